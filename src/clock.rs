@@ -1,0 +1,106 @@
+//! The one source of time.
+//! Two readings: a `Moment` never goes back and measures lifetimes; a `UnixTime` is what the world
+//! calls now and is compared with the times in tokens. A step of the wall clock thus neither ends nor
+//! revives a session.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+/// A clock; cheap to clone, and every clone tells the same time.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    origin: Instant,
+    /// Milliseconds that a test moved this clock ahead; stays zero in the product.
+    ahead: Arc<AtomicU64>,
+}
+
+/// A point on the monotonic clock: milliseconds since the clock was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(u64);
+
+/// Seconds since 1970-01-01T00:00:00Z, as in RFC 7519 `NumericDate`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime(pub i64);
+
+impl Clock {
+    /// The clock of this machine.
+    #[expect(clippy::disallowed_methods, reason = "this is the one door to time")]
+    pub fn system() -> Self {
+        Self { origin: Instant::now(), ahead: Arc::default() }
+    }
+
+    /// The monotonic time.
+    #[expect(clippy::disallowed_methods, reason = "this is the one door to time")]
+    pub fn moment(&self) -> Moment {
+        let since = Instant::now().duration_since(self.origin);
+        Moment(millis(since).saturating_add(self.ahead.load(Ordering::Relaxed)))
+    }
+
+    /// The wall-clock time.
+    #[expect(clippy::disallowed_methods, reason = "this is the one door to time")]
+    #[expect(clippy::disallowed_types, reason = "this is the one door to time")]
+    pub fn unix(&self) -> UnixTime {
+        let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ahead = self.ahead.load(Ordering::Relaxed) / 1000;
+        UnixTime(i64::try_from(since.as_secs().saturating_add(ahead)).unwrap_or(i64::MAX))
+    }
+
+    /// Moves this clock and all its clones ahead: for tests, which must not wait.
+    pub fn advance(&self, by: Duration) {
+        self.ahead.fetch_add(millis(by), Ordering::Relaxed);
+    }
+}
+
+impl Moment {
+    /// This moment, `by` later; saturates.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(millis(by)))
+    }
+
+    /// This moment, `by` earlier; saturates at the clock's origin.
+    #[must_use]
+    pub fn before(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(by)))
+    }
+
+    /// How long after `earlier` this is; zero when it is not after.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Milliseconds since the clock's origin, to be kept in an atomic.
+    pub fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// The reverse of [`Self::as_millis`].
+    pub fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clones_move_together() {
+        let clock = Clock::system();
+        let (clone, before) = (clock.clone(), clock.moment());
+        clock.advance(Duration::from_secs(60));
+        assert!(clone.moment().since(before) >= Duration::from_secs(60));
+    }
+
+    #[test]
+    fn moments_saturate() {
+        let start = Moment::from_millis(5);
+        assert_eq!(start.before(Duration::from_secs(1)).as_millis(), 0);
+        assert_eq!(start.since(start.after(Duration::MAX)), Duration::ZERO);
+    }
+}

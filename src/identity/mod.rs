@@ -1,0 +1,30 @@
+//! Who someone is.
+
+pub mod claims;
+pub mod headers;
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+/// A signed-in person, as the provider's claims tell it.
+/// Invariant: the key is (`provider`, `subject`); every other field may change or be shared.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The provider's ID in the configuration.
+    pub provider: Arc<str>,
+    /// `sub` (OIDC Core §2), never empty.
+    pub subject: String,
+    /// The claim configured as `user`; `sub` by default.
+    pub user: String,
+    /// The e-mail, if there is one that may be used (verified, where the provider requires it).
+    pub email: Option<String>,
+    /// Groups, in the provider's order.
+    pub groups: Vec<String>,
+    /// The full name.
+    pub name: Option<String>,
+    /// The name that the person prefers.
+    pub preferred_username: Option<String>,
+    /// All claims, for `{claim:…}` and rules on claims.
+    pub claims: Map<String, Value>,
+}

@@ -1,0 +1,1 @@
+//! OpenID Connect Core as a relying party.

@@ -1,0 +1,139 @@
+//! An origin: scheme, host and port (RFC 6454), the unit of trust of a browser.
+//! Invariant: the host is lower case ASCII without a trailing dot; a default port is not written.
+
+use std::fmt;
+
+use url::Url;
+
+/// `http://HOST[:PORT]` or `https://HOST[:PORT]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Origin {
+    https: bool,
+    /// A DNS name, an IPv4 address, or an IPv6 address in brackets.
+    host: String,
+    port: u16,
+}
+
+/// Why a text is not an origin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnOrigin {
+    /// No `http://` or `https://` in front.
+    #[error("must start with http:// or https://")]
+    Scheme,
+    /// The text is no URL.
+    #[error("is not a URL: {0}")]
+    Url(String),
+    /// A path, query, fragment or credentials beside the origin.
+    #[error("must be an origin only: scheme, host and port, without path, query or user")]
+    More,
+}
+
+impl Origin {
+    /// Parses `SCHEME://HOST[:PORT]`, with at most a lone `/` behind it.
+    pub fn parse(text: &str) -> Result<Self, NotAnOrigin> {
+        if !text.starts_with("http://") && !text.starts_with("https://") {
+            return Err(NotAnOrigin::Scheme);
+        }
+        let url = Url::parse(text).map_err(|error| NotAnOrigin::Url(error.to_string()))?;
+        let only = matches!(url.path(), "" | "/")
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        if !only {
+            return Err(NotAnOrigin::More);
+        }
+        Self::of(&url).ok_or(NotAnOrigin::Scheme)
+    }
+
+    /// The origin of an `http` or `https` URL.
+    pub fn of(url: &Url) -> Option<Self> {
+        let https = match url.scheme() {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        let host = url.host_str()?;
+        let host = host.strip_suffix('.').unwrap_or(host).to_owned();
+        Some(Self { https, host, port: url.port_or_known_default()? })
+    }
+
+    /// Whether the scheme is `https`.
+    pub fn is_https(&self) -> bool {
+        self.https
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.https { "https" } else { "http" }
+    }
+
+    /// The host alone; an IPv6 address stands in brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, written or by default.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `HOST[:PORT]`, as in a `Host` field.
+    pub fn authority(&self) -> String {
+        let default = if self.https { 443 } else { 80 };
+        if self.port == default {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    /// Whether the host is this machine's own: `localhost`, below it, or a loopback address.
+    pub fn is_loopback(&self) -> bool {
+        let bare = self.host.trim_start_matches('[').trim_end_matches(']');
+        self.host == "localhost"
+            || self.host.ends_with(".localhost")
+            || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme(), self.authority())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Result<&str, NotAnOrigin>) {
+        let origin = Origin::parse(text).map(|origin| origin.to_string());
+        assert_eq!(origin, expected.map(str::to_owned), "{text}");
+    }
+
+    #[test]
+    fn origins_are_normal() {
+        check("https://Wiki.Example.com:443/", Ok("https://wiki.example.com"));
+        check("http://localhost:4180", Ok("http://localhost:4180"));
+        check("http://[::1]:80", Ok("http://[::1]"));
+        check("https://a.example.", Ok("https://a.example"));
+    }
+
+    #[test]
+    fn more_or_less_than_an_origin_is_refused() {
+        check("wiki.example.com", Err(NotAnOrigin::Scheme));
+        check("ftp://wiki.example.com", Err(NotAnOrigin::Scheme));
+        check("https://wiki.example.com/app", Err(NotAnOrigin::More));
+        check("https://me@wiki.example.com", Err(NotAnOrigin::More));
+    }
+
+    #[test]
+    fn loopback_is_told_by_name_and_address() {
+        for text in ["http://localhost", "http://a.localhost", "http://127.0.0.9", "http://[::1]"] {
+            assert!(Origin::parse(text).unwrap().is_loopback(), "{text}");
+        }
+        assert!(!Origin::parse("http://localhost.example").unwrap().is_loopback());
+    }
+}
