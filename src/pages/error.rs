@@ -82,12 +82,14 @@ pub(super) fn wrong_host<'a>(public_url: &Origin) -> View<'a> {
 
 pub(super) fn plain<'a>(status: StatusCode) -> View<'a> {
     let (error, title, text) = words(status);
+    let elsewhere = matches!(status.as_u16(), 400 | 403 | 404 | 405 | 414)
+        .then(|| Action::new(ActionKind::Secondary, "Go to the front page", "/"));
     View {
         error: Some(error),
         title,
         text: vec![text.to_owned()],
         reasons: &[],
-        actions: Vec::new(),
+        actions: elsewhere.into_iter().collect(),
     }
 }
 
@@ -112,7 +114,7 @@ const OUR_FAULT: Words = (
     "internal_error",
     "Something went wrong",
     "The fault is ours, not yours. Please try again; if it stays, tell the people who run this \
-     site, and give them the reference below.",
+     site, and give them the reference.",
 );
 const STATUSES: &[(u16, Words)] = &[
     (

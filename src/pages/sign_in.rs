@@ -69,7 +69,7 @@ pub(super) fn failed<'a>(reason: &str, try_again: &str) -> View<'a> {
         text: vec![
             reason.to_owned(),
             "Please try again. If that does not help, tell the people who run this site, and give \
-             them the reference below."
+             them the reference."
                 .to_owned(),
         ],
         reasons: &[],
