@@ -1,3 +1,5 @@
+//! Claims about every page at once.
+
 use http::{HeaderMap, Method};
 use http_body_util::BodyExt as _;
 use serde_json::Value as Json;
