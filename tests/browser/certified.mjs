@@ -90,10 +90,8 @@ await run(async (browser) => {
   });
 
   await check('a sign-out that another site started asks first', async () => {
-    const { port } = new URL(gateway);
-    await bob.goto(`${application}/elsewhere.html?${port}`);
-    await bob.setContent(`<a href="${prefix}/sign_out">go</a>`);
-    await bob.getByText('go').click();
+    await bob.goto(`${application}/elsewhere.html`);
+    await bob.getByRole('link', { name: 'Win a prize' }).click();
     await bob.getByRole('heading', { name: 'Sign out?' }).waitFor();
     await bob.getByRole('button', { name: 'Sign out' }).click();
     await leaveProvider(bob, issuer);
@@ -128,7 +126,7 @@ function ask(path, headers) {
 
 async function startApplication() {
   write('www/page.html', '<!doctype html><title>Files</title><h1>A page of files</h1>');
-  write('www/elsewhere.html', '<!doctype html><title>Another site</title>');
+  write('www/elsewhere.html', `<!doctype html><title>Another site</title><a href="${prefix}/sign_out">Win a prize</a>`);
   write('www/staff/index.html', '<!doctype html><title>Staff</title><h1>The staff room</h1>');
   const told = 'user=$http_x_forwarded_user email=$http_x_forwarded_email '
     + 'groups=$http_x_forwarded_groups cookie=$http_cookie';

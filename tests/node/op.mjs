@@ -93,10 +93,12 @@ function policy() {
 }
 
 function observe(provider) {
-  provider.on('grant.success', (ctx) => { seen[ctx.oidc.params.grant_type] += 1; });
+  provider.on('grant.success', (ctx) => {
+    seen[ctx.oidc.params.grant_type] += 1;
+    seen.access_token_ends = Date.now() / 1000 + ACCESS_TOKEN_SECONDS;
+  });
   provider.on('grant.error', () => { seen.refused += 1; });
   provider.on('refresh_token.destroyed', () => { seen.revoked += 1; });
-  provider.on('access_token.saved', (token) => { seen.access_token_ends = token.exp; });
 }
 
 // A form with a login and a password; who is signed in has agreed to everything.
