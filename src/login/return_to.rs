@@ -2,8 +2,7 @@
 //! Invariant: a `ReturnTo` is a path on the host of `public_url`, or an absolute URL on a host that a
 //! route has and that shares our cookie; every byte of it may stand in a `Location`.
 
-use std::fmt::Write as _;
-
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use url::Url;
 
 use crate::origin::Origin;
@@ -111,11 +110,13 @@ impl Places {
     /// Whether some reading of a path lies under our prefix: returning there would loop.
     fn is_own_path(&self, path: &str) -> bool {
         let under = |path: &str| {
-            path.strip_prefix(&self.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            path.strip_prefix(&self.prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         match Readings::of(path) {
             Ok(readings) => {
-                under(readings.plain().path()) || readings.others().iter().any(|other| under(other.path()))
+                under(readings.plain().path())
+                    || readings.others().iter().any(|other| under(other.path()))
             }
             // The gateway would answer 400 there.
             Err(_) => true,
@@ -144,20 +145,21 @@ fn encode(path: &str, query: Option<&str>, fragment: Option<&str>) -> Option<Str
 
 /// Encodes what browsers leave raw in a query but strict servers refuse (RFC 3986 §2).
 fn escape(part: &str) -> String {
-    let mut escaped = String::with_capacity(part.len());
-    for character in part.chars() {
-        if character.is_ascii_graphic() && !"[]|{}^`\"<>".contains(character) {
-            escaped.push(character);
-        } else {
-            for byte in character.to_string().bytes() {
-                // Writing to a String cannot fail.
-                drop(write!(escaped, "%{byte:02X}"));
-            }
-        }
-    }
-    escaped
+    utf8_percent_encode(part, &RAW).to_string()
 }
 
+const RAW: AsciiSet = CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'[')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 const MOST_BYTES: usize = 2048;
 
 #[cfg(test)]
@@ -175,7 +177,11 @@ mod tests {
 
     #[track_caller]
     fn check(rd: &str, expected: &str) {
-        assert_eq!(places(Some("example.com")).parse_or_root(Some(rd)).as_str(), expected, "{rd:?}");
+        assert_eq!(
+            places(Some("example.com")).parse_or_root(Some(rd)).as_str(),
+            expected,
+            "{rd:?}"
+        );
     }
 
     #[test]
@@ -232,7 +238,9 @@ mod tests {
 
     #[test]
     fn our_own_paths_are_no_place_to_return_to() {
-        for rd in ["/oauth2", "/oauth2/sign_out", "/oauth2/../oauth2/x", "/%6fauth2/start", "/oauth2%2fx"] {
+        for rd in
+            ["/oauth2", "/oauth2/sign_out", "/oauth2/../oauth2/x", "/%6fauth2/start", "/oauth2%2fx"]
+        {
             check(rd, "/");
         }
         check("/oauth2x", "/oauth2x");

@@ -14,7 +14,7 @@ use http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
     RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -156,9 +156,7 @@ impl Pages {
             *response.status_mut() = status;
         }
         let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        harden(headers);
         headers.insert(CONTENT_SECURITY_POLICY, self.policy_for(&view));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -185,6 +183,15 @@ impl Pages {
         let text = self.environment.get_template("page.html").ok()?.render(page).ok()?;
         Some(full("text/html; charset=utf-8", text))
     }
+}
+
+/// What every answer of ours says, with a body or without.
+pub fn harden(headers: &mut HeaderMap) {
+    // SECURITY: nothing of ours is cached (T69), sniffed, framed, or named to the next site.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(NOTHING));
 }
 
 impl Page<'_> {
@@ -337,6 +344,7 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// What `grpc-message` escapes: all but printable ASCII, and the percent sign.
 const GRPC_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
 /// Long enough to matter, short enough for somebody who waits.
+const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 const RETRY_AFTER_SECONDS: &str = "5";
 
 #[cfg(test)]
