@@ -1,0 +1,13 @@
+//! The tests from outside: the house's own rules, and the real binary spoken to over sockets.
+#![expect(
+    clippy::unwrap_used,
+    clippy::string_slice,
+    reason = "a test says what it expects by failing"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests read the repository and write configurations"
+)]
+
+mod supply;
+mod tidy;
