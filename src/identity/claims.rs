@@ -1,8 +1,15 @@
 //! A provider's claims -> `Identity`, by configured paths.
+//! Invariant: a claim of the wrong type, or with a control character in it, is no claim.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::identity::Identity;
 
 /// A claim's name, or a JSON pointer (RFC 6901) where it starts with `/`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ClaimPath(pub String);
+pub struct ClaimPath(String);
 
 /// Which claim means what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +26,103 @@ pub struct ClaimNames {
     pub preferred_username: ClaimPath,
 }
 
+/// Why claims tell of nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// `sub` is absent, empty or no text (OIDC Core §2).
+    #[error("the claims have no `sub`")]
+    NoSubject,
+}
+
+/// Reads an identity out of the claims of an ID token (and userinfo, where it was asked).
+pub fn identity(
+    provider: &Arc<str>,
+    names: &ClaimNames,
+    require_email_verified: bool,
+    mut claims: Map<String, Value>,
+) -> Result<Identity, Error> {
+    let subject = claims.get("sub").and_then(text).ok_or(Error::NoSubject)?;
+    // SECURITY: an address that nobody verified must not open a door in any spelling: as {email}, as
+    // {claim:email}, as {user}, or in a rule on claims. So it leaves the claims before they are read.
+    if require_email_verified && !email_is_verified(&claims) {
+        names.email.remove_from(&mut claims);
+        claims.remove("email");
+    }
+    Ok(Identity {
+        provider: Arc::clone(provider),
+        subject: subject.into(),
+        user: names.user.find(&claims).and_then(text),
+        email: names.email.find(&claims).and_then(text).filter(|email| is_address(email)),
+        groups: names.groups.find(&claims).map(texts).unwrap_or_default(),
+        name: names.name.find(&claims).and_then(text),
+        preferred_username: names.preferred_username.find(&claims).and_then(text),
+        claims,
+    })
+}
+
+/// A claim's texts: a list's, or the one text. Numbers and booleans count as their JSON text.
+pub fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().filter_map(scalar).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            scalar(value).into_iter().collect()
+        }
+    }
+}
+
+impl ClaimPath {
+    /// Parses a claim's name or a JSON pointer. The error says what is wrong, without the text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err(
+                "is empty: write a claim's name, or a JSON pointer that starts with /".into()
+            );
+        }
+        if text.chars().any(char::is_control) {
+            return Err("has a control character in it".into());
+        }
+        let mut rest = text.strip_prefix('/').unwrap_or_default().chars();
+        while let Some(character) = rest.next() {
+            if character == '~' && !matches!(rest.next(), Some('0' | '1')) {
+                return Err("is no JSON pointer: behind ~ stands 0 or 1 (RFC 6901 §3)".into());
+            }
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The path as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The value at this path.
+    pub fn find<'c>(&self, claims: &'c Map<String, Value>) -> Option<&'c Value> {
+        let Some(pointer) = self.0.strip_prefix('/') else { return claims.get(&self.0) };
+        let mut tokens = pointer.split('/').map(unescape);
+        let first = claims.get(&tokens.next()?)?;
+        tokens.try_fold(first, |value, token| match value {
+            Value::Object(members) => members.get(&token),
+            Value::Array(items) => items.get(token.parse::<usize>().ok()?),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+        })
+    }
+
+    fn remove_from(&self, claims: &mut Map<String, Value>) {
+        let Some(pointer) = self.0.strip_prefix('/') else {
+            claims.remove(&self.0);
+            return;
+        };
+        let mut tokens: Vec<String> = pointer.split('/').map(unescape).collect();
+        let Some(last) = tokens.pop() else { return };
+        let mut members = claims;
+        for token in tokens {
+            let Some(Value::Object(inner)) = members.get_mut(&token) else { return };
+            members = inner;
+        }
+        members.remove(&last);
+    }
+}
+
 impl Default for ClaimNames {
     fn default() -> Self {
         let path = |name: &str| ClaimPath(name.to_owned());
@@ -28,6 +132,121 @@ impl Default for ClaimNames {
             groups: path("groups"),
             name: path("name"),
             preferred_username: path("preferred_username"),
+        }
+    }
+}
+
+/// Whether a text is one address: something, one `@`, something, and nothing invisible.
+// SECURITY: with two `@` the domain is a matter of opinion (`a@evil.com@example.com`).
+fn is_address(text: &str) -> bool {
+    let Some((local, domain)) = text.split_once('@') else { return false };
+    let plain =
+        |part: &str| !part.is_empty() && !part.contains('@') && !part.contains(char::is_whitespace);
+    plain(local) && plain(domain)
+}
+
+/// OIDC Core §5.1; some providers send the boolean as a text.
+fn email_is_verified(claims: &Map<String, Value>) -> bool {
+    match claims.get("email_verified") {
+        Some(Value::Bool(verified)) => *verified,
+        Some(Value::String(verified)) => verified == "true",
+        Some(Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_)) | None => false,
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    let text = value.as_str()?;
+    (!text.is_empty() && !text.chars().any(char::is_control)).then(|| text.to_owned())
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(_) => text(value),
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// RFC 6901 §4.
+fn unescape(token: &str) -> String {
+    token.replace("~1", "/").replace("~0", "~")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(claims: Value, names: &ClaimNames) -> Result<Identity, Error> {
+        let Value::Object(claims) = claims else { panic!("claims are an object") };
+        identity(&Arc::from("company"), names, true, claims)
+    }
+
+    fn alice(extra: Value) -> Identity {
+        let mut claims = json!({"sub": "1", "email": "alice@example.com", "email_verified": true});
+        for (name, value) in extra.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        read(claims, &ClaimNames::default()).unwrap()
+    }
+
+    #[test]
+    fn a_subject_is_required() {
+        for claims in [json!({}), json!({"sub": ""}), json!({"sub": 7}), json!({"sub": null})] {
+            assert_eq!(read(claims, &ClaimNames::default()), Err(Error::NoSubject));
+        }
+    }
+
+    #[test]
+    fn an_unverified_email_stands_nowhere() {
+        for verified in [json!(false), json!("false"), json!(1), Value::Null] {
+            let names = ClaimNames { user: ClaimPath("email".into()), ..ClaimNames::default() };
+            let claims = json!({"sub": "1", "email": "a@example.com", "email_verified": verified});
+            let identity = read(claims, &names).unwrap();
+            assert_eq!((identity.email, identity.user), (None, None));
+            assert!(!identity.claims.contains_key("email"));
+        }
+    }
+
+    #[test]
+    fn an_unverified_email_leaves_a_nested_path_too() {
+        let names =
+            ClaimNames { email: ClaimPath("/contact/mail".into()), ..ClaimNames::default() };
+        let identity =
+            read(json!({"sub": "1", "contact": {"mail": "a@b.c", "x": 1}}), &names).unwrap();
+        assert_eq!(identity.email, None);
+        assert_eq!(identity.claims["contact"], json!({"x": 1}));
+    }
+
+    #[test]
+    fn an_email_has_exactly_one_at_sign() {
+        for email in ["a@evil.com@example.com", "example.com", "@example.com", "a@", "a b@c.d"] {
+            assert_eq!(alice(json!({ "email": email })).email, None, "{email}");
+        }
+        assert_eq!(alice(json!({})).email.as_deref(), Some("alice@example.com"));
+    }
+
+    #[test]
+    fn claims_of_odd_types_are_no_claims() {
+        let identity = alice(json!({"email": {"a": 1}, "groups": "staff", "name": null}));
+        assert_eq!((identity.email, identity.name), (None, None));
+        assert_eq!(identity.groups, ["staff"]);
+        let identity = alice(json!({"groups": ["a", 1, null, ["x"], "b\r\nX: y"], "name": "a\nb"}));
+        assert_eq!((identity.groups, identity.name), (vec!["a".to_owned(), "1".to_owned()], None));
+    }
+
+    #[test]
+    fn pointers_find_nested_claims() {
+        let claims = json!({"realm_access": {"roles": ["x", "y"]}, "a/b": 1, "https://e/g": 2});
+        let claims = claims.as_object().unwrap();
+        let find = |path: &str| ClaimPath::parse(path).unwrap().find(claims).cloned();
+        assert_eq!(find("/realm_access/roles/1"), Some(json!("y")));
+        assert_eq!(find("/a~1b"), Some(json!(1)));
+        assert_eq!(find("https://e/g"), Some(json!(2)));
+        assert_eq!(find("/realm_access/none"), None);
+        for wrong in ["", "/a~2", "a\nb"] {
+            assert!(ClaimPath::parse(wrong).is_err(), "{wrong:?}");
         }
     }
 }

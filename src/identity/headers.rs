@@ -1,8 +1,13 @@
 //! `Identity` -> upstream headers, and the list of names to strip.
+//! Invariant: what a visitor sends under one of these names never arrives, whether we set it or not.
 
-use http::HeaderName;
+use std::collections::HashSet;
 
-use crate::identity::claims::ClaimPath;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::identity::Identity;
+use crate::identity::claims::{ClaimPath, texts};
+use crate::secret::Secret;
 
 /// One header that tells the upstream who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +20,7 @@ pub struct HeaderRule {
 
 /// A value with placeholders, in pieces; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template(pub Vec<Piece>);
+pub struct Template(Vec<Piece>);
 
 /// A piece of a header's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,4 +47,289 @@ pub enum Piece {
     IdToken,
     /// `{claim:PATH}`.
     Claim(ClaimPath),
+}
+
+/// What a header may be made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// Who asks.
+    pub identity: &'a Identity,
+    /// The access token, valid or not: which headers use it is told apart in [`Rendered`].
+    pub access_token: Option<&'a Secret>,
+    /// The ID token as it came.
+    pub id_token: Option<&'a Secret>,
+}
+
+/// The headers of one session on one set of rules, made once and sent with each request.
+#[derive(Clone, Debug, Default)]
+pub struct Rendered {
+    /// Sent always.
+    pub always: Vec<(HeaderName, HeaderValue)>,
+    /// Sent only while the access token is valid.
+    pub with_access_token: Vec<(HeaderName, HeaderValue)>,
+    /// Names left out because all of them together were too long.
+    pub left_out: Vec<HeaderName>,
+}
+
+/// `X-Forwarded-User`, `-Email`, `-Groups` and `-Preferred-Username`.
+pub fn default_rules() -> Vec<HeaderRule> {
+    [
+        ("x-forwarded-user", Piece::User),
+        ("x-forwarded-email", Piece::Email),
+        ("x-forwarded-groups", Piece::Groups),
+        ("x-forwarded-preferred-username", Piece::PreferredUsername),
+    ]
+    .map(|(name, piece)| HeaderRule {
+        name: HeaderName::from_static(name),
+        template: Template(vec![piece]),
+    })
+    .into()
+}
+
+/// Makes the headers of `known`; one whose placeholder has no value is left out.
+pub fn render(rules: &[HeaderRule], known: Known<'_>) -> Rendered {
+    let mut made: Vec<(&HeaderRule, HeaderValue)> =
+        rules.iter().filter_map(|rule| Some((rule, rule.template.render(known)?))).collect();
+    let mut left_out = Vec::new();
+    let size = |(rule, value): &(&HeaderRule, HeaderValue)| rule.name.as_str().len() + value.len();
+    while made.iter().map(size).sum::<usize>() > MOST_BYTES {
+        let Some(largest) = (0..made.len()).max_by_key(|at| made.get(*at).map(size)) else { break };
+        left_out.push(made.swap_remove(largest).0.name.clone());
+    }
+    let (tokens, always): (Vec<_>, Vec<_>) =
+        made.into_iter().partition(|(rule, _)| rule.template.uses_access_token());
+    let own = |(rule, value): (&HeaderRule, HeaderValue)| (rule.name.clone(), value);
+    Rendered {
+        always: always.into_iter().map(own).collect(),
+        with_access_token: tokens.into_iter().map(own).collect(),
+        left_out,
+    }
+}
+
+impl Template {
+    /// Parses a text with `{placeholders}`; `{{` and `}}` are braces.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.chars().any(char::is_control) {
+            return Err("has a control character in it".into());
+        }
+        let (mut pieces, mut plain, mut rest) = (Vec::new(), String::new(), text);
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, from) = rest.split_at(at);
+            plain.push_str(before);
+            if let Some(after) = from.strip_prefix("{{").or_else(|| from.strip_prefix("}}")) {
+                plain.push_str(from.get(..1).unwrap_or_default());
+                rest = after;
+                continue;
+            }
+            let inside =
+                from.strip_prefix('{').ok_or("has a } without its {: write }} for a brace")?;
+            let (name, after) = inside.split_once('}').ok_or("has a { without its }")?;
+            if !plain.is_empty() {
+                pieces.push(Piece::Text(std::mem::take(&mut plain)));
+            }
+            pieces.push(Piece::parse(name)?);
+            rest = after;
+        }
+        plain.push_str(rest);
+        if !plain.is_empty() {
+            pieces.push(Piece::Text(plain));
+        }
+        if pieces.is_empty() {
+            return Err("is empty".into());
+        }
+        Ok(Self(pieces))
+    }
+
+    /// Whether the value is none once the access token has expired.
+    pub fn uses_access_token(&self) -> bool {
+        self.0.contains(&Piece::AccessToken)
+    }
+
+    fn render(&self, known: Known<'_>) -> Option<HeaderValue> {
+        let mut value = String::new();
+        for piece in &self.0 {
+            value.push_str(&piece.value(known)?);
+        }
+        // SECURITY: a claim with CR LF in it would become a second header; `from_bytes` refuses it.
+        let mut value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
+        value.set_sensitive(
+            self.0.iter().any(|piece| *piece == Piece::AccessToken || *piece == Piece::IdToken),
+        );
+        Some(value)
+    }
+}
+
+impl Piece {
+    fn parse(name: &str) -> Result<Self, String> {
+        if let Some(path) = name.strip_prefix("claim:") {
+            return ClaimPath::parse(path)
+                .map(Self::Claim)
+                .map_err(|wrong| format!("{{claim:}} {wrong}"));
+        }
+        Ok(match name {
+            "user" => Self::User,
+            "subject" => Self::Subject,
+            "email" => Self::Email,
+            "groups" => Self::Groups,
+            "name" => Self::Name,
+            "preferred_username" => Self::PreferredUsername,
+            "provider" => Self::Provider,
+            "access_token" => Self::AccessToken,
+            "id_token" => Self::IdToken,
+            _ => return Err(format!("has an unknown placeholder; known are {PLACEHOLDERS}")),
+        })
+    }
+
+    fn value(&self, known: Known<'_>) -> Option<String> {
+        let identity = known.identity;
+        match self {
+            Self::Text(text) => Some(text.clone()),
+            Self::User => identity.user.clone(),
+            Self::Subject => Some(identity.subject.to_string()),
+            Self::Email => identity.email.clone(),
+            Self::Groups => joined(identity.groups.clone()),
+            Self::Name => identity.name.clone(),
+            Self::PreferredUsername => identity.preferred_username.clone(),
+            Self::Provider => Some(identity.provider.to_string()),
+            Self::AccessToken => known.access_token.map(|token| token.expose().to_owned()),
+            Self::IdToken => known.id_token.map(|token| token.expose().to_owned()),
+            Self::Claim(path) => joined(texts(path.find(&identity.claims)?)),
+        }
+    }
+}
+
+/// Names that a visitor must not send, compared with every character but letters and digits folded
+/// to `-`, as many servers fold them to `_`.
+#[derive(Clone, Debug)]
+pub struct Stripped(HashSet<String>);
+
+impl Stripped {
+    /// The names of these rules, the four defaults, and those that only a gateway sets.
+    pub fn new<'r>(rules: impl IntoIterator<Item = &'r HeaderRule>) -> Self {
+        let defaults = default_rules().into_iter().map(|rule| rule.name.to_string());
+        let written = rules.into_iter().map(|rule| fold(rule.name.as_str()));
+        Self(written.chain(defaults).chain(["x-forwarded-access-token".to_owned()]).collect())
+    }
+
+    /// Removes every such name.
+    // SECURITY: removed even when we set none: a visitor could send their own (T32, T33).
+    pub fn strip(&self, headers: &mut HeaderMap) {
+        let forged: Vec<HeaderName> =
+            headers.keys().filter(|name| self.contains(name.as_str())).cloned().collect();
+        for name in forged {
+            headers.remove(name);
+        }
+    }
+
+    /// Whether a name is one of them, in whatever spelling.
+    pub fn contains(&self, name: &str) -> bool {
+        // Nearly every name is folded already.
+        let plain = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if plain {
+            return self.0.contains(name) || name.starts_with(AUTH_REQUEST);
+        }
+        let folded = fold(name);
+        self.0.contains(&folded) || folded.starts_with(AUTH_REQUEST)
+    }
+}
+
+fn fold(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .collect()
+}
+
+/// A comma inside an item would make two of one.
+fn joined(items: Vec<String>) -> Option<String> {
+    let escaped: Vec<String> = items.into_iter().map(|item| item.replace(',', "%2C")).collect();
+    (!escaped.is_empty()).then(|| escaped.join(","))
+}
+
+const AUTH_REQUEST: &str = "x-auth-request-";
+const PLACEHOLDERS: &str = "{user} {subject} {email} {groups} {name} {preferred_username} {provider} \
+                            {access_token} {id_token} {claim:NAME}";
+/// Common servers take 8 KiB of head in all.
+const MOST_BYTES: usize = 8 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn alice() -> Identity {
+        Identity {
+            provider: Arc::from("company"),
+            subject: Arc::from("1"),
+            user: Some("1".into()),
+            email: Some("alice@example.com".into()),
+            groups: vec!["staff".into(), "a,b".into()],
+            name: Some("Älice".into()),
+            preferred_username: None,
+            claims: json!({"n": 1, "list": ["x", "y"], "o": {}}).as_object().unwrap().clone(),
+        }
+    }
+
+    #[track_caller]
+    fn check(template: &str, expected: Option<&str>) {
+        let token = Secret::new("at");
+        let identity = alice();
+        let known = Known { identity: &identity, access_token: Some(&token), id_token: None };
+        let value = Template::parse(template).unwrap().render(known);
+        let value = value.map(|value| String::from_utf8(value.as_bytes().to_vec()).unwrap());
+        assert_eq!(value.as_deref(), expected, "{template}");
+    }
+
+    #[test]
+    fn templates_are_filled() {
+        check("{user}", Some("1"));
+        check("Bearer {access_token}", Some("Bearer at"));
+        check("{groups}", Some("staff,a%2Cb"));
+        check("{name}", Some("Älice"));
+        check("{{{provider}}}", Some("{company}"));
+        check("{claim:/list}|{claim:n}", Some("x,y|1"));
+    }
+
+    #[test]
+    fn a_header_without_value_is_left_out() {
+        check("{preferred_username}", None);
+        check("{id_token}", None);
+        check("x {claim:o}", None);
+        check("{claim:absent}", None);
+    }
+
+    #[test]
+    fn wrong_templates_are_refused() {
+        for wrong in ["", "{nobody}", "{user", "user}", "{claim:}", "a\nb"] {
+            assert!(Template::parse(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_largest_header_is_left_out() {
+        let identity = Identity { groups: vec!["g".repeat(9000)], ..alice() };
+        let known = Known { identity: &identity, access_token: None, id_token: None };
+        let rendered = render(&default_rules(), known);
+        assert_eq!(rendered.left_out, [HeaderName::from_static("x-forwarded-groups")]);
+        assert_eq!(rendered.always.len(), 2);
+    }
+
+    #[test]
+    fn forged_names_are_known_in_every_spelling() {
+        let stripped = Stripped::new(&[]);
+        for name in
+            ["x-forwarded-user", "X_Forwarded_User", "x.forwarded-email", "x-auth-request-x"]
+        {
+            assert!(stripped.contains(name), "{name}");
+        }
+        assert!(!stripped.contains("x-forwarded-users"));
+        let mut headers = HeaderMap::new();
+        headers.append("x-forwarded-user", HeaderValue::from_static("admin"));
+        headers.append("x-forwarded-user", HeaderValue::from_static("root"));
+        headers.append("accept", HeaderValue::from_static("*/*"));
+        stripped.strip(&mut headers);
+        assert_eq!(headers.len(), 1);
+    }
 }

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 /// A signed-in person, as the provider's claims tell it.
-/// Invariant: the key is (`provider`, `subject`); every other field may change or be shared.
-#[derive(Clone, Debug)]
+/// Invariant: the key is (`provider`, `subject`); every other field may change or be shared, and an
+/// e-mail that may not be used stands nowhere in it.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Identity {
     /// The provider's ID in the configuration.
     pub provider: Arc<str>,
     /// `sub` (OIDC Core §2), never empty.
-    pub subject: String,
+    pub subject: Arc<str>,
     /// The claim configured as `user`; `sub` by default.
-    pub user: String,
+    pub user: Option<String>,
     /// The e-mail, if there is one that may be used (verified, where the provider requires it).
     pub email: Option<String>,
     /// Groups, in the provider's order.
@@ -27,4 +28,12 @@ pub struct Identity {
     pub preferred_username: Option<String>,
     /// All claims, for `{claim:…}` and rules on claims.
     pub claims: Map<String, Value>,
+}
+
+impl Identity {
+    /// The name to show to this person: the e-mail, else what else there is, at last the subject.
+    pub fn label(&self) -> &str {
+        let known = [&self.email, &self.preferred_username, &self.name, &self.user];
+        known.into_iter().flatten().next().map_or(&self.subject, String::as_str)
+    }
 }

@@ -1,5 +1,6 @@
 //! Who may pass; pure. Deny is the default.
 
+pub mod evaluate;
 pub mod rule;
 
 use rule::Rule;

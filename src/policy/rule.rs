@@ -7,6 +7,7 @@ use http::Method;
 use ipnet::IpNet;
 
 use crate::identity::claims::ClaimPath;
+use crate::routing::host::{HostPattern, is_below};
 use crate::routing::path::PathPrefix;
 
 /// One entry of `allow:`.
@@ -34,6 +35,46 @@ pub struct Rule {
     pub client_addresses: Option<Vec<IpNet>>,
 }
 
+/// A key of a rule, by the name that it has in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// `emails`.
+    Emails,
+    /// `email_domains`.
+    EmailDomains,
+    /// `groups`.
+    Groups,
+    /// `users`.
+    Users,
+    /// `providers`.
+    Providers,
+    /// `claims`.
+    Claims,
+    /// `methods`.
+    Methods,
+    /// `paths`.
+    Paths,
+    /// `client_addresses`.
+    ClientAddresses,
+}
+
+impl Key {
+    /// The key as it is written in a rule.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Emails => "emails",
+            Self::EmailDomains => "email_domains",
+            Self::Groups => "groups",
+            Self::Users => "users",
+            Self::Providers => "providers",
+            Self::Claims => "claims",
+            Self::Methods => "methods",
+            Self::Paths => "paths",
+            Self::ClientAddresses => "client_addresses",
+        }
+    }
+}
+
 /// A domain that an e-mail's right-hand side is compared with; lower case ASCII.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EmailDomain {
@@ -41,4 +82,56 @@ pub enum EmailDomain {
     Exact(String),
     /// `*.example.com`: every domain below it, not itself.
     Below(String),
+}
+
+impl EmailDomain {
+    /// Parses `example.com` or `*.example.com`. The error says what is wrong, without the text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text.contains('@') {
+            return Err("is what stands behind the @, without it".into());
+        }
+        match HostPattern::parse(text)? {
+            HostPattern::Exact(name) => Ok(Self::Exact(name)),
+            HostPattern::Below(name) => Ok(Self::Below(name)),
+            HostPattern::Any => {
+                Err("cannot be *: to let in everyone who signs in, write `allow: authenticated`"
+                    .into())
+            }
+        }
+    }
+
+    /// Whether a domain is meant; compared without case, as a whole.
+    pub fn matches(&self, domain: &str) -> bool {
+        match self {
+            Self::Exact(name) => name.eq_ignore_ascii_case(domain),
+            Self::Below(name) => is_below(&domain.to_ascii_lowercase(), name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(pattern: &str, domain: &str, expected: bool) {
+        assert_eq!(EmailDomain::parse(pattern).unwrap().matches(domain), expected, "{domain}");
+    }
+
+    #[test]
+    fn domains_match_as_a_whole() {
+        check("example.com", "Example.COM", true);
+        check("example.com", "badexample.com", false);
+        check("example.com", "a.example.com", false);
+        check("example.com", "example.com.", false);
+        check("*.example.com", "A.example.com", true);
+        check("*.example.com", "example.com", false);
+    }
+
+    #[test]
+    fn what_is_no_domain_is_refused() {
+        for wrong in ["", "*", "@example.com", "a@example.com", "ex ample.com"] {
+            assert!(EmailDomain::parse(wrong).is_err(), "{wrong}");
+        }
+    }
 }

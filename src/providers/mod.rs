@@ -6,6 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::identity::claims::ClaimNames;
+pub use crate::oauth::client_auth::AuthMethod;
 use crate::secret::Secret;
 
 /// What `providers.ID` says.
@@ -62,17 +63,6 @@ pub struct Endpoints {
     pub end_session: Option<Url>,
     /// RFC 7009 §2.
     pub revocation: Option<Url>,
-}
-
-/// Client authentication at the token endpoint (OIDC Core §9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthMethod {
-    /// `client_secret_basic`: the secret in `Authorization: Basic`.
-    ClientSecretBasic,
-    /// `client_secret_post`: the secret in the body.
-    ClientSecretPost,
-    /// `none`: a public client.
-    None,
 }
 
 /// What a sign-out ends.

@@ -1,4 +1,5 @@
 //! Exact and wildcard hosts, compared without case, port and one trailing dot (RFC 9110 §4.2.3).
+//! Invariant: what is held is lower case ASCII.
 
 /// The host that a route is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -9,4 +10,87 @@ pub enum HostPattern {
     Below(String),
     /// `"*"`.
     Any,
+}
+
+impl HostPattern {
+    /// Parses a host, `*.HOST` or `*`. The error says what is wrong, without the text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        let (below, name) = match text.strip_prefix("*.") {
+            Some(name) => (true, name),
+            None => (false, text),
+        };
+        if name.contains('*') {
+            return Err("may have a * only as its whole first label: *.example.com".into());
+        }
+        if name.contains("://") || name.contains('/') {
+            return Err("is a host, without scheme and path".into());
+        }
+        let host = match url::Host::parse(name) {
+            Ok(host) => host.to_string(),
+            Err(_) if name.contains(':') => return Err("is a host, without a port".into()),
+            Err(_) => return Err("is no host name".into()),
+        };
+        let host = host.strip_suffix('.').unwrap_or(&host).to_owned();
+        Ok(if below { Self::Below(host) } else { Self::Exact(host) })
+    }
+
+    /// Whether a host, in normal form, is meant.
+    pub fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::Exact(name) => name == host,
+            Self::Below(name) => is_below(host, name),
+            Self::Any => true,
+        }
+    }
+}
+
+/// Whether `host` is a name below `domain`, not itself.
+pub fn is_below(host: &str, domain: &str) -> bool {
+    host.strip_suffix(domain).is_some_and(|left| left.len() > 1 && left.ends_with('.'))
+}
+
+impl std::fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Exact(name) => f.write_str(name),
+            Self::Below(name) => write!(f, "*.{name}"),
+            Self::Any => f.write_str("*"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(pattern: &str, host: &str, expected: bool) {
+        assert_eq!(
+            HostPattern::parse(pattern).unwrap().matches(host),
+            expected,
+            "{pattern} {host}"
+        );
+    }
+
+    #[test]
+    fn patterns_match_whole_labels() {
+        check("Wiki.Example.com.", "wiki.example.com", true);
+        check("*.example.com", "a.b.example.com", true);
+        check("*.example.com", "example.com", false);
+        check("*.example.com", "badexample.com", false);
+        check("*.example.com", ".example.com", false);
+        check("*", "anything", true);
+        check("bücher.example", "xn--bcher-kva.example", true);
+        check("[::1]", "[::1]", true);
+    }
+
+    #[test]
+    fn what_is_no_host_is_refused() {
+        for wrong in ["", "a*.example.com", "*.*.com", "https://a.com", "a.com:80", "a b", "a/b"] {
+            assert!(HostPattern::parse(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -1,4 +1,139 @@
 //! Host and path -> T; knows nothing of the product.
+//! Invariant: of all entries that match, the most specific wins: exact host before wildcard host
+//! before any host, then the longest path.
 
 pub mod host;
 pub mod path;
+
+use std::collections::HashMap;
+
+use host::{HostPattern, is_below};
+use path::{PathPrefix, Reading};
+
+/// Entries by host and path.
+#[derive(Clone, Debug)]
+pub struct Table<T> {
+    exact: HashMap<String, Paths<T>>,
+    /// Longest name first.
+    below: Vec<(String, Paths<T>)>,
+    any: Paths<T>,
+}
+
+/// Longest prefix first.
+type Paths<T> = Vec<(PathPrefix, T)>;
+
+/// What a table has for a host and a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<'t, T> {
+    /// This entry.
+    Entry(&'t T),
+    /// The host is known, the path is not.
+    NoPath,
+    /// No entry has this host.
+    NoHost,
+}
+
+impl<T> Table<T> {
+    /// Sorts entries by how specific they are.
+    pub fn new(entries: impl IntoIterator<Item = (HostPattern, PathPrefix, T)>) -> Self {
+        let mut table = Self { exact: HashMap::new(), below: Vec::new(), any: Vec::new() };
+        for (host, path, entry) in entries {
+            let paths = match host {
+                HostPattern::Exact(name) => table.exact.entry(name).or_default(),
+                HostPattern::Below(name) => table.below_mut(name),
+                HostPattern::Any => &mut table.any,
+            };
+            paths.push((path, entry));
+        }
+        table.below.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        let below = table.below.iter_mut().map(|(_, paths)| paths);
+        for paths in table.exact.values_mut().chain(below).chain([&mut table.any]) {
+            paths.sort_by_key(|(path, _)| std::cmp::Reverse(path.as_str().len()));
+        }
+        table
+    }
+
+    /// The entry for a host in normal form and one reading of a path.
+    pub fn find(&self, host: &str, reading: &Reading<'_>) -> Found<'_, T> {
+        let mut found = Found::NoHost;
+        for paths in self.of_host(host) {
+            found = Found::NoPath;
+            if let Some((_, entry)) = paths.iter().find(|(path, _)| path.matches(reading)) {
+                return Found::Entry(entry);
+            }
+        }
+        found
+    }
+
+    /// Whether some entry has this host.
+    pub fn has_host(&self, host: &str) -> bool {
+        self.of_host(host).next().is_some()
+    }
+
+    /// All entries.
+    pub fn entries(&self) -> impl Iterator<Item = &T> {
+        let below = self.below.iter().map(|(_, paths)| paths);
+        self.exact.values().chain(below).chain([&self.any]).flatten().map(|(_, entry)| entry)
+    }
+
+    /// The lists of this host, most specific first.
+    fn of_host(&self, host: &str) -> impl Iterator<Item = &Paths<T>> {
+        let below = self.below.iter().filter(move |(name, _)| is_below(host, name));
+        let any = (!self.any.is_empty()).then_some(&self.any);
+        self.exact.get(host).into_iter().chain(below.map(|(_, paths)| paths)).chain(any)
+    }
+
+    fn below_mut(&mut self, name: String) -> &mut Paths<T> {
+        let at = self.below.iter().position(|(known, _)| *known == name);
+        let at = at.unwrap_or_else(|| {
+            self.below.push((name, Vec::new()));
+            self.below.len() - 1
+        });
+        #[expect(clippy::indexing_slicing, reason = "found or pushed just now")]
+        &mut self.below[at].1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path::Readings;
+    use super::*;
+
+    fn table() -> Table<&'static str> {
+        let entry = |host: &str, path: &str, name| {
+            (HostPattern::parse(host).unwrap(), PathPrefix::parse(path).unwrap(), name)
+        };
+        Table::new([
+            entry("*", "/", "any"),
+            entry("*.example.com", "/", "below"),
+            entry("*.b.example.com", "/", "further below"),
+            entry("a.example.com", "/docs", "exact docs"),
+            entry("a.example.com", "/docs/api", "exact api"),
+        ])
+    }
+
+    #[track_caller]
+    fn check(host: &str, path: &str, expected: Found<'_, &'static str>) {
+        let readings = Readings::of(path).unwrap();
+        assert_eq!(table().find(host, readings.plain()), expected, "{host}{path}");
+    }
+
+    #[test]
+    fn the_most_specific_entry_wins() {
+        check("a.example.com", "/docs/api/x", Found::Entry(&"exact api"));
+        check("a.example.com", "/docs/apis", Found::Entry(&"exact docs"));
+        check("a.example.com", "/", Found::Entry(&"below"));
+        check("a.b.example.com", "/", Found::Entry(&"further below"));
+        check("example.com", "/", Found::Entry(&"any"));
+    }
+
+    #[test]
+    fn an_unknown_host_is_told_from_an_unknown_path() {
+        let entry = (HostPattern::parse("a.example").unwrap(), PathPrefix::parse("/x").unwrap(), 1);
+        let table = Table::new([entry]);
+        let root = Readings::of("/").unwrap();
+        assert_eq!(table.find("a.example", root.plain()), Found::NoPath);
+        assert_eq!(table.find("b.example", root.plain()), Found::NoHost);
+        assert!(table.has_host("a.example") && !table.has_host("b.example"));
+    }
+}

@@ -1,6 +1,348 @@
 //! Prefixes by whole segments, and what an upstream may read in a path (RFC 3986 §6.2).
+//! Upstreams differ in what they make of `%2f`, `;`, `//`, double encoding and letter case. A rule
+//! that looks at one reading while the upstream takes another is a way around it; so all readings
+//! are computed, and a path passes only where they agree.
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
 
 /// A path prefix by whole segments: `/a` matches `/a` and `/a/b`, not `/ab`.
 /// Invariant: percent-decoded, starts with `/`, and ends without one, except as `/` alone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct PathPrefix(String);
+pub struct PathPrefix {
+    text: String,
+    folded: String,
+}
+
+/// Why a request's path is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// A byte that does not stand in a path, plain or encoded: a control, a blank, `\`, `#`.
+    #[error("a character that does not stand in a path")]
+    Character,
+    /// `%` without two hexadecimal digits.
+    #[error("an invalid percent-encoding")]
+    Encoding,
+    /// `.` or `..` as a segment, plain or encoded.
+    #[error("a dot segment")]
+    DotSegment,
+    /// Bytes that are no UTF-8 once decoded.
+    #[error("bytes that are no UTF-8")]
+    Utf8,
+    /// More readings than can be compared.
+    #[error("too many ways to read it")]
+    Ambiguous,
+}
+
+/// One way to read a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading<'p> {
+    path: Cow<'p, str>,
+    /// Read without letter case: prefixes are compared in lower case.
+    folded: bool,
+}
+
+/// All ways to read a path; the plain one first.
+#[derive(Clone, Debug)]
+pub struct Readings<'p> {
+    plain: Reading<'p>,
+    others: Vec<Reading<'static>>,
+}
+
+impl PathPrefix {
+    /// Parses a prefix in its decoded form. The error says what is wrong, without the text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        if !text.starts_with('/') {
+            return Err("must start with /".into());
+        }
+        if text.contains(['?', '#', '*']) {
+            return Err("is a prefix of the path only: no ?, # or *".into());
+        }
+        if text.contains(['%', ';', '\\']) {
+            return Err("is compared decoded: no %, ; or \\".into());
+        }
+        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err("has a blank or a control character in it".into());
+        }
+        let text = if text.len() > 1 { text.strip_suffix('/').unwrap_or(text) } else { text };
+        if text.len() > 1 && text.split('/').skip(1).any(|s| matches!(s, "" | "." | "..")) {
+            return Err("must be normal: no //, no . or .. segment".into());
+        }
+        Ok(Self { text: text.to_owned(), folded: text.to_lowercase() })
+    }
+
+    /// The prefix as text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a path, so read, lies at or below this prefix.
+    pub fn matches(&self, reading: &Reading<'_>) -> bool {
+        let prefix = if reading.folded { &self.folded } else { &self.text };
+        prefix == "/"
+            || reading
+                .path
+                .strip_prefix(prefix.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+impl<'p> Reading<'p> {
+    /// The path, so read.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+}
+
+impl<'p> Readings<'p> {
+    /// Reads a path in every way; `raw` is the path of a request target, without its query.
+    pub fn of(raw: &'p str) -> Result<Self, Malformed> {
+        if is_simple(raw) {
+            let plain = Reading { path: Cow::Borrowed(raw), folded: false };
+            return Ok(Self { plain, others: Vec::new() });
+        }
+        let decoded = decode_once(raw)?;
+        let others = other_readings(&decoded)?;
+        Ok(Self { plain: Reading { path: Cow::Owned(decoded), folded: false }, others })
+    }
+
+    /// The reading of the standard: decoded once, `%2F` left as data.
+    pub fn plain(&self) -> &Reading<'p> {
+        &self.plain
+    }
+
+    /// The readings that some upstreams take instead.
+    pub fn others(&self) -> &[Reading<'static>] {
+        &self.others
+    }
+}
+
+/// Whether there is only one way to read a path: nearly every request, so one pass over its bytes.
+fn is_simple(raw: &str) -> bool {
+    let mut before = 0;
+    let plain = raw.bytes().all(|byte| {
+        let plain = match byte {
+            b'a'..=b'z' | b'0'..=b'9' => true,
+            b'-' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' => true,
+            b'+' | b',' | b'=' | b':' | b'@' => true,
+            b'.' => before != b'/' && before != b'.',
+            b'/' => before != b'/' && before != b'.',
+            _ => false,
+        };
+        before = byte;
+        plain
+    });
+    plain && raw.starts_with('/') && before != b'.'
+}
+
+/// The plain reading, checked. `%2F` stays encoded: it is data inside a segment.
+fn decode_once(raw: &str) -> Result<String, Malformed> {
+    if !raw.starts_with('/')
+        || raw.bytes().any(|b| !(0x21..=0x7e).contains(&b) || b == b'\\' || b == b'#')
+    {
+        return Err(Malformed::Character);
+    }
+    let mut segments = Vec::new();
+    for segment in raw.split('/') {
+        let decoded = decode(segment).ok_or(Malformed::Encoding)?.map_err(|()| Malformed::Utf8)?;
+        if decoded.chars().any(|c| c.is_ascii_control()) {
+            return Err(Malformed::Character);
+        }
+        if matches!(decoded.as_str(), "." | "..") {
+            return Err(Malformed::DotSegment);
+        }
+        segments.push(decoded.replace('/', "%2f"));
+    }
+    Ok(segments.join("/"))
+}
+
+/// `None`: invalid escape; `Some(Err)`: no UTF-8.
+fn decode(text: &str) -> Option<Result<String, ()>> {
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' && !(bytes.next()?.is_ascii_hexdigit() && bytes.next()?.is_ascii_hexdigit())
+        {
+            return None;
+        }
+    }
+    Some(percent_decode_str(text).decode_utf8().map(Cow::into_owned).map_err(drop))
+}
+
+/// Everything that the ways below make of a path, one after another in any order.
+fn other_readings(plain: &str) -> Result<Vec<Reading<'static>>, Malformed> {
+    let mut found = vec![plain.to_owned()];
+    let mut at = 0;
+    while let Some(path) = found.get(at).cloned() {
+        for way in WAYS {
+            let read = way(&path);
+            if !found.contains(&read) {
+                found.push(read);
+            }
+        }
+        if found.len() > MOST_READINGS {
+            return Err(Malformed::Ambiguous);
+        }
+        at += 1;
+    }
+    let mut others: Vec<Reading<'static>> = Vec::new();
+    for path in found {
+        let lower = path.to_lowercase();
+        if lower != path {
+            others.push(Reading { path: Cow::Owned(lower), folded: true });
+        }
+        if path != plain {
+            others.push(Reading { path: Cow::Owned(path), folded: false });
+        }
+    }
+    Ok(others)
+}
+
+/// What upstreams are known to make of a path. Each way is a function of the path alone.
+const WAYS: [fn(&str) -> String; 7] = [
+    // A second decoding; one that fails is no reading.
+    |path| decode(path).and_then(Result::ok).unwrap_or_else(|| path.to_owned()),
+    |path| path.replace("%2f", "/").replace("%2F", "/"),
+    |path| path.replace('\\', "/"),
+    |path| {
+        rejoin(path, |segments| {
+            let last = segments.len().saturating_sub(1);
+            let mut at = 0;
+            segments.retain(|segment| {
+                at += 1;
+                !segment.is_empty() || at == 1 || at - 1 == last
+            });
+        })
+    },
+    |path| {
+        rejoin(path, |segments| {
+            for segment in segments.iter_mut() {
+                *segment = segment.split_once(';').map_or(*segment, |(name, _)| name);
+            }
+        })
+    },
+    |path| path.split(['\0', '#', '?']).next().unwrap_or_default().to_owned(),
+    |path| {
+        let mut kept: Vec<&str> = Vec::new();
+        for segment in path.split('/').skip(1) {
+            // Dots and blanks behind a name are dropped by some file systems, so `.. ` is `..`.
+            match segment.trim_end_matches(' ') {
+                "." => {}
+                ".." => drop(kept.pop()),
+                trimmed => kept.push(trimmed.trim_end_matches(['.', ' '])),
+            }
+        }
+        format!("/{}", kept.join("/"))
+    },
+];
+
+fn rejoin(path: &str, change: impl Fn(&mut Vec<&str>)) -> String {
+    let mut segments: Vec<&str> = path.split('/').collect();
+    change(&mut segments);
+    let joined = segments.join("/");
+    if joined.starts_with('/') { joined } else { format!("/{joined}") }
+}
+
+/// An honest path has a handful; a path made to have more is refused.
+const MOST_READINGS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn reads_as(raw: &str, meaning: &str) -> bool {
+        let readings = Readings::of(raw).unwrap();
+        readings.plain().path() == meaning
+            || readings.others().iter().any(|reading| reading.path() == meaning)
+    }
+
+    #[test]
+    fn prefixes_match_whole_segments() {
+        let check = |prefix: &str, path: &str, expected: bool| {
+            let readings = Readings::of(path).unwrap();
+            let prefix = PathPrefix::parse(prefix).unwrap();
+            assert_eq!(prefix.matches(readings.plain()), expected, "{path}");
+        };
+        check("/a", "/a", true);
+        check("/a/", "/a/b", true);
+        check("/a", "/ab", false);
+        check("/", "/anything", true);
+        check("/a b".replace(' ', "").as_str(), "/%61b", true);
+        check("/a", "/a%2fb", false);
+    }
+
+    #[test]
+    fn prefixes_are_written_in_normal_form() {
+        for wrong in ["", "a", "/a//b", "/a/../b", "/a?b", "/a#b", "/%61", "/a;b", "/a b", "/*"] {
+            assert!(PathPrefix::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_plain_path_has_one_reading() {
+        for path in ["/", "/a/b.c", "/a-b_c~d", "/a,b=c:d@e"] {
+            assert!(Readings::of(path).unwrap().others().is_empty(), "{path}");
+        }
+    }
+
+    #[test]
+    fn malformed_paths_are_refused() {
+        let check = |path: &str, wrong: Malformed| {
+            assert_eq!(Readings::of(path).err(), Some(wrong), "{path}")
+        };
+        for path in ["/a/../b", "/a/%2e%2e/b", "/a/.%2e", "/.", "/a/./b", "/%2E"] {
+            check(path, Malformed::DotSegment);
+        }
+        for path in ["/a\\b", "/a#b", "/a%00", "/a%0d%0a", "/a%7f", "/a b", "relative", ""] {
+            check(path, Malformed::Character);
+        }
+        for path in ["/%", "/%4", "/%zz", "/%u002e"] {
+            check(path, Malformed::Encoding);
+        }
+        for path in ["/%c0%ae", "/%ff"] {
+            check(path, Malformed::Utf8);
+        }
+    }
+
+    #[test]
+    fn every_known_trick_has_the_reading_it_is_after() {
+        for (raw, meaning) in [
+            ("/open/..%2fprivate/page", "/private/page"),
+            ("/open/..;/private/page", "/private/page"),
+            ("/open/..;x=y/private/page", "/private/page"),
+            ("/open/%252e%252e/private/page", "/private/page"),
+            ("/open/..%5cprivate/page", "/private/page"),
+            ("/open/..%252fprivate/page", "/private/page"),
+            ("//private/page", "/private/page"),
+            ("/;/private/page", "/private/page"),
+            ("/x/..//private/page".replace("/..", "/..;").as_str(), "/private/page"),
+            ("/PRIVATE/page", "/private/page"),
+            ("/private%2fpage", "/private/page"),
+            ("/private/page%23/open", "/private/page"),
+            ("/private/page%3fx", "/private/page"),
+            ("/private./page", "/private/page"),
+            ("/open/..%20/private", "/private"),
+            ("/private;x/page", "/private/page"),
+        ] {
+            assert!(reads_as(raw, meaning), "{raw}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_panics(raw in "\\PC{0,64}") {
+            drop(Readings::of(&raw));
+            drop(PathPrefix::parse(&raw));
+        }
+
+        #[test]
+        fn readings_are_few(raw in "(/|%2f|%252f|;|\\.\\.|%2e|A|b|%5c|%20){0,40}") {
+            let raw = format!("/{raw}");
+            if let Ok(readings) = Readings::of(&raw) {
+                prop_assert!(readings.others().len() <= 2 * MOST_READINGS + 16);
+            }
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! `Policy` + what was asked + `Identity`, if any -> `Verdict`.
+
+use std::net::IpAddr;
+
+use http::Method;
+
+use crate::identity::Identity;
+use crate::identity::claims::texts;
+use crate::policy::Policy;
+use crate::policy::rule::{Key, Rule};
+use crate::routing::path::Reading;
+
+/// What a visitor asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The method; `None` where an asker did not tell it: it satisfies no `methods`.
+    pub method: Option<&'a Method>,
+    /// The path, in one reading.
+    pub path: &'a Reading<'a>,
+    /// The address of the client.
+    pub client_address: IpAddr,
+}
+
+/// What a policy says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The request passes.
+    Admit,
+    /// Nobody is signed in, and signing in may help.
+    SignIn,
+    /// The request does not pass.
+    Deny(Denial),
+}
+
+/// Why a request does not pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Denial {
+    /// The keys that failed in the rules, each once, in the order of the rules.
+    pub failed: Vec<Key>,
+}
+
+impl Policy {
+    /// Decides; the first rule that passes admits.
+    pub fn evaluate(&self, asked: Asked<'_>, identity: Option<&Identity>) -> Verdict {
+        match (self, identity) {
+            (Self::Public, _) | (Self::Authenticated, Some(_)) => Verdict::Admit,
+            (Self::Authenticated, None) => Verdict::SignIn,
+            (Self::Rules(rules), identity) => evaluate_rules(rules, asked, identity),
+        }
+    }
+}
+
+fn evaluate_rules(rules: &[Rule], asked: Asked<'_>, identity: Option<&Identity>) -> Verdict {
+    let (mut denial, mut sign_in) = (Denial::default(), false);
+    for rule in rules {
+        let mut failed = failed_of_request(rule, asked);
+        match identity {
+            _ if rule.public => {}
+            Some(identity) => failed.extend(failed_of_person(rule, identity)),
+            None => {
+                sign_in |= failed.is_empty();
+                note(&mut denial, failed);
+                continue;
+            }
+        }
+        if failed.is_empty() {
+            return Verdict::Admit;
+        }
+        note(&mut denial, failed);
+    }
+    if sign_in { Verdict::SignIn } else { Verdict::Deny(denial) }
+}
+
+fn note(denial: &mut Denial, failed: Vec<Key>) {
+    for key in failed {
+        if !denial.failed.contains(&key) {
+            denial.failed.push(key);
+        }
+    }
+}
+
+/// The keys about the request that are written and do not pass.
+fn failed_of_request(rule: &Rule, asked: Asked<'_>) -> Vec<Key> {
+    let address = asked.client_address.to_canonical();
+    let mut failed = Vec::new();
+    if !any(&rule.methods, |method| asked.method.is_some_and(|asked| covers(method, asked))) {
+        failed.push(Key::Methods);
+    }
+    if !any(&rule.paths, |path| path.matches(asked.path)) {
+        failed.push(Key::Paths);
+    }
+    if !any(&rule.client_addresses, |network| network.contains(&address)) {
+        failed.push(Key::ClientAddresses);
+    }
+    failed
+}
+
+/// The keys about the person that are written and do not pass.
+fn failed_of_person(rule: &Rule, identity: &Identity) -> Vec<Key> {
+    let email = identity.email.as_deref();
+    let domain = email.and_then(|email| email.rsplit_once('@')).map(|(_, domain)| domain);
+    let passes = [
+        (
+            Key::Emails,
+            any(&rule.emails, |wanted| email.is_some_and(|email| same_address(email, wanted))),
+        ),
+        (
+            Key::EmailDomains,
+            any(&rule.email_domains, |wanted| domain.is_some_and(|domain| wanted.matches(domain))),
+        ),
+        (Key::Groups, any(&rule.groups, |wanted| identity.groups.contains(wanted))),
+        (Key::Users, any(&rule.users, |wanted| identity.user.as_ref() == Some(wanted))),
+        (Key::Providers, any(&rule.providers, |wanted| *wanted == identity.provider)),
+        // Each claim that is named is a key of its own: all of them must pass.
+        (
+            Key::Claims,
+            rule.claims.iter().flatten().all(|(path, wanted)| {
+                let held = path.find(&identity.claims).map(texts).unwrap_or_default();
+                held.iter().any(|held| wanted.contains(held))
+            }),
+        ),
+    ];
+    passes.into_iter().filter(|(_, passes)| !passes).map(|(key, _)| key).collect()
+}
+
+/// A key that was not written passes.
+fn any<T>(values: &Option<Vec<T>>, passes: impl FnMut(&T) -> bool) -> bool {
+    values.as_ref().is_none_or(|values| values.iter().any(passes))
+}
+
+fn covers(allowed: &Method, asked: &Method) -> bool {
+    allowed == asked || (allowed == Method::GET && asked == Method::HEAD)
+}
+
+fn same_address(one: &str, other: &str) -> bool {
+    one.to_lowercase() == other.to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::identity::claims::ClaimPath;
+    use crate::policy::rule::EmailDomain;
+    use crate::routing::path::{PathPrefix, Readings};
+
+    fn alice() -> Identity {
+        Identity {
+            provider: Arc::from("company"),
+            subject: Arc::from("1"),
+            user: Some("1".into()),
+            email: Some("Alice@Example.com".into()),
+            groups: vec!["staff".into()],
+            name: None,
+            preferred_username: None,
+            claims: json!({"roles": ["x"], "level": 3}).as_object().unwrap().clone(),
+        }
+    }
+
+    fn evaluate(rules: Vec<Rule>, identity: Option<&Identity>) -> Verdict {
+        let readings = Readings::of("/docs/a").unwrap();
+        let asked = Asked {
+            method: Some(&Method::HEAD),
+            path: readings.plain(),
+            client_address: "::ffff:10.1.2.3".parse().unwrap(),
+        };
+        Policy::Rules(rules).evaluate(asked, identity)
+    }
+
+    fn denied(keys: &[Key]) -> Verdict {
+        Verdict::Deny(Denial { failed: keys.to_vec() })
+    }
+
+    fn strings(text: &str) -> Option<Vec<String>> {
+        Some(vec![text.to_owned()])
+    }
+
+    #[track_caller]
+    fn check(rule: Rule, expected: Verdict) {
+        assert_eq!(evaluate(vec![rule.clone()], Some(&alice())), expected, "{rule:?}");
+    }
+
+    #[test]
+    fn each_key_asks_for_what_it_says() {
+        let domain = |text| Some(vec![EmailDomain::parse(text).unwrap()]);
+        let claim = |path, value: &str| {
+            Some(vec![(ClaimPath::parse(path).unwrap(), vec![value.to_owned()])])
+        };
+        let network = |text: &str| Some(vec![text.parse().unwrap()]);
+        let path = |text| Some(vec![PathPrefix::parse(text).unwrap()]);
+        let rule = Rule::default;
+        check(Rule { emails: strings("alice@example.com"), ..rule() }, Verdict::Admit);
+        check(Rule { emails: strings("bob@example.com"), ..rule() }, denied(&[Key::Emails]));
+        check(Rule { email_domains: domain("example.com"), ..rule() }, Verdict::Admit);
+        check(Rule { email_domains: domain("ample.com"), ..rule() }, denied(&[Key::EmailDomains]));
+        check(Rule { groups: strings("staff"), ..rule() }, Verdict::Admit);
+        check(Rule { groups: strings("Staff"), ..rule() }, denied(&[Key::Groups]));
+        check(Rule { users: strings("1"), ..rule() }, Verdict::Admit);
+        check(Rule { users: strings("2"), ..rule() }, denied(&[Key::Users]));
+        check(Rule { providers: Some(vec!["other".into()]), ..rule() }, denied(&[Key::Providers]));
+        check(Rule { claims: claim("/roles", "x"), ..rule() }, Verdict::Admit);
+        check(Rule { claims: claim("level", "3"), ..rule() }, Verdict::Admit);
+        check(Rule { claims: claim("roles", "y"), ..rule() }, denied(&[Key::Claims]));
+        check(Rule { methods: Some(vec![Method::GET]), ..rule() }, Verdict::Admit);
+        check(Rule { methods: Some(vec![Method::POST]), ..rule() }, denied(&[Key::Methods]));
+        check(Rule { paths: path("/docs"), ..rule() }, Verdict::Admit);
+        check(Rule { paths: path("/doc"), ..rule() }, denied(&[Key::Paths]));
+        check(Rule { client_addresses: network("10.0.0.0/8"), ..rule() }, Verdict::Admit);
+        check(
+            Rule { client_addresses: network("11.0.0.0/8"), ..rule() },
+            denied(&[Key::ClientAddresses]),
+        );
+    }
+
+    #[test]
+    fn all_keys_of_a_rule_must_pass_and_one_rule_is_enough() {
+        let both = Rule { groups: strings("staff"), users: strings("2"), ..Rule::default() };
+        assert_eq!(evaluate(vec![both.clone()], Some(&alice())), denied(&[Key::Users]));
+        let other = Rule { users: strings("1"), ..Rule::default() };
+        assert_eq!(evaluate(vec![both, other], Some(&alice())), Verdict::Admit);
+    }
+
+    #[test]
+    fn signing_in_is_asked_for_only_where_it_may_help() {
+        let members = Rule { groups: strings("staff"), ..Rule::default() };
+        assert_eq!(evaluate(vec![members], None), Verdict::SignIn);
+        let posts = Rule { methods: Some(vec![Method::POST]), ..Rule::default() };
+        assert_eq!(evaluate(vec![posts], None), denied(&[Key::Methods]));
+        let public = Rule { public: true, methods: Some(vec![Method::GET]), ..Rule::default() };
+        assert_eq!(evaluate(vec![public], None), Verdict::Admit);
+    }
+
+    #[test]
+    fn an_unknown_method_satisfies_no_methods() {
+        let readings = Readings::of("/").unwrap();
+        let asked =
+            Asked { method: None, path: readings.plain(), client_address: "::1".parse().unwrap() };
+        let rule = Rule { methods: Some(vec![Method::GET]), ..Rule::default() };
+        let verdict = Policy::Rules(vec![rule]).evaluate(asked, Some(&alice()));
+        assert_eq!(verdict, denied(&[Key::Methods]));
+    }
+}
