@@ -15,7 +15,9 @@ impl Failures {
     /// Whether an address has failed as often as it may in this second.
     pub fn are_too_many(&self, address: IpAddr, now: Moment) -> bool {
         let counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counted.get(&network(address)).is_some_and(|(since, count)| now.since(*since) < SECOND && *count >= MOST)
+        counted
+            .get(&network(address))
+            .is_some_and(|(since, count)| now.since(*since) < SECOND && *count >= MOST)
     }
 
     /// Counts a failure.

@@ -131,7 +131,8 @@ impl States {
         if *salt != opened.salt {
             return None;
         }
-        let plain = self.roots.all().find_map(|root| root.open(TARGET, salt, &self.aad, sealed).ok())?;
+        let plain =
+            self.roots.all().find_map(|root| root.open(TARGET, salt, &self.aad, sealed).ok())?;
         String::from_utf8(plain).ok()
     }
 
@@ -158,7 +159,8 @@ impl States {
     pub fn open_text(&self, sealed: &str) -> Option<String> {
         let bytes = URL_SAFE_NO_PAD.decode(sealed).ok()?;
         let (salt, sealed) = bytes.split_first_chunk::<24>()?;
-        let plain = self.roots.all().find_map(|root| root.open(TEXT, salt, &self.aad, sealed).ok())?;
+        let plain =
+            self.roots.all().find_map(|root| root.open(TEXT, salt, &self.aad, sealed).ok())?;
         String::from_utf8(plain).ok()
     }
 }
@@ -172,7 +174,11 @@ impl Pending {
     /// Whether a login cookie is the one it was begun with.
     pub fn is_of(&self, login_cookie: &str) -> bool {
         // SECURITY: a callback that another browser was lured to ends here (RFC 9700 §4.7).
-        aws_lc_rs::constant_time::verify_slices_are_equal(&self.login, &hash(login_cookie.as_bytes())).is_ok()
+        aws_lc_rs::constant_time::verify_slices_are_equal(
+            &self.login,
+            &hash(login_cookie.as_bytes()),
+        )
+        .is_ok()
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -311,7 +317,8 @@ mod tests {
     #[test]
     fn a_state_works_once() {
         let states = states();
-        let opened = states.open(&states.seal(&pending(Target::Here("/".into())), None).state).unwrap();
+        let opened =
+            states.open(&states.seal(&pending(Target::Here("/".into())), None).state).unwrap();
         let now = UnixTime(1_800_000_000);
         assert!(!states.is_used(&opened));
         assert!(states.take(&opened, now) && states.is_used(&opened));

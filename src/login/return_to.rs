@@ -111,11 +111,13 @@ impl Places {
     /// Whether some reading of a path lies under our prefix: returning there would loop.
     fn is_own_path(&self, path: &str) -> bool {
         let under = |path: &str| {
-            path.strip_prefix(&self.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            path.strip_prefix(&self.prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         match Readings::of(path) {
             Ok(readings) => {
-                under(readings.plain().path()) || readings.others().iter().any(|other| under(other.path()))
+                under(readings.plain().path())
+                    || readings.others().iter().any(|other| under(other.path()))
             }
             // The gateway would answer 400 there.
             Err(_) => true,
@@ -175,7 +177,11 @@ mod tests {
 
     #[track_caller]
     fn check(rd: &str, expected: &str) {
-        assert_eq!(places(Some("example.com")).parse_or_root(Some(rd)).as_str(), expected, "{rd:?}");
+        assert_eq!(
+            places(Some("example.com")).parse_or_root(Some(rd)).as_str(),
+            expected,
+            "{rd:?}"
+        );
     }
 
     #[test]
@@ -232,7 +238,9 @@ mod tests {
 
     #[test]
     fn our_own_paths_are_no_place_to_return_to() {
-        for rd in ["/oauth2", "/oauth2/sign_out", "/oauth2/../oauth2/x", "/%6fauth2/start", "/oauth2%2fx"] {
+        for rd in
+            ["/oauth2", "/oauth2/sign_out", "/oauth2/../oauth2/x", "/%6fauth2/start", "/oauth2%2fx"]
+        {
             check(rd, "/");
         }
         check("/oauth2x", "/oauth2x");

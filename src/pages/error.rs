@@ -44,9 +44,7 @@ fn who(identity: &Identity) -> String {
     let name = identity.name.as_ref().or(identity.preferred_username.as_ref());
     match (name, &identity.email) {
         (Some(name), Some(email)) if name != email => format!("{name} ({email})"),
-        (_, Some(email)) => email.clone(),
-        (Some(name), None) => name.clone(),
-        (None, None) => identity.user.clone(),
+        (_, Some(_)) | (Some(_), None) | (None, None) => identity.label().to_owned(),
     }
 }
 
