@@ -13,8 +13,8 @@ const HOSTILE: &str = "\"'><script>alert(1)</script>{{ title }}<img src=x>";
 fn hostile_identity() -> Identity {
     Identity {
         provider: "company".into(),
-        subject: HOSTILE.to_owned(),
-        user: HOSTILE.to_owned(),
+        subject: HOSTILE.into(),
+        user: Some(HOSTILE.to_owned()),
         email: Some(HOSTILE.to_owned()),
         groups: vec![HOSTILE.to_owned()],
         name: Some(format!("name {HOSTILE}")),
@@ -254,7 +254,7 @@ fn an_account_is_named_as_its_owner_knows_it() {
     let mut said = |name: Option<&str>, email: Option<&str>| {
         identity.name = name.map(str::to_owned);
         identity.email = email.map(str::to_owned);
-        identity.user = "u-1".to_owned();
+        identity.user = Some("u-1".to_owned());
         let page = Page::Forbidden(Forbidden {
             identity: &identity,
             provider: "Company",

@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("pages", &["identity"]),
     ("demo", &["jose", "oauth", "server"]),
     ("providers", &["oidc", "oauth", "identity"]),
-    ("login", &["providers", "oidc", "oauth", "session", "identity"]),
+    ("login", &["providers", "oidc", "oauth", "session", "identity", "routing"]),
     ("error", &["login", "session", "upstream", "oauth", "oidc", "policy", "providers"]),
     (
         "gate",
