@@ -2,6 +2,7 @@
 //! applications that know nothing of it. This page is the map.
 
 pub mod body;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
