@@ -307,3 +307,46 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const BUFFER: usize = 16 * 1024;
 /// FIN and the opcode of a Close frame.
 const FIN_CLOSE: u8 = 0x88;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(bytes: &[u8], steps: &[usize], after: Frames) {
+        for whole in [true, false] {
+            let (mut frames, mut seen, mut rest) = (Frames::Opcode, Vec::new(), bytes);
+            let mut length = 0;
+            while !rest.is_empty() {
+                let piece = if whole { rest } else { &rest[..1] };
+                let step = frames.advance(piece);
+                length += step;
+                rest = &rest[step..];
+                if frames.is_boundary() || rest.is_empty() {
+                    seen.push(std::mem::take(&mut length));
+                }
+            }
+            assert_eq!((&seen[..], &frames), (steps, &after), "{bytes:?}, whole: {whole}");
+        }
+    }
+
+    #[test]
+    fn frames_end_where_their_length_says() {
+        check(b"\x81\x02hi\x89\x00\x81\x01x", &[4, 2, 3], Frames::Opcode);
+        check(b"\x81\x05hi", &[4], Frames::Payload(3));
+        check(b"\x81\x82maskhi\x88\x80mask", &[8, 6], Frames::Opcode);
+        check(b"\x82\x7e\x00\x03abc\x82\x7e\x00\x00\x89\x00", &[7, 4, 2], Frames::Opcode);
+        check(b"\x82\x7e\x01\x00ab", &[6], Frames::Payload(254));
+        check(b"\x82\x7f\x00\x00\x00\x00\x00\x00\x00\x02ab\x89", &[12, 1], Frames::Length);
+        let most = b"\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff";
+        check(most, &[10], Frames::Payload(u64::MAX));
+        let masked = Frames::Mask { missing: 3, length: 1 };
+        check(b"\x82\xfe\x00\x01m", &[5], masked);
+    }
+
+    #[test]
+    fn the_example_of_the_standard_is_accepted() {
+        let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(accept(&key), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "RFC 6455 §1.3");
+    }
+}
