@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::identity::claims::ClaimNames;
 pub use crate::oauth::client_auth::AuthMethod;
+pub use crate::oidc::discovery::Endpoints;
 use crate::secret::Secret;
 
 /// What `providers.ID` says.
@@ -46,23 +47,6 @@ pub struct Settings {
     pub timeout: Duration,
     /// Whether `http://` beyond loopback is accepted.
     pub danger_allow_http: bool,
-}
-
-/// Endpoints given by hand. With authorization, token and JWKS all set, nothing is discovered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Endpoints {
-    /// RFC 6749 §3.1.
-    pub authorization: Option<Url>,
-    /// RFC 6749 §3.2.
-    pub token: Option<Url>,
-    /// OIDC Core §5.3.
-    pub userinfo: Option<Url>,
-    /// RFC 7517 §5.
-    pub jwks: Option<Url>,
-    /// OIDC RP-Initiated Logout §2.1.
-    pub end_session: Option<Url>,
-    /// RFC 7009 §2.
-    pub revocation: Option<Url>,
 }
 
 /// What a sign-out ends.
