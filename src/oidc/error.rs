@@ -100,6 +100,24 @@ pub enum Rule {
 }
 
 impl Error {
+    /// Whether the tokens themselves are wrong, and not only what was needed to check them.
+    pub fn condemns_tokens(&self) -> bool {
+        match self {
+            Self::NoIdToken
+            | Self::Signature(_)
+            | Self::IdToken(_)
+            | Self::UserinfoRefused
+            | Self::UserinfoSubject => true,
+            Self::OAuth(_)
+            | Self::Issuer(_)
+            | Self::OtherIssuer { .. }
+            | Self::Endpoint { .. }
+            | Self::NoKeys
+            | Self::TooSoon
+            | Self::Interrupted => false,
+        }
+    }
+
     /// Whether the same may succeed later without anybody changing anything.
     pub fn is_temporary(&self) -> bool {
         match self {

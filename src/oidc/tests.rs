@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::clock::UnixTime;
 use crate::jose::{self, Algorithm, SigningKey};
 use crate::oauth::http::HttpSettings;
 use crate::oauth::loopback::{Loopback, Reply, Seen};
@@ -74,8 +75,6 @@ impl Scene {
         self.provider.seen(path).len()
     }
 }
-
-use crate::clock::UnixTime;
 
 fn key(kid: &str) -> SigningKey {
     SigningKey::generate(Algorithm::ES256).unwrap().with_kid(kid)
