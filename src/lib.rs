@@ -8,6 +8,7 @@ pub mod demo;
 pub mod gate;
 pub mod identity;
 pub mod jose;
+pub mod login;
 pub mod oauth;
 pub mod oidc;
 pub mod origin;

@@ -1,27 +1,165 @@
 //! The only room that knows YAML; produces each room's Settings.
+//! Two types for configuration: what was written is a tree that is walked by one table of keys, so that
+//! all problems come at once; what the program needs is [`Config`], in which nothing is left to check.
+//! Invariant: no problem prints a secret, nor what came out of the environment or a file.
+
+mod address;
+mod admin;
+mod document;
+mod field;
+mod identity;
+mod interpolate;
+mod locate;
+mod pages;
+mod pem;
+mod policy;
+mod problem;
+mod providers;
+mod reading;
+mod routes;
+mod schema;
+mod section;
+mod server;
+mod session;
+mod source;
+mod suggest;
+mod table;
+mod telemetry;
+#[cfg(test)]
+mod tests;
+mod units;
+mod urls;
+mod wrong;
+
+use std::path::{Path, PathBuf};
+
+pub use problem::{KeyPath, Problem, Problems, Severity};
+pub use schema::schema;
+pub use source::Source;
 
 use crate::origin::Origin;
-use crate::{gate, pages, providers, server, session, telemetry};
+use crate::policy::Policy;
+use document::Node;
+use reading::{Reading, Reported};
+use section::Section;
+use wrong::Wrong;
 
 /// A configuration that was found good.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Sockets, limits, deadlines.
-    pub server: server::Settings,
+    pub server: crate::server::Settings,
     /// The origin at which browsers reach the gateway.
     pub public_url: Origin,
     /// The gateway's own paths; `/oauth2`. Starts with `/`, ends without one.
     pub endpoint_prefix: String,
     /// Where visitors sign in, in the order of the sign-in page.
-    pub providers: Vec<providers::Settings>,
+    pub providers: Vec<crate::providers::Settings>,
     /// The session table and its cookie.
-    pub session: session::Settings,
+    pub session: crate::session::Settings,
     /// What is in front of what; at least one.
-    pub routes: Vec<gate::route::Settings>,
+    pub routes: Vec<crate::gate::route::Settings>,
     /// What pages look like.
-    pub pages: pages::Brand,
+    pub pages: crate::pages::Brand,
     /// The admin listener; `None`: off.
-    pub admin: Option<server::ListenAddress>,
+    pub admin: Option<crate::server::ListenAddress>,
     /// Logs.
-    pub telemetry: telemetry::Settings,
+    pub telemetry: crate::telemetry::Settings,
+    /// Every other file that went into this, to be watched.
+    pub files: Vec<PathBuf>,
+}
+
+/// Reads a configuration: the result with its warnings, or all that is wrong with it.
+pub fn load(file: &Path, source: &Source) -> Result<(Config, Vec<Problem>), Problems> {
+    let text = read(file, source)?;
+    let root = document::parse(&text).map_err(|error| {
+        refusal(file, error.line, error.message.to_owned(), error.hint.map(str::to_owned))
+    })?;
+    let reading = Reading::new(source, file.parent().unwrap_or(Path::new("")));
+    let config = convert(&reading, &root);
+    let (problems, files) = reading.finish(file, &text, &root);
+    let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
+    match config {
+        Ok(config) if !refused => Ok((Config { files, ..config }, problems)),
+        Ok(_) | Err(_) => Err(Problems(problems)),
+    }
+}
+
+fn read(file: &Path, source: &Source) -> Result<String, Problems> {
+    let bytes = source.read(file).map_err(|why| {
+        let hint = "name another one with --config, or in PORTCULLIS_CONFIG".to_owned();
+        refusal(file, None, why, Some(hint))
+    })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
+        refusal(file, Some(line), "is not a text in UTF-8".to_owned(), None)
+    })
+}
+
+fn refusal(file: &Path, line: Option<usize>, message: String, hint: Option<String>) -> Problems {
+    let (severity, path, file) = (Severity::Error, KeyPath::default(), file.to_owned());
+    Problems(vec![Problem { severity, file, line, path, message, hint }])
+}
+
+/// Every section is read, whatever the others say, before the first failure ends it.
+fn convert(reading: &Reading<'_>, root: &Node) -> Result<Config, Reported> {
+    let root = Section::root(reading, root)?;
+    let server = root.section("server");
+    let public_url = server.as_ref().map_err(|r| *r).and_then(server::public_url);
+    let endpoint_prefix = server.as_ref().map_err(|r| *r).and_then(server::endpoint_prefix);
+    let server = server.and_then(|section| server::settings(&section));
+    let ids = providers::ids(&root);
+    let providers = providers::settings(&root);
+    let session = session::settings(&root, public_url.as_ref().ok());
+    let surroundings = routes::Surroundings {
+        public_url: public_url.as_ref().ok(),
+        endpoint_prefix: endpoint_prefix.as_deref().ok(),
+        providers: ids.as_deref().ok(),
+        cookie: session.as_ref().ok().map(|session| &session.cookie),
+        identity_headers: identity::top(&root),
+    };
+    let routes = routes::settings(&root, &surroundings);
+    let pages = pages::brand(&root);
+    let admin = admin::listen(&root, server.as_ref().ok());
+    let telemetry = telemetry::settings(&root);
+    if let (Ok([]), Ok(routes)) = (ids.as_deref(), &routes) {
+        someone_signs_in(&root, routes)?;
+    }
+    Ok(Config {
+        server: server?,
+        public_url: public_url?,
+        endpoint_prefix: endpoint_prefix?,
+        providers: providers?,
+        session: session?,
+        routes: routes?,
+        pages: pages?,
+        admin: admin?,
+        telemetry: telemetry?,
+        files: Vec::new(),
+    })
+}
+
+/// Without providers, no route may ask for sign-in.
+fn someone_signs_in(
+    root: &Section<'_>,
+    routes: &[crate::gate::route::Settings],
+) -> Result<(), Reported> {
+    match routes.iter().find(|route| asks_for_sign_in(&route.allow)) {
+        None => Ok(()),
+        Some(route) => {
+            let what = format!("is required: the route {} asks visitors to sign in", route.name);
+            let hint = "name a provider: `providers: { company: { issuer: …, client_id: …, client_secret: … } }`, or write `allow: public` on every route";
+            Err(root.field("providers").error(&Wrong::new(what).hint(hint)))
+        }
+    }
+}
+
+/// Whether some visitor of a route would be asked to sign in.
+fn asks_for_sign_in(allow: &Policy) -> bool {
+    match allow {
+        Policy::Public => false,
+        Policy::Authenticated => true,
+        Policy::Rules(rules) => rules.iter().any(|rule| !rule.public),
+    }
 }

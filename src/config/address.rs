@@ -1,0 +1,178 @@
+//! Where to listen, and networks: `HOST:PORT`, `unix:PATH`, CIDRs.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::config::reading::Reading;
+use crate::config::wrong::Wrong;
+use crate::server::ListenAddress;
+
+/// Linux keeps 108 bytes for a socket's path, the last of them zero.
+const LONGEST_SOCKET_PATH: usize = 107;
+
+/// Reads an address to listen on.
+pub(super) fn listen(text: &str, reading: &Reading<'_>) -> Result<ListenAddress, Wrong> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return socket(path, reading);
+    }
+    if text.contains("://") {
+        let bare = text.split_once("://").map_or("", |(_, rest)| rest).trim_end_matches('/');
+        return Err(Wrong::new("is a URL; to listen takes HOST:PORT").suggest(bare));
+    }
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Wrong::new("has no host").suggest(format!("127.0.0.1:{text}")));
+    }
+    let hint = "write HOST:PORT, such as 127.0.0.1:4180, or unix:PATH";
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| Wrong::new("has no port").hint(hint))?;
+    if host.is_empty() {
+        let meant = format!("0.0.0.0:{port}");
+        return Err(Wrong::new("has no host; every address is 0.0.0.0 or [::]").suggest(meant));
+    }
+    if port.parse::<u16>().is_err() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Wrong::new("has no port from 0 to 65535").hint(hint));
+    }
+    let bracketed = host.starts_with('[') && host.ends_with(']');
+    if host.contains(':') && !bracketed {
+        let meant = format!("[{host}]:{port}");
+        return Err(Wrong::new("has an IPv6 address without brackets").suggest(meant));
+    }
+    url::Host::parse(host).map_err(|_| Wrong::new("has no valid host").hint(hint))?;
+    Ok(ListenAddress::Tcp(text.to_owned()))
+}
+
+/// Reads the path of a unix socket.
+pub(super) fn socket(path: &str, reading: &Reading<'_>) -> Result<ListenAddress, Wrong> {
+    if path.is_empty() {
+        return Err(Wrong::new("has no path").hint("write unix:/run/portcullis.sock"));
+    }
+    let path = reading.at(path);
+    if path.as_os_str().len() > LONGEST_SOCKET_PATH {
+        return Err(format!("is too long: at most {LONGEST_SOCKET_PATH} bytes").into());
+    }
+    Ok(ListenAddress::Unix(path))
+}
+
+/// Whether two addresses cannot be listened on together.
+pub(super) fn clash(one: &ListenAddress, other: &ListenAddress) -> bool {
+    match (one, other) {
+        (ListenAddress::Unix(one), ListenAddress::Unix(other)) => one == other,
+        (ListenAddress::Tcp(one), ListenAddress::Tcp(other)) => tcp_clash(one, other),
+        (ListenAddress::Unix(_), ListenAddress::Tcp(_))
+        | (ListenAddress::Tcp(_), ListenAddress::Unix(_)) => false,
+    }
+}
+
+fn tcp_clash(one: &str, other: &str) -> bool {
+    let (Some((one, port)), Some((other, other_port))) =
+        (one.rsplit_once(':'), other.rsplit_once(':'))
+    else {
+        return false;
+    };
+    // Port 0 is another one each time.
+    if port != other_port || port.trim_start_matches('0').is_empty() {
+        return false;
+    }
+    let every = |host| matches!(host, "0.0.0.0" | "[::]");
+    one.eq_ignore_ascii_case(other)
+        || every(one) && (every(other) || one.starts_with('[') == other.starts_with('['))
+        || every(other) && one.starts_with('[') == other.starts_with('[')
+}
+
+/// Reads a network, or one address.
+pub(super) fn network(text: &str) -> Result<IpNet, Wrong> {
+    let hint = "write a network such as 10.0.0.0/8 or fd00::/8, or one address";
+    let network = match text.parse::<IpAddr>() {
+        Ok(address) => IpNet::from(address),
+        Err(_) => text
+            .parse::<IpNet>()
+            .map_err(|_| Wrong::new("is neither a network nor an address").hint(hint))?,
+    };
+    // Clients that come as ::ffff:1.2.3.4 are compared as 1.2.3.4.
+    if let IpAddr::V6(address) = network.addr()
+        && address.to_ipv4_mapped().is_some()
+    {
+        return Err(Wrong::new("is an IPv4 address in IPv6 form, which nobody has here")
+            .hint("write it as IPv4"));
+    }
+    Ok(network.trunc())
+}
+
+/// The same, but not everybody.
+pub(super) fn proxy_network(text: &str) -> Result<IpNet, Wrong> {
+    let network = network(text)?;
+    // SECURITY: who trusts everybody lets everybody say who they are (CVE-2026-76835).
+    if network.prefix_len() == 0 {
+        return Err(Wrong::new("trusts everybody's X-Forwarded headers")
+            .hint("name the addresses of your proxies, such as 10.0.0.0/8"));
+    }
+    Ok(network)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Source;
+
+    #[track_caller]
+    fn check(text: &str, suggestion: Option<&str>) {
+        let source = Source::fixed([], []);
+        let wrong = listen(text, &Reading::new(&source, Path::new("/etc"))).unwrap_err();
+        assert_eq!(wrong.suggestion(), suggestion, "{text}");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_what_was_meant() {
+        check("4180", Some("127.0.0.1:4180"));
+        check(":4180", Some("0.0.0.0:4180"));
+        check("http://127.0.0.1:4180/", Some("127.0.0.1:4180"));
+        check("::1:4180", Some("[::1]:4180"));
+        for text in ["", "localhost", "localhost:", "localhost:65536", "a b:1", "unix:", "a:+1"] {
+            check(text, None);
+        }
+        check(&format!("unix:/{}", "x".repeat(107)), None);
+    }
+
+    #[test]
+    fn relative_sockets_lie_beside_the_configuration() {
+        let source = Source::fixed([], []);
+        let address = listen("unix:a.sock", &Reading::new(&source, Path::new("/etc"))).unwrap();
+        assert_eq!(address, ListenAddress::Unix("/etc/a.sock".into()));
+    }
+
+    #[track_caller]
+    fn check_clash(one: &str, other: &str, expected: bool) {
+        let [a, b] = [one, other].map(|text| ListenAddress::Tcp(text.into()));
+        assert_eq!((clash(&a, &b), clash(&b, &a)), (expected, expected), "{one} {other}");
+    }
+
+    #[test]
+    fn addresses_clash_by_port_and_host() {
+        check_clash("127.0.0.1:1", "127.0.0.1:1", true);
+        check_clash("127.0.0.1:1", "127.0.0.1:2", false);
+        check_clash("127.0.0.1:0", "127.0.0.1:0", false);
+        check_clash("0.0.0.0:1", "127.0.0.1:1", true);
+        check_clash("[::]:1", "0.0.0.0:1", true);
+        check_clash("0.0.0.0:1", "[::1]:1", false);
+        check_clash("Localhost:1", "localhost:1", true);
+    }
+
+    #[test]
+    fn networks_are_normal() {
+        assert_eq!(network("10.1.2.3/8").unwrap().to_string(), "10.0.0.0/8");
+        assert_eq!(network("10.1.2.3").unwrap().to_string(), "10.1.2.3/32");
+        assert_eq!(network("fd00::1").unwrap().to_string(), "fd00::1/128");
+        for wrong in ["", "10.0.0.0/33", "10.0.0", "example.com", "::ffff:10.0.0.1", "10.0.0.0-9"] {
+            assert!(network(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn nobody_can_trust_everybody() {
+        for wrong in ["0.0.0.0/0", "::/0", "1.2.3.4/0"] {
+            assert!(proxy_network(wrong).is_err(), "{wrong}");
+        }
+    }
+}

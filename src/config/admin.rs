@@ -1,0 +1,33 @@
+//! `admin:` -> where the admin listener is.
+
+use crate::config::address;
+use crate::config::reading::Reported;
+use crate::config::section::Section;
+use crate::config::wrong::Wrong;
+use crate::server::{ListenAddress, Settings};
+
+/// `admin.listen`; `None`: off. It must not be an address of `server`, where that is known.
+pub(super) fn listen(
+    root: &Section<'_>,
+    server: Option<&Settings>,
+) -> Result<Option<ListenAddress>, Reported> {
+    let field = root.section("admin")?.field("listen");
+    let address = field.value(|text| match text {
+        "off" | "false" => Ok(None),
+        "true" | "on" => Err(Wrong::new("is not an address").hint("write 127.0.0.1:4181, or off")),
+        address => address::listen(address, field.reading).map(Some),
+    })?;
+    let taken = |address: &ListenAddress| {
+        server
+            .is_some_and(|server| server.listen.iter().any(|other| address::clash(address, other)))
+    };
+    // SECURITY: metrics among the public paths would be public.
+    match address {
+        Some(address) if taken(&address) => {
+            let wrong = Wrong::new("is an address of server.listen too")
+                .hint("choose another port, or `off`");
+            Err(field.error(&wrong))
+        }
+        address => Ok(address),
+    }
+}

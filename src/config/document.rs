@@ -1,0 +1,292 @@
+//! The YAML text -> a tree that remembers what was written, even what YAML would rather merge:
+//! a key that stands twice, a tag. The text after that is only asked for lines.
+
+use std::fmt;
+
+use serde::de::{
+    self, Deserialize, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess,
+    Visitor,
+};
+
+/// A value as it was written.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Node {
+    /// Nothing, `~` or `null`.
+    Null,
+    /// `true` or `false`.
+    Flag(bool),
+    /// A number, as text.
+    Number(String),
+    /// Anything else on its own.
+    Text(String),
+    /// `[…]`, or lines that begin with `-`.
+    List(Vec<Self>),
+    /// `{…}`, or lines with `key: value`; a key that stands twice is here twice.
+    Map(Vec<(String, Self)>),
+    /// `!tag value`, which no key takes.
+    Tagged,
+}
+
+/// Why a text is no YAML.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SyntaxError {
+    pub(super) line: Option<usize>,
+    pub(super) message: &'static str,
+    pub(super) hint: Option<&'static str>,
+}
+
+/// Reads a YAML text.
+pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
+    serde_yaml::from_str(text).map_err(|error| SyntaxError::of(&error))
+}
+
+impl Node {
+    /// The keys of a mapping, as written.
+    pub(super) fn keys(&self) -> Vec<&str> {
+        match self {
+            Self::Map(entries) => entries.iter().map(|(name, _)| name.as_str()).collect(),
+            Self::Null
+            | Self::Flag(_)
+            | Self::Number(_)
+            | Self::Text(_)
+            | Self::List(_)
+            | Self::Tagged => Vec::new(),
+        }
+    }
+
+    /// What it is, for "must be …, not …".
+    pub(super) fn describe(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Flag(_) => "true or false",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "a text",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a mapping",
+            Self::Tagged => "a value with a YAML tag",
+        }
+    }
+}
+
+impl SyntaxError {
+    // SECURITY: an error of the parser may quote a value, and the value may be a secret; so only its
+    // place is taken, and its words are ours.
+    fn of(error: &serde_yaml::Error) -> Self {
+        let words = error.to_string();
+        let known = SYNTAX.iter().find(|(part, _, _)| words.contains(part));
+        let (message, hint) =
+            known.map_or(("is not YAML", None), |(_, message, hint)| (message, *hint));
+        Self { line: error.location().map(|location| location.line()), message, hint }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Build)
+    }
+}
+
+struct Build;
+
+impl<'de> Visitor<'de> for Build {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("YAML")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_none<E: de::Error>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, flag: bool) -> Result<Node, E> {
+        Ok(Node::Flag(flag))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Node, E> {
+        Ok(Node::Number(number.to_string()))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Node, E> {
+        Ok(Node::Number(number.to_string()))
+    }
+
+    fn visit_i128<E: de::Error>(self, number: i128) -> Result<Node, E> {
+        Ok(Node::Number(number.to_string()))
+    }
+
+    fn visit_u128<E: de::Error>(self, number: u128) -> Result<Node, E> {
+        Ok(Node::Number(number.to_string()))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Node, E> {
+        Ok(Node::Number(number.to_string()))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Node, E> {
+        Ok(Node::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element()? {
+            items.push(item);
+        }
+        Ok(Node::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
+        }
+        Ok(Node::Map(entries))
+    }
+
+    fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Node, A::Error> {
+        let (IgnoredAny, value) = tagged.variant()?;
+        value.newtype_variant::<IgnoredAny>()?;
+        Ok(Node::Tagged)
+    }
+}
+
+/// A part of the parser's words, and what an operator is told instead.
+const SYNTAX: [(&str, &str, Option<&str>); 18] = [
+    (
+        "tab character",
+        "is indented with a tab, which YAML does not take",
+        Some("indent with spaces"),
+    ),
+    (
+        "character that cannot start any token",
+        "has a character that cannot begin a value",
+        Some("put the value in quotes if it begins with @, ` or %; indent with spaces, not tabs"),
+    ),
+    (
+        "mapping values are not allowed",
+        "has a `:` where none can stand",
+        Some(
+            "check the indentation of this line and the one above; a text with `: ` in it needs quotes",
+        ),
+    ),
+    (
+        "expected ',' or ']'",
+        "has a list `[…]` that is not closed, or an item of it that needs quotes",
+        None,
+    ),
+    (
+        "expected ',' or '}'",
+        "has a mapping `{…}` that is not closed, or a value in it that needs quotes",
+        None,
+    ),
+    (
+        "while scanning a quoted scalar",
+        "has a quoted text that is not closed, or a `\\` in \"…\" that YAML does not know",
+        Some("close the quote; in '…' a backslash stands for itself"),
+    ),
+    (
+        "could not find expected ':'",
+        "has a key without its `:`",
+        Some("write `key: value`, with a space behind the colon"),
+    ),
+    (
+        "did not find expected key",
+        "does not fit the lines above it",
+        Some("keys of one mapping stand in the same column"),
+    ),
+    (
+        "did not find expected '-' indicator",
+        "does not fit the list above it",
+        Some("items of one list begin with `- ` in the same column"),
+    ),
+    (
+        "block sequence entries are not allowed",
+        "has a `-` where no list can begin",
+        Some("a list begins on a line of its own, below its key"),
+    ),
+    (
+        "did not find expected alphabetic or numeric character",
+        "has a `*` or `&` that YAML takes for an alias or an anchor",
+        Some("put the value in quotes: \"*\""),
+    ),
+    (
+        "while scanning an alias",
+        "has a `*` that YAML takes for an alias",
+        Some("put the value in quotes: \"*.example.com\""),
+    ),
+    ("unknown anchor", "has an alias `*name` whose anchor `&name` does not stand above it", None),
+    ("control characters are not allowed", "has a control character in it", None),
+    ("more than one document", "has more than one document", Some("remove the line `---`")),
+    ("recursion limit", "is nested too deeply", None),
+    ("repetition limit", "repeats its aliases too often", None),
+    (
+        "invalid value: ",
+        "has a value that does not fit its YAML tag",
+        Some("remove the tag, such as !!int"),
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, line: usize, message: &str) {
+        let error = parse(text).unwrap_err();
+        assert_eq!((error.line, error.message), (Some(line), message), "{text}");
+    }
+
+    #[test]
+    fn a_fault_of_syntax_is_told_with_its_line() {
+        check("a: 1\n\tb: 2\n", 2, "is indented with a tab, which YAML does not take");
+        check("a: 1\nb: @x\n", 2, "has a character that cannot begin a value");
+        check("a: b: c\n", 1, "has a `:` where none can stand");
+        check("a: [b\nc: d\n", 2, SYNTAX[3].1);
+        check("a: {b: c\nd: e\n", 2, SYNTAX[4].1);
+        check("a: \"b\n", 2, SYNTAX[5].1);
+        check("a: 1\n  b: 2\nc\n", 2, "has a `:` where none can stand");
+        check("a:\n  b: 1\n c: 2\n", 3, "does not fit the lines above it");
+        check("a: *b\n", 1, SYNTAX[12].1);
+        check("a: [*]\n", 1, SYNTAX[10].1);
+        check("host: *.example.com\n", 1, SYNTAX[10].1);
+    }
+
+    #[test]
+    fn a_value_is_never_quoted() {
+        for text in ["a: !!int hunter2", "a: !!bool hunter2", "a: !!null hunter2"] {
+            let error = parse(text).unwrap_err();
+            assert_eq!(error.message, "has a value that does not fit its YAML tag");
+        }
+    }
+
+    #[test]
+    fn what_was_written_twice_or_tagged_is_kept() {
+        let Node::Map(entries) = parse("a: 1\na: !x [2]\n").unwrap() else { panic!("no mapping") };
+        assert_eq!(entries, [("a".into(), Node::Number("1".into())), ("a".into(), Node::Tagged)]);
+    }
+
+    #[test]
+    fn a_bomb_is_refused() {
+        let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+        for level in 1..12 {
+            let before = format!("*a{}, ", level - 1).repeat(10);
+            text.push_str(&format!("a{level}: &a{level} [{before}]\n"));
+        }
+        assert_eq!(parse(&text).unwrap_err().message, "repeats its aliases too often");
+        let deep = "[".repeat(20_000);
+        assert!(parse(&deep).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "[ -~\n\t\u{e9}]{0,80}") {
+            drop(parse(&text));
+        }
+    }
+}

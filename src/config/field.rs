@@ -1,0 +1,367 @@
+//! A key of the file with what was written there: whether the value has the type that the table says,
+//! and what holds when there is none.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::config::document::{self, Node};
+use crate::config::problem::KeyPath;
+use crate::config::reading::{Reading, Reported, Resolved};
+use crate::config::section::{Section, report_twice};
+use crate::config::suggest::nearest;
+use crate::config::table::{Default, Key, Type};
+use crate::config::units;
+use crate::config::wrong::Wrong;
+use crate::secret::Secret;
+
+/// A key, or an item of a list, with what was written there.
+#[derive(Clone, Debug)]
+pub(super) struct Field<'r> {
+    pub(super) reading: &'r Reading<'r>,
+    pub(super) path: KeyPath,
+    pub(super) name: String,
+    pub(super) node: Option<&'r Node>,
+    kind: &'static Type,
+    default: Default,
+}
+
+impl<'r> Field<'r> {
+    pub(super) fn new(
+        reading: &'r Reading<'r>,
+        path: KeyPath,
+        key: &'static Key,
+        node: Option<&'r Node>,
+    ) -> Self {
+        Self {
+            reading,
+            path,
+            name: key.name.to_owned(),
+            node,
+            kind: &key.kind,
+            default: key.default,
+        }
+    }
+
+    /// A text through this parser, where the key was written or has a default.
+    pub(super) fn optional<T>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Result<Option<T>, Reported> {
+        let Some(node) = self.value_node()? else { return Ok(None) };
+        self.scalar(&node, self.kind, &self.path, &parse).map(Some)
+    }
+
+    /// The same, where the table has a default or says that the key is required.
+    pub(super) fn value<T>(&self, parse: impl Fn(&str) -> Result<T, Wrong>) -> Result<T, Reported> {
+        self.optional(parse)?.ok_or_else(|| self.missing(None))
+    }
+
+    /// Every item of a list, or the one value where a list may be left out.
+    pub(super) fn optional_list<T>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Result<Option<Vec<T>>, Reported> {
+        let Some(node) = self.value_node()? else { return Ok(None) };
+        let (kind, least) = self.kind.items().unwrap_or((self.kind, 0));
+        let Node::List(items) = &*node else {
+            if !self.kind.takes(&node) {
+                return Err(self.wrong_type(&node));
+            }
+            return Ok(Some(vec![self.scalar(&node, kind, &self.path, &parse)?]));
+        };
+        if items.len() < least {
+            return Err(self.empty());
+        }
+        let read = |(at, item)| self.scalar(item, kind, &self.path.item(at), &parse);
+        // All items first, so that each says what is wrong with it.
+        let items: Vec<Result<T, Reported>> = items.iter().enumerate().map(read).collect();
+        items.into_iter().collect::<Result<Vec<T>, Reported>>().map(Some)
+    }
+
+    /// The same, where the table has a default.
+    pub(super) fn list<T>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Result<Vec<T>, Reported> {
+        self.optional_list(parse)?.ok_or_else(|| self.missing(None))
+    }
+
+    /// The mapping that this is.
+    pub(super) fn section(&self) -> Result<Section<'r>, Reported> {
+        let Type::Section(keys) = self.kind else { return Err(self.wrong_type(&Node::Null)) };
+        let entries = match self.node {
+            None | Some(Node::Null) => &[],
+            Some(Node::Map(entries)) => entries.as_slice(),
+            Some(node) => return Err(self.wrong_type(node)),
+        };
+        Ok(Section::open(self.reading, self.path.clone(), keys, entries))
+    }
+
+    /// The items of a list of mappings, each a field; none where it is not written.
+    pub(super) fn items(&self) -> Result<Vec<Self>, Reported> {
+        match (self.node, self.kind.items(), self.default) {
+            (Some(Node::List(items)), Some((kind, least)), _) if items.len() >= least => {
+                let items = items.iter().enumerate();
+                Ok(items.map(|(at, item)| self.inner(self.path.item(at), "", kind, item)).collect())
+            }
+            (Some(Node::List(_) | Node::Null), _, _) => Err(self.empty()),
+            (Some(node), _, _) => Err(self.wrong_type(node)),
+            (None, _, Default::Required(example)) => Err(self.missing(Some(example))),
+            (None, _, Default::Is(_) | Default::Unset(_)) => Ok(Vec::new()),
+        }
+    }
+
+    /// The entries of a mapping with names of the author's, each a field; `None` where it is not
+    /// written.
+    pub(super) fn entries(&self) -> Result<Option<Vec<Self>>, Reported> {
+        let entries = match self.node {
+            None => return Ok(None),
+            Some(Node::Map(entries)) => entries,
+            Some(Node::Null) => return Err(self.empty()),
+            Some(node) => return Err(self.wrong_type(node)),
+        };
+        let Type::Map(kind) = self.kind else { return Err(self.wrong_type(&Node::Null)) };
+        report_twice(self.reading, &self.path, entries);
+        let field =
+            |(name, node): &'r (String, Node)| self.inner(self.path.key(name), name, kind, node);
+        Ok(Some(entries.iter().map(field).collect()))
+    }
+
+    /// A text as it is.
+    pub(super) fn text(&self) -> Result<String, Reported> {
+        self.value(some_text)
+    }
+
+    /// A text as it is, where it is written.
+    pub(super) fn optional_text(&self) -> Result<Option<String>, Reported> {
+        self.optional(some_text)
+    }
+
+    /// A text that nobody sees, where it is written.
+    pub(super) fn secret(&self) -> Result<Option<Secret>, Reported> {
+        self.warn_of_literal(&self.path, self.node);
+        self.optional(|text| some_text(text).map(Secret::from))
+    }
+
+    /// One such text or a list of them, none where it is not written.
+    pub(super) fn secrets(
+        &self,
+        parse: impl Fn(&str) -> Result<Secret, Wrong>,
+    ) -> Result<Vec<Secret>, Reported> {
+        match self.node {
+            Some(Node::List(items)) => {
+                for (at, item) in items.iter().enumerate() {
+                    self.warn_of_literal(&self.path.item(at), Some(item));
+                }
+            }
+            node => self.warn_of_literal(&self.path, node),
+        }
+        Ok(self.optional_list(parse)?.unwrap_or_default())
+    }
+
+    pub(super) fn flag(&self) -> Result<bool, Reported> {
+        self.value(|text| match text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(Wrong::new("is neither true nor false")),
+        })
+    }
+
+    /// One of the words of the table, as what the converter makes of it.
+    pub(super) fn choice<T>(&self, of: impl Fn(&str) -> Option<T>) -> Result<T, Reported> {
+        self.value(|text| self.chosen(text, &of))
+    }
+
+    pub(super) fn optional_choice<T>(
+        &self,
+        of: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Reported> {
+        self.optional(|text| self.chosen(text, &of))
+    }
+
+    pub(super) fn duration(&self) -> Result<Duration, Reported> {
+        self.value(|text| self.duration_of(text))
+    }
+
+    pub(super) fn optional_duration(&self) -> Result<Option<Duration>, Reported> {
+        self.optional(|text| self.duration_of(text))
+    }
+
+    pub(super) fn optional_size(&self) -> Result<Option<u64>, Reported> {
+        self.optional(|text| self.number_of(text))
+    }
+
+    /// A number, or bytes, that fits this machine.
+    pub(super) fn count(&self) -> Result<usize, Reported> {
+        self.optional_count()?.ok_or_else(|| self.missing(None))
+    }
+
+    pub(super) fn optional_count(&self) -> Result<Option<usize>, Reported> {
+        self.optional(|text| {
+            usize::try_from(self.number_of(text)?).map_err(|_| Wrong::new("is too large"))
+        })
+    }
+
+    /// Reports an error about this field that is not about its text.
+    pub(super) fn error(&self, wrong: &Wrong) -> Reported {
+        self.reading.error(&self.path, wrong, None)
+    }
+
+    /// Reports that a required key is missing.
+    pub(super) fn missing(&self, example: Option<&str>) -> Reported {
+        let wrong = Wrong::new("is required");
+        self.error(&match example {
+            Some(example) => wrong.hint(format!("write `{example}`")),
+            None => wrong,
+        })
+    }
+
+    /// A secret that stands in the file goes wherever the file goes: a repository, a backup, a chat.
+    fn warn_of_literal(&self, path: &KeyPath, node: Option<&Node>) {
+        let Some(Node::Text(text)) = node else { return };
+        if !text.contains("${") {
+            let wrong = Wrong::new("is a secret in plain sight of whoever reads this file").hint(
+                "keep it elsewhere: ${file:/run/secrets/NAME}, or ${NAME} of the environment",
+            );
+            self.reading.warning(path, &wrong);
+        }
+    }
+
+    fn inner(&self, path: KeyPath, name: &str, kind: &'static Type, node: &'r Node) -> Self {
+        let (reading, default) = (self.reading, Default::Unset("nothing"));
+        Self { reading, path, name: name.to_owned(), node: Some(node), kind, default }
+    }
+
+    /// What was written, or the default.
+    fn value_node(&self) -> Result<Option<Cow<'r, Node>>, Reported> {
+        match (self.node, self.default) {
+            (Some(Node::Null), _) => Err(self.empty()),
+            (Some(node), _) => Ok(Some(Cow::Borrowed(node))),
+            (None, Default::Is(yaml)) => Ok(document::parse(yaml).ok().map(Cow::Owned)),
+            (None, Default::Unset(_)) => Ok(None),
+            (None, Default::Required(example)) => Err(self.missing(Some(example))),
+        }
+    }
+
+    fn scalar<T>(
+        &self,
+        node: &Node,
+        kind: &Type,
+        path: &KeyPath,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Result<T, Reported> {
+        if !kind.takes(node) {
+            return Err(self.reading.error(path, &type_mismatch(kind, node), None));
+        }
+        let resolved = match node {
+            Node::Text(text) => self.reading.resolve(path, text)?,
+            Node::Number(number) => Resolved { text: number.clone(), substituted: false },
+            Node::Flag(flag) => Resolved { text: flag.to_string(), substituted: false },
+            Node::Null | Node::List(_) | Node::Map(_) | Node::Tagged => {
+                return Err(self.reading.error(path, &type_mismatch(kind, node), None));
+            }
+        };
+        // SECURITY: neither a secret nor what came from the environment or a file is printed.
+        let secret = matches!(kind, Type::Secret | Type::Pem);
+        let shown = (!secret && !resolved.substituted).then_some(resolved.text.as_str());
+        parse(&resolved.text).map_err(|wrong| self.reading.error(path, &wrong, shown))
+    }
+
+    fn chosen<T>(&self, text: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, Wrong> {
+        of(text).ok_or_else(|| {
+            let wrong = Wrong::new(format!("is not {}", self.kind.describe()));
+            match nearest(text, self.kind.words().iter().copied()) {
+                Some(word) => wrong.suggest(word),
+                None => wrong,
+            }
+        })
+    }
+
+    fn duration_of(&self, text: &str) -> Result<Duration, Wrong> {
+        let duration = units::duration(text)?;
+        let Type::Duration { least, most } = self.kind else { return Ok(duration) };
+        within(duration, *least, *most, units::duration_text)
+    }
+
+    fn number_of(&self, text: &str) -> Result<u64, Wrong> {
+        if let Type::Size { least, most } = self.kind {
+            return within(units::size(text)?, *least, *most, units::size_text);
+        }
+        let number = text.parse().map_err(|_| Wrong::new("is not a whole number"))?;
+        let Type::Count { least, most } = self.kind else { return Ok(number) };
+        within(number, *least, *most, |number| number.to_string())
+    }
+
+    fn empty(&self) -> Reported {
+        let hint = "remove the key for its default, or write a value";
+        let what = match self.node {
+            Some(Node::List(_)) => "is an empty list",
+            _ => "has no value",
+        };
+        self.error(&Wrong::new(what).hint(hint))
+    }
+
+    fn wrong_type(&self, node: &Node) -> Reported {
+        self.error(&type_mismatch(self.kind, node))
+    }
+}
+
+fn some_text(text: &str) -> Result<String, Wrong> {
+    if text.trim().is_empty() {
+        return Err(Wrong::new("is empty"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Wrong::new("has a control character or a line break in it"));
+    }
+    Ok(text.to_owned())
+}
+
+fn within<T: Copy + PartialOrd>(
+    value: T,
+    least: T,
+    most: T,
+    write: impl Fn(T) -> String,
+) -> Result<T, Wrong> {
+    if value < least {
+        return Err(format!("is too little: at least {}", write(least)).into());
+    }
+    if value > most {
+        return Err(format!("is too much: at most {}", write(most)).into());
+    }
+    Ok(value)
+}
+
+fn type_mismatch(kind: &Type, node: &Node) -> Wrong {
+    let wrong = Wrong::new(format!("must be {}, not {}", kind.describe(), node.describe()));
+    match (kind, node) {
+        (_, Node::Tagged) => wrong.hint("remove the tag, the word that begins with !"),
+        (
+            Type::Text | Type::Secret | Type::Pem | Type::Choice(_),
+            Node::Flag(_) | Node::Number(_),
+        ) => wrong.hint("put it in quotes"),
+        (Type::Text | Type::Secret, Node::Map(_)) => {
+            wrong.hint("put a text that begins with { or has `: ` in it in quotes")
+        }
+        (Type::List { .. }, Node::Text(_) | Node::Number(_)) => {
+            wrong.hint("write a list: [one, two]")
+        }
+        (Type::List { .. }, Node::Map(_)) => wrong.hint("begin each item with `- `"),
+        (
+            Type::Text
+            | Type::Scalar
+            | Type::Secret
+            | Type::Pem
+            | Type::Flag
+            | Type::Count { .. }
+            | Type::Size { .. }
+            | Type::Duration { .. }
+            | Type::Choice(_)
+            | Type::List { .. }
+            | Type::OneOrMore(_)
+            | Type::Map(_)
+            | Type::Section(_)
+            | Type::Either(_),
+            _,
+        ) => wrong,
+    }
+}

@@ -1,0 +1,125 @@
+//! `${NAME}`, `${NAME:-default}`, `${file:PATH}` and `$$` in a text; nothing else is special.
+//! What comes out is not looked at again: a value with `${` in it stays as it is.
+
+/// A piece of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// As it stands.
+    Text(String),
+    /// `${NAME}`, or `${NAME:-default}` for one that is unset or empty.
+    Variable { name: String, default: Option<String> },
+    /// `${file:PATH}`: the file's content less its last newline.
+    File(String),
+}
+
+/// What is wrong with a `${…}`; holds no part of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Malformed {
+    #[error("has a `${{` that is not closed")]
+    Open,
+    #[error("has a `${{…}}` with what is no name of an environment variable")]
+    Name,
+    #[error("has a `${{file:}}` without a path")]
+    Path,
+}
+
+/// Takes a text apart.
+pub(super) fn parse(text: &str) -> Result<Vec<Piece>, Malformed> {
+    let (mut pieces, mut plain, mut rest) = (Vec::new(), String::new(), text);
+    while let Some((before, after)) = rest.split_once('$') {
+        plain.push_str(before);
+        if let Some(after) = after.strip_prefix('$') {
+            plain.push('$');
+            rest = after;
+        } else if let Some(after) = after.strip_prefix('{') {
+            let (reference, after) = after.split_once('}').ok_or(Malformed::Open)?;
+            if !plain.is_empty() {
+                pieces.push(Piece::Text(std::mem::take(&mut plain)));
+            }
+            pieces.push(reference_of(reference)?);
+            rest = after;
+        } else {
+            plain.push('$');
+            rest = after;
+        }
+    }
+    plain.push_str(rest);
+    if !plain.is_empty() {
+        pieces.push(Piece::Text(plain));
+    }
+    Ok(pieces)
+}
+
+fn reference_of(text: &str) -> Result<Piece, Malformed> {
+    if let Some(path) = text.strip_prefix("file:") {
+        return match path {
+            "" => Err(Malformed::Path),
+            path => Ok(Piece::File(path.to_owned())),
+        };
+    }
+    let (name, default) = match text.split_once(":-") {
+        Some((name, default)) => (name, Some(default.to_owned())),
+        None => (text, None),
+    };
+    let mut characters = name.chars();
+    let first = characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    if !first || !characters.all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Err(Malformed::Name);
+    }
+    Ok(Piece::Variable { name: name.to_owned(), default })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(text: &str) -> Piece {
+        Piece::Text(text.into())
+    }
+
+    fn variable(name: &str, default: Option<&str>) -> Piece {
+        Piece::Variable { name: name.into(), default: default.map(Into::into) }
+    }
+
+    #[track_caller]
+    fn check(written: &str, expected: Result<Vec<Piece>, Malformed>) {
+        assert_eq!(parse(written), expected, "{written}");
+    }
+
+    #[test]
+    fn references_are_told_from_text() {
+        check("", Ok(vec![]));
+        check("plain $5 {user}", Ok(vec![text("plain $5 {user}")]));
+        check("$${HOME} $$", Ok(vec![text("${HOME} $")]));
+        check("a${B_1}c", Ok(vec![text("a"), variable("B_1", None), text("c")]));
+        check("${A:-}", Ok(vec![variable("A", Some(""))]));
+        check("${A:-b:-$c}", Ok(vec![variable("A", Some("b:-$c"))]));
+        check("${file:/run/x}", Ok(vec![Piece::File("/run/x".into())]));
+        check("$$${A}", Ok(vec![text("$"), variable("A", None)]));
+    }
+
+    #[test]
+    fn what_is_no_reference_is_refused() {
+        check("${A", Err(Malformed::Open));
+        check("${}", Err(Malformed::Name));
+        check("${1A}", Err(Malformed::Name));
+        check("${A-b}", Err(Malformed::Name));
+        check("${file:}", Err(Malformed::Path));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_escaped(written in ".*") {
+            let pieces = parse(&written.replace('$', "$$")).unwrap();
+            let expected: Vec<Piece> = (!written.is_empty()).then(|| text(&written)).into_iter().collect();
+            prop_assert_eq!(pieces, expected);
+        }
+
+        #[test]
+        fn no_text_makes_it_panic(written in "[$a-c{}:\\-]{0,20}") {
+            drop(parse(&written));
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The line of a key. The tree does not remember lines, and the parser tells them in errors only; so
+//! for a finding the text is read once more, down to the key, with an error there.
+
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::config::document::Node;
+use crate::config::problem::{KeyPath, Step};
+
+/// The line, from 1, of a key or a list's item. Where it was not written: of the nearest around it.
+pub(super) fn line_of(text: &str, root: &Node, path: &KeyPath) -> Option<usize> {
+    let steps = path.steps();
+    let steps = steps.get(..written(root, steps)).unwrap_or_default();
+    if steps.is_empty() {
+        return Some(1);
+    }
+    let error = Walk(steps).deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
+    error.location().map(|location| location.line())
+}
+
+/// How many of these steps lead somewhere.
+fn written(root: &Node, steps: &[Step]) -> usize {
+    let mut node = Some(root);
+    let found = steps.iter().take_while(|step| {
+        node = node.and_then(|node| into(node, step));
+        node.is_some()
+    });
+    found.count()
+}
+
+fn into<'n>(node: &'n Node, step: &Step) -> Option<&'n Node> {
+    match (node, step) {
+        (Node::Map(entries), Step::Key(name) | Step::Again(name)) => {
+            entries.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        }
+        (Node::List(items), Step::Item(index)) => items.get(*index),
+        (
+            Node::Null
+            | Node::Flag(_)
+            | Node::Number(_)
+            | Node::Text(_)
+            | Node::List(_)
+            | Node::Map(_)
+            | Node::Tagged,
+            Step::Key(_) | Step::Again(_) | Step::Item(_),
+        ) => None,
+    }
+}
+
+/// Goes down these steps and fails at the last.
+struct Walk<'p>(&'p [Step]);
+
+impl<'de> DeserializeSeed<'de> for Walk<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Walk<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the way to a key")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Some((Step::Key(name) | Step::Again(name), rest)) = self.0.split_first() else {
+            return Err(de::Error::custom("here"));
+        };
+        let mut passed_by = matches!(self.0.first(), Some(Step::Key(_)));
+        let last = rest.is_empty();
+        while let Some(is_it) = map.next_key_seed(KeyNamed { name, fail: last && passed_by })? {
+            if is_it && !last {
+                return map.next_value_seed(Walk(rest));
+            }
+            passed_by |= is_it;
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let Some((Step::Item(index), rest)) = self.0.split_first() else {
+            return Err(de::Error::custom("here"));
+        };
+        for _ in 0..*index {
+            list.next_element::<IgnoredAny>()?;
+        }
+        // Without a step left, every visit of the item fails, and the error is at the item.
+        list.next_element_seed(Walk(rest)).map(drop)
+    }
+}
+
+/// A key: whether it has this name; or, where the way ends here, an error if it does.
+struct KeyNamed<'p> {
+    name: &'p str,
+    fail: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for KeyNamed<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for KeyNamed<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: de::Error>(self, key: &str) -> Result<bool, E> {
+        match key == self.name {
+            true if self.fail => Err(E::custom("here")),
+            is_it => Ok(is_it),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::document::parse;
+
+    const TEXT: &str = "\
+# a comment
+server:
+  public_url: https://a
+routes:
+  - path: /a
+
+    allow: [public,
+            other]
+  - path: /b
+    allow: &all
+      - users: [x]
+  - allow: *all
+server: {}
+text: |
+  one
+  two
+last: 1
+";
+
+    #[track_caller]
+    fn check(path: KeyPath, expected: usize) {
+        let root = parse(TEXT).unwrap();
+        assert_eq!(line_of(TEXT, &root, &path), Some(expected), "{path}");
+    }
+
+    #[test]
+    fn keys_and_items_have_their_lines() {
+        let (root, routes) = (KeyPath::default(), KeyPath::default().key("routes"));
+        check(root.clone(), 1);
+        check(root.key("server"), 2);
+        check(root.again("server"), 13);
+        check(root.key("server").key("public_url"), 3);
+        check(root.key("last"), 17);
+        check(routes.item(0), 5);
+        check(routes.item(0).key("allow"), 7);
+        check(routes.item(0).key("allow").item(1), 8);
+        check(routes.item(1).key("allow").item(0).key("users"), 11);
+    }
+
+    #[test]
+    fn what_was_not_written_is_where_it_belongs() {
+        check(KeyPath::default().key("pages"), 1);
+        check(KeyPath::default().key("server").key("listen"), 2);
+        check(KeyPath::default().key("routes").item(1).key("upstream").key("x"), 9);
+    }
+}

@@ -1,0 +1,112 @@
+//! Certificates and keys: a path, or PEM text (RFC 7468) in the configuration itself.
+
+use rustls::crypto::aws_lc_rs::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, RootCertStore};
+
+use crate::config::field::Field;
+use crate::config::reading::{Reading, Reported};
+use crate::config::wrong::Wrong;
+use crate::secret::Secret;
+
+/// PEM text and where it came from: a path, or "inline".
+#[derive(Clone, Debug)]
+pub(super) struct Pem {
+    pub(super) name: String,
+    pub(super) text: Secret,
+}
+
+/// A field with certificates to trust.
+pub(super) fn authorities(field: &Field<'_>) -> Result<Option<String>, Reported> {
+    field.optional(|value| {
+        let pem = Pem::read(value, field.reading)?;
+        let mut roots = RootCertStore::empty();
+        for certificate in pem.certificates()? {
+            roots
+                .add(certificate)
+                .map_err(|_| Wrong::new("holds a certificate that cannot be read"))?;
+        }
+        Ok(pem.text.expose().to_owned())
+    })
+}
+
+/// A field with a certificate chain.
+pub(super) fn chain(field: &Field<'_>) -> Result<Option<Pem>, Reported> {
+    field.optional(|value| {
+        let pem = Pem::read(value, field.reading)?;
+        pem.certificates()?;
+        Ok(pem)
+    })
+}
+
+/// A field with a private key.
+pub(super) fn key(field: &Field<'_>) -> Result<Option<Pem>, Reported> {
+    field.optional(|value| {
+        let pem = Pem::read(value, field.reading)?;
+        pem.key()?;
+        Ok(pem)
+    })
+}
+
+/// Checks that a key is that of a chain's first certificate.
+pub(super) fn check_pair(chain: &Pem, key: &Pem) -> Result<(), Wrong> {
+    match CertifiedKey::from_der(chain.certificates()?, key.key()?, &default_provider()) {
+        Ok(_) => Ok(()),
+        Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+            Err(Wrong::new("is not the key of the certificate beside it")
+                .hint("the leaf certificate stands first in its file"))
+        }
+        Err(_) => Err("and the certificate beside it cannot be used for TLS".into()),
+    }
+}
+
+impl Pem {
+    fn read(value: &str, reading: &Reading<'_>) -> Result<Self, Wrong> {
+        if value.contains("-----BEGIN ") {
+            return Ok(Self { name: "inline".to_owned(), text: Secret::new(value) });
+        }
+        if value.trim().is_empty() {
+            return Err("is empty".into());
+        }
+        let content = reading.file(value).map_err(|wrong| match looks_like_a_path(value) {
+            true => wrong,
+            false => Wrong::new("is neither PEM text nor the path of a file that can be read"),
+        })?;
+        let text = String::from_utf8(content).map_err(|_| {
+            Wrong::new("holds no PEM text")
+                .hint("convert DER with `openssl x509 -inform der` or `openssl pkey -inform der`")
+        })?;
+        Ok(Self { name: reading.at(value).display().to_string(), text: Secret::new(text) })
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, Wrong> {
+        let text = self.text.expose().as_bytes();
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
+        match certificates {
+            Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+            Ok(_) => Err(Wrong::new("holds no certificate")
+                .hint("it must have a line -----BEGIN CERTIFICATE-----")),
+            Err(_) => Err("holds PEM text that is damaged".into()),
+        }
+    }
+
+    fn key(&self) -> Result<PrivateKeyDer<'static>, Wrong> {
+        let text = self.text.expose();
+        if text.contains("ENCRYPTED") {
+            return Err(Wrong::new("holds a key with a passphrase")
+                .hint("remove it with `openssl pkey`, and protect the file instead"));
+        }
+        PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| {
+            Wrong::new("holds no private key")
+                .hint("it must have a line -----BEGIN PRIVATE KEY----- (or RSA, or EC)")
+        })
+    }
+}
+
+// SECURITY: a key that was pasted without its PEM lines would be printed as the path of a missing
+// file; base64 has no dot.
+fn looks_like_a_path(value: &str) -> bool {
+    value.len() < 200 && value.contains('.') && !value.contains(char::is_whitespace)
+}

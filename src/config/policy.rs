@@ -1,0 +1,265 @@
+//! `allow:` -> `policy::Policy`. Deny is the default: what is not written lets nobody in, and what is
+//! written but empty is a problem instead of a guess.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::config::address;
+use crate::config::document::Node;
+use crate::config::field::Field;
+use crate::config::reading::Reported;
+use crate::config::section::Section;
+use crate::config::suggest::nearest;
+use crate::config::wrong::Wrong;
+use crate::identity::claims::ClaimPath;
+use crate::policy::Policy;
+use crate::policy::rule::{EmailDomain, Rule};
+use crate::routing::path::PathPrefix;
+
+/// Beside `public: true`, only what a request tells without anybody's sign-in.
+const OF_THE_REQUEST: [&str; 4] = ["public", "methods", "paths", "client_addresses"];
+
+/// What a rule stands in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OfRoute<'a> {
+    /// The IDs of all providers, where known.
+    pub(super) ids: Option<&'a [String]>,
+    /// The route's own choice among them, where it was made.
+    pub(super) providers: Option<&'a [Arc<str>]>,
+    /// The route's path, where known.
+    pub(super) path: Option<&'a PathPrefix>,
+}
+
+/// `allow:` of a route.
+pub(super) fn policy(field: &Field<'_>, route: OfRoute<'_>) -> Result<Policy, Reported> {
+    match field.node {
+        None => Err(field.error(
+            &Wrong::new("is required: nobody passes unless a rule says so")
+                .hint("say who may pass: `allow: authenticated`, `allow: [{ email_domains: [example.com] }]`, or `allow: public`"),
+        )),
+        Some(Node::Text(_)) => field.choice(|text| match text {
+            "public" => Some(Policy::Public),
+            "authenticated" => Some(Policy::Authenticated),
+            _ => None,
+        }),
+        Some(_) => {
+            let items = field.items()?;
+            let rules: Vec<_> = items
+                .iter()
+                .map(|item| item.section().and_then(|section| rule(&section, route)))
+                .collect();
+            rules.into_iter().collect::<Result<Vec<Rule>, Reported>>().map(Policy::Rules)
+        }
+    }
+}
+
+fn rule(section: &Section<'_>, route: OfRoute<'_>) -> Result<Rule, Reported> {
+    let public = section.field("public").flag();
+    let emails = section.field("emails").optional_list(email);
+    let email_domains =
+        section.field("email_domains").optional_list(|text| Ok(EmailDomain::parse(text)?));
+    let groups = section.field("groups").optional_list(exact);
+    let users = section.field("users").optional_list(exact);
+    let providers = providers(&section.field("providers"), route.ids);
+    let claims = claims(&section.field("claims"));
+    let methods = section.field("methods").optional_list(method);
+    let paths = section.field("paths").optional_list(|text| Ok(PathPrefix::parse(text)?));
+    let client_addresses = section.field("client_addresses").optional_list(address::network);
+    let rule = Rule {
+        public: public?,
+        emails: emails?,
+        email_domains: email_domains?,
+        groups: groups?,
+        users: users?,
+        providers: providers?,
+        claims: claims?,
+        methods: methods?,
+        paths: paths?,
+        client_addresses: client_addresses?,
+    };
+    check_keys(section, rule.public)?;
+    check_issuers_of_names(section, &rule, route)?;
+    warn_of_idle_rule(section, &rule, route);
+    Ok(rule)
+}
+
+/// That a rule says something, and `public: true` nothing about a visitor.
+fn check_keys(section: &Section<'_>, public: bool) -> Result<(), Reported> {
+    let says_something = public || section.written().any(|key| key != "public");
+    if !says_something {
+        let wrong =
+            Wrong::new("is a rule without a key, which would let everybody in who signs in")
+                .hint("write `allow: authenticated` if that is meant");
+        return Err(section.reading.error(&section.path, &wrong, None));
+    }
+    if !public {
+        return Ok(());
+    }
+    match section.written().find(|key| !OF_THE_REQUEST.contains(key)) {
+        None => Ok(()),
+        Some(key) => {
+            let wrong = Wrong::new(
+                "cannot stand beside `public: true`, which asks nobody to sign in",
+            )
+            .hint("beside it stand only methods, paths and client_addresses; make two rules of it");
+            Err(section.reading.error(&section.path.key(key), &wrong, None))
+        }
+    }
+}
+
+// SECURITY: a group, user or claim is only worth as much as the provider that says so: anyone may
+// found an organisation named `staff` somewhere.
+fn check_issuers_of_names(
+    section: &Section<'_>,
+    rule: &Rule,
+    route: OfRoute<'_>,
+) -> Result<(), Reported> {
+    let several = route.ids.is_some_and(|ids| ids.len() > 1);
+    if !several || route.providers.is_some() || rule.providers.is_some() {
+        return Ok(());
+    }
+    match section.written().find(|key| matches!(*key, "groups" | "users" | "claims")) {
+        None => Ok(()),
+        Some(key) => {
+            let what = "could be met through any provider, and each names its own: anyone may found \
+                        an organisation named `staff` at some";
+            let ids = route.ids.unwrap_or_default().join(" or ");
+            let hint = format!("put `providers` ({ids}) on this rule or on the route");
+            let path = section.path.key(key);
+            Err(section.reading.error(&path, &Wrong::new(what).hint(hint), None))
+        }
+    }
+}
+
+/// A rule that can never match locks someone out whom its author wanted to let in.
+fn warn_of_idle_rule(section: &Section<'_>, rule: &Rule, route: OfRoute<'_>) {
+    if let (Some(mine), Some(of_route)) = (&rule.providers, route.providers)
+        && !mine.iter().any(|id| of_route.contains(id))
+    {
+        let wrong = Wrong::new("never matches: none of these signs in on this route");
+        section.reading.warning(&section.path.key("providers"), &wrong);
+    }
+    for (at, path) in rule.paths.iter().flatten().enumerate() {
+        if let Some(of_route) = route.path
+            && !covers(of_route.as_str(), path.as_str())
+            && !covers(path.as_str(), of_route.as_str())
+        {
+            let wrong =
+                Wrong::new(format!("never matches: the route is for {}", of_route.as_str()))
+                    .hint("paths are written whole, from the root of the host");
+            section.reading.warning(&section.path.key("paths").item(at), &wrong);
+        }
+    }
+}
+
+/// Whether a path lies at or below a prefix.
+pub(super) fn covers(prefix: &str, path: &str) -> bool {
+    prefix == "/"
+        || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// A list of IDs of providers, each of which there is.
+pub(super) fn providers(
+    field: &Field<'_>,
+    ids: Option<&[String]>,
+) -> Result<Option<Vec<Arc<str>>>, Reported> {
+    field.optional_list(|text| {
+        let Some(ids) = ids else { return Ok(text.into()) };
+        if ids.iter().any(|id| id == text) {
+            return Ok(text.into());
+        }
+        let wrong = Wrong::new("is not a provider of this file");
+        Err(match nearest(text, ids.iter().map(String::as_str)) {
+            Some(near) => wrong.suggest(near),
+            None if ids.is_empty() => wrong,
+            None => wrong.hint(format!("providers here are {}", ids.join(", "))),
+        })
+    })
+}
+
+/// A claim and the values that satisfy it.
+type Claim = (ClaimPath, Vec<String>);
+
+fn claims(field: &Field<'_>) -> Result<Option<Vec<Claim>>, Reported> {
+    let Some(entries) = field.entries()? else { return Ok(None) };
+    if entries.is_empty() {
+        return Err(field.error(&"is empty: name a claim and its values".into()));
+    }
+    let claim = |entry: &Field<'_>| {
+        let path = ClaimPath::parse(&entry.name).map_err(|what| entry.error(&what.into()));
+        let values = entry.list(exact);
+        Ok((path?, values?))
+    };
+    let claims: Vec<_> = entries.iter().map(claim).collect();
+    claims.into_iter().collect::<Result<Vec<_>, Reported>>().map(Some)
+}
+
+/// A text that is compared as it is.
+fn exact(text: &str) -> Result<String, Wrong> {
+    match text.is_empty() {
+        true => Err("is empty".into()),
+        false => Ok(text.to_owned()),
+    }
+}
+
+fn email(text: &str) -> Result<String, Wrong> {
+    let mut parts = text.split('@');
+    let (local, domain) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    if parts.next().is_some() {
+        return Err("is not an e-mail address: it has more than one @".into());
+    }
+    if local.is_empty() && !domain.is_empty() {
+        return Err(Wrong::new("is not an e-mail address")
+            .hint("for everybody of a domain write `email_domains`"));
+    }
+    if domain.is_empty() || text.contains('*') || text.contains(char::is_whitespace) {
+        return Err(Wrong::new("is not an e-mail address")
+            .hint("write one such as ada@example.com; for a domain, `email_domains`"));
+    }
+    Ok(text.to_lowercase())
+}
+
+fn method(text: &str) -> Result<Method, Wrong> {
+    let upper = text.to_ascii_uppercase();
+    // RFC 9110 §9.1: methods are compared with case.
+    if upper != text {
+        return Err(Wrong::new("is not a method, which is in upper case").suggest(upper));
+    }
+    let plain = text.chars().all(|c| c.is_ascii_uppercase() || c == '-');
+    match Method::from_bytes(text.as_bytes()) {
+        Ok(method) if plain => Ok(method),
+        Ok(_) | Err(_) => Err(Wrong::new("is not a method").hint("write GET, POST, PUT, …")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_one_at_sign() {
+        assert_eq!(email("Ada@Example.com").unwrap(), "ada@example.com");
+        for wrong in
+            ["", "ada", "@example.com", "ada@", "a@evil.example@example.com", "*@a.example"]
+        {
+            assert!(email(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn methods_are_in_upper_case() {
+        assert_eq!(method("GET").unwrap(), Method::GET);
+        assert_eq!(method("M-SEARCH").unwrap().as_str(), "M-SEARCH");
+        assert_eq!(method("get").unwrap_err().suggestion(), Some("GET"));
+        for wrong in ["", "GET POST", "*"] {
+            assert!(method(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn prefixes_cover_whole_segments() {
+        assert!(covers("/", "/a") && covers("/a", "/a") && covers("/a", "/a/b"));
+        assert!(!covers("/a", "/ab") && !covers("/a/b", "/a"));
+    }
+}

@@ -1,0 +1,172 @@
+//! One reading of a file: what was found wrong so far, and which other files it took.
+//! Invariant: a `Reported` is made only by reporting an error, so a part that could not be read is
+//! never missing without a word.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::config::document::Node;
+use crate::config::interpolate::{self, Piece};
+use crate::config::locate::line_of;
+use crate::config::problem::{KeyPath, Problem, Severity};
+use crate::config::source::Source;
+use crate::config::wrong::Wrong;
+
+/// Values longer than this are shown cut.
+const SHOWN: usize = 80;
+
+/// A reading under way.
+#[derive(Debug)]
+pub(super) struct Reading<'a> {
+    source: &'a Source,
+    /// Where relative paths start.
+    folder: &'a Path,
+    findings: RefCell<Vec<Finding>>,
+    files: RefCell<BTreeSet<PathBuf>>,
+}
+
+#[derive(Debug)]
+struct Finding {
+    severity: Severity,
+    path: KeyPath,
+    message: String,
+    hint: Option<String>,
+}
+
+/// The proof that an error has been reported.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reported(());
+
+/// A text after substitution.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) text: String,
+    /// Whether a part of it came out of `${…}`.
+    pub(super) substituted: bool,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(source: &'a Source, folder: &'a Path) -> Self {
+        Self { source, folder, findings: RefCell::default(), files: RefCell::default() }
+    }
+
+    /// Reports what refuses the file. `shown` is the value, where it may be seen.
+    pub(super) fn error(&self, path: &KeyPath, wrong: &Wrong, shown: Option<&str>) -> Reported {
+        self.add(Severity::Error, path, wrong, shown);
+        Reported(())
+    }
+
+    /// Reports what its author may not have meant.
+    pub(super) fn warning(&self, path: &KeyPath, wrong: &Wrong) {
+        self.add(Severity::Warning, path, wrong, None);
+    }
+
+    /// Puts in what `${…}` stands for.
+    pub(super) fn resolve(&self, path: &KeyPath, text: &str) -> Result<Resolved, Reported> {
+        let pieces = interpolate::parse(text).map_err(|malformed| {
+            let hint = "write ${NAME}, ${NAME:-default} or ${file:PATH}; $$ is a dollar";
+            self.error(path, &Wrong::new(malformed.to_string()).hint(hint), None)
+        })?;
+        let (mut resolved, mut substituted) = (String::new(), false);
+        for piece in pieces {
+            let part = match piece {
+                Piece::Text(text) => Ok(text),
+                Piece::Variable { name, default } => {
+                    substituted = true;
+                    self.variable(&name, default)
+                }
+                Piece::File(name) => {
+                    substituted = true;
+                    self.text_file(&name)
+                }
+            };
+            resolved.push_str(&part.map_err(|wrong| self.error(path, &wrong, None))?);
+        }
+        Ok(Resolved { text: resolved, substituted })
+    }
+
+    /// The content of a file that a value names.
+    pub(super) fn file(&self, name: &str) -> Result<Vec<u8>, Wrong> {
+        self.content(name).map_err(|why| Wrong::new(format!("names {why}")))
+    }
+
+    /// A path; a relative one starts at the configuration file.
+    pub(super) fn at(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The findings with their lines, in the order of the file; and the files that were read.
+    pub(super) fn finish(
+        self,
+        file: &Path,
+        text: &str,
+        root: &Node,
+    ) -> (Vec<Problem>, Vec<PathBuf>) {
+        let located = |finding: Finding| Problem {
+            severity: finding.severity,
+            file: file.to_owned(),
+            line: line_of(text, root, &finding.path),
+            path: finding.path,
+            message: finding.message,
+            hint: finding.hint,
+        };
+        let mut problems: Vec<Problem> =
+            self.findings.into_inner().into_iter().map(located).collect();
+        problems.sort_by_key(|problem| problem.line);
+        (problems, self.files.into_inner().into_iter().collect())
+    }
+
+    fn add(&self, severity: Severity, path: &KeyPath, wrong: &Wrong, shown: Option<&str>) {
+        let message = match shown {
+            Some(value) => format!("{:?} {}", cut(value), wrong.what),
+            None => wrong.what.clone(),
+        };
+        let finding =
+            Finding { severity, path: path.clone(), message, hint: wrong.hint_for(shown) };
+        self.findings.borrow_mut().push(finding);
+    }
+
+    /// As in a shell, an empty variable is as good as none where there is a default.
+    fn variable(&self, name: &str, default: Option<String>) -> Result<String, Wrong> {
+        let unset = || {
+            Wrong::new(format!("needs the environment variable {name}, which is not set"))
+                .hint(format!("set {name}, or write ${{{name}:-default}}"))
+        };
+        match (self.source.variable(name), default) {
+            (Some(value), None) => Ok(value),
+            (Some(value), Some(_)) if !value.is_empty() => Ok(value),
+            (_, Some(default)) => Ok(default),
+            (None, None) => Err(unset()),
+        }
+    }
+
+    fn text_file(&self, name: &str) -> Result<String, Wrong> {
+        let bytes = self.content(name).map_err(|why| Wrong::new(format!("needs {why}")))?;
+        let mut text = String::from_utf8(bytes).map_err(|_| {
+            let file = self.at(name);
+            Wrong::new(format!("needs the file {}, which is not a text in UTF-8", file.display()))
+        })?;
+        if text.ends_with('\n') {
+            text.pop();
+            if text.ends_with('\r') {
+                text.pop();
+            }
+        }
+        Ok(text)
+    }
+
+    /// A file's content, or which file it is and why it has none.
+    fn content(&self, name: &str) -> Result<Vec<u8>, String> {
+        let path = self.at(name);
+        self.files.borrow_mut().insert(path.clone());
+        self.source.read(&path).map_err(|why| format!("the file {}, which {why}", path.display()))
+    }
+}
+
+fn cut(value: &str) -> String {
+    match value.char_indices().nth(SHOWN) {
+        Some((at, _)) => value.get(..at).unwrap_or_default().to_owned() + "…",
+        None => value.to_owned(),
+    }
+}

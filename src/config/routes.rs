@@ -1,0 +1,249 @@
+//! `routes:` -> `gate::route::Settings`, each held against what is around it: the public address, the
+//! gateway's own paths, the providers, the cookie, and the other routes.
+
+use std::sync::Arc;
+
+use crate::config::asks_for_sign_in;
+use crate::config::field::Field;
+use crate::config::identity;
+use crate::config::pem;
+use crate::config::policy::{self, OfRoute};
+use crate::config::reading::Reported;
+use crate::config::section::Section;
+use crate::config::urls;
+use crate::config::wrong::Wrong;
+use crate::gate::route::{Settings, Unauthenticated};
+use crate::identity::headers::HeaderRule;
+use crate::origin::Origin;
+use crate::policy::Policy;
+use crate::routing::host::{HostPattern, is_below};
+use crate::routing::path::PathPrefix;
+use crate::secret::Secret;
+use crate::session::CookieSettings;
+use crate::upstream::{self, Target, Timeouts, TlsSettings};
+
+/// What is around a route; `None` where it could not be read, which has its own problem.
+#[derive(Debug)]
+pub(super) struct Surroundings<'a> {
+    pub(super) public_url: Option<&'a Origin>,
+    pub(super) endpoint_prefix: Option<&'a str>,
+    pub(super) providers: Option<&'a [String]>,
+    pub(super) cookie: Option<&'a CookieSettings>,
+    pub(super) identity_headers: Result<Vec<HeaderRule>, Reported>,
+}
+
+/// All routes.
+pub(super) fn settings(
+    root: &Section<'_>,
+    around: &Surroundings<'_>,
+) -> Result<Vec<Settings>, Reported> {
+    let items = root.field("routes").items()?;
+    let routes: Vec<_> = items
+        .iter()
+        .map(|item| item.section().and_then(|section| route(&section, around)))
+        .collect();
+    for (at, route) in routes.iter().enumerate() {
+        let Ok(route) = route else { continue };
+        let same = |other: &Settings| other.host == route.host && other.path == route.path;
+        let before = routes.iter().take(at).position(|other| other.as_ref().is_ok_and(same));
+        if let (Some(before), Some(item)) = (before, items.get(at)) {
+            let what = format!(
+                "is for {}{}, as routes[{before}] is already",
+                route.host,
+                route.path.as_str()
+            );
+            return Err(item.error(&Wrong::new(what).hint("give one of them another host or path")));
+        }
+    }
+    routes.into_iter().collect()
+}
+
+fn route(section: &Section<'_>, around: &Surroundings<'_>) -> Result<Settings, Reported> {
+    let name = section.field("name").optional_text();
+    let host = host(&section.field("host"), around);
+    let path = path(&section.field("path"), around);
+    let upstream = upstream(section);
+    let request_body = section.field("request_body").optional_size();
+    let providers = policy::providers(&section.field("providers"), around.providers);
+    let of_route = OfRoute {
+        ids: around.providers,
+        providers: providers.as_ref().ok().and_then(|providers| providers.as_deref()),
+        path: path.as_ref().ok(),
+    };
+    let allow = policy::policy(&section.field("allow"), of_route);
+    let unauthenticated = section.field("unauthenticated").choice(|text| match text {
+        "auto" => Some(Unauthenticated::Auto),
+        "redirect" => Some(Unauthenticated::Redirect),
+        "unauthorized" => Some(Unauthenticated::Unauthorized),
+        _ => None,
+    });
+    let websocket_origins = section.field("websocket_origins").list(urls::origin);
+    let identity_headers = match identity::rules(&section.field("identity_headers")) {
+        Ok(Some(rules)) => Ok(rules),
+        Ok(None) => around.identity_headers.clone(),
+        Err(reported) => Err(reported),
+    };
+    let (host, path, allow) = (host?, path?, allow?);
+    check_host(section, &host, &allow, around)?;
+    Ok(Settings {
+        name: name?.map_or_else(|| format!("{host}{}", path.as_str()).into(), Arc::from),
+        host,
+        path,
+        upstream: upstream?,
+        request_body: request_body?,
+        allow,
+        providers: providers?,
+        unauthenticated: unauthenticated?,
+        websocket_origins: websocket_origins?,
+        identity_headers: identity_headers?,
+    })
+}
+
+fn host(field: &Field<'_>, around: &Surroundings<'_>) -> Result<HostPattern, Reported> {
+    let written = field.optional(|text| {
+        HostPattern::parse(text).map_err(|what| {
+            let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
+            let bare = bare.split(['/', ':']).next().unwrap_or_default();
+            match HostPattern::parse(bare).is_ok() {
+                true => Wrong::new(what).suggest(bare),
+                false => Wrong::new(what).hint("write wiki.example.com, *.example.com or \"*\""),
+            }
+        })
+    })?;
+    // Without `public_url` the default is unknown; the file is refused anyway, and no host is a
+    // problem of its own.
+    Ok(written.unwrap_or_else(|| match around.public_url {
+        Some(url) => HostPattern::Exact(url.host().to_owned()),
+        None => HostPattern::Any,
+    }))
+}
+
+fn path(field: &Field<'_>, around: &Surroundings<'_>) -> Result<PathPrefix, Reported> {
+    let path = field.value(|text| {
+        PathPrefix::parse(text).map_err(|what| match text.starts_with('/') {
+            true if text.ends_with("/*") => {
+                Wrong::new(what).suggest(text.trim_end_matches("/*").to_owned() + "/")
+            }
+            true => what.into(),
+            false => Wrong::new(what).suggest(format!("/{text}")),
+        })
+    })?;
+    match around.endpoint_prefix {
+        Some(prefix) if policy::covers(prefix, path.as_str()) => {
+            let what = format!("lies below {prefix}, where the gateway's own paths are");
+            let hint = "choose another path, or another server.endpoint_prefix";
+            Err(field.error(&Wrong::new(what).hint(hint)))
+        }
+        Some(_) | None => Ok(path),
+    }
+}
+
+/// A host that asks for sign-in gets the session cookie, or nobody could ever sign in there.
+fn check_host(
+    section: &Section<'_>,
+    host: &HostPattern,
+    allow: &Policy,
+    around: &Surroundings<'_>,
+) -> Result<(), Reported> {
+    let (Some(public_url), Some(cookie)) = (around.public_url, around.cookie) else {
+        return Ok(());
+    };
+    if !asks_for_sign_in(allow) {
+        return Ok(());
+    }
+    let domain = cookie.domain.as_deref();
+    let inside = match host {
+        HostPattern::Exact(name) => {
+            name == public_url.host() || domain.is_some_and(|d| name == d || is_below(name, d))
+        }
+        HostPattern::Below(name) => domain.is_some_and(|d| name == d || is_below(name, d)),
+        HostPattern::Any => false,
+    };
+    if inside {
+        return Ok(());
+    }
+    let (what, hint) = match (host, domain) {
+        (HostPattern::Any, _) => (
+            "asks for sign-in on every host, but the session cookie reaches only some".to_owned(),
+            "name the host, or the domain as *.example.com; `*` is for public routes".to_owned(),
+        ),
+        (HostPattern::Exact(_) | HostPattern::Below(_), Some(domain)) => (
+            format!("asks for sign-in outside session.cookie.domain, which is {domain}"),
+            "the session cookie would not reach it".to_owned(),
+        ),
+        (HostPattern::Exact(_) | HostPattern::Below(_), None) => (
+            format!(
+                "asks for sign-in where the session cookie does not reach: it is for {}",
+                public_url.host()
+            ),
+            "set session.cookie.domain to a domain that both lie in".to_owned(),
+        ),
+    };
+    Err(section.field("host").error(&Wrong::new(what).hint(hint)))
+}
+
+fn upstream(section: &Section<'_>) -> Result<Option<upstream::Settings>, Reported> {
+    let field = section.field("upstream");
+    let target = field.optional(|text| urls::upstream(text, field.reading));
+    let tls_section = section.section("upstream_tls");
+    let tls = tls_section.as_ref().map_err(|r| *r).and_then(tls);
+    let preserve_host = section.field("preserve_host").flag();
+    let timeouts = section.section("timeouts").and_then(|section| timeouts(&section));
+    let (target, tls) = (target?, tls?);
+    let encrypted = matches!(&target, Some(Target::Origin(origin)) if origin.is_https());
+    if !encrypted && tls != TlsSettings::default() {
+        let wrong = Wrong::new("has no effect: the upstream is not https://")
+            .hint("write https:// in `upstream`, or remove it");
+        return Err(section.field("upstream_tls").error(&wrong));
+    }
+    let (preserve_host, timeouts) = (preserve_host?, timeouts?);
+    Ok(target.map(|target| upstream::Settings { target, tls, timeouts, preserve_host }))
+}
+
+fn tls(section: &Section<'_>) -> Result<TlsSettings, Reported> {
+    let (chain_field, key_field) =
+        (section.field("client_certificate"), section.field("client_key"));
+    let ca = pem::authorities(&section.field("ca"));
+    let (chain, key) = (pem::chain(&chain_field), pem::key(&key_field));
+    let server_name = section.field("server_name").optional(server_name);
+    let client = match (chain?, key?) {
+        (None, None) => None,
+        (Some(chain), Some(key)) => {
+            pem::check_pair(&chain, &key).map_err(|wrong| key_field.error(&wrong))?;
+            Some((chain.text.expose().to_owned(), Secret::new(key.text.expose())))
+        }
+        (Some(_), None) => {
+            return Err(key_field.error(&"is required beside client_certificate".into()));
+        }
+        (None, Some(_)) => return Err(chain_field.error(&"is required beside client_key".into())),
+    };
+    Ok(TlsSettings { ca: ca?, client, server_name: server_name? })
+}
+
+fn server_name(text: &str) -> Result<String, Wrong> {
+    match rustls::pki_types::ServerName::try_from(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err(Wrong::new("is not a host's name").hint("write it without scheme and port")),
+    }
+}
+
+fn timeouts(section: &Section<'_>) -> Result<Timeouts, Reported> {
+    let connect = section.field("connect").duration();
+    let response_headers = section.field("response_headers").duration();
+    let idle = section.field("idle").duration();
+    Ok(Timeouts { connect: connect?, response_headers: response_headers?, idle: idle? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::settings_of;
+
+    #[test]
+    fn the_tables_timeouts_are_those_of_the_room() {
+        let config = settings_of("");
+        let upstream = config.routes.first().unwrap().upstream.as_ref().unwrap();
+        assert_eq!(upstream.timeouts, Timeouts::default());
+        assert!(upstream.preserve_host);
+    }
+}

@@ -1,0 +1,113 @@
+//! The table of keys as a JSON Schema (draft 2020-12), for editors that complete and check YAML.
+//! It says what may be written, not all that is checked: hosts, URLs and how keys fit each other are
+//! `check`'s business.
+
+use serde_json::{Map, Value, json};
+
+use crate::config::table::{Default, Key, ROOT, Type};
+
+/// The schema of a configuration file.
+pub fn schema() -> Value {
+    let mut schema = section(ROOT);
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
+        schema.insert("title".into(), json!("Configuration of Portcullis"));
+    }
+    schema
+}
+
+fn section(keys: &[Key]) -> Value {
+    let properties: Map<String, Value> =
+        keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
+    let required: Vec<&str> = keys
+        .iter()
+        .filter(|key| matches!(key.default, Default::Required(_)))
+        .map(|key| key.name)
+        .collect();
+    let mut schema = json!({
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    });
+    if let (Some(schema), false) = (schema.as_object_mut(), required.is_empty()) {
+        schema.insert("required".into(), json!(required));
+    }
+    schema
+}
+
+fn property(key: &Key) -> Value {
+    let mut schema = type_of(&key.kind);
+    let Some(object) = schema.as_object_mut() else { return schema };
+    let about = match key.default {
+        Default::Unset(words) => format!("{} Default: {words}.", key.about),
+        Default::Is(_) | Default::Required(_) => key.about.to_owned(),
+    };
+    object.insert("description".into(), json!(about));
+    if let Default::Is(yaml) = key.default
+        && let Ok(value) = serde_yaml::from_str::<Value>(yaml)
+    {
+        object.insert("default".into(), value);
+    }
+    schema
+}
+
+fn type_of(kind: &Type) -> Value {
+    match kind {
+        Type::Text | Type::Secret | Type::Pem => json!({ "type": "string" }),
+        Type::Scalar => json!({ "type": ["string", "number", "boolean"] }),
+        Type::Flag => or_substituted(json!({ "type": "boolean" })),
+        Type::Count { least, most } => {
+            or_substituted(json!({ "type": "integer", "minimum": least, "maximum": most }))
+        }
+        Type::Size { .. } => json!({ "anyOf": [
+            { "type": "integer", "minimum": 0 },
+            { "type": "string", "pattern": "^[0-9]+([KMG]iB)?$|\\$\\{" },
+        ] }),
+        Type::Duration { .. } => {
+            json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$|\\$\\{" })
+        }
+        Type::Choice(words) => or_substituted(json!({ "enum": words })),
+        Type::List { of, least } => {
+            json!({ "type": "array", "items": type_of(of), "minItems": least })
+        }
+        Type::OneOrMore(of) => {
+            let one = type_of(of);
+            json!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+        }
+        Type::Map(of) => json!({ "type": "object", "additionalProperties": type_of(of) }),
+        Type::Section(keys) => section(keys),
+        Type::Either(kinds) => {
+            json!({ "anyOf": kinds.iter().map(type_of).collect::<Vec<_>>() })
+        }
+    }
+}
+
+/// Any value may be a text with `${…}` that becomes one.
+fn or_substituted(schema: Value) -> Value {
+    json!({ "anyOf": [schema, { "type": "string", "pattern": "\\$\\{" }] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::table;
+
+    #[test]
+    fn every_key_is_in_the_schema_with_its_sentence() {
+        let text = schema().to_string();
+        for row in table::rows() {
+            assert!(text.contains(&format!("\"{}\":{{", row.key.name)), "{}", row.path());
+            let about = json!(row.key.about).to_string();
+            assert!(text.contains(about.trim_end_matches('"')), "{}", row.path());
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_and_required_ones_named() {
+        let schema = schema();
+        assert_eq!(schema["additionalProperties"], json!(false));
+        assert_eq!(schema["required"], json!(["server", "routes"]));
+        let route = &schema["properties"]["routes"]["items"];
+        assert_eq!(route["required"], json!(["allow"]));
+    }
+}

@@ -1,0 +1,166 @@
+//! `server:` -> `server::Settings`, and where browsers reach the gateway.
+
+use crate::config::address;
+use crate::config::field::Field;
+use crate::config::pem;
+use crate::config::reading::Reported;
+use crate::config::section::Section;
+use crate::config::urls::{self, Http};
+use crate::config::wrong::Wrong;
+use crate::origin::Origin;
+use crate::secret::Secret;
+use crate::server::{CertifiedPair, Limits, ListenAddress, Settings, Timeouts, TrustedProxies};
+
+/// `server.public_url`.
+pub(super) fn public_url(server: &Section<'_>) -> Result<Origin, Reported> {
+    let http = http(&server.field("danger_allow_http"));
+    server.field("public_url").value(|text| urls::public_url(text, http))
+}
+
+/// `danger_allow_http`; where it cannot be read, its own problem is enough.
+pub(super) fn http(flag: &Field<'_>) -> Http {
+    match flag.flag() {
+        Ok(false) => Http::Loopback,
+        Ok(true) | Err(_) => Http::Anywhere,
+    }
+}
+
+/// `server.endpoint_prefix`.
+pub(super) fn endpoint_prefix(server: &Section<'_>) -> Result<String, Reported> {
+    server.field("endpoint_prefix").value(|text| {
+        let hint = "write a path such as /oauth2";
+        let segments = text.strip_prefix('/').ok_or_else(|| {
+            Wrong::new("must start with /").suggest(format!("/{}", text.trim_end_matches('/')))
+        })?;
+        if segments.is_empty() {
+            return Err(Wrong::new("must leave paths to the routes").hint(hint));
+        }
+        if let Some(bare) = text.strip_suffix('/') {
+            return Err(Wrong::new("must not end with /").suggest(bare));
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
+        let good =
+            |segment: &str| !matches!(segment, "" | "." | "..") && segment.chars().all(plain);
+        if !segments.split('/').all(good) {
+            return Err(
+                Wrong::new("must consist of letters, digits, - and _ between its /").hint(hint)
+            );
+        }
+        Ok(text.to_owned())
+    })
+}
+
+/// `server:` but for what browsers see.
+pub(super) fn settings(server: &Section<'_>) -> Result<Settings, Reported> {
+    let listen = listen(&server.field("listen"));
+    let workers = server.field("workers").optional_count();
+    let certificates = certificates(server);
+    let trusted_proxies = trusted_proxies(&server.field("trusted_proxies"));
+    let limits = server.section("limits").and_then(|section| limits(&section));
+    let timeouts = server.section("timeouts").and_then(|section| timeouts(&section));
+    Ok(Settings {
+        listen: listen?,
+        workers: workers?.unwrap_or_else(cores),
+        certificates: certificates?,
+        trusted_proxies: trusted_proxies?,
+        limits: limits?,
+        timeouts: timeouts?,
+    })
+}
+
+fn listen(field: &Field<'_>) -> Result<Vec<ListenAddress>, Reported> {
+    let addresses = field.list(|text| address::listen(text, field.reading))?;
+    for (at, one) in addresses.iter().enumerate() {
+        if let Some(other) = addresses.iter().take(at).position(|other| address::clash(one, other))
+        {
+            let what = format!("cannot be listened on together with {}", field.path.item(other));
+            return Err(field.reading.error(&field.path.item(at), &what.into(), None));
+        }
+    }
+    Ok(addresses)
+}
+
+/// The cores of this process, container limits respected.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn certificates(server: &Section<'_>) -> Result<Vec<CertifiedPair>, Reported> {
+    let items = server.section("tls")?.field("certificates").items()?;
+    let pairs: Vec<_> =
+        items.iter().map(|item| item.section().and_then(|section| certificate(&section))).collect();
+    pairs.into_iter().collect()
+}
+
+fn certificate(section: &Section<'_>) -> Result<CertifiedPair, Reported> {
+    let (chain_field, key_field) = (section.field("certificate"), section.field("key"));
+    let (chain, key) = (pem::chain(&chain_field), pem::key(&key_field));
+    let chain = chain?.ok_or_else(|| chain_field.missing(None))?;
+    let key = key?.ok_or_else(|| key_field.missing(None))?;
+    pem::check_pair(&chain, &key).map_err(|wrong| key_field.error(&wrong))?;
+    Ok(CertifiedPair {
+        name: chain.name,
+        certificate: chain.text.expose().to_owned(),
+        key: Secret::new(key.text.expose()),
+    })
+}
+
+fn trusted_proxies(field: &Field<'_>) -> Result<TrustedProxies, Reported> {
+    let peers = field.list(|text| match text {
+        "unix" => Ok(None),
+        network => address::proxy_network(network).map(Some),
+    })?;
+    Ok(TrustedProxies {
+        unix: peers.contains(&None),
+        networks: peers.into_iter().flatten().collect(),
+    })
+}
+
+fn limits(section: &Section<'_>) -> Result<Limits, Reported> {
+    let header_bytes = section.field("header_bytes").count();
+    let target_bytes = section.field("target_bytes").count();
+    let header_count = section.field("header_count").count();
+    let connections = section.field("connections").count();
+    let limits = Limits {
+        header_bytes: header_bytes?,
+        target_bytes: target_bytes?,
+        header_count: header_count?,
+        connections: connections?,
+    };
+    if limits.target_bytes > limits.header_bytes {
+        let wrong = Wrong::new(
+            "is never reached: the target is part of the head, and header_bytes is less",
+        );
+        section.reading.warning(&section.path.key("target_bytes"), &wrong);
+    }
+    Ok(limits)
+}
+
+fn timeouts(section: &Section<'_>) -> Result<Timeouts, Reported> {
+    let request_headers = section.field("request_headers").duration();
+    let request_body = section.field("request_body").duration();
+    let keep_alive = section.field("keep_alive").duration();
+    let drain_delay = section.field("drain_delay").duration();
+    let drain = section.field("drain").duration();
+    Ok(Timeouts {
+        request_headers: request_headers?,
+        request_body: request_body?,
+        keep_alive: keep_alive?,
+        drain_delay: drain_delay?,
+        drain: drain?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::tests::settings_of;
+
+    #[test]
+    fn the_tables_defaults_are_those_of_the_room() {
+        let settings = settings_of("").server;
+        assert_eq!(settings.limits, Limits::default());
+        assert_eq!(settings.timeouts, Timeouts::default());
+        assert_eq!(settings.trusted_proxies, TrustedProxies::default());
+    }
+}

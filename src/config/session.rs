@@ -1,0 +1,128 @@
+//! `session:` -> `session::Settings`.
+
+use crate::config::field::Field;
+use crate::config::reading::Reported;
+use crate::config::section::Section;
+use crate::config::wrong::Wrong;
+use crate::origin::Origin;
+use crate::routing::host::is_below;
+use crate::secret::Secret;
+use crate::session::{CookieSettings, SameSite, Settings};
+
+/// The fewest characters of `session.secret`.
+const SHORTEST_SECRET: usize = 32;
+
+/// All of it. The cookie must fit `public_url`, where that is known.
+pub(super) fn settings(
+    root: &Section<'_>,
+    public_url: Option<&Origin>,
+) -> Result<Settings, Reported> {
+    let section = root.section("session")?;
+    let lifetime = section.field("lifetime").duration();
+    let idle_timeout = section.field("idle_timeout").optional_duration();
+    let refresh_before = section.field("refresh_before").duration();
+    let outage_grace = section.field("outage_grace").duration();
+    let cookie = section.section("cookie").and_then(|cookie| cookie_of(&cookie, public_url));
+    let max_sessions = section.field("max_sessions").count();
+    let max_sessions_per_user = section.field("max_sessions_per_user").count();
+    let secrets = secrets(&section.field("secret"));
+    let store = section.field("store").choice(|text| (text == "memory").then_some(()));
+    if let (Ok(lifetime), Ok(Some(idle))) = (&lifetime, &idle_timeout)
+        && idle >= lifetime
+    {
+        let wrong = Wrong::new("is never reached: lifetime ends the session first");
+        section.reading.warning(&section.path.key("idle_timeout"), &wrong);
+    }
+    store?;
+    Ok(Settings {
+        lifetime: lifetime?,
+        idle_timeout: idle_timeout?,
+        refresh_before: refresh_before?,
+        outage_grace: outage_grace?,
+        cookie: cookie?,
+        max_sessions: max_sessions?,
+        max_sessions_per_user: max_sessions_per_user?,
+        secrets: secrets?,
+    })
+}
+
+fn secrets(field: &Field<'_>) -> Result<Vec<Secret>, Reported> {
+    field.secrets(|text| match text.chars().count() {
+        0..SHORTEST_SECRET => {
+            Err(Wrong::new(format!("is too short: at least {SHORTEST_SECRET} characters"))
+                .hint("`portcullis keygen` makes one"))
+        }
+        _ => Ok(Secret::new(text)),
+    })
+}
+
+fn cookie_of(
+    section: &Section<'_>,
+    public_url: Option<&Origin>,
+) -> Result<CookieSettings, Reported> {
+    let domain = section.field("domain").optional(|text| domain(text, public_url));
+    let has_domain = section.field("domain").node.is_some();
+    let name = section.field("name").optional(|text| name(text, public_url, has_domain));
+    let same_site = section.field("same_site").choice(|text| match text {
+        "lax" => Some(SameSite::Lax),
+        "none" => Some(SameSite::None),
+        _ => None,
+    });
+    // RFC 6265bis §5.6: browsers drop `SameSite=None` without `Secure`.
+    if matches!(same_site, Ok(SameSite::None)) && public_url.is_some_and(|url| !url.is_https()) {
+        let wrong =
+            Wrong::new("cannot be none with an http:// public_url: browsers drop the cookie");
+        return Err(section.field("same_site").error(&wrong));
+    }
+    Ok(CookieSettings { name: name?, domain: domain?, same_site: same_site? })
+}
+
+/// A name whose prefix does not contradict the attributes (RFC 6265bis §4.1.3).
+fn name(text: &str, public_url: Option<&Origin>, has_domain: bool) -> Result<String, Wrong> {
+    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    if text.is_empty() || text.len() > 100 || !text.chars().all(token) {
+        return Err(Wrong::new("is not a cookie's name")
+            .hint("use letters, digits, - and _, at most 100 of them"));
+    }
+    // Browsers compare the prefixes without case.
+    let lower = text.to_ascii_lowercase();
+    let (host, secure) = (lower.starts_with("__host-"), lower.starts_with("__secure-"));
+    if (host || secure) && public_url.is_some_and(|url| !url.is_https()) {
+        return Err(Wrong::new(
+            "has a prefix that browsers take over https only, and public_url is http",
+        )
+        .hint("choose a name without __Host- and __Secure-"));
+    }
+    if host && has_domain {
+        return Err(Wrong::new("has the prefix __Host-, which browsers refuse beside a domain")
+            .suggest(text.replacen("__Host-", "__Secure-", 1)));
+    }
+    Ok(text.to_owned())
+}
+
+/// A domain that the host of `public_url` lies in.
+fn domain(text: &str, public_url: Option<&Origin>) -> Result<String, Wrong> {
+    if let Some(bare) = text.strip_prefix("*.").or_else(|| text.strip_prefix('.')) {
+        return Err(Wrong::new("is written without a leading dot").suggest(bare));
+    }
+    let host = match url::Host::parse(text) {
+        Ok(url::Host::Domain(host)) if !host.ends_with('.') => host,
+        Ok(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => {
+            return Err(Wrong::new("is an address; browsers share cookies among names only"));
+        }
+        Ok(url::Host::Domain(_)) | Err(_) => {
+            return Err(Wrong::new("is not a domain").hint("write one such as example.com"));
+        }
+    };
+    if !host.contains('.') {
+        return Err(Wrong::new("is a single label; browsers refuse a cookie for all of it")
+            .hint("write a domain such as example.com"));
+    }
+    match public_url {
+        Some(url) if url.host() != host && !is_below(url.host(), &host) => {
+            Err(Wrong::new(format!("does not cover the host of public_url, {}", url.host()))
+                .hint("the session cookie is set there"))
+        }
+        Some(_) | None => Ok(host),
+    }
+}

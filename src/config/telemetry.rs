@@ -1,0 +1,26 @@
+//! `telemetry:` -> `telemetry::Settings`.
+
+use crate::config::reading::Reported;
+use crate::config::section::Section;
+use crate::telemetry::{Level, LogFormat, Settings};
+
+/// All of it.
+pub(super) fn settings(root: &Section<'_>) -> Result<Settings, Reported> {
+    let section = root.section("telemetry")?;
+    let access_log = section.field("access_log").flag();
+    let log = section.section("log")?;
+    let format = log.field("format").optional_choice(|text| match text {
+        "json" => Some(LogFormat::Json),
+        "text" => Some(LogFormat::Text),
+        _ => None,
+    });
+    let level = log.field("level").choice(|text| match text {
+        "error" => Some(Level::Error),
+        "warn" => Some(Level::Warn),
+        "info" => Some(Level::Info),
+        "debug" => Some(Level::Debug),
+        "trace" => Some(Level::Trace),
+        _ => None,
+    });
+    Ok(Settings { format: format?, level: level?, access_log: access_log? })
+}

@@ -1,0 +1,123 @@
+//! Durations and sizes as people write them: `250ms`, `90s`, `15m`, `12h`, `7d`; `64KiB`, `1MiB`.
+//! A whole number and one unit, so that a text has one reading.
+
+use std::time::Duration;
+
+use crate::config::wrong::Wrong;
+
+const DURATIONS: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+
+const SIZES: [(&str, u64); 4] = [("", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+
+/// Reads a duration.
+pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
+    let (number, unit) = split(text).ok_or_else(|| {
+        Wrong::new("is not a duration")
+            .hint("write a whole number and a unit: 250ms, 90s, 15m, 12h, 7d")
+    })?;
+    let Some((_, millis)) = DURATIONS.iter().find(|(name, _)| *name == unit) else {
+        return Err(match unit {
+            "" => Wrong::new("has no unit").suggest(format!("{number}s")),
+            _ => Wrong::new("has a unit that is not known").hint("units are ms, s, m, h and d"),
+        });
+    };
+    let millis = number.checked_mul(*millis).ok_or_else(|| Wrong::new("is too long"))?;
+    Ok(Duration::from_millis(millis))
+}
+
+/// Reads a size in bytes.
+pub(super) fn size(text: &str) -> Result<u64, Wrong> {
+    let wrong = || {
+        Wrong::new("is not a size")
+            .hint("write bytes, or a whole number with KiB, MiB or GiB: 64KiB")
+    };
+    let (number, unit) = split(text).ok_or_else(wrong)?;
+    let Some((_, bytes)) = SIZES.iter().find(|(name, _)| *name == unit) else {
+        let first = unit.chars().next().map(|c| c.to_ascii_uppercase());
+        return Err(match first {
+            Some(first @ ('K' | 'M' | 'G')) => wrong().suggest(format!("{number}{first}iB")),
+            _ => wrong(),
+        });
+    };
+    number.checked_mul(*bytes).ok_or_else(|| Wrong::new("is too large"))
+}
+
+/// A duration as one writes it.
+pub(super) fn duration_text(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let fits = |(_, unit): &&(&str, u64)| millis.is_multiple_of(u128::from(*unit));
+    match DURATIONS.iter().rev().find(fits) {
+        Some((name, unit)) if millis > 0 => format!("{}{name}", millis / u128::from(*unit)),
+        _ => "0s".to_owned(),
+    }
+}
+
+/// A size as one writes it.
+pub(super) fn size_text(bytes: u64) -> String {
+    match SIZES.iter().rev().find(|(_, unit)| bytes.is_multiple_of(*unit)) {
+        Some((name, unit)) if bytes > 0 => format!("{}{name}", bytes / unit),
+        _ => "0".to_owned(),
+    }
+}
+
+fn split(text: &str) -> Option<(u64, &str)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    unit.chars().all(|c| c.is_ascii_alphabetic()).then_some((number.parse().ok()?, unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, millis: u64) {
+        assert_eq!(duration(text).unwrap(), Duration::from_millis(millis), "{text}");
+    }
+
+    #[test]
+    fn durations_are_a_number_and_a_unit() {
+        check("250ms", 250);
+        check("90s", 90_000);
+        check("15m", 900_000);
+        check("12h", 43_200_000);
+        check("7d", 604_800_000);
+        for wrong in ["", "s", "10", "10 s", "1h30m", "1.5h", "-1s", "10S", "99999999999999999999s"]
+        {
+            assert!(duration(wrong).is_err(), "{wrong}");
+        }
+        assert!(duration("18446744073709551615d").is_err());
+    }
+
+    #[test]
+    fn sizes_are_bytes_or_powers_of_1024() {
+        assert_eq!(size("64KiB").unwrap(), 65_536);
+        assert_eq!(size("1MiB").unwrap(), 1_048_576);
+        assert_eq!(size("512").unwrap(), 512);
+        for wrong in ["", "KiB", "1 MiB", "1.5MiB", "1MB", "1k", "17179869184GiB"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(size("10mb").unwrap_err().suggestion(), Some("10MiB"));
+    }
+
+    proptest! {
+        #[test]
+        fn a_duration_comes_back_as_it_went(millis in 0..u64::MAX) {
+            let duration_of = Duration::from_millis(millis);
+            prop_assert_eq!(duration(&duration_text(duration_of)).unwrap(), duration_of);
+        }
+
+        #[test]
+        fn a_size_comes_back_as_it_went(bytes: u64) {
+            prop_assert_eq!(size(&size_text(bytes)).unwrap(), bytes);
+        }
+
+        #[test]
+        fn no_text_makes_them_panic(text in ".{0,24}") {
+            drop((duration(&text), size(&text)));
+        }
+    }
+}

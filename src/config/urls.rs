@@ -1,0 +1,193 @@
+//! URLs of the configuration: origins, issuers, endpoints, proxies, upstreams.
+
+use url::Url;
+
+use crate::config::address;
+use crate::config::reading::Reading;
+use crate::config::wrong::Wrong;
+use crate::origin::{NotAnOrigin, Origin};
+use crate::server::ListenAddress;
+use crate::upstream::Target;
+
+/// Where `http://` is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Http {
+    /// Only for names of this machine.
+    Loopback,
+    /// `danger_allow_http: true`.
+    Anywhere,
+}
+
+/// Reads an origin.
+pub(super) fn origin(text: &str) -> Result<Origin, Wrong> {
+    origin_by(text, "https")
+}
+
+/// Reads the origin at which browsers reach the gateway.
+pub(super) fn public_url(text: &str, http: Http) -> Result<Origin, Wrong> {
+    let origin = origin(text)?;
+    allowed(&origin, http)?;
+    Ok(origin)
+}
+
+/// Reads an issuer identifier; it is kept letter by letter, as it must stand in `iss`.
+pub(super) fn issuer(text: &str, http: Http) -> Result<String, Wrong> {
+    // OIDC Discovery §4.1: an issuer is the part before the well-known path.
+    if let Some((issuer, _)) = text.split_once("/.well-known/") {
+        return Err(Wrong::new("is the discovery document, not the issuer").suggest(issuer));
+    }
+    let url = endpoint(text, http)?;
+    // OIDC Core §1.2: no query and no fragment.
+    if url.query().is_some() {
+        return Err("has a query, which an issuer cannot have".into());
+    }
+    Ok(text.to_owned())
+}
+
+/// Reads the URL of a provider's endpoint.
+pub(super) fn endpoint(text: &str, http: Http) -> Result<Url, Wrong> {
+    let url = web(text, "https")?;
+    // RFC 6749 §3.1: no fragment.
+    if url.fragment().is_some() {
+        return Err("has a fragment `#…`, which cannot be sent".into());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has a user or a password in it".into());
+    }
+    let origin = Origin::of(&url).ok_or("has no host")?;
+    allowed(&origin, http)?;
+    Ok(url)
+}
+
+/// Reads an egress proxy.
+pub(super) fn proxy(text: &str) -> Result<Url, Wrong> {
+    let url = web(text, "http")?;
+    match matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none() {
+        true => Ok(url),
+        false => Err(Wrong::new("has a path").hint("write http://HOST:PORT")),
+    }
+}
+
+/// Reads where requests are forwarded to.
+pub(super) fn upstream(text: &str, reading: &Reading<'_>) -> Result<Target, Wrong> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return match address::socket(path, reading)? {
+            ListenAddress::Unix(path) => Ok(Target::Unix(path)),
+            ListenAddress::Tcp(_) => Err("has no path".into()),
+        };
+    }
+    origin_by(text, "http").map(Target::Origin)
+}
+
+fn origin_by(text: &str, scheme: &str) -> Result<Origin, Wrong> {
+    Origin::parse(text).map_err(|error| match error {
+        NotAnOrigin::Scheme | NotAnOrigin::Url(_) => {
+            web(text, scheme).err().unwrap_or_else(|| Wrong::new("is not a URL"))
+        }
+        NotAnOrigin::More => {
+            let wrong = Wrong::new("must end behind host and port: no path, query or user");
+            let origin = Url::parse(text).ok().and_then(|url| Origin::of(&url));
+            match origin {
+                Some(origin) => wrong.suggest(origin.to_string()),
+                None => wrong,
+            }
+        }
+    })
+}
+
+/// An http or https URL; `scheme` is the one that is probably meant where there is none.
+fn web(text: &str, scheme: &str) -> Result<Url, Wrong> {
+    if text.is_empty() {
+        return Err(Wrong::new("is empty").hint(format!("write {scheme}://HOST")));
+    }
+    let Some((written, _)) = text.split_once("://") else {
+        return Err(Wrong::new("has no scheme").suggest(format!("{scheme}://{text}")));
+    };
+    let url = match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => url,
+        Ok(_) => {
+            return Err(Wrong::new(format!(
+                "has a scheme, {written}, that is neither http nor https"
+            )));
+        }
+        Err(error) => return Err(Wrong::new(format!("is not a URL: {error}"))),
+    };
+    if written != url.scheme() {
+        return Err(Wrong::new("must have its scheme in lower case").suggest(url.to_string()));
+    }
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("has a blank in it".into());
+    }
+    Ok(url)
+}
+
+fn allowed(origin: &Origin, http: Http) -> Result<(), Wrong> {
+    if origin.is_https() || origin.is_loopback() || http == Http::Anywhere {
+        return Ok(());
+    }
+    // SECURITY: codes, tokens and cookies in the clear belong to whoever listens (RFC 9700 §2.6).
+    Err(Wrong::new("uses http:// beyond this machine, which anyone on the way can read")
+        .hint("use https://; or write `danger_allow_http: true` beside it, in a laboratory"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(result: Result<impl std::fmt::Debug, Wrong>, what: &str, suggestion: Option<&str>) {
+        let wrong = result.unwrap_err();
+        assert!(wrong.what.contains(what), "{}", wrong.what);
+        assert_eq!(wrong.suggestion(), suggestion);
+    }
+
+    #[test]
+    fn slips_are_told_with_what_was_meant() {
+        check(
+            public_url("wiki.example.com", Http::Loopback),
+            "no scheme",
+            Some("https://wiki.example.com"),
+        );
+        check(
+            public_url("https://a.example/x", Http::Loopback),
+            "no path",
+            Some("https://a.example"),
+        );
+        check(origin_by("wiki:8080", "http"), "no scheme", Some("http://wiki:8080"));
+        check(origin_by("h2c://wiki", "http"), "neither http nor https", None);
+        check(origin_by("http://", "http"), "is not a URL", None);
+        check(origin_by("HTTP://wiki", "http"), "lower case", Some("http://wiki/"));
+        let document = "https://id.example/.well-known/openid-configuration";
+        check(issuer(document, Http::Loopback), "discovery document", Some("https://id.example"));
+        check(issuer("https://id.example/?a", Http::Loopback), "query", None);
+        check(endpoint("https://me:pw@id.example", Http::Loopback), "user", None);
+        check(endpoint("https://id.example/#a", Http::Loopback), "fragment", None);
+        check(proxy("proxy:3128/x"), "no scheme", Some("http://proxy:3128/x"));
+        check(proxy("http://proxy:3128/x"), "path", None);
+    }
+
+    #[test]
+    fn plain_http_is_for_this_machine() {
+        check(public_url("http://a.example", Http::Loopback), "http:// beyond", None);
+        check(issuer("http://a.example", Http::Loopback), "http:// beyond", None);
+        assert!(public_url("http://a.example", Http::Anywhere).is_ok());
+        assert!(public_url("http://localhost:4180", Http::Loopback).is_ok());
+    }
+
+    #[test]
+    fn an_issuer_is_kept_letter_by_letter() {
+        for text in ["https://id.example", "https://id.example/", "https://ID.example/a%2fb"] {
+            assert_eq!(issuer(text, Http::Loopback).unwrap(), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_them_panic(text in ".{0,40}", scheme in "(https?://)?") {
+            let text = scheme + &text;
+            drop((public_url(&text, Http::Loopback), issuer(&text, Http::Loopback), proxy(&text)));
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What a parser says of a text that it refuses. The parser knows what is wrong; it does not know
+//! whether the text may be shown, so it keeps the two apart.
+
+/// Why a text is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    /// The rest of a sentence that begins with the text: `is not a duration`. Never the text itself.
+    pub(super) what: String,
+    /// What to do, without the text.
+    hint: Option<String>,
+    /// What was probably meant: a text made of the one refused.
+    suggestion: Option<String>,
+}
+
+impl Wrong {
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: None, suggestion: None }
+    }
+
+    #[must_use]
+    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    #[must_use]
+    pub(super) fn suggest(self, suggestion: impl Into<String>) -> Self {
+        Self { suggestion: Some(suggestion.into()), ..self }
+    }
+
+    #[cfg(test)]
+    pub(super) fn suggestion(&self) -> Option<&str> {
+        self.suggestion.as_deref()
+    }
+
+    /// The hint to print beside the text, or `None` for one that must not show it.
+    pub(super) fn hint_for(&self, shown: Option<&str>) -> Option<String> {
+        match (shown, &self.suggestion) {
+            (Some(_), Some(suggestion)) => Some(format!("did you mean {suggestion}?")),
+            (Some(_) | None, _) => self.hint.clone(),
+        }
+    }
+}
+
+impl From<String> for Wrong {
+    fn from(what: String) -> Self {
+        Self::new(what)
+    }
+}
+
+impl From<&str> for Wrong {
+    fn from(what: &str) -> Self {
+        Self::new(what)
+    }
+}
