@@ -79,6 +79,18 @@ impl AuthorizationResponse {
         };
         Ok(Self { state, iss: parameters.iss, outcome })
     }
+
+    /// Whether this issuer may have answered: `iss` is exactly its own where it is sent, and is sent
+    /// where the issuer announces it (RFC 9207 §2.4).
+    pub fn check_issuer(&self, issuer: &str, announced: bool) -> Result<(), Error> {
+        // SECURITY: mix-up; a code of one server must not be taken to another.
+        match &self.iss {
+            Some(iss) if iss == issuer => Ok(()),
+            None if !announced => Ok(()),
+            Some(_) => Err(Error::MixUp("`iss` is another issuer's")),
+            None => Err(Error::MixUp("no `iss`, though the provider announces it")),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -178,6 +190,19 @@ mod tests {
         check("state=s&code=a&iss=a&iss=b", Err("`iss` twice"));
         check("state=s&error=a&error=b", Err("`error` twice"));
         check("state=s&error=access_denied&code=c", Err("`code` and `error` together"));
+    }
+
+    #[test]
+    fn only_our_issuer_may_have_answered() {
+        let response = |query| AuthorizationResponse::parse(query).unwrap();
+        let (silent, ours) =
+            (response("code=c&state=s"), response("code=c&state=s&iss=https://op"));
+        for announced in [false, true] {
+            assert_eq!(ours.check_issuer("https://op", announced), Ok(()));
+            assert!(ours.check_issuer("https://op/", announced).is_err());
+        }
+        assert_eq!(silent.check_issuer("https://op", false), Ok(()));
+        assert!(silent.check_issuer("https://op", true).is_err());
     }
 
     #[test]

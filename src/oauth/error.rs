@@ -49,6 +49,9 @@ pub enum Error {
     /// The authorization response is not one (RFC 6749 §4.1.2): the browser's or the provider's fault.
     #[error("malformed authorization response: {0}")]
     MalformedResponse(&'static str),
+    /// Another issuer answered than was asked (RFC 9207 §2.4).
+    #[error("authorization response: {0} (RFC 9207 §2.4)")]
+    MixUp(&'static str),
     /// The provider takes none of the authentication methods that the client has.
     #[error("the token endpoint takes none of our authentication methods")]
     NoCommonAuthMethod,
@@ -91,7 +94,10 @@ impl Error {
                 | ErrorCode::AccountSelectionRequired
                 | ErrorCode::Other(_) => false,
             },
-            Self::Settings(_) | Self::MalformedResponse(_) | Self::NoCommonAuthMethod => false,
+            Self::Settings(_)
+            | Self::MalformedResponse(_)
+            | Self::MixUp(_)
+            | Self::NoCommonAuthMethod => false,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! answer or an error within `timeout`. Whether anything was sent when it failed is in the error.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +41,6 @@ pub struct Http {
 }
 
 /// A whole answer.
-#[derive(Debug)]
 pub struct Answer {
     /// Its status.
     pub status: StatusCode,
@@ -75,14 +75,20 @@ impl Http {
         })
     }
 
-    /// GET of a JSON document.
+    /// GET of a public document; one that fails at once is asked for once more.
     pub async fn get(&self, url: &Url) -> Result<Answer, Error> {
-        self.send(url, self.client(url).get(url.clone())).await
+        let once = || read(url, self.client(url).get(url.clone()));
+        let patiently = async || match once().await {
+            Ok(answer) if !answer.status.is_server_error() => Ok(answer),
+            Ok(_) | Err(_) => once().await,
+        };
+        self.within_deadline(url, patiently()).await
     }
 
     /// GET of a protected resource (RFC 6750 §2.1).
     pub async fn get_with_token(&self, url: &Url, token: &Secret) -> Result<Answer, Error> {
-        self.send(url, self.client(url).get(url.clone()).bearer_auth(token.expose())).await
+        let request = self.client(url).get(url.clone()).bearer_auth(token.expose());
+        self.within_deadline(url, read(url, request)).await
     }
 
     /// POST of a form.
@@ -99,7 +105,7 @@ impl Http {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .headers(headers)
             .body(body);
-        self.send(url, request).await
+        self.within_deadline(url, read(url, request)).await
     }
 
     fn client(&self, url: &Url) -> &reqwest::Client {
@@ -107,16 +113,15 @@ impl Http {
         if loopback { &self.direct } else { &self.outward }
     }
 
-    async fn send(&self, url: &Url, request: reqwest::RequestBuilder) -> Result<Answer, Error> {
-        let host = url.host_str().unwrap_or_default();
-        let request = request.header(header::ACCEPT, "application/json");
-        match tokio::time::timeout(self.timeout, read(host, request)).await {
-            Ok(answer) => answer,
-            Err(_elapsed) => Err(Error::AnswerLost {
-                host: host.to_owned(),
-                cause: format!("nothing within {:?}", self.timeout),
-            }),
-        }
+    async fn within_deadline(
+        &self,
+        url: &Url,
+        answer: impl Future<Output = Result<Answer, Error>>,
+    ) -> Result<Answer, Error> {
+        tokio::time::timeout(self.timeout, answer).await.unwrap_or_else(|_elapsed| {
+            let cause = format!("nothing within {:?}", self.timeout);
+            Err(Error::AnswerLost { host: host(url), cause })
+        })
     }
 }
 
@@ -142,10 +147,18 @@ impl Answer {
     }
 }
 
-async fn read(host: &str, request: reqwest::RequestBuilder) -> Result<Answer, Error> {
-    let lost = |error| fault(host, error);
+impl fmt::Debug for Answer {
+    // SECURITY: there may be tokens in the body.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Answer({}, {:?}, {} bytes)", self.status, self.media_type, self.body.len())
+    }
+}
+
+async fn read(url: &Url, request: reqwest::RequestBuilder) -> Result<Answer, Error> {
+    let lost = |error| fault(host(url), error);
+    let request = request.header(header::ACCEPT, "application/json");
     let mut response = request.send().await.map_err(lost)?;
-    let oversized = || Error::Oversized { host: host.to_owned(), limit: BODY_LIMIT };
+    let oversized = || Error::Oversized { host: host(url), limit: BODY_LIMIT };
     if response.content_length().is_some_and(|length| length > BODY_LIMIT as u64) {
         return Err(oversized());
     }
@@ -167,8 +180,12 @@ async fn read(host: &str, request: reqwest::RequestBuilder) -> Result<Answer, Er
     Ok(Answer { status: response.status(), media_type, body })
 }
 
-fn fault(host: &str, error: reqwest::Error) -> Error {
-    let (host, unsent) = (host.to_owned(), error.is_connect() || error.is_builder());
+fn host(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
+}
+
+fn fault(host: String, error: reqwest::Error) -> Error {
+    let unsent = error.is_connect() || error.is_builder();
     let cause = innermost(&error.without_url());
     if unsent { Error::Unreachable { host, cause } } else { Error::AnswerLost { host, cause } }
 }
@@ -187,7 +204,7 @@ fn unusable(error: reqwest::Error) -> Error {
 }
 
 /// TLS 1.2 and 1.3; the system's roots, or Mozilla's where the system has none (as in an empty
-/// container), and the operator's own.
+/// container), and the operator's own. Without ALPN it speaks HTTP/1.1, enough for one request each.
 fn tls(ca: Option<&str>) -> Result<rustls::ClientConfig, Error> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);

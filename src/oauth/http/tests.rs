@@ -74,15 +74,31 @@ async fn a_proxy_is_asked_for_the_world_but_never_for_loopback() {
     }
 }
 
+/// Asks a server with this certificate, trusting its issuer or not.
+async fn ask_tls(name: &str, expires: i32, trusted: bool) -> Result<Answer, Error> {
+    let signing_key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::new(vec![name.into()]).unwrap();
+    params.not_after = rcgen::date_time_ymd(expires, 1, 1);
+    let cert = params.self_signed(&signing_key).unwrap();
+    let ca = trusted.then(|| cert.pem());
+    let (url, server) = tls_server(&rcgen::CertifiedKey { cert, signing_key }).await;
+    let answer = Http::new(HttpSettings { ca, ..settings() }).unwrap().get(&url).await;
+    server.abort();
+    answer
+}
+
 #[tokio::test]
-async fn a_certificate_is_believed_only_with_its_authority() {
-    let key = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-    let (url, task) = tls_server(&key).await;
-    let trusting = HttpSettings { ca: Some(key.cert.pem()), ..settings() };
-    assert!(Http::new(trusting).unwrap().get(&url).await.is_ok());
-    let error = Http::new(settings()).unwrap().get(&url).await.unwrap_err();
-    assert!(matches!(&error, Error::Unreachable { cause, .. } if cause.contains("UnknownIssuer")));
-    task.abort();
+async fn only_a_valid_certificate_of_a_trusted_authority_is_believed() {
+    assert!(ask_tls("localhost", 4000, true).await.is_ok());
+    for (name, expires, trusted, expected) in [
+        ("localhost", 4000, false, "UnknownIssuer"),
+        ("elsewhere.example", 4000, true, "not valid for name"),
+        ("localhost", 2000, true, "expired"),
+    ] {
+        let error = ask_tls(name, expires, trusted).await.unwrap_err();
+        let told = |cause: &str| cause.contains(expected);
+        assert!(matches!(&error, Error::Unreachable { cause, .. } if told(cause)), "{error}");
+    }
 }
 
 async fn tls_server(
@@ -123,7 +139,7 @@ fn a_broken_ca_is_the_operators_fault() {
 fn check_object(body: &[u8], usable: bool) {
     let body = body.to_vec();
     let answer = Answer { status: StatusCode::OK, media_type: String::new(), body };
-    assert_eq!(answer.object().is_ok(), usable, "{answer:?}");
+    assert_eq!(answer.object().is_ok(), usable, "{}", String::from_utf8_lossy(answer.body()));
 }
 
 #[test]
