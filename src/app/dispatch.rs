@@ -15,11 +15,8 @@ use crate::server::{Handler, Incoming, Refusal};
 impl Handler for App {
     async fn handle(&self, incoming: Incoming) -> Response<Body> {
         let request_id = incoming.client.request_id();
-        let asked = Asked::of(
-            incoming.request.method(),
-            incoming.request.headers(),
-            request_id.as_str(),
-        );
+        let asked =
+            Asked::of(incoming.request.method(), incoming.request.headers(), request_id.as_str());
         match self.answer(incoming, asked).await {
             Ok(response) => response,
             Err(error) => self.refused(&error, &asked),

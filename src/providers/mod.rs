@@ -3,7 +3,7 @@
 //! ours; whatever fails is logged here, by the check that failed.
 
 mod claims;
-pub mod error;
+mod error;
 mod refresh;
 mod sign_in;
 
@@ -14,9 +14,9 @@ use aws_lc_rs::digest;
 use tracing::warn;
 use url::Url;
 
-use error::Error;
+pub use error::{Error, RefreshError};
 pub use refresh::{RefreshRequest, Refreshed};
-pub use sign_in::{Prior, SignInRequest, SignedIn};
+pub use sign_in::{SignInRequest, SignedIn};
 
 use crate::clock::Clock;
 use crate::identity::claims::ClaimNames;
@@ -141,6 +141,11 @@ impl Provider {
             hash.update(part.as_bytes());
         }
         hash.finish().as_ref().first_chunk().copied().unwrap_or_default()
+    }
+
+    /// Whether `redirect_uri` is this provider's alone.
+    pub fn has_distinct_redirect_uri(&self) -> bool {
+        self.settings.distinct_redirect_uri
     }
 
     /// Where this provider sends the browser back to.

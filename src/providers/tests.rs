@@ -4,7 +4,6 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
-use super::error::RefreshError;
 use super::*;
 use crate::clock::UnixTime;
 use crate::jose::{Algorithm, SigningKey};
