@@ -29,15 +29,13 @@ impl App {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
         }
-        let subject = match error {
-            Error::Forbidden(forbidden) => Some(forbidden.identity.subject.clone()),
-            _ => None,
-        };
+        let forbidden =
+            if let Error::Forbidden(forbidden) = error { Some(forbidden) } else { None };
         response.extensions_mut().insert(Outcome {
             route: None,
             decision: decision(error),
             reason: Some(reason(error)),
-            subject,
+            subject: forbidden.map(|forbidden| forbidden.identity.subject.clone()),
         });
         response
     }

@@ -11,7 +11,7 @@ pub mod userinfo;
 use std::sync::Arc;
 
 use http::header::{LOCATION, SET_COOKIE};
-use http::{HeaderValue, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 
 use crate::body::Body;
 use crate::error::Error;
@@ -20,7 +20,7 @@ use crate::gate::route::Route;
 use crate::login::{Login, Redirect};
 use crate::pages::{Asked, Pages, harden};
 use crate::routing::Table;
-use crate::server::Incoming;
+use crate::server::Client;
 
 /// One of our paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +57,12 @@ pub struct Endpoints {
 /// A request for one of our paths.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// The request.
-    pub incoming: &'a Incoming,
+    /// Its method.
+    pub method: &'a Method,
+    /// Its fields.
+    pub headers: &'a HeaderMap,
+    /// Who asks.
+    pub client: &'a Client,
     /// Its target.
     pub uri: &'a Uri,
     /// How the answer is given.
@@ -104,8 +108,7 @@ impl Endpoints {
         call: Call<'_>,
     ) -> Result<Response<Body>, Error> {
         let allow = endpoint.allow();
-        let method: &Method = call.incoming.request.method();
-        if !allow.split(", ").any(|allowed| allowed == method.as_str()) {
+        if !allow.split(", ").any(|allowed| allowed == call.method.as_str()) {
             return Err(Error::Method { allow });
         }
         match endpoint {

@@ -38,8 +38,9 @@ impl Gate {
         let mut response = match answer {
             Answer::Response(response) => response,
             Answer::Switched(response, tunnel) => {
+                let heard = self.touching(member.map(|member| &member.session));
                 let ending = self.tunnel_ending(member.map(|member| &member.session), &tasks);
-                tasks.spawn(tunnel.run(ending));
+                tasks.spawn(tunnel.run(heard, ending));
                 response
             }
         };

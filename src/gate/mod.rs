@@ -23,7 +23,7 @@ use crate::server::Incoming;
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
 use crate::session::table::Table;
-use challenge::{Challenged, is_foreign_origin};
+use challenge::{Challenged, is_foreign_handshake};
 use decide::{Asked, Cause, Decision, Refusal, decide};
 use route::Route;
 
@@ -59,26 +59,22 @@ impl Gate {
         uri: &Uri,
         incoming: Incoming,
     ) -> Result<Response<Body>, Error> {
-        let (request, client) = (&incoming.request, &incoming.client);
-        let origin = format!("{}://{}", client.scheme(), client.authority());
+        let (method, headers) = (incoming.request.method(), incoming.request.headers());
+        let client = &incoming.client;
+        let visitor = self.identify(route, headers).await;
         let asked = Asked {
             route,
-            method: Some(request.method()),
+            method: Some(method),
             readings,
             client_address: client.address(),
-            foreign_origin: is_foreign_origin(route, request.headers(), &origin),
+            foreign_origin: is_foreign_handshake(route, headers, client),
         };
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
-        let visitor = self.identify(route, request.headers()).await;
         match decide(&asked, visitor) {
             Decision::Forward(permit) => self.forward(permit, incoming).await,
-            Decision::Challenge => self.challenge(Challenged {
-                route,
-                method: request.method(),
-                headers: request.headers(),
-                target,
-                origin: &origin,
-            }),
+            Decision::Challenge => {
+                self.challenge(Challenged { route, method, headers, target, client })
+            }
             Decision::Refuse(refusal) => Err(self.refused(&refusal, target)),
             Decision::Ambiguous => Err(Error::Ambiguous),
         }
