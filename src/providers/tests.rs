@@ -4,12 +4,13 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
-use super::error::RefreshError;
 use super::*;
 use crate::clock::UnixTime;
 use crate::jose::{Algorithm, SigningKey};
 use crate::oauth::authorization::AuthorizationResponse;
 use crate::oauth::loopback::{Loopback, Reply};
+use crate::oidc::error::Rule;
+use crate::oidc::logout::claimed_issuer;
 
 /// What the provider says next; tests change it.
 struct Script {
@@ -283,16 +284,29 @@ async fn a_failed_refresh_tells_what_becomes_of_the_session() {
 }
 
 #[tokio::test]
+async fn a_logout_token_is_checked_with_the_providers_keys() {
+    let scene = scene(|_| {}).await;
+    let id_token = scene.complete().await.unwrap().tokens.id_token.unwrap();
+    assert_eq!(claimed_issuer(&id_token).as_deref(), Some(scene.provider.issuer()));
+    let refused = scene.provider.verify_logout(&id_token).await;
+    let expected = OidcError::LogoutToken(Rule::NoLogoutEvent);
+    assert_eq!(refused, Err(Error::Misbehaved(expected)), "an ID token in its place");
+    let forged = Secret::new(format!("{}A", id_token.expose()));
+    assert!(matches!(scene.provider.verify_logout(&forged).await, Err(Error::Misbehaved(_))));
+}
+
+#[tokio::test]
 async fn a_sign_out_goes_to_the_provider_unless_it_is_local() {
     let asked = scene(|_| {}).await;
-    let url = |scene: &Scene| scene.provider.end_session_url(None, "https://app.example/", None);
-    assert_eq!(url(&asked), None, "not known yet");
-    asked.provider.revoke(&Secret::new("rt")).await.unwrap();
+    let url = async |scene: &Scene| {
+        scene.provider.end_session_url(None, "https://app.example/", None).await
+    };
+    asked.provider.revoke(&Secret::new("rt")).await;
     assert_eq!(asked.op.seen("/revoke").len(), 1);
-    assert!(url(&asked).is_some_and(|url| url.path() == "/logout"));
+    assert!(url(&asked).await.is_some_and(|url| url.path() == "/logout"));
     let local = scene(|settings| settings.sign_out = SignOut::Local).await;
-    local.provider.revoke(&Secret::new("rt")).await.unwrap();
-    assert_eq!(url(&local), None);
+    local.provider.revoke(&Secret::new("rt")).await;
+    assert_eq!(url(&local).await, None);
 }
 
 #[test]
