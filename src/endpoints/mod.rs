@@ -89,14 +89,20 @@ impl<'p> Endpoint<'p> {
             // A HEAD of the callback would spend the code.
             Self::Callback(_) => "GET",
             Self::SignOut => "GET, HEAD, POST",
-            Self::SignIn | Self::Start | Self::SignedOut | Self::Userinfo | Self::Ping => "GET, HEAD",
+            Self::SignIn | Self::Start | Self::SignedOut | Self::Userinfo | Self::Ping => {
+                "GET, HEAD"
+            }
         }
     }
 }
 
 impl Endpoints {
     /// Answers.
-    pub async fn answer(&self, endpoint: Endpoint<'_>, call: Call<'_>) -> Result<Response<Body>, Error> {
+    pub async fn answer(
+        &self,
+        endpoint: Endpoint<'_>,
+        call: Call<'_>,
+    ) -> Result<Response<Body>, Error> {
         let allow = endpoint.allow();
         let method: &Method = call.incoming.request.method();
         if !allow.split(", ").any(|allowed| allowed == method.as_str()) {
@@ -106,7 +112,7 @@ impl Endpoints {
             Endpoint::SignIn => self.sign_in(call),
             Endpoint::Start => self.start(call).await,
             Endpoint::Callback(id) => self.callback(id, call).await,
-            Endpoint::SignOut => self.sign_out(call).await,
+            Endpoint::SignOut => self.sign_out(call),
             Endpoint::SignedOut => Ok(self.signed_out(call)),
             Endpoint::Userinfo => self.userinfo(call),
             Endpoint::Ping => Ok(ping()),
@@ -149,7 +155,9 @@ mod tests {
         check("/start", Some(Endpoint::Start));
         check("/callback", Some(Endpoint::Callback(None)));
         check("/callback/company", Some(Endpoint::Callback(Some("company"))));
-        for path in ["", "/", "/start/", "/Start", "/callback/", "/callback/a/b", "/error", "/starts"] {
+        for path in
+            ["", "/", "/start/", "/Start", "/callback/", "/callback/a/b", "/error", "/starts"]
+        {
             check(path, None);
         }
     }

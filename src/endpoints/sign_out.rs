@@ -14,7 +14,7 @@ use crate::pages::Page;
 
 impl Endpoints {
     /// `GET, POST sign_out?rd=`
-    pub(super) async fn sign_out(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
+    pub(super) fn sign_out(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let (request, client) = (&call.incoming.request, &call.incoming.client);
         let query = Query::parse(call.uri.query().unwrap_or_default());
         let target = query.one("rd").map(|rd| self.login.places.parse_or_root(Some(rd)));
@@ -29,7 +29,7 @@ impl Endpoints {
             let page = Page::ConfirmSignOut { action: &action };
             return Ok(self.pages.respond(&call.asked, StatusCode::OK, &page));
         }
-        redirect(self.login.sign_out(request.headers(), target.as_ref()).await)
+        redirect(self.login.sign_out(request.headers(), target.as_ref()))
     }
 
     /// `GET signed_out`

@@ -41,15 +41,21 @@ impl Endpoints {
     /// Where to go after signing in. Without `rd`, a trusted proxy may name the place that its visitor
     /// asked for, for it cannot always encode it into a query.
     pub(super) fn target(&self, call: Call<'_>, query: &Query) -> ReturnTo {
-        let header = call.incoming.client.is_trusted().then(|| {
-            call.incoming.request.headers().get("x-auth-request-redirect")?.to_str().ok()
-        });
+        let header =
+            call.incoming.client.is_trusted().then(|| {
+                call.incoming.request.headers().get("x-auth-request-redirect")?.to_str().ok()
+            });
         self.login.places.parse_or_root(query.one("rd").or(header.flatten()))
     }
 
     /// The login cookie belongs to the host of `public_url`: asked on another host of ours, the browser
     /// goes there first, with the target made absolute.
-    pub(super) fn at_public_url(&self, call: Call<'_>, query: &Query, path: &str) -> Option<Redirect> {
+    pub(super) fn at_public_url(
+        &self,
+        call: Call<'_>,
+        query: &Query,
+        path: &str,
+    ) -> Option<Redirect> {
         let client = &call.incoming.client;
         if client.host().eq_ignore_ascii_case(self.login.public_url.host()) {
             return None;

@@ -6,8 +6,8 @@ use url::form_urlencoded::Serializer;
 
 use crate::body::Body;
 use crate::error::Error;
-use crate::gate::route::{Route, Unauthenticated};
 use crate::gate::Gate;
+use crate::gate::route::{Route, Unauthenticated};
 use crate::origin::Origin;
 use crate::session::cookie::{Name, Sent};
 
@@ -47,7 +47,11 @@ impl Gate {
 
     /// Where to sign in for a target on this host, below the prefix.
     pub fn sign_in_path(&self, route: &Route, target: &str) -> String {
-        let target = if target.len() > MOST_BYTES { target.split('?').next().unwrap_or("/") } else { target };
+        let target = if target.len() > MOST_BYTES {
+            target.split('?').next().unwrap_or("/")
+        } else {
+            target
+        };
         let mut query = Serializer::new(String::new());
         query.append_pair("rd", target);
         let mut usable = self.providers.iter().filter(|provider| route.takes(provider.id()));
@@ -106,7 +110,8 @@ pub fn is_foreign_origin(route: &Route, headers: &HeaderMap, origin: &str) -> bo
         (None, _) => false,
         (Some(value), None) => {
             let value = value.to_str().unwrap_or_default();
-            let listed = Origin::parse(value).is_ok_and(|sent| route.websocket_origins.contains(&sent));
+            let listed =
+                Origin::parse(value).is_ok_and(|sent| route.websocket_origins.contains(&sent));
             !(value.eq_ignore_ascii_case(origin) || listed)
         }
         (Some(_), Some(_)) => true,

@@ -88,15 +88,14 @@ pub fn decide<'a>(asked: &Asked<'a>, visitor: Visitor) -> Decision<'a> {
     if others.iter().any(|reading| self::verdict(asked, reading, member) != verdict) {
         return Decision::Ambiguous;
     }
-    let refuse = |cause| {
-        Decision::Refuse(Refusal { route, member: member.cloned(), cause })
-    };
+    let refuse = |cause| Decision::Refuse(Refusal { route, member: member.cloned(), cause });
     match verdict {
         // SECURITY: a page elsewhere can open a WebSocket with the visitor's cookie, and same-origin
         // policy does not keep it from reading (RFC 6455 §10.2).
         Verdict::Admit if asked.foreign_origin && member.is_some() => refuse(Cause::ForeignOrigin),
         Verdict::Admit => {
-            let visitor = member.map_or(Visitor::Stranger, |member| Visitor::Member(member.clone()));
+            let visitor =
+                member.map_or(Visitor::Stranger, |member| Visitor::Member(member.clone()));
             Decision::Forward(Permit { route, visitor })
         }
         Verdict::SignIn => Decision::Challenge,

@@ -12,13 +12,18 @@ use crate::gate::identify::Member;
 use crate::gate::route::Route;
 use crate::server::{Client, Incoming};
 use crate::session::Freshness;
-use crate::telemetry::access_log::{Outcome, Subject};
+use crate::telemetry::access_log::Outcome;
 use crate::upstream::{self, Answer, Forwarded};
 
 impl Gate {
     /// Forwards a request, and streams the response.
-    pub async fn forward(&self, permit: Permit<'_>, incoming: Incoming) -> Result<Response<Body>, Error> {
-        let Incoming { mut request, client, tasks } = incoming;
+    pub async fn forward(
+        &self,
+        permit: Permit<'_>,
+        incoming: Incoming,
+    ) -> Result<Response<Body>, Error> {
+        let tasks = incoming.tasks().clone();
+        let Incoming { mut request, client } = incoming;
         let route = permit.route();
         let upstream = route.upstream.as_ref().ok_or(Error::NoRoute)?;
         let member = permit.visitor().member();
@@ -49,7 +54,8 @@ impl Gate {
         response.extensions_mut().insert(Outcome {
             route: Some(route.name.clone()),
             decision: "forward",
-            subject: member.map(|member| Subject(member.holding.identity.subject.clone())),
+            reason: None,
+            subject: member.map(|member| member.holding.identity.subject.clone()),
         });
         Ok(response)
     }

@@ -16,7 +16,7 @@ use url::Url;
 
 pub use error::{Error, RefreshError};
 pub use refresh::{RefreshRequest, Refreshed};
-pub use sign_in::{Prior, SignInRequest, SignedIn};
+pub use sign_in::{SignInRequest, SignedIn};
 
 use crate::clock::Clock;
 use crate::identity::claims::ClaimNames;
@@ -148,7 +148,7 @@ impl Provider {
         hash.finish().as_ref().first_chunk().copied().unwrap_or_default()
     }
 
-    /// Whether it sends the browser back to a path of its own.
+    /// Whether `redirect_uri` is this provider's alone.
     pub fn has_distinct_redirect_uri(&self) -> bool {
         self.settings.distinct_redirect_uri
     }
@@ -173,8 +173,9 @@ impl Provider {
         self.issuer.known().is_some() && self.client.is_up()
     }
 
-    /// Where the provider ends its own session; `None` where it has no such page, or is not to.
-    pub async fn end_session_url(
+    /// Where the provider ends its own session; `None` where it has no such page or is not to, or where
+    /// its metadata is not known: a sign-out waits for nobody.
+    pub fn end_session_url(
         &self,
         id_token_hint: Option<&Secret>,
         post_logout_redirect_uri: &str,
@@ -183,7 +184,7 @@ impl Provider {
         match self.settings.sign_out {
             SignOut::Local => None,
             SignOut::Provider => {
-                let metadata = self.issuer.metadata().await.ok()?;
+                let metadata = self.issuer.known()?;
                 let request = LogoutRequest {
                     endpoint: metadata.end_session.as_ref()?,
                     id_token_hint,
@@ -196,8 +197,8 @@ impl Provider {
         }
     }
 
-    /// Gives a refresh token back. Nobody can do more about a failure than read of it in the log.
-    pub async fn revoke(&self, refresh_token: &Secret) {
+    /// Gives a refresh token back; nothing to do where the provider has no place for that.
+    pub async fn revoke(&self, refresh_token: &Secret) -> Result<(), Error> {
         let revoked = async {
             let metadata = self.issuer.metadata().await?;
             match &metadata.revocation {
@@ -208,9 +209,10 @@ impl Provider {
                 }
             }
         };
-        if let Err::<(), OidcError>(error) = revoked.await {
-            warn!(provider = %self.settings.id, %error, "cannot revoke a refresh token");
-        }
+        self.log(
+            revoked.await.map_err(|error: OidcError| error.into()),
+            "cannot revoke a refresh token",
+        )
     }
 
     /// Verifies what the provider tells of a session that ended there.

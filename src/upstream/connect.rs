@@ -3,7 +3,7 @@
 //! are kept for the time when it cannot be resolved; certificates are always verified.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use tokio_util::task::TaskTracker;
 
 use super::error::{Error, Fault, Phase, SettingsFault};
-use super::pool::Connection;
+use super::pool::{Connection, Reached};
 use super::{Settings, Target, TlsSettings};
 use crate::origin::Origin;
 
@@ -40,6 +40,7 @@ enum Route {
 struct Address {
     host: Box<str>,
     port: u16,
+    reached: Reached,
     known: Mutex<Vec<SocketAddr>>,
 }
 
@@ -70,15 +71,18 @@ impl Connector {
 
     async fn open(&self, tasks: &TaskTracker) -> Result<Connection, Error> {
         match &self.route {
-            Route::Tcp(address) => introduce(address.connect(self.limit).await?, tasks).await,
+            Route::Tcp(address) => {
+                let stream = address.connect(self.limit).await?;
+                introduce(stream, address.reached, tasks).await
+            }
             Route::Tls { address, tls, name } => {
                 let stream = address.connect(self.limit).await?;
                 let stream = tls.connect(name.clone(), stream).await.map_err(Error::TlsFailed)?;
-                introduce(stream, tasks).await
+                introduce(stream, address.reached, tasks).await
             }
             Route::Unix(path) => {
                 let stream = UnixStream::connect(path).await.map_err(Error::Unreachable)?;
-                introduce(stream, tasks).await
+                introduce(stream, Reached::ByAddress, tasks).await
             }
         }
     }
@@ -87,7 +91,11 @@ impl Connector {
 impl Address {
     fn of(origin: &Origin) -> Self {
         let host = origin.host().trim_start_matches('[').trim_end_matches(']');
-        Self { host: host.into(), port: origin.port(), known: Mutex::default() }
+        let reached = match host.parse::<IpAddr>() {
+            Ok(_) => Reached::ByAddress,
+            Err(_) => Reached::ByName,
+        };
+        Self { host: host.into(), port: origin.port(), reached, known: Mutex::default() }
     }
 
     /// The first of the host's addresses that answers. Each gets its share of the time that is left, so
@@ -125,7 +133,7 @@ impl Address {
 }
 
 /// Speaks HTTP/1.1 on a stream.
-async fn introduce<S>(stream: S, tasks: &TaskTracker) -> Result<Connection, Error>
+async fn introduce<S>(stream: S, peer: Reached, tasks: &TaskTracker) -> Result<Connection, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -136,7 +144,7 @@ where
         .map_err(|error| Error::Misbehaved(Fault::Http(error)))?;
     // How it ended is told to whoever awaits a response or reads a body on it.
     let driver = tasks.spawn(async { connection.with_upgrades().await.ok() });
-    Ok(Connection::new(sender, driver.abort_handle()))
+    Ok(Connection::new(sender, driver.abort_handle(), peer))
 }
 
 fn client_config(settings: &TlsSettings) -> Result<ClientConfig, SettingsFault> {

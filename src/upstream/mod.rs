@@ -23,7 +23,7 @@ use hyper::body::Incoming;
 
 use self::connect::Connector;
 pub use self::error::{Error, Fault, Phase, SettingsFault};
-use self::pool::{Connection, Failure, Pool};
+use self::pool::{Connection, Failure, Keeping, Pool};
 pub use self::request::{Forwarded, Stripped, strip};
 use self::request::{Progress, Spare, UploadFault};
 use self::response::Home;
@@ -120,8 +120,16 @@ pub struct Connections {
 impl Upstream {
     /// Checks the settings; connects to nothing yet. No field named in `identity` is relayed as a trailer.
     pub fn new(settings: &Settings, identity: &[HeaderName]) -> Result<Self, Error> {
+        Self::keeping(settings, identity, KEEPING)
+    }
+
+    fn keeping(
+        settings: &Settings,
+        identity: &[HeaderName],
+        keeping: Keeping,
+    ) -> Result<Self, Error> {
         let home = Home {
-            pool: Arc::new(Pool::new(IDLE_LIMIT)),
+            pool: Arc::new(Pool::new(keeping)),
             idle: settings.timeouts.idle,
             identity: identity.into(),
         };
@@ -237,6 +245,9 @@ fn blame(error: hyper::Error) -> Error {
     }
 }
 
-/// How long a connection is kept without a request: below the 5 s after which Node, Apache and uvicorn
-/// close theirs, so that it is rarely they who do.
-const IDLE_LIMIT: Duration = Duration::from_secs(4);
+/// Idle connections go before the 5 s are over after which Node, Apache and uvicorn close theirs, so that
+/// it is rarely they who do.
+const KEEPING: Keeping = Keeping { idle: Duration::from_secs(4), named: Duration::from_secs(30) };
+
+#[cfg(test)]
+mod tests;

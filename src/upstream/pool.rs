@@ -24,9 +24,18 @@ use crate::body::Body;
 #[derive(Debug)]
 pub(super) struct Pool {
     idle: Mutex<Idle>,
-    idle_limit: Duration,
+    keeping: Keeping,
     /// The tasks that drive connections, and the sweeper.
     pub(super) tasks: TaskTracker,
+}
+
+/// How long connections are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keeping {
+    /// Without a request.
+    pub(super) idle: Duration,
+    /// In all, where the upstream is a DNS name: so soon does a change of its addresses show.
+    pub(super) named: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -37,9 +46,9 @@ struct Idle {
 }
 
 impl Pool {
-    /// An empty pool that keeps connections idle for at most `idle_limit`.
-    pub(super) fn new(idle_limit: Duration) -> Self {
-        Self { idle: Mutex::default(), idle_limit, tasks: TaskTracker::new() }
+    /// An empty pool.
+    pub(super) fn new(keeping: Keeping) -> Self {
+        Self { idle: Mutex::default(), keeping, tasks: TaskTracker::new() }
     }
 
     /// The connection that was used last, if one is fit for another request.
@@ -58,10 +67,17 @@ impl Pool {
 
     /// Keeps a connection whose exchange is over for the next request.
     pub(super) fn put(self: &Arc<Self>, mut connection: Connection) {
-        if !connection.reusable || connection.sender.is_closed() {
+        let now = Instant::now();
+        let outdated = match connection.peer {
+            Reached::ByName => {
+                now.saturating_duration_since(connection.opened) >= self.keeping.named
+            }
+            Reached::ByAddress => false,
+        };
+        if outdated || !connection.reusable || connection.sender.is_closed() {
             return;
         }
-        connection.idle_since = Instant::now();
+        connection.idle_since = now;
         let mut idle = self.idle();
         if idle.connections.len() >= MAX_IDLE {
             idle.connections.pop_front();
@@ -96,7 +112,7 @@ impl Pool {
     }
 
     fn is_old(&self, connection: &Connection, now: Instant) -> bool {
-        now.saturating_duration_since(connection.idle_since) >= self.idle_limit
+        now.saturating_duration_since(connection.idle_since) >= self.keeping.idle
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
@@ -111,7 +127,7 @@ enum Left {
 
 /// Ends idle connections when no request comes along to do it; one task per pool, while it has any.
 async fn sweep(pool: Weak<Pool>) {
-    let Some(every) = pool.upgrade().map(|pool| pool.idle_limit) else { return };
+    let Some(every) = pool.upgrade().map(|pool| pool.keeping.idle) else { return };
     loop {
         sleep(every).await;
         match pool.upgrade().map(|pool| pool.expire()) {
@@ -121,11 +137,22 @@ async fn sweep(pool: Weak<Pool>) {
     }
 }
 
+/// How the other end was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// Its name was resolved, and may have other addresses by now.
+    ByName,
+    /// An IP address or a path.
+    ByAddress,
+}
+
 /// One open connection. Dropping it closes it.
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: SendRequest<Body>,
     driver: AbortHandle,
+    peer: Reached,
+    opened: Instant,
     /// The deadline of whatever is awaited on this connection.
     pub(super) deadline: Deadline,
     idle_since: Instant,
@@ -135,9 +162,17 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection whose `driver` task does the reading and writing.
-    pub(super) fn new(sender: SendRequest<Body>, driver: AbortHandle) -> Self {
-        let idle_since = Instant::now();
-        Self { sender, driver, deadline: Deadline::new(), idle_since, reusable: true }
+    pub(super) fn new(sender: SendRequest<Body>, driver: AbortHandle, peer: Reached) -> Self {
+        let opened = Instant::now();
+        Self {
+            sender,
+            driver,
+            peer,
+            opened,
+            deadline: Deadline::new(),
+            idle_since: opened,
+            reusable: true,
+        }
     }
 
     /// Sends a request and awaits the head of its response, at most `limit` after the last byte of the

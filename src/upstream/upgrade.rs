@@ -105,8 +105,8 @@ pub enum Ending {
 
 impl Tunnel {
     /// Copies both ways until either end closes, and then at most [`HALF_CLOSED`] the other way; or until
-    /// `ending`. Ready when both connections are closed.
-    pub async fn run(self, ending: impl Future<Output = Ending>) {
+    /// `ending`. `heard` is called whenever bytes of the client come. Ready when all is closed.
+    pub async fn run(self, heard: impl FnMut(), ending: impl Future<Output = Ending>) {
         // Fails when the client was gone before it got the 101; then there is nothing to carry.
         let Ok((client, upstream)) = tokio::try_join!(self.client, self.upstream) else { return };
         drop(self.connection);
@@ -114,7 +114,7 @@ impl Tunnel {
         let (upstream_out, mut upstream_in) = split(TokioIo::new(upstream));
         let mut down = Downward::new(upstream_out, client_in);
         let ended = {
-            let up = forward(&mut client_out, &mut upstream_in);
+            let up = carry_up(&mut client_out, &mut upstream_in, heard);
             tokio::select! {
                 () = both(up, down.carry()) => return,
                 ending = ending => ending,
@@ -136,15 +136,25 @@ async fn both(
     down: impl Future<Output = io::Result<()>>,
 ) {
     let (mut up, mut down) = (pin!(up), pin!(down));
-    // An error is an end too: whoever is left gets to see it as one.
+    // A half that ends well is followed by the other; one that fails takes the other with it.
     tokio::select! {
-        _ = &mut up => { timeout(HALF_CLOSED, down).await.ok(); }
-        _ = &mut down => { timeout(HALF_CLOSED, up).await.ok(); }
+        ended = &mut up => if ended.is_ok() { timeout(HALF_CLOSED, down).await.ok(); },
+        ended = &mut down => if ended.is_ok() { timeout(HALF_CLOSED, up).await.ok(); },
     }
 }
 
-async fn forward(from: &mut ReadHalf<Io>, to: &mut WriteHalf<Io>) -> io::Result<()> {
-    copy(from, to).await?;
+async fn carry_up(
+    from: &mut ReadHalf<Io>,
+    to: &mut WriteHalf<Io>,
+    mut heard: impl FnMut(),
+) -> io::Result<()> {
+    let mut buffer = BytesMut::with_capacity(BUFFER);
+    while from.read_buf(&mut buffer).await? > 0 {
+        heard();
+        to.write_all_buf(&mut buffer).await?;
+        to.flush().await?;
+        buffer.reserve(BUFFER);
+    }
     to.shutdown().await
 }
 
@@ -213,7 +223,7 @@ impl Downward {
 }
 
 /// Where in the upstream's stream of frames we are (RFC 6455 §5.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Frames {
     /// Between two frames.
     Opcode,
@@ -307,3 +317,46 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const BUFFER: usize = 16 * 1024;
 /// FIN and the opcode of a Close frame.
 const FIN_CLOSE: u8 = 0x88;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(bytes: &[u8], steps: &[usize], after: Frames) {
+        for whole in [true, false] {
+            let (mut frames, mut seen, mut rest) = (Frames::Opcode, Vec::new(), bytes);
+            let mut length = 0;
+            while !rest.is_empty() {
+                let piece = if whole { rest } else { &rest[..1] };
+                let step = frames.advance(piece);
+                length += step;
+                rest = &rest[step..];
+                if frames.is_boundary() || rest.is_empty() {
+                    seen.push(std::mem::take(&mut length));
+                }
+            }
+            assert_eq!((&seen[..], &frames), (steps, &after), "{bytes:?}, whole: {whole}");
+        }
+    }
+
+    #[test]
+    fn frames_end_where_their_length_says() {
+        check(b"\x81\x02hi\x89\x00\x81\x01x", &[4, 2, 3], Frames::Opcode);
+        check(b"\x81\x05hi", &[4], Frames::Payload(3));
+        check(b"\x81\x82maskhi\x88\x80mask", &[8, 6], Frames::Opcode);
+        check(b"\x82\x7e\x00\x03abc\x82\x7e\x00\x00\x89\x00", &[7, 4, 2], Frames::Opcode);
+        check(b"\x82\x7e\x01\x00ab", &[6], Frames::Payload(254));
+        check(b"\x82\x7f\x00\x00\x00\x00\x00\x00\x00\x02ab\x89", &[12, 1], Frames::Length);
+        let most = b"\x82\x7f\xff\xff\xff\xff\xff\xff\xff\xff";
+        check(most, &[10], Frames::Payload(u64::MAX));
+        let masked = Frames::Mask { missing: 3, length: 1 };
+        check(b"\x82\xfe\x00\x01m", &[5], masked);
+    }
+
+    #[test]
+    fn the_example_of_the_standard_is_accepted() {
+        let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(accept(&key), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "RFC 6455 §1.3");
+    }
+}

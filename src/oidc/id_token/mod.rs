@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::error::Rule;
 use crate::clock::UnixTime;
+use crate::identity::prior::Original;
 use crate::jose::{Algorithm, Verified};
 use crate::secret::Secret;
 
@@ -37,19 +38,6 @@ pub enum Occasion<'a> {
         /// The ID token of the sign-in.
         original: &'a Original,
     },
-}
-
-/// What a refreshed ID token must have in common with that of the sign-in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Original {
-    /// `sub`.
-    pub subject: String,
-    /// `aud`, sorted.
-    pub audience: Vec<String>,
-    /// `nonce`.
-    pub nonce: String,
-    /// `auth_time`, where it was said.
-    pub auth_time: Option<i64>,
 }
 
 /// The claims of an ID token that kept every rule.

@@ -1,0 +1,132 @@
+//! `check`: every finding about a configuration, for a person or for a machine.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::config::{Config, Problem, Problems, Severity, Source, load};
+
+/// `EX_CONFIG` of sysexits.h: the configuration is refused.
+const REFUSED: u8 = 78;
+
+/// How findings are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// A line each, with its hint below, and a last line that sums up.
+    #[default]
+    Human,
+    /// A JSON object each, one per line.
+    Json,
+}
+
+/// Checks the configuration (`None`: wherever it is looked for) and returns the exit code.
+pub fn run(
+    config: Option<&Path>,
+    format: Format,
+    source: &Source,
+    out: &mut dyn Write,
+) -> io::Result<u8> {
+    let file = source.configuration_file(config);
+    let (findings, summary, code) = match load(&file, source) {
+        Ok((config, warnings)) => {
+            let summary = format!("{} is good: {}", file.display(), contents(&config));
+            (warnings, summary, 0)
+        }
+        Err(Problems(findings)) => {
+            let summary = format!("{} is refused: {}", file.display(), counts(&findings));
+            (findings, summary, REFUSED)
+        }
+    };
+    for finding in &findings {
+        match format {
+            Format::Human => writeln!(out, "{finding}")?,
+            Format::Json => writeln!(out, "{}", finding.to_json())?,
+        }
+    }
+    if format == Format::Human {
+        writeln!(out, "{summary}")?;
+    }
+    Ok(code)
+}
+
+fn contents(config: &Config) -> String {
+    let routes = many(config.routes.len(), "route");
+    format!("{routes}, {}, at {}", many(config.providers.len(), "provider"), config.public_url)
+}
+
+fn counts(findings: &[Problem]) -> String {
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let errors = many(count(Severity::Error), "error");
+    match count(Severity::Warning) {
+        0 => errors,
+        warnings => format!("{errors}, {}", many(warnings, "warning")),
+    }
+}
+
+fn many(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    fn check(text: &str, format: Format) -> (u8, String) {
+        let source = Source::fixed([(PathBuf::from("a.yaml"), text.as_bytes().to_vec())], []);
+        let mut out = Vec::new();
+        let code = run(Some(Path::new("a.yaml")), format, &source, &mut out).unwrap();
+        (code, String::from_utf8(out).unwrap())
+    }
+
+    const GOOD: &str = "server: { public_url: https://a.example }\n\
+                        routes: [{ upstream: http://a:1, allow: public }]\n";
+
+    #[test]
+    fn a_good_file_is_summed_up() {
+        let (code, out) = check(GOOD, Format::Human);
+        assert_eq!(code, 0);
+        assert_eq!(out, "a.yaml is good: 1 route, 0 providers, at https://a.example\n");
+        assert_eq!(check(GOOD, Format::Json), (0, String::new()));
+    }
+
+    #[test]
+    fn a_refused_file_is_told_to_a_person() {
+        let (code, out) =
+            check("routes: [{ upstream: wiki:8080, allow: public }]\n", Format::Human);
+        assert_eq!(code, 78);
+        assert!(
+            out.contains(
+                "a.yaml:1: error: routes[0].upstream: \"wiki:8080\" has no scheme\n  \
+                 hint: did you mean http://wiki:8080?\n"
+            ),
+            "{out}"
+        );
+        assert!(out.ends_with("a.yaml is refused: 2 errors\n"), "{out}");
+    }
+
+    #[test]
+    fn a_refused_file_is_told_to_a_machine() {
+        let (code, out) = check("routes: [{ upstream: wiki:8080, allow: public }]\n", Format::Json);
+        assert_eq!(code, 78);
+        let findings: Vec<Value> =
+            out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let paths: Vec<_> =
+            findings.iter().map(|finding| finding["path"].as_str().unwrap()).collect();
+        assert_eq!(paths, ["server.public_url", "routes[0].upstream"]);
+        assert!(findings.iter().all(|f| f["severity"] == "error" && f["line"] == 1));
+        assert!(findings.iter().all(|f| f["message"].is_string() && f["hint"].is_string()));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_refused() {
+        let mut out = Vec::new();
+        let source = Source::fixed([], []);
+        assert_eq!(run(None, Format::Human, &source, &mut out).unwrap(), 78);
+        let out = String::from_utf8(out).unwrap();
+        assert!(out.starts_with("portcullis.yaml: error: does not exist\n"), "{out}");
+    }
+}
