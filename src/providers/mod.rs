@@ -28,7 +28,7 @@ use crate::oidc::Issuer;
 pub use crate::oidc::discovery::Endpoints;
 use crate::oidc::discovery::{self, Metadata};
 use crate::oidc::error::Error as OidcError;
-use crate::oidc::logout::LogoutRequest;
+use crate::oidc::logout::{LogoutRequest, LogoutToken};
 use crate::origin::Origin;
 use crate::secret::Secret;
 
@@ -126,6 +126,11 @@ impl Provider {
         &self.settings.name
     }
 
+    /// Its issuer identifier.
+    pub fn issuer(&self) -> &str {
+        self.issuer.identifier()
+    }
+
     /// What a sign-out ends.
     pub fn sign_out(&self) -> SignOut {
         self.settings.sign_out
@@ -168,7 +173,8 @@ impl Provider {
         self.issuer.known().is_some() && self.client.is_up()
     }
 
-    /// Where the provider ends its own session; `None` where it has no such page, or is not to.
+    /// Where the provider ends its own session; `None` where it has no such page or is not to, or where
+    /// its metadata is not known: a sign-out waits for nobody.
     pub fn end_session_url(
         &self,
         id_token_hint: Option<&Secret>,
@@ -203,7 +209,16 @@ impl Provider {
                 }
             }
         };
-        self.log(revoked.await.map_err(|error: OidcError| error.into()), "cannot revoke a token")
+        self.log(
+            revoked.await.map_err(|error: OidcError| error.into()),
+            "cannot revoke a refresh token",
+        )
+    }
+
+    /// Verifies what the provider tells of a session that ended there.
+    pub async fn verify_logout(&self, logout_token: &Secret) -> Result<LogoutToken, Error> {
+        let verified = self.issuer.verify_logout(logout_token, &self.settings.client_id).await;
+        self.log(verified.map_err(Error::from), "a logout token is refused")
     }
 
     /// An endpoint that asks who the client is, with the method for it.
