@@ -34,9 +34,8 @@ pub fn run(config: Option<&Path>, source: &Source) -> io::Result<u8> {
     let shutdown = Shutdown::new();
     let follower = shutdown.clone();
     runtime.spawn(async move {
-        if let Err(error) = follower.follow_signals().await {
-            tracing::error!(%error, "signals cannot be heard: SIGTERM will end the process at once");
-        }
+        let Err(error) = follower.follow_signals().await;
+        tracing::error!(%error, "signals cannot be heard: SIGTERM will end the process at once");
     });
     Ok(runtime.block_on(serve(&config, shutdown)))
 }
