@@ -10,12 +10,12 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::server::TlsStream;
 
 use super::client_addr::Connected;
 use super::connection::Protocol;
 use super::deadlines::Pulse;
+use super::listener::Admission;
 
 /// What carries the bytes.
 #[derive(Debug)]
@@ -35,8 +35,7 @@ pub(super) struct Stream {
     client_side: Side,
     our_side: Side,
     lingered: usize,
-    /// One of `limits.connections`, given back when the socket closes.
-    _admission: OwnedSemaphorePermit,
+    _admission: Admission,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -55,7 +54,7 @@ impl Stream {
     pub(super) fn new(
         transport: Transport,
         connected: Arc<Connected>,
-        admission: OwnedSemaphorePermit,
+        admission: Admission,
     ) -> Self {
         Self {
             transport,

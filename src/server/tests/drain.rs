@@ -81,11 +81,10 @@ async fn a_tunnel_carries_bytes_past_all_deadlines_and_may_say_good_bye() {
 async fn a_tunnel_counts_as_a_connection_until_it_closes() {
     let running = Running::start(settings()).await;
     let stream = tunnel(&running).await;
-    // The listener holds one for the next connection.
-    assert_eq!(running.connections.count(), 2);
+    assert_eq!(running.connections.count(), 1);
     drop(stream);
     let closed = async {
-        while running.connections.count() > 1 {
+        while running.connections.count() > 0 {
             tokio::task::yield_now().await;
         }
     };
@@ -113,4 +112,24 @@ async fn requests_are_served_during_the_delay() {
     let sent = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
     assert!(running.exchange(sent).await.starts_with("HTTP/1.1 200"));
     running.stopped().await;
+}
+
+#[tokio::test]
+async fn signals_are_the_order_and_a_second_one_is_impatient() {
+    let running = Running::start(settings()).await;
+    let mut stream = running.connect().await;
+    stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    running.app.waiting.notified().await;
+    let shutdown = running.shutdown.clone();
+    let following = tokio::spawn(async move { shutdown.follow_signals().await });
+    // One turn installs the handlers; before that the signal would end this process.
+    tokio::task::yield_now().await;
+    for signal in ["-TERM", "-INT"] {
+        let id = std::process::id().to_string();
+        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
+        timeout(SOON, running.shutdown.begun()).await.expect("the order is given");
+    }
+    assert_eq!(until_closed(&mut stream).await, "");
+    running.stopped().await;
+    following.abort();
 }

@@ -1,5 +1,6 @@
 //! The room as its clients meet it: over real sockets, with raw bytes.
 
+mod access_log;
 mod drain;
 mod patience;
 mod tls;
@@ -19,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
+use crate::telemetry::access_log::Outcome;
 
 /// Longer than anything here should take, shorter than anybody's patience.
 const SOON: Duration = Duration::from_secs(5);
@@ -90,6 +92,12 @@ impl Handler for App {
             "/deny" => {
                 let mut denied = text("denied");
                 *denied.status_mut() = StatusCode::UNAUTHORIZED;
+                let route = Some("wiki".into());
+                denied.extensions_mut().insert(Outcome {
+                    route,
+                    decision: "refuse",
+                    ..Outcome::default()
+                });
                 denied
             }
             "/wait" => self.wait().await,
