@@ -294,13 +294,12 @@ fn values_at<'n>(root: &'n Node, path: &str) -> Vec<&'n Node> {
 fn values_in<'n>(node: &'n Node, name: &str, items: bool) -> Vec<&'n Node> {
     let Node::Map(entries) = node else { return Vec::new() };
     let named = entries.iter().filter(|(key, _)| name == "ID" || key == name).map(|(_, node)| node);
-    named
-        .flat_map(|node| match node {
-            Node::List(inner) if items => inner.iter().collect(),
-            _ if items => Vec::new(),
-            _ => vec![node],
-        })
-        .collect()
+    if !items {
+        return named.collect();
+    }
+    let lists =
+        named.filter_map(|node| if let Node::List(inner) = node { Some(inner) } else { None });
+    lists.flatten().collect()
 }
 
 fn read(file: &str) -> String {
