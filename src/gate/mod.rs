@@ -1,3 +1,99 @@
-//! The path of one request.
+//! The path of one request: identify, decide, then forward, challenge or refuse.
 
+pub mod challenge;
+pub mod decide;
+pub mod forward;
+pub mod identify;
 pub mod route;
+pub mod streams;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Response, Uri};
+
+use crate::body::Body;
+use crate::clock::Clock;
+use crate::error::{Error, Forbidden};
+use crate::identity::headers::Stripped;
+use crate::origin::Origin;
+use crate::providers::Provider;
+use crate::routing::path::Readings;
+use crate::server::Incoming;
+use crate::session::cookie::Cookies;
+use crate::session::refresh::Refresher;
+use crate::session::table::Table;
+use challenge::{Challenged, is_foreign_handshake};
+use decide::{Asked, Cause, Decision, Refusal, decide};
+use route::Route;
+
+/// Who may pass, and on what terms.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// The sessions.
+    pub sessions: Arc<Table>,
+    /// Renews their tokens.
+    pub refresher: Refresher,
+    /// The gateway's cookies.
+    pub cookies: Arc<Cookies>,
+    /// Where visitors sign in, in the order of the sign-in page.
+    pub providers: Arc<[Arc<Provider>]>,
+    /// What no visitor may send.
+    pub stripped: Arc<Stripped>,
+    /// The origin at which browsers reach the gateway.
+    pub public_url: Origin,
+    /// The gateway's own paths.
+    pub prefix: Arc<str>,
+    /// How long past its token's expiry a session goes on while the token endpoint cannot be reached.
+    pub outage_grace: Duration,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Gate {
+    /// Answers a request for a route.
+    pub async fn handle(
+        &self,
+        route: &Route,
+        readings: &Readings<'_>,
+        uri: &Uri,
+        incoming: Incoming,
+    ) -> Result<Response<Body>, Error> {
+        let (method, headers) = (incoming.request.method(), incoming.request.headers());
+        let client = &incoming.client;
+        let visitor = self.identify(route, headers).await;
+        let asked = Asked {
+            route,
+            method: Some(method),
+            readings,
+            client_address: client.address(),
+            foreign_origin: is_foreign_handshake(route, headers, client),
+        };
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        match decide(&asked, visitor) {
+            Decision::Forward(permit) => self.forward(permit, incoming).await,
+            Decision::Challenge => {
+                self.challenge(Challenged { route, method, headers, target, client })
+            }
+            Decision::Refuse(refusal) => Err(self.refused(&refusal, target)),
+            Decision::Ambiguous => Err(Error::Ambiguous),
+        }
+    }
+
+    /// The error of a refusal, with what its page says.
+    fn refused(&self, refusal: &Refusal<'_>, target: &str) -> Error {
+        let causes = match &refusal.cause {
+            Cause::Rules(denial) => denial.failed.clone(),
+            Cause::ForeignOrigin => return Error::ForeignOrigin,
+        };
+        let Some(member) = &refusal.member else { return Error::NotHere { failed: causes } };
+        let identity = member.holding.identity.clone();
+        let provider = self.providers.iter().find(|provider| *provider.id() == identity.provider);
+        Error::Forbidden(Box::new(Forbidden {
+            provider: provider.map_or_else(String::new, |provider| provider.name().to_owned()),
+            identity,
+            failed: causes,
+            target: target.to_owned(),
+        }))
+    }
+}

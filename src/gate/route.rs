@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use http::header::AUTHORIZATION;
+
 use crate::identity::headers::HeaderRule;
 use crate::origin::Origin;
 use crate::policy::Policy;
 use crate::routing::host::HostPattern;
 use crate::routing::path::PathPrefix;
-use crate::upstream;
+use crate::upstream::{self, Upstream};
 
 /// What one entry of `routes:` says.
 #[derive(Clone, Debug)]
@@ -44,4 +46,58 @@ pub enum Unauthenticated {
     Redirect,
     /// Always 401.
     Unauthorized,
+}
+
+/// A route at run time.
+#[derive(Debug)]
+pub struct Route {
+    /// In metrics, logs, pages and `explain`.
+    pub name: Arc<str>,
+    /// Where requests go.
+    pub upstream: Option<Upstream>,
+    /// The most bytes of a request's body.
+    pub request_body: Option<u64>,
+    /// Who may pass.
+    pub allow: Policy,
+    /// Which providers sign in here; `None`: all.
+    pub providers: Option<Vec<Arc<str>>>,
+    /// What a visitor who is not signed in meets.
+    pub unauthenticated: Unauthenticated,
+    /// Origins of WebSockets beside the effective one.
+    pub websocket_origins: Vec<Origin>,
+    /// What tells the upstream who asks.
+    pub identity_headers: Arc<[HeaderRule]>,
+    /// Whether one of them is made of the access token.
+    pub uses_access_token: bool,
+    /// Whether one of them is `Authorization`; only then a visitor's own does not pass.
+    pub sets_authorization: bool,
+}
+
+impl Route {
+    /// A route of these settings, in front of this upstream.
+    pub fn new(settings: Settings, upstream: Option<Upstream>) -> Self {
+        let rules = settings.identity_headers;
+        Self {
+            name: settings.name,
+            upstream,
+            request_body: settings.request_body,
+            allow: settings.allow,
+            providers: settings.providers,
+            unauthenticated: settings.unauthenticated,
+            websocket_origins: settings.websocket_origins,
+            uses_access_token: rules.iter().any(|rule| rule.template.uses_access_token()),
+            sets_authorization: rules.iter().any(|rule| rule.name == AUTHORIZATION),
+            identity_headers: rules.into(),
+        }
+    }
+
+    /// Whether a provider signs in here.
+    pub fn takes(&self, provider: &str) -> bool {
+        self.providers.as_ref().is_none_or(|ids| ids.iter().any(|id| **id == *provider))
+    }
+
+    /// Whether anyone passes, whatever they ask for.
+    pub fn is_public(&self) -> bool {
+        matches!(self.allow, Policy::Public)
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod claims;
 pub mod headers;
+pub mod prior;
 
 use std::sync::Arc;
 

@@ -1,1 +1,168 @@
 //! OpenID Connect Core as a relying party.
+//! Invariant: metadata and keys are known, or somebody is fetching them; nobody has to be running
+//! for a sign-in to get them, and at most one request per document is under way.
+
+mod cached;
+pub mod discovery;
+pub mod error;
+pub mod id_token;
+mod jwks;
+pub mod logout;
+pub mod userinfo;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{info, warn};
+use url::Url;
+
+use cached::{Cached, Throttle};
+use discovery::{Metadata, Settings};
+use error::Error;
+use id_token::{Expected, VerifiedIdToken};
+use jwks::Keys;
+use logout::LogoutToken;
+
+use crate::clock::Clock;
+use crate::oauth;
+use crate::oauth::http::Http;
+use crate::random;
+use crate::secret::Secret;
+
+/// An issuer: its metadata and its keys, kept fresh.
+#[derive(Debug)]
+pub struct Issuer {
+    settings: Settings,
+    document: Url,
+    http: Arc<Http>,
+    clock: Clock,
+    /// The metadata, where the operator wrote it all.
+    by_hand: Option<Arc<Metadata>>,
+    discovered: Cached<Metadata>,
+    /// At most one discovery a second, whoever wants it.
+    discoveries: Throttle,
+    keys: Keys,
+}
+
+impl Issuer {
+    /// An issuer that nobody has asked yet.
+    pub fn new(settings: Settings, http: Arc<Http>, clock: Clock) -> Result<Self, Error> {
+        Ok(Self {
+            document: settings.document()?,
+            by_hand: settings.by_hand()?.map(Arc::new),
+            settings,
+            discovered: Cached::new(clock.clone()),
+            discoveries: Throttle::new(clock.clone(), 1, Duration::from_secs(1)),
+            keys: Keys::new(Arc::clone(&http), &clock),
+            http,
+            clock,
+        })
+    }
+
+    /// The issuer identifier.
+    pub fn identifier(&self) -> &str {
+        &self.settings.issuer
+    }
+
+    /// The metadata as far as known, without asking anybody.
+    pub fn known(&self) -> Option<Arc<Metadata>> {
+        self.by_hand.clone().or_else(|| self.discovered.known())
+    }
+
+    /// The metadata. Unknown, it is waited for: the discovery under way, or one started at once.
+    pub async fn metadata(&self) -> Result<Arc<Metadata>, Error> {
+        match self.known() {
+            Some(metadata) => Ok(metadata),
+            None => self.discover().await,
+        }
+    }
+
+    /// Verifies an ID token, with fresh keys where it names one that we do not know.
+    pub async fn verify(
+        &self,
+        id_token: &Secret,
+        expected: &Expected<'_>,
+    ) -> Result<VerifiedIdToken, Error> {
+        let metadata = self.metadata().await?;
+        let verified = self.keys.verify(id_token, &metadata.jwks).await?;
+        let now = self.clock.unix();
+        id_token::verify(verified, self.identifier(), now, expected).map_err(Error::IdToken)
+    }
+
+    /// Verifies a logout token, likewise.
+    pub async fn verify_logout(
+        &self,
+        logout_token: &Secret,
+        client_id: &str,
+    ) -> Result<LogoutToken, Error> {
+        let metadata = self.metadata().await?;
+        let verified = self.keys.verify(logout_token, &metadata.jwks).await?;
+        LogoutToken::read(&verified, self.identifier(), client_id, self.clock.unix())
+            .map_err(Error::LogoutToken)
+    }
+
+    /// Keeps metadata and keys fresh until dropped; for the owner to run. After a failure it tries
+    /// again in 1, 2, 4… up to 60 s.
+    pub async fn keep_fresh(self: Arc<Self>) {
+        let (mut failures, issuer) = (0, self.identifier());
+        loop {
+            let pause = match self.renew().await {
+                Ok(()) => {
+                    if failures > 0 {
+                        info!(issuer, "the provider can be reached again");
+                    }
+                    failures = 0;
+                    FRESH
+                }
+                Err(error) => {
+                    warn!(issuer, %error, "cannot renew the provider's metadata and keys");
+                    failures += 1;
+                    back_off(failures)
+                }
+            };
+            tokio::time::sleep(jittered(pause)).await;
+        }
+    }
+
+    async fn renew(&self) -> Result<(), Error> {
+        let metadata = match &self.by_hand {
+            Some(metadata) => Arc::clone(metadata),
+            None => self.discover().await?,
+        };
+        self.keys.renew(&metadata.jwks).await
+    }
+
+    async fn discover(&self) -> Result<Arc<Metadata>, Error> {
+        let fetch = || {
+            let (http, document) = (Arc::clone(&self.http), self.document.clone());
+            fetch(http, document, self.settings.clone())
+        };
+        self.discovered.fetch(&self.discoveries, fetch).await
+    }
+}
+
+/// OIDC Discovery §4.2: a success is 200, JSON, and says who it speaks for.
+async fn fetch(http: Arc<Http>, document: Url, settings: Settings) -> Result<Metadata, Error> {
+    let answer = http.get(&document).await?;
+    if !answer.status.is_success() {
+        return Err(oauth::error::Error::Status(answer.status).into());
+    }
+    settings.read(&answer.object()?)
+}
+
+/// 1, 2, 4… 60 s.
+fn back_off(failures: u32) -> Duration {
+    Duration::from_secs(1 << failures.saturating_sub(1).min(6)).min(LONGEST_PAUSE)
+}
+
+/// Up to a quarter longer, so that many gateways do not ask in step.
+fn jittered(pause: Duration) -> Duration {
+    let [byte] = random::bytes();
+    pause + pause / 4 * u32::from(byte) / 256
+}
+
+const FRESH: Duration = Duration::from_secs(3600);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,31 @@
 //! What people see. Cannot see a token; knows no other room but `identity`.
+//! Invariants: every value is escaped, by the template's `.html` name; every answer is `no-store`,
+//! `nosniff` and `no-referrer`; a page runs no script and loads nothing.
+//! Source: CSP Level 3; RFC 9110 §12.5.1; the gRPC protocol over HTTP/2, "Responses".
+
+mod error;
+mod negotiate;
+mod sign_in;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
+    RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use minijinja::value::Serde;
+use minijinja::{Environment, Value, context};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde::Serialize;
+
+use crate::body::Body;
+use crate::origin::Origin;
+
+pub use error::Forbidden;
+pub use negotiate::{Asked, Format};
+pub use sign_in::Choice;
 
 /// `pages:`, what an operator may change.
 #[derive(Clone, Debug, Default)]
@@ -9,7 +36,7 @@ pub struct Brand {
     pub logo: Option<Logo>,
     /// A sentence under it.
     pub message: Option<String>,
-    /// CSS text after our own.
+    /// CSS text after our own; it cannot load anything.
     pub style: Option<String>,
 }
 
@@ -21,3 +48,304 @@ pub struct Logo {
     /// The file's content.
     pub bytes: Vec<u8>,
 }
+
+/// One page and its data. Addresses are the caller's, already fit for the visitor's browser.
+#[derive(Debug)]
+pub enum Page<'a> {
+    /// A button per provider.
+    SignIn {
+        /// The buttons, in their order.
+        choices: &'a [Choice<'a>],
+    },
+    /// 401: signing in would help.
+    SignInRequired {
+        /// Where to sign in; also `login_url` of the JSON answer.
+        login_url: &'a str,
+    },
+    /// The session is over.
+    SignedOut {
+        /// Where to sign in again.
+        sign_in: &'a str,
+    },
+    /// Asks before a sign-out that another site may have started.
+    ConfirmSignOut {
+        /// Where the button posts to.
+        action: &'a str,
+    },
+    /// 403: signed in, not allowed.
+    Forbidden(Forbidden<'a>),
+    /// A sign-in that came to nothing.
+    SignInFailed {
+        /// A sentence that says why, in our own words.
+        reason: &'a str,
+        /// Where it starts anew.
+        try_again: &'a str,
+    },
+    /// 502 or 503: the provider is down, slow, or makes no sense.
+    ProviderTrouble {
+        /// Its name as on the sign-in page.
+        provider: &'a str,
+        /// The address to ask again, after a while.
+        try_again: &'a str,
+    },
+    /// 421: a host that nothing here is for.
+    WrongHost {
+        /// Where the gateway is.
+        public_url: &'a Origin,
+    },
+    /// All that the status alone tells: 400, 404, 413, 500, 502 and their like.
+    Plain,
+}
+
+/// Why pages cannot be made of a [`Brand`].
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operator's CSS would end its own element.
+    #[error("the style must not contain \"</style\"")]
+    Style,
+    /// An embedded template is broken.
+    #[error("a page template is broken: {0}")]
+    Template(#[from] minijinja::Error),
+}
+
+/// All pages in one brand.
+#[derive(Debug)]
+pub struct Pages {
+    environment: Environment<'static>,
+    policy: HeaderValue,
+    /// The same for the one page with a form.
+    policy_with_form: HeaderValue,
+}
+
+impl Pages {
+    /// Renders once what is the same on every page.
+    pub fn new(brand: &Brand) -> Result<Self, Error> {
+        let style = style(brand)?;
+        let mut environment = Environment::new();
+        environment.add_template("brand.html", include_str!("html/brand.html"))?;
+        environment.add_template("page.html", include_str!("html/page.html"))?;
+        let title = brand.title.as_deref().unwrap_or("Portcullis");
+        let rendered = environment.get_template("brand.html")?.render(context! {
+            title,
+            logo => brand.logo.as_ref().map(Logo::data_url),
+            message => brand.message.as_deref(),
+        })?;
+        let policy = |form_action| policy(&style, brand.logo.is_some(), form_action);
+        let (policy, policy_with_form) = (policy("'none'"), policy("*"));
+        environment.add_global("title", title);
+        environment.add_global("brand", Value::from_safe_string(rendered));
+        environment.add_global("style", Value::from_safe_string(style));
+        Ok(Self { environment, policy, policy_with_form })
+    }
+
+    /// The answer that is this page, in the form that was asked for. A 401 carries
+    /// `WWW-Authenticate: Bearer`, a 429 and a 503 `Retry-After`; the caller may replace them.
+    pub fn respond(
+        &self,
+        asked: &Asked<'_>,
+        status: StatusCode,
+        page: &Page<'_>,
+    ) -> Response<Body> {
+        let view = page.view(status);
+        let mut response = match asked.format {
+            Format::Grpc => grpc(status, &view),
+            Format::Html => self.html(asked, &view).unwrap_or_else(|| json(asked, page, &view)),
+            Format::Json => json(asked, page, &view),
+        };
+        if asked.format != Format::Grpc {
+            *response.status_mut() = status;
+        }
+        let headers = response.headers_mut();
+        harden(headers);
+        headers.insert(CONTENT_SECURITY_POLICY, self.policy_for(&view));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        if asked.head {
+            *response.body_mut() = Body::empty();
+        }
+        response
+    }
+
+    fn policy_for(&self, view: &View<'_>) -> HeaderValue {
+        if view.has_form() { self.policy_with_form.clone() } else { self.policy.clone() }
+    }
+
+    fn html(&self, asked: &Asked<'_>, view: &View<'_>) -> Option<Response<Body>> {
+        let page = context! {
+            view => Serde(view),
+            form => view.has_form(),
+            request_id => asked.request_id,
+        };
+        let text = self.environment.get_template("page.html").ok()?.render(page).ok()?;
+        Some(full("text/html; charset=utf-8", text))
+    }
+}
+
+/// What every answer of ours says, with a body or without.
+pub fn harden(headers: &mut HeaderMap) {
+    // SECURITY: nothing of ours is cached (T69), sniffed, framed, or named to the next site.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(NOTHING));
+}
+
+impl Page<'_> {
+    fn view(&self, status: StatusCode) -> View<'_> {
+        match self {
+            Self::SignIn { choices } => sign_in::choose(choices),
+            Self::SignInRequired { login_url } => sign_in::required(login_url),
+            Self::SignedOut { sign_in } => sign_in::signed_out(sign_in),
+            Self::ConfirmSignOut { action } => sign_in::confirm_sign_out(action),
+            Self::SignInFailed { reason, try_again } => sign_in::failed(reason, try_again),
+            Self::Forbidden(forbidden) => error::forbidden(forbidden),
+            Self::ProviderTrouble { provider, try_again } => {
+                error::provider_trouble(provider, try_again)
+            }
+            Self::WrongHost { public_url } => error::wrong_host(public_url),
+            Self::Plain => error::plain(status),
+        }
+    }
+
+    fn login_url(&self) -> Option<&str> {
+        if let Self::SignInRequired { login_url } = self { Some(login_url) } else { None }
+    }
+}
+
+/// What every page is made of, whatever form it takes.
+#[derive(Debug, Serialize)]
+struct View<'a> {
+    /// For programs; `None` where nothing went wrong.
+    error: Option<&'static str>,
+    title: &'static str,
+    /// Sentences.
+    text: Vec<String>,
+    /// Sentences that say why, one per cause.
+    reasons: &'a [String],
+    actions: Vec<Action>,
+}
+
+/// Something to do next.
+#[derive(Debug, Serialize)]
+struct Action {
+    label: String,
+    href: String,
+    kind: ActionKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum ActionKind {
+    /// What most people want: a filled button.
+    Primary,
+    /// Another way: a plain button.
+    Secondary,
+    /// A button that posts.
+    Post,
+}
+
+impl View<'_> {
+    fn has_form(&self) -> bool {
+        self.actions.iter().any(|action| action.kind == ActionKind::Post)
+    }
+
+    /// The sentences on one line, for programs.
+    fn message(&self) -> String {
+        let sentences = self.text.iter().chain(self.reasons).map(String::as_str);
+        sentences.collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Action {
+    fn new(kind: ActionKind, label: impl Into<String>, href: &str) -> Self {
+        // SECURITY: a `javascript:` or `data:` address would run in our origin when clicked.
+        let known = ["/", "https://", "http://"].iter().any(|start| href.starts_with(start));
+        let href = if known { href } else { "/" };
+        Self { label: label.into(), href: href.to_owned(), kind }
+    }
+}
+
+impl Logo {
+    fn data_url(&self) -> String {
+        format!("data:{};base64,{}", self.content_type, STANDARD.encode(&self.bytes))
+    }
+}
+
+/// Our style and the operator's, as the browser will hash it.
+fn style(brand: &Brand) -> Result<String, Error> {
+    let own = brand.style.as_deref().unwrap_or_default();
+    // SECURITY: the text stands unescaped inside `<style>`; this alone could end it.
+    if own.to_ascii_lowercase().contains("</style") {
+        return Err(Error::Style);
+    }
+    // HTML's parser makes LF of line ends and U+FFFD of NUL before the browser takes the hash.
+    let own = own.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}");
+    Ok(format!("\n{}{own}", include_str!("html/style.css")))
+}
+
+/// The policy of every page. `form_action` is `*` on the page that has a form: browsers hold the
+/// directive against redirects too, and a sign-out goes on to the provider and wherever that leads.
+fn policy(style: &str, logo: bool, form_action: &str) -> HeaderValue {
+    let hash = STANDARD.encode(digest(&SHA256, style.as_bytes()));
+    let images = if logo { " img-src data:;" } else { "" };
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}';{images} form-action {form_action}; \
+         frame-ancestors 'none'; base-uri 'none'"
+    );
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+}
+
+fn json(asked: &Asked<'_>, page: &Page<'_>, view: &View<'_>) -> Response<Body> {
+    #[derive(Serialize)]
+    struct Answer<'a> {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<&'a str>,
+        message: String,
+        request_id: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        login_url: Option<&'a str>,
+    }
+    let answer = Answer {
+        error: view.error,
+        message: view.message(),
+        request_id: asked.request_id,
+        login_url: page.login_url(),
+    };
+    full("application/json", serde_json::to_string(&answer).unwrap_or_default())
+}
+
+fn full(content_type: &'static str, text: String) -> Response<Body> {
+    let length = HeaderValue::from(text.len());
+    let mut response = Response::new(Body::full(text));
+    // Written here, since an answer to HEAD has no body left to measure (RFC 9110 §8.6).
+    response.headers_mut().insert(CONTENT_LENGTH, length);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// Trailers-Only: HTTP 200 and the gRPC status among the headers.
+fn grpc(status: StatusCode, view: &View<'_>) -> Response<Body> {
+    let message = utf8_percent_encode(&view.message(), GRPC_MESSAGE).to_string();
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(GRPC_STATUS, HeaderValue::from(negotiate::grpc_status(status)));
+    if let Ok(message) = HeaderValue::try_from(message) {
+        headers.insert(HeaderName::from_static("grpc-message"), message);
+    }
+    response
+}
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+/// What `grpc-message` escapes: all but printable ASCII, and the percent sign.
+const GRPC_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
+/// Long enough to matter, short enough for somebody who waits.
+const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
+const RETRY_AFTER_SECONDS: &str = "5";
+
+#[cfg(test)]
+mod tests;

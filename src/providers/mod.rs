@@ -1,11 +1,35 @@
 //! The providers that visitors sign in at: data plus a why, never an interface.
+//! Invariant: an identity comes of a verified ID token only, and of tokens that were had for a code of
+//! ours; whatever fails is logged here, by the check that failed.
+
+mod claims;
+mod error;
+mod refresh;
+mod sign_in;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_lc_rs::digest;
+use tracing::warn;
 use url::Url;
 
+pub use error::{Error, RefreshError};
+pub use refresh::{RefreshRequest, Refreshed};
+pub use sign_in::{SignInRequest, SignedIn};
+
+use crate::clock::Clock;
 use crate::identity::claims::ClaimNames;
+pub use crate::oauth::client_auth::AuthMethod;
+use crate::oauth::client_auth::Credentials;
+use crate::oauth::http::{Http, HttpSettings};
+use crate::oauth::{Client, Endpoint};
+use crate::oidc::Issuer;
+pub use crate::oidc::discovery::Endpoints;
+use crate::oidc::discovery::{self, Metadata};
+use crate::oidc::error::Error as OidcError;
+use crate::oidc::logout::{LogoutRequest, LogoutToken};
+use crate::origin::Origin;
 use crate::secret::Secret;
 
 /// What `providers.ID` says.
@@ -47,34 +71,6 @@ pub struct Settings {
     pub danger_allow_http: bool,
 }
 
-/// Endpoints given by hand. With authorization, token and JWKS all set, nothing is discovered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Endpoints {
-    /// RFC 6749 §3.1.
-    pub authorization: Option<Url>,
-    /// RFC 6749 §3.2.
-    pub token: Option<Url>,
-    /// OIDC Core §5.3.
-    pub userinfo: Option<Url>,
-    /// RFC 7517 §5.
-    pub jwks: Option<Url>,
-    /// OIDC RP-Initiated Logout §2.1.
-    pub end_session: Option<Url>,
-    /// RFC 7009 §2.
-    pub revocation: Option<Url>,
-}
-
-/// Client authentication at the token endpoint (OIDC Core §9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthMethod {
-    /// `client_secret_basic`: the secret in `Authorization: Basic`.
-    ClientSecretBasic,
-    /// `client_secret_post`: the secret in the body.
-    ClientSecretPost,
-    /// `none`: a public client.
-    None,
-}
-
 /// What a sign-out ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignOut {
@@ -83,3 +79,158 @@ pub enum SignOut {
     /// Our session only.
     Local,
 }
+
+/// A provider: the client that we are to it, and the issuer that it is to us.
+#[derive(Debug)]
+pub struct Provider {
+    settings: Settings,
+    http: Arc<Http>,
+    client: Client,
+    issuer: Arc<Issuer>,
+}
+
+impl Provider {
+    /// A provider that nobody has asked yet.
+    pub fn new(settings: Settings, clock: Clock) -> Result<Self, Error> {
+        let http = Arc::new(Http::new(HttpSettings {
+            timeout: settings.timeout,
+            ca: settings.ca.clone(),
+            proxy: settings.proxy.clone(),
+        })?);
+        let issuer = discovery::Settings {
+            issuer: settings.issuer.clone(),
+            endpoints: settings.endpoints.clone(),
+            danger_allow_http: settings.danger_allow_http,
+        };
+        let issuer = Issuer::new(issuer, Arc::clone(&http), clock.clone());
+        let credentials = Credentials {
+            id: settings.client_id.clone(),
+            secret: settings.client_secret.clone(),
+            method: settings.token_endpoint_auth_method,
+        };
+        Ok(Self {
+            issuer: Arc::new(issuer.map_err(Error::Settings)?),
+            client: Client::new(credentials, Arc::clone(&http), clock),
+            http,
+            settings,
+        })
+    }
+
+    /// Its ID in the configuration.
+    pub fn id(&self) -> &Arc<str> {
+        &self.settings.id
+    }
+
+    /// "Sign in with NAME".
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// Its issuer identifier.
+    pub fn issuer(&self) -> &str {
+        self.issuer.identifier()
+    }
+
+    /// What a sign-out ends.
+    pub fn sign_out(&self) -> SignOut {
+        self.settings.sign_out
+    }
+
+    /// Tells whether two configurations mean the same sessions: they do while ID, issuer and client
+    /// are the same.
+    pub fn fingerprint(&self) -> [u8; 8] {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for part in [&*self.settings.id, &self.settings.issuer, &self.settings.client_id] {
+            // The length before each part, or two different triples could read alike.
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        hash.finish().as_ref().first_chunk().copied().unwrap_or_default()
+    }
+
+    /// Whether `redirect_uri` is this provider's alone.
+    pub fn has_distinct_redirect_uri(&self) -> bool {
+        self.settings.distinct_redirect_uri
+    }
+
+    /// Where this provider sends the browser back to.
+    pub fn redirect_uri(&self, public_url: &Origin, prefix: &str) -> String {
+        let callback = format!("{public_url}{prefix}/callback");
+        if self.settings.distinct_redirect_uri {
+            format!("{callback}/{}", self.settings.id)
+        } else {
+            callback
+        }
+    }
+
+    /// Keeps metadata and keys fresh until dropped; for the owner to run.
+    pub fn keep_fresh(&self) -> impl Future<Output = ()> + Send + use<> {
+        Arc::clone(&self.issuer).keep_fresh()
+    }
+
+    /// Whether the provider is known and, as far as it was asked, has answered lately.
+    pub fn is_up(&self) -> bool {
+        self.issuer.known().is_some() && self.client.is_up()
+    }
+
+    /// Where the provider ends its own session; `None` where it has no such page or is not to, or where
+    /// its metadata is not known: a sign-out waits for nobody.
+    pub fn end_session_url(
+        &self,
+        id_token_hint: Option<&Secret>,
+        post_logout_redirect_uri: &str,
+        state: Option<&str>,
+    ) -> Option<Url> {
+        match self.settings.sign_out {
+            SignOut::Local => None,
+            SignOut::Provider => {
+                let metadata = self.issuer.known()?;
+                let request = LogoutRequest {
+                    endpoint: metadata.end_session.as_ref()?,
+                    id_token_hint,
+                    client_id: &self.settings.client_id,
+                    post_logout_redirect_uri,
+                    state,
+                };
+                Some(request.url())
+            }
+        }
+    }
+
+    /// Gives a refresh token back; nothing to do where the provider has no place for that.
+    pub async fn revoke(&self, refresh_token: &Secret) -> Result<(), Error> {
+        let revoked = async {
+            let metadata = self.issuer.metadata().await?;
+            match &metadata.revocation {
+                None => Ok(()),
+                Some(url) => {
+                    let endpoint = self.endpoint(url, &metadata)?;
+                    Ok(self.client.revoke(endpoint, refresh_token).await?)
+                }
+            }
+        };
+        self.log(
+            revoked.await.map_err(|error: OidcError| error.into()),
+            "cannot revoke a refresh token",
+        )
+    }
+
+    /// Verifies what the provider tells of a session that ended there.
+    pub async fn verify_logout(&self, logout_token: &Secret) -> Result<LogoutToken, Error> {
+        let verified = self.issuer.verify_logout(logout_token, &self.settings.client_id).await;
+        self.log(verified.map_err(Error::from), "a logout token is refused")
+    }
+
+    /// An endpoint that asks who the client is, with the method for it.
+    fn endpoint<'a>(&self, url: &'a Url, metadata: &Metadata) -> Result<Endpoint<'a>, OidcError> {
+        let offered = metadata.token_auth_methods.as_deref();
+        Ok(Endpoint { url, method: self.client.credentials().method(offered)? })
+    }
+
+    fn log<T, E: std::fmt::Display>(&self, result: Result<T, E>, what: &str) -> Result<T, E> {
+        result.inspect_err(|error| warn!(provider = %self.settings.id, %error, "{what}"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

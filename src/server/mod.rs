@@ -1,12 +1,257 @@
 //! Sockets and the frame of one request; knows nothing of what it serves.
+//! Invariant: a [`Handler`] sees only requests whose framing, host and target are beyond doubt.
+//! [`Server::bind`] opens the sockets, [`Bound::serve`] runs until the last request of a drain is answered.
+//! On the way of a request: `listener`, `connection` (`tls`, `stream`, `deadlines`), `service` (`framing`,
+//! `client_addr`, `request_body`), then the handler. `shutdown` ends it all.
 
+mod authority;
+mod client_addr;
+mod connection;
+mod deadlines;
+mod framing;
+mod listener;
+mod request_body;
+mod request_id;
+mod service;
+mod shutdown;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod tls;
+
+use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderMap, Request, Response, StatusCode};
 use ipnet::IpNet;
+use rustls::ServerConfig;
+use tokio::sync::Semaphore;
 
+pub use authority::Authority;
+pub use client_addr::{Client, Peer};
+pub use listener::LocalAddress;
+pub use request_body::Stalled;
+pub use request_id::RequestId;
+pub use shutdown::{Shutdown, Tasks};
+
+use crate::body::Body;
 use crate::secret::Secret;
+use connection::Connections;
+use listener::Listener;
+
+/// Whoever answers: the application, the admin listener, the demo's parts.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers a request. Dropped where the client leaves first, so what must be finished is a task of its own.
+    /// An [`Outcome`](crate::telemetry::access_log::Outcome) in the response's extensions goes to the access log.
+    fn handle(&self, incoming: Incoming) -> impl Future<Output = Response<Body>> + Send;
+
+    /// Answers what the frame refuses, so that the page is the product's.
+    fn refuse(&self, refusal: Refusal<'_>) -> Response<Body>;
+}
+
+/// A request that passed the frame.
+#[derive(Debug)]
+pub struct Incoming {
+    /// In origin-form; an upgrade can be taken from it by [`hyper::upgrade::on`].
+    pub request: Request<Body>,
+    /// Who asked.
+    pub client: Client,
+}
+
+impl Incoming {
+    /// Where tasks are started that outlive the answer, such as tunnels.
+    pub fn tasks(&self) -> &Tasks {
+        self.client.tasks()
+    }
+}
+
+/// What the frame has to refuse: a request in doubt, or one whose handler panicked.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal<'a> {
+    /// 400, 405, 414, 431 or 500.
+    pub status: StatusCode,
+    /// The request's fields, unchecked, to choose a representation by; none after a panic.
+    pub headers: &'a HeaderMap,
+    /// The request's name.
+    pub request_id: RequestId,
+}
+
+/// What the frame around each request needs to know of the product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The scheme of a request that came without TLS and without a trusted proxy's word: `public_url`'s.
+    pub plain_scheme: Scheme,
+    /// Whether each request gets a line.
+    pub access_log: AccessLog,
+}
+
+/// Whether each request gets a line in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// Yes.
+    On,
+    /// No.
+    Off,
+}
+
+/// `http` or `https`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Without TLS.
+    Http,
+    /// With TLS.
+    Https,
+}
+
+impl Scheme {
+    /// In lower case, without colon: `X-Forwarded-Proto`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The name does not resolve.
+    #[error(
+        "cannot listen on {address}: {source}; write HOST:PORT with a name or address of this machine"
+    )]
+    Lookup {
+        /// As configured.
+        address: String,
+        /// The resolver's word.
+        source: io::Error,
+    },
+    /// The address is not to be had.
+    #[error("cannot listen on {address}: {source}; {}", remedy(source))]
+    Bind {
+        /// As configured.
+        address: String,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// No PEM certificate in the text.
+    #[error("no certificate in {pair}: write a PEM chain, the server's own certificate first")]
+    Certificate {
+        /// The pair's name.
+        pair: String,
+    },
+    /// No PEM key in the text.
+    #[error("no private key for {pair}: write it as PEM, in PKCS#8, PKCS#1 or SEC1")]
+    Key {
+        /// The pair's name.
+        pair: String,
+    },
+    /// The key is of no use for the certificate.
+    #[error("the private key does not fit the certificate {pair}: {source}")]
+    Pair {
+        /// The pair's name.
+        pair: String,
+        /// What rustls says.
+        source: rustls::Error,
+    },
+    /// TLS itself cannot be set up.
+    #[error("cannot set up TLS: {0}")]
+    Tls(rustls::Error),
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    let kind = error.kind();
+    let known = REMEDIES.iter().find(|(known, _)| *known == kind);
+    known.map_or("choose another address", |(_, remedy)| remedy)
+}
+
+const REMEDIES: [(io::ErrorKind, &str); 4] = [
+    (io::ErrorKind::AddrInUse, "another process has it: stop that one, or choose another address"),
+    (
+        io::ErrorKind::PermissionDenied,
+        "choose a port above 1023, or a directory that may be written to",
+    ),
+    (io::ErrorKind::AddrNotAvailable, "choose an address that this machine has"),
+    (io::ErrorKind::NotFound, "create its directory"),
+];
+
+/// Opens servers.
+#[derive(Debug)]
+pub struct Server;
+
+/// A server with its sockets open, not serving yet: connections wait in the backlog.
+#[derive(Debug)]
+pub struct Bound {
+    settings: Settings,
+    frame: Frame,
+    tls: Option<Arc<ServerConfig>>,
+    listeners: Vec<Listener>,
+    addresses: Vec<LocalAddress>,
+    admissions: Arc<Semaphore>,
+}
+
+impl Server {
+    /// Opens the sockets and reads the certificates of `settings`.
+    pub async fn bind(settings: &Settings, frame: Frame) -> Result<Bound, Error> {
+        let tls = tls::configure(&settings.certificates)?;
+        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+        for address in &settings.listen {
+            for listener in Listener::bind(address).await? {
+                let local = listener.local_address();
+                addresses.push(
+                    local.map_err(|source| Error::Bind { address: address.to_string(), source })?,
+                );
+                listeners.push(listener);
+            }
+        }
+        let admissions = Arc::new(Semaphore::new(settings.limits.connections));
+        Ok(Bound { settings: settings.clone(), frame, tls, listeners, addresses, admissions })
+    }
+}
+
+impl Bound {
+    /// Where it listens, with real ports.
+    pub fn local_addresses(&self) -> &[LocalAddress] {
+        &self.addresses
+    }
+
+    /// A count of the open connections that goes on while the server runs.
+    pub fn open_connections(&self) -> OpenConnections {
+        let limit = self.settings.limits.connections;
+        OpenConnections { admissions: Arc::clone(&self.admissions), limit }
+    }
+
+    /// Serves until the order to stop, then until open requests are answered or cut.
+    pub async fn serve(self, handler: Arc<impl Handler>, shutdown: Shutdown) {
+        let tasks = Tasks::default();
+        let connections =
+            Connections::new(handler, self.frame, &self.settings, self.tls, tasks.clone());
+        let connections = Arc::new(connections);
+        for listener in self.listeners {
+            let admissions = Arc::clone(&self.admissions);
+            tasks.track(listener.run(Arc::clone(&connections), admissions, tasks.clone()));
+        }
+        tasks.conclude(&shutdown, &self.settings.timeouts).await;
+    }
+}
+
+/// Counts a server's open connections.
+#[derive(Clone, Debug)]
+pub struct OpenConnections {
+    admissions: Arc<Semaphore>,
+    limit: usize,
+}
+
+impl OpenConnections {
+    /// How many are open now; a listener that waits for the next one counts as one.
+    pub fn count(&self) -> usize {
+        self.limit.saturating_sub(self.admissions.available_permits())
+    }
+}
 
 /// What `server:` says of sockets, limits and deadlines.
 #[derive(Clone, Debug)]
@@ -32,6 +277,15 @@ pub enum ListenAddress {
     Tcp(String),
     /// `unix:PATH`.
     Unix(PathBuf),
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(text) => f.write_str(text),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// A certificate chain and its private key, both PEM texts.

@@ -1,8 +1,31 @@
 //! A signed-in browser; knows no provider.
+//! Invariant: the browser holds a random id and nothing else; the table holds the id's hash, so that
+//! neither a look into memory nor a timing tells an id.
 
+pub mod cookie;
+pub mod refresh;
+pub mod seal;
+pub mod streams;
+pub mod table;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::clock::Moment;
+use crate::identity::Identity;
+use crate::identity::headers::{HeaderRule, Known, Rendered, render};
+use crate::identity::prior::Prior;
+use crate::oauth::token::TokenSet;
+use crate::random;
 use crate::secret::Secret;
+use refresh::Refreshing;
+use streams::Streams;
 
 /// What `session:` says.
 #[derive(Clone, Debug)]
@@ -45,3 +68,242 @@ pub enum SameSite {
     /// Sent from everywhere; for pages inside frames of other sites.
     None,
 }
+
+/// What the browser holds: 256 random bits.
+pub struct SessionId([u8; 32]);
+
+/// What the table holds: the SHA-256 of an id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionKey([u8; 32]);
+
+/// A signed-in browser.
+#[derive(Debug)]
+pub struct Session {
+    key: SessionKey,
+    started: Moment,
+    ends: Moment,
+    /// The last request, in milliseconds of the clock.
+    used: AtomicU64,
+    holding: ArcSwap<Holding>,
+    refreshing: Refreshing,
+    streams: Streams,
+}
+
+/// What a session holds; replaced as a whole by a refresh.
+#[derive(Debug)]
+pub struct Holding {
+    /// Who is signed in.
+    pub identity: Identity,
+    /// What the claims of a refresh are compared with.
+    pub prior: Prior,
+    /// What the provider gave.
+    pub tokens: Tokens,
+    /// The headers of the last rules asked for: made once, sent with every request.
+    rendered: ArcSwap<Option<Cached>>,
+}
+
+#[derive(Debug)]
+struct Cached {
+    rules: Arc<[HeaderRule]>,
+    headers: Arc<Rendered>,
+}
+
+/// Us with the provider: a token set and when it has to be renewed.
+#[derive(Debug)]
+pub struct Tokens {
+    /// RFC 6749 §1.4.
+    pub access_token: Secret,
+    /// When the access token expires; `None`: not before the session.
+    pub expires: Option<Moment>,
+    /// When it should be refreshed; `None`: never.
+    pub due: Option<Moment>,
+    /// RFC 6749 §1.5.
+    pub refresh_token: Option<Secret>,
+    /// The ID token as it came, for `id_token_hint` and `{id_token}`.
+    pub id_token: Option<Secret>,
+}
+
+/// How it stands with a session's access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Valid, and not due.
+    Fresh,
+    /// Valid, and due to be refreshed.
+    Due,
+    /// Expired; a refresh may bring another.
+    Expired,
+    /// Expired, and nothing to refresh it with: the session goes on without it.
+    Spent,
+}
+
+impl SessionId {
+    /// A new id. Ids are only ever made here, never taken over from a browser.
+    pub fn generate() -> Self {
+        Self(random::bytes())
+    }
+
+    /// Reads an id from a cookie.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        let read = URL_SAFE_NO_PAD.decode_slice(text.as_bytes(), &mut bytes).ok()?;
+        (read == bytes.len()).then_some(Self(bytes))
+    }
+
+    /// The id as a cookie's value: 43 characters. A secret.
+    pub fn expose(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// The id's place in the table.
+    // SECURITY: looked up by hash, so that the time of a lookup tells nothing of an id (T111).
+    pub fn key(&self) -> SessionKey {
+        let mut key = [0; 32];
+        key.copy_from_slice(digest(&SHA256, &self.0).as_ref());
+        SessionKey(key)
+    }
+}
+
+impl SessionKey {
+    /// All 32 bytes.
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// The first half: enough to recognise a session, not to find it.
+    pub fn half(&self) -> [u8; 16] {
+        let mut half = [0; 16];
+        half.copy_from_slice(self.0.split_at(16).0);
+        half
+    }
+}
+
+impl std::fmt::Debug for SessionKey {
+    /// Eight characters: enough to follow a session through a log, not to find it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().take(4).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Session {
+    /// A session that starts now.
+    pub fn new(id: &SessionId, holding: Holding, now: Moment, lifetime: Duration) -> Self {
+        Self {
+            key: id.key(),
+            started: now,
+            ends: now.after(lifetime),
+            used: AtomicU64::new(now.as_millis()),
+            holding: ArcSwap::from_pointee(holding),
+            refreshing: Refreshing::default(),
+            streams: Streams::default(),
+        }
+    }
+
+    /// Its place in the table.
+    pub fn key(&self) -> SessionKey {
+        self.key
+    }
+
+    /// When it began.
+    pub fn started(&self) -> Moment {
+        self.started
+    }
+
+    /// When it ends at the latest.
+    pub fn ends(&self) -> Moment {
+        self.ends
+    }
+
+    /// The last time it was used.
+    pub fn used(&self) -> Moment {
+        Moment::from_millis(self.used.load(Ordering::Relaxed))
+    }
+
+    /// Notes a use.
+    pub fn touch(&self, now: Moment) {
+        self.used.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    /// Whether its lifetime or its idle time is over.
+    pub fn is_over(&self, now: Moment, idle_timeout: Option<Duration>) -> bool {
+        now >= self.ends || idle_timeout.is_some_and(|idle| now.since(self.used()) >= idle)
+    }
+
+    /// What it holds at the moment.
+    pub fn holding(&self) -> Guard<Arc<Holding>> {
+        self.holding.load()
+    }
+
+    /// The open streams that end with it.
+    pub fn streams(&self) -> &Streams {
+        &self.streams
+    }
+
+    fn replace(&self, holding: Holding) {
+        self.holding.store(Arc::new(holding));
+    }
+}
+
+impl Holding {
+    /// What a sign-in or a refresh brought.
+    pub fn new(identity: Identity, prior: Prior, tokens: Tokens) -> Self {
+        Self { identity, prior, tokens, rendered: ArcSwap::from_pointee(None) }
+    }
+
+    /// This identity's headers by these rules; made once, for a session mostly meets one route.
+    pub fn headers(&self, rules: &Arc<[HeaderRule]>) -> Arc<Rendered> {
+        if let Some(cached) = self.rendered.load().as_ref()
+            && Arc::ptr_eq(&cached.rules, rules)
+        {
+            return Arc::clone(&cached.headers);
+        }
+        let headers = Arc::new(render(
+            rules,
+            Known {
+                identity: &self.identity,
+                access_token: Some(&self.tokens.access_token),
+                id_token: self.tokens.id_token.as_ref(),
+            },
+        ));
+        let cached = Cached { rules: Arc::clone(rules), headers: Arc::clone(&headers) };
+        self.rendered.store(Arc::new(Some(cached)));
+        headers
+    }
+}
+
+impl Tokens {
+    /// Reads a token set that came just now.
+    pub fn new(set: TokenSet, now: Moment, refresh_before: Duration) -> Self {
+        let expires = set.expires_in.map(|left| now.after(left));
+        let due = set.expires_in.filter(|_| set.refresh_token.is_some()).map(|left| {
+            // A short-lived token is refreshed at half of its life, not all the time.
+            now.after(left.saturating_sub(refresh_before.min(left / 2)))
+        });
+        Self {
+            access_token: set.access_token,
+            expires,
+            due,
+            refresh_token: set.refresh_token,
+            id_token: set.id_token,
+        }
+    }
+
+    /// How it stands with the access token.
+    pub fn freshness(&self, now: Moment) -> Freshness {
+        let passed = |moment: Option<Moment>| moment.is_some_and(|moment| now >= moment);
+        match (passed(self.expires), self.refresh_token.is_some()) {
+            (true, true) => Freshness::Expired,
+            (true, false) => Freshness::Spent,
+            (false, _) if passed(self.due) => Freshness::Due,
+            (false, _) => Freshness::Fresh,
+        }
+    }
+
+    /// Whether the access token may be sent to an upstream.
+    // SECURITY: an expired token never is.
+    pub fn access_token_is_valid(&self, now: Moment) -> bool {
+        self.expires.is_none_or(|expires| now < expires)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

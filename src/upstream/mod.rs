@@ -1,9 +1,34 @@
 //! The application behind us: gateway duties of RFC 9110 §7.
 //! "Upstream" is used as the trade does, for the server that requests are forwarded to.
+//! Invariants: a client's request is sent once; a second time only when it was not sent at all, or when a
+//! kept connection broke under a request that is idempotent and has no body (RFC 9110 §9.2.2). There is
+//! always an answer or an [`Error`] within the deadlines, and a response whose end is in doubt never
+//! looks complete.
 
+mod connect;
+mod error;
+mod pool;
+mod request;
+mod response;
+mod timeouts;
+mod upgrade;
+
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderName, HeaderValue, StatusCode};
+use hyper::body::Incoming;
+
+use self::connect::Connector;
+pub use self::error::{Error, Fault, Phase, SettingsFault};
+use self::pool::{Connection, Failure, Keeping, Pool};
+pub use self::request::{Forwarded, Stripped, strip};
+use self::request::{Progress, Spare, UploadFault};
+use self::response::Home;
+pub use self::upgrade::{Ending, HALF_CLOSED, Tunnel};
+use crate::body::Body;
 use crate::origin::Origin;
 use crate::secret::Secret;
 
@@ -60,3 +85,169 @@ impl Default for Timeouts {
         }
     }
 }
+
+/// One upstream and the connections to it.
+pub struct Upstream {
+    connector: Connector,
+    home: Arc<Home>,
+    response_headers: Duration,
+    host: HostSent,
+}
+
+enum HostSent {
+    Clients,
+    Own(HeaderValue),
+}
+
+/// What a request came to.
+#[derive(Debug)]
+pub enum Answer {
+    /// A response to pass on.
+    Response(http::Response<Body>),
+    /// The upstream speaks WebSocket now: pass the response on, and run the tunnel beside it.
+    Switched(http::Response<Body>, Tunnel),
+}
+
+/// How many connections there are to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// All, those that WebSockets took over excepted.
+    pub open: usize,
+    /// Those that wait for a request.
+    pub idle: usize,
+}
+
+impl Upstream {
+    /// Checks the settings; connects to nothing yet. No field named in `identity` is relayed as a trailer.
+    pub fn new(settings: &Settings, identity: &[HeaderName]) -> Result<Self, Error> {
+        Self::keeping(settings, identity, KEEPING)
+    }
+
+    fn keeping(
+        settings: &Settings,
+        identity: &[HeaderName],
+        keeping: Keeping,
+    ) -> Result<Self, Error> {
+        let home = Home {
+            pool: Arc::new(Pool::new(keeping)),
+            idle: settings.timeouts.idle,
+            identity: identity.into(),
+        };
+        Ok(Self {
+            connector: Connector::new(settings)?,
+            home: Arc::new(home),
+            response_headers: settings.timeouts.response_headers,
+            host: HostSent::of(settings)?,
+        })
+    }
+
+    /// Sends a client's request, and awaits the head of its response.
+    ///
+    /// The request is the client's own, stripped first and then given what tells who asks. At most
+    /// `body_cap` bytes of a body are sent. Dropping the future, or the response's body, ends the
+    /// upstream's request.
+    pub async fn send(
+        &self,
+        request: http::Request<Body>,
+        stripped: Stripped,
+        forwarded: &Forwarded,
+        body_cap: Option<u64>,
+    ) -> Result<Answer, Error> {
+        let host = match &self.host {
+            HostSent::Clients => &forwarded.host,
+            HostSent::Own(host) => host,
+        };
+        let (request, progress) = request::prepare(request, &stripped, forwarded, host, body_cap)?;
+        let (response, connection) = self.exchange(request, progress.as_ref()).await?;
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return response::relay(response, connection, &self.home).map(Answer::Response);
+        }
+        // SECURITY: a 101 that nobody asked for would make the client read the next answer as its own.
+        let handshake = stripped.0.ok_or(Error::Misbehaved(Fault::Upgrade))?;
+        let (response, tunnel) = handshake.switch(response, connection, &self.home.identity)?;
+        Ok(Answer::Switched(response, tunnel))
+    }
+
+    /// How many connections there are.
+    pub fn connections(&self) -> Connections {
+        let pool = &self.home.pool;
+        Connections { open: pool.open_count(), idle: pool.idle_count() }
+    }
+
+    /// On a kept connection if there is one, else on a new one.
+    async fn exchange(
+        &self,
+        request: http::Request<Body>,
+        progress: Option<&Progress>,
+    ) -> Result<(http::Response<Incoming>, Connection), Error> {
+        let Some(mut kept) = self.home.pool.take() else {
+            return Box::pin(self.exchange_anew(request, progress)).await;
+        };
+        let spare = Spare::of(&request);
+        match kept.exchange(request, progress, self.response_headers).await {
+            Ok(response) => Ok((response, kept)),
+            Err(Failure::Unsent(request, _)) => {
+                Box::pin(self.exchange_anew(*request, progress)).await
+            }
+            Err(Failure::Broken(error)) => match spare.filter(|_| is_stale(&error)) {
+                Some(spare) => Box::pin(self.exchange_anew(spare.into_request(), progress)).await,
+                None => Err(blame(error)),
+            },
+            Err(Failure::TooSlow) => Err(Error::TooSlow(Phase::Answering)),
+        }
+    }
+
+    async fn exchange_anew(
+        &self,
+        request: http::Request<Body>,
+        progress: Option<&Progress>,
+    ) -> Result<(http::Response<Incoming>, Connection), Error> {
+        let mut connection = self.connector.connect(&self.home.pool.tasks).await?;
+        match connection.exchange(request, progress, self.response_headers).await {
+            Ok(response) => Ok((response, connection)),
+            Err(Failure::Unsent(_, error) | Failure::Broken(error)) => Err(blame(error)),
+            Err(Failure::TooSlow) => Err(Error::TooSlow(Phase::Answering)),
+        }
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream").field("connections", &self.connections()).finish_non_exhaustive()
+    }
+}
+
+impl HostSent {
+    fn of(settings: &Settings) -> Result<Self, SettingsFault> {
+        if settings.preserve_host {
+            return Ok(Self::Clients);
+        }
+        let authority = match &settings.target {
+            Target::Origin(origin) => origin.authority(),
+            Target::Unix(_) => "localhost".to_owned(),
+        };
+        HeaderValue::try_from(&authority).map(Self::Own).map_err(|_| SettingsFault::Host(authority))
+    }
+}
+
+/// Whether a connection broke in the way of one that the upstream had already given up.
+fn is_stale(error: &hyper::Error) -> bool {
+    !error.is_parse() && !error.is_user()
+}
+
+/// Whose fault it is that there is no response.
+fn blame(error: hyper::Error) -> Error {
+    let fault = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
+    match fault {
+        Some(UploadFault::TooLarge) => Error::BodyTooLarge,
+        Some(UploadFault::Client(_)) => Error::Client(error),
+        None => Error::Misbehaved(Fault::Http(error)),
+    }
+}
+
+/// Idle connections go before the 5 s are over after which Node, Apache and uvicorn close theirs, so that
+/// it is rarely they who do.
+const KEEPING: Keeping = Keeping { idle: Duration::from_secs(4), named: Duration::from_secs(30) };
+
+#[cfg(test)]
+mod tests;

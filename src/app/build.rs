@@ -1,0 +1,143 @@
+//! `Config` -> `App`.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::endpoints::Endpoints;
+use crate::gate::Gate;
+use crate::gate::route::{self, Route};
+use crate::identity::headers::{HeaderRule, Stripped};
+use crate::login::Login;
+use crate::login::failures::Failures;
+use crate::login::pending::States;
+use crate::login::return_to::Places;
+use crate::pages::{self, Pages};
+use crate::providers::{self, Provider};
+use crate::routing::Table;
+use crate::routing::host::HostPattern;
+use crate::session::cookie::Cookies;
+use crate::session::refresh::Refresher;
+use crate::session::seal::Roots;
+use crate::session::table;
+use crate::upstream::{self, Upstream};
+
+/// Why a configuration that was found good cannot be put to work.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A provider's settings.
+    #[error("providers.{id}: {error}")]
+    Provider {
+        /// Which.
+        id: Arc<str>,
+        /// Why.
+        error: providers::Error,
+    },
+    /// A route's upstream.
+    #[error("route {name}: {error}")]
+    Upstream {
+        /// Which.
+        name: Arc<str>,
+        /// Why.
+        error: upstream::Error,
+    },
+    /// The pages.
+    #[error("pages: {0}")]
+    Pages(#[from] pages::Error),
+    /// The public URL.
+    #[error("server.public_url: {0}")]
+    PublicUrl(#[from] url::ParseError),
+}
+
+impl App {
+    /// Puts a configuration to work; asks nobody yet.
+    pub fn new(config: &Config, clock: &Clock) -> Result<Self, Error> {
+        let tasks = TaskTracker::new();
+        let sessions = Arc::new(table::Table::new(&config.session, clock.clone()));
+        let cookies = Arc::new(Cookies::new(&config.session.cookie, config.public_url.is_https()));
+        let providers = providers(config, clock)?;
+        let refresher =
+            Refresher::new(Arc::clone(&sessions), clock.clone(), &config.session, tasks.clone());
+        let rules: Vec<&HeaderRule> =
+            config.routes.iter().flat_map(|route| &route.identity_headers).collect();
+        let gate = Arc::new(Gate {
+            sessions: Arc::clone(&sessions),
+            refresher,
+            cookies: Arc::clone(&cookies),
+            providers: Arc::clone(&providers),
+            stripped: Arc::new(Stripped::new(rules.iter().copied())),
+            public_url: config.public_url.clone(),
+            prefix: config.endpoint_prefix.as_str().into(),
+            outage_grace: config.session.outage_grace,
+            clock: clock.clone(),
+        });
+        let hosts: Vec<HostPattern> =
+            config.routes.iter().map(|route| route.host.clone()).collect();
+        let places =
+            Places::new(&config.public_url, cookies.domain(), hosts, &config.endpoint_prefix)?;
+        let login = Arc::new(Login {
+            public_url: config.public_url.clone(),
+            prefix: config.endpoint_prefix.clone(),
+            providers,
+            sessions,
+            cookies,
+            places,
+            states: States::new(Roots::new(&config.session.secrets), &config.public_url),
+            settings: config.session.clone(),
+            failures: Failures::default(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+        });
+        let (routes, pages) =
+            (Arc::new(routes(config, &rules)?), Arc::new(Pages::new(&config.pages)?));
+        Ok(Self {
+            prefix: config.endpoint_prefix.as_str().into(),
+            endpoints: Endpoints {
+                login: Arc::clone(&login),
+                gate: Arc::clone(&gate),
+                routes: Arc::clone(&routes),
+                pages: Arc::clone(&pages),
+            },
+            routes,
+            gate,
+            login,
+            pages,
+            tasks,
+        })
+    }
+}
+
+fn providers(config: &Config, clock: &Clock) -> Result<Arc<[Arc<Provider>]>, Error> {
+    let made = config.providers.iter().map(|settings| {
+        let provider = Provider::new(settings.clone(), clock.clone());
+        provider
+            .map(Arc::new)
+            .map_err(|error| Error::Provider { id: Arc::clone(&settings.id), error })
+    });
+    made.collect()
+}
+
+fn routes(config: &Config, rules: &[&HeaderRule]) -> Result<Table<Route>, Error> {
+    let names: Vec<HeaderName> = rules.iter().map(|rule| rule.name.clone()).collect();
+    let made: Result<Vec<_>, Error> = config
+        .routes
+        .iter()
+        .map(|settings| {
+            let upstream = upstream(settings, &names)?;
+            let (host, path) = (settings.host.clone(), settings.path.clone());
+            Ok((host, path, Route::new(settings.clone(), upstream)))
+        })
+        .collect();
+    Ok(Table::new(made?))
+}
+
+fn upstream(settings: &route::Settings, names: &[HeaderName]) -> Result<Option<Upstream>, Error> {
+    let upstream = settings.upstream.as_ref().map(|upstream| Upstream::new(upstream, names));
+    upstream
+        .transpose()
+        .map_err(|error| Error::Upstream { name: Arc::clone(&settings.name), error })
+}

@@ -1,0 +1,30 @@
+//! What one configuration amounts to at run time.
+
+pub mod build;
+pub mod dispatch;
+pub mod refuse;
+pub mod serve;
+
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+use crate::endpoints::Endpoints;
+use crate::gate::Gate;
+use crate::gate::route::Route;
+use crate::login::Login;
+use crate::pages::Pages;
+use crate::routing::Table;
+
+/// The gateway.
+#[derive(Debug)]
+pub struct App {
+    routes: Arc<Table<Route>>,
+    prefix: Arc<str>,
+    gate: Arc<Gate>,
+    login: Arc<Login>,
+    endpoints: Endpoints,
+    pages: Arc<Pages>,
+    /// Owns what goes on without a request: refreshes, revocations, keeping providers fresh.
+    tasks: TaskTracker,
+}

@@ -1,0 +1,162 @@
+//! Any error -> the page that says so, and the line that tells the operator why.
+
+use std::borrow::Cow;
+
+use http::header::{ALLOW, RETRY_AFTER, SET_COOKIE};
+use http::{HeaderValue, Response, StatusCode};
+use url::form_urlencoded::Serializer;
+
+use crate::app::App;
+use crate::body::Body;
+use crate::error::{Error, Forbidden, denial_reason, sign_in_reason};
+use crate::login::{self, Failure};
+use crate::pages::{self, Asked, Page};
+use crate::providers;
+use crate::telemetry::access_log::Outcome;
+
+impl App {
+    /// Answers a request that does not get what it asked for.
+    pub(super) fn refused(&self, error: &Error, asked: &Asked<'_>) -> Response<Body> {
+        let status = error.status();
+        let mut response = self.page(error, asked);
+        let headers = response.headers_mut();
+        if let Error::Method { allow } = error {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if let Error::NotSignedIn { cookies: Some(cookie), .. } = error {
+            headers.append(SET_COOKIE, cookie.clone());
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+        }
+        let forbidden =
+            if let Error::Forbidden(forbidden) = error { Some(forbidden) } else { None };
+        response.extensions_mut().insert(Outcome {
+            route: None,
+            decision: decision(error),
+            reason: Some(reason(error)),
+            subject: forbidden.map(|forbidden| forbidden.identity.subject.clone()),
+        });
+        response
+    }
+
+    fn page(&self, error: &Error, asked: &Asked<'_>) -> Response<Body> {
+        let respond = |page: &Page<'_>| self.pages.respond(asked, error.status(), page);
+        match error {
+            Error::NotSignedIn { login_url, .. } => respond(&Page::SignInRequired { login_url }),
+            Error::Forbidden(forbidden) => self.forbidden(forbidden, asked),
+            Error::WrongHost => respond(&Page::WrongHost { public_url: &self.gate.public_url }),
+            Error::SignIn(failure) => self.sign_in_failed(failure, error, asked),
+            Error::Malformed
+            | Error::Path(_)
+            | Error::Ambiguous
+            | Error::NoRoute
+            | Error::Method { .. }
+            | Error::NotHere { .. }
+            | Error::ForeignOrigin
+            | Error::NoAccessToken
+            | Error::Upstream(_)
+            | Error::Refused(_) => respond(&Page::Plain),
+        }
+    }
+
+    fn forbidden(&self, forbidden: &Forbidden, asked: &Asked<'_>) -> Response<Body> {
+        let reasons: Vec<String> =
+            forbidden.failed.iter().map(|key| denial_reason(*key).to_owned()).collect();
+        let other_account = format!(
+            "{}/start?prompt=select_account&rd={}",
+            self.prefix,
+            encoded(&forbidden.target)
+        );
+        let sign_out = format!("{}/sign_out", self.prefix);
+        let page = Page::Forbidden(pages::Forbidden {
+            identity: &forbidden.identity,
+            provider: &forbidden.provider,
+            reasons: &reasons,
+            other_account: &other_account,
+            sign_out: &sign_out,
+        });
+        self.pages.respond(asked, StatusCode::FORBIDDEN, &page)
+    }
+
+    fn sign_in_failed(
+        &self,
+        failure: &Failure,
+        error: &Error,
+        asked: &Asked<'_>,
+    ) -> Response<Body> {
+        let (target, provider) = (failure.target.as_str(), failure.provider.as_deref());
+        let known = provider.and_then(|id| self.login.provider(id));
+        let provider_part = known.map(|provider| format!("&provider={}", provider.id()));
+        let start = if known.is_some() { "start" } else { "sign_in" };
+        let try_again = format!(
+            "{}/{start}?rd={}{}",
+            self.prefix,
+            encoded(target),
+            provider_part.unwrap_or_default()
+        );
+        let trouble = matches!(
+            failure.error,
+            login::Error::Provider(
+                providers::Error::Busy
+                    | providers::Error::Unavailable(_)
+                    | providers::Error::Misconfigured(_)
+                    | providers::Error::Settings(_)
+            )
+        );
+        let page = match known {
+            Some(provider) if trouble => {
+                Page::ProviderTrouble { provider: provider.name(), try_again: &try_again }
+            }
+            Some(_) | None => {
+                let reason = sign_in_reason(&failure.error);
+                Page::SignInFailed { reason, try_again: &try_again }
+            }
+        };
+        self.pages.respond(asked, error.status(), &page)
+    }
+}
+
+fn encoded(target: &str) -> String {
+    Serializer::new(String::new()).append_key_only(target).finish()
+}
+
+/// What was decided, in one word, for the log.
+fn decision(error: &Error) -> &'static str {
+    match error {
+        Error::NotSignedIn { .. } => "challenge",
+        Error::NotHere { .. } | Error::Forbidden(_) | Error::ForeignOrigin => "deny",
+        Error::SignIn(_) => "sign_in_failed",
+        Error::Upstream(_) | Error::NoAccessToken => "unavailable",
+        Error::Malformed
+        | Error::Path(_)
+        | Error::Ambiguous
+        | Error::WrongHost
+        | Error::NoRoute
+        | Error::Method { .. }
+        | Error::Refused(_) => "refuse",
+    }
+}
+
+/// Why, for the log.
+fn reason(error: &Error) -> Cow<'static, str> {
+    let keys = |failed: &[crate::policy::rule::Key]| {
+        failed.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(",")
+    };
+    match error {
+        Error::NotHere { failed } => keys(failed).into(),
+        Error::Forbidden(forbidden) => keys(&forbidden.failed).into(),
+        Error::Malformed
+        | Error::Path(_)
+        | Error::Ambiguous
+        | Error::WrongHost
+        | Error::NoRoute
+        | Error::Method { .. }
+        | Error::NotSignedIn { .. }
+        | Error::ForeignOrigin
+        | Error::SignIn(_)
+        | Error::NoAccessToken
+        | Error::Upstream(_)
+        | Error::Refused(_) => error.to_string().into(),
+    }
+}

@@ -1,0 +1,323 @@
+//! The authorization endpoint and the sign-in form behind it (RFC 6749 §4.1, OIDC Core §3.1.2, RFC 7636).
+//! Invariant: a browser is only sent to a `redirect_uri` that the client has registered, character by character.
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use minijinja::context;
+use url::Url;
+
+use super::faults::Fault;
+use super::form::Form;
+use super::grants::{Authorization, Binding, SignIn};
+use super::html::{Template, message};
+use super::identity_provider::{Client, LOGIN, Provider, State};
+
+/// A valid authorization request.
+struct AuthorizationRequest {
+    client: Client,
+    redirect_uri: Url,
+    binding: Binding,
+    scope: String,
+    state: Option<String>,
+    nonce: Option<String>,
+    acr: Option<String>,
+    max_age: Option<i64>,
+    prompt: Prompt,
+    login_hint: Option<String>,
+}
+
+/// What the client wants the person to see (OIDC Core §3.1.2.1).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Prompt {
+    /// Nothing: sign in silently or fail.
+    Nothing,
+    /// The form, although the person may be signed in.
+    Form,
+    /// The form if need be.
+    AsNeeded,
+}
+
+/// Why a request is not followed.
+enum Refusal {
+    /// Nobody can be sent anywhere.
+    Page(&'static str),
+    /// The client is told.
+    Error(AuthorizationResponse),
+}
+
+/// The redirect back to the client.
+pub(super) struct AuthorizationResponse {
+    redirect_uri: Url,
+    pub(super) parameters: Vec<(String, String)>,
+    /// After `#` instead of `?`, where a server cannot see it.
+    pub(super) in_fragment: bool,
+}
+
+impl Provider {
+    pub(super) fn authorization(&self, request: &Request<Bytes>) -> Response<Bytes> {
+        let outcome = if request.uri().path().ends_with(LOGIN) {
+            self.sign_in(request)
+        } else {
+            self.authorize(request)
+        };
+        match outcome {
+            Ok(response) => response,
+            Err(Refusal::Page(text)) => {
+                message(&self.style(), StatusCode::BAD_REQUEST, "This request is not valid", text)
+            }
+            Err(Refusal::Error(response)) => self.redirect(response),
+        }
+    }
+
+    fn authorize(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Refusal> {
+        let query = match *request.method() {
+            Method::GET => request.uri().query().unwrap_or_default(),
+            _ => std::str::from_utf8(request.body()).unwrap_or_default(),
+        };
+        let asked = self.parse(query)?;
+        let signed_in = cookie(request)
+            .and_then(|cookie| self.state().grants.signed_in(cookie).cloned())
+            .filter(|sign_in| self.is_recent(sign_in, &asked));
+        match (asked.prompt, signed_in) {
+            (Prompt::Nothing, None) => Err(Refusal::Error(asked.error(self, "login_required"))),
+            (Prompt::Form, _) | (Prompt::AsNeeded, None) => {
+                let username = asked.login_hint.as_deref().unwrap_or_default();
+                let username = username.split('@').next().unwrap_or_default();
+                Ok(self.form(&asked, query, username, StatusCode::OK))
+            }
+            (Prompt::Nothing | Prompt::AsNeeded, Some(sign_in)) => Ok(self.grant(asked, sign_in)),
+        }
+    }
+
+    /// The sign-in form, sent. Its hidden field is the authorization request, which is checked anew.
+    fn sign_in(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Refusal> {
+        let form = Form::parse(request.body()).ok_or(Refusal::Page("A field is there twice."))?;
+        let query = form.get("request").unwrap_or_default();
+        let asked = self.parse(query)?;
+        let username = form.get("username").unwrap_or_default();
+        let (cookie, sign_in) = {
+            let mut state = self.state();
+            if state.account(username).is_none() || form.get("password") != Some(username) {
+                drop(state);
+                return Ok(self.form(&asked, query, username, StatusCode::FORBIDDEN));
+            }
+            state.grants.sign_in(username, self.clock.unix())
+        };
+        let mut response = self.grant(asked, sign_in);
+        let secure = if self.settings.tls.is_some() { "; Secure" } else { "" };
+        let cookie = format!("{COOKIE}={cookie}; Path=/; HttpOnly; SameSite=Lax{secure}");
+        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            response.headers_mut().insert(header::SET_COOKIE, cookie);
+        }
+        Ok(response)
+    }
+
+    fn form(
+        &self,
+        asked: &AuthorizationRequest,
+        query: &str,
+        username: &str,
+        status: StatusCode,
+    ) -> Response<Bytes> {
+        let state = self.state();
+        let accounts: Vec<_> =
+            state.accounts.iter().map(|account| account.username.clone()).collect();
+        let context = context! {
+            style => self.style(),
+            client => asked.client.id.as_str(),
+            wrong => status != StatusCode::OK,
+            action => format!("{}{LOGIN}", self.settings.path),
+            request => query,
+            username,
+            accounts,
+        };
+        // Browsers hold the whole chain of redirects behind a form against `form-action`.
+        Template::SignIn.page(status, &asked.client.origins(), context)
+    }
+
+    /// Issues a code and sends the browser back with it.
+    fn grant(&self, asked: AuthorizationRequest, sign_in: SignIn) -> Response<Bytes> {
+        let response = asked.respond(&self.issuer);
+        let authorization = Authorization {
+            sign_in,
+            client_id: asked.client.id,
+            scope: asked.scope,
+            nonce: asked.nonce,
+            acr: asked.acr,
+        };
+        let code =
+            self.state().grants.issue_code(authorization, asked.binding, self.clock.moment());
+        self.redirect(response.with("code", &code))
+    }
+
+    fn redirect(&self, mut response: AuthorizationResponse) -> Response<Bytes> {
+        let state = self.state();
+        let facts = self.facts(&state, None);
+        for fault in &state.faults {
+            if let Fault::Authorization(fault) = fault {
+                fault.spoil(&mut response, &facts);
+            }
+        }
+        see_other(response.url().as_str())
+    }
+
+    fn is_recent(&self, sign_in: &SignIn, asked: &AuthorizationRequest) -> bool {
+        let age = self.clock.unix().0 - sign_in.auth_time.0;
+        let known = self.state().account(&sign_in.username).is_some();
+        known && asked.max_age.is_none_or(|max_age| age <= max_age)
+    }
+
+    fn parse(&self, query: &str) -> Result<AuthorizationRequest, Refusal> {
+        let form = Form::parse(query.as_bytes())
+            .ok_or(Refusal::Page("A parameter is there twice (RFC 6749 §3.1)."))?;
+        let asked = AuthorizationRequest::of(&form, &self.state())?;
+        let refused = |code| Err(Refusal::Error(asked.error(self, code)));
+        if form.get("response_type") != Some("code") {
+            return refused("unsupported_response_type");
+        }
+        if !asked.scope.split(' ').any(|scope| scope == "openid") {
+            return refused("invalid_scope");
+        }
+        // SECURITY: with method `plain` whoever sees the request has the verifier (RFC 9700 §2.1.1).
+        let sent = asked.binding.challenge.as_deref();
+        let method = form.get("code_challenge_method");
+        if sent.is_some_and(|sent| sent.len() != 43) || sent.is_some() != (method == Some("S256")) {
+            return refused("invalid_request");
+        }
+        Ok(asked)
+    }
+}
+
+impl AuthorizationRequest {
+    /// The request, once it is known where errors may be sent.
+    fn of(form: &Form, state: &State) -> Result<Self, Refusal> {
+        let client = form
+            .get("client_id")
+            .and_then(|id| state.client(id))
+            .ok_or(Refusal::Page("The client is not registered here."))?;
+        let written = form
+            .get("redirect_uri")
+            .filter(|uri| client.redirect_uris.iter().any(|registered| registered == uri))
+            .ok_or(Refusal::Page("The redirect_uri is not registered for this client."))?;
+        let redirect_uri =
+            Url::parse(written).map_err(|_| Refusal::Page("The redirect_uri is not a URL."))?;
+        let challenge = form.owned("code_challenge");
+        Ok(Self {
+            client: client.clone(),
+            redirect_uri,
+            binding: Binding { redirect_uri: written.to_owned(), challenge },
+            scope: form.owned("scope").unwrap_or_default(),
+            state: form.owned("state"),
+            nonce: form.owned("nonce"),
+            acr: form
+                .get("acr_values")
+                .and_then(|values| values.split(' ').next())
+                .map(str::to_owned),
+            max_age: form.get("max_age").and_then(|seconds| seconds.parse().ok()),
+            prompt: match form.get("prompt") {
+                Some("none") => Prompt::Nothing,
+                Some("login" | "select_account") => Prompt::Form,
+                Some(_) | None => Prompt::AsNeeded,
+            },
+            login_hint: form.owned("login_hint"),
+        })
+    }
+
+    /// A response that says whose it is (RFC 9207 §2), and to which request.
+    fn respond(&self, issuer: &str) -> AuthorizationResponse {
+        let response = AuthorizationResponse {
+            redirect_uri: self.redirect_uri.clone(),
+            parameters: Vec::new(),
+            in_fragment: false,
+        };
+        let response = response.with("iss", issuer);
+        match &self.state {
+            Some(state) => response.with("state", state),
+            None => response,
+        }
+    }
+
+    fn error(&self, provider: &Provider, code: &str) -> AuthorizationResponse {
+        self.respond(&provider.issuer).with("error", code)
+    }
+}
+
+impl AuthorizationResponse {
+    fn with(mut self, name: &str, value: &str) -> Self {
+        self.add(name, value);
+        self
+    }
+
+    /// Adds a parameter, even if it is there.
+    pub(super) fn add(&mut self, name: &str, value: &str) {
+        self.parameters.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Takes a parameter away.
+    pub(super) fn remove(&mut self, name: &str) {
+        self.parameters.retain(|(present, _)| present != name);
+    }
+
+    /// Replaces a parameter.
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.remove(name);
+        self.add(name, value);
+    }
+
+    /// An error in place of the code.
+    pub(super) fn fail(&mut self, error: &str) {
+        self.remove("code");
+        self.set("error", error);
+    }
+
+    fn url(self) -> Url {
+        let mut url = self.redirect_uri;
+        if self.in_fragment {
+            let mut text = url::form_urlencoded::Serializer::new(String::new());
+            url.set_fragment(Some(&text.extend_pairs(&self.parameters).finish()));
+        } else if !self.parameters.is_empty() {
+            url.query_pairs_mut().extend_pairs(&self.parameters);
+        }
+        url
+    }
+}
+
+impl Client {
+    /// The origins of everything this client registered, for `form-action`.
+    fn origins(&self) -> String {
+        let mut origins: Vec<_> = self
+            .redirect_uris
+            .iter()
+            .chain(&self.post_logout_redirect_uris)
+            .filter_map(|uri| Some(Url::parse(uri).ok()?.origin().ascii_serialization()))
+            .collect();
+        origins.sort();
+        origins.dedup();
+        origins.join(" ")
+    }
+}
+
+/// The browser's session cookie at the provider.
+pub(super) fn cookie(request: &Request<Bytes>) -> Option<&str> {
+    request
+        .headers()
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|field| field.to_str().ok())
+        .flat_map(|field| field.split("; "))
+        .find_map(|pair| pair.strip_prefix(COOKIE)?.strip_prefix('='))
+}
+
+/// 303, so that a form is never sent on (RFC 9700 §4.12).
+pub(super) fn see_other(location: &str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Ok(location) = HeaderValue::from_str(location) {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// Named unlike the gateway's own, for cookies are shared by the ports of a host (RFC 6265 §8.5).
+const COOKIE: &str = "demo_provider";

@@ -1,0 +1,60 @@
+//! What the provider says of itself: its metadata (OpenID Connect Discovery §3) and its keys (RFC 7517 §5).
+
+use serde_json::{Map, Value, json};
+
+use super::answer::Answer;
+use super::faults::{Endpoint, Fault};
+use super::identity_provider::Provider;
+
+impl Provider {
+    pub(super) fn discovery(&self) -> Answer {
+        self.spoiled(Answer::ok(self.metadata()), |fault, answer, facts| {
+            if let Fault::Discovery(fault) = fault {
+                fault.spoil(answer, facts);
+            }
+        })
+    }
+
+    pub(super) fn jwks(&self) -> Answer {
+        let keys = self.state().keys.published();
+        let answer = Answer::ok(Map::from_iter([("keys".to_owned(), Value::Array(keys))]));
+        self.spoiled(answer, |fault, answer, facts| {
+            if let Fault::Jwks(fault) = fault {
+                fault.spoil(answer, facts);
+            }
+        })
+    }
+
+    /// OpenID Connect Discovery §3.
+    pub(super) fn metadata(&self) -> Map<String, Value> {
+        let at = |endpoint: Endpoint| json!(format!("{}{}", self.issuer, endpoint.path()));
+        let main = self.settings.algorithm.name();
+        let others = ["ES256", "EdDSA"].into_iter().filter(|other| *other != main);
+        let algorithms: Vec<_> = std::iter::once(main).chain(others).collect();
+        let members = [
+            ("issuer", json!(self.issuer)),
+            ("authorization_endpoint", at(Endpoint::Authorization)),
+            ("token_endpoint", at(Endpoint::Token)),
+            ("userinfo_endpoint", at(Endpoint::Userinfo)),
+            ("jwks_uri", at(Endpoint::Jwks)),
+            ("revocation_endpoint", at(Endpoint::Revocation)),
+            ("end_session_endpoint", at(Endpoint::EndSession)),
+            ("scopes_supported", json!(["openid", "email", "profile", "offline_access"])),
+            ("response_types_supported", json!(["code"])),
+            ("response_modes_supported", json!(["query"])),
+            ("grant_types_supported", json!(["authorization_code", "refresh_token"])),
+            ("subject_types_supported", json!(["public"])),
+            ("id_token_signing_alg_values_supported", json!(algorithms)),
+            ("token_endpoint_auth_methods_supported", json!(AUTHENTICATION)),
+            ("code_challenge_methods_supported", json!(["S256"])),
+            ("authorization_response_iss_parameter_supported", json!(true)),
+            ("prompt_values_supported", json!(["none", "login", "select_account"])),
+            ("claims_supported", json!(CLAIMS)),
+        ];
+        members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+const AUTHENTICATION: [&str; 3] = ["client_secret_basic", "client_secret_post", "none"];
+const CLAIMS: [&str; 8] =
+    ["sub", "name", "preferred_username", "email", "email_verified", "groups", "sid", "auth_time"];

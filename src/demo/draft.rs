@@ -1,0 +1,112 @@
+//! An ID Token before it is signed, so that faults can change any part of it: header, claims, payload,
+//! key, and the finished text.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+
+use super::keyring::Keyring;
+use crate::jose::{Algorithm, Error, SigningKey, sign_hs256};
+
+/// A token in the making.
+#[derive(Debug)]
+pub(super) struct Draft {
+    /// Beside `alg` and `kid`, which come from the signer unless they are here; `null` leaves one out.
+    pub(super) header: Map<String, Value>,
+    pub(super) claims: Map<String, Value>,
+    /// Makes the payload of the claims.
+    pub(super) payload: fn(&Map<String, Value>) -> Vec<u8>,
+    pub(super) signer: Signer,
+    /// Works on the finished text; `None` leaves the token out of the answer.
+    pub(super) finish: fn(String) -> Option<String>,
+}
+
+/// Who signs.
+#[derive(Clone, Debug)]
+pub(super) enum Signer {
+    /// The key of an honest day.
+    Main,
+    /// The published key for another algorithm.
+    Published(Algorithm),
+    /// The key published for encryption.
+    Encryption,
+    /// A key that is published nowhere.
+    Attacker,
+    /// HMAC with this secret.
+    Secret(Vec<u8>),
+    /// No signature at all.
+    Nobody,
+}
+
+impl Draft {
+    /// What an honest provider signs.
+    pub(super) fn honest(claims: Map<String, Value>) -> Self {
+        Self {
+            header: Map::from_iter([("typ".to_owned(), json!("JWT"))]),
+            claims,
+            payload: |claims| json!(claims).to_string().into_bytes(),
+            signer: Signer::Main,
+            finish: Some,
+        }
+    }
+
+    /// Another member of the header.
+    pub(super) fn head(&mut self, name: &str, value: Value) {
+        self.header.insert(name.to_owned(), value);
+    }
+
+    /// Another value of a claim.
+    pub(super) fn claim(&mut self, name: &str, value: Value) {
+        self.claims.insert(name.to_owned(), value);
+    }
+
+    /// Signs and finishes.
+    pub(super) fn sign(self, keys: &mut Keyring) -> Result<Option<String>, Error> {
+        let payload = (self.payload)(&self.claims);
+        let key = match &self.signer {
+            Signer::Main => keys.main.clone(),
+            Signer::Published(algorithm) => keys.signer(*algorithm)?,
+            Signer::Encryption => keys.encryption.clone(),
+            Signer::Attacker => keys.attacker.clone(),
+            Signer::Secret(secret) => {
+                let header = header(self.header, "HS256", &keys.main);
+                return Ok((self.finish)(sign_hs256(secret, &header, &payload)));
+            }
+            Signer::Nobody => {
+                let header = header(self.header, "none", &keys.main).to_string();
+                let [header, payload] = [header.into_bytes(), payload].map(|part| encode(&part));
+                return Ok((self.finish)(format!("{header}.{payload}.")));
+            }
+        };
+        let header = header(self.header, key.algorithm().name(), &key);
+        Ok((self.finish)(key.sign_with_header(&header, &payload)?))
+    }
+}
+
+fn header(mut members: Map<String, Value>, algorithm: &str, key: &Arc<SigningKey>) -> Value {
+    members.entry("alg").or_insert_with(|| json!(algorithm));
+    members.entry("kid").or_insert_with(|| json!(key.kid()));
+    members.retain(|_, value| !value.is_null());
+    Value::Object(members)
+}
+
+/// The same token with its signature rewritten.
+pub(super) fn with_signature(token: &str, rewrite: impl FnOnce(Vec<u8>) -> Vec<u8>) -> String {
+    let (rest, signature) = token.rsplit_once('.').unwrap_or((token, ""));
+    let signature = URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
+    format!("{rest}.{}", encode(&rewrite(signature)))
+}
+
+/// A raw ECDSA signature as `SEQUENCE { INTEGER r, INTEGER s }`, the form that JOSE does not use.
+pub(super) fn der_signature(raw: &[u8]) -> Vec<u8> {
+    let integer = |half: &[u8]| [&[0x02, half.len() as u8 + 1, 0], half].concat();
+    let (r, s) = raw.split_at(raw.len() / 2);
+    let content = [integer(r), integer(s)].concat();
+    [vec![0x30, content.len() as u8], content].concat()
+}
+
+fn encode(bytes: &[u8]) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}

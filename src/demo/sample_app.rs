@@ -1,0 +1,127 @@
+//! An application that knows nothing of sign-in: it shows what it received.
+//! `/` and every other path show the request as a page, `/api` as JSON, `/events` ticks.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http_body::{Body as HttpBody, Frame};
+use minijinja::context;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::time::{Interval, interval};
+
+use super::answer::Answer;
+use super::html::{self, Template};
+use super::wire::{Handler, Reply, Running};
+use crate::body::{Body, BodyError};
+
+/// The application at work; dropping it ends its connections.
+#[derive(Debug)]
+pub struct SampleApp {
+    running: Running,
+}
+
+impl SampleApp {
+    /// Starts it on a loopback port of the system's choice, or on `port`.
+    pub async fn start(port: u16) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+        Ok(Self { running: Running::serve(listener, None, Arc::new(Mirror))? })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.running.address()
+    }
+
+    /// Stops answering and waits until every connection has ended.
+    pub async fn stop(&self) {
+        self.running.stop().await;
+    }
+}
+
+struct Mirror;
+
+impl Handler for Mirror {
+    fn handle(&self, request: &Request<Bytes>) -> Reply {
+        Reply::Http(match request.uri().path() {
+            "/style.css" => html::style().map(Body::full),
+            "/api" => api(request).map(Body::full),
+            "/events" => events(),
+            _ => page(request).map(Body::full),
+        })
+    }
+}
+
+fn page(request: &Request<Bytes>) -> Response<Bytes> {
+    let headers: Vec<_> =
+        fields(request.headers()).map(|(name, value)| context! { name, value }).collect();
+    let user = fields(request.headers())
+        .filter(|(_, value)| !value.is_empty())
+        .find(|(name, _)| matches!(*name, "x-forwarded-preferred-username" | "x-forwarded-user"));
+    let context = context! {
+        user => user.map(|(_, value)| value),
+        method => request.method().as_str(),
+        target => request.uri().to_string(),
+        headers,
+    };
+    Template::Request.page(StatusCode::OK, "", context)
+}
+
+fn api(request: &Request<Bytes>) -> Response<Bytes> {
+    let headers: Vec<_> = fields(request.headers())
+        .map(|(name, value)| json!({"name": name, "value": value}))
+        .collect();
+    let members = [
+        ("method", json!(request.method().as_str())),
+        ("path", json!(request.uri().path())),
+        ("query", json!(request.uri().query())),
+        ("headers", Value::Array(headers)),
+        ("body", json!(String::from_utf8_lossy(request.body()))),
+    ];
+    Answer::ok(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        .into_response()
+}
+
+/// Every field as text, bytes that are no UTF-8 replaced.
+fn fields(headers: &HeaderMap) -> impl Iterator<Item = (&str, String)> {
+    headers.iter().map(|(name, value)| {
+        (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    })
+}
+
+/// A stream of Server-Sent Events that ticks until the client leaves.
+fn events() -> Response<Body> {
+    let mut response = Response::new(Body::streamed(Ticks { interval: interval(TICK), count: 0 }));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+struct Ticks {
+    interval: Interval,
+    count: u64,
+}
+
+impl HttpBody for Ticks {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        ready!(self.interval.poll_tick(cx));
+        self.count += 1;
+        let event = format!("id: {0}\ndata: tick {0}\n\n", self.count);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from(event)))))
+    }
+}
+
+const TICK: Duration = Duration::from_secs(1);

@@ -1,0 +1,222 @@
+//! The token, userinfo and revocation endpoints (RFC 6749 §3.2, OIDC Core §3.1.3 and §5.3, RFC 7009).
+
+use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value, json};
+
+use super::answer::Answer;
+use super::draft::Draft;
+use super::faults::{Fault, Grant};
+use super::form::Form;
+use super::grants::{Authorization, FamilyId, InvalidGrant, RefreshTokens};
+use super::identity_provider::{Client, Provider, State};
+use crate::jose::Algorithm;
+use crate::secret::Secret;
+
+impl Provider {
+    pub(super) fn token(&self, request: &Request<Bytes>) -> Answer {
+        let (form, client) = match self.authenticated(request) {
+            Ok(authenticated) => authenticated,
+            Err(refusal) => return refusal,
+        };
+        let mut state = self.state();
+        let grants = &mut state.grants;
+        let (grant, family) = match form.get("grant_type") {
+            Some("authorization_code") => {
+                let family = grants.exchange_code(
+                    form.get("code").unwrap_or_default(),
+                    &client.id,
+                    form.get("redirect_uri"),
+                    form.get("code_verifier"),
+                    self.clock.moment(),
+                );
+                (Grant::SignIn, family)
+            }
+            Some("refresh_token") => {
+                let token = form.get("refresh_token").unwrap_or_default();
+                let kind = self.settings.refresh_tokens;
+                (Grant::Refresh, grants.refresh(token, &client.id, kind))
+            }
+            Some(_) => return bad_request("unsupported_grant_type", "no such grant"),
+            None => return bad_request("invalid_request", "no grant_type"),
+        };
+        let mut answer = match family {
+            Ok(family) => self.issue(&mut state, grant, family, &client),
+            Err(InvalidGrant(why)) => bad_request("invalid_grant", why),
+        };
+        let facts = self.facts(&state, Some(&client));
+        for fault in &state.faults {
+            if let Fault::Token(at, fault) = fault
+                && *at == grant
+            {
+                fault.spoil(&mut answer, &facts);
+            }
+        }
+        answer
+    }
+
+    /// The successful response (RFC 6749 §5.1, OIDC Core §3.1.3.3).
+    fn issue(&self, state: &mut State, grant: Grant, family: FamilyId, client: &Client) -> Answer {
+        let (now, lifetime) = (self.clock.moment(), self.settings.access_token_lifetime);
+        let Some(authorization) = state.grants.authorization(family).cloned() else {
+            return bad_request("invalid_grant", "the grant was revoked");
+        };
+        let access_token = state.grants.issue_access_token(family, now, lifetime);
+        let Ok(id_token) = self.id_token(state, grant, &authorization, &access_token, client)
+        else {
+            return Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "no ID Token");
+        };
+        let mut members = Map::new();
+        let mut put = |name: &str, value: Value| drop(members.insert(name.to_owned(), value));
+        put("access_token", json!(access_token));
+        put("token_type", json!("Bearer"));
+        put("expires_in", json!(lifetime.as_secs()));
+        put("scope", json!(authorization.scope));
+        if let Some(id_token) = id_token {
+            put("id_token", json!(id_token));
+        }
+        let first = grant == Grant::SignIn;
+        match self.settings.refresh_tokens {
+            RefreshTokens::Never => {}
+            RefreshTokens::Fixed if !first => {}
+            RefreshTokens::Fixed | RefreshTokens::Rotating | RefreshTokens::RotatingStrictly => {
+                put("refresh_token", json!(state.grants.issue_refresh_token(family)));
+            }
+        }
+        Answer::ok(members)
+    }
+
+    /// Claims of OIDC Core §2; after a refresh those of §12.2. `None` when a fault leaves the token out.
+    fn id_token(
+        &self,
+        state: &mut State,
+        grant: Grant,
+        authorization: &Authorization,
+        access_token: &str,
+        client: &Client,
+    ) -> Result<Option<String>, crate::jose::Error> {
+        let now = self.clock.unix().0;
+        let sign_in = &authorization.sign_in;
+        let account = state.account(&sign_in.username);
+        let mut claims =
+            account.map(|account| account.claims(&authorization.scope)).unwrap_or_default();
+        let mut put = |name: &str, value: Value| drop(claims.insert(name.to_owned(), value));
+        put("iss", json!(self.issuer));
+        put("aud", json!(authorization.client_id));
+        put("iat", json!(now));
+        put("exp", json!(now + ID_TOKEN_SECONDS));
+        put("auth_time", json!(sign_in.auth_time.0));
+        put("sid", json!(sign_in.sid));
+        put("at_hash", json!(half_hash(self.settings.algorithm, access_token)));
+        if let Some(acr) = &authorization.acr {
+            put("acr", json!(acr));
+        }
+        if let (Grant::SignIn, Some(nonce)) = (grant, &authorization.nonce) {
+            put("nonce", json!(nonce));
+        }
+        let mut draft = Draft::honest(claims);
+        let facts = self.facts(state, Some(client));
+        for fault in &state.faults {
+            if let Fault::IdToken(at, fault) = fault
+                && *at == grant
+            {
+                fault.spoil(&mut draft, &facts);
+            }
+        }
+        draft.sign(&mut state.keys)
+    }
+
+    pub(super) fn userinfo(&self, request: &Request<Bytes>) -> Answer {
+        let refused = || {
+            Answer::error(StatusCode::UNAUTHORIZED, "invalid_token", "no such access token")
+                .challenge(r#"Bearer error="invalid_token""#)
+        };
+        let token = request
+            .headers()
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+        let claims = token.and_then(|token| {
+            let state = self.state();
+            let authorization = state.grants.accessed(token, self.clock.moment())?;
+            Some(state.account(&authorization.sign_in.username)?.claims(&authorization.scope))
+        });
+        let Some(claims) = claims else { return refused() };
+        self.spoiled(Answer::ok(claims), |fault, answer, facts| {
+            if let Fault::Userinfo(fault) = fault {
+                fault.spoil(answer, facts);
+            }
+        })
+    }
+
+    /// Answers 200 whatever the token is (RFC 7009 §2.2).
+    pub(super) fn revocation(&self, request: &Request<Bytes>) -> Answer {
+        match self.authenticated(request) {
+            Ok((form, client)) => {
+                let token = form.get("token").unwrap_or_default();
+                self.state().grants.revoke(token, &client.id);
+                Answer::ok(Map::new())
+            }
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// The form and the client that sent it (RFC 6749 §2.3).
+    fn authenticated(&self, request: &Request<Bytes>) -> Result<(Form, Client), Answer> {
+        let form = Form::parse(request.body())
+            .ok_or_else(|| bad_request("invalid_request", "a parameter is there twice"))?;
+        let basic = match request.headers().get(header::AUTHORIZATION) {
+            Some(value) => Some(basic(value.to_str().unwrap_or_default()).ok_or_else(stranger)?),
+            None => None,
+        };
+        let (id, secret) = match (basic, form.owned("client_secret")) {
+            // One method only (RFC 6749 §2.3).
+            (Some(_), Some(_)) => {
+                return Err(bad_request("invalid_request", "two authentication methods"));
+            }
+            (Some((id, secret)), None) => (id, Some(secret)),
+            (None, secret) => (form.owned("client_id").unwrap_or_default(), secret),
+        };
+        let secret = secret.map(Secret::new);
+        let state = self.state();
+        let client = state.client(&id).filter(|client| client.secret == secret);
+        Ok((form, client.cloned().ok_or_else(stranger)?))
+    }
+}
+
+/// Both halves are form-urlencoded before they are joined (RFC 6749 §2.3.1).
+fn basic(value: &str) -> Option<(String, String)> {
+    let pair = String::from_utf8(STANDARD.decode(value.strip_prefix("Basic ")?).ok()?).ok()?;
+    let (id, secret) = pair.split_once(':')?;
+    let decoded = |text: &str| {
+        let spaced = text.replace('+', " ");
+        percent_decode_str(&spaced).decode_utf8().map(|text| text.into_owned()).ok()
+    };
+    Some((decoded(id)?, decoded(secret)?))
+}
+
+fn stranger() -> Answer {
+    Answer::error(StatusCode::UNAUTHORIZED, "invalid_client", "unknown client or wrong secret")
+        .challenge(r#"Basic realm="demo""#)
+}
+
+fn bad_request(code: &str, description: &str) -> Answer {
+    Answer::error(StatusCode::BAD_REQUEST, code, description)
+}
+
+/// The left half of the hash that belongs to the algorithm (OIDC Core §3.1.3.6).
+fn half_hash(algorithm: Algorithm, text: &str) -> String {
+    let hash = match algorithm {
+        Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 => &SHA256,
+        Algorithm::RS384 | Algorithm::PS384 | Algorithm::ES384 => &SHA384,
+        Algorithm::RS512 | Algorithm::PS512 | Algorithm::ES512 | Algorithm::EdDSA => &SHA512,
+    };
+    let full = digest::digest(hash, text.as_bytes());
+    let half = full.as_ref().len() / 2;
+    URL_SAFE_NO_PAD.encode(full.as_ref().get(..half).unwrap_or_default())
+}
+
+const ID_TOKEN_SECONDS: i64 = 300;

@@ -1,0 +1,34 @@
+//! The query of a request for one of our paths.
+//! Invariant: a parameter that stands twice has no value, for two readers could each take another.
+
+use url::form_urlencoded;
+
+/// Parameters, decoded once.
+#[derive(Clone, Debug)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads a query as it stands in a request target.
+    pub fn parse(text: &str) -> Self {
+        Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
+    }
+
+    /// The one value of a parameter.
+    pub fn one(&self, name: &str) -> Option<&str> {
+        let mut values = self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value);
+        let first = values.next()?;
+        values.next().is_none().then_some(first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_that_stands_twice_has_no_value() {
+        let query = Query::parse("rd=%2Fa&x=1&rd=//evil&y=%252f");
+        assert_eq!((query.one("rd"), query.one("x"), query.one("z")), (None, Some("1"), None));
+        assert_eq!(query.one("y"), Some("%2f"));
+    }
+}

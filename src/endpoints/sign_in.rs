@@ -1,0 +1,66 @@
+//! `sign_in`: a button per provider; with one it goes straight on.
+
+use http::{Response, StatusCode};
+use url::Url;
+use url::form_urlencoded::Serializer;
+
+use crate::body::Body;
+use crate::endpoints::query::Query;
+use crate::endpoints::{Call, Endpoints, redirect};
+use crate::error::Error;
+use crate::gate::route::Route;
+use crate::login::Redirect;
+use crate::login::return_to::ReturnTo;
+use crate::pages::{Choice, Page};
+use crate::providers::Provider;
+use crate::routing::Found;
+use crate::routing::path::Readings;
+
+impl Endpoints {
+    /// `GET sign_in?rd=`
+    pub(super) fn sign_in(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
+        let query = Query::parse(call.uri.query().unwrap_or_default());
+        if let Some(there) = self.at_public_url(call, &query, "sign_in") {
+            return redirect(there);
+        }
+        let target = self.target(call, &query);
+        let route = self.route_of(&target);
+        let taken = |provider: &&Provider| route.is_none_or(|route| route.takes(provider.id()));
+        let providers = self.login.providers.iter().map(AsRef::as_ref).filter(taken);
+        let buttons: Vec<(&str, String)> = providers
+            .map(|provider| (provider.name(), self.start_url(provider, &target)))
+            .collect();
+        match buttons.as_slice() {
+            [(_, only)] => redirect(Redirect { location: only.clone(), cookies: Vec::new() }),
+            _ => {
+                let choices: Vec<Choice<'_>> =
+                    buttons.iter().map(|(name, href)| Choice { name, href }).collect();
+                Ok(self.pages.respond(
+                    &call.asked,
+                    StatusCode::OK,
+                    &Page::SignIn { choices: &choices },
+                ))
+            }
+        }
+    }
+
+    /// The address that starts a sign-in at a provider.
+    pub fn start_url(&self, provider: &Provider, target: &ReturnTo) -> String {
+        let query = Serializer::new(String::new())
+            .append_pair("rd", target.as_str())
+            .append_pair("provider", provider.id())
+            .finish();
+        format!("{}/start?{query}", self.login.prefix)
+    }
+
+    /// The route that a target leads to, as far as one reading of it tells.
+    fn route_of(&self, target: &ReturnTo) -> Option<&Route> {
+        let base = Url::parse(&self.login.public_url.to_string()).ok()?;
+        let url = base.join(target.as_str()).ok()?;
+        let readings = Readings::of(url.path()).ok()?;
+        match self.routes.find(url.host_str()?, readings.plain()) {
+            Found::Entry(route) => Some(route),
+            Found::NoPath | Found::NoHost => None,
+        }
+    }
+}

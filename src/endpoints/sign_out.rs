@@ -1,0 +1,66 @@
+//! `sign_out` and `signed_out`.
+
+use http::header::{HeaderMap, ORIGIN, REFERER};
+use http::{Method, Response, StatusCode};
+use url::Url;
+use url::form_urlencoded::Serializer;
+
+use crate::body::Body;
+use crate::endpoints::query::Query;
+use crate::endpoints::{Call, Endpoints, redirect};
+use crate::error::Error;
+use crate::origin::Origin;
+use crate::pages::Page;
+
+impl Endpoints {
+    /// `GET, POST sign_out?rd=`
+    pub(super) fn sign_out(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
+        let query = Query::parse(call.uri.query().unwrap_or_default());
+        let target = query.one("rd").map(|rd| self.login.places.parse_or_root(Some(rd)));
+        let origin = call.client.origin();
+        // A HEAD never changes anything.
+        let asks = *call.method == Method::HEAD || !self.is_ours(call.headers, &origin);
+        if asks && self.login.session(call.headers).is_some() {
+            let query = target.as_ref().map(|target| {
+                Serializer::new(String::from("?")).append_pair("rd", target.as_str()).finish()
+            });
+            let action = format!("{}/sign_out{}", self.login.prefix, query.unwrap_or_default());
+            let page = Page::ConfirmSignOut { action: &action };
+            return Ok(self.pages.respond(&call.asked, StatusCode::OK, &page));
+        }
+        redirect(self.login.sign_out(call.headers, target.as_ref()))
+    }
+
+    /// `GET signed_out`
+    pub(super) fn signed_out(&self, call: Call<'_>) -> Response<Body> {
+        let query = Query::parse(call.uri.query().unwrap_or_default());
+        let target = query.one("state").and_then(|state| self.login.signed_out_target(state));
+        if let Some(target) = target
+            && let Ok(response) = redirect(target.into())
+        {
+            return response;
+        }
+        let sign_in = format!("{}/sign_in", self.login.prefix);
+        self.pages.respond(&call.asked, StatusCode::OK, &Page::SignedOut { sign_in: &sign_in })
+    }
+
+    /// Whether a page of ours, or the person, asked for a sign-out.
+    // SECURITY: another site must not sign a visitor out, not even by an image (T88).
+    fn is_ours(&self, headers: &HeaderMap, origin: &str) -> bool {
+        if let Some(site) = headers.get("sec-fetch-site") {
+            let site = site.as_bytes();
+            return site == b"same-origin"
+                || site == b"none"
+                || (site == b"same-site" && self.login.cookies.domain().is_some());
+        }
+        let sent = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+        let ours = |text: &str| {
+            let sent = Url::parse(text).ok().and_then(|url| Origin::of(&url));
+            sent.is_some_and(|sent| sent == self.login.public_url || sent.to_string() == origin)
+        };
+        match (sent(ORIGIN), sent(REFERER)) {
+            (None, None) => true,
+            (Some(sent), _) | (None, Some(sent)) => ours(sent),
+        }
+    }
+}

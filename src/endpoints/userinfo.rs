@@ -1,0 +1,49 @@
+//! `userinfo`: who am I, as JSON.
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response};
+use serde::Serialize;
+
+use crate::body::Body;
+use crate::endpoints::{Call, Endpoints};
+use crate::error::Error;
+use crate::pages::harden;
+
+/// What a page may know of its visitor.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Userinfo<'a> {
+    user: Option<&'a str>,
+    email: Option<&'a str>,
+    groups: &'a [String],
+    preferred_username: Option<&'a str>,
+    provider: &'a str,
+    /// When the session ends at the latest, in seconds since 1970.
+    expires: i64,
+}
+
+impl Endpoints {
+    /// `GET userinfo`
+    pub(super) fn userinfo(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
+        let Some(session) = self.login.session(call.headers) else {
+            let login_url = self.login.own_url("/start");
+            return Err(Error::NotSignedIn { login_url, cookies: None });
+        };
+        let (holding, clock) = (session.holding(), &self.login.clock);
+        let left = session.ends().since(clock.moment()).as_secs();
+        let identity = &holding.identity;
+        let body = serde_json::to_vec(&Userinfo {
+            user: identity.user.as_deref(),
+            email: identity.email.as_deref(),
+            groups: &identity.groups,
+            preferred_username: identity.preferred_username.as_deref(),
+            provider: &identity.provider,
+            expires: clock.unix().0.saturating_add_unsigned(left),
+        })
+        .map_err(|_| Error::Malformed)?;
+        let mut response = Response::new(Body::full(body));
+        harden(response.headers_mut());
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(response)
+    }
+}

@@ -1,0 +1,187 @@
+//! Every room's error -> status, code and reason: the only HTTP mapping.
+//! Two audiences: the log gets the cause, the page gets what this says; one exhaustive match each.
+
+use http::{HeaderValue, StatusCode};
+
+use crate::identity::Identity;
+use crate::login::{self, StateFault};
+use crate::oauth::error::ErrorCode;
+use crate::policy::rule::Key;
+use crate::providers;
+use crate::routing::path::Malformed;
+use crate::upstream;
+
+/// Why a request does not get what it asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request makes no sense.
+    #[error("the request is malformed")]
+    Malformed,
+    /// The path is not one.
+    #[error("the path has {0}")]
+    Path(#[from] Malformed),
+    /// An upstream could read the path in a way that has another route or decision.
+    #[error("the path can be read in ways that have different answers")]
+    Ambiguous,
+    /// No route has this host.
+    #[error("no route has this host")]
+    WrongHost,
+    /// No route has this path, or nothing is behind it.
+    #[error("no route has this path")]
+    NoRoute,
+    /// One of our own paths, with a method that it does not have.
+    #[error("the method is not allowed here")]
+    Method {
+        /// `Allow`.
+        allow: &'static str,
+    },
+    /// Nobody is signed in, and signing in may help.
+    #[error("not signed in")]
+    NotSignedIn {
+        /// Where to.
+        login_url: String,
+        /// `Set-Cookie`, where a cookie has to go.
+        cookies: Option<HeaderValue>,
+    },
+    /// Nobody is signed in, and signing in would not help.
+    #[error("the rules refuse this request, whoever asks")]
+    NotHere {
+        /// The keys that failed.
+        failed: Vec<Key>,
+    },
+    /// Somebody is signed in, and may not pass.
+    #[error("the rules refuse this visitor")]
+    Forbidden(Box<Forbidden>),
+    /// A page of another origin asked for a WebSocket with the visitor's cookie.
+    #[error("a WebSocket from a foreign origin")]
+    ForeignOrigin,
+    /// The sign-in came to nothing.
+    #[error("sign-in failed: {0}")]
+    SignIn(#[from] Box<login::Failure>),
+    /// The access token expired and cannot be renewed at the moment.
+    #[error("no access token, for the provider cannot be reached")]
+    NoAccessToken,
+    /// The application behind us.
+    #[error(transparent)]
+    Upstream(#[from] upstream::Error),
+    /// The request is over a limit, or broke off: as the server found it.
+    #[error("refused with {0}")]
+    Refused(StatusCode),
+}
+
+/// What a 403 tells to whom it concerns.
+#[derive(Debug)]
+pub struct Forbidden {
+    /// Who is signed in.
+    pub identity: Identity,
+    /// The provider's name, as on the sign-in page.
+    pub provider: String,
+    /// The keys that failed.
+    pub failed: Vec<Key>,
+    /// Path and query that were asked for.
+    pub target: String,
+}
+
+impl Error {
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed | Self::Path(_) | Self::Ambiguous => StatusCode::BAD_REQUEST,
+            Self::WrongHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NotSignedIn { .. } => StatusCode::UNAUTHORIZED,
+            Self::NotHere { .. } | Self::Forbidden(_) | Self::ForeignOrigin => {
+                StatusCode::FORBIDDEN
+            }
+            Self::SignIn(failure) => of_sign_in(&failure.error),
+            Self::NoAccessToken => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Upstream(error) => of_upstream(error),
+            Self::Refused(status) => *status,
+        }
+    }
+}
+
+fn of_sign_in(error: &login::Error) -> StatusCode {
+    match error {
+        login::Error::UnknownProvider
+        | login::Error::ChoiceNeeded
+        | login::Error::Response(_)
+        | login::Error::State(_)
+        | login::Error::WrongRedirectUri => StatusCode::BAD_REQUEST,
+        login::Error::Provider(error) => of_provider(error),
+        login::Error::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
+    }
+}
+
+/// What will pass by itself is 503, what is wrong at the provider or in the registration 502.
+fn of_provider(error: &providers::Error) -> StatusCode {
+    match error {
+        providers::Error::Busy | providers::Error::Unavailable(_) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        providers::Error::Refused(refusal) => of_refusal(&refusal.code),
+        providers::Error::BadResponse(_) => StatusCode::BAD_REQUEST,
+        providers::Error::Misconfigured(_)
+        | providers::Error::Misbehaved(_)
+        | providers::Error::Settings(_)
+        | providers::Error::Claims(_) => StatusCode::BAD_GATEWAY,
+    }
+}
+
+/// A code that is refused is mostly an old tab's; else it was the person, or rules over there.
+fn of_refusal(code: &ErrorCode) -> StatusCode {
+    if *code == ErrorCode::InvalidGrant { StatusCode::BAD_REQUEST } else { StatusCode::FORBIDDEN }
+}
+
+fn of_upstream(error: &upstream::Error) -> StatusCode {
+    match error {
+        upstream::Error::Settings(_)
+        | upstream::Error::Unreachable(_)
+        | upstream::Error::TlsFailed(_)
+        | upstream::Error::Misbehaved(_) => StatusCode::BAD_GATEWAY,
+        upstream::Error::TooSlow(_) => StatusCode::GATEWAY_TIMEOUT,
+        upstream::Error::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        upstream::Error::Client(_) => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// Why a sign-in failed, in a sentence for the person who tried.
+pub fn sign_in_reason(error: &login::Error) -> &'static str {
+    match error {
+        login::Error::UnknownProvider => "There is no such sign-in service here.",
+        login::Error::ChoiceNeeded => "Please choose where to sign in.",
+        login::Error::Response(_) => "The answer of the sign-in service was not complete.",
+        login::Error::State(StateFault::Old) => "The sign-in took longer than ten minutes.",
+        login::Error::State(StateFault::Used) => "This sign-in was used already.",
+        login::Error::State(StateFault::OtherBrowser) => {
+            "The sign-in was started in another browser, or cookies are blocked."
+        }
+        login::Error::State(StateFault::Forged | StateFault::UnknownProvider) => {
+            "The sign-in was not started here, or the gateway has been restarted since."
+        }
+        login::Error::WrongRedirectUri => "The answer came to the wrong address.",
+        login::Error::Provider(providers::Error::Refused(_)) => {
+            "The sign-in service did not let you in."
+        }
+        login::Error::Provider(_) => "The answer of the sign-in service cannot be used.",
+        login::Error::TooManyFailures => {
+            "There were too many failed attempts from your address. Wait a moment."
+        }
+    }
+}
+
+/// Why a request was refused, in a sentence for the person who asked.
+pub fn denial_reason(key: Key) -> &'static str {
+    match key {
+        Key::Emails => "Your e-mail address is not on the list.",
+        Key::EmailDomains => "Your e-mail address is not of a domain that is let in.",
+        Key::Groups => "You are not in a group that is let in.",
+        Key::Users => "Your user name is not on the list.",
+        Key::Providers => "You signed in with a service that is not accepted here.",
+        Key::Claims => "Your account does not have what this page asks for.",
+        Key::Methods => "This kind of request is not allowed here.",
+        Key::Paths => "This address is not open to you.",
+        Key::ClientAddresses => "You come from a network that is not let in.",
+    }
+}

@@ -1,0 +1,126 @@
+//! What a visitor who is not signed in meets: a redirect where a person is looking, else 401.
+
+use http::header::{ACCEPT, LOCATION, ORIGIN, REFERER, SET_COOKIE, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use url::form_urlencoded::Serializer;
+
+use crate::body::Body;
+use crate::error::Error;
+use crate::gate::Gate;
+use crate::gate::route::{Route, Unauthenticated};
+use crate::origin::Origin;
+use crate::server::Client;
+use crate::session::cookie::{Name, Sent};
+
+/// The parts of a request that a challenge looks at.
+#[derive(Clone, Copy, Debug)]
+pub struct Challenged<'a> {
+    /// The route.
+    pub route: &'a Route,
+    /// The method.
+    pub method: &'a Method,
+    /// The fields.
+    pub headers: &'a HeaderMap,
+    /// Path and query.
+    pub target: &'a str,
+    /// Who asks, at which origin.
+    pub client: &'a Client,
+}
+
+impl Gate {
+    /// A redirect to sign in, or the error that says where to.
+    pub fn challenge(&self, asked: Challenged<'_>) -> Result<Response<Body>, Error> {
+        let tossed = self.cookies.sent(asked.headers, Name::Session) == Sent::Conflict;
+        let cookies = tossed.then(|| self.cookies.clear(Name::Session));
+        if !may_redirect(asked) {
+            return Err(Error::NotSignedIn { login_url: self.login_url(asked), cookies });
+        }
+        let location = format!("{}{}", self.prefix, self.sign_in_path(asked.route, asked.target));
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::FOUND;
+        let value = HeaderValue::try_from(location).map_err(|_| Error::Malformed)?;
+        response.headers_mut().insert(LOCATION, value);
+        if let Some(cookie) = cookies {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        Ok(response)
+    }
+
+    /// Where to sign in for a target on this host, below the prefix.
+    pub fn sign_in_path(&self, route: &Route, target: &str) -> String {
+        let target = if target.len() > MOST_BYTES {
+            target.split('?').next().unwrap_or("/")
+        } else {
+            target
+        };
+        let mut query = Serializer::new(String::new());
+        query.append_pair("rd", target);
+        let mut usable = self.providers.iter().filter(|provider| route.takes(provider.id()));
+        let path = match (usable.next(), usable.next()) {
+            (Some(only), None) if self.providers.len() > 1 => {
+                query.append_pair("provider", only.id());
+                "/start"
+            }
+            (_, None) => "/start",
+            (_, Some(_)) => "/sign_in",
+        };
+        format!("{path}?{}", query.finish())
+    }
+
+    /// An absolute URL at which a script can send its page to sign in, and come back to that page.
+    fn login_url(&self, asked: Challenged<'_>) -> String {
+        let (origin, home) = (asked.client.origin(), self.public_url.to_string());
+        let page = asked.headers.get(REFERER).and_then(|value| value.to_str().ok());
+        let page = page.and_then(|page| page.strip_prefix(&origin));
+        let page = page.filter(|rest| rest.starts_with('/')).unwrap_or("/");
+        let target = if origin == home { page.to_owned() } else { format!("{origin}{page}") };
+        format!("{home}{}{}", self.prefix, self.sign_in_path(asked.route, &target))
+    }
+}
+
+fn may_redirect(asked: Challenged<'_>) -> bool {
+    // An upgrade cannot follow a redirect, and a POST would lose its body on the way (RFC 9110 §15.4.3).
+    let safe = *asked.method == Method::GET || *asked.method == Method::HEAD;
+    if !safe || asked.headers.contains_key(UPGRADE) {
+        return false;
+    }
+    match asked.route.unauthenticated {
+        Unauthenticated::Auto => is_navigation(asked.headers),
+        Unauthenticated::Redirect => true,
+        Unauthenticated::Unauthorized => false,
+    }
+}
+
+/// Whether a person is looking: by `Sec-Fetch-*` (Fetch Metadata) where the browser sends it, else by
+/// `Accept`. Redirecting a script's request would only show it the provider's page.
+pub fn is_navigation(headers: &HeaderMap) -> bool {
+    let is = |name: &str, wanted: &str| headers.get(name).is_some_and(|value| value == wanted);
+    if headers.keys().any(|name| name.as_str().starts_with("sec-fetch-")) {
+        return is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document");
+    }
+    let accepts_html = headers.get_all(ACCEPT).iter().any(|value| {
+        value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains("text/html"))
+    });
+    accepts_html && !headers.contains_key("x-requested-with")
+}
+
+/// Whether an upgrade is asked for by a page of an origin that is neither this one nor listed.
+pub fn is_foreign_handshake(route: &Route, headers: &HeaderMap, client: &Client) -> bool {
+    if !headers.contains_key(UPGRADE) {
+        return false;
+    }
+    let mut sent = headers.get_all(ORIGIN).iter();
+    match (sent.next(), sent.next()) {
+        // No browser: only those send a visitor's cookie without being told to.
+        (None, _) => false,
+        (Some(value), None) => {
+            let value = value.to_str().unwrap_or_default();
+            let listed = |sent: Origin| route.websocket_origins.contains(&sent);
+            !value.eq_ignore_ascii_case(&client.origin()) && !Origin::parse(value).is_ok_and(listed)
+        }
+        (Some(_), Some(_)) => true,
+    }
+}
+
+/// A longer target loses its query.
+const MOST_BYTES: usize = 2048;

@@ -1,0 +1,113 @@
+//! What was asked + `Visitor` -> `Decision`; pure. The only maker of a `Permit`.
+//! Proxying and the auth endpoints ask here, so that they cannot differ.
+
+use std::net::IpAddr;
+
+use http::Method;
+
+use crate::gate::identify::{Member, Visitor};
+use crate::gate::route::Route;
+use crate::policy::evaluate::{self, Denial, Verdict};
+use crate::routing::path::{Reading, Readings};
+
+/// What a visitor asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'r, 'a> {
+    /// The route, the same in every reading of the path.
+    pub route: &'r Route,
+    /// The method; `None` where an asker did not tell it.
+    pub method: Option<&'a Method>,
+    /// The path, in every reading.
+    pub readings: &'a Readings<'a>,
+    /// The address of the client.
+    pub client_address: IpAddr,
+    /// Whether a WebSocket is asked for by a page of a foreign origin.
+    pub foreign_origin: bool,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Decision<'r> {
+    /// It passes.
+    Forward(Permit<'r>),
+    /// Signing in may help.
+    Challenge,
+    /// It does not pass.
+    Refuse(Refusal<'r>),
+    /// An upstream may read the path in a way that has another decision.
+    Ambiguous,
+}
+
+/// Proof that a visitor may pass on a route.
+#[derive(Debug)]
+pub struct Permit<'r> {
+    route: &'r Route,
+    visitor: Visitor,
+}
+
+/// Why a request does not pass.
+#[derive(Clone, Debug)]
+pub struct Refusal<'r> {
+    /// The route.
+    pub route: &'r Route,
+    /// Who asked, if we know.
+    pub member: Option<Member>,
+    /// What failed.
+    pub cause: Cause,
+}
+
+/// What failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The route's rules.
+    Rules(Denial),
+    /// A page of a foreign origin asked for a WebSocket.
+    ForeignOrigin,
+}
+
+impl Permit<'_> {
+    /// The route that it is for.
+    pub fn route(&self) -> &Route {
+        self.route
+    }
+
+    /// Who passes.
+    pub fn visitor(&self) -> &Visitor {
+        &self.visitor
+    }
+}
+
+/// Decides.
+pub fn decide<'r>(asked: &Asked<'r, '_>, visitor: Visitor) -> Decision<'r> {
+    let route = asked.route;
+    // A session of a provider that does not sign in here is none here.
+    let member = visitor.member().filter(|member| route.takes(&member.holding.identity.provider));
+    let verdict = verdict(asked, asked.readings.plain(), member);
+    // SECURITY: an upstream that reads the path in another way must not be a way around the rules.
+    let others = asked.readings.others();
+    if others.iter().any(|reading| self::verdict(asked, reading, member) != verdict) {
+        return Decision::Ambiguous;
+    }
+    let refuse = |cause| Decision::Refuse(Refusal { route, member: member.cloned(), cause });
+    match verdict {
+        // SECURITY: a page elsewhere can open a WebSocket with the visitor's cookie, and same-origin
+        // policy does not keep it from reading (RFC 6455 §10.2).
+        Verdict::Admit if asked.foreign_origin && member.is_some() => refuse(Cause::ForeignOrigin),
+        Verdict::Admit => {
+            let visitor =
+                member.map_or(Visitor::Stranger, |member| Visitor::Member(member.clone()));
+            Decision::Forward(Permit { route, visitor })
+        }
+        Verdict::SignIn => Decision::Challenge,
+        Verdict::Deny(denial) => refuse(Cause::Rules(denial)),
+    }
+}
+
+fn verdict(asked: &Asked<'_, '_>, reading: &Reading<'_>, member: Option<&Member>) -> Verdict {
+    let of_policy = evaluate::Asked {
+        method: asked.method,
+        path: reading,
+        client_address: asked.client_address,
+    };
+    asked.route.allow.evaluate(of_policy, member.map(|member| &member.holding.identity))
+}

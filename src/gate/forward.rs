@@ -1,0 +1,106 @@
+//! Spends a `Permit`: strips what a visitor may not say, says who asks, hands over to the upstream.
+//! Invariant: there is no other way to an upstream, and none without a permit for its route.
+
+use http::header::{AUTHORIZATION, CACHE_CONTROL};
+use http::{HeaderMap, HeaderValue, Response};
+
+use crate::body::Body;
+use crate::error::Error;
+use crate::gate::Gate;
+use crate::gate::decide::Permit;
+use crate::gate::identify::Member;
+use crate::gate::route::Route;
+use crate::server::{Client, Incoming};
+use crate::session::Freshness;
+use crate::telemetry::access_log::Outcome;
+use crate::upstream::{self, Answer, Forwarded};
+
+impl Gate {
+    /// Forwards a request, and streams the response.
+    pub async fn forward(
+        &self,
+        permit: Permit<'_>,
+        incoming: Incoming,
+    ) -> Result<Response<Body>, Error> {
+        let tasks = incoming.tasks().clone();
+        let Incoming { mut request, client } = incoming;
+        let route = permit.route();
+        let upstream = route.upstream.as_ref().ok_or(Error::NoRoute)?;
+        let member = permit.visitor().member();
+        // First what the client says of its connection, then what it says of itself, then our word.
+        let stripped = upstream::strip(&mut request);
+        self.strip(route, request.headers_mut());
+        if let Some(member) = member {
+            self.inject(route, member, request.headers_mut())?;
+        }
+        let forwarded = forwarded(&client);
+        let answer = upstream.send(request, stripped, &forwarded, route.request_body).await?;
+        let mut response = match answer {
+            Answer::Response(response) => response,
+            Answer::Switched(response, tunnel) => {
+                let heard = self.touching(member.map(|member| &member.session));
+                let ending = self.tunnel_ending(member.map(|member| &member.session), &tasks);
+                tasks.spawn(tunnel.run(heard, ending));
+                response
+            }
+        };
+        self.cookies.strip_response(response.headers_mut());
+        if let Some(member) = member {
+            if !response.headers().contains_key(CACHE_CONTROL) {
+                // SECURITY: a shared cache would show one visitor's page to another (T69).
+                response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private"));
+            }
+            response = self.bind_stream(response, &member.session, &tasks);
+        }
+        response.extensions_mut().insert(Outcome {
+            route: Some(route.name.clone()),
+            decision: "forward",
+            reason: None,
+            subject: member.map(|member| member.holding.identity.subject.clone()),
+        });
+        Ok(response)
+    }
+
+    /// Removes what only we may say, and what is only ours to know.
+    fn strip(&self, route: &Route, headers: &mut HeaderMap) {
+        self.stripped.strip(headers);
+        self.cookies.strip_request(headers);
+        if route.sets_authorization {
+            headers.remove(AUTHORIZATION);
+        }
+    }
+
+    /// Says who asks.
+    fn inject(&self, route: &Route, member: &Member, headers: &mut HeaderMap) -> Result<(), Error> {
+        let holding = &member.holding;
+        let rendered = holding.headers(&route.identity_headers);
+        for (name, value) in &rendered.always {
+            headers.insert(name, value.clone());
+        }
+        if !route.uses_access_token {
+            return Ok(());
+        }
+        let now = self.clock.moment();
+        if holding.tokens.access_token_is_valid(now) {
+            for (name, value) in &rendered.with_access_token {
+                headers.insert(name, value.clone());
+            }
+        } else if holding.tokens.freshness(now) == Freshness::Expired && !route.is_public() {
+            // An outage at the provider: the upstream would refuse the request without its token.
+            return Err(Error::NoAccessToken);
+        }
+        Ok(())
+    }
+}
+
+fn forwarded(client: &Client) -> Forwarded {
+    Forwarded {
+        chain: client.forwarded_for(),
+        proto: HeaderValue::from_static(client.scheme().as_str()),
+        host: client.authority().to_value(),
+        port: HeaderValue::from(client.port()),
+        prefix: None,
+        address: client.real_ip(),
+        request_id: client.request_id().to_value(),
+    }
+}

@@ -1,0 +1,114 @@
+//! Request -> `Visitor`: the session of its cookie, refreshed if due.
+//! Invariants: while the old access token is valid nobody waits; on a public route nobody ever does.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::gate::Gate;
+use crate::gate::route::Route;
+use crate::providers::{Provider, RefreshError, RefreshRequest, Refreshed};
+use crate::session::cookie::{Name, Sent};
+use crate::session::refresh::{Brought, Flight, Outcome, Renewal};
+use crate::session::{Freshness, Holding, Session, SessionId};
+
+/// Who asks.
+#[derive(Clone, Debug)]
+pub enum Visitor {
+    /// Nobody whom we know.
+    Stranger,
+    /// Somebody with a live session.
+    Member(Member),
+}
+
+/// Somebody with a live session.
+#[derive(Clone, Debug)]
+pub struct Member {
+    /// The session.
+    pub session: Arc<Session>,
+    /// What it held when the request came.
+    pub holding: Arc<Holding>,
+}
+
+impl Visitor {
+    /// The session's member, if there is one.
+    pub fn member(&self) -> Option<&Member> {
+        match self {
+            Self::Stranger => None,
+            Self::Member(member) => Some(member),
+        }
+    }
+}
+
+impl Gate {
+    /// Who asks, as far as this route has to know.
+    pub async fn identify(&self, route: &Route, headers: &HeaderMap) -> Visitor {
+        let Some(session) = self.session(headers) else { return Visitor::Stranger };
+        let now = self.clock.moment();
+        session.touch(now);
+        let holding = Arc::clone(&session.holding());
+        if route.is_public() {
+            return Visitor::Member(Member { session, holding });
+        }
+        match holding.tokens.freshness(now) {
+            Freshness::Fresh | Freshness::Spent => Visitor::Member(Member { session, holding }),
+            Freshness::Due => {
+                // Detached: the visitor goes on with the token that is valid still.
+                drop(self.refresh(&session, &holding));
+                Visitor::Member(Member { session, holding })
+            }
+            // Boxed: rare, and its size would be that of every request's future.
+            Freshness::Expired => Box::pin(self.renewed(session, holding)).await,
+        }
+    }
+
+    /// The session of a request's cookie, if it lives.
+    pub fn session(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
+        match self.cookies.sent(headers, Name::Session) {
+            Sent::Value(text) => self.sessions.find(&SessionId::parse(text)?),
+            Sent::Nothing | Sent::Conflict => None,
+        }
+    }
+
+    async fn renewed(&self, session: Arc<Session>, holding: Arc<Holding>) -> Visitor {
+        match self.refresh(&session, &holding).outcome().await {
+            Outcome::Renewed => {
+                let holding = Arc::clone(&session.holding());
+                Visitor::Member(Member { session, holding })
+            }
+            Outcome::Kept => {
+                let lapsed = holding.tokens.expires.map(|at| at.after(self.outage_grace));
+                if lapsed.is_some_and(|lapsed| self.clock.moment() >= lapsed) {
+                    return Visitor::Stranger;
+                }
+                Visitor::Member(Member { session, holding })
+            }
+            Outcome::Ended => Visitor::Stranger,
+        }
+    }
+
+    /// Joins or starts the refresh of a session.
+    pub fn refresh(&self, session: &Arc<Session>, holding: &Arc<Holding>) -> Flight {
+        let provider = self.provider(&holding.identity.provider).cloned();
+        self.refresher.refresh(session, holding, |held| renew(provider, held))
+    }
+
+    fn provider(&self, id: &str) -> Option<&Arc<Provider>> {
+        self.providers.iter().find(|provider| **provider.id() == *id)
+    }
+}
+
+/// Asks the provider for new tokens.
+async fn renew(provider: Option<Arc<Provider>>, held: Arc<Holding>) -> Renewal {
+    let (Some(provider), Some(refresh_token)) = (provider, &held.tokens.refresh_token) else {
+        return Renewal::Refused;
+    };
+    let request = RefreshRequest { refresh_token, prior: &held.prior };
+    match provider.refresh(&request).await {
+        Ok(Refreshed { tokens, identity, prior }) => {
+            Renewal::Tokens(Box::new(Brought { tokens, identity, prior }))
+        }
+        Err(RefreshError::Ended(_) | RefreshError::Untrusted(_)) => Renewal::Refused,
+        Err(RefreshError::Temporary(_)) => Renewal::Failed,
+    }
+}

@@ -1,0 +1,148 @@
+//! Streams that outlast their request end with their session (WebSocket, event stream, gRPC).
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use http::header::CONTENT_TYPE;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use crate::body::{Body, BodyError};
+use crate::gate::Gate;
+use crate::server::Tasks;
+use crate::session::{Freshness, Session};
+use crate::upstream::Ending;
+
+/// The session that a stream belongs to has ended.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the session has ended")]
+pub struct SessionEnded;
+
+impl Gate {
+    /// When a WebSocket has to end: with its session, or with the process.
+    pub(super) fn tunnel_ending(
+        &self,
+        session: Option<&Arc<Session>>,
+        tasks: &Tasks,
+    ) -> impl Future<Output = Ending> + use<> {
+        let over = session.map(|session| self.clone().watch(Arc::clone(session)));
+        let tasks = tasks.clone();
+        async move {
+            let over = async {
+                match over {
+                    Some(over) => over.await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => Ending::SessionEnded,
+                () = tasks.ending() => Ending::ShuttingDown,
+            }
+        }
+    }
+
+    /// Notes what a client sends through a tunnel as a use of its session.
+    pub(super) fn touching(&self, session: Option<&Arc<Session>>) -> impl FnMut() + use<> {
+        let (session, clock) = (session.cloned(), self.clock.clone());
+        move || {
+            if let Some(session) = &session {
+                session.touch(clock.moment());
+            }
+        }
+    }
+
+    /// Binds an event stream's or a gRPC call's body to its session.
+    pub(super) fn bind_stream(
+        &self,
+        response: Response<Body>,
+        session: &Arc<Session>,
+        tasks: &Tasks,
+    ) -> Response<Body> {
+        if !is_stream(&response) {
+            return response;
+        }
+        let ended = CancellationToken::new();
+        let (gate, session, until) = (self.clone(), Arc::clone(session), ended.clone());
+        // Gone with the body: dropping the body drops the guard, which ends the watch.
+        let guard = CancellationToken::new();
+        let gone = guard.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = gate.watch(session) => until.cancel(),
+                () = gone.cancelled() => {}
+            }
+        });
+        response.map(|body| {
+            let ended = Box::pin(ended.cancelled_owned());
+            Body::streamed(Bound { body, ended, _guard: guard.drop_guard() })
+        })
+    }
+
+    /// Keeps a session with an open stream fresh; ready when it is over.
+    async fn watch(self, session: Arc<Session>) {
+        let ended = session.streams().until_end();
+        loop {
+            tokio::select! {
+                () = ended.cancelled() => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+            let now = self.clock.moment();
+            if session.is_over(now, self.sessions.idle_timeout()) {
+                self.sessions.remove(session.key());
+                return;
+            }
+            let holding = Arc::clone(&session.holding());
+            match holding.tokens.freshness(now) {
+                Freshness::Fresh | Freshness::Spent => {}
+                Freshness::Due | Freshness::Expired => drop(self.refresh(&session, &holding)),
+            }
+        }
+    }
+}
+
+fn is_stream(response: &Response<Body>) -> bool {
+    let content_type = response.headers().get(CONTENT_TYPE).map(|value| value.as_bytes());
+    let starts = |prefix: &[u8]| {
+        content_type.is_some_and(|text| {
+            text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        })
+    };
+    starts(b"text/event-stream") || starts(b"application/grpc")
+}
+
+/// A body that breaks off when its session ends.
+struct Bound {
+    body: Body,
+    ended: Pin<Box<WaitForCancellationFutureOwned>>,
+    _guard: tokio_util::sync::DropGuard,
+}
+
+impl HttpBody for Bound {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.ended.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err(Box::new(SessionEnded))));
+        }
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// How often a stream looks after its session: well within the five seconds it may outlive it.
+const LOOK: Duration = Duration::from_secs(2);

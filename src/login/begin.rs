@@ -1,0 +1,136 @@
+//! The authorization request (RFC 6749 §4.1.1); remembers a `Pending` in its `state`.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, HeaderValue};
+
+use crate::login::pending::{Pending, Target, hash};
+use crate::login::return_to::ReturnTo;
+use crate::login::{Error, Login, Redirect};
+use crate::oauth::pkce;
+use crate::providers::{Provider, SignInRequest};
+use crate::random;
+use crate::session::cookie::{Name, Sent};
+
+/// What a browser asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Start<'a> {
+    /// The ID of the provider; `None` where there is only one.
+    pub provider: Option<&'a str>,
+    /// Where to go afterwards.
+    pub target: &'a ReturnTo,
+    /// Whether this sign-in was begun before and lost its login cookie to another tab.
+    pub restarted: bool,
+    /// `prompt` (OIDC Core §3.1.2.1).
+    pub prompt: Option<Prompt>,
+    /// `login_hint`.
+    pub login_hint: Option<&'a str>,
+    /// `ui_locales`.
+    pub ui_locales: Option<&'a str>,
+    /// The request's fields, for the cookies in them.
+    pub headers: &'a HeaderMap,
+}
+
+/// What the provider is asked to ask the visitor again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prompt {
+    /// The credentials.
+    Login,
+    /// The account.
+    SelectAccount,
+}
+
+impl Prompt {
+    /// Reads the parameter; other values are not passed on.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "login" => Some(Self::Login),
+            "select_account" => Some(Self::SelectAccount),
+            _ => None,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::SelectAccount => "select_account",
+        }
+    }
+}
+
+impl Login {
+    /// Sends the browser to the provider's authorization endpoint.
+    pub async fn begin(&self, start: Start<'_>) -> Result<Redirect, Error> {
+        let provider = self.chosen(start.provider)?;
+        let mut cookies = Vec::new();
+        let login = self.login_cookie(start.headers, &mut cookies);
+        let target = start.target.as_str();
+        let in_cookie = target.len() > MOST_IN_STATE;
+        let pending = Pending {
+            provider: provider.fingerprint(),
+            begun: self.clock.unix(),
+            restarted: start.restarted,
+            prompted: start.prompt.is_some(),
+            login: hash(login.as_bytes()),
+            session: self.session(start.headers).map(|session| session.key().half()),
+            target: if in_cookie {
+                Target::InCookie(short(start.target))
+            } else {
+                Target::Here(target.to_owned())
+            },
+        };
+        let sealed = self.states.seal(&pending, in_cookie.then_some(target));
+        if let Some(value) = sealed.target_cookie {
+            cookies.push(self.cookies.set(Name::LoginTarget, value, None));
+        }
+        let request = SignInRequest {
+            redirect_uri: &provider.redirect_uri(&self.public_url, &self.prefix),
+            state: &sealed.state,
+            nonce: &sealed.nonce,
+            code_challenge: &pkce::challenge(&sealed.code_verifier),
+            prompt: start.prompt.map(Prompt::as_str),
+            login_hint: start.login_hint,
+            ui_locales: start.ui_locales,
+        };
+        let location = provider.authorization_url(&request).await?.into();
+        Ok(Redirect { location, cookies })
+    }
+
+    fn chosen(&self, id: Option<&str>) -> Result<&Arc<Provider>, Error> {
+        match (id, &*self.providers) {
+            (Some(id), _) => self.provider(id).ok_or(Error::UnknownProvider),
+            (None, [only]) => Ok(only),
+            (None, []) => Err(Error::UnknownProvider),
+            (None, _) => Err(Error::ChoiceNeeded),
+        }
+    }
+
+    /// The login cookie of this browser: kept when it comes along, so that tabs share it.
+    fn login_cookie(&self, headers: &HeaderMap, cookies: &mut Vec<HeaderValue>) -> String {
+        if let Sent::Value(value) = self.cookies.sent(headers, Name::Login)
+            && is_well_formed(value)
+        {
+            return value.to_owned();
+        }
+        let value = random::text::<16>();
+        cookies.push(self.cookies.set(Name::Login, value.clone(), None));
+        value
+    }
+}
+
+fn is_well_formed(value: &str) -> bool {
+    let mut bytes = [0; 16];
+    URL_SAFE_NO_PAD.decode_slice(value.as_bytes(), &mut bytes) == Ok(bytes.len())
+}
+
+/// The path of a long target, should its cookie be gone.
+fn short(target: &ReturnTo) -> String {
+    let path = target.without_query();
+    let fits = path.as_str().len() <= MOST_IN_STATE;
+    (if fits { path } else { ReturnTo::root() }).as_str().to_owned()
+}
+
+/// Bytes of a target that a `state` of 800 characters can carry.
+const MOST_IN_STATE: usize = 480;

@@ -1,0 +1,145 @@
+//! The authorization code flow from above: begin, complete, sign out.
+//! Builds no HTML and sets no status.
+
+pub mod begin;
+pub mod complete;
+pub mod failures;
+pub mod pending;
+pub mod return_to;
+pub mod sign_out;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue};
+use tokio_util::task::TaskTracker;
+
+use crate::clock::Clock;
+use crate::oauth;
+use crate::origin::Origin;
+use crate::providers::{self, Provider};
+use crate::session::cookie::{Cookies, Name, Sent};
+use crate::session::table::Table;
+use crate::session::{Session, SessionId, Settings};
+use failures::Failures;
+use pending::States;
+use return_to::{Places, ReturnTo};
+
+/// Signs visitors in and out.
+#[derive(Debug)]
+pub struct Login {
+    /// The origin at which browsers reach the gateway.
+    pub public_url: Origin,
+    /// The gateway's own paths.
+    pub prefix: String,
+    /// Where visitors sign in.
+    pub providers: Arc<[Arc<Provider>]>,
+    /// The sessions.
+    pub sessions: Arc<Table>,
+    /// The gateway's cookies.
+    pub cookies: Arc<Cookies>,
+    /// Where a browser may be sent back to.
+    pub places: Places,
+    /// Sign-ins under way.
+    pub states: States,
+    /// How long sessions live and when they are refreshed.
+    pub settings: Settings,
+    /// Who fails too often.
+    pub failures: Failures,
+    /// The time.
+    pub clock: Clock,
+    /// Owns what goes on after an answer, such as a revocation.
+    pub tasks: TaskTracker,
+}
+
+/// Where the browser goes, and the cookies it takes along.
+#[derive(Clone, Debug)]
+pub struct Redirect {
+    /// `Location`.
+    pub location: String,
+    /// `Set-Cookie`.
+    pub cookies: Vec<HeaderValue>,
+}
+
+impl From<ReturnTo> for Redirect {
+    fn from(target: ReturnTo) -> Self {
+        Self { location: target.as_str().to_owned(), cookies: Vec::new() }
+    }
+}
+
+/// Why nobody signs in.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No provider has this ID.
+    #[error("no provider has this ID")]
+    UnknownProvider,
+    /// There are several providers, and none was named.
+    #[error("one of several providers must be chosen")]
+    ChoiceNeeded,
+    /// The callback is no authorization response.
+    #[error(transparent)]
+    Response(#[from] oauth::error::Error),
+    /// The `state` is not one that this browser may use now.
+    #[error("the state is {0}")]
+    State(StateFault),
+    /// The callback came at the path of another provider, or at none of its own.
+    #[error("the callback came at a redirect_uri that is not this provider's")]
+    WrongRedirectUri,
+    /// The provider says no, cannot be reached, or gives an answer that is not good.
+    #[error(transparent)]
+    Provider(#[from] providers::Error),
+    /// This client address fails too often.
+    #[error("too many failed sign-ins from this address")]
+    TooManyFailures,
+}
+
+/// What is wrong with a `state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StateFault {
+    /// Not made by us, or changed.
+    #[error("forged")]
+    Forged,
+    /// Used before.
+    #[error("used")]
+    Used,
+    /// Older than ten minutes.
+    #[error("too old")]
+    Old,
+    /// Begun in another browser.
+    #[error("another browser's")]
+    OtherBrowser,
+    /// Of a provider that is no longer here.
+    #[error("of an unknown provider")]
+    UnknownProvider,
+}
+
+/// A sign-in that failed, and how to try again.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Failure {
+    /// Why.
+    pub error: Error,
+    /// Where the browser wanted to go; `/` where that is not known.
+    pub target: ReturnTo,
+    /// At which provider.
+    pub provider: Option<Arc<str>>,
+}
+
+impl Login {
+    /// The session of a request's cookie, if it lives.
+    pub fn session(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
+        match self.cookies.sent(headers, Name::Session) {
+            Sent::Value(text) => self.sessions.find(&SessionId::parse(text)?),
+            Sent::Nothing | Sent::Conflict => None,
+        }
+    }
+
+    /// The provider of this ID.
+    pub fn provider(&self, id: &str) -> Option<&Arc<Provider>> {
+        self.providers.iter().find(|provider| **provider.id() == *id)
+    }
+
+    /// A URL of ours, under the prefix of `public_url`.
+    pub fn own_url(&self, path: &str) -> String {
+        format!("{}{}{path}", self.public_url, self.prefix)
+    }
+}

@@ -1,0 +1,265 @@
+//! Where a browser may be sent back to: the open-redirect guard (RFC 9700 §4.11).
+//! Invariant: a `ReturnTo` is a path on the host of `public_url`, or an absolute URL on a host that a
+//! route has and that shares our cookie; every byte of it may stand in a `Location`.
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use url::Url;
+
+use crate::origin::Origin;
+use crate::routing::host::{HostPattern, is_below};
+use crate::routing::path::Readings;
+
+/// A place that a browser may be sent back to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReturnTo(String);
+
+/// Which places those are.
+#[derive(Clone, Debug)]
+pub struct Places {
+    public_url: Origin,
+    base: Url,
+    /// `session.cookie.domain`.
+    domain: Option<String>,
+    hosts: Vec<HostPattern>,
+    /// The gateway's own paths are no place to return to.
+    prefix: String,
+}
+
+impl ReturnTo {
+    /// `/`, which is always good.
+    pub fn root() -> Self {
+        Self("/".to_owned())
+    }
+
+    /// The place as it stands in a `Location` field.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The same place without its query.
+    #[must_use]
+    pub fn without_query(&self) -> Self {
+        Self(self.0.split(['?', '#']).next().unwrap_or("/").to_owned())
+    }
+}
+
+impl Places {
+    /// Places around `public_url`.
+    pub fn new(
+        public_url: &Origin,
+        domain: Option<&str>,
+        hosts: Vec<HostPattern>,
+        prefix: &str,
+    ) -> Result<Self, url::ParseError> {
+        Ok(Self {
+            base: Url::parse(&public_url.to_string())?,
+            public_url: public_url.clone(),
+            domain: domain.map(str::to_owned),
+            hosts,
+            prefix: prefix.to_owned(),
+        })
+    }
+
+    /// The place that `rd` names, else `/`.
+    pub fn parse_or_root(&self, rd: Option<&str>) -> ReturnTo {
+        rd.and_then(|rd| self.parse(rd)).unwrap_or_else(ReturnTo::root)
+    }
+
+    /// The place that `rd` names, if a browser may be sent there. `rd` is decoded already, once.
+    pub fn parse(&self, rd: &str) -> Option<ReturnTo> {
+        // SECURITY: browsers read `\` as `/` and drop tabs and line ends, which makes `/\evil` and
+        // `/<tab>/evil` other hosts; none of them stands in an honest target (T60, T63).
+        if rd.chars().any(|c| c.is_control() || c == '\\') {
+            return None;
+        }
+        let absolute = rd.starts_with("http://") || rd.starts_with("https://");
+        if !absolute && (!rd.starts_with('/') || rd.starts_with("//")) {
+            return None;
+        }
+        let url = self.base.join(rd).ok()?;
+        let origin = Origin::of(&url)?;
+        if !url.username().is_empty() || url.password().is_some() || !self.is_ours(&origin) {
+            return None;
+        }
+        // SECURITY: `/..//evil.example` is `//evil.example` once its dots are gone.
+        if url.path().starts_with("//") || self.is_own_path(url.path()) {
+            return None;
+        }
+        let target = encode(url.path(), url.query(), url.fragment())?;
+        Some(ReturnTo(if origin == self.public_url { target } else { format!("{origin}{target}") }))
+    }
+
+    /// The same target from another host of ours, as an absolute URL.
+    pub fn on_host(&self, authority: &str, path_and_query: &str) -> Option<ReturnTo> {
+        self.parse(&format!("{}://{authority}{path_and_query}", self.public_url.scheme()))
+    }
+
+    fn is_ours(&self, origin: &Origin) -> bool {
+        if *origin == self.public_url {
+            return true;
+        }
+        let same_frame = origin.is_https() == self.public_url.is_https()
+            && origin.port() == self.public_url.port();
+        let shares_cookie = self
+            .domain
+            .as_deref()
+            .is_some_and(|domain| origin.host() == domain || is_below(origin.host(), domain));
+        same_frame && shares_cookie && self.hosts.iter().any(|host| host.matches(origin.host()))
+    }
+
+    /// Whether some reading of a path lies under our prefix: returning there would loop.
+    fn is_own_path(&self, path: &str) -> bool {
+        let under = |path: &str| {
+            path.strip_prefix(&self.prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        match Readings::of(path) {
+            Ok(readings) => {
+                under(readings.plain().path())
+                    || readings.others().iter().any(|other| under(other.path()))
+            }
+            // The gateway would answer 400 there.
+            Err(_) => true,
+        }
+    }
+}
+
+/// Path and query as they go into a `Location`; over the limit the query goes, then all of it.
+fn encode(path: &str, query: Option<&str>, fragment: Option<&str>) -> Option<String> {
+    let mut target = escape(path);
+    if target.len() > MOST_BYTES {
+        return None;
+    }
+    let path_only = target.len();
+    for (sign, part) in [('?', query), ('#', fragment)] {
+        if let Some(part) = part {
+            target.push(sign);
+            target.push_str(&escape(part));
+        }
+    }
+    if target.len() > MOST_BYTES {
+        target.truncate(path_only);
+    }
+    Some(target)
+}
+
+/// Encodes what browsers leave raw in a query but strict servers refuse (RFC 3986 §2).
+fn escape(part: &str) -> String {
+    utf8_percent_encode(part, &RAW).to_string()
+}
+
+const RAW: AsciiSet = CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'[')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+const MOST_BYTES: usize = 2048;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn places(domain: Option<&str>) -> Places {
+        let public_url = Origin::parse("https://app.example.com").unwrap();
+        let hosts = ["app.example.com", "wiki.example.com", "evil.example.net"];
+        let hosts = hosts.map(|host| HostPattern::parse(host).unwrap()).into();
+        Places::new(&public_url, domain, hosts, "/oauth2").unwrap()
+    }
+
+    #[track_caller]
+    fn check(rd: &str, expected: &str) {
+        assert_eq!(
+            places(Some("example.com")).parse_or_root(Some(rd)).as_str(),
+            expected,
+            "{rd:?}"
+        );
+    }
+
+    #[test]
+    fn paths_on_this_host_are_good() {
+        check("/", "/");
+        check("/a/b?c=d&e=%2F", "/a/b?c=d&e=%2F");
+        check("/a?x=[1]|{2}^", "/a?x=%5B1%5D%7C%7B2%7D%5E");
+        check("/a?b#c", "/a?b#c");
+        check("/ä?ö", "/%C3%A4?%C3%B6");
+        check("https://app.example.com/a", "/a");
+        check("https://APP.example.com:443/a", "/a");
+    }
+
+    #[test]
+    fn other_hosts_of_ours_are_good_under_a_common_cookie() {
+        check("https://wiki.example.com/a?b", "https://wiki.example.com/a?b");
+        let alone = places(None).parse_or_root(Some("https://wiki.example.com/a"));
+        assert_eq!(alone, ReturnTo::root());
+    }
+
+    #[test]
+    fn every_way_to_another_host_ends_at_the_root() {
+        for rd in [
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "/\t/evil.example",
+            "/\n/evil.example",
+            "/..//evil.example",
+            "/.//evil.example",
+            "/%2e%2e//evil.example",
+            "https:evil.example",
+            "https:/evil.example",
+            "https://evil.example",
+            "https://app.example.com@evil.example",
+            "https://user@app.example.com/",
+            "https://app.example.com.evil.example/",
+            "https://evil.example.net/",
+            "https://evilexample.com/",
+            "http://app.example.com/",
+            "https://app.example.com:8443/",
+            "https://unknown.example.com/",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "evil.example",
+            "%2f%2fevil.example",
+            "/ok\r\nX-Inj: 1",
+            "",
+            " /a",
+        ] {
+            check(rd, "/");
+        }
+    }
+
+    #[test]
+    fn our_own_paths_are_no_place_to_return_to() {
+        for rd in
+            ["/oauth2", "/oauth2/sign_out", "/oauth2/../oauth2/x", "/%6fauth2/start", "/oauth2%2fx"]
+        {
+            check(rd, "/");
+        }
+        check("/oauth2x", "/oauth2x");
+    }
+
+    #[test]
+    fn a_long_query_is_dropped() {
+        check(&format!("/a?{}", "x".repeat(3000)), "/a");
+        check(&format!("/{}", "x".repeat(3000)), "/");
+    }
+
+    proptest! {
+        #[test]
+        fn the_browser_stays_with_us(rd in "(/|//|\\\\|https:|http:|evil\\.example|@|\\.\\.|%2f|%5c|\\?|#|:|\t|app\\.example\\.com|[ -~]){0,12}") {
+            let target = places(None).parse_or_root(Some(&rd));
+            let base = Url::parse("https://app.example.com/oauth2/callback").unwrap();
+            let reached = base.join(target.as_str()).unwrap();
+            prop_assert_eq!(Origin::of(&reached).unwrap().to_string(), "https://app.example.com");
+            prop_assert!(http::HeaderValue::from_str(target.as_str()).is_ok());
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Local sign-out and OpenID Connect RP-Initiated Logout 1.0.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use crate::login::return_to::ReturnTo;
+use crate::login::{Login, Redirect};
+use crate::providers::Provider;
+use crate::session::Session;
+use crate::session::cookie::Name;
+
+impl Login {
+    /// Ends the session of a request, and says where the browser goes: to the provider's
+    /// `end_session_endpoint`, to `target`, or to the page that says so.
+    pub fn sign_out(&self, headers: &HeaderMap, target: Option<&ReturnTo>) -> Redirect {
+        let cookies =
+            vec![self.cookies.clear(Name::Session), self.cookies.clear(Name::LoginTarget)];
+        let here = match target {
+            Some(target) => target.as_str().to_owned(),
+            None => self.own_url("/signed_out"),
+        };
+        let Some(session) = self.session(headers) else {
+            return Redirect { location: here, cookies };
+        };
+        self.sessions.remove(session.key());
+        let provider = self.provider(&session.holding().identity.provider);
+        let Some(provider) = provider else { return Redirect { location: here, cookies } };
+        let location = self.end_session_url(provider, &session, target).unwrap_or(here);
+        self.revoke(Arc::clone(provider), session);
+        Redirect { location, cookies }
+    }
+
+    /// The target of a sign-out that came back from the provider, from the `state` it hands back.
+    pub fn signed_out_target(&self, state: &str) -> Option<ReturnTo> {
+        self.places.parse(&self.states.open_text(state)?)
+    }
+
+    fn end_session_url(
+        &self,
+        provider: &Provider,
+        session: &Session,
+        target: Option<&ReturnTo>,
+    ) -> Option<String> {
+        let (holding, back) = (session.holding(), self.own_url("/signed_out"));
+        let state = target.map(|target| self.states.seal_text(target.as_str()));
+        let hint = holding.tokens.id_token.as_ref();
+        provider.end_session_url(hint, &back, state.as_deref()).map(Into::into)
+    }
+
+    /// Revokes the refresh token (RFC 7009), without the visitor waiting for it.
+    fn revoke(&self, provider: Arc<Provider>, session: Arc<Session>) {
+        self.tasks.spawn(async move {
+            // A refresh under way brings another refresh token: that one has to go.
+            drop(tokio::time::timeout(PATIENCE, session.settled()).await);
+            let token = session.holding().tokens.refresh_token.clone();
+            if let Some(token) = token
+                && let Err(error) = provider.revoke(&token).await
+            {
+                tracing::debug!(%error, "the session is over here, its refresh token is not there");
+            }
+        });
+    }
+}
+
+/// How long a sign-out waits for a refresh under way.
+const PATIENCE: Duration = Duration::from_secs(15);

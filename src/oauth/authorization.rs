@@ -1,0 +1,217 @@
+//! The authorization request and its response.
+//! Invariant: no parameter stands twice, neither in what we send nor in what we believe.
+//! Source: RFC 6749 §4.1.1 and §4.1.2, RFC 7636 §4.3, RFC 9207.
+
+use url::{Url, form_urlencoded};
+
+use super::error::{Error, Refusal};
+use crate::secret::Secret;
+
+/// What every authorization request says (§4.1.1), and the more that this one says.
+#[derive(Clone, Debug)]
+pub struct AuthorizationRequest<'a> {
+    /// The authorization endpoint; its own query is kept (§3.1).
+    pub endpoint: &'a Url,
+    /// `client_id`.
+    pub client_id: &'a str,
+    /// `redirect_uri`.
+    pub redirect_uri: &'a str,
+    /// `scope`, space-separated.
+    pub scope: &'a str,
+    /// `state`.
+    pub state: &'a str,
+    /// The S256 `code_challenge`.
+    pub code_challenge: &'a str,
+    /// Further parameters, the more important first: of two with one name the first is sent.
+    pub more: Vec<(&'a str, &'a str)>,
+}
+
+impl AuthorizationRequest<'_> {
+    /// The URL to send the browser to.
+    pub fn url(&self) -> Url {
+        let mut parameters = vec![
+            ("response_type", "code"),
+            ("client_id", self.client_id),
+            ("redirect_uri", self.redirect_uri),
+            ("scope", self.scope),
+            ("state", self.state),
+            ("code_challenge", self.code_challenge),
+            ("code_challenge_method", "S256"),
+        ];
+        for parameter in &self.more {
+            if !parameters.iter().any(|(name, _)| *name == parameter.0) {
+                parameters.push(*parameter);
+            }
+        }
+        let ours = |name: &str| parameters.iter().any(|(our, _)| *our == name);
+        let kept: Vec<_> = self.endpoint.query_pairs().filter(|(name, _)| !ours(name)).collect();
+        let mut url = self.endpoint.clone();
+        url.query_pairs_mut().clear().extend_pairs(kept).extend_pairs(&parameters);
+        url
+    }
+}
+
+/// What the provider sent back through the browser. Nobody has vouched for any of it yet.
+#[derive(Clone, Debug)]
+pub struct AuthorizationResponse {
+    /// `state`, never empty.
+    pub state: String,
+    /// `iss` (RFC 9207).
+    pub iss: Option<String>,
+    /// The code, or why there is none.
+    pub outcome: Result<Secret, Refusal>,
+}
+
+impl AuthorizationResponse {
+    /// Reads the query of a callback, or the body of one by form.
+    pub fn parse(query: &str) -> Result<Self, Error> {
+        let parameters = Parameters::read(query)?;
+        let state = parameters.state.ok_or(Error::MalformedResponse("no `state`"))?;
+        let outcome = match (parameters.code, parameters.error) {
+            (Some(_), Some(_)) => {
+                return Err(Error::MalformedResponse("`code` and `error` together"));
+            }
+            (None, None) => return Err(Error::MalformedResponse("neither `code` nor `error`")),
+            (Some(code), None) => Ok(Secret::new(code)),
+            (None, Some(error)) => {
+                Err(Refusal::new(&error, &parameters.description.unwrap_or_default()))
+            }
+        };
+        Ok(Self { state, iss: parameters.iss, outcome })
+    }
+
+    /// Whether this issuer may have answered: `iss` is exactly its own where it is sent, and is sent
+    /// where the issuer announces it (RFC 9207 §2.4).
+    pub fn check_issuer(&self, issuer: &str, announced: bool) -> Result<(), Error> {
+        // SECURITY: mix-up; a code of one server must not be taken to another.
+        match &self.iss {
+            Some(iss) if iss == issuer => Ok(()),
+            None if !announced => Ok(()),
+            Some(_) => Err(Error::MixUp("`iss` is another issuer's")),
+            None => Err(Error::MixUp("no `iss`, though the provider announces it")),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Parameters {
+    state: Option<String>,
+    code: Option<String>,
+    iss: Option<String>,
+    error: Option<String>,
+    description: Option<String>,
+}
+
+impl Parameters {
+    fn read(query: &str) -> Result<Self, Error> {
+        let mut read = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let (place, twice) = match name.as_ref() {
+                "state" => (&mut read.state, "`state` twice"),
+                "code" => (&mut read.code, "`code` twice"),
+                "iss" => (&mut read.iss, "`iss` twice"),
+                "error" => (&mut read.error, "`error` twice"),
+                "error_description" => (&mut read.description, "`error_description` twice"),
+                _ => continue, // Unknown parameters are ignored (§4.1.2).
+            };
+            // SECURITY: parameter pollution; two readers could each believe another one.
+            if place.replace(value.into_owned()).is_some() {
+                return Err(Error::MalformedResponse(twice));
+            }
+        }
+        // A parameter without a value is as good as none (§3.1).
+        for place in [&mut read.state, &mut read.code, &mut read.iss, &mut read.error] {
+            *place = place.take().filter(|value| !value.is_empty());
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::error::ErrorCode;
+
+    fn request<'a>(endpoint: &'a Url, more: Vec<(&'a str, &'a str)>) -> Url {
+        let (client_id, redirect_uri) = ("us", "https://app.example/oauth2/callback");
+        let (scope, state, code_challenge) = ("openid email", "s&t", "c");
+        AuthorizationRequest {
+            endpoint,
+            client_id,
+            redirect_uri,
+            scope,
+            state,
+            code_challenge,
+            more,
+        }
+        .url()
+    }
+
+    #[test]
+    fn a_request_says_everything_once_and_keeps_the_endpoints_query() {
+        let endpoint = Url::parse("https://op.example/auth?tenant=1&state=evil").unwrap();
+        let more = vec![("nonce", "n"), ("prompt", "login"), ("prompt", "none"), ("scope", "x")];
+        assert_eq!(
+            request(&endpoint, more).as_str(),
+            "https://op.example/auth?tenant=1&response_type=code&client_id=us\
+             &redirect_uri=https%3A%2F%2Fapp.example%2Foauth2%2Fcallback&scope=openid+email\
+             &state=s%26t&code_challenge=c&code_challenge_method=S256&nonce=n&prompt=login"
+        );
+    }
+
+    #[track_caller]
+    fn check(query: &str, expected: Result<&str, &'static str>) {
+        let parsed = AuthorizationResponse::parse(query);
+        let code = parsed.map(|response| match response.outcome {
+            Ok(code) => code.expose().to_owned(),
+            Err(refusal) => refusal.code.to_string(),
+        });
+        assert_eq!(code, expected.map(str::to_owned).map_err(Error::MalformedResponse), "{query}");
+    }
+
+    #[test]
+    fn a_code_or_an_error_is_read() {
+        check("code=c&state=s", Ok("c"));
+        check("state=s&code=a%2Bb+c&session_state=x&unknown=1&unknown=2", Ok("a+b c"));
+        check("error=access_denied&state=s&error_description=no", Ok("access_denied"));
+        check("error=access_denied&code=&state=s", Ok("access_denied"));
+    }
+
+    #[test]
+    fn a_response_that_says_too_little_or_too_much_is_refused() {
+        check("", Err("no `state`"));
+        check("code=c", Err("no `state`"));
+        check("code=c&state=", Err("no `state`"));
+        check("state=s", Err("neither `code` nor `error`"));
+        check("state=s&code=", Err("neither `code` nor `error`"));
+        check("state=s&code=a&code=b", Err("`code` twice"));
+        check("state=s&code=a&code=a", Err("`code` twice"));
+        check("state=s&state=&code=a", Err("`state` twice"));
+        check("state=s&code=a&iss=a&iss=b", Err("`iss` twice"));
+        check("state=s&error=a&error=b", Err("`error` twice"));
+        check("state=s&error=access_denied&code=c", Err("`code` and `error` together"));
+    }
+
+    #[test]
+    fn only_our_issuer_may_have_answered() {
+        let response = |query| AuthorizationResponse::parse(query).unwrap();
+        let (silent, ours) =
+            (response("code=c&state=s"), response("code=c&state=s&iss=https://op"));
+        for announced in [false, true] {
+            assert_eq!(ours.check_issuer("https://op", announced), Ok(()));
+            assert!(ours.check_issuer("https://op/", announced).is_err());
+        }
+        assert_eq!(silent.check_issuer("https://op", false), Ok(()));
+        assert!(silent.check_issuer("https://op", true).is_err());
+    }
+
+    #[test]
+    fn an_unknown_error_is_kept_harmless() {
+        let response = AuthorizationResponse::parse(
+            "state=s&error=x%0d%0ay&error_description=%3Cscript%3E%00",
+        );
+        let refusal = response.unwrap().outcome.unwrap_err();
+        assert_eq!(refusal.code, ErrorCode::Other("xy".into()));
+        assert_eq!(refusal.description, "<script>");
+    }
+}

@@ -1,0 +1,231 @@
+//! The one HTTP client toward a provider: a deadline, a cap, TLS that is checked, no redirects.
+//! Invariant: a request goes to the URL it was made for and nowhere else, and its caller has an
+//! answer or an error within `timeout`. Whether anything was sent when it failed is in the error.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, header};
+use reqwest::redirect;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde_json::{Map, Value};
+use url::{Url, form_urlencoded};
+
+use super::error::Error;
+use crate::jose::json;
+use crate::origin::Origin;
+use crate::secret::Secret;
+
+/// How a provider is reached.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// From the first byte of the connection to the last of the answer.
+    pub timeout: Duration,
+    /// PEM text of authorities beside the system's roots.
+    pub ca: Option<String>,
+    /// Egress proxy, instead of the environment's.
+    pub proxy: Option<Url>,
+}
+
+/// A client that keeps no cookies, follows no redirects and believes no length.
+#[derive(Debug)]
+pub struct Http {
+    /// For loopback: whatever proxy the environment names, it is not asked.
+    direct: reqwest::Client,
+    outward: reqwest::Client,
+    timeout: Duration,
+}
+
+/// A whole answer.
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its media type without parameters, in lower case; empty when it has none.
+    pub media_type: String,
+    body: Vec<u8>,
+}
+
+impl Http {
+    /// A client for one provider.
+    pub fn new(settings: HttpSettings) -> Result<Self, Error> {
+        let tls = tls(settings.ca.as_deref())?;
+        let builder = || {
+            reqwest::Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                // SECURITY: a redirect would carry secret, code or token elsewhere (SSRF too).
+                .redirect(redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout))
+                // A code works once: it must not meet a connection that the provider has just closed.
+                .pool_max_idle_per_host(0)
+                .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
+        };
+        let outward = match &settings.proxy {
+            None => builder(),
+            Some(proxy) => builder().proxy(reqwest::Proxy::all(proxy.clone()).map_err(unusable)?),
+        };
+        Ok(Self {
+            direct: builder().no_proxy().build().map_err(unusable)?,
+            outward: outward.build().map_err(unusable)?,
+            timeout: settings.timeout,
+        })
+    }
+
+    /// GET of a public document; one that fails at once is asked for once more.
+    pub async fn get(&self, url: &Url) -> Result<Answer, Error> {
+        let once = || read(url, self.client(url).get(url.clone()));
+        let patiently = async || match once().await {
+            Ok(answer) if !answer.status.is_server_error() => Ok(answer),
+            Ok(_) | Err(_) => once().await,
+        };
+        self.within_deadline(url, patiently()).await
+    }
+
+    /// GET of a protected resource (RFC 6750 §2.1).
+    pub async fn get_with_token(&self, url: &Url, token: &Secret) -> Result<Answer, Error> {
+        let request = self.client(url).get(url.clone()).bearer_auth(token.expose());
+        self.within_deadline(url, read(url, request)).await
+    }
+
+    /// POST of a form.
+    pub async fn post(
+        &self,
+        url: &Url,
+        headers: HeaderMap,
+        form: &[(&str, &str)],
+    ) -> Result<Answer, Error> {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        let request = self
+            .client(url)
+            .post(url.clone())
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .headers(headers)
+            .body(body);
+        self.within_deadline(url, read(url, request)).await
+    }
+
+    fn client(&self, url: &Url) -> &reqwest::Client {
+        let loopback = Origin::of(url).is_some_and(|origin| origin.is_loopback());
+        if loopback { &self.direct } else { &self.outward }
+    }
+
+    async fn within_deadline(
+        &self,
+        url: &Url,
+        answer: impl Future<Output = Result<Answer, Error>>,
+    ) -> Result<Answer, Error> {
+        tokio::time::timeout(self.timeout, answer).await.unwrap_or_else(|_elapsed| {
+            let cause = format!("nothing within {:?}", self.timeout);
+            Err(Error::AnswerLost { host: host(url), cause })
+        })
+    }
+}
+
+impl Answer {
+    /// The body as a JSON object. The media type is not asked: providers mislabel, and what is no
+    /// JSON cannot be read as such anyway.
+    pub fn object(&self) -> Result<Map<String, Value>, Error> {
+        // RFC 8259 §8.1 lets a reader ignore the mark.
+        let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body);
+        json::object(body).map_err(|_| Error::Garbage("not a JSON object"))
+    }
+
+    /// An answer that no network brought.
+    #[cfg(test)]
+    pub(super) fn of(status: u16, body: String) -> Self {
+        let status = StatusCode::from_u16(status).unwrap();
+        Self { status, media_type: String::new(), body: body.into_bytes() }
+    }
+
+    /// The body as it came.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl fmt::Debug for Answer {
+    // SECURITY: there may be tokens in the body.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Answer({}, {:?}, {} bytes)", self.status, self.media_type, self.body.len())
+    }
+}
+
+async fn read(url: &Url, request: reqwest::RequestBuilder) -> Result<Answer, Error> {
+    let lost = |error| fault(host(url), error);
+    let request = request.header(header::ACCEPT, "application/json");
+    let mut response = request.send().await.map_err(lost)?;
+    let oversized = || Error::Oversized { host: host(url), limit: BODY_LIMIT };
+    if response.content_length().is_some_and(|length| length > BODY_LIMIT as u64) {
+        return Err(oversized());
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(lost)? {
+        // SECURITY: a provider (or who poses as it) must not fill our memory.
+        if body.len().saturating_add(chunk.len()) > BODY_LIMIT {
+            return Err(oversized());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let media_type = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .map(|value| value.trim().to_ascii_lowercase())
+        .unwrap_or_default();
+    Ok(Answer { status: response.status(), media_type, body })
+}
+
+fn host(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
+}
+
+fn fault(host: String, error: reqwest::Error) -> Error {
+    let unsent = error.is_connect() || error.is_builder();
+    let cause = innermost(&error.without_url());
+    if unsent { Error::Unreachable { host, cause } } else { Error::AnswerLost { host, cause } }
+}
+
+/// The last words of a chain of errors: those before it only say that something failed.
+fn innermost(error: &dyn StdError) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+fn unusable(error: reqwest::Error) -> Error {
+    Error::Settings(format!("cannot make a client: {}", innermost(&error.without_url())))
+}
+
+/// TLS 1.2 and 1.3; the system's roots, or Mozilla's where the system has none (as in an empty
+/// container), and the operator's own. Without ALPN it speaks HTTP/1.1, enough for one request each.
+fn tls(ca: Option<&str>) -> Result<rustls::ClientConfig, Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    for certificate in CertificateDer::pem_slice_iter(ca.unwrap_or_default().as_bytes()) {
+        let added = certificate
+            .map_err(|error| error.to_string())
+            .and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()));
+        added.map_err(|cause| Error::Settings(format!("ca: {cause}")))?;
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::Settings(error.to_string()))?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const BODY_LIMIT: usize = 1024 * 1024;
+
+#[cfg(test)]
+mod tests;

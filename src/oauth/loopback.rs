@@ -1,0 +1,125 @@
+//! A provider of our tests: answers on a loopback port whatever the test says, and keeps what it saw.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use url::{Url, form_urlencoded};
+
+/// A request as the provider saw it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) path: String,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) form: HashMap<String, String>,
+}
+
+/// What the provider does.
+#[derive(Clone, Debug)]
+pub(crate) enum Reply {
+    /// Status, content type, body.
+    Answer(u16, &'static str, String),
+    /// A redirect there.
+    Redirect(u16, String),
+    /// The connection ends without an answer.
+    Drop,
+    /// No answer, ever.
+    Silence,
+}
+
+impl Reply {
+    pub(crate) fn json(status: u16, body: &Value) -> Self {
+        Self::Answer(status, "application/json", body.to_string())
+    }
+}
+
+/// A running provider; ends when dropped.
+pub(crate) struct Loopback {
+    base: Url,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    _tasks: JoinSet<()>,
+}
+
+impl Loopback {
+    /// Starts one that answers as `reply` says; it is told its own address.
+    pub(crate) async fn start(
+        reply: impl Fn(&Url, &Seen) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let base = Url::parse(&base).unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let mut tasks = JoinSet::new();
+        let shared = Arc::new((base.clone(), Arc::clone(&seen), reply));
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let shared = Arc::clone(&shared);
+                connections.spawn(async move {
+                    let service = service_fn(|request| {
+                        let shared = Arc::clone(&shared);
+                        async move {
+                            let seen = read(request).await;
+                            shared.1.lock().unwrap().push(seen.clone());
+                            perform(shared.2(&shared.0, &seen)).await
+                        }
+                    });
+                    let _closed = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        Self { base, seen, _tasks: tasks }
+    }
+
+    /// Its address, with this path.
+    pub(crate) fn url(&self, path: &str) -> Url {
+        self.base.join(path).unwrap()
+    }
+
+    /// Its address without a trailing slash: an issuer.
+    pub(crate) fn issuer(&self) -> String {
+        self.base.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// What it was asked at `path`.
+    pub(crate) fn seen(&self, path: &str) -> Vec<Seen> {
+        self.seen.lock().unwrap().iter().filter(|seen| seen.path == path).cloned().collect()
+    }
+}
+
+async fn read(request: Request<Incoming>) -> Seen {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let form = form_urlencoded::parse(&body).into_owned().collect();
+    Seen { path: head.uri.path().to_owned(), headers: head.headers, form }
+}
+
+async fn perform(reply: Reply) -> Result<Response<Full<Bytes>>, Dropped> {
+    let response = Response::builder();
+    Ok(match reply {
+        Reply::Answer(status, kind, body) => {
+            response.status(status).header("content-type", kind).body(Full::from(body)).unwrap()
+        }
+        Reply::Redirect(status, to) => {
+            response.status(status).header("location", to).body(Full::default()).unwrap()
+        }
+        Reply::Drop => return Err(Dropped),
+        Reply::Silence => std::future::pending::<Result<_, Infallible>>().await.unwrap(),
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the test says so")]
+struct Dropped;

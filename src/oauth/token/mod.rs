@@ -1,0 +1,118 @@
+//! The token endpoint: a code, or a refresh token, for tokens.
+//! Invariant: a `TokenSet` has a Bearer access token that can stand in a header field.
+//! Source: RFC 6749 §4.1.3, §5.1, §6; RFC 6750; RFC 7636 §4.5.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::error::Error;
+use super::http::Answer;
+use super::{Client, Endpoint, Slot, success};
+use crate::secret::Secret;
+
+/// What the token endpoint gave (§5.1).
+#[derive(Clone, Debug)]
+pub struct TokenSet {
+    /// `access_token`.
+    pub access_token: Secret,
+    /// `expires_in`: how long from now the access token is valid; `None` when nobody said.
+    pub expires_in: Option<Duration>,
+    /// `refresh_token`; in the answer to a refresh, `None` means that the old one goes on.
+    pub refresh_token: Option<Secret>,
+    /// `id_token` (OIDC Core §3.1.3.3), as yet unchecked.
+    pub id_token: Option<Secret>,
+    /// `scope`, where it is not what was asked for.
+    pub scope: Option<String>,
+}
+
+impl Client {
+    /// Exchanges a code for tokens (§4.1.3): sent once, whatever happens.
+    pub async fn exchange_code(
+        &self,
+        _slot: &Slot<'_>,
+        endpoint: Endpoint<'_>,
+        code: &Secret,
+        redirect_uri: &str,
+        code_verifier: &Secret,
+    ) -> Result<TokenSet, Error> {
+        let form = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code.expose()),
+            ("redirect_uri", redirect_uri),
+            ("code_verifier", code_verifier.expose()),
+        ];
+        self.post(endpoint, form, TokenSet::read).await
+    }
+
+    /// Refreshes (§6). If the answer gets lost, the same refresh token is sent once more: a server
+    /// that rotates must accept that (FAPI 2.0 Security Profile §5.3.2.1), and without it a session
+    /// would end by one lost packet.
+    pub async fn refresh(
+        &self,
+        _slot: &Slot<'_>,
+        endpoint: Endpoint<'_>,
+        refresh_token: &Secret,
+    ) -> Result<TokenSet, Error> {
+        let form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
+        match self.post(endpoint, form.clone(), TokenSet::read).await {
+            Err(Error::AnswerLost { .. }) => self.post(endpoint, form, TokenSet::read).await,
+            result => result,
+        }
+    }
+}
+
+impl TokenSet {
+    fn read(answer: &Answer) -> Result<Self, Error> {
+        let mut body = success(answer)?;
+        let bearer = |kind: &Value| kind.as_str().is_some_and(|k| k.eq_ignore_ascii_case("bearer"));
+        if !body.get("token_type").is_some_and(bearer) {
+            return Err(Error::Garbage("`token_type` is not Bearer"));
+        }
+        let access_token = token(&mut body, "access_token", "`access_token` is no token")?
+            .ok_or(Error::Garbage("no `access_token`"))?;
+        Ok(Self {
+            access_token,
+            expires_in: body.get("expires_in").map_or(Ok(None), lifetime)?,
+            refresh_token: token(&mut body, "refresh_token", "`refresh_token` is no token")?,
+            id_token: token(&mut body, "id_token", "`id_token` is no token")?,
+            scope: body.get("scope").and_then(Value::as_str).map(str::to_owned),
+        })
+    }
+}
+
+/// Takes a token out of the body; absent, null and empty are all none.
+fn token(
+    body: &mut Map<String, Value>,
+    name: &str,
+    otherwise: &'static str,
+) -> Result<Option<Secret>, Error> {
+    match body.remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        // SECURITY: VSCHAR only (§A.12): this text will stand in header fields.
+        Some(Value::String(text)) if text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) => {
+            Ok(Some(Secret::new(text)))
+        }
+        Some(_) => Err(Error::Garbage(otherwise)),
+    }
+}
+
+/// `expires_in` is a number of seconds; some send it as text. What is below zero has expired, and
+/// ten years are as good as more.
+fn lifetime(value: &Value) -> Result<Option<Duration>, Error> {
+    let seconds = match value {
+        Value::Null => return Ok(None),
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.parse().ok(),
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    };
+    let seconds: f64 =
+        seconds.filter(|n| n.is_finite()).ok_or(Error::Garbage("`expires_in` is no number"))?;
+    Ok(Some(Duration::from_secs(seconds.clamp(0.0, TEN_YEARS) as u64)))
+}
+
+const TEN_YEARS: f64 = 10.0 * 365.0 * 86_400.0;
+
+#[cfg(test)]
+mod tests;

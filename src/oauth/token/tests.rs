@@ -1,0 +1,197 @@
+//! Token responses good and bad, and how often a provider is asked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::json;
+
+use super::*;
+use crate::clock::Clock;
+use crate::oauth::client_auth::{AuthMethod, Credentials};
+use crate::oauth::error::ErrorCode;
+use crate::oauth::http::{Http, HttpSettings};
+use crate::oauth::loopback::{Loopback, Reply};
+
+fn client() -> Client {
+    let timeout = Duration::from_secs(5);
+    let http = Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap();
+    let credentials =
+        Credentials { id: "us".into(), secret: Some(Secret::new("s3cr:t")), method: None };
+    Client::new(credentials, Arc::new(http), Clock::system())
+}
+
+async fn exchange(client: &Client, at: &Loopback) -> Result<TokenSet, Error> {
+    let url = at.url("/token");
+    let endpoint = Endpoint { url: &url, method: AuthMethod::ClientSecretBasic };
+    let (code, verifier) = (Secret::new("c&de"), Secret::new("verifier"));
+    let slot = client.slot_now()?;
+    client.exchange_code(&slot, endpoint, &code, "https://app.example/cb", &verifier).await
+}
+
+async fn refresh(client: &Client, at: &Loopback) -> Result<TokenSet, Error> {
+    let url = at.url("/token");
+    let endpoint = Endpoint { url: &url, method: AuthMethod::ClientSecretPost };
+    client.refresh(&client.slot().await?, endpoint, &Secret::new("r")).await
+}
+
+fn answered(reply: Reply) -> Result<TokenSet, Error> {
+    let Reply::Answer(status, _, body) = reply else { panic!("an answer") };
+    TokenSet::read(&Answer::of(status, body))
+}
+
+#[tokio::test]
+async fn an_exchange_says_what_the_standard_demands() {
+    let tokens = json!({"access_token": "a", "token_type": "bEaReR", "expires_in": 3600,
+                        "refresh_token": "r", "id_token": "i", "scope": "openid", "x": [1]});
+    let provider = Loopback::start(move |_, _| Reply::json(200, &tokens)).await;
+    let tokens = exchange(&client(), &provider).await.unwrap();
+    assert_eq!(tokens.access_token.expose(), "a");
+    assert_eq!(tokens.expires_in, Some(Duration::from_secs(3600)));
+    assert_eq!(tokens.refresh_token.unwrap().expose(), "r");
+    assert_eq!(tokens.id_token.unwrap().expose(), "i");
+    assert_eq!(tokens.scope.unwrap(), "openid");
+
+    let [seen] = provider.seen("/token").try_into().unwrap();
+    assert_eq!(seen.headers["authorization"], "Basic dXM6czNjciUzQXQ=");
+    assert_eq!(seen.form["grant_type"], "authorization_code");
+    assert_eq!(seen.form["code"], "c&de");
+    assert_eq!(seen.form["redirect_uri"], "https://app.example/cb");
+    assert_eq!(seen.form["code_verifier"], "verifier");
+    assert!(!seen.form.contains_key("client_secret"));
+}
+
+#[track_caller]
+fn check(body: &Value, expected: Result<Option<u64>, &'static str>) {
+    let result = answered(Reply::json(200, body));
+    let result = result.map(|tokens| tokens.expires_in.map(|expires_in| expires_in.as_secs()));
+    assert_eq!(result, expected.map_err(Error::Garbage), "{body}");
+}
+
+#[test]
+fn token_responses_are_read_strictly() {
+    let with = |name: &str, value: Value| {
+        let mut body = json!({"access_token": "a", "token_type": "Bearer"});
+        body[name] = value;
+        body
+    };
+    check(&with("x", json!(null)), Ok(None));
+    check(&json!({"access_token": "a"}), Err("`token_type` is not Bearer"));
+    check(&with("token_type", json!("DPoP")), Err("`token_type` is not Bearer"));
+    check(&with("token_type", json!(["Bearer"])), Err("`token_type` is not Bearer"));
+    check(&json!({"token_type": "Bearer"}), Err("no `access_token`"));
+    check(&with("access_token", json!("")), Err("no `access_token`"));
+    check(&with("access_token", json!("a\r\nb: c")), Err("`access_token` is no token"));
+    check(&with("access_token", json!(7)), Err("`access_token` is no token"));
+    check(&with("refresh_token", json!({})), Err("`refresh_token` is no token"));
+    check(&with("refresh_token", json!("")), Ok(None));
+    check(&with("expires_in", json!(null)), Ok(None));
+    check(&with("expires_in", json!("300")), Ok(Some(300)));
+    check(&with("expires_in", json!(3600.5)), Ok(Some(3600)));
+    check(&with("expires_in", json!(-1)), Ok(Some(0)));
+    check(&with("expires_in", json!(1e18)), Ok(Some(315_360_000)));
+    check(&with("expires_in", json!("inf")), Err("`expires_in` is no number"));
+    check(&with("expires_in", json!("soon")), Err("`expires_in` is no number"));
+    check(&with("expires_in", json!([60])), Err("`expires_in` is no number"));
+}
+
+#[track_caller]
+fn check_error(reply: Reply, expected: &str) {
+    assert_eq!(answered(reply).unwrap_err().to_string(), expected);
+}
+
+#[test]
+fn errors_are_told_apart() {
+    let error = json!({"error": "invalid_grant", "error_description": "spent\n"});
+    check_error(Reply::json(400, &error), "the provider refuses: invalid_grant (spent)");
+    check_error(Reply::json(200, &error), "the provider refuses: invalid_grant (spent)");
+    check_error(Reply::json(200, &json!({"error": 1})), "the provider refuses: ?");
+    check_error(Reply::json(503, &error), "unexpected status 503");
+    check_error(Reply::json(429, &error), "unexpected status 429");
+    let page = |status| Reply::Answer(status, "text/html", "<html>".into());
+    check_error(page(200), "unusable answer: not a JSON object");
+    check_error(page(400), "unexpected status 400");
+    check_error(page(302), "unexpected status 302, and redirects are not followed");
+}
+
+#[tokio::test]
+async fn a_code_is_sent_once_whatever_happens() {
+    for reply in [Reply::Drop, Reply::json(503, &json!({})), Reply::json(200, &json!([]))] {
+        let provider = Loopback::start(move |_, _| reply.clone()).await;
+        assert!(exchange(&client(), &provider).await.unwrap_err().is_temporary());
+        assert_eq!(provider.seen("/token").len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn code_and_secret_follow_no_redirect() {
+    let provider = Loopback::start(|base, _| Reply::Redirect(307, format!("{base}evil"))).await;
+    assert!(matches!(exchange(&client(), &provider).await, Err(Error::Status(_))));
+    assert!(provider.seen("/evil").is_empty());
+}
+
+#[tokio::test]
+async fn a_refresh_whose_answer_is_lost_is_sent_once_more() {
+    let asked = AtomicU32::new(0);
+    let tokens = json!({"access_token": "a", "token_type": "Bearer"});
+    let provider = Loopback::start(move |_, _| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => Reply::Drop,
+        _ => Reply::json(200, &tokens),
+    })
+    .await;
+    assert!(refresh(&client(), &provider).await.unwrap().refresh_token.is_none());
+    let seen = provider.seen("/token");
+    assert_eq!(seen.len(), 2);
+    assert!(seen.iter().all(|seen| seen.form["refresh_token"] == "r"));
+    assert_eq!(seen[0].form["client_secret"], "s3cr:t");
+}
+
+#[tokio::test]
+async fn a_refused_refresh_is_not_repeated() {
+    let refusal = json!({"error": "invalid_grant"});
+    let provider = Loopback::start(move |_, _| Reply::json(400, &refusal)).await;
+    let error = refresh(&client(), &provider).await.unwrap_err();
+    assert!(matches!(error, Error::Refused(refusal) if refusal.code == ErrorCode::InvalidGrant));
+    assert_eq!(provider.seen("/token").len(), 1);
+}
+
+#[tokio::test]
+async fn a_failing_endpoint_is_left_alone_after_five_failures() {
+    let provider = Loopback::start(|_, _| Reply::json(500, &json!({}))).await;
+    let client = client();
+    for _ in 0..5 {
+        assert!(matches!(exchange(&client, &provider).await, Err(Error::Status(_))));
+    }
+    assert_eq!(exchange(&client, &provider).await.unwrap_err(), Error::Resting);
+    assert_eq!(provider.seen("/token").len(), 5);
+    assert!(!client.is_up());
+}
+
+#[tokio::test]
+async fn a_sign_in_is_refused_when_all_slots_are_taken_and_a_refresh_waits() {
+    let client = client();
+    let mut slots: Vec<_> = (0..Client::SLOTS).map(|_| client.slot_now().unwrap()).collect();
+    assert_eq!(client.slot_now().unwrap_err(), Error::Busy);
+    let waiting = client.slot();
+    tokio::pin!(waiting);
+    assert!(tokio::time::timeout(Duration::ZERO, &mut waiting).await.is_err());
+    slots.pop();
+    assert!(waiting.await.is_ok());
+}
+
+#[tokio::test]
+async fn a_revocation_needs_no_body_and_names_its_refusal() {
+    let refuse = Arc::new(AtomicU32::new(0));
+    let switch = Arc::clone(&refuse);
+    let provider = Loopback::start(move |_, _| match switch.load(Ordering::Relaxed) {
+        0 => Reply::Answer(200, "text/plain", String::new()),
+        _ => Reply::json(400, &json!({"error": "unsupported_token_type"})),
+    })
+    .await;
+    let (client, url, token) = (client(), provider.url("/revoke"), Secret::new("r"));
+    let endpoint = Endpoint { url: &url, method: AuthMethod::None };
+    client.revoke(endpoint, &token).await.unwrap();
+    let [seen] = provider.seen("/revoke").try_into().unwrap();
+    assert_eq!((&*seen.form["token"], &*seen.form["client_id"]), ("r", "us"));
+    refuse.store(1, Ordering::Relaxed);
+    assert!(matches!(client.revoke(endpoint, &token).await, Err(Error::Refused(_))));
+}

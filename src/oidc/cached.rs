@@ -1,0 +1,204 @@
+//! A document of the provider's: kept, fetched anew by one task at a time, never too often.
+//! Invariant: a fetch that failed replaces nothing; a fetch goes on when those who wait for it leave,
+//! and all who wait get the one result.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::error::Error;
+use crate::clock::{Clock, Moment};
+
+/// The last good document, and the fetch under way.
+#[derive(Debug)]
+pub(super) struct Cached<T> {
+    clock: Clock,
+    state: Arc<Mutex<State<T>>>,
+}
+
+type Landing<T> = Option<Result<Arc<T>, Error>>;
+
+#[derive(Debug)]
+struct State<T> {
+    known: Option<(Arc<T>, Moment)>,
+    flight: Option<watch::Receiver<Landing<T>>>,
+    last_failure: Option<Error>,
+}
+
+impl<T: Send + Sync + 'static> Cached<T> {
+    pub(super) fn new(clock: Clock) -> Self {
+        let state = State { known: None, flight: None, last_failure: None };
+        Self { clock, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The last good document, while it is not too stale to go by.
+    pub(super) fn known(&self) -> Option<Arc<T>> {
+        let now = self.clock.moment();
+        let state = lock(&self.state);
+        let (document, fetched) = state.known.as_ref()?;
+        (now.since(*fetched) <= STALE).then(|| Arc::clone(document))
+    }
+
+    /// Waits for the fetch under way, or starts one if the throttle lets it.
+    pub(super) async fn fetch<F>(
+        &self,
+        throttle: &Throttle,
+        fetch: impl FnOnce() -> F,
+    ) -> Result<Arc<T>, Error>
+    where
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let mut flight = self.board(throttle, fetch)?;
+        let landing = flight.wait_for(Option::is_some).await;
+        landing.ok().and_then(|landing| landing.clone()).unwrap_or(Err(Error::Interrupted))
+    }
+
+    fn board<F>(
+        &self,
+        throttle: &Throttle,
+        fetch: impl FnOnce() -> F,
+    ) -> Result<watch::Receiver<Landing<T>>, Error>
+    where
+        F: Future<Output = Result<T, Error>> + Send + 'static,
+    {
+        let mut state = lock(&self.state);
+        // Without a sender the flight crashed, and the next one may start.
+        if let Some(flight) = state.flight.as_ref().filter(|flight| flight.has_changed().is_ok()) {
+            return Ok(flight.clone());
+        }
+        if !throttle.admit() {
+            return Err(state.last_failure.clone().unwrap_or(Error::TooSoon));
+        }
+        let (landed, flight) = watch::channel(None);
+        state.flight = Some(flight.clone());
+        tokio::spawn(land(fetch(), self.clock.clone(), Arc::clone(&self.state), landed));
+        Ok(flight)
+    }
+}
+
+/// A task of its own, bounded by the fetch's deadline: who asked may leave, the result stays.
+async fn land<T>(
+    fetch: impl Future<Output = Result<T, Error>> + Send,
+    clock: Clock,
+    state: Arc<Mutex<State<T>>>,
+    landed: watch::Sender<Landing<T>>,
+) {
+    let result = fetch.await.map(Arc::new);
+    {
+        let mut state = lock(&state);
+        state.flight = None;
+        match &result {
+            Ok(document) => {
+                state.known = Some((Arc::clone(document), clock.moment()));
+                state.last_failure = None;
+            }
+            Err(error) => state.last_failure = Some(error.clone()),
+        }
+    }
+    landed.send_replace(Some(result));
+}
+
+fn lock<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Lets `burst` pass at once, and then one in each `period`.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    clock: Clock,
+    period: Duration,
+    /// How far ahead of time the next may be.
+    slack: Duration,
+    next: Mutex<Moment>,
+}
+
+impl Throttle {
+    pub(super) fn new(clock: Clock, burst: u32, period: Duration) -> Self {
+        let slack = period.saturating_mul(burst.saturating_sub(1));
+        Self { clock, period, slack, next: Mutex::new(Moment::from_millis(0)) }
+    }
+
+    fn admit(&self) -> bool {
+        let now = self.clock.moment();
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let admitted = next.since(now) <= self.slack;
+        if admitted {
+            *next = now.max(*next).after(self.period);
+        }
+        admitted
+    }
+}
+
+const STALE: Duration = Duration::from_secs(24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn cached() -> (Clock, Cached<u32>, Throttle) {
+        let clock = Clock::system();
+        let throttle = Throttle::new(clock.clone(), 1, Duration::from_secs(1));
+        (clock.clone(), Cached::new(clock), throttle)
+    }
+
+    #[test]
+    fn a_throttle_lets_a_burst_pass_and_then_one_a_period() {
+        let clock = Clock::system();
+        let throttle = Throttle::new(clock.clone(), 2, Duration::from_secs(10));
+        let admitted = |n| (0..n).filter(|_| throttle.admit()).count();
+        assert_eq!(admitted(5), 2);
+        clock.advance(Duration::from_secs(10));
+        assert_eq!(admitted(5), 1);
+        clock.advance(Duration::from_secs(3600));
+        assert_eq!(admitted(5), 2);
+    }
+
+    #[tokio::test]
+    async fn a_failure_replaces_nothing_and_too_much_age_does() {
+        let (clock, cached, throttle) = cached();
+        assert_eq!(*cached.fetch(&throttle, || async { Ok(1) }).await.unwrap(), 1);
+        clock.advance(Duration::from_secs(3600));
+        let failed = cached.fetch(&throttle, || async { Err(Error::NoKeys) }).await;
+        assert_eq!(failed, Err(Error::NoKeys));
+        assert_eq!(cached.known().as_deref(), Some(&1));
+        clock.advance(STALE);
+        assert_eq!(cached.known(), None);
+    }
+
+    #[tokio::test]
+    async fn a_fetch_too_soon_is_answered_with_the_last_failure() {
+        let (clock, cached, throttle) = cached();
+        let failing = || async { Err(Error::NoKeys) };
+        assert_eq!(cached.fetch(&throttle, failing).await, Err(Error::NoKeys));
+        let again = cached.fetch(&throttle, || async { Ok(1) }).await;
+        assert_eq!(again, Err(Error::NoKeys));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(cached.fetch(&throttle, || async { Ok(1) }).await.as_deref(), Ok(&1));
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_share_a_fetch_that_outlives_its_starter() {
+        let (_, cached, throttle) = cached();
+        let (finish, finished) = oneshot::channel::<u32>();
+        let fetch = || async { finished.await.map_err(|_| Error::Interrupted) };
+        let mut first = Box::pin(cached.fetch(&throttle, fetch));
+        assert!(tokio::time::timeout(Duration::ZERO, &mut first).await.is_err());
+        let second = cached.fetch(&throttle, || async { Err(Error::NoKeys) });
+        drop(first);
+        let (second, ()) = tokio::join!(second, async { finish.send(7).unwrap() });
+        assert_eq!(second.as_deref(), Ok(&7));
+        assert_eq!(cached.known().as_deref(), Some(&7));
+    }
+
+    #[tokio::test]
+    async fn a_fetch_that_crashes_holds_up_nobody() {
+        let (clock, cached, throttle) = cached();
+        let crash = || async { panic!("the fetch crashes") };
+        assert_eq!(cached.fetch(&throttle, crash).await, Err(Error::Interrupted));
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(cached.fetch(&throttle, || async { Ok(1) }).await.as_deref(), Ok(&1));
+    }
+}

@@ -1,0 +1,224 @@
+//! The ID token: proof of who signed in, for us, just now.
+//! Invariant: a `VerifiedIdToken` is made here only, of a token whose signature held and which kept
+//! every rule below.
+//! Source: OpenID Connect Core §2, §3.1.3.7 (in its order), §3.1.3.8 and, after a refresh, §12.2.
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use super::error::Rule;
+use crate::clock::UnixTime;
+use crate::identity::prior::Original;
+use crate::jose::{Algorithm, Verified};
+use crate::secret::Secret;
+
+/// What an ID token is held against.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// Our `client_id`.
+    pub client_id: &'a str,
+    /// The access token that came along.
+    pub access_token: &'a Secret,
+    /// What the token was issued for.
+    pub occasion: Occasion<'a>,
+}
+
+/// Why an ID token was issued.
+#[derive(Clone, Copy, Debug)]
+pub enum Occasion<'a> {
+    /// Somebody signs in (§3.1.3.7).
+    SignIn {
+        /// The `nonce` of the authorization request.
+        nonce: &'a str,
+    },
+    /// Tokens are refreshed (§12.2).
+    Refresh {
+        /// The ID token of the sign-in.
+        original: &'a Original,
+    },
+}
+
+/// The claims of an ID token that kept every rule.
+#[derive(Clone, Debug)]
+pub struct VerifiedIdToken {
+    original: Original,
+    claims: Map<String, Value>,
+}
+
+impl VerifiedIdToken {
+    /// `sub`.
+    pub fn subject(&self) -> &str {
+        &self.original.subject
+    }
+
+    /// What later ID tokens of this sign-in are held against, and all claims.
+    pub fn into_parts(self) -> (Original, Map<String, Value>) {
+        (self.original, self.claims)
+    }
+}
+
+/// Holds a token against every rule. Its signature (6. to 8.) has been checked before anything in it
+/// was looked at; an encrypted one (1.) has been refused there, for none was agreed.
+pub(super) fn verify(
+    verified: Verified,
+    issuer: &str,
+    now: UnixTime,
+    expected: &Expected<'_>,
+) -> Result<VerifiedIdToken, Rule> {
+    let claims = Claims(&verified.claims);
+    // SECURITY: a logout token or an access token of the same issuer is no proof of a sign-in.
+    if verified.header.typ.as_deref().is_some_and(is_another_kind) {
+        return Err(Rule::Type);
+    }
+    // 2. `iss` is exactly the issuer.
+    if claims.text("iss")? != issuer {
+        return Err(Rule::Issuer);
+    }
+    // 3. `aud` has our client_id.
+    let audience = claims.audience()?;
+    if !audience.iter().any(|one| one == expected.client_id) {
+        return Err(Rule::Audience);
+    }
+    // 4. Several audiences need `azp`. 5. `azp` is our client_id.
+    match claims.optional_text("azp")? {
+        None if audience.len() > 1 => return Err(Rule::NoAuthorizedParty),
+        Some(party) if party != expected.client_id => return Err(Rule::AuthorizedParty),
+        None | Some(_) => {}
+    }
+    check_times(&claims, now)?;
+    let original = Original {
+        subject: claims.subject()?.to_owned(),
+        audience,
+        nonce: check_nonce(claims.optional_text("nonce")?, expected.occasion)?.to_owned(),
+        // 12. and 13., `acr` and `auth_time`, are held against what a route asks, where it is known.
+        auth_time: claims.optional_number("auth_time")?,
+    };
+    if let Some(hash) = claims.optional_text("at_hash")? {
+        check_access_token_hash(hash, verified.header.algorithm, expected.access_token)?;
+    }
+    let original = match expected.occasion {
+        Occasion::SignIn { .. } => original,
+        Occasion::Refresh { original: first } => check_refreshed(original, first)?,
+    };
+    Ok(VerifiedIdToken { original, claims: verified.claims })
+}
+
+/// 9. `exp` is in the future, 10. `iat` is not, and `nbf` has come; give or take the leeway.
+pub(super) fn check_times(claims: &Claims<'_>, UnixTime(now): UnixTime) -> Result<(), Rule> {
+    if claims.number("exp")?.saturating_add(LEEWAY) <= now {
+        return Err(Rule::Expired);
+    }
+    if claims.number("iat")?.saturating_sub(LEEWAY) > now {
+        return Err(Rule::IssuedInFuture);
+    }
+    if claims.optional_number("nbf")?.is_some_and(|nbf| nbf.saturating_sub(LEEWAY) > now) {
+        return Err(Rule::NotYet);
+    }
+    Ok(())
+}
+
+/// 11. `nonce` is the one we sent; after a refresh it may be absent, not different (§12.2).
+fn check_nonce<'a>(said: Option<&'a str>, occasion: Occasion<'a>) -> Result<&'a str, Rule> {
+    match (said, occasion) {
+        (Some(said), Occasion::SignIn { nonce }) if said == nonce => Ok(nonce),
+        (Some(said), Occasion::Refresh { original }) if said == original.nonce => Ok(said),
+        (None, Occasion::Refresh { original }) => Ok(&original.nonce),
+        (Some(_), Occasion::SignIn { .. } | Occasion::Refresh { .. })
+        | (None, Occasion::SignIn { .. }) => Err(Rule::Nonce),
+    }
+}
+
+/// The left half of the access token's hash, by the hash of the signature's algorithm (§3.1.3.8).
+fn check_access_token_hash(
+    said: &str,
+    algorithm: Algorithm,
+    access_token: &Secret,
+) -> Result<(), Rule> {
+    let hash = match algorithm {
+        Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 => &digest::SHA256,
+        Algorithm::RS384 | Algorithm::PS384 | Algorithm::ES384 => &digest::SHA384,
+        // Ed25519 hashes with SHA-512 inside; OpenID Connect takes that.
+        Algorithm::RS512 | Algorithm::PS512 | Algorithm::ES512 | Algorithm::EdDSA => {
+            &digest::SHA512
+        }
+    };
+    let hash = digest::digest(hash, access_token.expose().as_bytes());
+    let (left, _) = hash.as_ref().split_at(hash.as_ref().len() / 2);
+    if URL_SAFE_NO_PAD.encode(left) == said { Ok(()) } else { Err(Rule::AccessTokenHash) }
+}
+
+/// §12.2: the same person, the same audiences, the same sign-in. (`iss` and `azp` had to be the same
+/// anyway.) What is compared next time stays what it was.
+fn check_refreshed(refreshed: Original, first: &Original) -> Result<Original, Rule> {
+    // SECURITY: a session must not turn into somebody else's.
+    if refreshed.subject != first.subject {
+        return Err(Rule::OtherSubject);
+    }
+    if refreshed.audience != first.audience {
+        return Err(Rule::OtherAudience);
+    }
+    match (refreshed.auth_time, first.auth_time) {
+        (Some(again), Some(before)) if again != before => Err(Rule::OtherAuthTime),
+        (Some(_) | None, Some(_) | None) => Ok(first.clone()),
+    }
+}
+
+/// An explicit type (`at+jwt`, `logout+jwt`, …) says what a token is, and none of them is an ID token.
+fn is_another_kind(typ: &str) -> bool {
+    typ.to_ascii_lowercase().ends_with("+jwt")
+}
+
+/// Claims by name and type. An optional one that is null counts as absent.
+pub(super) struct Claims<'a>(pub(super) &'a Map<String, Value>);
+
+impl<'a> Claims<'a> {
+    pub(super) fn find(&self, name: &str) -> Option<&'a Value> {
+        self.0.get(name).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn optional_text(&self, name: &'static str) -> Result<Option<&'a str>, Rule> {
+        self.find(name).map(|value| value.as_str().ok_or(Rule::Claim(name))).transpose()
+    }
+
+    pub(super) fn text(&self, name: &'static str) -> Result<&'a str, Rule> {
+        self.optional_text(name)?.ok_or(Rule::Claim(name))
+    }
+
+    /// A `NumericDate` (RFC 7519 §2) in whole seconds.
+    // SECURITY: `1e300` must not wrap into the past or the future: the cast saturates.
+    fn optional_number(&self, name: &'static str) -> Result<Option<i64>, Rule> {
+        let seconds = |value: &Value| value.as_i64().or_else(|| Some(value.as_f64()? as i64));
+        self.find(name).map(|value| seconds(value).ok_or(Rule::Claim(name))).transpose()
+    }
+
+    pub(super) fn number(&self, name: &'static str) -> Result<i64, Rule> {
+        self.optional_number(name)?.ok_or(Rule::Claim(name))
+    }
+
+    /// `sub`: at least one and at most 255 bytes (§2).
+    pub(super) fn subject(&self) -> Result<&'a str, Rule> {
+        let subject = self.text("sub")?;
+        if (1..=255).contains(&subject.len()) { Ok(subject) } else { Err(Rule::Claim("sub")) }
+    }
+
+    /// `aud`: one text or a list of them, here sorted and without repetition.
+    pub(super) fn audience(&self) -> Result<Vec<String>, Rule> {
+        let one = |value: &Value| value.as_str().map(str::to_owned);
+        let audience: Option<Vec<String>> = match self.find("aud") {
+            Some(Value::Array(list)) => list.iter().map(one).collect(),
+            other => other.and_then(one).map(|only| vec![only]),
+        };
+        let mut audience = audience.ok_or(Rule::Claim("aud"))?;
+        audience.sort_unstable();
+        audience.dedup();
+        Ok(audience)
+    }
+}
+
+/// Seconds by which clocks may differ.
+const LEEWAY: i64 = 60;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! One token that is right, and each way to be wrong.
+
+use serde_json::json;
+
+use super::*;
+use crate::jose::Header;
+
+const NOW: i64 = 1_800_000_000;
+const ISSUER: &str = "https://op.example";
+
+fn right() -> Value {
+    json!({"iss": ISSUER, "sub": "alice", "aud": "us", "nonce": "n", "exp": NOW + 300,
+           "iat": NOW - 5, "auth_time": NOW - 9, "email": "alice@example.com"})
+}
+
+fn refreshed() -> Original {
+    Original {
+        subject: "alice".into(),
+        audience: vec!["us".into()],
+        nonce: "n".into(),
+        auth_time: Some(NOW - 9),
+    }
+}
+
+fn held(
+    claims: &Value,
+    typ: Option<&str>,
+    occasion: Occasion<'_>,
+) -> Result<VerifiedIdToken, Rule> {
+    let access_token = Secret::new("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y");
+    let header = Header { algorithm: Algorithm::RS256, kid: None, typ: typ.map(str::to_owned) };
+    let verified = Verified { header, claims: claims.as_object().unwrap().clone() };
+    let expected = Expected { client_id: "us", access_token: &access_token, occasion };
+    verify(verified, ISSUER, UnixTime(NOW), &expected)
+}
+
+/// The right token with these members set (null: removed), at a sign-in.
+#[track_caller]
+fn check(changes: Value, expected: Result<(), Rule>) {
+    let claims = changed(&changes);
+    let result = held(&claims, Some("JWT"), Occasion::SignIn { nonce: "n" });
+    assert_eq!(result.map(drop), expected, "{changes}");
+}
+
+fn changed(changes: &Value) -> Value {
+    let mut claims = right();
+    for (name, value) in changes.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    claims
+}
+
+#[test]
+fn a_right_token_passes_with_its_claims() {
+    let token = held(&right(), None, Occasion::SignIn { nonce: "n" }).unwrap();
+    assert_eq!(token.subject(), "alice");
+    let (original, claims) = token.into_parts();
+    assert_eq!(original, refreshed());
+    assert_eq!(claims["email"], "alice@example.com");
+}
+
+#[test]
+fn a_token_of_another_kind_is_refused() {
+    for typ in ["logout+jwt", "at+jwt", "AT+JWT", "application/at+jwt", "secevent+jwt"] {
+        let result = held(&right(), Some(typ), Occasion::SignIn { nonce: "n" });
+        assert_eq!(result.map(drop), Err(Rule::Type), "{typ}");
+    }
+}
+
+#[test]
+fn issuer_and_subject_are_exact() {
+    check(json!({"iss": "https://op.example/"}), Err(Rule::Issuer));
+    check(json!({"iss": null}), Err(Rule::Claim("iss")));
+    check(json!({"iss": [ISSUER]}), Err(Rule::Claim("iss")));
+    check(json!({"sub": null}), Err(Rule::Claim("sub")));
+    check(json!({"sub": ""}), Err(Rule::Claim("sub")));
+    check(json!({"sub": 7}), Err(Rule::Claim("sub")));
+    check(json!({"sub": "a".repeat(255)}), Ok(()));
+    check(json!({"sub": "a".repeat(256)}), Err(Rule::Claim("sub")));
+}
+
+#[test]
+fn audiences_must_mean_us() {
+    check(json!({"aud": ["us"]}), Ok(()));
+    check(json!({"aud": ["us", "us"]}), Ok(()));
+    check(json!({"aud": "them"}), Err(Rule::Audience));
+    check(json!({"aud": "uss"}), Err(Rule::Audience));
+    check(json!({"aud": []}), Err(Rule::Audience));
+    check(json!({"aud": null}), Err(Rule::Claim("aud")));
+    check(json!({"aud": ["us", 7]}), Err(Rule::Claim("aud")));
+    check(json!({"aud": {"us": 1}}), Err(Rule::Claim("aud")));
+    check(json!({"aud": ["us", "them"]}), Err(Rule::NoAuthorizedParty));
+    check(json!({"aud": ["us", "them"], "azp": "us"}), Ok(()));
+    check(json!({"aud": ["us", "them"], "azp": "them"}), Err(Rule::AuthorizedParty));
+    check(json!({"azp": "them"}), Err(Rule::AuthorizedParty));
+    check(json!({"azp": ["us"]}), Err(Rule::Claim("azp")));
+}
+
+#[test]
+fn times_are_numbers_with_a_minute_of_leeway() {
+    check(json!({"exp": null}), Err(Rule::Claim("exp")));
+    check(json!({"exp": "2000000000"}), Err(Rule::Claim("exp")));
+    check(json!({"exp": NOW - 3600}), Err(Rule::Expired));
+    check(json!({"exp": NOW - 60}), Err(Rule::Expired));
+    check(json!({"exp": NOW - 59}), Ok(()));
+    check(json!({"exp": 1e300}), Ok(()));
+    check(json!({"exp": -1e300}), Err(Rule::Expired));
+    check(json!({"exp": u64::MAX}), Ok(()));
+    check(json!({"exp": i64::MIN}), Err(Rule::Expired));
+    check(json!({"exp": NOW as f64 + 0.5}), Ok(()));
+    check(json!({"iat": null}), Err(Rule::Claim("iat")));
+    check(json!({"iat": true}), Err(Rule::Claim("iat")));
+    check(json!({"iat": NOW + 60}), Ok(()));
+    check(json!({"iat": NOW + 61}), Err(Rule::IssuedInFuture));
+    check(json!({"iat": 1e300}), Err(Rule::IssuedInFuture));
+    check(json!({"nbf": NOW + 60}), Ok(()));
+    check(json!({"nbf": NOW + 3600}), Err(Rule::NotYet));
+    check(json!({"nbf": "0"}), Err(Rule::Claim("nbf")));
+    check(json!({"auth_time": "0"}), Err(Rule::Claim("auth_time")));
+}
+
+#[test]
+fn the_nonce_is_ours() {
+    check(json!({"nonce": null}), Err(Rule::Nonce));
+    check(json!({"nonce": ""}), Err(Rule::Nonce));
+    check(json!({"nonce": "m"}), Err(Rule::Nonce));
+    check(json!({"nonce": ["n"]}), Err(Rule::Claim("nonce")));
+}
+
+/// The access token and its hash are those of OpenID Connect Core, Appendix A.3.
+#[test]
+fn an_access_token_hash_is_checked_where_it_is() {
+    check(json!({"at_hash": "77QmUPtjPfzWtF2AnpK9RQ"}), Ok(()));
+    check(json!({"at_hash": "77QmUPtjPfzWtF2AnpK9RA"}), Err(Rule::AccessTokenHash));
+    check(json!({"at_hash": ""}), Err(Rule::AccessTokenHash));
+    check(json!({"at_hash": 7}), Err(Rule::Claim("at_hash")));
+    check(json!({"c_hash": "of no concern to us"}), Ok(()));
+}
+
+#[track_caller]
+fn check_refresh(changes: Value, expected: Result<(), Rule>) {
+    let original = refreshed();
+    let result = held(&changed(&changes), None, Occasion::Refresh { original: &original });
+    let result = result.map(|token| assert_eq!(token.into_parts().0, original));
+    assert_eq!(result, expected, "{changes}");
+}
+
+#[test]
+fn a_refreshed_token_is_the_same_persons() {
+    check_refresh(json!({}), Ok(()));
+    check_refresh(json!({"nonce": null, "auth_time": null, "iat": NOW}), Ok(()));
+    check_refresh(json!({"nonce": "m"}), Err(Rule::Nonce));
+    check_refresh(json!({"sub": "bob"}), Err(Rule::OtherSubject));
+    check_refresh(json!({"iss": "https://evil.example"}), Err(Rule::Issuer));
+    check_refresh(json!({"aud": "them"}), Err(Rule::Audience));
+    check_refresh(json!({"aud": ["us", "x"], "azp": "us"}), Err(Rule::OtherAudience));
+    check_refresh(json!({"auth_time": NOW}), Err(Rule::OtherAuthTime));
+    check_refresh(json!({"exp": NOW - 3600}), Err(Rule::Expired));
+}

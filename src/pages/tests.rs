@@ -1,0 +1,272 @@
+//! Claims about every page at once.
+
+use http::{HeaderMap, Method};
+use http_body_util::BodyExt as _;
+use serde_json::Value as Json;
+
+use super::*;
+use crate::identity::Identity;
+
+/// Would end an attribute, an element, or a template, if it were not escaped.
+const HOSTILE: &str = "\"'><script>alert(1)</script>{{ title }}<img src=x>";
+
+fn hostile_identity() -> Identity {
+    Identity {
+        provider: "company".into(),
+        subject: HOSTILE.into(),
+        user: Some(HOSTILE.to_owned()),
+        email: Some(HOSTILE.to_owned()),
+        groups: vec![HOSTILE.to_owned()],
+        name: Some(format!("name {HOSTILE}")),
+        preferred_username: None,
+        claims: serde_json::Map::new(),
+    }
+}
+
+/// Every page, each value of it `text`, with the status it is for.
+fn with_each_page(text: &str, mut check: impl FnMut(StatusCode, &Page<'_>)) {
+    let href = format!("/start?rd={text}");
+    let identity = hostile_identity();
+    let public_url = Origin::parse("https://wiki.example.com").unwrap();
+    let forbidden = Forbidden {
+        identity: &identity,
+        provider: text,
+        reasons: &[text.to_owned(), "Your group is not on the list.".to_owned()],
+        other_account: &href,
+        sign_out: &href,
+    };
+    let choices = [Choice { name: text, href: &href }, Choice { name: "B", href: "/b" }];
+    let pages = [
+        (200, Page::SignIn { choices: &choices }),
+        (401, Page::SignInRequired { login_url: &href }),
+        (200, Page::SignedOut { sign_in: &href }),
+        (200, Page::ConfirmSignOut { action: &href }),
+        (403, Page::Forbidden(forbidden)),
+        (400, Page::SignInFailed { reason: text, try_again: &href }),
+        (503, Page::ProviderTrouble { provider: text, try_again: &href }),
+        (421, Page::WrongHost { public_url: &public_url }),
+    ];
+    for (status, page) in &pages {
+        check(StatusCode::from_u16(*status).unwrap(), page);
+    }
+    for status in 400..600 {
+        check(StatusCode::from_u16(status).unwrap(), &Page::Plain);
+    }
+}
+
+fn pages() -> Pages {
+    Pages::new(&Brand::default()).unwrap()
+}
+
+fn asked(format: Format) -> Asked<'static> {
+    Asked { format, head: false, request_id: "req-1" }
+}
+
+fn text(response: Response<Body>) -> String {
+    let body = complete(response.into_body().collect());
+    String::from_utf8(body.to_bytes().to_vec()).unwrap()
+}
+
+/// Waits for a body.
+fn complete<T, E: std::fmt::Debug>(future: impl Future<Output = Result<T, E>>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(future).unwrap()
+}
+
+fn header<'r>(response: &'r Response<Body>, name: &HeaderName) -> &'r str {
+    response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+}
+
+#[test]
+fn every_value_is_escaped() {
+    let brand = Brand {
+        title: Some(HOSTILE.to_owned()),
+        message: Some(HOSTILE.to_owned()),
+        ..Brand::default()
+    };
+    let pages = Pages::new(&brand).unwrap();
+    let asked = Asked { request_id: HOSTILE, ..asked(Format::Html) };
+    with_each_page(HOSTILE, |status, page| {
+        let html = text(pages.respond(&asked, status, page));
+        for live in ["<script", "<img", "'>"] {
+            assert!(!html.contains(live), "{live} in {html}");
+        }
+        assert!(html.contains("&lt;script&gt;"), "{html}");
+    });
+}
+
+#[test]
+fn an_address_that_would_run_a_script_is_not_offered() {
+    for href in ["javascript:alert(1)", " javascript:alert(1)", "data:text/html,x", "JAVASCRIPT:1"]
+    {
+        let page = Page::SignedOut { sign_in: href };
+        let html = text(pages().respond(&asked(Format::Html), StatusCode::OK, &page));
+        assert!(html.contains("href=\"&#x2f;\""), "{html}");
+    }
+}
+
+#[track_caller]
+fn check_style_hash(brand: &Brand) {
+    let pages = Pages::new(brand).unwrap();
+    with_each_page("x", |status, page| {
+        let response = pages.respond(&asked(Format::Html), status, page);
+        let policy = header(&response, &CONTENT_SECURITY_POLICY).to_owned();
+        let html = text(response);
+        let style = html.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
+        assert!(!style.contains(['\r', '\0']), "the browser would change it");
+        let hash = STANDARD.encode(digest(&SHA256, style.as_bytes()));
+        assert!(policy.contains(&format!("style-src 'sha256-{hash}'")), "{policy}");
+    });
+}
+
+#[test]
+fn the_policy_names_the_style_that_the_browser_hashes() {
+    check_style_hash(&Brand::default());
+    let style = Some("main { color: red }\r\n\rh1 > b::after { content: \"\0&<\" }".to_owned());
+    check_style_hash(&Brand { style, ..Brand::default() });
+}
+
+#[test]
+fn a_style_that_would_end_its_element_is_refused() {
+    let style = Some("x {} </STYLE ><script>".to_owned());
+    assert!(matches!(Pages::new(&Brand { style, ..Brand::default() }), Err(Error::Style)));
+}
+
+#[test]
+fn the_policy_forbids_all_that_a_page_does_not_have() {
+    let logo = Some(Logo { content_type: "image/png", bytes: vec![1, 2, 3] });
+    for brand in [Brand::default(), Brand { logo, ..Brand::default() }] {
+        let pages = Pages::new(&brand).unwrap();
+        with_each_page("x", |status, page| {
+            let response = pages.respond(&asked(Format::Html), status, page);
+            let policy = header(&response, &CONTENT_SECURITY_POLICY).to_owned();
+            let html = text(response);
+            for directive in ["default-src 'none';", "frame-ancestors 'none'", "base-uri 'none'"] {
+                assert!(policy.contains(directive), "{policy}");
+            }
+            assert_eq!(policy.contains("form-action 'none'"), !html.contains("<form"), "{policy}");
+            assert_eq!(policy.contains("img-src data:"), html.contains("<img"), "{policy}");
+            assert!(!html.contains("<script") && !html.contains("style="), "{html}");
+        });
+    }
+}
+
+#[test]
+fn a_logo_stands_in_the_page_itself() {
+    let logo = Some(Logo { content_type: "image/svg+xml", bytes: b"<svg/>".to_vec() });
+    let pages = Pages::new(&Brand { logo, ..Brand::default() }).unwrap();
+    let html = text(pages.respond(&asked(Format::Html), StatusCode::NOT_FOUND, &Page::Plain));
+    assert!(html.contains("data:image&#x2f;svg+xml;base64,PHN2Zy8+"), "{html}");
+}
+
+#[test]
+fn no_answer_is_kept_sniffed_or_referred_from() {
+    for format in [Format::Html, Format::Json, Format::Grpc] {
+        with_each_page("x", |status, page| {
+            let response = pages().respond(&asked(format), status, page);
+            assert_eq!(header(&response, &CACHE_CONTROL), "no-store");
+            assert_eq!(header(&response, &X_CONTENT_TYPE_OPTIONS), "nosniff");
+            assert_eq!(header(&response, &REFERRER_POLICY), "no-referrer");
+        });
+    }
+}
+
+#[test]
+fn the_one_form_tells_its_origin() {
+    with_each_page("x", |status, page| {
+        let html = text(pages().respond(&asked(Format::Html), status, page));
+        assert_eq!(html.contains("content=\"same-origin\""), html.contains("<form"), "{html}");
+    });
+}
+
+#[test]
+fn json_says_what_the_page_says() {
+    with_each_page(HOSTILE, |status, page| {
+        let response = pages().respond(&asked(Format::Json), status, page);
+        assert_eq!(response.status(), status);
+        assert_eq!(header(&response, &CONTENT_TYPE), "application/json");
+        let json: Json = serde_json::from_str(&text(response)).unwrap();
+        assert_eq!(json["error"].is_string(), status.as_u16() >= 400, "{json}");
+        assert!(json["message"].as_str().is_some_and(|message| !message.is_empty()), "{json}");
+        assert_eq!(json["request_id"], "req-1");
+        let login_url = matches!(page, Page::SignInRequired { .. });
+        assert_eq!(json["login_url"].is_string(), login_url, "{json}");
+    });
+}
+
+#[test]
+fn a_refusal_names_every_failed_key_to_programs_too() {
+    with_each_page("Your network is not on the list.", |status, page| {
+        if let Page::Forbidden(_) = page {
+            let answer = text(pages().respond(&asked(Format::Json), status, page));
+            assert!(answer.contains("network") && answer.contains("group"), "{answer}");
+        }
+    });
+}
+
+#[test]
+fn grpc_gets_a_status_and_no_page() {
+    let text_outside_ascii = "50% von K\u{f6}ln\r\nx: y";
+    with_each_page(text_outside_ascii, |status, page| {
+        let response = pages().respond(&asked(Format::Grpc), status, page);
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(header(&response, &CONTENT_TYPE), "application/grpc");
+        assert_eq!(
+            header(&response, &GRPC_STATUS),
+            negotiate::grpc_status(status).to_string().as_str()
+        );
+        let message = header(&response, &HeaderName::from_static("grpc-message"));
+        assert!(!message.is_empty() && message.is_ascii(), "{message}");
+        if let Page::ProviderTrouble { .. } = page {
+            assert!(message.starts_with("50%25 von K%C3%B6ln%0D%0Ax: y"), "{message}");
+        }
+        assert_eq!(text(response), "");
+    });
+}
+
+#[test]
+fn head_gets_the_length_and_nothing_else() {
+    let mut headers = HeaderMap::new();
+    headers.insert(http::header::ACCEPT, HeaderValue::from_static("text/html"));
+    let of = |method| Asked::of(&method, &headers, "req-1");
+    let get = pages().respond(&of(Method::GET), StatusCode::NOT_FOUND, &Page::Plain);
+    let head = pages().respond(&of(Method::HEAD), StatusCode::NOT_FOUND, &Page::Plain);
+    assert_eq!(header(&head, &CONTENT_LENGTH), header(&get, &CONTENT_LENGTH));
+    let length = header(&get, &CONTENT_LENGTH).to_owned();
+    assert_eq!(length, text(get).len().to_string());
+    assert_eq!(text(head), "");
+}
+
+#[test]
+fn who_must_wait_is_told_how_long_and_who_must_sign_in_how() {
+    with_each_page("x", |status, page| {
+        let response = pages().respond(&asked(Format::Json), status, page);
+        let wait = response.headers().contains_key(RETRY_AFTER);
+        assert_eq!(wait, matches!(status.as_u16(), 429 | 503), "{status}");
+        let challenge = response.headers().contains_key(WWW_AUTHENTICATE);
+        assert_eq!(challenge, status == StatusCode::UNAUTHORIZED, "{status}");
+    });
+}
+
+#[test]
+fn an_account_is_named_as_its_owner_knows_it() {
+    let mut identity = hostile_identity();
+    let mut said = |name: Option<&str>, email: Option<&str>| {
+        identity.name = name.map(str::to_owned);
+        identity.email = email.map(str::to_owned);
+        identity.user = Some("u-1".to_owned());
+        let page = Page::Forbidden(Forbidden {
+            identity: &identity,
+            provider: "Company",
+            reasons: &[],
+            other_account: "/a",
+            sign_out: "/b",
+        });
+        text(pages().respond(&asked(Format::Json), StatusCode::FORBIDDEN, &page))
+    };
+    assert!(said(Some("Alice"), Some("a@b.c")).contains("Alice (a@b.c) with Company"));
+    assert!(said(Some("a@b.c"), Some("a@b.c")).contains("as a@b.c with"));
+    assert!(said(None, Some("a@b.c")).contains("as a@b.c with"));
+    assert!(said(Some("Alice"), None).contains("as Alice with"));
+    assert!(said(None, None).contains("as u-1 with"));
+}

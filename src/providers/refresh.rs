@@ -1,0 +1,100 @@
+//! A refresh: new tokens for a refresh token, and who they stand for now.
+//! Invariant: once the provider has given new tokens they are not lost: where it rotates refresh
+//! tokens, the old one is spent. If only the claims cannot be had just then, the old ones stay.
+//! Source: RFC 6749 §6, OpenID Connect Core §12.
+
+use serde_json::{Map, Value};
+use tracing::warn;
+
+use super::Provider;
+use super::error::{Error, RefreshError};
+use crate::identity::Identity;
+use crate::identity::prior::Prior;
+use crate::oauth::token::TokenSet;
+use crate::oidc::discovery::Metadata;
+use crate::oidc::error::Error as OidcError;
+use crate::oidc::id_token::{Expected, Occasion};
+use crate::secret::Secret;
+
+/// What a refresh starts from.
+#[derive(Clone, Copy, Debug)]
+pub struct RefreshRequest<'a> {
+    /// The refresh token.
+    pub refresh_token: &'a Secret,
+    /// What was kept of the sign-in, or of the refresh before.
+    pub prior: &'a Prior,
+}
+
+/// New tokens.
+#[derive(Clone, Debug)]
+pub struct Refreshed {
+    /// The tokens; without a refresh token the old one goes on, without an ID token likewise.
+    pub tokens: TokenSet,
+    /// Who it is by the new claims; `None`: nothing new was said.
+    pub identity: Option<Identity>,
+    /// To be kept in place of the old one.
+    pub prior: Prior,
+}
+
+impl Provider {
+    /// Refreshes; waits where too many token requests are under way.
+    pub async fn refresh(&self, request: &RefreshRequest<'_>) -> Result<Refreshed, RefreshError> {
+        self.log(self.try_refresh(request).await, "a refresh failed")
+    }
+
+    async fn try_refresh(&self, request: &RefreshRequest<'_>) -> Result<Refreshed, RefreshError> {
+        let temporary = |error: OidcError| RefreshError::Temporary(error.into());
+        let metadata = self.issuer.metadata().await.map_err(temporary)?;
+        let endpoint = self.endpoint(&metadata.token, &metadata).map_err(temporary)?;
+        let slot = self.client.slot().await.map_err(RefreshError::of)?;
+        let tokens = self.client.refresh(&slot, endpoint, request.refresh_token).await;
+        let mut tokens = tokens.map_err(RefreshError::of)?;
+
+        match self.claims_now(&metadata, &tokens, request.prior).await {
+            Ok(None) => Ok(Refreshed { tokens, identity: None, prior: request.prior.clone() }),
+            Ok(Some((claims, prior))) => {
+                let identity = self.identity(claims).map_err(RefreshError::Untrusted)?;
+                Ok(Refreshed { tokens, identity: Some(identity), prior })
+            }
+            Err(error) if error.condemns_tokens() => {
+                Err(RefreshError::Untrusted(Error::from(error)))
+            }
+            Err(error) => {
+                let id = self.id();
+                warn!(provider = %id, %error, "refreshed, but the claims stay as they were");
+                // SECURITY: an ID token is kept only together with the claims in it, both checked.
+                tokens.id_token = None;
+                Ok(Refreshed { tokens, identity: None, prior: request.prior.clone() })
+            }
+        }
+    }
+
+    /// The claims after a refresh, and what the next one starts from; `None`: nothing new was said.
+    async fn claims_now(
+        &self,
+        metadata: &Metadata,
+        tokens: &TokenSet,
+        prior: &Prior,
+    ) -> Result<Option<(Map<String, Value>, Prior)>, OidcError> {
+        let original = &prior.original;
+        let renewed = match &tokens.id_token {
+            None => None,
+            Some(id_token) => {
+                let expected = Expected {
+                    client_id: &self.settings.client_id,
+                    access_token: &tokens.access_token,
+                    occasion: Occasion::Refresh { original },
+                };
+                Some(self.issuer.verify(id_token, &expected).await?.into_parts().1)
+            }
+        };
+        let Some(before) = &prior.beside_userinfo else {
+            return Ok(renewed.map(|claims| (claims, prior.clone())));
+        };
+        // Where sign-in asked userinfo, so does every refresh: a group taken away must go.
+        let own = renewed.as_ref().unwrap_or(before);
+        let claims = self.with_userinfo(metadata, tokens, original, own).await?;
+        let beside_userinfo = Some(own.clone());
+        Ok(Some((claims, Prior { original: original.clone(), beside_userinfo })))
+    }
+}

@@ -1,0 +1,145 @@
+//! A sign-in, from the authorization request to an identity.
+//! Source: OpenID Connect Core §3.1, by way of `oauth` and `oidc`.
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::error::Error;
+use super::{Provider, claims};
+use crate::identity::Identity;
+use crate::identity::claims::identity;
+use crate::identity::prior::{Original, Prior};
+use crate::oauth::authorization::{AuthorizationRequest, AuthorizationResponse};
+use crate::oauth::token::TokenSet;
+use crate::oidc::discovery::Metadata;
+use crate::oidc::error::Error as OidcError;
+use crate::oidc::id_token::{Expected, Occasion};
+use crate::oidc::userinfo::userinfo;
+use crate::secret::Secret;
+
+/// What one sign-in asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct SignInRequest<'a> {
+    /// `redirect_uri`.
+    pub redirect_uri: &'a str,
+    /// `state`.
+    pub state: &'a str,
+    /// `nonce`.
+    pub nonce: &'a str,
+    /// The S256 `code_challenge`.
+    pub code_challenge: &'a str,
+    /// `prompt`, over a configured one.
+    pub prompt: Option<&'a str>,
+    /// `login_hint`.
+    pub login_hint: Option<&'a str>,
+    /// `ui_locales`.
+    pub ui_locales: Option<&'a str>,
+}
+
+/// Somebody signed in.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// The tokens.
+    pub tokens: TokenSet,
+    /// Who it is.
+    pub identity: Identity,
+    /// To be kept beside the refresh token.
+    pub prior: Prior,
+}
+
+impl Provider {
+    /// Where to send the browser. Waits for a discovery where the provider is not known yet.
+    pub async fn authorization_url(&self, request: &SignInRequest<'_>) -> Result<Url, Error> {
+        let metadata = self.issuer.metadata().await;
+        let metadata = self.log(metadata.map_err(Error::from), "cannot begin a sign-in")?;
+        let mut more = vec![("nonce", request.nonce)];
+        let SignInRequest { prompt, login_hint, ui_locales, .. } = *request;
+        more.extend(prompt.map(|value| ("prompt", value)));
+        more.extend(login_hint.map(|value| ("login_hint", value)));
+        more.extend(ui_locales.map(|value| ("ui_locales", value)));
+        let configured = &self.settings.authorization_parameters;
+        more.extend(configured.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        let request = AuthorizationRequest {
+            endpoint: &metadata.authorization,
+            client_id: &self.settings.client_id,
+            redirect_uri: request.redirect_uri,
+            scope: &self.settings.scopes.join(" "),
+            state: request.state,
+            code_challenge: request.code_challenge,
+            more,
+        };
+        Ok(request.url())
+    }
+
+    /// Whether it was this provider that answered (RFC 9207). To be asked before the code is used.
+    pub async fn check_response(&self, response: &AuthorizationResponse) -> Result<(), Error> {
+        let checked = async {
+            let announced = self.issuer.metadata().await?.response_has_issuer;
+            Ok::<_, OidcError>(response.check_issuer(self.issuer.identifier(), announced)?)
+        };
+        self.log(checked.await.map_err(Error::from), "an authorization response is refused")
+    }
+
+    /// Exchanges the code and finds out who it stands for. The code is spent, whatever comes of it.
+    pub async fn complete(
+        &self,
+        code: &Secret,
+        redirect_uri: &str,
+        code_verifier: &Secret,
+        nonce: &str,
+    ) -> Result<SignedIn, Error> {
+        let signed_in = self.try_complete(code, redirect_uri, code_verifier, nonce).await;
+        self.log(signed_in, "a sign-in failed")
+    }
+
+    async fn try_complete(
+        &self,
+        code: &Secret,
+        redirect_uri: &str,
+        code_verifier: &Secret,
+        nonce: &str,
+    ) -> Result<SignedIn, Error> {
+        let metadata = self.issuer.metadata().await?;
+        let endpoint = self.endpoint(&metadata.token, &metadata)?;
+        let slot = self.client.slot_now()?;
+        let tokens =
+            self.client.exchange_code(&slot, endpoint, code, redirect_uri, code_verifier).await?;
+
+        let id_token = tokens.id_token.as_ref().ok_or(OidcError::NoIdToken)?;
+        let expected = Expected {
+            client_id: &self.settings.client_id,
+            access_token: &tokens.access_token,
+            occasion: Occasion::SignIn { nonce },
+        };
+        let (original, own) = self.issuer.verify(id_token, &expected).await?.into_parts();
+
+        let (names, strict) = (&self.settings.claims, self.settings.require_email_verified);
+        let (claims, beside_userinfo) =
+            if claims::lack(&own, names, strict) && metadata.userinfo.is_some() {
+                (self.with_userinfo(&metadata, &tokens, &original, &own).await?, Some(own))
+            } else {
+                (own, None)
+            };
+        let identity = self.identity(claims)?;
+        Ok(SignedIn { tokens, identity, prior: Prior { original, beside_userinfo } })
+    }
+
+    /// The ID token's own claims and userinfo's.
+    pub(super) async fn with_userinfo(
+        &self,
+        metadata: &Metadata,
+        tokens: &TokenSet,
+        original: &Original,
+        own: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, OidcError> {
+        let Some(endpoint) = &metadata.userinfo else { return Ok(own.clone()) };
+        let theirs =
+            userinfo(&self.http, endpoint, &tokens.access_token, &original.subject).await?;
+        Ok(claims::join(own, &theirs, &self.settings.claims.email))
+    }
+
+    pub(super) fn identity(&self, claims: Map<String, Value>) -> Result<Identity, Error> {
+        let Self { settings, .. } = self;
+        Ok(identity(&settings.id, &settings.claims, settings.require_email_verified, claims)?)
+    }
+}

@@ -1,0 +1,344 @@
+//! Sign-ins and refreshes against a provider on loopback.
+
+use std::sync::Mutex;
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+use crate::clock::UnixTime;
+use crate::identity::prior::Prior;
+use crate::jose::{Algorithm, SigningKey};
+use crate::oauth::authorization::AuthorizationResponse;
+use crate::oauth::loopback::{Loopback, Reply};
+use crate::oidc::error::Rule;
+use crate::oidc::logout::claimed_issuer;
+
+/// What the provider says next; tests change it.
+struct Script {
+    /// Members over those of the right ID token; null removes one.
+    id_token: Value,
+    token: Option<Reply>,
+    userinfo: Reply,
+    discovery: Value,
+}
+
+struct Scene {
+    provider: Provider,
+    op: Loopback,
+    script: Arc<Mutex<Script>>,
+}
+
+fn with(base: Value, changes: &Value) -> Map<String, Value> {
+    let mut members = base.as_object().unwrap().clone();
+    members.extend(changes.as_object().unwrap().clone());
+    members.retain(|_, value| !value.is_null());
+    members
+}
+
+async fn scene(changes: impl FnOnce(&mut Settings)) -> Scene {
+    let key = SigningKey::generate(Algorithm::ES256).unwrap();
+    let script = Arc::new(Mutex::new(Script {
+        id_token: json!({}),
+        token: None,
+        userinfo: Reply::json(200, &json!({"sub": "alice", "groups": ["staff"]})),
+        discovery: json!({}),
+    }));
+    let shared = Arc::clone(&script);
+    let op = Loopback::start(move |base, seen| {
+        let issuer = base.as_str().trim_end_matches('/');
+        let script = shared.lock().unwrap();
+        match seen.path.as_str() {
+            "/jwks" => Reply::json(200, &json!({"keys": [key.public_jwk()]})),
+            "/userinfo" => script.userinfo.clone(),
+            "/revoke" => Reply::json(200, &json!({})),
+            "/token" => script.token.clone().unwrap_or_else(|| {
+                let UnixTime(now) = Clock::system().unix();
+                let claims = json!({"iss": issuer, "sub": "alice", "aud": "us", "nonce": "n",
+                    "iat": now, "exp": now + 60, "name": "Alice", "email": "alice@example.com"});
+                let id_token = key.sign("JWT", &with(claims, &script.id_token)).unwrap();
+                Reply::json(
+                    200,
+                    &json!({"access_token": "at", "token_type": "Bearer",
+                    "refresh_token": "rt", "id_token": id_token}),
+                )
+            }),
+            _ => Reply::json(
+                200,
+                &Value::from(with(
+                    json!({"issuer": issuer,
+                "authorization_endpoint": format!("{issuer}/auth"),
+                "token_endpoint": format!("{issuer}/token"),
+                "userinfo_endpoint": format!("{issuer}/userinfo"),
+                "end_session_endpoint": format!("{issuer}/logout"),
+                "revocation_endpoint": format!("{issuer}/revoke"),
+                "jwks_uri": format!("{issuer}/jwks")}),
+                    &script.discovery,
+                )),
+            ),
+        }
+    })
+    .await;
+    let mut settings = settings(op.issuer());
+    changes(&mut settings);
+    let provider = Provider::new(settings, Clock::system()).unwrap();
+    Scene { provider, op, script }
+}
+
+fn settings(issuer: String) -> Settings {
+    Settings {
+        id: "company".into(),
+        name: "Company".into(),
+        issuer,
+        endpoints: Endpoints::default(),
+        client_id: "us".into(),
+        client_secret: Some(Secret::new("secret")),
+        token_endpoint_auth_method: None,
+        scopes: vec!["openid".into(), "email".into()],
+        authorization_parameters: vec![
+            ("prompt".into(), "consent".into()),
+            ("hd".into(), "x".into()),
+        ],
+        claims: ClaimNames::default(),
+        require_email_verified: true,
+        sign_out: SignOut::Provider,
+        distinct_redirect_uri: false,
+        ca: None,
+        proxy: None,
+        timeout: Duration::from_secs(5),
+        danger_allow_http: false,
+    }
+}
+
+impl Scene {
+    fn script(&self, change: impl FnOnce(&mut Script)) {
+        change(&mut self.script.lock().unwrap());
+    }
+
+    async fn complete(&self) -> Result<SignedIn, Error> {
+        let (code, verifier) = (Secret::new("code"), Secret::new("verifier"));
+        self.provider.complete(&code, "https://app.example/cb", &verifier, "n").await
+    }
+
+    async fn refresh(&self, prior: &Prior) -> Result<Refreshed, RefreshError> {
+        let refresh_token = &Secret::new("rt");
+        self.provider.refresh(&RefreshRequest { refresh_token, prior }).await
+    }
+}
+
+#[tokio::test]
+async fn an_authorization_url_has_all_that_sign_in_needs() {
+    let scene = scene(|_| {}).await;
+    let request = SignInRequest {
+        redirect_uri: "https://app.example/cb",
+        state: "s",
+        nonce: "n",
+        code_challenge: "c",
+        prompt: Some("login"),
+        login_hint: None,
+        ui_locales: None,
+    };
+    let url = scene.provider.authorization_url(&request).await.unwrap();
+    assert_eq!(
+        url.query().unwrap(),
+        "response_type=code&client_id=us&redirect_uri=https%3A%2F%2Fapp.example%2Fcb\
+         &scope=openid+email&state=s&code_challenge=c&code_challenge_method=S256&nonce=n\
+         &prompt=login&hd=x"
+    );
+}
+
+#[tokio::test]
+async fn a_code_becomes_an_identity_with_userinfos_groups() {
+    let scene = scene(|_| {}).await;
+    let signed_in = scene.complete().await.unwrap();
+    assert_eq!(&*signed_in.identity.subject, "alice");
+    assert_eq!(signed_in.identity.groups, ["staff"]);
+    assert_eq!(signed_in.identity.email, None, "nobody verified it");
+    assert_eq!(signed_in.tokens.refresh_token.unwrap().expose(), "rt");
+    assert!(signed_in.prior.beside_userinfo.is_some_and(|own| !own.contains_key("groups")));
+    assert!(scene.provider.is_up());
+}
+
+#[tokio::test]
+async fn userinfo_is_not_asked_when_the_id_token_says_it_all() {
+    let scene = scene(|_| {}).await;
+    let all = json!({"groups": ["g"], "preferred_username": "al", "email_verified": true});
+    scene.script(|script| script.id_token = all);
+    let signed_in = scene.complete().await.unwrap();
+    assert_eq!(signed_in.identity.email.as_deref(), Some("alice@example.com"));
+    assert!(scene.op.seen("/userinfo").is_empty());
+    assert_eq!(signed_in.prior.beside_userinfo, None);
+}
+
+#[tokio::test]
+async fn a_wrong_id_token_makes_no_identity() {
+    let scene = scene(|_| {}).await;
+    for wrong in [json!({"nonce": "m"}), json!({"aud": "them"}), json!({"sub": null})] {
+        scene.script(|script| script.id_token = wrong.clone());
+        let result = scene.complete().await;
+        assert!(matches!(result, Err(Error::Misbehaved(_))), "{wrong}");
+    }
+    let none = json!({"access_token": "at", "token_type": "Bearer"});
+    scene.script(|script| script.token = Some(Reply::json(200, &none)));
+    assert_eq!(scene.complete().await.unwrap_err(), Error::Misbehaved(OidcError::NoIdToken));
+}
+
+#[tokio::test]
+async fn failures_say_who_can_mend_them() {
+    let scene = scene(|_| {}).await;
+    let answer = |status, code| Some(Reply::json(status, &json!({"error": code})));
+    scene.script(|script| script.token = answer(400, "invalid_grant"));
+    assert!(matches!(scene.complete().await, Err(Error::Refused(_))));
+    scene.script(|script| script.token = answer(401, "invalid_client"));
+    assert!(matches!(scene.complete().await, Err(Error::Misconfigured(_))));
+    scene.script(|script| script.token = answer(503, "server_error"));
+    assert!(matches!(scene.complete().await, Err(Error::Unavailable(_))));
+    scene.script(|script| (script.token, script.userinfo) = (None, answer(401, "x").unwrap()));
+    assert!(matches!(scene.complete().await, Err(Error::Misbehaved(_))));
+    scene.script(|script| script.userinfo = answer(502, "x").unwrap());
+    assert!(matches!(scene.complete().await, Err(Error::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_response_of_another_issuer_is_refused() {
+    let scene = scene(|_| {}).await;
+    let announced = json!({"authorization_response_iss_parameter_supported": true});
+    scene.script(|script| script.discovery = announced);
+    let response =
+        |more: &str| AuthorizationResponse::parse(&format!("code=c&state=s{more}")).unwrap();
+    let ours = response(&format!("&iss={}", scene.op.issuer()));
+    assert_eq!(scene.provider.check_response(&ours).await, Ok(()));
+    for foreign in [response(""), response("&iss=https://evil.example")] {
+        let refused = scene.provider.check_response(&foreign).await;
+        assert!(matches!(refused, Err(Error::BadResponse(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_brings_new_claims_and_forgets_old_ones() {
+    let scene = scene(|_| {}).await;
+    let prior = scene.complete().await.unwrap().prior;
+    let gone = Reply::json(200, &json!({"sub": "alice"}));
+    scene.script(|script| {
+        (script.id_token, script.userinfo) = (json!({"nonce": null, "name": "Alicia"}), gone);
+    });
+    let refreshed = scene.refresh(&prior).await.unwrap();
+    let identity = refreshed.identity.unwrap();
+    assert_eq!(identity.name.as_deref(), Some("Alicia"));
+    assert!(identity.groups.is_empty());
+    assert_eq!(refreshed.prior.original, prior.original);
+
+    let mute = json!({"access_token": "at2", "token_type": "Bearer"});
+    scene.script(|script| script.token = Some(Reply::json(200, &mute)));
+    let refreshed = scene.refresh(&refreshed.prior).await.unwrap();
+    assert_eq!(refreshed.identity.unwrap().name.as_deref(), Some("Alicia"));
+    assert!(refreshed.tokens.refresh_token.is_none());
+    assert_eq!(scene.op.seen("/userinfo").len(), 3);
+}
+
+#[tokio::test]
+async fn a_refresh_that_says_nothing_new_leaves_the_claims() {
+    let scene = scene(|_| {}).await;
+    let prior = Prior { beside_userinfo: None, ..scene.complete().await.unwrap().prior };
+    let mute = json!({"access_token": "at2", "token_type": "Bearer"});
+    scene.script(|script| script.token = Some(Reply::json(200, &mute)));
+    let refreshed = scene.refresh(&prior).await.unwrap();
+    assert_eq!((refreshed.identity, refreshed.prior), (None, prior));
+}
+
+#[tokio::test]
+async fn a_refresh_that_answers_with_somebody_else_ends_the_session() {
+    let scene = scene(|_| {}).await;
+    let prior = scene.complete().await.unwrap().prior;
+    for wrong in [json!({"sub": "bob"}), json!({"aud": "them"}), json!({"nonce": "m"})] {
+        scene.script(|script| script.id_token = wrong);
+        assert!(matches!(scene.refresh(&prior).await, Err(RefreshError::Untrusted(_))));
+    }
+    let (bob, refused) = (json!({"sub": "bob"}), json!({"error": "invalid_token"}));
+    for userinfo in [Reply::json(200, &bob), Reply::json(401, &refused)] {
+        scene.script(|script| (script.id_token, script.userinfo) = (json!({}), userinfo));
+        assert!(matches!(scene.refresh(&prior).await, Err(RefreshError::Untrusted(_))));
+    }
+}
+
+#[tokio::test]
+async fn new_tokens_survive_when_only_the_claims_cannot_be_had() {
+    let scene = scene(|_| {}).await;
+    let prior = scene.complete().await.unwrap().prior;
+    scene.script(|script| script.userinfo = Reply::json(503, &json!({})));
+    let refreshed = scene.refresh(&prior).await.unwrap();
+    assert_eq!(refreshed.tokens.refresh_token.unwrap().expose(), "rt");
+    assert_eq!((refreshed.identity, refreshed.prior), (None, prior));
+    assert!(refreshed.tokens.id_token.is_none());
+}
+
+#[tokio::test]
+async fn a_failed_refresh_tells_what_becomes_of_the_session() {
+    let scene = scene(|_| {}).await;
+    let prior = scene.complete().await.unwrap().prior;
+    let answer = |status, code| Some(Reply::json(status, &json!({"error": code})));
+    scene.script(|script| script.token = answer(400, "invalid_grant"));
+    assert!(matches!(scene.refresh(&prior).await, Err(RefreshError::Ended(_))));
+    for (status, code) in [(401, "invalid_client"), (500, "x"), (400, "slow_down")] {
+        scene.script(|script| script.token = answer(status, code));
+        assert!(matches!(scene.refresh(&prior).await, Err(RefreshError::Temporary(_))), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_logout_token_is_checked_with_the_providers_keys() {
+    let scene = scene(|_| {}).await;
+    let id_token = scene.complete().await.unwrap().tokens.id_token.unwrap();
+    assert_eq!(claimed_issuer(&id_token).as_deref(), Some(scene.provider.issuer()));
+    let refused = scene.provider.verify_logout(&id_token).await;
+    let expected = OidcError::LogoutToken(Rule::NoLogoutEvent);
+    assert_eq!(refused, Err(Error::Misbehaved(expected)), "an ID token in its place");
+    let forged = Secret::new(format!("{}A", id_token.expose()));
+    assert!(matches!(scene.provider.verify_logout(&forged).await, Err(Error::Misbehaved(_))));
+}
+
+#[tokio::test]
+async fn a_sign_out_goes_to_the_provider_unless_it_is_local() {
+    let asked = scene(|_| {}).await;
+    let url = |scene: &Scene| scene.provider.end_session_url(None, "https://app.example/", None);
+    assert_eq!(url(&asked), None, "not known yet");
+    asked.provider.revoke(&Secret::new("rt")).await.unwrap();
+    assert_eq!(asked.op.seen("/revoke").len(), 1);
+    assert!(url(&asked).is_some_and(|url| url.path() == "/logout"));
+    let local = scene(|settings| settings.sign_out = SignOut::Local).await;
+    local.provider.revoke(&Secret::new("rt")).await.unwrap();
+    assert_eq!(url(&local), None);
+}
+
+#[test]
+fn a_provider_is_the_same_while_id_issuer_and_client_are() {
+    let print = |change: fn(&mut Settings)| {
+        let mut settings = settings("https://op.example".into());
+        change(&mut settings);
+        Provider::new(settings, Clock::system()).unwrap().fingerprint()
+    };
+    let same = print(|_| {});
+    assert_eq!(print(|settings| settings.name = "Other".into()), same);
+    assert_ne!(print(|settings| settings.id = "other".into()), same);
+    assert_ne!(print(|settings| settings.issuer = "https://op.example/".into()), same);
+    assert_ne!(print(|settings| settings.client_id = "them".into()), same);
+}
+
+#[test]
+fn redirect_uris_are_the_public_urls() {
+    let uri = |distinct_redirect_uri| {
+        let settings = Settings { distinct_redirect_uri, ..settings("https://op.example".into()) };
+        let public_url = Origin::parse("https://app.example").unwrap();
+        let provider = Provider::new(settings, Clock::system()).unwrap();
+        provider.redirect_uri(&public_url, "/oauth2")
+    };
+    assert_eq!(uri(false), "https://app.example/oauth2/callback");
+    assert_eq!(uri(true), "https://app.example/oauth2/callback/company");
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused() {
+    for issuer in ["http://op.example", "op", "https://op.example#x"] {
+        let refused = Provider::new(settings(issuer.into()), Clock::system());
+        assert!(matches!(refused, Err(Error::Settings(_))), "{issuer}");
+    }
+}

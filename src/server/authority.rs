@@ -1,0 +1,142 @@
+//! `HOST[:PORT]`, the value of a `Host` field or `:authority` (RFC 9110 §7.2).
+//! Invariant: the host is a DNS name or an IP literal and the port is a number, which hyper does not check.
+
+use std::net::Ipv6Addr;
+
+use http::HeaderValue;
+
+/// A checked authority, as it was written. Compare without case.
+#[derive(Clone, Debug)]
+pub struct Authority {
+    text: HeaderValue,
+    host: usize,
+    port: Option<u16>,
+}
+
+impl Authority {
+    /// Checks a field's value. Empty, with user information, or with an empty port: `None`.
+    pub fn parse(value: HeaderValue) -> Option<Self> {
+        let text = value.to_str().ok()?;
+        let rest = match text.strip_prefix('[') {
+            Some(literal) => {
+                let (address, rest) = literal.split_once(']')?;
+                address.parse::<Ipv6Addr>().ok()?;
+                rest
+            }
+            None => {
+                let end = text.find(':').unwrap_or(text.len());
+                let (name, rest) = text.split_at_checked(end)?;
+                is_name(name).then_some(rest)?
+            }
+        };
+        let host = text.len() - rest.len();
+        let port = match rest.strip_prefix(':') {
+            Some(digits) => Some(port(digits)?),
+            None if rest.is_empty() => None,
+            None => return None,
+        };
+        Some(Self { text: value, host, port })
+    }
+
+    /// The whole.
+    pub fn as_str(&self) -> &str {
+        self.text.to_str().unwrap_or_default()
+    }
+
+    /// The host; an IPv6 address stands in brackets.
+    pub fn host(&self) -> &str {
+        self.as_str().get(..self.host).unwrap_or_default()
+    }
+
+    /// The port, where one is written.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// The whole as a header value; shares the text.
+    pub fn to_value(&self) -> HeaderValue {
+        self.text.clone()
+    }
+
+    /// Whether both say the same.
+    pub(super) fn agrees_with(&self, other: &Self) -> bool {
+        self.text.as_bytes().eq_ignore_ascii_case(other.text.as_bytes())
+    }
+}
+
+/// A DNS name in its preferred form (RFC 1123 §2.1), plus the underscore that container names have.
+fn is_name(name: &str) -> bool {
+    let bare = name.strip_suffix('.').unwrap_or(name);
+    bare.len() <= 253 && bare.split('.').all(is_label)
+}
+
+fn is_label(label: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    (1..=63).contains(&label.len())
+        && label.bytes().all(plain)
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
+
+fn port(digits: &str) -> Option<u16> {
+    // `u16` would parse a sign, too.
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &'static str, expected: Option<(&str, Option<u16>)>) {
+        let authority = Authority::parse(HeaderValue::from_static(text));
+        let parts = authority.as_ref().map(|authority| (authority.host(), authority.port()));
+        assert_eq!(parts, expected, "{text:?}");
+    }
+
+    #[test]
+    fn names_and_literals_are_taken() {
+        check("wiki.example.com", Some(("wiki.example.com", None)));
+        check("Wiki.Example.com.:8443", Some(("Wiki.Example.com.", Some(8443))));
+        check("my_app-1:0", Some(("my_app-1", Some(0))));
+        check("127.0.0.1:65535", Some(("127.0.0.1", Some(65535))));
+        check("[::1]", Some(("[::1]", None)));
+        check("[2001:db8::1]:80", Some(("[2001:db8::1]", Some(80))));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for text in [
+            "",
+            ".",
+            ":80",
+            "a@b",
+            "a/b",
+            "a:b",
+            "a:",
+            "a:65536",
+            "a:+80",
+            "a:80:80",
+            "a b",
+            "a,b",
+            "a..b",
+            "-a",
+            "a-",
+            "a%20b",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "::1",
+            "[::1",
+            "[::1]a",
+            "[::1%25eth0]",
+            "[::1]:",
+            "[1.2.3.4]",
+            "u:p@a",
+        ] {
+            check(text, None);
+        }
+        assert!(Authority::parse(HeaderValue::from_bytes(b"\xc3\xa4.example").unwrap()).is_none());
+        assert!(Authority::parse(HeaderValue::from_str(&"a".repeat(64)).unwrap()).is_none());
+    }
+}

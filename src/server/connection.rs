@@ -1,0 +1,206 @@
+//! One connection from accept to close: TLS, the protocol, hyper with its limits, the deadlines, the drain.
+//! Invariant: nothing that a client does, or leaves undone, keeps a connection past its deadlines.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::client_addr::{Connected, Peer};
+use super::deadlines::{Expiry, Keeper, Patience};
+use super::listener::Accepted;
+use super::service::Service;
+use super::shutdown::{Stage, StageWatch, Tasks};
+use super::stream::{Stream, Transport};
+use super::{Frame, Handler, Limits, Scheme, Settings, TrustedProxies};
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// What all connections of a server share.
+pub(super) struct Connections<H> {
+    handler: Arc<H>,
+    frame: Frame,
+    limits: Limits,
+    body_patience: std::time::Duration,
+    patience: Patience,
+    proxies: Arc<TrustedProxies>,
+    tls: Option<TlsAcceptor>,
+    http1: http1::Builder,
+    http2: http2::Builder<Tasks>,
+    tasks: Tasks,
+}
+
+/// Read and write buffers of a connection, unless a larger head is allowed. Large enough that a target which is
+/// too long is read and answered by name; small enough that slow readers do not collect whole bodies here.
+const BUFFER: usize = 64 * 1024;
+
+/// hyper's own bound of fields, up to which it needs no allocation for them.
+const USUAL_FIELDS: usize = 100;
+
+impl<H: Handler> Connections<H> {
+    pub(super) fn new(
+        handler: Arc<H>,
+        frame: Frame,
+        settings: &Settings,
+        tls: Option<Arc<ServerConfig>>,
+        tasks: Tasks,
+    ) -> Self {
+        Self {
+            handler,
+            frame,
+            limits: settings.limits,
+            body_patience: settings.timeouts.request_body,
+            patience: Patience::from(&settings.timeouts),
+            proxies: Arc::new(settings.trusted_proxies.clone()),
+            tls: tls.map(TlsAcceptor::from),
+            http1: http1(&settings.limits),
+            http2: http2(&settings.limits, tasks.clone()),
+            tasks,
+        }
+    }
+
+    /// Serves one connection until it ends.
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        accepted: Accepted,
+        admission: OwnedSemaphorePermit,
+    ) {
+        let (peer, tls) = match &accepted {
+            Accepted::Tcp(_, peer) => (Peer::Ip(peer.ip().to_canonical()), self.tls.as_ref()),
+            Accepted::Unix(_) => (Peer::Unix, None),
+        };
+        let scheme = if tls.is_some() { Scheme::Https } else { self.frame.plain_scheme };
+        let connected = Connected::new(peer, scheme, &self.proxies, self.tasks.clone());
+        let connected = Arc::new(connected);
+        let head_due = Instant::now() + self.patience.head;
+        let opening = async {
+            let transport = match (accepted, tls) {
+                (Accepted::Tcp(stream, _), Some(tls)) => Box::pin(handshake(tls, stream)).await?,
+                (Accepted::Tcp(stream, _), None) => Transport::Tcp(stream),
+                (Accepted::Unix(stream), _) => Transport::Unix(stream),
+            };
+            let mut stream = Stream::new(transport, Arc::clone(&connected), admission);
+            let protocol = stream.protocol().await?;
+            Ok::<_, std::io::Error>((stream, protocol))
+        };
+        let opened = tokio::select! {
+            biased;
+            opened = timeout(self.patience.head, opening) => opened,
+            // Who has sent no request yet has none that would be lost.
+            () = self.tasks.draining() => return,
+        };
+        let Ok(Ok((stream, protocol))) = opened else { return };
+        let service = Service::new(
+            Arc::clone(&self.handler),
+            Arc::clone(&connected),
+            self.limits,
+            self.body_patience,
+            self.frame.access_log,
+        );
+        let service = service_fn(move |request| service.answer(request));
+        let stream = TokioIo::new(stream);
+        match protocol {
+            Protocol::Http1 => {
+                let connection = self.http1.serve_connection(stream, service).with_upgrades();
+                let leave = |connection: Pin<&mut _>| {
+                    http1::UpgradeableConnection::graceful_shutdown(connection)
+                };
+                self.drive(connection, leave, &connected, protocol, head_due).await;
+            }
+            Protocol::Http2 => {
+                let connection = self.http2.serve_connection(stream, service);
+                let leave =
+                    |connection: Pin<&mut _>| http2::Connection::graceful_shutdown(connection);
+                Box::pin(self.drive(connection, leave, &connected, protocol, head_due)).await;
+            }
+        }
+    }
+
+    /// Polls hyper, and ends the connection when its time or the server's is up.
+    async fn drive<C: Future>(
+        &self,
+        connection: C,
+        leave: impl Fn(Pin<&mut C>),
+        connected: &Connected,
+        protocol: Protocol,
+        head_due: Instant,
+    ) {
+        let mut connection = pin!(connection);
+        let timer = pin!(sleep_until(head_due));
+        let mut keeper = Keeper::new(connected.pulse(), self.patience, protocol, timer);
+        let (draining, ending) = self.tasks.notices();
+        let draining = pin!(draining);
+        let ending = pin!(ending);
+        let mut watch = StageWatch::new(&self.tasks, draining, ending);
+        let mut leaving = false;
+        poll_fn(|cx| {
+            loop {
+                if connection.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                let expiry = match (watch.poll(cx), leaving) {
+                    (Stage::Ending, _) => Poll::Ready(Expiry::Cut),
+                    (Stage::Draining, false) => Poll::Ready(Expiry::Leave),
+                    (Stage::Draining, true) | (Stage::Open, _) => keeper.poll(cx),
+                };
+                match expiry {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Expiry::Cut) => return Poll::Ready(()),
+                    Poll::Ready(Expiry::Leave) => {
+                        leaving = true;
+                        keeper.leave();
+                        leave(connection.as_mut());
+                    }
+                }
+            }
+        })
+        .await;
+    }
+}
+
+async fn handshake(tls: &TlsAcceptor, stream: TcpStream) -> std::io::Result<Transport> {
+    tls.accept(stream).await.map(|stream| Transport::Tls(Box::new(stream)))
+}
+
+fn http1(limits: &Limits) -> http1::Builder {
+    let mut http1 = http1::Builder::new();
+    http1
+        // The keeper's deadlines hold instead.
+        .header_read_timeout(None)
+        // hyper would take a closed side for a client that is gone; the stream knows better.
+        .half_close(true)
+        .max_buf_size(BUFFER.max(limits.header_bytes));
+    if limits.header_count > USUAL_FIELDS {
+        http1.max_headers(limits.header_count);
+    }
+    http1
+}
+
+fn http2(limits: &Limits, tasks: Tasks) -> http2::Builder<Tasks> {
+    let mut http2 = http2::Builder::new(tasks);
+    http2
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(100)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+        .initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .max_send_buf_size(BUFFER)
+        // SECURITY: bounds rapid reset and its relatives (CVE-2023-44487, CVE-2025-8671).
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(1024);
+    http2
+}

@@ -1,0 +1,290 @@
+//! How long a connection may take: what its parts report, and the keeper that ends it.
+//! Invariant: whatever hyper is doing, a connection without an open request ends at a deadline, and so does
+//! one whose client takes nothing of its answer. hyper's own timers stay off.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep};
+
+use super::Timeouts;
+use super::connection::Protocol;
+
+/// The deadlines of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// From accept, or from a later request's first byte, to the end of its head.
+    pub(super) head: Duration,
+    /// Without a request.
+    pub(super) idle: Duration,
+    /// With bytes to send and none taken.
+    pub(super) write: Duration,
+    /// From our last byte until the client has closed, too.
+    pub(super) linger: Duration,
+}
+
+impl From<&Timeouts> for Patience {
+    fn from(timeouts: &Timeouts) -> Self {
+        Self {
+            head: timeouts.request_headers,
+            idle: timeouts.keep_alive,
+            write: Duration::from_secs(60),
+            linger: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What the parts of one connection report while it lives. Times count from accept.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    accepted: Instant,
+    /// Requests whose answer has not been handed over.
+    open: AtomicU32,
+    /// Since when none is.
+    quiet: Stamp,
+    /// Since when a head is being read: from accept, later from its first byte.
+    head: Stamp,
+    /// Since when the socket takes no byte.
+    blocked: Stamp,
+    /// Since when a client that closed its side has taken no byte.
+    half_closed: Stamp,
+    /// Since when we have said all.
+    closing: Stamp,
+    /// Set to any time once another protocol took over.
+    upgraded: Stamp,
+}
+
+/// A time, or none. Readers and writers run in one task but for HTTP/2's streams, which order it by `open`.
+#[derive(Debug, Default)]
+struct Stamp(AtomicU64);
+
+impl Stamp {
+    fn get(&self) -> Option<Duration> {
+        self.0.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_micros)
+    }
+
+    fn set(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.0.store(micros.saturating_add(1), Ordering::Relaxed);
+    }
+
+    fn clear(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Pulse {
+    pub(super) fn new(accepted: Instant) -> Self {
+        let head = Stamp::default();
+        head.set(Duration::ZERO);
+        Self {
+            accepted,
+            open: AtomicU32::new(0),
+            quiet: Stamp::default(),
+            head,
+            blocked: Stamp::default(),
+            half_closed: Stamp::default(),
+            closing: Stamp::default(),
+            upgraded: Stamp::default(),
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.accepted.elapsed()
+    }
+
+    /// A request's head is complete. Returns when the request began.
+    pub(super) fn begin(&self) -> Duration {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        let head = self.head.get();
+        self.head.clear();
+        // The first head is timed from accept, but a connection may be opened long before it is used.
+        head.filter(|since| !since.is_zero()).unwrap_or_else(|| self.now())
+    }
+
+    /// An answer is handed over, or given up. Returns how long the request took since `began`.
+    pub(super) fn finish(&self, began: Duration) -> Duration {
+        let now = self.now();
+        self.quiet.set(now);
+        self.open.fetch_sub(1, Ordering::Release);
+        now.saturating_sub(began)
+    }
+
+    /// Bytes came.
+    pub(super) fn heard(&self, protocol: Protocol) {
+        // On HTTP/2 bytes need not be a request: a client that only pings is idle.
+        if protocol == Protocol::Http1
+            && self.head.get().is_none()
+            && self.open.load(Ordering::Relaxed) == 0
+        {
+            self.head.set(self.now());
+        }
+    }
+
+    /// The socket takes no byte.
+    pub(super) fn blocked(&self) {
+        if self.blocked.get().is_none() {
+            self.blocked.set(self.now());
+        }
+    }
+
+    /// The socket takes bytes again.
+    pub(super) fn moving(&self) {
+        if self.blocked.get().is_some() {
+            self.blocked.clear();
+            self.quiet.set(self.now());
+        }
+        if self.half_closed.get().is_some() {
+            self.half_closed.set(self.now());
+        }
+    }
+
+    /// The client has closed its side: it waits for its answer, or it is gone.
+    pub(super) fn half_closed(&self) {
+        self.half_closed.set(self.now());
+    }
+
+    /// Our side is closed.
+    pub(super) fn closing(&self) {
+        self.closing.set(self.now());
+    }
+
+    /// Another protocol takes over, and with it these deadlines end.
+    pub(super) fn upgrade(&self) {
+        self.upgraded.set(Duration::ZERO);
+    }
+
+    /// Whether another protocol has taken over.
+    pub(super) fn is_upgraded(&self) -> bool {
+        self.upgraded.get().is_some()
+    }
+}
+
+/// What to do with a connection whose time is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expiry {
+    /// Nobody uses it: say so, then close.
+    Leave,
+    /// Drop it as it stands.
+    Cut,
+}
+
+/// Watches one connection's deadlines with one timer.
+pub(super) struct Keeper<'a> {
+    pulse: &'a Pulse,
+    patience: Patience,
+    protocol: Protocol,
+    timer: Pin<&'a mut Sleep>,
+    /// Since when the connection has been told to end.
+    leaving: Option<Duration>,
+}
+
+impl<'a> Keeper<'a> {
+    pub(super) fn new(
+        pulse: &'a Pulse,
+        patience: Patience,
+        protocol: Protocol,
+        timer: Pin<&'a mut Sleep>,
+    ) -> Self {
+        Self { pulse, patience, protocol, timer, leaving: None }
+    }
+
+    /// The connection has been told to end: idle, it now has little time left.
+    pub(super) fn leave(&mut self) {
+        self.leaving.get_or_insert_with(|| self.pulse.now());
+    }
+
+    /// Ready when the connection's time is up; asked whenever hyper has nothing to do.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Expiry> {
+        if let Some((due, expiry)) = due(self.pulse, &self.patience, self.leaving) {
+            let due = self.pulse.accepted + due;
+            if self.timer.deadline() != due {
+                self.timer.as_mut().reset(due);
+            }
+            return self.timer.as_mut().poll(cx).map(|()| expiry);
+        }
+        // An HTTP/2 answer ends in its own task, after this one last looked: so look again later.
+        while self.protocol == Protocol::Http2 && self.timer.as_mut().poll(cx).is_ready() {
+            self.timer.as_mut().reset(Instant::now() + self.patience.idle);
+        }
+        Poll::Pending
+    }
+}
+
+/// When a connection's time is up, as things stand; `None` while requests are open.
+fn due(
+    pulse: &Pulse,
+    patience: &Patience,
+    leaving: Option<Duration>,
+) -> Option<(Duration, Expiry)> {
+    if let Some(since) = pulse.closing.get() {
+        return Some((since + patience.linger, Expiry::Cut));
+    }
+    if let Some(since) = pulse.blocked.get() {
+        return Some((since + patience.write, Expiry::Cut));
+    }
+    if pulse.open.load(Ordering::Acquire) > 0 {
+        return pulse.half_closed.get().map(|since| (since + patience.head, Expiry::Cut));
+    }
+    if let Some(since) = pulse.head.get() {
+        return Some((since + patience.head, Expiry::Cut));
+    }
+    let quiet = pulse.quiet.get().unwrap_or_default();
+    Some(match leaving {
+        Some(since) => (quiet.max(since) + patience.linger, Expiry::Cut),
+        None => (quiet + patience.idle, Expiry::Leave),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience = Patience {
+        head: Duration::from_secs(10),
+        idle: Duration::from_secs(75),
+        write: Duration::from_secs(60),
+        linger: Duration::from_secs(2),
+    };
+
+    #[track_caller]
+    fn check(pulse: &Pulse, expected: Option<(u64, Expiry)>) {
+        let due = due(pulse, &PATIENCE, None).map(|(due, expiry)| (due.as_secs(), expiry));
+        assert_eq!(due, expected);
+    }
+
+    #[tokio::test]
+    async fn the_first_head_is_due_from_accept() {
+        let pulse = Pulse::new(Instant::now());
+        check(&pulse, Some((10, Expiry::Cut)));
+        pulse.heard(Protocol::Http1);
+        check(&pulse, Some((10, Expiry::Cut)));
+    }
+
+    #[tokio::test]
+    async fn an_open_request_has_no_deadline_unless_its_client_takes_nothing() {
+        let pulse = Pulse::new(Instant::now());
+        pulse.begin();
+        check(&pulse, None);
+        pulse.blocked();
+        check(&pulse, Some((60, Expiry::Cut)));
+        pulse.moving();
+        check(&pulse, None);
+        pulse.half_closed();
+        check(&pulse, Some((10, Expiry::Cut)));
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_may_wait_but_a_begun_head_may_not() {
+        let pulse = Pulse::new(Instant::now());
+        let began = pulse.begin();
+        pulse.finish(began);
+        check(&pulse, Some((75, Expiry::Leave)));
+        pulse.heard(Protocol::Http2);
+        check(&pulse, Some((75, Expiry::Leave)));
+        pulse.heard(Protocol::Http1);
+        check(&pulse, Some((10, Expiry::Cut)));
+    }
+}

@@ -1,0 +1,314 @@
+//! What hyper and h2 leave open in a request's head, closed in one place (RFC 9112 §3, §6; RFC 9113 §8).
+//! Invariant: a request that passes has one well-formed authority, an origin-form target of visible ASCII,
+//! unambiguous framing, plain field names, and at most one `Cookie` field. Whatever is in doubt is refused.
+
+use http::header::{
+    CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
+use http::uri::{PathAndQuery, Scheme};
+use http::{Request, StatusCode, Uri, Version};
+
+use super::Limits;
+use super::authority::Authority;
+
+/// What is wrong with a request's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Flaw {
+    /// CONNECT, TRACE or a relative of theirs.
+    #[error("a method that is not served here")]
+    Method,
+    /// Not `/…`, an absolute `http` URL, or with bytes that are not visible ASCII.
+    #[error("a malformed request target")]
+    Target,
+    /// Over `target_bytes`.
+    #[error("a request target that is too long")]
+    TargetTooLong,
+    /// Over `header_bytes` or `header_count`.
+    #[error("a head that is too large")]
+    HeadTooLarge,
+    /// No `Host`, several, a malformed one, or one that the target contradicts.
+    #[error("a missing, repeated, malformed or contradicted host")]
+    Host,
+    /// A `Transfer-Encoding` or `Content-Length` that two readers could read in two ways.
+    #[error("doubtful message framing")]
+    Framing,
+    /// A trusted proxy that says two things at once.
+    #[error("disagreeing forwarding fields from a trusted proxy")]
+    Forwarded,
+}
+
+impl Flaw {
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Target | Self::Host | Self::Framing | Self::Forwarded => StatusCode::BAD_REQUEST,
+        }
+    }
+}
+
+/// Checks a request and brings it into the one form that all others see; returns whom it is for.
+pub(super) fn check<B>(request: &mut Request<B>, limits: &Limits) -> Result<Authority, Flaw> {
+    check_method(request.method().as_str())?;
+    check_fields(request, limits)?;
+    check_length(request.headers())?;
+    let authority = check_host(request)?;
+    check_target(request.uri_mut(), limits)?;
+    join_cookies(request.headers_mut());
+    Ok(authority)
+}
+
+fn check_method(method: &str) -> Result<(), Flaw> {
+    // SECURITY: TRACE shows cookies to scripts, CONNECT makes a tunnel of us, PRI is the start of HTTP/2.
+    match method {
+        "CONNECT" | "TRACE" | "TRACK" | "PRI" => Err(Flaw::Method),
+        _ => Ok(()),
+    }
+}
+
+/// Bounds the head and drops the fields whose names another reader could take for others.
+fn check_fields<B>(request: &mut Request<B>, limits: &Limits) -> Result<(), Flaw> {
+    let headers = request.headers();
+    if headers.len() > limits.header_count {
+        return Err(Flaw::HeadTooLarge);
+    }
+    let mut bytes = 0;
+    let mut odd = Vec::new();
+    for (name, value) in headers {
+        // A colon, a space and a line end belong to each field.
+        bytes += name.as_str().len() + value.len() + 4;
+        if !is_plain(name) {
+            odd.push(name.clone());
+        }
+    }
+    if bytes > limits.header_bytes {
+        return Err(Flaw::HeadTooLarge);
+    }
+    // SECURITY: `Transfer_Encoding` and `X_Forwarded_User` are `Transfer-Encoding` and `X-Forwarded-User` to
+    // whoever makes variables of fields, as CGI and its heirs do.
+    for name in odd {
+        request.headers_mut().remove(name);
+    }
+    Ok(())
+}
+
+fn is_plain(name: &HeaderName) -> bool {
+    name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// One `Transfer-Encoding: chunked`, or one canonical `Content-Length`, or neither (RFC 9112 §6).
+fn check_length(headers: &HeaderMap) -> Result<(), Flaw> {
+    // SECURITY: hyper takes any list that ends in `chunked`, and an upstream may read such a list differently.
+    if let Some(coding) = only(headers, &TRANSFER_ENCODING).map_err(|Repeated| Flaw::Framing)?
+        && !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+    {
+        return Err(Flaw::Framing);
+    }
+    if let Some(length) = only(headers, &CONTENT_LENGTH).map_err(|Repeated| Flaw::Framing)? {
+        match length.as_bytes() {
+            b"0" => {}
+            [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => {}
+            _ => return Err(Flaw::Framing),
+        }
+    }
+    Ok(())
+}
+
+/// One well-formed authority, from whatever the version asks for (RFC 9112 §3.2, RFC 9113 §8.3.1).
+fn check_host<B>(request: &Request<B>) -> Result<Authority, Flaw> {
+    let parse = |value| Authority::parse(value).ok_or(Flaw::Host);
+    let host = only(request.headers(), &HOST).map_err(|Repeated| Flaw::Host)?.cloned();
+    let target = match request.uri().authority() {
+        Some(authority) => {
+            Some(parse(HeaderValue::from_str(authority.as_str()).map_err(|_| Flaw::Host)?)?)
+        }
+        None => None,
+    };
+    match (target, host) {
+        (Some(target), Some(host)) => {
+            // SECURITY: we would route by one and the upstream might by the other.
+            if target.agrees_with(&parse(host)?) { Ok(target) } else { Err(Flaw::Host) }
+        }
+        (Some(target), None) if request.version() == Version::HTTP_2 => Ok(target),
+        (None, Some(host)) if request.version() != Version::HTTP_2 => parse(host),
+        (Some(_) | None, None) | (None, Some(_)) => Err(Flaw::Host),
+    }
+}
+
+/// Origin-form, or absolute-form that becomes it (RFC 9112 §3.2). A fragment is gone already.
+fn check_target(uri: &mut Uri, limits: &Limits) -> Result<(), Flaw> {
+    let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    if target.len() > limits.target_bytes {
+        return Err(Flaw::TargetTooLong);
+    }
+    let known =
+        uri.scheme().is_none_or(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
+    let visible = target.bytes().all(|byte| byte.is_ascii_graphic());
+    if !known || !visible || !target.starts_with('/') {
+        return Err(Flaw::Target);
+    }
+    if uri.authority().is_some() {
+        *uri = match uri.path_and_query() {
+            Some(target) if uri.path() != "/" || uri.query().is_some() => Uri::from(target.clone()),
+            Some(_) | None => Uri::default(),
+        };
+    }
+    Ok(())
+}
+
+/// HTTP/2 may send each cookie in a field of its own; everybody else reads one (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let (Some(_), Some(_)) = (crumbs.next(), crumbs.next()) else { return };
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+struct Repeated;
+
+fn only<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'h HeaderValue>, Repeated> {
+    let mut fields = headers.get_all(name).iter();
+    let first = fields.next();
+    if fields.next().is_some() { Err(Repeated) } else { Ok(first) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(version: Version, uri: &str, fields: &[(&str, &str)]) -> Request<()> {
+        let mut request = Request::builder().version(version).uri(uri);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap()
+    }
+
+    #[track_caller]
+    fn check_one(mut request: Request<()>, expected: Result<&str, Flaw>) {
+        let limits = Limits { target_bytes: 40, ..Limits::default() };
+        let authority = check(&mut request, &limits).map(|authority| authority.as_str().to_owned());
+        assert_eq!(authority, expected.map(str::to_owned), "{request:?}");
+        if expected.is_ok() {
+            assert_eq!((request.uri().authority(), request.uri().scheme()), (None, None));
+        }
+    }
+
+    #[test]
+    fn http1_needs_one_host_that_agrees_with_its_target() {
+        let check = |uri, hosts: &[&str], expected| {
+            let fields: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
+            check_one(request(Version::HTTP_11, uri, &fields), expected);
+        };
+        check("/", &["a.example"], Ok("a.example"));
+        check("/", &[], Err(Flaw::Host));
+        check("/", &["a.example", "a.example"], Err(Flaw::Host));
+        check("/", &["u@a.example"], Err(Flaw::Host));
+        check("/", &[""], Err(Flaw::Host));
+        check("http://A.example/x?y", &["a.example"], Ok("A.example"));
+        check("HTTP://a.example", &["a.example"], Ok("a.example"));
+        check("http://b.example/", &["a.example"], Err(Flaw::Host));
+        check("http://u@a.example/", &["a.example"], Err(Flaw::Host));
+        check("http://a.example/", &[], Err(Flaw::Host));
+        check("ftp://a.example/", &["a.example"], Err(Flaw::Target));
+        check("http://a.example?x", &["a.example"], Ok("a.example"));
+        check("*", &["a.example"], Err(Flaw::Target));
+        check("a.example:80", &["a.example:80"], Err(Flaw::Target));
+    }
+
+    #[test]
+    fn http2_needs_an_authority_and_host_may_only_agree() {
+        let check = |uri, hosts: &[&str], expected| {
+            let fields: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
+            check_one(request(Version::HTTP_2, uri, &fields), expected);
+        };
+        check("https://a.example/", &[], Ok("a.example"));
+        check("https://a.example/", &["A.EXAMPLE"], Ok("a.example"));
+        check("https://a.example/", &["b.example"], Err(Flaw::Host));
+        check("https://u@a.example/", &[], Err(Flaw::Host));
+        check("/", &["a.example"], Err(Flaw::Host));
+        check("/", &[], Err(Flaw::Host));
+    }
+
+    #[test]
+    fn targets_are_visible_and_bounded() {
+        let check = |uri: &str, expected| {
+            check_one(request(Version::HTTP_11, uri, &[("host", "a")]), expected);
+        };
+        check("/\u{e4}", Err(Flaw::Target));
+        check(&format!("/{}", "x".repeat(39)), Ok("a"));
+        check(&format!("/{}", "x".repeat(40)), Err(Flaw::TargetTooLong));
+    }
+
+    #[test]
+    fn framing_is_one_plain_field() {
+        let check = |fields: &[(&str, &str)], expected| {
+            let fields = [&[("host", "a")], fields].concat();
+            check_one(request(Version::HTTP_11, "/", &fields), expected);
+        };
+        let (te, cl) = ("transfer-encoding", "content-length");
+        check(&[(te, "chunked")], Ok("a"));
+        check(&[(te, "Chunked")], Ok("a"));
+        for doubtful in
+            ["gzip, chunked", "chunked, chunked", "identity", "\"chunked\"", ", chunked", ""]
+        {
+            check(&[(te, doubtful)], Err(Flaw::Framing));
+        }
+        check(&[(te, "chunked"), (te, "chunked")], Err(Flaw::Framing));
+        check(&[(cl, "0")], Ok("a"));
+        check(&[(cl, "10")], Ok("a"));
+        for doubtful in ["010", "00", "+1", "0x1", "1_0", "5, 5", "", "-0"] {
+            check(&[(cl, doubtful)], Err(Flaw::Framing));
+        }
+        check(&[(cl, "1"), (cl, "1")], Err(Flaw::Framing));
+    }
+
+    #[test]
+    fn tunnels_and_echoes_are_not_served() {
+        for method in ["CONNECT", "TRACE", "TRACK", "PRI"] {
+            let mut request = request(Version::HTTP_11, "/", &[("host", "a")]);
+            *request.method_mut() = method.parse().unwrap();
+            check_one(request, Err(Flaw::Method));
+        }
+    }
+
+    #[test]
+    fn a_head_is_bounded_by_bytes_and_count() {
+        let large = "x".repeat(Limits::default().header_bytes);
+        check_one(
+            request(Version::HTTP_2, "https://a/", &[("x", &large)]),
+            Err(Flaw::HeadTooLarge),
+        );
+        let many = vec![("cookie", "a=b"); Limits::default().header_count + 1];
+        check_one(request(Version::HTTP_2, "https://a/", &many), Err(Flaw::HeadTooLarge));
+    }
+
+    #[test]
+    fn ambiguous_names_are_dropped() {
+        let fields = [
+            ("host", "a"),
+            ("x_forwarded_user", "admin"),
+            ("transfer.encoding", "x"),
+            ("x-ok", "1"),
+        ];
+        let mut request = request(Version::HTTP_11, "/", &fields);
+        check(&mut request, &Limits::default()).unwrap();
+        let names: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["host", "x-ok"]);
+    }
+
+    #[test]
+    fn cookie_crumbs_are_joined() {
+        let fields = [("cookie", "a=1"), ("cookie", "b=2; c=3")];
+        let mut request = request(Version::HTTP_2, "https://a/", &fields);
+        check(&mut request, &Limits::default()).unwrap();
+        let cookies: Vec<_> = request.headers().get_all(COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1; b=2; c=3"]);
+    }
+}

@@ -1,0 +1,306 @@
+//! Sockets that wait for connections, and the loop that accepts them.
+//! Invariant: the loop neither exits nor spins, whatever accepting says; no more connections than allowed are
+//! accepted; a socket file is removed only if nobody answers on it or if it is ours.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+use super::connection::Connections;
+use super::shutdown::Tasks;
+use super::{Error, Handler, ListenAddress};
+
+/// Where a server listens, as the system has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LocalAddress {
+    /// An address with its real port.
+    Tcp(SocketAddr),
+    /// A socket file.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for LocalAddress {
+    /// As it would be written in `listen`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A bound socket.
+#[derive(Debug)]
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, SocketFile),
+}
+
+/// What comes out of accepting.
+pub(super) enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+const BACKLOG: i32 = 1024;
+
+impl Listener {
+    /// Binds one address: a name can have several, and each that exists here gets a socket.
+    pub(super) async fn bind(address: &ListenAddress) -> Result<Vec<Self>, Error> {
+        match address {
+            ListenAddress::Tcp(text) => bind_tcp(text).await,
+            ListenAddress::Unix(path) => Ok(vec![bind_unix(path).await?]),
+        }
+    }
+
+    /// Where it listens.
+    pub(super) fn local_address(&self) -> io::Result<LocalAddress> {
+        Ok(match self {
+            Self::Tcp(listener) => LocalAddress::Tcp(listener.local_addr()?),
+            Self::Unix(_, file) => LocalAddress::Unix(file.path.clone()),
+        })
+    }
+
+    async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                Ok(Accepted::Tcp(stream, peer))
+            }
+            Self::Unix(listener, _) => Ok(Accepted::Unix(listener.accept().await?.0)),
+        }
+    }
+
+    /// Accepts until the server drains, and closes.
+    pub(super) async fn run<H: Handler>(
+        self,
+        connections: Arc<Connections<H>>,
+        admissions: Arc<Semaphore>,
+        tasks: Tasks,
+    ) {
+        let mut backoff = Backoff::default();
+        let accepting = async {
+            loop {
+                // Only `close` makes this fail, and nobody closes it.
+                let Ok(admission) = Arc::clone(&admissions).acquire_owned().await else { return };
+                match self.accept().await {
+                    Ok(accepted) => {
+                        backoff = Backoff::default();
+                        tasks.track(Arc::clone(&connections).serve(accepted, admission));
+                    }
+                    Err(error) => {
+                        if let Some(pause) = backoff.after(&error) {
+                            tracing::warn!(%error, pause_ms = pause.as_millis(), "cannot accept");
+                            sleep(pause).await;
+                        }
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = tasks.draining() => {}
+            () = accepting => {}
+        }
+    }
+}
+
+/// How long to leave a socket alone that cannot be accepted from.
+#[derive(Debug, Default)]
+struct Backoff(Option<Duration>);
+
+impl Backoff {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LAST: Duration = Duration::from_millis(500);
+
+    /// The pause after a failure; `None` where the failure was that connection's own and the next may come.
+    fn after(&mut self, error: &io::Error) -> Option<Duration> {
+        use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+        if matches!(
+            error.kind(),
+            ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+        ) {
+            return None;
+        }
+        // Anything else, above all a lack of file descriptors or memory, would only come again at once.
+        let pause = self.0.map_or(Self::FIRST, |last| (last * 2).min(Self::LAST));
+        self.0 = Some(pause);
+        Some(pause)
+    }
+}
+
+async fn bind_tcp(text: &str) -> Result<Vec<Listener>, Error> {
+    let failed = |source| Error::Bind { address: text.to_owned(), source };
+    let mut addresses: Vec<_> = lookup_host(text)
+        .await
+        .map_err(|source| Error::Lookup { address: text.to_owned(), source })?
+        .collect();
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    addresses.dedup();
+    let (mut listeners, mut missing, mut port) = (Vec::new(), None, None);
+    for mut address in addresses {
+        // With port 0 all addresses of a name share the port that the system chose for the first.
+        address.set_port(port.unwrap_or(address.port()));
+        match bind_socket(address) {
+            Ok(listener) => {
+                port = listener.local_addr().ok().map(|bound| bound.port());
+                listeners.push(Listener::Tcp(listener));
+            }
+            // `localhost` may have an IPv6 address on a machine that has no IPv6.
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => missing = Some(error),
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    if listeners.is_empty() {
+        return Err(failed(missing.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into())));
+    }
+    Ok(listeners)
+}
+
+fn bind_socket(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    // Accepted sockets inherit both, which saves a system call for each.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_keepalive(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+async fn bind_unix(path: &Path) -> Result<Listener, Error> {
+    let address = ListenAddress::Unix(path.to_owned()).to_string();
+    let failed = |source| Error::Bind { address: address.clone(), source };
+    let bound = match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path).await => {
+            std::fs::remove_file(path).map_err(failed)?;
+            UnixListener::bind(path)
+        }
+        bound => bound,
+    };
+    let listener = bound.map_err(failed)?;
+    let file = SocketFile::of(path).map_err(failed)?;
+    Ok(Listener::Unix(listener, file))
+}
+
+/// Whether a socket file was left behind: it is a socket, and nobody answers on it.
+async fn is_stale(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
+        && UnixStream::connect(path)
+            .await
+            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+/// Our socket file, removed with its listener.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    inode: (u64, u64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), inode: inode(path)? })
+    }
+}
+
+fn inode(path: &Path) -> io::Result<(u64, u64)> {
+    std::fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        // A successor may have put its own socket there by now.
+        if inode(&self.path).is_ok_and(|inode| inode == self.inode)
+            && let Err(error) = std::fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket file");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn out_of_descriptors() -> io::Error {
+        io::Error::from_raw_os_error(24)
+    }
+
+    #[test]
+    fn a_lack_of_descriptors_is_waited_out() {
+        let mut backoff = Backoff::default();
+        let pauses: Vec<_> =
+            (0..6).map(|_| backoff.after(&out_of_descriptors()).unwrap().as_millis()).collect();
+        assert_eq!(pauses, [50, 100, 200, 400, 500, 500]);
+        assert_eq!(Backoff::default().after(&io::ErrorKind::ConnectionAborted.into()), None);
+    }
+
+    #[tokio::test]
+    async fn accepted_sockets_send_at_once_and_notice_dead_peers() {
+        let listener = bind_socket("127.0.0.1:0".parse().unwrap()).unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        assert!(stream.nodelay().unwrap());
+        assert!(socket2::SockRef::from(&stream).keepalive().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_used_port_and_a_bad_name_are_named() {
+        let listener = bind_socket("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let error = bind_tcp(&address).await.unwrap_err().to_string();
+        assert!(error.contains(&address), "{error}");
+        let error = bind_tcp("no-such-name.invalid:80").await.unwrap_err().to_string();
+        assert!(error.contains("no-such-name.invalid:80"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_name_with_several_addresses_has_one_port() {
+        let listeners = bind_tcp("localhost:0").await.unwrap();
+        let ports: Vec<_> = listeners
+            .iter()
+            .map(|listener| match listener.local_address().unwrap() {
+                LocalAddress::Tcp(address) => address.port(),
+                LocalAddress::Unix(path) => panic!("{path:?}"),
+            })
+            .collect();
+        assert!(ports.iter().all(|port| *port == ports[0] && *port != 0), "{ports:?}");
+    }
+
+    #[tokio::test]
+    async fn a_stale_socket_file_is_replaced_a_live_one_is_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        drop(UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        let listener = bind_unix(&path).await.unwrap();
+        bind_unix(&path).await.expect_err("somebody listens there");
+        drop(listener);
+        assert!(!path.exists());
+        std::fs::write(&path, "precious").unwrap();
+        bind_unix(&path).await.expect_err("that is no socket");
+        assert!(path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_successors_socket_file_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let ours = bind_unix(&path).await.unwrap();
+        std::fs::rename(&path, directory.path().join("old")).unwrap();
+        let _theirs = bind_unix(&path).await.unwrap();
+        drop(ours);
+        assert!(path.exists());
+    }
+}

@@ -1,0 +1,79 @@
+//! A request's body on its way in.
+//! Invariant: whoever reads it waits at most `request_body` for the next byte, and never sees trailers.
+
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::body::{Body, BodyError};
+
+/// Why a request's body broke off: its client sent nothing for so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the client sent no byte of the request's body for {} s", .0.as_secs_f32())]
+pub struct Stalled(pub Duration);
+
+/// Wraps what hyper hands over; a request without a body costs nothing.
+pub(super) fn wrap(incoming: Incoming, patience: Duration) -> Body {
+    if incoming.is_end_stream() {
+        return Body::empty();
+    }
+    Body::streamed(RequestBody { incoming, patience, waiting: None })
+}
+
+struct RequestBody {
+    incoming: Incoming,
+    patience: Duration,
+    /// Set when the reader first had to wait; the flag tells whether it still does.
+    waiting: Option<(Pin<Box<Sleep>>, bool)>,
+}
+
+impl HttpBody for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let Poll::Ready(frame) = pin!(&mut this.incoming).poll_frame(cx) else {
+            ready!(this.poll_patience(cx));
+            return Poll::Ready(Some(Err(Box::new(Stalled(this.patience)))));
+        };
+        if let Some((_, waits)) = &mut this.waiting {
+            *waits = false;
+        }
+        Poll::Ready(match frame {
+            // SECURITY: trailers could bring identity or framing fields past the checks of the head (RFC 9110 §6.5.1).
+            Some(Ok(frame)) if frame.is_trailers() => None,
+            Some(Ok(frame)) => Some(Ok(frame)),
+            Some(Err(error)) => Some(Err(Box::new(error))),
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl RequestBody {
+    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let patience = self.patience;
+        let (sleep, waits) = self.waiting.get_or_insert_with(|| (Box::pin(sleep(patience)), true));
+        if !*waits {
+            *waits = true;
+            sleep.as_mut().reset(Instant::now() + patience);
+        }
+        sleep.as_mut().poll(cx)
+    }
+}

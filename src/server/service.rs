@@ -1,0 +1,229 @@
+//! The frame of one request: its name, its checks, a guard against panics, and its line in the access log.
+//! Invariant: every request that hyper delivers is answered, and its end is counted exactly once.
+
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Method, Request, Response, StatusCode, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming as Received;
+
+use super::client_addr::{Client, Connected};
+use super::framing::{self, Flaw};
+use super::request_body;
+use super::request_id::RequestId;
+use super::{AccessLog, Handler, Incoming, Limits, Refusal};
+use crate::body::{Body, BodyError};
+use crate::random;
+use crate::telemetry::access_log::{self, Line, Outcome};
+
+/// One connection's service.
+pub(super) struct Service<H> {
+    handler: Arc<H>,
+    connected: Arc<Connected>,
+    limits: Limits,
+    body_patience: Duration,
+    access_log: AccessLog,
+    /// Requests are named by this and their count.
+    names: u128,
+    count: AtomicU32,
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What a 405 of ours has to name (RFC 9110 §15.5.6).
+const METHODS: HeaderValue =
+    HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
+/// Logged where the client left before its answer, as nginx does.
+const CLIENT_LEFT: u16 = 499;
+
+impl<H: Handler> Service<H> {
+    pub(super) fn new(
+        handler: Arc<H>,
+        connected: Arc<Connected>,
+        limits: Limits,
+        body_patience: Duration,
+        access_log: AccessLog,
+    ) -> Arc<Self> {
+        let names = u128::from_be_bytes(random::bytes());
+        let count = AtomicU32::new(0);
+        Arc::new(Self { handler, connected, limits, body_patience, access_log, names, count })
+    }
+
+    /// Answers one request. What needs no waiting is done before the future is made, to keep it small.
+    pub(super) fn answer(
+        self: &Arc<Self>,
+        request: Request<Received>,
+    ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send + use<H> {
+        let version = request.version();
+        let request_id = self.name(request.headers());
+        let mut exchange = Exchange::begin(Arc::clone(&self.connected));
+        let framed = self.frame(request, request_id, &mut exchange);
+        let service = Arc::clone(self);
+        async move {
+            let mut response = match framed {
+                Ok(incoming) => service.handle(incoming, request_id).await,
+                Err(refused) => *refused,
+            };
+            exchange.answered(&mut response, version);
+            Ok(response.map(|body| Answer { body, exchange }))
+        }
+    }
+
+    /// A trusted proxy's name for the request, else a new one.
+    fn name(&self, headers: &HeaderMap) -> RequestId {
+        let given = headers.get(REQUEST_ID).filter(|_| self.connected.is_trusted());
+        given.and_then(|given| RequestId::parse(given.as_bytes())).unwrap_or_else(|| {
+            RequestId::of(self.names, self.count.fetch_add(1, Ordering::Relaxed))
+        })
+    }
+
+    /// Checks a request and puts the frame around it, or makes its refusal.
+    fn frame(
+        &self,
+        mut request: Request<Received>,
+        request_id: RequestId,
+        exchange: &mut Exchange,
+    ) -> Result<Incoming, Box<Response<Body>>> {
+        let asked = (self.access_log == AccessLog::On)
+            .then(|| (request.method().clone(), request.uri().path_and_query().cloned()));
+        let checked = framing::check(&mut request, &self.limits).and_then(|authority| {
+            let connected = Arc::clone(&self.connected);
+            Client::of(connected, authority, request.headers(), request_id)
+        });
+        if let Some((method, target)) = asked {
+            let client = checked.as_ref().ok().cloned();
+            exchange.line = Some(Asked { method, target, client, request_id });
+        }
+        match checked {
+            Ok(client) => {
+                let request = request.map(|body| request_body::wrap(body, self.body_patience));
+                Ok(Incoming { request, client })
+            }
+            Err(flaw) => Err(Box::new(self.refuse(flaw, &request, request_id))),
+        }
+    }
+
+    fn refuse<B>(&self, flaw: Flaw, request: &Request<B>, request_id: RequestId) -> Response<Body> {
+        tracing::debug!(%request_id, %flaw, "refused a request");
+        let (status, headers) = (flaw.status(), request.headers());
+        let mut response = self.handler.refuse(Refusal { status, headers, request_id });
+        if flaw == Flaw::Method {
+            response.headers_mut().insert(ALLOW, METHODS);
+        }
+        // SECURITY: where one message is in doubt, so is where the next one begins.
+        if request.version() != Version::HTTP_2 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// Lets the handler answer; where it panics, answers 500 in its stead.
+    async fn handle(&self, incoming: Incoming, request_id: RequestId) -> Response<Body> {
+        let mut answer = pin!(self.handler.handle(incoming));
+        let guarded = std::future::poll_fn(|cx| {
+            match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
+                Ok(answer) => answer.map(Some),
+                Err(_payload) => Poll::Ready(None),
+            }
+        });
+        if let Some(response) = guarded.await {
+            return response;
+        }
+        tracing::error!(%request_id, "a request handler panicked");
+        let (status, headers) = (StatusCode::INTERNAL_SERVER_ERROR, &HeaderMap::new());
+        self.handler.refuse(Refusal { status, headers, request_id })
+    }
+}
+
+/// A request under way, until its answer is handed over or given up.
+struct Exchange {
+    connected: Arc<Connected>,
+    began: Duration,
+    /// Kept where there is an access log.
+    line: Option<Asked>,
+    status: Option<StatusCode>,
+    bytes: u64,
+    outcome: Option<Outcome>,
+}
+
+/// What the access log says of the request.
+struct Asked {
+    method: Method,
+    target: Option<PathAndQuery>,
+    client: Option<Client>,
+    request_id: RequestId,
+}
+
+impl Exchange {
+    fn begin(connected: Arc<Connected>) -> Self {
+        let began = connected.pulse().begin();
+        Self { connected, began, line: None, status: None, bytes: 0, outcome: None }
+    }
+
+    fn answered(&mut self, response: &mut Response<Body>, version: Version) {
+        self.status = Some(response.status());
+        self.outcome = response.extensions_mut().remove();
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS && version == Version::HTTP_11 {
+            self.connected.pulse().upgrade();
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let duration = self.connected.pulse().finish(self.began);
+        let Some(Asked { method, target, client, request_id }) = &self.line else { return };
+        access_log::record(&Line {
+            method: method.as_str(),
+            host: client.as_ref().map_or("", Client::host),
+            path: target.as_ref().map_or("", PathAndQuery::path),
+            status: self.status.map_or(CLIENT_LEFT, |status| status.as_u16()),
+            bytes: self.bytes,
+            duration,
+            client: client.as_ref().map_or_else(|| self.connected.address(), Client::address),
+            request_id: request_id.as_str(),
+            outcome: self.outcome.as_ref(),
+        });
+    }
+}
+
+/// A response's body; the request ends with it.
+pub(super) struct Answer {
+    body: Body,
+    exchange: Exchange,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let frame = ready!(pin!(&mut this.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame {
+            this.exchange.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

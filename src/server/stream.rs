@@ -1,0 +1,290 @@
+//! The one IO wrapper: what hyper reads from and writes to, whatever the transport.
+//! It reports to the connection's [`Pulse`], notices clients that leave while their answer is being made, and
+//! closes so that the last answer arrives. Once the connection is upgraded it only passes bytes on.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_rustls::server::TlsStream;
+
+use super::client_addr::Connected;
+use super::connection::Protocol;
+use super::deadlines::Pulse;
+
+/// What carries the bytes.
+#[derive(Debug)]
+pub(super) enum Transport {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    Unix(UnixStream),
+}
+
+/// A transport, watched.
+pub(super) struct Stream {
+    transport: Transport,
+    connected: Arc<Connected>,
+    protocol: Protocol,
+    /// Bytes that were read before hyper asked for them.
+    ahead: Bytes,
+    /// Whether hyper asked for bytes since it last flushed.
+    asked: bool,
+    client_side: Side,
+    our_side: Side,
+    lingered: usize,
+    /// One of `limits.connections`, given back when the socket closes.
+    _admission: OwnedSemaphorePermit,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Side {
+    Open,
+    Closed,
+}
+
+/// What a client starts with that speaks HTTP/2 without being asked (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How much is read and dropped after our last byte.
+const LINGER_BYTES: usize = 1024 * 1024;
+
+impl Stream {
+    pub(super) fn new(
+        transport: Transport,
+        connected: Arc<Connected>,
+        admission: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            transport,
+            connected,
+            protocol: Protocol::Http1,
+            ahead: Bytes::new(),
+            asked: false,
+            client_side: Side::Open,
+            our_side: Side::Open,
+            lingered: 0,
+            _admission: admission,
+        }
+    }
+
+    /// Finds out what the client speaks: what TLS agreed on, else what its first bytes say.
+    pub(super) async fn protocol(&mut self) -> io::Result<Protocol> {
+        self.protocol = match &self.transport {
+            Transport::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                Protocol::Http2
+            }
+            Transport::Tls(_) => Protocol::Http1,
+            Transport::Tcp(_) | Transport::Unix(_) => self.sniff().await?,
+        };
+        Ok(self.protocol)
+    }
+
+    async fn sniff(&mut self) -> io::Result<Protocol> {
+        let mut head = BytesMut::with_capacity(1024);
+        let protocol = loop {
+            if self.transport.read_buf(&mut head).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if head.iter().zip(PREFACE).any(|(sent, expected)| sent != expected) {
+                break Protocol::Http1;
+            }
+            if head.len() >= PREFACE.len() {
+                break Protocol::Http2;
+            }
+        };
+        self.ahead = head.freeze();
+        Ok(protocol)
+    }
+
+    fn pulse(&self) -> &Pulse {
+        self.connected.pulse()
+    }
+
+    /// Looks whether the client is still there while hyper, busy with its answer, does not read.
+    /// A reset ends the connection. A closed side may be a client that sends one request and waits, so its
+    /// answer is made, as long as it takes what it is given.
+    fn poll_client(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let watches = self.protocol == Protocol::Http1
+            && self.client_side == Side::Open
+            && self.ahead.is_empty();
+        if !watches {
+            return Ok(());
+        }
+        let mut space = [0; 64];
+        let mut read = ReadBuf::new(&mut space);
+        if let Poll::Ready(outcome) = Pin::new(&mut self.transport).poll_read(cx, &mut read) {
+            outcome?;
+            if read.filled().is_empty() {
+                self.client_side = Side::Closed;
+                self.pulse().half_closed();
+            } else {
+                self.ahead = Bytes::copy_from_slice(read.filled());
+                // What hyper may be waiting for by now is here, and will not come again.
+                cx.waker().wake_by_ref();
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads on until the client has closed, too: closing over unread bytes resets the connection, and the
+    /// reset may overtake our answer (RFC 9112 §9.6).
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut space = [0; 4096];
+        while self.lingered < LINGER_BYTES {
+            let mut read = ReadBuf::new(&mut space);
+            match ready!(Pin::new(&mut self.transport).poll_read(cx, &mut read)) {
+                Ok(()) if !read.filled().is_empty() => self.lingered += read.filled().len(),
+                Ok(()) | Err(_) => break,
+            }
+        }
+        Poll::Ready(())
+    }
+
+    fn wrote<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match &written {
+            Poll::Pending => self.pulse().blocked(),
+            Poll::Ready(_) => self.pulse().moving(),
+        }
+        written
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        this.asked = true;
+        if this.ahead.has_remaining() {
+            let length = this.ahead.remaining().min(buf.remaining());
+            buf.put_slice(&this.ahead.split_to(length));
+            this.pulse().heard(this.protocol);
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut this.transport).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            this.pulse().heard(this.protocol);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.transport).poll_write(cx, bytes);
+        self.wrote(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.transport).poll_write_vectored(cx, slices);
+        self.wrote(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.transport.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.transport).poll_flush(cx);
+        ready!(self.wrote(flushed))?;
+        // hyper reads, writes and flushes in turn, so that what it did not ask for now, it does not want.
+        let asked = std::mem::replace(&mut self.asked, false);
+        if !asked && !self.pulse().is_upgraded() {
+            self.poll_client(cx)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.our_side == Side::Open {
+            let shut = Pin::new(&mut self.transport).poll_shutdown(cx);
+            ready!(self.wrote(shut))?;
+            self.our_side = Side::Closed;
+            self.pulse().closing();
+        }
+        if !self.pulse().is_upgraded() {
+            ready!(self.poll_linger(cx));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Unix(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

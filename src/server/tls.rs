@@ -1,0 +1,102 @@
+//! TLS toward the clients: certificates by name, TLS 1.2 and 1.3, h2 and http/1.1.
+//! Invariant: a key that does not belong to its certificate is found at start; there is no early data, so that
+//! nothing of a handshake can be replayed as a request (RFC 8446 §8).
+
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::client::verify_server_name;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::{CertifiedPair, Error};
+
+/// The configuration of all TLS listeners; `None` without certificates.
+pub(super) fn configure(pairs: &[CertifiedPair]) -> Result<Option<Arc<ServerConfig>>, Error> {
+    if pairs.is_empty() {
+        return Ok(None);
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let keys = pairs.iter().map(|pair| load(pair, &provider)).collect::<Result<Vec<_>, _>>()?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(Error::Tls)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Certificates(keys)));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.ticketer = aws_lc_rs::Ticketer::new().map_err(Error::Tls)?;
+    Ok(Some(Arc::new(config)))
+}
+
+fn load(pair: &CertifiedPair, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, Error> {
+    let name = || pair.name.clone();
+    let chain = CertificateDer::pem_slice_iter(pair.certificate.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .ok()
+        .filter(|chain| !chain.is_empty())
+        .ok_or_else(|| Error::Certificate { pair: name() })?;
+    let key = PrivateKeyDer::from_pem_slice(pair.key.expose().as_bytes())
+        .map_err(|_| Error::Key { pair: name() })?;
+    CertifiedKey::from_der(chain, key, provider)
+        .map(Arc::new)
+        .map_err(|source| Error::Pair { pair: name(), source })
+}
+
+/// The certificates in their written order.
+#[derive(Debug)]
+struct Certificates(Vec<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Certificates {
+    /// The first certificate that covers the name; the very first where none does or none is asked for.
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let [only] = self.0.as_slice() else {
+            let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
+            let covering = name.and_then(|name| self.0.iter().find(|key| covers(key, &name)));
+            return covering.or(self.0.first()).cloned();
+        };
+        Some(Arc::clone(only))
+    }
+}
+
+fn covers(key: &CertifiedKey, name: &ServerName<'_>) -> bool {
+    let Ok(leaf) = key.end_entity_cert() else { return false };
+    ParsedCertificate::try_from(leaf).is_ok_and(|leaf| verify_server_name(&leaf, name).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    fn pair(name: &str, certificate: String, key: String) -> CertifiedPair {
+        CertifiedPair { name: name.to_owned(), certificate, key: Secret::new(key) }
+    }
+
+    #[track_caller]
+    fn check(pair: CertifiedPair, message: &str) {
+        let error = configure(&[pair]).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    }
+
+    #[test]
+    fn bad_pairs_are_named() {
+        let one = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let other = rcgen::generate_simple_self_signed(["b.example".to_owned()]).unwrap();
+        let key = one.signing_key.serialize_pem();
+        check(pair("a.pem", one.cert.pem(), other.signing_key.serialize_pem()), "a.pem");
+        check(pair("a.pem", "nothing".to_owned(), key.clone()), "no certificate in a.pem");
+        check(pair("a.pem", one.cert.pem(), "nothing".to_owned()), "no private key");
+        assert!(configure(&[pair("a.pem", one.cert.pem(), key)]).unwrap().is_some());
+        assert!(configure(&[]).unwrap().is_none());
+    }
+
+    #[test]
+    fn early_data_is_off() {
+        let one = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let pair = pair("a.pem", one.cert.pem(), one.signing_key.serialize_pem());
+        assert_eq!(configure(&[pair]).unwrap().unwrap().max_early_data_size, 0);
+    }
+}

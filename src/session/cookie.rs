@@ -1,0 +1,264 @@
+//! The gateway's cookies: names, prefixes, attributes (RFC 6265bis §4.1). Never a token inside.
+//! Invariant: every value we set is base64url, so nothing in it can end the value or the header.
+
+use cookie::{Cookie, CookieBuilder, SameSite as Attribute, time};
+use http::header::{COOKIE, SET_COOKIE};
+use http::{HeaderMap, HeaderValue};
+use std::time::Duration;
+
+use crate::session::{CookieSettings, SameSite};
+
+/// The gateway's cookies, named once per configuration.
+#[derive(Clone, Debug)]
+pub struct Cookies {
+    session: String,
+    login: String,
+    target: String,
+    secure: bool,
+    domain: Option<String>,
+    same_site: Attribute,
+}
+
+/// One of the gateway's cookies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// The id of a session.
+    Session,
+    /// Binds a `state` to the browser that asked for it; always host-only.
+    Login,
+    /// A return target too long for a `state`, sealed; always host-only.
+    LoginTarget,
+}
+
+/// What a request says under one of our names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent<'h> {
+    /// Nothing.
+    Nothing,
+    /// This value.
+    Value(&'h str),
+    /// Different values under the same name: somebody else's cookie among them, so none counts.
+    Conflict,
+}
+
+impl Cookies {
+    /// Names the cookies for a `public_url` that is https or not.
+    pub fn new(settings: &CookieSettings, https: bool) -> Self {
+        let session = settings.name.clone().unwrap_or_else(|| match (https, &settings.domain) {
+            (true, None) => "__Host-portcullis".to_owned(),
+            (true, Some(_)) => "__Secure-portcullis".to_owned(),
+            (false, _) => "portcullis".to_owned(),
+        });
+        let bare = session.trim_start_matches("__Host-").trim_start_matches("__Secure-");
+        let prefix = if https { "__Host-" } else { "" };
+        Self {
+            login: format!("{prefix}{bare}-login"),
+            target: format!("{prefix}{bare}-login-target"),
+            session,
+            secure: https,
+            domain: settings.domain.clone(),
+            same_site: match settings.same_site {
+                SameSite::Lax => Attribute::Lax,
+                SameSite::None => Attribute::None,
+            },
+        }
+    }
+
+    /// What a request says under one of our names; compared exactly (RFC 6265bis §5.7).
+    pub fn sent<'h>(&self, headers: &'h HeaderMap, name: Name) -> Sent<'h> {
+        let (wanted, mut sent) = (self.name(name), Sent::Nothing);
+        for (name, value) in pairs(headers) {
+            if name == wanted {
+                sent = match sent {
+                    Sent::Nothing => Sent::Value(value),
+                    Sent::Value(before) if before == value => sent,
+                    // SECURITY: a sibling host may toss a cookie of our name; which one is ours
+                    // cannot be told, so neither counts (RFC 6265bis §8.6).
+                    Sent::Value(_) | Sent::Conflict => Sent::Conflict,
+                };
+            }
+        }
+        sent
+    }
+
+    /// Sets a cookie; `max_age` `None` makes it end with the browser.
+    pub fn set(&self, name: Name, value: String, max_age: Option<Duration>) -> HeaderValue {
+        let mut cookie = self.build(name, value);
+        if let Some(age) = max_age {
+            let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+            cookie = cookie.max_age(time::Duration::seconds(seconds));
+        }
+        header(&cookie.build())
+    }
+
+    /// Removes a cookie: the same attributes, or the browser keeps it.
+    pub fn clear(&self, name: Name) -> HeaderValue {
+        header(&self.build(name, String::new()).max_age(time::Duration::ZERO).build())
+    }
+
+    /// Takes our cookies out of a request.
+    // SECURITY: an upstream that learns the session id can act as the visitor (T92).
+    pub fn strip_request(&self, headers: &mut HeaderMap) {
+        if !pairs(headers).any(|(name, _)| self.is_ours(name)) {
+            return;
+        }
+        let kept: Vec<String> = pairs(headers)
+            .filter(|(name, _)| !self.is_ours(name))
+            .map(
+                |(name, value)| {
+                    if name.is_empty() { value.to_owned() } else { format!("{name}={value}") }
+                },
+            )
+            .collect();
+        headers.remove(COOKIE);
+        if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_str(&kept.join("; "))) {
+            headers.insert(COOKIE, value);
+        }
+    }
+
+    /// Takes our cookies out of an upstream's response.
+    // SECURITY: an upstream that sets our cookie plants a session (T92).
+    pub fn strip_response(&self, headers: &mut HeaderMap) {
+        let is_ours = |value: &HeaderValue| {
+            let text = value.as_bytes();
+            let end =
+                text.iter().position(|byte| matches!(byte, b'=' | b';')).unwrap_or(text.len());
+            let name = text.get(..end).unwrap_or_default().trim_ascii();
+            std::str::from_utf8(name).is_ok_and(|name| self.is_ours(name))
+        };
+        if !headers.get_all(SET_COOKIE).iter().any(is_ours) {
+            return;
+        }
+        let kept: Vec<HeaderValue> =
+            headers.get_all(SET_COOKIE).iter().filter(|value| !is_ours(value)).cloned().collect();
+        headers.remove(SET_COOKIE);
+        for value in kept {
+            headers.append(SET_COOKIE, value);
+        }
+    }
+
+    /// `Domain` of the session cookie.
+    pub fn domain(&self) -> Option<&str> {
+        self.domain.as_deref()
+    }
+
+    fn name(&self, name: Name) -> &str {
+        match name {
+            Name::Session => &self.session,
+            Name::Login => &self.login,
+            Name::LoginTarget => &self.target,
+        }
+    }
+
+    fn is_ours(&self, name: &str) -> bool {
+        name == self.session || name == self.login || name == self.target
+    }
+
+    fn build(&self, name: Name, value: String) -> CookieBuilder<'_> {
+        let cookie =
+            Cookie::build((self.name(name), value)).path("/").http_only(true).secure(self.secure);
+        match (name, &self.domain) {
+            (Name::Session, Some(domain)) => cookie.same_site(self.same_site).domain(domain),
+            (Name::Session, None) => cookie.same_site(self.same_site),
+            (Name::Login | Name::LoginTarget, _) => cookie.same_site(Attribute::Lax),
+        }
+    }
+}
+
+/// The pairs of all `Cookie` fields; a pair without `=` has an empty name.
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let fields = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok());
+    let pairs =
+        fields.flat_map(|field| field.split(';')).map(str::trim).filter(|pair| !pair.is_empty());
+    pairs.map(|pair| {
+        pair.split_once('=').map_or(("", pair), |(name, value)| (name.trim(), value.trim()))
+    })
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "names are checked by the configuration, values are base64url"
+)]
+fn header(cookie: &Cookie<'_>) -> HeaderValue {
+    HeaderValue::from_str(&cookie.to_string()).expect("a cookie of ours is a header value")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cookies(domain: Option<&str>, https: bool) -> Cookies {
+        let domain = domain.map(str::to_owned);
+        Cookies::new(&CookieSettings { domain, ..CookieSettings::default() }, https)
+    }
+
+    fn request(cookie: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(COOKIE, HeaderValue::from_static(cookie))])
+    }
+
+    #[test]
+    fn names_follow_scheme_and_domain() {
+        let names = |cookies: Cookies| (cookies.session, cookies.login);
+        let own = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(names(cookies(None, true)), own("__Host-portcullis", "__Host-portcullis-login"));
+        assert_eq!(
+            names(cookies(Some("example.com"), true)),
+            own("__Secure-portcullis", "__Host-portcullis-login")
+        );
+        assert_eq!(names(cookies(None, false)), own("portcullis", "portcullis-login"));
+    }
+
+    #[test]
+    fn attributes_are_the_strictest_that_work() {
+        let value =
+            cookies(None, true).set(Name::Session, "v".into(), Some(Duration::from_secs(60)));
+        assert_eq!(
+            value.to_str().unwrap(),
+            "__Host-portcullis=v; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=60"
+        );
+        let value = cookies(Some("example.com"), true).clear(Name::Session);
+        assert_eq!(
+            value.to_str().unwrap(),
+            "__Secure-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=0"
+        );
+    }
+
+    #[test]
+    fn different_values_under_one_name_count_for_nothing() {
+        let cookies = cookies(None, false);
+        let check =
+            |text, expected| assert_eq!(cookies.sent(&request(text), Name::Session), expected);
+        check("a=b; portcullis=1", Sent::Value("1"));
+        check("portcullis=1; portcullis=1", Sent::Value("1"));
+        check("portcullis=1; portcullis=2", Sent::Conflict);
+        check("Portcullis=1; xportcullis=2", Sent::Nothing);
+    }
+
+    #[test]
+    fn our_cookies_stay_here() {
+        let cookies = cookies(None, false);
+        let check = |text, expected: Option<&str>| {
+            let mut headers = request(text);
+            cookies.strip_request(&mut headers);
+            assert_eq!(
+                headers.get(COOKIE).map(|value| value.to_str().unwrap()),
+                expected,
+                "{text}"
+            );
+        };
+        check("portcullis=1", None);
+        check("a=1; portcullis=1;b=2 ; portcullis-login=3", Some("a=1; b=2"));
+        check("a=1;b=2", Some("a=1;b=2"));
+        check("flag; portcullis=1", Some("flag"));
+        let mut headers = HeaderMap::new();
+        for value in ["portcullis=evil; Path=/", "a=1", "  portcullis-login =x"] {
+            headers.append(SET_COOKIE, HeaderValue::from_static(value));
+        }
+        cookies.strip_response(&mut headers);
+        let kept: Vec<_> = headers.get_all(SET_COOKIE).iter().collect();
+        assert_eq!(kept, ["a=1"]);
+    }
+}

@@ -1,0 +1,335 @@
+//! One refresh per session, however many ask.
+//! Invariants: the call outlives whoever asked for it, for a rotated refresh token that nobody
+//! stores signs the visitor out; what it brought is stored before anyone hears of it; every waiter
+//! hears of it, also where the call panics; a failure is not repeated at once.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::{Clock, Moment};
+use crate::identity::Identity;
+use crate::identity::prior::Prior;
+use crate::oauth::token::TokenSet;
+use crate::session::table::Table;
+use crate::session::{Holding, Session, Settings, Tokens};
+
+/// What the provider said to a refresh.
+#[derive(Debug)]
+pub enum Renewal {
+    /// New tokens, and who they are about where claims came with them.
+    Tokens(Box<Brought>),
+    /// It will never work again: the grant is gone, or the answer speaks of somebody else.
+    Refused,
+    /// It did not work now.
+    Failed,
+}
+
+/// What a refresh brought.
+#[derive(Debug)]
+pub struct Brought {
+    /// New tokens.
+    pub tokens: TokenSet,
+    /// Who it is by the new claims; `None` where none came.
+    pub identity: Option<Identity>,
+    /// What the next refresh is compared with.
+    pub prior: Prior,
+}
+
+/// How a refresh ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The session holds new tokens.
+    Renewed,
+    /// The session holds what it held.
+    Kept,
+    /// The session has ended.
+    Ended,
+}
+
+/// Runs the refreshes of all sessions.
+#[derive(Clone, Debug)]
+pub struct Refresher {
+    table: Arc<Table>,
+    clock: Clock,
+    refresh_before: Duration,
+    tasks: TaskTracker,
+}
+
+/// A refresh under way, or its outcome.
+#[derive(Debug)]
+pub struct Flight(Result<watch::Receiver<Option<Outcome>>, Outcome>);
+
+/// The refresh of one session.
+#[derive(Debug, Default)]
+pub(super) struct Refreshing(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    under_way: Option<watch::Receiver<Option<Outcome>>>,
+    /// After a failure, the time of the next try.
+    not_before: Option<Moment>,
+}
+
+impl Refresher {
+    /// `tasks` owns the refreshes and is waited for before the process ends.
+    pub fn new(table: Arc<Table>, clock: Clock, settings: &Settings, tasks: TaskTracker) -> Self {
+        Self { table, clock, refresh_before: settings.refresh_before, tasks }
+    }
+
+    /// Joins the refresh under way, or starts one by `renew`. `judged` is what the caller found due:
+    /// where the session holds something newer already, there is nothing to do.
+    pub fn refresh<F>(
+        &self,
+        session: &Arc<Session>,
+        judged: &Arc<Holding>,
+        renew: impl FnOnce(Arc<Holding>) -> F,
+    ) -> Flight
+    where
+        F: Future<Output = Renewal> + Send + 'static,
+    {
+        let mut state = session.refreshing.lock();
+        if let Some(flight) = state.under_way() {
+            return Flight(Ok(flight));
+        }
+        if !Arc::ptr_eq(&session.holding(), judged) {
+            return Flight(Err(Outcome::Renewed));
+        }
+        if state.not_before.is_some_and(|moment| self.clock.moment() < moment) {
+            return Flight(Err(Outcome::Kept));
+        }
+        let (tell, flight) = watch::channel(None);
+        state.under_way = Some(flight.clone());
+        drop(state);
+        let (renewal, session, refresher) =
+            (renew(Arc::clone(judged)), Arc::clone(session), self.clone());
+        self.tasks.spawn(async move {
+            let outcome = refresher.settle(&session, renewal.await);
+            tell.send_replace(Some(outcome));
+        });
+        Flight(Ok(flight))
+    }
+
+    /// Stores what a refresh brought, and only then lets the next one begin.
+    fn settle(&self, session: &Session, renewal: Renewal) -> Outcome {
+        let (outcome, pause) = match renewal {
+            Renewal::Tokens(brought) => {
+                self.store(session, *brought);
+                let alive = self.table.contains(session.key());
+                (if alive { Outcome::Renewed } else { Outcome::Ended }, None)
+            }
+            Renewal::Refused => {
+                self.table.remove(session.key());
+                (Outcome::Ended, Some(PAUSE))
+            }
+            Renewal::Failed => (Outcome::Kept, Some(PAUSE)),
+        };
+        let mut state = session.refreshing.lock();
+        state.under_way = None;
+        state.not_before = pause.map(|pause| self.clock.moment().after(pause));
+        outcome
+    }
+
+    fn store(&self, session: &Session, brought: Brought) {
+        let set = brought.tokens;
+        let before = session.holding();
+        let mut tokens = Tokens::new(
+            // RFC 6749 §6: without a new refresh token the old one stays good.
+            TokenSet {
+                refresh_token: set.refresh_token.or_else(|| before.tokens.refresh_token.clone()),
+                ..set
+            },
+            self.clock.moment(),
+            self.refresh_before,
+        );
+        tokens.id_token = tokens.id_token.or_else(|| before.tokens.id_token.clone());
+        let identity = brought.identity.unwrap_or_else(|| before.identity.clone());
+        session.replace(Holding::new(identity, brought.prior, tokens));
+    }
+}
+
+impl Session {
+    /// Waits until no refresh of this session is under way.
+    pub async fn settled(&self) {
+        let under_way = self.refreshing.lock().under_way();
+        if let Some(flight) = under_way {
+            Flight(Ok(flight)).outcome().await;
+        }
+    }
+}
+
+impl Flight {
+    /// Waits for the outcome.
+    pub async fn outcome(self) -> Outcome {
+        match self.0 {
+            Err(outcome) => outcome,
+            // The sender goes without a word only where the refresh panicked.
+            Ok(mut flight) => match flight.wait_for(Option::is_some).await {
+                Ok(outcome) => outcome.unwrap_or(Outcome::Kept),
+                Err(_) => Outcome::Kept,
+            },
+        }
+    }
+}
+
+impl Refreshing {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// A flight whose sender is gone has crashed: it is not under way.
+    fn under_way(&self) -> Option<watch::Receiver<Option<Outcome>>> {
+        self.under_way.as_ref().filter(|flight| flight.has_changed().is_ok()).cloned()
+    }
+}
+
+/// After a failure: long enough to spare a struggling provider, short enough for its recovery.
+const PAUSE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::{Notify, oneshot};
+
+    use super::*;
+    use crate::session::tests::{person, prior, session, token_set};
+    use crate::session::{CookieSettings, Freshness};
+
+    struct Bench {
+        refresher: Refresher,
+        session: Arc<Session>,
+        clock: Clock,
+    }
+
+    fn bench() -> Bench {
+        let clock = Clock::system();
+        let settings = Settings {
+            lifetime: Duration::from_secs(3600),
+            idle_timeout: None,
+            refresh_before: Duration::from_secs(60),
+            outage_grace: Duration::from_secs(300),
+            cookie: CookieSettings::default(),
+            max_sessions: 10,
+            max_sessions_per_user: 10,
+            secrets: Vec::new(),
+        };
+        let table = Arc::new(Table::new(&settings, clock.clone()));
+        let session = Arc::new(session("alice", 0, Some("r1"), clock.moment()));
+        table.insert(Arc::clone(&session));
+        let refresher = Refresher::new(table, clock.clone(), &settings, TaskTracker::new());
+        Bench { refresher, session, clock }
+    }
+
+    fn tokens(access: &str, refresh: Option<&str>) -> Renewal {
+        brought(token_set(access, 300, refresh), None)
+    }
+
+    fn brought(tokens: TokenSet, identity: Option<Identity>) -> Renewal {
+        Renewal::Tokens(Box::new(Brought { tokens, identity, prior: prior("alice") }))
+    }
+
+    impl Bench {
+        fn held(&self) -> Arc<Holding> {
+            Arc::clone(&self.session.holding())
+        }
+
+        async fn refresh_with(&self, renewal: Renewal) -> Outcome {
+            let held = self.held();
+            self.refresher.refresh(&self.session, &held, |_| async { renewal }).outcome().await
+        }
+    }
+
+    #[tokio::test]
+    async fn many_askers_make_one_request_and_all_hear_of_it() {
+        let bench = bench();
+        let (calls, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+        let held = bench.held();
+        let flights: Vec<Flight> = (0..200)
+            .map(|_| {
+                let (calls, go) = (Arc::clone(&calls), Arc::clone(&go));
+                bench.refresher.refresh(&bench.session, &held, |_| async move {
+                    calls.fetch_add(1, Ordering::SeqCst);
+                    go.notified().await;
+                    tokens("new", Some("r2"))
+                })
+            })
+            .collect();
+        go.notify_one();
+        for flight in flights {
+            assert_eq!(flight.outcome().await, Outcome::Renewed);
+        }
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        assert_eq!(bench.session.holding().tokens.access_token.expose(), "new");
+        // One who judged before it ended and asks after it does not ask the provider again.
+        let late = bench.refresher.refresh(&bench.session, &held, |_| async { Renewal::Refused });
+        assert_eq!(late.outcome().await, Outcome::Renewed);
+    }
+
+    #[tokio::test]
+    async fn a_refresh_outlives_whoever_asked() {
+        let bench = bench();
+        let (go, gone) = oneshot::channel::<()>();
+        let held = bench.held();
+        let flight = bench.refresher.refresh(&bench.session, &held, |_| async move {
+            drop(gone.await);
+            tokens("new", None)
+        });
+        drop(flight);
+        go.send(()).unwrap();
+        bench.session.settled().await;
+        let held = bench.held();
+        assert_eq!(held.tokens.access_token.expose(), "new");
+        assert_eq!(held.tokens.refresh_token.as_ref().unwrap().expose(), "r1");
+        assert_eq!(held.tokens.freshness(bench.clock.moment()), Freshness::Fresh);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_to_all_and_not_repeated_at_once() {
+        let bench = bench();
+        assert_eq!(bench.refresh_with(Renewal::Failed).await, Outcome::Kept);
+        assert_eq!(bench.refresh_with(tokens("new", None)).await, Outcome::Kept);
+        bench.clock.advance(Duration::from_secs(5));
+        assert_eq!(bench.refresh_with(tokens("new", None)).await, Outcome::Renewed);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_ends_the_session() {
+        let bench = bench();
+        let stream = bench.session.streams().until_end();
+        assert_eq!(bench.refresh_with(Renewal::Refused).await, Outcome::Ended);
+        assert!(stream.is_cancelled() && bench.refresher.table.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_session_that_ended_meanwhile_stays_ended() {
+        let bench = bench();
+        bench.refresher.table.remove(bench.session.key());
+        assert_eq!(bench.refresh_with(tokens("new", None)).await, Outcome::Ended);
+    }
+
+    #[tokio::test]
+    async fn a_panic_leaves_nobody_waiting_and_the_next_may_try() {
+        let bench = bench();
+        let held = bench.held();
+        let flight = bench.refresher.refresh(&bench.session, &held, |_| async {
+            panic!("a fault in the client");
+        });
+        assert_eq!(flight.outcome().await, Outcome::Kept);
+        assert_eq!(bench.refresh_with(tokens("new", None)).await, Outcome::Renewed);
+    }
+
+    #[tokio::test]
+    async fn new_claims_take_over() {
+        let bench = bench();
+        let mut identity = person("alice");
+        identity.groups = vec!["staff".into()];
+        let renewal = brought(token_set("new", 60, None), Some(identity));
+        assert_eq!(bench.refresh_with(renewal).await, Outcome::Renewed);
+        assert_eq!(bench.session.holding().identity.groups, ["staff"]);
+    }
+}

@@ -1,0 +1,254 @@
+//! The front door of the session table: find, insert, remove; sharded, in memory.
+//! Invariants: no guard of a map is held while another map is touched or anything is awaited; a
+//! session that is over is never found; both caps hold after every insertion.
+
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use dashmap::DashMap;
+
+use crate::clock::{Clock, Moment};
+use crate::session::{Session, SessionId, SessionKey, Settings};
+use std::time::Duration;
+
+/// All sessions of this process.
+#[derive(Debug)]
+pub struct Table {
+    sessions: DashMap<SessionKey, Arc<Session>, BuildHasherDefault<FirstBytes>>,
+    users: DashMap<User, Vec<SessionKey>>,
+    clock: Clock,
+    idle_timeout: Option<Duration>,
+    max_sessions: usize,
+    max_sessions_per_user: usize,
+}
+
+/// Identity is (provider, `sub`), never an e-mail (OIDC Core §5.7).
+type User = (Arc<str>, Arc<str>);
+
+impl Table {
+    /// An empty table.
+    pub fn new(settings: &Settings, clock: Clock) -> Self {
+        Self {
+            sessions: DashMap::with_capacity_and_hasher_and_shard_amount(
+                0,
+                BuildHasherDefault::default(),
+                SHARDS,
+            ),
+            users: DashMap::new(),
+            clock,
+            idle_timeout: settings.idle_timeout,
+            max_sessions: settings.max_sessions,
+            max_sessions_per_user: settings.max_sessions_per_user,
+        }
+    }
+
+    /// The session of an id, if it lives. Does not count as a use.
+    pub fn find(&self, id: &SessionId) -> Option<Arc<Session>> {
+        let key = id.key();
+        let session = self.sessions.get(&key).map(|entry| Arc::clone(entry.value()))?;
+        if session.is_over(self.clock.moment(), self.idle_timeout) {
+            self.remove(key);
+            return None;
+        }
+        Some(session)
+    }
+
+    /// Puts a session in, and takes long-unused ones out where a cap would be passed.
+    pub fn insert(&self, session: Arc<Session>) {
+        let (key, user) = (session.key(), user_of(&session));
+        self.make_room();
+        self.sessions.insert(key, session);
+        let mine = {
+            let mut keys = self.users.entry(user).or_default();
+            keys.push(key);
+            if keys.len() > self.max_sessions_per_user { keys.clone() } else { Vec::new() }
+        };
+        let surplus = mine.len().saturating_sub(self.max_sessions_per_user);
+        for key in self.least_used(mine, surplus, Some(key)) {
+            self.remove(key);
+        }
+    }
+
+    /// Ends a session; `None` where there was none.
+    pub fn remove(&self, key: SessionKey) -> Option<Arc<Session>> {
+        let (_, session) = self.sessions.remove(&key)?;
+        session.streams().cut();
+        let user = user_of(&session);
+        if let Some(mut keys) = self.users.get_mut(&user) {
+            keys.retain(|other| *other != key);
+        }
+        self.users.remove_if(&user, |_, keys| keys.is_empty());
+        Some(session)
+    }
+
+    /// How long a session lives without a request.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout
+    }
+
+    /// Whether a session is still in the table.
+    pub fn contains(&self, key: SessionKey) -> bool {
+        self.sessions.contains_key(&key)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// Takes out the sessions that are over; returns how many.
+    pub fn sweep(&self) -> usize {
+        let now = self.clock.moment();
+        let over = |session: &Session| session.is_over(now, self.idle_timeout);
+        let keys: Vec<SessionKey> = self
+            .sessions
+            .iter()
+            .filter(|entry| over(entry.value()))
+            .map(|entry| *entry.key())
+            .collect();
+        keys.iter().filter(|key| self.remove(**key).is_some()).count()
+    }
+
+    /// Where the table is full, one in a hundred leaves, the longest unused first: so a look at the
+    /// whole table is paid by many insertions.
+    fn make_room(&self) {
+        if self.sessions.len() < self.max_sessions {
+            return;
+        }
+        let keys = self.sessions.iter().map(|entry| *entry.key()).collect();
+        for key in self.least_used(keys, (self.max_sessions / 100).max(1), None) {
+            self.remove(key);
+        }
+    }
+
+    fn least_used(
+        &self,
+        keys: Vec<SessionKey>,
+        count: usize,
+        spared: Option<SessionKey>,
+    ) -> Vec<SessionKey> {
+        if count == 0 {
+            return Vec::new();
+        }
+        let used = |key: &SessionKey| self.sessions.get(key).map(|entry| entry.used());
+        let mut used: Vec<(Option<Moment>, SessionKey)> = keys
+            .into_iter()
+            .filter(|key| Some(*key) != spared)
+            .map(|key| (used(&key), key))
+            .collect();
+        used.sort_unstable_by_key(|(used, _)| *used);
+        used.into_iter().take(count).map(|(_, key)| key).collect()
+    }
+}
+
+fn user_of(session: &Session) -> User {
+    let holding = session.holding();
+    (Arc::clone(&holding.identity.provider), Arc::clone(&holding.identity.subject))
+}
+
+/// Keys are hashes already: their first bytes are as good as any hash of them, and an attacker who
+/// would choose them has to find preimages of SHA-256.
+#[derive(Clone, Copy, Debug, Default)]
+struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_ne_bytes(*first);
+        }
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Many, so that a sweep holds up few lookups at a time.
+const SHARDS: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::tests::{person, prior, token_set};
+    use crate::session::{CookieSettings, Holding, Tokens};
+
+    fn table(max_sessions: usize, max_sessions_per_user: usize) -> (Table, Clock) {
+        let clock = Clock::system();
+        let settings = Settings {
+            lifetime: Duration::from_secs(3600),
+            idle_timeout: Some(Duration::from_secs(600)),
+            refresh_before: Duration::from_secs(60),
+            outage_grace: Duration::from_secs(300),
+            cookie: CookieSettings::default(),
+            max_sessions,
+            max_sessions_per_user,
+            secrets: Vec::new(),
+        };
+        (Table::new(&settings, clock.clone()), clock)
+    }
+
+    fn sign_in(table: &Table, clock: &Clock, subject: &str) -> SessionId {
+        let (id, now) = (SessionId::generate(), clock.moment());
+        let tokens = Tokens::new(token_set("at", 60, None), now, Duration::from_secs(60));
+        let holding = Holding::new(person(subject), prior(subject), tokens);
+        let session = Session::new(&id, holding, now, Duration::from_secs(3600));
+        table.insert(Arc::new(session));
+        clock.advance(Duration::from_secs(1));
+        id
+    }
+
+    #[test]
+    fn what_was_inserted_is_found_until_removed() {
+        let (table, clock) = table(10, 10);
+        let id = sign_in(&table, &clock, "alice");
+        let session = table.find(&id).unwrap();
+        let stream = session.streams().until_end();
+        assert!(table.find(&SessionId::generate()).is_none());
+        assert!(table.remove(id.key()).is_some());
+        assert!(stream.is_cancelled());
+        assert!(table.find(&id).is_none() && table.remove(id.key()).is_none());
+        assert!(table.users.is_empty());
+    }
+
+    #[test]
+    fn a_session_that_is_over_is_not_found() {
+        let (table, clock) = table(10, 10);
+        let (unused, used) = (sign_in(&table, &clock, "alice"), sign_in(&table, &clock, "bob"));
+        clock.advance(Duration::from_secs(500));
+        table.find(&used).unwrap().touch(clock.moment());
+        clock.advance(Duration::from_secs(100));
+        assert!(table.find(&unused).is_none());
+        assert!(table.find(&used).is_some());
+        clock.advance(Duration::from_secs(3600));
+        assert_eq!((table.sweep(), table.len()), (1, 0));
+    }
+
+    #[test]
+    fn the_longest_unused_session_leaves_a_full_table() {
+        let (table, clock) = table(3, 10);
+        let ids: Vec<_> = ["a", "b", "c"].map(|name| sign_in(&table, &clock, name)).into();
+        table.find(&ids[0]).unwrap().touch(clock.moment());
+        let last = sign_in(&table, &clock, "d");
+        assert_eq!(table.len(), 3);
+        assert!(table.find(&ids[1]).is_none());
+        assert!(table.find(&ids[0]).is_some() && table.find(&last).is_some());
+    }
+
+    #[test]
+    fn one_user_cannot_fill_the_table() {
+        let (table, clock) = table(100, 2);
+        let other = sign_in(&table, &clock, "bob");
+        let ids: Vec<_> = (0..5).map(|_| sign_in(&table, &clock, "alice")).collect();
+        assert_eq!(table.len(), 3);
+        assert!(table.find(&other).is_some());
+        assert!(ids[..3].iter().all(|id| table.find(id).is_none()));
+        assert!(ids[3..].iter().all(|id| table.find(id).is_some()));
+    }
+}

@@ -1,0 +1,117 @@
+//! What the tests of this room share, and the tests of sessions themselves.
+
+use serde_json::Map;
+
+use super::*;
+use crate::identity::headers::default_rules;
+use crate::identity::prior::Original;
+
+/// An identity of a user, without more.
+pub(crate) fn person(subject: &str) -> Identity {
+    Identity {
+        provider: Arc::from("company"),
+        subject: Arc::from(subject),
+        user: Some(subject.to_owned()),
+        email: None,
+        groups: Vec::new(),
+        name: None,
+        preferred_username: None,
+        claims: Map::new(),
+    }
+}
+
+/// What a sign-in of this user leaves behind.
+pub(crate) fn prior(subject: &str) -> Prior {
+    let original = Original {
+        subject: subject.to_owned(),
+        audience: Vec::new(),
+        nonce: String::new(),
+        auth_time: None,
+    };
+    Prior { original, beside_userinfo: None }
+}
+
+/// A token set with an access token of this text that lives for `seconds`.
+pub(crate) fn token_set(access_token: &str, seconds: u64, refresh_token: Option<&str>) -> TokenSet {
+    TokenSet {
+        access_token: Secret::new(access_token),
+        expires_in: Some(Duration::from_secs(seconds)),
+        refresh_token: refresh_token.map(Secret::new),
+        id_token: None,
+        scope: None,
+    }
+}
+
+/// A session whose token lives for `seconds` and is due a minute before.
+pub(crate) fn session(
+    subject: &str,
+    seconds: u64,
+    refresh_token: Option<&str>,
+    now: Moment,
+) -> Session {
+    let tokens = Tokens::new(token_set("at", seconds, refresh_token), now, Duration::from_secs(60));
+    let holding = Holding::new(person(subject), prior(subject), tokens);
+    Session::new(&SessionId::generate(), holding, now, Duration::from_secs(3600))
+}
+
+#[test]
+fn an_id_is_read_back_and_nothing_else_is_one() {
+    let id = SessionId::generate();
+    let text = id.expose();
+    assert_eq!(text.len(), 43);
+    assert!(SessionId::parse(&text).unwrap().key() == id.key());
+    let short: String = text.chars().skip(1).collect();
+    for wrong in ["", "a", &short, &format!("{text}A"), &"=".repeat(43), &"/".repeat(43)] {
+        assert!(SessionId::parse(wrong).is_none(), "{wrong}");
+    }
+}
+
+#[test]
+fn an_access_token_becomes_due_before_it_expires() {
+    let start = Moment::from_millis(0);
+    let at = |seconds| start.after(Duration::from_secs(seconds));
+    let check = |life: u64, refresh_token, seconds: u64, expected| {
+        let tokens =
+            Tokens::new(token_set("at", life, refresh_token), start, Duration::from_secs(60));
+        assert_eq!(tokens.freshness(at(seconds)), expected, "{life} {seconds}");
+    };
+    check(300, Some("r"), 239, Freshness::Fresh);
+    check(300, Some("r"), 240, Freshness::Due);
+    check(300, Some("r"), 300, Freshness::Expired);
+    check(300, None, 299, Freshness::Fresh);
+    check(300, None, 300, Freshness::Spent);
+    // Shorter than twice the margin: half of its life.
+    check(10, Some("r"), 4, Freshness::Fresh);
+    check(10, Some("r"), 5, Freshness::Due);
+    check(0, Some("r"), 0, Freshness::Expired);
+}
+
+#[test]
+fn a_session_ends_by_lifetime_or_idleness() {
+    let start = Moment::from_millis(0);
+    let at = |seconds| start.after(Duration::from_secs(seconds));
+    let session = session("1", 60, None, start);
+    assert!(!session.is_over(at(3599), None));
+    assert!(session.is_over(at(3600), None));
+    let idle = Some(Duration::from_secs(10));
+    assert!(session.is_over(at(10), idle));
+    session.touch(at(5));
+    assert!(!session.is_over(at(14), idle));
+}
+
+#[test]
+fn headers_are_made_once_for_a_set_of_rules() {
+    let session = session("1", 60, None, Moment::from_millis(0));
+    let rules: Arc<[HeaderRule]> = default_rules().into();
+    let (first, second) = (session.holding().headers(&rules), session.holding().headers(&rules));
+    assert!(Arc::ptr_eq(&first, &second));
+    let others: Arc<[HeaderRule]> = Arc::new([]);
+    assert!(session.holding().headers(&others).always.is_empty());
+}
+
+#[test]
+fn debug_tells_no_id_and_no_token() {
+    let session = session("1", 60, Some("refresh-me"), Moment::from_millis(0));
+    let text = format!("{session:?}");
+    assert!(!text.contains("refresh-me"), "{text}");
+}

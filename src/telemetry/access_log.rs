@@ -1,0 +1,63 @@
+//! One line per request.
+//! Invariant: no query string, no header value but the host, and nothing of the body ever gets here.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What whoever answered knows of the request; travels in the response's extensions.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The route's name.
+    pub route: Option<Arc<str>>,
+    /// What was decided, in one word.
+    pub decision: &'static str,
+    /// Why, where it was refused.
+    pub reason: Option<Cow<'static, str>>,
+    /// Who asked, where known.
+    pub subject: Option<Arc<str>>,
+}
+
+/// All of one line.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// As sent.
+    pub method: &'a str,
+    /// The effective host.
+    pub host: &'a str,
+    /// Without query.
+    pub path: &'a str,
+    /// 499 where the client left before its answer.
+    pub status: u16,
+    /// Of the answer's body, as far as it was handed over.
+    pub bytes: u64,
+    /// From the head's first byte until the answer was handed over.
+    pub duration: Duration,
+    /// The effective address.
+    pub client: IpAddr,
+    /// The request's name.
+    pub request_id: &'a str,
+    /// What the answering side adds.
+    pub outcome: Option<&'a Outcome>,
+}
+
+/// Writes a line, if anybody listens.
+pub fn record(line: &Line<'_>) {
+    let outcome = line.outcome;
+    tracing::info!(
+        target: "access",
+        method = line.method,
+        host = line.host,
+        path = line.path,
+        status = line.status,
+        bytes = line.bytes,
+        duration_ms = line.duration.as_secs_f64() * 1000.0,
+        client = %line.client,
+        request_id = line.request_id,
+        route = outcome.and_then(|outcome| outcome.route.as_deref()),
+        decision = outcome.map(|outcome| outcome.decision),
+        reason = outcome.and_then(|outcome| outcome.reason.as_deref()),
+        subject = outcome.and_then(|outcome| outcome.subject.as_deref()),
+    );
+}

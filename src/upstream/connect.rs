@@ -1,0 +1,194 @@
+//! How a connection to an upstream is made: DNS, TCP or a unix socket, TLS.
+//! Invariants: one deadline spans all of it; every address is tried; the addresses that a name had last
+//! are kept for the time when it cannot be resolved; certificates are always verified.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_util::task::TaskTracker;
+
+use super::error::{Error, Fault, Phase, SettingsFault};
+use super::pool::{Connection, Reached};
+use super::{Settings, Target, TlsSettings};
+use crate::origin::Origin;
+
+/// Makes connections to one target.
+pub(super) struct Connector {
+    route: Route,
+    limit: Duration,
+}
+
+enum Route {
+    Tcp(Address),
+    Tls { address: Address, tls: TlsConnector, name: ServerName<'static> },
+    Unix(Box<Path>),
+}
+
+/// A host, and the addresses it had last.
+struct Address {
+    host: Box<str>,
+    port: u16,
+    reached: Reached,
+    known: Mutex<Vec<SocketAddr>>,
+}
+
+impl Connector {
+    /// Checks the settings; reads the system's roots when the target asks for TLS.
+    pub(super) fn new(settings: &Settings) -> Result<Self, SettingsFault> {
+        let route = match &settings.target {
+            Target::Unix(path) => Route::Unix(path.as_path().into()),
+            Target::Origin(origin) if !origin.is_https() => Route::Tcp(Address::of(origin)),
+            Target::Origin(origin) => {
+                let address = Address::of(origin);
+                let name = settings.tls.server_name.as_deref().unwrap_or(&address.host);
+                let name = ServerName::try_from(name.to_owned())
+                    .map_err(|_| SettingsFault::ServerName(name.to_owned()))?;
+                let tls = TlsConnector::from(Arc::new(client_config(&settings.tls)?));
+                Route::Tls { address, tls, name }
+            }
+        };
+        Ok(Self { route, limit: settings.timeouts.connect })
+    }
+
+    /// A new connection, driven by a task of `tasks`.
+    pub(super) async fn connect(&self, tasks: &TaskTracker) -> Result<Connection, Error> {
+        timeout(self.limit, self.open(tasks))
+            .await
+            .unwrap_or(Err(Error::TooSlow(Phase::Connecting)))
+    }
+
+    async fn open(&self, tasks: &TaskTracker) -> Result<Connection, Error> {
+        match &self.route {
+            Route::Tcp(address) => {
+                let stream = address.connect(self.limit).await?;
+                introduce(stream, address.reached, tasks).await
+            }
+            Route::Tls { address, tls, name } => {
+                let stream = address.connect(self.limit).await?;
+                let stream = tls.connect(name.clone(), stream).await.map_err(Error::TlsFailed)?;
+                introduce(stream, address.reached, tasks).await
+            }
+            Route::Unix(path) => {
+                let stream = UnixStream::connect(path).await.map_err(Error::Unreachable)?;
+                introduce(stream, Reached::ByAddress, tasks).await
+            }
+        }
+    }
+}
+
+impl Address {
+    fn of(origin: &Origin) -> Self {
+        let host = origin.host().trim_start_matches('[').trim_end_matches(']');
+        let reached = match host.parse::<IpAddr>() {
+            Ok(_) => Reached::ByAddress,
+            Err(_) => Reached::ByName,
+        };
+        Self { host: host.into(), port: origin.port(), reached, known: Mutex::default() }
+    }
+
+    /// The first of the host's addresses that answers. Each gets its share of the time that is left, so
+    /// that one that swallows packets does not take the turn of the others.
+    async fn connect(&self, limit: Duration) -> Result<TcpStream, Error> {
+        let end = Instant::now() + limit;
+        let mut addresses = self.resolve().await.map_err(Error::Unreachable)?.into_iter();
+        let mut failure = Error::TooSlow(Phase::Connecting);
+        while let Some(address) = addresses.next() {
+            let now = Instant::now();
+            let waiting = u32::try_from(addresses.len()).unwrap_or(u32::MAX).saturating_add(1);
+            let turn = now + end.saturating_duration_since(now) / waiting;
+            match timeout_at(turn, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    stream.set_nodelay(true).map_err(Error::Unreachable)?;
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => failure = Error::Unreachable(error),
+                Err(_) => failure = Error::TooSlow(Phase::Connecting),
+            }
+        }
+        Err(failure)
+    }
+
+    async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        let found = lookup_host((&*self.host, self.port)).await.map(Vec::from_iter);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match found {
+            Ok(found) if !found.is_empty() => known.clone_from(&found),
+            Err(error) if known.is_empty() => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
+        Ok(known.clone())
+    }
+}
+
+/// Speaks HTTP/1.1 on a stream.
+async fn introduce<S>(stream: S, peer: Reached, tasks: &TaskTracker) -> Result<Connection, Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(BUFFER)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| Error::Misbehaved(Fault::Http(error)))?;
+    // How it ended is told to whoever awaits a response or reads a body on it.
+    let driver = tasks.spawn(async { connection.with_upgrades().await.ok() });
+    Ok(Connection::new(sender, driver.abort_handle(), peer))
+}
+
+fn client_config(settings: &TlsSettings) -> Result<ClientConfig, SettingsFault> {
+    let unusable =
+        |error: &dyn std::error::Error| SettingsFault::ClientCertificate(error.to_string());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| SettingsFault::Tls(error.to_string()))?
+        .with_root_certificates(roots(settings.ca.as_deref())?);
+    let mut config = match &settings.client {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => {
+            let chain = CertificateDer::pem_slice_iter(chain.as_bytes())
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| unusable(&error))?;
+            let key = PrivateKeyDer::from_pem_slice(key.expose().as_bytes())
+                .map_err(|error| unusable(&error))?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| unusable(&error))?
+        }
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
+
+/// The system's roots, or the built-in ones where there are none, and `ca`.
+fn roots(ca: Option<&str>) -> Result<RootCertStore, SettingsFault> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    if let Some(ca) = ca {
+        let before = roots.len();
+        for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
+            let certificate = certificate.map_err(|_| SettingsFault::Authority)?;
+            roots.add(certificate).map_err(|_| SettingsFault::Authority)?;
+        }
+        if roots.len() == before {
+            return Err(SettingsFault::Authority);
+        }
+    }
+    Ok(roots)
+}
+
+/// Bytes that are read ahead, and the largest head of a response: back-pressure starts here.
+const BUFFER: usize = 64 * 1024;

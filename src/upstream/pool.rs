@@ -1,0 +1,229 @@
+//! Open connections to one upstream, and those among them that wait for the next request.
+//! Invariants: the most recently used connection goes out first, so that surplus ones grow old and
+//! leave; no connection is handed out that is closed, still busy, or idle for longer than the limit;
+//! dropping a connection ends it, whatever it was doing (RFC 9112 §9.3, §9.6).
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
+
+use super::request::Progress;
+use super::timeouts::Deadline;
+use crate::body::Body;
+
+/// The open connections to one upstream.
+#[derive(Debug)]
+pub(super) struct Pool {
+    idle: Mutex<Idle>,
+    keeping: Keeping,
+    /// The tasks that drive connections, and the sweeper.
+    pub(super) tasks: TaskTracker,
+}
+
+/// How long connections are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keeping {
+    /// Without a request.
+    pub(super) idle: Duration,
+    /// In all, where the upstream is a DNS name: so soon does a change of its addresses show.
+    pub(super) named: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
+    /// Oldest first.
+    connections: VecDeque<Connection>,
+    sweeping: bool,
+}
+
+impl Pool {
+    /// An empty pool.
+    pub(super) fn new(keeping: Keeping) -> Self {
+        Self { idle: Mutex::default(), keeping, tasks: TaskTracker::new() }
+    }
+
+    /// The connection that was used last, if one is fit for another request.
+    pub(super) fn take(&self) -> Option<Connection> {
+        let now = Instant::now();
+        let mut idle = self.idle();
+        while let Some(connection) = idle.connections.pop_back() {
+            // SECURITY: ready means that the response before ended where its framing said, without a
+            // byte behind it, so that no answer is given to the wrong request.
+            if connection.sender.is_ready() && !self.is_old(&connection, now) {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose exchange is over for the next request.
+    pub(super) fn put(self: &Arc<Self>, mut connection: Connection) {
+        let now = Instant::now();
+        let outdated = match connection.peer {
+            Reached::ByName => {
+                now.saturating_duration_since(connection.opened) >= self.keeping.named
+            }
+            Reached::ByAddress => false,
+        };
+        if outdated || !connection.reusable || connection.sender.is_closed() {
+            return;
+        }
+        connection.idle_since = now;
+        let mut idle = self.idle();
+        if idle.connections.len() >= MAX_IDLE {
+            idle.connections.pop_front();
+        }
+        idle.connections.push_back(connection);
+        if !idle.sweeping {
+            idle.sweeping = true;
+            self.tasks.spawn(sweep(Arc::downgrade(self)));
+        }
+    }
+
+    /// How many connections are open, busy ones included.
+    pub(super) fn open_count(&self) -> usize {
+        let idle = self.idle();
+        self.tasks.len().saturating_sub(usize::from(idle.sweeping))
+    }
+
+    /// How many connections wait for a request.
+    pub(super) fn idle_count(&self) -> usize {
+        self.idle().connections.len()
+    }
+
+    /// Drops what has been idle for too long.
+    fn expire(&self) -> Left {
+        let now = Instant::now();
+        let mut idle = self.idle();
+        while idle.connections.front().is_some_and(|oldest| self.is_old(oldest, now)) {
+            idle.connections.pop_front();
+        }
+        idle.sweeping = !idle.connections.is_empty();
+        if idle.sweeping { Left::Some } else { Left::Nothing }
+    }
+
+    fn is_old(&self, connection: &Connection, now: Instant) -> bool {
+        now.saturating_duration_since(connection.idle_since) >= self.keeping.idle
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Left {
+    Nothing,
+    Some,
+}
+
+/// Ends idle connections when no request comes along to do it; one task per pool, while it has any.
+async fn sweep(pool: Weak<Pool>) {
+    let Some(every) = pool.upgrade().map(|pool| pool.keeping.idle) else { return };
+    loop {
+        sleep(every).await;
+        match pool.upgrade().map(|pool| pool.expire()) {
+            Some(Left::Some) => {}
+            Some(Left::Nothing) | None => return,
+        }
+    }
+}
+
+/// How the other end was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// Its name was resolved, and may have other addresses by now.
+    ByName,
+    /// An IP address or a path.
+    ByAddress,
+}
+
+/// One open connection. Dropping it closes it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    sender: SendRequest<Body>,
+    driver: AbortHandle,
+    peer: Reached,
+    opened: Instant,
+    /// The deadline of whatever is awaited on this connection.
+    pub(super) deadline: Deadline,
+    idle_since: Instant,
+    /// Cleared when nothing may follow on it.
+    pub(super) reusable: bool,
+}
+
+impl Connection {
+    /// A connection whose `driver` task does the reading and writing.
+    pub(super) fn new(sender: SendRequest<Body>, driver: AbortHandle, peer: Reached) -> Self {
+        let opened = Instant::now();
+        Self {
+            sender,
+            driver,
+            peer,
+            opened,
+            deadline: Deadline::new(),
+            idle_since: opened,
+            reusable: true,
+        }
+    }
+
+    /// Sends a request and awaits the head of its response, at most `limit` after the last byte of the
+    /// request was taken.
+    pub(super) async fn exchange(
+        &mut self,
+        request: http::Request<Body>,
+        progress: Option<&Progress>,
+        limit: Duration,
+    ) -> Result<http::Response<Incoming>, Failure> {
+        let mut answer = pin!(self.sender.try_send_request(request));
+        let deadline = &mut self.deadline;
+        let mut start = Instant::now();
+        deadline.set(start, limit);
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+                return Poll::Ready(answer.map_err(|mut error| match error.take_message() {
+                    Some(request) => Failure::Unsent(Box::new(request), error.into_error()),
+                    None => Failure::Broken(error.into_error()),
+                }));
+            }
+            loop {
+                ready!(deadline.poll(cx));
+                match progress.map(Progress::last).filter(|last| *last > start) {
+                    Some(last) => start = last,
+                    None => return Poll::Ready(Err(Failure::TooSlow)),
+                }
+                deadline.set(start, limit);
+            }
+        })
+        .await
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // Without it a connection that waits for a silent upstream would outlive its client.
+        self.driver.abort();
+    }
+}
+
+/// Why there is no head of a response.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The connection was closed before a byte was sent; here is the request again.
+    Unsent(Box<http::Request<Body>>, hyper::Error),
+    /// The connection broke, or what came was no response.
+    Broken(hyper::Error),
+    /// The deadline passed.
+    TooSlow,
+}
+
+/// How many idle connections are kept for one upstream.
+const MAX_IDLE: usize = 512;

@@ -1,0 +1,302 @@
+//! A client's request becomes ours (RFC 9110 §7.6, RFC 9112 §3.2, §6).
+//! Invariants: what concerned the client's connection, and whatever claims to know more of the client
+//! than its peer address, is gone before anything of ours is added; framing is never copied, but made
+//! anew from the body. No `Via` is added: applications use it to detect proxies, not loops.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, Entry, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use http::uri::PathAndQuery;
+use http::{Method, Uri, Version};
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::Instant;
+
+use super::error::Error;
+use super::upgrade::Handshake;
+use crate::body::{Body, BodyError};
+
+/// What the upstream is told of the client's side, prepared by who knows it.
+#[derive(Clone, Debug)]
+pub struct Forwarded {
+    /// `X-Forwarded-For`: a trusted proxy's chain plus the peer, else the peer.
+    pub chain: HeaderValue,
+    /// `X-Forwarded-Proto`.
+    pub proto: HeaderValue,
+    /// `X-Forwarded-Host`, with its port where one was written; `Host` too, if that is preserved.
+    pub host: HeaderValue,
+    /// `X-Forwarded-Port`.
+    pub port: HeaderValue,
+    /// `X-Forwarded-Prefix`, where a prefix was stripped.
+    pub prefix: Option<HeaderValue>,
+    /// `X-Real-IP`: the client's address.
+    pub address: HeaderValue,
+    /// `X-Request-Id`.
+    pub request_id: HeaderValue,
+}
+
+/// Proof that a request was stripped, and what it asked of its connection.
+#[derive(Debug)]
+#[must_use = "a request is sent with it"]
+pub struct Stripped(pub(super) Option<Handshake>);
+
+impl Stripped {
+    /// Whether the request is the opening handshake of a WebSocket.
+    pub fn is_websocket(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+/// Removes what must not reach an upstream, whoever sent it. Ours is to be added after this.
+///
+/// Gone are `Connection` and every field it names, the other connection-specific fields, `Expect` (the
+/// server's connection answers 100 by itself, once the body is wanted), names outside `[A-Za-z0-9-]`, and
+/// all fields by which proxies tell about clients.
+pub fn strip(request: &mut http::Request<Body>) -> Stripped {
+    let handshake = Handshake::take(request);
+    // SECURITY: the fields that the client names go first, so that it cannot make ours vanish.
+    strip_connection(request.headers_mut());
+    remove_where(request.headers_mut(), |name| {
+        is_hop_by_hop(name) || speaks_for_the_client(name) || is_ambiguous(name)
+    });
+    Stripped(handshake)
+}
+
+/// Removes `Connection` and the fields it names (RFC 9110 §7.6.1).
+pub(super) fn strip_connection(headers: &mut HeaderMap) {
+    let Entry::Occupied(connection) = headers.entry(CONNECTION) else { return };
+    let (_, values) = connection.remove_entry_mult();
+    let listed: Vec<HeaderName> = values
+        .flat_map(|value| {
+            let names = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+            let names =
+                names.filter(|name| !IN_EVERY_CONNECTION.iter().any(|usual| same(usual, name)));
+            names.filter_map(|name| HeaderName::from_bytes(name).ok()).collect::<Vec<_>>()
+        })
+        .collect();
+    for name in listed {
+        headers.remove(name);
+    }
+}
+
+/// Removes every field whose name is unwanted.
+pub(super) fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+    // The usual request has none, and then nothing is allocated.
+    let names: Vec<_> = headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// Whether a field is for one connection only (RFC 9110 §7.6.1, RFC 7540 §3.2.1, CVE-2016-5385).
+pub(super) fn is_hop_by_hop(name: &str) -> bool {
+    match name.as_bytes().first() {
+        Some(b'c') => name == "connection",
+        Some(b'h') => name == "http2-settings",
+        Some(b'k') => name == "keep-alive",
+        Some(b'p') => name == "proxy" || name.starts_with("proxy-"),
+        Some(b't') => matches!(name, "te" | "trailer" | "transfer-encoding"),
+        Some(b'u') => name == "upgrade",
+        _ => false,
+    }
+}
+
+/// Whether a name reads differently where `_` and `-` are the same, as in CGI variables.
+pub(super) fn is_ambiguous(name: &str) -> bool {
+    // Without a way out of the loop it is done several bytes at a time.
+    name.bytes().fold(false, |found, byte| found | !(byte.is_ascii_alphanumeric() || byte == b'-'))
+}
+
+/// Whether a field tells what only the gateway may tell.
+fn speaks_for_the_client(name: &str) -> bool {
+    match name.as_bytes().first() {
+        Some(b'x') => {
+            name.starts_with("x-forwarded")
+                || name.starts_with("x-original-")
+                || name.starts_with("x-rewrite-")
+                || matches!(name, "x-real-ip" | "x-client-ip" | "x-cluster-client-ip")
+        }
+        Some(b'c') => matches!(name, "client-ip" | "cf-connecting-ip" | "cf-connecting-ipv6"),
+        Some(b'e') => name == "expect",
+        Some(b'f') => matches!(name, "forwarded" | "fastly-client-ip"),
+        Some(b't') => name == "true-client-ip",
+        _ => false,
+    }
+}
+
+fn same(a: &str, b: &[u8]) -> bool {
+    a.as_bytes().eq_ignore_ascii_case(b)
+}
+
+/// Gives a stripped request its target, framing and forwarding fields.
+pub(super) fn prepare(
+    request: http::Request<Body>,
+    stripped: &Stripped,
+    forwarded: &Forwarded,
+    host: &HeaderValue,
+    cap: Option<u64>,
+) -> Result<(http::Request<Body>, Option<Progress>), Error> {
+    let (mut parts, body) = request.into_parts();
+    if parts.uri.scheme().is_some() || parts.uri.authority().is_some() {
+        let path = parts.uri.path_and_query().cloned();
+        parts.uri = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    }
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+    introduce(&mut parts.headers, forwarded, host);
+    if stripped.is_websocket() {
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    let (body, progress) = frame(&parts.method, &mut parts.headers, body, cap)?;
+    Ok((http::Request::from_parts(parts, body), progress))
+}
+
+fn introduce(headers: &mut HeaderMap, forwarded: &Forwarded, host: &HeaderValue) {
+    headers.insert(HOST, host.clone());
+    headers.insert(&X_FORWARDED_FOR, forwarded.chain.clone());
+    headers.insert(&X_FORWARDED_PROTO, forwarded.proto.clone());
+    headers.insert(&X_FORWARDED_HOST, forwarded.host.clone());
+    headers.insert(&X_FORWARDED_PORT, forwarded.port.clone());
+    if let Some(prefix) = &forwarded.prefix {
+        headers.insert(&X_FORWARDED_PREFIX, prefix.clone());
+    }
+    headers.insert(&X_REAL_IP, forwarded.address.clone());
+    headers.insert(&X_REQUEST_ID, forwarded.request_id.clone());
+}
+
+/// Frames the body by what it is, not by what the client's fields said of it.
+fn frame(
+    method: &Method,
+    headers: &mut HeaderMap,
+    body: Body,
+    cap: Option<u64>,
+) -> Result<(Body, Option<Progress>), Error> {
+    headers.remove(CONTENT_LENGTH);
+    if body.is_end_stream() {
+        // RFC 9110 §8.6: where content is expected, its absence is said.
+        if matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        return Ok((body, None));
+    }
+    if cap.is_some_and(|cap| body.size_hint().lower() > cap) {
+        return Err(Error::BodyTooLarge);
+    }
+    match body.size_hint().exact() {
+        Some(length) => headers.insert(CONTENT_LENGTH, HeaderValue::from(length)),
+        // hyper would drop a body of unknown length from a GET.
+        None => headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+    };
+    let progress = Progress(Arc::new(Mutex::new(Instant::now())));
+    let upload = Upload { body, left: cap.unwrap_or(u64::MAX), progress: progress.clone() };
+    Ok((Body::streamed(upload), Some(progress)))
+}
+
+/// When the upstream last took bytes of the request's body.
+#[derive(Clone, Debug)]
+pub(super) struct Progress(Arc<Mutex<Instant>>);
+
+impl Progress {
+    /// The time of the last bytes.
+    pub(super) fn last(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn mark(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
+/// A request's body on its way, counted and without trailers.
+struct Upload {
+    body: Body,
+    left: u64,
+    progress: Progress,
+}
+
+/// Why a request's body was not sent to its end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum UploadFault {
+    /// More bytes than the route's cap.
+    #[error("over the cap")]
+    TooLarge,
+    /// The client's doing.
+    #[error("{0}")]
+    Client(#[source] BodyError),
+}
+
+impl http_body::Body for Upload {
+    type Data = bytes::Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, BodyError>>> {
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return Poll::Ready(Some(Err(UploadFault::Client(error).into()))),
+            None => return Poll::Ready(None),
+        };
+        self.progress.mark();
+        // SECURITY: trailers end here, so that none is taken for a field (RFC 9110 §6.5.1).
+        let Ok(data) = frame.into_data() else { return Poll::Ready(None) };
+        match self.left.checked_sub(data.len() as u64) {
+            Some(left) => self.left = left,
+            None => return Poll::Ready(Some(Err(UploadFault::TooLarge.into()))),
+        }
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A copy of a request that may be sent a second time: idempotent and without a body.
+pub(super) struct Spare {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl Spare {
+    /// A copy, if the request may be repeated (RFC 9110 §9.2.2).
+    pub(super) fn of(request: &http::Request<Body>) -> Option<Self> {
+        let repeatable = request.method().is_idempotent() && request.body().is_end_stream();
+        repeatable.then(|| Self {
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            headers: request.headers().clone(),
+        })
+    }
+
+    /// The request again.
+    pub(super) fn into_request(self) -> http::Request<Body> {
+        let mut request = http::Request::new(Body::empty());
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.uri;
+        *request.headers_mut() = self.headers;
+        request
+    }
+}
+
+/// Tokens of `Connection` that name no field of their own, or one that goes anyway.
+const IN_EVERY_CONNECTION: [&str; 4] = ["keep-alive", "close", "upgrade", "te"];
+
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+static X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

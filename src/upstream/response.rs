@@ -1,0 +1,208 @@
+//! An upstream's response becomes the client's (RFC 9110 §7.6, RFC 9112 §6.3).
+//! Invariants: a response whose end is in doubt is no response; a body that breaks off ends in an error,
+//! never cleanly; the connection returns to the pool exactly when its response ended where it should.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING,
+};
+use http::{StatusCode, Version};
+use http_body::{Body as _, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::error::{Error, Fault, Phase};
+use super::pool::{Connection, Pool};
+use super::request::{is_ambiguous, is_hop_by_hop, remove_where, strip_connection};
+use crate::body::{Body, BodyError};
+
+/// Where a connection belongs and what holds for bodies that come over it.
+#[derive(Debug)]
+pub(super) struct Home {
+    /// Takes the connection back.
+    pub(super) pool: Arc<Pool>,
+    /// Between two bytes of a body.
+    pub(super) idle: Duration,
+    /// Names that say who asks: never trailers.
+    pub(super) identity: Box<[HeaderName]>,
+}
+
+/// The client's response; `connection` goes home when it has ended.
+pub(super) fn relay(
+    response: http::Response<Incoming>,
+    mut connection: Connection,
+    home: &Arc<Home>,
+) -> Result<http::Response<Body>, Error> {
+    check_framing(response.headers())?;
+    let (mut parts, incoming) = response.into_parts();
+    // A peer of HTTP/1.0 cannot take the chunked bodies that the next request may need.
+    connection.reusable &= parts.version == Version::HTTP_11;
+    parts.version = Version::HTTP_11;
+    strip(&mut parts.headers, &home.identity);
+    if parts.status == StatusCode::NO_CONTENT {
+        parts.headers.remove(CONTENT_LENGTH);
+    }
+    if incoming.is_end_stream() {
+        home.pool.put(connection);
+        return Ok(http::Response::from_parts(parts, Body::empty()));
+    }
+    let idle = if is_stream(&parts.headers) { None } else { Some(home.idle) };
+    let connection = Some(connection);
+    let body = Relayed { incoming, connection, home: Arc::clone(home), idle, waiting: false };
+    Ok(http::Response::from_parts(parts, Body::streamed(body)))
+}
+
+/// Removes what concerned the upstream's connection; announces only trailers that will be relayed.
+pub(super) fn strip(headers: &mut HeaderMap, identity: &[HeaderName]) {
+    let trailers: Vec<HeaderName> = headers
+        .get_all(TRAILER)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| may_trail(name, identity))
+        .collect();
+    strip_connection(headers);
+    remove_where(headers, is_hop_by_hop);
+    for name in trailers {
+        headers.append(TRAILER, HeaderValue::from(name));
+    }
+}
+
+// SECURITY: between two readings of where a response ends lies a second response (RFC 9112 §6.3, §11.1).
+fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let clear = match (codings.next(), lengths.next()) {
+        (None, None) => true,
+        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (None, Some(length)) => {
+            !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit)
+        }
+        (Some(_), Some(_)) => false,
+    };
+    if clear && codings.next().is_none() && lengths.next().is_none() {
+        return Ok(());
+    }
+    Err(Error::Misbehaved(Fault::Framing))
+}
+
+/// Whether silence is part of what is transferred.
+fn is_stream(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|value| {
+        [&b"text/event-stream"[..], b"application/grpc"].iter().any(|kind| {
+            value.as_bytes().get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind))
+        })
+    })
+}
+
+/// Whether a field may stand behind a body (RFC 9110 §6.5.1).
+fn may_trail(name: &HeaderName, identity: &[HeaderName]) -> bool {
+    let text = name.as_str();
+    let forbidden = matches!(
+        text,
+        "content-length"
+            | "content-type"
+            | "content-encoding"
+            | "content-range"
+            | "host"
+            | "set-cookie"
+            | "cookie"
+            | "authorization"
+            | "www-authenticate"
+            | "cache-control"
+            | "location"
+    );
+    // SECURITY: a client or a proxy that merges trailers would take these for the head's.
+    !forbidden && !is_hop_by_hop(text) && !is_ambiguous(text) && !identity.contains(name)
+}
+
+/// A response's body on its way.
+struct Relayed {
+    incoming: Incoming,
+    /// Gone once the body has ended, one way or the other.
+    connection: Option<Connection>,
+    home: Arc<Home>,
+    idle: Option<Duration>,
+    /// Whether the idle deadline runs: only while the client waits for the upstream.
+    waiting: bool,
+}
+
+impl Relayed {
+    fn end(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            self.home.pool.put(connection);
+        }
+    }
+
+    /// Fails once the upstream has been silent for too long.
+    fn poll_silence(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let (Some(limit), Some(connection)) = (self.idle, &mut self.connection) else {
+            return Poll::Pending;
+        };
+        if !self.waiting {
+            self.waiting = true;
+            connection.deadline.set(Instant::now(), limit);
+        }
+        ready!(connection.deadline.poll(cx));
+        self.connection = None;
+        Poll::Ready(Some(Err(Error::TooSlow(Phase::Streaming).into())))
+    }
+}
+
+impl http_body::Body for Relayed {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Poll::Ready(item) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            return self.poll_silence(cx);
+        };
+        self.waiting = false;
+        let frame = match item {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => {
+                self.connection = None;
+                return Poll::Ready(Some(Err(Error::Misbehaved(Fault::Http(error)).into())));
+            }
+            None => {
+                self.end();
+                return Poll::Ready(None);
+            }
+        };
+        // Who reads on behalf of the client may stop at the last byte, or at trailers.
+        if frame.is_trailers() || self.incoming.is_end_stream() {
+            self.end();
+        }
+        Poll::Ready(Some(Ok(match frame.into_trailers() {
+            Ok(mut trailers) => {
+                let identity = &self.home.identity;
+                let unwanted: Vec<_> =
+                    trailers.keys().filter(|name| !may_trail(name, identity)).cloned().collect();
+                for name in unwanted {
+                    trailers.remove(name);
+                }
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
+        })))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}

@@ -1,0 +1,118 @@
+//! The room from outside: upstreams that speak in raw bytes on loopback.
+
+mod bodies;
+mod fields;
+mod hostile;
+mod peer;
+mod pooling;
+mod tls;
+mod websocket;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request};
+use http_body_util::BodyExt;
+
+use super::*;
+use crate::body::BodyError;
+
+/// Far beyond what anything here takes, short enough for a test that hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn settings(target: Target) -> Settings {
+    Settings {
+        target,
+        tls: TlsSettings::default(),
+        timeouts: Timeouts::default(),
+        preserve_host: true,
+    }
+}
+
+fn at(address: SocketAddr) -> Target {
+    Target::Origin(Origin::parse(&format!("http://{address}")).unwrap())
+}
+
+fn on_socket(path: &Path) -> Target {
+    Target::Unix(path.to_owned())
+}
+
+fn upstream(address: SocketAddr) -> Upstream {
+    made(&settings(at(address)))
+}
+
+fn made(settings: &Settings) -> Upstream {
+    Upstream::new(settings, &[HeaderName::from_static("x-forwarded-user")]).unwrap()
+}
+
+fn forwarded() -> Forwarded {
+    Forwarded {
+        chain: HeaderValue::from_static("192.0.2.7"),
+        proto: HeaderValue::from_static("https"),
+        host: HeaderValue::from_static("wiki.example"),
+        port: HeaderValue::from_static("443"),
+        prefix: None,
+        address: HeaderValue::from_static("192.0.2.7"),
+        request_id: HeaderValue::from_static("r-1"),
+    }
+}
+
+fn request(method: Method, body: Body) -> Request<Body> {
+    Request::builder().method(method).uri("/page?q=1").body(body).unwrap()
+}
+
+async fn answer(
+    upstream: &Upstream,
+    request: Request<Body>,
+) -> Result<http::Response<Body>, Error> {
+    capped(upstream, request, None).await
+}
+
+async fn capped(
+    upstream: &Upstream,
+    mut request: Request<Body>,
+    cap: Option<u64>,
+) -> Result<http::Response<Body>, Error> {
+    let stripped = strip(&mut request);
+    let forwarded = forwarded();
+    let sent = upstream.send(request, stripped, &forwarded, cap);
+    match tokio::time::timeout(PATIENCE, sent).await.expect("an answer in time")? {
+        Answer::Response(response) => Ok(response),
+        Answer::Switched(..) => panic!("nobody asked for a switch"),
+    }
+}
+
+struct Whole {
+    headers: HeaderMap,
+    body: Result<Bytes, BodyError>,
+    trailers: Option<HeaderMap>,
+}
+
+impl Whole {
+    fn text(&self) -> &str {
+        std::str::from_utf8(self.body.as_ref().unwrap()).unwrap()
+    }
+}
+
+async fn whole(upstream: &Upstream, request: Request<Body>) -> Result<Whole, Error> {
+    Ok(read(answer(upstream, request).await?).await)
+}
+
+async fn read(response: http::Response<Body>) -> Whole {
+    let (parts, body) = response.into_parts();
+    let collected = tokio::time::timeout(PATIENCE, body.collect()).await.expect("an end in time");
+    let (body, trailers) = match collected {
+        Ok(collected) => {
+            let trailers = collected.trailers().cloned();
+            (Ok(collected.to_bytes()), trailers)
+        }
+        Err(error) => (Err(error), None),
+    };
+    Whole { headers: parts.headers, body, trailers }
+}
+
+async fn get(upstream: &Upstream) -> Result<Whole, Error> {
+    whole(upstream, request(Method::GET, Body::empty())).await
+}

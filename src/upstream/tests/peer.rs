@@ -1,0 +1,110 @@
+//! An upstream that is told, byte by byte, what to say.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+
+use super::PATIENCE;
+
+/// A listener whose every connection runs the same script.
+pub(super) struct Peer {
+    pub(super) address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+    said: mpsc::UnboundedReceiver<String>,
+}
+
+/// One accepted connection.
+pub(super) struct Line<S = TcpStream> {
+    pub(super) stream: S,
+    pub(super) said: mpsc::UnboundedSender<String>,
+}
+
+impl Peer {
+    /// Runs `script` with each connection and its number.
+    pub(super) async fn start<F>(script: impl Fn(usize, Line) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (sender, said) = mpsc::unbounded_channel();
+        let count = Arc::clone(&connections);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let number = count.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(script(number, Line { stream, said: sender.clone() }));
+            }
+        });
+        Self { address, connections, said }
+    }
+
+    /// Answers every request, all connections alike.
+    pub(super) async fn answering(answer: &'static [u8]) -> Self {
+        Self::start(move |_, mut line| async move {
+            while let Some(head) = line.head().await {
+                line.tell(&head);
+                line.say(answer).await;
+            }
+        })
+        .await
+    }
+
+    /// Answers one request and hangs up.
+    pub(super) async fn saying(answer: &'static [u8]) -> Self {
+        Self::start(move |_, mut line| async move {
+            line.head().await;
+            line.say(answer).await;
+        })
+        .await
+    }
+
+    /// How many connections there were.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// What a script told next.
+    pub(super) async fn hears(&mut self) -> String {
+        tokio::time::timeout(PATIENCE, self.said.recv()).await.expect("in time").expect("a script")
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
+    /// A request's head, or `None` at the end.
+    pub(super) async fn head(&mut self) -> Option<String> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.stream.read_u8().await.ok()?);
+        }
+        Some(String::from_utf8(head).unwrap())
+    }
+
+    /// This many bytes.
+    pub(super) async fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).await.unwrap();
+        bytes
+    }
+
+    /// Everything to the end, or to a reset.
+    pub(super) async fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.stream.read_to_end(&mut bytes).await.ok();
+        bytes
+    }
+
+    pub(super) async fn say(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).await.ok();
+        self.stream.flush().await.ok();
+    }
+
+    /// Lets the test know something.
+    pub(super) fn tell(&self, text: &str) {
+        self.said.send(text.to_owned()).ok();
+    }
+}

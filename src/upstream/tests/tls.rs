@@ -1,0 +1,154 @@
+//! TLS toward an upstream: who is trusted, and who is not.
+
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use tokio_rustls::TlsAcceptor;
+
+use super::peer::{Line, Peer};
+use super::*;
+
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new([]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// A certificate and its key, as PEM.
+    fn issue(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
+    }
+}
+
+fn acceptor(authority: &Authority, name: &str, asks_for_client: bool) -> TlsAcceptor {
+    let (certificate, key) = authority.issue(name);
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let builder = if asks_for_client {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(authority.0.der().clone()).unwrap();
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        builder.with_client_cert_verifier(verifier.build().unwrap())
+    } else {
+        builder.with_no_client_auth()
+    };
+    let chain =
+        CertificateDer::pem_slice_iter(certificate.as_bytes()).map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let mut config = builder.with_single_cert(chain, key).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    TlsAcceptor::from(Arc::new(config))
+}
+
+async fn peer(acceptor: TlsAcceptor) -> Peer {
+    Peer::start(move |_, line: Line| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(stream) = acceptor.accept(line.stream).await else { return };
+            let alpn = String::from_utf8(stream.get_ref().1.alpn_protocol().unwrap().to_vec());
+            let mut line = Line { stream, said: line.said };
+            line.tell(&alpn.unwrap());
+            while line.head().await.is_some() {
+                line.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+            }
+        }
+    })
+    .await
+}
+
+fn secure(peer: &Peer, ca: Option<&Authority>, name: Option<&str>) -> Settings {
+    let origin = format!("https://127.0.0.1:{}", peer.address.port());
+    let mut settings = settings(Target::Origin(Origin::parse(&origin).unwrap()));
+    settings.tls.ca = ca.map(|authority| authority.0.pem());
+    settings.tls.server_name = name.map(str::to_owned);
+    settings
+}
+
+#[tokio::test]
+async fn an_upstream_of_our_authority_is_believed() {
+    let authority = Authority::new();
+    let mut by_address = peer(acceptor(&authority, "127.0.0.1", false)).await;
+    let upstream = made(&secure(&by_address, Some(&authority), None));
+    for _ in 0..2 {
+        assert_eq!(get(&upstream).await.unwrap().text(), "ok");
+    }
+    assert_eq!((by_address.hears().await.as_str(), by_address.connections()), ("http/1.1", 1));
+    let by_name = peer(acceptor(&authority, "wiki.internal", false)).await;
+    let settings = secure(&by_name, Some(&authority), Some("wiki.internal"));
+    assert_eq!(get(&made(&settings)).await.unwrap().text(), "ok");
+}
+
+#[tokio::test]
+async fn an_unknown_authority_and_another_name_are_refused() {
+    let authority = Authority::new();
+    let peer = peer(acceptor(&authority, "127.0.0.1", false)).await;
+    for settings in [
+        secure(&peer, None, None),
+        secure(&peer, Some(&Authority::new()), None),
+        secure(&peer, Some(&authority), Some("wiki.internal")),
+    ] {
+        assert!(matches!(get(&made(&settings)).await, Err(Error::TlsFailed(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_when_asked_for() {
+    let authority = Authority::new();
+    let peer = peer(acceptor(&authority, "127.0.0.1", true)).await;
+    let mut settings = secure(&peer, Some(&authority), None);
+    assert!(get(&made(&settings)).await.is_err());
+    let (certificate, key) = authority.issue("gateway");
+    settings.tls.client = Some((certificate, Secret::new(key)));
+    assert_eq!(get(&made(&settings)).await.unwrap().text(), "ok");
+}
+
+#[tokio::test]
+async fn no_tls_and_no_end_of_a_handshake_are_told_apart() {
+    let plain = Peer::start(|_, mut line: Line| async move {
+        line.bytes(5).await;
+        line.say(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    })
+    .await;
+    assert!(matches!(get(&made(&secure(&plain, None, None))).await, Err(Error::TlsFailed(_))));
+    let silent = Peer::start(|_, mut line: Line| async move {
+        line.rest().await;
+    })
+    .await;
+    let mut settings = secure(&silent, None, None);
+    settings.timeouts.connect = Duration::from_millis(60);
+    let answer = get(&made(&settings)).await;
+    assert!(matches!(answer, Err(Error::TooSlow(Phase::Connecting))));
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused() {
+    let secure = Target::Origin(Origin::parse("https://wiki.internal").unwrap());
+    let bad = |tls: TlsSettings| {
+        let settings = Settings { tls, ..settings(secure.clone()) };
+        match Upstream::new(&settings, &[]) {
+            Err(Error::Settings(fault)) => fault,
+            _ => panic!("accepted"),
+        }
+    };
+    let ca = Some("no PEM".to_owned());
+    assert_eq!(bad(TlsSettings { ca, ..TlsSettings::default() }), SettingsFault::Authority);
+    let server_name = Some("not a name".to_owned());
+    let fault = bad(TlsSettings { server_name, ..TlsSettings::default() });
+    assert!(matches!(fault, SettingsFault::ServerName(_)));
+    let (certificate, _) = Authority::new().issue("a");
+    let (_, key) = Authority::new().issue("b");
+    let client = Some((certificate, Secret::new(key)));
+    let fault = bad(TlsSettings { client, ..TlsSettings::default() });
+    assert!(matches!(fault, SettingsFault::ClientCertificate(_)));
+}

@@ -1,0 +1,302 @@
+//! WebSockets through a server of hyper's, as the gateway has one.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+
+use super::peer::{Line, Peer};
+use super::*;
+
+/// The example of RFC 6455 §1.3.
+const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
+    Sec-WebSocket-Protocol: chat\r\nKeep-Alive: 5\r\n\r\n";
+
+/// A client in front of a gateway in front of `peer`.
+pub(super) struct Client {
+    line: TcpStream,
+    ending: watch::Sender<Option<Ending>>,
+    heard: Arc<Notify>,
+}
+
+impl Client {
+    pub(super) async fn of(peer: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (ending, ended) = watch::channel(None);
+        let upstream = Arc::new(upstream(peer));
+        let heard = Arc::new(Notify::new());
+        let told = Arc::clone(&heard);
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let service = service_fn(move |request| {
+                let (upstream, ended) = (Arc::clone(&upstream), ended.clone());
+                let heard = Arc::clone(&told);
+                async move { Ok::<_, Infallible>(forward(&upstream, request, ended, &heard).await) }
+            });
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades()
+                .await
+                .ok();
+        });
+        Self { line: TcpStream::connect(address).await.unwrap(), ending, heard }
+    }
+
+    pub(super) async fn say(&mut self, bytes: impl AsRef<[u8]>) {
+        self.line.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    async fn head(&mut self) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(self.line.read_u8().await.unwrap());
+        }
+        String::from_utf8(head).unwrap().to_lowercase()
+    }
+
+    async fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        let read = self.line.read_exact(&mut bytes);
+        tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
+        bytes
+    }
+
+    pub(super) async fn rest(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let read = self.line.read_to_end(&mut bytes);
+        tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
+        bytes
+    }
+}
+
+async fn forward(
+    upstream: &Upstream,
+    request: Request<Incoming>,
+    mut ended: watch::Receiver<Option<Ending>>,
+    heard: &Arc<Notify>,
+) -> http::Response<Body> {
+    let mut request = request.map(Body::from);
+    let stripped = strip(&mut request);
+    match upstream.send(request, stripped, &forwarded(), None).await {
+        Ok(Answer::Response(response)) => response,
+        Ok(Answer::Switched(response, tunnel)) => {
+            let (heard, ending) = (heard.clone(), async move {
+                let ending = *ended.wait_for(Option::is_some).await.unwrap();
+                ending.unwrap()
+            });
+            tokio::spawn(tunnel.run(move || heard.notify_one(), ending));
+            response
+        }
+        Err(error) => {
+            let mut response = http::Response::new(Body::full(error.to_string()));
+            *response.status_mut() = StatusCode::BAD_GATEWAY;
+            response
+        }
+    }
+}
+
+fn handshake() -> String {
+    format!(
+        "GET /chat HTTP/1.1\r\nHost: wiki.example\r\nConnection: keep-alive, Upgrade\r\n\
+         Upgrade: WebSocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+    )
+}
+
+#[tokio::test]
+async fn a_tunnel_carries_bytes_both_ways_and_ends_with_either_side() {
+    let mut peer = Peer::start(|_, mut line: Line| async move {
+        let head = line.head().await.unwrap();
+        line.tell(&head);
+        line.say(SWITCH).await;
+        line.say(b"\x81\x02hi").await;
+        let seen = line.rest().await;
+        line.say(&seen).await;
+    })
+    .await;
+    let mut client = Client::of(peer.address).await;
+    client.say(handshake()).await;
+    let head = client.head().await;
+    assert!(head.starts_with("http/1.1 101 "), "{head}");
+    for field in ["connection: upgrade\r\n", "upgrade: websocket\r\n", "-protocol: chat\r\n"] {
+        assert!(head.contains(field), "{head}");
+    }
+    assert!(!head.contains("keep-alive"), "{head}");
+    let seen = peer.hears().await;
+    for field in ["connection: Upgrade\r\n", "upgrade: websocket\r\n", "sec-websocket-version: 13"]
+    {
+        assert!(seen.contains(field), "{seen}");
+    }
+    assert_eq!(client.bytes(4).await, b"\x81\x02hi");
+    client.say(b"\x81\x82maskxx").await;
+    client.heard.notified().await;
+    client.line.shutdown().await.unwrap();
+    assert_eq!(client.rest().await, b"\x81\x82maskxx", "after a half-close the other way goes on");
+}
+
+#[tokio::test]
+async fn nothing_behind_the_handshake_is_sent_before_the_upstreams_101() {
+    let mut peer = Peer::start(|_, mut line: Line| async move {
+        line.head().await;
+        let early = tokio::time::timeout(Duration::from_millis(60), line.bytes(1)).await;
+        line.tell(if early.is_ok() { "early" } else { "nothing" });
+        line.say(SWITCH).await;
+        let seen = line.bytes(8).await;
+        line.tell(&format!("{seen:?}"));
+    })
+    .await;
+    let mut client = Client::of(peer.address).await;
+    client.say([handshake().as_bytes(), b"\x81\x82maskxx"].concat()).await;
+    assert_eq!(peer.hears().await, "nothing");
+    assert_eq!(peer.hears().await, format!("{:?}", b"\x81\x82maskxx"));
+}
+
+#[tokio::test]
+async fn a_101_that_does_not_answer_our_key_is_refused_and_nothing_follows() {
+    for (field, other) in [
+        ("Sec-WebSocket-Accept: s3p", "Sec-WebSocket-Accept: S3p"),
+        ("Sec-WebSocket-Accept", "X"),
+        ("Upgrade: websocket", "Upgrade: h2c"),
+        ("Connection: Upgrade", "Connection: close"),
+    ] {
+        let answer = String::from_utf8(SWITCH.to_vec()).unwrap().replace(field, other);
+        let mut peer = Peer::start(move |_, mut line: Line| {
+            let answer = answer.clone();
+            async move {
+                line.head().await;
+                line.say(answer.as_bytes()).await;
+                let seen = line.rest().await;
+                line.tell(&String::from_utf8(seen).unwrap());
+            }
+        })
+        .await;
+        let mut client = Client::of(peer.address).await;
+        client.say(handshake() + "GET /private HTTP/1.1\r\n").await;
+        assert!(client.head().await.starts_with("http/1.1 502 "), "{other}");
+        assert_eq!(peer.hears().await, "", "{other}");
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_declines_gets_its_answer_through() {
+    let peer = Peer::answering(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await;
+    let mut client = Client::of(peer.address).await;
+    for _ in 0..2 {
+        client.say(handshake()).await;
+        assert!(client.head().await.starts_with("http/1.1 403 "));
+        assert_eq!(client.bytes(2).await, b"no");
+    }
+    assert_eq!(peer.connections(), 1);
+}
+
+#[tokio::test]
+async fn whatever_is_not_quite_a_handshake_is_an_ordinary_request() {
+    for (part, other) in [
+        ("Upgrade: WebSocket", "Upgrade: h2c"),
+        ("Upgrade: WebSocket", "Upgrade: websocket, h2c"),
+        ("Upgrade: WebSocket", "Upgrade: websocket\r\nUpgrade: h2c"),
+        ("Version: 13", "Version: 8"),
+        ("keep-alive, Upgrade", "keep-alive"),
+        (KEY, "c2hvcnQ="),
+        (KEY, "no base64"),
+        ("GET", "POST"),
+        ("\r\n\r\n", "\r\nContent-Length: 1\r\n\r\nx"),
+    ] {
+        let mut peer = Peer::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        let mut client = Client::of(peer.address).await;
+        client.say(handshake().replace(part, other)).await;
+        assert!(client.head().await.starts_with("http/1.1 200 "), "{other}");
+        let head = peer.hears().await;
+        assert!(!head.contains("upgrade") && !head.contains("connection"), "{head}");
+    }
+}
+
+/// Sends `first`, `second` when told to, and tells when its connection is over.
+async fn in_two(first: &'static [u8], second: &'static [u8]) -> (Peer, Arc<Notify>) {
+    let go_on = Arc::new(Notify::new());
+    let told = Arc::clone(&go_on);
+    let peer = Peer::start(move |_, mut line: Line| {
+        let told = Arc::clone(&told);
+        async move {
+            line.head().await;
+            line.say(SWITCH).await;
+            line.say(first).await;
+            if !second.is_empty() {
+                told.notified().await;
+            }
+            line.say(second).await;
+            line.rest().await;
+            line.tell("over");
+        }
+    })
+    .await;
+    (peer, go_on)
+}
+
+#[tokio::test]
+async fn a_tunnel_that_is_ended_says_why_between_two_frames() {
+    for (ending, farewell) in [
+        (Ending::SessionEnded, &b"\x88\x0f\x03\xf0session ended"[..]),
+        (Ending::ShuttingDown, b"\x88\x0f\x03\xe9shutting down"),
+    ] {
+        let (mut peer, _) = in_two(b"\x81\x02hi", b"").await;
+        let mut client = Client::of(peer.address).await;
+        client.say(handshake()).await;
+        client.head().await;
+        assert_eq!(client.bytes(4).await, b"\x81\x02hi");
+        client.ending.send(Some(ending)).unwrap();
+        assert_eq!(client.rest().await, farewell);
+        assert_eq!(peer.hears().await, "over");
+    }
+}
+
+#[tokio::test]
+async fn a_tunnel_whose_upstream_is_gone_ends_for_the_client() {
+    let peer = Peer::start(|_, mut line: Line| async move {
+        line.head().await;
+        line.say(SWITCH).await;
+        line.bytes(1).await;
+        socket2::SockRef::from(&line.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    })
+    .await;
+    let mut client = Client::of(peer.address).await;
+    client.say(handshake() + "x").await;
+    client.head().await;
+    assert_eq!(client.rest().await, b"");
+}
+
+#[tokio::test]
+async fn a_frame_under_way_is_finished_first() {
+    const NEXT: &[u8] = b"..\x81\x02hi";
+    let (peer, go_on) = in_two(b"\x82\x7e\x00\x06half", NEXT).await;
+    let mut client = Client::of(peer.address).await;
+    client.say(handshake()).await;
+    client.head().await;
+    assert_eq!(client.bytes(8).await, b"\x82\x7e\x00\x06half");
+    client.ending.send(Some(Ending::SessionEnded)).unwrap();
+    go_on.notify_one();
+    let rest = client.rest().await;
+    let farewell = b"\x88\x0f\x03\xf0session ended";
+    // Whether the next frame is before or behind the end is a matter of scheduling.
+    let either = [[&b".."[..], farewell].concat(), [NEXT, farewell].concat()];
+    assert!(either.contains(&rest), "{rest:?}");
+}
+
+#[tokio::test]
+async fn an_upstream_that_never_ends_its_frame_is_cut() {
+    let (mut peer, _) = in_two(b"\x81\x7dhalf", b"").await;
+    let mut client = Client::of(peer.address).await;
+    client.say(handshake()).await;
+    client.head().await;
+    assert_eq!(client.bytes(6).await, b"\x81\x7dhalf");
+    client.ending.send(Some(Ending::SessionEnded)).unwrap();
+    assert_eq!(client.rest().await, b"");
+    assert_eq!(peer.hears().await, "over");
+}

@@ -1,0 +1,96 @@
+// `portcullis demo` as somebody meets it who has just built it.
+
+import assert from 'node:assert/strict';
+import { PORTCULLIS, check, freePort, run, start, until } from './support.mjs';
+
+await run(async (browser) => {
+  const port = await freePort();
+  const [, gateway] = await start(PORTCULLIS, ['demo', '--port', String(port)], /(http:\/\/[^\s/"]+)/);
+
+  const alices = await browser.newContext();
+  const alice = await alices.newPage();
+  const violations = [];
+  collectViolations(alice, violations);
+
+  await check('a fresh browser opens the printed address, signs in as alice and sees the application', async () => {
+    await until('the gateway answers', () => fetch(`${gateway}/oauth2/ping`).then((answer) => answer.ok, () => false));
+    await alice.goto(`${gateway}/`);
+    assert.notEqual(new URL(alice.url()).origin, gateway, 'the provider asks, not the gateway');
+    await signIn(alice, 'alice');
+    await alice.waitForURL(`${gateway}/**`);
+    await alice.getByText('alice@example.com').first().waitFor();
+  });
+
+  await check('headers that a visitor forges never arrive', async () => {
+    const forged = {
+      'X-Forwarded-User': 'mallory', 'x-forwarded-email': 'mallory@example.org', X_Forwarded_User: 'mallory',
+      'X.Forwarded.User': 'mallory', 'X-Auth-Request-User': 'mallory', 'X-Forwarded-Groups': 'mallory',
+    };
+    await alice.setExtraHTTPHeaders(forged);
+    await alice.goto(`${gateway}/`);
+    await alice.getByText('alice@example.com').first().waitFor();
+    assert.doesNotMatch(await alice.content(), /mallory/);
+    await alice.setExtraHTTPHeaders({});
+  });
+
+  await check('a second tab and a script of the application are signed in too', async () => {
+    const tab = await alices.newPage();
+    await tab.goto(`${gateway}/`);
+    assert.equal(new URL(tab.url()).origin, gateway);
+    const { status, user } = await tab.evaluate(async () => {
+      const answer = await fetch('/oauth2/userinfo');
+      return { status: answer.status, user: await answer.json() };
+    });
+    assert.equal(status, 200);
+    assert.equal(user.email, 'alice@example.com');
+    await tab.close();
+  });
+
+  await check('the cookie holds no token and no script can read it', async () => {
+    const cookies = await alices.cookies(gateway);
+    const session = cookies.find(({ name }) => name === 'portcullis');
+    assert.ok(session?.httpOnly && session.value.length === 43, JSON.stringify(cookies.map(({ name }) => name)));
+    assert.equal(await alice.evaluate(() => document.cookie), '');
+  });
+
+  const bobs = await browser.newContext({ viewport: { width: 390, height: 844 }, colorScheme: 'dark' });
+  const bob = await bobs.newPage();
+  collectViolations(bob, violations);
+  await check('bob is told on his phone that the staff page is not for him, and goes on with the keyboard', async () => {
+    await bob.goto(`${gateway}/staff`);
+    const refused = bob.waitForResponse((answer) => answer.status() === 403);
+    await signIn(bob, 'bob');
+    await refused;
+    await bob.getByText('bob@example.com').waitFor();
+    const wide = await bob.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
+    assert.ok(!wide, 'the page scrolls sideways');
+    await bob.keyboard.press('Tab');
+    assert.equal(await bob.evaluate(() => document.activeElement.textContent), 'Use another account');
+    await bob.keyboard.press('Enter');
+    await bob.waitForURL((url) => url.origin !== gateway);
+  });
+
+  await check('alice signs out and is signed out', async () => {
+    await alice.goto(`${gateway}/oauth2/sign_out`);
+    await alice.waitForURL(`${gateway}/oauth2/signed_out*`);
+    await alice.getByRole('heading', { name: 'You are signed out' }).waitFor();
+    await alice.getByRole('link', { name: 'Sign in again' }).waitFor();
+    const answer = await alice.request.get(`${gateway}/oauth2/userinfo`);
+    assert.equal(answer.status(), 401);
+  });
+
+  await check('no page broke its own security policy', () => assert.deepEqual(violations, []));
+});
+
+async function signIn(page, name) {
+  await page.locator('input:not([type=hidden]):not([type=password])').fill(name);
+  const password = page.locator('input[type=password]');
+  if (await password.count()) await password.fill(name);
+  await page.getByRole('button').first().click();
+}
+
+function collectViolations(page, found) {
+  page.on('console', (message) => {
+    if (message.text().includes('Content Security Policy')) found.push(message.text());
+  });
+}

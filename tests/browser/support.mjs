@@ -1,0 +1,109 @@
+// What the browser scripts share: claims that are counted, processes that end with us, and waiting
+// for a thing instead of for a time.
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const { chromium } = createRequire(new URL('../node/', import.meta.url))('playwright-core');
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+const children = [];
+const logs = [];
+let failed = 0;
+
+/// The gateway under test.
+export const PORTCULLIS = process.env.PORTCULLIS ?? path.join(ROOT, 'target/release/portcullis');
+
+/// A file of the repository.
+export const file = (name) => path.join(ROOT, name);
+
+/// A folder that is removed at the end.
+export const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'portcullis-browser-'));
+
+/// Runs one script to its end: `body` states its claims with `check`.
+export async function run(body) {
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync',
+    ],
+  });
+  try {
+    await body(browser);
+  } catch (error) {
+    failed += 1;
+    console.log(`not ok - the script ran to its end\n${error.stack}`);
+  } finally {
+    await browser.close();
+    for (const child of children) child.kill('SIGTERM');
+    await Promise.all(children.map((child) => child.ended));
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+  if (failed) console.log(`--- output of the processes\n${logs.slice(-80).join('\n')}`);
+  process.exitCode = failed ? 1 : 0;
+}
+
+/// One claim: a line "ok - CLAIM" or "not ok - CLAIM".
+export async function check(claim, body) {
+  try {
+    await body();
+    console.log(`ok - ${claim}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`not ok - ${claim}\n${error.stack}`);
+  }
+}
+
+/// Starts a process of ours; resolves with the first match of `ready` in what it prints.
+export function start(command, args, ready) {
+  const child = spawn(command, args, { cwd: folder, stdio: ['pipe', 'pipe', 'pipe'] });
+  children.push(child);
+  child.ended = new Promise((resolve) => { child.on('close', resolve).on('error', resolve); });
+  return new Promise((resolve, reject) => {
+    let printed = '';
+    const read = (chunk) => {
+      printed += chunk;
+      logs.push(...String(chunk).trimEnd().split('\n').map((line) => `${path.basename(command)}: ${line}`));
+      const match = printed.match(ready);
+      if (match) resolve(match);
+    };
+    child.stdout.on('data', read);
+    child.stderr.on('data', read);
+    child.ended.then(() => reject(new Error(`${command} ended before it was ready:\n${printed}`)));
+  });
+}
+
+/// Asks again and again until `condition` holds, and returns what it gave.
+export async function until(what, condition, seconds = 20) {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    if (Date.now() > end) assert.fail(`${seconds} s went by without: ${what}`);
+    await new Promise((resolve) => { setTimeout(resolve, 100); });
+  }
+}
+
+/// A port of loopback that nobody listens on now.
+export function freePort() {
+  return new Promise((resolve) => {
+    const server = net.createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+/// Writes a file into `folder` and returns its path.
+export function write(name, text) {
+  const target = path.join(folder, name);
+  fs.mkdirSync(path.dirname(target), { recursive: true });
+  fs.writeFileSync(target, text);
+  return target;
+}

@@ -1,0 +1,18 @@
+//! The tests from outside: the house's own rules, and the real binary spoken to over sockets.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test says what it expects by failing"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests read the repository and write configurations"
+)]
+
+mod challenge;
+mod headers;
+mod supply;
+mod support;
+mod tidy;

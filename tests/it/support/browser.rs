@@ -1,0 +1,257 @@
+//! A browser without a screen: cookies, navigations, and redirects followed one by one.
+//! Invariant: cookies are kept as browsers keep them: by host whatever the port, `Secure` also on
+//! loopback, and a `__Host-` or `__Secure-` name only with what it promises (RFC 6265bis §4.1.3).
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::header::{COOKIE, HOST, LOCATION, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::net::TcpStream;
+use url::Url;
+
+use super::gateway::{Gateway, PUBLIC_URL};
+
+/// A browser with its cookies. Every name leads to the gateway, every address to itself.
+pub(crate) struct Browser {
+    gateway: SocketAddr,
+    cookies: Vec<Cookie>,
+    /// Sent with everything, as a proxy or an attacker in front would.
+    pub(crate) extra: HeaderMap,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// Where the browser is now.
+    pub(crate) url: Url,
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
+}
+
+#[derive(Debug, PartialEq)]
+struct Cookie {
+    name: String,
+    value: String,
+    host: String,
+    /// Sent below the host too.
+    domain: bool,
+    path: String,
+}
+
+impl Browser {
+    /// A fresh one.
+    pub(crate) fn new(gateway: &Gateway) -> Self {
+        Self::at(gateway.address)
+    }
+
+    pub(super) fn at(gateway: SocketAddr) -> Self {
+        Self { gateway, cookies: Vec::new(), extra: HeaderMap::new() }
+    }
+
+    /// Opens an address as a person does, and follows where it leads.
+    pub(crate) async fn open(&mut self, address: &str) -> Answer {
+        let mut answer = self.navigate(address).await;
+        for _ in 0..20 {
+            let Some(next) = answer.redirect() else { return answer };
+            answer = self.navigate(next.as_str()).await;
+        }
+        panic!("redirected without end, now at {}", answer.url);
+    }
+
+    /// One navigation, wherever it wants to lead.
+    pub(crate) async fn navigate(&mut self, address: &str) -> Answer {
+        self.send(Method::GET, address, &NAVIGATION, String::new()).await
+    }
+
+    /// A request by a script of the page or by a program.
+    pub(crate) async fn fetch(&mut self, address: &str) -> Answer {
+        self.send(Method::GET, address, &SCRIPT, String::new()).await
+    }
+
+    /// Submits a form on the same origin.
+    pub(crate) async fn submit(&mut self, address: &str, fields: &[(&str, &str)]) -> Answer {
+        let body =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.send(Method::POST, address, &FORM, body).await
+    }
+
+    /// The value of a cookie that would be sent to `address`.
+    pub(crate) fn cookie(&self, address: &str, name: &str) -> Option<&str> {
+        let url = resolve(address);
+        self.sent_to(&url).find(|cookie| cookie.name == name).map(|cookie| cookie.value.as_str())
+    }
+
+    async fn send(
+        &mut self,
+        method: Method,
+        address: &str,
+        kind: &[(&'static str, &'static str)],
+        body: String,
+    ) -> Answer {
+        let url = resolve(address);
+        let mut request = Request::new(Full::new(Bytes::from(body)));
+        *request.method_mut() = method;
+        *request.uri_mut() =
+            url[url::Position::BeforePath..url::Position::AfterQuery].parse().unwrap();
+        let authority = &url[url::Position::BeforeHost..url::Position::AfterPort];
+        let headers = request.headers_mut();
+        headers.insert(HOST, HeaderValue::try_from(authority).unwrap());
+        for (name, value) in kind {
+            headers.insert(*name, HeaderValue::from_static(value));
+        }
+        let cookies: Vec<_> =
+            self.sent_to(&url).map(|c| format!("{}={}", c.name, c.value)).collect();
+        if !cookies.is_empty() {
+            headers.insert(COOKIE, HeaderValue::try_from(cookies.join("; ")).unwrap());
+        }
+        headers.extend(self.extra.clone());
+        let answer = exchange(self.connect_to(&url), url, request).await;
+        for line in answer.headers.get_all(SET_COOKIE) {
+            self.keep(&answer.url, line.to_str().unwrap());
+        }
+        answer
+    }
+
+    fn connect_to(&self, url: &Url) -> SocketAddr {
+        let host = url.host_str().unwrap();
+        match host.parse::<IpAddr>() {
+            Ok(address) => SocketAddr::new(address, url.port_or_known_default().unwrap()),
+            Err(_) => self.gateway,
+        }
+    }
+
+    fn sent_to(&self, url: &Url) -> impl Iterator<Item = &Cookie> {
+        let host = url.host_str().unwrap().to_owned();
+        let path = url.path().to_owned();
+        self.cookies.iter().filter(move |cookie| {
+            let below = cookie.domain && host.ends_with(&format!(".{}", cookie.host));
+            (cookie.host == host || below) && path.starts_with(&cookie.path)
+        })
+    }
+
+    /// Takes or drops one `Set-Cookie` (RFC 6265bis §5.7).
+    fn keep(&mut self, url: &Url, line: &str) {
+        let parsed = cookie::Cookie::parse(line).unwrap();
+        let host = url.host_str().unwrap();
+        let domain = parsed.domain().map(|domain| domain.trim_start_matches('.'));
+        let trustworthy = url.scheme() == "https" || is_loopback(host);
+        let secure = parsed.secure().unwrap_or(false);
+        let host_only = domain.is_none() && parsed.path() == Some("/");
+        let refused = (secure && !trustworthy)
+            || (parsed.name().starts_with("__Secure-") && !secure)
+            || (parsed.name().starts_with("__Host-") && !(secure && host_only))
+            || domain
+                .is_some_and(|domain| host != domain && !host.ends_with(&format!(".{domain}")));
+        if refused {
+            return;
+        }
+        let kept = Cookie {
+            name: parsed.name().to_owned(),
+            value: parsed.value().to_owned(),
+            host: domain.unwrap_or(host).to_owned(),
+            domain: domain.is_some(),
+            path: parsed.path().unwrap_or("/").to_owned(),
+        };
+        self.cookies.retain(|old| {
+            (&old.name, &old.host, &old.path) != (&kept.name, &kept.host, &kept.path)
+        });
+        if parsed.max_age().is_none_or(|age| age.is_positive()) {
+            self.cookies.push(kept);
+        }
+    }
+}
+
+impl Answer {
+    /// Where it sends the browser.
+    pub(crate) fn redirect(&self) -> Option<Url> {
+        let location = self.status.is_redirection().then(|| self.header(LOCATION.as_str()))?;
+        Some(self.url.join(location).unwrap())
+    }
+
+    /// A header's value; empty when it is not there.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The body as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+}
+
+/// An absolute address, or a path on the gateway.
+fn resolve(address: &str) -> Url {
+    Url::parse(PUBLIC_URL).unwrap().join(address).unwrap()
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.parse::<IpAddr>();
+    host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|ip| ip.is_loopback())
+}
+
+async fn exchange(to: SocketAddr, url: Url, request: Request<Full<Bytes>>) -> Answer {
+    let stream = TcpStream::connect(to).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let (head, body) = sender.send_request(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    connection.abort();
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Answer { url, status: head.status, headers: head.headers, body }
+}
+
+const NAVIGATION: [(&str, &str); 4] = [
+    ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-dest", "document"),
+    ("sec-fetch-site", "none"),
+];
+const SCRIPT: [(&str, &str); 4] = [
+    ("accept", "application/json"),
+    ("sec-fetch-mode", "cors"),
+    ("sec-fetch-dest", "empty"),
+    ("sec-fetch-site", "same-origin"),
+];
+const FORM: [(&str, &str); 5] = [
+    ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
+    ("content-type", "application/x-www-form-urlencoded"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-dest", "document"),
+    ("sec-fetch-site", "same-origin"),
+];
+
+#[track_caller]
+fn check(from: &str, line: &str, to: &str, sent: bool) {
+    let mut browser = Browser::at(([127, 0, 0, 1], 9).into());
+    browser.keep(&resolve(from), line);
+    assert_eq!(browser.cookie(to, line.split_once('=').unwrap().0).is_some(), sent, "{line}");
+}
+
+#[test]
+fn cookies_are_kept_as_browsers_keep_them() {
+    check("http://a.localhost/", "c=1", "http://a.localhost:99/x", true);
+    check("http://a.localhost/", "c=1", "http://b.a.localhost/", false);
+    check("http://a.localhost/", "c=1; Domain=localhost", "http://b.localhost/", true);
+    check("http://a.localhost/", "c=1; Domain=b.localhost", "http://b.localhost/", false);
+    check("http://a.localhost/", "c=1; Path=/x", "http://a.localhost/y", false);
+    check("http://a.localhost/", "c=1; Max-Age=0", "http://a.localhost/", false);
+    check("http://a.localhost/", "c=1; Secure", "http://a.localhost/", true);
+    check("http://a.example/", "c=1; Secure", "http://a.example/", false);
+    check("https://a.example/", "__Host-c=1; Secure; Path=/", "https://a.example/", true);
+    check("https://a.example/", "__Host-c=1; Path=/", "https://a.example/", false);
+    check("https://a.example/", "__Host-c=1; Secure; Path=/x", "https://a.example/x", false);
+    check(
+        "https://a.a.example/",
+        "__Host-c=1; Secure; Path=/; Domain=a.example",
+        "https://a.example/",
+        false,
+    );
+    check("https://a.example/", "__Secure-c=1", "https://a.example/", false);
+}

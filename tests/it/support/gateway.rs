@@ -1,0 +1,102 @@
+//! The real binary, started with a configuration and ended with the test.
+//! Invariant: it listens on a port that the system chose, and its log is read to the end.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The origin that configurations name; [`super::browser::Browser`] knows where it leads.
+pub(crate) const PUBLIC_URL: &str = "http://wiki.localhost";
+
+/// A gateway that serves.
+pub(crate) struct Gateway {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    /// Holds the configuration.
+    _folder: TempDir,
+}
+
+impl Gateway {
+    /// Starts with `routes` (and whatever else) behind a server section, and without admin listener.
+    pub(crate) fn start(rest: &str) -> Self {
+        Self::start_with(&format!(
+            "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\" }}\n\
+             admin: {{ listen: \"off\" }}\n{rest}"
+        ))
+    }
+
+    /// Starts with a whole configuration; its first listener must be `127.0.0.1:0`.
+    pub(crate) fn start_with(yaml: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("portcullis.yaml");
+        std::fs::write(&path, yaml).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["run", "--config"])
+            .arg(&path)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let listening = follow(child.stderr.take().unwrap(), Arc::clone(&log));
+        let Ok(address) = listening.recv_timeout(DEADLINE) else {
+            drop(child.kill());
+            panic!("the gateway did not start:\n{}\n{yaml}", log.lock().unwrap().join("\n"));
+        };
+        Self { address, child, log, _folder: folder }
+    }
+
+    /// What it has logged so far, a line each.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Tells it to end as an operator would, and waits for that.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // Both fail only where the process has ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Keeps every line, and tells the address of the one that says "listening".
+fn follow(stderr: ChildStderr, log: Arc<Mutex<Vec<String>>>) -> Receiver<SocketAddr> {
+    let (found, listening): (Sender<SocketAddr>, _) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            if let Some(address) = address_in(&line) {
+                found.send(address).ok();
+            }
+            log.lock().unwrap().push(line);
+        }
+    });
+    listening
+}
+
+fn address_in(line: &str) -> Option<SocketAddr> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let fields = if line["fields"].is_object() { &line["fields"] } else { &line };
+    if fields["message"] != "listening" {
+        return None;
+    }
+    fields["address"].as_str()?.parse().ok()
+}
+
+const DEADLINE: Duration = Duration::from_secs(20);

@@ -1,0 +1,5 @@
+//! What the tests from outside stand on: the real gateway, a browser, an application behind it.
+
+pub(crate) mod browser;
+pub(crate) mod gateway;
+pub(crate) mod upstream;

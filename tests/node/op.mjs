@@ -1,0 +1,138 @@
+// A certified OpenID provider (oidc-provider) for the tests, on a port of its own choice.
+//
+//   node op.mjs REDIRECT_URI [POST_LOGOUT_REDIRECT_URI]
+//
+// Its access tokens live five seconds and its refresh tokens work once. It knows the accounts
+// "alice" and "bob" (any password) and the client "portcullis" with the secret "op-secret".
+// When ready it prints its issuer on a line. GET /test/seen tells what came to the token endpoint
+// and when the newest access token ends; it ends itself when its standard input does.
+
+import http from 'node:http';
+import Provider, { interactionPolicy } from 'oidc-provider';
+
+const [redirectUri, postLogoutRedirectUri] = process.argv.slice(2);
+if (!redirectUri) {
+  console.error('usage: node op.mjs REDIRECT_URI [POST_LOGOUT_REDIRECT_URI]');
+  process.exit(64);
+}
+
+const ACCOUNTS = {
+  alice: { name: 'Alice Adams', groups: ['staff', 'wiki'] },
+  bob: { name: 'Bob Brown', groups: ['wiki'] },
+};
+const ACCESS_TOKEN_SECONDS = 5;
+const DAY = 86400;
+const seen = { authorization_code: 0, refresh_token: 0, refused: 0, revoked: 0, access_token_ends: 0 };
+
+const server = http.createServer();
+server.listen(0, '127.0.0.1', () => {
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const provider = new Provider(issuer, configuration());
+  observe(provider);
+  const standard = provider.callback();
+  server.on('request', (request, response) => {
+    const path = request.url.split('?')[0];
+    if (path === '/test/seen') return answer(response, 200, 'application/json', JSON.stringify(seen));
+    if (path.startsWith('/interaction/')) {
+      return interact(provider, request, response).catch((error) => {
+        answer(response, 500, 'text/plain', String(error));
+      });
+    }
+    return standard(request, response);
+  });
+  console.log(issuer);
+});
+process.stdin.resume().on('end', () => process.exit(0));
+
+function configuration() {
+  return {
+    clients: [{
+      client_id: 'portcullis',
+      client_secret: 'op-secret',
+      redirect_uris: [redirectUri],
+      post_logout_redirect_uris: postLogoutRedirectUri ? [postLogoutRedirectUri] : [],
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      token_endpoint_auth_method: 'client_secret_basic',
+    }],
+    cookies: { keys: ['only for tests'] },
+    claims: {
+      openid: ['sub'],
+      email: ['email', 'email_verified'],
+      profile: ['name', 'preferred_username', 'groups'],
+    },
+    // The ID token then says all, also the one that comes with a refresh.
+    conformIdTokenClaims: false,
+    pkce: { required: () => true },
+    features: {
+      devInteractions: { enabled: false },
+      rpInitiatedLogout: { enabled: true },
+      revocation: { enabled: true },
+    },
+    interactions: { policy: policy(), url: (_, interaction) => `/interaction/${interaction.uid}` },
+    ttl: {
+      AccessToken: ACCESS_TOKEN_SECONDS, IdToken: DAY, RefreshToken: DAY,
+      AuthorizationCode: 60, Interaction: 600, Session: DAY, Grant: DAY,
+    },
+    issueRefreshToken: async () => true,
+    rotateRefreshToken: () => true,
+    findAccount: async (_, id) => ACCOUNTS[id] && {
+      accountId: id,
+      claims: async () => ({
+        sub: id, preferred_username: id, email: `${id}@example.com`, email_verified: true, ...ACCOUNTS[id],
+      }),
+    },
+  };
+}
+
+// The usual one, and prompt=select_account, which many providers know.
+function policy() {
+  const policy = interactionPolicy.base();
+  policy.add(new interactionPolicy.Prompt({ name: 'select_account', requestable: true }), 0);
+  return policy;
+}
+
+function observe(provider) {
+  provider.on('grant.success', (ctx) => {
+    seen[ctx.oidc.params.grant_type] += 1;
+    seen.access_token_ends = Date.now() / 1000 + ACCESS_TOKEN_SECONDS;
+  });
+  provider.on('grant.error', () => { seen.refused += 1; });
+  provider.on('refresh_token.destroyed', () => { seen.revoked += 1; });
+}
+
+// A form with a login and a password; who is signed in has agreed to everything.
+async function interact(provider, request, response) {
+  const interaction = await provider.interactionDetails(request, response);
+  if (interaction.prompt.name !== 'consent') {
+    if (request.method !== 'POST') return answer(response, 200, 'text/html; charset=utf-8', LOGIN);
+    const fields = new URLSearchParams(await text(request));
+    const accountId = fields.get('login');
+    if (!ACCOUNTS[accountId]) return answer(response, 200, 'text/html; charset=utf-8', LOGIN);
+    return provider.interactionFinished(request, response, { select_account: {}, login: { accountId } });
+  }
+  const grant = interaction.grantId
+    ? await provider.Grant.find(interaction.grantId)
+    : new provider.Grant({ accountId: interaction.session.accountId, clientId: interaction.params.client_id });
+  grant.addOIDCScope(interaction.params.scope);
+  const consent = { grantId: await grant.save() };
+  return provider.interactionFinished(request, response, { consent }, { mergeWithLastSubmission: true });
+}
+
+const LOGIN = `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Provider</title></head><body>
+<form method="post">
+<label>Login <input name="login" autocomplete="username" required></label>
+<label>Password <input name="password" type="password" autocomplete="current-password" required></label>
+<button>Continue</button>
+</form></body></html>`;
+
+async function text(request) {
+  let body = '';
+  for await (const chunk of request) body += chunk;
+  return body;
+}
+
+function answer(response, status, type, body) {
+  response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(body);
+}
