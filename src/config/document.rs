@@ -37,7 +37,7 @@ pub(super) struct SyntaxError {
 
 /// Reads a YAML text.
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
-    serde_yaml::from_str(text).map_err(|error| SyntaxError::of(&error))
+    serde_yaml::from_str(text).map_err(|error| SyntaxError::of(&error, text))
 }
 
 impl Node {
@@ -71,13 +71,42 @@ impl Node {
 impl SyntaxError {
     // SECURITY: an error of the parser may quote a value, and the value may be a secret; so only its
     // place is taken, and its words are ours.
-    fn of(error: &serde_yaml::Error) -> Self {
+    fn of(error: &serde_yaml::Error, text: &str) -> Self {
         let words = error.to_string();
-        let known = SYNTAX.iter().find(|(part, _, _)| words.contains(part));
-        let (message, hint) =
-            known.map_or(("is not YAML", None), |(_, message, hint)| (message, *hint));
-        Self { line: error.location().map(|location| location.line()), message, hint }
+        let mut line = error.location().map(|location| location.line());
+        if line.is_some_and(|line| is_indented_with_a_tab(text, line)) {
+            let (message, hint) = ("is indented with a tab", Some("indent with spaces"));
+            return Self { line, message, hint };
+        }
+        let Some((_, place, message, hint)) = SYNTAX.iter().find(|known| words.contains(known.0))
+        else {
+            return Self { line, message: "is not YAML", hint: None };
+        };
+        if *place == Place::Opened {
+            line = last_line_in(&words).or(line);
+        }
+        Self { line, message, hint: *hint }
     }
+}
+
+/// Which of the two places that the parser tells is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Where it could not go on.
+    Stopped,
+    /// Where that began which never ends.
+    Opened,
+}
+
+fn is_indented_with_a_tab(text: &str, line: usize) -> bool {
+    let line = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t')
+}
+
+/// The last `at line N` of the parser's words.
+fn last_line_in(words: &str) -> Option<usize> {
+    let (_, rest) = words.rsplit_once(" at line ")?;
+    rest.split(' ').next()?.parse().ok()
 }
 
 impl<'de> Deserialize<'de> for Node {
@@ -154,77 +183,92 @@ impl<'de> Visitor<'de> for Build {
     }
 }
 
-/// A part of the parser's words, and what an operator is told instead.
-const SYNTAX: [(&str, &str, Option<&str>); 18] = [
-    (
-        "tab character",
-        "is indented with a tab, which YAML does not take",
-        Some("indent with spaces"),
-    ),
+/// A part of the parser's words, the place to show, and what an operator is told instead.
+const SYNTAX: [(&str, Place, &str, Option<&str>); 17] = [
     (
         "character that cannot start any token",
+        Place::Stopped,
         "has a character that cannot begin a value",
-        Some("put the value in quotes if it begins with @, ` or %; indent with spaces, not tabs"),
+        Some("put a value that begins with @, ` or % in quotes"),
     ),
     (
         "mapping values are not allowed",
+        Place::Stopped,
         "has a `:` where none can stand",
-        Some(
-            "check the indentation of this line and the one above; a text with `: ` in it needs quotes",
-        ),
+        Some("check the indentation here and one line above; a text with `: ` in it needs quotes"),
     ),
     (
         "expected ',' or ']'",
-        "has a list `[…]` that is not closed, or an item of it that needs quotes",
+        Place::Opened,
+        "opens a list `[` that is not closed, or has an item that needs quotes",
         None,
     ),
     (
         "expected ',' or '}'",
-        "has a mapping `{…}` that is not closed, or a value in it that needs quotes",
+        Place::Opened,
+        "opens a mapping `{` that is not closed, or has a value that needs quotes",
         None,
     ),
     (
+        "found unknown escape character",
+        Place::Stopped,
+        "has a `\\` in \"…\" that YAML does not know",
+        Some("in '…' a backslash stands for itself"),
+    ),
+    (
         "while scanning a quoted scalar",
-        "has a quoted text that is not closed, or a `\\` in \"…\" that YAML does not know",
-        Some("close the quote; in '…' a backslash stands for itself"),
+        Place::Opened,
+        "opens a quote that is not closed",
+        Some("a quote inside a quoted text is written twice in '…', and \\\" in \"…\""),
     ),
     (
         "could not find expected ':'",
+        Place::Stopped,
         "has a key without its `:`",
         Some("write `key: value`, with a space behind the colon"),
     ),
     (
         "did not find expected key",
+        Place::Stopped,
         "does not fit the lines above it",
         Some("keys of one mapping stand in the same column"),
     ),
     (
         "did not find expected '-' indicator",
+        Place::Stopped,
         "does not fit the list above it",
         Some("items of one list begin with `- ` in the same column"),
     ),
     (
         "block sequence entries are not allowed",
+        Place::Stopped,
         "has a `-` where no list can begin",
         Some("a list begins on a line of its own, below its key"),
     ),
     (
         "did not find expected alphabetic or numeric character",
+        Place::Stopped,
         "has a `*` or `&` that YAML takes for an alias or an anchor",
         Some("put the value in quotes: \"*\""),
     ),
     (
-        "while scanning an alias",
-        "has a `*` that YAML takes for an alias",
-        Some("put the value in quotes: \"*.example.com\""),
+        "unknown anchor",
+        Place::Stopped,
+        "has an alias `*name` whose anchor `&name` does not stand above it",
+        Some("put a text that begins with * in quotes"),
     ),
-    ("unknown anchor", "has an alias `*name` whose anchor `&name` does not stand above it", None),
-    ("control characters are not allowed", "has a control character in it", None),
-    ("more than one document", "has more than one document", Some("remove the line `---`")),
-    ("recursion limit", "is nested too deeply", None),
-    ("repetition limit", "repeats its aliases too often", None),
+    ("control characters are not allowed", Place::Stopped, "has a control character in it", None),
+    (
+        "more than one document",
+        Place::Stopped,
+        "has more than one document",
+        Some("remove the line `---` and what is below it"),
+    ),
+    ("recursion limit", Place::Stopped, "is nested too deeply", None),
+    ("repetition limit", Place::Stopped, "repeats its aliases too often", None),
     (
         "invalid value: ",
+        Place::Stopped,
         "has a value that does not fit its YAML tag",
         Some("remove the tag, such as !!int"),
     ),
@@ -244,17 +288,27 @@ mod tests {
 
     #[test]
     fn a_fault_of_syntax_is_told_with_its_line() {
-        check("a: 1\n\tb: 2\n", 2, "is indented with a tab, which YAML does not take");
+        check("a:\n\tb: 2\n", 2, "is indented with a tab");
         check("a: 1\nb: @x\n", 2, "has a character that cannot begin a value");
         check("a: b: c\n", 1, "has a `:` where none can stand");
-        check("a: [b\nc: d\n", 2, SYNTAX[3].1);
-        check("a: {b: c\nd: e\n", 2, SYNTAX[4].1);
-        check("a: \"b\n", 2, SYNTAX[5].1);
+        check(
+            "a: [b\nc: d\n",
+            1,
+            "opens a list `[` that is not closed, or has an item that needs quotes",
+        );
+        check(
+            "a: {b: c\nd: e\n",
+            1,
+            "opens a mapping `{` that is not closed, or has a value that needs quotes",
+        );
+        check("a: 1\nb: \"b\nc: d\n", 2, "opens a quote that is not closed");
+        check("a: \"\\w\"\n", 1, "has a `\\` in \"…\" that YAML does not know");
         check("a: 1\n  b: 2\nc\n", 2, "has a `:` where none can stand");
         check("a:\n  b: 1\n c: 2\n", 3, "does not fit the lines above it");
-        check("a: *b\n", 1, SYNTAX[12].1);
-        check("a: [*]\n", 1, SYNTAX[10].1);
-        check("host: *.example.com\n", 1, SYNTAX[10].1);
+        check("a: *b\n", 1, "has an alias `*name` whose anchor `&name` does not stand above it");
+        let star = "has a `*` or `&` that YAML takes for an alias or an anchor";
+        check("a: [*]\n", 1, star);
+        check("host: *.example.com\n", 1, star);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::config::document::{self, Node};
 use crate::config::problem::KeyPath;
 use crate::config::reading::{Reading, Reported, Resolved};
 use crate::config::section::{Section, report_twice};
-use crate::config::suggest::nearest;
+use crate::config::suggest::{nearest, within as within_word};
 use crate::config::table::{Default, Key, Type};
 use crate::config::units;
 use crate::config::wrong::Wrong;
@@ -270,7 +270,8 @@ impl<'r> Field<'r> {
     fn chosen<T>(&self, text: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, Wrong> {
         of(text).ok_or_else(|| {
             let wrong = Wrong::new(format!("is not {}", self.kind.describe()));
-            match nearest(text, self.kind.words().iter().copied()) {
+            let words = self.kind.words().iter().copied();
+            match nearest(text, words.clone()).or_else(|| within_word(text, words)) {
                 Some(word) => wrong.suggest(word),
                 None => wrong,
             }
@@ -293,7 +294,12 @@ impl<'r> Field<'r> {
     }
 
     fn empty(&self) -> Reported {
-        let hint = "remove the key for its default, or write a value";
+        let hint = match self.default {
+            Default::Required(example) => format!("write `{example}`"),
+            Default::Is(without) | Default::Unset(without) => {
+                format!("write a value, or remove the key; without it: {without}")
+            }
+        };
         let what = match self.node {
             Some(Node::List(_)) => "is an empty list",
             _ => "has no value",

@@ -77,7 +77,7 @@ fn route(section: &Section<'_>, around: &Surroundings<'_>) -> Result<Settings, R
         "unauthorized" => Some(Unauthenticated::Unauthorized),
         _ => None,
     });
-    let websocket_origins = section.field("websocket_origins").list(urls::origin);
+    let websocket_origins = section.field("websocket_origins").list(websocket_origin);
     let identity_headers = match identity::rules(&section.field("identity_headers")) {
         Ok(Some(rules)) => Ok(rules),
         Ok(None) => around.identity_headers.clone(),
@@ -218,6 +218,15 @@ fn tls(section: &Section<'_>) -> Result<TlsSettings, Reported> {
         (None, Some(_)) => return Err(chain_field.error(&"is required beside client_key".into())),
     };
     Ok(TlsSettings { ca: ca?, client, server_name: server_name? })
+}
+
+fn websocket_origin(text: &str) -> Result<Origin, Wrong> {
+    // SECURITY: with `*` any page could speak to the application in its visitor's name.
+    if text == "*" {
+        return Err(Wrong::new("would be every page of the web")
+            .hint("name the origins, such as https://app.example.com"));
+    }
+    urls::origin(text)
 }
 
 fn server_name(text: &str) -> Result<String, Wrong> {

@@ -5,7 +5,7 @@ use crate::config::document::Node;
 use crate::config::field::Field;
 use crate::config::problem::KeyPath;
 use crate::config::reading::{Reading, Reported};
-use crate::config::suggest::{nearest, same};
+use crate::config::suggest::{nearest, same, within};
 use crate::config::table::{self, Key};
 use crate::config::wrong::Wrong;
 
@@ -83,12 +83,21 @@ pub(super) fn report_twice(reading: &Reading<'_>, path: &KeyPath, entries: &[(St
 
 /// What the author of an unknown key may have meant.
 fn meant(name: &str, keys: &[Key]) -> String {
-    if name == "<<" {
-        return "merge keys are not read: repeat the keys, or use an alias for a whole value"
-            .to_owned();
+    match name {
+        "<<" => {
+            return "merge keys are not read: repeat the keys, or use an alias for a whole value"
+                .to_owned();
+        }
+        "redirect_uri" | "redirect_url" | "callback_url" => {
+            return "it is made of public_url and endpoint_prefix, as in \
+                    https://wiki.example.com/oauth2/callback: register that at the provider"
+                .to_owned();
+        }
+        _ => {}
     }
     let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
-    if let Some(near) = nearest(name, known.iter().copied()) {
+    let near = nearest(name, known.iter().copied());
+    if let Some(near) = near.or_else(|| within(name, known.iter().copied())) {
         return format!("did you mean `{near}`?");
     }
     let rows = table::rows();

@@ -2,12 +2,18 @@
 
 /// The nearest of these words, if it is near enough to be a slip of the finger.
 pub(super) fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
-    let most = (word.chars().count() / 3).clamp(1, 3);
+    let most = (word.chars().count() / 4).clamp(1, 2);
     let word = normal(word);
     let near = known.into_iter().map(|known| (distance(&word, &normal(known)), known));
     near.filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
+}
+
+/// The first of these words that holds this one, or is held by it: `domain`, `email_domains`.
+pub(super) fn within<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
+    let holds = |one: &str, other: &str| other.len() >= 4 && one.contains(other);
+    known.into_iter().find(|known| holds(known, word) || holds(word, known))
 }
 
 /// Whether two words differ in their spelling only.
@@ -65,6 +71,14 @@ mod tests {
         check("paths", Some("path"));
         check("headers", None);
         check("x", None);
+    }
+
+    #[test]
+    fn a_word_may_hold_another() {
+        let known = ["id", "client_secret", "email_domains"];
+        assert_eq!(within("domain", known), Some("email_domains"));
+        assert_eq!(within("oidc_client_secret", known), Some("client_secret"));
+        assert_eq!(within("idp", known), None);
     }
 
     #[test]

@@ -1,8 +1,24 @@
-//! The room by its door.
+//! The room by its door: what `check` says of the files in `tests/config`, and the examples in
+//! `config/`. A case is a file; beside it stands what an operator reads. To take over new wording, run
+//! the tests with `PORTCULLIS_BLESS=1` and read the difference.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::{Config, Source, load};
+use http::Method;
+
+use super::document::{Node, parse};
+use super::table::{self, Default};
+use super::{Config, Problems, Severity, Source, load};
+use crate::cli::check::{Format, run};
+use crate::gate::route::Unauthenticated;
+use crate::policy::Policy;
+use crate::providers::{AuthMethod, SignOut};
+use crate::server::ListenAddress::{Tcp, Unix};
+use crate::session::SameSite;
+use crate::telemetry::Level;
+use crate::upstream::Target;
 
 /// A configuration of one provider and one route, with these lines beside them.
 #[track_caller]
@@ -10,9 +26,286 @@ pub(super) fn settings_of(lines: &str) -> Config {
     let text = format!(
         "{lines}\n\
          server: {{ public_url: https://wiki.example.com }}\n\
-         providers: {{ company: {{ issuer: https://id.example.com, client_id: wiki, client_secret: \"${{S:-s}}\" }} }}\n\
+         providers: {{ company: {{ issuer: https://id.example.com, client_id: wiki, \
+         client_secret: \"${{S:-s}}\" }} }}\n\
          routes: [{{ upstream: http://wiki:8080, allow: authenticated }}]\n"
     );
     let source = Source::fixed([(PathBuf::from("a.yaml"), text.into_bytes())], []);
     load(Path::new("a.yaml"), &source).unwrap().0
+}
+
+#[test]
+fn good_files_are_accepted() {
+    check_folder("accepted", 0);
+}
+
+#[test]
+fn bad_files_are_refused_with_a_remedy() {
+    check_folder("refused", 78);
+}
+
+#[test]
+fn no_secret_is_ever_printed() {
+    for folder in ["accepted", "refused"] {
+        for file in yaml_files(&root().join("tests/config").join(folder)) {
+            let (_, said) = said_of(&file);
+            for secret in ["hunter2", "s3cr3t", "MIIEvQ", "0123456789abcdef"] {
+                assert!(!said.contains(secret), "{}: {said}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_files_that_went_into_it_are_named() {
+    let text = "server: { public_url: https://a.example }\n\
+                pages: { style: style.css, message: \"${file:/run/message}\" }\n\
+                routes: [{ upstream: http://a:1, allow: public }]\n";
+    let config = load(Path::new("/etc/a.yaml"), &source("/etc/a.yaml", text)).unwrap().0;
+    assert_eq!(config.files, [Path::new("/etc/style.css"), Path::new("/run/message")]);
+}
+
+#[test]
+fn a_file_that_is_no_text_is_refused_at_its_line() {
+    let bytes = b"server:\n  public_url: \xff\n".to_vec();
+    let source = Source::fixed([(PathBuf::from("a.yaml"), bytes)], []);
+    let Problems(problems) = load(Path::new("a.yaml"), &source).unwrap_err();
+    assert_eq!(problems[0].to_string(), "a.yaml:2: error: is not a text in UTF-8");
+}
+
+#[test]
+fn the_smallest_file_is_good_anywhere() {
+    let text = read("config/minimal.yaml");
+    let file = PathBuf::from("minimal.yaml");
+    let source = Source::fixed([(file.clone(), text.into_bytes())], []);
+    assert_eq!(load(&file, &source).unwrap().1, []);
+}
+
+#[test]
+fn the_full_file_is_good_as_it_stands_and_with_every_key() {
+    let text = read("config/full.yaml");
+    for text in [text.clone(), with_every_key(&text)] {
+        let (_, warnings) = load(Path::new("full.yaml"), &source("full.yaml", &text))
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        assert!(warnings.is_empty(), "{warnings:?}");
+    }
+}
+
+#[test]
+fn the_full_file_has_every_key_with_its_default() {
+    let text = read("config/full.yaml");
+    let root = parse(&with_every_key(&text)).unwrap();
+    let as_it_stands = parse(&text).unwrap();
+    for row in table::rows() {
+        let path = row.path();
+        let written = values_at(&root, &path);
+        assert!(!written.is_empty(), "config/full.yaml has no {path}");
+        let here = values_at(&as_it_stands, &path);
+        match row.key.default {
+            Default::Is(yaml) if !here.is_empty() => {
+                let default = parse(yaml).unwrap();
+                assert!(here.contains(&&default), "{path} is not {yaml}: {here:?}");
+            }
+            Default::Is(_) | Default::Unset(_) | Default::Required(_) => {}
+        }
+    }
+}
+
+#[test]
+fn every_key_of_the_full_file_has_a_line_of_why() {
+    let text = read("config/full.yaml");
+    let lines: Vec<&str> = text.lines().collect();
+    for (at, line) in lines.iter().enumerate() {
+        let why = line.contains(" # ");
+        let above = at > 0 && lines[at - 1].trim_start().starts_with("# ");
+        let comment = line.trim_start().starts_with("# ") || line.trim().is_empty();
+        assert!(why || above || comment || line.trim() == "#", "line {}: {line}", at + 1);
+    }
+}
+
+#[test]
+fn warnings_do_not_refuse() {
+    let text = read("tests/config/accepted/warning_secret_in_the_file.yaml");
+    let (_, warnings) = load(Path::new("a.yaml"), &source("a.yaml", &text)).unwrap();
+    assert!(warnings.iter().all(|warning| warning.severity == Severity::Warning));
+    assert_eq!(warnings.len(), 2);
+}
+
+#[test]
+fn what_is_written_arrives() {
+    let text = read("tests/config/accepted/every_value.yaml");
+    let config = load(Path::new("a.yaml"), &source("a.yaml", &text)).unwrap().0;
+    let server = &config.server;
+    assert_eq!(server.listen, [Tcp("0.0.0.0:443".into()), Unix("p.sock".into())]);
+    assert_eq!((server.workers, server.limits.connections), (3, 7));
+    assert_eq!((server.limits.header_bytes, server.limits.header_count), (65_536, 50));
+    assert_eq!(server.timeouts.drain, Duration::from_millis(250));
+    assert!(server.trusted_proxies.unix);
+    assert_eq!(server.trusted_proxies.networks, ["10.0.0.0/8".parse().unwrap()]);
+    assert_eq!(server.certificates[0].name, "tls.crt");
+    assert_eq!(config.endpoint_prefix, "/-/gate");
+    assert_eq!(config.admin, Some(Tcp("[::1]:9000".into())));
+
+    let [one, two] = config.providers.as_slice() else { panic!("{:?}", config.providers) };
+    assert_eq!((one.id.as_ref(), two.id.as_ref()), ("zeta", "alpha"));
+    assert_eq!((one.name.as_str(), two.name.as_str()), ("Zeta Inc.", "alpha"));
+    assert_eq!(one.issuer, "https://id.example.com/");
+    assert_eq!(one.client_secret.as_ref().unwrap().expose(), "s3cr3t");
+    assert_eq!(one.scopes, ["openid", "groups"]);
+    let parameters = [("prompt", "login"), ("max_age", "3600")];
+    assert_eq!(one.authorization_parameters, parameters.map(|(k, v)| (k.into(), v.into())));
+    assert_eq!(one.claims.groups.as_str(), "/realm_access/roles");
+    assert_eq!(one.endpoints.jwks.as_ref().unwrap().as_str(), "https://keys.example.com/");
+    assert!(!one.require_email_verified && one.distinct_redirect_uri);
+    assert_eq!((one.sign_out, two.sign_out), (SignOut::Local, SignOut::Provider));
+    assert_eq!(two.token_endpoint_auth_method, Some(AuthMethod::None));
+    assert!(two.client_secret.is_none());
+
+    let session = &config.session;
+    assert_eq!(session.idle_timeout, Some(Duration::from_secs(1800)));
+    assert_eq!((session.max_sessions, session.max_sessions_per_user), (10, 2));
+    assert_eq!(session.secrets[0].expose(), "s".repeat(32));
+    assert_eq!(session.cookie.domain.as_deref(), Some("example.com"));
+    assert_eq!(session.cookie.same_site, SameSite::None);
+    assert_eq!(config.pages.message.as_deref(), Some("costs $5"));
+    assert_eq!(config.pages.logo.as_ref().unwrap().content_type, "image/svg+xml");
+    assert_eq!((config.telemetry.level, config.telemetry.access_log), (Level::Debug, false));
+}
+
+#[test]
+fn routes_arrive_with_their_rules() {
+    let text = read("tests/config/accepted/every_value.yaml");
+    let config = load(Path::new("a.yaml"), &source("a.yaml", &text)).unwrap().0;
+    let [wiki, hooks, asked] = config.routes.as_slice() else { panic!("{:?}", config.routes) };
+    assert_eq!((wiki.name.as_ref(), hooks.name.as_ref()), ("wiki", "*.dev.example.com/hooks"));
+    assert_eq!(wiki.request_body, Some(10 << 20));
+    assert_eq!(wiki.unauthenticated, Unauthenticated::Unauthorized);
+    assert_eq!(wiki.identity_headers[0].name, "x-remote-user");
+    assert_eq!(hooks.identity_headers[0].name, "x-user");
+    let upstream = wiki.upstream.as_ref().unwrap();
+    assert!(!upstream.preserve_host && upstream.tls.client.is_some());
+    assert_eq!(upstream.timeouts.connect, Duration::from_secs(1));
+    assert_eq!(hooks.upstream.as_ref().unwrap().target, Target::Unix("dev.sock".into()));
+    assert!(asked.upstream.is_none() && matches!(asked.allow, Policy::Authenticated));
+
+    let Policy::Rules(rules) = &wiki.allow else { panic!("{:?}", wiki.allow) };
+    let [preflight, people, staff] = rules.as_slice() else { panic!("{rules:?}") };
+    assert!(preflight.public && !people.public);
+    assert_eq!(preflight.methods.as_deref(), Some([Method::OPTIONS].as_slice()));
+    assert_eq!(people.emails.as_deref(), Some(["ada@example.com".to_owned()].as_slice()));
+    assert_eq!(people.client_addresses.as_ref().unwrap()[0].to_string(), "192.0.2.7/32");
+    assert_eq!(staff.providers.as_ref().unwrap()[0].as_ref(), "zeta");
+    let claims: Vec<_> = staff.claims.iter().flatten().collect();
+    assert_eq!(claims[0].1, ["3", "true", "gold"]);
+    assert_eq!((claims[1].0.as_str(), claims[1].1.len()), ("tenant", 1));
+}
+
+/// Every file of a folder is answered with this exit code and the words in the file beside it.
+#[track_caller]
+fn check_folder(folder: &str, code: u8) {
+    let bless = Source::system().variable("PORTCULLIS_BLESS").is_some();
+    let mut complaints = Vec::new();
+    for file in yaml_files(&root().join("tests/config").join(folder)) {
+        let (said_code, said) = said_of(&file);
+        let expected = file.with_extension("out");
+        if bless {
+            std::fs::write(&expected, &said).unwrap();
+        }
+        let words = Source::system().read(&expected).unwrap_or_default();
+        if said_code != code || said.as_bytes() != words {
+            let words = String::from_utf8_lossy(&words);
+            complaints.push(format!(
+                "{}\n--- expected ({code})\n{words}--- said ({said_code})\n{said}",
+                file.display()
+            ));
+        }
+    }
+    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+}
+
+/// What `check` says of a file, and its exit code.
+fn said_of(file: &Path) -> (u8, String) {
+    let name = file.file_name().unwrap().to_str().unwrap();
+    let text = String::from_utf8(Source::system().read(file).unwrap()).unwrap();
+    let mut out = Vec::new();
+    let code = run(Some(Path::new(name)), Format::Human, &source(name, &text), &mut out).unwrap();
+    (code, String::from_utf8(out).unwrap())
+}
+
+/// The world of the cases: one configuration, the files that it may name, a few variables.
+fn source(name: &str, text: &str) -> Source {
+    let [pair, other] = [(); 2]
+        .map(|()| rcgen::generate_simple_self_signed(["wiki.example.com".to_owned()]).unwrap());
+    let folder = Path::new(name).parent().unwrap();
+    let files = [
+        (folder.join("tls.crt"), pair.cert.pem()),
+        (folder.join("tls.key"), pair.signing_key.serialize_pem()),
+        (folder.join("other.key"), other.signing_key.serialize_pem()),
+        (folder.join("style.css"), "body { color: red }".to_owned()),
+        (folder.join("evil.css"), "</style><script>".to_owned()),
+        (folder.join("logo.svg"), "<svg/>".to_owned()),
+        (folder.join("logo.gif"), "GIF89a".to_owned()),
+        (folder.join("secret.txt"), "s3cr3t\n".to_owned()),
+        ("/run/message".into(), "hello\n".to_owned()),
+        (name.into(), text.to_owned()),
+    ];
+    let variables = [
+        ("CLIENT_SECRET", "s3cr3t"),
+        ("SECRET_IN_WRONG_PLACE", "s3cr3t"),
+        ("SHORT_SECRET", "s3cr3t"),
+        ("LONG_SECRET", "ssssssssssssssssssssssssssssssss"),
+        ("PUBLIC_URL", "https://wiki.example.com"),
+    ];
+    Source::fixed(
+        files.map(|(path, text)| (path, text.into_bytes())),
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())),
+    )
+}
+
+fn yaml_files(folder: &Path) -> BTreeSet<PathBuf> {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect()
+}
+
+/// The text with every key that is commented out: `#key`, while prose is `# text`.
+fn with_every_key(text: &str) -> String {
+    let line = |line: &str| match line.split_once('#') {
+        Some((indent, key)) if indent.trim().is_empty() && !key.starts_with(' ') => {
+            format!("{indent}{key}\n")
+        }
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
+}
+
+/// The values at `routes[].allow[].emails` or `providers.ID.issuer`, wherever it leads.
+fn values_at<'n>(root: &'n Node, path: &str) -> Vec<&'n Node> {
+    let mut nodes = vec![root];
+    for step in path.split('.') {
+        let (name, item) = match step.strip_suffix("[]") {
+            Some(name) => (name, true),
+            None => (step, false),
+        };
+        nodes = nodes.into_iter().flat_map(|node| values_in(node, name, item)).collect();
+    }
+    nodes
+}
+
+fn values_in<'n>(node: &'n Node, name: &str, items: bool) -> Vec<&'n Node> {
+    let Node::Map(entries) = node else { return Vec::new() };
+    let named = entries.iter().filter(|(key, _)| name == "ID" || key == name).map(|(_, node)| node);
+    if !items {
+        return named.collect();
+    }
+    let lists =
+        named.filter_map(|node| if let Node::List(inner) = node { Some(inner) } else { None });
+    lists.flatten().collect()
+}
+
+fn read(file: &str) -> String {
+    String::from_utf8(Source::system().read(&root().join(file)).unwrap()).unwrap()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }

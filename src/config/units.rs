@@ -12,14 +12,24 @@ const SIZES: [(&str, u64); 4] = [("", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("
 
 /// Reads a duration.
 pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
-    let (number, unit) = split(text).ok_or_else(|| {
-        Wrong::new("is not a duration")
-            .hint("write a whole number and a unit: 250ms, 90s, 15m, 12h, 7d")
-    })?;
+    let Some((number, unit)) = split(text) else {
+        let wrong = Wrong::new("is not a duration")
+            .hint("write a whole number and a unit: 250ms, 90s, 15m, 12h, 7d");
+        let compact = text.replace(' ', "");
+        let meant = split(&compact).and_then(|(number, unit)| meant(number, unit));
+        return Err(match meant {
+            Some(meant) => wrong.suggest(meant),
+            None => wrong,
+        });
+    };
     let Some((_, millis)) = DURATIONS.iter().find(|(name, _)| *name == unit) else {
-        return Err(match unit {
-            "" => Wrong::new("has no unit").suggest(format!("{number}s")),
-            _ => Wrong::new("has a unit that is not known").hint("units are ms, s, m, h and d"),
+        if unit.is_empty() {
+            return Err(Wrong::new("has no unit").suggest(format!("{number}s")));
+        }
+        let wrong = Wrong::new("has a unit that is not known").hint("units are ms, s, m, h and d");
+        return Err(match meant(number, unit) {
+            Some(meant) => wrong.suggest(meant),
+            None => wrong,
         });
     };
     let millis = number.checked_mul(*millis).ok_or_else(|| Wrong::new("is too long"))?;
@@ -61,6 +71,13 @@ pub(super) fn size_text(bytes: u64) -> String {
     }
 }
 
+/// `5min` is 5m, `12hours` is 12h.
+fn meant(number: u64, unit: &str) -> Option<String> {
+    let lower = unit.to_ascii_lowercase().replace("milli", "ms");
+    let (name, _) = DURATIONS.iter().find(|(name, _)| lower.starts_with(name))?;
+    Some(format!("{number}{name}"))
+}
+
 fn split(text: &str) -> Option<(u64, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;
@@ -90,6 +107,10 @@ mod tests {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
         assert!(duration("18446744073709551615d").is_err());
+        assert_eq!(duration("5min").unwrap_err().suggestion(), Some("5m"));
+        assert_eq!(duration("12 hours").unwrap_err().suggestion(), Some("12h"));
+        assert_eq!(duration("250millis").unwrap_err().suggestion(), Some("250ms"));
+        assert_eq!(duration("2weeks").unwrap_err().suggestion(), None);
     }
 
     #[test]

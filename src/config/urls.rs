@@ -101,7 +101,11 @@ fn web(text: &str, scheme: &str) -> Result<Url, Wrong> {
         return Err(Wrong::new("is empty").hint(format!("write {scheme}://HOST")));
     }
     let Some((written, _)) = text.split_once("://") else {
-        return Err(Wrong::new("has no scheme").suggest(format!("{scheme}://{text}")));
+        let wrong = Wrong::new("has no scheme").hint(format!("write {scheme}://HOST"));
+        return Err(match text.starts_with(|c: char| c.is_alphanumeric() || c == '[') {
+            true => wrong.suggest(format!("{scheme}://{text}")),
+            false => wrong,
+        });
     };
     let url = match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => url,
@@ -127,7 +131,7 @@ fn allowed(origin: &Origin, http: Http) -> Result<(), Wrong> {
     }
     // SECURITY: codes, tokens and cookies in the clear belong to whoever listens (RFC 9700 §2.6).
     Err(Wrong::new("uses http:// beyond this machine, which anyone on the way can read")
-        .hint("use https://; or write `danger_allow_http: true` beside it, in a laboratory"))
+        .hint("use https://; or, in a laboratory, `danger_allow_http: true`"))
 }
 
 #[cfg(test)]

@@ -143,7 +143,7 @@ const PAGES: &[Key] = &[
 
 const ADMIN: &[Key] = &[key(
     "listen",
-    Type::Either(&[Type::Text, Type::Flag]),
+    Type::Scalar,
     Default::Is("127.0.0.1:4181"),
     "Where /healthz, /readyz and /metrics answer; `off` for nowhere.",
 )];
@@ -284,6 +284,7 @@ impl Type {
             Self::Count { .. } => "a whole number".to_owned(),
             Self::Size { .. } => "a size such as 64KiB".to_owned(),
             Self::Duration { .. } => "a duration such as 15m".to_owned(),
+            Self::Choice([word]) => (*word).to_owned(),
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::List { .. } => "a list".to_owned(),
             Self::OneOrMore(kind) => format!("{} or a list", kind.describe()),

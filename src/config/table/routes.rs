@@ -63,9 +63,7 @@ pub(super) const KEYS: &[Key] = &[
             Type::Choice(&["public", "authenticated"]),
             Type::List { of: &Type::Section(RULE), least: 1 },
         ]),
-        Default::Required(
-            "allow: authenticated, or rules: allow: [{ email_domains: [example.com] }]",
-        ),
+        Default::Required("allow: authenticated"),
         "Who may pass: public, authenticated, or rules of which any must match.",
     ),
     key(
@@ -152,7 +150,7 @@ const RULE: &[Key] = &[
     key(
         "claims",
         Type::Map(&Type::OneOrMore(&Type::Scalar)),
-        Default::Unset("any"),
+        Default::Unset("not asked for"),
         "A claim or JSON pointer, and the values of which it must have one.",
     ),
     rule("methods", "Methods; GET includes HEAD."),
@@ -161,5 +159,5 @@ const RULE: &[Key] = &[
 ];
 
 const fn rule(name: &'static str, about: &'static str) -> Key {
-    key(name, Type::List { of: &Type::Text, least: 1 }, Default::Unset("any"), about)
+    key(name, Type::List { of: &Type::Text, least: 1 }, Default::Unset("not asked for"), about)
 }

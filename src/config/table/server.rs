@@ -5,7 +5,7 @@ use super::{DAY, Default, HOUR, KIB, Key, MIB, MINUTE, SECOND, Type, key, millis
 pub(super) const KEYS: &[Key] = &[
     key(
         "listen",
-        Type::OneOrMore(&Type::Text),
+        Type::OneOrMore(&Type::Scalar),
         Default::Is("127.0.0.1:4180"),
         "Where to listen: HOST:PORT or unix:PATH, one or a list.",
     ),
