@@ -78,6 +78,8 @@ pub struct Forbidden {
     pub provider: String,
     /// The keys that failed.
     pub failed: Vec<Key>,
+    /// Path and query that were asked for.
+    pub target: String,
 }
 
 impl Error {
@@ -89,7 +91,9 @@ impl Error {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotSignedIn { .. } => StatusCode::UNAUTHORIZED,
-            Self::NotHere { .. } | Self::Forbidden(_) | Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::NotHere { .. } | Self::Forbidden(_) | Self::ForeignOrigin => {
+                StatusCode::FORBIDDEN
+            }
             Self::SignIn(failure) => of_sign_in(&failure.error),
             Self::NoAccessToken => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(error) => of_upstream(error),
@@ -113,7 +117,9 @@ fn of_sign_in(error: &login::Error) -> StatusCode {
 /// What will pass by itself is 503, what is wrong at the provider or in the registration 502.
 fn of_provider(error: &providers::Error) -> StatusCode {
     match error {
-        providers::Error::Busy | providers::Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        providers::Error::Busy | providers::Error::Unavailable(_) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         providers::Error::Refused(refusal) => of_refusal(&refusal.code),
         providers::Error::BadResponse(_) => StatusCode::BAD_REQUEST,
         providers::Error::Misconfigured(_)
@@ -155,9 +161,13 @@ pub fn sign_in_reason(error: &login::Error) -> &'static str {
             "The sign-in was not started here, or the gateway has been restarted since."
         }
         login::Error::WrongRedirectUri => "The answer came to the wrong address.",
-        login::Error::Provider(providers::Error::Refused(_)) => "The sign-in service did not let you in.",
+        login::Error::Provider(providers::Error::Refused(_)) => {
+            "The sign-in service did not let you in."
+        }
         login::Error::Provider(_) => "The answer of the sign-in service cannot be used.",
-        login::Error::TooManyFailures => "There were too many failed attempts from your address. Wait a moment.",
+        login::Error::TooManyFailures => {
+            "There were too many failed attempts from your address. Wait a moment."
+        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! Portcullis: a reverse-proxy authentication gateway, the OpenID Connect client in front of
 //! applications that know nothing of it. This page is the map.
 
+pub mod app;
 pub mod body;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod endpoints;
+pub mod error;
 pub mod gate;
 pub mod identity;
 pub mod jose;

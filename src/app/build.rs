@@ -15,7 +15,7 @@ use crate::identity::headers::{HeaderRule, Stripped};
 use crate::login::Login;
 use crate::login::failures::Failures;
 use crate::login::pending::States;
-use crate::login::return_to::{NotABase, Places};
+use crate::login::return_to::Places;
 use crate::pages::{self, Pages};
 use crate::providers::{self, Provider};
 use crate::routing::Table;
@@ -50,7 +50,7 @@ pub enum Error {
     Pages(#[from] pages::Error),
     /// The public URL.
     #[error("server.public_url: {0}")]
-    PublicUrl(#[from] NotABase),
+    PublicUrl(#[from] url::ParseError),
 }
 
 impl App {
@@ -60,12 +60,8 @@ impl App {
         let sessions = Arc::new(table::Table::new(&config.session, clock.clone()));
         let cookies = Arc::new(Cookies::new(&config.session.cookie, config.public_url.is_https()));
         let providers = providers(config, clock)?;
-        let refresher = Refresher::new(
-            Arc::clone(&sessions),
-            clock.clone(),
-            &config.session,
-            tasks.clone(),
-        );
+        let refresher =
+            Refresher::new(Arc::clone(&sessions), clock.clone(), &config.session, tasks.clone());
         let rules: Vec<&HeaderRule> =
             config.routes.iter().flat_map(|route| &route.identity_headers).collect();
         let gate = Arc::new(Gate {
@@ -79,7 +75,8 @@ impl App {
             outage_grace: config.session.outage_grace,
             clock: clock.clone(),
         });
-        let hosts: Vec<HostPattern> = config.routes.iter().map(|route| route.host.clone()).collect();
+        let hosts: Vec<HostPattern> =
+            config.routes.iter().map(|route| route.host.clone()).collect();
         let places =
             Places::new(&config.public_url, cookies.domain(), hosts, &config.endpoint_prefix)?;
         let login = Arc::new(Login {
@@ -95,7 +92,8 @@ impl App {
             clock: clock.clone(),
             tasks: tasks.clone(),
         });
-        let (routes, pages) = (Arc::new(routes(config, &rules)?), Arc::new(Pages::new(&config.pages)?));
+        let (routes, pages) =
+            (Arc::new(routes(config, &rules)?), Arc::new(Pages::new(&config.pages)?));
         Ok(Self {
             prefix: config.endpoint_prefix.as_str().into(),
             endpoints: Endpoints {
@@ -116,7 +114,9 @@ impl App {
 fn providers(config: &Config, clock: &Clock) -> Result<Arc<[Arc<Provider>]>, Error> {
     let made = config.providers.iter().map(|settings| {
         let provider = Provider::new(settings.clone(), clock.clone());
-        provider.map(Arc::new).map_err(|error| Error::Provider { id: Arc::clone(&settings.id), error })
+        provider
+            .map(Arc::new)
+            .map_err(|error| Error::Provider { id: Arc::clone(&settings.id), error })
     });
     made.collect()
 }

@@ -15,11 +15,8 @@ use crate::server::{Handler, Incoming, Refusal};
 impl Handler for App {
     async fn handle(&self, incoming: Incoming) -> Response<Body> {
         let request_id = incoming.client.request_id();
-        let asked = Asked::of(
-            incoming.request.method(),
-            incoming.request.headers(),
-            request_id.as_str(),
-        );
+        let asked =
+            Asked::of(incoming.request.method(), incoming.request.headers(), request_id.as_str());
         match self.answer(incoming, asked).await {
             Ok(response) => response,
             Err(error) => self.refused(&error, &asked),
@@ -42,7 +39,9 @@ impl App {
         let readings = Readings::of(uri.path())?;
         if let Some(below) = self.below_prefix(readings.plain().path()) {
             let endpoint = Endpoint::at(below).ok_or(Error::NoRoute)?;
-            let call = Call { incoming: &incoming, uri: &uri, asked };
+            let (request, client) = (&incoming.request, &incoming.client);
+            let (method, headers) = (request.method(), request.headers());
+            let call = Call { method, headers, client, uri: &uri, asked };
             return self.endpoints.answer(endpoint, call).await;
         }
         // SECURITY: a path that an upstream, but not we, would read as one of ours.

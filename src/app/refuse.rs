@@ -29,15 +29,13 @@ impl App {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
         }
-        let subject = match error {
-            Error::Forbidden(forbidden) => Some(forbidden.identity.subject.clone()),
-            _ => None,
-        };
+        let forbidden =
+            if let Error::Forbidden(forbidden) = error { Some(forbidden) } else { None };
         response.extensions_mut().insert(Outcome {
             route: None,
             decision: decision(error),
             reason: Some(reason(error)),
-            subject,
+            subject: forbidden.map(|forbidden| forbidden.identity.subject.clone()),
         });
         response
     }
@@ -65,7 +63,11 @@ impl App {
     fn forbidden(&self, forbidden: &Forbidden, asked: &Asked<'_>) -> Response<Body> {
         let reasons: Vec<String> =
             forbidden.failed.iter().map(|key| denial_reason(*key).to_owned()).collect();
-        let other_account = format!("{}/start?prompt=select_account&rd={}", self.prefix, encoded(&forbidden.target));
+        let other_account = format!(
+            "{}/start?prompt=select_account&rd={}",
+            self.prefix,
+            encoded(&forbidden.target)
+        );
         let sign_out = format!("{}/sign_out", self.prefix);
         let page = Page::Forbidden(pages::Forbidden {
             identity: &forbidden.identity,
@@ -77,7 +79,12 @@ impl App {
         self.pages.respond(asked, StatusCode::FORBIDDEN, &page)
     }
 
-    fn sign_in_failed(&self, failure: &Failure, error: &Error, asked: &Asked<'_>) -> Response<Body> {
+    fn sign_in_failed(
+        &self,
+        failure: &Failure,
+        error: &Error,
+        asked: &Asked<'_>,
+    ) -> Response<Body> {
         let (target, provider) = (failure.target.as_str(), failure.provider.as_deref());
         let known = provider.and_then(|id| self.login.provider(id));
         let provider_part = known.map(|provider| format!("&provider={}", provider.id()));

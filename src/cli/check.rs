@@ -3,10 +3,8 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::cli::{GOOD, REFUSED};
 use crate::config::{Config, Problem, Problems, Severity, Source, load};
-
-/// `EX_CONFIG` of sysexits.h: the configuration is refused.
-const REFUSED: u8 = 78;
 
 /// How findings are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -29,7 +27,7 @@ pub fn run(
     let (findings, summary, code) = match load(&file, source) {
         Ok((config, warnings)) => {
             let summary = format!("{} is good: {}", file.display(), contents(&config));
-            (warnings, summary, 0)
+            (warnings, summary, GOOD)
         }
         Err(Problems(findings)) => {
             let summary = format!("{} is refused: {}", file.display(), counts(&findings));

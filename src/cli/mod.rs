@@ -1,5 +1,144 @@
-//! The command line: one file per command.
+//! The command line: one file per command, and the exit code of each outcome.
 
 pub mod check;
+pub mod demo;
 pub mod keygen;
+pub mod run;
 pub mod schema;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::Source;
+
+/// An authentication gateway: OpenID Connect in front of applications that know nothing of it.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or SIGINT.
+    #[command(after_help = "Example: portcullis run --config /etc/portcullis/portcullis.yaml")]
+    Run {
+        /// The configuration; else PORTCULLIS_CONFIG, ./portcullis.yaml, /etc/portcullis/portcullis.yaml.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Tell everything that is wrong with a configuration.
+    #[command(after_help = "Example: portcullis check --config portcullis.yaml --format json")]
+    Check {
+        /// The configuration; looked for as `run` does.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// For a person or for a program.
+        #[arg(long, value_enum, default_value_t)]
+        format: check::Format,
+    },
+    /// Show a sign-in on this machine: a provider, an application and the gateway, with nothing installed.
+    #[command(after_help = "Example: portcullis demo --port 8080")]
+    Demo {
+        /// The port of the gateway, on loopback.
+        #[arg(long, default_value_t = 4180)]
+        port: u16,
+    },
+    /// Print a secret for `session.secret`.
+    #[command(after_help = "Example: portcullis keygen > session.secret")]
+    Keygen,
+    /// Print the JSON Schema of the configuration, for editors.
+    #[command(after_help = "Example: portcullis schema > portcullis.schema.json")]
+    Schema,
+    /// Print completions for a shell.
+    #[command(
+        after_help = "Example: portcullis completions bash > /etc/bash_completion.d/portcullis"
+    )]
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// Parses the arguments, runs the command, and tells how it ended.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    match dispatch(arguments.command) {
+        Ok(code) => ExitCode::from(code),
+        // Whoever read our output has left: nothing more to say.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("portcullis: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> io::Result<u8> {
+    let (source, mut out) = (Source::system(), io::stdout().lock());
+    match command {
+        Command::Run { config } => run::run(config.as_deref(), &source),
+        Command::Check { config, format } => {
+            check::run(config.as_deref(), format, &source, &mut out)
+        }
+        Command::Demo { port } => demo::run(port, &mut out),
+        Command::Keygen => keygen::run(&mut out),
+        Command::Schema => schema::run(&mut out),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "portcullis", &mut script);
+            out.write_all(&script)?;
+            Ok(GOOD)
+        }
+    }
+}
+
+/// Help and version are no mistake.
+fn usage(error: &clap::Error) -> ExitCode {
+    let code = if error.use_stderr() { WRONG_USAGE } else { GOOD };
+    match error.print() {
+        Ok(()) => ExitCode::from(code),
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// A line to the operator, before there is a log.
+fn complain(text: &str) {
+    // Nobody is left to tell where this fails.
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+/// All went well.
+const GOOD: u8 = 0;
+/// `EX_USAGE` of sysexits.h.
+const WRONG_USAGE: u8 = 64;
+/// `EX_UNAVAILABLE`: a listener could not be opened.
+const NO_LISTENER: u8 = 69;
+/// `EX_CONFIG`: the configuration is refused.
+const REFUSED: u8 = 78;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for command in Arguments::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("portcullis {}", command.get_name())), "{command:?}");
+        }
+    }
+}

@@ -17,8 +17,8 @@ impl Endpoints {
         let completed = self.login.complete(Callback {
             query: call.uri.query().unwrap_or_default(),
             path_id,
-            headers: call.incoming.request.headers(),
-            client_address: call.incoming.client.address(),
+            headers: call.headers,
+            client_address: call.client.address(),
         });
         redirect(completed.await.map_err(Box::new)?)
     }

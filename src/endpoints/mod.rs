@@ -11,7 +11,7 @@ pub mod userinfo;
 use std::sync::Arc;
 
 use http::header::{LOCATION, SET_COOKIE};
-use http::{HeaderValue, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 
 use crate::body::Body;
 use crate::error::Error;
@@ -20,7 +20,7 @@ use crate::gate::route::Route;
 use crate::login::{Login, Redirect};
 use crate::pages::{Asked, Pages, harden};
 use crate::routing::Table;
-use crate::server::Incoming;
+use crate::server::Client;
 
 /// One of our paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +57,12 @@ pub struct Endpoints {
 /// A request for one of our paths.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
-    /// The request.
-    pub incoming: &'a Incoming,
+    /// Its method.
+    pub method: &'a Method,
+    /// Its fields.
+    pub headers: &'a HeaderMap,
+    /// Who asks.
+    pub client: &'a Client,
     /// Its target.
     pub uri: &'a Uri,
     /// How the answer is given.
@@ -89,24 +93,29 @@ impl<'p> Endpoint<'p> {
             // A HEAD of the callback would spend the code.
             Self::Callback(_) => "GET",
             Self::SignOut => "GET, HEAD, POST",
-            Self::SignIn | Self::Start | Self::SignedOut | Self::Userinfo | Self::Ping => "GET, HEAD",
+            Self::SignIn | Self::Start | Self::SignedOut | Self::Userinfo | Self::Ping => {
+                "GET, HEAD"
+            }
         }
     }
 }
 
 impl Endpoints {
     /// Answers.
-    pub async fn answer(&self, endpoint: Endpoint<'_>, call: Call<'_>) -> Result<Response<Body>, Error> {
+    pub async fn answer(
+        &self,
+        endpoint: Endpoint<'_>,
+        call: Call<'_>,
+    ) -> Result<Response<Body>, Error> {
         let allow = endpoint.allow();
-        let method: &Method = call.incoming.request.method();
-        if !allow.split(", ").any(|allowed| allowed == method.as_str()) {
+        if !allow.split(", ").any(|allowed| allowed == call.method.as_str()) {
             return Err(Error::Method { allow });
         }
         match endpoint {
             Endpoint::SignIn => self.sign_in(call),
             Endpoint::Start => self.start(call).await,
             Endpoint::Callback(id) => self.callback(id, call).await,
-            Endpoint::SignOut => self.sign_out(call).await,
+            Endpoint::SignOut => self.sign_out(call),
             Endpoint::SignedOut => Ok(self.signed_out(call)),
             Endpoint::Userinfo => self.userinfo(call),
             Endpoint::Ping => Ok(ping()),
@@ -149,7 +158,9 @@ mod tests {
         check("/start", Some(Endpoint::Start));
         check("/callback", Some(Endpoint::Callback(None)));
         check("/callback/company", Some(Endpoint::Callback(Some("company"))));
-        for path in ["", "/", "/start/", "/Start", "/callback/", "/callback/a/b", "/error", "/starts"] {
+        for path in
+            ["", "/", "/start/", "/Start", "/callback/", "/callback/a/b", "/error", "/starts"]
+        {
             check(path, None);
         }
     }

@@ -27,14 +27,19 @@ impl Endpoints {
         let route = self.route_of(&target);
         let taken = |provider: &&Provider| route.is_none_or(|route| route.takes(provider.id()));
         let providers = self.login.providers.iter().map(AsRef::as_ref).filter(taken);
-        let buttons: Vec<(&str, String)> =
-            providers.map(|provider| (provider.name(), self.start_url(provider, &target))).collect();
+        let buttons: Vec<(&str, String)> = providers
+            .map(|provider| (provider.name(), self.start_url(provider, &target)))
+            .collect();
         match buttons.as_slice() {
             [(_, only)] => redirect(Redirect { location: only.clone(), cookies: Vec::new() }),
             _ => {
                 let choices: Vec<Choice<'_>> =
                     buttons.iter().map(|(name, href)| Choice { name, href }).collect();
-                Ok(self.pages.respond(&call.asked, StatusCode::OK, &Page::SignIn { choices: &choices }))
+                Ok(self.pages.respond(
+                    &call.asked,
+                    StatusCode::OK,
+                    &Page::SignIn { choices: &choices },
+                ))
             }
         }
     }

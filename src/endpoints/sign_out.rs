@@ -14,14 +14,13 @@ use crate::pages::Page;
 
 impl Endpoints {
     /// `GET, POST sign_out?rd=`
-    pub(super) async fn sign_out(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
-        let (request, client) = (&call.incoming.request, &call.incoming.client);
+    pub(super) fn sign_out(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let query = Query::parse(call.uri.query().unwrap_or_default());
         let target = query.one("rd").map(|rd| self.login.places.parse_or_root(Some(rd)));
-        let origin = format!("{}://{}", client.scheme(), client.authority());
+        let origin = call.client.origin();
         // A HEAD never changes anything.
-        let asks = *request.method() == Method::HEAD || !self.is_ours(request.headers(), &origin);
-        if asks && self.login.session(request.headers()).is_some() {
+        let asks = *call.method == Method::HEAD || !self.is_ours(call.headers, &origin);
+        if asks && self.login.session(call.headers).is_some() {
             let query = target.as_ref().map(|target| {
                 Serializer::new(String::from("?")).append_pair("rd", target.as_str()).finish()
             });
@@ -29,7 +28,7 @@ impl Endpoints {
             let page = Page::ConfirmSignOut { action: &action };
             return Ok(self.pages.respond(&call.asked, StatusCode::OK, &page));
         }
-        redirect(self.login.sign_out(request.headers(), target.as_ref()).await)
+        redirect(self.login.sign_out(call.headers, target.as_ref()))
     }
 
     /// `GET signed_out`

@@ -26,7 +26,7 @@ impl Endpoints {
             prompt: query.one("prompt").and_then(Prompt::parse),
             login_hint: query.one("login_hint"),
             ui_locales: query.one("ui_locales"),
-            headers: call.incoming.request.headers(),
+            headers: call.headers,
         };
         match self.login.begin(start).await {
             Ok(there) => redirect(there),
@@ -41,16 +41,22 @@ impl Endpoints {
     /// Where to go after signing in. Without `rd`, a trusted proxy may name the place that its visitor
     /// asked for, for it cannot always encode it into a query.
     pub(super) fn target(&self, call: Call<'_>, query: &Query) -> ReturnTo {
-        let header = call.incoming.client.is_trusted().then(|| {
-            call.incoming.request.headers().get("x-auth-request-redirect")?.to_str().ok()
-        });
+        let header = call
+            .client
+            .is_trusted()
+            .then(|| call.headers.get("x-auth-request-redirect")?.to_str().ok());
         self.login.places.parse_or_root(query.one("rd").or(header.flatten()))
     }
 
     /// The login cookie belongs to the host of `public_url`: asked on another host of ours, the browser
     /// goes there first, with the target made absolute.
-    pub(super) fn at_public_url(&self, call: Call<'_>, query: &Query, path: &str) -> Option<Redirect> {
-        let client = &call.incoming.client;
+    pub(super) fn at_public_url(
+        &self,
+        call: Call<'_>,
+        query: &Query,
+        path: &str,
+    ) -> Option<Redirect> {
+        let client = call.client;
         if client.host().eq_ignore_ascii_case(self.login.public_url.host()) {
             return None;
         }

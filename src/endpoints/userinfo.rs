@@ -25,7 +25,7 @@ struct Userinfo<'a> {
 impl Endpoints {
     /// `GET userinfo`
     pub(super) fn userinfo(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
-        let Some(session) = self.login.session(call.incoming.request.headers()) else {
+        let Some(session) = self.login.session(call.headers) else {
             let login_url = self.login.own_url("/start");
             return Err(Error::NotSignedIn { login_url, cookies: None });
         };

@@ -6,9 +6,10 @@ use url::form_urlencoded::Serializer;
 
 use crate::body::Body;
 use crate::error::Error;
-use crate::gate::route::{Route, Unauthenticated};
 use crate::gate::Gate;
+use crate::gate::route::{Route, Unauthenticated};
 use crate::origin::Origin;
+use crate::server::Client;
 use crate::session::cookie::{Name, Sent};
 
 /// The parts of a request that a challenge looks at.
@@ -22,8 +23,8 @@ pub struct Challenged<'a> {
     pub headers: &'a HeaderMap,
     /// Path and query.
     pub target: &'a str,
-    /// Scheme and authority that the browser sees.
-    pub origin: &'a str,
+    /// Who asks, at which origin.
+    pub client: &'a Client,
 }
 
 impl Gate {
@@ -47,7 +48,11 @@ impl Gate {
 
     /// Where to sign in for a target on this host, below the prefix.
     pub fn sign_in_path(&self, route: &Route, target: &str) -> String {
-        let target = if target.len() > MOST_BYTES { target.split('?').next().unwrap_or("/") } else { target };
+        let target = if target.len() > MOST_BYTES {
+            target.split('?').next().unwrap_or("/")
+        } else {
+            target
+        };
         let mut query = Serializer::new(String::new());
         query.append_pair("rd", target);
         let mut usable = self.providers.iter().filter(|provider| route.takes(provider.id()));
@@ -64,12 +69,12 @@ impl Gate {
 
     /// An absolute URL at which a script can send its page to sign in, and come back to that page.
     fn login_url(&self, asked: Challenged<'_>) -> String {
+        let (origin, home) = (asked.client.origin(), self.public_url.to_string());
         let page = asked.headers.get(REFERER).and_then(|value| value.to_str().ok());
-        let page = page.and_then(|page| page.strip_prefix(asked.origin));
+        let page = page.and_then(|page| page.strip_prefix(&origin));
         let page = page.filter(|rest| rest.starts_with('/')).unwrap_or("/");
-        let own = self.public_url.to_string() == asked.origin;
-        let target = if own { page.to_owned() } else { format!("{}{page}", asked.origin) };
-        format!("{}{}{}", self.public_url, self.prefix, self.sign_in_path(asked.route, &target))
+        let target = if origin == home { page.to_owned() } else { format!("{origin}{page}") };
+        format!("{home}{}{}", self.prefix, self.sign_in_path(asked.route, &target))
     }
 }
 
@@ -99,15 +104,19 @@ pub fn is_navigation(headers: &HeaderMap) -> bool {
     accepts_html && !headers.contains_key("x-requested-with")
 }
 
-/// Whether a WebSocket is asked for by a page of an origin that is neither this one nor listed.
-pub fn is_foreign_origin(route: &Route, headers: &HeaderMap, origin: &str) -> bool {
+/// Whether an upgrade is asked for by a page of an origin that is neither this one nor listed.
+pub fn is_foreign_handshake(route: &Route, headers: &HeaderMap, client: &Client) -> bool {
+    if !headers.contains_key(UPGRADE) {
+        return false;
+    }
     let mut sent = headers.get_all(ORIGIN).iter();
     match (sent.next(), sent.next()) {
+        // No browser: only those send a visitor's cookie without being told to.
         (None, _) => false,
         (Some(value), None) => {
             let value = value.to_str().unwrap_or_default();
-            let listed = Origin::parse(value).is_ok_and(|sent| route.websocket_origins.contains(&sent));
-            !(value.eq_ignore_ascii_case(origin) || listed)
+            let listed = |sent: Origin| route.websocket_origins.contains(&sent);
+            !value.eq_ignore_ascii_case(&client.origin()) && !Origin::parse(value).is_ok_and(listed)
         }
         (Some(_), Some(_)) => true,
     }

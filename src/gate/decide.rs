@@ -12,9 +12,9 @@ use crate::routing::path::{Reading, Readings};
 
 /// What a visitor asks for.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct Asked<'r, 'a> {
     /// The route, the same in every reading of the path.
-    pub route: &'a Route,
+    pub route: &'r Route,
     /// The method; `None` where an asker did not tell it.
     pub method: Option<&'a Method>,
     /// The path, in every reading.
@@ -27,29 +27,29 @@ pub struct Asked<'a> {
 
 /// What becomes of a request.
 #[derive(Debug)]
-pub enum Decision<'a> {
+pub enum Decision<'r> {
     /// It passes.
-    Forward(Permit<'a>),
+    Forward(Permit<'r>),
     /// Signing in may help.
     Challenge,
     /// It does not pass.
-    Refuse(Refusal<'a>),
+    Refuse(Refusal<'r>),
     /// An upstream may read the path in a way that has another decision.
     Ambiguous,
 }
 
 /// Proof that a visitor may pass on a route.
 #[derive(Debug)]
-pub struct Permit<'a> {
-    route: &'a Route,
+pub struct Permit<'r> {
+    route: &'r Route,
     visitor: Visitor,
 }
 
 /// Why a request does not pass.
 #[derive(Clone, Debug)]
-pub struct Refusal<'a> {
+pub struct Refusal<'r> {
     /// The route.
-    pub route: &'a Route,
+    pub route: &'r Route,
     /// Who asked, if we know.
     pub member: Option<Member>,
     /// What failed.
@@ -78,7 +78,7 @@ impl Permit<'_> {
 }
 
 /// Decides.
-pub fn decide<'a>(asked: &Asked<'a>, visitor: Visitor) -> Decision<'a> {
+pub fn decide<'r>(asked: &Asked<'r, '_>, visitor: Visitor) -> Decision<'r> {
     let route = asked.route;
     // A session of a provider that does not sign in here is none here.
     let member = visitor.member().filter(|member| route.takes(&member.holding.identity.provider));
@@ -88,15 +88,14 @@ pub fn decide<'a>(asked: &Asked<'a>, visitor: Visitor) -> Decision<'a> {
     if others.iter().any(|reading| self::verdict(asked, reading, member) != verdict) {
         return Decision::Ambiguous;
     }
-    let refuse = |cause| {
-        Decision::Refuse(Refusal { route, member: member.cloned(), cause })
-    };
+    let refuse = |cause| Decision::Refuse(Refusal { route, member: member.cloned(), cause });
     match verdict {
         // SECURITY: a page elsewhere can open a WebSocket with the visitor's cookie, and same-origin
         // policy does not keep it from reading (RFC 6455 §10.2).
         Verdict::Admit if asked.foreign_origin && member.is_some() => refuse(Cause::ForeignOrigin),
         Verdict::Admit => {
-            let visitor = member.map_or(Visitor::Stranger, |member| Visitor::Member(member.clone()));
+            let visitor =
+                member.map_or(Visitor::Stranger, |member| Visitor::Member(member.clone()));
             Decision::Forward(Permit { route, visitor })
         }
         Verdict::SignIn => Decision::Challenge,
@@ -104,7 +103,7 @@ pub fn decide<'a>(asked: &Asked<'a>, visitor: Visitor) -> Decision<'a> {
     }
 }
 
-fn verdict(asked: &Asked<'_>, reading: &Reading<'_>, member: Option<&Member>) -> Verdict {
+fn verdict(asked: &Asked<'_, '_>, reading: &Reading<'_>, member: Option<&Member>) -> Verdict {
     let of_policy = evaluate::Asked {
         method: asked.method,
         path: reading,

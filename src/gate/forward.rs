@@ -12,13 +12,18 @@ use crate::gate::identify::Member;
 use crate::gate::route::Route;
 use crate::server::{Client, Incoming};
 use crate::session::Freshness;
-use crate::telemetry::access_log::{Outcome, Subject};
+use crate::telemetry::access_log::Outcome;
 use crate::upstream::{self, Answer, Forwarded};
 
 impl Gate {
     /// Forwards a request, and streams the response.
-    pub async fn forward(&self, permit: Permit<'_>, incoming: Incoming) -> Result<Response<Body>, Error> {
-        let Incoming { mut request, client, tasks } = incoming;
+    pub async fn forward(
+        &self,
+        permit: Permit<'_>,
+        incoming: Incoming,
+    ) -> Result<Response<Body>, Error> {
+        let tasks = incoming.tasks().clone();
+        let Incoming { mut request, client } = incoming;
         let route = permit.route();
         let upstream = route.upstream.as_ref().ok_or(Error::NoRoute)?;
         let member = permit.visitor().member();
@@ -33,8 +38,9 @@ impl Gate {
         let mut response = match answer {
             Answer::Response(response) => response,
             Answer::Switched(response, tunnel) => {
+                let heard = self.touching(member.map(|member| &member.session));
                 let ending = self.tunnel_ending(member.map(|member| &member.session), &tasks);
-                tasks.spawn(tunnel.run(ending));
+                tasks.spawn(tunnel.run(heard, ending));
                 response
             }
         };
@@ -49,7 +55,8 @@ impl Gate {
         response.extensions_mut().insert(Outcome {
             route: Some(route.name.clone()),
             decision: "forward",
-            subject: member.map(|member| Subject(member.holding.identity.subject.clone())),
+            reason: None,
+            subject: member.map(|member| member.holding.identity.subject.clone()),
         });
         Ok(response)
     }

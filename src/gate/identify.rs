@@ -9,7 +9,7 @@ use crate::gate::Gate;
 use crate::gate::route::Route;
 use crate::providers::{Provider, RefreshError, RefreshRequest, Refreshed};
 use crate::session::cookie::{Name, Sent};
-use crate::session::refresh::{Flight, Outcome, Renewal};
+use crate::session::refresh::{Brought, Flight, Outcome, Renewal};
 use crate::session::{Freshness, Holding, Session, SessionId};
 
 /// Who asks.
@@ -103,9 +103,11 @@ async fn renew(provider: Option<Arc<Provider>>, held: Arc<Holding>) -> Renewal {
     let (Some(provider), Some(refresh_token)) = (provider, &held.tokens.refresh_token) else {
         return Renewal::Refused;
     };
-    let request = RefreshRequest { refresh_token, prior: &held.identity };
+    let request = RefreshRequest { refresh_token, prior: &held.prior };
     match provider.refresh(&request).await {
-        Ok(Refreshed { tokens, identity }) => Renewal::Tokens(Box::new((tokens, identity))),
+        Ok(Refreshed { tokens, identity, prior }) => {
+            Renewal::Tokens(Box::new(Brought { tokens, identity, prior }))
+        }
         Err(RefreshError::Ended(_) | RefreshError::Untrusted(_)) => Renewal::Refused,
         Err(RefreshError::Temporary(_)) => Renewal::Failed,
     }

@@ -14,7 +14,7 @@ use http::{Response, Uri};
 
 use crate::body::Body;
 use crate::clock::Clock;
-use crate::error::Error;
+use crate::error::{Error, Forbidden};
 use crate::identity::headers::Stripped;
 use crate::origin::Origin;
 use crate::providers::Provider;
@@ -23,8 +23,8 @@ use crate::server::Incoming;
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
 use crate::session::table::Table;
-use challenge::{Challenged, is_foreign_origin};
-use decide::{Asked, Decision, decide};
+use challenge::{Challenged, is_foreign_handshake};
+use decide::{Asked, Cause, Decision, Refusal, decide};
 use route::Route;
 
 /// Who may pass, and on what terms.
@@ -59,43 +59,41 @@ impl Gate {
         uri: &Uri,
         incoming: Incoming,
     ) -> Result<Response<Body>, Error> {
-        let (request, client) = (&incoming.request, &incoming.client);
-        let origin = format!("{}://{}", client.scheme(), client.authority());
+        let (method, headers) = (incoming.request.method(), incoming.request.headers());
+        let client = &incoming.client;
+        let visitor = self.identify(route, headers).await;
         let asked = Asked {
             route,
-            method: Some(request.method()),
+            method: Some(method),
             readings,
             client_address: client.address(),
-            foreign_origin: is_foreign_origin(route, request.headers(), &origin),
+            foreign_origin: is_foreign_handshake(route, headers, client),
         };
-        let visitor = self.identify(route, request.headers()).await;
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
         match decide(&asked, visitor) {
             Decision::Forward(permit) => self.forward(permit, incoming).await,
-            Decision::Challenge => self.challenge(Challenged {
-                route,
-                method: request.method(),
-                headers: request.headers(),
-                target: uri.path_and_query().map_or("/", |target| target.as_str()),
-                origin: &origin,
-            }),
-            Decision::Refuse(refusal) => Err(self.refused(&refusal)),
+            Decision::Challenge => {
+                self.challenge(Challenged { route, method, headers, target, client })
+            }
+            Decision::Refuse(refusal) => Err(self.refused(&refusal, target)),
             Decision::Ambiguous => Err(Error::Ambiguous),
         }
     }
 
     /// The error of a refusal, with what its page says.
-    fn refused(&self, refusal: &decide::Refusal<'_>) -> Error {
+    fn refused(&self, refusal: &Refusal<'_>, target: &str) -> Error {
         let causes = match &refusal.cause {
-            decide::Cause::Rules(denial) => denial.failed.clone(),
-            decide::Cause::ForeignOrigin => return Error::ForeignOrigin,
+            Cause::Rules(denial) => denial.failed.clone(),
+            Cause::ForeignOrigin => return Error::ForeignOrigin,
         };
         let Some(member) = &refusal.member else { return Error::NotHere { failed: causes } };
         let identity = member.holding.identity.clone();
         let provider = self.providers.iter().find(|provider| *provider.id() == identity.provider);
-        Error::Forbidden(Box::new(crate::error::Forbidden {
+        Error::Forbidden(Box::new(Forbidden {
             provider: provider.map_or_else(String::new, |provider| provider.name().to_owned()),
             identity,
             failed: causes,
+            target: target.to_owned(),
         }))
     }
 }

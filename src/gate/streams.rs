@@ -45,6 +45,16 @@ impl Gate {
         }
     }
 
+    /// Notes what a client sends through a tunnel as a use of its session.
+    pub(super) fn touching(&self, session: Option<&Arc<Session>>) -> impl FnMut() + use<> {
+        let (session, clock) = (session.cloned(), self.clock.clone());
+        move || {
+            if let Some(session) = &session {
+                session.touch(clock.moment());
+            }
+        }
+    }
+
     /// Binds an event stream's or a gRPC call's body to its session.
     pub(super) fn bind_stream(
         &self,

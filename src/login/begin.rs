@@ -75,7 +75,11 @@ impl Login {
             prompted: start.prompt.is_some(),
             login: hash(login.as_bytes()),
             session: self.session(start.headers).map(|session| session.key().half()),
-            target: if in_cookie { Target::InCookie(short(start.target)) } else { Target::Here(target.to_owned()) },
+            target: if in_cookie {
+                Target::InCookie(short(start.target))
+            } else {
+                Target::Here(target.to_owned())
+            },
         };
         let sealed = self.states.seal(&pending, in_cookie.then_some(target));
         if let Some(value) = sealed.target_cookie {

@@ -14,7 +14,7 @@ use crate::oauth::authorization::AuthorizationResponse;
 use crate::providers::{self, Provider};
 use crate::secret::Secret;
 use crate::session::cookie::{Name, Sent};
-use crate::session::{Session, SessionId, Tokens};
+use crate::session::{Holding, Session, SessionId, Tokens};
 
 /// A callback as it came.
 #[derive(Clone, Copy, Debug)]
@@ -49,13 +49,18 @@ impl Login {
         };
         let session = self.session(callback.headers);
         if let Err(fault) = self.check_state(&opened, callback.headers) {
-            return self.recover(fault, &opened, provider, session, &target, callback.headers).map_err(failed);
+            return self
+                .recover(fault, &opened, provider, session, &target, callback.headers)
+                .map_err(failed);
         }
         if self.signed_in_meanwhile(&opened, provider, session.as_deref()) {
             return Ok(target.clone().into());
         }
-        let code = self.code(provider, &response, callback).map_err(failed)?;
-        let id = self.exchange(provider, code, &opened, callback.client_address).await.map_err(failed)?;
+        let code = self.code(provider, &response, callback).await.map_err(failed)?;
+        let id = self
+            .exchange(provider, code, &opened, callback.client_address)
+            .await
+            .map_err(failed)?;
         if let Some(before) = session {
             // SECURITY: the id from before the sign-in is dead, whoever planted it (T85).
             self.sessions.remove(before.key());
@@ -75,7 +80,9 @@ impl Login {
         }
         match self.cookies.sent(headers, Name::Login) {
             Sent::Value(login) if opened.pending.is_of(login) => {}
-            Sent::Value(_) | Sent::Nothing | Sent::Conflict => return Err(StateFault::OtherBrowser),
+            Sent::Value(_) | Sent::Nothing | Sent::Conflict => {
+                return Err(StateFault::OtherBrowser);
+            }
         }
         // SECURITY: taken before the code leaves, so that of two callbacks only one sends it (T72).
         if self.states.take(opened, now) { Ok(()) } else { Err(StateFault::Used) }
@@ -109,7 +116,12 @@ impl Login {
 
     /// Whether the browser signed in elsewhere since this state was made: tabs do not end each other's
     /// sessions. Who asked to be prompted gets the new session.
-    fn signed_in_meanwhile(&self, opened: &Opened, provider: &Provider, session: Option<&Session>) -> bool {
+    fn signed_in_meanwhile(
+        &self,
+        opened: &Opened,
+        provider: &Provider,
+        session: Option<&Session>,
+    ) -> bool {
         let pending = &opened.pending;
         session.is_some_and(|session| {
             !pending.prompted
@@ -119,18 +131,18 @@ impl Login {
     }
 
     /// The code, if the response is this provider's and it gave one.
-    fn code<'r>(
+    async fn code<'r>(
         &self,
         provider: &Provider,
         response: &'r AuthorizationResponse,
         callback: Callback<'_>,
     ) -> Result<&'r Secret, Error> {
         // SECURITY: a response at another provider's redirect_uri is a mix-up (RFC 9700 §4.4.2).
-        let expected = provider.has_distinct_redirect_uri().then(|| &**provider.id());
+        let expected = provider.has_distinct_redirect_uri().then(|| provider.id().as_ref());
         if callback.path_id != expected {
             return Err(Error::WrongRedirectUri);
         }
-        provider.check_response(response)?;
+        provider.check_response(response).await?;
         if self.failures.are_too_many(callback.client_address, self.clock.moment()) {
             return Err(Error::TooManyFailures);
         }
@@ -152,7 +164,8 @@ impl Login {
         })?;
         let (id, now) = (SessionId::generate(), self.clock.moment());
         let tokens = Tokens::new(signed_in.tokens, now, self.settings.refresh_before);
-        let session = Session::new(&id, signed_in.identity, tokens, now, self.settings.lifetime);
+        let holding = Holding::new(signed_in.identity, signed_in.prior, tokens);
+        let session = Session::new(&id, holding, now, self.settings.lifetime);
         self.sessions.insert(Arc::new(session));
         Ok(id)
     }

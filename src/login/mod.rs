@@ -113,7 +113,8 @@ pub enum StateFault {
 }
 
 /// A sign-in that failed, and how to try again.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
 pub struct Failure {
     /// Why.
     pub error: Error,

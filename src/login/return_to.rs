@@ -44,15 +44,15 @@ impl ReturnTo {
 }
 
 impl Places {
-    /// `None` where `public_url` is no base for paths, which an origin always is.
+    /// Places around `public_url`.
     pub fn new(
         public_url: &Origin,
         domain: Option<&str>,
         hosts: Vec<HostPattern>,
         prefix: &str,
-    ) -> Option<Self> {
-        Some(Self {
-            base: Url::parse(&public_url.to_string()).ok()?,
+    ) -> Result<Self, url::ParseError> {
+        Ok(Self {
+            base: Url::parse(&public_url.to_string())?,
             public_url: public_url.clone(),
             domain: domain.map(str::to_owned),
             hosts,

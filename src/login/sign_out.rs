@@ -7,15 +7,16 @@ use http::HeaderMap;
 
 use crate::login::return_to::ReturnTo;
 use crate::login::{Login, Redirect};
-use crate::providers::{Provider, SignOut};
+use crate::providers::Provider;
 use crate::session::Session;
 use crate::session::cookie::Name;
 
 impl Login {
     /// Ends the session of a request, and says where the browser goes: to the provider's
     /// `end_session_endpoint`, to `target`, or to the page that says so.
-    pub async fn sign_out(&self, headers: &HeaderMap, target: Option<&ReturnTo>) -> Redirect {
-        let cookies = vec![self.cookies.clear(Name::Session), self.cookies.clear(Name::LoginTarget)];
+    pub fn sign_out(&self, headers: &HeaderMap, target: Option<&ReturnTo>) -> Redirect {
+        let cookies =
+            vec![self.cookies.clear(Name::Session), self.cookies.clear(Name::LoginTarget)];
         let here = match target {
             Some(target) => target.as_str().to_owned(),
             None => self.own_url("/signed_out"),
@@ -26,7 +27,7 @@ impl Login {
         self.sessions.remove(session.key());
         let provider = self.provider(&session.holding().identity.provider);
         let Some(provider) = provider else { return Redirect { location: here, cookies } };
-        let location = self.end_session_url(provider, &session, target).await.unwrap_or(here);
+        let location = self.end_session_url(provider, &session, target).unwrap_or(here);
         self.revoke(Arc::clone(provider), session);
         Redirect { location, cookies }
     }
@@ -36,22 +37,16 @@ impl Login {
         self.places.parse(&self.states.open_text(state)?)
     }
 
-    async fn end_session_url(
+    fn end_session_url(
         &self,
         provider: &Provider,
         session: &Session,
         target: Option<&ReturnTo>,
     ) -> Option<String> {
-        match provider.sign_out() {
-            SignOut::Local => None,
-            SignOut::Provider => {
-                let hint = session.holding().tokens.id_token.clone();
-                let back = self.own_url("/signed_out");
-                let state = target.map(|target| self.states.seal_text(target.as_str()));
-                let url = provider.end_session_url(hint.as_ref(), &back, state.as_deref()).await?;
-                Some(url.into())
-            }
-        }
+        let (holding, back) = (session.holding(), self.own_url("/signed_out"));
+        let state = target.map(|target| self.states.seal_text(target.as_str()));
+        let hint = holding.tokens.id_token.as_ref();
+        provider.end_session_url(hint, &back, state.as_deref()).map(Into::into)
     }
 
     /// Revokes the refresh token (RFC 7009), without the visitor waiting for it.
@@ -60,8 +55,10 @@ impl Login {
             // A refresh under way brings another refresh token: that one has to go.
             drop(tokio::time::timeout(PATIENCE, session.settled()).await);
             let token = session.holding().tokens.refresh_token.clone();
-            if let Some(token) = token {
-                provider.revoke(&token).await;
+            if let Some(token) = token
+                && let Err(error) = provider.revoke(&token).await
+            {
+                tracing::debug!(%error, "the session is over here, its refresh token is not there");
             }
         });
     }

@@ -38,12 +38,15 @@ pub enum Error {
     /// The token response has no ID token (OIDC Core §3.1.3.3).
     #[error("the token response has no ID token (Core §3.1.3.3)")]
     NoIdToken,
-    /// The ID token's form or signature (OIDC Core §3.1.3.7, steps 1 and 6 to 8).
-    #[error("ID token: {0} (Core §3.1.3.7(6))")]
+    /// A token's form or signature (OIDC Core §3.1.3.7, steps 1 and 6 to 8).
+    #[error("signature: {0} (Core §3.1.3.7(6))")]
     Signature(jose::Error),
     /// What the ID token says.
     #[error("ID token: {0}")]
     IdToken(Rule),
+    /// What a logout token says (OIDC Back-Channel Logout §2.6).
+    #[error("logout token: {0}")]
+    LogoutToken(Rule),
     /// Userinfo refuses the access token that we have just been given (OIDC Core §5.3.3).
     #[error("userinfo refuses the access token (Core §5.3.3)")]
     UserinfoRefused,
@@ -52,7 +55,7 @@ pub enum Error {
     UserinfoSubject,
 }
 
-/// A rule that an ID token must keep.
+/// A rule that an ID token, or a logout token, must keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rule {
     /// It is a token of another kind.
@@ -88,6 +91,15 @@ pub enum Rule {
     /// `at_hash`.
     #[error("`at_hash` is another access token's (Core §3.1.3.8)")]
     AccessTokenHash,
+    /// A logout token without its event.
+    #[error("`events` has no logout (Back-Channel Logout §2.6(6))")]
+    NoLogoutEvent,
+    /// A logout token that names nobody.
+    #[error("neither `sub` nor `sid` (Back-Channel Logout §2.6(5))")]
+    Nobody,
+    /// A logout token that could be an ID token.
+    #[error("`nonce` in a logout token (Back-Channel Logout §2.6(7))")]
+    UnwantedNonce,
     /// A refresh answered with another person.
     #[error("`sub` is not who signed in (Core §12.2)")]
     OtherSubject,
@@ -106,6 +118,7 @@ impl Error {
             Self::NoIdToken
             | Self::Signature(_)
             | Self::IdToken(_)
+            | Self::LogoutToken(_)
             | Self::UserinfoRefused
             | Self::UserinfoSubject => true,
             Self::OAuth(_)
@@ -130,6 +143,7 @@ impl Error {
             | Self::NoIdToken
             | Self::Signature(_)
             | Self::IdToken(_)
+            | Self::LogoutToken(_)
             | Self::UserinfoRefused
             | Self::UserinfoSubject => false,
         }

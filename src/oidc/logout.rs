@@ -1,8 +1,17 @@
-//! Sending the browser to the provider's own sign-out.
-//! Source: OpenID Connect RP-Initiated Logout 1.0 §2.
+//! Sign-out from both sides: the browser goes to the provider's own, or the provider tells us.
+//! Invariant: a `LogoutToken` is made here only, of a token whose signature held and which kept every
+//! rule of its standard. Whether its `jti` has been seen is for who keeps such things.
+//! Source: OpenID Connect RP-Initiated Logout 1.0 §2, Back-Channel Logout 1.0 §2.4 and §2.6.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
 use url::Url;
 
+use super::error::Rule;
+use super::id_token::{Claims, check_times};
+use crate::clock::UnixTime;
+use crate::jose::{Verified, json};
 use crate::secret::Secret;
 
 /// What the provider is told.
@@ -35,9 +44,135 @@ impl LogoutRequest<'_> {
     }
 }
 
+/// Whose session ended at the provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogoutToken {
+    /// `sub`: all sessions of this person, unless `session` says which.
+    pub subject: Option<String>,
+    /// `sid`: this session.
+    pub session: Option<String>,
+    /// `jti`: a token works once.
+    pub id: String,
+    /// `exp`: how long `id` must be remembered.
+    pub expires: UnixTime,
+}
+
+impl LogoutToken {
+    /// Holds a token against the rules of Back-Channel Logout §2.6; its signature, 2. and 3., held.
+    pub(super) fn read(
+        verified: &Verified,
+        issuer: &str,
+        client_id: &str,
+        now: UnixTime,
+    ) -> Result<Self, Rule> {
+        let claims = Claims(&verified.claims);
+        // SECURITY: an access token of the same issuer says nothing of a logout (RFC 8725 §3.11).
+        let typ = verified.header.typ.as_deref().map(str::to_ascii_lowercase);
+        let typ = typ.as_deref().map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
+        if !matches!(typ, None | Some("logout+jwt" | "jwt")) {
+            return Err(Rule::Type);
+        }
+        // 4. `iss`, `aud`, `iat` and `exp` as in an ID token.
+        if claims.text("iss")? != issuer {
+            return Err(Rule::Issuer);
+        }
+        if !claims.audience()?.iter().any(|one| one == client_id) {
+            return Err(Rule::Audience);
+        }
+        check_times(&claims, now)?;
+        // 5. `sub`, `sid`, or both.
+        let subject = claims.optional_text("sub")?.map(str::to_owned);
+        let session = claims.optional_text("sid")?.map(str::to_owned);
+        if subject.is_none() && session.is_none() {
+            return Err(Rule::Nobody);
+        }
+        // 6. `events` has the logout. 7. `nonce` is absent, so that no ID token passes for one.
+        let event = claims.find("events").and_then(|events| events.get(LOGOUT_EVENT));
+        if !event.is_some_and(Value::is_object) {
+            return Err(Rule::NoLogoutEvent);
+        }
+        if verified.claims.contains_key("nonce") {
+            return Err(Rule::UnwantedNonce);
+        }
+        let (id, expires) = (claims.text("jti")?.to_owned(), UnixTime(claims.number("exp")?));
+        Ok(Self { subject, session, id, expires })
+    }
+}
+
+/// The issuer that a token says it is of, to find out whose keys to ask; nothing is believed by it.
+pub fn claimed_issuer(token: &Secret) -> Option<String> {
+    let payload = URL_SAFE_NO_PAD.decode(token.expose().split('.').nth(1)?).ok()?;
+    json::object(&payload).ok()?.get("iss")?.as_str().map(str::to_owned)
+}
+
+const LOGOUT_EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::jose::{Algorithm, Header};
+
+    const NOW: i64 = 1_800_000_000;
+
+    /// The right logout token with these members set (null: removed).
+    #[track_caller]
+    fn check(typ: Option<&str>, changes: Value, expected: Result<(), Rule>) {
+        let mut claims = json!({"iss": "https://op.example", "aud": ["us"], "sub": "alice",
+            "sid": "s", "jti": "j", "iat": NOW, "exp": NOW + 120, "events": {LOGOUT_EVENT: {}}});
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let mut claims = claims.as_object().unwrap().clone();
+        claims.retain(|name, value| !value.is_null() || name == "nonce");
+        let typ = typ.map(str::to_owned);
+        let header = Header { algorithm: Algorithm::RS256, kid: None, typ };
+        let verified = Verified { header, claims };
+        let read = LogoutToken::read(&verified, "https://op.example", "us", UnixTime(NOW));
+        assert_eq!(read.map(drop), expected, "{changes}");
+    }
+
+    #[test]
+    fn a_right_logout_token_passes() {
+        for typ in [None, Some("logout+jwt"), Some("application/logout+jwt"), Some("JWT")] {
+            check(typ, json!({}), Ok(()));
+        }
+        check(None, json!({"sub": null}), Ok(()));
+        check(None, json!({"sid": null, "aud": "us"}), Ok(()));
+    }
+
+    #[test]
+    fn a_wrong_logout_token_is_refused() {
+        let wrong = |changes, rule| check(Some("logout+jwt"), changes, Err(rule));
+        check(Some("at+jwt"), json!({}), Err(Rule::Type));
+        wrong(json!({"iss": "https://evil.example"}), Rule::Issuer);
+        wrong(json!({"aud": "them"}), Rule::Audience);
+        wrong(json!({"exp": NOW - 3600}), Rule::Expired);
+        wrong(json!({"exp": null}), Rule::Claim("exp"));
+        wrong(json!({"iat": null}), Rule::Claim("iat"));
+        wrong(json!({"iat": NOW + 3600}), Rule::IssuedInFuture);
+        wrong(json!({"jti": null}), Rule::Claim("jti"));
+        wrong(json!({"sub": null, "sid": null}), Rule::Nobody);
+        wrong(json!({"sid": ["s"]}), Rule::Claim("sid"));
+        wrong(json!({"events": null}), Rule::NoLogoutEvent);
+        wrong(json!({"events": {LOGOUT_EVENT: "x"}}), Rule::NoLogoutEvent);
+        wrong(json!({"events": [LOGOUT_EVENT]}), Rule::NoLogoutEvent);
+        wrong(json!({"nonce": "n"}), Rule::UnwantedNonce);
+        wrong(json!({"nonce": null}), Rule::UnwantedNonce);
+    }
+
+    #[test]
+    fn a_token_says_whose_it_is_or_nothing() {
+        let token = |payload: &str| {
+            let payload = URL_SAFE_NO_PAD.encode(payload);
+            claimed_issuer(&Secret::new(format!("e30.{payload}.x")))
+        };
+        assert_eq!(token(r#"{"iss":"https://op"}"#).as_deref(), Some("https://op"));
+        assert_eq!(token(r#"{"iss":1}"#), None);
+        assert_eq!(token("x"), None);
+        assert_eq!(claimed_issuer(&Secret::new("")), None);
+    }
 
     #[test]
     fn a_logout_names_session_client_and_way_back() {

@@ -21,6 +21,7 @@ use discovery::{Metadata, Settings};
 use error::Error;
 use id_token::{Expected, VerifiedIdToken};
 use jwks::Keys;
+use logout::LogoutToken;
 
 use crate::clock::Clock;
 use crate::oauth;
@@ -86,6 +87,18 @@ impl Issuer {
         let verified = self.keys.verify(id_token, &metadata.jwks).await?;
         let now = self.clock.unix();
         id_token::verify(verified, self.identifier(), now, expected).map_err(Error::IdToken)
+    }
+
+    /// Verifies a logout token, likewise.
+    pub async fn verify_logout(
+        &self,
+        logout_token: &Secret,
+        client_id: &str,
+    ) -> Result<LogoutToken, Error> {
+        let metadata = self.metadata().await?;
+        let verified = self.keys.verify(logout_token, &metadata.jwks).await?;
+        LogoutToken::read(&verified, self.identifier(), client_id, self.clock.unix())
+            .map_err(Error::LogoutToken)
     }
 
     /// Keeps metadata and keys fresh until dropped; for the owner to run. After a failure it tries

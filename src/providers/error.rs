@@ -47,6 +47,7 @@ impl From<OidcError> for Error {
             | OidcError::NoIdToken
             | OidcError::Signature(_)
             | OidcError::IdToken(_)
+            | OidcError::LogoutToken(_)
             | OidcError::UserinfoRefused
             | OidcError::UserinfoSubject => Self::Misbehaved(error),
         }

@@ -3,7 +3,7 @@
 //! ours; whatever fails is logged here, by the check that failed.
 
 mod claims;
-pub mod error;
+mod error;
 mod refresh;
 mod sign_in;
 
@@ -14,9 +14,9 @@ use aws_lc_rs::digest;
 use tracing::warn;
 use url::Url;
 
-use error::Error;
+pub use error::{Error, RefreshError};
 pub use refresh::{RefreshRequest, Refreshed};
-pub use sign_in::{Prior, SignInRequest, SignedIn};
+pub use sign_in::{SignInRequest, SignedIn};
 
 use crate::clock::Clock;
 use crate::identity::claims::ClaimNames;
@@ -28,7 +28,7 @@ use crate::oidc::Issuer;
 pub use crate::oidc::discovery::Endpoints;
 use crate::oidc::discovery::{self, Metadata};
 use crate::oidc::error::Error as OidcError;
-use crate::oidc::logout::LogoutRequest;
+use crate::oidc::logout::{LogoutRequest, LogoutToken};
 use crate::origin::Origin;
 use crate::secret::Secret;
 
@@ -126,6 +126,11 @@ impl Provider {
         &self.settings.name
     }
 
+    /// Its issuer identifier.
+    pub fn issuer(&self) -> &str {
+        self.issuer.identifier()
+    }
+
     /// What a sign-out ends.
     pub fn sign_out(&self) -> SignOut {
         self.settings.sign_out
@@ -141,6 +146,11 @@ impl Provider {
             hash.update(part.as_bytes());
         }
         hash.finish().as_ref().first_chunk().copied().unwrap_or_default()
+    }
+
+    /// Whether `redirect_uri` is this provider's alone.
+    pub fn has_distinct_redirect_uri(&self) -> bool {
+        self.settings.distinct_redirect_uri
     }
 
     /// Where this provider sends the browser back to.
@@ -163,7 +173,8 @@ impl Provider {
         self.issuer.known().is_some() && self.client.is_up()
     }
 
-    /// Where the provider ends its own session; `None` where it has no such page, or is not to.
+    /// Where the provider ends its own session; `None` where it has no such page or is not to, or where
+    /// its metadata is not known: a sign-out waits for nobody.
     pub fn end_session_url(
         &self,
         id_token_hint: Option<&Secret>,
@@ -198,7 +209,16 @@ impl Provider {
                 }
             }
         };
-        self.log(revoked.await.map_err(|error: OidcError| error.into()), "cannot revoke a token")
+        self.log(
+            revoked.await.map_err(|error: OidcError| error.into()),
+            "cannot revoke a refresh token",
+        )
+    }
+
+    /// Verifies what the provider tells of a session that ended there.
+    pub async fn verify_logout(&self, logout_token: &Secret) -> Result<LogoutToken, Error> {
+        let verified = self.issuer.verify_logout(logout_token, &self.settings.client_id).await;
+        self.log(verified.map_err(Error::from), "a logout token is refused")
     }
 
     /// An endpoint that asks who the client is, with the method for it.

@@ -6,9 +6,10 @@
 use serde_json::{Map, Value};
 use tracing::warn;
 
+use super::Provider;
 use super::error::{Error, RefreshError};
-use super::{Prior, Provider};
 use crate::identity::Identity;
+use crate::identity::prior::Prior;
 use crate::oauth::token::TokenSet;
 use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;

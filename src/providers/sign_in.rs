@@ -8,11 +8,12 @@ use super::error::Error;
 use super::{Provider, claims};
 use crate::identity::Identity;
 use crate::identity::claims::identity;
+use crate::identity::prior::{Original, Prior};
 use crate::oauth::authorization::{AuthorizationRequest, AuthorizationResponse};
 use crate::oauth::token::TokenSet;
 use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
-use crate::oidc::id_token::{Expected, Occasion, Original};
+use crate::oidc::id_token::{Expected, Occasion};
 use crate::oidc::userinfo::userinfo;
 use crate::secret::Secret;
 
@@ -44,16 +45,6 @@ pub struct SignedIn {
     pub identity: Identity,
     /// To be kept beside the refresh token.
     pub prior: Prior,
-}
-
-/// What a refresh must know of the sign-in before it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prior {
-    /// What later ID tokens must have in common with the first.
-    pub original: Original,
-    /// Where userinfo was asked: the ID token's own claims, without userinfo's, so that a claim that
-    /// userinfo says no more does not live on. A refresh then asks again.
-    pub beside_userinfo: Option<Map<String, Value>>,
 }
 
 impl Provider {

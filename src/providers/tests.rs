@@ -4,12 +4,14 @@ use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
-use super::error::RefreshError;
 use super::*;
 use crate::clock::UnixTime;
+use crate::identity::prior::Prior;
 use crate::jose::{Algorithm, SigningKey};
 use crate::oauth::authorization::AuthorizationResponse;
 use crate::oauth::loopback::{Loopback, Reply};
+use crate::oidc::error::Rule;
+use crate::oidc::logout::claimed_issuer;
 
 /// What the provider says next; tests change it.
 struct Script {
@@ -280,6 +282,18 @@ async fn a_failed_refresh_tells_what_becomes_of_the_session() {
         scene.script(|script| script.token = answer(status, code));
         assert!(matches!(scene.refresh(&prior).await, Err(RefreshError::Temporary(_))), "{code}");
     }
+}
+
+#[tokio::test]
+async fn a_logout_token_is_checked_with_the_providers_keys() {
+    let scene = scene(|_| {}).await;
+    let id_token = scene.complete().await.unwrap().tokens.id_token.unwrap();
+    assert_eq!(claimed_issuer(&id_token).as_deref(), Some(scene.provider.issuer()));
+    let refused = scene.provider.verify_logout(&id_token).await;
+    let expected = OidcError::LogoutToken(Rule::NoLogoutEvent);
+    assert_eq!(refused, Err(Error::Misbehaved(expected)), "an ID token in its place");
+    let forged = Secret::new(format!("{}A", id_token.expose()));
+    assert!(matches!(scene.provider.verify_logout(&forged).await, Err(Error::Misbehaved(_))));
 }
 
 #[tokio::test]

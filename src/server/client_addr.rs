@@ -163,6 +163,11 @@ impl Client {
         &self.authority
     }
 
+    /// Scheme and authority, as a browser names this origin.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme.as_str(), self.authority.as_str())
+    }
+
     /// The port, written or by the scheme: `X-Forwarded-Port`.
     pub fn port(&self) -> u16 {
         self.authority.port().unwrap_or(match self.scheme {

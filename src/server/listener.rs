@@ -2,6 +2,7 @@
 //! Invariant: the loop neither exits nor spins, whatever accepting says; no more connections than allowed are
 //! accepted; a socket file is removed only if nobody answers on it or if it is ours.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -25,6 +26,16 @@ pub enum LocalAddress {
     Tcp(SocketAddr),
     /// A socket file.
     Unix(PathBuf),
+}
+
+impl fmt::Display for LocalAddress {
+    /// As it would be written in `listen`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// A bound socket.

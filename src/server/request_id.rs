@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use http::HeaderValue;
+
 /// A request's name; kept in place, so that copying it allocates nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RequestId {
@@ -32,6 +34,11 @@ impl RequestId {
         let mut text = [0; LONGEST];
         text.get_mut(..given.len())?.copy_from_slice(given);
         (length > 0 && given.iter().all(plain)).then_some(Self { text, length })
+    }
+
+    /// The text as a field's value.
+    pub fn to_value(self) -> HeaderValue {
+        HeaderValue::from_str(self.as_str()).unwrap_or(HeaderValue::from_static(""))
     }
 
     /// The text.

@@ -20,6 +20,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::clock::Moment;
 use crate::identity::Identity;
 use crate::identity::headers::{HeaderRule, Known, Rendered, render};
+use crate::identity::prior::Prior;
 use crate::oauth::token::TokenSet;
 use crate::random;
 use crate::secret::Secret;
@@ -93,6 +94,8 @@ pub struct Session {
 pub struct Holding {
     /// Who is signed in.
     pub identity: Identity,
+    /// What the claims of a refresh are compared with.
+    pub prior: Prior,
     /// What the provider gave.
     pub tokens: Tokens,
     /// The headers of the last rules asked for: made once, sent with every request.
@@ -183,19 +186,13 @@ impl std::fmt::Debug for SessionKey {
 
 impl Session {
     /// A session that starts now.
-    pub fn new(
-        id: &SessionId,
-        identity: Identity,
-        tokens: Tokens,
-        now: Moment,
-        lifetime: Duration,
-    ) -> Self {
+    pub fn new(id: &SessionId, holding: Holding, now: Moment, lifetime: Duration) -> Self {
         Self {
             key: id.key(),
             started: now,
             ends: now.after(lifetime),
             used: AtomicU64::new(now.as_millis()),
-            holding: ArcSwap::from_pointee(Holding::new(identity, tokens)),
+            holding: ArcSwap::from_pointee(holding),
             refreshing: Refreshing::default(),
             streams: Streams::default(),
         }
@@ -248,8 +245,8 @@ impl Session {
 
 impl Holding {
     /// What a sign-in or a refresh brought.
-    pub fn new(identity: Identity, tokens: Tokens) -> Self {
-        Self { identity, tokens, rendered: ArcSwap::from_pointee(None) }
+    pub fn new(identity: Identity, prior: Prior, tokens: Tokens) -> Self {
+        Self { identity, prior, tokens, rendered: ArcSwap::from_pointee(None) }
     }
 
     /// This identity's headers by these rules; made once, for a session mostly meets one route.

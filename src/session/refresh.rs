@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Moment};
 use crate::identity::Identity;
+use crate::identity::prior::Prior;
 use crate::oauth::token::TokenSet;
 use crate::session::table::Table;
 use crate::session::{Holding, Session, Settings, Tokens};
@@ -19,11 +20,22 @@ use crate::session::{Holding, Session, Settings, Tokens};
 #[derive(Debug)]
 pub enum Renewal {
     /// New tokens, and who they are about where claims came with them.
-    Tokens(Box<(TokenSet, Option<Identity>)>),
+    Tokens(Box<Brought>),
     /// It will never work again: the grant is gone, or the answer speaks of somebody else.
     Refused,
     /// It did not work now.
     Failed,
+}
+
+/// What a refresh brought.
+#[derive(Debug)]
+pub struct Brought {
+    /// New tokens.
+    pub tokens: TokenSet,
+    /// Who it is by the new claims; `None` where none came.
+    pub identity: Option<Identity>,
+    /// What the next refresh is compared with.
+    pub prior: Prior,
 }
 
 /// How a refresh ended.
@@ -120,7 +132,8 @@ impl Refresher {
         outcome
     }
 
-    fn store(&self, session: &Session, (set, identity): (TokenSet, Option<Identity>)) {
+    fn store(&self, session: &Session, brought: Brought) {
+        let set = brought.tokens;
         let before = session.holding();
         let mut tokens = Tokens::new(
             // RFC 6749 §6: without a new refresh token the old one stays good.
@@ -132,8 +145,8 @@ impl Refresher {
             self.refresh_before,
         );
         tokens.id_token = tokens.id_token.or_else(|| before.tokens.id_token.clone());
-        let identity = identity.unwrap_or_else(|| before.identity.clone());
-        session.replace(Holding::new(identity, tokens));
+        let identity = brought.identity.unwrap_or_else(|| before.identity.clone());
+        session.replace(Holding::new(identity, brought.prior, tokens));
     }
 }
 
@@ -184,7 +197,7 @@ mod tests {
     use tokio::sync::{Notify, oneshot};
 
     use super::*;
-    use crate::session::tests::{person, session, token_set};
+    use crate::session::tests::{person, prior, session, token_set};
     use crate::session::{CookieSettings, Freshness};
 
     struct Bench {
@@ -213,7 +226,11 @@ mod tests {
     }
 
     fn tokens(access: &str, refresh: Option<&str>) -> Renewal {
-        Renewal::Tokens(Box::new((token_set(access, 300, refresh), None)))
+        brought(token_set(access, 300, refresh), None)
+    }
+
+    fn brought(tokens: TokenSet, identity: Option<Identity>) -> Renewal {
+        Renewal::Tokens(Box::new(Brought { tokens, identity, prior: prior("alice") }))
     }
 
     impl Bench {
@@ -311,7 +328,7 @@ mod tests {
         let bench = bench();
         let mut identity = person("alice");
         identity.groups = vec!["staff".into()];
-        let renewal = Renewal::Tokens(Box::new((token_set("new", 60, None), Some(identity))));
+        let renewal = brought(token_set("new", 60, None), Some(identity));
         assert_eq!(bench.refresh_with(renewal).await, Outcome::Renewed);
         assert_eq!(bench.session.holding().identity.groups, ["staff"]);
     }

@@ -81,6 +81,11 @@ impl Table {
         Some(session)
     }
 
+    /// How long a session lives without a request.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout
+    }
+
     /// Whether a session is still in the table.
     pub fn contains(&self, key: SessionKey) -> bool {
         self.sessions.contains_key(&key)
@@ -171,8 +176,8 @@ const SHARDS: usize = 128;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::tests::{person, token_set};
-    use crate::session::{CookieSettings, Tokens};
+    use crate::session::tests::{person, prior, token_set};
+    use crate::session::{CookieSettings, Holding, Tokens};
 
     fn table(max_sessions: usize, max_sessions_per_user: usize) -> (Table, Clock) {
         let clock = Clock::system();
@@ -192,7 +197,8 @@ mod tests {
     fn sign_in(table: &Table, clock: &Clock, subject: &str) -> SessionId {
         let (id, now) = (SessionId::generate(), clock.moment());
         let tokens = Tokens::new(token_set("at", 60, None), now, Duration::from_secs(60));
-        let session = Session::new(&id, person(subject), tokens, now, Duration::from_secs(3600));
+        let holding = Holding::new(person(subject), prior(subject), tokens);
+        let session = Session::new(&id, holding, now, Duration::from_secs(3600));
         table.insert(Arc::new(session));
         clock.advance(Duration::from_secs(1));
         id

@@ -4,6 +4,7 @@ use serde_json::Map;
 
 use super::*;
 use crate::identity::headers::default_rules;
+use crate::identity::prior::Original;
 
 /// An identity of a user, without more.
 pub(crate) fn person(subject: &str) -> Identity {
@@ -17,6 +18,17 @@ pub(crate) fn person(subject: &str) -> Identity {
         preferred_username: None,
         claims: Map::new(),
     }
+}
+
+/// What a sign-in of this user leaves behind.
+pub(crate) fn prior(subject: &str) -> Prior {
+    let original = Original {
+        subject: subject.to_owned(),
+        audience: Vec::new(),
+        nonce: String::new(),
+        auth_time: None,
+    };
+    Prior { original, beside_userinfo: None }
 }
 
 /// A token set with an access token of this text that lives for `seconds`.
@@ -38,7 +50,8 @@ pub(crate) fn session(
     now: Moment,
 ) -> Session {
     let tokens = Tokens::new(token_set("at", seconds, refresh_token), now, Duration::from_secs(60));
-    Session::new(&SessionId::generate(), person(subject), tokens, now, Duration::from_secs(3600))
+    let holding = Holding::new(person(subject), prior(subject), tokens);
+    Session::new(&SessionId::generate(), holding, now, Duration::from_secs(3600))
 }
 
 #[test]

@@ -11,11 +11,17 @@ use crate::telemetry::{Level, LogFormat, Settings};
 /// Starts the log on standard error; a second start changes nothing.
 pub fn start(settings: &Settings) {
     let terminal = std::io::stderr().is_terminal();
-    let format = settings.format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
+    let format =
+        settings.format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
     let lines = fmt().with_writer(std::io::stderr).with_max_level(filter(settings.level));
     let started = match format {
         LogFormat::Json => tracing::subscriber::set_global_default(
-            lines.json().flatten_event(true).with_current_span(false).with_span_list(false).finish(),
+            lines
+                .json()
+                .flatten_event(true)
+                .with_current_span(false)
+                .with_span_list(false)
+                .finish(),
         ),
         LogFormat::Text => {
             tracing::subscriber::set_global_default(lines.with_ansi(terminal).finish())

@@ -94,11 +94,15 @@ pub(super) fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> b
 
 /// Whether a field is for one connection only (RFC 9110 §7.6.1, RFC 7540 §3.2.1, CVE-2016-5385).
 pub(super) fn is_hop_by_hop(name: &str) -> bool {
-    matches!(
-        name,
-        "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade" | "proxy"
-    ) || name == "http2-settings"
-        || name.starts_with("proxy-")
+    match name.as_bytes().first() {
+        Some(b'c') => name == "connection",
+        Some(b'h') => name == "http2-settings",
+        Some(b'k') => name == "keep-alive",
+        Some(b'p') => name == "proxy" || name.starts_with("proxy-"),
+        Some(b't') => matches!(name, "te" | "trailer" | "transfer-encoding"),
+        Some(b'u') => name == "upgrade",
+        _ => false,
+    }
 }
 
 /// Whether a name reads differently where `_` and `-` are the same, as in CGI variables.

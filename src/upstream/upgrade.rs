@@ -105,8 +105,8 @@ pub enum Ending {
 
 impl Tunnel {
     /// Copies both ways until either end closes, and then at most [`HALF_CLOSED`] the other way; or until
-    /// `ending`. Ready when both connections are closed.
-    pub async fn run(self, ending: impl Future<Output = Ending>) {
+    /// `ending`. `heard` is called whenever bytes of the client come. Ready when all is closed.
+    pub async fn run(self, heard: impl FnMut(), ending: impl Future<Output = Ending>) {
         // Fails when the client was gone before it got the 101; then there is nothing to carry.
         let Ok((client, upstream)) = tokio::try_join!(self.client, self.upstream) else { return };
         drop(self.connection);
@@ -114,7 +114,7 @@ impl Tunnel {
         let (upstream_out, mut upstream_in) = split(TokioIo::new(upstream));
         let mut down = Downward::new(upstream_out, client_in);
         let ended = {
-            let up = forward(&mut client_out, &mut upstream_in);
+            let up = carry_up(&mut client_out, &mut upstream_in, heard);
             tokio::select! {
                 () = both(up, down.carry()) => return,
                 ending = ending => ending,
@@ -136,15 +136,25 @@ async fn both(
     down: impl Future<Output = io::Result<()>>,
 ) {
     let (mut up, mut down) = (pin!(up), pin!(down));
-    // An error is an end too: whoever is left gets to see it as one.
+    // A half that ends well is followed by the other; one that fails takes the other with it.
     tokio::select! {
-        _ = &mut up => { timeout(HALF_CLOSED, down).await.ok(); }
-        _ = &mut down => { timeout(HALF_CLOSED, up).await.ok(); }
+        ended = &mut up => if ended.is_ok() { timeout(HALF_CLOSED, down).await.ok(); },
+        ended = &mut down => if ended.is_ok() { timeout(HALF_CLOSED, up).await.ok(); },
     }
 }
 
-async fn forward(from: &mut ReadHalf<Io>, to: &mut WriteHalf<Io>) -> io::Result<()> {
-    copy(from, to).await?;
+async fn carry_up(
+    from: &mut ReadHalf<Io>,
+    to: &mut WriteHalf<Io>,
+    mut heard: impl FnMut(),
+) -> io::Result<()> {
+    let mut buffer = BytesMut::with_capacity(BUFFER);
+    while from.read_buf(&mut buffer).await? > 0 {
+        heard();
+        to.write_all_buf(&mut buffer).await?;
+        to.flush().await?;
+        buffer.reserve(BUFFER);
+    }
     to.shutdown().await
 }
 
@@ -213,7 +223,7 @@ impl Downward {
 }
 
 /// Where in the upstream's stream of frames we are (RFC 6455 §5.2).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Frames {
     /// Between two frames.
     Opcode,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::error::Rule;
 use crate::clock::UnixTime;
+use crate::identity::prior::Original;
 use crate::jose::{Algorithm, Verified};
 use crate::secret::Secret;
 
@@ -37,19 +38,6 @@ pub enum Occasion<'a> {
         /// The ID token of the sign-in.
         original: &'a Original,
     },
-}
-
-/// What a refreshed ID token must have in common with that of the sign-in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Original {
-    /// `sub`.
-    pub subject: String,
-    /// `aud`, sorted.
-    pub audience: Vec<String>,
-    /// `nonce`.
-    pub nonce: String,
-    /// `auth_time`, where it was said.
-    pub auth_time: Option<i64>,
 }
 
 /// The claims of an ID token that kept every rule.
@@ -118,7 +106,7 @@ pub(super) fn verify(
 }
 
 /// 9. `exp` is in the future, 10. `iat` is not, and `nbf` has come; give or take the leeway.
-fn check_times(claims: &Claims<'_>, UnixTime(now): UnixTime) -> Result<(), Rule> {
+pub(super) fn check_times(claims: &Claims<'_>, UnixTime(now): UnixTime) -> Result<(), Rule> {
     if claims.number("exp")?.saturating_add(LEEWAY) <= now {
         return Err(Rule::Expired);
     }
@@ -183,18 +171,18 @@ fn is_another_kind(typ: &str) -> bool {
 }
 
 /// Claims by name and type. An optional one that is null counts as absent.
-struct Claims<'a>(&'a Map<String, Value>);
+pub(super) struct Claims<'a>(pub(super) &'a Map<String, Value>);
 
 impl<'a> Claims<'a> {
-    fn find(&self, name: &str) -> Option<&'a Value> {
+    pub(super) fn find(&self, name: &str) -> Option<&'a Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    fn optional_text(&self, name: &'static str) -> Result<Option<&'a str>, Rule> {
+    pub(super) fn optional_text(&self, name: &'static str) -> Result<Option<&'a str>, Rule> {
         self.find(name).map(|value| value.as_str().ok_or(Rule::Claim(name))).transpose()
     }
 
-    fn text(&self, name: &'static str) -> Result<&'a str, Rule> {
+    pub(super) fn text(&self, name: &'static str) -> Result<&'a str, Rule> {
         self.optional_text(name)?.ok_or(Rule::Claim(name))
     }
 
@@ -205,18 +193,18 @@ impl<'a> Claims<'a> {
         self.find(name).map(|value| seconds(value).ok_or(Rule::Claim(name))).transpose()
     }
 
-    fn number(&self, name: &'static str) -> Result<i64, Rule> {
+    pub(super) fn number(&self, name: &'static str) -> Result<i64, Rule> {
         self.optional_number(name)?.ok_or(Rule::Claim(name))
     }
 
     /// `sub`: at least one and at most 255 bytes (§2).
-    fn subject(&self) -> Result<&'a str, Rule> {
+    pub(super) fn subject(&self) -> Result<&'a str, Rule> {
         let subject = self.text("sub")?;
         if (1..=255).contains(&subject.len()) { Ok(subject) } else { Err(Rule::Claim("sub")) }
     }
 
     /// `aud`: one text or a list of them, here sorted and without repetition.
-    fn audience(&self) -> Result<Vec<String>, Rule> {
+    pub(super) fn audience(&self) -> Result<Vec<String>, Rule> {
         let one = |value: &Value| value.as_str().map(str::to_owned);
         let audience: Option<Vec<String>> = match self.find("aud") {
             Some(Value::Array(list)) => list.iter().map(one).collect(),

@@ -1,6 +1,7 @@
 //! Upstreams that break HTTP, or keep us waiting.
 
 use super::peer::{Line, Peer};
+use super::websocket::Client;
 use super::*;
 
 /// What the client gets to see of a response.
@@ -101,6 +102,21 @@ async fn a_body_that_breaks_off_never_looks_complete() {
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000005\r\nhello\r\n0\r\n\r\n",
     ] {
         check(answer, seen(answer).await, Seen::Broken);
+    }
+}
+
+#[tokio::test]
+async fn a_client_sees_that_a_body_broke_off() {
+    for answer in [
+        &b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello"[..],
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    ] {
+        let peer = Peer::saying(answer).await;
+        let mut client = Client::of(peer.address).await;
+        client.say("GET / HTTP/1.1\r\nHost: wiki.example\r\n\r\n").await;
+        let seen = String::from_utf8(client.rest().await).unwrap();
+        assert!(seen.starts_with("HTTP/1.1 200 OK\r\n"), "{seen}");
+        assert!(seen.trim_end().ends_with("hello"), "{seen}");
     }
 }
 

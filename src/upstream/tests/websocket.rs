@@ -20,22 +20,26 @@ const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r
     Sec-WebSocket-Protocol: chat\r\nKeep-Alive: 5\r\n\r\n";
 
 /// A client in front of a gateway in front of `peer`.
-struct Client {
+pub(super) struct Client {
     line: TcpStream,
     ending: watch::Sender<Option<Ending>>,
+    heard: Arc<Notify>,
 }
 
 impl Client {
-    async fn of(peer: SocketAddr) -> Self {
+    pub(super) async fn of(peer: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (ending, ended) = watch::channel(None);
         let upstream = Arc::new(upstream(peer));
+        let heard = Arc::new(Notify::new());
+        let told = Arc::clone(&heard);
         tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             let service = service_fn(move |request| {
                 let (upstream, ended) = (Arc::clone(&upstream), ended.clone());
-                async move { Ok::<_, Infallible>(forward(&upstream, request, ended).await) }
+                let heard = Arc::clone(&told);
+                async move { Ok::<_, Infallible>(forward(&upstream, request, ended, &heard).await) }
             });
             hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
@@ -43,10 +47,10 @@ impl Client {
                 .await
                 .ok();
         });
-        Self { line: TcpStream::connect(address).await.unwrap(), ending }
+        Self { line: TcpStream::connect(address).await.unwrap(), ending, heard }
     }
 
-    async fn say(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(super) async fn say(&mut self, bytes: impl AsRef<[u8]>) {
         self.line.write_all(bytes.as_ref()).await.unwrap();
     }
 
@@ -65,7 +69,7 @@ impl Client {
         bytes
     }
 
-    async fn rest(&mut self) -> Vec<u8> {
+    pub(super) async fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         let read = self.line.read_to_end(&mut bytes);
         tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
@@ -77,16 +81,18 @@ async fn forward(
     upstream: &Upstream,
     request: Request<Incoming>,
     mut ended: watch::Receiver<Option<Ending>>,
+    heard: &Arc<Notify>,
 ) -> http::Response<Body> {
     let mut request = request.map(Body::from);
     let stripped = strip(&mut request);
     match upstream.send(request, stripped, &forwarded(), None).await {
         Ok(Answer::Response(response)) => response,
         Ok(Answer::Switched(response, tunnel)) => {
-            tokio::spawn(tunnel.run(async move {
+            let (heard, ending) = (heard.clone(), async move {
                 let ending = *ended.wait_for(Option::is_some).await.unwrap();
                 ending.unwrap()
-            }));
+            });
+            tokio::spawn(tunnel.run(move || heard.notify_one(), ending));
             response
         }
         Err(error) => {
@@ -130,6 +136,7 @@ async fn a_tunnel_carries_bytes_both_ways_and_ends_with_either_side() {
     }
     assert_eq!(client.bytes(4).await, b"\x81\x02hi");
     client.say(b"\x81\x82maskxx").await;
+    client.heard.notified().await;
     client.line.shutdown().await.unwrap();
     assert_eq!(client.rest().await, b"\x81\x82maskxx", "after a half-close the other way goes on");
 }
@@ -248,6 +255,21 @@ async fn a_tunnel_that_is_ended_says_why_between_two_frames() {
         assert_eq!(client.rest().await, farewell);
         assert_eq!(peer.hears().await, "over");
     }
+}
+
+#[tokio::test]
+async fn a_tunnel_whose_upstream_is_gone_ends_for_the_client() {
+    let peer = Peer::start(|_, mut line: Line| async move {
+        line.head().await;
+        line.say(SWITCH).await;
+        line.bytes(1).await;
+        socket2::SockRef::from(&line.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    })
+    .await;
+    let mut client = Client::of(peer.address).await;
+    client.say(handshake() + "x").await;
+    client.head().await;
+    assert_eq!(client.rest().await, b"");
 }
 
 #[tokio::test]

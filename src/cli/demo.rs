@@ -1,0 +1,158 @@
+//! `demo`: gateway, identity provider and sample application on loopback, with one command.
+//! The gateway speaks as `localhost` and the provider as `127.0.0.1`: cookies ignore ports, so on one
+//! name each would see the other's.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::cli::run::serve;
+use crate::cli::{NO_LISTENER, REFUSED, complain};
+use crate::clock::Clock;
+use crate::config::{Problems, Source, load};
+use crate::demo::{Client, IdentityProvider, SampleApp, Settings};
+use crate::random;
+use crate::secret::Secret;
+use crate::server::Shutdown;
+use crate::telemetry;
+
+/// Runs the demo on `port` until SIGTERM or SIGINT; returns the exit code.
+pub fn run(port: u16, out: &mut dyn Write) -> io::Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(demo(port, out))
+}
+
+async fn demo(port: u16, out: &mut dyn Write) -> io::Result<u8> {
+    let public_url = format!("http://localhost:{port}");
+    let secret = random::text::<32>();
+    let client = Client {
+        id: "demo".to_owned(),
+        secret: Some(Secret::new(secret.clone())),
+        redirect_uris: vec![format!("{public_url}/oauth2/callback")],
+        post_logout_redirect_uris: vec![format!("{public_url}/oauth2/signed_out")],
+    };
+    let settings = Settings {
+        clients: vec![client],
+        access_token_lifetime: ACCESS_TOKEN_LIFETIME,
+        ..Settings::default()
+    };
+    let provider = IdentityProvider::start(settings, Clock::system()).await;
+    let (provider, app) = match (provider, SampleApp::start(0).await) {
+        (Ok(provider), Ok(app)) => (provider, app),
+        (Err(error), _) => return unavailable(&error.to_string()),
+        (_, Err(error)) => return unavailable(&error.to_string()),
+    };
+    let file = PathBuf::from("demo.yaml");
+    let text = configuration(port, provider.issuer(), &secret, &app.address().to_string());
+    let source = Source::fixed([(file.clone(), text.into_bytes())], []);
+    let config = match load(Path::new(&file), &source) {
+        Ok((config, _)) => config,
+        Err(Problems(problems)) => {
+            for problem in &problems {
+                complain(&problem.to_string());
+            }
+            return Ok(REFUSED);
+        }
+    };
+    telemetry::log::start(&config.telemetry);
+    let shutdown = Shutdown::new();
+    let signals = shutdown.clone();
+    let served = async {
+        tokio::select! {
+            code = serve(&config, shutdown) => Ok(code),
+            Err(error) = async { signals.follow_signals().await } => Err(error),
+        }
+    };
+    introduce(out, &public_url, provider.issuer())?;
+    let code = served.await;
+    provider.stop().await;
+    app.stop().await;
+    code
+}
+
+fn unavailable(error: &str) -> io::Result<u8> {
+    complain(&format!("portcullis demo: {error}"));
+    Ok(NO_LISTENER)
+}
+
+fn introduce(out: &mut dyn Write, public_url: &str, issuer: &str) -> io::Result<()> {
+    writeln!(
+        out,
+        "\
+Open      {public_url}/
+Sign in   alice / alice   (in the group staff)
+          bob / bob
+
+Try       {public_url}/public        open to everyone
+          {public_url}/              whoever is signed in; reload after a minute: a new access token
+          {public_url}/staff         the group staff only: alice passes, bob is told why not
+          {public_url}/oauth2/userinfo, {public_url}/oauth2/sign_out
+
+          curl -H 'X-Forwarded-User: admin' {public_url}/public    never arrives
+          curl -i {public_url}/                                    a script is told where to sign in
+
+Provider  {issuer}
+Stop      Ctrl-C
+"
+    )?;
+    out.flush()
+}
+
+fn configuration(port: u16, issuer: &str, secret: &str, app: &str) -> String {
+    format!(
+        r#"
+server:
+  listen: 127.0.0.1:{port}
+  public_url: http://localhost:{port}
+providers:
+  demo:
+    name: the demo's provider
+    issuer: {issuer}
+    client_id: demo
+    client_secret: {secret}
+routes:
+  - name: public
+    path: /public
+    upstream: http://{app}
+    allow: public
+  - name: staff
+    path: /staff
+    upstream: http://{app}
+    allow: [{{ groups: [staff] }}]
+  - name: signed in
+    upstream: http://{app}
+    allow: authenticated
+    identity_headers:
+      X-Forwarded-User: "{{user}}"
+      X-Forwarded-Email: "{{email}}"
+      X-Forwarded-Groups: "{{groups}}"
+      X-Forwarded-Preferred-Username: "{{preferred_username}}"
+      X-Forwarded-Access-Token: "{{access_token}}"
+session:
+  refresh_before: 10s
+admin:
+  listen: off
+telemetry:
+  log: {{ level: warn }}
+  access_log: false
+pages:
+  title: Portcullis demo
+"#
+    )
+}
+
+/// Short, so that refreshing can be watched.
+const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demo_has_a_good_configuration() {
+        let file = PathBuf::from("demo.yaml");
+        let text = configuration(4180, "http://127.0.0.1:1", "secret", "127.0.0.1:2");
+        let source = Source::fixed([(file.clone(), text.into_bytes())], []);
+        load(&file, &source).unwrap();
+    }
+}

@@ -1,0 +1,69 @@
+//! `run`: load, build, serve until told to stop.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::cli::{GOOD, NO_LISTENER, REFUSED, complain};
+use crate::clock::Clock;
+use crate::config::{Config, Problems, Source, load};
+use crate::server::{AccessLog, Frame, Scheme, Server, Shutdown};
+use crate::telemetry;
+
+/// Serves by the configuration (`None`: wherever it is looked for) and returns the exit code.
+pub fn run(config: Option<&Path>, source: &Source) -> io::Result<u8> {
+    let file = source.configuration_file(config);
+    let (config, warnings) = match load(&file, source) {
+        Ok(loaded) => loaded,
+        Err(Problems(problems)) => {
+            for problem in &problems {
+                complain(&problem.to_string());
+            }
+            return Ok(REFUSED);
+        }
+    };
+    telemetry::log::start(&config.telemetry);
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.server.workers)
+        .enable_all()
+        .build()?;
+    let shutdown = Shutdown::new();
+    let follower = shutdown.clone();
+    runtime.spawn(async move {
+        let Err(error) = follower.follow_signals().await;
+        tracing::error!(%error, "signals cannot be heard: SIGTERM will end the process at once");
+    });
+    Ok(runtime.block_on(serve(&config, shutdown)))
+}
+
+/// Serves one configuration until `shutdown` begins and all is done; returns the exit code.
+pub async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
+    let app = match App::new(config, &Clock::system()) {
+        Ok(app) => Arc::new(app),
+        Err(error) => {
+            tracing::error!(%error, "the configuration cannot be put to work");
+            return REFUSED;
+        }
+    };
+    let https = config.public_url.is_https();
+    let frame = Frame {
+        plain_scheme: if https { Scheme::Https } else { Scheme::Http },
+        access_log: if config.telemetry.access_log { AccessLog::On } else { AccessLog::Off },
+    };
+    let bound = match Server::bind(&config.server, frame).await {
+        Ok(bound) => bound,
+        Err(error) => {
+            tracing::error!(%error, "a listener cannot be opened");
+            return NO_LISTENER;
+        }
+    };
+    for address in bound.local_addresses() {
+        tracing::info!(%address, public_url = %config.public_url, "listening");
+    }
+    app.serve(bound, shutdown).await;
+    GOOD
+}
