@@ -25,7 +25,9 @@ pub fn run(config: Option<&Path>, source: &Source) -> io::Result<u8> {
     };
     telemetry::log::start(&config.telemetry);
     for warning in warnings {
-        tracing::warn!("{warning}");
+        let (file, line) = (warning.file.display(), warning.line);
+        let (key, hint) = (&warning.path, warning.hint.as_deref());
+        tracing::warn!(%file, line, %key, hint, "the configuration {}", warning.message);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.server.workers)

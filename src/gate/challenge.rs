@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::gate::Gate;
 use crate::gate::route::{Route, Unauthenticated};
 use crate::origin::Origin;
+use crate::pages::harden;
 use crate::server::Client;
 use crate::session::cookie::{Name, Sent};
 
@@ -39,6 +40,7 @@ impl Gate {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::FOUND;
         let value = HeaderValue::try_from(location).map_err(|_| Error::Malformed)?;
+        harden(response.headers_mut());
         response.headers_mut().insert(LOCATION, value);
         if let Some(cookie) = cookies {
             response.headers_mut().append(SET_COOKIE, cookie);

@@ -82,7 +82,7 @@ impl Places {
             return None;
         }
         // SECURITY: `/..//evil.example` is `//evil.example` once its dots are gone.
-        if url.path().starts_with("//") || self.is_own_path(url.path()) {
+        if url.path().starts_with("//") || !self.is_fit(url.path()) {
             return None;
         }
         let target = encode(url.path(), url.query(), url.fragment())?;
@@ -107,20 +107,20 @@ impl Places {
         same_frame && shares_cookie && self.hosts.iter().any(|host| host.matches(origin.host()))
     }
 
-    /// Whether some reading of a path lies under our prefix: returning there would loop.
-    fn is_own_path(&self, path: &str) -> bool {
-        let under = |path: &str| {
+    /// Whether a path is one that we would forward in some reading, and in none our own: returning
+    /// there would loop.
+    fn is_fit(&self, path: &str) -> bool {
+        let own = |path: &str| {
             path.strip_prefix(&self.prefix)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        match Readings::of(path) {
-            Ok(readings) => {
-                under(readings.plain().path())
-                    || readings.others().iter().any(|other| under(other.path()))
-            }
-            // The gateway would answer 400 there.
-            Err(_) => true,
-        }
+        Readings::of(path).is_ok_and(|readings| {
+            let plain = readings.plain().path();
+            let others = readings.others().iter();
+            !plain.contains('\\')
+                && !own(plain)
+                && !others.into_iter().any(|other| own(other.path()))
+        })
     }
 }
 
@@ -228,6 +228,7 @@ mod tests {
             "data:text/html,x",
             "evil.example",
             "%2f%2fevil.example",
+            "/%5Cevil.example",
             "/ok\r\nX-Inj: 1",
             "",
             " /a",

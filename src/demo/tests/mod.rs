@@ -202,5 +202,6 @@ fn query(parameters: &[(&str, &str)], changes: &[(&str, &str)]) -> String {
 }
 
 mod faults;
+mod network_faults;
 mod sample_app;
 mod sign_in;
