@@ -11,6 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
@@ -98,7 +99,13 @@ impl<H: Handler> Connections<H> {
             // Who has sent no request yet has none that would be lost.
             () = self.tasks.draining() => return,
         };
-        let Ok(Ok((stream, protocol))) = opened else { return };
+        let (stream, protocol) = match opened {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => return tracing::debug!(?peer, %error, "a connection did not open"),
+            Err(Elapsed { .. }) => {
+                return tracing::debug!(?peer, "a connection sent nothing in time");
+            }
+        };
         let service = Service::new(
             Arc::clone(&self.handler),
             Arc::clone(&connected),
