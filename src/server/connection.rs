@@ -2,15 +2,18 @@
 //! Invariant: nothing that a client does, or leaves undone, keeps a connection past its deadlines.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
@@ -34,7 +37,7 @@ pub(super) struct Connections<H> {
     handler: Arc<H>,
     frame: Frame,
     limits: Limits,
-    body_patience: std::time::Duration,
+    body_patience: Duration,
     patience: Patience,
     proxies: Arc<TrustedProxies>,
     tls: Option<TlsAcceptor>,
@@ -82,23 +85,20 @@ impl<H: Handler> Connections<H> {
         let connected = Connected::new(peer, scheme, &self.proxies, self.tasks.clone());
         let connected = Arc::new(connected);
         let head_due = Instant::now() + self.patience.head;
-        let opening = async {
-            let transport = match (accepted, tls) {
-                (Accepted::Tcp(stream, _), Some(tls)) => Box::pin(handshake(tls, stream)).await?,
-                (Accepted::Tcp(stream, _), None) => Transport::Tcp(stream),
-                (Accepted::Unix(stream), _) => Transport::Unix(stream),
-            };
-            let mut stream = Stream::new(transport, Arc::clone(&connected), admission);
-            let protocol = stream.protocol().await?;
-            Ok::<_, std::io::Error>((stream, protocol))
-        };
+        let opening = open(accepted, tls, Arc::clone(&connected), admission);
         let opened = tokio::select! {
             biased;
             opened = timeout(self.patience.head, opening) => opened,
             // Who has sent no request yet has none that would be lost.
             () = self.tasks.draining() => return,
         };
-        let Ok(Ok((stream, protocol))) = opened else { return };
+        let (stream, protocol) = match opened {
+            Ok(Ok(opened)) => opened,
+            Ok(Err(error)) => return tracing::debug!(?peer, %error, "a connection did not open"),
+            Err(Elapsed { .. }) => {
+                return tracing::debug!(?peer, "a connection sent nothing in time");
+            }
+        };
         let service = Service::new(
             Arc::clone(&self.handler),
             Arc::clone(&connected),
@@ -167,7 +167,24 @@ impl<H: Handler> Connections<H> {
     }
 }
 
-async fn handshake(tls: &TlsAcceptor, stream: TcpStream) -> std::io::Result<Transport> {
+/// Gets as far as knowing what the client speaks.
+async fn open(
+    accepted: Accepted,
+    tls: Option<&TlsAcceptor>,
+    connected: Arc<Connected>,
+    admission: Admission,
+) -> io::Result<(Stream, Protocol)> {
+    let transport = match (accepted, tls) {
+        (Accepted::Tcp(stream, _), Some(tls)) => Box::pin(handshake(tls, stream)).await?,
+        (Accepted::Tcp(stream, _), None) => Transport::Tcp(stream),
+        (Accepted::Unix(stream), _) => Transport::Unix(stream),
+    };
+    let mut stream = Stream::new(transport, connected, admission);
+    let protocol = stream.protocol().await?;
+    Ok((stream, protocol))
+}
+
+async fn handshake(tls: &TlsAcceptor, stream: TcpStream) -> io::Result<Transport> {
     tls.accept(stream).await.map(|stream| Transport::Tls(Box::new(stream)))
 }
 

@@ -2,6 +2,7 @@
 
 mod access_log;
 mod drain;
+mod frames;
 mod patience;
 mod tls;
 mod wire;

@@ -1,0 +1,94 @@
+//! HTTP/2 as nobody's library would send it.
+
+use super::*;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// `GET http:/` with and without `:authority: a`, in HPACK.
+const BLOCK: &[u8] = b"\x82\x86\x84\x41\x01a";
+const BLOCK_WITHOUT_AUTHORITY: &[u8] = b"\x82\x86\x84";
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// The kind and payload of each frame.
+fn parse(mut bytes: &[u8]) -> Vec<(u8, &[u8])> {
+    let mut frames = Vec::new();
+    while bytes.len() >= 9 {
+        let length = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]) as usize;
+        let (frame, rest) = bytes.split_at((9 + length).min(bytes.len()));
+        frames.push((frame[3], &frame[9..]));
+        bytes = rest;
+    }
+    frames
+}
+
+async fn send(running: &Running, frames: &[u8]) -> Vec<u8> {
+    let mut stream = running.connect().await;
+    let (mut reader, mut writer) = stream.split();
+    let mut answer = Vec::new();
+    let sending = async {
+        drop(writer.write_all(PREFACE).await);
+        drop(writer.write_all(frames).await);
+    };
+    let reading = timeout(SOON, reader.read_to_end(&mut answer));
+    let ((), read) = tokio::join!(sending, reading);
+    drop(read.expect("the server closes"));
+    answer
+}
+
+fn hasty() -> Settings {
+    let timeouts = Timeouts { keep_alive: Duration::from_millis(200), ..Timeouts::default() };
+    Settings { timeouts, ..settings() }
+}
+
+#[tokio::test]
+async fn a_request_without_authority_is_refused() {
+    let running = Running::start(hasty()).await;
+    let status = async |block| {
+        let answer = send(&running, &frame(HEADERS, END_STREAM | END_HEADERS, 1, block)).await;
+        let frames = parse(&answer);
+        let head = frames.iter().find(|(kind, _)| *kind == HEADERS).expect("an answer");
+        // Behind what sizes the table comes the status.
+        *head.1.iter().find(|byte| **byte & 0x80 != 0).expect("a status")
+    };
+    // This client does not answer to the good-bye either, and is cut.
+    let both = tokio::join!(status(BLOCK), status(BLOCK_WITHOUT_AUTHORITY));
+    assert_eq!(both, (0x88, 0x8c), "`:status: 200` and `:status: 400`");
+}
+
+#[tokio::test]
+async fn rapid_resets_end_the_connection() {
+    let running = Running::start(settings()).await;
+    let requests = (0..2000).map(|count| count * 2 + 1).flat_map(|stream| {
+        let mut request = frame(HEADERS, END_STREAM | END_HEADERS, stream, BLOCK);
+        request.extend(frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]));
+        request
+    });
+    let answer = send(&running, &requests.collect::<Vec<_>>()).await;
+    let frames = parse(&answer);
+    let goaway = frames.iter().find(|(kind, _)| *kind == GOAWAY).expect("GOAWAY");
+    assert_eq!(goaway.1[7], 11, "ENHANCE_YOUR_CALM");
+    assert!(running.app.seen().len() < 100);
+}
+
+#[tokio::test]
+async fn endless_continuations_end_the_connection() {
+    let running = Running::start(settings()).await;
+    let mut frames = frame(HEADERS, END_STREAM, 1, BLOCK);
+    // `x: yyy…` without indexing, over and over.
+    let field = [b"\0\x01x\x7f\x01".as_slice(), &[b'y'; 128]].concat();
+    for _ in 0..400 {
+        frames.extend(frame(CONTINUATION, 0, 1, &field.repeat(100)));
+    }
+    send(&running, &frames).await;
+    assert_eq!(running.app.seen(), Vec::<String>::new());
+}
