@@ -1,5 +1,5 @@
 //! The authorization endpoint and the sign-in form behind it (RFC 6749 §4.1, OIDC Core §3.1.2, RFC 7636).
-//! Invariant: a browser is only sent to a `redirect_uri` that the client has registered, character by character.
+//! Invariant: a browser is only sent to a `redirect_uri` that the client registered in just this spelling.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};

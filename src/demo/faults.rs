@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
 use super::authorization::AuthorizationResponse;
-use super::draft::{Draft, Signer, der_signature, with_signature};
+pub use super::id_token_faults::IdTokenFault;
 use super::keyring::Keyring;
 pub use super::network_faults::{Endpoint, NetworkFault};
 use crate::jose::Algorithm;
@@ -67,132 +67,24 @@ macro_rules! faults {
                 match self { $(Self::$variant => $words,)* }
             }
 
-            pub(super) fn spoil(self, part: &mut $part, facts: &Facts<'_>) {
-                let spoil: fn(&mut $part, &Facts<'_>) = match self { $(Self::$variant => $spoil,)* };
+            pub(super) fn spoil(self, part: &mut $part, facts: &$crate::demo::faults::Facts<'_>) {
+                let spoil: fn(&mut $part, &$crate::demo::faults::Facts<'_>) = match self {
+                    $(Self::$variant => $spoil,)*
+                };
                 spoil(part, facts);
             }
         }
     };
 }
 
-faults! {
-    /// What is wrong with an ID Token.
-    IdTokenFault of Draft {
-        // Algorithms and keys.
-        SignedEs256 "ES256, with a key of the JWK Set" => |token, _| token.signer = Signer::Published(Algorithm::ES256),
-        SignedPs256 "PS256, with a key of the JWK Set" => |token, _| token.signer = Signer::Published(Algorithm::PS256),
-        SignedEdDsa "EdDSA, with a key of the JWK Set" => |token, _| token.signer = Signer::Published(Algorithm::EdDSA),
-        AlgNone "alg none, no signature" => |token, _| token.signer = Signer::Nobody,
-        AlgNoneMixedCase "alg nOnE, no signature" => |token, _| {
-            token.signer = Signer::Nobody;
-            token.head("alg", json!("nOnE"));
-        },
-        BitTurned "signature with one bit turned" => |token, _| token.finish = turn_a_bit,
-        BitTurnedEs256 "ES256 signature with one bit turned" => |token, _| {
-            token.signer = Signer::Published(Algorithm::ES256);
-            token.finish = turn_a_bit;
-        },
-        SignatureEmpty "empty signature" => |token, _| token.finish = |token| Some(with_signature(&token, |_| vec![])),
-        Hs256WrongSecret "HS256 with a wrong secret" => |token, _| token.signer = Signer::Secret(b"wrong".to_vec()),
-        Hs256ClientSecret "HS256 with the client secret" => |token, facts| token.signer = Signer::Secret(facts.client_secret.into()),
-        Hs256PublicKey "HS256 keyed with the PEM of the published RSA key" => |token, facts| {
-            token.signer = Signer::Secret(facts.keys.main_pem().unwrap_or_default().into_bytes());
-        },
-        Hs256PublishedOct "HS256 keyed with the oct key of the JWK Set" => |token, _| {
-            token.signer = Signer::Secret(OCT_SECRET.into());
-            token.head("kid", json!("oct"));
-        },
-        HeaderJwk "the attacker's key in the jwk header" => |token, facts| {
-            token.signer = Signer::Attacker;
-            token.head("jwk", facts.keys.attacker.public_jwk());
-            token.head("kid", json!(facts.keys.main.kid()));
-        },
-        HeaderJku "a jku header that points elsewhere" => |token, facts| {
-            token.signer = Signer::Attacker;
-            token.head("jku", json!(evil(facts)));
-        },
-        HeaderX5u "an x5u header that points elsewhere" => |token, facts| {
-            token.signer = Signer::Attacker;
-            token.head("x5u", json!(evil(facts)));
-        },
-        HeaderCrit "crit names an unknown extension" => |token, _| {
-            token.head("crit", json!(["urn:example:unknown"]));
-            token.head("urn:example:unknown", json!(true));
-        },
-        TypLogout "typ is logout+jwt" => |token, _| token.head("typ", json!("logout+jwt")),
-        NoKid "no kid" => |token, _| token.head("kid", Value::Null),
-        KidUnknown "a kid that is not in the JWK Set, the right key" => |token, _| token.head("kid", json!("unknown")),
-        KidTraversal "kid ../../../../dev/null, HS256 with an empty secret" => |token, _| {
-            token.signer = Signer::Secret(vec![]);
-            token.head("kid", json!("../../../../dev/null"));
-        },
-        EncryptionKey "signed with the key published as use=enc" => |token, _| token.signer = Signer::Encryption,
-        SignatureDer "ES256 signature in DER form" => |token, _| {
-            token.signer = Signer::Published(Algorithm::ES256);
-            token.finish = |token| Some(with_signature(&token, |raw| der_signature(&raw)));
-        },
-        SignatureZero "ES256 signature r=s=0" => |token, _| {
-            token.signer = Signer::Published(Algorithm::ES256);
-            token.finish = |token| Some(with_signature(&token, |raw| vec![0; raw.len()]));
-        },
-        // Claims.
-        IssSlash "iss with a slash added" => |token, facts| token.claim("iss", json!(format!("{}/", facts.issuer))),
-        IssOther "other iss" => |token, _| token.claim("iss", json!("https://evil.example")),
-        NoIss "no iss" => |token, _| drop(token.claims.remove("iss")),
-        AudOther "other aud" => |token, _| token.claim("aud", json!("someone-else")),
-        NoAud "no aud" => |token, _| drop(token.claims.remove("aud")),
-        AudLetter "aud is the client_id with a letter added" => |token, facts| token.claim("aud", json!(format!("{}x", facts.client_id))),
-        AudArray "aud is an array of the client_id" => |token, facts| token.claim("aud", json!([facts.client_id])),
-        AudTwoAzpOther "two audiences, azp is the other" => |token, facts| {
-            token.claim("aud", json!([facts.client_id, "other"]));
-            token.claim("azp", json!("other"));
-        },
-        AudTwoNoAzp "two audiences, no azp" => |token, facts| token.claim("aud", json!([facts.client_id, "other"])),
-        NoSub "no sub" => |token, _| drop(token.claims.remove("sub")),
-        SubEmpty "an empty sub" => |token, _| token.claim("sub", json!("")),
-        SubOther "another person's sub" => |token, _| token.claim("sub", json!("demo-mallory")),
-        SubLong "sub of 4096 characters" => |token, _| token.claim("sub", json!("s".repeat(4096))),
-        SubTwice "sub twice" => |token, _| token.payload = |claims| with_member(claims, r#""sub":"demo-mallory""#),
-        IatAhead "iat a day ahead" => |token, facts| token.claim("iat", json!(facts.now + 86_400)),
-        NoIat "no iat" => |token, _| drop(token.claims.remove("iat")),
-        NoExp "no exp" => |token, _| drop(token.claims.remove("exp")),
-        ExpPast "exp an hour ago" => |token, facts| token.claim("exp", json!(facts.now - 3600)),
-        ExpJustPast "exp 5 s ago" => |token, facts| token.claim("exp", json!(facts.now - 5)),
-        ExpString "exp is a string" => |token, facts| token.claim("exp", json!((facts.now + 300).to_string())),
-        ExpHuge "exp is 1e300" => |token, _| token.claim("exp", json!(1e300)),
-        NbfAhead "nbf an hour ahead" => |token, facts| token.claim("nbf", json!(facts.now + 3600)),
-        NonceOther "other nonce" => |token, _| token.claim("nonce", json!("other")),
-        NonceArray "nonce in an array" => |token, _| {
-            let nonce = token.claims.remove("nonce");
-            token.claim("nonce", json!([nonce]));
-        },
-        NoNonce "no nonce" => |token, _| drop(token.claims.remove("nonce")),
-        AtHashOther "wrong at_hash" => |token, _| token.claim("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA")),
-        CHashOther "wrong c_hash" => |token, _| token.claim("c_hash", json!("AAAAAAAAAAAAAAAAAAAAAA")),
-        NoAuthTime "no auth_time" => |token, _| drop(token.claims.remove("auth_time")),
-        AuthTimeOld "auth_time a day ago" => |token, facts| token.claim("auth_time", json!(facts.now - 86_400)),
-        NoAcr "no acr" => |token, _| drop(token.claims.remove("acr")),
-        EmailUnverified "email_verified is false" => |token, _| token.claim("email_verified", json!(false)),
-        // Form.
-        NotAJwt "not a JWT" => |token, _| token.finish = |_| Some("not-a-jwt".into()),
-        Empty "an empty text" => |token, _| token.finish = |_| Some(String::new()),
-        Missing "no id_token member" => |token, _| token.finish = |_| None,
-        PayloadText "signed payload is not JSON" => |token, _| token.payload = |_| b"no JSON".to_vec(),
-        PayloadArray "signed payload is a JSON array" => |token, _| token.payload = |claims| json!([claims]).to_string().into(),
-        Padded "base64url with padding" => |token, _| token.finish = |token| Some(format!("{token}==")),
-        Deep "a claim nested 5000 arrays deep" => |token, _| token.payload = |claims| {
-            with_member(claims, &format!(r#""deep":{}{}"#, "[".repeat(5000), "]".repeat(5000)))
-        },
-        Huge "a claim of 3 MB" => |token, _| token.claim("huge", json!("h".repeat(3_000_000))),
-        FiveParts "five parts" => |token, _| token.finish = |token| Some(format!("{token}.AA.AA")),
-    }
-}
+pub(super) use faults;
 
 faults! {
     /// What is wrong with the redirect back to the client.
     AuthorizationFault of AuthorizationResponse {
         IssOther "other iss parameter" => |response, _| response.set("iss", "https://evil.example"),
-        IssTwice "right iss, then a wrong one" => |response, _| response.add("iss", "https://evil.example"),
+        IssTwice "right iss, then a wrong one" =>
+            |response, _| response.add("iss", "https://evil.example"),
         NoIss "no iss parameter, though it was announced" => |response, _| response.remove("iss"),
         StateOther "other state" => |response, _| response.set("state", "other"),
         NoState "no state" => |response, _| response.remove("state"),
@@ -202,12 +94,14 @@ faults! {
         CodeOther "a code that was never issued" => |response, _| response.set("code", "another"),
         AccessDenied "access_denied" => |response, _| response.fail("access_denied"),
         LoginRequired "login_required" => |response, _| response.fail("login_required"),
-        TemporarilyUnavailable "temporarily_unavailable" => |response, _| response.fail("temporarily_unavailable"),
+        TemporarilyUnavailable "temporarily_unavailable" =>
+            |response, _| response.fail("temporarily_unavailable"),
         ErrorScript "error_description with a script" => |response, _| {
             response.fail("server_error");
             response.add("error_description", "<script>alert(1)</script>");
         },
-        ErrorAndCode "error and code together" => |response, _| response.add("error", "server_error"),
+        ErrorAndCode "error and code together" =>
+            |response, _| response.add("error", "server_error"),
         ErrorStateOther "error with another state" => |response, _| {
             response.fail("access_denied");
             response.set("state", "other");
@@ -226,22 +120,28 @@ faults! {
         NoTokenType "no token_type" => |answer, _| drop(answer.members.remove("token_type")),
         TokenTypeMac "token_type is mac" => |answer, _| set(answer, "token_type", json!("mac")),
         NoAccessToken "no access_token" => |answer, _| drop(answer.members.remove("access_token")),
-        NoRefreshToken "no refresh_token" => |answer, _| drop(answer.members.remove("refresh_token")),
+        NoRefreshToken "no refresh_token" =>
+            |answer, _| drop(answer.members.remove("refresh_token")),
         NoExpiresIn "no expires_in" => |answer, _| drop(answer.members.remove("expires_in")),
         ExpiresNegative "expires_in is -1" => |answer, _| set(answer, "expires_in", json!(-1)),
         ExpiresHuge "expires_in is 1e18" => |answer, _| set(answer, "expires_in", json!(1e18)),
-        ExpiresFraction "expires_in is 3600.5" => |answer, _| set(answer, "expires_in", json!(3600.5)),
+        ExpiresFraction "expires_in is 3600.5" =>
+            |answer, _| set(answer, "expires_in", json!(3600.5)),
         ExpiresText "expires_in is a text" => |answer, _| set(answer, "expires_in", json!("3600")),
-        InvalidGrant "400 invalid_grant" => |answer, _| *answer = Answer::error(StatusCode::BAD_REQUEST, "invalid_grant", "on demand"),
-        InvalidClient "401 invalid_client" => |answer, _| *answer = Answer::error(StatusCode::UNAUTHORIZED, "invalid_client", "on demand"),
-        ErrorAsSuccess "an error body with status 200" => |answer, _| *answer = Answer::error(StatusCode::OK, "invalid_grant", "on demand"),
+        InvalidGrant "400 invalid_grant" =>
+            |answer, _| *answer = Answer::error(StatusCode::BAD_REQUEST, "invalid_grant", "on demand"),
+        InvalidClient "401 invalid_client" =>
+            |answer, _| *answer = Answer::error(StatusCode::UNAUTHORIZED, "invalid_client", "on demand"),
+        ErrorAsSuccess "an error body with status 200" =>
+            |answer, _| *answer = Answer::error(StatusCode::OK, "invalid_grant", "on demand"),
         Created "the right body with status 201" => |answer, _| answer.status = StatusCode::CREATED,
         TextPlain "the right body as text/plain" => |answer, _| answer.content_type = "text/plain",
         ByteOrderMark "the right body behind a byte order mark" => |answer, _| {
             answer.text = Some(format!("\u{feff}{}", json!(answer.members)));
         },
         RedirectAway "302 to /evil" => |answer, facts| go(answer, StatusCode::FOUND, evil(facts)),
-        RedirectAgain "307 to /evil" => |answer, facts| go(answer, StatusCode::TEMPORARY_REDIRECT, evil(facts)),
+        RedirectAgain "307 to /evil" =>
+            |answer, facts| go(answer, StatusCode::TEMPORARY_REDIRECT, evil(facts)),
     }
 }
 
@@ -258,7 +158,8 @@ faults! {
             *answer = Answer::error(StatusCode::UNAUTHORIZED, "invalid_token", "on demand")
                 .challenge(r#"Bearer error="invalid_token""#);
         },
-        RedirectAgain "307 to /evil" => |answer, facts| go(answer, StatusCode::TEMPORARY_REDIRECT, evil(facts)),
+        RedirectAgain "307 to /evil" =>
+            |answer, facts| go(answer, StatusCode::TEMPORARY_REDIRECT, evil(facts)),
         LineBreaks "CR LF in email, name and groups" => |answer, _| {
             set(answer, "email", json!("alice@example.com\r\nX-Injected: 1"));
             set(answer, "name", json!("Alice\r\nX-Injected: 1"));
@@ -269,21 +170,28 @@ faults! {
             set(answer, "groups", json!("staff"));
             set(answer, "name", Value::Null);
         },
-        EmailUnverified "email_verified is false" => |answer, _| set(answer, "email_verified", json!(false)),
-        EmailVerifiedText "email_verified is the text true" => |answer, _| set(answer, "email_verified", json!("true")),
+        EmailUnverified "email_verified is false" =>
+            |answer, _| set(answer, "email_verified", json!(false)),
+        EmailVerifiedText "email_verified is the text true" =>
+            |answer, _| set(answer, "email_verified", json!("true")),
     }
 }
 
 faults! {
     /// What is wrong with the discovery document.
     DiscoveryFault of Answer {
-        IssuerOther "other issuer" => |answer, _| set(answer, "issuer", json!("https://evil.example")),
-        IssuerSlash "issuer with a slash added" => |answer, facts| set(answer, "issuer", json!(format!("{}/", facts.issuer))),
+        IssuerOther "other issuer" =>
+            |answer, _| set(answer, "issuer", json!("https://evil.example")),
+        IssuerSlash "issuer with a slash added" =>
+            |answer, facts| set(answer, "issuer", json!(format!("{}/", facts.issuer))),
         NoIssuer "no issuer" => |answer, _| drop(answer.members.remove("issuer")),
-        UnknownMembers "unknown members" => |answer, _| set(answer, "future", json!({"of": ["unknown", "kind"]})),
+        UnknownMembers "unknown members" =>
+            |answer, _| set(answer, "future", json!({"of": ["unknown", "kind"]})),
         NoJwksUri "no jwks_uri" => |answer, _| drop(answer.members.remove("jwks_uri")),
-        NoTokenEndpoint "no token_endpoint" => |answer, _| drop(answer.members.remove("token_endpoint")),
-        NoAuthorizationEndpoint "no authorization_endpoint" => |answer, _| drop(answer.members.remove("authorization_endpoint")),
+        NoTokenEndpoint "no token_endpoint" =>
+            |answer, _| drop(answer.members.remove("token_endpoint")),
+        NoAuthorizationEndpoint "no authorization_endpoint" =>
+            |answer, _| drop(answer.members.remove("authorization_endpoint")),
         EndpointArrays "endpoints are arrays" => |answer, _| {
             for (name, value) in &mut answer.members {
                 if name.ends_with("_endpoint") {
@@ -293,10 +201,14 @@ faults! {
         },
         HttpTokenEndpoint "http token_endpoint" => |answer, _| downgrade(answer, "token_endpoint"),
         HttpJwksUri "http jwks_uri" => |answer, _| downgrade(answer, "jwks_uri"),
-        HttpAuthorizationEndpoint "http authorization_endpoint" => |answer, _| downgrade(answer, "authorization_endpoint"),
-        JwksFile "jwks_uri file:///etc/passwd" => |answer, _| set(answer, "jwks_uri", json!("file:///etc/passwd")),
-        OnlyNone "only none advertised" => |answer, _| set(answer, "id_token_signing_alg_values_supported", json!(["none"])),
-        NoPkce "code_challenge_methods_supported absent" => |answer, _| drop(answer.members.remove("code_challenge_methods_supported")),
+        HttpAuthorizationEndpoint "http authorization_endpoint" =>
+            |answer, _| downgrade(answer, "authorization_endpoint"),
+        JwksFile "jwks_uri file:///etc/passwd" =>
+            |answer, _| set(answer, "jwks_uri", json!("file:///etc/passwd")),
+        OnlyNone "only none advertised" =>
+            |answer, _| set(answer, "id_token_signing_alg_values_supported", json!(["none"])),
+        NoPkce "code_challenge_methods_supported absent" =>
+            |answer, _| drop(answer.members.remove("code_challenge_methods_supported")),
         IssNotAnnounced "iss parameter not announced, though sent" => |answer, _| {
             drop(answer.members.remove("authorization_response_iss_parameter_supported"));
         },
@@ -315,45 +227,40 @@ faults! {
             without(keys, &["kid"]);
         }),
         NoKids "several keys, no kid" => |answer, _| keys(answer, |keys| without(keys, &["kid"])),
-        UnknownType "an unknown kty in front" => |answer, _| keys(answer, |keys| keys.insert(0, json!({"kty": "FUTURE", "kid": "f"}))),
-        NoUseNoAlg "no use, no alg" => |answer, _| keys(answer, |keys| without(keys, &["use", "alg"])),
+        UnknownType "an unknown kty in front" =>
+            |answer, _| keys(answer, |keys| keys.insert(0, json!({"kty": "FUTURE", "kid": "f"}))),
+        NoUseNoAlg "no use, no alg" =>
+            |answer, _| keys(answer, |keys| without(keys, &["use", "alg"])),
         NoKeys "no keys" => |answer, _| keys(answer, Vec::clear),
         NoMember "no member keys" => |answer, _| drop(answer.members.remove("keys")),
-        ShortRsa "the RSA key cut to 1024 bits" => |answer, _| keys(answer, |keys| each(keys, |key| {
+        ShortRsa "the RSA key cut to 1024 bits" =>
+            |answer, _| keys(answer, |keys| each(keys, |key| {
             if let Some(Value::String(n)) = key.get_mut("n") {
                 n.truncate(171);
                 n.pop();
                 n.push('w');
             }
         })),
-        Oct "an oct key" => |answer, _| keys(answer, |keys| keys.insert(0, json!({"kty": "oct", "kid": "oct", "k": OCT_KEY}))),
+        Oct "an oct key" =>
+            |answer, _| keys(answer, |keys| {
+                keys.insert(0, json!({"kty": "oct", "kid": "oct", "k": OCT_KEY}));
+            }),
         SameKid "the same kid twice, the second key is right" => |answer, facts| {
-            let mut wrong = facts.keys.attacker.public_jwk();
-            if let Some(members) = wrong.as_object_mut() {
-                members.insert("kid".into(), json!(facts.keys.main.kid()));
-            }
-            keys(answer, |keys| keys.insert(0, wrong));
+            keys(answer, |keys| keys.insert(0, twin(facts)));
         },
+        TwinNoKid "two keys of one kind, no kid, the second is right" =>
+            |answer, facts| keys(answer, |keys| {
+            keys.truncate(1);
+            keys.insert(0, twin(facts));
+            without(keys, &["kid"]);
+        }),
         AlgOther "the signing key says another alg" => |answer, facts| {
             let other = if facts.keys.main.algorithm() == Algorithm::PS256 { "RS256" } else { "PS256" };
-            keys(answer, |keys| each(keys.get_mut(..1).unwrap_or_default(), |key| drop(key.insert("alg".into(), json!(other)))));
+            keys(answer, |keys| each(keys.get_mut(..1).unwrap_or_default(), |key| {
+                key.insert("alg".into(), json!(other));
+            }));
         },
     }
-}
-
-fn turn_a_bit(token: String) -> Option<String> {
-    let turned = with_signature(&token, |mut signature| {
-        if let Some(byte) = signature.last_mut() {
-            *byte ^= 1;
-        }
-        signature
-    });
-    Some(turned)
-}
-
-/// The claims as text, with one more member in front, written as it is.
-fn with_member(claims: &Map<String, Value>, member: &str) -> Vec<u8> {
-    json!(claims).to_string().replacen('{', &format!("{{{member},"), 1).into_bytes()
 }
 
 fn set(answer: &mut Answer, name: &str, value: Value) {
@@ -367,7 +274,7 @@ fn go(answer: &mut Answer, status: StatusCode, to: String) {
 }
 
 /// Where no request must ever arrive; the provider counts those that do.
-fn evil(facts: &Facts<'_>) -> String {
+pub(super) fn evil(facts: &Facts<'_>) -> String {
     format!("{}/evil", facts.issuer)
 }
 
@@ -383,6 +290,23 @@ fn keys(answer: &mut Answer, change: impl FnOnce(&mut Vec<Value>)) {
     }
 }
 
+/// Another key of the signing key's kind, RSA or P-256, under its name.
+fn twin(facts: &Facts<'_>) -> Value {
+    let main = &facts.keys.main;
+    let of_curve = main.algorithm() == Algorithm::ES256;
+    let mut twin = if of_curve { &facts.keys.attacker } else { main }.public_jwk();
+    each(std::slice::from_mut(&mut twin), |key| {
+        if let Some(Value::String(n)) = key.get_mut("n") {
+            // Still odd, still as long: a modulus to every reader, though nobody has its factors.
+            let mut letters: Vec<_> = n.chars().collect();
+            letters.get_mut(8..300).unwrap_or_default().reverse();
+            *n = letters.into_iter().collect();
+        }
+        key.insert("kid".into(), json!(main.kid()));
+    });
+    twin
+}
+
 fn each(keys: &mut [Value], change: impl Fn(&mut Map<String, Value>)) {
     keys.iter_mut().filter_map(Value::as_object_mut).for_each(change);
 }
@@ -392,5 +316,5 @@ fn without(keys: &mut [Value], names: &[&str]) {
 }
 
 /// The secret of [`JwksFault::Oct`], and the same as a JWK has it.
-const OCT_SECRET: &str = "published-secret";
+pub(super) const OCT_SECRET: &str = "published-secret";
 const OCT_KEY: &str = "cHVibGlzaGVkLXNlY3JldA";

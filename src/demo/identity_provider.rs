@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 
@@ -267,6 +267,11 @@ impl Provider {
     }
 
     fn answer(&self, endpoint: Endpoint, request: &Request<Bytes>) -> Response<Bytes> {
+        let for_clients = matches!(endpoint, Endpoint::Token | Endpoint::Revocation);
+        if for_clients && request.method() != Method::POST {
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            return Answer::error(status, "invalid_request", "POST it").into_response();
+        }
         match endpoint {
             Endpoint::Discovery => self.discovery().into_response(),
             Endpoint::Jwks => self.jwks().into_response(),

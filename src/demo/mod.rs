@@ -11,6 +11,7 @@ mod faults;
 mod form;
 mod grants;
 mod html;
+mod id_token_faults;
 mod identity_provider;
 mod keyring;
 mod network_faults;

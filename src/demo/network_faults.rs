@@ -88,7 +88,7 @@ pub enum NetworkFault {
     RedirectLoop,
     /// 302 to another host.
     RedirectAway,
-    /// A small gzip body that unpacks to 160 times its size.
+    /// A small gzip body that unpacks to some 150 times its size.
     CompressedBomb,
     /// A head of a hundred thousand fields.
     HeaderFlood,

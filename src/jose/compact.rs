@@ -55,7 +55,7 @@ impl<'t> Compact<'t> {
 impl Header {
     fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let members = json::object(bytes).map_err(|_| Error::Header)?;
-        // SECURITY: an extension marked critical must be understood, and we understand none (RFC 7515 §4.1.11).
+        // SECURITY: a critical extension must be understood, and we understand none (RFC 7515 §4.1.11).
         if members.contains_key("crit") {
             return Err(Error::Critical);
         }

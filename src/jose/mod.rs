@@ -1,4 +1,5 @@
-//! Signed tokens: JWS compact form (RFC 7515), keys (RFC 7517), algorithms (RFC 7518, RFC 8037), on aws-lc-rs.
+//! Signed tokens: JWS compact form (RFC 7515), keys (RFC 7517), algorithms (RFC 7518, RFC 8037), on
+//! aws-lc-rs.
 //! Invariant: claims come out only after their signature was verified, by a key of the caller's set, with
 //! an algorithm that the caller allowed and the key is for. What a token says about keys is never followed.
 

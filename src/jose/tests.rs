@@ -301,7 +301,10 @@ fn a_key_serves_its_own_purpose_and_algorithm_only() {
 #[test]
 fn unusable_keys_beside_a_good_one_do_no_harm() {
     let key = es256();
-    let rsa = |bytes: usize, e: &str| json!({"kty": "RSA", "kid": key.kid(), "n": URL_SAFE_NO_PAD.encode(vec![0xff; bytes]), "e": e});
+    let rsa = |bytes: usize, e: &str| {
+        let n = URL_SAFE_NO_PAD.encode(vec![0xff; bytes]);
+        json!({"kty": "RSA", "kid": key.kid(), "n": n, "e": e})
+    };
     let jwk = key.public_jwk();
     let unusable = [
         json!({"kty": "FUTURE", "kid": key.kid()}),
@@ -416,7 +419,8 @@ proptest! {
         token in "\\PC{0,80}", parts in "[A-Za-z0-9_-]{0,40}\\.[A-Za-z0-9_-]{0,40}\\.[A-Za-z0-9_-]{0,40}",
         header in "\\{(\"(alg|kid|typ|crit)\":(\"(ES256|RS256|none)\"|[0-9]|null),?){0,4}\\}",
         document in proptest::collection::vec(any::<u8>(), 0..200),
-        bytes in proptest::collection::vec(any::<u8>(), 0..600), kty in "RSA|EC|OKP", crv in "P-256|P-521|Ed25519",
+        bytes in proptest::collection::vec(any::<u8>(), 0..600),
+        kty in "RSA|EC|OKP", crv in "P-256|P-521|Ed25519",
     ) {
         let text = URL_SAFE_NO_PAD.encode(&bytes);
         let keys = set(&[json!({"kty": kty, "crv": crv, "n": text, "e": "AQAB", "x": text, "y": text})]);

@@ -113,6 +113,16 @@ impl Client {
         Ok(client)
     }
 
+    /// A client without a proxy before it, for the tests of other rooms.
+    #[cfg(test)]
+    pub(crate) fn direct(address: IpAddr, scheme: Scheme, authority: &'static str) -> Self {
+        let (nobody, peer) = (Arc::default(), Peer::Ip(address));
+        let connected = Arc::new(Connected::new(peer, scheme, &nobody, Tasks::default()));
+        let authority = Authority::parse(HeaderValue::from_static(authority)).unwrap();
+        let request_id = RequestId::of(0, 0);
+        Self { connected, address, scheme, authority, chain: None, request_id }
+    }
+
     fn believe(&mut self, proxies: &TrustedProxies, headers: &HeaderMap) -> Result<(), Flaw> {
         self.scheme = match the_one(headers, &FORWARDED_PROTO)? {
             // Traefik names the scheme of a WebSocket.
@@ -358,6 +368,14 @@ mod tests {
         let client = client(proxy(), &two).unwrap();
         assert_eq!(client.address().to_string(), "198.51.100.1");
         assert_eq!(client.forwarded_for(), "198.51.100.1, 10.1.1.1, 10.0.0.1");
+    }
+
+    #[test]
+    fn the_port_is_written_or_by_scheme() {
+        let address = "192.0.2.9".parse().unwrap();
+        assert_eq!(Client::direct(address, Scheme::Https, "a.example").port(), 443);
+        assert_eq!(Client::direct(address, Scheme::Http, "a.example").port(), 80);
+        assert_eq!(Client::direct(address, Scheme::Http, "a.example:8080").port(), 8080);
     }
 
     #[test]

@@ -11,13 +11,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::client_addr::{Connected, Peer};
 use super::deadlines::{Expiry, Keeper, Patience};
-use super::listener::Accepted;
+use super::listener::{Accepted, Admission};
 use super::service::Service;
 use super::shutdown::{Stage, StageWatch, Tasks};
 use super::stream::{Stream, Transport};
@@ -74,11 +73,7 @@ impl<H: Handler> Connections<H> {
     }
 
     /// Serves one connection until it ends.
-    pub(super) async fn serve(
-        self: Arc<Self>,
-        accepted: Accepted,
-        admission: OwnedSemaphorePermit,
-    ) {
+    pub(super) async fn serve(self: Arc<Self>, accepted: Accepted, admission: Admission) {
         let (peer, tls) = match &accepted {
             Accepted::Tcp(_, peer) => (Peer::Ip(peer.ip().to_canonical()), self.tls.as_ref()),
             Accepted::Unix(_) => (Peer::Unix, None),

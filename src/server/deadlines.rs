@@ -42,7 +42,9 @@ pub(super) struct Pulse {
     accepted: Instant,
     /// Requests whose answer has not been handed over.
     open: AtomicU32,
-    /// Since when none is.
+    /// Set to any time while a request's body has more to come. On HTTP/1 only.
+    uploading: Stamp,
+    /// Since when no request is open.
     quiet: Stamp,
     /// Since when a head is being read: from accept, later from its first byte.
     head: Stamp,
@@ -82,6 +84,7 @@ impl Pulse {
         Self {
             accepted,
             open: AtomicU32::new(0),
+            uploading: Stamp::default(),
             quiet: Stamp::default(),
             head,
             blocked: Stamp::default(),
@@ -98,6 +101,7 @@ impl Pulse {
     /// A request's head is complete. Returns when the request began.
     pub(super) fn begin(&self) -> Duration {
         self.open.fetch_add(1, Ordering::Relaxed);
+        self.uploading.clear();
         let head = self.head.get();
         self.head.clear();
         // The first head is timed from accept, but a connection may be opened long before it is used.
@@ -110,6 +114,21 @@ impl Pulse {
         self.quiet.set(now);
         self.open.fetch_sub(1, Ordering::Release);
         now.saturating_sub(began)
+    }
+
+    /// The request that began has a body.
+    pub(super) fn uploads(&self) {
+        self.uploading.set(Duration::ZERO);
+    }
+
+    /// Its body has come to its end.
+    pub(super) fn uploaded(&self) {
+        self.uploading.clear();
+    }
+
+    /// Whether the whole request is here and its answer is not: nothing else is to be read. On HTTP/1 only.
+    pub(super) fn is_answering(&self) -> bool {
+        self.open.load(Ordering::Relaxed) > 0 && self.uploading.get().is_none()
     }
 
     /// Bytes came.
@@ -130,12 +149,17 @@ impl Pulse {
         }
     }
 
-    /// The socket takes bytes again.
-    pub(super) fn moving(&self) {
+    /// The socket has taken what there was.
+    pub(super) fn flushed(&self) {
         if self.blocked.get().is_some() {
             self.blocked.clear();
             self.quiet.set(self.now());
         }
+    }
+
+    /// The socket took bytes.
+    pub(super) fn wrote(&self) {
+        self.flushed();
         if self.half_closed.get().is_some() {
             self.half_closed.set(self.now());
         }
@@ -270,7 +294,7 @@ mod tests {
         check(&pulse, None);
         pulse.blocked();
         check(&pulse, Some((60, Expiry::Cut)));
-        pulse.moving();
+        pulse.wrote();
         check(&pulse, None);
         pulse.half_closed();
         check(&pulse, Some((10, Expiry::Cut)));

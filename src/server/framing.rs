@@ -217,7 +217,7 @@ mod tests {
         check("http://u@a.example/", &["a.example"], Err(Flaw::Host));
         check("http://a.example/", &[], Err(Flaw::Host));
         check("ftp://a.example/", &["a.example"], Err(Flaw::Target));
-        check("http://a.example?x", &["a.example"], Ok("a.example"));
+        check("http://a.example?x", &["a.example"], Err(Flaw::Target));
         check("*", &["a.example"], Err(Flaw::Target));
         check("a.example:80", &["a.example:80"], Err(Flaw::Target));
     }

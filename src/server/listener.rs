@@ -8,11 +8,12 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 use super::connection::Connections;
@@ -53,6 +54,35 @@ pub(super) enum Accepted {
 
 const BACKLOG: i32 = 1024;
 
+/// One of `limits.connections`: held by a connection's socket, given back when that closes.
+#[derive(Debug)]
+pub(super) struct Admission {
+    _permit: OwnedSemaphorePermit,
+    open: OpenConnections,
+}
+
+/// Counts a server's open connections.
+#[derive(Clone, Debug, Default)]
+pub struct OpenConnections(Arc<AtomicUsize>);
+
+impl OpenConnections {
+    /// How many are open now.
+    pub fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn admit(&self, permit: OwnedSemaphorePermit) -> Admission {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Admission { _permit: permit, open: self.clone() }
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.open.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Listener {
     /// Binds one address: a name can have several, and each that exists here gets a socket.
     pub(super) async fn bind(address: &ListenAddress) -> Result<Vec<Self>, Error> {
@@ -84,17 +114,19 @@ impl Listener {
     pub(super) async fn run<H: Handler>(
         self,
         connections: Arc<Connections<H>>,
-        admissions: Arc<Semaphore>,
+        permits: Arc<Semaphore>,
+        open: OpenConnections,
         tasks: Tasks,
     ) {
         let mut backoff = Backoff::default();
         let accepting = async {
             loop {
                 // Only `close` makes this fail, and nobody closes it.
-                let Ok(admission) = Arc::clone(&admissions).acquire_owned().await else { return };
+                let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
                 match self.accept().await {
                     Ok(accepted) => {
                         backoff = Backoff::default();
+                        let admission = open.admit(permit);
                         tasks.track(Arc::clone(&connections).serve(accepted, admission));
                     }
                     Err(error) => {

@@ -33,7 +33,7 @@ use tokio::sync::Semaphore;
 
 pub use authority::Authority;
 pub use client_addr::{Client, Peer};
-pub use listener::LocalAddress;
+pub use listener::{LocalAddress, OpenConnections};
 pub use request_body::Stalled;
 pub use request_id::RequestId;
 pub use shutdown::{Shutdown, Tasks};
@@ -191,7 +191,7 @@ pub struct Bound {
     tls: Option<Arc<ServerConfig>>,
     listeners: Vec<Listener>,
     addresses: Vec<LocalAddress>,
-    admissions: Arc<Semaphore>,
+    open: OpenConnections,
 }
 
 impl Server {
@@ -208,8 +208,8 @@ impl Server {
                 listeners.push(listener);
             }
         }
-        let admissions = Arc::new(Semaphore::new(settings.limits.connections));
-        Ok(Bound { settings: settings.clone(), frame, tls, listeners, addresses, admissions })
+        let (settings, open) = (settings.clone(), OpenConnections::default());
+        Ok(Bound { settings, frame, tls, listeners, addresses, open })
     }
 }
 
@@ -221,8 +221,7 @@ impl Bound {
 
     /// A count of the open connections that goes on while the server runs.
     pub fn open_connections(&self) -> OpenConnections {
-        let limit = self.settings.limits.connections;
-        OpenConnections { admissions: Arc::clone(&self.admissions), limit }
+        self.open.clone()
     }
 
     /// Serves until the order to stop, then until open requests are answered or cut.
@@ -231,25 +230,12 @@ impl Bound {
         let connections =
             Connections::new(handler, self.frame, &self.settings, self.tls, tasks.clone());
         let connections = Arc::new(connections);
+        let permits = Arc::new(Semaphore::new(self.settings.limits.connections));
         for listener in self.listeners {
-            let admissions = Arc::clone(&self.admissions);
-            tasks.track(listener.run(Arc::clone(&connections), admissions, tasks.clone()));
+            let (connections, permits) = (Arc::clone(&connections), Arc::clone(&permits));
+            tasks.track(listener.run(connections, permits, self.open.clone(), tasks.clone()));
         }
         tasks.conclude(&shutdown, &self.settings.timeouts).await;
-    }
-}
-
-/// Counts a server's open connections.
-#[derive(Clone, Debug)]
-pub struct OpenConnections {
-    admissions: Arc<Semaphore>,
-    limit: usize,
-}
-
-impl OpenConnections {
-    /// How many are open now; a listener that waits for the next one counts as one.
-    pub fn count(&self) -> usize {
-        self.limit.saturating_sub(self.admissions.available_permits())
     }
 }
 

@@ -2,6 +2,7 @@
 //! Invariant: whoever reads it waits at most `request_body` for the next byte, and never sees trailers.
 
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::client_addr::Connected;
 use crate::body::{Body, BodyError};
 
 /// Why a request's body broke off: its client sent nothing for so long.
@@ -18,16 +20,19 @@ use crate::body::{Body, BodyError};
 pub struct Stalled(pub Duration);
 
 /// Wraps what hyper hands over; a request without a body costs nothing.
-pub(super) fn wrap(incoming: Incoming, patience: Duration) -> Body {
+pub(super) fn wrap(incoming: Incoming, patience: Duration, connected: &Arc<Connected>) -> Body {
     if incoming.is_end_stream() {
         return Body::empty();
     }
-    Body::streamed(RequestBody { incoming, patience, waiting: None })
+    connected.pulse().uploads();
+    let connected = Arc::clone(connected);
+    Body::streamed(RequestBody { incoming, patience, connected, waiting: None })
 }
 
 struct RequestBody {
     incoming: Incoming,
     patience: Duration,
+    connected: Arc<Connected>,
     /// Set when the reader first had to wait; the flag tells whether it still does.
     waiting: Option<(Pin<Box<Sleep>>, bool)>,
 }
@@ -48,13 +53,18 @@ impl HttpBody for RequestBody {
         if let Some((_, waits)) = &mut this.waiting {
             *waits = false;
         }
-        Poll::Ready(match frame {
-            // SECURITY: trailers could bring identity or framing fields past the checks of the head (RFC 9110 §6.5.1).
+        let frame = match frame {
+            // SECURITY: trailers could bring identity or framing fields past the checks of the head
+            // (RFC 9110 §6.5.1).
             Some(Ok(frame)) if frame.is_trailers() => None,
             Some(Ok(frame)) => Some(Ok(frame)),
-            Some(Err(error)) => Some(Err(Box::new(error))),
+            Some(Err(error)) => Some(Err(error.into())),
             None => None,
-        })
+        };
+        if frame.is_none() || this.incoming.is_end_stream() {
+            this.connected.pulse().uploaded();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -106,7 +106,8 @@ impl<H: Handler> Service<H> {
         }
         match checked {
             Ok(client) => {
-                let request = request.map(|body| request_body::wrap(body, self.body_patience));
+                let request = request
+                    .map(|body| request_body::wrap(body, self.body_patience, &self.connected));
                 Ok(Incoming { request, client })
             }
             Err(flaw) => Err(Box::new(self.refuse(flaw, &request, request_id))),

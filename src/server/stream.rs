@@ -10,12 +10,12 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::server::TlsStream;
 
 use super::client_addr::Connected;
 use super::connection::Protocol;
 use super::deadlines::Pulse;
+use super::listener::Admission;
 
 /// What carries the bytes.
 #[derive(Debug)]
@@ -32,13 +32,10 @@ pub(super) struct Stream {
     protocol: Protocol,
     /// Bytes that were read before hyper asked for them.
     ahead: Bytes,
-    /// Whether hyper asked for bytes since it last flushed.
-    asked: bool,
     client_side: Side,
     our_side: Side,
     lingered: usize,
-    /// One of `limits.connections`, given back when the socket closes.
-    _admission: OwnedSemaphorePermit,
+    _admission: Admission,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -57,14 +54,13 @@ impl Stream {
     pub(super) fn new(
         transport: Transport,
         connected: Arc<Connected>,
-        admission: OwnedSemaphorePermit,
+        admission: Admission,
     ) -> Self {
         Self {
             transport,
             connected,
             protocol: Protocol::Http1,
             ahead: Bytes::new(),
-            asked: false,
             client_side: Side::Open,
             our_side: Side::Open,
             lingered: 0,
@@ -105,13 +101,15 @@ impl Stream {
         self.connected.pulse()
     }
 
-    /// Looks whether the client is still there while hyper, busy with its answer, does not read.
+    /// Looks whether the client is still there while hyper, busy with its answer, does not read. hyper flushes
+    /// whenever it is polled, so this is asked often enough.
     /// A reset ends the connection. A closed side may be a client that sends one request and waits, so its
     /// answer is made, as long as it takes what it is given.
     fn poll_client(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let watches = self.protocol == Protocol::Http1
             && self.client_side == Side::Open
-            && self.ahead.is_empty();
+            && self.ahead.is_empty()
+            && self.pulse().is_answering();
         if !watches {
             return Ok(());
         }
@@ -123,9 +121,8 @@ impl Stream {
                 self.client_side = Side::Closed;
                 self.pulse().half_closed();
             } else {
+                // The beginning of the next request: it waits here.
                 self.ahead = Bytes::copy_from_slice(read.filled());
-                // What hyper may be waiting for by now is here, and will not come again.
-                cx.waker().wake_by_ref();
             }
         }
         Ok(())
@@ -145,12 +142,20 @@ impl Stream {
         Poll::Ready(())
     }
 
-    fn wrote<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
             Poll::Pending => self.pulse().blocked(),
-            Poll::Ready(_) => self.pulse().moving(),
+            Poll::Ready(_) => self.pulse().wrote(),
         }
         written
+    }
+
+    fn flushed(&self, flushed: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
+        match &flushed {
+            Poll::Pending => self.pulse().blocked(),
+            Poll::Ready(_) => self.pulse().flushed(),
+        }
+        flushed
     }
 }
 
@@ -161,7 +166,6 @@ impl AsyncRead for Stream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.asked = true;
         if this.ahead.has_remaining() {
             let length = this.ahead.remaining().min(buf.remaining());
             buf.put_slice(&this.ahead.split_to(length));
@@ -202,19 +206,15 @@ impl AsyncWrite for Stream {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.transport).poll_flush(cx);
-        ready!(self.wrote(flushed))?;
-        // hyper reads, writes and flushes in turn, so that what it did not ask for now, it does not want.
-        let asked = std::mem::replace(&mut self.asked, false);
-        if !asked && !self.pulse().is_upgraded() {
-            self.poll_client(cx)?;
-        }
+        ready!(self.flushed(flushed))?;
+        self.poll_client(cx)?;
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.our_side == Side::Open {
             let shut = Pin::new(&mut self.transport).poll_shutdown(cx);
-            ready!(self.wrote(shut))?;
+            ready!(self.flushed(shut))?;
             self.our_side = Side::Closed;
             self.pulse().closing();
         }

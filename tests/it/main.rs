@@ -13,6 +13,9 @@
 
 mod challenge;
 mod headers;
+mod hostile_idp;
+mod refresh;
+mod sign_in;
 mod supply;
 mod support;
 mod tidy;

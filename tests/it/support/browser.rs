@@ -16,6 +16,7 @@ use url::Url;
 use super::gateway::{Gateway, PUBLIC_URL};
 
 /// A browser with its cookies. Every name leads to the gateway, every address to itself.
+#[derive(Clone)]
 pub(crate) struct Browser {
     gateway: SocketAddr,
     cookies: Vec<Cookie>,
@@ -33,7 +34,7 @@ pub(crate) struct Answer {
     pub(crate) body: String,
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Cookie {
     name: String,
     value: String,
@@ -55,7 +56,20 @@ impl Browser {
 
     /// Opens an address as a person does, and follows where it leads.
     pub(crate) async fn open(&mut self, address: &str) -> Answer {
-        let mut answer = self.navigate(address).await;
+        let answer = self.navigate(address).await;
+        self.follow(answer).await
+    }
+
+    /// Fills in the form of a page, submits it, and follows where that leads.
+    pub(crate) async fn fill(&mut self, page: &Answer, fields: &[(&str, &str)]) -> Answer {
+        let (action, mut all) = page.form();
+        all.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let all: Vec<_> = all.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let answer = self.submit(action.as_str(), &all).await;
+        self.follow(answer).await
+    }
+
+    async fn follow(&mut self, mut answer: Answer) -> Answer {
         for _ in 0..20 {
             let Some(next) = answer.redirect() else { return answer };
             answer = self.navigate(next.as_str()).await;
@@ -178,6 +192,20 @@ impl Answer {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
+    /// Where the page's form goes, and its hidden fields.
+    #[track_caller]
+    pub(crate) fn form(&self) -> (Url, Vec<(String, String)>) {
+        let (_, form) =
+            self.body.split_once("<form").unwrap_or_else(|| panic!("no form: {self:?}"));
+        let form = form.split_once("</form>").unwrap().0;
+        let action = attribute(form.split_once('>').unwrap().0, "action").unwrap_or_default();
+        let inputs = form.split("<input").skip(1).map(|input| input.split_once('>').unwrap().0);
+        let hidden = inputs.filter(|input| attribute(input, "type").as_deref() == Some("hidden"));
+        let fields = hidden
+            .filter_map(|input| Some((attribute(input, "name")?, attribute(input, "value")?)));
+        (self.url.join(&action).unwrap(), fields.collect())
+    }
+
     /// The body as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
@@ -188,6 +216,15 @@ impl Answer {
 /// An absolute address, or a path on the gateway.
 fn resolve(address: &str) -> Url {
     Url::parse(PUBLIC_URL).unwrap().join(address).unwrap()
+}
+
+/// An attribute of a start tag, with the few references that our templates write.
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let value = tag.split_once(&format!(" {name}=\""))?.1.split_once('"')?.0;
+    let references =
+        [("&#x2f;", "/"), ("&#x27;", "'"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">")];
+    let value = references.iter().fold(value.to_owned(), |text, (from, to)| text.replace(from, to));
+    Some(value.replace("&amp;", "&"))
 }
 
 fn is_loopback(host: &str) -> bool {

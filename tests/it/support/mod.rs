@@ -2,4 +2,5 @@
 
 pub(crate) mod browser;
 pub(crate) mod gateway;
+pub(crate) mod provider;
 pub(crate) mod upstream;

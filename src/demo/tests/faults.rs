@@ -1,0 +1,405 @@
+//! The provider misbehaving: each fault does what its line says, and nothing else.
+
+use super::*;
+use jose::Error;
+
+/// The ID Token of a sign-in with this fault, if there is one.
+async fn faulty_token(scene: &Scene, fault: IdTokenFault) -> Option<String> {
+    scene.idp.set_faults(&[Fault::IdToken(Grant::SignIn, fault)]);
+    scene.tokens().await["id_token"].as_str().map(str::to_owned)
+}
+
+/// The faults that show before any claim is read, and as what; the others are rightly signed.
+const UNVERIFIABLE: [(IdTokenFault, Error); 22] = {
+    use IdTokenFault as F;
+    [
+        (F::AlgNone, Error::Algorithm),
+        (F::AlgNoneMixedCase, Error::Algorithm),
+        (F::Hs256WrongSecret, Error::Algorithm),
+        (F::Hs256ClientSecret, Error::Algorithm),
+        (F::Hs256PublicKey, Error::Algorithm),
+        (F::Hs256PublishedOct, Error::Algorithm),
+        (F::KidTraversal, Error::Algorithm),
+        (F::BitTurned, Error::Signature),
+        (F::BitTurnedEs256, Error::Signature),
+        (F::SignatureEmpty, Error::Signature),
+        (F::SignatureDer, Error::Signature),
+        (F::SignatureZero, Error::Signature),
+        (F::HeaderJwk, Error::Signature),
+        (F::HeaderJku, Error::UnknownKey),
+        (F::HeaderX5u, Error::UnknownKey),
+        (F::KidUnknown, Error::UnknownKey),
+        (F::EncryptionKey, Error::UnknownKey),
+        (F::HeaderCrit, Error::Critical),
+        (F::NotAJwt, Error::NotCompact),
+        (F::Empty, Error::NotCompact),
+        (F::FiveParts, Error::NotCompact),
+        (F::Padded, Error::Encoding),
+    ]
+};
+
+/// Those that are rightly signed over what is no claims set of a bearable size.
+const UNREADABLE: [(IdTokenFault, Error); 5] = {
+    use IdTokenFault as F;
+    [
+        (F::PayloadText, Error::Payload),
+        (F::PayloadArray, Error::Payload),
+        (F::SubTwice, Error::Payload),
+        (F::Deep, Error::Payload),
+        (F::Huge, Error::TooLarge),
+    ]
+};
+
+#[tokio::test]
+async fn id_tokens_are_spoiled_as_their_line_says() {
+    let scene = Scene::start().await;
+    for fault in IdTokenFault::ALL {
+        let Some(token) = faulty_token(&scene, *fault).await else {
+            assert_eq!(*fault, IdTokenFault::Missing);
+            continue;
+        };
+        let refused = UNVERIFIABLE.iter().chain(&UNREADABLE).find(|(refused, _)| refused == fault);
+        let expected = refused.map_or(Ok(()), |(_, error)| Err(*error));
+        assert_eq!(scene.verify(&token).await.map(|_claims| ()), expected, "{}", fault.words());
+    }
+    scene.idp.set_faults(&[]);
+    assert!(scene.verify(scene.tokens().await["id_token"].as_str().unwrap()).await.is_ok());
+    assert_eq!(scene.idp.counts().evil, 0);
+}
+
+#[tokio::test]
+async fn claims_are_spoiled_as_their_line_says() {
+    let scene = Scene::start().await;
+    let now = scene.clock.unix().0;
+    let issuer = scene.idp.issuer().to_owned();
+    for (fault, claim, expected) in [
+        (IdTokenFault::IssSlash, "iss", json!(format!("{issuer}/"))),
+        (IdTokenFault::AudOther, "aud", json!("someone-else")),
+        (IdTokenFault::NoAud, "aud", Value::Null),
+        (IdTokenFault::AudLetter, "aud", json!("gatewayx")),
+        (IdTokenFault::AudArray, "aud", json!(["gateway"])),
+        (IdTokenFault::AudTwoAzpOther, "azp", json!("other")),
+        (IdTokenFault::NoSub, "sub", Value::Null),
+        (IdTokenFault::ExpHuge, "exp", json!(1e300)),
+        (IdTokenFault::NonceArray, "nonce", json!(["n0nce"])),
+        (IdTokenFault::NonceOther, "nonce", json!("other")),
+    ] {
+        let token = faulty_token(&scene, fault).await.unwrap();
+        let claims = scene.verify(&token).await.unwrap();
+        assert_eq!(claims[claim], expected, "{}", fault.words());
+    }
+    let token = faulty_token(&scene, IdTokenFault::ExpPast).await.unwrap();
+    assert!(scene.verify(&token).await.unwrap()["exp"].as_i64().unwrap() < now - 3500);
+}
+
+#[tokio::test]
+async fn a_fault_of_refreshes_leaves_sign_ins_alone() {
+    let scene = Scene::start().await;
+    let faults = [
+        Fault::IdToken(Grant::Refresh, IdTokenFault::AudOther),
+        Fault::Token(Grant::Refresh, TokenFault::NoRefreshToken),
+    ];
+    scene.idp.set_faults(&faults);
+    let tokens = scene.tokens().await;
+    let claims = scene.verify(tokens["id_token"].as_str().unwrap()).await.unwrap();
+    assert_eq!(claims["aud"], "gateway");
+    let refreshed = scene.refresh(tokens["refresh_token"].as_str().unwrap()).await.json();
+    assert_eq!(refreshed["refresh_token"], Value::Null);
+    let claims = scene.verify(refreshed["id_token"].as_str().unwrap()).await.unwrap();
+    assert_eq!(claims["aud"], "someone-else");
+}
+
+#[tokio::test]
+async fn authorization_responses_are_spoiled_as_their_line_says() {
+    let scene = Scene::start().await;
+    let SignedIn { cookie, .. } = scene.sign_in("alice").await;
+    for fault in AuthorizationFault::ALL {
+        scene.idp.set_faults(&[Fault::Authorization(*fault)]);
+        let (_, answer) = scene.authorize(&[], &cookie).await;
+        let location = Url::parse(&answer.headers["location"]).unwrap();
+        let all = |name: &str| -> Vec<String> {
+            let pairs = location.query_pairs().into_owned();
+            pairs.filter(|(present, _)| present == name).map(|(_, value)| value).collect()
+        };
+        let issuer = scene.idp.issuer();
+        use AuthorizationFault as F;
+        let holds = match fault {
+            F::IssOther => all("iss") == ["https://evil.example"],
+            F::IssTwice => all("iss") == [issuer, "https://evil.example"],
+            F::NoIss => all("iss").is_empty(),
+            F::StateOther => all("state") == ["other"],
+            F::NoState => all("state").is_empty(),
+            F::NoCode => all("code").is_empty() && all("error").is_empty(),
+            F::NoParameters => location.query().is_none(),
+            F::CodeTwice => all("code").len() == 2,
+            F::CodeOther => all("code") == ["another"],
+            F::AccessDenied => all("error") == ["access_denied"] && all("code").is_empty(),
+            F::LoginRequired => all("error") == ["login_required"],
+            F::TemporarilyUnavailable => all("error") == ["temporarily_unavailable"],
+            F::ErrorScript => all("error_description")[0].contains("<script>"),
+            F::ErrorAndCode => all("error").len() == 1 && all("code").len() == 1,
+            F::ErrorStateOther => all("error").len() == 1 && all("state") == ["other"],
+            F::UnknownParameters => all("session_state").len() == 1 && all("code").len() == 1,
+            F::Fragment => location.query().is_none() && location.fragment().is_some(),
+        };
+        assert!(holds, "{}: {location}", fault.words());
+    }
+}
+
+/// Status, content type, target and body: all that a client can tell apart.
+fn essence(received: &Received) -> (u16, &str, Option<&String>, &str) {
+    let content_type = received.headers["content-type"].as_str();
+    (received.status, content_type, received.headers.get("location"), &received.body)
+}
+
+#[tokio::test]
+async fn every_fault_of_documents_shows_and_passes() {
+    let scene = Scene::start().await;
+    let discovery = "/.well-known/openid-configuration";
+    let faults = DiscoveryFault::ALL.iter().map(|fault| (discovery, Fault::Discovery(*fault)));
+    let faults = faults.chain(JwksFault::ALL.iter().map(|fault| ("/jwks", Fault::Jwks(*fault))));
+    let honest = HashMap::from([
+        (discovery, scene.get(discovery).await),
+        ("/jwks", scene.get("/jwks").await),
+    ]);
+    for (path, fault) in faults {
+        // These need another scheme or key than this scene has.
+        let needs_more = [
+            Fault::Discovery(DiscoveryFault::HttpTokenEndpoint),
+            Fault::Discovery(DiscoveryFault::HttpJwksUri),
+            Fault::Discovery(DiscoveryFault::HttpAuthorizationEndpoint),
+            Fault::Jwks(JwksFault::ShortRsa),
+        ];
+        scene.idp.set_faults(&[fault]);
+        let spoiled = scene.get(path).await;
+        let same = essence(&spoiled) == essence(&honest[path]);
+        assert_eq!(same, needs_more.contains(&fault), "{fault:?}: {}", spoiled.body);
+        scene.idp.set_faults(&[]);
+        assert_eq!(essence(&scene.get(path).await), essence(&honest[path]), "after {fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn key_sets_are_spoiled_as_their_line_says() {
+    let scene = Scene::start().await;
+    let honest = scene.tokens().await["id_token"].as_str().unwrap().to_owned();
+    let nameless = faulty_token(&scene, IdTokenFault::NoKid).await.unwrap();
+    for fault in JwksFault::ALL {
+        scene.idp.set_faults(&[Fault::Jwks(*fault)]);
+        use JwksFault as F;
+        let (token, expected) = match fault {
+            F::OneKeyNoKid | F::NoKids | F::TwinNoKid => (&nameless, Ok(())),
+            F::UnknownType | F::NoUseNoAlg | F::Oct | F::SameKid | F::ShortRsa => (&honest, Ok(())),
+            F::NoKeys => (&honest, Err(Error::UnknownKey)),
+            // An EC key that says PS256 can do nothing.
+            F::AlgOther => (&honest, Err(Error::UnknownKey)),
+            F::NoMember => continue,
+        };
+        assert_eq!(scene.verify(token).await.map(|_| ()), expected, "{}", fault.words());
+    }
+}
+
+#[tokio::test]
+async fn rsa_key_sets_can_be_spoiled_too() {
+    let clock = Clock::system();
+    let idp = IdentityProvider::start(Settings::default(), clock.clone()).await.unwrap();
+    let scene = Scene { idp, clock };
+    let token = scene.idp.sign("JWT", &serde_json::Map::new()).unwrap();
+    for (fault, expected) in [
+        (JwksFault::NoUseNoAlg, Ok(())),
+        (JwksFault::SameKid, Ok(())),
+        (JwksFault::ShortRsa, Err(Error::UnknownKey)),
+        (JwksFault::AlgOther, Err(Error::KeyMismatch)),
+    ] {
+        scene.idp.set_faults(&[Fault::Jwks(fault)]);
+        assert_eq!(scene.verify(&token).await.map(|_| ()), expected, "{}", fault.words());
+    }
+}
+
+#[tokio::test]
+async fn every_fault_of_the_token_endpoint_shows() {
+    let scene = Scene::start().await;
+    for fault in TokenFault::ALL {
+        scene.idp.set_faults(&[Fault::Token(Grant::SignIn, *fault)]);
+        let SignedIn { code, .. } = scene.sign_in("alice").await;
+        let answer = scene.exchange(&code, &[]).await;
+        let members = || answer.json();
+        use TokenFault as F;
+        let holds = match fault {
+            F::NoTokenType => members()["token_type"].is_null(),
+            F::TokenTypeMac => members()["token_type"] == "mac",
+            F::NoAccessToken => members()["access_token"].is_null(),
+            F::NoRefreshToken => members()["refresh_token"].is_null(),
+            F::NoExpiresIn => members()["expires_in"].is_null(),
+            F::ExpiresNegative => members()["expires_in"] == -1,
+            F::ExpiresHuge => members()["expires_in"] == 1e18,
+            F::ExpiresFraction => members()["expires_in"] == 3600.5,
+            F::ExpiresText => members()["expires_in"] == "3600",
+            F::InvalidGrant => answer.status == 400 && members()["error"] == "invalid_grant",
+            F::InvalidClient => answer.status == 401 && members()["error"] == "invalid_client",
+            F::ErrorAsSuccess => answer.status == 200 && members()["error"] == "invalid_grant",
+            F::Created => answer.status == 201 && members()["access_token"].is_string(),
+            F::TextPlain => answer.headers["content-type"] == "text/plain",
+            F::ByteOrderMark => answer.body.starts_with("\u{feff}{"),
+            F::RedirectAway => {
+                answer.status == 302 && answer.headers["location"].ends_with("/evil")
+            }
+            F::RedirectAgain => {
+                answer.status == 307 && answer.headers["location"].ends_with("/evil")
+            }
+        };
+        assert!(holds, "{}: {}", fault.words(), answer.body);
+    }
+}
+
+#[tokio::test]
+async fn every_fault_of_userinfo_shows() {
+    let scene = Scene::start().await;
+    let token = scene.tokens().await["access_token"].clone();
+    for fault in UserinfoFault::ALL {
+        scene.idp.set_faults(&[Fault::Userinfo(*fault)]);
+        let answer = scene.userinfo(&token).await;
+        let members = || answer.json();
+        use UserinfoFault as F;
+        let holds = match fault {
+            F::NoSub => members()["sub"].is_null(),
+            F::SubOther => members()["sub"] == "demo-mallory",
+            F::Signed => scene.verify(&answer.body).await.unwrap()["sub"] == "demo-alice",
+            F::InvalidToken => answer.status == 401 && members()["error"] == "invalid_token",
+            F::RedirectAgain => {
+                answer.status == 307 && answer.headers["location"].ends_with("/evil")
+            }
+            F::LineBreaks => members()["email"].as_str().unwrap().contains("\r\n"),
+            F::WrongTypes => members()["email"].is_object() && members()["name"].is_null(),
+            F::EmailUnverified => members()["email_verified"] == false,
+            F::EmailVerifiedText => members()["email_verified"] == "true",
+        };
+        assert!(holds, "{}: {}", fault.words(), answer.body);
+    }
+}
+
+/// What arrives of an answer: up to `limit` bytes, or the error that ended it.
+async fn arrives(scene: &Scene, path: &str, limit: u64) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(scene.idp.address()).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: idp\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut received = Vec::new();
+    let all = stream.take(limit);
+    tokio::pin!(all);
+    tokio::time::timeout(Duration::from_secs(20), all.read_to_end(&mut received)).await.unwrap()?;
+    Ok(received)
+}
+
+#[tokio::test]
+async fn every_endpoint_fails_on_the_network_as_asked() {
+    let scene = Scene::start().await;
+    for endpoint in Endpoint::ALL {
+        scene.idp.set_faults(&[Fault::Network(endpoint, NetworkFault::Garbage)]);
+        let received = arrives(&scene, endpoint.path(), 1000).await.unwrap();
+        assert!(received.starts_with(b"\x16\x03\x01"), "{endpoint:?}");
+        let other = if endpoint == Endpoint::Jwks { Endpoint::Discovery } else { Endpoint::Jwks };
+        assert_eq!(scene.get(other.path()).await.status, 200, "beside {endpoint:?}");
+    }
+}
+
+#[tokio::test]
+async fn network_faults_do_what_their_line_says() {
+    let scene = Scene::start().await;
+    for fault in NetworkFault::ALL {
+        scene.idp.set_faults(&[Fault::Network(Endpoint::Jwks, fault)]);
+        use NetworkFault as F;
+        let status = async || scene.get("/jwks").await.status;
+        let raw = async |limit| arrives(&scene, "/jwks", limit).await;
+        let text = async |limit| String::from_utf8_lossy(&raw(limit).await.unwrap()).into_owned();
+        let holds = match fault {
+            F::InternalError => status().await == 500,
+            F::Unavailable => status().await == 503,
+            F::TooManyRequests => scene.get("/jwks").await.headers["retry-after"] == "1",
+            F::NotFound => status().await == 404,
+            F::Html => scene.get("/jwks").await.headers["content-type"] == "text/html",
+            F::Empty => scene.get("/jwks").await.body.is_empty(),
+            F::Truncated => serde_json::from_str::<Value>(&scene.get("/jwks").await.body).is_err(),
+            F::ShortBody => {
+                let received = scene.get("/jwks").await;
+                received.body.len() < received.headers["content-length"].parse().unwrap()
+            }
+            F::Lost => raw(1000).await.unwrap().is_empty(),
+            F::BadUtf8 => String::from_utf8(raw(2000).await.unwrap_or_default()).is_err(),
+            F::Hang => {
+                let mut stream = TcpStream::connect(scene.idp.address()).await.unwrap();
+                stream.write_all(b"GET /jwks HTTP/1.1\r\nhost: idp\r\n\r\n").await.unwrap();
+                stream.shutdown().await.unwrap();
+                let mut nothing = Vec::new();
+                stream.read_to_end(&mut nothing).await.unwrap();
+                nothing.is_empty()
+            }
+            F::Drip => text(78).await.ends_with("\r\n\r\n  "),
+            F::Huge => raw(3_000_000).await.unwrap().len() == 3_000_000,
+            F::Reset => raw(1000).await.unwrap_err().kind() == std::io::ErrorKind::ConnectionReset,
+            F::RedirectLoop => text(1000).await.contains("location: /jwks\r\n"),
+            F::RedirectAway => text(1000).await.contains("location: http://evil.example/\r\n"),
+            F::CompressedBomb => text(1000).await.contains("content-encoding: gzip"),
+            F::HeaderFlood => text(1_500_000).await.matches("x-flood").count() > 70_000,
+            F::Garbage => text(1000).await.contains("this is no HTTP"),
+        };
+        assert!(holds, "{fault:?}");
+    }
+    scene.idp.set_faults(&[]);
+    assert_eq!(scene.get("/jwks").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_lost_answer_was_processed_and_a_refused_request_was_not() {
+    let strict = RefreshTokens::RotatingStrictly;
+    let scene = Scene::with(Settings { refresh_tokens: strict, ..Settings::default() }).await;
+    let tokens = scene.tokens().await;
+    let refresh_token = tokens["refresh_token"].as_str().unwrap();
+    scene.idp.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Unavailable)]);
+    assert_eq!(scene.refresh(refresh_token).await.status, 503);
+    scene.idp.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Lost)]);
+    let head = format!("POST /token HTTP/1.1\r\n{}", basic("gateway:s3%3Acret+%26"));
+    let body = query(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)], &[]);
+    assert!(scene.bytes(&head, &body).await.unwrap().is_empty());
+    scene.idp.set_faults(&[]);
+    scene.refresh(refresh_token).await.refused(400, "invalid_grant");
+    assert_eq!(scene.idp.counts().refreshes, 3);
+}
+
+#[tokio::test]
+async fn with_a_certificate_the_issuer_is_https() {
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = pair.cert.der().clone();
+    let key = PrivateKeyDer::Pkcs8(pair.signing_key.serialize_der().into());
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.clone()], key)
+        .unwrap();
+    let settings =
+        Settings { tls: Some(server.into()), host: "localhost".into(), ..Settings::default() };
+    let scene = Scene::with(settings).await;
+    assert!(scene.idp.issuer().starts_with("https://localhost:"));
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = TcpStream::connect(scene.idp.address()).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(client));
+    let name = ServerName::try_from("localhost").unwrap();
+    let mut stream = connector.connect(name, stream).await.unwrap();
+    scene.idp.set_faults(&[Fault::Discovery(DiscoveryFault::HttpTokenEndpoint)]);
+    let request =
+        "GET /.well-known/openid-configuration HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut received = String::new();
+    stream.read_to_string(&mut received).await.unwrap();
+    assert!(received.contains(r#""token_endpoint":"http://localhost:"#), "{received}");
+    assert!(received.contains(r#""jwks_uri":"https://localhost:"#));
+}

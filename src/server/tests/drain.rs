@@ -1,0 +1,135 @@
+//! The end: open requests are answered, idle connections close, tunnels are told.
+
+use super::*;
+
+fn impatient() -> Settings {
+    let timeouts = Timeouts { drain: Duration::from_millis(300), ..Timeouts::default() };
+    Settings { timeouts, ..settings() }
+}
+
+async fn tunnel(running: &Running) -> TcpStream {
+    let mut stream = running.connect().await;
+    let request =
+        b"GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 101"));
+    stream
+}
+
+#[tokio::test]
+async fn an_open_request_is_answered_and_its_connection_closed() {
+    let running = Running::start(settings()).await;
+    let mut stream = running.connect().await;
+    stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    running.app.waiting.notified().await;
+    running.shutdown.begin();
+    let refused = async {
+        while TcpStream::connect(running.address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, refused).await.expect("the listener closes");
+    running.app.go.notify_one();
+    let answer = until_closed(&mut stream).await;
+    assert!(answer.ends_with("waited") && answer.contains("connection: close"), "{answer}");
+    drop(stream);
+    running.stopped().await;
+}
+
+#[tokio::test]
+async fn idle_and_silent_connections_do_not_delay_the_end() {
+    let running = Running::start(settings()).await;
+    let (mut idle, mut silent) = (running.connect().await, running.connect().await);
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    answer(&mut idle).await;
+    running.shutdown.begin();
+    assert_eq!(until_closed(&mut idle).await, "");
+    assert_eq!(until_closed(&mut silent).await, "");
+    drop((idle, silent));
+    running.stopped().await;
+}
+
+#[tokio::test]
+async fn what_does_not_finish_is_cut() {
+    let running = Running::start(impatient()).await;
+    let mut stream = running.connect().await;
+    stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    running.app.waiting.notified().await;
+    running.shutdown.begin();
+    assert_eq!(until_closed(&mut stream).await, "");
+    running.stopped().await;
+}
+
+#[tokio::test]
+async fn a_tunnel_carries_bytes_past_all_deadlines_and_may_say_good_bye() {
+    let mut settings = impatient();
+    settings.timeouts.keep_alive = Duration::from_millis(100);
+    settings.timeouts.request_headers = Duration::from_millis(100);
+    let running = Running::start(settings).await;
+    let mut stream = tunnel(&running).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    stream.write_all(b"ping").await.unwrap();
+    let mut echo = [0; 4];
+    stream.read_exact(&mut echo).await.unwrap();
+    assert_eq!(&echo, b"ping");
+    running.shutdown.begin();
+    assert_eq!(until_closed(&mut stream).await, "bye!");
+    running.stopped().await;
+}
+
+#[tokio::test]
+async fn a_tunnel_counts_as_a_connection_until_it_closes() {
+    let running = Running::start(settings()).await;
+    let stream = tunnel(&running).await;
+    assert_eq!(running.connections.count(), 1);
+    drop(stream);
+    let closed = async {
+        while running.connections.count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, closed).await.expect("the tunnel's place is free");
+}
+
+#[tokio::test]
+async fn the_second_order_waits_for_nothing() {
+    let running = Running::start(settings()).await;
+    let mut stream = running.connect().await;
+    stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    running.app.waiting.notified().await;
+    running.shutdown.begin();
+    running.shutdown.at_once();
+    assert_eq!(until_closed(&mut stream).await, "");
+    running.stopped().await;
+}
+
+#[tokio::test]
+async fn requests_are_served_during_the_delay() {
+    let timeouts = Timeouts { drain_delay: Duration::from_millis(500), ..Timeouts::default() };
+    let running = Running::start(Settings { timeouts, ..settings() }).await;
+    running.shutdown.begin();
+    assert!(running.shutdown.is_begun());
+    let sent = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    assert!(running.exchange(sent).await.starts_with("HTTP/1.1 200"));
+    running.stopped().await;
+}
+
+#[tokio::test]
+async fn signals_are_the_order_and_a_second_one_is_impatient() {
+    let running = Running::start(settings()).await;
+    let mut stream = running.connect().await;
+    stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    running.app.waiting.notified().await;
+    let shutdown = running.shutdown.clone();
+    let following = tokio::spawn(async move { shutdown.follow_signals().await });
+    // One turn installs the handlers; before that the signal would end this process.
+    tokio::task::yield_now().await;
+    for signal in ["-TERM", "-INT"] {
+        let id = std::process::id().to_string();
+        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
+        timeout(SOON, running.shutdown.begun()).await.expect("the order is given");
+    }
+    assert_eq!(until_closed(&mut stream).await, "");
+    running.stopped().await;
+    following.abort();
+}

@@ -1,0 +1,218 @@
+//! The room as its clients meet it: over real sockets, with raw bytes.
+
+mod access_log;
+mod drain;
+mod patience;
+mod tls;
+mod wire;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::*;
+use crate::telemetry::access_log::Outcome;
+
+/// Longer than anything here should take, shorter than anybody's patience.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Answers by path, and remembers what it was asked.
+#[derive(Default)]
+struct App {
+    seen: Mutex<Vec<String>>,
+    /// `/wait` was asked.
+    waiting: Notify,
+    /// `/wait` may answer.
+    go: Notify,
+    /// `/wait` was dropped without an answer.
+    gone: Notify,
+}
+
+impl App {
+    fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    async fn wait(&self) -> Response<Body> {
+        struct Guard<'a>(&'a Notify);
+        impl Drop for Guard<'_> {
+            fn drop(&mut self) {
+                self.0.notify_one();
+            }
+        }
+        let guard = Guard(&self.gone);
+        self.waiting.notify_one();
+        self.go.notified().await;
+        std::mem::forget(guard);
+        text("waited")
+    }
+
+    fn tunnel(mut incoming: Incoming) -> Response<Body> {
+        let upgrade = hyper::upgrade::on(&mut incoming.request);
+        let tasks = incoming.tasks().clone();
+        incoming.tasks().spawn(async move {
+            let mut tunnel = TokioIo::new(upgrade.await.unwrap());
+            let mut line = [0; 4];
+            loop {
+                tokio::select! {
+                    read = tunnel.read_exact(&mut line) => match read {
+                        Ok(_) => tunnel.write_all(&line).await.unwrap(),
+                        Err(_) => return,
+                    },
+                    () = tasks.ending() => {
+                        tunnel.write_all(b"bye!").await.unwrap();
+                        return;
+                    }
+                }
+            }
+        });
+        let response = Response::builder()
+            .status(StatusCode::SWITCHING_PROTOCOLS)
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket");
+        response.body(Body::empty()).unwrap()
+    }
+}
+
+impl Handler for App {
+    async fn handle(&self, incoming: Incoming) -> Response<Body> {
+        let path = incoming.request.uri().path().to_owned();
+        self.seen.lock().unwrap().push(path.clone());
+        match path.as_str() {
+            "/panic" => panic!("as asked"),
+            "/deny" => {
+                let mut denied = text("denied");
+                *denied.status_mut() = StatusCode::UNAUTHORIZED;
+                let route = Some("wiki".into());
+                denied.extensions_mut().insert(Outcome {
+                    route,
+                    decision: "refuse",
+                    ..Outcome::default()
+                });
+                denied
+            }
+            "/wait" => self.wait().await,
+            "/tunnel" => Self::tunnel(incoming),
+            "/large" => text("x".repeat(32 * 1024 * 1024)),
+            "/body" => match incoming.request.into_body().collect().await {
+                Ok(body) => {
+                    let trailers = body.trailers().is_some();
+                    text(format!("{} bytes, trailers {trailers}", body.to_bytes().len()))
+                }
+                Err(error) => text(format!("broken: {error}")),
+            },
+            _ => {
+                let client = &incoming.client;
+                let mut names: Vec<_> =
+                    incoming.request.headers().keys().map(|name| name.as_str()).collect();
+                names.sort_unstable();
+                text(format!(
+                    "{}://{}{} for {} fields {}",
+                    client.scheme().as_str(),
+                    client.host(),
+                    incoming.request.uri(),
+                    client.address(),
+                    names.join(" "),
+                ))
+            }
+        }
+    }
+
+    fn refuse(&self, refusal: Refusal<'_>) -> Response<Body> {
+        let mut response = text("refused");
+        *response.status_mut() = refusal.status;
+        response
+    }
+}
+
+fn text(text: impl Into<String>) -> Response<Body> {
+    Response::new(Body::full(text.into()))
+}
+
+fn settings() -> Settings {
+    Settings {
+        listen: vec![ListenAddress::Tcp("127.0.0.1:0".to_owned())],
+        workers: 1,
+        certificates: Vec::new(),
+        trusted_proxies: TrustedProxies::default(),
+        limits: Limits::default(),
+        timeouts: Timeouts::default(),
+    }
+}
+
+/// A server with an [`App`] behind it.
+struct Running {
+    app: Arc<App>,
+    address: SocketAddr,
+    shutdown: Shutdown,
+    connections: OpenConnections,
+    serving: JoinHandle<()>,
+}
+
+impl Running {
+    async fn start(settings: Settings) -> Self {
+        let frame = Frame { plain_scheme: Scheme::Http, access_log: AccessLog::On };
+        let bound = Server::bind(&settings, frame).await.unwrap();
+        let address = bound.local_addresses().iter().find_map(|address| match address {
+            LocalAddress::Tcp(address) => Some(*address),
+            LocalAddress::Unix(_) => None,
+        });
+        let (app, shutdown, connections) =
+            (Arc::<App>::default(), Shutdown::new(), bound.open_connections());
+        let serving = tokio::spawn(bound.serve(Arc::clone(&app), shutdown.clone()));
+        let address = address.unwrap_or(([127, 0, 0, 1], 0).into());
+        Self { app, address, shutdown, connections, serving }
+    }
+
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends bytes on a new connection, keeps it open, and reads until the server closes.
+    async fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut stream = self.connect().await;
+        stream.write_all(bytes.as_ref()).await.unwrap();
+        until_closed(&mut stream).await
+    }
+
+    async fn stopped(self) {
+        timeout(SOON, self.serving).await.expect("the server ends").unwrap();
+    }
+}
+
+/// What comes until the other side closes.
+async fn until_closed(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
+    let mut answer = Vec::new();
+    // A reset after the answer is a close, too.
+    drop(timeout(SOON, stream.read_to_end(&mut answer)).await.expect("the server closes"));
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// One answer with a `Content-Length` from a connection that stays open.
+async fn answer(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
+    let mut answer = Vec::new();
+    let read = async {
+        loop {
+            answer.push(stream.read_u8().await.expect("an answer"));
+            let text = std::str::from_utf8(&answer).unwrap();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head.split("content-length: ").nth(1).unwrap_or("0");
+                let length: usize = length.lines().next().unwrap().parse().unwrap();
+                if body.len() >= length {
+                    return;
+                }
+            }
+        }
+    };
+    timeout(SOON, read).await.expect("an answer in time");
+    String::from_utf8(answer).unwrap()
+}

@@ -1,0 +1,134 @@
+//! Deadlines, limits, and clients that leave.
+
+use super::*;
+
+const SHORT: Duration = Duration::from_millis(200);
+
+fn hasty() -> Settings {
+    let timeouts = Timeouts { request_headers: SHORT, request_body: SHORT, ..Timeouts::default() };
+    Settings { timeouts, ..settings() }
+}
+
+#[tokio::test]
+async fn silent_half_open_and_dripping_connections_are_closed() {
+    let running = Running::start(hasty()).await;
+    for beginning in [
+        "",
+        "G",
+        "GET / HTTP/1.1\r\nHost: a\r\nX: ",
+        "PRI * HTTP/2.0\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let mut stream = running.connect().await;
+        stream.write_all(beginning.as_bytes()).await.unwrap();
+        let (mut reader, mut writer) = stream.split();
+        let dripping = async {
+            while !beginning.is_empty() && writer.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(SHORT / 10).await;
+            }
+            std::future::pending::<()>().await
+        };
+        tokio::select! {
+            _ = until_closed(&mut reader) => {}
+            () = dripping => {}
+        }
+    }
+    assert_eq!(running.app.seen(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_later_head_has_the_same_deadline() {
+    let running = Running::start(hasty()).await;
+    let mut stream = running.connect().await;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    answer(&mut stream).await;
+    stream.write_all(b"GET / HT").await.unwrap();
+    assert_eq!(until_closed(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed() {
+    let timeouts = Timeouts { keep_alive: SHORT, ..Timeouts::default() };
+    let running = Running::start(Settings { timeouts, ..settings() }).await;
+    let mut stream = running.connect().await;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    answer(&mut stream).await;
+    assert_eq!(until_closed(&mut stream).await, "");
+}
+
+#[tokio::test]
+async fn a_request_that_takes_long_to_answer_has_no_deadline() {
+    let timeouts = Timeouts { keep_alive: SHORT, request_headers: SHORT, ..Timeouts::default() };
+    let running = Running::start(Settings { timeouts, ..settings() }).await;
+    let mut stream = running.connect().await;
+    stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    running.app.waiting.notified().await;
+    tokio::time::sleep(SHORT * 2).await;
+    running.app.go.notify_one();
+    assert!(answer(&mut stream).await.ends_with("waited"));
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_breaks_off() {
+    let running = Running::start(hasty()).await;
+    let answer =
+        running.exchange("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe").await;
+    assert!(answer.contains("broken: the client sent no byte"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_client_that_closed_its_side_gets_its_answer() {
+    let running = Running::start(settings()).await;
+    let mut stream = running.connect().await;
+    stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    running.app.waiting.notified().await;
+    running.app.go.notify_one();
+    assert!(until_closed(&mut stream).await.ends_with("waited"));
+}
+
+#[tokio::test]
+async fn a_client_that_closed_its_side_is_not_waited_for_forever() {
+    let running = Running::start(hasty()).await;
+    let mut stream = running.connect().await;
+    stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    timeout(SOON, running.app.gone.notified()).await.expect("the request is given up");
+}
+
+#[tokio::test]
+async fn a_reset_cancels_the_request_at_once() {
+    let running = Running::start(settings()).await;
+    let mut stream = running.connect().await;
+    stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    running.app.waiting.notified().await;
+    stream.set_zero_linger().unwrap();
+    drop(stream);
+    timeout(SOON, running.app.gone.notified()).await.expect("the request is given up");
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_the_whole_answer() {
+    let timeouts = Timeouts { keep_alive: SHORT, request_headers: SHORT, ..Timeouts::default() };
+    let running = Running::start(Settings { timeouts, ..settings() }).await;
+    let mut stream = running.connect().await;
+    stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    tokio::time::sleep(SHORT * 3).await;
+    let answer = until_closed(&mut stream).await;
+    assert!(answer.len() > 32 * 1024 * 1024, "{}", answer.len());
+}
+
+#[tokio::test]
+async fn no_more_connections_are_accepted_than_allowed() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let running = Running::start(Settings { limits, ..settings() }).await;
+    let mut first = running.connect().await;
+    first.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    answer(&mut first).await;
+    let mut second = running.connect().await;
+    second.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    timeout(SHORT, second.read_u8()).await.expect_err("the second waits");
+    assert_eq!(running.connections.count(), 1);
+    drop(first);
+    assert!(until_closed(&mut second).await.starts_with("HTTP/1.1 200"));
+}

@@ -1,0 +1,81 @@
+//! Access tokens end, sessions go on.
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::support::browser::Browser;
+use crate::support::gateway::Gateway;
+use crate::support::provider;
+use crate::support::upstream::Upstream;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_on_an_expired_token_make_one_token_request() {
+    let provider = provider::start(Duration::from_secs(2)).await;
+    let upstream = Upstream::start().await;
+    let target = format!("upstream: \"http://{}\"", upstream.address);
+    let token = "identity_headers: { X-Token: \"{access_token}\", X-User: \"{user}\" }";
+    let gateway = Gateway::start(&format!(
+        "{}routes:\n  - {{ {target}, allow: authenticated, {token} }}\n  \
+         - {{ path: /open, {target}, allow: public, {token} }}\n",
+        provider::section(&provider)
+    ));
+    let mut browser = Browser::new(&gateway);
+    let first = provider::sign_in(&mut browser, "/", "alice").await.json();
+    let first = first["headers"]["x-token"].as_str().unwrap().to_owned();
+    // A public route tells when the token is over, and refreshes nothing.
+    while !browser.fetch("/open").await.json()["headers"]["x-token"].is_null() {}
+    assert_eq!(provider.counts().refreshes, 0);
+
+    let mut asking = JoinSet::new();
+    for _ in 0..200 {
+        let mut browser = browser.clone();
+        asking.spawn(async move { browser.fetch("/").await });
+    }
+    for answer in asking.join_all().await {
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let headers = answer.json()["headers"].clone();
+        assert_eq!(headers["x-user"], "demo-alice");
+        assert!(
+            headers["x-token"].is_string() && headers["x-token"] != first.as_str(),
+            "{headers}"
+        );
+    }
+    assert_eq!(provider.counts().refreshes, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_whose_refresh_token_was_revoked_ends() {
+    let provider = provider::start(Duration::from_secs(1)).await;
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::start(&format!(
+        "{}routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
+        provider::section(&provider),
+        upstream.address
+    ));
+    let mut browser = Browser::new(&gateway);
+    assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 200);
+    provider.revoke_all();
+    while browser.fetch("/").await.status == 200 {}
+    assert_eq!(browser.fetch("/").await.status, 401);
+    assert_eq!(provider.counts().refreshes, 1, "an end is an end");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_groups_takes_effect_with_the_next_token() {
+    let provider = provider::start(Duration::from_secs(1)).await;
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::start(&format!(
+        "{}routes: [{{ upstream: \"http://{}\", allow: [{{ groups: [staff] }}] }}]\n",
+        provider::section(&provider),
+        upstream.address
+    ));
+    let mut browser = Browser::new(&gateway);
+    assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 200);
+    provider.set_groups("alice", &[]);
+    while browser.fetch("/").await.status == 200 {}
+    assert_eq!(browser.fetch("/").await.status, 403);
+    provider.set_groups("alice", &["staff"]);
+    while browser.fetch("/").await.status == 403 {}
+    assert_eq!(browser.fetch("/").await.status, 200);
+}

@@ -1,0 +1,205 @@
+//! From a first visit to a session, and out again.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use portcullis::demo::IdentityProvider;
+
+use crate::support::browser::Browser;
+use crate::support::gateway::Gateway;
+use crate::support::provider;
+use crate::support::upstream::Upstream;
+
+struct House {
+    provider: IdentityProvider,
+    upstream: Upstream,
+    gateway: Gateway,
+}
+
+/// `/staff` is for staff, the rest for everybody who is signed in.
+async fn house() -> House {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    let upstream = Upstream::start().await;
+    let target = format!("upstream: \"http://{}\"", upstream.address);
+    let gateway = Gateway::start(&format!(
+        "{}routes:\n  - {{ {target}, allow: authenticated }}\n  \
+         - {{ path: /staff, {target}, allow: [{{ groups: [staff] }}] }}\n",
+        provider::section(&provider)
+    ));
+    House { provider, upstream, gateway }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_in_arrives_where_they_wanted_and_the_application_knows_them() {
+    let house = house().await;
+    let mut browser = Browser::new(&house.gateway);
+    let answer = provider::sign_in(&mut browser, "/page?q=1&r=a%20b", "alice").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let told = answer.json();
+    assert_eq!(told["target"], "/page?q=1&r=a%20b");
+    assert_eq!(told["headers"]["x-forwarded-user"], "demo-alice");
+    assert_eq!(told["headers"]["x-forwarded-email"], "alice@example.com");
+    assert_eq!(told["headers"]["x-forwarded-groups"], "staff");
+    assert_eq!(told["headers"]["x-forwarded-preferred-username"], "alice");
+    assert!(told["headers"]["cookie"].is_null(), "{told}");
+    let counts = house.provider.counts();
+    assert_eq!((counts.code_exchanges, counts.refreshes), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_session_cookie_is_a_random_id_that_scripts_cannot_read() {
+    let house = house().await;
+    let mut browser = Browser::new(&house.gateway);
+    let page = browser.open("/").await;
+    let (action, mut fields) = page.form();
+    fields
+        .extend([("username", "alice"), ("password", "alice")].map(|(a, b)| (a.into(), b.into())));
+    let fields: Vec<_> = fields.iter().map(|(a, b): &(String, String)| (&**a, &**b)).collect();
+    let mut answer = browser.submit(action.as_str(), &fields).await;
+    while answer.url.path() != "/oauth2/callback" {
+        answer = browser.navigate(answer.redirect().unwrap().as_str()).await;
+    }
+    let set = answer.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap());
+    let session = set.into_iter().find(|line| line.starts_with("portcullis=")).unwrap();
+    for attribute in ["; HttpOnly", "; SameSite=Lax", "; Path=/", "; Max-Age="] {
+        assert!(session.contains(attribute), "{session}");
+    }
+    assert!(!session.contains("Domain"), "{session}");
+    assert_eq!(browser.cookie("/", "portcullis").map(str::len), Some(43));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_works_once_and_in_one_browser() {
+    let house = house().await;
+    let mut alice = Browser::new(&house.gateway);
+    let page = alice.open("/").await;
+    let mut mallory = Browser::new(&house.gateway);
+    let (action, mut fields) = page.form();
+    fields
+        .extend([("username", "alice"), ("password", "alice")].map(|(a, b)| (a.into(), b.into())));
+    let fields: Vec<_> = fields.iter().map(|(a, b): &(String, String)| (&**a, &**b)).collect();
+    let mut answer = alice.submit(action.as_str(), &fields).await;
+    let callback = loop {
+        let next = answer.redirect().unwrap();
+        if next.path() == "/oauth2/callback" {
+            break next;
+        }
+        answer = alice.navigate(next.as_str()).await;
+    };
+    let stolen = mallory.navigate(callback.as_str()).await;
+    assert_eq!(stolen.status, 400, "{stolen:?}");
+    assert_eq!(mallory.fetch("/").await.status, 401);
+    assert_eq!(house.provider.counts().code_exchanges, 0, "the code was not even sent");
+    assert_eq!(alice.navigate(callback.as_str()).await.status, 302);
+    let exchanged = house.provider.counts().code_exchanges;
+    alice.navigate(callback.as_str()).await;
+    assert_eq!(house.provider.counts().code_exchanges, exchanged, "a code is sent once");
+    assert_eq!(alice.fetch("/").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_we_never_made_is_refused() {
+    let house = house().await;
+    let mut browser = Browser::new(&house.gateway);
+    for query in
+        ["", "?code=x", "?code=x&state=x", "?state=AAAA&code=1&code=2", "?error=<script>&state=x"]
+    {
+        let answer = browser.navigate(&format!("/oauth2/callback{query}")).await;
+        assert_eq!(answer.status, 400, "{query}: {answer:?}");
+        assert!(!answer.body.contains("<script"), "{}", answer.body);
+    }
+    assert_eq!(house.provider.counts().code_exchanges, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_enter_is_told_who_they_are_and_why() {
+    let house = house().await;
+    let mut browser = Browser::new(&house.gateway);
+    let page = provider::sign_in(&mut browser, "/staff", "bob").await;
+    assert_eq!(page.status, 403);
+    for said in ["bob@example.com", "group", "prompt=select_account", "sign_out"] {
+        assert!(page.body.contains(said), "{said} is missing in {}", page.body);
+    }
+    let answer = browser.fetch("/staff/x").await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["error"]), (403, &"forbidden".into()));
+    assert_eq!(house.upstream.asked(), 0);
+    assert_eq!(browser.fetch("/").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_leads_nowhere_else() {
+    let house = house().await;
+    let elsewhere = [
+        "https://evil.example/",
+        "//evil.example/",
+        "/%5Cevil.example",
+        "/oauth2/sign_out",
+        "javascript:alert(1)",
+    ];
+    for rd in elsewhere {
+        let mut browser = Browser::new(&house.gateway);
+        let rd: String = url::form_urlencoded::byte_serialize(rd.as_bytes()).collect();
+        let answer =
+            provider::sign_in(&mut browser, &format!("/oauth2/start?rd={rd}"), "alice").await;
+        assert_eq!(answer.url.as_str(), "http://wiki.localhost/", "{rd}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_ends_the_session_here_and_at_the_provider() {
+    let house = house().await;
+    let mut browser = Browser::new(&house.gateway);
+    provider::sign_in(&mut browser, "/", "alice").await;
+    let mut thief = browser.clone();
+    let answer = browser.navigate("/oauth2/sign_out").await;
+    let to = answer.redirect().unwrap();
+    assert!(to.as_str().starts_with(house.provider.issuer()), "{to}");
+    assert!(to.query().unwrap().contains("id_token_hint="), "{to}");
+    assert_eq!(browser.cookie("/", "portcullis"), None);
+    assert_eq!(thief.fetch("/").await.status, 401, "the old cookie is worth nothing");
+    assert_eq!(browser.fetch("/oauth2/userinfo").await.status, 401);
+    assert_eq!(browser.navigate("/oauth2/signed_out").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_site_cannot_sign_anybody_out() {
+    let house = house().await;
+    let mut browser = Browser::new(&house.gateway);
+    provider::sign_in(&mut browser, "/", "alice").await;
+    browser.extra.insert("sec-fetch-site", HeaderValue::from_static("cross-site"));
+    let page = browser.navigate("/oauth2/sign_out").await;
+    assert_eq!(page.status, 200);
+    browser.extra.clear();
+    assert_eq!(browser.fetch("/").await.status, 200, "still signed in");
+    let (action, fields) = page.form();
+    assert!(fields.is_empty());
+    let answer = browser.submit(action.as_str(), &[]).await;
+    assert!(answer.status.is_redirection(), "{answer:?}");
+    assert_eq!(browser.fetch("/").await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn userinfo_tells_a_program_who_is_signed_in() {
+    let house = house().await;
+    let mut browser = Browser::new(&house.gateway);
+    provider::sign_in(&mut browser, "/", "alice").await;
+    let told = browser.fetch("/oauth2/userinfo").await.json();
+    assert_eq!(told["user"], "demo-alice");
+    assert_eq!(told["email"], "alice@example.com");
+    assert_eq!(told["groups"], serde_json::json!(["staff"]));
+    assert_eq!(told["provider"], "company");
+    assert!(!told["expires"].is_null(), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_names_no_token_code_or_cookie() {
+    let house = house().await;
+    let mut browser = Browser::new(&house.gateway);
+    provider::sign_in(&mut browser, "/page?secret=in-the-query", "alice").await;
+    let cookie = browser.cookie("/", "portcullis").unwrap().to_owned();
+    let log = house.gateway.log().join("\n");
+    assert!(log.contains("demo-alice"), "a sign-in is worth a line: {log}");
+    for hidden in [cookie.as_str(), "in-the-query", "code=", "state=", "a secret", "eyJ"] {
+        assert!(!log.contains(hidden), "{hidden} in {log}");
+    }
+}
