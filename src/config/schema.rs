@@ -24,8 +24,10 @@ fn section(keys: &[Key]) -> Value {
         .filter(|key| matches!(key.default, Default::Required(_)))
         .map(|key| key.name)
         .collect();
+    // A section whose keys are all commented out has no value.
+    let kind = if required.is_empty() { json!(["object", "null"]) } else { json!("object") };
     let mut schema = json!({
-        "type": "object",
+        "type": kind,
         "properties": properties,
         "additionalProperties": false,
     });

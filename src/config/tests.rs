@@ -7,14 +7,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::Method;
+use proptest::prelude::*;
 
 use super::document::{Node, parse};
 use super::table::{self, Default};
 use super::{Config, Problems, Severity, Source, load};
 use crate::cli::check::{Format, run};
 use crate::gate::route::Unauthenticated;
+use crate::identity::claims::ClaimPath;
+use crate::identity::headers::Template;
 use crate::policy::Policy;
+use crate::policy::rule::EmailDomain;
 use crate::providers::{AuthMethod, SignOut};
+use crate::routing::host::HostPattern;
+use crate::routing::path::PathPrefix;
 use crate::server::ListenAddress::{Tcp, Unix};
 use crate::session::SameSite;
 use crate::telemetry::Level;
@@ -198,6 +204,32 @@ fn routes_arrive_with_their_rules() {
     let claims: Vec<_> = staff.claims.iter().flatten().collect();
     assert_eq!(claims[0].1, ["3", "true", "gold"]);
     assert_eq!((claims[1].0.as_str(), claims[1].1.len()), ("tenant", 1));
+}
+
+proptest! {
+    /// Whatever becomes of a line, the answer is a configuration or problems that lie in the file.
+    #[test]
+    fn a_damaged_file_is_answered(at in 0..400_usize, instead in "[ -~]{0,30}") {
+        let text = with_every_key(&read("config/full.yaml"));
+        let lines: Vec<&str> = text.lines().collect();
+        let at = at % lines.len();
+        let damaged = [&lines[..at], &[instead.as_str()], &lines[at + 1..]].concat().join("\n");
+        let source = Source::fixed([(PathBuf::from("a.yaml"), damaged.clone().into_bytes())], []);
+        if let Err(Problems(problems)) = load(Path::new("a.yaml"), &source) {
+            prop_assert!(problems.iter().any(|problem| problem.severity == Severity::Error));
+            for problem in problems {
+                let line = problem.line.unwrap_or(1);
+                prop_assert!((1..=lines.len() + 1).contains(&line), "{}\n{}", problem, damaged);
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_makes_a_parser_panic(text in ".{0,30}", start in "[/*{@.]{0,2}") {
+        let text = start + &text;
+        drop((Template::parse(&text), ClaimPath::parse(&text), PathPrefix::parse(&text)));
+        drop((HostPattern::parse(&text), EmailDomain::parse(&text)));
+    }
 }
 
 /// Every file of a folder is answered with this exit code and the words in the file beside it.

@@ -145,7 +145,7 @@ const ADMIN: &[Key] = &[key(
     "listen",
     Type::Scalar,
     Default::Is("127.0.0.1:4181"),
-    "Where /healthz, /readyz and /metrics answer; `off` for nowhere.",
+    "Where /healthz, /readyz and /metrics answer; `off` to have none.",
 )];
 
 const TELEMETRY: &[Key] = &[
