@@ -13,7 +13,7 @@ use super::gateway::PUBLIC_URL;
 pub(crate) async fn start(access_token_lifetime: Duration) -> IdentityProvider {
     let client = Client {
         id: "wiki".to_owned(),
-        secret: Some(Secret::new("a-well-kept-secret")),
+        secret: Some(Secret::new("wiki-and-company")),
         redirect_uris: vec![format!("{PUBLIC_URL}/oauth2/callback")],
         post_logout_redirect_uris: vec![format!("{PUBLIC_URL}/oauth2/signed_out")],
     };
@@ -29,7 +29,7 @@ pub(crate) async fn start(access_token_lifetime: Duration) -> IdentityProvider {
 /// The section of a configuration that names it.
 pub(crate) fn section(provider: &IdentityProvider) -> String {
     format!(
-        "providers:\n  company: {{ name: Company, issuer: \"{}\", client_id: wiki, client_secret: a-well-kept-secret }}\n",
+        "providers:\n  company: {{ name: Company, issuer: \"{}\", client_id: wiki, client_secret: wiki-and-company }}\n",
         provider.issuer()
     )
 }
