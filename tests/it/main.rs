@@ -16,6 +16,7 @@ mod headers;
 mod hostile_idp;
 mod refresh;
 mod sign_in;
+mod sign_in_state;
 mod supply;
 mod support;
 mod tidy;

@@ -50,7 +50,8 @@ impl Browser {
         Self::at(gateway.address)
     }
 
-    pub(super) fn at(gateway: SocketAddr) -> Self {
+    /// A fresh one, for a gateway at this address.
+    pub(crate) fn at(gateway: SocketAddr) -> Self {
         Self { gateway, cookies: Vec::new(), extra: HeaderMap::new() }
     }
 
@@ -100,6 +101,30 @@ impl Browser {
         self.sent_to(&url).find(|cookie| cookie.name == name).map(|cookie| cookie.value.as_str())
     }
 
+    /// What would be sent to `address`: names and values.
+    pub(crate) fn cookies(&self, address: &str) -> Vec<(&str, &str)> {
+        let url = resolve(address);
+        let sent = self.sent_to(&url);
+        sent.map(|cookie| (cookie.name.as_str(), cookie.value.as_str())).collect()
+    }
+
+    /// Sets a cookie by hand, as a sibling host or somebody at the keyboard could.
+    pub(crate) fn plant(&mut self, address: &str, set_cookie: &str) {
+        self.keep(&resolve(address), set_cookie);
+    }
+
+    /// Takes the cookies of an answer that another tab of this browser got.
+    pub(crate) fn share(&mut self, answer: &Answer) {
+        for line in answer.headers.get_all(SET_COOKIE) {
+            self.keep(&answer.url, line.to_str().unwrap());
+        }
+    }
+
+    /// From now on the gateway is at another address.
+    pub(crate) fn moved_to(&mut self, gateway: &Gateway) {
+        self.gateway = gateway.address;
+    }
+
     async fn send(
         &mut self,
         method: Method,
@@ -125,9 +150,7 @@ impl Browser {
         }
         headers.extend(self.extra.clone());
         let answer = exchange(self.connect_to(&url), url, request).await;
-        for line in answer.headers.get_all(SET_COOKIE) {
-            self.keep(&answer.url, line.to_str().unwrap());
-        }
+        self.share(&answer);
         answer
     }
 

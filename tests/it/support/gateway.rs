@@ -11,6 +11,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader as AsyncBufReader};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use super::wait::Patience;
 
 /// The origin that configurations name; [`super::browser::Browser`] knows where it leads.
 pub(crate) const PUBLIC_URL: &str = "http://wiki.localhost";
@@ -58,6 +63,51 @@ impl Gateway {
     /// What it has logged so far, a line each.
     pub(crate) fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Waits for a line behind the first `seen` that has `text` in it.
+    pub(crate) async fn logs(&self, seen: usize, text: &str) {
+        let patience = Patience::until(format!("the log has {text:?}: {:#?}", self.log()));
+        while !self.log().iter().skip(seen).any(|line| line.contains(text)) {
+            patience.pause().await;
+        }
+    }
+
+    /// Sends the same request again and again over a few connections, without waiting for each answer,
+    /// and counts the answers by the status line that they must have.
+    pub(crate) async fn pipeline(&self, request: &str, requests: usize, status: &str) {
+        const CONNECTIONS: usize = 4;
+        let mut running = JoinSet::new();
+        for _ in 0..CONNECTIONS {
+            let (address, times) = (self.address, requests / CONNECTIONS);
+            let (request, status) = (request.to_owned(), status.to_owned());
+            running.spawn(async move {
+                let (reading, mut writing) =
+                    TcpStream::connect(address).await.unwrap().into_split();
+                let asking = async {
+                    for _ in 0..times {
+                        writing.write_all(request.as_bytes()).await.unwrap();
+                    }
+                };
+                let mut lines = AsyncBufReader::new(reading).lines();
+                let counting = async {
+                    let mut answers = 0;
+                    while answers < times {
+                        let line = lines.next_line().await.unwrap();
+                        let line = line.unwrap_or_else(|| panic!("{answers} answers"));
+                        answers += usize::from(line == status);
+                    }
+                };
+                tokio::join!(asking, counting);
+            });
+        }
+        running.join_all().await;
+    }
+
+    /// Its resident memory, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
+        4096 * statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap()
     }
 
     /// Tells it to end as an operator would, and waits for that.

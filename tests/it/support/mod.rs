@@ -1,6 +1,8 @@
 //! What the tests from outside stand on: the real gateway, a browser, an application behind it.
 
 pub(crate) mod browser;
+pub(crate) mod clocked;
 pub(crate) mod gateway;
 pub(crate) mod provider;
 pub(crate) mod upstream;
+pub(crate) mod wait;
