@@ -1,5 +1,7 @@
 //! Own endpoint or gated route; turns any error into a page; always answers.
 
+use std::borrow::Cow;
+
 use http::Response;
 
 use crate::app::App;
@@ -13,7 +15,7 @@ use crate::routing::path::Readings;
 use crate::server::{Handler, Incoming, Refusal};
 
 impl Handler for App {
-    async fn handle(&self, incoming: Incoming) -> Response<Body> {
+    async fn handle(&self, incoming: Box<Incoming>) -> Response<Body> {
         let request_id = incoming.client.request_id();
         let asked =
             Asked::of(incoming.request.method(), incoming.request.headers(), request_id.as_str());
@@ -34,7 +36,11 @@ impl Handler for App {
 }
 
 impl App {
-    async fn answer(&self, incoming: Incoming, asked: Asked<'_>) -> Result<Response<Body>, Error> {
+    async fn answer(
+        &self,
+        incoming: Box<Incoming>,
+        asked: Asked<'_>,
+    ) -> Result<Response<Body>, Error> {
         let uri = incoming.request.uri().clone();
         let readings = Readings::of(uri.path())?;
         if let Some(below) = self.below_prefix(readings.plain().path()) {
@@ -42,14 +48,15 @@ impl App {
             let (request, client) = (&incoming.request, &incoming.client);
             let (method, headers) = (request.method(), request.headers());
             let call = Call { method, headers, client, uri: &uri, asked };
-            return self.endpoints.answer(endpoint, call).await;
+            // Boxed: rare, and its size would be that of every request's future.
+            return Box::pin(self.endpoints.answer(endpoint, call)).await;
         }
         // SECURITY: a path that an upstream, but not we, would read as one of ours.
         if readings.others().iter().any(|other| self.below_prefix(other.path()).is_some()) {
             return Err(Error::Ambiguous);
         }
-        let host = incoming.client.host().to_ascii_lowercase();
-        match self.route(&host, &readings) {
+        let route = self.route(&lower_case(incoming.client.host()), &readings);
+        match route {
             Ok(route) => self.gate.handle(route, &readings, &uri, incoming).await,
             Err(Error::WrongHost) if matches!(uri.path(), "/ping" | "/ready") => Ok(ping()),
             Err(error) => Err(error),
@@ -74,5 +81,14 @@ impl App {
     fn below_prefix<'p>(&self, path: &'p str) -> Option<&'p str> {
         let rest = path.strip_prefix(&*self.prefix)?;
         (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    }
+}
+
+/// Nearly every host is already.
+fn lower_case(host: &str) -> Cow<'_, str> {
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        host.to_ascii_lowercase().into()
+    } else {
+        host.into()
     }
 }

@@ -57,7 +57,7 @@ impl Gate {
         route: &Route,
         readings: &Readings<'_>,
         uri: &Uri,
-        incoming: Incoming,
+        incoming: Box<Incoming>,
     ) -> Result<Response<Body>, Error> {
         let (method, headers) = (incoming.request.method(), incoming.request.headers());
         let client = &incoming.client;

@@ -1,6 +1,7 @@
 //! The gateway's cookies: names, prefixes, attributes (RFC 6265bis §4.1). Never a token inside.
 //! Invariant: every value we set is base64url, so nothing in it can end the value or the header.
 
+use bytes::Bytes;
 use cookie::{Cookie, CookieBuilder, SameSite as Attribute, time};
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
@@ -66,19 +67,19 @@ impl Cookies {
 
     /// What a request says under one of our names; compared exactly (RFC 6265bis §5.7).
     pub fn sent<'h>(&self, headers: &'h HeaderMap, name: Name) -> Sent<'h> {
-        let (wanted, mut sent) = (self.name(name), Sent::Nothing);
-        for (name, value) in pairs(headers) {
+        let (wanted, mut sent) = (self.name(name).as_bytes(), None);
+        for (name, value) in fields(headers).flat_map(split).map(name_and_value) {
             if name == wanted {
-                sent = match sent {
-                    Sent::Nothing => Sent::Value(value),
-                    Sent::Value(before) if before == value => sent,
+                match sent {
+                    None => sent = Some(value),
+                    Some(before) if before == value => {}
                     // SECURITY: a sibling host may toss a cookie of our name; which one is ours
                     // cannot be told, so neither counts (RFC 6265bis §8.6).
-                    Sent::Value(_) | Sent::Conflict => Sent::Conflict,
-                };
+                    Some(_) => return Sent::Conflict,
+                }
             }
         }
-        sent
+        sent.and_then(|value| std::str::from_utf8(value).ok()).map_or(Sent::Nothing, Sent::Value)
     }
 
     /// Sets a cookie; `max_age` `None` makes it end with the browser.
@@ -99,19 +100,23 @@ impl Cookies {
     /// Takes our cookies out of a request.
     // SECURITY: an upstream that learns the session id can act as the visitor (T92).
     pub fn strip_request(&self, headers: &mut HeaderMap) {
-        if !pairs(headers).any(|(name, _)| self.is_ours(name)) {
+        let (mut kept, mut ours) = (Vec::new(), false);
+        for pair in fields(headers).flat_map(split) {
+            if self.is_ours(name_and_value(pair).0) {
+                ours = true;
+                continue;
+            }
+            if !kept.is_empty() {
+                kept.extend_from_slice(b"; ");
+            }
+            kept.extend_from_slice(pair);
+        }
+        if !ours {
             return;
         }
-        let kept: Vec<String> = pairs(headers)
-            .filter(|(name, _)| !self.is_ours(name))
-            .map(
-                |(name, value)| {
-                    if name.is_empty() { value.to_owned() } else { format!("{name}={value}") }
-                },
-            )
-            .collect();
         headers.remove(COOKIE);
-        if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_str(&kept.join("; "))) {
+        let kept = (!kept.is_empty()).then(|| HeaderValue::from_maybe_shared(Bytes::from(kept)));
+        if let Some(Ok(value)) = kept {
             headers.insert(COOKIE, value);
         }
     }
@@ -120,11 +125,7 @@ impl Cookies {
     // SECURITY: an upstream that sets our cookie plants a session (T92).
     pub fn strip_response(&self, headers: &mut HeaderMap) {
         let is_ours = |value: &HeaderValue| {
-            let text = value.as_bytes();
-            let end =
-                text.iter().position(|byte| matches!(byte, b'=' | b';')).unwrap_or(text.len());
-            let name = text.get(..end).unwrap_or_default().trim_ascii();
-            std::str::from_utf8(name).is_ok_and(|name| self.is_ours(name))
+            split(value.as_bytes()).next().is_some_and(|pair| self.is_ours(name_and_value(pair).0))
         };
         if !headers.get_all(SET_COOKIE).iter().any(is_ours) {
             return;
@@ -150,8 +151,8 @@ impl Cookies {
         }
     }
 
-    fn is_ours(&self, name: &str) -> bool {
-        name == self.session || name == self.login || name == self.target
+    fn is_ours(&self, name: &[u8]) -> bool {
+        [&self.session, &self.login, &self.target].iter().any(|ours| ours.as_bytes() == name)
     }
 
     fn build(&self, name: Name, value: String) -> CookieBuilder<'_> {
@@ -165,17 +166,24 @@ impl Cookies {
     }
 }
 
-/// The pairs of all `Cookie` fields; a pair without `=` has an empty name.
-fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let fields = headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok());
-    let pairs =
-        fields.flat_map(|field| field.split(';')).map(str::trim).filter(|pair| !pair.is_empty());
-    pairs.map(|pair| {
-        pair.split_once('=').map_or(("", pair), |(name, value)| (name.trim(), value.trim()))
-    })
+fn fields(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes)
+}
+
+/// The pairs of a field.
+fn split(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    field.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
+}
+
+/// A pair without `=` has an empty name (RFC 6265bis §5.6).
+fn name_and_value(pair: &[u8]) -> (&[u8], &[u8]) {
+    match pair.iter().position(|byte| *byte == b'=') {
+        None => (b"", pair),
+        Some(at) => {
+            let (name, value) = pair.split_at(at);
+            (name.trim_ascii_end(), value.get(1..).unwrap_or_default().trim_ascii_start())
+        }
+    }
 }
 
 #[expect(

@@ -1,6 +1,7 @@
 //! What the operator sees. A leaf: everyone may record, it calls nobody.
 
 pub mod access_log;
+pub mod json;
 pub mod log;
 pub mod writer;
 
