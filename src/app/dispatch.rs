@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::gate::route::Route;
 use crate::pages::{Asked, Format};
 use crate::routing::Found;
+use crate::routing::host;
 use crate::routing::path::Readings;
 use crate::server::{Handler, Incoming, Refusal};
 
@@ -48,7 +49,7 @@ impl App {
         if readings.others().iter().any(|other| self.below_prefix(other.path()).is_some()) {
             return Err(Error::Ambiguous);
         }
-        let host = incoming.client.host().to_ascii_lowercase();
+        let host = host::normal(incoming.client.host());
         match self.route(&host, &readings) {
             Ok(route) => self.gate.handle(route, &readings, &uri, incoming).await,
             Err(Error::WrongHost) if matches!(uri.path(), "/ping" | "/ready") => Ok(ping()),

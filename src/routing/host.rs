@@ -47,6 +47,15 @@ impl HostPattern {
     }
 }
 
+/// The form in which patterns hold their hosts, and in which a request's is compared: lower case, without
+/// one trailing dot; an address as a browser writes it.
+// SECURITY: a second spelling of a host must not find a weaker route than the first (T15).
+pub fn normal(host: &str) -> String {
+    let address = host.starts_with('[').then(|| url::Host::parse(host).ok()).flatten();
+    let host = address.map_or_else(|| host.to_ascii_lowercase(), |address| address.to_string());
+    host.strip_suffix('.').map(str::to_owned).unwrap_or(host)
+}
+
 /// Whether `host` is a name below `domain`, not itself.
 pub fn is_below(host: &str, domain: &str) -> bool {
     host.strip_suffix(domain).is_some_and(|left| left.len() > 1 && left.ends_with('.'))
@@ -85,6 +94,19 @@ mod tests {
         check("*", "anything", true);
         check("bücher.example", "xn--bcher-kva.example", true);
         check("[::1]", "[::1]", true);
+    }
+
+    #[test]
+    fn a_host_has_one_normal_form() {
+        for (host, expected) in [
+            ("Wiki.Example.COM.", "wiki.example.com"),
+            ("wiki.example.com..", "wiki.example.com."),
+            ("[0:0::1]", "[::1]"),
+            ("[::FFFF:127.0.0.1]", "[::ffff:7f00:1]"),
+            ("[wiki]", "[wiki]"),
+        ] {
+            assert_eq!(normal(host), expected);
+        }
     }
 
     #[test]
