@@ -81,12 +81,14 @@ impl Gate {
     }
 
     /// The error of a refusal, with what its page says.
-    fn refused(&self, refusal: &Refusal<'_>, target: &str) -> Error {
+    fn refused(&self, refusal: &Refusal, target: &str) -> Error {
         let causes = match &refusal.cause {
             Cause::Rules(denial) => denial.failed.clone(),
             Cause::ForeignOrigin => return Error::ForeignOrigin,
         };
-        let Some(member) = &refusal.member else { return Error::NotHere { failed: causes } };
+        let Some(member) = refusal.visitor.member() else {
+            return Error::NotHere { failed: causes };
+        };
         let identity = member.holding.identity.clone();
         let provider = self.providers.iter().find(|provider| *provider.id() == identity.provider);
         Error::Forbidden(Box::new(Forbidden {

@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod log;
+pub mod writer;
 
 /// What `telemetry:` says.
 #[derive(Clone, Debug)]
