@@ -1,7 +1,5 @@
 //! Own endpoint or gated route; turns any error into a page; always answers.
 
-use std::borrow::Cow;
-
 use http::Response;
 
 use crate::app::App;
@@ -11,6 +9,7 @@ use crate::error::Error;
 use crate::gate::route::Route;
 use crate::pages::{Asked, Format};
 use crate::routing::Found;
+use crate::routing::host;
 use crate::routing::path::Readings;
 use crate::server::{Handler, Incoming, Refusal};
 
@@ -55,7 +54,7 @@ impl App {
         if readings.others().iter().any(|other| self.below_prefix(other.path()).is_some()) {
             return Err(Error::Ambiguous);
         }
-        let route = self.route(&lower_case(incoming.client.host()), &readings);
+        let route = self.route(&host::normal(incoming.client.host()), &readings);
         match route {
             Ok(route) => self.gate.handle(route, &readings, &uri, incoming).await,
             Err(Error::WrongHost) if matches!(uri.path(), "/ping" | "/ready") => Ok(ping()),
@@ -81,14 +80,5 @@ impl App {
     fn below_prefix<'p>(&self, path: &'p str) -> Option<&'p str> {
         let rest = path.strip_prefix(&*self.prefix)?;
         (rest.is_empty() || rest.starts_with('/')).then_some(rest)
-    }
-}
-
-/// Nearly every host is already.
-fn lower_case(host: &str) -> Cow<'_, str> {
-    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        host.to_ascii_lowercase().into()
-    } else {
-        host.into()
     }
 }

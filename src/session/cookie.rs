@@ -1,7 +1,6 @@
 //! The gateway's cookies: names, prefixes, attributes (RFC 6265bis §4.1). Never a token inside.
 //! Invariant: every value we set is base64url, so nothing in it can end the value or the header.
 
-use bytes::Bytes;
 use cookie::{Cookie, CookieBuilder, SameSite as Attribute, time};
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
@@ -67,19 +66,22 @@ impl Cookies {
 
     /// What a request says under one of our names; compared exactly (RFC 6265bis §5.7).
     pub fn sent<'h>(&self, headers: &'h HeaderMap, name: Name) -> Sent<'h> {
-        let (wanted, mut sent) = (self.name(name).as_bytes(), None);
-        for (name, value) in fields(headers).flat_map(split).map(name_and_value) {
-            if name == wanted {
-                match sent {
-                    None => sent = Some(value),
-                    Some(before) if before == value => {}
-                    // SECURITY: a sibling host may toss a cookie of our name; which one is ours
-                    // cannot be told, so neither counts (RFC 6265bis §8.6).
-                    Some(_) => return Sent::Conflict,
-                }
+        let (wanted, mut sent) = (self.name(name), Sent::Nothing);
+        for pair in pairs(headers) {
+            if pair.name != wanted.as_bytes() {
+                continue;
             }
+            // A value that is no text is none of ours, but it stands under our name.
+            let value = std::str::from_utf8(pair.value).unwrap_or_default();
+            sent = match sent {
+                Sent::Nothing => Sent::Value(value),
+                Sent::Value(before) if before == value => sent,
+                // SECURITY: a sibling host may toss a cookie of our name; which one is ours
+                // cannot be told, so neither counts (RFC 6265bis §8.6).
+                Sent::Value(_) | Sent::Conflict => Sent::Conflict,
+            };
         }
-        sent.and_then(|value| std::str::from_utf8(value).ok()).map_or(Sent::Nothing, Sent::Value)
+        sent
     }
 
     /// Sets a cookie; `max_age` `None` makes it end with the browser.
@@ -97,26 +99,16 @@ impl Cookies {
         header(&self.build(name, String::new()).max_age(time::Duration::ZERO).build())
     }
 
-    /// Takes our cookies out of a request.
+    /// Takes our cookies out of a request; the others stay as they were written.
     // SECURITY: an upstream that learns the session id can act as the visitor (T92).
     pub fn strip_request(&self, headers: &mut HeaderMap) {
-        let (mut kept, mut ours) = (Vec::new(), false);
-        for pair in fields(headers).flat_map(split) {
-            if self.is_ours(name_and_value(pair).0) {
-                ours = true;
-                continue;
-            }
-            if !kept.is_empty() {
-                kept.extend_from_slice(b"; ");
-            }
-            kept.extend_from_slice(pair);
-        }
-        if !ours {
+        if !pairs(headers).any(|pair| self.is_ours(pair.name)) {
             return;
         }
+        let others = pairs(headers).filter(|pair| !self.is_ours(pair.name));
+        let kept = others.map(|pair| pair.text).collect::<Vec<_>>().join(&b"; "[..]);
         headers.remove(COOKIE);
-        let kept = (!kept.is_empty()).then(|| HeaderValue::from_maybe_shared(Bytes::from(kept)));
-        if let Some(Ok(value)) = kept {
+        if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_bytes(&kept)) {
             headers.insert(COOKIE, value);
         }
     }
@@ -124,9 +116,7 @@ impl Cookies {
     /// Takes our cookies out of an upstream's response.
     // SECURITY: an upstream that sets our cookie plants a session (T92).
     pub fn strip_response(&self, headers: &mut HeaderMap) {
-        let is_ours = |value: &HeaderValue| {
-            split(value.as_bytes()).next().is_some_and(|pair| self.is_ours(name_and_value(pair).0))
-        };
+        let is_ours = |value: &HeaderValue| self.is_ours(set_name(value.as_bytes()));
         if !headers.get_all(SET_COOKIE).iter().any(is_ours) {
             return;
         }
@@ -166,24 +156,39 @@ impl Cookies {
     }
 }
 
-fn fields(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes)
+/// One pair of a `Cookie` field.
+struct Pair<'h> {
+    /// As it was written, without blanks around it.
+    text: &'h [u8],
+    /// Empty where there is no `=`.
+    name: &'h [u8],
+    value: &'h [u8],
 }
 
-/// The pairs of a field.
-fn split(field: &[u8]) -> impl Iterator<Item = &[u8]> {
-    field.split(|byte| *byte == b';').map(<[u8]>::trim_ascii).filter(|pair| !pair.is_empty())
+/// The pairs of all `Cookie` fields. Any bytes may stand in a field, and one that is no text must not
+/// hide its neighbours.
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = Pair<'_>> {
+    let fields = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    let texts = fields.flat_map(|field| field.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
+    texts.filter(|text| !text.is_empty()).map(|text| {
+        let (name, value) = split(text).unwrap_or((b"", text));
+        Pair { text, name, value }
+    })
 }
 
-/// A pair without `=` has an empty name (RFC 6265bis §5.6).
-fn name_and_value(pair: &[u8]) -> (&[u8], &[u8]) {
-    match pair.iter().position(|byte| *byte == b'=') {
-        None => (b"", pair),
-        Some(at) => {
-            let (name, value) = pair.split_at(at);
-            (name.trim_ascii_end(), value.get(1..).unwrap_or_default().trim_ascii_start())
-        }
-    }
+/// The name under which a browser will send back what a `Set-Cookie` sets (RFC 6265bis §5.7).
+// SECURITY: a browser keeps `=name=value` as a cookie without a name, and sends it as `name=value`.
+fn set_name(field: &[u8]) -> &[u8] {
+    let pair = field.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let sent = pair.strip_prefix(b"=").unwrap_or(pair).trim_ascii();
+    split(sent).map_or(sent, |(name, _)| name)
+}
+
+/// Name and value around the first `=`.
+fn split(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = pair.iter().position(|byte| *byte == b'=')?;
+    let (name, value) = (pair.get(..at)?, pair.get(at + 1..)?);
+    Some((name.trim_ascii(), value.trim_ascii()))
 }
 
 #[expect(
@@ -260,9 +265,32 @@ mod tests {
         check("portcullis=1", None);
         check("a=1; portcullis=1;b=2 ; portcullis-login=3", Some("a=1; b=2"));
         check("a=1;b=2", Some("a=1;b=2"));
-        check("flag; portcullis=1", Some("flag"));
+        check("flag; portcullis=1; =x=y; z==", Some("flag; =x=y; z=="));
+    }
+
+    #[test]
+    fn a_field_that_is_no_text_hides_nothing() {
+        let cookies = cookies(None, false);
+        let value = HeaderValue::from_bytes(b"a=\xff; portcullis=1; \xe4=2").unwrap();
+        let mut headers = HeaderMap::from_iter([(COOKIE, value)]);
+        assert_eq!(cookies.sent(&headers, Name::Session), Sent::Value("1"));
+        cookies.strip_request(&mut headers);
+        assert_eq!(headers[COOKIE].as_bytes(), b"a=\xff; \xe4=2");
+    }
+
+    #[test]
+    fn upstreams_cannot_set_our_cookies_in_any_spelling() {
+        let cookies = cookies(None, false);
         let mut headers = HeaderMap::new();
-        for value in ["portcullis=evil; Path=/", "a=1", "  portcullis-login =x"] {
+        for value in [
+            "portcullis=evil; Path=/",
+            "a=1",
+            "  portcullis-login =x",
+            "=portcullis=evil",
+            "= portcullis = evil",
+            "portcullis",
+            "=portcullis",
+        ] {
             headers.append(SET_COOKIE, HeaderValue::from_static(value));
         }
         cookies.strip_response(&mut headers);
