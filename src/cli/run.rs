@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Problems, Source, load};
 use crate::server::{AccessLog, Frame, Scheme, Server, Shutdown};
 use crate::telemetry;
+use crate::telemetry::metrics::Metrics;
 
 /// Serves by the configuration (`None`: wherever it is looked for) and returns the exit code.
 pub fn run(config: Option<&Path>, source: &Source) -> io::Result<u8> {
@@ -44,7 +45,8 @@ pub fn run(config: Option<&Path>, source: &Source) -> io::Result<u8> {
 
 /// Serves one configuration until `shutdown` begins and all is done; returns the exit code.
 pub async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
-    let app = match App::new(config, &Clock::system()) {
+    let metrics = Arc::new(Metrics::new(config.server.workers));
+    let app = match App::new(config, &Clock::system(), &metrics) {
         Ok(app) => Arc::new(app),
         Err(error) => {
             tracing::error!(%error, "the configuration cannot be put to work");
@@ -55,6 +57,7 @@ pub async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
     let frame = Frame {
         plain_scheme: if https { Scheme::Https } else { Scheme::Http },
         access_log: if config.telemetry.access_log { AccessLog::On } else { AccessLog::Off },
+        metrics,
     };
     let bound = match Server::bind(&config.server, frame).await {
         Ok(bound) => bound,

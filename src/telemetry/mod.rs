@@ -1,7 +1,9 @@
 //! What the operator sees. A leaf: everyone may record, it calls nobody.
 
 pub mod access_log;
+pub mod audit;
 pub mod log;
+pub mod metrics;
 
 /// What `telemetry:` says.
 #[derive(Clone, Debug)]
