@@ -2,7 +2,7 @@
 //! Invariant: there is no other way to an upstream, and none without a permit for its route.
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::body::Body;
 use crate::error::Error;
@@ -13,6 +13,7 @@ use crate::gate::route::Route;
 use crate::server::{Client, Incoming};
 use crate::session::Freshness;
 use crate::telemetry::access_log::Outcome;
+use crate::telemetry::metrics::Limit;
 use crate::upstream::{self, Answer, Forwarded};
 
 impl Gate {
@@ -45,7 +46,7 @@ impl Gate {
             response = self.bind_stream(response, &member.session, &tasks);
         }
         response.extensions_mut().insert(Outcome {
-            route: Some(route.name.clone()),
+            route: None,
             decision: "forward",
             reason: None,
             subject: member.map(|member| member.holding.identity.subject.clone()),
@@ -83,6 +84,9 @@ impl Gate {
     fn inject(&self, route: &Route, member: &Member, headers: &mut HeaderMap) -> Result<(), Error> {
         let holding = &member.holding;
         let rendered = holding.headers(&route.identity_headers);
+        if !rendered.left_out.is_empty() {
+            self.report_left_out(route, member, &rendered.left_out);
+        }
         for (name, value) in &rendered.always {
             headers.insert(name, value.clone());
         }
@@ -99,6 +103,20 @@ impl Gate {
             return Err(Error::NoAccessToken);
         }
         Ok(())
+    }
+}
+
+impl Gate {
+    /// Tells the operator that an upstream is not told all that it should be.
+    #[cold]
+    fn report_left_out(&self, route: &Route, member: &Member, names: &[HeaderName]) {
+        let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
+        let (names, subject) = (names.join(", "), &member.holding.identity.subject);
+        let detail = format_args!(
+            "{names} of {subject} left out on the route {}: all of them together are too long",
+            route.name
+        );
+        self.metrics.limit_hit(Limit::IdentityHeaders, detail);
     }
 }
 

@@ -54,6 +54,16 @@ pub enum Target {
     Unix(PathBuf),
 }
 
+impl fmt::Display for Target {
+    /// As it would be written in `upstream`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Origin(origin) => origin.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// TLS toward an upstream, beside the system's roots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
@@ -92,6 +102,7 @@ pub struct Upstream {
     home: Arc<Home>,
     response_headers: Duration,
     host: HostSent,
+    target: Target,
 }
 
 enum HostSent {
@@ -138,6 +149,7 @@ impl Upstream {
             home: Arc::new(home),
             response_headers: settings.timeouts.response_headers,
             host: HostSent::of(settings)?,
+            target: settings.target.clone(),
         })
     }
 
@@ -178,6 +190,11 @@ impl Upstream {
         let handshake = stripped.0.ok_or(Error::Misbehaved(Fault::Upgrade))?;
         let (response, tunnel) = handshake.switch(response, connection, &self.home.identity)?;
         Ok(Answer::Switched(response, tunnel))
+    }
+
+    /// Where its requests go.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// How many connections there are.
