@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::login::begin::{Prompt, Start};
 use crate::login::return_to::ReturnTo;
 use crate::login::{self, Failure, Redirect};
+use crate::routing::host;
 
 impl Endpoints {
     /// `GET start?rd=&provider=&prompt=&login_hint=&ui_locales=`
@@ -27,6 +28,7 @@ impl Endpoints {
             login_hint: query.one("login_hint"),
             ui_locales: query.one("ui_locales"),
             headers: call.headers,
+            client_address: call.client.address(),
         };
         match self.login.begin(start).await {
             Ok(there) => redirect(there),
@@ -57,7 +59,7 @@ impl Endpoints {
         path: &str,
     ) -> Option<Redirect> {
         let client = call.client;
-        if client.host().eq_ignore_ascii_case(self.login.public_url.host()) {
+        if host::normal(client.host()) == self.login.public_url.host() {
             return None;
         }
         let authority = client.authority().as_str();

@@ -13,6 +13,7 @@
 
 mod challenge;
 mod headers;
+mod hostile_client;
 mod hostile_idp;
 mod refresh;
 mod sign_in;

@@ -66,7 +66,7 @@ fn check_page(page: &Answer) {
 
 /// Ends the session here, and leaves the one at the provider.
 async fn lose_session(browser: &mut Browser) {
-    browser.plant("/", "portcullis=; Path=/; Max-Age=0");
+    browser.forget("portcullis");
     assert_eq!(browser.fetch("/").await.status, 401);
 }
 
@@ -89,7 +89,7 @@ async fn a_used_state_begins_anew_once_and_never_sends_its_code_again() {
     lose_session(&mut browser).await;
     check_page(&browser.navigate(second.as_str()).await);
     assert_eq!(house.codes_sent(), 2);
-    house.gateway.logs(0, "the state is used").await;
+    house.gateway.log_until("the state is used");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,7 +165,7 @@ async fn a_forged_state_is_worth_nothing_in_any_place() {
     let twice = format!("{good}&state={state}");
     check_page(&browser.navigate(&twice).await);
     assert_eq!(house.codes_sent(), 0);
-    house.gateway.logs(0, "the state is forged").await;
+    house.gateway.log_until("the state is forged");
     assert_eq!(browser.open(good.as_str()).await.status, 200, "none of them spent it");
 }
 
@@ -180,7 +180,7 @@ async fn a_long_target_travels_in_a_cookie_of_which_the_last_wins() {
 
     let mut browser = Browser::new(&house.gateway);
     let (_first, second) = (browser.open(&long("a")).await, browser.open(&long("b")).await);
-    assert_eq!(browser.cookies("/").len(), 2, "{:?}", browser.cookies("/"));
+    assert_eq!(browser.cookies().len(), 2, "{:?}", browser.cookies());
     let arrived = browser.fill(&second, &fields).await;
     assert_eq!(arrived.json()["target"], long("b"));
 
@@ -191,13 +191,13 @@ async fn a_long_target_travels_in_a_cookie_of_which_the_last_wins() {
 
     let mut browser = Browser::new(&house.gateway);
     let page = browser.open(&long("a")).await;
-    browser.plant("/", "portcullis-login-target=; Path=/; Max-Age=0");
+    browser.forget("portcullis-login-target");
     assert_eq!(browser.fill(&page, &fields).await.json()["target"], "/a");
 
     let mut browser = Browser::new(&house.gateway);
     let page = browser.open(&format!("/a?q={}", "a".repeat(3000))).await;
     let stored: usize =
-        browser.cookies("/").iter().map(|(name, value)| name.len() + value.len()).sum();
+        browser.cookies().iter().map(|(name, value)| name.len() + value.len()).sum();
     assert!(stored < 4096, "{stored} bytes of cookies");
     assert_eq!(browser.fill(&page, &fields).await.json()["target"], "/a", "over 2 KiB");
 }
@@ -291,7 +291,7 @@ async fn a_sign_in_gives_a_new_session_and_ends_the_planted_one() {
     let planted = mallory.cookie("/", "portcullis").unwrap().to_owned();
     for planted in [planted.as_str(), &"A".repeat(43), "chosen"] {
         let mut alice = Browser::new(&house.gateway);
-        alice.plant("/", &format!("portcullis={planted}; Path=/"));
+        alice.plant("portcullis", planted);
         let start = "/oauth2/start?rd=/&prompt=login";
         let arrived = provider::sign_in(&mut alice, start, "alice").await;
         assert_eq!(arrived.json()["headers"]["x-forwarded-user"], "demo-alice");
@@ -309,7 +309,7 @@ async fn sign_ins_that_are_never_finished_leave_few_cookies() {
     for number in 0..30 {
         browser.open(&format!("/page?number={number}&q={}", "x".repeat(number * 60))).await;
     }
-    let cookies = browser.cookies("/");
+    let cookies = browser.cookies();
     let bytes: usize = cookies.iter().map(|(name, value)| name.len() + value.len() + 3).sum();
     assert!(cookies.len() <= 2 && bytes <= 4096, "{bytes} bytes in {cookies:?}");
 }

@@ -34,7 +34,7 @@ async fn a_callback_is_worth_nothing_in_a_browser_that_did_not_ask_for_it() {
     assert_eq!(answer.redirect().unwrap().path(), "/oauth2/start");
     assert_eq!(alice.fetch("/").await.status, 401);
     assert_eq!(house.provider.counts().code_exchanges, 0);
-    house.gateway.logs(0, "another browser's").await;
+    house.gateway.log_until("another browser's");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,7 +46,7 @@ async fn another_sign_ins_code_fits_no_other_state() {
     let page = alice.navigate(with(&ours, &["code"], &theirs).as_str()).await;
     assert_eq!(page.status, 400, "{page:?}");
     check_page(&page, "another's code");
-    house.gateway.logs(0, "the provider refuses: invalid_grant").await;
+    house.gateway.log_until("the provider refuses: invalid_grant");
     assert_eq!(alice.fetch("/").await.status, 401);
     // The state was spent with it: the honest callback comes too late, and begins anew.
     let again = alice.navigate(ours.as_str()).await;

@@ -101,16 +101,20 @@ impl Browser {
         self.sent_to(&url).find(|cookie| cookie.name == name).map(|cookie| cookie.value.as_str())
     }
 
-    /// What would be sent to `address`: names and values.
-    pub(crate) fn cookies(&self, address: &str) -> Vec<(&str, &str)> {
-        let url = resolve(address);
-        let sent = self.sent_to(&url);
-        sent.map(|cookie| (cookie.name.as_str(), cookie.value.as_str())).collect()
+    /// Puts a cookie of the gateway's host in its jar, as an attacker may.
+    pub(crate) fn plant(&mut self, name: &str, value: &str) {
+        self.keep(&resolve("/"), &format!("{name}={value}; Path=/"));
     }
 
-    /// Sets a cookie by hand, as a sibling host or somebody at the keyboard could.
-    pub(crate) fn plant(&mut self, address: &str, set_cookie: &str) {
-        self.keep(&resolve(address), set_cookie);
+    /// All names and values of cookies that would be sent to the gateway.
+    pub(crate) fn cookies(&self) -> Vec<(String, String)> {
+        let home = resolve("/");
+        self.sent_to(&home).cloned().map(|cookie| (cookie.name, cookie.value)).collect()
+    }
+
+    /// Loses a cookie, as browsers do with too many of them.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.cookies.retain(|cookie| cookie.name != name);
     }
 
     /// Takes the cookies of an answer that another tab of this browser got.

@@ -10,6 +10,7 @@ use portcullis::clock::Clock;
 use portcullis::config::{Source, load};
 use portcullis::demo::{IdentityProvider, Settings};
 use portcullis::server::{AccessLog, Frame, LocalAddress, Scheme, Server, Shutdown};
+use portcullis::telemetry::metrics::Metrics;
 use tokio::task::JoinHandle;
 
 use super::browser::Browser;
@@ -42,14 +43,15 @@ impl Clocked {
         let file = (PathBuf::from("portcullis.yaml"), yaml.clone().into_bytes());
         let (config, _) = load(Path::new("portcullis.yaml"), &Source::fixed([file], []))
             .unwrap_or_else(|problems| panic!("{problems:?}\n{yaml}"));
-        let app = Arc::new(App::new(&config, &clock).unwrap());
-        let frame = Frame { plain_scheme: Scheme::Http, access_log: AccessLog::Off };
+        let metrics = Arc::new(Metrics::new(config.server.workers));
+        let app = Arc::new(App::new(&config, &clock, &metrics).unwrap());
+        let frame = Frame { plain_scheme: Scheme::Http, access_log: AccessLog::Off, metrics };
         let bound = Server::bind(&config.server, frame).await.unwrap();
         let [LocalAddress::Tcp(address)] = *bound.local_addresses() else {
             panic!("one address was asked for");
         };
         let shutdown = Shutdown::new();
-        let serving = tokio::spawn(app.serve(bound, shutdown.clone()));
+        let serving = tokio::spawn(app.serve(bound, None, shutdown.clone()));
         Self { clock, provider, address, shutdown, serving }
     }
 

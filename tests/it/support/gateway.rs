@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -15,17 +15,18 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader as AsyncBufR
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::wait::Patience;
-
 /// The origin that configurations name; [`super::browser::Browser`] knows where it leads.
 pub(crate) const PUBLIC_URL: &str = "http://wiki.localhost";
+
+/// Lines, and a bell that rings for each.
+type Log = Arc<(Mutex<Vec<String>>, Condvar)>;
 
 /// A gateway that serves.
 pub(crate) struct Gateway {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     child: Child,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Log,
     /// Holds the configuration.
     _folder: TempDir,
 }
@@ -51,26 +52,28 @@ impl Gateway {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let log = Arc::new(Mutex::new(Vec::new()));
+        let log = Log::default();
         let listening = follow(child.stderr.take().unwrap(), Arc::clone(&log));
         let Ok(address) = listening.recv_timeout(DEADLINE) else {
             drop(child.kill());
-            panic!("the gateway did not start:\n{}\n{yaml}", log.lock().unwrap().join("\n"));
+            panic!("the gateway did not start:\n{}\n{yaml}", log.0.lock().unwrap().join("\n"));
         };
         Self { address, child, log, _folder: folder }
     }
 
-    /// What it has logged so far, a line each.
-    pub(crate) fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
+    /// What it has logged, a line each, once a line has `text` in it: lines are written in batches.
+    pub(crate) fn log_until(&self, text: &str) -> Vec<String> {
+        self.log_until_all(&[text])
     }
 
-    /// Waits for a line behind the first `seen` that has `text` in it.
-    pub(crate) async fn logs(&self, seen: usize, text: &str) {
-        let patience = Patience::until(format!("the log has {text:?}: {:#?}", self.log()));
-        while !self.log().iter().skip(seen).any(|line| line.contains(text)) {
-            patience.pause().await;
-        }
+    /// The same, once a line has all of `texts` in it.
+    pub(crate) fn log_until_all(&self, texts: &[&str]) -> Vec<String> {
+        let (lines, changed) = &*self.log;
+        let has_all = |line: &String| texts.iter().all(|text| line.contains(text));
+        let missing = |lines: &mut Vec<String>| !lines.iter().any(has_all);
+        let waited = changed.wait_timeout_while(lines.lock().unwrap(), DEADLINE, missing).unwrap();
+        assert!(!waited.1.timed_out(), "{texts:?} is not in the log:\n{}", waited.0.join("\n"));
+        waited.0.clone()
     }
 
     /// Sends the same request again and again over a few connections, without waiting for each answer,
@@ -127,14 +130,15 @@ impl Drop for Gateway {
 }
 
 /// Keeps every line, and tells the address of the one that says "listening".
-fn follow(stderr: ChildStderr, log: Arc<Mutex<Vec<String>>>) -> Receiver<SocketAddr> {
+fn follow(stderr: ChildStderr, log: Log) -> Receiver<SocketAddr> {
     let (found, listening): (Sender<SocketAddr>, _) = channel();
     thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             if let Some(address) = address_in(&line) {
                 found.send(address).ok();
             }
-            log.lock().unwrap().push(line);
+            log.0.lock().unwrap().push(line);
+            log.1.notify_all();
         }
     });
     listening
