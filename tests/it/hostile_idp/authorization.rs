@@ -1,10 +1,14 @@
 //! The authorization response, as the browser brings it (RFC 6749 §4.1.2, RFC 9207 §2.4).
 
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use portcullis::demo::{AuthorizationFault, Fault};
+use url::Url;
 
-use super::{House, Outcome, Refused, SignedIn};
+use super::{House, Outcome, Refused, SignedIn, check_log, check_page};
+use crate::support::provider::{self, callback};
 
 fn expected(fault: AuthorizationFault) -> Outcome {
     use AuthorizationFault as F;
@@ -58,4 +62,36 @@ async fn every_authorization_request_is_fresh() {
             assert!(seen.insert(value), "{name} twice");
         }
     }
+}
+
+/// RFC 9700 §4.4.2: where a provider has a redirect_uri of its own, only that one counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_at_another_redirect_uri_is_a_mix_up() {
+    let provider = Arc::new(provider::start(Duration::from_secs(60)).await);
+    let house = House::around(provider, ", distinct_redirect_uri: true").await;
+    let at = |url: &Url, path: &str| url.as_str().replace(url.path(), path);
+    let mut browser = house.stranger();
+    for path in ["/oauth2/callback", "/oauth2/callback/other"] {
+        let callback = callback(&mut browser, "/", "alice").await;
+        assert_eq!(callback.path(), "/oauth2/callback/company");
+        let page = browser.navigate(&at(&callback, path)).await;
+        assert_eq!(page.status, 400, "{page:?}");
+        check_page(&page, path);
+        check_log(&house.gateway, &page, "not this provider's");
+    }
+    assert_eq!(house.provider.counts().code_exchanges, 0);
+    let honest = callback(&mut browser, "/", "alice").await;
+    assert_eq!(browser.open(honest.as_str()).await.status, 200);
+}
+
+/// A form may not bring a response that was asked for as a redirect, nor may a look ahead spend it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_comes_by_get_only() {
+    let house = House::start().await;
+    let mut browser = house.stranger();
+    let callback = callback(&mut browser, "/", "alice").await;
+    let page = browser.submit(callback.as_str(), &[]).await;
+    assert_eq!((page.status.as_u16(), page.header("allow")), (405, "GET"));
+    assert_eq!(house.provider.counts().code_exchanges, 0);
+    assert_eq!(browser.open(callback.as_str()).await.status, 200);
 }

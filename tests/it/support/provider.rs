@@ -21,7 +21,9 @@ pub(crate) fn settings() -> Settings {
     let client = Client {
         id: "wiki".to_owned(),
         secret: Some(Secret::new("wiki-and-company")),
-        redirect_uris: vec![format!("{PUBLIC_URL}/oauth2/callback")],
+        redirect_uris: ["", "/company"]
+            .map(|id| format!("{PUBLIC_URL}/oauth2/callback{id}"))
+            .into(),
         post_logout_redirect_uris: vec![format!("{PUBLIC_URL}/oauth2/signed_out")],
     };
     Settings {
@@ -56,7 +58,7 @@ pub(crate) async fn callback(browser: &mut Browser, path: &str, username: &str) 
     let mut answer = browser.navigate(path).await;
     loop {
         answer = match answer.redirect() {
-            Some(next) if next.path() == "/oauth2/callback" => return next,
+            Some(next) if next.path().starts_with("/oauth2/callback") => return next,
             Some(next) => browser.navigate(next.as_str()).await,
             None => {
                 let (action, mut fields) = answer.form();
