@@ -203,6 +203,7 @@ impl Drop for Exchange {
         let route = self.outcome.as_ref().and_then(|outcome| outcome.route);
         route.unwrap_or(self.unrouted).ended(status, duration);
         let Some(Asked { method, target, client, request_id }) = &self.line else { return };
+        let address = client.as_ref().map_or_else(|| self.connected.text(), Client::real_ip);
         access_log::record(&Line {
             method: method.as_str(),
             host: client.as_ref().map_or("", Client::host),
@@ -210,7 +211,7 @@ impl Drop for Exchange {
             status,
             bytes: self.bytes,
             duration,
-            client: client.as_ref().map_or_else(|| self.connected.address(), Client::address),
+            client: address.to_str().unwrap_or_default(),
             request_id: request_id.as_str(),
             outcome: self.outcome.as_ref(),
         });
