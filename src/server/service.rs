@@ -20,6 +20,7 @@ use super::client_addr::{Client, Connected};
 use super::framing::{self, Flaw};
 use super::request_body;
 use super::request_id::RequestId;
+use super::shutdown::Stage;
 use super::{AccessLog, Handler, Incoming, Limits, Refusal};
 use crate::body::{Body, BodyError};
 use crate::random;
@@ -192,6 +193,9 @@ impl Exchange {
         self.outcome = response.extensions_mut().remove();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && version == Version::HTTP_11 {
             self.connected.pulse().upgrade();
+        } else if version != Version::HTTP_2 && self.connected.tasks().stage() != Stage::Open {
+            // hyper says so too, but only once the order has reached this connection's own task.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }
 }
