@@ -11,6 +11,7 @@
     reason = "tests read the repository and write configurations"
 )]
 
+mod admin;
 mod challenge;
 mod headers;
 mod hostile_idp;
@@ -18,4 +19,5 @@ mod refresh;
 mod sign_in;
 mod supply;
 mod support;
+mod telemetry;
 mod tidy;

@@ -61,10 +61,27 @@ impl Gateway {
     }
 
     /// Tells it to end as an operator would, and waits for that.
-    pub(crate) fn stop(mut self) -> ExitStatus {
+    pub(crate) fn stop(self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().unwrap()
+    }
+
+    /// Where the admin listener is, as an address to open.
+    pub(crate) fn admin(&self, path: &str) -> String {
+        let log = self.log();
+        let address = log.iter().find_map(|line| address_in(line, "admin listening"));
+        format!("http://{}{path}", address.unwrap())
     }
 }
 
@@ -81,7 +98,7 @@ fn follow(stderr: ChildStderr, log: Arc<Mutex<Vec<String>>>) -> Receiver<SocketA
     let (found, listening): (Sender<SocketAddr>, _) = channel();
     thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            if let Some(address) = address_in(&line) {
+            if let Some(address) = address_in(&line, "listening") {
                 found.send(address).ok();
             }
             log.lock().unwrap().push(line);
@@ -90,10 +107,10 @@ fn follow(stderr: ChildStderr, log: Arc<Mutex<Vec<String>>>) -> Receiver<SocketA
     listening
 }
 
-fn address_in(line: &str) -> Option<SocketAddr> {
+fn address_in(line: &str, message: &str) -> Option<SocketAddr> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = if line["fields"].is_object() { &line["fields"] } else { &line };
-    if fields["message"] != "listening" {
+    if fields["message"] != message {
         return None;
     }
     fields["address"].as_str()?.parse().ok()

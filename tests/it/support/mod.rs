@@ -2,5 +2,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod gateway;
+pub(crate) mod operator;
 pub(crate) mod provider;
 pub(crate) mod upstream;
+pub(crate) mod wait;
