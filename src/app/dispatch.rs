@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::gate::route::Route;
 use crate::pages::{Asked, Format};
 use crate::routing::Found;
+use crate::routing::host;
 use crate::routing::path::Readings;
 use crate::server::{Handler, Incoming, Refusal};
 use crate::telemetry::access_log::Outcome;
@@ -22,7 +23,7 @@ enum Place<'r, 'p> {
 }
 
 impl Handler for App {
-    async fn handle(&self, incoming: Incoming) -> Response<Body> {
+    async fn handle(&self, incoming: Box<Incoming>) -> Response<Body> {
         let request_id = incoming.client.request_id();
         let asked =
             Asked::of(incoming.request.method(), incoming.request.headers(), request_id.as_str());
@@ -37,7 +38,8 @@ impl Handler for App {
                 let (request, client) = (&incoming.request, &incoming.client);
                 let (method, headers) = (request.method(), request.headers());
                 let call = Call { method, headers, client, uri: &uri, asked };
-                (self.metrics.own(), self.endpoints.answer(endpoint, call).await)
+                // Boxed: rare, and its size would be that of every request's future.
+                (self.metrics.own(), Box::pin(self.endpoints.answer(endpoint, call)).await)
             }
             Ok(Place::Route(route, readings)) => {
                 (route.meter, self.gate.handle(route, readings, &uri, incoming).await)
@@ -69,8 +71,7 @@ impl App {
         if readings.others().iter().any(|other| self.below_prefix(other.path()).is_some()) {
             return Err(Error::Ambiguous);
         }
-        let host = host.to_ascii_lowercase();
-        match self.route(&host, readings) {
+        match self.route(&host::normal(host), readings) {
             Ok(route) => Ok(Place::Route(route, readings)),
             Err(Error::WrongHost) if matches!(readings.plain().path(), "/ping" | "/ready") => {
                 Ok(Place::Own(Endpoint::Ping))

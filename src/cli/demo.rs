@@ -54,7 +54,7 @@ async fn demo(port: u16, out: &mut dyn Write) -> io::Result<u8> {
             return Ok(REFUSED);
         }
     };
-    telemetry::log::start(&config.telemetry);
+    let _flush = telemetry::log::start(&config.telemetry)?;
     let shutdown = Shutdown::new();
     let signals = shutdown.clone();
     let served = async {

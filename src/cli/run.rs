@@ -25,7 +25,7 @@ pub fn run(config: Option<&Path>, source: &Source) -> io::Result<u8> {
             return Ok(REFUSED);
         }
     };
-    telemetry::log::start(&config.telemetry);
+    let _flush = telemetry::log::start(&config.telemetry)?;
     for warning in warnings {
         let (file, line) = (warning.file.display(), warning.line);
         let (key, hint) = (&warning.path, warning.hint.as_deref());

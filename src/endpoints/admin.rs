@@ -34,7 +34,7 @@ pub struct Admin {
 }
 
 impl Handler for Admin {
-    async fn handle(&self, incoming: Incoming) -> Response<Body> {
+    async fn handle(&self, incoming: Box<Incoming>) -> Response<Body> {
         let request = &incoming.request;
         let answer = match request.uri().path() {
             "/healthz" => Self::healthz,

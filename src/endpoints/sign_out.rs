@@ -1,7 +1,7 @@
 //! `sign_out` and `signed_out`.
 
 use http::header::{HeaderMap, ORIGIN, REFERER};
-use http::{Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode};
 use url::Url;
 use url::form_urlencoded::Serializer;
 
@@ -47,11 +47,14 @@ impl Endpoints {
     /// Whether a page of ours, or the person, asked for a sign-out.
     // SECURITY: another site must not sign a visitor out, not even by an image (T88).
     fn is_ours(&self, headers: &HeaderMap, origin: &str) -> bool {
-        if let Some(site) = headers.get("sec-fetch-site") {
-            let site = site.as_bytes();
-            return site == b"same-origin"
-                || site == b"none"
-                || (site == b"same-site" && self.login.cookies.domain().is_some());
+        if headers.contains_key("sec-fetch-site") {
+            return headers.get_all("sec-fetch-site").iter().map(HeaderValue::as_bytes).all(
+                |site| {
+                    site == b"same-origin"
+                        || site == b"none"
+                        || (site == b"same-site" && self.login.cookies.domain().is_some())
+                },
+            );
         }
         let sent = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let ours = |text: &str| {

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::login::begin::{Prompt, Start};
 use crate::login::return_to::ReturnTo;
 use crate::login::{self, Failure, Redirect};
+use crate::routing::host;
 
 impl Endpoints {
     /// `GET start?rd=&provider=&prompt=&login_hint=&ui_locales=`
@@ -58,7 +59,7 @@ impl Endpoints {
         path: &str,
     ) -> Option<Redirect> {
         let client = call.client;
-        if client.host().eq_ignore_ascii_case(self.login.public_url.host()) {
+        if host::normal(client.host()) == self.login.public_url.host() {
             return None;
         }
         let authority = client.authority().as_str();

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use http::Method;
 
-use crate::gate::identify::{Member, Visitor};
+use crate::gate::identify::Visitor;
 use crate::gate::route::Route;
 use crate::policy::evaluate::{self, Denial, Verdict};
 use crate::routing::path::{Reading, Readings};
@@ -34,7 +34,7 @@ pub enum Decision<'r> {
     /// Signing in may help.
     Challenge,
     /// It does not pass.
-    Refuse(Refusal<'r>),
+    Refuse(Refusal),
     /// An upstream may read the path in a way that has another decision.
     Ambiguous,
 }
@@ -48,11 +48,9 @@ pub struct Permit<'r> {
 
 /// Why a request does not pass.
 #[derive(Clone, Debug)]
-pub struct Refusal<'r> {
-    /// The route.
-    pub route: &'r Route,
-    /// Who asked, if we know.
-    pub member: Option<Member>,
+pub struct Refusal {
+    /// Who asked.
+    pub visitor: Visitor,
     /// What failed.
     pub cause: Cause,
 }
@@ -95,33 +93,36 @@ impl Permit<'_> {
 pub fn decide<'r>(asked: &Asked<'r, '_>, visitor: Visitor) -> Decision<'r> {
     let route = asked.route;
     // A session of a provider that does not sign in here is none here.
-    let member = visitor.member().filter(|member| route.takes(&member.holding.identity.provider));
-    let verdict = verdict(asked, asked.readings.plain(), member);
+    let visitor = match visitor {
+        Visitor::Member(member) if route.takes(&member.holding.identity.provider) => {
+            Visitor::Member(member)
+        }
+        Visitor::Member(_) | Visitor::Stranger => Visitor::Stranger,
+    };
+    let verdict = verdict(asked, asked.readings.plain(), &visitor);
     // SECURITY: an upstream that reads the path in another way must not be a way around the rules.
     let others = asked.readings.others();
-    if others.iter().any(|reading| self::verdict(asked, reading, member) != verdict) {
+    if others.iter().any(|reading| self::verdict(asked, reading, &visitor) != verdict) {
         return Decision::Ambiguous;
     }
-    let refuse = |cause| Decision::Refuse(Refusal { route, member: member.cloned(), cause });
     match verdict {
         // SECURITY: a page elsewhere can open a WebSocket with the visitor's cookie, and same-origin
         // policy does not keep it from reading (RFC 6455 §10.2).
-        Verdict::Admit if asked.foreign_origin && member.is_some() => refuse(Cause::ForeignOrigin),
-        Verdict::Admit => {
-            let visitor =
-                member.map_or(Visitor::Stranger, |member| Visitor::Member(member.clone()));
-            Decision::Forward(Permit { route, visitor })
+        Verdict::Admit if asked.foreign_origin && visitor.member().is_some() => {
+            Decision::Refuse(Refusal { visitor, cause: Cause::ForeignOrigin })
         }
+        Verdict::Admit => Decision::Forward(Permit { route, visitor }),
         Verdict::SignIn => Decision::Challenge,
-        Verdict::Deny(denial) => refuse(Cause::Rules(denial)),
+        Verdict::Deny(denial) => Decision::Refuse(Refusal { visitor, cause: Cause::Rules(denial) }),
     }
 }
 
-fn verdict(asked: &Asked<'_, '_>, reading: &Reading<'_>, member: Option<&Member>) -> Verdict {
+fn verdict(asked: &Asked<'_, '_>, reading: &Reading<'_>, visitor: &Visitor) -> Verdict {
     let of_policy = evaluate::Asked {
         method: asked.method,
         path: reading,
         client_address: asked.client_address,
     };
-    asked.route.allow.evaluate(of_policy, member.map(|member| &member.holding.identity))
+    let identity = visitor.member().map(|member| &member.holding.identity);
+    asked.route.allow.evaluate(of_policy, identity)
 }

@@ -21,21 +21,13 @@ impl Gate {
     pub async fn forward(
         &self,
         permit: Permit<'_>,
-        incoming: Incoming,
+        incoming: Box<Incoming>,
     ) -> Result<Response<Body>, Error> {
         let tasks = incoming.tasks().clone();
-        let Incoming { mut request, client } = incoming;
-        let route = permit.route();
-        let upstream = route.upstream.as_ref().ok_or(Error::NoRoute)?;
-        let member = permit.visitor().member();
-        // First what the client says of its connection, then what it says of itself, then our word.
-        let stripped = upstream::strip(&mut request);
-        self.strip(route, request.headers_mut());
-        if let Some(member) = member {
-            self.inject(route, member, request.headers_mut())?;
-        }
-        let forwarded = forwarded(&client);
-        let answer = upstream.send(request, stripped, &forwarded, route.request_body).await?;
+        let (route, member) = (permit.route(), permit.visitor().member());
+        // Made ready before anything is awaited, so that what it took is not held until the answer.
+        let sent = self.send(route, member, *incoming)?;
+        let answer = sent.await?;
         let mut response = match answer {
             Answer::Response(response) => response,
             Answer::Switched(response, tunnel) => {
@@ -60,6 +52,23 @@ impl Gate {
             subject: member.map(|member| member.holding.identity.subject.clone()),
         });
         Ok(response)
+    }
+
+    /// Makes a request the upstream's, and sends it.
+    fn send<'r>(
+        &self,
+        route: &'r Route,
+        member: Option<&Member>,
+        Incoming { mut request, client }: Incoming,
+    ) -> Result<impl Future<Output = Result<Answer, upstream::Error>> + use<'r>, Error> {
+        let upstream = route.upstream.as_ref().ok_or(Error::NoRoute)?;
+        // First what the client says of its connection, then what it says of itself, then our word.
+        let stripped = upstream::strip(&mut request);
+        self.strip(route, request.headers_mut());
+        if let Some(member) = member {
+            self.inject(route, member, request.headers_mut())?;
+        }
+        Ok(upstream.send(request, stripped, &forwarded(&client), route.request_body))
     }
 
     /// Removes what only we may say, and what is only ours to know.

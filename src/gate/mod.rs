@@ -62,7 +62,7 @@ impl Gate {
         route: &Route,
         readings: &Readings<'_>,
         uri: &Uri,
-        incoming: Incoming,
+        incoming: Box<Incoming>,
     ) -> Result<Response<Body>, Error> {
         let (method, headers) = (incoming.request.method(), incoming.request.headers());
         let client = &incoming.client;
@@ -80,22 +80,32 @@ impl Gate {
             Decision::Challenge => {
                 self.challenge(Challenged { route, method, headers, target, client })
             }
-            Decision::Refuse(refusal) => Err(self.refused(&refusal, target, client.address())),
+            Decision::Refuse(refusal) => {
+                Err(self.refused(route, &refusal, target, client.address()))
+            }
             Decision::Ambiguous => Err(Error::Ambiguous),
         }
     }
 
     /// The error of a refusal, with what its page says; noted where refusals are.
-    fn refused(&self, refusal: &Refusal<'_>, target: &str, client_address: IpAddr) -> Error {
-        let (route, reason) = (refusal.route, refusal.cause.words());
-        let subject = refusal.member.as_ref().map(|member| &*member.holding.identity.subject);
+    fn refused(
+        &self,
+        route: &Route,
+        refusal: &Refusal,
+        target: &str,
+        client_address: IpAddr,
+    ) -> Error {
+        let reason = refusal.cause.words();
+        let subject = refusal.visitor.member().map(|member| &*member.holding.identity.subject);
         audit::denied(&route.name, &reason, subject, client_address);
         route.meter.denied(reason);
         let causes = match &refusal.cause {
             Cause::Rules(denial) => denial.failed.clone(),
             Cause::ForeignOrigin => return Error::ForeignOrigin,
         };
-        let Some(member) = &refusal.member else { return Error::NotHere { failed: causes } };
+        let Some(member) = refusal.visitor.member() else {
+            return Error::NotHere { failed: causes };
+        };
         let identity = member.holding.identity.clone();
         let provider = self.providers.iter().find(|provider| *provider.id() == identity.provider);
         Error::Forbidden(Box::new(Forbidden {

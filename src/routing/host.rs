@@ -1,6 +1,8 @@
 //! Exact and wildcard hosts, compared without case, port and one trailing dot (RFC 9110 §4.2.3).
 //! Invariant: what is held is lower case ASCII.
 
+use std::borrow::Cow;
+
 /// The host that a route is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
@@ -47,6 +49,21 @@ impl HostPattern {
     }
 }
 
+/// The form in which patterns hold their hosts, and in which a request's is compared: lower case, without
+/// one trailing dot; an address as a browser writes it.
+// SECURITY: a second spelling of a host must not find a weaker route than the first (T15).
+pub fn normal(host: &str) -> Cow<'_, str> {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    if let Some(address) = host.starts_with('[').then(|| url::Host::parse(host).ok()).flatten() {
+        address.to_string().into()
+    } else if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        name.to_ascii_lowercase().into()
+    } else {
+        // Nearly every host.
+        name.into()
+    }
+}
+
 /// Whether `host` is a name below `domain`, not itself.
 pub fn is_below(host: &str, domain: &str) -> bool {
     host.strip_suffix(domain).is_some_and(|left| left.len() > 1 && left.ends_with('.'))
@@ -85,6 +102,19 @@ mod tests {
         check("*", "anything", true);
         check("bücher.example", "xn--bcher-kva.example", true);
         check("[::1]", "[::1]", true);
+    }
+
+    #[test]
+    fn a_host_has_one_normal_form() {
+        for (host, expected) in [
+            ("Wiki.Example.COM.", "wiki.example.com"),
+            ("wiki.example.com..", "wiki.example.com."),
+            ("[0:0::1]", "[::1]"),
+            ("[::FFFF:127.0.0.1]", "[::ffff:7f00:1]"),
+            ("[wiki]", "[wiki]"),
+        ] {
+            assert_eq!(normal(host), expected);
+        }
     }
 
     #[test]

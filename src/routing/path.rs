@@ -199,11 +199,13 @@ fn other_readings(plain: &str) -> Result<Vec<Reading<'static>>, Malformed> {
 }
 
 /// What upstreams are known to make of a path. Each way is a function of the path alone.
-const WAYS: [fn(&str) -> String; 7] = [
+const WAYS: [fn(&str) -> String; 8] = [
     // A second decoding; one that fails is no reading.
     |path| decode(path).and_then(Result::ok).unwrap_or_else(|| path.to_owned()),
     |path| path.replace("%2f", "/").replace("%2F", "/"),
     |path| path.replace('\\', "/"),
+    // Compatibility forms (Unicode NFKC, and what Windows calls best fit).
+    |path| path.chars().flat_map(ascii_likeness).collect(),
     |path| {
         rejoin(path, |segments| {
             let last = segments.len().saturating_sub(1);
@@ -225,8 +227,8 @@ const WAYS: [fn(&str) -> String; 7] = [
     |path| {
         let mut kept: Vec<&str> = Vec::new();
         for segment in path.split('/').skip(1) {
-            // Dots and blanks behind a name are dropped by some file systems, so `.. ` is `..`.
-            match segment.trim_end_matches(' ') {
+            // Blanks around a name, and dots behind it, are dropped by some systems, so `.. ` is `..`.
+            match segment.trim_matches(' ') {
                 "." => {}
                 ".." => drop(kept.pop()),
                 trimmed => kept.push(trimmed.trim_end_matches(['.', ' '])),
@@ -235,6 +237,23 @@ const WAYS: [fn(&str) -> String; 7] = [
         format!("/{}", kept.join("/"))
     },
 ];
+
+/// What a character becomes where lookalikes of ASCII are folded into it.
+fn ascii_likeness(character: char) -> impl Iterator<Item = char> {
+    let (likeness, times) = match character {
+        // The full-width forms of `!` to `~` stand in the same order as ASCII.
+        '\u{ff01}'..='\u{ff5e}' => {
+            let ascii = u32::from(character) - 0xff00 + 0x20;
+            (char::from_u32(ascii).unwrap_or(character), 1)
+        }
+        '\u{2024}' => ('.', 1),
+        '\u{2025}' => ('.', 2),
+        '\u{2044}' | '\u{2215}' => ('/', 1),
+        '\u{3000}' => (' ', 1),
+        _ => (character, 1),
+    };
+    std::iter::repeat_n(likeness, times)
+}
 
 fn rejoin(path: &str, change: impl Fn(&mut Vec<&str>)) -> String {
     let mut segments: Vec<&str> = path.split('/').collect();
@@ -324,7 +343,11 @@ mod tests {
             ("/private/page%3fx", "/private/page"),
             ("/private./page", "/private/page"),
             ("/open/..%20/private", "/private"),
+            ("/open/%20../private", "/private"),
             ("/private;x/page", "/private/page"),
+            ("/open/%ef%bc%8e%ef%bc%8e/private", "/private"),
+            ("/open/%e2%80%a5%ef%bc%8fprivate", "/private"),
+            ("/%ef%bd%90rivate", "/private"),
         ] {
             assert!(reads_as(raw, meaning), "{raw}");
         }

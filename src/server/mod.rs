@@ -48,7 +48,8 @@ use listener::{Listener, Room};
 pub trait Handler: Send + Sync + 'static {
     /// Answers a request. Dropped where the client leaves first, so what must be finished is a task of its own.
     /// An [`Outcome`](crate::telemetry::access_log::Outcome) in the response's extensions goes to the access log.
-    fn handle(&self, incoming: Incoming) -> impl Future<Output = Response<Body>> + Send;
+    /// Boxed, for every future that it passes through holds it, and keep-alive connections hold those.
+    fn handle(&self, incoming: Box<Incoming>) -> impl Future<Output = Response<Body>> + Send;
 
     /// Answers what the frame refuses, so that the page is the product's.
     fn refuse(&self, refusal: Refusal<'_>) -> Response<Body>;

@@ -105,7 +105,7 @@ impl<H: Handler> Service<H> {
         mut request: Request<Received>,
         request_id: RequestId,
         exchange: &mut Exchange,
-    ) -> Result<Incoming, Box<Response<Body>>> {
+    ) -> Result<Box<Incoming>, Box<Response<Body>>> {
         let asked = (self.access_log == AccessLog::On)
             .then(|| (request.method().clone(), request.uri().path_and_query().cloned()));
         let checked = framing::check(&mut request, &self.limits).and_then(|authority| {
@@ -120,7 +120,7 @@ impl<H: Handler> Service<H> {
             Ok(client) => {
                 let request = request
                     .map(|body| request_body::wrap(body, self.body_patience, &self.connected));
-                Ok(Incoming { request, client })
+                Ok(Box::new(Incoming { request, client }))
             }
             Err(flaw) => Err(Box::new(self.refuse(flaw, &request, request_id))),
         }
@@ -141,7 +141,7 @@ impl<H: Handler> Service<H> {
     }
 
     /// Lets the handler answer; where it panics, answers 500 in its stead.
-    async fn handle(&self, incoming: Incoming, request_id: RequestId) -> Response<Body> {
+    async fn handle(&self, incoming: Box<Incoming>, request_id: RequestId) -> Response<Body> {
         let mut answer = pin!(self.handler.handle(incoming));
         let guarded = std::future::poll_fn(|cx| {
             match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {

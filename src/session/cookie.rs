@@ -67,16 +67,19 @@ impl Cookies {
     /// What a request says under one of our names; compared exactly (RFC 6265bis §5.7).
     pub fn sent<'h>(&self, headers: &'h HeaderMap, name: Name) -> Sent<'h> {
         let (wanted, mut sent) = (self.name(name), Sent::Nothing);
-        for (name, value) in pairs(headers) {
-            if name == wanted {
-                sent = match sent {
-                    Sent::Nothing => Sent::Value(value),
-                    Sent::Value(before) if before == value => sent,
-                    // SECURITY: a sibling host may toss a cookie of our name; which one is ours
-                    // cannot be told, so neither counts (RFC 6265bis §8.6).
-                    Sent::Value(_) | Sent::Conflict => Sent::Conflict,
-                };
+        for pair in pairs(headers) {
+            if pair.name != wanted.as_bytes() {
+                continue;
             }
+            // A value that is no text is none of ours, but it stands under our name.
+            let value = std::str::from_utf8(pair.value).unwrap_or_default();
+            sent = match sent {
+                Sent::Nothing => Sent::Value(value),
+                Sent::Value(before) if before == value => sent,
+                // SECURITY: a sibling host may toss a cookie of our name; which one is ours
+                // cannot be told, so neither counts (RFC 6265bis §8.6).
+                Sent::Value(_) | Sent::Conflict => Sent::Conflict,
+            };
         }
         sent
     }
@@ -96,22 +99,16 @@ impl Cookies {
         header(&self.build(name, String::new()).max_age(time::Duration::ZERO).build())
     }
 
-    /// Takes our cookies out of a request.
+    /// Takes our cookies out of a request; the others stay as they were written.
     // SECURITY: an upstream that learns the session id can act as the visitor (T92).
     pub fn strip_request(&self, headers: &mut HeaderMap) {
-        if !pairs(headers).any(|(name, _)| self.is_ours(name)) {
+        if !pairs(headers).any(|pair| self.is_ours(pair.name)) {
             return;
         }
-        let kept: Vec<String> = pairs(headers)
-            .filter(|(name, _)| !self.is_ours(name))
-            .map(
-                |(name, value)| {
-                    if name.is_empty() { value.to_owned() } else { format!("{name}={value}") }
-                },
-            )
-            .collect();
+        let others = pairs(headers).filter(|pair| !self.is_ours(pair.name));
+        let kept = others.map(|pair| pair.text).collect::<Vec<_>>().join(&b"; "[..]);
         headers.remove(COOKIE);
-        if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_str(&kept.join("; "))) {
+        if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_bytes(&kept)) {
             headers.insert(COOKIE, value);
         }
     }
@@ -119,13 +116,7 @@ impl Cookies {
     /// Takes our cookies out of an upstream's response.
     // SECURITY: an upstream that sets our cookie plants a session (T92).
     pub fn strip_response(&self, headers: &mut HeaderMap) {
-        let is_ours = |value: &HeaderValue| {
-            let text = value.as_bytes();
-            let end =
-                text.iter().position(|byte| matches!(byte, b'=' | b';')).unwrap_or(text.len());
-            let name = text.get(..end).unwrap_or_default().trim_ascii();
-            std::str::from_utf8(name).is_ok_and(|name| self.is_ours(name))
-        };
+        let is_ours = |value: &HeaderValue| self.is_ours(set_name(value.as_bytes()));
         if !headers.get_all(SET_COOKIE).iter().any(is_ours) {
             return;
         }
@@ -150,8 +141,8 @@ impl Cookies {
         }
     }
 
-    fn is_ours(&self, name: &str) -> bool {
-        name == self.session || name == self.login || name == self.target
+    fn is_ours(&self, name: &[u8]) -> bool {
+        [&self.session, &self.login, &self.target].iter().any(|ours| ours.as_bytes() == name)
     }
 
     fn build(&self, name: Name, value: String) -> CookieBuilder<'_> {
@@ -165,17 +156,39 @@ impl Cookies {
     }
 }
 
-/// The pairs of all `Cookie` fields; a pair without `=` has an empty name.
-fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let fields = headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok());
-    let pairs =
-        fields.flat_map(|field| field.split(';')).map(str::trim).filter(|pair| !pair.is_empty());
-    pairs.map(|pair| {
-        pair.split_once('=').map_or(("", pair), |(name, value)| (name.trim(), value.trim()))
+/// One pair of a `Cookie` field.
+struct Pair<'h> {
+    /// As it was written, without blanks around it.
+    text: &'h [u8],
+    /// Empty where there is no `=`.
+    name: &'h [u8],
+    value: &'h [u8],
+}
+
+/// The pairs of all `Cookie` fields. Any bytes may stand in a field, and one that is no text must not
+/// hide its neighbours.
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = Pair<'_>> {
+    let fields = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    let texts = fields.flat_map(|field| field.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
+    texts.filter(|text| !text.is_empty()).map(|text| {
+        let (name, value) = split(text).unwrap_or((b"", text));
+        Pair { text, name, value }
     })
+}
+
+/// The name under which a browser will send back what a `Set-Cookie` sets (RFC 6265bis §5.7).
+// SECURITY: a browser keeps `=name=value` as a cookie without a name, and sends it as `name=value`.
+fn set_name(field: &[u8]) -> &[u8] {
+    let pair = field.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let sent = pair.strip_prefix(b"=").unwrap_or(pair).trim_ascii();
+    split(sent).map_or(sent, |(name, _)| name)
+}
+
+/// Name and value around the first `=`.
+fn split(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = pair.iter().position(|byte| *byte == b'=')?;
+    let (name, value) = (pair.get(..at)?, pair.get(at + 1..)?);
+    Some((name.trim_ascii(), value.trim_ascii()))
 }
 
 #[expect(
@@ -252,9 +265,32 @@ mod tests {
         check("portcullis=1", None);
         check("a=1; portcullis=1;b=2 ; portcullis-login=3", Some("a=1; b=2"));
         check("a=1;b=2", Some("a=1;b=2"));
-        check("flag; portcullis=1", Some("flag"));
+        check("flag; portcullis=1; =x=y; z==", Some("flag; =x=y; z=="));
+    }
+
+    #[test]
+    fn a_field_that_is_no_text_hides_nothing() {
+        let cookies = cookies(None, false);
+        let value = HeaderValue::from_bytes(b"a=\xff; portcullis=1; \xe4=2").unwrap();
+        let mut headers = HeaderMap::from_iter([(COOKIE, value)]);
+        assert_eq!(cookies.sent(&headers, Name::Session), Sent::Value("1"));
+        cookies.strip_request(&mut headers);
+        assert_eq!(headers[COOKIE].as_bytes(), b"a=\xff; \xe4=2");
+    }
+
+    #[test]
+    fn upstreams_cannot_set_our_cookies_in_any_spelling() {
+        let cookies = cookies(None, false);
         let mut headers = HeaderMap::new();
-        for value in ["portcullis=evil; Path=/", "a=1", "  portcullis-login =x"] {
+        for value in [
+            "portcullis=evil; Path=/",
+            "a=1",
+            "  portcullis-login =x",
+            "=portcullis=evil",
+            "= portcullis = evil",
+            "portcullis",
+            "=portcullis",
+        ] {
             headers.append(SET_COOKIE, HeaderValue::from_static(value));
         }
         cookies.strip_response(&mut headers);

@@ -54,7 +54,7 @@ pub fn record(line: &Line<'_>) {
         path = line.path,
         status = line.status,
         bytes = line.bytes,
-        duration_ms = line.duration.as_secs_f64() * 1000.0,
+        duration_us = u64::try_from(line.duration.as_micros()).unwrap_or(u64::MAX),
         client = %line.client,
         request_id = line.request_id,
         route = outcome.and_then(|outcome| outcome.route).map(RouteMeter::name),

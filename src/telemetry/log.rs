@@ -1,35 +1,28 @@
 //! Where log lines go and what they look like.
 //! The one piece of global state: whoever logs does not know where to.
 
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _};
 
 use tracing::level_filters::LevelFilter;
+use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
 use tracing_subscriber::fmt;
 
+use crate::telemetry::json::Json;
+use crate::telemetry::writer::{self, Flush};
 use crate::telemetry::{Level, LogFormat, Settings};
 
-/// Starts the log on standard error; a second start changes nothing.
-pub fn start(settings: &Settings) {
-    let terminal = std::io::stderr().is_terminal();
-    let format =
-        settings.format.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json });
-    let lines = fmt().with_writer(std::io::stderr).with_max_level(filter(settings.level));
-    let started = match format {
-        LogFormat::Json => tracing::subscriber::set_global_default(
-            lines
-                .json()
-                .flatten_event(true)
-                .with_current_span(false)
-                .with_span_list(false)
-                .finish(),
-        ),
-        LogFormat::Text => {
-            tracing::subscriber::set_global_default(lines.with_ansi(terminal).finish())
-        }
+/// Starts the log on standard error; what is returned writes the last lines when dropped.
+pub fn start(settings: &Settings) -> io::Result<Flush> {
+    let terminal = io::stderr().is_terminal();
+    let by_default = if terminal { LogFormat::Text } else { LogFormat::Json };
+    let (lines, flush) = writer::start(io::stderr())?;
+    let events = fmt().with_writer(lines).with_max_level(filter(settings.level));
+    let started: Result<(), SetGlobalDefaultError> = match settings.format.unwrap_or(by_default) {
+        LogFormat::Json => set_global_default(events.event_format(Json).finish()),
+        LogFormat::Text => set_global_default(events.with_ansi(terminal).finish()),
     };
-    if started.is_err() {
-        tracing::debug!("the log was started before");
-    }
+    started.map_err(io::Error::other)?;
+    Ok(flush)
 }
 
 fn filter(level: Level) -> LevelFilter {

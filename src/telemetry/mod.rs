@@ -2,8 +2,10 @@
 
 pub mod access_log;
 pub mod audit;
+pub mod json;
 pub mod log;
 pub mod metrics;
+pub mod writer;
 
 /// What `telemetry:` says.
 #[derive(Clone, Debug)]

@@ -158,18 +158,30 @@ impl Upstream {
     /// The request is the client's own, stripped first and then given what tells who asks. At most
     /// `body_cap` bytes of a body are sent. Dropping the future, or the response's body, ends the
     /// upstream's request.
-    pub async fn send(
-        &self,
+    pub fn send<'u>(
+        &'u self,
         request: http::Request<Body>,
         stripped: Stripped,
         forwarded: &Forwarded,
         body_cap: Option<u64>,
-    ) -> Result<Answer, Error> {
+    ) -> impl Future<Output = Result<Answer, Error>> + Send + use<'u> {
         let host = match &self.host {
             HostSent::Clients => &forwarded.host,
             HostSent::Own(host) => host,
         };
-        let (request, progress) = request::prepare(request, &stripped, forwarded, host, body_cap)?;
+        let prepared = request::prepare(request, &stripped, forwarded, host, body_cap);
+        async move {
+            let (request, progress) = prepared?;
+            self.answered(request, progress, stripped).await
+        }
+    }
+
+    async fn answered(
+        &self,
+        request: http::Request<Body>,
+        progress: Option<Progress>,
+        stripped: Stripped,
+    ) -> Result<Answer, Error> {
         let (response, connection) = self.exchange(request, progress.as_ref()).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return response::relay(response, connection, &self.home).map(Answer::Response);

@@ -14,6 +14,7 @@
 mod admin;
 mod challenge;
 mod headers;
+mod hostile_client;
 mod hostile_idp;
 mod refresh;
 mod sign_in;

@@ -100,6 +100,17 @@ impl Browser {
         self.sent_to(&url).find(|cookie| cookie.name == name).map(|cookie| cookie.value.as_str())
     }
 
+    /// Puts a cookie of the gateway's host in its jar, as an attacker may.
+    pub(crate) fn plant(&mut self, name: &str, value: &str) {
+        self.keep(&resolve("/"), &format!("{name}={value}; Path=/"));
+    }
+
+    /// All names and values of cookies that would be sent to the gateway.
+    pub(crate) fn cookies(&self) -> Vec<(String, String)> {
+        let home = resolve("/");
+        self.sent_to(&home).cloned().map(|cookie| (cookie.name, cookie.value)).collect()
+    }
+
     async fn send(
         &mut self,
         method: Method,

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -15,12 +15,15 @@ use tempfile::TempDir;
 /// The origin that configurations name; [`super::browser::Browser`] knows where it leads.
 pub(crate) const PUBLIC_URL: &str = "http://wiki.localhost";
 
+/// Lines, and a bell that rings for each.
+type Log = Arc<(Mutex<Vec<String>>, Condvar)>;
+
 /// A gateway that serves.
 pub(crate) struct Gateway {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     child: Child,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Log,
     /// Holds the configuration.
     _folder: TempDir,
 }
@@ -46,18 +49,22 @@ impl Gateway {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let log = Arc::new(Mutex::new(Vec::new()));
+        let log = Log::default();
         let listening = follow(child.stderr.take().unwrap(), Arc::clone(&log));
         let Ok(address) = listening.recv_timeout(DEADLINE) else {
             drop(child.kill());
-            panic!("the gateway did not start:\n{}\n{yaml}", log.lock().unwrap().join("\n"));
+            panic!("the gateway did not start:\n{}\n{yaml}", log.0.lock().unwrap().join("\n"));
         };
         Self { address, child, log, _folder: folder }
     }
 
-    /// What it has logged so far, a line each.
-    pub(crate) fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
+    /// What it has logged, a line each, once a line has `text` in it: lines are written in batches.
+    pub(crate) fn log_until(&self, text: &str) -> Vec<String> {
+        let (lines, changed) = &*self.log;
+        let missing = |lines: &mut Vec<String>| !lines.iter().any(|line| line.contains(text));
+        let waited = changed.wait_timeout_while(lines.lock().unwrap(), DEADLINE, missing).unwrap();
+        assert!(!waited.1.timed_out(), "{text:?} is not in the log:\n{}", waited.0.join("\n"));
+        waited.0.clone()
     }
 
     /// Tells it to end as an operator would, and waits for that.
@@ -79,7 +86,7 @@ impl Gateway {
 
     /// Where the admin listener is, as an address to open.
     pub(crate) fn admin(&self, path: &str) -> String {
-        let log = self.log();
+        let log = self.log_until("admin listening");
         let address = log.iter().find_map(|line| address_in(line, "admin listening"));
         format!("http://{}{path}", address.unwrap())
     }
@@ -94,14 +101,15 @@ impl Drop for Gateway {
 }
 
 /// Keeps every line, and tells the address of the one that says "listening".
-fn follow(stderr: ChildStderr, log: Arc<Mutex<Vec<String>>>) -> Receiver<SocketAddr> {
+fn follow(stderr: ChildStderr, log: Log) -> Receiver<SocketAddr> {
     let (found, listening): (Sender<SocketAddr>, _) = channel();
     thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             if let Some(address) = address_in(&line, "listening") {
                 found.send(address).ok();
             }
-            log.lock().unwrap().push(line);
+            log.0.lock().unwrap().push(line);
+            log.1.notify_all();
         }
     });
     listening

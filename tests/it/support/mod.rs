@@ -2,7 +2,9 @@
 
 pub(crate) mod browser;
 pub(crate) mod gateway;
+pub(crate) mod house;
 pub(crate) mod operator;
 pub(crate) mod provider;
 pub(crate) mod upstream;
 pub(crate) mod wait;
+pub(crate) mod wire;

@@ -1,8 +1,7 @@
 //! An application that tells what it was asked.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
@@ -18,23 +17,36 @@ use tokio::task::JoinHandle;
 pub(crate) struct Upstream {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    asked: Arc<AtomicUsize>,
+    seen: Seen,
     serving: JoinHandle<()>,
 }
+
+/// What came, whole, in the order of its ends.
+type Seen = Arc<Mutex<Vec<Value>>>;
 
 impl Upstream {
     /// Starts on a port of the system's choice.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let asked = Arc::new(AtomicUsize::new(0));
-        let serving = tokio::spawn(serve(listener, Arc::clone(&asked)));
-        Self { address, asked, serving }
+        let seen = Seen::default();
+        let serving = tokio::spawn(serve(listener, Arc::clone(&seen)));
+        Self { address, seen, serving }
     }
 
     /// How many requests have come so far.
     pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+        self.seen.lock().unwrap().len()
+    }
+
+    /// All that has come so far, each as it was answered.
+    pub(crate) fn seen(&self) -> Vec<Value> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// The target of each request that has come so far.
+    pub(crate) fn targets(&self) -> Vec<String> {
+        self.seen().iter().map(|told| told["target"].as_str().unwrap().to_owned()).collect()
     }
 }
 
@@ -44,18 +56,15 @@ impl Drop for Upstream {
     }
 }
 
-async fn serve(listener: TcpListener, asked: Arc<AtomicUsize>) {
+async fn serve(listener: TcpListener, seen: Seen) {
     while let Ok((stream, _)) = listener.accept().await {
-        let asked = Arc::clone(&asked);
-        let service = service_fn(move |request| {
-            asked.fetch_add(1, Ordering::SeqCst);
-            answer(request)
-        });
+        let seen = Arc::clone(&seen);
+        let service = service_fn(move |request| answer(request, Arc::clone(&seen)));
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
     }
 }
 
-async fn answer(request: Request<Incoming>) -> hyper::Result<Response<Full<Bytes>>> {
+async fn answer(request: Request<Incoming>, seen: Seen) -> hyper::Result<Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let mut headers = Map::new();
@@ -73,6 +82,7 @@ async fn answer(request: Request<Incoming>) -> hyper::Result<Response<Full<Bytes
         "body": String::from_utf8_lossy(&body),
     });
     let mut response = Response::new(Full::from(told.to_string()));
+    seen.lock().unwrap().push(told);
     response
         .headers_mut()
         .insert("content-type", http::HeaderValue::from_static("application/json"));

@@ -1,0 +1,156 @@
+//! Fields by which a client would be somebody else, or have ours removed.
+
+use serde_json::Value;
+
+use super::{House, answers_to, get, status};
+
+/// What the application was told of a request with these fields.
+async fn told(house: &House, target: &str, fields: &str) -> Value {
+    let answer = answers_to(&house.gateway, get(target, fields)).await;
+    assert_eq!(status(&answer), 200, "{fields}: {answer}");
+    house.upstream.seen().pop().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hop_by_hop_fields_and_those_they_name_end_here() {
+    let house = House::start().await;
+    let fields = "Connection: X-Hop, keep-alive\r\nConnection: x-other\r\nX-Hop: 1\r\nX-Other: 1\r\n\
+                  Keep-Alive: timeout=5\r\nTE: trailers, gzip\r\nTrailer: X-Later\r\n\
+                  Proxy-Connection: keep-alive\r\nProxy-Authorization: Basic eA==\r\n\
+                  Proxy-Authenticate: Basic\r\nProxy: http://evil.example\r\nX-Stays: 1\r\n";
+    let told = told(&house, "/open", fields).await;
+    let gone = [
+        "connection",
+        "x-hop",
+        "x-other",
+        "keep-alive",
+        "te",
+        "trailer",
+        "proxy-connection",
+        "proxy-authorization",
+        "proxy-authenticate",
+        "proxy",
+        "upgrade",
+    ];
+    for name in gone {
+        assert!(told["headers"][name].is_null(), "T30/T109 {name}: {told}");
+    }
+    assert_eq!(told["headers"]["x-stays"], "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_names_our_fields_away() {
+    let house = House::start().await;
+    let alice = house.cookie_of("alice").await;
+    let ours = "x-forwarded-user, X-Forwarded-Email, x-forwarded-groups, x-forwarded-for, \
+                X-Forwarded-Host, x-forwarded-proto, x-forwarded-port, x-real-ip, x-request-id, host, \
+                content-length, cookie, close";
+    for connection in [ours.to_owned(), ours.to_uppercase(), ours.replace(", ", " ,,\t")] {
+        let fields = format!("{alice}Connection: {connection}\r\n");
+        let headers = told(&house, "/page", &fields).await["headers"].clone();
+        assert_eq!(headers["x-forwarded-user"], "demo-alice", "T31 {headers}");
+        assert_eq!(headers["x-forwarded-email"], "alice@example.com", "T31 {headers}");
+        assert_eq!(headers["x-forwarded-groups"], "staff", "T31 {headers}");
+        assert_eq!(headers["x-forwarded-for"], "127.0.0.1", "T31 {headers}");
+        assert_eq!(headers["host"], "wiki.localhost", "T31 {headers}");
+        for name in [
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-forwarded-port",
+            "x-real-ip",
+            "x-request-id",
+        ] {
+            assert!(headers[name].is_string(), "T31 {name}: {headers}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forged_identity_arrives_nowhere() {
+    let house = House::start().await;
+    let bob = house.cookie_of("bob").await;
+    let mut forged = String::new();
+    for name in [
+        "User",
+        "Email",
+        "Groups",
+        "Preferred-Username",
+        "Access-Token",
+        "For",
+        "Host",
+        "Proto",
+        "Port",
+        "Prefix",
+        "Uri",
+        "Server",
+        "Ssl",
+    ] {
+        for name in [
+            format!("X-Forwarded-{name}"),
+            format!("x_forwarded_{name}"),
+            format!("X-Forwarded_{name}"),
+            format!("X.Forwarded.{name}"),
+        ] {
+            forged.push_str(&format!("{name}: mallory\r\n{}: mallory\r\n", name.to_uppercase()));
+        }
+    }
+    for (target, cookie) in [("/open", ""), ("/open", bob.as_str()), ("/page", bob.as_str())] {
+        for forged in forged.split_inclusive('\n').collect::<Vec<_>>().chunks(80) {
+            let told = told(&house, target, &format!("{cookie}{}", forged.concat())).await;
+            assert!(!told["headers"].to_string().contains("mallory"), "T32/T33 {told}");
+            let user = &told["headers"]["x-forwarded-user"];
+            assert_eq!(user.as_str(), (!cookie.is_empty()).then_some("demo-bob"), "T32 {told}");
+            // Bob has no groups: the field is not there, whoever sends one.
+            assert!(told["headers"]["x-forwarded-groups"].is_null(), "T32 {told}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_other_gateways_would_say_arrives_nowhere() {
+    let house = House::start().await;
+    let names = [
+        "X-Auth-Request-User",
+        "X-Auth-Request-Email",
+        "X-Auth-Request-Redirect",
+        "X-Auth-Request-Access-Token",
+        "X_Auth_Request_User",
+        "Forwarded",
+        "X-Real-Ip",
+        "X_Real_Ip",
+        "X-Original-Url",
+        "X-Original-Uri",
+        "X-Original-Host",
+        "X-Original-Forwarded-For",
+        "X-Rewrite-Url",
+        "True-Client-Ip",
+        "Cf-Connecting-Ip",
+        "X-Client-Ip",
+        "X-Cluster-Client-Ip",
+        "Fastly-Client-Ip",
+        "X-Forwarded",
+        "X-Forwarded-Client-Cert",
+        "Client-Ip",
+    ];
+    let fields: String = names.iter().map(|name| format!("{name}: mallory\r\n")).collect();
+    let told = told(&house, "/open", &fields).await;
+    assert!(!told["headers"].to_string().contains("mallory"), "T34 {told}");
+    assert_eq!(told["headers"]["x-real-ip"], "127.0.0.1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_oversize_head_is_refused_before_anything_is_made_of_it() {
+    let house = House::start().await;
+    let cases = [
+        (431, get("/open", &format!("X: {}\r\n", "x".repeat(100_000)))),
+        (431, get("/open", &"X: y\r\n".repeat(101))),
+        (431, get("/open", &format!("{}: x\r\n", "n".repeat(70_000)))),
+        (414, get(&format!("/open/{}", "x".repeat(17_000)), "")),
+        (414, get(&format!("/open?{}", "x".repeat(40_000)), "")),
+    ];
+    for (expected, sent) in cases {
+        let answer = super::until_closed(&house.gateway, &sent).await;
+        assert_eq!(status(&answer), expected, "T104 {}: {answer}", &sent[..40]);
+    }
+    assert_eq!(house.upstream.asked(), 0);
+}

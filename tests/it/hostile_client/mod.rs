@@ -1,0 +1,69 @@
+//! Clients that lie, on the wire: what they are answered, and what no application ever hears of it.
+//! `T01` and the like number the threats, in the tests as in the `SECURITY` comments of the source.
+//! One table per idea; each case is a request as bytes and the statuses that are good answers to it.
+
+mod bodies;
+mod cookies;
+mod fields;
+mod framing;
+mod hosts;
+mod methods;
+mod paths;
+mod redirects;
+mod responses;
+mod sign_in;
+
+use crate::support::house::House;
+use crate::support::wire::{answers_to, count, status, until_closed};
+
+/// A threat's number and a request, by which somebody tries it.
+type Case = (&'static str, String);
+
+/// A second request, which nobody may see who takes the first for what it is.
+const INNER: &str = "GET /open/smuggled HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
+
+fn case(threat: &'static str, request: impl Into<String>) -> Case {
+    (threat, request.into())
+}
+
+/// A request for a target, with further fields and an end.
+fn get(target: &str, fields: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")
+}
+
+impl House {
+    /// Each request is answered once with one of `statuses`, and no application hears of it.
+    async fn refuses(&self, cases: &[Case], statuses: &[u16]) {
+        let before = self.upstream.asked();
+        for (threat, request) in cases {
+            let answer = answers_to(&self.gateway, request).await;
+            let good = statuses.contains(&status(&answer)) && count(&answer) == 1;
+            assert!(good, "{threat} {request:?} was answered {answer:?}");
+            let heard = self.upstream.targets().split_off(before);
+            assert!(heard.is_empty(), "{threat} {request:?} arrived as {heard:?}");
+        }
+    }
+
+    /// The same, and the connection ends before whatever else was sent on it.
+    async fn breaks_off(&self, cases: &[Case], statuses: &[u16]) {
+        let before = self.upstream.asked();
+        for (threat, request) in cases {
+            let answer = until_closed(&self.gateway, format!("{request}{INNER}")).await;
+            let good = statuses.contains(&status(&answer)) && count(&answer) <= 1;
+            assert!(good, "{threat} {request:?} was answered {answer:?}");
+            let heard = self.upstream.targets().split_off(before);
+            assert!(heard.is_empty(), "{threat} {request:?} arrived as {heard:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_honest_client_is_served_through_all_this() {
+    let house = House::start().await;
+    let answer = answers_to(&house.gateway, get("/open/x?y", "")).await;
+    assert_eq!((status(&answer), count(&answer)), (200, 1), "{answer}");
+    let two = answers_to(&house.gateway, get("/open/1", "") + &get("/open/2", "")).await;
+    assert_eq!((status(&two), count(&two)), (200, 2), "{two}");
+    assert_eq!(house.upstream.targets(), ["/open/x?y", "/open/1", "/open/2"]);
+    house.refuses(&[case("none", get("/page", ""))], &[401]).await;
+}

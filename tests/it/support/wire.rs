@@ -1,0 +1,167 @@
+//! The ends of a connection that write what they please: a client, and an upstream.
+//! Invariant: whatever is waited for comes soon or fails the test; nothing waits for time to pass.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::gateway::Gateway;
+
+/// One end of a connection.
+pub(crate) struct Wire {
+    pub(crate) stream: TcpStream,
+    heard: Vec<u8>,
+}
+
+impl Wire {
+    /// A client's connection.
+    pub(crate) async fn to(gateway: &Gateway) -> Self {
+        Self::of(TcpStream::connect(gateway.address).await.unwrap())
+    }
+
+    pub(crate) fn of(stream: TcpStream) -> Self {
+        Self { stream, heard: Vec::new() }
+    }
+
+    /// Writes; that the other end does not listen any more is its own affair.
+    pub(crate) async fn say(&mut self, bytes: impl AsRef<[u8]>) {
+        timeout(SOON, self.stream.write_all(bytes.as_ref())).await.unwrap().ok();
+    }
+
+    /// Reads up to the first `end`, and returns what came up to there.
+    pub(crate) async fn until(&mut self, end: &str) -> String {
+        loop {
+            let at = self.heard.windows(end.len()).position(|window| window == end.as_bytes());
+            if let Some(at) = at {
+                let taken: Vec<u8> = self.heard.drain(..at + end.len()).collect();
+                return String::from_utf8_lossy(&taken).into_owned();
+            }
+            assert!(self.more().await, "no {end:?} in {:?}", String::from_utf8_lossy(&self.heard));
+        }
+    }
+
+    /// The next head.
+    pub(crate) async fn head(&mut self) -> String {
+        self.until("\r\n\r\n").await
+    }
+
+    /// Exactly this many bytes.
+    pub(crate) async fn bytes(&mut self, count: usize) -> Vec<u8> {
+        while self.heard.len() < count {
+            assert!(self.more().await, "{} bytes instead of {count}", self.heard.len());
+        }
+        self.heard.drain(..count).collect()
+    }
+
+    /// All that comes until the other end closes, which it must do by itself.
+    pub(crate) async fn rest(&mut self) -> String {
+        while self.more().await {}
+        String::from_utf8_lossy(&std::mem::take(&mut self.heard)).into_owned()
+    }
+
+    /// Closes the writing side.
+    pub(crate) async fn done(&mut self) {
+        self.stream.shutdown().await.ok();
+    }
+
+    async fn more(&mut self) -> bool {
+        let Ok(read) = timeout(SOON, self.stream.read_buf(&mut self.heard)).await else {
+            panic!("still open after {:?}", String::from_utf8_lossy(&self.heard))
+        };
+        // Whoever resets a connection has ended it, too.
+        read.unwrap_or(0) > 0
+    }
+}
+
+/// What the gateway answers to `bytes` until it closes the connection by itself.
+pub(crate) async fn until_closed(gateway: &Gateway, bytes: impl AsRef<[u8]>) -> String {
+    let mut wire = Wire::to(gateway).await;
+    wire.say(bytes).await;
+    wire.rest().await
+}
+
+/// What the gateway answers to `bytes` and their end.
+pub(crate) async fn answers_to(gateway: &Gateway, bytes: impl AsRef<[u8]>) -> String {
+    let mut wire = Wire::to(gateway).await;
+    wire.say(bytes).await;
+    wire.done().await;
+    wire.rest().await
+}
+
+/// The status of the first of some answers; 0 where there is none.
+pub(crate) fn status(answers: &str) -> u16 {
+    answers.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(0)
+}
+
+/// How many answers there are.
+pub(crate) fn count(answers: &str) -> usize {
+    answers.matches("HTTP/1.1 ").count()
+}
+
+/// A field of the first head; empty where it is not there.
+pub(crate) fn field<'a>(answers: &'a str, name: &str) -> &'a str {
+    let head = answers.split("\r\n\r\n").next().unwrap_or_default();
+    let mut lines = head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
+    lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value.trim())
+}
+
+/// An upstream that follows a script on each connection.
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    heads: Arc<Mutex<Vec<String>>>,
+    serving: JoinHandle<()>,
+}
+
+impl Peer {
+    /// Runs `script` on each connection.
+    pub(crate) async fn start<F>(script: impl Fn(Wire) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(script(Wire::of(stream)));
+            }
+        });
+        Self { address, heads: Arc::default(), serving }
+    }
+
+    /// Answers each connection's first head with these bytes, and closes.
+    pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
+        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (answer, heard) = (answer.into(), Arc::clone(&heads));
+        let started = Self::start(move |mut wire| {
+            let (answer, heard) = (answer.clone(), Arc::clone(&heard));
+            async move {
+                let head = wire.head().await;
+                heard.lock().unwrap().push(head);
+                wire.say(answer).await;
+                wire.done().await;
+            }
+        });
+        let mut started = started.await;
+        started.heads = heads;
+        started
+    }
+
+    /// The heads that came to an [`Self::answering`] peer.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// Longer than anything should take, shorter than anybody's patience.
+const SOON: Duration = Duration::from_secs(10);
