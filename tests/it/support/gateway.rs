@@ -90,6 +90,13 @@ impl Gateway {
         let address = log.iter().find_map(|line| address_in(line, "admin listening"));
         format!("http://{}{path}", address.unwrap())
     }
+
+    /// The most memory that it has held so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+    }
 }
 
 impl Drop for Gateway {
