@@ -84,18 +84,18 @@ impl Gateway {
         self.child.wait().unwrap()
     }
 
-    /// The most memory that it has held so far, in bytes.
-    pub(crate) fn peak_memory(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
-    }
-
     /// Where the admin listener is, as an address to open.
     pub(crate) fn admin(&self, path: &str) -> String {
         let log = self.log_until("admin listening");
         let address = log.iter().find_map(|line| address_in(line, "admin listening"));
         format!("http://{}{path}", address.unwrap())
+    }
+
+    /// The most memory that it has held so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 }
 
