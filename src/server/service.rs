@@ -20,6 +20,7 @@ use super::client_addr::{Client, Connected};
 use super::framing::{self, Flaw};
 use super::request_body;
 use super::request_id::RequestId;
+use super::shutdown::Stage;
 use super::{AccessLog, Handler, Incoming, Limits, Refusal};
 use crate::body::{Body, BodyError};
 use crate::random;
@@ -192,6 +193,9 @@ impl Exchange {
         self.outcome = response.extensions_mut().remove();
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && version == Version::HTTP_11 {
             self.connected.pulse().upgrade();
+        } else if version != Version::HTTP_2 && self.connected.tasks().stage() != Stage::Open {
+            // hyper says so too, but only once the order has reached this connection's own task.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
     }
 }
@@ -203,6 +207,7 @@ impl Drop for Exchange {
         let route = self.outcome.as_ref().and_then(|outcome| outcome.route);
         route.unwrap_or(self.unrouted).ended(status, duration);
         let Some(Asked { method, target, client, request_id }) = &self.line else { return };
+        let address = client.as_ref().map_or_else(|| self.connected.text(), Client::real_ip);
         access_log::record(&Line {
             method: method.as_str(),
             host: client.as_ref().map_or("", Client::host),
@@ -210,7 +215,7 @@ impl Drop for Exchange {
             status,
             bytes: self.bytes,
             duration,
-            client: client.as_ref().map_or_else(|| self.connected.address(), Client::address),
+            client: address.to_str().unwrap_or_default(),
             request_id: request_id.as_str(),
             outcome: self.outcome.as_ref(),
         });

@@ -2,7 +2,6 @@
 //! Invariant: no query string, no header value but the host, and nothing of the body ever gets here.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +36,7 @@ pub struct Line<'a> {
     /// From the head's first byte until the answer was handed over.
     pub duration: Duration,
     /// The effective address.
-    pub client: IpAddr,
+    pub client: &'a str,
     /// The request's name.
     pub request_id: &'a str,
     /// What the answering side adds.
@@ -55,7 +54,7 @@ pub fn record(line: &Line<'_>) {
         status = line.status,
         bytes = line.bytes,
         duration_us = u64::try_from(line.duration.as_micros()).unwrap_or(u64::MAX),
-        client = %line.client,
+        client = line.client,
         request_id = line.request_id,
         route = outcome.and_then(|outcome| outcome.route).map(RouteMeter::name),
         decision = outcome.map(|outcome| outcome.decision),

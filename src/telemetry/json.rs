@@ -1,18 +1,40 @@
 //! A log line as one JSON object: `timestamp`, `level`, `message`, the event's fields, `target`.
 //! By hand, because it is written for every request: a general serializer costs as much as forwarding.
 
+use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 
+use cookie::time::OffsetDateTime;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::clock::Clock;
+
 /// Formats events as JSON, a line each.
-#[derive(Clone, Copy, Debug)]
-pub struct Json;
+#[derive(Clone, Debug)]
+pub struct Json(Clock);
+
+impl Json {
+    /// Lines with the times of this clock.
+    pub fn new(clock: Clock) -> Self {
+        Self(clock)
+    }
+}
+
+thread_local! {
+    /// A thread's line in the making, and the second that its last one was of.
+    static SCRATCH: RefCell<Scratch> = const { RefCell::new(Scratch::new()) };
+}
+
+struct Scratch {
+    line: String,
+    second: i64,
+    /// `2026-11-20T10:05:24`.
+    stamp: String,
+}
 
 impl<S, N> FormatEvent<S, N> for Json
 where
@@ -25,95 +47,125 @@ where
         mut out: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        out.write_str("{\"timestamp\":\"")?;
-        SystemTime.format_time(&mut out)?;
-        out.write_str("\",\"level\":\"")?;
-        out.write_str(event.metadata().level().as_str())?;
-        out.write_char('"')?;
-        let mut members = Members { out, result: Ok(()) };
-        event.record(&mut members);
-        let Members { mut out, result } = members;
-        result?;
-        out.write_str(",\"target\":\"")?;
-        Escaped(&mut out).write_str(event.metadata().target())?;
-        out.write_str("\"}\n")
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.begin(&self.0)?;
+            let line = &mut scratch.line;
+            line.push_str(event.metadata().level().as_str());
+            line.push('"');
+            event.record(&mut Members(line));
+            line.push_str(",\"target\":\"");
+            escape(line, event.metadata().target());
+            line.push_str("\"}\n");
+            out.write_str(line)
+        })
     }
 }
 
-/// Writes each field as a member.
-struct Members<'w> {
-    out: Writer<'w>,
-    /// The first failure; after it nothing more is written.
-    result: fmt::Result,
+impl Scratch {
+    const fn new() -> Self {
+        Self { line: String::new(), second: i64::MIN, stamp: String::new() }
+    }
+
+    /// Begins a line, up to its level.
+    fn begin(&mut self, clock: &Clock) -> fmt::Result {
+        let now = clock.since_epoch();
+        let second = i64::try_from(now.as_secs()).unwrap_or_default();
+        if second != self.second {
+            self.second = second;
+            self.stamp.clear();
+            stamp(&mut self.stamp, second)?;
+        }
+        self.line.clear();
+        self.line.push_str("{\"timestamp\":\"");
+        self.line.push_str(&self.stamp);
+        write!(self.line, ".{:06}Z\",\"level\":\"", now.subsec_micros())
+    }
 }
 
+/// A second as RFC 3339 has it, without fraction and zone.
+fn stamp(out: &mut String, second: i64) -> fmt::Result {
+    let time = OffsetDateTime::from_unix_timestamp(second).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let (year, month, day) = time.to_calendar_date();
+    let (hour, minute, second) = time.to_hms();
+    write!(out, "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}", u8::from(month))
+}
+
+/// Writes each field as a member. A `String` takes everything, so no failure is looked at.
+struct Members<'l>(&'l mut String);
+
 impl Members<'_> {
-    fn member(&mut self, field: &Field, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
-        let out = &mut self.out;
-        self.result = self.result.and_then(|()| {
-            out.write_str(",\"")?;
-            out.write_str(field.name())?;
-            out.write_str("\":")?;
-            value(out)
-        });
+    fn name(&mut self, field: &Field) -> &mut String {
+        self.0.push_str(",\"");
+        self.0.push_str(field.name());
+        self.0.push_str("\":");
+        self.0
+    }
+
+    fn plain(&mut self, field: &Field, value: fmt::Arguments<'_>) {
+        self.name(field).write_fmt(value).ok();
     }
 }
 
 impl Visit for Members<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.member(field, |out| {
-            out.write_char('"')?;
-            Escaped(out).write_str(value)?;
-            out.write_char('"')
-        });
+        let line = self.name(field);
+        line.push('"');
+        escape(line, value);
+        line.push('"');
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.member(field, |out| {
-            out.write_char('"')?;
-            write!(Escaped(out), "{value:?}")?;
-            out.write_char('"')
-        });
+        let line = self.name(field);
+        line.push('"');
+        write!(Escaped(line), "{value:?}").ok();
+        line.push('"');
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.member(field, |out| write!(out, "{value}"));
+        self.plain(field, format_args!("{value}"));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.member(field, |out| write!(out, "{value}"));
+        self.plain(field, format_args!("{value}"));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.member(field, |out| write!(out, "{value}"));
+        self.name(field).push_str(if value { "true" } else { "false" });
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        // JSON has no infinities (RFC 8259 §6).
-        self.member(field, |out| {
-            if value.is_finite() { write!(out, "{value}") } else { out.write_str("null") }
-        });
+        if value.is_finite() {
+            self.plain(field, format_args!("{value}"));
+        } else {
+            // JSON has no infinities (RFC 8259 §6).
+            self.name(field).push_str("null");
+        }
     }
 }
 
 /// Escapes what may not stand in a JSON text (RFC 8259 §7).
 // SECURITY: a visitor's path or host cannot end the text and forge a line or a member.
-struct Escaped<'w, 'o>(&'w mut Writer<'o>);
-
-impl fmt::Write for Escaped<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let special = |c: char| c < ' ' || c == '"' || c == '\\' || c == '\u{7f}';
-        let mut rest = text;
-        while let Some(at) = rest.find(special) {
-            let (plain, from) = rest.split_at(at);
-            self.0.write_str(plain)?;
-            let mut characters = from.chars();
-            if let Some(character) = characters.next() {
-                write!(self.0, "\\u{:04x}", u32::from(character))?;
-            }
-            rest = characters.as_str();
+fn escape(line: &mut String, text: &str) {
+    let special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\' || byte == 0x7f;
+    if !text.bytes().any(special) {
+        line.push_str(text);
+        return;
+    }
+    for character in text.chars() {
+        if u8::try_from(character).is_ok_and(special) {
+            write!(line, "\\u{:04x}", u32::from(character)).ok();
+        } else {
+            line.push(character);
         }
-        self.0.write_str(rest)
+    }
+}
+
+struct Escaped<'l>(&'l mut String);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        escape(self.0, text);
+        Ok(())
     }
 }
 
@@ -144,7 +196,7 @@ mod tests {
         let kept = Kept::default();
         let writer = kept.clone();
         let log = tracing_subscriber::fmt()
-            .event_format(Json)
+            .event_format(Json::new(Clock::system()))
             .with_writer(move || writer.clone())
             .finish();
         tracing::subscriber::with_default(log, event);

@@ -11,13 +11,18 @@
     reason = "tests read the repository and write configurations"
 )]
 
+mod admin;
 mod challenge;
 mod headers;
 mod hostile_client;
 mod hostile_idp;
 mod refresh;
+mod shutdown;
 mod sign_in;
 mod sign_in_state;
+mod streaming;
 mod supply;
 mod support;
+mod telemetry;
 mod tidy;
+mod websocket;

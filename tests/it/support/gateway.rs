@@ -114,10 +114,34 @@ impl Gateway {
     }
 
     /// Tells it to end as an operator would, and waits for that.
-    pub(crate) fn stop(mut self) -> ExitStatus {
+    pub(crate) fn stop(self) -> ExitStatus {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().unwrap()
+    }
+
+    /// Where the admin listener is, as an address to open.
+    pub(crate) fn admin(&self, path: &str) -> String {
+        let log = self.log_until("admin listening");
+        let address = log.iter().find_map(|line| address_in(line, "admin listening"));
+        format!("http://{}{path}", address.unwrap())
+    }
+
+    /// The most memory that it has held so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }
 }
 
@@ -134,7 +158,7 @@ fn follow(stderr: ChildStderr, log: Log) -> Receiver<SocketAddr> {
     let (found, listening): (Sender<SocketAddr>, _) = channel();
     thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            if let Some(address) = address_in(&line) {
+            if let Some(address) = address_in(&line, "listening") {
                 found.send(address).ok();
             }
             log.0.lock().unwrap().push(line);
@@ -144,10 +168,10 @@ fn follow(stderr: ChildStderr, log: Log) -> Receiver<SocketAddr> {
     listening
 }
 
-fn address_in(line: &str) -> Option<SocketAddr> {
+fn address_in(line: &str, message: &str) -> Option<SocketAddr> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = if line["fields"].is_object() { &line["fields"] } else { &line };
-    if fields["message"] != "listening" {
+    if fields["message"] != message {
         return None;
     }
     fields["address"].as_str()?.parse().ok()

@@ -58,6 +58,11 @@ impl Wire {
         self.heard.drain(..count).collect()
     }
 
+    /// How much has come and was not taken yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.heard.len()
+    }
+
     /// All that comes until the other end closes, which it must do by itself.
     pub(crate) async fn rest(&mut self) -> String {
         while self.more().await {}

@@ -1,0 +1,194 @@
+//! How the process ends, and how it does not even start.
+
+use std::io::Read as _;
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, mpsc};
+
+use crate::support::gateway::{Gateway, PUBLIC_URL};
+use crate::support::wire::{Peer, Wire, field, status};
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
+
+/// A gateway in front of an application that says when it is asked, and answers when it may.
+struct Waiting {
+    gateway: Gateway,
+    asked: mpsc::UnboundedReceiver<()>,
+    go: Arc<Notify>,
+    _peer: Peer,
+}
+
+async fn waiting() -> Waiting {
+    let (tell, asked) = mpsc::unbounded_channel();
+    let go = Arc::new(Notify::new());
+    let may = Arc::clone(&go);
+    let peer = Peer::start(move |mut wire| {
+        let (tell, may) = (tell.clone(), Arc::clone(&may));
+        async move {
+            wire.head().await;
+            tell.send(()).unwrap();
+            may.notified().await;
+            wire.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone").await;
+        }
+    });
+    let peer = peer.await;
+    let gateway = Gateway::start(&format!(
+        "routes: [{{ upstream: \"http://{}\", allow: public }}]",
+        peer.address
+    ));
+    Waiting { gateway, asked, go, _peer: peer }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_is_finished_and_nothing_new_begins() {
+    for signal in ["TERM", "INT"] {
+        let mut house = waiting().await;
+        let mut idle = Wire::to(&house.gateway).await;
+        idle.say("GET /oauth2/ping HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(status(&idle.head().await), 200);
+        assert_eq!(idle.bytes(2).await, b"OK");
+        let mut open = Wire::to(&house.gateway).await;
+        open.say(REQUEST).await;
+        house.asked.recv().await.unwrap();
+        house.gateway.signal(signal);
+        assert_eq!(idle.rest().await, "", "who waits for nothing is let go");
+        // Soon nobody listens any more.
+        while TcpStream::connect(house.gateway.address).await.is_ok() {}
+        house.go.notify_one();
+        let head = open.head().await;
+        assert_eq!((status(&head), field(&head, "connection")), (200, "close"), "{head}");
+        assert_eq!(open.rest().await, "done");
+        drop((idle, open));
+        assert_eq!(house.gateway.wait().code(), Some(0), "{signal}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_waits_for_nothing() {
+    let mut house = waiting().await;
+    let mut idle = Wire::to(&house.gateway).await;
+    idle.say("GET /oauth2/ping HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    idle.head().await;
+    let mut open = Wire::to(&house.gateway).await;
+    open.say(REQUEST).await;
+    house.asked.recv().await.unwrap();
+    house.gateway.signal("TERM");
+    // The idle connection's end says that the first one was heard.
+    idle.rest().await;
+    house.gateway.signal("TERM");
+    assert_eq!(open.rest().await, "", "cut");
+    assert!(house.gateway.wait().code().is_some(), "it ends by itself");
+}
+
+/// Runs the program to its end.
+fn run(arguments: &[&str]) -> Output {
+    let folder = TempDir::new().unwrap();
+    Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .env_remove("PORTCULLIS_CONFIG")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn run_with(yaml: &str) -> Output {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("portcullis.yaml");
+    std::fs::write(&path, yaml).unwrap();
+    run(&["run", "--config", path.to_str().unwrap()])
+}
+
+#[test]
+fn a_busy_port_is_said_and_exits_69() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let output = run_with(&format!(
+        "server: {{ listen: \"{}\", public_url: \"{PUBLIC_URL}\" }}\nadmin: {{ listen: \"off\" }}\n\
+         routes: [{{ upstream: \"http://127.0.0.1:9\", allow: public }}]\n",
+        taken.local_addr().unwrap()
+    ));
+    assert_eq!(output.status.code(), Some(69), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains(&taken.local_addr().unwrap().to_string()),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_wrong_configuration_is_told_whole_and_exits_78() {
+    let output = run_with(
+        "server: { listen: \"nowhere\", public_url: \"ftp://x\", lisen: 1 }\n\
+         session: { lifetime: 1 fortnight }\n\
+         routes: [{ upstream: \"127.0.0.1:9\", allow: [] }, { allow: nobody }]\n",
+    );
+    let told = stderr(&output);
+    assert_eq!(output.status.code(), Some(78), "{told}");
+    for key in [
+        "server.listen",
+        "server.public_url",
+        "server.lisen",
+        "session.lifetime",
+        "routes[0].upstream",
+        "routes[0].allow",
+        "routes[1].allow",
+    ] {
+        assert!(told.contains(key), "{key} is missing in {told}");
+    }
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
+fn a_file_that_is_not_there_exits_78() {
+    for arguments in
+        [&["run"][..], &["run", "--config", "nothing.yaml"], &["check", "--config", "nothing.yaml"]]
+    {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(78), "{arguments:?}: {}", stderr(&output));
+        assert!(!output.stderr.is_empty() || !output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn wrong_usage_exits_64_and_help_does_not() {
+    for arguments in [
+        &[][..],
+        &["serve"],
+        &["run", "--confg", "x"],
+        &["run", "--config"],
+        &["demo", "--port", "x"],
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains("--help"), "{arguments:?}: {}", stderr(&output));
+    }
+    for arguments in [&["--help"][..], &["run", "--help"], &["--version"]] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}");
+        assert!(!output.stdout.is_empty());
+    }
+}
+
+#[test]
+fn whoever_stops_reading_our_output_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .arg("schema")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 1];
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(0));
+}

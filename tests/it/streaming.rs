@@ -1,0 +1,305 @@
+//! Bodies on their way: as they come, without end if need be, and never more of them in memory than fits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+
+use crate::support::gateway::Gateway;
+use crate::support::provider;
+use crate::support::wire::{Peer, Wire, answers_to, count, field, status};
+
+/// Everything public, with further keys of the route.
+fn gateway(peer: &Peer, keys: &str) -> Gateway {
+    Gateway::start(&format!(
+        "routes: [{{ upstream: \"http://{}\", allow: public{keys} }}]",
+        peer.address
+    ))
+}
+
+fn get(target: &str, fields: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")
+}
+
+fn post(fields: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_upload_passes_without_being_kept() {
+    let peer = Peer::start(|mut wire| async move {
+        wire.head().await;
+        let (mut read, mut buffer) = (wire.waiting(), vec![0; 64 * 1024]);
+        while read < LARGE {
+            read += timeout(SOON, wire.stream.read(&mut buffer)).await.unwrap().unwrap();
+        }
+        wire.say(format!("HTTP/1.1 200 OK\r\nX-Read: {read}\r\nContent-Length: 0\r\n\r\n")).await;
+    });
+    let peer = peer.await;
+    let gateway = gateway(&peer, "");
+    let before = gateway.peak_memory();
+    let mut wire = Wire::to(&gateway).await;
+    wire.say(post(&format!("Content-Length: {LARGE}\r\n"))).await;
+    let piece = vec![b'x'; 64 * 1024];
+    for _ in 0..LARGE / piece.len() {
+        timeout(SOON, wire.stream.write_all(&piece)).await.unwrap().unwrap();
+    }
+    let head = wire.head().await;
+    assert_eq!(status(&head), 200, "{head}");
+    assert_eq!(field(&head, "x-read"), LARGE.to_string(), "{head}");
+    check_memory(&gateway, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_download_passes_without_being_kept() {
+    let peer = Peer::start(|mut wire| async move {
+        wire.head().await;
+        wire.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n")).await;
+        let piece = vec![b'x'; 64 * 1024];
+        for _ in 0..LARGE / piece.len() {
+            wire.stream.write_all(&piece).await.ok();
+        }
+    });
+    let peer = peer.await;
+    let gateway = gateway(&peer, "");
+    let before = gateway.peak_memory();
+    let mut wire = Wire::to(&gateway).await;
+    wire.say(get("/", "")).await;
+    let head = wire.head().await;
+    assert_eq!(field(&head, "content-length"), LARGE.to_string(), "{head}");
+    let (mut read, mut buffer) = (wire.waiting(), vec![0; 64 * 1024]);
+    while read < LARGE {
+        read += timeout(SOON, wire.stream.read(&mut buffer)).await.unwrap().unwrap();
+    }
+    assert_eq!(read, LARGE);
+    check_memory(&gateway, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_holds_the_application_back() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let peer = Peer::start(move |mut wire| {
+        let tell = tell.clone();
+        async move {
+            wire.head().await;
+            wire.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 100 * LARGE)).await;
+            let piece = vec![b'x'; 64 * 1024];
+            let mut written = 0;
+            // A second without progress is a standstill.
+            while timeout(STANDSTILL, wire.stream.write_all(&piece)).await.is_ok() {
+                written += piece.len();
+            }
+            tell.send(written).unwrap();
+        }
+    });
+    let peer = peer.await;
+    let gateway = gateway(&peer, "");
+    let before = gateway.peak_memory();
+    let mut wire = Wire::to(&gateway).await;
+    wire.say(get("/", "")).await;
+    wire.head().await;
+    let written = timeout(SOON, told.recv()).await.unwrap().unwrap();
+    assert!(written < LARGE / 2, "{written} bytes went somewhere");
+    check_memory(&gateway, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_come_one_by_one() {
+    let next = Arc::new(Notify::new());
+    let go = Arc::clone(&next);
+    let peer = Peer::start(move |mut wire| {
+        let go = Arc::clone(&go);
+        async move {
+            wire.head().await;
+            wire.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+            for number in 0..5 {
+                wire.say(format!("9\r\ndata: {number}\n\n\r\n")).await;
+                // Not before the client has seen this one.
+                go.notified().await;
+            }
+            wire.say("0\r\n\r\n").await;
+        }
+    });
+    let peer = peer.await;
+    let gateway = gateway(&peer, "");
+    let mut wire = Wire::to(&gateway).await;
+    wire.say(get("/", "Accept: text/event-stream\r\n")).await;
+    assert_eq!(field(&wire.head().await, "content-type"), "text/event-stream");
+    for number in 0..5 {
+        wire.until(&format!("data: {number}\n\n")).await;
+        next.notify_one();
+    }
+    wire.until("0\r\n\r\n").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_stream_is_cut_when_its_session_ends() {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    let peer = Peer::start(|mut wire| async move {
+        wire.head().await;
+        wire.say(
+            "HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\n\r\ndata: 1\n\n",
+        )
+        .await;
+        wire.rest().await;
+    });
+    let peer = peer.await;
+    let gateway = Gateway::start(&format!(
+        "{}routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
+        provider::section(&provider),
+        peer.address
+    ));
+    let mut browser = crate::support::browser::Browser::new(&gateway);
+    let mut answer = browser.open("/oauth2/start?rd=/").await;
+    let (action, hidden) = answer.form();
+    let mut fields = vec![("username", "alice"), ("password", "alice")];
+    fields.extend(hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    answer = browser.submit(action.as_str(), &fields).await;
+    while let Some(next) = answer.redirect().filter(|next| next.path() != "/") {
+        answer = browser.navigate(next.as_str()).await;
+    }
+    let cookie = format!("Cookie: portcullis={}\r\n", browser.cookie("/", "portcullis").unwrap());
+    let mut wire = Wire::to(&gateway).await;
+    wire.say(get("/events", &cookie)).await;
+    assert_eq!(field(&wire.head().await, "cache-control"), "private");
+    wire.until("data: 1\n\n").await;
+    browser.navigate("/oauth2/sign_out").await;
+    let rest = timeout(Duration::from_secs(5), wire.rest()).await.unwrap();
+    assert!(!rest.ends_with("0\r\n\r\n"), "cut, not ended: {rest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_without_a_body_are_passed_on_as_they_are() {
+    let peer = Peer::start(|mut wire| async move {
+        let head = wire.head().await;
+        let answer = match head.split(' ').nth(1).unwrap() {
+            "/204" => "204 No Content\r\n",
+            "/304" => "304 Not Modified\r\nETag: \"x\"\r\n",
+            "/head" => "200 OK\r\nContent-Length: 42\r\n",
+            _ => "200 OK\r\nContent-Length: 0\r\n",
+        };
+        wire.say(format!("HTTP/1.1 {answer}\r\n")).await;
+        wire.done().await;
+    });
+    let peer = peer.await;
+    let gateway = gateway(&peer, "");
+    // Whatever a body would be is read as the next answer.
+    let mut wire = Wire::to(&gateway).await;
+    for (method, target, expected, length) in [
+        ("GET", "/204", 204, ""),
+        ("GET", "/304", 304, ""),
+        ("HEAD", "/head", 200, "42"),
+        ("GET", "/empty", 200, "0"),
+        ("HEAD", "/oauth2/nothing", 404, "*"),
+        ("GET", "/204", 204, ""),
+    ] {
+        wire.say(get(target, "").replacen("GET", method, 1)).await;
+        let head = wire.head().await;
+        assert_eq!(status(&head), expected, "{method} {target}: {head}");
+        let told = field(&head, "content-length");
+        assert!(length == "*" || told == length, "{method} {target}: {head}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_are_framed_anew_and_lengths_are_kept() {
+    let peer = Peer::start(|mut wire| async move {
+        let head = wire.head().await;
+        let chunked = field(&head, "transfer-encoding") == "chunked";
+        let body = if chunked { wire.until("0\r\n\r\n").await } else { String::new() };
+        let told = format!("{chunked} {} {body}", field(&head, "content-length"));
+        wire.say(format!(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{told}\r\n0\r\n\r\n",
+            told.len()
+        ))
+        .await;
+        wire.done().await;
+    });
+    let peer = peer.await;
+    let gateway = gateway(&peer, "");
+    let sent = post("Transfer-Encoding: chunked\r\n") + "5;ext=1\r\nhello\r\n00\r\n\r\n";
+    let answer = answers_to(&gateway, sent).await;
+    assert!(answer.contains("true  5\r\nhello\r\n0\r\n\r\n"), "extensions are gone: {answer}");
+    let answer = answers_to(&gateway, get("/", "")).await;
+    assert!(answer.contains("false  "), "a GET has no body: {answer}");
+    let answer = answers_to(&gateway, post("")).await;
+    assert!(answer.contains("false 0 "), "a POST says that it has none: {answer}");
+    let ten = answers_to(&gateway, get("/", "").replace("HTTP/1.1", "HTTP/1.0")).await;
+    assert_eq!(field(&ten, "transfer-encoding"), "", "HTTP/1.0 knows no chunks: {ten}");
+    assert!(ten.ends_with("false  "), "{ten}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_is_slow_or_gone_has_a_page_of_ours() {
+    let peer = Peer::start(|mut wire| async move {
+        wire.head().await;
+        wire.rest().await;
+    });
+    let peer = peer.await;
+    let gateway = gateway(&peer, ", timeouts: { response_headers: 1s }");
+    for (accept, kind) in [("text/html", "text/html"), ("application/json", "application/json")] {
+        let answer = answers_to(&gateway, get("/", &format!("Accept: {accept}\r\n"))).await;
+        assert_eq!((status(&answer), count(&answer)), (504, 1), "{answer}");
+        assert!(field(&answer, "content-type").starts_with(kind), "{answer}");
+        assert_eq!(field(&answer, "cache-control"), "no-store");
+    }
+    drop(peer);
+    let answer = answers_to(&gateway, get("/", "Accept: application/json\r\n")).await;
+    assert_eq!(status(&answer), 502, "{answer}");
+    assert!(answer.contains("\"request_id\"") && !answer.contains("127.0.0.1"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_falls_silent_is_cut_off() {
+    let peer = Peer::start(|mut wire| async move {
+        wire.head().await;
+        wire.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").await;
+        wire.rest().await;
+    });
+    let peer = peer.await;
+    let gateway = gateway(&peer, ", timeouts: { idle: 1s }");
+    let mut wire = Wire::to(&gateway).await;
+    wire.say(get("/", "")).await;
+    let all = wire.rest().await;
+    assert!(all.ends_with("\r\n\r\nhalf"), "{all}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_over_the_cap_is_413_however_it_is_framed() {
+    let peer = Peer::start(|mut wire| async move {
+        let head = wire.head().await;
+        if field(&head, "transfer-encoding") == "chunked" {
+            wire.until("0\r\n\r\n").await;
+        }
+        wire.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    });
+    let peer = peer.await;
+    let gateway = gateway(&peer, ", request_body: 10");
+    let chunked = |size: usize| {
+        post("Transfer-Encoding: chunked\r\n")
+            + &format!("{size:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(size))
+    };
+    for (sent, expected) in [
+        (post("Content-Length: 11\r\n") + "hello world", 413),
+        (post("Content-Length: 1000000000000\r\n") + "x", 413),
+        (chunked(11), 413),
+        (chunked(10), 200),
+        (post("Content-Length: 10\r\n") + "hello worl", 200),
+    ] {
+        let answer = answers_to(&gateway, &sent).await;
+        assert_eq!((status(&answer), count(&answer)), (expected, 1), "{sent}: {answer}");
+    }
+}
+
+#[track_caller]
+fn check_memory(gateway: &Gateway, before: usize) {
+    let grown = gateway.peak_memory().saturating_sub(before);
+    assert!(grown < 8 * 1024 * 1024, "memory grew by {grown} bytes");
+}
+
+/// Far more than any buffer on the way, the system's included.
+const LARGE: usize = 96 * 1024 * 1024;
+const STANDSTILL: Duration = Duration::from_secs(1);
+const SOON: Duration = Duration::from_secs(20);

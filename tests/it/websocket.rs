@@ -1,0 +1,270 @@
+//! WebSockets through the gateway (RFC 6455): who may open one, and how it ends with its session.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use portcullis::demo::IdentityProvider;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::{WebSocketStream, accept_hdr_async, client_async};
+
+use crate::support::browser::Browser;
+use crate::support::gateway::{Gateway, PUBLIC_URL};
+use crate::support::provider;
+use crate::support::wire::{Peer, Wire, answers_to, status};
+
+type Socket = WebSocketStream<TcpStream>;
+
+/// A provider, an application that echoes behind a first message with the visitor's name, and the
+/// gateway between them; `/open` is public, and `http://friend.localhost` may open sockets.
+struct House {
+    provider: IdentityProvider,
+    _peer: Peer,
+    gateway: Gateway,
+}
+
+async fn house(access_token_lifetime: Duration) -> House {
+    let provider = provider::start(access_token_lifetime).await;
+    let peer = Peer::start(|wire| echo(wire.stream)).await;
+    let route = format!(
+        "upstream: \"http://{}\", websocket_origins: [\"http://friend.localhost\"]",
+        peer.address
+    );
+    let gateway = Gateway::start_with(&format!(
+        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", timeouts: {{ drain: 1s }} }}\n\
+         admin: {{ listen: \"off\" }}\n{}routes:\n  - {{ {route}, allow: authenticated }}\n  \
+         - {{ path: /open, {route}, allow: public }}\n",
+        provider::section(&provider)
+    ));
+    House { provider, _peer: peer, gateway }
+}
+
+#[expect(clippy::result_large_err, reason = "tungstenite's own callback")]
+async fn echo(stream: TcpStream) {
+    let mut user = String::from("nobody");
+    let name = |request: &Request, response: Response| {
+        if let Some(value) = request.headers().get("x-forwarded-user") {
+            user = value.to_str().unwrap().to_owned();
+        }
+        Ok(response)
+    };
+    // Who is no WebSocket client, like the sign-in of a test, has no echo.
+    let Ok(mut socket) = accept_hdr_async(stream, name).await else { return };
+    socket.send(Message::text(user)).await.ok();
+    while let Some(Ok(message)) = socket.next().await {
+        if message.is_text() || message.is_binary() {
+            socket.send(message).await.ok();
+        }
+    }
+}
+
+impl House {
+    async fn open(&self, path: &str, fields: &[(&str, &str)]) -> Result<Socket, Error> {
+        let mut request = format!("ws://wiki.localhost{path}").into_client_request()?;
+        for (name, value) in fields {
+            let name = HeaderName::try_from(*name).unwrap();
+            request.headers_mut().insert(name, HeaderValue::try_from(*value).unwrap());
+        }
+        let stream = TcpStream::connect(self.gateway.address).await.unwrap();
+        client_async(request, stream).await.map(|(socket, _)| socket)
+    }
+
+    /// A browser of Alice's, and its cookie.
+    async fn alice(&self) -> (Browser, String) {
+        let mut browser = Browser::new(&self.gateway);
+        // The application answers no page; that is all the same here.
+        provider::sign_in(&mut browser, "/oauth2/start?rd=/", "alice").await;
+        let cookie = format!("portcullis={}", browser.cookie("/", "portcullis").unwrap());
+        (browser, cookie)
+    }
+}
+
+/// The status and the fields of a refusal.
+fn refusal(opened: Result<Socket, Error>) -> (u16, HeaderMap) {
+    match opened {
+        Err(Error::Http(answer)) => (answer.status().as_u16(), answer.headers().clone()),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it was opened"),
+    }
+}
+
+async fn hears(socket: &mut Socket) -> Message {
+    timeout(SOON, socket.next()).await.unwrap().unwrap().unwrap()
+}
+
+/// How the other side closes, within the five seconds that it may take.
+async fn close_code(socket: &mut Socket) -> CloseCode {
+    loop {
+        if let Message::Close(frame) = hears(socket).await {
+            return frame.unwrap().code;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn messages_pass_both_ways_and_the_application_knows_who_speaks() {
+    let house = house(Duration::from_secs(60)).await;
+    let (_, cookie) = house.alice().await;
+    let mut socket = house.open("/page", &[("cookie", &cookie)]).await.unwrap();
+    assert_eq!(hears(&mut socket).await, Message::text("demo-alice"));
+    for message in [Message::text("grüße"), Message::binary(vec![7; 1 << 20]), Message::text("")]
+    {
+        socket.send(message.clone()).await.unwrap();
+        assert_eq!(hears(&mut socket).await, message);
+    }
+    socket.close(None).await.unwrap();
+    assert!(matches!(hears(&mut socket).await, Message::Close(_)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_session_there_is_no_socket_and_no_upstream_hears_of_it() {
+    let house = house(Duration::from_secs(60)).await;
+    let navigation =
+        [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html")];
+    for fields in
+        [&[][..], &[("origin", PUBLIC_URL)], &[("cookie", "portcullis=AAAA")], &navigation]
+    {
+        let (status, headers) = refusal(house.open("/page", fields).await);
+        assert_eq!(status, 401, "T25 {fields:?}: an upgrade is never redirected");
+        assert_eq!(headers["www-authenticate"], "Bearer");
+    }
+    let mut socket = house.open("/open", &[]).await.unwrap();
+    assert_eq!(hears(&mut socket).await, Message::text("nobody"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_elsewhere_cannot_use_a_visitors_session() {
+    let house = house(Duration::from_secs(60)).await;
+    let (_, cookie) = house.alice().await;
+    for origin in [
+        "http://evil.example",
+        "null",
+        "",
+        "http://wiki.localhost.evil.example",
+        "https://wiki.localhost",
+        "http://wiki.localhost:81",
+        "http://xwiki.localhost",
+        "http://sub.friend.localhost",
+    ] {
+        for path in ["/page", "/open"] {
+            let opened = house.open(path, &[("cookie", &cookie), ("origin", origin)]).await;
+            assert_eq!(refusal(opened).0, 403, "T25 {origin} {path}");
+        }
+    }
+    for origin in [
+        Some("http://wiki.localhost"),
+        Some("HTTP://Wiki.Localhost"),
+        Some("http://friend.localhost"),
+        None,
+    ] {
+        let mut fields = vec![("cookie", cookie.as_str())];
+        fields.extend(origin.map(|origin| ("origin", origin)));
+        let mut socket = house.open("/page", &fields).await.unwrap();
+        assert_eq!(hears(&mut socket).await, Message::text("demo-alice"), "{origin:?}");
+    }
+    // Without a session there is nothing to be stolen.
+    let mut socket = house.open("/open", &[("origin", "http://evil.example")]).await.unwrap();
+    assert_eq!(hears(&mut socket).await, Message::text("nobody"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_ends_with_its_session_and_says_why() {
+    let house = house(Duration::from_secs(60)).await;
+    let (mut browser, cookie) = house.alice().await;
+    let mut sockets = Vec::new();
+    for path in ["/page", "/open"] {
+        let mut socket = house.open(path, &[("cookie", &cookie)]).await.unwrap();
+        assert_eq!(hears(&mut socket).await, Message::text("demo-alice"));
+        sockets.push(socket);
+    }
+    let mut strangers = house.open("/open", &[]).await.unwrap();
+    hears(&mut strangers).await;
+    browser.navigate("/oauth2/sign_out").await;
+    for mut socket in sockets {
+        assert_eq!(close_code(&mut socket).await, CloseCode::Policy, "T25");
+    }
+    strangers.send(Message::text("still here")).await.unwrap();
+    assert_eq!(hears(&mut strangers).await, Message::text("still here"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_of_a_session_that_the_provider_ends_is_closed() {
+    let house = house(Duration::from_secs(1)).await;
+    let (_, cookie) = house.alice().await;
+    let mut socket = house.open("/page", &[("cookie", &cookie)]).await.unwrap();
+    hears(&mut socket).await;
+    while house.provider.counts().refreshes < 2 {
+        // An open socket keeps its session fresh.
+        socket.send(Message::text("x")).await.unwrap();
+        hears(&mut socket).await;
+    }
+    house.provider.revoke_all();
+    assert_eq!(close_code(&mut socket).await, CloseCode::Policy, "T25");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_ends_says_that_it_goes_away() {
+    let house = house(Duration::from_secs(60)).await;
+    let mut socket = house.open("/open", &[]).await.unwrap();
+    hears(&mut socket).await;
+    house.gateway.signal("TERM");
+    assert_eq!(close_code(&mut socket).await, CloseCode::Away);
+    socket.close(None).await.ok();
+    assert!(house.gateway.wait().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_follows_an_upgrade_is_judged_by_itself() {
+    // T23: an application that declines, and a second request that it must not take for the tunnel's.
+    let upstream = crate::support::upstream::Upstream::start().await;
+    let to = format!("upstream: \"http://{}\"", upstream.address);
+    let gateway = Gateway::start(&format!(
+        "providers:\n  company: {{ issuer: \"http://127.0.0.1:9\", client_id: wiki, client_secret: s }}\n\
+         routes:\n  - {{ {to}, allow: authenticated }}\n  - {{ path: /open, {to}, allow: public }}\n"
+    ));
+    let behind = "GET /page?smuggled HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
+    let answer = answers_to(&gateway, format!("{HANDSHAKE}{behind}")).await;
+    assert_eq!(status(&answer), 200, "T23 {answer}");
+    assert_eq!(upstream.targets(), ["/open"], "T23");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_sent_behind_a_handshake_before_its_101() {
+    let (heard, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let peer = Peer::start(move |mut wire| {
+        let heard = heard.clone();
+        async move {
+            heard.send(wire.head().await).unwrap();
+            wire.say(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+            )
+            .await;
+            // Of RFC 6455 §1.3, as is the key.
+            wire.say("Sec-WebSocket-Accept: wrong\r\n\r\n").await;
+            heard.send(wire.rest().await).unwrap();
+        }
+    });
+    let peer = peer.await;
+    let gateway = Gateway::start(&format!(
+        "routes: [{{ upstream: \"http://{}\", allow: public }}]",
+        peer.address
+    ));
+    let mut wire = Wire::to(&gateway).await;
+    wire.say(format!("{HANDSHAKE}GET /open/smuggled HTTP/1.1\r\n")).await;
+    let answer = wire.head().await;
+    assert_eq!(status(&answer), 502, "T23 {answer}");
+    let head = told.recv().await.unwrap();
+    assert!(head.starts_with("GET /open HTTP/1.1\r\n") && !head.contains("smuggled"), "T23 {head}");
+    assert_eq!(told.recv().await.unwrap(), "", "T23");
+}
+
+const HANDSHAKE: &str = "GET /open HTTP/1.1\r\nHost: wiki.localhost\r\nConnection: Upgrade\r\n\
+                         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+/// The five seconds within which a socket ends with its session, and a little for a busy machine.
+const SOON: Duration = Duration::from_secs(6);
