@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -20,10 +20,13 @@ pub(crate) struct Gateway {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     child: Child,
-    log: Arc<Mutex<Vec<String>>>,
+    log: Log,
     /// Holds the configuration.
     _folder: TempDir,
 }
+
+/// The lines so far, and the news that there is another.
+type Log = Arc<(Mutex<Vec<String>>, Condvar)>;
 
 impl Gateway {
     /// Starts with `routes` (and whatever else) behind a server section, and without admin listener.
@@ -46,18 +49,29 @@ impl Gateway {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let log = Arc::new(Mutex::new(Vec::new()));
+        let log = Log::default();
         let listening = follow(child.stderr.take().unwrap(), Arc::clone(&log));
         let Ok(address) = listening.recv_timeout(DEADLINE) else {
             drop(child.kill());
-            panic!("the gateway did not start:\n{}\n{yaml}", log.lock().unwrap().join("\n"));
+            panic!("the gateway did not start:\n{}\n{yaml}", log.0.lock().unwrap().join("\n"));
         };
         Self { address, child, log, _folder: folder }
     }
 
     /// What it has logged so far, a line each.
     pub(crate) fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
+        self.log.0.lock().unwrap().clone()
+    }
+
+    /// What it has logged when `text` stands in it, which must be soon.
+    pub(crate) fn log_with(&self, text: &str) -> String {
+        let (lines, news) = &*self.log;
+        let missing = |lines: &mut Vec<String>| !lines.iter().any(|line| line.contains(text));
+        let (lines, late) =
+            news.wait_timeout_while(lines.lock().unwrap(), DEADLINE, missing).unwrap();
+        let log = lines.join("\n");
+        assert!(!late.timed_out(), "{text} is missing in the log:\n{log}");
+        log
     }
 
     /// Tells it to end as an operator would, and waits for that.
@@ -94,14 +108,15 @@ impl Drop for Gateway {
 }
 
 /// Keeps every line, and tells the address of the one that says "listening".
-fn follow(stderr: ChildStderr, log: Arc<Mutex<Vec<String>>>) -> Receiver<SocketAddr> {
+fn follow(stderr: ChildStderr, log: Log) -> Receiver<SocketAddr> {
     let (found, listening): (Sender<SocketAddr>, _) = channel();
     thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
             if let Some(address) = address_in(&line) {
                 found.send(address).ok();
             }
-            log.lock().unwrap().push(line);
+            log.0.lock().unwrap().push(line);
+            log.1.notify_all();
         }
     });
     listening
