@@ -15,6 +15,7 @@ mod challenge;
 mod headers;
 mod hostile_client;
 mod hostile_idp;
+mod policy;
 mod refresh;
 mod shutdown;
 mod sign_in;
