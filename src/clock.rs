@@ -37,13 +37,17 @@ impl Clock {
         Moment(millis(since).saturating_add(self.ahead.load(Ordering::Relaxed)))
     }
 
-    /// The wall-clock time.
+    /// The wall-clock time, since 1970-01-01T00:00:00Z.
     #[expect(clippy::disallowed_methods, reason = "this is the one door to time")]
     #[expect(clippy::disallowed_types, reason = "this is the one door to time")]
-    pub fn unix(&self) -> UnixTime {
+    pub fn since_epoch(&self) -> Duration {
         let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let ahead = self.ahead.load(Ordering::Relaxed) / 1000;
-        UnixTime(i64::try_from(since.as_secs().saturating_add(ahead)).unwrap_or(i64::MAX))
+        since.saturating_add(Duration::from_millis(self.ahead.load(Ordering::Relaxed)))
+    }
+
+    /// The wall-clock time in whole seconds.
+    pub fn unix(&self) -> UnixTime {
+        UnixTime(i64::try_from(self.since_epoch().as_secs()).unwrap_or(i64::MAX))
     }
 
     /// Moves this clock and all its clones ahead: for tests, which must not wait.

@@ -24,6 +24,7 @@ use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
 use crate::session::seal::Roots;
 use crate::session::table;
+use crate::telemetry::metrics::Metrics;
 use crate::upstream::{self, Upstream};
 
 /// Why a configuration that was found good cannot be put to work.
@@ -55,11 +56,11 @@ pub enum Error {
 
 impl App {
     /// Puts a configuration to work; asks nobody yet.
-    pub fn new(config: &Config, clock: &Clock) -> Result<Self, Error> {
+    pub fn new(config: &Config, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Self, Error> {
         let tasks = TaskTracker::new();
         let sessions = Arc::new(table::Table::new(&config.session, clock.clone()));
         let cookies = Arc::new(Cookies::new(&config.session.cookie, config.public_url.is_https()));
-        let providers = providers(config, clock)?;
+        let providers = providers(config, clock, metrics)?;
         let refresher =
             Refresher::new(Arc::clone(&sessions), clock.clone(), &config.session, tasks.clone());
         let rules: Vec<&HeaderRule> =
@@ -74,6 +75,7 @@ impl App {
             prefix: config.endpoint_prefix.as_str().into(),
             outage_grace: config.session.outage_grace,
             clock: clock.clone(),
+            metrics: Arc::clone(metrics),
         });
         let hosts: Vec<HostPattern> =
             config.routes.iter().map(|route| route.host.clone()).collect();
@@ -91,9 +93,11 @@ impl App {
             failures: Failures::default(),
             clock: clock.clone(),
             tasks: tasks.clone(),
+            metrics: Arc::clone(metrics),
         });
         let (routes, pages) =
-            (Arc::new(routes(config, &rules)?), Arc::new(Pages::new(&config.pages)?));
+            (Arc::new(routes(config, &rules, metrics)?), Arc::new(Pages::new(&config.pages)?));
+        metrics.configured();
         Ok(Self {
             prefix: config.endpoint_prefix.as_str().into(),
             endpoints: Endpoints {
@@ -107,13 +111,19 @@ impl App {
             login,
             pages,
             tasks,
+            metrics: Arc::clone(metrics),
         })
     }
 }
 
-fn providers(config: &Config, clock: &Clock) -> Result<Arc<[Arc<Provider>]>, Error> {
+fn providers(
+    config: &Config,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> Result<Arc<[Arc<Provider>]>, Error> {
     let made = config.providers.iter().map(|settings| {
-        let provider = Provider::new(settings.clone(), clock.clone());
+        let meter = metrics.provider(&settings.id);
+        let provider = Provider::new(settings.clone(), clock.clone(), meter);
         provider
             .map(Arc::new)
             .map_err(|error| Error::Provider { id: Arc::clone(&settings.id), error })
@@ -121,7 +131,11 @@ fn providers(config: &Config, clock: &Clock) -> Result<Arc<[Arc<Provider>]>, Err
     made.collect()
 }
 
-fn routes(config: &Config, rules: &[&HeaderRule]) -> Result<Table<Route>, Error> {
+fn routes(
+    config: &Config,
+    rules: &[&HeaderRule],
+    metrics: &Metrics,
+) -> Result<Table<Route>, Error> {
     let names: Vec<HeaderName> = rules.iter().map(|rule| rule.name.clone()).collect();
     let made: Result<Vec<_>, Error> = config
         .routes
@@ -129,7 +143,8 @@ fn routes(config: &Config, rules: &[&HeaderRule]) -> Result<Table<Route>, Error>
         .map(|settings| {
             let upstream = upstream(settings, &names)?;
             let (host, path) = (settings.host.clone(), settings.path.clone());
-            Ok((host, path, Route::new(settings.clone(), upstream)))
+            let meter = metrics.route(&settings.name);
+            Ok((host, path, Route::new(settings.clone(), upstream, meter)))
         })
         .collect();
     Ok(Table::new(made?))

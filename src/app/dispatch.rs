@@ -4,7 +4,7 @@ use http::Response;
 
 use crate::app::App;
 use crate::body::Body;
-use crate::endpoints::{Call, Endpoint, ping};
+use crate::endpoints::{Call, Endpoint};
 use crate::error::Error;
 use crate::gate::route::Route;
 use crate::pages::{Asked, Format};
@@ -12,16 +12,43 @@ use crate::routing::Found;
 use crate::routing::host;
 use crate::routing::path::Readings;
 use crate::server::{Handler, Incoming, Refusal};
+use crate::telemetry::access_log::Outcome;
+
+/// What a request is for.
+enum Place<'r, 'p> {
+    /// One of our own paths.
+    Own(Endpoint<'p>),
+    /// A route, the same in every reading of the path.
+    Route(&'r Route, &'p Readings<'p>),
+}
 
 impl Handler for App {
-    async fn handle(&self, incoming: Incoming) -> Response<Body> {
+    async fn handle(&self, incoming: Box<Incoming>) -> Response<Body> {
         let request_id = incoming.client.request_id();
         let asked =
             Asked::of(incoming.request.method(), incoming.request.headers(), request_id.as_str());
-        match self.answer(incoming, asked).await {
-            Ok(response) => response,
-            Err(error) => self.refused(&error, &asked),
-        }
+        let uri = incoming.request.uri().clone();
+        let readings = Readings::of(uri.path());
+        let place = match &readings {
+            Ok(readings) => self.place(readings, incoming.client.host()),
+            Err(malformed) => Err(Error::Path(*malformed)),
+        };
+        let (meter, answer) = match place {
+            Ok(Place::Own(endpoint)) => {
+                let (request, client) = (&incoming.request, &incoming.client);
+                let (method, headers) = (request.method(), request.headers());
+                let call = Call { method, headers, client, uri: &uri, asked };
+                // Boxed: rare, and its size would be that of every request's future.
+                (self.metrics.own(), Box::pin(self.endpoints.answer(endpoint, call)).await)
+            }
+            Ok(Place::Route(route, readings)) => {
+                (route.meter, self.gate.handle(route, readings, &uri, incoming).await)
+            }
+            Err(error) => (self.metrics.unrouted(), Err(error)),
+        };
+        let mut response = answer.unwrap_or_else(|error| self.refused(&error, &asked));
+        response.extensions_mut().get_or_insert_default::<Outcome>().route = Some(meter);
+        response
     }
 
     fn refuse(&self, refusal: Refusal<'_>) -> Response<Body> {
@@ -35,24 +62,20 @@ impl Handler for App {
 }
 
 impl App {
-    async fn answer(&self, incoming: Incoming, asked: Asked<'_>) -> Result<Response<Body>, Error> {
-        let uri = incoming.request.uri().clone();
-        let readings = Readings::of(uri.path())?;
+    /// What a request for a path on this host is for.
+    fn place<'p>(&self, readings: &'p Readings<'p>, host: &str) -> Result<Place<'_, 'p>, Error> {
         if let Some(below) = self.below_prefix(readings.plain().path()) {
-            let endpoint = Endpoint::at(below).ok_or(Error::NoRoute)?;
-            let (request, client) = (&incoming.request, &incoming.client);
-            let (method, headers) = (request.method(), request.headers());
-            let call = Call { method, headers, client, uri: &uri, asked };
-            return self.endpoints.answer(endpoint, call).await;
+            return Endpoint::at(below).map(Place::Own).ok_or(Error::NoRoute);
         }
         // SECURITY: a path that an upstream, but not we, would read as one of ours.
         if readings.others().iter().any(|other| self.below_prefix(other.path()).is_some()) {
             return Err(Error::Ambiguous);
         }
-        let host = host::normal(incoming.client.host());
-        match self.route(&host, &readings) {
-            Ok(route) => self.gate.handle(route, &readings, &uri, incoming).await,
-            Err(Error::WrongHost) if matches!(uri.path(), "/ping" | "/ready") => Ok(ping()),
+        match self.route(&host::normal(host), readings) {
+            Ok(route) => Ok(Place::Route(route, readings)),
+            Err(Error::WrongHost) if matches!(readings.plain().path(), "/ping" | "/ready") => {
+                Ok(Place::Own(Endpoint::Ping))
+            }
             Err(error) => Err(error),
         }
     }

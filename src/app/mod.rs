@@ -15,6 +15,7 @@ use crate::gate::route::Route;
 use crate::login::Login;
 use crate::pages::Pages;
 use crate::routing::Table;
+use crate::telemetry::metrics::Metrics;
 
 /// The gateway.
 #[derive(Debug)]
@@ -27,4 +28,6 @@ pub struct App {
     pages: Arc<Pages>,
     /// Owns what goes on without a request: refreshes, revocations, keeping providers fresh.
     tasks: TaskTracker,
+    /// All that is counted.
+    metrics: Arc<Metrics>,
 }

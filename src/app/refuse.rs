@@ -13,10 +13,15 @@ use crate::login::{self, Failure};
 use crate::pages::{self, Asked, Page};
 use crate::providers;
 use crate::telemetry::access_log::Outcome;
+use crate::telemetry::metrics::Limit;
+use crate::upstream;
 
 impl App {
     /// Answers a request that does not get what it asked for.
     pub(super) fn refused(&self, error: &Error, asked: &Asked<'_>) -> Response<Body> {
+        if let Some(limit) = limit(error) {
+            self.metrics.limit_hit(limit, error);
+        }
         let status = error.status();
         let mut response = self.page(error, asked);
         let headers = response.headers_mut();
@@ -119,6 +124,39 @@ impl App {
 
 fn encoded(target: &str) -> String {
     Serializer::new(String::new()).append_key_only(target).finish()
+}
+
+/// The bound that a request met, if that is why it is refused.
+fn limit(error: &Error) -> Option<Limit> {
+    match error {
+        Error::Refused(StatusCode::PAYLOAD_TOO_LARGE)
+        | Error::Upstream(upstream::Error::BodyTooLarge) => Some(Limit::RequestBody),
+        Error::Refused(StatusCode::URI_TOO_LONG) => Some(Limit::RequestTarget),
+        Error::Refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => Some(Limit::RequestHead),
+        Error::SignIn(failure) => match &failure.error {
+            login::Error::TooManyFailures => Some(Limit::SignInFailures),
+            login::Error::Provider(providers::Error::Busy) => Some(Limit::TokenRequests),
+            login::Error::UnknownProvider
+            | login::Error::ChoiceNeeded
+            | login::Error::Response(_)
+            | login::Error::State(_)
+            | login::Error::WrongRedirectUri
+            | login::Error::Provider(_) => None,
+        },
+        Error::Malformed
+        | Error::Path(_)
+        | Error::Ambiguous
+        | Error::WrongHost
+        | Error::NoRoute
+        | Error::Method { .. }
+        | Error::NotSignedIn { .. }
+        | Error::NotHere { .. }
+        | Error::Forbidden(_)
+        | Error::ForeignOrigin
+        | Error::NoAccessToken
+        | Error::Upstream(_)
+        | Error::Refused(_) => None,
+    }
 }
 
 /// What was decided, in one word, for the log.

@@ -6,11 +6,37 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::server::{Bound, Shutdown};
+use crate::endpoints::admin::{self, Admin};
+use crate::endpoints::health::Health;
+use crate::server::{self, Bound, ListenAddress, Server, Shutdown};
+
+/// Opens the admin listener.
+pub async fn bind_admin(address: &ListenAddress) -> Result<Bound, server::Error> {
+    Server::bind(&admin::settings(address), admin::frame()).await
+}
 
 impl App {
-    /// Serves until told to stop and everything under way has ended.
-    pub async fn serve(self: Arc<Self>, bound: Bound, shutdown: Shutdown) {
+    /// Serves until told to stop and everything under way has ended. The admin listener outlasts it all,
+    /// so that whoever asks is told of the drain.
+    pub async fn serve(self: Arc<Self>, public: Bound, admin: Option<Bound>, shutdown: Shutdown) {
+        let health = Arc::new(Health::new(shutdown.clone()));
+        let Some(bound) = admin else { return self.serve_public(public, shutdown, &health).await };
+        let admin = Admin {
+            health: Arc::clone(&health),
+            metrics: Arc::clone(&self.metrics),
+            login: Arc::clone(&self.login),
+            routes: Arc::clone(&self.routes),
+            connections: public.open_connections(),
+        };
+        let ended = Shutdown::new();
+        let public = async {
+            self.serve_public(public, shutdown, &health).await;
+            ended.begin();
+        };
+        tokio::join!(bound.serve(Arc::new(admin), ended.clone()), public);
+    }
+
+    async fn serve_public(self: Arc<Self>, bound: Bound, shutdown: Shutdown, health: &Health) {
         let stopped = CancellationToken::new();
         for provider in self.login.providers.iter() {
             let (keep_fresh, stopped) = (provider.keep_fresh(), stopped.clone());
@@ -28,6 +54,7 @@ impl App {
                 () = sweeping.cancelled() => {}
             }
         });
+        health.serving();
         bound.serve(Arc::clone(&self), shutdown).await;
         stopped.cancel();
         self.tasks.close();

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod health;
 pub mod keygen;
 pub mod run;
 pub mod schema;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
+use url::Url;
 
 use crate::config::Source;
 
@@ -48,6 +50,13 @@ enum Command {
         /// The port of the gateway, on loopback.
         #[arg(long, default_value_t = 4180)]
         port: u16,
+    },
+    /// Ask a running gateway whether it is ready; for container health checks.
+    #[command(after_help = "Example: portcullis health --url http://127.0.0.1:4181/readyz")]
+    Health {
+        /// Where the admin listener answers.
+        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4181/readyz")]
+        url: Url,
     },
     /// Print a secret for `session.secret`.
     #[command(after_help = "Example: portcullis keygen > session.secret")]
@@ -90,6 +99,7 @@ fn dispatch(command: Command) -> io::Result<u8> {
             check::run(config.as_deref(), format, &source, &mut out)
         }
         Command::Demo { port } => demo::run(port, &mut out),
+        Command::Health { url } => health::run(&url, &mut out),
         Command::Keygen => keygen::run(&mut out),
         Command::Schema => schema::run(&mut out),
         Command::Completions { shell } => {
@@ -118,6 +128,8 @@ fn complain(text: &str) {
 
 /// All went well.
 const GOOD: u8 = 0;
+/// The gateway is not ready, or cannot be asked.
+const NOT_READY: u8 = 1;
 /// `EX_USAGE` of sysexits.h.
 const WRONG_USAGE: u8 = 64;
 /// `EX_UNAVAILABLE`: a listener could not be opened.

@@ -5,11 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::app::serve::bind_admin;
 use crate::cli::{GOOD, NO_LISTENER, REFUSED, complain};
 use crate::clock::Clock;
 use crate::config::{Config, Problems, Source, load};
-use crate::server::{AccessLog, Frame, Scheme, Server, Shutdown};
+use crate::server::{self, AccessLog, Bound, Frame, Scheme, Server, Shutdown};
 use crate::telemetry;
+use crate::telemetry::metrics::Metrics;
 
 /// Serves by the configuration (`None`: wherever it is looked for) and returns the exit code.
 pub fn run(config: Option<&Path>, source: &Source) -> io::Result<u8> {
@@ -44,7 +46,8 @@ pub fn run(config: Option<&Path>, source: &Source) -> io::Result<u8> {
 
 /// Serves one configuration until `shutdown` begins and all is done; returns the exit code.
 pub async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
-    let app = match App::new(config, &Clock::system()) {
+    let metrics = Arc::new(Metrics::new(config.server.workers));
+    let app = match App::new(config, &Clock::system(), &metrics) {
         Ok(app) => Arc::new(app),
         Err(error) => {
             tracing::error!(%error, "the configuration cannot be put to work");
@@ -55,17 +58,31 @@ pub async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
     let frame = Frame {
         plain_scheme: if https { Scheme::Https } else { Scheme::Http },
         access_log: if config.telemetry.access_log { AccessLog::On } else { AccessLog::Off },
+        metrics,
     };
-    let bound = match Server::bind(&config.server, frame).await {
+    let (public, admin) = match bind(config, frame).await {
         Ok(bound) => bound,
         Err(error) => {
             tracing::error!(%error, "a listener cannot be opened");
             return NO_LISTENER;
         }
     };
-    for address in bound.local_addresses() {
+    for address in admin.iter().flat_map(Bound::local_addresses) {
+        tracing::info!(%address, "admin listening");
+    }
+    for address in public.local_addresses() {
         tracing::info!(%address, public_url = %config.public_url, "listening");
     }
-    app.serve(bound, shutdown).await;
+    app.serve(public, admin, shutdown).await;
     GOOD
+}
+
+/// Opens the public listeners and, unless it is off, that for the operator.
+async fn bind(config: &Config, frame: Frame) -> Result<(Bound, Option<Bound>), server::Error> {
+    let public = Server::bind(&config.server, frame).await?;
+    let admin = match &config.admin {
+        None => None,
+        Some(address) => Some(bind_admin(address).await?),
+    };
+    Ok((public, admin))
 }

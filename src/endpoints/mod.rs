@@ -1,7 +1,10 @@
 //! Our own paths, under `endpoint_prefix`, on every host and before any route.
 //! Each file parses, calls one room, renders. Nothing under the prefix ever reaches an upstream.
 
+pub mod admin;
 pub mod callback;
+pub mod health;
+pub mod metrics;
 pub mod query;
 pub mod sign_in;
 pub mod sign_out;

@@ -28,6 +28,7 @@ impl Endpoints {
             login_hint: query.one("login_hint"),
             ui_locales: query.one("ui_locales"),
             headers: call.headers,
+            client_address: call.client.address(),
         };
         match self.login.begin(start).await {
             Ok(there) => redirect(there),

@@ -1,6 +1,7 @@
 //! What was asked + `Visitor` -> `Decision`; pure. The only maker of a `Permit`.
 //! Proxying and the auth endpoints ask here, so that they cannot differ.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::Method;
@@ -61,6 +62,19 @@ pub enum Cause {
     Rules(Denial),
     /// A page of a foreign origin asked for a WebSocket.
     ForeignOrigin,
+}
+
+impl Cause {
+    /// In the words of the log and the metrics: the keys that failed.
+    pub fn words(&self) -> Cow<'static, str> {
+        match self {
+            Self::ForeignOrigin => "foreign_origin".into(),
+            Self::Rules(Denial { failed }) => match &**failed {
+                [only] => only.as_str().into(),
+                keys => keys.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(",").into(),
+            },
+        }
+    }
 }
 
 impl Permit<'_> {

@@ -2,7 +2,7 @@
 //! Invariant: there is no other way to an upstream, and none without a permit for its route.
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
 use crate::body::Body;
 use crate::error::Error;
@@ -13,6 +13,7 @@ use crate::gate::route::Route;
 use crate::server::{Client, Incoming};
 use crate::session::Freshness;
 use crate::telemetry::access_log::Outcome;
+use crate::telemetry::metrics::Limit;
 use crate::upstream::{self, Answer, Forwarded};
 
 impl Gate {
@@ -20,21 +21,13 @@ impl Gate {
     pub async fn forward(
         &self,
         permit: Permit<'_>,
-        incoming: Incoming,
+        incoming: Box<Incoming>,
     ) -> Result<Response<Body>, Error> {
         let tasks = incoming.tasks().clone();
-        let Incoming { mut request, client } = incoming;
-        let route = permit.route();
-        let upstream = route.upstream.as_ref().ok_or(Error::NoRoute)?;
-        let member = permit.visitor().member();
-        // First what the client says of its connection, then what it says of itself, then our word.
-        let stripped = upstream::strip(&mut request);
-        self.strip(route, request.headers_mut());
-        if let Some(member) = member {
-            self.inject(route, member, request.headers_mut())?;
-        }
-        let forwarded = forwarded(&client);
-        let answer = upstream.send(request, stripped, &forwarded, route.request_body).await?;
+        let (route, member) = (permit.route(), permit.visitor().member());
+        // Made ready before anything is awaited, so that what it took is not held until the answer.
+        let sent = self.send(route, member, *incoming)?;
+        let answer = sent.await?;
         let mut response = match answer {
             Answer::Response(response) => response,
             Answer::Switched(response, tunnel) => {
@@ -53,12 +46,29 @@ impl Gate {
             response = self.bind_stream(response, &member.session, &tasks);
         }
         response.extensions_mut().insert(Outcome {
-            route: Some(route.name.clone()),
+            route: None,
             decision: "forward",
             reason: None,
             subject: member.map(|member| member.holding.identity.subject.clone()),
         });
         Ok(response)
+    }
+
+    /// Makes a request the upstream's, and sends it.
+    fn send<'r>(
+        &self,
+        route: &'r Route,
+        member: Option<&Member>,
+        Incoming { mut request, client }: Incoming,
+    ) -> Result<impl Future<Output = Result<Answer, upstream::Error>> + use<'r>, Error> {
+        let upstream = route.upstream.as_ref().ok_or(Error::NoRoute)?;
+        // First what the client says of its connection, then what it says of itself, then our word.
+        let stripped = upstream::strip(&mut request);
+        self.strip(route, request.headers_mut());
+        if let Some(member) = member {
+            self.inject(route, member, request.headers_mut())?;
+        }
+        Ok(upstream.send(request, stripped, &forwarded(&client), route.request_body))
     }
 
     /// Removes what only we may say, and what is only ours to know.
@@ -74,6 +84,9 @@ impl Gate {
     fn inject(&self, route: &Route, member: &Member, headers: &mut HeaderMap) -> Result<(), Error> {
         let holding = &member.holding;
         let rendered = holding.headers(&route.identity_headers);
+        if !rendered.left_out.is_empty() {
+            self.report_left_out(route, member, &rendered.left_out);
+        }
         for (name, value) in &rendered.always {
             headers.insert(name, value.clone());
         }
@@ -90,6 +103,20 @@ impl Gate {
             return Err(Error::NoAccessToken);
         }
         Ok(())
+    }
+}
+
+impl Gate {
+    /// Tells the operator that an upstream is not told all that it should be.
+    #[cold]
+    fn report_left_out(&self, route: &Route, member: &Member, names: &[HeaderName]) {
+        let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
+        let (names, subject) = (names.join(", "), &member.holding.identity.subject);
+        let detail = format_args!(
+            "{names} of {subject} left out on the route {}: all of them together are too long",
+            route.name
+        );
+        self.metrics.limit_hit(Limit::IdentityHeaders, detail);
     }
 }
 

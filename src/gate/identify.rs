@@ -10,7 +10,9 @@ use crate::gate::route::Route;
 use crate::providers::{Provider, RefreshError, RefreshRequest, Refreshed};
 use crate::session::cookie::{Name, Sent};
 use crate::session::refresh::{Brought, Flight, Outcome, Renewal};
-use crate::session::{Freshness, Holding, Session, SessionId};
+use crate::session::{Freshness, Holding, Session, SessionId, SessionKey};
+use crate::telemetry::audit;
+use crate::telemetry::metrics::{self, Label as _};
 
 /// Who asks.
 #[derive(Clone, Debug)]
@@ -90,7 +92,8 @@ impl Gate {
     /// Joins or starts the refresh of a session.
     pub fn refresh(&self, session: &Arc<Session>, holding: &Arc<Holding>) -> Flight {
         let provider = self.provider(&holding.identity.provider).cloned();
-        self.refresher.refresh(session, holding, |held| renew(provider, held))
+        let key = session.key();
+        self.refresher.refresh(session, holding, |held| renew(provider, held, key))
     }
 
     fn provider(&self, id: &str) -> Option<&Arc<Provider>> {
@@ -98,17 +101,29 @@ impl Gate {
     }
 }
 
-/// Asks the provider for new tokens.
-async fn renew(provider: Option<Arc<Provider>>, held: Arc<Holding>) -> Renewal {
+/// Asks the provider for new tokens. `key` tells the log whose session ends.
+async fn renew(provider: Option<Arc<Provider>>, held: Arc<Holding>, key: SessionKey) -> Renewal {
+    let ended = |reason| {
+        audit::ended_by_refresh(&held.identity.provider, &held.identity.subject, &key, reason);
+        Renewal::Refused
+    };
     let (Some(provider), Some(refresh_token)) = (provider, &held.tokens.refresh_token) else {
-        return Renewal::Refused;
+        return ended("no_provider");
     };
     let request = RefreshRequest { refresh_token, prior: &held.prior };
-    match provider.refresh(&request).await {
+    let refreshed = provider.refresh(&request).await;
+    let outcome = match &refreshed {
+        Ok(_) => metrics::Refresh::Success,
+        Err(RefreshError::Ended(_)) => metrics::Refresh::Ended,
+        Err(RefreshError::Untrusted(_)) => metrics::Refresh::Untrusted,
+        Err(RefreshError::Temporary(_)) => metrics::Refresh::Failure,
+    };
+    provider.meter().refreshed(outcome);
+    match refreshed {
         Ok(Refreshed { tokens, identity, prior }) => {
             Renewal::Tokens(Box::new(Brought { tokens, identity, prior }))
         }
-        Err(RefreshError::Ended(_) | RefreshError::Untrusted(_)) => Renewal::Refused,
+        Err(RefreshError::Ended(_) | RefreshError::Untrusted(_)) => ended(outcome.as_str()),
         Err(RefreshError::Temporary(_)) => Renewal::Failed,
     }
 }

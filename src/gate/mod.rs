@@ -7,6 +7,7 @@ pub mod identify;
 pub mod route;
 pub mod streams;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ use crate::server::Incoming;
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
 use crate::session::table::Table;
+use crate::telemetry::audit;
+use crate::telemetry::metrics::Metrics;
 use challenge::{Challenged, is_foreign_handshake};
 use decide::{Asked, Cause, Decision, Refusal, decide};
 use route::Route;
@@ -48,6 +51,8 @@ pub struct Gate {
     pub outage_grace: Duration,
     /// The time.
     pub clock: Clock,
+    /// Where limits are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Gate {
@@ -57,7 +62,7 @@ impl Gate {
         route: &Route,
         readings: &Readings<'_>,
         uri: &Uri,
-        incoming: Incoming,
+        incoming: Box<Incoming>,
     ) -> Result<Response<Body>, Error> {
         let (method, headers) = (incoming.request.method(), incoming.request.headers());
         let client = &incoming.client;
@@ -75,13 +80,25 @@ impl Gate {
             Decision::Challenge => {
                 self.challenge(Challenged { route, method, headers, target, client })
             }
-            Decision::Refuse(refusal) => Err(self.refused(&refusal, target)),
+            Decision::Refuse(refusal) => {
+                Err(self.refused(route, &refusal, target, client.address()))
+            }
             Decision::Ambiguous => Err(Error::Ambiguous),
         }
     }
 
-    /// The error of a refusal, with what its page says.
-    fn refused(&self, refusal: &Refusal, target: &str) -> Error {
+    /// The error of a refusal, with what its page says; noted where refusals are.
+    fn refused(
+        &self,
+        route: &Route,
+        refusal: &Refusal,
+        target: &str,
+        client_address: IpAddr,
+    ) -> Error {
+        let reason = refusal.cause.words();
+        let subject = refusal.visitor.member().map(|member| &*member.holding.identity.subject);
+        audit::denied(&route.name, &reason, subject, client_address);
+        route.meter.denied(reason);
         let causes = match &refusal.cause {
             Cause::Rules(denial) => denial.failed.clone(),
             Cause::ForeignOrigin => return Error::ForeignOrigin,

@@ -9,6 +9,7 @@ use crate::origin::Origin;
 use crate::policy::Policy;
 use crate::routing::host::HostPattern;
 use crate::routing::path::PathPrefix;
+use crate::telemetry::metrics::RouteMeter;
 use crate::upstream::{self, Upstream};
 
 /// What one entry of `routes:` says.
@@ -53,6 +54,8 @@ pub enum Unauthenticated {
 pub struct Route {
     /// In metrics, logs, pages and `explain`.
     pub name: Arc<str>,
+    /// Counts its requests.
+    pub meter: &'static RouteMeter,
     /// Where requests go.
     pub upstream: Option<Upstream>,
     /// The most bytes of a request's body.
@@ -75,10 +78,11 @@ pub struct Route {
 
 impl Route {
     /// A route of these settings, in front of this upstream.
-    pub fn new(settings: Settings, upstream: Option<Upstream>) -> Self {
+    pub fn new(settings: Settings, upstream: Option<Upstream>, meter: &'static RouteMeter) -> Self {
         let rules = settings.identity_headers;
         Self {
             name: settings.name,
+            meter,
             upstream,
             request_body: settings.request_body,
             allow: settings.allow,

@@ -1,5 +1,6 @@
 //! The authorization request (RFC 6749 §4.1.1); remembers a `Pending` in its `state`.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -31,6 +32,8 @@ pub struct Start<'a> {
     pub ui_locales: Option<&'a str>,
     /// The request's fields, for the cookies in them.
     pub headers: &'a HeaderMap,
+    /// The address of the client.
+    pub client_address: IpAddr,
 }
 
 /// What the provider is asked to ask the visitor again.
@@ -94,8 +97,14 @@ impl Login {
             login_hint: start.login_hint,
             ui_locales: start.ui_locales,
         };
-        let location = provider.authorization_url(&request).await?.into();
-        Ok(Redirect { location, cookies })
+        match provider.authorization_url(&request).await {
+            Ok(location) => Ok(Redirect { location: location.into(), cookies }),
+            Err(error) => {
+                let error = error.into();
+                self.failed(&error, Some(provider), start.client_address);
+                Err(error)
+            }
+        }
     }
 
     fn chosen(&self, id: Option<&str>) -> Result<&Arc<Provider>, Error> {

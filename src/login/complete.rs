@@ -14,7 +14,10 @@ use crate::oauth::authorization::AuthorizationResponse;
 use crate::providers::{self, Provider};
 use crate::secret::Secret;
 use crate::session::cookie::{Name, Sent};
+use crate::session::table::Displaced;
 use crate::session::{Holding, Session, SessionId, Tokens};
+use crate::telemetry::audit;
+use crate::telemetry::metrics::{Limit, SignIn};
 
 /// A callback as it came.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +35,13 @@ pub struct Callback<'a> {
 impl Login {
     /// Completes a sign-in.
     pub async fn complete(&self, callback: Callback<'_>) -> Result<Redirect, Failure> {
+        self.try_complete(callback).await.inspect_err(|failure| {
+            let provider = failure.provider.as_deref().and_then(|id| self.provider(id));
+            self.failed(&failure.error, provider.map(|p| &**p), callback.client_address);
+        })
+    }
+
+    async fn try_complete(&self, callback: Callback<'_>) -> Result<Redirect, Failure> {
         let lost = |error| Failure { error, target: ReturnTo::root(), provider: None };
         let response =
             AuthorizationResponse::parse(callback.query).map_err(|error| lost(error.into()))?;
@@ -166,8 +176,24 @@ impl Login {
         let tokens = Tokens::new(signed_in.tokens, now, self.settings.refresh_before);
         let holding = Holding::new(signed_in.identity, signed_in.prior, tokens);
         let session = Session::new(&id, holding, now, self.settings.lifetime);
-        self.sessions.insert(Arc::new(session));
+        self.insert(provider, session, client_address);
         Ok(id)
+    }
+
+    /// Puts a new session into the table, and says so.
+    fn insert(&self, provider: &Provider, session: Session, client_address: IpAddr) {
+        let (key, subject) = (session.key(), session.holding().identity.subject.clone());
+        provider.meter().signed_in(SignIn::Success);
+        audit::signed_in(provider.id(), &subject, &key, client_address);
+        let Displaced { of_all, of_user } = self.sessions.insert(Arc::new(session));
+        if of_all > 0 {
+            let detail = format_args!("{of_all} long-unused sessions ended for a new one");
+            self.metrics.limit_hit(Limit::Sessions, detail);
+        }
+        if of_user > 0 {
+            let detail = format_args!("{of_user} session of {subject} ended for a new one");
+            self.metrics.limit_hit(Limit::SessionsPerUser, detail);
+        }
     }
 
     /// Where the browser wanted to go. Parsed anew: the configuration may have changed since.

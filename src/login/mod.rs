@@ -8,6 +8,7 @@ pub mod pending;
 pub mod return_to;
 pub mod sign_out;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
@@ -20,6 +21,8 @@ use crate::providers::{self, Provider};
 use crate::session::cookie::{Cookies, Name, Sent};
 use crate::session::table::Table;
 use crate::session::{Session, SessionId, Settings};
+use crate::telemetry::audit;
+use crate::telemetry::metrics::{Label as _, Metrics, SignIn};
 use failures::Failures;
 use pending::States;
 use return_to::{Places, ReturnTo};
@@ -49,6 +52,8 @@ pub struct Login {
     pub clock: Clock,
     /// Owns what goes on after an answer, such as a revocation.
     pub tasks: TaskTracker,
+    /// Where sign-ins, sign-outs and limits are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Where the browser goes, and the cookies it takes along.
@@ -90,6 +95,31 @@ pub enum Error {
     /// This client address fails too often.
     #[error("too many failed sign-ins from this address")]
     TooManyFailures,
+}
+
+impl Error {
+    /// How a sign-in ended that ended so: the word for the log and the metrics.
+    fn outcome(&self) -> SignIn {
+        match self {
+            Self::State(_) => SignIn::State,
+            Self::UnknownProvider
+            | Self::ChoiceNeeded
+            | Self::Response(_)
+            | Self::WrongRedirectUri
+            | Self::Provider(providers::Error::BadResponse(_)) => SignIn::BadResponse,
+            Self::Provider(providers::Error::Refused(_)) => SignIn::Refused,
+            Self::Provider(providers::Error::Busy | providers::Error::Unavailable(_)) => {
+                SignIn::Unavailable
+            }
+            Self::Provider(providers::Error::Misconfigured(_) | providers::Error::Settings(_)) => {
+                SignIn::Misconfigured
+            }
+            Self::Provider(providers::Error::Misbehaved(_) | providers::Error::Claims(_)) => {
+                SignIn::Misbehaved
+            }
+            Self::TooManyFailures => SignIn::TooManyFailures,
+        }
+    }
 }
 
 /// What is wrong with a `state`.
@@ -136,6 +166,15 @@ impl Login {
     /// The provider of this ID.
     pub fn provider(&self, id: &str) -> Option<&Arc<Provider>> {
         self.providers.iter().find(|provider| **provider.id() == *id)
+    }
+
+    /// Counts and logs a sign-in that failed.
+    fn failed(&self, error: &Error, provider: Option<&Provider>, client_address: IpAddr) {
+        let outcome = error.outcome();
+        if let Some(provider) = provider {
+            provider.meter().signed_in(outcome);
+        }
+        audit::sign_in_failed(provider.map(|p| &**p.id()), outcome.as_str(), client_address);
     }
 
     /// A URL of ours, under the prefix of `public_url`.

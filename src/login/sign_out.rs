@@ -10,6 +10,8 @@ use crate::login::{Login, Redirect};
 use crate::providers::Provider;
 use crate::session::Session;
 use crate::session::cookie::Name;
+use crate::telemetry::audit;
+use crate::telemetry::metrics::{Label as _, SignOut};
 
 impl Login {
     /// Ends the session of a request, and says where the browser goes: to the provider's
@@ -26,10 +28,19 @@ impl Login {
         };
         self.sessions.remove(session.key());
         let provider = self.provider(&session.holding().identity.provider);
-        let Some(provider) = provider else { return Redirect { location: here, cookies } };
-        let location = self.end_session_url(provider, &session, target).unwrap_or(here);
-        self.revoke(Arc::clone(provider), session);
-        Redirect { location, cookies }
+        let there = provider.and_then(|p| self.end_session_url(p, &session, target));
+        self.signed_out(&session, if there.is_some() { SignOut::Provider } else { SignOut::Local });
+        if let Some(provider) = provider {
+            self.revoke(Arc::clone(provider), session);
+        }
+        Redirect { location: there.unwrap_or(here), cookies }
+    }
+
+    /// Counts and logs a sign-out.
+    fn signed_out(&self, session: &Session, kind: SignOut) {
+        self.metrics.signed_out(kind);
+        let identity = &session.holding().identity;
+        audit::signed_out(&identity.provider, &identity.subject, &session.key(), kind.as_str());
     }
 
     /// The target of a sign-out that came back from the provider, from the `state` it hands back.

@@ -24,6 +24,7 @@ use client_auth::{AuthMethod, Credentials};
 use error::{Error, Refusal};
 
 use crate::clock::Clock;
+use crate::telemetry::metrics::ProviderEndpoint;
 
 /// A registered client, and its manners toward the token endpoint.
 #[derive(Debug)]
@@ -80,6 +81,7 @@ impl Client {
     /// An authenticated POST, unless the endpoint failed too often a moment ago.
     async fn post<'a, T>(
         &'a self,
+        name: ProviderEndpoint,
         endpoint: Endpoint<'_>,
         mut form: Vec<(&'a str, &'a str)>,
         read: impl FnOnce(&Answer) -> Result<T, Error>,
@@ -87,7 +89,7 @@ impl Client {
         let mut headers = HeaderMap::new();
         self.credentials.authenticate(endpoint.method, &mut headers, &mut form);
         let trial = self.breaker.admit()?;
-        let answer = self.http.post(endpoint.url, headers, &form).await;
+        let answer = self.http.post(name, endpoint.url, headers, &form).await;
         let result = answer.and_then(|answer| read(&answer));
         trial.report(&result);
         result

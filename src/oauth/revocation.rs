@@ -4,6 +4,7 @@
 use super::error::Error;
 use super::{Client, Endpoint, success};
 use crate::secret::Secret;
+use crate::telemetry::metrics::ProviderEndpoint;
 
 impl Client {
     /// Revokes a refresh token and, at most servers, the access tokens that came of it (§2.1).
@@ -14,7 +15,7 @@ impl Client {
         refresh_token: &Secret,
     ) -> Result<(), Error> {
         let form = vec![("token", refresh_token.expose()), ("token_type_hint", "refresh_token")];
-        self.post(endpoint, form, |answer| {
+        self.post(ProviderEndpoint::Revocation, endpoint, form, |answer| {
             // The body of a success means nothing (§2.2).
             if answer.status.is_success() { Ok(()) } else { success(answer).map(drop) }
         })

@@ -15,6 +15,7 @@ use crate::jose::{self, Algorithm, KeySet, Verified};
 use crate::oauth;
 use crate::oauth::http::Http;
 use crate::secret::Secret;
+use crate::telemetry::metrics::ProviderEndpoint;
 
 /// The keys of one issuer.
 #[derive(Debug)]
@@ -68,7 +69,7 @@ impl Keys {
 }
 
 async fn fetch(http: Arc<Http>, uri: Url) -> Result<KeySet, Error> {
-    let answer = http.get(&uri).await?;
+    let answer = http.get(ProviderEndpoint::Jwks, &uri).await?;
     if !answer.status.is_success() {
         return Err(oauth::error::Error::Status(answer.status).into());
     }

@@ -28,6 +28,7 @@ use crate::oauth;
 use crate::oauth::http::Http;
 use crate::random;
 use crate::secret::Secret;
+use crate::telemetry::metrics::ProviderEndpoint;
 
 /// An issuer: its metadata and its keys, kept fresh.
 #[derive(Debug)]
@@ -143,7 +144,7 @@ impl Issuer {
 
 /// OIDC Discovery §4.2: a success is 200, JSON, and says who it speaks for.
 async fn fetch(http: Arc<Http>, document: Url, settings: Settings) -> Result<Metadata, Error> {
-    let answer = http.get(&document).await?;
+    let answer = http.get(ProviderEndpoint::Discovery, &document).await?;
     if !answer.status.is_success() {
         return Err(oauth::error::Error::Status(answer.status).into());
     }

@@ -16,6 +16,7 @@ use super::error::Error;
 use crate::oauth;
 use crate::oauth::http::Http;
 use crate::secret::Secret;
+use crate::telemetry::metrics::ProviderEndpoint;
 
 /// The claims of `subject`; none when the provider has none for us.
 pub async fn userinfo(
@@ -24,7 +25,7 @@ pub async fn userinfo(
     access_token: &Secret,
     subject: &str,
 ) -> Result<Map<String, Value>, Error> {
-    let answer = http.get_with_token(endpoint, access_token).await?;
+    let answer = http.get_with_token(ProviderEndpoint::Userinfo, endpoint, access_token).await?;
     let status = answer.status;
     if status == StatusCode::UNAUTHORIZED {
         return Err(Error::UserinfoRefused);

@@ -31,6 +31,7 @@ use crate::oidc::error::Error as OidcError;
 use crate::oidc::logout::{LogoutRequest, LogoutToken};
 use crate::origin::Origin;
 use crate::secret::Secret;
+use crate::telemetry::metrics::ProviderMeter;
 
 /// What `providers.ID` says.
 #[derive(Clone, Debug)]
@@ -87,16 +88,22 @@ pub struct Provider {
     http: Arc<Http>,
     client: Client,
     issuer: Arc<Issuer>,
+    meter: &'static ProviderMeter,
 }
 
 impl Provider {
     /// A provider that nobody has asked yet.
-    pub fn new(settings: Settings, clock: Clock) -> Result<Self, Error> {
-        let http = Arc::new(Http::new(HttpSettings {
+    pub fn new(
+        settings: Settings,
+        clock: Clock,
+        meter: &'static ProviderMeter,
+    ) -> Result<Self, Error> {
+        let http = Http::new(HttpSettings {
             timeout: settings.timeout,
             ca: settings.ca.clone(),
             proxy: settings.proxy.clone(),
-        })?);
+        })?;
+        let http = Arc::new(http.counted_by(meter));
         let issuer = discovery::Settings {
             issuer: settings.issuer.clone(),
             endpoints: settings.endpoints.clone(),
@@ -113,12 +120,18 @@ impl Provider {
             client: Client::new(credentials, Arc::clone(&http), clock),
             http,
             settings,
+            meter,
         })
     }
 
     /// Its ID in the configuration.
     pub fn id(&self) -> &Arc<str> {
         &self.settings.id
+    }
+
+    /// Counts what is asked of it.
+    pub fn meter(&self) -> &'static ProviderMeter {
+        self.meter
     }
 
     /// "Sign in with NAME".

@@ -12,6 +12,7 @@ use crate::oauth::authorization::AuthorizationResponse;
 use crate::oauth::loopback::{Loopback, Reply};
 use crate::oidc::error::Rule;
 use crate::oidc::logout::claimed_issuer;
+use crate::telemetry::metrics::Metrics;
 
 /// What the provider says next; tests change it.
 struct Script {
@@ -20,6 +21,10 @@ struct Script {
     token: Option<Reply>,
     userinfo: Reply,
     discovery: Value,
+}
+
+fn meter() -> &'static ProviderMeter {
+    Metrics::default().provider(&Arc::from("company"))
 }
 
 struct Scene {
@@ -80,7 +85,7 @@ async fn scene(changes: impl FnOnce(&mut Settings)) -> Scene {
     .await;
     let mut settings = settings(op.issuer());
     changes(&mut settings);
-    let provider = Provider::new(settings, Clock::system()).unwrap();
+    let provider = Provider::new(settings, Clock::system(), meter()).unwrap();
     Scene { provider, op, script }
 }
 
@@ -314,7 +319,7 @@ fn a_provider_is_the_same_while_id_issuer_and_client_are() {
     let print = |change: fn(&mut Settings)| {
         let mut settings = settings("https://op.example".into());
         change(&mut settings);
-        Provider::new(settings, Clock::system()).unwrap().fingerprint()
+        Provider::new(settings, Clock::system(), meter()).unwrap().fingerprint()
     };
     let same = print(|_| {});
     assert_eq!(print(|settings| settings.name = "Other".into()), same);
@@ -328,7 +333,7 @@ fn redirect_uris_are_the_public_urls() {
     let uri = |distinct_redirect_uri| {
         let settings = Settings { distinct_redirect_uri, ..settings("https://op.example".into()) };
         let public_url = Origin::parse("https://app.example").unwrap();
-        let provider = Provider::new(settings, Clock::system()).unwrap();
+        let provider = Provider::new(settings, Clock::system(), meter()).unwrap();
         provider.redirect_uri(&public_url, "/oauth2")
     };
     assert_eq!(uri(false), "https://app.example/oauth2/callback");
@@ -338,7 +343,7 @@ fn redirect_uris_are_the_public_urls() {
 #[test]
 fn settings_that_cannot_work_are_refused() {
     for issuer in ["http://op.example", "op", "https://op.example#x"] {
-        let refused = Provider::new(settings(issuer.into()), Clock::system());
+        let refused = Provider::new(settings(issuer.into()), Clock::system(), meter());
         assert!(matches!(refused, Err(Error::Settings(_))), "{issuer}");
     }
 }

@@ -1,6 +1,8 @@
 //! Exact and wildcard hosts, compared without case, port and one trailing dot (RFC 9110 §4.2.3).
 //! Invariant: what is held is lower case ASCII.
 
+use std::borrow::Cow;
+
 /// The host that a route is for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum HostPattern {
@@ -50,10 +52,16 @@ impl HostPattern {
 /// The form in which patterns hold their hosts, and in which a request's is compared: lower case, without
 /// one trailing dot; an address as a browser writes it.
 // SECURITY: a second spelling of a host must not find a weaker route than the first (T15).
-pub fn normal(host: &str) -> String {
-    let address = host.starts_with('[').then(|| url::Host::parse(host).ok()).flatten();
-    let host = address.map_or_else(|| host.to_ascii_lowercase(), |address| address.to_string());
-    host.strip_suffix('.').map(str::to_owned).unwrap_or(host)
+pub fn normal(host: &str) -> Cow<'_, str> {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    if let Some(address) = host.starts_with('[').then(|| url::Host::parse(host).ok()).flatten() {
+        address.to_string().into()
+    } else if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        name.to_ascii_lowercase().into()
+    } else {
+        // Nearly every host.
+        name.into()
+    }
 }
 
 /// Whether `host` is a name below `domain`, not itself.

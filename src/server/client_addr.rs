@@ -71,6 +71,11 @@ impl Connected {
         self.trusted
     }
 
+    /// The peer's address as text.
+    pub(super) fn text(&self) -> HeaderValue {
+        self.peer_text.clone()
+    }
+
     /// The peer's address; a unix peer has none, which no network but the whole contains.
     pub(super) fn address(&self) -> IpAddr {
         match self.peer {

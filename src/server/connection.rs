@@ -105,6 +105,7 @@ impl<H: Handler> Connections<H> {
             self.limits,
             self.body_patience,
             self.frame.access_log,
+            Arc::clone(&self.frame.metrics),
         );
         let service = service_fn(move |request| service.answer(request));
         let stream = TokioIo::new(stream);

@@ -19,6 +19,7 @@ use tokio::time::sleep;
 use super::connection::Connections;
 use super::shutdown::Tasks;
 use super::{Error, Handler, ListenAddress};
+use crate::telemetry::metrics::{Limit, Metrics};
 
 /// Where a server listens, as the system has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +55,14 @@ pub(super) enum Accepted {
 
 const BACKLOG: i32 = 1024;
 
+/// How many connections may be open at all of a server's listeners together.
+#[derive(Clone, Debug)]
+pub(super) struct Room {
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) open: OpenConnections,
+    pub(super) metrics: Arc<Metrics>,
+}
+
 /// One of `limits.connections`: held by a connection's socket, given back when that closes.
 #[derive(Debug)]
 pub(super) struct Admission {
@@ -74,6 +83,20 @@ impl OpenConnections {
     fn admit(&self, permit: OwnedSemaphorePermit) -> Admission {
         self.0.fetch_add(1, Ordering::Relaxed);
         Admission { _permit: permit, open: self.clone() }
+    }
+}
+
+impl Room {
+    /// Waits until there is room for one more; `None`: never again.
+    async fn wait(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Some(permit);
+        }
+        self.metrics.limit_hit(
+            Limit::Connections,
+            "as many connections as allowed are open, new ones wait",
+        );
+        Arc::clone(&self.permits).acquire_owned().await.ok()
     }
 }
 
@@ -114,19 +137,18 @@ impl Listener {
     pub(super) async fn run<H: Handler>(
         self,
         connections: Arc<Connections<H>>,
-        permits: Arc<Semaphore>,
-        open: OpenConnections,
+        room: Room,
         tasks: Tasks,
     ) {
         let mut backoff = Backoff::default();
         let accepting = async {
             loop {
                 // Only `close` makes this fail, and nobody closes it.
-                let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+                let Some(permit) = room.wait().await else { return };
                 match self.accept().await {
                     Ok(accepted) => {
                         backoff = Backoff::default();
-                        let admission = open.admit(permit);
+                        let admission = room.open.admit(permit);
                         tasks.track(Arc::clone(&connections).serve(accepted, admission));
                     }
                     Err(error) => {

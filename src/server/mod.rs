@@ -40,14 +40,16 @@ pub use shutdown::{Shutdown, Tasks};
 
 use crate::body::Body;
 use crate::secret::Secret;
+use crate::telemetry::metrics::Metrics;
 use connection::Connections;
-use listener::Listener;
+use listener::{Listener, Room};
 
 /// Whoever answers: the application, the admin listener, the demo's parts.
 pub trait Handler: Send + Sync + 'static {
     /// Answers a request. Dropped where the client leaves first, so what must be finished is a task of its own.
     /// An [`Outcome`](crate::telemetry::access_log::Outcome) in the response's extensions goes to the access log.
-    fn handle(&self, incoming: Incoming) -> impl Future<Output = Response<Body>> + Send;
+    /// Boxed, for every future that it passes through holds it, and keep-alive connections hold those.
+    fn handle(&self, incoming: Box<Incoming>) -> impl Future<Output = Response<Body>> + Send;
 
     /// Answers what the frame refuses, so that the page is the product's.
     fn refuse(&self, refusal: Refusal<'_>) -> Response<Body>;
@@ -81,12 +83,14 @@ pub struct Refusal<'a> {
 }
 
 /// What the frame around each request needs to know of the product.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Frame {
     /// The scheme of a request that came without TLS and without a trusted proxy's word: `public_url`'s.
     pub plain_scheme: Scheme,
     /// Whether each request gets a line.
     pub access_log: AccessLog,
+    /// Where requests are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Whether each request gets a line in the log.
@@ -228,12 +232,16 @@ impl Bound {
     pub async fn serve(self, handler: Arc<impl Handler>, shutdown: Shutdown) {
         let tasks = Tasks::default();
         let connections =
-            Connections::new(handler, self.frame, &self.settings, self.tls, tasks.clone());
+            Connections::new(handler, self.frame.clone(), &self.settings, self.tls, tasks.clone());
         let connections = Arc::new(connections);
         let permits = Arc::new(Semaphore::new(self.settings.limits.connections));
         for listener in self.listeners {
-            let (connections, permits) = (Arc::clone(&connections), Arc::clone(&permits));
-            tasks.track(listener.run(connections, permits, self.open.clone(), tasks.clone()));
+            let room = Room {
+                permits: Arc::clone(&permits),
+                open: self.open.clone(),
+                metrics: Arc::clone(&self.frame.metrics),
+            };
+            tasks.track(listener.run(Arc::clone(&connections), room, tasks.clone()));
         }
         tasks.conclude(&shutdown, &self.settings.timeouts).await;
     }

@@ -25,6 +25,7 @@ use super::{AccessLog, Handler, Incoming, Limits, Refusal};
 use crate::body::{Body, BodyError};
 use crate::random;
 use crate::telemetry::access_log::{self, Line, Outcome};
+use crate::telemetry::metrics::{Metrics, RouteMeter};
 
 /// One connection's service.
 pub(super) struct Service<H> {
@@ -33,6 +34,7 @@ pub(super) struct Service<H> {
     limits: Limits,
     body_patience: Duration,
     access_log: AccessLog,
+    metrics: Arc<Metrics>,
     /// Requests are named by this and their count.
     names: u128,
     count: AtomicU32,
@@ -54,10 +56,20 @@ impl<H: Handler> Service<H> {
         limits: Limits,
         body_patience: Duration,
         access_log: AccessLog,
+        metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let names = u128::from_be_bytes(random::bytes());
         let count = AtomicU32::new(0);
-        Arc::new(Self { handler, connected, limits, body_patience, access_log, names, count })
+        Arc::new(Self {
+            handler,
+            connected,
+            limits,
+            body_patience,
+            access_log,
+            metrics,
+            names,
+            count,
+        })
     }
 
     /// Answers one request. What needs no waiting is done before the future is made, to keep it small.
@@ -67,7 +79,7 @@ impl<H: Handler> Service<H> {
     ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send + use<H> {
         let version = request.version();
         let request_id = self.name(request.headers());
-        let mut exchange = Exchange::begin(Arc::clone(&self.connected));
+        let mut exchange = Exchange::begin(Arc::clone(&self.connected), &self.metrics);
         let framed = self.frame(request, request_id, &mut exchange);
         let service = Arc::clone(self);
         async move {
@@ -94,7 +106,7 @@ impl<H: Handler> Service<H> {
         mut request: Request<Received>,
         request_id: RequestId,
         exchange: &mut Exchange,
-    ) -> Result<Incoming, Box<Response<Body>>> {
+    ) -> Result<Box<Incoming>, Box<Response<Body>>> {
         let asked = (self.access_log == AccessLog::On)
             .then(|| (request.method().clone(), request.uri().path_and_query().cloned()));
         let checked = framing::check(&mut request, &self.limits).and_then(|authority| {
@@ -109,7 +121,7 @@ impl<H: Handler> Service<H> {
             Ok(client) => {
                 let request = request
                     .map(|body| request_body::wrap(body, self.body_patience, &self.connected));
-                Ok(Incoming { request, client })
+                Ok(Box::new(Incoming { request, client }))
             }
             Err(flaw) => Err(Box::new(self.refuse(flaw, &request, request_id))),
         }
@@ -130,7 +142,7 @@ impl<H: Handler> Service<H> {
     }
 
     /// Lets the handler answer; where it panics, answers 500 in its stead.
-    async fn handle(&self, incoming: Incoming, request_id: RequestId) -> Response<Body> {
+    async fn handle(&self, incoming: Box<Incoming>, request_id: RequestId) -> Response<Body> {
         let mut answer = pin!(self.handler.handle(incoming));
         let guarded = std::future::poll_fn(|cx| {
             match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
@@ -151,6 +163,8 @@ impl<H: Handler> Service<H> {
 struct Exchange {
     connected: Arc<Connected>,
     began: Duration,
+    /// Counts the request unless its outcome names a route.
+    unrouted: &'static RouteMeter,
     /// Kept where there is an access log.
     line: Option<Asked>,
     status: Option<StatusCode>,
@@ -167,9 +181,11 @@ struct Asked {
 }
 
 impl Exchange {
-    fn begin(connected: Arc<Connected>) -> Self {
+    fn begin(connected: Arc<Connected>, metrics: &Metrics) -> Self {
         let began = connected.pulse().begin();
-        Self { connected, began, line: None, status: None, bytes: 0, outcome: None }
+        metrics.request_began();
+        let unrouted = metrics.unrouted();
+        Self { connected, began, unrouted, line: None, status: None, bytes: 0, outcome: None }
     }
 
     fn answered(&mut self, response: &mut Response<Body>, version: Version) {
@@ -187,15 +203,19 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let duration = self.connected.pulse().finish(self.began);
+        let status = self.status.map_or(CLIENT_LEFT, |status| status.as_u16());
+        let route = self.outcome.as_ref().and_then(|outcome| outcome.route);
+        route.unwrap_or(self.unrouted).ended(status, duration);
         let Some(Asked { method, target, client, request_id }) = &self.line else { return };
+        let address = client.as_ref().map_or_else(|| self.connected.text(), Client::real_ip);
         access_log::record(&Line {
             method: method.as_str(),
             host: client.as_ref().map_or("", Client::host),
             path: target.as_ref().map_or("", PathAndQuery::path),
-            status: self.status.map_or(CLIENT_LEFT, |status| status.as_u16()),
+            status,
             bytes: self.bytes,
             duration,
-            client: client.as_ref().map_or_else(|| self.connected.address(), Client::address),
+            client: address.to_str().unwrap_or_default(),
             request_id: request_id.as_str(),
             outcome: self.outcome.as_ref(),
         });

@@ -66,22 +66,19 @@ impl Cookies {
 
     /// What a request says under one of our names; compared exactly (RFC 6265bis §5.7).
     pub fn sent<'h>(&self, headers: &'h HeaderMap, name: Name) -> Sent<'h> {
-        let (wanted, mut sent) = (self.name(name), Sent::Nothing);
-        for pair in pairs(headers) {
-            if pair.name != wanted.as_bytes() {
-                continue;
+        let (wanted, mut sent) = (self.name(name).as_bytes(), None);
+        for field in headers.get_all(COOKIE) {
+            for pair in pairs(field).filter(|pair| pair.name == wanted) {
+                match sent.replace(pair.value) {
+                    // SECURITY: a sibling host may toss a cookie of our name; which one is ours
+                    // cannot be told, so neither counts (RFC 6265bis §8.6).
+                    Some(before) if before != pair.value => return Sent::Conflict,
+                    Some(_) | None => {}
+                }
             }
-            // A value that is no text is none of ours, but it stands under our name.
-            let value = std::str::from_utf8(pair.value).unwrap_or_default();
-            sent = match sent {
-                Sent::Nothing => Sent::Value(value),
-                Sent::Value(before) if before == value => sent,
-                // SECURITY: a sibling host may toss a cookie of our name; which one is ours
-                // cannot be told, so neither counts (RFC 6265bis §8.6).
-                Sent::Value(_) | Sent::Conflict => Sent::Conflict,
-            };
         }
-        sent
+        // A value that is no text is none of ours, but it stands under our name.
+        sent.map_or(Sent::Nothing, |value| Sent::Value(str::from_utf8(value).unwrap_or_default()))
     }
 
     /// Sets a cookie; `max_age` `None` makes it end with the browser.
@@ -102,11 +99,22 @@ impl Cookies {
     /// Takes our cookies out of a request; the others stay as they were written.
     // SECURITY: an upstream that learns the session id can act as the visitor (T92).
     pub fn strip_request(&self, headers: &mut HeaderMap) {
-        if !pairs(headers).any(|pair| self.is_ours(pair.name)) {
+        let (mut kept, mut ours) = (Vec::new(), false);
+        for field in headers.get_all(COOKIE) {
+            for pair in pairs(field) {
+                if self.is_ours(pair.name) {
+                    ours = true;
+                    continue;
+                }
+                if !kept.is_empty() {
+                    kept.extend_from_slice(b"; ");
+                }
+                kept.extend_from_slice(pair.text);
+            }
+        }
+        if !ours {
             return;
         }
-        let others = pairs(headers).filter(|pair| !self.is_ours(pair.name));
-        let kept = others.map(|pair| pair.text).collect::<Vec<_>>().join(&b"; "[..]);
         headers.remove(COOKIE);
         if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_bytes(&kept)) {
             headers.insert(COOKIE, value);
@@ -165,11 +173,10 @@ struct Pair<'h> {
     value: &'h [u8],
 }
 
-/// The pairs of all `Cookie` fields. Any bytes may stand in a field, and one that is no text must not
-/// hide its neighbours.
-fn pairs(headers: &HeaderMap) -> impl Iterator<Item = Pair<'_>> {
-    let fields = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
-    let texts = fields.flat_map(|field| field.split(|byte| *byte == b';')).map(<[u8]>::trim_ascii);
+/// The pairs of a `Cookie` field. Any bytes may stand in it, and one that is no text must not hide its
+/// neighbours.
+fn pairs(field: &HeaderValue) -> impl Iterator<Item = Pair<'_>> {
+    let texts = field.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
     texts.filter(|text| !text.is_empty()).map(|text| {
         let (name, value) = split(text).unwrap_or((b"", text));
         Pair { text, name, value }

@@ -22,6 +22,15 @@ pub struct Table {
     max_sessions_per_user: usize,
 }
 
+/// How many long-unused sessions left to make room for a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Displaced {
+    /// Of all, for `max_sessions`.
+    pub of_all: usize,
+    /// Of the same user, for `max_sessions_per_user`.
+    pub of_user: usize,
+}
+
 /// Identity is (provider, `sub`), never an e-mail (OIDC Core §5.7).
 type User = (Arc<str>, Arc<str>);
 
@@ -54,9 +63,9 @@ impl Table {
     }
 
     /// Puts a session in, and takes long-unused ones out where a cap would be passed.
-    pub fn insert(&self, session: Arc<Session>) {
+    pub fn insert(&self, session: Arc<Session>) -> Displaced {
         let (key, user) = (session.key(), user_of(&session));
-        self.make_room();
+        let of_all = self.make_room();
         self.sessions.insert(key, session);
         let mine = {
             let mut keys = self.users.entry(user).or_default();
@@ -64,9 +73,8 @@ impl Table {
             if keys.len() > self.max_sessions_per_user { keys.clone() } else { Vec::new() }
         };
         let surplus = mine.len().saturating_sub(self.max_sessions_per_user);
-        for key in self.least_used(mine, surplus, Some(key)) {
-            self.remove(key);
-        }
+        let of_user = self.remove_all(&self.least_used(mine, surplus, Some(key)));
+        Displaced { of_all, of_user }
     }
 
     /// Ends a session; `None` where there was none.
@@ -111,19 +119,22 @@ impl Table {
             .filter(|entry| over(entry.value()))
             .map(|entry| *entry.key())
             .collect();
+        self.remove_all(&keys)
+    }
+
+    /// Returns how many there were.
+    fn remove_all(&self, keys: &[SessionKey]) -> usize {
         keys.iter().filter(|key| self.remove(**key).is_some()).count()
     }
 
     /// Where the table is full, one in a hundred leaves, the longest unused first: so a look at the
     /// whole table is paid by many insertions.
-    fn make_room(&self) {
+    fn make_room(&self) -> usize {
         if self.sessions.len() < self.max_sessions {
-            return;
+            return 0;
         }
         let keys = self.sessions.iter().map(|entry| *entry.key()).collect();
-        for key in self.least_used(keys, (self.max_sessions / 100).max(1), None) {
-            self.remove(key);
-        }
+        self.remove_all(&self.least_used(keys, (self.max_sessions / 100).max(1), None))
     }
 
     fn least_used(

@@ -2,15 +2,16 @@
 //! Invariant: no query string, no header value but the host, and nothing of the body ever gets here.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::telemetry::metrics::RouteMeter;
 
 /// What whoever answered knows of the request; travels in the response's extensions.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// The route's name.
-    pub route: Option<Arc<str>>,
+    /// The route, by the handle that counts its requests; set where the route is found.
+    pub route: Option<&'static RouteMeter>,
     /// What was decided, in one word.
     pub decision: &'static str,
     /// Why, where it was refused.
@@ -35,7 +36,7 @@ pub struct Line<'a> {
     /// From the head's first byte until the answer was handed over.
     pub duration: Duration,
     /// The effective address.
-    pub client: IpAddr,
+    pub client: &'a str,
     /// The request's name.
     pub request_id: &'a str,
     /// What the answering side adds.
@@ -52,10 +53,10 @@ pub fn record(line: &Line<'_>) {
         path = line.path,
         status = line.status,
         bytes = line.bytes,
-        duration_ms = line.duration.as_secs_f64() * 1000.0,
-        client = %line.client,
+        duration_us = u64::try_from(line.duration.as_micros()).unwrap_or(u64::MAX),
+        client = line.client,
         request_id = line.request_id,
-        route = outcome.and_then(|outcome| outcome.route.as_deref()),
+        route = outcome.and_then(|outcome| outcome.route).map(RouteMeter::name),
         decision = outcome.map(|outcome| outcome.decision),
         reason = outcome.and_then(|outcome| outcome.reason.as_deref()),
         subject = outcome.and_then(|outcome| outcome.subject.as_deref()),

@@ -7,6 +7,8 @@ use tracing::level_filters::LevelFilter;
 use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
 use tracing_subscriber::fmt;
 
+use crate::clock::Clock;
+use crate::telemetry::json::Json;
 use crate::telemetry::writer::{self, Flush};
 use crate::telemetry::{Level, LogFormat, Settings};
 
@@ -18,8 +20,7 @@ pub fn start(settings: &Settings) -> io::Result<Flush> {
     let events = fmt().with_writer(lines).with_max_level(filter(settings.level));
     let started: Result<(), SetGlobalDefaultError> = match settings.format.unwrap_or(by_default) {
         LogFormat::Json => {
-            let events = events.json().flatten_event(true);
-            set_global_default(events.with_current_span(false).with_span_list(false).finish())
+            set_global_default(events.event_format(Json::new(Clock::system())).finish())
         }
         LogFormat::Text => set_global_default(events.with_ansi(terminal).finish()),
     };

@@ -1,7 +1,10 @@
 //! What the operator sees. A leaf: everyone may record, it calls nobody.
 
 pub mod access_log;
+pub mod audit;
+pub mod json;
 pub mod log;
+pub mod metrics;
 pub mod writer;
 
 /// What `telemetry:` says.

@@ -54,6 +54,16 @@ pub enum Target {
     Unix(PathBuf),
 }
 
+impl fmt::Display for Target {
+    /// As it would be written in `upstream`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Origin(origin) => origin.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 /// TLS toward an upstream, beside the system's roots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
@@ -92,6 +102,7 @@ pub struct Upstream {
     home: Arc<Home>,
     response_headers: Duration,
     host: HostSent,
+    target: Target,
 }
 
 enum HostSent {
@@ -138,6 +149,7 @@ impl Upstream {
             home: Arc::new(home),
             response_headers: settings.timeouts.response_headers,
             host: HostSent::of(settings)?,
+            target: settings.target.clone(),
         })
     }
 
@@ -146,18 +158,30 @@ impl Upstream {
     /// The request is the client's own, stripped first and then given what tells who asks. At most
     /// `body_cap` bytes of a body are sent. Dropping the future, or the response's body, ends the
     /// upstream's request.
-    pub async fn send(
-        &self,
+    pub fn send<'u>(
+        &'u self,
         request: http::Request<Body>,
         stripped: Stripped,
         forwarded: &Forwarded,
         body_cap: Option<u64>,
-    ) -> Result<Answer, Error> {
+    ) -> impl Future<Output = Result<Answer, Error>> + Send + use<'u> {
         let host = match &self.host {
             HostSent::Clients => &forwarded.host,
             HostSent::Own(host) => host,
         };
-        let (request, progress) = request::prepare(request, &stripped, forwarded, host, body_cap)?;
+        let prepared = request::prepare(request, &stripped, forwarded, host, body_cap);
+        async move {
+            let (request, progress) = prepared?;
+            self.answered(request, progress, stripped).await
+        }
+    }
+
+    async fn answered(
+        &self,
+        request: http::Request<Body>,
+        progress: Option<Progress>,
+        stripped: Stripped,
+    ) -> Result<Answer, Error> {
         let (response, connection) = self.exchange(request, progress.as_ref()).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return response::relay(response, connection, &self.home).map(Answer::Response);
@@ -166,6 +190,11 @@ impl Upstream {
         let handshake = stripped.0.ok_or(Error::Misbehaved(Fault::Upgrade))?;
         let (response, tunnel) = handshake.switch(response, connection, &self.home.identity)?;
         Ok(Answer::Switched(response, tunnel))
+    }
+
+    /// Where its requests go.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// How many connections there are.

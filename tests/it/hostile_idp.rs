@@ -50,6 +50,7 @@ impl House {
                 page.status.is_client_error() || page.status.is_server_error(),
                 "{words}: {page:?}"
             );
+            assert_ne!(page.status, 429, "{words}: not even tried");
             assert_eq!(browser.fetch("/").await.status, 401, "{words}: a session");
             assert!(page.header("content-type").starts_with("text/html"), "{words}: {page:?}");
             assert!(!page.body.contains("<script"), "{words}: {}", page.body);

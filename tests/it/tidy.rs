@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("random", &[]),
     ("body", &[]),
     ("origin", &[]),
-    ("telemetry", &[]),
+    ("telemetry", &["clock"]),
     ("jose", &[]),
     ("routing", &[]),
     ("oauth", &["jose"]),

@@ -13,12 +13,14 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 use url::{Url, form_urlencoded};
 
 use super::error::Error;
 use crate::jose::json;
 use crate::origin::Origin;
 use crate::secret::Secret;
+use crate::telemetry::metrics::{ProviderEndpoint, ProviderMeter};
 
 /// How a provider is reached.
 #[derive(Clone, Debug)]
@@ -38,6 +40,7 @@ pub struct Http {
     direct: reqwest::Client,
     outward: reqwest::Client,
     timeout: Duration,
+    meter: Option<&'static ProviderMeter>,
 }
 
 /// A whole answer.
@@ -72,28 +75,41 @@ impl Http {
             direct: builder().no_proxy().build().map_err(unusable)?,
             outward: outward.build().map_err(unusable)?,
             timeout: settings.timeout,
+            meter: None,
         })
     }
 
+    /// The same, with each request counted.
+    #[must_use]
+    pub fn counted_by(self, meter: &'static ProviderMeter) -> Self {
+        Self { meter: Some(meter), ..self }
+    }
+
     /// GET of a public document; one that fails at once is asked for once more.
-    pub async fn get(&self, url: &Url) -> Result<Answer, Error> {
+    pub async fn get(&self, endpoint: ProviderEndpoint, url: &Url) -> Result<Answer, Error> {
         let once = || read(url, self.client(url).get(url.clone()));
         let patiently = async || match once().await {
             Ok(answer) if !answer.status.is_server_error() => Ok(answer),
             Ok(_) | Err(_) => once().await,
         };
-        self.within_deadline(url, patiently()).await
+        self.within_deadline(endpoint, url, patiently()).await
     }
 
     /// GET of a protected resource (RFC 6750 §2.1).
-    pub async fn get_with_token(&self, url: &Url, token: &Secret) -> Result<Answer, Error> {
+    pub async fn get_with_token(
+        &self,
+        endpoint: ProviderEndpoint,
+        url: &Url,
+        token: &Secret,
+    ) -> Result<Answer, Error> {
         let request = self.client(url).get(url.clone()).bearer_auth(token.expose());
-        self.within_deadline(url, read(url, request)).await
+        self.within_deadline(endpoint, url, read(url, request)).await
     }
 
     /// POST of a form.
     pub async fn post(
         &self,
+        endpoint: ProviderEndpoint,
         url: &Url,
         headers: HeaderMap,
         form: &[(&str, &str)],
@@ -105,7 +121,7 @@ impl Http {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .headers(headers)
             .body(body);
-        self.within_deadline(url, read(url, request)).await
+        self.within_deadline(endpoint, url, read(url, request)).await
     }
 
     fn client(&self, url: &Url) -> &reqwest::Client {
@@ -115,10 +131,16 @@ impl Http {
 
     async fn within_deadline(
         &self,
+        endpoint: ProviderEndpoint,
         url: &Url,
         answer: impl Future<Output = Result<Answer, Error>>,
     ) -> Result<Answer, Error> {
-        tokio::time::timeout(self.timeout, answer).await.unwrap_or_else(|_elapsed| {
+        let began = Instant::now();
+        let answer = tokio::time::timeout(self.timeout, answer).await;
+        if let Some(meter) = self.meter {
+            meter.asked(endpoint, began.elapsed());
+        }
+        answer.unwrap_or_else(|_elapsed| {
             let cause = format!("nothing within {:?}", self.timeout);
             Err(Error::AnswerLost { host: host(url), cause })
         })

@@ -12,7 +12,7 @@ fn settings() -> HttpSettings {
 
 async fn get(reply: Reply) -> Result<Answer, Error> {
     let provider = Loopback::start(move |_, _| reply.clone()).await;
-    Http::new(settings()).unwrap().get(&provider.url("/x")).await
+    Http::new(settings()).unwrap().get(ProviderEndpoint::Discovery, &provider.url("/x")).await
 }
 
 #[tokio::test]
@@ -26,7 +26,11 @@ async fn an_answer_comes_with_its_status_and_media_type() {
 #[tokio::test]
 async fn a_redirect_is_an_answer_not_a_command() {
     let provider = Loopback::start(|base, _| Reply::Redirect(302, format!("{base}evil"))).await;
-    let answer = Http::new(settings()).unwrap().get(&provider.url("/x")).await.unwrap();
+    let answer = Http::new(settings())
+        .unwrap()
+        .get(ProviderEndpoint::Discovery, &provider.url("/x"))
+        .await
+        .unwrap();
     assert_eq!(answer.status.as_u16(), 302);
     assert!(provider.seen("/evil").is_empty());
 }
@@ -44,7 +48,8 @@ async fn a_refused_connection_means_that_nothing_was_sent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     drop(listener);
-    let error = Http::new(settings()).unwrap().get(&url).await.unwrap_err();
+    let error =
+        Http::new(settings()).unwrap().get(ProviderEndpoint::Discovery, &url).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
 }
 
@@ -58,7 +63,8 @@ async fn a_connection_that_breaks_means_that_the_answer_is_lost() {
 async fn a_silent_provider_is_given_up_in_time() {
     let provider = Loopback::start(|_, _| Reply::Silence).await;
     let http = Http::new(HttpSettings { timeout: Duration::from_millis(50), ..settings() });
-    let error = http.unwrap().get(&provider.url("/x")).await.unwrap_err();
+    let error =
+        http.unwrap().get(ProviderEndpoint::Discovery, &provider.url("/x")).await.unwrap_err();
     assert!(matches!(error, Error::AnswerLost { .. }), "{error}");
 }
 
@@ -69,7 +75,7 @@ async fn a_proxy_is_asked_for_the_world_but_never_for_loopback() {
     let http = Http::new(HttpSettings { proxy: Some(proxy.url("/")), ..settings() }).unwrap();
     let far = Url::parse("http://op.example/x").unwrap();
     for (url, expected) in [(far, true), (provider.url("/x"), false)] {
-        let answer = http.get(&url).await.unwrap().object().unwrap();
+        let answer = http.get(ProviderEndpoint::Discovery, &url).await.unwrap().object().unwrap();
         assert_eq!(answer["proxy"], expected, "{url}");
     }
 }
@@ -82,7 +88,10 @@ async fn ask_tls(name: &str, expires: i32, trusted: bool) -> Result<Answer, Erro
     let cert = params.self_signed(&signing_key).unwrap();
     let ca = trusted.then(|| cert.pem());
     let (url, server) = tls_server(&rcgen::CertifiedKey { cert, signing_key }).await;
-    let answer = Http::new(HttpSettings { ca, ..settings() }).unwrap().get(&url).await;
+    let answer = Http::new(HttpSettings { ca, ..settings() })
+        .unwrap()
+        .get(ProviderEndpoint::Discovery, &url)
+        .await;
     server.abort();
     answer
 }

@@ -10,6 +10,7 @@ use super::error::Error;
 use super::http::Answer;
 use super::{Client, Endpoint, Slot, success};
 use crate::secret::Secret;
+use crate::telemetry::metrics::ProviderEndpoint;
 
 /// What the token endpoint gave (§5.1).
 #[derive(Clone, Debug)]
@@ -42,7 +43,7 @@ impl Client {
             ("redirect_uri", redirect_uri),
             ("code_verifier", code_verifier.expose()),
         ];
-        self.post(endpoint, form, TokenSet::read).await
+        self.post(ProviderEndpoint::Token, endpoint, form, TokenSet::read).await
     }
 
     /// Refreshes (§6). If the answer gets lost, the same refresh token is sent once more: a server
@@ -55,8 +56,10 @@ impl Client {
         refresh_token: &Secret,
     ) -> Result<TokenSet, Error> {
         let form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
-        match self.post(endpoint, form.clone(), TokenSet::read).await {
-            Err(Error::AnswerLost { .. }) => self.post(endpoint, form, TokenSet::read).await,
+        match self.post(ProviderEndpoint::Token, endpoint, form.clone(), TokenSet::read).await {
+            Err(Error::AnswerLost { .. }) => {
+                self.post(ProviderEndpoint::Token, endpoint, form, TokenSet::read).await
+            }
             result => result,
         }
     }

@@ -5,6 +5,8 @@ use std::io::Write;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
+use crate::clock::Clock;
+use crate::telemetry::json::Json;
 
 /// A log in memory, of this thread alone.
 #[derive(Clone, Default)]
@@ -33,7 +35,10 @@ impl Log {
     /// The lines about requests that these bytes cause.
     async fn of(running: Running, sent: &str) -> Vec<String> {
         let log = Self::default();
-        let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();
+        let subscriber = tracing_subscriber::fmt()
+            .event_format(Json::new(Clock::system()))
+            .with_writer(log.clone())
+            .finish();
         let _guard = tracing::subscriber::set_default(subscriber);
         drop(running.exchange(sent).await);
         let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

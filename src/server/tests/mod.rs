@@ -57,7 +57,7 @@ impl App {
         text("waited")
     }
 
-    fn tunnel(mut incoming: Incoming) -> Response<Body> {
+    fn tunnel(mut incoming: Box<Incoming>) -> Response<Body> {
         let upgrade = hyper::upgrade::on(&mut incoming.request);
         let tasks = incoming.tasks().clone();
         incoming.tasks().spawn(async move {
@@ -85,7 +85,7 @@ impl App {
 }
 
 impl Handler for App {
-    async fn handle(&self, incoming: Incoming) -> Response<Body> {
+    async fn handle(&self, incoming: Box<Incoming>) -> Response<Body> {
         let path = incoming.request.uri().path().to_owned();
         self.seen.lock().unwrap().push(path.clone());
         match path.as_str() {
@@ -93,7 +93,7 @@ impl Handler for App {
             "/deny" => {
                 let mut denied = text("denied");
                 *denied.status_mut() = StatusCode::UNAUTHORIZED;
-                let route = Some("wiki".into());
+                let route = Some(Metrics::default().route(&"wiki".into()));
                 denied.extensions_mut().insert(Outcome {
                     route,
                     decision: "refuse",
@@ -161,7 +161,8 @@ struct Running {
 
 impl Running {
     async fn start(settings: Settings) -> Self {
-        let frame = Frame { plain_scheme: Scheme::Http, access_log: AccessLog::On };
+        let metrics = Arc::default();
+        let frame = Frame { plain_scheme: Scheme::Http, access_log: AccessLog::On, metrics };
         let bound = Server::bind(&settings, frame).await.unwrap();
         let address = bound.local_addresses().iter().find_map(|address| match address {
             LocalAddress::Tcp(address) => Some(*address),

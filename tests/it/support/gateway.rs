@@ -15,6 +15,9 @@ use tempfile::TempDir;
 /// The origin that configurations name; [`super::browser::Browser`] knows where it leads.
 pub(crate) const PUBLIC_URL: &str = "http://wiki.localhost";
 
+/// Lines, and a bell that rings for each.
+type Log = Arc<(Mutex<Vec<String>>, Condvar)>;
+
 /// A gateway that serves.
 pub(crate) struct Gateway {
     /// Where it listens.
@@ -24,9 +27,6 @@ pub(crate) struct Gateway {
     /// Holds the configuration.
     _folder: TempDir,
 }
-
-/// The lines so far, and the news that there is another.
-type Log = Arc<(Mutex<Vec<String>>, Condvar)>;
 
 impl Gateway {
     /// Starts with `routes` (and whatever else) behind a server section, and without admin listener.
@@ -58,20 +58,13 @@ impl Gateway {
         Self { address, child, log, _folder: folder }
     }
 
-    /// What it has logged so far, a line each.
-    pub(crate) fn log(&self) -> Vec<String> {
-        self.log.0.lock().unwrap().clone()
-    }
-
-    /// What it has logged when `text` stands in it, which must be soon.
-    pub(crate) fn log_with(&self, text: &str) -> String {
-        let (lines, news) = &*self.log;
+    /// What it has logged, a line each, once a line has `text` in it: lines are written in batches.
+    pub(crate) fn log_until(&self, text: &str) -> Vec<String> {
+        let (lines, changed) = &*self.log;
         let missing = |lines: &mut Vec<String>| !lines.iter().any(|line| line.contains(text));
-        let (lines, late) =
-            news.wait_timeout_while(lines.lock().unwrap(), DEADLINE, missing).unwrap();
-        let log = lines.join("\n");
-        assert!(!late.timed_out(), "{text} is missing in the log:\n{log}");
-        log
+        let waited = changed.wait_timeout_while(lines.lock().unwrap(), DEADLINE, missing).unwrap();
+        assert!(!waited.1.timed_out(), "{text:?} is not in the log:\n{}", waited.0.join("\n"));
+        waited.0.clone()
     }
 
     /// Tells it to end as an operator would, and waits for that.

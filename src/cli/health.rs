@@ -1,0 +1,61 @@
+//! `health`: asks the admin listener whether this process should be sent requests; for health checks in
+//! containers that have no other program to ask with.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use http::header::HOST;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use url::Url;
+
+use crate::body::BodyError;
+use crate::cli::{GOOD, NOT_READY, WRONG_USAGE, complain};
+
+/// Asks, prints what was said, and returns the exit code.
+pub fn run(url: &Url, out: &mut dyn Write) -> io::Result<u8> {
+    if url.scheme() != "http" || url.host().is_none() {
+        complain(
+            "portcullis health: --url is not http://HOST:PORT/readyz, as the admin listener speaks",
+        );
+        return Ok(WRONG_USAGE);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (code, says) = match runtime.block_on(timeout(PATIENCE, ask(url))) {
+        Ok(Ok((StatusCode::OK, text))) => (GOOD, text),
+        Ok(Ok((status, text))) => (NOT_READY, format!("not ready: {status}: {text}")),
+        Ok(Err(error)) => (NOT_READY, format!("not ready: {url}: {error}")),
+        Err(_) => (NOT_READY, format!("not ready: {url}: no answer within {PATIENCE:?}")),
+    };
+    writeln!(out, "{}", says.trim_end())?;
+    Ok(code)
+}
+
+/// One request on a connection of its own, without any proxy.
+async fn ask(url: &Url) -> Result<(StatusCode, String), BodyError> {
+    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
+    let authority = format!("{host}:{}", port.unwrap_or_default());
+    let stream = TcpStream::connect(&authority).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let request = Request::get(url.path()).header(HOST, authority).body(Empty::<Bytes>::new())?;
+    let answer = async {
+        let answer = sender.send_request(request).await?;
+        let status = answer.status();
+        let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await?.to_bytes();
+        Ok((status, String::from_utf8_lossy(&body).into_owned()))
+    };
+    tokio::select! {
+        answer = answer => answer,
+        // The connection ends with the answer at the earliest.
+        Err(error) = connection => Err(error.into()),
+    }
+}
+
+/// A health check runs every few seconds, with a patience of its own around it.
+const PATIENCE: Duration = Duration::from_secs(3);
+const MOST_BYTES: usize = 64 * 1024;

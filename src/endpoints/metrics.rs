@@ -1,0 +1,46 @@
+//! `metrics`: what the process counted, and how things stand at the moment, for Prometheus.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::body::Body;
+use crate::endpoints::admin::{Admin, plain};
+use crate::telemetry::metrics::{self, Readings};
+
+impl Admin {
+    /// `GET /metrics`
+    pub(super) fn scrape(&self) -> Response<Body> {
+        match self.metrics.exposition(self.readings()) {
+            Ok(text) => {
+                let mut response = plain(StatusCode::OK, text);
+                let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
+                response.headers_mut().insert(CONTENT_TYPE, content_type);
+                response
+            }
+            Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n"),
+        }
+    }
+
+    fn readings(&self) -> Readings {
+        let providers = self.login.providers.iter();
+        let mut upstreams: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+        for upstream in self.routes.entries().filter_map(|route| route.upstream.as_ref()) {
+            let connections = upstream.connections();
+            // Routes to one place have connections of their own each.
+            let (idle, busy) = upstreams.entry(upstream.target().to_string()).or_default();
+            *idle += connections.idle;
+            *busy += connections.open.saturating_sub(connections.idle);
+        }
+        Readings {
+            connections: self.connections.count(),
+            sessions: self.login.sessions.len(),
+            providers_up: providers
+                .map(|provider| (Arc::clone(provider.id()), provider.is_up()))
+                .collect(),
+            upstreams,
+        }
+    }
+}

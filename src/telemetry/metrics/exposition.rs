@@ -1,0 +1,190 @@
+//! The text of a scrape (OpenMetrics 1.0).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEncoder, NoLabelSet};
+use prometheus_client::registry::Registry;
+
+use super::count::{Durations, Tally};
+use super::label::{Label, Limit, ProviderEndpoint, Refresh, SignIn, SignOut, StatusClass};
+use super::list::{self, Metric};
+use super::{Metrics, ProviderMeter, RouteMeter, lock};
+
+/// The media type of a scrape.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What is not counted but read at a scrape.
+#[derive(Clone, Debug, Default)]
+pub struct Readings {
+    /// Open connections of clients.
+    pub connections: usize,
+    /// Sessions in the table.
+    pub sessions: usize,
+    /// Whether each provider is up, by its ID.
+    pub providers_up: BTreeMap<Arc<str>, bool>,
+    /// Connections to each upstream, by its address in the configuration: idle and busy ones.
+    pub upstreams: BTreeMap<String, (usize, usize)>,
+}
+
+impl Metrics {
+    /// The text of a scrape.
+    pub fn exposition(self: &Arc<Self>, readings: Readings) -> Result<String, fmt::Error> {
+        let mut registry = Registry::with_prefix("portcullis");
+        registry.register_collector(Box::new(Scrape { metrics: Arc::clone(self), readings }));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry)?;
+        Ok(text)
+    }
+}
+
+#[derive(Debug)]
+struct Scrape {
+    metrics: Arc<Metrics>,
+    readings: Readings,
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let encoder = &mut encoder;
+        let routes: Vec<_> = lock(&self.metrics.routes).values().copied().collect();
+        let providers: Vec<_> = lock(&self.metrics.providers).values().copied().collect();
+        self.requests(encoder, &routes)?;
+        self.providers(encoder, &providers)?;
+        self.process(encoder)
+    }
+}
+
+impl Scrape {
+    fn requests(&self, encoder: &mut DescriptorEncoder<'_>, routes: &[&RouteMeter]) -> fmt::Result {
+        let mut ended = 0;
+        let mut family = Family::begin(encoder, &list::REQUESTS)?;
+        for route in routes {
+            for class in StatusClass::ALL {
+                let of_class = route.ended.all().map(|shard| shard.statuses.get(*class)).sum();
+                ended += of_class;
+                family.counter(&[&route.name, class.as_str()], of_class)?;
+            }
+        }
+        let mut family = Family::begin(encoder, &list::REQUEST_DURATION)?;
+        for route in routes {
+            family.histogram(&[&route.name], route.ended.all().map(|shard| &shard.durations))?;
+        }
+        let mut family = Family::begin(encoder, &list::DENIALS)?;
+        for route in routes {
+            for (reason, count) in lock(&route.denials).iter() {
+                family.counter(&[&route.name, reason], *count)?;
+            }
+        }
+        // Read last: a request that ended is among those that began.
+        let began: u64 = self.metrics.began.all().map(|began| began.load(Ordering::Relaxed)).sum();
+        let mut family = Family::begin(encoder, &list::REQUESTS_IN_FLIGHT)?;
+        family.gauge(&[], began.saturating_sub(ended))
+    }
+
+    fn providers(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        providers: &[&ProviderMeter],
+    ) -> fmt::Result {
+        let mut family = Family::begin(encoder, &list::SIGN_INS)?;
+        for provider in providers {
+            for outcome in SignIn::ALL {
+                let count = provider.sign_ins.get(*outcome);
+                family.counter(&[&provider.id, outcome.as_str()], count)?;
+            }
+        }
+        let mut family = Family::begin(encoder, &list::REFRESHES)?;
+        for provider in providers {
+            for outcome in Refresh::ALL {
+                let count = provider.refreshes.get(*outcome);
+                family.counter(&[&provider.id, outcome.as_str()], count)?;
+            }
+        }
+        let mut family = Family::begin(encoder, &list::PROVIDER_REQUEST_DURATION)?;
+        for provider in providers {
+            for (endpoint, durations) in ProviderEndpoint::ALL.iter().zip(&provider.requests) {
+                family.histogram(&[&provider.id, endpoint.as_str()], [durations])?;
+            }
+        }
+        let mut family = Family::begin(encoder, &list::PROVIDER_UP)?;
+        for (id, up) in &self.readings.providers_up {
+            family.gauge(&[id], u64::from(*up))?;
+        }
+        Ok(())
+    }
+
+    fn process(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Self { metrics, readings } = self;
+        let mut family = Family::begin(encoder, &list::SIGN_OUTS)?;
+        for kind in SignOut::ALL {
+            family.counter(&[kind.as_str()], metrics.sign_outs.get(*kind))?;
+        }
+        let mut family = Family::begin(encoder, &list::LIMIT_HITS)?;
+        for limit in Limit::ALL {
+            family.counter(&[limit.as_str()], metrics.limit_hits.get(*limit))?;
+        }
+        Family::begin(encoder, &list::CONNECTIONS)?.gauge(&[], readings.connections)?;
+        Family::begin(encoder, &list::SESSIONS)?.gauge(&[], readings.sessions)?;
+        let mut family = Family::begin(encoder, &list::UPSTREAM_CONNECTIONS)?;
+        for (upstream, (idle, busy)) in &readings.upstreams {
+            family.gauge(&[upstream, "idle"], *idle)?;
+            family.gauge(&[upstream, "busy"], *busy)?;
+        }
+        let generation = metrics.generation.load(Ordering::Relaxed);
+        Family::begin(encoder, &list::CONFIG_GENERATION)?.gauge(&[], generation)?;
+        Family::begin(encoder, &list::BUILD_INFO)?.gauge(&[env!("CARGO_PKG_VERSION")], 1_u64)
+    }
+}
+
+/// The series of one metric.
+struct Family<'e> {
+    encoder: MetricEncoder<'e>,
+    labels: &'static [&'static str],
+}
+
+impl<'e> Family<'e> {
+    fn begin(
+        encoder: &'e mut DescriptorEncoder<'_>,
+        metric: &'static Metric,
+    ) -> Result<Self, fmt::Error> {
+        // The encoder adds a counter's suffix itself.
+        let name = metric.name.strip_suffix("_total").unwrap_or(metric.name);
+        let encoder = encoder.encode_descriptor(name, metric.help, None, metric.kind)?;
+        Ok(Self { encoder, labels: metric.labels })
+    }
+
+    fn counter(&mut self, values: &[&str], count: u64) -> fmt::Result {
+        let labels = self.labels(values);
+        self.encoder.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)
+    }
+
+    fn gauge(&mut self, values: &[&str], value: impl EncodeGaugeValue) -> fmt::Result {
+        if values.is_empty() {
+            return self.encoder.encode_gauge(&value);
+        }
+        let labels = self.labels(values);
+        self.encoder.encode_family(&labels)?.encode_gauge(&value)
+    }
+
+    fn histogram<'d>(
+        &mut self,
+        values: &[&str],
+        parts: impl IntoIterator<Item = &'d Durations>,
+    ) -> fmt::Result {
+        let (labels, tally) = (self.labels(values), Tally::of(parts));
+        self.encoder.encode_family(&labels)?.encode_histogram::<NoLabelSet>(
+            tally.sum(),
+            tally.count(),
+            &tally.buckets(),
+            None,
+        )
+    }
+
+    fn labels<'v>(&self, values: &[&'v str]) -> Vec<(&'static str, &'v str)> {
+        self.labels.iter().copied().zip(values.iter().copied()).collect()
+    }
+}

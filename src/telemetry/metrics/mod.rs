@@ -1,0 +1,212 @@
+//! What the process counts, for Prometheus.
+//! Invariants: whoever counts holds a handle that was resolved when its configuration was put to work;
+//! counting a request takes neither a lock nor a cache line that another worker writes; labels are names
+//! of the configuration and words of the program, never what a client sent.
+//! `list` has the names, `label` the words, `count` the arithmetic, `exposition` the text.
+
+mod count;
+mod exposition;
+mod label;
+pub mod list;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub use exposition::{CONTENT_TYPE, Readings};
+pub use label::{Label, Limit, ProviderEndpoint, Refresh, SignIn, SignOut, StatusClass};
+
+use count::{Counts, Durations, Sharded};
+
+/// All that is counted. Outlives every configuration, and so do its handles: a counter never goes back.
+#[derive(Debug)]
+pub struct Metrics {
+    threads: usize,
+    began: Sharded<AtomicU64>,
+    routes: Handles<RouteMeter>,
+    own: &'static RouteMeter,
+    unrouted: &'static RouteMeter,
+    providers: Handles<ProviderMeter>,
+    sign_outs: Counts<SignOut>,
+    limit_hits: Counts<Limit>,
+    /// When each limit was last in the log.
+    reported: Mutex<[Option<Instant>; Limit::ALL.len()]>,
+    generation: AtomicU64,
+}
+
+/// Handles by name. They live as long as the process, as the configurations' few names do; so a handle
+/// is a plain reference, and following it costs no count on a line that all workers share.
+type Handles<T> = Mutex<BTreeMap<Arc<str>, &'static T>>;
+
+/// Counts the requests of one route.
+#[derive(Debug)]
+pub struct RouteMeter {
+    name: Arc<str>,
+    ended: Sharded<Ended>,
+    denials: Mutex<BTreeMap<Cow<'static, str>, u64>>,
+}
+
+#[derive(Debug, Default)]
+struct Ended {
+    statuses: Counts<StatusClass>,
+    durations: Durations,
+}
+
+/// Counts what is asked of one provider.
+#[derive(Debug)]
+pub struct ProviderMeter {
+    id: Arc<str>,
+    sign_ins: Counts<SignIn>,
+    refreshes: Counts<Refresh>,
+    /// In the order of [`ProviderEndpoint::ALL`].
+    requests: [Durations; ProviderEndpoint::ALL.len()],
+}
+
+/// The `route` of the gateway's own paths.
+pub const OWN_PATHS: &str = "(gateway)";
+/// The `route` of requests that have none, or whose client left before there was an answer.
+pub const NO_ROUTE: &str = "(none)";
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
+impl Metrics {
+    /// Nothing counted yet; for so many threads that serve requests.
+    pub fn new(threads: usize) -> Self {
+        let (own, unrouted) =
+            (RouteMeter::leak(OWN_PATHS, threads), RouteMeter::leak(NO_ROUTE, threads));
+        let routes = [own, unrouted].map(|meter| (Arc::clone(&meter.name), meter));
+        Self {
+            threads,
+            began: Sharded::new(threads),
+            routes: Mutex::new(routes.into()),
+            own,
+            unrouted,
+            providers: Mutex::default(),
+            sign_outs: Counts::default(),
+            limit_hits: Counts::default(),
+            reported: Mutex::default(),
+            generation: AtomicU64::new(0),
+        }
+    }
+
+    /// The handle of a route, by its name in the configuration.
+    pub fn route(&self, name: &Arc<str>) -> &'static RouteMeter {
+        let mut routes = lock(&self.routes);
+        routes.entry(Arc::clone(name)).or_insert_with(|| RouteMeter::leak(name, self.threads))
+    }
+
+    /// The handle for the gateway's own paths.
+    pub fn own(&self) -> &'static RouteMeter {
+        self.own
+    }
+
+    /// The handle for requests without a route.
+    pub fn unrouted(&self) -> &'static RouteMeter {
+        self.unrouted
+    }
+
+    /// The handle of a provider, by its ID in the configuration.
+    pub fn provider(&self, id: &Arc<str>) -> &'static ProviderMeter {
+        lock(&self.providers).entry(Arc::clone(id)).or_insert_with(|| ProviderMeter::leak(id))
+    }
+
+    /// A request came; some [`RouteMeter::ended`] follows.
+    pub fn request_began(&self) {
+        self.began.mine().fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A session was signed out.
+    pub fn signed_out(&self, kind: SignOut) {
+        self.sign_outs.count(kind);
+    }
+
+    /// A configuration was put to work.
+    pub fn configured(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Somebody met a bound. Goes to the log, too, each limit at most once in ten seconds: whoever floods
+    /// us does not flood the log.
+    pub fn limit_hit(&self, limit: Limit, detail: impl fmt::Display) {
+        let hits = self.limit_hits.count(limit) + 1;
+        let now = Instant::now();
+        let due = lock(&self.reported).get_mut(limit.place()).is_some_and(|last| {
+            let due = last.is_none_or(|last| now.duration_since(last) >= QUIET);
+            *last = if due { Some(now) } else { *last };
+            due
+        });
+        if due {
+            tracing::warn!(limit = limit.as_str(), hits, "a limit was met: {detail}");
+        }
+    }
+}
+
+impl RouteMeter {
+    fn leak(name: &str, threads: usize) -> &'static Self {
+        let (name, ended) = (name.into(), Sharded::new(threads));
+        Box::leak(Box::new(Self { name, ended, denials: Mutex::default() }))
+    }
+
+    /// The route's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A request has ended.
+    pub fn ended(&self, status: u16, took: Duration) {
+        let ended = self.ended.mine();
+        ended.statuses.count(StatusClass::of(status));
+        ended.durations.record(took);
+    }
+
+    /// The rules refused a request; `reason` is made of words of the program.
+    pub fn denied(&self, reason: Cow<'static, str>) {
+        *lock(&self.denials).entry(reason).or_default() += 1;
+    }
+}
+
+impl ProviderMeter {
+    fn leak(id: &Arc<str>) -> &'static Self {
+        Box::leak(Box::new(Self {
+            id: Arc::clone(id),
+            sign_ins: Counts::default(),
+            refreshes: Counts::default(),
+            requests: Default::default(),
+        }))
+    }
+
+    /// A sign-in has ended.
+    pub fn signed_in(&self, outcome: SignIn) {
+        self.sign_ins.count(outcome);
+    }
+
+    /// A refresh has ended.
+    pub fn refreshed(&self, outcome: Refresh) {
+        self.refreshes.count(outcome);
+    }
+
+    /// A request to the provider has ended, one way or another.
+    pub fn asked(&self, endpoint: ProviderEndpoint, took: Duration) {
+        if let Some(durations) = self.requests.get(endpoint.place()) {
+            durations.record(took);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const QUIET: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! The room as a scrape shows it.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+fn scrape(metrics: &Arc<Metrics>, readings: Readings) -> String {
+    metrics.exposition(readings).unwrap()
+}
+
+#[track_caller]
+fn check(text: &str, line: &str) {
+    assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+}
+
+#[test]
+fn a_request_is_counted_by_route_and_class() {
+    let metrics = Arc::new(Metrics::new(2));
+    let wiki = metrics.route(&Arc::from("wiki"));
+    for (status, took) in [(200, 2), (204, 30), (499, 1)] {
+        metrics.request_began();
+        wiki.ended(status, Duration::from_millis(took));
+    }
+    metrics.request_began();
+    let text = scrape(&metrics, Readings::default());
+    check(&text, r#"portcullis_requests_total{route="wiki",status="2xx"} 2"#);
+    check(&text, r#"portcullis_requests_total{route="wiki",status="4xx"} 1"#);
+    check(&text, r#"portcullis_requests_total{route="wiki",status="5xx"} 0"#);
+    check(&text, r#"portcullis_request_duration_seconds_sum{route="wiki"} 0.033"#);
+    check(&text, r#"portcullis_request_duration_seconds_bucket{le="0.0025",route="wiki"} 2"#);
+    check(&text, r#"portcullis_request_duration_seconds_bucket{le="+Inf",route="wiki"} 3"#);
+    check(&text, "portcullis_requests_in_flight 1");
+    check(&text, r#"portcullis_requests_total{route="(none)",status="2xx"} 0"#);
+}
+
+#[test]
+fn a_name_has_one_handle_for_ever() {
+    let metrics = Metrics::default();
+    let before = metrics.route(&Arc::from("wiki"));
+    assert!(std::ptr::eq(before, metrics.route(&Arc::from("wiki"))));
+    assert!(!std::ptr::eq(before, metrics.route(&Arc::from("blog"))));
+    let provider = metrics.provider(&Arc::from("company"));
+    assert!(std::ptr::eq(provider, metrics.provider(&Arc::from("company"))));
+}
+
+#[test]
+fn a_scrape_shows_the_list_and_nothing_else() {
+    let text = scrape(&Arc::default(), Readings::default());
+    let shown: BTreeSet<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE portcullis_")?.split_once(' '))
+        .map(|(name, kind)| name.to_owned() + if kind == "counter" { "_total" } else { "" })
+        .collect();
+    let listed: BTreeSet<_> = list::ALL.iter().map(|metric| metric.name.to_owned()).collect();
+    assert_eq!(shown, listed);
+    assert!(text.ends_with("# EOF\n"));
+}
+
+#[test]
+fn what_is_read_at_a_scrape_is_shown() {
+    let readings = Readings {
+        connections: 3,
+        sessions: 2,
+        providers_up: [("company".into(), true), ("other".into(), false)].into(),
+        upstreams: [("http://wiki:8080".to_owned(), (1, 4))].into(),
+    };
+    let text = scrape(&Arc::default(), readings);
+    check(&text, "portcullis_connections 3");
+    check(&text, "portcullis_sessions 2");
+    check(&text, r#"portcullis_provider_up{provider="company"} 1"#);
+    check(&text, r#"portcullis_provider_up{provider="other"} 0"#);
+    check(&text, r#"portcullis_upstream_connections{upstream="http://wiki:8080",state="idle"} 1"#);
+    check(&text, r#"portcullis_upstream_connections{upstream="http://wiki:8080",state="busy"} 4"#);
+}
+
+#[test]
+fn a_name_cannot_break_out_of_its_label() {
+    let metrics = Arc::new(Metrics::default());
+    metrics.route(&Arc::from("a\"} 1\nb\\")).denied("groups".into());
+    let text = scrape(&metrics, Readings::default());
+    check(&text, r#"portcullis_denials_total{route="a\"} 1\nb\\",reason="groups"} 1"#);
+}
+
+#[test]
+fn every_word_has_its_own_place() {
+    fn distinct<L: Label>() -> bool {
+        let words: BTreeSet<_> = L::ALL.iter().map(|label| label.as_str()).collect();
+        words.len() == L::ALL.len()
+            && L::ALL.iter().enumerate().all(|(at, label)| label.place() == at)
+    }
+    assert!(distinct::<SignIn>() && distinct::<Refresh>() && distinct::<SignOut>());
+    assert!(distinct::<ProviderEndpoint>() && distinct::<Limit>() && distinct::<StatusClass>());
+}
