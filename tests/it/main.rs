@@ -16,6 +16,7 @@ mod headers;
 mod hostile_client;
 mod hostile_idp;
 mod policy;
+mod properties;
 mod refresh;
 mod shutdown;
 mod sign_in;
