@@ -39,7 +39,7 @@
 //! | [`oidc`] | OpenID Connect Core as a relying party | `oauth` `identity` `jose` |
 //! | [`server`] [`upstream`] | sockets and framing toward clients · toward applications | ground |
 //! | [`identity`] [`oauth`] | claims → who someone is → headers · RFC 6749 as a client | `jose` |
-//! | [`routing`] [`jose`] [`telemetry`] | host and path → T · signatures · logs | ground |
+//! | [`routing`] [`jose`] [`telemetry`] | host and path → T · signatures · logs, metrics | ground |
 //! | [`secret`] [`clock`] [`random`] [`body`] [`origin`] | the ground | nothing of ours |
 //!
 //! # Lexicon
@@ -59,7 +59,8 @@
 //! - No token is in a cookie, a URL, a page or a log; [`secret::Secret`] has no `Display`.
 //! - No switch turns off PKCE, `state`, `nonce`, signature or issuer checks.
 //! - No path is rewritten: what was decided on is forwarded byte for byte.
-//! - No cargo feature changes what the gateway does. No global state but the log.
+//! - No cargo feature changes what the gateway does. No global state but the log and the
+//!   numbers that threads count by.
 
 pub mod app;
 pub mod body;

@@ -198,3 +198,34 @@ fn reason(error: &Error) -> Cow<'static, str> {
         | Error::Refused(_) => error.to_string().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::login::return_to::ReturnTo;
+
+    #[track_caller]
+    fn check(error: impl Into<Error>, expected: Option<Limit>) {
+        let error = error.into();
+        assert_eq!(limit(&error), expected, "{error}");
+    }
+
+    fn sign_in(error: impl Into<login::Error>) -> Error {
+        let (error, target) = (error.into(), ReturnTo::root());
+        Box::new(Failure { error, target, provider: None }).into()
+    }
+
+    #[test]
+    fn a_refusal_by_a_limit_is_told_from_others() {
+        check(Error::Refused(StatusCode::URI_TOO_LONG), Some(Limit::RequestTarget));
+        let head = Error::Refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        check(head, Some(Limit::RequestHead));
+        check(Error::Refused(StatusCode::PAYLOAD_TOO_LARGE), Some(Limit::RequestBody));
+        check(upstream::Error::BodyTooLarge, Some(Limit::RequestBody));
+        check(sign_in(login::Error::TooManyFailures), Some(Limit::SignInFailures));
+        check(sign_in(providers::Error::Busy), Some(Limit::TokenRequests));
+        check(sign_in(login::Error::UnknownProvider), None);
+        check(Error::Refused(StatusCode::BAD_REQUEST), None);
+        check(Error::NoRoute, None);
+    }
+}

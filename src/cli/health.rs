@@ -25,7 +25,7 @@ pub fn run(url: &Url, out: &mut dyn Write) -> io::Result<u8> {
         return Ok(WRONG_USAGE);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (code, says) = match runtime.block_on(timeout(PATIENCE, ask(url))) {
+    let (code, says) = match runtime.block_on(async { timeout(PATIENCE, ask(url)).await }) {
         Ok(Ok((StatusCode::OK, text))) => (GOOD, text),
         Ok(Ok((status, text))) => (NOT_READY, format!("not ready: {status}: {text}")),
         Ok(Err(error)) => (NOT_READY, format!("not ready: {url}: {error}")),

@@ -113,7 +113,7 @@ impl Gate {
         let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
         let (names, subject) = (names.join(", "), &member.holding.identity.subject);
         let detail = format_args!(
-            "{names} of {subject} left out on the route {}: all of them together are too long",
+            "{names} of {subject:?} left out on the route {}: all of them together are too long",
             route.name
         );
         self.metrics.limit_hit(Limit::IdentityHeaders, detail);

@@ -191,7 +191,7 @@ impl Login {
             self.metrics.limit_hit(Limit::Sessions, detail);
         }
         if of_user > 0 {
-            let detail = format_args!("{of_user} session of {subject} ended for a new one");
+            let detail = format_args!("{of_user} session of {subject:?} ended for a new one");
             self.metrics.limit_hit(Limit::SessionsPerUser, detail);
         }
     }

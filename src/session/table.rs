@@ -206,13 +206,17 @@ mod tests {
     }
 
     fn sign_in(table: &Table, clock: &Clock, subject: &str) -> SessionId {
+        sign_in_told(table, clock, subject).0
+    }
+
+    fn sign_in_told(table: &Table, clock: &Clock, subject: &str) -> (SessionId, Displaced) {
         let (id, now) = (SessionId::generate(), clock.moment());
         let tokens = Tokens::new(token_set("at", 60, None), now, Duration::from_secs(60));
         let holding = Holding::new(person(subject), prior(subject), tokens);
         let session = Session::new(&id, holding, now, Duration::from_secs(3600));
-        table.insert(Arc::new(session));
+        let displaced = table.insert(Arc::new(session));
         clock.advance(Duration::from_secs(1));
-        id
+        (id, displaced)
     }
 
     #[test]
@@ -250,6 +254,17 @@ mod tests {
         assert_eq!(table.len(), 3);
         assert!(table.find(&ids[1]).is_none());
         assert!(table.find(&ids[0]).is_some() && table.find(&last).is_some());
+    }
+
+    #[test]
+    fn it_is_told_who_left_for_a_new_session() {
+        let (table, clock) = table(3, 2);
+        let told = |subject| {
+            let (_, Displaced { of_all, of_user }) = sign_in_told(&table, &clock, subject);
+            (of_all, of_user)
+        };
+        assert_eq!([told("a"), told("a"), told("a")], [(0, 0), (0, 0), (0, 1)]);
+        assert_eq!([told("b"), told("c")], [(0, 0), (1, 0)]);
     }
 
     #[test]

@@ -11,6 +11,7 @@
     reason = "tests read the repository and write configurations"
 )]
 
+mod admin;
 mod challenge;
 mod headers;
 mod hostile_client;
@@ -23,5 +24,6 @@ mod sign_in;
 mod streaming;
 mod supply;
 mod support;
+mod telemetry;
 mod tidy;
 mod websocket;

@@ -1,7 +1,6 @@
 //! Counting without getting into each other's way.
 //! Invariant: what is counted for every request is counted on a cache line that no other worker writes.
 
-use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -47,23 +46,23 @@ const MOST_SHARDS: usize = 64;
 
 /// A count for each word of a list.
 #[derive(Debug)]
-pub(super) struct Counts<L>(Box<[AtomicU64]>, PhantomData<L>);
+pub(super) struct Counts<L: Label>(L::Cells);
 
 impl<L: Label> Default for Counts<L> {
     fn default() -> Self {
-        Self(L::ALL.iter().map(|_| AtomicU64::new(0)).collect(), PhantomData)
+        Self(L::Cells::default())
     }
 }
 
 impl<L: Label> Counts<L> {
     /// Counts one; returns how many there were before.
     pub(super) fn count(&self, label: L) -> u64 {
-        self.0.get(label.place()).map_or(0, |count| count.fetch_add(1, Ordering::Relaxed))
+        self.0.as_ref().get(label.place()).map_or(0, |count| count.fetch_add(1, Ordering::Relaxed))
     }
 
     /// How many there were.
     pub(super) fn get(&self, label: L) -> u64 {
-        self.0.get(label.place()).map_or(0, |count| count.load(Ordering::Relaxed))
+        self.0.as_ref().get(label.place()).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 }
 

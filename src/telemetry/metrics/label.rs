@@ -1,10 +1,16 @@
 //! The words that labels can have, where the program chooses them.
 //! Invariant: a label is a word of these lists or a name of the configuration, never what a client sent.
 
+use std::fmt::Debug;
+use std::sync::atomic::AtomicU64;
+
 /// A closed list of words.
 pub trait Label: Copy + 'static {
     /// All of them.
     const ALL: &'static [Self];
+
+    /// A count for each: inside whoever has it, for what is allocated apart may share a cache line.
+    type Cells: AsRef<[AtomicU64]> + Debug + Default;
 
     /// The word.
     fn as_str(self) -> &'static str;
@@ -24,6 +30,8 @@ macro_rules! labels {
 
         impl Label for $name {
             const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            type Cells = [AtomicU64; Self::ALL.len()];
 
             fn as_str(self) -> &'static str {
                 match self {

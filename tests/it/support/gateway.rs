@@ -84,6 +84,13 @@ impl Gateway {
         self.child.wait().unwrap()
     }
 
+    /// Where the admin listener is, as an address to open.
+    pub(crate) fn admin(&self, path: &str) -> String {
+        let log = self.log_until("admin listening");
+        let address = log.iter().find_map(|line| address_in(line, "admin listening"));
+        format!("http://{}{path}", address.unwrap())
+    }
+
     /// The most memory that it has held so far, in bytes.
     pub(crate) fn peak_memory(&self) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
@@ -105,7 +112,7 @@ fn follow(stderr: ChildStderr, log: Log) -> Receiver<SocketAddr> {
     let (found, listening): (Sender<SocketAddr>, _) = channel();
     thread::spawn(move || {
         for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            if let Some(address) = address_in(&line) {
+            if let Some(address) = address_in(&line, "listening") {
                 found.send(address).ok();
             }
             log.0.lock().unwrap().push(line);
@@ -115,10 +122,10 @@ fn follow(stderr: ChildStderr, log: Log) -> Receiver<SocketAddr> {
     listening
 }
 
-fn address_in(line: &str) -> Option<SocketAddr> {
+fn address_in(line: &str, message: &str) -> Option<SocketAddr> {
     let line: Value = serde_json::from_str(line).ok()?;
     let fields = if line["fields"].is_object() { &line["fields"] } else { &line };
-    if fields["message"] != "listening" {
+    if fields["message"] != message {
         return None;
     }
     fields["address"].as_str()?.parse().ok()

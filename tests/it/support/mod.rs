@@ -3,6 +3,8 @@
 pub(crate) mod browser;
 pub(crate) mod gateway;
 pub(crate) mod house;
+pub(crate) mod operator;
 pub(crate) mod provider;
 pub(crate) mod upstream;
+pub(crate) mod wait;
 pub(crate) mod wire;

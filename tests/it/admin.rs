@@ -1,0 +1,136 @@
+//! The admin listener: health over the life of the process, and what is on which socket.
+
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::Duration;
+
+use portcullis::demo::{Endpoint, Fault, NetworkFault};
+
+use crate::support::browser::Browser;
+use crate::support::gateway::PUBLIC_URL;
+use crate::support::operator::{ask, gateway, ready, until, value};
+use crate::support::provider;
+use crate::support::upstream::Upstream;
+
+/// Everyone may ask for what is not there.
+const PUBLIC: &str = "routes: [{ upstream: \"http://127.0.0.1:1\", allow: public }]\n";
+
+/// Only who signed in gets through, and nobody can.
+fn behind_sign_in(upstream: &Upstream) -> String {
+    format!(
+        "providers: {{ company: {{ issuer: \"http://127.0.0.1:1\", client_id: a, client_secret: b }} }}\n\
+         routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
+        upstream.address
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readiness_goes_at_once_and_the_admin_listener_last() {
+    let timeouts = ", timeouts: { drain_delay: 10m }";
+    let gateway = gateway(timeouts, PUBLIC);
+    assert_eq!(ask(&gateway, "/healthz").await.status, 200);
+    ready(&gateway, "ready\n").await;
+    gateway.signal("TERM");
+    ready(&gateway, "draining\n").await;
+    assert_eq!(ask(&gateway, "/readyz").await.status, 503);
+    assert_eq!(ask(&gateway, "/healthz").await.status, 200);
+    assert_eq!(ask(&gateway, "/metrics").await.status, 200);
+    // Who has not heard of it yet is served.
+    assert_eq!(Browser::new(&gateway).fetch("/oauth2/ping").await.status, 200);
+    gateway.signal("TERM");
+    assert!(gateway.wait().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_is_down_is_named_and_makes_nobody_unready() {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    provider.set_faults(&[Fault::Network(Endpoint::Discovery, NetworkFault::Unavailable)]);
+    let routes = "routes: [{ upstream: \"http://127.0.0.1:1\", allow: authenticated }]\n";
+    let gateway = gateway("", &format!("{}{routes}", provider::section(&provider)));
+    ready(&gateway, "ready\nprovider company cannot be reached\n").await;
+    assert_eq!(ask(&gateway, "/readyz").await.status, 200);
+    assert_eq!(value(&gateway, r#"provider_up{provider="company"}"#).await, Some(0.0));
+    provider.set_faults(&[]);
+    until(&gateway, r#"provider_up{provider="company"}"#, |up| up == 1.0).await;
+    assert_eq!(ask(&gateway, "/readyz").await.body, "ready\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_the_admin_listener_is_on_a_public_one() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway("", &behind_sign_in(&upstream));
+    let mut browser = Browser::new(&gateway);
+    for path in ["/metrics", "/healthz", "/readyz", "/debug/pprof", "/oauth2/metrics"] {
+        for host in [PUBLIC_URL, "http://elsewhere.localhost", "http://127.0.0.1.localhost"] {
+            let answer = browser.fetch(&format!("{host}{path}")).await;
+            assert!(matches!(answer.status.as_u16(), 401 | 404 | 421), "{host}{path}: {answer:?}");
+            assert!(!answer.body.contains("portcullis_"), "{host}{path}");
+        }
+    }
+    assert_eq!(upstream.asked(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_else_is_on_the_admin_listener() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway("", &behind_sign_in(&upstream));
+    for path in
+        ["/", "/open", "/oauth2/ping", "/oauth2/start", "/metrics/", "/Metrics", "/%6detrics"]
+    {
+        let answer = ask(&gateway, path).await;
+        assert_eq!(answer.status, 404, "{path}: {answer:?}");
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    let post = Browser::new(&gateway).submit(&gateway.admin("/metrics"), &[]).await;
+    assert_eq!((post.status.as_u16(), post.header("allow")), (405, "GET, HEAD"));
+    assert_eq!(upstream.asked(), 0);
+}
+
+#[test]
+fn an_admin_port_that_is_taken_ends_the_start() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("portcullis.yaml");
+    let address = taken.local_addr().unwrap();
+    let yaml = format!(
+        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\" }}\n\
+         admin: {{ listen: \"{address}\" }}\n\
+         {PUBLIC}"
+    );
+    std::fs::write(&file, yaml).unwrap();
+    let program = env!("CARGO_BIN_EXE_portcullis");
+    let ended = Command::new(program).args(["run", "--config"]).arg(file).output().unwrap();
+    let log = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(69), "{log}");
+    assert!(log.contains(&address.to_string()), "{log}");
+}
+
+#[track_caller]
+fn check_health(url: &str, code: i32, says: &str) {
+    let program = env!("CARGO_BIN_EXE_portcullis");
+    let asked = Command::new(program)
+        .args(["health", "--url", url])
+        .env("http_proxy", "http://127.0.0.1:1")
+        .output()
+        .unwrap();
+    let out = String::from_utf8_lossy(&asked.stdout) + String::from_utf8_lossy(&asked.stderr);
+    assert_eq!(asked.status.code(), Some(code), "{url}: {out}");
+    assert!(out.contains(says), "{url}: {out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_can_ask_how_it_is() {
+    let timeouts = ", timeouts: { drain_delay: 10m }";
+    let gateway = gateway(timeouts, PUBLIC);
+    ready(&gateway, "ready\n").await;
+    check_health(&gateway.admin("/readyz"), 0, "ready");
+    check_health(&gateway.admin("/nothing"), 1, "404");
+    gateway.signal("TERM");
+    ready(&gateway, "draining\n").await;
+    check_health(&gateway.admin("/readyz"), 1, "draining");
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    check_health(&format!("http://{}/", silent.local_addr().unwrap()), 1, "no answer within");
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    check_health(&format!("http://{gone}/readyz"), 1, "refused");
+    check_health("https://127.0.0.1/readyz", 64, "http://");
+}

@@ -1,0 +1,27 @@
+//! Waiting for what will come: asked again and again, until a deadline that only a fault reaches.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// Patience with one thing that will come.
+pub(crate) struct Patience {
+    until: Instant,
+    what: String,
+}
+
+impl Patience {
+    /// Begins to wait until `what`, as it stands in a sentence.
+    pub(crate) fn until(what: impl Into<String>) -> Self {
+        Self { until: Instant::now() + DEADLINE, what: what.into() }
+    }
+
+    /// Waits a moment before it is asked again; fails when that has been long enough.
+    pub(crate) async fn pause(&self) {
+        assert!(Instant::now() < self.until, "waited in vain until {}", self.what);
+        sleep(PAUSE).await;
+    }
+}
+
+const DEADLINE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(5);

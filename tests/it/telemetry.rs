@@ -1,0 +1,249 @@
+//! What the operator is told: metrics, health, the audit lines; and what nobody is told.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use portcullis::demo::{AuthorizationFault, Endpoint, Fault, IdentityProvider, NetworkFault};
+use portcullis::telemetry::metrics::list;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::support::browser::Browser;
+use crate::support::gateway::Gateway;
+use crate::support::operator::{ask, gateway, until, value};
+use crate::support::provider;
+use crate::support::upstream::Upstream;
+
+/// The lines of the log that have `text` in them, once there is one.
+fn lines(gateway: &Gateway, text: &str) -> Vec<String> {
+    gateway.log_until(text).into_iter().filter(|line| line.contains(text)).collect()
+}
+
+/// The first audit line of an event.
+fn audit(gateway: &Gateway, event: &str) -> Value {
+    let line = lines(gateway, &format!("\"event\":\"{event}\"")).remove(0);
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["target"], &line["level"]), (&"audit".into(), &"INFO".into()));
+    line
+}
+
+struct House {
+    provider: IdentityProvider,
+    upstream: Upstream,
+    gateway: Gateway,
+}
+
+/// Routes `wiki` for whoever signed in, `closed` for nobody whom there is, and `open`.
+async fn house(access_token_lifetime: Duration, rest: &str) -> House {
+    let provider = provider::start(access_token_lifetime).await;
+    let upstream = Upstream::start().await;
+    let to = format!("upstream: \"http://{}\"", upstream.address);
+    let routes = format!(
+        "routes:\n  - {{ name: wiki, {to}, allow: authenticated }}\n  \
+         - {{ name: closed, path: /closed, {to}, allow: [{{ groups: [nobody] }}] }}\n  \
+         - {{ name: open, path: /open, {to}, allow: public, request_body: 100 }}\n"
+    );
+    let gateway = gateway("", &format!("{}{routes}{rest}", provider::section(&provider)));
+    House { provider, upstream, gateway }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_metrics_is_what_is_shown_and_what_the_readme_says() {
+    let gateway = gateway("", "routes: [{ upstream: \"http://127.0.0.1:1\", allow: public }]\n");
+    let answer = ask(&gateway, "/metrics").await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.header("content-type").starts_with("application/openmetrics-text"));
+    let shown: BTreeSet<_> = answer
+        .body
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE portcullis_")?.split_once(' '))
+        .map(|(name, kind)| format!("{name}{}", if kind == "counter" { "_total" } else { "" }))
+        .collect();
+    let listed: BTreeSet<_> = list::ALL.iter().map(|metric| metric.name.to_owned()).collect();
+    assert_eq!(shown, listed);
+
+    let readme = include_str!("../../README.md");
+    let (_, section) = readme.split_once("\n## Watching it\n").expect("the README has the section");
+    let section = section.split("\n## ").next().unwrap();
+    let told = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let told: BTreeSet<_> =
+        told.map(|(name, _)| name).filter(|name| !name.starts_with('/')).collect();
+    let wanted: BTreeSet<_> = list::ALL
+        .iter()
+        .map(|metric| match metric.labels {
+            [] => metric.name.to_owned(),
+            labels => format!("{}{{{}}}", metric.name, labels.join(",")),
+        })
+        .collect();
+    assert_eq!(told, wanted.iter().map(String::as_str).collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_metric_moves_with_what_it_counts() {
+    let House { provider: _provider, upstream, gateway } = house(Duration::from_secs(1), "").await;
+    let mut browser = Browser::new(&gateway);
+    assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 200);
+    assert_eq!(browser.fetch("/closed").await.status, 403);
+    assert_eq!(browser.submit("/open", &[("text", &"x".repeat(200))]).await.status, 413);
+    let refreshed = r#"refreshes_total{provider="company",outcome="success"}"#;
+    while value(&gateway, refreshed).await < Some(1.0) {
+        browser.fetch("/").await;
+    }
+    for (series, least) in [
+        (r#"requests_total{route="wiki",status="2xx"}"#, 1.0),
+        (r#"requests_total{route="wiki",status="3xx"}"#, 1.0),
+        (r#"requests_total{route="closed",status="4xx"}"#, 1.0),
+        (r#"requests_total{route="open",status="4xx"}"#, 1.0),
+        (r#"requests_total{route="(gateway)",status="3xx"}"#, 2.0),
+        (r#"request_duration_seconds_count{route="wiki"}"#, 2.0),
+        (r#"denials_total{route="closed",reason="groups"}"#, 1.0),
+        ("sessions", 1.0),
+        (r#"sign_ins_total{provider="company",outcome="success"}"#, 1.0),
+        (r#"provider_up{provider="company"}"#, 1.0),
+        (
+            r#"provider_request_duration_seconds_count{provider="company",endpoint="discovery"}"#,
+            1.0,
+        ),
+        (r#"provider_request_duration_seconds_count{provider="company",endpoint="jwks"}"#, 1.0),
+        (r#"provider_request_duration_seconds_count{provider="company",endpoint="token"}"#, 2.0),
+        (r#"limit_hits_total{limit="request_body"}"#, 1.0),
+        ("config_generation", 1.0),
+        (concat!("build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
+    ] {
+        let found = value(&gateway, series).await;
+        assert!(found >= Some(least), "{series} is {found:?}");
+    }
+
+    let (idle, busy) = ["idle", "busy"]
+        .map(|state| {
+            format!(
+                "upstream_connections{{upstream=\"http://{}\",state=\"{state}\"}}",
+                upstream.address
+            )
+        })
+        .into();
+    until(&gateway, &idle, |count| count >= 1.0).await;
+    let mut under_way = TcpStream::connect(gateway.address).await.unwrap();
+    let part = b"POST /open HTTP/1.1\r\nHost: wiki.localhost\r\nContent-Length: 9\r\n\r\npart";
+    under_way.write_all(part).await.unwrap();
+    until(&gateway, "requests_in_flight", |count| count == 1.0).await;
+    until(&gateway, &busy, |count| count == 1.0).await;
+    until(&gateway, "connections", |count| count == 1.0).await;
+    drop(under_way);
+    until(&gateway, "requests_in_flight", |count| count == 0.0).await;
+    until(&gateway, "connections", |count| count == 0.0).await;
+
+    browser.navigate("/oauth2/sign_out").await;
+    assert_eq!(value(&gateway, r#"sign_outs_total{kind="provider"}"#).await, Some(1.0));
+    assert_eq!(value(&gateway, "sessions").await, Some(0.0));
+    let revocation =
+        r#"provider_request_duration_seconds_count{provider="company",endpoint="revocation"}"#;
+    until(&gateway, revocation, |count| count == 1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_has_its_line() {
+    let House { provider, gateway, upstream: _upstream } = house(Duration::from_secs(1), "").await;
+    let mut browser = Browser::new(&gateway);
+    provider::sign_in(&mut browser, "/", "alice").await;
+    let line = audit(&gateway, "sign_in");
+    assert_eq!((&line["provider"], &line["subject"]), (&"company".into(), &"demo-alice".into()));
+    assert_eq!(line["client"], "127.0.0.1");
+    let session = line["session"].as_str().unwrap().to_owned();
+    assert_eq!(session.len(), 8);
+
+    browser.fetch("/closed").await;
+    let line = audit(&gateway, "denied");
+    assert_eq!((&line["route"], &line["reason"]), (&"closed".into(), &"groups".into()));
+    assert_eq!(line["subject"], "demo-alice");
+
+    provider.revoke_all();
+    while browser.fetch("/").await.status == 200 {}
+    let line = audit(&gateway, "session_ended");
+    assert_eq!((&line["session"], &line["reason"]), (&session.as_str().into(), &"ended".into()));
+
+    let mut browser = Browser::new(&gateway);
+    provider::sign_in(&mut browser, "/", "bob").await;
+    browser.navigate("/oauth2/sign_out").await;
+    let line = audit(&gateway, "sign_out");
+    assert_eq!((&line["subject"], &line["kind"]), (&"demo-bob".into(), &"provider".into()));
+
+    provider.set_faults(&[Fault::Authorization(AuthorizationFault::IssOther)]);
+    provider::sign_in(&mut Browser::new(&gateway), "/", "alice").await;
+    let line = audit(&gateway, "sign_in_failed");
+    assert_eq!((&line["provider"], &line["reason"]), (&"company".into(), &"bad_response".into()));
+    let failed = r#"sign_ins_total{provider="company",outcome="bad_response"}"#;
+    assert_eq!(value(&gateway, failed).await, Some(1.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_is_met_is_counted_and_logged() {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    let upstream = Upstream::start().await;
+    let gateway = gateway(
+        ", limits: { connections: 2 }",
+        &format!(
+            "session: {{ max_sessions_per_user: 1 }}\n{}\
+             routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
+            provider::section(&provider),
+            upstream.address
+        ),
+    );
+    let groups: Vec<String> = (0..900).map(|number| format!("group-{number:03}")).collect();
+    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+    provider.set_groups("alice", &groups);
+    let (mut first, mut second) = (Browser::new(&gateway), Browser::new(&gateway));
+    let told = provider::sign_in(&mut first, "/", "alice").await.json();
+    assert!(told["headers"]["x-forwarded-groups"].is_null(), "{told}");
+    assert_eq!(told["headers"]["x-forwarded-email"], "alice@example.com");
+    provider::sign_in(&mut second, "/", "alice").await;
+    assert_eq!(first.fetch("/").await.status, 401, "the older session has left");
+    let _open = [
+        TcpStream::connect(gateway.address).await.unwrap(),
+        TcpStream::connect(gateway.address).await.unwrap(),
+    ];
+    for limit in ["identity_headers", "sessions_per_user", "connections"] {
+        until(&gateway, &format!("limit_hits_total{{limit=\"{limit}\"}}"), |hits| hits >= 1.0)
+            .await;
+        let lines = lines(&gateway, &format!("\"limit\":\"{limit}\""));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_gets_into_log_or_metrics() {
+    let log = "telemetry: { log: { level: trace } }\n";
+    let House { provider, gateway, upstream: _upstream } = house(Duration::from_secs(1), log).await;
+    let mut browser = Browser::new(&gateway);
+    let page = browser.open("/?canary=query").await;
+    let mut secrets: Vec<String> = vec!["canary".into(), "a-well-kept-secret".into()];
+    let parameters: Vec<_> = page.url.query_pairs().into_owned().collect();
+    for name in ["state", "nonce", "code_challenge"] {
+        let found = parameters.iter().find(|(given, _)| given == name);
+        secrets.push(found.unwrap_or_else(|| panic!("no {name} in {}", page.url)).1.clone());
+    }
+    let back = browser.fill(&page, &[("username", "alice"), ("password", "alice")]).await;
+    assert_eq!(back.status, 200, "{back:?}");
+    secrets.push(browser.cookie("/", "portcullis").unwrap().to_owned());
+    secrets.push(browser.cookie("/", "portcullis-login").unwrap().to_owned());
+    let refreshed = r#"refreshes_total{provider="company",outcome="success"}"#;
+    while value(&gateway, refreshed).await < Some(1.0) {
+        browser.fetch("/closed?canary=denied").await;
+    }
+    browser.fetch("/oauth2/callback?state=canary-state&code=canary-code").await;
+    provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Html)]);
+    browser.navigate("/oauth2/sign_out?rd=%2F%3Fcanary").await;
+    // The provider remembers alice, and does not ask again.
+    assert_eq!(browser.open("/?canary=again").await.status, 502);
+    let metrics = ask(&gateway, "/metrics").await.body;
+    browser.fetch("/oauth2/ping").await;
+    let log = gateway.log_until("/oauth2/ping");
+    for secret in &secrets {
+        assert!(!metrics.contains(secret), "{secret} in the metrics");
+        let line = log.iter().find(|line| line.contains(secret.as_str()));
+        assert_eq!(line, None, "{secret} in the log");
+    }
+    let bearer = log.iter().find(|line| line.contains("eyJ") || line.contains("?code="));
+    assert_eq!(bearer, None, "a token or a callback in the log");
+}
