@@ -40,8 +40,8 @@ pub enum Error {
     NotSignedIn {
         /// Where to.
         login_url: String,
-        /// `Set-Cookie`, where a cookie has to go.
-        cookies: Option<HeaderValue>,
+        /// `Set-Cookie`, where cookies have to go.
+        cookies: Option<Vec<HeaderValue>>,
     },
     /// Nobody is signed in, and signing in would not help.
     #[error("the rules refuse this request, whoever asks")]
