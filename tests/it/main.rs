@@ -21,6 +21,7 @@ mod properties;
 mod refresh;
 mod shutdown;
 mod sign_in;
+mod sign_in_state;
 mod streaming;
 mod supply;
 mod support;

@@ -278,8 +278,8 @@ async fn a_session_counts_where_its_provider_signs_in() {
          \x20 - {{ path: /company, {to}, providers: [company], allow: [{{ groups: [staff] }}] }}\n\
          \x20 - {{ path: /partner, {to}, allow: [{{ providers: [partner], groups: [staff] }}] }}\n\
          \x20 - {{ path: /open, {to}, providers: [company], allow: public }}\n",
-        provider::entry("company", "Company", &company),
-        provider::entry("partner", "Partner", &partner),
+        provider::entry("company", "Company", company.issuer(), ""),
+        provider::entry("partner", "Partner", partner.issuer(), ""),
     ));
     let of = async |fields: &str, target: &str| {
         let sent = format!(
