@@ -16,6 +16,8 @@ mod challenge;
 mod headers;
 mod hostile_client;
 mod hostile_idp;
+mod policy;
+mod properties;
 mod refresh;
 mod shutdown;
 mod sign_in;

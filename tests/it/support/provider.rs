@@ -3,16 +3,22 @@
 use std::time::Duration;
 
 use portcullis::clock::Clock;
-use portcullis::demo::{Client, IdentityProvider, RefreshTokens, Settings};
+use portcullis::demo::{Account, Client, IdentityProvider, RefreshTokens, Settings};
 use portcullis::secret::Secret;
 use url::Url;
 
 use super::browser::{Answer, Browser};
-use super::gateway::PUBLIC_URL;
+use super::gateway::{Gateway, PUBLIC_URL};
 
 /// An honest provider. Its refresh tokens work once; a second use of one ends the session there.
 pub(crate) async fn start(access_token_lifetime: Duration) -> IdentityProvider {
     let settings = Settings { access_token_lifetime, ..settings() };
+    IdentityProvider::start(settings, Clock::system()).await.unwrap()
+}
+
+/// The same, where these people can sign in.
+pub(crate) async fn start_for(accounts: Vec<Account>) -> IdentityProvider {
+    let settings = Settings { accounts, ..settings() };
     IdentityProvider::start(settings, Clock::system()).await.unwrap()
 }
 
@@ -40,8 +46,13 @@ pub(crate) fn section(provider: &IdentityProvider) -> String {
 
 /// The same with more keys, each behind a comma.
 pub(crate) fn section_with(issuer: &str, more: &str) -> String {
+    format!("providers:\n{}", entry("company", "Company", issuer, more))
+}
+
+/// One provider of that section.
+pub(crate) fn entry(id: &str, name: &str, issuer: &str, more: &str) -> String {
     format!(
-        "providers:\n  company: {{ name: Company, issuer: \"{issuer}\", client_id: wiki, \
+        "  {id}: {{ name: {name}, issuer: \"{issuer}\", client_id: wiki, \
          client_secret: wiki-and-company{more} }}\n"
     )
 }
@@ -70,4 +81,14 @@ pub(crate) async fn callback(browser: &mut Browser, path: &str, username: &str) 
             }
         };
     }
+}
+
+/// Signs somebody in, and returns the `Cookie` field that says so.
+pub(crate) async fn cookie_of(gateway: &Gateway, provider: &str, username: &str) -> String {
+    let mut browser = Browser::new(gateway);
+    // No place to return to: the visit ends at `/`.
+    let page = browser.open(&format!("/oauth2/start?rd=/oauth2/none&provider={provider}")).await;
+    browser.fill(&page, &[("username", username), ("password", username)]).await;
+    let id = browser.cookie("/", "portcullis").unwrap_or_else(|| panic!("{username}: {page:?}"));
+    format!("Cookie: portcullis={id}\r\n")
 }
