@@ -137,10 +137,16 @@ async function interact(provider, accounts, request, response) {
   }
 }
 
-// A form with a login and a password; who is signed in has agreed to everything.
+// A form with a login and a password; who is signed in has agreed to everything. In a tab whose browser
+// has signed in since at another one, loading the form again is enough.
 async function interaction(provider, accounts, request, response) {
   const interaction = await provider.interactionDetails(request, response);
   if (interaction.prompt.name !== 'consent') {
+    const session = await provider.Session.get(provider.createContext(request, response));
+    if (session.accountId && !interaction.session) {
+      response.writeHead(303, { location: `/auth?${new URLSearchParams(interaction.params)}` }).end();
+      return undefined;
+    }
     if (request.method !== 'POST') return answer(response, 200, 'text/html; charset=utf-8', LOGIN);
     const fields = new URLSearchParams(await text(request));
     const accountId = fields.get('login');
