@@ -9,6 +9,7 @@ use crate::oauth::error::ErrorCode;
 use crate::policy::rule::Key;
 use crate::providers;
 use crate::routing::path::Malformed;
+use crate::server::Stalled;
 use crate::upstream;
 
 /// Why a request does not get what it asked for.
@@ -40,8 +41,8 @@ pub enum Error {
     NotSignedIn {
         /// Where to.
         login_url: String,
-        /// `Set-Cookie`, where a cookie has to go.
-        cookies: Option<HeaderValue>,
+        /// `Set-Cookie`, where cookies have to go.
+        cookies: Option<Vec<HeaderValue>>,
     },
     /// Nobody is signed in, and signing in would not help.
     #[error("the rules refuse this request, whoever asks")]
@@ -142,8 +143,15 @@ fn of_upstream(error: &upstream::Error) -> StatusCode {
         | upstream::Error::Misbehaved(_) => StatusCode::BAD_GATEWAY,
         upstream::Error::TooSlow(_) => StatusCode::GATEWAY_TIMEOUT,
         upstream::Error::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        upstream::Error::Client(error) if has_stalled(error) => StatusCode::REQUEST_TIMEOUT,
         upstream::Error::Client(_) => StatusCode::BAD_REQUEST,
     }
+}
+
+/// Whether a body broke off because its client sent nothing for too long.
+fn has_stalled(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.into_iter().any(<dyn std::error::Error>::is::<Stalled>)
 }
 
 /// Why a sign-in failed, in a sentence for the person who tried.

@@ -28,8 +28,10 @@ impl App {
         if let Error::Method { allow } = error {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
-        if let Error::NotSignedIn { cookies: Some(cookie), .. } = error {
-            headers.append(SET_COOKIE, cookie.clone());
+        if let Error::NotSignedIn { cookies: Some(cookies), .. } = error {
+            for cookie in cookies {
+                headers.append(SET_COOKIE, cookie.clone());
+            }
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));

@@ -32,7 +32,7 @@ impl Gate {
     /// A redirect to sign in, or the error that says where to.
     pub fn challenge(&self, asked: Challenged<'_>) -> Result<Response<Body>, Error> {
         let tossed = self.cookies.sent(asked.headers, Name::Session) == Sent::Conflict;
-        let cookies = tossed.then(|| self.cookies.clear(Name::Session));
+        let cookies = tossed.then(|| self.cookies.clear_tossed());
         if !may_redirect(asked) {
             return Err(Error::NotSignedIn { login_url: self.login_url(asked), cookies });
         }
@@ -42,7 +42,7 @@ impl Gate {
         let value = HeaderValue::try_from(location).map_err(|_| Error::Malformed)?;
         harden(response.headers_mut());
         response.headers_mut().insert(LOCATION, value);
-        if let Some(cookie) = cookies {
+        for cookie in cookies.into_iter().flatten() {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         Ok(response)

@@ -28,7 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("demo", &["jose", "oauth", "server"]),
     ("providers", &["oidc", "oauth", "identity"]),
     ("login", &["providers", "oidc", "oauth", "session", "identity", "routing"]),
-    ("error", &["login", "session", "upstream", "oauth", "oidc", "policy", "providers", "identity", "routing"]),
+    ("error", &["login", "session", "upstream", "oauth", "oidc", "policy", "providers", "identity", "routing", "server"]),
     ("gate", &["error", "policy", "session", "identity", "login", "providers", "oidc", "upstream", "pages", "routing", "server"]),
     ("endpoints", &["gate", "error", "login", "providers", "session", "identity", "policy", "routing", "pages", "server"]),
     ("config", &["gate", "session", "identity", "policy", "routing", "pages", "server", "providers", "upstream", "oauth", "oidc"]),

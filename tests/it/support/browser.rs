@@ -50,7 +50,8 @@ impl Browser {
         Self::at(gateway.address)
     }
 
-    pub(super) fn at(gateway: SocketAddr) -> Self {
+    /// A fresh one, for a gateway at this address.
+    pub(crate) fn at(gateway: SocketAddr) -> Self {
         Self { gateway, cookies: Vec::new(), extra: HeaderMap::new() }
     }
 
@@ -111,6 +112,23 @@ impl Browser {
         self.sent_to(&home).cloned().map(|cookie| (cookie.name, cookie.value)).collect()
     }
 
+    /// Loses a cookie, as browsers do with too many of them.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.cookies.retain(|cookie| cookie.name != name);
+    }
+
+    /// Takes the cookies of an answer that another tab of this browser got.
+    pub(crate) fn share(&mut self, answer: &Answer) {
+        for line in answer.headers.get_all(SET_COOKIE) {
+            self.keep(&answer.url, line.to_str().unwrap());
+        }
+    }
+
+    /// From now on the gateway is at another address.
+    pub(crate) fn moved_to(&mut self, gateway: &Gateway) {
+        self.gateway = gateway.address;
+    }
+
     async fn send(
         &mut self,
         method: Method,
@@ -136,9 +154,7 @@ impl Browser {
         }
         headers.extend(self.extra.clone());
         let answer = exchange(self.connect_to(&url), url, request).await;
-        for line in answer.headers.get_all(SET_COOKIE) {
-            self.keep(&answer.url, line.to_str().unwrap());
-        }
+        self.share(&answer);
         answer
     }
 
