@@ -12,8 +12,8 @@ use crate::gate::routes::Routes;
 use crate::login::Login;
 use crate::pages::harden;
 use crate::server::{
-    AccessLog, Frame, Handler, Incoming, Limits, ListenAddress, OpenConnections, Refusal, Scheme,
-    Settings, Timeouts, TrustedProxies,
+    AccessLog, CertificateExpiry, Frame, Handler, Incoming, Limits, ListenAddress, OpenConnections,
+    Refusal, Scheme, Settings, Timeouts, TrustedProxies,
 };
 use crate::telemetry::metrics::Metrics;
 
@@ -30,6 +30,8 @@ pub struct Admin {
     pub routes: Arc<Routes>,
     /// Of the public listeners.
     pub connections: OpenConnections,
+    /// Until when their certificates are good.
+    pub certificates: Vec<CertificateExpiry>,
 }
 
 impl Handler for Admin {

@@ -37,6 +37,7 @@ pub use listener::{LocalAddress, OpenConnections};
 pub use request_body::Stalled;
 pub use request_id::RequestId;
 pub use shutdown::{Shutdown, Tasks};
+pub use tls::CertificateExpiry;
 
 use crate::body::Body;
 use crate::secret::Secret;
@@ -228,6 +229,11 @@ impl Bound {
     /// A count of the open connections that goes on while the server runs.
     pub fn open_connections(&self) -> OpenConnections {
         self.open.clone()
+    }
+
+    /// Until when its certificates are good.
+    pub fn certificates(&self) -> Vec<CertificateExpiry> {
+        tls::expiries(&self.settings.certificates)
     }
 
     /// Serves until the order to stop, then until open requests are answered or cut.
