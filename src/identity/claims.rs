@@ -1,5 +1,6 @@
 //! A provider's claims -> `Identity`, by configured paths.
-//! Invariant: a claim of the wrong type, or with a control character in it, is no claim.
+//! Invariant: a claim of the wrong type is no claim, nor is a text that has a control character in it
+//! or a blank at one of its ends.
 
 use std::sync::Arc;
 
@@ -29,8 +30,8 @@ pub struct ClaimNames {
 /// Why claims tell of nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// `sub` is absent, empty or no text (OIDC Core §2).
-    #[error("the claims have no `sub`")]
+    /// `sub` is absent, empty or no text that can be used (OIDC Core §2).
+    #[error("the claims have no usable `sub`")]
     NoSubject,
 }
 
@@ -149,9 +150,12 @@ fn email_is_verified(claims: &Map<String, Value>) -> bool {
     }
 }
 
+// SECURITY: servers trim the values of headers (RFC 9110 §5.5), so "admin " would be somebody else in
+// the rules and admin at the upstream.
 fn text(value: &Value) -> Option<String> {
     let text = value.as_str()?;
-    (!text.is_empty() && !text.chars().any(char::is_control)).then(|| text.to_owned())
+    let same_everywhere = text.trim() == text && !text.chars().any(char::is_control);
+    (!text.is_empty() && same_everywhere).then(|| text.to_owned())
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -245,6 +249,17 @@ mod tests {
         assert_eq!(identity.groups, ["staff"]);
         let identity = alice(json!({"groups": ["a", 1, null, ["x"], "b\r\nX: y"], "name": "a\nb"}));
         assert_eq!((identity.groups, identity.name), (vec!["a".to_owned(), "1".to_owned()], None));
+    }
+
+    #[test]
+    fn a_text_that_a_server_would_trim_is_no_claim() {
+        for text in ["admin ", " admin", "\u{a0}admin", " "] {
+            let identity = alice(json!({"name": text, "groups": ["staff", text], "role": text}));
+            assert_eq!((identity.name, identity.groups), (None, vec!["staff".to_owned()]));
+            assert_eq!(texts(&identity.claims["role"]), [""; 0]);
+            assert_eq!(read(json!({ "sub": text }), &ClaimNames::default()), Err(Error::NoSubject));
+        }
+        assert_eq!(alice(json!({"name": "A B"})).name.as_deref(), Some("A B"));
     }
 
     #[test]
