@@ -217,7 +217,7 @@ fn email(text: &str) -> Result<String, Wrong> {
         return Err(Wrong::new("is not an e-mail address")
             .hint("write one such as ada@example.com; for a domain, `email_domains`"));
     }
-    Ok(text.to_lowercase())
+    Ok(text.to_ascii_lowercase())
 }
 
 fn method(text: &str) -> Result<Method, Wrong> {
@@ -240,6 +240,7 @@ mod tests {
     #[test]
     fn addresses_have_one_at_sign() {
         assert_eq!(email("Ada@Example.com").unwrap(), "ada@example.com");
+        assert_eq!(email("\u{212a}@a.example").unwrap(), "\u{212a}@a.example");
         for wrong in
             ["", "ada", "@example.com", "ada@", "a@evil.example@example.com", "*@a.example"]
         {

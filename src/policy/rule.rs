@@ -15,7 +15,7 @@ use crate::routing::path::PathPrefix;
 pub struct Rule {
     /// `public: true`: asks for no signed-in visitor.
     pub public: bool,
-    /// E-mail addresses, lower case.
+    /// E-mail addresses; compared without the case of ASCII letters.
     pub emails: Option<Vec<String>>,
     /// Domains of e-mail addresses.
     pub email_domains: Option<Vec<EmailDomain>>,
