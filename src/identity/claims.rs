@@ -45,7 +45,9 @@ pub fn identity(
     let subject = claims.get("sub").and_then(text).ok_or(Error::NoSubject)?;
     // SECURITY: an address that nobody verified must not open a door in any spelling: as {email}, as
     // {claim:email}, as {user}, or in a rule on claims. So it leaves the claims before they are read.
-    if require_email_verified && !email_is_verified(&claims) {
+    let unverified = require_email_verified && !email_is_verified(&claims);
+    let email_withheld = unverified && names.email.find(&claims).is_some();
+    if unverified {
         names.email.remove_from(&mut claims);
         ClaimNames::default().email.remove_from(&mut claims);
     }
@@ -54,6 +56,7 @@ pub fn identity(
         subject: subject.into(),
         user: names.user.find(&claims).and_then(text),
         email: names.email.find(&claims).and_then(text).filter(|email| is_address(email)),
+        email_withheld,
         groups: names.groups.find(&claims).map(texts).unwrap_or_default(),
         name: names.name.find(&claims).and_then(text),
         preferred_username: names.preferred_username.find(&claims).and_then(text),
@@ -116,6 +119,22 @@ impl ClaimPath {
         let end = pointer.find('/').unwrap_or(pointer.len());
         let (claim, below) = pointer.split_at(end);
         (unescape(claim), below)
+    }
+}
+
+impl ClaimNames {
+    /// Those that are not the default, by their keys in the configuration.
+    pub fn chosen(&self) -> impl Iterator<Item = (&'static str, &ClaimPath)> {
+        let default = Self::default();
+        let all = [
+            ("user", &self.user, default.user),
+            ("email", &self.email, default.email),
+            ("groups", &self.groups, default.groups),
+            ("name", &self.name, default.name),
+            ("preferred_username", &self.preferred_username, default.preferred_username),
+        ];
+        let chosen = all.into_iter().filter(|(_, path, default)| *path != default);
+        chosen.map(|(key, path, _)| (key, path))
     }
 }
 
@@ -205,6 +224,7 @@ mod tests {
             let claims = json!({"sub": "1", "email": "a@example.com", "email_verified": verified});
             let identity = read(claims, &names).unwrap();
             assert_eq!((identity.email, identity.user), (None, None));
+            assert!(identity.email_withheld);
             assert_eq!(identity.claims["email"], Value::Null);
         }
     }

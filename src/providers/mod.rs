@@ -4,6 +4,7 @@
 
 mod claims;
 mod error;
+mod notices;
 mod refresh;
 mod sign_in;
 
@@ -15,6 +16,7 @@ use tracing::warn;
 use url::Url;
 
 pub use error::{Error, RefreshError};
+use notices::Notices;
 pub use refresh::{RefreshRequest, Refreshed};
 pub use sign_in::{SignInRequest, SignedIn};
 
@@ -88,6 +90,7 @@ pub struct Provider {
     http: Arc<Http>,
     client: Client,
     issuer: Arc<Issuer>,
+    notices: Notices,
     meter: &'static ProviderMeter,
 }
 
@@ -119,6 +122,7 @@ impl Provider {
             issuer: Arc::new(issuer.map_err(Error::Settings)?),
             client: Client::new(credentials, Arc::clone(&http), clock),
             http,
+            notices: Notices::new(),
             settings,
             meter,
         })
