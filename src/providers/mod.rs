@@ -66,8 +66,8 @@ pub struct Settings {
     pub distinct_redirect_uri: bool,
     /// PEM text of authorities beside the system's roots.
     pub ca: Option<String>,
-    /// Egress proxy, instead of the environment's.
-    pub proxy: Option<Url>,
+    /// The URL of the egress proxy, instead of the environment's; it may have a password in it.
+    pub proxy: Option<Secret>,
     /// One request to the provider.
     pub timeout: Duration,
     /// Whether `http://` beyond loopback is accepted.
