@@ -119,7 +119,7 @@ fn convert(reading: &Reading<'_>, root: &Node) -> Result<Config, Reported> {
     let server = root.section("server");
     let public_url = server.as_ref().map_err(|r| *r).and_then(server::public_url);
     let endpoint_prefix = server.as_ref().map_err(|r| *r).and_then(server::endpoint_prefix);
-    let server = server.and_then(|section| server::settings(&section));
+    let server = server.and_then(|section| server::settings(&section, public_url.as_ref().ok()));
     let ids = providers::ids(&root);
     let providers = providers::settings(&root);
     let session = session::settings(&root, public_url.as_ref().ok());

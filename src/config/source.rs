@@ -1,9 +1,11 @@
-//! Disk and environment: the only reader of either. Everyone else is handed a `Source`, so that
-//! tests feed a map.
+//! Disk, environment and the time of reading: the only reader of these. Everyone else is handed a
+//! `Source`, so that tests feed a map.
 
 use std::collections::HashMap;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+
+use crate::clock::{Clock, UnixTime};
 
 /// No file that a configuration names is longer; a device or a log by mistake must not fill memory.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
@@ -31,7 +33,7 @@ pub enum Unread {
     Other(String),
 }
 
-/// Where files and environment variables come from.
+/// Where files, environment variables and the time come from.
 #[derive(Clone, Debug)]
 pub struct Source(Kind);
 
@@ -79,6 +81,14 @@ impl Source {
             }
         }
         .map_err(Unread::from)
+    }
+
+    /// The wall-clock time; on a fixed source, the beginning of 2026.
+    pub(super) fn now(&self) -> UnixTime {
+        match &self.0 {
+            Kind::System => Clock::system().unix(),
+            Kind::Fixed { .. } => UnixTime(1_767_225_600),
+        }
     }
 
     /// An environment variable that is set and is UTF-8.

@@ -285,11 +285,15 @@ fn source(name: &str, text: &str) -> Source {
     let [pair, other] = [(); 2]
         .map(|()| rcgen::generate_simple_self_signed(["wiki.example.com".to_owned()]).unwrap());
     let folder = Path::new(name).parent().unwrap();
+    let mut parameters = rcgen::CertificateParams::new(["other.example.com".to_owned()]).unwrap();
+    parameters.not_after = rcgen::date_time_ymd(2025, 12, 31);
+    let expired = parameters.self_signed(&other.signing_key).unwrap();
     let pem = |what| format!("-----BEGIN {what}-----\nAAAA\n-----END {what}-----\n");
     let files = [
         (folder.join("tls.crt"), pair.cert.pem()),
         (folder.join("tls.key"), pair.signing_key.serialize_pem()),
         (folder.join("other.key"), other.signing_key.serialize_pem()),
+        (folder.join("expired.crt"), expired.pem()),
         (folder.join("passphrase.key"), pem("ENCRYPTED PRIVATE KEY")),
         (folder.join("damaged.key"), pem("PRIVATE KEY")),
         (folder.join("style.css"), "body { color: red }".to_owned()),
