@@ -119,12 +119,16 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 
 impl From<io::Error> for Unread {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::NotFound => Self::Missing,
-            io::ErrorKind::PermissionDenied => Self::Forbidden,
-            io::ErrorKind::IsADirectory => Self::Folder,
-            io::ErrorKind::FileTooLarge => Self::TooLong,
-            _ => Self::Other(error.to_string()),
+        use io::ErrorKind::{FileTooLarge, IsADirectory, NotFound, PermissionDenied};
+        let known = [
+            (NotFound, Self::Missing),
+            (PermissionDenied, Self::Forbidden),
+            (IsADirectory, Self::Folder),
+            (FileTooLarge, Self::TooLong),
+        ];
+        match known.into_iter().find(|(kind, _)| *kind == error.kind()) {
+            Some((_, unread)) => unread,
+            None => Self::Other(error.to_string()),
         }
     }
 }
