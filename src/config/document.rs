@@ -238,8 +238,8 @@ impl<'de> Visitor<'de> for Build {
     }
 }
 
-/// The parser itself goes 128 deep.
-const MOST_OPEN: usize = 1000;
+/// As deep as the parser goes.
+const MOST_OPEN: usize = 128;
 
 /// A part of the parser's words, the place to show, and what an operator is told instead.
 const SYNTAX: [(&str, Place, &str, Option<&str>); 17] = [

@@ -2,6 +2,7 @@
 //! Invariant: a claim of the wrong type is no claim, nor is a text that has a control character in it
 //! or a blank at one of its ends.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -102,20 +103,20 @@ impl ClaimPath {
     /// The value at this path; `null` is none.
     pub fn find<'c>(&self, claims: &'c Map<String, Value>) -> Option<&'c Value> {
         let (claim, below) = self.split();
-        claims.get(&claim)?.pointer(below).filter(|value| !value.is_null())
+        claims.get(&*claim)?.pointer(below).filter(|value| !value.is_null())
     }
 
     /// Leaves nothing for [`find`](Self::find). It goes the same way, so that they cannot differ.
     fn remove_from(&self, claims: &mut Map<String, Value>) {
         let (claim, below) = self.split();
-        if let Some(value) = claims.get_mut(&claim).and_then(|value| value.pointer_mut(below)) {
+        if let Some(value) = claims.get_mut(&*claim).and_then(|value| value.pointer_mut(below)) {
             value.take();
         }
     }
 
     /// A claim's name, and the JSON pointer that leads on from its value.
-    fn split(&self) -> (String, &str) {
-        let Some(pointer) = self.0.strip_prefix('/') else { return (self.0.clone(), "") };
+    fn split(&self) -> (Cow<'_, str>, &str) {
+        let Some(pointer) = self.0.strip_prefix('/') else { return (Cow::Borrowed(&self.0), "") };
         let end = pointer.find('/').unwrap_or(pointer.len());
         let (claim, below) = pointer.split_at(end);
         (unescape(claim), below)
@@ -186,8 +187,11 @@ fn scalar(value: &Value) -> Option<String> {
 }
 
 /// RFC 6901 §4.
-fn unescape(token: &str) -> String {
-    token.replace("~1", "/").replace("~0", "~")
+fn unescape(token: &str) -> Cow<'_, str> {
+    match token.contains('~') {
+        true => Cow::Owned(token.replace("~1", "/").replace("~0", "~")),
+        false => Cow::Borrowed(token),
+    }
 }
 
 #[cfg(test)]
