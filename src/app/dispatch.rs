@@ -1,9 +1,6 @@
 //! Own endpoint or gated route; turns any error into a page; always answers.
 
-use http::Response;
-
 use crate::app::App;
-use crate::body::Body;
 use crate::endpoints::{Call, Endpoint};
 use crate::error::Error;
 use crate::gate::route::Route;
@@ -11,8 +8,7 @@ use crate::pages::{Asked, Format};
 use crate::routing::Found;
 use crate::routing::host;
 use crate::routing::path::Readings;
-use crate::server::{Handler, Incoming, Refusal};
-use crate::telemetry::access_log::Outcome;
+use crate::server::{Answered, Handler, Incoming, Refusal};
 
 /// What a request is for.
 enum Place<'r, 'p> {
@@ -23,7 +19,7 @@ enum Place<'r, 'p> {
 }
 
 impl Handler for App {
-    async fn handle(&self, incoming: Box<Incoming>) -> Response<Body> {
+    async fn handle(&self, incoming: Box<Incoming>) -> Answered {
         let request_id = incoming.client.request_id();
         let asked =
             Asked::of(incoming.request.method(), incoming.request.headers(), request_id.as_str());
@@ -39,19 +35,20 @@ impl Handler for App {
                 let (method, headers) = (request.method(), request.headers());
                 let call = Call { method, headers, client, uri: &uri, asked };
                 // Boxed: rare, and its size would be that of every request's future.
-                (self.metrics.own(), Box::pin(self.endpoints.answer(endpoint, call)).await)
+                let answer = Box::pin(self.endpoints.answer(endpoint, call)).await;
+                (self.metrics.own(), answer.map(Answered::from))
             }
             Ok(Place::Route(route, readings)) => {
                 (route.meter, self.gate.handle(route, readings, &uri, incoming).await)
             }
             Err(error) => (self.metrics.unrouted(), Err(error)),
         };
-        let mut response = answer.unwrap_or_else(|error| self.refused(&error, &asked));
-        response.extensions_mut().get_or_insert_default::<Outcome>().route = Some(meter);
-        response
+        let mut answered = answer.unwrap_or_else(|error| self.refused(&error, &asked));
+        answered.outcome.route = Some(meter);
+        answered
     }
 
-    fn refuse(&self, refusal: Refusal<'_>) -> Response<Body> {
+    fn refuse(&self, refusal: Refusal<'_>) -> Answered {
         let asked = Asked {
             format: Format::of(refusal.headers),
             head: false,

@@ -2,15 +2,14 @@
 //! Invariant: there is no other way to an upstream, and none without a permit for its route.
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::body::Body;
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::gate::decide::Permit;
 use crate::gate::identify::Member;
 use crate::gate::route::Route;
-use crate::server::{Client, Incoming};
+use crate::server::{Answered, Client, Incoming};
 use crate::session::Freshness;
 use crate::telemetry::access_log::Outcome;
 use crate::telemetry::metrics::Limit;
@@ -22,7 +21,7 @@ impl Gate {
         &self,
         permit: Permit<'_>,
         incoming: Box<Incoming>,
-    ) -> Result<Response<Body>, Error> {
+    ) -> Result<Answered, Error> {
         let tasks = incoming.tasks().clone();
         let (route, member) = (permit.route(), permit.visitor().member());
         // Made ready before anything is awaited, so that what it took is not held until the answer.
@@ -45,13 +44,13 @@ impl Gate {
             }
             response = self.bind_stream(response, &member.session, &tasks);
         }
-        response.extensions_mut().insert(Outcome {
+        let outcome = Outcome {
             route: None,
-            decision: "forward",
+            decision: Some("forward"),
             reason: None,
             subject: member.map(|member| member.holding.identity.subject.clone()),
-        });
-        Ok(response)
+        };
+        Ok(Answered { response, outcome })
     }
 
     /// Makes a request the upstream's, and sends it.

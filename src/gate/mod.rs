@@ -11,16 +11,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Response, Uri};
+use http::Uri;
 
-use crate::body::Body;
 use crate::clock::Clock;
 use crate::error::{Error, Forbidden};
 use crate::identity::headers::Stripped;
 use crate::origin::Origin;
 use crate::providers::Provider;
 use crate::routing::path::Readings;
-use crate::server::Incoming;
+use crate::server::{Answered, Incoming};
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
 use crate::session::table::Table;
@@ -63,7 +62,7 @@ impl Gate {
         readings: &Readings<'_>,
         uri: &Uri,
         incoming: Box<Incoming>,
-    ) -> Result<Response<Body>, Error> {
+    ) -> Result<Answered, Error> {
         let (method, headers) = (incoming.request.method(), incoming.request.headers());
         let client = &incoming.client;
         let visitor = self.identify(route, headers).await;
@@ -78,7 +77,8 @@ impl Gate {
         match decide(&asked, visitor) {
             Decision::Forward(permit) => self.forward(permit, incoming).await,
             Decision::Challenge => {
-                self.challenge(Challenged { route, method, headers, target, client })
+                let challenged = Challenged { route, method, headers, target, client };
+                self.challenge(challenged).map(Answered::from)
             }
             Decision::Refuse(refusal) => {
                 Err(self.refused(route, &refusal, target, client.address()))

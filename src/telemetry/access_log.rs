@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use crate::telemetry::metrics::RouteMeter;
 
-/// What whoever answered knows of the request; travels in the response's extensions.
+/// What whoever answered knows of the request.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// The route, by the handle that counts its requests; set where the route is found.
     pub route: Option<&'static RouteMeter>,
     /// What was decided, in one word.
-    pub decision: &'static str,
+    pub decision: Option<&'static str>,
     /// Why, where it was refused.
     pub reason: Option<Cow<'static, str>>,
     /// Who asked, where known.
@@ -40,7 +40,7 @@ pub struct Line<'a> {
     /// The request's name.
     pub request_id: &'a str,
     /// What the answering side adds.
-    pub outcome: Option<&'a Outcome>,
+    pub outcome: &'a Outcome,
 }
 
 /// Writes a line, if anybody listens.
@@ -56,9 +56,9 @@ pub fn record(line: &Line<'_>) {
         duration_us = u64::try_from(line.duration.as_micros()).unwrap_or(u64::MAX),
         client = line.client,
         request_id = line.request_id,
-        route = outcome.and_then(|outcome| outcome.route).map(RouteMeter::name),
-        decision = outcome.map(|outcome| outcome.decision),
-        reason = outcome.and_then(|outcome| outcome.reason.as_deref()),
-        subject = outcome.and_then(|outcome| outcome.subject.as_deref()),
+        route = outcome.route.map(RouteMeter::name),
+        decision = outcome.decision,
+        reason = outcome.reason.as_deref(),
+        subject = outcome.subject.as_deref(),
     );
 }
