@@ -9,6 +9,7 @@ use crate::oauth::error::ErrorCode;
 use crate::policy::rule::Key;
 use crate::providers;
 use crate::routing::path::Malformed;
+use crate::server::Stalled;
 use crate::upstream;
 
 /// Why a request does not get what it asked for.
@@ -21,8 +22,11 @@ pub enum Error {
     #[error("the path has {0}")]
     Path(#[from] Malformed),
     /// An upstream could read the path in a way that has another route or decision.
-    #[error("the path can be read in ways that have different answers")]
-    Ambiguous,
+    #[error("the path can be read as {reading:?} too, which has another answer")]
+    Ambiguous {
+        /// The path as such an upstream reads it.
+        reading: String,
+    },
     /// No route has this host.
     #[error("no route has this host")]
     WrongHost,
@@ -40,8 +44,8 @@ pub enum Error {
     NotSignedIn {
         /// Where to.
         login_url: String,
-        /// `Set-Cookie`, where a cookie has to go.
-        cookies: Option<HeaderValue>,
+        /// `Set-Cookie`, where cookies have to go.
+        cookies: Option<Vec<HeaderValue>>,
     },
     /// Nobody is signed in, and signing in would not help.
     #[error("the rules refuse this request, whoever asks")]
@@ -64,9 +68,38 @@ pub enum Error {
     /// The application behind us.
     #[error(transparent)]
     Upstream(#[from] upstream::Error),
+    /// Whoever asks at an auth endpoint does not say clearly what about.
+    #[error(transparent)]
+    Asker(#[from] AskerFault),
+    /// Any of these, said to somebody who asks at an auth endpoint.
+    #[error("{0}")]
+    ForAsker(Box<Self>),
     /// The request is over a limit, or broke off: as the server found it.
     #[error("refused with {0}")]
     Refused(StatusCode),
+}
+
+/// What is wrong with a question at an auth endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskerFault {
+    /// Somebody who may not ask about other requests than their own.
+    #[error("an auth endpoint is asked by somebody who is not in server.trusted_proxies")]
+    NotTrusted,
+    /// No field says where the request went.
+    #[error(
+        "an auth endpoint is not told which request it is asked about: the proxy has to send \
+         X-Forwarded-Uri, X-Original-URL or X-Original-URI"
+    )]
+    NoUri,
+    /// A field that came more than once, or cannot be read.
+    #[error("{0} is repeated or malformed")]
+    Unclear(&'static str),
+    /// Two fields that say different things.
+    #[error("{0} and {1} contradict each other")]
+    Contradiction(&'static str, &'static str),
+    /// A parameter that narrows the rules to nothing that can be meant.
+    #[error("an allowed_… parameter of an auth endpoint is empty, repeated, malformed or unknown")]
+    Narrowing,
 }
 
 /// What a 403 tells to whom it concerns.
@@ -78,26 +111,40 @@ pub struct Forbidden {
     pub provider: String,
     /// The keys that failed.
     pub failed: Vec<Key>,
-    /// Path and query that were asked for.
-    pub target: String,
+    /// What was asked for, as `rd` at `public_url`.
+    pub return_to: String,
 }
 
 impl Error {
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Malformed | Self::Path(_) | Self::Ambiguous => StatusCode::BAD_REQUEST,
+            Self::Malformed | Self::Path(_) | Self::Ambiguous { .. } => StatusCode::BAD_REQUEST,
             Self::WrongHost => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotSignedIn { .. } => StatusCode::UNAUTHORIZED,
-            Self::NotHere { .. } | Self::Forbidden(_) | Self::ForeignOrigin => {
-                StatusCode::FORBIDDEN
-            }
+            Self::NotHere { .. }
+            | Self::Forbidden(_)
+            | Self::ForeignOrigin
+            | Self::Asker(_)
+            | Self::ForAsker(_) => StatusCode::FORBIDDEN,
             Self::SignIn(failure) => of_sign_in(&failure.error),
             Self::NoAccessToken => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(error) => of_upstream(error),
             Self::Refused(status) => *status,
+        }
+    }
+}
+
+impl Error {
+    /// The same as askers understand it: they know 401 and 403, and take every other no for a fault of
+    /// ours (nginx answers 500).
+    #[must_use]
+    pub fn for_asker(self) -> Self {
+        match self.status() {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self,
+            _ => Self::ForAsker(Box::new(self)),
         }
     }
 }
@@ -142,8 +189,15 @@ fn of_upstream(error: &upstream::Error) -> StatusCode {
         | upstream::Error::Misbehaved(_) => StatusCode::BAD_GATEWAY,
         upstream::Error::TooSlow(_) => StatusCode::GATEWAY_TIMEOUT,
         upstream::Error::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        upstream::Error::Client(error) if has_stalled(error) => StatusCode::REQUEST_TIMEOUT,
         upstream::Error::Client(_) => StatusCode::BAD_REQUEST,
     }
+}
+
+/// Whether a body broke off because its client sent nothing for too long.
+fn has_stalled(error: &(dyn std::error::Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.into_iter().any(<dyn std::error::Error>::is::<Stalled>)
 }
 
 /// Why a sign-in failed, in a sentence for the person who tried.

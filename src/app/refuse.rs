@@ -29,8 +29,10 @@ impl App {
         if let Error::Method { allow } = error {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
-        if let Error::NotSignedIn { cookies: Some(cookie), .. } = error {
-            headers.append(SET_COOKIE, cookie.clone());
+        if let Error::NotSignedIn { cookies: Some(cookies), .. } = error {
+            for cookie in cookies {
+                headers.append(SET_COOKIE, cookie.clone());
+            }
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
@@ -55,13 +57,15 @@ impl App {
             Error::SignIn(failure) => self.sign_in_failed(failure, error, asked),
             Error::Malformed
             | Error::Path(_)
-            | Error::Ambiguous
+            | Error::Ambiguous { .. }
             | Error::NoRoute
             | Error::Method { .. }
             | Error::NotHere { .. }
             | Error::ForeignOrigin
             | Error::NoAccessToken
             | Error::Upstream(_)
+            | Error::Asker(_)
+            | Error::ForAsker(_)
             | Error::Refused(_) => respond(&Page::Plain),
         }
     }
@@ -69,12 +73,11 @@ impl App {
     fn forbidden(&self, forbidden: &Forbidden, asked: &Asked<'_>) -> Response<Body> {
         let reasons: Vec<String> =
             forbidden.failed.iter().map(|key| denial_reason(*key).to_owned()).collect();
-        let other_account = format!(
-            "{}/start?prompt=select_account&rd={}",
-            self.prefix,
-            encoded(&forbidden.target)
-        );
-        let sign_out = format!("{}/sign_out", self.prefix);
+        // Absolute: a proxy that asks us about a host need not send us that host's own paths.
+        let return_to = encoded(&forbidden.return_to);
+        let other_account =
+            self.gate.own_url(&format!("/start?prompt=select_account&rd={return_to}"));
+        let sign_out = self.gate.own_url("/sign_out");
         let page = Page::Forbidden(pages::Forbidden {
             identity: &forbidden.identity,
             provider: &forbidden.provider,
@@ -134,6 +137,7 @@ fn limit(error: &Error) -> Option<Limit> {
         | Error::Upstream(upstream::Error::BodyTooLarge) => Some(Limit::RequestBody),
         Error::Refused(StatusCode::URI_TOO_LONG) => Some(Limit::RequestTarget),
         Error::Refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => Some(Limit::RequestHead),
+        Error::ForAsker(error) => limit(error),
         Error::SignIn(failure) => match &failure.error {
             login::Error::TooManyFailures => Some(Limit::SignInFailures),
             login::Error::Provider(providers::Error::Busy) => Some(Limit::TokenRequests),
@@ -146,7 +150,7 @@ fn limit(error: &Error) -> Option<Limit> {
         },
         Error::Malformed
         | Error::Path(_)
-        | Error::Ambiguous
+        | Error::Ambiguous { .. }
         | Error::WrongHost
         | Error::NoRoute
         | Error::Method { .. }
@@ -156,6 +160,7 @@ fn limit(error: &Error) -> Option<Limit> {
         | Error::ForeignOrigin
         | Error::NoAccessToken
         | Error::Upstream(_)
+        | Error::Asker(_)
         | Error::Refused(_) => None,
     }
 }
@@ -165,14 +170,16 @@ fn decision(error: &Error) -> &'static str {
     match error {
         Error::NotSignedIn { .. } => "challenge",
         Error::NotHere { .. } | Error::Forbidden(_) | Error::ForeignOrigin => "deny",
+        Error::ForAsker(error) => decision(error),
         Error::SignIn(_) => "sign_in_failed",
         Error::Upstream(_) | Error::NoAccessToken => "unavailable",
         Error::Malformed
         | Error::Path(_)
-        | Error::Ambiguous
+        | Error::Ambiguous { .. }
         | Error::WrongHost
         | Error::NoRoute
         | Error::Method { .. }
+        | Error::Asker(_)
         | Error::Refused(_) => "refuse",
     }
 }
@@ -185,9 +192,10 @@ fn reason(error: &Error) -> Cow<'static, str> {
     match error {
         Error::NotHere { failed } => keys(failed).into(),
         Error::Forbidden(forbidden) => keys(&forbidden.failed).into(),
+        Error::ForAsker(error) => reason(error),
         Error::Malformed
         | Error::Path(_)
-        | Error::Ambiguous
+        | Error::Ambiguous { .. }
         | Error::WrongHost
         | Error::NoRoute
         | Error::Method { .. }
@@ -196,6 +204,7 @@ fn reason(error: &Error) -> Cow<'static, str> {
         | Error::SignIn(_)
         | Error::NoAccessToken
         | Error::Upstream(_)
+        | Error::Asker(_)
         | Error::Refused(_) => error.to_string().into(),
     }
 }

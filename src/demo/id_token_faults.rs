@@ -14,8 +14,11 @@ faults! {
             |token, _| token.signer = Signer::Published(Algorithm::ES256),
         SignedPs256 "PS256, with a key of the JWK Set" =>
             |token, _| token.signer = Signer::Published(Algorithm::PS256),
-        SignedEdDsa "EdDSA, with a key of the JWK Set" =>
-            |token, _| token.signer = Signer::Published(Algorithm::EdDSA),
+        SignedEdDsa "EdDSA, with a key of the JWK Set" => |token, _| {
+            token.signer = Signer::Published(Algorithm::EdDSA);
+            // Optional, and there made by the main key's hash.
+            token.claims.remove("at_hash");
+        },
         AlgNone "alg none, no signature" => |token, _| token.signer = Signer::Nobody,
         AlgNoneMixedCase "alg nOnE, no signature" => |token, _| {
             token.signer = Signer::Nobody;
@@ -122,6 +125,8 @@ faults! {
         NoAcr "no acr" => |token, _| drop(token.claims.remove("acr")),
         EmailUnverified "email_verified is false" =>
             |token, _| token.claim("email_verified", json!(false)),
+        Bare "nothing of the person but sub: the rest is at userinfo (OIDC Core §5.4)" =>
+            |token, _| token.claims.retain(|name, _| !OF_THE_PERSON.contains(&name.as_str())),
         // Form.
         NotAJwt "not a JWT" => |token, _| token.finish = |_| Some("not-a-jwt".into()),
         Empty "an empty text" => |token, _| token.finish = |_| Some(String::new()),
@@ -154,3 +159,6 @@ fn turn_a_bit(token: String) -> Option<String> {
 fn with_member(claims: &Map<String, Value>, member: &str) -> Vec<u8> {
     json!(claims).to_string().replacen('{', &format!("{{{member},"), 1).into_bytes()
 }
+
+const OF_THE_PERSON: [&str; 5] =
+    ["name", "preferred_username", "email", "email_verified", "groups"];

@@ -254,7 +254,8 @@ impl Provider {
     }
 
     fn network_fault(&self, endpoint: Endpoint) -> Option<NetworkFault> {
-        self.state().faults.iter().find_map(|fault| match fault {
+        let mut state = self.state();
+        let fault = state.faults.iter().find_map(|fault| match fault {
             Fault::Network(at, fault) if *at == endpoint => Some(*fault),
             Fault::Network(..)
             | Fault::Authorization(_)
@@ -263,7 +264,11 @@ impl Provider {
             | Fault::Userinfo(_)
             | Fault::Discovery(_)
             | Fault::Jwks(_) => None,
-        })
+        })?;
+        if fault == NetworkFault::LostOnce {
+            state.faults.retain(|other| *other != Fault::Network(endpoint, fault));
+        }
+        Some(fault)
     }
 
     fn answer(&self, endpoint: Endpoint, request: &Request<Bytes>) -> Response<Bytes> {

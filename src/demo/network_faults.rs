@@ -74,6 +74,8 @@ pub enum NetworkFault {
     ShortBody,
     /// Processed; the connection ends before the first byte.
     Lost,
+    /// The same, and the next request is answered well.
+    LostOnce,
     /// Processed; the body has bytes that are no UTF-8.
     BadUtf8,
     /// Never a byte.
@@ -98,7 +100,7 @@ pub enum NetworkFault {
 
 impl NetworkFault {
     /// Every fault.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::InternalError,
         Self::Unavailable,
         Self::TooManyRequests,
@@ -108,6 +110,7 @@ impl NetworkFault {
         Self::Truncated,
         Self::ShortBody,
         Self::Lost,
+        Self::LostOnce,
         Self::BadUtf8,
         Self::Hang,
         Self::Drip,
@@ -136,7 +139,7 @@ impl NetworkFault {
                 let head = json_head(&format!("content-length: {}", body.len()));
                 raw([head.as_bytes(), &body.slice(..body.len() / 2)].concat(), Then::Close)
             }
-            Self::Lost => {
+            Self::Lost | Self::LostOnce => {
                 drop(honest());
                 raw("", Then::Close)
             }

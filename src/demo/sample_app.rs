@@ -50,7 +50,7 @@ struct Mirror;
 impl Handler for Mirror {
     fn handle(&self, request: &Request<Bytes>) -> Reply {
         Reply::Http(match request.uri().path() {
-            "/style.css" => html::style().map(Body::full),
+            "/public/style.css" => html::style().map(Body::full),
             "/api" => api(request).map(Body::full),
             "/events" => events(),
             _ => page(request).map(Body::full),

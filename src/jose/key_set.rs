@@ -38,19 +38,19 @@ impl KeySet {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), Error> {
-        // The keys of that name; without a name any key may be meant (OIDC Core §10.1).
-        let named = |key: &&Jwk| header.kid.is_none() || key.kid() == header.kid.as_deref();
+        // The keys of that name and those without one; where the token names none, any (OIDC Core §10.1).
+        let kid = header.kid.as_deref();
         let mut fitting = self
             .keys
             .iter()
-            .filter(named)
+            .filter(|key| kid.is_none() || key.kid().is_none() || key.kid() == kid)
             .filter_map(|key| key.verifier(header.algorithm))
             .take(MAX_TRIALS)
             .peekable();
         let fits = fitting.peek().is_some();
         if fitting.any(|key| key.verify_sig(message, signature).is_ok()) {
             Ok(())
-        } else if header.kid.is_none() || !self.keys.iter().any(|key| named(&key)) {
+        } else if kid.is_none() || !self.keys.iter().any(|key| key.kid() == kid) {
             Err(Error::UnknownKey)
         } else if fits {
             Err(Error::Signature)

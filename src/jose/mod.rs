@@ -69,9 +69,25 @@ pub enum Error {
     SigningKey,
 }
 
+impl Error {
+    /// Whether the token may be good by a newer key set: its own form is not what was refused.
+    pub fn may_pass_with_newer_keys(self) -> bool {
+        match self {
+            Self::UnknownKey | Self::KeyMismatch | Self::Signature => true,
+            Self::TooLarge
+            | Self::NotCompact
+            | Self::Encoding
+            | Self::Header
+            | Self::Critical
+            | Self::Algorithm
+            | Self::Payload
+            | Self::KeySet
+            | Self::SigningKey => false,
+        }
+    }
+}
+
 /// Verifies a token in compact form with one of `keys`, by one of the `allowed` algorithms.
-///
-/// `Error::UnknownKey` means that fetching the key set anew may help; no other error does.
 pub fn verify(compact: &str, keys: &KeySet, allowed: &[Algorithm]) -> Result<Verified, Error> {
     let (header, payload) = verify_bytes(compact, keys, allowed)?;
     let claims = json::object(&payload).map_err(|_| Error::Payload)?;

@@ -255,14 +255,22 @@ fn kid_chooses_the_key() {
         Err(Error::Signature),
     );
     check(&token(&second, json!({"alg": "ES256", "kid": "new"})), &jwks, Err(Error::UnknownKey));
+}
+
+#[test]
+fn a_key_without_kid_may_be_the_one_that_a_token_names() {
+    let (first, second) = (es256(), es256());
     let nameless = second.public_jwk();
     let nameless = nameless.as_object().unwrap().iter().filter(|(name, _)| *name != "kid");
     let nameless: Value = nameless.map(|(name, value)| (name.clone(), value.clone())).collect();
-    check(
-        &token(&second, json!({"alg": "ES256", "kid": second.kid()})),
-        &[nameless],
-        Err(Error::UnknownKey),
-    );
+    let signed = token(&second, json!({"alg": "ES256", "kid": second.kid()}));
+    check(&signed, std::slice::from_ref(&nameless), Ok(()));
+    check(&signed, &[first.public_jwk(), nameless.clone()], Ok(()));
+    // Another key's token may have a newer set.
+    let other = token(&first, json!({"alg": "ES256", "kid": "new"}));
+    check(&other, std::slice::from_ref(&nameless), Err(Error::UnknownKey));
+    let forged = token(&es256(), json!({"alg": "ES256", "kid": first.kid()}));
+    check(&forged, &[first.public_jwk(), nameless], Err(Error::Signature));
 }
 
 #[test]

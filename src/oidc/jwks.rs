@@ -1,6 +1,7 @@
-//! The provider's keys: kept, fetched anew when a token names one that we do not know.
+//! The provider's keys: kept, fetched anew when they do not verify a token, for it may be the set that is
+//! wrong: too old, or mended under the same name.
 //! Invariant: the last good set stays until there is a better one; an empty set is none. However many
-//! tokens with unknown keys come, the provider is asked twice and then once in ten seconds.
+//! such tokens come, the provider is asked twice and then once in ten seconds.
 //! Source: OpenID Connect Core §10.1.1, RFC 7517 §5.
 
 use std::sync::Arc;
@@ -24,7 +25,7 @@ pub(super) struct Keys {
     cached: Cached<KeySet>,
     /// Of fetches because there is no set at all.
     missing: Throttle,
-    /// Of fetches because a token names an unknown key.
+    /// Of fetches because the set does not verify a token.
     rotated: Throttle,
 }
 
@@ -49,15 +50,19 @@ impl Keys {
             Some(keys) => keys,
             None => self.fetch(uri, &self.missing).await?,
         };
-        match jose::verify(token.expose(), &keys, &Algorithm::ALL) {
-            Err(jose::Error::UnknownKey) => {}
+        let refused = match jose::verify(token.expose(), &keys, &Algorithm::ALL) {
+            Err(error) if error.may_pass_with_newer_keys() => error,
             result => return result.map_err(Error::Signature),
-        }
+        };
         let keys = match self.fetch(uri, &self.rotated).await {
             Ok(keys) => keys,
-            // SECURITY: asked often enough; a token that stays unknown is refused, not waved through.
-            Err(Error::TooSoon) => return Err(Error::Signature(jose::Error::UnknownKey)),
-            Err(error) => return Err(error),
+            // The key may be a good one: whoever has the token may try again.
+            Err(error) if refused == jose::Error::UnknownKey && error != Error::TooSoon => {
+                return Err(error);
+            }
+            // SECURITY: a wrong signature is wrong whatever keeps us from newer keys; and asked often
+            // enough, a token whose key stays unknown is refused, not waved through.
+            Err(_) => return Err(Error::Signature(refused)),
         };
         jose::verify(token.expose(), &keys, &Algorithm::ALL).map_err(Error::Signature)
     }

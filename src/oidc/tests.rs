@@ -140,6 +140,20 @@ async fn tokens_with_unknown_keys_cannot_make_us_hammer_the_provider() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_replaced_under_its_name_is_found() {
+    let (scene, wrong, right) = (scene().await, key("1"), key("1"));
+    scene.publish(&[&wrong]);
+    let refused = Error::Signature(jose::Error::Signature);
+    assert_eq!(scene.verify(&right).await.unwrap_err(), refused);
+    scene.publish(&[&right]);
+    assert!(scene.verify(&right).await.is_ok());
+    scene.down.store(true, Ordering::Relaxed);
+    scene.clock.advance(Duration::from_secs(10));
+    // Nothing that keeps us from newer keys makes a wrong signature less wrong.
+    assert_eq!(scene.verify(&wrong).await.unwrap_err(), refused);
+}
+
+#[tokio::test]
 async fn an_empty_or_failed_key_set_does_not_replace_a_good_one() {
     let (scene, good, other) = (scene().await, key("good"), key("other"));
     scene.publish(&[]);

@@ -88,11 +88,14 @@ impl Provider {
                 Some(self.issuer.verify(id_token, &expected).await?.into_parts().1)
             }
         };
-        let Some(before) = &prior.beside_userinfo else {
-            return Ok(renewed.map(|claims| (claims, prior.clone())));
+        let Some(own) = renewed.as_ref().or(prior.beside_userinfo.as_ref()) else {
+            return Ok(None);
         };
-        // Where sign-in asked userinfo, so does every refresh: a group taken away must go.
-        let own = renewed.as_ref().unwrap_or(before);
+        // Where sign-in asked userinfo, so does every refresh: a group taken away must go. And where the
+        // new ID token leaves out what the first one said, as many do.
+        if prior.beside_userinfo.is_none() && !self.lack_claims(metadata, own) {
+            return Ok(Some((own.clone(), prior.clone())));
+        }
         let claims = self.with_userinfo(metadata, tokens, original, own).await?;
         let beside_userinfo = Some(own.clone());
         Ok(Some((claims, Prior { original: original.clone(), beside_userinfo })))

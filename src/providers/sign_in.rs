@@ -113,15 +113,19 @@ impl Provider {
         };
         let (original, own) = self.issuer.verify(id_token, &expected).await?.into_parts();
 
-        let (names, strict) = (&self.settings.claims, self.settings.require_email_verified);
-        let (claims, beside_userinfo) =
-            if claims::lack(&own, names, strict) && metadata.userinfo.is_some() {
-                (self.with_userinfo(&metadata, &tokens, &original, &own).await?, Some(own))
-            } else {
-                (own, None)
-            };
+        let (claims, beside_userinfo) = if self.lack_claims(&metadata, &own) {
+            (self.with_userinfo(&metadata, &tokens, &original, &own).await?, Some(own))
+        } else {
+            (own, None)
+        };
         let identity = self.identity(claims)?;
         Ok(SignedIn { tokens, identity, prior: Prior { original, beside_userinfo } })
+    }
+
+    /// Whether an ID token leaves claims to userinfo, and there is one.
+    pub(super) fn lack_claims(&self, metadata: &Metadata, own: &Map<String, Value>) -> bool {
+        let (names, strict) = (&self.settings.claims, self.settings.require_email_verified);
+        metadata.userinfo.is_some() && claims::lack(own, names, strict)
     }
 
     /// The ID token's own claims and userinfo's.
@@ -138,7 +142,8 @@ impl Provider {
         Ok(claims::join(own, &theirs, &self.settings.claims.email))
     }
 
-    pub(super) fn identity(&self, claims: Map<String, Value>) -> Result<Identity, Error> {
+    /// Who these claims are about, by the configured paths.
+    pub fn identity(&self, claims: Map<String, Value>) -> Result<Identity, Error> {
         let Self { settings, .. } = self;
         Ok(identity(&settings.id, &settings.claims, settings.require_email_verified, claims)?)
     }

@@ -47,7 +47,7 @@ pub struct Reading<'p> {
 #[derive(Clone, Debug)]
 pub struct Readings<'p> {
     plain: Reading<'p>,
-    others: Vec<Reading<'static>>,
+    others: Vec<Reading<'p>>,
 }
 
 impl PathPrefix {
@@ -100,7 +100,9 @@ impl<'p> Readings<'p> {
     pub fn of(raw: &'p str) -> Result<Self, Malformed> {
         if is_simple(raw) {
             let plain = Reading { path: Cow::Borrowed(raw), folded: false };
-            return Ok(Self { plain, others: Vec::new() });
+            // SECURITY: also a path in lower case is one in capitals to an upstream that folds them.
+            let folded = Reading { folded: true, ..plain.clone() };
+            return Ok(Self { plain, others: vec![folded] });
         }
         let decoded = decode_once(raw)?;
         let others = other_readings(&decoded)?;
@@ -113,12 +115,12 @@ impl<'p> Readings<'p> {
     }
 
     /// The readings that some upstreams take instead.
-    pub fn others(&self) -> &[Reading<'static>] {
+    pub fn others(&self) -> &[Reading<'p>] {
         &self.others
     }
 }
 
-/// Whether there is only one way to read a path: nearly every request, so one pass over its bytes.
+/// Whether there is one way to read a path, letter case aside: nearly every request, so one pass over its bytes.
 fn is_simple(raw: &str) -> bool {
     let mut before = 0;
     let plain = raw.bytes().all(|byte| {
@@ -187,10 +189,7 @@ fn other_readings(plain: &str) -> Result<Vec<Reading<'static>>, Malformed> {
     }
     let mut others: Vec<Reading<'static>> = Vec::new();
     for path in found {
-        let lower = path.to_lowercase();
-        if lower != path {
-            others.push(Reading { path: Cow::Owned(lower), folded: true });
-        }
+        others.push(Reading { path: Cow::Owned(path.to_lowercase()), folded: true });
         if path != plain {
             others.push(Reading { path: Cow::Owned(path), folded: false });
         }
@@ -300,9 +299,21 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_path_has_one_reading() {
+    fn a_plain_path_has_one_reading_beside_that_without_letter_case() {
         for path in ["/", "/a/b.c", "/a-b_c~d", "/a,b=c:d@e"] {
-            assert!(Readings::of(path).unwrap().others().is_empty(), "{path}");
+            let readings = Readings::of(path).unwrap();
+            let others: Vec<_> = readings.others().iter().map(Reading::path).collect();
+            assert_eq!(others, [path]);
+        }
+    }
+
+    #[test]
+    fn a_prefix_in_capitals_is_found_by_whoever_folds_them() {
+        let prefix = PathPrefix::parse("/Admin").unwrap();
+        for path in ["/admin/x", "/aDMIN/x", "//admin", "/x/..;/admin", "/%61dmin"] {
+            let readings = Readings::of(path).unwrap();
+            assert!(!prefix.matches(readings.plain()), "{path}");
+            assert!(readings.others().iter().any(|reading| prefix.matches(reading)), "{path}");
         }
     }
 

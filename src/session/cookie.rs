@@ -97,6 +97,19 @@ impl Cookies {
         header(&self.build(name, String::new()).max_age(time::Duration::ZERO).build())
     }
 
+    /// Removes the session cookie where there are two of that name: ours, and with a domain also the one
+    /// of this host alone that stands beside it.
+    pub fn clear_tossed(&self) -> Vec<HeaderValue> {
+        let mut cleared = vec![self.clear(Name::Session)];
+        if self.domain.is_some() {
+            let mut beside = self.build(Name::Session, String::new()).build();
+            beside.unset_domain();
+            beside.set_max_age(time::Duration::ZERO);
+            cleared.push(header(&beside));
+        }
+        cleared
+    }
+
     /// Takes our cookies out of a request; the others stay as they were written.
     // SECURITY: an upstream that learns the session id can act as the visitor (T92).
     pub fn strip_request(&self, headers: &mut HeaderMap) {
@@ -250,6 +263,19 @@ mod tests {
         assert_eq!(
             value.to_str().unwrap(),
             "__Secure-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=0"
+        );
+    }
+
+    #[test]
+    fn both_of_two_session_cookies_can_be_cleared() {
+        let cleared = |domain| cookies(domain, true).clear_tossed();
+        assert_eq!(cleared(None).len(), 1);
+        assert_eq!(
+            cleared(Some("example.com")),
+            [
+                "__Secure-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=0",
+                "__Secure-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0",
+            ]
         );
     }
 

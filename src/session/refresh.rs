@@ -14,7 +14,7 @@ use crate::identity::Identity;
 use crate::identity::prior::Prior;
 use crate::oauth::token::TokenSet;
 use crate::session::table::Table;
-use crate::session::{Holding, Session, Settings, Tokens};
+use crate::session::{Freshness, Holding, Session, Settings, Tokens};
 
 /// What the provider said to a refresh.
 #[derive(Debug)]
@@ -118,7 +118,10 @@ impl Refresher {
             Renewal::Tokens(brought) => {
                 self.store(session, *brought);
                 let alive = self.table.contains(session.key());
-                (if alive { Outcome::Renewed } else { Outcome::Ended }, None)
+                let freshness = session.holding().tokens.freshness(self.clock.moment());
+                // A token that is over as it comes would be asked for anew with every request.
+                let pause = (freshness == Freshness::Expired).then_some(PAUSE);
+                (if alive { Outcome::Renewed } else { Outcome::Ended }, pause)
             }
             Renewal::Refused => {
                 self.table.remove(session.key());
@@ -197,8 +200,8 @@ mod tests {
     use tokio::sync::{Notify, oneshot};
 
     use super::*;
+    use crate::session::CookieSettings;
     use crate::session::tests::{person, prior, session, token_set};
-    use crate::session::{CookieSettings, Freshness};
 
     struct Bench {
         refresher: Refresher,
@@ -295,6 +298,16 @@ mod tests {
         assert_eq!(bench.refresh_with(tokens("new", None)).await, Outcome::Kept);
         bench.clock.advance(Duration::from_secs(5));
         assert_eq!(bench.refresh_with(tokens("new", None)).await, Outcome::Renewed);
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_over_as_it_comes_is_not_asked_for_again_at_once() {
+        let bench = bench();
+        let over = || brought(token_set("over", 0, Some("r2")), None);
+        assert_eq!(bench.refresh_with(over()).await, Outcome::Renewed);
+        assert_eq!(bench.refresh_with(over()).await, Outcome::Kept);
+        bench.clock.advance(PAUSE);
+        assert_eq!(bench.refresh_with(over()).await, Outcome::Renewed);
     }
 
     #[tokio::test]

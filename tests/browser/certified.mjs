@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import os from 'node:os';
-import { PORTCULLIS, check, file, folder, freePort, run, start, until, write } from './support.mjs';
+import { check, file, folder, freePort, run, signIn, start, startGateway, until, write } from './support.mjs';
 
 const gateway = `http://localhost:${await freePort()}`;
 const application = `http://127.0.0.1:${await freePort()}`;
@@ -15,7 +15,15 @@ await run(async (browser) => {
     process.execPath, [file('tests/node/op.mjs'), `${prefix}/callback`, `${prefix}/signed_out`], /^http:\S+$/m);
   const seen = async () => (await fetch(`${issuer}/test/seen`)).json();
   await startApplication();
-  await startGateway(issuer);
+  await startGateway('certified', `
+server: { listen: "${new URL(gateway).host}", public_url: "${gateway}" }
+providers:
+  certified: { name: Certified, issuer: "${issuer}", client_id: portcullis, client_secret: op-secret }
+routes:
+  - { upstream: "${application}", allow: authenticated }
+  - { path: /staff, upstream: "${application}", allow: [{ groups: [staff] }] }
+  - { path: /open, upstream: "${application}", allow: public }
+`);
 
   const alices = await browser.newContext();
   const alice = await alices.newPage();
@@ -100,12 +108,6 @@ await run(async (browser) => {
   });
 });
 
-async function signIn(page, login) {
-  await page.getByLabel('Login').fill(login);
-  await page.getByLabel('Password').fill('any');
-  await page.getByRole('button', { name: 'Continue' }).click();
-}
-
 // The provider asks too; then it sends the browser back to us.
 async function leaveProvider(page, issuer) {
   await page.waitForURL(`${issuer}/session/end*`);
@@ -148,32 +150,4 @@ async function startApplication() {
       }
     }`);
   await start('nginx', ['-p', folder, '-c', configuration, '-e', 'stderr'], /start worker process /);
-}
-
-async function startGateway(issuer) {
-  const configuration = write('portcullis.yaml', `
-server:
-  listen: 127.0.0.1:${new URL(gateway).port}
-  public_url: ${gateway}
-providers:
-  certified:
-    name: Certified
-    issuer: ${issuer}
-    client_id: portcullis
-    client_secret: op-secret
-routes:
-  - upstream: ${application}
-    allow: authenticated
-  - path: /staff
-    upstream: ${application}
-    allow: [{ groups: [staff] }]
-  - path: /open
-    upstream: ${application}
-    allow: public
-admin:
-  listen: "off"
-telemetry:
-  log: { format: json }
-`);
-  await start(PORTCULLIS, ['run', '--config', configuration], /"message":"listening"/);
 }

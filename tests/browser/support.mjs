@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
+import http from 'node:http';
 import { createRequire } from 'node:module';
 import net from 'node:net';
 import os from 'node:os';
@@ -13,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 const { chromium } = createRequire(new URL('../node/', import.meta.url))('playwright-core');
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const children = [];
+const servers = [];
 const logs = [];
 let failed = 0;
 
@@ -26,12 +28,12 @@ export const file = (name) => path.join(ROOT, name);
 export const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'portcullis-browser-'));
 
 /// Runs one script to its end: `body` states its claims with `check`.
-export async function run(body) {
+export async function run(body, browserFlags = []) {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: [
       '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync', ...browserFlags,
     ],
   });
   try {
@@ -43,6 +45,7 @@ export async function run(body) {
     await browser.close();
     for (const child of children) child.kill('SIGTERM');
     await Promise.all(children.map((child) => child.ended));
+    for (const server of servers) server.close().closeAllConnections();
     fs.rmSync(folder, { recursive: true, force: true });
   }
   if (failed) console.log(`--- output of the processes\n${logs.slice(-80).join('\n')}`);
@@ -77,6 +80,39 @@ export function start(command, args, ready) {
     child.stderr.on('data', read);
     child.ended.then(() => reject(new Error(`${command} ended before it was ready:\n${printed}`)));
   });
+}
+
+/// Starts a gateway with a configuration of its own.
+export function startGateway(name, yaml) {
+  const whole = `${yaml}\nadmin: { listen: "off" }\ntelemetry: { log: { format: json } }\n`;
+  return start(PORTCULLIS, ['run', '--config', write(`${name}.yaml`, whole)], /"message":"listening"/);
+}
+
+/// Waits for a line of some process that matches, and returns it.
+export function logged(pattern) {
+  return until(`a log line like ${pattern}`, () => logs.find((line) => pattern.test(line)));
+}
+
+/// An application that answers every request with a page that says what it was told: where, and who asks.
+export function startApplication() {
+  const server = http.createServer((request, response) => {
+    const { host, 'x-forwarded-user': user = 'nobody' } = request.headers;
+    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' });
+    response.end(`<!doctype html><title>Application</title><h1>${user} at ${host}${escaped(request.url)}</h1>`);
+  });
+  servers.push(server);
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${server.address().port}`));
+  });
+}
+
+const escaped = (text) => text.replace(/[&<]/g, (sign) => `&#${sign.charCodeAt(0)};`);
+
+/// Fills in the form of the certified provider.
+export async function signIn(page, login) {
+  await page.getByLabel('Login').fill(login);
+  await page.getByLabel('Password').fill('any');
+  await page.getByRole('button', { name: 'Continue' }).click();
 }
 
 /// Asks again and again until `condition` holds, and returns what it gave.

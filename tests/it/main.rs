@@ -12,13 +12,17 @@
 )]
 
 mod admin;
+mod auth_request;
 mod challenge;
 mod headers;
 mod hostile_client;
 mod hostile_idp;
+mod policy;
+mod properties;
 mod refresh;
 mod shutdown;
 mod sign_in;
+mod sign_in_state;
 mod streaming;
 mod supply;
 mod support;

@@ -50,15 +50,8 @@ async fn who_signs_in_arrives_where_they_wanted_and_the_application_knows_them()
 async fn the_session_cookie_is_a_random_id_that_scripts_cannot_read() {
     let house = house().await;
     let mut browser = Browser::new(&house.gateway);
-    let page = browser.open("/").await;
-    let (action, mut fields) = page.form();
-    fields
-        .extend([("username", "alice"), ("password", "alice")].map(|(a, b)| (a.into(), b.into())));
-    let fields: Vec<_> = fields.iter().map(|(a, b): &(String, String)| (&**a, &**b)).collect();
-    let mut answer = browser.submit(action.as_str(), &fields).await;
-    while answer.url.path() != "/oauth2/callback" {
-        answer = browser.navigate(answer.redirect().unwrap().as_str()).await;
-    }
+    let callback = provider::callback(&mut browser, "/", "alice").await;
+    let answer = browser.navigate(callback.as_str()).await;
     let set = answer.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap());
     let session = set.into_iter().find(|line| line.starts_with("portcullis=")).unwrap();
     for attribute in ["; HttpOnly", "; SameSite=Lax", "; Path=/", "; Max-Age="] {
@@ -72,20 +65,8 @@ async fn the_session_cookie_is_a_random_id_that_scripts_cannot_read() {
 async fn a_callback_works_once_and_in_one_browser() {
     let house = house().await;
     let mut alice = Browser::new(&house.gateway);
-    let page = alice.open("/").await;
+    let callback = provider::callback(&mut alice, "/", "alice").await;
     let mut mallory = Browser::new(&house.gateway);
-    let (action, mut fields) = page.form();
-    fields
-        .extend([("username", "alice"), ("password", "alice")].map(|(a, b)| (a.into(), b.into())));
-    let fields: Vec<_> = fields.iter().map(|(a, b): &(String, String)| (&**a, &**b)).collect();
-    let mut answer = alice.submit(action.as_str(), &fields).await;
-    let callback = loop {
-        let next = answer.redirect().unwrap();
-        if next.path() == "/oauth2/callback" {
-            break next;
-        }
-        answer = alice.navigate(next.as_str()).await;
-    };
     let stolen = mallory.navigate(callback.as_str()).await;
     assert_eq!(stolen.status, 400, "{stolen:?}");
     assert_eq!(mallory.fetch("/").await.status, 401);

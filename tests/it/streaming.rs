@@ -267,6 +267,30 @@ async fn an_application_that_falls_silent_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_falls_silent_is_told_and_let_go() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let peer = Peer::start(move |mut wire| {
+        let tell = tell.clone();
+        async move {
+            wire.head().await;
+            tell.send(wire.rest().await).unwrap();
+        }
+    });
+    let peer = peer.await;
+    let gateway = Gateway::start_with(&format!(
+        "server: {{ listen: \"127.0.0.1:0\", public_url: \"http://wiki.localhost\", \
+         timeouts: {{ request_body: 1s }} }}\nadmin: {{ listen: \"off\" }}\n\
+         routes: [{{ upstream: \"http://{}\", allow: public }}]\n",
+        peer.address
+    ));
+    let mut wire = Wire::to(&gateway).await;
+    wire.say(post("Content-Length: 10\r\n") + "half").await;
+    let answer = wire.rest().await;
+    assert_eq!((status(&answer), count(&answer)), (408, 1), "{answer}");
+    assert_eq!(told.recv().await.unwrap(), "half", "the application sees no end of it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_body_over_the_cap_is_413_however_it_is_framed() {
     let peer = Peer::start(|mut wire| async move {
         let head = wire.head().await;

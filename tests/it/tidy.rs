@@ -28,7 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("demo", &["jose", "oauth", "server"]),
     ("providers", &["oidc", "oauth", "identity"]),
     ("login", &["providers", "oidc", "oauth", "session", "identity", "routing"]),
-    ("error", &["login", "session", "upstream", "oauth", "oidc", "policy", "providers", "identity", "routing"]),
+    ("error", &["login", "session", "upstream", "oauth", "oidc", "policy", "providers", "identity", "routing", "server"]),
     ("gate", &["error", "policy", "session", "identity", "login", "providers", "oidc", "upstream", "pages", "routing", "server"]),
     ("endpoints", &["gate", "error", "login", "providers", "session", "identity", "policy", "routing", "pages", "server"]),
     ("config", &["gate", "session", "identity", "policy", "routing", "pages", "server", "providers", "upstream", "oauth", "oidc"]),
@@ -175,7 +175,7 @@ impl File {
 /// Asks `complaint` of every Rust file of ours; all complaints come at once.
 #[track_caller]
 fn check(complaint: impl Fn(&File) -> Option<String>) {
-    let files = [files_in("src"), files_in("tests/it")].concat();
+    let files = [files_in("src"), files_in("tests/it"), files_in("tests/real")].concat();
     let complaints: Vec<_> = files
         .into_iter()
         .map(|path| {

@@ -1,20 +1,22 @@
 // A certified OpenID provider (oidc-provider) for the tests, on a port of its own choice.
 //
+// As a module it exports `startProvider`, whose provider can rotate its keys, forget an account, stop
+// and come back. As a program
+//
 //   node op.mjs REDIRECT_URI [POST_LOGOUT_REDIRECT_URI]
+//
+// it prints its issuer on a line when it is ready, and ends when its standard input does.
 //
 // Its access tokens live five seconds and its refresh tokens work once. It knows the accounts
 // "alice" and "bob" (any password) and the client "portcullis" with the secret "op-secret".
-// When ready it prints its issuer on a line. GET /test/seen tells what came to the token endpoint
-// and when the newest access token ends; it ends itself when its standard input does.
+// GET /test/seen tells what came to the token endpoint and when the newest access token ends.
 
+import { generateKeyPairSync } from 'node:crypto';
 import http from 'node:http';
+import https from 'node:https';
+import { fileURLToPath } from 'node:url';
 import Provider, { interactionPolicy } from 'oidc-provider';
-
-const [redirectUri, postLogoutRedirectUri] = process.argv.slice(2);
-if (!redirectUri) {
-  console.error('usage: node op.mjs REDIRECT_URI [POST_LOGOUT_REDIRECT_URI]');
-  process.exit(64);
-}
+import { createMemoryAdapter } from 'oidc-provider/lib/adapters/memory_adapter.js';
 
 const ACCOUNTS = {
   alice: { name: 'Alice Adams', groups: ['staff', 'wiki'] },
@@ -22,40 +24,61 @@ const ACCOUNTS = {
 };
 const ACCESS_TOKEN_SECONDS = 5;
 const DAY = 86400;
-const seen = { authorization_code: 0, refresh_token: 0, refused: 0, revoked: 0, access_token_ends: 0 };
 
-const server = http.createServer();
-server.listen(0, '127.0.0.1', () => {
-  const issuer = `http://127.0.0.1:${server.address().port}`;
-  const provider = new Provider(issuer, configuration());
-  observe(provider);
-  const standard = provider.callback();
-  server.on('request', (request, response) => {
-    const path = request.url.split('?')[0];
-    if (path === '/test/seen') return answer(response, 200, 'application/json', JSON.stringify(seen));
-    if (path.startsWith('/interaction/')) {
-      return interact(provider, request, response).catch((error) => {
-        answer(response, 500, 'text/plain', String(error));
-      });
-    }
-    return standard(request, response);
+/// Starts a provider at `host`, behind TLS where `tls` has `{ cert, key }`.
+export async function startProvider({ redirectUris, postLogoutRedirectUris = [], host = '127.0.0.1', tls }) {
+  const accounts = { ...ACCOUNTS };
+  const adapter = createMemoryAdapter();
+  const seen = { authorization_code: 0, refresh_token: 0, refused: 0, revoked: 0, access_token_ends: 0 };
+  const server = tls ? https.createServer(tls) : http.createServer();
+  const listen = (port) => new Promise((resolve, reject) => {
+    server.once('error', reject).listen(port, host, resolve);
   });
-  console.log(issuer);
-});
-process.stdin.resume().on('end', () => process.exit(0));
+  await listen(0);
+  const { port } = server.address();
+  const issuer = `${tls ? 'https' : 'http'}://${host}:${port}`;
 
-function configuration() {
+  let serve;
+  // A provider with new keys, which remembers all that the one before it knew.
+  const rotateKeys = () => {
+    const provider = new Provider(issuer, configuration({ redirectUris, postLogoutRedirectUris, accounts, adapter }));
+    observe(provider, seen);
+    const standard = provider.callback();
+    serve = (request, response) => (request.url.startsWith('/interaction/')
+      ? interact(provider, accounts, request, response)
+      : standard(request, response));
+  };
+  rotateKeys();
+  server.on('request', (request, response) => {
+    if (request.url === '/test/seen') return answer(response, 200, 'application/json', JSON.stringify(seen));
+    return serve(request, response);
+  });
+
   return {
+    issuer,
+    seen,
+    rotateKeys,
+    forget: (account) => { delete accounts[account]; },
+    stop: () => new Promise((resolve) => { server.close(resolve).closeAllConnections(); }),
+    comeBack: () => listen(port),
+  };
+}
+
+function configuration({ redirectUris, postLogoutRedirectUris, accounts, adapter }) {
+  return {
+    adapter,
     clients: [{
       client_id: 'portcullis',
       client_secret: 'op-secret',
-      redirect_uris: [redirectUri],
-      post_logout_redirect_uris: postLogoutRedirectUri ? [postLogoutRedirectUri] : [],
+      redirect_uris: redirectUris,
+      post_logout_redirect_uris: postLogoutRedirectUris,
       grant_types: ['authorization_code', 'refresh_token'],
       response_types: ['code'],
       token_endpoint_auth_method: 'client_secret_basic',
     }],
-    cookies: { keys: ['only for tests'] },
+    jwks: { keys: [signingKey()] },
+    // Without keys its cookies are not signed: browsers keep 180 of a host, and each tab takes some.
+    cookies: {},
     claims: {
       openid: ['sub'],
       email: ['email', 'email_verified'],
@@ -76,13 +99,18 @@ function configuration() {
     },
     issueRefreshToken: async () => true,
     rotateRefreshToken: () => true,
-    findAccount: async (_, id) => ACCOUNTS[id] && {
+    findAccount: async (_, id) => accounts[id] && {
       accountId: id,
       claims: async () => ({
-        sub: id, preferred_username: id, email: `${id}@example.com`, email_verified: true, ...ACCOUNTS[id],
+        sub: id, preferred_username: id, email: `${id}@example.com`, email_verified: true, ...accounts[id],
       }),
     },
   };
+}
+
+function signingKey() {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return { ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256' };
 }
 
 // The usual one, and prompt=select_account, which many providers know.
@@ -92,7 +120,7 @@ function policy() {
   return policy;
 }
 
-function observe(provider) {
+function observe(provider, seen) {
   provider.on('grant.success', (ctx) => {
     seen[ctx.oidc.params.grant_type] += 1;
     seen.access_token_ends = Date.now() / 1000 + ACCESS_TOKEN_SECONDS;
@@ -101,14 +129,28 @@ function observe(provider) {
   provider.on('refresh_token.destroyed', () => { seen.revoked += 1; });
 }
 
-// A form with a login and a password; who is signed in has agreed to everything.
-async function interact(provider, request, response) {
+async function interact(provider, accounts, request, response) {
+  try {
+    await interaction(provider, accounts, request, response);
+  } catch (error) {
+    answer(response, 500, 'text/plain', String(error));
+  }
+}
+
+// A form with a login and a password; who is signed in has agreed to everything. In a tab whose browser
+// has signed in since at another one, loading the form again is enough.
+async function interaction(provider, accounts, request, response) {
   const interaction = await provider.interactionDetails(request, response);
   if (interaction.prompt.name !== 'consent') {
+    const session = await provider.Session.get(provider.createContext(request, response));
+    if (session.accountId && !interaction.session) {
+      response.writeHead(303, { location: `/auth?${new URLSearchParams(interaction.params)}` }).end();
+      return undefined;
+    }
     if (request.method !== 'POST') return answer(response, 200, 'text/html; charset=utf-8', LOGIN);
     const fields = new URLSearchParams(await text(request));
     const accountId = fields.get('login');
-    if (!ACCOUNTS[accountId]) return answer(response, 200, 'text/html; charset=utf-8', LOGIN);
+    if (!accounts[accountId]) return answer(response, 200, 'text/html; charset=utf-8', LOGIN);
     return provider.interactionFinished(request, response, { select_account: {}, login: { accountId } });
   }
   const grant = interaction.grantId
@@ -135,4 +177,16 @@ async function text(request) {
 
 function answer(response, status, type, body) {
   response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store' }).end(body);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [redirectUri, postLogoutRedirectUri] = process.argv.slice(2);
+  if (!redirectUri) {
+    console.error('usage: node op.mjs REDIRECT_URI [POST_LOGOUT_REDIRECT_URI]');
+    process.exit(64);
+  }
+  const postLogoutRedirectUris = postLogoutRedirectUri ? [postLogoutRedirectUri] : [];
+  const { issuer } = await startProvider({ redirectUris: [redirectUri], postLogoutRedirectUris });
+  console.log(issuer);
+  process.stdin.resume().on('end', () => process.exit(0));
 }

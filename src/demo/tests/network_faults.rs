@@ -48,6 +48,7 @@ async fn network_faults_do_what_their_line_says() {
                 received.body.len() < received.headers["content-length"].parse().unwrap()
             }
             F::Lost => raw(1000).await.unwrap().is_empty(),
+            F::LostOnce => raw(1000).await.unwrap().is_empty() && status().await == 200,
             F::BadUtf8 => String::from_utf8(raw(2000).await.unwrap_or_default()).is_err(),
             F::Hang => {
                 let mut stream = TcpStream::connect(scene.idp.address()).await.unwrap();

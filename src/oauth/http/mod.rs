@@ -90,6 +90,8 @@ impl Http {
         let once = || read(url, self.client(url).get(url.clone()));
         let patiently = async || match once().await {
             Ok(answer) if !answer.status.is_server_error() => Ok(answer),
+            // What is too much once is too much twice.
+            Err(oversized @ Error::Oversized { .. }) => Err(oversized),
             Ok(_) | Err(_) => once().await,
         };
         self.within_deadline(endpoint, url, patiently()).await

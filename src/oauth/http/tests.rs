@@ -37,8 +37,12 @@ async fn a_redirect_is_an_answer_not_a_command() {
 
 #[tokio::test]
 async fn a_body_beyond_the_cap_is_refused() {
-    let error = get(Reply::Answer(200, "text/plain", "x".repeat(BODY_LIMIT + 1))).await;
+    let large = Reply::Answer(200, "text/plain", "x".repeat(BODY_LIMIT + 1));
+    let provider = Loopback::start(move |_, _| large.clone()).await;
+    let http = Http::new(settings()).unwrap();
+    let error = http.get(ProviderEndpoint::Discovery, &provider.url("/x")).await;
     assert!(matches!(error, Err(Error::Oversized { .. })), "{error:?}");
+    assert_eq!(provider.seen("/x").len(), 1, "asked again it would send as much again");
     let answer = get(Reply::Answer(200, "text/plain", "x".repeat(BODY_LIMIT))).await;
     assert_eq!(answer.unwrap().body().len(), BODY_LIMIT);
 }

@@ -5,24 +5,8 @@ use url::Url;
 
 use super::{Case, House, answers_to, case, get, status};
 use crate::support::browser::{Answer, Browser};
+use crate::support::provider::callback;
 use crate::support::wire::field;
-
-/// Signs in up to the callback, which it returns instead of going there.
-async fn callback(browser: &mut Browser, username: &str) -> Url {
-    let mut answer = browser.navigate("/page").await;
-    loop {
-        answer = match answer.redirect() {
-            Some(next) if next.path() == "/oauth2/callback" => return next,
-            Some(next) => browser.navigate(next.as_str()).await,
-            None => {
-                let (action, hidden) = answer.form();
-                let mut fields = vec![("username", username), ("password", username)];
-                fields.extend(hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-                browser.submit(action.as_str(), &fields).await
-            }
-        };
-    }
-}
 
 fn with(url: &Url, name: &str, value: &str) -> Url {
     let mut changed = url.clone();
@@ -92,7 +76,7 @@ async fn a_callback_that_was_not_asked_for_is_refused_without_a_token_request() 
 async fn a_callback_works_in_the_browser_that_asked_and_once() {
     let house = House::start().await;
     let mut alice = Browser::new(&house.gateway);
-    let url = callback(&mut alice, "alice").await;
+    let url = callback(&mut alice, "/page", "alice").await;
     // A stranger's browser, with a login cookie of its own or none (T70).
     let mut mallory = Browser::new(&house.gateway);
     assert_eq!(mallory.navigate(url.as_str()).await.status, 400, "T70");
@@ -117,7 +101,7 @@ async fn a_callback_works_in_the_browser_that_asked_and_once() {
     }
     assert_eq!(house.provider.counts().code_exchanges, 0, "T72");
     // The refusal of a wrong `iss` has used the state up; a new sign-in works, once (T72).
-    let url = callback(&mut alice, "alice").await;
+    let url = callback(&mut alice, "/page", "alice").await;
     assert_eq!(alice.navigate(url.as_str()).await.status, 302);
     let again = alice.navigate(url.as_str()).await;
     assert_eq!(again.redirect().unwrap().path(), "/page", "T72: to its target");
@@ -248,7 +232,7 @@ async fn nothing_that_a_visitor_sends_becomes_markup() {
 async fn no_line_of_the_log_holds_what_opens_a_door() {
     let house = House::start().await;
     let mut browser = Browser::new(&house.gateway);
-    let url = callback(&mut browser, "alice").await;
+    let url = callback(&mut browser, "/page", "alice").await;
     browser.navigate(url.as_str()).await;
     let cookie = browser.cookie("/", "portcullis").unwrap().to_owned();
     let login = browser.cookie("/", "portcullis-login").unwrap().to_owned();

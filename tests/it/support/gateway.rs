@@ -11,6 +11,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader as AsyncBufReader};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 /// The origin that configurations name; [`super::browser::Browser`] knows where it leads.
 pub(crate) const PUBLIC_URL: &str = "http://wiki.localhost";
@@ -60,11 +63,54 @@ impl Gateway {
 
     /// What it has logged, a line each, once a line has `text` in it: lines are written in batches.
     pub(crate) fn log_until(&self, text: &str) -> Vec<String> {
+        self.log_until_all(&[text])
+    }
+
+    /// The same, once a line has all of `texts` in it.
+    pub(crate) fn log_until_all(&self, texts: &[&str]) -> Vec<String> {
         let (lines, changed) = &*self.log;
-        let missing = |lines: &mut Vec<String>| !lines.iter().any(|line| line.contains(text));
+        let has_all = |line: &String| texts.iter().all(|text| line.contains(text));
+        let missing = |lines: &mut Vec<String>| !lines.iter().any(has_all);
         let waited = changed.wait_timeout_while(lines.lock().unwrap(), DEADLINE, missing).unwrap();
-        assert!(!waited.1.timed_out(), "{text:?} is not in the log:\n{}", waited.0.join("\n"));
+        assert!(!waited.1.timed_out(), "{texts:?} is not in the log:\n{}", waited.0.join("\n"));
         waited.0.clone()
+    }
+
+    /// Sends the same request again and again over a few connections, without waiting for each answer,
+    /// and counts the answers by the status line that they must have.
+    pub(crate) async fn pipeline(&self, request: &str, requests: usize, status: &str) {
+        const CONNECTIONS: usize = 4;
+        let mut running = JoinSet::new();
+        for _ in 0..CONNECTIONS {
+            let (address, times) = (self.address, requests / CONNECTIONS);
+            let (request, status) = (request.to_owned(), status.to_owned());
+            running.spawn(async move {
+                let (reading, mut writing) =
+                    TcpStream::connect(address).await.unwrap().into_split();
+                let asking = async {
+                    for _ in 0..times {
+                        writing.write_all(request.as_bytes()).await.unwrap();
+                    }
+                };
+                let mut lines = AsyncBufReader::new(reading).lines();
+                let counting = async {
+                    let mut answers = 0;
+                    while answers < times {
+                        let line = lines.next_line().await.unwrap();
+                        let line = line.unwrap_or_else(|| panic!("{answers} answers"));
+                        answers += usize::from(line == status);
+                    }
+                };
+                tokio::join!(asking, counting);
+            });
+        }
+        running.join_all().await;
+    }
+
+    /// Its resident memory, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
+        4096 * statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap()
     }
 
     /// Tells it to end as an operator would, and waits for that.

@@ -48,7 +48,6 @@ impl House {
 
     /// A `Cookie` field of somebody who is signed in.
     pub(crate) async fn cookie_of(&self, username: &str) -> String {
-        let browser = self.browser_of(username).await;
-        format!("Cookie: portcullis={}\r\n", browser.cookie("/", "portcullis").unwrap())
+        provider::cookie_of(&self.gateway, "company", username).await
     }
 }

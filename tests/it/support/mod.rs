@@ -1,6 +1,7 @@
 //! What the tests from outside stand on: the real gateway, a browser, an application behind it.
 
 pub(crate) mod browser;
+pub(crate) mod clocked;
 pub(crate) mod gateway;
 pub(crate) mod house;
 pub(crate) mod operator;

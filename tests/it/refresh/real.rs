@@ -1,4 +1,4 @@
-//! Access tokens end, sessions go on.
+//! The same by the real binary and its own clock, with tokens that live for a second or two.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use crate::support::browser::Browser;
 use crate::support::gateway::Gateway;
 use crate::support::provider;
 use crate::support::upstream::Upstream;
+use crate::support::wait::Patience;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_requests_on_an_expired_token_make_one_token_request() {
@@ -24,7 +25,10 @@ async fn many_requests_on_an_expired_token_make_one_token_request() {
     let first = provider::sign_in(&mut browser, "/", "alice").await.json();
     let first = first["headers"]["x-token"].as_str().unwrap().to_owned();
     // A public route tells when the token is over, and refreshes nothing.
-    while !browser.fetch("/open").await.json()["headers"]["x-token"].is_null() {}
+    let patience = Patience::until("the token has expired");
+    while !browser.fetch("/open").await.json()["headers"]["x-token"].is_null() {
+        patience.pause().await;
+    }
     assert_eq!(provider.counts().refreshes, 0);
 
     let mut asking = JoinSet::new();
@@ -56,7 +60,10 @@ async fn a_session_whose_refresh_token_was_revoked_ends() {
     let mut browser = Browser::new(&gateway);
     assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 200);
     provider.revoke_all();
-    while browser.fetch("/").await.status == 200 {}
+    let patience = Patience::until("the session has ended");
+    while browser.fetch("/").await.status == 200 {
+        patience.pause().await;
+    }
     assert_eq!(browser.fetch("/").await.status, 401);
     assert_eq!(provider.counts().refreshes, 1, "an end is an end");
 }
@@ -73,9 +80,14 @@ async fn a_change_of_groups_takes_effect_with_the_next_token() {
     let mut browser = Browser::new(&gateway);
     assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 200);
     provider.set_groups("alice", &[]);
-    while browser.fetch("/").await.status == 200 {}
+    let patience = Patience::until("the change has come here");
+    while browser.fetch("/").await.status == 200 {
+        patience.pause().await;
+    }
     assert_eq!(browser.fetch("/").await.status, 403);
     provider.set_groups("alice", &["staff"]);
-    while browser.fetch("/").await.status == 403 {}
+    while browser.fetch("/").await.status == 403 {
+        patience.pause().await;
+    }
     assert_eq!(browser.fetch("/").await.status, 200);
 }

@@ -1,0 +1,81 @@
+// A browser that opens fifty tabs at once, as after a restart, before it has any cookie.
+
+import assert from 'node:assert/strict';
+import { startProvider } from '../node/op.mjs';
+import { check, freePort, run, signIn, startApplication, startGateway, until } from './support.mjs';
+
+const TABS = 50;
+const gateway = `http://localhost:${await freePort()}`;
+const provider = await startProvider({ redirectUris: [`${gateway}/oauth2/callback`] });
+const targets = Array.from({ length: TABS }, (_, number) => `${gateway}/page/${number}?tab=${number}&x=%C3%A4`);
+
+await run(async (browser) => {
+  await startGateway('tabs', `
+server: { listen: "${new URL(gateway).host}", public_url: "${gateway}" }
+providers:
+  certified: { issuer: "${provider.issuer}", client_id: portcullis, client_secret: op-secret }
+routes:
+  - { upstream: "${await startApplication()}", allow: authenticated }
+`);
+  const context = await browser.newContext();
+  let pages;
+
+  await check('fifty tabs without a cookie, at fifty places, all come to the provider', async () => {
+    pages = await Promise.all(targets.map(() => context.newPage()));
+    await go(pages);
+    for (const page of pages) await page.getByLabel('Login').waitFor();
+  });
+
+  await check('one signs in, the provider lets the others pass: all arrive where they wanted', async () => {
+    await signIn(pages[0], 'alice');
+    await arrives(pages[0], 0);
+    const session = await cookie(context, 'portcullis');
+    await Promise.all(pages.slice(1).map((page) => page.reload()));
+    await Promise.all(pages.map(arrives));
+    assert.equal(await cookie(context, 'portcullis'), session, 'no tab ends the session of another');
+    assert.equal(provider.seen.authorization_code, 1);
+  });
+
+  await check('two cookies are enough for all that', () => hasTwoCookies(context));
+
+  await check('fifty cold tabs of somebody whom the provider knows all arrive, none asks anything', async () => {
+    for (let round = 0; round < 2; round += 1) {
+      await Promise.all(pages.map((page) => page.goto('about:blank')));
+      await context.clearCookies({ domain: 'localhost' });
+      await go(pages);
+      await Promise.all(pages.map(arrives));
+      await hasTwoCookies(context);
+    }
+    assert.equal(provider.seen.refused, 0);
+  });
+
+  await check('another browser signs in meanwhile, as somebody else', async () => {
+    const other = await browser.newContext();
+    const page = await other.newPage();
+    await page.goto(targets[7]);
+    await signIn(page, 'bob');
+    await page.getByText('bob at').waitFor();
+    assert.equal(page.url(), targets[7]);
+    await pages[3].reload();
+    await pages[3].getByText('alice at').waitFor();
+  });
+});
+await provider.stop();
+
+function go(pages) {
+  return Promise.all(pages.map((page, number) => page.goto(targets[number])));
+}
+
+async function arrives(page, number) {
+  await until(`tab ${number} arrives`, async () => page.url() === targets[number]);
+  await page.getByText('alice at').waitFor();
+}
+
+async function cookie(context, name) {
+  return (await context.cookies(gateway)).find((cookie) => cookie.name === name)?.value;
+}
+
+async function hasTwoCookies(context) {
+  const names = (await context.cookies(gateway)).map(({ name }) => name).sort();
+  assert.deepEqual(names, ['portcullis', 'portcullis-login']);
+}

@@ -1,0 +1,220 @@
+// TLS on both sides, with an authority of our own: browser to gateway, and gateway to a certified
+// provider that misbehaves as providers do: it moves to new keys, forgets people, stops and comes back.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { startProvider } from '../node/op.mjs';
+import { check, folder, freePort, logged, run, signIn, startApplication, startGateway, until } from './support.mjs';
+
+const certificate = certify('server', authority('ours'));
+authority('strange');
+const gateway = `https://localhost:${await freePort()}`;
+const distrustful = `https://localhost:${await freePort()}`;
+const misconfigured = `https://localhost:${await freePort()}`;
+const provider = await startProvider({
+  redirectUris: [gateway, distrustful, misconfigured].map((origin) => `${origin}/oauth2/callback`),
+  tls: { cert: fs.readFileSync(certificate.certificate), key: fs.readFileSync(certificate.key) },
+});
+
+await run(async (browser) => {
+  const application = await startApplication();
+  const configuration = (origin, { ca, secret }) => `
+server:
+  listen: "${new URL(origin).host}"
+  public_url: "${origin}"
+  tls: { certificates: [{ certificate: server.pem, key: server.key }] }
+providers:
+  certified:
+    name: Example Inc.
+    issuer: "${provider.issuer}"
+    client_id: portcullis
+    client_secret: ${secret}
+    ca: ${ca}
+session: { outage_grace: 5s }
+routes:
+  - { upstream: "${application}", allow: authenticated }
+`;
+  await startGateway('tls', configuration(gateway, { ca: 'ours.pem', secret: 'op-secret' }));
+  const alices = await browser.newContext({ ignoreHTTPSErrors: true });
+  const alice = await alices.newPage();
+
+  await check('a browser signs in over HTTP/2, gateway and provider behind TLS', async () => {
+    await alice.goto(`${gateway}/page`);
+    assert.ok(alice.url().startsWith(`${provider.issuer}/`), alice.url());
+    await signIn(alice, 'alice');
+    await alice.getByText('alice at').waitFor();
+    const protocol = () => performance.getEntriesByType('navigation')[0].nextHopProtocol;
+    assert.equal(await alice.evaluate(protocol), 'h2');
+  });
+
+  await check('each cookie is for this host alone, for TLS alone, and for no script', async () => {
+    const cookies = await alices.cookies(gateway);
+    assert.deepEqual(cookies.map(({ name }) => name).sort(), ['__Host-portcullis', '__Host-portcullis-login']);
+    for (const { domain, path, secure, httpOnly, sameSite } of cookies) {
+      const expected = { domain: 'localhost', path: '/', secure: true, httpOnly: true, sameSite: 'Lax' };
+      assert.deepEqual({ domain, path, secure, httpOnly, sameSite }, expected);
+    }
+  });
+
+  await check('curl, which checks the certificate, gets HTTP/2 and HTTP/1.1 as it asks', () => {
+    assert.equal(curl('--http2', `${gateway}/oauth2/ping`), '2 200');
+    assert.equal(curl('--http2', '-H', 'Accept: text/html', `${gateway}/page`), '2 302');
+    assert.equal(curl('--http2', `${gateway}/page`), '2 401');
+    assert.equal(curl('--http1.1', `${gateway}/oauth2/ping`), '1.1 200');
+    assert.equal(curl('--tls-max', '1.2', `${gateway}/oauth2/ping`), '2 200');
+    assert.throws(() => curl('--tls-max', '1.1', `${gateway}/oauth2/ping`), 'TLS 1.1 is over');
+    assert.throws(() => curl(`http://${new URL(gateway).host}/oauth2/ping`), 'TLS only');
+  });
+
+  await check('a provider that moved to new keys is believed at the next sign-in', async () => {
+    provider.rotateKeys();
+    const page = await stranger(browser, `${gateway}/page`);
+    await signIn(page, 'bob');
+    await page.getByText('bob at').waitFor();
+  });
+
+  await check('an account that the provider forgot is signed out by the next refresh', async () => {
+    const page = await stranger(browser, `${gateway}/page`);
+    await signIn(page, 'bob');
+    await page.getByText('bob at').waitFor();
+    provider.forget('bob');
+    await until('bob is sent to sign in', async () => {
+      await page.goto(`${gateway}/page`);
+      return page.url().startsWith(`${provider.issuer}/`);
+    });
+    await logged(/"event":"session_ended".*"subject":"bob".*"reason":"ended"/);
+    await alice.reload();
+    await alice.getByText('alice at').waitFor();
+  });
+
+  await check('while the provider is away nobody new gets in, and the page says why', async () => {
+    const page = await stranger(browser, `${gateway}/page?q=1`);
+    const callback = await callbackOf(page, 'alice');
+    await alice.reload();
+    await provider.stop();
+    const response = await page.goto(callback);
+    assert.equal(response.status(), 503);
+    assert.ok(response.headers()['retry-after'] > 0);
+    await page.getByRole('heading', { name: 'The sign-in service does not answer' }).waitFor();
+    await page.getByText('Example Inc.').first().waitFor();
+    const reference = await page.locator('footer code').innerText();
+    const line = await logged(new RegExp(`"status":503.*"request_id":"${reference}".*"reason":`));
+    assert.match(line, /cannot reach 127\.0\.0\.1: .*refused/i);
+    assert.doesNotMatch(line, /code=|state=/);
+    await provider.comeBack();
+    await page.getByRole('link', { name: 'Try again' }).click();
+    await page.getByText('alice at').waitFor();
+    assert.equal(page.url(), `${gateway}/page?q=1`);
+  });
+
+  await check('who is signed in goes on while the provider is away, until the grace is over', async () => {
+    await alice.reload();
+    await alice.getByText('alice at').waitFor();
+    await provider.stop();
+    const ends = provider.seen.access_token_ends;
+    await until('the access token expires', () => Date.now() / 1000 > ends + 0.2);
+    assert.equal(await statusFor(alices), 200);
+    await until('the grace is over', async () => await statusFor(alices) !== 200);
+    assert.ok(Date.now() / 1000 > ends + 4, 'the grace is five seconds');
+    assert.equal(await statusFor(alices), 302);
+  });
+
+  await check('a gateway that starts meanwhile says so, and works when the provider is back', async () => {
+    await startGateway('late', configuration(misconfigured, { ca: 'ours.pem', secret: 'wrong' }));
+    const page = await (await browser.newContext({ ignoreHTTPSErrors: true })).newPage();
+    const response = await page.goto(`${misconfigured}/page`);
+    assert.equal(response.status(), 503);
+    await page.getByRole('heading', { name: 'The sign-in service does not answer' }).waitFor();
+    await provider.comeBack();
+    await until('a form to sign in', async () => {
+      await page.getByRole('link', { name: 'Try again' }).click();
+      return page.url().startsWith(`${provider.issuer}/`);
+    });
+    await page.getByLabel('Login').waitFor();
+  });
+
+  await check('a provider that came back needs no new sign-in of those who were signed in', async () => {
+    await until('alice goes on', async () => await statusFor(alices) === 200);
+    await alice.goto(`${gateway}/page`);
+    await alice.getByText('alice at').waitFor();
+  });
+
+  await check('a wrong client secret is told to the operator, and to nobody else', async () => {
+    const page = await stranger(browser, `${misconfigured}/page`);
+    const [response] = await Promise.all([
+      page.waitForResponse((answer) => answer.url().startsWith(`${misconfigured}/oauth2/callback`)),
+      signIn(page, 'alice'),
+    ]);
+    assert.equal(response.status(), 502);
+    await page.getByRole('link', { name: 'Try again' }).waitFor();
+    assert.doesNotMatch(await page.locator('body').innerText(), /client|secret/i);
+    await logged(/"status":502.*"reason":"[^"]*invalid_client[^"]*check `client_id`, `client_secret`/);
+  });
+
+  await check('an authority that is not trusted is told to the operator, with the remedy', async () => {
+    await startGateway('distrustful', configuration(distrustful, { ca: 'strange.pem', secret: 'op-secret' }));
+    const page = await (await browser.newContext({ ignoreHTTPSErrors: true })).newPage();
+    const response = await page.goto(`${distrustful}/page`);
+    assert.equal(response.status(), 503);
+    await page.getByRole('heading', { name: 'The sign-in service does not answer' }).waitFor();
+    await logged(/"level":"WARN".*cannot reach 127\.0\.0\.1: [^"]*`ca`/);
+    await logged(/"status":503.*"reason":"[^"]*`ca`/);
+  });
+});
+await provider.stop().catch(() => {});
+
+// A page of somebody whom nobody knows, at the provider's form.
+async function stranger(browser, target) {
+  const page = await (await browser.newContext({ ignoreHTTPSErrors: true })).newPage();
+  await page.goto(target);
+  await page.getByLabel('Login').waitFor();
+  return page;
+}
+
+// Signs in at the provider's form and stops before the last step: at the address of the callback.
+async function callbackOf(page, login) {
+  const request = page.context().request;
+  let response = await request.post(page.url(), { form: { login, password: 'any' }, maxRedirects: 0 });
+  for (let hops = 0; hops < 10; hops += 1) {
+    const there = new URL(response.headers().location, response.url()).href;
+    if (there.startsWith(`${gateway}/oauth2/callback?`)) return there;
+    response = await request.get(there, { maxRedirects: 0 });
+  }
+  return assert.fail('no callback');
+}
+
+// What a page load would get.
+async function statusFor(context) {
+  const headers = { accept: 'text/html' };
+  return (await context.request.get(`${gateway}/page`, { headers, maxRedirects: 0 })).status();
+}
+
+// "VERSION STATUS" of an answer; throws where there is none.
+function curl(...args) {
+  const common = ['-sS', '--noproxy', '*', '--cacert', 'ours.pem', '-o', '/dev/null', '-w', '%{http_version} %{http_code}'];
+  return execFileSync('curl', [...common, ...args], { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+}
+
+function authority(name) {
+  openssl('req', '-x509', '-days', '2', '-subj', `/CN=Authority ${name}`, ...newKey(name), '-out', `${name}.pem`);
+  return name;
+}
+
+// A certificate for this machine.
+function certify(name, issuer) {
+  fs.writeFileSync(path.join(folder, 'names'), 'subjectAltName=DNS:localhost,IP:127.0.0.1');
+  openssl('req', '-new', '-subj', `/CN=${name}`, ...newKey(name), '-out', `${name}.csr`);
+  openssl('x509', '-req', '-in', `${name}.csr`, '-CA', `${issuer}.pem`, '-CAkey', `${issuer}.key`,
+    '-CAcreateserial', '-days', '2', '-extfile', 'names', '-out', `${name}.pem`);
+  return { certificate: path.join(folder, `${name}.pem`), key: path.join(folder, `${name}.key`) };
+}
+
+function newKey(name) {
+  return ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${name}.key`];
+}
+
+function openssl(...args) {
+  execFileSync('openssl', args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
+}

@@ -1,0 +1,129 @@
+//! The provider is honest, the browser is not (RFC 9700 §4.5 and §4.7.1, CWE-601).
+
+use portcullis::demo::{AuthorizationFault, Fault};
+use url::Url;
+
+use super::{House, SignedIn, check_page, is_ours};
+use crate::support::provider::callback;
+
+/// A callback with parameters of another one in place of its own.
+fn with(callback: &Url, names: &[&str], other: &Url) -> Url {
+    let find = |url: &Url, name: &str| {
+        url.query_pairs().find(|pair| pair.0 == *name).unwrap().1.into_owned()
+    };
+    let mut made = callback.clone();
+    let pairs: Vec<(String, String)> = callback.query_pairs().into_owned().collect();
+    made.query_pairs_mut().clear().extend_pairs(pairs.iter().map(|(name, value)| {
+        let taken = names.contains(&name.as_str());
+        (name.clone(), if taken { find(other, name) } else { value.clone() })
+    }));
+    made
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_is_worth_nothing_in_a_browser_that_did_not_ask_for_it() {
+    let house = House::start().await;
+    let (mut alice, mut mallory) = (house.stranger(), house.stranger());
+    let theirs = callback(&mut mallory, "/", "bob").await;
+    // Neither without a login cookie, nor with another one: that begins anew, and the code stays unsent.
+    let page = alice.navigate(theirs.as_str()).await;
+    assert_eq!(page.status, 400);
+    check_page(&page, "without a login cookie");
+    alice.open("/").await;
+    let answer = alice.navigate(theirs.as_str()).await;
+    assert_eq!(answer.redirect().unwrap().path(), "/oauth2/start");
+    assert_eq!(alice.fetch("/").await.status, 401);
+    assert_eq!(house.provider.counts().code_exchanges, 0);
+    house.gateway.log_until("another browser's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_sign_ins_code_fits_no_other_state() {
+    let house = House::start().await;
+    let (mut alice, mut mallory) = (house.stranger(), house.stranger());
+    let ours = callback(&mut alice, "/", "alice").await;
+    let theirs = callback(&mut mallory, "/", "bob").await;
+    let page = alice.navigate(with(&ours, &["code"], &theirs).as_str()).await;
+    assert_eq!(page.status, 400, "{page:?}");
+    check_page(&page, "another's code");
+    house.gateway.log_until("the provider refuses: invalid_grant");
+    assert_eq!(alice.fetch("/").await.status, 401);
+    // The state was spent with it: the honest callback comes too late, and begins anew.
+    let again = alice.navigate(ours.as_str()).await;
+    assert_eq!(again.redirect().unwrap().path(), "/oauth2/start");
+    assert_eq!(house.provider.counts().code_exchanges, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callback_that_is_opened_twice_sends_its_code_once() {
+    let house = House::start().await;
+    let mut browser = house.stranger();
+    let callback = callback(&mut browser, "/page", "alice").await;
+    let mut second = browser.clone();
+    let (first, again) =
+        tokio::join!(browser.navigate(callback.as_str()), second.navigate(callback.as_str()));
+    assert_eq!(house.provider.counts().code_exchanges, 1, "{first:?} {again:?}");
+    for answer in [&first, &again] {
+        browser.share(answer);
+    }
+    assert_eq!(browser.navigate(callback.as_str()).await.redirect().unwrap().path(), "/page");
+    assert_eq!(house.provider.counts().code_exchanges, 1);
+    assert_eq!(browser.fetch("/").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_sign_ins_of_one_browser_both_end_where_they_wanted() {
+    let house = House::start().await;
+    let mut browser = house.stranger();
+    let (first, second) = (browser.open("/a?x=1").await, browser.open("/b?y=2").await);
+    for (page, path) in [(first, "/a?x=1"), (second, "/b?y=2")] {
+        let answer = browser.fill(&page, &[("username", "alice"), ("password", "alice")]).await;
+        assert_eq!((answer.status.as_u16(), answer.json()["target"].clone()), (200, path.into()));
+    }
+    assert_eq!(house.provider.counts().code_exchanges, 1, "the second found the session");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_sign_in_the_browser_stays_on_the_gateway() {
+    let house = House::start().await;
+    let elsewhere = [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example",
+        "/\t/evil.example",
+        "https://wiki.localhost@evil.example/",
+        "http://wiki.localhost.evil.example/",
+        "javascript:alert(1)",
+        "/%2f%2fevil.example/..//evil.example",
+    ];
+    for rd in elsewhere {
+        let mut browser = house.stranger();
+        let encoded: String = url::form_urlencoded::byte_serialize(rd.as_bytes()).collect();
+        let page = browser.open(&format!("/oauth2/start?rd={encoded}")).await;
+        let answer = browser.fill(&page, &[("username", "alice"), ("password", "alice")]).await;
+        assert!(is_ours(&answer.url), "{rd}: {}", answer.url);
+        assert_eq!(browser.fetch("/").await.status, 200, "{rd}");
+    }
+}
+
+/// T111: an address that fails again and again is slowed down, and no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn codes_cannot_be_guessed_at_speed() {
+    let house = House::start().await;
+    let mut mallory = house.stranger();
+    let other = Fault::Authorization(AuthorizationFault::CodeOther);
+    house.provider.set_faults(&[other]);
+    let mut guesses = Vec::new();
+    for _ in 0..15 {
+        guesses.push(callback(&mut mallory, "/", "bob").await);
+    }
+    house.provider.set_faults(&[]);
+    let mut statuses = Vec::new();
+    for guess in guesses {
+        statuses.push(mallory.navigate(guess.as_str()).await.status.as_u16());
+    }
+    assert_eq!(statuses[..10], [400; 10]);
+    assert!(statuses[10..].contains(&429), "{statuses:?}");
+    assert!(house.provider.counts().code_exchanges < 15);
+    house.check(&[], "somebody at another address", SignedIn).await;
+}

@@ -1,0 +1,235 @@
+//! A provider that lies or breaks, in front of the real gateway and a browser: what comes of each fault.
+//! Each file is one part of the protocol with a table in it, or a `match` that a new fault does not pass
+//! without a line of its own. What always holds is checked here, for each of them.
+//! Source: OIDC Core §3.1.3.7, RFC 6749 §5, RFC 9207 §2.4, RFC 8725, RFC 9700.
+
+mod authorization;
+mod browser;
+mod discovery;
+mod jwks;
+mod network;
+mod outage;
+mod tls;
+mod token;
+mod token_response;
+mod userinfo;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::HeaderValue;
+use portcullis::demo::{Fault, IdentityProvider};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use url::Url;
+
+use crate::support::browser::{Answer, Browser};
+use crate::support::gateway::{Gateway, PUBLIC_URL};
+use crate::support::provider;
+use crate::support::upstream::Upstream;
+use crate::support::wait::Patience;
+
+/// What a browser must see in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The page it wanted, with a session.
+    SignedIn,
+    /// A page of ours with this status, no session, and a line of the log that names the failed check.
+    Refused(u16, &'static str),
+}
+
+use Outcome::{Refused, SignedIn};
+
+/// A provider, a gateway that knows it, and an application behind that.
+struct House {
+    provider: Arc<IdentityProvider>,
+    upstream: Upstream,
+    gateway: Gateway,
+    /// The gateway's way to everything that is not on loopback: nothing may ever go there.
+    outside: Upstream,
+    tries: AtomicUsize,
+}
+
+/// A try to sign in.
+struct Try {
+    browser: Browser,
+    /// Where it ended.
+    answer: Answer,
+}
+
+impl House {
+    async fn start() -> Self {
+        let provider = provider::start(Duration::from_secs(60)).await;
+        Self::around(Arc::new(provider), "").await
+    }
+
+    /// A house whose gateway waits for its provider no longer than a test wants to.
+    async fn hasty() -> Self {
+        let provider = provider::start(Duration::from_secs(60)).await;
+        Self::around(Arc::new(provider), HASTY).await
+    }
+
+    /// A house around a provider; `more` are further keys of its section, each behind a comma.
+    async fn around(provider: Arc<IdentityProvider>, more: &str) -> Self {
+        let (upstream, outside) = (Upstream::start().await, Upstream::start().await);
+        let target = format!("upstream: \"http://{}\"", upstream.address);
+        let more = format!(", proxy: \"http://{}\"{more}", outside.address);
+        let gateway = Gateway::start_with(&format!(
+            "server:\n  listen: 127.0.0.1:0\n  public_url: {PUBLIC_URL}\n  \
+             trusted_proxies: [127.0.0.1/32]\nadmin: {{ listen: \"off\" }}\n{}routes:\n  \
+             - {{ {target}, allow: authenticated }}\n  \
+             - {{ path: /open, {target}, allow: public }}\n  \
+             - {{ path: /ours, {target}, allow: [{{ email_domains: [example.com] }}] }}\n",
+            provider::section_with(provider.issuer(), &more)
+        ));
+        Self { provider, upstream, gateway, outside, tries: AtomicUsize::new(0) }
+    }
+
+    /// A browser at an address of its own, which failures are counted by.
+    fn stranger(&self) -> Browser {
+        let number = self.tries.fetch_add(1, Ordering::Relaxed);
+        let address = format!("192.0.{}.{}", number / 250, number % 250 + 1);
+        let mut browser = Browser::new(&self.gateway);
+        browser.extra.insert("x-forwarded-for", HeaderValue::try_from(address).unwrap());
+        browser
+    }
+
+    /// Tries to sign in as Alice while the provider misbehaves.
+    async fn try_with(&self, faults: &[Fault]) -> Try {
+        self.provider.set_faults(faults);
+        let before = self.provider.counts();
+        let mut browser = self.stranger();
+        let answer = timeout(BOUND, self.sign_in(&mut browser)).await;
+        let answer = answer.unwrap_or_else(|_| panic!("{faults:?}: no answer within {BOUND:?}"));
+        let sent = self.provider.counts().code_exchanges - before.code_exchanges;
+        assert!(sent <= 1, "{faults:?}: a code was sent {sent} times");
+        Try { browser, answer }
+    }
+
+    async fn sign_in(&self, browser: &mut Browser) -> Answer {
+        let page = browser.open("/").await;
+        if is_ours(&page.url) {
+            return page;
+        }
+        self.check_request(&page.url);
+        browser.fill(&page, &[("username", "alice"), ("password", "alice")]).await
+    }
+
+    /// All that an authorization request must have, whatever the provider says of itself.
+    fn check_request(&self, url: &Url) {
+        assert!(url.as_str().starts_with(self.provider.issuer()), "{url}");
+        let all = |name| url.query_pairs().filter(move |pair| pair.0 == name).map(|pair| pair.1);
+        let one = |name| all(name).collect::<Vec<_>>().join(" twice: ");
+        assert_eq!(one("response_type"), "code");
+        assert_eq!(one("client_id"), "wiki");
+        assert_eq!(one("redirect_uri"), format!("{PUBLIC_URL}/oauth2/callback"));
+        assert_eq!(
+            (one("code_challenge_method").as_str(), one("code_challenge").len()),
+            ("S256", 43)
+        );
+        for name in ["state", "nonce"] {
+            assert!((32..=800).contains(&one(name).len()), "{name} in {url}");
+        }
+    }
+
+    /// Tries with some faults, says whether the outcome is the one expected, and that the next who signs
+    /// in at an honest provider does so at once.
+    async fn check(&self, faults: &[Fault], what: &str, expected: Outcome) -> Try {
+        let tried = self.hold(faults, what, expected).await;
+        let honest = self.try_with(&[]).await;
+        self.check_outcome(honest, &format!("honest after {what}"), SignedIn).await;
+        tried
+    }
+
+    /// The same, where the gateway may take its time to find the provider mended.
+    async fn check_and_mend(&self, faults: &[Fault], what: &str, expected: Outcome) -> Try {
+        let tried = self.hold(faults, what, expected).await;
+        let patience = Patience::until(format!("somebody can sign in after {what}"));
+        while self.try_with(&[]).await.answer.status != 200 {
+            patience.pause().await;
+        }
+        tried
+    }
+
+    async fn hold(&self, faults: &[Fault], what: &str, expected: Outcome) -> Try {
+        let asked = self.upstream.asked();
+        let tried = self.try_with(faults).await;
+        let tried = self.check_outcome(tried, what, expected).await;
+        if expected != SignedIn {
+            assert_eq!(self.upstream.asked(), asked, "{what}: the application was asked");
+        }
+        assert_eq!(self.provider.counts().evil, 0, "{what}: something of a fault was fetched");
+        assert_eq!(self.outside.asked(), 0, "{what}: something went elsewhere");
+        assert_eq!(Browser::new(&self.gateway).fetch("/open").await.status, 200, "{what}");
+        tried
+    }
+
+    async fn check_outcome(&self, mut tried: Try, what: &str, expected: Outcome) -> Try {
+        let (answer, has_session) = (&tried.answer, tried.browser.fetch("/").await.status == 200);
+        match expected {
+            SignedIn => {
+                assert_eq!(
+                    (answer.status.as_u16(), has_session),
+                    (200, true),
+                    "{what}: {answer:?}"
+                );
+                let told = answer.json();
+                assert!(told["headers"]["x-injected"].is_null(), "{what}: {told}");
+            }
+            Refused(status, check) => {
+                assert!(!has_session, "{what}: a session");
+                assert_eq!(answer.status, status, "{what}: {answer:?}");
+                check_page(answer, what);
+                check_log(&self.gateway, answer, check);
+            }
+        }
+        tried
+    }
+}
+
+/// A page of ours, for people, without anything of the provider's in it.
+fn check_page(page: &Answer, what: &str) {
+    assert!(is_ours(&page.url), "{what}: {page:?}");
+    assert!(page.header("content-type").starts_with("text/html"), "{what}: {page:?}");
+    assert!(page.header("content-security-policy").starts_with("default-src 'none'"), "{what}");
+    assert_eq!(page.header("cache-control"), "no-store", "{what}");
+    assert_eq!(page.header("retry-after").is_empty(), page.status != 503, "{what}: {page:?}");
+    for theirs in ["<script", "alert(1)", "on demand", "evil.example", "eyJ"] {
+        assert!(!page.body.contains(theirs), "{what}: {theirs} in {}", page.body);
+    }
+}
+
+/// The page's reference leads to a line of the log that names the failed check.
+fn check_log(gateway: &Gateway, page: &Answer, check: &str) {
+    let (_, rest) = page.body.split_once("Reference <code>").unwrap();
+    let (reference, _) = rest.split_once("</code>").unwrap();
+    gateway.log_until_all(&[reference, check]);
+}
+
+fn is_ours(url: &Url) -> bool {
+    url.as_str().starts_with(PUBLIC_URL)
+}
+
+/// Runs `case` for every one of `all`, a few at a time.
+async fn each<T, F>(all: impl IntoIterator<Item = T>, case: impl Fn(T) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (mut running, places) = (JoinSet::new(), Arc::new(Semaphore::new(AT_A_TIME)));
+    for one in all {
+        let (case, places) = (case(one), Arc::clone(&places));
+        running.spawn(async move {
+            let _place = places.acquire_owned().await.unwrap();
+            case.await;
+        });
+    }
+    running.join_all().await;
+}
+
+/// More than all deadlines of one sign-in together.
+const BOUND: Duration = Duration::from_secs(30);
+/// For providers that let us wait. Elsewhere the usual ten seconds outlast any load of the machine.
+const HASTY: &str = ", timeout: 1s";
+const AT_A_TIME: usize = 5;

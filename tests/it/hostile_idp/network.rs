@@ -1,0 +1,185 @@
+//! Endpoints that fail below or beside their protocol, each in every way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::demo::{Endpoint, Fault, Grant, IdTokenFault, IdentityProvider, NetworkFault};
+
+use super::{HASTY, House, Outcome, Refused, SignedIn, each};
+use crate::support::provider;
+use crate::support::wait::Patience;
+
+/// What a sign-in comes to that needs the endpoint's answer: what passes by itself is a 503, what does
+/// not a 502.
+fn expected(fault: NetworkFault) -> Outcome {
+    use NetworkFault as F;
+    match fault {
+        F::InternalError => Refused(503, "unexpected status 500"),
+        F::Unavailable => Refused(503, "unexpected status 503"),
+        F::TooManyRequests => Refused(503, "unexpected status 429"),
+        F::NotFound => Refused(502, "unexpected status 404"),
+        F::RedirectLoop | F::RedirectAway => Refused(502, "unexpected status 302"),
+        F::Html | F::Empty | F::Truncated | F::BadUtf8 => Refused(502, "unusable answer"),
+        F::ShortBody
+        | F::Lost
+        | F::LostOnce
+        | F::Hang
+        | F::Drip
+        | F::Reset
+        | F::HeaderFlood
+        | F::Garbage => Refused(503, "no complete answer from 127.0.0.1"),
+        F::Huge | F::CompressedBomb => Refused(503, "answers with more than"),
+    }
+}
+
+/// Only a deadline ends these.
+fn is_slow(fault: NetworkFault) -> bool {
+    matches!(fault, NetworkFault::Hang | NetworkFault::Drip)
+}
+
+/// A gateway that meets the fault when it asks for the first time.
+async fn meets(endpoint: Endpoint, fault: NetworkFault) {
+    let provider = Arc::new(provider::start(Duration::from_secs(60)).await);
+    let faults = [Fault::Network(endpoint, fault)];
+    provider.set_faults(&faults);
+    let house = House::around(provider, if is_slow(fault) { HASTY } else { "" }).await;
+    let what = format!("{endpoint:?}: {fault:?}");
+    if fault == NetworkFault::LostOnce {
+        // A document is asked for once more at once; nothing else ever is.
+        let patience = Patience::until("the fault is met");
+        while house.provider.counts().jwks == 0 {
+            patience.pause().await;
+        }
+        house.check(&[], &what, SignedIn).await;
+    } else {
+        house.check_and_mend(&faults, &what, expected(fault)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn discovery_may_fail_in_every_way() {
+    each(NetworkFault::ALL, |fault| meets(Endpoint::Discovery, fault)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_key_set_may_fail_in_every_way() {
+    each(NetworkFault::ALL, |fault| meets(Endpoint::Jwks, fault)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_endpoint_may_fail_in_every_way() {
+    let (patient, hasty) = tokio::join!(House::start(), House::hasty());
+    for fault in NetworkFault::ALL {
+        let house = if is_slow(fault) { &hasty } else { &patient };
+        let before = house.provider.counts().code_exchanges;
+        let faults = [Fault::Network(Endpoint::Token, fault)];
+        house.hold(&faults, &format!("{fault:?}"), expected(fault)).await;
+        assert_eq!(house.provider.counts().code_exchanges, before + 1, "{fault:?}: sent once");
+        patient.check(&[], &format!("after {fault:?}"), SignedIn).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn userinfo_may_fail_in_every_way() {
+    let (patient, hasty) = tokio::join!(House::start(), House::hasty());
+    let bare = Fault::IdToken(Grant::SignIn, IdTokenFault::Bare);
+    for fault in NetworkFault::ALL {
+        let (faults, what) =
+            ([bare, Fault::Network(Endpoint::Userinfo, fault)], format!("{fault:?}"));
+        use NetworkFault as F;
+        if matches!(fault, F::NotFound | F::RedirectLoop | F::RedirectAway) {
+            // There is no userinfo for us, and we go on without.
+            let tried = patient.check(&faults, &what, SignedIn).await;
+            assert!(tried.answer.json()["headers"]["x-forwarded-groups"].is_null(), "{what}");
+        } else {
+            let house = if is_slow(fault) { &hasty } else { &patient };
+            house.check_and_mend(&faults, &what, expected(fault)).await;
+        }
+    }
+}
+
+/// A sign-out is ours to give: nobody waits for the provider to take its token back.
+#[tokio::test(flavor = "multi_thread")]
+async fn revocation_may_fail_in_every_way_and_nobody_waits_for_it() {
+    let house = House::start().await;
+    for (number, fault) in NetworkFault::ALL.into_iter().enumerate() {
+        let faults = [Fault::Network(Endpoint::Revocation, fault)];
+        let mut tried = house.check(&[], "honest", SignedIn).await;
+        house.provider.set_faults(&faults);
+        let asked = tokio::time::Instant::now();
+        let answer = tried.browser.navigate("/oauth2/sign_out").await;
+        assert!(asked.elapsed() < Duration::from_secs(5), "{fault:?}: waited for");
+        assert!(answer.redirect().unwrap().path().ends_with("/end_session"), "{fault:?}");
+        assert_eq!(tried.browser.fetch("/").await.status, 401, "{fault:?}");
+        let patience = Patience::until("the refresh token is given back");
+        while house.provider.counts().revocations <= number {
+            patience.pause().await;
+        }
+    }
+    house.provider.set_faults(&[]);
+    house.check(&[], "after all of them", SignedIn).await;
+}
+
+/// T79: what a provider sends is read as far as we need it, and no further.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_bytes_does_not_stay_in_memory() {
+    let house = House::start().await;
+    let floods = [NetworkFault::Huge, NetworkFault::CompressedBomb, NetworkFault::HeaderFlood];
+    let round = async || {
+        for fault in floods {
+            let faults = [Fault::Network(Endpoint::Token, fault)];
+            house.hold(&faults, &format!("{fault:?}"), expected(fault)).await;
+        }
+        house.check(&[], "honest", SignedIn).await;
+    };
+    round().await;
+    let before = house.gateway.memory();
+    for _ in 0..5 {
+        round().await;
+    }
+    let grown = house.gateway.memory().saturating_sub(before) >> 20;
+    assert!(grown < 24, "grown by {grown} MiB");
+}
+
+/// A breaker: after five failures in a row the token endpoint is left alone for a while.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_endpoint_that_fails_again_and_again_is_left_alone() {
+    let house = House::start().await;
+    house.check(&[], "honest", SignedIn).await;
+    let before = house.provider.counts().code_exchanges;
+    let down = [Fault::Network(Endpoint::Token, NetworkFault::Unavailable)];
+    for _ in 0..5 {
+        house.hold(&down, "down", Refused(503, "unexpected status 503")).await;
+    }
+    for _ in 0..3 {
+        house.hold(&down, "resting", Refused(503, "not asked, after repeated failures")).await;
+    }
+    assert_eq!(house.provider.counts().code_exchanges, before + 5);
+    house.check_and_mend(&[], "up again", Refused(503, "not asked, after repeated")).await;
+}
+
+/// At most 64 token requests at a time: who comes then hears it at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_hangs_holds_up_a_bounded_number_of_sign_ins() {
+    const BROWSERS: usize = 70;
+    let house =
+        House::around(Arc::new(provider::start(Duration::from_secs(60)).await), ", timeout: 4s");
+    let house = house.await;
+    let mut ready = Vec::new();
+    for _ in 0..BROWSERS {
+        let mut browser = house.stranger();
+        let callback = provider::callback(&mut browser, "/", "alice").await;
+        ready.push((browser, callback));
+    }
+    let hangs: &IdentityProvider = &house.provider;
+    hangs.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Hang)]);
+    let mut asking = tokio::task::JoinSet::new();
+    for (mut browser, callback) in ready {
+        asking.spawn(async move { browser.navigate(callback.as_str()).await });
+    }
+    let answers = asking.join_all().await;
+    assert!(answers.iter().all(|answer| answer.status == 503));
+    assert_eq!(house.provider.counts().code_exchanges, 64);
+    house.gateway.log_until("too many token requests under way");
+    house.check_and_mend(&[], "busy or resting for a moment", Refused(503, "not asked")).await;
+}

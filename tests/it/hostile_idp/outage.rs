@@ -1,0 +1,100 @@
+//! A provider that is not there: at the start, later, and back again.
+
+use std::time::Duration;
+
+use portcullis::clock::Clock;
+use portcullis::demo::{Endpoint, Fault, IdentityProvider, NetworkFault, Settings};
+use tokio::net::TcpSocket;
+use tokio::time::Instant;
+
+use super::{House, SignedIn, check_page, is_ours};
+use crate::support::browser::Browser;
+use crate::support::gateway::Gateway;
+use crate::support::provider;
+use crate::support::upstream::Upstream;
+use crate::support::wait::Patience;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_starts_without_its_provider_and_finds_it_when_it_comes() {
+    // Bound, so that nobody else gets the port, and not listening, so that nobody can connect.
+    let place = TcpSocket::new_v4().unwrap();
+    place.set_reuseaddr(true).unwrap();
+    place.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listen = place.local_addr().unwrap();
+    let upstream = Upstream::start().await;
+    let target = format!("upstream: \"http://{}\"", upstream.address);
+    let gateway = Gateway::start(&format!(
+        "{}routes:\n  - {{ {target}, allow: authenticated }}\n  \
+         - {{ path: /open, {target}, allow: public }}\n",
+        provider::section_with(&format!("http://{listen}"), "")
+    ));
+    let mut browser = Browser::new(&gateway);
+    let page = browser.open("/page").await;
+    assert_eq!(page.status, 503, "{page:?}");
+    check_page(&page, "down at the start");
+    gateway.log_until("cannot reach 127.0.0.1");
+    assert_eq!(browser.fetch("/open").await.status, 200);
+    assert_eq!(browser.fetch("/").await.status, 401, "a program is told where to sign in");
+
+    let settings = Settings { listen, ..provider::settings() };
+    let provider = IdentityProvider::start(settings, Clock::system()).await.unwrap();
+    let patience = Patience::until("the provider is found");
+    let mut page = browser.open("/page").await;
+    while is_ours(&page.url) {
+        patience.pause().await;
+        page = browser.open("/page").await;
+    }
+    let answer = browser.fill(&page, &[("username", "alice"), ("password", "alice")]).await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["target"]), (200, &"/page".into()));
+    drop(provider);
+    assert_eq!(browser.fetch("/").await.status, 200, "a session needs no provider");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_fails_is_asked_once_a_second_however_many_want_to_sign_in() {
+    let provider = std::sync::Arc::new(provider::start(Duration::from_secs(60)).await);
+    provider.set_faults(&[Fault::Network(Endpoint::Discovery, NetworkFault::NotFound)]);
+    let (house, began) = (House::around(provider, "").await, Instant::now());
+    let mut browser = house.stranger();
+    for _ in 0..100 {
+        let page = browser.open("/").await;
+        assert_eq!(page.status, 502);
+    }
+    let (asked, seconds) = (house.provider.counts().discovery, began.elapsed().as_secs());
+    assert!(asked as u64 <= seconds + 3, "asked {asked} times in {seconds} s");
+    house.check_and_mend(&[], "mended", super::Refused(502, "unexpected status 404")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_known_of_a_provider_serves_while_its_documents_fail() {
+    let house = House::start().await;
+    let mut tried = house.check(&[], "honest", SignedIn).await;
+    let documents = [
+        Fault::Network(Endpoint::Discovery, NetworkFault::Hang),
+        Fault::Network(Endpoint::Jwks, NetworkFault::Hang),
+    ];
+    house.check(&documents, "documents hang", SignedIn).await;
+    assert_eq!(tried.browser.fetch("/").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_sign_in_at_a_silent_provider_hold_up_nobody_else() {
+    let provider = std::sync::Arc::new(provider::start(Duration::from_secs(60)).await);
+    provider.set_faults(&[Fault::Network(Endpoint::Discovery, NetworkFault::Hang)]);
+    let house = House::around(provider, ", timeout: 3s").await;
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let mut browser = house.stranger();
+        waiting.spawn(async move { browser.open("/").await });
+    }
+    let mut browser = house.stranger();
+    for _ in 0..20 {
+        let asked = Instant::now();
+        assert_eq!(browser.fetch("/open").await.status, 200);
+        assert!(asked.elapsed() < Duration::from_secs(2));
+    }
+    for page in waiting.join_all().await {
+        assert_eq!(page.status, 503, "{page:?}");
+    }
+    assert!(house.provider.counts().discovery <= 6, "{:?}", house.provider.counts());
+}

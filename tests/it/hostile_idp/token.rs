@@ -1,0 +1,105 @@
+//! One fixed key set; only the ID Token varies (OIDC Core §3.1.3.7, RFC 7515, RFC 7519, RFC 8725).
+
+use portcullis::demo::{Fault, Grant, IdTokenFault};
+
+use super::{House, Outcome, Refused, SignedIn};
+
+/// What each ID Token is worth; where the specifications leave it open, what we chose.
+fn expected(fault: IdTokenFault) -> Outcome {
+    use IdTokenFault as F;
+    match fault {
+        F::SignedEs256 | F::SignedPs256 | F::SignedEdDsa => SignedIn,
+        // The only key that fits, or one of several.
+        F::NoKid => SignedIn,
+        F::AudArray | F::SubOther | F::NoAuthTime | F::AuthTimeOld | F::NoAcr => SignedIn,
+        F::EmailUnverified | F::Bare => SignedIn,
+        // Within the leeway of a minute.
+        F::ExpJustPast => SignedIn,
+        // A session ends with its own lifetime.
+        F::ExpHuge => SignedIn,
+        // Only the hybrid flow has a c_hash to check.
+        F::CHashOther => SignedIn,
+        F::AlgNone
+        | F::AlgNoneMixedCase
+        | F::Hs256WrongSecret
+        | F::Hs256ClientSecret
+        | F::Hs256PublicKey
+        | F::Hs256PublishedOct
+        | F::KidTraversal => Refused(502, "the token's signature algorithm is not accepted"),
+        F::BitTurned
+        | F::BitTurnedEs256
+        | F::SignatureEmpty
+        | F::SignatureDer
+        | F::SignatureZero => Refused(502, "the token's signature is wrong"),
+        // Named like the main key, which is for another algorithm.
+        F::HeaderJwk => Refused(502, "the token's key is not for its signature algorithm"),
+        F::HeaderJku | F::HeaderX5u | F::KidUnknown | F::EncryptionKey => {
+            Refused(502, "the key set has no key for the token's signature")
+        }
+        F::HeaderCrit => Refused(502, "critical extensions"),
+        F::TypLogout => Refused(502, "`typ` is another kind of token's"),
+        F::IssSlash | F::IssOther => Refused(502, "`iss` is not the issuer"),
+        F::NoIss => Refused(502, "`iss` is absent"),
+        F::AudOther | F::AudLetter => Refused(502, "`aud` does not have our client_id"),
+        F::NoAud => Refused(502, "`aud` is absent"),
+        F::AudTwoAzpOther => Refused(502, "`azp` is not our client_id"),
+        F::AudTwoNoAzp => Refused(502, "several audiences and no `azp`"),
+        F::NoSub | F::SubEmpty | F::SubLong => Refused(502, "`sub` is absent or of the wrong"),
+        F::IatAhead => Refused(502, "`iat` is in the future"),
+        F::NoIat => Refused(502, "`iat` is absent"),
+        F::NoExp | F::ExpString => Refused(502, "`exp` is absent or of the wrong type"),
+        F::ExpPast => Refused(502, "`exp` has passed"),
+        F::NbfAhead => Refused(502, "`nbf` has not come"),
+        F::NonceOther | F::NoNonce => Refused(502, "`nonce` is not the one we sent"),
+        F::NonceArray => Refused(502, "`nonce` is absent or of the wrong type"),
+        F::AtHashOther => Refused(502, "`at_hash` is another access token's"),
+        F::NotAJwt | F::FiveParts => Refused(502, "not a signed token in compact form"),
+        F::Empty | F::Missing => Refused(502, "the token response has no ID token"),
+        F::PayloadText | F::PayloadArray | F::SubTwice | F::Deep => {
+            Refused(502, "the token's payload is not a JSON object")
+        }
+        F::Padded => Refused(502, "not unpadded base64url"),
+        // The answer is cut off before the token is looked at.
+        F::Huge => Refused(503, "answers with more than"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_token_signs_in_only_where_it_keeps_every_rule() {
+    let house = House::start().await;
+    for fault in IdTokenFault::ALL {
+        let faults = [Fault::IdToken(Grant::SignIn, *fault)];
+        house.check(&faults, fault.words(), expected(*fault)).await;
+    }
+}
+
+/// What a valid token says of another person counts for that person.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_signed_in_is_who_the_token_says() {
+    let house = House::start().await;
+    let mut tried = house.try_with(&[Fault::IdToken(Grant::SignIn, IdTokenFault::SubOther)]).await;
+    let told = tried.browser.fetch("/").await.json();
+    assert_eq!(told["headers"]["x-forwarded-user"], "demo-mallory");
+    let mut honest = house.try_with(&[]).await;
+    let told = honest.browser.fetch("/").await.json();
+    assert_eq!(
+        told["headers"]["x-forwarded-user"], "demo-alice",
+        "the same e-mail, another person"
+    );
+}
+
+/// However many tokens name a key that nobody has, the key set is fetched twice, and then once in ten
+/// seconds.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_with_unknown_keys_do_not_make_the_gateway_hammer_the_provider() {
+    let house = House::start().await;
+    house.check(&[], "nothing wrong", SignedIn).await;
+    let before = house.provider.counts().jwks;
+    for _ in 0..12 {
+        let unknown = [Fault::IdToken(Grant::SignIn, IdTokenFault::KidUnknown)];
+        house.hold(&unknown, "unknown key", expected(IdTokenFault::KidUnknown)).await;
+    }
+    let fetched = house.provider.counts().jwks - before;
+    assert!((1..=4).contains(&fetched), "fetched {fetched} times");
+    house.check(&[], "nothing wrong", SignedIn).await;
+}

@@ -1,0 +1,81 @@
+//! Userinfo, where the ID Token leaves the person's claims to it (OIDC Core §5.3 and §5.4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::demo::{Fault, Grant, IdTokenFault, UserinfoFault};
+use serde_json::{Value, json};
+
+use super::{House, Refused, SignedIn, check_page};
+use crate::support::provider;
+
+/// What a person is known by afterwards: e-mail, groups, name.
+enum Known {
+    /// As this says; the e-mail opens `/ours` where it is there.
+    As(Value),
+    /// Nobody is signed in.
+    Nobody(&'static str),
+}
+
+fn expected(fault: UserinfoFault) -> Known {
+    use UserinfoFault as F;
+    match fault {
+        F::NoSub | F::SubOther => Known::Nobody("userinfo: `sub` is not the ID token's"),
+        F::InvalidToken => Known::Nobody("userinfo refuses the access token"),
+        // No userinfo for us: nothing of it is used, and nothing is followed.
+        F::Signed | F::RedirectAgain => Known::As(json!([null, null, null])),
+        // A value with a control character is no value.
+        F::LineBreaks => Known::As(json!([null, null, null])),
+        F::WrongTypes => Known::As(json!([null, "staff", null])),
+        // An address that nobody verified decides nothing.
+        F::EmailUnverified => Known::As(json!([null, "staff", "Alice Adams"])),
+        F::EmailVerifiedText => Known::As(json!(["alice@example.com", "staff", "Alice Adams"])),
+    }
+}
+
+/// Headers with the name in them too.
+async fn house() -> House {
+    let provider = Arc::new(provider::start(Duration::from_secs(60)).await);
+    House::around(provider, ", claims: { preferred_username: name }").await
+}
+
+fn faults(fault: Option<UserinfoFault>) -> Vec<Fault> {
+    let bare = Fault::IdToken(Grant::SignIn, IdTokenFault::Bare);
+    std::iter::once(bare).chain(fault.map(Fault::Userinfo)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn userinfo_counts_only_as_far_as_it_can_be_believed() {
+    let house = house().await;
+    for fault in UserinfoFault::ALL {
+        let (faults, what) = (faults(Some(*fault)), fault.words());
+        let asked = house.provider.counts().userinfo;
+        match expected(*fault) {
+            Known::Nobody(check) => drop(house.check(&faults, what, Refused(502, check)).await),
+            Known::As(known) => {
+                let mut tried = house.check(&faults, what, SignedIn).await;
+                let headers = &tried.answer.json()["headers"];
+                let name = |part| headers[format!("x-forwarded-{part}")].clone();
+                let told = ["email", "groups", "preferred-username"].map(name);
+                assert_eq!(json!(told), known, "{what}");
+                assert_eq!(headers["x-forwarded-user"], "demo-alice", "{what}");
+                let ours = tried.browser.navigate("/ours").await;
+                let expected = if known[0].is_null() { 403 } else { 200 };
+                assert_eq!(ours.status, expected, "{what}: {ours:?}");
+                if ours.status == 403 {
+                    check_page(&ours, what);
+                }
+            }
+        }
+        assert_eq!(house.provider.counts().userinfo, asked + 1, "{what}: asked once");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn userinfo_completes_what_the_id_token_leaves_out() {
+    let house = house().await;
+    let tried = house.check(&faults(None), "bare ID Token", SignedIn).await;
+    let headers = &tried.answer.json()["headers"];
+    assert_eq!(headers["x-forwarded-email"], "alice@example.com");
+    assert_eq!(headers["x-forwarded-groups"], "staff");
+}

@@ -1,0 +1,90 @@
+//! What they meet who are not signed in: a redirect where a person is looking, else 401.
+
+use super::House;
+use crate::support::wire::{answers_to, field, status};
+use portcullis::demo::Account;
+
+/// How a request shows who asks, and whether that is a person.
+const ASKERS: &[(&str, bool)] = &[
+    ("Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n", true),
+    (
+        "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nAccept: */*\r\nX-Requested-With: XMLHttpRequest\r\n",
+        true,
+    ),
+    ("Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\nAccept: text/html\r\n", false),
+    ("Sec-Fetch-Mode: navigate\r\nAccept: text/html\r\n", false),
+    ("Sec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\nAccept: text/html\r\n", false),
+    ("Sec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\nAccept: text/html\r\n", false),
+    ("Sec-Fetch-Site: same-origin\r\nAccept: text/html\r\n", false),
+    ("Accept: text/html\r\n", true),
+    ("Accept: application/xhtml+xml, Text/HTML;q=0.9\r\n", true),
+    ("Accept: text/html\r\nX-Requested-With: XMLHttpRequest\r\n", false),
+    ("Accept: application/json\r\n", false),
+    ("Accept: */*\r\n", false),
+    ("", false),
+];
+
+async fn house() -> House {
+    House::of(
+        Account::demo(),
+        "",
+        &[
+            ("/auto", "allow: authenticated"),
+            ("/redirect", "allow: authenticated, unauthenticated: redirect"),
+            ("/unauthorized", "allow: authenticated, unauthenticated: unauthorized"),
+        ],
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_is_redirected_and_everybody_else_gets_401() {
+    let house = house().await;
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    for (fields, person) in ASKERS {
+        for method in ["GET", "HEAD", "POST", "OPTIONS", "DELETE"] {
+            let safe = matches!(method, "GET" | "HEAD");
+            for (path, redirects) in
+                [("/auto", *person), ("/redirect", true), ("/unauthorized", false)]
+            {
+                let expected = if safe && redirects { 302 } else { 401 };
+                house.check(fields, &format!("{method} {path}?a=b"), expected).await;
+                house.check(&format!("{fields}{upgrade}"), &format!("{method} {path}"), 401).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_is_one_that_a_browser_may_follow_and_nobody_keeps() {
+    let house = house().await;
+    let ask = async |target: &str, fields: &str| {
+        let sent = format!("GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n");
+        answers_to(&house.gateway, sent).await
+    };
+    let answer = ask("/auto/x?a=b&c=%2F#d", "Accept: text/html\r\n").await;
+    assert_eq!(status(&answer), 302);
+    assert_eq!(field(&answer, "location"), "/oauth2/start?rd=%2Fauto%2Fx%3Fa%3Db%26c%3D%252F");
+    assert_eq!(field(&answer, "cache-control"), "no-store", "T69");
+    assert_eq!(field(&answer, "set-cookie"), "", "nothing is kept of a visit: {answer}");
+    let long = ask(&format!("/auto?{}", "x".repeat(3000)), "Accept: text/html\r\n").await;
+    assert_eq!(
+        field(&long, "location"),
+        "/oauth2/start?rd=%2Fauto",
+        "T60 over 2 KiB the query goes"
+    );
+    let answer =
+        ask("/auto", "Accept: application/json\r\nReferer: http://wiki.localhost/p?q=1\r\n").await;
+    assert_eq!(field(&answer, "www-authenticate"), "Bearer");
+    assert_eq!(field(&answer, "cache-control"), "no-store", "T69");
+    let body: serde_json::Value =
+        serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(body["error"], "unauthenticated");
+    assert_eq!(body["login_url"], "http://wiki.localhost/oauth2/start?rd=%2Fp%3Fq%3D1");
+    let answer = ask("/auto", "Content-Type: application/grpc\r\nTE: trailers\r\n").await;
+    assert_eq!(
+        (status(&answer), field(&answer, "grpc-status")),
+        (200, "16"),
+        "UNAUTHENTICATED: {answer}"
+    );
+}

@@ -1,0 +1,95 @@
+//! What they meet who are signed in and may not pass.
+
+use portcullis::demo::Account;
+
+use super::House;
+use crate::support::browser::Browser;
+use crate::support::provider;
+
+async fn house() -> House {
+    House::of(
+        Account::demo(),
+        "",
+        &[
+            ("/", "allow: authenticated"),
+            (
+                "/staff",
+                "allow: [{ groups: [staff], email_domains: [example.org] }, { users: [nobody] }]",
+            ),
+            ("/network", "allow: [{ groups: [staff], client_addresses: [192.0.2.0/24] }]"),
+            ("/read", "allow: [{ public: true, methods: [GET] }]"),
+        ],
+    )
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_says_who_you_are_which_keys_failed_and_offers_another_account() {
+    let house = house().await;
+    let mut browser = Browser::new(&house.gateway);
+    let page = provider::sign_in(&mut browser, "/staff?a=b", "bob").await;
+    assert_eq!(page.status, 403);
+    for said in [
+        "Bob Brown",
+        "bob@example.com",
+        "Company",
+        "not in a group",
+        "not of a domain",
+        "user name is not on the list",
+        "/oauth2/sign_out",
+        "prompt=select_account",
+        "rd=%2Fstaff%3Fa%3Db",
+    ] {
+        let body = page.body.replace("&#x2f;", "/").replace("&amp;", "&");
+        assert!(body.contains(said), "{said} is missing in {body}");
+    }
+    assert!(page.header("content-type").starts_with("text/html"));
+    assert_eq!(page.header("cache-control"), "no-store");
+    let network = browser.navigate("/network").await;
+    assert_eq!(network.status, 403);
+    assert!(network.body.contains("network"), "{}", network.body);
+    // Another account: the provider is asked to ask.
+    let start = browser.navigate("/oauth2/start?prompt=select_account&rd=/staff").await;
+    assert!(start.header("location").contains("prompt=select_account"), "{start:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_gets_the_same_as_json_and_grpc_as_a_status() {
+    let house = house().await;
+    let cookie = house.cookie_of("bob").await;
+    let before = house.upstream.asked();
+    let ask = async |fields: &str| {
+        let sent = format!("GET /staff HTTP/1.1\r\nHost: wiki.localhost\r\n{cookie}{fields}\r\n");
+        crate::support::wire::answers_to(&house.gateway, sent).await
+    };
+    let answer = ask("Accept: application/json\r\n").await;
+    let body: serde_json::Value =
+        serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    assert_eq!(body["error"], "forbidden");
+    let message = body["message"].as_str().unwrap();
+    for said in ["bob@example.com", "group", "domain"] {
+        assert!(message.contains(said), "{said} is missing in {message}");
+    }
+    assert!(body["request_id"].is_string() && body["login_url"].is_null(), "{body}");
+    let answer = ask("Content-Type: application/grpc+proto\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(
+        crate::support::wire::field(&answer, "grpc-status"),
+        "7",
+        "PERMISSION_DENIED: {answer}"
+    );
+    assert_eq!(house.upstream.asked(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_may_pass_nobody_is_named_or_sent_to_sign_in() {
+    let house = house().await;
+    let mut browser = Browser::new(&house.gateway);
+    let page = browser.submit("/read", &[("a", "b")]).await;
+    assert_eq!(page.status, 403, "{page:?}");
+    assert!(
+        !page.body.contains("select_account") && !page.body.contains("signed in as"),
+        "{}",
+        page.body
+    );
+}

@@ -1,0 +1,317 @@
+//! Each key of a rule, alone and beside others.
+
+use portcullis::demo::Account;
+
+use super::House;
+use crate::support::gateway::Gateway;
+use crate::support::provider;
+use crate::support::upstream::Upstream;
+use crate::support::wire::{answers_to, status};
+
+fn account(username: &str, email: &str, groups: &[&str]) -> Account {
+    Account { email: email.to_owned(), ..Account::new(username, username, groups) }
+}
+
+fn people() -> Vec<Account> {
+    vec![
+        account("alice", "alice@example.com", &["staff", "wiki"]),
+        account("bob", "Bob@Sub.EXAMPLE.com", &["Staff", "a,b"]),
+        account("carol", "carol@notexample.com", &["staff,wiki"]),
+        account("mallory", "mallory@evil.example@example.com", &[]),
+        Account { email_verified: false, ..account("eve", "alice@example.com", &[]) },
+        account("dot", "dot@example.com.", &[]),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_passes_when_any_of_its_values_does() {
+    let house = House::of(
+        people(),
+        "",
+        &[
+            ("/emails", "allow: [{ emails: [ALICE@Example.com, x@y.example] }]"),
+            ("/domain", "allow: [{ email_domains: [Example.com] }]"),
+            ("/below", "allow: [{ email_domains: [\"*.example.com\"] }]"),
+            ("/groups", "allow: [{ groups: [staff] }]"),
+            ("/comma", "allow: [{ groups: [\"a,b\"] }]"),
+            ("/users", "allow: [{ users: [demo-bob, demo-carol] }]"),
+            ("/providers", "allow: [{ providers: [company] }]"),
+            ("/claims", "allow: [{ claims: { groups: [wiki], email_verified: [\"true\"] } }]"),
+            ("/pointer", "allow: [{ claims: { /groups/1: [wiki] } }]"),
+            ("/everyone", "allow: authenticated"),
+        ],
+    )
+    .await;
+    let passes: &[(&str, &[&str])] = &[
+        (
+            "alice",
+            &["/emails", "/domain", "/groups", "/providers", "/claims", "/pointer", "/everyone"],
+        ),
+        ("bob", &["/below", "/comma", "/users", "/providers", "/everyone"]),
+        ("carol", &["/users", "/providers", "/everyone"]),
+        ("mallory", &["/providers", "/everyone"]),
+        ("eve", &["/providers", "/everyone"]),
+        ("dot", &["/providers", "/everyone"]),
+    ];
+    let all = [
+        "/emails",
+        "/domain",
+        "/below",
+        "/groups",
+        "/comma",
+        "/users",
+        "/providers",
+        "/claims",
+        "/pointer",
+        "/everyone",
+    ];
+    for (who, theirs) in passes {
+        let cookie = house.cookie_of(who).await;
+        for path in all {
+            let expected = if theirs.contains(&path) { 200 } else { 403 };
+            house.check(&cookie, &format!("GET {path}"), expected).await;
+        }
+    }
+    for path in all {
+        house.check("", &format!("GET {path}"), 401).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_passes_when_all_its_keys_do_and_a_request_when_any_rule_does() {
+    let house = House::of(
+        people(),
+        "",
+        &[
+            ("/both", "allow: [{ groups: [staff], email_domains: [example.com] }]"),
+            ("/either", "allow: [{ groups: [nobody] }, { groups: [staff], methods: [POST] }, { users: [demo-bob] }]"),
+            ("/read", "allow: [{ methods: [GET] }]"),
+            ("/write", "allow: [{ methods: [POST, DELETE], users: [demo-alice] }, { methods: [GET] }]"),
+        ],
+    )
+    .await;
+    let (alice, bob) = (house.cookie_of("alice").await, house.cookie_of("bob").await);
+    for (who, request, expected) in [
+        (&alice, "GET /both", 200),
+        (&bob, "GET /both", 403),
+        (&alice, "GET /either", 403),
+        (&alice, "POST /either", 200),
+        (&bob, "GET /either", 200),
+        (&alice, "GET /read", 200),
+        (&alice, "HEAD /read", 200),
+        (&alice, "POST /read", 403),
+        (&alice, "OPTIONS /read", 403),
+        (&alice, "get /read", 403),
+        (&alice, "POST /write", 200),
+        (&alice, "DELETE /write/x", 200),
+        (&bob, "POST /write", 403),
+        (&bob, "HEAD /write", 200),
+        (&bob, "PUT /write", 403),
+    ] {
+        house.check(who, request, expected).await;
+    }
+    // Signing in would not help where the request itself is not allowed.
+    house.check("", "POST /read", 403).await;
+    house.check("", "GET /read", 401).await;
+    house.check("", "PUT /write", 403).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_public_rule_lets_anyone_pass_and_knows_who_is_signed_in() {
+    let house = House::of(
+        people(),
+        "",
+        &[
+            ("/", "allow: [{ public: true, methods: [OPTIONS] }, { public: true, paths: [/assets, /icon] }, { groups: [staff] }]"),
+            ("/get", "allow: [{ public: true, methods: [GET] }]"),
+        ],
+    )
+    .await;
+    let (alice, bob) = (house.cookie_of("alice").await, house.cookie_of("bob").await);
+    for (who, request, expected) in [
+        ("", "OPTIONS /x", 200),
+        ("", "GET /assets/a.css", 200),
+        ("", "POST /assets", 200),
+        ("", "GET /icon", 200),
+        ("", "GET /x", 401),
+        ("", "GET /assetsx", 401),
+        ("", "GET /x?/assets", 401),
+        (&bob, "GET /assets/a.css", 200),
+        (&bob, "GET /x", 403),
+        (&alice, "GET /x", 200),
+        ("", "GET /get", 200),
+        ("", "HEAD /get", 200),
+        ("", "POST /get", 403),
+        (&alice, "POST /get", 403),
+    ] {
+        house.check(who, request, expected).await;
+    }
+    house.check(&alice, "GET /assets/a.css", 200).await;
+    let told = house.upstream.seen().pop().unwrap();
+    assert_eq!(told["headers"]["x-forwarded-user"], "demo-alice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn paths_decide_only_where_all_readings_agree() {
+    let house = House::of(
+        people(),
+        "",
+        &[("/", "allow: [{ public: true, paths: [/open, /Docs] }, { groups: [staff], paths: [/staff] }, { users: [demo-bob] }]")],
+    )
+    .await;
+    let (alice, bob) = (house.cookie_of("alice").await, house.cookie_of("bob").await);
+    for (who, target, expected) in [
+        ("", "/open/x", 200),
+        ("", "/open/a%2fb", 200),
+        ("", "/open/a;b/c//d", 200),
+        ("", "/Docs/x", 200),
+        ("", "/docs/x", 400),
+        ("", "/DOCS", 400),
+        ("", "/open%2fx", 400),
+        ("", "/open;x", 400),
+        ("", "/open/..%2fx", 400),
+        ("", "/open/..;/x", 400),
+        ("", "/open/%252e%252e/x", 400),
+        ("", "//open", 400),
+        ("", "/x", 401),
+        ("", "/x//y", 401),
+        (&alice, "/staff", 200),
+        (&alice, "/%73taff/x", 200),
+        (&alice, "/staff/a%2fb", 200),
+        (&alice, "/x", 403),
+        (&alice, "/x/..%2fstaff", 400),
+        (&alice, "//staff", 400),
+        (&alice, "/STAFF", 400),
+        // Whatever the upstream makes of these, Bob may see it.
+        (&bob, "/x/..%2fstaff", 200),
+        (&bob, "//staff", 200),
+        (&bob, "/STAFF", 200),
+        (&bob, "/staff/../x", 400),
+    ] {
+        house.check(who, &format!("GET {target}"), expected).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn letter_case_leads_around_no_rule() {
+    let house = House::of(
+        people(),
+        "",
+        &[("/", "allow: public"), ("/Admin", "allow: [{ groups: [nobody] }]")],
+    )
+    .await;
+    let alice = house.cookie_of("alice").await;
+    for (target, expected) in [
+        ("/Admin/x", 403),
+        ("/admin/x", 400),
+        ("/ADMIN/x", 400),
+        ("/%61dmin/x", 400),
+        ("//admin", 400),
+        ("/administration", 200),
+        ("/x/admin", 200),
+    ] {
+        house.check(&alice, &format!("GET {target}"), expected).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_are_those_that_a_trusted_proxy_tells() {
+    let routes = [
+        (
+            "/office",
+            "allow: [{ public: true, client_addresses: [198.51.100.0/24, \"2001:db8::/32\"] }]",
+        ),
+        ("/here", "allow: [{ public: true, client_addresses: [127.0.0.1] }]"),
+        ("/staff", "allow: [{ groups: [staff], client_addresses: [198.51.100.0/24] }]"),
+    ];
+    let trusting =
+        House::of(people(), ", trusted_proxies: [127.0.0.1/32, 10.0.0.0/8]", &routes).await;
+    for (chain, office, here) in [
+        ("", 403, 200),
+        ("198.51.100.7", 200, 403),
+        ("::ffff:198.51.100.7", 200, 403),
+        ("2001:db8::1", 200, 403),
+        ("[2001:db8::1]:443", 200, 403),
+        ("198.51.100.7:4711", 200, 403),
+        ("203.0.113.1, 198.51.100.7", 200, 403),
+        ("198.51.100.7, 203.0.113.1", 403, 403),
+        ("198.51.100.7, 10.1.2.3", 200, 403),
+        ("198.51.100.7, 10.1.2.3, 127.0.0.1", 200, 403),
+        // T36: what cannot be read leaves the peer.
+        ("198.51.100.7, unknown", 403, 200),
+        ("198.51.100.7, 10.1.2.999", 403, 200),
+        ("unknown", 403, 200),
+        ("198.51.100.7,", 403, 200),
+        ("0xc6.51.100.7", 403, 200),
+        ("198.51.100.07", 403, 200),
+        ("3325256711", 403, 200),
+    ] {
+        let fields =
+            if chain.is_empty() { String::new() } else { format!("X-Forwarded-For: {chain}\r\n") };
+        trusting.check(&fields, "GET /office", office).await;
+        trusting.check(&fields, "GET /here", here).await;
+    }
+    let (alice, there) = (trusting.cookie_of("alice").await, "X-Forwarded-For: 198.51.100.7\r\n");
+    trusting.check(&format!("{alice}{there}"), "GET /staff", 200).await;
+    trusting.check(&alice, "GET /staff", 403).await;
+    trusting.check(there, "GET /staff", 401).await;
+    trusting.check("", "GET /staff", 403).await;
+    for other in ["X-Real-IP", "Forwarded", "True-Client-IP", "X-Client-IP", "CF-Connecting-IP"] {
+        trusting.check(&format!("{other}: 198.51.100.7\r\n"), "GET /office", 403).await;
+    }
+    let alone = House::of(people(), "", &routes).await;
+    for chain in ["198.51.100.7", "127.0.0.1"] {
+        alone.check(&format!("X-Forwarded-For: {chain}\r\n"), "GET /office", 403).await;
+        alone.check(&format!("X-Forwarded-For: {chain}\r\n"), "GET /here", 200).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_counts_where_its_provider_signs_in() {
+    let (company, partner) =
+        (provider::start_for(people()).await, provider::start_for(people()).await);
+    let upstream = Upstream::start().await;
+    let to = format!("upstream: \"http://{}\"", upstream.address);
+    let gateway = Gateway::start(&format!(
+        "providers:\n{}{}routes:\n\
+         \x20 - {{ {to}, allow: authenticated }}\n\
+         \x20 - {{ path: /company, {to}, providers: [company], allow: [{{ groups: [staff] }}] }}\n\
+         \x20 - {{ path: /partner, {to}, allow: [{{ providers: [partner], groups: [staff] }}] }}\n\
+         \x20 - {{ path: /open, {to}, providers: [company], allow: public }}\n",
+        provider::entry("company", "Company", company.issuer(), ""),
+        provider::entry("partner", "Partner", partner.issuer(), ""),
+    ));
+    let of = async |fields: &str, target: &str| {
+        let sent = format!(
+            "GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\nAccept: text/html\r\n{fields}\r\n"
+        );
+        answers_to(&gateway, sent).await
+    };
+    let here = provider::cookie_of(&gateway, "company", "alice").await;
+    let there = provider::cookie_of(&gateway, "partner", "alice").await;
+    for (who, target, expected) in [
+        (&here, "/", 200),
+        (&here, "/company", 200),
+        (&here, "/partner", 403),
+        (&there, "/", 200),
+        (&there, "/partner", 200),
+        // Not refused: signing in with the other one helps.
+        (&there, "/company", 302),
+        (&there, "/open", 200),
+    ] {
+        assert_eq!(status(&of(who, target).await), expected, "{target}");
+    }
+    let told = upstream.seen().pop().unwrap();
+    assert!(told["headers"]["x-forwarded-user"].is_null(), "no session of /open's: {told}");
+    // One provider of a route is gone to at once, of several somebody chooses.
+    let location = |answer: &str| crate::support::wire::field(answer, "location").to_owned();
+    assert_eq!(location(&of("", "/company").await), "/oauth2/start?rd=%2Fcompany&provider=company");
+    assert_eq!(location(&of("", "/x").await), "/oauth2/sign_in?rd=%2Fx");
+    let page = of("", "/oauth2/sign_in?rd=/x").await;
+    assert!(
+        page.contains("Sign in with Company") && page.contains("Sign in with Partner"),
+        "{page}"
+    );
+    let page = of("", "/oauth2/sign_in?rd=/company").await;
+    assert_eq!(location(&page), "/oauth2/start?rd=%2Fcompany&provider=company");
+}

@@ -1,0 +1,270 @@
+//! Access tokens end, sessions go on: what a refresh does, by a clock that the test moves.
+//! Source: RFC 6749 §6, OIDC Core §12.
+
+mod answers;
+mod outage;
+mod real;
+
+use std::time::Duration;
+
+use http::HeaderValue;
+use portcullis::demo::{Endpoint, Fault, Grant, NetworkFault, RefreshTokens, Settings, TokenFault};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::support::browser::{Answer, Browser};
+use crate::support::clocked::Clocked;
+use crate::support::provider;
+use crate::support::upstream::Upstream;
+use crate::support::wait::Patience;
+
+/// A gateway whose applications are behind `/`, `/token` (they get the access token), `/staff` (for staff)
+/// and `/open` (for everybody; gets the access token too). Access tokens live for a minute.
+struct Scene {
+    at: Clocked,
+    upstream: Upstream,
+}
+
+impl Scene {
+    async fn start() -> Self {
+        Self::with(RefreshTokens::RotatingStrictly, "10s").await
+    }
+
+    /// `timeout` bounds what a provider that hangs costs a test.
+    async fn with(refresh_tokens: RefreshTokens, timeout: &str) -> Self {
+        let upstream = Upstream::start().await;
+        let target = format!("upstream: \"http://{}\"", upstream.address);
+        let token = "identity_headers: { X-Token: \"{access_token}\", X-User: \"{user}\" }";
+        let routes = format!(
+            "routes:\n  - {{ {target}, allow: authenticated }}\n  \
+             - {{ path: /token, {target}, allow: authenticated, {token} }}\n  \
+             - {{ path: /staff, {target}, allow: [{{ groups: [staff] }}] }}\n  \
+             - {{ path: /open, {target}, allow: public, {token} }}\n"
+        );
+        let settings = Settings { refresh_tokens, ..provider::settings() };
+        Self {
+            at: Clocked::start(settings, &format!(", timeout: {timeout}"), &routes).await,
+            upstream,
+        }
+    }
+
+    async fn signed_in(&self, username: &str) -> Browser {
+        let mut browser = self.at.browser();
+        let answer = provider::sign_in(&mut browser, "/", username).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        browser
+    }
+
+    fn refreshes(&self) -> usize {
+        self.at.provider.counts().refreshes
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.at.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Until the access token has expired, and whatever was put off is due.
+    fn expire(&self) {
+        self.pass(61);
+    }
+}
+
+/// The access token that the application was given.
+#[track_caller]
+fn token_in(answer: &Answer) -> String {
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["headers"]["x-token"].as_str().unwrap_or_default().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_requests_on_an_expired_token_make_one_token_request() {
+    let scene = Scene::start().await;
+    let mut browser = scene.signed_in("alice").await;
+    let first = token_in(&browser.fetch("/token").await);
+    scene.expire();
+    let mut asking = JoinSet::new();
+    for _ in 0..200 {
+        let mut browser = browser.clone();
+        asking.spawn(async move { browser.fetch("/token").await });
+    }
+    let answers = asking.join_all().await;
+    let second = token_in(&answers[0]);
+    assert!(!second.is_empty() && second != first);
+    assert!(answers.iter().all(|answer| token_in(answer) == second));
+    assert_eq!((scene.refreshes(), scene.upstream.asked()), (1, 202));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_token_is_valid_nobody_waits_for_the_next_one() {
+    let scene = Scene::with(RefreshTokens::RotatingStrictly, "4s").await;
+    let mut browser = scene.signed_in("alice").await;
+    let first = token_in(&browser.fetch("/token").await);
+    scene.pass(29);
+    token_in(&browser.fetch("/token").await);
+    assert_eq!(scene.refreshes(), 0, "half of its life is not over");
+    scene.at.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Hang)]);
+    scene.pass(2);
+    for _ in 0..20 {
+        let asked = Instant::now();
+        assert_eq!(token_in(&browser.fetch("/token").await), first);
+        assert!(asked.elapsed() < Duration::from_secs(3), "it waited for the provider");
+    }
+    let patience = Patience::until("the provider is asked");
+    while scene.refreshes() == 0 {
+        patience.pause().await;
+    }
+    assert_eq!(scene.refreshes(), 1);
+    scene.at.provider.set_faults(&[]);
+    let patience = Patience::until("the new token is there");
+    while token_in(&browser.fetch("/token").await) == first {
+        patience.pause().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_public_route_nobody_waits_and_no_expired_token_is_sent() {
+    let scene = Scene::start().await;
+    let mut browser = scene.signed_in("alice").await;
+    assert!(!token_in(&browser.fetch("/open").await).is_empty());
+    scene.expire();
+    let answer = browser.fetch("/open").await;
+    assert_eq!(token_in(&answer), "");
+    assert_eq!(answer.json()["headers"]["x-user"], "demo-alice");
+    assert_eq!(scene.refreshes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refresh_tokens_rotate_and_the_session_keeps_its_id() {
+    let scene = Scene::start().await;
+    let mut browser = scene.signed_in("alice").await;
+    let cookie = browser.cookie("/", "portcullis").unwrap().to_owned();
+    let mut seen = vec![token_in(&browser.fetch("/token").await)];
+    for round in 1..=5 {
+        scene.expire();
+        let answer = browser.fetch("/token").await;
+        assert!(answer.header("set-cookie").is_empty(), "{answer:?}");
+        let token = token_in(&answer);
+        assert!(!seen.contains(&token));
+        seen.push(token);
+        assert_eq!(scene.refreshes(), round);
+    }
+    assert_eq!(browser.cookie("/", "portcullis"), Some(cookie.as_str()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_new_refresh_token_the_old_one_goes_on() {
+    let scene = Scene::with(RefreshTokens::Fixed, "10s").await;
+    let mut browser = scene.signed_in("alice").await;
+    for round in 1..=3 {
+        scene.expire();
+        assert!(!token_in(&browser.fetch("/token").await).is_empty());
+        assert_eq!(scene.refreshes(), round);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_any_refresh_token_the_session_goes_on_and_its_token_does_not() {
+    let scene = Scene::with(RefreshTokens::Never, "10s").await;
+    let mut browser = scene.signed_in("alice").await;
+    assert!(!token_in(&browser.fetch("/token").await).is_empty());
+    scene.expire();
+    assert_eq!(token_in(&browser.fetch("/token").await), "");
+    scene.pass(11 * 3600);
+    assert_eq!(browser.fetch("/").await.status, 200);
+    scene.pass(3600);
+    assert_eq!(browser.fetch("/").await.status, 401, "its lifetime is over");
+    assert_eq!(scene.refreshes(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_of_untold_lifetime_is_good_until_the_session_ends() {
+    let scene = Scene::start().await;
+    scene.at.provider.set_faults(&[Fault::Token(Grant::SignIn, TokenFault::NoExpiresIn)]);
+    let mut browser = scene.signed_in("alice").await;
+    let token = token_in(&browser.fetch("/token").await);
+    scene.pass(11 * 3600);
+    assert_eq!(token_in(&browser.fetch("/token").await), token);
+    assert_eq!(scene.refreshes(), 0);
+    scene.pass(3600);
+    assert_eq!(browser.fetch("/").await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_does_not_move_the_end_of_the_session() {
+    let scene = Scene::start().await;
+    let mut browser = scene.signed_in("alice").await;
+    for _ in 0..11 {
+        scene.pass(3600);
+        assert_eq!(browser.fetch("/").await.status, 200);
+    }
+    scene.pass(3600);
+    assert_eq!(browser.fetch("/").await.status, 401);
+    assert_eq!(scene.refreshes(), 11);
+}
+
+/// T97: what one session waits for never comes to another.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_never_get_each_others_tokens() {
+    let scene = Scene::start().await;
+    let people = ["alice", "bob", "alice", "bob"];
+    let mut browsers = Vec::new();
+    for username in people {
+        browsers.push(scene.signed_in(username).await);
+    }
+    for round in 1..=3 {
+        scene.expire();
+        let mut asking = JoinSet::new();
+        for (number, browser) in browsers.iter().enumerate().cycle().take(100) {
+            let mut browser = browser.clone();
+            asking.spawn(async move { (number, browser.fetch("/token").await) });
+        }
+        let mut tokens = [const { Vec::new() }; 4];
+        for (number, answer) in asking.join_all().await {
+            tokens[number].push(token_in(&answer));
+            let user = format!("demo-{}", people[number]);
+            assert_eq!(answer.json()["headers"]["x-user"], user.as_str());
+        }
+        for (number, mut of_one) in tokens.into_iter().enumerate() {
+            of_one.dedup();
+            let [token] = of_one.as_slice() else { panic!("{of_one:?}") };
+            assert_eq!(subject_of(&scene, token).await, format!("demo-{}", people[number]));
+        }
+        assert_eq!(scene.refreshes(), round * people.len());
+    }
+}
+
+/// Whose an access token is, in the provider's own words.
+async fn subject_of(scene: &Scene, token: &str) -> String {
+    let mut client = scene.at.browser();
+    let bearer = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
+    client.extra.insert("authorization", bearer);
+    let userinfo = format!("{}/userinfo", scene.at.provider.issuer());
+    client.fetch(&userinfo).await.json()["sub"].as_str().unwrap().to_owned()
+}
+
+/// T106: a rotated refresh token that nobody stored would sign the visitor out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_is_stored_though_its_asker_has_left() {
+    let scene = Scene::with(RefreshTokens::RotatingStrictly, "2s").await;
+    let mut browser = scene.signed_in("alice").await;
+    let first = token_in(&browser.fetch("/token").await);
+    scene.expire();
+    scene.at.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Hang)]);
+    let mut leaving = browser.clone();
+    let asker = tokio::spawn(async move { leaving.fetch("/token").await });
+    let patience = Patience::until("the provider is asked");
+    while scene.refreshes() == 0 {
+        patience.pause().await;
+    }
+    asker.abort();
+    assert!(asker.await.unwrap_err().is_cancelled());
+    // From now on it answers: the same token is sent once more when the first answer is given up.
+    scene.at.provider.set_faults(&[]);
+    let patience = Patience::until("the refresh is repeated");
+    while scene.refreshes() == 1 {
+        patience.pause().await;
+    }
+    let second = token_in(&browser.fetch("/token").await);
+    assert!(!second.is_empty() && second != first);
+    assert_eq!(scene.refreshes(), 2, "nobody had to ask again");
+}

@@ -1,0 +1,140 @@
+//! The token endpoint cannot be reached, or fails, when a token has expired.
+
+use std::time::Duration;
+
+use portcullis::demo::{Endpoint, Fault, Grant, NetworkFault, RefreshTokens, TokenFault};
+use tokio::time::Instant;
+
+use super::{Scene, token_in};
+
+const DOWN: [Fault; 1] = [Fault::Network(Endpoint::Token, NetworkFault::Unavailable)];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn within_the_grace_a_session_goes_on_without_its_token() {
+    let scene = Scene::start().await;
+    let mut browser = scene.signed_in("alice").await;
+    scene.at.provider.set_faults(&DOWN);
+    scene.expire();
+    let told = browser.fetch("/").await;
+    assert_eq!(told.status, 200, "{told:?}");
+    assert_eq!(told.json()["headers"]["x-forwarded-user"], "demo-alice");
+    let refused = browser.fetch("/token").await;
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(!refused.header("retry-after").is_empty());
+    assert_eq!(browser.fetch("/open").await.status, 200);
+    scene.pass(290);
+    assert_eq!(browser.fetch("/").await.status, 200, "five minutes are not over");
+    scene.pass(20);
+    assert_eq!(browser.fetch("/").await.status, 401);
+    let person = browser.navigate("/").await;
+    assert_eq!(person.redirect().unwrap().path(), "/oauth2/start");
+    scene.at.provider.set_faults(&[]);
+    scene.pass(10);
+    assert!(
+        !token_in(&browser.fetch("/token").await).is_empty(),
+        "its refresh token is good still"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_makes_no_storm() {
+    let scene = Scene::start().await;
+    let mut browser = scene.signed_in("alice").await;
+    scene.at.provider.set_faults(&DOWN);
+    scene.expire();
+    for _ in 0..100 {
+        assert_eq!(browser.fetch("/").await.status, 200);
+    }
+    let asked = scene.refreshes();
+    assert!((1..=2).contains(&asked), "asked {asked} times");
+    scene.pass(6);
+    for _ in 0..100 {
+        assert_eq!(browser.fetch("/").await.status, 200);
+    }
+    assert!(scene.refreshes() <= asked + 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_that_are_over_as_they_come_make_no_storm_either() {
+    let scene = Scene::start().await;
+    scene.at.provider.set_faults(&[Fault::Token(Grant::Refresh, TokenFault::ExpiresNegative)]);
+    let mut browser = scene.signed_in("alice").await;
+    scene.expire();
+    for _ in 0..50 {
+        assert_eq!(browser.fetch("/").await.status, 200);
+        assert_eq!(browser.fetch("/token").await.status, 503, "an expired token is never sent");
+    }
+    assert_eq!(scene.refreshes(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_secret_that_ran_out_is_an_outage() {
+    let scene = Scene::start().await;
+    let mut browser = scene.signed_in("alice").await;
+    scene.at.provider.set_faults(&[Fault::Token(Grant::Refresh, TokenFault::InvalidClient)]);
+    scene.expire();
+    assert_eq!(browser.fetch("/").await.status, 200);
+    assert_eq!(browser.fetch("/token").await.status, 503);
+    scene.pass(310);
+    assert_eq!(browser.fetch("/").await.status, 401, "the grace is over");
+}
+
+/// FAPI 2.0 Security Profile §5.3.2.1: a server that rotates accepts the same token once more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_asked_for_once_more_with_the_same_token() {
+    let scene = Scene::with(RefreshTokens::Rotating, "10s").await;
+    let mut browser = scene.signed_in("alice").await;
+    let first = token_in(&browser.fetch("/token").await);
+    scene.at.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::LostOnce)]);
+    scene.expire();
+    let second = token_in(&browser.fetch("/token").await);
+    assert!(!second.is_empty() && second != first);
+    assert_eq!(scene.refreshes(), 2);
+    scene.expire();
+    assert!(!token_in(&browser.fetch("/token").await).is_empty());
+    assert_eq!(scene.refreshes(), 3);
+}
+
+/// A server that takes a repeated token for a stolen one ends the session; so do we, and no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_of_a_strict_server_ends_the_session() {
+    let scene = Scene::start().await;
+    let mut browser = scene.signed_in("alice").await;
+    scene.at.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::LostOnce)]);
+    scene.expire();
+    assert_eq!(browser.fetch("/").await.status, 401);
+    assert_eq!(scene.refreshes(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_failure_of_the_network_signs_anybody_out() {
+    let patient = Scene::with(RefreshTokens::Fixed, "10s").await;
+    let hasty = Scene::with(RefreshTokens::Fixed, "1s").await;
+    for fault in NetworkFault::ALL {
+        let slow = matches!(fault, NetworkFault::Hang | NetworkFault::Drip);
+        let scene = if slow { &hasty } else { &patient };
+        let mut browser = scene.signed_in("alice").await;
+        scene.at.provider.set_faults(&[Fault::Network(Endpoint::Token, fault)]);
+        scene.expire();
+        let asked = Instant::now();
+        let answer = browser.fetch("/").await;
+        assert!(asked.elapsed() < Duration::from_secs(9), "{fault:?}");
+        assert_eq!(answer.status, 200, "{fault:?}: {answer:?}");
+        scene.at.provider.set_faults(&[]);
+        scene.pass(10);
+        assert!(!token_in(&browser.fetch("/token").await).is_empty(), "{fault:?}");
+    }
+}
+
+/// Signing in does without the documents that were fetched before, and so does a refresh.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_needs_no_document_that_is_known() {
+    let scene = Scene::start().await;
+    let mut browser = scene.signed_in("alice").await;
+    scene.at.provider.set_faults(&[
+        Fault::Network(Endpoint::Discovery, NetworkFault::Hang),
+        Fault::Network(Endpoint::Jwks, NetworkFault::Hang),
+    ]);
+    scene.expire();
+    assert!(!token_in(&browser.fetch("/token").await).is_empty());
+}

@@ -1,0 +1,69 @@
+//! The gateway inside the test's own process, by a clock that the test moves, and a provider that goes by
+//! the same clock. For what takes minutes; whatever does not, asks the real binary.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use portcullis::app::App;
+use portcullis::clock::Clock;
+use portcullis::config::{Source, load};
+use portcullis::demo::{IdentityProvider, Settings};
+use portcullis::server::{AccessLog, Frame, LocalAddress, Scheme, Server, Shutdown};
+use portcullis::telemetry::metrics::Metrics;
+use tokio::task::JoinHandle;
+
+use super::browser::Browser;
+use super::gateway::PUBLIC_URL;
+use super::provider;
+
+/// A gateway that serves, its provider, and their time.
+pub(crate) struct Clocked {
+    /// Their one clock.
+    pub(crate) clock: Clock,
+    /// The provider.
+    pub(crate) provider: IdentityProvider,
+    /// Where the gateway listens.
+    pub(crate) address: SocketAddr,
+    shutdown: Shutdown,
+    serving: JoinHandle<()>,
+}
+
+impl Clocked {
+    /// Starts both; `rest` is the configuration behind the provider's section, `more` that section's
+    /// further keys, each behind a comma.
+    pub(crate) async fn start(settings: Settings, more: &str, rest: &str) -> Self {
+        let clock = Clock::system();
+        let provider = IdentityProvider::start(settings, clock.clone()).await.unwrap();
+        let yaml = format!(
+            "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", \
+             trusted_proxies: [127.0.0.1/32] }}\nadmin: {{ listen: \"off\" }}\n{}{rest}",
+            provider::section_with(provider.issuer(), more)
+        );
+        let file = (PathBuf::from("portcullis.yaml"), yaml.clone().into_bytes());
+        let (config, _) = load(Path::new("portcullis.yaml"), &Source::fixed([file], []))
+            .unwrap_or_else(|problems| panic!("{problems:?}\n{yaml}"));
+        let metrics = Arc::new(Metrics::new(config.server.workers));
+        let app = Arc::new(App::new(&config, &clock, &metrics).unwrap());
+        let frame = Frame { plain_scheme: Scheme::Http, access_log: AccessLog::Off, metrics };
+        let bound = Server::bind(&config.server, frame).await.unwrap();
+        let [LocalAddress::Tcp(address)] = *bound.local_addresses() else {
+            panic!("one address was asked for");
+        };
+        let shutdown = Shutdown::new();
+        let serving = tokio::spawn(app.serve(bound, None, shutdown.clone()));
+        Self { clock, provider, address, shutdown, serving }
+    }
+
+    /// A fresh browser.
+    pub(crate) fn browser(&self) -> Browser {
+        Browser::at(self.address)
+    }
+}
+
+impl Drop for Clocked {
+    fn drop(&mut self) {
+        self.shutdown.at_once();
+        self.serving.abort();
+    }
+}
