@@ -11,7 +11,7 @@ use crate::server::{Answered, Handler, Incoming, Refusal};
 use crate::telemetry::metrics::RouteMeter;
 
 impl Handler for App {
-    async fn handle(&self, incoming: Box<Incoming>) -> Answered {
+    async fn handle(&self, incoming: Incoming) -> Answered {
         let (request, client) = (&incoming.request, &incoming.client);
         let (uri, request_id) = (request.uri().clone(), client.request_id());
         let (method, headers) = (request.method(), request.headers());
@@ -64,7 +64,7 @@ impl App {
     async fn routed(
         &self,
         uri: &Uri,
-        incoming: Box<Incoming>,
+        incoming: Incoming,
     ) -> (&'static RouteMeter, Result<Answered, Error>) {
         let unrouted = |error| (self.metrics.unrouted(), Err(error));
         let readings = match Readings::of(uri.path()) {

@@ -33,7 +33,7 @@ pub struct Admin {
 }
 
 impl Handler for Admin {
-    async fn handle(&self, incoming: Box<Incoming>) -> Answered {
+    async fn handle(&self, incoming: Incoming) -> Answered {
         self.answer(&incoming.request).into()
     }
 

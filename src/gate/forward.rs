@@ -17,15 +17,11 @@ use crate::upstream::{self, Answer, Forwarded};
 
 impl Gate {
     /// Forwards a request, and streams the response.
-    pub async fn forward(
-        &self,
-        permit: Permit<'_>,
-        incoming: Box<Incoming>,
-    ) -> Result<Answered, Error> {
+    pub async fn forward(&self, permit: Permit<'_>, incoming: Incoming) -> Result<Answered, Error> {
         let tasks = incoming.tasks().clone();
         let (route, member) = (permit.route(), permit.visitor().member());
         // Made ready before anything is awaited, so that what it took is not held until the answer.
-        let sent = self.send(route, member, *incoming)?;
+        let sent = self.send(route, member, incoming)?;
         let answer = sent.await?;
         let mut response = match answer {
             Answer::Response(response) => response,
@@ -67,7 +63,7 @@ impl Gate {
         if let Some(member) = member {
             self.inject(route, member, request.headers_mut())?;
         }
-        Ok(upstream.send(request, stripped, &forwarded(&client), route.request_body))
+        Ok(upstream.send(request, stripped, forwarded(&client), route.request_body))
     }
 
     /// Removes what only we may say, and what is only ours to know.

@@ -61,7 +61,7 @@ impl Gate {
         route: &Route,
         readings: &Readings<'_>,
         uri: &Uri,
-        incoming: Box<Incoming>,
+        incoming: Incoming,
     ) -> Result<Answered, Error> {
         let (method, headers) = (incoming.request.method(), incoming.request.headers());
         let client = &incoming.client;

@@ -48,8 +48,7 @@ use listener::{Listener, Room};
 /// Whoever answers: the application, the admin listener, the demo's parts.
 pub trait Handler: Send + Sync + 'static {
     /// Answers a request. Dropped where the client leaves first, so what must be finished is a task of its own.
-    /// Boxed, for every future that it passes through holds it, and keep-alive connections hold those.
-    fn handle(&self, incoming: Box<Incoming>) -> impl Future<Output = Answered> + Send;
+    fn handle(&self, incoming: Incoming) -> impl Future<Output = Answered> + Send;
 
     /// Answers what the frame refuses, so that the page is the product's.
     fn refuse(&self, refusal: Refusal<'_>) -> Answered;
@@ -71,13 +70,14 @@ impl From<Response<Body>> for Answered {
     }
 }
 
-/// A request that passed the frame.
+/// A request that passed the frame. Small, for it is moved through many futures, and keep-alive connections
+/// hold those.
 #[derive(Debug)]
 pub struct Incoming {
     /// In origin-form; an upgrade can be taken from it by [`hyper::upgrade::on`].
-    pub request: Request<Body>,
+    pub request: Box<Request<Body>>,
     /// Who asked.
-    pub client: Client,
+    pub client: Arc<Client>,
 }
 
 impl Incoming {

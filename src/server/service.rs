@@ -106,22 +106,22 @@ impl<H: Handler> Service<H> {
         mut request: Request<Received>,
         request_id: RequestId,
         exchange: &mut Exchange,
-    ) -> Result<Box<Incoming>, Box<Answered>> {
+    ) -> Result<Incoming, Box<Answered>> {
         let asked = (self.access_log == AccessLog::On)
             .then(|| (request.method().clone(), request.uri().path_and_query().cloned()));
         let checked = framing::check(&mut request, &self.limits).and_then(|authority| {
             let connected = Arc::clone(&self.connected);
-            Client::of(connected, authority, request.headers(), request_id)
+            Client::of(connected, authority, request.headers(), request_id).map(Arc::new)
         });
         if let Some((method, target)) = asked {
-            let client = checked.as_ref().ok().cloned();
+            let client = checked.as_ref().ok().map(Arc::clone);
             exchange.line = Some(Asked { method, target, client, request_id });
         }
         match checked {
             Ok(client) => {
                 let request = request
                     .map(|body| request_body::wrap(body, self.body_patience, &self.connected));
-                Ok(Box::new(Incoming { request, client }))
+                Ok(Incoming { request: Box::new(request), client })
             }
             Err(flaw) => Err(Box::new(self.refuse(flaw, &request, request_id))),
         }
@@ -143,7 +143,7 @@ impl<H: Handler> Service<H> {
     }
 
     /// Lets the handler answer; where it panics, answers 500 in its stead.
-    async fn handle(&self, incoming: Box<Incoming>, request_id: RequestId) -> Answered {
+    async fn handle(&self, incoming: Incoming, request_id: RequestId) -> Answered {
         let mut answer = pin!(self.handler.handle(incoming));
         let guarded = std::future::poll_fn(|cx| {
             match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
@@ -177,7 +177,7 @@ struct Exchange {
 struct Asked {
     method: Method,
     target: Option<PathAndQuery>,
-    client: Option<Client>,
+    client: Option<Arc<Client>>,
     request_id: RequestId,
 }
 
@@ -210,10 +210,11 @@ impl Drop for Exchange {
         let status = self.status.map_or(CLIENT_LEFT, |status| status.as_u16());
         self.outcome.route.unwrap_or(self.unrouted).ended(status, duration);
         let Some(Asked { method, target, client, request_id }) = &self.line else { return };
-        let address = client.as_ref().map_or_else(|| self.connected.text(), Client::real_ip);
+        let address =
+            client.as_ref().map_or_else(|| self.connected.text(), |client| client.real_ip());
         access_log::record(&Line {
             method: method.as_str(),
-            host: client.as_ref().map_or("", Client::host),
+            host: client.as_ref().map_or("", |client| client.host()),
             path: target.as_ref().map_or("", PathAndQuery::path),
             status,
             bytes: self.bytes,

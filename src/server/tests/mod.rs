@@ -57,8 +57,8 @@ impl App {
         text("waited")
     }
 
-    fn tunnel(mut incoming: Box<Incoming>) -> Response<Body> {
-        let upgrade = hyper::upgrade::on(&mut incoming.request);
+    fn tunnel(mut incoming: Incoming) -> Response<Body> {
+        let upgrade = hyper::upgrade::on(&mut *incoming.request);
         let tasks = incoming.tasks().clone();
         incoming.tasks().spawn(async move {
             let mut tunnel = TokioIo::new(upgrade.await.unwrap());
@@ -85,7 +85,7 @@ impl App {
 }
 
 impl Handler for App {
-    async fn handle(&self, incoming: Box<Incoming>) -> Answered {
+    async fn handle(&self, incoming: Incoming) -> Answered {
         let path = incoming.request.uri().path().to_owned();
         self.seen.lock().unwrap().push(path.clone());
         match path.as_str() {
