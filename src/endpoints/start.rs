@@ -32,11 +32,10 @@ impl Endpoints {
         };
         match self.login.begin(start).await {
             Ok(there) => redirect(there),
-            Err(login::Error::ChoiceNeeded) => redirect(self.to_sign_in(&target)),
-            Err(error) => {
-                let provider = start.provider.map(Into::into);
-                Err(Error::SignIn(Box::new(Failure { error, target, provider })))
+            Err(Failure { error: login::Error::ChoiceNeeded, target, .. }) => {
+                redirect(self.to_sign_in(&target))
             }
+            Err(failure) => Err(Box::new(failure).into()),
         }
     }
 
