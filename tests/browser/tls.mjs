@@ -110,8 +110,8 @@ routes:
   });
 
   await check('who is signed in goes on while the provider is away, until the grace is over', async () => {
-    await alice.reload();
-    await alice.getByText('alice at').waitFor();
+    const before = provider.seen.refresh_token;
+    await until('a refresh', async () => await statusFor(alices) === 200 && provider.seen.refresh_token > before);
     await provider.stop();
     const ends = provider.seen.access_token_ends;
     await until('the access token expires', () => Date.now() / 1000 > ends + 0.2);

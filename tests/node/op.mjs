@@ -92,6 +92,7 @@ function configuration({ redirectUris, postLogoutRedirectUris, accounts, adapter
       rpInitiatedLogout: { enabled: true },
       revocation: { enabled: true },
     },
+    renderError: (ctx, out) => { ctx.body = out; },
     interactions: { policy: policy(), url: (_, interaction) => `/interaction/${interaction.uid}` },
     ttl: {
       AccessToken: ACCESS_TOKEN_SECONDS, IdToken: DAY, RefreshToken: DAY,
