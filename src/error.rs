@@ -22,8 +22,11 @@ pub enum Error {
     #[error("the path has {0}")]
     Path(#[from] Malformed),
     /// An upstream could read the path in a way that has another route or decision.
-    #[error("the path can be read in ways that have different answers")]
-    Ambiguous,
+    #[error("the path can be read as {reading:?} too, which has another answer")]
+    Ambiguous {
+        /// The path as such an upstream reads it.
+        reading: String,
+    },
     /// No route has this host.
     #[error("no route has this host")]
     WrongHost,
@@ -65,9 +68,38 @@ pub enum Error {
     /// The application behind us.
     #[error(transparent)]
     Upstream(#[from] upstream::Error),
+    /// Whoever asks at an auth endpoint does not say clearly what about.
+    #[error(transparent)]
+    Asker(#[from] AskerFault),
+    /// Any of these, said to somebody who asks at an auth endpoint.
+    #[error("{0}")]
+    ForAsker(Box<Self>),
     /// The request is over a limit, or broke off: as the server found it.
     #[error("refused with {0}")]
     Refused(StatusCode),
+}
+
+/// What is wrong with a question at an auth endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskerFault {
+    /// Somebody who may not ask about other requests than their own.
+    #[error("an auth endpoint is asked by somebody who is not in server.trusted_proxies")]
+    NotTrusted,
+    /// No field says where the request went.
+    #[error(
+        "an auth endpoint is not told which request it is asked about: the proxy has to send \
+         X-Forwarded-Uri, X-Original-URL or X-Original-URI"
+    )]
+    NoUri,
+    /// A field that came more than once, or cannot be read.
+    #[error("{0} is repeated or malformed")]
+    Unclear(&'static str),
+    /// Two fields that say different things.
+    #[error("{0} and {1} contradict each other")]
+    Contradiction(&'static str, &'static str),
+    /// A parameter that narrows the rules to nothing that can be meant.
+    #[error("an allowed_… parameter of an auth endpoint is empty, repeated, malformed or unknown")]
+    Narrowing,
 }
 
 /// What a 403 tells to whom it concerns.
@@ -79,26 +111,40 @@ pub struct Forbidden {
     pub provider: String,
     /// The keys that failed.
     pub failed: Vec<Key>,
-    /// Path and query that were asked for.
-    pub target: String,
+    /// What was asked for, as `rd` at `public_url`.
+    pub return_to: String,
 }
 
 impl Error {
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Malformed | Self::Path(_) | Self::Ambiguous => StatusCode::BAD_REQUEST,
+            Self::Malformed | Self::Path(_) | Self::Ambiguous { .. } => StatusCode::BAD_REQUEST,
             Self::WrongHost => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotSignedIn { .. } => StatusCode::UNAUTHORIZED,
-            Self::NotHere { .. } | Self::Forbidden(_) | Self::ForeignOrigin => {
-                StatusCode::FORBIDDEN
-            }
+            Self::NotHere { .. }
+            | Self::Forbidden(_)
+            | Self::ForeignOrigin
+            | Self::Asker(_)
+            | Self::ForAsker(_) => StatusCode::FORBIDDEN,
             Self::SignIn(failure) => of_sign_in(&failure.error),
             Self::NoAccessToken => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(error) => of_upstream(error),
             Self::Refused(status) => *status,
+        }
+    }
+}
+
+impl Error {
+    /// The same as askers understand it: they know 401 and 403, and take every other no for a fault of
+    /// ours (nginx answers 500).
+    #[must_use]
+    pub fn for_asker(self) -> Self {
+        match self.status() {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self,
+            _ => Self::ForAsker(Box::new(self)),
         }
     }
 }

@@ -10,6 +10,10 @@
 //! `decide` can make forwards through [`upstream`]. Whoever is not signed in is challenged instead
 //! (`gate::challenge`).
 //!
+//! A proxy with a way of its own to the application asks at [`endpoints`] `auth` instead: the same
+//! route, visitor and decision, and an answer in place of the forwarding. `app::explain` writes down the
+//! same for an operator.
+//!
 //! # One sign-in
 //!
 //! [`endpoints`] `start` → [`login`] `begin` seals what has to be remembered into the `state`

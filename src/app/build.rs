@@ -11,7 +11,8 @@ use crate::config::Config;
 use crate::endpoints::Endpoints;
 use crate::gate::Gate;
 use crate::gate::route::{self, Route};
-use crate::identity::headers::{HeaderRule, Stripped};
+use crate::gate::routes::Routes;
+use crate::identity::headers::{HeaderRule, Stripped, auth_request_rules};
 use crate::login::Login;
 use crate::login::failures::Failures;
 use crate::login::pending::States;
@@ -95,8 +96,9 @@ impl App {
             tasks: tasks.clone(),
             metrics: Arc::clone(metrics),
         });
-        let (routes, pages) =
-            (Arc::new(routes(config, &rules, metrics)?), Arc::new(Pages::new(&config.pages)?));
+        let table = routes(config, &rules, metrics)?;
+        let routes = Arc::new(Routes::new(table, config.endpoint_prefix.as_str().into()));
+        let pages = Arc::new(Pages::new(&config.pages)?);
         metrics.configured();
         Ok(Self {
             prefix: config.endpoint_prefix.as_str().into(),
@@ -105,6 +107,7 @@ impl App {
                 gate: Arc::clone(&gate),
                 routes: Arc::clone(&routes),
                 pages: Arc::clone(&pages),
+                auth_request: auth_request_rules().into(),
             },
             routes,
             gate,

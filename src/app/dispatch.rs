@@ -1,102 +1,113 @@
 //! Own endpoint or gated route; turns any error into a page; always answers.
 
-use http::Response;
+use http::{HeaderMap, Method, Response, Uri};
 
 use crate::app::App;
 use crate::body::Body;
 use crate::endpoints::{Call, Endpoint};
 use crate::error::Error;
-use crate::gate::route::Route;
 use crate::pages::{Asked, Format};
-use crate::routing::Found;
-use crate::routing::host;
 use crate::routing::path::Readings;
 use crate::server::{Handler, Incoming, Refusal};
 use crate::telemetry::access_log::Outcome;
-
-/// What a request is for.
-enum Place<'r, 'p> {
-    /// One of our own paths.
-    Own(Endpoint<'p>),
-    /// A route, the same in every reading of the path.
-    Route(&'r Route, &'p Readings<'p>),
-}
+use crate::telemetry::metrics::RouteMeter;
 
 impl Handler for App {
     async fn handle(&self, incoming: Box<Incoming>) -> Response<Body> {
-        let request_id = incoming.client.request_id();
-        let asked =
-            Asked::of(incoming.request.method(), incoming.request.headers(), request_id.as_str());
-        let uri = incoming.request.uri().clone();
-        let readings = Readings::of(uri.path());
-        let place = match &readings {
-            Ok(readings) => self.place(readings, incoming.client.host()),
-            Err(malformed) => Err(Error::Path(*malformed)),
+        let (request, client) = (&incoming.request, &incoming.client);
+        let (uri, request_id) = (request.uri().clone(), client.request_id());
+        let (method, headers) = (request.method(), request.headers());
+        let own = self.own(uri.path(), client.host());
+        let listener = Listener::at(own);
+        let asked = Asked {
+            format: listener.format(headers),
+            head: *method == Method::HEAD,
+            request_id: request_id.as_str(),
         };
-        let (meter, answer) = match place {
-            Ok(Place::Own(endpoint)) => {
-                let (request, client) = (&incoming.request, &incoming.client);
-                let (method, headers) = (request.method(), request.headers());
+        let (meter, answer) = match own {
+            Some(endpoint) => {
                 let call = Call { method, headers, client, uri: &uri, asked };
                 // Boxed: rare, and its size would be that of every request's future.
-                (self.metrics.own(), Box::pin(self.endpoints.answer(endpoint, call)).await)
+                let (about, answer) = Box::pin(self.endpoints.answer(endpoint, call)).await;
+                (about.unwrap_or(self.metrics.own()), answer)
             }
-            Ok(Place::Route(route, readings)) => {
-                (route.meter, self.gate.handle(route, readings, &uri, incoming).await)
-            }
-            Err(error) => (self.metrics.unrouted(), Err(error)),
+            None => self.routed(&uri, incoming).await,
         };
-        let mut response = answer.unwrap_or_else(|error| self.refused(&error, &asked));
+        let mut response =
+            answer.unwrap_or_else(|error| self.refused(&listener.hears(error), &asked));
         response.extensions_mut().get_or_insert_default::<Outcome>().route = Some(meter);
         response
     }
 
     fn refuse(&self, refusal: Refusal<'_>) -> Response<Body> {
+        let listener = Listener::at(self.own(refusal.path, ""));
         let asked = Asked {
-            format: Format::of(refusal.headers),
+            format: listener.format(refusal.headers),
             head: false,
             request_id: refusal.request_id.as_str(),
         };
-        self.refused(&Error::Refused(refusal.status), &asked)
+        self.refused(&listener.hears(Error::Refused(refusal.status)), &asked)
     }
 }
 
 impl App {
-    /// What a request for a path on this host is for.
-    fn place<'p>(&self, readings: &'p Readings<'p>, host: &str) -> Result<Place<'_, 'p>, Error> {
-        if let Some(below) = self.below_prefix(readings.plain().path()) {
-            return Endpoint::at(below).map(Place::Own).ok_or(Error::NoRoute);
-        }
-        // SECURITY: a path that an upstream, but not we, would read as one of ours.
-        if readings.others().iter().any(|other| self.below_prefix(other.path()).is_some()) {
-            return Err(Error::Ambiguous);
-        }
-        match self.route(&host::normal(host), readings) {
-            Ok(route) => Ok(Place::Route(route, readings)),
-            Err(Error::WrongHost) if matches!(readings.plain().path(), "/ping" | "/ready") => {
-                Ok(Place::Own(Endpoint::Ping))
+    /// Which of our own paths this is, compared as it was sent: ours have one spelling.
+    fn own<'p>(&self, path: &'p str, host: &str) -> Option<Endpoint<'p>> {
+        match self.routes.below_prefix(path) {
+            Some(below) => Endpoint::at(below),
+            None if matches!(path, "/ping" | "/ready") && !self.routes.has_host(host) => {
+                Some(Endpoint::Ping)
             }
-            Err(error) => Err(error),
+            None => None,
         }
     }
 
-    /// The route that every reading of the path has.
-    fn route(&self, host: &str, readings: &Readings<'_>) -> Result<&Route, Error> {
-        let route = match self.routes.find(host, readings.plain()) {
-            Found::Entry(route) => route,
-            Found::NoPath => return Err(Error::NoRoute),
-            Found::NoHost => return Err(Error::WrongHost),
+    /// Hands a request to the gate of its route; tells where it is counted, too.
+    async fn routed(
+        &self,
+        uri: &Uri,
+        incoming: Box<Incoming>,
+    ) -> (&'static RouteMeter, Result<Response<Body>, Error>) {
+        let unrouted = |error| (self.metrics.unrouted(), Err(error));
+        let readings = match Readings::of(uri.path()) {
+            Ok(readings) => readings,
+            Err(malformed) => return unrouted(malformed.into()),
         };
-        let same = |found| matches!(found, Found::Entry(other) if std::ptr::eq(other, route));
-        if readings.others().iter().all(|other| same(self.routes.find(host, other))) {
-            Ok(route)
-        } else {
-            Err(Error::Ambiguous)
+        match self.routes.find(incoming.client.host(), &readings) {
+            Ok(route) => (route.meter, self.gate.handle(route, &readings, uri, incoming).await),
+            Err(error) => unrouted(error),
+        }
+    }
+}
+
+/// Who gets an answer of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Listener {
+    /// Whoever made the request.
+    Visitor,
+    /// A proxy that asks at an auth endpoint about somebody else's request.
+    Asker,
+}
+
+impl Listener {
+    fn at(own: Option<Endpoint<'_>>) -> Self {
+        match own {
+            Some(Endpoint::Auth(..)) => Self::Asker,
+            Some(_) | None => Self::Visitor,
         }
     }
 
-    fn below_prefix<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let rest = path.strip_prefix(&*self.prefix)?;
-        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    fn format(self, headers: &HeaderMap) -> Format {
+        match self {
+            Self::Visitor => Format::of(headers),
+            Self::Asker => Format::with_status(headers),
+        }
+    }
+
+    fn hears(self, error: Error) -> Error {
+        match self {
+            Self::Visitor => error,
+            Self::Asker => error.for_asker(),
+        }
     }
 }

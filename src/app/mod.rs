@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod dispatch;
+pub mod explain;
 pub mod refuse;
 pub mod serve;
 
@@ -11,16 +12,15 @@ use tokio_util::task::TaskTracker;
 
 use crate::endpoints::Endpoints;
 use crate::gate::Gate;
-use crate::gate::route::Route;
+use crate::gate::routes::Routes;
 use crate::login::Login;
 use crate::pages::Pages;
-use crate::routing::Table;
 use crate::telemetry::metrics::Metrics;
 
 /// The gateway.
 #[derive(Debug)]
 pub struct App {
-    routes: Arc<Table<Route>>,
+    routes: Arc<Routes>,
     prefix: Arc<str>,
     gate: Arc<Gate>,
     login: Arc<Login>,

@@ -56,13 +56,15 @@ impl App {
             Error::SignIn(failure) => self.sign_in_failed(failure, error, asked),
             Error::Malformed
             | Error::Path(_)
-            | Error::Ambiguous
+            | Error::Ambiguous { .. }
             | Error::NoRoute
             | Error::Method { .. }
             | Error::NotHere { .. }
             | Error::ForeignOrigin
             | Error::NoAccessToken
             | Error::Upstream(_)
+            | Error::Asker(_)
+            | Error::ForAsker(_)
             | Error::Refused(_) => respond(&Page::Plain),
         }
     }
@@ -70,12 +72,11 @@ impl App {
     fn forbidden(&self, forbidden: &Forbidden, asked: &Asked<'_>) -> Response<Body> {
         let reasons: Vec<String> =
             forbidden.failed.iter().map(|key| denial_reason(*key).to_owned()).collect();
-        let other_account = format!(
-            "{}/start?prompt=select_account&rd={}",
-            self.prefix,
-            encoded(&forbidden.target)
-        );
-        let sign_out = format!("{}/sign_out", self.prefix);
+        // Absolute: a proxy that asks us about a host need not send us that host's own paths.
+        let return_to = encoded(&forbidden.return_to);
+        let other_account =
+            self.gate.own_url(&format!("/start?prompt=select_account&rd={return_to}"));
+        let sign_out = self.gate.own_url("/sign_out");
         let page = Page::Forbidden(pages::Forbidden {
             identity: &forbidden.identity,
             provider: &forbidden.provider,
@@ -135,6 +136,7 @@ fn limit(error: &Error) -> Option<Limit> {
         | Error::Upstream(upstream::Error::BodyTooLarge) => Some(Limit::RequestBody),
         Error::Refused(StatusCode::URI_TOO_LONG) => Some(Limit::RequestTarget),
         Error::Refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => Some(Limit::RequestHead),
+        Error::ForAsker(error) => limit(error),
         Error::SignIn(failure) => match &failure.error {
             login::Error::TooManyFailures => Some(Limit::SignInFailures),
             login::Error::Provider(providers::Error::Busy) => Some(Limit::TokenRequests),
@@ -147,7 +149,7 @@ fn limit(error: &Error) -> Option<Limit> {
         },
         Error::Malformed
         | Error::Path(_)
-        | Error::Ambiguous
+        | Error::Ambiguous { .. }
         | Error::WrongHost
         | Error::NoRoute
         | Error::Method { .. }
@@ -157,6 +159,7 @@ fn limit(error: &Error) -> Option<Limit> {
         | Error::ForeignOrigin
         | Error::NoAccessToken
         | Error::Upstream(_)
+        | Error::Asker(_)
         | Error::Refused(_) => None,
     }
 }
@@ -166,14 +169,16 @@ fn decision(error: &Error) -> &'static str {
     match error {
         Error::NotSignedIn { .. } => "challenge",
         Error::NotHere { .. } | Error::Forbidden(_) | Error::ForeignOrigin => "deny",
+        Error::ForAsker(error) => decision(error),
         Error::SignIn(_) => "sign_in_failed",
         Error::Upstream(_) | Error::NoAccessToken => "unavailable",
         Error::Malformed
         | Error::Path(_)
-        | Error::Ambiguous
+        | Error::Ambiguous { .. }
         | Error::WrongHost
         | Error::NoRoute
         | Error::Method { .. }
+        | Error::Asker(_)
         | Error::Refused(_) => "refuse",
     }
 }
@@ -186,9 +191,10 @@ fn reason(error: &Error) -> Cow<'static, str> {
     match error {
         Error::NotHere { failed } => keys(failed).into(),
         Error::Forbidden(forbidden) => keys(&forbidden.failed).into(),
+        Error::ForAsker(error) => reason(error),
         Error::Malformed
         | Error::Path(_)
-        | Error::Ambiguous
+        | Error::Ambiguous { .. }
         | Error::WrongHost
         | Error::NoRoute
         | Error::Method { .. }
@@ -197,6 +203,7 @@ fn reason(error: &Error) -> Cow<'static, str> {
         | Error::SignIn(_)
         | Error::NoAccessToken
         | Error::Upstream(_)
+        | Error::Asker(_)
         | Error::Refused(_) => error.to_string().into(),
     }
 }

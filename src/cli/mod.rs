@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod health;
 pub mod keygen;
 pub mod run;
@@ -51,6 +52,17 @@ enum Command {
         #[arg(long, default_value_t = 4180)]
         port: u16,
     },
+    /// Tell what becomes of a request: which route, which rule and why, which headers.
+    #[command(
+        after_help = "Example: portcullis explain --url https://wiki.example.com/page --claims alice.json"
+    )]
+    Explain {
+        /// The configuration; looked for as `run` does.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        request: explain::Request,
+    },
     /// Ask a running gateway whether it is ready; for container health checks.
     #[command(after_help = "Example: portcullis health --url http://127.0.0.1:4181/readyz")]
     Health {
@@ -98,6 +110,9 @@ fn dispatch(command: Command) -> io::Result<u8> {
         Command::Check { config, format } => {
             check::run(config.as_deref(), format, &source, &mut out)
         }
+        Command::Explain { config, request } => {
+            explain::run(config.as_deref(), &request, &source, &mut out)
+        }
         Command::Demo { port } => demo::run(port, &mut out),
         Command::Health { url } => health::run(&url, &mut out),
         Command::Keygen => keygen::run(&mut out),
@@ -130,6 +145,8 @@ fn complain(text: &str) {
 const GOOD: u8 = 0;
 /// The gateway is not ready, or cannot be asked.
 const NOT_READY: u8 = 1;
+/// The request that was asked about would not pass.
+const NOT_ADMITTED: u8 = 1;
 /// `EX_USAGE` of sysexits.h.
 const WRONG_USAGE: u8 = 64;
 /// `EX_UNAVAILABLE`: a listener could not be opened.

@@ -51,7 +51,7 @@ impl Source {
     }
 
     /// A file's content, or in a few words why there is none.
-    pub(super) fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
+    pub fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
         match &self.0 {
             Kind::System => read_bounded(path),
             Kind::Fixed { files, .. } => {

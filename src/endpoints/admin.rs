@@ -8,10 +8,9 @@ use http::{HeaderValue, Method, Response, StatusCode};
 
 use crate::body::Body;
 use crate::endpoints::health::Health;
-use crate::gate::route::Route;
+use crate::gate::routes::Routes;
 use crate::login::Login;
 use crate::pages::harden;
-use crate::routing::Table;
 use crate::server::{
     AccessLog, Frame, Handler, Incoming, Limits, ListenAddress, OpenConnections, Refusal, Scheme,
     Settings, Timeouts, TrustedProxies,
@@ -28,7 +27,7 @@ pub struct Admin {
     /// Knows the providers and the sessions.
     pub login: Arc<Login>,
     /// Know the upstreams.
-    pub routes: Arc<Table<Route>>,
+    pub routes: Arc<Routes>,
     /// Of the public listeners.
     pub connections: OpenConnections,
 }

@@ -27,7 +27,7 @@ impl Admin {
     fn readings(&self) -> Readings {
         let providers = self.login.providers.iter();
         let mut upstreams: BTreeMap<String, (usize, usize)> = BTreeMap::new();
-        for upstream in self.routes.entries().filter_map(|route| route.upstream.as_ref()) {
+        for upstream in self.routes.all().filter_map(|route| route.upstream.as_ref()) {
             let connections = upstream.connections();
             // Routes to one place have connections of their own each.
             let (idle, busy) = upstreams.entry(upstream.target().to_string()).or_default();

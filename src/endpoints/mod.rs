@@ -2,6 +2,7 @@
 //! Each file parses, calls one room, renders. Nothing under the prefix ever reaches an upstream.
 
 pub mod admin;
+pub mod auth;
 pub mod callback;
 pub mod health;
 pub mod metrics;
@@ -19,11 +20,13 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use crate::body::Body;
 use crate::error::Error;
 use crate::gate::Gate;
-use crate::gate::route::Route;
+use crate::gate::challenge::Asker;
+use crate::gate::routes::Routes;
+use crate::identity::headers::HeaderRule;
 use crate::login::{Login, Redirect};
 use crate::pages::{Asked, Pages, harden};
-use crate::routing::Table;
 use crate::server::Client;
+use crate::telemetry::metrics::RouteMeter;
 
 /// One of our paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +45,8 @@ pub enum Endpoint<'p> {
     Userinfo,
     /// `/ping`.
     Ping,
+    /// `/auth` or `/forward_auth`, alone or with the path that is asked about behind it.
+    Auth(Asker, Option<&'p str>),
 }
 
 /// Answers our own paths.
@@ -52,9 +57,11 @@ pub struct Endpoints {
     /// Knows the sessions.
     pub gate: Arc<Gate>,
     /// What is in front of what.
-    pub routes: Arc<Table<Route>>,
+    pub routes: Arc<Routes>,
     /// What people see.
     pub pages: Arc<Pages>,
+    /// What askers are told beside a route's own headers.
+    pub auth_request: Arc<[HeaderRule]>,
 }
 
 /// A request for one of our paths.
@@ -73,48 +80,63 @@ pub struct Call<'a> {
 }
 
 impl<'p> Endpoint<'p> {
-    /// The endpoint at a path below the prefix; compared exactly.
+    /// The endpoint at a path below the prefix, as it was sent: ours have one spelling.
     pub fn at(path: &'p str) -> Option<Self> {
-        Some(match path {
-            "/sign_in" => Self::SignIn,
-            "/start" => Self::Start,
-            "/callback" => Self::Callback(None),
-            "/sign_out" => Self::SignOut,
-            "/signed_out" => Self::SignedOut,
-            "/userinfo" => Self::Userinfo,
-            "/ping" => Self::Ping,
-            _ => {
-                let id = path.strip_prefix("/callback/")?;
-                return (!id.is_empty() && !id.contains('/')).then_some(Self::Callback(Some(id)));
-            }
+        let path = path.strip_prefix('/')?;
+        let (name, below) = path.split_at_checked(path.find('/').unwrap_or(path.len()))?;
+        Some(match (name, below) {
+            ("sign_in", "") => Self::SignIn,
+            ("start", "") => Self::Start,
+            ("callback", "") => Self::Callback(None),
+            ("callback", below) => Self::Callback(Some(provider_id(below)?)),
+            ("sign_out", "") => Self::SignOut,
+            ("signed_out", "") => Self::SignedOut,
+            ("userinfo", "") => Self::Userinfo,
+            ("ping", "") => Self::Ping,
+            ("auth", below) => Self::Auth(Asker::WantsStatus, suffix(below)),
+            ("forward_auth", below) => Self::Auth(Asker::PassesRedirects, suffix(below)),
+            _ => return None,
         })
     }
 
-    /// The methods it has, as they stand in `Allow` (RFC 9110 §10.2.1).
-    fn allow(self) -> &'static str {
+    /// The methods it has, as they stand in `Allow` (RFC 9110 §10.2.1); `None`: any.
+    fn allow(self) -> Option<&'static str> {
         match self {
             // A HEAD of the callback would spend the code.
-            Self::Callback(_) => "GET",
-            Self::SignOut => "GET, HEAD, POST",
+            Self::Callback(_) => Some("GET"),
+            Self::SignOut => Some("GET, HEAD, POST"),
             Self::SignIn | Self::Start | Self::SignedOut | Self::Userinfo | Self::Ping => {
-                "GET, HEAD"
+                Some("GET, HEAD")
             }
+            // An asker may use the method that it asks about.
+            Self::Auth(..) => None,
         }
     }
 }
 
+fn provider_id(below: &str) -> Option<&str> {
+    let id = below.strip_prefix('/')?;
+    let of_id = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (!id.is_empty() && id.bytes().all(of_id)).then_some(id)
+}
+
+fn suffix(below: &str) -> Option<&str> {
+    (!below.is_empty()).then_some(below)
+}
+
 impl Endpoints {
-    /// Answers.
+    /// Answers; tells where it is counted, too, if an asker's question was about a route.
     pub async fn answer(
         &self,
         endpoint: Endpoint<'_>,
         call: Call<'_>,
-    ) -> Result<Response<Body>, Error> {
-        let allow = endpoint.allow();
-        if !allow.split(", ").any(|allowed| allowed == call.method.as_str()) {
-            return Err(Error::Method { allow });
+    ) -> (Option<&'static RouteMeter>, Result<Response<Body>, Error>) {
+        if let Some(allow) = endpoint.allow()
+            && !allow.split(", ").any(|allowed| allowed == call.method.as_str())
+        {
+            return (None, Err(Error::Method { allow }));
         }
-        match endpoint {
+        let answer = match endpoint {
             Endpoint::SignIn => self.sign_in(call),
             Endpoint::Start => self.start(call).await,
             Endpoint::Callback(id) => self.callback(id, call).await,
@@ -122,7 +144,9 @@ impl Endpoints {
             Endpoint::SignedOut => Ok(self.signed_out(call)),
             Endpoint::Userinfo => self.userinfo(call),
             Endpoint::Ping => Ok(ping()),
-        }
+            Endpoint::Auth(asker, suffix) => return self.auth(asker, suffix, call).await,
+        };
+        (None, answer)
     }
 }
 
@@ -161,9 +185,20 @@ mod tests {
         check("/start", Some(Endpoint::Start));
         check("/callback", Some(Endpoint::Callback(None)));
         check("/callback/company", Some(Endpoint::Callback(Some("company"))));
-        for path in
-            ["", "/", "/start/", "/Start", "/callback/", "/callback/a/b", "/error", "/starts"]
-        {
+        check("/auth", Some(Endpoint::Auth(Asker::WantsStatus, None)));
+        check("/auth/", Some(Endpoint::Auth(Asker::WantsStatus, Some("/"))));
+        check("/forward_auth//a", Some(Endpoint::Auth(Asker::PassesRedirects, Some("//a"))));
+        for path in [
+            "",
+            "/",
+            "/start/",
+            "/Start",
+            "/callback/",
+            "/callback/a/b",
+            "/callback/..",
+            "/starts",
+            "/authx",
+        ] {
             check(path, None);
         }
     }

@@ -13,7 +13,6 @@ use crate::login::Redirect;
 use crate::login::return_to::ReturnTo;
 use crate::pages::{Choice, Page};
 use crate::providers::Provider;
-use crate::routing::Found;
 use crate::routing::path::Readings;
 
 impl Endpoints {
@@ -53,14 +52,11 @@ impl Endpoints {
         format!("{}/start?{query}", self.login.prefix)
     }
 
-    /// The route that a target leads to, as far as one reading of it tells.
+    /// The route that a target leads to.
     fn route_of(&self, target: &ReturnTo) -> Option<&Route> {
         let base = Url::parse(&self.login.public_url.to_string()).ok()?;
         let url = base.join(target.as_str()).ok()?;
         let readings = Readings::of(url.path()).ok()?;
-        match self.routes.find(url.host_str()?, readings.plain()) {
-            Found::Entry(route) => Some(route),
-            Found::NoPath | Found::NoHost => None,
-        }
+        self.routes.find(url.host_str()?, &readings).ok()
     }
 }

@@ -39,14 +39,9 @@ impl Endpoints {
         }
     }
 
-    /// Where to go after signing in. Without `rd`, a trusted proxy may name the place that its visitor
-    /// asked for, for it cannot always encode it into a query.
+    /// Where to go after signing in.
     pub(super) fn target(&self, call: Call<'_>, query: &Query) -> ReturnTo {
-        let header = call
-            .client
-            .is_trusted()
-            .then(|| call.headers.get("x-auth-request-redirect")?.to_str().ok());
-        self.login.places.parse_or_root(query.one("rd").or(header.flatten()))
+        self.login.places.parse_or_root(wanted(call, query))
     }
 
     /// The login cookie belongs to the host of `public_url`: asked on another host of ours, the browser
@@ -62,11 +57,10 @@ impl Endpoints {
             return None;
         }
         let authority = client.authority().as_str();
-        let rd = query.one("rd").filter(|rd| rd.starts_with('/')).unwrap_or("/");
-        let target = match query.one("rd") {
+        let target = match wanted(call, query) {
             Some(rd) if !rd.starts_with('/') => self.login.places.parse_or_root(Some(rd)),
             // On a host that is none of ours there is nothing to come back to.
-            Some(_) | None => self.login.places.on_host(authority, rd)?,
+            rd => self.login.places.on_host(authority, rd.unwrap_or("/"))?,
         };
         let mut there = Serializer::new(String::new());
         there.append_pair("rd", target.as_str());
@@ -84,4 +78,11 @@ impl Endpoints {
         let location = format!("{}/sign_in?{query}", self.login.prefix);
         Redirect { location, cookies: Vec::new() }
     }
+}
+
+/// The place that is asked for. Without `rd`, a trusted proxy may name the one that its visitor asked for,
+/// for not every proxy can encode it into a query.
+fn wanted<'q>(call: Call<'q>, query: &'q Query) -> Option<&'q str> {
+    let told = || call.headers.get("x-auth-request-redirect")?.to_str().ok();
+    query.one("rd").or_else(|| call.client.is_trusted().then(told).flatten())
 }

@@ -18,14 +18,23 @@ use crate::session::cookie::{Name, Sent};
 pub struct Challenged<'a> {
     /// The route.
     pub route: &'a Route,
-    /// The method.
-    pub method: &'a Method,
+    /// The method; `None` where an asker did not tell it.
+    pub method: Option<&'a Method>,
     /// The fields.
     pub headers: &'a HeaderMap,
     /// Path and query.
     pub target: &'a str,
     /// Who asks, at which origin.
     pub client: &'a Client,
+}
+
+/// What the proxy that asks at an auth endpoint makes of our answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// It looks at the status alone: 2xx, 401 or 403 (nginx).
+    WantsStatus,
+    /// Its visitor gets whatever is no 2xx as it stands (Traefik, Caddy, Envoy).
+    PassesRedirects,
 }
 
 impl Gate {
@@ -37,15 +46,45 @@ impl Gate {
             return Err(Error::NotSignedIn { login_url: self.login_url(asked), cookies });
         }
         let location = format!("{}{}", self.prefix, self.sign_in_path(asked.route, asked.target));
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::FOUND;
-        let value = HeaderValue::try_from(location).map_err(|_| Error::Malformed)?;
-        harden(response.headers_mut());
-        response.headers_mut().insert(LOCATION, value);
+        let mut response = found(location)?;
         for cookie in cookies.into_iter().flatten() {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
         Ok(response)
+    }
+
+    /// The same for an asker in front of an application: our paths may not be on that host, so all is
+    /// absolute; and no cookie goes along, which would not reach the browser everywhere.
+    pub fn challenge_for_asker(
+        &self,
+        asked: Challenged<'_>,
+        asker: Asker,
+    ) -> Result<Response<Body>, Error> {
+        let target = format!("{}{}", asked.client.origin(), asked.target);
+        let sign_in = self.own_url(&self.sign_in_path(asked.route, &target));
+        match asker {
+            Asker::PassesRedirects if may_redirect(asked) => found(sign_in),
+            Asker::PassesRedirects | Asker::WantsStatus => {
+                let page = is_navigation(asked.headers);
+                let login_url = if page { sign_in } else { self.login_url(asked) };
+                Err(Error::NotSignedIn { login_url, cookies: None })
+            }
+        }
+    }
+
+    /// A path and query below the prefix as an absolute URL.
+    pub fn own_url(&self, below: &str) -> String {
+        format!("{}{}{below}", self.public_url, self.prefix)
+    }
+
+    /// A path on the effective host as `rd` at `public_url`.
+    pub fn return_to(&self, client: &Client, path: &str) -> String {
+        let origin = client.origin();
+        if origin == self.public_url.to_string() {
+            path.to_owned()
+        } else {
+            format!("{origin}{path}")
+        }
     }
 
     /// Where to sign in for a target on this host, below the prefix.
@@ -71,18 +110,27 @@ impl Gate {
 
     /// An absolute URL at which a script can send its page to sign in, and come back to that page.
     fn login_url(&self, asked: Challenged<'_>) -> String {
-        let (origin, home) = (asked.client.origin(), self.public_url.to_string());
+        let origin = asked.client.origin();
         let page = asked.headers.get(REFERER).and_then(|value| value.to_str().ok());
         let page = page.and_then(|page| page.strip_prefix(&origin));
         let page = page.filter(|rest| rest.starts_with('/')).unwrap_or("/");
-        let target = if origin == home { page.to_owned() } else { format!("{origin}{page}") };
-        format!("{home}{}{}", self.prefix, self.sign_in_path(asked.route, &target))
+        let target = self.return_to(asked.client, page);
+        self.own_url(&self.sign_in_path(asked.route, &target))
     }
+}
+
+fn found(location: String) -> Result<Response<Body>, Error> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::FOUND;
+    let value = HeaderValue::try_from(location).map_err(|_| Error::Malformed)?;
+    harden(response.headers_mut());
+    response.headers_mut().insert(LOCATION, value);
+    Ok(response)
 }
 
 fn may_redirect(asked: Challenged<'_>) -> bool {
     // An upgrade cannot follow a redirect, and a POST would lose its body on the way (RFC 9110 §15.4.3).
-    let safe = *asked.method == Method::GET || *asked.method == Method::HEAD;
+    let safe = asked.method.is_some_and(|it| *it == Method::GET || *it == Method::HEAD);
     if !safe || asked.headers.contains_key(UPGRADE) {
         return false;
     }

@@ -8,7 +8,9 @@ use http::Method;
 
 use crate::gate::identify::Visitor;
 use crate::gate::route::Route;
-use crate::policy::evaluate::{self, Denial, Verdict};
+use crate::policy::Policy;
+use crate::policy::evaluate::{self, Denial, Ruling, Verdict};
+use crate::policy::rule::Rule;
 use crate::routing::path::{Reading, Readings};
 
 /// What a visitor asks for.
@@ -22,6 +24,8 @@ pub struct Asked<'r, 'a> {
     pub readings: &'a Readings<'a>,
     /// The address of the client.
     pub client_address: IpAddr,
+    /// What an asker wants of the visitor beside the route's rules.
+    pub narrowing: Option<&'a Policy>,
     /// Whether a WebSocket is asked for by a page of a foreign origin.
     pub foreign_origin: bool,
 }
@@ -35,8 +39,8 @@ pub enum Decision<'r> {
     Challenge,
     /// It does not pass.
     Refuse(Refusal),
-    /// An upstream may read the path in a way that has another decision.
-    Ambiguous,
+    /// An upstream may read the path in this way, which has another decision.
+    Ambiguous(String),
 }
 
 /// Proof that a visitor may pass on a route.
@@ -92,18 +96,13 @@ impl Permit<'_> {
 /// Decides.
 pub fn decide<'r>(asked: &Asked<'r, '_>, visitor: Visitor) -> Decision<'r> {
     let route = asked.route;
-    // A session of a provider that does not sign in here is none here.
-    let visitor = match visitor {
-        Visitor::Member(member) if route.takes(&member.holding.identity.provider) => {
-            Visitor::Member(member)
-        }
-        Visitor::Member(_) | Visitor::Stranger => Visitor::Stranger,
-    };
+    let visitor = counted(route, visitor);
     let verdict = verdict(asked, asked.readings.plain(), &visitor);
     // SECURITY: an upstream that reads the path in another way must not be a way around the rules.
     let others = asked.readings.others();
-    if others.iter().any(|reading| self::verdict(asked, reading, &visitor) != verdict) {
-        return Decision::Ambiguous;
+    let differs = |reading: &&Reading<'_>| self::verdict(asked, reading, &visitor) != verdict;
+    if let Some(reading) = others.iter().find(differs) {
+        return Decision::Ambiguous(reading.path().to_owned());
     }
     match verdict {
         // SECURITY: a page elsewhere can open a WebSocket with the visitor's cookie, and same-origin
@@ -117,12 +116,37 @@ pub fn decide<'r>(asked: &Asked<'r, '_>, visitor: Visitor) -> Decision<'r> {
     }
 }
 
+/// What each rule of the route says of the plain reading, in their order: why the decision is as it is.
+pub fn rulings(asked: &Asked<'_, '_>, visitor: Visitor) -> Vec<Ruling> {
+    let visitor = counted(asked.route, visitor);
+    let of_policy = asked.of_policy(asked.readings.plain());
+    let judge = |rule: &Rule| rule.judge(of_policy, visitor.identity());
+    match &asked.route.allow {
+        Policy::Public | Policy::Authenticated => Vec::new(),
+        Policy::Rules(rules) => rules.iter().map(judge).collect(),
+    }
+}
+
+/// A session of a provider that does not sign in on a route is none there.
+fn counted(route: &Route, visitor: Visitor) -> Visitor {
+    match visitor {
+        Visitor::Member(member) if route.takes(&member.holding.identity.provider) => {
+            Visitor::Member(member)
+        }
+        Visitor::Member(_) | Visitor::Stranger => Visitor::Stranger,
+    }
+}
+
 fn verdict(asked: &Asked<'_, '_>, reading: &Reading<'_>, visitor: &Visitor) -> Verdict {
-    let of_policy = evaluate::Asked {
-        method: asked.method,
-        path: reading,
-        client_address: asked.client_address,
-    };
-    let identity = visitor.member().map(|member| &member.holding.identity);
-    asked.route.allow.evaluate(of_policy, identity)
+    let (of_policy, identity) = (asked.of_policy(reading), visitor.identity());
+    match (asked.route.allow.evaluate(of_policy, identity), asked.narrowing) {
+        (Verdict::Admit, Some(narrowing)) => narrowing.evaluate(of_policy, identity),
+        (verdict, _) => verdict,
+    }
+}
+
+impl<'a> Asked<'_, 'a> {
+    fn of_policy(&self, path: &'a Reading<'a>) -> evaluate::Asked<'a> {
+        evaluate::Asked { method: self.method, path, client_address: self.client_address }
+    }
 }

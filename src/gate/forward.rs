@@ -80,8 +80,13 @@ impl Gate {
         }
     }
 
-    /// Says who asks.
-    fn inject(&self, route: &Route, member: &Member, headers: &mut HeaderMap) -> Result<(), Error> {
+    /// Says who asks, by the route's rules.
+    pub fn inject(
+        &self,
+        route: &Route,
+        member: &Member,
+        headers: &mut HeaderMap,
+    ) -> Result<(), Error> {
         let holding = &member.holding;
         let rendered = holding.headers(&route.identity_headers);
         if !rendered.left_out.is_empty() {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use crate::gate::Gate;
-use crate::gate::route::Route;
+use crate::identity::Identity;
 use crate::providers::{Provider, RefreshError, RefreshRequest, Refreshed};
 use crate::session::cookie::{Name, Sent};
 use crate::session::refresh::{Brought, Flight, Outcome, Renewal};
@@ -32,6 +32,15 @@ pub struct Member {
     pub holding: Arc<Holding>,
 }
 
+/// What knowing the visitor is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Whoever it is passes: a live session is told to the upstream, and that is all.
+    Courtesy,
+    /// The decision depends on it.
+    Proof,
+}
+
 impl Visitor {
     /// The session's member, if there is one.
     pub fn member(&self) -> Option<&Member> {
@@ -40,16 +49,21 @@ impl Visitor {
             Self::Member(member) => Some(member),
         }
     }
+
+    /// Who the provider says that they are.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.member().map(|member| &member.holding.identity)
+    }
 }
 
 impl Gate {
-    /// Who asks, as far as this route has to know.
-    pub async fn identify(&self, route: &Route, headers: &HeaderMap) -> Visitor {
+    /// Who asks, as far as it is needed.
+    pub async fn identify(&self, need: Need, headers: &HeaderMap) -> Visitor {
         let Some(session) = self.session(headers) else { return Visitor::Stranger };
         let now = self.clock.moment();
         session.touch(now);
         let holding = Arc::clone(&session.holding());
-        if route.is_public() {
+        if need == Need::Courtesy {
             return Visitor::Member(Member { session, holding });
         }
         match holding.tokens.freshness(now) {

@@ -5,9 +5,9 @@ pub mod decide;
 pub mod forward;
 pub mod identify;
 pub mod route;
+pub mod routes;
 pub mod streams;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::identity::headers::Stripped;
 use crate::origin::Origin;
 use crate::providers::Provider;
 use crate::routing::path::Readings;
-use crate::server::Incoming;
+use crate::server::{Client, Incoming};
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
 use crate::session::table::Table;
@@ -66,38 +66,37 @@ impl Gate {
     ) -> Result<Response<Body>, Error> {
         let (method, headers) = (incoming.request.method(), incoming.request.headers());
         let client = &incoming.client;
-        let visitor = self.identify(route, headers).await;
+        let visitor = self.identify(route.need(), headers).await;
         let asked = Asked {
             route,
             method: Some(method),
             readings,
             client_address: client.address(),
+            narrowing: None,
             foreign_origin: is_foreign_handshake(route, headers, client),
         };
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         match decide(&asked, visitor) {
             Decision::Forward(permit) => self.forward(permit, incoming).await,
             Decision::Challenge => {
-                self.challenge(Challenged { route, method, headers, target, client })
+                self.challenge(Challenged { route, method: Some(method), headers, target, client })
             }
-            Decision::Refuse(refusal) => {
-                Err(self.refused(route, &refusal, target, client.address()))
-            }
-            Decision::Ambiguous => Err(Error::Ambiguous),
+            Decision::Refuse(refusal) => Err(self.refused(route, &refusal, client, target)),
+            Decision::Ambiguous(reading) => Err(Error::Ambiguous { reading }),
         }
     }
 
     /// The error of a refusal, with what its page says; noted where refusals are.
-    fn refused(
+    pub fn refused(
         &self,
         route: &Route,
         refusal: &Refusal,
+        client: &Client,
         target: &str,
-        client_address: IpAddr,
     ) -> Error {
         let reason = refusal.cause.words();
         let subject = refusal.visitor.member().map(|member| &*member.holding.identity.subject);
-        audit::denied(&route.name, &reason, subject, client_address);
+        audit::denied(&route.name, &reason, subject, client.address());
         route.meter.denied(reason);
         let causes = match &refusal.cause {
             Cause::Rules(denial) => denial.failed.clone(),
@@ -112,7 +111,7 @@ impl Gate {
             provider: provider.map_or_else(String::new, |provider| provider.name().to_owned()),
             identity,
             failed: causes,
-            target: target.to_owned(),
+            return_to: self.return_to(client, target),
         }))
     }
 }

@@ -78,11 +78,24 @@ pub fn default_rules() -> Vec<HeaderRule> {
         ("x-forwarded-groups", Piece::Groups),
         ("x-forwarded-preferred-username", Piece::PreferredUsername),
     ]
-    .map(|(name, piece)| HeaderRule {
-        name: HeaderName::from_static(name),
-        template: Template(vec![piece]),
-    })
+    .map(rule)
     .into()
+}
+
+/// `X-Auth-Request-User`, `-Email`, `-Groups` and `-Preferred-Username`: what askers are told.
+pub fn auth_request_rules() -> Vec<HeaderRule> {
+    [
+        ("x-auth-request-user", Piece::User),
+        ("x-auth-request-email", Piece::Email),
+        ("x-auth-request-groups", Piece::Groups),
+        ("x-auth-request-preferred-username", Piece::PreferredUsername),
+    ]
+    .map(rule)
+    .into()
+}
+
+fn rule((name, piece): (&'static str, Piece)) -> HeaderRule {
+    HeaderRule { name: HeaderName::from_static(name), template: Template(vec![piece]) }
 }
 
 /// Makes the headers of `known`; one whose placeholder has no value is left out.

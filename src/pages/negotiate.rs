@@ -3,7 +3,7 @@
 //! `text/html` (RFC 9110 §12.5.1; a wildcard is not enough, since every program sends one).
 
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 
 /// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,23 +27,21 @@ pub struct Asked<'a> {
     pub request_id: &'a str,
 }
 
-impl<'a> Asked<'a> {
-    /// Reads method, `Content-Type` and `Accept`.
-    pub fn of(method: &Method, headers: &HeaderMap, request_id: &'a str) -> Self {
-        Self { format: Format::of(headers), head: *method == Method::HEAD, request_id }
-    }
-}
-
 impl Format {
     /// gRPC by `Content-Type`, a page where `Accept` has `text/html`, else JSON.
     pub fn of(headers: &HeaderMap) -> Self {
         if headers.get(CONTENT_TYPE).is_some_and(is_grpc) {
             Self::Grpc
-        } else if headers.get_all(ACCEPT).iter().any(accepts_html) {
-            Self::Html
         } else {
-            Self::Json
+            Self::with_status(headers)
         }
+    }
+
+    /// The form for who looks at the status before anything else: a page or JSON.
+    // SECURITY: over gRPC a refusal is a 200 with the refusal inside; a proxy that asks us about a gRPC
+    // request would let it pass.
+    pub fn with_status(headers: &HeaderMap) -> Self {
+        if headers.get_all(ACCEPT).iter().any(accepts_html) { Self::Html } else { Self::Json }
     }
 }
 
@@ -131,6 +129,9 @@ mod tests {
         check(&[("content-type", "Application/gRPC+proto"), ("accept", "text/html")], Format::Grpc);
         check(&[("content-type", "application/grp")], Format::Json);
         check(&[("accept", "application/grpc")], Format::Json);
+        let grpc =
+            HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))]);
+        assert_eq!(Format::with_status(&grpc), Format::Json);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! Claims about every page at once.
 
-use http::{HeaderMap, Method};
 use http_body_util::BodyExt as _;
 use serde_json::Value as Json;
 
@@ -226,11 +225,9 @@ fn grpc_gets_a_status_and_no_page() {
 
 #[test]
 fn head_gets_the_length_and_nothing_else() {
-    let mut headers = HeaderMap::new();
-    headers.insert(http::header::ACCEPT, HeaderValue::from_static("text/html"));
-    let of = |method| Asked::of(&method, &headers, "req-1");
-    let get = pages().respond(&of(Method::GET), StatusCode::NOT_FOUND, &Page::Plain);
-    let head = pages().respond(&of(Method::HEAD), StatusCode::NOT_FOUND, &Page::Plain);
+    let of = |head| Asked { head, ..asked(Format::Html) };
+    let get = pages().respond(&of(false), StatusCode::NOT_FOUND, &Page::Plain);
+    let head = pages().respond(&of(true), StatusCode::NOT_FOUND, &Page::Plain);
     assert_eq!(header(&head, &CONTENT_LENGTH), header(&get, &CONTENT_LENGTH));
     let length = header(&get, &CONTENT_LENGTH).to_owned();
     assert_eq!(length, text(get).len().to_string());

@@ -39,42 +39,63 @@ pub struct Denial {
     pub failed: Vec<Key>,
 }
 
+/// What one rule says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ruling {
+    /// The request passes.
+    Admits,
+    /// It depends on who asks, and nobody is signed in.
+    AsksForSignIn,
+    /// These of its keys fail.
+    Fails(Vec<Key>),
+}
+
 impl Policy {
     /// Decides; the first rule that passes admits.
     pub fn evaluate(&self, asked: Asked<'_>, identity: Option<&Identity>) -> Verdict {
         match (self, identity) {
             (Self::Public, _) | (Self::Authenticated, Some(_)) => Verdict::Admit,
             (Self::Authenticated, None) => Verdict::SignIn,
-            (Self::Rules(rules), identity) => evaluate_rules(rules, asked, identity),
+            (Self::Rules(rules), identity) => {
+                sum(rules.iter().map(|rule| rule.judge(asked, identity)))
+            }
         }
     }
 }
 
-fn evaluate_rules(rules: &[Rule], asked: Asked<'_>, identity: Option<&Identity>) -> Verdict {
-    let (mut denial, mut sign_in) = (Denial::default(), false);
-    for rule in rules {
-        let mut failed = failed_of_request(rule, asked);
+impl Rule {
+    /// What this rule alone says.
+    pub fn judge(&self, asked: Asked<'_>, identity: Option<&Identity>) -> Ruling {
+        let mut failed = failed_of_request(self, asked);
         match identity {
-            _ if rule.public => {}
-            Some(identity) => failed.extend(failed_of_person(rule, identity)),
-            None => {
-                sign_in |= failed.is_empty();
-                note(&mut denial, failed);
-                continue;
-            }
+            _ if self.public => {}
+            Some(identity) => failed.extend(failed_of_person(self, identity)),
+            None if failed.is_empty() => return Ruling::AsksForSignIn,
+            None => {}
         }
-        if failed.is_empty() {
-            return Verdict::Admit;
+        if failed.is_empty() { Ruling::Admits } else { Ruling::Fails(failed) }
+    }
+}
+
+/// One rule that admits is enough; without one, signing in comes before a denial.
+fn sum(rulings: impl Iterator<Item = Ruling>) -> Verdict {
+    let (mut denial, mut sign_in) = (Denial::default(), false);
+    for ruling in rulings {
+        match ruling {
+            Ruling::Admits => return Verdict::Admit,
+            Ruling::AsksForSignIn => sign_in = true,
+            Ruling::Fails(keys) => denial.note(keys),
         }
-        note(&mut denial, failed);
     }
     if sign_in { Verdict::SignIn } else { Verdict::Deny(denial) }
 }
 
-fn note(denial: &mut Denial, failed: Vec<Key>) {
-    for key in failed {
-        if !denial.failed.contains(&key) {
-            denial.failed.push(key);
+impl Denial {
+    fn note(&mut self, keys: Vec<Key>) {
+        for key in keys {
+            if !self.failed.contains(&key) {
+                self.failed.push(key);
+            }
         }
     }
 }
@@ -231,6 +252,30 @@ mod tests {
         assert_eq!(evaluate(vec![posts], None), denied(&[Key::Methods]));
         let public = Rule { public: true, methods: Some(vec![Method::GET]), ..Rule::default() };
         assert_eq!(evaluate(vec![public], None), Verdict::Admit);
+    }
+
+    #[test]
+    fn each_rule_says_what_it_makes_of_a_request() {
+        let readings = Readings::of("/docs/a").unwrap();
+        let asked = Asked {
+            method: Some(&Method::POST),
+            path: readings.plain(),
+            client_address: "10.1.2.3".parse().unwrap(),
+        };
+        let check = |rule: Rule, stranger: Ruling, alice_s: Ruling| {
+            assert_eq!(rule.judge(asked, None), stranger, "{rule:?}");
+            assert_eq!(rule.judge(asked, Some(&alice())), alice_s, "{rule:?}");
+        };
+        let fails = |keys: &[Key]| Ruling::Fails(keys.to_vec());
+        let gets = Some(vec![Method::GET]);
+        let staff = Rule { groups: strings("staff"), ..Rule::default() };
+        check(staff, Ruling::AsksForSignIn, Ruling::Admits);
+        let open = Rule { public: true, ..Rule::default() };
+        check(open, Ruling::Admits, Ruling::Admits);
+        let open_gets = Rule { public: true, methods: gets.clone(), ..Rule::default() };
+        check(open_gets, fails(&[Key::Methods]), fails(&[Key::Methods]));
+        let both = Rule { methods: gets, users: strings("2"), ..Rule::default() };
+        check(both, fails(&[Key::Methods]), fails(&[Key::Methods, Key::Users]));
     }
 
     #[test]

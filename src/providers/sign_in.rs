@@ -142,7 +142,8 @@ impl Provider {
         Ok(claims::join(own, &theirs, &self.settings.claims.email))
     }
 
-    pub(super) fn identity(&self, claims: Map<String, Value>) -> Result<Identity, Error> {
+    /// Who these claims are about, by the configured paths.
+    pub fn identity(&self, claims: Map<String, Value>) -> Result<Identity, Error> {
         let Self { settings, .. } = self;
         Ok(identity(&settings.id, &settings.claims, settings.require_email_verified, claims)?)
     }

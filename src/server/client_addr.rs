@@ -147,6 +147,12 @@ impl Client {
         Ok(())
     }
 
+    /// The same client, at the origin that a trusted proxy names in a field of its own.
+    #[must_use]
+    pub fn at(self, scheme: Scheme, authority: Authority) -> Self {
+        Self { scheme, authority, ..self }
+    }
+
     /// Who is at the other end of the socket.
     pub fn peer(&self) -> Peer {
         self.connected.peer

@@ -76,6 +76,8 @@ impl Incoming {
 pub struct Refusal<'a> {
     /// 400, 405, 414, 431 or 500.
     pub status: StatusCode,
+    /// The path that was asked for, unchecked; empty after a panic.
+    pub path: &'a str,
     /// The request's fields, unchecked, to choose a representation by; none after a panic.
     pub headers: &'a HeaderMap,
     /// The request's name.

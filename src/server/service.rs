@@ -129,8 +129,8 @@ impl<H: Handler> Service<H> {
 
     fn refuse<B>(&self, flaw: Flaw, request: &Request<B>, request_id: RequestId) -> Response<Body> {
         tracing::debug!(%request_id, %flaw, "refused a request");
-        let (status, headers) = (flaw.status(), request.headers());
-        let mut response = self.handler.refuse(Refusal { status, headers, request_id });
+        let (status, path, headers) = (flaw.status(), request.uri().path(), request.headers());
+        let mut response = self.handler.refuse(Refusal { status, path, headers, request_id });
         if flaw == Flaw::Method {
             response.headers_mut().insert(ALLOW, METHODS);
         }
@@ -155,7 +155,7 @@ impl<H: Handler> Service<H> {
         }
         tracing::error!(%request_id, "a request handler panicked");
         let (status, headers) = (StatusCode::INTERNAL_SERVER_ERROR, &HeaderMap::new());
-        self.handler.refuse(Refusal { status, headers, request_id })
+        self.handler.refuse(Refusal { status, path: "", headers, request_id })
     }
 }
 

@@ -12,6 +12,7 @@
 )]
 
 mod admin;
+mod auth_request;
 mod challenge;
 mod headers;
 mod hostile_client;

@@ -175,7 +175,7 @@ impl File {
 /// Asks `complaint` of every Rust file of ours; all complaints come at once.
 #[track_caller]
 fn check(complaint: impl Fn(&File) -> Option<String>) {
-    let files = [files_in("src"), files_in("tests/it")].concat();
+    let files = [files_in("src"), files_in("tests/it"), files_in("tests/real")].concat();
     let complaints: Vec<_> = files
         .into_iter()
         .map(|path| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis::demo::{Endpoint, Fault, Grant, IdTokenFault, IdentityProvider, NetworkFault};
 
-use super::{House, Outcome, Refused, SignedIn, each};
+use super::{HASTY, House, Outcome, Refused, SignedIn, each};
 use crate::support::provider;
 use crate::support::wait::Patience;
 
@@ -32,15 +32,28 @@ fn expected(fault: NetworkFault) -> Outcome {
     }
 }
 
+/// Only a deadline ends these.
+fn is_slow(fault: NetworkFault) -> bool {
+    matches!(fault, NetworkFault::Hang | NetworkFault::Drip)
+}
+
 /// A gateway that meets the fault when it asks for the first time.
 async fn meets(endpoint: Endpoint, fault: NetworkFault) {
     let provider = Arc::new(provider::start(Duration::from_secs(60)).await);
     let faults = [Fault::Network(endpoint, fault)];
     provider.set_faults(&faults);
-    let house = House::around(provider, "").await;
-    // A document is asked for once more at once; nothing else ever is.
-    let expected = if fault == NetworkFault::LostOnce { SignedIn } else { expected(fault) };
-    house.check_and_mend(&faults, &format!("{endpoint:?}: {fault:?}"), expected).await;
+    let house = House::around(provider, if is_slow(fault) { HASTY } else { "" }).await;
+    let what = format!("{endpoint:?}: {fault:?}");
+    if fault == NetworkFault::LostOnce {
+        // A document is asked for once more at once; nothing else ever is.
+        let patience = Patience::until("the fault is met");
+        while house.provider.counts().jwks == 0 {
+            patience.pause().await;
+        }
+        house.check(&[], &what, SignedIn).await;
+    } else {
+        house.check_and_mend(&faults, &what, expected(fault)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,19 +68,20 @@ async fn the_key_set_may_fail_in_every_way() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_token_endpoint_may_fail_in_every_way() {
-    let house = House::start().await;
+    let (patient, hasty) = tokio::join!(House::start(), House::hasty());
     for fault in NetworkFault::ALL {
+        let house = if is_slow(fault) { &hasty } else { &patient };
         let before = house.provider.counts().code_exchanges;
         let faults = [Fault::Network(Endpoint::Token, fault)];
         house.hold(&faults, &format!("{fault:?}"), expected(fault)).await;
         assert_eq!(house.provider.counts().code_exchanges, before + 1, "{fault:?}: sent once");
-        house.check(&[], &format!("after {fault:?}"), SignedIn).await;
+        patient.check(&[], &format!("after {fault:?}"), SignedIn).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn userinfo_may_fail_in_every_way() {
-    let house = House::start().await;
+    let (patient, hasty) = tokio::join!(House::start(), House::hasty());
     let bare = Fault::IdToken(Grant::SignIn, IdTokenFault::Bare);
     for fault in NetworkFault::ALL {
         let (faults, what) =
@@ -75,10 +89,11 @@ async fn userinfo_may_fail_in_every_way() {
         use NetworkFault as F;
         if matches!(fault, F::NotFound | F::RedirectLoop | F::RedirectAway) {
             // There is no userinfo for us, and we go on without.
-            let tried = house.check(&faults, &what, SignedIn).await;
+            let tried = patient.check(&faults, &what, SignedIn).await;
             assert!(tried.answer.json()["headers"]["x-forwarded-groups"].is_null(), "{what}");
         } else {
-            house.check(&faults, &what, expected(fault)).await;
+            let house = if is_slow(fault) { &hasty } else { &patient };
+            house.check_and_mend(&faults, &what, expected(fault)).await;
         }
     }
 }
@@ -93,7 +108,7 @@ async fn revocation_may_fail_in_every_way_and_nobody_waits_for_it() {
         house.provider.set_faults(&faults);
         let asked = tokio::time::Instant::now();
         let answer = tried.browser.navigate("/oauth2/sign_out").await;
-        assert!(asked.elapsed() < Duration::from_millis(1500), "{fault:?}: waited for");
+        assert!(asked.elapsed() < Duration::from_secs(5), "{fault:?}: waited for");
         assert!(answer.redirect().unwrap().path().ends_with("/end_session"), "{fault:?}");
         assert_eq!(tried.browser.fetch("/").await.status, 401, "{fault:?}");
         let patience = Patience::until("the refresh token is given back");
@@ -147,7 +162,9 @@ async fn a_token_endpoint_that_fails_again_and_again_is_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_hangs_holds_up_a_bounded_number_of_sign_ins() {
     const BROWSERS: usize = 70;
-    let house = Arc::new(House::start().await);
+    let house =
+        House::around(Arc::new(provider::start(Duration::from_secs(60)).await), ", timeout: 4s");
+    let house = house.await;
     let mut ready = Vec::new();
     for _ in 0..BROWSERS {
         let mut browser = house.stranger();

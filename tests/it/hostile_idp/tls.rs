@@ -50,7 +50,7 @@ impl Authority {
 
 /// What `start` answers at a gateway whose provider has this issuer, and what that gateway logs.
 async fn start(issuer: &str, ca: &str) -> (Answer, Gateway) {
-    let section = provider::section_with(issuer, &format!("{ca}, timeout: 2s"));
+    let section = provider::section_with(issuer, ca);
     let gateway = Gateway::start(&format!("{section}routes: [{{ allow: authenticated }}]\n"));
     (Browser::new(&gateway).navigate("/oauth2/start").await, gateway)
 }

@@ -3,6 +3,7 @@
 //! loopback, and a `__Host-` or `__Secure-` name only with what it promises (RFC 6265bis §4.1.3).
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use http::header::{COOKIE, HOST, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
@@ -10,18 +11,28 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use url::Url;
 
 use super::gateway::{Gateway, PUBLIC_URL};
 
-/// A browser with its cookies. Every name leads to the gateway, every address to itself.
+/// A browser with its cookies. Every name leads to one door, every address to itself.
 #[derive(Clone)]
 pub(crate) struct Browser {
-    gateway: SocketAddr,
+    door: Door,
     cookies: Vec<Cookie>,
     /// Sent with everything, as a proxy or an attacker in front would.
     pub(crate) extra: HeaderMap,
+}
+
+/// Where a connection is made to.
+#[derive(Clone, Debug)]
+pub(crate) enum Door {
+    /// The gateway, or whatever has an address.
+    Tcp(SocketAddr),
+    /// A server of the test's own.
+    Unix(PathBuf),
 }
 
 /// What came back.
@@ -52,7 +63,12 @@ impl Browser {
 
     /// A fresh one, for a gateway at this address.
     pub(crate) fn at(gateway: SocketAddr) -> Self {
-        Self { gateway, cookies: Vec::new(), extra: HeaderMap::new() }
+        Self::before(Door::Tcp(gateway))
+    }
+
+    /// A fresh one that reaches every name through this door.
+    pub(crate) fn before(door: Door) -> Self {
+        Self { door, cookies: Vec::new(), extra: HeaderMap::new() }
     }
 
     /// Opens an address as a person does, and follows where it leads.
@@ -126,7 +142,7 @@ impl Browser {
 
     /// From now on the gateway is at another address.
     pub(crate) fn moved_to(&mut self, gateway: &Gateway) {
-        self.gateway = gateway.address;
+        self.door = Door::Tcp(gateway.address);
     }
 
     async fn send(
@@ -153,16 +169,18 @@ impl Browser {
             headers.insert(COOKIE, HeaderValue::try_from(cookies.join("; ")).unwrap());
         }
         headers.extend(self.extra.clone());
-        let answer = exchange(self.connect_to(&url), url, request).await;
+        let answer = self.door_to(&url).exchange(url, request).await;
         self.share(&answer);
         answer
     }
 
-    fn connect_to(&self, url: &Url) -> SocketAddr {
+    fn door_to(&self, url: &Url) -> Door {
         let host = url.host_str().unwrap();
         match host.parse::<IpAddr>() {
-            Ok(address) => SocketAddr::new(address, url.port_or_known_default().unwrap()),
-            Err(_) => self.gateway,
+            Ok(address) => {
+                Door::Tcp(SocketAddr::new(address, url.port_or_known_default().unwrap()))
+            }
+            Err(_) => self.door.clone(),
         }
     }
 
@@ -259,8 +277,24 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|ip| ip.is_loopback())
 }
 
-async fn exchange(to: SocketAddr, url: Url, request: Request<Full<Bytes>>) -> Answer {
-    let stream = TcpStream::connect(to).await.unwrap();
+impl Door {
+    async fn exchange(self, url: Url, request: Request<Full<Bytes>>) -> Answer {
+        match self {
+            Self::Tcp(address) => {
+                exchange(TcpStream::connect(address).await.unwrap(), url, request).await
+            }
+            Self::Unix(path) => {
+                exchange(UnixStream::connect(path).await.unwrap(), url, request).await
+            }
+        }
+    }
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    url: Url,
+    request: Request<Full<Bytes>>,
+) -> Answer {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);

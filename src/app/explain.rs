@@ -1,0 +1,233 @@
+//! What would become of a request, and why, without sending it anywhere.
+//! Invariant: nothing is decided here. Route, decision, rulings and headers come from where a real
+//! request gets them; this only makes a visitor of claims and writes down what it is told.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, Method};
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::error::Error;
+use crate::gate::decide::{Asked, Cause, Decision, Permit, decide, rulings};
+use crate::gate::identify::{Member, Visitor};
+use crate::gate::route::Route;
+use crate::identity::Identity;
+use crate::identity::prior::{Original, Prior};
+use crate::oauth::token::TokenSet;
+use crate::policy::Policy;
+use crate::policy::evaluate::Ruling;
+use crate::policy::rule::Key;
+use crate::providers;
+use crate::routing::path::Readings;
+use crate::secret::Secret;
+use crate::session::{Holding, Session, SessionId, Tokens};
+
+/// A request that somebody wonders about.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Its host; `None`: that of `public_url`.
+    pub host: Option<&'a str>,
+    /// Its path and query, as they would be sent.
+    pub target: &'a str,
+    /// Its method.
+    pub method: &'a Method,
+    /// Where it comes from.
+    pub client_address: IpAddr,
+    /// The claims of whoever is signed in, and the ID of the provider that says so; `None`: nobody is.
+    pub claims: Option<(&'a str, &'a Map<String, Value>)>,
+}
+
+/// What becomes of it, as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// Whether the request passes.
+    pub admitted: bool,
+    lines: Vec<(String, String)>,
+}
+
+/// Why claims are nobody's.
+#[derive(Debug, thiserror::Error)]
+pub enum NoVisitor {
+    /// No such provider.
+    #[error("there is no provider {0}")]
+    Provider(String),
+    /// They do not make an identity.
+    #[error(transparent)]
+    Claims(#[from] providers::Error),
+}
+
+impl App {
+    /// What would become of a request.
+    pub fn explain(&self, question: &Question<'_>) -> Result<Explanation, NoVisitor> {
+        let host = question.host.unwrap_or(self.gate.public_url.host());
+        let mut told = Explanation { admitted: false, lines: Vec::new() };
+        let path = question.target.split('?').next().unwrap_or_default();
+        told.say("request", format!("{} {host}{}", question.method, question.target));
+        let visitor = match question.claims {
+            None => Visitor::Stranger,
+            Some((id, claims)) => Visitor::Member(self.member(id, claims)?),
+        };
+        told.say("visitor", visitor.identity().map_or("not signed in".to_owned(), describe));
+        if self.routes.below_prefix(path).is_some() {
+            told.say("decision", "none: paths under this prefix are the gateway's own");
+            return Ok(told);
+        }
+        match Readings::of(path) {
+            Err(malformed) => told.refuse(&malformed.into()),
+            Ok(readings) => match self.routes.find(host, &readings) {
+                Err(error) => told.refuse(&error),
+                Ok(route) => self.decide(question, route, &readings, visitor, &mut told),
+            },
+        }
+        Ok(told)
+    }
+
+    fn decide(
+        &self,
+        question: &Question<'_>,
+        route: &Route,
+        readings: &Readings<'_>,
+        visitor: Visitor,
+        told: &mut Explanation,
+    ) {
+        told.say("route", &*route.name);
+        if let Some(identity) = visitor.identity().filter(|who| !route.takes(&who.provider)) {
+            let note =
+                format!("provider {} does not sign in here: not signed in", identity.provider);
+            told.say("", note);
+        }
+        let asked = Asked {
+            route,
+            method: Some(question.method),
+            readings,
+            client_address: question.client_address,
+            narrowing: None,
+            foreign_origin: false,
+        };
+        let rulings = rulings(&asked, visitor.clone());
+        told.rules(&route.allow, &rulings);
+        match decide(&asked, visitor) {
+            Decision::Forward(permit) => {
+                let by = rulings.iter().position(|ruling| *ruling == Ruling::Admits);
+                self.admit(&permit, by, told);
+            }
+            Decision::Challenge => {
+                let path = self.gate.sign_in_path(route, question.target);
+                told.say("decision", "sign in: a rule may admit whoever signs in");
+                told.say("", self.gate.own_url(&path));
+            }
+            Decision::Refuse(refusal) => match refusal.cause {
+                Cause::Rules(denial) => {
+                    told.say(
+                        "decision",
+                        format!("refuse: no rule admits; {}", keys(&denial.failed)),
+                    );
+                }
+                Cause::ForeignOrigin => told.refuse(&Error::ForeignOrigin),
+            },
+            Decision::Ambiguous(reading) => told.refuse(&Error::Ambiguous { reading }),
+        }
+    }
+
+    fn admit(&self, permit: &Permit<'_>, by: Option<usize>, told: &mut Explanation) {
+        let (route, mut headers) = (permit.route(), HeaderMap::new());
+        if let Some(member) = permit.visitor().member()
+            && let Err(error) = self.gate.inject(route, member, &mut headers)
+        {
+            return told.refuse(&error);
+        }
+        told.admitted = true;
+        let by = by.map(|at| format!(" by allow[{at}]")).unwrap_or_default();
+        told.say("decision", format!("admit{by}"));
+        for rule in route.identity_headers.iter() {
+            let value = headers.get(&rule.name).map(|value| {
+                let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                format!("{}: {text}", rule.name)
+            });
+            let absent = || format!("{} is left out: it has no value", rule.name);
+            told.say("header", value.unwrap_or_else(absent));
+        }
+    }
+
+    /// Somebody who signed in just now with these claims, and whose tokens never end.
+    fn member(&self, id: &str, claims: &Map<String, Value>) -> Result<Member, NoVisitor> {
+        let provider = self.login.provider(id).ok_or(NoVisitor::Provider(id.to_owned()))?;
+        let identity = provider.identity(claims.clone())?;
+        let original = Original {
+            subject: identity.subject.to_string(),
+            audience: Vec::new(),
+            nonce: String::new(),
+            auth_time: None,
+        };
+        let tokens = TokenSet {
+            access_token: Secret::new("<access token>"),
+            expires_in: None,
+            refresh_token: None,
+            id_token: Some(Secret::new("<ID token>")),
+            scope: None,
+        };
+        let now = self.gate.clock.moment();
+        let tokens = Tokens::new(tokens, now, Duration::ZERO);
+        let holding = Holding::new(identity, Prior { original, beside_userinfo: None }, tokens);
+        let session = Session::new(&SessionId::generate(), holding, now, Duration::MAX);
+        let holding = Arc::clone(&session.holding());
+        Ok(Member { session: Arc::new(session), holding })
+    }
+}
+
+impl Explanation {
+    fn say(&mut self, what: impl Into<String>, text: impl Into<String>) {
+        self.lines.push((what.into(), text.into()));
+    }
+
+    fn refuse(&mut self, error: &Error) {
+        self.say("decision", format!("refuse: {error} ({})", error.status()));
+    }
+
+    fn rules(&mut self, allow: &Policy, rulings: &[Ruling]) {
+        match allow {
+            Policy::Public => self.say("allow", "public"),
+            Policy::Authenticated => self.say("allow", "authenticated"),
+            Policy::Rules(_) => {
+                for (at, ruling) in rulings.iter().enumerate() {
+                    let says = match ruling {
+                        Ruling::Admits => "admits".to_owned(),
+                        Ruling::AsksForSignIn => "asks who it is".to_owned(),
+                        Ruling::Fails(failed) => keys(failed),
+                    };
+                    self.say(format!("allow[{at}]"), says);
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lines.iter().try_for_each(|(what, text)| writeln!(f, "{what:<10} {text}"))
+    }
+}
+
+fn describe(identity: &Identity) -> String {
+    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
+    let groups = match identity.groups.as_slice() {
+        [] => "none".to_owned(),
+        groups => groups.join(", "),
+    };
+    format!(
+        "user {}, e-mail {}, groups {groups}, by {}",
+        or_none(&identity.user),
+        or_none(&identity.email),
+        identity.provider
+    )
+}
+
+fn keys(failed: &[Key]) -> String {
+    let names: Vec<_> = failed.iter().map(|key| key.as_str()).collect();
+    let verb = if names.len() == 1 { "fails" } else { "fail" };
+    format!("{} {verb}", names.join(", "))
+}

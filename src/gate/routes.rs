@@ -1,0 +1,129 @@
+//! Host and path -> the one route that they lead to.
+//! Invariant: a route is found only where every reading of the path leads to it, and none to a path of
+//! the gateway's own. Proxying, the auth endpoints and `explain` all look here.
+
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::gate::route::Route;
+use crate::routing::host::normal;
+use crate::routing::path::{Reading, Readings};
+use crate::routing::{Found, Table};
+
+/// What is in front of what.
+#[derive(Debug)]
+pub struct Routes {
+    table: Table<Route>,
+    prefix: Arc<str>,
+}
+
+impl Routes {
+    /// These routes, beside our own paths under `prefix`.
+    pub fn new(table: Table<Route>, prefix: Arc<str>) -> Self {
+        Self { table, prefix }
+    }
+
+    /// The route that every reading of a path has.
+    pub fn find(&self, host: &str, readings: &Readings<'_>) -> Result<&Route, Error> {
+        let host = normal(host);
+        let route = self.of_reading(&host, readings.plain())?;
+        // SECURITY: an upstream that reads the path in another way must not be a way to another route.
+        let leads_there = |reading: &&Reading<'_>| {
+            self.of_reading(&host, reading).is_ok_and(|other| std::ptr::eq(other, route))
+        };
+        match readings.others().iter().find(|reading| !leads_there(reading)) {
+            None => Ok(route),
+            Some(reading) => Err(Error::Ambiguous { reading: reading.path().to_owned() }),
+        }
+    }
+
+    /// All routes.
+    pub fn all(&self) -> impl Iterator<Item = &Route> {
+        self.table.entries()
+    }
+
+    /// Whether some route has this host.
+    pub fn has_host(&self, host: &str) -> bool {
+        self.table.has_host(&normal(host))
+    }
+
+    /// What is left of a path of our own behind the prefix; `None` for all other paths.
+    pub fn below_prefix<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let rest = path.strip_prefix(&*self.prefix)?;
+        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    }
+
+    fn of_reading(&self, host: &str, reading: &Reading<'_>) -> Result<&Route, Error> {
+        if self.below_prefix(reading.path()).is_some() {
+            return Err(Error::NoRoute);
+        }
+        match self.table.find(host, reading) {
+            Found::Entry(route) => Ok(route),
+            Found::NoPath => Err(Error::NoRoute),
+            Found::NoHost => Err(Error::WrongHost),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::route::{Settings, Unauthenticated};
+    use crate::policy::Policy;
+    use crate::routing::host::HostPattern;
+    use crate::routing::path::PathPrefix;
+    use crate::telemetry::metrics::Metrics;
+
+    fn routes() -> Routes {
+        let entry = |path: &str| {
+            let (host, path) = (HostPattern::parse("a.example"), PathPrefix::parse(path));
+            let (host, path) = (host.unwrap(), path.unwrap());
+            let settings = Settings {
+                name: path.as_str().into(),
+                host: host.clone(),
+                path: path.clone(),
+                upstream: None,
+                request_body: None,
+                allow: Policy::Public,
+                providers: None,
+                unauthenticated: Unauthenticated::Auto,
+                websocket_origins: Vec::new(),
+                identity_headers: Vec::new(),
+            };
+            let meter = Metrics::default().route(&settings.name);
+            (host, path, Route::new(settings, None, meter))
+        };
+        Routes::new(Table::new([entry("/"), entry("/private")]), "/oauth2".into())
+    }
+
+    #[track_caller]
+    fn check(host: &str, path: &str, expected: Result<&str, Error>) {
+        let (routes, readings) = (routes(), Readings::of(path).unwrap());
+        let found = routes.find(host, &readings).map(|route| route.name.to_string());
+        let expected = expected.map(str::to_owned);
+        assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{host}{path}");
+    }
+
+    fn ambiguous(reading: &str) -> Result<&'static str, Error> {
+        Err(Error::Ambiguous { reading: reading.to_owned() })
+    }
+
+    #[test]
+    fn all_readings_of_a_path_lead_to_its_route() {
+        check("a.example", "/private/x", Ok("/private"));
+        check("A.Example.", "/private//x", Ok("/private"));
+        check("a.example", "/x%2fy", Ok("/"));
+        check("a.example", "/x/..%2fprivate", ambiguous("/private"));
+        check("a.example", "//private", ambiguous("/private"));
+        check("a.example", "/PRIVATE", ambiguous("/private"));
+        check("b.example", "/", Err(Error::WrongHost));
+    }
+
+    #[test]
+    fn our_own_paths_lead_nowhere_in_any_reading() {
+        check("a.example", "/oauth2", Err(Error::NoRoute));
+        check("a.example", "/%6fauth2/start", Err(Error::NoRoute));
+        check("a.example", "/oauth2x", Ok("/"));
+        check("a.example", "//oauth2/start", ambiguous("/oauth2/start"));
+    }
+}

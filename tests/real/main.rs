@@ -1,0 +1,18 @@
+//! The gateway beside the servers that people run it with. They have to be installed, so these tests are
+//! run by name, as `tests/run` does: `cargo test --test real`. What is missing fails, nothing is skipped.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects by failing"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests read the repository and write configurations"
+)]
+
+mod component;
+mod nginx;
+#[path = "../it/support/mod.rs"]
+#[expect(dead_code, reason = "the tests without real servers use the rest")]
+mod support;

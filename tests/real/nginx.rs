@@ -1,0 +1,189 @@
+//! nginx asks Portcullis about each request, as `deploy/nginx/portcullis.conf` tells it to.
+
+use std::fs;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use portcullis::demo::IdentityProvider;
+use tempfile::TempDir;
+
+use crate::component::nginx::Nginx;
+use crate::support::gateway::{Gateway, PUBLIC_URL};
+use crate::support::provider;
+use crate::support::upstream::Upstream;
+
+struct House {
+    provider: IdentityProvider,
+    upstream: Upstream,
+    gateway: Gateway,
+    nginx: Nginx,
+}
+
+const ROUTES: &str = "
+routes:
+  - { allow: authenticated }
+  - { path: /open, allow: public }
+  - { path: /staff, allow: [{ groups: [staff] }] }
+  - { path: /gets, allow: [{ methods: [GET] }] }
+";
+
+async fn gateway(token_lifetime: Duration) -> (IdentityProvider, Gateway) {
+    let provider = provider::start(token_lifetime).await;
+    let gateway = Gateway::start_with(&format!(
+        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", trusted_proxies: [127.0.0.1/32] }}\n\
+         admin: {{ listen: \"off\" }}\n{}{ROUTES}",
+        provider::section(&provider)
+    ));
+    (provider, gateway)
+}
+
+/// The example with the names of this test: over http the session's cookie has no prefix.
+fn nginx(gateway: &Gateway, application: (&str, &str)) -> Nginx {
+    Nginx::start(&[
+        ("127.0.0.1:4180", &gateway.address.to_string()),
+        ("server_name wiki.example.com;", "server_name wiki.localhost;"),
+        ("__Host-portcullis", "portcullis"),
+        application,
+    ])
+}
+
+async fn house(token_lifetime: Duration) -> House {
+    let (provider, gateway) = gateway(token_lifetime).await;
+    let upstream = Upstream::start().await;
+    let nginx = nginx(&gateway, ("http://wiki:8080", &format!("http://{}", upstream.address)));
+    House { provider, upstream, gateway, nginx }
+}
+
+const A_MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_signs_in_through_nginx_arrives_where_they_wanted() {
+    let house = house(A_MINUTE).await;
+    let mut browser = house.nginx.browser();
+    let answer = provider::sign_in(&mut browser, "/page?a=1&b=%2F&c=[2]", "alice").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.url.as_str(), "http://wiki.localhost/page?a=1&b=%2F&c=%5B2%5D");
+    let told = answer.json();
+    assert_eq!(told["target"], "/page?a=1&b=%2F&c=%5B2%5D");
+    let headers = &told["headers"];
+    assert_eq!(headers["x-forwarded-user"], "demo-alice");
+    assert_eq!(headers["x-forwarded-email"], "alice@example.com");
+    assert_eq!(headers["x-forwarded-groups"], "staff");
+    assert_eq!(headers["x-forwarded-preferred-username"], "alice");
+    assert!(!headers["cookie"].to_string().contains("portcullis="), "{headers}");
+    assert_eq!(browser.submit("/page", &[("a", "b")]).await.json()["body"], "a=b");
+    let away = browser.navigate("/oauth2/sign_out").await.redirect().unwrap();
+    assert!(away.as_str().starts_with(house.provider.issuer()), "{away}");
+    assert_eq!(browser.fetch("/page").await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_nginx_itself_are_guarded_too() {
+    let (_provider, gateway) = gateway(A_MINUTE).await;
+    let files = TempDir::new().unwrap();
+    fs::write(files.path().join("page.txt"), "a page").unwrap();
+    let root = format!("root {};", files.path().display());
+    let nginx = nginx(&gateway, ("proxy_pass http://wiki:8080;", &root));
+    let mut browser = nginx.browser();
+    assert_eq!(browser.fetch("/page.txt").await.status, 401);
+    let page = provider::sign_in(&mut browser, "/page.txt?v=1", "alice").await;
+    assert_eq!((page.status.as_u16(), page.body.as_str()), (200, "a page"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_signed_in_reaches_public_paths_only() {
+    let house = house(A_MINUTE).await;
+    let mut browser = house.nginx.browser();
+    for (path, status) in [
+        ("/open/page?x", 200),
+        ("/page", 401),
+        ("/openx", 401),
+        ("/page?x=/open", 401),
+        ("/open/..;/page", 403),
+        ("/open/..%2fpage", 403),
+        ("/open/%252e%252e/page", 403),
+        ("/OPEN", 403),
+        ("/oauth2/auth", 404),
+        ("/oauth2/auth/open", 404),
+        ("/oauth2/%61uth", 404),
+        ("/oauth2//auth", 404),
+        ("/oauth2/forward_auth", 404),
+    ] {
+        assert_eq!(browser.fetch(path).await.status, status, "{path}");
+    }
+    assert_eq!(house.upstream.asked(), 1);
+    assert_eq!(browser.submit("/page", &[("a", "b")]).await.status, 401, "no redirect for a POST");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_visitor_claims_changes_nothing() {
+    let house = house(A_MINUTE).await;
+    let mut browser = house.nginx.browser();
+    for name in FORGED_NAMES {
+        browser.extra.insert(HeaderName::from_static(name), HeaderValue::from_static("mallory"));
+    }
+    let told = browser.fetch("/open").await.json();
+    assert!(!told["headers"].to_string().contains("mallory"), "{told}");
+    browser.extra.clear();
+    for (name, value) in [
+        ("x-forwarded-uri", "/open"),
+        ("x-original-uri", "/open"),
+        ("x-original-url", "http://wiki.localhost/open"),
+        ("x-forwarded-method", "GET"),
+        ("x-original-method", "GET"),
+        ("content-type", "application/grpc"),
+        ("authorization", "Bearer x.y.z"),
+    ] {
+        browser.extra.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        assert_eq!(browser.fetch("/page").await.status, 401, "{name}");
+    }
+    assert_eq!(house.upstream.asked(), 1);
+}
+
+const FORGED_NAMES: [&str; 5] = [
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-preferred-username",
+    "x_forwarded_user",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_hold_as_if_portcullis_forwarded() {
+    let house = house(A_MINUTE).await;
+    let mut bob = house.nginx.browser();
+    assert_eq!(provider::sign_in(&mut bob, "/page", "bob").await.status, 200);
+    assert_eq!(bob.fetch("/staff").await.status, 403);
+    assert_eq!(bob.navigate("/staff").await.status, 403);
+    assert_eq!(bob.fetch("/gets").await.status, 200);
+    assert_eq!(bob.submit("/gets", &[("a", "b")]).await.status, 403);
+    bob.extra.insert("upgrade", HeaderValue::from_static("websocket"));
+    assert_eq!(bob.fetch("/page").await.status, 200);
+    bob.extra.insert("origin", HeaderValue::from_static("https://evil.example"));
+    assert_eq!(bob.fetch("/page").await.status, 403, "a WebSocket of another site");
+    house.gateway.log_until("foreign_origin");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_refreshed_by_questions() {
+    let house = house(Duration::from_secs(1)).await;
+    let mut alice = house.nginx.browser();
+    assert_eq!(provider::sign_in(&mut alice, "/staff", "alice").await.status, 200);
+    house.provider.set_groups("alice", &[]);
+    while alice.fetch("/staff").await.status == 200 {}
+    assert_eq!(alice.fetch("/staff").await.status, 403);
+    assert_eq!(alice.fetch("/page").await.status, 200);
+    house.provider.revoke_all();
+    while alice.fetch("/page").await.status == 200 {}
+    assert_eq!(alice.fetch("/page").await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_is_down_lets_nobody_pass() {
+    let house = house(A_MINUTE).await;
+    let mut browser = house.nginx.browser();
+    assert!(house.gateway.stop().success());
+    assert_eq!(browser.fetch("/page").await.status, 500);
+    assert_eq!(browser.fetch("/open").await.status, 500);
+    assert_eq!(house.upstream.asked(), 0);
+}
