@@ -59,8 +59,14 @@ impl Endpoints {
         let authority = client.authority().as_str();
         let target = match wanted(call, query) {
             Some(rd) if !rd.starts_with('/') => self.login.places.parse_or_root(Some(rd)),
-            // On a host that is none of ours there is nothing to come back to.
-            rd => self.login.places.on_host(authority, rd.unwrap_or("/"))?,
+            rd => match self.login.places.on_host(authority, rd.unwrap_or("/")) {
+                Some(target) => target,
+                // A proxy may keep the host that its visitor sees to itself: to send that visitor where
+                // they are already would never end.
+                None if client.is_trusted() => return None,
+                // On a host that is none of ours there is nothing to come back to.
+                None => ReturnTo::root(),
+            },
         };
         let mut there = Serializer::new(String::new());
         there.append_pair("rd", target.as_str());
