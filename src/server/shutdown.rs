@@ -56,10 +56,16 @@ impl Shutdown {
     pub async fn follow_signals(&self) -> io::Result<Infallible> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
+                _ = hangup.recv() => {
+                    // Unheard it would end the process, with everybody's session.
+                    tracing::warn!("SIGHUP changes nothing: restart to load another configuration");
+                    continue;
+                }
             }
             if self.is_begun() {
                 tracing::warn!("stopping at once");

@@ -84,6 +84,18 @@ async fn a_second_signal_waits_for_nothing() {
     assert!(house.gateway.wait().code().is_some(), "it ends by itself");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_is_told_and_ends_nothing() {
+    let mut house = waiting().await;
+    let mut open = Wire::to(&house.gateway).await;
+    open.say(REQUEST).await;
+    house.asked.recv().await.unwrap();
+    house.gateway.signal("HUP");
+    drop(house.gateway.log_until("SIGHUP changes nothing"));
+    house.go.notify_one();
+    assert_eq!(status(&open.head().await), 200);
+}
+
 /// Runs the program to its end.
 fn run(arguments: &[&str]) -> Output {
     let folder = TempDir::new().unwrap();
