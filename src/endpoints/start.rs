@@ -32,11 +32,10 @@ impl Endpoints {
         };
         match self.login.begin(start).await {
             Ok(there) => redirect(there),
-            Err(login::Error::ChoiceNeeded) => redirect(self.to_sign_in(&target)),
-            Err(error) => {
-                let provider = start.provider.map(Into::into);
-                Err(Error::SignIn(Box::new(Failure { error, target, provider })))
+            Err(Failure { error: login::Error::ChoiceNeeded, target, .. }) => {
+                redirect(self.to_sign_in(&target))
             }
+            Err(failure) => Err(Box::new(failure).into()),
         }
     }
 
@@ -60,8 +59,14 @@ impl Endpoints {
         let authority = client.authority().as_str();
         let target = match wanted(call, query) {
             Some(rd) if !rd.starts_with('/') => self.login.places.parse_or_root(Some(rd)),
-            // On a host that is none of ours there is nothing to come back to.
-            rd => self.login.places.on_host(authority, rd.unwrap_or("/"))?,
+            rd => match self.login.places.on_host(authority, rd.unwrap_or("/")) {
+                Some(target) => target,
+                // A proxy may keep the host that its visitor sees to itself: to send that visitor where
+                // they are already would never end.
+                None if client.is_trusted() => return None,
+                // On a host that is none of ours there is nothing to come back to.
+                None => ReturnTo::root(),
+            },
         };
         let mut there = Serializer::new(String::new());
         there.append_pair("rd", target.as_str());

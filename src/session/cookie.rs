@@ -97,15 +97,23 @@ impl Cookies {
         header(&self.build(name, String::new()).max_age(time::Duration::ZERO).build())
     }
 
-    /// Removes the session cookie where there are two of that name: ours, and with a domain also the one
-    /// of this host alone that stands beside it.
-    pub fn clear_tossed(&self) -> Vec<HeaderValue> {
-        let mut cleared = vec![self.clear(Name::Session)];
-        if self.domain.is_some() {
-            let mut beside = self.build(Name::Session, String::new()).build();
-            beside.unset_domain();
-            beside.set_max_age(time::Duration::ZERO);
-            cleared.push(header(&beside));
+    /// Removes the session cookie from every place at which a browser may hold one that it sends to this
+    /// host and path: somebody else set the other one, and chose where.
+    pub fn clear_tossed(&self, host: &str, path: &str) -> Vec<HeaderValue> {
+        let mut cleared = Vec::new();
+        for path in cookie_paths(path) {
+            for domain in cookie_domains(host) {
+                let mut cookie = self.build(Name::Session, String::new()).path(path).build();
+                cookie.unset_domain();
+                if let Some(domain) = domain {
+                    cookie.set_domain(domain);
+                }
+                cookie.set_max_age(time::Duration::ZERO);
+                cleared.extend(HeaderValue::try_from(cookie.to_string()));
+                if cleared.len() == MOST_CLEARED {
+                    return cleared;
+                }
+            }
         }
         cleared
     }
@@ -178,6 +186,25 @@ impl Cookies {
     }
 }
 
+/// Every `Path` that matches a request's (RFC 6265bis §5.1.4), the shortest first.
+fn cookie_paths(path: &str) -> impl Iterator<Item = &str> {
+    let to_slash = path.match_indices('/').flat_map(|(at, _)| [path.get(..at), path.get(..=at)]);
+    // SECURITY: a `;` would end the attribute and begin one of the visitor's choice.
+    let fit = |path: &&str| path.starts_with('/') && !path.contains(';');
+    let whole = (!path.ends_with('/')).then_some(path);
+    to_slash.chain([whole]).flatten().filter(fit)
+}
+
+/// No `Domain`, and every one that matches a host (RFC 6265bis §5.1.3), the longest first. Browsers
+/// refuse those that everybody shares.
+fn cookie_domains(host: &str) -> impl Iterator<Item = Option<&str>> {
+    let above = host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..));
+    let is_name = host.parse::<std::net::Ipv4Addr>().is_err();
+    let named =
+        [host].into_iter().chain(above).filter(move |domain| is_name && domain.contains('.'));
+    [None].into_iter().chain(named.map(Some))
+}
+
 /// One pair of a `Cookie` field.
 struct Pair<'h> {
     /// As it was written, without blanks around it.
@@ -226,6 +253,9 @@ fn header(cookie: &Cookie<'_>) -> HeaderValue {
     HeaderValue::from_str(&cookie.to_string()).expect("a cookie of ours is a header value")
 }
 
+/// Fields that an answer may carry: proxies in front of us have little room for its head.
+const MOST_CLEARED: usize = 16;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,16 +297,35 @@ mod tests {
     }
 
     #[test]
-    fn both_of_two_session_cookies_can_be_cleared() {
-        let cleared = |domain| cookies(domain, true).clear_tossed();
-        assert_eq!(cleared(None).len(), 1);
-        assert_eq!(
-            cleared(Some("example.com")),
-            [
-                "__Secure-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=0",
-                "__Secure-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0",
-            ]
-        );
+    fn a_tossed_cookie_is_cleared_wherever_it_may_be() {
+        let cleared = cookies(Some("example.com"), true).clear_tossed("a.example.com", "/b/c");
+        let places: Vec<_> = cleared
+            .iter()
+            .map(|line| Cookie::parse(line.to_str().unwrap()).unwrap())
+            .map(|cookie| {
+                assert!(cookie.max_age() == Some(time::Duration::ZERO), "{cookie}");
+                (cookie.path().unwrap().to_owned(), cookie.domain().map(str::to_owned))
+            })
+            .collect();
+        let domains = [None, Some("a.example.com"), Some("example.com")];
+        let expected = ["/", "/b", "/b/", "/b/c"]
+            .iter()
+            .flat_map(|path| domains.map(|domain| ((*path).to_owned(), domain.map(str::to_owned))));
+        assert_eq!(places, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn clearing_has_a_bound_and_sets_nothing_that_a_visitor_chose() {
+        let cookies = cookies(None, false);
+        let cleared = |host, path: &str| cookies.clear_tossed(host, path);
+        let counts = ["/", "/a", "/a/"].map(|path| cleared("localhost", path).len());
+        assert_eq!(counts, [1, 2, 3]);
+        assert_eq!(cleared("localhost", &"/a".repeat(1000)).len(), MOST_CLEARED);
+        assert_eq!(cleared("127.0.0.1", "/").len(), 1);
+        for path in ["/; Max-Age=9", "/a\r\nb"] {
+            let cleared = cleared("localhost", path);
+            assert_eq!(cleared, ["portcullis=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0"]);
+        }
     }
 
     #[test]
