@@ -30,8 +30,8 @@ pub struct HttpSettings {
     pub timeout: Duration,
     /// PEM text of authorities beside the system's roots.
     pub ca: Option<String>,
-    /// Egress proxy, instead of the environment's.
-    pub proxy: Option<Url>,
+    /// The URL of the egress proxy, instead of the environment's; it may have a password in it.
+    pub proxy: Option<Secret>,
 }
 
 /// A client that keeps no cookies, follows no redirects and believes no length.
@@ -70,7 +70,7 @@ impl Http {
         };
         let outward = match &settings.proxy {
             None => builder(),
-            Some(proxy) => builder().proxy(reqwest::Proxy::all(proxy.clone()).map_err(unusable)?),
+            Some(proxy) => builder().proxy(reqwest::Proxy::all(proxy.expose()).map_err(unusable)?),
         };
         Ok(Self {
             direct: builder().no_proxy().build().map_err(unusable)?,
