@@ -27,6 +27,7 @@ impl App {
             login: Arc::clone(&self.login),
             routes: Arc::clone(&self.routes),
             connections: public.open_connections(),
+            certificates: public.certificates(),
         };
         let ended = Shutdown::new();
         let public = async {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::app::App;
 use crate::app::serve::bind_admin;
 use crate::cli::{GOOD, NO_LISTENER, REFUSED, complain};
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
 use crate::config::{Config, Problems, Source, load};
-use crate::server::{self, AccessLog, Bound, Frame, Scheme, Server, Shutdown};
+use crate::server::{self, AccessLog, Bound, CertificateExpiry, Frame, Scheme, Server, Shutdown};
 use crate::telemetry;
 use crate::telemetry::metrics::Metrics;
 
@@ -47,7 +47,8 @@ pub fn run(config: Option<&Path>, source: &Source) -> io::Result<u8> {
 /// Serves one configuration until `shutdown` begins and all is done; returns the exit code.
 pub async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
     let metrics = Arc::new(Metrics::new(config.server.workers));
-    let app = match App::new(config, &Clock::system(), &metrics) {
+    let clock = Clock::system();
+    let app = match App::new(config, &clock, &metrics) {
         Ok(app) => Arc::new(app),
         Err(error) => {
             tracing::error!(%error, "the configuration cannot be put to work");
@@ -67,6 +68,7 @@ pub async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
             return NO_LISTENER;
         }
     };
+    warn_of_expiry(&public.certificates(), clock.unix());
     for address in admin.iter().flat_map(Bound::local_addresses) {
         tracing::info!(%address, "admin listening");
     }
@@ -86,3 +88,17 @@ async fn bind(config: &Config, frame: Frame) -> Result<(Bound, Option<Bound>), s
     };
     Ok((public, admin))
 }
+
+/// Tells of certificates that are over, or soon will be.
+fn warn_of_expiry(certificates: &[CertificateExpiry], now: UnixTime) {
+    for CertificateExpiry { name, not_after } in certificates {
+        match not_after.0.saturating_sub(now.0) / SECONDS_OF_A_DAY {
+            days if days >= DAYS_OF_WARNING => {}
+            days if days > 0 => tracing::warn!(%name, days, "a certificate ends soon: renew it"),
+            _ => tracing::error!(%name, "a certificate is over: browsers refuse it"),
+        }
+    }
+}
+
+const DAYS_OF_WARNING: i64 = 14;
+const SECONDS_OF_A_DAY: i64 = 24 * 60 * 60;

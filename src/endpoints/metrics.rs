@@ -41,6 +41,11 @@ impl Admin {
                 .map(|provider| (Arc::clone(provider.id()), provider.is_up()))
                 .collect(),
             upstreams,
+            certificates: self
+                .certificates
+                .iter()
+                .map(|certificate| (certificate.name.clone(), certificate.not_after))
+                .collect(),
         }
     }
 }

@@ -11,8 +11,35 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
 
 use super::{CertifiedPair, Error};
+use crate::clock::UnixTime;
+
+/// A certificate of ours, and until when it is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateExpiry {
+    /// Where it came from: a path, or "inline".
+    pub name: String,
+    /// `notAfter` (RFC 5280 §4.1.2.5).
+    pub not_after: UnixTime,
+}
+
+/// Until when each certificate is good; one whose time cannot be read is left out, for it still serves.
+pub(super) fn expiries(pairs: &[CertifiedPair]) -> Vec<CertificateExpiry> {
+    let not_after = |pair: &CertifiedPair| {
+        let leaf = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).ok()?;
+        let leaf = Certificate::from_der(&leaf).ok()?;
+        let seconds = leaf.tbs_certificate().validity().not_after.to_unix_duration().as_secs();
+        i64::try_from(seconds).ok().map(UnixTime)
+    };
+    let expiry = |pair| Some((pair, not_after(pair)?));
+    let known = pairs.iter().filter_map(expiry);
+    known
+        .map(|(pair, not_after)| CertificateExpiry { name: pair.name.clone(), not_after })
+        .collect()
+}
 
 /// The configuration of all TLS listeners; `None` without certificates.
 pub(super) fn configure(pairs: &[CertifiedPair]) -> Result<Option<Arc<ServerConfig>>, Error> {
@@ -91,6 +118,19 @@ mod tests {
         check(pair("a.pem", one.cert.pem(), "nothing".to_owned()), "no private key");
         assert!(configure(&[pair("a.pem", one.cert.pem(), key)]).unwrap().is_some());
         assert!(configure(&[]).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_read() {
+        let mut parameters = rcgen::CertificateParams::new(["a.example".to_owned()]).unwrap();
+        parameters.not_after = rcgen::date_time_ymd(2031, 2, 3);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = parameters.self_signed(&key).unwrap().pem();
+        let good = pair("a.pem", certificate, key.serialize_pem());
+        let odd = pair("odd.pem", "nothing".to_owned(), String::new());
+        let not_after = UnixTime(1_927_843_200);
+        let expected = CertificateExpiry { name: "a.pem".to_owned(), not_after };
+        assert_eq!(expiries(&[good, odd]), [expected]);
     }
 
     #[test]

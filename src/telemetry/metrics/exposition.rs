@@ -13,6 +13,7 @@ use super::count::{Durations, Tally};
 use super::label::{Label, Limit, ProviderEndpoint, Refresh, SignIn, SignOut, StatusClass};
 use super::list::{self, Metric};
 use super::{Metrics, ProviderMeter, RouteMeter, lock};
+use crate::clock::UnixTime;
 
 /// The media type of a scrape.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -28,6 +29,8 @@ pub struct Readings {
     pub providers_up: BTreeMap<Arc<str>, bool>,
     /// Connections to each upstream, by its address in the configuration: idle and busy ones.
     pub upstreams: BTreeMap<String, (usize, usize)>,
+    /// Until when each certificate is good, by its file.
+    pub certificates: BTreeMap<String, UnixTime>,
 }
 
 impl Metrics {
@@ -133,6 +136,10 @@ impl Scrape {
         for (upstream, (idle, busy)) in &readings.upstreams {
             family.gauge(&[upstream, "idle"], *idle)?;
             family.gauge(&[upstream, "busy"], *busy)?;
+        }
+        let mut family = Family::begin(encoder, &list::CERTIFICATE_EXPIRY)?;
+        for (name, UnixTime(not_after)) in &readings.certificates {
+            family.gauge(&[name], *not_after)?;
         }
         let generation = metrics.generation.load(Ordering::Relaxed);
         Family::begin(encoder, &list::CONFIG_GENERATION)?.gauge(&[], generation)?;

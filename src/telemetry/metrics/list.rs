@@ -16,7 +16,7 @@ pub struct Metric {
 }
 
 /// All of them.
-pub const ALL: [Metric; 15] = [
+pub const ALL: [Metric; 16] = [
     REQUESTS,
     REQUEST_DURATION,
     REQUESTS_IN_FLIGHT,
@@ -30,6 +30,7 @@ pub const ALL: [Metric; 15] = [
     PROVIDER_REQUEST_DURATION,
     UPSTREAM_CONNECTIONS,
     LIMIT_HITS,
+    CERTIFICATE_EXPIRY,
     CONFIG_GENERATION,
     BUILD_INFO,
 ];
@@ -95,6 +96,13 @@ pub(super) const UPSTREAM_CONNECTIONS: Metric = metric(
 
 pub(super) const LIMIT_HITS: Metric =
     metric("limit_hits_total", Counter, &["limit"], "How often a bound was met");
+
+pub(super) const CERTIFICATE_EXPIRY: Metric = metric(
+    "certificate_expiry_timestamp_seconds",
+    Gauge,
+    &["name"],
+    "Until when a certificate is good",
+);
 
 pub(super) const CONFIG_GENERATION: Metric =
     metric("config_generation", Gauge, &[], "How many configurations were put to work so far");
