@@ -1,7 +1,6 @@
 //! `start`: sends the browser to the provider's authorization endpoint.
 
 use http::Response;
-use url::form_urlencoded::Serializer;
 
 use crate::body::Body;
 use crate::endpoints::query::Query;
@@ -33,7 +32,9 @@ impl Endpoints {
         match self.login.begin(start).await {
             Ok(there) => redirect(there),
             Err(Failure { error: login::Error::ChoiceNeeded, target, .. }) => {
-                redirect(self.to_sign_in(&target))
+                let onward = query.onward(&target, None);
+                let location = format!("{}/sign_in?{onward}", self.login.prefix);
+                redirect(Redirect { location, cookies: Vec::new() })
             }
             Err(failure) => Err(Box::new(failure).into()),
         }
@@ -68,21 +69,9 @@ impl Endpoints {
                 None => ReturnTo::root(),
             },
         };
-        let mut there = Serializer::new(String::new());
-        there.append_pair("rd", target.as_str());
-        for name in ["provider", "prompt", "login_hint", "ui_locales", "restarted"] {
-            if let Some(value) = query.one(name) {
-                there.append_pair(name, value);
-            }
-        }
-        let location = format!("{}?{}", self.login.own_url(&format!("/{path}")), there.finish());
+        let onward = query.onward(&target, query.one("provider"));
+        let location = format!("{}?{onward}", self.login.own_url(&format!("/{path}")));
         Some(Redirect { location, cookies: Vec::new() })
-    }
-
-    fn to_sign_in(&self, target: &ReturnTo) -> Redirect {
-        let query = Serializer::new(String::new()).append_pair("rd", target.as_str()).finish();
-        let location = format!("{}/sign_in?{query}", self.login.prefix);
-        Redirect { location, cookies: Vec::new() }
     }
 }
 

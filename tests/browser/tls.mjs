@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { authority, certify } from '../node/certificates.mjs';
 import { startProvider } from '../node/op.mjs';
-import { check, folder, freePort, logged, run, signIn, startApplication, startGateway, until } from './support.mjs';
+import { callbackOf, check, folder, freePort, logged, run, signIn, startApplication, startGateway, until } from './support.mjs';
 
 const tls = certify(folder, 'server', authority(folder, 'ours'), 'DNS:localhost,IP:127.0.0.1');
 authority(folder, 'strange');
@@ -170,18 +170,6 @@ async function stranger(browser, target) {
   await page.goto(target);
   await page.getByLabel('Login').waitFor();
   return page;
-}
-
-// Signs in at the provider's form and stops before the last step: at the address of the callback.
-async function callbackOf(page, login) {
-  const request = page.context().request;
-  let response = await request.post(page.url(), { form: { login, password: 'any' }, maxRedirects: 0 });
-  for (let hops = 0; hops < 10; hops += 1) {
-    const there = new URL(response.headers().location, response.url()).href;
-    if (there.startsWith(`${gateway}/oauth2/callback?`)) return there;
-    response = await request.get(there, { maxRedirects: 0 });
-  }
-  return assert.fail('no callback');
 }
 
 // What a page load would get.
