@@ -2,7 +2,6 @@
 
 use http::{Response, StatusCode};
 use url::Url;
-use url::form_urlencoded::Serializer;
 
 use crate::body::Body;
 use crate::endpoints::query::Query;
@@ -16,7 +15,7 @@ use crate::providers::Provider;
 use crate::routing::path::Readings;
 
 impl Endpoints {
-    /// `GET sign_in?rd=`
+    /// `GET sign_in?rd=`, and what else `start` takes but the provider.
     pub(super) fn sign_in(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let query = Query::parse(call.uri.query().unwrap_or_default());
         if let Some(there) = self.at_public_url(call, &query, "sign_in") {
@@ -26,9 +25,12 @@ impl Endpoints {
         let route = self.route_of(&target);
         let taken = |provider: &&Provider| route.is_none_or(|route| route.takes(provider.id()));
         let providers = self.login.providers.iter().map(AsRef::as_ref).filter(taken);
-        let buttons: Vec<(&str, String)> = providers
-            .map(|provider| (provider.name(), self.start_url(provider, &target)))
-            .collect();
+        let start = |provider: &Provider| {
+            let onward = query.onward(&target, Some(provider.id()));
+            format!("{}/start?{onward}", self.login.prefix)
+        };
+        let buttons: Vec<(&str, String)> =
+            providers.map(|provider| (provider.name(), start(provider))).collect();
         match buttons.as_slice() {
             [(_, only)] => redirect(Redirect { location: only.clone(), cookies: Vec::new() }),
             _ => {
@@ -41,15 +43,6 @@ impl Endpoints {
                 ))
             }
         }
-    }
-
-    /// The address that starts a sign-in at a provider.
-    pub fn start_url(&self, provider: &Provider, target: &ReturnTo) -> String {
-        let query = Serializer::new(String::new())
-            .append_pair("rd", target.as_str())
-            .append_pair("provider", provider.id())
-            .finish();
-        format!("{}/start?{query}", self.login.prefix)
     }
 
     /// The route that a target leads to.

@@ -1,7 +1,6 @@
 //! `start`: sends the browser to the provider's authorization endpoint.
 
 use http::Response;
-use url::form_urlencoded::Serializer;
 
 use crate::body::Body;
 use crate::endpoints::query::Query;
@@ -32,11 +31,12 @@ impl Endpoints {
         };
         match self.login.begin(start).await {
             Ok(there) => redirect(there),
-            Err(login::Error::ChoiceNeeded) => redirect(self.to_sign_in(&target)),
-            Err(error) => {
-                let provider = start.provider.map(Into::into);
-                Err(Error::SignIn(Box::new(Failure { error, target, provider })))
+            Err(Failure { error: login::Error::ChoiceNeeded, target, .. }) => {
+                let onward = query.onward(&target, None);
+                let location = format!("{}/sign_in?{onward}", self.login.prefix);
+                redirect(Redirect { location, cookies: Vec::new() })
             }
+            Err(failure) => Err(Box::new(failure).into()),
         }
     }
 
@@ -60,24 +60,18 @@ impl Endpoints {
         let authority = client.authority().as_str();
         let target = match wanted(call, query) {
             Some(rd) if !rd.starts_with('/') => self.login.places.parse_or_root(Some(rd)),
-            // On a host that is none of ours there is nothing to come back to.
-            rd => self.login.places.on_host(authority, rd.unwrap_or("/"))?,
+            rd => match self.login.places.on_host(authority, rd.unwrap_or("/")) {
+                Some(target) => target,
+                // A proxy may keep the host that its visitor sees to itself: to send that visitor where
+                // they are already would never end.
+                None if client.is_trusted() => return None,
+                // On a host that is none of ours there is nothing to come back to.
+                None => ReturnTo::root(),
+            },
         };
-        let mut there = Serializer::new(String::new());
-        there.append_pair("rd", target.as_str());
-        for name in ["provider", "prompt", "login_hint", "ui_locales", "restarted"] {
-            if let Some(value) = query.one(name) {
-                there.append_pair(name, value);
-            }
-        }
-        let location = format!("{}?{}", self.login.own_url(&format!("/{path}")), there.finish());
+        let onward = query.onward(&target, query.one("provider"));
+        let location = format!("{}?{onward}", self.login.own_url(&format!("/{path}")));
         Some(Redirect { location, cookies: Vec::new() })
-    }
-
-    fn to_sign_in(&self, target: &ReturnTo) -> Redirect {
-        let query = Serializer::new(String::new()).append_pair("rd", target.as_str()).finish();
-        let location = format!("{}/sign_in?{query}", self.login.prefix);
-        Redirect { location, cookies: Vec::new() }
     }
 }
 

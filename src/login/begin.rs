@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::login::pending::{Pending, Target, hash};
 use crate::login::return_to::ReturnTo;
-use crate::login::{Error, Login, Redirect};
+use crate::login::{Error, Failure, Login, Redirect};
 use crate::oauth::pkce;
 use crate::providers::{Provider, SignInRequest};
 use crate::random;
@@ -65,8 +65,9 @@ impl Prompt {
 
 impl Login {
     /// Sends the browser to the provider's authorization endpoint.
-    pub async fn begin(&self, start: Start<'_>) -> Result<Redirect, Error> {
-        let provider = self.chosen(start.provider)?;
+    pub async fn begin(&self, start: Start<'_>) -> Result<Redirect, Failure> {
+        let failed = |error, provider| Failure { error, target: start.target.clone(), provider };
+        let provider = self.chosen(start.provider).map_err(|error| failed(error, None))?;
         let mut cookies = Vec::new();
         let login = self.login_cookie(start.headers, &mut cookies);
         let target = start.target.as_str();
@@ -102,7 +103,7 @@ impl Login {
             Err(error) => {
                 let error = error.into();
                 self.failed(&error, Some(provider), start.client_address);
-                Err(error)
+                Err(failed(error, Some(Arc::clone(provider.id()))))
             }
         }
     }
