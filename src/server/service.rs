@@ -21,6 +21,7 @@ use super::framing::{self, Flaw};
 use super::request_body;
 use super::request_id::RequestId;
 use super::shutdown::Stage;
+use super::streams::Handover;
 use super::{AccessLog, Answered, Handler, Incoming, Limits, Refusal};
 use crate::body::{Body, BodyError};
 use crate::random;
@@ -88,7 +89,8 @@ impl<H: Handler> Service<H> {
                 Err(refused) => *refused,
             };
             let response = exchange.answered(answered, version);
-            Ok(response.map(|body| Answer { body, exchange }))
+            let handover = Handover::current();
+            Ok(response.map(|body| Answer { body, exchange, handover }))
         }
     }
 
@@ -230,6 +232,8 @@ impl Drop for Exchange {
 pub(super) struct Answer {
     body: Body,
     exchange: Exchange,
+    /// On HTTP/2.
+    handover: Option<Arc<Handover>>,
 }
 
 impl HttpBody for Answer {
@@ -241,7 +245,13 @@ impl HttpBody for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        if let Some(handover) = &this.handover {
+            handover.asked();
+        }
         let frame = ready!(pin!(&mut this.body).poll_frame(cx));
+        if let Some(handover) = &this.handover {
+            handover.handed();
+        }
         if let Some(Ok(frame)) = &frame {
             this.exchange.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
         }

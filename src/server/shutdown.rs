@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hyper::rt::Executor;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
@@ -172,13 +171,6 @@ async fn unless_at_once(shutdown: &Shutdown, wait: impl Future) {
         biased;
         () = shutdown.at_once.cancelled() => {}
         _ = wait => {}
-    }
-}
-
-/// hyper runs the streams of an HTTP/2 connection as tasks.
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
-    fn execute(&self, stream: F) {
-        self.track(stream);
     }
 }
 
