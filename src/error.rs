@@ -186,7 +186,8 @@ fn of_upstream(error: &upstream::Error) -> StatusCode {
         upstream::Error::Settings(_)
         | upstream::Error::Unreachable(_)
         | upstream::Error::TlsFailed(_)
-        | upstream::Error::Misbehaved(_) => StatusCode::BAD_GATEWAY,
+        | upstream::Error::Misbehaved(_)
+        | upstream::Error::BrokeOff(_) => StatusCode::BAD_GATEWAY,
         upstream::Error::TooSlow(_) => StatusCode::GATEWAY_TIMEOUT,
         upstream::Error::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         upstream::Error::Client(error) if has_stalled(error) => StatusCode::REQUEST_TIMEOUT,

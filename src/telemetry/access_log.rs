@@ -16,7 +16,7 @@ pub struct Outcome {
     pub route: Option<&'static RouteMeter>,
     /// What was decided, in one word.
     pub decision: Option<&'static str>,
-    /// Why, where it was refused.
+    /// Why, where it was refused or its answer was cut short.
     pub reason: Option<Cow<'static, str>>,
     /// Who asked, where known.
     pub subject: Option<Arc<str>>,

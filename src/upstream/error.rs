@@ -22,6 +22,9 @@ pub enum Error {
     /// What came was no answer to what was asked.
     #[error("the upstream misbehaved: {0}")]
     Misbehaved(Fault),
+    /// The response's body ended before its end.
+    #[error("the upstream broke off: {0}")]
+    BrokeOff(#[source] hyper::Error),
     /// The request's body is over the route's cap.
     #[error("the request's body is too large")]
     BodyTooLarge,
