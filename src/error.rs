@@ -184,7 +184,8 @@ fn of_refusal(code: &ErrorCode) -> StatusCode {
 fn of_upstream(error: &upstream::Error) -> StatusCode {
     match error {
         upstream::Error::Settings(_)
-        | upstream::Error::Unreachable(_)
+        | upstream::Error::Unresolved { .. }
+        | upstream::Error::Unreachable { .. }
         | upstream::Error::TlsFailed(_)
         | upstream::Error::Misbehaved(_)
         | upstream::Error::BrokeOff(_) => StatusCode::BAD_GATEWAY,

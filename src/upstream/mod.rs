@@ -31,6 +31,7 @@ pub use self::upgrade::{Ending, HALF_CLOSED, Tunnel};
 use crate::body::Body;
 use crate::origin::Origin;
 use crate::secret::Secret;
+use crate::telemetry::seldom::Seldom;
 
 /// What one route says of its upstream.
 #[derive(Clone, Debug)]
@@ -103,6 +104,8 @@ pub struct Upstream {
     response_headers: Duration,
     host: HostSent,
     target: Target,
+    /// Its failures in the log.
+    told: Seldom,
 }
 
 enum HostSent {
@@ -150,6 +153,7 @@ impl Upstream {
             response_headers: settings.timeouts.response_headers,
             host: HostSent::of(settings)?,
             target: settings.target.clone(),
+            told: Seldom::default(),
         })
     }
 
@@ -171,7 +175,10 @@ impl Upstream {
         };
         let host = host.clone();
         let prepared = request::prepare(&mut request, &stripped, forwarded, host, body_cap);
-        async move { self.answered(request, prepared?, stripped).await }
+        async move {
+            let answered = self.answered(request, prepared?, stripped).await;
+            answered.inspect_err(|error| self.tell(error))
+        }
     }
 
     async fn answered(
@@ -188,6 +195,25 @@ impl Upstream {
         let handshake = stripped.0.ok_or(Error::Misbehaved(Fault::Upgrade))?;
         let (response, tunnel) = handshake.switch(response, connection, &self.home.identity)?;
         Ok(Answer::Switched(response, tunnel))
+    }
+
+    /// Tells the operator of a failure that is not the client's.
+    #[cold]
+    fn tell(&self, error: &Error) {
+        match error {
+            Error::BodyTooLarge | Error::Client(_) => {}
+            Error::Settings(_)
+            | Error::Unresolved { .. }
+            | Error::Unreachable { .. }
+            | Error::TlsFailed(_)
+            | Error::TooSlow(_)
+            | Error::Misbehaved(_)
+            | Error::BrokeOff(_) => {
+                if self.told.is_due() {
+                    tracing::warn!(upstream = %self.target, %error, "requests to an upstream fail");
+                }
+            }
+        }
     }
 
     /// Where its requests go.
