@@ -160,23 +160,25 @@ impl Upstream {
     /// Sends a client's request, and awaits the head of its response.
     ///
     /// The request is the client's own, stripped first and then given what tells who asks. At most
-    /// `body_cap` bytes of a body are sent. Dropping the future, or the response's body, ends the
+    /// `body_cap` bytes of a body are sent; `heard` is called whenever some of them came. Dropping the future, or the response's body, ends the
     /// upstream's request.
-    pub fn send<'u>(
+    pub fn send<'u, H: FnMut() + Send + Unpin + 'static>(
         &'u self,
         mut request: Box<http::Request<Body>>,
         stripped: Stripped,
         forwarded: Forwarded,
         body_cap: Option<u64>,
-    ) -> impl Future<Output = Result<Answer, Error>> + Send + use<'u> {
+        heard: H,
+    ) -> impl Future<Output = Result<Answer, Error>> + Send + use<'u, H> {
         let host = match &self.host {
             HostSent::Clients => &forwarded.host,
             HostSent::Own(host) => host,
         };
         let host = host.clone();
-        let prepared = request::prepare(&mut request, &stripped, forwarded, host, body_cap);
+        request::prepare(&mut request, &stripped, forwarded, host);
+        let framed = request::frame(&mut request, body_cap, heard);
         async move {
-            let answered = self.answered(request, prepared?, stripped).await;
+            let answered = self.answered(request, framed?, stripped).await;
             answered.inspect_err(|error| self.tell(error))
         }
     }
