@@ -120,7 +120,7 @@ fn shortened(text: &str) -> Cow<'_, str> {
     if text.len() <= LONGEST {
         return Cow::Borrowed(text);
     }
-    let (beginning, _) = text.split_at(text.floor_char_boundary(LONGEST));
+    let beginning = (0..=LONGEST).rev().find_map(|length| text.get(..length)).unwrap_or_default();
     Cow::Owned(format!("{beginning}…"))
 }
 
@@ -142,7 +142,7 @@ mod tests {
         let whole = "/".repeat(LONGEST);
         assert_eq!(shortened(&whole), whole);
         assert_eq!(shortened(&format!("{whole}x")), format!("{whole}…"));
-        let (head, long) = (&whole[1..], "ä".repeat(9000));
+        let (head, long) = ("/".repeat(LONGEST - 1), "ä".repeat(9000));
         assert_eq!(shortened(&format!("{head}{long}")), format!("{head}…"));
     }
 
