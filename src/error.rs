@@ -184,9 +184,11 @@ fn of_refusal(code: &ErrorCode) -> StatusCode {
 fn of_upstream(error: &upstream::Error) -> StatusCode {
     match error {
         upstream::Error::Settings(_)
-        | upstream::Error::Unreachable(_)
+        | upstream::Error::Unresolved { .. }
+        | upstream::Error::Unreachable { .. }
         | upstream::Error::TlsFailed(_)
-        | upstream::Error::Misbehaved(_) => StatusCode::BAD_GATEWAY,
+        | upstream::Error::Misbehaved(_)
+        | upstream::Error::BrokeOff(_) => StatusCode::BAD_GATEWAY,
         upstream::Error::TooSlow(_) => StatusCode::GATEWAY_TIMEOUT,
         upstream::Error::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         upstream::Error::Client(error) if has_stalled(error) => StatusCode::REQUEST_TIMEOUT,

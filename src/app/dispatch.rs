@@ -72,7 +72,10 @@ impl App {
             Err(malformed) => return unrouted(malformed.into()),
         };
         match self.routes.find(incoming.client.host(), &readings) {
-            Ok(route) => (route.meter, self.gate.handle(route, &readings, uri, incoming).await),
+            Ok(route) => {
+                incoming.client.routed(route.meter);
+                (route.meter, self.gate.handle(route, &readings, uri, incoming).await)
+            }
             Err(error) => unrouted(error),
         }
     }

@@ -56,11 +56,12 @@ impl App {
             }
         });
         health.serving();
-        bound.serve(Arc::clone(&self), shutdown).await;
+        bound.serve(Arc::clone(&self), shutdown.clone()).await;
         stopped.cancel();
         self.tasks.close();
         // A refresh or a revocation under way is worth a few seconds more.
-        if tokio::time::timeout(LAST_TASKS, self.tasks.wait()).await.is_err() {
+        let waited = tokio::time::timeout(LAST_TASKS, self.tasks.wait());
+        if let Some(Err(_)) = shutdown.unless_at_once(waited).await {
             tracing::warn!("requests to a provider were still under way and have been given up");
         }
     }

@@ -177,6 +177,8 @@ fn timeouts(section: &Section<'_>) -> Result<Timeouts, Reported> {
         keep_alive: keep_alive?,
         drain_delay: drain_delay?,
         drain: drain?,
+        // Not to be set: nobody has asked for another.
+        write: Timeouts::default().write,
     })
 }
 

@@ -3,6 +3,7 @@
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body::Body as _;
 
 use crate::error::Error;
 use crate::gate::Gate;
@@ -63,7 +64,10 @@ impl Gate {
         if let Some(member) = member {
             self.inject(route, member, request.headers_mut())?;
         }
-        Ok(upstream.send(request, stripped, forwarded(&client), route.request_body))
+        // Who sends a body for longer than a session may be idle is not idle.
+        let sends = !request.body().is_end_stream();
+        let heard = self.touching(member.filter(|_| sends).map(|member| &member.session));
+        Ok(upstream.send(request, stripped, forwarded(&client), route.request_body, heard))
     }
 
     /// Removes what only we may say, and what is only ours to know.

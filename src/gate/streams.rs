@@ -45,12 +45,16 @@ impl Gate {
         }
     }
 
-    /// Notes what a client sends through a tunnel as a use of its session.
+    /// Notes what a client sends, through a tunnel or as a body, as a use of its session.
     pub(super) fn touching(&self, session: Option<&Arc<Session>>) -> impl FnMut() + use<> {
-        let (session, clock) = (session.cloned(), self.clock.clone());
+        let used = session.map(|session| (Arc::clone(session), self.clock.clone()));
         move || {
-            if let Some(session) = &session {
-                session.touch(clock.moment());
+            if let Some((session, clock)) = &used {
+                let now = clock.moment();
+                // Only now and then: all workers read that place.
+                if now.since(session.used()) >= TOUCH {
+                    session.touch(now);
+                }
             }
         }
     }
@@ -144,5 +148,7 @@ impl HttpBody for Bound {
     }
 }
 
+/// How exact the last use of a session is.
+const TOUCH: Duration = Duration::from_secs(1);
 /// How often a stream looks after its session: well within the five seconds it may outlive it.
 const LOOK: Duration = Duration::from_secs(2);

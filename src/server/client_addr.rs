@@ -3,7 +3,7 @@
 //! addresses are compared and shown with IPv4-mapped IPv6 unmapped.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -15,6 +15,7 @@ use super::framing::Flaw;
 use super::request_id::RequestId;
 use super::shutdown::Tasks;
 use super::{Scheme, TrustedProxies};
+use crate::telemetry::metrics::RouteMeter;
 
 /// Who is at the other end of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +96,7 @@ pub struct Client {
     /// Set where a trusted proxy sent a chain: the chain and the peer.
     chain: Option<HeaderValue>,
     request_id: RequestId,
+    route: OnceLock<&'static RouteMeter>,
 }
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -110,8 +112,9 @@ impl Client {
         headers: &HeaderMap,
         request_id: RequestId,
     ) -> Result<Self, Flaw> {
-        let (address, scheme) = (connected.address(), connected.scheme);
-        let mut client = Self { connected, address, scheme, authority, chain: None, request_id };
+        let (address, scheme, route) = (connected.address(), connected.scheme, OnceLock::new());
+        let mut client =
+            Self { connected, address, scheme, authority, chain: None, request_id, route };
         if let Some(proxies) = client.connected.proxies.clone() {
             client.believe(&proxies, headers)?;
         }
@@ -125,7 +128,8 @@ impl Client {
         let connected = Arc::new(Connected::new(peer, scheme, &nobody, Tasks::default()));
         let authority = Authority::parse(HeaderValue::from_static(authority)).unwrap();
         let request_id = RequestId::of(0, 0);
-        Self { connected, address, scheme, authority, chain: None, request_id }
+        let route = OnceLock::new();
+        Self { connected, address, scheme, authority, chain: None, request_id, route }
     }
 
     fn believe(&mut self, proxies: &TrustedProxies, headers: &HeaderMap) -> Result<(), Flaw> {
@@ -200,6 +204,16 @@ impl Client {
     /// The request's name.
     pub fn request_id(&self) -> RequestId {
         self.request_id
+    }
+
+    /// Notes the route of the request, for the log of a client that leaves before its answer.
+    pub fn routed(&self, route: &'static RouteMeter) {
+        // The first one found counts.
+        let (Ok(()) | Err(_)) = self.route.set(route);
+    }
+
+    pub(super) fn route(&self) -> Option<&'static RouteMeter> {
+        self.route.get().copied()
     }
 
     /// What the upstream is told in `X-Forwarded-For`: a trusted proxy's chain and the peer, else the peer.

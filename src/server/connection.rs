@@ -23,6 +23,7 @@ use super::listener::{Accepted, Admission};
 use super::service::Service;
 use super::shutdown::{Stage, StageWatch, Tasks};
 use super::stream::{Stream, Transport};
+use super::streams::Streams;
 use super::{Frame, Handler, Limits, Scheme, Settings, TrustedProxies};
 
 /// What a connection speaks.
@@ -42,7 +43,7 @@ pub(super) struct Connections<H> {
     proxies: Arc<TrustedProxies>,
     tls: Option<TlsAcceptor>,
     http1: http1::Builder,
-    http2: http2::Builder<Tasks>,
+    http2: http2::Builder<Streams>,
     tasks: Tasks,
 }
 
@@ -70,7 +71,10 @@ impl<H: Handler> Connections<H> {
             proxies: Arc::new(settings.trusted_proxies.clone()),
             tls: tls.map(TlsAcceptor::from),
             http1: http1(&settings.limits),
-            http2: http2(&settings.limits, tasks.clone()),
+            http2: http2(
+                &settings.limits,
+                Streams { tasks: tasks.clone(), patience: settings.timeouts.write },
+            ),
             tasks,
         }
     }
@@ -203,8 +207,8 @@ fn http1(limits: &Limits) -> http1::Builder {
     http1
 }
 
-fn http2(limits: &Limits, tasks: Tasks) -> http2::Builder<Tasks> {
-    let mut http2 = http2::Builder::new(tasks);
+fn http2(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
+    let mut http2 = http2::Builder::new(streams);
     http2
         .timer(TokioTimer::new())
         .max_concurrent_streams(100)

@@ -30,7 +30,7 @@ impl From<&Timeouts> for Patience {
         Self {
             head: timeouts.request_headers,
             idle: timeouts.keep_alive,
-            write: Duration::from_secs(60),
+            write: timeouts.write,
             linger: Duration::from_secs(2),
         }
     }
@@ -60,19 +60,19 @@ pub(super) struct Pulse {
 
 /// A time, or none. Readers and writers run in one task but for HTTP/2's streams, which order it by `open`.
 #[derive(Debug, Default)]
-struct Stamp(AtomicU64);
+pub(super) struct Stamp(AtomicU64);
 
 impl Stamp {
-    fn get(&self) -> Option<Duration> {
+    pub(super) fn get(&self) -> Option<Duration> {
         self.0.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_micros)
     }
 
-    fn set(&self, time: Duration) {
+    pub(super) fn set(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.0.store(micros.saturating_add(1), Ordering::Relaxed);
     }
 
-    fn clear(&self) {
+    pub(super) fn clear(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 }

@@ -2,7 +2,7 @@
 //! Invariant: a [`Handler`] sees only requests whose framing, host and target are beyond doubt.
 //! [`Server::bind`] opens the sockets, [`Bound::serve`] runs until the last request of a drain is answered.
 //! On the way of a request: `listener`, `connection` (`tls`, `stream`, `deadlines`), `service` (`framing`,
-//! `client_addr`, `request_body`), then the handler. `shutdown` ends it all.
+//! `client_addr`, `request_body`, `streams`), then the handler. `shutdown` ends it all.
 
 mod authority;
 mod client_addr;
@@ -15,6 +15,7 @@ mod request_id;
 mod service;
 mod shutdown;
 mod stream;
+mod streams;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -354,6 +355,8 @@ pub struct Timeouts {
     pub request_headers: Duration,
     /// Without a byte of a request's body.
     pub request_body: Duration,
+    /// With bytes of an answer to send and none taken; per stream on HTTP/2.
+    pub write: Duration,
     /// Without a request.
     pub keep_alive: Duration,
     /// From the signal until listeners close.
@@ -378,6 +381,7 @@ impl Default for Timeouts {
         Self {
             request_headers: Duration::from_secs(10),
             request_body: Duration::from_secs(30),
+            write: Duration::from_secs(60),
             keep_alive: Duration::from_secs(75),
             drain_delay: Duration::ZERO,
             drain: Duration::from_secs(30),

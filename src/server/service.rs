@@ -1,6 +1,7 @@
 //! The frame of one request: its name, its checks, a guard against panics, and its line in the access log.
 //! Invariant: every request that hyper delivers is answered, and its end is counted exactly once.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -21,6 +22,7 @@ use super::framing::{self, Flaw};
 use super::request_body;
 use super::request_id::RequestId;
 use super::shutdown::Stage;
+use super::streams::Handover;
 use super::{AccessLog, Answered, Handler, Incoming, Limits, Refusal};
 use crate::body::{Body, BodyError};
 use crate::random;
@@ -88,7 +90,8 @@ impl<H: Handler> Service<H> {
                 Err(refused) => *refused,
             };
             let response = exchange.answered(answered, version);
-            Ok(response.map(|body| Answer { body, exchange }))
+            let handover = Handover::current();
+            Ok(response.map(|body| Answer { body, exchange, handover }))
         }
     }
 
@@ -202,14 +205,31 @@ impl Exchange {
         }
         response
     }
+
+    /// Notes why there is not all of an answer: by whose fault, if not ours.
+    #[cold]
+    fn cut(&mut self, fault: &'static str) {
+        let ending = self.connected.tasks().stage() == Stage::Ending;
+        let reason = if ending { "cut at shutdown" } else { fault };
+        self.outcome.reason.get_or_insert(Cow::Borrowed(reason));
+    }
+
+    fn is_head(&self) -> bool {
+        self.line.as_ref().is_some_and(|asked| asked.method == Method::HEAD)
+    }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        if self.status.is_none() {
+            self.cut("the client left");
+        }
         let duration = self.connected.pulse().finish(self.began);
         let status = self.status.map_or(CLIENT_LEFT, |status| status.as_u16());
         self.outcome.route.unwrap_or(self.unrouted).ended(status, duration);
         let Some(Asked { method, target, client, request_id }) = &self.line else { return };
+        let known = client.as_ref().and_then(|client| client.route());
+        self.outcome.route = self.outcome.route.or(known);
         let address =
             client.as_ref().map_or_else(|| self.connected.text(), |client| client.real_ip());
         access_log::record(&Line {
@@ -228,8 +248,11 @@ impl Drop for Exchange {
 
 /// A response's body; the request ends with it.
 pub(super) struct Answer {
+    /// Empty once there is no more to come, for better or worse.
     body: Body,
     exchange: Exchange,
+    /// On HTTP/2.
+    handover: Option<Arc<Handover>>,
 }
 
 impl HttpBody for Answer {
@@ -241,9 +264,22 @@ impl HttpBody for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        if let Some(handover) = &this.handover {
+            handover.asked();
+        }
         let frame = ready!(pin!(&mut this.body).poll_frame(cx));
-        if let Some(Ok(frame)) = &frame {
-            this.exchange.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if let Some(handover) = &this.handover {
+            handover.handed();
+        }
+        match &frame {
+            Some(Ok(frame)) if !frame.is_trailers() => {
+                this.exchange.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+            }
+            Some(Ok(_)) | None => this.body = Body::empty(),
+            Some(Err(error)) => {
+                this.exchange.outcome.reason = Some(error.to_string().into());
+                this.body = Body::empty();
+            }
         }
         Poll::Ready(frame)
     }
@@ -254,5 +290,15 @@ impl HttpBody for Answer {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if self.body.is_end_stream() || self.exchange.is_head() {
+            return;
+        }
+        let stalled = self.handover.as_ref().is_some_and(|handover| handover.is_overdue());
+        self.exchange.cut(if stalled { "the client took no more" } else { "the client left" });
     }
 }

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use hyper::rt::Executor;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
@@ -49,6 +48,15 @@ impl Shutdown {
     /// Waits for the order to stop.
     pub async fn begun(&self) {
         self.begun.cancelled().await;
+    }
+
+    /// Awaits something, unless there is no time for anything.
+    pub async fn unless_at_once<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.at_once.cancelled() => None,
+            done = wait => Some(done),
+        }
     }
 
     /// Makes SIGTERM and SIGINT this order, and a second one of them the order to stop at once.
@@ -151,34 +159,19 @@ impl Tasks {
     /// Waits for the order, then sees the server's tasks to their end.
     pub(super) async fn conclude(&self, shutdown: &Shutdown, timeouts: &Timeouts) {
         shutdown.begun().await;
-        unless_at_once(shutdown, sleep(timeouts.drain_delay)).await;
+        shutdown.unless_at_once(sleep(timeouts.drain_delay)).await;
         self.0.stage.store(Stage::Draining as u8, Ordering::Release);
         self.0.draining.cancel();
         self.0.tracker.close();
-        unless_at_once(shutdown, timeout(timeouts.drain, self.0.tracker.wait())).await;
+        shutdown.unless_at_once(timeout(timeouts.drain, self.0.tracker.wait())).await;
         if !self.0.tracker.is_empty() {
             tracing::warn!(tasks = self.0.tracker.len(), "cutting what did not finish in time");
         }
         self.0.stage.store(Stage::Ending as u8, Ordering::Release);
         self.0.ending.cancel();
-        unless_at_once(shutdown, timeout(LAST_WORD, self.0.tracker.wait())).await;
+        shutdown.unless_at_once(timeout(LAST_WORD, self.0.tracker.wait())).await;
         self.0.cut.cancel();
         self.0.tracker.wait().await;
-    }
-}
-
-async fn unless_at_once(shutdown: &Shutdown, wait: impl Future) {
-    tokio::select! {
-        biased;
-        () = shutdown.at_once.cancelled() => {}
-        _ = wait => {}
-    }
-}
-
-/// hyper runs the streams of an HTTP/2 connection as tasks.
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Tasks {
-    fn execute(&self, stream: F) {
-        self.track(stream);
     }
 }
 

@@ -16,7 +16,7 @@ pub struct Outcome {
     pub route: Option<&'static RouteMeter>,
     /// What was decided, in one word.
     pub decision: Option<&'static str>,
-    /// Why, where it was refused.
+    /// Why, where it was refused or its answer was cut short.
     pub reason: Option<Cow<'static, str>>,
     /// Who asked, where known.
     pub subject: Option<Arc<str>>,
@@ -68,9 +68,9 @@ pub fn record(line: &Line<'_>) {
 impl Line<'_> {
     /// The members of [`Self::event`], in the same order.
     fn tell(&self, members: &mut Members<'_>) {
-        members.text("method", self.method);
-        members.text("host", self.host);
-        members.text("path", self.path);
+        members.text("method", &shortened(self.method));
+        members.text("host", &shortened(self.host));
+        members.text("path", &shortened(self.path));
         members.number("status", self.status);
         members.number("bytes", self.bytes);
         members.number("duration_us", self.duration_us());
@@ -94,9 +94,9 @@ impl Line<'_> {
         let outcome = self.outcome;
         tracing::info!(
             target: TARGET,
-            method = self.method,
-            host = self.host,
-            path = self.path,
+            method = &*shortened(self.method),
+            host = &*shortened(self.host),
+            path = &*shortened(self.path),
             status = self.status,
             bytes = self.bytes,
             duration_us = self.duration_us(),
@@ -114,7 +114,19 @@ impl Line<'_> {
     }
 }
 
+/// A text of the client's, or its beginning and a mark.
+// SECURITY: refused requests are logged, too, and whoever sends them does not choose how fast the log grows.
+fn shortened(text: &str) -> Cow<'_, str> {
+    if text.len() <= LONGEST {
+        return Cow::Borrowed(text);
+    }
+    let beginning = (0..=LONGEST).rev().find_map(|length| text.get(..length)).unwrap_or_default();
+    Cow::Owned(format!("{beginning}…"))
+}
+
 const TARGET: &str = "access";
+/// In bytes.
+const LONGEST: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -124,6 +136,15 @@ mod tests {
     use crate::clock::Clock;
     use crate::telemetry::json::tests::logged;
     use crate::telemetry::metrics::Metrics;
+
+    #[test]
+    fn a_long_text_is_shortened_between_two_characters() {
+        let whole = "/".repeat(LONGEST);
+        assert_eq!(shortened(&whole), whole);
+        assert_eq!(shortened(&format!("{whole}x")), format!("{whole}…"));
+        let (head, long) = ("/".repeat(LONGEST - 1), "ä".repeat(9000));
+        assert_eq!(shortened(&format!("{head}{long}")), format!("{head}…"));
+    }
 
     #[test]
     fn a_line_says_the_same_straight_and_as_an_event() {
@@ -136,7 +157,7 @@ mod tests {
         let line = Line {
             method: "GET",
             host: "wiki.example",
-            path: "/\"",
+            path: &format!("/\"{}", "x".repeat(300)),
             status: 403,
             bytes: 7,
             duration: Duration::from_millis(2),

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod json;
 pub mod log;
 pub mod metrics;
+pub mod seldom;
 pub mod writer;
 
 /// What `telemetry:` says.

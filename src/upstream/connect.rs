@@ -2,6 +2,7 @@
 //! Invariants: one deadline spans all of it; every address is tried; the addresses that a name had last
 //! are kept for the time when it cannot be resolved; certificates are always verified.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -81,7 +82,9 @@ impl Connector {
                 introduce(stream, address.reached, tasks).await
             }
             Route::Unix(path) => {
-                let stream = UnixStream::connect(path).await.map_err(Error::Unreachable)?;
+                let stream = UnixStream::connect(path)
+                    .await
+                    .map_err(|source| unreachable(path.display(), source))?;
                 introduce(stream, Reached::ByAddress, tasks).await
             }
         }
@@ -102,7 +105,7 @@ impl Address {
     /// that one that swallows packets does not take the turn of the others.
     async fn connect(&self, limit: Duration) -> Result<TcpStream, Error> {
         let end = Instant::now() + limit;
-        let mut addresses = self.resolve().await.map_err(Error::Unreachable)?.into_iter();
+        let mut addresses = self.resolve().await?.into_iter();
         let mut failure = Error::TooSlow(Phase::Connecting);
         while let Some(address) = addresses.next() {
             let now = Instant::now();
@@ -110,26 +113,32 @@ impl Address {
             let turn = now + end.saturating_duration_since(now) / waiting;
             match timeout_at(turn, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
-                    stream.set_nodelay(true).map_err(Error::Unreachable)?;
-                    return Ok(stream);
+                    let ready = stream.set_nodelay(true);
+                    return ready.map(|()| stream).map_err(|source| unreachable(address, source));
                 }
-                Ok(Err(error)) => failure = Error::Unreachable(error),
+                Ok(Err(error)) => failure = unreachable(address, error),
                 Err(_) => failure = Error::TooSlow(Phase::Connecting),
             }
         }
         Err(failure)
     }
 
-    async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, Error> {
         let found = lookup_host((&*self.host, self.port)).await.map(Vec::from_iter);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match found {
             Ok(found) if !found.is_empty() => known.clone_from(&found),
-            Err(error) if known.is_empty() => return Err(error),
+            Err(source) if known.is_empty() => {
+                return Err(Error::Unresolved { host: self.host.clone(), source });
+            }
             Ok(_) | Err(_) => {}
         }
         Ok(known.clone())
     }
+}
+
+fn unreachable(target: impl fmt::Display, source: io::Error) -> Error {
+    Error::Unreachable { target: target.to_string().into(), source }
 }
 
 /// Speaks HTTP/1.1 on a stream.

@@ -10,9 +10,22 @@ pub enum Error {
     /// The settings cannot work; only [`Upstream::new`](super::Upstream::new) says so.
     #[error("{0}")]
     Settings(#[from] SettingsFault),
-    /// No connection: no address, refused, or no such socket.
-    #[error("the upstream cannot be reached: {0}")]
-    Unreachable(#[source] io::Error),
+    /// No address for its name.
+    #[error("the upstream's name {host} cannot be resolved: {source}")]
+    Unresolved {
+        /// As written in `upstream`.
+        host: Box<str>,
+        /// The resolver's word.
+        source: io::Error,
+    },
+    /// No connection: refused, no way there, or no such socket.
+    #[error("the upstream at {target} cannot be reached: {source}")]
+    Unreachable {
+        /// The address or the path that was tried last.
+        target: Box<str>,
+        /// The system's word.
+        source: io::Error,
+    },
     /// A connection, but no TLS: an unknown authority, another name, no common version.
     #[error("TLS toward the upstream failed: {0}: check `upstream_tls`")]
     TlsFailed(#[source] io::Error),
@@ -22,6 +35,9 @@ pub enum Error {
     /// What came was no answer to what was asked.
     #[error("the upstream misbehaved: {0}")]
     Misbehaved(Fault),
+    /// The response's body ended before its end.
+    #[error("the upstream broke off: {0}")]
+    BrokeOff(#[source] hyper::Error),
     /// The request's body is over the route's cap.
     #[error("the request's body is too large")]
     BodyTooLarge,

@@ -31,6 +31,7 @@ pub use self::upgrade::{Ending, HALF_CLOSED, Tunnel};
 use crate::body::Body;
 use crate::origin::Origin;
 use crate::secret::Secret;
+use crate::telemetry::seldom::Seldom;
 
 /// What one route says of its upstream.
 #[derive(Clone, Debug)]
@@ -103,6 +104,8 @@ pub struct Upstream {
     response_headers: Duration,
     host: HostSent,
     target: Target,
+    /// Its failures in the log.
+    told: Seldom,
 }
 
 enum HostSent {
@@ -150,28 +153,34 @@ impl Upstream {
             response_headers: settings.timeouts.response_headers,
             host: HostSent::of(settings)?,
             target: settings.target.clone(),
+            told: Seldom::default(),
         })
     }
 
     /// Sends a client's request, and awaits the head of its response.
     ///
     /// The request is the client's own, stripped first and then given what tells who asks. At most
-    /// `body_cap` bytes of a body are sent. Dropping the future, or the response's body, ends the
+    /// `body_cap` bytes of a body are sent; `heard` is called whenever some of them came. Dropping the future, or the response's body, ends the
     /// upstream's request.
-    pub fn send<'u>(
+    pub fn send<'u, H: FnMut() + Send + Unpin + 'static>(
         &'u self,
         mut request: Box<http::Request<Body>>,
         stripped: Stripped,
         forwarded: Forwarded,
         body_cap: Option<u64>,
-    ) -> impl Future<Output = Result<Answer, Error>> + Send + use<'u> {
+        heard: H,
+    ) -> impl Future<Output = Result<Answer, Error>> + Send + use<'u, H> {
         let host = match &self.host {
             HostSent::Clients => &forwarded.host,
             HostSent::Own(host) => host,
         };
         let host = host.clone();
-        let prepared = request::prepare(&mut request, &stripped, forwarded, host, body_cap);
-        async move { self.answered(request, prepared?, stripped).await }
+        request::prepare(&mut request, &stripped, forwarded, host);
+        let framed = request::frame(&mut request, body_cap, heard);
+        async move {
+            let answered = self.answered(request, framed?, stripped).await;
+            answered.inspect_err(|error| self.tell(error))
+        }
     }
 
     async fn answered(
@@ -188,6 +197,25 @@ impl Upstream {
         let handshake = stripped.0.ok_or(Error::Misbehaved(Fault::Upgrade))?;
         let (response, tunnel) = handshake.switch(response, connection, &self.home.identity)?;
         Ok(Answer::Switched(response, tunnel))
+    }
+
+    /// Tells the operator of a failure that is not the client's.
+    #[cold]
+    fn tell(&self, error: &Error) {
+        match error {
+            Error::BodyTooLarge | Error::Client(_) => {}
+            Error::Settings(_)
+            | Error::Unresolved { .. }
+            | Error::Unreachable { .. }
+            | Error::TlsFailed(_)
+            | Error::TooSlow(_)
+            | Error::Misbehaved(_)
+            | Error::BrokeOff(_) => {
+                if self.told.is_due() {
+                    tracing::warn!(upstream = %self.target, %error, "requests to an upstream fail");
+                }
+            }
+        }
     }
 
     /// Where its requests go.

@@ -132,14 +132,13 @@ fn same(a: &str, b: &[u8]) -> bool {
     a.as_bytes().eq_ignore_ascii_case(b)
 }
 
-/// Gives a stripped request its target, framing and forwarding fields.
+/// Gives a stripped request its target and forwarding fields.
 pub(super) fn prepare(
     request: &mut http::Request<Body>,
     stripped: &Stripped,
     forwarded: Forwarded,
     host: HeaderValue,
-    cap: Option<u64>,
-) -> Result<Option<Progress>, Error> {
+) {
     let uri = request.uri_mut();
     if uri.scheme().is_some() || uri.authority().is_some() {
         let path = uri.path_and_query().cloned();
@@ -153,7 +152,6 @@ pub(super) fn prepare(
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     }
-    frame(request, cap)
 }
 
 fn introduce(headers: &mut HeaderMap, forwarded: Forwarded, host: HeaderValue) {
@@ -170,7 +168,11 @@ fn introduce(headers: &mut HeaderMap, forwarded: Forwarded, host: HeaderValue) {
 }
 
 /// Frames the body by what it is, not by what the client's fields said of it.
-fn frame(request: &mut http::Request<Body>, cap: Option<u64>) -> Result<Option<Progress>, Error> {
+pub(super) fn frame(
+    request: &mut http::Request<Body>,
+    cap: Option<u64>,
+    heard: impl FnMut() + Send + Unpin + 'static,
+) -> Result<Option<Progress>, Error> {
     request.headers_mut().remove(CONTENT_LENGTH);
     if request.body().is_end_stream() {
         // RFC 9110 §8.6: where content is expected, its absence is said.
@@ -191,7 +193,7 @@ fn frame(request: &mut http::Request<Body>, cap: Option<u64>) -> Result<Option<P
     request.headers_mut().insert(name, value);
     let progress = Progress(Arc::new(Mutex::new(Instant::now())));
     let (body, left) = (std::mem::take(request.body_mut()), cap.unwrap_or(u64::MAX));
-    *request.body_mut() = Body::streamed(Upload { body, left, progress: progress.clone() });
+    *request.body_mut() = Body::streamed(Upload { body, left, progress: progress.clone(), heard });
     Ok(Some(progress))
 }
 
@@ -211,10 +213,12 @@ impl Progress {
 }
 
 /// A request's body on its way, counted and without trailers.
-struct Upload {
+struct Upload<H> {
     body: Body,
     left: u64,
     progress: Progress,
+    /// Called for each frame.
+    heard: H,
 }
 
 /// Why a request's body was not sent to its end.
@@ -228,7 +232,7 @@ pub(super) enum UploadFault {
     Client(#[source] BodyError),
 }
 
-impl http_body::Body for Upload {
+impl<H: FnMut() + Unpin> http_body::Body for Upload<H> {
     type Data = bytes::Bytes;
     type Error = BodyError;
 
@@ -242,6 +246,7 @@ impl http_body::Body for Upload {
             None => return Poll::Ready(None),
         };
         self.progress.mark();
+        (self.heard)();
         // SECURITY: trailers end here, so that none is taken for a field (RFC 9110 §6.5.1).
         let Ok(data) = frame.into_data() else { return Poll::Ready(None) };
         match self.left.checked_sub(data.len() as u64) {

@@ -173,7 +173,7 @@ impl http_body::Body for Relayed {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
                 self.connection = None;
-                return Poll::Ready(Some(Err(Error::Misbehaved(Fault::Http(error)).into())));
+                return Poll::Ready(Some(Err(Error::BrokeOff(error).into())));
             }
             None => {
                 self.end();

@@ -11,6 +11,7 @@
     reason = "tests read the repository and write configurations"
 )]
 
+mod access_log;
 mod admin;
 mod auth_request;
 mod challenge;

@@ -4,12 +4,15 @@ use std::io::Read as _;
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use portcullis::demo::{Endpoint, Fault, NetworkFault};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 
 use crate::support::gateway::{Gateway, PUBLIC_URL};
+use crate::support::house::House;
 use crate::support::wire::{Peer, Wire, field, status};
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
@@ -82,6 +85,20 @@ async fn a_second_signal_waits_for_nothing() {
     house.gateway.signal("TERM");
     assert_eq!(open.rest().await, "", "cut");
     assert!(house.gateway.wait().code().is_some(), "it ends by itself");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_does_not_wait_for_the_provider_either() {
+    let house = House::start().await;
+    let mut browser = house.browser_of("alice").await;
+    house.provider.set_faults(&[Fault::Network(Endpoint::Revocation, NetworkFault::Hang)]);
+    browser.navigate("/oauth2/sign_out").await;
+    house.gateway.signal("TERM");
+    drop(house.gateway.log_until("\"stopping\""));
+    let told = Instant::now();
+    house.gateway.signal("TERM");
+    house.gateway.wait();
+    assert!(told.elapsed() < Duration::from_secs(4), "it waited for {:?}", told.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

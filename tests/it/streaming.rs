@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
+use crate::support::clocked::Clocked;
 use crate::support::gateway::Gateway;
 use crate::support::provider;
 use crate::support::wire::{Peer, Wire, answers_to, count, field, status};
@@ -327,3 +329,41 @@ fn check_memory(gateway: &Gateway, before: usize) {
 const LARGE: usize = 96 * 1024 * 1024;
 const STANDSTILL: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_is_a_use_of_its_session_until_its_last_byte() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let peer = Peer::start(move |mut wire| {
+        let tell = tell.clone();
+        async move {
+            if wire.head().await.starts_with("POST") {
+                for _ in 0..2 {
+                    wire.bytes(1).await;
+                    tell.send(()).unwrap();
+                }
+            }
+            wire.say("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK").await;
+        }
+    });
+    let peer = peer.await;
+    let rest = format!(
+        "session: {{ idle_timeout: 60s }}\n\
+         routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
+        peer.address
+    );
+    let at = Clocked::start(provider::settings(), "", &rest).await;
+    let mut browser = at.browser();
+    assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 200);
+    let cookie = format!("Cookie: portcullis={}\r\n", browser.cookie("/", "portcullis").unwrap());
+    let mut wire = Wire::of(TcpStream::connect(at.address).await.unwrap());
+    wire.say(post(&format!("{cookie}Content-Length: 3\r\n"))).await;
+    for _ in 0..2 {
+        at.clock.advance(Duration::from_secs(40));
+        wire.say("x").await;
+        told.recv().await.unwrap();
+    }
+    at.clock.advance(Duration::from_secs(40));
+    assert_eq!(browser.fetch("/").await.status, 200, "40 s after the last byte");
+    at.clock.advance(Duration::from_secs(61));
+    assert_eq!(browser.fetch("/").await.status, 401, "61 s after the last request");
+}

@@ -247,3 +247,27 @@ async fn no_secret_gets_into_log_or_metrics() {
     let bearer = log.iter().find(|line| line.contains("eyJ") || line.contains("?code="));
     assert_eq!(bearer, None, "a token or a callback in the log");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_fails_is_told_with_its_cause_but_not_at_every_request() {
+    let routes = "routes:\n  - { upstream: \"http://127.0.0.1:1\", allow: public }\n  \
+         - { path: /named, upstream: \"http://nowhere.invalid:81\", allow: public }\n";
+    let gateway = gateway("", routes);
+    let mut browser = Browser::new(&gateway);
+    for path in ["/", "/", "/named", "/named", "/"] {
+        assert_eq!(browser.fetch(path).await.status, 502);
+    }
+    assert_eq!(browser.fetch("/last").await.status, 502);
+    let log = gateway.log_until("\"/last\"");
+    let told = log.iter().filter(|line| line.contains("requests to an upstream fail"));
+    let told: Vec<Value> = told.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let expected = [
+        ("http://127.0.0.1:1", "the upstream at 127.0.0.1:1 cannot be reached: "),
+        ("http://nowhere.invalid:81", "the upstream's name nowhere.invalid cannot be resolved: "),
+    ];
+    assert_eq!(told.len(), expected.len(), "{told:?}");
+    for (line, (upstream, error)) in told.iter().zip(expected) {
+        assert_eq!((&line["level"], &line["upstream"]), (&"WARN".into(), &upstream.into()));
+        assert!(line["error"].as_str().unwrap().starts_with(error), "{line}");
+    }
+}

@@ -5,6 +5,7 @@ use super::*;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
@@ -13,6 +14,10 @@ const END_HEADERS: u8 = 4;
 /// `GET http:/` with and without `:authority: a`, in HPACK.
 const BLOCK: &[u8] = b"\x82\x86\x84\x41\x01a";
 const BLOCK_WITHOUT_AUTHORITY: &[u8] = b"\x82\x86\x84";
+
+/// `GET http:/large` and `GET http:/wait`.
+const LARGE: &[u8] = b"\x82\x86\x04\x06/large\x41\x01a";
+const WAIT: &[u8] = b"\x82\x86\x04\x05/wait\x41\x01a";
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -91,4 +96,26 @@ async fn endless_continuations_end_the_connection() {
     }
     send(&running, &frames).await;
     assert_eq!(running.app.seen(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_client_without_window_is_cut_but_only_in_the_streams_that_it_stalls() {
+    const SHORT: Duration = Duration::from_millis(200);
+    let timeouts = Timeouts { write: SHORT, keep_alive: SHORT, ..Timeouts::default() };
+    let running = Running::start(Settings { timeouts, ..settings() }).await;
+    // SETTINGS_INITIAL_WINDOW_SIZE is 0 from here on.
+    let mut frames = frame(SETTINGS, 0, 0, b"\0\x04\0\0\0\0");
+    for (stream, block) in [(1, WAIT), (3, LARGE), (5, LARGE), (7, LARGE)] {
+        frames.extend(frame(HEADERS, END_STREAM | END_HEADERS, stream, block));
+    }
+    let going = async {
+        tokio::time::sleep(SHORT * 4).await;
+        running.app.go.notify_one();
+    };
+    let (answer, ()) = tokio::join!(send(&running, &frames), going);
+    let mut kinds: Vec<u8> = parse(&answer).iter().map(|(kind, _)| *kind).collect();
+    kinds.retain(|kind| matches!(*kind, HEADERS | RST_STREAM));
+    let (first, last) = (kinds.len() - 2, &kinds[kinds.len() - 2..]);
+    assert_eq!(kinds[..first], [[HEADERS; 3], [RST_STREAM; 3]].concat(), "the stalled ones");
+    assert_eq!(last, [HEADERS, RST_STREAM], "the one that was answered later");
 }

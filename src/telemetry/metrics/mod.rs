@@ -16,11 +16,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 pub use exposition::{CONTENT_TYPE, Readings};
 pub use label::{Label, Limit, ProviderEndpoint, Refresh, SignIn, SignOut, StatusClass};
 
+use super::seldom::Seldom;
 use count::{Counts, Durations, Sharded};
 
 /// All that is counted. Outlives every configuration, and so do its handles: a counter never goes back.
@@ -35,7 +34,7 @@ pub struct Metrics {
     sign_outs: Counts<SignOut>,
     limit_hits: Counts<Limit>,
     /// When each limit was last in the log.
-    reported: Mutex<[Option<Instant>; Limit::ALL.len()]>,
+    reported: [Seldom; Limit::ALL.len()],
     generation: AtomicU64,
 }
 
@@ -93,7 +92,7 @@ impl Metrics {
             providers: Mutex::default(),
             sign_outs: Counts::default(),
             limit_hits: Counts::default(),
-            reported: Mutex::default(),
+            reported: Default::default(),
             generation: AtomicU64::new(0),
         }
     }
@@ -134,17 +133,10 @@ impl Metrics {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Somebody met a bound. Goes to the log, too, each limit at most once in ten seconds: whoever floods
-    /// us does not flood the log.
+    /// Somebody met a bound. Goes to the log, too, but seldom.
     pub fn limit_hit(&self, limit: Limit, detail: impl fmt::Display) {
         let hits = self.limit_hits.count(limit) + 1;
-        let now = Instant::now();
-        let due = lock(&self.reported).get_mut(limit.place()).is_some_and(|last| {
-            let due = last.is_none_or(|last| now.duration_since(last) >= QUIET);
-            *last = if due { Some(now) } else { *last };
-            due
-        });
-        if due {
+        if self.reported.get(limit.place()).is_some_and(Seldom::is_due) {
             tracing::warn!(limit = limit.as_str(), hits, "a limit was met: {detail}");
         }
     }
@@ -205,8 +197,6 @@ impl ProviderMeter {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-const QUIET: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,126 @@
+//! The line of a request: that it was cut short, and by whom.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::support::gateway::Gateway;
+use crate::support::wire::{Peer, Wire, field, status};
+
+const REQUEST: &str = "GET /page HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
+/// The beginning of an answer of a hundred bytes.
+const BEGINNING: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n12345";
+
+/// An application that says this, and then nothing until it is hung up on; it rings when it is asked.
+async fn application(said: &'static str) -> (Peer, Arc<Notify>) {
+    let asked = Arc::new(Notify::new());
+    let ring = Arc::clone(&asked);
+    let peer = Peer::start(move |mut wire| {
+        let ring = Arc::clone(&ring);
+        async move {
+            wire.head().await;
+            ring.notify_one();
+            wire.say(said).await;
+            wire.rest().await;
+        }
+    });
+    (peer.await, asked)
+}
+
+fn before(peer: &Peer) -> Gateway {
+    let upstream = format!("upstream: \"http://{}\"", peer.address);
+    Gateway::start(&format!("routes: [{{ name: wiki, {upstream}, allow: public }}]\n"))
+}
+
+/// A client that has got the first bytes of an answer.
+async fn reading(gateway: &Gateway) -> Wire {
+    let mut wire = Wire::to(gateway).await;
+    wire.say(REQUEST).await;
+    assert_eq!(status(&wire.head().await), 200);
+    assert_eq!(wire.bytes(5).await, b"12345");
+    wire
+}
+
+fn hang_up(wire: Wire) {
+    wire.stream.set_zero_linger().unwrap();
+    drop(wire);
+}
+
+#[track_caller]
+fn check(gateway: &Gateway, status: u16, bytes: u64, reason: &str) {
+    let log = gateway.log_until("\"target\":\"access\"");
+    let line = log.iter().find(|line| line.contains("\"target\":\"access\"")).unwrap();
+    let line: Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&line["status"], &line["bytes"]), (&status.into(), &bytes.into()), "{line}");
+    assert_eq!(line["route"], "wiki", "{line}");
+    assert!(line["reason"].as_str().unwrap().starts_with(reason), "{line}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_that_breaks_off_is_told() {
+    let peer = Peer::answering(BEGINNING).await;
+    let gateway = before(&peer);
+    let mut wire = reading(&gateway).await;
+    assert_eq!(wire.rest().await, "");
+    check(&gateway, 200, 5, "the upstream broke off");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_within_its_answer_is_told() {
+    let (peer, _) = application(BEGINNING).await;
+    let gateway = before(&peer);
+    hang_up(reading(&gateway).await);
+    check(&gateway, 200, 5, "the client left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_before_its_answer_is_told_with_its_route() {
+    let (peer, asked) = application("").await;
+    let gateway = before(&peer);
+    let mut wire = Wire::to(&gateway).await;
+    wire.say(REQUEST).await;
+    asked.notified().await;
+    hang_up(wire);
+    check(&gateway, 499, 0, "the client left");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_cut_at_the_end_is_told() {
+    let (peer, _) = application(BEGINNING).await;
+    let gateway = before(&peer);
+    let mut wire = reading(&gateway).await;
+    gateway.signal("TERM");
+    drop(gateway.log_until("\"stopping\""));
+    gateway.signal("TERM");
+    assert_eq!(wire.rest().await, "");
+    check(&gateway, 200, 5, "cut at shutdown");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_answer_has_no_reason() {
+    for (method, answer) in [
+        ("GET", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n12345"),
+        ("GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n"),
+        (
+            "GET",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n0\r\nX: y\r\n\r\n",
+        ),
+        ("GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"),
+        ("HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"),
+    ] {
+        let peer = Peer::answering(answer).await;
+        let gateway = before(&peer);
+        let mut wire = Wire::to(&gateway).await;
+        wire.say(
+            REQUEST
+                .replacen("GET", method, 1)
+                .replace("\r\n\r\n", "\r\nTE: trailers\r\nConnection: close, TE\r\n\r\n"),
+        )
+        .await;
+        assert_eq!(field(&wire.rest().await, "connection"), "close");
+        let log = gateway.log_until("\"target\":\"access\"");
+        let line = log.iter().find(|line| line.contains("\"target\":\"access\"")).unwrap();
+        assert!(!line.contains("\"reason\""), "{method} {answer}: {line}");
+    }
+}
