@@ -367,3 +367,24 @@ async fn a_trusted_proxy_may_name_the_target_in_a_header() {
         assert_eq!(end.url.as_str(), format!("http://wiki.localhost{expected}"));
     }
 }
+
+/// Whoever asks us about a gRPC request passes its `Content-Type` on, and takes any 2xx for a yes.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_ours_is_ever_answered_in_the_form_of_grpc() {
+    let house = house().await;
+    for (path, status) in [
+        ("/oauth2/auth", 401),
+        ("/oauth2/userinfo", 401),
+        ("/oauth2/callback", 400),
+        ("/oauth2/callback?state=x&code=y", 400),
+        ("/oauth2/start?provider=nobody", 400),
+        ("/oauth2/nothing", 404),
+        ("/oauth2", 404),
+    ] {
+        let fields = [("content-type", "application/grpc"), ("x-forwarded-uri", "/page")];
+        let answer = ask(&mut house.stranger(), path, &fields).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}: {answer:?}");
+        assert!(!answer.headers.contains_key("grpc-status"), "{path}: {answer:?}");
+        assert_eq!(answer.header("content-type"), "application/json", "{path}");
+    }
+}
