@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{ALLOW, RETRY_AFTER, SET_COOKIE};
+use http::header::{ALLOW, SET_COOKIE};
 use http::{HeaderValue, Response, StatusCode};
 use url::form_urlencoded::Serializer;
 
@@ -22,7 +22,6 @@ impl App {
         if let Some(limit) = limit(error) {
             self.metrics.limit_hit(limit, error);
         }
-        let status = error.status();
         let mut response = self.page(error, asked);
         let headers = response.headers_mut();
         if let Error::Method { allow } = error {
@@ -32,9 +31,6 @@ impl App {
             for cookie in cookies {
                 headers.append(SET_COOKIE, cookie.clone());
             }
-        }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
         }
         let forbidden =
             if let Error::Forbidden(forbidden) = error { Some(forbidden) } else { None };
