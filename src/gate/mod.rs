@@ -64,6 +64,10 @@ impl Gate {
         uri: &Uri,
         incoming: Box<Incoming>,
     ) -> Result<Response<Body>, Error> {
+        // Only asked about at the auth endpoints: a sign-in would lead nowhere.
+        if route.upstream.is_none() {
+            return Err(Error::NoRoute);
+        }
         let (method, headers) = (incoming.request.method(), incoming.request.headers());
         let client = &incoming.client;
         let visitor = self.identify(route.need(), headers).await;

@@ -388,3 +388,12 @@ async fn nothing_of_ours_is_ever_answered_in_the_form_of_grpc() {
         assert_eq!(answer.header("content-type"), "application/json", "{path}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_is_only_asked_about_sends_nobody_to_sign_in() {
+    let house = house().await;
+    for path in ["/page", "/staff", "/open"] {
+        assert_eq!(house.stranger().navigate(path).await.status, 404, "{path}");
+        assert_eq!(house.member("alice").await.fetch(path).await.status, 404, "{path}");
+    }
+}
