@@ -169,8 +169,11 @@ impl Login {
         let redirect_uri = provider.redirect_uri(&self.public_url, &self.prefix);
         let signed_in =
             provider.complete(code, &redirect_uri, &opened.code_verifier, &opened.nonce).await;
-        let signed_in = signed_in.inspect_err(|_| {
-            self.failures.count(client_address, self.clock.moment());
+        let signed_in = signed_in.inspect_err(|error| {
+            // A guess comes back refused; trouble over there is nobody's guess.
+            if matches!(error, providers::Error::Refused(_)) {
+                self.failures.count(client_address, self.clock.moment());
+            }
         })?;
         let (id, now) = (SessionId::generate(), self.clock.moment());
         let tokens = Tokens::new(signed_in.tokens, now, self.settings.refresh_before);

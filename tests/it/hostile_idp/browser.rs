@@ -1,6 +1,6 @@
 //! The provider is honest, the browser is not (RFC 9700 §4.5 and §4.7.1, CWE-601).
 
-use portcullis::demo::{AuthorizationFault, Fault};
+use portcullis::demo::{AuthorizationFault, Endpoint, Fault, NetworkFault};
 use url::Url;
 
 use super::{House, SignedIn, check_page, is_ours};
@@ -126,4 +126,18 @@ async fn codes_cannot_be_guessed_at_speed() {
     assert!(statuses[10..].contains(&429), "{statuses:?}");
     assert!(house.provider.counts().code_exchanges < 15);
     house.check(&[], "somebody at another address", SignedIn).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trouble_at_the_provider_slows_nobody_down() {
+    let house = House::start().await;
+    let mut alice = house.stranger();
+    let mut callbacks = Vec::new();
+    for _ in 0..15 {
+        callbacks.push(callback(&mut alice, "/", "alice").await);
+    }
+    house.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Unavailable)]);
+    for callback in callbacks {
+        assert_eq!(alice.navigate(callback.as_str()).await.status, 503);
+    }
 }
