@@ -4,11 +4,11 @@ use std::borrow::Cow;
 
 use http::header::{ALLOW, SET_COOKIE};
 use http::{HeaderValue, Response, StatusCode};
-use url::form_urlencoded::Serializer;
 
 use crate::app::App;
 use crate::body::Body;
 use crate::error::{Error, Forbidden, denial_reason, sign_in_reason};
+use crate::login::wish::{Prompt, Wish};
 use crate::login::{self, Failure};
 use crate::pages::{self, Asked, Page};
 use crate::providers;
@@ -69,9 +69,8 @@ impl App {
         let reasons: Vec<String> =
             forbidden.failed.iter().map(|key| denial_reason(*key).to_owned()).collect();
         // Absolute: a proxy that asks us about a host need not send us that host's own paths.
-        let return_to = encoded(&forbidden.return_to);
-        let other_account =
-            self.gate.own_url(&format!("/start?prompt=select_account&rd={return_to}"));
+        let another = Wish { prompt: Some(Prompt::SelectAccount), ..Wish::default() };
+        let other_account = self.gate.own_url(&another.start(&forbidden.return_to));
         let sign_out = self.gate.own_url("/sign_out");
         let page = Page::Forbidden(pages::Forbidden {
             identity: &forbidden.identity,
@@ -91,14 +90,11 @@ impl App {
     ) -> Response<Body> {
         let (target, provider) = (failure.target.as_str(), failure.provider.as_deref());
         let known = provider.and_then(|id| self.login.provider(id));
-        let provider_part = known.map(|provider| format!("&provider={}", provider.id()));
-        let start = if known.is_some() { "start" } else { "sign_in" };
-        let try_again = format!(
-            "{}/{start}?rd={}{}",
-            self.prefix,
-            encoded(target),
-            provider_part.unwrap_or_default()
-        );
+        let try_again = match known {
+            Some(provider) => Wish::at(Some(provider.id())).start(target),
+            None => Wish::default().sign_in(target),
+        };
+        let try_again = format!("{}{try_again}", self.prefix);
         let trouble = matches!(
             failure.error,
             login::Error::Provider(
@@ -119,10 +115,6 @@ impl App {
         };
         self.pages.respond(asked, error.status(), &page)
     }
-}
-
-fn encoded(target: &str) -> String {
-    Serializer::new(String::new()).append_key_only(target).finish()
 }
 
 /// The bound that a request met, if that is why it is refused.

@@ -3,6 +3,8 @@
 
 use url::form_urlencoded;
 
+use crate::login::wish::{Prompt, Wish};
+
 /// Parameters, decoded once.
 #[derive(Clone, Debug)]
 pub struct Query(Vec<(String, String)>);
@@ -16,6 +18,17 @@ impl Query {
     /// All names, as often as they stand there.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// How a visitor wants to sign in.
+    pub fn wish(&self) -> Wish<'_> {
+        Wish {
+            provider: self.one("provider"),
+            prompt: self.one("prompt").and_then(Prompt::parse),
+            login_hint: self.one("login_hint"),
+            ui_locales: self.one("ui_locales"),
+            restarted: self.one("restarted").is_some(),
+        }
     }
 
     /// The one value of a parameter.

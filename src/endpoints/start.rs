@@ -1,40 +1,39 @@
 //! `start`: sends the browser to the provider's authorization endpoint.
 
 use http::Response;
-use url::form_urlencoded::Serializer;
 
 use crate::body::Body;
 use crate::endpoints::query::Query;
 use crate::endpoints::{Call, Endpoints, redirect};
 use crate::error::Error;
-use crate::login::begin::{Prompt, Start};
+use crate::login::begin::Start;
 use crate::login::return_to::ReturnTo;
-use crate::login::{self, Failure, Redirect};
+use crate::login::{self, Failure};
 use crate::routing::host;
 
 impl Endpoints {
     /// `GET start?rd=&provider=&prompt=&login_hint=&ui_locales=`
     pub(super) async fn start(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let query = Query::parse(call.uri.query().unwrap_or_default());
-        if let Some(there) = self.at_public_url(call, &query, "start") {
-            return redirect(there);
+        let wish = query.wish();
+        if let Some(target) = self.target_of_public_url(call, &query) {
+            return redirect(self.login.own_url(&wish.start(target.as_str())).into());
         }
         let target = self.target(call, &query);
         let start = Start {
-            provider: query.one("provider"),
+            wish,
             target: &target,
-            restarted: query.one("restarted").is_some(),
-            prompt: query.one("prompt").and_then(Prompt::parse),
-            login_hint: query.one("login_hint"),
-            ui_locales: query.one("ui_locales"),
             headers: call.headers,
             client_address: call.client.address(),
         };
         match self.login.begin(start).await {
             Ok(there) => redirect(there),
-            Err(login::Error::ChoiceNeeded) => redirect(self.to_sign_in(&target)),
+            Err(login::Error::ChoiceNeeded) => {
+                let choice = wish.sign_in(target.as_str());
+                redirect(format!("{}{choice}", self.login.prefix).into())
+            }
             Err(error) => {
-                let provider = start.provider.map(Into::into);
+                let provider = wish.provider.map(Into::into);
                 Err(Error::SignIn(Box::new(Failure { error, target, provider })))
             }
         }
@@ -46,38 +45,18 @@ impl Endpoints {
     }
 
     /// The login cookie belongs to the host of `public_url`: asked on another host of ours, the browser
-    /// goes there first, with the target made absolute.
-    pub(super) fn at_public_url(
-        &self,
-        call: Call<'_>,
-        query: &Query,
-        path: &str,
-    ) -> Option<Redirect> {
-        let client = call.client;
+    /// goes there first, with this target.
+    pub(super) fn target_of_public_url(&self, call: Call<'_>, query: &Query) -> Option<ReturnTo> {
+        let (client, places) = (call.client, &self.login.places);
         if host::normal(client.host()) == self.login.public_url.host() {
             return None;
         }
         let authority = client.authority().as_str();
-        let target = match wanted(call, query) {
-            Some(rd) if !rd.starts_with('/') => self.login.places.parse_or_root(Some(rd)),
+        match wanted(call, query) {
+            Some(rd) if !rd.starts_with('/') => Some(places.parse_or_root(Some(rd))),
             // On a host that is none of ours there is nothing to come back to.
-            rd => self.login.places.on_host(authority, rd.unwrap_or("/"))?,
-        };
-        let mut there = Serializer::new(String::new());
-        there.append_pair("rd", target.as_str());
-        for name in ["provider", "prompt", "login_hint", "ui_locales", "restarted"] {
-            if let Some(value) = query.one(name) {
-                there.append_pair(name, value);
-            }
+            rd => places.on_host(authority, rd.unwrap_or("/")),
         }
-        let location = format!("{}?{}", self.login.own_url(&format!("/{path}")), there.finish());
-        Some(Redirect { location, cookies: Vec::new() })
-    }
-
-    fn to_sign_in(&self, target: &ReturnTo) -> Redirect {
-        let query = Serializer::new(String::new()).append_pair("rd", target.as_str()).finish();
-        let location = format!("{}/sign_in?{query}", self.login.prefix);
-        Redirect { location, cookies: Vec::new() }
     }
 }
 

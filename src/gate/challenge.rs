@@ -2,13 +2,13 @@
 
 use http::header::{ACCEPT, LOCATION, ORIGIN, REFERER, SET_COOKIE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use url::form_urlencoded::Serializer;
 use url::{Position, Url};
 
 use crate::body::Body;
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::gate::route::{Route, Unauthenticated};
+use crate::login::wish::Wish;
 use crate::origin::Origin;
 use crate::pages::harden;
 use crate::server::Client;
@@ -91,18 +91,14 @@ impl Gate {
         } else {
             target
         };
-        let mut query = Serializer::new(String::new());
-        query.append_pair("rd", target);
         let mut usable = self.providers.iter().filter(|provider| route.takes(provider.id()));
-        let path = match (usable.next(), usable.next()) {
+        match (usable.next(), usable.next()) {
             (Some(only), None) if self.providers.len() > 1 => {
-                query.append_pair("provider", only.id());
-                "/start"
+                Wish::at(Some(only.id())).start(target)
             }
-            (_, None) => "/start",
-            (_, Some(_)) => "/sign_in",
-        };
-        format!("{path}?{}", query.finish())
+            (_, None) => Wish::default().start(target),
+            (_, Some(_)) => Wish::default().sign_in(target),
+        }
     }
 
     /// An absolute URL at which a script can send its page to sign in, and come back to that page.

@@ -7,6 +7,7 @@ pub mod failures;
 pub mod pending;
 pub mod return_to;
 pub mod sign_out;
+pub mod wish;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -65,9 +66,15 @@ pub struct Redirect {
     pub cookies: Vec<HeaderValue>,
 }
 
+impl From<String> for Redirect {
+    fn from(location: String) -> Self {
+        Self { location, cookies: Vec::new() }
+    }
+}
+
 impl From<ReturnTo> for Redirect {
     fn from(target: ReturnTo) -> Self {
-        Self { location: target.as_str().to_owned(), cookies: Vec::new() }
+        target.as_str().to_owned().into()
     }
 }
 

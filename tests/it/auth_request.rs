@@ -157,7 +157,7 @@ async fn a_401_tells_where_to_sign_in_and_a_403_why_not() {
     bob.extra.insert("x-forwarded-uri", HeaderValue::from_static("/staff"));
     let page = bob.navigate("/oauth2/auth").await;
     assert_eq!(page.status, 403);
-    let other_account = "http://wiki.localhost/oauth2/start?prompt=select_account&rd=%2Fstaff";
+    let other_account = "http://wiki.localhost/oauth2/start?rd=%2Fstaff&prompt=select_account";
     for said in ["bob@example.com", "group", &escaped(other_account)] {
         assert!(page.body.contains(said), "{said} in {}", page.body);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use portcullis::demo::IdentityProvider;
 
-use crate::support::browser::Browser;
+use crate::support::browser::{Answer, Browser};
 use crate::support::gateway::Gateway;
 use crate::support::provider;
 use crate::support::upstream::Upstream;
@@ -183,4 +183,30 @@ async fn the_log_names_no_token_code_or_cookie() {
     for hidden in [cookie.as_str(), "in-the-query", "code=", "state=", "wiki-and-company", "eyJ"] {
         assert!(!log.contains(hidden), "{hidden} in {log}");
     }
+}
+
+/// The addresses of the buttons and links of a page.
+fn links(page: &Answer) -> Vec<String> {
+    let links = page.body.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    links.map(|link| link.replace("&amp;", "&").replace("&#x2f;", "/")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_of_the_provider_survives_the_choice_of_one() {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    let gateway = Gateway::start(&format!(
+        "providers:\n{}{}routes: [{{ allow: authenticated }}]\n",
+        provider::entry("company", "Company", provider.issuer(), ""),
+        provider::entry("partner", "Partner", "http://127.0.0.1:9", ""),
+    ));
+    let mut browser = Browser::new(&gateway);
+    let asked = "prompt=select_account&login_hint=a%40b.example&ui_locales=de";
+    let page = browser.open(&format!("/oauth2/start?rd=%2Fstaff&{asked}")).await;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/oauth2/sign_in"), "{page:?}");
+    let buttons = links(&page);
+    let expected =
+        ["company", "partner"].map(|id| format!("/oauth2/start?rd=%2Fstaff&provider={id}&{asked}"));
+    assert!(expected.iter().all(|start| buttons.contains(start)), "{buttons:?}");
+    let request = browser.navigate(&expected[0]).await.redirect().unwrap();
+    assert!(asked.split('&').all(|part| request.query().unwrap().contains(part)), "{request}");
 }
