@@ -54,8 +54,10 @@ impl Endpoints {
         let authority = client.authority().as_str();
         match wanted(call, query) {
             Some(rd) if !rd.starts_with('/') => Some(places.parse_or_root(Some(rd))),
-            // On a host that is none of ours there is nothing to come back to.
-            rd => places.on_host(authority, rd.unwrap_or("/")),
+            // On a host that is none of ours there is nothing to come back to, not even its root.
+            rd => rd
+                .and_then(|rd| places.on_host(authority, rd))
+                .or_else(|| places.on_host(authority, "/")),
         }
     }
 }

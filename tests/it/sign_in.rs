@@ -210,3 +210,33 @@ async fn what_is_asked_of_the_provider_survives_the_choice_of_one() {
     let request = browser.navigate(&expected[0]).await.redirect().unwrap();
     assert!(asked.split('&').all(|part| request.query().unwrap().contains(part)), "{request}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_begins_where_its_cookie_belongs_whatever_the_target() {
+    let gateway = Gateway::start(
+        "providers:\n  company: { issuer: \"http://127.0.0.1:9\", client_id: wiki, client_secret: s }\n\
+         session: { cookie: { domain: wiki.localhost } }\n\
+         routes:\n  - { allow: authenticated }\n  - { host: docs.wiki.localhost, allow: authenticated }\n",
+    );
+    let long = format!("/{}", "x".repeat(3000));
+    for (rd, back) in [
+        ("/page?q=1", "/page?q=1"),
+        ("/page?x=%2F", "/page?x=%2F"),
+        ("//x", "/"),
+        ("/\\x", "/"),
+        ("/oauth2/sign_out", "/"),
+        (long.as_str(), "/"),
+    ] {
+        let rd: String = url::form_urlencoded::byte_serialize(rd.as_bytes()).collect();
+        for page in ["start", "sign_in"] {
+            let asked = format!("http://docs.wiki.localhost/oauth2/{page}?rd={rd}");
+            let to = Browser::new(&gateway).navigate(&asked).await.redirect().unwrap();
+            assert_eq!(to.host_str(), Some("wiki.localhost"), "{rd}");
+            let target = to.query_pairs().find(|(name, _)| name == "rd").unwrap().1.into_owned();
+            assert_eq!(target, format!("http://docs.wiki.localhost{back}"));
+        }
+    }
+    let foreign = "http://evil.localhost/oauth2/start?rd=//x";
+    let answer = Browser::new(&gateway).navigate(foreign).await;
+    assert_eq!(answer.status, 503, "there is nothing to come back to: {answer:?}");
+}
