@@ -95,23 +95,22 @@ impl App {
             None => Wish::default().sign_in(target),
         };
         let try_again = format!("{}{try_again}", self.prefix);
-        let trouble = matches!(
-            failure.error,
-            login::Error::Provider(
-                providers::Error::Busy
-                    | providers::Error::Unavailable(_)
-                    | providers::Error::Misconfigured(_)
-                    | providers::Error::Settings(_)
-            )
-        );
-        let page = match known {
-            Some(provider) if trouble => {
-                Page::ProviderTrouble { provider: provider.name(), try_again: &try_again }
-            }
-            Some(_) | None => {
-                let reason = sign_in_reason(&failure.error);
-                Page::SignInFailed { reason, try_again: &try_again }
-            }
+        let reason = sign_in_reason(&failure.error);
+        let failed = Page::SignInFailed { reason, try_again: &try_again };
+        let page = match (known.map(|provider| provider.name()), &failure.error) {
+            (Some(provider), login::Error::Provider(error)) => match error {
+                providers::Error::Busy | providers::Error::Unavailable(_) => {
+                    Page::ProviderTrouble { provider, try_again: &try_again }
+                }
+                providers::Error::Misconfigured(_) | providers::Error::Settings(_) => {
+                    Page::ProviderMisconfigured { provider, try_again: &try_again }
+                }
+                providers::Error::Refused(_)
+                | providers::Error::BadResponse(_)
+                | providers::Error::Misbehaved(_)
+                | providers::Error::Claims(_) => failed,
+            },
+            (Some(_) | None, _) => failed,
         };
         self.pages.respond(asked, error.status(), &page)
     }

@@ -28,14 +28,11 @@ impl Endpoints {
         };
         match self.login.begin(start).await {
             Ok(there) => redirect(there),
-            Err(login::Error::ChoiceNeeded) => {
+            Err(Failure { error: login::Error::ChoiceNeeded, .. }) => {
                 let choice = wish.sign_in(target.as_str());
                 redirect(format!("{}{choice}", self.login.prefix).into())
             }
-            Err(error) => {
-                let provider = wish.provider.map(Into::into);
-                Err(Error::SignIn(Box::new(Failure { error, target, provider })))
-            }
+            Err(failure) => Err(Box::new(failure).into()),
         }
     }
 

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue};
 use crate::login::pending::{Pending, Target, hash};
 use crate::login::return_to::ReturnTo;
 use crate::login::wish::{Prompt, Wish};
-use crate::login::{Error, Login, Redirect};
+use crate::login::{Error, Failure, Login, Redirect};
 use crate::oauth::pkce;
 use crate::providers::{Provider, SignInRequest};
 use crate::random;
@@ -29,10 +29,18 @@ pub struct Start<'a> {
     pub client_address: IpAddr,
 }
 
+impl Start<'_> {
+    fn failure(&self, error: Error, provider: Option<&Provider>) -> Failure {
+        let provider = provider.map(|provider| Arc::clone(provider.id()));
+        Failure { error, target: self.target.clone(), provider }
+    }
+}
+
 impl Login {
     /// Sends the browser to the provider's authorization endpoint.
-    pub async fn begin(&self, start: Start<'_>) -> Result<Redirect, Error> {
-        let provider = self.chosen(start.wish.provider)?;
+    pub async fn begin(&self, start: Start<'_>) -> Result<Redirect, Failure> {
+        let chosen = self.chosen(start.wish.provider);
+        let provider = chosen.map_err(|error| start.failure(error, None))?;
         let mut cookies = Vec::new();
         let login = self.login_cookie(start.headers, &mut cookies);
         let target = start.target.as_str();
@@ -68,7 +76,7 @@ impl Login {
             Err(error) => {
                 let error = error.into();
                 self.failed(&error, Some(provider), start.client_address);
-                Err(error)
+                Err(start.failure(error, Some(provider)))
             }
         }
     }
