@@ -73,15 +73,19 @@ impl App {
             providers: Arc::clone(&providers),
             stripped: Arc::new(Stripped::new(rules.iter().copied())),
             public_url: config.public_url.clone(),
-            prefix: config.endpoint_prefix.as_str().into(),
+            prefix: config.endpoint_prefix.clone(),
             outage_grace: config.session.outage_grace,
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
         });
         let hosts: Vec<HostPattern> =
             config.routes.iter().map(|route| route.host.clone()).collect();
-        let places =
-            Places::new(&config.public_url, cookies.domain(), hosts, &config.endpoint_prefix)?;
+        let places = Places::new(
+            &config.public_url,
+            cookies.domain(),
+            hosts,
+            config.endpoint_prefix.clone(),
+        )?;
         let login = Arc::new(Login {
             public_url: config.public_url.clone(),
             prefix: config.endpoint_prefix.clone(),
@@ -97,11 +101,11 @@ impl App {
             metrics: Arc::clone(metrics),
         });
         let table = routes(config, &rules, metrics)?;
-        let routes = Arc::new(Routes::new(table, config.endpoint_prefix.as_str().into()));
+        let routes = Arc::new(Routes::new(table, config.endpoint_prefix.clone()));
         let pages = Arc::new(Pages::new(&config.pages)?);
         metrics.configured();
         Ok(Self {
-            prefix: config.endpoint_prefix.as_str().into(),
+            prefix: config.endpoint_prefix.clone(),
             endpoints: Endpoints {
                 login: Arc::clone(&login),
                 gate: Arc::clone(&gate),

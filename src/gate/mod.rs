@@ -19,7 +19,7 @@ use crate::error::{Error, Forbidden};
 use crate::identity::headers::Stripped;
 use crate::origin::Origin;
 use crate::providers::Provider;
-use crate::routing::path::Readings;
+use crate::routing::path::{PathPrefix, Readings};
 use crate::server::{Client, Incoming};
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
@@ -46,7 +46,7 @@ pub struct Gate {
     /// The origin at which browsers reach the gateway.
     pub public_url: Origin,
     /// The gateway's own paths.
-    pub prefix: Arc<str>,
+    pub prefix: PathPrefix,
     /// How long past its token's expiry a session goes on while the token endpoint cannot be reached.
     pub outage_grace: Duration,
     /// The time.

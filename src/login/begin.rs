@@ -63,7 +63,7 @@ impl Login {
             cookies.push(self.cookies.set(Name::LoginTarget, value, None));
         }
         let request = SignInRequest {
-            redirect_uri: &provider.redirect_uri(&self.public_url, &self.prefix),
+            redirect_uri: &provider.redirect_uri(&self.public_url, self.prefix.as_str()),
             state: &sealed.state,
             nonce: &sealed.nonce,
             code_challenge: &pkce::challenge(&sealed.code_verifier),

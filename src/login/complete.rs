@@ -163,7 +163,7 @@ impl Login {
         opened: &Opened,
         client_address: IpAddr,
     ) -> Result<SessionId, Error> {
-        let redirect_uri = provider.redirect_uri(&self.public_url, &self.prefix);
+        let redirect_uri = provider.redirect_uri(&self.public_url, self.prefix.as_str());
         let signed_in =
             provider.complete(code, &redirect_uri, &opened.code_verifier, &opened.nonce).await;
         let signed_in = signed_in.inspect_err(|error| {

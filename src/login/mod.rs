@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::oauth;
 use crate::origin::Origin;
 use crate::providers::{self, Provider};
+use crate::routing::path::PathPrefix;
 use crate::session::cookie::{Cookies, Name, Sent};
 use crate::session::table::Table;
 use crate::session::{Session, SessionId, Settings};
@@ -34,7 +35,7 @@ pub struct Login {
     /// The origin at which browsers reach the gateway.
     pub public_url: Origin,
     /// The gateway's own paths.
-    pub prefix: String,
+    pub prefix: PathPrefix,
     /// Where visitors sign in.
     pub providers: Arc<[Arc<Provider>]>,
     /// The sessions.

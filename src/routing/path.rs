@@ -4,6 +4,7 @@
 //! are computed, and a path passes only where they agree.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
@@ -80,12 +81,37 @@ impl PathPrefix {
     /// Whether a path, so read, lies at or below this prefix.
     pub fn matches(&self, reading: &Reading<'_>) -> bool {
         let prefix = if reading.folded { &self.folded } else { &self.text };
-        prefix == "/"
-            || reading
-                .path
-                .strip_prefix(prefix.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        rest(prefix, &reading.path).is_some()
     }
+
+    /// Whether a path lies at or below this prefix in any reading.
+    pub fn matches_any(&self, readings: &Readings<'_>) -> bool {
+        self.matches(&readings.plain) || readings.others.iter().any(|reading| self.matches(reading))
+    }
+
+    /// What is left of a path behind this prefix, as it stands there; `None` for a path elsewhere.
+    pub fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
+        rest(&self.text, path)
+    }
+
+    /// Whether another prefix lies at or below this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.rest(&other.text).is_some()
+    }
+}
+
+impl fmt::Display for PathPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// What is left of a path behind a prefix, which ends with a segment.
+fn rest<'p>(prefix: &str, path: &'p str) -> Option<&'p str> {
+    if prefix == "/" {
+        return Some(path);
+    }
+    path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl<'p> Reading<'p> {
@@ -298,6 +324,19 @@ mod tests {
         check("/", "/anything", true);
         check("/a b".replace(' ', "").as_str(), "/%61b", true);
         check("/a", "/a%2fb", false);
+    }
+
+    #[test]
+    fn prefixes_cover_whole_segments() {
+        let check = |prefix: &str, other: &str, expected: bool| {
+            let [prefix, other] = [prefix, other].map(|text| PathPrefix::parse(text).unwrap());
+            assert_eq!(prefix.covers(&other), expected, "{prefix} {other}");
+        };
+        check("/", "/a", true);
+        check("/a", "/a", true);
+        check("/a", "/a/b", true);
+        check("/a", "/ab", false);
+        check("/a/b", "/a", false);
     }
 
     #[test]
