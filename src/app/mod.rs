@@ -15,14 +15,12 @@ use crate::gate::Gate;
 use crate::gate::routes::Routes;
 use crate::login::Login;
 use crate::pages::Pages;
-use crate::routing::path::PathPrefix;
 use crate::telemetry::metrics::Metrics;
 
 /// The gateway.
 #[derive(Debug)]
 pub struct App {
     routes: Arc<Routes>,
-    prefix: PathPrefix,
     gate: Arc<Gate>,
     login: Arc<Login>,
     endpoints: Endpoints,

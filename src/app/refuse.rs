@@ -94,7 +94,7 @@ impl App {
             Some(provider) => Wish::at(Some(provider.id())).start(target),
             None => Wish::default().sign_in(target),
         };
-        let try_again = format!("{}{try_again}", self.prefix);
+        let try_again = format!("{}{try_again}", self.login.prefix);
         let reason = sign_in_reason(&failure.error);
         let failed = Page::SignInFailed { reason, try_again: &try_again };
         let page = match (known.map(|provider| provider.name()), &failure.error) {
