@@ -230,6 +230,9 @@ pub fn denial_reason(key: Key) -> &'static str {
     match key {
         Key::Emails => "Your e-mail address is not on the list.",
         Key::EmailDomains => "Your e-mail address is not of a domain that is let in.",
+        Key::EmailUnverified => {
+            "The sign-in service does not say that your e-mail address is verified."
+        }
         Key::Groups => "You are not in a group that is let in.",
         Key::Users => "Your user name is not on the list.",
         Key::Providers => "You signed in with a service that is not accepted here.",

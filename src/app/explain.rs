@@ -221,7 +221,7 @@ fn describe(identity: &Identity) -> String {
     format!(
         "user {}, e-mail {}, groups {groups}, by {}",
         or_none(&identity.user),
-        or_none(&identity.email),
+        if identity.email_withheld { "not verified".into() } else { or_none(&identity.email) },
         identity.provider
     )
 }

@@ -190,7 +190,7 @@ routes:
             1,
             &[
                 "request    POST wiki.example/staff",
-                "visitor    user 2, e-mail none, groups none, by company",
+                "visitor    user 2, e-mail not verified, groups none, by company",
                 "route      staff",
                 "allow[0]   methods, groups fail",
                 "allow[1]   users fails",

@@ -37,6 +37,10 @@ pub(super) struct SyntaxError {
 
 /// Reads a YAML text.
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
+    if let Some(line) = too_deep(text) {
+        let (line, message) = (Some(line), "opens too many brackets that are not closed");
+        return Err(SyntaxError { line, message, hint: None });
+    }
     serde_yaml::from_str(text).map_err(|error| SyntaxError::of(&error, text))
 }
 
@@ -80,27 +84,78 @@ impl SyntaxError {
         }
         let Some((_, place, message, hint)) = SYNTAX.iter().find(|known| words.contains(known.0))
         else {
-            return Self { line, message: "is not YAML", hint: None };
+            return Self::unknown(line, text);
         };
-        if *place == Place::Opened {
-            line = last_line_in(&words).or(line);
+        match place {
+            Place::Stopped => {}
+            Place::Opened => line = last_line_in(&words).or(line),
+            Place::Control => line = first_line(text, |line| line.contains(is_no_yaml)).or(line),
+            Place::Document => line = first_line(text, |line| line.starts_with("---")),
+        }
+        if *place == Place::Document && line.is_none() {
+            let message = "goes on behind the end of its first value";
+            let hint =
+                "it must be YAML: one mapping, with the lines `server:`, `providers:`, `routes:`";
+            return Self { line, message, hint: Some(hint) };
         }
         Self { line, message, hint: *hint }
     }
+
+    fn unknown(line: Option<usize>, text: &str) -> Self {
+        let (message, hint) = match line.is_some_and(|line| line_at(text, line).contains("{{")) {
+            true => {
+                ("has a `{{` outside of quotes", Some("put the whole value in quotes: \"{{ … }}\""))
+            }
+            false => ("is not YAML", None),
+        };
+        Self { line, message, hint }
+    }
 }
 
-/// Which of the two places that the parser tells is shown.
+/// Which place is shown; the parser tells two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// Where it could not go on.
     Stopped,
     /// Where that began which never ends.
     Opened,
+    /// Neither: where the control character stands.
+    Control,
+    /// Neither: where another document begins.
+    Document,
+}
+
+/// The line at which more brackets are open than any configuration has. Those in comments and quotes
+/// count too, for this only comes before the parser, which knows better but is slow to find out.
+// SECURITY: its time grows with the square of the depth; 100 kB of `[` would keep it for a minute.
+fn too_deep(text: &str) -> Option<usize> {
+    let mut open = 0_usize;
+    first_line(text, |line| {
+        line.bytes().any(|byte| {
+            match byte {
+                b'[' | b'{' => open += 1,
+                b']' | b'}' => open = open.saturating_sub(1),
+                _ => {}
+            }
+            open > MOST_OPEN
+        })
+    })
+}
+
+fn first_line(text: &str, is_it: impl FnMut(&str) -> bool) -> Option<usize> {
+    text.lines().position(is_it).map(|at| at + 1)
+}
+
+fn line_at(text: &str, line: usize) -> &str {
+    text.lines().nth(line.saturating_sub(1)).unwrap_or_default()
+}
+
+fn is_no_yaml(character: char) -> bool {
+    character.is_control() && !matches!(character, '\t' | '\u{85}')
 }
 
 fn is_indented_with_a_tab(text: &str, line: usize) -> bool {
-    let line = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-    line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t')
+    line_at(text, line).chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t')
 }
 
 /// The last `at line N` of the parser's words.
@@ -183,6 +238,9 @@ impl<'de> Visitor<'de> for Build {
     }
 }
 
+/// The parser itself goes 128 deep.
+const MOST_OPEN: usize = 1000;
+
 /// A part of the parser's words, the place to show, and what an operator is told instead.
 const SYNTAX: [(&str, Place, &str, Option<&str>); 17] = [
     (
@@ -257,10 +315,10 @@ const SYNTAX: [(&str, Place, &str, Option<&str>); 17] = [
         "has an alias `*name` whose anchor `&name` does not stand above it",
         Some("put a text that begins with * in quotes"),
     ),
-    ("control characters are not allowed", Place::Stopped, "has a control character in it", None),
+    ("control characters are not allowed", Place::Control, "has a control character in it", None),
     (
         "more than one document",
-        Place::Stopped,
+        Place::Document,
         "has more than one document",
         Some("remove the line `---` and what is below it"),
     ),
@@ -309,6 +367,17 @@ mod tests {
         let star = "has a `*` or `&` that YAML takes for an alias or an anchor";
         check("a: [*]\n", 1, star);
         check("host: *.example.com\n", 1, star);
+        check("a: 1\nb: x\u{1}\n", 2, "has a control character in it");
+        check("a: 1\nb: {{ x }}\n", 2, "has a `{{` outside of quotes");
+        check("a: 1\n---\nb: 1\n", 2, "has more than one document");
+    }
+
+    #[test]
+    fn another_format_is_not_taken_for_two_documents() {
+        for text in ["[server]\na = 1\n", "{\"a\": 1}\n{\"b\": 2}\n"] {
+            let error = parse(text).unwrap_err();
+            assert_eq!(error.message, "goes on behind the end of its first value", "{text}");
+        }
     }
 
     #[test]
@@ -333,8 +402,16 @@ mod tests {
             text.push_str(&format!("a{level}: &a{level} [{before}]\n"));
         }
         assert_eq!(parse(&text).unwrap_err().message, "repeats its aliases too often");
-        let deep = "[".repeat(20_000);
-        assert!(parse(&deep).is_err());
+    }
+
+    #[test]
+    fn what_is_nested_deeper_than_anybody_writes_is_refused_before_it_is_parsed() {
+        for opening in ["[", "{", "a: [", "[{"] {
+            let deep = opening.repeat(100_000);
+            assert!(too_deep(&deep).is_some() && parse(&deep).is_err(), "{opening}");
+        }
+        assert!(parse(&"- ".repeat(100_000)).is_err());
+        assert_eq!(too_deep(&"a: [{}]\n".repeat(10_000)), None);
     }
 
     proptest! {

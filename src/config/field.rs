@@ -262,7 +262,7 @@ impl<'r> Field<'r> {
             }
         };
         // SECURITY: neither a secret nor what came from the environment or a file is printed.
-        let secret = matches!(kind, Type::Secret | Type::Pem);
+        let secret = matches!(kind, Type::Secret | Type::Pem) || has_password(&resolved.text);
         let shown = (!secret && !resolved.substituted).then_some(resolved.text.as_str());
         parse(&resolved.text).map_err(|wrong| self.reading.error(path, &wrong, shown))
     }
@@ -310,6 +310,11 @@ impl<'r> Field<'r> {
     fn wrong_type(&self, node: &Node) -> Reported {
         self.error(&type_mismatch(self.kind, node))
     }
+}
+
+/// Whether a text may be a URL with a password in it, `user:password@host`, with a scheme or without.
+fn has_password(text: &str) -> bool {
+    text.split_once('@').is_some_and(|(before, _)| before.contains(':'))
 }
 
 fn some_text(text: &str) -> Result<String, Wrong> {

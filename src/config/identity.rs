@@ -2,6 +2,7 @@
 
 use http::HeaderName;
 
+use crate::config::document::Node;
 use crate::config::field::Field;
 use crate::config::reading::Reported;
 use crate::config::section::Section;
@@ -60,8 +61,21 @@ pub(super) fn rules(field: &Field<'_>) -> Result<Option<Vec<HeaderRule>>, Report
 
 fn rule(entry: &Field<'_>) -> Result<HeaderRule, Reported> {
     let name = name(&entry.name).map_err(|wrong| entry.error(&wrong));
+    if let Some(Node::Text(text)) = entry.node
+        && let Some(meant) = without_dollar(text)
+    {
+        let wrong = Wrong::new("has a $ before a placeholder").suggest(meant);
+        return Err(entry.reading.error(&entry.path, &wrong, Some(text)));
+    }
     let template = entry.value(|text| Ok(Template::parse(text)?));
     Ok(HeaderRule { name: name?, template: template? })
+}
+
+/// What `${user}` was meant to be: as a reference it would be an environment variable.
+fn without_dollar(text: &str) -> Option<String> {
+    let meant = text.replace("${", "{");
+    let differs = meant != text && !text.contains("$$");
+    (differs && Template::parse(&meant).is_ok()).then_some(meant)
 }
 
 /// A name that every upstream reads alike, and that is the author's to set.

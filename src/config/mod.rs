@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 
 pub use problem::{KeyPath, Problem, Problems, Severity};
 pub use schema::schema;
-pub use source::Source;
+pub use source::{Source, Unread};
 
 use crate::origin::Origin;
 use crate::policy::Policy;
@@ -70,6 +70,10 @@ pub struct Config {
     pub files: Vec<PathBuf>,
 }
 
+/// Where [`Source::configuration_file`] looks.
+const PLACES: &str = "the file is that of --config, else of PORTCULLIS_CONFIG, else portcullis.yaml in \
+                      this folder, else /etc/portcullis/portcullis.yaml";
+
 /// Reads a configuration: the result with its warnings, or all that is wrong with it.
 pub fn load(file: &Path, source: &Source) -> Result<(Config, Vec<Problem>), Problems> {
     let text = read(file, source)?;
@@ -88,9 +92,16 @@ pub fn load(file: &Path, source: &Source) -> Result<(Config, Vec<Problem>), Prob
 
 fn read(file: &Path, source: &Source) -> Result<String, Problems> {
     let bytes = source.read(file).map_err(|why| {
-        let hint = "name another one with --config, or in PORTCULLIS_CONFIG".to_owned();
-        refusal(file, None, why, Some(hint))
+        let hint = match why {
+            Unread::Forbidden => {
+                "let this user read it: `chmod` or `chgrp` the file and its folders"
+            }
+            Unread::Missing | Unread::Folder | Unread::TooLong | Unread::Other(_) => PLACES,
+        };
+        refusal(file, None, why.to_string(), Some(hint.to_owned()))
     })?;
+    // Some editors begin a file with a byte order mark, which the parser takes for a document.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").map(<[u8]>::to_vec).unwrap_or(bytes);
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
@@ -109,7 +120,7 @@ fn convert(reading: &Reading<'_>, root: &Node) -> Result<Config, Reported> {
     let server = root.section("server");
     let public_url = server.as_ref().map_err(|r| *r).and_then(server::public_url);
     let endpoint_prefix = server.as_ref().map_err(|r| *r).and_then(server::endpoint_prefix);
-    let server = server.and_then(|section| server::settings(&section));
+    let server = server.and_then(|section| server::settings(&section, public_url.as_ref().ok()));
     let ids = providers::ids(&root);
     let providers = providers::settings(&root);
     let session = session::settings(&root, public_url.as_ref().ok());

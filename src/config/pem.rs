@@ -26,7 +26,7 @@ pub(super) fn authorities(field: &Field<'_>) -> Result<Option<String>, Reported>
         for certificate in pem.certificates()? {
             roots
                 .add(certificate)
-                .map_err(|_| Wrong::new("holds a certificate that cannot be read"))?;
+                .map_err(|why| format!("holds a certificate that cannot be read: {why}"))?;
         }
         Ok(pem.text.expose().to_owned())
     })
@@ -58,7 +58,9 @@ pub(super) fn check_pair(chain: &Pem, key: &Pem) -> Result<(), Wrong> {
             Err(Wrong::new("is not the key of the certificate beside it")
                 .hint("the leaf certificate stands first in its file"))
         }
-        Err(_) => Err("and the certificate beside it cannot be used for TLS".into()),
+        Err(why) => {
+            Err(format!("and the certificate beside it cannot be used for TLS: {why}").into())
+        }
     }
 }
 
@@ -95,8 +97,10 @@ impl Pem {
     fn key(&self) -> Result<PrivateKeyDer<'static>, Wrong> {
         let text = self.text.expose();
         if text.contains("ENCRYPTED") {
-            return Err(Wrong::new("holds a key with a passphrase")
-                .hint("remove it with `openssl pkey`, and protect the file instead"));
+            return Err(Wrong::new("holds a key with a passphrase").hint(
+                "nobody could type it at start: `openssl pkey -in with.key -out without.key` \
+                       removes it; then let only this user read the file",
+            ));
         }
         PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| {
             Wrong::new("holds no private key")

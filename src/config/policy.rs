@@ -43,7 +43,15 @@ pub(super) fn policy(field: &Field<'_>, route: OfRoute<'_>) -> Result<Policy, Re
             "authenticated" => Some(Policy::Authenticated),
             _ => None,
         }),
-        Some(_) => {
+        Some(Node::Map(_)) => Err(field.error(
+            &Wrong::new("must be a list of rules, not a mapping")
+                .hint("put it in [ ]: `allow: [{ email_domains: [example.com] }]`"),
+        )),
+        Some(Node::Flag(_) | Node::Number(_)) => Err(field.error(
+            &Wrong::new("does not say who may pass")
+                .hint("write `authenticated`, `public`, or a list of rules: `[{ … }]`"),
+        )),
+        Some(Node::Null | Node::List(_) | Node::Tagged) => {
             let items = field.items()?;
             let rules: Vec<_> = items
                 .iter()
@@ -64,7 +72,7 @@ fn rule(section: &Section<'_>, route: OfRoute<'_>) -> Result<Rule, Reported> {
     let providers = providers(&section.field("providers"), route.ids);
     let claims = claims(&section.field("claims"));
     let methods = section.field("methods").optional_list(method);
-    let paths = section.field("paths").optional_list(|text| Ok(PathPrefix::parse(text)?));
+    let paths = section.field("paths").optional_list(path);
     let client_addresses = section.field("client_addresses").optional_list(address::network);
     let rule = Rule {
         public: public?,
@@ -122,10 +130,15 @@ fn check_issuers_of_names(
     match section.written().find(|key| matches!(*key, "groups" | "users" | "claims")) {
         None => Ok(()),
         Some(key) => {
-            let what = "could be met through any provider, and each names its own: anyone may found \
-                        an organisation named `staff` at some";
-            let ids = route.ids.unwrap_or_default().join(" or ");
-            let hint = format!("put `providers` ({ids}) on this rule or on the route");
+            let ids = route.ids.unwrap_or_default();
+            let what = format!(
+                "does not say of which provider ({}): a stranger may have the same name at another",
+                ids.join(", ")
+            );
+            let first = ids.first().map_or("", String::as_str);
+            let hint = format!(
+                "put `providers: [{first}]`, or whichever is meant, on this rule or on the route"
+            );
             let path = section.path.key(key);
             Err(section.reading.error(&path, &Wrong::new(what).hint(hint), None))
         }
@@ -197,6 +210,26 @@ fn exact(text: &str) -> Result<String, Wrong> {
     }
 }
 
+/// Reads a prefix of paths, of a rule or of a route.
+pub(super) fn path(text: &str) -> Result<PathPrefix, Wrong> {
+    PathPrefix::parse(text).map_err(|what| {
+        if let Some(expression) = text.strip_prefix('^') {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_');
+            let end = expression.find(|c| !plain(c)).unwrap_or(expression.len());
+            let meant = expression.get(..end).unwrap_or_default();
+            let wrong = Wrong::new("is a regular expression, where only a prefix can stand");
+            return if meant.starts_with('/') { wrong.suggest(meant) } else { wrong };
+        }
+        match text.starts_with('/') {
+            true if text.ends_with("/*") => {
+                Wrong::new(what).suggest(text.trim_end_matches("/*").to_owned() + "/")
+            }
+            true => what.into(),
+            false => Wrong::new(what).suggest(format!("/{text}")),
+        }
+    })
+}
+
 fn email(text: &str) -> Result<String, Wrong> {
     let mut parts = text.split('@');
     let (local, domain) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -211,7 +244,7 @@ fn email(text: &str) -> Result<String, Wrong> {
         return Err(Wrong::new("is not an e-mail address")
             .hint("write one such as ada@example.com; for a domain, `email_domains`"));
     }
-    Ok(text.to_lowercase())
+    Ok(text.to_ascii_lowercase())
 }
 
 fn method(text: &str) -> Result<Method, Wrong> {
@@ -234,6 +267,7 @@ mod tests {
     #[test]
     fn addresses_have_one_at_sign() {
         assert_eq!(email("Ada@Example.com").unwrap(), "ada@example.com");
+        assert_eq!(email("\u{212a}@a.example").unwrap(), "\u{212a}@a.example");
         for wrong in
             ["", "ada", "@example.com", "ada@", "a@evil.example@example.com", "*@a.example"]
         {

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use crate::clock::UnixTime;
 use crate::config::document::Node;
 use crate::config::interpolate::{self, Piece};
 use crate::config::locate::line_of;
@@ -89,6 +90,11 @@ impl<'a> Reading<'a> {
     /// The content of a file that a value names.
     pub(super) fn file(&self, name: &str) -> Result<Vec<u8>, Wrong> {
         self.content(name).map_err(|why| Wrong::new(format!("names {why}")))
+    }
+
+    /// When this is read.
+    pub(super) fn now(&self) -> UnixTime {
+        self.source.now()
     }
 
     /// A path; a relative one starts at the configuration file.

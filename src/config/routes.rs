@@ -119,15 +119,7 @@ fn host(field: &Field<'_>, around: &Surroundings<'_>) -> Result<HostPattern, Rep
 }
 
 fn path(field: &Field<'_>, around: &Surroundings<'_>) -> Result<PathPrefix, Reported> {
-    let path = field.value(|text| {
-        PathPrefix::parse(text).map_err(|what| match text.starts_with('/') {
-            true if text.ends_with("/*") => {
-                Wrong::new(what).suggest(text.trim_end_matches("/*").to_owned() + "/")
-            }
-            true => what.into(),
-            false => Wrong::new(what).suggest(format!("/{text}")),
-        })
-    })?;
+    let path = field.value(policy::path)?;
     match around.endpoint_prefix {
         Some(prefix) if prefix.covers(&path) => {
             let what = format!("lies below {prefix}, where the gateway's own paths are");

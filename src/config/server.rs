@@ -52,10 +52,13 @@ pub(super) fn endpoint_prefix(server: &Section<'_>) -> Result<PathPrefix, Report
 }
 
 /// `server:` but for what browsers see.
-pub(super) fn settings(server: &Section<'_>) -> Result<Settings, Reported> {
+pub(super) fn settings(
+    server: &Section<'_>,
+    public_url: Option<&Origin>,
+) -> Result<Settings, Reported> {
     let listen = listen(&server.field("listen"));
     let workers = server.field("workers").optional_count();
-    let certificates = certificates(server);
+    let certificates = certificates(server, public_url);
     let trusted_proxies = trusted_proxies(&server.field("trusted_proxies"));
     let limits = server.section("limits").and_then(|section| limits(&section));
     let timeouts = server.section("timeouts").and_then(|section| timeouts(&section));
@@ -86,11 +89,36 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn certificates(server: &Section<'_>) -> Result<Vec<CertifiedPair>, Reported> {
-    let items = server.section("tls")?.field("certificates").items()?;
+fn certificates(
+    server: &Section<'_>,
+    public_url: Option<&Origin>,
+) -> Result<Vec<CertifiedPair>, Reported> {
+    let field = server.section("tls")?.field("certificates");
+    let items = field.items()?;
     let pairs: Vec<_> =
         items.iter().map(|item| item.section().and_then(|section| certificate(&section))).collect();
-    pairs.into_iter().collect()
+    let pairs = pairs.into_iter().collect::<Result<Vec<CertifiedPair>, Reported>>()?;
+    warn_of_certificates(&field, &pairs, public_url);
+    Ok(pairs)
+}
+
+/// Browsers refuse what is over, and what is for another name.
+fn warn_of_certificates(field: &Field<'_>, pairs: &[CertifiedPair], public_url: Option<&Origin>) {
+    let now = field.reading.now();
+    for (at, pair) in pairs.iter().enumerate() {
+        if pair.not_after().is_some_and(|end| end < now) {
+            let path = field.path.item(at).key("certificate");
+            field.reading.warning(&path, &"has expired: browsers refuse it".into());
+        }
+    }
+    if let Some(url) = public_url
+        && !pairs.is_empty()
+        && !pairs.iter().any(|pair| pair.covers(url.host()))
+    {
+        let what = format!("are for other names than {}, that of public_url", url.host());
+        let wrong = Wrong::new(what).hint("browsers refuse them there; add one that covers it");
+        field.reading.warning(&field.path, &wrong);
+    }
 }
 
 fn certificate(section: &Section<'_>) -> Result<CertifiedPair, Reported> {

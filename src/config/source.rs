@@ -1,9 +1,11 @@
-//! Disk and environment: the only reader of either. Everyone else is handed a `Source`, so that
-//! tests feed a map.
+//! Disk, environment and the time of reading: the only reader of these. Everyone else is handed a
+//! `Source`, so that tests feed a map.
 
 use std::collections::HashMap;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+
+use crate::clock::{Clock, UnixTime};
 
 /// No file that a configuration names is longer; a device or a log by mistake must not fill memory.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
@@ -11,7 +13,27 @@ const MOST_BYTES: u64 = 16 * 1024 * 1024;
 /// Where configurations are looked for, in this order.
 const PLACES: [&str; 2] = ["portcullis.yaml", "/etc/portcullis/portcullis.yaml"];
 
-/// Where files and environment variables come from.
+/// Why a file has no content, as the rest of a sentence that begins with its name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unread {
+    /// There is none.
+    #[error("does not exist")]
+    Missing,
+    /// Its permissions, or those of a folder above it.
+    #[error("may not be read by this user")]
+    Forbidden,
+    /// It is no file.
+    #[error("is a folder, not a file")]
+    Folder,
+    /// It is a device or a log by mistake.
+    #[error("is longer than 16 MiB")]
+    TooLong,
+    /// Whatever else the system says.
+    #[error("cannot be read: {0}")]
+    Other(String),
+}
+
+/// Where files, environment variables and the time come from.
 #[derive(Clone, Debug)]
 pub struct Source(Kind);
 
@@ -50,15 +72,23 @@ impl Source {
         found.or(places.first()).cloned().unwrap_or_default()
     }
 
-    /// A file's content, or in a few words why there is none.
-    pub fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
+    /// A file's content.
+    pub fn read(&self, path: &Path) -> Result<Vec<u8>, Unread> {
         match &self.0 {
             Kind::System => read_bounded(path),
             Kind::Fixed { files, .. } => {
                 files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
             }
         }
-        .map_err(|error| why(&error))
+        .map_err(Unread::from)
+    }
+
+    /// The wall-clock time; on a fixed source, the beginning of 2026.
+    pub(super) fn now(&self) -> UnixTime {
+        match &self.0 {
+            Kind::System => Clock::system().unix(),
+            Kind::Fixed { .. } => UnixTime(1_767_225_600),
+        }
     }
 
     /// An environment variable that is set and is UTF-8.
@@ -87,17 +117,15 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn why(error: &io::Error) -> String {
-    use io::ErrorKind::{FileTooLarge, IsADirectory, NotFound, PermissionDenied};
-    let known = [
-        (NotFound, "does not exist"),
-        (PermissionDenied, "may not be read by this user"),
-        (IsADirectory, "is a folder, not a file"),
-        (FileTooLarge, "is longer than 16 MiB"),
-    ];
-    match known.iter().find(|(kind, _)| *kind == error.kind()) {
-        Some((_, words)) => (*words).to_owned(),
-        None => format!("cannot be read: {error}"),
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Missing,
+            io::ErrorKind::PermissionDenied => Self::Forbidden,
+            io::ErrorKind::IsADirectory => Self::Folder,
+            io::ErrorKind::FileTooLarge => Self::TooLong,
+            _ => Self::Other(error.to_string()),
+        }
     }
 }
 
@@ -127,8 +155,10 @@ mod tests {
     #[test]
     fn a_device_without_end_is_not_read_to_its_end() {
         let error = Source::system().read(Path::new("/dev/zero")).unwrap_err();
-        assert_eq!(error, "is longer than 16 MiB");
+        assert_eq!(error, Unread::TooLong);
+        let error = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert_eq!(Unread::from(error), Unread::Forbidden);
         let error = Source::system().read(Path::new("/")).unwrap_err();
-        assert_eq!(error, "is a folder, not a file");
+        assert_eq!(error, Unread::Folder);
     }
 }

@@ -80,6 +80,22 @@ fn a_file_that_is_no_text_is_refused_at_its_line() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_document() {
+    let text = "\u{feff}server: { public_url: https://a.example }\n\
+                routes: [{ upstream: http://a:1, allow: public }]\n";
+    assert_eq!(load(Path::new("a.yaml"), &source("a.yaml", text)).unwrap().1, []);
+}
+
+#[test]
+fn a_file_that_is_missing_is_told_with_every_place_for_it() {
+    let Problems(problems) = load(Path::new("a.yaml"), &Source::fixed([], [])).unwrap_err();
+    let said = problems[0].to_string();
+    let places = ["--config", "PORTCULLIS_CONFIG", "portcullis.yaml in", "/etc/portcullis/"];
+    assert!(said.starts_with("a.yaml: error: does not exist"), "{said}");
+    assert!(places.iter().all(|place| said.contains(place)), "{said}");
+}
+
+#[test]
 fn the_smallest_file_is_good_anywhere() {
     let text = read("config/minimal.yaml");
     let file = PathBuf::from("minimal.yaml");
@@ -269,10 +285,17 @@ fn source(name: &str, text: &str) -> Source {
     let [pair, other] = [(); 2]
         .map(|()| rcgen::generate_simple_self_signed(["wiki.example.com".to_owned()]).unwrap());
     let folder = Path::new(name).parent().unwrap();
+    let mut parameters = rcgen::CertificateParams::new(["other.example.com".to_owned()]).unwrap();
+    parameters.not_after = rcgen::date_time_ymd(2025, 12, 31);
+    let expired = parameters.self_signed(&other.signing_key).unwrap();
+    let pem = |what| format!("-----BEGIN {what}-----\nAAAA\n-----END {what}-----\n");
     let files = [
         (folder.join("tls.crt"), pair.cert.pem()),
         (folder.join("tls.key"), pair.signing_key.serialize_pem()),
         (folder.join("other.key"), other.signing_key.serialize_pem()),
+        (folder.join("expired.crt"), expired.pem()),
+        (folder.join("passphrase.key"), pem("ENCRYPTED PRIVATE KEY")),
+        (folder.join("damaged.key"), pem("PRIVATE KEY")),
         (folder.join("style.css"), "body { color: red }".to_owned()),
         (folder.join("evil.css"), "</style><script>".to_owned()),
         (folder.join("logo.svg"), "<svg/>".to_owned()),

@@ -6,6 +6,7 @@ use crate::config::address;
 use crate::config::reading::Reading;
 use crate::config::wrong::Wrong;
 use crate::origin::{NotAnOrigin, Origin};
+use crate::secret::Secret;
 use crate::server::ListenAddress;
 use crate::upstream::Target;
 
@@ -60,10 +61,10 @@ pub(super) fn endpoint(text: &str, http: Http) -> Result<Url, Wrong> {
 }
 
 /// Reads an egress proxy.
-pub(super) fn proxy(text: &str) -> Result<Url, Wrong> {
+pub(super) fn proxy(text: &str) -> Result<Secret, Wrong> {
     let url = web(text, "http")?;
     match matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none() {
-        true => Ok(url),
+        true => Ok(Secret::new(url)),
         false => Err(Wrong::new("has a path").hint("write http://HOST:PORT")),
     }
 }

@@ -49,4 +49,13 @@ mod tests {
         assert_eq!((query.one("rd"), query.one("x"), query.one("z")), (None, Some("1"), None));
         assert_eq!(query.one("y"), Some("%2f"));
     }
+
+    #[test]
+    fn what_was_asked_for_goes_on_and_nothing_else_does() {
+        let query = Query::parse("rd=//evil&prompt=login&x=1&provider=a&login_hint=a%26b");
+        let onward = Wish { provider: Some("b"), ..query.wish() }.start("/");
+        assert_eq!(onward, "/start?rd=%2F&provider=b&prompt=login&login_hint=a%26b");
+        let twice = Query::parse("prompt=login&prompt=none");
+        assert_eq!(twice.wish().start("/"), "/start?rd=%2F");
+    }
 }

@@ -15,7 +15,7 @@ use crate::providers::Provider;
 use crate::routing::path::Readings;
 
 impl Endpoints {
-    /// `GET sign_in?rd=&prompt=&login_hint=&ui_locales=`
+    /// `GET sign_in?rd=`, and what else `start` takes but the provider.
     pub(super) fn sign_in(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let query = Query::parse(call.uri.query().unwrap_or_default());
         let wish = query.wish();

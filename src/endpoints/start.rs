@@ -41,7 +41,7 @@ impl Endpoints {
         self.login.places.parse_or_root(wanted(call, query))
     }
 
-    /// The login cookie belongs to the host of `public_url`: asked on another host of ours, the browser
+    /// The login cookie belongs to the host of `public_url`: asked on another host, the browser
     /// goes there first, with this target.
     pub(super) fn target_of_public_url(&self, call: Call<'_>, query: &Query) -> Option<ReturnTo> {
         let (client, places) = (call.client, &self.login.places);
@@ -51,10 +51,13 @@ impl Endpoints {
         let authority = client.authority().as_str();
         match wanted(call, query) {
             Some(rd) if !rd.starts_with('/') => Some(places.parse_or_root(Some(rd))),
-            // On a host that is none of ours there is nothing to come back to, not even its root.
             rd => rd
                 .and_then(|rd| places.on_host(authority, rd))
-                .or_else(|| places.on_host(authority, "/")),
+                .or_else(|| places.on_host(authority, "/"))
+                // On a host that is none of ours there is nothing to come back to. But a proxy may keep the
+                // host that its visitor sees to itself: to send that visitor where they are already would
+                // never end.
+                .or_else(|| (!client.is_trusted()).then(ReturnTo::root)),
         }
     }
 }

@@ -42,7 +42,10 @@ impl Gate {
     /// A redirect to sign in, or the error that says where to.
     pub fn challenge(&self, asked: Challenged<'_>) -> Result<Response<Body>, Error> {
         let tossed = self.cookies.sent(asked.headers, Name::Session) == Sent::Conflict;
-        let cookies = tossed.then(|| self.cookies.clear_tossed());
+        let cookies = tossed.then(|| {
+            let path = asked.target.split('?').next().unwrap_or("/");
+            self.cookies.clear_tossed(asked.client.host(), path)
+        });
         if !may_redirect(asked) {
             return Err(Error::NotSignedIn { login_url: self.login_url(asked), cookies });
         }

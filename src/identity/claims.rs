@@ -1,5 +1,6 @@
 //! A provider's claims -> `Identity`, by configured paths.
-//! Invariant: a claim of the wrong type, or with a control character in it, is no claim.
+//! Invariant: a claim of the wrong type is no claim, nor is a text that has a control character in it
+//! or a blank at one of its ends.
 
 use std::sync::Arc;
 
@@ -29,8 +30,8 @@ pub struct ClaimNames {
 /// Why claims tell of nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// `sub` is absent, empty or no text (OIDC Core §2).
-    #[error("the claims have no `sub`")]
+    /// `sub` is absent, empty or no text that can be used (OIDC Core §2).
+    #[error("the claims have no usable `sub`")]
     NoSubject,
 }
 
@@ -44,15 +45,18 @@ pub fn identity(
     let subject = claims.get("sub").and_then(text).ok_or(Error::NoSubject)?;
     // SECURITY: an address that nobody verified must not open a door in any spelling: as {email}, as
     // {claim:email}, as {user}, or in a rule on claims. So it leaves the claims before they are read.
-    if require_email_verified && !email_is_verified(&claims) {
+    let unverified = require_email_verified && !email_is_verified(&claims);
+    let email_withheld = unverified && names.email.find(&claims).is_some();
+    if unverified {
         names.email.remove_from(&mut claims);
-        claims.remove("email");
+        ClaimNames::default().email.remove_from(&mut claims);
     }
     Ok(Identity {
         provider: Arc::clone(provider),
         subject: subject.into(),
         user: names.user.find(&claims).and_then(text),
         email: names.email.find(&claims).and_then(text).filter(|email| is_address(email)),
+        email_withheld,
         groups: names.groups.find(&claims).map(texts).unwrap_or_default(),
         name: names.name.find(&claims).and_then(text),
         preferred_username: names.preferred_username.find(&claims).and_then(text),
@@ -95,31 +99,42 @@ impl ClaimPath {
         &self.0
     }
 
-    /// The value at this path.
+    /// The value at this path; `null` is none.
     pub fn find<'c>(&self, claims: &'c Map<String, Value>) -> Option<&'c Value> {
-        let Some(pointer) = self.0.strip_prefix('/') else { return claims.get(&self.0) };
-        let mut tokens = pointer.split('/').map(unescape);
-        let first = claims.get(&tokens.next()?)?;
-        tokens.try_fold(first, |value, token| match value {
-            Value::Object(members) => members.get(&token),
-            Value::Array(items) => items.get(token.parse::<usize>().ok()?),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-        })
+        let (claim, below) = self.split();
+        claims.get(&claim)?.pointer(below).filter(|value| !value.is_null())
     }
 
+    /// Leaves nothing for [`find`](Self::find). It goes the same way, so that they cannot differ.
     fn remove_from(&self, claims: &mut Map<String, Value>) {
-        let Some(pointer) = self.0.strip_prefix('/') else {
-            claims.remove(&self.0);
-            return;
-        };
-        let mut tokens: Vec<String> = pointer.split('/').map(unescape).collect();
-        let Some(last) = tokens.pop() else { return };
-        let mut members = claims;
-        for token in tokens {
-            let Some(Value::Object(inner)) = members.get_mut(&token) else { return };
-            members = inner;
+        let (claim, below) = self.split();
+        if let Some(value) = claims.get_mut(&claim).and_then(|value| value.pointer_mut(below)) {
+            value.take();
         }
-        members.remove(&last);
+    }
+
+    /// A claim's name, and the JSON pointer that leads on from its value.
+    fn split(&self) -> (String, &str) {
+        let Some(pointer) = self.0.strip_prefix('/') else { return (self.0.clone(), "") };
+        let end = pointer.find('/').unwrap_or(pointer.len());
+        let (claim, below) = pointer.split_at(end);
+        (unescape(claim), below)
+    }
+}
+
+impl ClaimNames {
+    /// Those that are not the default, by their keys in the configuration.
+    pub fn chosen(&self) -> impl Iterator<Item = (&'static str, &ClaimPath)> {
+        let default = Self::default();
+        let all = [
+            ("user", &self.user, default.user),
+            ("email", &self.email, default.email),
+            ("groups", &self.groups, default.groups),
+            ("name", &self.name, default.name),
+            ("preferred_username", &self.preferred_username, default.preferred_username),
+        ];
+        let chosen = all.into_iter().filter(|(_, path, default)| *path != default);
+        chosen.map(|(key, path, _)| (key, path))
     }
 }
 
@@ -154,9 +169,12 @@ fn email_is_verified(claims: &Map<String, Value>) -> bool {
     }
 }
 
+// SECURITY: servers trim the values of headers (RFC 9110 §5.5), so "admin " would be somebody else in
+// the rules and admin at the upstream.
 fn text(value: &Value) -> Option<String> {
     let text = value.as_str()?;
-    (!text.is_empty() && !text.chars().any(char::is_control)).then(|| text.to_owned())
+    let same_everywhere = text.trim() == text && !text.chars().any(char::is_control);
+    (!text.is_empty() && same_everywhere).then(|| text.to_owned())
 }
 
 fn scalar(value: &Value) -> Option<String> {
@@ -174,6 +192,7 @@ fn unescape(token: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -205,18 +224,34 @@ mod tests {
             let claims = json!({"sub": "1", "email": "a@example.com", "email_verified": verified});
             let identity = read(claims, &names).unwrap();
             assert_eq!((identity.email, identity.user), (None, None));
-            assert!(!identity.claims.contains_key("email"));
+            assert!(identity.email_withheld);
+            assert_eq!(identity.claims["email"], Value::Null);
         }
     }
 
     #[test]
-    fn an_unverified_email_leaves_a_nested_path_too() {
-        let names =
-            ClaimNames { email: ClaimPath("/contact/mail".into()), ..ClaimNames::default() };
-        let identity =
-            read(json!({"sub": "1", "contact": {"mail": "a@b.c", "x": 1}}), &names).unwrap();
-        assert_eq!(identity.email, None);
-        assert_eq!(identity.claims["contact"], json!({"x": 1}));
+    fn an_unverified_email_leaves_every_path_at_which_it_is_found() {
+        let claims = json!({"sub": "1", "emails": ["a@b.c", "d@e.f"], "a/b": [{"": "a@b.c"}],
+                            "contact": {"mail": "a@b.c"}, "deep": [[{"m~": "a@b.c"}]]});
+        for path in ["/emails/0", "/emails/1", "/a~1b/0/", "/contact/mail", "/deep/0/0/m~0"] {
+            let email = ClaimPath::parse(path).unwrap();
+            assert!(email.find(claims.as_object().unwrap()).is_some(), "{path}");
+            let names = ClaimNames { email: email.clone(), ..ClaimNames::default() };
+            let identity = read(claims.clone(), &names).unwrap();
+            assert_eq!(identity.email, None, "{path}");
+            assert_eq!(email.find(&identity.claims), None, "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_removed_is_not_found(path in "/a[/ab01+]{0,6}") {
+            let claims = json!({"a": [["x"], {"": [1], "a": {"b": 0}}], "ab": "x"});
+            let mut claims = claims.as_object().unwrap().clone();
+            let path = ClaimPath::parse(&path).unwrap();
+            path.remove_from(&mut claims);
+            prop_assert_eq!(path.find(&claims), None);
+        }
     }
 
     #[test]
@@ -237,6 +272,17 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_a_server_would_trim_is_no_claim() {
+        for text in ["admin ", " admin", "\u{a0}admin", " "] {
+            let identity = alice(json!({"name": text, "groups": ["staff", text], "role": text}));
+            assert_eq!((identity.name, identity.groups), (None, vec!["staff".to_owned()]));
+            assert_eq!(texts(&identity.claims["role"]), [""; 0]);
+            assert_eq!(read(json!({ "sub": text }), &ClaimNames::default()), Err(Error::NoSubject));
+        }
+        assert_eq!(alice(json!({"name": "A B"})).name.as_deref(), Some("A B"));
+    }
+
+    #[test]
     fn pointers_find_nested_claims() {
         let claims = json!({"realm_access": {"roles": ["x", "y"]}, "a/b": 1, "https://e/g": 2});
         let claims = claims.as_object().unwrap();
@@ -244,7 +290,9 @@ mod tests {
         assert_eq!(find("/realm_access/roles/1"), Some(json!("y")));
         assert_eq!(find("/a~1b"), Some(json!(1)));
         assert_eq!(find("https://e/g"), Some(json!(2)));
-        assert_eq!(find("/realm_access/none"), None);
+        for nothing in ["/realm_access/none", "/realm_access/roles/+0", "/realm_access/roles/00"] {
+            assert_eq!(find(nothing), None, "{nothing}");
+        }
         for wrong in ["", "/a~2", "a\nb"] {
             assert!(ClaimPath::parse(wrong).is_err(), "{wrong:?}");
         }

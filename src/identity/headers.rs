@@ -288,6 +288,7 @@ mod tests {
             subject: Arc::from("1"),
             user: Some("1".into()),
             email: Some("alice@example.com".into()),
+            email_withheld: false,
             groups: vec!["staff".into(), "a,b".into()],
             name: Some("Älice".into()),
             preferred_username: None,

@@ -21,6 +21,8 @@ pub struct Identity {
     pub user: Option<String>,
     /// The e-mail, if there is one that may be used (verified, where the provider requires it).
     pub email: Option<String>,
+    /// Whether there was one that may not be used, for nobody said that it is verified.
+    pub email_withheld: bool,
     /// Groups, in the provider's order.
     pub groups: Vec<String>,
     /// The full name.

@@ -15,6 +15,7 @@ fn hostile_identity() -> Identity {
         subject: HOSTILE.into(),
         user: Some(HOSTILE.to_owned()),
         email: Some(HOSTILE.to_owned()),
+        email_withheld: false,
         groups: vec![HOSTILE.to_owned()],
         name: Some(format!("name {HOSTILE}")),
         preferred_username: None,

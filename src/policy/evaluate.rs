@@ -117,16 +117,20 @@ fn failed_of_request(rule: &Rule, asked: Asked<'_>) -> Vec<Key> {
 }
 
 /// The keys about the person that are written and do not pass.
+// SECURITY: addresses are folded in ASCII only; else the Kelvin sign U+212A would be a k.
 fn failed_of_person(rule: &Rule, identity: &Identity) -> Vec<Key> {
     let email = identity.email.as_deref();
     let domain = email.and_then(|email| email.rsplit_once('@')).map(|(_, domain)| domain);
+    let of_email = |key| if identity.email_withheld { Key::EmailUnverified } else { key };
     let passes = [
         (
-            Key::Emails,
-            any(&rule.emails, |wanted| email.is_some_and(|email| same_address(email, wanted))),
+            of_email(Key::Emails),
+            any(&rule.emails, |wanted| {
+                email.is_some_and(|email| email.eq_ignore_ascii_case(wanted))
+            }),
         ),
         (
-            Key::EmailDomains,
+            of_email(Key::EmailDomains),
             any(&rule.email_domains, |wanted| domain.is_some_and(|domain| wanted.matches(domain))),
         ),
         (Key::Groups, any(&rule.groups, |wanted| identity.groups.contains(wanted))),
@@ -141,7 +145,10 @@ fn failed_of_person(rule: &Rule, identity: &Identity) -> Vec<Key> {
             }),
         ),
     ];
-    passes.into_iter().filter(|(_, passes)| !passes).map(|(key, _)| key).collect()
+    let mut failed: Vec<Key> =
+        passes.into_iter().filter(|(_, passes)| !passes).map(|(key, _)| key).collect();
+    failed.dedup();
+    failed
 }
 
 /// A key that was not written passes.
@@ -151,10 +158,6 @@ fn any<T>(values: &Option<Vec<T>>, passes: impl FnMut(&T) -> bool) -> bool {
 
 fn covers(allowed: &Method, asked: &Method) -> bool {
     allowed == asked || (allowed == Method::GET && asked == Method::HEAD)
-}
-
-fn same_address(one: &str, other: &str) -> bool {
-    one.to_lowercase() == other.to_lowercase()
 }
 
 #[cfg(test)]
@@ -174,6 +177,7 @@ mod tests {
             subject: Arc::from("1"),
             user: Some("1".into()),
             email: Some("Alice@Example.com".into()),
+            email_withheld: false,
             groups: vec!["staff".into()],
             name: None,
             preferred_username: None,
@@ -234,6 +238,33 @@ mod tests {
             Rule { client_addresses: network("11.0.0.0/8"), ..rule() },
             denied(&[Key::ClientAddresses]),
         );
+    }
+
+    #[test]
+    fn an_email_that_is_not_verified_is_named_as_the_cause() {
+        let rule = Rule {
+            emails: strings("alice@example.com"),
+            email_domains: Some(vec![EmailDomain::parse("example.com").unwrap()]),
+            users: strings("2"),
+            ..Rule::default()
+        };
+        let withheld = Identity { email: None, email_withheld: true, ..alice() };
+        let expected = denied(&[Key::EmailUnverified, Key::Users]);
+        assert_eq!(evaluate(vec![rule.clone()], Some(&withheld)), expected);
+        let without = Identity { email: None, ..alice() };
+        let expected = denied(&[Key::Emails, Key::EmailDomains, Key::Users]);
+        assert_eq!(evaluate(vec![rule], Some(&without)), expected);
+    }
+
+    #[test]
+    fn a_letter_that_only_looks_alike_is_another_address() {
+        let rule = Rule { emails: strings("kim@example.com"), ..Rule::default() };
+        let kim = |email: &str| Identity { email: Some(email.into()), ..alice() };
+        let check = |email, verdict| {
+            assert_eq!(evaluate(vec![rule.clone()], Some(&kim(email))), verdict, "{email}");
+        };
+        check("KIM@example.com", Verdict::Admit);
+        check("\u{212a}im@example.com", denied(&[Key::Emails]));
     }
 
     #[test]

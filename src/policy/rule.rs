@@ -15,7 +15,7 @@ use crate::routing::path::PathPrefix;
 pub struct Rule {
     /// `public: true`: asks for no signed-in visitor.
     pub public: bool,
-    /// E-mail addresses, lower case.
+    /// E-mail addresses; compared without the case of ASCII letters.
     pub emails: Option<Vec<String>>,
     /// Domains of e-mail addresses.
     pub email_domains: Option<Vec<EmailDomain>>,
@@ -35,13 +35,16 @@ pub struct Rule {
     pub client_addresses: Option<Vec<IpNet>>,
 }
 
-/// A key of a rule, by the name that it has in the configuration.
+/// A key of a rule, by the name that it has in the configuration; and why one on e-mail fails, where
+/// that is not the rule's doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     /// `emails`.
     Emails,
     /// `email_domains`.
     EmailDomains,
+    /// `emails` or `email_domains`, of somebody whose e-mail nobody said to be verified.
+    EmailUnverified,
     /// `groups`.
     Groups,
     /// `users`.
@@ -64,6 +67,7 @@ impl Key {
         match self {
             Self::Emails => "emails",
             Self::EmailDomains => "email_domains",
+            Self::EmailUnverified => "email_unverified",
             Self::Groups => "groups",
             Self::Users => "users",
             Self::Providers => "providers",

@@ -4,6 +4,7 @@
 
 mod claims;
 mod error;
+mod notices;
 mod refresh;
 mod sign_in;
 
@@ -15,6 +16,7 @@ use tracing::warn;
 use url::Url;
 
 pub use error::{Error, RefreshError};
+use notices::Notices;
 pub use refresh::{RefreshRequest, Refreshed};
 pub use sign_in::{SignInRequest, SignedIn};
 
@@ -64,8 +66,8 @@ pub struct Settings {
     pub distinct_redirect_uri: bool,
     /// PEM text of authorities beside the system's roots.
     pub ca: Option<String>,
-    /// Egress proxy, instead of the environment's.
-    pub proxy: Option<Url>,
+    /// The URL of the egress proxy, instead of the environment's; it may have a password in it.
+    pub proxy: Option<Secret>,
     /// One request to the provider.
     pub timeout: Duration,
     /// Whether `http://` beyond loopback is accepted.
@@ -88,6 +90,7 @@ pub struct Provider {
     http: Arc<Http>,
     client: Client,
     issuer: Arc<Issuer>,
+    notices: Notices,
     meter: &'static ProviderMeter,
 }
 
@@ -119,6 +122,7 @@ impl Provider {
             issuer: Arc::new(issuer.map_err(Error::Settings)?),
             client: Client::new(credentials, Arc::clone(&http), clock),
             http,
+            notices: Notices::new(),
             settings,
             meter,
         })

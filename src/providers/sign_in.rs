@@ -119,6 +119,7 @@ impl Provider {
             (own, None)
         };
         let identity = self.identity(claims)?;
+        self.notices.look_at(&identity, &self.settings);
         Ok(SignedIn { tokens, identity, prior: Prior { original, beside_userinfo } })
     }
 

@@ -28,17 +28,35 @@ pub struct CertificateExpiry {
 
 /// Until when each certificate is good; one whose time cannot be read is left out, for it still serves.
 pub(super) fn expiries(pairs: &[CertifiedPair]) -> Vec<CertificateExpiry> {
-    let not_after = |pair: &CertifiedPair| {
-        let leaf = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).ok()?;
+    let expiry = |pair: &CertifiedPair| {
+        Some(CertificateExpiry { name: pair.name.clone(), not_after: pair.not_after()? })
+    };
+    pairs.iter().filter_map(expiry).collect()
+}
+
+impl CertifiedPair {
+    /// Until when the certificate is good, where that can be read.
+    pub fn not_after(&self) -> Option<UnixTime> {
+        let leaf = self.leaf()?;
         let leaf = Certificate::from_der(&leaf).ok()?;
         let seconds = leaf.tbs_certificate().validity().not_after.to_unix_duration().as_secs();
         i64::try_from(seconds).ok().map(UnixTime)
-    };
-    let expiry = |pair| Some((pair, not_after(pair)?));
-    let known = pairs.iter().filter_map(expiry);
-    known
-        .map(|(pair, not_after)| CertificateExpiry { name: pair.name.clone(), not_after })
-        .collect()
+    }
+
+    /// Whether the certificate is one for this host: a name, or an address as in a URL.
+    pub fn covers(&self, host: &str) -> bool {
+        let covered = || {
+            let leaf = self.leaf()?;
+            let leaf = ParsedCertificate::try_from(&leaf).ok()?;
+            let name = ServerName::try_from(host.trim_matches(['[', ']'])).ok()?;
+            verify_server_name(&leaf, &name).ok()
+        };
+        covered().is_some()
+    }
+
+    fn leaf(&self) -> Option<CertificateDer<'static>> {
+        CertificateDer::from_pem_slice(self.certificate.as_bytes()).ok()
+    }
 }
 
 /// The configuration of all TLS listeners; `None` without certificates.
@@ -131,6 +149,23 @@ mod tests {
         let not_after = UnixTime(1_927_843_200);
         let expected = CertificateExpiry { name: "a.pem".to_owned(), not_after };
         assert_eq!(expiries(&[good, odd]), [expected]);
+    }
+
+    #[test]
+    fn a_certificate_is_for_the_names_in_it() {
+        let names = ["*.a.example", "b.example", "::1"].map(str::to_owned);
+        let one = rcgen::generate_simple_self_signed(names).unwrap();
+        let pair = pair("a.pem", one.cert.pem(), String::new());
+        for (host, expected) in [
+            ("x.a.example", true),
+            ("a.example", false),
+            ("b.example", true),
+            ("[::1]", true),
+            ("127.0.0.1", false),
+            ("", false),
+        ] {
+            assert_eq!(pair.covers(host), expected, "{host}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use cookie::{Cookie, CookieBuilder, SameSite as Attribute, time};
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
+use memchr::memchr;
 use std::time::Duration;
 
 use crate::session::{CookieSettings, SameSite};
@@ -96,15 +97,23 @@ impl Cookies {
         header(&self.build(name, String::new()).max_age(time::Duration::ZERO).build())
     }
 
-    /// Removes the session cookie where there are two of that name: ours, and with a domain also the one
-    /// of this host alone that stands beside it.
-    pub fn clear_tossed(&self) -> Vec<HeaderValue> {
-        let mut cleared = vec![self.clear(Name::Session)];
-        if self.domain.is_some() {
-            let mut beside = self.build(Name::Session, String::new()).build();
-            beside.unset_domain();
-            beside.set_max_age(time::Duration::ZERO);
-            cleared.push(header(&beside));
+    /// Removes the session cookie from every place at which a browser may hold one that it sends to this
+    /// host and path: somebody else set the other one, and chose where.
+    pub fn clear_tossed(&self, host: &str, path: &str) -> Vec<HeaderValue> {
+        let mut cleared = Vec::new();
+        for path in cookie_paths(path) {
+            for domain in cookie_domains(host) {
+                let mut cookie = self.build(Name::Session, String::new()).path(path).build();
+                cookie.unset_domain();
+                if let Some(domain) = domain {
+                    cookie.set_domain(domain);
+                }
+                cookie.set_max_age(time::Duration::ZERO);
+                cleared.extend(HeaderValue::try_from(cookie.to_string()));
+                if cleared.len() == MOST_CLEARED {
+                    return cleared;
+                }
+            }
         }
         cleared
     }
@@ -177,6 +186,25 @@ impl Cookies {
     }
 }
 
+/// Every `Path` that matches a request's (RFC 6265bis §5.1.4), the shortest first.
+fn cookie_paths(path: &str) -> impl Iterator<Item = &str> {
+    let to_slash = path.match_indices('/').flat_map(|(at, _)| [path.get(..at), path.get(..=at)]);
+    // SECURITY: a `;` would end the attribute and begin one of the visitor's choice.
+    let fit = |path: &&str| path.starts_with('/') && !path.contains(';');
+    let whole = (!path.ends_with('/')).then_some(path);
+    to_slash.chain([whole]).flatten().filter(fit)
+}
+
+/// No `Domain`, and every one that matches a host (RFC 6265bis §5.1.3), the longest first. Browsers
+/// refuse those that everybody shares.
+fn cookie_domains(host: &str) -> impl Iterator<Item = Option<&str>> {
+    let above = host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..));
+    let is_name = host.parse::<std::net::Ipv4Addr>().is_err();
+    let named =
+        [host].into_iter().chain(above).filter(move |domain| is_name && domain.contains('.'));
+    [None].into_iter().chain(named.map(Some))
+}
+
 /// One pair of a `Cookie` field.
 struct Pair<'h> {
     /// As it was written, without blanks around it.
@@ -189,26 +217,32 @@ struct Pair<'h> {
 /// The pairs of a `Cookie` field. Any bytes may stand in it, and one that is no text must not hide its
 /// neighbours.
 fn pairs(field: &HeaderValue) -> impl Iterator<Item = Pair<'_>> {
-    let texts = field.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-    texts.filter(|text| !text.is_empty()).map(|text| {
-        let (name, value) = split(text).unwrap_or((b"", text));
-        Pair { text, name, value }
+    let mut rest = Some(field.as_bytes());
+    let texts = std::iter::from_fn(move || {
+        let (text, behind) = halves(b';', rest?);
+        rest = behind;
+        Some(text.trim_ascii())
+    });
+    texts.filter(|text| !text.is_empty()).map(|text| match halves(b'=', text) {
+        (name, Some(value)) => Pair { text, name: name.trim_ascii(), value: value.trim_ascii() },
+        (value, None) => Pair { text, name: b"", value },
     })
 }
 
 /// The name under which a browser will send back what a `Set-Cookie` sets (RFC 6265bis §5.7).
 // SECURITY: a browser keeps `=name=value` as a cookie without a name, and sends it as `name=value`.
 fn set_name(field: &[u8]) -> &[u8] {
-    let pair = field.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    let sent = pair.strip_prefix(b"=").unwrap_or(pair).trim_ascii();
-    split(sent).map_or(sent, |(name, _)| name)
+    let pair = halves(b';', field).0.trim_ascii();
+    let sent = pair.strip_prefix(b"=").unwrap_or(pair);
+    halves(b'=', sent).0.trim_ascii()
 }
 
-/// Name and value around the first `=`.
-fn split(pair: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = pair.iter().position(|byte| *byte == b'=')?;
-    let (name, value) = (pair.get(..at)?, pair.get(at + 1..)?);
-    Some((name.trim_ascii(), value.trim_ascii()))
+/// What stands before the first `mark`, and what behind it.
+fn halves(mark: u8, text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let Some((before, from)) = memchr(mark, text).and_then(|at| text.split_at_checked(at)) else {
+        return (text, None);
+    };
+    (before, from.get(1..))
 }
 
 #[expect(
@@ -218,6 +252,9 @@ fn split(pair: &[u8]) -> Option<(&[u8], &[u8])> {
 fn header(cookie: &Cookie<'_>) -> HeaderValue {
     HeaderValue::from_str(&cookie.to_string()).expect("a cookie of ours is a header value")
 }
+
+/// Fields that an answer may carry: proxies in front of us have little room for its head.
+const MOST_CLEARED: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -260,16 +297,35 @@ mod tests {
     }
 
     #[test]
-    fn both_of_two_session_cookies_can_be_cleared() {
-        let cleared = |domain| cookies(domain, true).clear_tossed();
-        assert_eq!(cleared(None).len(), 1);
-        assert_eq!(
-            cleared(Some("example.com")),
-            [
-                "__Secure-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=0",
-                "__Secure-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0",
-            ]
-        );
+    fn a_tossed_cookie_is_cleared_wherever_it_may_be() {
+        let cleared = cookies(Some("example.com"), true).clear_tossed("a.example.com", "/b/c");
+        let places: Vec<_> = cleared
+            .iter()
+            .map(|line| Cookie::parse(line.to_str().unwrap()).unwrap())
+            .map(|cookie| {
+                assert!(cookie.max_age() == Some(time::Duration::ZERO), "{cookie}");
+                (cookie.path().unwrap().to_owned(), cookie.domain().map(str::to_owned))
+            })
+            .collect();
+        let domains = [None, Some("a.example.com"), Some("example.com")];
+        let expected = ["/", "/b", "/b/", "/b/c"]
+            .iter()
+            .flat_map(|path| domains.map(|domain| ((*path).to_owned(), domain.map(str::to_owned))));
+        assert_eq!(places, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn clearing_has_a_bound_and_sets_nothing_that_a_visitor_chose() {
+        let cookies = cookies(None, false);
+        let cleared = |host, path: &str| cookies.clear_tossed(host, path);
+        let counts = ["/", "/a", "/a/"].map(|path| cleared("localhost", path).len());
+        assert_eq!(counts, [1, 2, 3]);
+        assert_eq!(cleared("localhost", &"/a".repeat(1000)).len(), MOST_CLEARED);
+        assert_eq!(cleared("127.0.0.1", "/").len(), 1);
+        for path in ["/; Max-Age=9", "/a\r\nb"] {
+            let cleared = cleared("localhost", path);
+            assert_eq!(cleared, ["portcullis=; HttpOnly; SameSite=Lax; Path=/; Max-Age=0"]);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub(crate) fn person(subject: &str) -> Identity {
         subject: Arc::from(subject),
         user: Some(subject.to_owned()),
         email: None,
+        email_withheld: false,
         groups: Vec::new(),
         name: None,
         preferred_username: None,

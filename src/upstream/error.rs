@@ -14,7 +14,7 @@ pub enum Error {
     #[error("the upstream cannot be reached: {0}")]
     Unreachable(#[source] io::Error),
     /// A connection, but no TLS: an unknown authority, another name, no common version.
-    #[error("TLS toward the upstream failed: {0}")]
+    #[error("TLS toward the upstream failed: {0}: check `upstream_tls`")]
     TlsFailed(#[source] io::Error),
     /// A deadline of [`Timeouts`](super::Timeouts) passed.
     #[error("the upstream was too slow {0}")]

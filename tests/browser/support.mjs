@@ -115,6 +115,18 @@ export async function signIn(page, login) {
   await page.getByRole('button', { name: 'Continue' }).click();
 }
 
+/// Signs in at the form of the certified provider, up to the address of the callback, which stays unopened.
+export async function callbackOf(page, login) {
+  const request = page.context().request;
+  let response = await request.post(page.url(), { form: { login, password: 'any' }, maxRedirects: 0 });
+  for (let hops = 0; hops < 10; hops += 1) {
+    const there = new URL(response.headers().location, response.url());
+    if (there.pathname.startsWith('/oauth2/callback')) return there.href;
+    response = await request.get(there.href, { maxRedirects: 0 });
+  }
+  return assert.fail('the provider leads to no callback');
+}
+
 /// Asks again and again until `condition` holds, and returns what it gave.
 export async function until(what, condition, seconds = 20) {
   const end = Date.now() + seconds * 1000;

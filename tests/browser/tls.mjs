@@ -3,19 +3,18 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import fs from 'node:fs';
-import path from 'node:path';
+import { authority, certify } from '../node/certificates.mjs';
 import { startProvider } from '../node/op.mjs';
-import { check, folder, freePort, logged, run, signIn, startApplication, startGateway, until } from './support.mjs';
+import { callbackOf, check, folder, freePort, logged, run, signIn, startApplication, startGateway, until } from './support.mjs';
 
-const certificate = certify('server', authority('ours'));
-authority('strange');
+const tls = certify(folder, 'server', authority(folder, 'ours'), 'DNS:localhost,IP:127.0.0.1');
+authority(folder, 'strange');
 const gateway = `https://localhost:${await freePort()}`;
 const distrustful = `https://localhost:${await freePort()}`;
 const misconfigured = `https://localhost:${await freePort()}`;
 const provider = await startProvider({
   redirectUris: [gateway, distrustful, misconfigured].map((origin) => `${origin}/oauth2/callback`),
-  tls: { cert: fs.readFileSync(certificate.certificate), key: fs.readFileSync(certificate.key) },
+  tls,
 });
 
 await run(async (browser) => {
@@ -110,8 +109,8 @@ routes:
   });
 
   await check('who is signed in goes on while the provider is away, until the grace is over', async () => {
-    await alice.reload();
-    await alice.getByText('alice at').waitFor();
+    const before = provider.seen.refresh_token;
+    await until('a refresh', async () => await statusFor(alices) === 200 && provider.seen.refresh_token > before);
     await provider.stop();
     const ends = provider.seen.access_token_ends;
     await until('the access token expires', () => Date.now() / 1000 > ends + 0.2);
@@ -173,18 +172,6 @@ async function stranger(browser, target) {
   return page;
 }
 
-// Signs in at the provider's form and stops before the last step: at the address of the callback.
-async function callbackOf(page, login) {
-  const request = page.context().request;
-  let response = await request.post(page.url(), { form: { login, password: 'any' }, maxRedirects: 0 });
-  for (let hops = 0; hops < 10; hops += 1) {
-    const there = new URL(response.headers().location, response.url()).href;
-    if (there.startsWith(`${gateway}/oauth2/callback?`)) return there;
-    response = await request.get(there, { maxRedirects: 0 });
-  }
-  return assert.fail('no callback');
-}
-
 // What a page load would get.
 async function statusFor(context) {
   const headers = { accept: 'text/html' };
@@ -195,26 +182,4 @@ async function statusFor(context) {
 function curl(...args) {
   const common = ['-sS', '--noproxy', '*', '--cacert', 'ours.pem', '-o', '/dev/null', '-w', '%{http_version} %{http_code}'];
   return execFileSync('curl', [...common, ...args], { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-}
-
-function authority(name) {
-  openssl('req', '-x509', '-days', '2', '-subj', `/CN=Authority ${name}`, ...newKey(name), '-out', `${name}.pem`);
-  return name;
-}
-
-// A certificate for this machine.
-function certify(name, issuer) {
-  fs.writeFileSync(path.join(folder, 'names'), 'subjectAltName=DNS:localhost,IP:127.0.0.1');
-  openssl('req', '-new', '-subj', `/CN=${name}`, ...newKey(name), '-out', `${name}.csr`);
-  openssl('x509', '-req', '-in', `${name}.csr`, '-CA', `${issuer}.pem`, '-CAkey', `${issuer}.key`,
-    '-CAcreateserial', '-days', '2', '-extfile', 'names', '-out', `${name}.pem`);
-  return { certificate: path.join(folder, `${name}.pem`), key: path.join(folder, `${name}.key`) };
-}
-
-function newKey(name) {
-  return ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${name}.key`];
-}
-
-function openssl(...args) {
-  execFileSync('openssl', args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
 }

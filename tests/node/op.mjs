@@ -89,9 +89,10 @@ function configuration({ redirectUris, postLogoutRedirectUris, accounts, adapter
     pkce: { required: () => true },
     features: {
       devInteractions: { enabled: false },
-      rpInitiatedLogout: { enabled: true },
-      revocation: { enabled: true },
+      rpInitiatedLogout: { enabled: true, logoutSource: (ctx, form) => { ctx.body = logout(form); } },
+      revocation: { enabled: true, allowedPolicy: (_, client, token) => token.clientId === client.clientId },
     },
+    renderError: (ctx, out) => { ctx.body = out; },
     interactions: { policy: policy(), url: (_, interaction) => `/interaction/${interaction.uid}` },
     ttl: {
       AccessToken: ACCESS_TOKEN_SECONDS, IdToken: DAY, RefreshToken: DAY,
@@ -168,6 +169,11 @@ const LOGIN = `<!doctype html>
 <label>Password <input name="password" type="password" autocomplete="current-password" required></label>
 <button>Continue</button>
 </form></body></html>`;
+
+const logout = (form) => `<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Provider</title></head><body>
+${form}<button form="op.logoutForm" name="logout" value="yes">Yes, sign out</button>
+</body></html>`;
 
 async function text(request) {
   let body = '';

@@ -4,14 +4,15 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
 use reqwest::redirect;
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::{CertificateError, RootCertStore};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use url::{Url, form_urlencoded};
@@ -29,8 +30,8 @@ pub struct HttpSettings {
     pub timeout: Duration,
     /// PEM text of authorities beside the system's roots.
     pub ca: Option<String>,
-    /// Egress proxy, instead of the environment's.
-    pub proxy: Option<Url>,
+    /// The URL of the egress proxy, instead of the environment's; it may have a password in it.
+    pub proxy: Option<Secret>,
 }
 
 /// A client that keeps no cookies, follows no redirects and believes no length.
@@ -69,7 +70,7 @@ impl Http {
         };
         let outward = match &settings.proxy {
             None => builder(),
-            Some(proxy) => builder().proxy(reqwest::Proxy::all(proxy.clone()).map_err(unusable)?),
+            Some(proxy) => builder().proxy(reqwest::Proxy::all(proxy.expose()).map_err(unusable)?),
         };
         Ok(Self {
             direct: builder().no_proxy().build().map_err(unusable)?,
@@ -210,21 +211,35 @@ fn host(url: &Url) -> String {
 
 fn fault(host: String, error: reqwest::Error) -> Error {
     let unsent = error.is_connect() || error.is_builder();
-    let cause = innermost(&error.without_url());
+    let cause = cause(&error.without_url());
     if unsent { Error::Unreachable { host, cause } } else { Error::AnswerLost { host, cause } }
 }
 
-/// The last words of a chain of errors: those before it only say that something failed.
-fn innermost(error: &dyn StdError) -> String {
+/// The last words of a chain of errors, for those before it only say that something failed; and the
+/// remedy, where it is the operator's.
+fn cause(error: &(dyn StdError + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
     }
-    error.to_string()
+    let remedy = if is_of_unknown_authority(error) { ": name its authority in `ca`" } else { "" };
+    format!("{error}{remedy}")
+}
+
+/// Whether TLS ended at a certificate that neither the system's roots nor the operator's vouch for.
+fn is_of_unknown_authority(error: &(dyn StdError + 'static)) -> bool {
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        // `source` passes over what an `io::Error` holds.
+        Some(held) => is_of_unknown_authority(held),
+        None => {
+            let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+            error.downcast_ref() == Some(&unknown)
+        }
+    }
 }
 
 fn unusable(error: reqwest::Error) -> Error {
-    Error::Settings(format!("cannot make a client: {}", innermost(&error.without_url())))
+    Error::Settings(format!("cannot make a client: {}", cause(&error.without_url())))
 }
 
 /// TLS 1.2 and 1.3; the system's roots, or Mozilla's where the system has none (as in an empty

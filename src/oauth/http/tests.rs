@@ -72,11 +72,19 @@ async fn a_silent_provider_is_given_up_in_time() {
     assert!(matches!(error, Error::AnswerLost { .. }), "{error}");
 }
 
+#[test]
+fn the_password_of_a_proxy_is_not_shown() {
+    let proxy = Some(Secret::new("http://us:hunter2@proxy.example:3128"));
+    let settings = HttpSettings { proxy, ..settings() };
+    assert!(!format!("{settings:?} {:?}", Http::new(settings.clone())).contains("hunter2"));
+}
+
 #[tokio::test]
 async fn a_proxy_is_asked_for_the_world_but_never_for_loopback() {
     let proxy = Loopback::start(|_, _| Reply::json(200, &json!({"proxy": true}))).await;
     let provider = Loopback::start(|_, _| Reply::json(200, &json!({"proxy": false}))).await;
-    let http = Http::new(HttpSettings { proxy: Some(proxy.url("/")), ..settings() }).unwrap();
+    let http =
+        Http::new(HttpSettings { proxy: Some(Secret::new(proxy.url("/"))), ..settings() }).unwrap();
     let far = Url::parse("http://op.example/x").unwrap();
     for (url, expected) in [(far, true), (provider.url("/x"), false)] {
         let answer = http.get(ProviderEndpoint::Discovery, &url).await.unwrap().object().unwrap();
@@ -104,7 +112,7 @@ async fn ask_tls(name: &str, expires: i32, trusted: bool) -> Result<Answer, Erro
 async fn only_a_valid_certificate_of_a_trusted_authority_is_believed() {
     assert!(ask_tls("localhost", 4000, true).await.is_ok());
     for (name, expires, trusted, expected) in [
-        ("localhost", 4000, false, "UnknownIssuer"),
+        ("localhost", 4000, false, "UnknownIssuer: name its authority in `ca`"),
         ("elsewhere.example", 4000, true, "not valid for name"),
         ("localhost", 2000, true, "expired"),
     ] {

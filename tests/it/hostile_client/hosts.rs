@@ -120,16 +120,23 @@ async fn what_a_client_says_of_hosts_never_reaches_the_provider() {
     let house = House::start().await;
     let lies = "X-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: https\r\n\
                 Forwarded: host=evil.example;proto=https\r\nX-Original-Host: evil.example\r\n";
-    for request in [
-        get("/oauth2/start?rd=/", lies),
-        "GET /oauth2/start?rd=/ HTTP/1.1\r\nHost: evil.example\r\n\r\n".to_owned(),
-    ] {
+    let answer = answers_to(&house.gateway, get("/oauth2/start?rd=/", lies)).await;
+    let location = field(&answer, "location");
+    assert!(location.starts_with(house.provider.issuer()), "T67 {answer}");
+    let back = "redirect_uri=http%3A%2F%2Fwiki.localhost%2Foauth2%2Fcallback&";
+    assert!(location.contains(back) && !location.contains("evil"), "T67 {location}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_at_a_host_that_is_not_ours_starts_at_public_url() {
+    let house = House::start().await;
+    for path in ["start?rd=/page", "start?rd=http://evil.example/page", "start", "sign_in?rd=/page"]
+    {
+        let request = format!("GET /oauth2/{path} HTTP/1.1\r\nHost: evil.example\r\n\r\n");
         let answer = answers_to(&house.gateway, request).await;
-        let location = field(&answer, "location");
-        assert!(location.starts_with(house.provider.issuer()), "T67 {answer}");
-        let back = "redirect_uri=http%3A%2F%2Fwiki.localhost%2Foauth2%2Fcallback&";
-        assert!(location.contains(back), "T67 {location}");
-        assert!(!location.contains("evil"), "T67 {location}");
+        let endpoint = path.split('?').next().unwrap();
+        let expected = format!("http://wiki.localhost/oauth2/{endpoint}?rd=%2F");
+        assert_eq!(field(&answer, "location"), expected, "T67 {path}");
     }
 }
 

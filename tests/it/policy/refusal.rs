@@ -54,6 +54,25 @@ async fn a_page_says_who_you_are_which_keys_failed_and_offers_another_account() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_has_an_unverified_email_is_told_so_and_so_is_the_operator() {
+    let eve = Account { email_verified: false, ..Account::new("eve", "Eve", &[]) };
+    let rules = "allow: [{ emails: [eve@example.com], email_domains: [example.com] }]";
+    let house = House::of(vec![eve], "", &[("/", rules)]).await;
+    for _ in 0..2 {
+        let mut browser = Browser::new(&house.gateway);
+        let page = provider::sign_in(&mut browser, "/", "eve").await;
+        assert_eq!(page.status, 403);
+        let said = "does not say that your e-mail address is verified";
+        assert_eq!(page.body.matches(said).count(), 1, "{}", page.body);
+        assert!(!page.body.contains("not on the list"), "{}", page.body);
+    }
+    house.gateway.log_until_all(&["denied", "\"reason\":\"email_unverified\""]);
+    let remedy = "providers.company.require_email_verified";
+    let log = house.gateway.log_until_all(&["\"WARN\"", remedy]);
+    assert_eq!(log.iter().filter(|line| line.contains(remedy)).count(), 1, "{log:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_program_gets_the_same_as_json_and_grpc_as_a_status() {
     let house = house().await;
     let cookie = house.cookie_of("bob").await;

@@ -1,0 +1,114 @@
+// Two certified providers side by side: the choice, who signs in where, and answers at the wrong door.
+
+import assert from 'node:assert/strict';
+import { startProvider } from '../node/op.mjs';
+import { callbackOf, check, freePort, run, signIn, startApplication, startGateway } from './support.mjs';
+
+const gateway = `http://localhost:${await freePort()}`;
+const prefix = `${gateway}/oauth2`;
+// Each on a host of its own, for cookies know no ports.
+const company = await startProvider({ redirectUris: [`${prefix}/callback`] });
+const partners = await startProvider({ host: '127.0.0.2', redirectUris: [`${prefix}/callback/partners`] });
+const codes = () => [company.seen.authorization_code, partners.seen.authorization_code];
+
+await run(async (browser) => {
+  const application = await startApplication();
+  await startGateway('providers', `
+server: { listen: "${new URL(gateway).host}", public_url: "${gateway}" }
+providers:
+  company: { name: Company, issuer: "${company.issuer}", client_id: portcullis, client_secret: op-secret }
+  partners:
+    name: Our Partners
+    issuer: "${partners.issuer}"
+    client_id: portcullis
+    client_secret: op-secret
+    distinct_redirect_uri: true
+routes:
+  - { upstream: "${application}", allow: authenticated }
+  - { path: /staff, upstream: "${application}", providers: [company], allow: [{ groups: [staff] }] }
+  - { path: /partners, upstream: "${application}", providers: [partners], allow: authenticated }
+`);
+  const context = await browser.newContext({ viewport: { width: 390, height: 844 } });
+  const page = await context.newPage();
+
+  await check('a visitor chooses between two providers, by keyboard alone, and arrives', async () => {
+    await page.goto(`${gateway}/a?b=c`);
+    assert.equal(new URL(page.url()).pathname, '/oauth2/sign_in');
+    const buttons = await page.getByRole('navigation').getByRole('link').allInnerTexts();
+    assert.deepEqual(buttons, ['Sign in with Company', 'Sign in with Our Partners']);
+    for (const name of buttons) {
+      await page.keyboard.press('Tab');
+      const focused = await page.evaluate(() => [
+        document.activeElement.textContent, getComputedStyle(document.activeElement).outlineStyle]);
+      assert.deepEqual(focused, [name, 'solid']);
+    }
+    await page.keyboard.press('Enter');
+    await page.waitForURL(`${partners.issuer}/**`);
+    await page.keyboard.press('Tab');
+    await page.keyboard.type('bob');
+    await page.keyboard.press('Tab');
+    await page.keyboard.type('any');
+    await page.keyboard.press('Enter');
+    await page.getByText('bob at').waitFor();
+    assert.equal(page.url(), `${gateway}/a?b=c`);
+    assert.deepEqual(codes(), [0, 1]);
+  });
+
+  await check('a route of one provider asks there at once, whoever is signed in by another', async () => {
+    await page.goto(`${gateway}/staff`);
+    assert.ok(page.url().startsWith(`${company.issuer}/`), page.url());
+    await signIn(page, 'alice');
+    await page.getByText('alice at').waitFor();
+    assert.equal(page.url(), `${gateway}/staff`);
+    await page.goto(`${gateway}/oauth2/sign_in?rd=/partners`);
+    await page.getByText('bob at').waitFor();
+    assert.equal(page.url(), `${gateway}/partners`);
+    assert.deepEqual(codes(), [1, 2]);
+    assert.equal((await context.cookies(gateway)).length, 2);
+  });
+
+  await check('who is refused may choose a provider again, and is asked for the account there', async () => {
+    const fresh = await (await browser.newContext()).newPage();
+    await fresh.goto(`${gateway}/oauth2/start?provider=company&rd=/staff`);
+    await signIn(fresh, 'bob');
+    await fresh.getByRole('heading', { name: 'You have no access' }).waitFor();
+    await fresh.getByRole('link', { name: 'Use another account' }).click();
+    await signIn(fresh, 'alice');
+    await fresh.getByText('alice at').waitFor();
+    assert.equal(fresh.url(), `${gateway}/staff`);
+  });
+
+  await check('a choice keeps what was asked for with it', async () => {
+    await page.goto(`${gateway}/oauth2/start?rd=/a&prompt=login&login_hint=bob`);
+    await page.getByRole('link', { name: 'Sign in with Our Partners' }).click();
+    await page.getByLabel('Login').waitFor();
+    await signIn(page, 'bob');
+    await page.getByText('bob at').waitFor();
+  });
+
+  await check('an answer at the door of another provider is refused, and no code is spent', async () => {
+    const before = codes();
+    const doors = [
+      ['company', (url) => url.replace('/callback?', '/callback/partners?')],
+      ['company', (url) => url.replace('/callback?', '/callback/company?')],
+      ['company', (url) => url.replace(/([?&]iss=)[^&]*/, `$1${encodeURIComponent(partners.issuer)}`)],
+      ['company', (url) => url.replace(/[?&]iss=[^&]*/, '')],
+      ['partners', (url) => url.replace('/callback/partners?', '/callback?')],
+      ['partners', (url) => url.replace('/callback/partners?', '/callback/company?')],
+    ];
+    for (const [provider, bend] of doors) {
+      const other = await (await browser.newContext()).newPage();
+      await other.goto(`${prefix}/start?provider=${provider}&rd=/a`);
+      const callback = await callbackOf(other, 'alice');
+      const bent = bend(callback);
+      assert.notEqual(bent, callback);
+      const response = await other.goto(bent);
+      assert.equal(response.status(), 400, bent);
+      await other.getByRole('link', { name: 'Try again' }).waitFor();
+      assert.equal((await other.context().cookies(gateway)).some(({ name }) => name === 'portcullis'), false);
+      await other.context().close();
+    }
+    assert.deepEqual(codes(), before);
+  });
+});
+await Promise.all([company.stop(), partners.stop()]);

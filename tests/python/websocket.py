@@ -1,0 +1,297 @@
+"""WebSockets through the gateway, with the `websockets` package at both ends.
+
+The application echoes; the gateway stands before it; who opens a socket has signed in at a certified
+provider. Prints "ok - CLAIM" or "not ok - CLAIM" per claim. Nothing waits for a time, only for a thing.
+
+    NODE=node PORTCULLIS=target/release/portcullis python3 tests/python/websocket.py
+"""
+
+import asyncio
+import collections
+import contextlib
+import http
+import http.cookiejar
+import os
+import pathlib
+import re
+import socket
+import sys
+import tempfile
+import traceback
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import websockets
+from websockets.exceptions import ConnectionClosed, InvalidStatusCode
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+NODE = os.environ.get("NODE", "node")
+PORTCULLIS = os.environ.get("PORTCULLIS", ROOT / "target/release/portcullis")
+# What is waited for comes within this many seconds, or never.
+PATIENCE = 20
+# Not to be compressed, or the flood would be none.
+FLOOD = os.urandom(50_000)
+# A session's streams end this soon after it.
+SOON = 5
+
+
+class Application:
+    """Echoes; says first who has come. How the sockets of a path were closed is in `closed`."""
+
+    def __init__(self):
+        self.closed = collections.defaultdict(asyncio.Queue)
+
+    async def serve(self):
+        server = await websockets.serve(
+            self.talk, "127.0.0.1", 0, process_request=self.page, max_size=None, subprotocols=["echo"]
+        )
+        return server.sockets[0].getsockname()[1]
+
+    async def page(self, _path, headers):
+        return None if "Upgrade" in headers else (http.HTTPStatus.OK, [], b"a page")
+
+    async def talk(self, peer):
+        await peer.send(peer.request_headers.get("X-Forwarded-User", "nobody"))
+        try:
+            if peer.path.startswith("/flood"):
+                while True:
+                    await peer.send(FLOOD)
+            async for message in peer:
+                if message == "close":
+                    await peer.close(4002, "as you wish")
+                elif message == "die":
+                    peer.transport.abort()
+                else:
+                    await peer.send(message)
+        except ConnectionClosed:
+            pass
+        await self.closed[peer.path].put(peer.close_code)
+
+
+class House:
+    """The application, a provider, and the gateway between them."""
+
+    def __init__(self, application, port):
+        self.application = application
+        self.address = f"http://localhost:{port}"
+
+    async def sign_in(self):
+        return await asyncio.to_thread(Visitor, self.address)
+
+    def open(self, path="/echo", visitor=None, **options):
+        headers = {"Cookie": f"portcullis={visitor.session}"} if visitor else {}
+        address = self.address.replace("http", "ws") + path
+        return websockets.connect(address, extra_headers=headers, max_size=None, **options)
+
+
+class Visitor:
+    """Somebody who has signed in as alice with a browser of few talents."""
+
+    def __init__(self, address):
+        self.address = address
+        jar = http.cookiejar.CookieJar()
+        self.opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPCookieProcessor(jar)
+        )
+        self.opener.addheaders = [("Accept", "text/html")]
+        form = self.opener.open(f"{address}/page", timeout=PATIENCE)
+        fields = urllib.parse.urlencode({"login": "alice", "password": "any"}).encode()
+        page = self.opener.open(form.geturl(), fields, timeout=PATIENCE)
+        assert page.read() == b"a page", page.geturl()
+        self.session = next(cookie.value for cookie in jar if cookie.name == "portcullis")
+
+    async def sign_out(self):
+        await asyncio.to_thread(self.opener.open, f"{self.address}/oauth2/sign_out", None, PATIENCE)
+
+
+async def messages_pass_both_ways(house):
+    """messages of every kind pass both ways, and the application knows who speaks"""
+    async with house.open(visitor=await house.sign_in()) as peer:
+        assert await heard(peer) == "alice"
+        for message in ["grüße", "", b"", b"\x00\xff" * 1_000_000, "x" * 70_000]:
+            await peer.send(message)
+            assert await heard(peer) == message
+        await peer.send(part for part in ["in ", "three ", "parts"])
+        assert await heard(peer) == "in three parts"
+        await asyncio.wait_for(await peer.ping(b"are you there"), PATIENCE)
+
+
+async def many_messages_in_order(house):
+    """a thousand messages on each of ten sockets arrive, and in order"""
+    visitor = await house.sign_in()
+
+    async def talk():
+        async with house.open(visitor=visitor) as peer:
+            await heard(peer)
+            sending = asyncio.create_task(say(peer, 1000))
+            assert [await heard(peer) for _ in range(1000)] == [str(n) for n in range(1000)]
+            await sending
+
+    async def say(peer, messages):
+        for number in range(messages):
+            await peer.send(str(number))
+
+    await asyncio.gather(*(talk() for _ in range(10)))
+
+
+async def what_the_ends_agree_on(house):
+    """compression and subprotocol are for the ends to agree on"""
+    async with house.open(visitor=await house.sign_in(), subprotocols=["x", "echo"]) as peer:
+        assert peer.subprotocol == "echo"
+        assert "permessage-deflate" in peer.response_headers["Sec-WebSocket-Extensions"]
+
+
+async def refusals(house):
+    """nobody without a session opens a socket, and no page of another site"""
+    assert await refusal(house.open()) == 401
+    visitor = await house.sign_in()
+    assert await refusal(house.open(visitor=visitor, origin="http://evil.example")) == 403
+    assert await refusal(house.open(visitor=visitor, origin="null")) == 403
+    async with house.open(visitor=visitor, origin=house.address) as peer:
+        assert await heard(peer) == "alice"
+
+
+async def closings(house):
+    """each side hears how the other closes, and that it died"""
+    visitor = await house.sign_in()
+    async with house.open("/leaves", visitor) as peer:
+        await peer.close(4001, "enough")
+    assert await within(PATIENCE, house.application.closed["/leaves"].get()) == 4001
+    async with house.open("/left", visitor) as peer:
+        await peer.send("close")
+        end = await closed(peer)
+        assert (end.code, end.reason) == (4002, "as you wish")
+    async with house.open("/dies", visitor) as peer:
+        await peer.send("die")
+        assert (await closed(peer)).code == 1006
+    async with house.open("/dead", visitor) as peer:
+        await heard(peer)
+        peer.transport.abort()
+    assert await within(PATIENCE, house.application.closed["/dead"].get()) == 1006
+
+
+async def sign_out(house):
+    """a sign-out closes the sockets of its session with 1008, idle and busy, and no others"""
+    leaving, staying = await house.sign_in(), await house.sign_in()
+    async with contextlib.AsyncExitStack() as stack:
+        idle, busy, unread, other = [
+            await stack.enter_async_context(house.open(path, visitor))
+            for path, visitor in [("/idle", leaving), ("/flood", leaving), ("/flood/unread", leaving), ("/other", staying)]
+        ]
+        assert await heard(busy) == "alice"
+        assert await heard(busy) == FLOOD
+        reading = asyncio.gather(closed(idle, after=["alice"]), closed(busy, after=[FLOOD]))
+        await leaving.sign_out()
+        for end in await within(SOON, reading):
+            assert end.code == 1008, end
+        for path in ["/idle", "/flood", "/flood/unread"]:
+            await within(SOON, house.application.closed[path].get())
+        # This end has much to read before it would hear of that, and will not wait.
+        unread.close_timeout = 0
+        unread.transport.abort()
+        assert await heard(other) == "alice"
+        await other.send("still here")
+        assert await heard(other) == "still here"
+    assert await refusal(house.open(visitor=leaving)) == 401
+
+
+CLAIMS = [messages_pass_both_ways, many_messages_in_order, what_the_ends_agree_on, refusals, closings, sign_out]
+
+
+async def within(seconds, awaitable):
+    return await asyncio.wait_for(awaitable, seconds)
+
+
+async def heard(peer):
+    return await within(PATIENCE, peer.recv())
+
+
+async def closed(peer, after=("alice",)):
+    """Reads to the end, and tells how the other side closed; nothing but `after` may come on the way."""
+    try:
+        while True:
+            message = await heard(peer)
+            assert message in after, len(message)
+    except ConnectionClosed as end:
+        return end
+
+
+async def refusal(connecting):
+    try:
+        async with connecting:
+            return 101
+    except InvalidStatusCode as refused:
+        return refused.status_code
+
+
+async def start(ready, *command):
+    """Starts a process, and returns it and what `ready` found in its output, which is read to the end."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    found = asyncio.get_running_loop().create_future()
+
+    async def follow():
+        async for line in process.stdout:
+            LOG.append(line.decode().rstrip())
+            match = re.search(ready, LOG[-1])
+            if match and not found.done():
+                found.set_result(match)
+        if not found.done():
+            found.set_exception(RuntimeError(f"{command[0]} ended before it was ready"))
+
+    TASKS.append(asyncio.create_task(follow()))
+    return process, await within(PATIENCE, found)
+
+
+LOG = []
+TASKS = []
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+async def main(folder):
+    application, port = Application(), free_port()
+    house = House(application, port)
+    own = f"{house.address}/oauth2"
+    provider, issuer = await start(
+        r"^http:\S+$", NODE, ROOT / "tests/node/op.mjs", f"{own}/callback", f"{own}/signed_out"
+    )
+    configuration = folder / "portcullis.yaml"
+    configuration.write_text(f"""
+server: {{ listen: "127.0.0.1:{port}", public_url: "{house.address}" }}
+providers:
+  certified: {{ issuer: "{issuer[0]}", client_id: portcullis, client_secret: op-secret }}
+routes:
+  - {{ upstream: "http://127.0.0.1:{await application.serve()}", allow: authenticated }}
+admin: {{ listen: "off" }}
+telemetry: {{ log: {{ format: json }} }}
+""")
+    gateway, _ = await start(r'"message":"listening"', PORTCULLIS, "run", "--config", configuration)
+    failed = 0
+    for claim in CLAIMS:
+        try:
+            await claim(house)
+            print(f"ok - {claim.__doc__}", flush=True)
+        except Exception:  # Whatever it was, the other claims are tried too.
+            failed += 1
+            print(f"not ok - {claim.__doc__}\n{traceback.format_exc()}", flush=True)
+    for process in [gateway, provider]:
+        process.terminate()
+        await process.wait()
+    await asyncio.gather(*TASKS)
+    if failed:
+        print("--- output of the processes", *LOG[-80:], sep="\n")
+    return min(failed, 1)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place:
+        sys.exit(asyncio.run(main(pathlib.Path(place))))
