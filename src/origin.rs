@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use url::Url;
+use url::{Host, Url};
 
 /// `http://HOST[:PORT]` or `https://HOST[:PORT]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -56,6 +56,15 @@ impl Origin {
         let host = url.host_str()?;
         let host = host.strip_suffix('.').unwrap_or(host).to_owned();
         Some(Self { https, host, port: url.port_or_known_default()? })
+    }
+
+    /// The origin of a host as a `Host` field names it; without a port, the scheme's own.
+    pub fn of_host(https: bool, host: &str, port: Option<u16>) -> Self {
+        // A name that is none to a browser, such as an address out of range, stays what it is.
+        let host = Host::parse(host)
+            .map_or_else(|_| host.to_ascii_lowercase(), |normal| normal.to_string());
+        let host = host.strip_suffix('.').unwrap_or(&host).to_owned();
+        Self { https, host, port: port.unwrap_or(if https { 443 } else { 80 }) }
     }
 
     /// Whether the scheme is `https`.
@@ -119,6 +128,20 @@ mod tests {
         check("http://localhost:4180", Ok("http://localhost:4180"));
         check("http://[::1]:80", Ok("http://[::1]"));
         check("https://a.example.", Ok("https://a.example"));
+    }
+
+    #[test]
+    fn a_host_field_names_the_same_origin_as_a_url() {
+        let check = |https, host, port, expected| {
+            let origin = Origin::of_host(https, host, port);
+            assert_eq!(origin, Origin::parse(expected).unwrap(), "{host}");
+        };
+        check(true, "wiki.example", Some(443), "https://wiki.example");
+        check(true, "Wiki.Example.", None, "https://wiki.example");
+        check(false, "wiki.example", Some(443), "http://wiki.example:443");
+        check(false, "[0::1]", Some(80), "http://[::1]");
+        let odd = Origin::of_host(true, "999.999.999.999", Some(443));
+        assert_eq!(odd.to_string(), "https://999.999.999.999");
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub enum Error {
 impl App {
     /// Puts a configuration to work; asks nobody yet.
     pub fn new(config: &Config, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Self, Error> {
-        let tasks = TaskTracker::new();
+        let (tasks, prefix) = (TaskTracker::new(), &config.endpoint_prefix);
         let sessions = Arc::new(table::Table::new(&config.session, clock.clone()));
         let cookies = Arc::new(Cookies::new(&config.session.cookie, config.public_url.is_https()));
         let providers = providers(config, clock, metrics)?;
@@ -73,18 +73,17 @@ impl App {
             providers: Arc::clone(&providers),
             stripped: Arc::new(Stripped::new(rules.iter().copied())),
             public_url: config.public_url.clone(),
-            prefix: config.endpoint_prefix.as_str().into(),
+            prefix: prefix.clone(),
             outage_grace: config.session.outage_grace,
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
         });
         let hosts: Vec<HostPattern> =
             config.routes.iter().map(|route| route.host.clone()).collect();
-        let places =
-            Places::new(&config.public_url, cookies.domain(), hosts, &config.endpoint_prefix)?;
+        let places = Places::new(&config.public_url, cookies.domain(), hosts, prefix.clone())?;
         let login = Arc::new(Login {
             public_url: config.public_url.clone(),
-            prefix: config.endpoint_prefix.clone(),
+            prefix: prefix.clone(),
             providers,
             sessions,
             cookies,
@@ -97,11 +96,10 @@ impl App {
             metrics: Arc::clone(metrics),
         });
         let table = routes(config, &rules, metrics)?;
-        let routes = Arc::new(Routes::new(table, config.endpoint_prefix.as_str().into()));
+        let routes = Arc::new(Routes::new(table, prefix.clone()));
         let pages = Arc::new(Pages::new(&config.pages)?);
         metrics.configured();
         Ok(Self {
-            prefix: config.endpoint_prefix.as_str().into(),
             endpoints: Endpoints {
                 login: Arc::clone(&login),
                 gate: Arc::clone(&gate),

@@ -16,9 +16,8 @@ impl Handler for App {
         let (uri, request_id) = (request.uri().clone(), client.request_id());
         let (method, headers) = (request.method(), request.headers());
         let own = self.own(uri.path(), client.host());
-        let listener = Listener::at(own);
         let asked = Asked {
-            format: listener.format(headers),
+            format: self.format(uri.path(), headers),
             head: *method == Method::HEAD,
             request_id: request_id.as_str(),
         };
@@ -31,20 +30,19 @@ impl Handler for App {
             }
             None => self.routed(&uri, incoming).await,
         };
-        let mut answered =
-            answer.unwrap_or_else(|error| self.refused(&listener.hears(error), &asked));
+        let mut answered = answer.unwrap_or_else(|error| self.refused(&heard(own, error), &asked));
         answered.outcome.route = Some(meter);
         answered
     }
 
     fn refuse(&self, refusal: Refusal<'_>) -> Answered {
-        let listener = Listener::at(self.own(refusal.path, ""));
         let asked = Asked {
-            format: listener.format(refusal.headers),
+            format: self.format(refusal.path, refusal.headers),
             head: false,
             request_id: refusal.request_id.as_str(),
         };
-        self.refused(&listener.hears(Error::Refused(refusal.status)), &asked)
+        let own = self.own(refusal.path, "");
+        self.refused(&heard(own, Error::Refused(refusal.status)), &asked)
     }
 }
 
@@ -57,6 +55,17 @@ impl App {
                 Some(Endpoint::Ping)
             }
             None => None,
+        }
+    }
+
+    /// The form of an answer of ours.
+    // SECURITY: over gRPC a refusal is a 200 with the refusal inside. Whatever is asked under our prefix,
+    // `userinfo` as well as the auth endpoints, may be asked by a proxy that lets pass what has a 2xx,
+    // with the fields of its visitor.
+    fn format(&self, path: &str, headers: &HeaderMap) -> Format {
+        match self.routes.below_prefix(path) {
+            Some(_) => Format::with_status(headers),
+            None => Format::of(headers),
         }
     }
 
@@ -81,34 +90,19 @@ impl App {
     }
 }
 
-/// Who gets an answer of ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Listener {
-    /// Whoever made the request.
-    Visitor,
-    /// A proxy that asks at an auth endpoint about somebody else's request.
-    Asker,
-}
-
-impl Listener {
-    fn at(own: Option<Endpoint<'_>>) -> Self {
-        match own {
-            Some(Endpoint::Auth(..)) => Self::Asker,
-            Some(_) | None => Self::Visitor,
-        }
-    }
-
-    fn format(self, headers: &HeaderMap) -> Format {
-        match self {
-            Self::Visitor => Format::of(headers),
-            Self::Asker => Format::with_status(headers),
-        }
-    }
-
-    fn hears(self, error: Error) -> Error {
-        match self {
-            Self::Visitor => error,
-            Self::Asker => error.for_asker(),
-        }
+/// What is answered to a request that gets an error: at an auth endpoint a proxy asks about somebody else's.
+fn heard(own: Option<Endpoint<'_>>, error: Error) -> Error {
+    match own {
+        Some(Endpoint::Auth(..)) => error.for_asker(),
+        Some(
+            Endpoint::SignIn
+            | Endpoint::Start
+            | Endpoint::Callback(_)
+            | Endpoint::SignOut
+            | Endpoint::SignedOut
+            | Endpoint::Userinfo
+            | Endpoint::Ping,
+        )
+        | None => error,
     }
 }

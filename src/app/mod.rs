@@ -21,7 +21,6 @@ use crate::telemetry::metrics::Metrics;
 #[derive(Debug)]
 pub struct App {
     routes: Arc<Routes>,
-    prefix: Arc<str>,
     gate: Arc<Gate>,
     login: Arc<Login>,
     endpoints: Endpoints,

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use http::header::{ALLOW, RETRY_AFTER, SET_COOKIE};
+use http::header::{ALLOW, SET_COOKIE};
 use http::{HeaderValue, Response, StatusCode};
-use url::form_urlencoded::Serializer;
 
 use crate::app::App;
 use crate::body::Body;
 use crate::error::{Error, Forbidden, denial_reason, sign_in_reason};
+use crate::login::wish::{Prompt, Wish};
 use crate::login::{self, Failure};
 use crate::pages::{self, Asked, Page};
 use crate::providers;
@@ -23,7 +23,6 @@ impl App {
         if let Some(limit) = limit(error) {
             self.metrics.limit_hit(limit, error);
         }
-        let status = error.status();
         let mut response = self.page(error, asked);
         let headers = response.headers_mut();
         if let Error::Method { allow } = error {
@@ -33,9 +32,6 @@ impl App {
             for cookie in cookies {
                 headers.append(SET_COOKIE, cookie.clone());
             }
-        }
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
         }
         let forbidden =
             if let Error::Forbidden(forbidden) = error { Some(forbidden) } else { None };
@@ -74,9 +70,8 @@ impl App {
         let reasons: Vec<String> =
             forbidden.failed.iter().map(|key| denial_reason(*key).to_owned()).collect();
         // Absolute: a proxy that asks us about a host need not send us that host's own paths.
-        let return_to = encoded(&forbidden.return_to);
-        let other_account =
-            self.gate.own_url(&format!("/start?prompt=select_account&rd={return_to}"));
+        let another = Wish { prompt: Some(Prompt::SelectAccount), ..Wish::default() };
+        let other_account = self.gate.own_url(&another.start(&forbidden.return_to));
         let sign_out = self.gate.own_url("/sign_out");
         let page = Page::Forbidden(pages::Forbidden {
             identity: &forbidden.identity,
@@ -96,38 +91,30 @@ impl App {
     ) -> Response<Body> {
         let (target, provider) = (failure.target.as_str(), failure.provider.as_deref());
         let known = provider.and_then(|id| self.login.provider(id));
-        let provider_part = known.map(|provider| format!("&provider={}", provider.id()));
-        let start = if known.is_some() { "start" } else { "sign_in" };
-        let try_again = format!(
-            "{}/{start}?rd={}{}",
-            self.prefix,
-            encoded(target),
-            provider_part.unwrap_or_default()
-        );
-        let trouble = matches!(
-            failure.error,
-            login::Error::Provider(
-                providers::Error::Busy
-                    | providers::Error::Unavailable(_)
-                    | providers::Error::Misconfigured(_)
-                    | providers::Error::Settings(_)
-            )
-        );
-        let page = match known {
-            Some(provider) if trouble => {
-                Page::ProviderTrouble { provider: provider.name(), try_again: &try_again }
-            }
-            Some(_) | None => {
-                let reason = sign_in_reason(&failure.error);
-                Page::SignInFailed { reason, try_again: &try_again }
-            }
+        let try_again = match known {
+            Some(provider) => Wish::at(Some(provider.id())).start(target),
+            None => Wish::default().sign_in(target),
+        };
+        let try_again = format!("{}{try_again}", self.login.prefix);
+        let reason = sign_in_reason(&failure.error);
+        let failed = Page::SignInFailed { reason, try_again: &try_again };
+        let page = match (known.map(|provider| provider.name()), &failure.error) {
+            (Some(provider), login::Error::Provider(error)) => match error {
+                providers::Error::Busy | providers::Error::Unavailable(_) => {
+                    Page::ProviderTrouble { provider, try_again: &try_again }
+                }
+                providers::Error::Misconfigured(_) | providers::Error::Settings(_) => {
+                    Page::ProviderMisconfigured { provider, try_again: &try_again }
+                }
+                providers::Error::Refused(_)
+                | providers::Error::BadResponse(_)
+                | providers::Error::Misbehaved(_)
+                | providers::Error::Claims(_) => failed,
+            },
+            (Some(_) | None, _) => failed,
         };
         self.pages.respond(asked, error.status(), &page)
     }
-}
-
-fn encoded(target: &str) -> String {
-    Serializer::new(String::new()).append_key_only(target).finish()
 }
 
 /// The bound that a request met, if that is why it is refused.

@@ -39,6 +39,7 @@ pub use source::{Source, Unread};
 
 use crate::origin::Origin;
 use crate::policy::Policy;
+use crate::routing::path::PathPrefix;
 use document::Node;
 use reading::{Reading, Reported};
 use section::Section;
@@ -52,7 +53,7 @@ pub struct Config {
     /// The origin at which browsers reach the gateway.
     pub public_url: Origin,
     /// The gateway's own paths; `/oauth2`. Starts with `/`, ends without one.
-    pub endpoint_prefix: String,
+    pub endpoint_prefix: PathPrefix,
     /// Where visitors sign in, in the order of the sign-in page.
     pub providers: Vec<crate::providers::Settings>,
     /// The session table and its cookie.
@@ -125,7 +126,7 @@ fn convert(reading: &Reading<'_>, root: &Node) -> Result<Config, Reported> {
     let session = session::settings(&root, public_url.as_ref().ok());
     let surroundings = routes::Surroundings {
         public_url: public_url.as_ref().ok(),
-        endpoint_prefix: endpoint_prefix.as_deref().ok(),
+        endpoint_prefix: endpoint_prefix.as_ref().ok(),
         providers: ids.as_deref().ok(),
         cookie: session.as_ref().ok().map(|session| &session.cookie),
         identity_headers: identity::top(&root),

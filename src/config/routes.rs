@@ -26,7 +26,7 @@ use crate::upstream::{self, Target, Timeouts, TlsSettings};
 #[derive(Debug)]
 pub(super) struct Surroundings<'a> {
     pub(super) public_url: Option<&'a Origin>,
-    pub(super) endpoint_prefix: Option<&'a str>,
+    pub(super) endpoint_prefix: Option<&'a PathPrefix>,
     pub(super) providers: Option<&'a [String]>,
     pub(super) cookie: Option<&'a CookieSettings>,
     pub(super) identity_headers: Result<Vec<HeaderRule>, Reported>,
@@ -121,7 +121,7 @@ fn host(field: &Field<'_>, around: &Surroundings<'_>) -> Result<HostPattern, Rep
 fn path(field: &Field<'_>, around: &Surroundings<'_>) -> Result<PathPrefix, Reported> {
     let path = field.value(policy::path)?;
     match around.endpoint_prefix {
-        Some(prefix) if policy::covers(prefix, path.as_str()) => {
+        Some(prefix) if prefix.covers(&path) => {
             let what = format!("lies below {prefix}, where the gateway's own paths are");
             let hint = "choose another path, or another server.endpoint_prefix";
             Err(field.error(&Wrong::new(what).hint(hint)))

@@ -8,6 +8,7 @@ use crate::config::section::Section;
 use crate::config::urls::{self, Http};
 use crate::config::wrong::Wrong;
 use crate::origin::Origin;
+use crate::routing::path::PathPrefix;
 use crate::secret::Secret;
 use crate::server::{CertifiedPair, Limits, ListenAddress, Settings, Timeouts, TrustedProxies};
 
@@ -26,7 +27,7 @@ pub(super) fn http(flag: &Field<'_>) -> Http {
 }
 
 /// `server.endpoint_prefix`.
-pub(super) fn endpoint_prefix(server: &Section<'_>) -> Result<String, Reported> {
+pub(super) fn endpoint_prefix(server: &Section<'_>) -> Result<PathPrefix, Reported> {
     server.field("endpoint_prefix").value(|text| {
         let hint = "write a path such as /oauth2";
         let segments = text.strip_prefix('/').ok_or_else(|| {
@@ -46,7 +47,7 @@ pub(super) fn endpoint_prefix(server: &Section<'_>) -> Result<String, Reported> 
                 Wrong::new("must consist of letters, digits, - and _ between its /").hint(hint)
             );
         }
-        Ok(text.to_owned())
+        Ok(PathPrefix::parse(text)?)
     })
 }
 

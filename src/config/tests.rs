@@ -165,7 +165,7 @@ fn what_is_written_arrives() {
     assert!(server.trusted_proxies.unix);
     assert_eq!(server.trusted_proxies.networks, ["10.0.0.0/8".parse().unwrap()]);
     assert_eq!(server.certificates[0].name, "tls.crt");
-    assert_eq!(config.endpoint_prefix, "/-/gate");
+    assert_eq!(config.endpoint_prefix.as_str(), "/-/gate");
     assert_eq!(config.admin, Some(Tcp("[::1]:9000".into())));
 
     let [one, two] = config.providers.as_slice() else { panic!("{:?}", config.providers) };

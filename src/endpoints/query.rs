@@ -3,7 +3,7 @@
 
 use url::form_urlencoded;
 
-use crate::login::return_to::ReturnTo;
+use crate::login::wish::{Prompt, Wish};
 
 /// Parameters, decoded once.
 #[derive(Clone, Debug)]
@@ -15,21 +15,20 @@ impl Query {
         Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
 
-    /// The query that goes on to another step of the sign-in: where to and by which provider, and all
-    /// that was asked for with it.
-    pub fn onward(&self, target: &ReturnTo, provider: Option<&str>) -> String {
-        let mut onward = form_urlencoded::Serializer::new(String::new());
-        onward.append_pair("rd", target.as_str());
-        let asked = ["prompt", "login_hint", "ui_locales", "restarted"];
-        let asked = asked.into_iter().filter_map(|name| Some((name, self.one(name)?)));
-        onward.extend_pairs(provider.map(|id| ("provider", id)));
-        onward.extend_pairs(asked);
-        onward.finish()
-    }
-
     /// All names, as often as they stand there.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// How a visitor wants to sign in.
+    pub fn wish(&self) -> Wish<'_> {
+        Wish {
+            provider: self.one("provider"),
+            prompt: self.one("prompt").and_then(Prompt::parse),
+            login_hint: self.one("login_hint"),
+            ui_locales: self.one("ui_locales"),
+            restarted: self.one("restarted").is_some(),
+        }
     }
 
     /// The one value of a parameter.
@@ -54,9 +53,9 @@ mod tests {
     #[test]
     fn what_was_asked_for_goes_on_and_nothing_else_does() {
         let query = Query::parse("rd=//evil&prompt=login&x=1&provider=a&login_hint=a%26b");
-        let onward = query.onward(&ReturnTo::root(), Some("b"));
-        assert_eq!(onward, "rd=%2F&provider=b&prompt=login&login_hint=a%26b");
-        let twice = Query::parse("prompt=login&prompt=none").onward(&ReturnTo::root(), None);
-        assert_eq!(twice, "rd=%2F");
+        let onward = Wish { provider: Some("b"), ..query.wish() }.start("/");
+        assert_eq!(onward, "/start?rd=%2F&provider=b&prompt=login&login_hint=a%26b");
+        let twice = Query::parse("prompt=login&prompt=none");
+        assert_eq!(twice.wish().start("/"), "/start?rd=%2F");
     }
 }

@@ -8,8 +8,8 @@ use crate::endpoints::query::Query;
 use crate::endpoints::{Call, Endpoints, redirect};
 use crate::error::Error;
 use crate::gate::route::Route;
-use crate::login::Redirect;
 use crate::login::return_to::ReturnTo;
+use crate::login::wish::Wish;
 use crate::pages::{Choice, Page};
 use crate::providers::Provider;
 use crate::routing::path::Readings;
@@ -18,21 +18,22 @@ impl Endpoints {
     /// `GET sign_in?rd=`, and what else `start` takes but the provider.
     pub(super) fn sign_in(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let query = Query::parse(call.uri.query().unwrap_or_default());
-        if let Some(there) = self.at_public_url(call, &query, "sign_in") {
-            return redirect(there);
+        let wish = query.wish();
+        if let Some(target) = self.target_of_public_url(call, &query) {
+            return redirect(self.login.own_url(&wish.sign_in(target.as_str())).into());
         }
         let target = self.target(call, &query);
         let route = self.route_of(&target);
         let taken = |provider: &&Provider| route.is_none_or(|route| route.takes(provider.id()));
         let providers = self.login.providers.iter().map(AsRef::as_ref).filter(taken);
-        let start = |provider: &Provider| {
-            let onward = query.onward(&target, Some(provider.id()));
-            format!("{}/start?{onward}", self.login.prefix)
-        };
-        let buttons: Vec<(&str, String)> =
-            providers.map(|provider| (provider.name(), start(provider))).collect();
+        let buttons: Vec<(&str, String)> = providers
+            .map(|provider| {
+                let start = Wish { provider: Some(provider.id()), ..wish }.start(target.as_str());
+                (provider.name(), format!("{}{start}", self.login.prefix))
+            })
+            .collect();
         match buttons.as_slice() {
-            [(_, only)] => redirect(Redirect { location: only.clone(), cookies: Vec::new() }),
+            [(_, only)] => redirect(only.clone().into()),
             _ => {
                 let choices: Vec<Choice<'_>> =
                     buttons.iter().map(|(name, href)| Choice { name, href }).collect();

@@ -46,7 +46,7 @@ impl Endpoints {
 
     /// Whether a page of ours, or the person, asked for a sign-out.
     // SECURITY: another site must not sign a visitor out, not even by an image (T88).
-    fn is_ours(&self, headers: &HeaderMap, origin: &str) -> bool {
+    fn is_ours(&self, headers: &HeaderMap, origin: &Origin) -> bool {
         if headers.contains_key("sec-fetch-site") {
             return headers.get_all("sec-fetch-site").iter().map(HeaderValue::as_bytes).all(
                 |site| {
@@ -59,7 +59,7 @@ impl Endpoints {
         let sent = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
         let ours = |text: &str| {
             let sent = Url::parse(text).ok().and_then(|url| Origin::of(&url));
-            sent.is_some_and(|sent| sent == self.login.public_url || sent.to_string() == origin)
+            sent.is_some_and(|sent| sent == self.login.public_url || sent == *origin)
         };
         match (sent(ORIGIN), sent(REFERER)) {
             (None, None) => true,

@@ -6,35 +6,31 @@ use crate::body::Body;
 use crate::endpoints::query::Query;
 use crate::endpoints::{Call, Endpoints, redirect};
 use crate::error::Error;
-use crate::login::begin::{Prompt, Start};
+use crate::login::begin::Start;
 use crate::login::return_to::ReturnTo;
-use crate::login::{self, Failure, Redirect};
+use crate::login::{self, Failure};
 use crate::routing::host;
 
 impl Endpoints {
     /// `GET start?rd=&provider=&prompt=&login_hint=&ui_locales=`
     pub(super) async fn start(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let query = Query::parse(call.uri.query().unwrap_or_default());
-        if let Some(there) = self.at_public_url(call, &query, "start") {
-            return redirect(there);
+        let wish = query.wish();
+        if let Some(target) = self.target_of_public_url(call, &query) {
+            return redirect(self.login.own_url(&wish.start(target.as_str())).into());
         }
         let target = self.target(call, &query);
         let start = Start {
-            provider: query.one("provider"),
+            wish,
             target: &target,
-            restarted: query.one("restarted").is_some(),
-            prompt: query.one("prompt").and_then(Prompt::parse),
-            login_hint: query.one("login_hint"),
-            ui_locales: query.one("ui_locales"),
             headers: call.headers,
             client_address: call.client.address(),
         };
         match self.login.begin(start).await {
             Ok(there) => redirect(there),
-            Err(Failure { error: login::Error::ChoiceNeeded, target, .. }) => {
-                let onward = query.onward(&target, None);
-                let location = format!("{}/sign_in?{onward}", self.login.prefix);
-                redirect(Redirect { location, cookies: Vec::new() })
+            Err(Failure { error: login::Error::ChoiceNeeded, .. }) => {
+                let choice = wish.sign_in(target.as_str());
+                redirect(format!("{}{choice}", self.login.prefix).into())
             }
             Err(failure) => Err(Box::new(failure).into()),
         }
@@ -45,33 +41,24 @@ impl Endpoints {
         self.login.places.parse_or_root(wanted(call, query))
     }
 
-    /// The login cookie belongs to the host of `public_url`: asked on another host of ours, the browser
-    /// goes there first, with the target made absolute.
-    pub(super) fn at_public_url(
-        &self,
-        call: Call<'_>,
-        query: &Query,
-        path: &str,
-    ) -> Option<Redirect> {
-        let client = call.client;
+    /// The login cookie belongs to the host of `public_url`: asked on another host, the browser
+    /// goes there first, with this target.
+    pub(super) fn target_of_public_url(&self, call: Call<'_>, query: &Query) -> Option<ReturnTo> {
+        let (client, places) = (call.client, &self.login.places);
         if host::normal(client.host()) == self.login.public_url.host() {
             return None;
         }
         let authority = client.authority().as_str();
-        let target = match wanted(call, query) {
-            Some(rd) if !rd.starts_with('/') => self.login.places.parse_or_root(Some(rd)),
-            rd => match self.login.places.on_host(authority, rd.unwrap_or("/")) {
-                Some(target) => target,
-                // A proxy may keep the host that its visitor sees to itself: to send that visitor where
-                // they are already would never end.
-                None if client.is_trusted() => return None,
-                // On a host that is none of ours there is nothing to come back to.
-                None => ReturnTo::root(),
-            },
-        };
-        let onward = query.onward(&target, query.one("provider"));
-        let location = format!("{}?{onward}", self.login.own_url(&format!("/{path}")));
-        Some(Redirect { location, cookies: Vec::new() })
+        match wanted(call, query) {
+            Some(rd) if !rd.starts_with('/') => Some(places.parse_or_root(Some(rd))),
+            rd => rd
+                .and_then(|rd| places.on_host(authority, rd))
+                .or_else(|| places.on_host(authority, "/"))
+                // On a host that is none of ours there is nothing to come back to. But a proxy may keep the
+                // host that its visitor sees to itself: to send that visitor where they are already would
+                // never end.
+                .or_else(|| (!client.is_trusted()).then(ReturnTo::root)),
+        }
     }
 }
 

@@ -2,12 +2,13 @@
 
 use http::header::{ACCEPT, LOCATION, ORIGIN, REFERER, SET_COOKIE, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use url::form_urlencoded::Serializer;
+use url::{Position, Url};
 
 use crate::body::Body;
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::gate::route::{Route, Unauthenticated};
+use crate::login::wish::Wish;
 use crate::origin::Origin;
 use crate::pages::harden;
 use crate::server::Client;
@@ -83,11 +84,7 @@ impl Gate {
     /// A path on the effective host as `rd` at `public_url`.
     pub fn return_to(&self, client: &Client, path: &str) -> String {
         let origin = client.origin();
-        if origin == self.public_url.to_string() {
-            path.to_owned()
-        } else {
-            format!("{origin}{path}")
-        }
+        if origin == self.public_url { path.to_owned() } else { format!("{origin}{path}") }
     }
 
     /// Where to sign in for a target on this host, below the prefix.
@@ -97,26 +94,24 @@ impl Gate {
         } else {
             target
         };
-        let mut query = Serializer::new(String::new());
-        query.append_pair("rd", target);
         let mut usable = self.providers.iter().filter(|provider| route.takes(provider.id()));
-        let path = match (usable.next(), usable.next()) {
+        match (usable.next(), usable.next()) {
             (Some(only), None) if self.providers.len() > 1 => {
-                query.append_pair("provider", only.id());
-                "/start"
+                Wish::at(Some(only.id())).start(target)
             }
-            (_, None) => "/start",
-            (_, Some(_)) => "/sign_in",
-        };
-        format!("{path}?{}", query.finish())
+            (_, None) => Wish::default().start(target),
+            (_, Some(_)) => Wish::default().sign_in(target),
+        }
     }
 
     /// An absolute URL at which a script can send its page to sign in, and come back to that page.
     fn login_url(&self, asked: Challenged<'_>) -> String {
         let origin = asked.client.origin();
-        let page = asked.headers.get(REFERER).and_then(|value| value.to_str().ok());
-        let page = page.and_then(|page| page.strip_prefix(&origin));
-        let page = page.filter(|rest| rest.starts_with('/')).unwrap_or("/");
+        let page =
+            asked.headers.get(REFERER).and_then(|value| Url::parse(value.to_str().ok()?).ok());
+        let page = page.filter(|page| Origin::of(page).as_ref() == Some(&origin));
+        let page =
+            page.as_ref().map_or("/", |page| &page[Position::BeforePath..Position::AfterQuery]);
         let target = self.return_to(asked.client, page);
         self.own_url(&self.sign_in_path(asked.route, &target))
     }
@@ -167,9 +162,10 @@ pub fn is_foreign_handshake(route: &Route, headers: &HeaderMap, client: &Client)
         // No browser: only those send a visitor's cookie without being told to.
         (None, _) => false,
         (Some(value), None) => {
-            let value = value.to_str().unwrap_or_default();
-            let listed = |sent: Origin| route.websocket_origins.contains(&sent);
-            !value.eq_ignore_ascii_case(&client.origin()) && !Origin::parse(value).is_ok_and(listed)
+            let value = value.to_str().unwrap_or_default().to_ascii_lowercase();
+            let known =
+                |sent: Origin| sent == client.origin() || route.websocket_origins.contains(&sent);
+            !Origin::parse(&value).is_ok_and(known)
         }
         (Some(_), Some(_)) => true,
     }

@@ -18,7 +18,7 @@ use crate::error::{Error, Forbidden};
 use crate::identity::headers::Stripped;
 use crate::origin::Origin;
 use crate::providers::Provider;
-use crate::routing::path::Readings;
+use crate::routing::path::{PathPrefix, Readings};
 use crate::server::{Answered, Client, Incoming};
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
@@ -45,7 +45,7 @@ pub struct Gate {
     /// The origin at which browsers reach the gateway.
     pub public_url: Origin,
     /// The gateway's own paths.
-    pub prefix: Arc<str>,
+    pub prefix: PathPrefix,
     /// How long past its token's expiry a session goes on while the token endpoint cannot be reached.
     pub outage_grace: Duration,
     /// The time.
@@ -63,6 +63,10 @@ impl Gate {
         uri: &Uri,
         incoming: Incoming,
     ) -> Result<Answered, Error> {
+        // Only asked about at the auth endpoints: a sign-in would lead nowhere.
+        if route.upstream.is_none() {
+            return Err(Error::NoRoute);
+        }
         let (method, headers) = (incoming.request.method(), incoming.request.headers());
         let client = &incoming.client;
         let visitor = self.identify(route.need(), headers).await;

@@ -2,24 +2,22 @@
 //! Invariant: a route is found only where every reading of the path leads to it, and none to a path of
 //! the gateway's own. Proxying, the auth endpoints and `explain` all look here.
 
-use std::sync::Arc;
-
 use crate::error::Error;
 use crate::gate::route::Route;
 use crate::routing::host::normal;
-use crate::routing::path::{Reading, Readings};
+use crate::routing::path::{PathPrefix, Reading, Readings};
 use crate::routing::{Found, Table};
 
 /// What is in front of what.
 #[derive(Debug)]
 pub struct Routes {
     table: Table<Route>,
-    prefix: Arc<str>,
+    prefix: PathPrefix,
 }
 
 impl Routes {
     /// These routes, beside our own paths under `prefix`.
-    pub fn new(table: Table<Route>, prefix: Arc<str>) -> Self {
+    pub fn new(table: Table<Route>, prefix: PathPrefix) -> Self {
         Self { table, prefix }
     }
 
@@ -49,12 +47,11 @@ impl Routes {
 
     /// What is left of a path of our own behind the prefix; `None` for all other paths.
     pub fn below_prefix<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let rest = path.strip_prefix(&*self.prefix)?;
-        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+        self.prefix.rest(path)
     }
 
     fn of_reading(&self, host: &str, reading: &Reading<'_>) -> Result<&Route, Error> {
-        if self.below_prefix(reading.path()).is_some() {
+        if self.prefix.matches(reading) {
             return Err(Error::NoRoute);
         }
         match self.table.find(host, reading) {
@@ -71,10 +68,9 @@ mod tests {
     use crate::gate::route::{Settings, Unauthenticated};
     use crate::policy::Policy;
     use crate::routing::host::HostPattern;
-    use crate::routing::path::PathPrefix;
     use crate::telemetry::metrics::Metrics;
 
-    fn routes() -> Routes {
+    fn routes(prefix: &str) -> Routes {
         let entry = |path: &str| {
             let (host, path) = (HostPattern::parse("a.example"), PathPrefix::parse(path));
             let (host, path) = (host.unwrap(), path.unwrap());
@@ -93,12 +89,12 @@ mod tests {
             let meter = Metrics::default().route(&settings.name);
             (host, path, Route::new(settings, None, meter))
         };
-        Routes::new(Table::new([entry("/"), entry("/private")]), "/oauth2".into())
+        Routes::new(Table::new([entry("/"), entry("/private")]), PathPrefix::parse(prefix).unwrap())
     }
 
     #[track_caller]
     fn check(host: &str, path: &str, expected: Result<&str, Error>) {
-        let (routes, readings) = (routes(), Readings::of(path).unwrap());
+        let (routes, readings) = (routes("/oauth2"), Readings::of(path).unwrap());
         let found = routes.find(host, &readings).map(|route| route.name.to_string());
         let expected = expected.map(str::to_owned);
         assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{host}{path}");
@@ -125,5 +121,17 @@ mod tests {
         check("a.example", "/%6fauth2/start", Err(Error::NoRoute));
         check("a.example", "/oauth2x", Ok("/"));
         check("a.example", "//oauth2/start", ambiguous("/oauth2/start"));
+        check("a.example", "/OAuth2/start", ambiguous("/oauth2/start"));
+    }
+
+    #[test]
+    fn a_prefix_with_capitals_is_guarded_too() {
+        let routes = routes("/Gate");
+        let found = |path: &str| routes.find("a.example", &Readings::of(path).unwrap()).err();
+        assert!(matches!(found("/Gate/start"), Some(Error::NoRoute)));
+        for path in ["/gate/start", "/GATE", "//Gate/start", "/x/..%2fGate"] {
+            assert!(matches!(found(path), Some(Error::Ambiguous { .. })), "{path}");
+        }
+        assert!(found("/gates").is_none());
     }
 }

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::login::pending::{Pending, Target, hash};
 use crate::login::return_to::ReturnTo;
+use crate::login::wish::{Prompt, Wish};
 use crate::login::{Error, Failure, Login, Redirect};
 use crate::oauth::pkce;
 use crate::providers::{Provider, SignInRequest};
@@ -18,56 +19,28 @@ use crate::session::cookie::{Name, Sent};
 /// What a browser asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Start<'a> {
-    /// The ID of the provider; `None` where there is only one.
-    pub provider: Option<&'a str>,
+    /// How it wants to sign in.
+    pub wish: Wish<'a>,
     /// Where to go afterwards.
     pub target: &'a ReturnTo,
-    /// Whether this sign-in was begun before and lost its login cookie to another tab.
-    pub restarted: bool,
-    /// `prompt` (OIDC Core §3.1.2.1).
-    pub prompt: Option<Prompt>,
-    /// `login_hint`.
-    pub login_hint: Option<&'a str>,
-    /// `ui_locales`.
-    pub ui_locales: Option<&'a str>,
     /// The request's fields, for the cookies in them.
     pub headers: &'a HeaderMap,
     /// The address of the client.
     pub client_address: IpAddr,
 }
 
-/// What the provider is asked to ask the visitor again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Prompt {
-    /// The credentials.
-    Login,
-    /// The account.
-    SelectAccount,
-}
-
-impl Prompt {
-    /// Reads the parameter; other values are not passed on.
-    pub fn parse(text: &str) -> Option<Self> {
-        match text {
-            "login" => Some(Self::Login),
-            "select_account" => Some(Self::SelectAccount),
-            _ => None,
-        }
-    }
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Login => "login",
-            Self::SelectAccount => "select_account",
-        }
+impl Start<'_> {
+    fn failure(&self, error: Error, provider: Option<&Provider>) -> Failure {
+        let provider = provider.map(|provider| Arc::clone(provider.id()));
+        Failure { error, target: self.target.clone(), provider }
     }
 }
 
 impl Login {
     /// Sends the browser to the provider's authorization endpoint.
     pub async fn begin(&self, start: Start<'_>) -> Result<Redirect, Failure> {
-        let failed = |error, provider| Failure { error, target: start.target.clone(), provider };
-        let provider = self.chosen(start.provider).map_err(|error| failed(error, None))?;
+        let chosen = self.chosen(start.wish.provider);
+        let provider = chosen.map_err(|error| start.failure(error, None))?;
         let mut cookies = Vec::new();
         let login = self.login_cookie(start.headers, &mut cookies);
         let target = start.target.as_str();
@@ -75,8 +48,8 @@ impl Login {
         let pending = Pending {
             provider: provider.fingerprint(),
             begun: self.clock.unix(),
-            restarted: start.restarted,
-            prompted: start.prompt.is_some(),
+            restarted: start.wish.restarted,
+            prompted: start.wish.prompt.is_some(),
             login: hash(login.as_bytes()),
             session: self.session(start.headers).map(|session| session.key().half()),
             target: if in_cookie {
@@ -90,20 +63,20 @@ impl Login {
             cookies.push(self.cookies.set(Name::LoginTarget, value, None));
         }
         let request = SignInRequest {
-            redirect_uri: &provider.redirect_uri(&self.public_url, &self.prefix),
+            redirect_uri: &provider.redirect_uri(&self.public_url, self.prefix.as_str()),
             state: &sealed.state,
             nonce: &sealed.nonce,
             code_challenge: &pkce::challenge(&sealed.code_verifier),
-            prompt: start.prompt.map(Prompt::as_str),
-            login_hint: start.login_hint,
-            ui_locales: start.ui_locales,
+            prompt: start.wish.prompt.map(Prompt::as_str),
+            login_hint: start.wish.login_hint,
+            ui_locales: start.wish.ui_locales,
         };
         match provider.authorization_url(&request).await {
             Ok(location) => Ok(Redirect { location: location.into(), cookies }),
             Err(error) => {
                 let error = error.into();
                 self.failed(&error, Some(provider), start.client_address);
-                Err(failed(error, Some(Arc::clone(provider.id()))))
+                Err(start.failure(error, Some(provider)))
             }
         }
     }

@@ -9,6 +9,7 @@ use http::HeaderMap;
 
 use crate::login::pending::{Opened, Target};
 use crate::login::return_to::ReturnTo;
+use crate::login::wish::Wish;
 use crate::login::{Error, Failure, Login, Redirect, StateFault};
 use crate::oauth::authorization::AuthorizationResponse;
 use crate::providers::{self, Provider};
@@ -116,12 +117,8 @@ impl Login {
         if opened.pending.restarted || !has_login_cookie {
             return Err(Error::State(fault));
         }
-        let query = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("rd", target.as_str())
-            .append_pair("provider", provider.id())
-            .append_pair("restarted", "1")
-            .finish();
-        Ok(Redirect { location: format!("{}/start?{query}", self.prefix), cookies: Vec::new() })
+        let again = Wish { restarted: true, ..Wish::at(Some(provider.id())) };
+        Ok(format!("{}{}", self.prefix, again.start(target.as_str())).into())
     }
 
     /// Whether the browser signed in elsewhere since this state was made: tabs do not end each other's
@@ -166,11 +163,14 @@ impl Login {
         opened: &Opened,
         client_address: IpAddr,
     ) -> Result<SessionId, Error> {
-        let redirect_uri = provider.redirect_uri(&self.public_url, &self.prefix);
+        let redirect_uri = provider.redirect_uri(&self.public_url, self.prefix.as_str());
         let signed_in =
             provider.complete(code, &redirect_uri, &opened.code_verifier, &opened.nonce).await;
-        let signed_in = signed_in.inspect_err(|_| {
-            self.failures.count(client_address, self.clock.moment());
+        let signed_in = signed_in.inspect_err(|error| {
+            // A guess comes back refused; trouble over there is nobody's guess.
+            if matches!(error, providers::Error::Refused(_)) {
+                self.failures.count(client_address, self.clock.moment());
+            }
         })?;
         let (id, now) = (SessionId::generate(), self.clock.moment());
         let tokens = Tokens::new(signed_in.tokens, now, self.settings.refresh_before);

@@ -1,4 +1,4 @@
-//! Failed exchanges by client address: who guesses codes is slowed down.
+//! Codes that a provider refused, by client address: who guesses them is slowed down.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 
-/// Counts failed exchanges within the last second, by client address.
+/// Counts refused codes within the last second, by client address.
 #[derive(Debug, Default)]
 pub struct Failures(Mutex<HashMap<IpAddr, (Moment, u32)>>);
 

@@ -7,6 +7,7 @@ pub mod failures;
 pub mod pending;
 pub mod return_to;
 pub mod sign_out;
+pub mod wish;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use crate::clock::Clock;
 use crate::oauth;
 use crate::origin::Origin;
 use crate::providers::{self, Provider};
+use crate::routing::path::PathPrefix;
 use crate::session::cookie::{Cookies, Name, Sent};
 use crate::session::table::Table;
 use crate::session::{Session, SessionId, Settings};
@@ -33,7 +35,7 @@ pub struct Login {
     /// The origin at which browsers reach the gateway.
     pub public_url: Origin,
     /// The gateway's own paths.
-    pub prefix: String,
+    pub prefix: PathPrefix,
     /// Where visitors sign in.
     pub providers: Arc<[Arc<Provider>]>,
     /// The sessions.
@@ -65,9 +67,15 @@ pub struct Redirect {
     pub cookies: Vec<HeaderValue>,
 }
 
+impl From<String> for Redirect {
+    fn from(location: String) -> Self {
+        Self { location, cookies: Vec::new() }
+    }
+}
+
 impl From<ReturnTo> for Redirect {
     fn from(target: ReturnTo) -> Self {
-        Self { location: target.as_str().to_owned(), cookies: Vec::new() }
+        target.as_str().to_owned().into()
     }
 }
 

@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::origin::Origin;
 use crate::routing::host::{HostPattern, is_below};
-use crate::routing::path::Readings;
+use crate::routing::path::{PathPrefix, Readings};
 
 /// A place that a browser may be sent back to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Places {
     domain: Option<String>,
     hosts: Vec<HostPattern>,
     /// The gateway's own paths are no place to return to.
-    prefix: String,
+    prefix: PathPrefix,
 }
 
 impl ReturnTo {
@@ -49,14 +49,14 @@ impl Places {
         public_url: &Origin,
         domain: Option<&str>,
         hosts: Vec<HostPattern>,
-        prefix: &str,
+        prefix: PathPrefix,
     ) -> Result<Self, url::ParseError> {
         Ok(Self {
             base: Url::parse(&public_url.to_string())?,
             public_url: public_url.clone(),
             domain: domain.map(str::to_owned),
             hosts,
-            prefix: prefix.to_owned(),
+            prefix,
         })
     }
 
@@ -110,16 +110,8 @@ impl Places {
     /// Whether a path is one that we would forward in some reading, and in none our own: returning
     /// there would loop.
     fn is_fit(&self, path: &str) -> bool {
-        let own = |path: &str| {
-            path.strip_prefix(&self.prefix)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
         Readings::of(path).is_ok_and(|readings| {
-            let plain = readings.plain().path();
-            let others = readings.others().iter();
-            !plain.contains('\\')
-                && !own(plain)
-                && !others.into_iter().any(|other| own(other.path()))
+            !readings.plain().path().contains('\\') && !self.prefix.matches_any(&readings)
         })
     }
 }
@@ -172,7 +164,7 @@ mod tests {
         let public_url = Origin::parse("https://app.example.com").unwrap();
         let hosts = ["app.example.com", "wiki.example.com", "evil.example.net"];
         let hosts = hosts.map(|host| HostPattern::parse(host).unwrap()).into();
-        Places::new(&public_url, domain, hosts, "/oauth2").unwrap()
+        Places::new(&public_url, domain, hosts, PathPrefix::parse("/OAuth2").unwrap()).unwrap()
     }
 
     #[track_caller]
@@ -239,9 +231,14 @@ mod tests {
 
     #[test]
     fn our_own_paths_are_no_place_to_return_to() {
-        for rd in
-            ["/oauth2", "/oauth2/sign_out", "/oauth2/../oauth2/x", "/%6fauth2/start", "/oauth2%2fx"]
-        {
+        for rd in [
+            "/oauth2",
+            "/OAuth2/sign_out",
+            "/oauth2/sign_out",
+            "/oauth2/../oauth2/x",
+            "/%6fauth2/start",
+            "/oauth2%2fx",
+        ] {
             check(rd, "/");
         }
         check("/oauth2x", "/oauth2x");

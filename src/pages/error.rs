@@ -61,6 +61,21 @@ pub(super) fn provider_trouble<'a>(provider: &str, try_again: &str) -> View<'a> 
     }
 }
 
+pub(super) fn provider_misconfigured<'a>(provider: &str, try_again: &str) -> View<'a> {
+    View {
+        error: Some("provider_misconfigured"),
+        title: "Signing in is not set up right",
+        text: vec![
+            format!("{provider}, which checks who you are, does not accept this site."),
+            "This is not your fault, and waiting does not help. Please tell the people who run \
+             this site, and give them the reference."
+                .to_owned(),
+        ],
+        reasons: &[],
+        actions: vec![Action::new(ActionKind::Secondary, "Try again", try_again)],
+    }
+}
+
 pub(super) fn wrong_host<'a>(public_url: &Origin) -> View<'a> {
     let public_url = public_url.to_string();
     View {

@@ -81,11 +81,18 @@ pub enum Page<'a> {
         /// Where it starts anew.
         try_again: &'a str,
     },
-    /// 502 or 503: the provider is down, slow, or makes no sense.
+    /// 503: the provider is down or slow.
     ProviderTrouble {
         /// Its name as on the sign-in page.
         provider: &'a str,
         /// The address to ask again, after a while.
+        try_again: &'a str,
+    },
+    /// 502: the provider does not know us, which waiting does not mend.
+    ProviderMisconfigured {
+        /// Its name as on the sign-in page.
+        provider: &'a str,
+        /// The address to ask again, once somebody has mended it.
         try_again: &'a str,
     },
     /// 421: a host that nothing here is for.
@@ -205,6 +212,9 @@ impl Page<'_> {
             Self::Forbidden(forbidden) => error::forbidden(forbidden),
             Self::ProviderTrouble { provider, try_again } => {
                 error::provider_trouble(provider, try_again)
+            }
+            Self::ProviderMisconfigured { provider, try_again } => {
+                error::provider_misconfigured(provider, try_again)
             }
             Self::WrongHost { public_url } => error::wrong_host(public_url),
             Self::Plain => error::plain(status),

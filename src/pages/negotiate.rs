@@ -38,8 +38,6 @@ impl Format {
     }
 
     /// The form for who looks at the status before anything else: a page or JSON.
-    // SECURITY: over gRPC a refusal is a 200 with the refusal inside; a proxy that asks us about a gRPC
-    // request would let it pass.
     pub fn with_status(headers: &HeaderMap) -> Self {
         if headers.get_all(ACCEPT).iter().any(accepts_html) { Self::Html } else { Self::Json }
     }

@@ -44,6 +44,7 @@ fn with_each_page(text: &str, mut check: impl FnMut(StatusCode, &Page<'_>)) {
         (403, Page::Forbidden(forbidden)),
         (400, Page::SignInFailed { reason: text, try_again: &href }),
         (503, Page::ProviderTrouble { provider: text, try_again: &href }),
+        (502, Page::ProviderMisconfigured { provider: text, try_again: &href }),
         (421, Page::WrongHost { public_url: &public_url }),
     ];
     for (status, page) in &pages {

@@ -4,6 +4,7 @@
 //! are computed, and a path passes only where they agree.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
@@ -80,12 +81,37 @@ impl PathPrefix {
     /// Whether a path, so read, lies at or below this prefix.
     pub fn matches(&self, reading: &Reading<'_>) -> bool {
         let prefix = if reading.folded { &self.folded } else { &self.text };
-        prefix == "/"
-            || reading
-                .path
-                .strip_prefix(prefix.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        rest(prefix, &reading.path).is_some()
     }
+
+    /// Whether a path lies at or below this prefix in any reading.
+    pub fn matches_any(&self, readings: &Readings<'_>) -> bool {
+        self.matches(&readings.plain) || readings.others.iter().any(|reading| self.matches(reading))
+    }
+
+    /// What is left of a path behind this prefix, as it stands there; `None` for a path elsewhere.
+    pub fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
+        rest(&self.text, path)
+    }
+
+    /// Whether another prefix lies at or below this one.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.rest(&other.text).is_some()
+    }
+}
+
+impl fmt::Display for PathPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// What is left of a path behind a prefix, which ends with a segment.
+fn rest<'p>(prefix: &str, path: &'p str) -> Option<&'p str> {
+    if prefix == "/" {
+        return Some(path);
+    }
+    path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl<'p> Reading<'p> {
@@ -145,18 +171,15 @@ fn decode_once(raw: &str) -> Result<String, Malformed> {
     {
         return Err(Malformed::Character);
     }
-    let mut segments = Vec::new();
-    for segment in raw.split('/') {
-        let decoded = decode(segment).ok_or(Malformed::Encoding)?.map_err(|()| Malformed::Utf8)?;
-        if decoded.chars().any(|c| c.is_ascii_control()) {
-            return Err(Malformed::Character);
-        }
-        if matches!(decoded.as_str(), "." | "..") {
-            return Err(Malformed::DotSegment);
-        }
-        segments.push(decoded.replace('/', "%2f"));
+    let kept = raw.replace("%2f", "%252f").replace("%2F", "%252f");
+    let decoded = decode(&kept).ok_or(Malformed::Encoding)?.map_err(|()| Malformed::Utf8)?;
+    if decoded.bytes().any(|b| b.is_ascii_control()) {
+        return Err(Malformed::Character);
     }
-    Ok(segments.join("/"))
+    if decoded.split('/').any(|segment| matches!(segment, "." | "..")) {
+        return Err(Malformed::DotSegment);
+    }
+    Ok(decoded)
 }
 
 /// `None`: invalid escape; `Some(Err)`: no UTF-8.
@@ -171,30 +194,38 @@ fn decode(text: &str) -> Option<Result<String, ()>> {
     Some(percent_decode_str(text).decode_utf8().map(Cow::into_owned).map_err(drop))
 }
 
-/// Everything that the ways below make of a path, one after another in any order.
+/// Every other way to read a path.
 fn other_readings(plain: &str) -> Result<Vec<Reading<'static>>, Malformed> {
-    let mut found = vec![plain.to_owned()];
-    let mut at = 0;
-    while let Some(path) = found.get(at).cloned() {
-        for way in WAYS {
-            let read = way(&path);
-            if !found.contains(&read) {
-                found.push(read);
-            }
-        }
-        if found.len() > MOST_READINGS {
-            return Err(Malformed::Ambiguous);
-        }
-        at += 1;
-    }
     let mut others: Vec<Reading<'static>> = Vec::new();
-    for path in found {
+    for path in closure(plain, &WAYS)? {
         others.push(Reading { path: Cow::Owned(path.to_lowercase()), folded: true });
         if path != plain {
             others.push(Reading { path: Cow::Owned(path), folded: false });
         }
     }
     Ok(others)
+}
+
+/// Everything that these ways make of a path, one after another in any order; the path itself first.
+fn closure(path: &str, ways: &[impl Fn(&str) -> String]) -> Result<Vec<String>, Malformed> {
+    let (mut found, mut bytes) = (vec![path.to_owned()], path.len());
+    let mut at = 0;
+    while let Some(path) = found.get(at).cloned() {
+        for way in ways {
+            let read = way(&path);
+            if found.contains(&read) {
+                continue;
+            }
+            // SECURITY: each way is gone through once for each byte found, before anybody is known.
+            bytes += read.len();
+            if found.len() >= MOST_READINGS || bytes > MOST_BYTES {
+                return Err(Malformed::Ambiguous);
+            }
+            found.push(read);
+        }
+        at += 1;
+    }
+    Ok(found)
 }
 
 /// What upstreams are known to make of a path. Each way is a function of the path alone.
@@ -263,9 +294,13 @@ fn rejoin(path: &str, change: impl Fn(&mut Vec<&str>)) -> String {
 
 /// An honest path has a handful; a path made to have more is refused.
 const MOST_READINGS: usize = 64;
+/// Of all readings together: two of the longest target, or as many as there may be of an ordinary one.
+const MOST_BYTES: usize = 32 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -289,6 +324,19 @@ mod tests {
         check("/", "/anything", true);
         check("/a b".replace(' ', "").as_str(), "/%61b", true);
         check("/a", "/a%2fb", false);
+    }
+
+    #[test]
+    fn prefixes_cover_whole_segments() {
+        let check = |prefix: &str, other: &str, expected: bool| {
+            let [prefix, other] = [prefix, other].map(|text| PathPrefix::parse(text).unwrap());
+            assert_eq!(prefix.covers(&other), expected, "{prefix} {other}");
+        };
+        check("/", "/a", true);
+        check("/a", "/a", true);
+        check("/a", "/a/b", true);
+        check("/a", "/ab", false);
+        check("/a/b", "/a", false);
     }
 
     #[test]
@@ -364,6 +412,44 @@ mod tests {
         }
     }
 
+    /// How many bytes the ways go through until a path is read or refused, and which of it.
+    fn work(raw: &str) -> (usize, Option<Malformed>) {
+        let gone_through = Cell::new(0);
+        let counting = WAYS.map(|way| {
+            let gone_through = &gone_through;
+            move |path: &str| {
+                gone_through.set(gone_through.get() + path.len());
+                way(path)
+            }
+        });
+        let wrong = decode_once(raw).and_then(|plain| closure(&plain, &counting)).err();
+        (gone_through.get(), wrong)
+    }
+
+    #[test]
+    fn a_path_made_to_be_read_in_many_ways_is_refused_before_it_costs_much() {
+        let layers = "25".repeat(58);
+        for start in [
+            format!("/%{layers}"),
+            format!("/%{layers}2f"),
+            format!("//;%{layers}3b"),
+            "/%2525;%252f%255c//".repeat(4),
+        ] {
+            let raw = format!("{start}{}", "/a".repeat(8_000));
+            let (gone_through, wrong) = work(&raw);
+            assert_eq!(wrong, Some(Malformed::Ambiguous), "{start}");
+            assert!(gone_through <= WAYS.len() * MOST_BYTES, "{start}: {gone_through}");
+        }
+    }
+
+    #[test]
+    fn a_long_path_of_an_honest_client_is_read() {
+        for segment in ["/a%20b", "/%C3%A4", "/a%2Fb", "/a;v=1"] {
+            let raw = segment.repeat(16 * 1024 / segment.len());
+            assert!(Readings::of(&raw).is_ok(), "{segment}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_path_panics(raw in "\\PC{0,64}") {
@@ -372,10 +458,16 @@ mod tests {
         }
 
         #[test]
-        fn readings_are_few(raw in "(/|%2f|%252f|;|\\.\\.|%2e|A|b|%5c|%20){0,40}") {
-            let raw = format!("/{raw}");
+        fn readings_are_few_and_together_short(
+            raw in "(/|%2f|%252f|;|\\.\\.|%2e|A|b|%5c|%20|%25){0,40}",
+            times in 1_usize..200,
+        ) {
+            let raw = format!("/{}", raw.repeat(times));
             if let Ok(readings) = Readings::of(&raw) {
-                prop_assert!(readings.others().len() <= 2 * MOST_READINGS + 16);
+                let others = readings.others();
+                prop_assert!(others.len() <= 2 * MOST_READINGS);
+                let bytes: usize = others.iter().map(|reading| reading.path().len()).sum();
+                prop_assert!(bytes <= 2 * MOST_BYTES);
             }
         }
     }

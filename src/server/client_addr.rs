@@ -15,6 +15,7 @@ use super::framing::Flaw;
 use super::request_id::RequestId;
 use super::shutdown::Tasks;
 use super::{Scheme, TrustedProxies};
+use crate::origin::Origin;
 use crate::telemetry::metrics::RouteMeter;
 
 /// Who is at the other end of a socket.
@@ -188,9 +189,11 @@ impl Client {
         &self.authority
     }
 
-    /// Scheme and authority, as a browser names this origin.
-    pub fn origin(&self) -> String {
-        format!("{}://{}", self.scheme.as_str(), self.authority.as_str())
+    /// Where a browser is that asks so: the effective scheme, host and port in normal form.
+    // Compared as values: behind `$host:$server_port` a default port is written that no browser writes.
+    pub fn origin(&self) -> Origin {
+        let https = self.scheme == Scheme::Https;
+        Origin::of_host(https, self.authority.host(), self.authority.port())
     }
 
     /// The port, written or by the scheme: `X-Forwarded-Port`.

@@ -157,7 +157,7 @@ async fn a_401_tells_where_to_sign_in_and_a_403_why_not() {
     bob.extra.insert("x-forwarded-uri", HeaderValue::from_static("/staff"));
     let page = bob.navigate("/oauth2/auth").await;
     assert_eq!(page.status, 403);
-    let other_account = "http://wiki.localhost/oauth2/start?prompt=select_account&rd=%2Fstaff";
+    let other_account = "http://wiki.localhost/oauth2/start?rd=%2Fstaff&prompt=select_account";
     for said in ["bob@example.com", "group", &escaped(other_account)] {
         assert!(page.body.contains(said), "{said} in {}", page.body);
     }
@@ -365,5 +365,35 @@ async fn a_trusted_proxy_may_name_the_target_in_a_header() {
         browser.extra.clear();
         let end = provider::sign_in(&mut browser, page.redirect().unwrap().as_str(), "alice").await;
         assert_eq!(end.url.as_str(), format!("http://wiki.localhost{expected}"));
+    }
+}
+
+/// Whoever asks us about a gRPC request passes its `Content-Type` on, and takes any 2xx for a yes.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_ours_is_ever_answered_in_the_form_of_grpc() {
+    let house = house().await;
+    for (path, status) in [
+        ("/oauth2/auth", 401),
+        ("/oauth2/userinfo", 401),
+        ("/oauth2/callback", 400),
+        ("/oauth2/callback?state=x&code=y", 400),
+        ("/oauth2/start?provider=nobody", 400),
+        ("/oauth2/nothing", 404),
+        ("/oauth2", 404),
+    ] {
+        let fields = [("content-type", "application/grpc"), ("x-forwarded-uri", "/page")];
+        let answer = ask(&mut house.stranger(), path, &fields).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}: {answer:?}");
+        assert!(!answer.headers.contains_key("grpc-status"), "{path}: {answer:?}");
+        assert_eq!(answer.header("content-type"), "application/json", "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_is_only_asked_about_sends_nobody_to_sign_in() {
+    let house = house().await;
+    for path in ["/page", "/staff", "/open"] {
+        assert_eq!(house.stranger().navigate(path).await.status, 404, "{path}");
+        assert_eq!(house.member("alice").await.fetch(path).await.status, 404, "{path}");
     }
 }

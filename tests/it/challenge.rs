@@ -66,6 +66,9 @@ async fn a_provider_that_is_down_is_told_and_nothing_else_suffers() {
     let answer = browser.open("/page").await;
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(!answer.header("retry-after").is_empty());
+    for said in ["The sign-in service does not answer", "company", "in a minute"] {
+        assert!(answer.body.contains(said), "{said} is missing in {}", answer.body);
+    }
     check_page(&answer);
     assert_eq!(browser.fetch("/open").await.status, 200);
     drop(gateway.log_until("company"));

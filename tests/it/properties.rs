@@ -223,7 +223,7 @@ proptest! {
         let public_url = Origin::parse("https://app.example.com").unwrap();
         let hosts = ["app.example.com", "wiki.example.com", "evil.example"];
         let hosts = hosts.map(|host| HostPattern::parse(host).unwrap()).into();
-        let places = Places::new(&public_url, Some("example.com"), hosts, "/oauth2").unwrap();
+        let places = Places::new(&public_url, Some("example.com"), hosts, PathPrefix::parse("/oauth2").unwrap()).unwrap();
         let target = places.parse_or_root(Some(&rd));
         let base = Url::parse("https://app.example.com/oauth2/callback").unwrap();
         let reached = base.join(target.as_str()).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use portcullis::demo::IdentityProvider;
 
-use crate::support::browser::Browser;
+use crate::support::browser::{Answer, Browser};
 use crate::support::gateway::Gateway;
 use crate::support::provider;
 use crate::support::upstream::Upstream;
@@ -183,4 +183,61 @@ async fn the_log_names_no_token_code_or_cookie() {
     for hidden in [cookie.as_str(), "in-the-query", "code=", "state=", "wiki-and-company", "eyJ"] {
         assert!(!log.contains(hidden), "{hidden} in {log}");
     }
+}
+
+/// The addresses of the buttons and links of a page.
+fn links(page: &Answer) -> Vec<String> {
+    let links = page.body.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    links.map(|link| link.replace("&amp;", "&").replace("&#x2f;", "/")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_of_the_provider_survives_the_choice_of_one() {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    let gateway = Gateway::start(&format!(
+        "providers:\n{}{}routes: [{{ allow: authenticated }}]\n",
+        provider::entry("company", "Company", provider.issuer(), ""),
+        provider::entry("partner", "Partner", "http://127.0.0.1:9", ""),
+    ));
+    let mut browser = Browser::new(&gateway);
+    let asked = "prompt=select_account&login_hint=a%40b.example&ui_locales=de";
+    let page = browser.open(&format!("/oauth2/start?rd=%2Fstaff&{asked}")).await;
+    assert_eq!((page.status.as_u16(), page.url.path()), (200, "/oauth2/sign_in"), "{page:?}");
+    let buttons = links(&page);
+    let expected =
+        ["company", "partner"].map(|id| format!("/oauth2/start?rd=%2Fstaff&provider={id}&{asked}"));
+    assert!(expected.iter().all(|start| buttons.contains(start)), "{buttons:?}");
+    let request = browser.navigate(&expected[0]).await.redirect().unwrap();
+    assert!(asked.split('&').all(|part| request.query().unwrap().contains(part)), "{request}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_begins_where_its_cookie_belongs_whatever_the_target() {
+    let gateway = Gateway::start(
+        "providers:\n  company: { issuer: \"http://127.0.0.1:9\", client_id: wiki, client_secret: s }\n\
+         session: { cookie: { domain: wiki.localhost } }\n\
+         routes:\n  - { allow: authenticated }\n  - { host: docs.wiki.localhost, allow: authenticated }\n",
+    );
+    let long = format!("/{}", "x".repeat(3000));
+    for (rd, back) in [
+        ("/page?q=1", "/page?q=1"),
+        ("/page?x=%2F", "/page?x=%2F"),
+        ("//x", "/"),
+        ("/\\x", "/"),
+        ("/oauth2/sign_out", "/"),
+        (long.as_str(), "/"),
+    ] {
+        let rd: String = url::form_urlencoded::byte_serialize(rd.as_bytes()).collect();
+        for page in ["start", "sign_in"] {
+            let asked = format!("http://docs.wiki.localhost/oauth2/{page}?rd={rd}");
+            let to = Browser::new(&gateway).navigate(&asked).await.redirect().unwrap();
+            assert_eq!(to.host_str(), Some("wiki.localhost"), "{rd}");
+            let target = to.query_pairs().find(|(name, _)| name == "rd").unwrap().1.into_owned();
+            assert_eq!(target, format!("http://docs.wiki.localhost{back}"));
+        }
+    }
+    let foreign = "http://evil.localhost/oauth2/start?rd=//x";
+    let answer = Browser::new(&gateway).navigate(foreign).await;
+    let to = answer.redirect().unwrap();
+    assert_eq!(to.as_str(), "http://wiki.localhost/oauth2/start?rd=%2F", "nothing to come back to");
 }

@@ -167,6 +167,12 @@ async fn a_page_elsewhere_cannot_use_a_visitors_session() {
         let mut socket = house.open("/page", &fields).await.unwrap();
         assert_eq!(hears(&mut socket).await, Message::text("demo-alice"), "{origin:?}");
     }
+    // A proxy may write the port that no browser does.
+    for host in ["wiki.localhost:80", "wiki.localhost.", "Wiki.localhost"] {
+        let fields = [("cookie", &*cookie), ("origin", PUBLIC_URL), ("host", host)];
+        let mut socket = house.open("/page", &fields).await.unwrap();
+        assert_eq!(hears(&mut socket).await, Message::text("demo-alice"), "{host}");
+    }
     // Without a session there is nothing to be stolen.
     let mut socket = house.open("/open", &[("origin", "http://evil.example")]).await.unwrap();
     assert_eq!(hears(&mut socket).await, Message::text("nobody"));

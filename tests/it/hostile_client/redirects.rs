@@ -174,6 +174,8 @@ async fn a_login_url_names_our_own_page_or_none() {
     let house = House::start().await;
     for (referer, expected) in [
         ("http://wiki.localhost/page?a=b", "%2Fpage%3Fa%3Db"),
+        ("http://wiki.localhost:80/page", "%2Fpage"),
+        ("http://wiki.localhost./page", "%2Fpage"),
         ("http://evil.example/page", "%2F"),
         ("http://wiki.localhost.evil.example/", "%2F"),
         ("http://wiki.localhost@evil.example/", "%2F"),

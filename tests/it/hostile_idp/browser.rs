@@ -1,9 +1,9 @@
 //! The provider is honest, the browser is not (RFC 9700 §4.5 and §4.7.1, CWE-601).
 
-use portcullis::demo::{AuthorizationFault, Fault};
+use portcullis::demo::{AuthorizationFault, Endpoint, Fault, Grant, NetworkFault, TokenFault};
 use url::Url;
 
-use super::{House, SignedIn, check_page, is_ours};
+use super::{House, Refused, SignedIn, check_page, is_ours};
 use crate::support::provider::callback;
 
 /// A callback with parameters of another one in place of its own.
@@ -126,4 +126,28 @@ async fn codes_cannot_be_guessed_at_speed() {
     assert!(statuses[10..].contains(&429), "{statuses:?}");
     assert!(house.provider.counts().code_exchanges < 15);
     house.check(&[], "somebody at another address", SignedIn).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_meets_a_wrong_client_secret_is_not_told_to_wait() {
+    let house = House::start().await;
+    let fault = Fault::Token(Grant::SignIn, TokenFault::InvalidClient);
+    let tried = house.check(&[fault], "a wrong secret", Refused(502, "check `client_id`")).await;
+    let body = &tried.answer.body;
+    assert!(body.contains("tell the people who run this site"), "{body}");
+    assert!(body.contains("Company") && !body.contains("in a minute"), "{body}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn trouble_at_the_provider_slows_nobody_down() {
+    let house = House::start().await;
+    let mut alice = house.stranger();
+    let mut callbacks = Vec::new();
+    for _ in 0..15 {
+        callbacks.push(callback(&mut alice, "/", "alice").await);
+    }
+    house.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Unavailable)]);
+    for callback in callbacks {
+        assert_eq!(alice.navigate(callback.as_str()).await.status, 503);
+    }
 }
