@@ -113,13 +113,16 @@ impl App {
                     | providers::Error::Settings(_)
             )
         );
+        let choice = (known.is_some() && self.endpoints.providers_for(&failure.target).count() > 1)
+            .then(|| format!("{}/sign_in?rd={}", self.prefix, encoded(target)));
+        let (try_again, choice) = (try_again.as_str(), choice.as_deref());
         let page = match known {
             Some(provider) if trouble => {
-                Page::ProviderTrouble { provider: provider.name(), try_again: &try_again }
+                Page::ProviderTrouble { provider: provider.name(), try_again, choice }
             }
             Some(_) | None => {
                 let reason = sign_in_reason(&failure.error);
-                Page::SignInFailed { reason, try_again: &try_again }
+                Page::SignInFailed { reason, try_again, choice }
             }
         };
         self.pages.respond(asked, error.status(), &page)

@@ -22,13 +22,11 @@ impl Endpoints {
             return redirect(there);
         }
         let target = self.target(call, &query);
-        let route = self.route_of(&target);
-        let taken = |provider: &&Provider| route.is_none_or(|route| route.takes(provider.id()));
-        let providers = self.login.providers.iter().map(AsRef::as_ref).filter(taken);
         let start = |provider: &Provider| {
             let onward = query.onward(&target, Some(provider.id()));
             format!("{}/start?{onward}", self.login.prefix)
         };
+        let providers = self.providers_for(&target);
         let buttons: Vec<(&str, String)> =
             providers.map(|provider| (provider.name(), start(provider))).collect();
         match buttons.as_slice() {
@@ -43,6 +41,13 @@ impl Endpoints {
                 ))
             }
         }
+    }
+
+    /// Where somebody may sign in who wants to go there, in the order of the page.
+    pub fn providers_for(&self, target: &ReturnTo) -> impl Iterator<Item = &Provider> {
+        let route = self.route_of(target);
+        let taken = move |provider: &&Provider| route.is_none_or(|r| r.takes(provider.id()));
+        self.login.providers.iter().map(AsRef::as_ref).filter(taken)
     }
 
     /// The route that a target leads to.
