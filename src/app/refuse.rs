@@ -91,20 +91,23 @@ impl App {
     ) -> Response<Body> {
         let (target, provider) = (failure.target.as_str(), failure.provider.as_deref());
         let known = provider.and_then(|id| self.login.provider(id));
-        let try_again = match known {
+        let prefixed = |path: String| format!("{}{path}", self.login.prefix);
+        let try_again = prefixed(match known {
             Some(provider) => Wish::at(Some(provider.id())).start(target),
             None => Wish::default().sign_in(target),
-        };
-        let try_again = format!("{}{try_again}", self.login.prefix);
+        });
+        let choice = (known.is_some() && self.endpoints.providers_for(&failure.target).count() > 1)
+            .then(|| prefixed(Wish::default().sign_in(target)));
+        let (try_again, choice) = (try_again.as_str(), choice.as_deref());
         let reason = sign_in_reason(&failure.error);
-        let failed = Page::SignInFailed { reason, try_again: &try_again };
+        let failed = Page::SignInFailed { reason, try_again, choice };
         let page = match (known.map(|provider| provider.name()), &failure.error) {
             (Some(provider), login::Error::Provider(error)) => match error {
                 providers::Error::Busy | providers::Error::Unavailable(_) => {
-                    Page::ProviderTrouble { provider, try_again: &try_again }
+                    Page::ProviderTrouble { provider, try_again, choice }
                 }
                 providers::Error::Misconfigured(_) | providers::Error::Settings(_) => {
-                    Page::ProviderMisconfigured { provider, try_again: &try_again }
+                    Page::ProviderMisconfigured { provider, try_again, choice }
                 }
                 providers::Error::Refused(_)
                 | providers::Error::BadResponse(_)

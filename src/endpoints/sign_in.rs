@@ -23,15 +23,13 @@ impl Endpoints {
             return redirect(self.login.own_url(&wish.sign_in(target.as_str())).into());
         }
         let target = self.target(call, &query);
-        let route = self.route_of(&target);
-        let taken = |provider: &&Provider| route.is_none_or(|route| route.takes(provider.id()));
-        let providers = self.login.providers.iter().map(AsRef::as_ref).filter(taken);
-        let buttons: Vec<(&str, String)> = providers
-            .map(|provider| {
-                let start = Wish { provider: Some(provider.id()), ..wish }.start(target.as_str());
-                (provider.name(), format!("{}{start}", self.login.prefix))
-            })
-            .collect();
+        let start = |provider: &Provider| {
+            let start = Wish { provider: Some(provider.id()), ..wish }.start(target.as_str());
+            format!("{}{start}", self.login.prefix)
+        };
+        let providers = self.providers_for(&target);
+        let buttons: Vec<(&str, String)> =
+            providers.map(|provider| (provider.name(), start(provider))).collect();
         match buttons.as_slice() {
             [(_, only)] => redirect(only.clone().into()),
             _ => {
@@ -44,6 +42,13 @@ impl Endpoints {
                 ))
             }
         }
+    }
+
+    /// Where somebody may sign in who wants to go there, in the order of the page.
+    pub fn providers_for(&self, target: &ReturnTo) -> impl Iterator<Item = &Provider> {
+        let route = self.route_of(target);
+        let taken = move |provider: &&Provider| route.is_none_or(|r| r.takes(provider.id()));
+        self.login.providers.iter().map(AsRef::as_ref).filter(taken)
     }
 
     /// The route that a target leads to.

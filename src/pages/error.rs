@@ -3,6 +3,7 @@
 
 use http::StatusCode;
 
+use super::sign_in::again;
 use super::{Action, ActionKind, View};
 use crate::identity::Identity;
 use crate::origin::Origin;
@@ -48,7 +49,11 @@ fn who(identity: &Identity) -> String {
     }
 }
 
-pub(super) fn provider_trouble<'a>(provider: &str, try_again: &str) -> View<'a> {
+pub(super) fn provider_trouble<'a>(
+    provider: &str,
+    try_again: &str,
+    choice: Option<&str>,
+) -> View<'a> {
     View {
         error: Some("provider_unavailable"),
         title: "The sign-in service does not answer",
@@ -57,11 +62,15 @@ pub(super) fn provider_trouble<'a>(provider: &str, try_again: &str) -> View<'a> 
             "This is not your fault. Please try again in a minute.".to_owned(),
         ],
         reasons: &[],
-        actions: vec![Action::new(ActionKind::Primary, "Try again", try_again)],
+        actions: again(try_again, choice),
     }
 }
 
-pub(super) fn provider_misconfigured<'a>(provider: &str, try_again: &str) -> View<'a> {
+pub(super) fn provider_misconfigured<'a>(
+    provider: &str,
+    try_again: &str,
+    choice: Option<&str>,
+) -> View<'a> {
     View {
         error: Some("provider_misconfigured"),
         title: "Signing in is not set up right",
@@ -72,7 +81,7 @@ pub(super) fn provider_misconfigured<'a>(provider: &str, try_again: &str) -> Vie
                 .to_owned(),
         ],
         reasons: &[],
-        actions: vec![Action::new(ActionKind::Secondary, "Try again", try_again)],
+        actions: again(try_again, choice),
     }
 }
 

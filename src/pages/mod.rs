@@ -80,6 +80,8 @@ pub enum Page<'a> {
         reason: &'a str,
         /// Where it starts anew.
         try_again: &'a str,
+        /// The sign-in page, where there is another provider to choose.
+        choice: Option<&'a str>,
     },
     /// 503: the provider is down or slow.
     ProviderTrouble {
@@ -87,6 +89,8 @@ pub enum Page<'a> {
         provider: &'a str,
         /// The address to ask again, after a while.
         try_again: &'a str,
+        /// The sign-in page, where there is another provider to choose.
+        choice: Option<&'a str>,
     },
     /// 502: the provider does not know us, which waiting does not mend.
     ProviderMisconfigured {
@@ -94,6 +98,8 @@ pub enum Page<'a> {
         provider: &'a str,
         /// The address to ask again, once somebody has mended it.
         try_again: &'a str,
+        /// The sign-in page, where there is another provider to choose.
+        choice: Option<&'a str>,
     },
     /// 421: a host that nothing here is for.
     WrongHost {
@@ -208,13 +214,15 @@ impl Page<'_> {
             Self::SignInRequired { login_url } => sign_in::required(login_url),
             Self::SignedOut { sign_in } => sign_in::signed_out(sign_in),
             Self::ConfirmSignOut { action } => sign_in::confirm_sign_out(action),
-            Self::SignInFailed { reason, try_again } => sign_in::failed(reason, try_again),
-            Self::Forbidden(forbidden) => error::forbidden(forbidden),
-            Self::ProviderTrouble { provider, try_again } => {
-                error::provider_trouble(provider, try_again)
+            Self::SignInFailed { reason, try_again, choice } => {
+                sign_in::failed(reason, try_again, *choice)
             }
-            Self::ProviderMisconfigured { provider, try_again } => {
-                error::provider_misconfigured(provider, try_again)
+            Self::Forbidden(forbidden) => error::forbidden(forbidden),
+            Self::ProviderTrouble { provider, try_again, choice } => {
+                error::provider_trouble(provider, try_again, *choice)
+            }
+            Self::ProviderMisconfigured { provider, try_again, choice } => {
+                error::provider_misconfigured(provider, try_again, *choice)
             }
             Self::WrongHost { public_url } => error::wrong_host(public_url),
             Self::Plain => error::plain(status),

@@ -62,7 +62,7 @@ pub(super) fn confirm_sign_out<'a>(action: &str) -> View<'a> {
     }
 }
 
-pub(super) fn failed<'a>(reason: &str, try_again: &str) -> View<'a> {
+pub(super) fn failed<'a>(reason: &str, try_again: &str, choice: Option<&str>) -> View<'a> {
     View {
         error: Some("sign_in_failed"),
         title: "Signing in did not work",
@@ -73,6 +73,12 @@ pub(super) fn failed<'a>(reason: &str, try_again: &str) -> View<'a> {
                 .to_owned(),
         ],
         reasons: &[],
-        actions: vec![Action::new(ActionKind::Primary, "Try again", try_again)],
+        actions: again(try_again, choice),
     }
+}
+
+/// The same once more, or at another provider.
+pub(super) fn again(try_again: &str, choice: Option<&str>) -> Vec<Action> {
+    let other = choice.map(|href| Action::new(ActionKind::Secondary, "Sign in another way", href));
+    [Action::new(ActionKind::Primary, "Try again", try_again)].into_iter().chain(other).collect()
 }

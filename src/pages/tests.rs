@@ -42,9 +42,9 @@ fn with_each_page(text: &str, mut check: impl FnMut(StatusCode, &Page<'_>)) {
         (200, Page::SignedOut { sign_in: &href }),
         (200, Page::ConfirmSignOut { action: &href }),
         (403, Page::Forbidden(forbidden)),
-        (400, Page::SignInFailed { reason: text, try_again: &href }),
-        (503, Page::ProviderTrouble { provider: text, try_again: &href }),
-        (502, Page::ProviderMisconfigured { provider: text, try_again: &href }),
+        (400, Page::SignInFailed { reason: text, try_again: &href, choice: Some(&href) }),
+        (503, Page::ProviderTrouble { provider: text, try_again: &href, choice: None }),
+        (502, Page::ProviderMisconfigured { provider: text, try_again: &href, choice: None }),
         (421, Page::WrongHost { public_url: &public_url }),
     ];
     for (status, page) in &pages {

@@ -23,8 +23,10 @@ providers:
     client_id: portcullis
     client_secret: op-secret
     distinct_redirect_uri: true
+  gone: { name: Gone Inc., issuer: "http://127.0.0.1:${await freePort()}", client_id: x, client_secret: y }
 routes:
-  - { upstream: "${application}", allow: authenticated }
+  - { upstream: "${application}", providers: [company, partners], allow: authenticated }
+  - { path: /gone, upstream: "${application}", providers: [company, gone], allow: authenticated }
   - { path: /staff, upstream: "${application}", providers: [company], allow: [{ groups: [staff] }] }
   - { path: /partners, upstream: "${application}", providers: [partners], allow: authenticated }
 `);
@@ -76,6 +78,18 @@ routes:
     await signIn(fresh, 'alice');
     await fresh.getByText('alice at').waitFor();
     assert.equal(fresh.url(), `${gateway}/staff`);
+  });
+
+  await check('who chose a provider that is away may choose again', async () => {
+    const fresh = await (await browser.newContext()).newPage();
+    await fresh.goto(`${gateway}/gone?a=b`);
+    await fresh.getByRole('link', { name: 'Sign in with Gone Inc.' }).click();
+    await fresh.getByText('Gone Inc., which checks who you are').waitFor();
+    await fresh.getByRole('link', { name: 'Sign in another way' }).click();
+    await fresh.getByRole('link', { name: 'Sign in with Company' }).click();
+    await signIn(fresh, 'alice');
+    await fresh.getByText('alice at').waitFor();
+    assert.equal(fresh.url(), `${gateway}/gone?a=b`);
   });
 
   await check('a choice keeps what was asked for with it', async () => {
