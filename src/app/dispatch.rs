@@ -1,19 +1,17 @@
 //! Own endpoint or gated route; turns any error into a page; always answers.
 
-use http::{HeaderMap, Method, Response, Uri};
+use http::{HeaderMap, Method, Uri};
 
 use crate::app::App;
-use crate::body::Body;
 use crate::endpoints::{Call, Endpoint};
 use crate::error::Error;
 use crate::pages::{Asked, Format};
 use crate::routing::path::Readings;
-use crate::server::{Handler, Incoming, Refusal};
-use crate::telemetry::access_log::Outcome;
+use crate::server::{Answered, Handler, Incoming, Refusal};
 use crate::telemetry::metrics::RouteMeter;
 
 impl Handler for App {
-    async fn handle(&self, incoming: Box<Incoming>) -> Response<Body> {
+    async fn handle(&self, incoming: Incoming) -> Answered {
         let (request, client) = (&incoming.request, &incoming.client);
         let (uri, request_id) = (request.uri().clone(), client.request_id());
         let (method, headers) = (request.method(), request.headers());
@@ -33,13 +31,13 @@ impl Handler for App {
             }
             None => self.routed(&uri, incoming).await,
         };
-        let mut response =
+        let mut answered =
             answer.unwrap_or_else(|error| self.refused(&listener.hears(error), &asked));
-        response.extensions_mut().get_or_insert_default::<Outcome>().route = Some(meter);
-        response
+        answered.outcome.route = Some(meter);
+        answered
     }
 
-    fn refuse(&self, refusal: Refusal<'_>) -> Response<Body> {
+    fn refuse(&self, refusal: Refusal<'_>) -> Answered {
         let listener = Listener::at(self.own(refusal.path, ""));
         let asked = Asked {
             format: listener.format(refusal.headers),
@@ -66,8 +64,8 @@ impl App {
     async fn routed(
         &self,
         uri: &Uri,
-        incoming: Box<Incoming>,
-    ) -> (&'static RouteMeter, Result<Response<Body>, Error>) {
+        incoming: Incoming,
+    ) -> (&'static RouteMeter, Result<Answered, Error>) {
         let unrouted = |error| (self.metrics.unrouted(), Err(error));
         let readings = match Readings::of(uri.path()) {
             Ok(readings) => readings,

@@ -12,13 +12,14 @@ use crate::error::{Error, Forbidden, denial_reason, sign_in_reason};
 use crate::login::{self, Failure};
 use crate::pages::{self, Asked, Page};
 use crate::providers;
+use crate::server::Answered;
 use crate::telemetry::access_log::Outcome;
 use crate::telemetry::metrics::Limit;
 use crate::upstream;
 
 impl App {
     /// Answers a request that does not get what it asked for.
-    pub(super) fn refused(&self, error: &Error, asked: &Asked<'_>) -> Response<Body> {
+    pub(super) fn refused(&self, error: &Error, asked: &Asked<'_>) -> Answered {
         if let Some(limit) = limit(error) {
             self.metrics.limit_hit(limit, error);
         }
@@ -38,13 +39,13 @@ impl App {
         }
         let forbidden =
             if let Error::Forbidden(forbidden) = error { Some(forbidden) } else { None };
-        response.extensions_mut().insert(Outcome {
+        let outcome = Outcome {
             route: None,
-            decision: decision(error),
+            decision: Some(decision(error)),
             reason: Some(reason(error)),
             subject: forbidden.map(|forbidden| forbidden.identity.subject.clone()),
-        });
-        response
+        };
+        Answered { response, outcome }
     }
 
     fn page(&self, error: &Error, asked: &Asked<'_>) -> Response<Body> {

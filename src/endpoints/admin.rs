@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::body::Body;
 use crate::endpoints::health::Health;
@@ -12,8 +12,8 @@ use crate::gate::routes::Routes;
 use crate::login::Login;
 use crate::pages::harden;
 use crate::server::{
-    AccessLog, CertificateExpiry, Frame, Handler, Incoming, Limits, ListenAddress, OpenConnections,
-    Refusal, Scheme, Settings, Timeouts, TrustedProxies,
+    AccessLog, Answered, CertificateExpiry, Frame, Handler, Incoming, Limits, ListenAddress,
+    OpenConnections, Refusal, Scheme, Settings, Timeouts, TrustedProxies,
 };
 use crate::telemetry::metrics::Metrics;
 
@@ -35,8 +35,17 @@ pub struct Admin {
 }
 
 impl Handler for Admin {
-    async fn handle(&self, incoming: Box<Incoming>) -> Response<Body> {
-        let request = &incoming.request;
+    async fn handle(&self, incoming: Incoming) -> Answered {
+        self.answer(&incoming.request).into()
+    }
+
+    fn refuse(&self, refusal: Refusal<'_>) -> Answered {
+        plain(refusal.status, "refused\n").into()
+    }
+}
+
+impl Admin {
+    fn answer(&self, request: &Request<Body>) -> Response<Body> {
         let answer = match request.uri().path() {
             "/healthz" => Self::healthz,
             "/readyz" => Self::readyz,
@@ -50,10 +59,6 @@ impl Handler for Admin {
             plain(StatusCode::METHOD_NOT_ALLOWED, "the method is not allowed here\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         response
-    }
-
-    fn refuse(&self, refusal: Refusal<'_>) -> Response<Body> {
-        plain(refusal.status, "refused\n")
     }
 }
 

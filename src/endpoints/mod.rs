@@ -25,7 +25,7 @@ use crate::gate::routes::Routes;
 use crate::identity::headers::HeaderRule;
 use crate::login::{Login, Redirect};
 use crate::pages::{Asked, Pages, harden};
-use crate::server::Client;
+use crate::server::{Answered, Client};
 use crate::telemetry::metrics::RouteMeter;
 
 /// One of our paths.
@@ -130,7 +130,7 @@ impl Endpoints {
         &self,
         endpoint: Endpoint<'_>,
         call: Call<'_>,
-    ) -> (Option<&'static RouteMeter>, Result<Response<Body>, Error>) {
+    ) -> (Option<&'static RouteMeter>, Result<Answered, Error>) {
         if let Some(allow) = endpoint.allow()
             && !allow.split(", ").any(|allowed| allowed == call.method.as_str())
         {
@@ -146,7 +146,7 @@ impl Endpoints {
             Endpoint::Ping => Ok(ping()),
             Endpoint::Auth(asker, suffix) => return self.auth(asker, suffix, call).await,
         };
-        (None, answer)
+        (None, answer.map(Answered::from))
     }
 }
 

@@ -2,15 +2,14 @@
 //! Invariant: there is no other way to an upstream, and none without a permit for its route.
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::body::Body;
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::gate::decide::Permit;
 use crate::gate::identify::Member;
 use crate::gate::route::Route;
-use crate::server::{Client, Incoming};
+use crate::server::{Answered, Client, Incoming};
 use crate::session::Freshness;
 use crate::telemetry::access_log::Outcome;
 use crate::telemetry::metrics::Limit;
@@ -18,15 +17,11 @@ use crate::upstream::{self, Answer, Forwarded};
 
 impl Gate {
     /// Forwards a request, and streams the response.
-    pub async fn forward(
-        &self,
-        permit: Permit<'_>,
-        incoming: Box<Incoming>,
-    ) -> Result<Response<Body>, Error> {
+    pub async fn forward(&self, permit: Permit<'_>, incoming: Incoming) -> Result<Answered, Error> {
         let tasks = incoming.tasks().clone();
         let (route, member) = (permit.route(), permit.visitor().member());
         // Made ready before anything is awaited, so that what it took is not held until the answer.
-        let sent = self.send(route, member, *incoming)?;
+        let sent = self.send(route, member, incoming)?;
         let answer = sent.await?;
         let mut response = match answer {
             Answer::Response(response) => response,
@@ -45,13 +40,13 @@ impl Gate {
             }
             response = self.bind_stream(response, &member.session, &tasks);
         }
-        response.extensions_mut().insert(Outcome {
+        let outcome = Outcome {
             route: None,
-            decision: "forward",
+            decision: Some("forward"),
             reason: None,
             subject: member.map(|member| member.holding.identity.subject.clone()),
-        });
-        Ok(response)
+        };
+        Ok(Answered { response, outcome })
     }
 
     /// Makes a request the upstream's, and sends it.
@@ -68,7 +63,7 @@ impl Gate {
         if let Some(member) = member {
             self.inject(route, member, request.headers_mut())?;
         }
-        Ok(upstream.send(request, stripped, &forwarded(&client), route.request_body))
+        Ok(upstream.send(request, stripped, forwarded(&client), route.request_body))
     }
 
     /// Removes what only we may say, and what is only ours to know.

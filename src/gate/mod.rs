@@ -11,16 +11,15 @@ pub mod streams;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Response, Uri};
+use http::Uri;
 
-use crate::body::Body;
 use crate::clock::Clock;
 use crate::error::{Error, Forbidden};
 use crate::identity::headers::Stripped;
 use crate::origin::Origin;
 use crate::providers::Provider;
 use crate::routing::path::Readings;
-use crate::server::{Client, Incoming};
+use crate::server::{Answered, Client, Incoming};
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
 use crate::session::table::Table;
@@ -62,8 +61,8 @@ impl Gate {
         route: &Route,
         readings: &Readings<'_>,
         uri: &Uri,
-        incoming: Box<Incoming>,
-    ) -> Result<Response<Body>, Error> {
+        incoming: Incoming,
+    ) -> Result<Answered, Error> {
         let (method, headers) = (incoming.request.method(), incoming.request.headers());
         let client = &incoming.client;
         let visitor = self.identify(route.need(), headers).await;
@@ -79,7 +78,9 @@ impl Gate {
         match decide(&asked, visitor) {
             Decision::Forward(permit) => self.forward(permit, incoming).await,
             Decision::Challenge => {
-                self.challenge(Challenged { route, method: Some(method), headers, target, client })
+                let method = Some(method);
+                let challenged = Challenged { route, method, headers, target, client };
+                self.challenge(challenged).map(Answered::from)
             }
             Decision::Refuse(refusal) => Err(self.refused(route, &refusal, client, target)),
             Decision::Ambiguous(reading) => Err(Error::Ambiguous { reading }),

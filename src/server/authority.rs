@@ -67,15 +67,15 @@ impl Authority {
 /// A DNS name in its preferred form (RFC 1123 §2.1), plus the underscore that container names have.
 fn is_name(name: &str) -> bool {
     let bare = name.strip_suffix('.').unwrap_or(name);
-    bare.len() <= 253 && bare.split('.').all(is_label)
+    bare.len() <= 253 && bare.as_bytes().split(|byte| *byte == b'.').all(is_label)
 }
 
-fn is_label(label: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+fn is_label(label: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_';
     (1..=63).contains(&label.len())
-        && label.bytes().all(plain)
-        && !label.starts_with('-')
-        && !label.ends_with('-')
+        && label.iter().all(plain)
+        && !label.starts_with(b"-")
+        && !label.ends_with(b"-")
 }
 
 fn port(digits: &str) -> Option<u16> {

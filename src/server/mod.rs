@@ -41,6 +41,7 @@ pub use tls::CertificateExpiry;
 
 use crate::body::Body;
 use crate::secret::Secret;
+use crate::telemetry::access_log::Outcome;
 use crate::telemetry::metrics::Metrics;
 use connection::Connections;
 use listener::{Listener, Room};
@@ -48,21 +49,36 @@ use listener::{Listener, Room};
 /// Whoever answers: the application, the admin listener, the demo's parts.
 pub trait Handler: Send + Sync + 'static {
     /// Answers a request. Dropped where the client leaves first, so what must be finished is a task of its own.
-    /// An [`Outcome`](crate::telemetry::access_log::Outcome) in the response's extensions goes to the access log.
-    /// Boxed, for every future that it passes through holds it, and keep-alive connections hold those.
-    fn handle(&self, incoming: Box<Incoming>) -> impl Future<Output = Response<Body>> + Send;
+    fn handle(&self, incoming: Incoming) -> impl Future<Output = Answered> + Send;
 
     /// Answers what the frame refuses, so that the page is the product's.
-    fn refuse(&self, refusal: Refusal<'_>) -> Response<Body>;
+    fn refuse(&self, refusal: Refusal<'_>) -> Answered;
 }
 
-/// A request that passed the frame.
+/// What a request came to.
+#[derive(Debug)]
+pub struct Answered {
+    /// For the client.
+    pub response: Response<Body>,
+    /// For the access log and the metrics.
+    pub outcome: Outcome,
+}
+
+impl From<Response<Body>> for Answered {
+    /// An answer of which there is no more to say.
+    fn from(response: Response<Body>) -> Self {
+        Self { response, outcome: Outcome::default() }
+    }
+}
+
+/// A request that passed the frame. Small, for it is moved through many futures, and keep-alive connections
+/// hold those.
 #[derive(Debug)]
 pub struct Incoming {
     /// In origin-form; an upgrade can be taken from it by [`hyper::upgrade::on`].
-    pub request: Request<Body>,
+    pub request: Box<Request<Body>>,
     /// Who asked.
-    pub client: Client,
+    pub client: Arc<Client>,
 }
 
 impl Incoming {

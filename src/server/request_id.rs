@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 /// A request's name; kept in place, so that copying it allocates nothing.
@@ -38,13 +39,19 @@ impl RequestId {
 
     /// The text as a field's value.
     pub fn to_value(self) -> HeaderValue {
-        HeaderValue::from_str(self.as_str()).unwrap_or(HeaderValue::from_static(""))
+        HeaderValue::from_maybe_shared(Bytes::from_owner(self))
+            .unwrap_or(HeaderValue::from_static(""))
     }
 
     /// The text.
     pub fn as_str(&self) -> &str {
-        let text = self.text.get(..usize::from(self.length)).unwrap_or_default();
-        std::str::from_utf8(text).unwrap_or_default()
+        std::str::from_utf8(self.as_ref()).unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for RequestId {
+    fn as_ref(&self) -> &[u8] {
+        self.text.get(..usize::from(self.length)).unwrap_or_default()
     }
 }
 

@@ -21,7 +21,7 @@ use super::framing::{self, Flaw};
 use super::request_body;
 use super::request_id::RequestId;
 use super::shutdown::Stage;
-use super::{AccessLog, Handler, Incoming, Limits, Refusal};
+use super::{AccessLog, Answered, Handler, Incoming, Limits, Refusal};
 use crate::body::{Body, BodyError};
 use crate::random;
 use crate::telemetry::access_log::{self, Line, Outcome};
@@ -83,11 +83,11 @@ impl<H: Handler> Service<H> {
         let framed = self.frame(request, request_id, &mut exchange);
         let service = Arc::clone(self);
         async move {
-            let mut response = match framed {
+            let answered = match framed {
                 Ok(incoming) => service.handle(incoming, request_id).await,
                 Err(refused) => *refused,
             };
-            exchange.answered(&mut response, version);
+            let response = exchange.answered(answered, version);
             Ok(response.map(|body| Answer { body, exchange }))
         }
     }
@@ -106,43 +106,44 @@ impl<H: Handler> Service<H> {
         mut request: Request<Received>,
         request_id: RequestId,
         exchange: &mut Exchange,
-    ) -> Result<Box<Incoming>, Box<Response<Body>>> {
+    ) -> Result<Incoming, Box<Answered>> {
         let asked = (self.access_log == AccessLog::On)
             .then(|| (request.method().clone(), request.uri().path_and_query().cloned()));
         let checked = framing::check(&mut request, &self.limits).and_then(|authority| {
             let connected = Arc::clone(&self.connected);
-            Client::of(connected, authority, request.headers(), request_id)
+            Client::of(connected, authority, request.headers(), request_id).map(Arc::new)
         });
         if let Some((method, target)) = asked {
-            let client = checked.as_ref().ok().cloned();
+            let client = checked.as_ref().ok().map(Arc::clone);
             exchange.line = Some(Asked { method, target, client, request_id });
         }
         match checked {
             Ok(client) => {
                 let request = request
                     .map(|body| request_body::wrap(body, self.body_patience, &self.connected));
-                Ok(Box::new(Incoming { request, client }))
+                Ok(Incoming { request: Box::new(request), client })
             }
             Err(flaw) => Err(Box::new(self.refuse(flaw, &request, request_id))),
         }
     }
 
-    fn refuse<B>(&self, flaw: Flaw, request: &Request<B>, request_id: RequestId) -> Response<Body> {
+    fn refuse<B>(&self, flaw: Flaw, request: &Request<B>, request_id: RequestId) -> Answered {
         tracing::debug!(%request_id, %flaw, "refused a request");
         let (status, path, headers) = (flaw.status(), request.uri().path(), request.headers());
-        let mut response = self.handler.refuse(Refusal { status, path, headers, request_id });
+        let mut answered = self.handler.refuse(Refusal { status, path, headers, request_id });
+        let headers = answered.response.headers_mut();
         if flaw == Flaw::Method {
-            response.headers_mut().insert(ALLOW, METHODS);
+            headers.insert(ALLOW, METHODS);
         }
         // SECURITY: where one message is in doubt, so is where the next one begins.
         if request.version() != Version::HTTP_2 {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        response
+        answered
     }
 
     /// Lets the handler answer; where it panics, answers 500 in its stead.
-    async fn handle(&self, incoming: Box<Incoming>, request_id: RequestId) -> Response<Body> {
+    async fn handle(&self, incoming: Incoming, request_id: RequestId) -> Answered {
         let mut answer = pin!(self.handler.handle(incoming));
         let guarded = std::future::poll_fn(|cx| {
             match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
@@ -150,8 +151,8 @@ impl<H: Handler> Service<H> {
                 Err(_payload) => Poll::Ready(None),
             }
         });
-        if let Some(response) = guarded.await {
-            return response;
+        if let Some(answered) = guarded.await {
+            return answered;
         }
         tracing::error!(%request_id, "a request handler panicked");
         let (status, headers) = (StatusCode::INTERNAL_SERVER_ERROR, &HeaderMap::new());
@@ -169,14 +170,14 @@ struct Exchange {
     line: Option<Asked>,
     status: Option<StatusCode>,
     bytes: u64,
-    outcome: Option<Outcome>,
+    outcome: Outcome,
 }
 
 /// What the access log says of the request.
 struct Asked {
     method: Method,
     target: Option<PathAndQuery>,
-    client: Option<Client>,
+    client: Option<Arc<Client>>,
     request_id: RequestId,
 }
 
@@ -185,18 +186,21 @@ impl Exchange {
         let began = connected.pulse().begin();
         metrics.request_began();
         let unrouted = metrics.unrouted();
-        Self { connected, began, unrouted, line: None, status: None, bytes: 0, outcome: None }
+        let outcome = Outcome::default();
+        Self { connected, began, unrouted, line: None, status: None, bytes: 0, outcome }
     }
 
-    fn answered(&mut self, response: &mut Response<Body>, version: Version) {
+    fn answered(&mut self, answered: Answered, version: Version) -> Response<Body> {
+        let Answered { mut response, outcome } = answered;
         self.status = Some(response.status());
-        self.outcome = response.extensions_mut().remove();
+        self.outcome = outcome;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && version == Version::HTTP_11 {
             self.connected.pulse().upgrade();
         } else if version != Version::HTTP_2 && self.connected.tasks().stage() != Stage::Open {
             // hyper says so too, but only once the order has reached this connection's own task.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        response
     }
 }
 
@@ -204,20 +208,20 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let duration = self.connected.pulse().finish(self.began);
         let status = self.status.map_or(CLIENT_LEFT, |status| status.as_u16());
-        let route = self.outcome.as_ref().and_then(|outcome| outcome.route);
-        route.unwrap_or(self.unrouted).ended(status, duration);
+        self.outcome.route.unwrap_or(self.unrouted).ended(status, duration);
         let Some(Asked { method, target, client, request_id }) = &self.line else { return };
-        let address = client.as_ref().map_or_else(|| self.connected.text(), Client::real_ip);
+        let address =
+            client.as_ref().map_or_else(|| self.connected.text(), |client| client.real_ip());
         access_log::record(&Line {
             method: method.as_str(),
-            host: client.as_ref().map_or("", Client::host),
+            host: client.as_ref().map_or("", |client| client.host()),
             path: target.as_ref().map_or("", PathAndQuery::path),
             status,
             bytes: self.bytes,
             duration,
             client: address.to_str().unwrap_or_default(),
             request_id: request_id.as_str(),
-            outcome: self.outcome.as_ref(),
+            outcome: &self.outcome,
         });
     }
 }

@@ -4,6 +4,7 @@
 use cookie::{Cookie, CookieBuilder, SameSite as Attribute, time};
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
+use memchr::memchr;
 use std::time::Duration;
 
 use crate::session::{CookieSettings, SameSite};
@@ -189,26 +190,32 @@ struct Pair<'h> {
 /// The pairs of a `Cookie` field. Any bytes may stand in it, and one that is no text must not hide its
 /// neighbours.
 fn pairs(field: &HeaderValue) -> impl Iterator<Item = Pair<'_>> {
-    let texts = field.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-    texts.filter(|text| !text.is_empty()).map(|text| {
-        let (name, value) = split(text).unwrap_or((b"", text));
-        Pair { text, name, value }
+    let mut rest = Some(field.as_bytes());
+    let texts = std::iter::from_fn(move || {
+        let (text, behind) = halves(b';', rest?);
+        rest = behind;
+        Some(text.trim_ascii())
+    });
+    texts.filter(|text| !text.is_empty()).map(|text| match halves(b'=', text) {
+        (name, Some(value)) => Pair { text, name: name.trim_ascii(), value: value.trim_ascii() },
+        (value, None) => Pair { text, name: b"", value },
     })
 }
 
 /// The name under which a browser will send back what a `Set-Cookie` sets (RFC 6265bis §5.7).
 // SECURITY: a browser keeps `=name=value` as a cookie without a name, and sends it as `name=value`.
 fn set_name(field: &[u8]) -> &[u8] {
-    let pair = field.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    let sent = pair.strip_prefix(b"=").unwrap_or(pair).trim_ascii();
-    split(sent).map_or(sent, |(name, _)| name)
+    let pair = halves(b';', field).0.trim_ascii();
+    let sent = pair.strip_prefix(b"=").unwrap_or(pair);
+    halves(b'=', sent).0.trim_ascii()
 }
 
-/// Name and value around the first `=`.
-fn split(pair: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = pair.iter().position(|byte| *byte == b'=')?;
-    let (name, value) = (pair.get(..at)?, pair.get(at + 1..)?);
-    Some((name.trim_ascii(), value.trim_ascii()))
+/// What stands before the first `mark`, and what behind it.
+fn halves(mark: u8, text: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let Some((before, from)) = memchr(mark, text).and_then(|at| text.split_at_checked(at)) else {
+        return (text, None);
+    };
+    (before, from.get(1..))
 }
 
 #[expect(

@@ -47,16 +47,36 @@ where
         mut out: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
+        let metadata = event.metadata();
+        let level = metadata.level().as_str();
+        self.line(
+            level,
+            metadata.target(),
+            |members| event.record(members),
+            |line| out.write_str(line),
+        )
+    }
+}
+
+impl Json {
+    /// Makes a line out of whatever adds its members, and hands it over.
+    pub(super) fn line<T>(
+        &self,
+        level: &str,
+        target: &str,
+        add: impl FnOnce(&mut Members<'_>),
+        take: impl FnOnce(&str) -> T,
+    ) -> T {
         SCRATCH.with_borrow_mut(|scratch| {
-            scratch.begin(&self.0)?;
+            scratch.begin(&self.0);
             let line = &mut scratch.line;
-            line.push_str(event.metadata().level().as_str());
+            line.push_str(level);
             line.push('"');
-            event.record(&mut Members(line));
-            line.push_str(",\"target\":\"");
-            escape(line, event.metadata().target());
-            line.push_str("\"}\n");
-            out.write_str(line)
+            let mut members = Members(line);
+            add(&mut members);
+            members.text("target", target);
+            line.push_str("}\n");
+            take(line)
         })
     }
 }
@@ -67,78 +87,92 @@ impl Scratch {
     }
 
     /// Begins a line, up to its level.
-    fn begin(&mut self, clock: &Clock) -> fmt::Result {
+    fn begin(&mut self, clock: &Clock) {
         let now = clock.since_epoch();
         let second = i64::try_from(now.as_secs()).unwrap_or_default();
         if second != self.second {
             self.second = second;
             self.stamp.clear();
-            stamp(&mut self.stamp, second)?;
+            stamp(&mut self.stamp, second);
         }
         self.line.clear();
         self.line.push_str("{\"timestamp\":\"");
         self.line.push_str(&self.stamp);
-        write!(self.line, ".{:06}Z\",\"level\":\"", now.subsec_micros())
+        self.line.push('.');
+        // A seventh digit before them keeps the zeros of the six.
+        let mut digits = itoa::Buffer::new();
+        let micros = digits.format(1_000_000 + now.subsec_micros());
+        self.line.push_str(micros.get(1..).unwrap_or_default());
+        self.line.push_str("Z\",\"level\":\"");
     }
 }
 
 /// A second as RFC 3339 has it, without fraction and zone.
-fn stamp(out: &mut String, second: i64) -> fmt::Result {
+fn stamp(out: &mut String, second: i64) {
     let time = OffsetDateTime::from_unix_timestamp(second).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (year, month, day) = time.to_calendar_date();
     let (hour, minute, second) = time.to_hms();
-    write!(out, "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}", u8::from(month))
+    let month = u8::from(month);
+    write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}").ok();
 }
 
-/// Writes each field as a member. A `String` takes everything, so no failure is looked at.
-struct Members<'l>(&'l mut String);
+/// Adds members to a line. A `String` takes everything, so no failure is looked at.
+pub(super) struct Members<'l>(&'l mut String);
 
 impl Members<'_> {
-    fn name(&mut self, field: &Field) -> &mut String {
-        self.0.push_str(",\"");
-        self.0.push_str(field.name());
-        self.0.push_str("\":");
-        self.0
-    }
-
-    fn plain(&mut self, field: &Field, value: fmt::Arguments<'_>) {
-        self.name(field).write_fmt(value).ok();
-    }
-}
-
-impl Visit for Members<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        let line = self.name(field);
+    /// Adds a text.
+    pub(super) fn text(&mut self, name: &str, value: &str) {
+        let line = self.name(name);
         line.push('"');
         escape(line, value);
         line.push('"');
     }
 
+    /// Adds a number.
+    pub(super) fn number(&mut self, name: &str, value: impl itoa::Integer) {
+        let mut digits = itoa::Buffer::new();
+        self.name(name).push_str(digits.format(value));
+    }
+
+    fn name(&mut self, name: &str) -> &mut String {
+        self.0.push_str(",\"");
+        self.0.push_str(name);
+        self.0.push_str("\":");
+        self.0
+    }
+}
+
+impl Visit for Members<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.text(field.name(), value);
+    }
+
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        let line = self.name(field);
+        let line = self.name(field.name());
         line.push('"');
         write!(Escaped(line), "{value:?}").ok();
         line.push('"');
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.plain(field, format_args!("{value}"));
+        self.number(field.name(), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.plain(field, format_args!("{value}"));
+        self.number(field.name(), value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.name(field).push_str(if value { "true" } else { "false" });
+        self.name(field.name()).push_str(if value { "true" } else { "false" });
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
+        let line = self.name(field.name());
         if value.is_finite() {
-            self.plain(field, format_args!("{value}"));
+            write!(line, "{value}").ok();
         } else {
             // JSON has no infinities (RFC 8259 §6).
-            self.name(field).push_str("null");
+            line.push_str("null");
         }
     }
 }
@@ -146,8 +180,9 @@ impl Visit for Members<'_> {
 /// Escapes what may not stand in a JSON text (RFC 8259 §7).
 // SECURITY: a visitor's path or host cannot end the text and forge a line or a member.
 fn escape(line: &mut String, text: &str) {
-    let special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\' || byte == 0x7f;
-    if !text.bytes().any(special) {
+    let special = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\') | (byte == 0x7f);
+    // Without a way out of the loop it is done several bytes at a time.
+    if !text.bytes().fold(false, |found, byte| found | special(byte)) {
         line.push_str(text);
         return;
     }
@@ -170,7 +205,7 @@ impl fmt::Write for Escaped<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
 
@@ -192,7 +227,7 @@ mod tests {
         }
     }
 
-    fn logged(event: impl FnOnce()) -> Value {
+    pub(in crate::telemetry) fn logged(event: impl FnOnce()) -> Value {
         let kept = Kept::default();
         let writer = kept.clone();
         let log = tracing_subscriber::fmt()

@@ -8,6 +8,7 @@ use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
 use tracing_subscriber::fmt;
 
 use crate::clock::Clock;
+use crate::telemetry::access_log;
 use crate::telemetry::json::Json;
 use crate::telemetry::writer::{self, Flush};
 use crate::telemetry::{Level, LogFormat, Settings};
@@ -17,10 +18,15 @@ pub fn start(settings: &Settings) -> io::Result<Flush> {
     let terminal = io::stderr().is_terminal();
     let by_default = if terminal { LogFormat::Text } else { LogFormat::Json };
     let (lines, flush) = writer::start(io::stderr())?;
-    let events = fmt().with_writer(lines).with_max_level(filter(settings.level));
+    let filter = filter(settings.level);
+    let events = fmt().with_writer(lines.clone()).with_max_level(filter);
     let started: Result<(), SetGlobalDefaultError> = match settings.format.unwrap_or(by_default) {
         LogFormat::Json => {
-            set_global_default(events.event_format(Json::new(Clock::system())).finish())
+            let json = Json::new(Clock::system());
+            if filter >= LevelFilter::INFO {
+                access_log::go_straight(json.clone(), lines);
+            }
+            set_global_default(events.event_format(json).finish())
         }
         LogFormat::Text => set_global_default(events.with_ansi(terminal).finish()),
     };

@@ -160,25 +160,23 @@ impl Upstream {
     /// upstream's request.
     pub fn send<'u>(
         &'u self,
-        request: http::Request<Body>,
+        mut request: Box<http::Request<Body>>,
         stripped: Stripped,
-        forwarded: &Forwarded,
+        forwarded: Forwarded,
         body_cap: Option<u64>,
     ) -> impl Future<Output = Result<Answer, Error>> + Send + use<'u> {
         let host = match &self.host {
             HostSent::Clients => &forwarded.host,
             HostSent::Own(host) => host,
         };
-        let prepared = request::prepare(request, &stripped, forwarded, host, body_cap);
-        async move {
-            let (request, progress) = prepared?;
-            self.answered(request, progress, stripped).await
-        }
+        let host = host.clone();
+        let prepared = request::prepare(&mut request, &stripped, forwarded, host, body_cap);
+        async move { self.answered(request, prepared?, stripped).await }
     }
 
     async fn answered(
         &self,
-        request: http::Request<Body>,
+        request: Box<http::Request<Body>>,
         progress: Option<Progress>,
         stripped: Stripped,
     ) -> Result<Answer, Error> {
@@ -206,7 +204,7 @@ impl Upstream {
     /// On a kept connection if there is one, else on a new one.
     async fn exchange(
         &self,
-        request: http::Request<Body>,
+        request: Box<http::Request<Body>>,
         progress: Option<&Progress>,
     ) -> Result<(http::Response<Incoming>, Connection), Error> {
         let Some(mut kept) = self.home.pool.take() else {
@@ -216,7 +214,7 @@ impl Upstream {
         match kept.exchange(request, progress, self.response_headers).await {
             Ok(response) => Ok((response, kept)),
             Err(Failure::Unsent(request, _)) => {
-                Box::pin(self.exchange_anew(*request, progress)).await
+                Box::pin(self.exchange_anew(request, progress)).await
             }
             Err(Failure::Broken(error)) => match spare.filter(|_| is_stale(&error)) {
                 Some(spare) => Box::pin(self.exchange_anew(spare.into_request(), progress)).await,
@@ -228,7 +226,7 @@ impl Upstream {
 
     async fn exchange_anew(
         &self,
-        request: http::Request<Body>,
+        request: Box<http::Request<Body>>,
         progress: Option<&Progress>,
     ) -> Result<(http::Response<Incoming>, Connection), Error> {
         let mut connection = self.connector.connect(&self.home.pool.tasks).await?;

@@ -179,11 +179,11 @@ impl Connection {
     /// request was taken.
     pub(super) async fn exchange(
         &mut self,
-        request: http::Request<Body>,
+        request: Box<http::Request<Body>>,
         progress: Option<&Progress>,
         limit: Duration,
     ) -> Result<http::Response<Incoming>, Failure> {
-        let mut answer = pin!(self.sender.try_send_request(request));
+        let mut answer = pin!(self.sender.try_send_request(*request));
         let deadline = &mut self.deadline;
         let mut start = Instant::now();
         deadline.set(start, limit);

@@ -134,67 +134,65 @@ fn same(a: &str, b: &[u8]) -> bool {
 
 /// Gives a stripped request its target, framing and forwarding fields.
 pub(super) fn prepare(
-    request: http::Request<Body>,
+    request: &mut http::Request<Body>,
     stripped: &Stripped,
-    forwarded: &Forwarded,
-    host: &HeaderValue,
+    forwarded: Forwarded,
+    host: HeaderValue,
     cap: Option<u64>,
-) -> Result<(http::Request<Body>, Option<Progress>), Error> {
-    let (mut parts, body) = request.into_parts();
-    if parts.uri.scheme().is_some() || parts.uri.authority().is_some() {
-        let path = parts.uri.path_and_query().cloned();
-        parts.uri = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+) -> Result<Option<Progress>, Error> {
+    let uri = request.uri_mut();
+    if uri.scheme().is_some() || uri.authority().is_some() {
+        let path = uri.path_and_query().cloned();
+        *uri = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
     }
-    parts.version = Version::HTTP_11;
-    parts.extensions.clear();
-    introduce(&mut parts.headers, forwarded, host);
+    *request.version_mut() = Version::HTTP_11;
+    request.extensions_mut().clear();
+    let headers = request.headers_mut();
+    introduce(headers, forwarded, host);
     if stripped.is_websocket() {
-        parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     }
-    let (body, progress) = frame(&parts.method, &mut parts.headers, body, cap)?;
-    Ok((http::Request::from_parts(parts, body), progress))
+    frame(request, cap)
 }
 
-fn introduce(headers: &mut HeaderMap, forwarded: &Forwarded, host: &HeaderValue) {
-    headers.insert(HOST, host.clone());
-    headers.insert(&X_FORWARDED_FOR, forwarded.chain.clone());
-    headers.insert(&X_FORWARDED_PROTO, forwarded.proto.clone());
-    headers.insert(&X_FORWARDED_HOST, forwarded.host.clone());
-    headers.insert(&X_FORWARDED_PORT, forwarded.port.clone());
-    if let Some(prefix) = &forwarded.prefix {
-        headers.insert(&X_FORWARDED_PREFIX, prefix.clone());
+fn introduce(headers: &mut HeaderMap, forwarded: Forwarded, host: HeaderValue) {
+    headers.insert(HOST, host);
+    headers.insert(&X_FORWARDED_FOR, forwarded.chain);
+    headers.insert(&X_FORWARDED_PROTO, forwarded.proto);
+    headers.insert(&X_FORWARDED_HOST, forwarded.host);
+    headers.insert(&X_FORWARDED_PORT, forwarded.port);
+    if let Some(prefix) = forwarded.prefix {
+        headers.insert(&X_FORWARDED_PREFIX, prefix);
     }
-    headers.insert(&X_REAL_IP, forwarded.address.clone());
-    headers.insert(&X_REQUEST_ID, forwarded.request_id.clone());
+    headers.insert(&X_REAL_IP, forwarded.address);
+    headers.insert(&X_REQUEST_ID, forwarded.request_id);
 }
 
 /// Frames the body by what it is, not by what the client's fields said of it.
-fn frame(
-    method: &Method,
-    headers: &mut HeaderMap,
-    body: Body,
-    cap: Option<u64>,
-) -> Result<(Body, Option<Progress>), Error> {
-    headers.remove(CONTENT_LENGTH);
-    if body.is_end_stream() {
+fn frame(request: &mut http::Request<Body>, cap: Option<u64>) -> Result<Option<Progress>, Error> {
+    request.headers_mut().remove(CONTENT_LENGTH);
+    if request.body().is_end_stream() {
         // RFC 9110 §8.6: where content is expected, its absence is said.
-        if matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
-            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) {
+            request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
-        return Ok((body, None));
+        return Ok(None);
     }
-    if cap.is_some_and(|cap| body.size_hint().lower() > cap) {
+    let size = request.body().size_hint();
+    if cap.is_some_and(|cap| size.lower() > cap) {
         return Err(Error::BodyTooLarge);
     }
-    match body.size_hint().exact() {
-        Some(length) => headers.insert(CONTENT_LENGTH, HeaderValue::from(length)),
+    let (name, value) = match size.exact() {
+        Some(length) => (CONTENT_LENGTH, HeaderValue::from(length)),
         // hyper would drop a body of unknown length from a GET.
-        None => headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+        None => (TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
     };
+    request.headers_mut().insert(name, value);
     let progress = Progress(Arc::new(Mutex::new(Instant::now())));
-    let upload = Upload { body, left: cap.unwrap_or(u64::MAX), progress: progress.clone() };
-    Ok((Body::streamed(upload), Some(progress)))
+    let (body, left) = (std::mem::take(request.body_mut()), cap.unwrap_or(u64::MAX));
+    *request.body_mut() = Body::streamed(Upload { body, left, progress: progress.clone() });
+    Ok(Some(progress))
 }
 
 /// When the upstream last took bytes of the request's body.
@@ -266,27 +264,31 @@ impl http_body::Body for Upload {
 pub(super) struct Spare {
     method: Method,
     uri: Uri,
-    headers: HeaderMap,
+    /// A list: of a map, the index would be copied, too.
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Spare {
     /// A copy, if the request may be repeated (RFC 9110 §9.2.2).
     pub(super) fn of(request: &http::Request<Body>) -> Option<Self> {
         let repeatable = request.method().is_idempotent() && request.body().is_end_stream();
+        let fields = || request.headers().iter().map(|(name, value)| (name.clone(), value.clone()));
         repeatable.then(|| Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
-            headers: request.headers().clone(),
+            headers: fields().collect(),
         })
     }
 
     /// The request again.
-    pub(super) fn into_request(self) -> http::Request<Body> {
+    pub(super) fn into_request(self) -> Box<http::Request<Body>> {
         let mut request = http::Request::new(Body::empty());
         *request.method_mut() = self.method;
         *request.uri_mut() = self.uri;
-        *request.headers_mut() = self.headers;
-        request
+        for (name, value) in self.headers {
+            request.headers_mut().append(name, value);
+        }
+        Box::new(request)
     }
 }
 

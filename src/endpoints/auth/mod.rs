@@ -20,7 +20,7 @@ use crate::identity::headers::{Known, render};
 use crate::pages::harden;
 use crate::policy::Policy;
 use crate::routing::path::Readings;
-use crate::server::Peer;
+use crate::server::{Answered, Peer};
 use crate::telemetry::access_log::Outcome;
 use crate::telemetry::metrics::RouteMeter;
 use original::Original;
@@ -41,7 +41,7 @@ impl Endpoints {
         asker: Asker,
         suffix: Option<&str>,
         call: Call<'_>,
-    ) -> (Option<&'static RouteMeter>, Result<Response<Body>, Error>) {
+    ) -> (Option<&'static RouteMeter>, Result<Answered, Error>) {
         match self.question(suffix, call) {
             Ok(question) => (Some(question.route.meter), self.reply(&question, asker, call).await),
             Err(error) => (None, Err(error)),
@@ -74,7 +74,7 @@ impl Endpoints {
         question: &Question<'_>,
         asker: Asker,
         call: Call<'_>,
-    ) -> Result<Response<Body>, Error> {
+    ) -> Result<Answered, Error> {
         let Question { original, route, readings, narrowing } = question;
         let Original { client, method, target } = original;
         let (method, headers) = (method.as_ref(), call.headers);
@@ -94,7 +94,7 @@ impl Endpoints {
             Decision::Forward(permit) => self.admit(&permit),
             Decision::Challenge => {
                 let challenged = Challenged { route, method, headers, target, client };
-                self.gate.challenge_for_asker(challenged, asker)
+                self.gate.challenge_for_asker(challenged, asker).map(Answered::from)
             }
             Decision::Refuse(refusal) => Err(self.gate.refused(route, &refusal, client, target)),
             Decision::Ambiguous(reading) => Err(Error::Ambiguous { reading }),
@@ -119,7 +119,7 @@ impl Endpoints {
     }
 
     /// 202, with all that an upstream may be told of its visitor.
-    fn admit(&self, permit: &Permit<'_>) -> Result<Response<Body>, Error> {
+    fn admit(&self, permit: &Permit<'_>) -> Result<Answered, Error> {
         let (route, member) = (permit.route(), permit.visitor().member());
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::ACCEPTED;
@@ -137,12 +137,12 @@ impl Endpoints {
             self.gate.inject(route, member, headers)?;
         }
         harden(headers);
-        response.extensions_mut().insert(Outcome {
+        let outcome = Outcome {
             route: Some(route.meter),
-            decision: "admit",
+            decision: Some("admit"),
             reason: None,
             subject: member.map(|member| member.holding.identity.subject.clone()),
-        });
-        Ok(response)
+        };
+        Ok(Answered { response, outcome })
     }
 }

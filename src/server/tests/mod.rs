@@ -57,8 +57,8 @@ impl App {
         text("waited")
     }
 
-    fn tunnel(mut incoming: Box<Incoming>) -> Response<Body> {
-        let upgrade = hyper::upgrade::on(&mut incoming.request);
+    fn tunnel(mut incoming: Incoming) -> Response<Body> {
+        let upgrade = hyper::upgrade::on(&mut *incoming.request);
         let tasks = incoming.tasks().clone();
         incoming.tasks().spawn(async move {
             let mut tunnel = TokioIo::new(upgrade.await.unwrap());
@@ -85,7 +85,7 @@ impl App {
 }
 
 impl Handler for App {
-    async fn handle(&self, incoming: Box<Incoming>) -> Response<Body> {
+    async fn handle(&self, incoming: Incoming) -> Answered {
         let path = incoming.request.uri().path().to_owned();
         self.seen.lock().unwrap().push(path.clone());
         match path.as_str() {
@@ -94,12 +94,9 @@ impl Handler for App {
                 let mut denied = text("denied");
                 *denied.status_mut() = StatusCode::UNAUTHORIZED;
                 let route = Some(Metrics::default().route(&"wiki".into()));
-                denied.extensions_mut().insert(Outcome {
-                    route,
-                    decision: "refuse",
-                    ..Outcome::default()
-                });
-                denied
+                let decision = Some("refuse");
+                let outcome = Outcome { route, decision, ..Outcome::default() };
+                return Answered { response: denied, outcome };
             }
             "/wait" => self.wait().await,
             "/tunnel" => Self::tunnel(incoming),
@@ -126,12 +123,13 @@ impl Handler for App {
                 ))
             }
         }
+        .into()
     }
 
-    fn refuse(&self, refusal: Refusal<'_>) -> Response<Body> {
+    fn refuse(&self, refusal: Refusal<'_>) -> Answered {
         let mut response = text("refused");
         *response.status_mut() = refusal.status;
-        response
+        response.into()
     }
 }
 

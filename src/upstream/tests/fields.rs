@@ -75,10 +75,10 @@ fn a_field_of_ours_cannot_be_named_away() {
     let stripped = strip(&mut request);
     request.headers_mut().insert("x-forwarded-user", HeaderValue::from_static("ada"));
     let host = HeaderValue::from_static("h");
-    let (sent, _) = request::prepare(request, &stripped, &forwarded(), &host, None).unwrap();
-    assert_eq!(sent.headers().get("x-forwarded-user").unwrap(), "ada");
-    assert_eq!(sent.headers().get("x-real-ip").unwrap(), "192.0.2.7");
-    assert_eq!(sent.headers().get(HOST).unwrap(), "h");
+    request::prepare(&mut request, &stripped, forwarded(), host, None).unwrap();
+    assert_eq!(request.headers().get("x-forwarded-user").unwrap(), "ada");
+    assert_eq!(request.headers().get("x-real-ip").unwrap(), "192.0.2.7");
+    assert_eq!(request.headers().get(HOST).unwrap(), "h");
 }
 
 #[tokio::test]
@@ -93,7 +93,7 @@ async fn the_upstream_sees_an_origin_form_target_and_who_forwarded_it() {
         let mut forwarded = forwarded();
         forwarded.prefix = Some(HeaderValue::from_static("/app"));
         let stripped = strip(&mut request);
-        made(&settings).send(request, stripped, &forwarded, None).await.unwrap();
+        made(&settings).send(Box::new(request), stripped, forwarded, None).await.unwrap();
         let head = peer.hears().await;
         let own = peer.address.to_string();
         let host = if preserve_host { "wiki.example" } else { &own };

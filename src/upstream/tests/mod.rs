@@ -76,8 +76,7 @@ async fn capped(
     cap: Option<u64>,
 ) -> Result<http::Response<Body>, Error> {
     let stripped = strip(&mut request);
-    let forwarded = forwarded();
-    let sent = upstream.send(request, stripped, &forwarded, cap);
+    let sent = upstream.send(Box::new(request), stripped, forwarded(), cap);
     match tokio::time::timeout(PATIENCE, sent).await.expect("an answer in time")? {
         Answer::Response(response) => Ok(response),
         Answer::Switched(..) => panic!("nobody asked for a switch"),
