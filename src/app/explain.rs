@@ -135,9 +135,7 @@ impl App {
 
     fn admit(&self, permit: &Permit<'_>, by: Option<usize>, told: &mut Explanation) {
         let (route, mut headers) = (permit.route(), HeaderMap::new());
-        if let Some(member) = permit.visitor().member()
-            && let Err(error) = self.gate.inject(route, member, &mut headers)
-        {
+        if let Err(error) = self.gate.inject(permit, &mut headers) {
             return told.refuse(&error);
         }
         told.admitted = true;

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::gate::decide::Permit;
-use crate::gate::identify::Member;
+use crate::gate::identify::{Member, Need};
 use crate::gate::route::Route;
 use crate::server::{Answered, Client, Incoming};
 use crate::session::Freshness;
@@ -19,9 +19,9 @@ impl Gate {
     /// Forwards a request, and streams the response.
     pub async fn forward(&self, permit: Permit<'_>, incoming: Incoming) -> Result<Answered, Error> {
         let tasks = incoming.tasks().clone();
-        let (route, member) = (permit.route(), permit.visitor().member());
+        let member = permit.visitor().member();
         // Made ready before anything is awaited, so that what it took is not held until the answer.
-        let sent = self.send(route, member, incoming)?;
+        let sent = self.send(&permit, incoming)?;
         let answer = sent.await?;
         let mut response = match answer {
             Answer::Response(response) => response,
@@ -52,17 +52,15 @@ impl Gate {
     /// Makes a request the upstream's, and sends it.
     fn send<'r>(
         &self,
-        route: &'r Route,
-        member: Option<&Member>,
+        permit: &Permit<'r>,
         Incoming { mut request, client }: Incoming,
     ) -> Result<impl Future<Output = Result<Answer, upstream::Error>> + use<'r>, Error> {
+        let route = permit.route();
         let upstream = route.upstream.as_ref().ok_or(Error::NoRoute)?;
         // First what the client says of its connection, then what it says of itself, then our word.
         let stripped = upstream::strip(&mut request);
         self.strip(route, request.headers_mut());
-        if let Some(member) = member {
-            self.inject(route, member, request.headers_mut())?;
-        }
+        self.inject(permit, request.headers_mut())?;
         Ok(upstream.send(request, stripped, forwarded(&client), route.request_body))
     }
 
@@ -75,13 +73,10 @@ impl Gate {
         }
     }
 
-    /// Says who asks, by the route's rules.
-    pub fn inject(
-        &self,
-        route: &Route,
-        member: &Member,
-        headers: &mut HeaderMap,
-    ) -> Result<(), Error> {
+    /// Says who asks, by the route's rules; nothing of a stranger.
+    pub fn inject(&self, permit: &Permit<'_>, headers: &mut HeaderMap) -> Result<(), Error> {
+        let route = permit.route();
+        let Some(member) = permit.visitor().member() else { return Ok(()) };
         let holding = &member.holding;
         let rendered = holding.headers(&route.identity_headers);
         if !rendered.left_out.is_empty() {
@@ -98,7 +93,9 @@ impl Gate {
             for (name, value) in &rendered.with_access_token {
                 headers.insert(name, value.clone());
             }
-        } else if holding.tokens.freshness(now) == Freshness::Expired && !route.is_public() {
+        } else if holding.tokens.freshness(now) == Freshness::Expired
+            && permit.need() == Need::Proof
+        {
             // An outage at the provider: the upstream would refuse the request without its token.
             return Err(Error::NoAccessToken);
         }

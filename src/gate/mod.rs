@@ -65,7 +65,6 @@ impl Gate {
     ) -> Result<Answered, Error> {
         let (method, headers) = (incoming.request.method(), incoming.request.headers());
         let client = &incoming.client;
-        let visitor = self.identify(route.need(), headers).await;
         let asked = Asked {
             route,
             method: Some(method),
@@ -74,6 +73,7 @@ impl Gate {
             narrowing: None,
             foreign_origin: is_foreign_handshake(route, headers, client),
         };
+        let visitor = self.identify(asked.need(), headers).await;
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         match decide(&asked, visitor) {
             Decision::Forward(permit) => self.forward(permit, incoming).await,

@@ -36,6 +36,22 @@ async fn within_the_grace_a_session_goes_on_without_its_token() {
     );
 }
 
+/// A member fares no worse than a stranger.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_public_rule_admits_waits_for_no_provider() {
+    let scene = Scene::start().await;
+    let mut browser = scene.signed_in("alice").await;
+    assert!(!token_in(&browser.fetch("/mixed/assets/a.css").await).is_empty());
+    scene.at.provider.set_faults(&DOWN);
+    scene.expire();
+    let asset = browser.fetch("/mixed/assets/a.css").await;
+    assert_eq!(token_in(&asset), "", "an expired token is never sent");
+    assert_eq!(asset.json()["headers"]["x-user"], "demo-alice");
+    assert_eq!(scene.refreshes(), 0, "nobody had to be known");
+    assert_eq!(browser.fetch("/mixed/page").await.status, 503);
+    assert_eq!(scene.refreshes(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_makes_no_storm() {
     let scene = Scene::start().await;
