@@ -19,7 +19,7 @@ impl Gate {
     /// Forwards a request, and streams the response.
     pub async fn forward(&self, permit: Permit<'_>, incoming: Incoming) -> Result<Answered, Error> {
         let tasks = incoming.tasks().clone();
-        let member = permit.visitor().member();
+        let (member, need) = (permit.visitor().member(), permit.need());
         // Made ready before anything is awaited, so that what it took is not held until the answer.
         let sent = self.send(&permit, incoming)?;
         let answer = sent.await?;
@@ -27,7 +27,7 @@ impl Gate {
             Answer::Response(response) => response,
             Answer::Switched(response, tunnel) => {
                 let heard = self.touching(member.map(|member| &member.session));
-                let ending = self.tunnel_ending(member.map(|member| &member.session), &tasks);
+                let ending = self.tunnel_ending(member.map(|member| &member.session), need, &tasks);
                 tasks.spawn(tunnel.run(heard, ending));
                 response
             }
@@ -38,7 +38,7 @@ impl Gate {
                 // SECURITY: a shared cache would show one visitor's page to another (T69).
                 response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private"));
             }
-            response = self.bind_stream(response, &member.session, &tasks);
+            response = self.bind_stream(response, &member.session, need, &tasks);
         }
         let outcome = Outcome {
             route: None,

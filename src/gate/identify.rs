@@ -86,15 +86,15 @@ impl Gate {
         }
     }
 
-    async fn renewed(&self, session: Arc<Session>, holding: Arc<Holding>) -> Visitor {
+    /// Waits for a refresh; past the grace of an outage, who had a session is a stranger.
+    pub async fn renewed(&self, session: Arc<Session>, holding: Arc<Holding>) -> Visitor {
         match self.refresh(&session, &holding).outcome().await {
             Outcome::Renewed => {
                 let holding = Arc::clone(&session.holding());
                 Visitor::Member(Member { session, holding })
             }
             Outcome::Kept => {
-                let lapsed = holding.tokens.expires.map(|at| at.after(self.outage_grace));
-                if lapsed.is_some_and(|lapsed| self.clock.moment() >= lapsed) {
+                if holding.tokens.is_lapsed(self.clock.moment(), self.outage_grace) {
                     return Visitor::Stranger;
                 }
                 Visitor::Member(Member { session, holding })

@@ -298,6 +298,13 @@ impl Tokens {
         }
     }
 
+    /// Whether the provider has not vouched for this person for longer than an outage may take: the
+    /// session is worth nothing until a refresh succeeds. A token that nothing can renew never lapses.
+    pub fn is_lapsed(&self, now: Moment, grace: Duration) -> bool {
+        self.freshness(now) == Freshness::Expired
+            && self.expires.is_some_and(|expires| now >= expires.after(grace))
+    }
+
     /// Whether the access token may be sent to an upstream.
     // SECURITY: an expired token never is.
     pub fn access_token_is_valid(&self, now: Moment) -> bool {

@@ -87,6 +87,21 @@ fn an_access_token_becomes_due_before_it_expires() {
 }
 
 #[test]
+fn tokens_lapse_when_the_grace_is_over_too() {
+    let start = Moment::from_millis(0);
+    let check = |refresh_token, seconds, expected| {
+        let tokens =
+            Tokens::new(token_set("at", 60, refresh_token), start, Duration::from_secs(60));
+        let now = start.after(Duration::from_secs(seconds));
+        assert_eq!(tokens.is_lapsed(now, Duration::from_secs(300)), expected, "{seconds}");
+    };
+    check(Some("r"), 60, false);
+    check(Some("r"), 359, false);
+    check(Some("r"), 360, true);
+    check(None, 360, false);
+}
+
+#[test]
 fn a_session_ends_by_lifetime_or_idleness() {
     let start = Moment::from_millis(0);
     let at = |seconds| start.after(Duration::from_secs(seconds));
