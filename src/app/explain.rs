@@ -163,13 +163,14 @@ impl App {
         };
         let tokens = TokenSet {
             access_token: Secret::new("<access token>"),
+            asked: self.gate.clock.moment(),
             expires_in: None,
             refresh_token: None,
             id_token: Some(Secret::new("<ID token>")),
             scope: None,
         };
         let now = self.gate.clock.moment();
-        let tokens = Tokens::new(tokens, now, Duration::ZERO);
+        let tokens = Tokens::new(tokens, Duration::ZERO);
         let holding = Holding::new(identity, Prior { original, beside_userinfo: None }, tokens);
         let session = Session::new(&SessionId::generate(), holding, now, Duration::MAX);
         let holding = Arc::clone(&session.holding());

@@ -173,7 +173,7 @@ impl Login {
             self.failures.count(client_address, self.clock.moment());
         })?;
         let (id, now) = (SessionId::generate(), self.clock.moment());
-        let tokens = Tokens::new(signed_in.tokens, now, self.settings.refresh_before);
+        let tokens = Tokens::new(signed_in.tokens, self.settings.refresh_before);
         let holding = Holding::new(signed_in.identity, signed_in.prior, tokens);
         let session = Session::new(&id, holding, now, self.settings.lifetime);
         self.insert(provider, session, client_address);

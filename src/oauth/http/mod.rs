@@ -94,7 +94,7 @@ impl Http {
             Err(oversized @ Error::Oversized { .. }) => Err(oversized),
             Ok(_) | Err(_) => once().await,
         };
-        self.within_deadline(endpoint, url, patiently()).await
+        self.until(self.deadline(), endpoint, url, patiently()).await
     }
 
     /// GET of a protected resource (RFC 6750 §2.1).
@@ -105,16 +105,17 @@ impl Http {
         token: &Secret,
     ) -> Result<Answer, Error> {
         let request = self.client(url).get(url.clone()).bearer_auth(token.expose());
-        self.within_deadline(endpoint, url, read(url, request)).await
+        self.until(self.deadline(), endpoint, url, read(url, request)).await
     }
 
-    /// POST of a form.
+    /// POST of a form, answered by `deadline`.
     pub async fn post(
         &self,
         endpoint: ProviderEndpoint,
         url: &Url,
         headers: HeaderMap,
         form: &[(&str, &str)],
+        deadline: Instant,
     ) -> Result<Answer, Error> {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = self
@@ -123,7 +124,12 @@ impl Http {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .headers(headers)
             .body(body);
-        self.within_deadline(endpoint, url, read(url, request)).await
+        self.until(deadline, endpoint, url, read(url, request)).await
+    }
+
+    /// When a request that begins now ends at the latest.
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
     }
 
     fn client(&self, url: &Url) -> &reqwest::Client {
@@ -131,19 +137,20 @@ impl Http {
         if loopback { &self.direct } else { &self.outward }
     }
 
-    async fn within_deadline(
+    async fn until(
         &self,
+        deadline: Instant,
         endpoint: ProviderEndpoint,
         url: &Url,
         answer: impl Future<Output = Result<Answer, Error>>,
     ) -> Result<Answer, Error> {
         let began = Instant::now();
-        let answer = tokio::time::timeout(self.timeout, answer).await;
+        let answer = tokio::time::timeout_at(deadline, answer).await;
         if let Some(meter) = self.meter {
             meter.asked(endpoint, began.elapsed());
         }
         answer.unwrap_or_else(|_elapsed| {
-            let cause = format!("nothing within {:?}", self.timeout);
+            let cause = format!("nothing within {:?}", deadline.duration_since(began));
             Err(Error::AnswerLost { host: host(url), cause })
         })
     }
