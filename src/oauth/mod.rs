@@ -75,11 +75,6 @@ impl Client {
         self.slots.acquire().await.map(Slot).map_err(|_| Error::Busy)
     }
 
-    /// Whether the token endpoint has answered lately, as far as anybody asked it.
-    pub fn is_up(&self) -> bool {
-        self.breaker.is_closed()
-    }
-
     /// An authenticated POST, unless the endpoint failed too often a moment ago.
     async fn post<'a, T>(
         &'a self,

@@ -70,6 +70,16 @@ impl Issuer {
         self.by_hand.clone().or_else(|| self.discovered.known())
     }
 
+    /// Whether all that a sign-in needs is known.
+    pub fn is_known(&self) -> bool {
+        self.known().is_some() && self.keys.are_known()
+    }
+
+    /// What kept it from being known, the last time that it was asked for.
+    pub fn fault(&self) -> Option<Error> {
+        self.discovered.last_failure().or_else(|| self.keys.last_failure())
+    }
+
     /// The metadata. Unknown, it is waited for: the discovery under way, or one started at once.
     pub async fn metadata(&self) -> Result<Arc<Metadata>, Error> {
         match self.known() {

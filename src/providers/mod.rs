@@ -81,6 +81,17 @@ pub enum SignOut {
     Local,
 }
 
+/// How it stands with a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is known, and the last request to any of its endpoints was answered.
+    Up,
+    /// It fails, or has not been heard yet.
+    Unreachable,
+    /// It answers, and nobody can sign in by what it says, or by what the operator says of it.
+    Unusable(OidcError),
+}
+
 /// A provider: the client that we are to it, and the issuer that it is to us.
 #[derive(Debug)]
 pub struct Provider {
@@ -181,9 +192,16 @@ impl Provider {
         Arc::clone(&self.issuer).keep_fresh()
     }
 
-    /// Whether the provider is known and, as far as it was asked, has answered lately.
-    pub fn is_up(&self) -> bool {
-        self.issuer.known().is_some() && self.client.is_up()
+    /// How it stands, by what was last asked of it.
+    pub fn standing(&self) -> Standing {
+        if !self.http.is_answering() {
+            return Standing::Unreachable;
+        }
+        match self.issuer.fault() {
+            _ if self.issuer.is_known() => Standing::Up,
+            Some(fault) => Standing::Unusable(fault),
+            None => Standing::Unreachable,
+        }
     }
 
     /// Where the provider ends its own session; `None` where it has no such page or is not to, or where

@@ -52,7 +52,25 @@ async fn a_provider_that_is_down_is_named_and_makes_nobody_unready() {
     assert_eq!(value(&gateway, r#"provider_up{provider="company"}"#).await, Some(0.0));
     provider.set_faults(&[]);
     until(&gateway, r#"provider_up{provider="company"}"#, |up| up == 1.0).await;
-    assert_eq!(ask(&gateway, "/readyz").await.body, "ready\n");
+    ready(&gateway, "ready\n").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_endpoint_that_is_down_is_told_after_the_first_request_to_it() {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    let routes = "routes: [{ upstream: \"http://127.0.0.1:1\", allow: authenticated }]\n";
+    let gateway = gateway("", &format!("{}{routes}", provider::section(&provider)));
+    ready(&gateway, "ready\n").await;
+    provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Reset)]);
+    let mut browser = Browser::new(&gateway);
+    let callback = provider::callback(&mut browser, "/", "alice").await;
+    assert_eq!(browser.navigate(callback.as_str()).await.status, 503);
+    ready(&gateway, "ready\nprovider company cannot be reached\n").await;
+    assert_eq!(value(&gateway, r#"provider_up{provider="company"}"#).await, Some(0.0));
+    provider.set_faults(&[]);
+    let callback = provider::callback(&mut browser, "/", "alice").await;
+    browser.navigate(callback.as_str()).await;
+    ready(&gateway, "ready\n").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

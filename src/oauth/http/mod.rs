@@ -5,6 +5,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
@@ -41,6 +42,8 @@ pub struct Http {
     outward: reqwest::Client,
     timeout: Duration,
     meter: Option<&'static ProviderMeter>,
+    /// Whether the last request was answered.
+    answering: AtomicBool,
 }
 
 /// A whole answer.
@@ -76,6 +79,7 @@ impl Http {
             outward: outward.build().map_err(unusable)?,
             timeout: settings.timeout,
             meter: None,
+            answering: AtomicBool::new(true),
         })
     }
 
@@ -127,6 +131,11 @@ impl Http {
         self.until(deadline, endpoint, url, read(url, request)).await
     }
 
+    /// Whether the last request was answered, by whichever endpoint; so it is taken to be before the first.
+    pub fn is_answering(&self) -> bool {
+        self.answering.load(Ordering::Relaxed)
+    }
+
     /// When a request that begins now ends at the latest.
     pub fn deadline(&self) -> Instant {
         Instant::now() + self.timeout
@@ -149,10 +158,16 @@ impl Http {
         if let Some(meter) = self.meter {
             meter.asked(endpoint, began.elapsed());
         }
-        answer.unwrap_or_else(|_elapsed| {
+        let answer = answer.unwrap_or_else(|_elapsed| {
             let cause = format!("nothing within {:?}", deadline.duration_since(began));
             Err(Error::AnswerLost { host: host(url), cause })
-        })
+        });
+        let fails = match &answer {
+            Ok(answer) => Error::Status(answer.status).is_temporary(),
+            Err(error) => error.is_temporary(),
+        };
+        self.answering.store(!fails, Ordering::Relaxed);
+        answer
     }
 }
 

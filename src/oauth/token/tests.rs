@@ -190,7 +190,7 @@ async fn a_failing_endpoint_is_left_alone_after_five_failures() {
     }
     assert_eq!(exchange(&client, &provider).await.unwrap_err(), Error::Resting);
     assert_eq!(provider.seen("/token").len(), 5);
-    assert!(!client.is_up());
+    assert!(!client.http.is_answering());
 }
 
 #[tokio::test]
