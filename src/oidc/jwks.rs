@@ -86,7 +86,7 @@ impl Keys {
 async fn fetch(http: Arc<Http>, uri: Url) -> Result<KeySet, Error> {
     let answer = http.get(ProviderEndpoint::Jwks, &uri).await?;
     if !answer.status.is_success() {
-        return Err(oauth::error::Error::Status(answer.status).into());
+        return Err(Error::NoDocument { url: uri.to_string(), status: answer.status });
     }
     let keys = KeySet::parse(answer.body())
         .map_err(|_| oauth::error::Error::Garbage("not a JWK Set (RFC 7517 §5)"))?;

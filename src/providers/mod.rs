@@ -189,7 +189,7 @@ impl Provider {
 
     /// Keeps metadata and keys fresh until dropped; for the owner to run.
     pub fn keep_fresh(&self) -> impl Future<Output = ()> + Send + use<> {
-        Arc::clone(&self.issuer).keep_fresh()
+        Arc::clone(&self.issuer).keep_fresh(Arc::clone(self.id()))
     }
 
     /// How it stands, by what was last asked of it.

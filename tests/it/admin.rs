@@ -56,6 +56,19 @@ async fn a_provider_that_is_down_is_named_and_makes_nobody_unready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_provider_whose_document_is_wrong_is_told_with_the_remedy() {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    let routes = "routes: [{ upstream: \"http://127.0.0.1:1\", allow: authenticated }]\n";
+    let section = provider::section_with(&format!("{}/", provider.issuer()), "");
+    let gateway = gateway("", &format!("{section}{routes}"));
+    gateway.log_until_all(&["cannot get", "/.well-known/openid-configuration", "\"company\""]);
+    let told = ask(&gateway, "/readyz").await.body;
+    assert!(told.starts_with("ready\nprovider company cannot be used: "), "{told}");
+    assert!(told.contains(provider.issuer()), "{told}");
+    assert_eq!(value(&gateway, r#"provider_up{provider="company"}"#).await, Some(0.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_endpoint_that_is_down_is_told_after_the_first_request_to_it() {
     let provider = provider::start(Duration::from_secs(60)).await;
     let routes = "routes: [{ upstream: \"http://127.0.0.1:1\", allow: authenticated }]\n";

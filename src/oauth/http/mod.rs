@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
 use reqwest::redirect;
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::{InvalidMessage, RootCertStore};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use url::{Url, form_urlencoded};
@@ -226,13 +226,20 @@ async fn read(url: &Url, request: reqwest::RequestBuilder) -> Result<Answer, Err
     Ok(Answer { status: response.status(), media_type, body })
 }
 
+/// Host and port, the scheme's own too: a wrong one is a common mistake.
 fn host(url: &Url) -> String {
-    url.host_str().unwrap_or_default().to_owned()
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}:{port}", url.host_str().unwrap_or_default())
 }
 
 fn fault(host: String, error: reqwest::Error) -> Error {
     let unsent = error.is_connect() || error.is_builder();
-    let cause = innermost(&error.without_url());
+    let error = error.without_url();
+    let mut cause = innermost(&error);
+    // Whatever wraps it: the words are TLS's own, for an answer that is none of its records.
+    if cause == rustls::Error::from(InvalidMessage::InvalidContentType).to_string() {
+        cause.push_str(": does it speak plain http:// there?");
+    }
     if unsent { Error::Unreachable { host, cause } } else { Error::AnswerLost { host, cause } }
 }
 
