@@ -164,4 +164,29 @@ async fn a_container_can_ask_how_it_is() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     check_health(&format!("http://{gone}/readyz"), 1, "refused");
     check_health("https://127.0.0.1/readyz", 64, "http://");
+    check_health("127.0.0.1:4181", 64, "write http://127.0.0.1:4181/readyz");
+    check_health("localhost:4181/readyz", 64, "write http://localhost:4181/readyz");
+    check_health("unix:/run/portcullis.sock", 64, "curl --unix-socket");
+}
+
+#[test]
+fn a_demo_that_gets_no_port_says_so_and_nothing_else() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let program = env!("CARGO_BIN_EXE_portcullis");
+    let demo = |port: &str| Command::new(program).args(["demo", "--port", port]).output().unwrap();
+    let ended = demo(&port);
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!((ended.status.code(), told.lines().count()), (Some(69), 1), "{told}");
+    assert!(ended.stdout.is_empty() && told.contains(&port), "{told}");
+    assert_eq!(demo("0").status.code(), Some(64), "its addresses must be known before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_begins_with_what_runs_and_ends_with_its_end() {
+    let gateway = gateway("", PUBLIC);
+    let version = concat!("\"version\":\"", env!("CARGO_PKG_VERSION"), "\"");
+    gateway.log_until_all(&["starting", version, "portcullis.yaml"]);
+    gateway.signal("TERM");
+    gateway.log_until_all(&["stopped", "\"exit_code\":0"]);
 }
