@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use tracing::warn;
 
 use crate::gate::Gate;
 use crate::identity::Identity;
@@ -133,6 +134,9 @@ async fn renew(provider: Option<Arc<Provider>>, held: Arc<Holding>, key: Session
         Err(RefreshError::Temporary(_)) => metrics::Refresh::Failure,
     };
     provider.meter().refreshed(outcome);
+    if let Err(error) = &refreshed {
+        warn!(provider = %provider.id(), session = ?key, %error, "a refresh failed");
+    }
     match refreshed {
         Ok(Refreshed { tokens, identity, prior }) => {
             Renewal::Tokens(Box::new(Brought { tokens, identity, prior }))

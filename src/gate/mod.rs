@@ -15,6 +15,7 @@ use http::Uri;
 
 use crate::clock::Clock;
 use crate::error::{Error, Forbidden};
+use crate::identity::Identity;
 use crate::identity::headers::Stripped;
 use crate::origin::Origin;
 use crate::providers::Provider;
@@ -96,8 +97,12 @@ impl Gate {
         target: &str,
     ) -> Error {
         let reason = refusal.cause.words();
-        let subject = refusal.visitor.member().map(|member| &*member.holding.identity.subject);
-        audit::denied(&route.name, &reason, subject, client.address());
+        audit::denied(
+            &route.name,
+            &reason,
+            refusal.visitor.identity().map(Identity::person),
+            client.address(),
+        );
         route.meter.denied(reason);
         let causes = match &refusal.cause {
             Cause::Rules(denial) => denial.failed.clone(),

@@ -1,6 +1,6 @@
 //! The providers that visitors sign in at: data plus a why, never an interface.
 //! Invariant: an identity comes of a verified ID token only, and of tokens that were had for a code of
-//! ours; whatever fails is logged here, by the check that failed.
+//! ours; whatever fails is logged here, by the check that failed, but for a refresh: see there.
 
 mod claims;
 mod error;

@@ -41,12 +41,9 @@ pub struct Refreshed {
 }
 
 impl Provider {
-    /// Refreshes, within 15 s; waits where too many token requests are under way.
+    /// Refreshes, within 15 s; waits where too many token requests are under way. Whoever asks logs a
+    /// failure, for they know whose session it is.
     pub async fn refresh(&self, request: &RefreshRequest<'_>) -> Result<Refreshed, RefreshError> {
-        self.log(self.try_refresh(request).await, "a refresh failed")
-    }
-
-    async fn try_refresh(&self, request: &RefreshRequest<'_>) -> Result<Refreshed, RefreshError> {
         let temporary = |error: OidcError| RefreshError::Temporary(error.into());
         let until = Instant::now() + LONGEST;
         let metadata = timeout_at(until, self.issuer.metadata()).await;
