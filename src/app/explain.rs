@@ -135,9 +135,7 @@ impl App {
 
     fn admit(&self, permit: &Permit<'_>, by: Option<usize>, told: &mut Explanation) {
         let (route, mut headers) = (permit.route(), HeaderMap::new());
-        if let Some(member) = permit.visitor().member()
-            && let Err(error) = self.gate.inject(route, member, &mut headers)
-        {
+        if let Err(error) = self.gate.inject(permit, &mut headers) {
             return told.refuse(&error);
         }
         told.admitted = true;
@@ -165,13 +163,14 @@ impl App {
         };
         let tokens = TokenSet {
             access_token: Secret::new("<access token>"),
+            asked: self.gate.clock.moment(),
             expires_in: None,
             refresh_token: None,
             id_token: Some(Secret::new("<ID token>")),
             scope: None,
         };
         let now = self.gate.clock.moment();
-        let tokens = Tokens::new(tokens, now, Duration::ZERO);
+        let tokens = Tokens::new(tokens, Duration::ZERO);
         let holding = Holding::new(identity, Prior { original, beside_userinfo: None }, tokens);
         let session = Session::new(&SessionId::generate(), holding, now, Duration::MAX);
         let holding = Arc::clone(&session.holding());

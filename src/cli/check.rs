@@ -30,7 +30,7 @@ pub fn run(
             (warnings, summary, GOOD)
         }
         Err(Problems(findings)) => {
-            let summary = format!("{} is refused: {}", file.display(), counts(&findings));
+            let summary = refusal(&file, &findings);
             (findings, summary, REFUSED)
         }
     };
@@ -44,6 +44,11 @@ pub fn run(
         writeln!(out, "{summary}")?;
     }
     Ok(code)
+}
+
+/// The last line about a configuration that is refused.
+pub(super) fn refusal(file: &Path, findings: &[Problem]) -> String {
+    format!("{} is refused: {}", file.display(), counts(findings))
 }
 
 fn contents(config: &Config) -> String {

@@ -6,8 +6,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::cli::run::serve;
-use crate::cli::{NO_LISTENER, REFUSED, complain};
+use crate::cli::run::open;
+use crate::cli::{GOOD, NO_LISTENER, REFUSED, complain};
 use crate::clock::Clock;
 use crate::config::{Problems, Source, load};
 use crate::demo::{Client, IdentityProvider, SampleApp, Settings};
@@ -55,15 +55,19 @@ async fn demo(port: u16, out: &mut dyn Write) -> io::Result<u8> {
         }
     };
     let _flush = telemetry::log::start(&config.telemetry)?;
+    let opened = match open(&config).await {
+        Ok(opened) => opened,
+        Err(error) => return unavailable(&error.to_string()),
+    };
+    introduce(out, &public_url, provider.issuer())?;
     let shutdown = Shutdown::new();
     let signals = shutdown.clone();
     let served = async {
         tokio::select! {
-            code = serve(&config, shutdown) => Ok(code),
+            () = opened.serve(shutdown) => Ok(GOOD),
             Err(error) = async { signals.follow_signals().await } => Err(error),
         }
     };
-    introduce(out, &public_url, provider.issuer())?;
     let code = served.await;
     provider.stop().await;
     app.stop().await;

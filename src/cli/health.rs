@@ -14,16 +14,29 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::body::BodyError;
-use crate::cli::{GOOD, NOT_READY, WRONG_USAGE, complain};
+use crate::cli::{GOOD, NOT_READY};
+
+/// Reads `--url`.
+pub fn address(text: &str) -> Result<Url, String> {
+    if text.starts_with("unix:") || text.starts_with('/') {
+        return Err("a Unix socket is not asked here: write \
+                    `curl --unix-socket PATH http://localhost/readyz`"
+            .to_owned());
+    }
+    if !text.contains("://") {
+        let place = text.split('/').next().unwrap_or_default();
+        return Err(format!("write http://{place}/readyz"));
+    }
+    match Url::parse(text) {
+        Ok(url) if url.scheme() == "http" && url.host().is_some() => Ok(url),
+        Ok(_) | Err(_) => {
+            Err("this is not http://HOST:PORT/readyz, as the admin listener speaks".to_owned())
+        }
+    }
+}
 
 /// Asks, prints what was said, and returns the exit code.
 pub fn run(url: &Url, out: &mut dyn Write) -> io::Result<u8> {
-    if url.scheme() != "http" || url.host().is_none() {
-        complain(
-            "portcullis health: --url is not http://HOST:PORT/readyz, as the admin listener speaks",
-        );
-        return Ok(WRONG_USAGE);
-    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (code, says) = match runtime.block_on(async { timeout(PATIENCE, ask(url)).await }) {
         Ok(Ok((StatusCode::OK, text))) => (GOOD, text),

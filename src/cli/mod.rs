@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand, value_parser};
 use clap_complete::Shell;
 use url::Url;
 
@@ -49,7 +49,7 @@ enum Command {
     #[command(after_help = "Example: portcullis demo --port 8080")]
     Demo {
         /// The port of the gateway, on loopback.
-        #[arg(long, default_value_t = 4180)]
+        #[arg(long, default_value_t = 4180, value_parser = value_parser!(u16).range(1..))]
         port: u16,
     },
     /// Tell what becomes of a request: which route, which rule and why, which headers.
@@ -67,7 +67,8 @@ enum Command {
     #[command(after_help = "Example: portcullis health --url http://127.0.0.1:4181/readyz")]
     Health {
         /// Where the admin listener answers.
-        #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4181/readyz")]
+        #[arg(long, value_name = "URL", value_parser = health::address,
+              default_value = "http://127.0.0.1:4181/readyz")]
         url: Url,
     },
     /// Print a secret for `session.secret`.

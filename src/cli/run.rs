@@ -4,8 +4,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::app::App;
 use crate::app::serve::bind_admin;
+use crate::app::{self, App};
+use crate::cli::check::refusal;
 use crate::cli::{GOOD, NO_LISTENER, REFUSED, complain};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{Config, Problems, Source, load};
@@ -22,14 +23,17 @@ pub fn run(config: Option<&Path>, source: &Source) -> io::Result<u8> {
             for problem in &problems {
                 complain(&problem.to_string());
             }
+            complain(&refusal(&file, &problems));
             return Ok(REFUSED);
         }
     };
     let _flush = telemetry::log::start(&config.telemetry)?;
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(version, configuration = %file.display(), "starting");
     for warning in warnings {
         let (file, line) = (warning.file.display(), warning.line);
-        let (key, hint) = (&warning.path, warning.hint.as_deref());
-        tracing::warn!(%file, line, %key, hint, "the configuration {}", warning.message);
+        let hint = warning.hint.as_deref();
+        tracing::warn!(%file, line, hint, "{}: {}", warning.path, warning.message);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.server.workers)
@@ -41,42 +45,78 @@ pub fn run(config: Option<&Path>, source: &Source) -> io::Result<u8> {
         let Err(error) = follower.follow_signals().await;
         tracing::error!(%error, "signals cannot be heard: SIGTERM will end the process at once");
     });
-    Ok(runtime.block_on(serve(&config, shutdown)))
+    let code = runtime.block_on(serve(&config, shutdown));
+    tracing::info!(exit_code = code, "stopped");
+    Ok(code)
+}
+
+/// What serves, its listeners open.
+pub struct Opened {
+    app: Arc<App>,
+    public: Bound,
+    admin: Option<Bound>,
+}
+
+/// Why there is nothing that could serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Unopened {
+    /// The configuration is good by itself only.
+    #[error("the configuration cannot be put to work: {0}")]
+    App(#[from] app::build::Error),
+    /// An address is taken, or not ours.
+    #[error("a listener cannot be opened: {0}")]
+    Listener(#[from] server::Error),
+}
+
+impl Unopened {
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::App(_) => REFUSED,
+            Self::Listener(_) => NO_LISTENER,
+        }
+    }
 }
 
 /// Serves one configuration until `shutdown` begins and all is done; returns the exit code.
-pub async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
-    let metrics = Arc::new(Metrics::new(config.server.workers));
-    let clock = Clock::system();
-    let app = match App::new(config, &clock, &metrics) {
-        Ok(app) => Arc::new(app),
+async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
+    let opened = match open(config).await {
+        Ok(opened) => opened,
         Err(error) => {
-            tracing::error!(%error, "the configuration cannot be put to work");
-            return REFUSED;
+            tracing::error!("{error}");
+            return error.code();
         }
     };
+    warn_of_expiry(&opened.public.certificates(), Clock::system().unix());
+    for address in opened.admin.iter().flat_map(Bound::local_addresses) {
+        tracing::info!(%address, "admin listening");
+    }
+    for address in opened.public.local_addresses() {
+        tracing::info!(%address, public_url = %config.public_url, "listening");
+    }
+    opened.serve(shutdown).await;
+    GOOD
+}
+
+/// Puts a configuration to work and opens its listeners.
+pub async fn open(config: &Config) -> Result<Opened, Unopened> {
+    let metrics = Arc::new(Metrics::new(config.server.workers));
+    let app = Arc::new(App::new(config, &Clock::system(), &metrics)?);
     let https = config.public_url.is_https();
     let frame = Frame {
         plain_scheme: if https { Scheme::Https } else { Scheme::Http },
         access_log: if config.telemetry.access_log { AccessLog::On } else { AccessLog::Off },
         metrics,
     };
-    let (public, admin) = match bind(config, frame).await {
-        Ok(bound) => bound,
-        Err(error) => {
-            tracing::error!(%error, "a listener cannot be opened");
-            return NO_LISTENER;
-        }
-    };
-    warn_of_expiry(&public.certificates(), clock.unix());
-    for address in admin.iter().flat_map(Bound::local_addresses) {
-        tracing::info!(%address, "admin listening");
+    let (public, admin) = bind(config, frame).await?;
+    Ok(Opened { app, public, admin })
+}
+
+impl Opened {
+    /// Serves until `shutdown` begins and all is done.
+    pub async fn serve(self, shutdown: Shutdown) {
+        self.app.serve(self.public, self.admin, shutdown).await;
     }
-    for address in public.local_addresses() {
-        tracing::info!(%address, public_url = %config.public_url, "listening");
-    }
-    app.serve(public, admin, shutdown).await;
-    GOOD
 }
 
 /// Opens the public listeners and, unless it is off, that for the operator.

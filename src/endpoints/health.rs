@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 
 use crate::body::Body;
 use crate::endpoints::admin::{Admin, plain};
+use crate::providers::{Provider, Standing};
 use crate::server::Shutdown;
 
 /// How the process is.
@@ -63,11 +64,20 @@ impl Admin {
             Stage::Starting => plain(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
             Stage::Draining => plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             Stage::Ready => {
-                let down = self.login.providers.iter().filter(|provider| !provider.is_up());
-                let down = down.map(|down| format!("provider {} cannot be reached\n", down.id()));
-                plain(StatusCode::OK, format!("ready\n{}", down.collect::<String>()))
+                let told = self.login.providers.iter().map(|provider| trouble(provider));
+                plain(StatusCode::OK, format!("ready\n{}", told.collect::<String>()))
             }
         }
+    }
+}
+
+/// A line about a provider, if there is something to say.
+fn trouble(provider: &Provider) -> String {
+    let id = provider.id();
+    match provider.standing() {
+        Standing::Up => String::new(),
+        Standing::Unreachable => format!("provider {id} cannot be reached\n"),
+        Standing::Unusable(error) => format!("provider {id} cannot be used: {error}\n"),
     }
 }
 

@@ -8,6 +8,7 @@ use http::{HeaderValue, Response, StatusCode};
 
 use crate::body::Body;
 use crate::endpoints::admin::{Admin, plain};
+use crate::providers::Standing;
 use crate::telemetry::metrics::{self, Readings};
 
 impl Admin {
@@ -38,7 +39,7 @@ impl Admin {
             connections: self.connections.count(),
             sessions: self.login.sessions.len(),
             providers_up: providers
-                .map(|provider| (Arc::clone(provider.id()), provider.is_up()))
+                .map(|provider| (Arc::clone(provider.id()), provider.standing() == Standing::Up))
                 .collect(),
             upstreams,
             certificates: self

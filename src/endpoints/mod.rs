@@ -142,7 +142,7 @@ impl Endpoints {
             Endpoint::Callback(id) => self.callback(id, call).await,
             Endpoint::SignOut => self.sign_out(call),
             Endpoint::SignedOut => Ok(self.signed_out(call)),
-            Endpoint::Userinfo => self.userinfo(call),
+            Endpoint::Userinfo => self.userinfo(call).await,
             Endpoint::Ping => Ok(ping()),
             Endpoint::Auth(asker, suffix) => return self.auth(asker, suffix, call).await,
         };

@@ -1,5 +1,7 @@
 //! `userinfo`: who am I, as JSON.
 
+use std::sync::Arc;
+
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use serde::Serialize;
@@ -7,6 +9,7 @@ use serde::Serialize;
 use crate::body::Body;
 use crate::endpoints::{Call, Endpoints};
 use crate::error::Error;
+use crate::gate::identify::{Member, Visitor};
 use crate::pages::harden;
 
 /// What a page may know of its visitor.
@@ -23,13 +26,13 @@ struct Userinfo<'a> {
 }
 
 impl Endpoints {
-    /// `GET userinfo`
-    pub(super) fn userinfo(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
-        let Some(session) = self.login.session(call.headers) else {
+    /// `GET userinfo`: no use of the session, and no refresh unless it would be told falsely otherwise.
+    pub(super) async fn userinfo(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
+        let Some(Member { session, holding }) = self.asks(call).await else {
             let login_url = self.login.own_url("/start");
             return Err(Error::NotSignedIn { login_url, cookies: None });
         };
-        let (holding, clock) = (session.holding(), &self.login.clock);
+        let clock = &self.login.clock;
         let left = session.ends().since(clock.moment()).as_secs();
         let identity = &holding.identity;
         let body = serde_json::to_vec(&Userinfo {
@@ -45,5 +48,18 @@ impl Endpoints {
         harden(response.headers_mut());
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
+    }
+
+    /// Who asks; past the grace of an outage nobody, as everywhere.
+    async fn asks(&self, call: Call<'_>) -> Option<Member> {
+        let session = self.gate.session(call.headers)?;
+        let holding = Arc::clone(&session.holding());
+        if !holding.tokens.is_lapsed(self.gate.clock.moment(), self.gate.outage_grace) {
+            return Some(Member { session, holding });
+        }
+        match self.gate.renewed(session, holding).await {
+            Visitor::Member(member) => Some(member),
+            Visitor::Stranger => None,
+        }
     }
 }

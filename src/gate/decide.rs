@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use http::Method;
 
-use crate::gate::identify::Visitor;
+use crate::gate::identify::{Need, Visitor};
 use crate::gate::route::Route;
 use crate::policy::Policy;
 use crate::policy::evaluate::{self, Denial, Ruling, Verdict};
@@ -48,6 +48,7 @@ pub enum Decision<'r> {
 pub struct Permit<'r> {
     route: &'r Route,
     visitor: Visitor,
+    need: Need,
 }
 
 /// Why a request does not pass.
@@ -81,15 +82,20 @@ impl Cause {
     }
 }
 
-impl Permit<'_> {
+impl<'r> Permit<'r> {
     /// The route that it is for.
-    pub fn route(&self) -> &Route {
+    pub fn route(&self) -> &'r Route {
         self.route
     }
 
     /// Who passes.
     pub fn visitor(&self) -> &Visitor {
         &self.visitor
+    }
+
+    /// What knowing them was for.
+    pub fn need(&self) -> Need {
+        self.need
     }
 }
 
@@ -110,7 +116,7 @@ pub fn decide<'r>(asked: &Asked<'r, '_>, visitor: Visitor) -> Decision<'r> {
         Verdict::Admit if asked.foreign_origin && visitor.member().is_some() => {
             Decision::Refuse(Refusal { visitor, cause: Cause::ForeignOrigin })
         }
-        Verdict::Admit => Decision::Forward(Permit { route, visitor }),
+        Verdict::Admit => Decision::Forward(Permit { route, visitor, need: asked.need() }),
         Verdict::SignIn => Decision::Challenge,
         Verdict::Deny(denial) => Decision::Refuse(Refusal { visitor, cause: Cause::Rules(denial) }),
     }
@@ -146,6 +152,21 @@ fn verdict(asked: &Asked<'_, '_>, reading: &Reading<'_>, visitor: &Visitor) -> V
 }
 
 impl<'a> Asked<'_, 'a> {
+    /// What knowing the visitor is for: nothing, where every reading of the path passes without.
+    pub fn need(&self) -> Need {
+        let is_public = |reading: &'a Reading<'a>| {
+            let of_policy = self.of_policy(reading);
+            self.route.allow.is_public_for(of_policy)
+                && self.narrowing.is_none_or(|policy| policy.is_public_for(of_policy))
+        };
+        let Self { readings, .. } = self;
+        if is_public(readings.plain()) && readings.others().iter().all(is_public) {
+            Need::Courtesy
+        } else {
+            Need::Proof
+        }
+    }
+
     fn of_policy(&self, path: &'a Reading<'a>) -> evaluate::Asked<'a> {
         evaluate::Asked { method: self.method, path, client_address: self.client_address }
     }

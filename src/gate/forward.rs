@@ -8,7 +8,7 @@ use http_body::Body as _;
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::gate::decide::Permit;
-use crate::gate::identify::Member;
+use crate::gate::identify::{Member, Need};
 use crate::gate::route::Route;
 use crate::server::{Answered, Client, Incoming};
 use crate::session::Freshness;
@@ -20,15 +20,15 @@ impl Gate {
     /// Forwards a request, and streams the response.
     pub async fn forward(&self, permit: Permit<'_>, incoming: Incoming) -> Result<Answered, Error> {
         let tasks = incoming.tasks().clone();
-        let (route, member) = (permit.route(), permit.visitor().member());
+        let (member, need) = (permit.visitor().member(), permit.need());
         // Made ready before anything is awaited, so that what it took is not held until the answer.
-        let sent = self.send(route, member, incoming)?;
+        let sent = self.send(&permit, incoming)?;
         let answer = sent.await?;
         let mut response = match answer {
             Answer::Response(response) => response,
             Answer::Switched(response, tunnel) => {
                 let heard = self.touching(member.map(|member| &member.session));
-                let ending = self.tunnel_ending(member.map(|member| &member.session), &tasks);
+                let ending = self.tunnel_ending(member.map(|member| &member.session), need, &tasks);
                 tasks.spawn(tunnel.run(heard, ending));
                 response
             }
@@ -39,7 +39,7 @@ impl Gate {
                 // SECURITY: a shared cache would show one visitor's page to another (T69).
                 response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private"));
             }
-            response = self.bind_stream(response, &member.session, &tasks);
+            response = self.bind_stream(response, &member.session, need, &tasks);
         }
         let outcome = Outcome {
             route: None,
@@ -53,20 +53,18 @@ impl Gate {
     /// Makes a request the upstream's, and sends it.
     fn send<'r>(
         &self,
-        route: &'r Route,
-        member: Option<&Member>,
+        permit: &Permit<'r>,
         Incoming { mut request, client }: Incoming,
     ) -> Result<impl Future<Output = Result<Answer, upstream::Error>> + use<'r>, Error> {
+        let route = permit.route();
         let upstream = route.upstream.as_ref().ok_or(Error::NoRoute)?;
         // First what the client says of its connection, then what it says of itself, then our word.
         let stripped = upstream::strip(&mut request);
         self.strip(route, request.headers_mut());
-        if let Some(member) = member {
-            self.inject(route, member, request.headers_mut())?;
-        }
+        self.inject(permit, request.headers_mut())?;
         // Who sends a body for longer than a session may be idle is not idle.
-        let sends = !request.body().is_end_stream();
-        let heard = self.touching(member.filter(|_| sends).map(|member| &member.session));
+        let sender = permit.visitor().member().filter(|_| !request.body().is_end_stream());
+        let heard = self.touching(sender.map(|member| &member.session));
         Ok(upstream.send(request, stripped, forwarded(&client), route.request_body, heard))
     }
 
@@ -79,13 +77,10 @@ impl Gate {
         }
     }
 
-    /// Says who asks, by the route's rules.
-    pub fn inject(
-        &self,
-        route: &Route,
-        member: &Member,
-        headers: &mut HeaderMap,
-    ) -> Result<(), Error> {
+    /// Says who asks, by the route's rules; nothing of a stranger.
+    pub fn inject(&self, permit: &Permit<'_>, headers: &mut HeaderMap) -> Result<(), Error> {
+        let route = permit.route();
+        let Some(member) = permit.visitor().member() else { return Ok(()) };
         let holding = &member.holding;
         let rendered = holding.headers(&route.identity_headers);
         if !rendered.left_out.is_empty() {
@@ -102,7 +97,9 @@ impl Gate {
             for (name, value) in &rendered.with_access_token {
                 headers.insert(name, value.clone());
             }
-        } else if holding.tokens.freshness(now) == Freshness::Expired && !route.is_public() {
+        } else if holding.tokens.freshness(now) == Freshness::Expired
+            && permit.need() == Need::Proof
+        {
             // An outage at the provider: the upstream would refuse the request without its token.
             return Err(Error::NoAccessToken);
         }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use tracing::warn;
 
 use crate::gate::Gate;
 use crate::identity::Identity;
@@ -86,15 +87,15 @@ impl Gate {
         }
     }
 
-    async fn renewed(&self, session: Arc<Session>, holding: Arc<Holding>) -> Visitor {
+    /// Waits for a refresh; past the grace of an outage, who had a session is a stranger.
+    pub async fn renewed(&self, session: Arc<Session>, holding: Arc<Holding>) -> Visitor {
         match self.refresh(&session, &holding).outcome().await {
             Outcome::Renewed => {
                 let holding = Arc::clone(&session.holding());
                 Visitor::Member(Member { session, holding })
             }
             Outcome::Kept => {
-                let lapsed = holding.tokens.expires.map(|at| at.after(self.outage_grace));
-                if lapsed.is_some_and(|lapsed| self.clock.moment() >= lapsed) {
+                if holding.tokens.is_lapsed(self.clock.moment(), self.outage_grace) {
                     return Visitor::Stranger;
                 }
                 Visitor::Member(Member { session, holding })
@@ -133,6 +134,9 @@ async fn renew(provider: Option<Arc<Provider>>, held: Arc<Holding>, key: Session
         Err(RefreshError::Temporary(_)) => metrics::Refresh::Failure,
     };
     provider.meter().refreshed(outcome);
+    if let Err(error) = &refreshed {
+        warn!(provider = %provider.id(), session = ?key, %error, "a refresh failed");
+    }
     match refreshed {
         Ok(Refreshed { tokens, identity, prior }) => {
             Renewal::Tokens(Box::new(Brought { tokens, identity, prior }))

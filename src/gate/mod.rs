@@ -15,6 +15,7 @@ use http::Uri;
 
 use crate::clock::Clock;
 use crate::error::{Error, Forbidden};
+use crate::identity::Identity;
 use crate::identity::headers::Stripped;
 use crate::origin::Origin;
 use crate::providers::Provider;
@@ -69,7 +70,6 @@ impl Gate {
         }
         let (method, headers) = (incoming.request.method(), incoming.request.headers());
         let client = &incoming.client;
-        let visitor = self.identify(route.need(), headers).await;
         let asked = Asked {
             route,
             method: Some(method),
@@ -78,6 +78,7 @@ impl Gate {
             narrowing: None,
             foreign_origin: is_foreign_handshake(route, headers, client),
         };
+        let visitor = self.identify(asked.need(), headers).await;
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         match decide(&asked, visitor) {
             Decision::Forward(permit) => self.forward(permit, incoming).await,
@@ -100,8 +101,12 @@ impl Gate {
         target: &str,
     ) -> Error {
         let reason = refusal.cause.words();
-        let subject = refusal.visitor.member().map(|member| &*member.holding.identity.subject);
-        audit::denied(&route.name, &reason, subject, client.address());
+        audit::denied(
+            &route.name,
+            &reason,
+            refusal.visitor.identity().map(Identity::person),
+            client.address(),
+        );
         route.meter.denied(reason);
         let causes = match &refusal.cause {
             Cause::Rules(denial) => denial.failed.clone(),

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 
-use crate::gate::identify::Need;
 use crate::identity::headers::HeaderRule;
 use crate::origin::Origin;
 use crate::policy::Policy;
@@ -99,15 +98,5 @@ impl Route {
     /// Whether a provider signs in here.
     pub fn takes(&self, provider: &str) -> bool {
         self.providers.as_ref().is_none_or(|ids| ids.iter().any(|id| **id == *provider))
-    }
-
-    /// What knowing a visitor is for here.
-    pub fn need(&self) -> Need {
-        if self.is_public() { Need::Courtesy } else { Need::Proof }
-    }
-
-    /// Whether anyone passes, whatever they ask for.
-    pub fn is_public(&self) -> bool {
-        matches!(self.allow, Policy::Public)
     }
 }

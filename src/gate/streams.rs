@@ -13,6 +13,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::body::{Body, BodyError};
 use crate::gate::Gate;
+use crate::gate::identify::Need;
 use crate::server::Tasks;
 use crate::session::{Freshness, Session};
 use crate::upstream::Ending;
@@ -27,9 +28,10 @@ impl Gate {
     pub(super) fn tunnel_ending(
         &self,
         session: Option<&Arc<Session>>,
+        need: Need,
         tasks: &Tasks,
     ) -> impl Future<Output = Ending> + use<> {
-        let over = session.map(|session| self.clone().watch(Arc::clone(session)));
+        let over = session.map(|session| self.clone().watch(Arc::clone(session), need));
         let tasks = tasks.clone();
         async move {
             let over = async {
@@ -64,6 +66,7 @@ impl Gate {
         &self,
         response: Response<Body>,
         session: &Arc<Session>,
+        need: Need,
         tasks: &Tasks,
     ) -> Response<Body> {
         if !is_stream(&response) {
@@ -76,7 +79,7 @@ impl Gate {
         let gone = guard.clone();
         tasks.spawn(async move {
             tokio::select! {
-                () = gate.watch(session) => until.cancel(),
+                () = gate.watch(session, need) => until.cancel(),
                 () = gone.cancelled() => {}
             }
         });
@@ -86,8 +89,9 @@ impl Gate {
         })
     }
 
-    /// Keeps a session with an open stream fresh; ready when it is over.
-    async fn watch(self, session: Arc<Session>) {
+    /// Keeps a session with an open stream fresh; ready when it is over, or when the stream needs a
+    /// member and the session is no longer taken for one.
+    async fn watch(self, session: Arc<Session>, need: Need) {
         let ended = session.streams().until_end();
         loop {
             tokio::select! {
@@ -103,6 +107,11 @@ impl Gate {
             match holding.tokens.freshness(now) {
                 Freshness::Fresh | Freshness::Spent => {}
                 Freshness::Due | Freshness::Expired => drop(self.refresh(&session, &holding)),
+            }
+            // SECURITY: whom every new request takes for a stranger must not go on in an old one. Without
+            // waiting for the refresh: it was tried all through the grace, for as long as there was a stream.
+            if need == Need::Proof && holding.tokens.is_lapsed(now, self.outage_grace) {
+                return;
             }
         }
     }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::telemetry::audit::Person;
+
 /// A signed-in person, as the provider's claims tell it.
 /// Invariant: the key is (`provider`, `subject`); every other field may change or be shared, and an
 /// e-mail that may not be used stands nowhere in it.
@@ -34,6 +36,11 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// What the audit lines tell of them.
+    pub fn person(&self) -> Person<'_> {
+        Person { subject: &self.subject, email: self.email.as_deref() }
+    }
+
     /// The name to show to this person: the e-mail, else what else there is, at last the subject.
     pub fn label(&self) -> &str {
         let known = [&self.email, &self.preferred_username, &self.name, &self.user];

@@ -173,7 +173,7 @@ impl Login {
             }
         })?;
         let (id, now) = (SessionId::generate(), self.clock.moment());
-        let tokens = Tokens::new(signed_in.tokens, now, self.settings.refresh_before);
+        let tokens = Tokens::new(signed_in.tokens, self.settings.refresh_before);
         let holding = Holding::new(signed_in.identity, signed_in.prior, tokens);
         let session = Session::new(&id, holding, now, self.settings.lifetime);
         self.insert(provider, session, client_address);
@@ -182,9 +182,10 @@ impl Login {
 
     /// Puts a new session into the table, and says so.
     fn insert(&self, provider: &Provider, session: Session, client_address: IpAddr) {
-        let (key, subject) = (session.key(), session.holding().identity.subject.clone());
+        let subject = session.holding().identity.subject.clone();
         provider.meter().signed_in(SignIn::Success);
-        audit::signed_in(provider.id(), &subject, &key, client_address);
+        let (key, holding) = (session.key(), Arc::clone(&session.holding()));
+        audit::signed_in(provider.id(), holding.identity.person(), &key, client_address);
         let Displaced { of_all, of_user } = self.sessions.insert(Arc::new(session));
         if of_all > 0 {
             let detail = format_args!("{of_all} long-unused sessions ended for a new one");

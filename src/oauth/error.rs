@@ -210,7 +210,8 @@ fn printable(text: &str, limit: usize) -> String {
     text.chars().filter(harmless).take(limit).collect()
 }
 
-fn redirect_note(status: &StatusCode) -> &'static str {
+/// What keeps a redirect from being an answer.
+pub(crate) fn redirect_note(status: &StatusCode) -> &'static str {
     if status.is_redirection() { ", and redirects are not followed" } else { "" }
 }
 

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use ::http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 use url::Url;
 
 use self::http::{Answer, Http};
@@ -31,6 +32,7 @@ use crate::telemetry::metrics::ProviderEndpoint;
 pub struct Client {
     credentials: Credentials,
     http: Arc<Http>,
+    clock: Clock,
     slots: Semaphore,
     breaker: Breaker,
 }
@@ -54,8 +56,8 @@ impl Client {
 
     /// A client with these credentials.
     pub fn new(credentials: Credentials, http: Arc<Http>, clock: Clock) -> Self {
-        let (slots, breaker) = (Semaphore::new(Self::SLOTS), Breaker::new(clock));
-        Self { credentials, http, slots, breaker }
+        let (slots, breaker) = (Semaphore::new(Self::SLOTS), Breaker::new(clock.clone()));
+        Self { credentials, http, clock, slots, breaker }
     }
 
     /// The client's credentials.
@@ -73,23 +75,19 @@ impl Client {
         self.slots.acquire().await.map(Slot).map_err(|_| Error::Busy)
     }
 
-    /// Whether the token endpoint has answered lately, as far as anybody asked it.
-    pub fn is_up(&self) -> bool {
-        self.breaker.is_closed()
-    }
-
     /// An authenticated POST, unless the endpoint failed too often a moment ago.
     async fn post<'a, T>(
         &'a self,
         name: ProviderEndpoint,
         endpoint: Endpoint<'_>,
         mut form: Vec<(&'a str, &'a str)>,
+        deadline: Instant,
         read: impl FnOnce(&Answer) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut headers = HeaderMap::new();
         self.credentials.authenticate(endpoint.method, &mut headers, &mut form);
         let trial = self.breaker.admit()?;
-        let answer = self.http.post(name, endpoint.url, headers, &form).await;
+        let answer = self.http.post(name, endpoint.url, headers, &form, deadline).await;
         let result = answer.and_then(|answer| read(&answer));
         trial.report(&result);
         result

@@ -15,7 +15,7 @@ impl Client {
         refresh_token: &Secret,
     ) -> Result<(), Error> {
         let form = vec![("token", refresh_token.expose()), ("token_type_hint", "refresh_token")];
-        self.post(ProviderEndpoint::Revocation, endpoint, form, |answer| {
+        self.post(ProviderEndpoint::Revocation, endpoint, form, self.http.deadline(), |answer| {
             // The body of a success means nothing (§2.2).
             if answer.status.is_success() { Ok(()) } else { success(answer).map(drop) }
         })

@@ -40,6 +40,11 @@ impl<T: Send + Sync + 'static> Cached<T> {
         (now.since(*fetched) <= STALE).then(|| Arc::clone(document))
     }
 
+    /// Why the last fetch failed; `None` where it did not.
+    pub(super) fn last_failure(&self) -> Option<Error> {
+        lock(&self.state).last_failure.clone()
+    }
+
     /// Waits for the fetch under way, or starts one if the throttle lets it.
     pub(super) async fn fetch<F>(
         &self,

@@ -1,6 +1,9 @@
 //! What a provider got wrong, by the rule that it broke.
 //! Invariant: no variant carries a token; texts of the provider in them are short.
 
+use http::StatusCode;
+
+use crate::oauth::error::redirect_note;
 use crate::{jose, oauth};
 
 /// A failure on the way to knowing who somebody is.
@@ -13,10 +16,21 @@ pub enum Error {
     #[error("the issuer {0}")]
     Issuer(&'static str),
     /// The document is another issuer's (OIDC Discovery §4.3).
-    #[error("discovery: `issuer` is {said:?} and not the configured one (Discovery §4.3)")]
+    #[error(
+        "discovery: `issuer` is {said:?} and not the configured one (Discovery §4.3){}",
+        written(said)
+    )]
     OtherIssuer {
         /// What it says, cut to a line; empty when it says none.
         said: String,
+    },
+    /// There is no document at its place.
+    #[error("unexpected status {}{} at {url}{}", .status.as_u16(), redirect_note(status), well_known(url))]
+    NoDocument {
+        /// What was asked for.
+        url: String,
+        /// What came.
+        status: StatusCode,
     },
     /// An endpoint is missing, or not one that secrets may be sent to.
     #[error("discovery: `{endpoint}` {fault} (Discovery §3)")]
@@ -124,6 +138,7 @@ impl Error {
             Self::OAuth(_)
             | Self::Issuer(_)
             | Self::OtherIssuer { .. }
+            | Self::NoDocument { .. }
             | Self::Endpoint { .. }
             | Self::NoKeys
             | Self::TooSoon
@@ -135,6 +150,7 @@ impl Error {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::OAuth(error) => error.is_temporary(),
+            Self::NoDocument { status, .. } => oauth::error::Error::Status(*status).is_temporary(),
             Self::TooSoon | Self::Interrupted => true,
             Self::Issuer(_)
             | Self::OtherIssuer { .. }
@@ -147,5 +163,22 @@ impl Error {
             | Self::UserinfoRefused
             | Self::UserinfoSubject => false,
         }
+    }
+}
+
+/// The remedy for a discovery of another issuer: mostly a slash too many or too few.
+fn written(said: &str) -> String {
+    match said {
+        "" => String::new(),
+        said => format!(": if that is the provider you mean, write `issuer: {said:?}`"),
+    }
+}
+
+/// The remedy for a document that is not there.
+fn well_known(url: &str) -> &'static str {
+    if url.ends_with("/.well-known/openid-configuration") {
+        ": `issuer` must be the part before /.well-known"
+    } else {
+        ""
     }
 }

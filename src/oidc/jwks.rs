@@ -44,6 +44,16 @@ impl Keys {
         self.fetch(uri, &self.missing).await.map(drop)
     }
 
+    /// Whether there is a set to check with.
+    pub(super) fn are_known(&self) -> bool {
+        self.cached.known().is_some()
+    }
+
+    /// Why the last fetch failed; `None` where it did not.
+    pub(super) fn last_failure(&self) -> Option<Error> {
+        self.cached.last_failure()
+    }
+
     /// Checks a token's signature.
     pub(super) async fn verify(&self, token: &Secret, uri: &Url) -> Result<Verified, Error> {
         let keys = match self.cached.known() {
@@ -76,7 +86,7 @@ impl Keys {
 async fn fetch(http: Arc<Http>, uri: Url) -> Result<KeySet, Error> {
     let answer = http.get(ProviderEndpoint::Jwks, &uri).await?;
     if !answer.status.is_success() {
-        return Err(oauth::error::Error::Status(answer.status).into());
+        return Err(Error::NoDocument { url: uri.to_string(), status: answer.status });
     }
     let keys = KeySet::parse(answer.body())
         .map_err(|_| oauth::error::Error::Garbage("not a JWK Set (RFC 7517 §5)"))?;

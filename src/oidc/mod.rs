@@ -24,7 +24,6 @@ use jwks::Keys;
 use logout::LogoutToken;
 
 use crate::clock::Clock;
-use crate::oauth;
 use crate::oauth::http::Http;
 use crate::random;
 use crate::secret::Secret;
@@ -70,6 +69,16 @@ impl Issuer {
         self.by_hand.clone().or_else(|| self.discovered.known())
     }
 
+    /// Whether all that a sign-in needs is known.
+    pub fn is_known(&self) -> bool {
+        self.known().is_some() && self.keys.are_known()
+    }
+
+    /// What kept it from being known, the last time that it was asked for.
+    pub fn fault(&self) -> Option<Error> {
+        self.discovered.last_failure().or_else(|| self.keys.last_failure())
+    }
+
     /// The metadata. Unknown, it is waited for: the discovery under way, or one started at once.
     pub async fn metadata(&self) -> Result<Arc<Metadata>, Error> {
         match self.known() {
@@ -102,21 +111,22 @@ impl Issuer {
             .map_err(Error::LogoutToken)
     }
 
-    /// Keeps metadata and keys fresh until dropped; for the owner to run. After a failure it tries
+    /// Keeps metadata and keys fresh until dropped; for the owner to run, who calls it `provider`. After a failure it tries
     /// again in 1, 2, 4… up to 60 s.
-    pub async fn keep_fresh(self: Arc<Self>) {
-        let (mut failures, issuer) = (0, self.identifier());
+    pub async fn keep_fresh(self: Arc<Self>, provider: Arc<str>) {
+        let (mut failures, url) = (0, &self.document);
         loop {
+            let verb = if self.is_known() { "renew" } else { "get" };
             let pause = match self.renew().await {
                 Ok(()) => {
                     if failures > 0 {
-                        info!(issuer, "the provider can be reached again");
+                        info!(%provider, "the provider can be reached again");
                     }
                     failures = 0;
                     FRESH
                 }
                 Err(error) => {
-                    warn!(issuer, %error, "cannot renew the provider's metadata and keys");
+                    warn!(%provider, %url, %error, "cannot {verb} the provider's metadata and keys");
                     failures += 1;
                     back_off(failures)
                 }
@@ -146,7 +156,7 @@ impl Issuer {
 async fn fetch(http: Arc<Http>, document: Url, settings: Settings) -> Result<Metadata, Error> {
     let answer = http.get(ProviderEndpoint::Discovery, &document).await?;
     if !answer.status.is_success() {
-        return Err(oauth::error::Error::Status(answer.status).into());
+        return Err(Error::NoDocument { url: document.to_string(), status: answer.status });
     }
     settings.read(&answer.object()?)
 }

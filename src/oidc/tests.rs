@@ -182,7 +182,7 @@ async fn a_redirected_discovery_is_not_followed() {
     let issuer = Issuer::new(settings, http, Clock::system()).unwrap();
     assert!(matches!(
         issuer.metadata().await,
-        Err(Error::OAuth(oauth::error::Error::Status(status))) if status.as_u16() == 302
+        Err(Error::NoDocument { status, .. }) if status.as_u16() == 302
     ));
     assert!(provider.seen("/elsewhere").is_empty());
 }
@@ -191,13 +191,41 @@ async fn a_redirected_discovery_is_not_followed() {
 async fn the_keeper_finds_a_provider_that_comes_up_later() {
     let (scene, key) = (scene().await, key("k"));
     scene.publish(&[&key]);
-    let keeper = tokio::spawn(Arc::clone(&scene.issuer).keep_fresh());
+    let keeper = tokio::spawn(Arc::clone(&scene.issuer).keep_fresh("company".into()));
     while scene.asked("/jwks") == 0 {
         tokio::task::yield_now().await;
     }
     scene.verify(&key).await.unwrap();
     assert_eq!((scene.asked(DOCUMENT), scene.asked("/jwks")), (1, 1));
     keeper.abort();
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_an_issuer_comes_with_its_remedy() {
+    let provider = Loopback::start(|base, seen| match seen.path.as_str() {
+        "/slash/.well-known/openid-configuration" => {
+            Reply::json(200, &json!({"issuer": base.join("slash").unwrap()}))
+        }
+        _ => Reply::json(404, &json!({})),
+    })
+    .await;
+    let http = HttpSettings { timeout: Duration::from_secs(5), ca: None, proxy: None };
+    let http = Arc::new(Http::new(http).unwrap());
+    let check = async |issuer: String, remedy: &str| {
+        let endpoints = discovery::Endpoints::default();
+        let settings = Settings { issuer, endpoints, danger_allow_http: false };
+        let issuer = Issuer::new(settings, Arc::clone(&http), Clock::system()).unwrap();
+        let told = issuer.metadata().await.unwrap_err().to_string();
+        assert!(told.contains(remedy), "{told}");
+        assert!(issuer.fault().is_some_and(|fault| fault.to_string() == told));
+    };
+    let at = provider.issuer();
+    check(format!("{at}/slash/"), &format!("write `issuer: \"{at}/slash\"`")).await;
+    let missing = format!("404 at {at}/a/.well-known/openid-configuration: `issuer` must be");
+    check(format!("{at}/a"), &missing).await;
+    let tls = at.replace("http://", "https://");
+    check(tls.clone(), "does it speak plain http:// there?").await;
+    check(tls.clone(), &format!("{}: ", tls.trim_start_matches("https://"))).await;
 }
 
 #[test]

@@ -51,6 +51,17 @@ pub enum Ruling {
 }
 
 impl Policy {
+    /// Whether whoever asks this passes, so that nobody has to be known for it.
+    pub fn is_public_for(&self, asked: Asked<'_>) -> bool {
+        match self {
+            Self::Public => true,
+            Self::Authenticated => false,
+            Self::Rules(rules) => {
+                rules.iter().any(|rule| rule.public && failed_of_request(rule, asked).is_empty())
+            }
+        }
+    }
+
     /// Decides; the first rule that passes admits.
     pub fn evaluate(&self, asked: Asked<'_>, identity: Option<&Identity>) -> Verdict {
         match (self, identity) {
@@ -283,6 +294,28 @@ mod tests {
         assert_eq!(evaluate(vec![posts], None), denied(&[Key::Methods]));
         let public = Rule { public: true, methods: Some(vec![Method::GET]), ..Rule::default() };
         assert_eq!(evaluate(vec![public], None), Verdict::Admit);
+    }
+
+    #[test]
+    fn what_a_public_rule_admits_is_public_and_nothing_else() {
+        let readings = Readings::of("/docs/a").unwrap();
+        let asked = Asked {
+            method: Some(&Method::GET),
+            path: readings.plain(),
+            client_address: "10.1.2.3".parse().unwrap(),
+        };
+        let paths = |path| Some(vec![PathPrefix::parse(path).unwrap()]);
+        let open = |path| Rule { public: true, paths: paths(path), ..Rule::default() };
+        let staff = || Rule { groups: strings("staff"), ..Rule::default() };
+        let check = |policy: Policy, expected| {
+            assert_eq!(policy.is_public_for(asked), expected, "{policy:?}");
+            assert_eq!(policy.evaluate(asked, None) == Verdict::Admit, expected, "{policy:?}");
+        };
+        check(Policy::Public, true);
+        check(Policy::Authenticated, false);
+        check(Policy::Rules(vec![staff()]), false);
+        check(Policy::Rules(vec![staff(), open("/docs")]), true);
+        check(Policy::Rules(vec![staff(), open("/assets")]), false);
     }
 
     #[test]

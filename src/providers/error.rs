@@ -41,7 +41,9 @@ impl From<OidcError> for Error {
             OidcError::OAuth(error) => error.into(),
             OidcError::Issuer(_) => Self::Settings(error),
             OidcError::TooSoon | OidcError::Interrupted => Self::Unavailable(error),
+            OidcError::NoDocument { .. } if error.is_temporary() => Self::Unavailable(error),
             OidcError::OtherIssuer { .. }
+            | OidcError::NoDocument { .. }
             | OidcError::Endpoint { .. }
             | OidcError::NoKeys
             | OidcError::NoIdToken

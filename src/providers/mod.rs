@@ -1,6 +1,6 @@
 //! The providers that visitors sign in at: data plus a why, never an interface.
 //! Invariant: an identity comes of a verified ID token only, and of tokens that were had for a code of
-//! ours; whatever fails is logged here, by the check that failed.
+//! ours; whatever fails is logged here, by the check that failed, but for a refresh: see there.
 
 mod claims;
 mod error;
@@ -81,6 +81,17 @@ pub enum SignOut {
     Provider,
     /// Our session only.
     Local,
+}
+
+/// How it stands with a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is known, and the last request to any of its endpoints was answered.
+    Up,
+    /// It fails, or has not been heard yet.
+    Unreachable,
+    /// It answers, and nobody can sign in by what it says, or by what the operator says of it.
+    Unusable(OidcError),
 }
 
 /// A provider: the client that we are to it, and the issuer that it is to us.
@@ -182,12 +193,19 @@ impl Provider {
 
     /// Keeps metadata and keys fresh until dropped; for the owner to run.
     pub fn keep_fresh(&self) -> impl Future<Output = ()> + Send + use<> {
-        Arc::clone(&self.issuer).keep_fresh()
+        Arc::clone(&self.issuer).keep_fresh(Arc::clone(self.id()))
     }
 
-    /// Whether the provider is known and, as far as it was asked, has answered lately.
-    pub fn is_up(&self) -> bool {
-        self.issuer.known().is_some() && self.client.is_up()
+    /// How it stands, by what was last asked of it.
+    pub fn standing(&self) -> Standing {
+        if !self.http.is_answering() {
+            return Standing::Unreachable;
+        }
+        match self.issuer.fault() {
+            _ if self.issuer.is_known() => Standing::Up,
+            Some(fault) => Standing::Unusable(fault),
+            None => Standing::Unreachable,
+        }
     }
 
     /// Where the provider ends its own session; `None` where it has no such page or is not to, or where

@@ -3,13 +3,17 @@
 //! tokens, the old one is spent. If only the claims cannot be had just then, the old ones stay.
 //! Source: RFC 6749 §6, OpenID Connect Core §12.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::Provider;
 use super::error::{Error, RefreshError};
 use crate::identity::Identity;
 use crate::identity::prior::Prior;
+use crate::oauth::error::Error as OAuthError;
 use crate::oauth::token::TokenSet;
 use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
@@ -37,20 +41,21 @@ pub struct Refreshed {
 }
 
 impl Provider {
-    /// Refreshes; waits where too many token requests are under way.
+    /// Refreshes, within 15 s; waits where too many token requests are under way. Whoever asks logs a
+    /// failure, for they know whose session it is.
     pub async fn refresh(&self, request: &RefreshRequest<'_>) -> Result<Refreshed, RefreshError> {
-        self.log(self.try_refresh(request).await, "a refresh failed")
-    }
-
-    async fn try_refresh(&self, request: &RefreshRequest<'_>) -> Result<Refreshed, RefreshError> {
         let temporary = |error: OidcError| RefreshError::Temporary(error.into());
-        let metadata = self.issuer.metadata().await.map_err(temporary)?;
+        let until = Instant::now() + LONGEST;
+        let metadata = timeout_at(until, self.issuer.metadata()).await;
+        let metadata = metadata.unwrap_or(Err(OidcError::Interrupted)).map_err(temporary)?;
         let endpoint = self.endpoint(&metadata.token, &metadata).map_err(temporary)?;
-        let slot = self.client.slot().await.map_err(RefreshError::of)?;
-        let tokens = self.client.refresh(&slot, endpoint, request.refresh_token).await;
+        let slot = timeout_at(until, self.client.slot()).await;
+        let slot = slot.unwrap_or(Err(OAuthError::Busy)).map_err(RefreshError::of)?;
+        let tokens = self.client.refresh(&slot, endpoint, request.refresh_token, until).await;
         let mut tokens = tokens.map_err(RefreshError::of)?;
 
-        match self.claims_now(&metadata, &tokens, request.prior).await {
+        let claims = timeout_at(until, self.claims_now(&metadata, &tokens, request.prior)).await;
+        match claims.unwrap_or(Err(OidcError::Interrupted)) {
             Ok(None) => Ok(Refreshed { tokens, identity: None, prior: request.prior.clone() }),
             Ok(Some((claims, prior))) => {
                 let identity = self.identity(claims).map_err(RefreshError::Untrusted)?;
@@ -101,3 +106,7 @@ impl Provider {
         Ok(Some((claims, Prior { original: original.clone(), beside_userinfo })))
     }
 }
+
+/// All of a refresh, its repetition and the claims included: whoever asks with an expired token waits
+/// for it, and so does the end of the process.
+const LONGEST: Duration = Duration::from_secs(15);

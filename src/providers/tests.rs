@@ -160,7 +160,33 @@ async fn a_code_becomes_an_identity_with_userinfos_groups() {
     assert_eq!(signed_in.identity.email, None, "nobody verified it");
     assert_eq!(signed_in.tokens.refresh_token.unwrap().expose(), "rt");
     assert!(signed_in.prior.beside_userinfo.is_some_and(|own| !own.contains_key("groups")));
-    assert!(scene.provider.is_up());
+    assert_eq!(scene.provider.standing(), Standing::Up);
+}
+
+#[tokio::test]
+async fn one_failure_at_any_endpoint_means_down_and_one_answer_up() {
+    let scene = scene(|_| {}).await;
+    assert_eq!(scene.provider.standing(), Standing::Unreachable, "not asked yet");
+    let prior = scene.complete().await.unwrap().prior;
+    assert_eq!(scene.provider.standing(), Standing::Up);
+    for reply in [Reply::Drop, Reply::json(503, &json!({})), Reply::json(429, &json!({}))] {
+        scene.script(|script| script.token = Some(reply.clone()));
+        assert!(scene.refresh(&prior).await.is_err());
+        assert_eq!(scene.provider.standing(), Standing::Unreachable, "{reply:?}");
+        let refused = Reply::json(400, &json!({"error": "invalid_grant"}));
+        scene.script(|script| script.token = Some(refused));
+        assert!(scene.refresh(&prior).await.is_err());
+        assert_eq!(scene.provider.standing(), Standing::Up, "a refusal is an answer");
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_wrong_is_not_an_outage() {
+    let scene = scene(|_| {}).await;
+    scene.script(|script| script.discovery = json!({"issuer": "https://op.example"}));
+    scene.complete().await.unwrap_err();
+    let standing = scene.provider.standing();
+    assert!(matches!(standing, Standing::Unusable(OidcError::OtherIssuer { .. })), "{standing:?}");
 }
 
 #[tokio::test]

@@ -271,12 +271,12 @@ impl Holding {
 }
 
 impl Tokens {
-    /// Reads a token set that came just now.
-    pub fn new(set: TokenSet, now: Moment, refresh_before: Duration) -> Self {
-        let expires = set.expires_in.map(|left| now.after(left));
-        let due = set.expires_in.filter(|_| set.refresh_token.is_some()).map(|left| {
+    /// Reads a token set; its life began when it was asked for.
+    pub fn new(set: TokenSet, refresh_before: Duration) -> Self {
+        let expires = set.expires_in.map(|life| set.asked.after(life));
+        let due = set.expires_in.filter(|_| set.refresh_token.is_some()).map(|life| {
             // A short-lived token is refreshed at half of its life, not all the time.
-            now.after(left.saturating_sub(refresh_before.min(left / 2)))
+            set.asked.after(life.saturating_sub(refresh_before.min(life / 2)))
         });
         Self {
             access_token: set.access_token,
@@ -296,6 +296,13 @@ impl Tokens {
             (false, _) if passed(self.due) => Freshness::Due,
             (false, _) => Freshness::Fresh,
         }
+    }
+
+    /// Whether the provider has not vouched for this person for longer than an outage may take: the
+    /// session is worth nothing until a refresh succeeds. A token that nothing can renew never lapses.
+    pub fn is_lapsed(&self, now: Moment, grace: Duration) -> bool {
+        self.freshness(now) == Freshness::Expired
+            && self.expires.is_some_and(|expires| now >= expires.after(grace))
     }
 
     /// Whether the access token may be sent to an upstream.

@@ -144,7 +144,6 @@ impl Refresher {
                 refresh_token: set.refresh_token.or_else(|| before.tokens.refresh_token.clone()),
                 ..set
             },
-            self.clock.moment(),
             self.refresh_before,
         );
         tokens.id_token = tokens.id_token.or_else(|| before.tokens.id_token.clone());

@@ -211,7 +211,7 @@ mod tests {
 
     fn sign_in_told(table: &Table, clock: &Clock, subject: &str) -> (SessionId, Displaced) {
         let (id, now) = (SessionId::generate(), clock.moment());
-        let tokens = Tokens::new(token_set("at", 60, None), now, Duration::from_secs(60));
+        let tokens = Tokens::new(token_set("at", 60, None), Duration::from_secs(60));
         let holding = Holding::new(person(subject), prior(subject), tokens);
         let session = Session::new(&id, holding, now, Duration::from_secs(3600));
         let displaced = table.insert(Arc::new(session));

@@ -36,6 +36,7 @@ pub(crate) fn prior(subject: &str) -> Prior {
 pub(crate) fn token_set(access_token: &str, seconds: u64, refresh_token: Option<&str>) -> TokenSet {
     TokenSet {
         access_token: Secret::new(access_token),
+        asked: Moment::from_millis(0),
         expires_in: Some(Duration::from_secs(seconds)),
         refresh_token: refresh_token.map(Secret::new),
         id_token: None,
@@ -50,7 +51,8 @@ pub(crate) fn session(
     refresh_token: Option<&str>,
     now: Moment,
 ) -> Session {
-    let tokens = Tokens::new(token_set("at", seconds, refresh_token), now, Duration::from_secs(60));
+    let set = TokenSet { asked: now, ..token_set("at", seconds, refresh_token) };
+    let tokens = Tokens::new(set, Duration::from_secs(60));
     let holding = Holding::new(person(subject), prior(subject), tokens);
     Session::new(&SessionId::generate(), holding, now, Duration::from_secs(3600))
 }
@@ -72,8 +74,7 @@ fn an_access_token_becomes_due_before_it_expires() {
     let start = Moment::from_millis(0);
     let at = |seconds| start.after(Duration::from_secs(seconds));
     let check = |life: u64, refresh_token, seconds: u64, expected| {
-        let tokens =
-            Tokens::new(token_set("at", life, refresh_token), start, Duration::from_secs(60));
+        let tokens = Tokens::new(token_set("at", life, refresh_token), Duration::from_secs(60));
         assert_eq!(tokens.freshness(at(seconds)), expected, "{life} {seconds}");
     };
     check(300, Some("r"), 239, Freshness::Fresh);
@@ -85,6 +86,20 @@ fn an_access_token_becomes_due_before_it_expires() {
     check(10, Some("r"), 4, Freshness::Fresh);
     check(10, Some("r"), 5, Freshness::Due);
     check(0, Some("r"), 0, Freshness::Expired);
+}
+
+#[test]
+fn tokens_lapse_when_the_grace_is_over_too() {
+    let start = Moment::from_millis(0);
+    let check = |refresh_token, seconds, expected| {
+        let tokens = Tokens::new(token_set("at", 60, refresh_token), Duration::from_secs(60));
+        let now = start.after(Duration::from_secs(seconds));
+        assert_eq!(tokens.is_lapsed(now, Duration::from_secs(300)), expected, "{seconds}");
+    };
+    check(Some("r"), 60, false);
+    check(Some("r"), 359, false);
+    check(Some("r"), 360, true);
+    check(None, 360, false);
 }
 
 #[test]

@@ -1,13 +1,24 @@
 //! What happened to whom: one line for each sign-in, sign-out, refusal and end of a session.
 //! Invariant: names and fixed words only: no token, code, cookie, query string, nor any text that a client
-//! chose. A session is told by the first characters of its key's hash, a person by the provider's `sub`.
+//! chose. A session is told by the first characters of its key's hash, a person by the provider's `sub`,
+//! and by their e-mail where the provider vouches for one.
 
 use std::fmt::Debug;
 use std::net::IpAddr;
 
+/// Whom an operator can tell by more than a number.
+#[derive(Clone, Copy, Debug)]
+pub struct Person<'a> {
+    /// The provider's `sub`.
+    pub subject: &'a str,
+    /// Their e-mail, where there is one to go by.
+    pub email: Option<&'a str>,
+}
+
 /// Somebody signed in.
-pub fn signed_in(provider: &str, subject: &str, session: &impl Debug, client: IpAddr) {
-    tracing::info!(target: TARGET, event = "sign_in", provider, subject, ?session, %client);
+pub fn signed_in(provider: &str, who: Person<'_>, session: &impl Debug, client: IpAddr) {
+    let Person { subject, email } = who;
+    tracing::info!(target: TARGET, event = "sign_in", provider, subject, email, ?session, %client);
 }
 
 /// Nobody signed in, and why.
@@ -25,9 +36,10 @@ pub fn ended_by_refresh(provider: &str, subject: &str, session: &impl Debug, rea
     tracing::info!(target: TARGET, event = "session_ended", provider, subject, ?session, reason);
 }
 
-/// The rules refused a request; `subject` is who asked, where known.
-pub fn denied(route: &str, reason: &str, subject: Option<&str>, client: IpAddr) {
-    tracing::info!(target: TARGET, event = "denied", route, reason, subject, %client);
+/// The rules refused a request; `who` asked, where known.
+pub fn denied(route: &str, reason: &str, who: Option<Person<'_>>, client: IpAddr) {
+    let (subject, email) = (who.map(|who| who.subject), who.and_then(|who| who.email));
+    tracing::info!(target: TARGET, event = "denied", route, reason, subject, email, %client);
 }
 
 const TARGET: &str = "audit";

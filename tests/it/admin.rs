@@ -52,7 +52,38 @@ async fn a_provider_that_is_down_is_named_and_makes_nobody_unready() {
     assert_eq!(value(&gateway, r#"provider_up{provider="company"}"#).await, Some(0.0));
     provider.set_faults(&[]);
     until(&gateway, r#"provider_up{provider="company"}"#, |up| up == 1.0).await;
-    assert_eq!(ask(&gateway, "/readyz").await.body, "ready\n");
+    ready(&gateway, "ready\n").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_whose_document_is_wrong_is_told_with_the_remedy() {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    let routes = "routes: [{ upstream: \"http://127.0.0.1:1\", allow: authenticated }]\n";
+    let section = provider::section_with(&format!("{}/", provider.issuer()), "");
+    let gateway = gateway("", &format!("{section}{routes}"));
+    gateway.log_until_all(&["cannot get", "/.well-known/openid-configuration", "\"company\""]);
+    let told = ask(&gateway, "/readyz").await.body;
+    assert!(told.starts_with("ready\nprovider company cannot be used: "), "{told}");
+    assert!(told.contains(provider.issuer()), "{told}");
+    assert_eq!(value(&gateway, r#"provider_up{provider="company"}"#).await, Some(0.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_endpoint_that_is_down_is_told_after_the_first_request_to_it() {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    let routes = "routes: [{ upstream: \"http://127.0.0.1:1\", allow: authenticated }]\n";
+    let gateway = gateway("", &format!("{}{routes}", provider::section(&provider)));
+    ready(&gateway, "ready\n").await;
+    provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Reset)]);
+    let mut browser = Browser::new(&gateway);
+    let callback = provider::callback(&mut browser, "/", "alice").await;
+    assert_eq!(browser.navigate(callback.as_str()).await.status, 503);
+    ready(&gateway, "ready\nprovider company cannot be reached\n").await;
+    assert_eq!(value(&gateway, r#"provider_up{provider="company"}"#).await, Some(0.0));
+    provider.set_faults(&[]);
+    let callback = provider::callback(&mut browser, "/", "alice").await;
+    browser.navigate(callback.as_str()).await;
+    ready(&gateway, "ready\n").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -133,4 +164,29 @@ async fn a_container_can_ask_how_it_is() {
     let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     check_health(&format!("http://{gone}/readyz"), 1, "refused");
     check_health("https://127.0.0.1/readyz", 64, "http://");
+    check_health("127.0.0.1:4181", 64, "write http://127.0.0.1:4181/readyz");
+    check_health("localhost:4181/readyz", 64, "write http://localhost:4181/readyz");
+    check_health("unix:/run/portcullis.sock", 64, "curl --unix-socket");
+}
+
+#[test]
+fn a_demo_that_gets_no_port_says_so_and_nothing_else() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let program = env!("CARGO_BIN_EXE_portcullis");
+    let demo = |port: &str| Command::new(program).args(["demo", "--port", port]).output().unwrap();
+    let ended = demo(&port);
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!((ended.status.code(), told.lines().count()), (Some(69), 1), "{told}");
+    assert!(ended.stdout.is_empty() && told.contains(&port), "{told}");
+    assert_eq!(demo("0").status.code(), Some(64), "its addresses must be known before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_begins_with_what_runs_and_ends_with_its_end() {
+    let gateway = gateway("", PUBLIC);
+    let version = concat!("\"version\":\"", env!("CARGO_PKG_VERSION"), "\"");
+    gateway.log_until_all(&["starting", version, "portcullis.yaml"]);
+    gateway.signal("TERM");
+    gateway.log_until_all(&["stopped", "\"exit_code\":0"]);
 }

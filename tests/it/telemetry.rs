@@ -151,15 +151,19 @@ async fn an_event_has_its_line() {
     assert_eq!((&line["provider"], &line["subject"]), (&"company".into(), &"demo-alice".into()));
     assert_eq!(line["client"], "127.0.0.1");
     let session = line["session"].as_str().unwrap().to_owned();
-    assert_eq!(session.len(), 8);
+    assert_eq!((session.len(), &line["email"]), (8, &"alice@example.com".into()));
 
     browser.fetch("/closed").await;
     let line = audit(&gateway, "denied");
     assert_eq!((&line["route"], &line["reason"]), (&"closed".into(), &"groups".into()));
-    assert_eq!(line["subject"], "demo-alice");
+    assert_eq!(
+        (&line["subject"], &line["email"]),
+        (&"demo-alice".into(), &"alice@example.com".into())
+    );
 
     provider.revoke_all();
     while browser.fetch("/").await.status == 200 {}
+    gateway.log_until_all(&["a refresh failed", &format!("\"session\":\"{session}\"")]);
     let line = audit(&gateway, "session_ended");
     assert_eq!((&line["session"], &line["reason"]), (&session.as_str().into(), &"ended".into()));
 

@@ -14,7 +14,7 @@ use crate::endpoints::{Call, Endpoints};
 use crate::error::{AskerFault, Error};
 use crate::gate::challenge::{Asker, Challenged, is_foreign_handshake};
 use crate::gate::decide::{Asked, Decision, Permit, decide};
-use crate::gate::identify::{Need, Visitor};
+use crate::gate::identify::Visitor;
 use crate::gate::route::Route;
 use crate::identity::headers::{Known, render};
 use crate::pages::harden;
@@ -78,10 +78,6 @@ impl Endpoints {
         let Question { original, route, readings, narrowing } = question;
         let Original { client, method, target } = original;
         let (method, headers) = (method.as_ref(), call.headers);
-        let visitor = match (route.need(), narrowing) {
-            (Need::Courtesy, None) => Visitor::Stranger,
-            (Need::Courtesy | Need::Proof, _) => self.gate.identify(Need::Proof, headers).await,
-        };
         let asked = Asked {
             route,
             method,
@@ -89,6 +85,11 @@ impl Endpoints {
             client_address: client.address(),
             narrowing: narrowing.as_ref(),
             foreign_origin: is_foreign_handshake(route, headers, client),
+        };
+        let visitor = if matches!(route.allow, Policy::Public) && narrowing.is_none() {
+            Visitor::Stranger
+        } else {
+            self.gate.identify(asked.need(), headers).await
         };
         match decide(&asked, visitor) {
             Decision::Forward(permit) => self.admit(&permit),
@@ -134,8 +135,8 @@ impl Endpoints {
             for (name, value) in render(&self.auth_request, known).always {
                 headers.insert(name, value);
             }
-            self.gate.inject(route, member, headers)?;
         }
+        self.gate.inject(permit, headers)?;
         harden(headers);
         let outcome = Outcome {
             route: Some(route.meter),

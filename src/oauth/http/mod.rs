@@ -6,13 +6,14 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, header};
 use reqwest::redirect;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{CertificateError, RootCertStore};
+use rustls::{CertificateError, InvalidMessage, RootCertStore};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use url::{Url, form_urlencoded};
@@ -42,6 +43,8 @@ pub struct Http {
     outward: reqwest::Client,
     timeout: Duration,
     meter: Option<&'static ProviderMeter>,
+    /// Whether the last request was answered.
+    answering: AtomicBool,
 }
 
 /// A whole answer.
@@ -77,6 +80,7 @@ impl Http {
             outward: outward.build().map_err(unusable)?,
             timeout: settings.timeout,
             meter: None,
+            answering: AtomicBool::new(true),
         })
     }
 
@@ -95,7 +99,7 @@ impl Http {
             Err(oversized @ Error::Oversized { .. }) => Err(oversized),
             Ok(_) | Err(_) => once().await,
         };
-        self.within_deadline(endpoint, url, patiently()).await
+        self.until(self.deadline(), endpoint, url, patiently()).await
     }
 
     /// GET of a protected resource (RFC 6750 §2.1).
@@ -106,16 +110,17 @@ impl Http {
         token: &Secret,
     ) -> Result<Answer, Error> {
         let request = self.client(url).get(url.clone()).bearer_auth(token.expose());
-        self.within_deadline(endpoint, url, read(url, request)).await
+        self.until(self.deadline(), endpoint, url, read(url, request)).await
     }
 
-    /// POST of a form.
+    /// POST of a form, answered by `deadline`.
     pub async fn post(
         &self,
         endpoint: ProviderEndpoint,
         url: &Url,
         headers: HeaderMap,
         form: &[(&str, &str)],
+        deadline: Instant,
     ) -> Result<Answer, Error> {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = self
@@ -124,7 +129,17 @@ impl Http {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .headers(headers)
             .body(body);
-        self.within_deadline(endpoint, url, read(url, request)).await
+        self.until(deadline, endpoint, url, read(url, request)).await
+    }
+
+    /// Whether the last request was answered, by whichever endpoint; so it is taken to be before the first.
+    pub fn is_answering(&self) -> bool {
+        self.answering.load(Ordering::Relaxed)
+    }
+
+    /// When a request that begins now ends at the latest.
+    pub fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
     }
 
     fn client(&self, url: &Url) -> &reqwest::Client {
@@ -132,21 +147,28 @@ impl Http {
         if loopback { &self.direct } else { &self.outward }
     }
 
-    async fn within_deadline(
+    async fn until(
         &self,
+        deadline: Instant,
         endpoint: ProviderEndpoint,
         url: &Url,
         answer: impl Future<Output = Result<Answer, Error>>,
     ) -> Result<Answer, Error> {
         let began = Instant::now();
-        let answer = tokio::time::timeout(self.timeout, answer).await;
+        let answer = tokio::time::timeout_at(deadline, answer).await;
         if let Some(meter) = self.meter {
             meter.asked(endpoint, began.elapsed());
         }
-        answer.unwrap_or_else(|_elapsed| {
-            let cause = format!("nothing within {:?}", self.timeout);
+        let answer = answer.unwrap_or_else(|_elapsed| {
+            let cause = format!("nothing within {:?}", deadline.duration_since(began));
             Err(Error::AnswerLost { host: host(url), cause })
-        })
+        });
+        let fails = match &answer {
+            Ok(answer) => Error::Status(answer.status).is_temporary(),
+            Err(error) => error.is_temporary(),
+        };
+        self.answering.store(!fails, Ordering::Relaxed);
+        answer
     }
 }
 
@@ -205,8 +227,10 @@ async fn read(url: &Url, request: reqwest::RequestBuilder) -> Result<Answer, Err
     Ok(Answer { status: response.status(), media_type, body })
 }
 
+/// Host and port, the scheme's own too: a wrong one is a common mistake.
 fn host(url: &Url) -> String {
-    url.host_str().unwrap_or_default().to_owned()
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}:{port}", url.host_str().unwrap_or_default())
 }
 
 fn fault(host: String, error: reqwest::Error) -> Error {
@@ -222,7 +246,13 @@ fn cause(error: &(dyn StdError + 'static)) -> String {
     while let Some(source) = error.source() {
         error = source;
     }
-    let remedy = if is_of_unknown_authority(error) { ": name its authority in `ca`" } else { "" };
+    // Whatever wraps it: the words are TLS's own, for an answer that is none of its records.
+    let no_tls = rustls::Error::from(InvalidMessage::InvalidContentType).to_string();
+    let remedy = match error.to_string() {
+        _ if is_of_unknown_authority(error) => ": name its authority in `ca`",
+        words if words == no_tls => ": does it speak plain http:// there?",
+        _ => "",
+    };
     format!("{error}{remedy}")
 }
 

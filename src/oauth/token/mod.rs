@@ -5,10 +5,12 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::error::Error;
 use super::http::Answer;
 use super::{Client, Endpoint, Slot, success};
+use crate::clock::Moment;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
 
@@ -17,7 +19,10 @@ use crate::telemetry::metrics::ProviderEndpoint;
 pub struct TokenSet {
     /// `access_token`.
     pub access_token: Secret,
-    /// `expires_in`: how long from now the access token is valid; `None` when nobody said.
+    /// When it was asked for. The provider counts from later on, so what is counted from here is never
+    /// taken for valid when it has expired.
+    pub asked: Moment,
+    /// `expires_in`: how long from then the access token is valid; `None` when nobody said.
     pub expires_in: Option<Duration>,
     /// `refresh_token`; in the answer to a refresh, `None` means that the old one goes on.
     pub refresh_token: Option<Secret>,
@@ -43,30 +48,43 @@ impl Client {
             ("redirect_uri", redirect_uri),
             ("code_verifier", code_verifier.expose()),
         ];
-        self.post(ProviderEndpoint::Token, endpoint, form, TokenSet::read).await
+        self.tokens(endpoint, form, self.http.deadline()).await
     }
 
     /// Refreshes (§6). If the answer gets lost, the same refresh token is sent once more: a server
     /// that rotates must accept that (FAPI 2.0 Security Profile §5.3.2.1), and without it a session
-    /// would end by one lost packet.
+    /// would end by one lost packet. All of it ends at `until` at the latest.
     pub async fn refresh(
         &self,
         _slot: &Slot<'_>,
         endpoint: Endpoint<'_>,
         refresh_token: &Secret,
+        until: Instant,
     ) -> Result<TokenSet, Error> {
         let form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
-        match self.post(ProviderEndpoint::Token, endpoint, form.clone(), TokenSet::read).await {
-            Err(Error::AnswerLost { .. }) => {
-                self.post(ProviderEndpoint::Token, endpoint, form, TokenSet::read).await
+        let deadline = || self.http.deadline().min(until);
+        match self.tokens(endpoint, form.clone(), deadline()).await {
+            Err(Error::AnswerLost { .. }) if Instant::now() < until => {
+                self.tokens(endpoint, form, deadline()).await
             }
             result => result,
         }
     }
+
+    async fn tokens<'a>(
+        &'a self,
+        endpoint: Endpoint<'_>,
+        form: Vec<(&'a str, &'a str)>,
+        deadline: Instant,
+    ) -> Result<TokenSet, Error> {
+        let asked = self.clock.moment();
+        let read = |answer: &Answer| TokenSet::read(answer, asked);
+        self.post(ProviderEndpoint::Token, endpoint, form, deadline, read).await
+    }
 }
 
 impl TokenSet {
-    fn read(answer: &Answer) -> Result<Self, Error> {
+    fn read(answer: &Answer, asked: Moment) -> Result<Self, Error> {
         let mut body = success(answer)?;
         let bearer = |kind: &Value| kind.as_str().is_some_and(|k| k.eq_ignore_ascii_case("bearer"));
         if !body.get("token_type").is_some_and(bearer) {
@@ -76,6 +94,7 @@ impl TokenSet {
             .ok_or(Error::Garbage("no `access_token`"))?;
         Ok(Self {
             access_token,
+            asked,
             expires_in: body.get("expires_in").map_or(Ok(None), lifetime)?,
             refresh_token: token(&mut body, "refresh_token", "`refresh_token` is no token")?,
             id_token: token(&mut body, "id_token", "`id_token` is no token")?,

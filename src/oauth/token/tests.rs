@@ -31,12 +31,12 @@ async fn exchange(client: &Client, at: &Loopback) -> Result<TokenSet, Error> {
 async fn refresh(client: &Client, at: &Loopback) -> Result<TokenSet, Error> {
     let url = at.url("/token");
     let endpoint = Endpoint { url: &url, method: AuthMethod::ClientSecretPost };
-    client.refresh(&client.slot().await?, endpoint, &Secret::new("r")).await
+    client.refresh(&client.slot().await?, endpoint, &Secret::new("r"), client.http.deadline()).await
 }
 
 fn answered(reply: Reply) -> Result<TokenSet, Error> {
     let Reply::Answer(status, _, body) = reply else { panic!("an answer") };
-    TokenSet::read(&Answer::of(status, body))
+    TokenSet::read(&Answer::of(status, body), Moment::from_millis(0))
 }
 
 #[tokio::test]
@@ -146,6 +146,33 @@ async fn a_refresh_whose_answer_is_lost_is_sent_once_more() {
 }
 
 #[tokio::test]
+async fn a_refresh_ends_in_time_with_its_repetition() {
+    let provider = Loopback::start(|_, _| Reply::Silence).await;
+    let (client, url) = (client(), provider.url("/token"));
+    let endpoint = Endpoint { url: &url, method: AuthMethod::ClientSecretPost };
+    let (slot, until) = (client.slot().await.unwrap(), Instant::now() + Duration::from_millis(100));
+    let late = client.refresh(&slot, endpoint, &Secret::new("r"), until).await.unwrap_err();
+    assert!(matches!(late, Error::AnswerLost { .. }), "{late}");
+    assert!(Instant::now() < until + Duration::from_secs(4), "one deadline of the client is five");
+    assert_eq!(provider.seen("/token").len(), 1);
+}
+
+#[tokio::test]
+async fn the_life_of_a_token_is_counted_from_the_request() {
+    let client = client();
+    let (clock, before) = (client.clock.clone(), client.clock.moment());
+    let tokens = json!({"access_token": "a", "token_type": "Bearer", "expires_in": 60});
+    let provider = Loopback::start(move |_, _| {
+        // The answer is a long time on its way.
+        clock.advance(Duration::from_secs(30));
+        Reply::json(200, &tokens)
+    })
+    .await;
+    let asked = exchange(&client, &provider).await.unwrap().asked;
+    assert!(asked.since(before) < Duration::from_secs(30));
+}
+
+#[tokio::test]
 async fn a_refused_refresh_is_not_repeated() {
     let refusal = json!({"error": "invalid_grant"});
     let provider = Loopback::start(move |_, _| Reply::json(400, &refusal)).await;
@@ -163,7 +190,7 @@ async fn a_failing_endpoint_is_left_alone_after_five_failures() {
     }
     assert_eq!(exchange(&client, &provider).await.unwrap_err(), Error::Resting);
     assert_eq!(provider.seen("/token").len(), 5);
-    assert!(!client.is_up());
+    assert!(!client.http.is_answering());
 }
 
 #[tokio::test]

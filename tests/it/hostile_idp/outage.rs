@@ -33,7 +33,8 @@ async fn a_gateway_starts_without_its_provider_and_finds_it_when_it_comes() {
     assert_eq!(page.status, 503, "{page:?}");
     check_page(&page, "down at the start");
     assert!(page.body.contains("Company, which checks who you are"), "{page:?}");
-    gateway.log_until("cannot reach 127.0.0.1");
+    let told = format!("cannot reach {listen}");
+    gateway.log_until_all(&["cannot get the provider", "\"provider\":\"company\"", &told]);
     assert_eq!(browser.fetch("/open").await.status, 200);
     assert_eq!(browser.fetch("/").await.status, 401, "a program is told where to sign in");
 

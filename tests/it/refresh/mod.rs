@@ -18,8 +18,8 @@ use crate::support::provider;
 use crate::support::upstream::Upstream;
 use crate::support::wait::Patience;
 
-/// A gateway whose applications are behind `/`, `/token` (they get the access token), `/staff` (for staff)
-/// and `/open` (for everybody; gets the access token too). Access tokens live for a minute.
+/// A gateway whose applications are behind `/`, `/token` (they get the access token), `/staff` (for staff),
+/// `/open` (for everybody; gets the access token too) and `/mixed` (likewise, for staff but for its assets). Access tokens live for a minute.
 struct Scene {
     at: Clocked,
     upstream: Upstream,
@@ -39,7 +39,9 @@ impl Scene {
             "routes:\n  - {{ {target}, allow: authenticated }}\n  \
              - {{ path: /token, {target}, allow: authenticated, {token} }}\n  \
              - {{ path: /staff, {target}, allow: [{{ groups: [staff] }}] }}\n  \
-             - {{ path: /open, {target}, allow: public, {token} }}\n"
+             - {{ path: /open, {target}, allow: public, {token} }}\n  \
+             - {{ path: /mixed, {target}, {token}, \
+             allow: [{{ public: true, paths: [/mixed/assets] }}, {{ groups: [staff] }}] }}\n"
         );
         let settings = Settings { refresh_tokens, ..provider::settings() };
         Self {
