@@ -269,20 +269,25 @@ impl<H: FnMut() + Unpin> http_body::Body for Upload<H> {
 pub(super) struct Spare {
     method: Method,
     uri: Uri,
-    /// A list: of a map, the index would be copied, too.
-    headers: Vec<(HeaderName, HeaderValue)>,
+    /// `name:value\n` each, in one piece: written for each request, read for hardly any. To share
+    /// names and values instead would count references up and down for each of them.
+    fields: Vec<u8>,
 }
 
 impl Spare {
     /// A copy, if the request may be repeated (RFC 9110 §9.2.2).
     pub(super) fn of(request: &http::Request<Body>) -> Option<Self> {
-        let repeatable = request.method().is_idempotent() && request.body().is_end_stream();
-        let fields = || request.headers().iter().map(|(name, value)| (name.clone(), value.clone()));
-        repeatable.then(|| Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            headers: fields().collect(),
-        })
+        if !request.method().is_idempotent() || !request.body().is_end_stream() {
+            return None;
+        }
+        let mut fields = Vec::with_capacity(1024);
+        for (name, value) in request.headers() {
+            fields.extend_from_slice(name.as_str().as_bytes());
+            fields.push(b':');
+            fields.extend_from_slice(value.as_bytes());
+            fields.push(b'\n');
+        }
+        Some(Self { method: request.method().clone(), uri: request.uri().clone(), fields })
     }
 
     /// The request again.
@@ -290,8 +295,17 @@ impl Spare {
         let mut request = http::Request::new(Body::empty());
         *request.method_mut() = self.method;
         *request.uri_mut() = self.uri;
-        for (name, value) in self.headers {
-            request.headers_mut().append(name, value);
+        // A name has no colon, and a value no line end.
+        for field in self.fields.split(|byte| *byte == b'\n') {
+            let Some(colon) = field.iter().position(|byte| *byte == b':') else { continue };
+            let (name, value) = field.split_at(colon);
+            let (name, value) = (
+                HeaderName::from_bytes(name),
+                HeaderValue::from_bytes(value.get(1..).unwrap_or_default()),
+            );
+            if let (Ok(name), Ok(value)) = (name, value) {
+                request.headers_mut().append(name, value);
+            }
         }
         Box::new(request)
     }
