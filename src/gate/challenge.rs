@@ -1,6 +1,9 @@
 //! What a visitor who is not signed in meets: a redirect where a person is looking, else 401.
 
-use http::header::{ACCEPT, LOCATION, ORIGIN, REFERER, SET_COOKIE, UPGRADE};
+use http::header::{
+    ACCEPT, LOCATION, ORIGIN, REFERER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SET_COOKIE,
+    UPGRADE,
+};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use url::{Position, Url};
 
@@ -129,7 +132,7 @@ fn found(location: String) -> Result<Response<Body>, Error> {
 fn may_redirect(asked: Challenged<'_>) -> bool {
     // An upgrade cannot follow a redirect, and a POST would lose its body on the way (RFC 9110 §15.4.3).
     let safe = asked.method.is_some_and(|it| *it == Method::GET || *it == Method::HEAD);
-    if !safe || asked.headers.contains_key(UPGRADE) {
+    if !safe || is_upgrade(asked.headers) {
         return false;
     }
     match asked.route.unauthenticated {
@@ -152,9 +155,18 @@ pub fn is_navigation(headers: &HeaderMap) -> bool {
     accepts_html && !headers.contains_key("x-requested-with")
 }
 
+/// Whether an upgrade is asked for.
+// SECURITY: `Upgrade` is for one connection, so an asker may keep it to itself, as Traefik does; by the
+// fields that only a handshake has it is known still.
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    [UPGRADE, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION]
+        .iter()
+        .any(|name| headers.contains_key(name))
+}
+
 /// Whether an upgrade is asked for by a page of an origin that is neither this one nor listed.
 pub fn is_foreign_handshake(route: &Route, headers: &HeaderMap, client: &Client) -> bool {
-    if !headers.contains_key(UPGRADE) {
+    if !is_upgrade(headers) {
         return false;
     }
     let mut sent = headers.get_all(ORIGIN).iter();

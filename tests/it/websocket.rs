@@ -36,7 +36,8 @@ async fn house(access_token_lifetime: Duration) -> House {
         peer.address
     );
     let gateway = Gateway::start_with(&format!(
-        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", timeouts: {{ drain: 1s }} }}\n\
+        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", timeouts: {{ drain: 1s }}, \
+         trusted_proxies: [127.0.0.1] }}\n\
          admin: {{ listen: \"off\" }}\n{}routes:\n  - {{ {route}, allow: authenticated }}\n  \
          - {{ path: /open, {route}, allow: public }}\n",
         provider::section(&provider)
@@ -274,3 +275,29 @@ const HANDSHAKE: &str = "GET /open HTTP/1.1\r\nHost: wiki.localhost\r\nConnectio
                          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 /// The five seconds within which a socket ends with its session, and a little for a busy machine.
 const SOON: Duration = Duration::from_secs(6);
+
+/// Traefik keeps `Upgrade` to itself when it asks about a WebSocket, as it is for one connection only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_is_known_without_its_upgrade_to_whoever_is_asked_about_it() {
+    let house = house(Duration::from_secs(60)).await;
+    let (_, cookie) = house.alice().await;
+    let handshake = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n";
+    for (fields, expected) in [
+        ("Upgrade: websocket\r\nOrigin: http://evil.localhost\r\n", 403),
+        (&format!("{handshake}Origin: http://evil.localhost\r\n"), 403),
+        (&format!("{handshake}Origin: http://friend.localhost\r\n"), 202),
+        (&format!("{handshake}Origin: http://wiki.localhost\r\n"), 202),
+        ("Origin: http://evil.localhost\r\n", 202),
+    ] {
+        let asked = format!(
+            "GET /oauth2/forward_auth HTTP/1.1\r\nHost: wiki.localhost\r\nX-Forwarded-Proto: ws\r\n\
+             X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /\r\nCookie: {cookie}\r\n{fields}\r\n"
+        );
+        assert_eq!(status(&answers_to(&house.gateway, asked).await), expected, "{fields}");
+    }
+    let nobody = format!(
+        "GET /oauth2/forward_auth HTTP/1.1\r\nHost: wiki.localhost\r\nAccept: text/html\r\n\
+         X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /\r\n{handshake}\r\n"
+    );
+    assert_eq!(status(&answers_to(&house.gateway, nobody).await), 401);
+}
