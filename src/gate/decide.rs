@@ -106,7 +106,8 @@ pub fn decide<'r>(asked: &Asked<'r, '_>, visitor: Visitor) -> Decision<'r> {
     let verdict = verdict(asked, asked.readings.plain(), &visitor);
     // SECURITY: an upstream that reads the path in another way must not be a way around the rules.
     let others = asked.readings.others();
-    let differs = |reading: &&Reading<'_>| self::verdict(asked, reading, &visitor) != verdict;
+    let differs =
+        |reading: &&Reading<'_>| !self::verdict(asked, reading, &visitor).decides_as(&verdict);
     if let Some(reading) = others.iter().find(differs) {
         return Decision::Ambiguous(reading.path().to_owned());
     }

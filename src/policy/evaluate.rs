@@ -50,6 +50,17 @@ pub enum Ruling {
     Fails(Vec<Key>),
 }
 
+impl Verdict {
+    /// Whether another one has the same decision, for whatever reason.
+    pub fn decides_as(&self, other: &Self) -> bool {
+        match self {
+            Self::Admit => matches!(other, Self::Admit),
+            Self::SignIn => matches!(other, Self::SignIn),
+            Self::Deny(_) => matches!(other, Self::Deny(_)),
+        }
+    }
+}
+
 impl Policy {
     /// Whether whoever asks this passes, so that nobody has to be known for it.
     pub fn is_public_for(&self, asked: Asked<'_>) -> bool {

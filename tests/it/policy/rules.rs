@@ -160,6 +160,7 @@ async fn paths_decide_only_where_all_readings_agree() {
     )
     .await;
     let (alice, bob) = (house.cookie_of("alice").await, house.cookie_of("bob").await);
+    let carol = house.cookie_of("carol").await;
     for (who, target, expected) in [
         ("", "/open/x", 200),
         ("", "/open/a%2fb", 200),
@@ -187,6 +188,10 @@ async fn paths_decide_only_where_all_readings_agree() {
         (&bob, "//staff", 200),
         (&bob, "/STAFF", 200),
         (&bob, "/staff/../x", 400),
+        // And Carol in none of them, if not for the same reason.
+        (&carol, "//staff", 403),
+        (&carol, "/STAFF", 403),
+        (&carol, "//open", 400),
     ] {
         house.check(who, &format!("GET {target}"), expected).await;
     }
