@@ -229,9 +229,10 @@ fn closure(path: &str, ways: &[impl Fn(&str) -> String]) -> Result<Vec<String>, 
 }
 
 /// What upstreams are known to make of a path. Each way is a function of the path alone.
-const WAYS: [fn(&str) -> String; 8] = [
-    // A second decoding; one that fails is no reading.
-    |path| decode(path).and_then(Result::ok).unwrap_or_else(|| path.to_owned()),
+const WAYS: [fn(&str) -> String; 10] = [
+    // A second decoding. SECURITY: many decoders leave alone what they cannot decode, and do the rest; to
+    // take that for no reading would hide `%2e%2e` behind one `%zz` (T45).
+    |path| percent_decode_str(path).decode_utf8_lossy().into_owned(),
     |path| path.replace("%2f", "/").replace("%2F", "/"),
     |path| path.replace('\\', "/"),
     // Compatibility forms (Unicode NFKC, and what Windows calls best fit).
@@ -257,14 +258,26 @@ const WAYS: [fn(&str) -> String; 8] = [
     |path| {
         let mut kept: Vec<&str> = Vec::new();
         for segment in path.split('/').skip(1) {
-            // Blanks around a name, and dots behind it, are dropped by some systems, so `.. ` is `..`.
-            match segment.trim_matches(' ') {
+            match segment {
                 "." => {}
                 ".." => drop(kept.pop()),
-                trimmed => kept.push(trimmed.trim_end_matches(['.', ' '])),
+                name => kept.push(name),
             }
         }
         format!("/{}", kept.join("/"))
+    },
+    // Blanks around a name, and dots behind it, are dropped by some systems, so `.. ` is `..`.
+    |path| {
+        rejoin(path, |segments| {
+            segments.iter_mut().for_each(|segment| *segment = segment.trim_matches(' '));
+        })
+    },
+    |path| {
+        rejoin(path, |segments| {
+            for segment in segments.iter_mut().filter(|segment| !is_dots(segment)) {
+                *segment = segment.trim_end_matches(['.', ' ']);
+            }
+        })
     },
 ];
 
@@ -283,6 +296,11 @@ fn ascii_likeness(character: char) -> impl Iterator<Item = char> {
         _ => (character, 1),
     };
     std::iter::repeat_n(likeness, times)
+}
+
+/// Whether a segment is one step along the path, with or without blanks around it.
+fn is_dots(segment: &str) -> bool {
+    matches!(segment.trim_matches(' '), "." | "..")
 }
 
 fn rejoin(path: &str, change: impl Fn(&mut Vec<&str>)) -> String {
@@ -407,6 +425,9 @@ mod tests {
             ("/open/%ef%bc%8e%ef%bc%8e/private", "/private"),
             ("/open/%e2%80%a5%ef%bc%8fprivate", "/private"),
             ("/%ef%bd%90rivate", "/private"),
+            ("/open/%252e%252e/private/%25zz", "/private/%zz"),
+            ("/open/%252e%252e%2fprivate/%25ff", "/private/\u{fffd}"),
+            ("/private../%20../page", "/private/ ../page"),
         ] {
             assert!(reads_as(raw, meaning), "{raw}");
         }
