@@ -54,6 +54,15 @@ pub(super) fn settings(
             );
             return Err(item.error(&Wrong::new(what).hint("give one of them another host or path")));
         }
+        let alike = |other: &Settings| other.host == route.host && other.path.is_alike(&route.path);
+        let before = routes.iter().take(at).position(|other| other.as_ref().is_ok_and(alike));
+        if let (Some(before), Some(item)) = (before, items.get(at)) {
+            let what = format!(
+                "differs from that of routes[{before}] in letter case alone, so that no request passes \
+                 on either: an upstream may not tell them apart"
+            );
+            item.reading.warning(&item.path.key("path"), &Wrong::new(what));
+        }
     }
     routes.into_iter().collect()
 }

@@ -56,7 +56,7 @@ impl Routes {
         }
         match self.table.find(host, reading) {
             Found::Entry(route) => Ok(route),
-            Found::NoPath => Err(Error::NoRoute),
+            Found::Either | Found::NoPath => Err(Error::NoRoute),
             Found::NoHost => Err(Error::WrongHost),
         }
     }

@@ -27,6 +27,8 @@ type Paths<T> = Vec<(PathPrefix, T)>;
 pub enum Found<'t, T> {
     /// This entry.
     Entry(&'t T),
+    /// Two entries, which differ in the letter case of their paths alone, as does this reading.
+    Either,
     /// The host is known, the path is not.
     NoPath,
     /// No entry has this host.
@@ -58,8 +60,11 @@ impl<T> Table<T> {
         let mut found = Found::NoHost;
         for paths in self.of_host(host) {
             found = Found::NoPath;
-            if let Some((_, entry)) = paths.iter().find(|(path, _)| path.matches(reading)) {
-                return Found::Entry(entry);
+            let mut matching = paths.iter().filter(|(path, _)| path.matches(reading));
+            if let Some((path, entry)) = matching.next() {
+                // SECURITY: an upstream without letter case has one of them, and it is not said which.
+                let either = reading.is_folded() && matching.any(|(other, _)| other.is_alike(path));
+                return if either { Found::Either } else { Found::Entry(entry) };
             }
         }
         found
@@ -125,6 +130,25 @@ mod tests {
         check("a.example.com", "/", Found::Entry(&"below"));
         check("a.b.example.com", "/", Found::Entry(&"further below"));
         check("example.com", "/", Found::Entry(&"any"));
+    }
+
+    #[test]
+    fn entries_that_differ_in_letter_case_alone_are_not_told_apart_without_it() {
+        let entry = |path: &str| {
+            (HostPattern::parse("a.example").unwrap(), PathPrefix::parse(path).unwrap(), path.len())
+        };
+        let table = Table::new(["/Docs", "/docs", "/docs/Api"].map(entry));
+        let find = |path| {
+            let readings = Readings::of(path).unwrap();
+            let [plain, folded] = [readings.plain(), readings.others().first().unwrap()]
+                .map(|it| table.find("a.example", it));
+            (plain, folded)
+        };
+        for path in ["/Docs/x", "/docs"] {
+            assert_eq!(find(path), (Found::Entry(&5), Found::Either), "{path}");
+        }
+        assert_eq!(find("/docs/Api"), (Found::Entry(&9), Found::Entry(&9)));
+        assert_eq!(find("/x"), (Found::NoPath, Found::NoPath));
     }
 
     #[test]

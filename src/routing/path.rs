@@ -84,6 +84,11 @@ impl PathPrefix {
         rest(prefix, &reading.path).is_some()
     }
 
+    /// Whether another prefix is the same to whoever does not tell capitals from small letters.
+    pub fn is_alike(&self, other: &Self) -> bool {
+        self.folded == other.folded
+    }
+
     /// Whether a path lies at or below this prefix in any reading.
     pub fn matches_any(&self, readings: &Readings<'_>) -> bool {
         self.matches(&readings.plain) || readings.others.iter().any(|reading| self.matches(reading))
@@ -118,6 +123,11 @@ impl<'p> Reading<'p> {
     /// The path, so read.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Whether it is read without letter case.
+    pub fn is_folded(&self) -> bool {
+        self.folded
     }
 }
 
