@@ -55,12 +55,12 @@ pub fn identity(
     Ok(Identity {
         provider: Arc::clone(provider),
         subject: subject.into(),
-        user: names.user.find(&claims).and_then(text),
+        user: names.user.find(&claims).and_then(name),
         email: names.email.find(&claims).and_then(text).filter(|email| is_address(email)),
         email_withheld,
         groups: names.groups.find(&claims).map(texts).unwrap_or_default(),
-        name: names.name.find(&claims).and_then(text),
-        preferred_username: names.preferred_username.find(&claims).and_then(text),
+        name: names.name.find(&claims).and_then(name),
+        preferred_username: names.preferred_username.find(&claims).and_then(name),
         claims,
     })
 }
@@ -178,6 +178,11 @@ fn text(value: &Value) -> Option<String> {
     (!text.is_empty() && same_everywhere).then(|| text.to_owned())
 }
 
+/// What a person is called: a text, or the number that many directories give to people.
+fn name(value: &Value) -> Option<String> {
+    if value.is_number() { scalar(value) } else { text(value) }
+}
+
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(_) => text(value),
@@ -271,6 +276,12 @@ mod tests {
         let identity = alice(json!({"email": {"a": 1}, "groups": "staff", "name": null}));
         assert_eq!((identity.email, identity.name), (None, None));
         assert_eq!(identity.groups, ["staff"]);
+        let names = ClaimNames { user: ClaimPath("number".into()), ..ClaimNames::default() };
+        for (number, user) in [(json!(4711), Some("4711")), (json!(true), None), (json!([1]), None)]
+        {
+            let identity = read(json!({"sub": "1", "number": number}), &names).unwrap();
+            assert_eq!(identity.user.as_deref(), user);
+        }
         let identity = alice(json!({"groups": ["a", 1, null, ["x"], "b\r\nX: y"], "name": "a\nb"}));
         assert_eq!((identity.groups, identity.name), (vec!["a".to_owned(), "1".to_owned()], None));
     }
