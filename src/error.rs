@@ -227,20 +227,23 @@ pub fn sign_in_reason(error: &login::Error) -> &'static str {
     }
 }
 
-/// Why a request was refused, in a sentence for the person who asked.
+/// Why a request was refused, in a sentence for the person who asked, with the rule's key for whoever
+/// they ask for help.
 pub fn denial_reason(key: Key) -> &'static str {
     match key {
-        Key::Emails => "Your e-mail address is not on the list.",
-        Key::EmailDomains => "Your e-mail address is not of a domain that is let in.",
-        Key::EmailUnverified => {
-            "The sign-in service does not say that your e-mail address is verified."
+        Key::Emails => "Your e-mail address is not on the list (emails).",
+        Key::EmailDomains => {
+            "Your e-mail address is not of a domain that is let in (email_domains)."
         }
-        Key::Groups => "You are not in a group that is let in.",
-        Key::Users => "Your user name is not on the list.",
-        Key::Providers => "You signed in with a service that is not accepted here.",
-        Key::Claims => "Your account does not have what this page asks for.",
-        Key::Methods => "This kind of request is not allowed here.",
-        Key::Paths => "This address is not open to you.",
-        Key::ClientAddresses => "You come from a network that is not let in.",
+        Key::EmailUnverified => {
+            "The sign-in service does not say that your e-mail address is verified (email_verified)."
+        }
+        Key::Groups => "You are not in a group that is let in (groups).",
+        Key::Users => "Your user name is not on the list (users).",
+        Key::Providers => "You signed in with a service that is not accepted here (providers).",
+        Key::Claims => "Your account does not have what this page asks for (claims).",
+        Key::Methods => "This kind of request is not allowed here (methods).",
+        Key::Paths => "This address is not open to you (paths).",
+        Key::ClientAddresses => "You come from a network that is not let in (client_addresses).",
     }
 }

@@ -35,7 +35,7 @@ async fn a_page_says_who_you_are_which_keys_failed_and_offers_another_account() 
         "Company",
         "not in a group",
         "not of a domain",
-        "user name is not on the list",
+        "user name is not on the list (users)",
         "/oauth2/sign_out",
         "prompt=select_account",
         "rd=%2Fstaff%3Fa%3Db",
