@@ -118,12 +118,23 @@ fn speaks_for_the_client(name: &str) -> bool {
             name.starts_with("x-forwarded")
                 || name.starts_with("x-original-")
                 || name.starts_with("x-rewrite-")
-                || matches!(name, "x-real-ip" | "x-client-ip" | "x-cluster-client-ip")
+                || matches!(
+                    name,
+                    "x-real-ip"
+                        | "x-client-ip"
+                        | "x-cluster-client-ip"
+                        | "x-originating-ip"
+                        | "x-remote-ip"
+                        | "x-remote-addr"
+                        | "x-envoy-external-address"
+                        | "x-azure-clientip"
+                )
         }
         Some(b'c') => matches!(name, "client-ip" | "cf-connecting-ip" | "cf-connecting-ipv6"),
         Some(b'e') => name == "expect",
-        Some(b'f') => matches!(name, "forwarded" | "fastly-client-ip"),
+        Some(b'f') => matches!(name, "forwarded" | "fastly-client-ip" | "fly-client-ip"),
         Some(b't') => name == "true-client-ip",
+        Some(b'w') => name == "wl-proxy-client-ip",
         _ => false,
     }
 }
