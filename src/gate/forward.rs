@@ -83,9 +83,7 @@ impl Gate {
         let Some(member) = permit.visitor().member() else { return Ok(()) };
         let holding = &member.holding;
         let rendered = holding.headers(&route.identity_headers);
-        if !rendered.left_out.is_empty() {
-            self.report_left_out(route, member, &rendered.left_out);
-        }
+        self.report_left_out(route, member, &rendered.left_out);
         for (name, value) in &rendered.always {
             headers.insert(name, value.clone());
         }
@@ -108,9 +106,11 @@ impl Gate {
 }
 
 impl Gate {
-    /// Tells the operator that an upstream is not told all that it should be.
-    #[cold]
-    fn report_left_out(&self, route: &Route, member: &Member, names: &[HeaderName]) {
+    /// Tells the operator, where an upstream is not told all that it should be.
+    pub fn report_left_out(&self, route: &Route, member: &Member, names: &[HeaderName]) {
+        if names.is_empty() {
+            return;
+        }
         let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
         let (names, subject) = (names.join(", "), &member.holding.identity.subject);
         let detail = format_args!(

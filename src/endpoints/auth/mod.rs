@@ -132,7 +132,9 @@ impl Endpoints {
         if let Some(member) = member {
             let identity = &member.holding.identity;
             let known = Known { identity, access_token: None, id_token: None };
-            for (name, value) in render(&self.auth_request, known).always {
+            let rendered = render(&self.auth_request, known);
+            self.gate.report_left_out(route, member, &rendered.left_out);
+            for (name, value) in rendered.always {
                 headers.insert(name, value);
             }
         }
