@@ -24,6 +24,7 @@ use crate::policy::rule::Key;
 use crate::providers;
 use crate::routing::path::Readings;
 use crate::secret::Secret;
+use crate::server::is_served;
 use crate::session::{Holding, Session, SessionId, Tokens};
 
 /// A request that somebody wonders about.
@@ -67,6 +68,10 @@ impl App {
         let mut told = Explanation { admitted: false, lines: Vec::new() };
         let path = question.target.split('?').next().unwrap_or_default();
         told.say("request", format!("{} {host}{}", question.method, question.target));
+        if !is_served(question.method.as_str()) {
+            told.say("decision", "refuse: the method is not served (405 Method Not Allowed)");
+            return Ok(told);
+        }
         let visitor = match question.claims {
             None => Visitor::Stranger,
             Some((id, claims)) => Visitor::Member(self.member(id, claims)?),

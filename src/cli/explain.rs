@@ -237,6 +237,11 @@ routes:
             "decision   refuse: the path can be read as \"/staff\" too, which has another answer (400 Bad Request)",
         );
         ends(
+            "--url /open --method TRACE",
+            1,
+            "decision   refuse: the method is not served (405 Method Not Allowed)",
+        );
+        ends(
             "--url /oauth2/start",
             1,
             "decision   none: paths under this prefix are the gateway's own",

@@ -60,11 +60,13 @@ pub(super) fn check<B>(request: &mut Request<B>, limits: &Limits) -> Result<Auth
 }
 
 fn check_method(method: &str) -> Result<(), Flaw> {
-    // SECURITY: TRACE shows cookies to scripts, CONNECT makes a tunnel of us, PRI is the start of HTTP/2.
-    match method {
-        "CONNECT" | "TRACE" | "TRACK" | "PRI" => Err(Flaw::Method),
-        _ => Ok(()),
-    }
+    if is_served(method) { Ok(()) } else { Err(Flaw::Method) }
+}
+
+/// Whether a method is one that the gateway answers with more than 405.
+// SECURITY: TRACE shows cookies to scripts, CONNECT makes a tunnel of us, PRI is the start of HTTP/2.
+pub fn is_served(method: &str) -> bool {
+    !matches!(method, "CONNECT" | "TRACE" | "TRACK" | "PRI")
 }
 
 /// Bounds the head and drops the fields whose names another reader could take for others.

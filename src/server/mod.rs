@@ -34,6 +34,7 @@ use tokio::sync::Semaphore;
 
 pub use authority::Authority;
 pub use client_addr::{Client, Peer};
+pub use framing::is_served;
 pub use listener::{LocalAddress, OpenConnections};
 pub use request_body::Stalled;
 pub use request_id::RequestId;
