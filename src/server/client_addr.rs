@@ -134,12 +134,10 @@ impl Client {
     }
 
     fn believe(&mut self, proxies: &TrustedProxies, headers: &HeaderMap) -> Result<(), Flaw> {
-        self.scheme = match the_one(headers, &FORWARDED_PROTO)? {
-            // Traefik names the scheme of a WebSocket.
-            Some(b"https" | b"wss") => Scheme::Https,
-            Some(b"http" | b"ws") => Scheme::Http,
-            Some(_) | None => self.scheme,
-        };
+        if let Some(proto) = the_one(headers, &FORWARDED_PROTO)? {
+            let proto = str::from_utf8(proto).unwrap_or_default();
+            self.scheme = Scheme::forwarded(proto).unwrap_or(self.scheme);
+        }
         if let Some(host) = the_one(headers, &FORWARDED_HOST)?
             && let Some(authority) = HeaderValue::from_bytes(host).ok().and_then(Authority::parse)
         {
@@ -284,7 +282,10 @@ fn chain(headers: &HeaderMap, connected: &Connected) -> Option<HeaderValue> {
     let mut chain = Vec::with_capacity(64);
     for field in headers.get_all(FORWARDED_FOR) {
         chain.extend_from_slice(field.as_bytes());
-        chain.extend_from_slice(b", ");
+        chain.extend_from_slice(if field.is_empty() { b"" } else { b", " });
+    }
+    if chain.is_empty() {
+        return None;
     }
     match connected.peer {
         Peer::Ip(_) => chain.extend_from_slice(connected.peer_text.as_bytes()),
@@ -345,7 +346,7 @@ mod tests {
     #[test]
     fn an_entry_that_is_no_address_leaves_the_peer() {
         check(proxy(), "198.51.100.1, unknown", "10.0.0.1", "198.51.100.1, unknown, 10.0.0.1");
-        check(proxy(), "", "10.0.0.1", ", 10.0.0.1");
+        check(proxy(), "", "10.0.0.1", "10.0.0.1");
     }
 
     #[test]
@@ -378,8 +379,10 @@ mod tests {
             [("x-forwarded-proto", "gopher"), ("x-forwarded-host", "a@b"), ("forwarded", "host=x")];
         let told = client(proxy(), &wrong).unwrap();
         assert_eq!((told.scheme(), told.host()), (Scheme::Http, "own.example"));
-        let same = client(proxy(), &[("x-forwarded-proto", "https, https")]).unwrap();
-        assert_eq!(same.scheme(), Scheme::Https);
+        for https in ["https, https", "HTTPS", "wss"] {
+            let told = client(proxy(), &[("x-forwarded-proto", https)]).unwrap();
+            assert_eq!(told.scheme(), Scheme::Https, "{https}");
+        }
     }
 
     #[test]

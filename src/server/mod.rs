@@ -140,6 +140,15 @@ impl Scheme {
             Self::Https => "https",
         }
     }
+
+    /// What a proxy names in `X-Forwarded-Proto`; Traefik names the scheme of a WebSocket, too.
+    pub fn forwarded(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "http" | "ws" => Some(Self::Http),
+            "https" | "wss" => Some(Self::Https),
+            _ => None,
+        }
+    }
 }
 
 /// Why a server could not start.

@@ -9,6 +9,7 @@ use http::{Method, uri::PathAndQuery};
 
 use crate::endpoints::Call;
 use crate::error::AskerFault;
+use crate::routing::host::normal;
 use crate::server::{Authority, Client, Scheme};
 
 /// The request that is asked about.
@@ -75,7 +76,7 @@ fn client(site: Option<(Scheme, Authority)>, call: Call<'_>) -> Result<Client, A
         return Err(AskerFault::Unclear(name));
     }
     if let Some((name, proto)) = proto
-        && !proto.split(',').any(|item| matches!(item.trim(), "http" | "https" | "ws" | "wss"))
+        && !proto.split(',').any(|item| Scheme::forwarded(item.trim()).is_some())
     {
         return Err(AskerFault::Unclear(name));
     }
@@ -85,7 +86,7 @@ fn client(site: Option<(Scheme, Authority)>, call: Call<'_>) -> Result<Client, A
     }
     let there = client.clone().at(scheme, authority);
     let told = client.clone().at(scheme, client.authority().clone());
-    let same = there.host().eq_ignore_ascii_case(told.host()) && there.port() == told.port();
+    let same = normal(there.host()) == normal(told.host()) && there.port() == told.port();
     if host.is_some() && !same {
         return Err(AskerFault::Contradiction(FORWARDED_HOST, ORIGINAL_URL));
     }
@@ -112,11 +113,11 @@ fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<Said<'a>
 
 /// A path and query, or a whole URL taken apart without changing a byte of them.
 fn split(url: &str) -> Option<(Option<(Scheme, Authority)>, &str)> {
-    let (scheme, rest) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
-        (Some(rest), _) => (Scheme::Http, rest),
-        (_, Some(rest)) => (Scheme::Https, rest),
-        (None, None) => return Some((None, url)),
-    };
+    if url.starts_with('/') {
+        return Some((None, url));
+    }
+    let (scheme, rest) = url.split_once("://")?;
+    let scheme = Scheme::forwarded(scheme)?;
     let (authority, target) = rest.split_at_checked(rest.find('/')?)?;
     let authority = Authority::parse(HeaderValue::from_str(authority).ok()?)?;
     Some((Some((scheme, authority)), target))
@@ -198,7 +199,7 @@ mod tests {
         let check =
             |url, origin, path| check_all("/auth", &[(ORIGINAL_URL, url)], origin, None, path);
         check("http://other.example:81/x?y", "http://other.example:81", "/x?y");
-        check("https://Wiki.Example/", "https://wiki.example", "/");
+        check("HTTPS://Wiki.Example/", "https://wiki.example", "/");
         for wrong in [
             "https://wiki.example",
             "https://u@wiki.example/",
@@ -209,7 +210,7 @@ mod tests {
         ] {
             refuse("/auth", &[(ORIGINAL_URL, wrong)], AskerFault::Unclear(ORIGINAL_URL));
         }
-        let url = (ORIGINAL_URL, "https://wiki.example:443/x");
+        let url = (ORIGINAL_URL, "https://WIKI.example.:443/x");
         let same = [url, (FORWARDED_HOST, "wiki.example"), (FORWARDED_PROTO, "https")];
         check_all("/auth", &same, "https://wiki.example", None, "/x");
     }
