@@ -107,9 +107,14 @@ impl Gateway {
         running.join_all().await;
     }
 
+    /// Its process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its resident memory, in bytes.
     pub(crate) fn memory(&self) -> usize {
-        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap();
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.process())).unwrap();
         4096 * statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap()
     }
 
@@ -121,7 +126,7 @@ impl Gateway {
 
     /// Sends it a signal.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.process().to_string();
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 
@@ -139,7 +144,7 @@ impl Gateway {
 
     /// The most memory that it has held so far, in bytes.
     pub(crate) fn peak_memory(&self) -> usize {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
     }

@@ -1,0 +1,237 @@
+//! What a request costs beside nginx: processor time of the whole process per request, nginx as a plain
+//! proxy and the gateway in turns, in one run. `cargo bench --bench proxy`; needs Linux and nginx, which
+//! is also the application behind both. Read the ratios: absolute figures are this machine's, this minute.
+#![expect(clippy::print_stdout, reason = "it prints what it measured")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a bench ends where it cannot measure"
+)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "it writes configurations and reads counts of the kernel"
+)]
+
+#[path = "../tests/it/support/mod.rs"]
+#[expect(dead_code, reason = "the tests use the rest")]
+mod support;
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use support::gateway::{Gateway, PUBLIC_URL};
+use support::provider;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let provider = provider::start(Duration::from_secs(3600)).await;
+    let nginx = Nginx::start().await;
+    let to = format!("upstream: \"http://{}\"", nginx.application);
+    let gateway = Gateway::start_with(&format!(
+        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", workers: 1 }}\n\
+         {}routes:\n  - {{ {to}, allow: authenticated }}\n  \
+         - {{ path: /open, {to}, allow: public }}\nadmin: {{ listen: \"127.0.0.1:0\" }}\n",
+        provider::section(&provider)
+    ));
+    let cookie = provider::cookie_of(&gateway, "company", "alice").await;
+    let (plain, ours) = (nginx.proxy_process(), gateway.process());
+    for (size, name) in [("1k", "1 KiB"), ("100k", "100 KiB")] {
+        let kinds = [
+            ("public", format!("/open/{size}"), String::new()),
+            ("signed in", format!("/{size}"), format!("Cookie: {cookie}\r\n")),
+        ];
+        for (kind, path, cookie) in kinds {
+            let base = Side {
+                address: nginx.proxy,
+                process: plain,
+                path: path.clone(),
+                cookie: String::new(),
+            };
+            let side = Side { address: gateway.address, process: ours, path, cookie };
+            let mut ratios = Vec::new();
+            for round in 0..ROUNDS {
+                // In turns, and each first every other time: a machine grows slower and faster.
+                let (nginx, gateway) = if round % 2 == 0 {
+                    let first = base.measure().await;
+                    (first, side.measure().await)
+                } else {
+                    let first = side.measure().await;
+                    (base.measure().await, first)
+                };
+                println!("{name}, {kind}: nginx {nginx:.1} us, gateway {gateway:.1} us a request");
+                ratios.push(gateway / nginx);
+            }
+            ratios.sort_by(f64::total_cmp);
+            let (least, most) = (ratios[0], ratios[ROUNDS - 1]);
+            println!(
+                "{name}, {kind}: {:.2} x nginx ({least:.2} to {most:.2})\n",
+                ratios[ROUNDS / 2]
+            );
+        }
+    }
+}
+
+/// One of the two that are compared.
+struct Side {
+    address: SocketAddr,
+    process: u32,
+    path: String,
+    cookie: String,
+}
+
+impl Side {
+    /// Microseconds of processor time a request, over a while of load by some kept connections.
+    async fn measure(&self) -> f64 {
+        self.load(WARM).await;
+        let before = processor_time(self.process);
+        let requests = self.load(WHILE).await;
+        (processor_time(self.process) - before).as_secs_f64() * 1e6 / requests as f64
+    }
+
+    /// Asks as fast as answers come; tells how many came.
+    async fn load(&self, how_long: Duration) -> usize {
+        let end = Instant::now() + how_long;
+        let request = format!(
+            "GET {} HTTP/1.1\r\nHost: wiki.localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n{}\r\n",
+            self.path, self.cookie
+        );
+        let mut asking = JoinSet::new();
+        for _ in 0..CONNECTIONS {
+            asking.spawn(ask(self.address, request.clone(), end));
+        }
+        asking.join_all().await.into_iter().sum()
+    }
+}
+
+async fn ask(address: SocketAddr, request: String, end: Instant) -> usize {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let (mut buffer, mut requests) = (vec![0; 256 * 1024], 0);
+    while Instant::now() < end {
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let (mut read, mut whole) = (0, None);
+        while whole.is_none_or(|whole| read < whole) {
+            let more = stream.read(&mut buffer[read..]).await.unwrap();
+            assert!(more > 0, "closed after {requests} answers");
+            read += more;
+            whole = whole.or_else(|| length(&buffer[..read]));
+        }
+        requests += 1;
+    }
+    requests
+}
+
+/// The bytes of an answer with these first bytes, once its head is whole.
+fn length(answer: &[u8]) -> Option<usize> {
+    let text = String::from_utf8_lossy(answer);
+    let (head, _) = text.split_once("\r\n\r\n")?;
+    let head = head.to_ascii_lowercase();
+    assert!(head.starts_with("http/1.1 200 "), "{head}");
+    let field = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let body: usize = field.expect("a length").trim().parse().unwrap();
+    Some(head.len() + 4 + body)
+}
+
+/// User and system time of a process (proc(5)).
+fn processor_time(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let ticks: u64 = [11, 12].iter().map(|at| fields[*at].parse::<u64>().unwrap()).sum();
+    // USER_HZ, which Linux shows as 100 whatever it counts with.
+    Duration::from_millis(ticks * 10)
+}
+
+/// Two of them, a process each: an application, and a plain proxy before it.
+struct Nginx {
+    children: [Child; 2],
+    application: SocketAddr,
+    proxy: SocketAddr,
+    /// Holds their files.
+    _folder: TempDir,
+}
+
+impl Nginx {
+    async fn start() -> Self {
+        let folder = TempDir::new().unwrap();
+        let (application, proxy) = (free(), free());
+        for (name, size) in [("1k", 1024), ("100k", 100 * 1024)] {
+            for place in [folder.path().to_owned(), folder.path().join("open")] {
+                std::fs::create_dir_all(&place).unwrap();
+                std::fs::write(place.join(name), "x".repeat(size)).unwrap();
+            }
+        }
+        let site = format!(
+            "open_file_cache max=10; server {{ listen {application}; root {}; }}",
+            folder.path().display()
+        );
+        let before = format!(
+            "upstream app {{ server {application}; keepalive 256; keepalive_requests 1000000000; }}\n\
+             server {{ listen {proxy}; proxy_buffers 16 16k; proxy_http_version 1.1;\n\
+             location / {{ proxy_pass http://app; proxy_set_header Connection \"\"; }} }}"
+        );
+        let children = [("application", site), ("proxy", before)]
+            .map(|(name, site)| spawn(&folder, name, &site));
+        for address in [application, proxy] {
+            while TcpStream::connect(address).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        }
+        Self { children, application, proxy, _folder: folder }
+    }
+
+    fn proxy_process(&self) -> u32 {
+        self.children[1].id()
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            // Both fail only where the process has ended already.
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+fn spawn(folder: &TempDir, name: &str, site: &str) -> Child {
+    let here = folder.path().join(format!("{name}.d"));
+    std::fs::create_dir(&here).unwrap();
+    let path = here.join("nginx.conf");
+    let mut file = std::fs::File::create(&path).unwrap();
+    write!(
+        file,
+        "daemon off; master_process off; pid pid; error_log stderr crit;\n\
+         events {{ worker_connections 4096; }}\nhttp {{ access_log off; keepalive_requests 1000000000;\n\
+         client_body_temp_path a; proxy_temp_path b; fastcgi_temp_path c; uwsgi_temp_path d;\n\
+         scgi_temp_path e; {site} }}\n"
+    )
+    .unwrap();
+    Command::new("nginx")
+        .args(["-e", "stderr", "-p"])
+        .arg(&here)
+        .arg("-c")
+        .arg(&path)
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("nginx has to be installed")
+}
+
+/// An address that nobody listens at: nginx cannot tell which port the system gave it.
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+const CONNECTIONS: usize = 64;
+const ROUNDS: usize = 5;
+const WARM: Duration = Duration::from_millis(500);
+const WHILE: Duration = Duration::from_secs(3);

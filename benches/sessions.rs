@@ -1,0 +1,123 @@
+//! What sessions cost: memory each, and how long it takes to find one among a thousand, a hundred
+//! thousand and a million. `cargo bench --bench sessions`; needs Linux and 4 GiB of memory.
+#![expect(clippy::print_stdout, reason = "it prints what it measured")]
+#![expect(clippy::unwrap_used, reason = "a bench ends where it cannot measure")]
+#![expect(clippy::disallowed_methods, reason = "it reads the kernel's own count of our memory")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::clock::Clock;
+use portcullis::identity::Identity;
+use portcullis::identity::prior::{Original, Prior};
+use portcullis::oauth::token::TokenSet;
+use portcullis::secret::Secret;
+use portcullis::session::table::Table;
+use portcullis::session::{CookieSettings, Holding, Session, SessionId, Settings, Tokens};
+use serde_json::{Map, json};
+
+/// What a usual provider gives: tokens that are JWTs, and the claims of the ID token.
+const ACCESS_TOKEN: usize = 1100;
+const ID_TOKEN: usize = 1000;
+const REFRESH_TOKEN: usize = 600;
+
+fn main() {
+    let clock = Clock::system();
+    println!("| sessions | bytes each | of these tokens | a lookup, ns | to a thousand |");
+    println!("|---|---|---|---|---|");
+    let mut least = None;
+    for count in [1_000, 100_000, 1_000_000] {
+        let before = resident();
+        let (table, ids) = filled(&clock, count);
+        let each = resident().saturating_sub(before) / count;
+        let nanos = lookup(&table, &ids);
+        let first = *least.get_or_insert(nanos);
+        let tokens = ACCESS_TOKEN + ID_TOKEN + REFRESH_TOKEN;
+        println!("| {count} | {each} | {tokens} | {nanos:.0} | {:.2} |", nanos / first);
+    }
+}
+
+/// A table with so many people signed in, and a sample of their cookies.
+fn filled(clock: &Clock, count: usize) -> (Table, Vec<SessionId>) {
+    let settings = Settings {
+        lifetime: Duration::from_secs(12 * 3600),
+        idle_timeout: Some(Duration::from_secs(3600)),
+        refresh_before: Duration::from_secs(60),
+        outage_grace: Duration::from_secs(300),
+        cookie: CookieSettings::default(),
+        max_sessions: count + 1,
+        max_sessions_per_user: 1000,
+        secrets: Vec::new(),
+    };
+    let (table, provider) = (Table::new(&settings, clock.clone()), Arc::from("company"));
+    let mut sample = Vec::new();
+    for number in 0..count {
+        let id = SessionId::generate();
+        let holding = holding(&settings, &provider, number, clock);
+        table.insert(Arc::new(Session::new(&id, holding, clock.moment(), settings.lifetime)));
+        if number % (count / SAMPLE) == 0 {
+            sample.push(id);
+        }
+    }
+    (table, sample)
+}
+
+fn holding(settings: &Settings, provider: &Arc<str>, number: usize, clock: &Clock) -> Holding {
+    let (subject, email) = (format!("user-{number:032}"), format!("user-{number}@example.com"));
+    let claims = json!({
+        "sub": subject, "email": email, "email_verified": true, "name": "A Usual Name",
+        "groups": ["staff", "wiki"], "iss": "https://id.example.com/realms/main", "aud": "wiki",
+    });
+    let identity = Identity {
+        provider: Arc::clone(provider),
+        subject: Arc::from(&*subject),
+        user: Some(subject.clone()),
+        email: Some(email),
+        email_withheld: false,
+        groups: vec!["staff".to_owned(), "wiki".to_owned()],
+        name: Some("A Usual Name".to_owned()),
+        preferred_username: Some(format!("user-{number}")),
+        claims: claims.as_object().cloned().unwrap_or_else(Map::new),
+    };
+    let original = Original {
+        subject,
+        audience: vec!["wiki".to_owned()],
+        nonce: "n".repeat(43),
+        auth_time: Some(1_700_000_000),
+    };
+    let set = TokenSet {
+        access_token: Secret::new("a".repeat(ACCESS_TOKEN)),
+        asked: clock.moment(),
+        expires_in: Some(Duration::from_secs(300)),
+        refresh_token: Some(Secret::new("r".repeat(REFRESH_TOKEN))),
+        id_token: Some(Secret::new("i".repeat(ID_TOKEN))),
+        scope: None,
+    };
+    let tokens = Tokens::new(set, settings.refresh_before);
+    Holding::new(identity, Prior { original, beside_userinfo: None }, tokens)
+}
+
+/// Nanoseconds to find one of the sample: the least of some rounds, which other work disturbed least.
+fn lookup(table: &Table, ids: &[SessionId]) -> f64 {
+    let round = || {
+        let start = tokio::time::Instant::now();
+        for _ in 0..LOOKUPS / SAMPLE {
+            for id in ids {
+                black_box(table.find(black_box(id)));
+            }
+        }
+        start.elapsed().as_secs_f64() * 1e9 / (LOOKUPS / SAMPLE * ids.len()) as f64
+    };
+    (0..ROUNDS).map(|_| round()).fold(f64::INFINITY, f64::min)
+}
+
+/// Resident memory of this process, in bytes.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    4096 * pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap()
+}
+
+const SAMPLE: usize = 1000;
+const LOOKUPS: usize = 1_000_000;
+const ROUNDS: usize = 7;
