@@ -47,7 +47,7 @@ async fn main() {
     for (size, name) in [("1k", "1 KiB"), ("100k", "100 KiB")] {
         let kinds = [
             ("public", format!("/open/{size}"), String::new()),
-            ("signed in", format!("/{size}"), format!("Cookie: {cookie}\r\n")),
+            ("signed in", format!("/{size}"), cookie.clone()),
         ];
         for (kind, path, cookie) in kinds {
             let base = Side {

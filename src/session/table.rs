@@ -68,7 +68,8 @@ impl Table {
         let of_all = self.make_room();
         self.sessions.insert(key, session);
         let mine = {
-            let mut keys = self.users.entry(user).or_default();
+            // Most people have one browser.
+            let mut keys = self.users.entry(user).or_insert_with(|| Vec::with_capacity(1));
             keys.push(key);
             if keys.len() > self.max_sessions_per_user { keys.clone() } else { Vec::new() }
         };
