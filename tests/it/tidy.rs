@@ -156,7 +156,7 @@ struct File {
 
 impl File {
     fn before_tests(&self) -> &str {
-        if self.path.ends_with("tests.rs") {
+        if self.path.ends_with("tests.rs") || self.path.ends_with("tests/mod.rs") {
             return "";
         }
         let end = self.text.find("\n#[cfg(test)]").unwrap_or(self.text.len());
