@@ -10,6 +10,7 @@ use crate::body::Body;
 use crate::endpoints::{Call, Endpoints};
 use crate::error::Error;
 use crate::gate::identify::{Member, Visitor};
+use crate::login::wish::Wish;
 use crate::pages::harden;
 
 /// What a page may know of its visitor.
@@ -29,7 +30,8 @@ impl Endpoints {
     /// `GET userinfo`: no use of the session, and no refresh unless it would be told falsely otherwise.
     pub(super) async fn userinfo(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let Some(Member { session, holding }) = self.asks(call).await else {
-            let login_url = self.login.own_url("/start");
+            let page = self.gate.page_of_script(call.headers, call.client);
+            let login_url = self.login.own_url(&Wish::default().start(&page));
             return Err(Error::NotSignedIn { login_url, cookies: None });
         };
         let clock = &self.login.clock;

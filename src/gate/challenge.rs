@@ -109,14 +109,18 @@ impl Gate {
 
     /// An absolute URL at which a script can send its page to sign in, and come back to that page.
     fn login_url(&self, asked: Challenged<'_>) -> String {
-        let origin = asked.client.origin();
-        let page =
-            asked.headers.get(REFERER).and_then(|value| Url::parse(value.to_str().ok()?).ok());
+        let target = self.page_of_script(asked.headers, asked.client);
+        self.own_url(&self.sign_in_path(asked.route, &target))
+    }
+
+    /// The page of this origin that a script runs on, as `rd` at `public_url`.
+    pub fn page_of_script(&self, headers: &HeaderMap, client: &Client) -> String {
+        let origin = client.origin();
+        let page = headers.get(REFERER).and_then(|value| Url::parse(value.to_str().ok()?).ok());
         let page = page.filter(|page| Origin::of(page).as_ref() == Some(&origin));
         let page =
             page.as_ref().map_or("/", |page| &page[Position::BeforePath..Position::AfterQuery]);
-        let target = self.return_to(asked.client, page);
-        self.own_url(&self.sign_in_path(asked.route, &target))
+        self.return_to(client, page)
     }
 }
 

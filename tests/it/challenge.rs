@@ -1,5 +1,8 @@
 //! What somebody meets who is not signed in, or at the wrong address.
 
+use http::HeaderValue;
+use http::header::REFERER;
+
 use crate::support::browser::{Answer, Browser};
 use crate::support::gateway::Gateway;
 use crate::support::upstream::Upstream;
@@ -41,6 +44,29 @@ async fn a_program_gets_401_and_is_never_redirected() {
     let login_url = answer["login_url"].as_str().unwrap();
     assert!(login_url.starts_with("http://wiki.localhost/oauth2/start?rd="), "{answer}");
     assert_eq!(upstream.asked(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_is_told_how_to_come_back_to_its_own_page() {
+    let upstream = Upstream::start().await;
+    let gateway = guarded(&upstream);
+    let mut browser = Browser::new(&gateway);
+    for (referer, rd) in [
+        (None, "%2F"),
+        (Some("http://wiki.localhost/app?tab=1#top"), "%2Fapp%3Ftab%3D1"),
+        (Some("http://evil.example/app"), "%2F"),
+        (Some("nowhere"), "%2F"),
+    ] {
+        browser.extra.clear();
+        if let Some(referer) = referer {
+            browser.extra.insert(REFERER, HeaderValue::from_static(referer));
+        }
+        for path in ["/page", "/oauth2/userinfo"] {
+            let answer = browser.fetch(path).await.json();
+            let expected = format!("http://wiki.localhost/oauth2/start?rd={rd}");
+            assert_eq!(answer["login_url"], expected, "{path} from {referer:?}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
