@@ -1,16 +1,21 @@
 //! nginx asks Portcullis about each request, as `deploy/nginx/portcullis.conf` tells it to.
 
 use std::fs;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use portcullis::demo::IdentityProvider;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 use crate::component::nginx::Nginx;
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::provider;
 use crate::support::upstream::Upstream;
+use crate::support::wire::{Peer, Wire};
 
 struct House {
     provider: IdentityProvider,
@@ -55,6 +60,7 @@ async fn house(token_lifetime: Duration) -> House {
 }
 
 const A_MINUTE: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_signs_in_through_nginx_arrives_where_they_wanted() {
@@ -162,6 +168,70 @@ async fn rules_hold_as_if_portcullis_forwarded() {
     bob.extra.insert("origin", HeaderValue::from_static("https://evil.example"));
     assert_eq!(bob.fetch("/page").await.status, 403, "a WebSocket of another site");
     house.gateway.log_until("foreign_origin");
+}
+
+/// What an application that would switch to whatever it is asked for answers to a handshake through nginx.
+async fn shake_hands(nginx: &Nginx, path: &str, cookie: &str, fields: &str) -> String {
+    let mut stream = UnixStream::connect(nginx.socket()).await.unwrap();
+    let head = format!(
+        "GET {path} HTTP/1.1\r\nHost: wiki.localhost\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Cookie: {cookie}\r\n{fields}\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut answer, mut piece) = (String::new(), [0; 1024]);
+    while !answer.contains("\r\n\r\n") {
+        let read = timeout(SOON, stream.read(&mut piece)).await.unwrap().unwrap();
+        assert!(read > 0, "{answer:?}");
+        answer.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+    }
+    if answer.starts_with("HTTP/1.1 101") {
+        stream.write_all(b"hello").await.unwrap();
+        let mut echo = [0; 5];
+        timeout(SOON, stream.read_exact(&mut echo)).await.unwrap().unwrap();
+        assert_eq!(&echo, b"hello");
+    }
+    answer
+}
+
+/// Switches protocols whenever it is told to, and echoes; tells of each head.
+async fn switch(mut wire: Wire, heads: Arc<Mutex<Vec<String>>>) {
+    let head = wire.head().await.to_ascii_lowercase();
+    heads.lock().unwrap().push(head.clone());
+    if !head.contains("\r\nupgrade:") {
+        return wire.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    }
+    wire.say("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n").await;
+    let said = wire.bytes(5).await;
+    wire.say(said).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn websockets_pass_and_no_other_protocol() {
+    let (_provider, gateway) = gateway(A_MINUTE).await;
+    let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+    let told = Arc::clone(&heads);
+    let peer = Peer::start(move |wire| switch(wire, Arc::clone(&told))).await;
+    let nginx = nginx(&gateway, ("http://wiki:8080", &format!("http://{}", peer.address)));
+    let mut browser = nginx.browser();
+    provider::sign_in(&mut browser, "/page", "alice").await;
+    let cookie = format!("portcullis={}", browser.cookie("/", "portcullis").unwrap());
+    heads.lock().unwrap().clear();
+    for (path, cookie, fields, status) in [
+        ("/page", &*cookie, "Upgrade: WebSocket\r\nOrigin: http://wiki.localhost\r\n", 101),
+        ("/open/page", "", "Upgrade: websocket\r\n", 101),
+        ("/page", &cookie, "Upgrade: websocket\r\nOrigin: http://evil.example\r\n", 403),
+        ("/page", "", "Upgrade: websocket\r\nAccept: text/html\r\n", 401),
+        ("/page", &cookie, "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n", 200),
+        ("/page", &cookie, "Upgrade: websocket, h2c\r\n", 200),
+    ] {
+        let answer = shake_hands(&nginx, path, cookie, fields).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path} {fields}: {answer}");
+    }
+    let heads = heads.lock().unwrap();
+    let upgrades = heads.iter().filter(|head| head.contains("\r\nupgrade: websocket\r\n"));
+    assert_eq!((heads.len(), upgrades.count()), (4, 2), "{heads:?}");
+    assert!(heads[0].contains("\r\nx-forwarded-user: demo-alice\r\n"), "{heads:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -56,7 +56,12 @@ impl Nginx {
 
     /// A browser that reaches everything through it.
     pub(crate) fn browser(&self) -> Browser {
-        Browser::before(Door::Unix(self.folder.path().join("socket")))
+        Browser::before(Door::Unix(self.socket()))
+    }
+
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
     }
 }
 
