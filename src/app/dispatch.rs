@@ -1,6 +1,8 @@
 //! Own endpoint or gated route; turns any error into a page; always answers.
 
-use http::{HeaderMap, Method, Uri};
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
 
 use crate::app::App;
 use crate::endpoints::{Call, Endpoint};
@@ -12,25 +14,24 @@ use crate::telemetry::metrics::RouteMeter;
 
 impl Handler for App {
     async fn handle(&self, incoming: Incoming) -> Answered {
-        let (request, client) = (&incoming.request, &incoming.client);
-        let (uri, request_id) = (request.uri().clone(), client.request_id());
-        let (method, headers) = (request.method(), request.headers());
-        let own = self.own(uri.path(), client.host());
+        let (request, client) = (&incoming.request, Arc::clone(&incoming.client));
+        let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let asked = Asked {
             format: self.format(uri.path(), headers),
             head: *method == Method::HEAD,
-            request_id: request_id.as_str(),
+            request_id: client.request_id().as_str(),
         };
-        let (meter, answer) = match own {
+        let (meter, answer) = match self.own(uri.path(), client.host()) {
             Some(endpoint) => {
-                let call = Call { method, headers, client, uri: &uri, asked };
+                let call = Call { method, headers, client: &client, uri, asked };
                 // Boxed: rare, and its size would be that of every request's future.
                 let (about, answer) = Box::pin(self.endpoints.answer(endpoint, call)).await;
+                let answer = answer.map_err(|error| heard(endpoint, error));
                 (about.unwrap_or(self.metrics.own()), answer)
             }
-            None => self.routed(&uri, incoming).await,
+            None => self.routed(incoming).await,
         };
-        let mut answered = answer.unwrap_or_else(|error| self.refused(&heard(own, error), &asked));
+        let mut answered = answer.unwrap_or_else(|error| self.refused(&error, &asked));
         answered.outcome.route = Some(meter);
         answered
     }
@@ -41,8 +42,12 @@ impl Handler for App {
             head: false,
             request_id: refusal.request_id.as_str(),
         };
-        let own = self.own(refusal.path, "");
-        self.refused(&heard(own, Error::Refused(refusal.status)), &asked)
+        let error = Error::Refused(refusal.status);
+        let error = match self.own(refusal.path, "") {
+            Some(endpoint) => heard(endpoint, error),
+            None => error,
+        };
+        self.refused(&error, &asked)
     }
 }
 
@@ -70,20 +75,19 @@ impl App {
     }
 
     /// Hands a request to the gate of its route; tells where it is counted, too.
-    async fn routed(
-        &self,
-        uri: &Uri,
-        incoming: Incoming,
-    ) -> (&'static RouteMeter, Result<Answered, Error>) {
+    async fn routed(&self, incoming: Incoming) -> (&'static RouteMeter, Result<Answered, Error>) {
         let unrouted = |error| (self.metrics.unrouted(), Err(error));
-        let readings = match Readings::of(uri.path()) {
+        let Some(target) = incoming.request.uri().path_and_query().cloned() else {
+            return unrouted(Error::Malformed);
+        };
+        let readings = match Readings::of(target.path()) {
             Ok(readings) => readings,
             Err(malformed) => return unrouted(malformed.into()),
         };
         match self.routes.find(incoming.client.host(), &readings) {
             Ok(route) => {
                 incoming.client.routed(route.meter);
-                (route.meter, self.gate.handle(route, &readings, uri, incoming).await)
+                (route.meter, self.gate.handle(route, &readings, &target, incoming).await)
             }
             Err(error) => unrouted(error),
         }
@@ -91,18 +95,15 @@ impl App {
 }
 
 /// What is answered to a request that gets an error: at an auth endpoint a proxy asks about somebody else's.
-fn heard(own: Option<Endpoint<'_>>, error: Error) -> Error {
-    match own {
-        Some(Endpoint::Auth(..)) => error.for_asker(),
-        Some(
-            Endpoint::SignIn
-            | Endpoint::Start
-            | Endpoint::Callback(_)
-            | Endpoint::SignOut
-            | Endpoint::SignedOut
-            | Endpoint::Userinfo
-            | Endpoint::Ping,
-        )
-        | None => error,
+fn heard(endpoint: Endpoint<'_>, error: Error) -> Error {
+    match endpoint {
+        Endpoint::Auth(..) => error.for_asker(),
+        Endpoint::SignIn
+        | Endpoint::Start
+        | Endpoint::Callback(_)
+        | Endpoint::SignOut
+        | Endpoint::SignedOut
+        | Endpoint::Userinfo
+        | Endpoint::Ping => error,
     }
 }

@@ -163,9 +163,7 @@ pub fn is_navigation(headers: &HeaderMap) -> bool {
 // SECURITY: `Upgrade` is for one connection, so an asker may keep it to itself, as Traefik does; by the
 // fields that only a handshake has it is known still.
 fn is_upgrade(headers: &HeaderMap) -> bool {
-    [UPGRADE, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION]
-        .iter()
-        .any(|name| headers.contains_key(name))
+    headers.keys().any(|name| matches!(*name, UPGRADE | SEC_WEBSOCKET_KEY | SEC_WEBSOCKET_VERSION))
 }
 
 /// Whether an upgrade is asked for by a page of an origin that is neither this one nor listed.

@@ -126,7 +126,12 @@ fn forwarded(client: &Client) -> Forwarded {
         chain: client.forwarded_for(),
         proto: HeaderValue::from_static(client.scheme().as_str()),
         host: client.authority().to_value(),
-        port: HeaderValue::from(client.port()),
+        port: match client.port() {
+            // Nearly every port.
+            443 => HeaderValue::from_static("443"),
+            80 => HeaderValue::from_static("80"),
+            port => HeaderValue::from(port),
+        },
         prefix: None,
         address: client.real_ip(),
         request_id: client.request_id().to_value(),

@@ -11,7 +11,7 @@ use crate::identity::Identity;
 use crate::providers::{Provider, RefreshError, RefreshRequest, Refreshed};
 use crate::session::cookie::{Name, Sent};
 use crate::session::refresh::{Brought, Flight, Outcome, Renewal};
-use crate::session::{Freshness, Holding, Session, SessionId, SessionKey};
+use crate::session::{Freshness, Holding, Session, SessionKey};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{self, Label as _};
 
@@ -82,7 +82,7 @@ impl Gate {
     /// The session of a request's cookie, if it lives.
     pub fn session(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
         match self.cookies.sent(headers, Name::Session) {
-            Sent::Value(text) => self.sessions.find(&SessionId::parse(text)?),
+            Sent::Value(text) => self.sessions.find(SessionKey::of_cookie(text)?),
             Sent::Nothing | Sent::Conflict => None,
         }
     }

@@ -11,7 +11,7 @@ pub mod streams;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Uri;
+use http::uri::PathAndQuery;
 
 use crate::clock::Clock;
 use crate::error::{Error, Forbidden};
@@ -61,7 +61,7 @@ impl Gate {
         &self,
         route: &Route,
         readings: &Readings<'_>,
-        uri: &Uri,
+        target: &PathAndQuery,
         incoming: Incoming,
     ) -> Result<Answered, Error> {
         // Only asked about at the auth endpoints: a sign-in would lead nowhere.
@@ -79,7 +79,7 @@ impl Gate {
             foreign_origin: is_foreign_handshake(route, headers, client),
         };
         let visitor = self.identify(asked.need(), headers).await;
-        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        let target = target.as_str();
         match decide(&asked, visitor) {
             Decision::Forward(permit) => self.forward(permit, incoming).await,
             Decision::Challenge => {

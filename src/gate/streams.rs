@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
-use http::header::CONTENT_TYPE;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -16,7 +15,7 @@ use crate::gate::Gate;
 use crate::gate::identify::Need;
 use crate::server::Tasks;
 use crate::session::{Freshness, Session};
-use crate::upstream::Ending;
+use crate::upstream::{Ending, is_stream};
 
 /// The session that a stream belongs to has ended.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -69,7 +68,7 @@ impl Gate {
         need: Need,
         tasks: &Tasks,
     ) -> Response<Body> {
-        if !is_stream(&response) {
+        if !is_stream(response.headers()) {
             return response;
         }
         let ended = CancellationToken::new();
@@ -115,16 +114,6 @@ impl Gate {
             }
         }
     }
-}
-
-fn is_stream(response: &Response<Body>) -> bool {
-    let content_type = response.headers().get(CONTENT_TYPE).map(|value| value.as_bytes());
-    let starts = |prefix: &[u8]| {
-        content_type.is_some_and(|text| {
-            text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-        })
-    };
-    starts(b"text/event-stream") || starts(b"application/grpc")
 }
 
 /// A body that breaks off when its session ends.

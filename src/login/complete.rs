@@ -76,7 +76,8 @@ impl Login {
             // SECURITY: the id from before the sign-in is dead, whoever planted it (T85).
             self.sessions.remove(before.key());
         }
-        let cookie = self.cookies.set(Name::Session, id.expose(), Some(self.settings.lifetime));
+        let cookie =
+            self.cookies.set(Name::Session, id.expose().to_owned(), Some(self.settings.lifetime));
         Ok(Redirect { location: target.as_str().to_owned(), cookies: vec![cookie] })
     }
 

@@ -22,7 +22,7 @@ use crate::providers::{self, Provider};
 use crate::routing::path::PathPrefix;
 use crate::session::cookie::{Cookies, Name, Sent};
 use crate::session::table::Table;
-use crate::session::{Session, SessionId, Settings};
+use crate::session::{Session, SessionKey, Settings};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{Label as _, Metrics, SignIn};
 use failures::Failures;
@@ -166,7 +166,7 @@ impl Login {
     /// The session of a request's cookie, if it lives.
     pub fn session(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
         match self.cookies.sent(headers, Name::Session) {
-            Sent::Value(text) => self.sessions.find(&SessionId::parse(text)?),
+            Sent::Value(text) => self.sessions.find(SessionKey::of_cookie(text)?),
             Sent::Nothing | Sent::Conflict => None,
         }
     }

@@ -50,16 +50,17 @@ fn is_grpc(content_type: &HeaderValue) -> bool {
 }
 
 fn accepts_html(accept: &HeaderValue) -> bool {
-    let ranges = accept.to_str().unwrap_or_default().split(',');
-    ranges.into_iter().any(|range| {
-        let mut parts = range.split(';').map(str::trim);
-        let html = parts.next().is_some_and(|media| media.eq_ignore_ascii_case("text/html"));
+    // By bytes, and no further than to the first match: this is done for every request.
+    accept.as_bytes().split(|byte| *byte == b',').any(|range| {
+        let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+        let html = parts.next().is_some_and(|media| media.eq_ignore_ascii_case(b"text/html"));
         html && !parts.any(is_zero_weight)
     })
 }
 
 /// `q=0` means "not this" (RFC 9110 §12.4.2).
-fn is_zero_weight(parameter: &str) -> bool {
+fn is_zero_weight(parameter: &[u8]) -> bool {
+    let parameter = str::from_utf8(parameter).unwrap_or_default();
     let weight = parameter.split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("q"));
     weight.is_some_and(|(_, value)| value.trim().parse() == Ok(0.0_f32))
 }

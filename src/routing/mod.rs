@@ -5,7 +5,7 @@
 pub mod host;
 pub mod path;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use host::{HostPattern, is_below};
 use path::{PathPrefix, Reading};
@@ -13,7 +13,7 @@ use path::{PathPrefix, Reading};
 /// Entries by host and path.
 #[derive(Clone, Debug)]
 pub struct Table<T> {
-    exact: HashMap<String, Paths<T>>,
+    exact: BTreeMap<String, Paths<T>>,
     /// Longest name first.
     below: Vec<(String, Paths<T>)>,
     any: Paths<T>,
@@ -38,7 +38,7 @@ pub enum Found<'t, T> {
 impl<T> Table<T> {
     /// Sorts entries by how specific they are.
     pub fn new(entries: impl IntoIterator<Item = (HostPattern, PathPrefix, T)>) -> Self {
-        let mut table = Self { exact: HashMap::new(), below: Vec::new(), any: Vec::new() };
+        let mut table = Self { exact: BTreeMap::new(), below: Vec::new(), any: Vec::new() };
         for (host, path, entry) in entries {
             let paths = match host {
                 HostPattern::Exact(name) => table.exact.entry(name).or_default(),

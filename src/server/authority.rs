@@ -24,7 +24,7 @@ impl Authority {
                 rest
             }
             None => {
-                let end = text.find(':').unwrap_or(text.len());
+                let end = text.bytes().position(|byte| byte == b':').unwrap_or(text.len());
                 let (name, rest) = text.split_at_checked(end)?;
                 is_name(name).then_some(rest)?
             }

@@ -203,8 +203,8 @@ impl Client {
     }
 
     /// The request's name.
-    pub fn request_id(&self) -> RequestId {
-        self.request_id
+    pub fn request_id(&self) -> &RequestId {
+        &self.request_id
     }
 
     /// Notes the route of the request, for the log of a client that leaves before its answer.

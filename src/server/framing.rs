@@ -51,11 +51,16 @@ impl Flaw {
 /// Checks a request and brings it into the one form that all others see; returns whom it is for.
 pub(super) fn check<B>(request: &mut Request<B>, limits: &Limits) -> Result<Authority, Flaw> {
     check_method(request.method().as_str())?;
-    check_fields(request, limits)?;
-    check_length(request.headers())?;
-    let authority = check_host(request)?;
+    let fields = Fields::of(request.headers(), limits)?;
+    check_length(&fields)?;
+    let (authority, cookies) = (check_host(request, &fields)?, fields.cookies);
+    if fields.is_odd {
+        drop_odd(request.headers_mut());
+    }
+    if cookies > 1 {
+        join_cookies(request.headers_mut());
+    }
     check_target(request.uri_mut(), limits)?;
-    join_cookies(request.headers_mut());
     Ok(authority)
 }
 
@@ -69,30 +74,75 @@ pub fn is_served(method: &str) -> bool {
     !matches!(method, "CONNECT" | "TRACE" | "TRACK" | "PRI")
 }
 
-/// Bounds the head and drops the fields whose names another reader could take for others.
-fn check_fields<B>(request: &mut Request<B>, limits: &Limits) -> Result<(), Flaw> {
-    let headers = request.headers();
-    if headers.len() > limits.header_count {
-        return Err(Flaw::HeadTooLarge);
+/// What there is to check of the fields, collected on one way through them.
+#[derive(Default)]
+struct Fields<'h> {
+    host: Field<'h>,
+    transfer_encoding: Field<'h>,
+    content_length: Field<'h>,
+    cookies: usize,
+    /// Whether there are names that are not plain.
+    is_odd: bool,
+}
+
+/// A field that may be there once.
+#[derive(Clone, Copy, Default)]
+enum Field<'h> {
+    #[default]
+    Absent,
+    Once(&'h HeaderValue),
+    Repeated,
+}
+
+impl<'h> Fields<'h> {
+    /// Collects them, within the bounds of a head.
+    fn of(headers: &'h HeaderMap, limits: &Limits) -> Result<Self, Flaw> {
+        if headers.len() > limits.header_count {
+            return Err(Flaw::HeadTooLarge);
+        }
+        let (mut fields, mut bytes) = (Self::default(), 0);
+        for (name, value) in headers {
+            // A colon, a space and a line end belong to each field.
+            bytes += name.as_str().len() + value.len() + 4;
+            match *name {
+                HOST => fields.host.add(value),
+                TRANSFER_ENCODING => fields.transfer_encoding.add(value),
+                CONTENT_LENGTH => fields.content_length.add(value),
+                COOKIE => fields.cookies += 1,
+                _ => fields.is_odd |= !is_plain(name),
+            }
+        }
+        if bytes > limits.header_bytes { Err(Flaw::HeadTooLarge) } else { Ok(fields) }
     }
-    let mut bytes = 0;
-    let mut odd = Vec::new();
-    for (name, value) in headers {
-        // A colon, a space and a line end belong to each field.
-        bytes += name.as_str().len() + value.len() + 4;
-        if !is_plain(name) {
-            odd.push(name.clone());
+}
+
+impl<'h> Field<'h> {
+    fn add(&mut self, value: &'h HeaderValue) {
+        *self = match self {
+            Self::Absent => Self::Once(value),
+            Self::Once(_) | Self::Repeated => Self::Repeated,
+        };
+    }
+
+    /// The field's value, if it is there; the flaw, if it is there more than once.
+    fn once(self, flaw: Flaw) -> Result<Option<&'h HeaderValue>, Flaw> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Once(value) => Ok(Some(value)),
+            Self::Repeated => Err(flaw),
         }
     }
-    if bytes > limits.header_bytes {
-        return Err(Flaw::HeadTooLarge);
-    }
-    // SECURITY: `Transfer_Encoding` and `X_Forwarded_User` are `Transfer-Encoding` and `X-Forwarded-User` to
-    // whoever makes variables of fields, as CGI and its heirs do.
+}
+
+/// Drops the fields whose names another reader could take for others.
+// SECURITY: `Transfer_Encoding` and `X_Forwarded_User` are `Transfer-Encoding` and `X-Forwarded-User` to
+// whoever makes variables of fields, as CGI and its heirs do.
+#[cold]
+fn drop_odd(headers: &mut HeaderMap) {
+    let odd: Vec<HeaderName> = headers.keys().filter(|name| !is_plain(name)).cloned().collect();
     for name in odd {
-        request.headers_mut().remove(name);
+        headers.remove(name);
     }
-    Ok(())
 }
 
 fn is_plain(name: &HeaderName) -> bool {
@@ -100,14 +150,14 @@ fn is_plain(name: &HeaderName) -> bool {
 }
 
 /// One `Transfer-Encoding: chunked`, or one canonical `Content-Length`, or neither (RFC 9112 §6).
-fn check_length(headers: &HeaderMap) -> Result<(), Flaw> {
+fn check_length(fields: &Fields<'_>) -> Result<(), Flaw> {
     // SECURITY: hyper takes any list that ends in `chunked`, and an upstream may read such a list differently.
-    if let Some(coding) = only(headers, &TRANSFER_ENCODING).map_err(|Repeated| Flaw::Framing)?
+    if let Some(coding) = fields.transfer_encoding.once(Flaw::Framing)?
         && !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
     {
         return Err(Flaw::Framing);
     }
-    if let Some(length) = only(headers, &CONTENT_LENGTH).map_err(|Repeated| Flaw::Framing)? {
+    if let Some(length) = fields.content_length.once(Flaw::Framing)? {
         match length.as_bytes() {
             b"0" => {}
             [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => {}
@@ -118,9 +168,9 @@ fn check_length(headers: &HeaderMap) -> Result<(), Flaw> {
 }
 
 /// One well-formed authority, from whatever the version asks for (RFC 9112 §3.2, RFC 9113 §8.3.1).
-fn check_host<B>(request: &Request<B>) -> Result<Authority, Flaw> {
+fn check_host<B>(request: &Request<B>, fields: &Fields<'_>) -> Result<Authority, Flaw> {
     let parse = |value| Authority::parse(value).ok_or(Flaw::Host);
-    let host = only(request.headers(), &HOST).map_err(|Repeated| Flaw::Host)?.cloned();
+    let host = fields.host.once(Flaw::Host)?.cloned();
     let target = match request.uri().authority() {
         Some(authority) => {
             Some(parse(HeaderValue::from_str(authority.as_str()).map_err(|_| Flaw::Host)?)?)
@@ -161,23 +211,10 @@ fn check_target(uri: &mut Uri, limits: &Limits) -> Result<(), Flaw> {
 
 /// HTTP/2 may send each cookie in a field of its own; everybody else reads one (RFC 9113 §8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
-    let mut crumbs = headers.get_all(COOKIE).iter();
-    let (Some(_), Some(_)) = (crumbs.next(), crumbs.next()) else { return };
     let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
         headers.insert(COOKIE, joined);
     }
-}
-
-struct Repeated;
-
-fn only<'h>(
-    headers: &'h HeaderMap,
-    name: &HeaderName,
-) -> Result<Option<&'h HeaderValue>, Repeated> {
-    let mut fields = headers.get_all(name).iter();
-    let first = fields.next();
-    if fields.next().is_some() { Err(Repeated) } else { Ok(first) }
 }
 
 #[cfg(test)]
@@ -296,7 +333,11 @@ mod tests {
         let fields = [
             ("host", "a"),
             ("x_forwarded_user", "admin"),
+            ("x_forwarded_user", "root"),
+            ("x.forwarded.user", "admin"),
             ("transfer.encoding", "x"),
+            ("content_length", "7"),
+            ("x-a!", "1"),
             ("x-ok", "1"),
         ];
         let mut request = request(Version::HTTP_11, "/", &fields);

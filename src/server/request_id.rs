@@ -38,8 +38,8 @@ impl RequestId {
     }
 
     /// The text as a field's value.
-    pub fn to_value(self) -> HeaderValue {
-        HeaderValue::from_maybe_shared(Bytes::from_owner(self))
+    pub fn to_value(&self) -> HeaderValue {
+        HeaderValue::from_maybe_shared(Bytes::from_owner(*self))
             .unwrap_or(HeaderValue::from_static(""))
     }
 

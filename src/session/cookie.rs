@@ -2,7 +2,7 @@
 //! Invariant: every value we set is base64url, so nothing in it can end the value or the header.
 
 use cookie::{Cookie, CookieBuilder, SameSite as Attribute, time};
-use http::header::{COOKIE, SET_COOKIE};
+use http::header::{COOKIE, Entry, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 use memchr::memchr;
 use std::time::Duration;
@@ -121,25 +121,24 @@ impl Cookies {
     /// Takes our cookies out of a request; the others stay as they were written.
     // SECURITY: an upstream that learns the session id can act as the visitor (T92).
     pub fn strip_request(&self, headers: &mut HeaderMap) {
-        let (mut kept, mut ours) = (Vec::new(), false);
-        for field in headers.get_all(COOKIE) {
-            for pair in pairs(field) {
-                if self.is_ours(pair.name) {
-                    ours = true;
-                    continue;
-                }
-                if !kept.is_empty() {
-                    kept.extend_from_slice(b"; ");
-                }
-                kept.extend_from_slice(pair.text);
+        let Entry::Occupied(mut fields) = headers.entry(COOKIE) else { return };
+        let (mut others, mut ours) = (Vec::new(), false);
+        for pair in fields.iter().flat_map(pairs) {
+            if self.is_ours(pair.name) {
+                ours = true;
+                continue;
             }
+            if !others.is_empty() {
+                others.extend_from_slice(b"; ");
+            }
+            others.extend_from_slice(pair.text);
         }
         if !ours {
             return;
         }
-        headers.remove(COOKIE);
-        if let (false, Ok(value)) = (kept.is_empty(), HeaderValue::from_bytes(&kept)) {
-            headers.insert(COOKIE, value);
+        match HeaderValue::try_from(others) {
+            Ok(value) if !value.is_empty() => drop(fields.insert(value)),
+            Ok(_) | Err(_) => drop(fields.remove()),
         }
     }
 

@@ -14,8 +14,6 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::Moment;
 use crate::identity::Identity;
@@ -69,10 +67,10 @@ pub enum SameSite {
     None,
 }
 
-/// What the browser holds: 256 random bits.
-pub struct SessionId([u8; 32]);
+/// What the browser holds: 256 random bits as 43 characters of base64url. A secret.
+pub struct SessionId(String);
 
-/// What the table holds: the SHA-256 of an id.
+/// What the table holds: the SHA-256 of an id's text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionKey([u8; 32]);
 
@@ -139,31 +137,33 @@ pub enum Freshness {
 impl SessionId {
     /// A new id. Ids are only ever made here, never taken over from a browser.
     pub fn generate() -> Self {
-        Self(random::bytes())
+        Self(random::text::<32>())
     }
 
-    /// Reads an id from a cookie.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut bytes = [0; 32];
-        let read = URL_SAFE_NO_PAD.decode_slice(text.as_bytes(), &mut bytes).ok()?;
-        (read == bytes.len()).then_some(Self(bytes))
-    }
-
-    /// The id as a cookie's value: 43 characters. A secret.
-    pub fn expose(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.0)
+    /// The id as a cookie's value.
+    pub fn expose(&self) -> &str {
+        &self.0
     }
 
     /// The id's place in the table.
-    // SECURITY: looked up by hash, so that the time of a lookup tells nothing of an id (T111).
     pub fn key(&self) -> SessionKey {
-        let mut key = [0; 32];
-        key.copy_from_slice(digest(&SHA256, &self.0).as_ref());
-        SessionKey(key)
+        SessionKey::of(&self.0)
     }
 }
 
 impl SessionKey {
+    /// Where the table would have the session that a cookie tells of, if the cookie is as long as an id.
+    pub fn of_cookie(text: &str) -> Option<Self> {
+        (text.len() == ID_LENGTH).then(|| Self::of(text))
+    }
+
+    // SECURITY: looked up by hash, so that the time of a lookup tells nothing of an id (T111).
+    fn of(id: &str) -> Self {
+        let mut key = [0; 32];
+        key.copy_from_slice(digest(&SHA256, id.as_bytes()).as_ref());
+        Self(key)
+    }
+
     /// All 32 bytes.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
@@ -311,6 +311,9 @@ impl Tokens {
         self.expires.is_none_or(|expires| now < expires)
     }
 }
+
+/// Of 32 bytes as unpadded base64url.
+const ID_LENGTH: usize = 43;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 
 use crate::clock::{Clock, Moment};
-use crate::session::{Session, SessionId, SessionKey, Settings};
+use crate::session::{Session, SessionKey, Settings};
 use std::time::Duration;
 
 /// All sessions of this process.
@@ -51,9 +51,8 @@ impl Table {
         }
     }
 
-    /// The session of an id, if it lives. Does not count as a use.
-    pub fn find(&self, id: &SessionId) -> Option<Arc<Session>> {
-        let key = id.key();
+    /// The session at this place, if it lives. Does not count as a use.
+    pub fn find(&self, key: SessionKey) -> Option<Arc<Session>> {
         let session = self.sessions.get(&key).map(|entry| Arc::clone(entry.value()))?;
         if session.is_over(self.clock.moment(), self.idle_timeout) {
             self.remove(key);
@@ -188,6 +187,7 @@ const SHARDS: usize = 128;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::SessionId;
     use crate::session::tests::{person, prior, token_set};
     use crate::session::{CookieSettings, Holding, Tokens};
 
@@ -224,12 +224,12 @@ mod tests {
     fn what_was_inserted_is_found_until_removed() {
         let (table, clock) = table(10, 10);
         let id = sign_in(&table, &clock, "alice");
-        let session = table.find(&id).unwrap();
+        let session = table.find(id.key()).unwrap();
         let stream = session.streams().until_end();
-        assert!(table.find(&SessionId::generate()).is_none());
+        assert!(table.find(SessionId::generate().key()).is_none());
         assert!(table.remove(id.key()).is_some());
         assert!(stream.is_cancelled());
-        assert!(table.find(&id).is_none() && table.remove(id.key()).is_none());
+        assert!(table.find(id.key()).is_none() && table.remove(id.key()).is_none());
         assert!(table.users.is_empty());
     }
 
@@ -238,10 +238,10 @@ mod tests {
         let (table, clock) = table(10, 10);
         let (unused, used) = (sign_in(&table, &clock, "alice"), sign_in(&table, &clock, "bob"));
         clock.advance(Duration::from_secs(500));
-        table.find(&used).unwrap().touch(clock.moment());
+        table.find(used.key()).unwrap().touch(clock.moment());
         clock.advance(Duration::from_secs(100));
-        assert!(table.find(&unused).is_none());
-        assert!(table.find(&used).is_some());
+        assert!(table.find(unused.key()).is_none());
+        assert!(table.find(used.key()).is_some());
         clock.advance(Duration::from_secs(3600));
         assert_eq!((table.sweep(), table.len()), (1, 0));
     }
@@ -250,11 +250,11 @@ mod tests {
     fn the_longest_unused_session_leaves_a_full_table() {
         let (table, clock) = table(3, 10);
         let ids: Vec<_> = ["a", "b", "c"].map(|name| sign_in(&table, &clock, name)).into();
-        table.find(&ids[0]).unwrap().touch(clock.moment());
+        table.find(ids[0].key()).unwrap().touch(clock.moment());
         let last = sign_in(&table, &clock, "d");
         assert_eq!(table.len(), 3);
-        assert!(table.find(&ids[1]).is_none());
-        assert!(table.find(&ids[0]).is_some() && table.find(&last).is_some());
+        assert!(table.find(ids[1].key()).is_none());
+        assert!(table.find(ids[0].key()).is_some() && table.find(last.key()).is_some());
     }
 
     #[test]
@@ -274,8 +274,8 @@ mod tests {
         let other = sign_in(&table, &clock, "bob");
         let ids: Vec<_> = (0..5).map(|_| sign_in(&table, &clock, "alice")).collect();
         assert_eq!(table.len(), 3);
-        assert!(table.find(&other).is_some());
-        assert!(ids[..3].iter().all(|id| table.find(id).is_none()));
-        assert!(ids[3..].iter().all(|id| table.find(id).is_some()));
+        assert!(table.find(other.key()).is_some());
+        assert!(ids[..3].iter().all(|id| table.find(id.key()).is_none()));
+        assert!(ids[3..].iter().all(|id| table.find(id.key()).is_some()));
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::telemetry::json::{Json, Members};
+use crate::telemetry::json::{Json, Members, key};
 use crate::telemetry::metrics::RouteMeter;
 use crate::telemetry::writer::Lines;
 
@@ -25,9 +25,9 @@ pub struct Outcome {
 /// All of one line.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a> {
-    /// As sent.
+    /// A token (RFC 9110 §9.1), as sent.
     pub method: &'a str,
-    /// The effective host.
+    /// The effective host, of the characters of a name or an address.
     pub host: &'a str,
     /// Without query.
     pub path: &'a str,
@@ -68,25 +68,27 @@ pub fn record(line: &Line<'_>) {
 impl Line<'_> {
     /// The members of [`Self::event`], in the same order.
     fn tell(&self, members: &mut Members<'_>) {
-        members.text("method", &shortened(self.method));
-        members.text("host", &shortened(self.host));
-        members.text("path", &shortened(self.path));
-        members.number("status", self.status);
-        members.number("bytes", self.bytes);
-        members.number("duration_us", self.duration_us());
-        members.text("client", self.client);
-        members.text("request_id", self.request_id);
+        // A method is a token, host and address are checked, and the rest of the plain ones is ours.
+        members.plain(key!("method"), &shortened(self.method));
+        members.plain(key!("host"), &shortened(self.host));
+        members.text(key!("path"), &shortened(self.path));
+        members.number(key!("status"), self.status);
+        members.number(key!("bytes"), self.bytes);
+        members.number(key!("duration_us"), self.duration_us());
+        members.plain(key!("client"), self.client);
+        members.plain(key!("request_id"), self.request_id);
         let outcome = self.outcome;
-        let told = [
-            ("route", outcome.route.map(RouteMeter::name)),
-            ("decision", outcome.decision),
-            ("reason", outcome.reason.as_deref()),
-            ("subject", outcome.subject.as_deref()),
-        ];
-        for (name, value) in told {
-            if let Some(value) = value {
-                members.text(name, value);
-            }
+        if let Some(route) = outcome.route {
+            members.text(key!("route"), route.name());
+        }
+        if let Some(decision) = outcome.decision {
+            members.plain(key!("decision"), decision);
+        }
+        if let Some(reason) = &outcome.reason {
+            members.text(key!("reason"), reason);
+        }
+        if let Some(subject) = &outcome.subject {
+            members.text(key!("subject"), subject);
         }
     }
 

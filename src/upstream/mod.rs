@@ -27,6 +27,7 @@ use self::pool::{Connection, Failure, Keeping, Pool};
 pub use self::request::{Forwarded, Stripped, strip};
 use self::request::{Progress, Spare, UploadFault};
 use self::response::Home;
+pub use self::response::is_stream;
 pub use self::upgrade::{Ending, HALF_CLOSED, Tunnel};
 use crate::body::Body;
 use crate::origin::Origin;

@@ -54,15 +54,17 @@ impl Stripped {
 /// Removes what must not reach an upstream, whoever sent it. Ours is to be added after this.
 ///
 /// Gone are `Connection` and every field it names, the other connection-specific fields, `Expect` (the
-/// server's connection answers 100 by itself, once the body is wanted), names outside `[A-Za-z0-9-]`, and
-/// all fields by which proxies tell about clients.
+/// server's connection answers 100 by itself, once the body is wanted), and all fields by which proxies
+/// tell about clients. Names that could be read for these are gone since the request came.
 pub fn strip(request: &mut http::Request<Body>) -> Stripped {
+    let unwanted = |name: &str| is_hop_by_hop(name) || speaks_for_the_client(name);
+    if !request.headers().keys().any(|name| unwanted(name.as_str())) {
+        return Stripped(None);
+    }
     let handshake = Handshake::take(request);
     // SECURITY: the fields that the client names go first, so that it cannot make ours vanish.
     strip_connection(request.headers_mut());
-    remove_where(request.headers_mut(), |name| {
-        is_hop_by_hop(name) || speaks_for_the_client(name) || is_ambiguous(name)
-    });
+    remove_where(request.headers_mut(), unwanted);
     Stripped(handshake)
 }
 
@@ -103,12 +105,6 @@ pub(super) fn is_hop_by_hop(name: &str) -> bool {
         Some(b'u') => name == "upgrade",
         _ => false,
     }
-}
-
-/// Whether a name reads differently where `_` and `-` are the same, as in CGI variables.
-pub(super) fn is_ambiguous(name: &str) -> bool {
-    // Without a way out of the loop it is done several bytes at a time.
-    name.bytes().fold(false, |found, byte| found | !(byte.is_ascii_alphanumeric() || byte == b'-'))
 }
 
 /// Whether a field tells what only the gateway may tell.

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::error::{Error, Fault, Phase};
 use super::pool::{Connection, Pool};
-use super::request::{is_ambiguous, is_hop_by_hop, remove_where, strip_connection};
+use super::request::{is_hop_by_hop, remove_where, strip_connection};
 use crate::body::{Body, BodyError};
 
 /// Where a connection belongs and what holds for bodies that come over it.
@@ -59,6 +59,9 @@ pub(super) fn relay(
 
 /// Removes what concerned the upstream's connection; announces only trailers that will be relayed.
 pub(super) fn strip(headers: &mut HeaderMap, identity: &[HeaderName]) {
+    if !headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
+        return;
+    }
     let trailers: Vec<HeaderName> = headers
         .get_all(TRAILER)
         .iter()
@@ -75,24 +78,24 @@ pub(super) fn strip(headers: &mut HeaderMap, identity: &[HeaderName]) {
 
 // SECURITY: between two readings of where a response ends lies a second response (RFC 9112 §6.3, §11.1).
 fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let clear = match (codings.next(), lengths.next()) {
-        (None, None) => true,
-        (Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
-        (None, Some(length)) => {
-            !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit)
+    let mut framed = false;
+    for (name, value) in headers {
+        let value = value.as_bytes();
+        let clear = match *name {
+            TRANSFER_ENCODING => value.eq_ignore_ascii_case(b"chunked"),
+            CONTENT_LENGTH => !value.is_empty() && value.iter().all(u8::is_ascii_digit),
+            _ => continue,
+        };
+        if framed || !clear {
+            return Err(Error::Misbehaved(Fault::Framing));
         }
-        (Some(_), Some(_)) => false,
-    };
-    if clear && codings.next().is_none() && lengths.next().is_none() {
-        return Ok(());
+        framed = true;
     }
-    Err(Error::Misbehaved(Fault::Framing))
+    Ok(())
 }
 
-/// Whether silence is part of what is transferred.
-fn is_stream(headers: &HeaderMap) -> bool {
+/// Whether silence is part of what is transferred: an event stream (HTML, Server-sent events) or gRPC.
+pub fn is_stream(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| {
         [&b"text/event-stream"[..], b"application/grpc"].iter().any(|kind| {
             value.as_bytes().get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind))
@@ -117,8 +120,10 @@ fn may_trail(name: &HeaderName, identity: &[HeaderName]) -> bool {
             | "cache-control"
             | "location"
     );
+    // As in CGI variables, `_` and `-` are the same to some.
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     // SECURITY: a client or a proxy that merges trailers would take these for the head's.
-    !forbidden && !is_hop_by_hop(text) && !is_ambiguous(text) && !identity.contains(name)
+    !forbidden && !is_hop_by_hop(text) && plain && !identity.contains(name)
 }
 
 /// A response's body on its way.
