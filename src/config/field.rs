@@ -219,7 +219,11 @@ impl<'r> Field<'r> {
     /// A secret that stands in the file goes wherever the file goes: a repository, a backup, a chat.
     fn warn_of_literal(&self, path: &KeyPath, node: Option<&Node>) {
         let Some(Node::Text(text)) = node else { return };
-        if !text.contains("${") {
+        if is_bare_variable(text) {
+            let wrong = Wrong::new("is taken as it stands: a `$` without braces stands for itself")
+                .hint("write ${NAME} for a variable of the environment; $$ is a dollar");
+            self.reading.warning(path, &wrong);
+        } else if !text.contains("${") {
             let wrong = Wrong::new("is a secret in plain sight of whoever reads this file").hint(
                 "keep it elsewhere: ${file:/run/secrets/NAME}, or ${NAME} of the environment",
             );
@@ -271,6 +275,9 @@ impl<'r> Field<'r> {
         of(text).ok_or_else(|| {
             let wrong = Wrong::new(format!("is not {}", self.kind.describe()));
             let words = self.kind.words().iter().copied();
+            if let [only] = self.kind.words() {
+                return wrong.hint(format!("leave the key out: {only} is all there is"));
+            }
             match nearest(text, words.clone()).or_else(|| within_word(text, words)) {
                 Some(word) => wrong.suggest(word),
                 None => wrong,
@@ -310,6 +317,12 @@ impl<'r> Field<'r> {
     fn wrong_type(&self, node: &Node) -> Reported {
         self.error(&type_mismatch(self.kind, node))
     }
+}
+
+/// Whether a text is what a shell would put a variable in for: `$CLIENT_SECRET`.
+fn is_bare_variable(text: &str) -> bool {
+    let name = text.strip_prefix('$').unwrap_or_default();
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }
 
 /// Whether a text may be a URL with a password in it, `user:password@host`, with a scheme or without.
@@ -357,6 +370,7 @@ fn type_mismatch(kind: &Type, node: &Node) -> Wrong {
             wrong.hint("write a list: [one, two]")
         }
         (Type::List { .. }, Node::Map(_)) => wrong.hint("begin each item with `- `"),
+        (Type::Map(_), Node::List(_)) => wrong.hint("write `NAME: ` before each, without the `- `"),
         (
             Type::Text
             | Type::Scalar

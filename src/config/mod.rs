@@ -135,7 +135,8 @@ fn convert(reading: &Reading<'_>, root: &Node) -> Result<Config, Reported> {
     let pages = pages::brand(&root);
     let admin = admin::listen(&root, server.as_ref().ok());
     let telemetry = telemetry::settings(&root);
-    if let (Ok([]), Ok(routes)) = (ids.as_deref(), &routes) {
+    // Without any entry, not with entries that are wrong, of which more is said already.
+    if let (Ok([]), Ok(_), Ok(routes)) = (ids.as_deref(), &providers, &routes) {
         someone_signs_in(&root, routes)?;
     }
     Ok(Config {

@@ -95,6 +95,22 @@ fn meant(name: &str, keys: &[Key]) -> String {
         }
         _ => {}
     }
+    // What people know it by who come from another gateway.
+    let name = match name {
+        "oidc_issuer_url" | "issuer_url" | "idp_provider_url" => "issuer",
+        "cookie_secret" => "secret",
+        "cookie_domain" | "cookie_domains" => "domain",
+        "cookie_expire" => "lifetime",
+        "cookie_refresh" => "refresh_before",
+        "http_address" => "listen",
+        "upstreams" | "to" => "upstream",
+        "from" => "host",
+        "policy" => "allow",
+        "scope" => "scopes",
+        "idp_client_id" => "client_id",
+        "idp_client_secret" => "client_secret",
+        name => name,
+    };
     let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
     let near = nearest(name, known.iter().copied());
     if let Some(near) = near.or_else(|| within(name, known.iter().copied())) {

@@ -14,8 +14,9 @@ use crate::gate::route::{Route, Unauthenticated};
 use crate::login::wish::Wish;
 use crate::origin::Origin;
 use crate::pages::harden;
-use crate::server::Client;
+use crate::server::{Answered, Client};
 use crate::session::cookie::{Name, Sent};
+use crate::telemetry::access_log::Outcome;
 
 /// The parts of a request that a challenge looks at.
 #[derive(Clone, Copy, Debug)]
@@ -122,6 +123,11 @@ impl Gate {
             page.as_ref().map_or("/", |page| &page[Position::BeforePath..Position::AfterQuery]);
         self.return_to(client, page)
     }
+}
+
+/// A redirect of a challenge, as the log knows it; the other answer has a name in the log by its error.
+pub fn answered(response: Response<Body>) -> Answered {
+    Answered { response, outcome: Outcome { decision: Some("challenge"), ..Outcome::default() } }
 }
 
 fn found(location: String) -> Result<Response<Body>, Error> {

@@ -26,7 +26,7 @@ use crate::session::refresh::Refresher;
 use crate::session::table::Table;
 use crate::telemetry::audit;
 use crate::telemetry::metrics::Metrics;
-use challenge::{Challenged, is_foreign_handshake};
+use challenge::{Challenged, answered, is_foreign_handshake};
 use decide::{Asked, Cause, Decision, Refusal, decide};
 use route::Route;
 
@@ -85,7 +85,7 @@ impl Gate {
             Decision::Challenge => {
                 let method = Some(method);
                 let challenged = Challenged { route, method, headers, target, client };
-                self.challenge(challenged).map(Answered::from)
+                self.challenge(challenged).map(answered)
             }
             Decision::Refuse(refusal) => Err(self.refused(route, &refusal, client, target)),
             Decision::Ambiguous(reading) => Err(Error::Ambiguous { reading }),

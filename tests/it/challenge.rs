@@ -29,6 +29,7 @@ async fn a_person_is_sent_to_sign_in_and_back_to_the_same_page() {
     assert_eq!(rd, "/page?q=a&b");
     assert_eq!(answer.header("cache-control"), "no-store");
     assert_eq!(upstream.asked(), 0);
+    gateway.log_until_all(&["\"status\":302", "\"decision\":\"challenge\"", "\"path\":\"/page\""]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

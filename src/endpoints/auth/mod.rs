@@ -12,7 +12,7 @@ use crate::body::Body;
 use crate::endpoints::query::Query;
 use crate::endpoints::{Call, Endpoints};
 use crate::error::{AskerFault, Error};
-use crate::gate::challenge::{Asker, Challenged, is_foreign_handshake};
+use crate::gate::challenge::{Asker, Challenged, answered, is_foreign_handshake};
 use crate::gate::decide::{Asked, Decision, Permit, decide};
 use crate::gate::identify::Visitor;
 use crate::gate::route::Route;
@@ -95,7 +95,7 @@ impl Endpoints {
             Decision::Forward(permit) => self.admit(&permit),
             Decision::Challenge => {
                 let challenged = Challenged { route, method, headers, target, client };
-                self.gate.challenge_for_asker(challenged, asker).map(Answered::from)
+                self.gate.challenge_for_asker(challenged, asker).map(answered)
             }
             Decision::Refuse(refusal) => Err(self.gate.refused(route, &refusal, client, target)),
             Decision::Ambiguous(reading) => Err(Error::Ambiguous { reading }),
