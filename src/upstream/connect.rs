@@ -21,6 +21,7 @@ use tokio_rustls::TlsConnector;
 use tokio_util::task::TaskTracker;
 
 use super::error::{Error, Fault, Phase, SettingsFault};
+use super::heard_out::HeardOut;
 use super::pool::{Connection, Reached};
 use super::{Settings, Target, TlsSettings};
 use crate::origin::Origin;
@@ -148,7 +149,7 @@ where
 {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(BUFFER)
-        .handshake(TokioIo::new(stream))
+        .handshake(TokioIo::new(HeardOut::new(stream)))
         .await
         .map_err(|error| Error::Misbehaved(Fault::Http(error)))?;
     // How it ended is told to whoever awaits a response or reads a body on it.

@@ -7,6 +7,7 @@
 
 mod connect;
 mod error;
+mod heard_out;
 mod pool;
 mod request;
 mod response;

@@ -110,6 +110,48 @@ async fn request_trailers_are_dropped() {
     assert_eq!(peer.hears().await, "2\r\nok\r\n0\r\n\r\n");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_a_reset_follows_is_heard() {
+    /// A body whose second half comes when the upstream has answered and gone.
+    struct Halves(usize, std::sync::mpsc::Receiver<()>);
+    impl http_body::Body for Halves {
+        type Data = Bytes;
+        type Error = BodyError;
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+            self.0 += 1;
+            match self.0 {
+                2 => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                // On the thread that would have to read the answer first.
+                3 => self.1.recv().unwrap(),
+                _ => {}
+            }
+            Poll::Ready((self.0 < 9).then(|| Ok(Frame::data("half".into()))))
+        }
+    }
+    let (gone, goes) = std::sync::mpsc::channel();
+    let peer = Peer::start(move |_, mut line: Line| {
+        let gone = gone.clone();
+        async move {
+            line.head().await;
+            line.stream.readable().await.unwrap();
+            line.say(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig").await;
+            // With bytes unread this resets the connection.
+            drop(line);
+            gone.send(()).unwrap();
+        }
+    });
+    let peer = peer.await;
+    let body = Body::streamed(Halves(0, goes));
+    let answer = whole(&upstream(peer.address), request(Method::POST, body)).await.unwrap();
+    assert_eq!(answer.text(), "big");
+}
+
 #[tokio::test]
 async fn an_upload_may_take_longer_than_an_answer() {
     async fn at_the_end(_: usize, mut line: Line) {

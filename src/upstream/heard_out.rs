@@ -1,0 +1,132 @@
+//! A stream to an upstream that is heard out before it is given up.
+//! Invariant: a write that fails ends nothing as long as there may be something to read.
+//!
+//! An upstream that does not want a body answers and closes, and our next bytes are met by a reset. hyper
+//! gives a connection up at the first failed write, and so lost the answer that waited to be read
+//! (RFC 9112 §9.5, §9.6): the client got a 502 in place of "413: at most 10 MB".
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// A stream of which failed writes are told only once all is read.
+pub(super) struct HeardOut<S> {
+    stream: S,
+    hearing: Hearing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hearing {
+    /// There may be more to read.
+    Open,
+    /// There was an end, or a failure.
+    Over,
+}
+
+impl<S> HeardOut<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, hearing: Hearing::Open }
+    }
+
+    /// What is told of a write. Where it failed, `lost`: its bytes are as lost as those before it that were
+    /// still under way, and reading will tell why.
+    fn told<T>(
+        &self,
+        written: Poll<io::Result<T>>,
+        lost: impl FnOnce() -> T,
+    ) -> Poll<io::Result<T>> {
+        written.map(|written| match self.hearing {
+            Hearing::Open => Ok(written.unwrap_or_else(|_| lost())),
+            Hearing::Over => written,
+        })
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for HeardOut<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        match &read {
+            Poll::Pending => {}
+            Poll::Ready(Ok(())) if buf.filled().len() > before => {}
+            Poll::Ready(Ok(()) | Err(_)) => self.hearing = Hearing::Over,
+        }
+        read
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for HeardOut<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.told(written, || bytes.len())
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.told(written, || slices.iter().map(|slice| slice.len()).sum())
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.told(flushed, || ())
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_said_before_a_reset_is_heard_and_then_the_reset_is_told() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut theirs, _) = listener.accept().await.unwrap();
+        let mut stream = HeardOut::new(ours);
+        stream.write_all(b"a body that nobody reads").await.unwrap();
+        theirs.readable().await.unwrap();
+        theirs.write_all(b"no").await.unwrap();
+        // With bytes unread this resets the connection.
+        drop(theirs);
+        let until_refused = async {
+            while stream.stream.try_write(b"more").is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(5), until_refused).await.expect("the reset comes");
+        stream.write_all(b"more").await.unwrap();
+        stream.flush().await.unwrap();
+        let mut heard = [0; 2];
+        stream.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"no");
+        assert_eq!(stream.read(&mut heard).await.unwrap_or(0), 0);
+        stream.write_all(b"more").await.unwrap_err();
+    }
+}
