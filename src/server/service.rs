@@ -91,7 +91,7 @@ impl<H: Handler> Service<H> {
             };
             let response = exchange.answered(answered, version);
             let handover = Handover::current();
-            Ok(response.map(|body| Answer { body, exchange, handover }))
+            Ok(response.map(|body| Answer { body, broken: None, exchange, handover }))
         }
     }
 
@@ -250,6 +250,8 @@ impl Drop for Exchange {
 pub(super) struct Answer {
     /// Empty once there is no more to come, for better or worse.
     body: Body,
+    /// Why it broke off, until that is told.
+    broken: Option<BodyError>,
     exchange: Exchange,
     /// On HTTP/2.
     handover: Option<Arc<Handover>>,
@@ -264,6 +266,9 @@ impl HttpBody for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        if let Some(error) = this.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         if let Some(handover) = &this.handover {
             handover.asked();
         }
@@ -271,25 +276,49 @@ impl HttpBody for Answer {
         if let Some(handover) = &this.handover {
             handover.handed();
         }
-        match &frame {
-            Some(Ok(frame)) if !frame.is_trailers() => {
-                this.exchange.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        match frame {
+            Some(Ok(frame)) => {
+                match frame.data_ref() {
+                    Some(data) => this.exchange.bytes += data.len() as u64,
+                    None => this.body = Body::empty(),
+                }
+                Poll::Ready(Some(Ok(frame)))
             }
-            Some(Ok(_)) | None => this.body = Body::empty(),
-            Some(Err(error)) => {
-                this.exchange.outcome.reason = Some(error.to_string().into());
+            Some(Err(error)) => this.break_off(error, cx),
+            None => {
                 this.body = Body::empty();
+                Poll::Ready(None)
             }
         }
-        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.broken.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Answer {
+    /// Ends a body before its end. On HTTP/1 what there is of the answer is sent first: a client takes a
+    /// connection without any answer for a stale one, and sends its request again.
+    #[cold]
+    fn break_off(
+        &mut self,
+        error: BodyError,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.exchange.outcome.reason = Some(error.to_string().into());
+        self.body = Body::empty();
+        if self.handover.is_some() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        // hyper drops what it has not written when it hears of an error, and writes when it has to wait.
+        self.broken = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

@@ -8,9 +8,12 @@ mod tls;
 mod wire;
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
@@ -21,6 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
+use crate::body::BodyError;
 use crate::telemetry::access_log::Outcome;
 
 /// Longer than anything here should take, shorter than anybody's patience.
@@ -100,6 +104,7 @@ impl Handler for App {
             }
             "/wait" => self.wait().await,
             "/tunnel" => Self::tunnel(incoming),
+            "/broken" => Response::new(Body::streamed(Broken)),
             "/large" => text("x".repeat(32 * 1024 * 1024)),
             "/body" => match incoming.request.into_body().collect().await {
                 Ok(body) => {
@@ -130,6 +135,21 @@ impl Handler for App {
         let mut response = text("refused");
         *response.status_mut() = refusal.status;
         response.into()
+    }
+}
+
+/// A body that breaks off at once.
+struct Broken;
+
+impl http_body::Body for Broken {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, BodyError>>> {
+        Poll::Ready(Some(Err("as asked".into())))
     }
 }
 

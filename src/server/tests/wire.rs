@@ -223,6 +223,13 @@ async fn a_panic_is_answered_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
+async fn an_answer_that_breaks_off_at_once_is_no_answer_that_never_came() {
+    let running = Running::start(settings()).await;
+    let answer = running.exchange("POST /broken HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("0\r\n\r\n"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn pipelined_requests_are_answered_in_order() {
     let running = Running::start(settings()).await;
     let mut stream = running.connect().await;
