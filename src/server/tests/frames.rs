@@ -103,19 +103,40 @@ async fn a_client_without_window_is_cut_but_only_in_the_streams_that_it_stalls()
     const SHORT: Duration = Duration::from_millis(200);
     let timeouts = Timeouts { write: SHORT, keep_alive: SHORT, ..Timeouts::default() };
     let running = Running::start(Settings { timeouts, ..settings() }).await;
+    let mut stream = running.connect().await;
     // SETTINGS_INITIAL_WINDOW_SIZE is 0 from here on.
-    let mut frames = frame(SETTINGS, 0, 0, b"\0\x04\0\0\0\0");
-    for (stream, block) in [(1, WAIT), (3, LARGE), (5, LARGE), (7, LARGE)] {
+    let mut frames = [PREFACE, &frame(SETTINGS, 0, 0, b"\0\x04\0\0\0\0")].concat();
+    for (stream, block) in [(WAITS, WAIT), (3, LARGE), (5, LARGE), (7, LARGE)] {
         frames.extend(frame(HEADERS, END_STREAM | END_HEADERS, stream, block));
     }
-    let going = async {
-        tokio::time::sleep(SHORT * 4).await;
-        running.app.go.notify_one();
+    stream.write_all(&frames).await.unwrap();
+    let mut cut = Vec::new();
+    while cut.len() < 3 {
+        let (kind, number) = next(&mut stream).await;
+        assert_ne!(number, WAITS, "it takes its time, and is not the client's to stall");
+        if kind == RST_STREAM {
+            cut.push(number);
+        }
+    }
+    cut.sort_unstable();
+    assert_eq!(cut, [3, 5, 7]);
+    running.app.go.notify_one();
+    while next(&mut stream).await != (RST_STREAM, WAITS) {}
+    // This client does not answer to the good-bye, and is cut.
+    until_closed(&mut stream).await;
+}
+
+/// The stream that is answered late.
+const WAITS: u32 = 1;
+
+/// The kind of the next frame, and its stream.
+async fn next(stream: &mut (impl AsyncReadExt + Unpin)) -> (u8, u32) {
+    let read = async {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.expect("a frame");
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        stream.read_exact(&mut payload).await.expect("its payload");
+        (head[3], u32::from_be_bytes([head[5], head[6], head[7], head[8]]))
     };
-    let (answer, ()) = tokio::join!(send(&running, &frames), going);
-    let mut kinds: Vec<u8> = parse(&answer).iter().map(|(kind, _)| *kind).collect();
-    kinds.retain(|kind| matches!(*kind, HEADERS | RST_STREAM));
-    let (first, last) = (kinds.len() - 2, &kinds[kinds.len() - 2..]);
-    assert_eq!(kinds[..first], [[HEADERS; 3], [RST_STREAM; 3]].concat(), "the stalled ones");
-    assert_eq!(last, [HEADERS, RST_STREAM], "the one that was answered later");
+    timeout(SOON, read).await.expect("a frame in time")
 }
