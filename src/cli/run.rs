@@ -121,7 +121,8 @@ impl Opened {
 
 /// Opens the public listeners and, unless it is off, that for the operator.
 async fn bind(config: &Config, frame: Frame) -> Result<(Bound, Option<Bound>), server::Error> {
-    let public = Server::bind(&config.server, frame).await?;
+    let limits = config.server.limits.bearable();
+    let public = Server::bind(&server::Settings { limits, ..config.server.clone() }, frame).await?;
     let admin = match &config.admin {
         None => None,
         Some(address) => Some(bind_admin(address).await?),

@@ -19,7 +19,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::client_addr::{Connected, Peer};
 use super::deadlines::{Expiry, Keeper, Patience};
-use super::listener::{Accepted, Admission};
+use super::listener::Accepted;
+use super::room::{Admission, Standing};
 use super::service::Service;
 use super::shutdown::{Stage, StageWatch, Tasks};
 use super::stream::{Stream, Transport};
@@ -89,6 +90,7 @@ impl<H: Handler> Connections<H> {
         let connected = Connected::new(peer, scheme, &self.proxies, self.tasks.clone());
         let connected = Arc::new(connected);
         let head_due = Instant::now() + self.patience.head;
+        let standing = admission.standing();
         let opening = open(accepted, tls, Arc::clone(&connected), admission);
         let opened = tokio::select! {
             biased;
@@ -106,6 +108,7 @@ impl<H: Handler> Connections<H> {
         let service = Service::new(
             Arc::clone(&self.handler),
             Arc::clone(&connected),
+            standing,
             self.limits,
             self.body_patience,
             self.frame.access_log,
@@ -119,13 +122,14 @@ impl<H: Handler> Connections<H> {
                 let leave = |connection: Pin<&mut _>| {
                     http1::UpgradeableConnection::graceful_shutdown(connection)
                 };
-                self.drive(connection, leave, &connected, protocol, head_due).await;
+                self.drive(connection, leave, &connected, protocol, standing, head_due).await;
             }
             Protocol::Http2 => {
                 let connection = self.http2.serve_connection(stream, service);
                 let leave =
                     |connection: Pin<&mut _>| http2::Connection::graceful_shutdown(connection);
-                Box::pin(self.drive(connection, leave, &connected, protocol, head_due)).await;
+                Box::pin(self.drive(connection, leave, &connected, protocol, standing, head_due))
+                    .await;
             }
         }
     }
@@ -137,11 +141,13 @@ impl<H: Handler> Connections<H> {
         leave: impl Fn(Pin<&mut C>),
         connected: &Connected,
         protocol: Protocol,
+        standing: Standing,
         head_due: Instant,
     ) {
         let mut connection = pin!(connection);
         let timer = pin!(sleep_until(head_due));
-        let mut keeper = Keeper::new(connected.pulse(), self.patience, protocol, timer);
+        let patience = self.patience.with(standing);
+        let mut keeper = Keeper::new(connected.pulse(), patience, protocol, timer);
         let (draining, ending) = self.tasks.notices();
         let draining = pin!(draining);
         let ending = pin!(ending);

@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::Timeouts;
 use super::connection::Protocol;
+use super::room::Standing;
 
 /// The deadlines of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +33,16 @@ impl From<&Timeouts> for Patience {
             idle: timeouts.keep_alive,
             write: timeouts.write,
             linger: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Patience {
+    /// The deadlines of a connection of this standing: one beyond those allowed makes room once it is told.
+    pub(super) fn with(self, standing: Standing) -> Self {
+        match standing {
+            Standing::Within => self,
+            Standing::Beyond => Self { idle: Duration::ZERO, ..self },
         }
     }
 }

@@ -35,6 +35,9 @@ pub(super) enum Flaw {
     /// A trusted proxy that says two things at once.
     #[error("disagreeing forwarding fields from a trusted proxy")]
     Forwarded,
+    /// On a connection for which there is no room.
+    #[error("as many connections as allowed are open")]
+    Full,
 }
 
 impl Flaw {
@@ -43,6 +46,7 @@ impl Flaw {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Full => StatusCode::SERVICE_UNAVAILABLE,
             Self::Target | Self::Host | Self::Framing | Self::Forwarded => StatusCode::BAD_REQUEST,
         }
     }

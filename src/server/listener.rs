@@ -8,18 +8,16 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 use super::connection::Connections;
+use super::room::Room;
 use super::shutdown::Tasks;
 use super::{Error, Handler, ListenAddress};
-use crate::telemetry::metrics::{Limit, Metrics};
 
 /// Where a server listens, as the system has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,57 +52,6 @@ pub(super) enum Accepted {
 }
 
 const BACKLOG: i32 = 1024;
-
-/// How many connections may be open at all of a server's listeners together.
-#[derive(Clone, Debug)]
-pub(super) struct Room {
-    pub(super) permits: Arc<Semaphore>,
-    pub(super) open: OpenConnections,
-    pub(super) metrics: Arc<Metrics>,
-}
-
-/// One of `limits.connections`: held by a connection's socket, given back when that closes.
-#[derive(Debug)]
-pub(super) struct Admission {
-    _permit: OwnedSemaphorePermit,
-    open: OpenConnections,
-}
-
-/// Counts a server's open connections.
-#[derive(Clone, Debug, Default)]
-pub struct OpenConnections(Arc<AtomicUsize>);
-
-impl OpenConnections {
-    /// How many are open now.
-    pub fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn admit(&self, permit: OwnedSemaphorePermit) -> Admission {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Admission { _permit: permit, open: self.clone() }
-    }
-}
-
-impl Room {
-    /// Waits until there is room for one more; `None`: never again.
-    async fn wait(&self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Some(permit);
-        }
-        self.metrics.limit_hit(
-            Limit::Connections,
-            "as many connections as allowed are open, new ones wait",
-        );
-        Arc::clone(&self.permits).acquire_owned().await.ok()
-    }
-}
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        self.open.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
 
 impl Listener {
     /// Binds one address: a name can have several, and each that exists here gets a socket.
@@ -143,12 +90,12 @@ impl Listener {
         let mut backoff = Backoff::default();
         let accepting = async {
             loop {
-                // Only `close` makes this fail, and nobody closes it.
-                let Some(permit) = room.wait().await else { return };
+                // Only closed semaphores have none, and nobody closes them.
+                let Some(ticket) = room.ticket().await else { return };
                 match self.accept().await {
                     Ok(accepted) => {
                         backoff = Backoff::default();
-                        let admission = room.open.admit(permit);
+                        let admission = room.admit(ticket);
                         tasks.track(Arc::clone(&connections).serve(accepted, admission));
                     }
                     Err(error) => {

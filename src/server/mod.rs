@@ -12,6 +12,7 @@ mod framing;
 mod listener;
 mod request_body;
 mod request_id;
+mod room;
 mod service;
 mod shutdown;
 mod stream;
@@ -30,14 +31,14 @@ use std::time::Duration;
 use http::{HeaderMap, Request, Response, StatusCode};
 use ipnet::IpNet;
 use rustls::ServerConfig;
-use tokio::sync::Semaphore;
 
 pub use authority::Authority;
 pub use client_addr::{Client, Peer};
 pub use framing::is_served;
-pub use listener::{LocalAddress, OpenConnections};
+pub use listener::LocalAddress;
 pub use request_body::Stalled;
 pub use request_id::RequestId;
+pub use room::OpenConnections;
 pub use shutdown::{Shutdown, Tasks};
 pub use tls::CertificateExpiry;
 
@@ -46,7 +47,8 @@ use crate::secret::Secret;
 use crate::telemetry::access_log::Outcome;
 use crate::telemetry::metrics::Metrics;
 use connection::Connections;
-use listener::{Listener, Room};
+use listener::Listener;
+use room::Room;
 
 /// Whoever answers: the application, the admin listener, the demo's parts.
 pub trait Handler: Send + Sync + 'static {
@@ -90,10 +92,10 @@ impl Incoming {
     }
 }
 
-/// What the frame has to refuse: a request in doubt, or one whose handler panicked.
+/// What the frame has to refuse: a request in doubt or too many, or one whose handler panicked.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusal<'a> {
-    /// 400, 405, 414, 431 or 500.
+    /// 400, 405, 414, 431, 500 or 503.
     pub status: StatusCode,
     /// The path that was asked for, unchecked; empty after a panic.
     pub path: &'a str,
@@ -269,14 +271,9 @@ impl Bound {
         let connections =
             Connections::new(handler, self.frame.clone(), &self.settings, self.tls, tasks.clone());
         let connections = Arc::new(connections);
-        let permits = Arc::new(Semaphore::new(self.settings.limits.connections));
+        let room = Room::new(self.settings.limits.connections, self.open, self.frame.metrics);
         for listener in self.listeners {
-            let room = Room {
-                permits: Arc::clone(&permits),
-                open: self.open.clone(),
-                metrics: Arc::clone(&self.frame.metrics),
-            };
-            tasks.track(listener.run(Arc::clone(&connections), room, tasks.clone()));
+            tasks.track(listener.run(Arc::clone(&connections), room.clone(), tasks.clone()));
         }
         tasks.conclude(&shutdown, &self.settings.timeouts).await;
     }

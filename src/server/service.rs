@@ -21,6 +21,7 @@ use super::client_addr::{Client, Connected};
 use super::framing::{self, Flaw};
 use super::request_body;
 use super::request_id::RequestId;
+use super::room::Standing;
 use super::shutdown::Stage;
 use super::streams::Handover;
 use super::{AccessLog, Answered, Handler, Incoming, Limits, Refusal};
@@ -33,6 +34,7 @@ use crate::telemetry::metrics::{Metrics, RouteMeter};
 pub(super) struct Service<H> {
     handler: Arc<H>,
     connected: Arc<Connected>,
+    standing: Standing,
     limits: Limits,
     body_patience: Duration,
     access_log: AccessLog,
@@ -55,6 +57,7 @@ impl<H: Handler> Service<H> {
     pub(super) fn new(
         handler: Arc<H>,
         connected: Arc<Connected>,
+        standing: Standing,
         limits: Limits,
         body_patience: Duration,
         access_log: AccessLog,
@@ -65,6 +68,7 @@ impl<H: Handler> Service<H> {
         Arc::new(Self {
             handler,
             connected,
+            standing,
             limits,
             body_patience,
             access_log,
@@ -113,6 +117,9 @@ impl<H: Handler> Service<H> {
         let asked = (self.access_log == AccessLog::On)
             .then(|| (request.method().clone(), request.uri().path_and_query().cloned()));
         let checked = framing::check(&mut request, &self.limits).and_then(|authority| {
+            if self.standing == Standing::Beyond {
+                return Err(Flaw::Full);
+            }
             let connected = Arc::clone(&self.connected);
             Client::of(connected, authority, request.headers(), request_id).map(Arc::new)
         });
@@ -138,7 +145,7 @@ impl<H: Handler> Service<H> {
         if flaw == Flaw::Method {
             headers.insert(ALLOW, METHODS);
         }
-        // SECURITY: where one message is in doubt, so is where the next one begins.
+        // SECURITY: where one message is in doubt, so is where the next one begins; and who is one too many leaves.
         if request.version() != Version::HTTP_2 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -15,7 +15,7 @@ use tokio_rustls::server::TlsStream;
 use super::client_addr::Connected;
 use super::connection::Protocol;
 use super::deadlines::Pulse;
-use super::listener::Admission;
+use super::room::Admission;
 
 /// What carries the bytes.
 #[derive(Debug)]

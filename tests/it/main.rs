@@ -15,6 +15,7 @@ mod access_log;
 mod admin;
 mod auth_request;
 mod challenge;
+mod full;
 mod headers;
 mod hostile_client;
 mod hostile_idp;

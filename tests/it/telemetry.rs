@@ -206,6 +206,7 @@ async fn a_limit_that_is_met_is_counted_and_logged() {
     let _open = [
         TcpStream::connect(gateway.address).await.unwrap(),
         TcpStream::connect(gateway.address).await.unwrap(),
+        TcpStream::connect(gateway.address).await.unwrap(),
     ];
     for limit in ["identity_headers", "sessions_per_user", "connections"] {
         until(&gateway, &format!("limit_hits_total{{limit=\"{limit}\"}}"), |hits| hits >= 1.0)

@@ -71,6 +71,19 @@ async fn a_request_without_authority_is_refused() {
 }
 
 #[tokio::test]
+async fn a_connection_beyond_those_allowed_is_told_so_and_to_go() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    let running = Running::start(Settings { limits, ..settings() }).await;
+    let mut first = running.connect().await;
+    first.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    answer(&mut first).await;
+    let answer = send(&running, &frame(HEADERS, END_STREAM | END_HEADERS, 1, BLOCK)).await;
+    let kinds: Vec<u8> = parse(&answer).iter().map(|(kind, _)| *kind).collect();
+    assert!(kinds.contains(&HEADERS) && kinds.contains(&GOAWAY), "{kinds:?}");
+    assert_eq!(running.app.seen(), ["/"]);
+}
+
+#[tokio::test]
 async fn rapid_resets_end_the_connection() {
     let running = Running::start(settings()).await;
     let requests = (0..2000).map(|count| count * 2 + 1).flat_map(|stream| {

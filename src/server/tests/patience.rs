@@ -119,16 +119,24 @@ async fn a_slow_reader_gets_the_whole_answer() {
 }
 
 #[tokio::test]
-async fn no_more_connections_are_accepted_than_allowed() {
+async fn a_connection_beyond_those_allowed_is_told_so_and_closed() {
     let limits = Limits { connections: 1, ..Limits::default() };
     let running = Running::start(Settings { limits, ..settings() }).await;
+    let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut first = running.connect().await;
-    first.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
-    answer(&mut first).await;
-    let mut second = running.connect().await;
-    second.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
-    timeout(SHORT, second.read_u8()).await.expect_err("the second waits");
-    assert_eq!(running.connections.count(), 1);
+    first.write_all(request.as_bytes()).await.unwrap();
+    assert!(answer(&mut first).await.starts_with("HTTP/1.1 200"));
+    let refused = running.exchange(request).await;
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("connection: close"));
+    assert_eq!(running.app.seen(), ["/"], "{refused}");
     drop(first);
-    assert!(until_closed(&mut second).await.starts_with("HTTP/1.1 200"));
+    let closed = async {
+        while running.connections.count() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, closed).await.expect("its place is free");
+    let mut third = running.connect().await;
+    third.write_all(request.as_bytes()).await.unwrap();
+    assert!(answer(&mut third).await.starts_with("HTTP/1.1 200"));
 }

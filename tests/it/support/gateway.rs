@@ -42,10 +42,22 @@ impl Gateway {
 
     /// Starts with a whole configuration; its first listener must be `127.0.0.1:0`.
     pub(crate) fn start_with(yaml: &str) -> Self {
+        Self::start_by(Command::new(env!("CARGO_BIN_EXE_portcullis")), yaml)
+    }
+
+    /// The same, where the process may open no more files than this.
+    pub(crate) fn start_with_few_files(files: usize, yaml: &str) -> Self {
+        let mut shell = Command::new("sh");
+        let limited = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        shell.args(["-c", &limited, env!("CARGO_BIN_EXE_portcullis")]);
+        Self::start_by(shell, yaml)
+    }
+
+    fn start_by(mut command: Command, yaml: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("portcullis.yaml");
         std::fs::write(&path, yaml).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        let mut child = command
             .args(["run", "--config"])
             .arg(&path)
             .stdin(Stdio::null())
