@@ -100,7 +100,8 @@ const LIMITS: &[Key] = &[
         "connections",
         Type::Count { least: 1, most: 10_000_000 },
         Default::Is("20000"),
-        "Open connections of clients; one more is told 503. Half the files that the process may open, if that is less.",
+        "Open connections of clients; one more is told 503. Half the files that the process may open, \
+         if that is less.",
     ),
 ];
 
