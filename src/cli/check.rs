@@ -4,7 +4,10 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::cli::{GOOD, REFUSED};
-use crate::config::{Config, Problem, Problems, Severity, Source, load};
+use crate::clock::Clock;
+use crate::config::{Config, Problem, Problems, Severity, Source, load, place};
+use crate::providers::{self, Examined, Finding, Provider};
+use crate::telemetry::metrics::Metrics;
 
 /// How findings are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -16,23 +19,28 @@ pub enum Format {
     Json,
 }
 
-/// Checks the configuration (`None`: wherever it is looked for) and returns the exit code.
+/// Checks the configuration (`None`: wherever it is looked for) and returns the exit code. `online` asks
+/// its providers, too.
 pub fn run(
     config: Option<&Path>,
+    online: bool,
     format: Format,
     source: &Source,
     out: &mut dyn Write,
 ) -> io::Result<u8> {
     let file = source.configuration_file(config);
-    let (findings, summary, code) = match load(&file, source) {
-        Ok((config, warnings)) => {
-            let summary = format!("{} is good: {}", file.display(), contents(&config));
-            (warnings, summary, GOOD)
-        }
-        Err(Problems(findings)) => {
-            let summary = refusal(&file, &findings);
-            (findings, summary, REFUSED)
-        }
+    let (config, mut findings) = match load(&file, source) {
+        Ok((config, warnings)) => (Some(config), warnings),
+        Err(Problems(findings)) => (None, findings),
+    };
+    let mut good = Vec::new();
+    if let Some(config) = config.as_ref().filter(|_| online) {
+        good = ask(config, &file, source, &mut findings)?;
+    }
+    let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
+    let (summary, code) = match config.filter(|_| !refused) {
+        Some(config) => (format!("{} is good: {}", file.display(), contents(&config)), GOOD),
+        None => (refusal(&file, &findings), REFUSED),
     };
     for finding in &findings {
         match format {
@@ -41,9 +49,48 @@ pub fn run(
         }
     }
     if format == Format::Human {
+        for line in good {
+            writeln!(out, "{line}")?;
+        }
         writeln!(out, "{summary}")?;
     }
     Ok(code)
+}
+
+/// Asks the providers; adds what is wrong, and returns what is right, a line for each provider.
+fn ask(
+    config: &Config,
+    file: &Path,
+    source: &Source,
+    findings: &mut Vec<Problem>,
+) -> io::Result<Vec<String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut good = Vec::new();
+    for settings in &config.providers {
+        let examined = runtime.block_on(examine(settings.clone(), config));
+        for finding in examined.findings {
+            let (path, line) = place(file, source, &["providers", &settings.id, finding.key]);
+            let severity = if finding.is_fatal { Severity::Error } else { Severity::Warning };
+            let Finding { message, hint, .. } = finding;
+            findings.push(Problem { severity, file: file.to_owned(), line, path, message, hint });
+        }
+        if !examined.good.is_empty() {
+            good.push(format!("{}: {} as they should be", settings.id, examined.good.join(", ")));
+        }
+    }
+    Ok(good)
+}
+
+async fn examine(settings: providers::Settings, config: &Config) -> Examined {
+    let meter = Metrics::default().provider(&settings.id);
+    match Provider::new(settings, Clock::system(), meter) {
+        Ok(provider) => {
+            let redirect_uri =
+                provider.redirect_uri(&config.public_url, config.endpoint_prefix.as_str());
+            provider.examine(&redirect_uri).await
+        }
+        Err(error) => Examined::unusable(&error),
+    }
 }
 
 /// The last line about a configuration that is refused.
@@ -81,7 +128,7 @@ mod tests {
     fn check(text: &str, format: Format) -> (u8, String) {
         let source = Source::fixed([(PathBuf::from("a.yaml"), text.as_bytes().to_vec())], []);
         let mut out = Vec::new();
-        let code = run(Some(Path::new("a.yaml")), format, &source, &mut out).unwrap();
+        let code = run(Some(Path::new("a.yaml")), false, format, &source, &mut out).unwrap();
         (code, String::from_utf8(out).unwrap())
     }
 
@@ -128,7 +175,7 @@ mod tests {
     fn a_file_that_is_not_there_is_refused() {
         let mut out = Vec::new();
         let source = Source::fixed([], []);
-        assert_eq!(run(None, Format::Human, &source, &mut out).unwrap(), 78);
+        assert_eq!(run(None, false, Format::Human, &source, &mut out).unwrap(), 78);
         let out = String::from_utf8(out).unwrap();
         assert!(out.starts_with("portcullis.yaml: error: does not exist\n"), "{out}");
     }

@@ -36,11 +36,14 @@ enum Command {
         config: Option<PathBuf>,
     },
     /// Tell everything that is wrong with a configuration.
-    #[command(after_help = "Example: portcullis check --config portcullis.yaml --format json")]
+    #[command(after_help = "Example: portcullis check --config portcullis.yaml --online")]
     Check {
         /// The configuration; looked for as `run` does.
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
+        /// Ask the providers, too: their metadata, keys and clocks, and whether they know this client.
+        #[arg(long)]
+        online: bool,
         /// For a person or for a program.
         #[arg(long, value_enum, default_value_t)]
         format: check::Format,
@@ -108,8 +111,8 @@ fn dispatch(command: Command) -> io::Result<u8> {
     let (source, mut out) = (Source::system(), io::stdout().lock());
     match command {
         Command::Run { config } => run::run(config.as_deref(), &source),
-        Command::Check { config, format } => {
-            check::run(config.as_deref(), format, &source, &mut out)
+        Command::Check { config, online, format } => {
+            check::run(config.as_deref(), online, format, &source, &mut out)
         }
         Command::Explain { config, request } => {
             explain::run(config.as_deref(), &request, &source, &mut out)

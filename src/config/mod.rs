@@ -90,6 +90,16 @@ pub fn load(file: &Path, source: &Source) -> Result<(Config, Vec<Problem>), Prob
     }
 }
 
+/// The place of a key in a file that was loaded, and its line: for what is found out later.
+pub fn place(file: &Path, source: &Source, keys: &[&str]) -> (KeyPath, Option<usize>) {
+    let path = keys.iter().fold(KeyPath::default(), |path, key| path.key(key));
+    let line = read(file, source).ok().and_then(|text| {
+        let root = document::parse(&text).ok()?;
+        locate::line_of(&text, &root, &path)
+    });
+    (path, line)
+}
+
 fn read(file: &Path, source: &Source) -> Result<String, Problems> {
     let bytes = source.read(file).map_err(|why| {
         let hint = match why {

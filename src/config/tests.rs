@@ -276,7 +276,8 @@ fn said_of(file: &Path) -> (u8, String) {
     let name = file.file_name().unwrap().to_str().unwrap();
     let text = String::from_utf8(Source::system().read(file).unwrap()).unwrap();
     let mut out = Vec::new();
-    let code = run(Some(Path::new(name)), Format::Human, &source(name, &text), &mut out).unwrap();
+    let code =
+        run(Some(Path::new(name)), false, Format::Human, &source(name, &text), &mut out).unwrap();
     (code, String::from_utf8(out).unwrap())
 }
 

@@ -24,7 +24,7 @@ use jwks::Keys;
 use logout::LogoutToken;
 
 use crate::clock::Clock;
-use crate::oauth::http::Http;
+use crate::oauth::http::{Answer, Http};
 use crate::random;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
@@ -87,6 +87,24 @@ impl Issuer {
         }
     }
 
+    /// The document as it is served now; `None` where the operator wrote all that would be in it.
+    pub async fn document(&self) -> Result<Option<Answer>, Error> {
+        match self.by_hand {
+            Some(_) => Ok(None),
+            None => get(&self.http, &self.document).await.map(Some),
+        }
+    }
+
+    /// Fetches the keys.
+    pub async fn renew_keys(&self, metadata: &Metadata) -> Result<(), Error> {
+        self.keys.renew(&metadata.jwks).await
+    }
+
+    /// The wall-clock time here, since 1970.
+    pub fn since_epoch(&self) -> Duration {
+        self.clock.since_epoch()
+    }
+
     /// Verifies an ID token, with fresh keys where it names one that we do not know.
     pub async fn verify(
         &self,
@@ -140,7 +158,7 @@ impl Issuer {
             Some(metadata) => Arc::clone(metadata),
             None => self.discover().await?,
         };
-        self.keys.renew(&metadata.jwks).await
+        self.renew_keys(&metadata).await
     }
 
     async fn discover(&self) -> Result<Arc<Metadata>, Error> {
@@ -154,11 +172,15 @@ impl Issuer {
 
 /// OIDC Discovery §4.2: a success is 200, JSON, and says who it speaks for.
 async fn fetch(http: Arc<Http>, document: Url, settings: Settings) -> Result<Metadata, Error> {
-    let answer = http.get(ProviderEndpoint::Discovery, &document).await?;
+    settings.read(&get(&http, &document).await?.object()?)
+}
+
+async fn get(http: &Http, document: &Url) -> Result<Answer, Error> {
+    let answer = http.get(ProviderEndpoint::Discovery, document).await?;
     if !answer.status.is_success() {
         return Err(Error::NoDocument { url: document.to_string(), status: answer.status });
     }
-    settings.read(&answer.object()?)
+    Ok(answer)
 }
 
 /// 1, 2, 4… 60 s.

@@ -4,6 +4,7 @@
 
 mod claims;
 mod error;
+mod examine;
 mod notices;
 mod refresh;
 mod sign_in;
@@ -16,6 +17,7 @@ use tracing::warn;
 use url::Url;
 
 pub use error::{Error, RefreshError};
+pub use examine::{Examined, Finding};
 use notices::Notices;
 pub use refresh::{RefreshRequest, Refreshed};
 pub use sign_in::{SignInRequest, SignedIn};

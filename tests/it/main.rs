@@ -15,6 +15,7 @@ mod access_log;
 mod admin;
 mod auth_request;
 mod challenge;
+mod check_online;
 mod full;
 mod headers;
 mod hostile_client;

@@ -5,11 +5,12 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderName, StatusCode, header};
 use reqwest::redirect;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -53,6 +54,7 @@ pub struct Answer {
     pub status: StatusCode,
     /// Its media type without parameters, in lower case; empty when it has none.
     pub media_type: String,
+    headers: HeaderMap,
     body: Vec<u8>,
 }
 
@@ -181,11 +183,27 @@ impl Answer {
         json::object(body).map_err(|_| Error::Garbage("not a JSON object"))
     }
 
+    /// When the server made it, by its own clock, since 1970 (RFC 9110 §6.6.1).
+    pub fn date(&self) -> Option<Duration> {
+        let date = httpdate::parse_http_date(self.text(header::DATE)?).ok()?;
+        date.duration_since(UNIX_EPOCH).ok()
+    }
+
+    /// Where it leads to. Nobody goes there.
+    pub fn location(&self) -> Option<&str> {
+        self.text(header::LOCATION)
+    }
+
+    fn text(&self, name: HeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
     /// An answer that no network brought.
     #[cfg(test)]
     pub(super) fn of(status: u16, body: String) -> Self {
         let status = StatusCode::from_u16(status).unwrap();
-        Self { status, media_type: String::new(), body: body.into_bytes() }
+        let headers = HeaderMap::new();
+        Self { status, media_type: String::new(), headers, body: body.into_bytes() }
     }
 
     /// The body as it came.
@@ -224,7 +242,8 @@ async fn read(url: &Url, request: reqwest::RequestBuilder) -> Result<Answer, Err
         .and_then(|value| value.split(';').next())
         .map(|value| value.trim().to_ascii_lowercase())
         .unwrap_or_default();
-    Ok(Answer { status: response.status(), media_type, body })
+    let (status, headers) = (response.status(), mem::take(response.headers_mut()));
+    Ok(Answer { status, media_type, headers, body })
 }
 
 /// Host and port, the scheme's own too: a wrong one is a common mistake.

@@ -159,7 +159,12 @@ fn a_broken_ca_is_the_operators_fault() {
 #[track_caller]
 fn check_object(body: &[u8], usable: bool) {
     let body = body.to_vec();
-    let answer = Answer { status: StatusCode::OK, media_type: String::new(), body };
+    let answer = Answer {
+        status: StatusCode::OK,
+        media_type: String::new(),
+        headers: HeaderMap::new(),
+        body,
+    };
     assert_eq!(answer.object().is_ok(), usable, "{}", String::from_utf8_lossy(answer.body()));
 }
 

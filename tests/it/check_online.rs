@@ -1,0 +1,84 @@
+//! `check --online`: what an operator is told of a provider and of the registration there, before anybody
+//! has signed in.
+
+use std::process::Command;
+use std::time::Duration;
+
+use portcullis::demo::{DiscoveryFault, Fault, IdentityProvider, JwksFault};
+use tempfile::TempDir;
+
+use crate::support::gateway::PUBLIC_URL;
+use crate::support::provider;
+
+/// Checks a configuration with these providers and this `public_url`; returns the exit code and what was said.
+fn check(providers: &str, public_url: &str) -> (i32, String) {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("portcullis.yaml");
+    let text = format!(
+        "server: {{ public_url: \"{public_url}\" }}\n{providers}\
+         routes: [{{ upstream: \"http://127.0.0.1:9\", allow: authenticated }}]\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let checked = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["check", "--online", "--config"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(checked.stdout).unwrap();
+    assert!(!said.contains("wiki-and-company") && !said.contains("s3cr3t"), "{said}");
+    (checked.status.code().unwrap(), said)
+}
+
+async fn honest() -> IdentityProvider {
+    provider::start(Duration::from_secs(60)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_that_fits_is_told_part_by_part() {
+    let (code, said) = check(&provider::section(&honest().await), PUBLIC_URL);
+    assert_eq!(code, 0, "{said}");
+    let good = "company: its metadata, its keys, the client's authentication, the redirect URI as they should be\n";
+    assert!(said.contains(good), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_fit_is_an_error_with_its_line_and_remedy() {
+    let idp = honest().await;
+    let right = provider::section(&idp);
+    let wrong_secret = right.replace("wiki-and-company", "s3cr3t");
+    let wrong_id = right.replace("client_id: wiki", "client_id: wike");
+    let unreachable = provider::section_with("http://127.0.0.1:9", "");
+    let other_issuer = provider::section_with(&format!("{}/", idp.issuer()), "");
+    for (providers, public_url, words) in [
+        (&wrong_secret, PUBLIC_URL, "client_secret: is not what the provider has of this client"),
+        (&wrong_id, PUBLIC_URL, "is not what the provider has of this client"),
+        (
+            &right,
+            "http://localhost:4180",
+            "hint: register http://localhost:4180/oauth2/callback as a",
+        ),
+        (&unreachable, PUBLIC_URL, "issuer: cannot be used: cannot reach 127.0.0.1:9"),
+        (&other_issuer, PUBLIC_URL, "issuer: cannot be used: "),
+    ] {
+        let (code, said) = check(providers, public_url);
+        assert_eq!(code, 78, "{said}");
+        assert!(said.contains("portcullis.yaml:3: error: providers.company."), "{said}");
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_nobody_could_sign_in_at_is_refused() {
+    let idp = honest().await;
+    for (fault, code, words) in [
+        (Fault::Discovery(DiscoveryFault::OnlyNone), 78, "with no algorithm that is taken here"),
+        (Fault::Discovery(DiscoveryFault::NoTokenEndpoint), 78, "`token_endpoint` is missing"),
+        (Fault::Jwks(JwksFault::NoKeys), 78, "has keys that cannot be used"),
+        (Fault::Discovery(DiscoveryFault::UnknownMembers), 0, "as they should be"),
+    ] {
+        idp.set_faults(&[fault]);
+        let (told, said) = check(&provider::section(&idp), PUBLIC_URL);
+        assert_eq!(told, code, "{said}");
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
