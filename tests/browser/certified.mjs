@@ -26,20 +26,6 @@ routes:
   - { path: /open, upstream: "${application}", allow: public }
 `);
 
-  await check('what an operator registered can be checked before anybody signs in', async () => {
-    const online = (secret) => {
-      const text = `server: { public_url: "${gateway}" }\nproviders:\n  certified:\n    issuer: "${issuer}"\n`
-        + `    client_id: portcullis\n    client_secret: ${secret}\nroutes: [{ upstream: "${application}", allow: authenticated }]\n`;
-      return spawnSync(PORTCULLIS, ['check', '--online', '--config', write('online.yaml', text)], { encoding: 'utf8' });
-    };
-    const right = online('op-secret');
-    assert.equal(right.status, 0, right.stdout);
-    assert.match(right.stdout, /^certified: its metadata, its keys, the client's authentication, the redirect URI as they should be$/m);
-    const wrong = online('another-secret');
-    assert.equal(wrong.status, 78, wrong.stdout);
-    assert.match(wrong.stdout, /online\.yaml:6: error: providers\.certified\.client_secret: .*invalid_client/);
-  });
-
   const alices = await browser.newContext();
   const alice = await alices.newPage();
 
@@ -120,6 +106,20 @@ routes:
     await leaveProvider(bob, issuer);
     await bob.goto(`${gateway}/whoami`);
     assert.ok(bob.url().startsWith(`${issuer}/`), bob.url());
+  });
+
+  await check('what an operator registered can be checked before anybody signs in', async () => {
+    const online = (secret) => {
+      const text = `server: { public_url: "${gateway}" }\nproviders:\n  certified:\n    issuer: "${issuer}"\n`
+        + `    client_id: portcullis\n    client_secret: ${secret}\nroutes: [{ upstream: "${application}", allow: authenticated }]\n`;
+      return spawnSync(PORTCULLIS, ['check', '--online', '--config', write('online.yaml', text)], { encoding: 'utf8' });
+    };
+    const right = online('op-secret');
+    assert.equal(right.status, 0, right.stdout);
+    assert.match(right.stdout, /^certified: its metadata, its keys, the client's authentication, the redirect URI as they should be$/m);
+    const wrong = online('another-secret');
+    assert.equal(wrong.status, 78, wrong.stdout);
+    assert.match(wrong.stdout, /online\.yaml:6: error: providers\.certified\.client_secret: .*invalid_client/);
   });
 });
 
