@@ -68,8 +68,10 @@ impl Places {
     /// The place that `rd` names, if a browser may be sent there. `rd` is decoded already, once.
     pub fn parse(&self, rd: &str) -> Option<ReturnTo> {
         // SECURITY: browsers read `\` as `/` and drop tabs and line ends, which makes `/\evil` and
-        // `/<tab>/evil` other hosts; none of them stands in an honest target (T60, T63).
-        if rd.chars().any(|c| c.is_control() || c == '\\') {
+        // `/<tab>/evil` other hosts; none of them stands in an honest target (T60, T63). In a query
+        // a `\` is one, and browsers send it as it is.
+        let before_query = rd.split(['?', '#']).next().unwrap_or_default();
+        if rd.chars().any(char::is_control) || before_query.contains('\\') {
             return None;
         }
         let absolute = rd.starts_with("http://") || rd.starts_with("https://");
@@ -146,6 +148,7 @@ const RAW: AsciiSet = CONTROLS
     .add(b'<')
     .add(b'>')
     .add(b'[')
+    .add(b'\\')
     .add(b']')
     .add(b'^')
     .add(b'`')
@@ -182,6 +185,8 @@ mod tests {
         check("/a/b?c=d&e=%2F", "/a/b?c=d&e=%2F");
         check("/a?x=[1]|{2}^", "/a?x=%5B1%5D%7C%7B2%7D%5E");
         check("/a?b#c", "/a?b#c");
+        check("/a?file=C:\\temp#\\x", "/a?file=C:%5Ctemp#%5Cx");
+        check("https://app.example.com?x=\\@evil.example", "/?x=%5C@evil.example");
         check("/ä?ö", "/%C3%A4?%C3%B6");
         check("https://app.example.com/a", "/a");
         check("https://APP.example.com:443/a", "/a");
@@ -210,6 +215,9 @@ mod tests {
             "https://evil.example",
             "https://app.example.com@evil.example",
             "https://user@app.example.com/",
+            "https://app.example.com\\@evil.example/",
+            "https://app.example.com\\?@evil.example/",
+            "/\\evil.example?\\",
             "https://app.example.com.evil.example/",
             "https://evil.example.net/",
             "https://evilexample.com/",
