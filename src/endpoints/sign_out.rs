@@ -19,8 +19,9 @@ impl Endpoints {
         let target = query.one("rd").map(|rd| self.login.places.parse_or_root(Some(rd)));
         let origin = call.client.origin();
         // A HEAD never changes anything.
-        let asks = *call.method == Method::HEAD || !self.is_ours(call.headers, &origin);
-        if asks && self.login.session(call.headers).is_some() {
+        // SECURITY: asked without a session, too. The form of another site comes without our cookie,
+        // which is `Lax`, and the answer would clear it nevertheless (T88).
+        if *call.method == Method::HEAD || !self.is_ours(call.headers, &origin) {
             let query = target.as_ref().map(|target| {
                 Serializer::new(String::from("?")).append_pair("rd", target.as_str()).finish()
             });
