@@ -93,11 +93,6 @@ impl Gate {
 
     /// Where to sign in for a target on this host, below the prefix.
     pub fn sign_in_path(&self, route: &Route, target: &str) -> String {
-        let target = if target.len() > MOST_BYTES {
-            target.split('?').next().unwrap_or("/")
-        } else {
-            target
-        };
         let mut usable = self.providers.iter().filter(|provider| route.takes(provider.id()));
         match (usable.next(), usable.next()) {
             (Some(only), None) if self.providers.len() > 1 => {
@@ -190,6 +185,3 @@ pub fn is_foreign_handshake(route: &Route, headers: &HeaderMap, client: &Client)
         (Some(_), Some(_)) => true,
     }
 }
-
-/// A longer target loses its query.
-const MOST_BYTES: usize = 2048;

@@ -53,11 +53,23 @@ impl<'a> Wish<'a> {
             ("restarted", self.restarted.then_some("1")),
         ];
         let told = told.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let query =
-            Serializer::new(String::new()).append_pair("rd", target).extend_pairs(told).finish();
+        let query = Serializer::new(String::new())
+            .append_pair("rd", fitting(target))
+            .extend_pairs(told)
+            .finish();
         format!("{path}?{query}")
     }
 }
+
+/// A longer target is none to come back to, and its address might be too long to be asked for.
+fn fitting(target: &str) -> &str {
+    let fits = |target: &&str| target.len() <= MOST_BYTES;
+    let without_query = || target.split(['?', '#']).next().filter(fits);
+    Some(target).filter(fits).or_else(without_query).unwrap_or("/")
+}
+
+/// A path and query that `return_to` takes, behind an origin.
+const MOST_BYTES: usize = 2048 + 280;
 
 impl Prompt {
     /// Reads the parameter; other values are not passed on.
@@ -81,6 +93,18 @@ impl Prompt {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_too_long_to_come_back_to_is_not_taken_along() {
+        let check = |target: String, expected: &str| {
+            let address = Wish::default().start(&target);
+            assert_eq!(address, format!("/start?rd={expected}"), "{target}");
+        };
+        check(format!("/a?{}", "x".repeat(2000)), &format!("%2Fa%3F{}", "x".repeat(2000)));
+        check(format!("/a?{}", "/".repeat(6000)), "%2Fa");
+        check(format!("https://b.example/a?{}", "x".repeat(6000)), "https%3A%2F%2Fb.example%2Fa");
+        check(format!("/{}", "x".repeat(6000)), "%2F");
+    }
 
     #[test]
     fn all_of_a_wish_is_written() {

@@ -33,6 +33,20 @@ async fn a_person_is_sent_to_sign_in_and_back_to_the_same_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_a_person_is_sent_is_never_too_long_to_be_asked_for() {
+    let upstream = Upstream::start().await;
+    let gateway = guarded(&upstream);
+    let mut browser = Browser::new(&gateway);
+    for (target, rd) in
+        [(format!("/{}", "a".repeat(16_370)), "/"), (format!("/a?{}", "/".repeat(16_000)), "/a")]
+    {
+        let to = browser.navigate(&target).await.redirect().unwrap();
+        assert_eq!(to.query_pairs().next().unwrap(), ("rd".into(), rd.into()));
+        assert_eq!(browser.navigate(to.as_str()).await.status, 503, "as far as to the provider");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_program_gets_401_and_is_never_redirected() {
     let upstream = Upstream::start().await;
     let gateway = guarded(&upstream);
