@@ -45,7 +45,9 @@ impl Endpoints {
     /// goes there first, with this target.
     pub(super) fn target_of_public_url(&self, call: Call<'_>, query: &Query) -> Option<ReturnTo> {
         let (client, places) = (call.client, &self.login.places);
-        if host::normal(client.host()) == self.login.public_url.host() {
+        // To browsers the same name with a dot behind it is another host, with cookies of its own.
+        let is_dotted = client.host().ends_with('.');
+        if !is_dotted && host::normal(client.host()) == self.login.public_url.host() {
             return None;
         }
         let authority = client.authority().as_str();

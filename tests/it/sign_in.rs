@@ -47,6 +47,15 @@ async fn who_signs_in_arrives_where_they_wanted_and_the_application_knows_them()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dot_behind_the_name_keeps_nobody_out() {
+    let house = house().await;
+    let mut browser = Browser::new(&house.gateway);
+    let answer = provider::sign_in(&mut browser, "http://wiki.localhost./page?q=1", "alice").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.url.as_str(), "http://wiki.localhost/page?q=1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_session_cookie_is_a_random_id_that_scripts_cannot_read() {
     let house = house().await;
     let mut browser = Browser::new(&house.gateway);
