@@ -1,8 +1,7 @@
 //! What a visitor who is not signed in meets: a redirect where a person is looking, else 401.
 
 use http::header::{
-    ACCEPT, LOCATION, ORIGIN, REFERER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SET_COOKIE,
-    UPGRADE,
+    LOCATION, ORIGIN, REFERER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SET_COOKIE, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use url::{Position, Url};
@@ -13,7 +12,7 @@ use crate::gate::Gate;
 use crate::gate::route::{Route, Unauthenticated};
 use crate::login::wish::Wish;
 use crate::origin::Origin;
-use crate::pages::harden;
+use crate::pages::{Format, harden};
 use crate::server::{Answered, Client};
 use crate::session::cookie::{Name, Sent};
 use crate::telemetry::access_log::Outcome;
@@ -154,10 +153,7 @@ pub fn is_navigation(headers: &HeaderMap) -> bool {
     if headers.keys().any(|name| name.as_str().starts_with("sec-fetch-")) {
         return is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document");
     }
-    let accepts_html = headers.get_all(ACCEPT).iter().any(|value| {
-        value.to_str().is_ok_and(|value| value.to_ascii_lowercase().contains("text/html"))
-    });
-    accepts_html && !headers.contains_key("x-requested-with")
+    Format::with_status(headers) == Format::Html && !headers.contains_key("x-requested-with")
 }
 
 /// Whether an upgrade is asked for.

@@ -19,6 +19,8 @@ const ASKERS: &[(&str, bool)] = &[
     ("Accept: text/html\r\n", true),
     ("Accept: application/xhtml+xml, Text/HTML;q=0.9\r\n", true),
     ("Accept: text/html\r\nX-Requested-With: XMLHttpRequest\r\n", false),
+    ("Accept: text/html;q=0, application/json\r\n", false),
+    ("Accept: text/htmlx\r\n", false),
     ("Accept: application/json\r\n", false),
     ("Accept: */*\r\n", false),
     ("", false),
