@@ -44,10 +44,28 @@ pub(super) fn forbidden<'a>(page: &Forbidden<'a>) -> View<'a> {
 fn who(identity: &Identity) -> String {
     let name = identity.name.as_ref().or(identity.preferred_username.as_ref());
     match (name, &identity.email) {
-        (Some(name), Some(email)) if name != email => format!("{name} ({email})"),
-        (_, Some(_)) | (Some(_), None) | (None, None) => identity.label().to_owned(),
+        (Some(name), Some(email)) if name != email => {
+            format!("{} ({})", in_a_sentence(name), in_a_sentence(email))
+        }
+        (_, Some(_)) | (Some(_), None) | (None, None) => in_a_sentence(identity.label()),
     }
 }
+
+/// A name as it can stand in a sentence of ours, whatever its owner chose.
+// SECURITY: signs that turn the direction of writing would rearrange the words around it (T84); a name
+// of a hundred lines would leave the buttons out of sight.
+fn in_a_sentence(name: &str) -> String {
+    let turns = |sign: &char| matches!(sign, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut signs = name.chars().filter(|sign| !turns(sign) && !sign.is_control());
+    let mut shown: String = signs.by_ref().take(MOST_SIGNS).collect();
+    if signs.next().is_some() {
+        shown.push('\u{2026}');
+    }
+    shown
+}
+
+/// The longest e-mail address is shorter.
+const MOST_SIGNS: usize = 256;
 
 pub(super) fn provider_trouble<'a>(
     provider: &str,

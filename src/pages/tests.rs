@@ -268,4 +268,12 @@ fn an_account_is_named_as_its_owner_knows_it() {
     assert!(said(None, Some("a@b.c")).contains("as a@b.c with"));
     assert!(said(Some("Alice"), None).contains("as Alice with"));
     assert!(said(None, None).contains("as u-1 with"));
+    let turned = said(Some("\u{202e}A\u{2066}li\u{7}ce\u{2069}"), Some("a@b.c\u{202d}"));
+    assert!(turned.contains("as Alice (a@b.c) with"), "{turned}");
+    assert!(
+        said(Some("\u{633}\u{627}\u{631}\u{629}"), None)
+            .contains("\u{633}\u{627}\u{631}\u{629} with")
+    );
+    let long = said(Some(&"\u{e4}".repeat(5000)), None);
+    assert!(long.contains(&format!("as {}\u{2026} with", "\u{e4}".repeat(256))), "{long}");
 }
