@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::gate::route::Route;
 use crate::login::return_to::ReturnTo;
 use crate::login::wish::Wish;
+use crate::login::{self, Failure};
 use crate::pages::{Choice, Page};
 use crate::providers::Provider;
 use crate::routing::path::Readings;
@@ -32,6 +33,10 @@ impl Endpoints {
             providers.map(|provider| (provider.name(), start(provider))).collect();
         match buttons.as_slice() {
             [(_, only)] => redirect(only.clone().into()),
+            [] => {
+                let error = login::Error::UnknownProvider;
+                Err(Box::new(Failure { error, target, provider: None }).into())
+            }
             _ => {
                 let choices: Vec<Choice<'_>> =
                     buttons.iter().map(|(name, href)| Choice { name, href }).collect();

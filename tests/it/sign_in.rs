@@ -201,6 +201,16 @@ fn links(page: &Answer) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_signs_in_there_is_no_page_without_a_choice() {
+    let gateway = Gateway::start("routes: [{ upstream: \"http://127.0.0.1:9\", allow: public }]\n");
+    for page in ["start", "sign_in"] {
+        let answer = Browser::new(&gateway).open(&format!("/oauth2/{page}?rd=%2F")).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert!(answer.body.contains("no such sign-in service here"), "{}", answer.body);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_of_the_provider_survives_the_choice_of_one() {
     let provider = provider::start(Duration::from_secs(60)).await;
     let gateway = Gateway::start(&format!(
