@@ -10,6 +10,7 @@ use crate::login::begin::Start;
 use crate::login::return_to::ReturnTo;
 use crate::login::{self, Failure};
 use crate::routing::host;
+use crate::server::Client;
 
 impl Endpoints {
     /// `GET start?rd=&provider=&prompt=&login_hint=&ui_locales=`
@@ -44,14 +45,23 @@ impl Endpoints {
     /// The login cookie belongs to the host of `public_url`: asked on another host, the browser
     /// goes there first, with this target.
     pub(super) fn target_of_public_url(&self, call: Call<'_>, query: &Query) -> Option<ReturnTo> {
-        let (client, places) = (call.client, &self.login.places);
+        self.target_from_elsewhere(call.client, wanted(call, query))
+    }
+
+    /// The place that `rd` names on a host that is not `public_url`'s, as seen from there.
+    pub(super) fn target_from_elsewhere(
+        &self,
+        client: &Client,
+        rd: Option<&str>,
+    ) -> Option<ReturnTo> {
+        let places = &self.login.places;
         // To browsers the same name with a dot behind it is another host, with cookies of its own.
         let is_dotted = client.host().ends_with('.');
         if !is_dotted && host::normal(client.host()) == self.login.public_url.host() {
             return None;
         }
         let authority = client.authority().as_str();
-        match wanted(call, query) {
+        match rd {
             Some(rd) if !rd.starts_with('/') => Some(places.parse_or_root(Some(rd))),
             rd => rd
                 .and_then(|rd| places.on_host(authority, rd))

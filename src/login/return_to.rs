@@ -96,6 +96,16 @@ impl Places {
         self.parse(&format!("{}://{authority}{path_and_query}", self.public_url.scheme()))
     }
 
+    /// The same target as it has to be written on another host, where a path alone would be that host's.
+    pub fn absolute(&self, target: &ReturnTo) -> ReturnTo {
+        let text = target.as_str();
+        if text.starts_with('/') {
+            ReturnTo(format!("{}{text}", self.public_url))
+        } else {
+            target.clone()
+        }
+    }
+
     fn is_ours(&self, origin: &Origin) -> bool {
         if *origin == self.public_url {
             return true;

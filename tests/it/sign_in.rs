@@ -194,6 +194,37 @@ async fn the_log_names_no_token_code_or_cookie() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_out_leads_to_the_host_that_was_meant() {
+    let (provider, upstream) =
+        (provider::start(Duration::from_secs(60)).await, Upstream::start().await);
+    let open = format!("path: /open, upstream: \"http://{}\", allow: public", upstream.address);
+    let gateway = Gateway::start(&format!(
+        "{}session: {{ cookie: {{ domain: wiki.localhost }} }}\nroutes:\n  - {{ allow: authenticated }}\n  \
+         - {{ {open} }}\n  - {{ host: docs.wiki.localhost, {open} }}\n",
+        provider::section(&provider)
+    ));
+    let (wiki, docs) = ("http://wiki.localhost", "http://docs.wiki.localhost");
+    for (rd, reached) in [
+        ("/open?a=b", format!("{docs}/open?a=b")),
+        (&format!("{docs}/open"), format!("{docs}/open")),
+        (&format!("{wiki}/open"), format!("{wiki}/open")),
+    ] {
+        let encoded: String = url::form_urlencoded::byte_serialize(rd.as_bytes()).collect();
+        let sign_out = format!("{docs}/oauth2/sign_out?rd={encoded}");
+        // With nobody signed in, at the provider too, and asked before.
+        let mut browser = Browser::new(&gateway);
+        assert_eq!(browser.open(&sign_out).await.url.as_str(), reached, "{rd}");
+        provider::sign_in(&mut browser, "/oauth2/start?rd=/open", "alice").await;
+        assert_eq!(browser.open(&sign_out).await.url.as_str(), reached, "{rd}");
+        let mut asked = Browser::new(&gateway);
+        asked.extra.insert("sec-fetch-site", HeaderValue::from_static("cross-site"));
+        let page = asked.open(&sign_out).await;
+        asked.extra.clear();
+        assert_eq!(asked.fill(&page, &[]).await.url.as_str(), reached, "{rd}");
+    }
+}
+
 /// The addresses of the buttons and links of a page.
 fn links(page: &Answer) -> Vec<String> {
     let links = page.body.split("href=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
