@@ -68,7 +68,7 @@ impl Gate {
         asker: Asker,
     ) -> Result<Response<Body>, Error> {
         let target = format!("{}{}", asked.client.origin(), asked.target);
-        let sign_in = self.own_url(&self.sign_in_path(asked.route, &target));
+        let sign_in = self.own_url(&self.start_path(asked.route, &target));
         match asker {
             Asker::PassesRedirects if may_redirect(asked) => found(sign_in),
             Asker::PassesRedirects | Asker::WantsStatus => {
@@ -92,20 +92,29 @@ impl Gate {
 
     /// Where to sign in for a target on this host, below the prefix.
     pub fn sign_in_path(&self, route: &Route, target: &str) -> String {
+        let usable = self.providers.iter().filter(|provider| route.takes(provider.id()));
+        if usable.count() > 1 {
+            Wish::default().sign_in(target)
+        } else {
+            self.start_path(route, target)
+        }
+    }
+
+    /// The same where whoever follows it may not be a person yet: `start` leads to the choice itself.
+    fn start_path(&self, route: &Route, target: &str) -> String {
         let mut usable = self.providers.iter().filter(|provider| route.takes(provider.id()));
         match (usable.next(), usable.next()) {
             (Some(only), None) if self.providers.len() > 1 => {
                 Wish::at(Some(only.id())).start(target)
             }
-            (_, None) => Wish::default().start(target),
-            (_, Some(_)) => Wish::default().sign_in(target),
+            (_, None | Some(_)) => Wish::default().start(target),
         }
     }
 
     /// An absolute URL at which a script can send its page to sign in, and come back to that page.
     fn login_url(&self, asked: Challenged<'_>) -> String {
         let target = self.page_of_script(asked.headers, asked.client);
-        self.own_url(&self.sign_in_path(asked.route, &target))
+        self.own_url(&self.start_path(asked.route, &target))
     }
 
     /// The page of this origin that a script runs on, as `rd` at `public_url`.

@@ -312,6 +312,11 @@ async fn a_session_counts_where_its_provider_signs_in() {
     let location = |answer: &str| crate::support::wire::field(answer, "location").to_owned();
     assert_eq!(location(&of("", "/company").await), "/oauth2/start?rd=%2Fcompany&provider=company");
     assert_eq!(location(&of("", "/x").await), "/oauth2/sign_in?rd=%2Fx");
+    // A script is told one address to send its page to, which leads to the choice itself.
+    let script = "GET /x HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
+    let told = answers_to(&gateway, script).await;
+    assert!(told.contains("\"http://wiki.localhost/oauth2/start?rd=%2F\""), "{told}");
+    assert_eq!(location(&of("", "/oauth2/start?rd=%2F").await), "/oauth2/sign_in?rd=%2F");
     let page = of("", "/oauth2/sign_in?rd=/x").await;
     assert!(
         page.contains("Sign in with Company") && page.contains("Sign in with Partner"),
