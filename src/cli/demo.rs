@@ -108,6 +108,7 @@ fn configuration(port: u16, issuer: &str, secret: &str, app: &str) -> String {
 server:
   listen: 127.0.0.1:{port}
   public_url: http://localhost:{port}
+  limits: {{ connections: 200 }}
 providers:
   demo:
     name: the demo's provider
