@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod dispatch;
+pub mod examine;
 pub mod explain;
 pub mod refuse;
 pub mod serve;

@@ -3,11 +3,9 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::app::examine::{Finding, examine};
 use crate::cli::{GOOD, REFUSED};
-use crate::clock::Clock;
 use crate::config::{Config, Problem, Problems, Severity, Source, load, place};
-use crate::providers::{self, Examined, Finding, Provider};
-use crate::telemetry::metrics::Metrics;
 
 /// How findings are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -66,31 +64,18 @@ fn ask(
 ) -> io::Result<Vec<String>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut good = Vec::new();
-    for settings in &config.providers {
-        let examined = runtime.block_on(examine(settings.clone(), config));
+    for (id, examined) in runtime.block_on(examine(config)) {
         for finding in examined.findings {
-            let (path, line) = place(file, source, &["providers", &settings.id, finding.key]);
+            let (path, line) = place(file, source, &["providers", &id, finding.key]);
             let severity = if finding.is_fatal { Severity::Error } else { Severity::Warning };
             let Finding { message, hint, .. } = finding;
             findings.push(Problem { severity, file: file.to_owned(), line, path, message, hint });
         }
         if !examined.good.is_empty() {
-            good.push(format!("{}: {} as they should be", settings.id, examined.good.join(", ")));
+            good.push(format!("{id}: {} as they should be", examined.good.join(", ")));
         }
     }
     Ok(good)
-}
-
-async fn examine(settings: providers::Settings, config: &Config) -> Examined {
-    let meter = Metrics::default().provider(&settings.id);
-    match Provider::new(settings, Clock::system(), meter) {
-        Ok(provider) => {
-            let redirect_uri =
-                provider.redirect_uri(&config.public_url, config.endpoint_prefix.as_str());
-            provider.examine(&redirect_uri).await
-        }
-        Err(error) => Examined::unusable(&error),
-    }
 }
 
 /// The last line about a configuration that is refused.

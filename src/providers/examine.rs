@@ -9,12 +9,12 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{Error, Provider};
-use crate::jose::Algorithm;
 use crate::oauth::error::{Error as OAuthError, ErrorCode};
 use crate::oauth::http::Answer;
 use crate::oauth::pkce;
 use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
+use crate::oidc::id_token;
 use crate::providers::SignInRequest;
 use crate::random;
 use crate::secret::Secret;
@@ -82,9 +82,8 @@ impl Provider {
             let list = document.get(name).and_then(Value::as_array);
             list.is_some_and(|list| !list.iter().filter_map(Value::as_str).any(has))
         };
-        if lacks("id_token_signing_alg_values_supported", &|name| Algorithm::parse(name).is_some())
-        {
-            let known = Algorithm::ALL.map(Algorithm::name).join(", ");
+        if lacks("id_token_signing_alg_values_supported", &id_token::is_taken) {
+            let known = id_token::taken().join(", ");
             examined.fatal(
                 "issuer",
                 "signs ID tokens with no algorithm that is taken here".to_owned(),

@@ -14,6 +14,16 @@ use crate::identity::prior::Original;
 use crate::jose::{Algorithm, Verified};
 use crate::secret::Secret;
 
+/// Whether an ID token may be signed with an algorithm of this name.
+pub fn is_taken(algorithm: &str) -> bool {
+    Algorithm::parse(algorithm).is_some()
+}
+
+/// The names of all these algorithms.
+pub fn taken() -> [&'static str; Algorithm::ALL.len()] {
+    Algorithm::ALL.map(Algorithm::name)
+}
+
 /// What an ID token is held against.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {

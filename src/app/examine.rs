@@ -1,0 +1,27 @@
+//! What the providers of a configuration say to it, before anybody signs in.
+
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::providers::{Examined, Provider};
+use crate::telemetry::metrics::Metrics;
+
+pub use crate::providers::Finding;
+
+/// Asks each provider, one after the other.
+pub async fn examine(config: &Config) -> Vec<(Arc<str>, Examined)> {
+    let mut all = Vec::new();
+    for settings in &config.providers {
+        let meter = Metrics::default().provider(&settings.id);
+        let examined = match Provider::new(settings.clone(), Clock::system(), meter) {
+            Ok(provider) => {
+                let prefix = config.endpoint_prefix.as_str();
+                provider.examine(&provider.redirect_uri(&config.public_url, prefix)).await
+            }
+            Err(error) => Examined::unusable(&error),
+        };
+        all.push((Arc::clone(&settings.id), examined));
+    }
+    all
+}
