@@ -99,6 +99,7 @@ mod tests {
         check("wiki.example.com", Some(("wiki.example.com", None)));
         check("Wiki.Example.com.:8443", Some(("Wiki.Example.com.", Some(8443))));
         check("my_app-1:0", Some(("my_app-1", Some(0))));
+        check("a--b.c", Some(("a--b.c", None)));
         check("127.0.0.1:65535", Some(("127.0.0.1", Some(65535))));
         check("[::1]", Some(("[::1]", None)));
         check("[2001:db8::1]:80", Some(("[2001:db8::1]", Some(80))));
@@ -122,6 +123,10 @@ mod tests {
             "a..b",
             "-a",
             "a-",
+            "a.-b",
+            "a-.b",
+            ".a",
+            "-",
             "a%20b",
             "a?b",
             "a#b",
