@@ -23,7 +23,8 @@ impl Gate {
         let (member, need) = (permit.visitor().member(), permit.need());
         // Made ready before anything is awaited, so that what it took is not held until the answer.
         let sent = self.send(&permit, incoming)?;
-        let answer = sent.await?;
+        // Boxed: hyper keeps room for all of a future while its client's connection is idle.
+        let answer = Box::pin(sent).await?;
         let mut response = match answer {
             Answer::Response(response) => response,
             Answer::Switched(response, tunnel) => {

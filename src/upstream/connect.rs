@@ -65,13 +65,13 @@ impl Connector {
     }
 
     /// A new connection, driven by a task of `tasks`.
-    pub(super) async fn connect(&self, tasks: &TaskTracker) -> Result<Connection, Error> {
+    pub(super) async fn connect(&self, tasks: &TaskTracker) -> Result<Box<Connection>, Error> {
         timeout(self.limit, self.open(tasks))
             .await
             .unwrap_or(Err(Error::TooSlow(Phase::Connecting)))
     }
 
-    async fn open(&self, tasks: &TaskTracker) -> Result<Connection, Error> {
+    async fn open(&self, tasks: &TaskTracker) -> Result<Box<Connection>, Error> {
         match &self.route {
             Route::Tcp(address) => {
                 let stream = address.connect(self.limit).await?;
@@ -143,7 +143,11 @@ fn unreachable(target: impl fmt::Display, source: io::Error) -> Error {
 }
 
 /// Speaks HTTP/1.1 on a stream.
-async fn introduce<S>(stream: S, peer: Reached, tasks: &TaskTracker) -> Result<Connection, Error>
+async fn introduce<S>(
+    stream: S,
+    peer: Reached,
+    tasks: &TaskTracker,
+) -> Result<Box<Connection>, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -236,7 +236,7 @@ impl Upstream {
         &self,
         request: Box<http::Request<Body>>,
         progress: Option<&Progress>,
-    ) -> Result<(http::Response<Incoming>, Connection), Error> {
+    ) -> Result<(http::Response<Incoming>, Box<Connection>), Error> {
         let Some(mut kept) = self.home.pool.take() else {
             return Box::pin(self.exchange_anew(request, progress)).await;
         };
@@ -258,7 +258,7 @@ impl Upstream {
         &self,
         request: Box<http::Request<Body>>,
         progress: Option<&Progress>,
-    ) -> Result<(http::Response<Incoming>, Connection), Error> {
+    ) -> Result<(http::Response<Incoming>, Box<Connection>), Error> {
         let mut connection = self.connector.connect(&self.home.pool.tasks).await?;
         match connection.exchange(request, progress, self.response_headers).await {
             Ok(response) => Ok((response, connection)),

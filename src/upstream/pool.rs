@@ -41,7 +41,7 @@ pub(super) struct Keeping {
 #[derive(Debug, Default)]
 struct Idle {
     /// Oldest first.
-    connections: VecDeque<Connection>,
+    connections: VecDeque<Box<Connection>>,
     sweeping: bool,
 }
 
@@ -52,7 +52,7 @@ impl Pool {
     }
 
     /// The connection that was used last, if one is fit for another request.
-    pub(super) fn take(&self) -> Option<Connection> {
+    pub(super) fn take(&self) -> Option<Box<Connection>> {
         let now = Instant::now();
         let mut idle = self.idle();
         while let Some(connection) = idle.connections.pop_back() {
@@ -66,7 +66,7 @@ impl Pool {
     }
 
     /// Keeps a connection whose exchange is over for the next request.
-    pub(super) fn put(self: &Arc<Self>, mut connection: Connection) {
+    pub(super) fn put(self: &Arc<Self>, mut connection: Box<Connection>) {
         let now = Instant::now();
         let outdated = match connection.peer {
             Reached::ByName => {
@@ -161,18 +161,19 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// A connection whose `driver` task does the reading and writing.
-    pub(super) fn new(sender: SendRequest<Body>, driver: AbortHandle, peer: Reached) -> Self {
-        let opened = Instant::now();
-        Self {
+    /// A connection whose `driver` task does the reading and writing. In one place for good: it goes
+    /// through many hands.
+    pub(super) fn new(sender: SendRequest<Body>, driver: AbortHandle, peer: Reached) -> Box<Self> {
+        let (opened, deadline) = (Instant::now(), Deadline::new());
+        Box::new(Self {
             sender,
             driver,
             peer,
             opened,
-            deadline: Deadline::new(),
+            deadline,
             idle_since: opened,
             reusable: true,
-        }
+        })
     }
 
     /// Sends a request and awaits the head of its response, at most `limit` after the last byte of the

@@ -35,7 +35,7 @@ pub(super) struct Home {
 /// The client's response; `connection` goes home when it has ended.
 pub(super) fn relay(
     response: http::Response<Incoming>,
-    mut connection: Connection,
+    mut connection: Box<Connection>,
     home: &Arc<Home>,
 ) -> Result<http::Response<Body>, Error> {
     check_framing(response.headers())?;
@@ -130,7 +130,7 @@ fn may_trail(name: &HeaderName, identity: &[HeaderName]) -> bool {
 struct Relayed {
     incoming: Incoming,
     /// Gone once the body has ended, one way or the other.
-    connection: Option<Connection>,
+    connection: Option<Box<Connection>>,
     home: Arc<Home>,
     idle: Option<Duration>,
     /// Whether the idle deadline runs: only while the client waits for the upstream.

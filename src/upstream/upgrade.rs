@@ -64,7 +64,7 @@ impl Handshake {
     pub(super) fn switch(
         self,
         mut response: http::Response<Incoming>,
-        connection: Connection,
+        connection: Box<Connection>,
         identity: &[HeaderName],
     ) -> Result<(http::Response<Body>, Tunnel), Error> {
         let headers = response.headers();
@@ -91,7 +91,7 @@ impl Handshake {
 pub struct Tunnel {
     client: OnUpgrade,
     upstream: OnUpgrade,
-    connection: Connection,
+    connection: Box<Connection>,
 }
 
 /// Why a tunnel is ended from outside; the client is told.
