@@ -84,9 +84,6 @@ impl Login {
     /// Whether this browser may use the state, now; from here on nobody may again.
     fn check_state(&self, opened: &Opened, headers: &HeaderMap) -> Result<(), StateFault> {
         let now = self.clock.unix();
-        if self.states.is_used(opened) {
-            return Err(StateFault::Used);
-        }
         if opened.pending.is_old(now) {
             return Err(StateFault::Old);
         }
