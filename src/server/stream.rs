@@ -47,6 +47,9 @@ enum Side {
 /// What a client starts with that speaks HTTP/2 without being asked (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// How much is read to find out what a client speaks; little, for a silent connection has room for it, too.
+const SNIFFED: usize = 1024;
+
 /// How much is read and dropped after our last byte.
 const LINGER_BYTES: usize = 1024 * 1024;
 
@@ -81,7 +84,7 @@ impl Stream {
     }
 
     async fn sniff(&mut self) -> io::Result<Protocol> {
-        let mut head = BytesMut::with_capacity(1024);
+        let mut head = BytesMut::with_capacity(SNIFFED);
         let protocol = loop {
             if self.transport.read_buf(&mut head).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -170,6 +173,13 @@ impl AsyncRead for Stream {
             let length = this.ahead.remaining().min(buf.remaining());
             buf.put_slice(&this.ahead.split_to(length));
             this.pulse().heard(this.protocol);
+            // There may be more of the head. hyper would double its buffer for a second piece, and an idle
+            // connection keeps that.
+            if length == SNIFFED
+                && let Poll::Ready(Err(error)) = Pin::new(&mut this.transport).poll_read(cx, buf)
+            {
+                return Poll::Ready(Err(error));
+            }
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
@@ -286,5 +296,39 @@ impl AsyncWrite for Transport {
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::server::Scheme;
+    use crate::server::client_addr::Peer;
+    use crate::server::room::{OpenConnections, Room};
+    use crate::server::shutdown::Tasks;
+
+    #[tokio::test]
+    async fn a_head_that_is_here_comes_in_one_piece() {
+        const LENGTH: usize = 3 * SNIFFED;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut theirs = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (ours, _) = listener.accept().await.unwrap();
+        theirs.write_all(&[b'a'; LENGTH]).await.unwrap();
+        let arrived = async { while ours.peek(&mut [0; LENGTH]).await.unwrap() < LENGTH {} };
+        timeout(Duration::from_secs(5), arrived).await.expect("it arrives");
+
+        let room = Room::new(1, OpenConnections::default(), Arc::default());
+        let admission = room.admit(room.ticket().await.unwrap());
+        let connected = Connected::new(Peer::Unix, Scheme::Http, &Arc::default(), Tasks::default());
+        let mut stream = Stream::new(Transport::Tcp(ours), Arc::new(connected), admission);
+        assert_eq!(stream.protocol().await.unwrap(), Protocol::Http1);
+        let mut head = BytesMut::with_capacity(2 * LENGTH);
+        assert_eq!(stream.read_buf(&mut head).await.unwrap(), LENGTH);
     }
 }
