@@ -6,7 +6,7 @@ use http::header::{
     CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
 use http::uri::{PathAndQuery, Scheme};
-use http::{Request, StatusCode, Uri, Version};
+use http::{Method, Request, StatusCode, Uri, Version};
 
 use super::Limits;
 use super::authority::Authority;
@@ -55,7 +55,7 @@ impl Flaw {
 /// Checks a request and brings it into the one form that all others see; returns whom it is for.
 pub(super) fn check<B>(request: &mut Request<B>, limits: &Limits) -> Result<Authority, Flaw> {
     check_method(request.method().as_str())?;
-    let fields = Fields::of(request.headers(), limits)?;
+    let fields = Fields::of(request.method(), request.headers(), limits)?;
     check_length(&fields)?;
     let (authority, cookies) = (check_host(request, &fields)?, fields.cookies);
     if fields.is_odd {
@@ -100,11 +100,12 @@ enum Field<'h> {
 
 impl<'h> Fields<'h> {
     /// Collects them, within the bounds of a head.
-    fn of(headers: &'h HeaderMap, limits: &Limits) -> Result<Self, Flaw> {
+    fn of(method: &Method, headers: &'h HeaderMap, limits: &Limits) -> Result<Self, Flaw> {
         if headers.len() > limits.header_count {
             return Err(Flaw::HeadTooLarge);
         }
-        let (mut fields, mut bytes) = (Self::default(), 0);
+        // A method may be of any length, too. The target has a bound of its own.
+        let (mut fields, mut bytes) = (Self::default(), method.as_str().len());
         for (name, value) in headers {
             // A colon, a space and a line end belong to each field.
             bytes += name.as_str().len() + value.len() + 4;
@@ -328,6 +329,9 @@ mod tests {
             request(Version::HTTP_2, "https://a/", &[("x", &large)]),
             Err(Flaw::HeadTooLarge),
         );
+        let mut asked = request(Version::HTTP_11, "/", &[("host", "a")]);
+        *asked.method_mut() = large.parse().unwrap();
+        check_one(asked, Err(Flaw::HeadTooLarge));
         let many = vec![("cookie", "a=b"); Limits::default().header_count + 1];
         check_one(request(Version::HTTP_2, "https://a/", &many), Err(Flaw::HeadTooLarge));
     }
