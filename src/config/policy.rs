@@ -57,7 +57,9 @@ pub(super) fn policy(field: &Field<'_>, route: OfRoute<'_>) -> Result<Policy, Re
                 .iter()
                 .map(|item| item.section().and_then(|section| rule(&section, route)))
                 .collect();
-            rules.into_iter().collect::<Result<Vec<Rule>, Reported>>().map(Policy::Rules)
+            let rules = rules.into_iter().collect::<Result<Vec<Rule>, Reported>>()?;
+            warn_of_letter_case(&items, &rules);
+            Ok(Policy::Rules(rules))
         }
     }
 }
@@ -162,6 +164,23 @@ fn warn_of_idle_rule(section: &Section<'_>, rule: &Rule, route: OfRoute<'_>) {
                 Wrong::new(format!("never matches: the route is for {}", of_route.as_str()))
                     .hint("paths are written whole, from the root of the host");
             section.reading.warning(&section.path.key("paths").item(at), &wrong);
+        }
+    }
+}
+
+/// Two rules whose paths letter case alone tells apart are one to an upstream without it.
+fn warn_of_letter_case(items: &[Field<'_>], rules: &[Rule]) {
+    for (at, (item, rule)) in items.iter().zip(rules).enumerate() {
+        for (of_rule, path) in rule.paths.iter().flatten().enumerate() {
+            let clashes =
+                |other: &Rule| other.paths.iter().flatten().any(|it| it.clashes_with(path));
+            let Some(before) = rules.iter().take(at).position(clashes) else { continue };
+            let what = format!(
+                "has paths in common with allow[{before}] but for letter case: only who passes by both \
+                 gets there, as an upstream may not tell capitals from small letters"
+            );
+            let place = item.path.key("paths").item(of_rule);
+            item.reading.warning(&place, &Wrong::new(what));
         }
     }
 }

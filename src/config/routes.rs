@@ -54,12 +54,13 @@ pub(super) fn settings(
             );
             return Err(item.error(&Wrong::new(what).hint("give one of them another host or path")));
         }
-        let alike = |other: &Settings| other.host == route.host && other.path.is_alike(&route.path);
-        let before = routes.iter().take(at).position(|other| other.as_ref().is_ok_and(alike));
+        let clashes =
+            |other: &Settings| other.host == route.host && other.path.clashes_with(&route.path);
+        let before = routes.iter().take(at).position(|other| other.as_ref().is_ok_and(clashes));
         if let (Some(before), Some(item)) = (before, items.get(at)) {
             let what = format!(
-                "differs from that of routes[{before}] in letter case alone, so that no request passes \
-                 on either: an upstream may not tell them apart"
+                "has paths in common with routes[{before}] but for letter case: requests for them are \
+                 refused, as an upstream may not tell capitals from small letters"
             );
             item.reading.warning(&item.path.key("path"), &Wrong::new(what));
         }
@@ -130,7 +131,8 @@ fn host(field: &Field<'_>, around: &Surroundings<'_>) -> Result<HostPattern, Rep
 fn path(field: &Field<'_>, around: &Surroundings<'_>) -> Result<PathPrefix, Reported> {
     let path = field.value(policy::path)?;
     match around.endpoint_prefix {
-        Some(prefix) if prefix.covers(&path) => {
+        // An upstream may not tell capitals from small letters, so no request would pass there either.
+        Some(prefix) if prefix.covers_folded(&path) => {
             let what = format!("lies below {prefix}, where the gateway's own paths are");
             let hint = "choose another path, or another server.endpoint_prefix";
             Err(field.error(&Wrong::new(what).hint(hint)))

@@ -11,7 +11,7 @@ use crate::gate::route::Route;
 use crate::policy::Policy;
 use crate::policy::evaluate::{self, Denial, Ruling, Verdict};
 use crate::policy::rule::Rule;
-use crate::routing::path::{Reading, Readings};
+use crate::routing::path::{PathPrefix, Reading, Readings};
 
 /// What a visitor asks for.
 #[derive(Clone, Copy, Debug)]
@@ -105,10 +105,11 @@ pub fn decide<'r>(asked: &Asked<'r, '_>, visitor: Visitor) -> Decision<'r> {
     let visitor = counted(route, visitor);
     let verdict = verdict(asked, asked.readings.plain(), &visitor);
     // SECURITY: an upstream that reads the path in another way must not be a way around the rules.
-    let others = asked.readings.others();
+    let spelt = asked.spelt();
+    let mut others = asked.readings.others().iter().chain(&spelt);
     let differs =
         |reading: &&Reading<'_>| !self::verdict(asked, reading, &visitor).decides_as(&verdict);
-    if let Some(reading) = others.iter().find(differs) {
+    if let Some(reading) = others.find(differs) {
         return Decision::Ambiguous(reading.path().to_owned());
     }
     match verdict {
@@ -144,6 +145,12 @@ fn counted(route: &Route, visitor: Visitor) -> Visitor {
     }
 }
 
+fn is_public(asked: &Asked<'_, '_>, reading: &Reading<'_>) -> bool {
+    let of_policy = asked.of_policy(reading);
+    asked.route.allow.is_public_for(of_policy)
+        && asked.narrowing.is_none_or(|policy| policy.is_public_for(of_policy))
+}
+
 fn verdict(asked: &Asked<'_, '_>, reading: &Reading<'_>, visitor: &Visitor) -> Verdict {
     let (of_policy, identity) = (asked.of_policy(reading), visitor.identity());
     match (asked.route.allow.evaluate(of_policy, identity), asked.narrowing) {
@@ -152,20 +159,25 @@ fn verdict(asked: &Asked<'_, '_>, reading: &Reading<'_>, visitor: &Visitor) -> V
     }
 }
 
-impl<'a> Asked<'_, 'a> {
+impl<'r, 'a> Asked<'r, 'a> {
     /// What knowing the visitor is for: nothing, where every reading of the path passes without.
     pub fn need(&self) -> Need {
-        let is_public = |reading: &'a Reading<'a>| {
-            let of_policy = self.of_policy(reading);
-            self.route.allow.is_public_for(of_policy)
-                && self.narrowing.is_none_or(|policy| policy.is_public_for(of_policy))
-        };
-        let Self { readings, .. } = self;
-        if is_public(readings.plain()) && readings.others().iter().all(is_public) {
+        let spelt = self.spelt();
+        let mut others = self.readings.others().iter().chain(&spelt);
+        if is_public(self, self.readings.plain()) && others.all(|other| is_public(self, other)) {
             Need::Courtesy
         } else {
             Need::Proof
         }
+    }
+
+    /// The path as the rules spell it, where letter case alone tells their `paths` apart.
+    // SECURITY: an upstream without letter case serves `/app` under `/App` too, whatever a rule for the
+    // one says and a rule for the other does not.
+    fn spelt(&self) -> Vec<Reading<'static>> {
+        let spelt =
+            |path: &'r PathPrefix| self.readings.unfolded().filter_map(|it| path.respelt(it));
+        self.route.clashing_paths.iter().flat_map(spelt).collect()
     }
 
     fn of_policy(&self, path: &'a Reading<'a>) -> evaluate::Asked<'a> {

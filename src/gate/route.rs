@@ -62,6 +62,8 @@ pub struct Route {
     pub request_body: Option<u64>,
     /// Who may pass.
     pub allow: Policy,
+    /// The prefixes in its rules that letter case alone tells apart: nearly always none.
+    pub clashing_paths: Vec<PathPrefix>,
     /// Which providers sign in here; `None`: all.
     pub providers: Option<Vec<Arc<str>>>,
     /// What a visitor who is not signed in meets.
@@ -85,6 +87,7 @@ impl Route {
             meter,
             upstream,
             request_body: settings.request_body,
+            clashing_paths: settings.allow.clashing_paths(),
             allow: settings.allow,
             providers: settings.providers,
             unauthenticated: settings.unauthenticated,

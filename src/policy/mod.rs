@@ -5,6 +5,8 @@ pub mod rule;
 
 use rule::Rule;
 
+use crate::routing::path::PathPrefix;
+
 /// `allow:` of a route.
 #[derive(Clone, Debug)]
 pub enum Policy {
@@ -14,4 +16,13 @@ pub enum Policy {
     Authenticated,
     /// Whoever one of these rules admits; never empty.
     Rules(Vec<Rule>),
+}
+
+impl Policy {
+    /// The prefixes in `paths` that letter case alone tells from another one.
+    pub fn clashing_paths(&self) -> Vec<PathPrefix> {
+        let Self::Rules(rules) = self else { return Vec::new() };
+        let all = || rules.iter().flat_map(|rule| rule.paths.iter().flatten());
+        all().filter(|path| all().any(|other| other.clashes_with(path))).cloned().collect()
+    }
 }

@@ -27,7 +27,7 @@ type Paths<T> = Vec<(PathPrefix, T)>;
 pub enum Found<'t, T> {
     /// This entry.
     Entry(&'t T),
-    /// Two entries, which differ in the letter case of their paths alone, as does this reading.
+    /// Two entries, whose paths letter case alone tells apart, which this reading has none of.
     Either,
     /// The host is known, the path is not.
     NoPath,
@@ -63,7 +63,7 @@ impl<T> Table<T> {
             let mut matching = paths.iter().filter(|(path, _)| path.matches(reading));
             if let Some((path, entry)) = matching.next() {
                 // SECURITY: an upstream without letter case has one of them, and it is not said which.
-                let either = reading.is_folded() && matching.any(|(other, _)| other.is_alike(path));
+                let either = reading.is_folded() && matching.any(|(other, _)| !other.covers(path));
                 return if either { Found::Either } else { Found::Entry(entry) };
             }
         }
@@ -137,7 +137,7 @@ mod tests {
         let entry = |path: &str| {
             (HostPattern::parse("a.example").unwrap(), PathPrefix::parse(path).unwrap(), path.len())
         };
-        let table = Table::new(["/Docs", "/docs", "/docs/Api"].map(entry));
+        let table = Table::new(["/Docs", "/docs", "/a/Docs", "/A", "/a/b"].map(entry));
         let find = |path| {
             let readings = Readings::of(path).unwrap();
             let [plain, folded] = [readings.plain(), readings.others().first().unwrap()]
@@ -147,7 +147,8 @@ mod tests {
         for path in ["/Docs/x", "/docs"] {
             assert_eq!(find(path), (Found::Entry(&5), Found::Either), "{path}");
         }
-        assert_eq!(find("/docs/Api"), (Found::Entry(&9), Found::Entry(&9)));
+        assert_eq!(find("/a/Docs/x"), (Found::Entry(&7), Found::Either));
+        assert_eq!(find("/A/x"), (Found::Entry(&2), Found::Entry(&2)));
         assert_eq!(find("/x"), (Found::NoPath, Found::NoPath));
     }
 

@@ -84,9 +84,23 @@ impl PathPrefix {
         rest(prefix, &reading.path).is_some()
     }
 
-    /// Whether another prefix is the same to whoever does not tell capitals from small letters.
-    pub fn is_alike(&self, other: &Self) -> bool {
-        self.folded == other.folded
+    /// Whether one of two prefixes lies at or below the other only to whoever does not tell capitals
+    /// from small letters: to everyone else they have no path in common.
+    pub fn clashes_with(&self, other: &Self) -> bool {
+        (self.covers_folded(other) && !self.covers(other))
+            || (other.covers_folded(self) && !other.covers(self))
+    }
+
+    /// A path that lies at or below this prefix but for letter case, in the letter case of the prefix.
+    pub fn respelt(&self, reading: &Reading<'_>) -> Option<Reading<'static>> {
+        if reading.folded || self.text == "/" || self.matches(reading) {
+            return None;
+        }
+        let slash_behind = reading.path.match_indices('/').nth(self.text.matches('/').count());
+        let end = slash_behind.map_or(reading.path.len(), |(at, _)| at);
+        let (start, rest) = reading.path.split_at_checked(end)?;
+        let alike = start.eq_ignore_ascii_case(&self.text) || start.to_lowercase() == self.folded;
+        alike.then(|| Reading { path: Cow::Owned(format!("{}{rest}", self.text)), folded: false })
     }
 
     /// Whether a path lies at or below this prefix in any reading.
@@ -102,6 +116,11 @@ impl PathPrefix {
     /// Whether another prefix lies at or below this one.
     pub fn covers(&self, other: &Self) -> bool {
         self.rest(&other.text).is_some()
+    }
+
+    /// The same, to whoever does not tell capitals from small letters.
+    pub fn covers_folded(&self, other: &Self) -> bool {
+        rest(&self.folded, &other.folded).is_some()
     }
 }
 
@@ -153,6 +172,12 @@ impl<'p> Readings<'p> {
     /// The readings that some upstreams take instead.
     pub fn others(&self) -> &[Reading<'p>] {
         &self.others
+    }
+
+    /// All of them in which letter case counts.
+    pub fn unfolded(&self) -> impl Iterator<Item = &Reading<'p>> {
+        let others = self.others.iter().filter(|reading| !reading.folded);
+        std::iter::once(&self.plain).chain(others)
     }
 }
 
@@ -365,6 +390,39 @@ mod tests {
         check("/a", "/a/b", true);
         check("/a", "/ab", false);
         check("/a/b", "/a", false);
+    }
+
+    #[test]
+    fn prefixes_that_letter_case_alone_tells_apart_clash() {
+        let check = |one: &str, other: &str, expected: bool| {
+            let [one, other] = [one, other].map(|text| PathPrefix::parse(text).unwrap());
+            let clash = (one.clashes_with(&other), other.clashes_with(&one));
+            assert_eq!(clash, (expected, expected), "{one} {other}");
+        };
+        check("/App", "/app", true);
+        check("/App/x", "/app", true);
+        check("/\u{c4}", "/\u{e4}/x", true);
+        check("/app/X", "/app", false);
+        check("/App", "/App", false);
+        check("/App", "/apple", false);
+        check("/App", "/", false);
+    }
+
+    #[test]
+    fn a_path_is_spelt_as_a_prefix_that_it_lies_below_without_letter_case() {
+        let check = |prefix: &str, path: &str, expected: Option<&str>| {
+            let readings = Readings::of(path).unwrap();
+            let spelt = PathPrefix::parse(prefix).unwrap().respelt(readings.plain());
+            assert_eq!(spelt.as_ref().map(Reading::path), expected, "{prefix} {path}");
+        };
+        check("/app", "/App", Some("/app"));
+        check("/app", "/App/X/y", Some("/app/X/y"));
+        check("/app/x", "/APP/X/Y", Some("/app/x/Y"));
+        check("/\u{e4}", "/%C3%84/X", Some("/\u{e4}/X"));
+        check("/app", "/app/X", None);
+        check("/app", "/Apple", None);
+        check("/app/x", "/App", None);
+        check("/", "/App", None);
     }
 
     #[test]

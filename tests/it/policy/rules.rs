@@ -220,6 +220,42 @@ async fn letter_case_leads_around_no_rule() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_spelling_in_one_rule_leads_around_no_other() {
+    let house = House::of(
+        people(),
+        "",
+        &[
+            ("/", "allow: [{ public: true, paths: [/App, /wiki/Open] }, { groups: [staff], paths: [/app] }, { users: [demo-bob], paths: [/Wiki] }, { public: true, paths: [/Both, /both] }]"),
+            ("/n/Open", "allow: public"),
+            ("/N", "allow: [{ groups: [staff] }]"),
+        ],
+    )
+    .await;
+    let (alice, bob) = (house.cookie_of("alice").await, house.cookie_of("bob").await);
+    for (who, target, expected) in [
+        ("", "/App", 400),
+        ("", "/App/x", 400),
+        ("", "/%41pp/x", 400),
+        ("", "/App//x", 400),
+        ("", "/app", 400),
+        (&bob, "/App", 400),
+        // Alice may see it, however it is spelt.
+        (&alice, "/App/X", 200),
+        (&alice, "/app", 200),
+        ("", "/wiki/Open/x", 400),
+        (&bob, "/wiki/Open/x", 200),
+        ("", "/Wiki/x", 401),
+        ("", "/Both/x", 200),
+        ("", "/both/x", 200),
+        ("", "/n/Open/x", 400),
+        (&alice, "/N/Open", 400),
+        (&alice, "/N/x", 200),
+    ] {
+        house.check(who, &format!("GET {target}"), expected).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn addresses_are_those_that_a_trusted_proxy_tells() {
     let routes = [
         (
