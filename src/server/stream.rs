@@ -34,7 +34,6 @@ pub(super) struct Stream {
     ahead: Bytes,
     client_side: Side,
     our_side: Side,
-    lingered: usize,
     _admission: Admission,
 }
 
@@ -50,9 +49,6 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How much is read to find out what a client speaks; little, for a silent connection has room for it, too.
 const SNIFFED: usize = 1024;
 
-/// How much is read and dropped after our last byte.
-const LINGER_BYTES: usize = 1024 * 1024;
-
 impl Stream {
     pub(super) fn new(
         transport: Transport,
@@ -66,7 +62,6 @@ impl Stream {
             ahead: Bytes::new(),
             client_side: Side::Open,
             our_side: Side::Open,
-            lingered: 0,
             _admission: admission,
         }
     }
@@ -132,17 +127,17 @@ impl Stream {
     }
 
     /// Reads on until the client has closed, too: closing over unread bytes resets the connection, and the
-    /// reset may overtake our answer (RFC 9112 §9.6).
+    /// reset may overtake our answer (RFC 9112 §9.6). However much that is: who uploads in a hurry has sent
+    /// megabytes before our refusal arrives. The keeper says when it is enough.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut space = [0; 4096];
-        while self.lingered < LINGER_BYTES {
+        loop {
             let mut read = ReadBuf::new(&mut space);
             match ready!(Pin::new(&mut self.transport).poll_read(cx, &mut read)) {
-                Ok(()) if !read.filled().is_empty() => self.lingered += read.filled().len(),
-                Ok(()) | Err(_) => break,
+                Ok(()) if !read.filled().is_empty() => {}
+                Ok(()) | Err(_) => return Poll::Ready(()),
             }
         }
-        Poll::Ready(())
     }
 
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -301,34 +296,55 @@ impl AsyncWrite for Transport {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::sync::Arc;
 
     use tokio::io::AsyncWriteExt as _;
-    use tokio::net::{TcpListener, TcpStream};
-    use tokio::time::timeout;
 
     use super::*;
-    use crate::server::Scheme;
     use crate::server::client_addr::Peer;
     use crate::server::room::{OpenConnections, Room};
     use crate::server::shutdown::Tasks;
+    use crate::server::{Scheme, TrustedProxies};
 
-    #[tokio::test]
-    async fn a_head_that_is_here_comes_in_one_piece() {
-        const LENGTH: usize = 3 * SNIFFED;
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut theirs = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (ours, _) = listener.accept().await.unwrap();
-        theirs.write_all(&[b'a'; LENGTH]).await.unwrap();
-        let arrived = async { while ours.peek(&mut [0; LENGTH]).await.unwrap() < LENGTH {} };
-        timeout(Duration::from_secs(5), arrived).await.expect("it arrives");
-
+    async fn served() -> (Stream, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let nobody = Arc::new(TrustedProxies::default());
+        let connected = Connected::new(Peer::Unix, Scheme::Http, &nobody, Tasks::default());
         let room = Room::new(1, OpenConnections::default(), Arc::default());
         let admission = room.admit(room.ticket().await.unwrap());
-        let connected = Connected::new(Peer::Unix, Scheme::Http, &Arc::default(), Tasks::default());
-        let mut stream = Stream::new(Transport::Tcp(ours), Arc::new(connected), admission);
-        assert_eq!(stream.protocol().await.unwrap(), Protocol::Http1);
-        let mut head = BytesMut::with_capacity(2 * LENGTH);
-        assert_eq!(stream.read_buf(&mut head).await.unwrap(), LENGTH);
+        (Stream::new(Transport::Unix(ours), Arc::new(connected), admission), theirs)
+    }
+
+    #[tokio::test]
+    async fn a_head_that_is_here_is_read_in_one_piece() {
+        for length in [1, SNIFFED - 1, SNIFFED, SNIFFED + 1, 3 * SNIFFED] {
+            let (mut stream, mut client) = served().await;
+            let sent = vec![b'x'; length];
+            client.write_all(&sent).await.unwrap();
+            assert_eq!(stream.protocol().await.unwrap(), Protocol::Http1);
+            let mut space = vec![0; 8 * SNIFFED];
+            let read = stream.read(&mut space).await.unwrap();
+            assert_eq!(space.get(..read), Some(&sent[..]), "{length}");
+            client.write_all(b"more").await.unwrap();
+            drop(client);
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest).await.unwrap();
+            assert_eq!(rest, b"more");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_uploads_in_a_hurry_is_not_reset() {
+        let (mut stream, mut client) = served().await;
+        let uploading = async {
+            for _ in 0..512 {
+                client.write_all(&[b'x'; 16 * 1024]).await.expect("nobody resets");
+            }
+            drop(client);
+        };
+        let closing = async move {
+            stream.shutdown().await.unwrap();
+        };
+        tokio::join!(closing, uploading);
     }
 }
