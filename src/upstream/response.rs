@@ -34,11 +34,11 @@ pub(super) struct Home {
 
 /// The client's response; `connection` goes home when it has ended.
 pub(super) fn relay(
-    response: http::Response<Incoming>,
+    mut response: http::Response<Incoming>,
     mut connection: Box<Connection>,
     home: &Arc<Home>,
 ) -> Result<http::Response<Body>, Error> {
-    check_framing(response.headers())?;
+    check_framing(response.headers_mut())?;
     let (mut parts, incoming) = response.into_parts();
     // A peer of HTTP/1.0 cannot take the chunked bodies that the next request may need.
     connection.reusable &= parts.version == Version::HTTP_11;
@@ -77,21 +77,33 @@ pub(super) fn strip(headers: &mut HeaderMap, identity: &[HeaderName]) {
 }
 
 // SECURITY: between two readings of where a response ends lies a second response (RFC 9112 §6.3, §11.1).
-fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
+fn check_framing(headers: &mut HeaderMap) -> Result<(), Error> {
     let mut framed = false;
     for (name, value) in headers {
-        let value = value.as_bytes();
+        let bytes = value.as_bytes();
         let clear = match *name {
-            TRANSFER_ENCODING => value.eq_ignore_ascii_case(b"chunked"),
-            CONTENT_LENGTH => !value.is_empty() && value.iter().all(u8::is_ascii_digit),
+            TRANSFER_ENCODING => bytes.eq_ignore_ascii_case(b"chunked"),
+            CONTENT_LENGTH => !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit),
             _ => continue,
         };
         if framed || !clear {
             return Err(Error::Misbehaved(Fault::Framing));
         }
         framed = true;
+        // What is read as decimal here, some would read as octal.
+        if let [b'0', _, ..] = bytes {
+            *value = without_leading_zeros(bytes);
+        }
     }
     Ok(())
+}
+
+/// The same number, as it is usually written.
+#[cold]
+fn without_leading_zeros(digits: &[u8]) -> HeaderValue {
+    let first = digits.iter().position(|digit| *digit != b'0');
+    let digits = first.and_then(|first| digits.get(first..)).unwrap_or(b"0");
+    HeaderValue::from_bytes(digits).unwrap_or(const { HeaderValue::from_static("0") })
 }
 
 /// Whether silence is part of what is transferred: an event stream (HTML, Server-sent events) or gRPC.

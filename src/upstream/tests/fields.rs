@@ -174,6 +174,17 @@ async fn the_clients_response_has_no_field_of_the_upstreams_connection() {
 }
 
 #[tokio::test]
+async fn the_clients_response_has_its_length_as_it_is_usually_written() {
+    for (said, length, text) in [("002", "2", "ok"), ("00", "0", ""), ("0", "0", "")] {
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {said}\r\n\r\n{text}");
+        let peer = Peer::answering(answer.leak().as_bytes()).await;
+        let response = get(&upstream(peer.address)).await.unwrap();
+        assert_eq!(response.headers.get("content-length").unwrap(), length, "{said}");
+        assert_eq!(response.text(), text, "{said}");
+    }
+}
+
+#[tokio::test]
 async fn only_harmless_trailers_are_announced_and_relayed() {
     let peer = Peer::answering(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Set-Cookie\r\n\r\n\
