@@ -34,6 +34,7 @@ pub fn run(
     let mut good = Vec::new();
     if let Some(config) = config.as_ref().filter(|_| online) {
         good = ask(config, &file, source, &mut findings)?;
+        findings.sort_by_key(|finding| finding.line);
     }
     let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
     let (summary, code) = match config.filter(|_| !refused) {

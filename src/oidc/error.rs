@@ -25,7 +25,7 @@ pub enum Error {
         said: String,
     },
     /// There is no document at its place.
-    #[error("unexpected status {}{} at {url}{}", .status.as_u16(), redirect_note(status), well_known(url))]
+    #[error("unexpected status {}{} at {url}{}", .status.as_u16(), redirect_note(status), well_known(url, *status))]
     NoDocument {
         /// What was asked for.
         url: String,
@@ -175,8 +175,8 @@ fn written(said: &str) -> String {
 }
 
 /// The remedy for a document that is not there.
-fn well_known(url: &str) -> &'static str {
-    if url.ends_with("/.well-known/openid-configuration") {
+fn well_known(url: &str, status: StatusCode) -> &'static str {
+    if !status.is_server_error() && url.ends_with("/.well-known/openid-configuration") {
         ": `issuer` must be the part before /.well-known"
     } else {
         ""

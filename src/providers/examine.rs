@@ -131,6 +131,12 @@ impl Provider {
                 let message = format!("has a token endpoint that fails: {error}");
                 return examined.warn("issuer", message, None);
             }
+            Err(error @ OAuthError::Status(_)) => {
+                let message = format!("has a token endpoint that does not answer as one: {error}");
+                let hint = "compare token_endpoint of its metadata, or `endpoints.token` where it is \
+                            written, with the provider's manual";
+                return examined.warn("issuer", message, Some(hint.to_owned()));
+            }
             // Whatever else it says, it is nothing that can be told from here.
             Ok(_) | Err(_) => return,
         };

@@ -187,11 +187,19 @@ async fn bind_unix(path: &Path) -> Result<Listener, Error> {
             std::fs::remove_file(path).map_err(failed)?;
             UnixListener::bind(path)
         }
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_no_socket(path) => {
+            return Err(Error::NoSocket { address });
+        }
         bound => bound,
     };
     let listener = bound.map_err(failed)?;
     let file = SocketFile::of(path).map_err(failed)?;
     Ok(Listener::Unix(listener, file))
+}
+
+/// Whether something is there that nobody could listen on.
+fn is_no_socket(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|file| !file.file_type().is_socket())
 }
 
 /// Whether a socket file was left behind: it is a socket, and nobody answers on it.
@@ -290,7 +298,8 @@ mod tests {
         drop(listener);
         assert!(!path.exists());
         std::fs::write(&path, "precious").unwrap();
-        bind_unix(&path).await.expect_err("that is no socket");
+        let error = bind_unix(&path).await.expect_err("that is no socket").to_string();
+        assert!(error.contains("is no socket") && !error.contains("another process"), "{error}");
         assert!(path.exists());
     }
 

@@ -174,6 +174,12 @@ pub enum Error {
         /// The system's word.
         source: io::Error,
     },
+    /// A file or folder is where the socket should be.
+    #[error("cannot listen on {address}: what stands there is no socket; choose another path")]
+    NoSocket {
+        /// As configured.
+        address: String,
+    },
     /// No PEM certificate in the text.
     #[error("no certificate in {pair}: write a PEM chain, the server's own certificate first")]
     Certificate {

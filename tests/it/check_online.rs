@@ -4,7 +4,9 @@
 use std::process::Command;
 use std::time::Duration;
 
-use portcullis::demo::{DiscoveryFault, Fault, IdentityProvider, JwksFault};
+use portcullis::demo::{
+    DiscoveryFault, Endpoint, Fault, IdentityProvider, JwksFault, NetworkFault,
+};
 use tempfile::TempDir;
 
 use crate::support::gateway::PUBLIC_URL;
@@ -75,6 +77,16 @@ async fn a_provider_that_nobody_could_sign_in_at_is_refused() {
         (Fault::Discovery(DiscoveryFault::NoTokenEndpoint), 78, "`token_endpoint` is missing"),
         (Fault::Jwks(JwksFault::NoKeys), 78, "has keys that cannot be used"),
         (Fault::Discovery(DiscoveryFault::UnknownMembers), 0, "as they should be"),
+        (
+            Fault::Network(Endpoint::Token, NetworkFault::NotFound),
+            0,
+            "does not answer as one: unexpected status 404",
+        ),
+        (
+            Fault::Network(Endpoint::Token, NetworkFault::Unavailable),
+            0,
+            "has a token endpoint that fails",
+        ),
     ] {
         idp.set_faults(&[fault]);
         let (told, said) = check(&provider::section(&idp), PUBLIC_URL);

@@ -162,7 +162,8 @@ impl Http {
             meter.asked(endpoint, began.elapsed());
         }
         let answer = answer.unwrap_or_else(|_elapsed| {
-            let cause = format!("nothing within {:?}", deadline.duration_since(began));
+            let within = deadline.duration_since(began).as_secs_f64();
+            let cause = format!("nothing within {within:.1} s");
             Err(Error::AnswerLost { host: host(url), cause })
         });
         let fails = match &answer {
