@@ -1,6 +1,6 @@
 //! Where to listen, and networks: `HOST:PORT`, `unix:PATH`, CIDRs.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -33,7 +33,10 @@ pub(super) fn listen(text: &str, reading: &Reading<'_>) -> Result<ListenAddress,
         return Err(Wrong::new("has no port from 0 to 65535").hint(hint));
     }
     let bracketed = host.starts_with('[') && host.ends_with(']');
-    if host.contains(':') && !bracketed {
+    if text.contains(',') {
+        return Err(Wrong::new("is more than one address").hint("write a list: [one, two]"));
+    }
+    if host.contains(':') && !bracketed && host.parse::<Ipv6Addr>().is_ok() {
         let meant = format!("[{host}]:{port}");
         return Err(Wrong::new("has an IPv6 address without brackets").suggest(meant));
     }

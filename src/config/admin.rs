@@ -1,6 +1,7 @@
 //! `admin:` -> where the admin listener is.
 
 use crate::config::address;
+use crate::config::document::Node;
 use crate::config::reading::Reported;
 use crate::config::section::Section;
 use crate::config::wrong::Wrong;
@@ -11,7 +12,14 @@ pub(super) fn listen(
     root: &Section<'_>,
     server: Option<&Settings>,
 ) -> Result<Option<ListenAddress>, Reported> {
-    let field = root.section("admin")?.field("listen");
+    let section = root.field("admin");
+    if let Some(Node::Flag(_) | Node::Text(_)) = section.node {
+        let wrong = Wrong::new("must be a mapping").hint(
+            "write `admin: { listen: 127.0.0.1:4181 }`, or `admin: { listen: off }` to have none",
+        );
+        return Err(section.error(&wrong));
+    }
+    let field = section.section()?.field("listen");
     let address = field.value(|text| match text {
         "off" | "false" => Ok(None),
         "true" | "on" => Err(Wrong::new("is not an address").hint("write 127.0.0.1:4181, or off")),

@@ -45,19 +45,6 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
 }
 
 impl Node {
-    /// The keys of a mapping, as written.
-    pub(super) fn keys(&self) -> Vec<&str> {
-        match self {
-            Self::Map(entries) => entries.iter().map(|(name, _)| name.as_str()).collect(),
-            Self::Null
-            | Self::Flag(_)
-            | Self::Number(_)
-            | Self::Text(_)
-            | Self::List(_)
-            | Self::Tagged => Vec::new(),
-        }
-    }
-
     /// What it is, for "must be …, not …".
     pub(super) fn describe(&self) -> &'static str {
         match self {

@@ -223,6 +223,10 @@ impl<'r> Field<'r> {
             let wrong = Wrong::new("is taken as it stands: a `$` without braces stands for itself")
                 .hint("write ${NAME} for a variable of the environment; $$ is a dollar");
             self.reading.warning(path, &wrong);
+        } else if is_file_name(text) {
+            let wrong = Wrong::new("is taken as it stands, not as the name of a file")
+                .hint("write ${file:PATH} for what stands in a file");
+            self.reading.warning(path, &wrong);
         } else if !text.contains("${") {
             let wrong = Wrong::new("is a secret in plain sight of whoever reads this file").hint(
                 "keep it elsewhere: ${file:/run/secrets/NAME}, or ${NAME} of the environment",
@@ -325,6 +329,12 @@ fn is_bare_variable(text: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }
 
+/// Whether a text is what other programs would read a secret from.
+fn is_file_name(text: &str) -> bool {
+    let starts = ["file:", "/run/", "/etc/", "/var/", "./", "../", "~/"];
+    starts.iter().any(|start| text.starts_with(start)) && !text.contains("${")
+}
+
 /// Whether a text may be a URL with a password in it, `user:password@host`, with a scheme or without.
 fn has_password(text: &str) -> bool {
     text.split_once('@').is_some_and(|(before, _)| before.contains(':'))
@@ -359,10 +369,14 @@ fn type_mismatch(kind: &Type, node: &Node) -> Wrong {
     let wrong = Wrong::new(format!("must be {}, not {}", kind.describe(), node.describe()));
     match (kind, node) {
         (_, Node::Tagged) => wrong.hint("remove the tag, the word that begins with !"),
-        (
-            Type::Text | Type::Secret | Type::Pem | Type::Choice(_),
-            Node::Flag(_) | Node::Number(_),
-        ) => wrong.hint("put it in quotes"),
+        (Type::Text | Type::Secret | Type::Pem, Node::Flag(_) | Node::Number(_)) => {
+            wrong.hint("put it in quotes")
+        }
+        (Type::Text | Type::Secret | Type::Pem, Node::List(_)) => wrong.hint("write one of them"),
+        (Type::Section(keys), _) => {
+            let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
+            wrong.hint(format!("its keys are {}", names.join(", ")))
+        }
         (Type::Text | Type::Secret, Node::Map(_)) => {
             wrong.hint("put a text that begins with { or has `: ` in it in quotes")
         }
@@ -384,7 +398,6 @@ fn type_mismatch(kind: &Type, node: &Node) -> Wrong {
             | Type::List { .. }
             | Type::OneOrMore(_)
             | Type::Map(_)
-            | Type::Section(_)
             | Type::Either(_),
             _,
         ) => wrong,

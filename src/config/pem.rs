@@ -110,7 +110,8 @@ impl Pem {
 }
 
 // SECURITY: a key that was pasted without its PEM lines would be printed as the path of a missing
-// file; base64 has no dot.
+// file; base64 has no dot, and that of a key (DER, a SEQUENCE) begins with an M.
 fn looks_like_a_path(value: &str) -> bool {
-    value.len() < 200 && value.contains('.') && !value.contains(char::is_whitespace)
+    let starts = value.starts_with('/') && !value.contains(['+', '=']);
+    value.len() < 200 && (starts || value.contains('.')) && !value.contains(char::is_whitespace)
 }

@@ -8,6 +8,7 @@ use http::Method;
 use crate::config::address;
 use crate::config::document::Node;
 use crate::config::field::Field;
+use crate::config::providers::warn_of_dots;
 use crate::config::reading::Reported;
 use crate::config::section::Section;
 use crate::config::suggest::nearest;
@@ -55,13 +56,24 @@ pub(super) fn policy(field: &Field<'_>, route: OfRoute<'_>) -> Result<Policy, Re
             let items = field.items()?;
             let rules: Vec<_> = items
                 .iter()
-                .map(|item| item.section().and_then(|section| rule(&section, route)))
+                .map(|item| mapping(item).and_then(|section| rule(&section, route)))
                 .collect();
             let rules = rules.into_iter().collect::<Result<Vec<Rule>, Reported>>()?;
             warn_of_letter_case(&items, &rules);
             Ok(Policy::Rules(rules))
         }
     }
+}
+
+fn mapping<'r>(item: &Field<'r>) -> Result<Section<'r>, Reported> {
+    let Some(Node::Text(text)) = item.node else { return item.section() };
+    let hint = match text.as_str() {
+        "authenticated" | "public" => format!("write `allow: {text}`, without a list"),
+        text if text.contains('@') => "write a rule: `{ emails: [ada@example.com] }`".to_owned(),
+        _ => "say what it is: `{ groups: [staff] }`, `{ email_domains: [example.com] }`, `{ users: [ada] }`"
+            .to_owned(),
+    };
+    Err(item.error(&Wrong::new("must be a rule, which is a mapping, not a text").hint(hint)))
 }
 
 fn rule(section: &Section<'_>, route: OfRoute<'_>) -> Result<Rule, Reported> {
@@ -213,6 +225,7 @@ fn claims(field: &Field<'_>) -> Result<Option<Vec<Claim>>, Reported> {
         return Err(field.error(&"is empty: name a claim and its values".into()));
     }
     let claim = |entry: &Field<'_>| {
+        warn_of_dots(entry.reading, &entry.path, &entry.name);
         let path = ClaimPath::parse(&entry.name).map_err(|what| entry.error(&what.into()));
         let values = entry.list(exact);
         Ok((path?, values?))

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::config::document::Node;
 use crate::config::field::Field;
 use crate::config::pem;
-use crate::config::reading::Reported;
+use crate::config::problem::KeyPath;
+use crate::config::reading::{Reading, Reported};
 use crate::config::section::Section;
 use crate::config::server::http;
+use crate::config::table::providers::KEYS;
 use crate::config::urls::{self, Http};
 use crate::config::wrong::Wrong;
 use crate::identity::claims::{ClaimNames, ClaimPath};
@@ -32,13 +35,27 @@ const RESERVED: [&str; 11] = [
 /// The IDs that are written, whether what is below them is good or not.
 pub(super) fn ids(root: &Section<'_>) -> Result<Vec<String>, Reported> {
     // Without reporting: `settings` reads the same field and does.
-    let entries = root.field("providers").node.map(crate::config::document::Node::keys);
-    Ok(entries.unwrap_or_default().into_iter().map(str::to_owned).collect())
+    let Some(Node::Map(entries)) = root.field("providers").node else { return Ok(Vec::new()) };
+    let ids = entries.iter().filter(|(name, node)| !is_astray(name, Some(node)));
+    Ok(ids.map(|(name, _)| name.clone()).collect())
+}
+
+/// Whether this is a key of a provider, where its ID should be.
+fn is_astray(name: &str, node: Option<&Node>) -> bool {
+    KEYS.iter().any(|key| key.name == name) && !matches!(node, Some(Node::Map(_) | Node::Null))
 }
 
 /// All providers.
 pub(super) fn settings(root: &Section<'_>) -> Result<Vec<Settings>, Reported> {
-    let entries = root.field("providers").entries()?.unwrap_or_default();
+    let field = root.field("providers");
+    let entries = field.entries()?.unwrap_or_default();
+    if let Some(astray) = entries.iter().find(|entry| is_astray(&entry.name, entry.node)) {
+        let wrong = Wrong::new("stands where the ID of a provider should be").hint(format!(
+            "give the provider a name of yours: `providers: {{ company: {{ {}: … }} }}`",
+            astray.name
+        ));
+        return Err(astray.error(&wrong));
+    }
     let providers: Vec<_> = entries.iter().map(provider).collect();
     providers.into_iter().collect()
 }
@@ -185,7 +202,13 @@ fn parameter(entry: &Field<'_>) -> Result<(String, String), Reported> {
 }
 
 fn claims(section: &Section<'_>) -> Result<ClaimNames, Reported> {
-    let path = |name| section.field(name).value(|text| Ok(ClaimPath::parse(text)?));
+    let path = |name| {
+        let field = section.field(name);
+        if let Some(Node::Text(text)) = field.node {
+            warn_of_dots(section.reading, &field.path, text);
+        }
+        field.value(|text| Ok(ClaimPath::parse(text)?))
+    };
     let (user, email, groups) = (path("user"), path("email"), path("groups"));
     let (name, preferred_username) = (path("name"), path("preferred_username"));
     Ok(ClaimNames {
@@ -195,6 +218,15 @@ fn claims(section: &Section<'_>) -> Result<ClaimNames, Reported> {
         name: name?,
         preferred_username: preferred_username?,
     })
+}
+
+/// Other gateways take `realm_access.roles` for a way through claims; names that are URLs have dots, too.
+pub(super) fn warn_of_dots(reading: &Reading<'_>, path: &KeyPath, text: &str) {
+    if text.contains('.') && !text.contains(['/', '$']) {
+        let wrong = Wrong::new("is the name of a single claim, dots and all")
+            .hint(format!("for a claim inside of another write /{}", text.replace('.', "/")));
+        reading.warning(path, &wrong);
+    }
 }
 
 #[cfg(test)]

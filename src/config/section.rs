@@ -6,7 +6,7 @@ use crate::config::field::Field;
 use crate::config::problem::KeyPath;
 use crate::config::reading::{Reading, Reported};
 use crate::config::suggest::{nearest, same, within};
-use crate::config::table::{self, Key};
+use crate::config::table::{self, Key, Row};
 use crate::config::wrong::Wrong;
 
 /// A mapping whose keys are known.
@@ -24,11 +24,13 @@ impl<'r> Section<'r> {
         let (path, keys) = (KeyPath::default(), table::ROOT);
         match node {
             Node::Map(entries) => Ok(Self::open(reading, path, keys, entries)),
-            Node::Null => Err(reading.error(&path, &Wrong::new("the file is empty"), None)),
+            Node::Null => {
+                let wrong = Wrong::new("the file is empty").hint(FIRST_LINES);
+                Err(reading.error(&path, &wrong, None))
+            }
             Node::Flag(_) | Node::Number(_) | Node::Text(_) | Node::List(_) | Node::Tagged => {
                 let what = format!("the file must be a mapping, not {}", node.describe());
-                let hint = "begin with the lines `server:`, `providers:`, `routes:`";
-                Err(reading.error(&path, &Wrong::new(what).hint(hint), None))
+                Err(reading.error(&path, &Wrong::new(what).hint(FIRST_LINES), None))
             }
         }
     }
@@ -42,7 +44,7 @@ impl<'r> Section<'r> {
         report_twice(reading, &path, entries);
         for (name, _) in entries {
             if !keys.iter().any(|key| key.name == name) {
-                let wrong = Wrong::new("is not a known key").hint(meant(name, keys));
+                let wrong = Wrong::new("is not a known key").hint(meant(name, &path, keys));
                 reading.error(&path.key(name), &wrong, None);
             }
         }
@@ -82,44 +84,104 @@ pub(super) fn report_twice(reading: &Reading<'_>, path: &KeyPath, entries: &[(St
 }
 
 /// What the author of an unknown key may have meant.
-fn meant(name: &str, keys: &[Key]) -> String {
-    match name {
-        "<<" => {
-            return "merge keys are not read: repeat the keys, or use an alias for a whole value"
-                .to_owned();
-        }
-        "redirect_uri" | "redirect_url" | "callback_url" => {
-            return "it is made of public_url and endpoint_prefix, as in \
-                    https://wiki.example.com/oauth2/callback: register that at the provider"
-                .to_owned();
-        }
-        _ => {}
+fn meant(name: &str, path: &KeyPath, keys: &[Key]) -> String {
+    if let Some((_, hint)) = ELSEWHERE.iter().find(|(names, _)| names.contains(&name)) {
+        return (*hint).to_owned();
     }
-    // What people know it by who come from another gateway.
-    let name = match name {
-        "oidc_issuer_url" | "issuer_url" | "idp_provider_url" => "issuer",
-        "cookie_secret" => "secret",
-        "cookie_domain" | "cookie_domains" => "domain",
-        "cookie_expire" => "lifetime",
-        "cookie_refresh" => "refresh_before",
-        "http_address" => "listen",
-        "upstreams" | "to" => "upstream",
-        "from" => "host",
-        "policy" => "allow",
-        "scope" => "scopes",
-        "idp_client_id" => "client_id",
-        "idp_client_secret" => "client_secret",
-        name => name,
-    };
+    let name = RENAMED.iter().find(|(known, _)| *known == name).map_or(name, |(_, ours)| ours);
     let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
     let near = nearest(name, known.iter().copied());
     if let Some(near) = near.or_else(|| within(name, known.iter().copied())) {
         return format!("did you mean `{near}`?");
     }
+    // The nearest place for it: `groups` of a route belongs into its rules, not to a provider's claims.
+    let top = |path: &str| path.split(['.', '[']).next().unwrap_or_default().to_owned();
+    let here = top(&path.to_string());
+    let is_far = |row: &&Row| top(&row.parent) != here;
     let rows = table::rows();
-    match rows.iter().find(|row| same(row.key.name, name)) {
+    let places = rows.iter().filter(|row| same(row.key.name, name));
+    match places.filter(|row| !(is_far(row) && row.is_everyday())).min_by_key(is_far) {
         Some(row) if row.parent.is_empty() => "it belongs at the top of the file".to_owned(),
         Some(row) => format!("it belongs elsewhere: `{}`", row.path()),
         None => format!("keys here are {}", known.join(", ")),
     }
 }
+
+const FIRST_LINES: &str = "begin with the lines `server:`, `providers:`, `routes:`";
+
+/// What people know a key by who come from another gateway.
+const RENAMED: [(&str, &str); 17] = [
+    ("oidc_issuer_url", "issuer"),
+    ("issuer_url", "issuer"),
+    ("idp_provider_url", "issuer"),
+    ("cookie_secret", "secret"),
+    ("cookie_domain", "domain"),
+    ("cookie_domains", "domain"),
+    ("cookie_expire", "lifetime"),
+    ("cookie_refresh", "refresh_before"),
+    ("http_address", "listen"),
+    ("upstreams", "upstream"),
+    ("to", "upstream"),
+    ("from", "host"),
+    ("policy", "allow"),
+    ("scope", "scopes"),
+    ("idp_client_id", "client_id"),
+    ("idp_client_secret", "client_secret"),
+    ("idp_scopes", "scopes"),
+];
+
+/// What is said in another way here, or not at all.
+const ELSEWHERE: [(&[&str], &str); 8] = [
+    (&["<<"], "merge keys are not read: repeat the keys, or use an alias for a whole value"),
+    (
+        &["redirect_uri", "redirect_url", "callback_url"],
+        "it is made of public_url and endpoint_prefix, as in https://wiki.example.com/oauth2/callback: \
+         register that at the provider",
+    ),
+    (
+        &[
+            "skip_auth_routes",
+            "skip_auth_regex",
+            "skip_auth_preflight",
+            "allow_public_unauthenticated_access",
+        ],
+        "give the route `allow: public`, or a rule `{ public: true, paths: [/health], methods: [GET] }`",
+    ),
+    (
+        &["reverse_proxy", "trusted_ips", "real_client_ip_header"],
+        "name the addresses of your proxies in `server.trusted_proxies`",
+    ),
+    (
+        &[
+            "insecure_skip_verify",
+            "ssl_insecure_skip_verify",
+            "ssl_upstream_insecure_skip_verify",
+            "tls_skip_verify",
+        ],
+        "certificates are always verified: name whom to trust in `ca`",
+    ),
+    (
+        &[
+            "cookie_secure",
+            "cookie_httponly",
+            "cookie_http_only",
+            "secure",
+            "http_only",
+            "httponly",
+        ],
+        "the cookie always has HttpOnly, and Secure where public_url is https: remove it",
+    ),
+    (
+        &[
+            "pass_access_token",
+            "pass_authorization_header",
+            "set_authorization_header",
+            "set_xauthrequest",
+        ],
+        "write what the application gets in `identity_headers`",
+    ),
+    (
+        &["provider", "idp_provider"],
+        "name your provider below `providers`: `providers: { company: { issuer: …, client_id: … } }`",
+    ),
+];

@@ -103,7 +103,7 @@ fn name(text: &str, public_url: Option<&Origin>, has_domain: bool) -> Result<Str
 /// A domain that the host of `public_url` lies in.
 fn domain(text: &str, public_url: Option<&Origin>) -> Result<String, Wrong> {
     if let Some(bare) = text.strip_prefix("*.").or_else(|| text.strip_prefix('.')) {
-        return Err(Wrong::new("is written without a leading dot").suggest(bare));
+        return Err(Wrong::new("must be written without a leading dot").suggest(bare));
     }
     let host = match url::Host::parse(text) {
         Ok(url::Host::Domain(host)) if !host.ends_with('.') => host,

@@ -42,8 +42,10 @@ pub(super) fn size(text: &str) -> Result<u64, Wrong> {
         Wrong::new("is not a size")
             .hint("write bytes, or a whole number with KiB, MiB or GiB: 64KiB")
     };
-    let (number, unit) = split(text).ok_or_else(wrong)?;
-    let Some((_, bytes)) = SIZES.iter().find(|(name, _)| *name == unit) else {
+    let compact = text.replace(' ', "");
+    let (number, unit) = split(&compact).ok_or_else(wrong)?;
+    let known = SIZES.iter().find(|(name, _)| *name == unit && compact == text);
+    let Some((_, bytes)) = known else {
         let first = unit.chars().next().map(|c| c.to_ascii_uppercase());
         return Err(match first {
             Some(first @ ('K' | 'M' | 'G')) => wrong().suggest(format!("{number}{first}iB")),
@@ -122,6 +124,7 @@ mod tests {
             assert!(size(wrong).is_err(), "{wrong}");
         }
         assert_eq!(size("10mb").unwrap_err().suggestion(), Some("10MiB"));
+        assert_eq!(size("8 KB").unwrap_err().suggestion(), Some("8KiB"));
     }
 
     proptest! {

@@ -102,12 +102,22 @@ fn web(text: &str, scheme: &str) -> Result<Url, Wrong> {
         return Err(Wrong::new("is empty").hint(format!("write {scheme}://HOST")));
     }
     let Some((written, _)) = text.split_once("://") else {
+        let slashless = ["http:", "https:"].into_iter().find(|start| text.starts_with(start));
+        if let Some(start) = slashless {
+            let rest = text.trim_start_matches(start).trim_start_matches('/');
+            return Err(
+                Wrong::new("has no // behind its scheme").suggest(format!("{start}//{rest}"))
+            );
+        }
         let wrong = Wrong::new("has no scheme").hint(format!("write {scheme}://HOST"));
         return Err(match text.starts_with(|c: char| c.is_alphanumeric() || c == '[') {
             true => wrong.suggest(format!("{scheme}://{text}")),
             false => wrong,
         });
     };
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("has a blank in it".into());
+    }
     let url = match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => url,
         Ok(_) => {
@@ -115,13 +125,16 @@ fn web(text: &str, scheme: &str) -> Result<Url, Wrong> {
                 "has a scheme, {written}, that is neither http nor https"
             )));
         }
-        Err(error) => return Err(Wrong::new(format!("is not a URL: {error}"))),
+        Err(error) => {
+            let wrong = Wrong::new(format!("is not a URL: {error}"));
+            return Err(match text.contains("::") {
+                true => wrong.hint("an IPv6 address stands in brackets: [::1]"),
+                false => wrong,
+            });
+        }
     };
     if written != url.scheme() {
         return Err(Wrong::new("must have its scheme in lower case").suggest(url.to_string()));
-    }
-    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("has a blank in it".into());
     }
     Ok(url)
 }

@@ -92,15 +92,15 @@ impl EmailDomain {
     /// Parses `example.com` or `*.example.com`. The error says what is wrong, without the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.contains('@') {
-            return Err("is what stands behind the @, without it".into());
+            return Err("must be the domain alone, which stands behind the @".into());
         }
         match HostPattern::parse(text)? {
             HostPattern::Exact(name) => Ok(Self::Exact(name)),
             HostPattern::Below(name) => Ok(Self::Below(name)),
-            HostPattern::Any => {
-                Err("cannot be *: to let in everyone who signs in, write `allow: authenticated`"
-                    .into())
-            }
+            HostPattern::Any => Err(
+                "is every domain: to let in everyone who signs in, write `allow: authenticated`"
+                    .into(),
+            ),
         }
     }
 

@@ -28,11 +28,11 @@ impl HostPattern {
             return Err("may have a * only as its whole first label: *.example.com".into());
         }
         if name.contains("://") || name.contains('/') {
-            return Err("is a host, without scheme and path".into());
+            return Err("must be a host, without scheme and path".into());
         }
         let host = match url::Host::parse(name) {
             Ok(host) => host.to_string(),
-            Err(_) if name.contains(':') => return Err("is a host, without a port".into()),
+            Err(_) if name.contains(':') => return Err("must be a host, without a port".into()),
             Err(_) => return Err("is no host name".into()),
         };
         let host = host.strip_suffix('.').unwrap_or(&host).to_owned();

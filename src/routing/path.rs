@@ -58,7 +58,7 @@ impl PathPrefix {
             return Err("must start with /".into());
         }
         if text.contains(['?', '#', '*']) {
-            return Err("is a prefix of the path only: no ?, # or *".into());
+            return Err("must be a prefix of the path: no ?, # or *".into());
         }
         if text.contains(['%', ';', '\\']) {
             return Err("is compared decoded: no %, ; or \\".into());

@@ -2,7 +2,7 @@
 //! here is refused; the schema, "did you mean" and the test of `config/full.yaml` read the same list.
 //! A default is YAML text and read like a written value, so it stands nowhere else.
 
-mod providers;
+pub(super) mod providers;
 mod routes;
 mod server;
 mod session;
@@ -203,6 +203,11 @@ fn add_rows_within(kind: &'static Type, path: String, rows: &mut Vec<Row>) {
 }
 
 impl Row {
+    /// Whether the name is an everyday word, which elsewhere means something else: `token`, `name`.
+    pub(super) fn is_everyday(&self) -> bool {
+        self.parent.ends_with(".endpoints") || self.parent.ends_with(".claims")
+    }
+
     /// `routes[].upstream`.
     pub(super) fn path(&self) -> String {
         let dot = if self.parent.is_empty() { "" } else { "." };

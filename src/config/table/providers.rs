@@ -2,7 +2,7 @@
 
 use super::{Default, Key, MINUTE, Type, key, millis};
 
-pub(super) const KEYS: &[Key] = &[
+pub(in crate::config) const KEYS: &[Key] = &[
     key("kind", Type::Choice(&["oidc"]), Default::Is("oidc"), "What it speaks: OpenID Connect."),
     key(
         "name",

@@ -56,8 +56,8 @@ pub(super) const KEYS: &[Key] = &[
 
 const TLS: &[Key] = &[key(
     "certificates",
-    Type::List { of: &Type::Section(CERTIFICATE), least: 0 },
-    Default::Is("[]"),
+    Type::List { of: &Type::Section(CERTIFICATE), least: 1 },
+    Default::Unset("none: plain HTTP"),
     "Chains and their keys, chosen by the name that the client asks for; the first is the default.",
 )];
 
