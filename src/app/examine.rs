@@ -17,7 +17,8 @@ pub async fn examine(config: &Config) -> Vec<(Arc<str>, Examined)> {
         let examined = match Provider::new(settings.clone(), Clock::system(), meter) {
             Ok(provider) => {
                 let prefix = config.endpoint_prefix.as_str();
-                provider.examine(&provider.redirect_uri(&config.public_url, prefix)).await
+                let redirect_uri = provider.redirect_uri(&config.public_url, prefix);
+                provider.examine(&redirect_uri, config.providers.len() > 1).await
             }
             Err(error) => Examined::unusable(&error),
         };

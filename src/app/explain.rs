@@ -146,6 +146,12 @@ impl App {
         told.admitted = true;
         let by = by.map(|at| format!(" by allow[{at}]")).unwrap_or_default();
         told.say("decision", format!("admit{by}"));
+        if route.upstream.is_none() {
+            told.say(
+                "",
+                "without an upstream: a proxy that asks is told so, a request here gets 404",
+            );
+        }
         for rule in route.identity_headers.iter() {
             let value = headers.get(&rule.name).map(|value| {
                 let text = String::from_utf8_lossy(value.as_bytes()).into_owned();

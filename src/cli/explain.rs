@@ -124,6 +124,7 @@ providers:
 routes:
   - { allow: authenticated }
   - { path: /open, allow: public }
+  - { path: /app, allow: public, upstream: "http://wiki:1", identity_headers: {} }
   - path: /staff
     name: staff
     identity_headers: { X-Who: "{email} of {groups}", X-Name: "{name}", Authorization: "Bearer {access_token}" }
@@ -161,6 +162,7 @@ routes:
                 "allow[0]   admits",
                 "allow[1]   users fails",
                 "decision   admit by allow[0]",
+                "           without an upstream: a proxy that asks is told so, a request here gets 404",
                 "header     x-who: alice@wiki.example of staff",
                 "header     x-name is left out: it has no value",
                 "header     authorization: Bearer <access token>",
@@ -175,6 +177,7 @@ routes:
                 "route      wiki.example/open",
                 "allow      public",
                 "decision   admit",
+                "           without an upstream: a proxy that asks is told so, a request here gets 404",
                 "header     x-forwarded-user is left out: it has no value",
                 "header     x-forwarded-email is left out: it has no value",
                 "header     x-forwarded-groups is left out: it has no value",
@@ -230,6 +233,7 @@ routes:
             1,
             "decision   refuse: no route has this host (421 Misdirected Request)",
         );
+        ends("--url /app/x", 0, "decision   admit");
         ends("--url /a/../b", 1, "decision   refuse: the path has a dot segment (400 Bad Request)");
         ends(
             "--url /open/..%2fstaff",

@@ -28,7 +28,12 @@ pub fn address(text: &str) -> Result<Url, String> {
         return Err(format!("write http://{place}/readyz"));
     }
     match Url::parse(text) {
-        Ok(url) if url.scheme() == "http" && url.host().is_some() => Ok(url),
+        Ok(mut url) if url.scheme() == "http" && url.host().is_some() => {
+            if url.path() == "/" {
+                url.set_path("/readyz");
+            }
+            Ok(url)
+        }
         Ok(_) | Err(_) => {
             Err("this is not http://HOST:PORT/readyz, as the admin listener speaks".to_owned())
         }

@@ -345,7 +345,9 @@ fn some_text(text: &str) -> Result<String, Wrong> {
         return Err(Wrong::new("is empty"));
     }
     if text.chars().any(char::is_control) {
-        return Err(Wrong::new("has a control character or a line break in it"));
+        return Err(Wrong::new("has a control character or a line break in it").hint(
+            "look at its end, too: a text in `|` ends with a line break, one in `|-` does not",
+        ));
     }
     Ok(text.to_owned())
 }

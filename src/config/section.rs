@@ -76,7 +76,8 @@ impl<'r> Section<'r> {
 /// Reports every key that stands a second time.
 pub(super) fn report_twice(reading: &Reading<'_>, path: &KeyPath, entries: &[(String, Node)]) {
     for (at, (name, _)) in entries.iter().enumerate() {
-        if entries.iter().take(at).any(|(before, _)| before == name) {
+        // A third time is no news, and has no place of its own.
+        if entries.iter().take(at).filter(|(before, _)| before == name).count() == 1 {
             let wrong = Wrong::new("stands here a second time").hint("remove one of the two");
             reading.error(&path.again(name), &wrong, None);
         }

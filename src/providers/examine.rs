@@ -44,8 +44,8 @@ pub struct Examined {
 
 impl Provider {
     /// Asks discovery and keys, and tries the registration: a code that is none at the token endpoint, and a
-    /// sign-in without anybody to sign in (`prompt=none`, OIDC Core §3.1.2.1).
-    pub async fn examine(&self, redirect_uri: &str) -> Examined {
+    /// sign-in without anybody to sign in (`prompt=none`, OIDC Core §3.1.2.1). It may be one `among_several`.
+    pub async fn examine(&self, redirect_uri: &str, among_several: bool) -> Examined {
         let mut examined = Examined::default();
         let metadata = match self.documents(&mut examined).await {
             Ok(metadata) => metadata,
@@ -54,6 +54,15 @@ impl Provider {
                 return examined;
             }
         };
+        if among_several && !metadata.response_has_issuer && !self.has_distinct_redirect_uri() {
+            examined.warn(
+                "distinct_redirect_uri",
+                "is needed here: beside other providers, one that does not announce `iss` in its answers can \
+                 be mixed up with them (RFC 9700 §4.4.2)"
+                    .to_owned(),
+                Some(format!("write `true`, and register {redirect_uri}/{}", self.id())),
+            );
+        }
         self.try_client(&metadata, redirect_uri, &mut examined).await;
         self.try_redirect(redirect_uri, &mut examined).await;
         examined

@@ -155,6 +155,7 @@ async fn a_container_can_ask_how_it_is() {
     let gateway = gateway(timeouts, PUBLIC);
     ready(&gateway, "ready\n").await;
     check_health(&gateway.admin("/readyz"), 0, "ready");
+    check_health(&gateway.admin(""), 0, "ready");
     check_health(&gateway.admin("/nothing"), 1, "404");
     gateway.signal("TERM");
     ready(&gateway, "draining\n").await;

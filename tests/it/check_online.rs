@@ -94,3 +94,23 @@ async fn a_provider_that_nobody_could_sign_in_at_is_refused() {
         assert!(said.contains(words), "{words}: {said}");
     }
 }
+
+/// RFC 9700 §4.4.2: what a provider does not say of itself in an answer, only the address can tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_can_be_mixed_up_with_another_is_told() {
+    let (idp, other) = (honest().await, honest().await);
+    let several = |more: &str| {
+        provider::section_with(idp.issuer(), more)
+            + &provider::entry("other", "O", other.issuer(), "")
+    };
+    let words = "warning: providers.company.distinct_redirect_uri: is needed here";
+    assert!(!check(&several(""), PUBLIC_URL).1.contains(words));
+    idp.set_faults(&[Fault::Discovery(DiscoveryFault::IssNotAnnounced)]);
+    let (code, said) = check(&several(""), PUBLIC_URL);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains(words), "{said}");
+    assert!(said.contains(&format!("register {PUBLIC_URL}/oauth2/callback/company\n")), "{said}");
+    for alone in [several(", distinct_redirect_uri: true"), provider::section(&idp)] {
+        assert!(!check(&alone, PUBLIC_URL).1.contains(words));
+    }
+}
