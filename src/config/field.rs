@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::config::document::{self, Node};
+use crate::config::literal;
 use crate::config::problem::KeyPath;
 use crate::config::reading::{Reading, Reported, Resolved};
 use crate::config::section::{Section, report_twice};
@@ -219,18 +220,7 @@ impl<'r> Field<'r> {
     /// A secret that stands in the file goes wherever the file goes: a repository, a backup, a chat.
     fn warn_of_literal(&self, path: &KeyPath, node: Option<&Node>) {
         let Some(Node::Text(text)) = node else { return };
-        if is_bare_variable(text) {
-            let wrong = Wrong::new("is taken as it stands: a `$` without braces stands for itself")
-                .hint("write ${NAME} for a variable of the environment; $$ is a dollar");
-            self.reading.warning(path, &wrong);
-        } else if is_file_name(text) {
-            let wrong = Wrong::new("is taken as it stands, not as the name of a file")
-                .hint("write ${file:PATH} for what stands in a file");
-            self.reading.warning(path, &wrong);
-        } else if !text.contains("${") {
-            let wrong = Wrong::new("is a secret in plain sight of whoever reads this file").hint(
-                "keep it elsewhere: ${file:/run/secrets/NAME}, or ${NAME} of the environment",
-            );
+        if let Some(wrong) = literal::doubtful(text) {
             self.reading.warning(path, &wrong);
         }
     }
@@ -321,18 +311,6 @@ impl<'r> Field<'r> {
     fn wrong_type(&self, node: &Node) -> Reported {
         self.error(&type_mismatch(self.kind, node))
     }
-}
-
-/// Whether a text is what a shell would put a variable in for: `$CLIENT_SECRET`.
-fn is_bare_variable(text: &str) -> bool {
-    let name = text.strip_prefix('$').unwrap_or_default();
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
-}
-
-/// Whether a text is what other programs would read a secret from.
-fn is_file_name(text: &str) -> bool {
-    let starts = ["file:", "/run/", "/etc/", "/var/", "./", "../", "~/"];
-    starts.iter().any(|start| text.starts_with(start)) && !text.contains("${")
 }
 
 /// Whether a text may be a URL with a password in it, `user:password@host`, with a scheme or without.

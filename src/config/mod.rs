@@ -9,6 +9,7 @@ mod document;
 mod field;
 mod identity;
 mod interpolate;
+mod literal;
 mod locate;
 mod pages;
 mod pem;
