@@ -98,8 +98,6 @@ pub fn main() -> ExitCode {
     };
     match dispatch(arguments.command) {
         Ok(code) => ExitCode::from(code),
-        // Whoever read our output has left: nothing more to say.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("portcullis: {error}"));
             ExitCode::FAILURE
@@ -108,7 +106,7 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command) -> io::Result<u8> {
-    let (source, mut out) = (Source::system(), io::stdout().lock());
+    let (source, mut out) = (Source::system(), Output(io::stdout().lock()));
     match command {
         Command::Run { config } => run::run(config.as_deref(), &source),
         Command::Check { config, online, format } => {
@@ -127,6 +125,27 @@ fn dispatch(command: Command) -> io::Result<u8> {
             out.write_all(&script)?;
             Ok(GOOD)
         }
+    }
+}
+
+/// Where a command writes. Whoever reads it may leave before the end (`check | head`): how the command
+/// ends, a refused configuration above all, does not depend on that.
+struct Output<W>(W);
+
+impl<W: Write> Write for Output<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        even_unread(self.0.write(bytes), bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        even_unread(self.0.flush(), ())
+    }
+}
+
+fn even_unread<T>(result: io::Result<T>, done: T) -> io::Result<T> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(done),
+        result => result,
     }
 }
 
@@ -165,6 +184,27 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_reader_who_leaves_changes_no_exit_code() {
+        struct Failing(io::ErrorKind);
+        impl Write for Failing {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(self.0.into())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Err(self.0.into())
+            }
+        }
+        let source = Source::fixed([("a.yaml".into(), b"x: 1".to_vec())], []);
+        let check = |kind| {
+            let (format, mut out) = (check::Format::Human, Output(Failing(kind)));
+            check::run(Some("a.yaml".as_ref()), false, format, &source, &mut out)
+        };
+        assert_eq!(check(io::ErrorKind::BrokenPipe).unwrap(), REFUSED);
+        assert!(check(io::ErrorKind::StorageFull).is_err());
     }
 
     #[test]
