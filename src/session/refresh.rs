@@ -91,6 +91,11 @@ impl Refresher {
         F: Future<Output = Renewal> + Send + 'static,
     {
         let mut state = session.refreshing.lock();
+        // Under the lock: a sign-out takes the session out first and then waits for the refresh under
+        // way, so that none begins behind its back and brings a token that nobody revokes.
+        if !self.table.contains(session.key()) {
+            return Flight(Err(Outcome::Ended));
+        }
         if let Some(flight) = state.under_way() {
             return Flight(Ok(flight));
         }
@@ -117,11 +122,10 @@ impl Refresher {
         let (outcome, pause) = match renewal {
             Renewal::Tokens(brought) => {
                 self.store(session, *brought);
-                let alive = self.table.contains(session.key());
                 let freshness = session.holding().tokens.freshness(self.clock.moment());
                 // A token that is over as it comes would be asked for anew with every request.
                 let pause = (freshness == Freshness::Expired).then_some(PAUSE);
-                (if alive { Outcome::Renewed } else { Outcome::Ended }, pause)
+                (Outcome::Renewed, pause)
             }
             Renewal::Refused => {
                 self.table.remove(session.key());
@@ -129,6 +133,9 @@ impl Refresher {
             }
             Renewal::Failed => (Outcome::Kept, Some(PAUSE)),
         };
+        // SECURITY: who signed out while others waited is out for them too, whatever the provider said.
+        let alive = self.table.contains(session.key());
+        let outcome = if alive { outcome } else { Outcome::Ended };
         let mut state = session.refreshing.lock();
         state.under_way = None;
         state.not_before = pause.map(|pause| self.clock.moment().after(pause));
@@ -319,9 +326,29 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_that_ended_meanwhile_stays_ended() {
+        for renewal in [tokens("new", None), Renewal::Failed, Renewal::Refused] {
+            let (bench, go) = (bench(), Arc::new(Notify::new()));
+            let (held, gone) = (bench.held(), Arc::clone(&go));
+            let flight = bench.refresher.refresh(&bench.session, &held, |_| async move {
+                gone.notified().await;
+                renewal
+            });
+            bench.refresher.table.remove(bench.session.key());
+            go.notify_one();
+            assert_eq!(flight.outcome().await, Outcome::Ended);
+            assert!(bench.refresher.table.is_empty());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_session_that_ended_before_is_not_refreshed() {
         let bench = bench();
         bench.refresher.table.remove(bench.session.key());
-        assert_eq!(bench.refresh_with(tokens("new", None)).await, Outcome::Ended);
+        let held = bench.held();
+        let late = bench.refresher.refresh(&bench.session, &held, |_| async {
+            panic!("its refresh token is spent after it was revoked");
+        });
+        assert_eq!(late.outcome().await, Outcome::Ended);
     }
 
     #[tokio::test]

@@ -4,6 +4,7 @@
 mod answers;
 mod outage;
 mod real;
+mod sign_out;
 
 use std::time::Duration;
 
