@@ -72,7 +72,12 @@ impl AuthorizationResponse {
                 return Err(Error::MalformedResponse("`code` and `error` together"));
             }
             (None, None) => return Err(Error::MalformedResponse("neither `code` nor `error`")),
-            (Some(code), None) => Ok(Secret::new(code)),
+            // SECURITY: VSCHAR only (§A.11). Bytes that no provider issues make some of them fail, and
+            // whoever makes ours fail again and again locks everybody out.
+            (Some(code), None) if code.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) => {
+                Ok(Secret::new(code))
+            }
+            (Some(_), None) => return Err(Error::MalformedResponse("`code` is no code")),
             (None, Some(error)) => {
                 Err(Refusal::new(&error, &parameters.description.unwrap_or_default()))
             }
@@ -190,6 +195,9 @@ mod tests {
         check("state=s&code=a&iss=a&iss=b", Err("`iss` twice"));
         check("state=s&error=a&error=b", Err("`error` twice"));
         check("state=s&error=access_denied&code=c", Err("`code` and `error` together"));
+        for code in ["%00", "a%0d%0ab", "a%7f", "%c3%a9", "%ff"] {
+            check(&format!("state=s&code={code}"), Err("`code` is no code"));
+        }
     }
 
     #[test]

@@ -128,6 +128,24 @@ async fn codes_cannot_be_guessed_at_speed() {
     house.check(&[], "somebody at another address", SignedIn).await;
 }
 
+/// RFC 6749 §A.11. Some providers fail at such bytes, and one that fails again and again is left alone:
+/// whoever sends them must not shut the door for everybody.
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_no_code_has_are_not_sent_to_the_provider() {
+    let house = House::start().await;
+    let mut mallory = house.stranger();
+    for code in ["\0", "a\r\nb", "é", "\u{7f}"] {
+        let mut callback = callback(&mut mallory, "/", "bob").await;
+        let state = callback.query_pairs().find(|pair| pair.0 == "state").unwrap().1.into_owned();
+        callback.query_pairs_mut().clear().extend_pairs([("code", code), ("state", &state)]);
+        let page = mallory.navigate(callback.as_str()).await;
+        assert_eq!(page.status, 400, "{page:?}");
+        check_page(&page, code);
+    }
+    assert_eq!(house.provider.counts().code_exchanges, 0);
+    house.gateway.log_until("`code` is no code");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_meets_a_wrong_client_secret_is_not_told_to_wait() {
     let house = House::start().await;
