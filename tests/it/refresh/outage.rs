@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use portcullis::demo::{Endpoint, Fault, Grant, NetworkFault, RefreshTokens, TokenFault};
+use portcullis::demo::{
+    Endpoint, Fault, Grant, IdTokenFault, NetworkFault, RefreshTokens, TokenFault,
+};
 use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
@@ -186,8 +188,7 @@ async fn no_failure_of_the_network_signs_anybody_out() {
     let patient = Scene::with(RefreshTokens::Fixed, "10s").await;
     let hasty = Scene::with(RefreshTokens::Fixed, "1s").await;
     for fault in NetworkFault::ALL {
-        let slow = matches!(fault, NetworkFault::Hang | NetworkFault::Drip);
-        let scene = if slow { &hasty } else { &patient };
+        let scene = if is_slow(fault) { &hasty } else { &patient };
         let mut browser = scene.signed_in("alice").await;
         scene.at.provider.set_faults(&[Fault::Network(Endpoint::Token, fault)]);
         scene.expire();
@@ -212,4 +213,63 @@ async fn a_refresh_needs_no_document_that_is_known() {
     ]);
     scene.expire();
     assert!(!token_in(&browser.fetch("/token").await).is_empty());
+}
+
+/// New tokens count though their claims cannot be had: these stay as they were, unless the provider says
+/// that it has no userinfo.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_failure_of_userinfo_signs_anybody_out() {
+    let patient = Scene::start().await;
+    let hasty = Scene::with(RefreshTokens::RotatingStrictly, "1s").await;
+    let bare =
+        [Grant::SignIn, Grant::Refresh].map(|grant| Fault::IdToken(grant, IdTokenFault::Bare));
+    for fault in NetworkFault::ALL {
+        let scene = if is_slow(fault) { &hasty } else { &patient };
+        scene.at.provider.set_faults(&bare);
+        let mut browser = scene.signed_in("alice").await;
+        let first = token_in(&browser.fetch("/token").await);
+        scene.at.provider.set_faults(&[
+            bare[0],
+            bare[1],
+            Fault::Network(Endpoint::Userinfo, fault),
+        ]);
+        scene.expire();
+        let second = token_in(&browser.fetch("/token").await);
+        assert!(!["", &first].contains(&second.as_str()), "{fault:?}");
+        use NetworkFault as F;
+        let none = matches!(fault, F::NotFound | F::RedirectLoop | F::RedirectAway);
+        let expected = if none { 403 } else { 200 };
+        assert_eq!(browser.fetch("/staff").await.status, expected, "{fault:?}");
+    }
+}
+
+/// An ID token of a key that cannot be had yet is not held against anybody: its claims wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_failure_of_the_key_set_signs_anybody_out() {
+    let patient = Scene::start().await;
+    let hasty = Scene::with(RefreshTokens::RotatingStrictly, "1s").await;
+    for fault in NetworkFault::ALL {
+        let scene = if is_slow(fault) { &hasty } else { &patient };
+        scene.at.provider.set_faults(&[]);
+        scene.at.provider.set_groups("alice", &["staff"]);
+        let mut browser = scene.signed_in("alice").await;
+        let first = token_in(&browser.fetch("/token").await);
+        scene.at.provider.rotate_keys().unwrap();
+        scene.at.provider.set_groups("alice", &[]);
+        scene.at.provider.set_faults(&[Fault::Network(Endpoint::Jwks, fault)]);
+        scene.expire();
+        let second = token_in(&browser.fetch("/token").await);
+        assert!(!["", &first].contains(&second.as_str()), "{fault:?}");
+        // A document is asked for once more at once: then the key is there.
+        let expected = if fault == NetworkFault::LostOnce { 403 } else { 200 };
+        assert_eq!(browser.fetch("/staff").await.status, expected, "{fault:?}");
+        scene.at.provider.set_faults(&[]);
+        scene.expire();
+        assert_eq!(browser.fetch("/staff").await.status, 403, "{fault:?}: the new key is found");
+    }
+}
+
+/// Only a deadline ends these.
+fn is_slow(fault: NetworkFault) -> bool {
+    matches!(fault, NetworkFault::Hang | NetworkFault::Drip)
 }
