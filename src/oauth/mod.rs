@@ -34,7 +34,10 @@ pub struct Client {
     http: Arc<Http>,
     clock: Clock,
     slots: Semaphore,
+    /// Of the token endpoint.
     breaker: Breaker,
+    /// Of the revocation endpoint: whether that one works is no reason to let nobody in.
+    revocations: Breaker,
 }
 
 /// Where tokens are had or given back, and how the client authenticates there.
@@ -56,8 +59,8 @@ impl Client {
 
     /// A client with these credentials.
     pub fn new(credentials: Credentials, http: Arc<Http>, clock: Clock) -> Self {
-        let (slots, breaker) = (Semaphore::new(Self::SLOTS), Breaker::new(clock.clone()));
-        Self { credentials, http, clock, slots, breaker }
+        let (breaker, revocations) = (Breaker::new(clock.clone()), Breaker::new(clock.clone()));
+        Self { credentials, http, clock, slots: Semaphore::new(Self::SLOTS), breaker, revocations }
     }
 
     /// The client's credentials.
@@ -86,7 +89,14 @@ impl Client {
     ) -> Result<T, Error> {
         let mut headers = HeaderMap::new();
         self.credentials.authenticate(endpoint.method, &mut headers, &mut form);
-        let trial = self.breaker.admit()?;
+        let breaker = match name {
+            ProviderEndpoint::Revocation => &self.revocations,
+            ProviderEndpoint::Token
+            | ProviderEndpoint::Discovery
+            | ProviderEndpoint::Jwks
+            | ProviderEndpoint::Userinfo => &self.breaker,
+        };
+        let trial = breaker.admit()?;
         let answer = self.http.post(name, endpoint.url, headers, &form, deadline).await;
         let result = answer.and_then(|answer| read(&answer));
         trial.report(&result);

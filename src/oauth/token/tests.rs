@@ -194,6 +194,25 @@ async fn a_failing_endpoint_is_left_alone_after_five_failures() {
 }
 
 #[tokio::test]
+async fn a_failing_revocation_endpoint_keeps_nobody_from_signing_in() {
+    let tokens = json!({"access_token": "a", "token_type": "Bearer"});
+    let provider = Loopback::start(move |_, seen| match seen.path.as_str() {
+        "/token" => Reply::json(200, &tokens),
+        _ => Reply::json(500, &json!({})),
+    })
+    .await;
+    let (client, url, token) = (client(), provider.url("/revoke"), Secret::new("r"));
+    let endpoint = Endpoint { url: &url, method: AuthMethod::None };
+    for _ in 0..5 {
+        assert!(matches!(client.revoke(endpoint, &token).await, Err(Error::Status(_))));
+    }
+    assert_eq!(client.revoke(endpoint, &token).await, Err(Error::Resting));
+    assert!(exchange(&client, &provider).await.is_ok());
+    assert_eq!(client.revoke(endpoint, &token).await, Err(Error::Resting), "it rests for itself");
+    assert!(refresh(&client, &provider).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_sign_in_is_refused_when_all_slots_are_taken_and_a_refresh_waits() {
     let client = client();
     let mut slots: Vec<_> = (0..Client::SLOTS).map(|_| client.slot_now().unwrap()).collect();
