@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use crate::config::reading::Reading;
 use crate::config::wrong::Wrong;
 use crate::server::ListenAddress;
+use crate::upstream::Target;
 
 /// Linux keeps 108 bytes for a socket's path, the last of them zero.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -80,6 +81,21 @@ fn tcp_clash(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
         || every(one) && (every(other) || one.starts_with('[') == other.starts_with('['))
         || every(other) && one.starts_with('[') == other.starts_with('[')
+}
+
+/// Whether an upstream is surely where the gateway itself listens. Other names may be ours, or not.
+pub(super) fn is_ours(target: &Target, listen: &ListenAddress) -> bool {
+    match (target, listen) {
+        (Target::Unix(target), ListenAddress::Unix(listen)) => target == listen,
+        (Target::Origin(origin), ListenAddress::Tcp(listen)) => {
+            let Some((host, port)) = listen.rsplit_once(':') else { return false };
+            let every = matches!(host, "0.0.0.0" | "[::]") && origin.is_loopback();
+            port.parse() == Ok(origin.port()) && (every || host.eq_ignore_ascii_case(origin.host()))
+        }
+        (Target::Unix(_), ListenAddress::Tcp(_)) | (Target::Origin(_), ListenAddress::Unix(_)) => {
+            false
+        }
+    }
 }
 
 /// Reads a network, or one address.
@@ -160,6 +176,22 @@ mod tests {
         check_clash("[::]:1", "0.0.0.0:1", true);
         check_clash("0.0.0.0:1", "[::1]:1", false);
         check_clash("Localhost:1", "localhost:1", true);
+    }
+
+    #[test]
+    fn an_upstream_is_ours_where_it_cannot_be_anothers() {
+        let check = |upstream: &str, listen: &str, expected: bool| {
+            let target = Target::Origin(crate::origin::Origin::parse(upstream).unwrap());
+            let listen = ListenAddress::Tcp(listen.into());
+            assert_eq!(is_ours(&target, &listen), expected, "{upstream} {listen}");
+        };
+        check("http://127.0.0.1:8080", "127.0.0.1:8080", true);
+        check("http://127.0.0.1:8080", "0.0.0.0:8080", true);
+        check("http://localhost:8080", "[::]:8080", true);
+        check("http://127.0.0.1", "127.0.0.1:80", true);
+        check("http://127.0.0.1:8080", "127.0.0.1:8081", false);
+        check("http://wiki:8080", "0.0.0.0:8080", false);
+        check("http://127.0.0.2:8080", "127.0.0.1:8080", false);
     }
 
     #[test]

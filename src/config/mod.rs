@@ -138,6 +138,7 @@ fn convert(reading: &Reading<'_>, root: &Node) -> Result<Config, Reported> {
     let surroundings = routes::Surroundings {
         public_url: public_url.as_ref().ok(),
         endpoint_prefix: endpoint_prefix.as_ref().ok(),
+        listen: server.as_ref().ok().map(|server| server.listen.as_slice()),
         providers: ids.as_deref().ok(),
         cookie: session.as_ref().ok().map(|session| &session.cookie),
         identity_headers: identity::top(&root),

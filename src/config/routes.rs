@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::config::address;
 use crate::config::asks_for_sign_in;
 use crate::config::field::Field;
 use crate::config::identity;
@@ -19,6 +20,7 @@ use crate::policy::Policy;
 use crate::routing::host::{HostPattern, is_below};
 use crate::routing::path::PathPrefix;
 use crate::secret::Secret;
+use crate::server::ListenAddress;
 use crate::session::CookieSettings;
 use crate::upstream::{self, Target, Timeouts, TlsSettings};
 
@@ -27,6 +29,7 @@ use crate::upstream::{self, Target, Timeouts, TlsSettings};
 pub(super) struct Surroundings<'a> {
     pub(super) public_url: Option<&'a Origin>,
     pub(super) endpoint_prefix: Option<&'a PathPrefix>,
+    pub(super) listen: Option<&'a [ListenAddress]>,
     pub(super) providers: Option<&'a [String]>,
     pub(super) cookie: Option<&'a CookieSettings>,
     pub(super) identity_headers: Result<Vec<HeaderRule>, Reported>,
@@ -72,7 +75,7 @@ fn route(section: &Section<'_>, around: &Surroundings<'_>) -> Result<Settings, R
     let name = section.field("name").optional_text();
     let host = host(&section.field("host"), around);
     let path = path(&section.field("path"), around);
-    let upstream = upstream(section);
+    let upstream = upstream(section, around.listen.unwrap_or_default());
     let request_body = section.field("request_body").optional_size();
     let providers = policy::providers(&section.field("providers"), around.providers);
     let of_route = OfRoute {
@@ -185,9 +188,20 @@ fn check_host(
     Err(section.field("host").error(&Wrong::new(what).hint(hint)))
 }
 
-fn upstream(section: &Section<'_>) -> Result<Option<upstream::Settings>, Reported> {
+fn upstream(
+    section: &Section<'_>,
+    listen: &[ListenAddress],
+) -> Result<Option<upstream::Settings>, Reported> {
     let field = section.field("upstream");
-    let target = field.optional(|text| urls::upstream(text, field.reading));
+    let target = field.optional(|text| {
+        let target = urls::upstream(text, field.reading)?;
+        // Each round of a request takes another two connections, until there are none.
+        if listen.iter().any(|address| address::is_ours(&target, address)) {
+            return Err(Wrong::new("is where the gateway itself listens")
+                .hint("write where the application listens"));
+        }
+        Ok(target)
+    });
     let tls_section = section.section("upstream_tls");
     let tls = tls_section.as_ref().map_err(|r| *r).and_then(tls);
     let preserve_host = section.field("preserve_host").flag();
