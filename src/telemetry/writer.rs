@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
@@ -14,12 +14,9 @@ use tracing_subscriber::fmt::MakeWriter;
 #[derive(Clone, Debug)]
 pub struct Lines(Arc<Shared>);
 
-/// Writes what is left, when dropped.
+/// Writes what is left, when dropped, unless nobody takes it.
 #[derive(Debug)]
-pub struct Flush {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct Flush(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -32,15 +29,16 @@ struct Waiting {
     lines: Vec<u8>,
     dropped: u64,
     ending: bool,
+    /// Everything is written, and the thread ends.
+    ended: bool,
 }
 
 /// Starts the thread that writes to `out`.
 pub fn start(out: impl Write + Send + 'static) -> io::Result<(Lines, Flush)> {
     let shared = Arc::new(Shared::default());
     let writer = Arc::clone(&shared);
-    let thread =
-        thread::Builder::new().name("log".to_owned()).spawn(move || writer.write_to(out))?;
-    Ok((Lines(Arc::clone(&shared)), Flush { shared, thread: Some(thread) }))
+    thread::Builder::new().name("log".to_owned()).spawn(move || writer.write_to(out))?;
+    Ok((Lines(Arc::clone(&shared)), Flush(shared)))
 }
 
 impl Shared {
@@ -85,7 +83,8 @@ impl Shared {
             drop(out.write_all(&lines).and_then(|()| out.flush()));
             lines.clear();
             if ending {
-                return;
+                self.lock().ended = true;
+                return self.changed.notify_all();
             }
         }
     }
@@ -119,15 +118,16 @@ impl<'a> MakeWriter<'a> for Lines {
 
 impl Drop for Flush {
     fn drop(&mut self) {
-        self.shared.lock().ending = true;
-        self.shared.changed.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // Fails only where the thread panicked, which says so itself.
-            drop(thread.join());
-        }
+        self.0.lock().ending = true;
+        self.0.changed.notify_one();
+        // Whoever reads standard error may have stopped to: the process ends all the same.
+        let left = |waiting: &mut Waiting| !waiting.ended;
+        drop(self.0.changed.wait_timeout_while(self.0.lock(), LAST_WORDS, left));
     }
 }
 
+/// How long the last lines may take.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// As many bytes as are written at once.
 const BATCH: usize = 64 * 1024;
 /// As many as may wait.
@@ -190,6 +190,14 @@ mod tests {
         assert!(all.len() <= 2 * MOST_BYTES + BATCH, "{}", all.len());
         let text = String::from_utf8(all).unwrap();
         assert!(text.contains("log lines dropped"), "told");
+    }
+
+    #[test]
+    fn a_reader_who_stopped_to_read_does_not_keep_the_process() {
+        let (lines, flush, written) = gated();
+        (&lines).write_all(b"last words\n").unwrap();
+        drop(flush);
+        drop(written);
     }
 
     #[test]
