@@ -5,6 +5,7 @@ mod answers;
 mod outage;
 mod real;
 mod sign_out;
+mod streams;
 
 use std::time::Duration;
 

@@ -5,17 +5,11 @@ use std::time::Duration;
 use portcullis::demo::{
     Endpoint, Fault, Grant, IdTokenFault, NetworkFault, RefreshTokens, TokenFault,
 };
-use tokio::net::TcpStream;
-use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::{Scene, token_in};
-use crate::support::clocked::Clocked;
-use crate::support::provider;
-use crate::support::wait::Patience;
-use crate::support::wire::{Peer, Wire, status};
 
-const DOWN: [Fault; 1] = [Fault::Network(Endpoint::Token, NetworkFault::Unavailable)];
+pub(super) const DOWN: [Fault; 1] = [Fault::Network(Endpoint::Token, NetworkFault::Unavailable)];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn within_the_grace_a_session_goes_on_without_its_token() {
@@ -42,59 +36,6 @@ async fn within_the_grace_a_session_goes_on_without_its_token() {
         !token_in(&browser.fetch("/token").await).is_empty(),
         "its refresh token is good still"
     );
-}
-
-/// T25: whom every new request takes for a stranger does not go on in an old one.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stream_ends_with_the_grace() {
-    let (next, _) = broadcast::channel(8);
-    let events = next.clone();
-    let peer = Peer::start(move |mut wire| {
-        let mut events = events.subscribe();
-        async move {
-            wire.head().await;
-            wire.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n").await;
-            while let Ok(event) = events.recv().await {
-                wire.say(format!("data: {event}\n\n")).await;
-            }
-        }
-    });
-    let peer = peer.await;
-    let target = format!("upstream: \"http://{}\"", peer.address);
-    let routes = format!(
-        "routes:\n  - {{ path: /stream, {target}, allow: authenticated }}\n  \
-         - {{ path: /open, {target}, allow: public }}\n"
-    );
-    let scene = Clocked::start(provider::settings(), "", &routes).await;
-    let mut browser = scene.browser();
-    // No place to return to: the visit ends at `/`.
-    let page = browser.open("/oauth2/start?rd=/oauth2/none").await;
-    browser.fill(&page, &[("username", "alice"), ("password", "alice")]).await;
-    let cookie = format!("portcullis={}", browser.cookie("/", "portcullis").unwrap());
-    let open = async |path: &str| {
-        let mut wire = Wire::of(TcpStream::connect(scene.address).await.unwrap());
-        let head =
-            format!("GET {path} HTTP/1.1\r\nHost: wiki.localhost\r\nCookie: {cookie}\r\n\r\n");
-        wire.say(head).await;
-        assert_eq!(status(&wire.head().await), 200);
-        wire
-    };
-    let (mut members, mut anyones) = (open("/stream").await, open("/open").await);
-    scene.provider.set_faults(&DOWN);
-    let (lifetime, grace) = (provider::settings().access_token_lifetime, Duration::from_secs(300));
-    scene.clock.advance(lifetime + grace / 2);
-    let patience = Patience::until("the open stream asks for a new token");
-    while scene.provider.counts().refreshes == 0 {
-        patience.pause().await;
-    }
-    next.send("within").unwrap();
-    members.until("within").await;
-    assert_eq!(browser.fetch("/oauth2/userinfo").await.status, 200);
-    scene.clock.advance(grace / 2);
-    members.rest().await;
-    assert_eq!(browser.fetch("/oauth2/userinfo").await.status, 401);
-    next.send("after").unwrap();
-    anyones.until("after").await;
 }
 
 /// A member fares no worse than a stranger.

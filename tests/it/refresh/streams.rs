@@ -1,0 +1,150 @@
+//! Streams that are open when their session ends by the clock.
+
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::broadcast;
+
+use super::outage::DOWN;
+use crate::support::browser::Browser;
+use crate::support::clocked::Clocked;
+use crate::support::provider;
+use crate::support::wait::Patience;
+use crate::support::wire::{Peer, Wire, status};
+
+/// An application whose every answer is a stream of what the test says, and somebody signed in.
+struct Streams {
+    at: Clocked,
+    browser: Browser,
+    next: broadcast::Sender<&'static str>,
+    _peer: Peer,
+}
+
+impl Streams {
+    /// `session` is the section of that name.
+    async fn start(session: &str) -> Self {
+        let (next, _) = broadcast::channel(8);
+        let events = next.clone();
+        let peer = Peer::start(move |mut wire| {
+            let mut events = events.subscribe();
+            async move {
+                if wire.head().await.to_ascii_lowercase().contains("\r\nupgrade: ") {
+                    wire.say(SWITCHED).await;
+                    // Says how much it has heard, in a frame of its own (RFC 6455 §5.2).
+                    for heard in 1_u8.. {
+                        wire.bytes(FRAME.len()).await;
+                        wire.say([0x82, 1, heard]).await;
+                    }
+                }
+                wire.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n").await;
+                while let Ok(event) = events.recv().await {
+                    wire.say(format!("data: {event}\n\n")).await;
+                }
+            }
+        });
+        let peer = peer.await;
+        let target = format!("upstream: \"http://{}\"", peer.address);
+        let rest = format!(
+            "session: {{ {session} }}\nroutes:\n  \
+             - {{ path: /stream, {target}, allow: authenticated }}\n  \
+             - {{ path: /open, {target}, allow: public }}\n"
+        );
+        let at = Clocked::start(provider::settings(), "", &rest).await;
+        let mut browser = at.browser();
+        // No place to return to: the visit ends at `/`.
+        let page = browser.open("/oauth2/start?rd=/oauth2/none").await;
+        browser.fill(&page, &[("username", "alice"), ("password", "alice")]).await;
+        Self { at, browser, next, _peer: peer }
+    }
+
+    /// A request with the cookie of who is signed in, and the head of its answer.
+    async fn open(&self, path: &str, fields: &str, expected: u16) -> Wire {
+        let cookie = self.browser.cookie("/", "portcullis").unwrap();
+        self.open_with(path, &format!("Cookie: portcullis={cookie}\r\n{fields}"), expected).await
+    }
+
+    async fn open_with(&self, path: &str, fields: &str, expected: u16) -> Wire {
+        let mut wire = Wire::of(TcpStream::connect(self.at.address).await.unwrap());
+        wire.say(format!("GET {path} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")).await;
+        assert_eq!(status(&wire.head().await), expected);
+        wire
+    }
+
+    /// Asks without being a use of the session.
+    async fn is_signed_in(&mut self) -> bool {
+        self.browser.fetch("/oauth2/userinfo").await.status == 200
+    }
+}
+
+/// T25: whom every new request takes for a stranger does not go on in an old one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_the_grace() {
+    let mut streams = Streams::start("lifetime: 12h").await;
+    let mut members = streams.open("/stream", "", 200).await;
+    let mut anyones = streams.open("/open", "", 200).await;
+    streams.at.provider.set_faults(&DOWN);
+    let (lifetime, grace) = (provider::settings().access_token_lifetime, Duration::from_secs(300));
+    streams.at.clock.advance(lifetime + grace / 2);
+    let patience = Patience::until("the open stream asks for a new token");
+    while streams.at.provider.counts().refreshes == 0 {
+        patience.pause().await;
+    }
+    streams.next.send("within").unwrap();
+    members.until("within").await;
+    assert!(streams.is_signed_in().await);
+    streams.at.clock.advance(grace / 2);
+    members.rest().await;
+    assert!(!streams.is_signed_in().await);
+    streams.next.send("after").unwrap();
+    anyones.until("after").await;
+}
+
+/// T25: nobody has to ask, and the next sweep is too late.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_with_the_time_of_its_session() {
+    for (session, time) in [("lifetime: 1h", 3600), ("idle_timeout: 10m", 600)] {
+        let mut streams = Streams::start(session).await;
+        let mut strangers = streams.open_with("/open", "", 200).await;
+        let mut ending = Vec::new();
+        for (path, fields, status) in
+            [("/stream", "", 200), ("/open", "", 200), ("/stream", UPGRADE, 101)]
+        {
+            ending.push(streams.open(path, fields, status).await);
+        }
+        streams.at.clock.advance(Duration::from_secs(time - 60));
+        streams.next.send("within").unwrap();
+        for wire in &mut ending[..2] {
+            wire.until("within").await;
+        }
+        streams.at.clock.advance(Duration::from_secs(60));
+        for wire in &mut ending {
+            wire.rest().await;
+        }
+        assert!(!streams.is_signed_in().await, "{session}");
+        streams.next.send("after").unwrap();
+        strangers.until("after").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_sends_through_a_socket_is_a_use_of_its_session() {
+    let mut streams = Streams::start("idle_timeout: 60s").await;
+    let mut socket = streams.open("/stream", UPGRADE, 101).await;
+    for heard in 1..=3 {
+        streams.at.clock.advance(Duration::from_secs(40));
+        socket.say(FRAME).await;
+        assert_eq!(socket.bytes(3).await, [0x82, 1, heard]);
+        assert!(streams.is_signed_in().await, "40 s after the frame before");
+    }
+    streams.at.clock.advance(Duration::from_secs(61));
+    socket.rest().await;
+    assert!(!streams.is_signed_in().await);
+}
+
+/// RFC 6455 §1.3.
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+/// A masked frame with one byte.
+const FRAME: [u8; 7] = [0x82, 0x81, 1, 2, 3, 4, 5];
