@@ -206,6 +206,7 @@ mod tests {
     use tokio::sync::{Notify, oneshot};
 
     use super::*;
+    use crate::secret::Secret;
     use crate::session::CookieSettings;
     use crate::session::tests::{person, prior, session, token_set};
 
@@ -295,6 +296,21 @@ mod tests {
         assert_eq!(held.tokens.access_token.expose(), "new");
         assert_eq!(held.tokens.refresh_token.as_ref().unwrap().expose(), "r1");
         assert_eq!(held.tokens.freshness(bench.clock.moment()), Freshness::Fresh);
+    }
+
+    /// RFC 6749 §6, OpenID Connect Core §12.2: an ID token may be left out too, and a sign-out needs one.
+    #[tokio::test]
+    async fn what_a_refresh_does_not_bring_stays() {
+        let bench = bench();
+        let id_token = Some(Secret::new("i1"));
+        let first = TokenSet { id_token, ..token_set("new", 300, Some("r2")) };
+        for set in [first, token_set("newer", 300, None)] {
+            assert_eq!(bench.refresh_with(brought(set, None)).await, Outcome::Renewed);
+        }
+        let held = bench.held();
+        assert_eq!(held.tokens.access_token.expose(), "newer");
+        assert_eq!(held.tokens.refresh_token.as_ref().unwrap().expose(), "r2");
+        assert_eq!(held.tokens.id_token.as_ref().unwrap().expose(), "i1");
     }
 
     #[tokio::test]

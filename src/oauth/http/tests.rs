@@ -1,6 +1,7 @@
 //! What a provider's server may do to a client, and what the client makes of it.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
@@ -45,6 +46,29 @@ async fn a_body_beyond_the_cap_is_refused() {
     assert_eq!(provider.seen("/x").len(), 1, "asked again it would send as much again");
     let answer = get(Reply::Answer(200, "text/plain", "x".repeat(BODY_LIMIT))).await;
     assert_eq!(answer.unwrap().body().len(), BODY_LIMIT);
+}
+
+/// A connection that is kept may be closed just as the next code is sent, and a code is sent once.
+#[tokio::test]
+async fn each_request_has_a_connection_of_its_own() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    let serving = tokio::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.read_buf(&mut Vec::with_capacity(4096)).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+            // Open, and nobody reads what else comes along it.
+            kept.push(stream);
+        }
+    });
+    let http = Http::new(HttpSettings { timeout: Duration::from_secs(20), ..settings() }).unwrap();
+    for _ in 0..3 {
+        let answer =
+            http.post(ProviderEndpoint::Token, &url, HeaderMap::new(), &[], http.deadline());
+        assert_eq!(answer.await.unwrap().status, 200);
+    }
+    serving.abort();
 }
 
 #[tokio::test]

@@ -154,7 +154,8 @@ async fn a_refresh_ends_in_time_with_its_repetition() {
     let late = client.refresh(&slot, endpoint, &Secret::new("r"), until).await.unwrap_err();
     assert!(matches!(late, Error::AnswerLost { .. }), "{late}");
     assert!(Instant::now() < until + Duration::from_secs(4), "one deadline of the client is five");
-    assert_eq!(provider.seen("/token").len(), 1);
+    // None where the time was over before the first one came through.
+    assert!(provider.seen("/token").len() <= 1);
 }
 
 #[tokio::test]
