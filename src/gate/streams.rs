@@ -1,7 +1,7 @@
 //! Streams that outlast their request end with their session (WebSocket, event stream, gRPC).
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -76,15 +76,22 @@ impl Gate {
         // Gone with the body: dropping the body drops the guard, which ends the watch.
         let guard = CancellationToken::new();
         let gone = guard.clone();
-        tasks.spawn(async move {
-            tokio::select! {
-                () = gate.watch(session, need) => until.cancel(),
-                () = gone.cancelled() => {}
-            }
-        });
         response.map(|body| {
+            let shared = Shared(Arc::new(Mutex::new(Some(body))));
+            let watched = shared.clone();
+            tasks.spawn(async move {
+                tokio::select! {
+                    () = gate.watch(session, need) => {
+                        // Not left to the client: one that reads nothing does not ask for more, either, and
+                        // the upstream would go on for it.
+                        watched.lock().take();
+                        until.cancel();
+                    }
+                    () = gone.cancelled() => {}
+                }
+            });
             let ended = Box::pin(ended.cancelled_owned());
-            Body::streamed(Bound { body, ended, _guard: guard.drop_guard() })
+            Body::streamed(Bound { body: shared, ended, _guard: guard.drop_guard() })
         })
     }
 
@@ -116,9 +123,20 @@ impl Gate {
     }
 }
 
+/// An upstream's body, until its session has ended.
+#[derive(Clone)]
+struct Shared(Arc<Mutex<Option<Body>>>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Option<Body>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A body that breaks off when its session ends.
 struct Bound {
-    body: Body,
+    body: Shared,
+    /// Wakes whoever waits for the body.
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     _guard: tokio_util::sync::DropGuard,
 }
@@ -134,15 +152,18 @@ impl HttpBody for Bound {
         if self.ended.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Some(Err(Box::new(SessionEnded))));
         }
-        Pin::new(&mut self.body).poll_frame(cx)
+        match &mut *self.body.lock() {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(Some(Err(Box::new(SessionEnded)))),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.lock().as_ref().is_some_and(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.lock().as_ref().map(HttpBody::size_hint).unwrap_or_default()
     }
 }
 

@@ -16,6 +16,7 @@ mod admin;
 mod auth_request;
 mod challenge;
 mod check_online;
+mod event_streams;
 mod full;
 mod headers;
 mod hostile_client;

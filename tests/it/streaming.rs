@@ -1,11 +1,10 @@
 //! Bodies on their way: as they come, without end if need be, and never more of them in memory than fits.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::support::clocked::Clocked;
@@ -105,71 +104,6 @@ async fn a_client_that_does_not_read_holds_the_application_back() {
     let written = timeout(SOON, told.recv()).await.unwrap().unwrap();
     assert!(written < LARGE / 2, "{written} bytes went somewhere");
     check_memory(&gateway, before);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn events_come_one_by_one() {
-    let next = Arc::new(Notify::new());
-    let go = Arc::clone(&next);
-    let peer = Peer::start(move |mut wire| {
-        let go = Arc::clone(&go);
-        async move {
-            wire.head().await;
-            wire.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n").await;
-            for number in 0..5 {
-                wire.say(format!("9\r\ndata: {number}\n\n\r\n")).await;
-                // Not before the client has seen this one.
-                go.notified().await;
-            }
-            wire.say("0\r\n\r\n").await;
-        }
-    });
-    let peer = peer.await;
-    let gateway = gateway(&peer, "");
-    let mut wire = Wire::to(&gateway).await;
-    wire.say(get("/", "Accept: text/event-stream\r\n")).await;
-    assert_eq!(field(&wire.head().await, "content-type"), "text/event-stream");
-    for number in 0..5 {
-        wire.until(&format!("data: {number}\n\n")).await;
-        next.notify_one();
-    }
-    wire.until("0\r\n\r\n").await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_stream_is_cut_when_its_session_ends() {
-    let provider = provider::start(Duration::from_secs(60)).await;
-    let peer = Peer::start(|mut wire| async move {
-        wire.head().await;
-        wire.say(
-            "HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\n\r\ndata: 1\n\n",
-        )
-        .await;
-        wire.rest().await;
-    });
-    let peer = peer.await;
-    let gateway = Gateway::start(&format!(
-        "{}routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
-        provider::section(&provider),
-        peer.address
-    ));
-    let mut browser = crate::support::browser::Browser::new(&gateway);
-    let mut answer = browser.open("/oauth2/start?rd=/").await;
-    let (action, hidden) = answer.form();
-    let mut fields = vec![("username", "alice"), ("password", "alice")];
-    fields.extend(hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    answer = browser.submit(action.as_str(), &fields).await;
-    while let Some(next) = answer.redirect().filter(|next| next.path() != "/") {
-        answer = browser.navigate(next.as_str()).await;
-    }
-    let cookie = format!("Cookie: portcullis={}\r\n", browser.cookie("/", "portcullis").unwrap());
-    let mut wire = Wire::to(&gateway).await;
-    wire.say(get("/events", &cookie)).await;
-    assert_eq!(field(&wire.head().await, "cache-control"), "private");
-    wire.until("data: 1\n\n").await;
-    browser.navigate("/oauth2/sign_out").await;
-    let rest = timeout(Duration::from_secs(5), wire.rest()).await.unwrap();
-    assert!(!rest.ends_with("0\r\n\r\n"), "cut, not ended: {rest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

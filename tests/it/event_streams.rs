@@ -1,0 +1,129 @@
+//! Event streams: each event at once, and none after the session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout;
+
+use crate::support::browser::Browser;
+use crate::support::gateway::Gateway;
+use crate::support::provider;
+use crate::support::wire::{Peer, Wire, field};
+
+fn get(target: &str, fields: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_come_one_by_one() {
+    let next = Arc::new(Notify::new());
+    let go = Arc::clone(&next);
+    let peer = Peer::start(move |mut wire| {
+        let go = Arc::clone(&go);
+        async move {
+            wire.head().await;
+            wire.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+            for number in 0..5 {
+                wire.say(format!("9\r\ndata: {number}\n\n\r\n")).await;
+                // Not before the client has seen this one.
+                go.notified().await;
+            }
+            wire.say("0\r\n\r\n").await;
+        }
+    });
+    let peer = peer.await;
+    let gateway = Gateway::start(&format!(
+        "routes: [{{ upstream: \"http://{}\", allow: public }}]",
+        peer.address
+    ));
+    let mut wire = Wire::to(&gateway).await;
+    wire.say(get("/", "Accept: text/event-stream\r\n")).await;
+    assert_eq!(field(&wire.head().await, "content-type"), "text/event-stream");
+    for number in 0..5 {
+        wire.until(&format!("data: {number}\n\n")).await;
+        next.notify_one();
+    }
+    wire.until("0\r\n\r\n").await;
+}
+
+/// Somebody who has signed in, and the field that says so.
+async fn alice(gateway: &Gateway) -> (Browser, String) {
+    let mut browser = Browser::new(gateway);
+    let mut answer = browser.open("/oauth2/start?rd=/").await;
+    let (action, hidden) = answer.form();
+    let mut fields = vec![("username", "alice"), ("password", "alice")];
+    fields.extend(hidden.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    answer = browser.submit(action.as_str(), &fields).await;
+    while let Some(next) = answer.redirect().filter(|next| next.path() != "/") {
+        answer = browser.navigate(next.as_str()).await;
+    }
+    let cookie = format!("Cookie: portcullis={}\r\n", browser.cookie("/", "portcullis").unwrap());
+    (browser, cookie)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_stream_that_nobody_reads_ends_for_the_application_too() {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let peer = Peer::start(move |mut wire| {
+        let tell = tell.clone();
+        async move {
+            wire.head().await;
+            wire.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n").await;
+            let piece = vec![b'x'; 64 * 1024];
+            while timeout(STANDSTILL, wire.stream.write_all(&piece))
+                .await
+                .is_ok_and(|it| it.is_ok())
+            {}
+            tell.send("stands still").unwrap();
+            while wire.stream.write_all(&piece).await.is_ok() {}
+            tell.send("has ended").unwrap();
+        }
+    });
+    let peer = peer.await;
+    let gateway = Gateway::start(&format!(
+        "{}routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
+        provider::section(&provider),
+        peer.address
+    ));
+    let (mut browser, cookie) = alice(&gateway).await;
+    let mut wire = Wire::to(&gateway).await;
+    wire.say(get("/events", &cookie)).await;
+    wire.head().await;
+    assert_eq!(timeout(SOON, told.recv()).await.unwrap(), Some("stands still"));
+    browser.navigate("/oauth2/sign_out").await;
+    let ended = timeout(Duration::from_secs(5), told.recv()).await;
+    assert_eq!(ended.expect("within five seconds"), Some("has ended"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_stream_is_cut_when_its_session_ends() {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    let peer = Peer::start(|mut wire| async move {
+        wire.head().await;
+        wire.say(
+            "HTTP/1.1 200 OK\r\nContent-Type: Text/Event-Stream; charset=utf-8\r\n\r\ndata: 1\n\n",
+        )
+        .await;
+        wire.rest().await;
+    });
+    let peer = peer.await;
+    let gateway = Gateway::start(&format!(
+        "{}routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
+        provider::section(&provider),
+        peer.address
+    ));
+    let (mut browser, cookie) = alice(&gateway).await;
+    let mut wire = Wire::to(&gateway).await;
+    wire.say(get("/events", &cookie)).await;
+    assert_eq!(field(&wire.head().await, "cache-control"), "private");
+    wire.until("data: 1\n\n").await;
+    browser.navigate("/oauth2/sign_out").await;
+    let rest = timeout(Duration::from_secs(5), wire.rest()).await.unwrap();
+    assert!(!rest.ends_with("0\r\n\r\n"), "cut, not ended: {rest:?}");
+}
+
+const SOON: Duration = Duration::from_secs(20);
+const STANDSTILL: Duration = Duration::from_secs(1);
