@@ -1,6 +1,6 @@
-//! The same by the real binary and its own clock, with tokens that live for a second or two.
+//! The same by the real binary and its own clock, with tokens that live for seconds.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
@@ -12,7 +12,7 @@ use crate::support::wait::Patience;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_requests_on_an_expired_token_make_one_token_request() {
-    let provider = provider::start(Duration::from_secs(2)).await;
+    let provider = provider::start(2 * HALF).await;
     let upstream = Upstream::start().await;
     let target = format!("upstream: \"http://{}\"", upstream.address);
     let token = "identity_headers: { X-Token: \"{access_token}\", X-User: \"{user}\" }";
@@ -31,6 +31,7 @@ async fn many_requests_on_an_expired_token_make_one_token_request() {
     }
     assert_eq!(provider.counts().refreshes, 0);
 
+    let began = Instant::now();
     let mut asking = JoinSet::new();
     for _ in 0..200 {
         let mut browser = browser.clone();
@@ -45,7 +46,10 @@ async fn many_requests_on_an_expired_token_make_one_token_request() {
             "{headers}"
         );
     }
-    assert_eq!(provider.counts().refreshes, 1);
+    // Where all of it takes longer than half a token's life, the next refresh is due.
+    let due = 1 + usize::try_from(began.elapsed().as_secs() / HALF.as_secs()).unwrap();
+    let refreshes = provider.counts().refreshes;
+    assert!((1..=due).contains(&refreshes), "{refreshes} of {due}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,3 +95,6 @@ async fn a_change_of_groups_takes_effect_with_the_next_token() {
     }
     assert_eq!(browser.fetch("/").await.status, 200);
 }
+
+/// Half the life of a token, after which it is refreshed; long enough for a busy machine.
+const HALF: Duration = Duration::from_secs(3);
