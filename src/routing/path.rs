@@ -48,7 +48,14 @@ pub struct Reading<'p> {
 #[derive(Clone, Debug)]
 pub struct Readings<'p> {
     plain: Reading<'p>,
-    others: Vec<Reading<'p>>,
+    others: Others<'p>,
+}
+
+/// The usual path is read in one other way, which needs no room of its own.
+#[derive(Clone, Debug)]
+enum Others<'p> {
+    One([Reading<'p>; 1]),
+    Many(Vec<Reading<'p>>),
 }
 
 impl PathPrefix {
@@ -105,7 +112,8 @@ impl PathPrefix {
 
     /// Whether a path lies at or below this prefix in any reading.
     pub fn matches_any(&self, readings: &Readings<'_>) -> bool {
-        self.matches(&readings.plain) || readings.others.iter().any(|reading| self.matches(reading))
+        self.matches(&readings.plain)
+            || readings.others().iter().any(|reading| self.matches(reading))
     }
 
     /// What is left of a path behind this prefix, as it stands there; `None` for a path elsewhere.
@@ -157,10 +165,10 @@ impl<'p> Readings<'p> {
             let plain = Reading { path: Cow::Borrowed(raw), folded: false };
             // SECURITY: also a path in lower case is one in capitals to an upstream that folds them.
             let folded = Reading { folded: true, ..plain.clone() };
-            return Ok(Self { plain, others: vec![folded] });
+            return Ok(Self { plain, others: Others::One([folded]) });
         }
         let decoded = decode_once(raw)?;
-        let others = other_readings(&decoded)?;
+        let others = Others::Many(other_readings(&decoded)?);
         Ok(Self { plain: Reading { path: Cow::Owned(decoded), folded: false }, others })
     }
 
@@ -171,12 +179,15 @@ impl<'p> Readings<'p> {
 
     /// The readings that some upstreams take instead.
     pub fn others(&self) -> &[Reading<'p>] {
-        &self.others
+        match &self.others {
+            Others::One(one) => one,
+            Others::Many(many) => many,
+        }
     }
 
     /// All of them in which letter case counts.
     pub fn unfolded(&self) -> impl Iterator<Item = &Reading<'p>> {
-        let others = self.others.iter().filter(|reading| !reading.folded);
+        let others = self.others().iter().filter(|reading| !reading.folded);
         std::iter::once(&self.plain).chain(others)
     }
 }
