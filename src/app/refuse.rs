@@ -41,7 +41,7 @@ impl App {
             reason: Some(reason(error)),
             subject: forbidden.map(|forbidden| forbidden.identity.subject.clone()),
         };
-        Answered { response, outcome }
+        Answered::new(response, outcome)
     }
 
     fn page(&self, error: &Error, asked: &Asked<'_>) -> Response<Body> {

@@ -130,7 +130,7 @@ impl Gate {
 
 /// A redirect of a challenge, as the log knows it; the other answer has a name in the log by its error.
 pub fn answered(response: Response<Body>) -> Answered {
-    Answered { response, outcome: Outcome { decision: Some("challenge"), ..Outcome::default() } }
+    Answered::new(response, Outcome { decision: Some("challenge"), ..Outcome::default() })
 }
 
 fn found(location: String) -> Result<Response<Body>, Error> {

@@ -40,7 +40,7 @@ impl Gate {
                 // SECURITY: a shared cache would show one visitor's page to another (T69).
                 response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private"));
             }
-            response = self.bind_stream(response, &member.session, need, &tasks);
+            self.bind_stream(&mut response, &member.session, need, &tasks);
         }
         let outcome = Outcome {
             route: None,

@@ -63,36 +63,34 @@ impl Gate {
     /// Binds an event stream's or a gRPC call's body to its session.
     pub(super) fn bind_stream(
         &self,
-        response: Response<Body>,
+        response: &mut Response<Body>,
         session: &Arc<Session>,
         need: Need,
         tasks: &Tasks,
-    ) -> Response<Body> {
+    ) {
         if !is_stream(response.headers()) {
-            return response;
+            return;
         }
         let ended = CancellationToken::new();
         let (gate, session, until) = (self.clone(), Arc::clone(session), ended.clone());
         // Gone with the body: dropping the body drops the guard, which ends the watch.
         let guard = CancellationToken::new();
         let gone = guard.clone();
-        response.map(|body| {
-            let shared = Shared(Arc::new(Mutex::new(Some(body))));
-            let watched = shared.clone();
-            tasks.spawn(async move {
-                tokio::select! {
-                    () = gate.watch(session, need) => {
-                        // Not left to the client: one that reads nothing does not ask for more, either, and
-                        // the upstream would go on for it.
-                        watched.lock().take();
-                        until.cancel();
-                    }
-                    () = gone.cancelled() => {}
+        let body = Shared(Arc::new(Mutex::new(Some(std::mem::take(response.body_mut())))));
+        let watched = body.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = gate.watch(session, need) => {
+                    // Not left to the client: one that reads nothing does not ask for more, either, and
+                    // the upstream would go on for it.
+                    watched.lock().take();
+                    until.cancel();
                 }
-            });
-            let ended = Box::pin(ended.cancelled_owned());
-            Body::streamed(Bound { body: shared, ended, _guard: guard.drop_guard() })
-        })
+                () = gone.cancelled() => {}
+            }
+        });
+        let ended = Box::pin(ended.cancelled_owned());
+        *response.body_mut() = Body::streamed(Bound { body, ended, _guard: guard.drop_guard() });
     }
 
     /// Keeps a session with an open stream fresh; ready when it is over, or when the stream needs a

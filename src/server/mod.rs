@@ -62,16 +62,23 @@ pub trait Handler: Send + Sync + 'static {
 /// What a request came to.
 #[derive(Debug)]
 pub struct Answered {
-    /// For the client.
-    pub response: Response<Body>,
+    /// For the client; in one place, as it goes through many hands.
+    pub response: Box<Response<Body>>,
     /// For the access log and the metrics.
     pub outcome: Outcome,
+}
+
+impl Answered {
+    /// An answer, and what there is to say of it.
+    pub fn new(response: Response<Body>, outcome: Outcome) -> Self {
+        Self { response: Box::new(response), outcome }
+    }
 }
 
 impl From<Response<Body>> for Answered {
     /// An answer of which there is no more to say.
     fn from(response: Response<Body>) -> Self {
-        Self { response, outcome: Outcome::default() }
+        Self::new(response, Outcome::default())
     }
 }
 

@@ -78,17 +78,18 @@ impl<H: Handler> Service<H> {
         })
     }
 
-    /// Answers one request. What needs no waiting is done before the future is made, to keep it small.
+    /// Answers one request. What needs no waiting is done before the future is made, to keep it small; and it
+    /// is boxed, as hyper moves it and keeps room for it while its client's connection is idle.
     pub(super) fn answer(
         self: &Arc<Self>,
         request: Request<Received>,
-    ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + Send + use<H> {
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>> {
         let version = request.version();
         let request_id = self.name(request.headers());
-        let mut exchange = Exchange::begin(Arc::clone(&self.connected), &self.metrics);
+        let mut exchange = Box::new(Exchange::begin(Arc::clone(&self.connected), &self.metrics));
         let framed = self.frame(request, request_id, &mut exchange);
         let service = Arc::clone(self);
-        async move {
+        Box::pin(async move {
             let answered = match framed {
                 Ok(incoming) => service.handle(incoming, request_id).await,
                 Err(refused) => *refused,
@@ -96,7 +97,7 @@ impl<H: Handler> Service<H> {
             let response = exchange.answered(answered, version);
             let handover = Handover::current();
             Ok(response.map(|body| Answer { body, broken: None, exchange, handover }))
-        }
+        })
     }
 
     /// A trusted proxy's name for the request, else a new one.
@@ -200,7 +201,7 @@ impl Exchange {
         Self { connected, began, unrouted, line: None, status: None, bytes: 0, outcome }
     }
 
-    fn answered(&mut self, answered: Answered, version: Version) -> Response<Body> {
+    fn answered(&mut self, answered: Answered, version: Version) -> Box<Response<Body>> {
         let Answered { mut response, outcome } = answered;
         self.status = Some(response.status());
         self.outcome = outcome;
@@ -259,7 +260,7 @@ pub(super) struct Answer {
     body: Body,
     /// Why it broke off, until that is told.
     broken: Option<BodyError>,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     /// On HTTP/2.
     handover: Option<Arc<Handover>>,
 }

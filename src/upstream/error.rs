@@ -4,6 +4,8 @@
 use std::fmt;
 use std::io;
 
+use crate::body::BodyError;
+
 /// Why a request got no answer, or a body broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -37,7 +39,7 @@ pub enum Error {
     Misbehaved(Fault),
     /// The response's body ended before its end.
     #[error("the upstream broke off: {0}")]
-    BrokeOff(#[source] hyper::Error),
+    BrokeOff(#[source] BodyError),
     /// The request's body is over the route's cap.
     #[error("the request's body is too large")]
     BodyTooLarge,

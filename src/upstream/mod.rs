@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
-use hyper::body::Incoming;
 
 use self::connect::Connector;
 pub use self::error::{Error, Fault, Phase, SettingsFault};
@@ -119,9 +118,9 @@ enum HostSent {
 #[derive(Debug)]
 pub enum Answer {
     /// A response to pass on.
-    Response(http::Response<Body>),
+    Response(Box<http::Response<Body>>),
     /// The upstream speaks WebSocket now: pass the response on, and run the tunnel beside it.
-    Switched(http::Response<Body>, Tunnel),
+    Switched(Box<http::Response<Body>>, Box<Tunnel>),
 }
 
 /// How many connections there are to an upstream.
@@ -198,7 +197,7 @@ impl Upstream {
         // SECURITY: a 101 that nobody asked for would make the client read the next answer as its own.
         let handshake = stripped.0.ok_or(Error::Misbehaved(Fault::Upgrade))?;
         let (response, tunnel) = handshake.switch(response, connection, &self.home.identity)?;
-        Ok(Answer::Switched(response, tunnel))
+        Ok(Answer::Switched(response, Box::new(tunnel)))
     }
 
     /// Tells the operator of a failure that is not the client's.
@@ -236,7 +235,7 @@ impl Upstream {
         &self,
         request: Box<http::Request<Body>>,
         progress: Option<&Progress>,
-    ) -> Result<(http::Response<Incoming>, Box<Connection>), Error> {
+    ) -> Result<(Box<http::Response<Body>>, Box<Connection>), Error> {
         let Some(mut kept) = self.home.pool.take() else {
             return Box::pin(self.exchange_anew(request, progress)).await;
         };
@@ -258,7 +257,7 @@ impl Upstream {
         &self,
         request: Box<http::Request<Body>>,
         progress: Option<&Progress>,
-    ) -> Result<(http::Response<Incoming>, Box<Connection>), Error> {
+    ) -> Result<(Box<http::Response<Body>>, Box<Connection>), Error> {
         let mut connection = self.connector.connect(&self.home.pool.tasks).await?;
         match connection.exchange(request, progress, self.response_headers).await {
             Ok(response) => Ok((response, connection)),

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
-use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
@@ -183,17 +182,20 @@ impl Connection {
         request: Box<http::Request<Body>>,
         progress: Option<&Progress>,
         limit: Duration,
-    ) -> Result<http::Response<Incoming>, Failure> {
+    ) -> Result<Box<http::Response<Body>>, Failure> {
         let mut answer = pin!(self.sender.try_send_request(*request));
         let deadline = &mut self.deadline;
         let mut start = Instant::now();
         deadline.set(start, limit);
         poll_fn(|cx| {
             if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                return Poll::Ready(answer.map_err(|mut error| match error.take_message() {
-                    Some(request) => Failure::Unsent(Box::new(request), error.into_error()),
-                    None => Failure::Broken(error.into_error()),
-                }));
+                return Poll::Ready(match answer {
+                    Ok(response) => Ok(Box::new(response.map(Body::from))),
+                    Err(mut error) => Err(match error.take_message() {
+                        Some(request) => Failure::Unsent(Box::new(request), error.into_error()),
+                        None => Failure::Broken(error.into_error()),
+                    }),
+                });
             }
             loop {
                 ready!(deadline.poll(cx));

@@ -13,7 +13,6 @@ use http::header::{
 };
 use http::{StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::error::{Error, Fault, Phase};
@@ -34,27 +33,28 @@ pub(super) struct Home {
 
 /// The client's response; `connection` goes home when it has ended.
 pub(super) fn relay(
-    mut response: http::Response<Incoming>,
+    mut response: Box<http::Response<Body>>,
     mut connection: Box<Connection>,
     home: &Arc<Home>,
-) -> Result<http::Response<Body>, Error> {
+) -> Result<Box<http::Response<Body>>, Error> {
     check_framing(response.headers_mut())?;
-    let (mut parts, incoming) = response.into_parts();
     // A peer of HTTP/1.0 cannot take the chunked bodies that the next request may need.
-    connection.reusable &= parts.version == Version::HTTP_11;
-    parts.version = Version::HTTP_11;
-    strip(&mut parts.headers, &home.identity);
-    if parts.status == StatusCode::NO_CONTENT {
-        parts.headers.remove(CONTENT_LENGTH);
+    connection.reusable &= response.version() == Version::HTTP_11;
+    *response.version_mut() = Version::HTTP_11;
+    strip(response.headers_mut(), &home.identity);
+    if response.status() == StatusCode::NO_CONTENT {
+        response.headers_mut().remove(CONTENT_LENGTH);
     }
-    if incoming.is_end_stream() {
+    let body = std::mem::take(response.body_mut());
+    if body.is_end_stream() {
         home.pool.put(connection);
-        return Ok(http::Response::from_parts(parts, Body::empty()));
+        return Ok(response);
     }
-    let idle = if is_stream(&parts.headers) { None } else { Some(home.idle) };
+    let idle = if is_stream(response.headers()) { None } else { Some(home.idle) };
     let connection = Some(connection);
-    let body = Relayed { incoming, connection, home: Arc::clone(home), idle, waiting: false };
-    Ok(http::Response::from_parts(parts, Body::streamed(body)))
+    let relayed = Relayed { body, connection, home: Arc::clone(home), idle, waiting: false };
+    *response.body_mut() = Body::streamed(relayed);
+    Ok(response)
 }
 
 /// Removes what concerned the upstream's connection; announces only trailers that will be relayed.
@@ -140,7 +140,7 @@ fn may_trail(name: &HeaderName, identity: &[HeaderName]) -> bool {
 
 /// A response's body on its way.
 struct Relayed {
-    incoming: Incoming,
+    body: Body,
     /// Gone once the body has ended, one way or the other.
     connection: Option<Box<Connection>>,
     home: Arc<Home>,
@@ -182,7 +182,7 @@ impl http_body::Body for Relayed {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let Poll::Ready(item) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+        let Poll::Ready(item) = Pin::new(&mut self.body).poll_frame(cx) else {
             return self.poll_silence(cx);
         };
         self.waiting = false;
@@ -198,7 +198,7 @@ impl http_body::Body for Relayed {
             }
         };
         // Who reads on behalf of the client may stop at the last byte, or at trailers.
-        if frame.is_trailers() || self.incoming.is_end_stream() {
+        if frame.is_trailers() || self.body.is_end_stream() {
             self.end();
         }
         Poll::Ready(Some(Ok(match frame.into_trailers() {
@@ -216,10 +216,10 @@ impl http_body::Body for Relayed {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.body.size_hint()
     }
 }

@@ -17,7 +17,6 @@ use http::header::{
 };
 use http::{Method, Version};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, copy, sink, split};
@@ -63,10 +62,10 @@ impl Handshake {
     /// Makes a tunnel of the upstream's 101 (RFC 6455 §4.1).
     pub(super) fn switch(
         self,
-        mut response: http::Response<Incoming>,
+        mut response: Box<http::Response<Body>>,
         connection: Box<Connection>,
         identity: &[HeaderName],
-    ) -> Result<(http::Response<Body>, Tunnel), Error> {
+    ) -> Result<(Box<http::Response<Body>>, Tunnel), Error> {
         let headers = response.headers();
         let answers = has_token(headers, CONNECTION, "upgrade")
             && only(headers, UPGRADE).is_some_and(|value| same(value, b"websocket"))
@@ -75,13 +74,14 @@ impl Handshake {
         if !answers {
             return Err(Error::Misbehaved(Fault::Upgrade));
         }
-        let upstream = hyper::upgrade::on(&mut response);
-        let (mut parts, _) = response.into_parts();
-        response::strip(&mut parts.headers, identity);
-        parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        parts.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        let upstream = hyper::upgrade::on(&mut *response);
+        *response.body_mut() = Body::empty();
+        let headers = response.headers_mut();
+        response::strip(headers, identity);
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         let tunnel = Tunnel { client: self.client, upstream, connection };
-        Ok((http::Response::from_parts(parts, Body::empty()), tunnel))
+        Ok((response, tunnel))
     }
 }
 

@@ -146,6 +146,6 @@ impl Endpoints {
             reason: None,
             subject: member.map(|member| member.holding.identity.subject.clone()),
         };
-        Ok(Answered { response, outcome })
+        Ok(Answered::new(response, outcome))
     }
 }

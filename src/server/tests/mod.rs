@@ -100,7 +100,7 @@ impl Handler for App {
                 let route = Some(Metrics::default().route(&"wiki".into()));
                 let decision = Some("refuse");
                 let outcome = Outcome { route, decision, ..Outcome::default() };
-                return Answered { response: denied, outcome };
+                return Answered::new(denied, outcome);
             }
             "/wait" => self.wait().await,
             "/tunnel" => Self::tunnel(incoming),

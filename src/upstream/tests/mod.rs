@@ -78,7 +78,7 @@ async fn capped(
     let stripped = strip(&mut request);
     let sent = upstream.send(Box::new(request), stripped, forwarded(), cap, || {});
     match tokio::time::timeout(PATIENCE, sent).await.expect("an answer in time")? {
-        Answer::Response(response) => Ok(response),
+        Answer::Response(response) => Ok(*response),
         Answer::Switched(..) => panic!("nobody asked for a switch"),
     }
 }

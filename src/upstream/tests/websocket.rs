@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -86,14 +87,14 @@ async fn forward(
     let mut request = request.map(Body::from);
     let stripped = strip(&mut request);
     match upstream.send(Box::new(request), stripped, forwarded(), None, || {}).await {
-        Ok(Answer::Response(response)) => response,
+        Ok(Answer::Response(response)) => *response,
         Ok(Answer::Switched(response, tunnel)) => {
             let (heard, ending) = (heard.clone(), async move {
                 let ending = *ended.wait_for(Option::is_some).await.unwrap();
                 ending.unwrap()
             });
             tokio::spawn(tunnel.run(move || heard.notify_one(), ending));
-            response
+            *response
         }
         Err(error) => {
             let mut response = http::Response::new(Body::full(error.to_string()));
