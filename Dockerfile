@@ -12,4 +12,5 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifica
 USER 65534:65534
 EXPOSE 4180
 ENTRYPOINT ["/portcullis"]
-CMD ["run", "--config", "/etc/portcullis/portcullis.yaml"]
+# By the variables of its flags, or by /etc/portcullis/portcullis.yaml.
+CMD ["run"]

@@ -1,11 +1,10 @@
 //! `check`: every finding about a configuration, for a person or for a machine.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use crate::app::examine::{Finding, examine};
 use crate::cli::{GOOD, REFUSED};
-use crate::config::{Config, Problem, Problems, Severity, Source, load, place};
+use crate::config::{Config, Problem, Problems, Severity, Source, Written};
 
 /// How findings are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -17,29 +16,27 @@ pub enum Format {
     Json,
 }
 
-/// Checks the configuration (`None`: wherever it is looked for) and returns the exit code. `online` asks
-/// its providers, too.
+/// Checks a configuration and returns the exit code. `online` asks its providers, too.
 pub fn run(
-    config: Option<&Path>,
+    written: &Written,
     online: bool,
     format: Format,
     source: &Source,
     out: &mut dyn Write,
 ) -> io::Result<u8> {
-    let file = source.configuration_file(config);
-    let (config, mut findings) = match load(&file, source) {
+    let (config, mut findings) = match written.load(source) {
         Ok((config, warnings)) => (Some(config), warnings),
         Err(Problems(findings)) => (None, findings),
     };
     let mut good = Vec::new();
     if let Some(config) = config.as_ref().filter(|_| online) {
-        good = ask(config, &file, source, &mut findings)?;
+        good = ask(config, written, source, &mut findings)?;
         findings.sort_by_key(|finding| finding.line);
     }
     let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
     let (summary, code) = match config.filter(|_| !refused) {
-        Some(config) => (format!("{} is good: {}", file.display(), contents(&config)), GOOD),
-        None => (refusal(&file, &findings), REFUSED),
+        Some(config) => (format!("{written} is good: {}", contents(&config)), GOOD),
+        None => (refusal(written, &findings), REFUSED),
     };
     for finding in &findings {
         match format {
@@ -59,7 +56,7 @@ pub fn run(
 /// Asks the providers; adds what is wrong, and returns what is right, a line for each provider.
 fn ask(
     config: &Config,
-    file: &Path,
+    written: &Written,
     source: &Source,
     findings: &mut Vec<Problem>,
 ) -> io::Result<Vec<String>> {
@@ -67,10 +64,10 @@ fn ask(
     let mut good = Vec::new();
     for (id, examined) in runtime.block_on(examine(config)) {
         for finding in examined.findings {
-            let (path, line) = place(file, source, &["providers", &id, finding.key]);
+            let (path, file, line) = written.place(source, &["providers", &id, finding.key]);
             let severity = if finding.is_fatal { Severity::Error } else { Severity::Warning };
             let Finding { message, hint, .. } = finding;
-            findings.push(Problem { severity, file: file.to_owned(), line, path, message, hint });
+            findings.push(Problem { severity, file, line, path, message, hint });
         }
         if !examined.good.is_empty() {
             good.push(format!("{id}: {} as they should be", examined.good.join(", ")));
@@ -80,8 +77,8 @@ fn ask(
 }
 
 /// The last line about a configuration that is refused.
-pub(super) fn refusal(file: &Path, findings: &[Problem]) -> String {
-    format!("{} is refused: {}", file.display(), counts(findings))
+pub(super) fn refusal(written: &Written, findings: &[Problem]) -> String {
+    format!("{written} is refused: {}", counts(findings))
 }
 
 fn contents(config: &Config) -> String {
@@ -114,7 +111,8 @@ mod tests {
     fn check(text: &str, format: Format) -> (u8, String) {
         let source = Source::fixed([(PathBuf::from("a.yaml"), text.as_bytes().to_vec())], []);
         let mut out = Vec::new();
-        let code = run(Some(Path::new("a.yaml")), false, format, &source, &mut out).unwrap();
+        let written = Written::File(PathBuf::from("a.yaml"));
+        let code = run(&written, false, format, &source, &mut out).unwrap();
         (code, String::from_utf8(out).unwrap())
     }
 
@@ -161,7 +159,8 @@ mod tests {
     fn a_file_that_is_not_there_is_refused() {
         let mut out = Vec::new();
         let source = Source::fixed([], []);
-        assert_eq!(run(None, false, Format::Human, &source, &mut out).unwrap(), 78);
+        let written = Written::File(source.configuration_file(None));
+        assert_eq!(run(&written, false, Format::Human, &source, &mut out).unwrap(), 78);
         let out = String::from_utf8(out).unwrap();
         assert!(out.starts_with("portcullis.yaml: error: does not exist\n"), "{out}");
     }

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::app::explain::{Explanation, Question};
 use crate::cli::{GOOD, NOT_ADMITTED, REFUSED, WRONG_USAGE, complain};
 use crate::clock::Clock;
-use crate::config::{Config, Problems, Source, load};
+use crate::config::{Config, Problems, Source, Written};
 
 /// The request that is asked about.
 #[derive(Debug, clap::Args)]
@@ -35,15 +35,14 @@ pub struct Request {
     client_address: IpAddr,
 }
 
-/// Explains what the configuration (`None`: wherever it is looked for) makes of a request, and returns
-/// the exit code.
+/// Explains what a configuration makes of a request, and returns the exit code.
 pub fn run(
-    config: Option<&Path>,
+    written: &Written,
     request: &Request,
     source: &Source,
     out: &mut dyn Write,
 ) -> io::Result<u8> {
-    let config = match load(&source.configuration_file(config), source) {
+    let config = match written.load(source) {
         Ok((config, _)) => config,
         Err(Problems(problems)) => {
             for problem in &problems {
@@ -139,7 +138,8 @@ routes:
         let arguments = ["explain"].into_iter().chain(arguments.split(' '));
         let request = Arguments::try_parse_from(arguments).unwrap().request;
         let (source, mut out) = (Source::fixed(files, []), Vec::new());
-        let code = run(Some(Path::new("a.yaml")), &request, &source, &mut out).unwrap();
+        let code =
+            run(&Written::File(PathBuf::from("a.yaml")), &request, &source, &mut out).unwrap();
         (code, String::from_utf8(out).unwrap())
     }
 

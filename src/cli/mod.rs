@@ -1,6 +1,7 @@
 //! The command line: one file per command, and the exit code of each outcome.
 
 pub mod check;
+mod configuration;
 pub mod demo;
 pub mod explain;
 pub mod health;
@@ -9,7 +10,6 @@ pub mod run;
 pub mod schema;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand, value_parser};
@@ -17,6 +17,7 @@ use clap_complete::Shell;
 use url::Url;
 
 use crate::config::Source;
+use configuration::Configuration;
 
 /// An authentication gateway: OpenID Connect in front of applications that know nothing of it.
 #[derive(Debug, Parser)]
@@ -29,18 +30,20 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve until SIGTERM or SIGINT.
-    #[command(after_help = "Example: portcullis run --config /etc/portcullis/portcullis.yaml")]
+    #[command(after_help = "Examples:
+  portcullis run --config /etc/portcullis/portcullis.yaml
+  portcullis run --upstream http://127.0.0.1:8080 --public-url https://app.example.com \\
+      --issuer https://id.example.com --client-id app --client-secret-file /run/secrets/client_secret \\
+      --allow-email-domain example.com")]
     Run {
-        /// The configuration; else PORTCULLIS_CONFIG, ./portcullis.yaml, /etc/portcullis/portcullis.yaml.
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
+        #[command(flatten)]
+        configuration: Configuration,
     },
     /// Tell everything that is wrong with a configuration.
     #[command(after_help = "Example: portcullis check --config portcullis.yaml --online")]
     Check {
-        /// The configuration; looked for as `run` does.
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
+        #[command(flatten)]
+        configuration: Configuration,
         /// Ask the providers, too: their metadata, keys and clocks, and whether they know this client.
         #[arg(long)]
         online: bool,
@@ -60,9 +63,8 @@ enum Command {
         after_help = "Example: portcullis explain --url https://wiki.example.com/page --claims alice.json"
     )]
     Explain {
-        /// The configuration; looked for as `run` does.
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
+        #[command(flatten)]
+        configuration: Configuration,
         #[command(flatten)]
         request: explain::Request,
     },
@@ -108,13 +110,13 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Command) -> io::Result<u8> {
     let (source, mut out) = (Source::system(), Output(io::stdout().lock()));
     match command {
-        Command::Run { config } => run::run(config.as_deref(), &source),
-        Command::Check { config, online, format } => {
-            check::run(config.as_deref(), online, format, &source, &mut out)
+        Command::Run { configuration } => {
+            configuration.find(&source, |written| run::run(written, &source))
         }
-        Command::Explain { config, request } => {
-            explain::run(config.as_deref(), &request, &source, &mut out)
-        }
+        Command::Check { configuration, online, format } => configuration
+            .find(&source, |written| check::run(written, online, format, &source, &mut out)),
+        Command::Explain { configuration, request } => configuration
+            .find(&source, |written| explain::run(written, &request, &source, &mut out)),
         Command::Demo { port } => demo::run(port, &mut out),
         Command::Health { url } => health::run(&url, &mut out),
         Command::Keygen => keygen::run(&mut out),
@@ -180,6 +182,7 @@ const REFUSED: u8 = 78;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Written;
 
     #[test]
     fn the_arguments_are_consistent() {
@@ -201,7 +204,7 @@ mod tests {
         let source = Source::fixed([("a.yaml".into(), b"x: 1".to_vec())], []);
         let check = |kind| {
             let (format, mut out) = (check::Format::Human, Output(Failing(kind)));
-            check::run(Some("a.yaml".as_ref()), false, format, &source, &mut out)
+            check::run(&Written::File("a.yaml".into()), false, format, &source, &mut out)
         };
         assert_eq!(check(io::ErrorKind::BrokenPipe).unwrap(), REFUSED);
         assert!(check(io::ErrorKind::StorageFull).is_err());

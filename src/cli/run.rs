@@ -1,7 +1,6 @@
 //! `run`: load, build, serve until told to stop.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::app::serve::bind_admin;
@@ -9,27 +8,26 @@ use crate::app::{self, App};
 use crate::cli::check::refusal;
 use crate::cli::{GOOD, NO_LISTENER, REFUSED, complain};
 use crate::clock::{Clock, UnixTime};
-use crate::config::{Config, Problems, Source, load};
+use crate::config::{Config, Problems, Source, Written};
 use crate::server::{self, AccessLog, Bound, CertificateExpiry, Frame, Scheme, Server, Shutdown};
 use crate::telemetry;
 use crate::telemetry::metrics::Metrics;
 
-/// Serves by the configuration (`None`: wherever it is looked for) and returns the exit code.
-pub fn run(config: Option<&Path>, source: &Source) -> io::Result<u8> {
-    let file = source.configuration_file(config);
-    let (config, warnings) = match load(&file, source) {
+/// Serves by a configuration and returns the exit code.
+pub fn run(written: &Written, source: &Source) -> io::Result<u8> {
+    let (config, warnings) = match written.load(source) {
         Ok(loaded) => loaded,
         Err(Problems(problems)) => {
             for problem in &problems {
                 complain(&problem.to_string());
             }
-            complain(&refusal(&file, &problems));
+            complain(&refusal(written, &problems));
             return Ok(REFUSED);
         }
     };
     let _flush = telemetry::log::start(&config.telemetry)?;
     let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(version, configuration = %file.display(), "starting");
+    tracing::info!(version, configuration = %written, "starting");
     for warning in warnings {
         let (file, line) = (warning.file.display(), warning.line);
         let hint = warning.hint.as_deref();

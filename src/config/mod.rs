@@ -7,6 +7,7 @@ mod address;
 mod admin;
 mod document;
 mod field;
+mod flags;
 mod identity;
 mod interpolate;
 mod literal;
@@ -30,13 +31,16 @@ mod telemetry;
 mod tests;
 mod units;
 mod urls;
+mod written;
 mod wrong;
 
 use std::path::{Path, PathBuf};
 
+pub use flags::Flags;
 pub use problem::{KeyPath, Problem, Problems, Severity};
 pub use schema::schema;
 pub use source::{Source, Unread};
+pub use written::{Unclear, Written};
 
 use crate::origin::Origin;
 use crate::policy::Policy;
@@ -81,9 +85,18 @@ pub fn load(file: &Path, source: &Source) -> Result<(Config, Vec<Problem>), Prob
     let root = document::parse(&text).map_err(|error| {
         refusal(file, error.line, error.message.to_owned(), error.hint.map(str::to_owned))
     })?;
-    let reading = Reading::new(source, file.parent().unwrap_or(Path::new("")));
-    let config = convert(&reading, &root);
-    let (problems, files) = reading.finish(file, &text, &root);
+    let line = |path: &KeyPath| (file.to_owned(), locate::line_of(&text, &root, path));
+    read_tree(&root, Reading::new(source, file.parent().unwrap_or(Path::new(""))), line)
+}
+
+/// What a tree says; `place` tells where each of its keys was written.
+fn read_tree(
+    root: &Node,
+    reading: Reading<'_>,
+    place: impl Fn(&KeyPath) -> (PathBuf, Option<usize>),
+) -> Result<(Config, Vec<Problem>), Problems> {
+    let config = convert(&reading, root);
+    let (problems, files) = reading.finish(place);
     let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
     match config {
         Ok(config) if !refused => Ok((Config { files, ..config }, problems)),
@@ -91,14 +104,11 @@ pub fn load(file: &Path, source: &Source) -> Result<(Config, Vec<Problem>), Prob
     }
 }
 
-/// The place of a key in a file that was loaded, and its line: for what is found out later.
-pub fn place(file: &Path, source: &Source, keys: &[&str]) -> (KeyPath, Option<usize>) {
-    let path = keys.iter().fold(KeyPath::default(), |path, key| path.key(key));
-    let line = read(file, source).ok().and_then(|text| {
-        let root = document::parse(&text).ok()?;
-        locate::line_of(&text, &root, &path)
-    });
-    (path, line)
+/// The line of a key in a file that was loaded.
+fn line(file: &Path, source: &Source, path: &KeyPath) -> Option<usize> {
+    let text = read(file, source).ok()?;
+    let root = document::parse(&text).ok()?;
+    locate::line_of(&text, &root, path)
 }
 
 fn read(file: &Path, source: &Source) -> Result<String, Problems> {

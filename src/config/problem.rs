@@ -20,7 +20,7 @@ pub enum Severity {
 pub struct Problem {
     /// How much it matters.
     pub severity: Severity,
-    /// The configuration file.
+    /// The configuration file; or the flag, where flags stand for one.
     pub file: PathBuf,
     /// The line in it, from 1, where one can be named.
     pub line: Option<usize>,

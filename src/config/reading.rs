@@ -7,9 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::clock::UnixTime;
-use crate::config::document::Node;
 use crate::config::interpolate::{self, Piece};
-use crate::config::locate::line_of;
 use crate::config::problem::{KeyPath, Problem, Severity};
 use crate::config::source::Source;
 use crate::config::wrong::Wrong;
@@ -102,20 +100,14 @@ impl<'a> Reading<'a> {
         self.folder.join(name)
     }
 
-    /// The findings with their lines, in the order of the file; and the files that were read.
+    /// The findings with their places, in the order of the file; and the files that were read.
     pub(super) fn finish(
         self,
-        file: &Path,
-        text: &str,
-        root: &Node,
+        place: impl Fn(&KeyPath) -> (PathBuf, Option<usize>),
     ) -> (Vec<Problem>, Vec<PathBuf>) {
-        let located = |finding: Finding| Problem {
-            severity: finding.severity,
-            file: file.to_owned(),
-            line: line_of(text, root, &finding.path),
-            path: finding.path,
-            message: finding.message,
-            hint: finding.hint,
+        let located = |Finding { severity, path, message, hint }| {
+            let (file, line) = place(&path);
+            Problem { severity, file, line, path, message, hint }
         };
         let mut problems: Vec<Problem> =
             self.findings.into_inner().into_iter().map(located).collect();

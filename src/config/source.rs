@@ -63,13 +63,17 @@ impl Source {
     /// The configuration file: the one given, else `PORTCULLIS_CONFIG`, else the first of
     /// `portcullis.yaml` and `/etc/portcullis/portcullis.yaml` that exists, else the first of them.
     pub fn configuration_file(&self, given: Option<&Path>) -> PathBuf {
-        let named = || self.variable("PORTCULLIS_CONFIG").filter(|name| !name.is_empty());
-        if let Some(file) = given.map(Path::to_owned).or_else(|| named().map(PathBuf::from)) {
+        if let Some(file) = given.map(Path::to_owned).or_else(|| self.named_file()) {
             return file;
         }
         let places = PLACES.map(PathBuf::from);
         let found = places.iter().find(|place| self.exists(place));
         found.or(places.first()).cloned().unwrap_or_default()
+    }
+
+    /// The configuration file that `PORTCULLIS_CONFIG` names.
+    pub(super) fn named_file(&self) -> Option<PathBuf> {
+        self.variable("PORTCULLIS_CONFIG").filter(|name| !name.is_empty()).map(PathBuf::from)
     }
 
     /// A file's content.

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::document::{Node, parse};
 use super::table::{self, Default};
-use super::{Config, Problems, Severity, Source, load};
+use super::{Config, Problems, Severity, Source, Written, load};
 use crate::cli::check::{Format, run};
 use crate::gate::route::Unauthenticated;
 use crate::identity::claims::ClaimPath;
@@ -277,7 +277,8 @@ fn said_of(file: &Path) -> (u8, String) {
     let text = String::from_utf8(Source::system().read(file).unwrap()).unwrap();
     let mut out = Vec::new();
     let code =
-        run(Some(Path::new(name)), false, Format::Human, &source(name, &text), &mut out).unwrap();
+        run(&Written::File(name.into()), false, Format::Human, &source(name, &text), &mut out)
+            .unwrap();
     (code, String::from_utf8(out).unwrap())
 }
 

@@ -17,6 +17,7 @@ mod auth_request;
 mod challenge;
 mod check_online;
 mod event_streams;
+mod flags;
 mod full;
 mod headers;
 mod hostile_client;

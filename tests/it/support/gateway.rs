@@ -27,7 +27,7 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     child: Child,
     log: Log,
-    /// Holds the configuration.
+    /// Holds its files.
     _folder: TempDir,
 }
 
@@ -57,18 +57,18 @@ impl Gateway {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("portcullis.yaml");
         std::fs::write(&path, yaml).unwrap();
-        let mut child = command
-            .args(["run", "--config"])
-            .arg(&path)
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        command.args(["run", "--config"]).arg(&path);
+        Self::start_command(command, folder)
+    }
+
+    /// Starts by a whole command; its first listener must be `127.0.0.1:0`, and `folder` is kept as long.
+    pub(crate) fn start_command(mut command: Command, folder: TempDir) -> Self {
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Log::default();
         let listening = follow(child.stderr.take().unwrap(), Arc::clone(&log));
         let Ok(address) = listening.recv_timeout(DEADLINE) else {
             drop(child.kill());
-            panic!("the gateway did not start:\n{}\n{yaml}", log.0.lock().unwrap().join("\n"));
+            panic!("{command:?} did not start:\n{}", log.0.lock().unwrap().join("\n"));
         };
         Self { address, child, log, _folder: folder }
     }

@@ -1,0 +1,189 @@
+//! Where a configuration is written: in a file, or in flags.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::flags::{Flags, flag_of};
+use super::problem::{KeyPath, Problem, Problems};
+use super::reading::Reading;
+use super::source::Source;
+use super::{Config, line, load, read_tree};
+
+/// Where a configuration is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// In this file.
+    File(PathBuf),
+    /// In the command, or in the variables of its flags.
+    Flags(Box<Flags>),
+}
+
+/// Why it cannot be said where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unclear {
+    /// A file, and what would stand in its place.
+    #[error(
+        "there is a configuration file (--config or PORTCULLIS_CONFIG), and there are flags or PORTCULLIS_… \
+         variables in place of one: leave out either"
+    )]
+    Twice,
+    /// Everybody, and somebody.
+    #[error(
+        "--allow-authenticated lets in whoever can sign in: leave it out, or --allow-email-domain, \
+         --allow-email and --allow-group"
+    )]
+    Contradiction,
+}
+
+impl Written {
+    /// The flags, where they say something; else the file that is given, or wherever it is looked for.
+    pub fn find(file: Option<&Path>, flags: Flags, source: &Source) -> Result<Self, Unclear> {
+        let Some(flags) = flags.said() else {
+            return Ok(Self::File(source.configuration_file(file)));
+        };
+        if file.is_some() || source.named_file().is_some() {
+            return Err(Unclear::Twice);
+        }
+        if flags.contradict() {
+            return Err(Unclear::Contradiction);
+        }
+        Ok(Self::Flags(Box::new(flags)))
+    }
+
+    /// Reads it: the result with its warnings, or all that is wrong with it.
+    pub fn load(&self, source: &Source) -> Result<(Config, Vec<Problem>), Problems> {
+        match self {
+            Self::File(file) => load(file, source),
+            Self::Flags(flags) => {
+                let reading = Reading::new(source, Path::new(""));
+                read_tree(&flags.tree(), reading, |path| (flag_of(path).into(), None))
+            }
+        }
+    }
+
+    /// Where a key of what was loaded is written, and on which line: for what is found out later.
+    pub fn place(&self, source: &Source, keys: &[&str]) -> (KeyPath, PathBuf, Option<usize>) {
+        let path = keys.iter().fold(KeyPath::default(), |path, key| path.key(key));
+        let (file, line) = match self {
+            Self::File(file) => (file.clone(), line(file, source, &path)),
+            Self::Flags(_) => (flag_of(&path).into(), None),
+        };
+        (path, file, line)
+    }
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => file.display().fmt(f),
+            Self::Flags(_) => f.write_str("the configuration in flags"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(Debug, clap::Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        flags: Flags,
+    }
+
+    fn source(config: &str) -> Source {
+        let files = [("/run/secret", "s3cr3t\n"), ("portcullis.yaml", "")];
+        let files = files.map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec()));
+        Source::fixed(files, [("PORTCULLIS_CONFIG".to_owned(), config.to_owned())])
+    }
+
+    fn find(file: Option<&str>, config: &str, flags: &str) -> Result<Written, Unclear> {
+        let arguments = ["run"].into_iter().chain(flags.split_whitespace());
+        let flags = Arguments::try_parse_from(arguments).unwrap().flags;
+        Written::find(file.map(Path::new), flags, &source(config))
+    }
+
+    fn told(flags: &str) -> Vec<String> {
+        let Problems(problems) = find(None, "", flags).unwrap().load(&source("")).unwrap_err();
+        problems.iter().map(Problem::to_string).collect()
+    }
+
+    const ALL: &str = "--public-url https://app.example --listen 0.0.0.0:80 --admin-listen off \
+        --issuer https://id.example/realm --client-id $app --client-secret-file /run/secret \
+        --upstream http://127.0.0.1:8080 --allow-email-domain a.example,b.example \
+        --allow-email-domain c.example --allow-email ada@d.example --allow-group staff";
+
+    #[test]
+    fn flags_say_what_a_file_would() {
+        let file = "
+server: { public_url: https://app.example, listen: 0.0.0.0:80 }
+admin: { listen: off }
+providers:
+  provider:
+    name: id.example
+    issuer: https://id.example/realm
+    client_id: $$app
+    client_secret: ${file:/run/secret}
+routes:
+  - upstream: http://127.0.0.1:8080
+    allow:
+      - email_domains: [a.example, b.example, c.example]
+      - emails: [ada@d.example]
+      - groups: [staff]
+";
+        let files = [("file.yaml", file), ("/run/secret", "s3cr3t\n")];
+        let files = files.map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec()));
+        let by_file = load(Path::new("file.yaml"), &Source::fixed(files, [])).unwrap();
+        let by_flags = find(None, "", ALL).unwrap().load(&source("")).unwrap();
+        assert_eq!(format!("{by_flags:?}"), format!("{by_file:?}"));
+        assert_eq!(by_flags.0.providers[0].client_id, "$app");
+        assert_eq!(by_flags.0.files, [Path::new("/run/secret")]);
+    }
+
+    #[test]
+    fn without_an_upstream_other_proxies_ask() {
+        let flags = ALL.replace("--upstream http://127.0.0.1:8080", "");
+        let (config, _) = find(None, "", &flags).unwrap().load(&source("")).unwrap();
+        assert!(config.routes[0].upstream.is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_its_flag() {
+        let told = told("--upstream wiki:8080 --client-secret-file /none --allow-email ada");
+        let begin = [
+            "--public-url: error: server.public_url: is required",
+            "--issuer: error: providers.provider.issuer: is required",
+            "--client-id: error: providers.provider.client_id: is required",
+            "--client-secret-file: error: providers.provider.client_secret: needs the file /none, which does",
+            "--upstream: error: routes[0].upstream: \"wiki:8080\" has no scheme",
+            "--allow-email: error: routes[0].allow[0].emails[0]: \"ada\"",
+        ];
+        assert_eq!(told.len(), begin.len(), "{told:#?}");
+        for begin in begin {
+            assert!(told.iter().any(|told| told.starts_with(begin)), "{begin}: {told:#?}");
+        }
+    }
+
+    #[test]
+    fn nobody_passes_unless_a_flag_says_so() {
+        let (flags, _) = ALL.split_once("--allow-email-domain").unwrap();
+        let told = told(flags);
+        assert!(told[0].starts_with("--allow-email-domain, --allow-email, "), "{told:#?}");
+        assert!(told[0].contains("nobody passes unless a rule says so"), "{told:#?}");
+    }
+
+    #[test]
+    fn flags_stand_in_place_of_a_file_not_beside_it() {
+        let file = |name: &str| Ok(Written::File(name.into()));
+        assert_eq!(find(None, "", ""), file("portcullis.yaml"));
+        assert_eq!(find(Some("a.yaml"), "b.yaml", ""), file("a.yaml"));
+        assert_eq!(find(None, "b.yaml", "--upstream= --allow-group="), file("b.yaml"));
+        assert_eq!(find(Some("a.yaml"), "", ALL), Err(Unclear::Twice));
+        assert_eq!(find(None, "b.yaml", "--listen 0.0.0.0:80"), Err(Unclear::Twice));
+        let everybody = format!("{ALL} --allow-authenticated");
+        assert_eq!(find(None, "", &everybody), Err(Unclear::Contradiction));
+        assert!(matches!(find(None, "", "--allow-authenticated"), Ok(Written::Flags(_))));
+    }
+}

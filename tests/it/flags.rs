@@ -1,0 +1,68 @@
+//! A gateway without a file: flags say what a small one would, and their variables say the same.
+
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::support::browser::Browser;
+use crate::support::gateway::{Gateway, PUBLIC_URL};
+use crate::support::provider;
+use crate::support::upstream::Upstream;
+
+/// The command, with each flag as it is or as its variable.
+fn command(flags: &[(&str, &str)], as_variables: bool) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.arg("run");
+    for (flag, value) in flags {
+        if as_variables {
+            let name = flag.trim_start_matches('-').replace('-', "_").to_uppercase();
+            command.env(format!("PORTCULLIS_{name}"), value);
+        } else {
+            command.args([flag, value]);
+        }
+    }
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sidecar_needs_no_file() {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    let upstream = Upstream::start().await;
+    let target = format!("http://{}", upstream.address);
+    for as_variables in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let secret = folder.path().join("client_secret");
+        std::fs::write(&secret, "wiki-and-company\n").unwrap();
+        let flags = [
+            ("--public-url", PUBLIC_URL),
+            ("--listen", "127.0.0.1:0"),
+            ("--admin-listen", "off"),
+            ("--issuer", provider.issuer()),
+            ("--client-id", "wiki"),
+            ("--client-secret-file", secret.to_str().unwrap()),
+            ("--upstream", &target),
+            ("--allow-group", "staff"),
+        ];
+        let gateway = Gateway::start_command(command(&flags, as_variables), folder);
+        let mut alice = Browser::new(&gateway);
+        let answer = provider::sign_in(&mut alice, "/page", "alice").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.json()["headers"]["x-forwarded-user"], "demo-alice");
+        let mut bob = Browser::new(&gateway);
+        let answer = provider::sign_in(&mut bob, "/page", "bob").await;
+        assert_eq!(answer.status, 403, "bob is not in the group");
+        assert!(gateway.stop().success());
+    }
+}
+
+#[test]
+fn flags_beside_a_file_are_wrong_usage() {
+    for as_variables in [false, true] {
+        let mut command = command(&[("--upstream", "http://127.0.0.1:9")], as_variables);
+        let ended = command.args(["--config", "config/minimal.yaml"]).output().unwrap();
+        assert_eq!(ended.status.code(), Some(64), "{ended:?}");
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(said.contains("leave out either"), "{said}");
+    }
+}
