@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+use crate::config::field::Field;
 use crate::config::reading::Reading;
 use crate::config::wrong::Wrong;
 use crate::server::ListenAddress;
@@ -98,7 +99,7 @@ pub(super) fn is_ours(target: &Target, listen: &ListenAddress) -> bool {
     }
 }
 
-/// Reads a network, or one address.
+/// Reads a network, or one address; what stands behind the prefix is still there.
 pub(super) fn network(text: &str) -> Result<IpNet, Wrong> {
     let hint = "write a network such as 10.0.0.0/8 or fd00::/8, or one address";
     let network = match text.parse::<IpAddr>() {
@@ -114,7 +115,18 @@ pub(super) fn network(text: &str) -> Result<IpNet, Wrong> {
         return Err(Wrong::new("is an IPv4 address in IPv6 form, which nobody has here")
             .hint("write it as IPv4"));
     }
-    Ok(network.trunc())
+    Ok(network)
+}
+
+/// The network that is meant, without what stands behind its prefix; `at` is its place in a list.
+pub(super) fn without_host(network: IpNet, field: &Field<'_>, at: usize) -> IpNet {
+    let (meant, address) = (network.trunc(), network.addr());
+    if meant != network {
+        let what = format!("is all of {meant}: what stands behind the prefix counts for nothing");
+        let hint = format!("write {meant}, or {address} for the one address");
+        field.reading.warning(&field.path.item(at), &Wrong::new(what).hint(hint));
+    }
+    meant
 }
 
 /// The same, but not everybody.
@@ -195,8 +207,8 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_normal() {
-        assert_eq!(network("10.1.2.3/8").unwrap().to_string(), "10.0.0.0/8");
+    fn an_address_is_a_network_of_its_own() {
+        assert_eq!(network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
         assert_eq!(network("10.1.2.3").unwrap().to_string(), "10.1.2.3/32");
         assert_eq!(network("fd00::1").unwrap().to_string(), "fd00::1/128");
         for wrong in ["", "10.0.0.0/33", "10.0.0", "example.com", "::ffff:10.0.0.1", "10.0.0.0-9"] {

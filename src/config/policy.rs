@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use http::Method;
+use ipnet::IpNet;
 
 use crate::config::address;
 use crate::config::document::Node;
@@ -87,7 +88,7 @@ fn rule(section: &Section<'_>, route: OfRoute<'_>) -> Result<Rule, Reported> {
     let claims = claims(&section.field("claims"));
     let methods = section.field("methods").optional_list(method);
     let paths = section.field("paths").optional_list(path);
-    let client_addresses = section.field("client_addresses").optional_list(address::network);
+    let client_addresses = client_addresses(&section.field("client_addresses"));
     let rule = Rule {
         public: public?,
         emails: emails?,
@@ -157,6 +158,12 @@ fn check_issuers_of_names(
             Err(section.reading.error(&path, &Wrong::new(what).hint(hint), None))
         }
     }
+}
+
+fn client_addresses(field: &Field<'_>) -> Result<Option<Vec<IpNet>>, Reported> {
+    let Some(networks) = field.optional_list(address::network)? else { return Ok(None) };
+    let meant = |(at, network)| address::without_host(network, field, at);
+    Ok(Some(networks.into_iter().enumerate().map(meant).collect()))
 }
 
 /// A rule that can never match locks someone out whom its author wanted to let in.

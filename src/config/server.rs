@@ -139,9 +139,10 @@ fn trusted_proxies(field: &Field<'_>) -> Result<TrustedProxies, Reported> {
         "unix" => Ok(None),
         network => address::proxy_network(network).map(Some),
     })?;
+    let meant = |(at, network): (_, Option<_>)| Some(address::without_host(network?, field, at));
     Ok(TrustedProxies {
         unix: peers.contains(&None),
-        networks: peers.into_iter().flatten().collect(),
+        networks: peers.into_iter().enumerate().filter_map(meant).collect(),
     })
 }
 
