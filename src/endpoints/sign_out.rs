@@ -35,7 +35,8 @@ impl Endpoints {
             let page = Page::ConfirmSignOut { action: &action };
             return Ok(self.pages.respond(&call.asked, StatusCode::OK, &page));
         }
-        redirect(self.login.sign_out(call.headers, target.as_ref()))
+        let place = (call.client.host(), call.uri.path());
+        redirect(self.login.sign_out(call.headers, place, target.as_ref()))
     }
 
     /// `GET signed_out`

@@ -8,17 +8,27 @@ use http::HeaderMap;
 use crate::login::return_to::ReturnTo;
 use crate::login::{Login, Redirect};
 use crate::providers::Provider;
-use crate::session::Session;
-use crate::session::cookie::Name;
+use crate::session::cookie::{Name, Sent};
+use crate::session::{Session, SessionKey};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{Label as _, SignOut};
 
 impl Login {
-    /// Ends the session of a request, and says where the browser goes: to the provider's
-    /// `end_session_endpoint`, to `target`, or to the page that says so.
-    pub fn sign_out(&self, headers: &HeaderMap, target: Option<&ReturnTo>) -> Redirect {
-        let cookies =
+    /// Ends the session of a request to this host and path, and says where the browser goes: to the
+    /// provider's `end_session_endpoint`, to `target`, or to the page that says so.
+    pub fn sign_out(
+        &self,
+        headers: &HeaderMap,
+        (host, path): (&str, &str),
+        target: Option<&ReturnTo>,
+    ) -> Redirect {
+        let mut cookies =
             vec![self.cookies.clear(Name::Session), self.cookies.clear(Name::LoginTarget)];
+        if self.cookies.sent(headers, Name::Session) == Sent::Conflict {
+            // SECURITY: who stays with a cookie that somebody else tossed is signed in again, as them.
+            cookies.extend(self.cookies.clear_tossed(host, path));
+            self.end_all(headers);
+        }
         let here = match target {
             Some(target) => target.as_str().to_owned(),
             None => self.own_url("/signed_out"),
@@ -26,21 +36,30 @@ impl Login {
         let Some(session) = self.session(headers) else {
             return Redirect { location: here, cookies };
         };
-        self.sessions.remove(session.key());
         let provider = self.provider(&session.holding().identity.provider);
         let there = provider.and_then(|p| self.end_session_url(p, &session, target));
-        self.signed_out(&session, if there.is_some() { SignOut::Provider } else { SignOut::Local });
-        if let Some(provider) = provider {
-            self.revoke(Arc::clone(provider), session);
-        }
+        self.end(session, if there.is_some() { SignOut::Provider } else { SignOut::Local });
         Redirect { location: there.unwrap_or(here), cookies }
     }
 
-    /// Counts and logs a sign-out.
-    fn signed_out(&self, session: &Session, kind: SignOut) {
+    /// Ends each session of which a request has the id: which of them is the visitor's cannot be told, and
+    /// who has an id may end what it stands for.
+    fn end_all(&self, headers: &HeaderMap) {
+        let keys = self.cookies.all_sent(headers, Name::Session).filter_map(SessionKey::of_cookie);
+        for session in keys.filter_map(|key| self.sessions.find(key)) {
+            self.end(session, SignOut::Local);
+        }
+    }
+
+    /// Ends a session and its refresh token, and counts and logs that.
+    fn end(&self, session: Arc<Session>, kind: SignOut) {
+        self.sessions.remove(session.key());
         self.metrics.signed_out(kind);
         let identity = &session.holding().identity;
         audit::signed_out(&identity.provider, &identity.subject, &session.key(), kind.as_str());
+        if let Some(provider) = self.provider(&identity.provider) {
+            self.revoke(Arc::clone(provider), Arc::clone(&session));
+        }
     }
 
     /// The target of a sign-out that came back from the provider, from the `state` it hands back.

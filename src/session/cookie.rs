@@ -82,6 +82,17 @@ impl Cookies {
         sent.map_or(Sent::Nothing, |value| Sent::Value(str::from_utf8(value).unwrap_or_default()))
     }
 
+    /// All that a request says under one of our names, whosever it is.
+    pub fn all_sent<'h>(
+        &self,
+        headers: &'h HeaderMap,
+        name: Name,
+    ) -> impl Iterator<Item = &'h str> {
+        let all = headers.get_all(COOKIE).into_iter().flat_map(pairs);
+        let named = all.filter(move |pair| pair.name == self.name(name).as_bytes());
+        named.filter_map(|pair| str::from_utf8(pair.value).ok())
+    }
+
     /// Sets a cookie; `max_age` `None` makes it end with the browser.
     pub fn set(&self, name: Name, value: String, max_age: Option<Duration>) -> HeaderValue {
         let mut cookie = self.build(name, value);

@@ -84,6 +84,27 @@ async fn a_tossed_cookie_is_no_session_and_a_challenge_clears_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sign_out_leaves_nothing_that_was_tossed() {
+    let house = House::start().await;
+    let (alice, bob) = (house.cookie_of("alice").await, house.cookie_of("bob").await);
+    let both = format!("Cookie: portcullis={}; portcullis={}\r\n", id_of(&alice), id_of(&bob));
+    let left = answers_to(&house.gateway, get("/oauth2/sign_out", &both)).await;
+    assert_eq!(status(&left), 302, "T91 {left}");
+    for path in ["/", "/oauth2", "/oauth2/", "/oauth2/sign_out"] {
+        let cleared = left.lines().any(|line| {
+            line.to_ascii_lowercase().starts_with("set-cookie: portcullis=;")
+                && line.split("; ").any(|part| part == format!("Path={path}"))
+                && line.contains("Max-Age=0")
+        });
+        assert!(cleared, "T91 {path}: {left}");
+    }
+    for cookie in [alice, bob] {
+        let answer = answers_to(&house.gateway, get("/page", &cookie)).await;
+        assert_eq!(status(&answer), 401, "T91 {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn malformed_and_huge_cookies_harm_nobody() {
     let house = House::start().await;
     let alice = house.cookie_of("alice").await;
