@@ -76,11 +76,28 @@ async fn who_signs_in_through_nginx_arrives_where_they_wanted() {
     assert_eq!(headers["x-forwarded-email"], "alice@example.com");
     assert_eq!(headers["x-forwarded-groups"], "staff");
     assert_eq!(headers["x-forwarded-preferred-username"], "alice");
-    assert!(!headers["cookie"].to_string().contains("portcullis="), "{headers}");
+    assert!(headers["cookie"].is_null(), "{headers}");
     assert_eq!(browser.submit("/page", &[("a", "b")]).await.json()["body"], "a=b");
     let away = browser.navigate("/oauth2/sign_out").await.redirect().unwrap();
     assert!(away.as_str().starts_with(house.provider.issuer()), "{away}");
     assert_eq!(browser.fetch("/page").await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_application_gets_its_own_cookies_and_none_of_portcullis() {
+    let house = house(A_MINUTE).await;
+    let mut browser = house.nginx.browser();
+    browser.plant("first", "1");
+    provider::sign_in(&mut browser, "/page", "alice").await;
+    browser.plant("not-portcullis", "2");
+    assert!(browser.cookie("/", "portcullis-login").is_some());
+    let cookie = |told: &serde_json::Value| told["headers"]["cookie"].clone();
+    assert_eq!(cookie(&browser.fetch("/page").await.json()), "first=1; not-portcullis=2");
+    browser.forget("not-portcullis");
+    assert_eq!(cookie(&browser.fetch("/page").await.json()), "first=1");
+    browser.forget("first");
+    browser.plant("last", "3");
+    assert_eq!(cookie(&browser.fetch("/page").await.json()), "last=3");
 }
 
 #[tokio::test(flavor = "multi_thread")]
