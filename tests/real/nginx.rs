@@ -101,6 +101,20 @@ async fn the_application_gets_its_own_cookies_and_none_of_portcullis() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_is_told_who_they_are_and_offered_another_account() {
+    let house = house(A_MINUTE).await;
+    let mut bob = house.nginx.browser();
+    let page = provider::sign_in(&mut bob, "/staff?allowed_groups=", "bob").await;
+    assert_eq!(page.status, 403, "{page:?}");
+    assert!(page.body.contains("(bob@example.com)"), "{page:?}");
+    assert!(page.body.contains("prompt=select_account"), "{page:?}");
+    assert!(page.header("x-auth-request-user").is_empty(), "{page:?}");
+    let program = bob.fetch("/staff").await;
+    assert!(program.status == 403 && !program.body.contains("bob"), "{program:?}");
+    assert_eq!(house.upstream.asked(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_of_nginx_itself_are_guarded_too() {
     let (_provider, gateway) = gateway(A_MINUTE).await;
     let files = TempDir::new().unwrap();
