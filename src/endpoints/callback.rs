@@ -18,7 +18,7 @@ impl Endpoints {
             query: call.uri.query().unwrap_or_default(),
             path_id,
             headers: call.headers,
-            client_address: call.client.address(),
+            asked: call.client.for_audit(),
         });
         redirect(completed.await.map_err(Box::new)?)
     }

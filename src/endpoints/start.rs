@@ -21,12 +21,8 @@ impl Endpoints {
             return redirect(self.login.own_url(&wish.start(target.as_str())).into());
         }
         let target = self.target(call, &query);
-        let start = Start {
-            wish,
-            target: &target,
-            headers: call.headers,
-            client_address: call.client.address(),
-        };
+        let start =
+            Start { wish, target: &target, headers: call.headers, asked: call.client.for_audit() };
         match self.login.begin(start).await {
             Ok(there) => redirect(there),
             Err(Failure { error: login::Error::ChoiceNeeded, .. }) => {

@@ -105,7 +105,7 @@ impl Gate {
             &route.name,
             &reason,
             refusal.visitor.identity().map(Identity::person),
-            client.address(),
+            client.for_audit(),
         );
         route.meter.denied(reason);
         let causes = match &refusal.cause {

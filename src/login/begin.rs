@@ -1,6 +1,5 @@
 //! The authorization request (RFC 6749 §4.1.1); remembers a `Pending` in its `state`.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -15,6 +14,7 @@ use crate::oauth::pkce;
 use crate::providers::{Provider, SignInRequest};
 use crate::random;
 use crate::session::cookie::{Name, Sent};
+use crate::telemetry::audit;
 
 /// What a browser asks for.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +25,8 @@ pub struct Start<'a> {
     pub target: &'a ReturnTo,
     /// The request's fields, for the cookies in them.
     pub headers: &'a HeaderMap,
-    /// The address of the client.
-    pub client_address: IpAddr,
+    /// The request, for the log.
+    pub asked: audit::Asked<'a>,
 }
 
 impl Start<'_> {
@@ -75,7 +75,7 @@ impl Login {
             Ok(location) => Ok(Redirect { location: location.into(), cookies }),
             Err(error) => {
                 let error = error.into();
-                self.failed(&error, Some(provider), start.client_address);
+                self.failed(&error, Some(provider), start.asked);
                 Err(start.failure(error, Some(provider)))
             }
         }

@@ -2,7 +2,6 @@
 //! Invariants: no code is exchanged without a `state` that this browser may use, and none twice; a
 //! visitor with a live session is never stranded by an old tab.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -29,8 +28,8 @@ pub struct Callback<'a> {
     pub path_id: Option<&'a str>,
     /// The request's fields, for the cookies in them.
     pub headers: &'a HeaderMap,
-    /// The address of the client.
-    pub client_address: IpAddr,
+    /// Who asks, and the request for the log.
+    pub asked: audit::Asked<'a>,
 }
 
 impl Login {
@@ -38,7 +37,7 @@ impl Login {
     pub async fn complete(&self, callback: Callback<'_>) -> Result<Redirect, Failure> {
         self.try_complete(callback).await.inspect_err(|failure| {
             let provider = failure.provider.as_deref().and_then(|id| self.provider(id));
-            self.failed(&failure.error, provider.map(|p| &**p), callback.client_address);
+            self.failed(&failure.error, provider.map(|p| &**p), callback.asked);
         })
     }
 
@@ -68,10 +67,7 @@ impl Login {
             return Ok(target.clone().into());
         }
         let code = self.code(provider, &response, callback).await.map_err(failed)?;
-        let id = self
-            .exchange(provider, code, &opened, callback.client_address)
-            .await
-            .map_err(failed)?;
+        let id = self.exchange(provider, code, &opened, callback.asked).await.map_err(failed)?;
         if let Some(before) = session {
             // SECURITY: the id from before the sign-in is dead, whoever planted it (T85).
             self.sessions.remove(before.key());
@@ -148,7 +144,7 @@ impl Login {
             return Err(Error::WrongRedirectUri);
         }
         provider.check_response(response).await?;
-        if self.failures.are_too_many(callback.client_address, self.clock.moment()) {
+        if self.failures.are_too_many(callback.asked.client, self.clock.moment()) {
             return Err(Error::TooManyFailures);
         }
         response.outcome.as_ref().map_err(|refusal| providers::Error::from(refusal.clone()).into())
@@ -159,7 +155,7 @@ impl Login {
         provider: &Provider,
         code: &Secret,
         opened: &Opened,
-        client_address: IpAddr,
+        asked: audit::Asked<'_>,
     ) -> Result<SessionId, Error> {
         let redirect_uri = provider.redirect_uri(&self.public_url, self.prefix.as_str());
         let signed_in =
@@ -167,23 +163,23 @@ impl Login {
         let signed_in = signed_in.inspect_err(|error| {
             // A guess comes back refused; trouble over there is nobody's guess.
             if matches!(error, providers::Error::Refused(_)) {
-                self.failures.count(client_address, self.clock.moment());
+                self.failures.count(asked.client, self.clock.moment());
             }
         })?;
         let (id, now) = (SessionId::generate(), self.clock.moment());
         let tokens = Tokens::new(signed_in.tokens, self.settings.refresh_before);
         let holding = Holding::new(signed_in.identity, signed_in.prior, tokens);
         let session = Session::new(&id, holding, now, self.settings.lifetime);
-        self.insert(provider, session, client_address);
+        self.insert(provider, session, asked);
         Ok(id)
     }
 
     /// Puts a new session into the table, and says so.
-    fn insert(&self, provider: &Provider, session: Session, client_address: IpAddr) {
+    fn insert(&self, provider: &Provider, session: Session, asked: audit::Asked<'_>) {
         let subject = session.holding().identity.subject.clone();
         provider.meter().signed_in(SignIn::Success);
         let (key, holding) = (session.key(), Arc::clone(&session.holding()));
-        audit::signed_in(provider.id(), holding.identity.person(), &key, client_address);
+        audit::signed_in(provider.id(), holding.identity.person(), &key, asked);
         let Displaced { of_all, of_user } = self.sessions.insert(Arc::new(session));
         if of_all > 0 {
             let detail = format_args!("{of_all} long-unused sessions ended for a new one");

@@ -9,7 +9,6 @@ pub mod return_to;
 pub mod sign_out;
 pub mod wish;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
@@ -177,12 +176,12 @@ impl Login {
     }
 
     /// Counts and logs a sign-in that failed.
-    fn failed(&self, error: &Error, provider: Option<&Provider>, client_address: IpAddr) {
+    fn failed(&self, error: &Error, provider: Option<&Provider>, asked: audit::Asked<'_>) {
         let outcome = error.outcome();
         if let Some(provider) = provider {
             provider.meter().signed_in(outcome);
         }
-        audit::sign_in_failed(provider.map(|p| &**p.id()), outcome.as_str(), client_address);
+        audit::sign_in_failed(provider.map(|p| &**p.id()), outcome.as_str(), asked);
     }
 
     /// A URL of ours, under the prefix of `public_url`.

@@ -16,6 +16,7 @@ use super::request_id::RequestId;
 use super::shutdown::Tasks;
 use super::{Scheme, TrustedProxies};
 use crate::origin::Origin;
+use crate::telemetry::audit;
 use crate::telemetry::metrics::RouteMeter;
 
 /// Who is at the other end of a socket.
@@ -205,6 +206,11 @@ impl Client {
     /// The request's name.
     pub fn request_id(&self) -> &RequestId {
         &self.request_id
+    }
+
+    /// The request, as the audit log tells of it.
+    pub fn for_audit(&self) -> audit::Asked<'_> {
+        audit::Asked { client: self.address, request_id: self.request_id.as_str() }
     }
 
     /// Notes the route of the request, for the log of a client that leaves before its answer.

@@ -1,7 +1,7 @@
 //! What happened to whom: one line for each sign-in, sign-out, refusal and end of a session.
 //! Invariant: names and fixed words only: no token, code, cookie, query string, nor any text that a client
 //! chose. A session is told by the first characters of its key's hash, a person by the provider's `sub`,
-//! and by their e-mail where the provider vouches for one.
+//! and by their e-mail where the provider vouches for one; a request by the reference that its page shows.
 
 use std::fmt::Debug;
 use std::net::IpAddr;
@@ -15,15 +15,27 @@ pub struct Person<'a> {
     pub email: Option<&'a str>,
 }
 
+/// The request that it happened to.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The address of the client.
+    pub client: IpAddr,
+    /// The reference on its page, which its line in the access log has, too.
+    pub request_id: &'a str,
+}
+
 /// Somebody signed in.
-pub fn signed_in(provider: &str, who: Person<'_>, session: &impl Debug, client: IpAddr) {
-    let Person { subject, email } = who;
-    tracing::info!(target: TARGET, event = "sign_in", provider, subject, email, ?session, %client);
+pub fn signed_in(provider: &str, who: Person<'_>, session: &impl Debug, asked: Asked<'_>) {
+    let (Person { subject, email }, Asked { client, request_id }) = (who, asked);
+    tracing::info!(
+        target: TARGET, event = "sign_in", provider, subject, email, ?session, %client, request_id
+    );
 }
 
 /// Nobody signed in, and why.
-pub fn sign_in_failed(provider: Option<&str>, reason: &str, client: IpAddr) {
-    tracing::info!(target: TARGET, event = "sign_in_failed", provider, reason, %client);
+pub fn sign_in_failed(provider: Option<&str>, reason: &str, asked: Asked<'_>) {
+    let Asked { client, request_id } = asked;
+    tracing::info!(target: TARGET, event = "sign_in_failed", provider, reason, %client, request_id);
 }
 
 /// Somebody signed out of a session; `kind` is a `sign_outs_total` label.
@@ -37,9 +49,12 @@ pub fn ended_by_refresh(provider: &str, subject: &str, session: &impl Debug, rea
 }
 
 /// The rules refused a request; `who` asked, where known.
-pub fn denied(route: &str, reason: &str, who: Option<Person<'_>>, client: IpAddr) {
+pub fn denied(route: &str, reason: &str, who: Option<Person<'_>>, asked: Asked<'_>) {
     let (subject, email) = (who.map(|who| who.subject), who.and_then(|who| who.email));
-    tracing::info!(target: TARGET, event = "denied", route, reason, subject, email, %client);
+    let Asked { client, request_id } = asked;
+    tracing::info!(
+        target: TARGET, event = "denied", route, reason, subject, email, %client, request_id
+    );
 }
 
 const TARGET: &str = "audit";

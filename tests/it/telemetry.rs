@@ -153,8 +153,9 @@ async fn an_event_has_its_line() {
     let session = line["session"].as_str().unwrap().to_owned();
     assert_eq!((session.len(), &line["email"]), (8, &"alice@example.com".into()));
 
-    browser.fetch("/closed").await;
+    let refused = browser.fetch("/closed").await;
     let line = audit(&gateway, "denied");
+    assert_eq!(line["request_id"], refused.json()["request_id"]);
     assert_eq!((&line["route"], &line["reason"]), (&"closed".into(), &"groups".into()));
     assert_eq!(
         (&line["subject"], &line["email"]),
@@ -174,8 +175,9 @@ async fn an_event_has_its_line() {
     assert_eq!((&line["subject"], &line["kind"]), (&"demo-bob".into(), &"provider".into()));
 
     provider.set_faults(&[Fault::Authorization(AuthorizationFault::IssOther)]);
-    provider::sign_in(&mut Browser::new(&gateway), "/", "alice").await;
+    let failed = provider::sign_in(&mut Browser::new(&gateway), "/", "alice").await;
     let line = audit(&gateway, "sign_in_failed");
+    assert!(failed.body.contains(line["request_id"].as_str().unwrap()), "the page's reference");
     assert_eq!((&line["provider"], &line["reason"]), (&"company".into(), &"bad_response".into()));
     let failed = r#"sign_ins_total{provider="company",outcome="bad_response"}"#;
     assert_eq!(value(&gateway, failed).await, Some(1.0));
