@@ -67,6 +67,16 @@ await run(async (browser) => {
     await bob.waitForURL((url) => url.origin !== gateway);
   });
 
+  await check('what an application is told can be read on a phone', async () => {
+    const phone = await (await browser.newContext({ viewport: { width: 390, height: 844 } })).newPage();
+    await phone.goto(`${gateway}/public`);
+    const share = await phone.evaluate(() => {
+      const width = (selector) => document.querySelector(selector).getBoundingClientRect().width;
+      return width('td') / width('table');
+    });
+    assert.ok(share > 0.5, `values have ${share} of the width`);
+  });
+
   await check('alice signs out and is signed out', async () => {
     await alice.goto(`${gateway}/oauth2/sign_out`);
     await alice.waitForURL(`${gateway}/oauth2/signed_out*`);
