@@ -111,7 +111,7 @@ fn meant(name: &str, path: &KeyPath, keys: &[Key]) -> String {
 const FIRST_LINES: &str = "begin with the lines `server:`, `providers:`, `routes:`";
 
 /// What people know a key by who come from another gateway.
-const RENAMED: [(&str, &str); 17] = [
+const RENAMED: [(&str, &str); 21] = [
     ("oidc_issuer_url", "issuer"),
     ("issuer_url", "issuer"),
     ("idp_provider_url", "issuer"),
@@ -120,6 +120,10 @@ const RENAMED: [(&str, &str); 17] = [
     ("cookie_domains", "domain"),
     ("cookie_expire", "lifetime"),
     ("cookie_refresh", "refresh_before"),
+    ("cookie_samesite", "same_site"),
+    ("allowed_groups", "groups"),
+    ("proxy_prefix", "endpoint_prefix"),
+    ("pass_host_header", "preserve_host"),
     ("http_address", "listen"),
     ("upstreams", "upstream"),
     ("to", "upstream"),
@@ -132,7 +136,7 @@ const RENAMED: [(&str, &str); 17] = [
 ];
 
 /// What is said in another way here, or not at all.
-const ELSEWHERE: [(&[&str], &str); 8] = [
+const ELSEWHERE: [(&[&str], &str); 20] = [
     (&["<<"], "merge keys are not read: repeat the keys, or use an alias for a whole value"),
     (
         &["redirect_uri", "redirect_url", "callback_url"],
@@ -149,8 +153,46 @@ const ELSEWHERE: [(&[&str], &str); 8] = [
         "give the route `allow: public`, or a rule `{ public: true, paths: [/health], methods: [GET] }`",
     ),
     (
-        &["reverse_proxy", "trusted_ips", "real_client_ip_header"],
+        &["reverse_proxy", "trusted_proxy_ips", "real_client_ip_header"],
         "name the addresses of your proxies in `server.trusted_proxies`",
+    ),
+    // SECURITY: elsewhere they pass without a sign-in; as proxies of ours they could be anyone.
+    (
+        &["trusted_ips"],
+        "give the route a rule for whoever comes from there: \
+         `{ public: true, client_addresses: [192.0.2.0/24] }`",
+    ),
+    (
+        &["whitelist_domains"],
+        "`rd` may lead to the host of every route; hosts share a session by `session.cookie.domain`",
+    ),
+    (
+        &["authenticated_emails_file", "htpasswd_file"],
+        "who may pass stands in the route's rules: `allow: [{ emails: [ada@example.com] }]`",
+    ),
+    (
+        &["session_store_type", "redis_connection_url"],
+        "where sessions are kept stands in `session.store`",
+    ),
+    (&["cookie_name"], "it belongs elsewhere: `session.cookie.name`"),
+    (&["metrics_address"], "metrics are on the listener of `admin.listen`"),
+    (
+        &["insecure_oidc_allow_unverified_email"],
+        "write `require_email_verified: false` for the provider",
+    ),
+    (
+        &["oidc_groups_claim", "oidc_email_claim", "user_id_claim"],
+        "say which claim means what in `providers.ID.claims`",
+    ),
+    (
+        &["login_url", "redeem_url", "profile_url", "oidc_jwks_url", "skip_oidc_discovery"],
+        "write what discovery does not tell in `providers.ID.endpoints`",
+    ),
+    (&["skip_provider_button"], "visitors go straight on where one provider signs in: remove it"),
+    (&["code_challenge_method"], "PKCE with S256 is always used: remove it"),
+    (
+        &["tls_cert_file", "tls_key_file"],
+        "write `server.tls.certificates: [{ certificate: tls.crt, key: tls.key }]`",
     ),
     (
         &[
@@ -176,6 +218,8 @@ const ELSEWHERE: [(&[&str], &str); 8] = [
         &[
             "pass_access_token",
             "pass_authorization_header",
+            "pass_basic_auth",
+            "pass_user_headers",
             "set_authorization_header",
             "set_xauthrequest",
         ],
