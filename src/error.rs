@@ -214,7 +214,7 @@ pub fn sign_in_reason(error: &login::Error) -> &'static str {
             "The sign-in was started in another browser, or cookies are blocked."
         }
         login::Error::State(StateFault::Forged | StateFault::UnknownProvider) => {
-            "The sign-in was not started here, or the gateway has been restarted since."
+            "The sign-in was not started here, or this site has been restarted since."
         }
         login::Error::WrongRedirectUri => "The answer came to the wrong address.",
         login::Error::Provider(providers::Error::Refused(_)) => {

@@ -133,7 +133,7 @@ impl Error {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateFault {
     /// Not made by us, or changed.
-    #[error("forged")]
+    #[error("forged, or from before a restart without session.secret")]
     Forged,
     /// Used before.
     #[error("used")]

@@ -226,6 +226,7 @@ async fn a_restart_without_a_secret_leaves_a_page_that_helps() {
     let page = browser.navigate(waiting.as_str()).await;
     check_page(&page);
     assert!(page.body.contains("has been restarted"), "{}", page.body);
+    next.log_until("or from before a restart without session.secret");
     assert_eq!(house.provider.counts().code_exchanges, 0);
     assert_eq!(browser.open("/page").await.status, 200, "the provider knows the browser still");
 }
