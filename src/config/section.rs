@@ -170,10 +170,7 @@ const ELSEWHERE: [(&[&str], &str); 20] = [
         &["authenticated_emails_file", "htpasswd_file"],
         "who may pass stands in the route's rules: `allow: [{ emails: [ada@example.com] }]`",
     ),
-    (
-        &["session_store_type", "redis_connection_url"],
-        "where sessions are kept stands in `session.store`",
-    ),
+    (&["session_store_type", "redis_connection_url"], "sessions are kept in memory: remove it"),
     (&["cookie_name"], "it belongs elsewhere: `session.cookie.name`"),
     (&["metrics_address"], "metrics are on the listener of `admin.listen`"),
     (
