@@ -30,6 +30,9 @@ pub enum Error {
     /// No route has this host.
     #[error("no route has this host")]
     WrongHost,
+    /// The same, at `public_url`: applications have other hosts.
+    #[error("no route has the host of public_url")]
+    SignInOnly,
     /// No route has this path, or nothing is behind it.
     #[error("no route has this path")]
     NoRoute,
@@ -120,7 +123,7 @@ impl Error {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Malformed | Self::Path(_) | Self::Ambiguous { .. } => StatusCode::BAD_REQUEST,
-            Self::WrongHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::WrongHost | Self::SignInOnly => StatusCode::MISDIRECTED_REQUEST,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotSignedIn { .. } => StatusCode::UNAUTHORIZED,

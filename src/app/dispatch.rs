@@ -89,6 +89,10 @@ impl App {
                 incoming.client.routed(route.meter);
                 (route.meter, self.gate.handle(route, &readings, &target, incoming).await)
             }
+            // There is nowhere to send somebody who is at public_url already.
+            Err(Error::WrongHost) if incoming.client.origin() == self.gate.public_url => {
+                unrouted(Error::SignInOnly)
+            }
             Err(error) => unrouted(error),
         }
     }

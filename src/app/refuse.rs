@@ -50,6 +50,7 @@ impl App {
             Error::NotSignedIn { login_url, .. } => respond(&Page::SignInRequired { login_url }),
             Error::Forbidden(forbidden) => self.forbidden(forbidden, asked),
             Error::WrongHost => respond(&Page::WrongHost { public_url: &self.gate.public_url }),
+            Error::SignInOnly => respond(&Page::SignInOnly),
             Error::SignIn(failure) => self.sign_in_failed(failure, error, asked),
             Error::Malformed
             | Error::Path(_)
@@ -142,6 +143,7 @@ fn limit(error: &Error) -> Option<Limit> {
         | Error::Path(_)
         | Error::Ambiguous { .. }
         | Error::WrongHost
+        | Error::SignInOnly
         | Error::NoRoute
         | Error::Method { .. }
         | Error::NotSignedIn { .. }
@@ -167,6 +169,7 @@ fn decision(error: &Error) -> &'static str {
         | Error::Path(_)
         | Error::Ambiguous { .. }
         | Error::WrongHost
+        | Error::SignInOnly
         | Error::NoRoute
         | Error::Method { .. }
         | Error::Asker(_)
@@ -187,6 +190,7 @@ fn reason(error: &Error) -> Cow<'static, str> {
         | Error::Path(_)
         | Error::Ambiguous { .. }
         | Error::WrongHost
+        | Error::SignInOnly
         | Error::NoRoute
         | Error::Method { .. }
         | Error::NotSignedIn { .. }

@@ -120,6 +120,19 @@ pub(super) fn wrong_host<'a>(public_url: &Origin) -> View<'a> {
     }
 }
 
+pub(super) fn sign_in_only<'a>() -> View<'a> {
+    View {
+        error: Some("wrong_host"),
+        title: "There is nothing to open here",
+        text: vec![
+            "This address is for signing in only. Open what you want to use at its own address."
+                .to_owned(),
+        ],
+        reasons: &[],
+        actions: Vec::new(),
+    }
+}
+
 pub(super) fn plain<'a>(status: StatusCode) -> View<'a> {
     let (error, title, text) = words(status);
     let elsewhere = matches!(status.as_u16(), 400 | 403 | 404 | 405 | 414)

@@ -106,6 +106,8 @@ pub enum Page<'a> {
         /// Where the gateway is.
         public_url: &'a Origin,
     },
+    /// 421: the host of `public_url`, where it has no application.
+    SignInOnly,
     /// All that the status alone tells: 400, 404, 413, 500, 502 and their like.
     Plain,
 }
@@ -225,6 +227,7 @@ impl Page<'_> {
                 error::provider_misconfigured(provider, try_again, *choice)
             }
             Self::WrongHost { public_url } => error::wrong_host(public_url),
+            Self::SignInOnly => error::sign_in_only(),
             Self::Plain => error::plain(status),
         }
     }

@@ -127,6 +127,22 @@ async fn a_host_that_nothing_is_for_is_told_where_the_gateway_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_at_public_url_is_not_sent_to_it() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::start(&format!(
+        "routes: [{{ host: app.localhost, upstream: \"http://{}\", allow: public }}]\n",
+        upstream.address
+    ));
+    let answer = Browser::new(&gateway).navigate("/").await;
+    assert_eq!(answer.status, 421);
+    assert!(answer.body.contains("for signing in only"), "{}", answer.body);
+    assert!(!answer.body.contains("href"), "a link that leads back here: {}", answer.body);
+    check_page(&answer);
+    let elsewhere = Browser::new(&gateway).navigate("http://other.localhost/").await;
+    assert!(elsewhere.body.contains("href"), "{}", elsewhere.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_application_that_is_down_is_a_502() {
     let upstream = Upstream::start().await;
     let gateway = guarded(&upstream);
