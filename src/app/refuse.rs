@@ -50,7 +50,7 @@ impl App {
             Error::NotSignedIn { login_url, .. } => respond(&Page::SignInRequired { login_url }),
             Error::Forbidden(forbidden) => self.forbidden(forbidden, asked),
             Error::WrongHost => respond(&Page::WrongHost { public_url: &self.gate.public_url }),
-            Error::SignInOnly => respond(&Page::SignInOnly),
+            Error::SignInOnly => respond(&Page::SignInOnly { public_url: &self.gate.public_url }),
             Error::SignIn(failure) => self.sign_in_failed(failure, error, asked),
             Error::Malformed
             | Error::Path(_)

@@ -120,14 +120,13 @@ pub(super) fn wrong_host<'a>(public_url: &Origin) -> View<'a> {
     }
 }
 
-pub(super) fn sign_in_only<'a>() -> View<'a> {
+pub(super) fn sign_in_only<'a>(public_url: &Origin) -> View<'a> {
     View {
         error: Some("wrong_host"),
         title: "There is nothing to open here",
-        text: vec![
-            "This address is for signing in only. Open what you want to use at its own address."
-                .to_owned(),
-        ],
+        text: vec![format!(
+            "{public_url} is for signing in only. Open what you want to use at its own address."
+        )],
         reasons: &[],
         actions: Vec::new(),
     }

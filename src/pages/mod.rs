@@ -107,7 +107,10 @@ pub enum Page<'a> {
         public_url: &'a Origin,
     },
     /// 421: the host of `public_url`, where it has no application.
-    SignInOnly,
+    SignInOnly {
+        /// Where the browser is.
+        public_url: &'a Origin,
+    },
     /// All that the status alone tells: 400, 404, 413, 500, 502 and their like.
     Plain,
 }
@@ -227,7 +230,7 @@ impl Page<'_> {
                 error::provider_misconfigured(provider, try_again, *choice)
             }
             Self::WrongHost { public_url } => error::wrong_host(public_url),
-            Self::SignInOnly => error::sign_in_only(),
+            Self::SignInOnly { public_url } => error::sign_in_only(public_url),
             Self::Plain => error::plain(status),
         }
     }

@@ -46,7 +46,7 @@ fn with_each_page(text: &str, mut check: impl FnMut(StatusCode, &Page<'_>)) {
         (503, Page::ProviderTrouble { provider: text, try_again: &href, choice: None }),
         (502, Page::ProviderMisconfigured { provider: text, try_again: &href, choice: None }),
         (421, Page::WrongHost { public_url: &public_url }),
-        (421, Page::SignInOnly),
+        (421, Page::SignInOnly { public_url: &public_url }),
     ];
     for (status, page) in &pages {
         check(StatusCode::from_u16(*status).unwrap(), page);
