@@ -86,7 +86,10 @@ fn explain(
         (None, _, _) => "",
         (Some(_), _, Some(id)) => id,
         (Some(_), [only], None) => &only.id,
-        (Some(_), _, None) => return Err("--claims needs --provider, to say whose".into()),
+        (Some(_), several, None) => {
+            let ids: Vec<_> = several.iter().map(|provider| &*provider.id).collect();
+            return Err(format!("--claims needs --provider, to say whose: {}", ids.join(", ")));
+        }
     };
     let question = Question {
         host: request.url.host(),
