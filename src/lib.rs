@@ -31,7 +31,7 @@
 //! | [`cli`] | the commands and their exit codes | `app` `config` `server` `demo` |
 //! | [`app`] | one configuration at run time; the only place that knows all rooms | everything below |
 //! | [`endpoints`] | our own paths: parse, call one room, render | `gate` `login` `pages` … |
-//! | [`config`] | the only room that knows YAML; turns it into each room's `Settings` | every `Settings` |
+//! | [`config`] | the only room that knows YAML; turns it, or flags in its place, into each room's `Settings` | every `Settings` |
 //! | [`gate`] | the path of one request: identify, decide, forward or challenge | `session` `policy` `upstream` … |
 //! | [`error`] | every room's error → status and public text; the only HTTP mapping | all error types |
 //! | [`login`] | the authorization code flow from above; builds no HTML, sets no status | `providers` `session` |

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis::demo::IdentityProvider;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
@@ -48,9 +49,14 @@ async fn events_come_one_by_one() {
     wire.until("0\r\n\r\n").await;
 }
 
-/// Somebody who has signed in, and the field that says so.
-async fn alice(gateway: &Gateway) -> (Browser, String) {
-    let mut browser = Browser::new(gateway);
+/// Somebody who has signed in, and their request for the events of an application.
+async fn asked_by_alice(provider: &IdentityProvider, peer: &Peer) -> (Browser, Wire, Gateway) {
+    let gateway = Gateway::start(&format!(
+        "{}routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
+        provider::section(provider),
+        peer.address
+    ));
+    let mut browser = Browser::new(&gateway);
     let mut answer = browser.open("/oauth2/start?rd=/").await;
     let (action, hidden) = answer.form();
     let mut fields = vec![("username", "alice"), ("password", "alice")];
@@ -60,7 +66,9 @@ async fn alice(gateway: &Gateway) -> (Browser, String) {
         answer = browser.navigate(next.as_str()).await;
     }
     let cookie = format!("Cookie: portcullis={}\r\n", browser.cookie("/", "portcullis").unwrap());
-    (browser, cookie)
+    let mut wire = Wire::to(&gateway).await;
+    wire.say(get("/events", &cookie)).await;
+    (browser, wire, gateway)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,14 +91,7 @@ async fn an_event_stream_that_nobody_reads_ends_for_the_application_too() {
         }
     });
     let peer = peer.await;
-    let gateway = Gateway::start(&format!(
-        "{}routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
-        provider::section(&provider),
-        peer.address
-    ));
-    let (mut browser, cookie) = alice(&gateway).await;
-    let mut wire = Wire::to(&gateway).await;
-    wire.say(get("/events", &cookie)).await;
+    let (mut browser, mut wire, _gateway) = asked_by_alice(&provider, &peer).await;
     wire.head().await;
     assert_eq!(timeout(SOON, told.recv()).await.unwrap(), Some("stands still"));
     browser.navigate("/oauth2/sign_out").await;
@@ -110,14 +111,7 @@ async fn an_event_stream_is_cut_when_its_session_ends() {
         wire.rest().await;
     });
     let peer = peer.await;
-    let gateway = Gateway::start(&format!(
-        "{}routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
-        provider::section(&provider),
-        peer.address
-    ));
-    let (mut browser, cookie) = alice(&gateway).await;
-    let mut wire = Wire::to(&gateway).await;
-    wire.say(get("/events", &cookie)).await;
+    let (mut browser, mut wire, _gateway) = asked_by_alice(&provider, &peer).await;
     assert_eq!(field(&wire.head().await, "cache-control"), "private");
     wire.until("data: 1\n\n").await;
     browser.navigate("/oauth2/sign_out").await;
