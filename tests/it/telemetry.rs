@@ -188,7 +188,7 @@ async fn a_limit_that_is_met_is_counted_and_logged() {
     let provider = provider::start(Duration::from_secs(60)).await;
     let upstream = Upstream::start().await;
     let gateway = gateway(
-        ", limits: { connections: 2 }",
+        ", limits: { connections: 20 }",
         &format!(
             "session: {{ max_sessions_per_user: 1 }}\n{}\
              routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
@@ -205,11 +205,10 @@ async fn a_limit_that_is_met_is_counted_and_logged() {
     assert_eq!(told["headers"]["x-forwarded-email"], "alice@example.com");
     provider::sign_in(&mut second, "/", "alice").await;
     assert_eq!(first.fetch("/").await.status, 401, "the older session has left");
-    let _open = [
-        TcpStream::connect(gateway.address).await.unwrap(),
-        TcpStream::connect(gateway.address).await.unwrap(),
-        TcpStream::connect(gateway.address).await.unwrap(),
-    ];
+    let mut open = Vec::new();
+    for _ in 0..21 {
+        open.push(TcpStream::connect(gateway.address).await.unwrap());
+    }
     for limit in ["identity_headers", "sessions_per_user", "connections"] {
         until(&gateway, &format!("limit_hits_total{{limit=\"{limit}\"}}"), |hits| hits >= 1.0)
             .await;
