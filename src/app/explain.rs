@@ -167,7 +167,7 @@ impl App {
         let provider = self.login.provider(id).ok_or(NoVisitor::Provider(id.to_owned()))?;
         let identity = provider.identity(claims.clone())?;
         let original = Original {
-            subject: identity.subject.to_string(),
+            subject: Arc::clone(&identity.subject),
             audience: Vec::new(),
             nonce: String::new(),
             auth_time: None,
@@ -223,15 +223,19 @@ impl fmt::Display for Explanation {
 }
 
 fn describe(identity: &Identity) -> String {
-    let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".to_owned());
+    let or_none = |text: Option<&str>| text.unwrap_or("none").to_owned();
     let groups = match identity.groups.as_slice() {
         [] => "none".to_owned(),
         groups => groups.join(", "),
     };
     format!(
         "user {}, e-mail {}, groups {groups}, by {}",
-        or_none(&identity.user),
-        if identity.email_withheld { "not verified".into() } else { or_none(&identity.email) },
+        or_none(identity.user.as_deref()),
+        if identity.email_withheld {
+            "not verified".into()
+        } else {
+            or_none(identity.email.as_deref())
+        },
         identity.provider
     )
 }

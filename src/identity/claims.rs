@@ -43,7 +43,7 @@ pub fn identity(
     require_email_verified: bool,
     mut claims: Map<String, Value>,
 ) -> Result<Identity, Error> {
-    let subject = claims.get("sub").and_then(text).ok_or(Error::NoSubject)?;
+    let subject: Arc<str> = claims.get("sub").and_then(text).ok_or(Error::NoSubject)?.into();
     // SECURITY: an address that nobody verified must not open a door in any spelling: as {email}, as
     // {claim:email}, as {user}, or in a rule on claims. So it leaves the claims before they are read.
     let unverified = require_email_verified && !email_is_verified(&claims);
@@ -52,16 +52,24 @@ pub fn identity(
         names.email.remove_from(&mut claims);
         ClaimNames::default().email.remove_from(&mut claims);
     }
+    // Nearly always one text, and then kept once.
+    let user = names
+        .user
+        .find(&claims)
+        .and_then(name)
+        .map(|user| if *user == *subject { Arc::clone(&subject) } else { user.into() });
+    let mut groups = names.groups.find(&claims).map(texts).unwrap_or_default();
+    groups.shrink_to_fit();
     Ok(Identity {
         provider: Arc::clone(provider),
-        subject: subject.into(),
-        user: names.user.find(&claims).and_then(name),
+        subject,
+        user,
         email: names.email.find(&claims).and_then(text).filter(|email| is_address(email)),
         email_withheld,
-        groups: names.groups.find(&claims).map(texts).unwrap_or_default(),
+        groups,
         name: names.name.find(&claims).and_then(name),
         preferred_username: names.preferred_username.find(&claims).and_then(name),
-        claims,
+        claims: claims.into(),
     })
 }
 
@@ -234,7 +242,7 @@ mod tests {
             let identity = read(claims, &names).unwrap();
             assert_eq!((identity.email, identity.user), (None, None));
             assert!(identity.email_withheld);
-            assert_eq!(identity.claims["email"], Value::Null);
+            assert_eq!(identity.claims.read()["email"], Value::Null);
         }
     }
 
@@ -248,7 +256,7 @@ mod tests {
             let names = ClaimNames { email: email.clone(), ..ClaimNames::default() };
             let identity = read(claims.clone(), &names).unwrap();
             assert_eq!(identity.email, None, "{path}");
-            assert_eq!(email.find(&identity.claims), None, "{path}");
+            assert_eq!(email.find(&identity.claims.read()), None, "{path}");
         }
     }
 
@@ -291,7 +299,7 @@ mod tests {
         for text in ["admin ", " admin", "\u{a0}admin", " "] {
             let identity = alice(json!({"name": text, "groups": ["staff", text], "role": text}));
             assert_eq!((identity.name, identity.groups), (None, vec!["staff".to_owned()]));
-            assert_eq!(texts(&identity.claims["role"]), [""; 0]);
+            assert_eq!(texts(&identity.claims.read()["role"]), [""; 0]);
             assert_eq!(read(json!({ "sub": text }), &ClaimNames::default()), Err(Error::NoSubject));
         }
         assert_eq!(alice(json!({"name": "A B"})).name.as_deref(), Some("A B"));

@@ -196,7 +196,7 @@ impl Piece {
         let identity = known.identity;
         match self {
             Self::Text(text) => Some(text.clone()),
-            Self::User => identity.user.clone(),
+            Self::User => identity.user.as_deref().map(str::to_owned),
             Self::Subject => Some(identity.subject.to_string()),
             Self::Email => identity.email.clone(),
             Self::Groups => joined(identity.groups.clone()),
@@ -205,7 +205,7 @@ impl Piece {
             Self::Provider => Some(identity.provider.to_string()),
             Self::AccessToken => known.access_token.map(|token| token.expose().to_owned()),
             Self::IdToken => known.id_token.map(|token| token.expose().to_owned()),
-            Self::Claim(path) => joined(texts(path.find(&identity.claims)?)),
+            Self::Claim(path) => joined(texts(path.find(identity.claims.values())?)),
         }
     }
 }
@@ -292,7 +292,11 @@ mod tests {
             groups: vec!["staff".into(), "a,b".into()],
             name: Some("Älice".into()),
             preferred_username: None,
-            claims: json!({"n": 1, "list": ["x", "y"], "o": {}}).as_object().unwrap().clone(),
+            claims: json!({"n": 1, "list": ["x", "y"], "o": {}})
+                .as_object()
+                .unwrap()
+                .clone()
+                .into(),
         }
     }
 

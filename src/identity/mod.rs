@@ -1,12 +1,13 @@
 //! Who someone is.
 
+pub mod claim_set;
 pub mod claims;
 pub mod headers;
 pub mod prior;
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use claim_set::ClaimSet;
 
 use crate::telemetry::audit::Person;
 
@@ -20,7 +21,7 @@ pub struct Identity {
     /// `sub` (OIDC Core §2), never empty.
     pub subject: Arc<str>,
     /// The claim configured as `user`; `sub` by default.
-    pub user: Option<String>,
+    pub user: Option<Arc<str>>,
     /// The e-mail, if there is one that may be used (verified, where the provider requires it).
     pub email: Option<String>,
     /// Whether there was one that may not be used, for nobody said that it is verified.
@@ -32,7 +33,7 @@ pub struct Identity {
     /// The name that the person prefers.
     pub preferred_username: Option<String>,
     /// All claims, for `{claim:…}` and rules on claims.
-    pub claims: Map<String, Value>,
+    pub claims: ClaimSet,
 }
 
 impl Identity {
@@ -43,7 +44,8 @@ impl Identity {
 
     /// The name to show to this person: the e-mail, else what else there is, at last the subject.
     pub fn label(&self) -> &str {
-        let known = [&self.email, &self.preferred_username, &self.name, &self.user];
-        known.into_iter().flatten().next().map_or(&self.subject, String::as_str)
+        let told = [&self.email, &self.preferred_username, &self.name];
+        let told = told.into_iter().flatten().next().map(String::as_str);
+        told.or(self.user.as_deref()).unwrap_or(&self.subject)
     }
 }

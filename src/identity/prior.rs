@@ -1,6 +1,8 @@
 //! What is kept of a sign-in, for the claims of a refresh to be compared with (OIDC Core §12.2).
 
-use serde_json::{Map, Value};
+use std::sync::Arc;
+
+use super::claim_set::ClaimSet;
 
 /// What a refresh must know of the sign-in before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,14 +11,14 @@ pub struct Prior {
     pub original: Original,
     /// Where userinfo was asked: the ID token's own claims, without userinfo's, so that a claim that
     /// userinfo says no more does not live on. A refresh then asks again.
-    pub beside_userinfo: Option<Map<String, Value>>,
+    pub beside_userinfo: Option<ClaimSet>,
 }
 
 /// What a refreshed ID token must have in common with that of the sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Original {
     /// `sub`.
-    pub subject: String,
+    pub subject: Arc<str>,
     /// `aud`, sorted.
     pub audience: Vec<String>,
     /// `nonce`.

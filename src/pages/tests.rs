@@ -5,6 +5,7 @@ use serde_json::Value as Json;
 
 use super::*;
 use crate::identity::Identity;
+use crate::identity::claim_set::ClaimSet;
 
 /// Would end an attribute, an element, or a template, if it were not escaped.
 const HOSTILE: &str = "\"'><script>alert(1)</script>{{ title }}<img src=x>";
@@ -13,13 +14,13 @@ fn hostile_identity() -> Identity {
     Identity {
         provider: "company".into(),
         subject: HOSTILE.into(),
-        user: Some(HOSTILE.to_owned()),
+        user: Some(HOSTILE.into()),
         email: Some(HOSTILE.to_owned()),
         email_withheld: false,
         groups: vec![HOSTILE.to_owned()],
         name: Some(format!("name {HOSTILE}")),
         preferred_username: None,
-        claims: serde_json::Map::new(),
+        claims: ClaimSet::default(),
     }
 }
 
@@ -254,7 +255,7 @@ fn an_account_is_named_as_its_owner_knows_it() {
     let mut said = |name: Option<&str>, email: Option<&str>| {
         identity.name = name.map(str::to_owned);
         identity.email = email.map(str::to_owned);
-        identity.user = Some("u-1".to_owned());
+        identity.user = Some("u-1".into());
         let page = Page::Forbidden(Forbidden {
             identity: &identity,
             provider: "Company",

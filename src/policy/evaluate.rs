@@ -156,13 +156,13 @@ fn failed_of_person(rule: &Rule, identity: &Identity) -> Vec<Key> {
             any(&rule.email_domains, |wanted| domain.is_some_and(|domain| wanted.matches(domain))),
         ),
         (Key::Groups, any(&rule.groups, |wanted| identity.groups.contains(wanted))),
-        (Key::Users, any(&rule.users, |wanted| identity.user.as_ref() == Some(wanted))),
+        (Key::Users, any(&rule.users, |wanted| identity.user.as_deref() == Some(wanted))),
         (Key::Providers, any(&rule.providers, |wanted| *wanted == identity.provider)),
         // Each claim that is named is a key of its own: all of them must pass.
         (
             Key::Claims,
             rule.claims.iter().flatten().all(|(path, wanted)| {
-                let held = path.find(&identity.claims).map(texts).unwrap_or_default();
+                let held = path.find(identity.claims.values()).map(texts).unwrap_or_default();
                 held.iter().any(|held| wanted.contains(held))
             }),
         ),
@@ -203,7 +203,7 @@ mod tests {
             groups: vec!["staff".into()],
             name: None,
             preferred_username: None,
-            claims: json!({"roles": ["x"], "level": 3}).as_object().unwrap().clone(),
+            claims: json!({"roles": ["x"], "level": 3}).as_object().unwrap().clone().into(),
         }
     }
 

@@ -49,8 +49,9 @@ impl Notices {
 
 /// The claims that were configured and did not come: `user (upn)`. The defaults are nobody's choice.
 fn absent(identity: &Identity, names: &ClaimNames) -> Vec<String> {
+    let claims = identity.claims.read();
     let has_come = |key: &str, path: &ClaimPath| {
-        path.find(&identity.claims).is_some() || (key == "email" && identity.email_withheld)
+        path.find(&claims).is_some() || (key == "email" && identity.email_withheld)
     };
     let absent = names.chosen().filter(|(key, path)| !has_come(key, path));
     absent.map(|(key, path)| format!("{key} ({})", path.as_str())).collect()
@@ -73,7 +74,7 @@ mod tests {
             ..ClaimNames::default()
         };
         let claims = json!({"sub": "1", "upn": null, "realm_access": {"roles": []}});
-        let alice = Identity { claims: claims.as_object().unwrap().clone(), ..person("1") };
+        let alice = Identity { claims: claims.as_object().unwrap().clone().into(), ..person("1") };
         assert_eq!(absent(&alice, &names), ["user (upn)", "email (mail)"]);
         assert_eq!(absent(&alice, &ClaimNames::default()), [""; 0]);
         let withheld = Identity { email_withheld: true, ..alice };

@@ -12,6 +12,7 @@ use tracing::warn;
 use super::Provider;
 use super::error::{Error, RefreshError};
 use crate::identity::Identity;
+use crate::identity::claim_set::ClaimSet;
 use crate::identity::prior::Prior;
 use crate::oauth::error::Error as OAuthError;
 use crate::oauth::token::TokenSet;
@@ -93,16 +94,15 @@ impl Provider {
                 Some(self.issuer.verify(id_token, &expected).await?.into_parts().1)
             }
         };
-        let Some(own) = renewed.as_ref().or(prior.beside_userinfo.as_ref()) else {
-            return Ok(None);
-        };
+        let before = prior.beside_userinfo.as_ref();
+        let Some(own) = renewed.or_else(|| before.map(ClaimSet::read)) else { return Ok(None) };
         // Where sign-in asked userinfo, so does every refresh: a group taken away must go. And where the
         // new ID token leaves out what the first one said, as many do.
-        if prior.beside_userinfo.is_none() && !self.lack_claims(metadata, own) {
-            return Ok(Some((own.clone(), prior.clone())));
+        if prior.beside_userinfo.is_none() && !self.lack_claims(metadata, &own) {
+            return Ok(Some((own, prior.clone())));
         }
-        let claims = self.with_userinfo(metadata, tokens, original, own).await?;
-        let beside_userinfo = Some(own.clone());
+        let claims = self.with_userinfo(metadata, tokens, original, &own).await?;
+        let beside_userinfo = Some(own.into());
         Ok(Some((claims, Prior { original: original.clone(), beside_userinfo })))
     }
 }

@@ -114,7 +114,7 @@ impl Provider {
         let (original, own) = self.issuer.verify(id_token, &expected).await?.into_parts();
 
         let (claims, beside_userinfo) = if self.lack_claims(&metadata, &own) {
-            (self.with_userinfo(&metadata, &tokens, &original, &own).await?, Some(own))
+            (self.with_userinfo(&metadata, &tokens, &original, &own).await?, Some(own.into()))
         } else {
             (own, None)
         };

@@ -159,7 +159,7 @@ async fn a_code_becomes_an_identity_with_userinfos_groups() {
     assert_eq!(signed_in.identity.groups, ["staff"]);
     assert_eq!(signed_in.identity.email, None, "nobody verified it");
     assert_eq!(signed_in.tokens.refresh_token.unwrap().expose(), "rt");
-    assert!(signed_in.prior.beside_userinfo.is_some_and(|own| !own.contains_key("groups")));
+    assert!(signed_in.prior.beside_userinfo.is_some_and(|own| !own.read().contains_key("groups")));
     assert_eq!(scene.provider.standing(), Standing::Up);
 }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::clock::Moment;
@@ -97,7 +97,7 @@ pub struct Holding {
     /// What the provider gave.
     pub tokens: Tokens,
     /// The headers of the last rules asked for: made once, sent with every request.
-    rendered: ArcSwap<Option<Cached>>,
+    rendered: ArcSwapOption<Cached>,
 }
 
 #[derive(Debug)]
@@ -245,13 +245,17 @@ impl Session {
 
 impl Holding {
     /// What a sign-in or a refresh brought.
-    pub fn new(identity: Identity, prior: Prior, tokens: Tokens) -> Self {
-        Self { identity, prior, tokens, rendered: ArcSwap::from_pointee(None) }
+    pub fn new(identity: Identity, mut prior: Prior, tokens: Tokens) -> Self {
+        if prior.original.subject == identity.subject {
+            // One text for both.
+            prior.original.subject = Arc::clone(&identity.subject);
+        }
+        Self { identity, prior, tokens, rendered: ArcSwapOption::empty() }
     }
 
     /// This identity's headers by these rules; made once, for a session mostly meets one route.
     pub fn headers(&self, rules: &Arc<[HeaderRule]>) -> Arc<Rendered> {
-        if let Some(cached) = self.rendered.load().as_ref()
+        if let Some(cached) = &*self.rendered.load()
             && Arc::ptr_eq(&cached.rules, rules)
         {
             return Arc::clone(&cached.headers);
@@ -265,7 +269,7 @@ impl Holding {
             },
         ));
         let cached = Cached { rules: Arc::clone(rules), headers: Arc::clone(&headers) };
-        self.rendered.store(Arc::new(Some(cached)));
+        self.rendered.store(Some(Arc::new(cached)));
         headers
     }
 }

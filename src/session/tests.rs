@@ -1,8 +1,7 @@
 //! What the tests of this room share, and the tests of sessions themselves.
 
-use serde_json::Map;
-
 use super::*;
+use crate::identity::claim_set::ClaimSet;
 use crate::identity::headers::default_rules;
 use crate::identity::prior::Original;
 
@@ -11,20 +10,20 @@ pub(crate) fn person(subject: &str) -> Identity {
     Identity {
         provider: Arc::from("company"),
         subject: Arc::from(subject),
-        user: Some(subject.to_owned()),
+        user: Some(subject.into()),
         email: None,
         email_withheld: false,
         groups: Vec::new(),
         name: None,
         preferred_username: None,
-        claims: Map::new(),
+        claims: ClaimSet::default(),
     }
 }
 
 /// What a sign-in of this user leaves behind.
 pub(crate) fn prior(subject: &str) -> Prior {
     let original = Original {
-        subject: subject.to_owned(),
+        subject: subject.into(),
         audience: Vec::new(),
         nonce: String::new(),
         auth_time: None,

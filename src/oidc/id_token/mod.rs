@@ -99,7 +99,7 @@ pub(super) fn verify(
     }
     check_times(&claims, now)?;
     let original = Original {
-        subject: claims.subject()?.to_owned(),
+        subject: claims.subject()?.into(),
         audience,
         nonce: check_nonce(claims.optional_text("nonce")?, expected.occasion)?.to_owned(),
         // 12. and 13., `acr` and `auth_time`, are held against what a route asks, where it is known.
