@@ -16,14 +16,11 @@ impl Handler for App {
     async fn handle(&self, incoming: Incoming) -> Answered {
         let (request, client) = (&incoming.request, Arc::clone(&incoming.client));
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        let asked = Asked {
-            format: self.format(uri.path(), headers),
-            head: *method == Method::HEAD,
-            request_id: client.request_id().as_str(),
-        };
+        let (format, head) = (self.format(uri.path(), headers), *method == Method::HEAD);
+        let asked = || Asked { format, head, request_id: client.request_id().as_str() };
         let (meter, answer) = match self.own(uri.path(), client.host()) {
             Some(endpoint) => {
-                let call = Call { method, headers, client: &client, uri, asked };
+                let call = Call { method, headers, client: &client, uri, asked: asked() };
                 // Boxed: rare, and its size would be that of every request's future.
                 let (about, answer) = Box::pin(self.endpoints.answer(endpoint, call)).await;
                 let answer = answer.map_err(|error| heard(endpoint, error));
@@ -31,7 +28,7 @@ impl Handler for App {
             }
             None => self.routed(incoming).await,
         };
-        let mut answered = answer.unwrap_or_else(|error| self.refused(&error, &asked));
+        let mut answered = answer.unwrap_or_else(|error| self.refused(&error, &asked()));
         answered.outcome.route = Some(meter);
         answered
     }

@@ -175,6 +175,10 @@ impl<'r, 'a> Asked<'r, 'a> {
     // SECURITY: an upstream without letter case serves `/app` under `/App` too, whatever a rule for the
     // one says and a rule for the other does not.
     fn spelt(&self) -> Vec<Reading<'static>> {
+        if self.route.clashing_paths.is_empty() {
+            // Nearly every route.
+            return Vec::new();
+        }
         let spelt =
             |path: &'r PathPrefix| self.readings.unfolded().filter_map(|it| path.respelt(it));
         self.route.clashing_paths.iter().flat_map(spelt).collect()

@@ -216,8 +216,8 @@ impl Piece {
 pub struct Stripped {
     /// Folded.
     names: Vec<String>,
-    /// Their first bytes: nearly every name that is sent begins with another.
-    firsts: Vec<u8>,
+    /// Which bytes they begin with, a bit each: nearly every name that is sent begins with another.
+    firsts: u128,
 }
 
 impl Stripped {
@@ -233,7 +233,7 @@ impl Stripped {
         names.sort_unstable();
         names.dedup();
         let begins = names.iter().map(String::as_str).chain([AUTH_REQUEST]);
-        let firsts = begins.filter_map(|name| name.bytes().next()).collect();
+        let firsts = begins.fold(0, |firsts, name| firsts | first(name));
         Self { names, firsts }
     }
 
@@ -252,10 +252,15 @@ impl Stripped {
         let same = |known: &str, name: &str| {
             known.len() == name.len() && name.bytes().map(fold).eq(known.bytes())
         };
-        name.bytes().next().is_some_and(|first| self.firsts.contains(&fold(first)))
+        self.firsts & first(name) != 0
             && (self.names.iter().any(|known| same(known, name))
                 || name.get(..AUTH_REQUEST.len()).is_some_and(|start| same(AUTH_REQUEST, start)))
     }
+}
+
+/// The bit of a name's first byte, folded.
+fn first(name: &str) -> u128 {
+    name.bytes().next().map_or(0, |byte| 1 << (fold(byte) & 0x7f))
 }
 
 fn fold(byte: u8) -> u8 {

@@ -40,7 +40,7 @@ impl Authority {
 
     /// The whole.
     pub fn as_str(&self) -> &str {
-        self.text.to_str().unwrap_or_default()
+        str::from_utf8(self.text.as_bytes()).unwrap_or_default()
     }
 
     /// The host; an IPv6 address stands in brackets.

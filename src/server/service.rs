@@ -102,7 +102,7 @@ impl<H: Handler> Service<H> {
 
     /// A trusted proxy's name for the request, else a new one.
     fn name(&self, headers: &HeaderMap) -> RequestId {
-        let given = headers.get(REQUEST_ID).filter(|_| self.connected.is_trusted());
+        let given = if self.connected.is_trusted() { headers.get(REQUEST_ID) } else { None };
         given.and_then(|given| RequestId::parse(given.as_bytes())).unwrap_or_else(|| {
             RequestId::of(self.names, self.count.fetch_add(1, Ordering::Relaxed))
         })

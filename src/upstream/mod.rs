@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
+use tokio::time::Instant;
 
 use self::connect::Connector;
 pub use self::error::{Error, Fault, Phase, SettingsFault};
@@ -236,11 +237,12 @@ impl Upstream {
         request: Box<http::Request<Body>>,
         progress: Option<&Progress>,
     ) -> Result<(Box<http::Response<Body>>, Box<Connection>), Error> {
-        let Some(mut kept) = self.home.pool.take() else {
+        let now = Instant::now();
+        let Some(mut kept) = self.home.pool.take(now) else {
             return Box::pin(self.exchange_anew(request, progress)).await;
         };
         let spare = Spare::of(&request);
-        match kept.exchange(request, progress, self.response_headers).await {
+        match kept.exchange(request, progress, now, self.response_headers).await {
             Ok(response) => Ok((response, kept)),
             Err(Failure::Unsent(request, _)) => {
                 Box::pin(self.exchange_anew(request, progress)).await
@@ -259,7 +261,7 @@ impl Upstream {
         progress: Option<&Progress>,
     ) -> Result<(Box<http::Response<Body>>, Box<Connection>), Error> {
         let mut connection = self.connector.connect(&self.home.pool.tasks).await?;
-        match connection.exchange(request, progress, self.response_headers).await {
+        match connection.exchange(request, progress, Instant::now(), self.response_headers).await {
             Ok(response) => Ok((response, connection)),
             Err(Failure::Unsent(_, error) | Failure::Broken(error)) => Err(blame(error)),
             Err(Failure::TooSlow) => Err(Error::TooSlow(Phase::Answering)),

@@ -51,8 +51,7 @@ impl Pool {
     }
 
     /// The connection that was used last, if one is fit for another request.
-    pub(super) fn take(&self) -> Option<Box<Connection>> {
-        let now = Instant::now();
+    pub(super) fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let mut idle = self.idle();
         while let Some(connection) = idle.connections.pop_back() {
             // SECURITY: ready means that the response before ended where its framing said, without a
@@ -175,17 +174,17 @@ impl Connection {
         })
     }
 
-    /// Sends a request and awaits the head of its response, at most `limit` after the last byte of the
-    /// request was taken.
+    /// Sends a request and awaits the head of its response, at most `limit` after `start`, or after the
+    /// last byte of the request was taken.
     pub(super) async fn exchange(
         &mut self,
         request: Box<http::Request<Body>>,
         progress: Option<&Progress>,
+        mut start: Instant,
         limit: Duration,
     ) -> Result<Box<http::Response<Body>>, Failure> {
         let mut answer = pin!(self.sender.try_send_request(*request));
         let deadline = &mut self.deadline;
-        let mut start = Instant::now();
         deadline.set(start, limit);
         poll_fn(|cx| {
             if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
