@@ -13,7 +13,7 @@ use crate::config::table::providers::KEYS;
 use crate::config::urls::{self, Http};
 use crate::config::wrong::Wrong;
 use crate::identity::claims::{ClaimNames, ClaimPath};
-use crate::providers::{AuthMethod, Endpoints, Settings, SignOut};
+use crate::providers::{AuthMethod, Endpoints, MAX_AGE, Settings, SignOut};
 use crate::secret::Secret;
 
 /// Parameters that the gateway itself sets (RFC 6749 §4.1.1, RFC 7636 §4.3, OIDC Core §3.1.2.1), and
@@ -198,7 +198,19 @@ fn parameter(entry: &Field<'_>) -> Result<(String, String), Reported> {
     if name.is_empty() || !name.chars().all(plain) {
         return Err(entry.error(&"is not the name of a parameter".into()));
     }
+    if name == MAX_AGE {
+        return entry.value(seconds).map(|text| (name.to_owned(), text));
+    }
     Ok((entry.name.clone(), entry.text()?))
+}
+
+fn seconds(text: &str) -> Result<String, Wrong> {
+    match text.parse::<u32>() {
+        Ok(_) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(text.to_owned()),
+        Ok(_) | Err(_) => {
+            Err(Wrong::new("is not a number of seconds").hint("write 3600 for an hour"))
+        }
+    }
 }
 
 fn claims(section: &Section<'_>) -> Result<ClaimNames, Reported> {

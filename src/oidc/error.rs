@@ -102,6 +102,11 @@ pub enum Rule {
     /// `nonce`.
     #[error("`nonce` is not the one we sent (Core §3.1.3.7(11))")]
     Nonce,
+    /// `auth_time`.
+    #[error(
+        "`auth_time` is absent or further back than the `max_age` asked for (Core §3.1.3.7(13))"
+    )]
+    AuthTime,
     /// `at_hash`.
     #[error("`at_hash` is another access token's (Core §3.1.3.8)")]
     AccessTokenHash,

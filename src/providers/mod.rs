@@ -76,6 +76,17 @@ pub struct Settings {
     pub danger_allow_http: bool,
 }
 
+/// A parameter of the authorization request whose meaning we check (OIDC Core §3.1.2.1).
+pub const MAX_AGE: &str = "max_age";
+
+impl Settings {
+    /// Seconds since a person may have been asked last, where the authorization request says so.
+    fn max_age(&self) -> Option<i64> {
+        let said = self.authorization_parameters.iter().find(|(name, _)| name == MAX_AGE);
+        said.and_then(|(_, seconds)| seconds.parse().ok())
+    }
+}
+
 /// What a sign-out ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignOut {

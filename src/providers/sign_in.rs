@@ -109,7 +109,7 @@ impl Provider {
         let expected = Expected {
             client_id: &self.settings.client_id,
             access_token: &tokens.access_token,
-            occasion: Occasion::SignIn { nonce },
+            occasion: Occasion::SignIn { nonce, max_age: self.settings.max_age() },
         };
         let (original, own) = self.issuer.verify(id_token, &expected).await?.into_parts();
 

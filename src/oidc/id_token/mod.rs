@@ -42,6 +42,8 @@ pub enum Occasion<'a> {
     SignIn {
         /// The `nonce` of the authorization request.
         nonce: &'a str,
+        /// Its `max_age`, in seconds.
+        max_age: Option<i64>,
     },
     /// Tokens are refreshed (§12.2).
     Refresh {
@@ -102,8 +104,8 @@ pub(super) fn verify(
         subject: claims.subject()?.into(),
         audience,
         nonce: check_nonce(claims.optional_text("nonce")?, expected.occasion)?.to_owned(),
-        // 12. and 13., `acr` and `auth_time`, are held against what a route asks, where it is known.
-        auth_time: claims.optional_number("auth_time")?,
+        // 12. `acr_values` is a wish (§3.1.2.1), which a provider need not fulfil.
+        auth_time: check_auth_time(claims.optional_number("auth_time")?, now, expected.occasion)?,
     };
     if let Some(hash) = claims.optional_text("at_hash")? {
         check_access_token_hash(hash, verified.header.algorithm, expected.access_token)?;
@@ -132,12 +134,24 @@ pub(super) fn check_times(claims: &Claims<'_>, UnixTime(now): UnixTime) -> Resul
 /// 11. `nonce` is the one we sent; after a refresh it may be absent, not different (§12.2).
 fn check_nonce<'a>(said: Option<&'a str>, occasion: Occasion<'a>) -> Result<&'a str, Rule> {
     match (said, occasion) {
-        (Some(said), Occasion::SignIn { nonce }) if said == nonce => Ok(nonce),
+        (Some(said), Occasion::SignIn { nonce, .. }) if said == nonce => Ok(nonce),
         (Some(said), Occasion::Refresh { original }) if said == original.nonce => Ok(said),
         (None, Occasion::Refresh { original }) => Ok(&original.nonce),
         (Some(_), Occasion::SignIn { .. } | Occasion::Refresh { .. })
         | (None, Occasion::SignIn { .. }) => Err(Rule::Nonce),
     }
+}
+
+/// 13. `auth_time` is there, and not longer ago than a `max_age` that we asked for, give or take the leeway.
+// SECURITY: a visitor can take the parameter out of the request on its way through the browser.
+fn check_auth_time(
+    said: Option<i64>,
+    UnixTime(now): UnixTime,
+    occasion: Occasion<'_>,
+) -> Result<Option<i64>, Rule> {
+    let Occasion::SignIn { max_age: Some(max_age), .. } = occasion else { return Ok(said) };
+    let oldest = now.saturating_sub(max_age).saturating_sub(LEEWAY);
+    if said.is_some_and(|time| time >= oldest) { Ok(said) } else { Err(Rule::AuthTime) }
 }
 
 /// The left half of the access token's hash, by the hash of the signature's algorithm (§3.1.3.8).
@@ -159,8 +173,8 @@ fn check_access_token_hash(
     if URL_SAFE_NO_PAD.encode(left) == said { Ok(()) } else { Err(Rule::AccessTokenHash) }
 }
 
-/// §12.2: the same person, the same audiences, the same sign-in. (`iss` and `azp` had to be the same
-/// anyway.) What is compared next time stays what it was.
+/// §12.2: the same person, the same audiences, the same sign-in. (`iss` and an `azp` that is said had to be
+/// the same anyway.) What is compared next time stays what it was.
 fn check_refreshed(refreshed: Original, first: &Original) -> Result<Original, Rule> {
     // SECURITY: a session must not turn into somebody else's.
     if refreshed.subject != first.subject {

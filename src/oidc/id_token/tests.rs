@@ -8,6 +8,8 @@ use crate::jose::Header;
 const NOW: i64 = 1_800_000_000;
 const ISSUER: &str = "https://op.example";
 
+const AT_SIGN_IN: Occasion<'_> = Occasion::SignIn { nonce: "n", max_age: None };
+
 fn right() -> Value {
     json!({"iss": ISSUER, "sub": "alice", "aud": "us", "nonce": "n", "exp": NOW + 300,
            "iat": NOW - 5, "auth_time": NOW - 9, "email": "alice@example.com"})
@@ -38,7 +40,7 @@ fn held(
 #[track_caller]
 fn check(changes: Value, expected: Result<(), Rule>) {
     let claims = changed(&changes);
-    let result = held(&claims, Some("JWT"), Occasion::SignIn { nonce: "n" });
+    let result = held(&claims, Some("JWT"), AT_SIGN_IN);
     assert_eq!(result.map(drop), expected, "{changes}");
 }
 
@@ -53,7 +55,7 @@ fn changed(changes: &Value) -> Value {
 
 #[test]
 fn a_right_token_passes_with_its_claims() {
-    let token = held(&right(), None, Occasion::SignIn { nonce: "n" }).unwrap();
+    let token = held(&right(), None, AT_SIGN_IN).unwrap();
     assert_eq!(token.subject(), "alice");
     let (original, claims) = token.into_parts();
     assert_eq!(original, refreshed());
@@ -63,7 +65,7 @@ fn a_right_token_passes_with_its_claims() {
 #[test]
 fn a_token_of_another_kind_is_refused() {
     for typ in ["logout+jwt", "at+jwt", "AT+JWT", "application/at+jwt", "secevent+jwt"] {
-        let result = held(&right(), Some(typ), Occasion::SignIn { nonce: "n" });
+        let result = held(&right(), Some(typ), AT_SIGN_IN);
         assert_eq!(result.map(drop), Err(Rule::Type), "{typ}");
     }
 }
@@ -118,6 +120,21 @@ fn times_are_numbers_with_a_minute_of_leeway() {
     check(json!({"nbf": NOW + 3600}), Err(Rule::NotYet));
     check(json!({"nbf": "0"}), Err(Rule::Claim("nbf")));
     check(json!({"auth_time": "0"}), Err(Rule::Claim("auth_time")));
+}
+
+#[test]
+fn a_sign_in_is_no_older_than_was_asked_for() {
+    let check = |auth_time: Value, max_age, expected| {
+        let claims = changed(&json!({ "auth_time": auth_time }));
+        let occasion = Occasion::SignIn { nonce: "n", max_age: Some(max_age) };
+        assert_eq!(held(&claims, None, occasion).map(drop), expected, "{auth_time} {max_age}");
+    };
+    check(json!(NOW - 9), 9, Ok(()));
+    check(json!(NOW - 69), 9, Ok(()));
+    check(json!(NOW - 70), 9, Err(Rule::AuthTime));
+    check(json!(NOW), 0, Ok(()));
+    check(json!(null), 3600, Err(Rule::AuthTime));
+    check(json!(i64::MIN), i64::MAX, Err(Rule::AuthTime));
 }
 
 #[test]
