@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 
 use crate::app::App;
 use crate::endpoints::{Call, Endpoint};
@@ -16,8 +16,8 @@ impl Handler for App {
     async fn handle(&self, incoming: Incoming) -> Answered {
         let (request, client) = (&incoming.request, Arc::clone(&incoming.client));
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        let (format, head) = (self.format(uri.path(), headers), *method == Method::HEAD);
-        let asked = || Asked { format, head, request_id: client.request_id().as_str() };
+        let format = self.format(uri.path(), headers);
+        let asked = || Asked { format, request_id: client.request_id().as_str() };
         let (meter, answer) = match self.own(uri.path(), client.host()) {
             Some(endpoint) => {
                 let call = Call { method, headers, client: &client, uri, asked: asked() };
@@ -36,7 +36,6 @@ impl Handler for App {
     fn refuse(&self, refusal: Refusal<'_>) -> Answered {
         let asked = Asked {
             format: self.format(refusal.path, refusal.headers),
-            head: false,
             request_id: refusal.request_id.as_str(),
         };
         let error = Error::Refused(refusal.status);

@@ -182,9 +182,6 @@ impl Pages {
         if matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
-        if asked.head {
-            *response.body_mut() = Body::empty();
-        }
         response
     }
 

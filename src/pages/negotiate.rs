@@ -21,8 +21,6 @@ pub enum Format {
 pub struct Asked<'a> {
     /// The form it takes.
     pub format: Format,
-    /// Whether the body stays away (HEAD).
-    pub head: bool,
     /// The reference that the log has too.
     pub request_id: &'a str,
 }

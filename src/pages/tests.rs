@@ -62,7 +62,7 @@ fn pages() -> Pages {
 }
 
 fn asked(format: Format) -> Asked<'static> {
-    Asked { format, head: false, request_id: "req-1" }
+    Asked { format, request_id: "req-1" }
 }
 
 fn text(response: Response<Body>) -> String {
@@ -225,17 +225,6 @@ fn grpc_gets_a_status_and_no_page() {
         }
         assert_eq!(text(response), "");
     });
-}
-
-#[test]
-fn head_gets_the_length_and_nothing_else() {
-    let of = |head| Asked { head, ..asked(Format::Html) };
-    let get = pages().respond(&of(false), StatusCode::NOT_FOUND, &Page::Plain);
-    let head = pages().respond(&of(true), StatusCode::NOT_FOUND, &Page::Plain);
-    assert_eq!(header(&head, &CONTENT_LENGTH), header(&get, &CONTENT_LENGTH));
-    let length = header(&get, &CONTENT_LENGTH).to_owned();
-    assert_eq!(length, text(get).len().to_string());
-    assert_eq!(text(head), "");
 }
 
 #[test]

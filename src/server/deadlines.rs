@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use atomic_waker::AtomicWaker;
 use tokio::time::{Instant, Sleep};
 
 use super::Timeouts;
@@ -55,6 +56,9 @@ pub(super) struct Pulse {
     open: AtomicU32,
     /// Set to any time while a request's body has more to come. On HTTP/1 only.
     uploading: Stamp,
+    /// The connection's task, while it waits for the end of a request's body: only then is there somebody to
+    /// watch, and hyper need not hear of an end that the body's reader meets in a task of its own.
+    watcher: AtomicWaker,
     /// Since when no request is open.
     quiet: Stamp,
     /// Since when a head is being read: from accept, later from its first byte.
@@ -69,7 +73,8 @@ pub(super) struct Pulse {
     upgraded: Stamp,
 }
 
-/// A time, or none. Readers and writers run in one task but for HTTP/2's streams, which order it by `open`.
+/// A time, or none. Who else than the connection's task sets or reads it orders that by something beside: by
+/// `open` for HTTP/2's streams, by `watcher` for a request's body.
 #[derive(Debug, Default)]
 pub(super) struct Stamp(AtomicU64);
 
@@ -96,6 +101,7 @@ impl Pulse {
             accepted,
             open: AtomicU32::new(0),
             uploading: Stamp::default(),
+            watcher: AtomicWaker::new(),
             quiet: Stamp::default(),
             head,
             blocked: Stamp::default(),
@@ -135,11 +141,20 @@ impl Pulse {
     /// Its body has come to its end.
     pub(super) fn uploaded(&self) {
         self.uploading.clear();
+        self.watcher.wake();
     }
 
-    /// Whether the whole request is here and its answer is not: nothing else is to be read. On HTTP/1 only.
-    pub(super) fn is_answering(&self) -> bool {
-        self.open.load(Ordering::Relaxed) > 0 && self.uploading.get().is_none()
+    /// Whether the whole request is here and its answer is not: nothing else is to be read. Where its body has
+    /// more to come, the asking task is woken at the end of that. On HTTP/1 only.
+    pub(super) fn is_answering(&self, cx: &Context<'_>) -> bool {
+        if self.open.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        if self.uploading.get().is_some() {
+            self.watcher.register(cx.waker());
+        }
+        // Asked after that, for the end may have come meanwhile.
+        self.uploading.get().is_none()
     }
 
     /// Bytes came.
@@ -242,11 +257,14 @@ impl<'a> Keeper<'a> {
         }
         // An HTTP/2 answer ends in its own task, after this one last looked: so look again later.
         while self.protocol == Protocol::Http2 && self.timer.as_mut().poll(cx).is_ready() {
-            self.timer.as_mut().reset(Instant::now() + self.patience.idle);
+            self.timer.as_mut().reset(Instant::now() + self.patience.idle.max(LOOK));
         }
         Poll::Pending
     }
 }
+
+/// How soon an HTTP/2 connection may be looked at again: with no patience for idle ones it would be always.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// When a connection's time is up, as things stand; `None` while requests are open.
 fn due(

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, HeaderMap, HeaderName, HeaderValue};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -84,7 +84,7 @@ impl<H: Handler> Service<H> {
         self: &Arc<Self>,
         request: Request<Received>,
     ) -> Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>> {
-        let version = request.version();
+        let (version, head) = (request.version(), request.method() == Method::HEAD);
         let request_id = self.name(request.headers());
         let mut exchange = Box::new(Exchange::begin(Arc::clone(&self.connected), &self.metrics));
         let framed = self.frame(request, request_id, &mut exchange);
@@ -94,7 +94,7 @@ impl<H: Handler> Service<H> {
                 Ok(incoming) => service.handle(incoming, request_id).await,
                 Err(refused) => *refused,
             };
-            let response = exchange.answered(answered, version);
+            let response = exchange.answered(answered, version, head);
             let handover = Handover::current();
             Ok(response.map(|body| Answer { body, broken: None, exchange, handover }))
         })
@@ -124,10 +124,8 @@ impl<H: Handler> Service<H> {
             let connected = Arc::clone(&self.connected);
             Client::of(connected, authority, request.headers(), request_id).map(Arc::new)
         });
-        if let Some((method, target)) = asked {
-            let client = checked.as_ref().ok().map(Arc::clone);
-            exchange.line = Some(Asked { method, target, client, request_id });
-        }
+        exchange.client = checked.as_ref().ok().map(Arc::clone);
+        exchange.line = asked.map(|(method, target)| Asked { method, target, request_id });
         match checked {
             Ok(client) => {
                 let request = request
@@ -177,6 +175,8 @@ struct Exchange {
     began: Duration,
     /// Counts the request unless its outcome names a route.
     unrouted: &'static RouteMeter,
+    /// None where the request was refused for its head.
+    client: Option<Arc<Client>>,
     /// Kept where there is an access log.
     line: Option<Asked>,
     status: Option<StatusCode>,
@@ -188,7 +188,6 @@ struct Exchange {
 struct Asked {
     method: Method,
     target: Option<PathAndQuery>,
-    client: Option<Arc<Client>>,
     request_id: RequestId,
 }
 
@@ -198,11 +197,20 @@ impl Exchange {
         metrics.request_began();
         let unrouted = metrics.unrouted();
         let outcome = Outcome::default();
-        Self { connected, began, unrouted, line: None, status: None, bytes: 0, outcome }
+        let (client, line) = (None, None);
+        Self { connected, began, unrouted, client, line, status: None, bytes: 0, outcome }
     }
 
-    fn answered(&mut self, answered: Answered, version: Version) -> Box<Response<Body>> {
+    fn answered(
+        &mut self,
+        answered: Answered,
+        version: Version,
+        head: bool,
+    ) -> Box<Response<Body>> {
         let Answered { mut response, outcome } = answered;
+        if head {
+            withhold_body(&mut response);
+        }
         self.status = Some(response.status());
         self.outcome = outcome;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && version == Version::HTTP_11 {
@@ -221,10 +229,18 @@ impl Exchange {
         let reason = if ending { "cut at shutdown" } else { fault };
         self.outcome.reason.get_or_insert(Cow::Borrowed(reason));
     }
+}
 
-    fn is_head(&self) -> bool {
-        self.line.as_ref().is_some_and(|asked| asked.method == Method::HEAD)
+/// What a HEAD is answered: the fields of a GET's answer, and no content (RFC 9110 §9.3.2). On HTTP/1 hyper sees
+/// to it too, on HTTP/2 nobody else.
+fn withhold_body(response: &mut Response<Body>) {
+    if response.body().is_end_stream() {
+        return;
     }
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    *response.body_mut() = Body::empty();
 }
 
 impl Drop for Exchange {
@@ -234,15 +250,16 @@ impl Drop for Exchange {
         }
         let duration = self.connected.pulse().finish(self.began);
         let status = self.status.map_or(CLIENT_LEFT, |status| status.as_u16());
-        self.outcome.route.unwrap_or(self.unrouted).ended(status, duration);
-        let Some(Asked { method, target, client, request_id }) = &self.line else { return };
-        let known = client.as_ref().and_then(|client| client.route());
+        let client = self.client.as_ref();
+        // Who left before the answer is counted where the request went.
+        let known = client.and_then(|client| client.route());
         self.outcome.route = self.outcome.route.or(known);
-        let address =
-            client.as_ref().map_or_else(|| self.connected.text(), |client| client.real_ip());
+        self.outcome.route.unwrap_or(self.unrouted).ended(status, duration);
+        let Some(Asked { method, target, request_id }) = &self.line else { return };
+        let address = client.map_or_else(|| self.connected.text(), |client| client.real_ip());
         access_log::record(&Line {
             method: method.as_str(),
-            host: client.as_ref().map_or("", |client| client.host()),
+            host: client.map_or("", |client| client.host()),
             path: target.as_ref().map_or("", PathAndQuery::path),
             status,
             bytes: self.bytes,
@@ -332,7 +349,7 @@ impl Answer {
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if self.body.is_end_stream() || self.exchange.is_head() {
+        if self.body.is_end_stream() {
             return;
         }
         let stalled = self.handover.as_ref().is_some_and(|handover| handover.is_overdue());

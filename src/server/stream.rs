@@ -107,7 +107,7 @@ impl Stream {
         let watches = self.protocol == Protocol::Http1
             && self.client_side == Side::Open
             && self.ahead.is_empty()
-            && self.pulse().is_answering();
+            && self.pulse().is_answering(cx);
         if !watches {
             return Ok(());
         }

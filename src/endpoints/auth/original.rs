@@ -155,7 +155,7 @@ mod tests {
         }
         let (uri, address) = (target.parse().unwrap(), "192.0.2.1".parse().unwrap());
         let client = Client::direct(address, Scheme::Https, "wiki.example");
-        let asked = Asked { format: Format::Json, head: false, request_id: "1" };
+        let asked = Asked { format: Format::Json, request_id: "1" };
         let call =
             Call { method: &Method::POST, headers: &headers, client: &client, uri: &uri, asked };
         let suffix = uri.path().strip_prefix("/auth").filter(|rest| !rest.is_empty());

@@ -40,6 +40,8 @@ struct App {
     go: Notify,
     /// `/wait` was dropped without an answer.
     gone: Notify,
+    /// The body of `/take` has ended.
+    taken: Arc<Notify>,
 }
 
 impl App {
@@ -103,6 +105,15 @@ impl Handler for App {
                 return Answered::new(denied, outcome);
             }
             "/wait" => self.wait().await,
+            "/take" => {
+                let taken = Arc::clone(&self.taken);
+                // As toward an upstream, whose connection is a task of its own.
+                incoming.tasks().clone().spawn(async move {
+                    drop(incoming.request.into_body().collect().await);
+                    taken.notify_one();
+                });
+                self.wait().await
+            }
             "/tunnel" => Self::tunnel(incoming),
             "/broken" => Response::new(Body::streamed(Broken)),
             "/large" => text("x".repeat(32 * 1024 * 1024)),

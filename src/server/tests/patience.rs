@@ -108,6 +108,23 @@ async fn a_reset_cancels_the_request_at_once() {
 }
 
 #[tokio::test]
+async fn a_reset_behind_an_upload_cancels_the_request_at_once() {
+    let running = Running::start(settings()).await;
+    for body in [
+        "Content-Length: 5\r\n\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    ] {
+        let mut stream = running.connect().await;
+        let request = format!("POST /take HTTP/1.1\r\nHost: a\r\n{body}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        timeout(SOON, running.app.taken.notified()).await.expect("the body is read");
+        stream.set_zero_linger().unwrap();
+        drop(stream);
+        timeout(SOON, running.app.gone.notified()).await.unwrap_or_else(|_| panic!("{body}"));
+    }
+}
+
+#[tokio::test]
 async fn a_slow_reader_gets_the_whole_answer() {
     let timeouts = Timeouts { keep_alive: SHORT, request_headers: SHORT, ..Timeouts::default() };
     let running = Running::start(Settings { timeouts, ..settings() }).await;

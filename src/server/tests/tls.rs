@@ -126,6 +126,21 @@ async fn http2_by_prior_knowledge_works_on_plain_sockets() {
     assert_eq!(send(&mut sender, request).await.1, "5 bytes, trailers false");
 }
 
+/// RFC 9110 §9.3.2: a client of HTTP/2 takes content behind a HEAD for a broken stream.
+#[tokio::test]
+async fn a_head_is_answered_without_content() {
+    let running = Running::start(settings()).await;
+    let head = Request::head("http://own.example/deny").version(Version::HTTP_2);
+    let mut sender = http2(TokioIo::new(running.connect().await)).await;
+    let response = sender.send_request(head.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+    assert_eq!(response.headers()["content-length"], "6");
+    assert!(response.into_body().collect().await.unwrap().to_bytes().is_empty());
+    let raw = "HEAD /deny HTTP/1.1\r\nHost: own.example\r\nConnection: close\r\n\r\n";
+    let raw = running.exchange(raw).await;
+    assert!(raw.contains("content-length: 6\r\n"), "{raw}");
+    assert!(raw.ends_with("\r\n\r\n"), "{raw}");
+}
+
 #[tokio::test]
 async fn http2_requests_in_doubt_are_refused_alone() {
     let running = Running::start(settings()).await;

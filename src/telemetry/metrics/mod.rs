@@ -68,7 +68,7 @@ pub struct ProviderMeter {
 
 /// The `route` of the gateway's own paths.
 pub const OWN_PATHS: &str = "(gateway)";
-/// The `route` of requests that have none, or whose client left before there was an answer.
+/// The `route` of requests that have none.
 pub const NO_ROUTE: &str = "(none)";
 
 impl Default for Metrics {
