@@ -26,7 +26,7 @@ use crate::session::refresh::Refresher;
 use crate::session::seal::Roots;
 use crate::session::table;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, Sockets, Upstream};
 
 /// Why a configuration that was found good cannot be put to work.
 #[derive(Debug, thiserror::Error)]
@@ -56,8 +56,13 @@ pub enum Error {
 }
 
 impl App {
-    /// Puts a configuration to work; asks nobody yet.
-    pub fn new(config: &Config, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Self, Error> {
+    /// Puts a configuration to work, with at most so many connections to upstreams; asks nobody yet.
+    pub fn new(
+        config: &Config,
+        clock: &Clock,
+        metrics: &Arc<Metrics>,
+        upstream_connections: usize,
+    ) -> Result<Self, Error> {
         let (tasks, prefix) = (TaskTracker::new(), &config.endpoint_prefix);
         let sessions = Arc::new(table::Table::new(&config.session, clock.clone()));
         let cookies = Arc::new(Cookies::new(&config.session.cookie, config.public_url.is_https()));
@@ -95,7 +100,8 @@ impl App {
             tasks: tasks.clone(),
             metrics: Arc::clone(metrics),
         });
-        let table = routes(config, &rules, metrics)?;
+        let sockets = Sockets::new(upstream_connections);
+        let table = routes(config, &rules, metrics, &sockets)?;
         let routes = Arc::new(Routes::new(table, prefix.clone()));
         let pages = Arc::new(Pages::new(&config.pages)?);
         metrics.configured();
@@ -136,13 +142,14 @@ fn routes(
     config: &Config,
     rules: &[&HeaderRule],
     metrics: &Metrics,
+    sockets: &Sockets,
 ) -> Result<Table<Route>, Error> {
     let names: Vec<HeaderName> = rules.iter().map(|rule| rule.name.clone()).collect();
     let made: Result<Vec<_>, Error> = config
         .routes
         .iter()
         .map(|settings| {
-            let upstream = upstream(settings, &names)?;
+            let upstream = upstream(settings, &names, sockets)?;
             let (host, path) = (settings.host.clone(), settings.path.clone());
             let meter = metrics.route(&settings.name);
             Ok((host, path, Route::new(settings.clone(), upstream, meter)))
@@ -151,8 +158,13 @@ fn routes(
     Ok(Table::new(made?))
 }
 
-fn upstream(settings: &route::Settings, names: &[HeaderName]) -> Result<Option<Upstream>, Error> {
-    let upstream = settings.upstream.as_ref().map(|upstream| Upstream::new(upstream, names));
+fn upstream(
+    settings: &route::Settings,
+    names: &[HeaderName],
+    sockets: &Sockets,
+) -> Result<Option<Upstream>, Error> {
+    let upstream =
+        settings.upstream.as_ref().map(|upstream| Upstream::new(upstream, names, sockets));
     upstream
         .transpose()
         .map_err(|error| Error::Upstream { name: Arc::clone(&settings.name), error })

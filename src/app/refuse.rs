@@ -124,8 +124,8 @@ impl App {
 /// The bound that a request met, if that is why it is refused.
 fn limit(error: &Error) -> Option<Limit> {
     match error {
-        Error::Refused(StatusCode::PAYLOAD_TOO_LARGE)
-        | Error::Upstream(upstream::Error::BodyTooLarge) => Some(Limit::RequestBody),
+        Error::Upstream(upstream::Error::BodyTooLarge) => Some(Limit::RequestBody),
+        Error::Upstream(upstream::Error::Full) => Some(Limit::UpstreamConnections),
         Error::Refused(StatusCode::URI_TOO_LONG) => Some(Limit::RequestTarget),
         Error::Refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => Some(Limit::RequestHead),
         Error::ForAsker(error) => limit(error),
@@ -224,8 +224,8 @@ mod tests {
         check(Error::Refused(StatusCode::URI_TOO_LONG), Some(Limit::RequestTarget));
         let head = Error::Refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
         check(head, Some(Limit::RequestHead));
-        check(Error::Refused(StatusCode::PAYLOAD_TOO_LARGE), Some(Limit::RequestBody));
         check(upstream::Error::BodyTooLarge, Some(Limit::RequestBody));
+        check(upstream::Error::Full, Some(Limit::UpstreamConnections));
         check(sign_in(login::Error::TooManyFailures), Some(Limit::SignInFailures));
         check(sign_in(providers::Error::Busy), Some(Limit::TokenRequests));
         check(sign_in(login::Error::UnknownProvider), None);

@@ -51,7 +51,7 @@ pub fn run(
             return Ok(REFUSED);
         }
     };
-    let app = match App::new(&config, &Clock::system(), &Arc::default()) {
+    let app = match App::new(&config, &Clock::system(), &Arc::default(), usize::MAX) {
         Ok(app) => app,
         Err(error) => {
             complain(&format!("portcullis: {error}"));

@@ -9,7 +9,9 @@ use crate::cli::check::refusal;
 use crate::cli::{GOOD, NO_LISTENER, REFUSED, complain};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{Config, Problems, Source, Written};
-use crate::server::{self, AccessLog, Bound, CertificateExpiry, Frame, Scheme, Server, Shutdown};
+use crate::server::{
+    self, AccessLog, Bound, CertificateExpiry, Frame, Limits, Scheme, Server, Shutdown,
+};
 use crate::telemetry;
 use crate::telemetry::metrics::Metrics;
 
@@ -98,15 +100,16 @@ async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
 
 /// Puts a configuration to work and opens its listeners.
 pub async fn open(config: &Config) -> Result<Opened, Unopened> {
+    let (limits, left) = config.server.limits.bearable();
     let metrics = Arc::new(Metrics::new(config.server.workers));
-    let app = Arc::new(App::new(config, &Clock::system(), &metrics)?);
+    let app = Arc::new(App::new(config, &Clock::system(), &metrics, left)?);
     let https = config.public_url.is_https();
     let frame = Frame {
         plain_scheme: if https { Scheme::Https } else { Scheme::Http },
         access_log: if config.telemetry.access_log { AccessLog::On } else { AccessLog::Off },
         metrics,
     };
-    let (public, admin) = bind(config, frame).await?;
+    let (public, admin) = bind(config, limits, frame).await?;
     Ok(Opened { app, public, admin })
 }
 
@@ -118,8 +121,11 @@ impl Opened {
 }
 
 /// Opens the public listeners and, unless it is off, that for the operator.
-async fn bind(config: &Config, frame: Frame) -> Result<(Bound, Option<Bound>), server::Error> {
-    let limits = config.server.limits.bearable();
+async fn bind(
+    config: &Config,
+    limits: Limits,
+    frame: Frame,
+) -> Result<(Bound, Option<Bound>), server::Error> {
     let public = Server::bind(&server::Settings { limits, ..config.server.clone() }, frame).await?;
     let admin = match &config.admin {
         None => None,

@@ -109,10 +109,10 @@ impl Drop for Admission {
 impl Limits {
     /// These limits with no more connections than the process can bear by the number of files that it may
     /// open, which is raised as far as it goes: what a process starts with is made for programs that cannot
-    /// count beyond 1024.
+    /// count beyond 1024. And how many connections to upstreams it can bear beside them.
     #[must_use]
-    pub fn bearable(self) -> Self {
-        let Some(descriptors) = raised_descriptor_limit() else { return self };
+    pub fn bearable(self) -> (Self, usize) {
+        let Some(descriptors) = raised_descriptor_limit() else { return (self, usize::MAX) };
         let connections = self.connections.min(bearable(descriptors));
         if connections < self.connections {
             tracing::warn!(
@@ -122,7 +122,7 @@ impl Limits {
                 self.connections
             );
         }
-        Self { connections, ..self }
+        (Self { connections, ..self }, left_beside(connections, descriptors))
     }
 }
 
@@ -145,6 +145,12 @@ fn bearable(descriptors: u64) -> usize {
     usize::try_from(bearable).unwrap_or(usize::MAX).max(1)
 }
 
+/// How many more a process can bear beside these.
+fn left_beside(connections: usize, descriptors: u64) -> usize {
+    let left = descriptors.saturating_sub(RESERVED);
+    usize::try_from(left).unwrap_or(usize::MAX).saturating_sub(connections).max(1)
+}
+
 /// How many connections beyond those allowed are told so at a time. More wait to be accepted.
 pub(super) const BEYOND: usize = 64;
 
@@ -161,7 +167,9 @@ mod tests {
             [(0, 1), (64, 1), (130, 1), (256, 64), (1024, 448), (65_536, 32_704)]
         {
             assert_eq!(bearable(descriptors), expected, "{descriptors}");
+            assert_eq!(left_beside(expected, descriptors), expected, "{descriptors}");
         }
+        assert_eq!(left_beside(1, 1024), 895);
         assert!(bearable(u64::MAX) > 1_000_000);
     }
 

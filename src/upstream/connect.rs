@@ -1,12 +1,13 @@
 //! How a connection to an upstream is made: DNS, TCP or a unix socket, TLS.
 //! Invariants: one deadline spans all of it; every address is tried; the addresses that a name had last
-//! are kept for the time when it cannot be resolved; certificates are always verified.
+//! are good for the time when it cannot be resolved, or not soon; however many ask, a name is looked up once
+//! at a time; certificates are always verified.
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::client::conn::http1;
@@ -22,7 +23,9 @@ use tokio_util::task::TaskTracker;
 
 use super::error::{Error, Fault, Phase, SettingsFault};
 use super::heard_out::HeardOut;
+use super::names::Names;
 use super::pool::{Connection, Reached};
+use super::sockets::{Place, Sockets};
 use super::{Settings, Target, TlsSettings};
 use crate::origin::Origin;
 
@@ -38,12 +41,12 @@ enum Route {
     Unix(Box<Path>),
 }
 
-/// A host, and the addresses it had last.
+/// A host and a port.
 struct Address {
-    host: Box<str>,
+    host: Arc<str>,
     port: u16,
     reached: Reached,
-    known: Mutex<Vec<SocketAddr>>,
+    names: Names,
 }
 
 impl Connector {
@@ -64,29 +67,34 @@ impl Connector {
         Ok(Self { route, limit: settings.timeouts.connect })
     }
 
-    /// A new connection, driven by a task of `tasks`.
-    pub(super) async fn connect(&self, tasks: &TaskTracker) -> Result<Box<Connection>, Error> {
-        timeout(self.limit, self.open(tasks))
+    /// A new connection in one of the `sockets`, driven by a task of `tasks`.
+    pub(super) async fn connect(
+        &self,
+        tasks: &TaskTracker,
+        sockets: &Sockets,
+    ) -> Result<Box<Connection>, Error> {
+        timeout(self.limit, self.open(tasks, sockets))
             .await
             .unwrap_or(Err(Error::TooSlow(Phase::Connecting)))
     }
 
-    async fn open(&self, tasks: &TaskTracker) -> Result<Box<Connection>, Error> {
+    async fn open(&self, tasks: &TaskTracker, sockets: &Sockets) -> Result<Box<Connection>, Error> {
+        let place = sockets.take().await.ok_or(Error::Full)?;
         match &self.route {
             Route::Tcp(address) => {
                 let stream = address.connect(self.limit).await?;
-                introduce(stream, address.reached, tasks).await
+                introduce(stream, place, address.reached, tasks).await
             }
             Route::Tls { address, tls, name } => {
                 let stream = address.connect(self.limit).await?;
                 let stream = tls.connect(name.clone(), stream).await.map_err(Error::TlsFailed)?;
-                introduce(stream, address.reached, tasks).await
+                introduce(stream, place, address.reached, tasks).await
             }
             Route::Unix(path) => {
                 let stream = UnixStream::connect(path)
                     .await
                     .map_err(|source| unreachable(path.display(), source))?;
-                introduce(stream, Reached::ByAddress, tasks).await
+                introduce(stream, place, Reached::ByAddress, tasks).await
             }
         }
     }
@@ -99,14 +107,19 @@ impl Address {
             Ok(_) => Reached::ByAddress,
             Err(_) => Reached::ByName,
         };
-        Self { host: host.into(), port: origin.port(), reached, known: Mutex::default() }
+        Self { host: host.into(), port: origin.port(), reached, names: Names::default() }
     }
 
     /// The first of the host's addresses that answers. Each gets its share of the time that is left, so
     /// that one that swallows packets does not take the turn of the others.
     async fn connect(&self, limit: Duration) -> Result<TcpStream, Error> {
         let end = Instant::now() + limit;
-        let mut addresses = self.resolve().await?.into_iter();
+        let (host, port) = (Arc::clone(&self.host), self.port);
+        let lookup = async move { lookup_host((&*host, port)).await.map(Vec::from_iter) };
+        let found = self.names.addresses(lookup).await;
+        let found =
+            found.map_err(|source| Error::Unresolved { host: (&*self.host).into(), source });
+        let mut addresses = found?.into_iter();
         let mut failure = Error::TooSlow(Phase::Connecting);
         while let Some(address) = addresses.next() {
             let now = Instant::now();
@@ -123,19 +136,6 @@ impl Address {
         }
         Err(failure)
     }
-
-    async fn resolve(&self) -> Result<Vec<SocketAddr>, Error> {
-        let found = lookup_host((&*self.host, self.port)).await.map(Vec::from_iter);
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        match found {
-            Ok(found) if !found.is_empty() => known.clone_from(&found),
-            Err(source) if known.is_empty() => {
-                return Err(Error::Unresolved { host: self.host.clone(), source });
-            }
-            Ok(_) | Err(_) => {}
-        }
-        Ok(known.clone())
-    }
 }
 
 fn unreachable(target: impl fmt::Display, source: io::Error) -> Error {
@@ -145,6 +145,7 @@ fn unreachable(target: impl fmt::Display, source: io::Error) -> Error {
 /// Speaks HTTP/1.1 on a stream.
 async fn introduce<S>(
     stream: S,
+    place: Place,
     peer: Reached,
     tasks: &TaskTracker,
 ) -> Result<Box<Connection>, Error>
@@ -153,7 +154,7 @@ where
 {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(BUFFER)
-        .handshake(TokioIo::new(HeardOut::new(stream)))
+        .handshake(TokioIo::new(HeardOut::new(stream, place)))
         .await
         .map_err(|error| Error::Misbehaved(Fault::Http(error)))?;
     // How it ended is told to whoever awaits a response or reads a body on it.

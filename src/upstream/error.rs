@@ -40,6 +40,9 @@ pub enum Error {
     /// The response's body ended before its end.
     #[error("the upstream broke off: {0}")]
     BrokeOff(#[source] BodyError),
+    /// As many connections to upstreams as there may be are busy.
+    #[error("there is no room for another connection to an upstream")]
+    Full,
     /// The request's body is over the route's cap.
     #[error("the request's body is too large")]
     BodyTooLarge,

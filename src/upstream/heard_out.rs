@@ -11,10 +11,13 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::sockets::Place;
+
 /// A stream of which failed writes are told only once all is read.
 pub(super) struct HeardOut<S> {
     stream: S,
     hearing: Hearing,
+    _place: Place,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,8 +29,8 @@ enum Hearing {
 }
 
 impl<S> HeardOut<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream, hearing: Hearing::Open }
+    pub(super) fn new(stream: S, place: Place) -> Self {
+        Self { stream, hearing: Hearing::Open, _place: place }
     }
 
     /// What is told of a write. Where it failed, `lost`: its bytes are as lost as those before it that were
@@ -103,13 +106,15 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
+    use crate::upstream::Sockets;
 
     #[tokio::test]
     async fn what_was_said_before_a_reset_is_heard_and_then_the_reset_is_told() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut theirs, _) = listener.accept().await.unwrap();
-        let mut stream = HeardOut::new(ours);
+        let place = Sockets::default().take().await.unwrap();
+        let mut stream = HeardOut::new(ours, place);
         stream.write_all(b"a body that nobody reads").await.unwrap();
         theirs.readable().await.unwrap();
         theirs.write_all(b"no").await.unwrap();

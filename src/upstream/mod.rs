@@ -8,9 +8,11 @@
 mod connect;
 mod error;
 mod heard_out;
+mod names;
 mod pool;
 mod request;
 mod response;
+mod sockets;
 mod timeouts;
 mod upgrade;
 
@@ -29,6 +31,7 @@ pub use self::request::{Forwarded, Stripped, strip};
 use self::request::{Progress, Spare, UploadFault};
 use self::response::Home;
 pub use self::response::is_stream;
+pub use self::sockets::Sockets;
 pub use self::upgrade::{Ending, HALF_CLOSED, Tunnel};
 use crate::body::Body;
 use crate::origin::Origin;
@@ -103,6 +106,7 @@ impl Default for Timeouts {
 pub struct Upstream {
     connector: Connector,
     home: Arc<Home>,
+    sockets: Sockets,
     response_headers: Duration,
     host: HostSent,
     target: Target,
@@ -135,13 +139,18 @@ pub struct Connections {
 
 impl Upstream {
     /// Checks the settings; connects to nothing yet. No field named in `identity` is relayed as a trailer.
-    pub fn new(settings: &Settings, identity: &[HeaderName]) -> Result<Self, Error> {
-        Self::keeping(settings, identity, KEEPING)
+    pub fn new(
+        settings: &Settings,
+        identity: &[HeaderName],
+        sockets: &Sockets,
+    ) -> Result<Self, Error> {
+        Self::keeping(settings, identity, sockets, KEEPING)
     }
 
     fn keeping(
         settings: &Settings,
         identity: &[HeaderName],
+        sockets: &Sockets,
         keeping: Keeping,
     ) -> Result<Self, Error> {
         let home = Home {
@@ -149,9 +158,11 @@ impl Upstream {
             idle: settings.timeouts.idle,
             identity: identity.into(),
         };
+        sockets.enlist(&home.pool);
         Ok(Self {
             connector: Connector::new(settings)?,
             home: Arc::new(home),
+            sockets: sockets.clone(),
             response_headers: settings.timeouts.response_headers,
             host: HostSent::of(settings)?,
             target: settings.target.clone(),
@@ -205,7 +216,7 @@ impl Upstream {
     #[cold]
     fn tell(&self, error: &Error) {
         match error {
-            Error::BodyTooLarge | Error::Client(_) => {}
+            Error::BodyTooLarge | Error::Client(_) | Error::Full => {}
             Error::Settings(_)
             | Error::Unresolved { .. }
             | Error::Unreachable { .. }
@@ -260,7 +271,7 @@ impl Upstream {
         request: Box<http::Request<Body>>,
         progress: Option<&Progress>,
     ) -> Result<(Box<http::Response<Body>>, Box<Connection>), Error> {
-        let mut connection = self.connector.connect(&self.home.pool.tasks).await?;
+        let mut connection = self.connector.connect(&self.home.pool.tasks, &self.sockets).await?;
         match connection.exchange(request, progress, Instant::now(), self.response_headers).await {
             Ok(response) => Ok((response, connection)),
             Err(Failure::Unsent(_, error) | Failure::Broken(error)) => Err(blame(error)),

@@ -87,6 +87,11 @@ impl Pool {
         }
     }
 
+    /// Ends the connection that has been idle for longest, if there is one.
+    pub(super) fn drop_oldest(&self) -> bool {
+        self.idle().connections.pop_front().is_some()
+    }
+
     /// How many connections are open, busy ones included.
     pub(super) fn open_count(&self) -> usize {
         let idle = self.idle();
@@ -175,7 +180,7 @@ impl Connection {
     }
 
     /// Sends a request and awaits the head of its response, at most `limit` after `start`, or after the
-    /// last byte of the request was taken.
+    /// last byte of the request was taken. While the client is waited for, nobody waits for the upstream.
     pub(super) async fn exchange(
         &mut self,
         request: Box<http::Request<Body>>,

@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, Entry, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
@@ -198,24 +198,36 @@ pub(super) fn frame(
         None => (TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
     };
     request.headers_mut().insert(name, value);
-    let progress = Progress(Arc::new(Mutex::new(Instant::now())));
+    let progress = Progress(Arc::new(Mutex::new(Turn::Upstream(Instant::now()))));
     let (body, left) = (std::mem::take(request.body_mut()), cap.unwrap_or(u64::MAX));
     *request.body_mut() = Body::streamed(Upload { body, left, progress: progress.clone(), heard });
     Ok(Some(progress))
 }
 
-/// When the upstream last took bytes of the request's body.
+/// How far the sending of a request's body is.
 #[derive(Clone, Debug)]
-pub(super) struct Progress(Arc<Mutex<Instant>>);
+pub(super) struct Progress(Arc<Mutex<Turn>>);
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug)]
+enum Turn {
+    /// The client's, which has a deadline of its own.
+    Client,
+    /// The upstream's, which took bytes at this time, or all of them.
+    Upstream(Instant),
+}
 
 impl Progress {
-    /// The time of the last bytes.
+    /// Since when the upstream could have answered.
     pub(super) fn last(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Turn::Client => Instant::now(),
+            Turn::Upstream(since) => since,
+        }
     }
 
-    fn mark(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    fn turn(&self, turn: Turn) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = turn;
     }
 }
 
@@ -247,12 +259,16 @@ impl<H: FnMut() + Unpin> http_body::Body for Upload<H> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, BodyError>>> {
-        let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            self.progress.turn(Turn::Client);
+            return Poll::Pending;
+        };
+        self.progress.turn(Turn::Upstream(Instant::now()));
+        let frame = match frame {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => return Poll::Ready(Some(Err(UploadFault::Client(error).into()))),
             None => return Poll::Ready(None),
         };
-        self.progress.mark();
         (self.heard)();
         // SECURITY: trailers end here, so that none is taken for a field (RFC 9110 §6.5.1).
         let Ok(data) = frame.into_data() else { return Poll::Ready(None) };

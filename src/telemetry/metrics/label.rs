@@ -140,8 +140,10 @@ labels! {
 labels! {
     /// A bound that somebody met.
     Limit {
-        /// `server.limits.connections`: new connections wait.
+        /// `server.limits.connections`: others get 503.
         Connections = "connections",
+        /// Connections to upstreams, by the number of files that may be open: 503.
+        UpstreamConnections = "upstream_connections",
         /// `server.limits.header_bytes` or `header_count`: 431.
         RequestHead = "request_head",
         /// `server.limits.target_bytes`: 414.

@@ -172,6 +172,25 @@ async fn an_upload_may_take_longer_than_an_answer() {
     answer(&made(&settings), request(Method::POST, body)).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_client_that_pauses_is_not_taken_for_a_slow_upstream() {
+    async fn at_the_end(_: usize, mut line: Line) {
+        line.head().await;
+        line.bytes(2 * b"4\r\nhalf\r\n".len() + b"0\r\n\r\n".len()).await;
+        line.say(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+    }
+    let peer = Peer::start(at_the_end).await;
+    let mut settings = settings(at(peer.address));
+    settings.timeouts.response_headers = Duration::from_millis(100);
+    let (feed, body) = fed();
+    tokio::spawn(async move {
+        feed.send(Ok("half".into())).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        feed.send(Ok("half".into())).unwrap();
+    });
+    answer(&made(&settings), request(Method::POST, body)).await.unwrap();
+}
+
 /// Bytes that a writer gets rid of before it has to wait.
 async fn taken(stream: &mut tokio::net::UnixStream) -> usize {
     let chunk = vec![b'x'; 16 * 1024];

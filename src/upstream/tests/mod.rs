@@ -44,7 +44,8 @@ fn upstream(address: SocketAddr) -> Upstream {
 }
 
 fn made(settings: &Settings) -> Upstream {
-    Upstream::new(settings, &[HeaderName::from_static("x-forwarded-user")]).unwrap()
+    Upstream::new(settings, &[HeaderName::from_static("x-forwarded-user")], &Sockets::default())
+        .unwrap()
 }
 
 fn forwarded() -> Forwarded {

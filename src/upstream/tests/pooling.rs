@@ -181,7 +181,8 @@ async fn an_idle_connection_is_closed_without_a_further_request() {
     }
     let mut peer = Peer::start(keeps).await;
     let keeping = Keeping { idle: Duration::from_millis(20), ..KEEPING };
-    let upstream = Upstream::keeping(&settings(at(peer.address)), &[], keeping).unwrap();
+    let upstream =
+        Upstream::keeping(&settings(at(peer.address)), &[], &Sockets::default(), keeping).unwrap();
     get(&upstream).await.unwrap();
     assert_eq!(peer.hears().await, "over");
     assert_eq!(upstream.connections().idle, 0);
@@ -225,7 +226,8 @@ async fn a_name_is_resolved_again_in_time_and_all_its_addresses_are_tried() {
     let keeping = Keeping { named: Duration::ZERO, ..KEEPING };
     for (host, connections) in [("127.0.0.1", 1), ("localhost", 4)] {
         let target = Target::Origin(Origin::parse(&format!("http://{host}:{port}")).unwrap());
-        let upstream = Upstream::keeping(&settings(target), &[], keeping).unwrap();
+        let upstream =
+            Upstream::keeping(&settings(target), &[], &Sockets::default(), keeping).unwrap();
         for _ in 0..3 {
             get(&upstream).await.unwrap();
         }
@@ -260,4 +262,31 @@ async fn no_client_gets_the_answer_to_another() {
     }
     // A connection that is not quite ready again is given up, which must stay rare.
     assert!(peer.connections() <= 8 + 80, "{}", peer.connections());
+}
+
+#[tokio::test]
+async fn idle_connections_make_room_for_those_that_are_needed_and_busy_ones_do_not() {
+    let sockets = Sockets::new(2);
+    let to = |peer: &Peer| Upstream::new(&settings(at(peer.address)), &[], &sockets).unwrap();
+    let (one, other) = (Peer::answering(OK).await, Peer::answering(OK).await);
+    let silent = Peer::start(|_, mut line: Line| async move {
+        line.head().await;
+        line.say(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
+        line.head().await;
+    });
+    let silent = silent.await;
+    let (one, other, silent) = (to(&one), to(&other), to(&silent));
+    get(&one).await.unwrap();
+    get(&other).await.unwrap();
+    let first = answer(&silent, request(Method::GET, Body::empty())).await.unwrap();
+    assert_eq!((one.connections().idle, other.connections().idle), (0, 1));
+    let second = answer(&silent, request(Method::GET, Body::empty())).await.unwrap();
+    assert_eq!(other.connections().idle, 0);
+    let Err(full) = get(&one).await else { panic!("there is no room") };
+    assert!(matches!(full, Error::Full), "{full}");
+    drop((first, second));
+    while let Err(full) = get(&one).await {
+        assert!(matches!(full, Error::Full), "{full}");
+        tokio::task::yield_now().await;
+    }
 }

@@ -44,7 +44,7 @@ impl Clocked {
         let (config, _) = load(Path::new("portcullis.yaml"), &Source::fixed([file], []))
             .unwrap_or_else(|problems| panic!("{problems:?}\n{yaml}"));
         let metrics = Arc::new(Metrics::new(config.server.workers));
-        let app = Arc::new(App::new(&config, &clock, &metrics).unwrap());
+        let app = Arc::new(App::new(&config, &clock, &metrics, usize::MAX).unwrap());
         let frame = Frame { plain_scheme: Scheme::Http, access_log: AccessLog::Off, metrics };
         let bound = Server::bind(&config.server, frame).await.unwrap();
         let [LocalAddress::Tcp(address)] = *bound.local_addresses() else {
