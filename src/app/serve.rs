@@ -1,5 +1,6 @@
 //! The life of the process: from the listeners' opening to the end of the last task.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,10 +32,15 @@ impl App {
         };
         let ended = Shutdown::new();
         let public = async {
-            self.serve_public(public, shutdown, &health).await;
+            self.serve_public(public, shutdown.clone(), &health).await;
             ended.begin();
         };
-        tokio::join!(bound.serve(Arc::new(admin), ended.clone()), public);
+        let both = async { tokio::join!(bound.serve(Arc::new(admin), ended.clone()), public) };
+        let mut both = pin!(both);
+        if shutdown.unless_at_once(both.as_mut()).await.is_none() {
+            ended.at_once();
+            both.await;
+        }
     }
 
     async fn serve_public(self: Arc<Self>, bound: Bound, shutdown: Shutdown, health: &Health) {

@@ -1,9 +1,9 @@
 //! The front door of the session table: find, insert, remove; sharded, in memory.
 //! Invariants: no guard of a map is held while another map is touched or anything is awaited; a
-//! session that is over is never found; both caps hold after every insertion.
+//! session that is over is never found; both caps hold when the last insertion under way is done.
 
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use dashmap::DashMap;
 
@@ -16,6 +16,8 @@ use std::time::Duration;
 pub struct Table {
     sessions: DashMap<SessionKey, Arc<Session>, BuildHasherDefault<FirstBytes>>,
     users: DashMap<User, Vec<SessionKey>>,
+    /// Who leaves next where the table is full, the longest unused last, with the time of the last use.
+    leaving: Mutex<Vec<(Moment, SessionKey)>>,
     clock: Clock,
     idle_timeout: Option<Duration>,
     max_sessions: usize,
@@ -44,6 +46,7 @@ impl Table {
                 SHARDS,
             ),
             users: DashMap::new(),
+            leaving: Mutex::default(),
             clock,
             idle_timeout: settings.idle_timeout,
             max_sessions: settings.max_sessions,
@@ -64,8 +67,8 @@ impl Table {
     /// Puts a session in, and takes long-unused ones out where a cap would be passed.
     pub fn insert(&self, session: Arc<Session>) -> Displaced {
         let (key, user) = (session.key(), user_of(&session));
-        let of_all = self.make_room();
         self.sessions.insert(key, session);
+        let of_all = self.make_room(key);
         let mine = {
             // Most people have one browser.
             let mut keys = self.users.entry(user).or_insert_with(|| Vec::with_capacity(1));
@@ -127,14 +130,33 @@ impl Table {
         keys.iter().filter(|key| self.remove(**key).is_some()).count()
     }
 
-    /// Where the table is full, one in a hundred leaves, the longest unused first: so a look at the
-    /// whole table is paid by many insertions.
-    fn make_room(&self) -> usize {
-        if self.sessions.len() < self.max_sessions {
-            return 0;
+    /// Where there are too many, the longest unused leave, but for the new one. Returns how many.
+    fn make_room(&self, new: SessionKey) -> usize {
+        let mut left = 0;
+        while self.sessions.len() > self.max_sessions {
+            let Some(key) = self.next_to_leave(new) else { break };
+            left += self.remove_all(&[key]);
+        }
+        left
+    }
+
+    /// Looks at the whole table for one in a hundred at a time: so a look is paid by many insertions.
+    fn next_to_leave(&self, new: SessionKey) -> Option<SessionKey> {
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((used, key)) = leaving.pop() {
+            // Whoever came meanwhile stays.
+            if self.used(key) == Some(used) && key != new {
+                return Some(key);
+            }
         }
         let keys = self.sessions.iter().map(|entry| *entry.key()).collect();
-        self.remove_all(&self.least_used(keys, (self.max_sessions / 100).max(1), None))
+        let longest = self.least_used(keys, (self.max_sessions / 100).max(1), Some(new));
+        leaving.extend(longest.into_iter().rev().filter_map(|key| Some((self.used(key)?, key))));
+        leaving.pop().map(|(_, key)| key)
+    }
+
+    fn used(&self, key: SessionKey) -> Option<Moment> {
+        self.sessions.get(&key).map(|entry| entry.used())
     }
 
     fn least_used(
@@ -146,11 +168,10 @@ impl Table {
         if count == 0 {
             return Vec::new();
         }
-        let used = |key: &SessionKey| self.sessions.get(key).map(|entry| entry.used());
         let mut used: Vec<(Option<Moment>, SessionKey)> = keys
             .into_iter()
             .filter(|key| Some(*key) != spared)
-            .map(|key| (used(&key), key))
+            .map(|key| (self.used(key), key))
             .collect();
         used.sort_unstable_by_key(|(used, _)| *used);
         used.into_iter().take(count).map(|(_, key)| key).collect()
@@ -255,6 +276,22 @@ mod tests {
         assert_eq!(table.len(), 3);
         assert!(table.find(ids[1].key()).is_none());
         assert!(table.find(ids[0].key()).is_some() && table.find(last.key()).is_some());
+    }
+
+    #[test]
+    fn one_leaves_for_each_new_one_and_whoever_came_meanwhile_stays() {
+        let (table, clock) = table(300, 300);
+        let ids: Vec<_> = (0..300).map(|_| sign_in(&table, &clock, "alice")).collect();
+        let leaves = |expected: usize| {
+            let (_, displaced) = sign_in_told(&table, &clock, "bob");
+            assert_eq!((displaced.of_all, table.len()), (1, 300));
+            assert!(!table.contains(ids[expected].key()), "{expected}");
+        };
+        leaves(0);
+        table.find(ids[1].key()).unwrap().touch(clock.moment());
+        leaves(2);
+        leaves(3);
+        assert!(table.contains(ids[1].key()));
     }
 
     #[test]

@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use portcullis::demo::{Endpoint, Fault, NetworkFault};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::house::House;
+use crate::support::operator::ask;
 use crate::support::wire::{Peer, Wire, field, status};
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
@@ -99,6 +101,25 @@ async fn a_second_signal_does_not_wait_for_the_provider_either() {
     house.gateway.signal("TERM");
     house.gateway.wait();
     assert!(told.elapsed() < Duration::from_secs(4), "it waited for {:?}", told.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_signal_does_not_wait_for_whoever_asks_the_admin_listener() {
+    let gateway = Gateway::start_with(&format!(
+        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\" }}\n\
+         admin: {{ listen: \"127.0.0.1:0\" }}\nroutes: [{{ allow: public }}]\n"
+    ));
+    let address = gateway.admin("").replace("http://", "");
+    let mut half = TcpStream::connect(&address).await.unwrap();
+    half.write_all(b"GET /metrics HTTP/1.1\r\n").await.unwrap();
+    // Accepted after it, and answered.
+    assert_eq!(ask(&gateway, "/healthz").await.status, 200);
+    gateway.signal("TERM");
+    drop(gateway.log_until("\"stopping\""));
+    let told = Instant::now();
+    gateway.signal("TERM");
+    gateway.wait();
+    assert!(told.elapsed() < Duration::from_secs(5), "it waited for {:?}", told.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
