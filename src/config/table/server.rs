@@ -77,22 +77,21 @@ const CERTIFICATE: &[Key] = &[
 ];
 
 const LIMITS: &[Key] = &[
-    // hyper's HTTP/1 buffer cannot be smaller than 8 KiB.
     key(
         "header_bytes",
-        Type::Size { least: 8 * KIB, most: MIB },
+        Type::Size { least: KIB, most: MIB },
         Default::Is("32KiB"),
         "The head of a request, all fields together.",
     ),
     key(
         "target_bytes",
-        Type::Size { least: 256, most: MIB },
+        Type::Size { least: 64, most: MIB },
         Default::Is("16KiB"),
         "The request target: path and query.",
     ),
     key(
         "header_count",
-        Type::Count { least: 16, most: 1000 },
+        Type::Count { least: 1, most: 1000 },
         Default::Is("100"),
         "Fields in the head of a request.",
     ),

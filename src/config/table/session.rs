@@ -1,29 +1,29 @@
 //! The keys of `session:`.
 
-use super::{DAY, Default, HOUR, Key, MINUTE, SECOND, Type, key, millis};
+use super::{DAY, Default, Key, SECOND, Type, key, millis};
 
 pub(super) const KEYS: &[Key] = &[
     key(
         "lifetime",
-        millis(MINUTE, 400 * DAY),
+        millis(SECOND, 400 * DAY),
         Default::Is("12h"),
         "The absolute end, from sign-in; a refresh does not move it.",
     ),
     key(
         "idle_timeout",
-        millis(10 * SECOND, 400 * DAY),
+        millis(SECOND, 400 * DAY),
         Default::Unset("none"),
         "The end after this long without a request.",
     ),
     key(
         "refresh_before",
-        millis(0, HOUR),
+        millis(0, DAY),
         Default::Is("60s"),
         "Refresh when the access token has less than this left, or half of its life if shorter.",
     ),
     key(
         "outage_grace",
-        millis(0, DAY),
+        millis(0, 7 * DAY),
         Default::Is("5m"),
         "Go on this long after expiry while the token endpoint cannot be reached.",
     ),
