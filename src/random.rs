@@ -12,6 +12,11 @@ pub fn bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
+/// A number to begin with, where it does not matter with which.
+pub fn turn() -> usize {
+    usize::from(u16::from_ne_bytes(bytes()))
+}
+
 /// `N` random bytes as unpadded base64url text.
 pub fn text<const N: usize>() -> String {
     URL_SAFE_NO_PAD.encode(bytes::<N>())

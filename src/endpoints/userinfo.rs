@@ -1,7 +1,5 @@
 //! `userinfo`: who am I, as JSON.
 
-use std::sync::Arc;
-
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use serde::Serialize;
@@ -9,7 +7,7 @@ use serde::Serialize;
 use crate::body::Body;
 use crate::endpoints::{Call, Endpoints};
 use crate::error::Error;
-use crate::gate::identify::{Member, Visitor};
+use crate::gate::identify::{Member, Need};
 use crate::login::wish::Wish;
 use crate::pages::harden;
 
@@ -27,9 +25,10 @@ struct Userinfo<'a> {
 }
 
 impl Endpoints {
-    /// `GET userinfo`: no use of the session, and no refresh unless it would be told falsely otherwise.
+    /// `GET userinfo`: of whom a route that asks for a sign-in would know.
     pub(super) async fn userinfo(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
-        let Some(Member { session, holding }) = self.asks(call).await else {
+        let visitor = self.gate.identify(Need::Proof, call.headers).await;
+        let Some(Member { session, holding }) = visitor.member() else {
             let page = self.gate.page_of_script(call.headers, call.client);
             let login_url = self.login.own_url(&Wish::default().start(&page));
             return Err(Error::NotSignedIn { login_url, cookies: None });
@@ -50,18 +49,5 @@ impl Endpoints {
         harden(response.headers_mut());
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
-    }
-
-    /// Who asks; past the grace of an outage nobody, as everywhere.
-    async fn asks(&self, call: Call<'_>) -> Option<Member> {
-        let session = self.gate.session(call.headers)?;
-        let holding = Arc::clone(&session.holding());
-        if !holding.tokens.is_lapsed(self.gate.clock.moment(), self.gate.outage_grace) {
-            return Some(Member { session, holding });
-        }
-        match self.gate.renewed(session, holding).await {
-            Visitor::Member(member) => Some(member),
-            Visitor::Stranger => None,
-        }
     }
 }

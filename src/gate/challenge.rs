@@ -13,6 +13,7 @@ use crate::gate::route::{Route, Unauthenticated};
 use crate::login::wish::Wish;
 use crate::origin::Origin;
 use crate::pages::{Format, harden};
+use crate::random;
 use crate::server::{Answered, Client};
 use crate::session::cookie::{Name, Sent};
 use crate::telemetry::access_log::Outcome;
@@ -47,7 +48,7 @@ impl Gate {
         let tossed = self.cookies.sent(asked.headers, Name::Session) == Sent::Conflict;
         let cookies = tossed.then(|| {
             let path = asked.target.split('?').next().unwrap_or("/");
-            self.cookies.clear_tossed(asked.client.host(), path)
+            self.cookies.clear_tossed(asked.client.host(), path, random::turn())
         });
         if !may_redirect(asked) {
             return Err(Error::NotSignedIn { login_url: self.login_url(asked), cookies });

@@ -2,8 +2,10 @@
 //! Invariants: while the old access token is valid nobody waits; on a public route nobody ever does.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::time::timeout;
 use tracing::warn;
 
 use crate::gate::Gate;
@@ -64,19 +66,21 @@ impl Gate {
         let now = self.clock.moment();
         session.touch(now);
         let holding = Arc::clone(&session.holding());
-        if need == Need::Courtesy {
-            return Visitor::Member(Member { session, holding });
-        }
-        match holding.tokens.freshness(now) {
-            Freshness::Fresh | Freshness::Spent => Visitor::Member(Member { session, holding }),
-            Freshness::Due => {
-                // Detached: the visitor goes on with the token that is valid still.
-                drop(self.refresh(&session, &holding));
-                Visitor::Member(Member { session, holding })
+        match (holding.tokens.freshness(now), need) {
+            (Freshness::Fresh | Freshness::Spent, _) | (Freshness::Due, Need::Courtesy) => {}
+            // Detached: the visitor goes on with the token that is valid still.
+            (Freshness::Due, Need::Proof) => drop(self.refresh(&session, &holding)),
+            (Freshness::Expired, Need::Courtesy) => {
+                if holding.tokens.is_lapsed(now, self.outage_grace) {
+                    return Visitor::Stranger;
+                }
             }
             // Boxed: rare, and its size would be that of every request's future.
-            Freshness::Expired => Box::pin(self.renewed(session, holding)).await,
+            (Freshness::Expired, Need::Proof) => {
+                return Box::pin(self.renewed(session, holding)).await;
+            }
         }
+        Visitor::Member(Member { session, holding })
     }
 
     /// The session of a request's cookie, if it lives.
@@ -87,15 +91,19 @@ impl Gate {
         }
     }
 
-    /// Waits for a refresh; past the grace of an outage, who had a session is a stranger.
-    pub async fn renewed(&self, session: Arc<Session>, holding: Arc<Holding>) -> Visitor {
-        match self.refresh(&session, &holding).outcome().await {
+    /// Waits for a refresh, but not long where the one before failed; past the grace of an outage, who had a
+    /// session is a stranger.
+    async fn renewed(&self, session: Arc<Session>, holding: Arc<Holding>) -> Visitor {
+        let is_lapsed = || holding.tokens.is_lapsed(self.clock.moment(), self.outage_grace);
+        let patience = if session.is_in_outage() && !is_lapsed() { SOON } else { Duration::MAX };
+        let outcome = timeout(patience, self.refresh(&session, &holding).outcome()).await;
+        match outcome.unwrap_or(Outcome::Kept) {
             Outcome::Renewed => {
                 let holding = Arc::clone(&session.holding());
                 Visitor::Member(Member { session, holding })
             }
             Outcome::Kept => {
-                if holding.tokens.is_lapsed(self.clock.moment(), self.outage_grace) {
+                if is_lapsed() {
                     return Visitor::Stranger;
                 }
                 Visitor::Member(Member { session, holding })
@@ -115,6 +123,9 @@ impl Gate {
         self.providers.iter().find(|provider| **provider.id() == *id)
     }
 }
+
+/// How long a provider that was away is waited for again, by each of a page's requests.
+const SOON: Duration = Duration::from_secs(1);
 
 /// Asks the provider for new tokens. `key` tells the log whose session ends.
 async fn renew(provider: Option<Arc<Provider>>, held: Arc<Holding>, key: SessionKey) -> Renewal {

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue};
 
-use crate::login::pending::{Pending, Target, hash};
+use crate::login::pending::{Pending, STATE_LIFETIME, Target, hash};
 use crate::login::return_to::ReturnTo;
 use crate::login::wish::{Prompt, Wish};
 use crate::login::{Error, Failure, Login, Redirect};
@@ -60,7 +60,7 @@ impl Login {
         };
         let sealed = self.states.seal(&pending, in_cookie.then_some(target));
         if let Some(value) = sealed.target_cookie {
-            cookies.push(self.cookies.set(Name::LoginTarget, value, None));
+            cookies.push(self.cookies.set(Name::LoginTarget, value, Some(STATE_LIFETIME)));
         }
         let request = SignInRequest {
             redirect_uri: &provider.redirect_uri(&self.public_url, self.prefix.as_str()),

@@ -15,7 +15,7 @@ use crate::providers::{self, Provider};
 use crate::secret::Secret;
 use crate::session::cookie::{Name, Sent};
 use crate::session::table::Displaced;
-use crate::session::{Holding, Session, SessionId, Tokens};
+use crate::session::{Holding, Session, SessionId, SessionKey, Tokens};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{Limit, SignIn};
 
@@ -68,9 +68,10 @@ impl Login {
         }
         let code = self.code(provider, &response, callback).await.map_err(failed)?;
         let id = self.exchange(provider, code, &opened, callback.asked).await.map_err(failed)?;
-        if let Some(before) = session {
-            // SECURITY: the id from before the sign-in is dead, whoever planted it (T85).
-            self.sessions.remove(before.key());
+        // SECURITY: every id from before the sign-in is dead, whoever planted it (T85).
+        let before = self.cookies.all_sent(callback.headers, Name::Session);
+        for key in before.filter_map(SessionKey::of_cookie) {
+            self.sessions.remove(key);
         }
         let cookie =
             self.cookies.set(Name::Session, id.expose().to_owned(), Some(self.settings.lifetime));

@@ -6,6 +6,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
@@ -211,7 +212,7 @@ impl Pending {
     }
 }
 
-/// A login cookie, hashed as a state holds it.
+/// A login cookie or a salt, hashed as a state holds it.
 pub fn hash(bytes: &[u8]) -> [u8; 16] {
     let mut half = [0; 16];
     half.copy_from_slice(digest(&SHA256, bytes).as_ref().split_at(16).0);
@@ -234,7 +235,7 @@ impl Used {
     fn insert(&mut self, hash: [u8; 16], now: UnixTime) -> bool {
         let oldest = now.0.saturating_sub(LIFETIME + LEEWAY);
         while let Some((taken, hash)) = self.order.front() {
-            if taken.0 > oldest && self.order.len() < MOST_USED {
+            if taken.0 >= oldest && self.order.len() < MOST_USED {
                 break;
             }
             self.hashes.remove(hash);
@@ -253,8 +254,10 @@ const TARGET: &str = "login-target";
 const TEXT: &str = "text";
 const MOST_CHARACTERS: usize = 800;
 const MOST_USED: usize = 100_000;
-/// Seconds.
-const LIFETIME: i64 = 600;
+/// How long a sign-in may take.
+pub(super) const STATE_LIFETIME: Duration = Duration::from_secs(600);
+/// The same in seconds.
+const LIFETIME: i64 = STATE_LIFETIME.as_secs() as i64;
 /// Seconds that the clocks of two replicas may differ.
 const LEEWAY: i64 = 60;
 

@@ -8,6 +8,7 @@ use http::HeaderMap;
 use crate::login::return_to::ReturnTo;
 use crate::login::{Login, Redirect};
 use crate::providers::Provider;
+use crate::random;
 use crate::session::cookie::{Name, Sent};
 use crate::session::{Session, SessionKey};
 use crate::telemetry::audit;
@@ -26,7 +27,7 @@ impl Login {
             vec![self.cookies.clear(Name::Session), self.cookies.clear(Name::LoginTarget)];
         if self.cookies.sent(headers, Name::Session) == Sent::Conflict {
             // SECURITY: who stays with a cookie that somebody else tossed is signed in again, as them.
-            cookies.extend(self.cookies.clear_tossed(host, path));
+            cookies.extend(self.cookies.clear_tossed(host, path, random::turn()));
             self.end_all(headers);
         }
         let here = match target {

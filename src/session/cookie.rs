@@ -108,25 +108,32 @@ impl Cookies {
         header(&self.build(name, String::new()).max_age(time::Duration::ZERO).build())
     }
 
-    /// Removes the session cookie from every place at which a browser may hold one that it sends to this
-    /// host and path: somebody else set the other one, and chose where.
-    pub fn clear_tossed(&self, host: &str, path: &str) -> Vec<HeaderValue> {
-        let mut cleared = Vec::new();
-        for path in cookie_paths(path) {
-            for domain in cookie_domains(host) {
-                let mut cookie = self.build(Name::Session, String::new()).path(path).build();
-                cookie.unset_domain();
-                if let Some(domain) = domain {
-                    cookie.set_domain(domain);
-                }
-                cookie.set_max_age(time::Duration::ZERO);
-                cleared.extend(HeaderValue::try_from(cookie.to_string()));
-                if cleared.len() == MOST_CLEARED {
-                    return cleared;
-                }
-            }
+    /// Removes the session cookie from the places at which a browser may hold one that it sends to this host
+    /// and path: somebody else set the other one, and chose where. Where there are too many for one answer,
+    /// those that this `turn` begins with: who meets the wrong ones comes again, with another turn.
+    pub fn clear_tossed(&self, host: &str, path: &str, turn: usize) -> Vec<HeaderValue> {
+        let at = |path| cookie_domains(host).map(move |domain| (path, domain));
+        let places: Vec<_> = cookie_paths(path).flat_map(at).collect();
+        let few = places.len() <= MOST_CLEARED;
+        let first = if few { 0 } else { turn % places.len() };
+        let cleared = places.iter().cycle().skip(first).take(places.len().min(MOST_CLEARED));
+        let mut cleared: Vec<_> =
+            cleared.filter_map(|(path, domain)| self.clear_at(path, *domain)).collect();
+        let own = self.clear(Name::Session);
+        if !cleared.contains(&own) {
+            cleared.push(own);
         }
         cleared
+    }
+
+    fn clear_at(&self, path: &str, domain: Option<&str>) -> Option<HeaderValue> {
+        let mut cookie = self.build(Name::Session, String::new()).path(path.to_owned()).build();
+        cookie.unset_domain();
+        if let Some(domain) = domain {
+            cookie.set_domain(domain.to_owned());
+        }
+        cookie.set_max_age(time::Duration::ZERO);
+        HeaderValue::try_from(cookie.to_string()).ok()
     }
 
     /// Takes our cookies out of a request; the others stay as they were written.
@@ -260,7 +267,10 @@ fn halves(mark: u8, text: &[u8]) -> (&[u8], Option<&[u8]>) {
     reason = "names are checked by the configuration, values are base64url"
 )]
 fn header(cookie: &Cookie<'_>) -> HeaderValue {
-    HeaderValue::from_str(&cookie.to_string()).expect("a cookie of ours is a header value")
+    let mut value =
+        HeaderValue::from_str(&cookie.to_string()).expect("a cookie of ours is a header value");
+    value.set_sensitive(true);
+    value
 }
 
 /// Fields that an answer may carry: proxies in front of us have little room for its head.
@@ -268,6 +278,8 @@ const MOST_CLEARED: usize = 16;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     fn cookies(domain: Option<&str>, https: bool) -> Cookies {
@@ -308,7 +320,7 @@ mod tests {
 
     #[test]
     fn a_tossed_cookie_is_cleared_wherever_it_may_be() {
-        let cleared = cookies(Some("example.com"), true).clear_tossed("a.example.com", "/b/c");
+        let cleared = cookies(Some("example.com"), true).clear_tossed("a.example.com", "/b/c", 0);
         let places: Vec<_> = cleared
             .iter()
             .map(|line| Cookie::parse(line.to_str().unwrap()).unwrap())
@@ -325,9 +337,17 @@ mod tests {
     }
 
     #[test]
+    fn each_place_has_its_turn_where_there_are_many() {
+        let cookies = cookies(Some("example.com"), true);
+        let cleared = |turn| cookies.clear_tossed("a.b.example.com", "/1/2/3/4", turn);
+        let all: HashSet<_> = (0..40).flat_map(cleared).collect();
+        assert_eq!((all.len(), cleared(0).len(), cleared(9).len()), (4 * 8, 16, 17));
+    }
+
+    #[test]
     fn clearing_has_a_bound_and_sets_nothing_that_a_visitor_chose() {
         let cookies = cookies(None, false);
-        let cleared = |host, path: &str| cookies.clear_tossed(host, path);
+        let cleared = |host, path: &str| cookies.clear_tossed(host, path, 0);
         let counts = ["/", "/a", "/a/"].map(|path| cleared("localhost", path).len());
         assert_eq!(counts, [1, 2, 3]);
         assert_eq!(cleared("localhost", &"/a".repeat(1000)).len(), MOST_CLEARED);

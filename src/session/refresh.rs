@@ -71,6 +71,8 @@ struct State {
     under_way: Option<watch::Receiver<Option<Outcome>>>,
     /// After a failure, the time of the next try.
     not_before: Option<Moment>,
+    /// Whether the last try failed, and none has succeeded since.
+    failed: bool,
 }
 
 impl Refresher {
@@ -119,6 +121,7 @@ impl Refresher {
 
     /// Stores what a refresh brought, and only then lets the next one begin.
     fn settle(&self, session: &Session, renewal: Renewal) -> Outcome {
+        let failed = matches!(renewal, Renewal::Failed);
         let (outcome, pause) = match renewal {
             Renewal::Tokens(brought) => {
                 self.store(session, *brought);
@@ -139,6 +142,7 @@ impl Refresher {
         let mut state = session.refreshing.lock();
         state.under_way = None;
         state.not_before = pause.map(|pause| self.clock.moment().after(pause));
+        state.failed = failed;
         outcome
     }
 
@@ -160,6 +164,11 @@ impl Refresher {
 }
 
 impl Session {
+    /// Whether the last refresh failed: the next one is worth trying, and not worth waiting for.
+    pub fn is_in_outage(&self) -> bool {
+        self.refreshing.lock().failed
+    }
+
     /// Waits until no refresh of this session is under way.
     pub async fn settled(&self) {
         let under_way = self.refreshing.lock().under_way();

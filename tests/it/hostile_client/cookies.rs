@@ -1,5 +1,7 @@
 //! The gateway's cookies in hands that they are not meant for.
 
+use url::Position;
+
 use super::{Case, House, answers_to, case, get, status};
 use crate::support::browser::Browser;
 use crate::support::provider;
@@ -101,6 +103,23 @@ async fn a_sign_out_leaves_nothing_that_was_tossed() {
     for cookie in [alice, bob] {
         let answer = answers_to(&house.gateway, get("/page", &cookie)).await;
         assert_eq!(status(&answer), 401, "T91 {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_leaves_no_session_of_before_whoever_brought_it() {
+    let house = House::start().await;
+    let (alice, bob) = (house.cookie_of("alice").await, house.cookie_of("bob").await);
+    let mut browser = Browser::new(&house.gateway);
+    let callback = provider::callback(&mut browser, "/page", "alice").await;
+    let login = browser.cookie("/", "portcullis-login").unwrap();
+    let fields = format!("{alice}{bob}Cookie: portcullis-login={login}\r\n");
+    let target = &callback[Position::BeforePath..];
+    let answer = answers_to(&house.gateway, get(target, &fields)).await;
+    assert_eq!(status(&answer), 302, "{answer}");
+    for before in [alice, bob] {
+        let answer = answers_to(&house.gateway, get("/page", &before)).await;
+        assert_eq!(status(&answer), 401, "T85 {answer}");
     }
 }
 

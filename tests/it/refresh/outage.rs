@@ -8,6 +8,7 @@ use portcullis::demo::{
 use tokio::time::Instant;
 
 use super::{Scene, token_in};
+use crate::support::browser::Answer;
 
 pub(super) const DOWN: [Fault; 1] = [Fault::Network(Endpoint::Token, NetworkFault::Unavailable)];
 
@@ -36,6 +37,50 @@ async fn within_the_grace_a_session_goes_on_without_its_token() {
         !token_in(&browser.fetch("/token").await).is_empty(),
         "its refresh token is good still"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn past_the_grace_nobody_is_told_of_the_session_any_more() {
+    let scene = Scene::start().await;
+    let mut browser = scene.signed_in("alice").await;
+    scene.at.provider.set_faults(&DOWN);
+    scene.expire();
+    let user = |told: &Answer| told.json()["headers"]["x-user"].clone();
+    assert_eq!(user(&browser.fetch("/open").await), "demo-alice");
+    assert_eq!(browser.fetch("/oauth2/userinfo").await.status, 200);
+    scene.pass(310);
+    assert!(user(&browser.fetch("/open").await).is_null());
+    assert_eq!(browser.fetch("/oauth2/userinfo").await.status, 401);
+}
+
+/// Whoever was told once that the provider is away need not wait for it with each request.
+#[tokio::test(flavor = "multi_thread")]
+async fn within_the_grace_a_provider_that_is_silent_is_waited_for_once() {
+    let scene = Scene::with(RefreshTokens::Fixed, "5s").await;
+    let mut browser = scene.signed_in("alice").await;
+    scene.at.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Hang)]);
+    scene.expire();
+    assert_eq!(browser.fetch("/").await.status, 200);
+    for _ in 0..2 {
+        scene.pass(10);
+        let asked = Instant::now();
+        assert_eq!(browser.fetch("/").await.status, 200);
+        assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    }
+    assert!(scene.refreshes() >= 2, "it is tried again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn userinfo_knows_of_whom_a_route_would_know() {
+    let scene = Scene::start().await;
+    let mut browser = scene.signed_in("alice").await;
+    scene.at.provider.set_groups("alice", &["wiki"]);
+    scene.expire();
+    let told = browser.fetch("/oauth2/userinfo").await.json();
+    assert_eq!(told["groups"], serde_json::json!(["wiki"]));
+    scene.at.provider.set_faults(&[Fault::Token(Grant::Refresh, TokenFault::InvalidGrant)]);
+    scene.expire();
+    assert_eq!(browser.fetch("/oauth2/userinfo").await.status, 401);
 }
 
 /// A member fares no worse than a stranger.
