@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use percent_encoding::percent_decode_str;
 
 /// A path prefix by whole segments: `/a` matches `/a` and `/a/b`, not `/ab`.
@@ -275,14 +276,16 @@ fn closure(path: &str, ways: &[impl Fn(&str) -> String]) -> Result<Vec<String>, 
 }
 
 /// What upstreams are known to make of a path. Each way is a function of the path alone.
-const WAYS: [fn(&str) -> String; 10] = [
+const WAYS: [fn(&str) -> String; 11] = [
     // A second decoding. SECURITY: many decoders leave alone what they cannot decode, and do the rest; to
     // take that for no reading would hide `%2e%2e` behind one `%zz` (T45).
     |path| percent_decode_str(path).decode_utf8_lossy().into_owned(),
     |path| path.replace("%2f", "/").replace("%2F", "/"),
     |path| path.replace('\\', "/"),
-    // Compatibility forms (Unicode NFKC, and what Windows calls best fit).
-    |path| path.chars().flat_map(ascii_likeness).collect(),
+    // Compatibility forms, such as full-width and circled letters (Unicode NFKC).
+    |path| NFKC.normalize(path).into_owned(),
+    // What looks like a slash (Windows calls that best fit).
+    |path| path.replace(['\u{2044}', '\u{2215}'], "/"),
     |path| {
         rejoin(path, |segments| {
             let last = segments.len().saturating_sub(1);
@@ -327,22 +330,7 @@ const WAYS: [fn(&str) -> String; 10] = [
     },
 ];
 
-/// What a character becomes where lookalikes of ASCII are folded into it.
-fn ascii_likeness(character: char) -> impl Iterator<Item = char> {
-    let (likeness, times) = match character {
-        // The full-width forms of `!` to `~` stand in the same order as ASCII.
-        '\u{ff01}'..='\u{ff5e}' => {
-            let ascii = u32::from(character) - 0xff00 + 0x20;
-            (char::from_u32(ascii).unwrap_or(character), 1)
-        }
-        '\u{2024}' => ('.', 1),
-        '\u{2025}' => ('.', 2),
-        '\u{2044}' | '\u{2215}' => ('/', 1),
-        '\u{3000}' => (' ', 1),
-        _ => (character, 1),
-    };
-    std::iter::repeat_n(likeness, times)
-}
+const NFKC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfkc();
 
 /// Whether a segment is one step along the path, with or without blanks around it.
 fn is_dots(segment: &str) -> bool {
@@ -503,6 +491,11 @@ mod tests {
             ("/private;x/page", "/private/page"),
             ("/open/%ef%bc%8e%ef%bc%8e/private", "/private"),
             ("/open/%e2%80%a5%ef%bc%8fprivate", "/private"),
+            // Circled, mathematical and long letters, and a slash that only looks like one.
+            ("/%e2%93%9frivate/x", "/private/x"),
+            ("/%f0%9d%93%b9rivate", "/private"),
+            ("/%c5%bfecret", "/secret"),
+            ("/open/..%e2%88%95private", "/private"),
             ("/%ef%bd%90rivate", "/private"),
             ("/open/%252e%252e/private/%25zz", "/private/%zz"),
             ("/open/%252e%252e%2fprivate/%25ff", "/private/\u{fffd}"),
