@@ -60,7 +60,8 @@
 //! - [`session`] is handed the future that refreshes; it knows neither provider nor protocol.
 //! - [`policy`], [`gate::decide`] and [`routing`] do no I/O and read no clock.
 //! - Nothing is kept for a sign-in under way: a flood of visitors costs no memory.
-//! - No token is in a cookie, a URL, a page or a log; [`secret::Secret`] has no `Display`.
+//! - No token is in a cookie, a page or a log, and in a URL only the ID token that ends a session at its
+//!   provider; [`secret::Secret`] has no `Display`.
 //! - No switch turns off PKCE, `state`, `nonce`, signature or issuer checks.
 //! - No path is rewritten: what was decided on is forwarded byte for byte.
 //! - No cargo feature changes what the gateway does. No global state but the log and the

@@ -65,7 +65,7 @@ pub struct Endpoints {
 }
 
 /// A request for one of our paths.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Call<'a> {
     /// Its method.
     pub method: &'a Method,

@@ -23,7 +23,7 @@ impl Query {
     /// How a visitor wants to sign in.
     pub fn wish(&self) -> Wish<'_> {
         Wish {
-            provider: self.one("provider"),
+            provider: self.one("provider").filter(|id| !id.is_empty()),
             prompt: self.one("prompt").and_then(Prompt::parse),
             login_hint: self.one("login_hint"),
             ui_locales: self.one("ui_locales"),

@@ -49,7 +49,9 @@ impl Endpoints {
             return response;
         }
         let sign_in = format!("{}/sign_in", self.login.prefix);
-        self.pages.respond(&call.asked, StatusCode::OK, &Page::SignedOut { sign_in: &sign_in })
+        // Where the applications are on other hosts, there is nothing to come back to here.
+        let sign_in = self.routes.has_host(call.client.host()).then_some(&*sign_in);
+        self.pages.respond(&call.asked, StatusCode::OK, &Page::SignedOut { sign_in })
     }
 
     /// Whether a page of ours, or the person, asked for a sign-out.

@@ -19,7 +19,7 @@ use crate::session::cookie::{Name, Sent};
 use crate::telemetry::access_log::Outcome;
 
 /// The parts of a request that a challenge looks at.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Challenged<'a> {
     /// The route.
     pub route: &'a Route,

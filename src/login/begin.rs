@@ -17,7 +17,7 @@ use crate::session::cookie::{Name, Sent};
 use crate::telemetry::audit;
 
 /// What a browser asks for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Start<'a> {
     /// How it wants to sign in.
     pub wish: Wish<'a>,

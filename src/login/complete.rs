@@ -20,7 +20,7 @@ use crate::telemetry::audit;
 use crate::telemetry::metrics::{Limit, SignIn};
 
 /// A callback as it came.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Callback<'a> {
     /// The query, as it stands in the request target.
     pub query: &'a str,

@@ -58,7 +58,7 @@ pub struct Login {
 }
 
 /// Where the browser goes, and the cookies it takes along.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Redirect {
     /// `Location`.
     pub location: String,

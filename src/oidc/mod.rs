@@ -143,6 +143,8 @@ impl Issuer {
                     failures = 0;
                     FRESH
                 }
+                // A sign-in was quicker.
+                Err(Error::TooSoon) => back_off(1),
                 Err(error) => {
                     warn!(%provider, %url, %error, "cannot {verb} the provider's metadata and keys");
                     failures += 1;

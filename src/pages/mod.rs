@@ -64,8 +64,8 @@ pub enum Page<'a> {
     },
     /// The session is over.
     SignedOut {
-        /// Where to sign in again.
-        sign_in: &'a str,
+        /// Where to sign in again; `None` where that leads to nothing.
+        sign_in: Option<&'a str>,
     },
     /// Asks before a sign-out that another site may have started.
     ConfirmSignOut {
@@ -214,7 +214,7 @@ impl Page<'_> {
         match self {
             Self::SignIn { choices } => sign_in::choose(choices),
             Self::SignInRequired { login_url } => sign_in::required(login_url),
-            Self::SignedOut { sign_in } => sign_in::signed_out(sign_in),
+            Self::SignedOut { sign_in } => sign_in::signed_out(*sign_in),
             Self::ConfirmSignOut { action } => sign_in::confirm_sign_out(action),
             Self::SignInFailed { reason, try_again, choice } => {
                 sign_in::failed(reason, try_again, *choice)

@@ -36,7 +36,8 @@ pub(super) fn required<'a>(login_url: &str) -> View<'a> {
     }
 }
 
-pub(super) fn signed_out<'a>(sign_in: &str) -> View<'a> {
+pub(super) fn signed_out<'a>(sign_in: Option<&str>) -> View<'a> {
+    let again = |href| Action::new(ActionKind::Secondary, "Sign in again", href);
     View {
         error: None,
         title: "You are signed out",
@@ -45,7 +46,7 @@ pub(super) fn signed_out<'a>(sign_in: &str) -> View<'a> {
                 .to_owned(),
         ],
         reasons: &[],
-        actions: vec![Action::new(ActionKind::Secondary, "Sign in again", sign_in)],
+        actions: sign_in.map(again).into_iter().collect(),
     }
 }
 

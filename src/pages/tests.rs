@@ -40,7 +40,7 @@ fn with_each_page(text: &str, mut check: impl FnMut(StatusCode, &Page<'_>)) {
     let pages = [
         (200, Page::SignIn { choices: &choices }),
         (401, Page::SignInRequired { login_url: &href }),
-        (200, Page::SignedOut { sign_in: &href }),
+        (200, Page::SignedOut { sign_in: Some(&href) }),
         (200, Page::ConfirmSignOut { action: &href }),
         (403, Page::Forbidden(forbidden)),
         (400, Page::SignInFailed { reason: text, try_again: &href, choice: Some(&href) }),
@@ -102,7 +102,7 @@ fn every_value_is_escaped() {
 fn an_address_that_would_run_a_script_is_not_offered() {
     for href in ["javascript:alert(1)", " javascript:alert(1)", "data:text/html,x", "JAVASCRIPT:1"]
     {
-        let page = Page::SignedOut { sign_in: href };
+        let page = Page::SignedOut { sign_in: Some(href) };
         let html = text(pages().respond(&asked(Format::Html), StatusCode::OK, &page));
         assert!(html.contains("href=\"&#x2f;\""), "{html}");
     }

@@ -1,5 +1,5 @@
 //! Where log lines go and what they look like.
-//! The one piece of global state: whoever logs does not know where to.
+//! Global state, for whoever logs does not know where to.
 
 use std::io::{self, IsTerminal as _};
 
@@ -17,7 +17,8 @@ use crate::telemetry::{Level, LogFormat, Settings};
 pub fn start(settings: &Settings) -> io::Result<Flush> {
     let terminal = io::stderr().is_terminal();
     let by_default = if terminal { LogFormat::Text } else { LogFormat::Json };
-    let (lines, flush) = writer::start(io::stderr())?;
+    let (lines, flush) =
+        writer::start(io::stderr(), |count| tracing::warn!(count, "log lines dropped"))?;
     let filter = filter(settings.level);
     let events = fmt().with_writer(lines.clone()).with_max_level(filter);
     let started: Result<(), SetGlobalDefaultError> = match settings.format.unwrap_or(by_default) {
