@@ -10,6 +10,8 @@ use crate::config::wrong::Wrong;
 use crate::server::ListenAddress;
 use crate::upstream::Target;
 
+const COUNTS_FOR_NOTHING: &str = "what stands behind the prefix counts for nothing";
+
 /// Linux keeps 108 bytes for a socket's path, the last of them zero.
 const LONGEST_SOCKET_PATH: usize = 107;
 
@@ -122,9 +124,12 @@ pub(super) fn network(text: &str) -> Result<IpNet, Wrong> {
 pub(super) fn without_host(network: IpNet, field: &Field<'_>, at: usize) -> IpNet {
     let (meant, address) = (network.trunc(), network.addr());
     if meant != network {
-        let what = format!("is all of {meant}: what stands behind the prefix counts for nothing");
-        let hint = format!("write {meant}, or {address} for the one address");
-        field.reading.warning(&field.path.item(at), &Wrong::new(what).hint(hint));
+        let wrong = match field.is_literal() {
+            true => Wrong::new(format!("is all of {meant}: {COUNTS_FOR_NOTHING}"))
+                .hint(format!("write {meant}, or {address} for the one address")),
+            false => Wrong::new(COUNTS_FOR_NOTHING),
+        };
+        field.reading.warning(&field.path.item(at), &wrong);
     }
     meant
 }

@@ -225,6 +225,15 @@ impl<'r> Field<'r> {
         }
     }
 
+    /// Whether nothing here came out of `${…}`, so that what is made of it may be printed.
+    pub(super) fn is_literal(&self) -> bool {
+        let literal = |node: &Node| !matches!(node, Node::Text(text) if text.contains("${"));
+        match self.node {
+            Some(Node::List(items)) => items.iter().all(literal),
+            node => node.is_none_or(literal),
+        }
+    }
+
     fn inner(&self, path: KeyPath, name: &str, kind: &'static Type, node: &'r Node) -> Self {
         let (reading, default) = (self.reading, Default::Unset("nothing"));
         Self { reading, path, name: name.to_owned(), node: Some(node), kind, default }
@@ -259,10 +268,15 @@ impl<'r> Field<'r> {
                 return Err(self.reading.error(path, &type_mismatch(kind, node), None));
             }
         };
-        // SECURITY: neither a secret nor what came from the environment or a file is printed.
-        let secret = matches!(kind, Type::Secret | Type::Pem) || has_password(&resolved.text);
-        let shown = (!secret && !resolved.substituted).then_some(resolved.text.as_str());
-        parse(&resolved.text).map_err(|wrong| self.reading.error(path, &wrong, shown))
+        // SECURITY: neither a secret nor what came from the environment or a file is printed; of a
+        // file that a secret is read from, the name is, where it was written here.
+        let named = !resolved.substituted && !has_password(&resolved.text);
+        let secret = matches!(kind, Type::Secret | Type::Pem);
+        let shown = (named && !secret).then_some(resolved.text.as_str());
+        parse(&resolved.text).map_err(|wrong| {
+            let wrong = if named { wrong.with_file(shown) } else { wrong };
+            self.reading.error(path, &wrong, shown)
+        })
     }
 
     fn chosen<T>(&self, text: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, Wrong> {

@@ -180,10 +180,10 @@ fn someone_signs_in(
     root: &Section<'_>,
     routes: &[crate::gate::route::Settings],
 ) -> Result<(), Reported> {
-    match routes.iter().find(|route| asks_for_sign_in(&route.allow)) {
+    match routes.iter().position(|route| asks_for_sign_in(&route.allow)) {
         None => Ok(()),
-        Some(route) => {
-            let what = format!("is required: the route {} asks visitors to sign in", route.name);
+        Some(at) => {
+            let what = format!("is required: routes[{at}] asks visitors to sign in");
             let hint = "name a provider: `providers: { company: { issuer: …, client_id: …, client_secret: … } }`, or write `allow: public` on every route";
             Err(root.field("providers").error(&Wrong::new(what).hint(hint)))
         }

@@ -179,9 +179,8 @@ fn warn_of_idle_rule(section: &Section<'_>, rule: &Rule, route: OfRoute<'_>) {
             && !of_route.covers(path)
             && !path.covers(of_route)
         {
-            let wrong =
-                Wrong::new(format!("never matches: the route is for {}", of_route.as_str()))
-                    .hint("paths are written whole, from the root of the host");
+            let wrong = Wrong::new("never matches: it lies outside of the route's own path")
+                .hint("paths are written whole, from the root of the host");
             section.reading.warning(&section.path.key("paths").item(at), &wrong);
         }
     }

@@ -87,7 +87,7 @@ impl<'a> Reading<'a> {
 
     /// The content of a file that a value names.
     pub(super) fn file(&self, name: &str) -> Result<Vec<u8>, Wrong> {
-        self.content(name).map_err(|why| Wrong::new(format!("names {why}")))
+        self.content(name).map_err(|(file, why)| Wrong::of_file(file, why))
     }
 
     /// When this is read.
@@ -140,7 +140,9 @@ impl<'a> Reading<'a> {
     }
 
     fn text_file(&self, name: &str) -> Result<String, Wrong> {
-        let bytes = self.content(name).map_err(|why| Wrong::new(format!("needs {why}")))?;
+        let bytes = self
+            .content(name)
+            .map_err(|(file, why)| Wrong::new(format!("needs the file {file}, which {why}")))?;
         let mut text = String::from_utf8(bytes).map_err(|_| {
             let file = self.at(name);
             Wrong::new(format!("needs the file {}, which is not a text in UTF-8", file.display()))
@@ -155,10 +157,10 @@ impl<'a> Reading<'a> {
     }
 
     /// A file's content, or which file it is and why it has none.
-    fn content(&self, name: &str) -> Result<Vec<u8>, String> {
+    fn content(&self, name: &str) -> Result<Vec<u8>, (String, String)> {
         let path = self.at(name);
         self.files.borrow_mut().insert(path.clone());
-        self.source.read(&path).map_err(|why| format!("the file {}, which {why}", path.display()))
+        self.source.read(&path).map_err(|why| (path.display().to_string(), why.to_string()))
     }
 }
 

@@ -50,11 +50,7 @@ pub(super) fn settings(
         let same = |other: &Settings| other.host == route.host && other.path == route.path;
         let before = routes.iter().take(at).position(|other| other.as_ref().is_ok_and(same));
         if let (Some(before), Some(item)) = (before, items.get(at)) {
-            let what = format!(
-                "is for {}{}, as routes[{before}] is already",
-                route.host,
-                route.path.as_str()
-            );
+            let what = format!("is for the same host and path as routes[{before}]");
             return Err(item.error(&Wrong::new(what).hint("give one of them another host or path")));
         }
         let clashes =
@@ -135,11 +131,10 @@ fn path(field: &Field<'_>, around: &Surroundings<'_>) -> Result<PathPrefix, Repo
     let path = field.value(policy::path)?;
     match around.endpoint_prefix {
         // An upstream may not tell capitals from small letters, so no request would pass there either.
-        Some(prefix) if prefix.covers_folded(&path) => {
-            let what = format!("lies below {prefix}, where the gateway's own paths are");
-            let hint = "choose another path, or another server.endpoint_prefix";
-            Err(field.error(&Wrong::new(what).hint(hint)))
-        }
+        Some(prefix) if prefix.covers_folded(&path) => Err(field.error(
+            &Wrong::new("lies below server.endpoint_prefix, which is /oauth2 if not written: the gateway answers there")
+                .hint("choose another path, or another server.endpoint_prefix"),
+        )),
         Some(_) | None => Ok(path),
     }
 }
@@ -170,19 +165,17 @@ fn check_host(
     }
     let (what, hint) = match (host, domain) {
         (HostPattern::Any, _) => (
-            "asks for sign-in on every host, but the session cookie reaches only some".to_owned(),
-            "name the host, or the domain as *.example.com; `*` is for public routes".to_owned(),
+            "asks for sign-in on every host, but the session cookie reaches only some",
+            "name the host, or the domain as *.example.com; `*` is for public routes",
         ),
-        (HostPattern::Exact(_) | HostPattern::Below(_), Some(domain)) => (
-            format!("asks for sign-in outside session.cookie.domain, which is {domain}"),
-            "the session cookie would not reach it".to_owned(),
+        (HostPattern::Exact(_) | HostPattern::Below(_), Some(_)) => (
+            "asks for sign-in outside session.cookie.domain",
+            "the session cookie would not reach it",
         ),
         (HostPattern::Exact(_) | HostPattern::Below(_), None) => (
-            format!(
-                "asks for sign-in where the session cookie does not reach: it is for {}",
-                public_url.host()
-            ),
-            "set session.cookie.domain to a domain that both lie in".to_owned(),
+            "asks for sign-in where the session cookie does not reach: it is for the host of \
+             server.public_url",
+            "set session.cookie.domain to a domain that both lie in",
         ),
     };
     Err(section.field("host").error(&Wrong::new(what).hint(hint)))

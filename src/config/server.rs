@@ -115,8 +115,8 @@ fn warn_of_certificates(field: &Field<'_>, pairs: &[CertifiedPair], public_url: 
         && !pairs.is_empty()
         && !pairs.iter().any(|pair| pair.covers(url.host()))
     {
-        let what = format!("are for other names than {}, that of public_url", url.host());
-        let wrong = Wrong::new(what).hint("browsers refuse them there; add one that covers it");
+        let wrong = Wrong::new("are for other names than that of public_url")
+            .hint("browsers refuse them there; add one that covers it");
         field.reading.warning(&field.path, &wrong);
     }
 }

@@ -120,7 +120,7 @@ fn domain(text: &str, public_url: Option<&Origin>) -> Result<String, Wrong> {
     }
     match public_url {
         Some(url) if url.host() != host && !is_below(url.host(), &host) => {
-            Err(Wrong::new(format!("does not cover the host of public_url, {}", url.host()))
+            Err(Wrong::new("does not cover the host of server.public_url")
                 .hint("the session cookie is set there"))
         }
         Some(_) | None => Ok(host),

@@ -23,7 +23,7 @@ pub enum Unread {
     #[error("may not be read by this user")]
     Forbidden,
     /// It is no file.
-    #[error("is a folder, not a file")]
+    #[error("is a folder")]
     Folder,
     /// It is a device or a log by mistake.
     #[error("is longer than 16 MiB")]

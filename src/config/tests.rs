@@ -2,6 +2,8 @@
 //! `config/`. A case is a file; beside it stands what an operator reads. To take over new wording, run
 //! the tests with `PORTCULLIS_BLESS=1` and read the difference.
 
+mod secrecy;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -284,6 +286,11 @@ fn said_of(file: &Path) -> (u8, String) {
 
 /// The world of the cases: one configuration, the files that it may name, a few variables.
 fn source(name: &str, text: &str) -> Source {
+    source_with(name, text, Vec::new())
+}
+
+/// The same with these variables, too.
+fn source_with(name: &str, text: &str, more: Vec<(String, String)>) -> Source {
     let [pair, other] = [(); 2]
         .map(|()| rcgen::generate_simple_self_signed(["wiki.example.com".to_owned()]).unwrap());
     let folder = Path::new(name).parent().unwrap();
@@ -315,7 +322,7 @@ fn source(name: &str, text: &str) -> Source {
     ];
     Source::fixed(
         files.map(|(path, text)| (path, text.into_bytes())),
-        variables.map(|(name, value)| (name.to_owned(), value.to_owned())),
+        variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().chain(more),
     )
 }
 

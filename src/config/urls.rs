@@ -121,9 +121,8 @@ fn web(text: &str, scheme: &str) -> Result<Url, Wrong> {
     let url = match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => url,
         Ok(_) => {
-            return Err(Wrong::new(format!(
-                "has a scheme, {written}, that is neither http nor https"
-            )));
+            // SECURITY: without what stands there: a password, where the scheme was put behind it.
+            return Err("has a scheme that is neither http nor https".into());
         }
         Err(error) => {
             let wrong = Wrong::new(format!("is not a URL: {error}"));

@@ -10,11 +10,30 @@ pub(super) struct Wrong {
     hint: Option<String>,
     /// What was probably meant: a text made of the one refused.
     suggestion: Option<String>,
+    /// The file that the text names, and why it cannot be used.
+    file: Option<(String, String)>,
 }
 
 impl Wrong {
     pub(super) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: None, suggestion: None }
+        Self { what: what.into(), hint: None, suggestion: None, file: None }
+    }
+
+    /// Of a text that names this file.
+    pub(super) fn of_file(file: impl Into<String>, why: impl Into<String>) -> Self {
+        let (file, why) = (file.into(), why.into());
+        Self { file: Some((file, why.clone())), ..Self::new(format!("names a file that {why}")) }
+    }
+
+    /// The same with the name of the file, unless the text beside it is that name.
+    #[must_use]
+    pub(super) fn with_file(self, shown: Option<&str>) -> Self {
+        match &self.file {
+            Some((file, why)) if shown != Some(file) => {
+                Self { what: format!("names the file {file}, which {why}"), ..self }
+            }
+            Some(_) | None => self,
+        }
     }
 
     #[must_use]

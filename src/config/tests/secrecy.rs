@@ -1,0 +1,85 @@
+//! No finding prints what came out of `${…}`: a value that tells itself is put at each place of the full
+//! file, in the shapes that parsers look for, and must not be in anything that is said.
+
+use super::*;
+use crate::config::read_tree;
+use crate::config::reading::Reading;
+
+/// What can be told apart in any finding, however a parser rewrites it.
+const CANARY: &str = "c4n4ry";
+
+/// Values that are wrong or doubtful at most places, each in its own way.
+const SHAPES: [&str; 14] = [
+    "c4n4ry",
+    "C4n4ry",
+    "c4n4ry:1",
+    "c4n4ry://c4n4ry",
+    "u:c4n4ry@http://c4n4ry",
+    "http://c4n4ry/c4n4ry",
+    "https://c4n4ry.example",
+    "c4n4ry.example",
+    ".c4n4ry.example",
+    "/run/c4n4ry.svg",
+    "^/c4n4ry/",
+    "/oauth2/c4n4ry",
+    "c4n4ry@c4n4ry.example",
+    "12c4n4ry",
+];
+
+/// Addresses hold no letters.
+const NETWORK: (&str, &str) = ("10.251.252.253/8", "251.252");
+
+#[test]
+fn nothing_that_was_put_in_is_printed() {
+    let shapes = SHAPES.iter().copied().chain([NETWORK.0]).enumerate();
+    let variables = shapes.map(|(at, shape)| (format!("X{at}"), shape.to_owned()));
+    let variables: Vec<_> = variables.collect();
+    let source = source_with("a.yaml", "", variables.clone());
+    let root = parse(&with_every_key(&read("config/full.yaml"))).unwrap();
+    let places = leaves_mut(&mut root.clone()).len();
+    assert!(places > 90, "{places}");
+    let mut findings = 0;
+    for place in 0..places {
+        for (name, shape) in &variables {
+            let mut root = root.clone();
+            let reference = Node::Text(format!("${{{name}}}"));
+            *leaves_mut(&mut root).into_iter().nth(place).unwrap() = reference;
+            for said in all_said(&root, &source) {
+                findings += 1;
+                let hidden = !said.to_lowercase().contains(CANARY) && !said.contains(NETWORK.1);
+                assert!(hidden, "{shape}: {said}");
+            }
+        }
+    }
+    assert!(findings > 500, "{findings}");
+}
+
+/// The findings, errors or not.
+fn all_said(root: &Node, source: &Source) -> Vec<String> {
+    let reading = Reading::new(source, Path::new(""));
+    let problems = match read_tree(root, reading, |_| ("a.yaml".into(), None)) {
+        Ok((_, warnings)) => warnings,
+        Err(Problems(problems)) => problems,
+    };
+    problems.iter().map(|problem| problem.to_string()).collect()
+}
+
+/// Every value that holds no other.
+fn leaves_mut(node: &mut Node) -> Vec<&mut Node> {
+    match node {
+        Node::List(items) => items.iter_mut().flat_map(leaves_mut).collect(),
+        Node::Map(entries) => entries.iter_mut().flat_map(|(_, node)| leaves_mut(node)).collect(),
+        Node::Null | Node::Flag(_) | Node::Number(_) | Node::Text(_) | Node::Tagged => vec![node],
+    }
+}
+
+#[test]
+fn what_stands_before_a_scheme_is_not_printed() {
+    let text = "server: { public_url: https://a.example }\n\
+                providers: { company: { issuer: https://id.example, client_id: a, \
+                client_secret: \"${CLIENT_SECRET}\", proxy: \"us:hunter2@http://proxy.example\" } }\n\
+                routes: [{ upstream: http://a:1, allow: authenticated }]\n";
+    let Problems(problems) = load(Path::new("a.yaml"), &source("a.yaml", text)).unwrap_err();
+    let said = problems[0].to_string();
+    assert!(said.contains("neither http nor https") && !said.contains("hunter2"), "{said}");
+}
