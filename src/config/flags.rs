@@ -118,6 +118,14 @@ impl Flags {
         (!rules.is_empty()).then_some(Node::List(rules))
     }
 
+    /// Whether `${file:…}` can hold the name of the file with the secret.
+    // SECURITY: else another file would be read, and the rest of the name be part of the secret.
+    pub(super) fn secret_file_is_readable(&self) -> bool {
+        self.client_secret_file
+            .as_deref()
+            .is_none_or(|name| !name.contains('}') && !name.contains("${"))
+    }
+
     /// Whether everybody is let in, and beside it somebody.
     pub(super) fn contradict(&self) -> bool {
         let lists = [&self.email_domains, &self.emails, &self.groups];

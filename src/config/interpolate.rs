@@ -21,6 +21,23 @@ pub(super) enum Malformed {
     Name,
     #[error("has a `${{file:}}` without a path")]
     Path,
+    #[error("has a `${{…}}` inside of another, which is not read")]
+    Nested,
+}
+
+impl Malformed {
+    /// What to write instead.
+    pub(super) fn remedy(self) -> &'static str {
+        match self {
+            Self::Open | Self::Name | Self::Path => {
+                "write ${NAME}, ${NAME:-default} or ${file:PATH}; $$ is a dollar"
+            }
+            Self::Nested => {
+                "let whoever starts the gateway set one variable to what is meant, and write ${NAME}; \
+                 a default or a path is taken as it stands"
+            }
+        }
+    }
 }
 
 /// Takes a text apart.
@@ -51,6 +68,10 @@ pub(super) fn parse(text: &str) -> Result<Vec<Piece>, Malformed> {
 }
 
 fn reference_of(text: &str) -> Result<Piece, Malformed> {
+    // It ends at the first brace, so the rest of the outer one would stand behind what comes out.
+    if text.contains("${") {
+        return Err(Malformed::Nested);
+    }
     if let Some(path) = text.strip_prefix("file:") {
         return match path {
             "" => Err(Malformed::Path),
@@ -107,6 +128,9 @@ mod tests {
         check("${1A}", Err(Malformed::Name));
         check("${A-b}", Err(Malformed::Name));
         check("${file:}", Err(Malformed::Path));
+        check("${A:-${B}}", Err(Malformed::Nested));
+        check("${A:-b-${B:-c}}", Err(Malformed::Nested));
+        check("${file:${HOME}/x}", Err(Malformed::Nested));
     }
 
     proptest! {

@@ -64,8 +64,8 @@ impl<'a> Reading<'a> {
     /// Puts in what `${…}` stands for.
     pub(super) fn resolve(&self, path: &KeyPath, text: &str) -> Result<Resolved, Reported> {
         let pieces = interpolate::parse(text).map_err(|malformed| {
-            let hint = "write ${NAME}, ${NAME:-default} or ${file:PATH}; $$ is a dollar";
-            self.error(path, &Wrong::new(malformed.to_string()).hint(hint), None)
+            let wrong = Wrong::new(malformed.to_string()).hint(malformed.remedy());
+            self.error(path, &wrong, None)
         })?;
         let (mut resolved, mut substituted) = (String::new(), false);
         for piece in pieces {

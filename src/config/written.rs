@@ -33,6 +33,12 @@ pub enum Unclear {
          --allow-email and --allow-group"
     )]
     Contradiction,
+    /// A file whose name would end in the middle.
+    #[error(
+        "--client-secret-file (PORTCULLIS_CLIENT_SECRET_FILE) takes no name with `}}` or `${{` in it: \
+         give the file another name"
+    )]
+    SecretFile,
 }
 
 impl Written {
@@ -46,6 +52,9 @@ impl Written {
         }
         if flags.contradict() {
             return Err(Unclear::Contradiction);
+        }
+        if !flags.secret_file_is_readable() {
+            return Err(Unclear::SecretFile);
         }
         Ok(Self::Flags(Box::new(flags)))
     }
@@ -185,5 +194,15 @@ routes:
         let everybody = format!("{ALL} --allow-authenticated");
         assert_eq!(find(None, "", &everybody), Err(Unclear::Contradiction));
         assert!(matches!(find(None, "", "--allow-authenticated"), Ok(Written::Flags(_))));
+    }
+
+    #[test]
+    fn a_secret_is_read_from_the_file_that_is_named_or_from_none() {
+        for name in ["/run/a}b", "/run/${HOME}", "}"] {
+            let flags = format!("--client-secret-file {name}");
+            assert_eq!(find(None, "", &flags), Err(Unclear::SecretFile), "{name}");
+        }
+        let told = told("--client-secret-file /run/$a{b");
+        assert!(told.iter().any(|told| told.contains("needs the file /run/$a{b, ")), "{told:#?}");
     }
 }
