@@ -33,7 +33,7 @@ pub fn run(written: &Written, source: &Source) -> io::Result<u8> {
     for warning in warnings {
         let (file, line) = (warning.file.display(), warning.line);
         let hint = warning.hint.as_deref();
-        tracing::warn!(%file, line, hint, "{}: {}", warning.path, warning.message);
+        tracing::warn!(%file, line, hint, "{}", warning.sentence());
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.server.workers)

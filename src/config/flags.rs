@@ -5,6 +5,7 @@ use clap::builder::BoolishValueParser;
 
 use crate::config::document::Node;
 use crate::config::problem::{KeyPath, Step};
+use crate::config::source::Source;
 
 /// What the flags say; as text, for it is the key that knows what is right.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -80,6 +81,33 @@ impl Flags {
         (self != Self::default()).then_some(self)
     }
 
+    /// Where it was said: each flag, or the variable that stands for it.
+    pub(super) fn said_in(&self, source: &Source) -> Vec<String> {
+        let all = [
+            ("--public-url", self.public_url.clone()),
+            ("--listen", self.listen.clone()),
+            ("--admin-listen", self.admin_listen.clone()),
+            ("--issuer", self.issuer.clone()),
+            ("--client-id", self.client_id.clone()),
+            ("--client-secret-file", self.client_secret_file.clone()),
+            ("--upstream", self.upstream.clone()),
+            ("--allow-email-domain", some(&self.email_domains)),
+            ("--allow-email", some(&self.emails)),
+            ("--allow-group", some(&self.groups)),
+            ("--allow-authenticated", self.allow_authenticated.then(|| "true".to_owned())),
+        ];
+        let place = |(flag, said): (&str, Option<String>)| {
+            let (variable, said) = (variable_of(flag), said?);
+            // What was typed wins, so a variable that says something else has said nothing.
+            let same = |value: String| {
+                items(&value) == items(&said) || said == "true" && yes(&value) == Ok(true)
+            };
+            let by_variable = source.variable(&variable).is_some_and(same);
+            Some(if by_variable { variable } else { flag.to_owned() })
+        };
+        all.into_iter().filter_map(place).collect()
+    }
+
     /// The file that would say the same.
     pub(super) fn tree(&self) -> Node {
         let server = [("listen", text(&self.listen)), ("public_url", text(&self.public_url))];
@@ -140,6 +168,29 @@ pub(super) fn flag_of(path: &KeyPath) -> &'static str {
         [] => false,
     };
     FLAGS.iter().find(within).map_or("the flags", |(_, _, flag)| *flag)
+}
+
+/// The environment variable of a flag.
+fn variable_of(flag: &str) -> String {
+    let name = flag.trim_start_matches('-').replace('-', "_").to_ascii_uppercase();
+    format!("PORTCULLIS_{name}")
+}
+
+fn some(list: &[String]) -> Option<String> {
+    (!list.is_empty()).then(|| list.join(","))
+}
+
+fn items(text: &str) -> Vec<&str> {
+    text.split(',').filter(|item| !item.is_empty()).collect()
+}
+
+/// Reads a yes or no.
+fn yes(text: &str) -> Result<bool, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" | "t" | "1" => Ok(true),
+        "false" | "no" | "off" | "n" | "f" | "0" => Ok(false),
+        _ => Err("write true or false"),
+    }
 }
 
 fn is(step: &Step, key: &str) -> bool {

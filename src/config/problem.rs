@@ -76,6 +76,14 @@ impl KeyPath {
 }
 
 impl Problem {
+    /// Where in the file and what, without the file.
+    pub fn sentence(&self) -> String {
+        match self.path.0.is_empty() {
+            true => self.message.clone(),
+            false => format!("{}: {}", self.path, self.message),
+        }
+    }
+
     /// The finding as an object for machines.
     pub fn to_json(&self) -> Value {
         json!({
@@ -124,11 +132,7 @@ impl fmt::Display for Problem {
         if let Some(line) = self.line {
             write!(f, "{line}:")?;
         }
-        write!(f, " {}: ", self.severity.as_str())?;
-        if !self.path.0.is_empty() {
-            write!(f, "{}: ", self.path)?;
-        }
-        f.write_str(&self.message)?;
+        write!(f, " {}: {}", self.severity.as_str(), self.sentence())?;
         match &self.hint {
             Some(hint) => write!(f, "\n  hint: {hint}"),
             None => Ok(()),

@@ -66,9 +66,13 @@ impl Source {
         if let Some(file) = given.map(Path::to_owned).or_else(|| self.named_file()) {
             return file;
         }
-        let places = PLACES.map(PathBuf::from);
-        let found = places.iter().find(|place| self.exists(place));
-        found.or(places.first()).cloned().unwrap_or_default()
+        let [first, _] = PLACES;
+        self.default_file().unwrap_or_else(|| first.into())
+    }
+
+    /// The configuration file that is read where nobody names one.
+    pub(super) fn default_file(&self) -> Option<PathBuf> {
+        PLACES.map(PathBuf::from).into_iter().find(|place| self.exists(place))
     }
 
     /// The configuration file that `PORTCULLIS_CONFIG` names.

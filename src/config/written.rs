@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::flags::{Flags, flag_of};
-use super::problem::{KeyPath, Problem, Problems};
+use super::problem::{KeyPath, Problem, Problems, Severity};
 use super::reading::Reading;
 use super::source::Source;
 use super::{Config, line, load, read_tree};
@@ -19,14 +19,16 @@ pub enum Written {
 }
 
 /// Why it cannot be said where it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unclear {
     /// A file, and what would stand in its place.
-    #[error(
-        "there is a configuration file (--config or PORTCULLIS_CONFIG), and there are flags or PORTCULLIS_… \
-         variables in place of one: leave out either"
-    )]
-    Twice,
+    #[error("{by} names a configuration file, and {} would stand in its place: leave out either", in_its_place.join(", "))]
+    Twice {
+        /// The flag or variable that names the file.
+        by: &'static str,
+        /// The flags and variables.
+        in_its_place: Vec<String>,
+    },
     /// Everybody, and somebody.
     #[error(
         "--allow-authenticated lets in whoever can sign in: leave it out, or --allow-email-domain, \
@@ -48,7 +50,8 @@ impl Written {
             return Ok(Self::File(source.configuration_file(file)));
         };
         if file.is_some() || source.named_file().is_some() {
-            return Err(Unclear::Twice);
+            let by = if file.is_some() { "--config" } else { "PORTCULLIS_CONFIG" };
+            return Err(Unclear::Twice { by, in_its_place: flags.said_in(source) });
         }
         if flags.contradict() {
             return Err(Unclear::Contradiction);
@@ -65,7 +68,14 @@ impl Written {
             Self::File(file) => load(file, source),
             Self::Flags(flags) => {
                 let reading = Reading::new(source, Path::new(""));
-                read_tree(&flags.tree(), reading, |path| (flag_of(path).into(), None))
+                let read = read_tree(&flags.tree(), reading, |path| (flag_of(path).into(), None));
+                let unread = unread(flags, source);
+                match read {
+                    Ok((config, warnings)) => {
+                        Ok((config, unread.into_iter().chain(warnings).collect()))
+                    }
+                    Err(Problems(all)) => Err(Problems(unread.into_iter().chain(all).collect())),
+                }
             }
         }
     }
@@ -79,6 +89,16 @@ impl Written {
         };
         (path, file, line)
     }
+}
+
+/// A file that would be read, were it not for a flag or a variable: few remember each that is set.
+fn unread(flags: &Flags, source: &Source) -> Option<Problem> {
+    let file = source.default_file()?;
+    let message = format!("is not read, because of {}", flags.said_in(source).join(", "));
+    let hint = "flags and PORTCULLIS_… variables stand in place of a file, not beside it: leave them out \
+                if it is the file that counts";
+    let (severity, path, hint) = (Severity::Warning, KeyPath::default(), Some(hint.to_owned()));
+    Some(Problem { severity, file, line: None, path, message, hint })
 }
 
 impl fmt::Display for Written {
@@ -103,8 +123,7 @@ mod tests {
     }
 
     fn source(config: &str) -> Source {
-        let files = [("/run/secret", "s3cr3t\n"), ("portcullis.yaml", "")];
-        let files = files.map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec()));
+        let files = [(PathBuf::from("/run/secret"), b"s3cr3t\n".to_vec())];
         Source::fixed(files, [("PORTCULLIS_CONFIG".to_owned(), config.to_owned())])
     }
 
@@ -189,11 +208,37 @@ routes:
         assert_eq!(find(None, "", ""), file("portcullis.yaml"));
         assert_eq!(find(Some("a.yaml"), "b.yaml", ""), file("a.yaml"));
         assert_eq!(find(None, "b.yaml", "--upstream= --allow-group="), file("b.yaml"));
-        assert_eq!(find(Some("a.yaml"), "", ALL), Err(Unclear::Twice));
-        assert_eq!(find(None, "b.yaml", "--listen 0.0.0.0:80"), Err(Unclear::Twice));
+        let said = |unclear: Result<Written, Unclear>| unclear.unwrap_err().to_string();
+        let both = said(find(Some("a.yaml"), "", "--issuer a --allow-group b,c"));
+        assert!(
+            both.starts_with("--config names a configuration file, and --issuer, --allow-group "),
+            "{both}"
+        );
+        let both = said(find(None, "b.yaml", "--listen 0.0.0.0:80"));
+        assert!(
+            both.starts_with("PORTCULLIS_CONFIG names a configuration file, and --listen "),
+            "{both}"
+        );
         let everybody = format!("{ALL} --allow-authenticated");
         assert_eq!(find(None, "", &everybody), Err(Unclear::Contradiction));
         assert!(matches!(find(None, "", "--allow-authenticated"), Ok(Written::Flags(_))));
+    }
+
+    #[test]
+    fn a_file_that_is_not_read_is_told_with_the_variable_that_did_it() {
+        let files = [(PathBuf::from("/etc/portcullis/portcullis.yaml"), Vec::new())];
+        let variables = [("PORTCULLIS_LISTEN", "a:1"), ("PORTCULLIS_UPSTREAM", "http://other:1")];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let source = Source::fixed(files, variables);
+        let arguments =
+            ["run", "--listen", "a:1", "--upstream", "http://a:1", "--allow-authenticated"];
+        let flags = Arguments::try_parse_from(arguments).unwrap().flags;
+        let written = Written::find(None, flags, &source).unwrap();
+        let Problems(problems) = written.load(&source).unwrap_err();
+        let told = problems[0].to_string();
+        let begin = "/etc/portcullis/portcullis.yaml: warning: is not read, because of PORTCULLIS_LISTEN, \
+                     --upstream, --allow-authenticated\n";
+        assert!(told.starts_with(begin), "{told}");
     }
 
     #[test]
