@@ -1,8 +1,6 @@
 //! Flags in place of a small file: one provider, one application. A sidecar then needs nothing but a command.
 //! Each flag is a key of the file, is checked as that key, and has an environment variable of its own.
 
-use clap::builder::BoolishValueParser;
-
 use crate::config::document::Node;
 use crate::config::problem::{KeyPath, Step};
 use crate::config::source::Source;
@@ -57,7 +55,7 @@ pub struct Flags {
     )]
     groups: Vec<String>,
     /// Whoever can sign in passes.
-    #[arg(long, env = "PORTCULLIS_ALLOW_AUTHENTICATED", value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "PORTCULLIS_ALLOW_AUTHENTICATED", value_parser = said_yes)]
     allow_authenticated: bool,
 }
 
@@ -184,12 +182,17 @@ fn items(text: &str) -> Vec<&str> {
     text.split(',').filter(|item| !item.is_empty()).collect()
 }
 
+/// Reads a variable that says yes or no; an empty one says nothing, as `NAME: ${OTHER:-}` makes them.
+fn said_yes(text: &str) -> Result<bool, &'static str> {
+    if text.is_empty() { Ok(false) } else { yes(text) }
+}
+
 /// Reads a yes or no.
 fn yes(text: &str) -> Result<bool, &'static str> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "y" | "t" | "1" => Ok(true),
         "false" | "no" | "off" | "n" | "f" | "0" => Ok(false),
-        _ => Err("write true or false"),
+        _ => Err("PORTCULLIS_ALLOW_AUTHENTICATED is true or false, or empty"),
     }
 }
 
@@ -241,3 +244,17 @@ const FLAGS: [(&str, &str, &str); 11] = [
         "--allow-email-domain, --allow-email, --allow-group or --allow-authenticated",
     ),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_variable_says_nothing() {
+        assert_eq!(said_yes(""), Ok(false));
+        for (text, expected) in [("true", true), ("1", true), ("Yes", true), ("off", false)] {
+            assert_eq!(said_yes(text), Ok(expected), "{text}");
+        }
+        assert!(said_yes("perhaps").is_err());
+    }
+}

@@ -18,6 +18,8 @@ fn command(flags: &[(&str, &str)], as_variables: bool) -> Command {
         if as_variables {
             let name = flag.trim_start_matches('-').replace('-', "_").to_uppercase();
             command.env(format!("PORTCULLIS_{name}"), value);
+            // As a compose file does with `${NAME:-}`.
+            command.env("PORTCULLIS_ALLOW_AUTHENTICATED", "").env("PORTCULLIS_ALLOW_EMAIL", "");
         } else {
             command.args([flag, value]);
         }
@@ -64,5 +66,7 @@ fn flags_beside_a_file_are_wrong_usage() {
         assert_eq!(ended.status.code(), Some(64), "{ended:?}");
         let said = String::from_utf8(ended.stderr).unwrap();
         assert!(said.contains("leave out either"), "{said}");
+        let by = if as_variables { " PORTCULLIS_UPSTREAM " } else { " --upstream " };
+        assert!(said.contains(by), "{said}");
     }
 }
