@@ -80,8 +80,7 @@ fn mapping<'r>(item: &Field<'r>) -> Result<Section<'r>, Reported> {
 fn rule(section: &Section<'_>, route: OfRoute<'_>) -> Result<Rule, Reported> {
     let public = section.field("public").flag();
     let emails = section.field("emails").optional_list(email);
-    let email_domains =
-        section.field("email_domains").optional_list(|text| Ok(EmailDomain::parse(text)?));
+    let email_domains = section.field("email_domains").optional_list(email_domain);
     let groups = section.field("groups").optional_list(exact);
     let users = section.field("users").optional_list(exact);
     let providers = providers(&section.field("providers"), route.ids);
@@ -266,6 +265,15 @@ pub(super) fn path(text: &str) -> Result<PathPrefix, Wrong> {
             false => Wrong::new(what).suggest(format!("/{text}")),
         }
     })
+}
+
+fn email_domain(text: &str) -> Result<EmailDomain, Wrong> {
+    // oauth2-proxy means every domain below it; here it would match nobody.
+    match text.strip_prefix('.') {
+        Some(bare) => Err(Wrong::new("begins with a dot, which no domain of an e-mail does")
+            .suggest(format!("*.{bare}"))),
+        None => Ok(EmailDomain::parse(text)?),
+    }
 }
 
 fn email(text: &str) -> Result<String, Wrong> {
