@@ -1,10 +1,11 @@
 //! Where to listen, and networks: `HOST:PORT`, `unix:PATH`, CIDRs.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
 use crate::config::field::Field;
+use crate::config::host_names::check_host;
 use crate::config::reading::Reading;
 use crate::config::wrong::Wrong;
 use crate::server::ListenAddress;
@@ -44,7 +45,18 @@ pub(super) fn listen(text: &str, reading: &Reading<'_>) -> Result<ListenAddress,
         let meant = format!("[{host}]:{port}");
         return Err(Wrong::new("has an IPv6 address without brackets").suggest(meant));
     }
-    url::Host::parse(host).map_err(|_| Wrong::new("has no valid host").hint(hint))?;
+    if host == "*" {
+        return Err(Wrong::new("has no host; every address is 0.0.0.0 or [::]")
+            .suggest(format!("0.0.0.0:{port}")));
+    }
+    check_host(host).map_err(|_| Wrong::new("has no valid host").hint(hint))?;
+    // The system's resolver takes `1` and `010.0.0.1` for other addresses than they look like, or for none.
+    let numbers = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if numbers && host.parse::<Ipv4Addr>().is_err() {
+        return Err(Wrong::new("has a host that is neither an address nor a name").hint(
+            "an IPv4 address is four numbers without leading zeros; every address is 0.0.0.0",
+        ));
+    }
     Ok(ListenAddress::Tcp(text.to_owned()))
 }
 
@@ -165,6 +177,10 @@ mod tests {
         check(":4180", Some("0.0.0.0:4180"));
         check("http://127.0.0.1:4180/", Some("127.0.0.1:4180"));
         check("::1:4180", Some("[::1]:4180"));
+        check("*:4180", Some("0.0.0.0:4180"));
+        for text in ["010.0.0.1:1", "1:20", "127.1:1", "a..b:1", "{host}:1", "[::g]:1"] {
+            check(text, None);
+        }
         for text in ["", "localhost", "localhost:", "localhost:65536", "a b:1", "unix:", "a:+1"] {
             check(text, None);
         }

@@ -8,6 +8,7 @@ mod admin;
 mod document;
 mod field;
 mod flags;
+mod host_names;
 mod identity;
 mod interpolate;
 mod literal;

@@ -3,6 +3,7 @@
 use url::Url;
 
 use crate::config::address;
+use crate::config::host_names::check_host;
 use crate::config::reading::Reading;
 use crate::config::wrong::Wrong;
 use crate::origin::{NotAnOrigin, Origin};
@@ -55,6 +56,10 @@ pub(super) fn endpoint(text: &str, http: Http) -> Result<Url, Wrong> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err("has a user or a password in it".into());
     }
+    if text.contains(['{', '}']) {
+        return Err(Wrong::new("has a placeholder in braces")
+            .hint("write what belongs there, such as the ID of your tenant"));
+    }
     let origin = Origin::of(&url).ok_or("has no host")?;
     allowed(&origin, http)?;
     Ok(url)
@@ -81,7 +86,7 @@ pub(super) fn upstream(text: &str, reading: &Reading<'_>) -> Result<Target, Wron
 }
 
 fn origin_by(text: &str, scheme: &str) -> Result<Origin, Wrong> {
-    Origin::parse(text).map_err(|error| match error {
+    let origin = Origin::parse(text).map_err(|error| match error {
         NotAnOrigin::Scheme | NotAnOrigin::Url(_) => {
             web(text, scheme).err().unwrap_or_else(|| Wrong::new("is not a URL"))
         }
@@ -93,7 +98,17 @@ fn origin_by(text: &str, scheme: &str) -> Result<Origin, Wrong> {
                 None => wrong,
             }
         }
-    })
+    })?;
+    check_host(origin.host())?;
+    check_port(origin.port())?;
+    Ok(origin)
+}
+
+fn check_port(port: u16) -> Result<(), Wrong> {
+    match port {
+        0 => Err("has the port 0, which nobody can be reached at".into()),
+        _ => Ok(()),
+    }
 }
 
 /// An http or https URL; `scheme` is the one that is probably meant where there is none.
@@ -135,6 +150,8 @@ fn web(text: &str, scheme: &str) -> Result<Url, Wrong> {
     if written != url.scheme() {
         return Err(Wrong::new("must have its scheme in lower case").suggest(url.to_string()));
     }
+    check_host(url.host_str().unwrap_or_default())?;
+    check_port(url.port_or_known_default().unwrap_or_default())?;
     Ok(url)
 }
 

@@ -36,6 +36,9 @@ impl HostPattern {
             Err(_) => return Err("is no host name".into()),
         };
         let host = host.strip_suffix('.').unwrap_or(&host).to_owned();
+        if host.split('.').any(str::is_empty) {
+            return Err("is no host name: nothing stands between two of its dots".into());
+        }
         Ok(if below { Self::Below(host) } else { Self::Exact(host) })
     }
 

@@ -65,7 +65,7 @@ impl Authority {
 }
 
 /// A DNS name in its preferred form (RFC 1123 §2.1), plus the underscore that container names have.
-fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     let bare = name.strip_suffix('.').unwrap_or(name);
     bare.len() <= 253 && bare.as_bytes().split(|byte| *byte == b'.').all(is_label)
 }

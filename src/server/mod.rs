@@ -32,7 +32,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use ipnet::IpNet;
 use rustls::ServerConfig;
 
-pub use authority::Authority;
+pub use authority::{Authority, is_name};
 pub use client_addr::{Client, Peer};
 pub use framing::is_served;
 pub use listener::LocalAddress;
