@@ -149,7 +149,7 @@ fn convert(reading: &Reading<'_>, root: &Node) -> Result<Config, Reported> {
     let surroundings = routes::Surroundings {
         public_url: public_url.as_ref().ok(),
         endpoint_prefix: endpoint_prefix.as_ref().ok(),
-        listen: server.as_ref().ok().map(|server| server.listen.as_slice()),
+        server: server.as_ref().ok(),
         providers: ids.as_deref().ok(),
         cookie: session.as_ref().ok().map(|session| &session.cookie),
         identity_headers: identity::top(&root),
@@ -161,6 +161,10 @@ fn convert(reading: &Reading<'_>, root: &Node) -> Result<Config, Reported> {
     // Without any entry, not with entries that are wrong, of which more is said already.
     if let (Ok([]), Ok(_), Ok(routes)) = (ids.as_deref(), &providers, &routes) {
         someone_signs_in(&root, routes)?;
+    }
+    // An upstream under a misspelt key is no upstream that is not written.
+    if let (Ok(server), Ok(routes), false) = (&server, &routes, reading.is_refused()) {
+        routes::warn_of_nobody_to_ask(&root, server, routes);
     }
     Ok(Config {
         server: server?,

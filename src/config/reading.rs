@@ -90,6 +90,11 @@ impl<'a> Reading<'a> {
         self.content(name).map_err(|(file, why)| Wrong::of_file(file, why))
     }
 
+    /// Whether an error was reported so far.
+    pub(super) fn is_refused(&self) -> bool {
+        self.findings.borrow().iter().any(|finding| finding.severity == Severity::Error)
+    }
+
     /// When this is read.
     pub(super) fn now(&self) -> UnixTime {
         self.source.now()

@@ -20,7 +20,7 @@ use crate::policy::Policy;
 use crate::routing::host::{HostPattern, is_below};
 use crate::routing::path::PathPrefix;
 use crate::secret::Secret;
-use crate::server::ListenAddress;
+use crate::server::{ListenAddress, TrustedProxies};
 use crate::session::CookieSettings;
 use crate::upstream::{self, Target, Timeouts, TlsSettings};
 
@@ -29,7 +29,7 @@ use crate::upstream::{self, Target, Timeouts, TlsSettings};
 pub(super) struct Surroundings<'a> {
     pub(super) public_url: Option<&'a Origin>,
     pub(super) endpoint_prefix: Option<&'a PathPrefix>,
-    pub(super) listen: Option<&'a [ListenAddress]>,
+    pub(super) server: Option<&'a crate::server::Settings>,
     pub(super) providers: Option<&'a [String]>,
     pub(super) cookie: Option<&'a CookieSettings>,
     pub(super) identity_headers: Result<Vec<HeaderRule>, Reported>,
@@ -71,7 +71,8 @@ fn route(section: &Section<'_>, around: &Surroundings<'_>) -> Result<Settings, R
     let name = section.field("name").optional_text();
     let host = host(&section.field("host"), around);
     let path = path(&section.field("path"), around);
-    let upstream = upstream(section, around.listen.unwrap_or_default());
+    let listen = around.server.map(|server| server.listen.as_slice());
+    let upstream = upstream(section, listen.unwrap_or_default());
     let request_body = section.field("request_body").optional_size();
     let providers = policy::providers(&section.field("providers"), around.providers);
     let of_route = OfRoute {
@@ -208,6 +209,22 @@ fn upstream(
     }
     let (preserve_host, timeouts) = (preserve_host?, timeouts?);
     Ok(target.map(|target| upstream::Settings { target, tls, timeouts, preserve_host }))
+}
+
+/// Without an upstream a route is for askers, and an asker is believed only where it is trusted.
+pub(super) fn warn_of_nobody_to_ask(
+    root: &Section<'_>,
+    server: &crate::server::Settings,
+    routes: &[Settings],
+) {
+    if server.trusted_proxies != TrustedProxies::default() {
+        return;
+    }
+    let Some(at) = routes.iter().position(|route| route.upstream.is_none()) else { return };
+    let wrong =
+        Wrong::new("is not written, and no proxy is trusted: nobody can ask about this route")
+            .hint("name the proxy that asks in `server.trusted_proxies`, or write an upstream");
+    root.reading.warning(&root.path.key("routes").item(at).key("upstream"), &wrong);
 }
 
 fn tls(section: &Section<'_>) -> Result<TlsSettings, Reported> {

@@ -60,6 +60,9 @@ pub(super) fn settings(
     let workers = server.field("workers").optional_count();
     let certificates = certificates(server, public_url);
     let trusted_proxies = trusted_proxies(&server.field("trusted_proxies"));
+    if let (Ok(listen), Ok(pairs), Some(url)) = (&listen, &certificates, public_url) {
+        warn_of_http(server, listen, pairs, url);
+    }
     let limits = server.section("limits").and_then(|section| limits(&section));
     let timeouts = server.section("timeouts").and_then(|section| timeouts(&section));
     Ok(Settings {
@@ -102,14 +105,41 @@ fn certificates(
     Ok(pairs)
 }
 
+/// With certificates every TCP listener speaks TLS, and nothing else.
+fn warn_of_http(
+    server: &Section<'_>,
+    listen: &[ListenAddress],
+    pairs: &[CertifiedPair],
+    public_url: &Origin,
+) {
+    let tcp = listen.iter().any(|address| matches!(address, ListenAddress::Tcp(_)));
+    if tcp && !pairs.is_empty() && !public_url.is_https() {
+        let wrong = Wrong::new(
+            "is http://, but with `tls.certificates` the gateway speaks https only: a browser that is sent \
+             here finds nobody",
+        )
+        .hint("write https://, or remove the certificates");
+        server.reading.warning(&server.path.key("public_url"), &wrong);
+    }
+}
+
 /// Browsers refuse what is over, and what is for another name.
 fn warn_of_certificates(field: &Field<'_>, pairs: &[CertifiedPair], public_url: Option<&Origin>) {
     let now = field.reading.now();
     for (at, pair) in pairs.iter().enumerate() {
-        if pair.not_after().is_some_and(|end| end < now) {
-            let path = field.path.item(at).key("certificate");
-            field.reading.warning(&path, &"has expired: browsers refuse it".into());
-        }
+        let Some((begin, end)) = pair.validity() else { continue };
+        let left = end.0.saturating_sub(now.0);
+        let wrong = if left < 0 {
+            Wrong::new("has expired: browsers refuse it").hint("renew it")
+        } else if begin > now {
+            Wrong::new("is not valid yet: browsers refuse it until its first day")
+                .hint("compare `openssl x509 -noout -dates` with the clock of this machine")
+        } else if left < SOON {
+            Wrong::new(format!("ends in {} days", left / A_DAY)).hint("renew it")
+        } else {
+            continue;
+        };
+        field.reading.warning(&field.path.item(at).key("certificate"), &wrong);
     }
     if let Some(url) = public_url
         && !pairs.is_empty()
@@ -120,6 +150,10 @@ fn warn_of_certificates(field: &Field<'_>, pairs: &[CertifiedPair], public_url: 
         field.reading.warning(&field.path, &wrong);
     }
 }
+
+/// A certificate that is renewed by itself is renewed before.
+const SOON: i64 = 14 * A_DAY;
+const A_DAY: i64 = 24 * 60 * 60;
 
 fn certificate(section: &Section<'_>) -> Result<CertifiedPair, Reported> {
     let (chain_field, key_field) = (section.field("certificate"), section.field("key"));

@@ -297,12 +297,18 @@ fn source_with(name: &str, text: &str, more: Vec<(String, String)>) -> Source {
     let mut parameters = rcgen::CertificateParams::new(["other.example.com".to_owned()]).unwrap();
     parameters.not_after = rcgen::date_time_ymd(2025, 12, 31);
     let expired = parameters.self_signed(&other.signing_key).unwrap();
+    parameters.not_after = rcgen::date_time_ymd(2026, 1, 9);
+    let soon = parameters.self_signed(&other.signing_key).unwrap();
+    parameters.not_before = rcgen::date_time_ymd(2026, 1, 2);
+    let early = parameters.self_signed(&other.signing_key).unwrap();
     let pem = |what| format!("-----BEGIN {what}-----\nAAAA\n-----END {what}-----\n");
     let files = [
         (folder.join("tls.crt"), pair.cert.pem()),
         (folder.join("tls.key"), pair.signing_key.serialize_pem()),
         (folder.join("other.key"), other.signing_key.serialize_pem()),
         (folder.join("expired.crt"), expired.pem()),
+        (folder.join("soon.crt"), soon.pem()),
+        (folder.join("early.crt"), early.pem()),
         (folder.join("passphrase.key"), pem("ENCRYPTED PRIVATE KEY")),
         (folder.join("damaged.key"), pem("PRIVATE KEY")),
         (folder.join("style.css"), "body { color: red }".to_owned()),

@@ -13,6 +13,7 @@ use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
+use x509_cert::time::Time;
 
 use super::{CertifiedPair, Error};
 use crate::clock::UnixTime;
@@ -37,10 +38,17 @@ pub(super) fn expiries(pairs: &[CertifiedPair]) -> Vec<CertificateExpiry> {
 impl CertifiedPair {
     /// Until when the certificate is good, where that can be read.
     pub fn not_after(&self) -> Option<UnixTime> {
+        self.validity().map(|(_, not_after)| not_after)
+    }
+
+    /// From when to when the certificate is good, where that can be read (RFC 5280 §4.1.2.5).
+    pub fn validity(&self) -> Option<(UnixTime, UnixTime)> {
         let leaf = self.leaf()?;
         let leaf = Certificate::from_der(&leaf).ok()?;
-        let seconds = leaf.tbs_certificate().validity().not_after.to_unix_duration().as_secs();
-        i64::try_from(seconds).ok().map(UnixTime)
+        let validity = leaf.tbs_certificate().validity();
+        let time =
+            |time: &Time| i64::try_from(time.to_unix_duration().as_secs()).ok().map(UnixTime);
+        Some((time(&validity.not_before)?, time(&validity.not_after)?))
     }
 
     /// Whether the certificate is one for this host: a name, or an address as in a URL.
