@@ -7,11 +7,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method};
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::error::Error;
+use crate::gate::challenge::may_redirect;
 use crate::gate::decide::{Asked, Cause, Decision, Permit, decide, rulings};
 use crate::gate::identify::{Member, Visitor};
 use crate::gate::route::Route;
@@ -36,6 +38,8 @@ pub struct Question<'a> {
     pub target: &'a str,
     /// Its method.
     pub method: &'a Method,
+    /// How many bytes of path and query are taken.
+    pub longest_target: usize,
     /// Where it comes from.
     pub client_address: IpAddr,
     /// The claims of whoever is signed in, and the ID of the provider that says so; `None`: nobody is.
@@ -70,6 +74,13 @@ impl App {
         told.say("request", format!("{} {host}{}", question.method, question.target));
         if !is_served(question.method.as_str()) {
             told.say("decision", "refuse: the method is not served (405 Method Not Allowed)");
+            return Ok(told);
+        }
+        if question.target.len() > question.longest_target {
+            let what = "path and query are longer than server.limits.target_bytes";
+            let most = question.longest_target;
+            let status = StatusCode::URI_TOO_LONG;
+            told.say("decision", format!("refuse: {what}, which is {most} ({status})"));
             return Ok(told);
         }
         let visitor = match question.claims {
@@ -120,11 +131,7 @@ impl App {
                 let by = rulings.iter().position(|ruling| *ruling == Ruling::Admits);
                 self.admit(&permit, by, told);
             }
-            Decision::Challenge => {
-                let path = self.gate.sign_in_path(route, question.target);
-                told.say("decision", "sign in: a rule may admit whoever signs in");
-                told.say("", self.gate.own_url(&path));
-            }
+            Decision::Challenge => self.challenge(question, route, told),
             Decision::Refuse(refusal) => match refusal.cause {
                 Cause::Rules(denial) => {
                     told.say(
@@ -135,6 +142,24 @@ impl App {
                 Cause::ForeignOrigin => told.refuse(&Error::ForeignOrigin),
             },
             Decision::Ambiguous(reading) => told.refuse(&Error::Ambiguous { reading }),
+        }
+    }
+
+    /// What a challenge would be. Nothing is known of the fields that tell a page from a script; so it is
+    /// taken for a page wherever it could be one.
+    fn challenge(&self, question: &Question<'_>, route: &Route, told: &mut Explanation) {
+        told.say("decision", "sign in: a rule may admit whoever signs in");
+        let page = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("text/html"))]);
+        let script = HeaderMap::new();
+        let redirects = |headers| may_redirect(route, Some(question.method), headers);
+        if !redirects(&page) {
+            told.say("", "401 Unauthorized, with the login_url for a script's page");
+            return;
+        }
+        let path = self.gate.sign_in_path(route, question.target);
+        told.say("", format!("302 Found to {}", self.gate.own_url(&path)));
+        if !redirects(&script) {
+            told.say("", "taken for a page that a browser opens: a script gets 401");
         }
     }
 
@@ -152,12 +177,20 @@ impl App {
                 "without an upstream: a proxy that asks is told so, a request here gets 404",
             );
         }
+        let member = permit.visitor().member();
+        let rendered = member.map(|member| member.holding.headers(&route.identity_headers));
+        let too_long = |name| rendered.as_ref().is_some_and(|all| all.left_out.contains(name));
         for rule in route.identity_headers.iter() {
             let value = headers.get(&rule.name).map(|value| {
                 let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
                 format!("{}: {text}", rule.name)
             });
-            let absent = || format!("{} is left out: it has no value", rule.name);
+            let why = if too_long(&rule.name) {
+                "all of them together are too long, and it is the largest"
+            } else {
+                "it has no value"
+            };
+            let absent = || format!("{} is left out: {why}", rule.name);
             told.say("header", value.unwrap_or_else(absent));
         }
     }
@@ -226,7 +259,10 @@ fn describe(identity: &Identity) -> String {
     let or_none = |text: Option<&str>| text.unwrap_or("none").to_owned();
     let groups = match identity.groups.as_slice() {
         [] => "none".to_owned(),
-        groups => groups.join(", "),
+        // As in a header: a comma inside of one would make two of it.
+        groups => {
+            groups.iter().map(|group| group.replace(',', "%2C")).collect::<Vec<_>>().join(", ")
+        }
     };
     format!(
         "user {}, e-mail {}, groups {groups}, by {}",

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use http::uri::PathAndQuery;
-use http::{Method, Uri};
+use http::uri::{InvalidUri, PathAndQuery};
+use http::{HeaderValue, Method, Uri};
 use serde_json::{Map, Value};
 
 use crate::app::App;
@@ -14,15 +14,16 @@ use crate::app::explain::{Explanation, Question};
 use crate::cli::{GOOD, NOT_ADMITTED, REFUSED, WRONG_USAGE, complain};
 use crate::clock::Clock;
 use crate::config::{Config, Problems, Source, Written};
+use crate::server::Authority;
 
 /// The request that is asked about.
 #[derive(Debug, clap::Args)]
 pub struct Request {
     /// Where it goes; a path alone goes to `public_url`.
-    #[arg(long)]
+    #[arg(long, value_parser = url)]
     url: Uri,
     /// Its method.
-    #[arg(long, default_value_t = Method::GET)]
+    #[arg(long, default_value_t = Method::GET, value_parser = method)]
     method: Method,
     /// The claims of whoever is signed in, as an ID token has them; without it nobody is.
     #[arg(long, value_name = "FILE.json")]
@@ -33,6 +34,49 @@ pub struct Request {
     /// Where it comes from.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     client_address: IpAddr,
+}
+
+/// Reads `--url`: what a request could be for, else why none could.
+fn url(text: &str) -> Result<Uri, String> {
+    if !text.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(
+            "it has a blank, or a letter that is not ASCII: percent-encode it as a browser \
+                    does, a blank as %20"
+                .to_owned(),
+        );
+    }
+    let Some((scheme, rest)) = text.split_once("://").filter(|_| !text.starts_with('/')) else {
+        return match text.starts_with('/') {
+            true => text.parse().map_err(|error: InvalidUri| error.to_string()),
+            false => Err(format!("write https://{text}, or a path that begins with /")),
+        };
+    };
+    if !matches!(scheme, "http" | "https") {
+        return Err("only http:// and https:// are served (400 Bad Request)".to_owned());
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err(
+            "a request with a user or password before its host is refused (400 Bad Request)"
+                .to_owned(),
+        );
+    }
+    if HeaderValue::from_str(authority).ok().and_then(Authority::parse).is_none() {
+        return Err("a request whose host or port is none is refused (400 Bad Request): write \
+                    https://HOST/PATH"
+            .to_owned());
+    }
+    text.parse().map_err(|error: InvalidUri| error.to_string())
+}
+
+/// Reads `--method`.
+fn method(text: &str) -> Result<Method, String> {
+    let upper = text.to_ascii_uppercase();
+    // RFC 9110 §9.1: methods are compared with case.
+    if upper != text {
+        return Err(format!("methods are in upper case: did you mean {upper}?"));
+    }
+    text.parse().map_err(|_| "it is none: write GET, POST, PUT, …".to_owned())
 }
 
 /// Explains what a configuration makes of a request, and returns the exit code.
@@ -78,9 +122,6 @@ fn explain(
     source: &Source,
 ) -> Result<Explanation, String> {
     let target = request.url.path_and_query().map_or("", PathAndQuery::as_str);
-    if !target.starts_with('/') {
-        return Err("--url takes a URL such as https://wiki.example.com/page, or a path".into());
-    }
     let claims = request.claims.as_deref().map(|file| claims(file, source)).transpose()?;
     let provider = match (&claims, config.providers.as_slice(), &request.provider) {
         (None, _, _) => "",
@@ -95,6 +136,7 @@ fn explain(
         host: request.url.host(),
         target,
         method: &request.method,
+        longest_target: config.server.limits.target_bytes,
         client_address: request.client_address,
         claims: claims.as_ref().map(|claims| (provider, claims)),
     };
@@ -217,9 +259,51 @@ routes:
                 "allow[0]   methods fails",
                 "allow[1]   asks who it is",
                 "decision   sign in: a rule may admit whoever signs in",
-                "           https://wiki.example/oauth2/start?rd=%2Fstaff%3Fa%3Db",
+                "           401 Unauthorized, with the login_url for a script's page",
             ],
         );
+        check(
+            "--url /?a=b --method HEAD",
+            1,
+            &[
+                "request    HEAD wiki.example/?a=b",
+                "visitor    not signed in",
+                "route      wiki.example/",
+                "allow      authenticated",
+                "decision   sign in: a rule may admit whoever signs in",
+                "           302 Found to https://wiki.example/oauth2/start?rd=%2F%3Fa%3Db",
+                "           taken for a page that a browser opens: a script gets 401",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_challenge_is_told_as_the_route_has_it() {
+        let with = |unauthenticated: &str| {
+            CONFIG.replace("{ allow", &format!("{{ unauthenticated: {unauthenticated}, allow"))
+        };
+        let last = |config: &str| {
+            let (_, text) = explain(config, "--url /");
+            text.lines().next_back().unwrap().trim().to_owned()
+        };
+        assert!(last(&with("unauthorized")).starts_with("401 "));
+        assert!(last(&with("redirect")).starts_with("302 "));
+        assert!(last(&with("auto")).starts_with("taken for a page"));
+    }
+
+    #[test]
+    fn a_header_that_is_too_long_is_told_from_one_without_value() {
+        let config = CONFIG.replace("{groups}\"", "{groups}\", X-Long: \"{claim:long}\"");
+        let carol = format!("{{\"sub\": \"9\", \"long\": \"{}\"}}", "x".repeat(9_000));
+        let files = [("a.yaml", config.as_str()), ("carol", carol.as_str())];
+        let files = files.map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec()));
+        let request = ["explain", "--url", "/staff", "--claims", "carol"];
+        let request = Arguments::try_parse_from(request).unwrap().request;
+        let (source, mut out) = (Source::fixed(files, []), Vec::new());
+        run(&Written::File(PathBuf::from("a.yaml")), &request, &source, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("x-long is left out: all of them together are too long"), "{text}");
+        assert!(text.contains("x-name is left out: it has no value"), "{text}");
     }
 
     /// The last line, which says how it ends.
@@ -287,8 +371,6 @@ routes:
     #[test]
     fn what_cannot_be_asked_is_wrong_usage() {
         for arguments in [
-            "--url wiki.example",
-            "--url *",
             "--url / --claims absent",
             "--url / --claims broken",
             "--url / --claims alice --provider nobody",
@@ -296,5 +378,28 @@ routes:
             assert_eq!(explain(CONFIG, arguments), (64, String::new()), "{arguments}");
         }
         assert_eq!(explain("routes: []", "--url /").0, 78);
+    }
+
+    #[test]
+    fn what_no_request_could_be_is_told_with_what_was_meant() {
+        for (arguments, told) in [
+            (["--url", "wiki.example/x"], "write https://wiki.example/x, or a path"),
+            (["--url", "*"], "or a path that begins with /"),
+            (["--url", "/a b"], "a blank as %20"),
+            (["--url", "/é"], "percent-encode"),
+            (["--url", "ftp://wiki.example/"], "only http:// and https://"),
+            (["--url", "http://u:p@wiki.example/"], "user or password"),
+            (["--url", "http://wiki.example:99999/"], "host or port"),
+            (["--url", "http:///x"], "host or port"),
+            (["--method", "get"], "did you mean GET?"),
+            (["--method", "GET POST"], "write GET, POST"),
+        ] {
+            let error =
+                Arguments::try_parse_from(["explain"].iter().chain(&arguments)).unwrap_err();
+            assert!(error.use_stderr() && error.to_string().contains(told), "{error}");
+        }
+        assert!(Arguments::try_parse_from(["explain", "--url", "/a?b=http://c"]).is_ok());
+        let long = format!("--url /{}", "a".repeat(17_000));
+        assert!(explain(CONFIG, &long).1.ends_with("(414 URI Too Long)\n"));
     }
 }

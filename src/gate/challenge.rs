@@ -50,7 +50,7 @@ impl Gate {
             let path = asked.target.split('?').next().unwrap_or("/");
             self.cookies.clear_tossed(asked.client.host(), path, random::turn())
         });
-        if !may_redirect(asked) {
+        if !may_redirect(asked.route, asked.method, asked.headers) {
             return Err(Error::NotSignedIn { login_url: self.login_url(asked), cookies });
         }
         let location = format!("{}{}", self.prefix, self.sign_in_path(asked.route, asked.target));
@@ -71,7 +71,9 @@ impl Gate {
         let target = format!("{}{}", asked.client.origin(), asked.target);
         let sign_in = self.own_url(&self.start_path(asked.route, &target));
         match asker {
-            Asker::PassesRedirects if may_redirect(asked) => found(sign_in),
+            Asker::PassesRedirects if may_redirect(asked.route, asked.method, asked.headers) => {
+                found(sign_in)
+            }
             Asker::PassesRedirects | Asker::WantsStatus => {
                 let page = is_navigation(asked.headers);
                 let login_url = if page { sign_in } else { self.login_url(asked) };
@@ -143,14 +145,15 @@ fn found(location: String) -> Result<Response<Body>, Error> {
     Ok(response)
 }
 
-fn may_redirect(asked: Challenged<'_>) -> bool {
+/// Whether a challenge is a redirect; else it is 401.
+pub fn may_redirect(route: &Route, method: Option<&Method>, headers: &HeaderMap) -> bool {
     // An upgrade cannot follow a redirect, and a POST would lose its body on the way (RFC 9110 §15.4.3).
-    let safe = asked.method.is_some_and(|it| *it == Method::GET || *it == Method::HEAD);
-    if !safe || is_upgrade(asked.headers) {
+    let safe = method.is_some_and(|it| *it == Method::GET || *it == Method::HEAD);
+    if !safe || is_upgrade(headers) {
         return false;
     }
-    match asked.route.unauthenticated {
-        Unauthenticated::Auto => is_navigation(asked.headers),
+    match route.unauthenticated {
+        Unauthenticated::Auto => is_navigation(headers),
         Unauthenticated::Redirect => true,
         Unauthenticated::Unauthorized => false,
     }
