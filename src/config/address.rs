@@ -11,6 +11,8 @@ use crate::config::wrong::Wrong;
 use crate::server::ListenAddress;
 use crate::upstream::Target;
 
+const HINT: &str = "write HOST:PORT, such as 127.0.0.1:4180, or unix:PATH";
+
 const COUNTS_FOR_NOTHING: &str = "what stands behind the prefix counts for nothing";
 
 /// Linux keeps 108 bytes for a socket's path, the last of them zero.
@@ -23,19 +25,22 @@ pub(super) fn listen(text: &str, reading: &Reading<'_>) -> Result<ListenAddress,
     }
     if text.contains("://") {
         let bare = text.split_once("://").map_or("", |(_, rest)| rest).trim_end_matches('/');
-        return Err(Wrong::new("is a URL; to listen takes HOST:PORT").suggest(bare));
+        let wrong = Wrong::new("is a URL; to listen takes HOST:PORT").hint(HINT);
+        return Err(match listen(bare, reading).is_ok() {
+            true => wrong.suggest(bare),
+            false => wrong,
+        });
     }
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Wrong::new("has no host").suggest(format!("127.0.0.1:{text}")));
     }
-    let hint = "write HOST:PORT, such as 127.0.0.1:4180, or unix:PATH";
-    let (host, port) = text.rsplit_once(':').ok_or_else(|| Wrong::new("has no port").hint(hint))?;
+    let (host, port) = text.rsplit_once(':').ok_or_else(|| Wrong::new("has no port").hint(HINT))?;
     if host.is_empty() {
         let meant = format!("0.0.0.0:{port}");
         return Err(Wrong::new("has no host; every address is 0.0.0.0 or [::]").suggest(meant));
     }
     if port.parse::<u16>().is_err() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Wrong::new("has no port from 0 to 65535").hint(hint));
+        return Err(Wrong::new("has no port from 0 to 65535").hint(HINT));
     }
     let bracketed = host.starts_with('[') && host.ends_with(']');
     if text.contains(',') {
@@ -49,7 +54,7 @@ pub(super) fn listen(text: &str, reading: &Reading<'_>) -> Result<ListenAddress,
         return Err(Wrong::new("has no host; every address is 0.0.0.0 or [::]")
             .suggest(format!("0.0.0.0:{port}")));
     }
-    check_host(host).map_err(|_| Wrong::new("has no valid host").hint(hint))?;
+    check_host(host).map_err(|_| Wrong::new("has no valid host").hint(HINT))?;
     // The system's resolver takes `1` and `010.0.0.1` for other addresses than they look like, or for none.
     let numbers = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     if numbers && host.parse::<Ipv4Addr>().is_err() {
@@ -177,6 +182,7 @@ mod tests {
         check(":4180", Some("0.0.0.0:4180"));
         check("http://127.0.0.1:4180/", Some("127.0.0.1:4180"));
         check("::1:4180", Some("[::1]:4180"));
+        check("fd://3", None);
         check("*:4180", Some("0.0.0.0:4180"));
         for text in ["010.0.0.1:1", "1:20", "127.1:1", "a..b:1", "{host}:1", "[::g]:1"] {
             check(text, None);

@@ -294,7 +294,7 @@ const SYNTAX: [(&str, Place, &str, Option<&str>); 17] = [
         "did not find expected alphabetic or numeric character",
         Place::Stopped,
         "has a `*` or `&` that YAML takes for an alias or an anchor",
-        Some("put the value in quotes: \"*\""),
+        Some("put the whole value in quotes, as in \"*.example.com\""),
     ),
     (
         "unknown anchor",

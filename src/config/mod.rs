@@ -8,6 +8,7 @@ mod admin;
 mod document;
 mod field;
 mod flags;
+mod habits;
 mod host_names;
 mod identity;
 mod interpolate;

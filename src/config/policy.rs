@@ -250,6 +250,10 @@ fn exact(text: &str) -> Result<String, Wrong> {
 /// Reads a prefix of paths, of a rule or of a route.
 pub(super) fn path(text: &str) -> Result<PathPrefix, Wrong> {
     PathPrefix::parse(text).map_err(|what| {
+        if let Some((_, rest)) = text.split_once("://").filter(|_| !text.starts_with('/')) {
+            let wrong = Wrong::new("is a URL, where only a path can stand");
+            return wrong.suggest(rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"));
+        }
         if let Some(expression) = text.strip_prefix('^') {
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_');
             let end = expression.find(|c| !plain(c)).unwrap_or(expression.len());

@@ -3,6 +3,7 @@
 
 use crate::config::document::Node;
 use crate::config::field::Field;
+use crate::config::habits;
 use crate::config::problem::KeyPath;
 use crate::config::reading::{Reading, Reported};
 use crate::config::suggest::{nearest, same, within};
@@ -86,11 +87,16 @@ pub(super) fn report_twice(reading: &Reading<'_>, path: &KeyPath, entries: &[(St
 
 /// What the author of an unknown key may have meant.
 fn meant(name: &str, path: &KeyPath, keys: &[Key]) -> String {
-    if let Some((_, hint)) = ELSEWHERE.iter().find(|(names, _)| names.contains(&name)) {
-        return (*hint).to_owned();
+    if let Some(hint) = habits::said_otherwise(name) {
+        return hint.to_owned();
     }
-    let name = RENAMED.iter().find(|(known, _)| *known == name).map_or(name, |(_, ours)| ours);
     let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
+    if let Some(place) = habits::renamed(name, &known) {
+        return match place.rsplit_once('.') {
+            Some((_, ours)) if known.contains(&ours) => format!("did you mean `{ours}`?"),
+            Some(_) | None => format!("it belongs elsewhere: `{place}`"),
+        };
+    }
     let near = nearest(name, known.iter().copied());
     if let Some(near) = near.or_else(|| within(name, known.iter().copied())) {
         return format!("did you mean `{near}`?");
@@ -109,121 +115,3 @@ fn meant(name: &str, path: &KeyPath, keys: &[Key]) -> String {
 }
 
 const FIRST_LINES: &str = "begin with the lines `server:`, `providers:`, `routes:`";
-
-/// What people know a key by who come from another gateway.
-const RENAMED: [(&str, &str); 21] = [
-    ("oidc_issuer_url", "issuer"),
-    ("issuer_url", "issuer"),
-    ("idp_provider_url", "issuer"),
-    ("cookie_secret", "secret"),
-    ("cookie_domain", "domain"),
-    ("cookie_domains", "domain"),
-    ("cookie_expire", "lifetime"),
-    ("cookie_refresh", "refresh_before"),
-    ("cookie_samesite", "same_site"),
-    ("allowed_groups", "groups"),
-    ("proxy_prefix", "endpoint_prefix"),
-    ("pass_host_header", "preserve_host"),
-    ("http_address", "listen"),
-    ("upstreams", "upstream"),
-    ("to", "upstream"),
-    ("from", "host"),
-    ("policy", "allow"),
-    ("scope", "scopes"),
-    ("idp_client_id", "client_id"),
-    ("idp_client_secret", "client_secret"),
-    ("idp_scopes", "scopes"),
-];
-
-/// What is said in another way here, or not at all.
-const ELSEWHERE: [(&[&str], &str); 20] = [
-    (&["<<"], "merge keys are not read: repeat the keys, or use an alias for a whole value"),
-    (
-        &["redirect_uri", "redirect_url", "callback_url"],
-        "it is made of public_url and endpoint_prefix, as in https://wiki.example.com/oauth2/callback: \
-         register that at the provider",
-    ),
-    (
-        &[
-            "skip_auth_routes",
-            "skip_auth_regex",
-            "skip_auth_preflight",
-            "allow_public_unauthenticated_access",
-        ],
-        "give the route `allow: public`, or a rule `{ public: true, paths: [/health], methods: [GET] }`",
-    ),
-    (
-        &["reverse_proxy", "trusted_proxy_ips", "real_client_ip_header"],
-        "name the addresses of your proxies in `server.trusted_proxies`",
-    ),
-    // SECURITY: elsewhere they pass without a sign-in; as proxies of ours they could be anyone.
-    (
-        &["trusted_ips"],
-        "give the route a rule for whoever comes from there: \
-         `{ public: true, client_addresses: [192.0.2.0/24] }`",
-    ),
-    (
-        &["whitelist_domains"],
-        "`rd` may lead to the host of every route; hosts share a session by `session.cookie.domain`",
-    ),
-    (
-        &["authenticated_emails_file", "htpasswd_file"],
-        "who may pass stands in the route's rules: `allow: [{ emails: [ada@example.com] }]`",
-    ),
-    (&["session_store_type", "redis_connection_url"], "sessions are kept in memory: remove it"),
-    (&["cookie_name"], "it belongs elsewhere: `session.cookie.name`"),
-    (&["metrics_address"], "metrics are on the listener of `admin.listen`"),
-    (
-        &["insecure_oidc_allow_unverified_email"],
-        "write `require_email_verified: false` for the provider",
-    ),
-    (
-        &["oidc_groups_claim", "oidc_email_claim", "user_id_claim"],
-        "say which claim means what in `providers.ID.claims`",
-    ),
-    (
-        &["login_url", "redeem_url", "profile_url", "oidc_jwks_url", "skip_oidc_discovery"],
-        "write what discovery does not tell in `providers.ID.endpoints`",
-    ),
-    (&["skip_provider_button"], "visitors go straight on where one provider signs in: remove it"),
-    (&["code_challenge_method"], "PKCE with S256 is always used: remove it"),
-    (
-        &["tls_cert_file", "tls_key_file"],
-        "write `server.tls.certificates: [{ certificate: tls.crt, key: tls.key }]`",
-    ),
-    (
-        &[
-            "insecure_skip_verify",
-            "ssl_insecure_skip_verify",
-            "ssl_upstream_insecure_skip_verify",
-            "tls_skip_verify",
-        ],
-        "certificates are always verified: name whom to trust in `ca`",
-    ),
-    (
-        &[
-            "cookie_secure",
-            "cookie_httponly",
-            "cookie_http_only",
-            "secure",
-            "http_only",
-            "httponly",
-        ],
-        "the cookie always has HttpOnly, and Secure where public_url is https: remove it",
-    ),
-    (
-        &[
-            "pass_access_token",
-            "pass_authorization_header",
-            "pass_basic_auth",
-            "pass_user_headers",
-            "set_authorization_header",
-            "set_xauthrequest",
-        ],
-        "write what the application gets in `identity_headers`",
-    ),
-    (
-        &["provider", "idp_provider"],
-        "name your provider below `providers`: `providers: { company: { issuer: …, client_id: … } }`",
-    ),
-];

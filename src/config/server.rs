@@ -30,6 +30,9 @@ pub(super) fn http(flag: &Field<'_>) -> Http {
 pub(super) fn endpoint_prefix(server: &Section<'_>) -> Result<PathPrefix, Reported> {
     server.field("endpoint_prefix").value(|text| {
         let hint = "write a path such as /oauth2";
+        if text.is_empty() {
+            return Err(Wrong::new("is empty").hint(hint));
+        }
         let segments = text.strip_prefix('/').ok_or_else(|| {
             Wrong::new("must start with /").suggest(format!("/{}", text.trim_end_matches('/')))
         })?;

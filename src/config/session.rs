@@ -94,8 +94,9 @@ fn name(text: &str, public_url: Option<&Origin>, has_domain: bool) -> Result<Str
         .hint("choose a name without __Host- and __Secure-"));
     }
     if host && has_domain {
+        let rest = text.get("__Host-".len()..).unwrap_or_default();
         return Err(Wrong::new("has the prefix __Host-, which browsers refuse beside a domain")
-            .suggest(text.replacen("__Host-", "__Secure-", 1)));
+            .suggest(format!("__Secure-{rest}")));
     }
     Ok(text.to_owned())
 }
@@ -103,7 +104,8 @@ fn name(text: &str, public_url: Option<&Origin>, has_domain: bool) -> Result<Str
 /// A domain that the host of `public_url` lies in.
 fn domain(text: &str, public_url: Option<&Origin>) -> Result<String, Wrong> {
     if let Some(bare) = text.strip_prefix("*.").or_else(|| text.strip_prefix('.')) {
-        return Err(Wrong::new("must be written without a leading dot").suggest(bare));
+        let what = "must begin with a name: the cookie is sent to all below it, too";
+        return Err(Wrong::new(what).suggest(bare));
     }
     let host = match url::Host::parse(text) {
         Ok(url::Host::Domain(host)) if !host.ends_with('.') => host,

@@ -73,12 +73,20 @@ pub(super) fn size_text(bytes: u64) -> String {
     }
 }
 
-/// `5min` is 5m, `12hours` is 12h.
+/// `5min` is 5m, `12hours` is 12h; whole words only, for `5mo` is no five minutes.
 fn meant(number: u64, unit: &str) -> Option<String> {
-    let lower = unit.to_ascii_lowercase().replace("milli", "ms");
-    let (name, _) = DURATIONS.iter().find(|(name, _)| lower.starts_with(name))?;
+    let lower = unit.to_ascii_lowercase();
+    let (name, _) = SPELLINGS.iter().find(|(_, words)| words.contains(&lower.as_str()))?;
     Some(format!("{number}{name}"))
 }
+
+const SPELLINGS: [(&str, &[&str]); 5] = [
+    ("ms", &["ms", "msec", "msecs", "milli", "millis", "millisecond", "milliseconds"]),
+    ("s", &["s", "sec", "secs", "second", "seconds"]),
+    ("m", &["m", "min", "mins", "minute", "minutes"]),
+    ("h", &["h", "hr", "hrs", "hour", "hours"]),
+    ("d", &["d", "day", "days"]),
+];
 
 fn split(text: &str) -> Option<(u64, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -112,7 +120,9 @@ mod tests {
         assert_eq!(duration("5min").unwrap_err().suggestion(), Some("5m"));
         assert_eq!(duration("12 hours").unwrap_err().suggestion(), Some("12h"));
         assert_eq!(duration("250millis").unwrap_err().suggestion(), Some("250ms"));
-        assert_eq!(duration("2weeks").unwrap_err().suggestion(), None);
+        for wrong in ["2weeks", "1mo", "5months", "250micros", "1y", "3decades"] {
+            assert_eq!(duration(wrong).unwrap_err().suggestion(), None, "{wrong}");
+        }
     }
 
     #[test]
