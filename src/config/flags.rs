@@ -74,6 +74,8 @@ impl Flags {
             text.take_if(|text| text.is_empty());
         }
         for list in [&mut self.email_domains, &mut self.emails, &mut self.groups] {
+            // As people write lists: `a, b`.
+            list.iter_mut().for_each(|text| *text = text.trim().to_owned());
             list.retain(|text| !text.is_empty());
         }
         (self != Self::default()).then_some(self)
@@ -168,10 +170,16 @@ pub(super) fn flag_of(path: &KeyPath) -> &'static str {
     FLAGS.iter().find(within).map_or("the flags", |(_, _, flag)| *flag)
 }
 
+/// Every flag that says something of a configuration.
+pub(super) fn all() -> impl Iterator<Item = &'static str> {
+    let keys = FLAGS.iter().map(|(_, _, flag)| *flag).filter(|flag| !flag.contains(' '));
+    keys.chain(["--allow-authenticated"])
+}
+
 /// The environment variable of a flag.
-fn variable_of(flag: &str) -> String {
+pub(super) fn variable_of(flag: &str) -> String {
     let name = flag.trim_start_matches('-').replace('-', "_").to_ascii_uppercase();
-    format!("PORTCULLIS_{name}")
+    format!("{PREFIX}{name}")
 }
 
 fn some(list: &[String]) -> Option<String> {
@@ -179,7 +187,7 @@ fn some(list: &[String]) -> Option<String> {
 }
 
 fn items(text: &str) -> Vec<&str> {
-    text.split(',').filter(|item| !item.is_empty()).collect()
+    text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()
 }
 
 /// Reads a variable that says yes or no; an empty one says nothing, as `NAME: ${OTHER:-}` makes them.
@@ -225,6 +233,9 @@ fn host(issuer: &str) -> Option<&str> {
 
 /// The ID of the one provider, where logs and `explain` name it.
 const PROVIDER: &str = "provider";
+
+/// What the variables of flags begin with.
+pub(super) const PREFIX: &str = "PORTCULLIS_";
 
 /// Section, key and flag, the narrower key first.
 const FLAGS: [(&str, &str, &str); 11] = [

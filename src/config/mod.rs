@@ -7,6 +7,7 @@ mod address;
 mod admin;
 mod document;
 mod field;
+mod flag_words;
 mod flags;
 mod habits;
 mod host_names;

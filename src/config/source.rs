@@ -108,7 +108,20 @@ impl Source {
         }
     }
 
-    fn exists(&self, path: &Path) -> bool {
+    /// The environment variables whose names begin so, in order.
+    pub(super) fn variables_below(&self, prefix: &str) -> Vec<String> {
+        let all: Vec<String> = match &self.0 {
+            Kind::System => {
+                std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect()
+            }
+            Kind::Fixed { variables, .. } => variables.keys().cloned().collect(),
+        };
+        let mut names: Vec<_> = all.into_iter().filter(|name| name.starts_with(prefix)).collect();
+        names.sort_unstable();
+        names
+    }
+
+    pub(super) fn exists(&self, path: &Path) -> bool {
         match &self.0 {
             Kind::System => path.exists(),
             Kind::Fixed { files, .. } => files.contains_key(path),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::flag_words::{in_flags, misspelt};
 use super::flags::{Flags, flag_of};
 use super::problem::{KeyPath, Problem, Problems, Severity};
 use super::reading::Reading;
@@ -65,16 +66,21 @@ impl Written {
     /// Reads it: the result with its warnings, or all that is wrong with it.
     pub fn load(&self, source: &Source) -> Result<(Config, Vec<Problem>), Problems> {
         match self {
+            // Without a file, flags were meant.
+            Self::File(file) if !source.exists(file) => {
+                load(file, source).map_err(|Problems(all)| beside(misspelt(source), all))
+            }
             Self::File(file) => load(file, source),
             Self::Flags(flags) => {
                 let reading = Reading::new(source, Path::new(""));
                 let read = read_tree(&flags.tree(), reading, |path| (flag_of(path).into(), None));
-                let unread = unread(flags, source);
+                let first: Vec<_> =
+                    unread(flags, source).into_iter().chain(misspelt(source)).collect();
+                let told =
+                    |all: Vec<Problem>| beside(first, all.into_iter().map(in_flags).collect());
                 match read {
-                    Ok((config, warnings)) => {
-                        Ok((config, unread.into_iter().chain(warnings).collect()))
-                    }
-                    Err(Problems(all)) => Err(Problems(unread.into_iter().chain(all).collect())),
+                    Ok((config, warnings)) => Ok((config, told(warnings).0)),
+                    Err(Problems(all)) => Err(told(all)),
                 }
             }
         }
@@ -89,6 +95,10 @@ impl Written {
         };
         (path, file, line)
     }
+}
+
+fn beside(first: Vec<Problem>, then: Vec<Problem>) -> Problems {
+    Problems(first.into_iter().chain(then).collect())
 }
 
 /// A file that would be read, were it not for a flag or a variable: few remember each that is set.
@@ -239,6 +249,67 @@ routes:
         let begin = "/etc/portcullis/portcullis.yaml: warning: is not read, because of PORTCULLIS_LISTEN, \
                      --upstream, --allow-authenticated\n";
         assert!(told.starts_with(begin), "{told}");
+    }
+
+    #[test]
+    fn hints_are_in_the_words_of_flags() {
+        let none = told("--admin-listen off");
+        for add in [
+            "--public-url h",
+            "--issuer h",
+            "--client-id I",
+            "--client-secret-file /",
+            "--allow-group s",
+        ] {
+            assert!(none.iter().any(|told| told.contains(add)), "{add}: {none:#?}");
+        }
+        let wrong = told(
+            "--public-url http://a.example --listen a:1,b:1 --issuer http://b.example \
+             --allow-email @a.example --allow-email-domain *",
+        );
+        for said in none.iter().chain(&wrong) {
+            for key in ["`allow:", "`client_secret", "`email", "[one", "`public_url", "`token"] {
+                assert!(!said.contains(key), "{key}: {said}");
+            }
+        }
+        assert!(wrong.iter().any(|told| told.contains("a flag takes one of them")), "{wrong:#?}");
+        assert!(wrong.iter().any(|told| told.contains("say --allow-authenticated")), "{wrong:#?}");
+    }
+
+    #[test]
+    fn lists_may_have_blanks_around_their_commas() {
+        let arguments = ["run", "--allow-email-domain", " a.example, b.example ,"];
+        let flags = Arguments::try_parse_from(arguments).unwrap().flags;
+        let one = Written::find(None, flags, &source("")).unwrap();
+        let other = find(None, "", "--allow-email-domain a.example,b.example").unwrap();
+        assert_eq!(one, other);
+    }
+
+    #[test]
+    fn a_variable_that_is_nearly_ours_is_told() {
+        let set = [
+            "PORTCULLIS_ALLOW_GROUPS",
+            "PORTCULLIS_ADMIN_LISTN",
+            "PORTCULLIS_CLIENT_SECRET",
+            "PORTCULLIS_CONFIG",
+            "PORTCULLIS_PORT",
+            "PORTCULLIS_PORT_4180_TCP",
+            "PORTCULLIS_SERVICE_HOST",
+            "PORTCULLIS_UPSTREAM",
+        ];
+        let source = Source::fixed([], set.map(|name| (name.to_owned(), String::new())));
+        let told: Vec<_> = misspelt(&source).iter().map(Problem::to_string).collect();
+        let expected = [
+            ("ADMIN_LISTN", "ADMIN_LISTEN"),
+            ("ALLOW_GROUPS", "ALLOW_GROUP"),
+            ("CLIENT_SECRET", "CLIENT_SECRET_FILE"),
+        ];
+        let expected = expected.map(|(name, meant)| {
+            format!("PORTCULLIS_{name}: warning: is no variable of ours\n  hint: did you mean PORTCULLIS_{meant}?")
+        });
+        assert_eq!(told, expected);
+        let Problems(all) = Written::File("none.yaml".into()).load(&source).unwrap_err();
+        assert_eq!(all.len(), 4, "{all:?}");
     }
 
     #[test]
