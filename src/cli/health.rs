@@ -15,6 +15,7 @@ use url::Url;
 
 use crate::body::BodyError;
 use crate::cli::{GOOD, NOT_READY};
+use crate::config::Source;
 
 /// Reads `--url`.
 pub fn address(text: &str) -> Result<Url, String> {
@@ -25,7 +26,10 @@ pub fn address(text: &str) -> Result<Url, String> {
     }
     if !text.contains("://") {
         let place = text.split('/').next().unwrap_or_default();
-        return Err(format!("write http://{place}/readyz"));
+        return Err(match place {
+            "" => format!("write {DEFAULT}"),
+            place => format!("write http://{place}/readyz"),
+        });
     }
     match Url::parse(text) {
         Ok(mut url) if url.scheme() == "http" && url.host().is_some() => {
@@ -38,6 +42,20 @@ pub fn address(text: &str) -> Result<Url, String> {
             Err("this is not http://HOST:PORT/readyz, as the admin listener speaks".to_owned())
         }
     }
+}
+
+/// Where the listener is that the same environment would make `run` open.
+pub fn address_here(source: &Source) -> Result<Url, String> {
+    let Some(place) = source.admin_listen() else { return address(DEFAULT) };
+    if matches!(place.as_str(), "off" | "false") {
+        return Err("the admin listener is off, so nothing can be asked".to_owned());
+    }
+    if place.starts_with("unix:") {
+        return address(&place);
+    }
+    // Every address is no address to ask at.
+    let place = place.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
+    address(&format!("http://{place}"))
 }
 
 /// Asks, prints what was said, and returns the exit code.
@@ -74,6 +92,35 @@ async fn ask(url: &Url) -> Result<(StatusCode, String), BodyError> {
     }
 }
 
+/// Where the admin listener is unless it is told otherwise.
+const DEFAULT: &str = "http://127.0.0.1:4181/readyz";
+
 /// A health check runs every few seconds, with a patience of its own around it.
 const PATIENCE: Duration = Duration::from_secs(3);
 const MOST_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(variable: Option<&str>, expected: Result<&str, &str>) {
+        let set = variable.map(|value| ("PORTCULLIS_ADMIN_LISTEN".to_owned(), value.to_owned()));
+        match (address_here(&Source::fixed([], set)), expected) {
+            (Ok(url), Ok(expected)) => assert_eq!(url.as_str(), expected, "{variable:?}"),
+            (Err(wrong), Err(expected)) => assert!(wrong.contains(expected), "{wrong}"),
+            (found, _) => panic!("{variable:?}: {found:?}"),
+        }
+    }
+
+    #[test]
+    fn the_listener_of_the_same_environment_is_asked() {
+        check(None, Ok(DEFAULT));
+        check(Some(""), Ok(DEFAULT));
+        check(Some("127.0.0.1:31198"), Ok("http://127.0.0.1:31198/readyz"));
+        check(Some("0.0.0.0:9"), Ok("http://127.0.0.1:9/readyz"));
+        check(Some("[::]:9"), Ok("http://[::1]:9/readyz"));
+        check(Some("off"), Err("is off"));
+        check(Some("unix:/run/a.sock"), Err("curl --unix-socket"));
+    }
+}

@@ -71,10 +71,9 @@ enum Command {
     /// Ask a running gateway whether it is ready; for container health checks.
     #[command(after_help = "Example: portcullis health --url http://127.0.0.1:4181/readyz")]
     Health {
-        /// Where the admin listener answers.
-        #[arg(long, value_name = "URL", value_parser = health::address,
-              default_value = "http://127.0.0.1:4181/readyz")]
-        url: Url,
+        /// Where the admin listener answers; else PORTCULLIS_ADMIN_LISTEN, http://127.0.0.1:4181/readyz.
+        #[arg(long, value_name = "URL", value_parser = health::address)]
+        url: Option<Url>,
     },
     /// Print a secret for `session.secret`.
     #[command(after_help = "Example: portcullis keygen > session.secret")]
@@ -118,7 +117,13 @@ fn dispatch(command: Command) -> io::Result<u8> {
         Command::Explain { configuration, request } => configuration
             .find(&source, |written| explain::run(written, &request, &source, &mut out)),
         Command::Demo { port } => demo::run(port, &mut out),
-        Command::Health { url } => health::run(&url, &mut out),
+        Command::Health { url } => match url.map_or_else(|| health::address_here(&source), Ok) {
+            Ok(url) => health::run(&url, &mut out),
+            Err(wrong) => {
+                complain(&format!("portcullis: PORTCULLIS_ADMIN_LISTEN: {wrong}"));
+                Ok(WRONG_USAGE)
+            }
+        },
         Command::Keygen => keygen::run(&mut out),
         Command::Schema => schema::run(&mut out),
         Command::Completions { shell } => {

@@ -89,11 +89,13 @@ impl SyntaxError {
     }
 
     fn unknown(line: Option<usize>, text: &str) -> Self {
-        let (message, hint) = match line.is_some_and(|line| line_at(text, line).contains("{{")) {
-            true => {
-                ("has a `{{` outside of quotes", Some("put the whole value in quotes: \"{{ … }}\""))
-            }
-            false => ("is not YAML", None),
+        let written = line.map_or("", |line| line_at(text, line));
+        let (message, hint) = if written.contains("{{") {
+            ("has a `{{` outside of quotes", Some("put the whole value in quotes: \"{{ … }}\""))
+        } else if written.contains("[::") {
+            ("has an IPv6 address outside of quotes", Some("put it in quotes: \"[::1]:4180\""))
+        } else {
+            ("is not YAML", None)
         };
         Self { line, message, hint }
     }
@@ -356,6 +358,9 @@ mod tests {
         check("host: *.example.com\n", 1, star);
         check("a: 1\nb: x\u{1}\n", 2, "has a control character in it");
         check("a: 1\nb: {{ x }}\n", 2, "has a `{{` outside of quotes");
+        check("a: 1\nlisten: [::1]:31191\n", 2, "has an IPv6 address outside of quotes");
+        check("a: 1\nlisten: [::]:80\nb: 1\n", 2, "has an IPv6 address outside of quotes");
+        check("- [::1]:80\n- b\n", 1, "has an IPv6 address outside of quotes");
         check("a: 1\n---\nb: 1\n", 2, "has more than one document");
     }
 

@@ -80,6 +80,11 @@ impl Source {
         self.variable("PORTCULLIS_CONFIG").filter(|name| !name.is_empty()).map(PathBuf::from)
     }
 
+    /// Where the admin listener of this environment is, if a variable says so.
+    pub fn admin_listen(&self) -> Option<String> {
+        self.variable("PORTCULLIS_ADMIN_LISTEN").filter(|address| !address.is_empty())
+    }
+
     /// A file's content.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>, Unread> {
         match &self.0 {

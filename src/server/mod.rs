@@ -222,7 +222,7 @@ const REMEDIES: [(io::ErrorKind, &str); 4] = [
     (io::ErrorKind::AddrInUse, "another process has it: stop that one, or choose another address"),
     (
         io::ErrorKind::PermissionDenied,
-        "choose a port above 1023, or a directory that may be written to",
+        "a port below 1024 takes CAP_NET_BIND_SERVICE, a socket a directory that may be written to",
     ),
     (io::ErrorKind::AddrNotAvailable, "choose an address that this machine has"),
     (io::ErrorKind::NotFound, "create its directory"),
