@@ -205,16 +205,18 @@ impl Provider {
 }
 
 /// The error that a provider sends a browser back with, unless it only misses the person.
-fn fault_of(back: &Url) -> Option<String> {
-    let error = back.query_pairs().find(|(name, _)| name == "error")?.1.into_owned();
+fn fault_of(back: &Url) -> Option<ErrorCode> {
+    let (_, error) = back.query_pairs().find(|(name, _)| name == "error")?;
+    // SECURITY: cleaned by this, for it is printed: a terminal obeys what it is sent.
+    let code = ErrorCode::parse(&error);
     let needs_a_person = [
-        "login_required",
-        "interaction_required",
-        "consent_required",
-        "account_selection_required",
-        "access_denied",
+        ErrorCode::LoginRequired,
+        ErrorCode::InteractionRequired,
+        ErrorCode::ConsentRequired,
+        ErrorCode::AccountSelectionRequired,
+        ErrorCode::AccessDenied,
     ];
-    (!needs_a_person.contains(&error.as_str())).then(|| error.chars().take(80).collect())
+    (!needs_a_person.contains(&code)).then_some(code)
 }
 
 impl Examined {
@@ -252,3 +254,20 @@ impl Examined {
 
 /// Less than what ID tokens are allowed.
 const TOLERATED: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_shown_without_what_a_terminal_would_obey() {
+        let fault = |query: &str| {
+            let back = Url::parse(&format!("https://a.example/callback?{query}")).unwrap();
+            fault_of(&back).map(|code| code.to_string())
+        };
+        let told = fault("state=1&error=%1b]0;x%07%1b[2J%0a").unwrap();
+        assert!(!told.contains(char::is_control), "{told:?}");
+        assert_eq!(fault("error=invalid_scope").as_deref(), Some("invalid_scope"));
+        assert_eq!((fault("error=login_required"), fault("code=1")), (None, None));
+    }
+}
