@@ -38,28 +38,27 @@ pub fn run(
         Some(config) => (format!("{written} is good: {}", contents(&config)), GOOD),
         None => (refusal(written, &findings), REFUSED),
     };
-    for finding in &findings {
-        match format {
-            Format::Human => writeln!(out, "{finding}")?,
-            Format::Json => writeln!(out, "{}", finding.to_json())?,
+    match format {
+        Format::Human => {
+            findings.iter().try_for_each(|finding| writeln!(out, "{finding}"))?;
+            good.iter().try_for_each(|(id, note)| writeln!(out, "{id}: {}", note.message))?;
+            writeln!(out, "{summary}")?;
         }
-    }
-    if format == Format::Human {
-        for line in good {
-            writeln!(out, "{line}")?;
+        Format::Json => {
+            let all = findings.iter().chain(good.iter().map(|(_, note)| note));
+            all.map(Problem::to_json).try_for_each(|object| writeln!(out, "{object}"))?;
         }
-        writeln!(out, "{summary}")?;
     }
     Ok(code)
 }
 
-/// Asks the providers; adds what is wrong, and returns what is right, a line for each provider.
+/// Asks the providers; adds what is wrong, and returns what is right, a note for each by its ID.
 fn ask(
     config: &Config,
     written: &Written,
     source: &Source,
     findings: &mut Vec<Problem>,
-) -> io::Result<Vec<String>> {
+) -> io::Result<Vec<(String, Problem)>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut good = Vec::new();
     for (id, examined) in runtime.block_on(examine(config)) {
@@ -70,7 +69,11 @@ fn ask(
             findings.push(Problem { severity, file, line, path, message, hint });
         }
         if !examined.good.is_empty() {
-            good.push(format!("{id}: {} as they should be", examined.good.join(", ")));
+            let (path, file, line) = written.place(source, &["providers", &id]);
+            let message = format!("{} as they should be", examined.good.join(", "));
+            let (severity, hint) = (Severity::Note, None);
+            let note = Problem { severity, file, line, path, message, hint };
+            good.push((id.to_string(), note));
         }
     }
     Ok(good)

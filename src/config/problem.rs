@@ -13,6 +13,8 @@ pub enum Severity {
     Error,
     /// The configuration is taken; its author may have meant something else.
     Warning,
+    /// Nothing is wrong: this was looked at and found good.
+    Note,
 }
 
 /// One finding.
@@ -98,11 +100,12 @@ impl Problem {
 }
 
 impl Severity {
-    /// `error` or `warning`.
+    /// `error`, `warning` or `note`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Note => "note",
         }
     }
 }

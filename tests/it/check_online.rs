@@ -7,6 +7,7 @@ use std::time::Duration;
 use portcullis::demo::{
     DiscoveryFault, Endpoint, Fault, IdentityProvider, JwksFault, NetworkFault,
 };
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::gateway::PUBLIC_URL;
@@ -14,6 +15,10 @@ use crate::support::provider;
 
 /// Checks a configuration with these providers and this `public_url`; returns the exit code and what was said.
 fn check(providers: &str, public_url: &str) -> (i32, String) {
+    check_as("human", providers, public_url)
+}
+
+fn check_as(format: &str, providers: &str, public_url: &str) -> (i32, String) {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("portcullis.yaml");
     let text = format!(
@@ -22,7 +27,7 @@ fn check(providers: &str, public_url: &str) -> (i32, String) {
     );
     std::fs::write(&file, text).unwrap();
     let checked = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(["check", "--online", "--config"])
+        .args(["check", "--online", "--format", format, "--config"])
         .arg(&file)
         .output()
         .unwrap();
@@ -41,6 +46,11 @@ async fn a_registration_that_fits_is_told_part_by_part() {
     assert_eq!(code, 0, "{said}");
     let good = "company: its metadata, its keys, the client's authentication, the redirect URI as they should be\n";
     assert!(said.contains(good), "{said}");
+    let (code, said) = check_as("json", &provider::section(&honest().await), PUBLIC_URL);
+    let notes: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let note = notes.iter().find(|note| note["severity"] == "note").unwrap();
+    assert_eq!((code, &note["path"]), (0, &Value::from("providers.company")));
+    assert!(good.contains(note["message"].as_str().unwrap()) && note["line"] == 3, "{note}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
