@@ -11,6 +11,8 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 #[derive(Clone, Debug)]
 pub struct Clock {
     origin: Instant,
+    /// The time since 1970 at which a test's clock stands; `None` where time passes by itself.
+    standing: Option<Duration>,
     /// Milliseconds that a test moved this clock ahead; stays zero in the product.
     ahead: Arc<AtomicU64>,
 }
@@ -27,13 +29,22 @@ impl Clock {
     /// The clock of this machine.
     #[expect(clippy::disallowed_methods, reason = "this is the one door to time")]
     pub fn system() -> Self {
-        Self { origin: Instant::now(), ahead: Arc::default() }
+        Self { origin: Instant::now(), standing: None, ahead: Arc::default() }
+    }
+
+    /// A clock that stands until it is moved: for tests, which must not depend on how fast they run.
+    pub fn standing() -> Self {
+        let clock = Self::system();
+        Self { standing: Some(clock.since_epoch()), ..clock }
     }
 
     /// The monotonic time.
     #[expect(clippy::disallowed_methods, reason = "this is the one door to time")]
     pub fn moment(&self) -> Moment {
-        let since = Instant::now().duration_since(self.origin);
+        let since = match self.standing {
+            None => Instant::now().duration_since(self.origin),
+            Some(_) => Duration::ZERO,
+        };
         Moment(millis(since).saturating_add(self.ahead.load(Ordering::Relaxed)))
     }
 
@@ -41,7 +52,10 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the one door to time")]
     #[expect(clippy::disallowed_types, reason = "this is the one door to time")]
     pub fn since_epoch(&self) -> Duration {
-        let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = match self.standing {
+            None => std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            Some(since) => since,
+        };
         since.saturating_add(Duration::from_millis(self.ahead.load(Ordering::Relaxed)))
     }
 
@@ -99,6 +113,17 @@ mod tests {
         let (clone, before) = (clock.clone(), clock.moment());
         clock.advance(Duration::from_secs(60));
         assert!(clone.moment().since(before) >= Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_standing_clock_goes_by_steps() {
+        let clock = Clock::standing();
+        let (moment, unix) = (clock.moment(), clock.unix());
+        std::thread::yield_now();
+        assert_eq!((clock.moment(), clock.unix()), (moment, unix));
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(clock.moment().since(moment), Duration::from_secs(2));
+        assert_eq!(clock.unix(), UnixTime(unix.0 + 2));
     }
 
     #[test]

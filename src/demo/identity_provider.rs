@@ -1,15 +1,16 @@
 //! A small honest OpenID provider on loopback: the demo's, and with faults on demand that of all tests.
 //! Invariant: whatever is not spoiled by an active [`Fault`] is what OpenID Connect Core says.
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use std::{io, mem};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::accounts::Account;
 use super::answer::Answer;
@@ -131,6 +132,7 @@ impl IdentityProvider {
             grants: Grants::default(),
             keys: Keyring::generate(settings.algorithm)?,
             faults: Vec::new(),
+            faults_over: CancellationToken::new(),
             counts: Counts::default(),
         };
         let tls = settings.tls.clone();
@@ -161,9 +163,11 @@ impl IdentityProvider {
         state.clients.push(client);
     }
 
-    /// From now on these faults are active, and no others.
+    /// From now on these faults are active, and no others; whoever hung by those before is let go.
     pub fn set_faults(&self, faults: &[Fault]) {
-        self.provider.state().faults = faults.to_vec();
+        let mut state = self.provider.state();
+        state.faults = faults.to_vec();
+        mem::take(&mut state.faults_over).cancel();
     }
 
     /// How often each endpoint was asked so far.
@@ -229,6 +233,8 @@ pub(super) struct State {
     pub(super) grants: Grants,
     pub(super) keys: Keyring,
     pub(super) faults: Vec<Fault>,
+    /// Cancelled as soon as other faults are set.
+    faults_over: CancellationToken,
     counts: Counts,
 }
 
@@ -240,9 +246,10 @@ impl Handler for Provider {
         let Some(endpoint) = endpoint_of(path) else {
             return http(self.elsewhere(path));
         };
-        self.state().counts.count(endpoint, request);
-        match self.network_fault(endpoint) {
-            Some(fault) => fault.reply(request.uri().path(), || self.answer(endpoint, request)),
+        match self.met_by(endpoint, request) {
+            Some((fault, over)) => {
+                fault.reply(request.uri().path(), over, || self.answer(endpoint, request))
+            }
             None => http(self.answer(endpoint, request)),
         }
     }
@@ -253,8 +260,15 @@ impl Provider {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn network_fault(&self, endpoint: Endpoint) -> Option<NetworkFault> {
+    /// Counts a request, and tells the fault that it meets and how long that lasts: in one step, so that
+    /// whoever has seen the count may change the faults.
+    fn met_by(
+        &self,
+        endpoint: Endpoint,
+        request: &Request<Bytes>,
+    ) -> Option<(NetworkFault, CancellationToken)> {
         let mut state = self.state();
+        state.counts.count(endpoint, request);
         let fault = state.faults.iter().find_map(|fault| match fault {
             Fault::Network(at, fault) if *at == endpoint => Some(*fault),
             Fault::Network(..)
@@ -268,7 +282,7 @@ impl Provider {
         if fault == NetworkFault::LostOnce {
             state.faults.retain(|other| *other != Fault::Network(endpoint, fault));
         }
-        Some(fault)
+        Some((fault, state.faults_over.clone()))
     }
 
     fn answer(&self, endpoint: Endpoint, request: &Request<Bytes>) -> Response<Bytes> {

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use tokio_util::sync::CancellationToken;
 
 use super::wire::{Raw, Reply, Then};
 use crate::body::Body;
@@ -78,7 +79,7 @@ pub enum NetworkFault {
     LostOnce,
     /// Processed; the body has bytes that are no UTF-8.
     BadUtf8,
-    /// Never a byte.
+    /// Never a byte; the connection ends when the faults change.
     Hang,
     /// A head, then a byte now and then.
     Drip,
@@ -123,8 +124,13 @@ impl NetworkFault {
         Self::Garbage,
     ];
 
-    /// The answer to a request at `path`; `honest` processes it.
-    pub(super) fn reply(self, path: &str, honest: impl FnOnce() -> Response<Bytes>) -> Reply {
+    /// The answer to a request at `path`; `honest` processes it. The fault lasts until `over`.
+    pub(super) fn reply(
+        self,
+        path: &str,
+        over: CancellationToken,
+        honest: impl FnOnce() -> Response<Bytes>,
+    ) -> Reply {
         match self {
             Self::InternalError => plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "oops"),
             Self::Unavailable => plain(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "later"),
@@ -143,7 +149,7 @@ impl NetworkFault {
                 drop(honest());
                 raw("", Then::Close)
             }
-            Self::Hang => raw("", Then::Wait),
+            Self::Hang => raw("", Then::Wait(over)),
             Self::Drip => raw(json_head("content-length: 1000000"), Then::Drip),
             Self::Huge => raw(json_head("connection: close"), Then::Flood),
             Self::Reset => raw("", Then::Reset),

@@ -47,14 +47,14 @@ pub(super) struct Raw {
 }
 
 /// The end of a raw answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) enum Then {
     /// An orderly end.
     Close,
     /// A TCP reset.
     Reset,
-    /// Silence until the peer gives up.
-    Wait,
+    /// Silence until this, or until the peer gives up.
+    Wait(CancellationToken),
     /// A byte, a pause, a byte, until the peer gives up.
     Drip,
     /// 256 MiB of spaces.
@@ -174,8 +174,10 @@ impl Raw {
         match self.then {
             Then::Close => stream.shutdown().await,
             Then::Reset => stream.tcp().set_zero_linger(),
-            Then::Wait => {
-                tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(|_bytes| ())
+            Then::Wait(over) => {
+                let mut nowhere = tokio::io::sink();
+                let waiting = tokio::io::copy(&mut stream, &mut nowhere);
+                over.run_until_cancelled(waiting).await.unwrap_or(Ok(0)).map(|_bytes| ())
             }
             Then::Drip => loop {
                 stream.write_all(b" ").await?;

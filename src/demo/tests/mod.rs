@@ -46,7 +46,7 @@ impl Scene {
     }
 
     async fn with(settings: Settings) -> Self {
-        let clock = Clock::system();
+        let clock = Clock::standing();
         let client = |id: &str, secret: Option<&str>| Client {
             id: id.into(),
             secret: secret.map(Secret::new),

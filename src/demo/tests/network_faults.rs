@@ -74,6 +74,21 @@ async fn network_faults_do_what_their_line_says() {
 }
 
 #[tokio::test]
+async fn who_hangs_is_let_go_when_the_faults_change() {
+    let scene = Scene::start().await;
+    scene.idp.set_faults(&[Fault::Network(Endpoint::Jwks, NetworkFault::Hang)]);
+    let change = async {
+        while scene.idp.counts().jwks == 0 {
+            tokio::task::yield_now().await;
+        }
+        scene.idp.set_faults(&[]);
+    };
+    let (received, ()) = tokio::join!(arrives(&scene, "/jwks", 1000), change);
+    assert!(received.unwrap().is_empty());
+    assert_eq!(scene.get("/jwks").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_lost_answer_was_processed_and_a_refused_request_was_not() {
     let strict = RefreshTokens::RotatingStrictly;
     let scene = Scene::with(Settings { refresh_tokens: strict, ..Settings::default() }).await;

@@ -108,13 +108,12 @@ async fn an_outage_makes_no_storm() {
     for _ in 0..100 {
         assert_eq!(browser.fetch("/").await.status, 200);
     }
-    let asked = scene.refreshes();
-    assert!((1..=2).contains(&asked), "asked {asked} times");
+    assert_eq!(scene.refreshes(), 1);
     scene.pass(6);
     for _ in 0..100 {
         assert_eq!(browser.fetch("/").await.status, 200);
     }
-    assert!(scene.refreshes() <= asked + 2);
+    assert_eq!(scene.refreshes(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,7 +171,7 @@ async fn a_lost_answer_of_a_strict_server_ends_the_session() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_failure_of_the_network_signs_anybody_out() {
     let patient = Scene::with(RefreshTokens::Fixed, "10s").await;
-    let hasty = Scene::with(RefreshTokens::Fixed, "1s").await;
+    let hasty = Scene::with(RefreshTokens::Fixed, HASTY).await;
     for fault in NetworkFault::ALL {
         let scene = if is_slow(fault) { &hasty } else { &patient };
         let mut browser = scene.signed_in("alice").await;
@@ -180,7 +179,8 @@ async fn no_failure_of_the_network_signs_anybody_out() {
         scene.expire();
         let asked = Instant::now();
         let answer = browser.fetch("/").await;
-        assert!(asked.elapsed() < Duration::from_secs(9), "{fault:?}");
+        // Whoever got ten seconds did not need them.
+        assert!(is_slow(fault) || asked.elapsed() < Duration::from_secs(9), "{fault:?}");
         assert_eq!(answer.status, 200, "{fault:?}: {answer:?}");
         scene.at.provider.set_faults(&[]);
         scene.pass(10);
@@ -206,7 +206,7 @@ async fn a_refresh_needs_no_document_that_is_known() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_failure_of_userinfo_signs_anybody_out() {
     let patient = Scene::start().await;
-    let hasty = Scene::with(RefreshTokens::RotatingStrictly, "1s").await;
+    let hasty = Scene::with(RefreshTokens::RotatingStrictly, HASTY).await;
     let bare =
         [Grant::SignIn, Grant::Refresh].map(|grant| Fault::IdToken(grant, IdTokenFault::Bare));
     for fault in NetworkFault::ALL {
@@ -233,7 +233,7 @@ async fn no_failure_of_userinfo_signs_anybody_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_failure_of_the_key_set_signs_anybody_out() {
     let patient = Scene::start().await;
-    let hasty = Scene::with(RefreshTokens::RotatingStrictly, "1s").await;
+    let hasty = Scene::with(RefreshTokens::RotatingStrictly, HASTY).await;
     for fault in NetworkFault::ALL {
         let scene = if is_slow(fault) { &hasty } else { &patient };
         scene.at.provider.set_faults(&[]);
@@ -254,6 +254,9 @@ async fn no_failure_of_the_key_set_signs_anybody_out() {
         assert_eq!(browser.fetch("/staff").await.status, 403, "{fault:?}: the new key is found");
     }
 }
+
+/// For a provider that lets us wait, and still time enough for an honest one on a busy machine.
+const HASTY: &str = "3s";
 
 /// Only a deadline ends these.
 fn is_slow(fault: NetworkFault) -> bool {

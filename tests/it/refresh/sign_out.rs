@@ -6,6 +6,7 @@ use portcullis::demo::{Endpoint, Fault, NetworkFault, RefreshTokens};
 use tokio::task::JoinHandle;
 
 use super::Scene;
+use super::outage::DOWN;
 use crate::support::browser::{Answer, Browser};
 use crate::support::wait::Patience;
 
@@ -25,11 +26,12 @@ async fn waiting(scene: &Scene) -> (Browser, JoinHandle<Answer>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_waits_for_a_refresh_that_fails_is_out_with_the_session() {
-    let scene = Scene::with(RefreshTokens::Fixed, "1s").await;
+    let scene = Scene::with(RefreshTokens::Fixed, "10s").await;
     let (mut browser, asker) = waiting(&scene).await;
     let mut stale = browser.clone();
     assert!(browser.navigate("/oauth2/sign_out").await.redirect().is_some());
     let asked = scene.upstream.asked();
+    scene.at.provider.set_faults(&DOWN);
     // The grace of an outage is for those who are signed in.
     assert_eq!(asker.await.unwrap().status, 401);
     assert_eq!(stale.fetch("/").await.status, 401);
@@ -39,11 +41,11 @@ async fn who_waits_for_a_refresh_that_fails_is_out_with_the_session() {
 /// The refresh token that it brings is the one to be given back, not the one that it spent.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_under_way_brings_no_session_back_and_its_token_is_revoked() {
-    let scene = Scene::with(RefreshTokens::RotatingStrictly, "2s").await;
+    let scene = Scene::start().await;
     let (mut browser, asker) = waiting(&scene).await;
     let mut stale = browser.clone();
     assert!(browser.navigate("/oauth2/sign_out").await.redirect().is_some());
-    // From now on it answers: the same token is sent once more when the first answer is given up.
+    // From now on it answers: the same token is sent once more, as the first answer is lost.
     scene.at.provider.set_faults(&[]);
     let patience = Patience::until("the refresh is repeated");
     loop {

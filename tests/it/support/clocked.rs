@@ -1,5 +1,5 @@
-//! The gateway inside the test's own process, by a clock that the test moves, and a provider that goes by
-//! the same clock. For what takes minutes; whatever does not, asks the real binary.
+//! The gateway inside the test's own process, by a clock that only the test moves, and a provider that goes
+//! by the same clock. For what takes time, or must not; whatever else asks the real binary.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use portcullis::app::App;
 use portcullis::clock::Clock;
 use portcullis::config::{Source, load};
-use portcullis::demo::{IdentityProvider, Settings};
+use portcullis::demo::{Fault, IdentityProvider, Settings};
 use portcullis::server::{AccessLog, Frame, LocalAddress, Scheme, Server, Shutdown};
 use portcullis::telemetry::metrics::Metrics;
 use tokio::task::JoinHandle;
@@ -33,8 +33,19 @@ impl Clocked {
     /// Starts both; `rest` is the configuration behind the provider's section, `more` that section's
     /// further keys, each behind a comma.
     pub(crate) async fn start(settings: Settings, more: &str, rest: &str) -> Self {
-        let clock = Clock::system();
+        Self::start_with(settings, &[], more, rest).await
+    }
+
+    /// The same, with a provider that has these faults from the start.
+    pub(crate) async fn start_with(
+        settings: Settings,
+        faults: &[Fault],
+        more: &str,
+        rest: &str,
+    ) -> Self {
+        let clock = Clock::standing();
         let provider = IdentityProvider::start(settings, clock.clone()).await.unwrap();
+        provider.set_faults(faults);
         let yaml = format!(
             "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", \
              trusted_proxies: [127.0.0.1/32] }}\nadmin: {{ listen: \"off\" }}\n{}{rest}",
