@@ -1,10 +1,15 @@
 //! The provider is honest, the browser is not (RFC 9700 §4.5 and §4.7.1, CWE-601).
 
+use std::time::Duration;
+
+use http::HeaderValue;
 use portcullis::demo::{AuthorizationFault, Endpoint, Fault, Grant, NetworkFault, TokenFault};
 use url::Url;
 
-use super::{House, Refused, SignedIn, check_page, is_ours};
-use crate::support::provider::callback;
+use super::{House, Refused, check_page, is_ours};
+use crate::support::clocked::Clocked;
+use crate::support::provider::{self, callback};
+use crate::support::upstream::Upstream;
 
 /// A callback with parameters of another one in place of its own.
 fn with(callback: &Url, names: &[&str], other: &Url) -> Url {
@@ -109,23 +114,29 @@ async fn after_a_sign_in_the_browser_stays_on_the_gateway() {
 /// T111: an address that fails again and again is slowed down, and no other.
 #[tokio::test(flavor = "multi_thread")]
 async fn codes_cannot_be_guessed_at_speed() {
-    let house = House::start().await;
-    let mut mallory = house.stranger();
-    let other = Fault::Authorization(AuthorizationFault::CodeOther);
-    house.provider.set_faults(&[other]);
-    let mut guesses = Vec::new();
-    for _ in 0..15 {
-        guesses.push(callback(&mut mallory, "/", "bob").await);
+    let upstream = Upstream::start().await;
+    let routes = format!(
+        "routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
+        upstream.address
+    );
+    let other = [Fault::Authorization(AuthorizationFault::CodeOther)];
+    let at = Clocked::start_with(provider::settings(), &other, "", &routes).await;
+    let from = |address| {
+        let mut browser = at.browser();
+        browser.extra.insert("x-forwarded-for", HeaderValue::from_static(address));
+        browser
+    };
+    let mut mallory = from("192.0.2.1");
+    for expected in [[400; 10], [429; 10]].concat() {
+        let guess = callback(&mut mallory, "/", "bob").await;
+        assert_eq!(mallory.navigate(guess.as_str()).await.status, expected);
     }
-    house.provider.set_faults(&[]);
-    let mut statuses = Vec::new();
-    for guess in guesses {
-        statuses.push(mallory.navigate(guess.as_str()).await.status.as_u16());
-    }
-    assert_eq!(statuses[..10], [400; 10]);
-    assert!(statuses[10..].contains(&429), "{statuses:?}");
-    assert!(house.provider.counts().code_exchanges < 15);
-    house.check(&[], "somebody at another address", SignedIn).await;
+    assert_eq!(at.provider.counts().code_exchanges, 10);
+    at.provider.set_faults(&[]);
+    let elsewhere = provider::sign_in(&mut from("192.0.2.2"), "/", "alice").await;
+    assert_eq!(elsewhere.status, 200, "somebody at another address");
+    at.clock.advance(Duration::from_secs(1));
+    assert_eq!(mallory.open("/").await.status, 200);
 }
 
 /// RFC 6749 §A.11. Some providers fail at such bytes, and one that fails again and again is left alone:

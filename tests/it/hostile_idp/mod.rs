@@ -65,10 +65,13 @@ impl House {
         Self::around(Arc::new(provider), "").await
     }
 
-    /// A house whose gateway waits for its provider no longer than a test wants to.
+    /// A house whose gateway waits for its provider no longer than a test wants to, and which knows its
+    /// documents already.
     async fn hasty() -> Self {
         let provider = provider::start(Duration::from_secs(60)).await;
-        Self::around(Arc::new(provider), HASTY).await
+        let house = Self::around(Arc::new(provider), HASTY).await;
+        house.mend("a start in haste").await;
+        house
     }
 
     /// A house around a provider; `more` are further keys of its section, each behind a comma.
@@ -146,11 +149,16 @@ impl House {
     /// The same, where the gateway may take its time to find the provider mended.
     async fn check_and_mend(&self, faults: &[Fault], what: &str, expected: Outcome) -> Try {
         let tried = self.hold(faults, what, expected).await;
+        self.mend(what).await;
+        tried
+    }
+
+    /// Tries at an honest provider until somebody can sign in.
+    async fn mend(&self, what: &str) {
         let patience = Patience::until(format!("somebody can sign in after {what}"));
         while self.try_with(&[]).await.answer.status != 200 {
             patience.pause().await;
         }
-        tried
     }
 
     async fn hold(&self, faults: &[Fault], what: &str, expected: Outcome) -> Try {

@@ -4,6 +4,14 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+/// Asks again and again until it is so: until `what`, as it stands in a sentence.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let patience = Patience::until(what);
+    while !is_so().await {
+        patience.pause().await;
+    }
+}
+
 /// Patience with one thing that will come.
 pub(crate) struct Patience {
     until: Instant,
