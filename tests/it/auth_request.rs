@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use crate::support::browser::{Answer, Browser, Door};
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::provider;
+use crate::support::wait::until;
 use crate::support::wire::Wire;
 
 struct House {
@@ -318,11 +319,10 @@ async fn sessions_are_refreshed_by_questions_too() {
     let mut alice = house.member("alice").await;
     let first = about(&mut alice, "/token").await.header("authorization").to_owned();
     house.provider.set_groups("alice", &[]);
-    while about(&mut alice, "/token").await.header("authorization") == first {}
-    assert_eq!(about(&mut alice, "/staff").await.status, 403, "claims are new as well");
+    until("the claims are new", async || about(&mut alice, "/staff").await.status == 403).await;
+    assert_ne!(about(&mut alice, "/token").await.header("authorization"), first, "and the token");
     house.provider.revoke_all();
-    while about(&mut alice, "/page").await.status == 202 {}
-    assert_eq!(about(&mut alice, "/page").await.status, 401);
+    until("she is out", async || about(&mut alice, "/page").await.status == 401).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

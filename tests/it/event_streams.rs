@@ -95,8 +95,8 @@ async fn an_event_stream_that_nobody_reads_ends_for_the_application_too() {
     wire.head().await;
     assert_eq!(timeout(SOON, told.recv()).await.unwrap(), Some("stands still"));
     browser.navigate("/oauth2/sign_out").await;
-    let ended = timeout(Duration::from_secs(5), told.recv()).await;
-    assert_eq!(ended.expect("within five seconds"), Some("has ended"));
+    let ended = timeout(AT_ONCE, told.recv()).await;
+    assert_eq!(ended.expect("an end in time"), Some("has ended"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,9 +115,11 @@ async fn an_event_stream_is_cut_when_its_session_ends() {
     assert_eq!(field(&wire.head().await, "cache-control"), "private");
     wire.until("data: 1\n\n").await;
     browser.navigate("/oauth2/sign_out").await;
-    let rest = timeout(Duration::from_secs(5), wire.rest()).await.unwrap();
+    let rest = timeout(AT_ONCE, wire.rest()).await.unwrap();
     assert!(!rest.ends_with("0\r\n\r\n"), "cut, not ended: {rest:?}");
 }
 
 const SOON: Duration = Duration::from_secs(20);
+/// The five seconds within which a stream ends with its session, and as many for a busy machine.
+const AT_ONCE: Duration = Duration::from_secs(10);
 const STANDSTILL: Duration = Duration::from_secs(1);

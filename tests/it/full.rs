@@ -15,9 +15,9 @@ use crate::support::wire::{Wire, field, status};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
 
-fn configuration(limits: &str, upstream: &Upstream) -> String {
+fn configuration(server: &str, upstream: &Upstream) -> String {
     format!(
-        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", limits: {{ {limits} }} }}\n\
+        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\"{server} }}\n\
          admin: {{ listen: \"127.0.0.1:0\" }}\n\
          routes: [{{ upstream: \"http://{}\", allow: public }}]\n",
         upstream.address
@@ -27,7 +27,7 @@ fn configuration(limits: &str, upstream: &Upstream) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_one_too_many_is_told_when_to_come_back() {
     let upstream = Upstream::start().await;
-    let gateway = Gateway::start_with(&configuration("connections: 1", &upstream));
+    let gateway = Gateway::start_with(&configuration(", limits: { connections: 1 }", &upstream));
     let mut first = Wire::to(&gateway).await;
     first.say(GET).await;
     assert_eq!(status(&first.head().await), 200);
@@ -48,7 +48,9 @@ async fn who_is_one_too_many_is_told_when_to_come_back() {
 async fn clients_who_do_nothing_leave_descriptors_to_those_who_do() {
     const FILES: usize = 256;
     let upstream = Upstream::start().await;
-    let gateway = Gateway::start_with_few_files(FILES, &configuration("", &upstream));
+    // Nobody is sent away for being slow while all of them connect.
+    let configuration = configuration(", timeouts: { request_headers: 60s }", &upstream);
+    let gateway = Gateway::start_with_few_files(FILES, &configuration);
     gateway.log_until("there is room for 64 connections only");
     let mut busy = Wire::to(&gateway).await;
     let mut idle = Vec::new();

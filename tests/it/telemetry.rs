@@ -1,7 +1,7 @@
 //! What the operator is told: metrics, health, the audit lines; and what nobody is told.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portcullis::demo::{AuthorizationFault, Endpoint, Fault, IdentityProvider, NetworkFault};
 use portcullis::telemetry::metrics::list;
@@ -14,6 +14,7 @@ use crate::support::gateway::Gateway;
 use crate::support::operator::{ask, gateway, until, value};
 use crate::support::provider;
 use crate::support::upstream::Upstream;
+use crate::support::wait;
 
 /// The lines of the log that have `text` in them, once there is one.
 fn lines(gateway: &Gateway, text: &str) -> Vec<String> {
@@ -87,9 +88,11 @@ async fn every_metric_moves_with_what_it_counts() {
     assert_eq!(browser.fetch("/closed").await.status, 403);
     assert_eq!(browser.submit("/open", &[("text", &"x".repeat(200))]).await.status, 413);
     let refreshed = r#"refreshes_total{provider="company",outcome="success"}"#;
-    while value(&gateway, refreshed).await < Some(1.0) {
+    let fetched = async || {
         browser.fetch("/").await;
-    }
+        value(&gateway, refreshed).await >= Some(1.0)
+    };
+    wait::until("a refresh is counted", fetched).await;
     for (series, least) in [
         (r#"requests_total{route="wiki",status="2xx"}"#, 1.0),
         (r#"requests_total{route="wiki",status="3xx"}"#, 1.0),
@@ -163,7 +166,7 @@ async fn an_event_has_its_line() {
     );
 
     provider.revoke_all();
-    while browser.fetch("/").await.status == 200 {}
+    wait::until("the session has ended", async || browser.fetch("/").await.status == 401).await;
     gateway.log_until_all(&["a refresh failed", &format!("\"session\":\"{session}\"")]);
     let line = audit(&gateway, "session_ended");
     assert_eq!((&line["session"], &line["reason"]), (&session.as_str().into(), &"ended".into()));
@@ -196,6 +199,7 @@ async fn a_limit_that_is_met_is_counted_and_logged() {
             upstream.address
         ),
     );
+    let began = Instant::now();
     let groups: Vec<String> = (0..900).map(|number| format!("group-{number:03}")).collect();
     let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
     provider.set_groups("alice", &groups);
@@ -213,8 +217,13 @@ async fn a_limit_that_is_met_is_counted_and_logged() {
         until(&gateway, &format!("limit_hits_total{{limit=\"{limit}\"}}"), |hits| hits >= 1.0)
             .await;
         let lines = lines(&gateway, &format!("\"limit\":\"{limit}\""));
-        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines.len() <= lines_since(began), "{lines:?}");
     }
+}
+
+/// How many lines there may be of what is told once in ten seconds.
+fn lines_since(began: Instant) -> usize {
+    1 + usize::try_from(began.elapsed().as_secs() / 10).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,9 +243,11 @@ async fn no_secret_gets_into_log_or_metrics() {
     secrets.push(browser.cookie("/", "portcullis").unwrap().to_owned());
     secrets.push(browser.cookie("/", "portcullis-login").unwrap().to_owned());
     let refreshed = r#"refreshes_total{provider="company",outcome="success"}"#;
-    while value(&gateway, refreshed).await < Some(1.0) {
+    let denied = async || {
         browser.fetch("/closed?canary=denied").await;
-    }
+        value(&gateway, refreshed).await >= Some(1.0)
+    };
+    wait::until("a refresh is counted", denied).await;
     browser.fetch("/oauth2/callback?state=canary-state&code=canary-code").await;
     provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Html)]);
     browser.navigate("/oauth2/sign_out?rd=%2F%3Fcanary").await;
@@ -260,6 +271,7 @@ async fn an_upstream_that_fails_is_told_with_its_cause_but_not_at_every_request(
          - { path: /named, upstream: \"http://nowhere.invalid:81\", allow: public }\n";
     let gateway = gateway("", routes);
     let mut browser = Browser::new(&gateway);
+    let began = Instant::now();
     for path in ["/", "/", "/named", "/named", "/"] {
         assert_eq!(browser.fetch(path).await.status, 502);
     }
@@ -271,9 +283,12 @@ async fn an_upstream_that_fails_is_told_with_its_cause_but_not_at_every_request(
         ("http://127.0.0.1:1", "the upstream at 127.0.0.1:1 cannot be reached: "),
         ("http://nowhere.invalid:81", "the upstream's name nowhere.invalid cannot be resolved: "),
     ];
-    assert_eq!(told.len(), expected.len(), "{told:?}");
-    for (line, (upstream, error)) in told.iter().zip(expected) {
-        assert_eq!((&line["level"], &line["upstream"]), (&"WARN".into(), &upstream.into()));
-        assert!(line["error"].as_str().unwrap().starts_with(error), "{line}");
+    for (upstream, error) in expected {
+        let lines: Vec<_> = told.iter().filter(|line| line["upstream"] == upstream).collect();
+        assert!((1..=lines_since(began)).contains(&lines.len()), "{told:?}");
+        for line in lines {
+            assert_eq!(line["level"], "WARN");
+            assert!(line["error"].as_str().unwrap().starts_with(error), "{line}");
+        }
     }
 }

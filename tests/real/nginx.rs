@@ -15,6 +15,7 @@ use crate::component::nginx::Nginx;
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::provider;
 use crate::support::upstream::Upstream;
+use crate::support::wait::until;
 use crate::support::wire::{Peer, Wire};
 
 struct House {
@@ -271,12 +272,10 @@ async fn sessions_are_refreshed_by_questions() {
     let mut alice = house.nginx.browser();
     assert_eq!(provider::sign_in(&mut alice, "/staff", "alice").await.status, 200);
     house.provider.set_groups("alice", &[]);
-    while alice.fetch("/staff").await.status == 200 {}
-    assert_eq!(alice.fetch("/staff").await.status, 403);
+    until("the claims are new", async || alice.fetch("/staff").await.status == 403).await;
     assert_eq!(alice.fetch("/page").await.status, 200);
     house.provider.revoke_all();
-    while alice.fetch("/page").await.status == 200 {}
-    assert_eq!(alice.fetch("/page").await.status, 401);
+    until("she is out", async || alice.fetch("/page").await.status == 401).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
