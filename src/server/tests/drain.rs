@@ -64,10 +64,10 @@ async fn what_does_not_finish_is_cut() {
 async fn a_tunnel_carries_bytes_past_all_deadlines_and_may_say_good_bye() {
     let mut settings = impatient();
     settings.timeouts.keep_alive = Duration::from_millis(100);
-    settings.timeouts.request_headers = Duration::from_millis(100);
+    settings.timeouts.request_headers = UNHURRIED;
     let running = Running::start(settings).await;
     let mut stream = tunnel(&running).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    tokio::time::sleep(UNHURRIED + Duration::from_millis(200)).await;
     stream.write_all(b"ping").await.unwrap();
     let mut echo = [0; 4];
     stream.read_exact(&mut echo).await.unwrap();
@@ -105,7 +105,7 @@ async fn the_second_order_waits_for_nothing() {
 
 #[tokio::test]
 async fn requests_are_served_during_the_delay() {
-    let timeouts = Timeouts { drain_delay: Duration::from_millis(500), ..Timeouts::default() };
+    let timeouts = Timeouts { drain_delay: UNHURRIED, ..Timeouts::default() };
     let running = Running::start(Settings { timeouts, ..settings() }).await;
     running.shutdown.begin();
     assert!(running.shutdown.is_begun());

@@ -27,8 +27,10 @@ use super::*;
 use crate::body::BodyError;
 use crate::telemetry::access_log::Outcome;
 
-/// Longer than anything here should take, shorter than anybody's patience.
-const SOON: Duration = Duration::from_secs(5);
+/// Longer than anything here should take, shorter than the default deadline of a head.
+const SOON: Duration = Duration::from_secs(9);
+/// A deadline that an honest head meets on a busy machine too.
+const UNHURRIED: Duration = Duration::from_secs(2);
 
 /// Answers by path, and remembers what it was asked.
 #[derive(Default)]

@@ -4,14 +4,14 @@ use super::*;
 
 const SHORT: Duration = Duration::from_millis(200);
 
-fn hasty() -> Settings {
-    let timeouts = Timeouts { request_headers: SHORT, request_body: SHORT, ..Timeouts::default() };
+fn with(timeouts: Timeouts) -> Settings {
     Settings { timeouts, ..settings() }
 }
 
 #[tokio::test]
 async fn silent_half_open_and_dripping_connections_are_closed() {
-    let running = Running::start(hasty()).await;
+    let timeouts = Timeouts { request_headers: SHORT, ..Timeouts::default() };
+    let running = Running::start(with(timeouts)).await;
     for beginning in [
         "",
         "G",
@@ -38,7 +38,8 @@ async fn silent_half_open_and_dripping_connections_are_closed() {
 
 #[tokio::test]
 async fn a_later_head_has_the_same_deadline() {
-    let running = Running::start(hasty()).await;
+    let timeouts = Timeouts { request_headers: UNHURRIED, ..Timeouts::default() };
+    let running = Running::start(with(timeouts)).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     answer(&mut stream).await;
@@ -49,7 +50,7 @@ async fn a_later_head_has_the_same_deadline() {
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
     let timeouts = Timeouts { keep_alive: SHORT, ..Timeouts::default() };
-    let running = Running::start(Settings { timeouts, ..settings() }).await;
+    let running = Running::start(with(timeouts)).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     answer(&mut stream).await;
@@ -58,19 +59,21 @@ async fn an_idle_connection_is_closed() {
 
 #[tokio::test]
 async fn a_request_that_takes_long_to_answer_has_no_deadline() {
-    let timeouts = Timeouts { keep_alive: SHORT, request_headers: SHORT, ..Timeouts::default() };
-    let running = Running::start(Settings { timeouts, ..settings() }).await;
+    let timeouts =
+        Timeouts { keep_alive: SHORT, request_headers: UNHURRIED, ..Timeouts::default() };
+    let running = Running::start(with(timeouts)).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     running.app.waiting.notified().await;
-    tokio::time::sleep(SHORT * 2).await;
+    tokio::time::sleep(UNHURRIED + SHORT).await;
     running.app.go.notify_one();
     assert!(answer(&mut stream).await.ends_with("waited"));
 }
 
 #[tokio::test]
 async fn a_body_that_stalls_breaks_off() {
-    let running = Running::start(hasty()).await;
+    let timeouts = Timeouts { request_body: SHORT, ..Timeouts::default() };
+    let running = Running::start(with(timeouts)).await;
     let answer =
         running.exchange("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe").await;
     assert!(answer.contains("broken: the client sent no byte"), "{answer}");
@@ -89,7 +92,8 @@ async fn a_client_that_closed_its_side_gets_its_answer() {
 
 #[tokio::test]
 async fn a_client_that_closed_its_side_is_not_waited_for_forever() {
-    let running = Running::start(hasty()).await;
+    let timeouts = Timeouts { request_headers: UNHURRIED, ..Timeouts::default() };
+    let running = Running::start(with(timeouts)).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     stream.shutdown().await.unwrap();
@@ -126,11 +130,12 @@ async fn a_reset_behind_an_upload_cancels_the_request_at_once() {
 
 #[tokio::test]
 async fn a_slow_reader_gets_the_whole_answer() {
-    let timeouts = Timeouts { keep_alive: SHORT, request_headers: SHORT, ..Timeouts::default() };
-    let running = Running::start(Settings { timeouts, ..settings() }).await;
+    let timeouts =
+        Timeouts { keep_alive: SHORT, request_headers: UNHURRIED, ..Timeouts::default() };
+    let running = Running::start(with(timeouts)).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
-    tokio::time::sleep(SHORT * 3).await;
+    tokio::time::sleep(UNHURRIED + SHORT).await;
     let answer = until_closed(&mut stream).await;
     assert!(answer.len() > 32 * 1024 * 1024, "{}", answer.len());
 }

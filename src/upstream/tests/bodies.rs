@@ -161,11 +161,11 @@ async fn an_upload_may_take_longer_than_an_answer() {
     }
     let peer = Peer::start(at_the_end).await;
     let mut settings = settings(at(peer.address));
-    settings.timeouts.response_headers = Duration::from_millis(150);
+    settings.timeouts.response_headers = DRIP * 15;
     let (feed, body) = fed();
     tokio::spawn(async move {
         for _ in 0..20 {
-            tokio::time::sleep(Duration::from_millis(15)).await;
+            tokio::time::sleep(DRIP).await;
             feed.send(Ok(".".into())).unwrap();
         }
     });

@@ -232,7 +232,8 @@ async fn silence_in_a_body_breaks_it_off_unless_silence_is_its_nature() {
         settings.timeouts.idle = Duration::from_millis(50);
         let upstream = made(&settings);
         let response = answer_of(&upstream).await;
-        let end = tokio::time::timeout(Duration::from_millis(400), response.into_body().collect());
+        let patience = if broken { PATIENCE } else { Duration::from_millis(400) };
+        let end = tokio::time::timeout(patience, response.into_body().collect());
         match end.await {
             Ok(end) => assert!(broken && end.is_err_and(|error| is_slow(&error)), "{kind}"),
             Err(_) => assert!(!broken, "{kind}"),
@@ -253,13 +254,13 @@ async fn a_body_that_keeps_coming_may_take_longer_than_the_idle_time() {
     async fn steady(_: usize, mut line: Line) {
         line.head().await;
         line.say(b"HTTP/1.1 200 OK\r\n\r\n").await;
-        for _ in 0..30 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        for _ in 0..20 {
+            tokio::time::sleep(DRIP).await;
             line.say(b".").await;
         }
     }
     let peer = Peer::start(steady).await;
     let mut settings = settings(at(peer.address));
-    settings.timeouts.idle = Duration::from_millis(150);
-    assert_eq!(get(&made(&settings)).await.unwrap().text().len(), 30);
+    settings.timeouts.idle = DRIP * 15;
+    assert_eq!(get(&made(&settings)).await.unwrap().text().len(), 20);
 }

@@ -21,6 +21,8 @@ use crate::body::BodyError;
 
 /// Far beyond what anything here takes, short enough for a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between the bytes of what comes slowly: fifteen of it outlast any pause of a busy machine.
+const DRIP: Duration = Duration::from_millis(100);
 
 fn settings(target: Target) -> Settings {
     Settings {
