@@ -68,7 +68,7 @@ mod tests {
     use crate::oauth::error::Refusal;
 
     fn broken() -> (Clock, Breaker) {
-        let clock = Clock::system();
+        let clock = Clock::standing();
         let breaker = Breaker::new(clock.clone());
         for _ in 0..FAILURES {
             breaker.admit().unwrap().report::<()>(&Err(Error::Garbage("x")));
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_a_sign_of_life() {
-        let breaker = Breaker::new(Clock::system());
+        let breaker = Breaker::new(Clock::standing());
         for _ in 0..20 {
             let refused = Error::Refused(Refusal::new("invalid_grant", ""));
             breaker.admit().unwrap().report::<()>(&Err(refused));

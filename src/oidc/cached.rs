@@ -144,14 +144,14 @@ mod tests {
     use super::*;
 
     fn cached() -> (Clock, Cached<u32>, Throttle) {
-        let clock = Clock::system();
+        let clock = Clock::standing();
         let throttle = Throttle::new(clock.clone(), 1, Duration::from_secs(1));
         (clock.clone(), Cached::new(clock), throttle)
     }
 
     #[test]
     fn a_throttle_lets_a_burst_pass_and_then_one_a_period() {
-        let clock = Clock::system();
+        let clock = Clock::standing();
         let throttle = Throttle::new(clock.clone(), 2, Duration::from_secs(10));
         let admitted = |n| (0..n).filter(|_| throttle.admit()).count();
         assert_eq!(admitted(5), 2);

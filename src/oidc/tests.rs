@@ -29,7 +29,7 @@ async fn scene() -> Scene {
         false => answer(base, seen, &served),
     })
     .await;
-    let clock = Clock::system();
+    let clock = Clock::standing();
     let timeout = Duration::from_secs(5);
     let http = Arc::new(Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap());
     let settings = Settings {
@@ -193,9 +193,12 @@ async fn the_keeper_finds_a_provider_that_comes_up_later() {
     let (scene, key) = (scene().await, key("k"));
     scene.publish(&[&key]);
     let keeper = tokio::spawn(Arc::clone(&scene.issuer).keep_fresh("company".into()));
-    while scene.asked("/jwks") == 0 {
-        tokio::task::yield_now().await;
-    }
+    let asked = async {
+        while scene.asked("/jwks") == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), asked).await.expect("the keeper asks");
     scene.verify(&key).await.unwrap();
     assert_eq!((scene.asked(DOCUMENT), scene.asked("/jwks")), (1, 1));
     keeper.abort();

@@ -226,7 +226,7 @@ mod tests {
     }
 
     fn bench() -> Bench {
-        let clock = Clock::system();
+        let clock = Clock::standing();
         let settings = Settings {
             lifetime: Duration::from_secs(3600),
             idle_timeout: None,
