@@ -128,7 +128,17 @@ fn headers_are_made_once_for_a_set_of_rules() {
 
 #[test]
 fn debug_tells_no_id_and_no_token() {
-    let session = session("1", 60, Some("refresh-me"), Moment::from_millis(0));
+    let set = TokenSet {
+        id_token: Some(Secret::new("identify-me")),
+        ..token_set("access-me", 60, Some("refresh-me"))
+    };
+    let tokens = Tokens::new(set, Duration::from_secs(60));
+    let (id, start) = (SessionId::generate(), Moment::from_millis(0));
+    let holding = Holding::new(person("1"), prior("1"), tokens);
+    let session = Session::new(&id, holding, start, Duration::from_secs(3600));
     let text = format!("{session:?}");
-    assert!(!text.contains("refresh-me"), "{text}");
+    assert!(text.contains("Holding"), "{text}");
+    for secret in [id.expose(), "access-me", "refresh-me", "identify-me"] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
 }
