@@ -42,7 +42,8 @@
 //! | [`session`] | signed-in browsers, their cookie, single-flight refresh; knows no provider | `oauth` `identity` |
 //! | [`oidc`] | OpenID Connect Core as a relying party | `oauth` `identity` `jose` |
 //! | [`server`] [`upstream`] | sockets and framing toward clients · toward applications | ground |
-//! | [`identity`] [`oauth`] | claims → who someone is → headers · RFC 6749 as a client | `jose` |
+//! | [`oauth`] | RFC 6749 as a client | `jose` |
+//! | [`identity`] | claims → who someone is → headers | ground |
 //! | [`routing`] [`jose`] [`telemetry`] | host and path → T · signatures · logs, metrics | ground |
 //! | [`secret`] [`clock`] [`random`] [`body`] [`origin`] | the ground | nothing of ours |
 //!
