@@ -5,7 +5,8 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import http from 'node:http';
 import os from 'node:os';
-import { PORTCULLIS, check, file, folder, freePort, run, signIn, start, startGateway, until, write } from './support.mjs';
+import { ACCESS_TOKEN_SECONDS } from '../node/op.mjs';
+import { PATIENCE, PORTCULLIS, check, file, folder, freePort, run, signIn, start, startGateway, until, write } from './support.mjs';
 
 const gateway = `http://localhost:${await freePort()}`;
 const application = `http://127.0.0.1:${await freePort()}`;
@@ -62,11 +63,14 @@ routes:
     const cookie = (await alices.cookies(gateway)).map(({ name, value }) => `${name}=${value}`).join('; ');
     await alice.goto('about:blank');
     await until('the access token expires', async () => Date.now() / 1000 > (await seen()).access_token_ends + 1);
-    const before = (await seen()).refresh_token;
+    const [before, began] = [(await seen()).refresh_token, Date.now()];
     const answers = await Promise.all(Array.from({ length: 200 }, () => ask('/whoami', { Cookie: cookie })));
     const good = answers.filter(({ status, body }) => status === 200 && body.startsWith('user=alice '));
     assert.equal(good.length, 200, JSON.stringify(answers.find((answer) => !good.includes(answer))));
-    assert.equal((await seen()).refresh_token - before, 1);
+    // Where all of it takes longer than half a token's life, the next refresh is due.
+    const due = 1 + Math.floor((Date.now() - began) / (ACCESS_TOKEN_SECONDS * 500));
+    const refreshes = (await seen()).refresh_token - before;
+    assert.ok(refreshes >= 1 && refreshes <= due, `${refreshes} of ${due}`);
     assert.equal((await seen()).refused, 0);
   });
 
@@ -133,10 +137,11 @@ async function leaveProvider(page, issuer) {
 
 function ask(path, headers) {
   return new Promise((resolve, reject) => {
-    http.get(gateway + path, { headers, agent: false }, (response) => {
+    const signal = AbortSignal.timeout(PATIENCE * 1000);
+    http.get(gateway + path, { headers, agent: false, signal }, (response) => {
       let body = '';
       response.setEncoding('utf8').on('data', (chunk) => { body += chunk; });
-      response.on('end', () => resolve({ status: response.statusCode, body }));
+      response.on('end', () => resolve({ status: response.statusCode, body })).on('error', reject);
     }).on('error', reject);
   });
 }

@@ -18,6 +18,9 @@ const servers = [];
 const logs = [];
 let failed = 0;
 
+/// What is waited for comes within this many seconds, or never.
+export const PATIENCE = 20;
+
 /// The gateway under test.
 export const PORTCULLIS = process.env.PORTCULLIS ?? path.join(ROOT, 'target/release/portcullis');
 
@@ -43,13 +46,20 @@ export async function run(body, browserFlags = []) {
     console.log(`not ok - the script ran to its end\n${error.stack}`);
   } finally {
     await browser.close();
-    for (const child of children) child.kill('SIGTERM');
-    await Promise.all(children.map((child) => child.ended));
+    await Promise.all(children.map(end));
     for (const server of servers) server.close().closeAllConnections();
     fs.rmSync(folder, { recursive: true, force: true });
   }
   if (failed) console.log(`--- output of the processes\n${logs.slice(-80).join('\n')}`);
   process.exitCode = failed ? 1 : 0;
+}
+
+// Asks a process to end, and ends it where it does not.
+async function end(child) {
+  child.kill('SIGTERM');
+  const killing = setTimeout(() => child.kill('SIGKILL'), PATIENCE * 1000);
+  await child.ended;
+  clearTimeout(killing);
 }
 
 /// One claim: a line "ok - CLAIM" or "not ok - CLAIM".
@@ -78,7 +88,9 @@ export function start(command, args, ready) {
     };
     child.stdout.on('data', read);
     child.stderr.on('data', read);
-    child.ended.then(() => reject(new Error(`${command} ended before it was ready:\n${printed}`)));
+    const fail = (how) => reject(new Error(`${command} ${how}:\n${printed}`));
+    child.ended.then(() => fail('ended before it was ready'));
+    setTimeout(fail, PATIENCE * 1000, `was not ready within ${PATIENCE} s`).unref();
   });
 }
 
@@ -128,7 +140,7 @@ export async function callbackOf(page, login) {
 }
 
 /// Asks again and again until `condition` holds, and returns what it gave.
-export async function until(what, condition, seconds = 20) {
+export async function until(what, condition, seconds = PATIENCE) {
   const end = Date.now() + seconds * 1000;
   for (;;) {
     const value = await condition();

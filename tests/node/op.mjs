@@ -22,7 +22,7 @@ const ACCOUNTS = {
   alice: { name: 'Alice Adams', groups: ['staff', 'wiki'] },
   bob: { name: 'Bob Brown', groups: ['wiki'] },
 };
-const ACCESS_TOKEN_SECONDS = 5;
+export const ACCESS_TOKEN_SECONDS = 5;
 const DAY = 86400;
 
 /// Starts a provider at `host`, behind TLS where `tls` has `{ cert, key }`.

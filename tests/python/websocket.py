@@ -32,8 +32,8 @@ PORTCULLIS = os.environ.get("PORTCULLIS", ROOT / "target/release/portcullis")
 PATIENCE = 20
 # Not to be compressed, or the flood would be none.
 FLOOD = os.urandom(50_000)
-# A session's streams end this soon after it.
-SOON = 5
+# A session's streams end within five seconds after it, and a busy machine hears of it in as many.
+SOON = 10
 
 
 class Application:
@@ -226,7 +226,7 @@ async def refusal(connecting):
 
 
 async def start(ready, *command):
-    """Starts a process, and returns it and what `ready` found in its output, which is read to the end."""
+    """Starts a process, and returns what `ready` found in its output, which is read to the end."""
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
@@ -244,10 +244,23 @@ async def start(ready, *command):
         if not found.done():
             found.set_exception(RuntimeError(f"{command[0]} ended before it was ready"))
 
+    PROCESSES.append(process)
     TASKS.append(asyncio.create_task(follow()))
-    return process, await within(PATIENCE, found)
+    return await within(PATIENCE, found)
 
 
+async def end(process):
+    """Asks a process to end, and ends it where it does not."""
+    if process.returncode is None:
+        process.terminate()
+    try:
+        await within(PATIENCE, process.wait())
+    except asyncio.TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+PROCESSES = []
 LOG = []
 TASKS = []
 
@@ -261,7 +274,7 @@ async def main(folder):
     application, port = Application(), free_port()
     house = House(application, port)
     own = f"{house.address}/oauth2"
-    provider, issuer = await start(
+    issuer = await start(
         r"^http:\S+$", NODE, ROOT / "tests/node/op.mjs", f"{own}/callback", f"{own}/signed_out"
     )
     configuration = folder / "portcullis.yaml"
@@ -274,7 +287,7 @@ routes:
 admin: {{ listen: "off" }}
 telemetry: {{ log: {{ format: json }} }}
 """)
-    gateway, _ = await start(r'"message":"listening"', PORTCULLIS, "run", "--config", configuration)
+    await start(r'"message":"listening"', PORTCULLIS, "run", "--config", configuration)
     failed = 0
     for claim in CLAIMS:
         try:
@@ -283,10 +296,19 @@ telemetry: {{ log: {{ format: json }} }}
         except Exception:  # Whatever it was, the other claims are tried too.
             failed += 1
             print(f"not ok - {claim.__doc__}\n{traceback.format_exc()}", flush=True)
-    for process in [gateway, provider]:
-        process.terminate()
-        await process.wait()
-    await asyncio.gather(*TASKS)
+    return failed
+
+
+async def whole(folder):
+    """Runs `main`, and ends what it started, however that went."""
+    failed = 1
+    try:
+        failed = await main(folder)
+    except Exception:
+        print(f"not ok - the script runs to its end\n{traceback.format_exc()}", flush=True)
+    finally:
+        await asyncio.gather(*(end(process) for process in PROCESSES))
+        await asyncio.gather(*TASKS)
     if failed:
         print("--- output of the processes", *LOG[-80:], sep="\n")
     return min(failed, 1)
@@ -294,4 +316,4 @@ telemetry: {{ log: {{ format: json }} }}
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
-        sys.exit(asyncio.run(main(pathlib.Path(place))))
+        sys.exit(asyncio.run(whole(pathlib.Path(place))))
