@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use portcullis::demo::{Endpoint, Fault, NetworkFault};
+use tokio::net::TcpSocket;
 
 use crate::support::browser::Browser;
 use crate::support::gateway::PUBLIC_URL;
@@ -162,8 +163,10 @@ async fn a_container_can_ask_how_it_is() {
     check_health(&gateway.admin("/readyz"), 1, "draining");
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     check_health(&format!("http://{}/", silent.local_addr().unwrap()), 1, "no answer within");
-    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    check_health(&format!("http://{gone}/readyz"), 1, "refused");
+    // Bound, so that nobody else gets the port, and not listening.
+    let gone = TcpSocket::new_v4().unwrap();
+    gone.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    check_health(&format!("http://{}/readyz", gone.local_addr().unwrap()), 1, "refused");
     check_health("https://127.0.0.1/readyz", 64, "http://");
     check_health("127.0.0.1:4181", 64, "write http://127.0.0.1:4181/readyz");
     check_health("localhost:4181/readyz", 64, "write http://localhost:4181/readyz");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::*;
 use crate::oauth::loopback::{Loopback, Reply};
@@ -73,9 +73,10 @@ async fn each_request_has_a_connection_of_its_own() {
 
 #[tokio::test]
 async fn a_refused_connection_means_that_nothing_was_sent() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
-    drop(listener);
+    // Bound, so that nobody else gets the port, and not listening.
+    let nobody = TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = Url::parse(&format!("http://{}/", nobody.local_addr().unwrap())).unwrap();
     let error =
         Http::new(settings()).unwrap().get(ProviderEndpoint::Discovery, &url).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");

@@ -175,11 +175,11 @@ async fn bytes_behind_a_response_reach_nobody() {
 
 #[tokio::test]
 async fn who_cannot_be_reached_is_told_from_who_is_slow() {
-    let nobody = {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        listener.local_addr().unwrap()
-    };
-    assert!(matches!(get(&upstream(nobody)).await, Err(Error::Unreachable { .. })));
+    // Bound, so that nobody else gets the port, and not listening.
+    let nobody = tokio::net::TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = nobody.local_addr().unwrap();
+    assert!(matches!(get(&upstream(address)).await, Err(Error::Unreachable { .. })));
     let nowhere = made(&settings(on_socket(Path::new("/nonexistent/socket"))));
     assert!(matches!(get(&nowhere).await, Err(Error::Unreachable { .. })));
     let nameless = Target::Origin(Origin::parse("http://nameless.invalid").unwrap());

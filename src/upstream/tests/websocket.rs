@@ -146,7 +146,7 @@ async fn a_tunnel_carries_bytes_both_ways_and_ends_with_either_side() {
 async fn nothing_behind_the_handshake_is_sent_before_the_upstreams_101() {
     let mut peer = Peer::start(|_, mut line: Line| async move {
         line.head().await;
-        let early = tokio::time::timeout(Duration::from_millis(60), line.bytes(1)).await;
+        let early = tokio::time::timeout(Duration::from_millis(300), line.bytes(1)).await;
         line.tell(if early.is_ok() { "early" } else { "nothing" });
         line.say(SWITCH).await;
         let seen = line.bytes(8).await;

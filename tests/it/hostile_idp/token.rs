@@ -1,5 +1,7 @@
 //! One fixed key set; only the ID Token varies (OIDC Core §3.1.3.7, RFC 7515, RFC 7519, RFC 8725).
 
+use std::time::Instant;
+
 use portcullis::demo::{Fault, Grant, IdTokenFault};
 
 use super::{House, Outcome, Refused, SignedIn};
@@ -94,12 +96,13 @@ async fn who_is_signed_in_is_who_the_token_says() {
 async fn tokens_with_unknown_keys_do_not_make_the_gateway_hammer_the_provider() {
     let house = House::start().await;
     house.check(&[], "nothing wrong", SignedIn).await;
-    let before = house.provider.counts().jwks;
+    let (before, began) = (house.provider.counts().jwks, Instant::now());
     for _ in 0..12 {
         let unknown = [Fault::IdToken(Grant::SignIn, IdTokenFault::KidUnknown)];
         house.hold(&unknown, "unknown key", expected(IdTokenFault::KidUnknown)).await;
     }
     let fetched = house.provider.counts().jwks - before;
-    assert!((1..=4).contains(&fetched), "fetched {fetched} times");
+    let most = 3 + usize::try_from(began.elapsed().as_secs() / 10).unwrap();
+    assert!((1..=most).contains(&fetched), "fetched {fetched} times");
     house.check(&[], "nothing wrong", SignedIn).await;
 }

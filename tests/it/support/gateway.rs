@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub(crate) struct Gateway {
     pub(crate) address: SocketAddr,
     child: Child,
     log: Log,
+    /// Where its listeners are; closed when its log ends.
+    addresses: Mutex<Receiver<SocketAddr>>,
     /// Holds its files.
     _folder: TempDir,
 }
@@ -65,12 +67,12 @@ impl Gateway {
     pub(crate) fn start_command(mut command: Command, folder: TempDir) -> Self {
         let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Log::default();
-        let listening = follow(child.stderr.take().unwrap(), Arc::clone(&log));
-        let Ok(address) = listening.recv_timeout(DEADLINE) else {
+        let addresses = follow(child.stderr.take().unwrap(), Arc::clone(&log));
+        let Ok(address) = addresses.recv_timeout(DEADLINE) else {
             drop(child.kill());
             panic!("{command:?} did not start:\n{}", log.0.lock().unwrap().join("\n"));
         };
-        Self { address, child, log, _folder: folder }
+        Self { address, child, log, addresses: Mutex::new(addresses), _folder: folder }
     }
 
     /// What it has logged, a line each, once a line has `text` in it: lines are written in batches.
@@ -142,8 +144,15 @@ impl Gateway {
         assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 
-    /// Waits for its end.
+    /// Waits for its end, which comes with that of its log.
     pub(crate) fn wait(mut self) -> ExitStatus {
+        let end = loop {
+            if let Err(end) = self.addresses.get_mut().unwrap().recv_timeout(LONGEST) {
+                break end;
+            }
+        };
+        let log = self.log.0.lock().unwrap().join("\n");
+        assert_eq!(end, RecvTimeoutError::Disconnected, "it does not end:\n{log}");
         self.child.wait().unwrap()
     }
 
@@ -195,3 +204,5 @@ fn address_in(line: &str, message: &str) -> Option<SocketAddr> {
 }
 
 const DEADLINE: Duration = Duration::from_secs(20);
+/// More than all that a gateway may wait for at its end.
+const LONGEST: Duration = Duration::from_secs(60);
