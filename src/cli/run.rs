@@ -7,11 +7,9 @@ use crate::app::serve::bind_admin;
 use crate::app::{self, App};
 use crate::cli::check::refusal;
 use crate::cli::{GOOD, NO_LISTENER, REFUSED, complain};
-use crate::clock::{Clock, UnixTime};
+use crate::clock::Clock;
 use crate::config::{Config, Problems, Source, Written};
-use crate::server::{
-    self, AccessLog, Bound, CertificateExpiry, Frame, Limits, Scheme, Server, Shutdown,
-};
+use crate::server::{self, AccessLog, Bound, Frame, Limits, Scheme, Server, Shutdown};
 use crate::telemetry;
 use crate::telemetry::metrics::Metrics;
 
@@ -87,7 +85,6 @@ async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
             return error.code();
         }
     };
-    warn_of_expiry(&opened.public.certificates(), Clock::system().unix());
     for address in opened.admin.iter().flat_map(Bound::local_addresses) {
         tracing::info!(%address, "admin listening");
     }
@@ -132,52 +129,4 @@ async fn bind(
         Some(address) => Some(bind_admin(address).await?),
     };
     Ok((public, admin))
-}
-
-/// Tells of certificates that are over, or soon will be.
-fn warn_of_expiry(certificates: &[CertificateExpiry], now: UnixTime) {
-    for CertificateExpiry { name, not_after } in certificates {
-        match left(*not_after, now) {
-            Left::Enough => {}
-            Left::Days(days) => tracing::warn!(%name, days, "a certificate ends soon: renew it"),
-            Left::Nothing => tracing::error!(%name, "a certificate is over: browsers refuse it"),
-        }
-    }
-}
-
-/// How long a certificate is good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Left {
-    Enough,
-    /// So many whole days.
-    Days(i64),
-    Nothing,
-}
-
-fn left(not_after: UnixTime, now: UnixTime) -> Left {
-    match not_after.0.saturating_sub(now.0) {
-        ..=0 => Left::Nothing,
-        left if left / SECONDS_OF_A_DAY >= DAYS_OF_WARNING => Left::Enough,
-        left => Left::Days(left / SECONDS_OF_A_DAY),
-    }
-}
-
-const DAYS_OF_WARNING: i64 = 14;
-const SECONDS_OF_A_DAY: i64 = 24 * 60 * 60;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_certificate_is_good_to_its_last_second() {
-        let check = |seconds, expected| {
-            assert_eq!(left(UnixTime(1_000 + seconds), UnixTime(1_000)), expected, "{seconds}");
-        };
-        check(-1, Left::Nothing);
-        check(0, Left::Nothing);
-        check(1, Left::Days(0));
-        check(13 * SECONDS_OF_A_DAY, Left::Days(13));
-        check(14 * SECONDS_OF_A_DAY, Left::Enough);
-    }
 }

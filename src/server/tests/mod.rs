@@ -7,6 +7,7 @@ mod patience;
 mod tls;
 mod wire;
 
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
