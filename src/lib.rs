@@ -45,7 +45,7 @@
 //! | [`oauth`] | RFC 6749 as a client | `jose` |
 //! | [`identity`] | claims → who someone is → headers | ground |
 //! | [`routing`] [`jose`] [`telemetry`] | host and path → T · signatures · logs, metrics | ground |
-//! | [`secret`] [`clock`] [`random`] [`body`] [`origin`] | the ground | nothing of ours |
+//! | [`secret`] [`clock`] [`random`] [`body`] [`origin`] [`trust`] | the ground | nothing of ours |
 //!
 //! # Lexicon
 //!
@@ -92,4 +92,5 @@ pub mod secret;
 pub mod server;
 pub mod session;
 pub mod telemetry;
+pub mod trust;
 pub mod upstream;

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -28,6 +28,7 @@ use super::pool::{Connection, Reached};
 use super::sockets::{Place, Sockets};
 use super::{Settings, Target, TlsSettings};
 use crate::origin::Origin;
+use crate::trust;
 
 /// Makes connections to one target.
 pub(super) struct Connector {
@@ -165,11 +166,10 @@ where
 fn client_config(settings: &TlsSettings) -> Result<ClientConfig, SettingsFault> {
     let unusable =
         |error: &dyn std::error::Error| SettingsFault::ClientCertificate(error.to_string());
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| SettingsFault::Tls(error.to_string()))?
-        .with_root_certificates(roots(settings.ca.as_deref())?);
+    let builder = trust::client(settings.ca.as_deref()).map_err(|fault| match fault {
+        trust::Fault::Authority(_) => SettingsFault::Authority,
+        trust::Fault::Tls(cause) => SettingsFault::Tls(cause),
+    })?;
     let mut config = match &settings.client {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => {
@@ -183,26 +183,6 @@ fn client_config(settings: &TlsSettings) -> Result<ClientConfig, SettingsFault> 
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
-}
-
-/// The system's roots, or the built-in ones where there are none, and `ca`.
-fn roots(ca: Option<&str>) -> Result<RootCertStore, SettingsFault> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    if let Some(ca) = ca {
-        let before = roots.len();
-        for certificate in CertificateDer::pem_slice_iter(ca.as_bytes()) {
-            let certificate = certificate.map_err(|_| SettingsFault::Authority)?;
-            roots.add(certificate).map_err(|_| SettingsFault::Authority)?;
-        }
-        if roots.len() == before {
-            return Err(SettingsFault::Authority);
-        }
-    }
-    Ok(roots)
 }
 
 /// Bytes that are read ahead, and the largest head of a response: back-pressure starts here.

@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("random", &[]),
     ("body", &[]),
     ("origin", &[]),
+    ("trust", &[]),
     ("telemetry", &["clock"]),
     ("jose", &[]),
     ("routing", &[]),
@@ -37,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What every room may use: the ground, and telemetry, which calls nobody.
-const GROUND: &[&str] = &["secret", "clock", "random", "body", "origin", "telemetry"];
+const GROUND: &[&str] = &["secret", "clock", "random", "body", "origin", "trust", "telemetry"];
 
 /// `app` is the only place that knows all rooms below it.
 const ANY: &[&str] = &["*"];

@@ -6,15 +6,12 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use reqwest::redirect;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{CertificateError, InvalidMessage, RootCertStore};
+use rustls::{CertificateError, InvalidMessage};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 use url::{Url, form_urlencoded};
@@ -24,6 +21,7 @@ use crate::jose::json;
 use crate::origin::Origin;
 use crate::secret::Secret;
 use crate::telemetry::metrics::{ProviderEndpoint, ProviderMeter};
+use crate::trust;
 
 /// How a provider is reached.
 #[derive(Clone, Debug)]
@@ -292,25 +290,15 @@ fn unusable(error: reqwest::Error) -> Error {
     Error::Settings(format!("cannot make a client: {}", cause(&error.without_url())))
 }
 
-/// TLS 1.2 and 1.3; the system's roots, or Mozilla's where the system has none (as in an empty
-/// container), and the operator's own. Without ALPN it speaks HTTP/1.1, enough for one request each.
+/// Without ALPN it speaks HTTP/1.1, enough for one request each.
 fn tls(ca: Option<&str>) -> Result<rustls::ClientConfig, Error> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    for certificate in CertificateDer::pem_slice_iter(ca.unwrap_or_default().as_bytes()) {
-        let added = certificate
-            .map_err(|error| error.to_string())
-            .and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()));
-        added.map_err(|cause| Error::Settings(format!("ca: {cause}")))?;
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::Settings(error.to_string()))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    let believing = trust::client(ca).map_err(|fault| {
+        Error::Settings(match fault {
+            trust::Fault::Authority(cause) => format!("ca: {cause}"),
+            trust::Fault::Tls(cause) => cause,
+        })
+    })?;
+    Ok(believing.with_no_client_auth())
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

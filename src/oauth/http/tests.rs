@@ -1,5 +1,7 @@
 //! What a provider's server may do to a client, and what the client makes of it.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket};

@@ -1,0 +1,192 @@
+//! Which servers are believed, by us as a client of upstreams and of providers.
+//! Invariant: a certificate is always checked for its name, its time and its key's signature; whether the
+//! system's authorities, one of the operator's, or the operator in person vouches for it.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WantsClientCert, WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme,
+};
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
+
+/// Why nobody can be believed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// The operator's certificates cannot be used.
+    #[error("{0}")]
+    Authority(String),
+    /// The TLS library cannot be set up.
+    #[error("{0}")]
+    Tls(String),
+}
+
+/// A TLS client, 1.2 and 1.3, that believes the system's roots, or Mozilla's where the system has none (as in
+/// an empty container), and the certificates of `ca`, a PEM text with at least one.
+pub fn client(ca: Option<&str>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Fault> {
+    let tls = |error: &dyn std::error::Error| Fault::Tls(error.to_string());
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    let own = ca.map_or(Ok(Vec::new()), own)?;
+    for certificate in &own {
+        roots.add(certificate.clone()).map_err(|error| Fault::Authority(error.to_string()))?;
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let authorities =
+        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| tls(&error))?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| tls(&error))?;
+    let verifier = Arc::new(Verifier { authorities, own });
+    Ok(builder.dangerous().with_custom_certificate_verifier(verifier))
+}
+
+fn own(ca: &str) -> Result<Vec<CertificateDer<'static>>, Fault> {
+    let own: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(ca.as_bytes()).collect();
+    match own {
+        Ok(own) if own.is_empty() => Err(Fault::Authority("no certificate in it".to_owned())),
+        Ok(own) => Ok(own),
+        Err(error) => Err(Fault::Authority(error.to_string())),
+    }
+}
+
+/// The usual checks; but a certificate that the operator named is believed as it stands. Most that sign
+/// themselves say that they are authorities, and those are refused as servers otherwise.
+#[derive(Debug)]
+struct Verifier {
+    authorities: Arc<WebPkiServerVerifier>,
+    own: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if self.own.iter().any(|own| own == end_entity) {
+            return verify_own(end_entity, server_name, now);
+        }
+        let authorities = &self.authorities;
+        authorities.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.authorities.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authorities.supported_verify_schemes()
+    }
+}
+
+// SECURITY: named as an authority, it would be believed for every name; as a server it is for its own only.
+fn verify_own(
+    certificate: &CertificateDer<'_>,
+    name: &ServerName<'_>,
+    now: UnixTime,
+) -> Result<ServerCertVerified, Error> {
+    verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+    let parsed = Certificate::from_der(certificate).map_err(|_| CertificateError::BadEncoding)?;
+    let validity = parsed.tbs_certificate().validity();
+    let [not_before, not_after] = [validity.not_before, validity.not_after]
+        .map(|time| UnixTime::since_unix_epoch(time.to_unix_duration()));
+    if now < not_before {
+        return Err(CertificateError::NotValidYetContext { time: now, not_before }.into());
+    }
+    if now > not_after {
+        return Err(CertificateError::ExpiredContext { time: now, not_after }.into());
+    }
+    Ok(ServerCertVerified::assertion())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    /// As `openssl req -x509` makes it: it says that it is an authority.
+    fn self_signed(name: &str) -> (String, CertificateDer<'static>) {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.not_before = date_time_ymd(2026, 1, 1);
+        params.not_after = date_time_ymd(2026, 12, 31);
+        let made = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        (made.pem(), made.der().clone())
+    }
+
+    fn at(year: i32, month: u8) -> UnixTime {
+        let seconds = date_time_ymd(year, month, 15).unix_timestamp();
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds.try_into().unwrap()))
+    }
+
+    #[test]
+    fn a_certificate_that_the_operator_names_is_believed_for_its_name_and_time() {
+        let (_, own) = self_signed("wiki.internal");
+        let name = ServerName::try_from("wiki.internal").unwrap();
+        let told = |now| verify_own(&own, &name, now).map_err(|error| error.to_string());
+        assert!(told(at(2026, 6)).is_ok());
+        assert!(told(at(2025, 6)).unwrap_err().contains("not valid yet"));
+        assert!(told(at(2027, 6)).unwrap_err().contains("expired"));
+        let other = ServerName::try_from("other.internal").unwrap();
+        let refused = verify_own(&own, &other, at(2026, 6)).unwrap_err();
+        assert!(matches!(refused, Error::InvalidCertificate(_)), "{refused}");
+    }
+
+    #[test]
+    fn one_that_signs_itself_is_believed_only_where_it_is_named() {
+        let ((named, own), (_, stranger)) = (self_signed("a.internal"), self_signed("a.internal"));
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        let authorities = authorities.build().unwrap();
+        let verifier = Verifier { authorities, own: super::own(&named).unwrap() };
+        let name = ServerName::try_from("a.internal").unwrap();
+        let believed = |certificate| {
+            verifier.verify_server_cert(certificate, &[], &name, &[], at(2026, 6)).is_ok()
+        };
+        assert!(believed(&own) && !believed(&stranger));
+    }
+
+    #[test]
+    fn a_text_without_certificates_is_no_authority() {
+        for wrong in
+            ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+        {
+            assert!(matches!(client(Some(wrong)), Err(Fault::Authority(_))), "{wrong}");
+        }
+        assert!(client(Some(&self_signed("a.internal").0)).is_ok() && client(None).is_ok());
+    }
+}
