@@ -151,7 +151,7 @@ pub(super) fn without_host(network: IpNet, field: &Field<'_>, at: usize) -> IpNe
     meant
 }
 
-/// The same, but not everybody.
+/// Reads a network of trusted proxies, or one of their addresses.
 pub(super) fn proxy_network(text: &str) -> Result<IpNet, Wrong> {
     let network = network(text)?;
     // SECURITY: who trusts everybody lets everybody say who they are (CVE-2026-76835).

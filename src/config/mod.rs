@@ -74,7 +74,7 @@ pub struct Config {
     pub admin: Option<crate::server::ListenAddress>,
     /// Logs.
     pub telemetry: crate::telemetry::Settings,
-    /// Every other file that went into this, to be watched.
+    /// Every other file that went into this.
     pub files: Vec<PathBuf>,
 }
 

@@ -1,4 +1,4 @@
-//! Keys of our own: for the demo's identity provider, for client assertions, for identity assertions.
+//! Keys of our own: those of the demo's identity provider.
 //! Invariant: the private half never leaves this file; HMAC only signs, it never verifies.
 
 use std::fmt;
@@ -107,7 +107,7 @@ impl SigningKey {
     }
 }
 
-/// Signs claims with a shared secret, HS256 (RFC 7518 §3.2): the `client_secret_jwt` assertion.
+/// Signs claims with a shared secret, HS256 (RFC 7518 §3.2): what a forger makes who knows a public key.
 pub fn sign_hs256(secret: &[u8], header: &Value, payload: &[u8]) -> String {
     let input = signing_input(header, payload);
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), input.as_bytes());

@@ -8,11 +8,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::secret::Secret;
 
-/// The `code_verifier` of 32 random octets: 43 unreserved characters (§4.1).
-pub fn verifier(octets: &[u8; 32]) -> Secret {
-    Secret::new(URL_SAFE_NO_PAD.encode(octets))
-}
-
 /// The S256 `code_challenge` of a verifier (§4.2).
 pub fn challenge(verifier: &Secret) -> String {
     let hash = digest::digest(&digest::SHA256, verifier.expose().as_bytes());
@@ -26,12 +21,7 @@ mod tests {
     /// RFC 7636, Appendix B.
     #[test]
     fn the_example_of_the_standard_holds() {
-        let octets = [
-            116, 24, 223, 180, 151, 153, 224, 37, 79, 250, 96, 125, 216, 173, 187, 186, 22, 212,
-            37, 77, 105, 214, 191, 240, 91, 88, 5, 88, 83, 132, 141, 121,
-        ];
-        let verifier = verifier(&octets);
-        assert_eq!(verifier.expose(), "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
+        let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
         assert_eq!(challenge(&verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }
 }

@@ -364,8 +364,8 @@ fn grpc(status: StatusCode, view: &View<'_>) -> Response<Body> {
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// What `grpc-message` escapes: all but printable ASCII, and the percent sign.
 const GRPC_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
-/// Long enough to matter, short enough for somebody who waits.
 const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
+/// Long enough to matter, short enough for somebody who waits.
 const RETRY_AFTER_SECONDS: &str = "5";
 
 #[cfg(test)]

@@ -177,8 +177,8 @@ impl Provider {
         self.settings.sign_out
     }
 
-    /// Tells whether two configurations mean the same sessions: they do while ID, issuer and client
-    /// are the same.
+    /// Tells whether two configurations mean the same provider: they do while ID, issuer and client are the
+    /// same.
     pub fn fingerprint(&self) -> [u8; 8] {
         let mut hash = digest::Context::new(&digest::SHA256);
         for part in [&*self.settings.id, &self.settings.issuer, &self.settings.client_id] {

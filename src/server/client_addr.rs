@@ -79,7 +79,7 @@ impl Connected {
         self.peer_text.clone()
     }
 
-    /// The peer's address; a unix peer has none, which no network but the whole contains.
+    /// The peer's address; a unix peer has none, which `0.0.0.0` stands for.
     pub(super) fn address(&self) -> IpAddr {
         match self.peer {
             Peer::Ip(address) => address,

@@ -78,7 +78,6 @@ pub struct SessionKey([u8; 32]);
 #[derive(Debug)]
 pub struct Session {
     key: SessionKey,
-    started: Moment,
     ends: Moment,
     /// The last request, in milliseconds of the clock.
     used: AtomicU64,
@@ -189,7 +188,6 @@ impl Session {
     pub fn new(id: &SessionId, holding: Holding, now: Moment, lifetime: Duration) -> Self {
         Self {
             key: id.key(),
-            started: now,
             ends: now.after(lifetime),
             used: AtomicU64::new(now.as_millis()),
             holding: ArcSwap::from_pointee(holding),
@@ -201,11 +199,6 @@ impl Session {
     /// Its place in the table.
     pub fn key(&self) -> SessionKey {
         self.key
-    }
-
-    /// When it began.
-    pub fn started(&self) -> Moment {
-        self.started
     }
 
     /// When it ends at the latest.

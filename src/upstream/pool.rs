@@ -52,15 +52,25 @@ impl Pool {
 
     /// The connection that was used last, if one is fit for another request.
     pub(super) fn take(&self, now: Instant) -> Option<Box<Connection>> {
-        let mut idle = self.idle();
+        let (mut idle, mut unready) = (self.idle(), Vec::new());
+        let mut found = None;
         while let Some(connection) = idle.connections.pop_back() {
+            if self.is_old(&connection, now) {
+                continue;
+            }
             // SECURITY: ready means that the response before ended where its framing said, without a
             // byte behind it, so that no answer is given to the wrong request.
-            if connection.sender.is_ready() && !self.is_old(&connection, now) {
-                return Some(connection);
+            if connection.sender.is_ready() {
+                found = Some(connection);
+                break;
+            }
+            // Its own task has still to see that it is done.
+            if !connection.sender.is_closed() {
+                unready.push(connection);
             }
         }
-        None
+        idle.connections.extend(unready.into_iter().rev());
+        found
     }
 
     /// Keeps a connection whose exchange is over for the next request.

@@ -90,7 +90,7 @@ impl Http {
         Self { meter: Some(meter), ..self }
     }
 
-    /// GET of a public document; one that fails at once is asked for once more.
+    /// GET of a public document; one that fails is asked for once more, while there is time.
     pub async fn get(&self, endpoint: ProviderEndpoint, url: &Url) -> Result<Answer, Error> {
         let once = || read(url, self.client(url).get(url.clone()));
         let patiently = async || match once().await {
