@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use crate::config::address;
 use crate::config::document::Node;
 use crate::config::field::Field;
-use crate::config::providers::warn_of_dots;
+use crate::config::providers::warn_of_apparent_path;
 use crate::config::reading::Reported;
 use crate::config::section::Section;
 use crate::config::suggest::nearest;
@@ -230,7 +230,7 @@ fn claims(field: &Field<'_>) -> Result<Option<Vec<Claim>>, Reported> {
         return Err(field.error(&"is empty: name a claim and its values".into()));
     }
     let claim = |entry: &Field<'_>| {
-        warn_of_dots(entry.reading, &entry.path, &entry.name);
+        warn_of_apparent_path(entry.reading, &entry.path, &entry.name);
         let path = ClaimPath::parse(&entry.name).map_err(|what| entry.error(&what.into()));
         let values = entry.list(exact);
         Ok((path?, values?))

@@ -198,6 +198,11 @@ fn parameter(entry: &Field<'_>) -> Result<(String, String), Reported> {
     if name.is_empty() || !name.chars().all(plain) {
         return Err(entry.error(&"is not the name of a parameter".into()));
     }
+    if name == "prompt" && matches!(entry.node, Some(Node::Text(text)) if text == "none") {
+        let wrong = Wrong::new("lets nobody sign in who is not signed in at the provider already")
+            .hint("remove it, unless that is meant");
+        entry.reading.warning(&entry.path, &wrong);
+    }
     if name == MAX_AGE {
         return entry.value(seconds).map(|text| (name.to_owned(), text));
     }
@@ -217,7 +222,7 @@ fn claims(section: &Section<'_>) -> Result<ClaimNames, Reported> {
     let path = |name| {
         let field = section.field(name);
         if let Some(Node::Text(text)) = field.node {
-            warn_of_dots(section.reading, &field.path, text);
+            warn_of_apparent_path(section.reading, &field.path, text);
         }
         field.value(|text| Ok(ClaimPath::parse(text)?))
     };
@@ -232,10 +237,14 @@ fn claims(section: &Section<'_>) -> Result<ClaimNames, Reported> {
     })
 }
 
-/// Other gateways take `realm_access.roles` for a way through claims; names that are URLs have dots, too.
-pub(super) fn warn_of_dots(reading: &Reading<'_>, path: &KeyPath, text: &str) {
-    if text.contains('.') && !text.contains(['/', '$']) {
-        let wrong = Wrong::new("is the name of a single claim, dots and all")
+/// Other gateways take `realm_access.roles`, or the same with a slash, for a way through claims; names that are
+/// URLs have both, too.
+pub(super) fn warn_of_apparent_path(reading: &Reading<'_>, path: &KeyPath, text: &str) {
+    let (dots, slashes) = (text.contains('.'), text.contains('/'));
+    let is_a_way = dots != slashes && !text.starts_with('/') && !text.contains([':', '$']);
+    if is_a_way {
+        let what = if dots { "dots" } else { "slashes" };
+        let wrong = Wrong::new(format!("is the name of a single claim, {what} and all"))
             .hint(format!("for a claim inside of another write /{}", text.replace('.', "/")));
         reading.warning(path, &wrong);
     }

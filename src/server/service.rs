@@ -137,9 +137,10 @@ impl<H: Handler> Service<H> {
     }
 
     fn refuse<B>(&self, flaw: Flaw, request: &Request<B>, request_id: RequestId) -> Answered {
-        tracing::debug!(%request_id, %flaw, "refused a request");
         let (status, path, headers) = (flaw.status(), request.uri().path(), request.headers());
         let mut answered = self.handler.refuse(Refusal { status, path, headers, request_id });
+        // The page keeps it to itself.
+        answered.outcome.reason = Some(flaw.to_string().into());
         let headers = answered.response.headers_mut();
         if flaw == Flaw::Method {
             headers.insert(ALLOW, METHODS);

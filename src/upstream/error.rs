@@ -4,6 +4,8 @@
 use std::fmt;
 use std::io;
 
+use rustls::CertificateError;
+
 use crate::body::BodyError;
 
 /// Why a request got no answer, or a body broke off.
@@ -29,7 +31,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A connection, but no TLS: an unknown authority, another name, no common version.
-    #[error("TLS toward the upstream failed: {0}: check `upstream_tls`")]
+    #[error("TLS toward the upstream failed: {0}: {remedy}", remedy = tls_remedy(.0))]
     TlsFailed(#[source] io::Error),
     /// A deadline of [`Timeouts`](super::Timeouts) passed.
     #[error("the upstream was too slow {0}")]
@@ -49,6 +51,20 @@ pub enum Error {
     /// The client's body broke off before its end.
     #[error("the client's body broke off")]
     Client(#[source] hyper::Error),
+}
+
+/// What to do, where TLS tells.
+fn tls_remedy(error: &io::Error) -> &'static str {
+    let told = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match told {
+        Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
+            "does it speak plain http:// there?"
+        }
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::Other(_),
+        )) => "name its authority, or the certificate itself, in `upstream_tls.ca`",
+        Some(_) | None => "check `upstream_tls`",
+    }
 }
 
 /// What the upstream was slow at.

@@ -267,7 +267,9 @@ fn cause(error: &(dyn StdError + 'static)) -> String {
     // Whatever wraps it: the words are TLS's own, for an answer that is none of its records.
     let no_tls = rustls::Error::from(InvalidMessage::InvalidContentType).to_string();
     let remedy = match error.to_string() {
-        _ if is_of_unknown_authority(error) => ": name its authority in `ca`",
+        _ if is_of_unknown_authority(error) => {
+            ": name its authority, or the certificate itself, in `ca`"
+        }
         words if words == no_tls => ": does it speak plain http:// there?",
         _ => "",
     };
@@ -280,8 +282,14 @@ fn is_of_unknown_authority(error: &(dyn StdError + 'static)) -> bool {
         // `source` passes over what an `io::Error` holds.
         Some(held) => is_of_unknown_authority(held),
         None => {
-            let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
-            error.downcast_ref() == Some(&unknown)
+            let told = error.downcast_ref();
+            // The other is one that signs itself, and says that it is an authority.
+            matches!(
+                told,
+                Some(rustls::Error::InvalidCertificate(
+                    CertificateError::UnknownIssuer | CertificateError::Other(_)
+                ))
+            )
         }
     }
 }

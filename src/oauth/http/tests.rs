@@ -139,7 +139,12 @@ async fn ask_tls(name: &str, expires: i32, trusted: bool) -> Result<Answer, Erro
 async fn only_a_valid_certificate_of_a_trusted_authority_is_believed() {
     assert!(ask_tls("localhost", 4000, true).await.is_ok());
     for (name, expires, trusted, expected) in [
-        ("localhost", 4000, false, "UnknownIssuer: name its authority in `ca`"),
+        (
+            "localhost",
+            4000,
+            false,
+            "UnknownIssuer: name its authority, or the certificate itself, in `ca`",
+        ),
         ("elsewhere.example", 4000, true, "not valid for name"),
         ("localhost", 2000, true, "expired"),
     ] {

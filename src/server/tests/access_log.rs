@@ -58,6 +58,14 @@ fn check(lines: &[String], parts: &[&str]) {
 }
 
 #[tokio::test]
+async fn a_request_that_is_refused_for_its_head_has_the_reason_in_its_line() {
+    let sent = "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n";
+    let lines = Log::of(Running::start(settings()).await, sent).await;
+    let reason = r#""reason":"a missing, repeated, malformed or contradicted host""#;
+    check(&lines, &[r#""status":400"#, reason]);
+}
+
+#[tokio::test]
 async fn a_request_has_one_line_without_its_query() {
     let sent = "GET /deny?code=hunter2 HTTP/1.1\r\nHost: a:1\r\nX-Request-Id: mine\r\nConnection: close\r\n\r\n";
     let lines = Log::of(Running::start(settings()).await, sent).await;
