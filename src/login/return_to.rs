@@ -74,7 +74,10 @@ impl Places {
         if rd.chars().any(char::is_control) || before_query.contains('\\') {
             return None;
         }
-        let absolute = rd.starts_with("http://") || rd.starts_with("https://");
+        let begins = |scheme: &str| {
+            rd.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        };
+        let absolute = begins("http://") || begins("https://");
         if !absolute && (!rd.starts_with('/') || rd.starts_with("//")) {
             return None;
         }
@@ -200,6 +203,7 @@ mod tests {
         check("/ä?ö", "/%C3%A4?%C3%B6");
         check("https://app.example.com/a", "/a");
         check("https://APP.example.com:443/a", "/a");
+        check("HTTPS://app.example.com/a", "/a");
     }
 
     #[test]
