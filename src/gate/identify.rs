@@ -11,7 +11,6 @@ use tracing::warn;
 use crate::gate::Gate;
 use crate::identity::Identity;
 use crate::providers::{Provider, RefreshError, RefreshRequest, Refreshed};
-use crate::session::cookie::{Name, Sent};
 use crate::session::refresh::{Brought, Flight, Outcome, Renewal};
 use crate::session::{Freshness, Holding, Session, SessionKey};
 use crate::telemetry::audit;
@@ -85,10 +84,7 @@ impl Gate {
 
     /// The session of a request's cookie, if it lives.
     pub fn session(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
-        match self.cookies.sent(headers, Name::Session) {
-            Sent::Value(text) => self.sessions.find(SessionKey::of_cookie(text)?),
-            Sent::Nothing | Sent::Conflict => None,
-        }
+        self.sessions.of_request(&self.cookies, headers)
     }
 
     /// Waits for a refresh, but not long where the one before failed; past the grace of an outage, who had a

@@ -19,9 +19,9 @@ use crate::oauth;
 use crate::origin::Origin;
 use crate::providers::{self, Provider};
 use crate::routing::path::PathPrefix;
-use crate::session::cookie::{Cookies, Name, Sent};
+use crate::session::cookie::Cookies;
 use crate::session::table::Table;
-use crate::session::{Session, SessionKey, Settings};
+use crate::session::{Session, Settings};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{Label as _, Metrics, SignIn};
 use failures::Failures;
@@ -164,10 +164,7 @@ pub struct Failure {
 impl Login {
     /// The session of a request's cookie, if it lives.
     pub fn session(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
-        match self.cookies.sent(headers, Name::Session) {
-            Sent::Value(text) => self.sessions.find(SessionKey::of_cookie(text)?),
-            Sent::Nothing | Sent::Conflict => None,
-        }
+        self.sessions.of_request(&self.cookies, headers)
     }
 
     /// The provider of this ID.

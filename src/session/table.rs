@@ -4,12 +4,14 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use dashmap::DashMap;
+use http::HeaderMap;
 
 use crate::clock::{Clock, Moment};
+use crate::session::cookie::{Cookies, Name, Sent};
 use crate::session::{Session, SessionKey, Settings};
-use std::time::Duration;
 
 /// All sessions of this process.
 #[derive(Debug)]
@@ -62,6 +64,14 @@ impl Table {
             return None;
         }
         Some(session)
+    }
+
+    /// The session that a request's cookie tells of, if it lives.
+    pub fn of_request(&self, cookies: &Cookies, headers: &HeaderMap) -> Option<Arc<Session>> {
+        match cookies.sent(headers, Name::Session) {
+            Sent::Value(text) => self.find(SessionKey::of_cookie(text)?),
+            Sent::Nothing | Sent::Conflict => None,
+        }
     }
 
     /// Puts a session in, and takes long-unused ones out where a cap would be passed.

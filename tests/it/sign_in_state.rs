@@ -113,11 +113,7 @@ async fn a_state_of_another_browser_begins_anew_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_is_good_for_ten_minutes() {
     let upstream = Upstream::start().await;
-    let routes = format!(
-        "routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
-        upstream.address
-    );
-    let at = Clocked::start(provider::settings(), "", &routes).await;
+    let at = Clocked::in_front_of(&upstream).await;
     let mut browser = at.browser();
     let page = browser.open("/page").await;
     at.clock.advance(Duration::from_secs(595));

@@ -148,11 +148,7 @@ async fn a_flood_of_bytes_does_not_stay_in_memory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_endpoint_that_fails_again_and_again_is_left_alone() {
     let upstream = Upstream::start().await;
-    let routes = format!(
-        "routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
-        upstream.address
-    );
-    let at = Clocked::start(provider::settings(), "", &routes).await;
+    let at = Clocked::in_front_of(&upstream).await;
     let mut browser = at.browser();
     let try_one = async |browser: &mut Browser| {
         let callback = provider::callback(browser, "/", "alice").await;

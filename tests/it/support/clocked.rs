@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use super::browser::Browser;
 use super::gateway::PUBLIC_URL;
 use super::provider;
+use super::upstream::Upstream;
 
 /// A gateway that serves, its provider, and their time.
 pub(crate) struct Clocked {
@@ -36,7 +37,13 @@ impl Clocked {
         Self::start_with(settings, &[], more, rest).await
     }
 
-    /// The same, with a provider that has these faults from the start.
+    /// With one application, for whoever is signed in.
+    pub(crate) async fn in_front_of(upstream: &Upstream) -> Self {
+        let route = format!("upstream: \"http://{}\", allow: authenticated", upstream.address);
+        Self::start(provider::settings(), "", &format!("routes: [{{ {route} }}]\n")).await
+    }
+
+    /// As [`start`](Self::start), with a provider that has these faults from the start.
     pub(crate) async fn start_with(
         settings: Settings,
         faults: &[Fault],
