@@ -45,7 +45,7 @@
 //! | [`oauth`] | RFC 6749 as a client | `jose` |
 //! | [`identity`] | claims → who someone is → headers | ground |
 //! | [`routing`] [`jose`] [`telemetry`] | host and path → T · signatures · logs, metrics | ground |
-//! | [`secret`] [`clock`] [`random`] [`body`] [`origin`] [`trust`] | the ground | nothing of ours |
+//! | [`secret`] [`clock`] [`random`] [`body`] [`origin`] [`trust`] [`client_address`] | the ground | nothing of ours |
 //!
 //! # Lexicon
 //!
@@ -71,6 +71,7 @@
 pub mod app;
 pub mod body;
 pub mod cli;
+pub mod client_address;
 pub mod clock;
 pub mod config;
 pub mod demo;

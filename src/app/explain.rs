@@ -3,7 +3,6 @@
 //! request gets them; this only makes a visitor of claims and writes down what it is told.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Map, Value};
 
 use crate::app::App;
+use crate::client_address::ClientAddress;
 use crate::error::Error;
 use crate::gate::challenge::may_redirect;
 use crate::gate::decide::{Asked, Cause, Decision, Permit, decide, rulings};
@@ -41,7 +41,7 @@ pub struct Question<'a> {
     /// How many bytes of path and query are taken.
     pub longest_target: usize,
     /// Where it comes from.
-    pub client_address: IpAddr,
+    pub client_address: ClientAddress,
     /// The claims of whoever is signed in, and the ID of the provider that says so; `None`: nobody is.
     pub claims: Option<(&'a str, &'a Map<String, Value>)>,
 }

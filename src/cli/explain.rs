@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::app::explain::{Explanation, Question};
 use crate::cli::{GOOD, NOT_ADMITTED, REFUSED, WRONG_USAGE, complain};
+use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::config::{Config, Problems, Source, Written};
 use crate::server::Authority;
@@ -137,7 +138,7 @@ fn explain(
         target,
         method: &request.method,
         longest_target: config.server.limits.target_bytes,
-        client_address: request.client_address,
+        client_address: ClientAddress::Known(request.client_address),
         claims: claims.as_ref().map(|claims| (provider, claims)),
     };
     app.explain(&question).map_err(|error| error.to_string())

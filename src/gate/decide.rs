@@ -2,10 +2,10 @@
 //! Proxying and the auth endpoints ask here, so that they cannot differ.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use http::Method;
 
+use crate::client_address::ClientAddress;
 use crate::gate::identify::{Need, Visitor};
 use crate::gate::route::Route;
 use crate::policy::Policy;
@@ -23,7 +23,7 @@ pub struct Asked<'r, 'a> {
     /// The path, in every reading.
     pub readings: &'a Readings<'a>,
     /// The address of the client.
-    pub client_address: IpAddr,
+    pub client_address: ClientAddress,
     /// What an asker wants of the visitor beside the route's rules.
     pub narrowing: Option<&'a Policy>,
     /// Whether a WebSocket is asked for by a page of a foreign origin.

@@ -1,9 +1,8 @@
 //! `Policy` + what was asked + `Identity`, if any -> `Verdict`.
 
-use std::net::IpAddr;
-
 use http::Method;
 
+use crate::client_address::ClientAddress;
 use crate::identity::Identity;
 use crate::identity::claims::texts;
 use crate::policy::Policy;
@@ -17,8 +16,8 @@ pub struct Asked<'a> {
     pub method: Option<&'a Method>,
     /// The path, in one reading.
     pub path: &'a Reading<'a>,
-    /// The address of the client.
-    pub client_address: IpAddr,
+    /// The address of the client; unknown: it satisfies no `client_addresses`.
+    pub client_address: ClientAddress,
 }
 
 /// What a policy says.
@@ -124,7 +123,6 @@ impl Denial {
 
 /// The keys about the request that are written and do not pass.
 fn failed_of_request(rule: &Rule, asked: Asked<'_>) -> Vec<Key> {
-    let address = asked.client_address.to_canonical();
     let mut failed = Vec::new();
     if !any(&rule.methods, |method| asked.method.is_some_and(|asked| covers(method, asked))) {
         failed.push(Key::Methods);
@@ -132,7 +130,8 @@ fn failed_of_request(rule: &Rule, asked: Asked<'_>) -> Vec<Key> {
     if !any(&rule.paths, |path| path.matches(asked.path)) {
         failed.push(Key::Paths);
     }
-    if !any(&rule.client_addresses, |network| network.contains(&address)) {
+    let networks = rule.client_addresses.as_deref();
+    if networks.is_some_and(|networks| !asked.client_address.is_in(networks)) {
         failed.push(Key::ClientAddresses);
     }
     failed
@@ -212,7 +211,7 @@ mod tests {
         let asked = Asked {
             method: Some(&Method::HEAD),
             path: readings.plain(),
-            client_address: "::ffff:10.1.2.3".parse().unwrap(),
+            client_address: ClientAddress::Known("::ffff:10.1.2.3".parse().unwrap()),
         };
         Policy::Rules(rules).evaluate(asked, identity)
     }
@@ -313,7 +312,7 @@ mod tests {
         let asked = Asked {
             method: Some(&Method::GET),
             path: readings.plain(),
-            client_address: "10.1.2.3".parse().unwrap(),
+            client_address: ClientAddress::Known("10.1.2.3".parse().unwrap()),
         };
         let paths = |path| Some(vec![PathPrefix::parse(path).unwrap()]);
         let open = |path| Rule { public: true, paths: paths(path), ..Rule::default() };
@@ -335,7 +334,7 @@ mod tests {
         let asked = Asked {
             method: Some(&Method::POST),
             path: readings.plain(),
-            client_address: "10.1.2.3".parse().unwrap(),
+            client_address: ClientAddress::Known("10.1.2.3".parse().unwrap()),
         };
         let check = |rule: Rule, stranger: Ruling, alice_s: Ruling| {
             assert_eq!(rule.judge(asked, None), stranger, "{rule:?}");
@@ -356,8 +355,11 @@ mod tests {
     #[test]
     fn an_unknown_method_satisfies_no_methods() {
         let readings = Readings::of("/").unwrap();
-        let asked =
-            Asked { method: None, path: readings.plain(), client_address: "::1".parse().unwrap() };
+        let asked = Asked {
+            method: None,
+            path: readings.plain(),
+            client_address: ClientAddress::Known("::1".parse().unwrap()),
+        };
         let rule = Rule { methods: Some(vec![Method::GET]), ..Rule::default() };
         let verdict = Policy::Rules(vec![rule]).evaluate(asked, Some(&alice()));
         assert_eq!(verdict, denied(&[Key::Methods]));

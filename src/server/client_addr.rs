@@ -2,7 +2,7 @@
 //! Invariant: `X-Forwarded-*` of a peer that is not trusted changes nothing, `Forwarded` is never read, and
 //! addresses are compared and shown with IPv4-mapped IPv6 unmapped.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -11,10 +11,12 @@ use tokio::time::Instant;
 
 use super::authority::Authority;
 use super::deadlines::Pulse;
+use super::forwarded_for::ForwardedFor;
 use super::framing::Flaw;
 use super::request_id::RequestId;
 use super::shutdown::Tasks;
 use super::{Scheme, TrustedProxies};
+use crate::client_address::ClientAddress;
 use crate::origin::Origin;
 use crate::telemetry::audit;
 use crate::telemetry::metrics::RouteMeter;
@@ -74,17 +76,21 @@ impl Connected {
         self.trusted
     }
 
-    /// The peer's address as text.
-    pub(super) fn text(&self) -> HeaderValue {
-        self.peer_text.clone()
+    /// The peer's address; a peer on a unix socket has none.
+    pub(super) fn address(&self) -> ClientAddress {
+        match self.peer {
+            Peer::Ip(address) => ClientAddress::Known(address),
+            Peer::Unix => ClientAddress::Unknown,
+        }
     }
 
-    /// The peer's address; a unix peer has none, which `0.0.0.0` stands for.
-    pub(super) fn address(&self) -> IpAddr {
-        match self.peer {
-            Peer::Ip(address) => address,
-            Peer::Unix => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    /// A client's address as a field's value; `None` where it is unknown.
+    pub(super) fn text_of(&self, address: ClientAddress) -> Option<HeaderValue> {
+        if address == self.address() {
+            // Nearly every request that comes without a proxy.
+            return address.known().map(|_| self.peer_text.clone());
         }
+        HeaderValue::try_from(address.known()?.to_string()).ok()
     }
 }
 
@@ -92,7 +98,7 @@ impl Connected {
 #[derive(Clone, Debug)]
 pub struct Client {
     connected: Arc<Connected>,
-    address: IpAddr,
+    address: ClientAddress,
     scheme: Scheme,
     authority: Authority,
     /// Set where a trusted proxy sent a chain: the chain and the peer.
@@ -129,7 +135,7 @@ impl Client {
         let (nobody, peer) = (Arc::default(), Peer::Ip(address));
         let connected = Arc::new(Connected::new(peer, scheme, &nobody, Tasks::default()));
         let authority = Authority::parse(HeaderValue::from_static(authority)).unwrap();
-        let request_id = RequestId::of(0, 0);
+        let (request_id, address) = (RequestId::of(0, 0), ClientAddress::Known(address));
         let route = OnceLock::new();
         Self { connected, address, scheme, authority, chain: None, request_id, route }
     }
@@ -144,10 +150,15 @@ impl Client {
         {
             self.authority = authority;
         }
-        if headers.contains_key(&FORWARDED_FOR) {
-            self.address = nearest_stranger(proxies, headers).unwrap_or(self.address);
-            self.chain = chain(headers, &self.connected);
+        let fields = headers.get_all(&FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+        match ForwardedFor::read(fields, |address| proxies.contains(address)) {
+            ForwardedFor::Absent => return Ok(()),
+            ForwardedFor::Client(address) | ForwardedFor::AllTrusted(address) => {
+                self.address = ClientAddress::Known(address);
+            }
+            ForwardedFor::Invalid => self.address = ClientAddress::Unknown,
         }
+        self.chain = chain(headers, &self.connected);
         Ok(())
     }
 
@@ -167,9 +178,9 @@ impl Client {
         self.connected.trusted
     }
 
-    /// The effective address: the right-most of the chain that is no trusted proxy, else the peer's.
-    /// For a unix peer that names nobody `0.0.0.0`.
-    pub fn address(&self) -> IpAddr {
+    /// The effective address: the right-most entry of a trusted proxy's chain that is not trusted itself; without
+    /// a chain, the peer's.
+    pub fn address(&self) -> ClientAddress {
         self.address
     }
 
@@ -228,12 +239,9 @@ impl Client {
         self.chain.as_ref().unwrap_or(&self.connected.peer_text).clone()
     }
 
-    /// What the upstream is told in `X-Real-IP`: the effective address.
-    pub fn real_ip(&self) -> HeaderValue {
-        if self.address == self.connected.address() {
-            return self.connected.peer_text.clone();
-        }
-        HeaderValue::try_from(self.address.to_string()).unwrap_or(UNKNOWN)
+    /// What the upstream is told in `X-Real-IP`: the effective address; `None`: nothing, as it is unknown.
+    pub fn real_ip(&self) -> Option<HeaderValue> {
+        self.connected.text_of(self.address)
     }
 
     pub(super) fn tasks(&self) -> &Tasks {
@@ -255,32 +263,6 @@ fn the_one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h [
         return Err(Flaw::Forwarded);
     }
     Ok(Some(entry))
-}
-
-/// The right-most entry that is no trusted proxy; the left-most where all are.
-/// An entry that is no address ends the search without a result: what stands left of it is anybody's word.
-fn nearest_stranger(proxies: &TrustedProxies, headers: &HeaderMap) -> Option<IpAddr> {
-    let mut nearest = None;
-    for field in headers.get_all(FORWARDED_FOR).iter().rev() {
-        for entry in field.to_str().ok()?.rsplit(',') {
-            let address = address(entry.trim())?;
-            nearest = Some(address);
-            if !proxies.contains(address) {
-                return nearest;
-            }
-        }
-    }
-    nearest
-}
-
-/// An address, alone or with the port that some load balancers add.
-fn address(entry: &str) -> Option<IpAddr> {
-    let bare = entry.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(entry);
-    let address = match bare.parse() {
-        Ok(address) => address,
-        Err(_) => entry.parse::<SocketAddr>().ok()?.ip(),
-    };
-    Some(address.to_canonical())
 }
 
 /// All fields as one list, with the peer behind it.
@@ -305,13 +287,13 @@ fn chain(headers: &HeaderMap, connected: &Connected) -> Option<HeaderValue> {
 mod tests {
     use super::*;
 
-    fn client(peer: Peer, fields: &[(&'static str, &'static str)]) -> Result<Client, Flaw> {
+    fn client(peer: Peer, fields: &[(&'static str, &[u8])]) -> Result<Client, Flaw> {
         let networks = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         let proxies = Arc::new(TrustedProxies { networks, unix: true });
         let connected = Connected::new(peer, Scheme::Http, &proxies, Tasks::default());
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
-            headers.append(*name, HeaderValue::from_static(value));
+            headers.append(*name, HeaderValue::from_bytes(value).unwrap());
         }
         let authority = Authority::parse(HeaderValue::from_static("own.example:8080")).unwrap();
         Client::of(Arc::new(connected), authority, &headers, RequestId::of(1, 1))
@@ -326,39 +308,46 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(peer: Peer, chain: &'static str, address: &str, forwarded: &str) {
+    fn check(peer: Peer, chain: &[u8], address: &str, forwarded: &[u8]) {
         let client = client(peer, &[("x-forwarded-for", chain)]).unwrap();
-        assert_eq!(client.address().to_string(), address, "{chain}");
-        assert_eq!(client.forwarded_for(), forwarded, "{chain}");
+        assert_eq!(client.address().to_string(), address, "{chain:?}");
+        assert_eq!(client.forwarded_for().as_bytes(), forwarded, "{chain:?}");
+        let real_ip = client.real_ip().map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(real_ip.as_deref(), Some(address).filter(|it| *it != "-"), "{chain:?}");
     }
 
     #[test]
-    fn the_right_most_entry_that_is_not_trusted_is_the_client() {
-        check(proxy(), "198.51.100.1", "198.51.100.1", "198.51.100.1, 10.0.0.1");
-        check(
-            proxy(),
-            "1.1.1.1, 198.51.100.1, 10.2.3.4",
-            "198.51.100.1",
-            "1.1.1.1, 198.51.100.1, 10.2.3.4, 10.0.0.1",
-        );
-        check(proxy(), "10.9.9.9, 10.2.3.4", "10.9.9.9", "10.9.9.9, 10.2.3.4, 10.0.0.1");
-        check(proxy(), "::ffff:198.51.100.1", "198.51.100.1", "::ffff:198.51.100.1, 10.0.0.1");
-        check(proxy(), "2001:db8::1", "2001:db8::1", "2001:db8::1, 10.0.0.1");
-        check(proxy(), "198.51.100.1:4711", "198.51.100.1", "198.51.100.1:4711, 10.0.0.1");
-        check(proxy(), "[2001:db8::1]:4711", "2001:db8::1", "[2001:db8::1]:4711, 10.0.0.1");
-        check(Peer::Unix, "198.51.100.1", "198.51.100.1", "198.51.100.1");
+    fn client_of_a_trusted_proxy_is_read_from_the_chain() {
+        check(proxy(), b"198.51.100.1", "198.51.100.1", b"198.51.100.1, 10.0.0.1");
+        let long = b"\xff, 198.51.100.1, 10.2.3.4";
+        check(proxy(), long, "198.51.100.1", b"\xff, 198.51.100.1, 10.2.3.4, 10.0.0.1");
+        check(proxy(), b"10.9.9.9, 10.2.3.4", "10.9.9.9", b"10.9.9.9, 10.2.3.4, 10.0.0.1");
+        check(Peer::Unix, b"198.51.100.1", "198.51.100.1", b"198.51.100.1");
     }
 
     #[test]
-    fn an_entry_that_is_no_address_leaves_the_peer() {
-        check(proxy(), "198.51.100.1, unknown", "10.0.0.1", "198.51.100.1, unknown, 10.0.0.1");
-        check(proxy(), "", "10.0.0.1", "10.0.0.1");
+    fn client_is_unknown_where_the_chain_names_no_address() {
+        check(proxy(), b"198.51.100.1, unix:", "-", b"198.51.100.1, unix:, 10.0.0.1");
+        check(proxy(), b"\xff", "-", b"\xff, 10.0.0.1");
+        check(proxy(), b"198.51.100.1,", "-", b"198.51.100.1,, 10.0.0.1");
+        check(proxy(), b"", "-", b"10.0.0.1");
+        check(Peer::Unix, b"", "-", b"unknown");
+    }
+
+    #[test]
+    fn client_without_a_chain_is_the_peer() {
+        let address = |peer| client(peer, &[]).unwrap().address();
+        assert_eq!(address(proxy()).to_string(), "10.0.0.1");
+        assert_eq!(address(stranger()).to_string(), "192.0.2.9");
+        assert_eq!(address(Peer::Unix), ClientAddress::Unknown);
+        assert_eq!(client(Peer::Unix, &[]).unwrap().real_ip(), None);
     }
 
     #[test]
     fn strangers_are_not_believed() {
-        check(stranger(), "10.0.0.5", "192.0.2.9", "192.0.2.9");
-        let fields = [("x-forwarded-proto", "https"), ("x-forwarded-host", "evil.example")];
+        check(stranger(), b"10.0.0.5", "192.0.2.9", b"192.0.2.9");
+        check(stranger(), b"\xff", "192.0.2.9", b"192.0.2.9");
+        let fields = [("x-forwarded-proto", &b"https"[..]), ("x-forwarded-host", b"evil.example")];
         let client = client(stranger(), &fields).unwrap();
         assert_eq!(
             (client.scheme(), client.host(), client.port()),
@@ -378,16 +367,19 @@ mod tests {
 
     #[test]
     fn trusted_scheme_and_host_are_effective() {
-        let fields = [("x-forwarded-proto", "https"), ("x-forwarded-host", "App.Example")];
+        let fields = [("x-forwarded-proto", &b"https"[..]), ("x-forwarded-host", b"App.Example")];
         let told = client(proxy(), &fields).unwrap();
         assert_eq!((told.scheme(), told.host(), told.port()), (Scheme::Https, "App.Example", 443));
-        let wrong =
-            [("x-forwarded-proto", "gopher"), ("x-forwarded-host", "a@b"), ("forwarded", "host=x")];
+        let wrong = [
+            ("x-forwarded-proto", &b"gopher"[..]),
+            ("x-forwarded-host", b"a@b"),
+            ("forwarded", b"host=x"),
+        ];
         let told = client(proxy(), &wrong).unwrap();
         assert_eq!((told.scheme(), told.host()), (Scheme::Http, "own.example"));
-        for https in ["https, https", "HTTPS", "wss"] {
+        for https in [&b"https, https"[..], b"HTTPS", b"wss"] {
             let told = client(proxy(), &[("x-forwarded-proto", https)]).unwrap();
-            assert_eq!(told.scheme(), Scheme::Https, "{https}");
+            assert_eq!(told.scheme(), Scheme::Https, "{https:?}");
         }
     }
 
@@ -395,13 +387,13 @@ mod tests {
     fn disagreeing_fields_of_a_trusted_proxy_are_refused() {
         for name in ["x-forwarded-proto", "x-forwarded-host"] {
             assert_eq!(
-                client(proxy(), &[(name, "http"), (name, "https")]).err(),
+                client(proxy(), &[(name, b"http"), (name, b"https")]).err(),
                 Some(Flaw::Forwarded)
             );
-            assert_eq!(client(proxy(), &[(name, "https, http")]).err(), Some(Flaw::Forwarded));
+            assert_eq!(client(proxy(), &[(name, b"https, http")]).err(), Some(Flaw::Forwarded));
         }
         // Proxies add to the chain by a field of their own.
-        let two = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", "10.1.1.1")];
+        let two = [("x-forwarded-for", &b"198.51.100.1"[..]), ("x-forwarded-for", b"10.1.1.1")];
         let client = client(proxy(), &two).unwrap();
         assert_eq!(client.address().to_string(), "198.51.100.1");
         assert_eq!(client.forwarded_for(), "198.51.100.1, 10.1.1.1, 10.0.0.1");
@@ -413,12 +405,5 @@ mod tests {
         assert_eq!(Client::direct(address, Scheme::Https, "a.example").port(), 443);
         assert_eq!(Client::direct(address, Scheme::Http, "a.example").port(), 80);
         assert_eq!(Client::direct(address, Scheme::Http, "a.example:8080").port(), 8080);
-    }
-
-    #[test]
-    fn the_real_ip_is_the_effective_address() {
-        assert_eq!(client(stranger(), &[]).unwrap().real_ip(), "192.0.2.9");
-        let told = client(proxy(), &[("x-forwarded-for", "198.51.100.1")]).unwrap();
-        assert_eq!(told.real_ip(), "198.51.100.1");
     }
 }

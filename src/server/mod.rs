@@ -2,13 +2,14 @@
 //! Invariant: a [`Handler`] sees only requests whose framing, host and target are beyond doubt.
 //! [`Server::bind`] opens the sockets, [`Bound::serve`] runs until the last request of a drain is answered.
 //! On the way of a request: `listener`, `connection` (`tls`, `stream`, `deadlines`), `service` (`framing`,
-//! `client_addr`, `request_body`, `streams`), then the handler. `shutdown` ends it all.
+//! `client_addr`, `forwarded_for`, `request_body`, `streams`), then the handler. `shutdown` ends it all.
 
 mod authority;
 mod client_addr;
 mod connection;
 mod deadlines;
 mod error;
+mod forwarded_for;
 mod framing;
 mod listener;
 mod request_body;
@@ -35,6 +36,7 @@ use rustls::ServerConfig;
 pub use authority::{Authority, is_name};
 pub use client_addr::{Client, Peer};
 pub use error::Error;
+pub use forwarded_for::ForwardedFor;
 pub use framing::is_served;
 pub use listener::LocalAddress;
 pub use request_body::Stalled;

@@ -50,6 +50,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const METHODS: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 
+/// Logged in place of a client's address that is not known.
+const UNKNOWN: HeaderValue = HeaderValue::from_static("-");
+
 /// Logged where the client left before its answer, as nginx does.
 const CLIENT_LEFT: u16 = 499;
 
@@ -257,7 +260,8 @@ impl Drop for Exchange {
         self.outcome.route = self.outcome.route.or(known);
         self.outcome.route.unwrap_or(self.unrouted).ended(status, duration);
         let Some(Asked { method, target, request_id }) = &self.line else { return };
-        let address = client.map_or_else(|| self.connected.text(), |client| client.real_ip());
+        let address = client.map_or_else(|| self.connected.address(), |client| client.address());
+        let address = self.connected.text_of(address).unwrap_or(UNKNOWN);
         access_log::record(&Line {
             method: method.as_str(),
             host: client.map_or("", |client| client.host()),

@@ -4,7 +4,8 @@
 //! and by their e-mail where the provider vouches for one; a request by the reference that its page shows.
 
 use std::fmt::Debug;
-use std::net::IpAddr;
+
+use crate::client_address::ClientAddress;
 
 /// Whom an operator can tell by more than a number.
 #[derive(Clone, Copy, Debug)]
@@ -18,8 +19,8 @@ pub struct Person<'a> {
 /// The request that it happened to.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    /// The address of the client.
-    pub client: IpAddr,
+    /// The address of the client; `-` where it is unknown.
+    pub client: ClientAddress,
     /// The reference on its page, which its line in the access log has, too.
     pub request_id: &'a str,
 }

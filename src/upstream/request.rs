@@ -33,8 +33,8 @@ pub struct Forwarded {
     pub port: HeaderValue,
     /// `X-Forwarded-Prefix`, where a prefix was stripped.
     pub prefix: Option<HeaderValue>,
-    /// `X-Real-IP`: the client's address.
-    pub address: HeaderValue,
+    /// `X-Real-IP`: the client's address, where it is known.
+    pub address: Option<HeaderValue>,
     /// `X-Request-Id`.
     pub request_id: HeaderValue,
 }
@@ -170,7 +170,9 @@ fn introduce(headers: &mut HeaderMap, forwarded: Forwarded, host: HeaderValue) {
     if let Some(prefix) = forwarded.prefix {
         headers.insert(&X_FORWARDED_PREFIX, prefix);
     }
-    headers.insert(&X_REAL_IP, forwarded.address);
+    if let Some(address) = forwarded.address {
+        headers.insert(&X_REAL_IP, address);
+    }
     headers.insert(&X_REQUEST_ID, forwarded.request_id);
 }
 

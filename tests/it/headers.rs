@@ -255,6 +255,10 @@ async fn a_trusted_proxy_tells_whom_it_speaks_for() {
     for name in ["x-forwarded-prefix", "forwarded"] {
         assert!(headers[name].is_null(), "{name}: {headers}");
     }
+    let unknown = "X-Forwarded-For: 198.51.100.7, unix:\r\nX-Real-IP: 203.0.113.1\r\n";
+    let (headers, _) = house.told("/", unknown).await;
+    assert_eq!(headers["x-forwarded-for"], "198.51.100.7, unix:, 127.0.0.1");
+    assert!(headers["x-real-ip"].is_null(), "{headers}");
     let (headers, _) = house.told("/", "X-Forwarded-Proto: https\r\n").await;
     assert_eq!(
         (&headers["x-forwarded-port"], &headers["host"]),

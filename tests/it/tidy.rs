@@ -15,7 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("body", &[]),
     ("origin", &[]),
     ("trust", &[]),
-    ("telemetry", &["clock"]),
+    ("client_address", &[]),
+    ("telemetry", &["clock", "client_address"]),
     ("jose", &[]),
     ("routing", &[]),
     ("oauth", &["jose"]),
@@ -38,7 +39,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What every room may use: the ground, and telemetry, which calls nobody.
-const GROUND: &[&str] = &["secret", "clock", "random", "body", "origin", "trust", "telemetry"];
+const GROUND: &[&str] =
+    &["secret", "clock", "random", "body", "origin", "trust", "client_address", "telemetry"];
 
 /// `app` is the only place that knows all rooms below it.
 const ANY: &[&str] = &["*"];

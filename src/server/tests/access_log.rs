@@ -100,3 +100,12 @@ async fn a_trusted_proxy_names_client_and_request() {
     let lines = Log::of(running, sent).await;
     check(&lines, &[r#""request_id":"theirs-1""#, r#""client":"192.0.2.1""#]);
 }
+
+#[tokio::test]
+async fn unknown_client_is_a_dash() {
+    let trusted_proxies =
+        TrustedProxies { networks: vec!["127.0.0.0/8".parse().unwrap()], unix: false };
+    let running = Running::start(Settings { trusted_proxies, ..settings() }).await;
+    let sent = "GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.1, unix:\r\nConnection: close\r\n\r\n";
+    check(&Log::of(running, sent).await, &[r#""client":"-""#]);
+}

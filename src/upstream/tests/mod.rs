@@ -57,7 +57,7 @@ fn forwarded() -> Forwarded {
         host: HeaderValue::from_static("wiki.example"),
         port: HeaderValue::from_static("443"),
         prefix: None,
-        address: HeaderValue::from_static("192.0.2.7"),
+        address: Some(HeaderValue::from_static("192.0.2.7")),
         request_id: HeaderValue::from_static("r-1"),
     }
 }
