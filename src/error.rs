@@ -103,6 +103,12 @@ pub enum AskerFault {
     /// A parameter that narrows the rules to nothing that can be meant.
     #[error("an allowed_… parameter of an auth endpoint is empty, repeated, malformed or unknown")]
     Narrowing,
+    /// Such a parameter on a route where several providers sign in.
+    #[error(
+        "an allowed_… parameter of an auth endpoint does not say of which provider, and several sign in \
+         on the route: write the rule into `allow`, with `providers`"
+    )]
+    NarrowingOfSeveral,
 }
 
 /// What a 403 tells to whom it concerns.

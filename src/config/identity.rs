@@ -4,10 +4,12 @@ use http::HeaderName;
 
 use crate::config::document::Node;
 use crate::config::field::Field;
+use crate::config::policy::OfRoute;
 use crate::config::reading::Reported;
 use crate::config::section::Section;
 use crate::config::wrong::Wrong;
-use crate::identity::headers::{HeaderRule, Template, default_rules};
+use crate::gate::route::Settings;
+use crate::identity::headers::{HeaderRule, Template, default_rules, provider_rule};
 
 /// Fields that frame a message, belong to one connection, or are set by the gateway itself.
 const RESERVED: [&str; 24] = [
@@ -37,10 +39,52 @@ const RESERVED: [&str; 24] = [
     "x-request-id",
 ];
 
-/// The map at the top of the file, or the default.
-pub(super) fn top(root: &Section<'_>) -> Result<Vec<HeaderRule>, Reported> {
-    Ok(rules(&root.field("identity_headers"))?.unwrap_or_else(default_rules))
+/// The map at the top of the file, where it is written.
+pub(super) fn top(root: &Section<'_>) -> Result<Option<Vec<HeaderRule>>, Reported> {
+    rules(&root.field(KEY))
 }
+
+/// The headers of a route for which no map is written.
+pub(super) fn default_of(route: OfRoute<'_>) -> Vec<HeaderRule> {
+    let mut rules = default_rules();
+    if route.takes_several() {
+        rules.push(provider_rule());
+    }
+    rules
+}
+
+/// Warns about written maps that leave out the provider on routes where several sign in.
+pub(super) fn warn_of_missing_provider(root: &Section<'_>, routes: &[Settings], ids: &[String]) {
+    let field = root.field("routes");
+    let Some(Node::List(items)) = field.node else { return };
+    let mut paths = Vec::new();
+    for (at, (route, item)) in routes.iter().zip(items).enumerate() {
+        let rules = &route.identity_headers;
+        let identifies = rules.iter().any(|rule| rule.template.describes_user());
+        let names_provider = rules.iter().any(|rule| rule.template.names_provider());
+        let providers = route.providers.as_deref();
+        let of_route = OfRoute { ids: Some(ids), providers, path: None };
+        if of_route.takes_several() && identifies && !names_provider {
+            let own = matches!(item, Node::Map(keys) if keys.iter().any(|(key, _)| key == KEY));
+            let above = if own { field.path.item(at) } else { root.path.clone() };
+            let path = above.key(KEY);
+            // Many routes share the map at the top.
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+    }
+    for path in paths {
+        let wrong = Wrong::new(
+            "has no {provider}, and several providers sign in: the same user or e-mail at another \
+             provider looks the same to the upstream",
+        )
+        .hint("add `X-Forwarded-Provider: \"{provider}\"`, or put `providers` with one ID on the route");
+        root.reading.warning(&path, &wrong);
+    }
+}
+
+const KEY: &str = "identity_headers";
 
 /// A map of headers, where it is written; one without entries is written too.
 pub(super) fn rules(field: &Field<'_>) -> Result<Option<Vec<HeaderRule>>, Reported> {
@@ -95,6 +139,8 @@ fn name(text: &str) -> Result<HeaderName, Wrong> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::config::tests::settings_of;
 
@@ -110,5 +156,20 @@ mod tests {
         let written = settings_of(&format!("identity_headers: {text}"));
         assert_eq!(written.routes.first().unwrap().identity_headers, default_rules());
         assert_eq!(settings_of("").routes.first().unwrap().identity_headers, default_rules());
+    }
+
+    #[test]
+    fn default_headers_gain_the_provider_where_several_sign_in() {
+        let ids = ["company", "partner"].map(str::to_owned);
+        let check = |ids: &[String], chosen: Option<&[Arc<str>]>, expected: usize| {
+            let route = OfRoute { ids: Some(ids), providers: chosen, path: None };
+            assert_eq!(default_of(route).len(), expected, "{ids:?} {chosen:?}");
+        };
+        let (company, partner) = (Arc::from("company"), Arc::from("partner"));
+        check(&ids, None, 5);
+        check(&ids[..1], None, 4);
+        check(&ids, Some(&[Arc::clone(&company), partner]), 5);
+        check(&ids, Some(&[Arc::clone(&company)]), 4);
+        check(&ids, Some(&[Arc::clone(&company), company]), 4);
     }
 }

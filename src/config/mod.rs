@@ -164,6 +164,9 @@ fn convert(reading: &Reading<'_>, root: &Node) -> Result<Config, Reported> {
     if let (Ok([]), Ok(_), Ok(routes)) = (ids.as_deref(), &providers, &routes) {
         someone_signs_in(&root, routes)?;
     }
+    if let (Ok(ids), Ok(routes)) = (&ids, &routes) {
+        identity::warn_of_missing_provider(&root, routes, ids);
+    }
     // An upstream under a misspelt key is no upstream that is not written.
     if let (Ok(server), Ok(routes), false) = (&server, &routes, reading.is_refused()) {
         routes::warn_of_nobody_to_ask(&root, server, routes);

@@ -22,6 +22,9 @@ use crate::routing::path::PathPrefix;
 /// Beside `public: true`, only what a request tells without anybody's sign-in.
 const OF_THE_REQUEST: [&str; 4] = ["public", "methods", "paths", "client_addresses"];
 
+/// What means somebody else at another provider.
+const ISSUED: [&str; 5] = ["groups", "users", "claims", "emails", "email_domains"];
+
 /// What a rule stands in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OfRoute<'a> {
@@ -31,6 +34,17 @@ pub(super) struct OfRoute<'a> {
     pub(super) providers: Option<&'a [Arc<str>]>,
     /// The route's path, where known.
     pub(super) path: Option<&'a PathPrefix>,
+}
+
+impl OfRoute<'_> {
+    /// Whether several providers sign in on the route.
+    pub(super) fn takes_several(&self) -> bool {
+        let ids = self.ids.unwrap_or_default();
+        let takes = |id: &&String| {
+            self.providers.is_none_or(|chosen| chosen.iter().any(|other| **other == **id))
+        };
+        ids.iter().filter(takes).count() > 1
+    }
 }
 
 /// `allow:` of a route.
@@ -130,23 +144,22 @@ fn check_keys(section: &Section<'_>, public: bool) -> Result<(), Reported> {
     }
 }
 
-// SECURITY: a group, user or claim is only worth as much as the provider that says so: anyone may
-// found an organisation named `staff` somewhere.
+// SECURITY: a group, user, claim or e-mail is only worth as much as the provider that says so: anyone
+// may found an organisation named `staff` somewhere, and a provider may call any address verified.
 fn check_issuers_of_names(
     section: &Section<'_>,
     rule: &Rule,
     route: OfRoute<'_>,
 ) -> Result<(), Reported> {
-    let several = route.ids.is_some_and(|ids| ids.len() > 1);
-    if !several || route.providers.is_some() || rule.providers.is_some() {
+    if !route.takes_several() || route.providers.is_some() || rule.providers.is_some() {
         return Ok(());
     }
-    match section.written().find(|key| matches!(*key, "groups" | "users" | "claims")) {
+    match section.written().find(|key| ISSUED.contains(key)) {
         None => Ok(()),
         Some(key) => {
             let ids = route.ids.unwrap_or_default();
             let what = format!(
-                "does not say of which provider ({}): a stranger may have the same name at another",
+                "does not say of which provider ({}): a stranger may have the same value at another",
                 ids.join(", ")
             );
             let first = ids.first().map_or("", String::as_str);

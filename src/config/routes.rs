@@ -32,7 +32,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) server: Option<&'a crate::server::Settings>,
     pub(super) providers: Option<&'a [String]>,
     pub(super) cookie: Option<&'a CookieSettings>,
-    pub(super) identity_headers: Result<Vec<HeaderRule>, Reported>,
+    pub(super) identity_headers: Result<Option<Vec<HeaderRule>>, Reported>,
 }
 
 /// All routes.
@@ -90,7 +90,10 @@ fn route(section: &Section<'_>, around: &Surroundings<'_>) -> Result<Settings, R
     let websocket_origins = section.field("websocket_origins").list(websocket_origin);
     let identity_headers = match identity::rules(&section.field("identity_headers")) {
         Ok(Some(rules)) => Ok(rules),
-        Ok(None) => around.identity_headers.clone(),
+        Ok(None) => {
+            let top = around.identity_headers.clone();
+            top.map(|written| written.unwrap_or_else(|| identity::default_of(of_route)))
+        }
         Err(reported) => Err(reported),
     };
     let (host, path, allow) = (host?, path?, allow?);

@@ -95,8 +95,7 @@ impl Gate {
 
     /// Where to sign in for a target on this host, below the prefix.
     pub fn sign_in_path(&self, route: &Route, target: &str) -> String {
-        let usable = self.providers.iter().filter(|provider| route.takes(provider.id()));
-        if usable.count() > 1 {
+        if self.takes_several(route) {
             Wish::default().sign_in(target)
         } else {
             self.start_path(route, target)

@@ -56,6 +56,11 @@ pub struct Gate {
 }
 
 impl Gate {
+    /// Whether several providers sign in on a route.
+    pub fn takes_several(&self, route: &Route) -> bool {
+        self.providers.iter().filter(|provider| route.takes(provider.id())).count() > 1
+    }
+
     /// Answers a request for a route.
     pub async fn handle(
         &self,

@@ -82,6 +82,13 @@ pub fn default_rules() -> Vec<HeaderRule> {
     .into()
 }
 
+/// `X-Forwarded-Provider`, which the default has beside its four where several providers sign in.
+// SECURITY: the same `sub` or e-mail at another provider is another person, and without this header an
+// upstream could not tell them apart.
+pub fn provider_rule() -> HeaderRule {
+    rule(("x-forwarded-provider", Piece::Provider))
+}
+
 /// `X-Auth-Request-User`, `-Email`, `-Groups` and `-Preferred-Username`: what askers are told.
 pub fn auth_request_rules() -> Vec<HeaderRule> {
     [
@@ -157,6 +164,16 @@ impl Template {
         self.0.contains(&Piece::AccessToken)
     }
 
+    /// Whether the value depends on who is signed in.
+    pub fn describes_user(&self) -> bool {
+        self.0.iter().any(|piece| !matches!(piece, Piece::Text(_)))
+    }
+
+    /// Whether the value names the provider of whoever is signed in.
+    pub fn names_provider(&self) -> bool {
+        self.0.contains(&Piece::Provider)
+    }
+
     fn render(&self, known: Known<'_>) -> Option<HeaderValue> {
         let mut value = String::new();
         for piece in &self.0 {
@@ -221,13 +238,14 @@ pub struct Stripped {
 }
 
 impl Stripped {
-    /// The names of these rules, the four defaults, and those that only a gateway sets. `Authorization`
+    /// The names of these rules, the defaults, and those that only a gateway sets. `Authorization`
     /// is not among them: a visitor's own passes on routes that do not set it.
     pub fn new<'r>(rules: impl IntoIterator<Item = &'r HeaderRule>) -> Self {
         let written =
             rules.into_iter().map(|rule| &rule.name).filter(|name| *name != AUTHORIZATION);
         let written = written.map(|name| name.as_str().bytes().map(fold).map(char::from).collect());
-        let defaults = default_rules().into_iter().map(|rule| rule.name.to_string());
+        let defaults = default_rules().into_iter().chain([provider_rule()]);
+        let defaults = defaults.map(|rule| rule.name.to_string());
         let names = written.chain(defaults).chain(["x-forwarded-access-token".to_owned()]);
         let mut names: Vec<String> = names.collect();
         names.sort_unstable();

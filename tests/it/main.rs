@@ -25,6 +25,7 @@ mod hostile_idp;
 mod policy;
 mod properties;
 mod refresh;
+mod several_providers;
 mod shutdown;
 mod sign_in;
 mod sign_in_state;

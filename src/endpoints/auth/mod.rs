@@ -66,6 +66,10 @@ impl Endpoints {
         };
         let readings = Readings::of(original.target.split('?').next().unwrap_or_default())?;
         let route = self.routes.find(original.client.host(), &readings)?;
+        // SECURITY: a stranger may have the same group or e-mail at another provider.
+        if narrowing.is_some() && self.gate.takes_several(route) {
+            return Err(AskerFault::NarrowingOfSeveral.into());
+        }
         Ok(Question { original, route, readings, narrowing })
     }
 
