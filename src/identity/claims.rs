@@ -46,11 +46,13 @@ pub fn identity(
     let subject: Arc<str> = claims.get("sub").and_then(text).ok_or(Error::NoSubject)?.into();
     // SECURITY: an address that nobody verified must not open a door in any spelling: as {email}, as
     // {claim:email}, as {user}, or in a rule on claims. So it leaves the claims before they are read.
-    let unverified = require_email_verified && !email_is_verified(&claims);
+    let unverified = require_email_verified && !email_is_verified(&claims, &names.email);
     let email_withheld = unverified && names.email.find(&claims).is_some();
     if unverified {
         names.email.remove_from(&mut claims);
-        ClaimNames::default().email.remove_from(&mut claims);
+        if !says_verified(&claims) {
+            ClaimNames::default().email.remove_from(&mut claims);
+        }
     }
     // Nearly always one text, and then kept once.
     let user = names
@@ -169,8 +171,22 @@ fn is_address(text: &str) -> bool {
     plain(local) && plain(domain)
 }
 
-/// OIDC Core §5.1; some providers send the boolean as a text.
-fn email_is_verified(claims: &Map<String, Value>) -> bool {
+/// Whether the e-mail at this path is verified: `email_verified` speaks of the claim `email` alone (OIDC
+/// Core §5.1), so an e-mail from another claim is verified only if `email` is the same.
+// SECURITY: a name that a person may choose, such as `preferred_username`, would pass for an address
+// that is theirs.
+fn email_is_verified(claims: &Map<String, Value>, path: &ClaimPath) -> bool {
+    let same = match (path.find(claims), ClaimNames::default().email.find(claims)) {
+        (Some(Value::String(used)), Some(Value::String(verified))) => {
+            used.eq_ignore_ascii_case(verified)
+        }
+        (used, verified) => used == verified,
+    };
+    same && says_verified(claims)
+}
+
+/// `email_verified`; some providers send the boolean as a text.
+fn says_verified(claims: &Map<String, Value>) -> bool {
     match claims.get("email_verified") {
         Some(Value::Bool(verified)) => *verified,
         Some(Value::String(verified)) => verified == "true",
@@ -244,6 +260,33 @@ mod tests {
             assert!(identity.email_withheld);
             assert_eq!(identity.claims.read()["email"], Value::Null);
         }
+    }
+
+    #[test]
+    fn email_of_another_claim_is_verified_only_where_it_is_the_verified_email() {
+        let names = |path| ClaimNames { email: ClaimPath(path), ..ClaimNames::default() };
+        let check = |path: &str, other: Value, email: Value, verified: bool, expected: bool| {
+            let claims = json!({"sub": "1", "email": email, "email_verified": verified,
+                                "preferred_username": other, "emails": [other]});
+            let identity = read(claims, &names(path.into())).unwrap();
+            let ceo = expected.then_some("ceo@example.com");
+            assert_eq!(identity.email.as_deref(), ceo, "{path} {other} {email} {verified}");
+            assert_eq!(identity.email_withheld, !expected, "{path} {other} {email} {verified}");
+            let claims = identity.claims.read();
+            let found = ClaimPath(path.into()).find(&claims).cloned();
+            assert_eq!(found, expected.then_some(other), "a claim with the address stays");
+            assert_eq!(claims["email"].is_null(), !verified || email.is_null());
+        };
+        let (ceo, mallory) = (json!("ceo@example.com"), json!("mallory@evil.example"));
+        for path in ["preferred_username", "/emails/0"] {
+            check(path, ceo.clone(), mallory.clone(), true, false);
+            check(path, ceo.clone(), Value::Null, true, false);
+            check(path, ceo.clone(), json!(["ceo@example.com"]), true, false);
+            check(path, ceo.clone(), ceo.clone(), false, false);
+            check(path, ceo.clone(), ceo.clone(), true, true);
+            check(path, ceo.clone(), json!("CEO@example.com"), true, true);
+        }
+        check("email", ceo.clone(), ceo, true, true);
     }
 
     #[test]

@@ -27,8 +27,8 @@ impl Notices {
             self.email.call_once(|| {
                 warn!(
                     provider = %id,
-                    "somebody's e-mail has no value, as the provider does not say that it is verified; \
-                     if only its owner can have an address there, set \
+                    "somebody's e-mail has no value, as the provider does not say that it is verified \
+                     (email_verified speaks of the claim `email` only); if only its owner can have an address there, set \
                      providers.{id}.require_email_verified to false"
                 );
             });

@@ -140,7 +140,7 @@ impl Provider {
         let Some(endpoint) = &metadata.userinfo else { return Ok(own.clone()) };
         let theirs =
             userinfo(&self.http, endpoint, &tokens.access_token, &original.subject).await?;
-        Ok(claims::join(own, &theirs, &self.settings.claims.email))
+        Ok(claims::join(own, &theirs))
     }
 
     /// Who these claims are about, by the configured paths.

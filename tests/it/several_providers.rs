@@ -16,10 +16,8 @@ struct House {
 
 /// Two providers with the same accounts, and these routes; `UPSTREAM` stands for the application.
 async fn house(routes: &str) -> House {
-    let providers = [
-        provider::start_for(Account::demo()).await,
-        provider::start_for(Account::demo()).await,
-    ];
+    let providers =
+        [provider::start_for(Account::demo()).await, provider::start_for(Account::demo()).await];
     let upstream = Upstream::start().await;
     let to = format!("upstream: \"http://{}\"", upstream.address);
     let [company, partner] = &providers;

@@ -4,7 +4,9 @@ use portcullis::demo::Account;
 
 use super::House;
 use crate::support::browser::Browser;
+use crate::support::gateway::Gateway;
 use crate::support::provider;
+use crate::support::upstream::Upstream;
 
 async fn house() -> House {
     House::of(
@@ -70,6 +72,29 @@ async fn who_has_an_unverified_email_is_told_so_and_so_is_the_operator() {
     let remedy = "providers.company.require_email_verified";
     let log = house.gateway.log_until_all(&["\"WARN\"", remedy]);
     assert_eq!(log.iter().filter(|line| line.contains(remedy)).count(), 1, "{log:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chosen_name_is_no_verified_email() {
+    let mallory = Account {
+        email: "mallory@evil.example".into(),
+        ..Account::new("ceo@example.com", "Mallory", &[])
+    };
+    let honest =
+        Account { email: "ada@example.com".into(), ..Account::new("ada@example.com", "Ada", &[]) };
+    let provider = provider::start_for(vec![mallory, honest]).await;
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::start(&format!(
+        "{}routes:\n  - {{ upstream: \"http://{}\", allow: [{{ emails: [ceo@example.com, ada@example.com] }}] }}\n",
+        provider::section_with(provider.issuer(), ", claims: { email: preferred_username }"),
+        upstream.address
+    ));
+    for (username, expected) in [("ceo@example.com", 403), ("ada@example.com", 200)] {
+        let mut browser = Browser::new(&gateway);
+        let page = provider::sign_in(&mut browser, "/", username).await;
+        assert_eq!(page.status, expected, "{username}: {page:?}");
+    }
+    assert_eq!(upstream.asked(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
