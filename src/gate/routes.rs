@@ -56,6 +56,9 @@ impl Routes {
         }
         match self.table.find(host, reading) {
             Found::Entry(route) => Ok(route),
+            Found::WithExtension(path) => {
+                Err(Error::Ambiguous { reading: path.as_str().to_owned() })
+            }
             Found::Either | Found::NoPath => Err(Error::NoRoute),
             Found::NoHost => Err(Error::WrongHost),
         }
@@ -112,6 +115,10 @@ mod tests {
         check("a.example", "/x/..%2fprivate", ambiguous("/private"));
         check("a.example", "//private", ambiguous("/private"));
         check("a.example", "/PRIVATE", ambiguous("/private"));
+        check("a.example", "/private.json", ambiguous("/private"));
+        check("a.example", "/Private.json", ambiguous("/private.json"));
+        check("a.example", "/private/x.json", Ok("/private"));
+        check("a.example", "/x/private.json", Ok("/"));
         check("b.example", "/", Err(Error::WrongHost));
     }
 

@@ -3,6 +3,7 @@
 //! before any host, then the longest path.
 
 pub mod host;
+mod interpretations;
 pub mod path;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ pub enum Found<'t, T> {
     Entry(&'t T),
     /// Two entries, whose paths letter case alone tells apart, which this reading has none of.
     Either,
+    /// None, but some upstreams take this path for that of an entry, with an extension behind it.
+    WithExtension(&'t PathPrefix),
     /// The host is known, the path is not.
     NoPath,
     /// No entry has this host.
@@ -60,11 +63,23 @@ impl<T> Table<T> {
         let mut found = Found::NoHost;
         for paths in self.of_host(host) {
             found = Found::NoPath;
-            let mut matching = paths.iter().filter(|(path, _)| path.matches(reading));
-            if let Some((path, entry)) = matching.next() {
-                // SECURITY: an upstream without letter case has one of them, and it is not said which.
-                let either = reading.is_folded() && matching.any(|(other, _)| !other.covers(path));
-                return if either { Found::Either } else { Found::Entry(entry) };
+            let mut longest_first = paths.iter();
+            while let Some((path, entry)) = longest_first.next() {
+                // SECURITY: Rails, Spring's suffix patterns and others serve `/admin.json` as `/admin`. An
+                // entry for the path with its extension is longer, and the operator's own word for it.
+                // The `paths` of rules are not looked at: rules only allow, so a path with an extension is
+                // allowed more than the one without only by a rule that names it with its extension.
+                // The cost: `/app.js` beside an entry `/app` is rejected unless it has an entry, too.
+                if path.matches_but_for_extension(reading) {
+                    return Found::WithExtension(path);
+                }
+                if path.matches(reading) {
+                    // SECURITY: an upstream without letter case has one of them, and it is not said which.
+                    let either = reading.is_folded()
+                        && longest_first
+                            .any(|(other, _)| other.matches(reading) && !other.covers(path));
+                    return if either { Found::Either } else { Found::Entry(entry) };
+                }
             }
         }
         found
@@ -150,6 +165,38 @@ mod tests {
         assert_eq!(find("/a/Docs/x"), (Found::Entry(&7), Found::Either));
         assert_eq!(find("/A/x"), (Found::Entry(&2), Found::Entry(&2)));
         assert_eq!(find("/x"), (Found::NoPath, Found::NoPath));
+    }
+
+    #[test]
+    fn path_of_an_entry_with_an_extension_is_found_only_where_it_has_an_entry() {
+        let entry = |host: &str, path: &str, name| {
+            (HostPattern::parse(host).unwrap(), PathPrefix::parse(path).unwrap(), name)
+        };
+        let table = Table::new([
+            entry("a.example", "/", "root"),
+            entry("a.example", "/admin", "admin"),
+            entry("a.example", "/app", "app"),
+            entry("a.example", "/app.js", "script"),
+            entry("*", "/", "any"),
+            entry("*", "/other", "other"),
+        ]);
+        let check = |path: &str, expected: Result<&str, &str>| {
+            let readings = Readings::of(path).unwrap();
+            let found = match table.find("a.example", readings.plain()) {
+                Found::Entry(name) => Ok(*name),
+                Found::WithExtension(path) => Err(path.as_str()),
+                Found::Either | Found::NoPath | Found::NoHost => Err("nothing"),
+            };
+            assert_eq!(found, expected, "{path}");
+        };
+        check("/admin.json", Err("/admin"));
+        check("/admin.json/x", Ok("root"));
+        check("/admin/users.json", Ok("admin"));
+        check("/readme.txt", Ok("root"));
+        check("/app.js", Ok("script"));
+        check("/app.css", Err("/app"));
+        // The entries of a host hide those of every host.
+        check("/other.json", Ok("root"));
     }
 
     #[test]

@@ -6,8 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use icu_normalizer::ComposingNormalizerBorrowed;
-use percent_encoding::percent_decode_str;
+use super::interpretations::{self, Budget, OverBudget, fold};
 
 /// A path prefix by whole segments: `/a` matches `/a` and `/a/b`, not `/ab`.
 /// Invariant: percent-decoded, starts with `/`, and ends without one, except as `/` alone.
@@ -32,9 +31,15 @@ pub enum Malformed {
     /// Bytes that are no UTF-8 once decoded.
     #[error("bytes that are no UTF-8")]
     Utf8,
-    /// More readings than can be compared.
+    /// More readings than can be compared at a bounded cost.
     #[error("too many ways to read it")]
     Ambiguous,
+}
+
+impl From<OverBudget> for Malformed {
+    fn from(OverBudget: OverBudget) -> Self {
+        Self::Ambiguous
+    }
 }
 
 /// One way to read a path.
@@ -78,7 +83,18 @@ impl PathPrefix {
         if text.len() > 1 && text.split('/').skip(1).any(|s| matches!(s, "" | "." | "..")) {
             return Err("must be normal: no //, no . or .. segment".into());
         }
-        Ok(Self { text: text.to_owned(), folded: text.to_lowercase() })
+        let prefix = Self { text: text.to_owned(), folded: fold(text) };
+        let mut readings = interpretations::all(text, &mut Budget::of(text.len()))
+            .map_err(|OverBudget| "can be read in too many ways")?
+            .into_iter();
+        // Every request for it would be rejected as ambiguous.
+        if readings.any(|path| !prefix.matches(&Reading { path: path.into(), folded: false })) {
+            return Err("is read as another path by some applications: no dot, blank or colon at the \
+                        end of a segment, no :$, and no character that Unicode normalizes (NFKC) or \
+                        that is invisible"
+                .into());
+        }
+        Ok(prefix)
     }
 
     /// The prefix as text.
@@ -90,6 +106,15 @@ impl PathPrefix {
     pub fn matches(&self, reading: &Reading<'_>) -> bool {
         let prefix = if reading.folded { &self.folded } else { &self.text };
         rest(prefix, &reading.path).is_some()
+    }
+
+    /// Whether a path, so read, is this prefix with an extension behind its last name: `/admin.json` for
+    /// `/admin`, with or without a slash at the end.
+    pub fn matches_but_for_extension(&self, reading: &Reading<'_>) -> bool {
+        let prefix = if reading.folded { &self.folded } else { &self.text };
+        let extension =
+            reading.path.strip_prefix(&**prefix).and_then(|rest| rest.strip_prefix('.'));
+        prefix != "/" && extension.is_some_and(|it| !it.trim_end_matches('/').contains('/'))
     }
 
     /// Whether one of two prefixes lies at or below the other only to whoever does not tell capitals
@@ -104,10 +129,17 @@ impl PathPrefix {
         if reading.folded || self.text == "/" || self.matches(reading) {
             return None;
         }
-        let slash_behind = reading.path.match_indices('/').nth(self.text.matches('/').count());
-        let end = slash_behind.map_or(reading.path.len(), |(at, _)| at);
+        let slashes = self.text.matches('/').count();
+        // A letter is at most three times as long in one letter case as in the other: `K` (U+212A) and `k`.
+        let mut near = reading.path.bytes().take(3 * self.folded.len() + 1).enumerate();
+        let slash_behind = near.by_ref().filter(|(_, byte)| *byte == b'/').nth(slashes);
+        let end = match slash_behind {
+            Some((at, _)) => at,
+            None if reading.path.len() <= 3 * self.folded.len() => reading.path.len(),
+            None => return None,
+        };
         let (start, rest) = reading.path.split_at_checked(end)?;
-        let alike = start.eq_ignore_ascii_case(&self.text) || start.to_lowercase() == self.folded;
+        let alike = start.eq_ignore_ascii_case(&self.text) || fold(start) == self.folded;
         alike.then(|| Reading { path: Cow::Owned(format!("{}{rest}", self.text)), folded: false })
     }
 
@@ -162,14 +194,19 @@ impl<'p> Reading<'p> {
 impl<'p> Readings<'p> {
     /// Reads a path in every way; `raw` is the path of a request target, without its query.
     pub fn of(raw: &'p str) -> Result<Self, Malformed> {
+        Self::within(raw, &mut Budget::of(raw.len()))
+    }
+
+    fn within(raw: &'p str, budget: &mut Budget) -> Result<Self, Malformed> {
+        budget.spend(raw.len())?;
         if is_simple(raw) {
             let plain = Reading { path: Cow::Borrowed(raw), folded: false };
             // SECURITY: also a path in lower case is one in capitals to an upstream that folds them.
             let folded = Reading { folded: true, ..plain.clone() };
             return Ok(Self { plain, others: Others::One([folded]) });
         }
-        let decoded = decode_once(raw)?;
-        let others = Others::Many(other_readings(&decoded)?);
+        let decoded = decode_once(raw, budget)?;
+        let others = Others::Many(other_readings(&decoded, budget)?);
         Ok(Self { plain: Reading { path: Cow::Owned(decoded), folded: false }, others })
     }
 
@@ -199,53 +236,58 @@ fn is_simple(raw: &str) -> bool {
     let plain = raw.bytes().all(|byte| {
         let plain = match byte {
             b'a'..=b'z' | b'0'..=b'9' => true,
-            b'-' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' => true,
+            b'-' | b'_' | b'~' | b'!' | b'&' | b'\'' | b'(' | b')' | b'*' => true,
             b'+' | b',' | b'=' | b':' | b'@' => true,
+            b'$' => before != b':',
             b'.' => before != b'/' && before != b'.',
-            b'/' => before != b'/' && before != b'.',
+            b'/' => !matches!(before, b'/' | b'.' | b':'),
             _ => false,
         };
         before = byte;
         plain
     });
-    plain && raw.starts_with('/') && before != b'.'
+    plain && raw.starts_with('/') && !matches!(before, b'.' | b':')
 }
 
 /// The plain reading, checked. `%2F` stays encoded: it is data inside a segment.
-fn decode_once(raw: &str) -> Result<String, Malformed> {
-    if !raw.starts_with('/')
-        || raw.bytes().any(|b| !(0x21..=0x7e).contains(&b) || b == b'\\' || b == b'#')
-    {
+fn decode_once(raw: &str, budget: &mut Budget) -> Result<String, Malformed> {
+    budget.spend(raw.len())?;
+    if !raw.starts_with('/') {
         return Err(Malformed::Character);
     }
-    let kept = raw.replace("%2f", "%252f").replace("%2F", "%252f");
-    let decoded = decode(&kept).ok_or(Malformed::Encoding)?.map_err(|()| Malformed::Utf8)?;
-    if decoded.bytes().any(|b| b.is_ascii_control()) {
-        return Err(Malformed::Character);
+    let (mut decoded, mut bytes) = (Vec::with_capacity(raw.len()), raw.bytes());
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'%' => match escaped(&mut bytes).ok_or(Malformed::Encoding)? {
+                b'/' => decoded.extend_from_slice(b"%2f"),
+                byte if byte.is_ascii_control() => return Err(Malformed::Character),
+                byte => decoded.push(byte),
+            },
+            b'\\' | b'#' => return Err(Malformed::Character),
+            0x21..=0x7e => decoded.push(byte),
+            _ => return Err(Malformed::Character),
+        }
     }
+    budget.spend(2 * decoded.len())?;
+    let decoded = String::from_utf8(decoded).map_err(|_| Malformed::Utf8)?;
     if decoded.split('/').any(|segment| matches!(segment, "." | "..")) {
         return Err(Malformed::DotSegment);
     }
     Ok(decoded)
 }
 
-/// `None`: invalid escape; `Some(Err)`: no UTF-8.
-fn decode(text: &str) -> Option<Result<String, ()>> {
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte == b'%' && !(bytes.next()?.is_ascii_hexdigit() && bytes.next()?.is_ascii_hexdigit())
-        {
-            return None;
-        }
-    }
-    Some(percent_decode_str(text).decode_utf8().map(Cow::into_owned).map_err(drop))
+/// The byte that the two digits behind a `%` stand for.
+fn escaped(digits: &mut impl Iterator<Item = u8>) -> Option<u8> {
+    let mut digit = || char::from(digits.next()?).to_digit(16);
+    u8::try_from(digit()? << 4 | digit()?).ok()
 }
 
 /// Every other way to read a path.
-fn other_readings(plain: &str) -> Result<Vec<Reading<'static>>, Malformed> {
+fn other_readings(plain: &str, budget: &mut Budget) -> Result<Vec<Reading<'static>>, Malformed> {
     let mut others: Vec<Reading<'static>> = Vec::new();
-    for path in closure(plain, &WAYS)? {
-        others.push(Reading { path: Cow::Owned(path.to_lowercase()), folded: true });
+    for path in interpretations::all(plain, budget)? {
+        let folded = interpretations::folded(&path, budget)?;
+        others.push(Reading { path: Cow::Owned(folded), folded: true });
         if path != plain {
             others.push(Reading { path: Cow::Owned(path), folded: false });
         }
@@ -253,106 +295,8 @@ fn other_readings(plain: &str) -> Result<Vec<Reading<'static>>, Malformed> {
     Ok(others)
 }
 
-/// Everything that these ways make of a path, one after another in any order; the path itself first.
-fn closure(path: &str, ways: &[impl Fn(&str) -> String]) -> Result<Vec<String>, Malformed> {
-    let (mut found, mut bytes) = (vec![path.to_owned()], path.len());
-    let mut at = 0;
-    while let Some(path) = found.get(at).cloned() {
-        for way in ways {
-            let read = way(&path);
-            if found.contains(&read) {
-                continue;
-            }
-            // SECURITY: each way is gone through once for each byte found, before anybody is known.
-            bytes += read.len();
-            if found.len() >= MOST_READINGS || bytes > MOST_BYTES {
-                return Err(Malformed::Ambiguous);
-            }
-            found.push(read);
-        }
-        at += 1;
-    }
-    Ok(found)
-}
-
-/// What upstreams are known to make of a path. Each way is a function of the path alone.
-const WAYS: [fn(&str) -> String; 11] = [
-    // A second decoding. SECURITY: many decoders leave alone what they cannot decode, and do the rest; to
-    // take that for no reading would hide `%2e%2e` behind one `%zz` (T45).
-    |path| percent_decode_str(path).decode_utf8_lossy().into_owned(),
-    |path| path.replace("%2f", "/").replace("%2F", "/"),
-    |path| path.replace('\\', "/"),
-    // Compatibility forms, such as full-width and circled letters (Unicode NFKC).
-    |path| NFKC.normalize(path).into_owned(),
-    // What looks like a slash (Windows calls that best fit).
-    |path| path.replace(['\u{2044}', '\u{2215}'], "/"),
-    |path| {
-        rejoin(path, |segments| {
-            let last = segments.len().saturating_sub(1);
-            let mut at = 0;
-            segments.retain(|segment| {
-                at += 1;
-                !segment.is_empty() || at == 1 || at - 1 == last
-            });
-        })
-    },
-    |path| {
-        rejoin(path, |segments| {
-            for segment in segments.iter_mut() {
-                *segment = segment.split_once(';').map_or(*segment, |(name, _)| name);
-            }
-        })
-    },
-    |path| path.split(['\0', '#', '?']).next().unwrap_or_default().to_owned(),
-    |path| {
-        let mut kept: Vec<&str> = Vec::new();
-        for segment in path.split('/').skip(1) {
-            match segment {
-                "." => {}
-                ".." => drop(kept.pop()),
-                name => kept.push(name),
-            }
-        }
-        format!("/{}", kept.join("/"))
-    },
-    // Blanks around a name, and dots behind it, are dropped by some systems, so `.. ` is `..`.
-    |path| {
-        rejoin(path, |segments| {
-            segments.iter_mut().for_each(|segment| *segment = segment.trim_matches(' '));
-        })
-    },
-    |path| {
-        rejoin(path, |segments| {
-            for segment in segments.iter_mut().filter(|segment| !is_dots(segment)) {
-                *segment = segment.trim_end_matches(['.', ' ']);
-            }
-        })
-    },
-];
-
-const NFKC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfkc();
-
-/// Whether a segment is one step along the path, with or without blanks around it.
-fn is_dots(segment: &str) -> bool {
-    matches!(segment.trim_matches(' '), "." | "..")
-}
-
-fn rejoin(path: &str, change: impl Fn(&mut Vec<&str>)) -> String {
-    let mut segments: Vec<&str> = path.split('/').collect();
-    change(&mut segments);
-    let joined = segments.join("/");
-    if joined.starts_with('/') { joined } else { format!("/{joined}") }
-}
-
-/// An honest path has a handful; a path made to have more is refused.
-const MOST_READINGS: usize = 64;
-/// Of all readings together: two of the longest target, or as many as there may be of an ordinary one.
-const MOST_BYTES: usize = 32 * 1024;
-
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -432,6 +376,37 @@ mod tests {
     }
 
     #[test]
+    fn prefix_that_upstreams_read_as_another_is_rejected() {
+        for wrong in ["/a.", "/a./b", "/a:", "/a::$DATA", "/\u{2460}", "/a\u{ad}b", "/\u{2215}a"] {
+            let error = PathPrefix::parse(wrong).unwrap_err();
+            assert!(error.starts_with("is read as another path"), "{wrong}: {error}");
+        }
+        for right in ["/.well-known", "/a..b", "/w/Special:Search", "/b\u{fc}ro", "/\u{d55c}", "/A"]
+        {
+            assert!(PathPrefix::parse(right).is_ok(), "{right}");
+        }
+    }
+
+    #[test]
+    fn prefix_is_told_from_itself_with_an_extension() {
+        let check = |prefix: &str, path: &str, expected: bool| {
+            let readings = Readings::of(path).unwrap();
+            let prefix = PathPrefix::parse(prefix).unwrap();
+            let mut all = std::iter::once(readings.plain()).chain(readings.others());
+            assert_eq!(all.any(|it| prefix.matches_but_for_extension(it)), expected, "{path}");
+        };
+        check("/admin", "/admin.json", true);
+        check("/admin", "/ADMIN.json/", true);
+        check("/admin", "/admin.tar.gz", true);
+        check("/admin", "/admin.json;a=b", true);
+        check("/admin", "/admin", false);
+        check("/admin", "/admin/x.json", false);
+        check("/admin", "/admin.json/x", false);
+        check("/admin", "/admins.json", false);
+        check("/", "/.json", false);
+    }
+
+    #[test]
     fn a_plain_path_has_one_reading_beside_that_without_letter_case() {
         for path in ["/", "/a/b.c", "/a-b_c~d", "/a,b=c:d@e"] {
             let readings = Readings::of(path).unwrap();
@@ -500,46 +475,67 @@ mod tests {
             ("/open/%252e%252e/private/%25zz", "/private/%zz"),
             ("/open/%252e%252e%2fprivate/%25ff", "/private/\u{fffd}"),
             ("/private../%20../page", "/private/ ../page"),
+            // Streams of a file and invisible characters, on Windows and macOS.
+            ("/private::$DATA", "/private"),
+            ("/private:$I30:$INDEX_ALLOCATION/page", "/private/page"),
+            ("/private:/page", "/private/page"),
+            ("/pri%C2%ADvate", "/private"),
+            ("/%E2%80%8Bpriv%EF%BB%BFate/page", "/private/page"),
+            ("/open/.%E2%80%8D./private", "/private"),
+            ("/open/..%C2%A5private", "/private"),
+            // Letters that have another one's capital.
+            ("/pr%C4%B1vate", "/private"),
+            ("/PR%C4%B0VATE", "/private"),
+            ("/%C5%BFecret", "/secret"),
         ] {
             assert!(reads_as(raw, meaning), "{raw}");
         }
     }
 
-    /// How many bytes the ways go through until a path is read or refused, and which of it.
+    /// The bytes gone through until a path is read or rejected.
     fn work(raw: &str) -> (usize, Option<Malformed>) {
-        let gone_through = Cell::new(0);
-        let counting = WAYS.map(|way| {
-            let gone_through = &gone_through;
-            move |path: &str| {
-                gone_through.set(gone_through.get() + path.len());
-                way(path)
-            }
-        });
-        let wrong = decode_once(raw).and_then(|plain| closure(&plain, &counting)).err();
-        (gone_through.get(), wrong)
+        let mut budget = Budget::of(raw.len());
+        let before = budget.left();
+        let malformed = Readings::within(raw, &mut budget).err();
+        (before - budget.left(), malformed)
     }
 
     #[test]
-    fn a_path_made_to_be_read_in_many_ways_is_refused_before_it_costs_much() {
+    fn path_made_to_be_read_in_many_ways_is_rejected_within_the_work_of_twenty_plain_ones() {
         let layers = "25".repeat(58);
-        for start in [
-            format!("/%{layers}"),
-            format!("/%{layers}2f"),
-            format!("//;%{layers}3b"),
-            "/%2525;%252f%255c//".repeat(4),
-        ] {
-            let raw = format!("{start}{}", "/a".repeat(8_000));
-            let (gone_through, wrong) = work(&raw);
-            assert_eq!(wrong, Some(Malformed::Ambiguous), "{start}");
-            assert!(gone_through <= WAYS.len() * MOST_BYTES, "{start}: {gone_through}");
+        let hard = [
+            format!("/{}", "%e3%80%80.%EF%BC%8F//%EF%BC%8F///;".repeat(132)),
+            format!("/%{layers}{}", "/a".repeat(8_000)),
+            format!("/%{layers}2f{}", "/a".repeat(8_000)),
+            format!("//;%{layers}3b{}", "/a".repeat(8_000)),
+            format!("{}{}", "/%2525;%252f%255c//".repeat(4), "/a".repeat(8_000)),
+            // The longest compatibility form there is.
+            format!("/{}", "%EF%B7%BA".repeat(1_800)),
+            format!("/{}", "a%CC%81%CC%96".repeat(1_200)),
+        ];
+        for raw in hard {
+            let (work, _) = work(&raw);
+            assert!(work <= 20 * (64 + raw.len()), "{work}: {raw:.80}");
         }
+        let (_, malformed) = work(&format!("/{}", "%2525;%252f%255c//".repeat(100)));
+        assert_eq!(malformed, Some(Malformed::Ambiguous));
     }
 
     #[test]
     fn a_long_path_of_an_honest_client_is_read() {
-        for segment in ["/a%20b", "/%C3%A4", "/a%2Fb", "/a;v=1"] {
+        for segment in [
+            "/a%20b",
+            "/%C3%A4",
+            "/a%2Fb",
+            "/a;v=1",
+            "/%ED%95%9C%EA%B5%AD%EC%96%B4",
+            "/%F0%9F%91%A9%E2%80%8D%F0%9F%92%BB%20%E2%9D%A4%EF%B8%8F",
+            "/100%25%20caf%C3%A9%E2%80%A6",
+            "/a%CC%88%20%EF%BC%A1%EF%BD%82.txt",
+        ] {
             let raw = segment.repeat(16 * 1024 / segment.len());
-            assert!(Readings::of(&raw).is_ok(), "{segment}");
+            let (work, malformed) = work(&raw);
+            assert_eq!(malformed, None, "{segment} {work} {}", raw.len());
         }
     }
 
@@ -551,16 +547,25 @@ mod tests {
         }
 
         #[test]
-        fn readings_are_few_and_together_short(
-            raw in "(/|%2f|%252f|;|\\.\\.|%2e|A|b|%5c|%20|%25){0,40}",
-            times in 1_usize..200,
+        fn path_that_looks_simple_has_one_reading(raw in "(/|\\.|:|\\$|a|=){0,8}") {
+            let raw = format!("/{raw}");
+            let all = interpretations::all(&raw, &mut Budget::of(raw.len()));
+            prop_assert!(!is_simple(&raw) || all.unwrap() == [&*raw]);
+        }
+
+        #[test]
+        fn no_path_costs_more_than_twenty_plain_ones(
+            raw in "(/|%2f|%252f|;|\\.\\.|\\.|%2e|A|b|%5c|%255c|%20|%25|:\\$|%3f|%23|%EF%BC%8F|%E2%81%84\
+                |%E3%80%80|%C2%AD|%EF%B7%BA|a%CC%81|%EF%BC%9B|%C4%B1|%ff){0,40}",
+            times in 1_usize..400,
         ) {
-            let raw = format!("/{}", raw.repeat(times));
+            let raw: String = format!("/{}", raw.repeat(times)).chars().take(16 * 1024).collect();
+            let plain = "/a".repeat(raw.len() / 2);
+            let budget = 20 * (64 + work(&plain).0 + raw.len() % 2);
+            prop_assert!(work(&raw).0 <= budget);
             if let Ok(readings) = Readings::of(&raw) {
-                let others = readings.others();
-                prop_assert!(others.len() <= 2 * MOST_READINGS);
-                let bytes: usize = others.iter().map(|reading| reading.path().len()).sum();
-                prop_assert!(bytes <= 2 * MOST_BYTES);
+                // What is looked up and decided on: a plain path has two.
+                prop_assert!(readings.others().len() < 20 * 2);
             }
         }
     }

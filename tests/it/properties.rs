@@ -97,6 +97,26 @@ const MODELS: &[Model] = &[
         false,
     ),
     ("decodes and folds letter case", decoded, true),
+    (
+        "serves a stream as its file (NTFS)",
+        |path| {
+            let path = decoded(path)?;
+            let name = |segment: &str| match segment.contains(":$") {
+                true => segment.split(':').next().unwrap_or_default().to_owned(),
+                false => segment.to_owned(),
+            };
+            Some(collapsed(&path.split('/').map(name).collect::<Vec<_>>().join("/"), true))
+        },
+        true,
+    ),
+    (
+        "leaves out invisible characters (HFS+)",
+        |path| {
+            Some(collapsed(&decoded(path)?.replace(['\u{200b}', '\u{ad}', '\u{feff}'], ""), true))
+        },
+        true,
+    ),
+    ("compares in capitals", |path| Some(decoded(path)?.to_uppercase()), true),
 ];
 
 /// The decision is the same in every reading, so the path would be forwarded.
@@ -108,7 +128,8 @@ fn passes(readings: &Readings<'_>) -> bool {
     readings.others().iter().all(|reading| matches(reading) == plain)
 }
 
-const PIECES: &str = "(/|//|open|more|private|Admin|admin|OPEN|x|\\.|\\.\\.|;|;a=b|%2f|%2F|%5c|%252f|%255c|%2e|%2E|%252e|%3b|%253b|%23|%3f|%20|%00|%09|%61|%41|%70rivate|%2561dmin|\\\\|~|%c3%a4|%ff|%|%zz){1,10}";
+const PIECES: &str = "(/|//|open|more|private|Admin|admin|OPEN|x|\\.|\\.\\.|;|;a=b|%2f|%2F|%5c|%252f|%255c|%2e|%2E|%252e|%3b|%253b|%23|%3f|%20|%00|%09|%61|%41|%70rivate|%2561dmin|\\\\|~|%c3%a4|%ff|%|%zz\
+    |:\\$DATA|::\\$DATA|%e2%80%8b|%c2%ad|%ef%bb%bf|pr%c4%b1vate|:|%c2%a5){1,10}";
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]

@@ -46,6 +46,66 @@ const SLASH: &[&str] = &[
     "%c0%af",
 ];
 
+/// Ways to write `/staff`, for some reader.
+const STAFF: &[&str] = &[
+    "/staff",
+    "/staff/",
+    "/staff/x",
+    "/%73taff",
+    "/%73%74%61%66%66/x",
+    "//staff",
+    "///staff/x",
+    "/./staff",
+    "/;/staff",
+    "/;x=y/staff",
+    "/STAFF",
+    "/Staff/x",
+    "/staff;x",
+    "/staff;x/y",
+    "/staff%3bx",
+    "/staff%2fx",
+    "/staff%2Fx",
+    "/staff%5cx",
+    "/staff%252fx",
+    "/%2fstaff",
+    "/%5cstaff",
+    "/%252fstaff",
+    "/staff.",
+    "/staff%20",
+    "/staff%20/x",
+    "/staff./x",
+    "/staff%00",
+    "/staff%00.png",
+    "/staff%0a",
+    "/staff%23",
+    "/staff%3f",
+    "/staff%2523",
+    "/staff%253fx",
+    "/%2573taff",
+    "/%25%37%33taff",
+    "/staff%09/x",
+    "/staff?x=/open",
+    "/staff?x#y",
+    "/%ef%bd%93taff",
+    "/staff%2e",
+    "/staff%2e%2e",
+    "/staf%46",
+    "/staff%c0%80",
+    "/staff/%2e",
+    "/staff.json",
+    "/staff.json/",
+    "/Staff.xml",
+    "/staff.a.b;c=d",
+    "/staff:",
+    "/staff::$DATA",
+    "/staff:$I30:$INDEX_ALLOCATION/x",
+    "/st%c2%adaff",
+    "/%e2%80%8bstaff/x",
+    "/%c5%bftaff",
+    "/x%2f%2e%2e%2fstaff",
+    "/staff/.",
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_way_leads_from_a_public_path_to_a_private_one() {
     let house = House::start().await;
@@ -64,57 +124,7 @@ async fn no_way_leads_from_a_public_path_to_a_private_one() {
 async fn no_way_leads_to_a_door_that_is_closed_to_somebody() {
     let house = House::start().await;
     let bob = house.cookie_of("bob").await;
-    let mut cases: Vec<Case> = [
-        "/staff",
-        "/staff/",
-        "/staff/x",
-        "/%73taff",
-        "/%73%74%61%66%66/x",
-        "//staff",
-        "///staff/x",
-        "/./staff",
-        "/;/staff",
-        "/;x=y/staff",
-        "/STAFF",
-        "/Staff/x",
-        "/staff;x",
-        "/staff;x/y",
-        "/staff%3bx",
-        "/staff%2fx",
-        "/staff%2Fx",
-        "/staff%5cx",
-        "/staff%252fx",
-        "/%2fstaff",
-        "/%5cstaff",
-        "/%252fstaff",
-        "/staff.",
-        "/staff%20",
-        "/staff%20/x",
-        "/staff./x",
-        "/staff%00",
-        "/staff%00.png",
-        "/staff%0a",
-        "/staff%23",
-        "/staff%3f",
-        "/staff%2523",
-        "/staff%253fx",
-        "/%2573taff",
-        "/%25%37%33taff",
-        "/staff%09/x",
-        "/staff?x=/open",
-        "/staff?x#y",
-        "/%ef%bd%93taff",
-        "/staff%2e",
-        "/staff%2e%2e",
-        "/staf%46",
-        "/staff%c0%80",
-        "/staff/%2e",
-        "/x%2f%2e%2e%2fstaff",
-        "/staff/.",
-    ]
-    .into_iter()
-    .map(|path| case("T40-T50", get(path, &bob)))
-    .collect();
+    let mut cases: Vec<Case> = STAFF.iter().map(|path| case("T40-T50", get(path, &bob))).collect();
     for up in UP {
         for slash in SLASH {
             cases.push(case("T42-T48", get(&format!("/page/{up}{slash}staff"), &bob)));
@@ -225,6 +235,9 @@ async fn what_passes_is_forwarded_byte_for_byte() {
         "/open/a%3Fb%23c",
         "/open/%5c",
         "/open?x=%00%ff%zz|{}^[]",
+        "/open/staff.json",
+        "/open/a.tar.gz",
+        "/open/%e2%9d%a4%ef%b8%8f%20x",
     ];
     for target in targets {
         let answer = answers_to(&house.gateway, get(target, "")).await;
@@ -234,4 +247,18 @@ async fn what_passes_is_forwarded_byte_for_byte() {
     let answer = answers_to(&house.gateway, get("/open/a?b#/../page", "")).await;
     assert_eq!(status(&answer), 200, "T41 {answer}");
     assert_eq!(house.upstream.targets().last().unwrap(), "/open/a?b", "T41");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn path_that_takes_too_much_work_to_read_gets_400_and_a_long_honest_one_passes() {
+    let house = House::start().await;
+    let pieces = ["%e3%80%80.%EF%BC%8F//%EF%BC%8F///;", "%2525;%252f%255c//", "%20./;//%3b..."];
+    let hard = pieces.map(|piece| case("T40", get(&format!("/open/{}", piece.repeat(132)), "")));
+    house.refuses(&hard, &[400]).await;
+    for piece in ["/a%20b", "/%C3%A4%20%ED%95%9C%EA%B5%AD", "/a%2Fb", "/a;v=1"] {
+        let target = format!("/open{}", piece.repeat(8 * 1024 / piece.len()));
+        let answer = answers_to(&house.gateway, get(&target, "")).await;
+        assert_eq!(status(&answer), 200, "{piece}: {answer}");
+        assert_eq!(house.upstream.targets().last().unwrap(), &target);
+    }
 }

@@ -1,0 +1,316 @@
+//! Every way in which upstreams are known to read a decoded path, followed one after another in any order,
+//! within a budget.
+//! Invariant: a path is read for at most `PLAIN_PATHS` times the work that a plain path of its length takes,
+//! counted in bytes gone through. A path that needs more is rejected; it is never read in part.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_properties::props::DefaultIgnorableCodePoint;
+use icu_properties::{CodePointSetData, CodePointSetDataBorrowed};
+use percent_encoding::percent_decode_str;
+
+/// Bytes that may still be gone through for one path.
+// SECURITY: paths are read before the client is known, so what a path costs must not be the client's choice:
+// unbounded, 4.5 KiB took as long as a hundred requests.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: usize,
+}
+
+/// A path takes more work than it may.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct OverBudget;
+
+impl Budget {
+    /// The budget of a path of this many bytes, as sent.
+    pub(super) fn of(length: usize) -> Self {
+        Self { left: PLAIN_PATHS * (REQUEST + length) }
+    }
+
+    /// Takes bytes that are about to be gone through.
+    pub(super) fn spend(&mut self, bytes: usize) -> Result<(), OverBudget> {
+        self.left = self.left.checked_sub(bytes).ok_or(OverBudget)?;
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn left(&self) -> usize {
+        self.left
+    }
+}
+
+/// Everything that upstreams make of a decoded path; the path itself first.
+pub(super) fn all(path: &str, budget: &mut Budget) -> Result<Vec<String>, OverBudget> {
+    let mut found = vec![path.to_owned()];
+    // For each of them, the signs that no way changes any more.
+    let mut settled = vec![0];
+    let mut at = 0;
+    while let (Some(path), Some(mut done)) = (found.get(at).cloned(), settled.get(at).copied()) {
+        budget.spend(path.len())?;
+        let signs = signs(&path) & !done;
+        for way in WAYS.iter().filter(|way| signs & way.sign != 0) {
+            let Cow::Owned(read) = way.read(&path, budget)? else {
+                done |= way.sign;
+                continue;
+            };
+            if is_among(&found, &read, budget)? {
+                continue;
+            }
+            if found.len() >= MOST {
+                return Err(OverBudget);
+            }
+            found.push(read);
+            settled.push(if way.sign & OF_CHARACTERS == 0 { done & OF_CHARACTERS } else { 0 });
+        }
+        at += 1;
+    }
+    Ok(found)
+}
+
+/// [`fold`], within a budget.
+pub(super) fn folded(path: &str, budget: &mut Budget) -> Result<String, OverBudget> {
+    let not_ascii = path.bytes().filter(|byte| !byte.is_ascii()).count();
+    budget.spend(path.len() + FOLDING * not_ascii)?;
+    Ok(fold(path))
+}
+
+/// The form in which paths and prefixes are compared where letter case does not count.
+///
+/// Capitals first: some upstreams compare in capitals, where `ı` (U+0131) is an `I` and `ſ` (U+017F) an `S`.
+/// Character by character, as `String::to_lowercase` gives a `Σ` one of two forms by its place.
+pub(super) fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let mut folded = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            _ if character.is_ascii() => folded.push(character.to_ascii_lowercase()),
+            // `İ`: in some languages' libraries a capital `i`, in others an `i` and a combining dot.
+            '\u{130}' => folded.push('i'),
+            _ => folded.extend(character.to_uppercase().flat_map(char::to_lowercase)),
+        }
+    }
+    folded
+}
+
+/// Whether a path is one of those that were found already.
+fn is_among(found: &[String], path: &str, budget: &mut Budget) -> Result<bool, OverBudget> {
+    for known in found.iter().filter(|known| known.len() == path.len()) {
+        budget.spend(path.len())?;
+        if known == path {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// One way to read a path: a function of the path alone.
+struct Way {
+    /// Without this in the path, it changes nothing.
+    sign: u16,
+    read: Read,
+}
+
+enum Read {
+    /// One pass. Borrowed where it changes nothing.
+    Pass(fn(&str) -> Cow<'_, str>),
+    /// Compatibility forms, such as full-width and circled letters (Unicode NFKC).
+    Normalization,
+}
+
+impl Way {
+    const fn pass(sign: u16, read: fn(&str) -> Cow<'_, str>) -> Self {
+        Self { sign, read: Read::Pass(read) }
+    }
+
+    fn read<'p>(&self, path: &'p str, budget: &mut Budget) -> Result<Cow<'p, str>, OverBudget> {
+        budget.spend(path.len())?;
+        match self.read {
+            Read::Pass(read) => {
+                let read = read(path);
+                if let Cow::Owned(read) = &read {
+                    budget.spend(read.len())?;
+                }
+                Ok(read)
+            }
+            Read::Normalization => normalized(path, budget),
+        }
+    }
+}
+
+/// A path in compatibility forms, of which one character may have eighteen.
+fn normalized<'p>(path: &'p str, budget: &mut Budget) -> Result<Cow<'p, str>, OverBudget> {
+    /// Ends the normalization where the budget ends.
+    struct Within<'b>(String, &'b mut Budget);
+
+    impl fmt::Write for Within<'_> {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.1.spend(NORMALIZATION * text.len()).map_err(|OverBudget| fmt::Error)?;
+            self.0.push_str(text);
+            Ok(())
+        }
+    }
+
+    let (normal, rest) = NFKC.split_normalized(path);
+    if rest.is_empty() {
+        return Ok(path.into());
+    }
+    budget.spend(normal.len())?;
+    let mut out = Within(normal.to_owned(), budget);
+    match NFKC.normalize_to(rest, &mut out) {
+        Ok(()) => Ok(out.0.into()),
+        Err(fmt::Error) => Err(OverBudget),
+    }
+}
+
+/// What upstreams are known to make of a path.
+///
+/// Not among them: letters without their accents. The file functions of Windows with 8-bit names and some
+/// databases read `ä` as `a`, but a prefix `/büro` would then be ambiguous with itself.
+const WAYS: [Way; 12] = [
+    // A second decoding. SECURITY: many decoders leave alone what they cannot decode, and do the rest; to
+    // take that for no reading would hide `%2e%2e` behind one `%zz` (T45).
+    Way::pass(PERCENT, |path| match percent_decode_str(path).decode_utf8_lossy() {
+        Cow::Borrowed(_) => Cow::Borrowed(path),
+        Cow::Owned(decoded) => Cow::Owned(decoded),
+    }),
+    Way::pass(ENCODED_SLASH, |path| {
+        let encoded = path.contains("%2f") || path.contains("%2F");
+        if encoded { path.replace("%2f", "/").replace("%2F", "/").into() } else { path.into() }
+    }),
+    // What looks like a slash or a backslash, and is one where Windows fits names into 8 bits ("best fit");
+    // the yen and won signs are backslashes in Japanese and Korean code pages.
+    Way::pass(SLASH_ALIKE, |path| {
+        const SLASHES: [char; 5] = ['\u{2044}', '\u{2215}', '\u{2216}', '\u{a5}', '\u{20a9}'];
+        if path.contains(SLASHES) { path.replace(SLASHES, "/").into() } else { path.into() }
+    }),
+    Way { sign: NOT_NORMAL, read: Read::Normalization },
+    // Invisible characters: HFS+ and Unicode's case folding for identifiers (NFKC_Casefold) drop them.
+    Way::pass(INVISIBLE, |path| {
+        let ignorable = |c: char| !c.is_ascii() && IGNORABLE.contains(c);
+        if path.contains(ignorable) { path.replace(ignorable, "").into() } else { path.into() }
+    }),
+    Way::pass(BACKSLASH, |path| path.replace('\\', "/").into()),
+    Way::pass(EMPTY_SEGMENT, |path| {
+        let last = path.matches('/').count();
+        rejoin(path, |at, segment| {
+            (at == 0 || at == last || !segment.is_empty()).then_some(segment)
+        })
+    }),
+    Way::pass(SEMICOLON, |path| rejoin(path, |_, segment| segment.split(';').next())),
+    Way::pass(CUT, |path| {
+        path.split(['\0', '#', '?']).next().unwrap_or_default().to_owned().into()
+    }),
+    Way::pass(DOT_SEGMENT, |path| {
+        let mut kept: Vec<&str> = Vec::new();
+        for segment in path.split('/').skip(1) {
+            match segment {
+                "." => {}
+                ".." => drop(kept.pop()),
+                name => kept.push(name),
+            }
+        }
+        format!("/{}", kept.join("/")).into()
+    }),
+    // Blanks around a name, and dots and colons behind it, are dropped by some systems: `.. ` is `..`, and
+    // on Windows `name.` is `name`.
+    Way::pass(BLANK, |path| rejoin(path, |_, segment| Some(segment.trim_matches(' ')))),
+    // A file's stream on Windows: `name::$DATA` is the file itself, `name:$I30:$INDEX_ALLOCATION` the folder.
+    // A colon alone begins no stream here: it is common in honest names (`Special:Search`, `items:batch`).
+    Way::pass(TAIL, |path| {
+        rejoin(path, |_, segment| {
+            let name = match segment.contains(":$") {
+                true => segment.split(':').next().unwrap_or_default(),
+                false => segment,
+            };
+            let is_dots = matches!(name.trim_matches(' '), "." | "..");
+            Some(if is_dots { name } else { name.trim_end_matches(['.', ' ', ':']) })
+        })
+    }),
+];
+
+const PERCENT: u16 = 1;
+const ENCODED_SLASH: u16 = 1 << 1;
+const SLASH_ALIKE: u16 = 1 << 2;
+const NOT_NORMAL: u16 = 1 << 3;
+const INVISIBLE: u16 = 1 << 4;
+/// Signs of characters. The ways of all others take away whole segments or their ends, or make a slash: they
+/// bring none of these into a path.
+const OF_CHARACTERS: u16 = PERCENT | ENCODED_SLASH | SLASH_ALIKE | NOT_NORMAL | INVISIBLE;
+const BACKSLASH: u16 = 1 << 5;
+const EMPTY_SEGMENT: u16 = 1 << 6;
+const SEMICOLON: u16 = 1 << 7;
+const CUT: u16 = 1 << 8;
+/// A segment that begins with a dot.
+const DOT_SEGMENT: u16 = 1 << 9;
+/// A blank at an edge of a segment.
+const BLANK: u16 = 1 << 10;
+/// A dot, a blank or a colon at the end of a segment, or `:$`.
+const TAIL: u16 = 1 << 11;
+
+/// What there is in a path that some way changes; one pass.
+fn signs(path: &str) -> u16 {
+    let (mut signs, mut before) = (0, 0);
+    for byte in path.bytes() {
+        signs |= match byte {
+            b'%' => PERCENT | ENCODED_SLASH,
+            b'\\' => BACKSLASH,
+            b';' => SEMICOLON,
+            b'\0' | b'#' | b'?' => CUT,
+            b'.' if before == b'/' => DOT_SEGMENT,
+            b' ' if before == b'/' => BLANK,
+            b'$' if before == b':' => TAIL,
+            b'/' if before == b'/' => EMPTY_SEGMENT,
+            b'/' => at_end(before),
+            0x80.. => SLASH_ALIKE | NOT_NORMAL | INVISIBLE,
+            _ => 0,
+        };
+        before = byte;
+    }
+    signs | at_end(before)
+}
+
+/// What the last byte of a segment is a sign of.
+fn at_end(last: u8) -> u16 {
+    match last {
+        b' ' => BLANK | TAIL,
+        b'.' | b':' => TAIL,
+        _ => 0,
+    }
+}
+
+/// A path with each segment changed, or left out, by its place and text.
+fn rejoin(path: &str, change: impl Fn(usize, &str) -> Option<&str>) -> Cow<'_, str> {
+    let mut joined = String::with_capacity(path.len());
+    for (at, segment) in path.split('/').enumerate() {
+        if let Some(segment) = change(at, segment) {
+            if at > 0 {
+                joined.push('/');
+            }
+            joined.push_str(segment);
+        }
+    }
+    if !joined.starts_with('/') {
+        joined.insert(0, '/');
+    }
+    joined.into()
+}
+
+const NFKC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::new_nfkc();
+const IGNORABLE: CodePointSetDataBorrowed<'static> =
+    CodePointSetData::new::<DefaultIgnorableCodePoint>();
+
+/// How many plain paths of its length a path may cost.
+const PLAIN_PATHS: usize = 20;
+/// What a request costs beside its path, in bytes gone through; a low estimate.
+const REQUEST: usize = 64;
+/// Readings in which letter case counts. Each is looked up among the routes and decided on, and once more
+/// without letter case, as a plain path is.
+pub(super) const MOST: usize = PLAIN_PATHS;
+/// How many plain passes it takes to normalize a byte; measured.
+const NORMALIZATION: usize = 8;
+/// How many it takes to fold one that is not ASCII.
+const FOLDING: usize = 8;
