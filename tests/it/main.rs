@@ -19,6 +19,7 @@ mod check_online;
 mod event_streams;
 mod flags;
 mod full;
+mod fuzz;
 mod headers;
 mod hostile_client;
 mod hostile_idp;

@@ -1,20 +1,18 @@
 //! What holds whatever is sent: rules of the library, asked of thousands of inputs.
 //! The readings of a path are held to models of upstreams that were written apart from them.
 
-use http::header::{COOKIE, HeaderValue};
+use http::header::HeaderValue;
 use http::{HeaderMap, HeaderName};
 use ipnet::IpNet;
 use percent_encoding::percent_decode;
 use portcullis::identity::headers::Stripped;
-use portcullis::login::return_to::Places;
-use portcullis::origin::Origin;
-use portcullis::routing::host::{self, HostPattern};
+use portcullis::routing::host;
 use portcullis::routing::path::{PathPrefix, Reading, Readings};
 use portcullis::server::{Authority, TrustedProxies};
-use portcullis::session::CookieSettings;
-use portcullis::session::cookie::{Cookies, Name, Sent};
 use proptest::prelude::*;
 use url::Url;
+
+use crate::fuzz::targets;
 
 /// Prefixes between which no confusion may be.
 const PREFIXES: &[&str] = &["/open", "/open/more", "/private", "/Admin"];
@@ -151,20 +149,6 @@ proptest! {
     }
 }
 
-fn cookies() -> Cookies {
-    Cookies::new(&CookieSettings::default(), false)
-}
-
-/// The values under a name, as the simplest of all parsers finds them.
-fn values(field: &[u8], name: &str) -> Vec<Vec<u8>> {
-    let pairs = field.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-    let split = pairs.filter_map(|pair| {
-        let at = pair.iter().position(|byte| *byte == b'=')?;
-        Some((pair[..at].trim_ascii(), pair[at + 1..].trim_ascii()))
-    });
-    split.filter(|(known, _)| *known == name.as_bytes()).map(|(_, value)| value.to_vec()).collect()
-}
-
 fn field_of(pieces: &[&[u8]]) -> Vec<u8> {
     pieces.concat()
 }
@@ -192,30 +176,8 @@ fn any_cookie() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn a_cookie_is_found_as_the_simplest_parser_finds_it(field in any_cookie()) {
-        let headers = HeaderMap::from_iter([(COOKIE, HeaderValue::from_bytes(&field).unwrap())]);
-        let mut found = values(&field, "portcullis");
-        found.dedup();
-        let expected = match found.as_slice() {
-            [] => Sent::Nothing,
-            // What is no text counts as an empty value.
-            [one] => Sent::Value(std::str::from_utf8(one).unwrap_or_default()),
-            _ => Sent::Conflict,
-        };
-        prop_assert_eq!(cookies().sent(&headers, Name::Session), expected);
-    }
-
-    #[test]
-    fn no_cookie_of_ours_goes_on_and_every_other_does(field in any_cookie()) {
-        let mut headers = HeaderMap::from_iter([(COOKIE, HeaderValue::from_bytes(&field).unwrap())]);
-        cookies().strip_request(&mut headers);
-        let left = headers.get(COOKIE).map_or(&b""[..], HeaderValue::as_bytes);
-        for name in ["portcullis", "portcullis-login", "portcullis-login-target"] {
-            prop_assert!(values(left, name).is_empty(), "{:?}", String::from_utf8_lossy(left));
-        }
-        for name in ["a", "aa", "", "portcullisa"] {
-            prop_assert_eq!(values(&field, name), values(left, name));
-        }
+    fn cookies_are_told_from_those_of_others(fields in any_cookie()) {
+        targets::cookies::run(&fields);
     }
 
     #[test]
@@ -241,19 +203,7 @@ proptest! {
     fn a_return_target_is_ours_and_stays_what_it_is(
         rd in "(/|//|\\\\|https:|http:|HTTPS:|evil\\.example|app\\.example\\.com|wiki\\.example\\.com|@|:443|:80|\\.\\.|%2f|%5c|%09|\\?|#|;|:|\t|\n|\u{3002}|\u{ff0f}|[ -~]){0,12}",
     ) {
-        let public_url = Origin::parse("https://app.example.com").unwrap();
-        let hosts = ["app.example.com", "wiki.example.com", "evil.example"];
-        let hosts = hosts.map(|host| HostPattern::parse(host).unwrap()).into();
-        let places = Places::new(&public_url, Some("example.com"), hosts, PathPrefix::parse("/oauth2").unwrap()).unwrap();
-        let target = places.parse_or_root(Some(&rd));
-        let base = Url::parse("https://app.example.com/oauth2/callback").unwrap();
-        let reached = base.join(target.as_str()).unwrap();
-        prop_assert!(matches!(reached.host_str(), Some("app.example.com" | "wiki.example.com")), "{}", reached);
-        prop_assert_eq!((reached.scheme(), reached.port()), ("https", None));
-        prop_assert!(!reached.path().starts_with("/oauth2/"), "{}", reached);
-        prop_assert!(target.as_str().bytes().all(|byte| byte.is_ascii_graphic()));
-        let again = places.parse_or_root(Some(target.as_str()));
-        prop_assert_eq!(again.as_str(), target.as_str());
+        targets::rd::run(rd.as_bytes());
     }
 
     #[test]

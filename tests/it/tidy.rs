@@ -190,7 +190,7 @@ impl File {
 /// Asks `complaint` of every Rust file of ours; all complaints come at once.
 #[track_caller]
 fn check(complaint: impl Fn(&File) -> Option<String>) {
-    let complaints: Vec<_> = ["src", "tests/it", "tests/real"]
+    let complaints: Vec<_> = ["src", "tests/it", "tests/real", "fuzz/src"]
         .into_iter()
         .flat_map(files_in)
         .filter_map(|file| complaint(&file).map(|says| format!("{}: {says}", file.path.display())))
