@@ -18,6 +18,7 @@ use crate::gate::decide::{Asked, Cause, Decision, Permit, decide, rulings};
 use crate::gate::identify::{Member, Visitor};
 use crate::gate::route::Route;
 use crate::identity::Identity;
+use crate::identity::headers::list_item;
 use crate::identity::prior::{Original, Prior};
 use crate::oauth::token::TokenSet;
 use crate::policy::Policy;
@@ -259,10 +260,7 @@ fn describe(identity: &Identity) -> String {
     let or_none = |text: Option<&str>| text.unwrap_or("none").to_owned();
     let groups = match identity.groups.as_slice() {
         [] => "none".to_owned(),
-        // As in a header: a comma inside of one would make two of it.
-        groups => {
-            groups.iter().map(|group| group.replace(',', "%2C")).collect::<Vec<_>>().join(", ")
-        }
+        groups => groups.iter().map(|group| list_item(group)).collect::<Vec<_>>().join(", "),
     };
     format!(
         "user {}, e-mail {}, groups {groups}, by {}",

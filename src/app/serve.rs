@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::endpoints::admin::{self, Admin};
+use crate::endpoints::admin::{self, Admin, AllowedHosts};
 use crate::endpoints::health::Health;
 use crate::server::{self, Bound, ListenAddress, Server, Shutdown};
 
@@ -29,6 +29,7 @@ impl App {
             routes: Arc::clone(&self.routes),
             connections: public.open_connections(),
             certificates: public.certificates(),
+            hosts: AllowedHosts::of(bound.local_addresses()),
         };
         let ended = Shutdown::new();
         let public = async {

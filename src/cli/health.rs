@@ -2,6 +2,7 @@
 //! containers that have no other program to ask with.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::header::HOST;
@@ -76,9 +77,10 @@ async fn ask(url: &Url) -> Result<(StatusCode, String), BodyError> {
     let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
     let authority = format!("{host}:{}", port.unwrap_or_default());
     let stream = TcpStream::connect(&authority).await?;
+    let host = host_field(stream.peer_addr()?, &authority);
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(url.path()).header(HOST, authority).body(Empty::<Bytes>::new())?;
+    let request = Request::get(url.path()).header(HOST, host).body(Empty::<Bytes>::new())?;
     let answer = async {
         let answer = sender.send_request(request).await?;
         let status = answer.status();
@@ -90,6 +92,11 @@ async fn ask(url: &Url) -> Result<(StatusCode, String), BodyError> {
         // The connection ends with the answer at the earliest.
         Err(error) = connection => Err(error.into()),
     }
+}
+
+/// What `Host` says: a listener on loopback answers to loopback hosts only, whatever name leads there.
+fn host_field(peer: SocketAddr, authority: &str) -> String {
+    if peer.ip().is_loopback() { peer.to_string() } else { authority.to_owned() }
 }
 
 /// Where the admin listener is unless it is told otherwise.
@@ -111,6 +118,16 @@ mod tests {
             (Err(wrong), Err(expected)) => assert!(wrong.contains(expected), "{wrong}"),
             (found, _) => panic!("{variable:?}: {found:?}"),
         }
+    }
+
+    #[test]
+    fn host_field_of_a_loopback_peer_is_its_address() {
+        let check = |peer: &str, expected| {
+            assert_eq!(host_field(peer.parse().unwrap(), "ip6-localhost:4181"), expected);
+        };
+        check("[::1]:4181", "[::1]:4181");
+        check("127.0.0.1:9", "127.0.0.1:9");
+        check("192.0.2.7:4181", "ip6-localhost:4181");
     }
 
     #[test]

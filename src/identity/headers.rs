@@ -32,7 +32,7 @@ pub enum Piece {
     Subject,
     /// `{email}`.
     Email,
-    /// `{groups}`, comma-joined.
+    /// `{groups}`, comma-joined; inside a group `%` is `%25` and a comma `%2C`.
     Groups,
     /// `{name}`.
     Name,
@@ -44,7 +44,7 @@ pub enum Piece {
     AccessToken,
     /// `{id_token}`.
     IdToken,
-    /// `{claim:PATH}`.
+    /// `{claim:PATH}`; a list likewise.
     Claim(ClaimPath),
 }
 
@@ -123,6 +123,12 @@ pub fn render(rules: &[HeaderRule], known: Known<'_>) -> Rendered {
         with_access_token: tokens.into_iter().map(own).collect(),
         left_out,
     }
+}
+
+/// An item as it stands in a comma-joined list.
+// SECURITY: a comma inside an item would make two of one, and an item `a%2Cb` would decode to `a,b`.
+pub fn list_item(item: &str) -> String {
+    item.replace('%', "%25").replace(',', "%2C")
 }
 
 impl Template {
@@ -216,13 +222,16 @@ impl Piece {
             Self::User => identity.user.as_deref().map(str::to_owned),
             Self::Subject => Some(identity.subject.to_string()),
             Self::Email => identity.email.clone(),
-            Self::Groups => joined(identity.groups.clone()),
+            Self::Groups => joined(&identity.groups),
             Self::Name => identity.name.clone(),
             Self::PreferredUsername => identity.preferred_username.clone(),
             Self::Provider => Some(identity.provider.to_string()),
             Self::AccessToken => known.access_token.map(|token| token.expose().to_owned()),
             Self::IdToken => known.id_token.map(|token| token.expose().to_owned()),
-            Self::Claim(path) => joined(texts(path.find(identity.claims.values())?)),
+            Self::Claim(path) => {
+                let value = path.find(identity.claims.values())?;
+                if value.is_array() { joined(&texts(value)) } else { texts(value).pop() }
+            }
         }
     }
 }
@@ -285,9 +294,9 @@ fn fold(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
 
-/// A comma inside an item would make two of one.
-fn joined(items: Vec<String>) -> Option<String> {
-    let escaped: Vec<String> = items.into_iter().map(|item| item.replace(',', "%2C")).collect();
+/// A list as one text, to be split at its commas and each item percent-decoded.
+fn joined(items: &[String]) -> Option<String> {
+    let escaped: Vec<String> = items.iter().map(|item| list_item(item)).collect();
     (!escaped.is_empty()).then(|| escaped.join(","))
 }
 
@@ -301,6 +310,8 @@ const MOST_BYTES: usize = 8 * 1024;
 mod tests {
     use std::sync::Arc;
 
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -312,14 +323,15 @@ mod tests {
             user: Some("1".into()),
             email: Some("alice@example.com".into()),
             email_withheld: false,
-            groups: vec!["staff".into(), "a,b".into()],
+            groups: vec!["staff".into(), "a,b".into(), "50%2C".into()],
             name: Some("Älice".into()),
             preferred_username: None,
-            claims: json!({"n": 1, "list": ["x", "y"], "o": {}})
-                .as_object()
-                .unwrap()
-                .clone()
-                .into(),
+            claims: json!({"n": 1, "yes": true, "list": ["x", 2, "a,b%2C"], "one": ["100%"],
+                           "text": "Doe, J. 100%", "o": {}, "none": []})
+            .as_object()
+            .unwrap()
+            .clone()
+            .into(),
         }
     }
 
@@ -337,10 +349,20 @@ mod tests {
     fn templates_are_filled() {
         check("{user}", Some("1"));
         check("Bearer {access_token}", Some("Bearer at"));
-        check("{groups}", Some("staff,a%2Cb"));
+        check("{groups}", Some("staff,a%2Cb,50%252C"));
         check("{name}", Some("Älice"));
         check("{{{provider}}}", Some("{company}"));
-        check("{claim:/list}|{claim:n}", Some("x,y|1"));
+        check("{claim:/list}|{claim:n}|{claim:yes}", Some("x,2,a%2Cb%252C|1|true"));
+        check("{claim:one}|{claim:/one/0}|{claim:text}", Some("100%25|100%|Doe, J. 100%"));
+    }
+
+    proptest! {
+        #[test]
+        fn joined_list_is_split_and_decoded_to_the_same(items in vec("[a,%2C5]{0,6}", 1..5)) {
+            let text = joined(&items).unwrap();
+            let decoded = text.split(',').map(|item| item.replace("%2C", ",").replace("%25", "%"));
+            prop_assert_eq!(decoded.collect::<Vec<_>>(), items);
+        }
     }
 
     #[test]
@@ -348,6 +370,7 @@ mod tests {
         check("{preferred_username}", None);
         check("{id_token}", None);
         check("x {claim:o}", None);
+        check("{claim:none}", None);
         check("{claim:absent}", None);
     }
 

@@ -5,13 +5,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use portcullis::demo::{Endpoint, Fault, NetworkFault};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::browser::Browser;
-use crate::support::gateway::PUBLIC_URL;
+use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::operator::{ask, gateway, ready, until, value};
 use crate::support::provider;
 use crate::support::upstream::Upstream;
+use crate::support::wire::{Wire, field, status};
 
 /// Everyone may ask for what is not there.
 const PUBLIC: &str = "routes: [{ upstream: \"http://127.0.0.1:1\", allow: public }]\n";
@@ -113,9 +114,79 @@ async fn nothing_else_is_on_the_admin_listener() {
         assert_eq!(answer.status, 404, "{path}: {answer:?}");
         assert_eq!(answer.header("cache-control"), "no-store");
     }
-    let post = Browser::new(&gateway).submit(&gateway.admin("/metrics"), &[]).await;
-    assert_eq!((post.status.as_u16(), post.header("allow")), (405, "GET, HEAD"));
+    let post = answer_of(&gateway, "POST /metrics HTTP/1.1\r\nHost: localhost\r\n").await;
+    assert_eq!((status(&post), field(&post, "allow")), (405, "GET, HEAD"));
     assert_eq!(upstream.asked(), 0);
+}
+
+async fn status_of(gateway: &Gateway, head: &str) -> u16 {
+    status(&answer_of(gateway, head).await)
+}
+
+/// The admin listener's answer to a request.
+async fn answer_of(gateway: &Gateway, head: &str) -> String {
+    let address = gateway.admin("").replacen("http://", "", 1);
+    let mut wire = Wire::of(TcpStream::connect(address).await.unwrap());
+    wire.say(format!("{head}Connection: close\r\n\r\n")).await;
+    wire.rest().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admin_listener_on_loopback_answers_to_loopback_hosts_only() {
+    let gateway = gateway("", PUBLIC);
+    for path in ["/healthz", "/readyz", "/metrics", "/none"] {
+        let known = if path == "/none" { 404 } else { 200 };
+        for host in
+            ["localhost", "LOCALHOST:4181", "a.localhost", "127.0.0.1:1", "127.8.9.1", "[::1]"]
+        {
+            let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
+            assert_eq!(status_of(&gateway, &head).await, known, "{path} {host}");
+        }
+        for host in [
+            "rebound.example",
+            "localhost.example:4181",
+            "127.0.0.1.example",
+            "0.0.0.0",
+            "192.0.2.1",
+        ] {
+            let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
+            assert_eq!(status_of(&gateway, &head).await, 421, "{path} {host}");
+            // Nobody is trusted there to name another.
+            let head = format!("{head}X-Forwarded-Host: localhost\r\n");
+            assert_eq!(status_of(&gateway, &head).await, 421, "{path} {host}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn request_of_a_page_to_the_admin_listener_gets_403_unless_it_only_reads() {
+    let gateway = gateway("", PUBLIC);
+    let from_pages = [
+        "Origin: http://localhost:4181\r\n",
+        "Origin: https://evil.example\r\n",
+        "Origin: null\r\n",
+        "Sec-Fetch-Site: same-origin\r\n",
+        "Sec-Fetch-Site: cross-site\r\n",
+        "Sec-Fetch-Site: none\r\nSec-Fetch-Site: same-site\r\n",
+        "Sec-Fetch-Site: none\r\nOrigin: null\r\n",
+    ];
+    for (method, path, from_page, otherwise) in [
+        ("POST", "/metrics", 403, 405),
+        ("OPTIONS", "/metrics", 403, 405),
+        ("DELETE", "/none", 403, 404),
+        ("GET", "/metrics", 200, 200),
+        ("HEAD", "/metrics", 200, 200),
+    ] {
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\n");
+        for fields in from_pages {
+            let status = status_of(&gateway, &format!("{head}{fields}")).await;
+            assert_eq!(status, from_page, "{method} {path} {fields}");
+        }
+        for fields in ["", "Sec-Fetch-Site: none\r\n"] {
+            let status = status_of(&gateway, &format!("{head}{fields}")).await;
+            assert_eq!(status, otherwise, "{method} {path} {fields}");
+        }
+    }
 }
 
 #[test]
