@@ -188,11 +188,13 @@ fn limits(section: &Section<'_>) -> Result<Limits, Reported> {
     let target_bytes = section.field("target_bytes").count();
     let header_count = section.field("header_count").count();
     let connections = section.field("connections").count();
+    let connections_per_client = section.field("connections_per_client").optional_count();
     let limits = Limits {
         header_bytes: header_bytes?,
         target_bytes: target_bytes?,
         header_count: header_count?,
         connections: connections?,
+        connections_per_client: connections_per_client?,
     };
     let written = section.written().any(|key| key == "target_bytes");
     if written && limits.target_bytes > limits.header_bytes {
@@ -200,6 +202,10 @@ fn limits(section: &Section<'_>) -> Result<Limits, Reported> {
             "is never reached: the target is part of the head, and header_bytes is less",
         );
         section.reading.warning(&section.path.key("target_bytes"), &wrong);
+    }
+    if limits.connections_per_client.is_some_and(|most| most > limits.connections) {
+        let wrong = Wrong::new("is never reached: `connections` is less");
+        section.reading.warning(&section.path.key("connections_per_client"), &wrong);
     }
     Ok(limits)
 }

@@ -76,6 +76,10 @@ impl Connected {
         self.trusted
     }
 
+    pub(super) fn peer(&self) -> Peer {
+        self.peer
+    }
+
     /// The peer's address; a peer on a unix socket has none.
     pub(super) fn address(&self) -> ClientAddress {
         match self.peer {

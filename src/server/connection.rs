@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::client_addr::{Connected, Peer};
-use super::deadlines::{Expiry, Keeper, Patience};
+use super::deadlines::{EvictionWatch, Expiry, Keeper, Patience};
 use super::listener::Accepted;
 use super::room::{Admission, Standing};
 use super::service::Service;
@@ -80,23 +80,44 @@ impl<H: Handler> Connections<H> {
         }
     }
 
-    /// Serves one connection until it ends.
-    pub(super) async fn serve(self: Arc<Self>, accepted: Accepted, admission: Admission) {
-        let (peer, tls) = match &accepted {
-            Accepted::Tcp(_, peer) => (Peer::Ip(peer.ip().to_canonical()), self.tls.as_ref()),
-            Accepted::Unix(_) => (Peer::Unix, None),
+    /// What holds for a connection that was accepted.
+    pub(super) fn introduce(&self, accepted: &Accepted) -> Arc<Connected> {
+        let peer = match accepted {
+            Accepted::Tcp(_, peer) => Peer::Ip(peer.ip().to_canonical()),
+            Accepted::Unix(_) => Peer::Unix,
         };
-        let scheme = if tls.is_some() { Scheme::Https } else { self.frame.plain_scheme };
-        let connected = Connected::new(peer, scheme, &self.proxies, self.tasks.clone());
-        let connected = Arc::new(connected);
+        let tls = self.tls_for(accepted).is_some();
+        let scheme = if tls { Scheme::Https } else { self.frame.plain_scheme };
+        Arc::new(Connected::new(peer, scheme, &self.proxies, self.tasks.clone()))
+    }
+
+    /// Unix sockets never speak TLS.
+    fn tls_for(&self, accepted: &Accepted) -> Option<&TlsAcceptor> {
+        match accepted {
+            Accepted::Tcp(..) => self.tls.as_ref(),
+            Accepted::Unix(_) => None,
+        }
+    }
+
+    /// Serves one connection until it ends.
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        accepted: Accepted,
+        connected: Arc<Connected>,
+        admission: Admission,
+    ) {
+        let peer = connected.peer();
         let head_due = Instant::now() + self.patience.head;
         let standing = admission.standing();
+        let tls = self.tls_for(&accepted);
         let opening = open(accepted, tls, Arc::clone(&connected), admission);
+        let mut eviction = EvictionWatch::new(connected.pulse());
         let opened = tokio::select! {
             biased;
             opened = timeout(self.patience.head, opening) => opened,
             // Who has sent no request yet has none that would be lost.
             () = self.tasks.draining() => return,
+            () = poll_fn(|cx| eviction.poll(cx)) => return,
         };
         let (stream, protocol) = match opened {
             Ok(Ok(opened)) => opened,
@@ -152,8 +173,19 @@ impl<H: Handler> Connections<H> {
         let draining = pin!(draining);
         let ending = pin!(ending);
         let mut watch = StageWatch::new(&self.tasks, draining, ending);
-        let mut leaving = false;
+        let mut eviction = EvictionWatch::new(connected.pulse());
+        let (mut leaving, mut evicted) = (false, false);
         poll_fn(|cx| {
+            // Before hyper reads: a request that begins from now on would be told that there is no room.
+            if !evicted && eviction.poll(cx).is_ready() {
+                // There is no answer that would be lost, nor a way to tell between two messages.
+                if protocol == Protocol::Http1 && connected.pulse().awaits_head() {
+                    return Poll::Ready(());
+                }
+                (evicted, leaving) = (true, true);
+                keeper.evict();
+                leave(connection.as_mut());
+            }
             loop {
                 if connection.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(());

@@ -4,7 +4,7 @@
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use atomic_waker::AtomicWaker;
@@ -43,7 +43,7 @@ impl Patience {
     pub(super) fn with(self, standing: Standing) -> Self {
         match standing {
             Standing::Within => self,
-            Standing::Beyond => Self { idle: Duration::ZERO, ..self },
+            Standing::Beyond | Standing::OverClientLimit => Self { idle: Duration::ZERO, ..self },
         }
     }
 }
@@ -52,8 +52,10 @@ impl Patience {
 #[derive(Debug)]
 pub(super) struct Pulse {
     accepted: Instant,
-    /// Requests whose answer has not been handed over.
+    /// Requests whose answer has not been handed over, and [`EVICTED`].
     open: AtomicU32,
+    /// The connection's task, which has to hear of its eviction.
+    evicting: AtomicWaker,
     /// Set to any time while a request's body has more to come. On HTTP/1 only.
     uploading: Stamp,
     /// The connection's task, while it waits for the end of a request's body: only then is there somebody to
@@ -72,6 +74,13 @@ pub(super) struct Pulse {
     /// Set to any time once another protocol took over.
     upgraded: Stamp,
 }
+
+/// Set in the count of open requests: one word, so that no request begins unseen while a connection is evicted.
+const EVICTED: u32 = 1 << 31;
+
+/// For how long a head may be under way before the connection counts as idle: less than the deadline of a head,
+/// because connections that never send one must not keep others out.
+const HEAD_GRACE: Duration = Duration::from_millis(100);
 
 /// A time, or none. Who else than the connection's task sets or reads it orders that by something beside: by
 /// `open` for HTTP/2's streams, by `watcher` for a request's body.
@@ -100,6 +109,7 @@ impl Pulse {
         Self {
             accepted,
             open: AtomicU32::new(0),
+            evicting: AtomicWaker::new(),
             uploading: Stamp::default(),
             watcher: AtomicWaker::new(),
             quiet: Stamp::default(),
@@ -113,6 +123,49 @@ impl Pulse {
 
     fn now(&self) -> Duration {
         self.accepted.elapsed()
+    }
+
+    fn is_busy(&self, order: Ordering) -> bool {
+        self.open.load(order) & !EVICTED > 0
+    }
+
+    /// Since when the connection has had no request under way; `None` while it has one, while it waits for its
+    /// client to read, while it ends, and once another protocol took over.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        if self.open.load(Ordering::Acquire) > 0 {
+            return None;
+        }
+        if [&self.blocked, &self.closing, &self.upgraded].iter().any(|stamp| stamp.get().is_some())
+        {
+            return None;
+        }
+        let since = match self.head.get() {
+            // Until a head is complete there is no request, however long its client takes.
+            Some(since) if self.now() < since + HEAD_GRACE => return None,
+            Some(since) => since,
+            None => self.quiet.get().unwrap_or_default(),
+        };
+        Some(self.accepted + since)
+    }
+
+    /// Tells an idle connection to end, unless a request has begun meanwhile.
+    pub(super) fn evict(&self) -> Eviction {
+        let idle = self.open.compare_exchange(0, EVICTED, Ordering::AcqRel, Ordering::Relaxed);
+        if idle.is_err() || self.is_upgraded() {
+            return Eviction::Busy;
+        }
+        self.evicting.wake();
+        Eviction::Evicted
+    }
+
+    /// Whether the connection has been told to end to make room for another.
+    pub(super) fn is_evicted(&self) -> bool {
+        self.open.load(Ordering::Acquire) & EVICTED > 0
+    }
+
+    /// Whether a request's head is awaited, or under way.
+    pub(super) fn awaits_head(&self) -> bool {
+        self.head.get().is_some()
     }
 
     /// A request's head is complete. Returns when the request began.
@@ -147,7 +200,7 @@ impl Pulse {
     /// Whether the whole request is here and its answer is not: nothing else is to be read. Where its body has
     /// more to come, the asking task is woken at the end of that. On HTTP/1 only.
     pub(super) fn is_answering(&self, cx: &Context<'_>) -> bool {
-        if self.open.load(Ordering::Relaxed) == 0 {
+        if !self.is_busy(Ordering::Relaxed) {
             return false;
         }
         if self.uploading.get().is_some() {
@@ -162,7 +215,7 @@ impl Pulse {
         // On HTTP/2 bytes need not be a request: a client that only pings is idle.
         if protocol == Protocol::Http1
             && self.head.get().is_none()
-            && self.open.load(Ordering::Relaxed) == 0
+            && !self.is_busy(Ordering::Relaxed)
         {
             self.head.set(self.now());
         }
@@ -212,6 +265,37 @@ impl Pulse {
     }
 }
 
+/// What became of an eviction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Eviction {
+    /// The connection ends.
+    Evicted,
+    /// It has a request under way.
+    Busy,
+}
+
+/// Wakes a connection's task when it is evicted; registers once for each waker, not at each poll.
+pub(super) struct EvictionWatch<'a> {
+    pulse: &'a Pulse,
+    registered: Option<Waker>,
+}
+
+impl<'a> EvictionWatch<'a> {
+    pub(super) fn new(pulse: &'a Pulse) -> Self {
+        Self { pulse, registered: None }
+    }
+
+    /// Ready once the connection is evicted.
+    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if !self.registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.registered = Some(cx.waker().clone());
+            self.pulse.evicting.register(cx.waker());
+        }
+        // Asked after that, for the eviction may have come meanwhile.
+        if self.pulse.is_evicted() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
 /// What to do with a connection whose time is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expiry {
@@ -229,6 +313,8 @@ pub(super) struct Keeper<'a> {
     timer: Pin<&'a mut Sleep>,
     /// Since when the connection has been told to end.
     leaving: Option<Duration>,
+    /// The same, where another connection has its place already.
+    evicted: Option<Duration>,
 }
 
 impl<'a> Keeper<'a> {
@@ -238,7 +324,7 @@ impl<'a> Keeper<'a> {
         protocol: Protocol,
         timer: Pin<&'a mut Sleep>,
     ) -> Self {
-        Self { pulse, patience, protocol, timer, leaving: None }
+        Self { pulse, patience, protocol, timer, leaving: None, evicted: None }
     }
 
     /// The connection has been told to end: idle, it now has little time left.
@@ -246,9 +332,18 @@ impl<'a> Keeper<'a> {
         self.leaving.get_or_insert_with(|| self.pulse.now());
     }
 
+    /// The connection has been told to end, and another one has its place: it has hardly any time left.
+    pub(super) fn evict(&mut self) {
+        self.evicted.get_or_insert_with(|| self.pulse.now());
+    }
+
     /// Ready when the connection's time is up; asked whenever hyper has nothing to do.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Expiry> {
-        if let Some((due, expiry)) = due(self.pulse, &self.patience, self.leaving) {
+        let due = match self.evicted {
+            Some(since) => Some((since + FAREWELL, Expiry::Cut)),
+            None => due(self.pulse, &self.patience, self.leaving),
+        };
+        if let Some((due, expiry)) = due {
             let due = self.pulse.accepted + due;
             if self.timer.deadline() != due {
                 self.timer.as_mut().reset(due);
@@ -262,6 +357,10 @@ impl<'a> Keeper<'a> {
         Poll::Pending
     }
 }
+
+/// How long an evicted connection may take to end: enough for a GOAWAY and its answer. Too many of them at a time
+/// hold up the listeners.
+const FAREWELL: Duration = Duration::from_millis(250);
 
 /// How soon an HTTP/2 connection may be looked at again: with no patience for idle ones it would be always.
 const LOOK: Duration = Duration::from_secs(1);
@@ -278,7 +377,7 @@ fn due(
     if let Some(since) = pulse.blocked.get() {
         return Some((since + patience.write, Expiry::Cut));
     }
-    if pulse.open.load(Ordering::Acquire) > 0 {
+    if pulse.is_busy(Ordering::Acquire) {
         return pulse.half_closed.get().map(|since| (since + patience.head, Expiry::Cut));
     }
     if let Some(since) = pulse.head.get() {
@@ -327,6 +426,38 @@ mod tests {
         check(&pulse, None);
         pulse.half_closed();
         check(&pulse, Some((10, Expiry::Cut)));
+    }
+
+    #[tokio::test]
+    async fn connection_is_evicted_only_while_it_is_idle() {
+        let pulse = Pulse::new(Instant::now());
+        assert_eq!(pulse.idle_since(), None, "its first head may be on its way");
+        let pulse = Pulse::new(Instant::now() - HEAD_GRACE);
+        assert_eq!(pulse.idle_since(), Some(pulse.accepted));
+        let began = pulse.begin();
+        assert_eq!((pulse.idle_since(), pulse.evict()), (None, Eviction::Busy));
+        pulse.finish(began);
+        assert!(pulse.idle_since().unwrap() >= pulse.accepted + HEAD_GRACE);
+        pulse.blocked();
+        assert_eq!(pulse.idle_since(), None, "its client still reads");
+        pulse.flushed();
+        assert_eq!(pulse.evict(), Eviction::Evicted);
+        assert!(pulse.is_evicted() && pulse.idle_since().is_none());
+        assert_eq!(pulse.evict(), Eviction::Busy, "one place is given away once");
+        // A request that begins now is counted as ever.
+        let began = pulse.begin();
+        check(&pulse, None);
+        pulse.finish(began);
+        assert!(pulse.is_evicted() && !pulse.is_busy(Ordering::Relaxed));
+    }
+
+    #[tokio::test]
+    async fn upgraded_connection_is_not_evicted() {
+        let pulse = Pulse::new(Instant::now());
+        let began = pulse.begin();
+        pulse.upgrade();
+        pulse.finish(began);
+        assert_eq!((pulse.idle_since(), pulse.evict()), (None, Eviction::Busy));
     }
 
     #[tokio::test]

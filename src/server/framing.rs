@@ -38,6 +38,9 @@ pub(super) enum Flaw {
     /// On a connection for which there is no room.
     #[error("as many connections as allowed are open")]
     Full,
+    /// On a connection of a client that has too many.
+    #[error("as many connections of one client as allowed are open")]
+    ClientFull,
 }
 
 impl Flaw {
@@ -46,7 +49,7 @@ impl Flaw {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Full => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full | Self::ClientFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::Target | Self::Host | Self::Framing | Self::Forwarded => StatusCode::BAD_REQUEST,
         }
     }

@@ -90,13 +90,15 @@ impl Listener {
         let mut backoff = Backoff::default();
         let accepting = async {
             loop {
-                // Only closed semaphores have none, and nobody closes them.
-                let Some(ticket) = room.ticket().await else { return };
+                let ticket = room.ticket().await;
                 match self.accept().await {
                     Ok(accepted) => {
                         backoff = Backoff::default();
-                        let admission = room.admit(ticket);
-                        tasks.track(Arc::clone(&connections).serve(accepted, admission));
+                        let connected = connections.introduce(&accepted);
+                        if let Some(admission) = room.admit(ticket, &connected) {
+                            let connections = Arc::clone(&connections);
+                            tasks.track(connections.serve(accepted, connected, admission));
+                        }
                     }
                     Err(error) => {
                         if let Some(pause) = backoff.after(&error) {

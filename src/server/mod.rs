@@ -6,9 +6,11 @@
 
 mod authority;
 mod client_addr;
+mod client_limit;
 mod connection;
 mod deadlines;
 mod error;
+mod eviction;
 mod forwarded_for;
 mod framing;
 mod listener;
@@ -219,7 +221,7 @@ impl Bound {
         let connections =
             Connections::new(handler, self.frame.clone(), &self.settings, self.tls, tasks.clone());
         let connections = Arc::new(connections);
-        let room = Room::new(self.settings.limits.connections, self.open, self.frame.metrics);
+        let room = Room::new(&self.settings.limits, self.open, self.frame.metrics);
         for listener in self.listeners {
             tasks.track(listener.run(Arc::clone(&connections), room.clone(), tasks.clone()));
         }
@@ -301,6 +303,8 @@ pub struct Limits {
     pub header_count: usize,
     /// Open connections.
     pub connections: usize,
+    /// Open connections of one client: by address, IPv6 by /64.
+    pub connections_per_client: Option<usize>,
 }
 
 /// Deadlines of a connection and of the end of the process.
@@ -327,6 +331,7 @@ impl Default for Limits {
             target_bytes: 16 * 1024,
             header_count: 100,
             connections: 20_000,
+            connections_per_client: None,
         }
     }
 }

@@ -1,22 +1,30 @@
 //! How many connections of clients there may be, and what becomes of those beyond.
 //! Invariant: clients alone cannot take the last file descriptor: upstreams, providers and whoever asks the
-//! admin listener get theirs.
+//! admin listener get theirs. Where all places are taken, an idle connection makes room (`eviction`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
 
 use super::Limits;
+use super::client_addr::Connected;
+use super::client_limit::{Admitted, ClientLimit, ClientPlace};
+use super::deadlines::Eviction;
+use super::eviction::{Entry, Evictable};
 use crate::telemetry::metrics::{Limit, Metrics};
 
 /// How many connections may be open at all of a server's listeners together.
 #[derive(Clone, Debug)]
 pub(super) struct Room {
     within: Arc<Semaphore>,
-    /// For connections beyond those, which are told so.
+    /// For connections beyond those, which are told so, and for evicted ones until they have closed.
     beyond: Arc<Semaphore>,
+    evictable: Arc<Evictable>,
+    clients: ClientLimit,
     open: OpenConnections,
     metrics: Arc<Metrics>,
 }
@@ -37,14 +45,26 @@ pub(super) enum Standing {
     Within,
     /// It is told that the gateway is full.
     Beyond,
+    /// It is told that its client has too many.
+    OverClientLimit,
 }
 
 /// A place that is taken: held by a connection's socket, given back when that closes.
 #[derive(Debug)]
 pub(super) struct Admission {
-    _permit: OwnedSemaphorePermit,
+    _held: Held,
+    _client: Option<ClientPlace>,
     standing: Standing,
     open: OpenConnections,
+}
+
+/// What a place takes up.
+#[derive(Debug)]
+enum Held {
+    /// One of `limits.connections`, until the connection is evicted.
+    Within(#[expect(dead_code, reason = "held until it is dropped")] Entry),
+    /// One more.
+    Beyond(#[expect(dead_code, reason = "held until it is dropped")] OwnedSemaphorePermit),
 }
 
 /// Counts a server's open connections.
@@ -59,38 +79,106 @@ impl OpenConnections {
 }
 
 impl Room {
-    /// Room for this many.
-    pub(super) fn new(connections: usize, open: OpenConnections, metrics: Arc<Metrics>) -> Self {
-        let within = Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS)));
-        Self { within, beyond: Arc::new(Semaphore::new(BEYOND)), open, metrics }
-    }
-
-    /// Waits until there is a place; `None`: never again.
-    pub(super) async fn ticket(&self) -> Option<Ticket> {
-        // Whether there is room is seen when the connection is here.
-        tokio::select! {
-            biased;
-            Ok(permit) = Arc::clone(&self.beyond).acquire_owned() => Some(Ticket::Beyond(permit)),
-            Ok(permit) = Arc::clone(&self.within).acquire_owned() => Some(Ticket::Within(permit)),
-            else => None,
+    /// Room for as many as these limits say.
+    pub(super) fn new(limits: &Limits, open: OpenConnections, metrics: Arc<Metrics>) -> Self {
+        let within = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+        Self {
+            within,
+            beyond: Arc::new(Semaphore::new(BEYOND)),
+            evictable: Arc::default(),
+            clients: ClientLimit::new(limits.connections_per_client),
+            open,
+            metrics,
         }
     }
 
-    /// Gives a connection its place.
-    pub(super) fn admit(&self, ticket: Ticket) -> Admission {
-        let (permit, standing) = match ticket {
-            Ticket::Within(permit) => (permit, Standing::Within),
-            Ticket::Beyond(beyond) => match Arc::clone(&self.within).try_acquire_owned() {
-                Ok(permit) => (permit, Standing::Within),
-                Err(_) => {
-                    let detail = "as many connections as allowed are open, others get 503";
-                    self.metrics.limit_hit(Limit::Connections, detail);
-                    (beyond, Standing::Beyond)
-                }
-            },
+    /// Waits until there is a place, for which an idle connection is evicted if need be.
+    pub(super) async fn ticket(&self) -> Ticket {
+        loop {
+            // Whether there is room is seen when the connection is here.
+            tokio::select! {
+                biased;
+                Ok(permit) = Arc::clone(&self.beyond).acquire_owned() => return Ticket::Beyond(permit),
+                Ok(permit) = Arc::clone(&self.within).acquire_owned() => return Ticket::Within(permit),
+                // SECURITY: connections that take their time to be told that there is no room must not keep
+                // others out while idle ones are open.
+                () = self.release() => {}
+            }
+        }
+    }
+
+    /// Evicts an idle connection, and waits a little for its place.
+    async fn release(&self) {
+        if self.evictable.release() == Eviction::Evicted {
+            self.report_eviction();
+        }
+        sleep(PATIENCE).await;
+    }
+
+    /// Gives a connection its place; `None`: it is closed without a word.
+    pub(super) fn admit(&self, ticket: Ticket, connected: &Arc<Connected>) -> Option<Admission> {
+        let client = self.clients.admit(connected);
+        let (client, standing) = match client {
+            Admitted::Exempt => (None, Standing::Within),
+            Admitted::Within(place) => (Some(place), Standing::Within),
+            Admitted::Over(place) => {
+                self.report_client(connected);
+                (Some(place), Standing::OverClientLimit)
+            }
+            Admitted::Refused => {
+                self.report_client(connected);
+                return None;
+            }
+        };
+        let (held, standing) = match (self.within(ticket, standing), standing) {
+            (Ok(permit), _) => {
+                (Held::Within(self.evictable.add(Arc::clone(connected), permit)), standing)
+            }
+            (Err(beyond), Standing::Within | Standing::Beyond) => {
+                let detail = "as many connections as allowed are open, all of them with a request under way: \
+                              others get 503";
+                self.metrics.limit_hit(Limit::Connections, detail);
+                (Held::Beyond(beyond), Standing::Beyond)
+            }
+            // SECURITY: one client must not take the few places of those who are told that the gateway is full.
+            (Err(_), Standing::OverClientLimit) => return None,
         };
         self.open.0.fetch_add(1, Ordering::Relaxed);
-        Admission { _permit: permit, standing, open: self.open.clone() }
+        Some(Admission { _held: held, _client: client, standing, open: self.open.clone() })
+    }
+
+    /// One of `limits.connections`, taken from an idle connection if need be; else the ticket's permit again.
+    fn within(
+        &self,
+        ticket: Ticket,
+        standing: Standing,
+    ) -> Result<OwnedSemaphorePermit, OwnedSemaphorePermit> {
+        let beyond = match ticket {
+            Ticket::Within(permit) => return Ok(permit),
+            Ticket::Beyond(beyond) => beyond,
+        };
+        if let Ok(permit) = Arc::clone(&self.within).try_acquire_owned() {
+            return Ok(permit);
+        }
+        if standing == Standing::OverClientLimit {
+            return Err(beyond);
+        }
+        let permit = self.evictable.exchange(beyond)?;
+        self.report_eviction();
+        Ok(permit)
+    }
+
+    fn report_eviction(&self) {
+        let detail =
+            "as many connections as allowed are open: the longest idle ones are closed for others";
+        self.metrics.limit_hit(Limit::IdleConnections, detail);
+    }
+
+    #[cold]
+    fn report_client(&self, connected: &Connected) {
+        let detail =
+            format_args!("{} has as many connections open as allowed", connected.address());
+        self.metrics.limit_hit(Limit::ConnectionsPerClient, detail);
     }
 }
 
@@ -154,12 +242,18 @@ fn left_beside(connections: usize, descriptors: u64) -> usize {
 /// How many connections beyond those allowed are told so at a time. More wait to be accepted.
 pub(super) const BEYOND: usize = 64;
 
+/// How long the place of an evicted connection is waited for before another one is evicted.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// Descriptors for those beyond, and for providers, the admin listener, files and the runtime.
 const RESERVED: u64 = 128;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::client_addr::Peer;
+    use crate::server::shutdown::Tasks;
+    use crate::server::{Scheme, TrustedProxies};
 
     #[test]
     fn half_of_the_descriptors_is_left_to_others() {
@@ -180,27 +274,46 @@ mod tests {
         assert_eq!((current, current), (maximum, raised));
     }
 
+    fn room(connections: usize) -> Room {
+        let limits = Limits { connections, ..Limits::default() };
+        Room::new(&limits, OpenConnections::default(), Arc::default())
+    }
+
+    /// A connection with a request under way.
+    fn busy() -> Arc<Connected> {
+        let nobody = Arc::new(TrustedProxies::default());
+        let connected = Connected::new(Peer::Unix, Scheme::Http, &nobody, Tasks::default());
+        connected.pulse().begin();
+        Arc::new(connected)
+    }
+
+    impl Room {
+        async fn accept(&self, connected: &Arc<Connected>) -> Admission {
+            self.admit(self.ticket().await, connected).unwrap()
+        }
+    }
+
     #[tokio::test]
     async fn whether_there_is_room_is_seen_when_the_connection_is_here() {
-        let room = Room::new(1, OpenConnections::default(), Arc::default());
-        let (early, late) = (room.ticket().await.unwrap(), room.ticket().await.unwrap());
-        let first = room.admit(early);
+        let (room, busy) = (room(1), busy());
+        let (early, late) = (room.ticket().await, room.ticket().await);
+        let first = room.admit(early, &busy).unwrap();
         assert_eq!((first.standing(), room.open.count()), (Standing::Within, 1));
         drop(first);
-        let second = room.admit(late);
+        let second = room.admit(late, &busy).unwrap();
         assert_eq!(second.standing(), Standing::Within);
-        let third = room.admit(room.ticket().await.unwrap());
+        let third = room.accept(&busy).await;
         assert_eq!((third.standing(), room.open.count()), (Standing::Beyond, 2));
         drop(second);
-        assert_eq!(room.admit(room.ticket().await.unwrap()).standing(), Standing::Within);
+        assert_eq!(room.accept(&busy).await.standing(), Standing::Within);
     }
 
     #[tokio::test]
     async fn where_all_places_are_taken_the_next_one_waits_for_any() {
-        let room = Room::new(1, OpenConnections::default(), Arc::default());
+        let (room, busy) = (room(1), busy());
         let mut taken = Vec::new();
         for _ in 0..=BEYOND {
-            taken.push(room.admit(room.ticket().await.unwrap()));
+            taken.push(room.accept(&busy).await);
         }
         let mut waiting = Box::pin(room.ticket());
         let pending = std::future::poll_fn(|cx| {
@@ -210,7 +323,23 @@ mod tests {
         let first = taken.remove(0);
         assert_eq!(first.standing(), Standing::Within);
         drop(first);
-        let ticket = waiting.await.unwrap();
-        assert_eq!(room.admit(ticket).standing(), Standing::Within);
+        let ticket = waiting.await;
+        assert_eq!(room.admit(ticket, &busy).unwrap().standing(), Standing::Within);
+    }
+
+    #[tokio::test]
+    async fn idle_connection_leaves_its_place_to_the_next_one() {
+        let (room, idle) = (room(1), busy());
+        let first = room.accept(&idle).await;
+        idle.pulse().finish(Duration::ZERO);
+        let second = room.accept(&busy()).await;
+        assert!(idle.pulse().is_evicted());
+        assert_eq!((first.standing(), second.standing()), (Standing::Within, Standing::Within));
+        assert_eq!(room.beyond.available_permits(), BEYOND - 1, "the first one has not closed yet");
+        assert_eq!(room.accept(&busy()).await.standing(), Standing::Beyond);
+        drop(first);
+        assert_eq!(room.beyond.available_permits(), BEYOND);
+        drop(second);
+        assert_eq!(room.within.available_permits(), 1);
     }
 }

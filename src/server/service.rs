@@ -121,9 +121,7 @@ impl<H: Handler> Service<H> {
         let asked = (self.access_log == AccessLog::On)
             .then(|| (request.method().clone(), request.uri().path_and_query().cloned()));
         let checked = framing::check(&mut request, &self.limits).and_then(|authority| {
-            if self.standing == Standing::Beyond {
-                return Err(Flaw::Full);
-            }
+            self.check_standing()?;
             let connected = Arc::clone(&self.connected);
             Client::of(connected, authority, request.headers(), request_id).map(Arc::new)
         });
@@ -136,6 +134,16 @@ impl<H: Handler> Service<H> {
                 Ok(Incoming { request: Box::new(request), client })
             }
             Err(flaw) => Err(Box::new(self.refuse(flaw, &request, request_id))),
+        }
+    }
+
+    /// Whether the connection has a place, which an eviction takes away while no request is under way.
+    fn check_standing(&self) -> Result<(), Flaw> {
+        match self.standing {
+            Standing::Within if self.connected.pulse().is_evicted() => Err(Flaw::Full),
+            Standing::Within => Ok(()),
+            Standing::Beyond => Err(Flaw::Full),
+            Standing::OverClientLimit => Err(Flaw::ClientFull),
         }
     }
 

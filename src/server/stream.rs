@@ -304,15 +304,16 @@ mod tests {
     use crate::server::client_addr::Peer;
     use crate::server::room::{OpenConnections, Room};
     use crate::server::shutdown::Tasks;
-    use crate::server::{Scheme, TrustedProxies};
+    use crate::server::{Limits, Scheme, TrustedProxies};
 
     async fn served() -> (Stream, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let nobody = Arc::new(TrustedProxies::default());
         let connected = Connected::new(Peer::Unix, Scheme::Http, &nobody, Tasks::default());
-        let room = Room::new(1, OpenConnections::default(), Arc::default());
-        let admission = room.admit(room.ticket().await.unwrap());
-        (Stream::new(Transport::Unix(ours), Arc::new(connected), admission), theirs)
+        let connected = Arc::new(connected);
+        let room = Room::new(&Limits::default(), OpenConnections::default(), Arc::default());
+        let admission = room.admit(room.ticket().await, &connected).unwrap();
+        (Stream::new(Transport::Unix(ours), connected, admission), theirs)
     }
 
     #[tokio::test]

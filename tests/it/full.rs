@@ -15,6 +15,9 @@ use crate::support::wire::{Wire, field, status};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
 
+const POST: &str =
+    "POST / HTTP/1.1\r\nHost: wiki.localhost\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n";
+
 fn configuration(server: &str, upstream: &Upstream) -> String {
     format!(
         "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\"{server} }}\n\
@@ -29,19 +32,72 @@ async fn who_is_one_too_many_is_told_when_to_come_back() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::start_with(&configuration(", limits: { connections: 1 }", &upstream));
     let mut first = Wire::to(&gateway).await;
-    first.say(GET).await;
-    assert_eq!(status(&first.head().await), 200);
+    // Under way until its body has come.
+    first.say(POST).await;
+    first.until("100 Continue\r\n\r\n").await;
     let mut second = Wire::to(&gateway).await;
     second.say(GET).await;
     let told = second.rest().await;
     assert_eq!((status(&told), field(&told, "retry-after")), (503, "5"), "{told}");
     assert_eq!((field(&told, "connection"), field(&told, "cache-control")), ("close", "no-store"));
+    first.say("x").await;
+    assert_eq!(status(&first.head().await), 200);
     assert_eq!(upstream.asked(), 1);
     drop(first);
     until(&gateway, "connections", |open| open == 0.0).await;
     let mut third = Wire::to(&gateway).await;
     third.say(GET).await;
     assert_eq!(status(&third.head().await), 200);
+    until(&gateway, "limit_hits_total{limit=\"connections\"}", |hits| hits == 1.0).await;
+    gateway.log_until("all of them with a request under way");
+}
+
+/// Two hundred keep-alive connections of one client do not keep others out.
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_connections_leave_when_others_come() {
+    const MANY: usize = 200;
+    let upstream = Upstream::start().await;
+    let limit = format!(", limits: {{ connections: {MANY} }}");
+    let gateway = Gateway::start_with(&configuration(&limit, &upstream));
+    let mut idle = Vec::new();
+    for _ in 0..MANY {
+        let mut wire = Wire::to(&gateway).await;
+        wire.say(GET).await;
+        assert_eq!(status(&wire.head().await), 200);
+        idle.push(wire);
+    }
+    for _ in 0..MANY / 4 {
+        let mut other = Wire::to(&gateway).await;
+        other.say(GET).await;
+        assert_eq!(status(&other.head().await), 200);
+        idle.push(other);
+    }
+    let hits = |hits: f64| hits == 50.0;
+    until(&gateway, "limit_hits_total{limit=\"idle_connections\"}", hits).await;
+    gateway.log_until("the longest idle ones are closed for others");
+    idle[0].rest().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_over_its_connection_limit_gets_503_with_retry_after() {
+    let upstream = Upstream::start().await;
+    let limit = ", limits: { connections_per_client: 3 }";
+    let gateway = Gateway::start_with(&configuration(limit, &upstream));
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(Wire::to(&gateway).await);
+    }
+    let mut over = Wire::to(&gateway).await;
+    over.say(GET).await;
+    let told = over.rest().await;
+    assert_eq!((status(&told), field(&told, "retry-after")), (503, "5"), "{told}");
+    for wire in &mut open {
+        wire.say(GET).await;
+        assert_eq!(status(&wire.head().await), 200);
+    }
+    let hits = |hits: f64| hits == 1.0;
+    until(&gateway, "limit_hits_total{limit=\"connections_per_client\"}", hits).await;
+    gateway.log_until("127.0.0.1 has as many connections open as allowed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,15 +108,15 @@ async fn clients_who_do_nothing_leave_descriptors_to_those_who_do() {
     let configuration = configuration(", timeouts: { request_headers: 60s }", &upstream);
     let gateway = Gateway::start_with_few_files(FILES, &configuration);
     gateway.log_until("there is room for 64 connections only");
-    let mut busy = Wire::to(&gateway).await;
     let mut idle = Vec::new();
     for _ in 0..FILES {
         idle.push(TcpStream::connect(gateway.address).await.unwrap());
     }
-    // As many as there is room for, and 64 who would be told so.
-    until(&gateway, "connections", |open| open == 128.0).await;
+    // Behind all of these: one is evicted for another, also where 64 wait to be told that there is no room.
+    let mut busy = Wire::to(&gateway).await;
     busy.say(GET).await;
     assert_eq!(status(&busy.head().await), 200);
+    until(&gateway, "connections", |open| open <= 128.0).await;
     assert_eq!(ask(&gateway, "/readyz").await.status, 200);
 }
 

@@ -15,6 +15,7 @@ use crate::support::operator::{ask, gateway, until, value};
 use crate::support::provider;
 use crate::support::upstream::Upstream;
 use crate::support::wait;
+use crate::support::wire::Wire;
 
 /// The lines of the log that have `text` in them, once there is one.
 fn lines(gateway: &Gateway, text: &str) -> Vec<String> {
@@ -209,11 +210,14 @@ async fn a_limit_that_is_met_is_counted_and_logged() {
     assert_eq!(told["headers"]["x-forwarded-email"], "alice@example.com");
     provider::sign_in(&mut second, "/", "alice").await;
     assert_eq!(first.fetch("/").await.status, 401, "the older session has left");
+    let mut idle = Wire::to(&gateway).await;
+    idle.say("GET / HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n").await;
+    idle.head().await;
     let mut open = Vec::new();
-    for _ in 0..21 {
+    for _ in 0..20 {
         open.push(TcpStream::connect(gateway.address).await.unwrap());
     }
-    for limit in ["identity_headers", "sessions_per_user", "connections"] {
+    for limit in ["identity_headers", "sessions_per_user", "idle_connections"] {
         until(&gateway, &format!("limit_hits_total{{limit=\"{limit}\"}}"), |hits| hits >= 1.0)
             .await;
         let lines = lines(&gateway, &format!("\"limit\":\"{limit}\""));

@@ -99,8 +99,16 @@ const LIMITS: &[Key] = &[
         "connections",
         Type::Count { least: 1, most: 10_000_000 },
         Default::Is("20000"),
-        "Open connections of clients; one more is told 503. Half the files that the process may open, \
-         if that is less.",
+        "Open connections of clients; when reached, the longest idle one is closed for the next, and if all \
+         have a request under way, the next one gets 503. Half the files that the process may open, if that \
+         is less.",
+    ),
+    key(
+        "connections_per_client",
+        Type::Count { least: 1, most: 10_000_000 },
+        Default::Unset("no limit"),
+        "Open connections of one client address (IPv6: of one /64); one more gets 503. Trusted proxies and \
+         peers on unix sockets are exempt.",
     ),
 ];
 

@@ -7,7 +7,7 @@ fn impatient() -> Settings {
     Settings { timeouts, ..settings() }
 }
 
-async fn tunnel(running: &Running) -> TcpStream {
+pub(super) async fn tunnel(running: &Running) -> TcpStream {
     let mut stream = running.connect().await;
     let request =
         b"GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";

@@ -1,5 +1,6 @@
 //! HTTP/2 as nobody's library would send it.
 
+use super::full::evicting;
 use super::*;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -70,17 +71,41 @@ async fn a_request_without_authority_is_refused() {
     assert_eq!(both, (0x88, 0x8c), "`:status: 200` and `:status: 400`");
 }
 
-#[tokio::test]
-async fn a_connection_beyond_those_allowed_is_told_so_and_to_go() {
+/// A server with one place, and that is taken by a request under way.
+async fn full() -> (Running, TcpStream) {
     let limits = Limits { connections: 1, ..Limits::default() };
     let running = Running::start(Settings { limits, ..settings() }).await;
-    let mut first = running.connect().await;
-    first.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
-    answer(&mut first).await;
+    let mut busy = running.connect().await;
+    busy.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    running.app.waiting.notified().await;
+    (running, busy)
+}
+
+#[tokio::test]
+async fn a_connection_beyond_those_allowed_is_told_so_and_to_go() {
+    let (running, _busy) = full().await;
     let answer = send(&running, &frame(HEADERS, END_STREAM | END_HEADERS, 1, BLOCK)).await;
     let kinds: Vec<u8> = parse(&answer).iter().map(|(kind, _)| *kind).collect();
     assert!(kinds.contains(&HEADERS) && kinds.contains(&GOAWAY), "{kinds:?}");
-    assert_eq!(running.app.seen(), ["/"]);
+    assert_eq!(running.app.seen(), ["/wait"]);
+}
+
+#[tokio::test]
+async fn idle_http2_connection_gets_goaway_when_another_needs_its_place() {
+    let limits = Limits { connections: 1, ..Limits::default() };
+    // One has had a stream, the other one never.
+    for streams in [frame(HEADERS, END_STREAM | END_HEADERS, 1, BLOCK), Vec::new()] {
+        let running = Running::start(Settings { limits, ..settings() }).await;
+        let mut idle = running.connect().await;
+        idle.write_all(&[PREFACE, &streams[..]].concat()).await.unwrap();
+        while next(&mut idle).await.0 != if streams.is_empty() { SETTINGS } else { HEADERS } {}
+        let mut other = evicting(&running).await;
+        assert!(answer(&mut other).await.starts_with("HTTP/1.1 200"));
+        let mut rest = Vec::new();
+        drop(timeout(SOON, idle.read_to_end(&mut rest)).await.expect("it closes"));
+        let kinds: Vec<u8> = parse(&rest).iter().map(|(kind, _)| *kind).collect();
+        assert!(kinds.contains(&GOAWAY), "{kinds:?}");
+    }
 }
 
 #[tokio::test]

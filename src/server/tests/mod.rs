@@ -3,6 +3,7 @@
 mod access_log;
 mod drain;
 mod frames;
+mod full;
 mod patience;
 mod tls;
 mod wire;

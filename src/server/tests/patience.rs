@@ -146,11 +146,13 @@ async fn a_connection_beyond_those_allowed_is_told_so_and_closed() {
     let running = Running::start(Settings { limits, ..settings() }).await;
     let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut first = running.connect().await;
-    first.write_all(request.as_bytes()).await.unwrap();
-    assert!(answer(&mut first).await.starts_with("HTTP/1.1 200"));
+    first.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    running.app.waiting.notified().await;
     let refused = running.exchange(request).await;
     assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("connection: close"));
-    assert_eq!(running.app.seen(), ["/"], "{refused}");
+    assert_eq!(running.app.seen(), ["/wait"], "{refused}");
+    running.app.go.notify_one();
+    assert!(answer(&mut first).await.ends_with("waited"));
     drop(first);
     let closed = async {
         while running.connections.count() > 0 {

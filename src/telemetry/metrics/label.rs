@@ -142,6 +142,10 @@ labels! {
     Limit {
         /// `server.limits.connections`: others get 503.
         Connections = "connections",
+        /// The same: an idle connection is closed for another.
+        IdleConnections = "idle_connections",
+        /// `server.limits.connections_per_client`: that client gets 503.
+        ConnectionsPerClient = "connections_per_client",
         /// Connections to upstreams, by the number of files that may be open: 503.
         UpstreamConnections = "upstream_connections",
         /// `server.limits.header_bytes` or `header_count`: 431.

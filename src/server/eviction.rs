@@ -1,0 +1,224 @@
+//! Open connections, and which one leaves when `limits.connections` is reached.
+//! Invariants: a connection is evicted only while it has no request under way, and the longest idle of a sample
+//! goes first; nothing is ordered or written per request, since idleness is read when a place is needed.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use super::client_addr::Connected;
+use super::deadlines::Eviction;
+
+/// The open connections that count toward `limits.connections`.
+#[derive(Debug, Default)]
+pub(super) struct Evictable {
+    open: DashMap<u64, Arc<Slot>>,
+    next: AtomicU64,
+    candidates: Mutex<Candidates>,
+}
+
+/// Connections that were idle for longest when they were sampled.
+#[derive(Debug, Default)]
+struct Candidates {
+    /// The longest idle last, with the time since when.
+    longest_idle: Vec<(Instant, u64)>,
+    /// When to look again, after nobody was found idle.
+    not_before: Option<Instant>,
+}
+
+/// One connection, and the permit that it holds.
+#[derive(Debug)]
+struct Slot {
+    connected: Arc<Connected>,
+    permit: Mutex<OwnedSemaphorePermit>,
+}
+
+/// Keeps a connection in the table; dropped when its socket closes.
+#[derive(Debug)]
+pub(super) struct Entry {
+    table: Arc<Evictable>,
+    key: u64,
+}
+
+impl Evictable {
+    /// Adds a connection that holds this permit.
+    pub(super) fn add(
+        self: &Arc<Self>,
+        connected: Arc<Connected>,
+        permit: OwnedSemaphorePermit,
+    ) -> Entry {
+        let key = self.next.fetch_add(1, Ordering::Relaxed);
+        self.open.insert(key, Arc::new(Slot { connected, permit: Mutex::new(permit) }));
+        Entry { table: Arc::clone(self), key }
+    }
+
+    /// Evicts an idle connection: it gets `spare` until it has closed, and its own permit is returned. Returns
+    /// `spare` where every connection has a request under way.
+    pub(super) fn exchange(
+        &self,
+        spare: OwnedSemaphorePermit,
+    ) -> Result<OwnedSemaphorePermit, OwnedSemaphorePermit> {
+        let Some(slot) = self.evict() else { return Err(spare) };
+        let mut permit = slot.permit.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(std::mem::replace(&mut permit, spare))
+    }
+
+    /// Evicts an idle connection, which gives back its permit when it has closed.
+    pub(super) fn release(&self) -> Eviction {
+        self.evict().map_or(Eviction::Busy, |_| Eviction::Evicted)
+    }
+
+    fn evict(&self) -> Option<Arc<Slot>> {
+        let mut candidates = self.candidates.lock().unwrap_or_else(PoisonError::into_inner);
+        // Candidates of the last sample may all be busy or gone; those of a new one are idle now.
+        for _ in 0..2 {
+            while let Some((since, key)) = candidates.longest_idle.pop() {
+                let slot = self.open.get(&key).map(|slot| Arc::clone(&slot));
+                let evicted = slot.filter(|slot| slot.evict(since) == Eviction::Evicted);
+                if evicted.is_some() {
+                    return evicted;
+                }
+            }
+            self.sample(&mut candidates);
+        }
+        None
+    }
+
+    /// Looks at all connections for one in a hundred at a time, so that a look is paid by many evictions.
+    fn sample(&self, candidates: &mut Candidates) {
+        let now = Instant::now();
+        if candidates.not_before.is_some_and(|time| now < time) {
+            return;
+        }
+        let idle = |slot: &Slot| slot.connected.pulse().idle_since();
+        let mut found: Vec<(Instant, u64)> = self
+            .open
+            .iter()
+            .filter_map(|entry| Some((idle(entry.value())?, *entry.key())))
+            .collect();
+        let (looked_at, wanted) = (self.open.len(), (self.open.len() / 100).max(1));
+        // SECURITY: where all are busy, a flood of connections must not buy a look at all of them each time.
+        let pause = LOOK.saturating_mul(u32::try_from(looked_at).unwrap_or(u32::MAX));
+        candidates.not_before = found.is_empty().then(|| now + pause);
+        if found.len() > wanted {
+            found.select_nth_unstable(wanted);
+            found.truncate(wanted);
+        }
+        found.sort_unstable_by(|one, other| other.cmp(one));
+        candidates.longest_idle = found;
+    }
+}
+
+impl Slot {
+    /// Evicts a connection that has been idle since then; one that was used meanwhile stays.
+    fn evict(&self, since: Instant) -> Eviction {
+        let pulse = self.connected.pulse();
+        if pulse.idle_since() == Some(since) { pulse.evict() } else { Eviction::Busy }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.table.open.remove(&self.key);
+    }
+}
+
+/// The pause after a look in vain, for each connection that was looked at.
+const LOOK: Duration = Duration::from_micros(1);
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::server::client_addr::Peer;
+    use crate::server::shutdown::Tasks;
+    use crate::server::{Scheme, TrustedProxies};
+
+    struct House {
+        table: Arc<Evictable>,
+        within: Arc<Semaphore>,
+        spare: Arc<Semaphore>,
+        open: Vec<(Arc<Connected>, Entry)>,
+    }
+
+    impl House {
+        /// Connections that were accepted, asked for something, and are idle since, one after the other.
+        fn with(connections: usize) -> Self {
+            let permits = |count| Arc::new(Semaphore::new(count));
+            let (within, spare) = (permits(connections), permits(connections + 1));
+            let table = Arc::<Evictable>::default();
+            let mut house = Self { table, within, spare, open: Vec::new() };
+            for _ in 0..connections {
+                let nobody = Arc::new(TrustedProxies::default());
+                let connected = Connected::new(Peer::Unix, Scheme::Http, &nobody, Tasks::default());
+                let connected = Arc::new(connected);
+                connected.pulse().finish(connected.pulse().begin());
+                let permit = Arc::clone(&house.within).try_acquire_owned().unwrap();
+                let entry = house.table.add(Arc::clone(&connected), permit);
+                house.open.push((connected, entry));
+            }
+            house
+        }
+
+        /// Waits until a look in vain is over.
+        async fn look_pause(&self) {
+            let not_before = self.table.candidates.lock().unwrap().not_before.unwrap();
+            tokio::time::sleep_until(not_before).await;
+        }
+
+        /// Makes room for one, and tells which connection left.
+        fn evict(&self) -> Option<usize> {
+            let evicted = |at: &usize| self.open[*at].0.pulse().is_evicted();
+            let before: Vec<_> = (0..self.open.len()).filter(evicted).collect();
+            let spare = Arc::clone(&self.spare).try_acquire_owned().unwrap();
+            drop(self.table.exchange(spare).ok()?);
+            (0..self.open.len()).filter(evicted).find(|at| !before.contains(at))
+        }
+    }
+
+    #[tokio::test]
+    async fn longest_idle_connection_leaves_first() {
+        let house = House::with(300);
+        assert_eq!([(); 3].map(|()| house.evict()), [Some(0), Some(1), Some(2)]);
+        let pulse = house.open[3].0.pulse();
+        pulse.finish(pulse.begin());
+        assert_eq!(house.evict(), Some(4), "3 was used meanwhile");
+    }
+
+    #[tokio::test]
+    async fn busy_connection_stays() {
+        let house = House::with(3);
+        let began = house.open[0].0.pulse().begin();
+        let also = house.open[2].0.pulse().begin();
+        assert_eq!([house.evict(), house.evict()], [Some(1), None]);
+        house.open[0].0.pulse().finish(began);
+        house.look_pause().await;
+        house.open[2].0.pulse().finish(also);
+        assert_eq!([house.evict(), house.evict(), house.evict()], [Some(0), Some(2), None]);
+    }
+
+    #[tokio::test]
+    async fn evicted_connection_exchanges_its_permit_until_it_closes() {
+        let mut house = House::with(2);
+        let spare = Arc::clone(&house.spare).try_acquire_owned().unwrap();
+        let permit = house.table.exchange(spare).unwrap();
+        assert_eq!((house.within.available_permits(), house.spare.available_permits()), (0, 2));
+        house.open.remove(0);
+        assert_eq!((house.within.available_permits(), house.spare.available_permits()), (0, 3));
+        drop(permit);
+        assert_eq!(house.within.available_permits(), 1);
+    }
+
+    #[tokio::test]
+    async fn closed_connection_is_no_candidate() {
+        let mut house = House::with(200);
+        assert_eq!(house.evict(), Some(0));
+        house.open.remove(1);
+        assert_eq!(house.evict(), Some(1), "the third, which is the second now");
+    }
+}
