@@ -1,6 +1,7 @@
 //! One finding about a configuration: where, what, and what to do about it.
-//! Invariant: neither message nor hint holds a value that is secret or came out of `${…}`.
+//! Invariant: neither message nor hint holds a value that is secret or came out of `${…}`, nor a control character.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -110,16 +111,27 @@ impl Severity {
     }
 }
 
+/// A text with its control characters escaped.
+// SECURITY: a value that is repeated must not move the cursor of the terminal that shows the finding, nor begin
+// a line that looks like another finding.
+pub(super) fn on_one_line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let escaped = |letter: char| match letter.is_control() {
+        true => letter.escape_debug().to_string(),
+        false => letter.to_string(),
+    };
+    text.chars().map(escaped).collect()
+}
+
 impl fmt::Display for KeyPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, step) in self.0.iter().enumerate() {
             match step {
                 Step::Key(name) | Step::Again(name) => {
                     f.write_str(if at == 0 { "" } else { "." })?;
-                    match name.chars().any(char::is_control) {
-                        true => write!(f, "{}", name.escape_debug())?,
-                        false => f.write_str(name)?,
-                    }
+                    f.write_str(&on_one_line(name))?;
                 }
                 Step::Item(index) => write!(f, "[{index}]")?,
             }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::clock::UnixTime;
 use crate::config::interpolate::{self, Piece};
-use crate::config::problem::{KeyPath, Problem, Severity};
+use crate::config::problem::{KeyPath, Problem, Severity, on_one_line};
 use crate::config::source::Source;
 use crate::config::wrong::Wrong;
 
@@ -125,8 +125,9 @@ impl<'a> Reading<'a> {
             Some(value) => format!("{:?} {}", cut(value), wrong.what),
             None => wrong.what.clone(),
         };
-        let finding =
-            Finding { severity, path: path.clone(), message, hint: wrong.hint_for(shown) };
+        let (message, hint) = (on_one_line(&message).into_owned(), wrong.hint_for(shown));
+        let hint = hint.map(|hint| on_one_line(&hint).into_owned());
+        let finding = Finding { severity, path: path.clone(), message, hint };
         self.findings.borrow_mut().push(finding);
     }
 
