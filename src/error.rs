@@ -71,6 +71,9 @@ pub enum Error {
     /// The application behind us.
     #[error(transparent)]
     Upstream(#[from] upstream::Error),
+    /// The request reaches a second path, and may not.
+    #[error(transparent)]
+    SecondPath(#[from] SecondPathFault),
     /// Whoever asks at an auth endpoint does not say clearly what about.
     #[error(transparent)]
     Asker(#[from] AskerFault),
@@ -80,6 +83,32 @@ pub enum Error {
     /// The request is over a limit, or broke off: as the server found it.
     #[error("refused with {0}")]
     Refused(StatusCode),
+}
+
+/// Why a request that reaches beyond its own path is denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SecondPathFault {
+    /// On a route with `paths` rules.
+    #[error("the method needs a Destination header on a route with `paths` rules")]
+    NoDestination,
+    /// A method that names its second path in the body, on a route with `paths` rules.
+    #[error("the method names a second path in its body, which `paths` rules cannot be applied to")]
+    InBody,
+    /// Neither a path nor an absolute URL, or more than one value.
+    #[error("Destination is repeated or malformed")]
+    Malformed,
+    /// Another scheme, host or port than the request's own.
+    #[error("Destination names another origin")]
+    OtherOrigin,
+    /// The path of another route, or of none.
+    #[error("Destination is not on the route of the request")]
+    OtherRoute,
+    /// Not the decision that the request's own path has.
+    #[error("the rules do not allow the path in Destination")]
+    Denied,
+    /// The request moves, copies or deletes a tree with such a path in it.
+    #[error("the method acts on all paths below, and one of them has rules of its own")]
+    AboveRuledPath,
 }
 
 /// What is wrong with a question at an auth endpoint.
@@ -138,6 +167,7 @@ impl Error {
             | Self::ForeignOrigin
             | Self::Asker(_)
             | Self::ForAsker(_) => StatusCode::FORBIDDEN,
+            Self::SecondPath(fault) => of_second_path(*fault),
             Self::SignIn(failure) => of_sign_in(&failure.error),
             Self::NoAccessToken => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(error) => of_upstream(error),
@@ -155,6 +185,19 @@ impl Error {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self,
             _ => Self::ForAsker(Box::new(self)),
         }
+    }
+}
+
+/// RFC 4918 §9.8.5: 502 where the destination is on another server.
+fn of_second_path(fault: SecondPathFault) -> StatusCode {
+    match fault {
+        SecondPathFault::OtherOrigin => StatusCode::BAD_GATEWAY,
+        SecondPathFault::NoDestination
+        | SecondPathFault::InBody
+        | SecondPathFault::Malformed
+        | SecondPathFault::OtherRoute
+        | SecondPathFault::Denied
+        | SecondPathFault::AboveRuledPath => StatusCode::FORBIDDEN,
     }
 }
 

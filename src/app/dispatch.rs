@@ -83,7 +83,10 @@ impl App {
         match self.routes.find(incoming.client.host(), &readings) {
             Ok(route) => {
                 incoming.client.routed(route.meter);
-                (route.meter, self.gate.handle(route, &readings, &target, incoming).await)
+                (
+                    route.meter,
+                    self.gate.handle(&self.routes, route, &readings, &target, incoming).await,
+                )
             }
             // There is nowhere to send somebody who is at public_url already.
             Err(Error::WrongHost) if incoming.client.origin() == self.gate.public_url => {

@@ -16,11 +16,13 @@ use crate::error::Error;
 use crate::gate::challenge::may_redirect;
 use crate::gate::decide::{Asked, Cause, Decision, Permit, decide, rulings};
 use crate::gate::identify::{Member, Visitor};
+use crate::gate::reach::{DESTINATION, Reach};
 use crate::gate::route::Route;
 use crate::identity::Identity;
 use crate::identity::headers::list_item;
 use crate::identity::prior::{Original, Prior};
 use crate::oauth::token::TokenSet;
+use crate::origin::Origin;
 use crate::policy::Policy;
 use crate::policy::evaluate::Ruling;
 use crate::policy::rule::Key;
@@ -33,12 +35,14 @@ use crate::session::{Holding, Session, SessionId, Tokens};
 /// A request that somebody wonders about.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
-    /// Its host; `None`: that of `public_url`.
-    pub host: Option<&'a str>,
+    /// The origin that it goes to; `None`: `public_url`.
+    pub origin: Option<&'a Origin>,
     /// Its path and query, as they would be sent.
     pub target: &'a str,
     /// Its method.
     pub method: &'a Method,
+    /// Its `Destination` field.
+    pub destination: Option<&'a HeaderValue>,
     /// How many bytes of path and query are taken.
     pub longest_target: usize,
     /// Where it comes from.
@@ -69,10 +73,16 @@ pub enum NoVisitor {
 impl App {
     /// What would become of a request.
     pub fn explain(&self, question: &Question<'_>) -> Result<Explanation, NoVisitor> {
-        let host = question.host.unwrap_or(self.gate.public_url.host());
+        let host = self.origin(question).host();
         let mut told = Explanation { admitted: false, lines: Vec::new() };
         let path = question.target.split('?').next().unwrap_or_default();
         told.say("request", format!("{} {host}{}", question.method, question.target));
+        if let Some(destination) = question.destination {
+            told.say(
+                "",
+                format!("Destination: {}", String::from_utf8_lossy(destination.as_bytes())),
+            );
+        }
         if !is_served(question.method.as_str()) {
             told.say("decision", "refuse: the method is not served (405 Method Not Allowed)");
             return Ok(told);
@@ -117,10 +127,16 @@ impl App {
                 format!("provider {} does not sign in here: not signed in", identity.provider);
             told.say("", note);
         }
+        let method = Some(question.method);
+        let headers = question.destination.map(|value| (DESTINATION, value.clone()));
+        let headers = HeaderMap::from_iter(headers);
+        let origin = || self.origin(question).clone();
+        let reach = Reach::of(method, &headers, &self.routes, route, origin);
         let asked = Asked {
             route,
-            method: Some(question.method),
+            method,
             readings,
+            reach: &reach,
             client_address: question.client_address,
             narrowing: None,
             foreign_origin: false,
@@ -141,9 +157,14 @@ impl App {
                     );
                 }
                 Cause::ForeignOrigin => told.refuse(&Error::ForeignOrigin),
+                Cause::SecondPath(fault) => told.refuse(&Error::SecondPath(fault)),
             },
             Decision::Ambiguous(reading) => told.refuse(&Error::Ambiguous { reading }),
         }
+    }
+
+    fn origin<'q>(&'q self, question: &Question<'q>) -> &'q Origin {
+        question.origin.unwrap_or(&self.gate.public_url)
     }
 
     /// What a challenge would be. Nothing is known of the fields that tell a page from a script; so it is

@@ -61,6 +61,7 @@ impl App {
             | Error::ForeignOrigin
             | Error::NoAccessToken
             | Error::Upstream(_)
+            | Error::SecondPath(_)
             | Error::Asker(_)
             | Error::ForAsker(_)
             | Error::Refused(_) => respond(&Page::Plain),
@@ -152,6 +153,7 @@ fn limit(error: &Error) -> Option<Limit> {
         | Error::ForeignOrigin
         | Error::NoAccessToken
         | Error::Upstream(_)
+        | Error::SecondPath(_)
         | Error::Asker(_)
         | Error::Refused(_) => None,
     }
@@ -161,7 +163,10 @@ fn limit(error: &Error) -> Option<Limit> {
 fn decision(error: &Error) -> &'static str {
     match error {
         Error::NotSignedIn { .. } => "challenge",
-        Error::NotHere { .. } | Error::Forbidden(_) | Error::ForeignOrigin => "deny",
+        Error::NotHere { .. }
+        | Error::Forbidden(_)
+        | Error::ForeignOrigin
+        | Error::SecondPath(_) => "deny",
         Error::ForAsker(error) => decision(error),
         Error::SignIn(_) => "sign_in_failed",
         Error::Upstream(_) | Error::NoAccessToken => "unavailable",
@@ -198,6 +203,7 @@ fn reason(error: &Error) -> Cow<'static, str> {
         | Error::SignIn(_)
         | Error::NoAccessToken
         | Error::Upstream(_)
+        | Error::SecondPath(_)
         | Error::Asker(_)
         | Error::Refused(_) => error.to_string().into(),
     }

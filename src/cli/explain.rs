@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use http::uri::{InvalidUri, PathAndQuery};
+use http::uri::{InvalidUri, PathAndQuery, Scheme};
 use http::{HeaderValue, Method, Uri};
 use serde_json::{Map, Value};
 
@@ -15,6 +15,7 @@ use crate::cli::{GOOD, NOT_ADMITTED, REFUSED, WRONG_USAGE, complain};
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::config::{Config, Problems, Source, Written};
+use crate::origin::Origin;
 use crate::server::Authority;
 
 /// The request that is asked about.
@@ -26,6 +27,9 @@ pub struct Request {
     /// Its method.
     #[arg(long, default_value_t = Method::GET, value_parser = method)]
     method: Method,
+    /// The `Destination` of a WebDAV request: a URL or a path.
+    #[arg(long, value_name = "URL")]
+    destination: Option<HeaderValue>,
     /// The claims of whoever is signed in, as an ID token has them; without it nobody is.
     #[arg(long, value_name = "FILE.json")]
     claims: Option<PathBuf>,
@@ -133,10 +137,15 @@ fn explain(
             return Err(format!("--claims needs --provider, to say whose: {}", ids.join(", ")));
         }
     };
+    let origin = request.url.host().map(|host| {
+        let https = request.url.scheme() == Some(&Scheme::HTTPS);
+        Origin::of_host(https, host, request.url.port_u16())
+    });
     let question = Question {
-        host: request.url.host(),
+        origin: origin.as_ref(),
         target,
         method: &request.method,
+        destination: request.destination.as_ref(),
         longest_target: config.server.limits.target_bytes,
         client_address: ClientAddress::Known(request.client_address),
         claims: claims.as_ref().map(|claims| (provider, claims)),
@@ -337,6 +346,53 @@ routes:
             "--url /oauth2/start",
             1,
             "decision   none: paths under this prefix are the gateway's own",
+        );
+    }
+
+    #[test]
+    fn destination_is_decided_as_a_request_would_be() {
+        let alice = "--claims alice --url https://wiki.example/staff/a --method";
+        let config = CONFIG.replace("methods: [GET]", "paths: [/staff/x/y, /staff/a]");
+        let ends = |arguments: String, code, last: &str| {
+            let (ended, text) = explain(&config, &arguments);
+            assert_eq!(
+                (ended, text.lines().next_back()),
+                (code, Some(last)),
+                "{arguments}\n{text}"
+            );
+        };
+        let refuse = |why: &str| format!("decision   refuse: {why} (403 Forbidden)");
+        ends(
+            format!("{alice} MOVE"),
+            1,
+            &refuse("the method needs a Destination header on a route with `paths` rules"),
+        );
+        ends(
+            format!("{alice} MOVE --destination /open/b"),
+            1,
+            &refuse("Destination is not on the route of the request"),
+        );
+        ends(
+            format!("{alice} MOVE --destination /staff/b"),
+            1,
+            &refuse("the rules do not allow the path in Destination"),
+        );
+        ends(
+            format!("{alice} COPY --destination http://wiki.example/staff/x/y"),
+            1,
+            "decision   refuse: Destination names another origin (502 Bad Gateway)",
+        );
+        ends(
+            "--claims alice --url /staff --method DELETE".to_owned(),
+            1,
+            "decision   refuse: no rule admits; paths, users fail",
+        );
+        let (code, text) =
+            explain(&config, &format!("{alice} MOVE --destination https://wiki.example/staff/x/y"));
+        assert_eq!(code, 0, "{text}");
+        assert!(
+            text.contains("\n           Destination: https://wiki.example/staff/x/y\n"),
+            "{text}"
         );
     }
 

@@ -66,7 +66,7 @@ enum Command {
         #[command(flatten)]
         configuration: Configuration,
         #[command(flatten)]
-        request: explain::Request,
+        request: Box<explain::Request>,
     },
     /// Ask a running gateway whether it is ready; for container health checks.
     #[command(after_help = "Example: portcullis health --url http://127.0.0.1:4181/readyz")]

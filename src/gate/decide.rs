@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use http::Method;
 
 use crate::client_address::ClientAddress;
+use crate::error::SecondPathFault;
 use crate::gate::identify::{Need, Visitor};
+use crate::gate::reach::{Destination, Reach};
 use crate::gate::route::Route;
 use crate::policy::Policy;
 use crate::policy::evaluate::{self, Denial, Ruling, Verdict};
@@ -22,6 +24,8 @@ pub struct Asked<'r, 'a> {
     pub method: Option<&'a Method>,
     /// The path, in every reading.
     pub readings: &'a Readings<'a>,
+    /// What it acts on beside that path.
+    pub reach: &'a Reach<'a>,
     /// The address of the client.
     pub client_address: ClientAddress,
     /// What an asker wants of the visitor beside the route's rules.
@@ -67,6 +71,8 @@ pub enum Cause {
     Rules(Denial),
     /// A page of a foreign origin asked for a WebSocket.
     ForeignOrigin,
+    /// A second path, which may not be reached.
+    SecondPath(SecondPathFault),
 }
 
 impl Cause {
@@ -74,6 +80,7 @@ impl Cause {
     pub fn words(&self) -> Cow<'static, str> {
         match self {
             Self::ForeignOrigin => "foreign_origin".into(),
+            Self::SecondPath(_) => "second_path".into(),
             Self::Rules(Denial { failed }) => match &**failed {
                 [only] => only.as_str().into(),
                 keys => keys.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(",").into(),
@@ -103,25 +110,63 @@ impl<'r> Permit<'r> {
 pub fn decide<'r>(asked: &Asked<'r, '_>, visitor: Visitor) -> Decision<'r> {
     let route = asked.route;
     let visitor = counted(route, visitor);
-    let verdict = verdict(asked, asked.readings.plain(), &visitor);
-    // SECURITY: an upstream that reads the path in another way must not be a way around the rules.
-    let spelt = asked.spelt();
-    let mut others = asked.readings.others().iter().chain(&spelt);
-    let differs =
-        |reading: &&Reading<'_>| !self::verdict(asked, reading, &visitor).decides_as(&verdict);
-    if let Some(reading) = others.find(differs) {
-        return Decision::Ambiguous(reading.path().to_owned());
-    }
+    let verdict = match agreed(asked, asked.readings, &visitor) {
+        Ok(verdict) => verdict,
+        Err(reading) => return Decision::Ambiguous(reading),
+    };
+    let refuse = |visitor, cause| Decision::Refuse(Refusal { visitor, cause });
     match verdict {
         // SECURITY: a page elsewhere can open a WebSocket with the visitor's cookie, and same-origin
         // policy does not keep it from reading (RFC 6455 §10.2).
         Verdict::Admit if asked.foreign_origin && visitor.member().is_some() => {
-            Decision::Refuse(Refusal { visitor, cause: Cause::ForeignOrigin })
+            refuse(visitor, Cause::ForeignOrigin)
         }
-        Verdict::Admit => Decision::Forward(Permit { route, visitor, need: asked.need() }),
+        Verdict::Admit => match beyond(asked, &visitor) {
+            Ok(()) => Decision::Forward(Permit { route, visitor, need: asked.need() }),
+            Err(fault) => refuse(visitor, Cause::SecondPath(fault)),
+        },
         Verdict::SignIn => Decision::Challenge,
-        Verdict::Deny(denial) => Decision::Refuse(Refusal { visitor, cause: Cause::Rules(denial) }),
+        Verdict::Deny(denial) => refuse(visitor, Cause::Rules(denial)),
     }
+}
+
+/// The verdict that every reading of a path has, else a reading that has another one.
+// SECURITY: an upstream that reads the path in another way must not be a way around the rules.
+fn agreed(
+    asked: &Asked<'_, '_>,
+    readings: &Readings<'_>,
+    visitor: &Visitor,
+) -> Result<Verdict, String> {
+    let verdict = verdict(asked, readings.plain(), visitor);
+    let spelt = spelt(asked.route, readings);
+    let mut others = readings.others().iter().chain(&spelt);
+    let differs =
+        |reading: &&Reading<'_>| !self::verdict(asked, reading, visitor).decides_as(&verdict);
+    match others.find(differs) {
+        None => Ok(verdict),
+        Some(reading) => Err(reading.path().to_owned()),
+    }
+}
+
+/// Whether a request that its own path admits may reach what else it reaches.
+fn beyond(asked: &Asked<'_, '_>, visitor: &Visitor) -> Result<(), SecondPathFault> {
+    let destination = match asked.reach.destination() {
+        Destination::None => None,
+        Destination::Path(readings) => Some(&**readings),
+        Destination::Fault(fault) => return Err(*fault),
+    };
+    // SECURITY: `MOVE` and `COPY` write to a path that no rule has seen.
+    if let Some(readings) = destination
+        && agreed(asked, readings, visitor) != Ok(Verdict::Admit)
+    {
+        return Err(SecondPathFault::Denied);
+    }
+    // SECURITY: what is done to a folder is done to all in it, whatever a rule says of that.
+    let is_above = |readings| asked.route.ruled_paths.iter().any(|it| it.lies_below_any(readings));
+    if asked.reach.is_deep() && (is_above(asked.readings) || destination.is_some_and(is_above)) {
+        return Err(SecondPathFault::AboveRuledPath);
+    }
+    Ok(())
 }
 
 /// What each rule of the route says of the plain reading, in their order: why the decision is as it is.
@@ -151,6 +196,27 @@ fn is_public(asked: &Asked<'_, '_>, reading: &Reading<'_>) -> bool {
         && asked.narrowing.is_none_or(|policy| policy.is_public_for(of_policy))
 }
 
+/// Whether every reading of a path passes without a visitor.
+fn is_all_public(asked: &Asked<'_, '_>, readings: &Readings<'_>) -> bool {
+    let spelt = spelt(asked.route, readings);
+    let mut others = readings.others().iter().chain(&spelt);
+    is_public(asked, readings.plain()) && others.all(|other| is_public(asked, other))
+}
+
+/// A path as the rules of a route spell it, where letter case alone tells their `paths` apart.
+// SECURITY: an upstream without letter case serves `/app` under `/App` too, whatever a rule for the
+// one says and a rule for the other does not.
+fn spelt(route: &Route, readings: &Readings<'_>) -> Vec<Reading<'static>> {
+    if route.clashing_paths.is_empty() {
+        // Nearly every route.
+        return Vec::new();
+    }
+    let spelt = |path: &PathPrefix| -> Vec<_> {
+        readings.unfolded().filter_map(|it| path.respelt(it)).collect()
+    };
+    route.clashing_paths.iter().flat_map(spelt).collect()
+}
+
 fn verdict(asked: &Asked<'_, '_>, reading: &Reading<'_>, visitor: &Visitor) -> Verdict {
     let (of_policy, identity) = (asked.of_policy(reading), visitor.identity());
     match (asked.route.allow.evaluate(of_policy, identity), asked.narrowing) {
@@ -159,32 +225,23 @@ fn verdict(asked: &Asked<'_, '_>, reading: &Reading<'_>, visitor: &Visitor) -> V
     }
 }
 
-impl<'r, 'a> Asked<'r, 'a> {
-    /// What knowing the visitor is for: nothing, where every reading of the path passes without.
+impl Asked<'_, '_> {
+    /// What knowing the visitor is for: nothing, where every reading of the path, and of a second one,
+    /// passes without.
     pub fn need(&self) -> Need {
-        let spelt = self.spelt();
-        let mut others = self.readings.others().iter().chain(&spelt);
-        if is_public(self, self.readings.plain()) && others.all(|other| is_public(self, other)) {
+        let second = match self.reach.destination() {
+            Destination::Path(readings) => Some(&**readings),
+            Destination::None | Destination::Fault(_) => None,
+        };
+        let mut paths = std::iter::once(self.readings).chain(second);
+        if paths.all(|readings| is_all_public(self, readings)) {
             Need::Courtesy
         } else {
             Need::Proof
         }
     }
 
-    /// The path as the rules spell it, where letter case alone tells their `paths` apart.
-    // SECURITY: an upstream without letter case serves `/app` under `/App` too, whatever a rule for the
-    // one says and a rule for the other does not.
-    fn spelt(&self) -> Vec<Reading<'static>> {
-        if self.route.clashing_paths.is_empty() {
-            // Nearly every route.
-            return Vec::new();
-        }
-        let spelt =
-            |path: &'r PathPrefix| self.readings.unfolded().filter_map(|it| path.respelt(it));
-        self.route.clashing_paths.iter().flat_map(spelt).collect()
-    }
-
-    fn of_policy(&self, path: &'a Reading<'a>) -> evaluate::Asked<'a> {
+    fn of_policy<'p>(&'p self, path: &'p Reading<'p>) -> evaluate::Asked<'p> {
         evaluate::Asked { method: self.method, path, client_address: self.client_address }
     }
 }

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::gate::Gate;
 use crate::gate::decide::Permit;
 use crate::gate::identify::{Member, Need};
+use crate::gate::reach::remove_overrides;
 use crate::gate::route::Route;
 use crate::server::{Answered, Client, Incoming};
 use crate::session::Freshness;
@@ -75,6 +76,9 @@ impl Gate {
         self.cookies.strip_request(headers);
         if route.sets_authorization {
             headers.remove(AUTHORIZATION);
+        }
+        if route.restricts_methods {
+            remove_overrides(headers);
         }
     }
 

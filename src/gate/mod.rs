@@ -4,6 +4,7 @@ pub mod challenge;
 pub mod decide;
 pub mod forward;
 pub mod identify;
+pub mod reach;
 pub mod route;
 pub mod routes;
 pub mod streams;
@@ -28,7 +29,9 @@ use crate::telemetry::audit;
 use crate::telemetry::metrics::Metrics;
 use challenge::{Challenged, answered, is_foreign_handshake};
 use decide::{Asked, Cause, Decision, Refusal, decide};
+use reach::Reach;
 use route::Route;
+use routes::Routes;
 
 /// Who may pass, and on what terms.
 #[derive(Clone, Debug)]
@@ -64,6 +67,7 @@ impl Gate {
     /// Answers a request for a route.
     pub async fn handle(
         &self,
+        routes: &Routes,
         route: &Route,
         readings: &Readings<'_>,
         target: &PathAndQuery,
@@ -75,10 +79,12 @@ impl Gate {
         }
         let (method, headers) = (incoming.request.method(), incoming.request.headers());
         let client = &incoming.client;
+        let reach = Reach::of(Some(method), headers, routes, route, || client.origin());
         let asked = Asked {
             route,
             method: Some(method),
             readings,
+            reach: &reach,
             client_address: client.address(),
             narrowing: None,
             foreign_origin: is_foreign_handshake(route, headers, client),
@@ -116,6 +122,7 @@ impl Gate {
         let causes = match &refusal.cause {
             Cause::Rules(denial) => denial.failed.clone(),
             Cause::ForeignOrigin => return Error::ForeignOrigin,
+            Cause::SecondPath(fault) => return Error::SecondPath(*fault),
         };
         let Some(member) = refusal.visitor.member() else {
             return Error::NotHere { failed: causes };

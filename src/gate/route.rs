@@ -64,6 +64,10 @@ pub struct Route {
     pub allow: Policy,
     /// The prefixes in its rules that letter case alone tells apart: nearly always none.
     pub clashing_paths: Vec<PathPrefix>,
+    /// The prefixes in `paths` of its rules.
+    pub ruled_paths: Vec<PathPrefix>,
+    /// Whether one of its rules has `methods`; only then method overrides are removed.
+    pub restricts_methods: bool,
     /// Which providers sign in here; `None`: all.
     pub providers: Option<Vec<Arc<str>>>,
     /// What a visitor who is not signed in meets.
@@ -88,6 +92,8 @@ impl Route {
             upstream,
             request_body: settings.request_body,
             clashing_paths: settings.allow.clashing_paths(),
+            ruled_paths: settings.allow.ruled_paths(),
+            restricts_methods: settings.allow.restricts_methods(),
             allow: settings.allow,
             providers: settings.providers,
             unauthenticated: settings.unauthenticated,

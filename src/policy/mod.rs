@@ -25,4 +25,27 @@ impl Policy {
         let all = || rules.iter().flat_map(|rule| rule.paths.iter().flatten());
         all().filter(|path| all().any(|other| other.clashes_with(path))).cloned().collect()
     }
+
+    /// The prefixes in `paths` of all rules, each once.
+    pub fn ruled_paths(&self) -> Vec<PathPrefix> {
+        let mut ruled: Vec<PathPrefix> = Vec::new();
+        for path in self.rules().iter().flat_map(|rule| rule.paths.iter().flatten()) {
+            if !ruled.contains(path) {
+                ruled.push(path.clone());
+            }
+        }
+        ruled
+    }
+
+    /// Whether a rule has `methods`.
+    pub fn restricts_methods(&self) -> bool {
+        self.rules().iter().any(|rule| rule.methods.is_some())
+    }
+
+    fn rules(&self) -> &[Rule] {
+        match self {
+            Self::Public | Self::Authenticated => &[],
+            Self::Rules(rules) => rules,
+        }
+    }
 }

@@ -149,6 +149,19 @@ impl PathPrefix {
             || readings.others().iter().any(|reading| self.matches(reading))
     }
 
+    /// Whether a path lies above this prefix in any reading: is a proper prefix of it by segments.
+    pub fn lies_below_any(&self, readings: &Readings<'_>) -> bool {
+        std::iter::once(&readings.plain)
+            .chain(readings.others())
+            .any(|reading| self.lies_below(reading))
+    }
+
+    fn lies_below(&self, reading: &Reading<'_>) -> bool {
+        let prefix = if reading.folded { &self.folded } else { &self.text };
+        let above = reading.path.trim_end_matches('/');
+        prefix != "/" && prefix.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'))
+    }
+
     /// What is left of a path behind this prefix, as it stands there; `None` for a path elsewhere.
     pub fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
         rest(&self.text, path)
@@ -366,6 +379,23 @@ mod tests {
         check("/app", "/Apple", None);
         check("/app/x", "/App", None);
         check("/", "/App", None);
+    }
+
+    #[test]
+    fn path_above_a_prefix_is_a_proper_prefix_of_it_by_segments() {
+        let check = |prefix: &str, path: &str, expected: bool| {
+            let prefix = PathPrefix::parse(prefix).unwrap();
+            let readings = Readings::of(path).unwrap();
+            assert_eq!(prefix.lies_below_any(&readings), expected, "{prefix} {path}");
+        };
+        for above in ["/", "/a", "/a/", "/A", "//a", "/a;x", "/%61", "/x/..%2fa", "/a%2f"] {
+            check("/a/B", above, true);
+        }
+        for other in ["/a/B", "/a/b", "/a/B/", "/a/B/c", "/ab", "/x", "/a/bb"] {
+            check("/a/B", other, false);
+        }
+        check("/", "/", false);
+        check("/", "/a", false);
     }
 
     #[test]

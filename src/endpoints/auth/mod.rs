@@ -15,6 +15,7 @@ use crate::error::{AskerFault, Error};
 use crate::gate::challenge::{Asker, Challenged, answered, is_foreign_handshake};
 use crate::gate::decide::{Asked, Decision, Permit, decide};
 use crate::gate::identify::Visitor;
+use crate::gate::reach::Reach;
 use crate::gate::route::Route;
 use crate::identity::headers::{Known, render};
 use crate::pages::harden;
@@ -82,10 +83,12 @@ impl Endpoints {
         let Question { original, route, readings, narrowing } = question;
         let Original { client, method, target } = original;
         let (method, headers) = (method.as_ref(), call.headers);
+        let reach = Reach::of(method, headers, &self.routes, route, || client.origin());
         let asked = Asked {
             route,
             method,
             readings,
+            reach: &reach,
             client_address: client.address(),
             narrowing: narrowing.as_ref(),
             foreign_origin: is_foreign_handshake(route, headers, client),

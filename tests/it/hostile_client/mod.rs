@@ -11,6 +11,7 @@ mod methods;
 mod paths;
 mod redirects;
 mod responses;
+mod second_path;
 mod sign_in;
 
 use crate::support::house::House;
