@@ -242,7 +242,7 @@ fn of_upstream(error: &upstream::Error) -> StatusCode {
         | upstream::Error::Misbehaved(_)
         | upstream::Error::BrokeOff(_) => StatusCode::BAD_GATEWAY,
         upstream::Error::TooSlow(_) => StatusCode::GATEWAY_TIMEOUT,
-        upstream::Error::Full => StatusCode::SERVICE_UNAVAILABLE,
+        upstream::Error::Full | upstream::Error::FullForClient => StatusCode::SERVICE_UNAVAILABLE,
         upstream::Error::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         upstream::Error::Client(error) if has_stalled(error) => StatusCode::REQUEST_TIMEOUT,
         upstream::Error::Client(_) => StatusCode::BAD_REQUEST,

@@ -127,6 +127,9 @@ fn limit(error: &Error) -> Option<Limit> {
     match error {
         Error::Upstream(upstream::Error::BodyTooLarge) => Some(Limit::RequestBody),
         Error::Upstream(upstream::Error::Full) => Some(Limit::UpstreamConnections),
+        Error::Upstream(upstream::Error::FullForClient) => {
+            Some(Limit::UpstreamConnectionsPerClient)
+        }
         Error::Refused(StatusCode::URI_TOO_LONG) => Some(Limit::RequestTarget),
         Error::Refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => Some(Limit::RequestHead),
         Error::ForAsker(error) => limit(error),
@@ -232,6 +235,8 @@ mod tests {
         check(head, Some(Limit::RequestHead));
         check(upstream::Error::BodyTooLarge, Some(Limit::RequestBody));
         check(upstream::Error::Full, Some(Limit::UpstreamConnections));
+        let share = Some(Limit::UpstreamConnectionsPerClient);
+        check(upstream::Error::FullForClient, share);
         check(sign_in(login::Error::TooManyFailures), Some(Limit::SignInFailures));
         check(sign_in(providers::Error::Busy), Some(Limit::TokenRequests));
         check(sign_in(login::Error::UnknownProvider), None);

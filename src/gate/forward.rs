@@ -1,6 +1,8 @@
 //! Spends a `Permit`: strips what a visitor may not say, says who asks, hands over to the upstream.
 //! Invariant: there is no other way to an upstream, and none without a permit for its route.
 
+use std::sync::Arc;
+
 use http::header::{AUTHORIZATION, CACHE_CONTROL};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::Body as _;
@@ -8,14 +10,14 @@ use http_body::Body as _;
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::gate::decide::Permit;
-use crate::gate::identify::{Member, Need};
+use crate::gate::identify::{Member, Need, Visitor};
 use crate::gate::reach::remove_overrides;
 use crate::gate::route::Route;
 use crate::server::{Answered, Client, Incoming};
 use crate::session::Freshness;
 use crate::telemetry::access_log::Outcome;
 use crate::telemetry::metrics::Limit;
-use crate::upstream::{self, Answer, Forwarded};
+use crate::upstream::{self, Answer, Forwarded, Holder};
 
 impl Gate {
     /// Forwards a request, and streams the response.
@@ -67,7 +69,8 @@ impl Gate {
         // Who sends a body for longer than a session may be idle is not idle.
         let sender = permit.visitor().member().filter(|_| !request.body().is_end_stream());
         let heard = self.touching(sender.map(|member| &member.session));
-        Ok(upstream.send(request, stripped, forwarded(&client), route.request_body, heard))
+        let holder = holder(permit.visitor(), &client);
+        Ok(upstream.send(request, stripped, forwarded(&client), route.request_body, holder, heard))
     }
 
     /// Removes what only we may say, and what is only ours to know.
@@ -123,6 +126,16 @@ impl Gate {
             route.name
         );
         self.metrics.limit_hit(Limit::IdentityHeaders, detail);
+    }
+}
+
+/// Whose share of the connections to upstreams a request takes.
+fn holder(visitor: &Visitor, client: &Client) -> Holder {
+    match visitor.member() {
+        Some(member) => Holder::Counted(Arc::clone(member.session.upstream_connections())),
+        // A proxy's connection carries many clients.
+        None if client.is_trusted() => Holder::Address(client.address()),
+        None => Holder::Counted(Arc::clone(client.upstream_connections())),
     }
 }
 

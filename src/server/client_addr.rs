@@ -3,6 +3,7 @@
 //! addresses are compared and shown with IPv4-mapped IPv6 unmapped.
 
 use std::net::IpAddr;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -42,6 +43,7 @@ pub(super) struct Connected {
     /// The networks, kept only where they are needed.
     proxies: Option<Arc<TrustedProxies>>,
     pulse: Pulse,
+    upstream_connections: Arc<AtomicUsize>,
     tasks: Tasks,
 }
 
@@ -61,7 +63,8 @@ impl Connected {
         };
         let proxies = trusted.then(|| Arc::clone(proxies));
         let pulse = Pulse::new(Instant::now());
-        Self { peer, peer_text, trusted, scheme, proxies, pulse, tasks }
+        let upstream_connections = Arc::default();
+        Self { peer, peer_text, trusted, scheme, proxies, pulse, upstream_connections, tasks }
     }
 
     pub(super) fn pulse(&self) -> &Pulse {
@@ -180,6 +183,11 @@ impl Client {
     /// Whether the peer is a trusted proxy.
     pub fn is_trusted(&self) -> bool {
         self.connected.trusted
+    }
+
+    /// Counts the connections to upstreams that the requests of this client's connection hold.
+    pub fn upstream_connections(&self) -> &Arc<AtomicUsize> {
+        &self.connected.upstream_connections
     }
 
     /// The effective address: the right-most entry of a trusted proxy's chain that is not trusted itself; without

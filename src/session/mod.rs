@@ -9,7 +9,7 @@ pub mod streams;
 pub mod table;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
@@ -84,6 +84,7 @@ pub struct Session {
     holding: ArcSwap<Holding>,
     refreshing: Refreshing,
     streams: Streams,
+    upstream_connections: Arc<AtomicUsize>,
 }
 
 /// What a session holds; replaced as a whole by a refresh.
@@ -193,6 +194,7 @@ impl Session {
             holding: ArcSwap::from_pointee(holding),
             refreshing: Refreshing::default(),
             streams: Streams::default(),
+            upstream_connections: Arc::default(),
         }
     }
 
@@ -229,6 +231,11 @@ impl Session {
     /// The open streams that end with it.
     pub fn streams(&self) -> &Streams {
         &self.streams
+    }
+
+    /// Counts the connections to upstreams that its requests hold.
+    pub fn upstream_connections(&self) -> &Arc<AtomicUsize> {
+        &self.upstream_connections
     }
 
     fn replace(&self, holding: Holding) {

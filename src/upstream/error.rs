@@ -45,6 +45,9 @@ pub enum Error {
     /// As many connections to upstreams as there may be are busy.
     #[error("there is no room for another connection to an upstream")]
     Full,
+    /// Most of them are in use, and this client holds its share.
+    #[error("most connections to upstreams are in use, and this client holds a quarter of them")]
+    FullForClient,
     /// The request's body is over the route's cap.
     #[error("the request's body is too large")]
     BodyTooLarge,

@@ -31,7 +31,7 @@ pub use self::request::{Forwarded, Stripped, strip};
 use self::request::{Progress, Spare, UploadFault};
 use self::response::Home;
 pub use self::response::is_stream;
-pub use self::sockets::Sockets;
+pub use self::sockets::{Holder, Sockets};
 pub use self::upgrade::{Ending, HALF_CLOSED, Tunnel};
 use crate::body::Body;
 use crate::origin::Origin;
@@ -173,7 +173,8 @@ impl Upstream {
     /// Sends a client's request, and awaits the head of its response.
     ///
     /// The request is the client's own, stripped first and then given what tells who asks. At most
-    /// `body_cap` bytes of a body are sent; `heard` is called whenever some of them came. Dropping the future, or the response's body, ends the
+    /// `body_cap` bytes of a body are sent; `heard` is called whenever some of them came. Whatever connection
+    /// it takes counts toward the share of `holder`. Dropping the future, or the response's body, ends the
     /// upstream's request.
     pub fn send<'u, H: FnMut() + Send + Unpin + 'static>(
         &'u self,
@@ -181,6 +182,7 @@ impl Upstream {
         stripped: Stripped,
         forwarded: Forwarded,
         body_cap: Option<u64>,
+        holder: Holder,
         heard: H,
     ) -> impl Future<Output = Result<Answer, Error>> + Send + use<'u, H> {
         let host = match &self.host {
@@ -191,7 +193,7 @@ impl Upstream {
         request::prepare(&mut request, &stripped, forwarded, host);
         let framed = request::frame(&mut request, body_cap, heard);
         async move {
-            let answered = self.answered(request, framed?, stripped).await;
+            let answered = self.answered(request, framed?, stripped, holder).await;
             answered.inspect_err(|error| self.tell(error))
         }
     }
@@ -201,8 +203,11 @@ impl Upstream {
         request: Box<http::Request<Body>>,
         progress: Option<Progress>,
         stripped: Stripped,
+        holder: Holder,
     ) -> Result<Answer, Error> {
-        let (response, connection) = self.exchange(request, progress.as_ref()).await?;
+        let held = self.sockets.hold(holder)?;
+        let (response, mut connection) = self.exchange(request, progress.as_ref()).await?;
+        connection.held = Some(held);
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return response::relay(response, connection, &self.home).map(Answer::Response);
         }
@@ -216,7 +221,7 @@ impl Upstream {
     #[cold]
     fn tell(&self, error: &Error) {
         match error {
-            Error::BodyTooLarge | Error::Client(_) | Error::Full => {}
+            Error::BodyTooLarge | Error::Client(_) | Error::Full | Error::FullForClient => {}
             Error::Settings(_)
             | Error::Unresolved { .. }
             | Error::Unreachable { .. }

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 use super::request::Progress;
+use super::sockets::Held;
 use super::timeouts::Deadline;
 use crate::body::Body;
 
@@ -86,6 +87,7 @@ impl Pool {
             return;
         }
         connection.idle_since = now;
+        connection.held = None;
         let mut idle = self.idle();
         if idle.connections.len() >= MAX_IDLE {
             idle.connections.pop_front();
@@ -171,6 +173,8 @@ pub(super) struct Connection {
     idle_since: Instant,
     /// Cleared when nothing may follow on it.
     pub(super) reusable: bool,
+    /// Whose exchange it carries.
+    pub(super) held: Option<Held>,
 }
 
 impl Connection {
@@ -186,6 +190,7 @@ impl Connection {
             deadline,
             idle_since: opened,
             reusable: true,
+            held: None,
         })
     }
 

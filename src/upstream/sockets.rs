@@ -1,12 +1,18 @@
 //! How many connections to upstreams there may be, to all of them together.
-//! Invariant: with those of clients they never take the last file descriptor. Over HTTP/2 one client asks for a
-//! hundred things at a time, and each may need a connection of its own.
+//! Invariants: with those of clients they never take the last file descriptor. Over HTTP/2 one client asks for a
+//! hundred things at a time, and each may need a connection of its own: once most are in use, a client that holds its
+//! share gets no more.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::error::Error;
 use super::pool::Pool;
+use crate::client_address::ClientAddress;
 
 /// The sockets that all upstreams of a process share.
 #[derive(Clone, Debug)]
@@ -15,9 +21,28 @@ pub struct Sockets(Arc<Shared>);
 /// A place that is taken: held by a connection's socket, given back when that closes.
 pub(super) type Place = OwnedSemaphorePermit;
 
+/// Who holds the connection that a request takes.
+#[derive(Clone, Debug)]
+pub enum Holder {
+    /// A session or a client's connection, and how many it holds.
+    Counted(Arc<AtomicUsize>),
+    /// A client behind a trusted proxy.
+    Address(ClientAddress),
+}
+
+/// One connection to an upstream that a client holds, until its exchange is over.
+#[derive(Debug)]
+pub(super) struct Held {
+    sockets: Sockets,
+    holder: Holder,
+}
+
 #[derive(Debug)]
 struct Shared {
+    most: usize,
     free: Arc<Semaphore>,
+    /// How many clients behind trusted proxies hold, by IPv4 address or IPv6 /64; none that holds none.
+    by_address: DashMap<ClientAddress, usize>,
     /// Where connections wait that could make room.
     pools: Mutex<Vec<Weak<Pool>>>,
 }
@@ -25,8 +50,39 @@ struct Shared {
 impl Sockets {
     /// This many.
     pub fn new(most: usize) -> Self {
-        let free = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-        Self(Arc::new(Shared { free, pools: Mutex::default() }))
+        let most = most.min(Semaphore::MAX_PERMITS);
+        let (free, by_address) = (Arc::new(Semaphore::new(most)), DashMap::new());
+        Self(Arc::new(Shared { most, free, by_address, pools: Mutex::default() }))
+    }
+
+    /// Counts a request of a client that is about to take a connection.
+    // SECURITY: streams whose answer nobody reads hold their connections for as long as their client likes.
+    pub(super) fn hold(&self, holder: Holder) -> Result<Held, Error> {
+        let already = match &holder {
+            Holder::Counted(count) => count.fetch_add(1, Ordering::Relaxed),
+            Holder::Address(address) => {
+                let mut count = self.0.by_address.entry(address.network()).or_default();
+                *count += 1;
+                *count - 1
+            }
+        };
+        let held = Held { sockets: self.clone(), holder };
+        if already >= self.0.most.div_ceil(4) && self.are_scarce() {
+            return Err(Error::FullForClient);
+        }
+        Ok(held)
+    }
+
+    /// Whether three quarters are in use, idle connections apart: those make room.
+    fn are_scarce(&self) -> bool {
+        let taken = self.0.most.saturating_sub(self.0.free.available_permits());
+        let scarce = self.0.most - self.0.most / 4;
+        taken >= scarce && taken.saturating_sub(self.idle_count()) >= scarce
+    }
+
+    fn idle_count(&self) -> usize {
+        let pools = self.0.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        pools.iter().filter_map(Weak::upgrade).map(|pool| pool.idle_count()).sum()
     }
 
     /// Lets the idle connections of a pool make room for others.
@@ -53,9 +109,79 @@ impl Sockets {
     }
 }
 
+impl Drop for Held {
+    fn drop(&mut self) {
+        match &self.holder {
+            Holder::Counted(count) => {
+                count.fetch_sub(1, Ordering::Relaxed);
+            }
+            Holder::Address(address) => {
+                let by_address = &self.sockets.0.by_address;
+                let Entry::Occupied(mut count) = by_address.entry(address.network()) else {
+                    return;
+                };
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+            }
+        }
+    }
+}
+
 impl Default for Sockets {
     /// As many as anybody likes.
     fn default() -> Self {
         Self::new(usize::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted() -> Holder {
+        Holder::Counted(Arc::default())
+    }
+
+    async fn takes(sockets: &Sockets, holder: &Holder) -> Result<(Held, Place), Error> {
+        let held = sockets.hold(holder.clone())?;
+        Ok((held, sockets.take().await.unwrap()))
+    }
+
+    #[tokio::test]
+    async fn client_with_its_share_gets_no_more_once_most_are_in_use() {
+        let known = |text: &str| Holder::Address(ClientAddress::Known(text.parse().unwrap()));
+        for (greedy, same, other) in [
+            {
+                let greedy = counted();
+                (greedy.clone(), greedy, counted())
+            },
+            (known("2001:db8::1"), known("2001:db8::2"), known("2001:db8:0:1::1")),
+            (
+                Holder::Address(ClientAddress::Unknown),
+                Holder::Address(ClientAddress::Unknown),
+                known("192.0.2.1"),
+            ),
+        ] {
+            let sockets = Sockets::new(16);
+            let mut open = Vec::new();
+            for _ in 0..12 {
+                open.push(takes(&sockets, &greedy).await.unwrap());
+            }
+            for _ in 0..2 {
+                let refused = takes(&sockets, &same).await;
+                assert!(matches!(refused, Err(Error::FullForClient)), "{refused:?}");
+            }
+            for _ in 0..4 {
+                open.push(takes(&sockets, &other).await.unwrap());
+            }
+            let refused = takes(&sockets, &other).await;
+            assert!(matches!(refused, Err(Error::FullForClient)), "{refused:?}");
+            open.truncate(3);
+            open.push(takes(&sockets, &same).await.unwrap());
+            open.clear();
+            assert!(sockets.0.by_address.is_empty());
+        }
     }
 }

@@ -109,7 +109,10 @@ impl Tunnel {
     pub async fn run(self, heard: impl FnMut(), ending: impl Future<Output = Ending>) {
         // Fails when the client was gone before it got the 101; then there is nothing to carry.
         let Ok((client, upstream)) = tokio::try_join!(self.client, self.upstream) else { return };
-        drop(self.connection);
+        // It counts for its client to the end; there is nothing else that its connection is good for.
+        let mut connection = self.connection;
+        let _held = connection.held.take();
+        drop(connection);
         let (mut client_out, client_in) = split(TokioIo::new(client));
         let (upstream_out, mut upstream_in) = split(TokioIo::new(upstream));
         let mut down = Downward::new(upstream_out, client_in);

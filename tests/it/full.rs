@@ -1,17 +1,21 @@
 //! More clients than there is room for.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Response};
 use http_body_util::Empty;
+use hyper::body::Incoming;
 use hyper::client::conn::http2::handshake;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::operator::{ask, until};
 use crate::support::upstream::Upstream;
-use crate::support::wire::{Wire, field, status};
+use crate::support::wire::{Peer, Wire, field, status};
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
 
@@ -120,18 +124,20 @@ async fn clients_who_do_nothing_leave_descriptors_to_those_who_do() {
     assert_eq!(ask(&gateway, "/readyz").await.status, 200);
 }
 
-/// Over HTTP/2 one connection asks for many things at a time.
-#[tokio::test(flavor = "multi_thread")]
-async fn streams_that_never_end_leave_descriptors_to_others() {
-    const FILES: usize = 256;
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+/// A gateway with room for 64 connections to upstreams; `slow` answers on `/`, and a quick application on `/quick`.
+fn with_few_sockets(slow: SocketAddr, quick: &Upstream) -> Gateway {
     let configuration = format!(
         "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\" }}\n\
          admin: {{ listen: \"127.0.0.1:0\" }}\n\
-         routes: [{{ upstream: \"http://{}\", allow: public }}]\n",
-        silent.local_addr().unwrap()
+         routes:\n  - {{ upstream: \"http://{slow}\", allow: public }}\n  \
+         - {{ path: /quick, upstream: \"http://{}\", allow: public }}\n",
+        quick.address
     );
-    let gateway = Gateway::start_with_few_files(FILES, &configuration);
+    Gateway::start_with_few_files(256, &configuration)
+}
+
+/// A hundred requests over one HTTP/2 connection.
+async fn a_hundred_streams(gateway: &Gateway) -> JoinSet<Response<Incoming>> {
     let stream = TokioIo::new(TcpStream::connect(gateway.address).await.unwrap());
     let (mut streams, connection) = handshake(TokioExecutor::new(), stream).await.unwrap();
     tokio::spawn(connection);
@@ -139,14 +145,68 @@ async fn streams_that_never_end_leave_descriptors_to_others() {
     for _ in 0..100 {
         streams.ready().await.unwrap();
         let get = Request::get("http://wiki.localhost/").body(Empty::<Bytes>::new()).unwrap();
-        asked.spawn(streams.send_request(get));
+        let answer = streams.send_request(get);
+        asked.spawn(async { answer.await.unwrap() });
     }
-    // 64 wait for the silent upstream, as many as there is room for. The others hear so.
-    for _ in 64..100 {
-        let answer = asked.join_next().await.unwrap().unwrap().unwrap();
+    asked
+}
+
+/// Over HTTP/2 one connection asks for many things at a time.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_never_end_leave_descriptors_to_others() {
+    let (silent, quick) =
+        (TcpListener::bind("127.0.0.1:0").await.unwrap(), Upstream::start().await);
+    let gateway = with_few_sockets(silent.local_addr().unwrap(), &quick);
+    let mut asked = a_hundred_streams(&gateway).await;
+    // 48 wait for the silent upstream, three quarters of all; one or two more that were as quick as the last of them.
+    for _ in 50..100 {
+        let answer = asked.join_next().await.unwrap().unwrap();
         assert_eq!(answer.status().as_u16(), 503);
         assert_eq!(answer.headers()["retry-after"], "5");
     }
-    until(&gateway, "limit_hits_total{limit=\"upstream_connections\"}", |hits| hits >= 36.0).await;
+    let share = "limit_hits_total{limit=\"upstream_connections_per_client\"}";
+    until(&gateway, share, |hits| hits >= 50.0).await;
+    gateway.log_until("this client holds a quarter of them");
+    // Others are served, until there is no socket left.
+    let mut other = Wire::to(&gateway).await;
+    other.say(GET.replace("GET /", "GET /quick")).await;
+    assert_eq!(status(&other.head().await), 200);
+    // A quarter for the second connection, and nothing for the third.
+    let _others = [a_hundred_streams(&gateway).await, a_hundred_streams(&gateway).await];
+    until(&gateway, "limit_hits_total{limit=\"upstream_connections\"}", |hits| hits >= 1.0).await;
     assert_eq!(ask(&gateway, "/readyz").await.status, 200);
+}
+
+/// Answers that nobody reads hold their connections to the upstream for as long as their client likes.
+#[tokio::test(flavor = "multi_thread")]
+async fn streams_that_read_nothing_leave_upstream_connections_to_others() {
+    let endless = Peer::start(|mut wire| async move {
+        wire.head().await;
+        wire.say("HTTP/1.1 200 OK\r\n\r\n").await;
+        while wire.stream.write_all(&[b'x'; 16 * 1024]).await.is_ok() {}
+    });
+    let (endless, quick) = (endless.await, Upstream::start().await);
+    let gateway = with_few_sockets(endless.address, &quick);
+    let (mut unread, mut refused) = (Vec::new(), 0);
+    let mut asked = a_hundred_streams(&gateway).await;
+    while let Some(answer) = asked.join_next().await {
+        let answer = answer.unwrap();
+        match answer.status().as_u16() {
+            200 => unread.push(answer),
+            503 => refused += 1,
+            status => panic!("{status}"),
+        }
+    }
+    assert!(unread.len() >= 48 && refused >= 50, "{} and {refused}", unread.len());
+    for _ in 0..20 {
+        let mut other = Wire::to(&gateway).await;
+        other.say(GET.replace("GET /", "GET /quick")).await;
+        assert_eq!(status(&other.head().await), 200);
+    }
+    drop(unread);
+    let open =
+        format!("upstream_connections{{upstream=\"http://{}\",state=\"busy\"}}", endless.address);
+    until(&gateway, &open, |busy| busy == 0.0).await;
+    let mut again = a_hundred_streams(&gateway).await;
+    while again.join_next().await.unwrap().unwrap().status() != 200 {}
 }

@@ -148,6 +148,8 @@ labels! {
         ConnectionsPerClient = "connections_per_client",
         /// Connections to upstreams, by the number of files that may be open: 503.
         UpstreamConnections = "upstream_connections",
+        /// A quarter of those for one client, once most are in use: that client gets 503.
+        UpstreamConnectionsPerClient = "upstream_connections_per_client",
         /// `server.limits.header_bytes` or `header_count`: 431.
         RequestHead = "request_head",
         /// `server.limits.target_bytes`: 414.

@@ -96,7 +96,10 @@ async fn the_upstream_sees_an_origin_form_target_and_who_forwarded_it() {
         let mut forwarded = forwarded();
         forwarded.prefix = Some(HeaderValue::from_static("/app"));
         let stripped = strip(&mut request);
-        made(&settings).send(Box::new(request), stripped, forwarded, None, || {}).await.unwrap();
+        made(&settings)
+            .send(Box::new(request), stripped, forwarded, None, holder(), || {})
+            .await
+            .unwrap();
         let head = peer.hears().await;
         let own = peer.address.to_string();
         let host = if preserve_host { "wiki.example" } else { &own };

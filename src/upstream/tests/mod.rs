@@ -50,6 +50,11 @@ fn made(settings: &Settings) -> Upstream {
         .unwrap()
 }
 
+/// A client of its own.
+fn holder() -> Holder {
+    Holder::Counted(Arc::default())
+}
+
 fn forwarded() -> Forwarded {
     Forwarded {
         chain: HeaderValue::from_static("192.0.2.7"),
@@ -79,7 +84,7 @@ async fn capped(
     cap: Option<u64>,
 ) -> Result<http::Response<Body>, Error> {
     let stripped = strip(&mut request);
-    let sent = upstream.send(Box::new(request), stripped, forwarded(), cap, || {});
+    let sent = upstream.send(Box::new(request), stripped, forwarded(), cap, holder(), || {});
     match tokio::time::timeout(PATIENCE, sent).await.expect("an answer in time")? {
         Answer::Response(response) => Ok(*response),
         Answer::Switched(..) => panic!("nobody asked for a switch"),
