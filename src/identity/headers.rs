@@ -242,6 +242,8 @@ impl Piece {
 pub struct Stripped {
     /// Folded.
     names: Vec<String>,
+    /// What whole families of names begin with.
+    families: Vec<&'static str>,
     /// Which bytes they begin with, a bit each: nearly every name that is sent begins with another.
     firsts: u128,
 }
@@ -259,9 +261,14 @@ impl Stripped {
         let mut names: Vec<String> = names.collect();
         names.sort_unstable();
         names.dedup();
-        let begins = names.iter().map(String::as_str).chain([AUTH_REQUEST]);
+        // SECURITY: whoever has `Impersonate-User` set by the gateway, with a token that may impersonate,
+        // must not get `Impersonate-Group: system:masters` from a client (Kubernetes).
+        let impersonates = names.iter().any(|name| name.starts_with(IMPERSONATE));
+        let families = [AUTH_REQUEST].into_iter().chain(impersonates.then_some(IMPERSONATE));
+        let families: Vec<&str> = families.collect();
+        let begins = names.iter().map(String::as_str).chain(families.iter().copied());
         let firsts = begins.fold(0, |firsts, name| firsts | first(name));
-        Self { names, firsts }
+        Self { names, families, firsts }
     }
 
     /// Removes every such name.
@@ -279,9 +286,10 @@ impl Stripped {
         let same = |known: &str, name: &str| {
             known.len() == name.len() && name.bytes().map(fold).eq(known.bytes())
         };
+        let is_below = |family: &str| name.get(..family.len()).is_some_and(|it| same(family, it));
         self.firsts & first(name) != 0
             && (self.names.iter().any(|known| same(known, name))
-                || name.get(..AUTH_REQUEST.len()).is_some_and(|start| same(AUTH_REQUEST, start)))
+                || self.families.iter().any(|family| is_below(family)))
     }
 }
 
@@ -301,6 +309,7 @@ fn joined(items: &[String]) -> Option<String> {
 }
 
 const AUTH_REQUEST: &str = "x-auth-request-";
+const IMPERSONATE: &str = "impersonate-";
 const PLACEHOLDERS: &str = "{user} {subject} {email} {groups} {name} {preferred_username} {provider} \
                             {access_token} {id_token} {claim:NAME}";
 /// Common servers take 8 KiB of head in all.
@@ -399,6 +408,12 @@ mod tests {
             assert!(stripped.contains(name), "{name}");
         }
         assert!(!stripped.contains("x-forwarded-users"));
+        assert!(!stripped.contains("impersonate-group"));
+        let user = Template::parse("{email}").unwrap();
+        let user = HeaderRule { name: HeaderName::from_static("impersonate-user"), template: user };
+        for name in ["impersonate-user", "Impersonate-Group", "impersonate_extra-scopes"] {
+            assert!(Stripped::new([&user]).contains(name), "{name}");
+        }
         let mut headers = HeaderMap::new();
         headers.append("x-forwarded-user", HeaderValue::from_static("admin"));
         headers.append("x-forwarded-user", HeaderValue::from_static("root"));

@@ -11,6 +11,7 @@ mod heard_out;
 mod names;
 mod pool;
 mod request;
+mod reserved;
 mod response;
 mod sockets;
 mod timeouts;

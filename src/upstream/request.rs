@@ -17,6 +17,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::error::Error;
+use super::reserved::is_reserved;
 use super::upgrade::Handshake;
 use crate::body::{Body, BodyError};
 
@@ -54,10 +55,10 @@ impl Stripped {
 /// Removes what must not reach an upstream, whoever sent it. Ours is to be added after this.
 ///
 /// Gone are `Connection` and every field it names, the other connection-specific fields, `Expect` (the
-/// server's connection answers 100 by itself, once the body is wanted), and all fields by which proxies
-/// tell about clients. Names that could be read for these are gone since the request came.
+/// server's connection answers 100 by itself, once the body is wanted), and all that only proxies may
+/// say (`reserved`). Names that could be read for these are gone since the request came.
 pub fn strip(request: &mut http::Request<Body>) -> Stripped {
-    let unwanted = |name: &str| is_hop_by_hop(name) || speaks_for_the_client(name);
+    let unwanted = |name: &str| is_hop_by_hop(name) || is_reserved(name) || name == "expect";
     if !request.headers().keys().any(|name| unwanted(name.as_str())) {
         return Stripped(None);
     }
@@ -103,34 +104,6 @@ pub(super) fn is_hop_by_hop(name: &str) -> bool {
         Some(b'p') => name == "proxy" || name.starts_with("proxy-"),
         Some(b't') => matches!(name, "te" | "trailer" | "transfer-encoding"),
         Some(b'u') => name == "upgrade",
-        _ => false,
-    }
-}
-
-/// Whether a field tells what only the gateway may tell.
-fn speaks_for_the_client(name: &str) -> bool {
-    match name.as_bytes().first() {
-        Some(b'x') => {
-            name.starts_with("x-forwarded")
-                || name.starts_with("x-original-")
-                || name.starts_with("x-rewrite-")
-                || matches!(
-                    name,
-                    "x-real-ip"
-                        | "x-client-ip"
-                        | "x-cluster-client-ip"
-                        | "x-originating-ip"
-                        | "x-remote-ip"
-                        | "x-remote-addr"
-                        | "x-envoy-external-address"
-                        | "x-azure-clientip"
-                )
-        }
-        Some(b'c') => matches!(name, "client-ip" | "cf-connecting-ip" | "cf-connecting-ipv6"),
-        Some(b'e') => name == "expect",
-        Some(b'f') => matches!(name, "forwarded" | "fastly-client-ip" | "fly-client-ip"),
-        Some(b't') => name == "true-client-ip",
-        Some(b'w') => name == "wl-proxy-client-ip",
         _ => false,
     }
 }

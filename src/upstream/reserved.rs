@@ -1,0 +1,231 @@
+//! Request headers that only a proxy in front of an application may set: who the user is, where the request
+//! came from, and what proxies and frameworks are told to do with it.
+//! Invariant: a client's own never reaches an upstream, on any route. Each name has one spelling here, for
+//! names with anything but letters, digits and hyphens are dropped when a request arrives
+//! (`server::framing`). Identity headers of the configuration are `identity::headers`.
+
+/// Whether a name, in lower case, is reserved for proxies.
+// SECURITY: an application that trusts one of these would trust the client (T22, T32, T33, T34, T109).
+pub(super) fn is_reserved(name: &str) -> bool {
+    names_an_address(name) || (STARTS & start(name.as_bytes()) != 0 && is_listed(name))
+}
+
+/// The usual endings of headers that hold a client's address: `Fastly-Client-IP`, `CF-Connecting-IP`.
+fn names_an_address(name: &str) -> bool {
+    matches!(name.as_bytes().last(), Some(b'p' | b'r'))
+        && ADDRESS_ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
+
+/// The last entry that does not sort behind the name is the only one that can match it.
+fn is_listed(name: &str) -> bool {
+    let behind = RESERVED.partition_point(|entry| entry.trim_end_matches('*') <= name);
+    let entry = behind.checked_sub(1).and_then(|at| RESERVED.get(at)).copied().unwrap_or_default();
+    entry.strip_suffix('*').map_or(entry == name, |family| name.starts_with(family))
+}
+
+/// A bit for the first two bytes of a name: nearly every name that is sent begins otherwise.
+const fn start(name: &[u8]) -> u128 {
+    match name {
+        [first, second, ..] => 1 << ((first.wrapping_mul(31) ^ *second) % 128),
+        [_] | [] => 0,
+    }
+}
+
+/// The bits of all entries.
+const STARTS: u128 = {
+    let (mut starts, mut rest) = (0, RESERVED.as_slice());
+    while let Some((entry, behind)) = rest.split_first() {
+        starts |= start(entry.as_bytes());
+        rest = behind;
+    }
+    starts
+};
+
+const ADDRESS_ENDINGS: [&str; 6] =
+    ["client-ip", "clientip", "connecting-ip", "real-ip", "user-ip", "forwarded-for"];
+
+/// Names, and with a `*` all that begin so; sorted, without an entry below another one.
+#[rustfmt::skip]
+const RESERVED: [&str; 84] = [
+    "cdn-src-ip",
+    // Signed assertions such as `Cf-Access-Jwt-Assertion` prove themselves, and pass.
+    "cf-access-authenticated-user-email",
+    "cf-connecting-*",
+    "cf-pseudo-ipv4",
+    "cf-visitor",
+    // RFC 9440 §2.4: must be removed from what clients send.
+    "client-cert*",
+    "dtab-*",
+    "fastly-client*",
+    "fastly-ssl",
+    "fly-forwarded-*",
+    "forwarded*",
+    "front-end-https",
+    // IBM WebSEAL.
+    "iv-*",
+    // Linkerd: `l5d-dst-override` chooses another destination.
+    "l5d-*",
+    // Oracle Access Manager, mod_auth_openidc.
+    "oam-*",
+    "oidc-*",
+    // Authelia and many applications.
+    "remote-*",
+    "script-name",
+    "shib-*",
+    "sm-user*",
+    "ssl-*",
+    "tailscale-*",
+    "wl-proxy-*",
+    // Also read from requests: CVE-2025-61780 (Rack), CVE-2026-7381 (Plack).
+    "x-accel-*",
+    "x-amzn-mtls-*",
+    "x-amzn-oidc-*",
+    "x-anonymous-consumer",
+    "x-appengine-*",
+    "x-arr-*",
+    "x-auth-request-*",
+    "x-authenticated-*",
+    "x-authentik-*",
+    "x-azure-socketip",
+    "x-client-cert*",
+    "x-client-dn",
+    "x-client-subject*",
+    "x-client-verify",
+    // Kong and APISIX.
+    "x-consumer-custom-id",
+    "x-consumer-groups",
+    "x-consumer-id",
+    "x-consumer-username",
+    "x-credential-identifier",
+    "x-credential-username",
+    // `x-envoy-original-dst-host` chooses another destination.
+    "x-envoy-*",
+    "x-forward*",
+    "x-goog-authenticated-user-*",
+    "x-hass-*",
+    "x-host",
+    "x-host-override",
+    "x-http-host-override",
+    "x-https",
+    "x-ingress-path",
+    // Next.js: CVE-2025-29927. Its own pages send `x-middleware-prefetch`.
+    "x-invoke-*",
+    "x-istio-*",
+    "x-matched-path",
+    "x-middleware-invoke",
+    "x-middleware-next",
+    "x-middleware-override-headers",
+    "x-middleware-re*",
+    "x-middleware-set-cookie",
+    "x-middleware-skip",
+    "x-middleware-subrequest*",
+    // Azure App Service.
+    "x-ms-client-principal*",
+    "x-ms-original-url",
+    "x-ms-token-*",
+    "x-nf-client-connection-ip",
+    "x-now-route-matches",
+    "x-original-*",
+    "x-originating-*",
+    "x-pomerium-claim-*",
+    "x-proxy-remote-user",
+    "x-proxy-user",
+    "x-real-*",
+    "x-remote-*",
+    "x-rewrite-*",
+    "x-scheme",
+    "x-script-name",
+    "x-sendfile*",
+    "x-ssl*",
+    "x-tls-client-*",
+    "x-url-scheme",
+    "x-vercel-proxied-for",
+    "x-vouch-*",
+    // Grafana and Gitea.
+    "x-webauth-*",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_sorted_and_none_is_below_another() {
+        for [entry, next] in RESERVED.array_windows() {
+            let family = entry.trim_end_matches('*');
+            assert!(family < next.trim_end_matches('*'), "{entry} {next}");
+            assert!(!entry.ends_with('*') || !next.starts_with(family), "{entry} {next}");
+        }
+        for entry in RESERVED {
+            assert_eq!(entry, entry.to_ascii_lowercase());
+            assert!(is_reserved(&entry.replace('*', "x")), "{entry}");
+            assert!(is_reserved(entry.trim_end_matches('*')) || entry.ends_with("-*"), "{entry}");
+        }
+    }
+
+    #[test]
+    fn headers_that_only_proxies_set_are_reserved() {
+        for name in [
+            "remote-user",
+            "remote-groups",
+            "remote-email",
+            "remote-name",
+            "x-remote-user",
+            "x-webauth-user",
+            "x-forwarded-access-token",
+            "x-forwarded-client-cert",
+            "x-auth-request-user",
+            "forwarded",
+            "x-original-url",
+            "x-rewrite-url",
+            "x-real-ip",
+            "true-client-ip",
+            "client-ip",
+            "x-envoy-external-address",
+            "x-middleware-subrequest",
+            "x-middleware-request-x-user",
+            "client-cert-chain",
+            "z-forwarded-for",
+        ] {
+            assert!(is_reserved(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn headers_of_clients_are_not_reserved() {
+        for name in [
+            "",
+            "x",
+            "accept",
+            "authorization",
+            "cf-access-jwt-assertion",
+            "client",
+            "cookie",
+            "destination",
+            "dpop",
+            "dtab",
+            "host",
+            "if-none-match",
+            "origin",
+            "range",
+            "referer",
+            "sec-fetch-mode",
+            "traceparent",
+            "user-agent",
+            "x-api-key",
+            "x-auth-token",
+            "x-consumer-key",
+            "x-csrf-token",
+            "x-envoyage",
+            "x-hosts",
+            "x-middleware-prefetch",
+            "x-ms-version",
+            "x-nextjs-data",
+            "x-request-id",
+            "x-requested-with",
+            "x-zip",
+        ] {
+            assert!(!is_reserved(name), "{name}");
+        }
+    }
+}
