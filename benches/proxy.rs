@@ -44,7 +44,11 @@ async fn main() {
     ));
     let cookie = provider::cookie_of(&gateway, "company", "alice").await;
     let (plain, ours) = (nginx.proxy_process(), gateway.process());
-    for (size, name) in [("1k", "1 KiB"), ("100k", "100 KiB")] {
+    let sizes = [("1k", "1 KiB"), ("100k", "100 KiB"), ("chunked", "1 KiB in chunks")];
+    // `cargo bench --bench proxy -- chunked` measures this one alone.
+    let asked: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let chosen = |size: &&str| asked.is_empty() || asked.iter().any(|word| word == size);
+    for (size, name) in sizes.iter().filter(|(size, _)| chosen(size)) {
         let kinds = [
             ("public", format!("/open/{size}"), String::new()),
             ("signed in", format!("/{size}"), cookie.clone()),
@@ -118,27 +122,48 @@ async fn ask(address: SocketAddr, request: String, end: Instant) -> usize {
     let (mut buffer, mut requests) = (vec![0; 256 * 1024], 0);
     while Instant::now() < end {
         stream.write_all(request.as_bytes()).await.unwrap();
-        let (mut read, mut whole) = (0, None);
-        while whole.is_none_or(|whole| read < whole) {
+        let (mut read, mut end) = (0, None);
+        while !end.as_ref().is_some_and(|end: &End| end.is_reached(&buffer[..read])) {
             let more = stream.read(&mut buffer[read..]).await.unwrap();
             assert!(more > 0, "closed after {requests} answers");
             read += more;
-            whole = whole.or_else(|| length(&buffer[..read]));
+            end = end.or_else(|| End::of(&buffer[..read]));
         }
         requests += 1;
     }
     requests
 }
 
-/// The bytes of an answer with these first bytes, once its head is whole.
-fn length(answer: &[u8]) -> Option<usize> {
-    let text = String::from_utf8_lossy(answer);
-    let (head, _) = text.split_once("\r\n\r\n")?;
-    let head = head.to_ascii_lowercase();
-    assert!(head.starts_with("http/1.1 200 "), "{head}");
-    let field = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let body: usize = field.expect("a length").trim().parse().unwrap();
-    Some(head.len() + 4 + body)
+/// Where an answer ends.
+enum End {
+    /// After this many bytes.
+    At(usize),
+    /// With the last chunk.
+    LastChunk,
+}
+
+impl End {
+    /// The end of an answer with these first bytes, once its head is whole.
+    fn of(answer: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(answer);
+        let (head, _) = text.split_once("\r\n\r\n")?;
+        let head = head.to_ascii_lowercase();
+        assert!(head.starts_with("http/1.1 200 "), "{head}");
+        let field = |name| head.lines().find_map(|line| line.strip_prefix(name));
+        if let Some(length) = field("content-length: ") {
+            let body: usize = length.trim().parse().unwrap();
+            return Some(Self::At(head.len() + 4 + body));
+        }
+        assert_eq!(field("transfer-encoding: "), Some("chunked"), "{head}");
+        Some(Self::LastChunk)
+    }
+
+    fn is_reached(&self, answer: &[u8]) -> bool {
+        match self {
+            Self::At(length) => answer.len() >= *length,
+            Self::LastChunk => answer.ends_with(b"\r\n0\r\n\r\n"),
+        }
+    }
 }
 
 /// User and system time of a process (proc(5)).
@@ -163,14 +188,16 @@ impl Nginx {
     async fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let (application, proxy) = (free(), free());
-        for (name, size) in [("1k", 1024), ("100k", 100 * 1024)] {
+        for (name, size) in [("1k", 1024), ("100k", 100 * 1024), ("chunked", 1024)] {
             for place in [folder.path().to_owned(), folder.path().join("open")] {
                 std::fs::create_dir_all(&place).unwrap();
                 std::fs::write(place.join(name), "x".repeat(size)).unwrap();
             }
         }
         let site = format!(
-            "open_file_cache max=10; server {{ listen {application}; root {}; }}",
+            // What is searched for includes has no length beforehand.
+            "open_file_cache max=10; server {{ listen {application}; root {};\n\
+             location ~ chunked {{ ssi on; ssi_types *; }} }}",
             folder.path().display()
         );
         let before = format!(

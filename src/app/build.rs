@@ -82,6 +82,7 @@ impl App {
             outage_grace: config.session.outage_grace,
             clock: clock.clone(),
             metrics: Arc::clone(metrics),
+            session_bound: Arc::default(),
         });
         let hosts: Vec<HostPattern> =
             config.routes.iter().map(|route| route.host.clone()).collect();

@@ -62,6 +62,13 @@ impl App {
                 () = sweeping.cancelled() => {}
             }
         });
+        let (gate, watching) = (Arc::clone(&self.gate), stopped.clone());
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = gate.watch_requests() => {}
+                () = watching.cancelled() => {}
+            }
+        });
         health.serving();
         bound.serve(Arc::clone(&self), shutdown.clone()).await;
         stopped.cancel();

@@ -22,7 +22,7 @@ use crate::upstream::{self, Answer, Forwarded, Holder};
 impl Gate {
     /// Forwards a request, and streams the response.
     pub async fn forward(&self, permit: Permit<'_>, incoming: Incoming) -> Result<Answered, Error> {
-        let tasks = incoming.tasks().clone();
+        let client = Arc::clone(&incoming.client);
         let (member, need) = (permit.visitor().member(), permit.need());
         // Made ready before anything is awaited, so that what it took is not held until the answer.
         let sent = self.send(&permit, incoming)?;
@@ -32,7 +32,8 @@ impl Gate {
             Answer::Response(response) => response,
             Answer::Switched(response, tunnel) => {
                 let heard = self.touching(member.map(|member| &member.session));
-                let ending = self.tunnel_ending(member.map(|member| &member.session), need, &tasks);
+                let tasks = client.tasks();
+                let ending = self.tunnel_ending(member.map(|member| &member.session), need, tasks);
                 tasks.spawn(tunnel.run(heard, ending));
                 response
             }
@@ -43,7 +44,7 @@ impl Gate {
                 // SECURITY: a shared cache would show one visitor's page to another (T69).
                 response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private"));
             }
-            self.bind_stream(&mut response, &member.session, need, &tasks);
+            self.bind_response(&client, &response, &member.session, need);
         }
         let outcome = Outcome {
             route: None,
@@ -69,6 +70,9 @@ impl Gate {
         // Who sends a body for longer than a session may be idle is not idle.
         let sender = permit.visitor().member().filter(|_| !request.body().is_end_stream());
         let heard = self.touching(sender.map(|member| &member.session));
+        if let Some(member) = sender {
+            self.bind(&client, &member.session, permit.need());
+        }
         let holder = holder(permit.visitor(), &client);
         Ok(upstream.send(request, stripped, forwarded(&client), route.request_body, holder, heard))
     }

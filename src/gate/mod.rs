@@ -7,6 +7,7 @@ pub mod identify;
 pub mod reach;
 pub mod route;
 pub mod routes;
+pub mod session_bound;
 pub mod streams;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use decide::{Asked, Cause, Decision, Refusal, decide};
 use reach::Reach;
 use route::Route;
 use routes::Routes;
+use session_bound::SessionBound;
 
 /// Who may pass, and on what terms.
 #[derive(Clone, Debug)]
@@ -56,6 +58,8 @@ pub struct Gate {
     pub clock: Clock,
     /// Where limits are counted.
     pub metrics: Arc<Metrics>,
+    /// Requests that end with their session.
+    pub session_bound: Arc<SessionBound>,
 }
 
 impl Gate {

@@ -14,6 +14,7 @@ use super::authority::Authority;
 use super::deadlines::Pulse;
 use super::forwarded_for::ForwardedFor;
 use super::framing::Flaw;
+use super::open_parts::{Binding, OpenParts};
 use super::request_id::RequestId;
 use super::shutdown::Tasks;
 use super::{Scheme, TrustedProxies};
@@ -112,6 +113,7 @@ pub struct Client {
     chain: Option<HeaderValue>,
     request_id: RequestId,
     route: OnceLock<&'static RouteMeter>,
+    open_parts: OpenParts,
 }
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -127,9 +129,11 @@ impl Client {
         headers: &HeaderMap,
         request_id: RequestId,
     ) -> Result<Self, Flaw> {
-        let (address, scheme, route) = (connected.address(), connected.scheme, OnceLock::new());
+        let (address, scheme) = (connected.address(), connected.scheme);
+        let open_parts = OpenParts::of(connected.pulse());
+        let (chain, route) = (None, OnceLock::new());
         let mut client =
-            Self { connected, address, scheme, authority, chain: None, request_id, route };
+            Self { connected, address, scheme, authority, chain, request_id, route, open_parts };
         if let Some(proxies) = client.connected.proxies.clone() {
             client.believe(&proxies, headers)?;
         }
@@ -143,8 +147,8 @@ impl Client {
         let connected = Arc::new(Connected::new(peer, scheme, &nobody, Tasks::default()));
         let authority = Authority::parse(HeaderValue::from_static(authority)).unwrap();
         let (request_id, address) = (RequestId::of(0, 0), ClientAddress::Known(address));
-        let route = OnceLock::new();
-        Self { connected, address, scheme, authority, chain: None, request_id, route }
+        let (chain, route, open_parts) = (None, OnceLock::new(), OpenParts::default());
+        Self { connected, address, scheme, authority, chain, request_id, route, open_parts }
     }
 
     fn believe(&mut self, proxies: &TrustedProxies, headers: &HeaderMap) -> Result<(), Flaw> {
@@ -256,8 +260,38 @@ impl Client {
         self.connected.text_of(self.address)
     }
 
-    pub(super) fn tasks(&self) -> &Tasks {
+    /// Where tasks are started that outlive the answer.
+    pub fn tasks(&self) -> &Tasks {
         self.connected.tasks()
+    }
+
+    /// The response's end is not known beforehand: it has no `Content-Length`.
+    pub fn answers_without_end(&self) {
+        self.open_parts.mark_endless();
+    }
+
+    /// Marks the request as looked after by whoever calls this first.
+    pub fn bind(&self) -> Binding {
+        self.open_parts.bind()
+    }
+
+    /// Whether the request's body has more to come, or the response's end is not known beforehand. A request that
+    /// is over has no `Arc` of this any more.
+    pub fn is_open(&self) -> bool {
+        self.open_parts.are_open()
+    }
+
+    /// Ends the request early: on HTTP/2 its stream, on HTTP/1 its connection.
+    pub fn cut(&self) {
+        self.open_parts.cut(self.connected.pulse());
+    }
+
+    pub(super) fn open_parts(&self) -> &OpenParts {
+        &self.open_parts
+    }
+
+    pub(super) fn connected(&self) -> &Connected {
+        &self.connected
     }
 }
 

@@ -18,7 +18,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::client_addr::{Connected, Peer};
-use super::deadlines::{EvictionWatch, Expiry, Keeper, Patience};
+use super::deadlines::{Expiry, Keeper, Patience};
+use super::eviction::EvictionWatch;
 use super::listener::Accepted;
 use super::room::{Admission, Standing};
 use super::service::Service;
@@ -185,6 +186,9 @@ impl<H: Handler> Connections<H> {
                 (evicted, leaving) = (true, true);
                 keeper.evict();
                 leave(connection.as_mut());
+            }
+            if connected.pulse().is_cut() {
+                return Poll::Ready(());
             }
             loop {
                 if connection.as_mut().poll(cx).is_ready() {

@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::Timeouts;
 use super::connection::Protocol;
+use super::eviction::Eviction;
 use super::room::Standing;
 
 /// The deadlines of a connection.
@@ -54,8 +55,11 @@ pub(super) struct Pulse {
     accepted: Instant,
     /// Requests whose answer has not been handed over, and [`EVICTED`].
     open: AtomicU32,
-    /// The connection's task, which has to hear of its eviction.
-    evicting: AtomicWaker,
+    /// The connection's task, which has to hear that it is evicted or its request cut.
+    orders: AtomicWaker,
+    /// Requests that have begun so far, and which of them is cut. On HTTP/1, where one follows another.
+    begun: AtomicU32,
+    cut: AtomicU32,
     /// Set to any time while a request's body has more to come. On HTTP/1 only.
     uploading: Stamp,
     /// The connection's task, while it waits for the end of a request's body: only then is there somebody to
@@ -109,7 +113,9 @@ impl Pulse {
         Self {
             accepted,
             open: AtomicU32::new(0),
-            evicting: AtomicWaker::new(),
+            orders: AtomicWaker::new(),
+            begun: AtomicU32::new(0),
+            cut: AtomicU32::new(0),
             uploading: Stamp::default(),
             watcher: AtomicWaker::new(),
             quiet: Stamp::default(),
@@ -154,13 +160,35 @@ impl Pulse {
         if idle.is_err() || self.is_upgraded() {
             return Eviction::Busy;
         }
-        self.evicting.wake();
+        self.orders.wake();
         Eviction::Evicted
     }
 
     /// Whether the connection has been told to end to make room for another.
     pub(super) fn is_evicted(&self) -> bool {
         self.open.load(Ordering::Acquire) & EVICTED > 0
+    }
+
+    /// The number of the request that has begun last.
+    pub(super) fn begun(&self) -> u32 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Tells the connection to drop a request, unless it has ended: with all that the connection has.
+    pub(super) fn cut(&self, request: u32) {
+        self.cut.store(request, Ordering::Release);
+        self.orders.wake();
+    }
+
+    /// Whether the request under way is to be dropped.
+    pub(super) fn is_cut(&self) -> bool {
+        let cut = self.cut.load(Ordering::Acquire);
+        cut > 0 && cut == self.begun() && self.is_busy(Ordering::Relaxed)
+    }
+
+    /// Wakes a task when the connection is evicted or its request cut.
+    pub(super) fn on_orders(&self, waker: &Waker) {
+        self.orders.register(waker);
     }
 
     /// Whether a request's head is awaited, or under way.
@@ -171,6 +199,7 @@ impl Pulse {
     /// A request's head is complete. Returns when the request began.
     pub(super) fn begin(&self) -> Duration {
         self.open.fetch_add(1, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
         self.uploading.clear();
         let head = self.head.get();
         self.head.clear();
@@ -262,37 +291,6 @@ impl Pulse {
     /// Whether another protocol has taken over.
     pub(super) fn is_upgraded(&self) -> bool {
         self.upgraded.get().is_some()
-    }
-}
-
-/// What became of an eviction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Eviction {
-    /// The connection ends.
-    Evicted,
-    /// It has a request under way.
-    Busy,
-}
-
-/// Wakes a connection's task when it is evicted; registers once for each waker, not at each poll.
-pub(super) struct EvictionWatch<'a> {
-    pulse: &'a Pulse,
-    registered: Option<Waker>,
-}
-
-impl<'a> EvictionWatch<'a> {
-    pub(super) fn new(pulse: &'a Pulse) -> Self {
-        Self { pulse, registered: None }
-    }
-
-    /// Ready once the connection is evicted.
-    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if !self.registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            self.registered = Some(cx.waker().clone());
-            self.pulse.evicting.register(cx.waker());
-        }
-        // Asked after that, for the eviction may have come meanwhile.
-        if self.pulse.is_evicted() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -11,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::client_addr::Connected;
-use super::deadlines::Eviction;
+use super::deadlines::Pulse;
 
 /// The open connections that count toward `limits.connections`.
 #[derive(Debug, Default)]
@@ -42,6 +43,38 @@ struct Slot {
 pub(super) struct Entry {
     table: Arc<Evictable>,
     key: u64,
+}
+
+/// What became of an eviction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Eviction {
+    /// The connection ends.
+    Evicted,
+    /// It has a request under way.
+    Busy,
+}
+
+/// Wakes a connection's task when it is evicted or its request cut; registers once for each waker, not at each
+/// poll.
+pub(super) struct EvictionWatch<'a> {
+    pulse: &'a Pulse,
+    registered: Option<Waker>,
+}
+
+impl<'a> EvictionWatch<'a> {
+    pub(super) fn new(pulse: &'a Pulse) -> Self {
+        Self { pulse, registered: None }
+    }
+
+    /// Ready once the connection is evicted.
+    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if !self.registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.registered = Some(cx.waker().clone());
+            self.pulse.on_orders(cx.waker());
+        }
+        // Asked after that, for the eviction may have come meanwhile.
+        if self.pulse.is_evicted() { Poll::Ready(()) } else { Poll::Pending }
+    }
 }
 
 impl Evictable {

@@ -11,7 +11,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::client_addr::Connected;
+use super::client_addr::Client;
 use crate::body::{Body, BodyError};
 
 /// Why a request's body broke off: its client sent nothing for so long.
@@ -20,19 +20,20 @@ use crate::body::{Body, BodyError};
 pub struct Stalled(pub Duration);
 
 /// Wraps what hyper hands over; a request without a body costs nothing.
-pub(super) fn wrap(incoming: Incoming, patience: Duration, connected: &Arc<Connected>) -> Body {
+pub(super) fn wrap(incoming: Incoming, patience: Duration, client: &Arc<Client>) -> Body {
     if incoming.is_end_stream() {
         return Body::empty();
     }
-    connected.pulse().uploads();
-    let connected = Arc::clone(connected);
-    Body::streamed(RequestBody { incoming, patience, connected, waiting: None })
+    client.connected().pulse().uploads();
+    client.open_parts().uploads();
+    let client = Arc::clone(client);
+    Body::streamed(RequestBody { incoming, patience, client, waiting: None })
 }
 
 struct RequestBody {
     incoming: Incoming,
     patience: Duration,
-    connected: Arc<Connected>,
+    client: Arc<Client>,
     /// Set when the reader first had to wait; the flag tells whether it still does.
     waiting: Option<(Pin<Box<Sleep>>, bool)>,
 }
@@ -62,7 +63,8 @@ impl HttpBody for RequestBody {
             None => None,
         };
         if frame.is_none() || this.incoming.is_end_stream() {
-            this.connected.pulse().uploaded();
+            this.client.connected().pulse().uploaded();
+            this.client.open_parts().uploaded();
         }
         Poll::Ready(frame)
     }
@@ -73,6 +75,12 @@ impl HttpBody for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.client.open_parts().uploaded();
     }
 }
 

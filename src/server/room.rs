@@ -13,8 +13,7 @@ use tokio::time::sleep;
 use super::Limits;
 use super::client_addr::Connected;
 use super::client_limit::{Admitted, ClientLimit, ClientPlace};
-use super::deadlines::Eviction;
-use super::eviction::{Entry, Evictable};
+use super::eviction::{Entry, Evictable, Eviction};
 use crate::telemetry::metrics::{Limit, Metrics};
 
 /// How many connections may be open at all of a server's listeners together.

@@ -93,12 +93,15 @@ impl<H: Handler> Service<H> {
         let framed = self.frame(request, request_id, &mut exchange);
         let service = Arc::clone(self);
         Box::pin(async move {
+            let handover = Handover::current();
+            if let (Some(client), Some(handover)) = (&exchange.client, &handover) {
+                client.open_parts().runs_in(handover);
+            }
             let answered = match framed {
                 Ok(incoming) => service.handle(incoming, request_id).await,
                 Err(refused) => *refused,
             };
             let response = exchange.answered(answered, version, head);
-            let handover = Handover::current();
             Ok(response.map(|body| Answer { body, broken: None, exchange, handover }))
         })
     }
@@ -129,8 +132,8 @@ impl<H: Handler> Service<H> {
         exchange.line = asked.map(|(method, target)| Asked { method, target, request_id });
         match checked {
             Ok(client) => {
-                let request = request
-                    .map(|body| request_body::wrap(body, self.body_patience, &self.connected));
+                let request =
+                    request.map(|body| request_body::wrap(body, self.body_patience, &client));
                 Ok(Incoming { request: Box::new(request), client })
             }
             Err(flaw) => Err(Box::new(self.refuse(flaw, &request, request_id))),
@@ -237,8 +240,12 @@ impl Exchange {
     /// Notes why there is not all of an answer: by whose fault, if not ours.
     #[cold]
     fn cut(&mut self, fault: &'static str) {
-        let ending = self.connected.tasks().stage() == Stage::Ending;
-        let reason = if ending { "cut at shutdown" } else { fault };
+        let ended = self.client.as_ref().is_some_and(|client| client.open_parts().are_cut());
+        let reason = match self.connected.tasks().stage() {
+            Stage::Ending => "cut at shutdown",
+            Stage::Open | Stage::Draining if ended => "the session has ended",
+            Stage::Open | Stage::Draining => fault,
+        };
         self.outcome.reason.get_or_insert(Cow::Borrowed(reason));
     }
 }

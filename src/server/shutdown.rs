@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
@@ -144,8 +145,8 @@ impl Tasks {
     }
 
     /// Runs a task that minds the end itself.
-    pub(super) fn track(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.0.tracker.spawn(task);
+    pub(super) fn track(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
+        self.0.tracker.spawn(task).abort_handle()
     }
 
     pub(super) fn stage(&self) -> Stage {

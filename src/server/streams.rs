@@ -5,11 +5,12 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
 use hyper::rt::Executor;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::deadlines::Stamp;
@@ -30,6 +31,7 @@ pub(super) struct Handover {
     patience: Duration,
     /// Since when hyper has a frame and has not asked for the next one.
     since: Stamp,
+    task: OnceLock<AbortHandle>,
 }
 
 tokio::task_local! {
@@ -53,6 +55,13 @@ impl Handover {
         self.since.set(self.began.elapsed());
     }
 
+    /// Ends the stream; it is reset.
+    pub(super) fn cut(&self) {
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
+    }
+
     /// When the stream has to end, as things stand.
     fn due(&self) -> Option<Instant> {
         self.since.get().map(|since| self.began + since + self.patience)
@@ -67,8 +76,11 @@ impl Handover {
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
         let (began, patience) = (Instant::now(), self.patience);
-        let handover = Arc::new(Handover { began, patience, since: Stamp::default() });
-        self.tasks.track(watch(stream, handover));
+        let (since, task) = (Stamp::default(), OnceLock::new());
+        let handover = Arc::new(Handover { began, patience, since, task });
+        let task = self.tasks.track(watch(stream, Arc::clone(&handover)));
+        // Set once: the stream was started here.
+        let (Ok(()) | Err(_)) = handover.task.set(task);
     }
 }
 

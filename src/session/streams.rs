@@ -1,4 +1,4 @@
-//! The open upgraded and event streams of a session; cut when it ends.
+//! The open upgraded streams, uploads and endless responses of a session; cut when it ends.
 
 use std::sync::OnceLock;
 
@@ -12,6 +12,11 @@ impl Streams {
     /// A token that is cancelled when the session ends; at once when it has ended already.
     pub fn until_end(&self) -> CancellationToken {
         self.0.get_or_init(CancellationToken::new).clone()
+    }
+
+    /// Whether the session has ended.
+    pub fn have_ended(&self) -> bool {
+        self.0.get().is_some_and(CancellationToken::is_cancelled)
     }
 
     /// The session has ended.
@@ -28,8 +33,11 @@ mod tests {
     #[test]
     fn streams_end_with_the_session_even_if_opened_after() {
         let streams = Streams::default();
+        assert!(!streams.have_ended());
         let before = streams.until_end();
+        assert!(!streams.have_ended());
         streams.cut();
+        assert!(streams.have_ended());
         assert!(before.is_cancelled() && streams.until_end().is_cancelled());
     }
 }

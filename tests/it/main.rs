@@ -26,6 +26,7 @@ mod hostile_idp;
 mod policy;
 mod properties;
 mod refresh;
+mod session_bound;
 mod several_providers;
 mod shutdown;
 mod sign_in;

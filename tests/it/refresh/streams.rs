@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portcullis::demo::{Fault, Grant, TokenFault};
 use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 
@@ -28,7 +29,8 @@ impl Streams {
         let peer = Peer::start(move |mut wire| {
             let mut events = events.subscribe();
             async move {
-                if wire.head().await.to_ascii_lowercase().contains("\r\nupgrade: ") {
+                let head = wire.head().await;
+                if head.to_ascii_lowercase().contains("\r\nupgrade: ") {
                     wire.say(SWITCHED).await;
                     // Says how much it has heard, in a frame of its own (RFC 6455 §5.2).
                     for heard in 1_u8.. {
@@ -36,7 +38,11 @@ impl Streams {
                         wire.say([0x82, 1, heard]).await;
                     }
                 }
-                wire.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n").await;
+                let kind = match head.starts_with("GET /lines ") {
+                    true => "application/x-ndjson",
+                    false => "text/event-stream",
+                };
+                wire.say(format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n")).await;
                 while let Ok(event) = events.recv().await {
                     wire.say(format!("data: {event}\n\n")).await;
                 }
@@ -47,6 +53,7 @@ impl Streams {
         let rest = format!(
             "session: {{ {session} }}\nroutes:\n  \
              - {{ path: /stream, {target}, allow: authenticated }}\n  \
+             - {{ path: /lines, {target}, allow: authenticated }}\n  \
              - {{ path: /open, {target}, allow: public }}\n"
         );
         let at = Clocked::start(provider::settings(), "", &rest).await;
@@ -106,14 +113,17 @@ async fn a_stream_ends_with_the_time_of_its_session() {
         let mut streams = Streams::start(session).await;
         let mut strangers = streams.open_with("/open", "", 200).await;
         let mut ending = Vec::new();
-        for (path, fields, status) in
-            [("/stream", "", 200), ("/open", "", 200), ("/stream", UPGRADE, 101)]
-        {
+        for (path, fields, status) in [
+            ("/stream", "", 200),
+            ("/open", "", 200),
+            ("/lines", "", 200),
+            ("/stream", UPGRADE, 101),
+        ] {
             ending.push(streams.open(path, fields, status).await);
         }
         streams.at.clock.advance(Duration::from_secs(time - 60));
         streams.next.send("within").unwrap();
-        for wire in &mut ending[..2] {
+        for wire in &mut ending[..3] {
             wire.until("within").await;
         }
         streams.at.clock.advance(Duration::from_secs(60));
@@ -124,6 +134,43 @@ async fn a_stream_ends_with_the_time_of_its_session() {
         streams.next.send("after").unwrap();
         strangers.until("after").await;
     }
+}
+
+/// One of each kind, as the session has it.
+async fn of_each_kind(streams: &Streams) -> [Wire; 3] {
+    [
+        streams.open("/stream", "", 200).await,
+        streams.open("/lines", "", 200).await,
+        streams.open("/stream", UPGRADE, 101).await,
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_ends_with_the_session_that_the_provider_does_not_refresh() {
+    let mut streams = Streams::start("lifetime: 12h").await;
+    let mut open = of_each_kind(&streams).await;
+    let refused = Fault::Token(Grant::Refresh, TokenFault::InvalidGrant);
+    streams.at.provider.set_faults(&[refused]);
+    streams.at.clock.advance(provider::settings().access_token_lifetime);
+    for wire in &mut open {
+        wire.rest().await;
+    }
+    assert!(!streams.is_signed_in().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stream_ends_with_the_session_that_is_evicted() {
+    let mut streams = Streams::start("max_sessions_per_user: 1").await;
+    let mut open = of_each_kind(&streams).await;
+    streams.at.clock.advance(Duration::from_secs(1));
+    let mut browser = streams.at.browser();
+    let page = browser.open("/oauth2/start?rd=/oauth2/none").await;
+    browser.fill(&page, &[("username", "alice"), ("password", "alice")]).await;
+    for wire in &mut open {
+        wire.rest().await;
+    }
+    assert!(!streams.is_signed_in().await);
+    assert_eq!(browser.fetch("/oauth2/userinfo").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,239 @@
+//! What is open when its session ends: each kind of it ends within seconds, and nothing else does.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::http2::handshake;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use portcullis::demo::IdentityProvider;
+use tokio::net::TcpStream;
+use tokio::sync::{broadcast, mpsc};
+use tokio::time::timeout;
+
+use crate::support::gateway::Gateway;
+use crate::support::provider;
+use crate::support::wire::{Peer, Wire, status};
+
+/// An application that begins an answer of the kind that the path names, and tells when it cannot go on.
+struct House {
+    gateway: Gateway,
+    cookie: String,
+    /// Lets those answers go on that wait for it.
+    go: broadcast::Sender<()>,
+    /// The paths of requests that have ended for the application.
+    ended: mpsc::UnboundedReceiver<String>,
+    _provider: IdentityProvider,
+    _peer: Peer,
+}
+
+impl House {
+    async fn start() -> Self {
+        let provider = provider::start(Duration::from_secs(60)).await;
+        let ((tell, ended), (go, _)) = (mpsc::unbounded_channel(), broadcast::channel(8));
+        let gone = go.clone();
+        let peer = Peer::start(move |mut wire| {
+            let (tell, mut go) = (tell.clone(), gone.subscribe());
+            async move {
+                let head = wire.head().await;
+                let path = head.split(' ').nth(1).unwrap().to_owned();
+                wire.say(beginning(&path)).await;
+                if path == "/" {
+                    return;
+                }
+                if path == "/sized" {
+                    go.recv().await.unwrap();
+                    wire.say("world").await;
+                }
+                wire.rest().await;
+                tell.send(path).unwrap();
+            }
+        });
+        let peer = peer.await;
+        let gateway = Gateway::start(&format!(
+            "{}routes:\n  - {{ upstream: \"http://{to}\", allow: authenticated }}\n  \
+             - {{ path: /open, upstream: \"http://{to}\", allow: public }}\n",
+            provider::section(&provider),
+            to = peer.address
+        ));
+        let cookie = provider::cookie_of(&gateway, "company", "alice").await;
+        Self { gateway, cookie, go, ended, _provider: provider, _peer: peer }
+    }
+
+    /// A request of the one who is signed in.
+    async fn ask(&self, request: &str, fields: &str) -> Wire {
+        let cookie = &self.cookie;
+        let mut wire = Wire::to(&self.gateway).await;
+        let head = format!("{request} HTTP/1.1\r\nHost: wiki.localhost\r\n{cookie}{fields}\r\n");
+        wire.say(head).await;
+        wire
+    }
+
+    async fn sign_out(&self) {
+        let mut wire = self.ask("GET /oauth2/sign_out", "").await;
+        assert_eq!(status(&wire.head().await), 302);
+    }
+
+    /// Waits until these have ended for the application, in whatever order.
+    async fn ended(&mut self, paths: &[&str]) {
+        let mut ended = Vec::new();
+        while ended.len() < paths.len() {
+            let one = timeout(IN_TIME, self.ended.recv()).await;
+            ended.push(one.unwrap_or_else(|_| panic!("{ended:?} of {paths:?}")).unwrap());
+        }
+        ended.sort_unstable();
+        assert_eq!(ended, paths);
+    }
+}
+
+/// What the application says before it falls silent.
+fn beginning(path: &str) -> String {
+    let kind = match path {
+        "/frames" => "multipart/x-mixed-replace; boundary=b",
+        "/lines" => "application/x-ndjson",
+        "/events" => "text/event-stream",
+        "/grpc" => "application/grpc",
+        "/sized" => return "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello".to_owned(),
+        "/upload" => return String::new(),
+        // Where a sign-in ends.
+        "/" => return "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned(),
+        // Ends with its connection.
+        "/old" => return "HTTP/1.1 200 OK\r\n\r\nhello".to_owned(),
+        _ => "application/octet-stream",
+    };
+    format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn response_without_length_is_cut_after_sign_out() {
+    let mut house = House::start().await;
+    let paths = ["/download", "/events", "/frames", "/grpc", "/lines", "/old"];
+    let mut open = Vec::new();
+    for path in paths {
+        let mut wire = house.ask(&format!("GET {path}"), "").await;
+        wire.until("hello").await;
+        open.push(wire);
+    }
+    let mut public = house.ask("GET /open", "").await;
+    public.until("hello").await;
+    let mut strangers = Wire::to(&house.gateway).await;
+    strangers.say("GET /open HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n").await;
+    strangers.until("hello\r\n").await;
+    house.sign_out().await;
+    for (wire, path) in open.iter_mut().zip(paths) {
+        let rest = timeout(IN_TIME, wire.rest()).await.unwrap_or_else(|_| panic!("{path}"));
+        assert!(!rest.ends_with("0\r\n\r\n"), "{path} is cut, not ended: {rest:?}");
+    }
+    house.ended(&["/download", "/events", "/frames", "/grpc", "/lines", "/old", "/open"]).await;
+    house.gateway.log_until("the session has ended");
+    assert_eq!(strangers.waiting(), 0, "nobody's stream goes on");
+    assert!(timeout(Duration::from_millis(100), strangers.rest()).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn response_with_length_goes_on_after_sign_out() {
+    let mut house = House::start().await;
+    let mut sized = house.ask("GET /sized", "").await;
+    sized.until("hello").await;
+    let mut upload = house.ask("POST /sized", "Content-Length: 5\r\n").await;
+    upload.say("12345").await;
+    upload.until("hello").await;
+    let mut other = house.ask("GET /lines", "").await;
+    other.until("hello").await;
+    house.sign_out().await;
+    house.ended(&["/lines"]).await;
+    house.go.send(()).unwrap();
+    sized.until("world").await;
+    upload.until("world").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_upload_is_cut_after_sign_out() {
+    let mut house = House::start().await;
+    for (fields, body) in [
+        ("Content-Length: 100000\r\n", "hello"),
+        ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n"),
+    ] {
+        let expecting = format!("Expect: 100-continue\r\n{fields}");
+        let mut upload = house.ask("POST /upload", &expecting).await;
+        // The application wants it: the request is on its way there.
+        upload.until("100 Continue\r\n\r\n").await;
+        upload.say(body).await;
+        house.sign_out().await;
+        timeout(IN_TIME, upload.rest()).await.expect("a cut");
+        house.ended(&["/upload"]).await;
+        house.cookie = provider::cookie_of(&house.gateway, "company", "alice").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn response_that_nobody_reads_is_cut_after_sign_out() {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let peer = Peer::start(move |mut wire| {
+        let tell = tell.clone();
+        async move {
+            // That of the sign-in ends at once.
+            if wire.head().await.starts_with("GET / ") {
+                return wire.say("HTTP/1.1 200 OK\r\n\r\n").await;
+            }
+            wire.say("HTTP/1.1 200 OK\r\n\r\n").await;
+            let piece = vec![b'x'; 64 * 1024];
+            let mut write = async |wait| {
+                timeout(wait, tokio::io::AsyncWriteExt::write_all(&mut wire.stream, &piece)).await
+            };
+            while write(Duration::from_secs(1)).await.is_ok_and(|it| it.is_ok()) {}
+            tell.send("stands still").unwrap();
+            while write(IN_TIME).await.unwrap().is_ok() {}
+            tell.send("has ended").unwrap();
+        }
+    });
+    let peer = peer.await;
+    let gateway = Gateway::start(&format!(
+        "{}routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
+        provider::section(&provider),
+        peer.address
+    ));
+    let cookie = provider::cookie_of(&gateway, "company", "alice").await;
+    let mut wire = Wire::to(&gateway).await;
+    wire.say(format!("GET /endless HTTP/1.1\r\nHost: wiki.localhost\r\n{cookie}\r\n")).await;
+    assert_eq!(timeout(2 * IN_TIME, told.recv()).await.unwrap(), Some("stands still"));
+    let mut out = Wire::to(&gateway).await;
+    out.say(format!("GET /oauth2/sign_out HTTP/1.1\r\nHost: wiki.localhost\r\n{cookie}\r\n")).await;
+    assert_eq!(status(&out.head().await), 302);
+    assert_eq!(timeout(IN_TIME, told.recv()).await.unwrap(), Some("has ended"));
+    // Though its client has not read a byte.
+    gateway.log_until("the session has ended");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_stream_is_reset_after_sign_out_and_its_neighbour_is_not() {
+    let mut house = House::start().await;
+    let stream = TokioIo::new(TcpStream::connect(house.gateway.address).await.unwrap());
+    let (mut streams, connection) = handshake(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    let cookie = house.cookie.trim_start_matches("Cookie: ").trim_end().to_owned();
+    let mut open = Vec::new();
+    for path in ["/grpc", "/lines", "/sized"] {
+        let request = Request::get(format!("http://wiki.localhost{path}"));
+        let request = request.header("cookie", &cookie).body(Empty::<Bytes>::new()).unwrap();
+        streams.ready().await.unwrap();
+        let mut answer = streams.send_request(request).await.unwrap().into_body();
+        assert_eq!(answer.frame().await.unwrap().unwrap().into_data().unwrap(), "hello");
+        open.push(answer);
+    }
+    house.sign_out().await;
+    for answer in &mut open[..2] {
+        let next = timeout(IN_TIME, answer.frame()).await.expect("a reset");
+        assert!(next.is_none_or(|frame| frame.is_err()), "cut, not ended");
+    }
+    house.ended(&["/grpc", "/lines"]).await;
+    house.go.send(()).unwrap();
+    assert_eq!(open[2].frame().await.unwrap().unwrap().into_data().unwrap(), "world");
+}
+
+/// The five seconds within which all this ends, and as many for a busy machine.
+const IN_TIME: Duration = Duration::from_secs(10);
