@@ -9,6 +9,7 @@ use http::{HeaderValue, Response, StatusCode};
 use crate::body::Body;
 use crate::endpoints::admin::{Admin, plain};
 use crate::providers::Standing;
+use crate::telemetry::log;
 use crate::telemetry::metrics::{self, Readings};
 
 impl Admin {
@@ -42,6 +43,7 @@ impl Admin {
                 .map(|provider| (Arc::clone(provider.id()), provider.standing() == Standing::Up))
                 .collect(),
             upstreams,
+            log_lines_lost: log::lost(),
             certificates: self
                 .certificates
                 .iter()

@@ -58,4 +58,4 @@ pub fn denied(route: &str, reason: &str, who: Option<Person<'_>>, asked: Asked<'
     );
 }
 
-const TARGET: &str = "audit";
+pub(super) const TARGET: &str = "audit";

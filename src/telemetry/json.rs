@@ -12,6 +12,7 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock::Clock;
+use crate::telemetry::bound;
 
 /// Formats events as JSON, a line each.
 #[derive(Clone, Debug)]
@@ -135,15 +136,17 @@ impl Members<'_> {
     /// Adds a text.
     pub(super) fn text(&mut self, key: Key, value: &str) {
         self.0.push_str(key.0);
-        self.quoted(value);
+        self.quoted(value, bound::FIELD);
     }
 
     /// Adds a text of which whoever made it sees to it that nothing in it needs to be escaped.
     pub(super) fn plain(&mut self, key: Key, value: &str) {
         debug_assert!(!value.bytes().any(is_special), "{value:?}");
+        let (beginning, is_cut) = bound::cut(value, bound::FIELD);
         self.0.push_str(key.0);
         self.0.push('"');
-        self.0.push_str(value);
+        self.0.push_str(beginning);
+        self.0.extend(is_cut.then_some(bound::MARK));
         self.0.push('"');
     }
 
@@ -154,9 +157,11 @@ impl Members<'_> {
         self.0.push_str(digits.format(value));
     }
 
-    fn quoted(&mut self, value: &str) {
+    fn quoted(&mut self, value: &str, most: usize) {
+        let (beginning, is_cut) = bound::cut(value, most);
         self.0.push('"');
-        escape(self.0, value);
+        escape(self.0, beginning);
+        self.0.extend(is_cut.then_some(bound::MARK));
         self.0.push('"');
     }
 
@@ -171,13 +176,13 @@ impl Members<'_> {
 impl Visit for Members<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         self.name(field.name());
-        self.quoted(value);
+        self.quoted(value, bound::of(field.name()));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let line = self.name(field.name());
         line.push('"');
-        write!(Escaped(line), "{value:?}").ok();
+        bound::write_debug(Escaped(line), bound::of(field.name()), value).ok();
         line.push('"');
     }
 
@@ -294,6 +299,21 @@ pub(super) mod tests {
         let line = logged(|| tracing::info!(path = hostile, shown = %hostile, "x"));
         assert_eq!(line["path"], json!(hostile));
         assert_eq!(line["shown"], json!(hostile));
+    }
+
+    #[test]
+    fn long_texts_are_cut_wherever_they_come_from() {
+        let long = "ä\"".repeat(9000);
+        let line = logged(|| {
+            tracing::info!(text = long, shown = %long, debug = ?long, error = %long, "x{long}");
+        });
+        for (field, most) in
+            [("text", 256), ("shown", 256), ("debug", 256), ("error", 2048), ("message", 2048)]
+        {
+            let text = line[field].as_str().unwrap();
+            let beginning = text.strip_suffix('…').unwrap();
+            assert!((most - 1..=most).contains(&beginning.len()), "{field}: {}", beginning.len());
+        }
     }
 
     #[test]

@@ -1,26 +1,39 @@
 //! Where log lines go and what they look like.
 //! Global state, for whoever logs does not know where to.
 
-use std::io::{self, IsTerminal as _};
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::sync::OnceLock;
 
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::{SetGlobalDefaultError, set_global_default};
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt;
 
 use crate::clock::Clock;
-use crate::telemetry::access_log;
 use crate::telemetry::json::Json;
-use crate::telemetry::writer::{self, Flush};
-use crate::telemetry::{Level, LogFormat, Settings};
+use crate::telemetry::metrics::LogLine;
+use crate::telemetry::queue::Lost;
+use crate::telemetry::writer::{self, Flush, Lines};
+use crate::telemetry::{Level, LogFormat, Settings, access_log, bound};
+
+/// The lines of the process, once the log has started.
+static LINES: OnceLock<Lines> = OnceLock::new();
 
 /// Starts the log on standard error; what is returned writes the last lines when dropped.
 pub fn start(settings: &Settings) -> io::Result<Flush> {
     let terminal = io::stderr().is_terminal();
     let by_default = if terminal { LogFormat::Text } else { LogFormat::Json };
-    let (lines, flush) =
-        writer::start(io::stderr(), |count| tracing::warn!(count, "log lines dropped"))?;
+    let (lines, flush) = writer::start(standard_error(), tell_lost)?;
     let filter = filter(settings.level);
-    let events = fmt().with_writer(lines.clone()).with_max_level(filter);
+    let events = fmt()
+        .with_writer(lines.clone())
+        .with_max_level(filter)
+        .fmt_fields(fmt::format::debug_fn(bound::for_people).delimited(" "));
+    // Fails where another log started first, which has the process's lines then.
+    drop(LINES.set(lines.clone()));
     let started: Result<(), SetGlobalDefaultError> = match settings.format.unwrap_or(by_default) {
         LogFormat::Json => {
             let json = Json::new(Clock::system());
@@ -33,6 +46,52 @@ pub fn start(settings: &Settings) -> io::Result<Flush> {
     };
     started.map_err(io::Error::other)?;
     Ok(flush)
+}
+
+/// How many log lines could not be written, in the order of [`LogLine`]'s kinds.
+pub fn lost() -> [u64; 3] {
+    LINES.get().map(|lines| lines.lost().0).unwrap_or_default()
+}
+
+fn tell_lost(lost: Lost) {
+    let [access, log, audit] =
+        [LogLine::Access, LogLine::Log, LogLine::Audit].map(|kind| lost.of(kind));
+    tracing::warn!(
+        access,
+        log,
+        audit,
+        "log lines were lost: they could not be written, or not fast enough"
+    );
+}
+
+/// Standard error, written to directly: the standard library's own handle hides that it is closed.
+enum StandardError {
+    Open(File),
+    /// Or the null device, which the standard library opens in the place of a closed one when a process starts.
+    Closed,
+}
+
+fn standard_error() -> StandardError {
+    let open = || {
+        let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+        let (its, null) = (file.metadata()?, fs::metadata("/dev/null")?);
+        let is_null = its.file_type().is_char_device() && its.rdev() == null.rdev();
+        Ok::<_, io::Error>(if is_null { StandardError::Closed } else { StandardError::Open(file) })
+    };
+    open().unwrap_or(StandardError::Closed)
+}
+
+impl Write for StandardError {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Open(file) => file.write(bytes),
+            Self::Closed => Err(ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn filter(level: Level) -> LevelFilter {

@@ -2,9 +2,11 @@
 
 pub mod access_log;
 pub mod audit;
+mod bound;
 pub mod json;
 pub mod log;
 pub mod metrics;
+mod queue;
 pub mod seldom;
 pub mod writer;
 

@@ -124,3 +124,21 @@ async fn a_whole_answer_has_no_reason() {
         assert!(!line.contains("\"reason\""), "{method} {answer}: {line}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_reason_is_cut_as_the_path_is() {
+    let (peer, _) = application("").await;
+    let gateway = before(&peer);
+    let target = format!("//oauth2/{}", "x".repeat(10_000));
+    let mut wire = Wire::to(&gateway).await;
+    wire.say(&format!("GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n")).await;
+    assert_eq!(status(&wire.head().await), 400);
+    let log = gateway.log_until("\"target\":\"access\"");
+    let line = log.iter().find(|line| line.contains("\"target\":\"access\"")).unwrap();
+    let told: Value = serde_json::from_str(line).unwrap();
+    for text in ["path", "reason"] {
+        let text = told[text].as_str().unwrap();
+        assert!(text.contains("/oauth2/xxx") && text.ends_with('…'), "{line}");
+        assert!(text.len() < 300, "{line}");
+    }
+}

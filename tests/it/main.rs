@@ -23,6 +23,7 @@ mod fuzz;
 mod headers;
 mod hostile_client;
 mod hostile_idp;
+mod lost_log;
 mod policy;
 mod properties;
 mod refresh;

@@ -10,7 +10,9 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEnc
 use prometheus_client::registry::Registry;
 
 use super::count::{Durations, Tally};
-use super::label::{Label, Limit, ProviderEndpoint, Refresh, SignIn, SignOut, StatusClass};
+use super::label::{
+    Label, Limit, LogLine, ProviderEndpoint, Refresh, SignIn, SignOut, StatusClass,
+};
 use super::list::{self, Metric};
 use super::{Metrics, ProviderMeter, RouteMeter, lock};
 use crate::clock::UnixTime;
@@ -31,6 +33,8 @@ pub struct Readings {
     pub upstreams: BTreeMap<String, (usize, usize)>,
     /// Until when each certificate is good, by its file.
     pub certificates: BTreeMap<String, UnixTime>,
+    /// Log lines that could not be written, in the order of the kinds.
+    pub log_lines_lost: [u64; LogLine::ALL.len()],
 }
 
 impl Metrics {
@@ -140,6 +144,10 @@ impl Scrape {
         let mut family = Family::begin(encoder, &list::CERTIFICATE_EXPIRY)?;
         for (name, UnixTime(not_after)) in &readings.certificates {
             family.gauge(&[name], *not_after)?;
+        }
+        let mut family = Family::begin(encoder, &list::LOG_LINES_LOST)?;
+        for (kind, count) in LogLine::ALL.iter().zip(readings.log_lines_lost) {
+            family.counter(&[kind.as_str()], count)?;
         }
         let generation = metrics.generation.load(Ordering::Relaxed);
         Family::begin(encoder, &list::CONFIG_GENERATION)?.gauge(&[], generation)?;

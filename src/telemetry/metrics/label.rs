@@ -47,6 +47,18 @@ macro_rules! labels {
 }
 
 labels! {
+    /// The kind of a line of the log, the first to be lost first.
+    LogLine {
+        /// Of a request.
+        Access = "access",
+        /// Of the gateway itself.
+        Log = "log",
+        /// Of what happened to whom.
+        Audit = "audit",
+    }
+}
+
+labels! {
     /// The class of a status (RFC 9110 §15).
     StatusClass {
         /// Interim, or another protocol took over.

@@ -16,7 +16,7 @@ pub struct Metric {
 }
 
 /// All of them.
-pub const ALL: [Metric; 16] = [
+pub const ALL: [Metric; 17] = [
     REQUESTS,
     REQUEST_DURATION,
     REQUESTS_IN_FLIGHT,
@@ -32,6 +32,7 @@ pub const ALL: [Metric; 16] = [
     LIMIT_HITS,
     CERTIFICATE_EXPIRY,
     CONFIG_GENERATION,
+    LOG_LINES_LOST,
     BUILD_INFO,
 ];
 
@@ -106,6 +107,9 @@ pub(super) const CERTIFICATE_EXPIRY: Metric = metric(
 
 pub(super) const CONFIG_GENERATION: Metric =
     metric("config_generation", Gauge, &[], "How many configurations were put to work so far");
+
+pub(super) const LOG_LINES_LOST: Metric =
+    metric("log_lines_lost_total", Counter, &["kind"], "Log lines that could not be written");
 
 pub(super) const BUILD_INFO: Metric =
     metric("build_info", Gauge, &["version"], "Always 1; the version is in the label");

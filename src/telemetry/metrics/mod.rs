@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use exposition::{CONTENT_TYPE, Readings};
-pub use label::{Label, Limit, ProviderEndpoint, Refresh, SignIn, SignOut, StatusClass};
+pub use label::{Label, Limit, LogLine, ProviderEndpoint, Refresh, SignIn, SignOut, StatusClass};
 
 use super::seldom::Seldom;
 use count::{Counts, Durations, Sharded};

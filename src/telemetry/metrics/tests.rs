@@ -64,6 +64,7 @@ fn what_is_read_at_a_scrape_is_shown() {
         providers_up: [("company".into(), true), ("other".into(), false)].into(),
         upstreams: [("http://wiki:8080".to_owned(), (1, 4))].into(),
         certificates: [("tls.crt".to_owned(), crate::clock::UnixTime(7))].into(),
+        ..Readings::default()
     };
     let text = scrape(&Arc::default(), readings);
     check(&text, "portcullis_connections 3");
@@ -73,6 +74,7 @@ fn what_is_read_at_a_scrape_is_shown() {
     check(&text, r#"portcullis_upstream_connections{upstream="http://wiki:8080",state="idle"} 1"#);
     check(&text, r#"portcullis_upstream_connections{upstream="http://wiki:8080",state="busy"} 4"#);
     check(&text, r#"portcullis_certificate_expiry_timestamp_seconds{name="tls.crt"} 7"#);
+    check(&text, r#"portcullis_log_lines_lost_total{kind="audit"} 0"#);
 }
 
 #[test]
