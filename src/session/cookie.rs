@@ -112,13 +112,17 @@ impl Cookies {
     /// and path: somebody else set the other one, and chose where. Where there are too many for one answer,
     /// those that this `turn` begins with: who meets the wrong ones comes again, with another turn.
     pub fn clear_tossed(&self, host: &str, path: &str, turn: usize) -> Vec<HeaderValue> {
-        let at = |path| cookie_domains(host).map(move |domain| (path, domain));
-        let places: Vec<_> = cookie_paths(path).flat_map(at).collect();
-        let few = places.len() <= MOST_CLEARED;
-        let first = if few { 0 } else { turn % places.len() };
-        let cleared = places.iter().cycle().skip(first).take(places.len().min(MOST_CLEARED));
-        let mut cleared: Vec<_> =
-            cleared.filter_map(|(path, domain)| self.clear_at(path, *domain)).collect();
+        let paths: Vec<_> = cookie_paths(path).collect();
+        let domains: Vec<_> = cookie_domains(host).collect();
+        let places = paths.len() * domains.len();
+        let first = if places <= MOST_CLEARED { 0 } else { turn % places };
+        // SECURITY: the places are counted, not listed: a path of slashes on a host of many labels has millions.
+        let cleared = (first..first + places.min(MOST_CLEARED)).filter_map(|at| {
+            let at = at % places;
+            let path = paths.get(at / domains.len())?;
+            self.clear_at(path, *domains.get(at % domains.len())?)
+        });
+        let mut cleared: Vec<_> = cleared.collect();
         let own = self.clear(Name::Session);
         if !cleared.contains(&own) {
             cleared.push(own);
@@ -203,13 +207,16 @@ impl Cookies {
     }
 }
 
-/// Every `Path` that matches a request's (RFC 6265bis §5.1.4), the shortest first.
+/// Every `Path` that matches a request's (RFC 6265bis §5.1.4), the shortest first. Browsers ignore longer
+/// ones than these (§5.6).
 fn cookie_paths(path: &str) -> impl Iterator<Item = &str> {
-    let to_slash = path.match_indices('/').flat_map(|(at, _)| [path.get(..at), path.get(..=at)]);
     // SECURITY: a `;` would end the attribute and begin one of the visitor's choice.
-    let fit = |path: &&str| path.starts_with('/') && !path.contains(';');
-    let whole = (!path.ends_with('/')).then_some(path);
-    to_slash.chain([whole]).flatten().filter(fit)
+    let end = path.find(';');
+    let fit = path.get(..end.unwrap_or(path.len())).unwrap_or_default();
+    let to_slash = fit.match_indices('/').flat_map(|(at, _)| [fit.get(..at), fit.get(..=at)]);
+    let whole = (end.is_none() && !path.ends_with('/')).then_some(path);
+    let all = to_slash.chain([whole]).flatten();
+    all.take_while(|path| path.len() <= LONGEST_ATTRIBUTE).filter(|path| path.starts_with('/'))
 }
 
 /// No `Domain`, and every one that matches a host (RFC 6265bis §5.1.3), the longest first. Browsers
@@ -236,7 +243,10 @@ struct Pair<'h> {
 fn pairs(field: &HeaderValue) -> impl Iterator<Item = Pair<'_>> {
     let mut rest = Some(field.as_bytes());
     let texts = std::iter::from_fn(move || {
-        let (text, behind) = halves(b';', rest?);
+        // A field of separators alone is passed over at the price of any other.
+        let begins = |byte: &u8| *byte != b';' && !byte.is_ascii_whitespace();
+        let (text, behind) =
+            halves(b';', rest.and_then(|rest| rest.get(rest.iter().position(begins)?..))?);
         rest = behind;
         Some(text.trim_ascii())
     });
@@ -273,6 +283,8 @@ fn header(cookie: &Cookie<'_>) -> HeaderValue {
     value
 }
 
+/// In bytes.
+const LONGEST_ATTRIBUTE: usize = 1024;
 /// Fields that an answer may carry: proxies in front of us have little room for its head.
 const MOST_CLEARED: usize = 16;
 
@@ -316,6 +328,16 @@ mod tests {
             value.to_str().unwrap(),
             "__Secure-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=0"
         );
+    }
+
+    #[test]
+    fn long_path_on_a_deep_host_is_cleared_at_few_places_that_browsers_know() {
+        let (host, path) = ("a.".repeat(120) + "example.com", "/a".repeat(8000));
+        for turn in [0, 1 << 10, 1 << 20, usize::MAX] {
+            let cleared = cookies(Some("example.com"), true).clear_tossed(&host, &path, turn);
+            assert!(cleared.len() <= MOST_CLEARED + 1);
+            assert!(cleared.iter().all(|line| line.len() < 1500), "{turn}");
+        }
     }
 
     #[test]
