@@ -209,7 +209,6 @@ fn of_sign_in(error: &login::Error) -> StatusCode {
         | login::Error::State(_)
         | login::Error::WrongRedirectUri => StatusCode::BAD_REQUEST,
         login::Error::Provider(error) => of_provider(error),
-        login::Error::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
     }
 }
 
@@ -219,6 +218,7 @@ fn of_provider(error: &providers::Error) -> StatusCode {
         providers::Error::Busy | providers::Error::Unavailable(_) => {
             StatusCode::SERVICE_UNAVAILABLE
         }
+        providers::Error::TooManyFailures => StatusCode::TOO_MANY_REQUESTS,
         providers::Error::Refused(refusal) => of_refusal(&refusal.code),
         providers::Error::BadResponse(_) => StatusCode::BAD_REQUEST,
         providers::Error::Misconfigured(_)
@@ -273,10 +273,10 @@ pub fn sign_in_reason(error: &login::Error) -> &'static str {
         login::Error::Provider(providers::Error::Refused(_)) => {
             "The sign-in service did not let you in."
         }
-        login::Error::Provider(_) => "The answer of the sign-in service cannot be used.",
-        login::Error::TooManyFailures => {
+        login::Error::Provider(providers::Error::TooManyFailures) => {
             "There were too many failed attempts from your address. Wait a moment."
         }
+        login::Error::Provider(_) => "The answer of the sign-in service cannot be used.",
     }
 }
 

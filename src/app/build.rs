@@ -14,7 +14,6 @@ use crate::gate::route::{self, Route};
 use crate::gate::routes::Routes;
 use crate::identity::headers::{HeaderRule, Stripped, auth_request_rules};
 use crate::login::Login;
-use crate::login::failures::Failures;
 use crate::login::pending::States;
 use crate::login::return_to::Places;
 use crate::pages::{self, Pages};
@@ -94,9 +93,8 @@ impl App {
             sessions,
             cookies,
             places,
-            states: States::new(Roots::new(&config.session.secrets), &config.public_url),
+            states: Arc::new(States::new(Roots::new(&config.session.secrets), &config.public_url)),
             settings: config.session.clone(),
-            failures: Failures::default(),
             clock: clock.clone(),
             tasks: tasks.clone(),
             metrics: Arc::clone(metrics),

@@ -111,7 +111,8 @@ impl App {
                 providers::Error::Misconfigured(_) | providers::Error::Settings(_) => {
                     Page::ProviderMisconfigured { provider, try_again, choice }
                 }
-                providers::Error::Refused(_)
+                providers::Error::TooManyFailures
+                | providers::Error::Refused(_)
                 | providers::Error::BadResponse(_)
                 | providers::Error::Misbehaved(_)
                 | providers::Error::Claims(_) => failed,
@@ -134,7 +135,9 @@ fn limit(error: &Error) -> Option<Limit> {
         Error::Refused(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => Some(Limit::RequestHead),
         Error::ForAsker(error) => limit(error),
         Error::SignIn(failure) => match &failure.error {
-            login::Error::TooManyFailures => Some(Limit::SignInFailures),
+            login::Error::Provider(providers::Error::TooManyFailures) => {
+                Some(Limit::SignInFailures)
+            }
             login::Error::Provider(providers::Error::Busy) => Some(Limit::TokenRequests),
             login::Error::UnknownProvider
             | login::Error::ChoiceNeeded
@@ -237,7 +240,7 @@ mod tests {
         check(upstream::Error::Full, Some(Limit::UpstreamConnections));
         let share = Some(Limit::UpstreamConnectionsPerClient);
         check(upstream::Error::FullForClient, share);
-        check(sign_in(login::Error::TooManyFailures), Some(Limit::SignInFailures));
+        check(sign_in(providers::Error::TooManyFailures), Some(Limit::SignInFailures));
         check(sign_in(providers::Error::Busy), Some(Limit::TokenRequests));
         check(sign_in(login::Error::UnknownProvider), None);
         check(Error::Refused(StatusCode::BAD_REQUEST), None);

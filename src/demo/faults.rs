@@ -23,6 +23,8 @@ pub enum Fault {
     IdToken(Grant, IdTokenFault),
     /// The token endpoint's answer to a grant.
     Token(Grant, TokenFault),
+    /// The token endpoint's answers of this kind come when the faults change.
+    Late(TokenAnswer),
     /// The userinfo answer.
     Userinfo(UserinfoFault),
     /// The discovery document.
@@ -38,6 +40,15 @@ pub enum Grant {
     SignIn,
     /// `refresh_token`.
     Refresh,
+}
+
+/// A kind of answer of the token endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenAnswer {
+    /// Tokens.
+    Tokens,
+    /// An error, as to a code that was never issued.
+    Error,
 }
 
 /// What a fault may want to know.
@@ -130,6 +141,16 @@ faults! {
         ExpiresText "expires_in is a text" => |answer, _| set(answer, "expires_in", json!("3600")),
         InvalidGrant "400 invalid_grant" =>
             |answer, _| *answer = Answer::error(StatusCode::BAD_REQUEST, "invalid_grant", "on demand"),
+        RefusalOther "invalid_request to a code that is refused" => |answer, _| {
+            if answer.status == StatusCode::BAD_REQUEST {
+                *answer = Answer::error(StatusCode::BAD_REQUEST, "invalid_request", "on demand");
+            }
+        },
+        RefusalFails "500 to a code that is refused" => |answer, _| {
+            if answer.status == StatusCode::BAD_REQUEST {
+                answer.status = StatusCode::INTERNAL_SERVER_ERROR;
+            }
+        },
         InvalidClient "401 invalid_client" =>
             |answer, _| *answer = Answer::error(StatusCode::UNAUTHORIZED, "invalid_client", "on demand"),
         ErrorAsSuccess "an error body with status 200" =>

@@ -234,7 +234,7 @@ pub(super) struct State {
     pub(super) keys: Keyring,
     pub(super) faults: Vec<Fault>,
     /// Cancelled as soon as other faults are set.
-    faults_over: CancellationToken,
+    pub(super) faults_over: CancellationToken,
     counts: Counts,
 }
 
@@ -250,6 +250,7 @@ impl Handler for Provider {
             Some((fault, over)) => {
                 fault.reply(request.uri().path(), over, || self.answer(endpoint, request))
             }
+            None if endpoint == Endpoint::Token => self.timely(self.answer(endpoint, request)),
             None => http(self.answer(endpoint, request)),
         }
     }
@@ -275,6 +276,7 @@ impl Provider {
             | Fault::Authorization(_)
             | Fault::IdToken(..)
             | Fault::Token(..)
+            | Fault::Late(_)
             | Fault::Userinfo(_)
             | Fault::Discovery(_)
             | Fault::Jwks(_) => None,
@@ -388,7 +390,7 @@ fn endpoint_of(path: &str) -> Option<Endpoint> {
     Endpoint::ALL.into_iter().find(|endpoint| endpoint.path() == path)
 }
 
-fn http(response: Response<Bytes>) -> Reply {
+pub(super) fn http(response: Response<Bytes>) -> Reply {
     Reply::Http(response.map(Body::full))
 }
 

@@ -22,7 +22,7 @@ mod wire;
 pub use accounts::Account;
 pub use faults::{
     AuthorizationFault, DiscoveryFault, Endpoint, Fault, Grant, IdTokenFault, JwksFault,
-    NetworkFault, TokenFault, UserinfoFault,
+    NetworkFault, TokenAnswer, TokenFault, UserinfoFault,
 };
 pub use grants::RefreshTokens;
 pub use identity_provider::{Client, Counts, Error, IdentityProvider, Settings};

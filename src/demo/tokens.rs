@@ -4,16 +4,18 @@ use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
 use super::draft::Draft;
-use super::faults::{Fault, Grant};
+use super::faults::{Fault, Grant, TokenAnswer};
 use super::form::Form;
 use super::grants::{Authorization, FamilyId, InvalidGrant, RefreshTokens};
-use super::identity_provider::{Client, Provider, State};
+use super::identity_provider::{Client, Provider, State, http};
+use super::wire::Reply;
+use crate::body::Body;
 use crate::jose::Algorithm;
 use crate::secret::Secret;
 
@@ -57,6 +59,17 @@ impl Provider {
             }
         }
         answer
+    }
+
+    /// An answer of the token endpoint, now or when the faults change.
+    pub(super) fn timely(&self, response: Response<Bytes>) -> Reply {
+        let success = response.status().is_success();
+        let kind = if success { TokenAnswer::Tokens } else { TokenAnswer::Error };
+        let state = self.state();
+        if state.faults.contains(&Fault::Late(kind)) {
+            return Reply::Late(state.faults_over.clone(), response.map(Body::full));
+        }
+        http(response)
     }
 
     /// The successful response (RFC 6749 §5.1, OIDC Core §3.1.3.3).

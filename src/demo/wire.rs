@@ -35,6 +35,8 @@ pub(super) trait Handler: Send + Sync + 'static {
 pub(super) enum Reply {
     /// As HTTP has it.
     Http(Response<Body>),
+    /// The same, not before this.
+    Late(CancellationToken, Response<Body>),
     /// As HTTP does not have it; the connection ends with it.
     Raw(Raw),
 }
@@ -144,6 +146,10 @@ async fn converse(stream: impl Socket, handler: Arc<impl Handler>) -> io::Result
             };
             match handler.handle(&request) {
                 Reply::Http(response) => Ok(response),
+                Reply::Late(due, response) => {
+                    due.cancelled().await;
+                    Ok(response)
+                }
                 Reply::Raw(raw) => match take_over.send(raw).await {
                     // The connection is taken from under this future, which thus never goes on.
                     Ok(()) => std::future::pending().await,

@@ -14,12 +14,13 @@ impl Endpoints {
         path_id: Option<&str>,
         call: Call<'_>,
     ) -> Result<Response<Body>, Error> {
-        let completed = self.login.complete(Callback {
+        let callback = Callback {
             query: call.uri.query().unwrap_or_default(),
             path_id,
             headers: call.headers,
             asked: call.client.for_audit(),
-        });
-        redirect(completed.await.map_err(Box::new)?)
+            has_left: &|| call.client.has_left(),
+        };
+        redirect(self.login.complete(callback).await.map_err(Box::new)?)
     }
 }

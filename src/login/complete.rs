@@ -1,23 +1,26 @@
 //! The callback: authorization response -> tokens -> `Identity` -> `Session` with a new id.
 //! Invariants: no code is exchanged without a `state` that this browser may use, and none twice; a
-//! visitor with a live session is never stranded by an old tab.
+//! callback that sends no code leaves nothing behind; a session is kept only for a browser that is there
+//! to hear of it; a visitor with a live session is never stranded by an old tab.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::task::yield_now;
 
 use crate::login::pending::{Opened, Target};
 use crate::login::return_to::ReturnTo;
 use crate::login::wish::Wish;
 use crate::login::{Error, Failure, Login, Redirect, StateFault};
 use crate::oauth::authorization::AuthorizationResponse;
-use crate::providers::{self, Provider};
+use crate::providers::{self, Code, Provider, SignedIn};
 use crate::secret::Secret;
 use crate::session::cookie::{Name, Sent};
 use crate::session::table::Displaced;
 use crate::session::{Holding, Session, SessionId, SessionKey, Tokens};
 use crate::telemetry::audit;
-use crate::telemetry::metrics::{Limit, SignIn};
+use crate::telemetry::metrics::{Label as _, Limit, SignIn};
 
 /// A callback as it came.
 #[derive(Clone, Copy)]
@@ -30,6 +33,8 @@ pub struct Callback<'a> {
     pub headers: &'a HeaderMap,
     /// Who asks, and the request for the log.
     pub asked: audit::Asked<'a>,
+    /// Whether the client has closed its side of the connection meanwhile.
+    pub has_left: &'a (dyn Fn() -> bool + Send + Sync),
 }
 
 impl Login {
@@ -67,7 +72,16 @@ impl Login {
             return Ok(target.clone().into());
         }
         let code = self.code(provider, &response, callback).await.map_err(failed)?;
-        let id = self.exchange(provider, code, &opened, callback.asked).await.map_err(failed)?;
+        let id = match self.exchange(provider, code, &opened, callback).await {
+            Ok(id) => id,
+            // Another callback of the same state sent its code while this one waited for its turn.
+            Err(Error::State(fault)) => {
+                return self
+                    .recover(fault, &opened, provider, session, &target, callback.headers)
+                    .map_err(failed);
+            }
+            Err(error) => return Err(failed(error)),
+        };
         // SECURITY: every id from before the sign-in is dead, whoever planted it (T85).
         let before = self.cookies.all_sent(callback.headers, Name::Session);
         for key in before.filter_map(SessionKey::of_cookie) {
@@ -78,10 +92,9 @@ impl Login {
         Ok(Redirect { location: target.as_str().to_owned(), cookies: vec![cookie] })
     }
 
-    /// Whether this browser may use the state, now; from here on nobody may again.
+    /// Whether this browser may use the state, now.
     fn check_state(&self, opened: &Opened, headers: &HeaderMap) -> Result<(), StateFault> {
-        let now = self.clock.unix();
-        if opened.pending.is_old(now) {
+        if opened.pending.is_old(self.clock.unix()) {
             return Err(StateFault::Old);
         }
         match self.cookies.sent(headers, Name::Login) {
@@ -90,8 +103,7 @@ impl Login {
                 return Err(StateFault::OtherBrowser);
             }
         }
-        // SECURITY: taken before the code leaves, so that of two callbacks only one sends it (T72).
-        if self.states.take(opened, now) { Ok(()) } else { Err(StateFault::Used) }
+        if self.states.is_used(opened) { Err(StateFault::Used) } else { Ok(()) }
     }
 
     /// An authentic state that cannot be used: the visitor may be signed in already, or two tabs that
@@ -145,43 +157,88 @@ impl Login {
             return Err(Error::WrongRedirectUri);
         }
         provider.check_response(response).await?;
-        if self.failures.are_too_many(callback.asked.client, self.clock.moment()) {
-            return Err(Error::TooManyFailures);
-        }
         response.outcome.as_ref().map_err(|refusal| providers::Error::from(refusal.clone()).into())
     }
 
+    /// Exchanges the code, in its turn, for a session.
     async fn exchange(
         &self,
-        provider: &Provider,
+        provider: &Arc<Provider>,
         code: &Secret,
         opened: &Opened,
-        asked: audit::Asked<'_>,
+        callback: Callback<'_>,
     ) -> Result<SessionId, Error> {
-        let redirect_uri = provider.redirect_uri(&self.public_url, self.prefix.as_str());
-        let signed_in =
-            provider.complete(code, &redirect_uri, &opened.code_verifier, &opened.nonce).await;
-        let signed_in = signed_in.inspect_err(|error| {
-            // A guess comes back refused; trouble over there is nobody's guess.
-            if matches!(error, providers::Error::Refused(_)) {
-                self.failures.count(asked.client, self.clock.moment());
-            }
-        })?;
+        let departure = Departure { provider, asked: callback.asked };
+        let signed_in = self.send(provider, code, opened, callback.asked).await;
+        // Whether the browser has left meanwhile is heard first: once by the runtime, once by the
+        // connection.
+        yield_now().await;
+        yield_now().await;
+        std::mem::forget(departure);
+        let signed_in = signed_in?;
         let (id, now) = (SessionId::generate(), self.clock.moment());
         let tokens = Tokens::new(signed_in.tokens, self.settings.refresh_before);
         let holding = Holding::new(signed_in.identity, signed_in.prior, tokens);
-        let session = Session::new(&id, holding, now, self.settings.lifetime);
-        self.insert(provider, session, asked);
+        let session = Arc::new(Session::new(&id, holding, now, self.settings.lifetime));
+        self.insert(provider, Arc::clone(&session), callback.asked);
+        if (callback.has_left)() {
+            self.end_unless_brought(session);
+        }
         Ok(id)
     }
 
+    /// Sends the code when its turn comes, and verifies what it brings.
+    async fn send(
+        &self,
+        provider: &Arc<Provider>,
+        code: &Secret,
+        opened: &Opened,
+        asked: audit::Asked<'_>,
+    ) -> Result<SignedIn, Error> {
+        let turn = provider.turn(asked.client).await?;
+        // SECURITY: taken before the code leaves, so that of two callbacks only one sends it (T72); and no
+        // sooner, so that callbacks which send none fill no memory.
+        let taken = self.states.take(opened, self.clock.unix());
+        let state = taken.ok_or(Error::State(StateFault::Used))?;
+        let code = Code {
+            code: code.clone(),
+            redirect_uri: provider.redirect_uri(&self.public_url, self.prefix.as_str()),
+            code_verifier: opened.code_verifier.clone(),
+            nonce: opened.nonce.clone(),
+        };
+        let (provider, states) = (Arc::clone(provider), Arc::clone(&self.states));
+        // SECURITY: in a task of its own. The provider works on a code that it has whether or not the
+        // browser is still there, so leaving early frees no slot and takes nothing off a count.
+        let exchange = self.tasks.spawn(async move {
+            let signed_in = provider.complete(turn, &code).await;
+            if signed_in.is_err() {
+                states.exchange_failed(state);
+            }
+            signed_in
+        });
+        Ok(exchange.await.map_err(providers::Error::from)??)
+    }
+
+    /// Ends a session whose client has closed its side of the connection: one that waits for its answer all
+    /// the same brings the session at once, a browser that left never does.
+    // Its tokens are dropped and not revoked: at some providers that would end the browser's other sessions.
+    fn end_unless_brought(&self, session: Arc<Session>) {
+        let sessions = Arc::clone(&self.sessions);
+        self.tasks.spawn(async move {
+            tokio::time::sleep(AT_ONCE).await;
+            if !session.is_brought() {
+                sessions.remove(session.key());
+            }
+        });
+    }
+
     /// Puts a new session into the table, and says so.
-    fn insert(&self, provider: &Provider, session: Session, asked: audit::Asked<'_>) {
+    fn insert(&self, provider: &Provider, session: Arc<Session>, asked: audit::Asked<'_>) {
         let subject = session.holding().identity.subject.clone();
         provider.meter().signed_in(SignIn::Success);
         let (key, holding) = (session.key(), Arc::clone(&session.holding()));
         audit::signed_in(provider.id(), holding.identity.person(), &key, asked);
-        let Displaced { of_all, of_user } = self.sessions.insert(Arc::new(session));
+        let Displaced { of_all, of_user } = self.sessions.insert(session);
         if of_all > 0 {
             let detail = format_args!("{of_all} long-unused sessions ended for a new one");
             self.metrics.limit_hit(Limit::Sessions, detail);
@@ -205,3 +262,21 @@ impl Login {
         self.places.parse_or_root(Some(&text))
     }
 }
+
+/// Counts and logs a browser that leaves while its code is exchanged: dropped with its request, and with it
+/// the session that nobody would hear of.
+struct Departure<'a> {
+    provider: &'a Provider,
+    asked: audit::Asked<'a>,
+}
+
+impl Drop for Departure<'_> {
+    fn drop(&mut self) {
+        let outcome = SignIn::Abandoned;
+        self.provider.meter().signed_in(outcome);
+        audit::sign_in_failed(Some(self.provider.id()), outcome.as_str(), self.asked);
+    }
+}
+
+/// How soon a client that waits for its answer brings the session of it.
+const AT_ONCE: Duration = Duration::from_secs(3);

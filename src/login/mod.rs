@@ -3,10 +3,10 @@
 
 pub mod begin;
 pub mod complete;
-pub mod failures;
 pub mod pending;
 pub mod return_to;
 pub mod sign_out;
+mod used_states;
 pub mod wish;
 
 use std::sync::Arc;
@@ -24,7 +24,6 @@ use crate::session::table::Table;
 use crate::session::{Session, Settings};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{Label as _, Metrics, SignIn};
-use failures::Failures;
 use pending::States;
 use return_to::{Places, ReturnTo};
 
@@ -44,11 +43,9 @@ pub struct Login {
     /// Where a browser may be sent back to.
     pub places: Places,
     /// Sign-ins under way.
-    pub states: States,
+    pub states: Arc<States>,
     /// How long sessions live and when they are refreshed.
     pub settings: Settings,
-    /// Who fails too often.
-    pub failures: Failures,
     /// The time.
     pub clock: Clock,
     /// Owns what goes on after an answer, such as a revocation.
@@ -99,9 +96,6 @@ pub enum Error {
     /// The provider says no, cannot be reached, or gives an answer that is not good.
     #[error(transparent)]
     Provider(#[from] providers::Error),
-    /// This client address fails too often.
-    #[error("too many failed sign-ins from this address")]
-    TooManyFailures,
 }
 
 impl Error {
@@ -124,7 +118,7 @@ impl Error {
             Self::Provider(providers::Error::Misbehaved(_) | providers::Error::Claims(_)) => {
                 SignIn::Misbehaved
             }
-            Self::TooManyFailures => SignIn::TooManyFailures,
+            Self::Provider(providers::Error::TooManyFailures) => SignIn::TooManyFailures,
         }
     }
 }

@@ -4,8 +4,6 @@
 //! Invariants: a `state` works once (RFC 9700 §4.7); only the browser that asked for it can use it;
 //! the `code_verifier` leaves for the token endpoint only.
 
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -13,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::UnixTime;
+use crate::login::used_states::{StateHash, UsedStates};
 use crate::origin::Origin;
 use crate::random;
 use crate::secret::Secret;
@@ -81,7 +80,7 @@ pub struct Forged;
 pub struct States {
     roots: Roots,
     aad: Vec<u8>,
-    used: Mutex<Used>,
+    used: UsedStates,
 }
 
 type Salt = [u8; 24];
@@ -90,7 +89,7 @@ impl States {
     /// States of the gateway at `public_url`.
     pub fn new(roots: Roots, public_url: &Origin) -> Self {
         let aad = format!("portcullis state 1\0{public_url}").into_bytes();
-        Self { roots, aad, used: Mutex::default() }
+        Self { roots, aad, used: UsedStates::default() }
     }
 
     /// Makes a `state` of a sign-in that begins; `full_target` is the long one, where there is one.
@@ -137,9 +136,22 @@ impl States {
         String::from_utf8(plain).ok()
     }
 
-    /// Marks a state as used; `false` where it was used before.
-    pub fn take(&self, opened: &Opened, now: UnixTime) -> bool {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(hash(&opened.salt), now)
+    /// Whether a state was used before.
+    pub fn is_used(&self, opened: &Opened) -> bool {
+        self.used.contains(&hash(&opened.salt))
+    }
+
+    /// Marks a state as used, now that its code is about to be sent; `None` where it was used before.
+    pub(super) fn take(&self, opened: &Opened, now: UnixTime) -> Option<StateHash> {
+        let hash = hash(&opened.salt);
+        // As long as it would be taken for one of now, however the clocks of two replicas differ.
+        let oldest = UnixTime(now.0.saturating_sub(LIFETIME + LEEWAY));
+        self.used.insert(hash, now, oldest).then_some(hash)
+    }
+
+    /// The code of a used state brought no session.
+    pub(super) fn exchange_failed(&self, state: StateHash) {
+        self.used.exchange_failed(state);
     }
 
     /// Seals a short text that leaves and comes back, such as the target of a sign-out.
@@ -224,36 +236,10 @@ fn derived(root: &Root, salt: &Salt) -> (String, Secret) {
     (text("nonce"), Secret::new(text("code_verifier")))
 }
 
-/// States that were used, as long as they could be used again.
-#[derive(Debug, Default)]
-struct Used {
-    hashes: HashSet<[u8; 16]>,
-    order: VecDeque<(UnixTime, [u8; 16])>,
-}
-
-impl Used {
-    fn insert(&mut self, hash: [u8; 16], now: UnixTime) -> bool {
-        let oldest = now.0.saturating_sub(LIFETIME + LEEWAY);
-        while let Some((taken, hash)) = self.order.front() {
-            if taken.0 >= oldest && self.order.len() < MOST_USED {
-                break;
-            }
-            self.hashes.remove(hash);
-            self.order.pop_front();
-        }
-        let fresh = self.hashes.insert(hash);
-        if fresh {
-            self.order.push_back((now, hash));
-        }
-        fresh
-    }
-}
-
 const STATE: &str = "state";
 const TARGET: &str = "login-target";
 const TEXT: &str = "text";
 const MOST_CHARACTERS: usize = 800;
-const MOST_USED: usize = 100_000;
 /// How long a sign-in may take.
 pub(super) const STATE_LIFETIME: Duration = Duration::from_secs(600);
 /// The same in seconds.
@@ -317,21 +303,9 @@ mod tests {
         let opened =
             states.open(&states.seal(&pending(Target::Here("/".into())), None).state).unwrap();
         let now = UnixTime(1_800_000_000);
-        assert!(states.take(&opened, now));
-        assert!(!states.take(&opened, now));
-    }
-
-    #[test]
-    fn used_states_are_bounded_and_forgotten() {
-        let mut used = Used::default();
-        for number in 0..=MOST_USED {
-            let mut hash = [0; 16];
-            hash[..8].copy_from_slice(&number.to_be_bytes());
-            assert!(used.insert(hash, UnixTime(0)));
-        }
-        assert_eq!(used.hashes.len(), MOST_USED);
-        assert!(used.insert([255; 16], UnixTime(LIFETIME + LEEWAY + 1)));
-        assert_eq!((used.hashes.len(), used.order.len()), (1, 1));
+        assert!(!states.is_used(&opened));
+        assert!(states.take(&opened, now).is_some());
+        assert!(states.is_used(&opened) && states.take(&opened, now).is_none());
     }
 
     #[test]

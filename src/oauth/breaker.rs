@@ -1,4 +1,4 @@
-//! A provider that fails again and again is left alone for a moment, then tried once.
+//! Circuit breaker: a provider that fails again and again is left alone for a moment, then tried once.
 //! Invariant: after `FAILURES` temporary failures in a row at most one request passes in each
 //! `REST`, and nobody has to hand anything back: a trial whose asker went away blocks nothing.
 
@@ -8,15 +8,16 @@ use std::time::Duration;
 use super::error::Error;
 use crate::clock::{Clock, Moment};
 
-/// Counts failures in a row.
+/// Counts failures in a row of one kind of request, whoever it is for.
 #[derive(Debug)]
 pub(super) struct Breaker {
     clock: Clock,
-    state: Mutex<State>,
+    circuit: Mutex<Circuit>,
 }
 
+/// The state of a circuit breaker.
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct Circuit {
     failures: u32,
     /// When the next trial may start; meaningful once there are `FAILURES`.
     next_trial: Option<Moment>,
@@ -28,34 +29,50 @@ pub(super) struct Trial<'a>(&'a Breaker);
 
 impl Breaker {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, state: Mutex::default() }
+        Self { clock, circuit: Mutex::default() }
     }
 
     /// Lets a request through, or refuses it at once.
     pub(super) fn admit(&self) -> Result<Trial<'_>, Error> {
-        let now = self.clock.moment();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.failures >= FAILURES {
-            if state.next_trial.is_some_and(|next| now < next) {
-                return Err(Error::Resting);
-            }
-            state.next_trial = Some(now.after(REST));
-        }
-        Ok(Trial(self))
+        let mut circuit = self.circuit.lock().unwrap_or_else(PoisonError::into_inner);
+        if circuit.admit(self.clock.moment()) { Ok(Trial(self)) } else { Err(Error::Resting) }
     }
 }
 
 impl Trial<'_> {
-    /// Counts the result: a refusal in the standard's words is a sign of life.
+    /// Counts the result.
     pub(super) fn report<T>(self, result: &Result<T, Error>) {
-        let next_trial = self.0.clock.moment().after(REST);
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if result.as_ref().is_err_and(Error::is_temporary) {
-            state.failures = state.failures.saturating_add(1);
-            state.next_trial = Some(next_trial);
-        } else {
-            *state = State::default();
+        let now = self.0.clock.moment();
+        self.0.circuit.lock().unwrap_or_else(PoisonError::into_inner).report(result, now);
+    }
+}
+
+impl Circuit {
+    /// Whether a request may be sent now; while the circuit is open, this one is its trial.
+    pub(super) fn admit(&mut self, now: Moment) -> bool {
+        if self.failures < FAILURES {
+            return true;
         }
+        let admitted = self.next_trial.is_none_or(|next| now >= next);
+        if admitted {
+            self.next_trial = Some(now.after(REST));
+        }
+        admitted
+    }
+
+    /// Counts a result: a refusal in the standard's words is a sign of life.
+    pub(super) fn report<T>(&mut self, result: &Result<T, Error>, now: Moment) {
+        if result.as_ref().is_err_and(Error::is_temporary) {
+            self.failures = self.failures.saturating_add(1);
+            self.next_trial = Some(now.after(REST));
+        } else {
+            *self = Self::default();
+        }
+    }
+
+    /// Whether nothing has failed since the last sign of life.
+    pub(super) fn is_clean(&self) -> bool {
+        self.failures == 0
     }
 }
 

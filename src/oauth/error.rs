@@ -58,6 +58,9 @@ pub enum Error {
     /// As many token requests as allowed are under way.
     #[error("too many token requests under way")]
     Busy,
+    /// This client address sends codes that come to nothing, more often than it may.
+    #[error("too many failed sign-ins from this address")]
+    TooManyFailures,
     /// After repeated failures the provider is not asked for a few seconds.
     #[error("not asked, after repeated failures")]
     Resting,
@@ -72,6 +75,7 @@ impl Error {
             | Self::Oversized { .. }
             | Self::Garbage(_)
             | Self::Busy
+            | Self::TooManyFailures
             | Self::Resting => true,
             Self::Status(status) => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS

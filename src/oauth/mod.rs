@@ -2,10 +2,12 @@
 //! Invariant: a code is sent once. Whoever asks the token endpoint holds a [`Slot`], so that no
 //! provider ever has more than [`Client::SLOTS`] of our token requests to answer.
 
+mod admission;
 pub mod authorization;
 mod breaker;
 pub mod client_auth;
 pub mod error;
+mod exchange_limit;
 pub mod http;
 pub mod pkce;
 pub mod revocation;
@@ -15,15 +17,19 @@ use std::sync::Arc;
 
 use ::http::{HeaderMap, StatusCode};
 use serde_json::{Map, Value};
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use self::http::{Answer, Http};
-use breaker::Breaker;
+pub use admission::Slot;
+use admission::{Admission, Purpose};
+use breaker::{Breaker, Trial};
 use client_auth::{AuthMethod, Credentials};
 use error::{Error, Refusal};
+pub use exchange_limit::Attempt;
+use exchange_limit::ExchangeLimit;
 
+use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::telemetry::metrics::ProviderEndpoint;
 
@@ -33,9 +39,12 @@ pub struct Client {
     credentials: Credentials,
     http: Arc<Http>,
     clock: Clock,
-    slots: Semaphore,
-    /// Of the token endpoint.
-    breaker: Breaker,
+    admission: Arc<Admission>,
+    /// Of code exchanges, by client address. Refreshes have a circuit of their own, so that nobody's codes
+    /// end anybody's session.
+    exchanges: Arc<ExchangeLimit>,
+    /// Of refreshes.
+    refreshes: Breaker,
     /// Of the revocation endpoint: whether that one works is no reason to let nobody in.
     revocations: Breaker,
 }
@@ -49,18 +58,30 @@ pub struct Endpoint<'a> {
     pub method: AuthMethod,
 }
 
-/// The right to have one token request, and what follows from it, under way.
+/// The right to exchange one code now.
 #[derive(Debug)]
-pub struct Slot<'client>(#[expect(dead_code, reason = "held, not read")] SemaphorePermit<'client>);
+pub struct ExchangePermit {
+    /// Held until all is known that the tokens are good for.
+    pub slot: Slot,
+    /// Spent with the code.
+    pub attempt: Attempt,
+}
 
 impl Client {
     /// Token requests under way at a time.
-    pub const SLOTS: usize = 64;
+    pub const SLOTS: usize = Admission::SLOTS;
 
     /// A client with these credentials.
     pub fn new(credentials: Credentials, http: Arc<Http>, clock: Clock) -> Self {
-        let (breaker, revocations) = (Breaker::new(clock.clone()), Breaker::new(clock.clone()));
-        Self { credentials, http, clock, slots: Semaphore::new(Self::SLOTS), breaker, revocations }
+        Self {
+            credentials,
+            http,
+            admission: Arc::default(),
+            exchanges: Arc::new(ExchangeLimit::new(clock.clone())),
+            refreshes: Breaker::new(clock.clone()),
+            revocations: Breaker::new(clock.clone()),
+            clock,
+        }
     }
 
     /// The client's credentials.
@@ -68,17 +89,20 @@ impl Client {
         &self.credentials
     }
 
-    /// A slot if one is free: for a sign-in, whose person would rather hear it at once.
-    pub fn slot_now(&self) -> Result<Slot<'_>, Error> {
-        self.slots.try_acquire().map(Slot).map_err(|_| Error::Busy)
+    /// Waits until a sign-in from this address may send its code, up to the provider's `timeout`.
+    pub async fn exchange_permit(&self, address: ClientAddress) -> Result<ExchangePermit, Error> {
+        let slot = self.admission.slot(Purpose::SignIn(address));
+        let slot = timeout_at(self.http.deadline(), slot).await.unwrap_or(Err(Error::Busy))?;
+        // Asked now and not before it waited: a colleague who waits has failed at nothing.
+        Ok(ExchangePermit { slot, attempt: self.exchanges.admit(address)? })
     }
 
-    /// A slot when one gets free, each being held for a few deadlines at most: for a refresh.
-    pub async fn slot(&self) -> Result<Slot<'_>, Error> {
-        self.slots.acquire().await.map(Slot).map_err(|_| Error::Busy)
+    /// A slot for a refresh: the next that gets free, each being held for a few deadlines at most.
+    pub async fn refresh_slot(&self) -> Result<Slot, Error> {
+        self.admission.slot(Purpose::Refresh).await
     }
 
-    /// An authenticated POST, unless the endpoint failed too often a moment ago.
+    /// An authenticated POST.
     async fn post<'a, T>(
         &'a self,
         name: ProviderEndpoint,
@@ -89,19 +113,20 @@ impl Client {
     ) -> Result<T, Error> {
         let mut headers = HeaderMap::new();
         self.credentials.authenticate(endpoint.method, &mut headers, &mut form);
-        let breaker = match name {
-            ProviderEndpoint::Revocation => &self.revocations,
-            ProviderEndpoint::Token
-            | ProviderEndpoint::Discovery
-            | ProviderEndpoint::Jwks
-            | ProviderEndpoint::Userinfo => &self.breaker,
-        };
-        let trial = breaker.admit()?;
         let answer = self.http.post(name, endpoint.url, headers, &form, deadline).await;
-        let result = answer.and_then(|answer| read(&answer));
-        trial.report(&result);
-        result
+        answer.and_then(|answer| read(&answer))
     }
+}
+
+/// The result of a request that a circuit breaker let through.
+async fn tried<T>(
+    trial: Result<Trial<'_>, Error>,
+    request: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let trial = trial?;
+    let result = request.await;
+    trial.report(&result);
+    result
 }
 
 /// The body of a success, or the error that the answer amounts to (RFC 6749 §5.2).

@@ -2,7 +2,7 @@
 //! Source: RFC 7009.
 
 use super::error::Error;
-use super::{Client, Endpoint, success};
+use super::{Client, Endpoint, success, tried};
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
 
@@ -15,10 +15,16 @@ impl Client {
         refresh_token: &Secret,
     ) -> Result<(), Error> {
         let form = vec![("token", refresh_token.expose()), ("token_type_hint", "refresh_token")];
-        self.post(ProviderEndpoint::Revocation, endpoint, form, self.http.deadline(), |answer| {
-            // The body of a success means nothing (§2.2).
-            if answer.status.is_success() { Ok(()) } else { success(answer).map(drop) }
-        })
-        .await
+        let request = self.post(
+            ProviderEndpoint::Revocation,
+            endpoint,
+            form,
+            self.http.deadline(),
+            |answer| {
+                // The body of a success means nothing (§2.2).
+                if answer.status.is_success() { Ok(()) } else { success(answer).map(drop) }
+            },
+        );
+        tried(self.revocations.admit(), request).await
     }
 }

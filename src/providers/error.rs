@@ -7,9 +7,12 @@ use crate::oidc::error::Error as OidcError;
 /// A failed sign-in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// As many sign-ins as allowed are under way: try again in a moment.
+    /// As many token requests as allowed are under way, and waiting brought no turn: try again.
     #[error("too many token requests under way")]
     Busy,
+    /// This client address sends codes that come to nothing, more often than it may.
+    #[error("too many failed sign-ins from this address")]
+    TooManyFailures,
     /// The provider cannot be reached, or fails: try again later.
     #[error("the provider is unavailable: {0}")]
     Unavailable(OidcError),
@@ -33,6 +36,13 @@ pub enum Error {
     /// The claims, though verified, tell of nobody.
     #[error("{0}")]
     Claims(#[from] claims::Error),
+}
+
+/// An exchange whose task crashed.
+impl From<tokio::task::JoinError> for Error {
+    fn from(_: tokio::task::JoinError) -> Self {
+        Self::Unavailable(OidcError::Interrupted)
+    }
 }
 
 impl From<OidcError> for Error {
@@ -60,6 +70,7 @@ impl From<OAuthError> for Error {
     fn from(error: OAuthError) -> Self {
         match error {
             OAuthError::Busy => Self::Busy,
+            OAuthError::TooManyFailures => Self::TooManyFailures,
             OAuthError::Refused(refusal) => Self::from(refusal),
             OAuthError::Settings(_) => Self::Settings(error.into()),
             OAuthError::NoCommonAuthMethod => Self::Misconfigured(error.into()),

@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::{Error, Provider};
+use crate::client_address::ClientAddress;
+use crate::oauth::ExchangePermit;
 use crate::oauth::error::{Error as OAuthError, ErrorCode};
 use crate::oauth::http::Answer;
 use crate::oauth::pkce;
@@ -130,10 +132,13 @@ impl Provider {
                 return examined.fatal(key, format!("cannot be chosen: {message}"), Some(hint));
             }
         };
-        let Ok(slot) = self.client.slot_now() else { return };
+        let permit = self.client.exchange_permit(ClientAddress::Unknown).await;
+        let Ok(ExchangePermit { slot, attempt }) = permit else { return };
         let [code, verifier] = [(); 2].map(|()| Secret::new(random::text::<32>()));
-        let answer =
-            self.client.exchange_code(&slot, endpoint, &code, redirect_uri, &verifier).await;
+        let answer = self
+            .client
+            .exchange_code(&slot, attempt, endpoint, &code, redirect_uri, &verifier)
+            .await;
         let refusal = match answer {
             Err(OAuthError::Refused(refusal)) => refusal,
             Err(error) if error.is_temporary() => {

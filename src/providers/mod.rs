@@ -20,7 +20,7 @@ pub use error::{Error, RefreshError};
 pub use examine::{Examined, Finding};
 use notices::Notices;
 pub use refresh::{RefreshRequest, Refreshed};
-pub use sign_in::{SignInRequest, SignedIn};
+pub use sign_in::{Code, SignInRequest, SignedIn, Turn};
 
 use crate::clock::Clock;
 use crate::identity::claims::ClaimNames;

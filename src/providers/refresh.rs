@@ -50,7 +50,7 @@ impl Provider {
         let metadata = timeout_at(until, self.issuer.metadata()).await;
         let metadata = metadata.unwrap_or(Err(OidcError::Interrupted)).map_err(temporary)?;
         let endpoint = self.endpoint(&metadata.token, &metadata).map_err(temporary)?;
-        let slot = timeout_at(until, self.client.slot()).await;
+        let slot = timeout_at(until, self.client.refresh_slot()).await;
         let slot = slot.unwrap_or(Err(OAuthError::Busy)).map_err(RefreshError::of)?;
         let tokens = self.client.refresh(&slot, endpoint, request.refresh_token, until).await;
         let mut tokens = tokens.map_err(RefreshError::of)?;

@@ -1,16 +1,20 @@
 //! A sign-in, from the authorization request to an identity.
 //! Source: OpenID Connect Core §3.1, by way of `oauth` and `oidc`.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::error::Error;
 use super::{Provider, claims};
+use crate::client_address::ClientAddress;
 use crate::identity::Identity;
 use crate::identity::claims::identity;
 use crate::identity::prior::{Original, Prior};
 use crate::oauth::authorization::{AuthorizationRequest, AuthorizationResponse};
 use crate::oauth::token::TokenSet;
+use crate::oauth::{Endpoint, ExchangePermit};
 use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
 use crate::oidc::id_token::{Expected, Occasion};
@@ -34,6 +38,26 @@ pub struct SignInRequest<'a> {
     pub login_hint: Option<&'a str>,
     /// `ui_locales`.
     pub ui_locales: Option<&'a str>,
+}
+
+/// The right to send one code to the provider now. Holds a slot of its token endpoint until dropped.
+#[derive(Debug)]
+pub struct Turn {
+    metadata: Arc<Metadata>,
+    permit: ExchangePermit,
+}
+
+/// What came back with the browser, and what it must fit.
+#[derive(Clone, Debug)]
+pub struct Code {
+    /// `code`.
+    pub code: Secret,
+    /// `redirect_uri`, as in the authorization request.
+    pub redirect_uri: String,
+    /// `code_verifier`.
+    pub code_verifier: Secret,
+    /// `nonce`, as the ID token must repeat it.
+    pub nonce: String,
 }
 
 /// Somebody signed in.
@@ -80,30 +104,33 @@ impl Provider {
         self.log(checked.await.map_err(Error::from), "an authorization response is refused")
     }
 
-    /// Exchanges the code and finds out who it stands for. The code is spent, whatever comes of it.
-    pub async fn complete(
-        &self,
-        code: &Secret,
-        redirect_uri: &str,
-        code_verifier: &Secret,
-        nonce: &str,
-    ) -> Result<SignedIn, Error> {
-        let signed_in = self.try_complete(code, redirect_uri, code_verifier, nonce).await;
-        self.log(signed_in, "a sign-in failed")
+    /// Waits until a sign-in from this address may send its code. Nothing is sent before that.
+    pub async fn turn(&self, client: ClientAddress) -> Result<Turn, Error> {
+        let turn = async {
+            let metadata = self.issuer.metadata().await?;
+            // A method that nobody has in common fails before the code is spent.
+            self.token_endpoint(&metadata)?;
+            Ok::<_, OidcError>(Turn {
+                permit: self.client.exchange_permit(client).await?,
+                metadata,
+            })
+        };
+        self.log(turn.await.map_err(Error::from), "a sign-in failed")
     }
 
-    async fn try_complete(
-        &self,
-        code: &Secret,
-        redirect_uri: &str,
-        code_verifier: &Secret,
-        nonce: &str,
-    ) -> Result<SignedIn, Error> {
-        let metadata = self.issuer.metadata().await?;
-        let endpoint = self.endpoint(&metadata.token, &metadata)?;
-        let slot = self.client.slot_now()?;
+    /// Exchanges the code and finds out who it stands for. The code is spent, whatever comes of it.
+    pub async fn complete(&self, turn: Turn, code: &Code) -> Result<SignedIn, Error> {
+        self.log(self.try_complete(turn, code).await, "a sign-in failed")
+    }
+
+    async fn try_complete(&self, turn: Turn, code: &Code) -> Result<SignedIn, Error> {
+        let Turn { metadata, permit: ExchangePermit { slot, attempt } } = turn;
+        let Code { code, redirect_uri, code_verifier, nonce } = code;
+        let endpoint = self.token_endpoint(&metadata)?;
+        let client = &self.client;
         let tokens =
-            self.client.exchange_code(&slot, endpoint, code, redirect_uri, code_verifier).await?;
+            client.exchange_code(&slot, attempt, endpoint, code, redirect_uri, code_verifier);
+        let tokens = tokens.await?;
 
         let id_token = tokens.id_token.as_ref().ok_or(OidcError::NoIdToken)?;
         let expected = Expected {
@@ -121,6 +148,10 @@ impl Provider {
         let identity = self.identity(claims)?;
         self.notices.look_at(&identity, &self.settings);
         Ok(SignedIn { tokens, identity, prior: Prior { original, beside_userinfo } })
+    }
+
+    fn token_endpoint<'m>(&self, metadata: &'m Metadata) -> Result<Endpoint<'m>, OidcError> {
+        self.endpoint(&metadata.token, metadata)
     }
 
     /// Whether an ID token leaves claims to userinfo, and there is one.

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::client_address::ClientAddress;
 use crate::clock::UnixTime;
 use crate::identity::prior::Prior;
 use crate::jose::{Algorithm, SigningKey};
@@ -120,8 +121,14 @@ impl Scene {
     }
 
     async fn complete(&self) -> Result<SignedIn, Error> {
-        let (code, verifier) = (Secret::new("code"), Secret::new("verifier"));
-        self.provider.complete(&code, "https://app.example/cb", &verifier, "n").await
+        let code = Code {
+            code: Secret::new("code"),
+            redirect_uri: "https://app.example/cb".to_owned(),
+            code_verifier: Secret::new("verifier"),
+            nonce: "n".to_owned(),
+        };
+        let turn = self.provider.turn(ClientAddress::Unknown).await?;
+        self.provider.complete(turn, &code).await
     }
 
     async fn refresh(&self, prior: &Prior) -> Result<Refreshed, RefreshError> {

@@ -184,6 +184,12 @@ impl Client {
         self.connected.peer
     }
 
+    /// Whether the client has closed its side of the connection. A browser that does so has left; some
+    /// programs wait for their answer all the same.
+    pub fn has_left(&self) -> bool {
+        self.connected.pulse().is_half_closed()
+    }
+
     /// Whether the peer is a trusted proxy.
     pub fn is_trusted(&self) -> bool {
         self.connected.trusted

@@ -278,6 +278,11 @@ impl Pulse {
         self.half_closed.set(self.now());
     }
 
+    /// Whether the client has closed its side.
+    pub(super) fn is_half_closed(&self) -> bool {
+        self.half_closed.get().is_some()
+    }
+
     /// Our side is closed.
     pub(super) fn closing(&self) {
         self.closing.set(self.now());

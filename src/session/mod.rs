@@ -9,7 +9,7 @@ pub mod streams;
 pub mod table;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
@@ -81,6 +81,8 @@ pub struct Session {
     ends: Moment,
     /// The last request, in milliseconds of the clock.
     used: AtomicU64,
+    /// Whether a request has brought it.
+    brought: AtomicBool,
     holding: ArcSwap<Holding>,
     refreshing: Refreshing,
     streams: Streams,
@@ -191,6 +193,7 @@ impl Session {
             key: id.key(),
             ends: now.after(lifetime),
             used: AtomicU64::new(now.as_millis()),
+            brought: AtomicBool::new(false),
             holding: ArcSwap::from_pointee(holding),
             refreshing: Refreshing::default(),
             streams: Streams::default(),
@@ -215,7 +218,15 @@ impl Session {
 
     /// Notes a use.
     pub fn touch(&self, now: Moment) {
+        if !self.is_brought() {
+            self.brought.store(true, Ordering::Relaxed);
+        }
         self.used.store(now.as_millis(), Ordering::Relaxed);
+    }
+
+    /// Whether a request has brought it since it was made.
+    pub fn is_brought(&self) -> bool {
+        self.brought.load(Ordering::Relaxed)
     }
 
     /// Whether its lifetime or its idle time is over.

@@ -31,6 +31,7 @@ mod session_bound;
 mod several_providers;
 mod shutdown;
 mod sign_in;
+mod sign_in_admission;
 mod sign_in_state;
 mod streaming;
 mod supply;

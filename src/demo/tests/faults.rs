@@ -236,6 +236,16 @@ async fn every_fault_of_the_token_endpoint_shows() {
             F::ExpiresFraction => members()["expires_in"] == 3600.5,
             F::ExpiresText => members()["expires_in"] == "3600",
             F::InvalidGrant => answer.status == 400 && members()["error"] == "invalid_grant",
+            // These two spoil refusals only.
+            F::RefusalOther | F::RefusalFails => {
+                let refused = scene.exchange("unknown", &[]).await;
+                let other = *fault == F::RefusalOther;
+                let (status, error) =
+                    if other { (400, "invalid_request") } else { (500, "invalid_grant") };
+                members()["access_token"].is_string()
+                    && refused.status == status
+                    && refused.json()["error"] == error
+            }
             F::InvalidClient => answer.status == 401 && members()["error"] == "invalid_client",
             F::ErrorAsSuccess => answer.status == 200 && members()["error"] == "invalid_grant",
             F::Created => answer.status == 201 && members()["access_token"].is_string(),

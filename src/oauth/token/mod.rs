@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::error::Error;
 use super::http::Answer;
-use super::{Client, Endpoint, Slot, success};
+use super::{Attempt, Client, Endpoint, Slot, success, tried};
 use crate::clock::Moment;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
@@ -36,7 +36,8 @@ impl Client {
     /// Exchanges a code for tokens (§4.1.3): sent once, whatever happens.
     pub async fn exchange_code(
         &self,
-        _slot: &Slot<'_>,
+        _slot: &Slot,
+        mut attempt: Attempt,
         endpoint: Endpoint<'_>,
         code: &Secret,
         redirect_uri: &str,
@@ -48,7 +49,10 @@ impl Client {
             ("redirect_uri", redirect_uri),
             ("code_verifier", code_verifier.expose()),
         ];
-        self.tokens(endpoint, form, self.http.deadline()).await
+        attempt.sent();
+        let result = self.tokens(endpoint, form, self.http.deadline()).await;
+        attempt.ended(&result);
+        result
     }
 
     /// Refreshes (§6). If the answer gets lost, the same refresh token is sent once more: a server
@@ -56,17 +60,18 @@ impl Client {
     /// would end by one lost packet. All of it ends at `until` at the latest.
     pub async fn refresh(
         &self,
-        _slot: &Slot<'_>,
+        _slot: &Slot,
         endpoint: Endpoint<'_>,
         refresh_token: &Secret,
         until: Instant,
     ) -> Result<TokenSet, Error> {
         let form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
-        let deadline = || self.http.deadline().min(until);
-        match self.tokens(endpoint, form.clone(), deadline()).await {
-            Err(Error::AnswerLost { .. }) if Instant::now() < until => {
-                self.tokens(endpoint, form, deadline()).await
-            }
+        let once = |form| {
+            let request = self.tokens(endpoint, form, self.http.deadline().min(until));
+            tried(self.refreshes.admit(), request)
+        };
+        match once(form.clone()).await {
+            Err(Error::AnswerLost { .. }) if Instant::now() < until => once(form).await,
             result => result,
         }
     }

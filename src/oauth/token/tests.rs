@@ -6,14 +6,19 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::json;
 
 use super::*;
+use crate::client_address::ClientAddress;
 use crate::clock::Clock;
+use crate::oauth::ExchangePermit;
 use crate::oauth::client_auth::{AuthMethod, Credentials};
 use crate::oauth::error::ErrorCode;
 use crate::oauth::http::{Http, HttpSettings};
 use crate::oauth::loopback::{Loopback, Reply};
 
 fn client() -> Client {
-    let timeout = Duration::from_secs(5);
+    client_that_waits(Duration::from_secs(5))
+}
+
+fn client_that_waits(timeout: Duration) -> Client {
     let http = Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap();
     let credentials =
         Credentials { id: "us".into(), secret: Some(Secret::new("s3cr:t")), method: None };
@@ -21,17 +26,28 @@ fn client() -> Client {
 }
 
 async fn exchange(client: &Client, at: &Loopback) -> Result<TokenSet, Error> {
+    exchange_from(client, at, ClientAddress::Unknown, "c&de").await
+}
+
+async fn exchange_from(
+    client: &Client,
+    at: &Loopback,
+    address: ClientAddress,
+    code: &str,
+) -> Result<TokenSet, Error> {
     let url = at.url("/token");
     let endpoint = Endpoint { url: &url, method: AuthMethod::ClientSecretBasic };
-    let (code, verifier) = (Secret::new("c&de"), Secret::new("verifier"));
-    let slot = client.slot_now()?;
-    client.exchange_code(&slot, endpoint, &code, "https://app.example/cb", &verifier).await
+    let (code, verifier) = (Secret::new(code), Secret::new("verifier"));
+    let ExchangePermit { slot, attempt } = client.exchange_permit(address).await?;
+    let redirect_uri = "https://app.example/cb";
+    client.exchange_code(&slot, attempt, endpoint, &code, redirect_uri, &verifier).await
 }
 
 async fn refresh(client: &Client, at: &Loopback) -> Result<TokenSet, Error> {
     let url = at.url("/token");
     let endpoint = Endpoint { url: &url, method: AuthMethod::ClientSecretPost };
-    client.refresh(&client.slot().await?, endpoint, &Secret::new("r"), client.http.deadline()).await
+    let (slot, until) = (client.refresh_slot().await?, client.http.deadline());
+    client.refresh(&slot, endpoint, &Secret::new("r"), until).await
 }
 
 fn answered(reply: Reply) -> Result<TokenSet, Error> {
@@ -150,7 +166,8 @@ async fn a_refresh_ends_in_time_with_its_repetition() {
     let provider = Loopback::start(|_, _| Reply::Silence).await;
     let (client, url) = (client(), provider.url("/token"));
     let endpoint = Endpoint { url: &url, method: AuthMethod::ClientSecretPost };
-    let (slot, until) = (client.slot().await.unwrap(), Instant::now() + Duration::from_millis(100));
+    let slot = client.refresh_slot().await.unwrap();
+    let until = Instant::now() + Duration::from_millis(100);
     let late = client.refresh(&slot, endpoint, &Secret::new("r"), until).await.unwrap_err();
     assert!(matches!(late, Error::AnswerLost { .. }), "{late}");
     assert!(Instant::now() < until + Duration::from_secs(4), "one deadline of the client is five");
@@ -214,15 +231,57 @@ async fn a_failing_revocation_endpoint_keeps_nobody_from_signing_in() {
 }
 
 #[tokio::test]
-async fn a_sign_in_is_refused_when_all_slots_are_taken_and_a_refresh_waits() {
-    let client = client();
-    let mut slots: Vec<_> = (0..Client::SLOTS).map(|_| client.slot_now().unwrap()).collect();
-    assert_eq!(client.slot_now().unwrap_err(), Error::Busy);
-    let waiting = client.slot();
-    tokio::pin!(waiting);
-    assert!(tokio::time::timeout(Duration::ZERO, &mut waiting).await.is_err());
+async fn sign_in_that_gets_no_slot_within_the_timeout_is_refused_and_a_refresh_waits() {
+    let timeout = Duration::from_millis(50);
+    let client = client_that_waits(timeout);
+    let mut slots = Vec::new();
+    for _ in 0..Client::SLOTS {
+        slots.push(client.refresh_slot().await.unwrap());
+    }
+    let (began, refresh) = (Instant::now(), client.refresh_slot());
+    tokio::pin!(refresh);
+    assert!(tokio::time::timeout(Duration::ZERO, &mut refresh).await.is_err());
+    let refused = client.exchange_permit(ClientAddress::Unknown).await.unwrap_err();
+    assert_eq!(refused, Error::Busy);
+    assert!(began.elapsed() >= timeout, "it waited");
     slots.pop();
-    assert!(waiting.await.is_ok());
+    assert!(refresh.await.is_ok());
+}
+
+#[tokio::test]
+async fn exchanges_that_fail_keep_no_refresh_and_no_other_address_from_the_provider() {
+    let tokens = json!({"access_token": "a", "token_type": "Bearer"});
+    let provider = Loopback::start(move |_, seen| match seen.form.get("code") {
+        Some(code) if code == "junk" => Reply::json(500, &json!({})),
+        _ => Reply::json(200, &tokens),
+    })
+    .await;
+    let client = client();
+    let junk = ClientAddress::Known([192, 0, 2, 1].into());
+    for _ in 0..5 {
+        let failed = exchange_from(&client, &provider, junk, "junk").await;
+        assert!(matches!(failed, Err(Error::Status(_))), "{failed:?}");
+    }
+    let resting = exchange_from(&client, &provider, junk, "junk").await;
+    assert_eq!(resting.unwrap_err(), Error::Resting);
+    assert!(exchange(&client, &provider).await.is_ok());
+    assert!(refresh(&client, &provider).await.is_ok());
+}
+
+#[tokio::test]
+async fn refreshes_that_fail_keep_nobody_from_signing_in() {
+    let tokens = json!({"access_token": "a", "token_type": "Bearer"});
+    let provider = Loopback::start(move |_, seen| match seen.form.get("code") {
+        Some(_) => Reply::json(200, &tokens),
+        None => Reply::json(500, &json!({})),
+    })
+    .await;
+    let client = client();
+    for _ in 0..5 {
+        assert!(matches!(refresh(&client, &provider).await, Err(Error::Status(_))));
+    }
+    assert_eq!(refresh(&client, &provider).await.unwrap_err(), Error::Resting);
+    assert!(exchange(&client, &provider).await.is_ok());
 }
 
 #[tokio::test]

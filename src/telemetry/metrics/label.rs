@@ -106,6 +106,8 @@ labels! {
         Misbehaved = "misbehaved",
         /// The client's address failed too often a moment ago.
         TooManyFailures = "too_many_failures",
+        /// The browser left before it had an answer.
+        Abandoned = "abandoned",
     }
 }
 

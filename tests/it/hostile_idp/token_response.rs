@@ -8,6 +8,8 @@ fn expected(fault: TokenFault) -> Outcome {
     use TokenFault as F;
     match fault {
         F::NoRefreshToken | F::NoExpiresIn => SignedIn,
+        // These spoil refusals, and a good code is not refused.
+        F::RefusalOther | F::RefusalFails => SignedIn,
         // A lifetime is bounded by the session's; one below zero is over at once.
         F::ExpiresNegative | F::ExpiresHuge | F::ExpiresFraction | F::ExpiresText => SignedIn,
         F::Created | F::TextPlain | F::ByteOrderMark => SignedIn,

@@ -83,6 +83,8 @@ fn of_token(fault: TokenFault) -> Becomes {
     match fault {
         F::NoExpiresIn | F::ExpiresHuge | F::ExpiresFraction | F::ExpiresText => Renewed,
         F::Created | F::TextPlain | F::ByteOrderMark | F::NoRefreshToken => Renewed,
+        // These spoil refusals, and nothing is refused.
+        F::RefusalOther | F::RefusalFails => Renewed,
         F::InvalidGrant | F::ErrorAsSuccess => Ended,
         // The operator's fault, such as a secret that ran out, must not sign everybody out.
         F::InvalidClient => Kept,

@@ -6,10 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use http::header::{COOKIE, HOST, LOCATION, SET_COOKIE};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::Bytes;
-use hyper_util::rt::TokioIo;
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
@@ -31,6 +32,8 @@ pub(crate) struct Browser {
 pub(crate) enum Door {
     /// The gateway, or whatever has an address.
     Tcp(SocketAddr),
+    /// One connection of HTTP/2, which all tabs of a browser share.
+    Http2(http2::SendRequest<Full<Bytes>>),
     /// A server of the test's own.
     Unix(PathBuf),
 }
@@ -278,8 +281,23 @@ fn is_loopback(host: &str) -> bool {
 }
 
 impl Door {
+    /// Opens a connection of HTTP/2 to a gateway.
+    pub(crate) async fn http2(gateway: &Gateway) -> Self {
+        let stream = TokioIo::new(TcpStream::connect(gateway.address).await.unwrap());
+        let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        tokio::spawn(connection);
+        Self::Http2(sender)
+    }
+
     async fn exchange(self, url: Url, request: Request<Full<Bytes>>) -> Answer {
         match self {
+            Self::Http2(mut connection) => {
+                let mut request = request;
+                *request.uri_mut() = url.as_str().parse().unwrap();
+                request.headers_mut().remove(HOST);
+                connection.ready().await.unwrap();
+                answer(url, connection.send_request(request).await.unwrap()).await
+            }
             Self::Tcp(address) => {
                 exchange(TcpStream::connect(address).await.unwrap(), url, request).await
             }
@@ -298,9 +316,14 @@ async fn exchange(
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     let connection = tokio::spawn(connection);
-    let (head, body) = sender.send_request(request).await.unwrap().into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
+    let answer = answer(url, sender.send_request(request).await.unwrap()).await;
     connection.abort();
+    answer
+}
+
+async fn answer(url: Url, response: Response<Incoming>) -> Answer {
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
     let body = String::from_utf8_lossy(&body).into_owned();
     Answer { url, status: head.status, headers: head.headers, body }
 }

@@ -83,6 +83,16 @@ pub(crate) async fn callback(browser: &mut Browser, path: &str, username: &str) 
     }
 }
 
+/// The callback of a sign-in that this browser began, with a code that was never issued.
+pub(crate) async fn junk_callback(browser: &mut Browser) -> Url {
+    let request = browser.navigate("/oauth2/start?rd=/").await.redirect().unwrap();
+    let state = request.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let issuer = request.as_str().split_once("/authorize").unwrap().0.to_owned();
+    let mut callback = Url::parse(&format!("{PUBLIC_URL}/oauth2/callback?code=junk")).unwrap();
+    callback.query_pairs_mut().append_pair("state", &state).append_pair("iss", &issuer);
+    callback
+}
+
 /// Signs somebody in, and returns the `Cookie` field that says so.
 pub(crate) async fn cookie_of(gateway: &Gateway, provider: &str, username: &str) -> String {
     let mut browser = Browser::new(gateway);

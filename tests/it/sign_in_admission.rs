@@ -1,0 +1,332 @@
+//! What one visitor's sign-ins can do to those of others: nothing, whatever codes they send, however many
+//! at a time, and however early they leave.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::HeaderValue;
+use portcullis::demo::{Fault, Grant, IdentityProvider, TokenAnswer, TokenFault};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use url::Url;
+
+use crate::support::browser::{Answer, Browser, Door};
+use crate::support::clocked::Clocked;
+use crate::support::gateway::{Gateway, PUBLIC_URL};
+use crate::support::operator::{until, value};
+use crate::support::provider::{self, callback, junk_callback};
+use crate::support::upstream::Upstream;
+use crate::support::wait;
+use crate::support::wire::{answers_to, field};
+
+/// A gateway that believes a proxy on loopback, its provider, and one application behind it.
+struct House {
+    provider: IdentityProvider,
+    gateway: Gateway,
+    _upstream: Upstream,
+}
+
+impl House {
+    async fn start() -> Self {
+        Self::with(Duration::from_secs(60), "").await
+    }
+
+    /// With tokens of this life, and more of the configuration.
+    async fn with(token_lifetime: Duration, more: &str) -> Self {
+        let provider = provider::start(token_lifetime).await;
+        let upstream = Upstream::start().await;
+        let gateway = Gateway::start_with(&format!(
+            "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", \
+             trusted_proxies: [127.0.0.1/32] }}\nadmin: {{ listen: \"127.0.0.1:0\" }}\n\
+             {}routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n{more}",
+            provider::section(&provider),
+            upstream.address
+        ));
+        Self { provider, gateway, _upstream: upstream }
+    }
+
+    /// A browser at this address.
+    fn at(&self, address: &str) -> Browser {
+        from(Browser::new(&self.gateway), address)
+    }
+
+    fn codes_sent(&self) -> usize {
+        self.provider.counts().code_exchanges
+    }
+
+    /// Waits until this many codes have come to the provider.
+    async fn codes(&self, count: usize) {
+        wait::until(&format!("{count} codes are sent"), async || self.codes_sent() >= count).await;
+    }
+
+    /// Callbacks of as many browsers at one address, each at its last step before it is signed in.
+    async fn callbacks(&self, address: &str, count: usize) -> Vec<(Browser, Url)> {
+        let mut ready = Vec::new();
+        for _ in 0..count {
+            let mut browser = self.at(address);
+            let callback = callback(&mut browser, "/", "alice").await;
+            ready.push((browser, callback));
+        }
+        ready
+    }
+}
+
+fn from(mut browser: Browser, address: &str) -> Browser {
+    browser.extra.insert("x-forwarded-for", HeaderValue::try_from(address).unwrap());
+    browser
+}
+
+fn open_all(callbacks: Vec<(Browser, Url)>) -> JoinSet<Answer> {
+    let mut opening = JoinSet::new();
+    for (mut browser, callback) in callbacks {
+        opening.spawn(async move { browser.navigate(callback.as_str()).await });
+    }
+    opening
+}
+
+/// Sends junk from one address over many connections, while others sign in and a session is refreshed.
+async fn others_sign_in_and_refresh_beside_junk(faults: &[Fault], refused: &[u16]) {
+    const PEOPLE: usize = 20;
+    let house = Arc::new(House::with(Duration::from_secs(1), "").await);
+    let mut member = house.at("198.51.100.1");
+    assert_eq!(provider::sign_in(&mut member, "/", "alice").await.status, 200);
+    house.provider.set_faults(faults);
+    let over = Arc::new(AtomicBool::new(false));
+    let began = Instant::now();
+    let mut attack = JoinSet::new();
+    for _ in 0..100 {
+        let (house, over) = (Arc::clone(&house), Arc::clone(&over));
+        attack.spawn(async move {
+            let mut statuses = Vec::new();
+            while !over.load(Ordering::Relaxed) {
+                let mut mallory = house.at("192.0.2.1");
+                let junk = junk_callback(&mut mallory).await;
+                statuses.push(mallory.navigate(junk.as_str()).await.status.as_u16());
+            }
+            statuses
+        });
+    }
+    house.codes(1 + 5).await;
+    for number in 0..PEOPLE {
+        let mut browser = house.at(&format!("203.0.113.{number}"));
+        let arrived = provider::sign_in(&mut browser, "/", "bob").await;
+        assert_eq!(arrived.status, 200, "{number}: {arrived:?}");
+    }
+    let refreshes = house.provider.counts().refreshes;
+    wait::until("the session is refreshed", async || {
+        assert_eq!(member.fetch("/").await.status, 200);
+        house.provider.counts().refreshes > refreshes + 1
+    })
+    .await;
+    over.store(true, Ordering::Relaxed);
+    // Junk that is on its way would meet a provider that answers it at once.
+    let sent = house.codes_sent() - PEOPLE - 1;
+    let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 2;
+    assert!(sent <= 10 * seconds, "{sent} codes of one address in {seconds} s");
+    house.provider.set_faults(&[]);
+    for status in attack.join_all().await.concat() {
+        assert!(refused.contains(&status), "{status}");
+    }
+    let refreshed = "refreshes_total{provider=\"company\",outcome=\"failure\"}";
+    assert_eq!(value(&house.gateway, refreshed).await.unwrap_or(0.0), 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn junk_codes_that_are_refused_slowly_stop_nobody_else() {
+    let late = [Fault::Late(TokenAnswer::Error)];
+    others_sign_in_and_refresh_beside_junk(&late, &[400, 429]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn junk_codes_that_are_invalid_requests_stop_nobody_else() {
+    let other = [Fault::Token(Grant::SignIn, TokenFault::RefusalOther)];
+    others_sign_in_and_refresh_beside_junk(&other, &[400, 429, 502]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn junk_codes_that_the_provider_fails_at_stop_nobody_else() {
+    let fails = [Fault::Token(Grant::SignIn, TokenFault::RefusalFails)];
+    others_sign_in_and_refresh_beside_junk(&fails, &[400, 429, 503]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ninth_sign_in_of_an_address_waits_and_is_not_refused() {
+    let house = House::start().await;
+    let mut callbacks = Vec::new();
+    for (address, count) in [("192.0.2.1", 12), ("192.0.2.2", 1), ("2001:db8::1", 1)] {
+        callbacks.push(house.callbacks(address, count).await);
+    }
+    house.provider.set_faults(&[Fault::Late(TokenAnswer::Tokens)]);
+    let mut opened = Vec::new();
+    for (callbacks, sent) in callbacks.into_iter().zip([8, 9, 10]) {
+        opened.push(open_all(callbacks));
+        house.codes(sent).await;
+        assert_eq!(house.codes_sent(), sent, "whoever has eight under way waits");
+    }
+    house.provider.set_faults(&[]);
+    for opened in opened {
+        for answer in opened.join_all().await {
+            assert_eq!(answer.redirect().unwrap().path(), "/", "{answer:?}");
+        }
+    }
+    assert_eq!(house.codes_sent(), 14);
+}
+
+/// Tabs that a browser restores at its start share one connection, one address and one jar of cookies.
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_cold_tabs_of_one_browser_over_http2_all_end_signed_in() {
+    let house = House::start().await;
+    let browser = Browser::before(Door::http2(&house.gateway).await);
+    let mut browser = from(browser, "192.0.2.1");
+    // The provider knows the browser still.
+    assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 200);
+    browser.forget("portcullis");
+    browser.forget("portcullis-login");
+    let before = house.codes_sent();
+    let jar = Mutex::new(browser);
+    let mut tabs: Vec<(usize, Url)> = (0..50)
+        .map(|tab| (tab, Url::parse(&format!("{PUBLIC_URL}/tab?number={tab}")).unwrap()))
+        .collect();
+    let mut arrived = 0;
+    // All tabs take each step together: the worst that can come of it.
+    while !tabs.is_empty() {
+        let mut step = JoinSet::new();
+        for (tab, url) in std::mem::take(&mut tabs) {
+            let mut cold = jar.lock().unwrap().clone();
+            step.spawn(async move { (tab, cold.navigate(url.as_str()).await) });
+        }
+        for (tab, answer) in step.join_all().await {
+            jar.lock().unwrap().share(&answer);
+            match answer.redirect() {
+                Some(next) => tabs.push((tab, next)),
+                None => {
+                    assert_eq!(answer.status, 200, "{tab}: {answer:?}");
+                    assert_eq!(answer.json()["target"], format!("/tab?number={tab}"));
+                    arrived += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(arrived, 50);
+    assert_eq!(house.codes_sent() - before, 50, "none of them was spared its exchange");
+}
+
+/// A callback of a browser, as bytes.
+fn request_of(browser: &Browser, callback: &Url) -> String {
+    let cookies: Vec<String> =
+        browser.cookies().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    format!(
+        "GET {} HTTP/1.1\r\nHost: wiki.localhost\r\nCookie: {}\r\nAccept: text/html\r\n\r\n",
+        &callback[url::Position::BeforePath..],
+        cookies.join("; ")
+    )
+}
+
+/// Sends the callback of a browser that leaves as soon as its code is at the provider.
+async fn leave(house: &House, leave: impl FnOnce(TcpStream)) -> (Browser, Url) {
+    let mut browser = Browser::new(&house.gateway);
+    let callback = callback(&mut browser, "/", "alice").await;
+    house.provider.set_faults(&[Fault::Late(TokenAnswer::Tokens)]);
+    let before = house.codes_sent();
+    let mut leaving = TcpStream::connect(house.gateway.address).await.unwrap();
+    leaving.write_all(request_of(&browser, &callback).as_bytes()).await.unwrap();
+    house.codes(before + 1).await;
+    leave(leaving);
+    (browser, callback)
+}
+
+fn outcome(outcome: &str) -> String {
+    format!("sign_ins_total{{provider=\"company\",outcome=\"{outcome}\"}}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn session_of_a_browser_that_left_is_not_kept_and_its_tokens_are_not_revoked() {
+    let house = House::start().await;
+    let (_, _) = leave(&house, drop).await;
+    house.provider.set_faults(&[]);
+    until(&house.gateway, &outcome("success"), |count| count == 1.0).await;
+    until(&house.gateway, "sessions", |count| count == 0.0).await;
+    assert_eq!(house.provider.counts().revocations, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_in_whose_connection_was_reset_makes_no_session() {
+    let house = House::start().await;
+    let (mut browser, callback) = leave(&house, |leaving| leaving.set_zero_linger().unwrap()).await;
+    until(&house.gateway, &outcome("abandoned"), |count| count == 1.0).await;
+    house.gateway.log_until_all(&["sign_in_failed", "\"reason\":\"abandoned\""]);
+    house.provider.set_faults(&[]);
+    let token = "provider_request_duration_seconds_count{provider=\"company\",endpoint=\"token\"}";
+    until(&house.gateway, token, |ended| ended == 1.0).await;
+    assert_eq!(value(&house.gateway, "sessions").await, Some(0.0));
+    // The state was used: it begins anew.
+    let again = browser.navigate(callback.as_str()).await;
+    assert_eq!(again.redirect().unwrap().path(), "/oauth2/start");
+    assert_eq!((house.codes_sent(), house.provider.counts().revocations), (1, 0));
+}
+
+/// Whoever closes only their own side waits for the answer, and the session in it is good.
+#[tokio::test(flavor = "multi_thread")]
+async fn session_of_a_half_closed_client_stays_when_a_request_brings_it() {
+    let house = House::start().await;
+    let mut browser = Browser::new(&house.gateway);
+    let callback = callback(&mut browser, "/", "alice").await;
+    let answer = answers_to(&house.gateway, request_of(&browser, &callback)).await;
+    let cookie = field(&answer, "set-cookie").split(';').next().unwrap().to_owned();
+    browser.plant("portcullis", cookie.strip_prefix("portcullis=").unwrap());
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(4) {
+        assert_eq!(browser.fetch("/").await.status, 200);
+    }
+}
+
+/// At some providers a revoked refresh token ends all sessions of its browser.
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_of_replaced_and_evicted_sessions_are_not_revoked() {
+    let limits = "session: { max_sessions_per_user: 1 }\n";
+    let house = House::with(Duration::from_secs(60), limits).await;
+    let mut first = house.at("192.0.2.1");
+    assert_eq!(provider::sign_in(&mut first, "/", "alice").await.status, 200);
+    let mut second = house.at("192.0.2.2");
+    assert_eq!(provider::sign_in(&mut second, "/", "alice").await.status, 200);
+    assert_eq!(first.fetch("/").await.status, 401, "evicted");
+    let old = second.clone();
+    let again = "/oauth2/start?rd=/&prompt=login";
+    assert_eq!(provider::sign_in(&mut second, again, "alice").await.status, 200);
+    assert_eq!(old.clone().fetch("/").await.status, 401, "replaced");
+    assert!(second.navigate("/oauth2/sign_out").await.status.is_redirection());
+    wait::until("the signed-out session's token is revoked", async || {
+        house.provider.counts().revocations > 0
+    })
+    .await;
+    assert_eq!(house.gateway.stop().code(), Some(0));
+    assert_eq!(house.provider.counts().revocations, 1, "only the token of the sign-out");
+}
+
+/// What sends no code costs no memory, and nobody's sign-in.
+#[tokio::test(flavor = "multi_thread")]
+async fn callback_that_sends_no_code_leaves_its_state_usable() {
+    let upstream = Upstream::start().await;
+    let at = Clocked::in_front_of(&upstream).await;
+    let mut alice = from(at.browser(), "192.0.2.1");
+    let honest = callback(&mut alice, "/page", "alice").await;
+    let foreign = honest.as_str().replace("iss=", "iss=https%3A%2F%2Fevil.example%2F");
+    let denied = honest.as_str().replace("code=", "error=access_denied&error_description=");
+    for (sends_none, status) in [(foreign, 400), (denied, 403)] {
+        let answer = alice.navigate(&sends_none).await;
+        assert_eq!(answer.status, status, "{sends_none}: {answer:?}");
+    }
+    // Nor does one that is refused for its address.
+    let mut mallory = from(at.browser(), "192.0.2.9");
+    for _ in 0..10 {
+        let junk = junk_callback(&mut mallory).await;
+        assert_eq!(mallory.navigate(junk.as_str()).await.status, 400);
+    }
+    let mut limited = from(alice.clone(), "192.0.2.9");
+    assert_eq!(limited.navigate(honest.as_str()).await.status, 429);
+    assert_eq!(at.provider.counts().code_exchanges, 10);
+    assert_eq!(alice.open(honest.as_str()).await.json()["target"], "/page");
+}
