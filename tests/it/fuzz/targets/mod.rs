@@ -3,12 +3,18 @@
 //!
 //! `fuzz/src/lib.rs` includes this folder, so nothing here is imported from the tests.
 
+pub mod access;
 pub mod config;
 pub mod cookies;
+pub mod forwarded_for;
+pub mod head;
 pub mod jwk;
 pub mod jwt;
+pub mod path;
 pub mod rd;
 pub mod state;
+pub mod upstreams;
+pub mod wire;
 
 /// A name, and what asserts.
 pub type Target = (&'static str, fn(&[u8]));
@@ -17,8 +23,11 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("config", config::run),
     ("cookies", cookies::run),
+    ("forwarded_for", forwarded_for::run),
+    ("head", head::run),
     ("jwk", jwk::run),
     ("jwt", jwt::run),
+    ("path", path::run),
     ("rd", rd::run),
     ("state", state::run),
 ];

@@ -1,0 +1,111 @@
+//! A gateway in this process and an application behind it, both on unix sockets, and bytes sent to it.
+//! Invariant: everything runs on the calling thread, so that an input takes the same way each time.
+
+use std::mem::ManuallyDrop;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use portcullis::cli::run::open;
+use portcullis::config::{Source, load};
+use portcullis::server::Shutdown;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+
+/// A gateway with its application.
+pub struct House {
+    /// Never dropped: a thread that ends cannot end a runtime.
+    runtime: ManuallyDrop<Runtime>,
+    folder: TempDir,
+    received: Arc<Mutex<Vec<String>>>,
+}
+
+/// What came of some bytes.
+pub struct Exchange {
+    /// All that the gateway answered.
+    pub answer: Vec<u8>,
+    /// The head of each request that the application received, byte by byte in Latin-1.
+    pub received: Vec<String>,
+}
+
+impl House {
+    /// Starts with a configuration, in which `LISTEN` and `UPSTREAM` are the sockets.
+    pub fn start(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = |name: &str| format!("\"unix:{}\"", folder.path().join(name).display());
+        let text =
+            config.replace("LISTEN", &socket(GATEWAY)).replace("UPSTREAM", &socket(APPLICATION));
+        let source = Source::fixed([("a.yaml".into(), text.into())], []);
+        let (config, _) = load("a.yaml".as_ref(), &source).unwrap();
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let received = Arc::default();
+        runtime.block_on(async {
+            let listener = UnixListener::bind(folder.path().join(APPLICATION)).unwrap();
+            tokio::spawn(serve(listener, Arc::clone(&received)));
+            let opened = open(&config).await.unwrap();
+            tokio::spawn(opened.serve(Shutdown::new()));
+        });
+        Self { runtime: ManuallyDrop::new(runtime), folder, received }
+    }
+
+    /// Sends bytes on a connection of their own, and no more.
+    pub fn exchange(&self, request: &[u8]) -> Exchange {
+        self.received.lock().unwrap().clear();
+        let socket = self.folder.path().join(GATEWAY);
+        let answer = self.runtime.block_on(async {
+            let answer = timeout(PATIENCE, answer(&socket, request)).await;
+            // Whatever is under way is of this input.
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+            // A connection ends after its client has sent everything.
+            answer.unwrap()
+        });
+        Exchange { answer, received: self.received.lock().unwrap().clone() }
+    }
+}
+
+async fn answer(socket: &Path, request: &[u8]) -> Vec<u8> {
+    let (mut reader, mut writer) = UnixStream::connect(socket).await.unwrap().into_split();
+    let send = async {
+        // The gateway may close first.
+        drop(writer.write_all(request).await);
+        drop(writer.shutdown().await);
+    };
+    let receive = async {
+        let mut answer = Vec::new();
+        drop(reader.read_to_end(&mut answer).await);
+        answer
+    };
+    tokio::join!(send, receive).1
+}
+
+/// Answers each request on a connection of its own, without content.
+async fn serve(listener: UnixListener, received: Arc<Mutex<Vec<String>>>) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let received = Arc::clone(&received);
+        tokio::spawn(async move {
+            let mut head = String::new();
+            while !head.contains("\r\n\r\n") {
+                let mut bytes = [0; 4096];
+                match stream.read(&mut bytes).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(count) => head.extend(bytes[..count].iter().copied().map(char::from)),
+                }
+            }
+            let end = head.find("\r\n\r\n").unwrap_or_default();
+            head.truncate(end + 2);
+            received.lock().unwrap().push(head);
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            drop(stream.write_all(answer).await);
+        });
+    }
+}
+
+const GATEWAY: &str = "gateway.sock";
+const APPLICATION: &str = "application.sock";
+/// Long beside any answer, short beside the deadlines of a connection.
+const PATIENCE: Duration = Duration::from_secs(5);
