@@ -13,11 +13,13 @@ use crate::gate::decide::Permit;
 use crate::gate::identify::{Member, Need, Visitor};
 use crate::gate::reach::remove_overrides;
 use crate::gate::route::Route;
-use crate::server::{Answered, Client, Incoming};
+use crate::server::{Answered, Client, Incoming, Peer};
 use crate::session::Freshness;
 use crate::telemetry::access_log::Outcome;
 use crate::telemetry::metrics::Limit;
-use crate::upstream::{self, Answer, Forwarded, Holder};
+use crate::upstream::{
+    self, Answer, BoundConnections, Carrier, ClientSide, Forwarded, Holder, Stripped,
+};
 
 impl Gate {
     /// Forwards a request, and streams the response.
@@ -74,7 +76,9 @@ impl Gate {
             self.bind(&client, &member.session, permit.need());
         }
         let holder = holder(permit.visitor(), &client);
-        Ok(upstream.send(request, stripped, forwarded(&client), route.request_body, holder, heard))
+        let forwarded = forwarded(&client);
+        let side = ClientSide { holder, carrier: carrier(&stripped, client) };
+        Ok(upstream.send(request, stripped, forwarded, route.request_body, side, heard))
     }
 
     /// Removes what only we may say, and what is only ours to know.
@@ -141,6 +145,23 @@ fn holder(visitor: &Visitor, client: &Client) -> Holder {
         None if client.is_trusted() => Holder::Address(client.address()),
         None => Holder::Counted(Arc::clone(client.upstream_connections())),
     }
+}
+
+/// Whether others than this visitor may send on the client's connection: a proxy's carries many, and so may one
+/// of HTTP/2.
+fn carrier(
+    stripped: &Stripped,
+    client: Arc<Client>,
+) -> Carrier<impl FnOnce() -> BoundConnections + use<>> {
+    let bound = client.attached::<BoundConnections>();
+    if stripped.carries_several() || client.is_trusted() || client.peer() == Peer::Unix {
+        // SECURITY: until now it looked as if there were one.
+        bound.inspect(|bound| bound.close());
+        return Carrier::SeveralVisitors;
+    }
+    let bound = bound.cloned();
+    let bind = move || client.attach::<BoundConnections>().cloned().unwrap_or_default();
+    Carrier::OneVisitor { bound, bind }
 }
 
 fn forwarded(client: &Client) -> Forwarded {

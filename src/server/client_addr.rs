@@ -2,6 +2,7 @@
 //! Invariant: `X-Forwarded-*` of a peer that is not trusted changes nothing, `Forwarded` is never read, and
 //! addresses are compared and shown with IPv4-mapped IPv6 unmapped.
 
+use std::any::Any;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
+use super::attached::Attached;
 use super::authority::Authority;
 use super::deadlines::Pulse;
 use super::forwarded_for::ForwardedFor;
@@ -45,6 +47,7 @@ pub(super) struct Connected {
     proxies: Option<Arc<TrustedProxies>>,
     pulse: Pulse,
     upstream_connections: Arc<AtomicUsize>,
+    attached: Attached,
     tasks: Tasks,
 }
 
@@ -63,9 +66,17 @@ impl Connected {
             Peer::Unix => (proxies.unix, UNKNOWN),
         };
         let proxies = trusted.then(|| Arc::clone(proxies));
-        let pulse = Pulse::new(Instant::now());
-        let upstream_connections = Arc::default();
-        Self { peer, peer_text, trusted, scheme, proxies, pulse, upstream_connections, tasks }
+        Self {
+            peer,
+            peer_text,
+            trusted,
+            scheme,
+            proxies,
+            pulse: Pulse::new(Instant::now()),
+            upstream_connections: Arc::default(),
+            attached: Attached::default(),
+            tasks,
+        }
     }
 
     pub(super) fn pulse(&self) -> &Pulse {
@@ -198,6 +209,16 @@ impl Client {
     /// Counts the connections to upstreams that the requests of this client's connection hold.
     pub fn upstream_connections(&self) -> &Arc<AtomicUsize> {
         &self.connected.upstream_connections
+    }
+
+    /// What is kept for this client's connection, if anything is.
+    pub fn attached<T: Any>(&self) -> Option<&T> {
+        self.connected.attached.get()
+    }
+
+    /// The same, made if need be. It is dropped with the connection.
+    pub fn attach<T: Any + Send + Sync + Default>(&self) -> Option<&T> {
+        self.connected.attached.get_or_default()
     }
 
     /// The effective address: the right-most entry of a trusted proxy's chain that is not trusted itself; without

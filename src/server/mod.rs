@@ -4,6 +4,7 @@
 //! On the way of a request: `listener`, `connection` (`tls`, `stream`, `deadlines`), `service` (`framing`,
 //! `client_addr`, `forwarded_for`, `request_body`, `streams`), then the handler. `shutdown` ends it all.
 
+mod attached;
 mod authority;
 mod client_addr;
 mod client_limit;

@@ -5,6 +5,7 @@
 //! always an answer or an [`Error`] within the deadlines, and a response whose end is in doubt never
 //! looks complete.
 
+mod bound;
 mod connect;
 mod error;
 mod heard_out;
@@ -22,9 +23,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::time::Instant;
 
+pub use self::bound::{BoundConnections, Carrier};
 use self::connect::Connector;
 pub use self::error::{Error, Fault, Phase, SettingsFault};
 use self::pool::{Connection, Failure, Keeping, Pool};
@@ -113,11 +116,22 @@ pub struct Upstream {
     target: Target,
     /// Its failures in the log.
     told: Seldom,
+    /// The challenges that were removed, in the log.
+    removed_challenges: Seldom,
 }
 
 enum HostSent {
     Clients,
     Own(HeaderValue),
+}
+
+/// The client's side of a request, as far as connections go.
+#[derive(Debug)]
+pub struct ClientSide<B> {
+    /// Whose share of the connections the request takes.
+    pub holder: Holder,
+    /// What the connection that it came on carries.
+    pub carrier: Carrier<B>,
 }
 
 /// What a request came to.
@@ -168,6 +182,7 @@ impl Upstream {
             host: HostSent::of(settings)?,
             target: settings.target.clone(),
             told: Seldom::default(),
+            removed_challenges: Seldom::default(),
         })
     }
 
@@ -175,17 +190,20 @@ impl Upstream {
     ///
     /// The request is the client's own, stripped first and then given what tells who asks. At most
     /// `body_cap` bytes of a body are sent; `heard` is called whenever some of them came. Whatever connection
-    /// it takes counts toward the share of `holder`. Dropping the future, or the response's body, ends the
+    /// it takes counts toward the share of the `client`. Dropping the future, or the response's body, ends the
     /// upstream's request.
-    pub fn send<'u, H: FnMut() + Send + Unpin + 'static>(
+    pub fn send<'u, B, H: FnMut() + Send + Unpin + 'static>(
         &'u self,
         mut request: Box<http::Request<Body>>,
         stripped: Stripped,
         forwarded: Forwarded,
         body_cap: Option<u64>,
-        holder: Holder,
+        client: ClientSide<B>,
         heard: H,
-    ) -> impl Future<Output = Result<Answer, Error>> + Send + use<'u, H> {
+    ) -> impl Future<Output = Result<Answer, Error>> + Send + use<'u, B, H>
+    where
+        B: FnOnce() -> BoundConnections + Send,
+    {
         let host = match &self.host {
             HostSent::Clients => &forwarded.host,
             HostSent::Own(host) => host,
@@ -194,7 +212,7 @@ impl Upstream {
         request::prepare(&mut request, &stripped, forwarded, host);
         let framed = request::frame(&mut request, body_cap, heard);
         async move {
-            let answered = self.answered(request, framed?, stripped, holder).await;
+            let answered = self.answered(request, framed?, stripped, client).await;
             answered.inspect_err(|error| self.tell(error))
         }
     }
@@ -204,18 +222,60 @@ impl Upstream {
         request: Box<http::Request<Body>>,
         progress: Option<Progress>,
         stripped: Stripped,
-        holder: Holder,
+        client: ClientSide<impl FnOnce() -> BoundConnections>,
     ) -> Result<Answer, Error> {
-        let held = self.sockets.hold(holder)?;
-        let (response, mut connection) = self.exchange(request, progress.as_ref()).await?;
+        let held = self.sockets.hold(client.holder)?;
+        let authenticates = bound::names_scheme(request.headers(), &AUTHORIZATION);
+        let kept = match &client.carrier {
+            // Boxed: rare.
+            Carrier::OneVisitor { bound: Some(bound), .. } => {
+                Box::pin(bound.take(&self.home.pool)).await
+            }
+            Carrier::OneVisitor { bound: None, .. } | Carrier::SeveralVisitors => None,
+        };
+        let (mut response, mut connection) =
+            self.exchange(request, progress.as_ref(), kept).await?;
         connection.held = Some(held);
+        // SECURITY: on a connection that is authenticated, the next visitor would be taken for this one.
+        if connection.owner.is_none()
+            && (authenticates || bound::names_scheme(response.headers(), &WWW_AUTHENTICATE))
+        {
+            self.bind(&mut connection, client.carrier, response.headers_mut());
+        }
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return response::relay(response, connection, &self.home).map(Answer::Response);
         }
         // SECURITY: a 101 that nobody asked for would make the client read the next answer as its own.
-        let handshake = stripped.0.ok_or(Error::Misbehaved(Fault::Upgrade))?;
+        let handshake = stripped.handshake.ok_or(Error::Misbehaved(Fault::Upgrade))?;
         let (response, tunnel) = handshake.switch(response, connection, &self.home.identity)?;
         Ok(Answer::Switched(response, Box::new(tunnel)))
+    }
+
+    /// Leaves an authenticated connection to the client's connection that authenticates it; where that carries
+    /// several visitors, to nobody.
+    #[cold]
+    fn bind(
+        &self,
+        connection: &mut Connection,
+        carrier: Carrier<impl FnOnce() -> BoundConnections>,
+        headers: &mut HeaderMap,
+    ) {
+        match carrier {
+            Carrier::OneVisitor { bound, bind } => {
+                bound.unwrap_or_else(bind).bind(&self.home.pool, connection);
+            }
+            Carrier::SeveralVisitors => {
+                connection.reusable = false;
+                if bound::remove_challenges(headers) && self.removed_challenges.is_due() {
+                    tracing::warn!(
+                        upstream = %self.target,
+                        "an upstream asks for NTLM or Negotiate authentication, which is possible only on an \
+                         HTTP/1.1 connection from the client itself, without a proxy between: the challenge is \
+                         removed"
+                    );
+                }
+            }
+        }
     }
 
     /// Tells the operator of a failure that is not the client's.
@@ -248,14 +308,15 @@ impl Upstream {
         Connections { open: pool.open_count(), idle: pool.idle_count() }
     }
 
-    /// On a kept connection if there is one, else on a new one.
+    /// On the connection that is `bound` to the client's, on a kept one, or on a new one.
     async fn exchange(
         &self,
         request: Box<http::Request<Body>>,
         progress: Option<&Progress>,
+        bound: Option<Box<Connection>>,
     ) -> Result<(Box<http::Response<Body>>, Box<Connection>), Error> {
         let now = Instant::now();
-        let Some(mut kept) = self.home.pool.take(now) else {
+        let Some(mut kept) = bound.or_else(|| self.home.pool.take(now)) else {
             return Box::pin(self.exchange_anew(request, progress)).await;
         };
         let spare = Spare::of(&request);

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use hyper::client::conn::http1::SendRequest;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+use super::bound::Owner;
 use super::request::Progress;
 use super::sockets::Held;
 use super::timeouts::Deadline;
@@ -25,6 +26,8 @@ use crate::body::Body;
 pub(super) struct Pool {
     idle: Mutex<Idle>,
     keeping: Keeping,
+    /// Who may hold idle connections to this upstream that are bound to them.
+    owners: Mutex<Vec<Owner>>,
     /// The tasks that drive connections, and the sweeper.
     pub(super) tasks: TaskTracker,
 }
@@ -48,7 +51,8 @@ struct Idle {
 impl Pool {
     /// An empty pool.
     pub(super) fn new(keeping: Keeping) -> Self {
-        Self { idle: Mutex::default(), keeping, tasks: TaskTracker::new() }
+        let (idle, owners) = (Mutex::default(), Mutex::default());
+        Self { idle, keeping, owners, tasks: TaskTracker::new() }
     }
 
     /// The connection that was used last, if one is fit for another request.
@@ -74,9 +78,27 @@ impl Pool {
         found
     }
 
+    /// Notes whose idle connections may make room.
+    pub(super) fn enlist(&self, owner: Owner) {
+        let mut owners = self.owners();
+        // Looked through only where it would grow, so that the work is shared by all.
+        if owners.len() == owners.capacity() {
+            owners.retain(Owner::is_there);
+        }
+        owners.push(owner);
+    }
+
     /// Keeps a connection whose exchange is over for the next request.
     pub(super) fn put(self: &Arc<Self>, mut connection: Box<Connection>) {
         let now = Instant::now();
+        // SECURITY: who authenticated it may use it, and nobody else.
+        if let Some(owner) = connection.owner.take() {
+            if connection.reusable && !connection.sender.is_closed() {
+                connection.held = None;
+                owner.keep(self, connection);
+            }
+            return;
+        }
         let outdated = match connection.peer {
             Reached::ByName => {
                 now.saturating_duration_since(connection.opened) >= self.keeping.named
@@ -99,9 +121,10 @@ impl Pool {
         }
     }
 
-    /// Ends the connection that has been idle for longest, if there is one.
-    pub(super) fn drop_oldest(&self) -> bool {
-        self.idle().connections.pop_front().is_some()
+    /// Ends the connection that has been idle for longest, if there is one; else one that is bound.
+    pub(super) fn drop_oldest(self: &Arc<Self>) -> bool {
+        let oldest = self.idle().connections.pop_front();
+        oldest.is_some() || self.owners().iter().any(|owner| owner.drop_idle(self))
     }
 
     /// How many connections are open, busy ones included.
@@ -128,6 +151,10 @@ impl Pool {
 
     fn is_old(&self, connection: &Connection, now: Instant) -> bool {
         now.saturating_duration_since(connection.idle_since) >= self.keeping.idle
+    }
+
+    fn owners(&self) -> MutexGuard<'_, Vec<Owner>> {
+        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
@@ -175,6 +202,8 @@ pub(super) struct Connection {
     pub(super) reusable: bool,
     /// Whose exchange it carries.
     pub(super) held: Option<Held>,
+    /// To whom it is bound.
+    pub(super) owner: Option<Owner>,
 }
 
 impl Connection {
@@ -191,7 +220,13 @@ impl Connection {
             idle_since: opened,
             reusable: true,
             held: None,
+            owner: None,
         })
+    }
+
+    /// Whether it is fit for another request, or becomes so while its own task finishes the one before.
+    pub(super) async fn is_ready_soon(&mut self) -> bool {
+        timeout(READY_SOON, self.sender.ready()).await.is_ok_and(|ready| ready.is_ok())
     }
 
     /// Sends a request and awaits the head of its response, at most `limit` after `start`, or after the
@@ -247,5 +282,7 @@ pub(super) enum Failure {
     TooSlow,
 }
 
+/// How long a bound connection is waited for.
+const READY_SOON: Duration = Duration::from_secs(1);
 /// How many idle connections are kept for one upstream.
 const MAX_IDLE: usize = 512;

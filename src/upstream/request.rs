@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, Entry, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, Entry, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::PathAndQuery;
 use http::{Method, Uri, Version};
@@ -43,12 +43,21 @@ pub struct Forwarded {
 /// Proof that a request was stripped, and what it asked of its connection.
 #[derive(Debug)]
 #[must_use = "a request is sent with it"]
-pub struct Stripped(pub(super) Option<Handshake>);
+pub struct Stripped {
+    pub(super) handshake: Option<Handshake>,
+    carries_several: bool,
+}
 
 impl Stripped {
     /// Whether the request is the opening handshake of a WebSocket.
     pub fn is_websocket(&self) -> bool {
-        self.0.is_some()
+        self.handshake.is_some()
+    }
+
+    /// Whether it came on a connection that several visitors may share, as far as the request shows: HTTP/2, and
+    /// what a proxy added.
+    pub fn carries_several(&self) -> bool {
+        self.carries_several
     }
 }
 
@@ -59,14 +68,17 @@ impl Stripped {
 /// say (`reserved`). Names that could be read for these are gone since the request came.
 pub fn strip(request: &mut http::Request<Body>) -> Stripped {
     let unwanted = |name: &str| is_hop_by_hop(name) || is_reserved(name) || name == "expect";
+    let is_http2 = request.version() == Version::HTTP_2;
     if !request.headers().keys().any(|name| unwanted(name.as_str())) {
-        return Stripped(None);
+        return Stripped { handshake: None, carries_several: is_http2 };
     }
+    let told = |name| request.headers().contains_key(name);
+    let carries_several = is_http2 || told(&X_FORWARDED_FOR) || told(&FORWARDED);
     let handshake = Handshake::take(request);
     // SECURITY: the fields that the client names go first, so that it cannot make ours vanish.
     strip_connection(request.headers_mut());
     remove_where(request.headers_mut(), unwanted);
-    Stripped(handshake)
+    Stripped { handshake, carries_several }
 }
 
 /// Removes `Connection` and the fields it names (RFC 9110 §7.6.1).

@@ -24,6 +24,7 @@ mod headers;
 mod hostile_client;
 mod hostile_idp;
 mod lost_log;
+mod ntlm;
 mod policy;
 mod properties;
 mod refresh;

@@ -97,7 +97,7 @@ async fn the_upstream_sees_an_origin_form_target_and_who_forwarded_it() {
         forwarded.prefix = Some(HeaderValue::from_static("/app"));
         let stripped = strip(&mut request);
         made(&settings)
-            .send(Box::new(request), stripped, forwarded, None, holder(), || {})
+            .send(Box::new(request), stripped, forwarded, None, client(), || {})
             .await
             .unwrap();
         let head = peer.hears().await;

@@ -55,6 +55,12 @@ fn holder() -> Holder {
     Holder::Counted(Arc::default())
 }
 
+/// The side of a client with a connection of its own, on which nothing is bound.
+fn client() -> ClientSide<fn() -> BoundConnections> {
+    let carrier = Carrier::OneVisitor { bound: None, bind: BoundConnections::default as fn() -> _ };
+    ClientSide { holder: holder(), carrier }
+}
+
 fn forwarded() -> Forwarded {
     Forwarded {
         chain: HeaderValue::from_static("192.0.2.7"),
@@ -84,7 +90,7 @@ async fn capped(
     cap: Option<u64>,
 ) -> Result<http::Response<Body>, Error> {
     let stripped = strip(&mut request);
-    let sent = upstream.send(Box::new(request), stripped, forwarded(), cap, holder(), || {});
+    let sent = upstream.send(Box::new(request), stripped, forwarded(), cap, client(), || {});
     match tokio::time::timeout(PATIENCE, sent).await.expect("an answer in time")? {
         Answer::Response(response) => Ok(*response),
         Answer::Switched(..) => panic!("nobody asked for a switch"),

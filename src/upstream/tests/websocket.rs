@@ -86,7 +86,7 @@ async fn forward(
 ) -> http::Response<Body> {
     let mut request = request.map(Body::from);
     let stripped = strip(&mut request);
-    match upstream.send(Box::new(request), stripped, forwarded(), None, holder(), || {}).await {
+    match upstream.send(Box::new(request), stripped, forwarded(), None, client(), || {}).await {
         Ok(Answer::Response(response)) => *response,
         Ok(Answer::Switched(response, tunnel)) => {
             let (heard, ending) = (heard.clone(), async move {
