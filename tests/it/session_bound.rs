@@ -96,6 +96,9 @@ fn beginning(path: &str) -> String {
         "/grpc" => "application/grpc",
         "/sized" => return "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello".to_owned(),
         "/upload" => return String::new(),
+        // A whole frame, and the beginning of one (RFC 6455 §5.2).
+        "/socket" => return format!("{SWITCHED}\x01\x02hi"),
+        "/half" => return format!("{SWITCHED}\x01\x05hi"),
         // Where a sign-in ends.
         "/" => return "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned(),
         // Ends with its connection.
@@ -210,6 +213,23 @@ async fn response_that_nobody_reads_is_cut_after_sign_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn websocket_gets_1008_between_two_frames_and_a_cut_within_one() {
+    let mut house = House::start().await;
+    let mut whole = house.ask("GET /socket", UPGRADE).await;
+    let mut half = house.ask("GET /half", UPGRADE).await;
+    for socket in [&mut whole, &mut half] {
+        assert_eq!(status(&socket.head().await), 101);
+        socket.until("hi").await;
+    }
+    house.sign_out().await;
+    // A Close frame of 15 bytes: the code, and why.
+    assert_eq!(whole.bytes(4).await, [0x88, 15, 0x03, 0xf0], "1008");
+    assert_eq!(whole.rest().await, "session ended");
+    assert_eq!(timeout(IN_TIME, half.rest()).await.expect("a cut"), "");
+    house.ended(&["/half", "/socket"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn http2_stream_is_reset_after_sign_out_and_its_neighbour_is_not() {
     let mut house = House::start().await;
     let stream = TokioIo::new(TcpStream::connect(house.gateway.address).await.unwrap());
@@ -237,3 +257,9 @@ async fn http2_stream_is_reset_after_sign_out_and_its_neighbour_is_not() {
 
 /// The five seconds within which all this ends, and as many for a busy machine.
 const IN_TIME: Duration = Duration::from_secs(10);
+
+/// RFC 6455 §1.3.
+const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
