@@ -50,6 +50,7 @@ fn filled(clock: &Clock, count: usize) -> (Table, Vec<SessionId>) {
         cookie: CookieSettings::default(),
         max_sessions: count + 1,
         max_sessions_per_user: 1000,
+        max_bytes: 128 * 1024,
         secrets: Vec::new(),
     };
     let (table, provider) = (Table::new(&settings, clock.clone()), Arc::from("company"));

@@ -209,6 +209,7 @@ fn of_sign_in(error: &login::Error) -> StatusCode {
         | login::Error::State(_)
         | login::Error::WrongRedirectUri => StatusCode::BAD_REQUEST,
         login::Error::Provider(error) => of_provider(error),
+        login::Error::TooLarge(_) => StatusCode::FORBIDDEN,
     }
 }
 
@@ -272,6 +273,9 @@ pub fn sign_in_reason(error: &login::Error) -> &'static str {
         login::Error::WrongRedirectUri => "The answer came to the wrong address.",
         login::Error::Provider(providers::Error::Refused(_)) => {
             "The sign-in service did not let you in."
+        }
+        login::Error::TooLarge(_) => {
+            "Your account has more data, such as groups, than this site accepts (session.max_bytes)."
         }
         login::Error::Provider(providers::Error::TooManyFailures) => {
             "There were too many failed attempts from your address. Wait a moment."

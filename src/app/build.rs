@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use tokio_util::task::TaskTracker;
 
-use crate::app::App;
+use crate::app::{App, used};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::endpoints::Endpoints;
@@ -19,7 +19,6 @@ use crate::login::return_to::Places;
 use crate::pages::{self, Pages};
 use crate::providers::{self, Provider};
 use crate::routing::Table;
-use crate::routing::host::HostPattern;
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
 use crate::session::seal::Roots;
@@ -66,8 +65,9 @@ impl App {
         let sessions = Arc::new(table::Table::new(&config.session, clock.clone()));
         let cookies = Arc::new(Cookies::new(&config.session.cookie, config.public_url.is_https()));
         let providers = providers(config, clock, metrics)?;
-        let refresher =
-            Refresher::new(Arc::clone(&sessions), clock.clone(), &config.session, tasks.clone());
+        let size_limit = Arc::new(used::size_limit(config));
+        let (table, limit) = (Arc::clone(&sessions), Arc::clone(&size_limit));
+        let refresher = Refresher::new(table, clock.clone(), &config.session, limit, tasks.clone());
         let rules: Vec<&HeaderRule> =
             config.routes.iter().flat_map(|route| &route.identity_headers).collect();
         let gate = Arc::new(Gate {
@@ -83,8 +83,7 @@ impl App {
             metrics: Arc::clone(metrics),
             session_bound: Arc::default(),
         });
-        let hosts: Vec<HostPattern> =
-            config.routes.iter().map(|route| route.host.clone()).collect();
+        let hosts = config.routes.iter().map(|route| route.host.clone()).collect();
         let places = Places::new(&config.public_url, cookies.domain(), hosts, prefix.clone())?;
         let login = Arc::new(Login {
             public_url: config.public_url.clone(),
@@ -95,6 +94,7 @@ impl App {
             places,
             states: Arc::new(States::new(Roots::new(&config.session.secrets), &config.public_url)),
             settings: config.session.clone(),
+            size_limit,
             clock: clock.clone(),
             tasks: tasks.clone(),
             metrics: Arc::clone(metrics),

@@ -279,10 +279,9 @@ impl fmt::Display for Explanation {
 
 fn describe(identity: &Identity) -> String {
     let or_none = |text: Option<&str>| text.unwrap_or("none").to_owned();
-    let groups = match identity.groups.as_slice() {
-        [] => "none".to_owned(),
-        groups => groups.iter().map(|group| list_item(group)).collect::<Vec<_>>().join(", "),
-    };
+    // As in a header: a comma inside of one would make two of it.
+    let groups: Vec<String> = identity.groups().map(|group| list_item(&group)).collect();
+    let groups = if groups.is_empty() { "none".to_owned() } else { groups.join(", ") };
     format!(
         "user {}, e-mail {}, groups {groups}, by {}",
         or_none(identity.user.as_deref()),

@@ -6,6 +6,7 @@ pub mod examine;
 pub mod explain;
 pub mod refuse;
 pub mod serve;
+mod used;
 
 use std::sync::Arc;
 

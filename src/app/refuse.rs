@@ -138,6 +138,7 @@ fn limit(error: &Error) -> Option<Limit> {
             login::Error::Provider(providers::Error::TooManyFailures) => {
                 Some(Limit::SignInFailures)
             }
+            login::Error::TooLarge(_) => Some(Limit::SessionBytes),
             login::Error::Provider(providers::Error::Busy) => Some(Limit::TokenRequests),
             login::Error::UnknownProvider
             | login::Error::ChoiceNeeded

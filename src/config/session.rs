@@ -25,6 +25,7 @@ pub(super) fn settings(
     let cookie = section.section("cookie").and_then(|cookie| cookie_of(&cookie, public_url));
     let max_sessions = section.field("max_sessions").count();
     let max_sessions_per_user = section.field("max_sessions_per_user").count();
+    let max_bytes = section.field("max_bytes").count();
     let secrets = secrets(&section.field("secret"));
     let store = section.field("store").choice(|text| (text == "memory").then_some(()));
     if let (Ok(lifetime), Ok(Some(idle))) = (&lifetime, &idle_timeout)
@@ -42,6 +43,7 @@ pub(super) fn settings(
         cookie: cookie?,
         max_sessions: max_sessions?,
         max_sessions_per_user: max_sessions_per_user?,
+        max_bytes: max_bytes?,
         secrets: secrets?,
     })
 }

@@ -1,5 +1,7 @@
 //! `userinfo`: who am I, as JSON.
 
+use std::borrow::Cow;
+
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response};
 use serde::Serialize;
@@ -17,7 +19,7 @@ use crate::pages::harden;
 struct Userinfo<'a> {
     user: Option<&'a str>,
     email: Option<&'a str>,
-    groups: &'a [String],
+    groups: Vec<Cow<'a, str>>,
     preferred_username: Option<&'a str>,
     provider: &'a str,
     /// When the session ends at the latest, in seconds since 1970.
@@ -39,7 +41,7 @@ impl Endpoints {
         let body = serde_json::to_vec(&Userinfo {
             user: identity.user.as_deref(),
             email: identity.email.as_deref(),
-            groups: &identity.groups,
+            groups: identity.groups().collect(),
             preferred_username: identity.preferred_username.as_deref(),
             provider: &identity.provider,
             expires: clock.unix().0.saturating_add_unsigned(left),

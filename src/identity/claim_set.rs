@@ -1,41 +1,102 @@
-//! All claims of a person, kept small: sessions are many, and few configurations ask for more than what an
-//! [`Identity`](super::Identity) has already.
+//! All claims of a person as one JSON text. Sessions are many, so each keeps little more than the bytes that the
+//! provider sent; a claim is read where it stands in the text.
 //! Invariant: what is read is what was given, to the last digit of a number.
 
-use std::sync::OnceLock;
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use serde_json::{Map, Value};
+use serde::de::IgnoredAny;
+use serde_json::{Deserializer, Map, Value};
 
-/// A claims set (RFC 7519 §4) as JSON text, a fraction of what its values would take.
-#[derive(Clone, Debug)]
+use super::claims::{ClaimPath, is_usable};
+
+/// A claims set (RFC 7519 §4) as compact JSON text. A clone shares the text.
+#[derive(Debug)]
 pub struct ClaimSet {
-    text: Box<str>,
-    /// Made where a rule or a header asks for a claim, for the next request will ask again.
-    values: OnceLock<Box<Map<String, Value>>>,
+    text: Arc<str>,
+    /// Where the claims are that were asked for, as the next request asks for the same.
+    found: RwLock<Vec<(ClaimPath, Option<Range<usize>>)>>,
 }
 
+/// The value of a claim: its JSON text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim<'c>(&'c str);
+
 impl ClaimSet {
-    /// The claims, to be asked for again soon.
-    pub fn values(&self) -> &Map<String, Value> {
-        self.values.get_or_init(|| Box::new(self.read()))
+    /// The value at this path; `null` is none.
+    pub fn find(&self, path: &ClaimPath) -> Option<Claim<'_>> {
+        let place = self.known(path).unwrap_or_else(|| {
+            let place = locate(&self.text, path);
+            let mut found = self.found.write().unwrap_or_else(PoisonError::into_inner);
+            // A configuration asks for few claims, mostly for one: the groups.
+            found.reserve_exact(1);
+            found.push((path.clone(), place.clone()));
+            place
+        });
+        self.text.get(place?).map(Claim)
     }
 
-    /// The claims, for one look at them.
+    fn known(&self, path: &ClaimPath) -> Option<Option<Range<usize>>> {
+        let found = self.found.read().unwrap_or_else(PoisonError::into_inner);
+        found.iter().find(|(known, _)| known == path).map(|(_, place)| place.clone())
+    }
+
+    /// All claims, parsed.
     pub fn read(&self) -> Map<String, Value> {
         // It was written here, out of claims that came as JSON.
         serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// Bytes of the text.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The name of each claim and the bytes that the claim takes in the text.
+    pub fn sizes(&self) -> Vec<(String, usize)> {
+        let entries = entries(&self.text, 0);
+        entries.map(|(name, place)| (name.to_string(), name.len() + 3 + place.len())).collect()
+    }
+
+    /// The claims but for those of these names.
+    pub fn without(&self, names: &BTreeSet<String>) -> Self {
+        let mut claims = self.read();
+        claims.retain(|name, _| !names.contains(name));
+        claims.into()
+    }
+}
+
+impl<'c> Claim<'c> {
+    /// Whether the value is a list.
+    pub fn is_list(self) -> bool {
+        self.0.starts_with('[')
+    }
+
+    /// The texts of the value: a list's, or the one text. Numbers and booleans count as their JSON text; what
+    /// is no usable text is left out.
+    pub fn texts(self) -> impl Iterator<Item = Cow<'c, str>> {
+        let (list, one) = if self.is_list() { (self.0, None) } else { ("", Some(self.0)) };
+        items(list, 0).filter_map(|place| list.get(place)).chain(one).filter_map(text_of)
     }
 }
 
 impl From<Map<String, Value>> for ClaimSet {
     fn from(claims: Map<String, Value>) -> Self {
-        Self { text: Value::Object(claims).to_string().into(), values: OnceLock::new() }
+        Self { text: Value::Object(claims).to_string().into(), found: RwLock::default() }
     }
 }
 
 impl Default for ClaimSet {
     fn default() -> Self {
         Map::new().into()
+    }
+}
+
+impl Clone for ClaimSet {
+    fn clone(&self) -> Self {
+        Self { text: Arc::clone(&self.text), found: RwLock::default() }
     }
 }
 
@@ -47,9 +108,151 @@ impl PartialEq for ClaimSet {
 
 impl Eq for ClaimSet {}
 
+/// Where the value at a path stands, as [`ClaimPath::find`] finds it in claims that are parsed.
+fn locate(text: &str, path: &ClaimPath) -> Option<Range<usize>> {
+    let mut place = 0..text.len();
+    for token in path.tokens() {
+        place = match text.as_bytes().get(place.start)? {
+            b'{' => entries(text, place.start).find(|(name, _)| *name == token)?.1,
+            b'[' => items(text, place.start).nth(index(&token)?)?,
+            _ => return None,
+        };
+    }
+    (text.get(place.clone())? != "null").then_some(place)
+}
+
+/// RFC 6901 §4: digits without a leading zero.
+fn index(token: &str) -> Option<usize> {
+    let plain = token.bytes().all(|byte| byte.is_ascii_digit());
+    (plain && (token == "0" || !token.starts_with('0'))).then(|| token.parse().ok())?
+}
+
+/// The items of the list that begins here.
+fn items(text: &str, begin: usize) -> impl Iterator<Item = Range<usize>> {
+    let mut at = begin;
+    // Before each item stands `[` or a comma, as `Value` writes it.
+    std::iter::from_fn(move || {
+        let item = value(text, at + 1)?;
+        at = item.end;
+        Some(item)
+    })
+}
+
+/// The names and values of the object that begins here.
+fn entries(text: &str, begin: usize) -> impl Iterator<Item = (Cow<'_, str>, Range<usize>)> {
+    let mut at = begin;
+    std::iter::from_fn(move || {
+        let name = value(text, at + 1)?;
+        let entry = value(text, name.end + 1)?;
+        at = entry.end;
+        Some((string(text.get(name)?)?, entry))
+    })
+}
+
+/// The value that begins here; `None` behind the end of a container, where a comma stands or another end.
+fn value(text: &str, begin: usize) -> Option<Range<usize>> {
+    let mut values = Deserializer::from_str(text.get(begin..)?).into_iter::<IgnoredAny>();
+    values.next()?.ok()?;
+    Some(begin..begin + values.byte_offset())
+}
+
+/// A JSON value as a text that can be used, if it is one.
+fn text_of(json: &str) -> Option<Cow<'_, str>> {
+    match json.as_bytes().first()? {
+        b'"' => string(json).filter(|text| is_usable(text)),
+        b'{' | b'[' | b'n' => None,
+        _ => Some(Cow::Borrowed(json)),
+    }
+}
+
+/// A JSON string; nearly always without an escape in it.
+fn string(json: &str) -> Option<Cow<'_, str>> {
+    if json.contains('\\') {
+        return serde_json::from_str::<String>(json).ok().map(Cow::Owned);
+    }
+    json.strip_prefix('"')?.strip_suffix('"').map(Cow::Borrowed)
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
+
+    fn names() -> impl Strategy<Value = String> {
+        "[ab0-1/~\"\\\\é]{0,2}"
+    }
+
+    /// JSON with containers in containers, and with what has to be escaped.
+    fn values() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            "[ab,\\[\\]{}\"\\\\\n é]{0,4}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                vec(inner.clone(), 0..4).prop_map(Value::from),
+                btree_map(names(), inner, 0..4).prop_map(|map| map.into_iter().collect()),
+            ]
+        })
+    }
+
+    /// As the texts of a parsed value were told before.
+    fn texts(value: &Value) -> Vec<String> {
+        let scalar = |value: &Value| match value {
+            Value::String(text) => is_usable(text).then(|| text.clone()),
+            Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        };
+        value.as_array().map_or_else(
+            || scalar(value).into_iter().collect(),
+            |items| items.iter().filter_map(scalar).collect(),
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn claim_in_the_text_is_the_claim_of_the_values(
+            claims in btree_map(names(), values(), 0..4),
+            path in "/?[ab0-1/~\"\\\\é]{0,8}",
+        ) {
+            let claims: Map<String, Value> = claims.into_iter().collect();
+            let kept = ClaimSet::from(claims.clone());
+            let mut paths: Vec<String> = claims.keys().cloned().collect();
+            paths.push(path);
+            for path in paths.iter().filter_map(|path| ClaimPath::parse(path).ok()) {
+                let expected = path.find(&claims);
+                for _ in 0..2 {
+                    let found = kept.find(&path);
+                    let json = found.map(|Claim(json)| serde_json::from_str::<Value>(json).unwrap());
+                    prop_assert_eq!(json.as_ref(), expected, "{:?}", path);
+                    let told: Vec<_> = found.into_iter().flat_map(Claim::texts).collect();
+                    prop_assert_eq!(told, expected.map(texts).unwrap_or_default());
+                    prop_assert_eq!(
+                        found.is_some_and(Claim::is_list), expected.is_some_and(Value::is_array)
+                    );
+                }
+            }
+            let sum: usize = kept.sizes().iter().map(|(_, bytes)| bytes + 1).sum();
+            prop_assert!(sum <= kept.bytes() + 1);
+        }
+    }
+
+    #[test]
+    fn dropped_claims_are_gone_and_the_others_stay() {
+        let claims = json!({"sub": "1", "a": ["x"], "b": {"c": 1}});
+        let kept = ClaimSet::from(claims.as_object().unwrap().clone());
+        let path = |text| ClaimPath::parse(text).unwrap();
+        assert!(kept.find(&path("/b/c")).is_some());
+        let left = kept.without(&BTreeSet::from(["a".to_owned()]));
+        assert_eq!(Value::from(left.read()), json!({"sub": "1", "b": {"c": 1}}));
+        assert!(left.find(&path("a")).is_none() && left.find(&path("/b/c")).is_some());
+    }
 
     /// As they come from a provider: as text.
     #[track_caller]
@@ -57,7 +260,7 @@ mod tests {
         let claims: Map<String, Value> = serde_json::from_str(text).unwrap();
         let kept = ClaimSet::from(claims.clone());
         assert_eq!(kept.read(), claims, "{text}");
-        assert_eq!(*kept.values(), claims, "{text}");
+        assert_eq!(kept.bytes(), Value::from(claims).to_string().len());
         assert_eq!(kept.clone(), kept);
     }
 

@@ -1,11 +1,13 @@
 //! `Identity` -> upstream headers, and the list of names to strip.
 //! Invariant: what a visitor sends under one of these names never arrives, whether we set it or not.
 
+use std::borrow::Cow;
+
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::identity::Identity;
-use crate::identity::claims::{ClaimPath, texts};
+use crate::identity::claims::ClaimPath;
 use crate::secret::Secret;
 
 /// One header that tells the upstream who asks.
@@ -170,6 +172,18 @@ impl Template {
         self.0.contains(&Piece::AccessToken)
     }
 
+    /// Whether the value has the ID token in it.
+    pub fn uses_id_token(&self) -> bool {
+        self.0.contains(&Piece::IdToken)
+    }
+
+    /// The claims that the value is made of by their paths.
+    pub fn claims(&self) -> impl Iterator<Item = &ClaimPath> {
+        self.0
+            .iter()
+            .filter_map(|piece| if let Piece::Claim(path) = piece { Some(path) } else { None })
+    }
+
     /// Whether the value depends on who is signed in.
     pub fn describes_user(&self) -> bool {
         self.0.iter().any(|piece| !matches!(piece, Piece::Text(_)))
@@ -222,15 +236,19 @@ impl Piece {
             Self::User => identity.user.as_deref().map(str::to_owned),
             Self::Subject => Some(identity.subject.to_string()),
             Self::Email => identity.email.clone(),
-            Self::Groups => joined(&identity.groups),
+            Self::Groups => joined(identity.groups()),
             Self::Name => identity.name.clone(),
             Self::PreferredUsername => identity.preferred_username.clone(),
             Self::Provider => Some(identity.provider.to_string()),
             Self::AccessToken => known.access_token.map(|token| token.expose().to_owned()),
             Self::IdToken => known.id_token.map(|token| token.expose().to_owned()),
             Self::Claim(path) => {
-                let value = path.find(identity.claims.values())?;
-                if value.is_array() { joined(&texts(value)) } else { texts(value).pop() }
+                let claim = identity.claims.find(path)?;
+                if claim.is_list() {
+                    joined(claim.texts())
+                } else {
+                    claim.texts().next().map(Cow::into_owned)
+                }
             }
         }
     }
@@ -303,8 +321,8 @@ fn fold(byte: u8) -> u8 {
 }
 
 /// A list as one text, to be split at its commas and each item percent-decoded.
-fn joined(items: &[String]) -> Option<String> {
-    let escaped: Vec<String> = items.iter().map(|item| list_item(item)).collect();
+fn joined<'i>(items: impl Iterator<Item = Cow<'i, str>>) -> Option<String> {
+    let escaped: Vec<String> = items.map(|item| list_item(&item)).collect();
     (!escaped.is_empty()).then(|| escaped.join(","))
 }
 
@@ -332,10 +350,10 @@ mod tests {
             user: Some("1".into()),
             email: Some("alice@example.com".into()),
             email_withheld: false,
-            groups: vec!["staff".into(), "a,b".into(), "50%2C".into()],
+            groups_claim: ClaimPath::parse("groups").unwrap(),
             name: Some("Älice".into()),
             preferred_username: None,
-            claims: json!({"n": 1, "yes": true, "list": ["x", 2, "a,b%2C"], "one": ["100%"],
+            claims: json!({"groups": ["staff", "a,b", "50%2C"], "n": 1, "yes": true, "list": ["x", 2, "a,b%2C"], "one": ["100%"],
                            "text": "Doe, J. 100%", "o": {}, "none": []})
             .as_object()
             .unwrap()
@@ -368,7 +386,7 @@ mod tests {
     proptest! {
         #[test]
         fn joined_list_is_split_and_decoded_to_the_same(items in vec("[a,%2C5]{0,6}", 1..5)) {
-            let text = joined(&items).unwrap();
+            let text = joined(items.iter().map(Cow::from)).unwrap();
             let decoded = text.split(',').map(|item| item.replace("%2C", ",").replace("%25", "%"));
             prop_assert_eq!(decoded.collect::<Vec<_>>(), items);
         }
@@ -392,7 +410,8 @@ mod tests {
 
     #[test]
     fn the_largest_header_is_left_out() {
-        let identity = Identity { groups: vec!["g".repeat(9000)], ..alice() };
+        let claims = json!({"groups": ["g".repeat(9000)]}).as_object().unwrap().clone().into();
+        let identity = Identity { claims, ..alice() };
         let known = Known { identity: &identity, access_token: None, id_token: None };
         let rendered = render(&default_rules(), known);
         assert_eq!(rendered.left_out, [HeaderName::from_static("x-forwarded-groups")]);

@@ -5,9 +5,11 @@ pub mod claims;
 pub mod headers;
 pub mod prior;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use claim_set::ClaimSet;
+use claim_set::{Claim, ClaimSet};
+use claims::ClaimPath;
 
 use crate::telemetry::audit::Person;
 
@@ -26,17 +28,22 @@ pub struct Identity {
     pub email: Option<String>,
     /// Whether there was one that may not be used, for nobody said that it is verified.
     pub email_withheld: bool,
-    /// Groups, in the provider's order.
-    pub groups: Vec<String>,
+    /// The claim that the groups are in: see [`groups`](Self::groups).
+    pub groups_claim: ClaimPath,
     /// The full name.
     pub name: Option<String>,
     /// The name that the person prefers.
     pub preferred_username: Option<String>,
-    /// All claims, for `{claim:…}` and rules on claims.
+    /// All claims, the groups too, for `{claim:…}` and rules on claims.
     pub claims: ClaimSet,
 }
 
 impl Identity {
+    /// Groups, in the provider's order. Read where they stand among the claims, as there may be thousands.
+    pub fn groups(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.claims.find(&self.groups_claim).into_iter().flat_map(Claim::texts)
+    }
+
     /// What the audit lines tell of them.
     pub fn person(&self) -> Person<'_> {
         Person { subject: &self.subject, email: self.email.as_deref() }

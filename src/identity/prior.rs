@@ -1,6 +1,9 @@
 //! What is kept of a sign-in, for the claims of a refresh to be compared with (OIDC Core §12.2).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use serde_json::{Map, Value};
 
 use super::claim_set::ClaimSet;
 
@@ -11,7 +14,49 @@ pub struct Prior {
     pub original: Original,
     /// Where userinfo was asked: the ID token's own claims, without userinfo's, so that a claim that
     /// userinfo says no more does not live on. A refresh then asks again.
-    pub beside_userinfo: Option<ClaimSet>,
+    pub beside_userinfo: Option<OwnClaims>,
+}
+
+/// The ID token's own claims where userinfo was asked, kept as what makes them differ from the claims of the
+/// identity, whose text is shared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnClaims {
+    all: ClaimSet,
+    /// The names of those that came from userinfo.
+    added: BTreeSet<String>,
+    /// Those of the ID token that are not in the identity, or others there.
+    differing: ClaimSet,
+}
+
+impl OwnClaims {
+    /// Keeps `own` beside all claims of the identity.
+    pub fn new(own: Map<String, Value>, all: &ClaimSet) -> Self {
+        let claims = all.read();
+        let added = claims.keys().filter(|name| !own.contains_key(*name)).cloned().collect();
+        let differs = |(name, value): &(String, Value)| claims.get(name) != Some(value);
+        let differing: Map<String, Value> = own.into_iter().filter(differs).collect();
+        Self { all: all.clone(), added, differing: differing.into() }
+    }
+
+    /// The ID token's own claims.
+    pub fn read(&self) -> Map<String, Value> {
+        let mut claims = self.all.read();
+        claims.retain(|name, _| !self.added.contains(name));
+        claims.extend(self.differing.read());
+        claims
+    }
+
+    /// Bytes beside those of the identity's claims.
+    pub fn bytes(&self) -> usize {
+        self.differing.bytes() + self.added.iter().map(String::len).sum::<usize>()
+    }
+
+    /// The same without the claims of these names; `all` are those of the identity that are left.
+    #[must_use]
+    pub fn without(&self, names: &BTreeSet<String>, all: &ClaimSet) -> Self {
+        let added = self.added.difference(names).cloned().collect();
+        Self { all: all.clone(), added, differing: self.differing.without(names) }
+    }
 }
 
 /// What a refreshed ID token must have in common with that of the sign-in.
@@ -25,4 +70,28 @@ pub struct Original {
     pub nonce: String,
     /// `auth_time`, where it was said.
     pub auth_time: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn own_claims_are_what_the_id_token_said() {
+        let own = object(json!({"sub": "1", "email": "a@b.c", "big": "x", "n": [1]}));
+        let all = object(json!({"sub": "1", "email": null, "big": "x", "n": [1], "groups": ["g"]}));
+        let all = ClaimSet::from(all);
+        let kept = OwnClaims::new(own.clone(), &all);
+        assert_eq!(kept.read(), own);
+        assert!(kept.bytes() < 40, "{kept:?}");
+        let names = BTreeSet::from(["big".to_owned(), "email".to_owned()]);
+        let left = kept.without(&names, &all.without(&names));
+        assert_eq!(Value::from(left.read()), json!({"sub": "1", "n": [1]}));
+    }
 }

@@ -18,7 +18,7 @@ use crate::providers::{self, Code, Provider, SignedIn};
 use crate::secret::Secret;
 use crate::session::cookie::{Name, Sent};
 use crate::session::table::Displaced;
-use crate::session::{Holding, Session, SessionId, SessionKey, Tokens};
+use crate::session::{Session, SessionId, SessionKey, Tokens};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{Label as _, Limit, SignIn};
 
@@ -178,7 +178,13 @@ impl Login {
         let signed_in = signed_in?;
         let (id, now) = (SessionId::generate(), self.clock.moment());
         let tokens = Tokens::new(signed_in.tokens, self.settings.refresh_before);
-        let holding = Holding::new(signed_in.identity, signed_in.prior, tokens);
+        let SignedIn { identity, prior, .. } = signed_in;
+        let subject = Arc::clone(&identity.subject);
+        let (holding, dropped) = self.size_limit.fit(identity, prior, tokens)?;
+        if !dropped.is_empty() {
+            let detail = format_args!("the session of {subject:?} is without {dropped}");
+            self.metrics.limit_hit(Limit::SessionBytes, detail);
+        }
         let session = Arc::new(Session::new(&id, holding, now, self.settings.lifetime));
         self.insert(provider, Arc::clone(&session), callback.asked);
         if (callback.has_left)() {

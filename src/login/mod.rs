@@ -20,6 +20,7 @@ use crate::origin::Origin;
 use crate::providers::{self, Provider};
 use crate::routing::path::PathPrefix;
 use crate::session::cookie::Cookies;
+use crate::session::size_limit::{SizeLimit, TooLarge};
 use crate::session::table::Table;
 use crate::session::{Session, Settings};
 use crate::telemetry::audit;
@@ -46,6 +47,8 @@ pub struct Login {
     pub states: Arc<States>,
     /// How long sessions live and when they are refreshed.
     pub settings: Settings,
+    /// How much a session holds.
+    pub size_limit: Arc<SizeLimit>,
     /// The time.
     pub clock: Clock,
     /// Owns what goes on after an answer, such as a revocation.
@@ -96,6 +99,9 @@ pub enum Error {
     /// The provider says no, cannot be reached, or gives an answer that is not good.
     #[error(transparent)]
     Provider(#[from] providers::Error),
+    /// The account has more claims and tokens than one session may hold.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
 }
 
 impl Error {
@@ -119,6 +125,7 @@ impl Error {
                 SignIn::Misbehaved
             }
             Self::Provider(providers::Error::TooManyFailures) => SignIn::TooManyFailures,
+            Self::TooLarge(_) => SignIn::TooLarge,
         }
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use super::*;
 use crate::identity::Identity;
 use crate::identity::claim_set::ClaimSet;
+use crate::identity::claims::ClaimNames;
 
 /// Would end an attribute, an element, or a template, if it were not escaped.
 const HOSTILE: &str = "\"'><script>alert(1)</script>{{ title }}<img src=x>";
@@ -17,7 +18,7 @@ fn hostile_identity() -> Identity {
         user: Some(HOSTILE.into()),
         email: Some(HOSTILE.to_owned()),
         email_withheld: false,
-        groups: vec![HOSTILE.to_owned()],
+        groups_claim: ClaimNames::default().groups,
         name: Some(format!("name {HOSTILE}")),
         preferred_username: None,
         claims: ClaimSet::default(),

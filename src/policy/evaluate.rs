@@ -4,7 +4,7 @@ use http::Method;
 
 use crate::client_address::ClientAddress;
 use crate::identity::Identity;
-use crate::identity::claims::texts;
+use crate::identity::claim_set::Claim;
 use crate::policy::Policy;
 use crate::policy::rule::{Key, Rule};
 use crate::routing::path::Reading;
@@ -154,15 +154,20 @@ fn failed_of_person(rule: &Rule, identity: &Identity) -> Vec<Key> {
             of_email(Key::EmailDomains),
             any(&rule.email_domains, |wanted| domain.is_some_and(|domain| wanted.matches(domain))),
         ),
-        (Key::Groups, any(&rule.groups, |wanted| identity.groups.contains(wanted))),
+        (
+            Key::Groups,
+            rule.groups.as_ref().is_none_or(|wanted| {
+                identity.groups().any(|held| wanted.iter().any(|wanted| *wanted == held))
+            }),
+        ),
         (Key::Users, any(&rule.users, |wanted| identity.user.as_deref() == Some(wanted))),
         (Key::Providers, any(&rule.providers, |wanted| *wanted == identity.provider)),
         // Each claim that is named is a key of its own: all of them must pass.
         (
             Key::Claims,
             rule.claims.iter().flatten().all(|(path, wanted)| {
-                let held = path.find(identity.claims.values()).map(texts).unwrap_or_default();
-                held.iter().any(|held| wanted.contains(held))
+                let mut held = identity.claims.find(path).into_iter().flat_map(Claim::texts);
+                held.any(|held| wanted.iter().any(|wanted| *wanted == held))
             }),
         ),
     ];
@@ -199,10 +204,14 @@ mod tests {
             user: Some("1".into()),
             email: Some("Alice@Example.com".into()),
             email_withheld: false,
-            groups: vec!["staff".into()],
+            groups_claim: ClaimPath::parse("groups").unwrap(),
             name: None,
             preferred_username: None,
-            claims: json!({"roles": ["x"], "level": 3}).as_object().unwrap().clone().into(),
+            claims: json!({"groups": ["staff"], "roles": ["x"], "level": 3})
+                .as_object()
+                .unwrap()
+                .clone()
+                .into(),
         }
     }
 

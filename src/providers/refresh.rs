@@ -12,8 +12,7 @@ use tracing::warn;
 use super::Provider;
 use super::error::{Error, RefreshError};
 use crate::identity::Identity;
-use crate::identity::claim_set::ClaimSet;
-use crate::identity::prior::Prior;
+use crate::identity::prior::{OwnClaims, Prior};
 use crate::oauth::error::Error as OAuthError;
 use crate::oauth::token::TokenSet;
 use crate::oidc::discovery::Metadata;
@@ -58,8 +57,10 @@ impl Provider {
         let claims = timeout_at(until, self.claims_now(&metadata, &tokens, request.prior)).await;
         match claims.unwrap_or(Err(OidcError::Interrupted)) {
             Ok(None) => Ok(Refreshed { tokens, identity: None, prior: request.prior.clone() }),
-            Ok(Some((claims, prior))) => {
+            Ok(Some((claims, own))) => {
                 let identity = self.identity(claims).map_err(RefreshError::Untrusted)?;
+                let beside_userinfo = own.map(|own| OwnClaims::new(own, &identity.claims));
+                let prior = Prior { beside_userinfo, ..request.prior.clone() };
                 Ok(Refreshed { tokens, identity: Some(identity), prior })
             }
             Err(error) if error.condemns_tokens() => {
@@ -75,13 +76,13 @@ impl Provider {
         }
     }
 
-    /// The claims after a refresh, and what the next one starts from; `None`: nothing new was said.
+    /// The claims after a refresh, and the ID token's own where userinfo was asked; `None`: nothing new was said.
     async fn claims_now(
         &self,
         metadata: &Metadata,
         tokens: &TokenSet,
         prior: &Prior,
-    ) -> Result<Option<(Map<String, Value>, Prior)>, OidcError> {
+    ) -> Result<Option<(Map<String, Value>, Option<Map<String, Value>>)>, OidcError> {
         let original = &prior.original;
         let renewed = match &tokens.id_token {
             None => None,
@@ -95,15 +96,14 @@ impl Provider {
             }
         };
         let before = prior.beside_userinfo.as_ref();
-        let Some(own) = renewed.or_else(|| before.map(ClaimSet::read)) else { return Ok(None) };
+        let Some(own) = renewed.or_else(|| before.map(OwnClaims::read)) else { return Ok(None) };
         // Where sign-in asked userinfo, so does every refresh: a group taken away must go. And where the
         // new ID token leaves out what the first one said, as many do.
         if prior.beside_userinfo.is_none() && !self.lack_claims(metadata, &own) {
-            return Ok(Some((own, prior.clone())));
+            return Ok(Some((own, None)));
         }
         let claims = self.with_userinfo(metadata, tokens, original, &own).await?;
-        let beside_userinfo = Some(own.into());
-        Ok(Some((claims, Prior { original: original.clone(), beside_userinfo })))
+        Ok(Some((claims, Some(own))))
     }
 }
 

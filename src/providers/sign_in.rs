@@ -11,7 +11,7 @@ use super::{Provider, claims};
 use crate::client_address::ClientAddress;
 use crate::identity::Identity;
 use crate::identity::claims::identity;
-use crate::identity::prior::{Original, Prior};
+use crate::identity::prior::{Original, OwnClaims, Prior};
 use crate::oauth::authorization::{AuthorizationRequest, AuthorizationResponse};
 use crate::oauth::token::TokenSet;
 use crate::oauth::{Endpoint, ExchangePermit};
@@ -140,12 +140,13 @@ impl Provider {
         };
         let (original, own) = self.issuer.verify(id_token, &expected).await?.into_parts();
 
-        let (claims, beside_userinfo) = if self.lack_claims(&metadata, &own) {
-            (self.with_userinfo(&metadata, &tokens, &original, &own).await?, Some(own.into()))
+        let (claims, own) = if self.lack_claims(&metadata, &own) {
+            (self.with_userinfo(&metadata, &tokens, &original, &own).await?, Some(own))
         } else {
             (own, None)
         };
         let identity = self.identity(claims)?;
+        let beside_userinfo = own.map(|own| OwnClaims::new(own, &identity.claims));
         self.notices.look_at(&identity, &self.settings);
         Ok(SignedIn { tokens, identity, prior: Prior { original, beside_userinfo } })
     }

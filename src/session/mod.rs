@@ -5,6 +5,7 @@
 pub mod cookie;
 pub mod refresh;
 pub mod seal;
+pub mod size_limit;
 pub mod streams;
 pub mod table;
 
@@ -42,6 +43,8 @@ pub struct Settings {
     pub max_sessions: usize,
     /// Sessions of one (provider, `sub`).
     pub max_sessions_per_user: usize,
+    /// Bytes of claims and tokens that one session holds: see [`size_limit`].
+    pub max_bytes: usize,
     /// Secrets that seal what leaves the process, newest first; empty: one is made at start.
     pub secrets: Vec<Secret>,
 }
@@ -111,8 +114,8 @@ struct Cached {
 /// Us with the provider: a token set and when it has to be renewed.
 #[derive(Debug)]
 pub struct Tokens {
-    /// RFC 6749 §1.4.
-    pub access_token: Secret,
+    /// RFC 6749 §1.4; `None` where it was dropped for `max_bytes`, as nothing uses it.
+    pub access_token: Option<Secret>,
     /// When the access token expires; `None`: not before the session.
     pub expires: Option<Moment>,
     /// When it should be refreshed; `None`: never.
@@ -275,7 +278,7 @@ impl Holding {
             rules,
             Known {
                 identity: &self.identity,
-                access_token: Some(&self.tokens.access_token),
+                access_token: self.tokens.access_token.as_ref(),
                 id_token: self.tokens.id_token.as_ref(),
             },
         ));
@@ -294,7 +297,7 @@ impl Tokens {
             set.asked.after(life.saturating_sub(refresh_before.min(life / 2)))
         });
         Self {
-            access_token: set.access_token,
+            access_token: Some(set.access_token),
             expires,
             due,
             refresh_token: set.refresh_token,

@@ -13,8 +13,10 @@ use crate::clock::{Clock, Moment};
 use crate::identity::Identity;
 use crate::identity::prior::Prior;
 use crate::oauth::token::TokenSet;
+use crate::session::size_limit::{SizeLimit, TooLarge};
 use crate::session::table::Table;
 use crate::session::{Freshness, Holding, Session, Settings, Tokens};
+use crate::telemetry::audit;
 
 /// What the provider said to a refresh.
 #[derive(Debug)]
@@ -55,6 +57,7 @@ pub struct Refresher {
     table: Arc<Table>,
     clock: Clock,
     refresh_before: Duration,
+    size_limit: Arc<SizeLimit>,
     tasks: TaskTracker,
 }
 
@@ -77,8 +80,14 @@ struct State {
 
 impl Refresher {
     /// `tasks` owns the refreshes and is waited for before the process ends.
-    pub fn new(table: Arc<Table>, clock: Clock, settings: &Settings, tasks: TaskTracker) -> Self {
-        Self { table, clock, refresh_before: settings.refresh_before, tasks }
+    pub fn new(
+        table: Arc<Table>,
+        clock: Clock,
+        settings: &Settings,
+        size_limit: Arc<SizeLimit>,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self { table, clock, refresh_before: settings.refresh_before, size_limit, tasks }
     }
 
     /// Joins the refresh under way, or starts one by `renew`. `judged` is what the caller found due:
@@ -123,13 +132,19 @@ impl Refresher {
     fn settle(&self, session: &Session, renewal: Renewal) -> Outcome {
         let failed = matches!(renewal, Renewal::Failed);
         let (outcome, pause) = match renewal {
-            Renewal::Tokens(brought) => {
-                self.store(session, *brought);
-                let freshness = session.holding().tokens.freshness(self.clock.moment());
-                // A token that is over as it comes would be asked for anew with every request.
-                let pause = (freshness == Freshness::Expired).then_some(PAUSE);
-                (Outcome::Renewed, pause)
-            }
+            Renewal::Tokens(brought) => match self.store(session, *brought) {
+                Ok(()) => {
+                    let freshness = session.holding().tokens.freshness(self.clock.moment());
+                    // A token that is over as it comes would be asked for anew with every request.
+                    let pause = (freshness == Freshness::Expired).then_some(PAUSE);
+                    (Outcome::Renewed, pause)
+                }
+                // SECURITY: with its old claims a session would keep groups that were taken away.
+                Err(error) => {
+                    self.end_too_large(session, error);
+                    (Outcome::Ended, Some(PAUSE))
+                }
+            },
             Renewal::Refused => {
                 self.table.remove(session.key());
                 (Outcome::Ended, Some(PAUSE))
@@ -146,7 +161,15 @@ impl Refresher {
         outcome
     }
 
-    fn store(&self, session: &Session, brought: Brought) {
+    fn end_too_large(&self, session: &Session, error: TooLarge) {
+        let (key, held) = (session.key(), session.holding());
+        let Identity { provider, subject, .. } = &held.identity;
+        tracing::warn!(%provider, session = ?key, %error, "a session ends with its refresh");
+        audit::ended_by_refresh(provider, subject, &key, "too_large");
+        self.table.remove(key);
+    }
+
+    fn store(&self, session: &Session, brought: Brought) -> Result<(), TooLarge> {
         let set = brought.tokens;
         let before = session.holding();
         let mut tokens = Tokens::new(
@@ -159,7 +182,10 @@ impl Refresher {
         );
         tokens.id_token = tokens.id_token.or_else(|| before.tokens.id_token.clone());
         let identity = brought.identity.unwrap_or_else(|| before.identity.clone());
-        session.replace(Holding::new(identity, brought.prior, tokens));
+        // What is dropped here was dropped and logged at the sign-in, too.
+        let (holding, _) = self.size_limit.fit(identity, brought.prior, tokens)?;
+        session.replace(holding);
+        Ok(())
     }
 }
 
@@ -235,12 +261,15 @@ mod tests {
             cookie: CookieSettings::default(),
             max_sessions: 10,
             max_sessions_per_user: 10,
+            max_bytes: 1024,
             secrets: Vec::new(),
         };
         let table = Arc::new(Table::new(&settings, clock.clone()));
         let session = Arc::new(session("alice", 0, Some("r1"), clock.moment()));
         table.insert(Arc::clone(&session));
-        let refresher = Refresher::new(table, clock.clone(), &settings, TaskTracker::new());
+        let limit = SizeLimit { max_bytes: settings.max_bytes, ..SizeLimit::default() };
+        let (limit, tasks) = (Arc::new(limit), TaskTracker::new());
+        let refresher = Refresher::new(table, clock.clone(), &settings, limit, tasks);
         Bench { refresher, session, clock }
     }
 
@@ -283,7 +312,7 @@ mod tests {
             assert_eq!(flight.outcome().await, Outcome::Renewed);
         }
         assert_eq!(calls.load(Ordering::SeqCst), 1);
-        assert_eq!(bench.session.holding().tokens.access_token.expose(), "new");
+        assert_eq!(bench.session.holding().tokens.access_token.as_ref().unwrap().expose(), "new");
         // One who judged before it ended and asks after it does not ask the provider again.
         let late = bench.refresher.refresh(&bench.session, &held, |_| async { Renewal::Refused });
         assert_eq!(late.outcome().await, Outcome::Renewed);
@@ -302,7 +331,7 @@ mod tests {
         go.send(()).unwrap();
         bench.session.settled().await;
         let held = bench.held();
-        assert_eq!(held.tokens.access_token.expose(), "new");
+        assert_eq!(held.tokens.access_token.as_ref().unwrap().expose(), "new");
         assert_eq!(held.tokens.refresh_token.as_ref().unwrap().expose(), "r1");
         assert_eq!(held.tokens.freshness(bench.clock.moment()), Freshness::Fresh);
     }
@@ -317,7 +346,7 @@ mod tests {
             assert_eq!(bench.refresh_with(brought(set, None)).await, Outcome::Renewed);
         }
         let held = bench.held();
-        assert_eq!(held.tokens.access_token.expose(), "newer");
+        assert_eq!(held.tokens.access_token.as_ref().unwrap().expose(), "newer");
         assert_eq!(held.tokens.refresh_token.as_ref().unwrap().expose(), "r2");
         assert_eq!(held.tokens.id_token.as_ref().unwrap().expose(), "i1");
     }
@@ -388,12 +417,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn refresh_over_max_bytes_drops_what_nothing_uses_and_else_ends_the_session() {
+        let bench = bench();
+        let id_token = Some(Secret::new("i".repeat(1030)));
+        let large = TokenSet { id_token, ..token_set("new", 300, Some("r2")) };
+        assert_eq!(bench.refresh_with(brought(large, None)).await, Outcome::Renewed);
+        let held = bench.held();
+        assert!(held.tokens.id_token.is_none() && held.tokens.access_token.is_some());
+        let larger = token_set("new", 300, Some(&"r".repeat(1024)));
+        assert_eq!(bench.refresh_with(brought(larger, None)).await, Outcome::Ended);
+        assert!(bench.refresher.table.is_empty());
+    }
+
+    #[tokio::test]
     async fn new_claims_take_over() {
         let bench = bench();
         let mut identity = person("alice");
-        identity.groups = vec!["staff".into()];
+        let claims = serde_json::json!({"groups": ["staff"]});
+        identity.claims = claims.as_object().unwrap().clone().into();
         let renewal = brought(token_set("new", 60, None), Some(identity));
         assert_eq!(bench.refresh_with(renewal).await, Outcome::Renewed);
-        assert_eq!(bench.session.holding().identity.groups, ["staff"]);
+        assert!(bench.session.holding().identity.groups().eq(["staff"]));
     }
 }

@@ -232,6 +232,7 @@ mod tests {
             cookie: CookieSettings::default(),
             max_sessions,
             max_sessions_per_user,
+            max_bytes: 1024,
             secrets: Vec::new(),
         };
         (Table::new(&settings, clock.clone()), clock)

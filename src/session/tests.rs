@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::identity::claim_set::ClaimSet;
+use crate::identity::claims::ClaimNames;
 use crate::identity::headers::default_rules;
 use crate::identity::prior::Original;
 
@@ -13,7 +14,7 @@ pub(crate) fn person(subject: &str) -> Identity {
         user: Some(subject.into()),
         email: None,
         email_withheld: false,
-        groups: Vec::new(),
+        groups_claim: ClaimNames::default().groups,
         name: None,
         preferred_username: None,
         claims: ClaimSet::default(),

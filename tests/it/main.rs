@@ -29,6 +29,7 @@ mod policy;
 mod properties;
 mod refresh;
 mod session_bound;
+mod session_size;
 mod several_providers;
 mod shutdown;
 mod sign_in;

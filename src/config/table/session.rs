@@ -1,6 +1,6 @@
 //! The keys of `session:`.
 
-use super::{DAY, Default, Key, SECOND, Type, key, millis};
+use super::{DAY, Default, KIB, Key, MIB, SECOND, Type, key, millis};
 
 pub(super) const KEYS: &[Key] = &[
     key(
@@ -39,6 +39,12 @@ pub(super) const KEYS: &[Key] = &[
         Type::Count { least: 1, most: 100_000_000 },
         Default::Is("1000"),
         "Sessions of one person.",
+    ),
+    key(
+        "max_bytes",
+        Type::Size { least: KIB, most: 64 * MIB },
+        Default::Is("128KiB"),
+        "Bytes of claims and tokens of one session; what nothing uses is dropped above it.",
     ),
     key(
         "secret",

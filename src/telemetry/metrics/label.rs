@@ -108,6 +108,8 @@ labels! {
         TooManyFailures = "too_many_failures",
         /// The browser left before it had an answer.
         Abandoned = "abandoned",
+        /// The account has more claims and tokens than `session.max_bytes`.
+        TooLarge = "too_large",
     }
 }
 
@@ -176,6 +178,8 @@ labels! {
         Sessions = "sessions",
         /// `session.max_sessions_per_user`: that user's long-unused ones leave.
         SessionsPerUser = "sessions_per_user",
+        /// `session.max_bytes`: unused claims and tokens are dropped, or the sign-in is refused.
+        SessionBytes = "session_bytes",
         /// Token requests under way at one provider: a sign-in gets 503.
         TokenRequests = "token_requests",
         /// Failed sign-ins of one address in a second: 429.

@@ -1,0 +1,199 @@
+//! `session.max_bytes`: how many bytes of claims and tokens one session holds, and what is dropped above it.
+//! Invariant: a claim that a rule, a header or a page uses is never dropped, as its absence could change a
+//! decision.
+
+use std::collections::BTreeSet;
+
+use super::{Holding, Tokens};
+use crate::identity::Identity;
+use crate::identity::prior::{OwnClaims, Prior};
+
+/// The limit, and what has to stay within it.
+#[derive(Clone, Debug, Default)]
+pub struct SizeLimit {
+    /// Bytes of claims and tokens.
+    pub max_bytes: usize,
+    /// Names of the claims that the configuration uses; the others may be dropped.
+    pub used_claims: BTreeSet<String>,
+    /// What the ID token is used for.
+    pub id_token: TokenUse,
+    /// What the access token is used for. Userinfo is asked before the token comes here.
+    pub access_token: TokenUse,
+}
+
+/// What a token is used for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TokenUse {
+    /// No header has it.
+    #[default]
+    NoHeader,
+    /// A header of some route has it.
+    Header,
+}
+
+/// A session that is too large without anything that could be dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("claims and tokens take {bytes} bytes, and session.max_bytes is {max_bytes}")]
+pub struct TooLarge {
+    /// What is left.
+    pub bytes: usize,
+    /// The limit.
+    pub max_bytes: usize,
+}
+
+/// What was dropped, for the log; empty nearly always.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dropped(Vec<String>);
+
+impl Dropped {
+    /// Whether all was kept.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl std::fmt::Display for Dropped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join(", "))
+    }
+}
+
+impl SizeLimit {
+    /// What a session holds of this: first the largest unused claims are dropped, then the ID token (a
+    /// sign-out then goes to the provider without a hint), then the access token.
+    pub fn fit(
+        &self,
+        mut identity: Identity,
+        mut prior: Prior,
+        mut tokens: Tokens,
+    ) -> Result<(Holding, Dropped), TooLarge> {
+        let mut dropped = Dropped::default();
+        let names = self.claims_to_drop(&identity, bytes(&identity, &prior, &tokens));
+        if !names.is_empty() {
+            identity.claims = identity.claims.without(&names);
+            let own = prior.beside_userinfo;
+            prior.beside_userinfo = own.map(|own| own.without(&names, &identity.claims));
+            dropped.0.extend(names.iter().map(|name| format!("the claim {name:?}")));
+        }
+        let is_over = |tokens: &Tokens| bytes(&identity, &prior, tokens) > self.max_bytes;
+        if self.id_token == TokenUse::NoHeader
+            && is_over(&tokens)
+            && tokens.id_token.take().is_some()
+        {
+            dropped.0.push("the ID token".to_owned());
+        }
+        if self.access_token == TokenUse::NoHeader
+            && is_over(&tokens)
+            && tokens.access_token.take().is_some()
+        {
+            dropped.0.push("the access token".to_owned());
+        }
+        let bytes = bytes(&identity, &prior, &tokens);
+        if bytes > self.max_bytes {
+            return Err(TooLarge { bytes, max_bytes: self.max_bytes });
+        }
+        Ok((Holding::new(identity, prior, tokens), dropped))
+    }
+
+    /// The largest claims that nothing uses, as many as have to go.
+    fn claims_to_drop(&self, identity: &Identity, mut bytes: usize) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        if bytes <= self.max_bytes {
+            return names;
+        }
+        let mut unused = identity.claims.sizes();
+        unused.retain(|(name, _)| !self.used_claims.contains(name));
+        unused.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+        for (name, size) in unused {
+            if bytes <= self.max_bytes {
+                break;
+            }
+            bytes = bytes.saturating_sub(size);
+            names.insert(name);
+        }
+        names
+    }
+}
+
+fn bytes(identity: &Identity, prior: &Prior, tokens: &Tokens) -> usize {
+    let Tokens { access_token, refresh_token, id_token, .. } = tokens;
+    let tokens = [access_token, refresh_token, id_token].into_iter().flatten();
+    identity.claims.bytes()
+        + prior.beside_userinfo.as_ref().map_or(0, OwnClaims::bytes)
+        + tokens.map(|token| token.expose().len()).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::oauth::token::TokenSet;
+    use crate::secret::Secret;
+    use crate::session::tests::{person, prior, token_set};
+    use std::time::Duration;
+
+    const KIB: usize = 1024;
+
+    fn limit(max_bytes: usize) -> SizeLimit {
+        let used_claims = ["sub", "groups"].map(str::to_owned).into();
+        SizeLimit { max_bytes, used_claims, ..SizeLimit::default() }
+    }
+
+    /// A session of 10 KiB of groups, of further claims, and of tokens of 4 KiB each.
+    fn fit(limit: &SizeLimit) -> Result<(Holding, String), TooLarge> {
+        let claims = json!({"sub": "1", "groups": ["g".repeat(10 * KIB)],
+                            "large": "l".repeat(8 * KIB), "small": "s".repeat(2 * KIB)});
+        let claims = claims.as_object().unwrap().clone().into();
+        let token = || Secret::new("t".repeat(4 * KIB));
+        let set = TokenSet { id_token: Some(token()), ..token_set("", 60, None) };
+        let set = TokenSet { access_token: token(), refresh_token: Some(token()), ..set };
+        let tokens = Tokens::new(set, Duration::from_secs(60));
+        let identity = Identity { claims, ..person("1") };
+        let fitted = limit.fit(identity, prior("1"), tokens);
+        fitted.map(|(holding, dropped)| (holding, dropped.to_string()))
+    }
+
+    #[test]
+    fn largest_unused_claims_leave_first_then_id_token_then_access_token() {
+        let check = |kib: usize, expected: &str| {
+            let limit = limit(kib * KIB);
+            let (held, dropped) = fit(&limit).unwrap();
+            assert_eq!(dropped, expected, "{kib} KiB");
+            let left = bytes(&held.identity, &held.prior, &held.tokens);
+            assert!(left <= limit.max_bytes, "{left}");
+            assert_eq!(held.identity.groups().count(), 1);
+            assert!(held.tokens.refresh_token.is_some());
+        };
+        check(33, "");
+        check(31, "the claim \"large\"");
+        check(23, "the claim \"large\", the claim \"small\"");
+        check(19, "the claim \"large\", the claim \"small\", the ID token");
+        check(15, "the claim \"large\", the claim \"small\", the ID token, the access token");
+    }
+
+    #[test]
+    fn session_too_large_without_what_may_leave_is_refused() {
+        let TooLarge { bytes, max_bytes } = fit(&limit(14 * KIB)).unwrap_err();
+        assert!(bytes > max_bytes && max_bytes == 14 * KIB, "{bytes}");
+        let id_token = SizeLimit { id_token: TokenUse::Header, ..limit(19 * KIB) };
+        assert_eq!(
+            fit(&id_token).unwrap().1,
+            "the claim \"large\", the claim \"small\", the access token"
+        );
+        let both = SizeLimit { access_token: TokenUse::Header, ..id_token };
+        assert!(fit(&both).is_err());
+    }
+
+    #[test]
+    fn claims_in_use_and_those_below_the_limit_stay() {
+        let mut limit = limit(31 * KIB);
+        limit.used_claims.insert("large".to_owned());
+        let (held, dropped) = fit(&limit).unwrap();
+        assert_eq!(dropped, "the claim \"small\"");
+        assert!(held.identity.claims.read().contains_key("large"));
+        limit.max_bytes = usize::MAX;
+        let (held, _) = fit(&limit).unwrap();
+        assert_eq!(held.identity.claims.read()["small"], Value::from("s".repeat(2 * KIB)));
+    }
+}
