@@ -28,6 +28,9 @@ pub fn run(
         Ok((config, warnings)) => (Some(config), warnings),
         Err(Problems(findings)) => (None, findings),
     };
+    for finding in findings.iter_mut().filter(|finding| finding.severity == Severity::Outdated) {
+        finding.severity = Severity::Error;
+    }
     let mut good = Vec::new();
     if let Some(config) = config.as_ref().filter(|_| online) {
         good = ask(config, written, source, &mut findings)?;

@@ -151,6 +151,43 @@ pub(super) fn without_host(network: IpNet, field: &Field<'_>, at: usize) -> IpNe
     meant
 }
 
+/// Whether networks together have every address of the internet, IPv4 or IPv6. Those that nobody there has are
+/// no way out: private ones, and the like.
+pub(super) fn covers_the_internet(networks: &[IpNet]) -> bool {
+    let reserved = RESERVED.iter().filter_map(|text| text.parse().ok());
+    let all: Vec<IpNet> = networks.iter().copied().chain(reserved).collect();
+    let covered = IpNet::aggregate(&all);
+    let internet = INTERNET.iter().filter_map(|text| text.parse::<IpNet>().ok());
+    let mut internet =
+        internet.filter(|it| networks.iter().any(|network| same_family(network, it)));
+    internet.any(|internet| covered.iter().any(|network| network.contains(&internet)))
+}
+
+fn same_family(one: &IpNet, other: &IpNet) -> bool {
+    one.addr().is_ipv4() == other.addr().is_ipv4()
+}
+
+/// All of IPv4, and what is given out of IPv6 (RFC 4291 §2.4).
+const INTERNET: [&str; 2] = ["0.0.0.0/0", "2000::/3"];
+
+/// Addresses that nobody on the internet has (RFC 6890), and those of multicast.
+const RESERVED: [&str; 14] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+];
+
 /// Reads a network of trusted proxies, or one of their addresses.
 pub(super) fn proxy_network(text: &str) -> Result<IpNet, Wrong> {
     let network = network(text)?;
@@ -241,6 +278,23 @@ mod tests {
         for wrong in ["", "10.0.0.0/33", "10.0.0", "example.com", "::ffff:10.0.0.1", "10.0.0.0-9"] {
             assert!(network(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn networks_that_cover_the_internet_are_seen_however_they_are_cut() {
+        let check = |texts: &[&str], expected: bool| {
+            let networks: Vec<IpNet> = texts.iter().map(|text| network(text).unwrap()).collect();
+            assert_eq!(covers_the_internet(&networks), expected, "{texts:?}");
+        };
+        check(&["0.0.0.0/0"], true);
+        check(&["0.0.0.0/1", "128.0.0.0/1"], true);
+        check(&["128.0.0.0/2", "0.0.0.0/2", "192.0.0.0/3", "64.0.0.0/2"], true);
+        check(&["0.0.0.0/1", "128.0.0.0/2", "192.0.0.0/4"], false);
+        check(&["::/0"], true);
+        check(&["2000::/4", "3000::/4"], true);
+        check(&["2000::/4", "fd00::/8"], false);
+        check(&["10.0.0.0/8", "127.0.0.1/32", "192.168.0.0/16"], false);
+        check(&[], false);
     }
 
     #[test]

@@ -141,7 +141,11 @@ impl<'r> Field<'r> {
     /// A text that nobody sees, where it is written.
     pub(super) fn secret(&self) -> Result<Option<Secret>, Reported> {
         self.warn_of_literal(&self.path, self.node);
-        self.optional(|text| some_text(text).map(Secret::from))
+        let secret = self.optional(|text| some_text(text).map(Secret::from))?;
+        if secret.as_ref().is_some_and(|secret| literal::is_sample(secret.expose())) {
+            self.reading.warning(&self.path, &literal::sample());
+        }
+        Ok(secret)
     }
 
     /// One such text or a list of them, none where it is not written.
@@ -157,7 +161,11 @@ impl<'r> Field<'r> {
             }
             node => self.warn_of_literal(&self.path, node),
         }
-        Ok(self.optional_list(parse)?.unwrap_or_default())
+        let secrets = self.optional_list(parse)?.unwrap_or_default();
+        if secrets.iter().any(|secret| literal::is_sample(secret.expose())) {
+            self.reading.warning(&self.path, &literal::sample());
+        }
+        Ok(secrets)
     }
 
     pub(super) fn flag(&self) -> Result<bool, Reported> {
@@ -220,7 +228,7 @@ impl<'r> Field<'r> {
     /// A secret that stands in the file goes wherever the file goes: a repository, a backup, a chat.
     fn warn_of_literal(&self, path: &KeyPath, node: Option<&Node>) {
         let Some(Node::Text(text)) = node else { return };
-        if let Some(wrong) = literal::doubtful(text) {
+        if let Some(wrong) = literal::doubtful(text, |name| self.reading.is_set(name)) {
             self.reading.warning(path, &wrong);
         }
     }
@@ -296,16 +304,16 @@ impl<'r> Field<'r> {
     fn duration_of(&self, text: &str) -> Result<Duration, Wrong> {
         let duration = units::duration(text)?;
         let Type::Duration { least, most } = self.kind else { return Ok(duration) };
-        within(duration, *least, *most, units::duration_text)
+        units::within(duration, *least, *most, units::duration_text)
     }
 
     fn number_of(&self, text: &str) -> Result<u64, Wrong> {
         if let Type::Size { least, most } = self.kind {
-            return within(units::size(text)?, *least, *most, units::size_text);
+            return units::within(units::size(text)?, *least, *most, units::size_text);
         }
         let number = text.parse().map_err(|_| Wrong::new("is not a whole number"))?;
         let Type::Count { least, most } = self.kind else { return Ok(number) };
-        within(number, *least, *most, |number| number.to_string())
+        units::within(number, *least, *most, |number| number.to_string())
     }
 
     fn empty(&self) -> Reported {
@@ -342,21 +350,6 @@ fn some_text(text: &str) -> Result<String, Wrong> {
         ));
     }
     Ok(text.to_owned())
-}
-
-fn within<T: Copy + PartialOrd>(
-    value: T,
-    least: T,
-    most: T,
-    write: impl Fn(T) -> String,
-) -> Result<T, Wrong> {
-    if value < least {
-        return Err(format!("is too little: at least {}", write(least)).into());
-    }
-    if value > most {
-        return Err(format!("is too much: at most {}", write(most)).into());
-    }
-    Ok(value)
 }
 
 fn type_mismatch(kind: &Type, node: &Node) -> Wrong {

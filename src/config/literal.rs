@@ -1,10 +1,53 @@
 //! A secret that stands in the file itself, and what its author more likely meant.
 
+use crate::config::interpolate::{self, Piece};
 use crate::config::wrong::Wrong;
 
-/// What is to be said of a secret as it is written; `None` for one that comes from elsewhere.
-pub(super) fn doubtful(text: &str) -> Option<Wrong> {
+/// Secrets of the files that come with the gateway, and what people write in place of one.
+const SAMPLES: [&str; 8] = [
+    "00000000000000000000000000000000000000000000",
+    "change-me",
+    "changeme",
+    "change_me",
+    "secret",
+    "client-secret",
+    "client_secret",
+    "your-client-secret",
+];
+
+/// Whether a secret is one that everybody knows.
+pub(super) fn is_sample(secret: &str) -> bool {
+    SAMPLES.iter().any(|sample| sample.eq_ignore_ascii_case(secret.trim()))
+}
+
+/// What is to be said of a sample's secret, wherever it came from.
+pub(super) fn sample() -> Wrong {
+    Wrong::new("is the secret of a sample, which everybody knows")
+        .hint("take the provider's for `client_secret`; `portcullis keygen` makes one for `session.secret`")
+}
+
+/// What is to be said of a secret as it is written; `None` for one that comes from elsewhere. `is_set` tells
+/// whether a variable of the environment has a value.
+pub(super) fn doubtful(text: &str, is_set: impl Fn(&str) -> bool) -> Option<Wrong> {
     if text.contains("${") {
+        let pieces = interpolate::parse(text).ok()?;
+        let defaults = pieces.into_iter().find_map(|piece| match piece {
+            // Of a sample's secret more is said where its value is known.
+            Piece::Variable { name, default: Some(default) }
+                if !is_set(&name) && !is_sample(&default) =>
+            {
+                Some(name)
+            }
+            Piece::Variable { .. } | Piece::Text(_) | Piece::File(_) => None,
+        });
+        return defaults.map(|name| {
+            Wrong::new(format!(
+                "is the default that stands in this file, as {name} is not set: whoever reads the file knows it"
+            ))
+            .hint(format!("set {name}, and write ${{{name}}} without a default"))
+        });
+    }
+    if is_sample(text) {
         return None;
     }
     Some(if is_bare_variable(text) {
@@ -30,4 +73,30 @@ fn is_bare_variable(text: &str) -> bool {
 fn is_file_name(text: &str) -> bool {
     let starts = ["file:", "/run/", "/etc/", "/var/", "./", "../", "~/"];
     starts.iter().any(|start| text.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_of_the_sample_file_are_known_as_such() {
+        let samples: Vec<&str> = include_str!("../../config/full.yaml")
+            .lines()
+            .filter_map(|line| line.split_once("_SECRET:-")?.1.split_once('}'))
+            .map(|(secret, _)| secret)
+            .collect();
+        assert_eq!(samples.len(), 2, "{samples:?}");
+        assert!(samples.iter().all(|secret| is_sample(secret)), "{samples:?}");
+        assert!(!is_sample("VQxR3mPz8k") && is_sample("Change-Me "));
+    }
+
+    #[test]
+    fn default_of_a_variable_is_doubtful_where_it_is_taken() {
+        let is_set = |name: &str| name == "SET";
+        assert!(doubtful("${UNSET:-hunter2}", is_set).is_some());
+        for good in ["${UNSET:-change-me}", "${SET:-hunter2}", "${UNSET}", "${file:/run/secret}"] {
+            assert_eq!(doubtful(good, is_set).map(|wrong| wrong.what), None, "{good}");
+        }
+    }
 }

@@ -21,6 +21,7 @@ mod policy;
 mod problem;
 mod providers;
 mod reading;
+mod route_hosts;
 mod routes;
 mod schema;
 mod section;
@@ -166,6 +167,13 @@ fn convert(reading: &Reading<'_>, root: &Node) -> Result<Config, Reported> {
     }
     if let (Ok(ids), Ok(routes)) = (&ids, &routes) {
         identity::warn_of_missing_provider(&root, routes, ids);
+    }
+    if let Ok(routes) = &routes {
+        route_hosts::warn_of_public_fallback(&root, routes);
+        if let Ok(server) = &server {
+            let public_url = public_url.as_ref().ok();
+            route_hosts::warn_of_uncovered_hosts(&root, server, routes, public_url);
+        }
     }
     // An upstream under a misspelt key is no upstream that is not written.
     if let (Ok(server), Ok(routes), false) = (&server, &routes, reading.is_refused()) {

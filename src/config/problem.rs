@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 pub enum Severity {
     /// The configuration is refused.
     Error,
+    /// What was good once and is no more: an error to `check`, while `run` serves on with a warning.
+    Outdated,
     /// The configuration is taken; its author may have meant something else.
     Warning,
     /// Nothing is wrong: this was looked at and found good.
@@ -105,7 +107,7 @@ impl Severity {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
-            Self::Warning => "warning",
+            Self::Outdated | Self::Warning => "warning",
             Self::Note => "note",
         }
     }

@@ -61,6 +61,11 @@ impl<'a> Reading<'a> {
         self.add(Severity::Warning, path, wrong, None);
     }
 
+    /// Reports what was good once, as an expired certificate.
+    pub(super) fn outdated(&self, path: &KeyPath, wrong: &Wrong) {
+        self.add(Severity::Outdated, path, wrong, None);
+    }
+
     /// Puts in what `${…}` stands for.
     pub(super) fn resolve(&self, path: &KeyPath, text: &str) -> Result<Resolved, Reported> {
         let pieces = interpolate::parse(text).map_err(|malformed| {
@@ -83,6 +88,11 @@ impl<'a> Reading<'a> {
             resolved.push_str(&part.map_err(|wrong| self.error(path, &wrong, None))?);
         }
         Ok(Resolved { text: resolved, substituted })
+    }
+
+    /// Whether a variable of the environment has a value.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.source.variable(name).is_some_and(|value| !value.is_empty())
     }
 
     /// The content of a file that a value names.

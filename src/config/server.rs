@@ -1,5 +1,7 @@
 //! `server:` -> `server::Settings`, and where browsers reach the gateway.
 
+use ipnet::IpNet;
+
 use crate::config::address;
 use crate::config::field::Field;
 use crate::config::pem;
@@ -132,9 +134,13 @@ fn warn_of_certificates(field: &Field<'_>, pairs: &[CertifiedPair], public_url: 
     for (at, pair) in pairs.iter().enumerate() {
         let Some((begin, end)) = pair.validity() else { continue };
         let left = end.0.saturating_sub(now.0);
-        let wrong = if left < 0 {
-            Wrong::new("has expired: browsers refuse it").hint("renew it")
-        } else if begin > now {
+        let path = field.path.item(at).key("certificate");
+        if left < 0 {
+            let wrong = Wrong::new("has expired: browsers refuse it").hint("renew it");
+            field.reading.outdated(&path, &wrong);
+            continue;
+        }
+        let wrong = if begin > now {
             Wrong::new("is not valid yet: browsers refuse it until its first day")
                 .hint("compare `openssl x509 -noout -dates` with the clock of this machine")
         } else if left < SOON {
@@ -142,7 +148,7 @@ fn warn_of_certificates(field: &Field<'_>, pairs: &[CertifiedPair], public_url: 
         } else {
             continue;
         };
-        field.reading.warning(&field.path.item(at).key("certificate"), &wrong);
+        field.reading.warning(&path, &wrong);
     }
     if let Some(url) = public_url
         && !pairs.is_empty()
@@ -177,10 +183,16 @@ fn trusted_proxies(field: &Field<'_>) -> Result<TrustedProxies, Reported> {
         network => address::proxy_network(network).map(Some),
     })?;
     let meant = |(at, network): (_, Option<_>)| Some(address::without_host(network?, field, at));
-    Ok(TrustedProxies {
-        unix: peers.contains(&None),
-        networks: peers.into_iter().enumerate().filter_map(meant).collect(),
-    })
+    let unix = peers.contains(&None);
+    let networks: Vec<IpNet> = peers.into_iter().enumerate().filter_map(meant).collect();
+    // SECURITY: who trusts everybody lets everybody say who they are (CVE-2026-76835).
+    if address::covers_the_internet(&networks) {
+        let wrong =
+            Wrong::new("cover the whole internet together: anyone could forge X-Forwarded headers")
+                .hint("list the addresses of your proxies only, such as 10.0.0.0/8");
+        return Err(field.error(&wrong));
+    }
+    Ok(TrustedProxies { unix, networks })
 }
 
 fn limits(section: &Section<'_>) -> Result<Limits, Reported> {

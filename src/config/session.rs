@@ -65,6 +65,9 @@ fn cookie_of(
     let domain = section.field("domain").optional(|text| domain(text, public_url));
     let has_domain = section.field("domain").node.is_some();
     let name = section.field("name").optional(|text| name(text, public_url, has_domain));
+    if let (Ok(Some(name)), Some(url)) = (&name, public_url) {
+        warn_of_prefix(section, name, url, has_domain);
+    }
     let same_site = section.field("same_site").choice(|text| match text {
         "lax" => Some(SameSite::Lax),
         "none" => Some(SameSite::None),
@@ -103,6 +106,29 @@ fn name(text: &str, public_url: Option<&Origin>, has_domain: bool) -> Result<Str
     Ok(text.to_owned())
 }
 
+/// Over https a name without a prefix gives away what browsers enforce for those with one.
+fn warn_of_prefix(section: &Section<'_>, name: &str, public_url: &Origin, has_domain: bool) {
+    let lower = name.to_ascii_lowercase();
+    if !public_url.is_https() || lower.starts_with("__host-") || lower.starts_with("__secure-") {
+        return;
+    }
+    let prefix = if has_domain { "__Secure-" } else { "__Host-" };
+    let wrong = Wrong::new(format!(
+        "has no prefix: with {prefix} browsers make sure that no unencrypted page sets this cookie"
+    ));
+    let wrong = match section.field("name").is_literal() {
+        true => wrong.hint(format!("write {prefix}{name}, or remove the key")),
+        false => wrong.hint(format!("begin the name with {prefix}, or remove the key")),
+    };
+    section.reading.warning(&section.path.key("name"), &wrong);
+}
+
+/// Whether anyone may register names below a domain: `co.uk`, `duckdns.org`.
+fn is_public_suffix(domain: &str) -> bool {
+    // A name under no known rule is not known to be one: `corp.internal`.
+    psl::suffix(domain.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix == domain)
+}
+
 /// A domain that the host of `public_url` lies in.
 fn domain(text: &str, public_url: Option<&Origin>) -> Result<String, Wrong> {
     if let Some(bare) = text.strip_prefix("*.").or_else(|| text.strip_prefix('.')) {
@@ -122,11 +148,41 @@ fn domain(text: &str, public_url: Option<&Origin>) -> Result<String, Wrong> {
         return Err(Wrong::new("is a single label; browsers refuse a cookie for all of it")
             .hint("write a domain such as example.com"));
     }
+    // SECURITY: every owner of a name below would get the session cookie, were it not that browsers refuse it.
+    if is_public_suffix(&host) {
+        return Err(Wrong::new(
+            "is a public suffix, below which anyone may register names: browsers refuse the cookie",
+        )
+        .hint("write your own domain, such as example.com, or remove the key"));
+    }
     match public_url {
         Some(url) if url.host() != host && !is_below(url.host(), &host) => {
             Err(Wrong::new("does not cover the host of server.public_url")
                 .hint("the session cookie is set there"))
         }
         Some(_) | None => Ok(host),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_suffixes_are_known_and_private_domains_are_none() {
+        for suffix in ["co.uk", "duckdns.org", "github.io", "com", "foo.ck", "xn--p1ai"] {
+            assert!(is_public_suffix(suffix), "{suffix}");
+        }
+        for domain in [
+            "example.com",
+            "example.co.uk",
+            "me.duckdns.org",
+            "internal",
+            "corp.internal",
+            "lan",
+            "www.ck",
+        ] {
+            assert!(!is_public_suffix(domain), "{domain}");
+        }
     }
 }

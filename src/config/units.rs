@@ -94,6 +94,22 @@ fn split(text: &str) -> Option<(u64, &str)> {
     unit.chars().all(|c| c.is_ascii_alphabetic()).then_some((number.parse().ok()?, unit))
 }
 
+/// A value within bounds; `write` tells them.
+pub(super) fn within<T: Copy + PartialOrd>(
+    value: T,
+    least: T,
+    most: T,
+    write: impl Fn(T) -> String,
+) -> Result<T, Wrong> {
+    if value < least {
+        return Err(format!("is too little: at least {}", write(least)).into());
+    }
+    if value > most {
+        return Err(format!("is too much: at most {}", write(most)).into());
+    }
+    Ok(value)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -102,7 +102,19 @@ fn the_smallest_file_is_good_anywhere() {
     let text = read("config/minimal.yaml");
     let file = PathBuf::from("minimal.yaml");
     let source = Source::fixed([(file.clone(), text.into_bytes())], []);
-    assert_eq!(load(&file, &source).unwrap().1, []);
+    let warnings = load(&file, &source).unwrap().1;
+    let said: Vec<&str> = warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(said, ["is the secret of a sample, which everybody knows"]);
+}
+
+#[test]
+fn expired_certificate_is_an_error_to_check_and_a_warning_to_run() {
+    let file = root().join("tests/config/refused/certificate_expired.yaml");
+    let text = String::from_utf8(Source::system().read(&file).unwrap()).unwrap();
+    let (_, warnings) = load(Path::new("a.yaml"), &source("a.yaml", &text)).unwrap();
+    let said: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert!(said[0].contains("warning: server.tls.certificates[0]"), "{said:?}");
+    assert_eq!(said_of(&file).0, 78);
 }
 
 #[test]
@@ -321,6 +333,7 @@ fn source_with(name: &str, text: &str, more: Vec<(String, String)>) -> Source {
     ];
     let variables = [
         ("CLIENT_SECRET", "s3cr3t"),
+        ("SESSION_SECRET", "ssssssssssssssssssssssssssssssss"),
         ("SECRET_IN_WRONG_PLACE", "s3cr3t"),
         ("SHORT_SECRET", "s3cr3t"),
         ("LONG_SECRET", "ssssssssssssssssssssssssssssssss"),
