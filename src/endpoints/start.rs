@@ -73,6 +73,11 @@ impl Endpoints {
 /// The place that is asked for. Without `rd`, a trusted proxy may name the one that its visitor asked for,
 /// for not every proxy can encode it into a query.
 fn wanted<'q>(call: Call<'q>, query: &'q Query) -> Option<&'q str> {
-    let told = || call.headers.get("x-auth-request-redirect")?.to_str().ok();
+    let told = || {
+        let mut fields = call.headers.get_all("x-auth-request-redirect").iter();
+        let only = fields.next()?;
+        // Raw bytes of a path may be UTF-8; of two fields one is not the proxy's.
+        fields.next().is_none().then(|| str::from_utf8(only.as_bytes()).ok())?
+    };
     query.one("rd").or_else(|| call.client.is_trusted().then(told).flatten())
 }

@@ -86,6 +86,10 @@ impl Places {
         if !url.username().is_empty() || url.password().is_some() || !self.is_ours(&origin) {
             return None;
         }
+        // An absolute URL names a host that a route has; a path alone is one of this host.
+        if absolute && !self.hosts.iter().any(|host| host.matches(origin.host())) {
+            return None;
+        }
         // SECURITY: `/..//evil.example` is `//evil.example` once its dots are gone.
         if url.path().starts_with("//") || !self.is_fit(url.path()) {
             return None;
@@ -119,7 +123,7 @@ impl Places {
             .domain
             .as_deref()
             .is_some_and(|domain| origin.host() == domain || is_below(origin.host(), domain));
-        same_frame && shares_cookie && self.hosts.iter().any(|host| host.matches(origin.host()))
+        same_frame && shares_cookie
     }
 
     /// Whether a path is one that we would forward in some reading, and in none our own: returning
@@ -264,6 +268,19 @@ mod tests {
             check(rd, "/");
         }
         check("/oauth2x", "/oauth2x");
+    }
+
+    #[test]
+    fn absolute_url_of_a_host_without_route_is_the_root() {
+        let public_url = Origin::parse("https://auth.example.com").unwrap();
+        let hosts = vec![HostPattern::parse("wiki.example.com").unwrap()];
+        let prefix = PathPrefix::parse("/oauth2").unwrap();
+        let places = Places::new(&public_url, Some("example.com"), hosts, prefix).unwrap();
+        let target = |rd| places.parse_or_root(Some(rd)).as_str().to_owned();
+        assert_eq!(target("https://wiki.example.com/a"), "https://wiki.example.com/a");
+        assert_eq!(target("https://auth.example.com/a"), "/");
+        assert_eq!(target("https://other.example.com/a"), "/");
+        assert_eq!(target("/a"), "/a");
     }
 
     #[test]
