@@ -45,7 +45,7 @@
 //! | [`oauth`] | RFC 6749 as a client | `jose` |
 //! | [`identity`] | claims → who someone is → headers | ground |
 //! | [`routing`] [`jose`] [`telemetry`] | host and path → T · signatures · logs, metrics | ground |
-//! | [`secret`] [`clock`] [`random`] [`body`] [`origin`] [`trust`] [`client_address`] | the ground | nothing of ours |
+//! | [`secret`] [`clock`] [`random`] [`lock`] [`body`] [`origin`] [`trust`] [`client_address`] | the ground | nothing of ours |
 //!
 //! # Lexicon
 //!
@@ -80,6 +80,7 @@ pub mod error;
 pub mod gate;
 pub mod identity;
 pub mod jose;
+pub mod lock;
 pub mod login;
 pub mod oauth;
 pub mod oidc;

@@ -2,7 +2,7 @@
 //! Invariant: whatever is not spoiled by an active [`Fault`] is what OpenID Connect Core says.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use std::{io, mem};
 
@@ -23,6 +23,7 @@ use super::wire::{Handler, Reply, Running};
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::jose::{self, Algorithm};
+use crate::lock::lock;
 use crate::secret::Secret;
 
 /// What a provider is started with.
@@ -258,7 +259,7 @@ impl Handler for Provider {
 
 impl Provider {
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Counts a request, and tells the fault that it meets and how long that lasts: in one step, so that

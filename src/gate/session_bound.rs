@@ -3,7 +3,7 @@
 //! a request costs a place in a list, no timer and no task. What is open when its session ends is cut within three
 //! seconds, also where its client neither reads nor writes.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use http::Response;
@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use crate::body::Body;
 use crate::gate::Gate;
 use crate::gate::identify::Need;
+use crate::lock::lock;
 use crate::server::{Binding, Client};
 use crate::session::Session;
 use crate::upstream::is_stream;
@@ -35,15 +36,13 @@ impl SessionBound {
         // By its place in memory, so that workers seldom meet.
         let shard = entry.request.as_ptr().addr() / size_of::<Client>() % SHARDS;
         if let Some(shard) = self.0.get(shard) {
-            shard.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+            lock(shard).push(entry);
         }
     }
 
     /// Takes out all that came since the last time and are not over.
     fn take(&self) -> Vec<Entry> {
-        let take = |shard: &Mutex<Vec<Entry>>| {
-            std::mem::take(&mut *shard.lock().unwrap_or_else(PoisonError::into_inner))
-        };
+        let take = |shard: &Mutex<Vec<Entry>>| std::mem::take(&mut *lock(shard));
         let taken = self.0.iter().flat_map(take);
         taken.filter(|entry| entry.request.strong_count() > 0).collect()
     }

@@ -5,12 +5,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use serde::de::IgnoredAny;
 use serde_json::{Deserializer, Map, Value};
 
 use super::claims::{ClaimPath, is_usable};
+
+use crate::lock::unpoisoned;
 
 /// A claims set (RFC 7519 §4) as compact JSON text. A clone shares the text.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ impl ClaimSet {
     pub fn find(&self, path: &ClaimPath) -> Option<Claim<'_>> {
         let place = self.known(path).unwrap_or_else(|| {
             let place = locate(&self.text, path);
-            let mut found = self.found.write().unwrap_or_else(PoisonError::into_inner);
+            let mut found = unpoisoned(self.found.write());
             // A configuration asks for few claims, mostly for one: the groups.
             found.reserve_exact(1);
             found.push((path.clone(), place.clone()));
@@ -39,7 +41,7 @@ impl ClaimSet {
     }
 
     fn known(&self, path: &ClaimPath) -> Option<Option<Range<usize>>> {
-        let found = self.found.read().unwrap_or_else(PoisonError::into_inner);
+        let found = unpoisoned(self.found.read());
         found.iter().find(|(known, _)| known == path).map(|(_, place)| place.clone())
     }
 

@@ -4,9 +4,10 @@
 //! Source: RFC 9700 §4.7.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::clock::UnixTime;
+use crate::lock::lock;
 
 /// The hash of a state.
 pub(super) type StateHash = [u8; 16];
@@ -48,7 +49,7 @@ impl UsedStates {
     }
 
     fn lock(&self) -> MutexGuard<'_, Used> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -2,11 +2,12 @@
 //! Invariant: after `FAILURES` temporary failures in a row at most one request passes in each
 //! `REST`, and nobody has to hand anything back: a trial whose asker went away blocks nothing.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::error::Error;
 use crate::clock::{Clock, Moment};
+use crate::lock::lock;
 
 /// Counts failures in a row of one kind of request, whoever it is for.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl Breaker {
 
     /// Lets a request through, or refuses it at once.
     pub(super) fn admit(&self) -> Result<Trial<'_>, Error> {
-        let mut circuit = self.circuit.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut circuit = lock(&self.circuit);
         if circuit.admit(self.clock.moment()) { Ok(Trial(self)) } else { Err(Error::Resting) }
     }
 }
@@ -43,7 +44,7 @@ impl Trial<'_> {
     /// Counts the result.
     pub(super) fn report<T>(self, result: &Result<T, Error>) {
         let now = self.0.clock.moment();
-        self.0.circuit.lock().unwrap_or_else(PoisonError::into_inner).report(result, now);
+        lock(&self.0.circuit).report(result, now);
     }
 }
 

@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::breaker::Circuit;
 use super::error::Error;
 use crate::client_address::ClientAddress;
 use crate::clock::{Clock, Moment};
+use crate::lock::lock;
 
 /// Counts the exchanges of one provider.
 pub(super) struct ExchangeLimit {
@@ -94,7 +95,7 @@ impl ExchangeLimit {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -2,13 +2,14 @@
 //! Invariant: a fetch that failed replaces nothing; a fetch goes on when those who wait for it leave,
 //! and all who wait get the one result.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::error::Error;
 use crate::clock::{Clock, Moment};
+use crate::lock::lock;
 
 /// The last good document, and the fetch under way.
 #[derive(Debug)]
@@ -104,10 +105,6 @@ async fn land<T>(
     landed.send_replace(Some(result));
 }
 
-fn lock<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Lets `burst` pass at once, and then one in each `period`.
 #[derive(Debug)]
 pub(super) struct Throttle {
@@ -126,7 +123,7 @@ impl Throttle {
 
     fn admit(&self) -> bool {
         let now = self.clock.moment();
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = lock(&self.next);
         let admitted = next.since(now) <= self.slack;
         if admitted {
             *next = now.max(*next).after(self.period);

@@ -3,7 +3,7 @@
 //! goes first; nothing is ordered or written per request, since idleness is read when a place is needed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use tokio::time::Instant;
 
 use super::client_addr::Connected;
 use super::deadlines::Pulse;
+
+use crate::lock::lock;
 
 /// The open connections that count toward `limits.connections`.
 #[derive(Debug, Default)]
@@ -96,7 +98,7 @@ impl Evictable {
         spare: OwnedSemaphorePermit,
     ) -> Result<OwnedSemaphorePermit, OwnedSemaphorePermit> {
         let Some(slot) = self.evict() else { return Err(spare) };
-        let mut permit = slot.permit.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut permit = lock(&slot.permit);
         Ok(std::mem::replace(&mut permit, spare))
     }
 
@@ -106,7 +108,7 @@ impl Evictable {
     }
 
     fn evict(&self) -> Option<Arc<Slot>> {
-        let mut candidates = self.candidates.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut candidates = lock(&self.candidates);
         // Candidates of the last sample may all be busy or gone; those of a new one are idle now.
         for _ in 0..2 {
             while let Some((since, key)) = candidates.longest_idle.pop() {

@@ -3,7 +3,7 @@
 //! stores signs the visitor out; what it brought is stored before anyone hears of it; every waiter
 //! hears of it, also where the call panics; a failure is not repeated at once.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::{Clock, Moment};
 use crate::identity::Identity;
 use crate::identity::prior::Prior;
+use crate::lock::lock;
 use crate::oauth::token::TokenSet;
 use crate::session::size_limit::{SizeLimit, TooLarge};
 use crate::session::table::Table;
@@ -220,7 +221,7 @@ impl Flight {
 
 impl Refreshing {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -3,13 +3,14 @@
 //! session that is over is never found; both caps hold when the last insertion under way is done.
 
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use http::HeaderMap;
 
 use crate::clock::{Clock, Moment};
+use crate::lock::lock;
 use crate::session::cookie::{Cookies, Name, Sent};
 use crate::session::{Session, SessionKey, Settings};
 
@@ -152,7 +153,7 @@ impl Table {
 
     /// Looks at the whole table for one in a hundred at a time: so a look is paid by many insertions.
     fn next_to_leave(&self, new: SessionKey) -> Option<SessionKey> {
-        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leaving = lock(&self.leaving);
         while let Some((used, key)) = leaving.pop() {
             // Whoever came meanwhile stays.
             if self.used(key) == Some(used) && key != new {

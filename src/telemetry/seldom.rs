@@ -1,10 +1,12 @@
 //! Lines that say the same again and again.
 //! Invariant: whoever floods us does not flood the log.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::lock::lock;
 
 /// When something was last in the log.
 #[derive(Debug, Default)]
@@ -14,7 +16,7 @@ impl Seldom {
     /// Whether it may be there again: at most once in ten seconds. Counts as told from now on.
     pub fn is_due(&self) -> bool {
         let now = Instant::now();
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.0);
         let due = last.is_none_or(|last| now.duration_since(last) >= QUIET);
         *last = if due { Some(now) } else { *last };
         due

@@ -4,7 +4,7 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::mem;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::metrics::LogLine;
 use super::queue::{Lost, Queue};
 use super::{access_log, audit};
+
+use crate::lock::{lock, unpoisoned};
 
 /// Takes lines, for a thread of its own to write.
 #[derive(Clone, Debug)]
@@ -51,7 +53,7 @@ pub(super) fn start(
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 
     fn add(&self, kind: LogLine, line: &[u8]) {
@@ -92,9 +94,9 @@ impl Shared {
         let idle = |waiting: &mut Waiting| waiting.lines.text().is_empty() && !waiting.ending;
         let filling = |waiting: &mut Waiting| waiting.lines.text().len() < BATCH && !waiting.ending;
         let waiting = self.changed.wait_while(self.lock(), idle);
-        let waiting = waiting.unwrap_or_else(PoisonError::into_inner);
+        let waiting = unpoisoned(waiting);
         let waiting = self.changed.wait_timeout_while(waiting, LINGER, filling);
-        let (mut waiting, _) = waiting.unwrap_or_else(PoisonError::into_inner);
+        let (mut waiting, _) = unpoisoned(waiting);
         mem::swap(lines, &mut waiting.lines);
         (waiting.lost, waiting.ending)
     }

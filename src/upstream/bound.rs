@@ -3,11 +3,13 @@
 //! Invariant: such a connection serves the requests of one client's connection, and is closed with it. Where
 //! that carries several visitors it serves one request.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 
 use super::pool::{Connection, Pool};
+
+use crate::lock::lock;
 
 /// The connections to upstreams that are bound to one client's connection. They are closed when the last copy
 /// is dropped.
@@ -83,10 +85,6 @@ fn remove(kept: &Kept, pool: &Arc<Pool>) -> Option<Box<Connection>> {
     let mut kept = lock(kept);
     let at = kept.iter().position(|(of, _)| Arc::ptr_eq(of, pool))?;
     Some(kept.swap_remove(at).1)
-}
-
-fn lock(kept: &Kept) -> MutexGuard<'_, Vec<(Arc<Pool>, Box<Connection>)>> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether a field of credentials or challenges names a scheme that authenticates the connection.

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use super::request::Progress;
 use super::sockets::Held;
 use super::timeouts::Deadline;
 use crate::body::Body;
+use crate::lock::lock;
 
 /// The open connections to one upstream.
 #[derive(Debug)]
@@ -154,11 +155,11 @@ impl Pool {
     }
 
     fn owners(&self) -> MutexGuard<'_, Vec<Owner>> {
-        self.owners.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.owners)
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.idle)
     }
 }
 

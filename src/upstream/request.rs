@@ -4,7 +4,7 @@
 //! anew from the body. No `Via` is added: applications use it to detect proxies, not loops.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use http::header::{
@@ -20,6 +20,7 @@ use super::error::Error;
 use super::reserved::is_reserved;
 use super::upgrade::Handshake;
 use crate::body::{Body, BodyError};
+use crate::lock::lock;
 
 /// What the upstream is told of the client's side, prepared by who knows it.
 #[derive(Clone, Debug)]
@@ -207,14 +208,14 @@ enum Turn {
 impl Progress {
     /// Since when the upstream could have answered.
     pub(super) fn last(&self) -> Instant {
-        match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match *lock(&self.0) {
             Turn::Client => Instant::now(),
             Turn::Upstream(since) => since,
         }
     }
 
     fn turn(&self, turn: Turn) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = turn;
+        *lock(&self.0) = turn;
     }
 }
 

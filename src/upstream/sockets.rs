@@ -4,7 +4,7 @@
 //! share gets no more.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::error::Error;
 use super::pool::Pool;
 use crate::client_address::ClientAddress;
+use crate::lock::lock;
 
 /// The sockets that all upstreams of a process share.
 #[derive(Clone, Debug)]
@@ -81,13 +82,13 @@ impl Sockets {
     }
 
     fn idle_count(&self) -> usize {
-        let pools = self.0.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let pools = lock(&self.0.pools);
         pools.iter().filter_map(Weak::upgrade).map(|pool| pool.idle_count()).sum()
     }
 
     /// Lets the idle connections of a pool make room for others.
     pub(super) fn enlist(&self, pool: &Arc<Pool>) {
-        let mut pools = self.0.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pools = lock(&self.0.pools);
         pools.retain(|pool| pool.strong_count() > 0);
         pools.push(Arc::downgrade(pool));
     }
@@ -104,7 +105,7 @@ impl Sockets {
     }
 
     fn make_room(&self) -> bool {
-        let pools = self.0.pools.lock().unwrap_or_else(PoisonError::into_inner);
+        let pools = lock(&self.0.pools);
         pools.iter().filter_map(Weak::upgrade).any(|pool| pool.drop_oldest())
     }
 }

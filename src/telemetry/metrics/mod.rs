@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use exposition::{CONTENT_TYPE, Readings};
@@ -21,6 +21,8 @@ pub use label::{Label, Limit, LogLine, ProviderEndpoint, Refresh, SignIn, SignOu
 
 use super::seldom::Seldom;
 use count::{Counts, Durations, Sharded};
+
+use crate::lock::lock;
 
 /// All that is counted. Outlives every configuration, and so do its handles: a counter never goes back.
 #[derive(Debug)]
@@ -192,10 +194,6 @@ impl ProviderMeter {
             durations.record(took);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
