@@ -112,23 +112,37 @@ pub enum SecondPathFault {
 }
 
 /// What is wrong with a question at an auth endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AskerFault {
-    /// Somebody who may not ask about other requests than their own.
-    #[error("an auth endpoint is asked by somebody who is not in server.trusted_proxies")]
-    NotTrusted,
-    /// No field says where the request went.
-    #[error(
-        "an auth endpoint is not told which request it is asked about: the proxy has to send \
-         X-Forwarded-Uri, X-Original-URL or X-Original-URI"
-    )]
-    NoUri,
-    /// A field that came more than once, or cannot be read.
-    #[error("{0} is repeated or malformed")]
+    /// A peer that is not declared may not ask about requests.
+    #[error("an auth endpoint was asked by a peer that is not in server.forward_auth.clients")]
+    Undeclared,
+    /// The header of the declared proxy that names the URI did not come.
+    #[error("the question at an auth endpoint has no URI: write {write}{}", or_declare(.others))]
+    NoUri {
+        /// What to write in the configuration of the proxy.
+        write: String,
+        /// The other kinds of proxy whose header came.
+        others: String,
+    },
+    /// The question names no host.
+    #[error("the question at an auth endpoint has no host")]
+    NoHost,
+    /// A path behind the endpoint's own, from a proxy that names the URI in a header.
+    #[error("a path behind an auth endpoint is read from `proxy: envoy` only")]
+    Suffix,
+    /// A field that came with different values, or cannot be read.
+    #[error("{0} is contradictory or malformed")]
     Unclear(&'static str),
-    /// Two fields that say different things.
-    #[error("{0} and {1} contradict each other")]
-    Contradiction(&'static str, &'static str),
+    /// A field that the declared proxy does not send, and that names another request.
+    #[error("{0} names another request than the headers of the declared proxy")]
+    Contradiction(&'static str),
+    /// An identity header in a spelling that no answer can remove.
+    #[error("an identity header in another spelling than its own")]
+    Spelling,
+    /// A method override, which no answer can remove, on a route with rules on methods.
+    #[error("a method override on a route whose rules name methods")]
+    MethodOverride,
     /// A parameter that narrows the rules to nothing that can be meant.
     #[error("an allowed_… parameter of an auth endpoint is empty, repeated, malformed or unknown")]
     Narrowing,
@@ -138,6 +152,15 @@ pub enum AskerFault {
          on the route: write the rule into `allow`, with `providers`"
     )]
     NarrowingOfSeveral,
+}
+
+fn or_declare(others: &str) -> String {
+    if others.is_empty() {
+        return String::new();
+    }
+    format!(
+        "; the header of another kind of proxy came: if it is that, declare it as `proxy`: {others}"
+    )
 }
 
 /// What a 403 tells to whom it concerns.

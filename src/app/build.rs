@@ -9,10 +9,11 @@ use crate::app::{App, used};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::endpoints::Endpoints;
+use crate::endpoints::auth::clients::Clients;
 use crate::gate::Gate;
 use crate::gate::route::{self, Route};
 use crate::gate::routes::Routes;
-use crate::identity::headers::{HeaderRule, Stripped, auth_request_rules};
+use crate::identity::headers::{HeaderRule, Stripped, auth_request_rules, default_rules};
 use crate::login::Login;
 use crate::login::pending::States;
 use crate::login::return_to::Places;
@@ -111,6 +112,8 @@ impl App {
                 routes: Arc::clone(&routes),
                 pages: Arc::clone(&pages),
                 auth_request: auth_request_rules().into(),
+                identity_names: identity_names(&rules),
+                clients: Arc::new(Clients::new(&config.server)),
             },
             routes,
             gate,
@@ -120,6 +123,19 @@ impl App {
             metrics: Arc::clone(metrics),
         })
     }
+}
+
+/// Every name under which an asker is told an identity: those of all routes, and the defaults.
+fn identity_names(rules: &[&HeaderRule]) -> Arc<[HeaderName]> {
+    let (asker, defaults) = (auth_request_rules(), default_rules());
+    let all = asker.iter().chain(&defaults).chain(rules.iter().copied());
+    let mut names: Vec<HeaderName> = Vec::new();
+    for rule in all {
+        if !names.contains(&rule.name) {
+            names.push(rule.name.clone());
+        }
+    }
+    names.into()
 }
 
 fn providers(

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 
 use crate::app::App;
 use crate::endpoints::{Call, Endpoint};
 use crate::error::Error;
 use crate::pages::{Asked, Format};
 use crate::routing::path::Readings;
-use crate::server::{Answered, Handler, Incoming, Refusal};
+use crate::server::{
+    Answered, DroppedNames, Handler, Incoming, ListenerKind, Refusal, without_panic,
+};
 use crate::telemetry::metrics::RouteMeter;
 
 impl Handler for App {
@@ -18,15 +20,17 @@ impl Handler for App {
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let format = self.format(uri.path(), headers);
         let asked = || Asked { format, request_id: client.request_id().as_str() };
-        let (meter, answer) = match self.own(uri.path(), client.host()) {
-            Some(endpoint) => {
-                let call = Call { method, headers, client: &client, uri, asked: asked() };
+        let listener = client.listener();
+        let (meter, answer) = match (self.own(uri.path(), client.host(), listener), listener) {
+            (Some(endpoint), _) => {
+                let dropped = request.extensions().get().map_or(&[][..], |DroppedNames(it)| it);
+                let call = Call { method, headers, dropped, client: &client, uri, asked: asked() };
                 // Boxed: rare, and its size would be that of every request's future.
-                let (about, answer) = Box::pin(self.endpoints.answer(endpoint, call)).await;
-                let answer = answer.map_err(|error| heard(endpoint, error));
+                let (about, answer) = Box::pin(self.endpoint(endpoint, call)).await;
                 (about.unwrap_or(self.metrics.own()), answer)
             }
-            None => self.routed(incoming).await,
+            (None, ListenerKind::Public) => self.routed(incoming).await,
+            (None, ListenerKind::ForwardAuth) => (self.metrics.unrouted(), Err(Error::NoRoute)),
         };
         let mut answered = answer.unwrap_or_else(|error| self.refused(&error, &asked()));
         answered.outcome.route = Some(meter);
@@ -39,7 +43,8 @@ impl Handler for App {
             request_id: refusal.request_id.as_str(),
         };
         let error = Error::Refused(refusal.status);
-        let error = match self.own(refusal.path, "") {
+        let below = self.routes.below_prefix(refusal.path);
+        let error = match below.and_then(Endpoint::at) {
             Some(endpoint) => heard(endpoint, error),
             None => error,
         };
@@ -48,15 +53,55 @@ impl Handler for App {
 }
 
 impl App {
-    /// Which of our own paths this is, compared as it was sent: ours have one spelling.
-    fn own<'p>(&self, path: &'p str, host: &str) -> Option<Endpoint<'p>> {
-        match self.routes.below_prefix(path) {
-            Some(below) => Endpoint::at(below),
-            None if matches!(path, "/ping" | "/ready") && !self.routes.has_host(host) => {
-                Some(Endpoint::Ping)
+    /// Whether one of our own paths is answered on a listener: the auth endpoints on their own, if there is
+    /// one, and nothing else there but what a probe asks.
+    fn answers_at(&self, endpoint: Endpoint<'_>, listener: ListenerKind) -> bool {
+        match (endpoint, listener) {
+            (Endpoint::Ping, _) | (Endpoint::Auth(..), ListenerKind::ForwardAuth) => true,
+            (Endpoint::Auth(..), ListenerKind::Public) => {
+                !self.endpoints.clients.have_own_listener()
             }
-            None => None,
+            (
+                Endpoint::SignIn
+                | Endpoint::Start
+                | Endpoint::Callback(_)
+                | Endpoint::SignOut
+                | Endpoint::SignedOut
+                | Endpoint::Userinfo,
+                listener,
+            ) => listener == ListenerKind::Public,
         }
+    }
+
+    /// Answers at one of our own paths.
+    async fn endpoint(
+        &self,
+        endpoint: Endpoint<'_>,
+        call: Call<'_>,
+    ) -> (Option<&'static RouteMeter>, Result<Answered, Error>) {
+        let answering = self.endpoints.answer(endpoint, call);
+        let Endpoint::Auth(..) = endpoint else { return answering.await };
+        // SECURITY: a 5xx admits at a proxy that is told to go on without us (`failure_mode_allow`).
+        let (about, answer) = without_panic(answering).await.unwrap_or_else(|| {
+            let request_id = call.client.request_id();
+            tracing::error!(%request_id, "an auth endpoint panicked");
+            (None, Err(Error::Refused(StatusCode::INTERNAL_SERVER_ERROR)))
+        });
+        (about, answer.map_err(|error| heard(endpoint, error)))
+    }
+
+    /// Which of our own paths this is, compared as it was sent: ours have one spelling.
+    fn own<'p>(&self, path: &'p str, host: &str, listener: ListenerKind) -> Option<Endpoint<'p>> {
+        if let Some(below) = self.routes.below_prefix(path) {
+            return Endpoint::at(below).filter(|it| self.answers_at(*it, listener));
+        }
+        let is_probe = match listener {
+            ListenerKind::ForwardAuth => path == "/ping",
+            ListenerKind::Public => {
+                matches!(path, "/ping" | "/ready") && !self.routes.has_host(host)
+            }
+        };
+        is_probe.then_some(Endpoint::Ping)
     }
 
     /// The form of an answer of ours.

@@ -6,6 +6,8 @@ pub mod examine;
 pub mod explain;
 pub mod refuse;
 pub mod serve;
+#[cfg(test)]
+mod tests;
 mod used;
 
 use std::sync::Arc;

@@ -63,8 +63,12 @@ impl App {
             | Error::Upstream(_)
             | Error::SecondPath(_)
             | Error::Asker(_)
-            | Error::ForAsker(_)
             | Error::Refused(_) => respond(&Page::Plain),
+            // A fault of ours or a lack of room is one still, though it has the status of a denial.
+            Error::ForAsker(error) if error.status().is_server_error() => {
+                respond(&Page::Of(error.status()))
+            }
+            Error::ForAsker(_) => respond(&Page::Plain),
         }
     }
 

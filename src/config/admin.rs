@@ -26,14 +26,14 @@ pub(super) fn listen(
         address => address::listen(address, field.reading).map(Some),
     })?;
     let taken = |address: &ListenAddress| {
-        server
-            .is_some_and(|server| server.listen.iter().any(|other| address::clash(address, other)))
+        let own = server.map(|server| server.listen.iter().chain(&server.forward_auth.listen));
+        own.into_iter().flatten().any(|other| address::clash(address, other))
     };
     // SECURITY: metrics among the public paths would be public.
     match address {
         Some(address) if taken(&address) => {
-            let wrong = Wrong::new("is an address of server.listen too")
-                .hint("choose another port, or `off`");
+            let wrong =
+                Wrong::new("is an address of the server too").hint("choose another port, or `off`");
             Err(field.error(&wrong))
         }
         address => Ok(address),

@@ -9,6 +9,7 @@ mod document;
 mod field;
 mod flag_words;
 mod flags;
+mod forward_auth;
 mod habits;
 mod host_names;
 mod identity;
@@ -177,7 +178,7 @@ fn convert(reading: &Reading<'_>, root: &Node) -> Result<Config, Reported> {
     }
     // An upstream under a misspelt key is no upstream that is not written.
     if let (Ok(server), Ok(routes), false) = (&server, &routes, reading.is_refused()) {
-        routes::warn_of_nobody_to_ask(&root, server, routes);
+        forward_auth::warnings(&root, server, routes);
     }
     Ok(Config {
         server: server?,

@@ -20,7 +20,7 @@ use crate::policy::Policy;
 use crate::routing::host::{HostPattern, is_below};
 use crate::routing::path::PathPrefix;
 use crate::secret::Secret;
-use crate::server::{ListenAddress, TrustedProxies};
+use crate::server::ListenAddress;
 use crate::session::CookieSettings;
 use crate::upstream::{self, Target, Timeouts, TlsSettings};
 
@@ -212,22 +212,6 @@ fn upstream(
     }
     let (preserve_host, timeouts) = (preserve_host?, timeouts?);
     Ok(target.map(|target| upstream::Settings { target, tls, timeouts, preserve_host }))
-}
-
-/// Without an upstream a route is for askers, and an asker is believed only where it is trusted.
-pub(super) fn warn_of_nobody_to_ask(
-    root: &Section<'_>,
-    server: &crate::server::Settings,
-    routes: &[Settings],
-) {
-    if server.trusted_proxies != TrustedProxies::default() {
-        return;
-    }
-    let Some(at) = routes.iter().position(|route| route.upstream.is_none()) else { return };
-    let wrong =
-        Wrong::new("is not written, and no proxy is trusted: nobody can ask about this route")
-            .hint("name the proxy that asks in `server.trusted_proxies`, or write an upstream");
-    root.reading.warning(&root.path.key("routes").item(at).key("upstream"), &wrong);
 }
 
 fn tls(section: &Section<'_>) -> Result<TlsSettings, Reported> {

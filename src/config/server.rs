@@ -4,6 +4,7 @@ use ipnet::IpNet;
 
 use crate::config::address;
 use crate::config::field::Field;
+use crate::config::forward_auth;
 use crate::config::pem;
 use crate::config::reading::Reported;
 use crate::config::section::Section;
@@ -65,6 +66,7 @@ pub(super) fn settings(
     let workers = server.field("workers").optional_count();
     let certificates = certificates(server, public_url);
     let trusted_proxies = trusted_proxies(&server.field("trusted_proxies"));
+    let forward_auth = forward_auth::settings(server, listen.as_deref().ok());
     if let (Ok(listen), Ok(pairs), Some(url)) = (&listen, &certificates, public_url) {
         warn_of_http(server, listen, pairs, url);
     }
@@ -75,6 +77,7 @@ pub(super) fn settings(
         workers: workers?.unwrap_or_else(cores),
         certificates: certificates?,
         trusted_proxies: trusted_proxies?,
+        forward_auth: forward_auth?,
         limits: limits?,
         timeouts: timeouts?,
     })

@@ -13,7 +13,7 @@ use crate::gate::routes::Routes;
 use crate::login::Login;
 use crate::pages::harden;
 use crate::server::{
-    AccessLog, Answered, CertificateExpiry, Client, Frame, Handler, Incoming, Limits,
+    AccessLog, Answered, CertificateExpiry, Client, ForwardAuth, Frame, Handler, Incoming, Limits,
     ListenAddress, LocalAddress, OpenConnections, Refusal, Scheme, Settings, Timeouts,
     TrustedProxies,
 };
@@ -117,6 +117,7 @@ pub fn settings(address: &ListenAddress) -> Settings {
         workers: 1,
         certificates: Vec::new(),
         trusted_proxies: TrustedProxies::default(),
+        forward_auth: ForwardAuth::default(),
         limits: Limits { connections: MOST_CONNECTIONS, ..Limits::default() },
         timeouts: Timeouts::default(),
     }

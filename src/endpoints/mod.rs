@@ -15,7 +15,7 @@ pub mod userinfo;
 use std::sync::Arc;
 
 use http::header::{LOCATION, SET_COOKIE};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 
 use crate::body::Body;
 use crate::error::Error;
@@ -62,6 +62,10 @@ pub struct Endpoints {
     pub pages: Arc<Pages>,
     /// What askers are told beside a route's own headers.
     pub auth_request: Arc<[HeaderRule]>,
+    /// Every name under which askers are told an identity, by whatever route.
+    pub identity_names: Arc<[HeaderName]>,
+    /// Who may ask at the auth endpoints.
+    pub clients: Arc<auth::clients::Clients>,
 }
 
 /// A request for one of our paths.
@@ -71,6 +75,8 @@ pub struct Call<'a> {
     pub method: &'a Method,
     /// Its fields.
     pub headers: &'a HeaderMap,
+    /// Names of fields that it had, too, and that are dropped from every request.
+    pub dropped: &'a [HeaderName],
     /// Who asks.
     pub client: &'a Client,
     /// Its target.

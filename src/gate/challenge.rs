@@ -42,6 +42,15 @@ pub enum Asker {
     PassesRedirects,
 }
 
+/// What an asker's visitor meets who is not signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubrequestChallenge {
+    /// 302 to this absolute URL.
+    Redirect(String),
+    /// 401, with an absolute URL to sign in at.
+    Unauthorized(String),
+}
+
 impl Gate {
     /// A redirect to sign in, or the error that says where to.
     pub fn challenge(&self, asked: Challenged<'_>) -> Result<Response<Body>, Error> {
@@ -63,21 +72,20 @@ impl Gate {
 
     /// The same for an asker in front of an application: our paths may not be on that host, so all is
     /// absolute; and no cookie goes along, which would not reach the browser everywhere.
-    pub fn challenge_for_asker(
-        &self,
-        asked: Challenged<'_>,
-        asker: Asker,
-    ) -> Result<Response<Body>, Error> {
+    pub fn challenge_for_asker(&self, asked: Challenged<'_>, asker: Asker) -> SubrequestChallenge {
         let target = format!("{}{}", asked.client.origin(), asked.target);
         let sign_in = self.own_url(&self.start_path(asked.route, &target));
         match asker {
             Asker::PassesRedirects if may_redirect(asked.route, asked.method, asked.headers) => {
-                found(sign_in)
+                SubrequestChallenge::Redirect(sign_in)
             }
             Asker::PassesRedirects | Asker::WantsStatus => {
                 let page = is_navigation(asked.headers);
-                let login_url = if page { sign_in } else { self.login_url(asked) };
-                Err(Error::NotSignedIn { login_url, cookies: None })
+                SubrequestChallenge::Unauthorized(if page {
+                    sign_in
+                } else {
+                    self.login_url(asked)
+                })
             }
         }
     }
@@ -135,7 +143,8 @@ pub fn answered(response: Response<Body>) -> Answered {
     Answered::new(response, Outcome { decision: Some("challenge"), ..Outcome::default() })
 }
 
-fn found(location: String) -> Result<Response<Body>, Error> {
+/// 302 to this place.
+pub fn found(location: String) -> Result<Response<Body>, Error> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::FOUND;
     let value = HeaderValue::try_from(location).map_err(|_| Error::Malformed)?;

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use crate::error::SecondPathFault;
 use crate::gate::route::Route;
 use crate::gate::routes::Routes;
+use crate::identity::headers::is_spelling_of;
 use crate::origin::Origin;
 use crate::routing::path::Readings;
 use crate::server::Authority;
@@ -89,6 +90,11 @@ impl<'a> Reach<'a> {
 /// Whether a request asks to be taken for one with another method.
 pub fn is_overridden(headers: &HeaderMap) -> bool {
     METHOD_OVERRIDES.iter().any(|name| headers.contains_key(name))
+}
+
+/// Whether a name is that of a method override, in whatever spelling.
+pub fn is_method_override(name: &str) -> bool {
+    METHOD_OVERRIDES.iter().any(|known| is_spelling_of(name, known.as_str()))
 }
 
 /// Removes what asks for another method than the one that was decided on.

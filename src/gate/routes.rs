@@ -40,6 +40,11 @@ impl Routes {
         self.table.entries()
     }
 
+    /// The route that every path of a host has: its only one, at `/`.
+    pub fn only_of(&self, host: &str) -> Option<&Route> {
+        self.table.only_of(&normal(host))
+    }
+
     /// Whether some route has this host.
     pub fn has_host(&self, host: &str) -> bool {
         self.table.has_host(&normal(host))

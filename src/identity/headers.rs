@@ -167,6 +167,11 @@ impl Template {
         Ok(Self(pieces))
     }
 
+    /// Whether the value is made of a token, so that whoever gets it can act as its user.
+    pub fn uses_token(&self) -> bool {
+        self.0.iter().any(|piece| matches!(piece, Piece::AccessToken | Piece::IdToken))
+    }
+
     /// Whether the value is none once the access token has expired.
     pub fn uses_access_token(&self) -> bool {
         self.0.contains(&Piece::AccessToken)
@@ -201,9 +206,7 @@ impl Template {
         }
         // SECURITY: a claim with CR LF in it would become a second header; `from_bytes` refuses it.
         let mut value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
-        value.set_sensitive(
-            self.0.iter().any(|piece| *piece == Piece::AccessToken || *piece == Piece::IdToken),
-        );
+        value.set_sensitive(self.uses_token());
         Some(value)
     }
 }
@@ -309,6 +312,11 @@ impl Stripped {
             && (self.names.iter().any(|known| same(known, name))
                 || self.families.iter().any(|family| is_below(family)))
     }
+}
+
+/// Whether a name is another one, in whatever spelling.
+pub fn is_spelling_of(name: &str, other: &str) -> bool {
+    name.len() == other.len() && name.bytes().map(fold).eq(other.bytes().map(fold))
 }
 
 /// The bit of a name's first byte, folded.

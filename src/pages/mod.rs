@@ -113,6 +113,8 @@ pub enum Page<'a> {
     },
     /// All that the status alone tells: 400, 404, 413, 500, 502 and their like.
     Plain,
+    /// All that this status tells, whatever that of the answer is.
+    Of(StatusCode),
 }
 
 /// Why pages cannot be made of a [`Brand`].
@@ -229,6 +231,7 @@ impl Page<'_> {
             Self::WrongHost { public_url } => error::wrong_host(public_url),
             Self::SignInOnly { public_url } => error::sign_in_only(public_url),
             Self::Plain => error::plain(status),
+            Self::Of(status) => error::plain(*status),
         }
     }
 

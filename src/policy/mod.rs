@@ -21,8 +21,7 @@ pub enum Policy {
 impl Policy {
     /// The prefixes in `paths` that letter case alone tells from another one.
     pub fn clashing_paths(&self) -> Vec<PathPrefix> {
-        let Self::Rules(rules) = self else { return Vec::new() };
-        let all = || rules.iter().flat_map(|rule| rule.paths.iter().flatten());
+        let all = || self.rules().iter().flat_map(|rule| rule.paths.iter().flatten());
         all().filter(|path| all().any(|other| other.clashes_with(path))).cloned().collect()
     }
 

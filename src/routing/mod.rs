@@ -90,6 +90,14 @@ impl<T> Table<T> {
         self.of_host(host).next().is_some()
     }
 
+    /// The entry that every path of a host has: its only one, at `/`.
+    pub fn only_of(&self, host: &str) -> Option<&T> {
+        match self.of_host(host).next()?.as_slice() {
+            [(path, entry)] if path.as_str() == "/" => Some(entry),
+            _ => None,
+        }
+    }
+
     /// All entries.
     pub fn entries(&self) -> impl Iterator<Item = &T> {
         let below = self.below.iter().map(|(_, paths)| paths);

@@ -3,23 +3,23 @@
 //! addresses are compared and shown with IPv4-mapped IPv6 unmapped.
 
 use std::any::Any;
+use std::mem;
 use std::net::IpAddr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
-use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 use super::attached::Attached;
 use super::authority::Authority;
 use super::deadlines::Pulse;
-use super::forwarded_for::ForwardedFor;
+use super::forwarded_for::{self, ForwardedFor};
 use super::framing::Flaw;
 use super::open_parts::{Binding, OpenParts};
 use super::request_id::RequestId;
 use super::shutdown::Tasks;
-use super::{Scheme, TrustedProxies};
+use super::{ForwardAuth, ListenerKind, Scheme, TrustedProxies};
 use crate::client_address::ClientAddress;
 use crate::origin::Origin;
 use crate::telemetry::audit;
@@ -38,9 +38,12 @@ pub enum Peer {
 #[derive(Debug)]
 pub(super) struct Connected {
     peer: Peer,
+    listener: ListenerKind,
     /// The peer as `X-Forwarded-For` names it.
     peer_text: HeaderValue,
     trusted: bool,
+    /// Whether the connection carries many clients.
+    shared: bool,
     /// What the connection itself says; without TLS, what `public_url` says.
     scheme: Scheme,
     /// The networks, kept only where they are needed.
@@ -54,8 +57,10 @@ pub(super) struct Connected {
 impl Connected {
     pub(super) fn new(
         peer: Peer,
+        listener: ListenerKind,
         scheme: Scheme,
         proxies: &Arc<TrustedProxies>,
+        forward_auth: &ForwardAuth,
         tasks: Tasks,
     ) -> Self {
         let (trusted, peer_text) = match peer {
@@ -65,11 +70,17 @@ impl Connected {
             ),
             Peer::Unix => (proxies.unix, UNKNOWN),
         };
+        let shared = match peer {
+            Peer::Ip(address) => trusted || forward_auth.contains(address),
+            Peer::Unix => true,
+        };
         let proxies = trusted.then(|| Arc::clone(proxies));
         Self {
             peer,
+            listener,
             peer_text,
             trusted,
+            shared,
             scheme,
             proxies,
             pulse: Pulse::new(Instant::now()),
@@ -77,6 +88,13 @@ impl Connected {
             attached: Attached::default(),
             tasks,
         }
+    }
+
+    /// A connection to a public listener without TLS, for the tests of this room.
+    #[cfg(test)]
+    pub(super) fn plain(peer: Peer, proxies: &Arc<TrustedProxies>) -> Self {
+        let (public, nobody) = (ListenerKind::Public, ForwardAuth::default());
+        Self::new(peer, public, Scheme::Http, proxies, &nobody, Tasks::default())
     }
 
     pub(super) fn pulse(&self) -> &Pulse {
@@ -89,6 +107,11 @@ impl Connected {
 
     pub(super) fn is_trusted(&self) -> bool {
         self.trusted
+    }
+
+    /// Whether the connection carries many clients: the peer is a proxy, or on a unix socket.
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared
     }
 
     pub(super) fn peer(&self) -> Peer {
@@ -120,6 +143,8 @@ pub struct Client {
     address: ClientAddress,
     scheme: Scheme,
     authority: Authority,
+    /// What the request itself says, where a trusted proxy says something else.
+    requested: Option<Authority>,
     /// Set where a trusted proxy sent a chain: the chain and the peer.
     chain: Option<HeaderValue>,
     request_id: RequestId,
@@ -127,7 +152,6 @@ pub struct Client {
     open_parts: OpenParts,
 }
 
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const UNKNOWN: HeaderValue = HeaderValue::from_static("unknown");
@@ -142,9 +166,17 @@ impl Client {
     ) -> Result<Self, Flaw> {
         let (address, scheme) = (connected.address(), connected.scheme);
         let open_parts = OpenParts::of(connected.pulse());
-        let (chain, route) = (None, OnceLock::new());
-        let mut client =
-            Self { connected, address, scheme, authority, chain, request_id, route, open_parts };
+        let mut client = Self {
+            connected,
+            address,
+            scheme,
+            authority,
+            requested: None,
+            chain: None,
+            request_id,
+            route: OnceLock::new(),
+            open_parts,
+        };
         if let Some(proxies) = client.connected.proxies.clone() {
             client.believe(&proxies, headers)?;
         }
@@ -155,24 +187,41 @@ impl Client {
     #[cfg(test)]
     pub(crate) fn direct(address: IpAddr, scheme: Scheme, authority: &'static str) -> Self {
         let (nobody, peer) = (Arc::default(), Peer::Ip(address));
-        let connected = Arc::new(Connected::new(peer, scheme, &nobody, Tasks::default()));
+        let connected = Arc::new(Connected::new(
+            peer,
+            ListenerKind::Public,
+            scheme,
+            &nobody,
+            &ForwardAuth::default(),
+            Tasks::default(),
+        ));
         let authority = Authority::parse(HeaderValue::from_static(authority)).unwrap();
         let (request_id, address) = (RequestId::of(0, 0), ClientAddress::Known(address));
-        let (chain, route, open_parts) = (None, OnceLock::new(), OpenParts::default());
-        Self { connected, address, scheme, authority, chain, request_id, route, open_parts }
+        Self {
+            connected,
+            address,
+            scheme,
+            authority,
+            requested: None,
+            chain: None,
+            request_id,
+            route: OnceLock::new(),
+            open_parts: OpenParts::default(),
+        }
     }
 
     fn believe(&mut self, proxies: &TrustedProxies, headers: &HeaderMap) -> Result<(), Flaw> {
-        if let Some(proto) = the_one(headers, &FORWARDED_PROTO)? {
+        if let Some(proto) = forwarded_for::the_one(headers, &FORWARDED_PROTO)? {
             let proto = str::from_utf8(proto).unwrap_or_default();
             self.scheme = Scheme::forwarded(proto).unwrap_or(self.scheme);
         }
-        if let Some(host) = the_one(headers, &FORWARDED_HOST)?
+        if let Some(host) = forwarded_for::the_one(headers, &FORWARDED_HOST)?
             && let Some(authority) = HeaderValue::from_bytes(host).ok().and_then(Authority::parse)
         {
-            self.authority = authority;
+            self.requested = Some(mem::replace(&mut self.authority, authority));
         }
-        let fields = headers.get_all(&FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+        let fields =
+            headers.get_all(&forwarded_for::FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
         match ForwardedFor::read(fields, |address| proxies.contains(address)) {
             ForwardedFor::Absent => return Ok(()),
             ForwardedFor::Client(address) | ForwardedFor::AllTrusted(address) => {
@@ -180,14 +229,30 @@ impl Client {
             }
             ForwardedFor::Invalid => self.address = ClientAddress::Unknown,
         }
-        self.chain = chain(headers, &self.connected);
+        let connected = &self.connected;
+        self.chain = forwarded_for::chain(headers, connected.peer, &connected.peer_text);
         Ok(())
     }
 
-    /// The same client, at the origin that a trusted proxy names in a field of its own.
+    /// The client of another request, which a proxy asks about: its address, and the origin that it went to.
     #[must_use]
-    pub fn at(self, scheme: Scheme, authority: Authority) -> Self {
-        Self { scheme, authority, ..self }
+    pub fn asked_about(
+        &self,
+        address: ClientAddress,
+        scheme: Scheme,
+        authority: Authority,
+    ) -> Self {
+        Self { address, scheme, authority, requested: None, ..self.clone() }
+    }
+
+    /// The listener that the connection came to.
+    pub fn listener(&self) -> ListenerKind {
+        self.connected.listener
+    }
+
+    /// The host and port of the request itself, whatever a trusted proxy says.
+    pub fn requested_authority(&self) -> &Authority {
+        self.requested.as_ref().unwrap_or(&self.authority)
     }
 
     /// Who is at the other end of the socket.
@@ -322,40 +387,6 @@ impl Client {
     }
 }
 
-/// The one value of a field, which may be listed more than once if it stays the same.
-// SECURITY: two answers to the question which host was asked are one too many: one of them is the client's.
-fn the_one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h [u8]>, Flaw> {
-    let mut fields = headers.get_all(name).iter();
-    let Some(first) = fields.next() else { return Ok(None) };
-    if fields.next().is_some() {
-        return Err(Flaw::Forwarded);
-    }
-    let mut entries = first.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    let entry = entries.next().unwrap_or_default();
-    if entries.any(|other| other != entry) {
-        return Err(Flaw::Forwarded);
-    }
-    Ok(Some(entry))
-}
-
-/// All fields as one list, with the peer behind it.
-fn chain(headers: &HeaderMap, connected: &Connected) -> Option<HeaderValue> {
-    let mut chain = Vec::with_capacity(64);
-    for field in headers.get_all(FORWARDED_FOR) {
-        chain.extend_from_slice(field.as_bytes());
-        chain.extend_from_slice(if field.is_empty() { b"" } else { b", " });
-    }
-    if chain.is_empty() {
-        return None;
-    }
-    match connected.peer {
-        Peer::Ip(_) => chain.extend_from_slice(connected.peer_text.as_bytes()),
-        // The proxy is on this machine and has no address to add.
-        Peer::Unix => chain.truncate(chain.len().saturating_sub(2)),
-    }
-    HeaderValue::from_maybe_shared(Bytes::from(chain)).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -363,7 +394,7 @@ mod tests {
     fn client(peer: Peer, fields: &[(&'static str, &[u8])]) -> Result<Client, Flaw> {
         let networks = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         let proxies = Arc::new(TrustedProxies { networks, unix: true });
-        let connected = Connected::new(peer, Scheme::Http, &proxies, Tasks::default());
+        let connected = Connected::plain(peer, &proxies);
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_bytes(value).unwrap());
@@ -435,7 +466,7 @@ mod tests {
             Arc::new(TrustedProxies { networks: vec!["10.0.0.0/8".parse().unwrap()], unix: false });
         let mapped: IpAddr = "::ffff:10.0.0.1".parse().unwrap();
         let peer = Peer::Ip(mapped.to_canonical());
-        assert!(Connected::new(peer, Scheme::Http, &proxies, Tasks::default()).is_trusted());
+        assert!(Connected::plain(peer, &proxies).is_trusted());
     }
 
     #[test]

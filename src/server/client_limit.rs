@@ -1,5 +1,5 @@
 //! How many connections one client may have open: `limits.connections_per_client`.
-//! Invariants: trusted proxies and peers on unix sockets carry many clients and are not counted; a client is forgotten
+//! Invariants: proxies that are trusted or that ask, and peers on unix sockets, carry many clients and are not counted; a client is forgotten
 //! with its last connection, so that the map is bounded by the open connections.
 
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
-use super::client_addr::{Connected, Peer};
+use super::client_addr::Connected;
 use crate::client_address::ClientAddress;
 
 /// Counts the open connections of each client. Costs nothing where there is no limit.
@@ -50,11 +50,7 @@ impl ClientLimit {
     /// Counts a connection, unless there are too many.
     pub(super) fn admit(&self, connected: &Connected) -> Admitted {
         let Some(counts) = &self.0 else { return Admitted::Exempt };
-        let exempt = match connected.peer() {
-            Peer::Ip(_) => connected.is_trusted(),
-            Peer::Unix => true,
-        };
-        if exempt {
+        if connected.is_shared() {
             return Admitted::Exempt;
         }
         let client = connected.address().network();
@@ -86,8 +82,8 @@ const TOLD: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::shutdown::Tasks;
-    use crate::server::{Scheme, TrustedProxies};
+    use crate::server::TrustedProxies;
+    use crate::server::client_addr::Peer;
 
     fn connected(peer: &str) -> Connected {
         let networks = vec!["10.0.0.0/8".parse().unwrap()];
@@ -96,7 +92,7 @@ mod tests {
             "unix" => Peer::Unix,
             address => Peer::Ip(address.parse().unwrap()),
         };
-        Connected::new(peer, Scheme::Http, &proxies, Tasks::default())
+        Connected::plain(peer, &proxies)
     }
 
     #[test]

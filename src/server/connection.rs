@@ -26,7 +26,7 @@ use super::service::Service;
 use super::shutdown::{Stage, StageWatch, Tasks};
 use super::stream::{Stream, Transport};
 use super::streams::Streams;
-use super::{Frame, Handler, Limits, Scheme, Settings, TrustedProxies};
+use super::{ForwardAuth, Frame, Handler, Limits, ListenerKind, Scheme, Settings, TrustedProxies};
 
 /// What a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub(super) struct Connections<H> {
     body_patience: Duration,
     patience: Patience,
     proxies: Arc<TrustedProxies>,
+    forward_auth: ForwardAuth,
     tls: Option<TlsAcceptor>,
     http1: http1::Builder,
     http2: http2::Builder<Streams>,
@@ -71,6 +72,7 @@ impl<H: Handler> Connections<H> {
             body_patience: settings.timeouts.request_body,
             patience: Patience::from(&settings.timeouts),
             proxies: Arc::new(settings.trusted_proxies.clone()),
+            forward_auth: settings.forward_auth.clone(),
             tls: tls.map(TlsAcceptor::from),
             http1: http1(&settings.limits),
             http2: http2(
@@ -82,14 +84,21 @@ impl<H: Handler> Connections<H> {
     }
 
     /// What holds for a connection that was accepted.
-    pub(super) fn introduce(&self, accepted: &Accepted) -> Arc<Connected> {
+    pub(super) fn introduce(&self, accepted: &Accepted, kind: ListenerKind) -> Arc<Connected> {
         let peer = match accepted {
             Accepted::Tcp(_, peer) => Peer::Ip(peer.ip().to_canonical()),
             Accepted::Unix(_) => Peer::Unix,
         };
         let tls = self.tls_for(accepted).is_some();
         let scheme = if tls { Scheme::Https } else { self.frame.plain_scheme };
-        Arc::new(Connected::new(peer, scheme, &self.proxies, self.tasks.clone()))
+        Arc::new(Connected::new(
+            peer,
+            kind,
+            scheme,
+            &self.proxies,
+            &self.forward_auth,
+            self.tasks.clone(),
+        ))
     }
 
     /// Unix sockets never speak TLS.

@@ -170,9 +170,8 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
+    use crate::server::TrustedProxies;
     use crate::server::client_addr::Peer;
-    use crate::server::shutdown::Tasks;
-    use crate::server::{Scheme, TrustedProxies};
 
     struct House {
         table: Arc<Evictable>,
@@ -190,7 +189,7 @@ mod tests {
             let mut house = Self { table, within, spare, open: Vec::new() };
             for _ in 0..connections {
                 let nobody = Arc::new(TrustedProxies::default());
-                let connected = Connected::new(Peer::Unix, Scheme::Http, &nobody, Tasks::default());
+                let connected = Connected::plain(Peer::Unix, &nobody);
                 let connected = Arc::new(connected);
                 connected.pulse().finish(connected.pulse().begin());
                 let permit = Arc::clone(&house.within).try_acquire_owned().unwrap();

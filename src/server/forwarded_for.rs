@@ -1,8 +1,14 @@
-//! The chain in `X-Forwarded-For`: which of its entries is the client.
+//! What a proxy forwards of its client: which entry of `X-Forwarded-For` is the client, and how the chain goes on.
 //! Invariant: the chain is read as bytes, from the right, entry by entry, and never beyond the right-most
 //! entry that is no trusted proxy. Whatever stands to the left of it is a client's own text.
 
 use std::net::{IpAddr, SocketAddr};
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::client_addr::Peer;
+use super::framing::Flaw;
 
 /// What the chain says of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +56,49 @@ fn address(entry: &[u8]) -> Option<IpAddr> {
     };
     Some(address.to_canonical())
 }
+
+/// The one value of a field, which may be listed more than once if it stays the same.
+// SECURITY: two answers to the question which host was asked are one too many: one of them is the client's.
+pub(super) fn the_one<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'h [u8]>, Flaw> {
+    let mut fields = headers.get_all(name).iter();
+    let Some(first) = fields.next() else { return Ok(None) };
+    if fields.next().is_some() {
+        return Err(Flaw::Forwarded);
+    }
+    let mut entries = first.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let entry = entries.next().unwrap_or_default();
+    if entries.any(|other| other != entry) {
+        return Err(Flaw::Forwarded);
+    }
+    Ok(Some(entry))
+}
+
+/// All fields as one list, with the peer behind it.
+pub(super) fn chain(
+    headers: &HeaderMap,
+    peer: Peer,
+    peer_text: &HeaderValue,
+) -> Option<HeaderValue> {
+    let mut chain = Vec::with_capacity(64);
+    for field in headers.get_all(FORWARDED_FOR) {
+        chain.extend_from_slice(field.as_bytes());
+        chain.extend_from_slice(if field.is_empty() { b"" } else { b", " });
+    }
+    if chain.is_empty() {
+        return None;
+    }
+    match peer {
+        Peer::Ip(_) => chain.extend_from_slice(peer_text.as_bytes()),
+        // The proxy is on this machine and has no address to add.
+        Peer::Unix => chain.truncate(chain.len().saturating_sub(2)),
+    }
+    HeaderValue::from_maybe_shared(Bytes::from(chain)).ok()
+}
+
+pub(super) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 #[cfg(test)]
 mod tests {

@@ -55,6 +55,10 @@ impl Flaw {
     }
 }
 
+/// Names of fields that were dropped because they are not plain; an extension of a request that had any.
+#[derive(Clone, Debug, Default)]
+pub struct DroppedNames(pub Vec<HeaderName>);
+
 /// Checks a request and brings it into the one form that all others see; returns whom it is for.
 pub(super) fn check<B>(request: &mut Request<B>, limits: &Limits) -> Result<Authority, Flaw> {
     check_method(request.method().as_str())?;
@@ -62,7 +66,8 @@ pub(super) fn check<B>(request: &mut Request<B>, limits: &Limits) -> Result<Auth
     check_length(&fields)?;
     let (authority, cookies) = (check_host(request, &fields)?, fields.cookies);
     if fields.is_odd {
-        drop_odd(request.headers_mut());
+        let dropped = drop_odd(request.headers_mut());
+        request.extensions_mut().insert(dropped);
     }
     if cookies > 1 {
         join_cookies(request.headers_mut());
@@ -146,11 +151,12 @@ impl<'h> Field<'h> {
 // SECURITY: `Transfer_Encoding` and `X_Forwarded_User` are `Transfer-Encoding` and `X-Forwarded-User` to
 // whoever makes variables of fields, as CGI and its heirs do.
 #[cold]
-fn drop_odd(headers: &mut HeaderMap) {
+fn drop_odd(headers: &mut HeaderMap) -> DroppedNames {
     let odd: Vec<HeaderName> = headers.keys().filter(|name| !is_plain(name)).cloned().collect();
-    for name in odd {
+    for name in &odd {
         headers.remove(name);
     }
+    DroppedNames(odd)
 }
 
 fn is_plain(name: &HeaderName) -> bool {

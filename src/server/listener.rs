@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use super::connection::Connections;
 use super::room::Room;
 use super::shutdown::Tasks;
-use super::{Error, Handler, ListenAddress};
+use super::{Error, Handler, ListenAddress, ListenerKind};
 
 /// Where a server listens, as the system has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +83,7 @@ impl Listener {
     /// Accepts until the server drains, and closes.
     pub(super) async fn run<H: Handler>(
         self,
+        kind: ListenerKind,
         connections: Arc<Connections<H>>,
         room: Room,
         tasks: Tasks,
@@ -94,7 +95,7 @@ impl Listener {
                 match self.accept().await {
                     Ok(accepted) => {
                         backoff = Backoff::default();
-                        let connected = connections.introduce(&accepted);
+                        let connected = connections.introduce(&accepted, kind);
                         if let Some(admission) = room.admit(ticket, &connected) {
                             let connections = Arc::clone(&connections);
                             tasks.track(connections.serve(accepted, connected, admission));

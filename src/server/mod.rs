@@ -12,10 +12,12 @@ mod connection;
 mod deadlines;
 mod error;
 mod eviction;
+mod forward_auth;
 mod forwarded_for;
 mod framing;
 mod listener;
 mod open_parts;
+mod panic_guard;
 mod request_body;
 mod request_id;
 mod room;
@@ -40,10 +42,12 @@ use rustls::ServerConfig;
 pub use authority::{Authority, is_name};
 pub use client_addr::{Client, Peer};
 pub use error::Error;
+pub use forward_auth::{ForwardAuth, ForwardAuthClient, ForwardAuthProxy};
 pub use forwarded_for::ForwardedFor;
-pub use framing::is_served;
+pub use framing::{DroppedNames, is_served};
 pub use listener::LocalAddress;
 pub use open_parts::Binding;
+pub use panic_guard::without_panic;
 pub use request_body::Stalled;
 pub use request_id::RequestId;
 pub use room::OpenConnections;
@@ -140,6 +144,15 @@ pub enum AccessLog {
     Off,
 }
 
+/// What a listener is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerKind {
+    /// Browsers and whatever else the gateway is for: `server.listen`.
+    Public,
+    /// Proxies that ask about their own requests: `server.forward_auth.listen`.
+    ForwardAuth,
+}
+
 /// `http` or `https`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
@@ -178,8 +191,9 @@ pub struct Bound {
     settings: Settings,
     frame: Frame,
     tls: Option<Arc<ServerConfig>>,
-    listeners: Vec<Listener>,
+    listeners: Vec<(Listener, ListenerKind)>,
     addresses: Vec<LocalAddress>,
+    forward_auth_addresses: Vec<LocalAddress>,
     open: OpenConnections,
 }
 
@@ -188,17 +202,24 @@ impl Server {
     pub async fn bind(settings: &Settings, frame: Frame) -> Result<Bound, Error> {
         let tls = tls::configure(&settings.certificates)?;
         let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
-        for address in &settings.listen {
+        let mut forward_auth_addresses = Vec::new();
+        let public = settings.listen.iter().map(|address| (address, ListenerKind::Public));
+        let forward_auth = &settings.forward_auth.listen;
+        let forward_auth = forward_auth.iter().map(|address| (address, ListenerKind::ForwardAuth));
+        for (address, kind) in public.chain(forward_auth) {
             for listener in Listener::bind(address).await? {
                 let local = listener.local_address();
-                addresses.push(
-                    local.map_err(|source| Error::Bind { address: address.to_string(), source })?,
-                );
-                listeners.push(listener);
+                let local =
+                    local.map_err(|source| Error::Bind { address: address.to_string(), source })?;
+                match kind {
+                    ListenerKind::Public => addresses.push(local),
+                    ListenerKind::ForwardAuth => forward_auth_addresses.push(local),
+                }
+                listeners.push((listener, kind));
             }
         }
         let (settings, open) = (settings.clone(), OpenConnections::default());
-        Ok(Bound { settings, frame, tls, listeners, addresses, open })
+        Ok(Bound { settings, frame, tls, listeners, addresses, forward_auth_addresses, open })
     }
 }
 
@@ -206,6 +227,11 @@ impl Bound {
     /// Where it listens, with real ports.
     pub fn local_addresses(&self) -> &[LocalAddress] {
         &self.addresses
+    }
+
+    /// Where it listens for questions about requests alone, with real ports.
+    pub fn forward_auth_addresses(&self) -> &[LocalAddress] {
+        &self.forward_auth_addresses
     }
 
     /// A count of the open connections that goes on while the server runs.
@@ -225,8 +251,8 @@ impl Bound {
             Connections::new(handler, self.frame.clone(), &self.settings, self.tls, tasks.clone());
         let connections = Arc::new(connections);
         let room = Room::new(&self.settings.limits, self.open, self.frame.metrics);
-        for listener in self.listeners {
-            tasks.track(listener.run(Arc::clone(&connections), room.clone(), tasks.clone()));
+        for (listener, kind) in self.listeners {
+            tasks.track(listener.run(kind, Arc::clone(&connections), room.clone(), tasks.clone()));
         }
         tasks.conclude(&shutdown, &self.settings.timeouts).await;
     }
@@ -243,6 +269,8 @@ pub struct Settings {
     pub certificates: Vec<CertifiedPair>,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: TrustedProxies,
+    /// Who may ask at the auth endpoints.
+    pub forward_auth: ForwardAuth,
     /// Bounds of a request and of the connections.
     pub limits: Limits,
     /// Deadlines of a connection and of the end.

@@ -250,9 +250,8 @@ const RESERVED: u64 = 128;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::TrustedProxies;
     use crate::server::client_addr::Peer;
-    use crate::server::shutdown::Tasks;
-    use crate::server::{Scheme, TrustedProxies};
 
     #[test]
     fn half_of_the_descriptors_is_left_to_others() {
@@ -281,7 +280,7 @@ mod tests {
     /// A connection with a request under way.
     fn busy() -> Arc<Connected> {
         let nobody = Arc::new(TrustedProxies::default());
-        let connected = Connected::new(Peer::Unix, Scheme::Http, &nobody, Tasks::default());
+        let connected = Connected::plain(Peer::Unix, &nobody);
         connected.pulse().begin();
         Arc::new(connected)
     }

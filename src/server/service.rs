@@ -3,7 +3,6 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,6 +18,7 @@ use hyper::body::Incoming as Received;
 
 use super::client_addr::{Client, Connected};
 use super::framing::{self, Flaw};
+use super::panic_guard::without_panic;
 use super::request_body;
 use super::request_id::RequestId;
 use super::room::Standing;
@@ -168,14 +168,7 @@ impl<H: Handler> Service<H> {
 
     /// Lets the handler answer; where it panics, answers 500 in its stead.
     async fn handle(&self, incoming: Incoming, request_id: RequestId) -> Answered {
-        let mut answer = pin!(self.handler.handle(incoming));
-        let guarded = std::future::poll_fn(|cx| {
-            match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(cx))) {
-                Ok(answer) => answer.map(Some),
-                Err(_payload) => Poll::Ready(None),
-            }
-        });
-        if let Some(answered) = guarded.await {
+        if let Some(answered) = without_panic(self.handler.handle(incoming)).await {
             return answered;
         }
         tracing::error!(%request_id, "a request handler panicked");

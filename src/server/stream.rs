@@ -303,13 +303,12 @@ mod tests {
     use super::*;
     use crate::server::client_addr::Peer;
     use crate::server::room::{OpenConnections, Room};
-    use crate::server::shutdown::Tasks;
-    use crate::server::{Limits, Scheme, TrustedProxies};
+    use crate::server::{Limits, TrustedProxies};
 
     async fn served() -> (Stream, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let nobody = Arc::new(TrustedProxies::default());
-        let connected = Connected::new(Peer::Unix, Scheme::Http, &nobody, Tasks::default());
+        let connected = Connected::plain(Peer::Unix, &nobody);
         let connected = Arc::new(connected);
         let room = Room::new(&Limits::default(), OpenConnections::default(), Arc::default());
         let admission = room.admit(room.ticket().await, &connected).unwrap();

@@ -144,24 +144,32 @@ impl Cookies {
     // SECURITY: an upstream that learns the session id can act as the visitor (T92).
     pub fn strip_request(&self, headers: &mut HeaderMap) {
         let Entry::Occupied(mut fields) = headers.entry(COOKIE) else { return };
-        let (mut others, mut ours) = (Vec::new(), false);
-        for pair in fields.iter().flat_map(pairs) {
-            if self.is_ours(pair.name) {
-                ours = true;
-                continue;
-            }
-            if !others.is_empty() {
-                others.extend_from_slice(b"; ");
-            }
-            others.extend_from_slice(pair.text);
-        }
-        if !ours {
+        if !fields.iter().flat_map(pairs).any(|pair| self.is_ours(pair.name)) {
             return;
         }
-        match HeaderValue::try_from(others) {
-            Ok(value) if !value.is_empty() => drop(fields.insert(value)),
-            Ok(_) | Err(_) => drop(fields.remove()),
+        match self.without_ours(fields.iter()) {
+            Some(others) => drop(fields.insert(others)),
+            None => drop(fields.remove()),
         }
+    }
+
+    /// The cookies of a request without ours, as one field; `None` where none is left.
+    pub fn others(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        self.without_ours(headers.get_all(COOKIE).iter())
+    }
+
+    fn without_ours<'h>(
+        &self,
+        fields: impl Iterator<Item = &'h HeaderValue>,
+    ) -> Option<HeaderValue> {
+        let others = fields.flat_map(pairs).filter(|pair| !self.is_ours(pair.name));
+        let others: Vec<&[u8]> = others.map(|pair| pair.text).collect();
+        if others.is_empty() {
+            return None;
+        }
+        let mut value = HeaderValue::try_from(others.join(&b"; "[..])).ok()?;
+        value.set_sensitive(true);
+        Some(value)
     }
 
     /// Takes our cookies out of an upstream's response.

@@ -18,6 +18,7 @@ mod challenge;
 mod check_online;
 mod event_streams;
 mod flags;
+mod forward_auth;
 mod full;
 mod fuzz;
 mod headers;

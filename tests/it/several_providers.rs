@@ -23,7 +23,7 @@ async fn house(routes: &str) -> House {
     let [company, partner] = &providers;
     let gateway = Gateway::start_with(&format!(
         "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", \
-         trusted_proxies: [127.0.0.1] }}\n\
+         forward_auth: {{ clients: [{{ from: [127.0.0.1], proxy: nginx }}] }} }}\n\
          admin: {{ listen: \"off\" }}\nproviders:\n{}{}{}",
         provider::entry("company", "Company", company.issuer(), ""),
         provider::entry("partner", "Partner", partner.issuer(), ""),
@@ -109,7 +109,7 @@ async fn narrowing_where_several_providers_sign_in_gets_403() {
         ("/one", "?allowed_groups=staff", 202),
         ("/one", "?allowed_groups=other", 403),
     ] {
-        let about = format!("X-Forwarded-Uri: {path}\r\nX-Forwarded-Method: GET\r\n{company}");
+        let about = format!("X-Original-URI: {path}\r\nX-Original-Method: GET\r\n{company}");
         for endpoint in ["auth", "forward_auth"] {
             let answer = house.answer(&format!("/oauth2/{endpoint}{narrowing}"), &about).await;
             assert_eq!(status(&answer), expected, "{endpoint}{narrowing} {path}: {answer}");

@@ -38,7 +38,8 @@ async fn house(access_token_lifetime: Duration) -> House {
     );
     let gateway = Gateway::start_with(&format!(
         "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", timeouts: {{ drain: 1s }}, \
-         trusted_proxies: [127.0.0.1] }}\n\
+         trusted_proxies: [127.0.0.1], \
+         forward_auth: {{ clients: [{{ from: [127.0.0.1], proxy: traefik }}] }} }}\n\
          admin: {{ listen: \"off\" }}\n{}routes:\n  - {{ {route}, allow: authenticated }}\n  \
          - {{ path: /open, {route}, allow: public }}\n",
         provider::section(&provider)
@@ -294,13 +295,15 @@ async fn a_handshake_is_known_without_its_upgrade_to_whoever_is_asked_about_it()
     ] {
         let asked = format!(
             "GET /oauth2/forward_auth HTTP/1.1\r\nHost: wiki.localhost\r\nX-Forwarded-Proto: ws\r\n\
-             X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /\r\nCookie: {cookie}\r\n{fields}\r\n"
+             X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /\r\n\
+             X-Forwarded-Host: wiki.localhost\r\nCookie: {cookie}\r\n{fields}\r\n"
         );
         assert_eq!(status(&answers_to(&house.gateway, asked).await), expected, "{fields}");
     }
     let nobody = format!(
         "GET /oauth2/forward_auth HTTP/1.1\r\nHost: wiki.localhost\r\nAccept: text/html\r\n\
-         X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /\r\n{handshake}\r\n"
+         X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /\r\nX-Forwarded-Host: wiki.localhost\r\n\
+         X-Forwarded-Proto: http\r\n{handshake}\r\n"
     );
     assert_eq!(status(&answers_to(&house.gateway, nobody).await), 401);
 }

@@ -36,7 +36,8 @@ routes:
 async fn gateway(token_lifetime: Duration) -> (IdentityProvider, Gateway) {
     let provider = provider::start(token_lifetime).await;
     let gateway = Gateway::start_with(&format!(
-        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", trusted_proxies: [127.0.0.1/32] }}\n\
+        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", trusted_proxies: [127.0.0.1/32], \
+         forward_auth: {{ clients: [{{ from: [127.0.0.1/32], proxy: nginx }}] }} }}\n\
          admin: {{ listen: \"off\" }}\n{}{ROUTES}",
         provider::section(&provider)
     ));

@@ -45,6 +45,12 @@ pub(super) const KEYS: &[Key] = &[
         Default::Is("[]"),
         "Whose X-Forwarded-For, -Proto and -Host are believed: CIDRs, or unix for unix sockets.",
     ),
+    key(
+        "forward_auth",
+        Type::Section(FORWARD_AUTH),
+        Default::Unset("no proxy may ask"),
+        "Which proxies may ask at the auth endpoints, and where.",
+    ),
     key("limits", Type::Section(LIMITS), Default::Unset("all defaults"), "Bounds of a request."),
     key(
         "timeouts",
@@ -73,6 +79,44 @@ const CERTIFICATE: &[Key] = &[
         Type::Pem,
         Default::Required("key: /etc/portcullis/tls.key"),
         "Its private key: a path or the PEM text.",
+    ),
+];
+
+const FORWARD_AUTH: &[Key] = &[
+    key(
+        "clients",
+        Type::List { of: &Type::Section(FORWARD_AUTH_CLIENT), least: 0 },
+        Default::Unset("none"),
+        "The proxies that may ask; no other peer is admitted there.",
+    ),
+    key(
+        "listen",
+        Type::Scalar,
+        Default::Unset("the auth endpoints are on the public listener"),
+        "A listener for the auth endpoints alone: HOST:PORT or unix:PATH.",
+    ),
+];
+
+const FORWARD_AUTH_CLIENT: &[Key] = &[
+    key(
+        "from",
+        Type::OneOrMore(&Type::Text),
+        Default::Required("from: [127.0.0.1/32]"),
+        "Where the proxy asks from: CIDRs, or unix for unix sockets.",
+    ),
+    key(
+        "proxy",
+        Type::Choice(&[
+            "nginx",
+            "ingress-nginx",
+            "nginx-gateway-fabric",
+            "traefik",
+            "caddy",
+            "haproxy",
+            "envoy",
+        ]),
+        Default::Required("proxy: nginx"),
+        "What it is, which says in which headers it names the request; all others are ignored.",
     ),
 ];
 

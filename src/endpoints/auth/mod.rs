@@ -1,39 +1,29 @@
-//! `auth` and `forward_auth`: a proxy in front asks whether its visitor's request may pass.
-//! What was asked (`original`, `narrowing`) -> `gate::decide`, as for our own proxying -> an answer.
-//! Invariant: the answer is 202, 401 or 403, and 302 at `forward_auth`; it never sets a cookie, for not
-//! every asker hands one on. nginx `auth_request`, Traefik ForwardAuth, Caddy `forward_auth`, HAProxy.
+//! `auth` and `forward_auth`: a proxy asks over HTTP whether its visitor's request may pass.
+//! What was asked (`table`, `original`, `narrowing`) -> `decision`, as for our own proxying -> an answer.
+//! Invariant: the answer is 202 (200 for Envoy), 401 or 403, and 302 at `forward_auth`. It never sets a
+//! cookie, for not every proxy hands one on; and only one that grants has a `Cookie`, for proxies hand the
+//! others to the browser, where script may read them.
 
+pub mod clients;
+mod decision;
 mod narrowing;
 mod original;
+mod table;
 
-use http::{HeaderValue, Response, StatusCode};
+use http::header::COOKIE;
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::body::Body;
 use crate::endpoints::query::Query;
 use crate::endpoints::{Call, Endpoints};
-use crate::error::{AskerFault, Error};
-use crate::gate::challenge::{Asker, Challenged, answered, is_foreign_handshake};
-use crate::gate::decide::{Asked, Decision, Permit, decide};
-use crate::gate::identify::Visitor;
-use crate::gate::reach::Reach;
-use crate::gate::route::Route;
-use crate::identity::headers::{Known, render};
+use crate::error::{AskerFault, Error, SecondPathFault};
+use crate::gate::challenge::{Asker, SubrequestChallenge, answered, found};
 use crate::pages::harden;
-use crate::policy::Policy;
-use crate::routing::path::Readings;
-use crate::server::{Answered, Peer};
-use crate::telemetry::access_log::Outcome;
+use crate::server::{Answered, ForwardAuthProxy, Peer};
 use crate::telemetry::metrics::RouteMeter;
+use clients::Client;
+use decision::{Grant, Subrequest, SubrequestDecision};
 use original::Original;
-
-/// A question that makes sense.
-#[derive(Debug)]
-struct Question<'a> {
-    original: Original<'a>,
-    route: &'a Route,
-    readings: Readings<'a>,
-    narrowing: Option<Policy>,
-}
 
 impl Endpoints {
     /// Any method at `auth[/PATH]` or `forward_auth[/PATH]`; counted at the route that is asked about.
@@ -43,116 +33,123 @@ impl Endpoints {
         suffix: Option<&str>,
         call: Call<'_>,
     ) -> (Option<&'static RouteMeter>, Result<Answered, Error>) {
-        match self.question(suffix, call) {
-            Ok(question) => (Some(question.route.meter), self.reply(&question, asker, call).await),
-            Err(error) => (None, Err(error)),
-        }
-    }
-
-    /// What is asked, and about which route.
-    fn question<'a>(&'a self, suffix: Option<&str>, call: Call<'a>) -> Result<Question<'a>, Error> {
         // SECURITY: who may ask about any request could ask about one that passes, and mean another (T54).
-        if !call.client.is_trusted() {
-            return Err(self.distrust(call));
-        }
-        let original = Original::of(suffix, call).inspect_err(|fault| {
-            if *fault == AskerFault::NoUri {
-                tracing::warn!(request_id = %call.client.request_id(), "{fault}");
-            }
-        })?;
-        let narrowing = match suffix {
-            None => narrowing::of(&Query::parse(call.uri.query().unwrap_or_default()))?,
-            // The query is the original request's.
-            Some(_) => None,
+        let Some(client) = self.clients.of_peer(call.client.peer()) else {
+            return (None, Err(self.distrust(call)));
         };
-        let readings = Readings::of(original.target.split('?').next().unwrap_or_default())?;
-        let route = self.routes.find(original.client.host(), &readings)?;
-        // SECURITY: a stranger may have the same group or e-mail at another provider.
-        if narrowing.is_some() && self.gate.takes_several(route) {
-            return Err(AskerFault::NarrowingOfSeveral.into());
+        let (meter, answer) = match self.subrequest(client, asker, suffix, call) {
+            Ok(subrequest) => {
+                let (meter, decision) = self.decide_subrequest(&subrequest).await;
+                (meter, answer(decision, client.proxy()))
+            }
+            Err(fault) => (None, Err(fault.into())),
+        };
+        if let Err(error) = &answer {
+            complain(client, call, error);
         }
-        Ok(Question { original, route, readings, narrowing })
+        (meter, answer)
     }
 
-    async fn reply(
+    /// What is asked.
+    fn subrequest<'a>(
         &self,
-        question: &Question<'_>,
+        client: &Client,
         asker: Asker,
-        call: Call<'_>,
-    ) -> Result<Answered, Error> {
-        let Question { original, route, readings, narrowing } = question;
-        let Original { client, method, target } = original;
-        let (method, headers) = (method.as_ref(), call.headers);
-        let reach = Reach::of(method, headers, &self.routes, route, || client.origin());
-        let asked = Asked {
-            route,
-            method,
-            readings,
-            reach: &reach,
-            client_address: client.address(),
-            narrowing: narrowing.as_ref(),
-            foreign_origin: is_foreign_handshake(route, headers, client),
+        suffix: Option<&'a str>,
+        call: Call<'a>,
+    ) -> Result<Subrequest<'a>, AskerFault> {
+        let public_url = &self.gate.public_url;
+        let original = Original::of(client, &self.clients, public_url, suffix, call)?;
+        let narrowing = match (client.proxy(), suffix) {
+            // The query is the original request's.
+            (ForwardAuthProxy::Envoy, Some(_)) => None,
+            _ => narrowing::of(&Query::parse(call.uri.query().unwrap_or_default()))?,
         };
-        let visitor = if matches!(route.allow, Policy::Public) && narrowing.is_none() {
-            Visitor::Stranger
-        } else {
-            self.gate.identify(asked.need(), headers).await
-        };
-        match decide(&asked, visitor) {
-            Decision::Forward(permit) => self.admit(&permit),
-            Decision::Challenge => {
-                let challenged = Challenged { route, method, headers, target, client };
-                self.gate.challenge_for_asker(challenged, asker).map(answered)
-            }
-            Decision::Refuse(refusal) => Err(self.gate.refused(route, &refusal, client, target)),
-            Decision::Ambiguous(reading) => Err(Error::Ambiguous { reading }),
-        }
+        let (headers, dropped, listener) = (call.headers, call.dropped, call.client.listener());
+        Ok(Subrequest { original, headers, dropped, narrowing, asker, listener })
     }
 
     /// Tells the operator, who may just have forgotten a line; tells a stranger nothing new.
     fn distrust(&self, call: Call<'_>) -> Error {
-        let peer = match call.client.peer() {
-            Peer::Ip(address) => address.to_string(),
-            Peer::Unix => "unix".to_owned(),
-        };
-        tracing::warn!(
-            request_id = %call.client.request_id(),
-            "{}: add {peer} to server.trusted_proxies",
-            AskerFault::NotTrusted
-        );
+        let fault = AskerFault::Undeclared;
+        if self.clients.undeclared.is_due() {
+            let address = match call.client.peer() {
+                Peer::Ip(address) => address.to_string(),
+                Peer::Unix => "unix".to_owned(),
+            };
+            tracing::warn!(
+                request_id = %call.client.request_id(),
+                "{fault}: if it is a proxy of yours, add {address} to server.forward_auth.clients"
+            );
+        }
         match self.gate.session(call.headers) {
-            Some(_) => AskerFault::NotTrusted.into(),
+            Some(_) => fault.into(),
             None => Error::NotSignedIn { login_url: self.gate.own_url("/start"), cookies: None },
         }
     }
+}
 
-    /// 202, with all that an upstream may be told of its visitor.
-    fn admit(&self, permit: &Permit<'_>) -> Result<Answered, Error> {
-        let (route, member) = (permit.route(), permit.visitor().member());
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::ACCEPTED;
-        let headers = response.headers_mut();
-        // SECURITY: what is absent here some askers leave as their visitor sent it (CVE-2026-30851, T56).
-        for rule in self.auth_request.iter().chain(route.identity_headers.iter()) {
-            headers.insert(rule.name.clone(), HeaderValue::from_static(""));
+/// The decision as this kind of proxy understands it.
+fn answer(decision: SubrequestDecision, proxy: ForwardAuthProxy) -> Result<Answered, Error> {
+    match decision {
+        SubrequestDecision::Granted(grant) => Ok(granted(grant, proxy)),
+        SubrequestDecision::Challenge(SubrequestChallenge::Redirect(to)) => found(to).map(answered),
+        SubrequestDecision::Challenge(SubrequestChallenge::Unauthorized(login_url)) => {
+            Err(Error::NotSignedIn { login_url, cookies: None })
         }
-        if let Some(member) = member {
-            let identity = &member.holding.identity;
-            let known = Known { identity, access_token: None, id_token: None };
-            let rendered = render(&self.auth_request, known);
-            self.gate.report_left_out(route, member, &rendered.left_out);
-            for (name, value) in rendered.always {
-                headers.insert(name, value);
-            }
-        }
-        self.gate.inject(permit, headers)?;
-        harden(headers);
-        let outcome = Outcome {
-            route: Some(route.meter),
-            decision: Some("admit"),
-            reason: None,
-            subject: member.map(|member| member.holding.identity.subject.clone()),
-        };
-        Ok(Answered::new(response, outcome))
+        SubrequestDecision::Denied(error) => Err(error),
     }
 }
+
+/// All that an upstream may be told of its visitor, and the visitor's cookies without ours in place of all.
+// SECURITY: an upstream that learns the session id can act as the visitor (T92).
+fn granted(grant: Grant, proxy: ForwardAuthProxy) -> Answered {
+    let mut response = Response::new(Body::empty());
+    *response.headers_mut() = grant.headers;
+    let headers = response.headers_mut();
+    harden(headers);
+    let status = match (proxy, grant.cookies) {
+        // An empty value would be an empty field at its upstream.
+        (ForwardAuthProxy::Envoy, None) => {
+            headers.insert(AUTH_HEADERS_TO_REMOVE, HeaderValue::from_static("cookie"));
+            StatusCode::OK
+        }
+        (ForwardAuthProxy::Envoy, Some(cookies)) => {
+            headers.insert(COOKIE, cookies);
+            StatusCode::OK
+        }
+        // Absent, it would be the text of the placeholder at upstreams of Caddy 2.6.
+        (_, cookies) => {
+            headers.insert(COOKIE, cookies.unwrap_or(HeaderValue::from_static("")));
+            StatusCode::ACCEPTED
+        }
+    };
+    *response.status_mut() = status;
+    Answered::new(response, grant.outcome)
+}
+
+/// Tells the operator of a question that cannot be granted for its form. Visitors can ask so at will.
+fn complain(client: &Client, call: Call<'_>, error: &Error) {
+    let by_rules = matches!(
+        error,
+        Error::NotSignedIn { .. }
+            | Error::Forbidden(_)
+            | Error::NotHere { .. }
+            | Error::ForeignOrigin
+    );
+    if !by_rules && client.complaints.is_due() {
+        let (request_id, proxy) = (call.client.request_id(), client.proxy().as_str());
+        let why: String = error.to_string().chars().take(LONGEST).collect();
+        let remedy = if matches!(error, Error::SecondPath(SecondPathFault::NoDestination)) {
+            ". Let the proxy pass Destination on with its question"
+        } else {
+            ""
+        };
+        tracing::warn!(%request_id, proxy, "a question at an auth endpoint is denied: {why}{remedy}");
+    }
+}
+
+const AUTH_HEADERS_TO_REMOVE: HeaderName =
+    HeaderName::from_static("x-envoy-auth-headers-to-remove");
+/// Characters of a reason in the log: a path can be long.
+const LONGEST: usize = 400;

@@ -1,271 +1,508 @@
-//! What an asker says of the request that it asks about: where it went, and by which method.
-//! Invariant: whatever is said twice is the same both times.
-// SECURITY: an asker sends its visitor's fields along with its own. A visitor who adds the field that the
-// asker does not use would choose what is decided on; so everything that speaks of the request counts, and
-// one contradiction is enough to refuse (T53, T55).
+//! What a declared proxy says of the request that it asks about: where it went, by which method, and whose it
+//! is. Read by the row of the proxy's kind.
+//! Invariant: whatever a visitor adds makes a question at most worse: it is ignored, or the question is denied.
 
 use http::header::{HeaderMap, HeaderValue};
 use http::{Method, uri::PathAndQuery};
 
+use super::clients::{Client as Declared, Clients};
+use super::table::{
+    ADDRESS, HostSource, METHODS, MethodSource, Part, Row, SchemeSource, URIS, UriSource,
+    canonical, line, others_by_uri,
+};
+use crate::client_address::ClientAddress;
 use crate::endpoints::Call;
 use crate::error::AskerFault;
+use crate::origin::Origin;
 use crate::routing::host::normal;
-use crate::server::{Authority, Client, Scheme};
+use crate::server::{Authority, Client, ForwardedFor, Scheme};
 
 /// The request that is asked about.
 #[derive(Clone, Debug)]
 pub(super) struct Original<'a> {
     /// Who made it, at which origin.
     pub(super) client: Client,
-    /// Its method; `None` where the asker did not tell it.
+    /// Its method; `None` where the proxy did not tell it.
     pub(super) method: Option<Method>,
-    /// Its path and query.
-    pub(super) target: &'a str,
+    /// Its path and query, or the fault of a question without, for when the decision depends on it.
+    pub(super) target: Result<&'a str, AskerFault>,
 }
 
-/// A field's name, and what it says.
-type Said<'a> = (&'static str, &'a str);
+/// Path and query, and the origin where the URI names one.
+struct Uri<'a> {
+    target: &'a str,
+    site: Option<(Scheme, Authority)>,
+}
 
 impl<'a> Original<'a> {
     /// Reads a question; `suffix` is the path behind the endpoint's own.
-    pub(super) fn of(suffix: Option<&str>, call: Call<'a>) -> Result<Self, AskerFault> {
-        let headers = call.headers;
-        let (site, url) = match one(headers, ORIGINAL_URL)? {
-            Some((name, url)) => {
-                let (site, target) = split(url).ok_or(AskerFault::Unclear(name))?;
-                (site, Some((name, target)))
-            }
-            None => (None, None),
+    pub(super) fn of(
+        declared: &Declared,
+        clients: &Clients,
+        public_url: &Origin,
+        suffix: Option<&'a str>,
+        call: Call<'a>,
+    ) -> Result<Self, AskerFault> {
+        let (headers, row) = (call.headers, Row::of(declared.proxy()));
+        let uri = uri(row, suffix, call)?;
+        let authority = match (row.host, &uri) {
+            (HostSource::Question, _) => call.client.requested_authority().clone(),
+            (HostSource::Header(name), _) => host(headers, name)?,
+            (HostSource::Url, Some(Uri { site: Some((_, authority)), .. })) => authority.clone(),
+            (HostSource::Url, Some(_) | None) => return Err(no_uri(declared, headers)),
         };
-        let forwarded = one(headers, FORWARDED_URI)?;
-        let original = agreed([url, one(headers, ORIGINAL_URI)?])?;
-        let suffixed = suffix.and_then(|path| behind(call.uri.path_and_query()?, path));
-        let (name, target) = agreed([forwarded, original, suffixed])?.ok_or(AskerFault::NoUri)?;
-        if !target.starts_with('/') || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(AskerFault::Unclear(name));
+        if uri.is_some() {
+            note_lacking(declared, row, headers);
         }
-        let families = [
-            (forwarded, one(headers, FORWARDED_METHOD)?),
-            (original, one(headers, ORIGINAL_METHOD)?),
-            (suffixed, suffixed.map(|_| (OWN_METHOD, call.method.as_str()))),
-        ];
-        Ok(Self { client: client(site, call)?, method: method(families)?, target })
+        let method = method(declared, row, call)?;
+        let own_scheme = if public_url.is_https() { Scheme::Https } else { Scheme::Http };
+        let scheme = match (row.scheme, &uri) {
+            (SchemeSource::Header(name), _) if declared.is_read(Part::Scheme) => {
+                scheme(headers, name)?.unwrap_or(own_scheme)
+            }
+            (SchemeSource::Url, Some(Uri { site: Some((scheme, _)), .. })) => *scheme,
+            (SchemeSource::Header(_) | SchemeSource::Url | SchemeSource::PublicUrl, _) => {
+                own_scheme
+            }
+        };
+        let client =
+            call.client.asked_about(address(declared, clients, headers), scheme, authority);
+        let target = match uri {
+            Some(uri) => {
+                nothing_else(row, headers, &client, uri.target, method.as_ref())?;
+                Ok(uri.target)
+            }
+            None => Err(no_uri(declared, headers)),
+        };
+        Ok(Self { client, method, target })
     }
 }
 
-/// The method that every family which names the URI names too, if there is one. Another family's would be
-/// the visitor's word alone.
-fn method(
-    families: [(Option<Said<'_>>, Option<Said<'_>>); 3],
-) -> Result<Option<Method>, AskerFault> {
-    let Some((name, method)) = agreed(families.map(|(_, method)| method))? else { return Ok(None) };
-    let method = Method::from_bytes(method.as_bytes()).map_err(|_| AskerFault::Unclear(name))?;
-    let told = families.iter().all(|(uri, method)| uri.is_none() || method.is_some());
-    Ok(told.then_some(method))
+/// The URI of the row; `None` where the question has none.
+fn uri<'a>(
+    row: &Row,
+    suffix: Option<&'a str>,
+    call: Call<'a>,
+) -> Result<Option<Uri<'a>>, AskerFault> {
+    let (name, read) = match row.uri {
+        UriSource::Suffix => {
+            let Some(suffix) = suffix else { return Ok(None) };
+            let target = call.uri.path_and_query().and_then(|own| behind(own, suffix));
+            ("the path behind the endpoint", target.map(|target| Uri { target, site: None }))
+        }
+        UriSource::Header(name) | UriSource::Url(name) => {
+            // A slash is nearly nothing, and some write it down behind every path.
+            if suffix.is_some_and(|path| path != "/") {
+                return Err(AskerFault::Suffix);
+            }
+            let Some(text) = one(call.headers, name)? else { return Ok(None) };
+            match row.uri {
+                UriSource::Url(_) => (canonical(name), split(text)?),
+                UriSource::Header(_) | UriSource::Suffix => {
+                    (canonical(name), Some(Uri { target: text, site: None }))
+                }
+            }
+        }
+    };
+    let uri = read.ok_or(AskerFault::Unclear(name))?;
+    // A `#` tail would be part of the decision, and none of the request.
+    let is_target = |text: &str| {
+        text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+    };
+    if is_target(uri.target) { Ok(Some(uri)) } else { Err(AskerFault::Unclear(name)) }
 }
 
-/// The client at the origin that its request went to.
-fn client(site: Option<(Scheme, Authority)>, call: Call<'_>) -> Result<Client, AskerFault> {
-    let client = call.client;
-    let host = one(call.headers, FORWARDED_HOST)?;
-    let proto = one(call.headers, FORWARDED_PROTO)?;
-    // The frame lets pass what it cannot read, and goes by the connection's own word instead.
-    if let Some((name, host)) = host
-        && !host.split(',').any(|item| item.trim() == client.authority().as_str())
-    {
-        return Err(AskerFault::Unclear(name));
-    }
-    if let Some((name, proto)) = proto
-        && !proto.split(',').any(|item| Scheme::forwarded(item.trim()).is_some())
-    {
-        return Err(AskerFault::Unclear(name));
-    }
-    let Some((scheme, authority)) = site else { return Ok(client.clone()) };
-    if proto.is_some() && scheme != client.scheme() {
-        return Err(AskerFault::Contradiction(FORWARDED_PROTO, ORIGINAL_URL));
-    }
-    let there = client.clone().at(scheme, authority);
-    let told = client.clone().at(scheme, client.authority().clone());
-    let same = normal(there.host()) == normal(told.host()) && there.port() == told.port();
-    if host.is_some() && !same {
-        return Err(AskerFault::Contradiction(FORWARDED_HOST, ORIGINAL_URL));
-    }
-    Ok(there)
-}
-
-/// What all that is said agrees on.
-fn agreed<'a, const N: usize>(said: [Option<Said<'a>>; N]) -> Result<Option<Said<'a>>, AskerFault> {
-    let mut said = said.into_iter().flatten();
-    let Some(first) = said.next() else { return Ok(None) };
-    match said.find(|other| other.1 != first.1) {
-        Some(other) => Err(AskerFault::Contradiction(first.0, other.0)),
-        None => Ok(Some(first)),
+/// Notes which headers of the row are missing beside its URI.
+fn note_lacking(declared: &Declared, row: &Row, headers: &HeaderMap) {
+    for part in [Part::Method, Part::Scheme, Part::Address] {
+        if row.header(part).is_some_and(|name| !headers.contains_key(name)) {
+            declared.lacks(part);
+        }
     }
 }
 
-/// A field that stands there once, or not at all.
-fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<Said<'a>>, AskerFault> {
+fn method(declared: &Declared, row: &Row, call: Call<'_>) -> Result<Option<Method>, AskerFault> {
+    match row.method {
+        MethodSource::Question => Ok(Some(call.method.clone())),
+        MethodSource::Header(_) if !declared.is_read(Part::Method) => Ok(None),
+        MethodSource::Header(name) => {
+            let Some(text) = one(call.headers, name)? else { return Ok(None) };
+            let method = Method::from_bytes(text.as_bytes());
+            method.map(Some).map_err(|_| AskerFault::Unclear(canonical(name)))
+        }
+    }
+}
+
+/// The host of a header. A proxy that forwards a request of HTTP/1.0 may have none to tell.
+fn host(headers: &HeaderMap, name: &'static str) -> Result<Authority, AskerFault> {
+    match one(headers, name)? {
+        None | Some("") => Err(AskerFault::NoHost),
+        Some(text) => {
+            let value = HeaderValue::from_str(text).ok().and_then(Authority::parse);
+            value.ok_or(AskerFault::Unclear(canonical(name)))
+        }
+    }
+}
+
+fn scheme(headers: &HeaderMap, name: &'static str) -> Result<Option<Scheme>, AskerFault> {
+    let Some(text) = one(headers, name)? else { return Ok(None) };
+    let mut schemes = text.split(',').map(|item| Scheme::forwarded(item.trim()));
+    let first = schemes.next().flatten();
+    match first.filter(|_| schemes.all(|other| other == first)) {
+        Some(scheme) => Ok(Some(scheme)),
+        None => Err(AskerFault::Unclear(canonical(name))),
+    }
+}
+
+/// The right-most entry of the chain that is no proxy's.
+fn address(declared: &Declared, clients: &Clients, headers: &HeaderMap) -> ClientAddress {
+    if !declared.is_read(Part::Address) {
+        return ClientAddress::Unknown;
+    }
+    let fields = headers.get_all(ADDRESS).iter().map(HeaderValue::as_bytes);
+    match ForwardedFor::read(fields, |address| clients.is_proxy(address)) {
+        ForwardedFor::Client(address) => ClientAddress::Known(address),
+        // SECURITY: the question is the proxy's, and the address of its visitor is not that of a proxy.
+        ForwardedFor::Absent | ForwardedFor::AllTrusted(_) | ForwardedFor::Invalid => {
+            ClientAddress::Unknown
+        }
+    }
+}
+
+/// Denies a question with a header of another row that names another URI or method.
+// SECURITY: it may be the proxy's own header, and the declared row the visitor's (T53).
+fn nothing_else(
+    row: &Row,
+    headers: &HeaderMap,
+    client: &Client,
+    target: &str,
+    method: Option<&Method>,
+) -> Result<(), AskerFault> {
+    let own = |part| row.header(part);
+    for name in URIS.into_iter().filter(|name| own(Part::Uri) != Some(*name)) {
+        let Some(text) = one(headers, name)? else { continue };
+        let same = match split(text)? {
+            None => text == target,
+            Some(other) => {
+                let site = other.site.is_none_or(|(scheme, authority)| {
+                    let there = client.asked_about(client.address(), scheme, authority);
+                    scheme == client.scheme()
+                        && normal(there.host()) == normal(client.host())
+                        && there.port() == client.port()
+                });
+                site && other.target == target
+            }
+        };
+        if !same {
+            return Err(AskerFault::Contradiction(canonical(name)));
+        }
+    }
+    for name in METHODS.into_iter().filter(|name| own(Part::Method) != Some(*name)) {
+        if let (Some(text), Some(method)) = (one(headers, name)?, method)
+            && text != method.as_str()
+        {
+            return Err(AskerFault::Contradiction(canonical(name)));
+        }
+    }
+    Ok(())
+}
+
+/// The fault of a question without URI: the header to send, and the kinds of proxy whose header came instead.
+fn no_uri(declared: &Declared, headers: &HeaderMap) -> AskerFault {
+    let proxy = declared.proxy();
+    let came = URIS.into_iter().filter(|name| headers.contains_key(*name));
+    let others: Vec<_> = came.flat_map(|name| others_by_uri(proxy, name)).collect();
+    AskerFault::NoUri { write: line(proxy, Part::Uri), others: others.join(", ") }
+}
+
+/// The one text of a field; several fields have to be the same.
+fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, AskerFault> {
+    let unclear = AskerFault::Unclear(canonical(name));
     let mut fields = headers.get_all(name).iter();
     let Some(value) = fields.next() else { return Ok(None) };
-    let text = value.to_str().map_err(|_| AskerFault::Unclear(name))?;
-    if fields.next().is_some() { Err(AskerFault::Unclear(name)) } else { Ok(Some((name, text))) }
+    if fields.any(|other| other != value) {
+        return Err(unclear);
+    }
+    value.to_str().map(Some).map_err(|_| unclear)
 }
 
-/// A path and query, or a whole URL taken apart without changing a byte of them.
-fn split(url: &str) -> Option<(Option<(Scheme, Authority)>, &str)> {
-    if url.starts_with('/') {
-        return Some((None, url));
+/// An absolute URL, taken apart without changing a byte of path and query; `None`: it is none.
+fn split(url: &str) -> Result<Option<Uri<'_>>, AskerFault> {
+    let Some((scheme, rest)) = url.split_once("://").filter(|_| !url.starts_with('/')) else {
+        return Ok(None);
+    };
+    let Some((authority, target)) = rest.find('/').and_then(|at| rest.split_at_checked(at)) else {
+        return Ok(None);
+    };
+    if authority.is_empty() {
+        return Err(AskerFault::NoHost);
     }
-    let (scheme, rest) = url.split_once("://")?;
-    let scheme = Scheme::forwarded(scheme)?;
-    let (authority, target) = rest.split_at_checked(rest.find('/')?)?;
-    let authority = Authority::parse(HeaderValue::from_str(authority).ok()?)?;
-    Some((Some((scheme, authority)), target))
+    let authority = HeaderValue::from_str(authority).ok().and_then(Authority::parse);
+    let site = Scheme::forwarded(scheme).zip(authority);
+    Ok(site.map(|site| Uri { target, site: Some(site) }))
 }
 
 /// The path behind the endpoint's own, with the query.
-fn behind<'a>(own: &'a PathAndQuery, path: &str) -> Option<Said<'a>> {
-    let at = own.path().len().checked_sub(path.len())?;
-    Some((SUFFIX, own.as_str().get(at..)?))
+fn behind<'a>(own: &'a PathAndQuery, path: &str) -> Option<&'a str> {
+    own.as_str().get(own.path().len().checked_sub(path.len())?..)
 }
-
-const FORWARDED_URI: &str = "x-forwarded-uri";
-const FORWARDED_METHOD: &str = "x-forwarded-method";
-const FORWARDED_HOST: &str = "x-forwarded-host";
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
-const ORIGINAL_URL: &str = "x-original-url";
-const ORIGINAL_URI: &str = "x-original-uri";
-const ORIGINAL_METHOD: &str = "x-original-method";
-const SUFFIX: &str = "the path behind the endpoint";
-const OWN_METHOD: &str = "the request's own method";
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::pages::{Asked, Format};
+    use crate::server::{
+        ForwardAuth, ForwardAuthClient, ForwardAuthProxy, ListenAddress, Settings, TrustedProxies,
+    };
 
-    /// What a POST to `target` says with these fields: origin, method, path and query.
-    fn read(
-        target: &str,
-        fields: &[(&'static str, &'static str)],
-    ) -> Result<(String, Option<Method>, String), AskerFault> {
-        let mut headers = HeaderMap::new();
-        for (name, value) in fields {
-            headers.append(*name, HeaderValue::from_static(value));
+    /// A proxy at 192.0.2.1, behind a balancer at 192.0.2.8.
+    struct World {
+        clients: Clients,
+    }
+
+    /// What a question comes to: origin, address, method, and path and query or the fault of their absence.
+    type Read = Result<(String, String, Option<Method>, Result<String, AskerFault>), AskerFault>;
+
+    impl World {
+        fn of(proxy: ForwardAuthProxy) -> Self {
+            let network = "192.0.2.1/32".parse().unwrap();
+            let client = ForwardAuthClient { networks: vec![network], unix: false, proxy };
+            let networks = vec!["192.0.2.8/32".parse().unwrap()];
+            let settings = Settings {
+                trusted_proxies: TrustedProxies { networks, unix: false },
+                forward_auth: ForwardAuth { clients: vec![client], listen: None },
+                ..crate::endpoints::admin::settings(&ListenAddress::Tcp("127.0.0.1:0".into()))
+            };
+            Self { clients: Clients::new(&settings) }
         }
-        let (uri, address) = (target.parse().unwrap(), "192.0.2.1".parse().unwrap());
-        let client = Client::direct(address, Scheme::Https, "wiki.example");
-        let asked = Asked { format: Format::Json, request_id: "1" };
-        let call =
-            Call { method: &Method::POST, headers: &headers, client: &client, uri: &uri, asked };
-        let suffix = uri.path().strip_prefix("/auth").filter(|rest| !rest.is_empty());
-        let original = Original::of(suffix, call)?;
-        Ok((original.client.origin().to_string(), original.method, original.target.to_owned()))
+
+        fn read(&self, target: &str, fields: &[(&str, &str)]) -> Read {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                let name: http::HeaderName = name.parse().unwrap();
+                headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            }
+            let (uri, address) = (target.parse().unwrap(), "192.0.2.1".parse().unwrap());
+            let client = Client::direct(address, Scheme::Http, "wiki.example");
+            let declared = self.clients.of_peer(client.peer()).unwrap();
+            let asked = Asked { format: Format::Json, request_id: "1" };
+            let (headers, dropped, method) = (&headers, &[][..], &Method::POST);
+            let call = Call { method, headers, dropped, client: &client, uri: &uri, asked };
+            let suffix = uri.path().strip_prefix("/auth").filter(|rest| !rest.is_empty());
+            let public_url = Origin::parse("https://wiki.example").unwrap();
+            let original = Original::of(declared, &self.clients, &public_url, suffix, call)?;
+            let (client, target) = (original.client, original.target.map(str::to_owned));
+            let address = client.address().to_string();
+            Ok((client.origin().to_string(), address, original.method, target))
+        }
+
+        #[track_caller]
+        fn check(&self, target: &str, fields: &[(&str, &str)], origin: &str, method: &str) {
+            let expected = (
+                origin.to_owned(),
+                "203.0.113.9".to_owned(),
+                Some(method.parse().unwrap()),
+                Ok("/a%20b?c=d,e".to_owned()),
+            );
+            assert_eq!(self.read(target, fields), Ok(expected), "{target} {fields:?}");
+        }
+
+        #[track_caller]
+        fn deny(&self, target: &str, fields: &[(&str, &str)], fault: AskerFault) {
+            assert_eq!(self.read(target, fields), Err(fault), "{target} {fields:?}");
+        }
     }
 
-    #[track_caller]
-    fn check_all(
-        target: &str,
-        fields: &[(&'static str, &'static str)],
-        origin: &str,
-        method: Option<Method>,
-        path: &str,
-    ) {
-        let expected = Ok((origin.to_owned(), method, path.to_owned()));
-        assert_eq!(read(target, fields), expected, "{target} {fields:?}");
-    }
-
-    #[track_caller]
-    fn refuse(target: &str, fields: &[(&'static str, &'static str)], fault: AskerFault) {
-        assert_eq!(read(target, fields), Err(fault), "{target} {fields:?}");
-    }
-
+    const TARGET: &str = "/a%20b?c=d,e";
     const HERE: &str = "https://wiki.example";
+    const ADDRESS: (&str, &str) =
+        ("x-forwarded-for", "198.51.100.1, 203.0.113.9, 192.0.2.8, 192.0.2.1");
+    const NGINX: [(&str, &str); 4] = [
+        ("x-original-uri", TARGET),
+        ("x-original-method", "PUT"),
+        ("x-forwarded-proto", "https"),
+        ADDRESS,
+    ];
 
     #[test]
-    fn every_way_to_name_the_uri_is_read() {
-        for name in [FORWARDED_URI, ORIGINAL_URL, ORIGINAL_URI] {
-            check_all("/auth", &[(name, "/a%20b?c=d,e")], HERE, None, "/a%20b?c=d,e");
-        }
-        check_all("/auth/", &[], HERE, Some(Method::POST), "/");
-        check_all("/auth/a//b?c=d", &[], HERE, Some(Method::POST), "/a//b?c=d");
-        check_all("/auth?allowed_groups=x", &[(FORWARDED_URI, "/a")], HERE, None, "/a");
-        refuse("/auth", &[], AskerFault::NoUri);
-        refuse("/auth?x", &[(FORWARDED_HOST, "wiki.example")], AskerFault::NoUri);
-    }
-
-    #[test]
-    fn an_absolute_url_names_the_origin_too() {
-        let check =
-            |url, origin, path| check_all("/auth", &[(ORIGINAL_URL, url)], origin, None, path);
-        check("http://other.example:81/x?y", "http://other.example:81", "/x?y");
-        check("HTTPS://Wiki.Example/", "https://wiki.example", "/");
-        for wrong in [
-            "https://wiki.example",
-            "https://u@wiki.example/",
-            "https:///x",
-            "ftp://a/",
-            "wiki",
-            "",
-        ] {
-            refuse("/auth", &[(ORIGINAL_URL, wrong)], AskerFault::Unclear(ORIGINAL_URL));
-        }
-        let url = (ORIGINAL_URL, "https://WIKI.example.:443/x");
-        let same = [url, (FORWARDED_HOST, "wiki.example"), (FORWARDED_PROTO, "https")];
-        check_all("/auth", &same, "https://wiki.example", None, "/x");
-    }
-
-    #[test]
-    fn the_method_is_believed_from_the_family_of_the_uri_only() {
-        let (uri, url) = ((FORWARDED_URI, "/a"), (ORIGINAL_URI, "/a"));
-        let (forwarded, original) = ((FORWARDED_METHOD, "PUT"), (ORIGINAL_METHOD, "PUT"));
-        let check = |fields: &[_], method| check_all("/auth", fields, HERE, method, "/a");
-        check(&[uri, forwarded], Some(Method::PUT));
-        check(&[url, original], Some(Method::PUT));
-        check(&[uri, original], None);
-        check(&[url, forwarded], None);
-        check(&[uri, forwarded, url, original], Some(Method::PUT));
-        check(&[uri, forwarded, url], None);
-        check(&[uri, url, original], None);
-        let suffixed = "/auth/a";
-        let contradiction = AskerFault::Contradiction(FORWARDED_METHOD, OWN_METHOD);
-        refuse(suffixed, &[forwarded], contradiction);
-        refuse(suffixed, &[(FORWARDED_METHOD, "")], contradiction);
-        refuse("/auth", &[uri, (FORWARDED_METHOD, "")], AskerFault::Unclear(FORWARDED_METHOD));
-    }
-
-    #[test]
-    fn whatever_is_said_twice_must_be_the_same() {
-        let uri = (FORWARDED_URI, "/a");
-        for other in [ORIGINAL_URI, ORIGINAL_URL] {
-            check_all("/auth/a", &[uri, (other, "/a")], HERE, None, "/a");
-            let contradiction = AskerFault::Contradiction(FORWARDED_URI, other);
-            refuse("/auth", &[uri, (other, "/a?b")], contradiction);
-        }
-        refuse("/auth/b", &[uri], AskerFault::Contradiction(FORWARDED_URI, SUFFIX));
-        refuse("/auth/a?b", &[uri], AskerFault::Contradiction(FORWARDED_URI, SUFFIX));
-        refuse("/auth", &[uri, uri], AskerFault::Unclear(FORWARDED_URI));
-        let methods = [(FORWARDED_METHOD, "GET"), (ORIGINAL_METHOD, "POST")];
-        refuse(
+    fn every_kind_of_proxy_is_read_by_its_row() {
+        World::of(ForwardAuthProxy::Nginx).check("/auth", &NGINX, HERE, "PUT");
+        World::of(ForwardAuthProxy::Nginx).check("/auth/?x", &NGINX, HERE, "PUT");
+        World::of(ForwardAuthProxy::IngressNginx).check(
             "/auth",
-            &[uri, methods[0], methods[1]],
-            AskerFault::Contradiction(FORWARDED_METHOD, ORIGINAL_METHOD),
+            &[
+                ("x-original-url", "http://other.example:81/a%20b?c=d,e"),
+                ("x-original-method", "PUT"),
+                ADDRESS,
+            ],
+            "http://other.example:81",
+            "PUT",
         );
-        let elsewhere = (ORIGINAL_URL, "http://other.example/a");
-        for (name, value) in [(FORWARDED_HOST, "wiki.example"), (FORWARDED_PROTO, "https")] {
-            let contradiction = AskerFault::Contradiction(name, ORIGINAL_URL);
-            refuse("/auth", &[elsewhere, (name, value)], contradiction);
+        let fabric = [("path", TARGET), ("method", "PUT"), ADDRESS];
+        World::of(ForwardAuthProxy::NginxGatewayFabric).check("/auth", &fabric, HERE, "PUT");
+        let forwarded = [
+            ("x-forwarded-uri", TARGET),
+            ("x-forwarded-method", "PUT"),
+            ("x-forwarded-host", "other.example:8080"),
+            ("x-forwarded-proto", "http"),
+            ADDRESS,
+        ];
+        for proxy in [ForwardAuthProxy::Traefik, ForwardAuthProxy::Caddy, ForwardAuthProxy::Haproxy]
+        {
+            World::of(proxy).check("/auth", &forwarded, "http://other.example:8080", "PUT");
+        }
+        let envoy = [("x-forwarded-proto", "http"), ADDRESS];
+        let target = format!("/auth{TARGET}");
+        World::of(ForwardAuthProxy::Envoy).check(&target, &envoy, "http://wiki.example", "POST");
+        World::of(ForwardAuthProxy::Envoy).check(&target, &envoy[1..], HERE, "POST");
+    }
+
+    #[test]
+    fn headers_of_other_rows_are_ignored_or_deny() {
+        let nginx = World::of(ForwardAuthProxy::Nginx);
+        let with = |name, value| [&NGINX[..], &[(name, value)]].concat();
+        for ignored in [
+            ("x-forwarded-host", "status.example"),
+            ("x-forwarded-uri", TARGET),
+            ("path", TARGET),
+            ("x-original-url", "https://wiki.example/a%20b?c=d,e"),
+            ("x-forwarded-method", "PUT"),
+            ("method", "PUT"),
+            ("forwarded", "for=10.1.2.3;host=status.example"),
+            ("x-real-ip", "10.1.2.3"),
+        ] {
+            nginx.check("/auth", &with(ignored.0, ignored.1), HERE, "PUT");
+        }
+        for (name, value) in [
+            ("x-forwarded-uri", "/open"),
+            ("path", "/a%20b"),
+            ("x-original-url", "https://status.example/a%20b?c=d,e"),
+            ("x-original-url", "http://wiki.example/a%20b?c=d,e"),
+            ("x-original-url", "/"),
+            ("x-forwarded-method", "OPTIONS"),
+            ("method", "put"),
+        ] {
+            let fault = AskerFault::Contradiction(canonical(name));
+            nginx.deny("/auth", &with(name, value), fault);
         }
     }
 
     #[test]
-    fn what_is_no_path_is_refused() {
-        for wrong in ["", "a", "*", "http://wiki.example/", "/a b", "/\t"] {
-            refuse("/auth", &[(FORWARDED_URI, wrong)], AskerFault::Unclear(FORWARDED_URI));
+    fn header_that_comes_twice_has_to_be_the_same() {
+        let nginx = World::of(ForwardAuthProxy::Nginx);
+        for (name, value) in NGINX.into_iter().take(3) {
+            nginx.check("/auth", &[&NGINX[..], &[(name, value)]].concat(), HERE, "PUT");
+            for other in ["/open", "OPTIONS", "http", ""] {
+                let twice = [&[(name, other)], &NGINX[..]].concat();
+                nginx.deny("/auth", &twice, AskerFault::Unclear(canonical(name)));
+            }
         }
-        let uri = (FORWARDED_URI, "/a");
-        for (name, value) in [(FORWARDED_HOST, "a@b"), (FORWARDED_PROTO, "gopher")] {
-            refuse("/auth", &[uri, (name, value)], AskerFault::Unclear(name));
+        let traefik = World::of(ForwardAuthProxy::Traefik);
+        let hosts = [("x-forwarded-host", "a.example"), ("x-forwarded-host", "b.example")];
+        traefik.deny("/auth", &hosts, AskerFault::Unclear("X-Forwarded-Host"));
+    }
+
+    #[test]
+    fn header_that_a_question_lacks_is_not_read_again() {
+        for lacking in ["x-original-method", "x-forwarded-proto", "x-forwarded-for"] {
+            let nginx = World::of(ForwardAuthProxy::Nginx);
+            let fields: Vec<_> = NGINX.into_iter().filter(|(name, _)| *name != lacking).collect();
+            // A question without a URI or a host tells nothing.
+            drop(nginx.read("/auth", &[("x-forwarded-proto", "http")]));
+            let http = [("x-forwarded-proto", "http"), NGINX[0], NGINX[1], NGINX[3]];
+            nginx.check("/auth", &http, "http://wiki.example", "PUT");
+            assert!(nginx.read("/auth", &fields).is_ok());
+            let (origin, address, method, _) = nginx.read("/auth", &http).unwrap();
+            let (no_method, no_address) =
+                (lacking == "x-original-method", lacking == "x-forwarded-for");
+            let scheme = if lacking == "x-forwarded-proto" { HERE } else { "http://wiki.example" };
+            assert_eq!(origin, scheme, "{lacking}");
+            assert_eq!(method.is_none(), no_method, "{lacking}");
+            assert_eq!(address == "-", no_address, "{lacking}");
+        }
+    }
+
+    #[test]
+    fn question_without_host_is_denied_and_has_no_other_effect() {
+        let traefik = World::of(ForwardAuthProxy::Traefik);
+        let uri = ("x-forwarded-uri", TARGET);
+        traefik.deny("/auth", &[uri], AskerFault::NoHost);
+        traefik.deny("/auth", &[uri, ("x-forwarded-host", "")], AskerFault::NoHost);
+        let fields = [
+            uri,
+            ("x-forwarded-method", "PUT"),
+            ("x-forwarded-host", "wiki.example"),
+            ("x-forwarded-proto", "https"),
+            ADDRESS,
+        ];
+        traefik.check("/auth", &fields, HERE, "PUT");
+        let ingress = World::of(ForwardAuthProxy::IngressNginx);
+        ingress.deny("/auth", &[("x-original-url", "http:///x")], AskerFault::NoHost);
+    }
+
+    #[test]
+    fn address_is_unknown_where_the_chain_names_no_visitor() {
+        let address = |fields: &[(&str, &str)]| {
+            let nginx = World::of(ForwardAuthProxy::Nginx);
+            nginx.read("/auth", &[&NGINX[..3], fields].concat()).unwrap().1
+        };
+        for (chain, expected) in [
+            ("10.1.2.3, 203.0.113.9", "203.0.113.9"),
+            ("\u{ff}, 203.0.113.9", "203.0.113.9"),
+            ("203.0.113.9, unix:", "-"),
+            ("203.0.113.9, \u{ff}", "-"),
+            ("192.0.2.8, 192.0.2.1", "-"),
+            ("203.0.113.9,", "-"),
+            ("", "-"),
+        ] {
+            assert_eq!(address(&[("x-forwarded-for", chain)]), expected, "{chain}");
+        }
+        assert_eq!(address(&[]), "-");
+        let two = [("x-forwarded-for", "10.1.2.3"), ("x-forwarded-for", "203.0.113.9")];
+        assert_eq!(address(&two), "203.0.113.9");
+    }
+
+    #[test]
+    fn question_without_uri_names_what_to_write() {
+        let nginx = World::of(ForwardAuthProxy::Nginx);
+        let fields = [("x-forwarded-uri", "/a"), ("x-original-url", "https://wiki.example/a")];
+        let (.., target) = nginx.read("/auth", &fields).unwrap();
+        let said = target.unwrap_err().to_string();
+        for text in [
+            "proxy_set_header X-Original-URI $request_uri;",
+            "traefik, caddy, haproxy",
+            "ingress-nginx",
+        ] {
+            assert!(said.contains(text), "{said}");
+        }
+        let (.., target) = World::of(ForwardAuthProxy::Envoy).read("/auth?x", &[]).unwrap();
+        assert!(target.unwrap_err().to_string().contains("path_prefix"));
+    }
+
+    #[test]
+    fn what_is_no_target_is_denied() {
+        let nginx = World::of(ForwardAuthProxy::Nginx);
+        for wrong in ["", "a", "*", "http://wiki.example/", "/a b", "/\t", "/a#b", "/\u{e4}"] {
+            let fields = [("x-original-uri", wrong)];
+            nginx.deny("/auth", &fields, AskerFault::Unclear("X-Original-URI"));
+        }
+        nginx.deny("/auth/a", &NGINX, AskerFault::Suffix);
+        let ingress = World::of(ForwardAuthProxy::IngressNginx);
+        for wrong in
+            ["/a", "https://wiki.example", "https://u@wiki.example/", "ftp://a/", "wiki", ""]
+        {
+            let fields = [("x-original-url", wrong)];
+            ingress.deny("/auth", &fields, AskerFault::Unclear("X-Original-URL"));
+        }
+        let traefik = World::of(ForwardAuthProxy::Traefik);
+        let uri = ("x-forwarded-uri", TARGET);
+        for wrong in ["a@b", "a, b", "a/b"] {
+            let fields = [uri, ("x-forwarded-host", wrong)];
+            traefik.deny("/auth", &fields, AskerFault::Unclear("X-Forwarded-Host"));
+        }
+        for wrong in ["gopher", "https, http", ""] {
+            let fields = [uri, ("x-forwarded-host", "a"), ("x-forwarded-proto", wrong)];
+            traefik.deny("/auth", &fields, AskerFault::Unclear("X-Forwarded-Proto"));
         }
     }
 }

@@ -178,6 +178,7 @@ fn settings() -> Settings {
         workers: 1,
         certificates: Vec::new(),
         trusted_proxies: TrustedProxies::default(),
+        forward_auth: ForwardAuth::default(),
         limits: Limits::default(),
         timeouts: Timeouts::default(),
     }

@@ -158,9 +158,13 @@ impl Gateway {
 
     /// Where the admin listener is, as an address to open.
     pub(crate) fn admin(&self, path: &str) -> String {
-        let log = self.log_until("admin listening");
-        let address = log.iter().find_map(|line| address_in(line, "admin listening"));
-        format!("http://{}{path}", address.unwrap())
+        format!("http://{}{path}", self.address_of("admin listening"))
+    }
+
+    /// The address of the listener that the log tells of with these words.
+    pub(crate) fn address_of(&self, listening: &str) -> SocketAddr {
+        let log = self.log_until(listening);
+        log.iter().find_map(|line| address_in(line, listening)).unwrap()
     }
 
     /// The most memory that it has held so far, in bytes.

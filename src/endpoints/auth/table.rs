@@ -1,0 +1,261 @@
+//! Where each kind of proxy names the request that it asks about, as data.
+//! Invariant: one row decides what is read; a header that no cell of the row names counts for nothing.
+// SECURITY: a proxy passes its visitor's own fields on beside its own. Whatever the row does not name may be
+// the visitor's, who would choose host, method or path of the decision (T53, T54).
+
+use crate::server::ForwardAuthProxy;
+
+/// The cells of one kind of proxy. The visitor's address is in `X-Forwarded-For`, for each kind.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// Where the request goes.
+    pub(super) uri: UriSource,
+    /// Its method.
+    pub(super) method: MethodSource,
+    /// Its host and port.
+    pub(super) host: HostSource,
+    /// Its scheme.
+    pub(super) scheme: SchemeSource,
+}
+
+/// Where the URI is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum UriSource {
+    /// Path and query, in this header.
+    Header(&'static str),
+    /// An absolute URL, in this header.
+    Url(&'static str),
+    /// Path and query of the question, behind the endpoint's own path.
+    Suffix,
+}
+
+/// Where the method is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MethodSource {
+    /// In this header.
+    Header(&'static str),
+    /// It is the method of the question.
+    Question,
+}
+
+/// Where host and port are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HostSource {
+    /// They are those of the question: `Host`, or `:authority`.
+    Question,
+    /// In this header.
+    Header(&'static str),
+    /// In the absolute URL.
+    Url,
+}
+
+/// Where the scheme is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SchemeSource {
+    /// In this header; without it, `public_url`'s.
+    Header(&'static str),
+    /// In the absolute URL.
+    Url,
+    /// It is that of `public_url`.
+    PublicUrl,
+}
+
+/// A header of a row that a proxy may lack, because its operator has to write it down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The URI.
+    Uri,
+    /// The method.
+    Method,
+    /// The scheme.
+    Scheme,
+    /// The visitor's address.
+    Address,
+}
+
+/// The visitor's address, for each kind of proxy.
+pub(super) const ADDRESS: &str = "x-forwarded-for";
+
+/// Every header that names a URI for some kind.
+pub(super) const URIS: [&str; 4] = [ORIGINAL_URI, ORIGINAL_URL, PATH, FORWARDED_URI];
+
+/// Every header that names a method for some kind.
+pub(super) const METHODS: [&str; 3] = [ORIGINAL_METHOD, METHOD, FORWARDED_METHOD];
+
+impl Row {
+    /// The row of a kind.
+    pub(super) fn of(proxy: ForwardAuthProxy) -> &'static Self {
+        match proxy {
+            ForwardAuthProxy::Nginx => &Self {
+                uri: UriSource::Header(ORIGINAL_URI),
+                method: MethodSource::Header(ORIGINAL_METHOD),
+                host: HostSource::Question,
+                scheme: SchemeSource::Header(FORWARDED_PROTO),
+            },
+            ForwardAuthProxy::IngressNginx => &Self {
+                uri: UriSource::Url(ORIGINAL_URL),
+                method: MethodSource::Header(ORIGINAL_METHOD),
+                host: HostSource::Url,
+                scheme: SchemeSource::Url,
+            },
+            ForwardAuthProxy::NginxGatewayFabric => &Self {
+                uri: UriSource::Header(PATH),
+                method: MethodSource::Header(METHOD),
+                host: HostSource::Question,
+                scheme: SchemeSource::PublicUrl,
+            },
+            ForwardAuthProxy::Traefik | ForwardAuthProxy::Caddy | ForwardAuthProxy::Haproxy => {
+                &Self {
+                    uri: UriSource::Header(FORWARDED_URI),
+                    method: MethodSource::Header(FORWARDED_METHOD),
+                    host: HostSource::Header(FORWARDED_HOST),
+                    scheme: SchemeSource::Header(FORWARDED_PROTO),
+                }
+            }
+            ForwardAuthProxy::Envoy => &Self {
+                uri: UriSource::Suffix,
+                method: MethodSource::Question,
+                host: HostSource::Question,
+                scheme: SchemeSource::Header(FORWARDED_PROTO),
+            },
+        }
+    }
+
+    /// The name of the header for a part; `None` where it comes by another way.
+    pub(super) fn header(&self, part: Part) -> Option<&'static str> {
+        match part {
+            Part::Uri => match self.uri {
+                UriSource::Header(name) | UriSource::Url(name) => Some(name),
+                UriSource::Suffix => None,
+            },
+            Part::Method => match self.method {
+                MethodSource::Header(name) => Some(name),
+                MethodSource::Question => None,
+            },
+            Part::Scheme => match self.scheme {
+                SchemeSource::Header(name) => Some(name),
+                SchemeSource::Url | SchemeSource::PublicUrl => None,
+            },
+            Part::Address => Some(ADDRESS),
+        }
+    }
+}
+
+/// What an operator writes down so that a proxy of this kind sends a part.
+pub(super) fn line(proxy: ForwardAuthProxy, part: Part) -> String {
+    let name = Row::of(proxy).header(part).map(canonical).unwrap_or_default();
+    match proxy {
+        ForwardAuthProxy::Nginx
+        | ForwardAuthProxy::IngressNginx
+        | ForwardAuthProxy::NginxGatewayFabric => {
+            let value = match part {
+                Part::Uri if proxy == ForwardAuthProxy::IngressNginx => {
+                    "$scheme://$http_host$request_uri"
+                }
+                Part::Uri => "$request_uri",
+                Part::Method => "$request_method",
+                Part::Scheme => "$scheme",
+                Part::Address => "$proxy_add_x_forwarded_for",
+            };
+            format!("`proxy_set_header {name} {value};`, in the location of the auth request")
+        }
+        ForwardAuthProxy::Traefik => {
+            format!("the middleware `forwardAuth` itself, so that {name} arrives here")
+        }
+        ForwardAuthProxy::Caddy => {
+            let value = match part {
+                Part::Uri => "{uri}",
+                Part::Method => "{method}",
+                Part::Scheme => "{scheme}",
+                Part::Address => "{remote_host}",
+            };
+            format!("`header_up {name} {value}`, in `forward_auth`")
+        }
+        ForwardAuthProxy::Haproxy => {
+            let value = match part {
+                Part::Uri => "%[pathq]",
+                Part::Method => "%[method]",
+                Part::Scheme => "%[ssl_fc,iif(https,http)]",
+                Part::Address => "%[src]",
+            };
+            format!("`http-request set-header {name} {value}`, before the script asks")
+        }
+        ForwardAuthProxy::Envoy => match part {
+            Part::Uri => "`path_prefix: /oauth2/auth` in `http_service`".to_owned(),
+            Part::Method | Part::Scheme | Part::Address => {
+                let exact = name.to_ascii_lowercase();
+                format!("`{{ exact: {exact} }}`, in `allowed_headers` of ext_authz")
+            }
+        },
+    }
+}
+
+/// The kinds, beside `proxy`, whose URI comes in a header that has this name.
+pub(super) fn others_by_uri(proxy: ForwardAuthProxy, name: &str) -> Vec<&'static str> {
+    let named = |other: &ForwardAuthProxy| Row::of(*other).header(Part::Uri) == Some(name);
+    let others = ForwardAuthProxy::ALL.into_iter().filter(|other| *other != proxy);
+    others.filter(named).map(ForwardAuthProxy::as_str).collect()
+}
+
+/// A name as documentation writes it.
+pub(super) fn canonical(name: &'static str) -> &'static str {
+    match name {
+        ORIGINAL_URI => "X-Original-URI",
+        ORIGINAL_URL => "X-Original-URL",
+        ORIGINAL_METHOD => "X-Original-Method",
+        PATH => "Path",
+        METHOD => "Method",
+        FORWARDED_URI => "X-Forwarded-Uri",
+        FORWARDED_METHOD => "X-Forwarded-Method",
+        FORWARDED_HOST => "X-Forwarded-Host",
+        FORWARDED_PROTO => "X-Forwarded-Proto",
+        ADDRESS => "X-Forwarded-For",
+        other => other,
+    }
+}
+
+const ORIGINAL_URI: &str = "x-original-uri";
+const ORIGINAL_URL: &str = "x-original-url";
+const ORIGINAL_METHOD: &str = "x-original-method";
+const PATH: &str = "path";
+const METHOD: &str = "method";
+const FORWARDED_URI: &str = "x-forwarded-uri";
+const FORWARDED_METHOD: &str = "x-forwarded-method";
+const FORWARDED_HOST: &str = "x-forwarded-host";
+const FORWARDED_PROTO: &str = "x-forwarded-proto";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_header_of_a_row_is_among_those_that_must_agree() {
+        for proxy in ForwardAuthProxy::ALL {
+            let row = Row::of(proxy);
+            assert!(row.header(Part::Uri).is_none_or(|name| URIS.contains(&name)), "{proxy:?}");
+            let method = row.header(Part::Method);
+            assert!(method.is_none_or(|name| METHODS.contains(&name)), "{proxy:?}");
+        }
+    }
+
+    #[test]
+    fn line_to_write_names_the_header() {
+        for proxy in ForwardAuthProxy::ALL {
+            for part in [Part::Uri, Part::Method, Part::Scheme, Part::Address] {
+                let Some(name) = Row::of(proxy).header(part) else { continue };
+                assert!(
+                    line(proxy, part).to_ascii_lowercase().contains(name),
+                    "{proxy:?} {part:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn other_kinds_are_known_by_the_header_of_their_uri() {
+        let others = |name| others_by_uri(ForwardAuthProxy::Nginx, name);
+        assert_eq!(others(FORWARDED_URI), ["traefik", "caddy", "haproxy"]);
+        assert_eq!(others(ORIGINAL_URL), ["ingress-nginx"]);
+        assert_eq!(others(ORIGINAL_URI), [""; 0]);
+    }
+}

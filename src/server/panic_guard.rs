@@ -1,0 +1,32 @@
+//! Futures that may panic.
+//! Invariant: a panic ends the future that it happens in, and nothing else.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+/// The output of a future; `None` where it panicked. What it shares with others must bear a panic, as all that a
+/// request shares does: locks are taken poisoned or not.
+pub async fn without_panic<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(output) => output.map(Some),
+        Err(_payload) => Poll::Ready(None),
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn future_that_panics_has_no_output() {
+        assert_eq!(without_panic(async { 1 }).await, Some(1));
+        let panics = async {
+            tokio::task::yield_now().await;
+            assert_eq!(1, 2, "as asked");
+        };
+        assert_eq!(without_panic(panics).await, None);
+    }
+}

@@ -1,0 +1,151 @@
+//! What a declared proxy is answered, and on which listener.
+
+use super::{AUTH, House, NGINX, field, nginx};
+use crate::support::wire::status;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn envoy_is_granted_by_200_and_asks_by_path() {
+    let house = House::of("envoy").await;
+    let alice = house.cookie_of("alice").await;
+    let fields = format!("{NGINX}{alice}");
+    for (line, expected) in [
+        ("GET /oauth2/auth/page?q=1", 200),
+        ("POST /oauth2/auth/staff", 200),
+        ("OPTIONS /oauth2/auth/preflight", 200),
+        ("GET /oauth2/auth/preflight", 403),
+        ("GET /oauth2/auth/open?allowed_groups=nobody", 200),
+        ("GET /oauth2/auth/?allowed_groups=", 200),
+        ("GET /oauth2/auth", 403),
+        ("GET /oauth2/auth/open/..%2fpage", 403),
+        ("GET /oauth2/auth/open/../page", 403),
+        ("GET /oauth2/auth//open", 403),
+    ] {
+        assert_eq!(house.status(line, &fields).await, expected, "{line}");
+    }
+    assert_eq!(house.status("GET /oauth2/auth/page", NGINX).await, 401);
+    let forged = format!("{NGINX}X-Forwarded-Host: status.localhost\r\n");
+    assert_eq!(house.status("GET /oauth2/auth/page", &forged).await, 401, "ignored");
+    for forged in ["X-Forwarded-Uri: /open", "X-Original-URI: /open", "X-Forwarded-Method: OPTIONS"]
+    {
+        let fields = format!("{fields}{forged}\r\n");
+        assert_eq!(house.status("GET /oauth2/auth/page", &fields).await, 403, "{forged}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn path_behind_the_endpoint_is_403_for_others_than_envoy() {
+    let house = House::of("nginx").await;
+    let fields = nginx("GET", "/open", "");
+    assert_eq!(house.status("GET /oauth2/auth/", &fields).await, 202);
+    assert_eq!(house.status("GET /oauth2/auth/open", &fields).await, 403);
+    house.logged("a path behind an auth endpoint");
+    assert_eq!(house.status("GET /oauth2/auth/?allowed_groups=nobody", &fields).await, 401);
+    assert_eq!(house.status("GET /oauth2/auth/?allowed_groups=", &fields).await, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cookies_of_the_application_are_in_every_answer_that_grants_and_in_no_other() {
+    let others = "first=1; second=a=b";
+    for (proxy, line, granted) in
+        [("nginx", "GET /oauth2/auth", 202), ("envoy", "GET /oauth2/forward_auth/page", 200)]
+    {
+        let house = House::of(proxy).await;
+        let ours = house.cookie_of("alice").await;
+        let session = ours.trim_end().strip_prefix("Cookie: ").unwrap();
+        let ask = async |cookies: &str, line: &str, uri: &str| {
+            let fields = if proxy == "envoy" { NGINX.to_owned() } else { nginx("GET", uri, "") };
+            house.ask(line, &format!("{fields}{cookies}")).await
+        };
+        for (sent, left) in [
+            (format!("Cookie: first=1; {session}; portcullis-login=x; second=a=b\r\n"), others),
+            (format!("Cookie: {session}\r\n"), ""),
+        ] {
+            let answer = ask(&sent, line, "/page").await;
+            assert_eq!(status(&answer), granted, "{answer}");
+            let expected = if proxy == "envoy" && left.is_empty() { None } else { Some(left) };
+            assert_eq!(field(&answer, "cookie"), expected, "{answer}");
+            let removed = field(&answer, "x-envoy-auth-headers-to-remove");
+            assert_eq!(removed, expected.is_none().then_some("cookie"), "{answer}");
+            assert_eq!(field(&answer, "set-cookie"), None, "{answer}");
+        }
+        let open = if proxy == "envoy" { "GET /oauth2/auth/open" } else { line };
+        let answer = ask("", open, "/open").await;
+        let expected = if proxy == "envoy" { None } else { Some("") };
+        assert_eq!((status(&answer), field(&answer, "cookie")), (granted, expected), "{answer}");
+        let page = "Cookie: first=1; portcullis=x\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n";
+        let behind = |uri: &str| if proxy == "envoy" { uri.to_owned() } else { String::new() };
+        for (endpoint, uri, expected) in
+            [("auth", "/page", 401), ("forward_auth", "/page", 302), ("auth", "/preflight", 403)]
+        {
+            let line = format!("GET /oauth2/{endpoint}{}", behind(uri));
+            let answer = ask(page, &line, uri).await;
+            assert_eq!(status(&answer), expected, "{answer}");
+            for name in ["cookie", "set-cookie", "x-envoy-auth-headers-to-remove"] {
+                assert_eq!(field(&answer, name), None, "{name} {answer}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_answer_cannot_take_away_is_denied() {
+    let house = House::of("nginx").await;
+    let alice = house.cookie_of("alice").await;
+    for name in [
+        "X_Forwarded_User",
+        "X.Forwarded-Email",
+        "x-forwarded_groups",
+        "X_Who",
+        "x_auth_request_user",
+    ] {
+        let fields = nginx("GET", "/page", &format!("{alice}{name}: mallory\r\n"));
+        assert_eq!(house.status(AUTH, &fields).await, 403, "{name}");
+        let open = nginx("GET", "/open", &format!("{name}: mallory\r\n"));
+        assert_eq!(house.status(AUTH, &open).await, 403, "{name}");
+    }
+    let own = nginx("GET", "/page", &format!("{alice}X-Forwarded-User: mallory\r\nX_Other: 1\r\n"));
+    let answer = house.ask(AUTH, &own).await;
+    assert_eq!((status(&answer), field(&answer, "x-forwarded-user")), (202, Some("")), "{answer}");
+    for name in ["X-HTTP-Method-Override", "X-HTTP-Method", "X_Method_Override"] {
+        let fields = |uri| nginx("OPTIONS", uri, &format!("{name}: POST\r\n"));
+        assert_eq!(house.status(AUTH, &fields("/preflight")).await, 403, "{name}");
+        assert_eq!(house.status(AUTH, &fields("/open")).await, 202, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_listener_answers_the_auth_endpoints_and_probes_alone() {
+    let house = House::with_own_listener("nginx").await;
+    let alice = house.cookie_of("alice").await;
+    let answer = house.ask(AUTH, &nginx("GET", "/page", &alice)).await;
+    assert_eq!(status(&answer), 202, "{answer}");
+    assert!(field(&answer, "authorization").unwrap().starts_with("Bearer "), "{answer}");
+    assert_eq!(field(&answer, "x-who"), Some("alice@example.com"));
+    for path in ["/ping", "/oauth2/ping"] {
+        assert_eq!(house.status(&format!("GET {path}"), "Host: wiki.localhost\r\n").await, 200);
+    }
+    for path in
+        ["/", "/open", "/page", "/oauth2/start", "/oauth2/userinfo", "/oauth2/sign_out", "/ready"]
+    {
+        let status = house.status(&format!("GET {path}"), &format!("{NGINX}{alice}")).await;
+        assert_eq!(status, 404, "{path}");
+    }
+    let public = House { auth: house.gateway.address, ..house };
+    for path in ["auth", "forward_auth", "auth/open"] {
+        let answer =
+            public.ask(&format!("GET /oauth2/{path}"), &nginx("GET", "/page", &alice)).await;
+        assert_eq!(status(&answer), 404, "{path}");
+        assert_eq!(field(&answer, "x-who"), None);
+    }
+    let answer = public.ask("GET /oauth2/userinfo", &format!("{NGINX}{alice}")).await;
+    assert_eq!(status(&answer), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tokens_are_withheld_where_the_listener_is_public() {
+    let house = House::of("nginx").await;
+    let alice = house.cookie_of("alice").await;
+    let answer = house.ask(AUTH, &nginx("GET", "/page", &alice)).await;
+    assert_eq!((status(&answer), field(&answer, "authorization")), (202, Some("")), "{answer}");
+    assert_eq!(field(&answer, "x-who"), Some("alice@example.com"), "{answer}");
+}
