@@ -13,6 +13,7 @@ pub mod jwt;
 pub mod path;
 pub mod rd;
 pub mod state;
+pub mod subrequest;
 pub mod upstreams;
 pub mod wire;
 
@@ -30,4 +31,5 @@ pub const TARGETS: &[Target] = &[
     ("path", path::run),
     ("rd", rd::run),
     ("state", state::run),
+    ("subrequest", subrequest::run),
 ];

@@ -107,5 +107,5 @@ async fn serve(listener: UnixListener, received: Arc<Mutex<Vec<String>>>) {
 
 const GATEWAY: &str = "gateway.sock";
 const APPLICATION: &str = "application.sock";
-/// Long beside any answer, short beside the deadlines of a connection.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Long enough for a machine that stalls, and shorter than the deadline of a body.
+const PATIENCE: Duration = Duration::from_secs(25);
