@@ -12,7 +12,10 @@
 )]
 
 mod component;
+mod forward_auth;
+mod house;
 mod nginx;
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, reason = "the tests without real servers use the rest")]
 mod support;
+mod websocket;

@@ -2,7 +2,8 @@
 //! Invariant: cookies are kept as browsers keep them: by host whatever the port, `Secure` also on
 //! loopback, and a `__Host-` or `__Secure-` name only with what it promises (RFC 6265bis §4.1.3).
 
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use http::header::{COOKIE, HOST, LOCATION, SET_COOKIE};
@@ -13,7 +14,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use url::Url;
 
 use super::gateway::{Gateway, PUBLIC_URL};
@@ -32,6 +33,8 @@ pub(crate) struct Browser {
 pub(crate) enum Door {
     /// The gateway, or whatever has an address.
     Tcp(SocketAddr),
+    /// The same, from another address of this machine.
+    From(Ipv4Addr, SocketAddr),
     /// One connection of HTTP/2, which all tabs of a browser share.
     Http2(http2::SendRequest<Full<Bytes>>),
     /// A server of the test's own.
@@ -104,7 +107,7 @@ impl Browser {
 
     /// A request by a script of the page or by a program.
     pub(crate) async fn fetch(&mut self, address: &str) -> Answer {
-        self.send(Method::GET, address, &SCRIPT, String::new()).await
+        self.ask(Method::GET, address).await
     }
 
     /// Submits a form on the same origin.
@@ -112,6 +115,11 @@ impl Browser {
         let body =
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.send(Method::POST, address, &FORM, body).await
+    }
+
+    /// A request by a script, of any method.
+    pub(crate) async fn ask(&mut self, method: Method, address: &str) -> Answer {
+        self.send(method, address, &SCRIPT, String::new()).await
     }
 
     /// The value of a cookie that would be sent to `address`.
@@ -289,6 +297,13 @@ impl Door {
         Self::Http2(sender)
     }
 
+    /// A connection from another address of this machine.
+    pub(crate) async fn connect_from(here: Ipv4Addr, there: SocketAddr) -> io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((here, 0).into())?;
+        socket.connect(there).await
+    }
+
     async fn exchange(self, url: Url, request: Request<Full<Bytes>>) -> Answer {
         match self {
             Self::Http2(mut connection) => {
@@ -300,6 +315,9 @@ impl Door {
             }
             Self::Tcp(address) => {
                 exchange(TcpStream::connect(address).await.unwrap(), url, request).await
+            }
+            Self::From(here, there) => {
+                exchange(Self::connect_from(here, there).await.unwrap(), url, request).await
             }
             Self::Unix(path) => {
                 exchange(UnixStream::connect(path).await.unwrap(), url, request).await
@@ -348,31 +366,51 @@ const FORM: [(&str, &str); 5] = [
     ("sec-fetch-site", "same-origin"),
 ];
 
-#[track_caller]
-fn check(from: &str, line: &str, to: &str, sent: bool) {
-    let mut browser = Browser::at(([127, 0, 0, 1], 9).into());
-    browser.keep(&resolve(from), line);
-    assert_eq!(browser.cookie(to, line.split_once('=').unwrap().0).is_some(), sent, "{line}");
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-#[test]
-fn cookies_are_kept_as_browsers_keep_them() {
-    check("http://a.localhost/", "c=1", "http://a.localhost:99/x", true);
-    check("http://a.localhost/", "c=1", "http://b.a.localhost/", false);
-    check("http://a.localhost/", "c=1; Domain=localhost", "http://b.localhost/", true);
-    check("http://a.localhost/", "c=1; Domain=b.localhost", "http://b.localhost/", false);
-    check("http://a.localhost/", "c=1; Path=/x", "http://a.localhost/y", false);
-    check("http://a.localhost/", "c=1; Max-Age=0", "http://a.localhost/", false);
-    check("http://a.localhost/", "c=1; Secure", "http://a.localhost/", true);
-    check("http://a.example/", "c=1; Secure", "http://a.example/", false);
-    check("https://a.example/", "__Host-c=1; Secure; Path=/", "https://a.example/", true);
-    check("https://a.example/", "__Host-c=1; Path=/", "https://a.example/", false);
-    check("https://a.example/", "__Host-c=1; Secure; Path=/x", "https://a.example/x", false);
-    check(
-        "https://a.a.example/",
-        "__Host-c=1; Secure; Path=/; Domain=a.example",
-        "https://a.example/",
-        false,
-    );
-    check("https://a.example/", "__Secure-c=1", "https://a.example/", false);
+    #[tokio::test]
+    async fn connection_comes_from_the_address_that_the_door_names() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = Ipv4Addr::new(127, 0, 0, 2);
+        let mut browser = Browser::before(Door::From(here, listener.local_addr().unwrap()));
+        let served = async {
+            let (mut stream, peer) = listener.accept().await.unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+            tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await.unwrap();
+            peer.ip()
+        };
+        let (answer, peer) = tokio::join!(browser.fetch("/"), served);
+        assert_eq!((answer.status.as_u16(), peer), (200, IpAddr::V4(here)));
+    }
+
+    #[track_caller]
+    fn check(from: &str, line: &str, to: &str, sent: bool) {
+        let mut browser = Browser::at(([127, 0, 0, 1], 9).into());
+        browser.keep(&resolve(from), line);
+        assert_eq!(browser.cookie(to, line.split_once('=').unwrap().0).is_some(), sent, "{line}");
+    }
+
+    #[test]
+    fn cookies_are_kept_as_browsers_keep_them() {
+        check("http://a.localhost/", "c=1", "http://a.localhost:99/x", true);
+        check("http://a.localhost/", "c=1", "http://b.a.localhost/", false);
+        check("http://a.localhost/", "c=1; Domain=localhost", "http://b.localhost/", true);
+        check("http://a.localhost/", "c=1; Domain=b.localhost", "http://b.localhost/", false);
+        check("http://a.localhost/", "c=1; Path=/x", "http://a.localhost/y", false);
+        check("http://a.localhost/", "c=1; Max-Age=0", "http://a.localhost/", false);
+        check("http://a.localhost/", "c=1; Secure", "http://a.localhost/", true);
+        check("http://a.example/", "c=1; Secure", "http://a.example/", false);
+        check("https://a.example/", "__Host-c=1; Secure; Path=/", "https://a.example/", true);
+        check("https://a.example/", "__Host-c=1; Path=/", "https://a.example/", false);
+        check("https://a.example/", "__Host-c=1; Secure; Path=/x", "https://a.example/x", false);
+        check(
+            "https://a.a.example/",
+            "__Host-c=1; Secure; Path=/; Domain=a.example",
+            "https://a.example/",
+            false,
+        );
+        check("https://a.example/", "__Secure-c=1", "https://a.example/", false);
+    }
 }

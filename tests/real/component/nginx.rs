@@ -1,82 +1,41 @@
-//! nginx, on a unix socket in a folder of its own.
-//! Invariant: it runs the published example, with nothing changed but names, addresses and files.
+//! nginx with `deploy/nginx/portcullis.conf`.
 
-use std::fs;
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 
-use tempfile::TempDir;
+use super::{Server, Setup, Site};
 
-use crate::support::browser::{Browser, Door};
-
-/// An nginx that serves.
-pub(crate) struct Nginx {
-    child: Child,
-    /// Holds its files and its socket.
-    folder: TempDir,
+/// Starts with the example as it is published.
+pub(crate) async fn start(site: &Site) -> Server {
+    serving(&example(site, &[])).await
 }
 
-impl Nginx {
-    /// Starts with `deploy/nginx/portcullis.conf` after these replacements, each of which must apply.
-    /// `listen 443 ssl;` and the certificates give way to the socket.
-    pub(crate) fn start(replacements: &[(&str, &str)]) -> Self {
-        let folder = TempDir::new().unwrap();
-        let here = folder.path().display().to_string();
-        let socket = format!("listen unix:{here}/socket;");
-        let mut site = example();
-        let own = [
-            ("listen 443 ssl;", socket.as_str()),
-            ("ssl_certificate /etc/nginx/wiki.example.com.pem;", ""),
-            ("ssl_certificate_key /etc/nginx/wiki.example.com.key;", ""),
-        ];
-        for (from, to) in own.iter().chain(replacements) {
-            assert!(site.contains(from), "{from:?} is not in the example");
-            site = site.replace(from, to);
-        }
-        fs::write(folder.path().join("site.conf"), site).unwrap();
-        fs::write(folder.path().join("nginx.conf"), MAIN.replace("FOLDER", &here)).unwrap();
-        let mut child = Command::new("nginx")
-            .args(["-p", &here, "-e", "stderr", "-c", &format!("{here}/nginx.conf")])
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("cannot start nginx, which tests/run installs: {error}")
-            });
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut seen = String::new();
-        // It names its system once its sockets are open.
-        while !seen.contains("OS: ") {
-            assert!(log.read_line(&mut seen).unwrap() > 0, "nginx did not start:\n{seen}");
-        }
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::stderr()).ok());
-        Self { child, folder }
-    }
-
-    /// A browser that reaches everything through it.
-    pub(crate) fn browser(&self) -> Browser {
-        Browser::before(Door::Unix(self.socket()))
-    }
-
-    /// Where it listens.
-    pub(crate) fn socket(&self) -> PathBuf {
-        self.folder.path().join("socket")
-    }
+/// Starts with one `server`, whose [`LISTEN`] gives way to an address of its own.
+pub(crate) async fn serving(site: &str) -> Server {
+    let setup = Setup::new();
+    assert!(site.contains(LISTEN), "{LISTEN:?} is not in {site}");
+    let site = site.replace(LISTEN, &format!("listen {};", setup.address));
+    let site = setup.write("site.conf", &site);
+    let folder = setup.path("");
+    let main = MAIN.replace("FOLDER/", &folder).replace("SITE", &site);
+    let main = setup.write("nginx.conf", &main);
+    setup.start(Path::new("nginx"), &["-p", &folder, "-e", "stderr", "-c", &main]).await
 }
 
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // Both fail only where the process has ended already.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
+/// The example with the names of this site, after more replacements, each of which must apply.
+pub(crate) fn example(site: &Site, replacements: &[(&str, &str)]) -> String {
+    let own = [
+        ("server 127.0.0.1:4180;", &*format!("server {};", site.gateway)),
+        ("server 127.0.0.1:4182;", &format!("server {};", site.auth)),
+        ("server_name wiki.example.com;", "server_name wiki.localhost;"),
+        ("http://wiki:8080", &format!("http://{}", site.application)),
+        ("    ssl_certificate /etc/nginx/wiki.example.com.pem;\n", ""),
+        ("    ssl_certificate_key /etc/nginx/wiki.example.com.key;\n", ""),
+    ];
+    super::example("nginx/portcullis.conf", &[replacements, &own].concat())
 }
 
-fn example() -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    fs::read_to_string(root.join("deploy/nginx/portcullis.conf")).unwrap()
-}
+/// The line that says where the example listens.
+pub(crate) const LISTEN: &str = "listen 443 ssl;";
 
 /// One process in the foreground that writes nowhere else.
 const MAIN: &str = "
@@ -92,6 +51,6 @@ http {
     fastcgi_temp_path FOLDER/fastcgi;
     uwsgi_temp_path FOLDER/uwsgi;
     scgi_temp_path FOLDER/scgi;
-    include FOLDER/site.conf;
+    include SITE;
 }
 ";

@@ -1,0 +1,40 @@
+//! Envoy with `deploy/envoy/envoy.yaml`.
+
+use std::net::SocketAddr;
+
+use super::{Server, Setup, Site, example, installed};
+
+pub(crate) async fn start(site: &Site) -> Server {
+    let setup = Setup::new();
+    let file = example(
+        "envoy/envoy.yaml",
+        &[
+            (TLS, ""),
+            ("          filters:", "        - filters:"),
+            ("domains: [wiki.example.com]", "domains: [wiki.localhost]"),
+            ("address: 0.0.0.0, port_value: 443", &written(setup.address)),
+            ("address: 127.0.0.1, port_value: 4180", &written(site.gateway)),
+            ("address: 127.0.0.1, port_value: 4182", &written(site.auth)),
+            ("address: wiki, port_value: 8080", &written(site.application)),
+        ],
+    );
+    let file = setup.write("envoy.yaml", &file);
+    // Without the memory that it shares with other Envoys of this machine.
+    let arguments = ["--disable-hot-restart", "--concurrency", "1", "-l", "warning", "-c", &file];
+    setup.start(&installed("envoy/_bin/envoy"), &arguments).await
+}
+
+fn written(address: SocketAddr) -> String {
+    format!("address: {}, port_value: {}", address.ip(), address.port())
+}
+
+const TLS: &str = r#"        - transport_socket:
+            name: envoy.transport_sockets.tls
+            typed_config:
+              "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
+              common_tls_context:
+                alpn_protocols: [h2, http/1.1]
+                tls_certificates:
+                  - certificate_chain: { filename: /etc/envoy/wiki.example.com.pem }
+                    private_key: { filename: /etc/envoy/wiki.example.com.key }
+"#;

@@ -1,0 +1,333 @@
+//! Forward auth with each server that has an example in `deploy/`: one table of tests, one row a server.
+//! Invariant: a request that Portcullis denies never reaches the application, whatever headers it carries.
+
+use std::net::SocketAddr;
+
+use http::{HeaderName, HeaderValue, Method};
+use serde_json::Value;
+
+use crate::component::{VISITOR, caddy, envoy, haproxy, nginx, traefik};
+use crate::house::{A_MINUTE, Declared, Doors, House};
+use crate::support::browser::{Answer, Browser};
+use crate::support::provider;
+use crate::support::wire::status;
+
+/// The tests with one server: its name here, the word for it in `clients`, and how it starts.
+macro_rules! with {
+    ($name:ident, $proxy:literal, $start:path) => {
+        mod $name {
+            use super::*;
+
+            async fn house(declared: Declared) -> House {
+                House::start($proxy, declared, $start).await
+            }
+
+            async fn doors(application: SocketAddr) -> Doors {
+                Doors::start(A_MINUTE, $proxy, Declared::Shared, application, $start).await
+            }
+
+            tests!(house:
+                signed_in_request_reaches_the_application_with_identity,
+                denied_user_gets_403_page,
+                request_without_session_is_sent_to_sign_in,
+                session_cookie_is_hidden_from_the_application,
+                forged_identity_header_never_reaches_the_application,
+                forged_description_of_the_request_opens_nothing,
+                genuine_description_of_the_request_opens_what_it_should,
+                ambiguous_path_never_reaches_the_application,
+                request_for_an_auth_endpoint_is_kept_out,
+                gateway_that_is_down_denies_everything,
+            );
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn websocket_passes_and_no_other_protocol() {
+                crate::websocket::websocket_passes_and_no_other_protocol(doors).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn auth_endpoints_on_their_own_listener_decide() {
+                let house = house(Declared::Apart).await;
+                super::signed_in_request_reaches_the_application_with_identity(house).await;
+                let house = self::house(Declared::Apart).await;
+                super::request_for_an_auth_endpoint_is_kept_out(house).await;
+            }
+        }
+    };
+}
+
+macro_rules! tests {
+    ($house:ident: $($test:ident,)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test($house(Declared::Shared).await).await;
+            }
+        )+
+    };
+}
+
+with!(nginx_of_debian, "nginx", nginx::start);
+with!(envoy_over_http, "envoy", envoy::start);
+with!(traefik_current, "traefik", traefik::start);
+with!(caddy_current, "caddy", caddy::current);
+with!(traefik_behind_a_balancer, "traefik", traefik::behind_a_balancer);
+with!(caddy_behind_a_balancer, "caddy", caddy::behind_a_balancer);
+with!(caddy_of_debian, "caddy", caddy::debian);
+with!(haproxy_of_debian, "haproxy", haproxy::start);
+
+async fn signed_in_request_reaches_the_application_with_identity(house: House) {
+    let mut browser = house.server.browser();
+    let answer = provider::sign_in(&mut browser, "/page?a=1&b=%2F&c=[2]", "alice").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.url.as_str(), "http://wiki.localhost/page?a=1&b=%2F&c=%5B2%5D");
+    assert_kept_to_itself(&answer);
+    let seen = answer.json();
+    assert_eq!(seen["target"], "/page?a=1&b=%2F&c=%5B2%5D");
+    let headers = &seen["headers"];
+    assert_eq!(headers["x-forwarded-user"], "demo-alice");
+    assert_eq!(headers["x-forwarded-email"], "alice@example.com");
+    assert_eq!(headers["x-forwarded-groups"], "staff");
+    assert_eq!(headers["x-forwarded-preferred-username"], "alice");
+    assert_eq!(browser.submit("/page", &[("a", "b")]).await.json()["body"], "a=b");
+    let away = browser.navigate("/oauth2/sign_out").await.redirect().unwrap();
+    assert!(away.as_str().starts_with(house.provider.issuer()), "{away}");
+    assert_eq!(browser.fetch("/page").await.status, 401);
+}
+
+async fn denied_user_gets_403_page(house: House) {
+    let mut bob = house.member("bob").await;
+    let asked = house.upstream.asked();
+    let page = bob.navigate("/staff?allowed_groups=").await;
+    assert_eq!(page.status, 403, "{page:?}");
+    assert!(page.body.contains("(bob@example.com)"), "{page:?}");
+    assert!(page.body.contains("prompt=select_account"), "{page:?}");
+    assert_eq!(page.header("cache-control"), "no-store");
+    assert_kept_to_itself(&page);
+    let client = bob.fetch("/staff").await;
+    assert_eq!(client.status, 403, "{client:?}");
+    assert_kept_to_itself(&client);
+    assert_eq!(bob.submit("/gets", &[("a", "b")]).await.status, 403);
+    assert_eq!(house.upstream.asked(), asked);
+    assert_eq!(bob.fetch("/gets").await.status, 200);
+    bob.extra.insert("x-http-method-override", HeaderValue::from_static("DELETE"));
+    assert_eq!(bob.fetch("/gets").await.status, 403, "a method override");
+    assert_eq!(house.upstream.asked(), asked + 1);
+}
+
+async fn request_without_session_is_sent_to_sign_in(house: House) {
+    let mut browser = house.server.browser();
+    browser.plant("wiki", "1");
+    let answer = browser.navigate("/page").await;
+    let next = answer.redirect().unwrap_or_else(|| panic!("{answer:?}"));
+    assert!(
+        next.as_str().starts_with("http://wiki.localhost/oauth2/start")
+            || next.as_str().starts_with(house.provider.issuer()),
+        "{next}"
+    );
+    assert_kept_to_itself(&answer);
+    for path in ["/page", "/staff", "/openx", "/page?x=/open"] {
+        let answer = browser.fetch(path).await;
+        assert_eq!(answer.status, 401, "{path}: {answer:?}");
+        assert_kept_to_itself(&answer);
+    }
+    assert_eq!(browser.submit("/page", &[("a", "b")]).await.status, 401, "no redirect for a POST");
+    assert_eq!(house.upstream.asked(), 0);
+    let answer = browser.fetch("/open/page?x").await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["target"]), (200, &"/open/page?x".into()));
+    assert_kept_to_itself(&answer);
+}
+
+async fn session_cookie_is_hidden_from_the_application(house: House) {
+    let cookie = |answer: Answer| answer.json()["headers"]["cookie"].clone();
+    let none = |value: Value| value.is_null() || value == "";
+    let mut browser = house.server.browser();
+    assert!(none(cookie(browser.fetch("/open").await)), "a request without cookies");
+    browser.plant("first", "1");
+    assert_eq!(cookie(browser.fetch("/open").await), "first=1");
+    provider::sign_in(&mut browser, "/page", "alice").await;
+    browser.plant("not-portcullis", "2");
+    assert!(browser.cookie("/", "portcullis-login").is_some());
+    browser.plant("portcullis-login-target", "a-sealed-address");
+    assert_eq!(cookie(browser.fetch("/page").await), "first=1; not-portcullis=2");
+    assert_eq!(cookie(browser.fetch("/open").await), "first=1; not-portcullis=2");
+    browser.forget("not-portcullis");
+    browser.forget("first");
+    assert!(none(cookie(browser.fetch("/page").await)), "cookies of the gateway alone");
+    assert!(none(cookie(browser.fetch("/open").await)), "cookies of the gateway alone");
+    browser.plant("last", "3");
+    assert_eq!(cookie(browser.fetch("/page").await), "last=3");
+}
+
+async fn forged_identity_header_never_reaches_the_application(house: House) {
+    let (mut stranger, mut alice) = (house.server.browser(), house.member("alice").await);
+    for name in ["user", "email", "groups", "preferred-username"] {
+        let name = format!("x-forwarded-{name}");
+        let own = alice.fetch("/page").await.json()["headers"][&name].clone();
+        assert!(own.is_string(), "{name}: {own}");
+        for forged in [name.clone(), name.replace('-', "_"), name.replace('-', ".")] {
+            let other_spelling = forged != name;
+            let passes = |answer: &Answer| answer.status == 200 || other_spelling;
+            for browser in [&mut stranger, &mut alice] {
+                let answer = with_header(browser, &forged, "mallory", "/open").await;
+                assert!(passes(&answer), "{forged}: {answer:?}");
+            }
+            let answer = with_header(&mut alice, &forged, "mallory", "/page").await;
+            assert!(passes(&answer), "{forged}: {answer:?}");
+            if answer.status == 200 {
+                assert_eq!(answer.json()["headers"][&name], own);
+            }
+        }
+    }
+    let seen = Value::from(house.upstream.seen()).to_string();
+    assert!(!seen.contains("mallory"), "{seen}");
+}
+
+pub(crate) async fn forged_description_of_the_request_opens_nothing(house: House) {
+    let mut stranger = house.server.browser();
+    let forged =
+        FORGED.iter().flat_map(|(names, value)| names.iter().map(move |name| (*name, *value)));
+    for (name, value) in forged.clone() {
+        for path in ["/page", "/preflight", "/inside", "/staff"] {
+            let answer = with_header(&mut stranger, name, value, path).await;
+            assert!(answer.status == 401 || answer.status == 403, "{name} at {path}: {answer:?}");
+        }
+    }
+    for (name, value) in forged {
+        stranger.extra.append(name, HeaderValue::from_static(value));
+        for path in ["/page", "/preflight", "/inside"] {
+            let status = stranger.fetch(path).await.status;
+            assert!(status == 401 || status == 403, "up to {name} at {path}: {status}");
+        }
+    }
+    assert_eq!(house.upstream.asked(), 0);
+}
+
+/// Headers by which proxies describe a request, and a value of each that would open something.
+const FORGED: [(&[&str], &str); 8] = [
+    (
+        &[
+            "x-forwarded-uri",
+            "x-original-uri",
+            "x-auth-request-redirect",
+            "path",
+            "x-envoy-original-path",
+        ],
+        "/open",
+    ),
+    (&["x-original-url", "x-rewrite-url"], "http://wiki.localhost/open"),
+    (&["x-original-url", "x-forwarded-uri"], "http://status.localhost/private/page"),
+    (&["x-forwarded-host", "x-original-host"], "status.localhost"),
+    (&["x-forwarded-method", "x-original-method", "method"], "OPTIONS"),
+    (&["x-http-method-override", "x-http-method", "x-method-override"], "OPTIONS"),
+    (
+        &[
+            "x-forwarded-for",
+            "x-real-ip",
+            "true-client-ip",
+            "x-client-ip",
+            "x-envoy-external-address",
+        ],
+        "10.1.2.3",
+    ),
+    (&["forwarded"], "for=10.1.2.3;host=status.localhost"),
+];
+
+/// The counterpart of the forged headers: what they say opens something where it is true.
+async fn genuine_description_of_the_request_opens_what_it_should(house: House) {
+    let mut stranger = house.server.browser();
+    assert_eq!(stranger.fetch("/open").await.status, 200);
+    assert_eq!(stranger.ask(Method::OPTIONS, "/preflight").await.status, 200);
+    assert_eq!(stranger.fetch("/preflight").await.status, 401);
+    assert_eq!(stranger.fetch("/near").await.status, 200, "from {VISITOR}");
+    assert_eq!(house.upstream.targets(), ["/open", "/preflight", "/near"]);
+    assert_eq!(house.upstream.seen()[1]["method"], "OPTIONS");
+}
+
+async fn ambiguous_path_never_reaches_the_application(house: House) {
+    for path in
+        ["/open/..;/page", "/open/..%2fpage", "/open/%252e%252e/page", "/OPEN", "/open%2f..%2fpage"]
+    {
+        let status = asked_raw(&house, path, "").await;
+        assert!((400..404).contains(&status), "{path}: {status}");
+    }
+    assert_eq!(house.upstream.asked(), 0);
+}
+
+async fn request_for_an_auth_endpoint_is_kept_out(house: House) {
+    let mut alice = house.member("alice").await;
+    alice.plant("wiki", "1");
+    let asked = house.upstream.asked();
+    let cookies = alice.cookies().into_iter().map(|(name, value)| format!("{name}={value}"));
+    let cookies = format!("Cookie: {}\r\n", cookies.collect::<Vec<_>>().join("; "));
+    for path in [
+        "/oauth2/auth",
+        "/oauth2/auth/",
+        "/oauth2/auth/open",
+        "/oauth2/auth?x=/",
+        "/oauth2/forward_auth",
+        "/oauth2/forward_auth/open",
+        "/oauth2/%61uth",
+        "/oauth2/forward%5fauth",
+        "/oauth2//auth",
+        "//oauth2/auth",
+        "/%6fauth2/auth",
+        "/OAUTH2/auth",
+        "/oauth2/AUTH",
+        "/oauth2/./auth",
+        "/oauth2/start/../auth",
+        "/oauth2/auth;x",
+        "/oauth2/;x/auth",
+        "/oauth2/auth%2fopen",
+        "/oauth2%2fauth",
+        "http://wiki.localhost/oauth2/auth",
+    ] {
+        for fields in ["", OPENING] {
+            let status = asked_raw(&house, path, &format!("{cookies}{fields}")).await;
+            assert!((400..=404).contains(&status), "{path}: {status}");
+        }
+    }
+    assert_eq!(house.upstream.asked(), asked);
+}
+
+/// What would make an auth endpoint answer.
+const OPENING: &str = "X-Forwarded-Uri: /open\r\nX-Forwarded-Method: GET\r\n";
+
+async fn gateway_that_is_down_denies_everything(house: House) {
+    let House { upstream, gateway, server, .. } = house;
+    assert!(gateway.stop().success());
+    for path in ["/page", "/open"] {
+        let answer = server.browser().fetch(path).await;
+        assert!(answer.status == 403 || answer.status.is_server_error(), "{path}: {answer:?}");
+    }
+    assert_eq!(upstream.asked(), 0);
+}
+
+/// A request with one more header.
+async fn with_header(browser: &mut Browser, name: &str, value: &'static str, path: &str) -> Answer {
+    let name: HeaderName = name.parse().unwrap();
+    browser.extra.insert(name.clone(), HeaderValue::from_static(value));
+    let answer = browser.fetch(path).await;
+    browser.extra.remove(name);
+    answer
+}
+
+/// The status of a request whose target no browser would send.
+async fn asked_raw(house: &House, target: &str, fields: &str) -> u16 {
+    let mut wire = house.server.wire().await;
+    let head = format!(
+        "GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\nConnection: close\r\n{fields}\r\n"
+    );
+    wire.say(head).await;
+    let answer = wire.rest().await;
+    assert!(!answer.to_ascii_lowercase().contains("\r\nx-forwarded-user:"), "{target}: {answer}");
+    status(&answer)
+}
+
+/// Scripts of a page can read the headers of an answer: none is meant for the application.
+fn assert_kept_to_itself(answer: &Answer) {
+    let mut names = answer.headers.keys().map(HeaderName::as_str);
+    let leaked = names.find(|name| {
+        *name == "cookie" || name.starts_with("x-auth-request-") || name.starts_with("x-forwarded-")
+    });
+    assert_eq!(leaked, None, "{answer:?}");
+}
