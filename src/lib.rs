@@ -45,7 +45,7 @@
 //! | [`oauth`] | RFC 6749 as a client | `jose` |
 //! | [`identity`] | claims → who someone is → headers | ground |
 //! | [`routing`] [`jose`] [`telemetry`] | host and path → T · signatures · logs, metrics | ground |
-//! | [`secret`] [`clock`] [`random`] [`lock`] [`body`] [`origin`] [`trust`] [`client_address`] | the ground | nothing of ours |
+//! | [`secret`] [`clock`] [`random`] [`lock`] [`single_flight`] [`body`] [`origin`] [`trust`] [`client_address`] | the ground | nothing of ours |
 //!
 //! # Lexicon
 //!
@@ -93,6 +93,7 @@ pub mod routing;
 pub mod secret;
 pub mod server;
 pub mod session;
+pub mod single_flight;
 pub mod telemetry;
 pub mod trust;
 pub mod upstream;

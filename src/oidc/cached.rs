@@ -5,45 +5,43 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::error::Error;
 use crate::clock::{Clock, Moment};
 use crate::lock::lock;
+use crate::single_flight::{SingleFlight, Started, Waiter};
 
 /// The last good document, and the fetch under way.
 #[derive(Debug)]
 pub(super) struct Cached<T> {
     clock: Clock,
-    state: Arc<Mutex<State<T>>>,
+    flights: Arc<SingleFlight<State<T>, Landing<T>>>,
 }
 
-type Landing<T> = Option<Result<Arc<T>, Error>>;
+type Landing<T> = Result<Arc<T>, Error>;
 
 #[derive(Debug)]
 struct State<T> {
     known: Option<(Arc<T>, Moment)>,
-    flight: Option<watch::Receiver<Landing<T>>>,
     last_failure: Option<Error>,
 }
 
 impl<T: Send + Sync + 'static> Cached<T> {
     pub(super) fn new(clock: Clock) -> Self {
-        let state = State { known: None, flight: None, last_failure: None };
-        Self { clock, state: Arc::new(Mutex::new(state)) }
+        let state = State { known: None, last_failure: None };
+        Self { clock, flights: Arc::new(SingleFlight::new(state)) }
     }
 
     /// The last good document, while it is not too stale to go by.
     pub(super) fn known(&self) -> Option<Arc<T>> {
         let now = self.clock.moment();
-        let state = lock(&self.state);
+        let state = self.flights.lock();
         let (document, fetched) = state.known.as_ref()?;
         (now.since(*fetched) <= STALE).then(|| Arc::clone(document))
     }
 
     /// Why the last fetch failed; `None` where it did not.
     pub(super) fn last_failure(&self) -> Option<Error> {
-        lock(&self.state).last_failure.clone()
+        self.flights.lock().last_failure.clone()
     }
 
     /// Waits for the fetch under way, or starts one if the throttle lets it.
@@ -55,30 +53,27 @@ impl<T: Send + Sync + 'static> Cached<T> {
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let mut flight = self.board(throttle, fetch)?;
-        let landing = flight.wait_for(Option::is_some).await;
-        landing.ok().and_then(|landing| landing.clone()).unwrap_or(Err(Error::Interrupted))
+        let flight = self.board(throttle, fetch)?;
+        flight.result().await.unwrap_or(Err(Error::Interrupted))
     }
 
     fn board<F>(
         &self,
         throttle: &Throttle,
         fetch: impl FnOnce() -> F,
-    ) -> Result<watch::Receiver<Landing<T>>, Error>
+    ) -> Result<Waiter<Landing<T>>, Error>
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let mut state = lock(&self.state);
-        // Without a sender the flight crashed, and the next one may start.
-        if let Some(flight) = state.flight.as_ref().filter(|flight| flight.has_changed().is_ok()) {
-            return Ok(flight.clone());
+        let state = self.flights.lock();
+        if let Some(flight) = state.under_way() {
+            return Ok(flight);
         }
         if !throttle.admit() {
             return Err(state.last_failure.clone().unwrap_or(Error::TooSoon));
         }
-        let (landed, flight) = watch::channel(None);
-        state.flight = Some(flight.clone());
-        tokio::spawn(land(fetch(), self.clock.clone(), Arc::clone(&self.state), landed));
+        let (call, flight) = state.start();
+        tokio::spawn(land(fetch(), self.clock.clone(), Arc::clone(&self.flights), call));
         Ok(flight)
     }
 }
@@ -87,13 +82,11 @@ impl<T: Send + Sync + 'static> Cached<T> {
 async fn land<T>(
     fetch: impl Future<Output = Result<T, Error>> + Send,
     clock: Clock,
-    state: Arc<Mutex<State<T>>>,
-    landed: watch::Sender<Landing<T>>,
+    flights: Arc<SingleFlight<State<T>, Landing<T>>>,
+    call: Started<Landing<T>>,
 ) {
     let result = fetch.await.map(Arc::new);
-    {
-        let mut state = lock(&state);
-        state.flight = None;
+    flights.finish(call, |state| {
         match &result {
             Ok(document) => {
                 state.known = Some((Arc::clone(document), clock.moment()));
@@ -101,8 +94,8 @@ async fn land<T>(
             }
             Err(error) => state.last_failure = Some(error.clone()),
         }
-    }
-    landed.send_replace(Some(result));
+        result
+    });
 }
 
 /// Lets `burst` pass at once, and then one in each `period`.

@@ -3,20 +3,19 @@
 //! stores signs the visitor out; what it brought is stored before anyone hears of it; every waiter
 //! hears of it, also where the call panics; a failure is not repeated at once.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Moment};
 use crate::identity::Identity;
 use crate::identity::prior::Prior;
-use crate::lock::lock;
 use crate::oauth::token::TokenSet;
 use crate::session::size_limit::{SizeLimit, TooLarge};
 use crate::session::table::Table;
 use crate::session::{Freshness, Holding, Session, Settings, Tokens};
+use crate::single_flight::{SingleFlight, Started, Waiter};
 use crate::telemetry::audit;
 
 /// What the provider said to a refresh.
@@ -64,15 +63,14 @@ pub struct Refresher {
 
 /// A refresh under way, or its outcome.
 #[derive(Debug)]
-pub struct Flight(Result<watch::Receiver<Option<Outcome>>, Outcome>);
+pub struct Flight(Result<Waiter<Outcome>, Outcome>);
 
 /// The refresh of one session.
-#[derive(Debug, Default)]
-pub(super) struct Refreshing(Mutex<State>);
+pub(super) type Refreshing = SingleFlight<State, Outcome>;
 
+/// What decides on the next refresh of one session.
 #[derive(Debug, Default)]
-struct State {
-    under_way: Option<watch::Receiver<Option<Outcome>>>,
+pub(super) struct State {
     /// After a failure, the time of the next try.
     not_before: Option<Moment>,
     /// Whether the last try failed, and none has succeeded since.
@@ -102,7 +100,7 @@ impl Refresher {
     where
         F: Future<Output = Renewal> + Send + 'static,
     {
-        let mut state = session.refreshing.lock();
+        let state = session.refreshing.lock();
         // Under the lock: a sign-out takes the session out first and then waits for the refresh under
         // way, so that none begins behind its back and brings a token that nobody revokes.
         if !self.table.contains(session.key()) {
@@ -117,20 +115,17 @@ impl Refresher {
         if state.not_before.is_some_and(|moment| self.clock.moment() < moment) {
             return Flight(Err(Outcome::Kept));
         }
-        let (tell, flight) = watch::channel(None);
-        state.under_way = Some(flight.clone());
-        drop(state);
+        let (call, flight) = state.start();
         let (renewal, session, refresher) =
             (renew(Arc::clone(judged)), Arc::clone(session), self.clone());
         self.tasks.spawn(async move {
-            let outcome = refresher.settle(&session, renewal.await);
-            tell.send_replace(Some(outcome));
+            refresher.settle(&session, call, renewal.await);
         });
         Flight(Ok(flight))
     }
 
     /// Stores what a refresh brought, and only then lets the next one begin.
-    fn settle(&self, session: &Session, renewal: Renewal) -> Outcome {
+    fn settle(&self, session: &Session, call: Started<Outcome>, renewal: Renewal) {
         let failed = matches!(renewal, Renewal::Failed);
         let (outcome, pause) = match renewal {
             Renewal::Tokens(brought) => match self.store(session, *brought) {
@@ -155,11 +150,11 @@ impl Refresher {
         // SECURITY: who signed out while others waited is out for them too, whatever the provider said.
         let alive = self.table.contains(session.key());
         let outcome = if alive { outcome } else { Outcome::Ended };
-        let mut state = session.refreshing.lock();
-        state.under_way = None;
-        state.not_before = pause.map(|pause| self.clock.moment().after(pause));
-        state.failed = failed;
-        outcome
+        session.refreshing.finish(call, |state| {
+            state.not_before = pause.map(|pause| self.clock.moment().after(pause));
+            state.failed = failed;
+            outcome
+        });
     }
 
     fn end_too_large(&self, session: &Session, error: TooLarge) {
@@ -210,25 +205,8 @@ impl Flight {
     pub async fn outcome(self) -> Outcome {
         match self.0 {
             Err(outcome) => outcome,
-            // The sender goes without a word only where the refresh panicked.
-            Ok(mut flight) => match flight.wait_for(Option::is_some).await {
-                Ok(outcome) => outcome.unwrap_or(Outcome::Kept),
-                Err(_) => Outcome::Kept,
-            },
+            Ok(flight) => flight.result().await.unwrap_or(Outcome::Kept),
         }
-    }
-}
-
-impl Refreshing {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.0)
-    }
-}
-
-impl State {
-    /// A flight whose sender is gone has crashed: it is not under way.
-    fn under_way(&self) -> Option<watch::Receiver<Option<Outcome>>> {
-        self.under_way.as_ref().filter(|flight| flight.has_changed().is_ok()).cloned()
     }
 }
 

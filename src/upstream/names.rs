@@ -4,27 +4,19 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::lock::lock;
+use crate::single_flight::{SingleFlight, Waiter};
 
-/// What is known of one name.
+/// What is known of one name: the addresses that it had last.
 #[derive(Debug, Default)]
-pub(super) struct Names(Arc<Mutex<Known>>);
+pub(super) struct Names(Arc<SingleFlight<Vec<SocketAddr>, Outcome>>);
 
-#[derive(Debug, Default)]
-struct Known {
-    /// Those that it had last.
-    addresses: Vec<SocketAddr>,
-    under_way: Option<Lookup>,
-}
-
-/// Tells when it is over, and why it brought nothing.
-type Lookup = watch::Receiver<Option<Result<(), (io::ErrorKind, String)>>>;
+/// How a lookup ended: why, if it failed.
+type Outcome = Result<(), (io::ErrorKind, String)>;
 
 impl Names {
     /// The addresses, by `lookup` unless one is under way; by the one before where it fails or takes long.
@@ -32,15 +24,11 @@ impl Names {
         &self,
         lookup: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
     ) -> io::Result<Vec<SocketAddr>> {
-        let (mut under_way, has_known) = self.join(lookup);
-        let over = under_way.wait_for(Option::is_some);
-        let outcome = if has_known {
-            timeout(SOON, over).await.ok().and_then(Result::ok).map(|outcome| outcome.clone())
-        } else {
-            over.await.ok().map(|outcome| outcome.clone())
-        };
-        let addresses = self.lock().addresses.clone();
-        match outcome.flatten() {
+        let (flight, has_known) = self.join(lookup);
+        let over = flight.result();
+        let outcome = if has_known { timeout(SOON, over).await.ok().flatten() } else { over.await };
+        let addresses = self.0.lock().clone();
+        match outcome {
             Some(Err((kind, text))) if addresses.is_empty() => Err(io::Error::new(kind, text)),
             Some(_) | None => Ok(addresses),
         }
@@ -50,41 +38,31 @@ impl Names {
     fn join(
         &self,
         lookup: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
-    ) -> (Lookup, bool) {
-        let mut known = self.lock();
-        let has_known = !known.addresses.is_empty();
-        // One whose sender is gone has crashed.
-        let joined = known.under_way.as_ref().filter(|lookup| lookup.has_changed().is_ok());
-        if let Some(joined) = joined {
-            return (joined.clone(), has_known);
+    ) -> (Waiter<Outcome>, bool) {
+        let known = self.0.lock();
+        let has_known = !known.is_empty();
+        if let Some(flight) = known.under_way() {
+            return (flight, has_known);
         }
-        let (tell, under_way) = watch::channel(None);
-        known.under_way = Some(under_way.clone());
-        drop(known);
-        let names = Self(Arc::clone(&self.0));
+        let (call, flight) = known.start();
+        let names = Arc::clone(&self.0);
         // Outlives whoever asked: the thread is busy with it anyway.
         tokio::spawn(async move {
-            let outcome = names.take_over(lookup.await);
-            tell.send_replace(Some(outcome));
+            let found = lookup.await;
+            names.finish(call, |known| take_over(known, found));
         });
-        (under_way, has_known)
+        (flight, has_known)
     }
+}
 
-    fn take_over(&self, found: io::Result<Vec<SocketAddr>>) -> Result<(), (io::ErrorKind, String)> {
-        let mut known = self.lock();
-        known.under_way = None;
-        match found {
-            Ok(found) if found.is_empty() => Ok(()),
-            Ok(found) => {
-                known.addresses = found;
-                Ok(())
-            }
-            Err(error) => Err((error.kind(), error.to_string())),
+fn take_over(known: &mut Vec<SocketAddr>, found: io::Result<Vec<SocketAddr>>) -> Outcome {
+    match found {
+        Ok(found) if found.is_empty() => Ok(()),
+        Ok(found) => {
+            *known = found;
+            Ok(())
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        lock(&self.0)
+        Err(error) => Err((error.kind(), error.to_string())),
     }
 }
 
