@@ -45,7 +45,7 @@
 //! | [`oauth`] | RFC 6749 as a client | `jose` |
 //! | [`identity`] | claims → who someone is → headers | ground |
 //! | [`routing`] [`jose`] [`telemetry`] | host and path → T · signatures · logs, metrics | ground |
-//! | [`secret`] [`clock`] [`random`] [`lock`] [`single_flight`] [`body`] [`origin`] [`trust`] [`client_address`] | the ground | nothing of ours |
+//! | [`secret`] [`clock`] [`random`] [`lock`] [`single_flight`] [`deadline`] [`body`] [`origin`] [`trust`] [`client_address`] | the ground | nothing of ours |
 //!
 //! # Lexicon
 //!
@@ -74,6 +74,7 @@ pub mod cli;
 pub mod client_address;
 pub mod clock;
 pub mod config;
+pub mod deadline;
 pub mod demo;
 pub mod endpoints;
 pub mod error;

@@ -14,6 +14,7 @@ use super::Timeouts;
 use super::connection::Protocol;
 use super::eviction::Eviction;
 use super::room::Standing;
+use crate::deadline::poll_due;
 
 /// The deadlines of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -348,10 +349,7 @@ impl<'a> Keeper<'a> {
         };
         if let Some((due, expiry)) = due {
             let due = self.pulse.accepted + due;
-            if self.timer.deadline() != due {
-                self.timer.as_mut().reset(due);
-            }
-            return self.timer.as_mut().poll(cx).map(|()| expiry);
+            return poll_due(self.timer.as_mut(), due, cx).map(|()| expiry);
         }
         // An HTTP/2 answer ends in its own task, after this one last looked: so look again later.
         while self.protocol == Protocol::Http2 && self.timer.as_mut().poll(cx).is_ready() {

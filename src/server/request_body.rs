@@ -9,10 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 
 use super::client_addr::Client;
 use crate::body::{Body, BodyError};
+use crate::deadline::Deadline;
 
 /// Why a request's body broke off: its client sent nothing for so long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +36,7 @@ struct RequestBody {
     patience: Duration,
     client: Arc<Client>,
     /// Set when the reader first had to wait; the flag tells whether it still does.
-    waiting: Option<(Pin<Box<Sleep>>, bool)>,
+    waiting: Option<(Deadline, bool)>,
 }
 
 impl HttpBody for RequestBody {
@@ -86,12 +87,12 @@ impl Drop for RequestBody {
 
 impl RequestBody {
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let patience = self.patience;
-        let (sleep, waits) = self.waiting.get_or_insert_with(|| (Box::pin(sleep(patience)), true));
+        let begin = || (Deadline::after(Instant::now(), self.patience), true);
+        let (deadline, waits) = self.waiting.get_or_insert_with(begin);
         if !*waits {
             *waits = true;
-            sleep.as_mut().reset(Instant::now() + patience);
+            deadline.set(Instant::now(), self.patience);
         }
-        sleep.as_mut().poll(cx)
+        deadline.poll(cx)
     }
 }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::deadlines::Stamp;
 use super::shutdown::Tasks;
+use crate::deadline::poll_due;
 
 /// Runs the streams of connections.
 #[derive(Clone, Debug)]
@@ -89,7 +90,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 // (CVE-2019-9511, CVE-2019-9517). Dropped, a stream is reset.
 async fn watch(stream: impl Future<Output = ()>, handover: Arc<Handover>) {
     let mut stream = pin!(RUNNING.scope(Arc::clone(&handover), stream));
-    // Set when the stream first waits, and left where it stands until it fires: most waits are short.
+    // Set when the stream first waits.
     let mut timer = pin!(None);
     poll_fn(|cx| {
         if stream.as_mut().poll(cx).is_ready() {
@@ -98,12 +99,12 @@ async fn watch(stream: impl Future<Output = ()>, handover: Arc<Handover>) {
         while let Some(due) = handover.due() {
             match timer.as_mut().as_pin_mut() {
                 None => timer.set(Some(sleep_until(due))),
-                Some(mut timer) => {
-                    ready!(timer.as_mut().poll(cx));
+                Some(timer) => {
+                    ready!(poll_due(timer, due, cx));
+                    // The connection's task may have ended the wait meanwhile.
                     if handover.is_overdue() {
                         return Poll::Ready(());
                     }
-                    timer.reset(due);
                 }
             }
         }

@@ -15,7 +15,6 @@ mod request;
 mod reserved;
 mod response;
 mod sockets;
-mod timeouts;
 mod upgrade;
 
 use std::fmt;

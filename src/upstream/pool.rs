@@ -18,8 +18,8 @@ use tokio_util::task::TaskTracker;
 use super::bound::Owner;
 use super::request::Progress;
 use super::sockets::Held;
-use super::timeouts::Deadline;
 use crate::body::Body;
+use crate::deadline::Deadline;
 use crate::lock::lock;
 
 /// The open connections to one upstream.
