@@ -66,8 +66,9 @@ async fn the_list_of_metrics_is_what_is_shown_and_what_the_readme_says() {
     assert_eq!(shown, listed);
 
     let readme = include_str!("../../README.md");
-    let (_, section) = readme.split_once("\n## Watching it\n").expect("the README has the section");
-    let section = section.split("\n## ").next().unwrap();
+    let (_, section) =
+        readme.split_once("\n### Health and metrics\n").expect("the README has the section");
+    let section = section.split("\n### ").next().unwrap();
     let told = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
     let told: BTreeSet<_> =
         told.map(|(name, _)| name).filter(|name| !name.starts_with('/')).collect();
