@@ -36,7 +36,7 @@
 //! | [`error`] | every room's error → status and public text; the only HTTP mapping | all error types |
 //! | [`login`] | the authorization code flow from above; builds no HTML, sets no status | `providers` `session` |
 //! | [`providers`] | where visitors sign in: data, and the client and issuer made of it | `oidc` `oauth` `identity` |
-//! | [`demo`] | loopback only: the identity provider of the demo and of the tests, with faults | `jose` |
+//! | [`demo`] | loopback only: the identity provider and the application of `portcullis demo` | `jose` `server` |
 //! | [`pages`] | what people see; cannot see a token | `identity` |
 //! | [`policy`] | who may pass; pure | `identity` `routing` |
 //! | [`session`] | signed-in browsers, their cookie, single-flight refresh; knows no provider | `oauth` `identity` |

@@ -6,11 +6,11 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use minijinja::context;
 use url::Url;
 
-use super::faults::Fault;
+use super::endpoint::LOGIN;
 use super::form::Form;
 use super::grants::{Authorization, Binding, SignIn};
 use super::html::{Template, message};
-use super::identity_provider::{Client, LOGIN, Provider, State};
+use super::identity_provider::{Client, Provider, State};
 
 /// A valid authorization request.
 struct AuthorizationRequest {
@@ -45,13 +45,8 @@ enum Refusal {
     Error(AuthorizationResponse),
 }
 
-/// The redirect back to the client.
-pub(super) struct AuthorizationResponse {
-    redirect_uri: Url,
-    pub(super) parameters: Vec<(String, String)>,
-    /// After `#` instead of `?`, where a server cannot see it.
-    pub(super) in_fragment: bool,
-}
+/// The redirect back to the client; it has parameters.
+struct AuthorizationResponse(Url);
 
 impl Provider {
     pub(super) fn authorization(&self, request: &Request<Bytes>) -> Response<Bytes> {
@@ -65,7 +60,7 @@ impl Provider {
             Err(Refusal::Page(text)) => {
                 message(&self.style(), StatusCode::BAD_REQUEST, "This request is not valid", text)
             }
-            Err(Refusal::Error(response)) => self.redirect(response),
+            Err(Refusal::Error(response)) => see_other(response.0.as_str()),
         }
     }
 
@@ -104,7 +99,7 @@ impl Provider {
             state.grants.sign_in(username, self.clock.unix())
         };
         let mut response = self.grant(asked, sign_in);
-        let secure = if self.settings.tls.is_some() { "; Secure" } else { "" };
+        let secure = if self.issuer.starts_with("https:") { "; Secure" } else { "" };
         let cookie = format!("{COOKIE}={cookie}; Path=/; HttpOnly; SameSite=Lax{secure}");
         if let Ok(cookie) = HeaderValue::from_str(&cookie) {
             response.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -126,7 +121,7 @@ impl Provider {
             style => self.style(),
             client => asked.client.id.as_str(),
             wrong => status != StatusCode::OK,
-            action => format!("{}{LOGIN}", self.settings.path),
+            action => format!("{}{LOGIN}", self.path),
             request => query,
             username,
             accounts,
@@ -147,18 +142,7 @@ impl Provider {
         };
         let code =
             self.state().grants.issue_code(authorization, asked.binding, self.clock.moment());
-        self.redirect(response.with("code", &code))
-    }
-
-    fn redirect(&self, mut response: AuthorizationResponse) -> Response<Bytes> {
-        let state = self.state();
-        let facts = self.facts(&state, None);
-        for fault in &state.faults {
-            if let Fault::Authorization(fault) = fault {
-                fault.spoil(&mut response, &facts);
-            }
-        }
-        see_other(response.url().as_str())
+        see_other(response.with("code", &code).0.as_str())
     }
 
     fn is_recent(&self, sign_in: &SignIn, asked: &AuthorizationRequest) -> bool {
@@ -225,12 +209,7 @@ impl AuthorizationRequest {
 
     /// A response that says whose it is (RFC 9207 §2), and to which request.
     fn respond(&self, issuer: &str) -> AuthorizationResponse {
-        let response = AuthorizationResponse {
-            redirect_uri: self.redirect_uri.clone(),
-            parameters: Vec::new(),
-            in_fragment: false,
-        };
-        let response = response.with("iss", issuer);
+        let response = AuthorizationResponse(self.redirect_uri.clone()).with("iss", issuer);
         match &self.state {
             Some(state) => response.with("state", state),
             None => response,
@@ -244,41 +223,8 @@ impl AuthorizationRequest {
 
 impl AuthorizationResponse {
     fn with(mut self, name: &str, value: &str) -> Self {
-        self.add(name, value);
+        self.0.query_pairs_mut().append_pair(name, value);
         self
-    }
-
-    /// Adds a parameter, even if it is there.
-    pub(super) fn add(&mut self, name: &str, value: &str) {
-        self.parameters.push((name.to_owned(), value.to_owned()));
-    }
-
-    /// Takes a parameter away.
-    pub(super) fn remove(&mut self, name: &str) {
-        self.parameters.retain(|(present, _)| present != name);
-    }
-
-    /// Replaces a parameter.
-    pub(super) fn set(&mut self, name: &str, value: &str) {
-        self.remove(name);
-        self.add(name, value);
-    }
-
-    /// An error in place of the code.
-    pub(super) fn fail(&mut self, error: &str) {
-        self.remove("code");
-        self.set("error", error);
-    }
-
-    fn url(self) -> Url {
-        let mut url = self.redirect_uri;
-        if self.in_fragment {
-            let mut text = url::form_urlencoded::Serializer::new(String::new());
-            url.set_fragment(Some(&text.extend_pairs(&self.parameters).finish()));
-        } else if !self.parameters.is_empty() {
-            url.query_pairs_mut().extend_pairs(&self.parameters);
-        }
-        url
     }
 }
 

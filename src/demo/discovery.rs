@@ -3,30 +3,21 @@
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
-use super::faults::{Endpoint, Fault};
+use super::endpoint::Endpoint;
 use super::identity_provider::Provider;
 
 impl Provider {
     pub(super) fn discovery(&self) -> Answer {
-        self.spoiled(Answer::ok(self.metadata()), |fault, answer, facts| {
-            if let Fault::Discovery(fault) = fault {
-                fault.spoil(answer, facts);
-            }
-        })
+        Answer::ok(self.metadata())
     }
 
     pub(super) fn jwks(&self) -> Answer {
         let keys = self.state().keys.published();
-        let answer = Answer::ok(Map::from_iter([("keys".to_owned(), Value::Array(keys))]));
-        self.spoiled(answer, |fault, answer, facts| {
-            if let Fault::Jwks(fault) = fault {
-                fault.spoil(answer, facts);
-            }
-        })
+        Answer::ok(Map::from_iter([("keys".to_owned(), Value::Array(keys))]))
     }
 
     /// OpenID Connect Discovery §3.
-    pub(super) fn metadata(&self) -> Map<String, Value> {
+    fn metadata(&self) -> Map<String, Value> {
         let at = |endpoint: Endpoint| json!(format!("{}{}", self.issuer, endpoint.path()));
         let main = self.settings.algorithm.name();
         let others = ["ES256", "EdDSA"].into_iter().filter(|other| *other != main);

@@ -25,6 +25,26 @@ pub enum RefreshTokens {
     RotatingStrictly,
 }
 
+/// A request of the token endpoint that brings tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// `authorization_code`.
+    SignIn,
+    /// `refresh_token`.
+    Refresh,
+}
+
+impl Grant {
+    /// The grant of this `grant_type`.
+    pub fn of_type(grant_type: &str) -> Option<Self> {
+        match grant_type {
+            "authorization_code" => Some(Self::SignIn),
+            "refresh_token" => Some(Self::Refresh),
+            _ => None,
+        }
+    }
+}
+
 /// Why a code or refresh token is refused: `error_description` of `invalid_grant`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InvalidGrant(pub(super) &'static str);

@@ -1,26 +1,20 @@
-//! The demo provider's keys: the one it signs with, and others that faults need.
+//! The demo provider's keys: the one it signs with, and the others of its JWK Set.
 //! Invariant: what is published is what this file says, in one order, the signing key first.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
-use aws_lc_rs::signature::RsaPublicKeyComponents;
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::jose::{Algorithm, Error, KeySet, SigningKey};
 
 /// All keys of the provider.
 #[derive(Debug)]
-pub(super) struct Keyring {
-    /// Signs the ID Tokens of an honest day.
-    pub(super) main: Arc<SigningKey>,
+pub struct Keyring {
+    /// Signs the ID Tokens.
+    main: Arc<SigningKey>,
     /// Published for encryption only.
-    pub(super) encryption: Arc<SigningKey>,
-    /// Never published.
-    pub(super) attacker: Arc<SigningKey>,
+    encryption: Arc<SigningKey>,
     /// Published beside the main key, made when first needed.
     others: HashMap<Algorithm, Arc<SigningKey>>,
     /// No longer published, still recognised in an `id_token_hint`.
@@ -33,7 +27,6 @@ impl Keyring {
         let mut keyring = Self {
             main: key(algorithm)?,
             encryption: key(Algorithm::ES256)?,
-            attacker: key(Algorithm::ES256)?,
             others: HashMap::new(),
             retired: Vec::new(),
         };
@@ -44,8 +37,18 @@ impl Keyring {
         Ok(keyring)
     }
 
-    /// The published key for an algorithm.
-    pub(super) fn signer(&mut self, algorithm: Algorithm) -> Result<Arc<SigningKey>, Error> {
+    /// The key that signs the ID Tokens.
+    pub fn main(&self) -> &Arc<SigningKey> {
+        &self.main
+    }
+
+    /// The key that is published for encryption only.
+    pub fn encryption(&self) -> &Arc<SigningKey> {
+        &self.encryption
+    }
+
+    /// The published key for an algorithm, made when first needed.
+    pub fn signer(&mut self, algorithm: Algorithm) -> Result<Arc<SigningKey>, Error> {
         if self.main.algorithm() == algorithm {
             return Ok(self.main.clone());
         }
@@ -57,8 +60,8 @@ impl Keyring {
         Ok(key)
     }
 
-    /// A new main key in place of the old one.
-    pub(super) fn rotate(&mut self) -> Result<(), Error> {
+    /// Replaces the main key; the old one is no longer published.
+    pub fn rotate(&mut self) -> Result<(), Error> {
         let fresh = Arc::new(SigningKey::generate(self.main.algorithm())?);
         let old = std::mem::replace(&mut self.main, fresh);
         self.retired.push(old.public_jwk());
@@ -81,23 +84,5 @@ impl Keyring {
     pub(super) fn recognised(&self) -> Result<KeySet, Error> {
         let keys = [self.published(), self.retired.clone()].concat();
         KeySet::parse(json!({ "keys": keys }).to_string().as_bytes())
-    }
-
-    /// The main key as a PEM text, which a confused verifier may take for an HMAC secret.
-    pub(super) fn main_pem(&self) -> Option<String> {
-        let jwk = self.main.public_jwk();
-        let member = |name: &str| URL_SAFE_NO_PAD.decode(jwk.get(name)?.as_str()?).ok();
-        let components = RsaPublicKeyComponents { n: member("n")?, e: member("e")? };
-        let der: PublicKeyX509Der<'_> = components.as_der().ok()?;
-        let text = STANDARD.encode(der.as_ref());
-        let mut pem = String::from("-----BEGIN PUBLIC KEY-----\n");
-        for (index, character) in text.chars().enumerate() {
-            if index > 0 && index % 64 == 0 {
-                pem.push('\n');
-            }
-            pem.push(character);
-        }
-        pem.push_str("\n-----END PUBLIC KEY-----\n");
-        Some(pem)
     }
 }

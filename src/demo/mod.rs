@@ -1,32 +1,25 @@
-//! What `portcullis demo` shows, on loopback only: a small honest identity provider and an application that
-//! shows its headers. The provider is also the one of our tests, where it misbehaves on demand.
+//! The servers of `portcullis demo`, on loopback only: an identity provider that follows the standards, and an
+//! application that shows the headers it receives. The tests use the same provider, behind a proxy of their own
+//! that makes it misbehave.
 
 mod accounts;
 mod answer;
 mod authorization;
 mod discovery;
-mod draft;
 mod end_session;
-mod faults;
+mod endpoint;
 mod form;
 mod grants;
 mod html;
-mod id_token_faults;
 mod identity_provider;
 mod keyring;
-mod network_faults;
 mod sample_app;
+mod serving;
 mod tokens;
-mod wire;
 
 pub use accounts::Account;
-pub use faults::{
-    AuthorizationFault, DiscoveryFault, Endpoint, Fault, Grant, IdTokenFault, JwksFault,
-    NetworkFault, TokenAnswer, TokenFault, UserinfoFault,
-};
-pub use grants::RefreshTokens;
-pub use identity_provider::{Client, Counts, Error, IdentityProvider, Settings};
+pub use endpoint::Endpoint;
+pub use grants::{Grant, RefreshTokens};
+pub use identity_provider::{Client, Error, IdentityProvider, Settings};
+pub use keyring::Keyring;
 pub use sample_app::SampleApp;
-
-#[cfg(test)]
-mod tests;

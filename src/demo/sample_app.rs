@@ -1,7 +1,6 @@
 //! An application that knows nothing of sign-in: it shows what it received.
 //! `/` and every other path show the request as a page, `/api` as JSON, `/events` ticks.
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,48 +12,48 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame};
 use minijinja::context;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::time::{Interval, interval};
 
 use super::answer::Answer;
 use super::html::{self, Template};
-use super::wire::{Handler, Reply, Running};
+use super::serving::{Serving, Site, Socket};
 use crate::body::{Body, BodyError};
+use crate::server::Error;
 
 /// The application at work; dropping it ends its connections.
 #[derive(Debug)]
 pub struct SampleApp {
-    running: Running,
+    serving: Serving,
 }
 
 impl SampleApp {
     /// Starts it on a loopback port of the system's choice, or on `port`.
-    pub async fn start(port: u16) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
-        Ok(Self { running: Running::serve(listener, None, Arc::new(Mirror))? })
+    pub async fn start(port: u16) -> Result<Self, Error> {
+        let socket = Socket::open(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+        Ok(Self { serving: socket.serve(Arc::new(Mirror)) })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.running.address()
+        self.serving.address()
     }
 
     /// Stops answering and waits until every connection has ended.
     pub async fn stop(&self) {
-        self.running.stop().await;
+        self.serving.stop().await;
     }
 }
 
 struct Mirror;
 
-impl Handler for Mirror {
-    fn handle(&self, request: &Request<Bytes>) -> Reply {
-        Reply::Http(match request.uri().path() {
+impl Site for Mirror {
+    fn answer(&self, request: &Request<Bytes>) -> Response<Body> {
+        match request.uri().path() {
             "/public/style.css" => html::style().map(Body::full),
             "/api" => api(request).map(Body::full),
             "/events" => events(),
             _ => page(request).map(Body::full),
-        })
+        }
     }
 }
 

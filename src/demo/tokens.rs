@@ -4,19 +4,15 @@ use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
-use super::draft::Draft;
-use super::faults::{Fault, Grant, TokenAnswer};
 use super::form::Form;
-use super::grants::{Authorization, FamilyId, InvalidGrant, RefreshTokens};
-use super::identity_provider::{Client, Provider, State, http};
-use super::wire::Reply;
-use crate::body::Body;
-use crate::jose::Algorithm;
+use super::grants::{Authorization, FamilyId, Grant, InvalidGrant, RefreshTokens};
+use super::identity_provider::{Client, Provider, State};
+use crate::jose::{Algorithm, Error};
 use crate::secret::Secret;
 
 impl Provider {
@@ -27,60 +23,39 @@ impl Provider {
         };
         let mut state = self.state();
         let grants = &mut state.grants;
-        let (grant, family) = match form.get("grant_type") {
-            Some("authorization_code") => {
-                let family = grants.exchange_code(
-                    form.get("code").unwrap_or_default(),
-                    &client.id,
-                    form.get("redirect_uri"),
-                    form.get("code_verifier"),
-                    self.clock.moment(),
-                );
-                (Grant::SignIn, family)
-            }
-            Some("refresh_token") => {
+        let Some(grant_type) = form.get("grant_type") else {
+            return bad_request("invalid_request", "no grant_type");
+        };
+        let Some(grant) = Grant::of_type(grant_type) else {
+            return bad_request("unsupported_grant_type", "no such grant");
+        };
+        let family = match grant {
+            Grant::SignIn => grants.exchange_code(
+                form.get("code").unwrap_or_default(),
+                &client.id,
+                form.get("redirect_uri"),
+                form.get("code_verifier"),
+                self.clock.moment(),
+            ),
+            Grant::Refresh => {
                 let token = form.get("refresh_token").unwrap_or_default();
-                let kind = self.settings.refresh_tokens;
-                (Grant::Refresh, grants.refresh(token, &client.id, kind))
+                grants.refresh(token, &client.id, self.settings.refresh_tokens)
             }
-            Some(_) => return bad_request("unsupported_grant_type", "no such grant"),
-            None => return bad_request("invalid_request", "no grant_type"),
         };
-        let mut answer = match family {
-            Ok(family) => self.issue(&mut state, grant, family, &client),
+        match family {
+            Ok(family) => self.issue(&mut state, grant, family),
             Err(InvalidGrant(why)) => bad_request("invalid_grant", why),
-        };
-        let facts = self.facts(&state, Some(&client));
-        for fault in &state.faults {
-            if let Fault::Token(at, fault) = fault
-                && *at == grant
-            {
-                fault.spoil(&mut answer, &facts);
-            }
         }
-        answer
-    }
-
-    /// An answer of the token endpoint, now or when the faults change.
-    pub(super) fn timely(&self, response: Response<Bytes>) -> Reply {
-        let success = response.status().is_success();
-        let kind = if success { TokenAnswer::Tokens } else { TokenAnswer::Error };
-        let state = self.state();
-        if state.faults.contains(&Fault::Late(kind)) {
-            return Reply::Late(state.faults_over.clone(), response.map(Body::full));
-        }
-        http(response)
     }
 
     /// The successful response (RFC 6749 §5.1, OIDC Core §3.1.3.3).
-    fn issue(&self, state: &mut State, grant: Grant, family: FamilyId, client: &Client) -> Answer {
+    fn issue(&self, state: &mut State, grant: Grant, family: FamilyId) -> Answer {
         let (now, lifetime) = (self.clock.moment(), self.settings.access_token_lifetime);
         let Some(authorization) = state.grants.authorization(family).cloned() else {
             return bad_request("invalid_grant", "the grant was revoked");
         };
         let access_token = state.grants.issue_access_token(family, now, lifetime);
-        let Ok(id_token) = self.id_token(state, grant, &authorization, &access_token, client)
-        else {
+        let Ok(id_token) = self.id_token(state, grant, &authorization, &access_token) else {
             return Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "no ID Token");
         };
         let mut members = Map::new();
@@ -89,9 +64,7 @@ impl Provider {
         put("token_type", json!("Bearer"));
         put("expires_in", json!(lifetime.as_secs()));
         put("scope", json!(authorization.scope));
-        if let Some(id_token) = id_token {
-            put("id_token", json!(id_token));
-        }
+        put("id_token", json!(id_token));
         let first = grant == Grant::SignIn;
         match self.settings.refresh_tokens {
             RefreshTokens::Never => {}
@@ -103,15 +76,14 @@ impl Provider {
         Answer::ok(members)
     }
 
-    /// Claims of OIDC Core §2; after a refresh those of §12.2. `None` when a fault leaves the token out.
+    /// Claims of OIDC Core §2; after a refresh those of §12.2.
     fn id_token(
         &self,
-        state: &mut State,
+        state: &State,
         grant: Grant,
         authorization: &Authorization,
         access_token: &str,
-        client: &Client,
-    ) -> Result<Option<String>, crate::jose::Error> {
+    ) -> Result<String, Error> {
         let now = self.clock.unix().0;
         let sign_in = &authorization.sign_in;
         let account = state.account(&sign_in.username);
@@ -131,16 +103,7 @@ impl Provider {
         if let (Grant::SignIn, Some(nonce)) = (grant, &authorization.nonce) {
             put("nonce", json!(nonce));
         }
-        let mut draft = Draft::honest(claims);
-        let facts = self.facts(state, Some(client));
-        for fault in &state.faults {
-            if let Fault::IdToken(at, fault) = fault
-                && *at == grant
-            {
-                fault.spoil(&mut draft, &facts);
-            }
-        }
-        draft.sign(&mut state.keys)
+        state.keys.main().sign("JWT", &claims)
     }
 
     pub(super) fn userinfo(&self, request: &Request<Bytes>) -> Answer {
@@ -157,12 +120,7 @@ impl Provider {
             let authorization = state.grants.accessed(token, self.clock.moment())?;
             Some(state.account(&authorization.sign_in.username)?.claims(&authorization.scope))
         });
-        let Some(claims) = claims else { return refused() };
-        self.spoiled(Answer::ok(claims), |fault, answer, facts| {
-            if let Fault::Userinfo(fault) = fault {
-                fault.spoil(answer, facts);
-            }
-        })
+        claims.map_or_else(refused, Answer::ok)
     }
 
     /// Answers 200 whatever the token is (RFC 7009 §2.2).

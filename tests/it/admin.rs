@@ -4,10 +4,10 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
-use portcullis::demo::{Endpoint, Fault, NetworkFault};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::browser::Browser;
+use crate::support::faults::{Endpoint, Fault, NetworkFault};
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::operator::{ask, gateway, ready, until, value};
 use crate::support::provider;

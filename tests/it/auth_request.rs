@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
-use portcullis::demo::IdentityProvider;
 
 use crate::support::browser::{Answer, Browser};
+use crate::support::faults::IdentityProvider;
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::provider;
 use crate::support::wait::until;

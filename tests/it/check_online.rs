@@ -4,12 +4,12 @@
 use std::process::Command;
 use std::time::Duration;
 
-use portcullis::demo::{
-    DiscoveryFault, Endpoint, Fault, IdentityProvider, JwksFault, NetworkFault,
-};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::support::faults::{
+    DiscoveryFault, Endpoint, Fault, IdentityProvider, JwksFault, NetworkFault,
+};
 use crate::support::gateway::PUBLIC_URL;
 use crate::support::provider;
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::demo::IdentityProvider;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use crate::support::browser::Browser;
+use crate::support::faults::IdentityProvider;
 use crate::support::gateway::Gateway;
 use crate::support::provider;
 use crate::support::wire::{Peer, Wire, field};

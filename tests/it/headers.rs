@@ -1,10 +1,10 @@
 //! What an application is told of its visitor, and what nobody can make it believe.
 
 use http::{HeaderName, HeaderValue};
-use portcullis::demo::{Account, IdentityProvider};
 use serde_json::{Value, json};
 
 use crate::support::browser::Browser;
+use crate::support::faults::{Account, IdentityProvider};
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::provider;
 use crate::support::upstream::Upstream;

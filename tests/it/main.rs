@@ -16,6 +16,7 @@ mod admin;
 mod auth_request;
 mod challenge;
 mod check_online;
+mod demo;
 mod event_streams;
 mod flags;
 mod forward_auth;

@@ -7,11 +7,11 @@ use http::Request;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http2::handshake;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use portcullis::demo::IdentityProvider;
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::timeout;
 
+use crate::support::faults::IdentityProvider;
 use crate::support::gateway::Gateway;
 use crate::support::provider;
 use crate::support::wire::{Peer, Wire, status};

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use portcullis::demo::IdentityProvider;
-
 use crate::support::browser::Browser;
+use crate::support::faults::IdentityProvider;
 use crate::support::gateway::Gateway;
 use crate::support::operator::{gateway, until};
 use crate::support::provider;

@@ -1,8 +1,8 @@
 //! Two providers that say the same of different people.
 
-use portcullis::demo::{Account, IdentityProvider};
 use serde_json::Value;
 
+use crate::support::faults::{Account, IdentityProvider};
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::provider;
 use crate::support::upstream::Upstream;

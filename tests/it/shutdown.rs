@@ -6,12 +6,12 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis::demo::{Endpoint, Fault, NetworkFault};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 
+use crate::support::faults::{Endpoint, Fault, NetworkFault};
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::house::House;
 use crate::support::operator::ask;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use http::HeaderValue;
-use portcullis::demo::IdentityProvider;
 
 use crate::support::browser::{Answer, Browser};
+use crate::support::faults::IdentityProvider;
 use crate::support::gateway::Gateway;
 use crate::support::provider;
 use crate::support::upstream::Upstream;

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::HeaderValue;
-use portcullis::demo::{Fault, Grant, IdentityProvider, TokenAnswer, TokenFault};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -15,6 +14,7 @@ use url::Url;
 
 use crate::support::browser::{Answer, Browser, Door};
 use crate::support::clocked::Clocked;
+use crate::support::faults::{Fault, Grant, IdentityProvider, TokenAnswer, TokenFault};
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::operator::{until, value};
 use crate::support::provider::{self, callback, junk_callback};

@@ -4,11 +4,11 @@
 
 use std::time::Duration;
 
-use portcullis::demo::IdentityProvider;
 use url::Url;
 
 use crate::support::browser::{Answer, Browser};
 use crate::support::clocked::Clocked;
+use crate::support::faults::IdentityProvider;
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::provider::{self, callback};
 use crate::support::upstream::Upstream;

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use portcullis::demo::{AuthorizationFault, Endpoint, Fault, IdentityProvider, NetworkFault};
 use portcullis::telemetry::metrics::list;
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::support::browser::Browser;
+use crate::support::faults::{AuthorizationFault, Endpoint, Fault, IdentityProvider, NetworkFault};
 use crate::support::gateway::Gateway;
 use crate::support::operator::{ask, gateway, until, value};
 use crate::support::provider;

@@ -30,7 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("session", &["oauth", "identity"]),
     ("policy", &["identity", "routing"]),
     ("pages", &["identity"]),
-    ("demo", &["jose"]),
+    ("demo", &["jose", "server"]),
     ("providers", &["oidc", "oauth", "identity"]),
     ("login", &["providers", "oauth", "session", "routing"]),
     ("error", &["login", "upstream", "oauth", "policy", "providers", "identity", "routing", "server"]),

@@ -3,10 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use portcullis::demo::IdentityProvider;
-
 use crate::component::{Server, Site};
 use crate::support::browser::Browser;
+use crate::support::faults::IdentityProvider;
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::provider;
 use crate::support::upstream::Upstream;

@@ -6,13 +6,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::HeaderValue;
-use portcullis::demo::IdentityProvider;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::support::browser::{Browser, Door};
+use crate::support::faults::IdentityProvider;
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::provider;
 use crate::support::wire::status;

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::demo::{AuthorizationFault, Fault};
 use url::Url;
 
 use super::{House, Outcome, Refused, SignedIn, check_log, check_page};
+use crate::support::faults::{AuthorizationFault, Fault};
 use crate::support::provider::{self, callback};
 
 fn expected(fault: AuthorizationFault) -> Outcome {

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use http::HeaderValue;
-use portcullis::demo::{AuthorizationFault, Endpoint, Fault, Grant, NetworkFault, TokenFault};
 use url::Url;
 
 use super::{House, Refused, check_page, is_ours};
 use crate::support::clocked::Clocked;
+use crate::support::faults::{
+    AuthorizationFault, Endpoint, Fault, Grant, NetworkFault, TokenFault,
+};
 use crate::support::provider::{self, callback};
 use crate::support::upstream::Upstream;
 

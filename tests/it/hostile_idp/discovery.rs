@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::demo::{DiscoveryFault, Fault, Grant, IdTokenFault, IdentityProvider};
-
 use super::tls::Authority;
 use super::{House, Outcome, Refused, SignedIn, each};
 use crate::support::browser::Browser;
+use crate::support::faults::{
+    DiscoveryFault, Fault, Grant, IdTokenFault, IdentityProvider, Settings,
+};
 use crate::support::provider;
 
 /// What each document leads to; under an https issuer where the fault is about that.
@@ -54,8 +55,7 @@ async fn a_discovery_document_is_the_issuers_own_or_nothing() {
 async fn under_an_https_issuer_no_endpoint_is_plain_http() {
     let authority = Authority::new();
     let tls = Some(authority.server("localhost"));
-    let settings =
-        portcullis::demo::Settings { tls, host: "localhost".into(), ..provider::settings() };
+    let settings = Settings { tls, host: "localhost".into(), ..provider::settings() };
     let provider = IdentityProvider::start(settings, portcullis::clock::Clock::system()).await;
     let provider = Arc::new(provider.unwrap());
     for fault in DiscoveryFault::ALL.iter().copied().filter(|fault| needs_https(*fault)) {

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::demo::{Fault, Grant, IdTokenFault, JwksFault};
-
 use super::{House, Outcome, Refused, SignedIn, each};
+use crate::support::faults::{Fault, Grant, IdTokenFault, JwksFault};
 use crate::support::provider;
 
 fn expected(fault: JwksFault) -> Outcome {

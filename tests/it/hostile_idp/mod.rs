@@ -19,13 +19,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
-use portcullis::demo::{Fault, IdentityProvider};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use url::Url;
 
 use crate::support::browser::{Answer, Browser};
+use crate::support::faults::{Fault, IdentityProvider};
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::provider;
 use crate::support::upstream::Upstream;

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::demo::{Endpoint, Fault, Grant, IdTokenFault, NetworkFault};
-
 use super::{HASTY, House, Outcome, Refused, SignedIn, each};
 use crate::support::browser::Browser;
 use crate::support::clocked::Clocked;
+use crate::support::faults::{Endpoint, Fault, Grant, IdTokenFault, NetworkFault};
 use crate::support::provider;
 use crate::support::upstream::Upstream;
 use crate::support::wait::Patience;

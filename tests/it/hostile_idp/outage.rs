@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use portcullis::clock::Clock;
-use portcullis::demo::{Endpoint, Fault, IdentityProvider, NetworkFault, Settings};
 use tokio::net::TcpSocket;
 
 use super::{House, SignedIn, check_page, is_ours};
 use crate::support::browser::Browser;
 use crate::support::clocked::Clocked;
+use crate::support::faults::{Endpoint, Fault, IdentityProvider, NetworkFault, Settings};
 use crate::support::gateway::Gateway;
 use crate::support::provider;
 use crate::support::upstream::Upstream;

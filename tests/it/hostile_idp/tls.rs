@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use portcullis::clock::Clock;
-use portcullis::demo::{IdentityProvider, Settings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
@@ -12,6 +11,7 @@ use tokio::net::TcpListener;
 
 use super::{Refused, check_log, check_page};
 use crate::support::browser::{Answer, Browser};
+use crate::support::faults::{IdentityProvider, Settings};
 use crate::support::gateway::Gateway;
 use crate::support::provider;
 

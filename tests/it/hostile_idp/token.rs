@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use portcullis::demo::{Fault, Grant, IdTokenFault};
-
 use super::{House, Outcome, Refused, SignedIn};
+use crate::support::faults::{Fault, Grant, IdTokenFault};
 
 /// What each ID Token is worth; where the specifications leave it open, what we chose.
 fn expected(fault: IdTokenFault) -> Outcome {

@@ -1,8 +1,7 @@
 //! The token endpoint's answer to a code (RFC 6749 §5.1 and §5.2).
 
-use portcullis::demo::{Fault, Grant, TokenFault};
-
 use super::{House, Outcome, Refused, SignedIn};
+use crate::support::faults::{Fault, Grant, TokenFault};
 
 fn expected(fault: TokenFault) -> Outcome {
     use TokenFault as F;

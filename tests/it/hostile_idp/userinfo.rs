@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use portcullis::demo::{Fault, Grant, IdTokenFault, UserinfoFault};
 use serde_json::{Value, json};
 
 use super::{House, Refused, SignedIn, check_page};
+use crate::support::faults::{Fault, Grant, IdTokenFault, UserinfoFault};
 use crate::support::provider;
 
 /// What a person is known by afterwards: e-mail, groups, name.

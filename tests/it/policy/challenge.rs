@@ -1,8 +1,8 @@
 //! What they meet who are not signed in: a redirect where a person is looking, else 401.
 
 use super::House;
+use crate::support::faults::Account;
 use crate::support::wire::{answers_to, field, status};
-use portcullis::demo::Account;
 
 /// How a request shows who asks, and whether that is a person.
 const ASKERS: &[(&str, bool)] = &[

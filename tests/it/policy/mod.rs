@@ -4,8 +4,7 @@ mod challenge;
 mod refusal;
 mod rules;
 
-use portcullis::demo::{Account, IdentityProvider};
-
+use crate::support::faults::{Account, IdentityProvider};
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::provider;
 use crate::support::upstream::Upstream;

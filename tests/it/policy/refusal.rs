@@ -1,9 +1,8 @@
 //! What they meet who are signed in and may not pass.
 
-use portcullis::demo::Account;
-
 use super::House;
 use crate::support::browser::Browser;
+use crate::support::faults::Account;
 use crate::support::gateway::Gateway;
 use crate::support::provider;
 use crate::support::upstream::Upstream;

@@ -1,8 +1,7 @@
 //! Each key of a rule, alone and beside others.
 
-use portcullis::demo::Account;
-
 use super::House;
+use crate::support::faults::Account;
 use crate::support::gateway::Gateway;
 use crate::support::provider;
 use crate::support::upstream::Upstream;

@@ -1,8 +1,7 @@
 //! What the provider answers to a refresh, and what that means for the session (OIDC Core §12.2).
 
-use portcullis::demo::{Endpoint, Fault, Grant, IdTokenFault, NetworkFault, TokenFault};
-
 use super::{Scene, token_in};
+use crate::support::faults::{Endpoint, Fault, Grant, IdTokenFault, NetworkFault, TokenFault};
 
 /// What becomes of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,11 +10,13 @@ mod streams;
 use std::time::Duration;
 
 use http::HeaderValue;
-use portcullis::demo::{Endpoint, Fault, Grant, NetworkFault, RefreshTokens, Settings, TokenFault};
 use tokio::task::JoinSet;
 
 use crate::support::browser::{Answer, Browser};
 use crate::support::clocked::Clocked;
+use crate::support::faults::{
+    Endpoint, Fault, Grant, NetworkFault, RefreshTokens, Settings, TokenFault,
+};
 use crate::support::provider;
 use crate::support::upstream::Upstream;
 use crate::support::wait::Patience;

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use portcullis::demo::{
-    Endpoint, Fault, Grant, IdTokenFault, NetworkFault, RefreshTokens, TokenFault,
-};
 use tokio::time::Instant;
 
 use super::{Scene, token_in};
 use crate::support::browser::Answer;
+use crate::support::faults::{
+    Endpoint, Fault, Grant, IdTokenFault, NetworkFault, RefreshTokens, TokenFault,
+};
 
 pub(super) const DOWN: [Fault; 1] = [Fault::Network(Endpoint::Token, NetworkFault::Unavailable)];
 

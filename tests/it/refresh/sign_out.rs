@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use portcullis::demo::{Endpoint, Fault, NetworkFault, RefreshTokens};
 use tokio::task::JoinHandle;
 
 use super::Scene;
 use super::outage::DOWN;
 use crate::support::browser::{Answer, Browser};
+use crate::support::faults::{Endpoint, Fault, NetworkFault, RefreshTokens};
 use crate::support::wait::Patience;
 
 /// Somebody whose request waits for a provider that hangs.

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use portcullis::demo::{Fault, Grant, TokenFault};
 use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 
 use super::outage::DOWN;
 use crate::support::browser::Browser;
 use crate::support::clocked::Clocked;
+use crate::support::faults::{Fault, Grant, TokenFault};
 use crate::support::provider;
 use crate::support::wait::Patience;
 use crate::support::wire::{Peer, Wire, status};

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use portcullis::app::App;
 use portcullis::clock::Clock;
 use portcullis::config::{Source, load};
-use portcullis::demo::{Fault, IdentityProvider, Settings};
 use portcullis::server::{AccessLog, Frame, LocalAddress, Scheme, Server, Shutdown};
 use portcullis::telemetry::metrics::Metrics;
 use tokio::task::JoinHandle;
 
 use super::browser::Browser;
+use super::faults::{Fault, IdentityProvider, Settings};
 use super::gateway::PUBLIC_URL;
 use super::provider;
 use super::upstream::Upstream;

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use portcullis::demo::IdentityProvider;
-
 use super::browser::Browser;
+use super::faults::IdentityProvider;
 use super::gateway::{Gateway, PUBLIC_URL};
 use super::provider;
 use super::upstream::Upstream;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use portcullis::clock::Clock;
-use portcullis::demo::{Account, Client, IdentityProvider, RefreshTokens, Settings};
 use portcullis::secret::Secret;
 use url::Url;
 
 use super::browser::{Answer, Browser};
+use super::faults::{Account, Client, IdentityProvider, RefreshTokens, Settings};
 use super::gateway::{Gateway, PUBLIC_URL};
 
 /// An honest provider. Its refresh tokens work once; a second use of one ends the session there.

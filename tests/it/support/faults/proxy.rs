@@ -1,6 +1,6 @@
-//! The small HTTP/1.1 server under the demo: hyper reads each request, a handler answers it at once.
+//! A proxy in front of the provider: hyper reads each request, and its front answers.
 //! Invariant: an answer is either HTTP or raw bytes that take the connection over, so that faults below
-//! HTTP are possible without a second parser; every task ends with its `Running`.
+//! HTTP are possible without a second parser; every task ends with its `Proxy`.
 
 use std::convert::Infallible;
 use std::io;
@@ -8,10 +8,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1 as client;
+use hyper::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -23,20 +24,18 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::body::Body;
-
-/// Who answers.
-pub(super) trait Handler: Send + Sync + 'static {
-    /// Answers one request from what is in memory; nothing here waits.
-    fn handle(&self, request: &Request<Bytes>) -> Reply;
+/// Answers the requests.
+pub(super) trait Front: Send + Sync + 'static {
+    /// Answers one request. It runs to its end, even if the client leaves.
+    fn answer(self: Arc<Self>, request: Request<Bytes>) -> impl Future<Output = Reply> + Send;
 }
 
 /// An answer.
 pub(super) enum Reply {
     /// As HTTP has it.
-    Http(Response<Body>),
+    Http(Response<Bytes>),
     /// The same, not before this.
-    Late(CancellationToken, Response<Body>),
+    Late(CancellationToken, Response<Bytes>),
     /// As HTTP does not have it; the connection ends with it.
     Raw(Raw),
 }
@@ -63,26 +62,45 @@ pub(super) enum Then {
     Flood,
 }
 
-/// A server at work; dropping it ends its connections.
+/// A running proxy; dropping it ends its connections.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(super) struct Proxy {
     address: SocketAddr,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-impl Running {
+impl Proxy {
     /// Serves `listener`, with TLS if asked, from now on.
     pub(super) fn serve(
         listener: TcpListener,
         tls: Option<Arc<rustls::ServerConfig>>,
-        handler: Arc<impl Handler>,
-    ) -> io::Result<Self> {
-        let address = listener.local_addr()?;
+        front: Arc<impl Front>,
+    ) -> Self {
+        let address = listener.local_addr().unwrap();
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let acceptor = Acceptor { tls: tls.map(TlsAcceptor::from), stop: stop.clone() };
-        tasks.spawn(acceptor.run(listener, handler, tasks.clone()));
-        Ok(Self { address, stop, tasks })
+        let (tls, ending, tracker) = (tls.map(TlsAcceptor::from), stop.clone(), tasks.clone());
+        tasks.spawn(async move {
+            while let Some(accepted) = ending.run_until_cancelled(listener.accept()).await {
+                let Ok((stream, _)) = accepted else {
+                    // Out of file descriptors, most likely: others must close first.
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                };
+                let (tls, ending, front) = (tls.clone(), ending.clone(), Arc::clone(&front));
+                tracker.spawn(async move {
+                    let served = async move {
+                        match tls {
+                            Some(tls) => converse(tls.accept(stream).await?, front).await,
+                            None => converse(stream, front).await,
+                        }
+                    };
+                    // A connection that breaks is the client's affair.
+                    ending.run_until_cancelled(Box::pin(served)).await
+                });
+            }
+        });
+        Self { address, stop, tasks }
     }
 
     /// Where it listens.
@@ -98,64 +116,35 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for Proxy {
     fn drop(&mut self) {
         self.stop.cancel();
     }
 }
 
-struct Acceptor {
-    tls: Option<TlsAcceptor>,
-    stop: CancellationToken,
-}
-
-impl Acceptor {
-    async fn run(self, listener: TcpListener, handler: Arc<impl Handler>, tasks: TaskTracker) {
-        while let Some(accepted) = self.stop.run_until_cancelled(listener.accept()).await {
-            let Ok((stream, _)) = accepted else {
-                // Out of file descriptors, most likely: others must close first.
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            };
-            let (tls, stop, handler) = (self.tls.clone(), self.stop.clone(), handler.clone());
-            tasks.spawn(async move {
-                let served = async move {
-                    match tls {
-                        Some(tls) => converse(tls.accept(stream).await?, handler).await,
-                        None => converse(stream, handler).await,
-                    }
-                };
-                if let Some(Err(error)) = stop.run_until_cancelled(Box::pin(served)).await {
-                    tracing::debug!(%error, "demo connection");
-                }
-            });
-        }
-    }
-}
-
 /// Serves one connection until it ends or raw bytes take it over.
-async fn converse(stream: impl Socket, handler: Arc<impl Handler>) -> io::Result<()> {
+async fn converse(stream: impl Socket, front: Arc<impl Front>) -> io::Result<()> {
     let (take_over, mut taken_over) = mpsc::channel(1);
     let service = service_fn(move |request| {
-        let (handler, take_over) = (handler.clone(), take_over.clone());
+        let (front, take_over) = (Arc::clone(&front), take_over.clone());
         async move {
             let Some(request) = collect(request).await else {
-                let mut refusal = Response::new(Body::empty());
-                *refusal.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-                return Ok::<_, Infallible>(refusal);
+                return Ok::<_, Infallible>(empty(StatusCode::BAD_REQUEST).map(Full::new));
             };
-            match handler.handle(&request) {
-                Reply::Http(response) => Ok(response),
+            // A task of its own, so that a client that leaves does not keep its request from being processed.
+            let response = match tokio::spawn(front.answer(request)).await.unwrap() {
+                Reply::Http(response) => response,
                 Reply::Late(due, response) => {
                     due.cancelled().await;
-                    Ok(response)
+                    response
                 }
-                Reply::Raw(raw) => match take_over.send(raw).await {
+                Reply::Raw(raw) => {
+                    take_over.send(raw).await.unwrap();
                     // The connection is taken from under this future, which thus never goes on.
-                    Ok(()) => std::future::pending().await,
-                    Err(_) => Ok(Response::new(Body::empty())),
-                },
-            }
+                    std::future::pending().await
+                }
+            };
+            Ok(response.map(Full::new))
         }
     });
     let mut connection = http1::Builder::new()
@@ -168,10 +157,35 @@ async fn converse(stream: impl Socket, handler: Arc<impl Handler>) -> io::Result
     raw.play(connection.into_parts().io.into_inner()).await
 }
 
+/// What the server at `to` answers to a request; 502 if it does not.
+pub(super) async fn forward(mut request: Request<Bytes>, to: SocketAddr) -> Response<Bytes> {
+    // The lengths and the connections are those of the two sides.
+    for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+        request.headers_mut().remove(name);
+    }
+    let answered = async {
+        let stream = TcpStream::connect(to).await.ok()?;
+        let (mut sender, connection) = client::handshake(TokioIo::new(stream)).await.ok()?;
+        tokio::spawn(connection);
+        let (mut head, body) = sender.send_request(request.map(Full::new)).await.ok()?.into_parts();
+        for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
+            head.headers.remove(name);
+        }
+        Some(Response::from_parts(head, body.collect().await.ok()?.to_bytes()))
+    };
+    answered.await.unwrap_or_else(|| empty(StatusCode::BAD_GATEWAY))
+}
+
+fn empty(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    response
+}
+
+/// The request with its whole body.
 async fn collect(request: Request<Incoming>) -> Option<Request<Bytes>> {
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, REQUEST_BYTES).collect().await.ok()?;
-    Some(Request::from_parts(head, body.to_bytes()))
+    Some(Request::from_parts(head, body.collect().await.ok()?.to_bytes()))
 }
 
 impl Raw {
@@ -220,4 +234,3 @@ impl Socket for TlsStream<TcpStream> {
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const DRIP_PAUSE: Duration = Duration::from_millis(200);
-const REQUEST_BYTES: usize = 1024 * 1024;

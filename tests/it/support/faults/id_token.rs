@@ -1,10 +1,10 @@
 //! How an ID Token can be wrong: its signature, its header, its claims, its form.
 
+use portcullis::jose::Algorithm;
 use serde_json::{Map, Value, json};
 
-use super::draft::{Draft, Signer, der_signature, with_signature};
-use super::faults::{OCT_SECRET, evil, faults};
-use crate::jose::Algorithm;
+use super::documents::OCT_SECRET;
+use super::forgery::{Draft, Signer, der_signature, pem_of, with_signature};
 
 faults! {
     /// What is wrong with an ID Token.
@@ -36,7 +36,7 @@ faults! {
         Hs256ClientSecret "HS256 with the client secret" =>
             |token, facts| token.signer = Signer::Secret(facts.client_secret.into()),
         Hs256PublicKey "HS256 keyed with the PEM of the published RSA key" => |token, facts| {
-            token.signer = Signer::Secret(facts.keys.main_pem().unwrap_or_default().into_bytes());
+            token.signer = Signer::Secret(pem_of(facts.keys.main()).into_bytes());
         },
         Hs256PublishedOct "HS256 keyed with the oct key of the JWK Set" => |token, _| {
             token.signer = Signer::Secret(OCT_SECRET.into());
@@ -44,16 +44,16 @@ faults! {
         },
         HeaderJwk "the attacker's key in the jwk header" => |token, facts| {
             token.signer = Signer::Attacker;
-            token.head("jwk", facts.keys.attacker.public_jwk());
-            token.head("kid", json!(facts.keys.main.kid()));
+            token.head("jwk", facts.attacker.public_jwk());
+            token.head("kid", json!(facts.keys.main().kid()));
         },
         HeaderJku "a jku header that points elsewhere" => |token, facts| {
             token.signer = Signer::Attacker;
-            token.head("jku", json!(evil(facts)));
+            token.head("jku", json!(facts.evil()));
         },
         HeaderX5u "an x5u header that points elsewhere" => |token, facts| {
             token.signer = Signer::Attacker;
-            token.head("x5u", json!(evil(facts)));
+            token.head("x5u", json!(facts.evil()));
         },
         HeaderCrit "crit names an unknown extension" => |token, _| {
             token.head("crit", json!(["urn:example:unknown"]));

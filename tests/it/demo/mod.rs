@@ -1,20 +1,21 @@
-//! The provider spoken to as a browser and a client would, over raw HTTP/1.1.
+//! The servers of `portcullis demo` over raw HTTP/1.1, and the faults that the tests put in front of its provider.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use portcullis::clock::Clock;
+use portcullis::demo::SampleApp;
+use portcullis::jose::{self, Algorithm, KeySet};
+use portcullis::secret::Secret;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-use super::*;
-use crate::clock::Clock;
-use crate::jose::{self, Algorithm, KeySet};
-use crate::secret::Secret;
+use crate::support::faults::*;
 
 const CALLBACK: &str = "http://127.0.0.1:9/oauth2/callback";
 const SIGNED_OUT: &str = "http://127.0.0.1:9/oauth2/signed_out";
@@ -68,13 +69,13 @@ impl Scene {
         stream.write_all(request.as_bytes()).await?;
         let mut received = Vec::new();
         let all = stream.read_to_end(&mut received);
-        tokio::time::timeout(Duration::from_secs(20), all).await.expect("an end")?;
+        tokio::time::timeout(Duration::from_secs(20), all).await.unwrap()?;
         Ok(received)
     }
 
     async fn ask(&self, head: &str, body: &str) -> Received {
         let received = String::from_utf8(self.bytes(head, body).await.unwrap()).unwrap();
-        let (head, body) = received.split_once("\r\n\r\n").expect("a head");
+        let (head, body) = received.split_once("\r\n\r\n").unwrap();
         let mut lines = head.lines();
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let pairs = lines.map(|line| line.split_once(": ").unwrap());

@@ -1,18 +1,17 @@
-//! An ID Token before it is signed, so that faults can change any part of it: header, claims, payload,
-//! key, and the finished text.
+//! An ID Token that is signed anew, so that faults can change any part of it: header, claims, payload, key, and
+//! the finished text.
 
-use std::sync::Arc;
-
+use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
+use aws_lc_rs::signature::RsaPublicKeyComponents;
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use portcullis::demo::Keyring;
+use portcullis::jose::{Algorithm, SigningKey, sign_hs256};
 use serde_json::{Map, Value, json};
-
-use super::keyring::Keyring;
-use crate::jose::{Algorithm, Error, SigningKey, sign_hs256};
 
 /// A token in the making.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(crate) struct Draft {
     /// Beside `alg` and `kid`, which come from the signer unless they are here; `null` leaves one out.
     pub(super) header: Map<String, Value>,
     pub(super) claims: Map<String, Value>,
@@ -25,7 +24,7 @@ pub(super) struct Draft {
 
 /// Who signs.
 #[derive(Clone, Debug)]
-pub(super) enum Signer {
+pub(crate) enum Signer {
     /// The key of an honest day.
     Main,
     /// The published key for another algorithm.
@@ -41,11 +40,12 @@ pub(super) enum Signer {
 }
 
 impl Draft {
-    /// What an honest provider signs.
-    pub(super) fn honest(claims: Map<String, Value>) -> Self {
+    /// Of the provider's own token.
+    pub(super) fn of(token: &str) -> Self {
+        let payload = token.split('.').nth(1).unwrap();
         Self {
             header: Map::from_iter([("typ".to_owned(), json!("JWT"))]),
-            claims,
+            claims: serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap(),
             payload: |claims| json!(claims).to_string().into_bytes(),
             signer: Signer::Main,
             finish: Some,
@@ -63,29 +63,33 @@ impl Draft {
     }
 
     /// Signs and finishes.
-    pub(super) fn sign(self, keys: &mut Keyring) -> Result<Option<String>, Error> {
+    pub(super) fn sign(self, keys: &mut Keyring, attacker: &SigningKey) -> Option<String> {
         let payload = (self.payload)(&self.claims);
+        let published;
         let key = match &self.signer {
-            Signer::Main => keys.main.clone(),
-            Signer::Published(algorithm) => keys.signer(*algorithm)?,
-            Signer::Encryption => keys.encryption.clone(),
-            Signer::Attacker => keys.attacker.clone(),
+            Signer::Main => keys.main(),
+            Signer::Published(algorithm) => {
+                published = keys.signer(*algorithm).unwrap();
+                &published
+            }
+            Signer::Encryption => keys.encryption(),
+            Signer::Attacker => attacker,
             Signer::Secret(secret) => {
-                let header = header(self.header, "HS256", &keys.main);
-                return Ok((self.finish)(sign_hs256(secret, &header, &payload)));
+                let header = header(self.header, "HS256", keys.main());
+                return (self.finish)(sign_hs256(secret, &header, &payload));
             }
             Signer::Nobody => {
-                let header = header(self.header, "none", &keys.main).to_string();
+                let header = header(self.header, "none", keys.main()).to_string();
                 let [header, payload] = [header.into_bytes(), payload].map(|part| encode(&part));
-                return Ok((self.finish)(format!("{header}.{payload}.")));
+                return (self.finish)(format!("{header}.{payload}."));
             }
         };
-        let header = header(self.header, key.algorithm().name(), &key);
-        Ok((self.finish)(key.sign_with_header(&header, &payload)?))
+        let header = header(self.header, key.algorithm().name(), key);
+        (self.finish)(key.sign_with_header(&header, &payload).unwrap())
     }
 }
 
-fn header(mut members: Map<String, Value>, algorithm: &str, key: &Arc<SigningKey>) -> Value {
+fn header(mut members: Map<String, Value>, algorithm: &str, key: &SigningKey) -> Value {
     members.entry("alg").or_insert_with(|| json!(algorithm));
     members.entry("kid").or_insert_with(|| json!(key.kid()));
     members.retain(|_, value| !value.is_null());
@@ -109,4 +113,21 @@ pub(super) fn der_signature(raw: &[u8]) -> Vec<u8> {
 
 fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+/// An RSA key as a PEM text, which a confused verifier may take for an HMAC secret; empty for any other key.
+pub(super) fn pem_of(key: &SigningKey) -> String {
+    let jwk = key.public_jwk();
+    let member = |name: &str| URL_SAFE_NO_PAD.decode(jwk.get(name)?.as_str()?).ok();
+    let (Some(n), Some(e)) = (member("n"), member("e")) else { return String::new() };
+    let der: PublicKeyX509Der<'_> = RsaPublicKeyComponents { n, e }.as_der().unwrap();
+    let mut pem = String::from("-----BEGIN PUBLIC KEY-----\n");
+    for (index, character) in STANDARD.encode(der.as_ref()).chars().enumerate() {
+        if index > 0 && index % 64 == 0 {
+            pem.push('\n');
+        }
+        pem.push(character);
+    }
+    pem.push_str("\n-----END PUBLIC KEY-----\n");
+    pem
 }

@@ -2,61 +2,15 @@
 //! Invariant: a fault either keeps the request from being processed or spoils the answer to a processed
 //! one; each variant says which, because a client may repeat the one and not the other.
 
-use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
+use hyper::body::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use super::wire::{Raw, Reply, Then};
-use crate::body::Body;
-
-/// An endpoint of the provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// `/.well-known/openid-configuration`.
-    Discovery,
-    /// `/jwks`.
-    Jwks,
-    /// `/authorize`, and `/login` behind it.
-    Authorization,
-    /// `/token`.
-    Token,
-    /// `/userinfo`.
-    Userinfo,
-    /// `/revoke`.
-    Revocation,
-    /// `/end_session`.
-    EndSession,
-}
-
-impl Endpoint {
-    /// Every endpoint.
-    pub const ALL: [Self; 7] = [
-        Self::Discovery,
-        Self::Jwks,
-        Self::Authorization,
-        Self::Token,
-        Self::Userinfo,
-        Self::Revocation,
-        Self::EndSession,
-    ];
-
-    /// Its path below the issuer.
-    pub fn path(self) -> &'static str {
-        match self {
-            Self::Discovery => "/.well-known/openid-configuration",
-            Self::Jwks => "/jwks",
-            Self::Authorization => "/authorize",
-            Self::Token => "/token",
-            Self::Userinfo => "/userinfo",
-            Self::Revocation => "/revoke",
-            Self::EndSession => "/end_session",
-        }
-    }
-}
+use super::proxy::{Raw, Reply, Then};
 
 /// One way to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NetworkFault {
+pub(crate) enum NetworkFault {
     /// 500 without processing.
     InternalError,
     /// 503 with `Retry-After`, without processing.
@@ -101,7 +55,7 @@ pub enum NetworkFault {
 
 impl NetworkFault {
     /// Every fault.
-    pub const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::InternalError,
         Self::Unavailable,
         Self::TooManyRequests,
@@ -125,11 +79,11 @@ impl NetworkFault {
     ];
 
     /// The answer to a request at `path`; `honest` processes it. The fault lasts until `over`.
-    pub(super) fn reply(
+    pub(super) async fn reply(
         self,
         path: &str,
         over: CancellationToken,
-        honest: impl FnOnce() -> Response<Bytes>,
+        honest: impl Future<Output = Response<Bytes>>,
     ) -> Reply {
         match self {
             Self::InternalError => plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", "oops"),
@@ -138,15 +92,15 @@ impl NetworkFault {
             Self::NotFound => plain(StatusCode::NOT_FOUND, "text/plain", "not here"),
             Self::Html => plain(StatusCode::OK, "text/html", "<html><h1>Maintenance</h1></html>"),
             Self::Empty => plain(StatusCode::OK, "application/json", ""),
-            Self::Truncated => spoiled(honest(), |body| body.slice(..body.len() / 2)),
-            Self::BadUtf8 => spoiled(honest(), with_bad_utf8),
+            Self::Truncated => spoiled(honest.await, |body| body.slice(..body.len() / 2)),
+            Self::BadUtf8 => spoiled(honest.await, with_bad_utf8),
             Self::ShortBody => {
-                let body = honest().into_body();
+                let body = honest.await.into_body();
                 let head = json_head(&format!("content-length: {}", body.len()));
                 raw([head.as_bytes(), &body.slice(..body.len() / 2)].concat(), Then::Close)
             }
             Self::Lost | Self::LostOnce => {
-                drop(honest());
+                drop(honest.await);
                 raw("", Then::Close)
             }
             Self::Hang => raw("", Then::Wait(over)),
@@ -169,7 +123,7 @@ impl NetworkFault {
 }
 
 fn plain(status: StatusCode, content_type: &'static str, text: &'static str) -> Reply {
-    let mut response = Response::new(Body::full(text));
+    let mut response = Response::new(Bytes::from_static(text.as_bytes()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -180,7 +134,7 @@ fn plain(status: StatusCode, content_type: &'static str, text: &'static str) -> 
 }
 
 fn spoiled(honest: Response<Bytes>, spoil: impl FnOnce(Bytes) -> Bytes) -> Reply {
-    Reply::Http(honest.map(|body| Body::full(spoil(body))))
+    Reply::Http(honest.map(spoil))
 }
 
 fn raw(bytes: impl Into<Vec<u8>>, then: Then) -> Reply {
