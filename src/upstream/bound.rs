@@ -3,25 +3,17 @@
 //! Invariant: such a connection serves the requests of one client's connection, and is closed with it. Where
 //! that carries several visitors it serves one request.
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 
-use super::pool::{Connection, Pool};
-
+use super::pool::{Connection, Kept, Owner, Pool, remove};
 use crate::lock::lock;
 
 /// The connections to upstreams that are bound to one client's connection. They are closed when the last copy
 /// is dropped.
 #[derive(Clone, Debug, Default)]
 pub struct BoundConnections(Arc<Kept>);
-
-/// Whom a connection is bound to.
-#[derive(Debug)]
-pub(super) struct Owner(Weak<Kept>);
-
-/// One for each upstream, while no exchange is under way on it.
-type Kept = Mutex<Vec<(Arc<Pool>, Box<Connection>)>>;
 
 /// The client's connection that a request came on. `B` makes the place for what is bound to it.
 #[derive(Debug)]
@@ -46,45 +38,16 @@ impl BoundConnections {
     /// The connection to an upstream that is bound here.
     pub(super) async fn take(&self, pool: &Arc<Pool>) -> Option<Box<Connection>> {
         let mut connection = remove(&self.0, pool)?;
-        connection.owner = Some(Owner::of(self));
+        connection.owner = Some(Owner::of(&self.0));
         // Its own task may have still to see that the exchange before is over.
         connection.is_ready_soon().await.then_some(connection)
     }
 
     /// Binds a connection for good.
     pub(super) fn bind(&self, pool: &Arc<Pool>, connection: &mut Connection) {
-        pool.enlist(Owner::of(self));
-        connection.owner = Some(Owner::of(self));
+        pool.enlist(Owner::of(&self.0));
+        connection.owner = Some(Owner::of(&self.0));
     }
-}
-
-impl Owner {
-    fn of(bound: &BoundConnections) -> Self {
-        Self(Arc::downgrade(&bound.0))
-    }
-
-    /// Whether the client's connection is still there.
-    pub(super) fn is_there(&self) -> bool {
-        self.0.strong_count() > 0
-    }
-
-    /// Keeps a connection for the next request of its owner; closes it where that is gone.
-    pub(super) fn keep(&self, pool: &Arc<Pool>, connection: Box<Connection>) {
-        if let Some(kept) = self.0.upgrade() {
-            lock(&kept).push((Arc::clone(pool), connection));
-        }
-    }
-
-    /// Ends the connection to an upstream that waits here, if there is one.
-    pub(super) fn drop_idle(&self, pool: &Arc<Pool>) -> bool {
-        self.0.upgrade().is_some_and(|kept| remove(&kept, pool).is_some())
-    }
-}
-
-fn remove(kept: &Kept, pool: &Arc<Pool>) -> Option<Box<Connection>> {
-    let mut kept = lock(kept);
-    let at = kept.iter().position(|(of, _)| Arc::ptr_eq(of, pool))?;
-    Some(kept.swap_remove(at).1)
 }
 
 /// Whether a field of credentials or challenges names a scheme that authenticates the connection.

@@ -6,9 +6,12 @@
 //! looks complete.
 
 mod bound;
+mod client_share;
 mod connect;
 mod error;
+mod exchange;
 mod heard_out;
+mod hop_by_hop;
 mod names;
 mod pool;
 mod request;
@@ -16,6 +19,7 @@ mod reserved;
 mod response;
 mod sockets;
 mod upgrade;
+mod upload;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -27,15 +31,18 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::time::Instant;
 
 pub use self::bound::{BoundConnections, Carrier};
+pub use self::client_share::Holder;
 use self::connect::Connector;
 pub use self::error::{Error, Fault, Phase, SettingsFault};
-use self::pool::{Connection, Failure, Keeping, Pool};
+use self::exchange::Failure;
+use self::pool::{Connection, Keeping, Pool};
+use self::request::Spare;
 pub use self::request::{Forwarded, Stripped, strip};
-use self::request::{Progress, Spare, UploadFault};
 use self::response::Home;
 pub use self::response::is_stream;
-pub use self::sockets::{Holder, Sockets};
+pub use self::sockets::Sockets;
 pub use self::upgrade::{Ending, HALF_CLOSED, Tunnel};
+use self::upload::{Progress, UploadFault};
 use crate::body::Body;
 use crate::origin::Origin;
 use crate::secret::Secret;
@@ -209,7 +216,7 @@ impl Upstream {
         };
         let host = host.clone();
         request::prepare(&mut request, &stripped, forwarded, host);
-        let framed = request::frame(&mut request, body_cap, heard);
+        let framed = upload::frame(&mut request, body_cap, heard);
         async move {
             let answered = self.answered(request, framed?, stripped, client).await;
             answered.inspect_err(|error| self.tell(error))

@@ -4,10 +4,7 @@
 //! dropping a connection ends it, whatever it was doing (RFC 9112 §9.3, §9.6).
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::task::{Poll, ready};
 use std::time::Duration;
 
 use hyper::client::conn::http1::SendRequest;
@@ -15,9 +12,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::bound::Owner;
-use super::request::Progress;
-use super::sockets::Held;
+use super::client_share::Held;
 use crate::body::Body;
 use crate::deadline::Deadline;
 use crate::lock::lock;
@@ -163,6 +158,44 @@ impl Pool {
     }
 }
 
+/// Whom a connection is bound to.
+#[derive(Debug)]
+pub(super) struct Owner(Weak<Kept>);
+
+/// The connections that are bound to one owner: one for each upstream, while no exchange is under way on it.
+pub(super) type Kept = Mutex<Vec<(Arc<Pool>, Box<Connection>)>>;
+
+impl Owner {
+    /// Whoever holds `kept`.
+    pub(super) fn of(kept: &Arc<Kept>) -> Self {
+        Self(Arc::downgrade(kept))
+    }
+
+    /// Whether the client's connection is still there.
+    fn is_there(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
+    /// Keeps a connection for the next request of its owner; closes it where that is gone.
+    fn keep(&self, pool: &Arc<Pool>, connection: Box<Connection>) {
+        if let Some(kept) = self.0.upgrade() {
+            lock(&kept).push((Arc::clone(pool), connection));
+        }
+    }
+
+    /// Ends the connection to an upstream that waits here, if there is one.
+    fn drop_idle(&self, pool: &Arc<Pool>) -> bool {
+        self.0.upgrade().is_some_and(|kept| remove(&kept, pool).is_some())
+    }
+}
+
+/// Takes out the connection to an upstream that is bound here.
+pub(super) fn remove(kept: &Kept, pool: &Arc<Pool>) -> Option<Box<Connection>> {
+    let mut kept = lock(kept);
+    let at = kept.iter().position(|(of, _)| Arc::ptr_eq(of, pool))?;
+    Some(kept.swap_remove(at).1)
+}
+
 enum Left {
     Nothing,
     Some,
@@ -192,7 +225,8 @@ pub(super) enum Reached {
 /// One open connection. Dropping it closes it.
 #[derive(Debug)]
 pub(super) struct Connection {
-    sender: SendRequest<Body>,
+    /// Takes requests.
+    pub(super) sender: SendRequest<Body>,
     driver: AbortHandle,
     peer: Reached,
     opened: Instant,
@@ -229,40 +263,6 @@ impl Connection {
     pub(super) async fn is_ready_soon(&mut self) -> bool {
         timeout(READY_SOON, self.sender.ready()).await.is_ok_and(|ready| ready.is_ok())
     }
-
-    /// Sends a request and awaits the head of its response, at most `limit` after `start`, or after the
-    /// last byte of the request was taken. While the client is waited for, nobody waits for the upstream.
-    pub(super) async fn exchange(
-        &mut self,
-        request: Box<http::Request<Body>>,
-        progress: Option<&Progress>,
-        mut start: Instant,
-        limit: Duration,
-    ) -> Result<Box<http::Response<Body>>, Failure> {
-        let mut answer = pin!(self.sender.try_send_request(*request));
-        let deadline = &mut self.deadline;
-        deadline.set(start, limit);
-        poll_fn(|cx| {
-            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
-                return Poll::Ready(match answer {
-                    Ok(response) => Ok(Box::new(response.map(Body::from))),
-                    Err(mut error) => Err(match error.take_message() {
-                        Some(request) => Failure::Unsent(Box::new(request), error.into_error()),
-                        None => Failure::Broken(error.into_error()),
-                    }),
-                });
-            }
-            loop {
-                ready!(deadline.poll(cx));
-                match progress.map(Progress::last).filter(|last| *last > start) {
-                    Some(last) => start = last,
-                    None => return Poll::Ready(Err(Failure::TooSlow)),
-                }
-                deadline.set(start, limit);
-            }
-        })
-        .await
-    }
 }
 
 impl Drop for Connection {
@@ -270,17 +270,6 @@ impl Drop for Connection {
         // Without it a connection that waits for a silent upstream would outlive its client.
         self.driver.abort();
     }
-}
-
-/// Why there is no head of a response.
-#[derive(Debug)]
-pub(super) enum Failure {
-    /// The connection was closed before a byte was sent; here is the request again.
-    Unsent(Box<http::Request<Body>>, hyper::Error),
-    /// The connection broke, or what came was no response.
-    Broken(hyper::Error),
-    /// The deadline passed.
-    TooSlow,
 }
 
 /// How long a bound connection is waited for.

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRAILER, TRANSFER_ENCODING,
+    CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
 };
 use http::{StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::error::{Error, Fault, Phase};
+use super::hop_by_hop::{strip_response, strip_trailers};
 use super::pool::{Connection, Pool};
-use super::request::{is_hop_by_hop, remove_where, strip_connection};
 use crate::body::{Body, BodyError};
 
 /// Where a connection belongs and what holds for bodies that come over it.
@@ -41,7 +41,7 @@ pub(super) fn relay(
     // A peer of HTTP/1.0 cannot take the chunked bodies that the next request may need.
     connection.reusable &= response.version() == Version::HTTP_11;
     *response.version_mut() = Version::HTTP_11;
-    strip(response.headers_mut(), &home.identity);
+    strip_response(response.headers_mut(), &home.identity);
     if response.status() == StatusCode::NO_CONTENT {
         response.headers_mut().remove(CONTENT_LENGTH);
     }
@@ -55,25 +55,6 @@ pub(super) fn relay(
     let relayed = Relayed { body, connection, home: Arc::clone(home), idle, waiting: false };
     *response.body_mut() = Body::streamed(relayed);
     Ok(response)
-}
-
-/// Removes what concerned the upstream's connection; announces only trailers that will be relayed.
-pub(super) fn strip(headers: &mut HeaderMap, identity: &[HeaderName]) {
-    if !headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
-        return;
-    }
-    let trailers: Vec<HeaderName> = headers
-        .get_all(TRAILER)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .filter(|name| may_trail(name, identity))
-        .collect();
-    strip_connection(headers);
-    remove_where(headers, is_hop_by_hop);
-    for name in trailers {
-        headers.append(TRAILER, HeaderValue::from(name));
-    }
 }
 
 // SECURITY: between two readings of where a response ends lies a second response (RFC 9112 §6.3, §11.1).
@@ -113,29 +94,6 @@ pub fn is_stream(headers: &HeaderMap) -> bool {
             value.as_bytes().get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind))
         })
     })
-}
-
-/// Whether a field may stand behind a body (RFC 9110 §6.5.1).
-fn may_trail(name: &HeaderName, identity: &[HeaderName]) -> bool {
-    let text = name.as_str();
-    let forbidden = matches!(
-        text,
-        "content-length"
-            | "content-type"
-            | "content-encoding"
-            | "content-range"
-            | "host"
-            | "set-cookie"
-            | "cookie"
-            | "authorization"
-            | "www-authenticate"
-            | "cache-control"
-            | "location"
-    );
-    // As in CGI variables, `_` and `-` are the same to some.
-    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    // SECURITY: a client or a proxy that merges trailers would take these for the head's.
-    !forbidden && !is_hop_by_hop(text) && plain && !identity.contains(name)
 }
 
 /// A response's body on its way.
@@ -203,12 +161,7 @@ impl http_body::Body for Relayed {
         }
         Poll::Ready(Some(Ok(match frame.into_trailers() {
             Ok(mut trailers) => {
-                let identity = &self.home.identity;
-                let unwanted: Vec<_> =
-                    trailers.keys().filter(|name| !may_trail(name, identity)).cloned().collect();
-                for name in unwanted {
-                    trailers.remove(name);
-                }
+                strip_trailers(&mut trailers, &self.home.identity);
                 Frame::trailers(trailers)
             }
             Err(frame) => frame,

@@ -3,16 +3,13 @@
 //! hundred things at a time, and each may need a connection of its own: once most are in use, a client that holds its
 //! share gets no more.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
-use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::client_share::{Held, Holder, Shares};
 use super::error::Error;
 use super::pool::Pool;
-use crate::client_address::ClientAddress;
 use crate::lock::lock;
 
 /// The sockets that all upstreams of a process share.
@@ -22,28 +19,11 @@ pub struct Sockets(Arc<Shared>);
 /// A place that is taken: held by a connection's socket, given back when that closes.
 pub(super) type Place = OwnedSemaphorePermit;
 
-/// Who holds the connection that a request takes.
-#[derive(Clone, Debug)]
-pub enum Holder {
-    /// A session or a client's connection, and how many it holds.
-    Counted(Arc<AtomicUsize>),
-    /// A client behind a trusted proxy.
-    Address(ClientAddress),
-}
-
-/// One connection to an upstream that a client holds, until its exchange is over.
-#[derive(Debug)]
-pub(super) struct Held {
-    sockets: Sockets,
-    holder: Holder,
-}
-
 #[derive(Debug)]
 struct Shared {
     most: usize,
     free: Arc<Semaphore>,
-    /// How many clients behind trusted proxies hold, by IPv4 address or IPv6 /64; none that holds none.
-    by_address: DashMap<ClientAddress, usize>,
+    shares: Shares,
     /// Where connections wait that could make room.
     pools: Mutex<Vec<Weak<Pool>>>,
 }
@@ -52,22 +32,14 @@ impl Sockets {
     /// This many.
     pub fn new(most: usize) -> Self {
         let most = most.min(Semaphore::MAX_PERMITS);
-        let (free, by_address) = (Arc::new(Semaphore::new(most)), DashMap::new());
-        Self(Arc::new(Shared { most, free, by_address, pools: Mutex::default() }))
+        let (free, shares) = (Arc::new(Semaphore::new(most)), Shares::default());
+        Self(Arc::new(Shared { most, free, shares, pools: Mutex::default() }))
     }
 
     /// Counts a request of a client that is about to take a connection.
     // SECURITY: streams whose answer nobody reads hold their connections for as long as their client likes.
     pub(super) fn hold(&self, holder: Holder) -> Result<Held, Error> {
-        let already = match &holder {
-            Holder::Counted(count) => count.fetch_add(1, Ordering::Relaxed),
-            Holder::Address(address) => {
-                let mut count = self.0.by_address.entry(address.network()).or_default();
-                *count += 1;
-                *count - 1
-            }
-        };
-        let held = Held { sockets: self.clone(), holder };
+        let (held, already) = self.0.shares.hold(holder);
         if already >= self.0.most.div_ceil(4) && self.are_scarce() {
             return Err(Error::FullForClient);
         }
@@ -110,26 +82,6 @@ impl Sockets {
     }
 }
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        match &self.holder {
-            Holder::Counted(count) => {
-                count.fetch_sub(1, Ordering::Relaxed);
-            }
-            Holder::Address(address) => {
-                let by_address = &self.sockets.0.by_address;
-                let Entry::Occupied(mut count) = by_address.entry(address.network()) else {
-                    return;
-                };
-                *count.get_mut() -= 1;
-                if *count.get() == 0 {
-                    count.remove();
-                }
-            }
-        }
-    }
-}
-
 impl Default for Sockets {
     /// As many as anybody likes.
     fn default() -> Self {
@@ -140,6 +92,7 @@ impl Default for Sockets {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client_address::ClientAddress;
 
     fn counted() -> Holder {
         Holder::Counted(Arc::default())
@@ -182,7 +135,7 @@ mod tests {
             open.truncate(3);
             open.push(takes(&sockets, &same).await.unwrap());
             open.clear();
-            assert!(sockets.0.by_address.is_empty());
+            assert!(sockets.0.shares.is_empty());
         }
     }
 }

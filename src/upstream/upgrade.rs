@@ -23,8 +23,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, copy, sink, sp
 use tokio::time::timeout;
 
 use super::error::{Error, Fault};
+use super::hop_by_hop::strip_response;
 use super::pool::Connection;
-use super::response;
 use crate::body::Body;
 
 /// A client's opening handshake, good in form (RFC 6455 §4.2.1).
@@ -77,7 +77,7 @@ impl Handshake {
         let upstream = hyper::upgrade::on(&mut *response);
         *response.body_mut() = Body::empty();
         let headers = response.headers_mut();
-        response::strip(headers, identity);
+        strip_response(headers, identity);
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         let tunnel = Tunnel { client: self.client, upstream, connection };

@@ -78,7 +78,7 @@ fn a_field_of_ours_cannot_be_named_away() {
     request.headers_mut().insert("x-forwarded-user", HeaderValue::from_static("ada"));
     let host = HeaderValue::from_static("h");
     request::prepare(&mut request, &stripped, forwarded(), host);
-    request::frame(&mut request, None, || {}).unwrap();
+    upload::frame(&mut request, None, || {}).unwrap();
     assert_eq!(request.headers().get("x-forwarded-user").unwrap(), "ada");
     assert_eq!(request.headers().get("x-real-ip").unwrap(), "192.0.2.7");
     assert_eq!(request.headers().get(HOST).unwrap(), "h");
