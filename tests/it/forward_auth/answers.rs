@@ -1,6 +1,10 @@
 //! What a declared proxy is answered, and on which listener.
 
-use super::{AUTH, House, NGINX, field, nginx};
+use std::time::Duration;
+
+use super::{AUTH, House, NGINX, ROUTES, field, nginx};
+use crate::support::faults::{Endpoint, Fault, NetworkFault};
+use crate::support::wait;
 use crate::support::wire::status;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,4 +152,46 @@ async fn tokens_are_withheld_where_the_listener_is_public() {
     let answer = house.ask(AUTH, &nginx("GET", "/page", &alice)).await;
     assert_eq!((status(&answer), field(&answer, "authorization")), (202, Some("")), "{answer}");
     assert_eq!(field(&answer, "x-who"), Some("alice@example.com"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn destination_of_a_webdav_request_is_decided_like_its_path() {
+    let routes = "routes: [{ allow: [{ public: true, paths: [/pub] }, { groups: [staff] }] }]";
+    let client = "clients: [{ from: [127.0.0.1], proxy: nginx }]";
+    let house = House::routed(client, "", routes).await;
+    let status = async |method, uri, destination: &str| {
+        let fields = match destination {
+            "" => String::new(),
+            text => format!("Destination: {text}\r\n"),
+        };
+        house.status(AUTH, &nginx(method, uri, &fields)).await
+    };
+    assert_eq!(status("MOVE", "/pub/a", "http://wiki.localhost/pub/b").await, 202);
+    assert_eq!(status("COPY", "/pub/a", "/pub/b").await, 202);
+    for (method, uri, destination) in [
+        ("MOVE", "/pub/a", "http://wiki.localhost/priv/b"),
+        ("COPY", "/pub/a", "/priv/b"),
+        ("MOVE", "/pub/a", "/pub/..%2fpriv/b"),
+        ("MOVE", "/pub/a", "http://other.example/pub/b"),
+        ("MOVE", "/pub/a", ""),
+    ] {
+        assert_eq!(status(method, uri, destination).await, 403, "{method} {uri} {destination}");
+    }
+    house.logged("Destination");
+}
+
+/// Envoy admits on a 5xx with `failure_mode_allow`, and nginx shows it as its own fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn outage_of_the_provider_is_403_with_its_reason() {
+    let client = "clients: [{ from: [127.0.0.1], proxy: nginx }]";
+    let house = House::with_tokens_for(Duration::from_secs(1), client, "", ROUTES).await;
+    let alice = house.cookie_of("alice").await;
+    house.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Unavailable)]);
+    let fields = nginx("GET", "/page", &alice);
+    let denied = async || house.status(AUTH, &fields).await != 202;
+    wait::until("the access token has expired", denied).await;
+    let answer = house.ask(AUTH, &fields).await;
+    assert_eq!((status(&answer), field(&answer, "cookie")), (403, None), "{answer}");
+    assert!(field(&answer, "set-cookie").is_none(), "{answer}");
+    house.logged("no access token");
 }

@@ -30,7 +30,7 @@ routes:
 "#;
 
 struct House {
-    _provider: IdentityProvider,
+    provider: IdentityProvider,
     gateway: Gateway,
     /// Where the auth endpoints are.
     auth: SocketAddr,
@@ -47,14 +47,23 @@ impl House {
     }
 
     async fn routed(forward_auth: &str, server: &str, routes: &str) -> Self {
-        let provider = provider::start(Duration::from_secs(60)).await;
+        Self::with_tokens_for(Duration::from_secs(60), forward_auth, server, routes).await
+    }
+
+    async fn with_tokens_for(
+        lifetime: Duration,
+        forward_auth: &str,
+        server: &str,
+        routes: &str,
+    ) -> Self {
+        let provider = provider::start(lifetime).await;
         let gateway = Gateway::start_with(&format!(
             "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", \
              forward_auth: {{ {forward_auth} }}{server} }}\nadmin: {{ listen: \"off\" }}\n{}{routes}",
             provider::section(&provider)
         ));
         let auth = gateway.address;
-        Self { _provider: provider, gateway, auth }
+        Self { provider, gateway, auth }
     }
 
     async fn with_own_listener(proxy: &str) -> Self {
