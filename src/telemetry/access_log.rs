@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::telemetry::json::{Json, Members, key};
 use crate::telemetry::metrics::{LogLine, RouteMeter};
+use crate::telemetry::target::ACCESS;
 use crate::telemetry::writer::Lines;
 
 /// What whoever answered knows of the request.
@@ -59,7 +60,7 @@ pub(super) fn go_straight(json: Json, lines: Lines) {
 pub fn record(line: &Line<'_>) {
     match STRAIGHT.get() {
         Some((json, lines)) => {
-            json.line("INFO", TARGET, |members| line.tell(members), |text| lines.add(KIND, text));
+            json.line("INFO", ACCESS, |members| line.tell(members), |text| lines.add(KIND, text));
         }
         None => line.event(),
     }
@@ -95,7 +96,7 @@ impl Line<'_> {
     fn event(&self) {
         let outcome = self.outcome;
         tracing::info!(
-            target: TARGET,
+            target: ACCESS,
             method = self.method,
             host = self.host,
             path = self.path,
@@ -116,7 +117,6 @@ impl Line<'_> {
     }
 }
 
-pub(super) const TARGET: &str = "access";
 const KIND: LogLine = LogLine::Access;
 
 #[cfg(test)]
@@ -149,7 +149,7 @@ mod tests {
         };
         for line in [line, Line { outcome: &Outcome::default(), ..line }] {
             let json = Json::new(Clock::system());
-            let straight = json.line("INFO", TARGET, |members| line.tell(members), str::to_owned);
+            let straight = json.line("INFO", ACCESS, |members| line.tell(members), str::to_owned);
             let mut both: [Value; 2] =
                 [logged(|| line.event()), serde_json::from_str(&straight).unwrap()];
             for told in &mut both {

@@ -5,6 +5,7 @@
 
 use std::fmt::Debug;
 
+use super::target::AUDIT;
 use crate::client_address::ClientAddress;
 
 /// Whom an operator can tell by more than a number.
@@ -29,24 +30,24 @@ pub struct Asked<'a> {
 pub fn signed_in(provider: &str, who: Person<'_>, session: &impl Debug, asked: Asked<'_>) {
     let (Person { subject, email }, Asked { client, request_id }) = (who, asked);
     tracing::info!(
-        target: TARGET, event = "sign_in", provider, subject, email, ?session, %client, request_id
+        target: AUDIT, event = "sign_in", provider, subject, email, ?session, %client, request_id
     );
 }
 
 /// Nobody signed in, and why.
 pub fn sign_in_failed(provider: Option<&str>, reason: &str, asked: Asked<'_>) {
     let Asked { client, request_id } = asked;
-    tracing::info!(target: TARGET, event = "sign_in_failed", provider, reason, %client, request_id);
+    tracing::info!(target: AUDIT, event = "sign_in_failed", provider, reason, %client, request_id);
 }
 
 /// Somebody signed out of a session; `kind` is a `sign_outs_total` label.
 pub fn signed_out(provider: &str, subject: &str, session: &impl Debug, kind: &str) {
-    tracing::info!(target: TARGET, event = "sign_out", provider, subject, ?session, kind);
+    tracing::info!(target: AUDIT, event = "sign_out", provider, subject, ?session, kind);
 }
 
 /// A refresh ended a session, and why.
 pub fn ended_by_refresh(provider: &str, subject: &str, session: &impl Debug, reason: &str) {
-    tracing::info!(target: TARGET, event = "session_ended", provider, subject, ?session, reason);
+    tracing::info!(target: AUDIT, event = "session_ended", provider, subject, ?session, reason);
 }
 
 /// The rules refused a request; `who` asked, where known.
@@ -54,8 +55,6 @@ pub fn denied(route: &str, reason: &str, who: Option<Person<'_>>, asked: Asked<'
     let (subject, email) = (who.map(|who| who.subject), who.and_then(|who| who.email));
     let Asked { client, request_id } = asked;
     tracing::info!(
-        target: TARGET, event = "denied", route, reason, subject, email, %client, request_id
+        target: AUDIT, event = "denied", route, reason, subject, email, %client, request_id
     );
 }
-
-pub(super) const TARGET: &str = "audit";

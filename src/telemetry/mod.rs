@@ -8,6 +8,7 @@ pub mod log;
 pub mod metrics;
 mod queue;
 pub mod seldom;
+mod target;
 pub mod writer;
 
 /// What `telemetry:` says.

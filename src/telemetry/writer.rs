@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::metrics::LogLine;
 use super::queue::{Lost, Queue};
-use super::{access_log, audit};
+use super::target;
 
 use crate::lock::{lock, unpoisoned};
 
@@ -187,12 +187,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 
     fn make_writer_for(&'a self, event: &Metadata<'_>) -> Self::Writer {
-        let kind = match event.target() {
-            access_log::TARGET => LogLine::Access,
-            audit::TARGET => LogLine::Audit,
-            _ => LogLine::Log,
-        };
-        OfKind { lines: self, kind }
+        OfKind { lines: self, kind: target::kind_of(event.target()) }
     }
 }
 

@@ -82,7 +82,6 @@ const CIRCLES: &[(&str, &[&str])] = &[
             "streams",
         ],
     ),
-    ("telemetry", &["access_log", "writer"]),
 ];
 
 /// File names that say nothing.
