@@ -10,7 +10,7 @@ use crate::body::Body;
 use crate::endpoints::admin::{Admin, plain};
 use crate::providers::Standing;
 use crate::telemetry::log;
-use crate::telemetry::metrics::{self, Readings};
+use crate::telemetry::metrics::{self, Gauges};
 
 impl Admin {
     /// `GET /metrics`
@@ -26,7 +26,7 @@ impl Admin {
         }
     }
 
-    fn readings(&self) -> Readings {
+    fn readings(&self) -> Gauges {
         let providers = self.login.providers.iter();
         let mut upstreams: BTreeMap<String, (usize, usize)> = BTreeMap::new();
         for upstream in self.routes.all().filter_map(|route| route.upstream.as_ref()) {
@@ -36,7 +36,7 @@ impl Admin {
             *idle += connections.idle;
             *busy += connections.open.saturating_sub(connections.idle);
         }
-        Readings {
+        Gauges {
             connections: self.connections.count(),
             sessions: self.login.sessions.len(),
             providers_up: providers

@@ -5,9 +5,9 @@ pub mod audit;
 mod bound;
 pub mod json;
 pub mod log;
+pub mod log_throttle;
 pub mod metrics;
 mod queue;
-pub mod seldom;
 mod target;
 pub mod writer;
 

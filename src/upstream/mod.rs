@@ -46,7 +46,7 @@ use self::upload::{Progress, UploadFault};
 use crate::body::Body;
 use crate::origin::Origin;
 use crate::secret::Secret;
-use crate::telemetry::seldom::Seldom;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// What one route says of its upstream.
 #[derive(Clone, Debug)]
@@ -121,9 +121,9 @@ pub struct Upstream {
     host: HostSent,
     target: Target,
     /// Its failures in the log.
-    told: Seldom,
+    told: LogThrottle,
     /// The challenges that were removed, in the log.
-    removed_challenges: Seldom,
+    removed_challenges: LogThrottle,
 }
 
 enum HostSent {
@@ -187,8 +187,8 @@ impl Upstream {
             response_headers: settings.timeouts.response_headers,
             host: HostSent::of(settings)?,
             target: settings.target.clone(),
-            told: Seldom::default(),
-            removed_challenges: Seldom::default(),
+            told: LogThrottle::default(),
+            removed_challenges: LogThrottle::default(),
         })
     }
 
@@ -272,7 +272,7 @@ impl Upstream {
             }
             Carrier::SeveralVisitors => {
                 connection.reusable = false;
-                if bound::remove_challenges(headers) && self.removed_challenges.is_due() {
+                if bound::remove_challenges(headers) && self.removed_challenges.allow() {
                     tracing::warn!(
                         upstream = %self.target,
                         "an upstream asks for NTLM or Negotiate authentication, which is possible only on an \
@@ -296,7 +296,7 @@ impl Upstream {
             | Error::TooSlow(_)
             | Error::Misbehaved(_)
             | Error::BrokeOff(_) => {
-                if self.told.is_due() {
+                if self.told.allow() {
                     tracing::warn!(upstream = %self.target, %error, "requests to an upstream fail");
                 }
             }

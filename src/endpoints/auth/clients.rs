@@ -8,7 +8,7 @@ use super::table::{Part, Row, canonical, line};
 use crate::server::{
     ForwardAuthClient, ForwardAuthProxy, ListenAddress, Peer, Settings, TrustedProxies,
 };
-use crate::telemetry::seldom::Seldom;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// All declared proxies.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub struct Clients {
     trusted: TrustedProxies,
     own_listener: Option<ListenAddress>,
     /// When a peer that is not declared was last in the log.
-    pub(super) undeclared: Seldom,
+    pub(super) undeclared: LogThrottle,
 }
 
 /// The proxies of one entry of `server.forward_auth.clients`.
@@ -28,7 +28,7 @@ pub(super) struct Client {
     scheme_ignored: AtomicBool,
     address_ignored: AtomicBool,
     /// When a question of theirs that was denied for its form was last in the log.
-    pub(super) complaints: Seldom,
+    pub(super) complaints: LogThrottle,
 }
 
 impl Clients {
@@ -37,7 +37,7 @@ impl Clients {
         let (declared, trusted) = (&settings.forward_auth.clients, &settings.trusted_proxies);
         let declared = declared.iter().cloned().map(Client::new).collect();
         let (trusted, own_listener) = (trusted.clone(), settings.forward_auth.listen.clone());
-        Self { declared, trusted, own_listener, undeclared: Seldom::default() }
+        Self { declared, trusted, own_listener, undeclared: LogThrottle::default() }
     }
 
     /// Whether they ask on a listener of their own, and nowhere else.
@@ -64,7 +64,7 @@ impl Client {
             method_ignored: AtomicBool::new(false),
             scheme_ignored: AtomicBool::new(false),
             address_ignored: AtomicBool::new(false),
-            complaints: Seldom::default(),
+            complaints: LogThrottle::default(),
         }
     }
 

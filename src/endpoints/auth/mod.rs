@@ -72,7 +72,7 @@ impl Endpoints {
     /// Tells the operator, who may just have forgotten a line; tells a stranger nothing new.
     fn distrust(&self, call: Call<'_>) -> Error {
         let fault = AskerFault::Undeclared;
-        if self.clients.undeclared.is_due() {
+        if self.clients.undeclared.allow() {
             let address = match call.client.peer() {
                 Peer::Ip(address) => address.to_string(),
                 Peer::Unix => "unix".to_owned(),
@@ -137,7 +137,7 @@ fn complain(client: &Client, call: Call<'_>, error: &Error) {
             | Error::NotHere { .. }
             | Error::ForeignOrigin
     );
-    if !by_rules && client.complaints.is_due() {
+    if !by_rules && client.complaints.allow() {
         let (request_id, proxy) = (call.client.request_id(), client.proxy().as_str());
         let why: String = error.to_string().chars().take(LONGEST).collect();
         let remedy = if matches!(error, Error::SecondPath(SecondPathFault::NoDestination)) {

@@ -22,7 +22,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// What is not counted but read at a scrape.
 #[derive(Clone, Debug, Default)]
-pub struct Readings {
+pub struct Gauges {
     /// Open connections of clients.
     pub connections: usize,
     /// Sessions in the table.
@@ -39,7 +39,7 @@ pub struct Readings {
 
 impl Metrics {
     /// The text of a scrape.
-    pub fn exposition(self: &Arc<Self>, readings: Readings) -> Result<String, fmt::Error> {
+    pub fn exposition(self: &Arc<Self>, readings: Gauges) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix("portcullis");
         registry.register_collector(Box::new(Scrape { metrics: Arc::clone(self), readings }));
         let mut text = String::new();
@@ -51,7 +51,7 @@ impl Metrics {
 #[derive(Debug)]
 struct Scrape {
     metrics: Arc<Metrics>,
-    readings: Readings,
+    readings: Gauges,
 }
 
 impl Collector for Scrape {

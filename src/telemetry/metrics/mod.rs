@@ -16,10 +16,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-pub use exposition::{CONTENT_TYPE, Readings};
+pub use exposition::{CONTENT_TYPE, Gauges};
 pub use label::{Label, Limit, LogLine, ProviderEndpoint, Refresh, SignIn, SignOut, StatusClass};
 
-use super::seldom::Seldom;
+use super::log_throttle::LogThrottle;
 use count::{Counts, Durations, Sharded};
 
 use crate::lock::lock;
@@ -36,7 +36,7 @@ pub struct Metrics {
     sign_outs: Counts<SignOut>,
     limit_hits: Counts<Limit>,
     /// When each limit was last in the log.
-    reported: [Seldom; Limit::ALL.len()],
+    reported: [LogThrottle; Limit::ALL.len()],
     generation: AtomicU64,
 }
 
@@ -138,7 +138,7 @@ impl Metrics {
     /// Somebody met a bound. Goes to the log, too, but seldom.
     pub fn limit_hit(&self, limit: Limit, detail: impl fmt::Display) {
         let hits = self.limit_hits.count(limit) + 1;
-        if self.reported.get(limit.place()).is_some_and(Seldom::is_due) {
+        if self.reported.get(limit.place()).is_some_and(LogThrottle::allow) {
             tracing::warn!(limit = limit.as_str(), hits, "a limit was met: {detail}");
         }
     }

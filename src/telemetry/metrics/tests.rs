@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-fn scrape(metrics: &Arc<Metrics>, readings: Readings) -> String {
+fn scrape(metrics: &Arc<Metrics>, readings: Gauges) -> String {
     metrics.exposition(readings).unwrap()
 }
 
@@ -22,7 +22,7 @@ fn a_request_is_counted_by_route_and_class() {
         wiki.ended(status, Duration::from_millis(took));
     }
     metrics.request_began();
-    let text = scrape(&metrics, Readings::default());
+    let text = scrape(&metrics, Gauges::default());
     check(&text, r#"portcullis_requests_total{route="wiki",status="2xx"} 2"#);
     check(&text, r#"portcullis_requests_total{route="wiki",status="4xx"} 1"#);
     check(&text, r#"portcullis_requests_total{route="wiki",status="5xx"} 0"#);
@@ -45,7 +45,7 @@ fn a_name_has_one_handle_for_ever() {
 
 #[test]
 fn a_scrape_shows_the_list_and_nothing_else() {
-    let text = scrape(&Arc::default(), Readings::default());
+    let text = scrape(&Arc::default(), Gauges::default());
     let shown: BTreeSet<_> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE portcullis_")?.split_once(' '))
@@ -58,13 +58,13 @@ fn a_scrape_shows_the_list_and_nothing_else() {
 
 #[test]
 fn what_is_read_at_a_scrape_is_shown() {
-    let readings = Readings {
+    let readings = Gauges {
         connections: 3,
         sessions: 2,
         providers_up: [("company".into(), true), ("other".into(), false)].into(),
         upstreams: [("http://wiki:8080".to_owned(), (1, 4))].into(),
         certificates: [("tls.crt".to_owned(), crate::clock::UnixTime(7))].into(),
-        ..Readings::default()
+        ..Gauges::default()
     };
     let text = scrape(&Arc::default(), readings);
     check(&text, "portcullis_connections 3");
@@ -81,7 +81,7 @@ fn what_is_read_at_a_scrape_is_shown() {
 fn a_name_cannot_break_out_of_its_label() {
     let metrics = Arc::new(Metrics::default());
     metrics.route(&Arc::from("a\"} 1\nb\\")).denied("groups".into());
-    let text = scrape(&metrics, Readings::default());
+    let text = scrape(&metrics, Gauges::default());
     check(&text, r#"portcullis_denials_total{route="a\"} 1\nb\\",reason="groups"} 1"#);
 }
 

@@ -10,11 +10,11 @@ use crate::lock::lock;
 
 /// When something was last in the log.
 #[derive(Debug, Default)]
-pub struct Seldom(Mutex<Option<Instant>>);
+pub struct LogThrottle(Mutex<Option<Instant>>);
 
-impl Seldom {
+impl LogThrottle {
     /// Whether it may be there again: at most once in ten seconds. Counts as told from now on.
-    pub fn is_due(&self) -> bool {
+    pub fn allow(&self) -> bool {
         let now = Instant::now();
         let mut last = lock(&self.0);
         let due = last.is_none_or(|last| now.duration_since(last) >= QUIET);
@@ -31,9 +31,9 @@ mod tests {
 
     #[test]
     fn what_was_just_told_is_not_told_again() {
-        let seldom = Seldom::default();
-        assert_eq!([(); 3].map(|()| seldom.is_due()), [true, false, false]);
+        let seldom = LogThrottle::default();
+        assert_eq!([(); 3].map(|()| seldom.allow()), [true, false, false]);
         *seldom.0.lock().unwrap() = Instant::now().checked_sub(QUIET);
-        assert_eq!([(); 2].map(|()| seldom.is_due()), [true, false]);
+        assert_eq!([(); 2].map(|()| seldom.allow()), [true, false]);
     }
 }
