@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 pub struct Clock {
     origin: Instant,
     /// The time since 1970 at which a test's clock stands; `None` where time passes by itself.
-    standing: Option<Duration>,
+    manual: Option<Duration>,
     /// Milliseconds that a test moved this clock ahead; stays zero in the product.
     ahead: Arc<AtomicU64>,
 }
@@ -29,19 +29,19 @@ impl Clock {
     /// The clock of this machine.
     #[expect(clippy::disallowed_methods, reason = "this is the one door to time")]
     pub fn system() -> Self {
-        Self { origin: Instant::now(), standing: None, ahead: Arc::default() }
+        Self { origin: Instant::now(), manual: None, ahead: Arc::default() }
     }
 
     /// A clock that stands until it is moved: for tests, which must not depend on how fast they run.
-    pub fn standing() -> Self {
+    pub fn manual() -> Self {
         let clock = Self::system();
-        Self { standing: Some(clock.since_epoch()), ..clock }
+        Self { manual: Some(clock.since_epoch()), ..clock }
     }
 
     /// The monotonic time.
     #[expect(clippy::disallowed_methods, reason = "this is the one door to time")]
     pub fn moment(&self) -> Moment {
-        let since = match self.standing {
+        let since = match self.manual {
             None => Instant::now().duration_since(self.origin),
             Some(_) => Duration::ZERO,
         };
@@ -52,7 +52,7 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "this is the one door to time")]
     #[expect(clippy::disallowed_types, reason = "this is the one door to time")]
     pub fn since_epoch(&self) -> Duration {
-        let since = match self.standing {
+        let since = match self.manual {
             None => std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
             Some(since) => since,
         };
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_standing_clock_goes_by_steps() {
-        let clock = Clock::standing();
+        let clock = Clock::manual();
         let (moment, unix) = (clock.moment(), clock.unix());
         std::thread::yield_now();
         assert_eq!((clock.moment(), clock.unix()), (moment, unix));

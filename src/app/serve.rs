@@ -38,8 +38,8 @@ impl App {
         };
         let both = async { tokio::join!(bound.serve(Arc::new(admin), ended.clone()), public) };
         let mut both = pin!(both);
-        if shutdown.unless_at_once(both.as_mut()).await.is_none() {
-            ended.at_once();
+        if shutdown.unless_forced(both.as_mut()).await.is_none() {
+            ended.force();
             both.await;
         }
     }
@@ -75,7 +75,7 @@ impl App {
         self.tasks.close();
         // A refresh or a revocation under way is worth a few seconds more.
         let waited = tokio::time::timeout(LAST_TASKS, self.tasks.wait());
-        if let Some(Err(_)) = shutdown.unless_at_once(waited).await {
+        if let Some(Err(_)) = shutdown.unless_forced(waited).await {
             tracing::warn!("requests to a provider were still under way and have been given up");
         }
     }

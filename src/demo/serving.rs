@@ -93,7 +93,7 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.shutdown.at_once();
+        self.shutdown.force();
     }
 }
 

@@ -36,7 +36,7 @@ impl Breaker {
     /// Lets a request through, or refuses it at once.
     pub(super) fn admit(&self) -> Result<Trial<'_>, Error> {
         let mut circuit = lock(&self.circuit);
-        if circuit.admit(self.clock.moment()) { Ok(Trial(self)) } else { Err(Error::Resting) }
+        if circuit.admit(self.clock.moment()) { Ok(Trial(self)) } else { Err(Error::CircuitOpen) }
     }
 }
 
@@ -86,7 +86,7 @@ mod tests {
     use crate::oauth::error::Refusal;
 
     fn broken() -> (Clock, Breaker) {
-        let clock = Clock::standing();
+        let clock = Clock::manual();
         let breaker = Breaker::new(clock.clone());
         for _ in 0..FAILURES {
             breaker.admit().unwrap().report::<()>(&Err(Error::Garbage("x")));
@@ -97,10 +97,10 @@ mod tests {
     #[test]
     fn five_failures_in_a_row_close_the_door_for_five_seconds() {
         let (clock, breaker) = broken();
-        assert_eq!(breaker.admit().unwrap_err(), Error::Resting);
+        assert_eq!(breaker.admit().unwrap_err(), Error::CircuitOpen);
         clock.advance(REST);
         assert!(breaker.admit().is_ok());
-        assert_eq!(breaker.admit().unwrap_err(), Error::Resting, "one trial only");
+        assert_eq!(breaker.admit().unwrap_err(), Error::CircuitOpen, "one trial only");
     }
 
     #[test]
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_a_sign_of_life() {
-        let breaker = Breaker::new(Clock::standing());
+        let breaker = Breaker::new(Clock::manual());
         for _ in 0..20 {
             let refused = Error::Refused(Refusal::new("invalid_grant", ""));
             breaker.admit().unwrap().report::<()>(&Err(refused));

@@ -63,7 +63,7 @@ pub enum Error {
     TooManyFailures,
     /// After repeated failures the provider is not asked for a few seconds.
     #[error("not asked, after repeated failures")]
-    Resting,
+    CircuitOpen,
 }
 
 impl Error {
@@ -76,7 +76,7 @@ impl Error {
             | Self::Garbage(_)
             | Self::Busy
             | Self::TooManyFailures
-            | Self::Resting => true,
+            | Self::CircuitOpen => true,
             Self::Status(status) => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }

@@ -137,12 +137,12 @@ impl Record {
         }
         if self.unsuccessful.len() >= MOST_A_SECOND {
             let failed = self.provider_failed;
-            return Err(if failed { Error::Resting } else { Error::TooManyFailures });
+            return Err(if failed { Error::CircuitOpen } else { Error::TooManyFailures });
         }
         // SECURITY: by address, for what the provider fails at may be the code: one address with junk
         // must not close the door for all.
         if !self.circuit.admit(now) {
-            return Err(Error::Resting);
+            return Err(Error::CircuitOpen);
         }
         self.unsuccessful.push_back((number, now));
         self.last = (number, now);
@@ -192,7 +192,7 @@ mod tests {
     use crate::oauth::error::Refusal;
 
     fn limit() -> (Clock, Arc<ExchangeLimit>) {
-        let clock = Clock::standing();
+        let clock = Clock::manual();
         (clock.clone(), Arc::new(ExchangeLimit::new(clock)))
     }
 
@@ -270,7 +270,7 @@ mod tests {
             exchange(&limit, address(1), &refused()).unwrap();
             exchange(&limit, address(1), &FAILED).unwrap();
         }
-        assert_eq!(limit.admit(address(1)).unwrap_err(), Error::Resting);
+        assert_eq!(limit.admit(address(1)).unwrap_err(), Error::CircuitOpen);
     }
 
     #[test]
@@ -279,7 +279,7 @@ mod tests {
         for _ in 0..5 {
             exchange(&limit, address(1), &FAILED).unwrap();
         }
-        assert_eq!(limit.admit(address(1)).unwrap_err(), Error::Resting);
+        assert_eq!(limit.admit(address(1)).unwrap_err(), Error::CircuitOpen);
         assert!(limit.admit(address(2)).is_ok());
         clock.advance(Duration::from_secs(5));
         exchange(&limit, address(1), &Ok(())).unwrap();

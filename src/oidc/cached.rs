@@ -14,10 +14,10 @@ use crate::single_flight::{SingleFlight, Started, Waiter};
 #[derive(Debug)]
 pub(super) struct Cached<T> {
     clock: Clock,
-    flights: Arc<SingleFlight<State<T>, Landing<T>>>,
+    flights: Arc<SingleFlight<State<T>, Fetched<T>>>,
 }
 
-type Landing<T> = Result<Arc<T>, Error>;
+type Fetched<T> = Result<Arc<T>, Error>;
 
 #[derive(Debug)]
 struct State<T> {
@@ -53,15 +53,15 @@ impl<T: Send + Sync + 'static> Cached<T> {
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let flight = self.board(throttle, fetch)?;
+        let flight = self.join_or_start(throttle, fetch)?;
         flight.result().await.unwrap_or(Err(Error::Interrupted))
     }
 
-    fn board<F>(
+    fn join_or_start<F>(
         &self,
         throttle: &Throttle,
         fetch: impl FnOnce() -> F,
-    ) -> Result<Waiter<Landing<T>>, Error>
+    ) -> Result<Waiter<Fetched<T>>, Error>
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
@@ -73,17 +73,17 @@ impl<T: Send + Sync + 'static> Cached<T> {
             return Err(state.last_failure.clone().unwrap_or(Error::TooSoon));
         }
         let (call, flight) = state.start();
-        tokio::spawn(land(fetch(), self.clock.clone(), Arc::clone(&self.flights), call));
+        tokio::spawn(finish(fetch(), self.clock.clone(), Arc::clone(&self.flights), call));
         Ok(flight)
     }
 }
 
 /// A task of its own, bounded by the fetch's deadline: who asked may leave, the result stays.
-async fn land<T>(
+async fn finish<T>(
     fetch: impl Future<Output = Result<T, Error>> + Send,
     clock: Clock,
-    flights: Arc<SingleFlight<State<T>, Landing<T>>>,
-    call: Started<Landing<T>>,
+    flights: Arc<SingleFlight<State<T>, Fetched<T>>>,
+    call: Started<Fetched<T>>,
 ) {
     let result = fetch.await.map(Arc::new);
     flights.finish(call, |state| {
@@ -134,14 +134,14 @@ mod tests {
     use super::*;
 
     fn cached() -> (Clock, Cached<u32>, Throttle) {
-        let clock = Clock::standing();
+        let clock = Clock::manual();
         let throttle = Throttle::new(clock.clone(), 1, Duration::from_secs(1));
         (clock.clone(), Cached::new(clock), throttle)
     }
 
     #[test]
     fn a_throttle_lets_a_burst_pass_and_then_one_a_period() {
-        let clock = Clock::standing();
+        let clock = Clock::manual();
         let throttle = Throttle::new(clock.clone(), 2, Duration::from_secs(10));
         let admitted = |n| (0..n).filter(|_| throttle.admit()).count();
         assert_eq!(admitted(5), 2);

@@ -29,7 +29,7 @@ async fn scene() -> Scene {
         false => answer(base, seen, &served),
     })
     .await;
-    let clock = Clock::standing();
+    let clock = Clock::manual();
     let timeout = Duration::from_secs(5);
     let http = Arc::new(Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap());
     let settings = Settings {

@@ -83,7 +83,7 @@ impl From<OAuthError> for Error {
             | OAuthError::AnswerLost { .. }
             | OAuthError::Oversized { .. }
             | OAuthError::Status(_)
-            | OAuthError::Resting => Self::Unavailable(error.into()),
+            | OAuthError::CircuitOpen => Self::Unavailable(error.into()),
         }
     }
 }

@@ -254,7 +254,7 @@ impl Bound {
         for (listener, kind) in self.listeners {
             tasks.track(listener.run(kind, Arc::clone(&connections), room.clone(), tasks.clone()));
         }
-        tasks.conclude(&shutdown, &self.settings.timeouts).await;
+        tasks.drain(&shutdown, &self.settings.timeouts).await;
     }
 }
 

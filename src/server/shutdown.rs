@@ -21,7 +21,7 @@ use super::Timeouts;
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     begun: CancellationToken,
-    at_once: CancellationToken,
+    forced: CancellationToken,
 }
 
 impl Shutdown {
@@ -36,8 +36,8 @@ impl Shutdown {
     }
 
     /// Orders to stop without waiting for anything.
-    pub fn at_once(&self) {
-        self.at_once.cancel();
+    pub fn force(&self) {
+        self.forced.cancel();
         self.begun.cancel();
     }
 
@@ -52,10 +52,10 @@ impl Shutdown {
     }
 
     /// Awaits something, unless there is no time for anything.
-    pub async fn unless_at_once<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
+    pub async fn unless_forced<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            () = self.at_once.cancelled() => None,
+            () = self.forced.cancelled() => None,
             done = wait => Some(done),
         }
     }
@@ -78,7 +78,7 @@ impl Shutdown {
             }
             if self.is_begun() {
                 tracing::warn!("stopping at once");
-                self.at_once();
+                self.force();
             } else {
                 tracing::info!("stopping");
                 self.begin();
@@ -158,19 +158,19 @@ impl Tasks {
     }
 
     /// Waits for the order, then sees the server's tasks to their end.
-    pub(super) async fn conclude(&self, shutdown: &Shutdown, timeouts: &Timeouts) {
+    pub(super) async fn drain(&self, shutdown: &Shutdown, timeouts: &Timeouts) {
         shutdown.begun().await;
-        shutdown.unless_at_once(sleep(timeouts.drain_delay)).await;
+        shutdown.unless_forced(sleep(timeouts.drain_delay)).await;
         self.0.stage.store(Stage::Draining as u8, Ordering::Release);
         self.0.draining.cancel();
         self.0.tracker.close();
-        shutdown.unless_at_once(timeout(timeouts.drain, self.0.tracker.wait())).await;
+        shutdown.unless_forced(timeout(timeouts.drain, self.0.tracker.wait())).await;
         if !self.0.tracker.is_empty() {
             tracing::warn!(tasks = self.0.tracker.len(), "cutting what did not finish in time");
         }
         self.0.stage.store(Stage::Ending as u8, Ordering::Release);
         self.0.ending.cancel();
-        shutdown.unless_at_once(timeout(LAST_WORD, self.0.tracker.wait())).await;
+        shutdown.unless_forced(timeout(LAST_WORD, self.0.tracker.wait())).await;
         self.0.cut.cancel();
         self.0.tracker.wait().await;
     }

@@ -231,7 +231,7 @@ mod tests {
     }
 
     fn bench() -> Bench {
-        let clock = Clock::standing();
+        let clock = Clock::manual();
         let settings = Settings {
             lifetime: Duration::from_secs(3600),
             idle_timeout: None,

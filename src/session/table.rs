@@ -224,7 +224,7 @@ mod tests {
     use crate::session::{CookieSettings, Holding, Tokens};
 
     fn table(max_sessions: usize, max_sessions_per_user: usize) -> (Table, Clock) {
-        let clock = Clock::standing();
+        let clock = Clock::manual();
         let settings = Settings {
             lifetime: Duration::from_secs(3600),
             idle_timeout: Some(Duration::from_secs(600)),

@@ -206,7 +206,7 @@ async fn a_failing_endpoint_is_left_alone_after_five_failures() {
     for _ in 0..5 {
         assert!(matches!(exchange(&client, &provider).await, Err(Error::Status(_))));
     }
-    assert_eq!(exchange(&client, &provider).await.unwrap_err(), Error::Resting);
+    assert_eq!(exchange(&client, &provider).await.unwrap_err(), Error::CircuitOpen);
     assert_eq!(provider.seen("/token").len(), 5);
     assert!(!client.http.is_answering());
 }
@@ -224,9 +224,13 @@ async fn a_failing_revocation_endpoint_keeps_nobody_from_signing_in() {
     for _ in 0..5 {
         assert!(matches!(client.revoke(endpoint, &token).await, Err(Error::Status(_))));
     }
-    assert_eq!(client.revoke(endpoint, &token).await, Err(Error::Resting));
+    assert_eq!(client.revoke(endpoint, &token).await, Err(Error::CircuitOpen));
     assert!(exchange(&client, &provider).await.is_ok());
-    assert_eq!(client.revoke(endpoint, &token).await, Err(Error::Resting), "it rests for itself");
+    assert_eq!(
+        client.revoke(endpoint, &token).await,
+        Err(Error::CircuitOpen),
+        "it rests for itself"
+    );
     assert!(refresh(&client, &provider).await.is_ok());
 }
 
@@ -263,7 +267,7 @@ async fn exchanges_that_fail_keep_no_refresh_and_no_other_address_from_the_provi
         assert!(matches!(failed, Err(Error::Status(_))), "{failed:?}");
     }
     let resting = exchange_from(&client, &provider, junk, "junk").await;
-    assert_eq!(resting.unwrap_err(), Error::Resting);
+    assert_eq!(resting.unwrap_err(), Error::CircuitOpen);
     assert!(exchange(&client, &provider).await.is_ok());
     assert!(refresh(&client, &provider).await.is_ok());
 }
@@ -280,7 +284,7 @@ async fn refreshes_that_fail_keep_nobody_from_signing_in() {
     for _ in 0..5 {
         assert!(matches!(refresh(&client, &provider).await, Err(Error::Status(_))));
     }
-    assert_eq!(refresh(&client, &provider).await.unwrap_err(), Error::Resting);
+    assert_eq!(refresh(&client, &provider).await.unwrap_err(), Error::CircuitOpen);
     assert!(exchange(&client, &provider).await.is_ok());
 }
 

@@ -98,7 +98,7 @@ async fn the_second_order_waits_for_nothing() {
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     running.app.waiting.notified().await;
     running.shutdown.begin();
-    running.shutdown.at_once();
+    running.shutdown.force();
     assert_eq!(until_closed(&mut stream).await, "");
     running.stopped().await;
 }

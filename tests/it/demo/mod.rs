@@ -47,7 +47,7 @@ impl Scene {
     }
 
     async fn with(settings: Settings) -> Self {
-        let clock = Clock::standing();
+        let clock = Clock::manual();
         let client = |id: &str, secret: Option<&str>| Client {
             id: id.into(),
             secret: secret.map(Secret::new),

@@ -41,7 +41,7 @@ async fn an_honest_sign_in_ends_with_tokens_that_verify() {
 #[tokio::test]
 async fn every_algorithm_can_be_configured() {
     for algorithm in [Algorithm::RS256, Algorithm::ES384, Algorithm::EdDSA] {
-        let clock = Clock::standing();
+        let clock = Clock::manual();
         let settings = Settings { algorithm, path: "/realms/main".into(), ..Settings::default() };
         let scene =
             Scene { idp: IdentityProvider::start(settings, clock.clone()).await.unwrap(), clock };

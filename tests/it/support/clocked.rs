@@ -50,7 +50,7 @@ impl Clocked {
         more: &str,
         rest: &str,
     ) -> Self {
-        let clock = Clock::standing();
+        let clock = Clock::manual();
         let provider = IdentityProvider::start(settings, clock.clone()).await.unwrap();
         provider.set_faults(faults);
         let yaml = format!(
@@ -81,7 +81,7 @@ impl Clocked {
 
 impl Drop for Clocked {
     fn drop(&mut self) {
-        self.shutdown.at_once();
+        self.shutdown.force();
         self.serving.abort();
     }
 }
