@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 use crate::app::App;
 use crate::endpoints::{Call, Endpoint};
 use crate::error::Error;
-use crate::pages::{Asked, Format};
+use crate::pages::{Format, ResponseContext};
 use crate::routing::path::Readings;
 use crate::server::{
     Answered, DroppedNames, Handler, Incoming, ListenerKind, Refusal, without_panic,
@@ -19,7 +19,7 @@ impl Handler for App {
         let (request, client) = (&incoming.request, Arc::clone(&incoming.client));
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let format = self.format(uri.path(), headers);
-        let asked = || Asked { format, request_id: client.request_id().as_str() };
+        let asked = || ResponseContext { format, request_id: client.request_id().as_str() };
         let listener = client.listener();
         let (meter, answer) = match (self.own(uri.path(), client.host(), listener), listener) {
             (Some(endpoint), _) => {
@@ -38,7 +38,7 @@ impl Handler for App {
     }
 
     fn refuse(&self, refusal: Refusal<'_>) -> Answered {
-        let asked = Asked {
+        let asked = ResponseContext {
             format: self.format(refusal.path, refusal.headers),
             request_id: refusal.request_id.as_str(),
         };

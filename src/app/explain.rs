@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::client_address::ClientAddress;
 use crate::error::Error;
 use crate::gate::challenge::may_redirect;
-use crate::gate::decide::{Asked, Cause, Decision, Permit, decide, rulings};
+use crate::gate::decide::{AccessRequest, Cause, Decision, Permit, decide, rulings};
 use crate::gate::identify::{Member, Visitor};
 use crate::gate::reach::{DESTINATION, Reach};
 use crate::gate::route::Route;
@@ -132,7 +132,7 @@ impl App {
         let headers = HeaderMap::from_iter(headers);
         let origin = || self.origin(question).clone();
         let reach = Reach::of(method, &headers, &self.routes, route, origin);
-        let asked = Asked {
+        let asked = AccessRequest {
             route,
             method,
             readings,

@@ -10,7 +10,7 @@ use crate::body::Body;
 use crate::error::{Error, Forbidden, denial_reason, sign_in_reason};
 use crate::login::wish::{Prompt, Wish};
 use crate::login::{self, Failure};
-use crate::pages::{self, Asked, Page};
+use crate::pages::{self, Page, ResponseContext};
 use crate::providers;
 use crate::server::Answered;
 use crate::telemetry::access_log::Outcome;
@@ -19,7 +19,7 @@ use crate::upstream;
 
 impl App {
     /// Answers a request that does not get what it asked for.
-    pub(super) fn refused(&self, error: &Error, asked: &Asked<'_>) -> Answered {
+    pub(super) fn refused(&self, error: &Error, asked: &ResponseContext<'_>) -> Answered {
         if let Some(limit) = limit(error) {
             self.metrics.limit_hit(limit, error);
         }
@@ -44,7 +44,7 @@ impl App {
         Answered::new(response, outcome)
     }
 
-    fn page(&self, error: &Error, asked: &Asked<'_>) -> Response<Body> {
+    fn page(&self, error: &Error, asked: &ResponseContext<'_>) -> Response<Body> {
         let respond = |page: &Page<'_>| self.pages.respond(asked, error.status(), page);
         match error {
             Error::NotSignedIn { login_url, .. } => respond(&Page::SignInRequired { login_url }),
@@ -72,7 +72,7 @@ impl App {
         }
     }
 
-    fn forbidden(&self, forbidden: &Forbidden, asked: &Asked<'_>) -> Response<Body> {
+    fn forbidden(&self, forbidden: &Forbidden, asked: &ResponseContext<'_>) -> Response<Body> {
         let reasons: Vec<String> =
             forbidden.failed.iter().map(|key| denial_reason(*key).to_owned()).collect();
         // Absolute: a proxy that asks us about a host need not send us that host's own paths.
@@ -93,7 +93,7 @@ impl App {
         &self,
         failure: &Failure,
         error: &Error,
-        asked: &Asked<'_>,
+        asked: &ResponseContext<'_>,
     ) -> Response<Body> {
         let (target, provider) = (failure.target.as_str(), failure.provider.as_deref());
         let known = provider.and_then(|id| self.login.provider(id));

@@ -24,7 +24,7 @@ use crate::gate::challenge::Asker;
 use crate::gate::routes::Routes;
 use crate::identity::headers::HeaderRule;
 use crate::login::{Login, Redirect};
-use crate::pages::{Asked, Pages, harden};
+use crate::pages::{Pages, ResponseContext, harden};
 use crate::server::{Answered, Client};
 use crate::telemetry::metrics::RouteMeter;
 
@@ -82,7 +82,7 @@ pub struct Call<'a> {
     /// Its target.
     pub uri: &'a Uri,
     /// How the answer is given.
-    pub asked: Asked<'a>,
+    pub asked: ResponseContext<'a>,
 }
 
 impl<'p> Endpoint<'p> {

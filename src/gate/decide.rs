@@ -11,13 +11,13 @@ use crate::gate::identify::{Need, Visitor};
 use crate::gate::reach::{Destination, Reach};
 use crate::gate::route::Route;
 use crate::policy::Policy;
-use crate::policy::evaluate::{self, Denial, Ruling, Verdict};
+use crate::policy::evaluate::{Denial, PolicyInput, Ruling, Verdict};
 use crate::policy::rule::Rule;
 use crate::routing::path::{PathPrefix, Reading, Readings};
 
 /// What a visitor asks for.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'r, 'a> {
+pub struct AccessRequest<'r, 'a> {
     /// The route, the same in every reading of the path.
     pub route: &'r Route,
     /// The method; `None` where an asker did not tell it.
@@ -107,7 +107,7 @@ impl<'r> Permit<'r> {
 }
 
 /// Decides.
-pub fn decide<'r>(asked: &Asked<'r, '_>, visitor: Visitor) -> Decision<'r> {
+pub fn decide<'r>(asked: &AccessRequest<'r, '_>, visitor: Visitor) -> Decision<'r> {
     let route = asked.route;
     let visitor = counted(route, visitor);
     let verdict = match agreed(asked, asked.readings, &visitor) {
@@ -133,7 +133,7 @@ pub fn decide<'r>(asked: &Asked<'r, '_>, visitor: Visitor) -> Decision<'r> {
 /// The verdict that every reading of a path has, else a reading that has another one.
 // SECURITY: an upstream that reads the path in another way must not be a way around the rules.
 fn agreed(
-    asked: &Asked<'_, '_>,
+    asked: &AccessRequest<'_, '_>,
     readings: &Readings<'_>,
     visitor: &Visitor,
 ) -> Result<Verdict, String> {
@@ -149,7 +149,7 @@ fn agreed(
 }
 
 /// Whether a request that its own path admits may reach what else it reaches.
-fn beyond(asked: &Asked<'_, '_>, visitor: &Visitor) -> Result<(), SecondPathFault> {
+fn beyond(asked: &AccessRequest<'_, '_>, visitor: &Visitor) -> Result<(), SecondPathFault> {
     let destination = match asked.reach.destination() {
         Destination::None => None,
         Destination::Path(readings) => Some(&**readings),
@@ -170,7 +170,7 @@ fn beyond(asked: &Asked<'_, '_>, visitor: &Visitor) -> Result<(), SecondPathFaul
 }
 
 /// What each rule of the route says of the plain reading, in their order: why the decision is as it is.
-pub fn rulings(asked: &Asked<'_, '_>, visitor: Visitor) -> Vec<Ruling> {
+pub fn rulings(asked: &AccessRequest<'_, '_>, visitor: Visitor) -> Vec<Ruling> {
     let visitor = counted(asked.route, visitor);
     let of_policy = asked.of_policy(asked.readings.plain());
     let judge = |rule: &Rule| rule.judge(of_policy, visitor.identity());
@@ -190,14 +190,14 @@ fn counted(route: &Route, visitor: Visitor) -> Visitor {
     }
 }
 
-fn is_public(asked: &Asked<'_, '_>, reading: &Reading<'_>) -> bool {
+fn is_public(asked: &AccessRequest<'_, '_>, reading: &Reading<'_>) -> bool {
     let of_policy = asked.of_policy(reading);
     asked.route.allow.is_public_for(of_policy)
         && asked.narrowing.is_none_or(|policy| policy.is_public_for(of_policy))
 }
 
 /// Whether every reading of a path passes without a visitor.
-fn is_all_public(asked: &Asked<'_, '_>, readings: &Readings<'_>) -> bool {
+fn is_all_public(asked: &AccessRequest<'_, '_>, readings: &Readings<'_>) -> bool {
     let spelt = spelt(asked.route, readings);
     let mut others = readings.others().iter().chain(&spelt);
     is_public(asked, readings.plain()) && others.all(|other| is_public(asked, other))
@@ -217,7 +217,7 @@ fn spelt(route: &Route, readings: &Readings<'_>) -> Vec<Reading<'static>> {
     route.clashing_paths.iter().flat_map(spelt).collect()
 }
 
-fn verdict(asked: &Asked<'_, '_>, reading: &Reading<'_>, visitor: &Visitor) -> Verdict {
+fn verdict(asked: &AccessRequest<'_, '_>, reading: &Reading<'_>, visitor: &Visitor) -> Verdict {
     let (of_policy, identity) = (asked.of_policy(reading), visitor.identity());
     match (asked.route.allow.evaluate(of_policy, identity), asked.narrowing) {
         (Verdict::Admit, Some(narrowing)) => narrowing.evaluate(of_policy, identity),
@@ -225,7 +225,7 @@ fn verdict(asked: &Asked<'_, '_>, reading: &Reading<'_>, visitor: &Visitor) -> V
     }
 }
 
-impl Asked<'_, '_> {
+impl AccessRequest<'_, '_> {
     /// What knowing the visitor is for: nothing, where every reading of the path, and of a second one,
     /// passes without.
     pub fn need(&self) -> Need {
@@ -241,7 +241,7 @@ impl Asked<'_, '_> {
         }
     }
 
-    fn of_policy<'p>(&'p self, path: &'p Reading<'p>) -> evaluate::Asked<'p> {
-        evaluate::Asked { method: self.method, path, client_address: self.client_address }
+    fn of_policy<'p>(&'p self, path: &'p Reading<'p>) -> PolicyInput<'p> {
+        PolicyInput { method: self.method, path, client_address: self.client_address }
     }
 }

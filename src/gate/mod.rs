@@ -29,7 +29,7 @@ use crate::session::table::Table;
 use crate::telemetry::audit;
 use crate::telemetry::metrics::Metrics;
 use challenge::{Challenged, answered, is_foreign_handshake};
-use decide::{Asked, Cause, Decision, Refusal, decide};
+use decide::{AccessRequest, Cause, Decision, Refusal, decide};
 use reach::Reach;
 use route::Route;
 use routes::Routes;
@@ -84,7 +84,7 @@ impl Gate {
         let (method, headers) = (incoming.request.method(), incoming.request.headers());
         let client = &incoming.client;
         let reach = Reach::of(Some(method), headers, routes, route, || client.origin());
-        let asked = Asked {
+        let asked = AccessRequest {
             route,
             method: Some(method),
             readings,

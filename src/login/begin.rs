@@ -26,7 +26,7 @@ pub struct Start<'a> {
     /// The request's fields, for the cookies in them.
     pub headers: &'a HeaderMap,
     /// The request, for the log.
-    pub asked: audit::Asked<'a>,
+    pub asked: audit::RequestRef<'a>,
 }
 
 impl Start<'_> {

@@ -32,7 +32,7 @@ pub struct Callback<'a> {
     /// The request's fields, for the cookies in them.
     pub headers: &'a HeaderMap,
     /// Who asks, and the request for the log.
-    pub asked: audit::Asked<'a>,
+    pub asked: audit::RequestRef<'a>,
     /// Whether the client has closed its side of the connection meanwhile.
     pub has_left: &'a (dyn Fn() -> bool + Send + Sync),
 }
@@ -199,7 +199,7 @@ impl Login {
         provider: &Arc<Provider>,
         code: &Secret,
         opened: &Opened,
-        asked: audit::Asked<'_>,
+        asked: audit::RequestRef<'_>,
     ) -> Result<SignedIn, Error> {
         let turn = provider.turn(asked.client).await?;
         // SECURITY: taken before the code leaves, so that of two callbacks only one sends it (T72); and no
@@ -239,7 +239,7 @@ impl Login {
     }
 
     /// Puts a new session into the table, and says so.
-    fn insert(&self, provider: &Provider, session: Arc<Session>, asked: audit::Asked<'_>) {
+    fn insert(&self, provider: &Provider, session: Arc<Session>, asked: audit::RequestRef<'_>) {
         let subject = session.holding().identity.subject.clone();
         provider.meter().signed_in(SignIn::Success);
         let (key, holding) = (session.key(), Arc::clone(&session.holding()));
@@ -273,7 +273,7 @@ impl Login {
 /// the session that nobody would hear of.
 struct Departure<'a> {
     provider: &'a Provider,
-    asked: audit::Asked<'a>,
+    asked: audit::RequestRef<'a>,
 }
 
 impl Drop for Departure<'_> {

@@ -174,7 +174,7 @@ impl Login {
     }
 
     /// Counts and logs a sign-in that failed.
-    fn failed(&self, error: &Error, provider: Option<&Provider>, asked: audit::Asked<'_>) {
+    fn failed(&self, error: &Error, provider: Option<&Provider>, asked: audit::RequestRef<'_>) {
         let outcome = error.outcome();
         if let Some(provider) = provider {
             provider.meter().signed_in(outcome);

@@ -24,7 +24,7 @@ use crate::body::Body;
 use crate::origin::Origin;
 
 pub use error::Forbidden;
-pub use negotiate::{Asked, Format};
+pub use negotiate::{Format, ResponseContext};
 pub use sign_in::Choice;
 
 /// `pages:`, what an operator may change.
@@ -162,7 +162,7 @@ impl Pages {
     /// `WWW-Authenticate: Bearer`, a 429 and a 503 `Retry-After`; the caller may replace them.
     pub fn respond(
         &self,
-        asked: &Asked<'_>,
+        asked: &ResponseContext<'_>,
         status: StatusCode,
         page: &Page<'_>,
     ) -> Response<Body> {
@@ -191,7 +191,7 @@ impl Pages {
         if view.has_form() { self.policy_with_form.clone() } else { self.policy.clone() }
     }
 
-    fn html(&self, asked: &Asked<'_>, view: &View<'_>) -> Option<Response<Body>> {
+    fn html(&self, asked: &ResponseContext<'_>, view: &View<'_>) -> Option<Response<Body>> {
         let page = context! {
             view => Serde(view),
             form => view.has_form(),
@@ -323,7 +323,7 @@ fn policy(style: &str, logo: bool, form_action: &str) -> HeaderValue {
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
-fn json(asked: &Asked<'_>, page: &Page<'_>, view: &View<'_>) -> Response<Body> {
+fn json(asked: &ResponseContext<'_>, page: &Page<'_>, view: &View<'_>) -> Response<Body> {
     #[derive(Serialize)]
     struct Answer<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]

@@ -18,7 +18,7 @@ pub enum Format {
 
 /// What an answer needs to know of the request.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct ResponseContext<'a> {
     /// The form it takes.
     pub format: Format,
     /// The reference that the log has too.

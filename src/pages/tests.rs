@@ -62,8 +62,8 @@ fn pages() -> Pages {
     Pages::new(&Brand::default()).unwrap()
 }
 
-fn asked(format: Format) -> Asked<'static> {
-    Asked { format, request_id: "req-1" }
+fn asked(format: Format) -> ResponseContext<'static> {
+    ResponseContext { format, request_id: "req-1" }
 }
 
 fn text(response: Response<Body>) -> String {
@@ -89,7 +89,7 @@ fn every_value_is_escaped() {
         ..Brand::default()
     };
     let pages = Pages::new(&brand).unwrap();
-    let asked = Asked { request_id: HOSTILE, ..asked(Format::Html) };
+    let asked = ResponseContext { request_id: HOSTILE, ..asked(Format::Html) };
     with_each_page(HOSTILE, |status, page| {
         let html = text(pages.respond(&asked, status, page));
         for live in ["<script", "<img", "'>"] {

@@ -11,7 +11,7 @@ use crate::routing::path::Reading;
 
 /// What a visitor asks for.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct PolicyInput<'a> {
     /// The method; `None` where an asker did not tell it: it satisfies no `methods`.
     pub method: Option<&'a Method>,
     /// The path, in one reading.
@@ -62,7 +62,7 @@ impl Verdict {
 
 impl Policy {
     /// Whether whoever asks this passes, so that nobody has to be known for it.
-    pub fn is_public_for(&self, asked: Asked<'_>) -> bool {
+    pub fn is_public_for(&self, asked: PolicyInput<'_>) -> bool {
         match self {
             Self::Public => true,
             Self::Authenticated => false,
@@ -73,7 +73,7 @@ impl Policy {
     }
 
     /// Decides; the first rule that passes admits.
-    pub fn evaluate(&self, asked: Asked<'_>, identity: Option<&Identity>) -> Verdict {
+    pub fn evaluate(&self, asked: PolicyInput<'_>, identity: Option<&Identity>) -> Verdict {
         match (self, identity) {
             (Self::Public, _) | (Self::Authenticated, Some(_)) => Verdict::Admit,
             (Self::Authenticated, None) => Verdict::SignIn,
@@ -86,7 +86,7 @@ impl Policy {
 
 impl Rule {
     /// What this rule alone says.
-    pub fn judge(&self, asked: Asked<'_>, identity: Option<&Identity>) -> Ruling {
+    pub fn judge(&self, asked: PolicyInput<'_>, identity: Option<&Identity>) -> Ruling {
         let mut failed = failed_of_request(self, asked);
         match identity {
             _ if self.public => {}
@@ -122,7 +122,7 @@ impl Denial {
 }
 
 /// The keys about the request that are written and do not pass.
-fn failed_of_request(rule: &Rule, asked: Asked<'_>) -> Vec<Key> {
+fn failed_of_request(rule: &Rule, asked: PolicyInput<'_>) -> Vec<Key> {
     let mut failed = Vec::new();
     if !any(&rule.methods, |method| asked.method.is_some_and(|asked| covers(method, asked))) {
         failed.push(Key::Methods);
@@ -217,7 +217,7 @@ mod tests {
 
     fn evaluate(rules: Vec<Rule>, identity: Option<&Identity>) -> Verdict {
         let readings = Readings::of("/docs/a").unwrap();
-        let asked = Asked {
+        let asked = PolicyInput {
             method: Some(&Method::HEAD),
             path: readings.plain(),
             client_address: ClientAddress::Known("::ffff:10.1.2.3".parse().unwrap()),
@@ -318,7 +318,7 @@ mod tests {
     #[test]
     fn what_a_public_rule_admits_is_public_and_nothing_else() {
         let readings = Readings::of("/docs/a").unwrap();
-        let asked = Asked {
+        let asked = PolicyInput {
             method: Some(&Method::GET),
             path: readings.plain(),
             client_address: ClientAddress::Known("10.1.2.3".parse().unwrap()),
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn each_rule_says_what_it_makes_of_a_request() {
         let readings = Readings::of("/docs/a").unwrap();
-        let asked = Asked {
+        let asked = PolicyInput {
             method: Some(&Method::POST),
             path: readings.plain(),
             client_address: ClientAddress::Known("10.1.2.3".parse().unwrap()),
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn an_unknown_method_satisfies_no_methods() {
         let readings = Readings::of("/").unwrap();
-        let asked = Asked {
+        let asked = PolicyInput {
             method: None,
             path: readings.plain(),
             client_address: ClientAddress::Known("::1".parse().unwrap()),

@@ -328,8 +328,8 @@ impl Client {
     }
 
     /// The request, as the audit log tells of it.
-    pub fn for_audit(&self) -> audit::Asked<'_> {
-        audit::Asked { client: self.address, request_id: self.request_id.as_str() }
+    pub fn for_audit(&self) -> audit::RequestRef<'_> {
+        audit::RequestRef { client: self.address, request_id: self.request_id.as_str() }
     }
 
     /// Notes the route of the request, for the log of a client that leaves before its answer.

@@ -129,7 +129,7 @@ impl<H: Handler> Service<H> {
             Client::of(connected, authority, request.headers(), request_id).map(Arc::new)
         });
         exchange.client = checked.as_ref().ok().map(Arc::clone);
-        exchange.line = asked.map(|(method, target)| Asked { method, target, request_id });
+        exchange.line = asked.map(|(method, target)| LoggedRequest { method, target, request_id });
         match checked {
             Ok(client) => {
                 let request =
@@ -186,14 +186,14 @@ struct Exchange {
     /// None where the request was refused for its head.
     client: Option<Arc<Client>>,
     /// Kept where there is an access log.
-    line: Option<Asked>,
+    line: Option<LoggedRequest>,
     status: Option<StatusCode>,
     bytes: u64,
     outcome: Outcome,
 }
 
 /// What the access log says of the request.
-struct Asked {
+struct LoggedRequest {
     method: Method,
     target: Option<PathAndQuery>,
     request_id: RequestId,
@@ -267,7 +267,7 @@ impl Drop for Exchange {
         let known = client.and_then(|client| client.route());
         self.outcome.route = self.outcome.route.or(known);
         self.outcome.route.unwrap_or(self.unrouted).ended(status, duration);
-        let Some(Asked { method, target, request_id }) = &self.line else { return };
+        let Some(LoggedRequest { method, target, request_id }) = &self.line else { return };
         let address = client.map_or_else(|| self.connected.address(), |client| client.address());
         let address = self.connected.text_of(address).unwrap_or(UNKNOWN);
         access_log::record(&Line {

@@ -19,7 +19,7 @@ pub struct Person<'a> {
 
 /// The request that it happened to.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked<'a> {
+pub struct RequestRef<'a> {
     /// The address of the client; `-` where it is unknown.
     pub client: ClientAddress,
     /// The reference on its page, which its line in the access log has, too.
@@ -27,16 +27,16 @@ pub struct Asked<'a> {
 }
 
 /// Somebody signed in.
-pub fn signed_in(provider: &str, who: Person<'_>, session: &impl Debug, asked: Asked<'_>) {
-    let (Person { subject, email }, Asked { client, request_id }) = (who, asked);
+pub fn signed_in(provider: &str, who: Person<'_>, session: &impl Debug, asked: RequestRef<'_>) {
+    let (Person { subject, email }, RequestRef { client, request_id }) = (who, asked);
     tracing::info!(
         target: AUDIT, event = "sign_in", provider, subject, email, ?session, %client, request_id
     );
 }
 
 /// Nobody signed in, and why.
-pub fn sign_in_failed(provider: Option<&str>, reason: &str, asked: Asked<'_>) {
-    let Asked { client, request_id } = asked;
+pub fn sign_in_failed(provider: Option<&str>, reason: &str, asked: RequestRef<'_>) {
+    let RequestRef { client, request_id } = asked;
     tracing::info!(target: AUDIT, event = "sign_in_failed", provider, reason, %client, request_id);
 }
 
@@ -51,9 +51,9 @@ pub fn ended_by_refresh(provider: &str, subject: &str, session: &impl Debug, rea
 }
 
 /// The rules refused a request; `who` asked, where known.
-pub fn denied(route: &str, reason: &str, who: Option<Person<'_>>, asked: Asked<'_>) {
+pub fn denied(route: &str, reason: &str, who: Option<Person<'_>>, asked: RequestRef<'_>) {
     let (subject, email) = (who.map(|who| who.subject), who.and_then(|who| who.email));
-    let Asked { client, request_id } = asked;
+    let RequestRef { client, request_id } = asked;
     tracing::info!(
         target: AUDIT, event = "denied", route, reason, subject, email, %client, request_id
     );

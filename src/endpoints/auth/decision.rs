@@ -9,7 +9,7 @@ use super::original::Original;
 use crate::endpoints::Endpoints;
 use crate::error::{AskerFault, Error};
 use crate::gate::challenge::{Asker, Challenged, SubrequestChallenge, is_foreign_handshake};
-use crate::gate::decide::{Asked, Decision, Permit, decide};
+use crate::gate::decide::{AccessRequest, Decision, Permit, decide};
 use crate::gate::identify::Visitor;
 use crate::gate::reach::{Reach, is_method_override, is_overridden};
 use crate::gate::route::Route;
@@ -108,7 +108,7 @@ impl Endpoints {
         }
         let (method, target) = (method.as_ref(), target.as_ref().copied().unwrap_or("/"));
         let reach = Reach::of(method, headers, &self.routes, route, || client.origin());
-        let asked = Asked {
+        let asked = AccessRequest {
             route,
             method,
             readings,

@@ -250,7 +250,7 @@ fn behind<'a>(own: &'a PathAndQuery, path: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pages::{Asked, Format};
+    use crate::pages::{Format, ResponseContext};
     use crate::server::{
         ForwardAuth, ForwardAuthClient, ForwardAuthProxy, ListenAddress, Settings, TrustedProxies,
     };
@@ -285,7 +285,7 @@ mod tests {
             let (uri, address) = (target.parse().unwrap(), "192.0.2.1".parse().unwrap());
             let client = Client::direct(address, Scheme::Http, "wiki.example");
             let declared = self.clients.of_peer(client.peer()).unwrap();
-            let asked = Asked { format: Format::Json, request_id: "1" };
+            let asked = ResponseContext { format: Format::Json, request_id: "1" };
             let (headers, dropped, method) = (&headers, &[][..], &Method::POST);
             let call = Call { method, headers, dropped, client: &client, uri: &uri, asked };
             let suffix = uri.path().strip_prefix("/auth").filter(|rest| !rest.is_empty());
