@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use portcullis::clock::Clock;
 use portcullis::identity::claims::{ClaimNames, identity};
-use portcullis::identity::prior::{Original, Prior};
+use portcullis::identity::refresh_baseline::{IdTokenBinding, RefreshBaseline};
 use portcullis::oauth::token::TokenSet;
 use portcullis::secret::Secret;
 use portcullis::session::table::Table;
@@ -74,7 +74,7 @@ fn holding(settings: &Settings, provider: &Arc<str>, number: usize, clock: &Cloc
         "groups": ["staff", "wiki"], "iss": "https://id.example.com/realms/main", "aud": "wiki",
     });
     let claims = claims.as_object().cloned().unwrap_or_default();
-    let original = Original {
+    let binding = IdTokenBinding {
         subject: subject.into(),
         audience: vec!["wiki".to_owned()],
         nonce: "n".repeat(43),
@@ -90,7 +90,7 @@ fn holding(settings: &Settings, provider: &Arc<str>, number: usize, clock: &Cloc
     };
     let tokens = Tokens::new(set, settings.refresh_before);
     let identity = identity(provider, &ClaimNames::default(), true, claims).unwrap();
-    Holding::new(identity, Prior { original, beside_userinfo: None }, tokens)
+    Holding::new(identity, RefreshBaseline { binding, beside_userinfo: None }, tokens)
 }
 
 /// Nanoseconds to find one of the sample: the least of some rounds, which other work disturbed least.

@@ -13,7 +13,9 @@ use crate::endpoints::auth::clients::Clients;
 use crate::gate::Gate;
 use crate::gate::route::{self, Route};
 use crate::gate::routes::Routes;
-use crate::identity::headers::{HeaderRule, Stripped, auth_request_rules, default_rules};
+use crate::identity::headers::{
+    HeaderRule, IdentityHeaderNames, auth_request_rules, default_rules,
+};
 use crate::login::Login;
 use crate::login::pending::States;
 use crate::login::return_to::Places;
@@ -76,7 +78,7 @@ impl App {
             refresher,
             cookies: Arc::clone(&cookies),
             providers: Arc::clone(&providers),
-            stripped: Arc::new(Stripped::new(rules.iter().copied())),
+            stripped: Arc::new(IdentityHeaderNames::new(rules.iter().copied())),
             public_url: config.public_url.clone(),
             prefix: prefix.clone(),
             outage_grace: config.session.outage_grace,

@@ -20,7 +20,7 @@ use crate::gate::reach::{DESTINATION, Reach};
 use crate::gate::route::Route;
 use crate::identity::Identity;
 use crate::identity::headers::list_item;
-use crate::identity::prior::{Original, Prior};
+use crate::identity::refresh_baseline::{IdTokenBinding, RefreshBaseline};
 use crate::oauth::token::TokenSet;
 use crate::origin::Origin;
 use crate::policy::Policy;
@@ -221,7 +221,7 @@ impl App {
     fn member(&self, id: &str, claims: &Map<String, Value>) -> Result<Member, NoVisitor> {
         let provider = self.login.provider(id).ok_or(NoVisitor::Provider(id.to_owned()))?;
         let identity = provider.identity(claims.clone())?;
-        let original = Original {
+        let binding = IdTokenBinding {
             subject: Arc::clone(&identity.subject),
             audience: Vec::new(),
             nonce: String::new(),
@@ -237,7 +237,8 @@ impl App {
         };
         let now = self.gate.clock.moment();
         let tokens = Tokens::new(tokens, Duration::ZERO);
-        let holding = Holding::new(identity, Prior { original, beside_userinfo: None }, tokens);
+        let holding =
+            Holding::new(identity, RefreshBaseline { binding, beside_userinfo: None }, tokens);
         let session = Session::new(&SessionId::generate(), holding, now, Duration::MAX);
         let holding = Arc::clone(&session.holding());
         Ok(Member { session: Arc::new(session), holding })

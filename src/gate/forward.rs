@@ -18,7 +18,7 @@ use crate::session::Freshness;
 use crate::telemetry::access_log::Outcome;
 use crate::telemetry::metrics::Limit;
 use crate::upstream::{
-    self, Answer, BoundConnections, Carrier, ClientSide, Forwarded, Holder, Stripped,
+    self, Answer, BoundConnections, Carrier, ClientSide, Forwarded, Holder, StrippedRequest,
 };
 
 impl Gate {
@@ -150,7 +150,7 @@ fn holder(visitor: &Visitor, client: &Client) -> Holder {
 /// Whether others than this visitor may send on the client's connection: a proxy's carries many, and so may one
 /// of HTTP/2.
 fn carrier(
-    stripped: &Stripped,
+    stripped: &StrippedRequest,
     client: Arc<Client>,
 ) -> Carrier<impl FnOnce() -> BoundConnections + use<>> {
     let bound = client.attached::<BoundConnections>();

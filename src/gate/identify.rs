@@ -132,7 +132,7 @@ async fn renew(provider: Option<Arc<Provider>>, held: Arc<Holding>, key: Session
     let (Some(provider), Some(refresh_token)) = (provider, &held.tokens.refresh_token) else {
         return ended("no_provider");
     };
-    let request = RefreshRequest { refresh_token, prior: &held.prior };
+    let request = RefreshRequest { refresh_token, baseline: &held.baseline };
     let refreshed = provider.refresh(&request).await;
     let outcome = match &refreshed {
         Ok(_) => metrics::Refresh::Success,
@@ -145,8 +145,8 @@ async fn renew(provider: Option<Arc<Provider>>, held: Arc<Holding>, key: Session
         warn!(provider = %provider.id(), session = ?key, %error, "a refresh failed");
     }
     match refreshed {
-        Ok(Refreshed { tokens, identity, prior }) => {
-            Renewal::Tokens(Box::new(Brought { tokens, identity, prior }))
+        Ok(Refreshed { tokens, identity, baseline }) => {
+            Renewal::Tokens(Box::new(Brought { tokens, identity, baseline }))
         }
         Err(RefreshError::Ended(_) | RefreshError::Untrusted(_)) => ended(outcome.as_str()),
         Err(RefreshError::Temporary(_)) => Renewal::Failed,

@@ -18,7 +18,7 @@ use http::uri::PathAndQuery;
 use crate::clock::Clock;
 use crate::error::{Error, Forbidden};
 use crate::identity::Identity;
-use crate::identity::headers::Stripped;
+use crate::identity::headers::IdentityHeaderNames;
 use crate::origin::Origin;
 use crate::providers::Provider;
 use crate::routing::path::{PathPrefix, Readings};
@@ -47,7 +47,7 @@ pub struct Gate {
     /// Where visitors sign in, in the order of the sign-in page.
     pub providers: Arc<[Arc<Provider>]>,
     /// What no visitor may send.
-    pub stripped: Arc<Stripped>,
+    pub stripped: Arc<IdentityHeaderNames>,
     /// The origin at which browsers reach the gateway.
     pub public_url: Origin,
     /// The gateway's own paths.

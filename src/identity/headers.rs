@@ -260,7 +260,7 @@ impl Piece {
 /// Names that a visitor must not send, compared with every character but letters and digits folded
 /// to `-`, as many servers fold them to `_`.
 #[derive(Clone, Debug)]
-pub struct Stripped {
+pub struct IdentityHeaderNames {
     /// Folded.
     names: Vec<String>,
     /// What whole families of names begin with.
@@ -269,7 +269,7 @@ pub struct Stripped {
     firsts: u128,
 }
 
-impl Stripped {
+impl IdentityHeaderNames {
     /// The names of these rules, the defaults, and those that only a gateway sets. `Authorization`
     /// is not among them: a visitor's own passes on routes that do not set it.
     pub fn new<'r>(rules: impl IntoIterator<Item = &'r HeaderRule>) -> Self {
@@ -428,7 +428,7 @@ mod tests {
 
     #[test]
     fn forged_names_are_known_in_every_spelling() {
-        let stripped = Stripped::new(&[]);
+        let stripped = IdentityHeaderNames::new(&[]);
         for name in
             ["x-forwarded-user", "X_Forwarded_User", "x.forwarded-email", "x-auth-request-x"]
         {
@@ -439,7 +439,7 @@ mod tests {
         let user = Template::parse("{email}").unwrap();
         let user = HeaderRule { name: HeaderName::from_static("impersonate-user"), template: user };
         for name in ["impersonate-user", "Impersonate-Group", "impersonate_extra-scopes"] {
-            assert!(Stripped::new([&user]).contains(name), "{name}");
+            assert!(IdentityHeaderNames::new([&user]).contains(name), "{name}");
         }
         let mut headers = HeaderMap::new();
         headers.append("x-forwarded-user", HeaderValue::from_static("admin"));

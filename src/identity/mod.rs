@@ -3,7 +3,7 @@
 pub mod claim_set;
 pub mod claims;
 pub mod headers;
-pub mod prior;
+pub mod refresh_baseline;
 
 use std::borrow::Cow;
 use std::sync::Arc;

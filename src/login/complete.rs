@@ -178,9 +178,9 @@ impl Login {
         let signed_in = signed_in?;
         let (id, now) = (SessionId::generate(), self.clock.moment());
         let tokens = Tokens::new(signed_in.tokens, self.settings.refresh_before);
-        let SignedIn { identity, prior, .. } = signed_in;
+        let SignedIn { identity, baseline, .. } = signed_in;
         let subject = Arc::clone(&identity.subject);
-        let (holding, dropped) = self.size_limit.fit(identity, prior, tokens)?;
+        let (holding, dropped) = self.size_limit.fit(identity, baseline, tokens)?;
         if !dropped.is_empty() {
             let detail = format_args!("the session of {subject:?} is without {dropped}");
             self.metrics.limit_hit(Limit::SessionBytes, detail);

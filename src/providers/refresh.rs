@@ -12,7 +12,7 @@ use tracing::warn;
 use super::Provider;
 use super::error::{Error, RefreshError};
 use crate::identity::Identity;
-use crate::identity::prior::{OwnClaims, Prior};
+use crate::identity::refresh_baseline::{OwnClaims, RefreshBaseline};
 use crate::oauth::error::Error as OAuthError;
 use crate::oauth::token::TokenSet;
 use crate::oidc::discovery::Metadata;
@@ -26,7 +26,7 @@ pub struct RefreshRequest<'a> {
     /// The refresh token.
     pub refresh_token: &'a Secret,
     /// What was kept of the sign-in, or of the refresh before.
-    pub prior: &'a Prior,
+    pub baseline: &'a RefreshBaseline,
 }
 
 /// New tokens.
@@ -37,7 +37,7 @@ pub struct Refreshed {
     /// Who it is by the new claims; `None`: nothing new was said.
     pub identity: Option<Identity>,
     /// To be kept in place of the old one.
-    pub prior: Prior,
+    pub baseline: RefreshBaseline,
 }
 
 impl Provider {
@@ -54,14 +54,16 @@ impl Provider {
         let tokens = self.client.refresh(&slot, endpoint, request.refresh_token, until).await;
         let mut tokens = tokens.map_err(RefreshError::of)?;
 
-        let claims = timeout_at(until, self.claims_now(&metadata, &tokens, request.prior)).await;
+        let claims = timeout_at(until, self.claims_now(&metadata, &tokens, request.baseline)).await;
         match claims.unwrap_or(Err(OidcError::Interrupted)) {
-            Ok(None) => Ok(Refreshed { tokens, identity: None, prior: request.prior.clone() }),
+            Ok(None) => {
+                Ok(Refreshed { tokens, identity: None, baseline: request.baseline.clone() })
+            }
             Ok(Some((claims, own))) => {
                 let identity = self.identity(claims).map_err(RefreshError::Untrusted)?;
                 let beside_userinfo = own.map(|own| OwnClaims::new(own, &identity.claims));
-                let prior = Prior { beside_userinfo, ..request.prior.clone() };
-                Ok(Refreshed { tokens, identity: Some(identity), prior })
+                let baseline = RefreshBaseline { beside_userinfo, ..request.baseline.clone() };
+                Ok(Refreshed { tokens, identity: Some(identity), baseline })
             }
             Err(error) if error.condemns_tokens() => {
                 Err(RefreshError::Untrusted(Error::from(error)))
@@ -71,7 +73,7 @@ impl Provider {
                 warn!(provider = %id, %error, "refreshed, but the claims stay as they were");
                 // SECURITY: an ID token is kept only together with the claims in it, both checked.
                 tokens.id_token = None;
-                Ok(Refreshed { tokens, identity: None, prior: request.prior.clone() })
+                Ok(Refreshed { tokens, identity: None, baseline: request.baseline.clone() })
             }
         }
     }
@@ -81,28 +83,28 @@ impl Provider {
         &self,
         metadata: &Metadata,
         tokens: &TokenSet,
-        prior: &Prior,
+        baseline: &RefreshBaseline,
     ) -> Result<Option<(Map<String, Value>, Option<Map<String, Value>>)>, OidcError> {
-        let original = &prior.original;
+        let binding = &baseline.binding;
         let renewed = match &tokens.id_token {
             None => None,
             Some(id_token) => {
                 let expected = Expected {
                     client_id: &self.settings.client_id,
                     access_token: &tokens.access_token,
-                    occasion: Occasion::Refresh { original },
+                    occasion: Occasion::Refresh { binding },
                 };
                 Some(self.issuer.verify(id_token, &expected).await?.into_parts().1)
             }
         };
-        let before = prior.beside_userinfo.as_ref();
+        let before = baseline.beside_userinfo.as_ref();
         let Some(own) = renewed.or_else(|| before.map(OwnClaims::read)) else { return Ok(None) };
         // Where sign-in asked userinfo, so does every refresh: a group taken away must go. And where the
         // new ID token leaves out what the first one said, as many do.
-        if prior.beside_userinfo.is_none() && !self.lack_claims(metadata, &own) {
+        if baseline.beside_userinfo.is_none() && !self.lack_claims(metadata, &own) {
             return Ok(Some((own, None)));
         }
-        let claims = self.with_userinfo(metadata, tokens, original, &own).await?;
+        let claims = self.with_userinfo(metadata, tokens, binding, &own).await?;
         Ok(Some((claims, Some(own))))
     }
 }

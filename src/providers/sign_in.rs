@@ -11,7 +11,7 @@ use super::{Provider, claims};
 use crate::client_address::ClientAddress;
 use crate::identity::Identity;
 use crate::identity::claims::identity;
-use crate::identity::prior::{Original, OwnClaims, Prior};
+use crate::identity::refresh_baseline::{IdTokenBinding, OwnClaims, RefreshBaseline};
 use crate::oauth::authorization::{AuthorizationRequest, AuthorizationResponse};
 use crate::oauth::token::TokenSet;
 use crate::oauth::{Endpoint, ExchangePermit};
@@ -68,7 +68,7 @@ pub struct SignedIn {
     /// Who it is.
     pub identity: Identity,
     /// To be kept beside the refresh token.
-    pub prior: Prior,
+    pub baseline: RefreshBaseline,
 }
 
 impl Provider {
@@ -138,17 +138,17 @@ impl Provider {
             access_token: &tokens.access_token,
             occasion: Occasion::SignIn { nonce, max_age: self.settings.max_age() },
         };
-        let (original, own) = self.issuer.verify(id_token, &expected).await?.into_parts();
+        let (binding, own) = self.issuer.verify(id_token, &expected).await?.into_parts();
 
         let (claims, own) = if self.lack_claims(&metadata, &own) {
-            (self.with_userinfo(&metadata, &tokens, &original, &own).await?, Some(own))
+            (self.with_userinfo(&metadata, &tokens, &binding, &own).await?, Some(own))
         } else {
             (own, None)
         };
         let identity = self.identity(claims)?;
         let beside_userinfo = own.map(|own| OwnClaims::new(own, &identity.claims));
         self.notices.look_at(&identity, &self.settings);
-        Ok(SignedIn { tokens, identity, prior: Prior { original, beside_userinfo } })
+        Ok(SignedIn { tokens, identity, baseline: RefreshBaseline { binding, beside_userinfo } })
     }
 
     fn token_endpoint<'m>(&self, metadata: &'m Metadata) -> Result<Endpoint<'m>, OidcError> {
@@ -166,12 +166,11 @@ impl Provider {
         &self,
         metadata: &Metadata,
         tokens: &TokenSet,
-        original: &Original,
+        binding: &IdTokenBinding,
         own: &Map<String, Value>,
     ) -> Result<Map<String, Value>, OidcError> {
         let Some(endpoint) = &metadata.userinfo else { return Ok(own.clone()) };
-        let theirs =
-            userinfo(&self.http, endpoint, &tokens.access_token, &original.subject).await?;
+        let theirs = userinfo(&self.http, endpoint, &tokens.access_token, &binding.subject).await?;
         Ok(claims::join(own, &theirs))
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::client_address::ClientAddress;
 use crate::clock::UnixTime;
-use crate::identity::prior::Prior;
+use crate::identity::refresh_baseline::RefreshBaseline;
 use crate::jose::{Algorithm, SigningKey};
 use crate::oauth::authorization::AuthorizationResponse;
 use crate::oauth::loopback::{Loopback, Reply};
@@ -131,9 +131,9 @@ impl Scene {
         self.provider.complete(turn, &code).await
     }
 
-    async fn refresh(&self, prior: &Prior) -> Result<Refreshed, RefreshError> {
+    async fn refresh(&self, baseline: &RefreshBaseline) -> Result<Refreshed, RefreshError> {
         let refresh_token = &Secret::new("rt");
-        self.provider.refresh(&RefreshRequest { refresh_token, prior }).await
+        self.provider.refresh(&RefreshRequest { refresh_token, baseline }).await
     }
 }
 
@@ -166,7 +166,9 @@ async fn a_code_becomes_an_identity_with_userinfos_groups() {
     assert!(signed_in.identity.groups().eq(["staff"]));
     assert_eq!(signed_in.identity.email, None, "nobody verified it");
     assert_eq!(signed_in.tokens.refresh_token.unwrap().expose(), "rt");
-    assert!(signed_in.prior.beside_userinfo.is_some_and(|own| !own.read().contains_key("groups")));
+    assert!(
+        signed_in.baseline.beside_userinfo.is_some_and(|own| !own.read().contains_key("groups"))
+    );
     assert_eq!(scene.provider.standing(), Standing::Up);
 }
 
@@ -174,15 +176,15 @@ async fn a_code_becomes_an_identity_with_userinfos_groups() {
 async fn one_failure_at_any_endpoint_means_down_and_one_answer_up() {
     let scene = scene(|_| {}).await;
     assert_eq!(scene.provider.standing(), Standing::Unreachable, "not asked yet");
-    let prior = scene.complete().await.unwrap().prior;
+    let baseline = scene.complete().await.unwrap().baseline;
     assert_eq!(scene.provider.standing(), Standing::Up);
     for reply in [Reply::Drop, Reply::json(503, &json!({})), Reply::json(429, &json!({}))] {
         scene.script(|script| script.token = Some(reply.clone()));
-        assert!(scene.refresh(&prior).await.is_err());
+        assert!(scene.refresh(&baseline).await.is_err());
         assert_eq!(scene.provider.standing(), Standing::Unreachable, "{reply:?}");
         let refused = Reply::json(400, &json!({"error": "invalid_grant"}));
         scene.script(|script| script.token = Some(refused));
-        assert!(scene.refresh(&prior).await.is_err());
+        assert!(scene.refresh(&baseline).await.is_err());
         assert_eq!(scene.provider.standing(), Standing::Up, "a refusal is an answer");
     }
 }
@@ -204,7 +206,7 @@ async fn userinfo_is_not_asked_when_the_id_token_says_it_all() {
     let signed_in = scene.complete().await.unwrap();
     assert_eq!(signed_in.identity.email.as_deref(), Some("alice@example.com"));
     assert!(scene.op.seen("/userinfo").is_empty());
-    assert_eq!(signed_in.prior.beside_userinfo, None);
+    assert_eq!(signed_in.baseline.beside_userinfo, None);
 }
 
 #[tokio::test]
@@ -254,20 +256,20 @@ async fn a_response_of_another_issuer_is_refused() {
 #[tokio::test]
 async fn a_refresh_brings_new_claims_and_forgets_old_ones() {
     let scene = scene(|_| {}).await;
-    let prior = scene.complete().await.unwrap().prior;
+    let baseline = scene.complete().await.unwrap().baseline;
     let gone = Reply::json(200, &json!({"sub": "alice"}));
     scene.script(|script| {
         (script.id_token, script.userinfo) = (json!({"nonce": null, "name": "Alicia"}), gone);
     });
-    let refreshed = scene.refresh(&prior).await.unwrap();
+    let refreshed = scene.refresh(&baseline).await.unwrap();
     let identity = refreshed.identity.unwrap();
     assert_eq!(identity.name.as_deref(), Some("Alicia"));
     assert_eq!(identity.groups().count(), 0);
-    assert_eq!(refreshed.prior.original, prior.original);
+    assert_eq!(refreshed.baseline.binding, baseline.binding);
 
     let mute = json!({"access_token": "at2", "token_type": "Bearer"});
     scene.script(|script| script.token = Some(Reply::json(200, &mute)));
-    let refreshed = scene.refresh(&refreshed.prior).await.unwrap();
+    let refreshed = scene.refresh(&refreshed.baseline).await.unwrap();
     assert_eq!(refreshed.identity.unwrap().name.as_deref(), Some("Alicia"));
     assert!(refreshed.tokens.refresh_token.is_none());
     assert_eq!(scene.op.seen("/userinfo").len(), 3);
@@ -276,49 +278,53 @@ async fn a_refresh_brings_new_claims_and_forgets_old_ones() {
 #[tokio::test]
 async fn a_refresh_that_says_nothing_new_leaves_the_claims() {
     let scene = scene(|_| {}).await;
-    let prior = Prior { beside_userinfo: None, ..scene.complete().await.unwrap().prior };
+    let baseline =
+        RefreshBaseline { beside_userinfo: None, ..scene.complete().await.unwrap().baseline };
     let mute = json!({"access_token": "at2", "token_type": "Bearer"});
     scene.script(|script| script.token = Some(Reply::json(200, &mute)));
-    let refreshed = scene.refresh(&prior).await.unwrap();
-    assert_eq!((refreshed.identity, refreshed.prior), (None, prior));
+    let refreshed = scene.refresh(&baseline).await.unwrap();
+    assert_eq!((refreshed.identity, refreshed.baseline), (None, baseline));
 }
 
 #[tokio::test]
 async fn a_refresh_that_answers_with_somebody_else_ends_the_session() {
     let scene = scene(|_| {}).await;
-    let prior = scene.complete().await.unwrap().prior;
+    let baseline = scene.complete().await.unwrap().baseline;
     for wrong in [json!({"sub": "bob"}), json!({"aud": "them"}), json!({"nonce": "m"})] {
         scene.script(|script| script.id_token = wrong);
-        assert!(matches!(scene.refresh(&prior).await, Err(RefreshError::Untrusted(_))));
+        assert!(matches!(scene.refresh(&baseline).await, Err(RefreshError::Untrusted(_))));
     }
     let (bob, refused) = (json!({"sub": "bob"}), json!({"error": "invalid_token"}));
     for userinfo in [Reply::json(200, &bob), Reply::json(401, &refused)] {
         scene.script(|script| (script.id_token, script.userinfo) = (json!({}), userinfo));
-        assert!(matches!(scene.refresh(&prior).await, Err(RefreshError::Untrusted(_))));
+        assert!(matches!(scene.refresh(&baseline).await, Err(RefreshError::Untrusted(_))));
     }
 }
 
 #[tokio::test]
 async fn new_tokens_survive_when_only_the_claims_cannot_be_had() {
     let scene = scene(|_| {}).await;
-    let prior = scene.complete().await.unwrap().prior;
+    let baseline = scene.complete().await.unwrap().baseline;
     scene.script(|script| script.userinfo = Reply::json(503, &json!({})));
-    let refreshed = scene.refresh(&prior).await.unwrap();
+    let refreshed = scene.refresh(&baseline).await.unwrap();
     assert_eq!(refreshed.tokens.refresh_token.unwrap().expose(), "rt");
-    assert_eq!((refreshed.identity, refreshed.prior), (None, prior));
+    assert_eq!((refreshed.identity, refreshed.baseline), (None, baseline));
     assert!(refreshed.tokens.id_token.is_none());
 }
 
 #[tokio::test]
 async fn a_failed_refresh_tells_what_becomes_of_the_session() {
     let scene = scene(|_| {}).await;
-    let prior = scene.complete().await.unwrap().prior;
+    let baseline = scene.complete().await.unwrap().baseline;
     let answer = |status, code| Some(Reply::json(status, &json!({"error": code})));
     scene.script(|script| script.token = answer(400, "invalid_grant"));
-    assert!(matches!(scene.refresh(&prior).await, Err(RefreshError::Ended(_))));
+    assert!(matches!(scene.refresh(&baseline).await, Err(RefreshError::Ended(_))));
     for (status, code) in [(401, "invalid_client"), (500, "x"), (400, "slow_down")] {
         scene.script(|script| script.token = answer(status, code));
-        assert!(matches!(scene.refresh(&prior).await, Err(RefreshError::Temporary(_))), "{code}");
+        assert!(
+            matches!(scene.refresh(&baseline).await, Err(RefreshError::Temporary(_))),
+            "{code}"
+        );
     }
 }
 

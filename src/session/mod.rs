@@ -19,7 +19,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crate::clock::Moment;
 use crate::identity::Identity;
 use crate::identity::headers::{HeaderRule, Known, Rendered, render};
-use crate::identity::prior::Prior;
+use crate::identity::refresh_baseline::RefreshBaseline;
 use crate::oauth::token::TokenSet;
 use crate::random;
 use crate::secret::Secret;
@@ -98,7 +98,7 @@ pub struct Holding {
     /// Who is signed in.
     pub identity: Identity,
     /// What the claims of a refresh are compared with.
-    pub prior: Prior,
+    pub baseline: RefreshBaseline,
     /// What the provider gave.
     pub tokens: Tokens,
     /// The headers of the last rules asked for: made once, sent with every request.
@@ -259,12 +259,12 @@ impl Session {
 
 impl Holding {
     /// What a sign-in or a refresh brought.
-    pub fn new(identity: Identity, mut prior: Prior, tokens: Tokens) -> Self {
-        if prior.original.subject == identity.subject {
+    pub fn new(identity: Identity, mut baseline: RefreshBaseline, tokens: Tokens) -> Self {
+        if baseline.binding.subject == identity.subject {
             // One text for both.
-            prior.original.subject = Arc::clone(&identity.subject);
+            baseline.binding.subject = Arc::clone(&identity.subject);
         }
-        Self { identity, prior, tokens, rendered: ArcSwapOption::empty() }
+        Self { identity, baseline, tokens, rendered: ArcSwapOption::empty() }
     }
 
     /// This identity's headers by these rules; made once, for a session mostly meets one route.

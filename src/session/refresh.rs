@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::{Clock, Moment};
 use crate::identity::Identity;
-use crate::identity::prior::Prior;
+use crate::identity::refresh_baseline::RefreshBaseline;
 use crate::oauth::token::TokenSet;
 use crate::session::size_limit::{SizeLimit, TooLarge};
 use crate::session::table::Table;
@@ -37,7 +37,7 @@ pub struct Brought {
     /// Who it is by the new claims; `None` where none came.
     pub identity: Option<Identity>,
     /// What the next refresh is compared with.
-    pub prior: Prior,
+    pub baseline: RefreshBaseline,
 }
 
 /// How a refresh ended.
@@ -179,7 +179,7 @@ impl Refresher {
         tokens.id_token = tokens.id_token.or_else(|| before.tokens.id_token.clone());
         let identity = brought.identity.unwrap_or_else(|| before.identity.clone());
         // What is dropped here was dropped and logged at the sign-in, too.
-        let (holding, _) = self.size_limit.fit(identity, brought.prior, tokens)?;
+        let (holding, _) = self.size_limit.fit(identity, brought.baseline, tokens)?;
         session.replace(holding);
         Ok(())
     }
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
     use crate::secret::Secret;
     use crate::session::CookieSettings;
-    use crate::session::tests::{person, prior, session, token_set};
+    use crate::session::tests::{baseline, person, session, token_set};
 
     struct Bench {
         refresher: Refresher,
@@ -257,7 +257,7 @@ mod tests {
     }
 
     fn brought(tokens: TokenSet, identity: Option<Identity>) -> Renewal {
-        Renewal::Tokens(Box::new(Brought { tokens, identity, prior: prior("alice") }))
+        Renewal::Tokens(Box::new(Brought { tokens, identity, baseline: baseline("alice") }))
     }
 
     impl Bench {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use super::{Holding, Tokens};
 use crate::identity::Identity;
-use crate::identity::prior::{OwnClaims, Prior};
+use crate::identity::refresh_baseline::{OwnClaims, RefreshBaseline};
 
 /// The limit, and what has to stay within it.
 #[derive(Clone, Debug, Default)]
@@ -64,18 +64,18 @@ impl SizeLimit {
     pub fn fit(
         &self,
         mut identity: Identity,
-        mut prior: Prior,
+        mut baseline: RefreshBaseline,
         mut tokens: Tokens,
     ) -> Result<(Holding, Dropped), TooLarge> {
         let mut dropped = Dropped::default();
-        let names = self.claims_to_drop(&identity, bytes(&identity, &prior, &tokens));
+        let names = self.claims_to_drop(&identity, bytes(&identity, &baseline, &tokens));
         if !names.is_empty() {
             identity.claims = identity.claims.without(&names);
-            let own = prior.beside_userinfo;
-            prior.beside_userinfo = own.map(|own| own.without(&names, &identity.claims));
+            let own = baseline.beside_userinfo;
+            baseline.beside_userinfo = own.map(|own| own.without(&names, &identity.claims));
             dropped.0.extend(names.iter().map(|name| format!("the claim {name:?}")));
         }
-        let is_over = |tokens: &Tokens| bytes(&identity, &prior, tokens) > self.max_bytes;
+        let is_over = |tokens: &Tokens| bytes(&identity, &baseline, tokens) > self.max_bytes;
         if self.id_token == TokenUse::NoHeader
             && is_over(&tokens)
             && tokens.id_token.take().is_some()
@@ -88,11 +88,11 @@ impl SizeLimit {
         {
             dropped.0.push("the access token".to_owned());
         }
-        let bytes = bytes(&identity, &prior, &tokens);
+        let bytes = bytes(&identity, &baseline, &tokens);
         if bytes > self.max_bytes {
             return Err(TooLarge { bytes, max_bytes: self.max_bytes });
         }
-        Ok((Holding::new(identity, prior, tokens), dropped))
+        Ok((Holding::new(identity, baseline, tokens), dropped))
     }
 
     /// The largest claims that nothing uses, as many as have to go.
@@ -115,11 +115,11 @@ impl SizeLimit {
     }
 }
 
-fn bytes(identity: &Identity, prior: &Prior, tokens: &Tokens) -> usize {
+fn bytes(identity: &Identity, baseline: &RefreshBaseline, tokens: &Tokens) -> usize {
     let Tokens { access_token, refresh_token, id_token, .. } = tokens;
     let tokens = [access_token, refresh_token, id_token].into_iter().flatten();
     identity.claims.bytes()
-        + prior.beside_userinfo.as_ref().map_or(0, OwnClaims::bytes)
+        + baseline.beside_userinfo.as_ref().map_or(0, OwnClaims::bytes)
         + tokens.map(|token| token.expose().len()).sum::<usize>()
 }
 
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
     use crate::oauth::token::TokenSet;
     use crate::secret::Secret;
-    use crate::session::tests::{person, prior, token_set};
+    use crate::session::tests::{baseline, person, token_set};
     use std::time::Duration;
 
     const KIB: usize = 1024;
@@ -150,7 +150,7 @@ mod tests {
         let set = TokenSet { access_token: token(), refresh_token: Some(token()), ..set };
         let tokens = Tokens::new(set, Duration::from_secs(60));
         let identity = Identity { claims, ..person("1") };
-        let fitted = limit.fit(identity, prior("1"), tokens);
+        let fitted = limit.fit(identity, baseline("1"), tokens);
         fitted.map(|(holding, dropped)| (holding, dropped.to_string()))
     }
 
@@ -160,7 +160,7 @@ mod tests {
             let limit = limit(kib * KIB);
             let (held, dropped) = fit(&limit).unwrap();
             assert_eq!(dropped, expected, "{kib} KiB");
-            let left = bytes(&held.identity, &held.prior, &held.tokens);
+            let left = bytes(&held.identity, &held.baseline, &held.tokens);
             assert!(left <= limit.max_bytes, "{left}");
             assert_eq!(held.identity.groups().count(), 1);
             assert!(held.tokens.refresh_token.is_some());

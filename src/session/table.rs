@@ -220,7 +220,7 @@ const SHARDS: usize = 128;
 mod tests {
     use super::*;
     use crate::session::SessionId;
-    use crate::session::tests::{person, prior, token_set};
+    use crate::session::tests::{baseline, person, token_set};
     use crate::session::{CookieSettings, Holding, Tokens};
 
     fn table(max_sessions: usize, max_sessions_per_user: usize) -> (Table, Clock) {
@@ -246,7 +246,7 @@ mod tests {
     fn sign_in_told(table: &Table, clock: &Clock, subject: &str) -> (SessionId, Displaced) {
         let (id, now) = (SessionId::generate(), clock.moment());
         let tokens = Tokens::new(token_set("at", 60, None), Duration::from_secs(60));
-        let holding = Holding::new(person(subject), prior(subject), tokens);
+        let holding = Holding::new(person(subject), baseline(subject), tokens);
         let session = Session::new(&id, holding, now, Duration::from_secs(3600));
         let displaced = table.insert(Arc::new(session));
         clock.advance(Duration::from_secs(1));

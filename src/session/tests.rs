@@ -4,7 +4,7 @@ use super::*;
 use crate::identity::claim_set::ClaimSet;
 use crate::identity::claims::ClaimNames;
 use crate::identity::headers::default_rules;
-use crate::identity::prior::Original;
+use crate::identity::refresh_baseline::IdTokenBinding;
 
 /// An identity of a user, without more.
 pub(crate) fn person(subject: &str) -> Identity {
@@ -22,14 +22,14 @@ pub(crate) fn person(subject: &str) -> Identity {
 }
 
 /// What a sign-in of this user leaves behind.
-pub(crate) fn prior(subject: &str) -> Prior {
-    let original = Original {
+pub(crate) fn baseline(subject: &str) -> RefreshBaseline {
+    let binding = IdTokenBinding {
         subject: subject.into(),
         audience: Vec::new(),
         nonce: String::new(),
         auth_time: None,
     };
-    Prior { original, beside_userinfo: None }
+    RefreshBaseline { binding, beside_userinfo: None }
 }
 
 /// A token set with an access token of this text that lives for `seconds`.
@@ -53,7 +53,7 @@ pub(crate) fn session(
 ) -> Session {
     let set = TokenSet { asked: now, ..token_set("at", seconds, refresh_token) };
     let tokens = Tokens::new(set, Duration::from_secs(60));
-    let holding = Holding::new(person(subject), prior(subject), tokens);
+    let holding = Holding::new(person(subject), baseline(subject), tokens);
     Session::new(&SessionId::generate(), holding, now, Duration::from_secs(3600))
 }
 
@@ -135,7 +135,7 @@ fn debug_tells_no_id_and_no_token() {
     };
     let tokens = Tokens::new(set, Duration::from_secs(60));
     let (id, start) = (SessionId::generate(), Moment::from_millis(0));
-    let holding = Holding::new(person("1"), prior("1"), tokens);
+    let holding = Holding::new(person("1"), baseline("1"), tokens);
     let session = Session::new(&id, holding, start, Duration::from_secs(3600));
     let text = format!("{session:?}");
     assert!(text.contains("Holding"), "{text}");

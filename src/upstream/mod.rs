@@ -37,7 +37,7 @@ pub use self::error::{Error, Fault, Phase, SettingsFault};
 use self::exchange::Failure;
 use self::pool::{Connection, Keeping, Pool};
 use self::request::Spare;
-pub use self::request::{Forwarded, Stripped, strip};
+pub use self::request::{Forwarded, StrippedRequest, strip};
 use self::response::Home;
 pub use self::response::is_stream;
 pub use self::sockets::Sockets;
@@ -201,7 +201,7 @@ impl Upstream {
     pub fn send<'u, B, H: FnMut() + Send + Unpin + 'static>(
         &'u self,
         mut request: Box<http::Request<Body>>,
-        stripped: Stripped,
+        stripped: StrippedRequest,
         forwarded: Forwarded,
         body_cap: Option<u64>,
         client: ClientSide<B>,
@@ -227,7 +227,7 @@ impl Upstream {
         &self,
         request: Box<http::Request<Body>>,
         progress: Option<Progress>,
-        stripped: Stripped,
+        stripped: StrippedRequest,
         client: ClientSide<impl FnOnce() -> BoundConnections>,
     ) -> Result<Answer, Error> {
         let held = self.sockets.hold(client.holder)?;

@@ -35,12 +35,12 @@ pub struct Forwarded {
 /// Proof that a request was stripped, and what it asked of its connection.
 #[derive(Debug)]
 #[must_use = "a request is sent with it"]
-pub struct Stripped {
+pub struct StrippedRequest {
     pub(super) handshake: Option<Handshake>,
     carries_several: bool,
 }
 
-impl Stripped {
+impl StrippedRequest {
     /// Whether the request is the opening handshake of a WebSocket.
     pub fn is_websocket(&self) -> bool {
         self.handshake.is_some()
@@ -58,11 +58,11 @@ impl Stripped {
 /// Gone are `Connection` and every field it names, the other connection-specific fields, `Expect` (the
 /// server's connection answers 100 by itself, once the body is wanted), and all that only proxies may
 /// say (`reserved`). Names that could be read for these are gone since the request came.
-pub fn strip(request: &mut http::Request<Body>) -> Stripped {
+pub fn strip(request: &mut http::Request<Body>) -> StrippedRequest {
     let unwanted = |name: &str| is_hop_by_hop(name) || is_reserved(name) || name == "expect";
     let is_http2 = request.version() == Version::HTTP_2;
     if !request.headers().keys().any(|name| unwanted(name.as_str())) {
-        return Stripped { handshake: None, carries_several: is_http2 };
+        return StrippedRequest { handshake: None, carries_several: is_http2 };
     }
     let told = |name| request.headers().contains_key(name);
     let carries_several = is_http2 || told(&X_FORWARDED_FOR) || told(&FORWARDED);
@@ -70,13 +70,13 @@ pub fn strip(request: &mut http::Request<Body>) -> Stripped {
     // SECURITY: the fields that the client names go first, so that it cannot make ours vanish.
     strip_connection(request.headers_mut());
     remove_where(request.headers_mut(), unwanted);
-    Stripped { handshake, carries_several }
+    StrippedRequest { handshake, carries_several }
 }
 
 /// Gives a stripped request its target and forwarding fields.
 pub(super) fn prepare(
     request: &mut http::Request<Body>,
-    stripped: &Stripped,
+    stripped: &StrippedRequest,
     forwarded: Forwarded,
     host: HeaderValue,
 ) {

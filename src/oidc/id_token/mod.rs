@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::error::Rule;
 use crate::clock::UnixTime;
-use crate::identity::prior::Original;
+use crate::identity::refresh_baseline::IdTokenBinding;
 use crate::jose::{Algorithm, Verified};
 use crate::secret::Secret;
 
@@ -48,26 +48,26 @@ pub enum Occasion<'a> {
     /// Tokens are refreshed (§12.2).
     Refresh {
         /// The ID token of the sign-in.
-        original: &'a Original,
+        binding: &'a IdTokenBinding,
     },
 }
 
 /// The claims of an ID token that kept every rule.
 #[derive(Clone, Debug)]
 pub struct VerifiedIdToken {
-    original: Original,
+    binding: IdTokenBinding,
     claims: Map<String, Value>,
 }
 
 impl VerifiedIdToken {
     /// `sub`.
     pub fn subject(&self) -> &str {
-        &self.original.subject
+        &self.binding.subject
     }
 
     /// What later ID tokens of this sign-in are held against, and all claims.
-    pub fn into_parts(self) -> (Original, Map<String, Value>) {
-        (self.original, self.claims)
+    pub fn into_parts(self) -> (IdTokenBinding, Map<String, Value>) {
+        (self.binding, self.claims)
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) fn verify(
         None | Some(_) => {}
     }
     check_times(&claims, now)?;
-    let original = Original {
+    let binding = IdTokenBinding {
         subject: claims.subject()?.into(),
         audience,
         nonce: check_nonce(claims.optional_text("nonce")?, expected.occasion)?.to_owned(),
@@ -110,11 +110,11 @@ pub(super) fn verify(
     if let Some(hash) = claims.optional_text("at_hash")? {
         check_access_token_hash(hash, verified.header.algorithm, expected.access_token)?;
     }
-    let original = match expected.occasion {
-        Occasion::SignIn { .. } => original,
-        Occasion::Refresh { original: first } => check_refreshed(original, first)?,
+    let binding = match expected.occasion {
+        Occasion::SignIn { .. } => binding,
+        Occasion::Refresh { binding: first } => check_refreshed(binding, first)?,
     };
-    Ok(VerifiedIdToken { original, claims: verified.claims })
+    Ok(VerifiedIdToken { binding, claims: verified.claims })
 }
 
 /// 9. `exp` is in the future, 10. `iat` is not, and `nbf` has come; give or take the leeway.
@@ -135,8 +135,8 @@ pub(super) fn check_times(claims: &Claims<'_>, UnixTime(now): UnixTime) -> Resul
 fn check_nonce<'a>(said: Option<&'a str>, occasion: Occasion<'a>) -> Result<&'a str, Rule> {
     match (said, occasion) {
         (Some(said), Occasion::SignIn { nonce, .. }) if said == nonce => Ok(nonce),
-        (Some(said), Occasion::Refresh { original }) if said == original.nonce => Ok(said),
-        (None, Occasion::Refresh { original }) => Ok(&original.nonce),
+        (Some(said), Occasion::Refresh { binding }) if said == binding.nonce => Ok(said),
+        (None, Occasion::Refresh { binding }) => Ok(&binding.nonce),
         (Some(_), Occasion::SignIn { .. } | Occasion::Refresh { .. })
         | (None, Occasion::SignIn { .. }) => Err(Rule::Nonce),
     }
@@ -175,7 +175,10 @@ fn check_access_token_hash(
 
 /// §12.2: the same person, the same audiences, the same sign-in. (`iss` and an `azp` that is said had to be
 /// the same anyway.) What is compared next time stays what it was.
-fn check_refreshed(refreshed: Original, first: &Original) -> Result<Original, Rule> {
+fn check_refreshed(
+    refreshed: IdTokenBinding,
+    first: &IdTokenBinding,
+) -> Result<IdTokenBinding, Rule> {
     // SECURITY: a session must not turn into somebody else's.
     if refreshed.subject != first.subject {
         return Err(Rule::OtherSubject);

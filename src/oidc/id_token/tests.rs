@@ -15,8 +15,8 @@ fn right() -> Value {
            "iat": NOW - 5, "auth_time": NOW - 9, "email": "alice@example.com"})
 }
 
-fn refreshed() -> Original {
-    Original {
+fn refreshed() -> IdTokenBinding {
+    IdTokenBinding {
         subject: "alice".into(),
         audience: vec!["us".into()],
         nonce: "n".into(),
@@ -57,8 +57,8 @@ fn changed(changes: &Value) -> Value {
 fn a_right_token_passes_with_its_claims() {
     let token = held(&right(), None, AT_SIGN_IN).unwrap();
     assert_eq!(token.subject(), "alice");
-    let (original, claims) = token.into_parts();
-    assert_eq!(original, refreshed());
+    let (binding, claims) = token.into_parts();
+    assert_eq!(binding, refreshed());
     assert_eq!(claims["email"], "alice@example.com");
 }
 
@@ -157,9 +157,9 @@ fn an_access_token_hash_is_checked_where_it_is() {
 
 #[track_caller]
 fn check_refresh(changes: Value, expected: Result<(), Rule>) {
-    let original = refreshed();
-    let result = held(&changed(&changes), None, Occasion::Refresh { original: &original });
-    let result = result.map(|token| assert_eq!(token.into_parts().0, original));
+    let binding = refreshed();
+    let result = held(&changed(&changes), None, Occasion::Refresh { binding: &binding });
+    let result = result.map(|token| assert_eq!(token.into_parts().0, binding));
     assert_eq!(result, expected, "{changes}");
 }
 

@@ -9,9 +9,9 @@ use super::claim_set::ClaimSet;
 
 /// What a refresh must know of the sign-in before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prior {
+pub struct RefreshBaseline {
     /// What later ID tokens must have in common with the first.
-    pub original: Original,
+    pub binding: IdTokenBinding,
     /// Where userinfo was asked: the ID token's own claims, without userinfo's, so that a claim that
     /// userinfo says no more does not live on. A refresh then asks again.
     pub beside_userinfo: Option<OwnClaims>,
@@ -61,7 +61,7 @@ impl OwnClaims {
 
 /// What a refreshed ID token must have in common with that of the sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Original {
+pub struct IdTokenBinding {
     /// `sub`.
     pub subject: Arc<str>,
     /// `aud`, sorted.
