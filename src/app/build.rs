@@ -18,7 +18,7 @@ use crate::identity::headers::{
 };
 use crate::login::Login;
 use crate::login::pending::States;
-use crate::login::return_to::Places;
+use crate::login::return_to::AllowedTargets;
 use crate::pages::{self, Pages};
 use crate::providers::{self, Provider};
 use crate::routing::Table;
@@ -64,12 +64,12 @@ impl App {
         metrics: &Arc<Metrics>,
         upstream_connections: usize,
     ) -> Result<Self, Error> {
-        let (tasks, prefix) = (TaskTracker::new(), &config.endpoint_prefix);
+        let (url, prefix) = (&config.public_url, &config.endpoint_prefix);
         let sessions = Arc::new(table::Table::new(&config.session, clock.clone()));
         let cookies = Arc::new(Cookies::new(&config.session.cookie, config.public_url.is_https()));
         let providers = providers(config, clock, metrics)?;
         let size_limit = Arc::new(used::size_limit(config));
-        let (table, limit) = (Arc::clone(&sessions), Arc::clone(&size_limit));
+        let (table, limit, tasks) = (sessions.clone(), size_limit.clone(), TaskTracker::new());
         let refresher = Refresher::new(table, clock.clone(), &config.session, limit, tasks.clone());
         let rules: Vec<&HeaderRule> =
             config.routes.iter().flat_map(|route| &route.identity_headers).collect();
@@ -87,15 +87,15 @@ impl App {
             session_bound: Arc::default(),
         });
         let hosts = config.routes.iter().map(|route| route.host.clone()).collect();
-        let places = Places::new(&config.public_url, cookies.domain(), hosts, prefix.clone())?;
+        let targets = AllowedTargets::new(url, cookies.domain(), hosts, prefix.clone())?;
         let login = Arc::new(Login {
-            public_url: config.public_url.clone(),
+            public_url: url.clone(),
             prefix: prefix.clone(),
             providers,
             sessions,
             cookies,
-            places,
-            states: Arc::new(States::new(Roots::new(&config.session.secrets), &config.public_url)),
+            targets,
+            states: Arc::new(States::new(Roots::new(&config.session.secrets), url)),
             settings: config.session.clone(),
             size_limit,
             clock: clock.clone(),

@@ -8,7 +8,7 @@ use http::{HeaderValue, Response, StatusCode};
 use crate::app::App;
 use crate::body::Body;
 use crate::error::{Error, Forbidden, denial_reason, sign_in_reason};
-use crate::login::wish::{Prompt, Wish};
+use crate::login::sign_in_options::{Prompt, SignInOptions};
 use crate::login::{self, Failure};
 use crate::pages::{self, Page, ResponseContext};
 use crate::providers;
@@ -76,7 +76,8 @@ impl App {
         let reasons: Vec<String> =
             forbidden.failed.iter().map(|key| denial_reason(*key).to_owned()).collect();
         // Absolute: a proxy that asks us about a host need not send us that host's own paths.
-        let another = Wish { prompt: Some(Prompt::SelectAccount), ..Wish::default() };
+        let another =
+            SignInOptions { prompt: Some(Prompt::SelectAccount), ..SignInOptions::default() };
         let other_account = self.gate.own_url(&another.start(&forbidden.return_to));
         let sign_out = self.gate.own_url("/sign_out");
         let page = Page::Forbidden(pages::Forbidden {
@@ -99,11 +100,11 @@ impl App {
         let known = provider.and_then(|id| self.login.provider(id));
         let prefixed = |path: String| format!("{}{path}", self.login.prefix);
         let try_again = prefixed(match known {
-            Some(provider) => Wish::at(Some(provider.id())).start(target),
-            None => Wish::default().sign_in(target),
+            Some(provider) => SignInOptions::at(Some(provider.id())).start(target),
+            None => SignInOptions::default().sign_in(target),
         });
         let choice = (known.is_some() && self.endpoints.providers_for(&failure.target).count() > 1)
-            .then(|| prefixed(Wish::default().sign_in(target)));
+            .then(|| prefixed(SignInOptions::default().sign_in(target)));
         let (try_again, choice) = (try_again.as_str(), choice.as_deref());
         let reason = sign_in_reason(&failure.error);
         let failed = Page::SignInFailed { reason, try_again, choice };

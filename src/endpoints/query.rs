@@ -3,7 +3,7 @@
 
 use url::form_urlencoded;
 
-use crate::login::wish::{Prompt, Wish};
+use crate::login::sign_in_options::{Prompt, SignInOptions};
 
 /// Parameters, decoded once.
 #[derive(Clone, Debug)]
@@ -21,8 +21,8 @@ impl Query {
     }
 
     /// How a visitor wants to sign in.
-    pub fn wish(&self) -> Wish<'_> {
-        Wish {
+    pub fn options(&self) -> SignInOptions<'_> {
+        SignInOptions {
             provider: self.one("provider").filter(|id| !id.is_empty()),
             prompt: self.one("prompt").and_then(Prompt::parse),
             login_hint: self.one("login_hint"),
@@ -53,9 +53,9 @@ mod tests {
     #[test]
     fn what_was_asked_for_goes_on_and_nothing_else_does() {
         let query = Query::parse("rd=//evil&prompt=login&x=1&provider=a&login_hint=a%26b");
-        let onward = Wish { provider: Some("b"), ..query.wish() }.start("/");
+        let onward = SignInOptions { provider: Some("b"), ..query.options() }.start("/");
         assert_eq!(onward, "/start?rd=%2F&provider=b&prompt=login&login_hint=a%26b");
         let twice = Query::parse("prompt=login&prompt=none");
-        assert_eq!(twice.wish().start("/"), "/start?rd=%2F");
+        assert_eq!(twice.options().start("/"), "/start?rd=%2F");
     }
 }

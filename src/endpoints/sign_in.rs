@@ -9,7 +9,7 @@ use crate::endpoints::{Call, Endpoints, redirect};
 use crate::error::Error;
 use crate::gate::route::Route;
 use crate::login::return_to::ReturnTo;
-use crate::login::wish::Wish;
+use crate::login::sign_in_options::SignInOptions;
 use crate::login::{self, Failure};
 use crate::pages::{Choice, Page};
 use crate::providers::Provider;
@@ -19,13 +19,14 @@ impl Endpoints {
     /// `GET sign_in?rd=`, and what else `start` takes but the provider.
     pub(super) fn sign_in(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let query = Query::parse(call.uri.query().unwrap_or_default());
-        let wish = query.wish();
+        let options = query.options();
         if let Some(target) = self.target_of_public_url(call, &query) {
-            return redirect(self.login.own_url(&wish.sign_in(target.as_str())).into());
+            return redirect(self.login.own_url(&options.sign_in(target.as_str())).into());
         }
         let target = self.target(call, &query);
         let start = |provider: &Provider| {
-            let start = Wish { provider: Some(provider.id()), ..wish }.start(target.as_str());
+            let start =
+                SignInOptions { provider: Some(provider.id()), ..options }.start(target.as_str());
             format!("{}{start}", self.login.prefix)
         };
         let providers = self.providers_for(&target);

@@ -16,12 +16,12 @@ impl Endpoints {
     /// `GET, POST sign_out?rd=`
     pub(super) fn sign_out(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let query = Query::parse(call.uri.query().unwrap_or_default());
-        let places = &self.login.places;
+        let targets = &self.login.targets;
         // On another host a path is that host's, also once the provider has sent the browser on.
         let target = query.one("rd").map(|rd| {
             let elsewhere = self.target_from_elsewhere(call.client, Some(rd));
-            let elsewhere = elsewhere.map(|target| places.absolute(&target));
-            elsewhere.unwrap_or_else(|| places.parse_or_root(Some(rd)))
+            let elsewhere = elsewhere.map(|target| targets.absolute(&target));
+            elsewhere.unwrap_or_else(|| targets.parse_or_root(Some(rd)))
         });
         let origin = call.client.origin();
         // A HEAD never changes anything.

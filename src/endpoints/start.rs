@@ -16,17 +16,21 @@ impl Endpoints {
     /// `GET start?rd=&provider=&prompt=&login_hint=&ui_locales=`
     pub(super) async fn start(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let query = Query::parse(call.uri.query().unwrap_or_default());
-        let wish = query.wish();
+        let options = query.options();
         if let Some(target) = self.target_of_public_url(call, &query) {
-            return redirect(self.login.own_url(&wish.start(target.as_str())).into());
+            return redirect(self.login.own_url(&options.start(target.as_str())).into());
         }
         let target = self.target(call, &query);
-        let start =
-            Start { wish, target: &target, headers: call.headers, asked: call.client.for_audit() };
+        let start = Start {
+            options,
+            target: &target,
+            headers: call.headers,
+            asked: call.client.for_audit(),
+        };
         match self.login.begin(start).await {
             Ok(there) => redirect(there),
             Err(Failure { error: login::Error::ChoiceNeeded, .. }) => {
-                let choice = wish.sign_in(target.as_str());
+                let choice = options.sign_in(target.as_str());
                 redirect(format!("{}{choice}", self.login.prefix).into())
             }
             Err(failure) => Err(Box::new(failure).into()),
@@ -35,7 +39,7 @@ impl Endpoints {
 
     /// Where to go after signing in.
     pub(super) fn target(&self, call: Call<'_>, query: &Query) -> ReturnTo {
-        self.login.places.parse_or_root(wanted(call, query))
+        self.login.targets.parse_or_root(wanted(call, query))
     }
 
     /// The login cookie belongs to the host of `public_url`: asked on another host, the browser
@@ -50,7 +54,7 @@ impl Endpoints {
         client: &Client,
         rd: Option<&str>,
     ) -> Option<ReturnTo> {
-        let places = &self.login.places;
+        let targets = &self.login.targets;
         // To browsers the same name with a dot behind it is another host, with cookies of its own.
         let is_dotted = client.host().ends_with('.');
         if !is_dotted && host::normal(client.host()) == self.login.public_url.host() {
@@ -58,10 +62,10 @@ impl Endpoints {
         }
         let authority = client.authority().as_str();
         match rd {
-            Some(rd) if !rd.starts_with('/') => Some(places.parse_or_root(Some(rd))),
+            Some(rd) if !rd.starts_with('/') => Some(targets.parse_or_root(Some(rd))),
             rd => rd
-                .and_then(|rd| places.on_host(authority, rd))
-                .or_else(|| places.on_host(authority, "/"))
+                .and_then(|rd| targets.on_host(authority, rd))
+                .or_else(|| targets.on_host(authority, "/"))
                 // On a host that is none of ours there is nothing to come back to. But a proxy may keep the
                 // host that its visitor sees to itself: to send that visitor where they are already would
                 // never end.

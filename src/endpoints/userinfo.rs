@@ -10,7 +10,7 @@ use crate::body::Body;
 use crate::endpoints::{Call, Endpoints};
 use crate::error::Error;
 use crate::gate::identify::{Member, Need};
-use crate::login::wish::Wish;
+use crate::login::sign_in_options::SignInOptions;
 use crate::pages::harden;
 
 /// What a page may know of its visitor.
@@ -32,7 +32,7 @@ impl Endpoints {
         let visitor = self.gate.identify(Need::Proof, call.headers).await;
         let Some(Member { session, holding }) = visitor.member() else {
             let page = self.gate.page_of_script(call.headers, call.client);
-            let login_url = self.login.own_url(&Wish::default().start(&page));
+            let login_url = self.login.own_url(&SignInOptions::default().start(&page));
             return Err(Error::NotSignedIn { login_url, cookies: None });
         };
         let clock = &self.login.clock;

@@ -10,7 +10,7 @@ use crate::body::Body;
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::gate::route::{Route, Unauthenticated};
-use crate::login::wish::Wish;
+use crate::login::sign_in_options::SignInOptions;
 use crate::origin::Origin;
 use crate::pages::{Format, harden};
 use crate::random;
@@ -104,7 +104,7 @@ impl Gate {
     /// Where to sign in for a target on this host, below the prefix.
     pub fn sign_in_path(&self, route: &Route, target: &str) -> String {
         if self.takes_several(route) {
-            Wish::default().sign_in(target)
+            SignInOptions::default().sign_in(target)
         } else {
             self.start_path(route, target)
         }
@@ -115,9 +115,9 @@ impl Gate {
         let mut usable = self.providers.iter().filter(|provider| route.takes(provider.id()));
         match (usable.next(), usable.next()) {
             (Some(only), None) if self.providers.len() > 1 => {
-                Wish::at(Some(only.id())).start(target)
+                SignInOptions::at(Some(only.id())).start(target)
             }
-            (_, None | Some(_)) => Wish::default().start(target),
+            (_, None | Some(_)) => SignInOptions::default().start(target),
         }
     }
 

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::login::pending::{Pending, STATE_LIFETIME, Target, hash};
 use crate::login::return_to::ReturnTo;
-use crate::login::wish::{Prompt, Wish};
+use crate::login::sign_in_options::{Prompt, SignInOptions};
 use crate::login::{Error, Failure, Login, Redirect};
 use crate::oauth::pkce;
 use crate::providers::{Provider, SignInRequest};
@@ -20,7 +20,7 @@ use crate::telemetry::audit;
 #[derive(Clone, Copy)]
 pub struct Start<'a> {
     /// How it wants to sign in.
-    pub wish: Wish<'a>,
+    pub options: SignInOptions<'a>,
     /// Where to go afterwards.
     pub target: &'a ReturnTo,
     /// The request's fields, for the cookies in them.
@@ -39,7 +39,7 @@ impl Start<'_> {
 impl Login {
     /// Sends the browser to the provider's authorization endpoint.
     pub async fn begin(&self, start: Start<'_>) -> Result<Redirect, Failure> {
-        let chosen = self.chosen(start.wish.provider);
+        let chosen = self.chosen(start.options.provider);
         let provider = chosen.map_err(|error| start.failure(error, None))?;
         let mut cookies = Vec::new();
         let login = self.login_cookie(start.headers, &mut cookies);
@@ -48,8 +48,8 @@ impl Login {
         let pending = Pending {
             provider: provider.fingerprint(),
             begun: self.clock.unix(),
-            restarted: start.wish.restarted,
-            prompted: start.wish.prompt.is_some(),
+            restarted: start.options.restarted,
+            prompted: start.options.prompt.is_some(),
             login: hash(login.as_bytes()),
             session: self.session(start.headers).map(|session| session.key().half()),
             target: if in_cookie {
@@ -67,9 +67,9 @@ impl Login {
             state: &sealed.state,
             nonce: &sealed.nonce,
             code_challenge: &pkce::challenge(&sealed.code_verifier),
-            prompt: start.wish.prompt.map(Prompt::as_str),
-            login_hint: start.wish.login_hint,
-            ui_locales: start.wish.ui_locales,
+            prompt: start.options.prompt.map(Prompt::as_str),
+            login_hint: start.options.login_hint,
+            ui_locales: start.options.ui_locales,
         };
         match provider.authorization_url(&request).await {
             Ok(location) => Ok(Redirect { location: location.into(), cookies }),

@@ -11,7 +11,7 @@ use tokio::task::yield_now;
 
 use crate::login::pending::{Opened, Target};
 use crate::login::return_to::ReturnTo;
-use crate::login::wish::Wish;
+use crate::login::sign_in_options::SignInOptions;
 use crate::login::{Error, Failure, Login, Redirect, StateFault};
 use crate::oauth::authorization::AuthorizationResponse;
 use crate::providers::{self, Code, Provider, SignedIn};
@@ -124,7 +124,7 @@ impl Login {
         if opened.pending.restarted || !has_login_cookie {
             return Err(Error::State(fault));
         }
-        let again = Wish { restarted: true, ..Wish::at(Some(provider.id())) };
+        let again = SignInOptions { restarted: true, ..SignInOptions::at(Some(provider.id())) };
         Ok(format!("{}{}", self.prefix, again.start(target.as_str())).into())
     }
 
@@ -265,7 +265,7 @@ impl Login {
             }
             .unwrap_or_else(|| shorter.clone()),
         };
-        self.places.parse_or_root(Some(&text))
+        self.targets.parse_or_root(Some(&text))
     }
 }
 

@@ -5,9 +5,9 @@ pub mod begin;
 pub mod complete;
 pub mod pending;
 pub mod return_to;
+pub mod sign_in_options;
 pub mod sign_out;
 mod used_states;
-pub mod wish;
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::session::{Session, Settings};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{Label as _, Metrics, SignIn};
 use pending::States;
-use return_to::{Places, ReturnTo};
+use return_to::{AllowedTargets, ReturnTo};
 
 /// Signs visitors in and out.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub struct Login {
     /// The gateway's cookies.
     pub cookies: Arc<Cookies>,
     /// Where a browser may be sent back to.
-    pub places: Places,
+    pub targets: AllowedTargets,
     /// Sign-ins under way.
     pub states: Arc<States>,
     /// How long sessions live and when they are refreshed.

@@ -15,7 +15,7 @@ pub struct ReturnTo(String);
 
 /// Which places those are.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct AllowedTargets {
     public_url: Origin,
     base: Url,
     /// `session.cookie.domain`.
@@ -43,7 +43,7 @@ impl ReturnTo {
     }
 }
 
-impl Places {
+impl AllowedTargets {
     /// Places around `public_url`.
     pub fn new(
         public_url: &Origin,
@@ -180,17 +180,18 @@ mod tests {
 
     use super::*;
 
-    fn places(domain: Option<&str>) -> Places {
+    fn targets(domain: Option<&str>) -> AllowedTargets {
         let public_url = Origin::parse("https://app.example.com").unwrap();
         let hosts = ["app.example.com", "wiki.example.com", "evil.example.net"];
         let hosts = hosts.map(|host| HostPattern::parse(host).unwrap()).into();
-        Places::new(&public_url, domain, hosts, PathPrefix::parse("/OAuth2").unwrap()).unwrap()
+        AllowedTargets::new(&public_url, domain, hosts, PathPrefix::parse("/OAuth2").unwrap())
+            .unwrap()
     }
 
     #[track_caller]
     fn check(rd: &str, expected: &str) {
         assert_eq!(
-            places(Some("example.com")).parse_or_root(Some(rd)).as_str(),
+            targets(Some("example.com")).parse_or_root(Some(rd)).as_str(),
             expected,
             "{rd:?}"
         );
@@ -213,7 +214,7 @@ mod tests {
     #[test]
     fn other_hosts_of_ours_are_good_under_a_common_cookie() {
         check("https://wiki.example.com/a?b", "https://wiki.example.com/a?b");
-        let alone = places(None).parse_or_root(Some("https://wiki.example.com/a"));
+        let alone = targets(None).parse_or_root(Some("https://wiki.example.com/a"));
         assert_eq!(alone, ReturnTo::root());
     }
 
@@ -275,8 +276,8 @@ mod tests {
         let public_url = Origin::parse("https://auth.example.com").unwrap();
         let hosts = vec![HostPattern::parse("wiki.example.com").unwrap()];
         let prefix = PathPrefix::parse("/oauth2").unwrap();
-        let places = Places::new(&public_url, Some("example.com"), hosts, prefix).unwrap();
-        let target = |rd| places.parse_or_root(Some(rd)).as_str().to_owned();
+        let targets = AllowedTargets::new(&public_url, Some("example.com"), hosts, prefix).unwrap();
+        let target = |rd| targets.parse_or_root(Some(rd)).as_str().to_owned();
         assert_eq!(target("https://wiki.example.com/a"), "https://wiki.example.com/a");
         assert_eq!(target("https://auth.example.com/a"), "/");
         assert_eq!(target("https://other.example.com/a"), "/");
@@ -292,7 +293,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_browser_stays_with_us(rd in "(/|//|\\\\|https:|http:|evil\\.example|@|\\.\\.|%2f|%5c|\\?|#|:|\t|app\\.example\\.com|[ -~]){0,12}") {
-            let target = places(None).parse_or_root(Some(&rd));
+            let target = targets(None).parse_or_root(Some(&rd));
             let base = Url::parse("https://app.example.com/oauth2/callback").unwrap();
             let reached = base.join(target.as_str()).unwrap();
             prop_assert_eq!(Origin::of(&reached).unwrap().to_string(), "https://app.example.com");

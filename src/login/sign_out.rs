@@ -65,7 +65,7 @@ impl Login {
 
     /// The target of a sign-out that came back from the provider, from the `state` it hands back.
     pub fn signed_out_target(&self, state: &str) -> Option<ReturnTo> {
-        self.places.parse(&self.states.open_text(state)?)
+        self.targets.parse(&self.states.open_text(state)?)
     }
 
     fn end_session_url(

@@ -4,7 +4,7 @@
 
 use std::sync::OnceLock;
 
-use portcullis::login::return_to::{Places, ReturnTo};
+use portcullis::login::return_to::{AllowedTargets, ReturnTo};
 use portcullis::origin::Origin;
 use portcullis::routing::host::HostPattern;
 use portcullis::routing::path::{PathPrefix, Readings};
@@ -22,7 +22,7 @@ pub fn run(data: &[u8]) {
     on_host(&places.shared, rd);
 }
 
-fn stays(places: &Places, rd: &str, origins: &[&str]) {
+fn stays(places: &AllowedTargets, rd: &str, origins: &[&str]) {
     let target = places.parse_or_root(Some(rd));
     let again = places.parse_or_root(Some(target.as_str()));
     assert_eq!(again, target, "{rd:?} becomes another");
@@ -61,7 +61,7 @@ fn reached(target: &ReturnTo, rd: &str, origins: &[&str]) {
 }
 
 /// A path that came with a request for another host of ours.
-fn on_host(places: &Places, target: &str) {
+fn on_host(places: &AllowedTargets, target: &str) {
     for authority in ["wiki.example.com", "evil.example", "wiki.example.com@evil.example"] {
         let Some(made) = places.on_host(authority, target) else { continue };
         assert_eq!(authority, "wiki.example.com", "{made:?}");
@@ -70,9 +70,9 @@ fn on_host(places: &Places, target: &str) {
 }
 
 struct AllPlaces {
-    alone: Places,
-    shared: Places,
-    plain: Places,
+    alone: AllowedTargets,
+    shared: AllowedTargets,
+    plain: AllowedTargets,
 }
 
 fn places() -> &'static AllPlaces {
@@ -82,7 +82,7 @@ fn places() -> &'static AllPlaces {
         let hosts = hosts.map(|host| HostPattern::parse(host).unwrap()).into();
         let prefix = PathPrefix::parse("/oauth2").unwrap();
         let public_url = Origin::parse(url).unwrap();
-        Places::new(&public_url, domain, hosts, prefix).unwrap()
+        AllowedTargets::new(&public_url, domain, hosts, prefix).unwrap()
     };
     PLACES.get_or_init(|| AllPlaces {
         alone: make("https://app.example.com", None),

@@ -6,7 +6,7 @@ use url::form_urlencoded::Serializer;
 
 /// What `start` and `sign_in` take beside `rd`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wish<'a> {
+pub struct SignInOptions<'a> {
     /// The ID of the provider; `None`: the only one, or the visitor's choice.
     pub provider: Option<&'a str>,
     /// `prompt` (OIDC Core §3.1.2.1).
@@ -28,7 +28,7 @@ pub enum Prompt {
     SelectAccount,
 }
 
-impl<'a> Wish<'a> {
+impl<'a> SignInOptions<'a> {
     /// To sign in at this provider, if it is known.
     pub fn at(provider: Option<&'a str>) -> Self {
         Self { provider, ..Self::default() }
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_target_too_long_to_come_back_to_is_not_taken_along() {
         let check = |target: String, expected: &str| {
-            let address = Wish::default().start(&target);
+            let address = SignInOptions::default().start(&target);
             assert_eq!(address, format!("/start?rd={expected}"), "{target}");
         };
         check(format!("/a?{}", "x".repeat(2000)), &format!("%2Fa%3F{}", "x".repeat(2000)));
@@ -108,8 +108,8 @@ mod tests {
 
     #[test]
     fn all_of_a_wish_is_written() {
-        assert_eq!(Wish::default().sign_in("/a?b&c=d"), "/sign_in?rd=%2Fa%3Fb%26c%3Dd");
-        let wish = Wish {
+        assert_eq!(SignInOptions::default().sign_in("/a?b&c=d"), "/sign_in?rd=%2Fa%3Fb%26c%3Dd");
+        let options = SignInOptions {
             provider: Some("company"),
             prompt: Some(Prompt::SelectAccount),
             login_hint: Some("a&b@example.com"),
@@ -117,7 +117,7 @@ mod tests {
             restarted: true,
         };
         assert_eq!(
-            wish.start("/"),
+            options.start("/"),
             "/start?rd=%2F&provider=company&prompt=select_account\
              &login_hint=a%26b%40example.com&ui_locales=de+en&restarted=1"
         );
