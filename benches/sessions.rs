@@ -14,7 +14,7 @@ use portcullis::identity::refresh_baseline::{IdTokenBinding, RefreshBaseline};
 use portcullis::oauth::token::TokenSet;
 use portcullis::secret::Secret;
 use portcullis::session::table::Table;
-use portcullis::session::{CookieSettings, Holding, Session, SessionId, Settings, Tokens};
+use portcullis::session::{CookieSettings, Session, SessionData, SessionId, Settings, Tokens};
 use serde_json::json;
 
 /// What a usual provider gives: tokens that are JWTs, and the claims of the ID token.
@@ -57,8 +57,8 @@ fn filled(clock: &Clock, count: usize) -> (Table, Vec<SessionId>) {
     let mut sample = Vec::new();
     for number in 0..count {
         let id = SessionId::generate();
-        let holding = holding(&settings, &provider, number, clock);
-        table.insert(Arc::new(Session::new(&id, holding, clock.moment(), settings.lifetime)));
+        let data = data(&settings, &provider, number, clock);
+        table.insert(Arc::new(Session::new(&id, data, clock.moment(), settings.lifetime)));
         if number % (count / SAMPLE) == 0 {
             sample.push(id);
         }
@@ -66,7 +66,7 @@ fn filled(clock: &Clock, count: usize) -> (Table, Vec<SessionId>) {
     (table, sample)
 }
 
-fn holding(settings: &Settings, provider: &Arc<str>, number: usize, clock: &Clock) -> Holding {
+fn data(settings: &Settings, provider: &Arc<str>, number: usize, clock: &Clock) -> SessionData {
     let subject = format!("user-{number:032}");
     let claims = json!({
         "sub": subject, "email": format!("user-{number}@example.com"), "email_verified": true,
@@ -90,7 +90,7 @@ fn holding(settings: &Settings, provider: &Arc<str>, number: usize, clock: &Cloc
     };
     let tokens = Tokens::new(set, settings.refresh_before);
     let identity = identity(provider, &ClaimNames::default(), true, claims).unwrap();
-    Holding::new(identity, RefreshBaseline { binding, beside_userinfo: None }, tokens)
+    SessionData::new(identity, RefreshBaseline { binding, beside_userinfo: None }, tokens)
 }
 
 /// Nanoseconds to find one of the sample: the least of some rounds, which other work disturbed least.

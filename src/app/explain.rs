@@ -30,7 +30,7 @@ use crate::providers;
 use crate::routing::path::Readings;
 use crate::secret::Secret;
 use crate::server::is_served;
-use crate::session::{Holding, Session, SessionId, Tokens};
+use crate::session::{Session, SessionData, SessionId, Tokens};
 
 /// A request that somebody wonders about.
 #[derive(Clone, Copy, Debug)]
@@ -200,7 +200,7 @@ impl App {
             );
         }
         let member = permit.visitor().member();
-        let rendered = member.map(|member| member.holding.headers(&route.identity_headers));
+        let rendered = member.map(|member| member.data.headers(&route.identity_headers));
         let too_long = |name| rendered.as_ref().is_some_and(|all| all.left_out.contains(name));
         for rule in route.identity_headers.iter() {
             let value = headers.get(&rule.name).map(|value| {
@@ -237,11 +237,11 @@ impl App {
         };
         let now = self.gate.clock.moment();
         let tokens = Tokens::new(tokens, Duration::ZERO);
-        let holding =
-            Holding::new(identity, RefreshBaseline { binding, beside_userinfo: None }, tokens);
-        let session = Session::new(&SessionId::generate(), holding, now, Duration::MAX);
-        let holding = Arc::clone(&session.holding());
-        Ok(Member { session: Arc::new(session), holding })
+        let data =
+            SessionData::new(identity, RefreshBaseline { binding, beside_userinfo: None }, tokens);
+        let session = Session::new(&SessionId::generate(), data, now, Duration::MAX);
+        let data = Arc::clone(&session.data());
+        Ok(Member { session: Arc::new(session), data })
     }
 }
 

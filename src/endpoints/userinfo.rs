@@ -30,14 +30,14 @@ impl Endpoints {
     /// `GET userinfo`: of whom a route that asks for a sign-in would know.
     pub(super) async fn userinfo(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let visitor = self.gate.identify(Need::Proof, call.headers).await;
-        let Some(Member { session, holding }) = visitor.member() else {
+        let Some(Member { session, data }) = visitor.member() else {
             let page = self.gate.page_of_script(call.headers, call.client);
             let login_url = self.login.own_url(&SignInOptions::default().start(&page));
             return Err(Error::NotSignedIn { login_url, cookies: None });
         };
         let clock = &self.login.clock;
         let left = session.ends().since(clock.moment()).as_secs();
-        let identity = &holding.identity;
+        let identity = &data.identity;
         let body = serde_json::to_vec(&Userinfo {
             user: identity.user.as_deref(),
             email: identity.email.as_deref(),

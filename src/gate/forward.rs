@@ -52,7 +52,7 @@ impl Gate {
             route: None,
             decision: Some("forward"),
             reason: None,
-            subject: member.map(|member| member.holding.identity.subject.clone()),
+            subject: member.map(|member| member.data.identity.subject.clone()),
         };
         Ok(Answered { response, outcome })
     }
@@ -97,8 +97,8 @@ impl Gate {
     pub fn inject(&self, permit: &Permit<'_>, headers: &mut HeaderMap) -> Result<(), Error> {
         let route = permit.route();
         let Some(member) = permit.visitor().member() else { return Ok(()) };
-        let holding = &member.holding;
-        let rendered = holding.headers(&route.identity_headers);
+        let data = &member.data;
+        let rendered = data.headers(&route.identity_headers);
         self.report_left_out(route, member, &rendered.left_out);
         for (name, value) in &rendered.always {
             headers.insert(name, value.clone());
@@ -107,13 +107,11 @@ impl Gate {
             return Ok(());
         }
         let now = self.clock.moment();
-        if holding.tokens.access_token_is_valid(now) {
+        if data.tokens.access_token_is_valid(now) {
             for (name, value) in &rendered.with_access_token {
                 headers.insert(name, value.clone());
             }
-        } else if holding.tokens.freshness(now) == Freshness::Expired
-            && permit.need() == Need::Proof
-        {
+        } else if data.tokens.freshness(now) == Freshness::Expired && permit.need() == Need::Proof {
             // An outage at the provider: the upstream would refuse the request without its token.
             return Err(Error::NoAccessToken);
         }
@@ -128,7 +126,7 @@ impl Gate {
             return;
         }
         let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
-        let (names, subject) = (names.join(", "), &member.holding.identity.subject);
+        let (names, subject) = (names.join(", "), &member.data.identity.subject);
         let detail = format_args!(
             "{names} of {subject:?} left out on the route {}: all of them together are too long",
             route.name

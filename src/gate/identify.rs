@@ -11,8 +11,8 @@ use tracing::warn;
 use crate::gate::Gate;
 use crate::identity::Identity;
 use crate::providers::{Provider, RefreshError, RefreshRequest, Refreshed};
-use crate::session::refresh::{Brought, Flight, Outcome, Renewal};
-use crate::session::{Freshness, Holding, Session, SessionKey};
+use crate::session::refresh::{Flight, Outcome, RefreshOutcome, RefreshedTokens};
+use crate::session::{Freshness, Session, SessionData, SessionKey};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{self, Label as _};
 
@@ -31,7 +31,7 @@ pub struct Member {
     /// The session.
     pub session: Arc<Session>,
     /// What it held when the request came.
-    pub holding: Arc<Holding>,
+    pub data: Arc<SessionData>,
 }
 
 /// What knowing the visitor is for.
@@ -54,7 +54,7 @@ impl Visitor {
 
     /// Who the provider says that they are.
     pub fn identity(&self) -> Option<&Identity> {
-        self.member().map(|member| &member.holding.identity)
+        self.member().map(|member| &member.data.identity)
     }
 }
 
@@ -64,22 +64,22 @@ impl Gate {
         let Some(session) = self.session(headers) else { return Visitor::Stranger };
         let now = self.clock.moment();
         session.touch(now);
-        let holding = Arc::clone(&session.holding());
-        match (holding.tokens.freshness(now), need) {
+        let data = Arc::clone(&session.data());
+        match (data.tokens.freshness(now), need) {
             (Freshness::Fresh | Freshness::Spent, _) | (Freshness::Due, Need::Courtesy) => {}
             // Detached: the visitor goes on with the token that is valid still.
-            (Freshness::Due, Need::Proof) => drop(self.refresh(&session, &holding)),
+            (Freshness::Due, Need::Proof) => drop(self.refresh(&session, &data)),
             (Freshness::Expired, Need::Courtesy) => {
-                if holding.tokens.is_lapsed(now, self.outage_grace) {
+                if data.tokens.is_lapsed(now, self.outage_grace) {
                     return Visitor::Stranger;
                 }
             }
             // Boxed: rare, and its size would be that of every request's future.
             (Freshness::Expired, Need::Proof) => {
-                return Box::pin(self.renewed(session, holding)).await;
+                return Box::pin(self.renewed(session, data)).await;
             }
         }
-        Visitor::Member(Member { session, holding })
+        Visitor::Member(Member { session, data })
     }
 
     /// The session of a request's cookie, if it lives.
@@ -89,30 +89,30 @@ impl Gate {
 
     /// Waits for a refresh, but not long where the one before failed; past the grace of an outage, who had a
     /// session is a stranger.
-    async fn renewed(&self, session: Arc<Session>, holding: Arc<Holding>) -> Visitor {
-        let is_lapsed = || holding.tokens.is_lapsed(self.clock.moment(), self.outage_grace);
+    async fn renewed(&self, session: Arc<Session>, data: Arc<SessionData>) -> Visitor {
+        let is_lapsed = || data.tokens.is_lapsed(self.clock.moment(), self.outage_grace);
         let patience = if session.is_in_outage() && !is_lapsed() { SOON } else { Duration::MAX };
-        let outcome = timeout(patience, self.refresh(&session, &holding).outcome()).await;
+        let outcome = timeout(patience, self.refresh(&session, &data).outcome()).await;
         match outcome.unwrap_or(Outcome::Kept) {
             Outcome::Renewed => {
-                let holding = Arc::clone(&session.holding());
-                Visitor::Member(Member { session, holding })
+                let data = Arc::clone(&session.data());
+                Visitor::Member(Member { session, data })
             }
             Outcome::Kept => {
                 if is_lapsed() {
                     return Visitor::Stranger;
                 }
-                Visitor::Member(Member { session, holding })
+                Visitor::Member(Member { session, data })
             }
             Outcome::Ended => Visitor::Stranger,
         }
     }
 
     /// Joins or starts the refresh of a session.
-    pub fn refresh(&self, session: &Arc<Session>, holding: &Arc<Holding>) -> Flight {
-        let provider = self.provider(&holding.identity.provider).cloned();
+    pub fn refresh(&self, session: &Arc<Session>, data: &Arc<SessionData>) -> Flight {
+        let provider = self.provider(&data.identity.provider).cloned();
         let key = session.key();
-        self.refresher.refresh(session, holding, |held| renew(provider, held, key))
+        self.refresher.refresh(session, data, |held| renew(provider, held, key))
     }
 
     fn provider(&self, id: &str) -> Option<&Arc<Provider>> {
@@ -124,10 +124,14 @@ impl Gate {
 const SOON: Duration = Duration::from_secs(1);
 
 /// Asks the provider for new tokens. `key` tells the log whose session ends.
-async fn renew(provider: Option<Arc<Provider>>, held: Arc<Holding>, key: SessionKey) -> Renewal {
+async fn renew(
+    provider: Option<Arc<Provider>>,
+    held: Arc<SessionData>,
+    key: SessionKey,
+) -> RefreshOutcome {
     let ended = |reason| {
         audit::ended_by_refresh(&held.identity.provider, &held.identity.subject, &key, reason);
-        Renewal::Refused
+        RefreshOutcome::Rejected
     };
     let (Some(provider), Some(refresh_token)) = (provider, &held.tokens.refresh_token) else {
         return ended("no_provider");
@@ -146,9 +150,9 @@ async fn renew(provider: Option<Arc<Provider>>, held: Arc<Holding>, key: Session
     }
     match refreshed {
         Ok(Refreshed { tokens, identity, baseline }) => {
-            Renewal::Tokens(Box::new(Brought { tokens, identity, baseline }))
+            RefreshOutcome::Renewed(Box::new(RefreshedTokens { tokens, identity, baseline }))
         }
         Err(RefreshError::Ended(_) | RefreshError::Untrusted(_)) => ended(outcome.as_str()),
-        Err(RefreshError::Temporary(_)) => Renewal::Failed,
+        Err(RefreshError::Temporary(_)) => RefreshOutcome::Unavailable,
     }
 }

@@ -131,7 +131,7 @@ impl Gate {
         let Some(member) = refusal.visitor.member() else {
             return Error::NotHere { failed: causes };
         };
-        let identity = member.holding.identity.clone();
+        let identity = member.data.identity.clone();
         let provider = self.providers.iter().find(|provider| *provider.id() == identity.provider);
         Error::Forbidden(Box::new(Forbidden {
             provider: provider.map_or_else(String::new, |provider| provider.name().to_owned()),

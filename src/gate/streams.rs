@@ -69,14 +69,14 @@ impl Gate {
             self.sessions.remove(session.key());
             return false;
         }
-        let holding = Arc::clone(&session.holding());
-        match holding.tokens.freshness(now) {
+        let data = Arc::clone(&session.data());
+        match data.tokens.freshness(now) {
             Freshness::Fresh | Freshness::Spent => {}
-            Freshness::Due | Freshness::Expired => drop(self.refresh(session, &holding)),
+            Freshness::Due | Freshness::Expired => drop(self.refresh(session, &data)),
         }
         // SECURITY: whom every new request takes for a stranger must not go on in an old one. Without
         // waiting for the refresh: it was tried all through the grace, for as long as there was a stream.
-        need == Need::Courtesy || !holding.tokens.is_lapsed(now, self.outage_grace)
+        need == Need::Courtesy || !data.tokens.is_lapsed(now, self.outage_grace)
     }
 }
 

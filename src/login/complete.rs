@@ -17,7 +17,7 @@ use crate::oauth::authorization::AuthorizationResponse;
 use crate::providers::{self, Code, Provider, SignedIn};
 use crate::secret::Secret;
 use crate::session::cookie::{Name, Sent};
-use crate::session::table::Displaced;
+use crate::session::table::Evicted;
 use crate::session::{Session, SessionId, SessionKey, Tokens};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{Label as _, Limit, SignIn};
@@ -140,7 +140,7 @@ impl Login {
         session.is_some_and(|session| {
             !pending.prompted
                 && pending.session != Some(session.key().half())
-                && session.holding().identity.provider == *provider.id()
+                && session.data().identity.provider == *provider.id()
         })
     }
 
@@ -180,12 +180,12 @@ impl Login {
         let tokens = Tokens::new(signed_in.tokens, self.settings.refresh_before);
         let SignedIn { identity, baseline, .. } = signed_in;
         let subject = Arc::clone(&identity.subject);
-        let (holding, dropped) = self.size_limit.fit(identity, baseline, tokens)?;
+        let (data, dropped) = self.size_limit.fit(identity, baseline, tokens)?;
         if !dropped.is_empty() {
             let detail = format_args!("the session of {subject:?} is without {dropped}");
             self.metrics.limit_hit(Limit::SessionBytes, detail);
         }
-        let session = Arc::new(Session::new(&id, holding, now, self.settings.lifetime));
+        let session = Arc::new(Session::new(&id, data, now, self.settings.lifetime));
         self.insert(provider, Arc::clone(&session), callback.asked);
         if (callback.has_left)() {
             self.end_unless_brought(session);
@@ -240,11 +240,11 @@ impl Login {
 
     /// Puts a new session into the table, and says so.
     fn insert(&self, provider: &Provider, session: Arc<Session>, asked: audit::RequestRef<'_>) {
-        let subject = session.holding().identity.subject.clone();
+        let subject = session.data().identity.subject.clone();
         provider.meter().signed_in(SignIn::Success);
-        let (key, holding) = (session.key(), Arc::clone(&session.holding()));
-        audit::signed_in(provider.id(), holding.identity.person(), &key, asked);
-        let Displaced { of_all, of_user } = self.sessions.insert(session);
+        let (key, data) = (session.key(), Arc::clone(&session.data()));
+        audit::signed_in(provider.id(), data.identity.person(), &key, asked);
+        let Evicted { of_all, of_user } = self.sessions.insert(session);
         if of_all > 0 {
             let detail = format_args!("{of_all} long-unused sessions ended for a new one");
             self.metrics.limit_hit(Limit::Sessions, detail);

@@ -37,7 +37,7 @@ impl Login {
         let Some(session) = self.session(headers) else {
             return Redirect { location: here, cookies };
         };
-        let provider = self.provider(&session.holding().identity.provider);
+        let provider = self.provider(&session.data().identity.provider);
         let there = provider.and_then(|p| self.end_session_url(p, &session, target));
         self.end(session, if there.is_some() { SignOut::Provider } else { SignOut::Local });
         Redirect { location: there.unwrap_or(here), cookies }
@@ -56,7 +56,7 @@ impl Login {
     fn end(&self, session: Arc<Session>, kind: SignOut) {
         self.sessions.remove(session.key());
         self.metrics.signed_out(kind);
-        let identity = &session.holding().identity;
+        let identity = &session.data().identity;
         audit::signed_out(&identity.provider, &identity.subject, &session.key(), kind.as_str());
         if let Some(provider) = self.provider(&identity.provider) {
             self.revoke(Arc::clone(provider), Arc::clone(&session));
@@ -74,9 +74,9 @@ impl Login {
         session: &Session,
         target: Option<&ReturnTo>,
     ) -> Option<String> {
-        let (holding, back) = (session.holding(), self.own_url("/signed_out"));
+        let (data, back) = (session.data(), self.own_url("/signed_out"));
         let state = target.map(|target| self.states.seal_text(target.as_str()));
-        let hint = holding.tokens.id_token.as_ref();
+        let hint = data.tokens.id_token.as_ref();
         provider.end_session_url(hint, &back, state.as_deref()).map(Into::into)
     }
 
@@ -85,7 +85,7 @@ impl Login {
         self.tasks.spawn(async move {
             // A refresh under way brings another refresh token: that one has to go.
             drop(tokio::time::timeout(PATIENCE, session.settled()).await);
-            let token = session.holding().tokens.refresh_token.clone();
+            let token = session.data().tokens.refresh_token.clone();
             if let Some(token) = token
                 && let Err(error) = provider.revoke(&token).await
             {

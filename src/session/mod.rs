@@ -3,10 +3,10 @@
 //! neither a look into memory nor a timing tells an id.
 
 pub mod cookie;
+pub mod end_signal;
 pub mod refresh;
 pub mod seal;
 pub mod size_limit;
-pub mod streams;
 pub mod table;
 
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use crate::identity::refresh_baseline::RefreshBaseline;
 use crate::oauth::token::TokenSet;
 use crate::random;
 use crate::secret::Secret;
+use end_signal::EndSignal;
 use refresh::Refreshing;
-use streams::Streams;
 
 /// What `session:` says.
 #[derive(Clone, Debug)]
@@ -86,15 +86,15 @@ pub struct Session {
     used: AtomicU64,
     /// Whether a request has brought it.
     brought: AtomicBool,
-    holding: ArcSwap<Holding>,
+    data: ArcSwap<SessionData>,
     refreshing: Refreshing,
-    streams: Streams,
+    streams: EndSignal,
     upstream_connections: Arc<AtomicUsize>,
 }
 
 /// What a session holds; replaced as a whole by a refresh.
 #[derive(Debug)]
-pub struct Holding {
+pub struct SessionData {
     /// Who is signed in.
     pub identity: Identity,
     /// What the claims of a refresh are compared with.
@@ -191,15 +191,15 @@ impl std::fmt::Debug for SessionKey {
 
 impl Session {
     /// A session that starts now.
-    pub fn new(id: &SessionId, holding: Holding, now: Moment, lifetime: Duration) -> Self {
+    pub fn new(id: &SessionId, data: SessionData, now: Moment, lifetime: Duration) -> Self {
         Self {
             key: id.key(),
             ends: now.after(lifetime),
             used: AtomicU64::new(now.as_millis()),
             brought: AtomicBool::new(false),
-            holding: ArcSwap::from_pointee(holding),
+            data: ArcSwap::from_pointee(data),
             refreshing: Refreshing::default(),
-            streams: Streams::default(),
+            streams: EndSignal::default(),
             upstream_connections: Arc::default(),
         }
     }
@@ -238,12 +238,12 @@ impl Session {
     }
 
     /// What it holds at the moment.
-    pub fn holding(&self) -> Guard<Arc<Holding>> {
-        self.holding.load()
+    pub fn data(&self) -> Guard<Arc<SessionData>> {
+        self.data.load()
     }
 
     /// The open streams that end with it.
-    pub fn streams(&self) -> &Streams {
+    pub fn streams(&self) -> &EndSignal {
         &self.streams
     }
 
@@ -252,12 +252,12 @@ impl Session {
         &self.upstream_connections
     }
 
-    fn replace(&self, holding: Holding) {
-        self.holding.store(Arc::new(holding));
+    fn replace(&self, data: SessionData) {
+        self.data.store(Arc::new(data));
     }
 }
 
-impl Holding {
+impl SessionData {
     /// What a sign-in or a refresh brought.
     pub fn new(identity: Identity, mut baseline: RefreshBaseline, tokens: Tokens) -> Self {
         if baseline.binding.subject == identity.subject {

@@ -14,24 +14,24 @@ use crate::identity::refresh_baseline::RefreshBaseline;
 use crate::oauth::token::TokenSet;
 use crate::session::size_limit::{SizeLimit, TooLarge};
 use crate::session::table::Table;
-use crate::session::{Freshness, Holding, Session, Settings, Tokens};
+use crate::session::{Freshness, Session, SessionData, Settings, Tokens};
 use crate::single_flight::{SingleFlight, Started, Waiter};
 use crate::telemetry::audit;
 
 /// What the provider said to a refresh.
 #[derive(Debug)]
-pub enum Renewal {
+pub enum RefreshOutcome {
     /// New tokens, and who they are about where claims came with them.
-    Tokens(Box<Brought>),
+    Renewed(Box<RefreshedTokens>),
     /// It will never work again: the grant is gone, or the answer speaks of somebody else.
-    Refused,
+    Rejected,
     /// It did not work now.
-    Failed,
+    Unavailable,
 }
 
 /// What a refresh brought.
 #[derive(Debug)]
-pub struct Brought {
+pub struct RefreshedTokens {
     /// New tokens.
     pub tokens: TokenSet,
     /// Who it is by the new claims; `None` where none came.
@@ -94,11 +94,11 @@ impl Refresher {
     pub fn refresh<F>(
         &self,
         session: &Arc<Session>,
-        judged: &Arc<Holding>,
-        renew: impl FnOnce(Arc<Holding>) -> F,
+        judged: &Arc<SessionData>,
+        renew: impl FnOnce(Arc<SessionData>) -> F,
     ) -> Flight
     where
-        F: Future<Output = Renewal> + Send + 'static,
+        F: Future<Output = RefreshOutcome> + Send + 'static,
     {
         let state = session.refreshing.lock();
         // Under the lock: a sign-out takes the session out first and then waits for the refresh under
@@ -109,7 +109,7 @@ impl Refresher {
         if let Some(flight) = state.under_way() {
             return Flight(Ok(flight));
         }
-        if !Arc::ptr_eq(&session.holding(), judged) {
+        if !Arc::ptr_eq(&session.data(), judged) {
             return Flight(Err(Outcome::Renewed));
         }
         if state.not_before.is_some_and(|moment| self.clock.moment() < moment) {
@@ -125,12 +125,12 @@ impl Refresher {
     }
 
     /// Stores what a refresh brought, and only then lets the next one begin.
-    fn settle(&self, session: &Session, call: Started<Outcome>, renewal: Renewal) {
-        let failed = matches!(renewal, Renewal::Failed);
+    fn settle(&self, session: &Session, call: Started<Outcome>, renewal: RefreshOutcome) {
+        let failed = matches!(renewal, RefreshOutcome::Unavailable);
         let (outcome, pause) = match renewal {
-            Renewal::Tokens(brought) => match self.store(session, *brought) {
+            RefreshOutcome::Renewed(brought) => match self.store(session, *brought) {
                 Ok(()) => {
-                    let freshness = session.holding().tokens.freshness(self.clock.moment());
+                    let freshness = session.data().tokens.freshness(self.clock.moment());
                     // A token that is over as it comes would be asked for anew with every request.
                     let pause = (freshness == Freshness::Expired).then_some(PAUSE);
                     (Outcome::Renewed, pause)
@@ -141,11 +141,11 @@ impl Refresher {
                     (Outcome::Ended, Some(PAUSE))
                 }
             },
-            Renewal::Refused => {
+            RefreshOutcome::Rejected => {
                 self.table.remove(session.key());
                 (Outcome::Ended, Some(PAUSE))
             }
-            Renewal::Failed => (Outcome::Kept, Some(PAUSE)),
+            RefreshOutcome::Unavailable => (Outcome::Kept, Some(PAUSE)),
         };
         // SECURITY: who signed out while others waited is out for them too, whatever the provider said.
         let alive = self.table.contains(session.key());
@@ -158,16 +158,16 @@ impl Refresher {
     }
 
     fn end_too_large(&self, session: &Session, error: TooLarge) {
-        let (key, held) = (session.key(), session.holding());
+        let (key, held) = (session.key(), session.data());
         let Identity { provider, subject, .. } = &held.identity;
         tracing::warn!(%provider, session = ?key, %error, "a session ends with its refresh");
         audit::ended_by_refresh(provider, subject, &key, "too_large");
         self.table.remove(key);
     }
 
-    fn store(&self, session: &Session, brought: Brought) -> Result<(), TooLarge> {
+    fn store(&self, session: &Session, brought: RefreshedTokens) -> Result<(), TooLarge> {
         let set = brought.tokens;
-        let before = session.holding();
+        let before = session.data();
         let mut tokens = Tokens::new(
             // RFC 6749 §6: without a new refresh token the old one stays good.
             TokenSet {
@@ -179,8 +179,8 @@ impl Refresher {
         tokens.id_token = tokens.id_token.or_else(|| before.tokens.id_token.clone());
         let identity = brought.identity.unwrap_or_else(|| before.identity.clone());
         // What is dropped here was dropped and logged at the sign-in, too.
-        let (holding, _) = self.size_limit.fit(identity, brought.baseline, tokens)?;
-        session.replace(holding);
+        let (data, _) = self.size_limit.fit(identity, brought.baseline, tokens)?;
+        session.replace(data);
         Ok(())
     }
 }
@@ -252,20 +252,24 @@ mod tests {
         Bench { refresher, session, clock }
     }
 
-    fn tokens(access: &str, refresh: Option<&str>) -> Renewal {
+    fn tokens(access: &str, refresh: Option<&str>) -> RefreshOutcome {
         brought(token_set(access, 300, refresh), None)
     }
 
-    fn brought(tokens: TokenSet, identity: Option<Identity>) -> Renewal {
-        Renewal::Tokens(Box::new(Brought { tokens, identity, baseline: baseline("alice") }))
+    fn brought(tokens: TokenSet, identity: Option<Identity>) -> RefreshOutcome {
+        RefreshOutcome::Renewed(Box::new(RefreshedTokens {
+            tokens,
+            identity,
+            baseline: baseline("alice"),
+        }))
     }
 
     impl Bench {
-        fn held(&self) -> Arc<Holding> {
-            Arc::clone(&self.session.holding())
+        fn held(&self) -> Arc<SessionData> {
+            Arc::clone(&self.session.data())
         }
 
-        async fn refresh_with(&self, renewal: Renewal) -> Outcome {
+        async fn refresh_with(&self, renewal: RefreshOutcome) -> Outcome {
             let held = self.held();
             self.refresher.refresh(&self.session, &held, |_| async { renewal }).outcome().await
         }
@@ -291,9 +295,10 @@ mod tests {
             assert_eq!(flight.outcome().await, Outcome::Renewed);
         }
         assert_eq!(calls.load(Ordering::SeqCst), 1);
-        assert_eq!(bench.session.holding().tokens.access_token.as_ref().unwrap().expose(), "new");
+        assert_eq!(bench.session.data().tokens.access_token.as_ref().unwrap().expose(), "new");
         // One who judged before it ended and asks after it does not ask the provider again.
-        let late = bench.refresher.refresh(&bench.session, &held, |_| async { Renewal::Refused });
+        let late =
+            bench.refresher.refresh(&bench.session, &held, |_| async { RefreshOutcome::Rejected });
         assert_eq!(late.outcome().await, Outcome::Renewed);
     }
 
@@ -333,7 +338,7 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_told_to_all_and_not_repeated_at_once() {
         let bench = bench();
-        assert_eq!(bench.refresh_with(Renewal::Failed).await, Outcome::Kept);
+        assert_eq!(bench.refresh_with(RefreshOutcome::Unavailable).await, Outcome::Kept);
         assert_eq!(bench.refresh_with(tokens("new", None)).await, Outcome::Kept);
         bench.clock.advance(Duration::from_secs(5));
         assert_eq!(bench.refresh_with(tokens("new", None)).await, Outcome::Renewed);
@@ -353,13 +358,14 @@ mod tests {
     async fn a_refusal_ends_the_session() {
         let bench = bench();
         let stream = bench.session.streams().until_end();
-        assert_eq!(bench.refresh_with(Renewal::Refused).await, Outcome::Ended);
+        assert_eq!(bench.refresh_with(RefreshOutcome::Rejected).await, Outcome::Ended);
         assert!(stream.is_cancelled() && bench.refresher.table.is_empty());
     }
 
     #[tokio::test]
     async fn a_session_that_ended_meanwhile_stays_ended() {
-        for renewal in [tokens("new", None), Renewal::Failed, Renewal::Refused] {
+        for renewal in [tokens("new", None), RefreshOutcome::Unavailable, RefreshOutcome::Rejected]
+        {
             let (bench, go) = (bench(), Arc::new(Notify::new()));
             let (held, gone) = (bench.held(), Arc::clone(&go));
             let flight = bench.refresher.refresh(&bench.session, &held, |_| async move {
@@ -416,6 +422,6 @@ mod tests {
         identity.claims = claims.as_object().unwrap().clone().into();
         let renewal = brought(token_set("new", 60, None), Some(identity));
         assert_eq!(bench.refresh_with(renewal).await, Outcome::Renewed);
-        assert!(bench.session.holding().identity.groups().eq(["staff"]));
+        assert!(bench.session.data().identity.groups().eq(["staff"]));
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Holding, Tokens};
+use super::{SessionData, Tokens};
 use crate::identity::Identity;
 use crate::identity::refresh_baseline::{OwnClaims, RefreshBaseline};
 
@@ -66,7 +66,7 @@ impl SizeLimit {
         mut identity: Identity,
         mut baseline: RefreshBaseline,
         mut tokens: Tokens,
-    ) -> Result<(Holding, Dropped), TooLarge> {
+    ) -> Result<(SessionData, Dropped), TooLarge> {
         let mut dropped = Dropped::default();
         let names = self.claims_to_drop(&identity, bytes(&identity, &baseline, &tokens));
         if !names.is_empty() {
@@ -92,7 +92,7 @@ impl SizeLimit {
         if bytes > self.max_bytes {
             return Err(TooLarge { bytes, max_bytes: self.max_bytes });
         }
-        Ok((Holding::new(identity, baseline, tokens), dropped))
+        Ok((SessionData::new(identity, baseline, tokens), dropped))
     }
 
     /// The largest claims that nothing uses, as many as have to go.
@@ -141,7 +141,7 @@ mod tests {
     }
 
     /// A session of 10 KiB of groups, of further claims, and of tokens of 4 KiB each.
-    fn fit(limit: &SizeLimit) -> Result<(Holding, String), TooLarge> {
+    fn fit(limit: &SizeLimit) -> Result<(SessionData, String), TooLarge> {
         let claims = json!({"sub": "1", "groups": ["g".repeat(10 * KIB)],
                             "large": "l".repeat(8 * KIB), "small": "s".repeat(2 * KIB)});
         let claims = claims.as_object().unwrap().clone().into();
@@ -151,7 +151,7 @@ mod tests {
         let tokens = Tokens::new(set, Duration::from_secs(60));
         let identity = Identity { claims, ..person("1") };
         let fitted = limit.fit(identity, baseline("1"), tokens);
-        fitted.map(|(holding, dropped)| (holding, dropped.to_string()))
+        fitted.map(|(data, dropped)| (data, dropped.to_string()))
     }
 
     #[test]

@@ -20,7 +20,7 @@ pub struct Table {
     sessions: DashMap<SessionKey, Arc<Session>, BuildHasherDefault<FirstBytes>>,
     users: DashMap<User, Vec<SessionKey>>,
     /// Who leaves next where the table is full, the longest unused last, with the time of the last use.
-    leaving: Mutex<Vec<(Moment, SessionKey)>>,
+    eviction_candidates: Mutex<Vec<(Moment, SessionKey)>>,
     clock: Clock,
     idle_timeout: Option<Duration>,
     max_sessions: usize,
@@ -29,7 +29,7 @@ pub struct Table {
 
 /// How many long-unused sessions left to make room for a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Displaced {
+pub struct Evicted {
     /// Of all, for `max_sessions`.
     pub of_all: usize,
     /// Of the same user, for `max_sessions_per_user`.
@@ -49,7 +49,7 @@ impl Table {
                 SHARDS,
             ),
             users: DashMap::new(),
-            leaving: Mutex::default(),
+            eviction_candidates: Mutex::default(),
             clock,
             idle_timeout: settings.idle_timeout,
             max_sessions: settings.max_sessions,
@@ -76,7 +76,7 @@ impl Table {
     }
 
     /// Puts a session in, and takes long-unused ones out where a cap would be passed.
-    pub fn insert(&self, session: Arc<Session>) -> Displaced {
+    pub fn insert(&self, session: Arc<Session>) -> Evicted {
         let (key, user) = (session.key(), user_of(&session));
         self.sessions.insert(key, session);
         let of_all = self.make_room(key);
@@ -88,7 +88,7 @@ impl Table {
         };
         let surplus = mine.len().saturating_sub(self.max_sessions_per_user);
         let of_user = self.remove_all(&self.least_used(mine, surplus, Some(key)));
-        Displaced { of_all, of_user }
+        Evicted { of_all, of_user }
     }
 
     /// Ends a session; `None` where there was none.
@@ -145,16 +145,16 @@ impl Table {
     fn make_room(&self, new: SessionKey) -> usize {
         let mut left = 0;
         while self.sessions.len() > self.max_sessions {
-            let Some(key) = self.next_to_leave(new) else { break };
+            let Some(key) = self.next_eviction(new) else { break };
             left += self.remove_all(&[key]);
         }
         left
     }
 
     /// Looks at the whole table for one in a hundred at a time: so a look is paid by many insertions.
-    fn next_to_leave(&self, new: SessionKey) -> Option<SessionKey> {
-        let mut leaving = lock(&self.leaving);
-        while let Some((used, key)) = leaving.pop() {
+    fn next_eviction(&self, new: SessionKey) -> Option<SessionKey> {
+        let mut eviction_candidates = lock(&self.eviction_candidates);
+        while let Some((used, key)) = eviction_candidates.pop() {
             // Whoever came meanwhile stays.
             if self.used(key) == Some(used) && key != new {
                 return Some(key);
@@ -162,8 +162,9 @@ impl Table {
         }
         let keys = self.sessions.iter().map(|entry| *entry.key()).collect();
         let longest = self.least_used(keys, (self.max_sessions / 100).max(1), Some(new));
-        leaving.extend(longest.into_iter().rev().filter_map(|key| Some((self.used(key)?, key))));
-        leaving.pop().map(|(_, key)| key)
+        eviction_candidates
+            .extend(longest.into_iter().rev().filter_map(|key| Some((self.used(key)?, key))));
+        eviction_candidates.pop().map(|(_, key)| key)
     }
 
     fn used(&self, key: SessionKey) -> Option<Moment> {
@@ -190,8 +191,8 @@ impl Table {
 }
 
 fn user_of(session: &Session) -> User {
-    let holding = session.holding();
-    (Arc::clone(&holding.identity.provider), Arc::clone(&holding.identity.subject))
+    let data = session.data();
+    (Arc::clone(&data.identity.provider), Arc::clone(&data.identity.subject))
 }
 
 /// Keys are hashes already: their first bytes are as good as any hash of them, and an attacker who
@@ -221,7 +222,7 @@ mod tests {
     use super::*;
     use crate::session::SessionId;
     use crate::session::tests::{baseline, person, token_set};
-    use crate::session::{CookieSettings, Holding, Tokens};
+    use crate::session::{CookieSettings, SessionData, Tokens};
 
     fn table(max_sessions: usize, max_sessions_per_user: usize) -> (Table, Clock) {
         let clock = Clock::manual();
@@ -243,11 +244,11 @@ mod tests {
         sign_in_told(table, clock, subject).0
     }
 
-    fn sign_in_told(table: &Table, clock: &Clock, subject: &str) -> (SessionId, Displaced) {
+    fn sign_in_told(table: &Table, clock: &Clock, subject: &str) -> (SessionId, Evicted) {
         let (id, now) = (SessionId::generate(), clock.moment());
         let tokens = Tokens::new(token_set("at", 60, None), Duration::from_secs(60));
-        let holding = Holding::new(person(subject), baseline(subject), tokens);
-        let session = Session::new(&id, holding, now, Duration::from_secs(3600));
+        let data = SessionData::new(person(subject), baseline(subject), tokens);
+        let session = Session::new(&id, data, now, Duration::from_secs(3600));
         let displaced = table.insert(Arc::new(session));
         clock.advance(Duration::from_secs(1));
         (id, displaced)
@@ -310,7 +311,7 @@ mod tests {
     fn it_is_told_who_left_for_a_new_session() {
         let (table, clock) = table(3, 2);
         let told = |subject| {
-            let (_, Displaced { of_all, of_user }) = sign_in_told(&table, &clock, subject);
+            let (_, Evicted { of_all, of_user }) = sign_in_told(&table, &clock, subject);
             (of_all, of_user)
         };
         assert_eq!([told("a"), told("a"), told("a")], [(0, 0), (0, 0), (0, 1)]);

@@ -53,8 +53,8 @@ pub(crate) fn session(
 ) -> Session {
     let set = TokenSet { asked: now, ..token_set("at", seconds, refresh_token) };
     let tokens = Tokens::new(set, Duration::from_secs(60));
-    let holding = Holding::new(person(subject), baseline(subject), tokens);
-    Session::new(&SessionId::generate(), holding, now, Duration::from_secs(3600))
+    let data = SessionData::new(person(subject), baseline(subject), tokens);
+    Session::new(&SessionId::generate(), data, now, Duration::from_secs(3600))
 }
 
 #[test]
@@ -121,10 +121,10 @@ fn a_session_ends_by_lifetime_or_idleness() {
 fn headers_are_made_once_for_a_set_of_rules() {
     let session = session("1", 60, None, Moment::from_millis(0));
     let rules: Arc<[HeaderRule]> = default_rules().into();
-    let (first, second) = (session.holding().headers(&rules), session.holding().headers(&rules));
+    let (first, second) = (session.data().headers(&rules), session.data().headers(&rules));
     assert!(Arc::ptr_eq(&first, &second));
     let others: Arc<[HeaderRule]> = Arc::new([]);
-    assert!(session.holding().headers(&others).always.is_empty());
+    assert!(session.data().headers(&others).always.is_empty());
 }
 
 #[test]
@@ -135,10 +135,10 @@ fn debug_tells_no_id_and_no_token() {
     };
     let tokens = Tokens::new(set, Duration::from_secs(60));
     let (id, start) = (SessionId::generate(), Moment::from_millis(0));
-    let holding = Holding::new(person("1"), baseline("1"), tokens);
-    let session = Session::new(&id, holding, start, Duration::from_secs(3600));
+    let data = SessionData::new(person("1"), baseline("1"), tokens);
+    let session = Session::new(&id, data, start, Duration::from_secs(3600));
     let text = format!("{session:?}");
-    assert!(text.contains("Holding"), "{text}");
+    assert!(text.contains("SessionData"), "{text}");
     for secret in [id.expose(), "access-me", "refresh-me", "identify-me"] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }

@@ -173,7 +173,7 @@ impl Endpoints {
         let mut headers: HeaderMap =
             self.identity_names.iter().map(|name| (name.clone(), empty.clone())).collect();
         if let Some(member) = member {
-            let identity = &member.holding.identity;
+            let identity = &member.data.identity;
             let known = Known { identity, access_token: None, id_token: None };
             let rendered = render(&self.auth_request, known);
             self.gate.report_left_out(route, member, &rendered.left_out);
@@ -196,7 +196,7 @@ impl Endpoints {
             route: Some(route.meter),
             decision: Some("admit"),
             reason: None,
-            subject: member.map(|member| member.holding.identity.subject.clone()),
+            subject: member.map(|member| member.data.identity.subject.clone()),
         };
         let cookies = self.gate.cookies.others(subrequest.headers);
         Ok(SubrequestDecision::Granted(Grant { headers, cookies, outcome }))

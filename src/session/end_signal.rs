@@ -6,9 +6,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Tells the streams of a session that it has ended. Costs nothing until there is one.
 #[derive(Debug, Default)]
-pub struct Streams(OnceLock<CancellationToken>);
+pub struct EndSignal(OnceLock<CancellationToken>);
 
-impl Streams {
+impl EndSignal {
     /// A token that is cancelled when the session ends; at once when it has ended already.
     pub fn until_end(&self) -> CancellationToken {
         self.0.get_or_init(CancellationToken::new).clone()
@@ -32,7 +32,7 @@ mod tests {
 
     #[test]
     fn streams_end_with_the_session_even_if_opened_after() {
-        let streams = Streams::default();
+        let streams = EndSignal::default();
         assert!(!streams.have_ended());
         let before = streams.until_end();
         assert!(!streams.have_ended());
