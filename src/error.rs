@@ -52,7 +52,7 @@ pub enum Error {
     },
     /// Nobody is signed in, and signing in would not help.
     #[error("the rules refuse this request, whoever asks")]
-    NotHere {
+    DeniedForEveryone {
         /// The keys that failed.
         failed: Vec<Key>,
     },
@@ -76,7 +76,7 @@ pub enum Error {
     SecondPath(#[from] SecondPathFault),
     /// Whoever asks at an auth endpoint does not say clearly what about.
     #[error(transparent)]
-    Asker(#[from] AskerFault),
+    SubrequestMode(#[from] SubrequestError),
     /// Any of these, said to somebody who asks at an auth endpoint.
     #[error("{0}")]
     ForAsker(Box<Self>),
@@ -113,7 +113,7 @@ pub enum SecondPathFault {
 
 /// What is wrong with a question at an auth endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AskerFault {
+pub enum SubrequestError {
     /// A peer that is not declared may not ask about requests.
     #[error("an auth endpoint was asked by a peer that is not in server.forward_auth.clients")]
     Undeclared,
@@ -185,10 +185,10 @@ impl Error {
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotSignedIn { .. } => StatusCode::UNAUTHORIZED,
-            Self::NotHere { .. }
+            Self::DeniedForEveryone { .. }
             | Self::Forbidden(_)
             | Self::ForeignOrigin
-            | Self::Asker(_)
+            | Self::SubrequestMode(_)
             | Self::ForAsker(_) => StatusCode::FORBIDDEN,
             Self::SecondPath(fault) => of_second_path(*fault),
             Self::SignIn(failure) => of_sign_in(&failure.error),
@@ -203,7 +203,7 @@ impl Error {
     /// The same as askers understand it: they know 401 and 403, and take every other no for a fault of
     /// ours (nginx answers 500).
     #[must_use]
-    pub fn for_asker(self) -> Self {
+    pub fn in_subrequest(self) -> Self {
         match self.status() {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self,
             _ => Self::ForAsker(Box::new(self)),

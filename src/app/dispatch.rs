@@ -45,7 +45,7 @@ impl Handler for App {
         let error = Error::Refused(refusal.status);
         let below = self.routes.below_prefix(refusal.path);
         let error = match below.and_then(Endpoint::at) {
-            Some(endpoint) => heard(endpoint, error),
+            Some(endpoint) => error_for_endpoint(endpoint, error),
             None => error,
         };
         self.refused(&error, &asked)
@@ -87,7 +87,7 @@ impl App {
             tracing::error!(%request_id, "an auth endpoint panicked");
             (None, Err(Error::Refused(StatusCode::INTERNAL_SERVER_ERROR)))
         });
-        (about, answer.map_err(|error| heard(endpoint, error)))
+        (about, answer.map_err(|error| error_for_endpoint(endpoint, error)))
     }
 
     /// Which of our own paths this is, compared as it was sent: ours have one spelling.
@@ -143,9 +143,9 @@ impl App {
 }
 
 /// What is answered to a request that gets an error: at an auth endpoint a proxy asks about somebody else's.
-fn heard(endpoint: Endpoint<'_>, error: Error) -> Error {
+fn error_for_endpoint(endpoint: Endpoint<'_>, error: Error) -> Error {
     match endpoint {
-        Endpoint::Auth(..) => error.for_asker(),
+        Endpoint::Auth(..) => error.in_subrequest(),
         Endpoint::SignIn
         | Endpoint::Start
         | Endpoint::Callback(_)

@@ -57,12 +57,12 @@ impl App {
             | Error::Ambiguous { .. }
             | Error::NoRoute
             | Error::Method { .. }
-            | Error::NotHere { .. }
+            | Error::DeniedForEveryone { .. }
             | Error::ForeignOrigin
             | Error::NoAccessToken
             | Error::Upstream(_)
             | Error::SecondPath(_)
-            | Error::Asker(_)
+            | Error::SubrequestMode(_)
             | Error::Refused(_) => respond(&Page::Plain),
             // A fault of ours or a lack of room is one still, though it has the status of a denial.
             Error::ForAsker(error) if error.status().is_server_error() => {
@@ -160,13 +160,13 @@ fn limit(error: &Error) -> Option<Limit> {
         | Error::NoRoute
         | Error::Method { .. }
         | Error::NotSignedIn { .. }
-        | Error::NotHere { .. }
+        | Error::DeniedForEveryone { .. }
         | Error::Forbidden(_)
         | Error::ForeignOrigin
         | Error::NoAccessToken
         | Error::Upstream(_)
         | Error::SecondPath(_)
-        | Error::Asker(_)
+        | Error::SubrequestMode(_)
         | Error::Refused(_) => None,
     }
 }
@@ -175,7 +175,7 @@ fn limit(error: &Error) -> Option<Limit> {
 fn decision(error: &Error) -> &'static str {
     match error {
         Error::NotSignedIn { .. } => "challenge",
-        Error::NotHere { .. }
+        Error::DeniedForEveryone { .. }
         | Error::Forbidden(_)
         | Error::ForeignOrigin
         | Error::SecondPath(_) => "deny",
@@ -189,7 +189,7 @@ fn decision(error: &Error) -> &'static str {
         | Error::SignInOnly
         | Error::NoRoute
         | Error::Method { .. }
-        | Error::Asker(_)
+        | Error::SubrequestMode(_)
         | Error::Refused(_) => "refuse",
     }
 }
@@ -200,7 +200,7 @@ fn reason(error: &Error) -> Cow<'static, str> {
         failed.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(",")
     };
     match error {
-        Error::NotHere { failed } => keys(failed).into(),
+        Error::DeniedForEveryone { failed } => keys(failed).into(),
         Error::Forbidden(forbidden) => keys(&forbidden.failed).into(),
         Error::ForAsker(error) => reason(error),
         Error::Malformed
@@ -216,7 +216,7 @@ fn reason(error: &Error) -> Cow<'static, str> {
         | Error::NoAccessToken
         | Error::Upstream(_)
         | Error::SecondPath(_)
-        | Error::Asker(_)
+        | Error::SubrequestMode(_)
         | Error::Refused(_) => error.to_string().into(),
     }
 }

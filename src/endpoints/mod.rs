@@ -20,7 +20,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri
 use crate::body::Body;
 use crate::error::Error;
 use crate::gate::Gate;
-use crate::gate::challenge::Asker;
+use crate::gate::challenge::SubrequestMode;
 use crate::gate::routes::Routes;
 use crate::identity::headers::HeaderRule;
 use crate::login::{Login, Redirect};
@@ -46,7 +46,7 @@ pub enum Endpoint<'p> {
     /// `/ping`.
     Ping,
     /// `/auth` or `/forward_auth`, alone or with the path that is asked about behind it.
-    Auth(Asker, Option<&'p str>),
+    Auth(SubrequestMode, Option<&'p str>),
 }
 
 /// Answers our own paths.
@@ -99,8 +99,8 @@ impl<'p> Endpoint<'p> {
             ("signed_out", "") => Self::SignedOut,
             ("userinfo", "") => Self::Userinfo,
             ("ping", "") => Self::Ping,
-            ("auth", below) => Self::Auth(Asker::WantsStatus, suffix(below)),
-            ("forward_auth", below) => Self::Auth(Asker::PassesRedirects, suffix(below)),
+            ("auth", below) => Self::Auth(SubrequestMode::StatusOnly, suffix(below)),
+            ("forward_auth", below) => Self::Auth(SubrequestMode::Redirects, suffix(below)),
             _ => return None,
         })
     }
@@ -191,9 +191,9 @@ mod tests {
         check("/start", Some(Endpoint::Start));
         check("/callback", Some(Endpoint::Callback(None)));
         check("/callback/company", Some(Endpoint::Callback(Some("company"))));
-        check("/auth", Some(Endpoint::Auth(Asker::WantsStatus, None)));
-        check("/auth/", Some(Endpoint::Auth(Asker::WantsStatus, Some("/"))));
-        check("/forward_auth//a", Some(Endpoint::Auth(Asker::PassesRedirects, Some("//a"))));
+        check("/auth", Some(Endpoint::Auth(SubrequestMode::StatusOnly, None)));
+        check("/auth/", Some(Endpoint::Auth(SubrequestMode::StatusOnly, Some("/"))));
+        check("/forward_auth//a", Some(Endpoint::Auth(SubrequestMode::Redirects, Some("//a"))));
         for path in [
             "",
             "/",

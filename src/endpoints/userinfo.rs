@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::body::Body;
 use crate::endpoints::{Call, Endpoints};
 use crate::error::Error;
-use crate::gate::identify::{Member, Need};
+use crate::gate::identify::{Authentication, Member};
 use crate::login::sign_in_options::SignInOptions;
 use crate::pages::harden;
 
@@ -29,7 +29,7 @@ struct Userinfo<'a> {
 impl Endpoints {
     /// `GET userinfo`: of whom a route that asks for a sign-in would know.
     pub(super) async fn userinfo(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
-        let visitor = self.gate.identify(Need::Proof, call.headers).await;
+        let visitor = self.gate.identify(Authentication::Required, call.headers).await;
         let Some(Member { session, data }) = visitor.member() else {
             let page = self.gate.page_of_script(call.headers, call.client);
             let login_url = self.login.own_url(&SignInOptions::default().start(&page));

@@ -35,11 +35,11 @@ pub struct Challenged<'a> {
 
 /// What the proxy that asks at an auth endpoint makes of our answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asker {
+pub enum SubrequestMode {
     /// It looks at the status alone: 2xx, 401 or 403 (nginx).
-    WantsStatus,
+    StatusOnly,
     /// Its visitor gets whatever is no 2xx as it stands (Traefik, Caddy, Envoy).
-    PassesRedirects,
+    Redirects,
 }
 
 /// What an asker's visitor meets who is not signed in.
@@ -72,14 +72,18 @@ impl Gate {
 
     /// The same for an asker in front of an application: our paths may not be on that host, so all is
     /// absolute; and no cookie goes along, which would not reach the browser everywhere.
-    pub fn challenge_for_asker(&self, asked: Challenged<'_>, asker: Asker) -> SubrequestChallenge {
+    pub fn challenge_subrequest(
+        &self,
+        asked: Challenged<'_>,
+        asker: SubrequestMode,
+    ) -> SubrequestChallenge {
         let target = format!("{}{}", asked.client.origin(), asked.target);
         let sign_in = self.own_url(&self.start_path(asked.route, &target));
         match asker {
-            Asker::PassesRedirects if may_redirect(asked.route, asked.method, asked.headers) => {
+            SubrequestMode::Redirects if may_redirect(asked.route, asked.method, asked.headers) => {
                 SubrequestChallenge::Redirect(sign_in)
             }
-            Asker::PassesRedirects | Asker::WantsStatus => {
+            SubrequestMode::Redirects | SubrequestMode::StatusOnly => {
                 let page = is_navigation(asked.headers);
                 SubrequestChallenge::Unauthorized(if page {
                     sign_in

@@ -7,7 +7,7 @@ use http::Method;
 
 use crate::client_address::ClientAddress;
 use crate::error::SecondPathFault;
-use crate::gate::identify::{Need, Visitor};
+use crate::gate::identify::{Authentication, Visitor};
 use crate::gate::reach::{Destination, Reach};
 use crate::gate::route::Route;
 use crate::policy::Policy;
@@ -52,7 +52,7 @@ pub enum Decision<'r> {
 pub struct Permit<'r> {
     route: &'r Route,
     visitor: Visitor,
-    need: Need,
+    authentication: Authentication,
 }
 
 /// Why a request does not pass.
@@ -101,8 +101,8 @@ impl<'r> Permit<'r> {
     }
 
     /// What knowing them was for.
-    pub fn need(&self) -> Need {
-        self.need
+    pub fn authentication(&self) -> Authentication {
+        self.authentication
     }
 }
 
@@ -122,7 +122,9 @@ pub fn decide<'r>(asked: &AccessRequest<'r, '_>, visitor: Visitor) -> Decision<'
             refuse(visitor, Cause::ForeignOrigin)
         }
         Verdict::Admit => match beyond(asked, &visitor) {
-            Ok(()) => Decision::Forward(Permit { route, visitor, need: asked.need() }),
+            Ok(()) => {
+                Decision::Forward(Permit { route, visitor, authentication: asked.authentication() })
+            }
             Err(fault) => refuse(visitor, Cause::SecondPath(fault)),
         },
         Verdict::SignIn => Decision::Challenge,
@@ -228,16 +230,16 @@ fn verdict(asked: &AccessRequest<'_, '_>, reading: &Reading<'_>, visitor: &Visit
 impl AccessRequest<'_, '_> {
     /// What knowing the visitor is for: nothing, where every reading of the path, and of a second one,
     /// passes without.
-    pub fn need(&self) -> Need {
+    pub fn authentication(&self) -> Authentication {
         let second = match self.reach.destination() {
             Destination::Path(readings) => Some(&**readings),
             Destination::None | Destination::Fault(_) => None,
         };
         let mut paths = std::iter::once(self.readings).chain(second);
         if paths.all(|readings| is_all_public(self, readings)) {
-            Need::Courtesy
+            Authentication::Optional
         } else {
-            Need::Proof
+            Authentication::Required
         }
     }
 

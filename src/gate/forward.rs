@@ -10,7 +10,7 @@ use http_body::Body as _;
 use crate::error::Error;
 use crate::gate::Gate;
 use crate::gate::decide::Permit;
-use crate::gate::identify::{Member, Need, Visitor};
+use crate::gate::identify::{Authentication, Member, Visitor};
 use crate::gate::reach::remove_overrides;
 use crate::gate::route::Route;
 use crate::server::{Answered, Client, Incoming, Peer};
@@ -25,7 +25,7 @@ impl Gate {
     /// Forwards a request, and streams the response.
     pub async fn forward(&self, permit: Permit<'_>, incoming: Incoming) -> Result<Answered, Error> {
         let client = Arc::clone(&incoming.client);
-        let (member, need) = (permit.visitor().member(), permit.need());
+        let (member, authentication) = (permit.visitor().member(), permit.authentication());
         // Made ready before anything is awaited, so that what it took is not held until the answer.
         let sent = self.send(&permit, incoming)?;
         // Boxed: hyper keeps room for all of a future while its client's connection is idle.
@@ -35,7 +35,8 @@ impl Gate {
             Answer::Switched(response, tunnel) => {
                 let heard = self.touching(member.map(|member| &member.session));
                 let tasks = client.tasks();
-                let ending = self.tunnel_ending(member.map(|member| &member.session), need, tasks);
+                let ending =
+                    self.tunnel_ending(member.map(|member| &member.session), authentication, tasks);
                 tasks.spawn(tunnel.run(heard, ending));
                 response
             }
@@ -46,7 +47,7 @@ impl Gate {
                 // SECURITY: a shared cache would show one visitor's page to another (T69).
                 response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private"));
             }
-            self.bind_response(&client, &response, &member.session, need);
+            self.bind_response(&client, &response, &member.session, authentication);
         }
         let outcome = Outcome {
             route: None,
@@ -73,7 +74,7 @@ impl Gate {
         let sender = permit.visitor().member().filter(|_| !request.body().is_end_stream());
         let heard = self.touching(sender.map(|member| &member.session));
         if let Some(member) = sender {
-            self.bind(&client, &member.session, permit.need());
+            self.bind(&client, &member.session, permit.authentication());
         }
         let holder = holder(permit.visitor(), &client);
         let forwarded = forwarded(&client);
@@ -111,7 +112,9 @@ impl Gate {
             for (name, value) in &rendered.with_access_token {
                 headers.insert(name, value.clone());
             }
-        } else if data.tokens.freshness(now) == Freshness::Expired && permit.need() == Need::Proof {
+        } else if data.tokens.freshness(now) == Freshness::Expired
+            && permit.authentication() == Authentication::Required
+        {
             // An outage at the provider: the upstream would refuse the request without its token.
             return Err(Error::NoAccessToken);
         }

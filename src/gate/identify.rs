@@ -36,11 +36,11 @@ pub struct Member {
 
 /// What knowing the visitor is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
+pub enum Authentication {
     /// Whoever it is passes: a live session is told to the upstream, and that is all.
-    Courtesy,
+    Optional,
     /// The decision depends on it.
-    Proof,
+    Required,
 }
 
 impl Visitor {
@@ -60,22 +60,23 @@ impl Visitor {
 
 impl Gate {
     /// Who asks, as far as it is needed.
-    pub async fn identify(&self, need: Need, headers: &HeaderMap) -> Visitor {
+    pub async fn identify(&self, authentication: Authentication, headers: &HeaderMap) -> Visitor {
         let Some(session) = self.session(headers) else { return Visitor::Stranger };
         let now = self.clock.moment();
         session.touch(now);
         let data = Arc::clone(&session.data());
-        match (data.tokens.freshness(now), need) {
-            (Freshness::Fresh | Freshness::Spent, _) | (Freshness::Due, Need::Courtesy) => {}
+        match (data.tokens.freshness(now), authentication) {
+            (Freshness::Fresh | Freshness::Spent, _)
+            | (Freshness::Due, Authentication::Optional) => {}
             // Detached: the visitor goes on with the token that is valid still.
-            (Freshness::Due, Need::Proof) => drop(self.refresh(&session, &data)),
-            (Freshness::Expired, Need::Courtesy) => {
+            (Freshness::Due, Authentication::Required) => drop(self.refresh(&session, &data)),
+            (Freshness::Expired, Authentication::Optional) => {
                 if data.tokens.is_lapsed(now, self.outage_grace) {
                     return Visitor::Stranger;
                 }
             }
             // Boxed: rare, and its size would be that of every request's future.
-            (Freshness::Expired, Need::Proof) => {
+            (Freshness::Expired, Authentication::Required) => {
                 return Box::pin(self.renewed(session, data)).await;
             }
         }

@@ -8,7 +8,7 @@ pub mod reach;
 pub mod route;
 pub mod routes;
 pub mod session_bound;
-pub mod streams;
+pub mod tunnels;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,7 +93,7 @@ impl Gate {
             narrowing: None,
             foreign_origin: is_foreign_handshake(route, headers, client),
         };
-        let visitor = self.identify(asked.need(), headers).await;
+        let visitor = self.identify(asked.authentication(), headers).await;
         let target = target.as_str();
         match decide(&asked, visitor) {
             Decision::Forward(permit) => self.forward(permit, incoming).await,
@@ -129,7 +129,7 @@ impl Gate {
             Cause::SecondPath(fault) => return Error::SecondPath(*fault),
         };
         let Some(member) = refusal.visitor.member() else {
-            return Error::NotHere { failed: causes };
+            return Error::DeniedForEveryone { failed: causes };
         };
         let identity = member.data.identity.clone();
         let provider = self.providers.iter().find(|provider| *provider.id() == identity.provider);

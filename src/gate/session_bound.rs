@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::body::Body;
 use crate::gate::Gate;
-use crate::gate::identify::Need;
+use crate::gate::identify::Authentication;
 use crate::lock::lock;
 use crate::server::{Binding, Client};
 use crate::session::Session;
@@ -28,7 +28,7 @@ struct Entry {
     /// Gone once the request is over.
     request: Weak<Client>,
     session: Arc<Session>,
-    need: Need,
+    authentication: Authentication,
 }
 
 impl SessionBound {
@@ -55,7 +55,7 @@ impl Gate {
         client: &Arc<Client>,
         response: &Response<Body>,
         session: &Arc<Session>,
-        need: Need,
+        authentication: Authentication,
     ) {
         let body = response.body();
         if body.is_end_stream() {
@@ -63,17 +63,22 @@ impl Gate {
         }
         if body.size_hint().exact().is_none() || is_stream(response.headers()) {
             client.answers_without_end();
-            self.bind(client, session, need);
+            self.bind(client, session, authentication);
         }
     }
 
     /// Ends a request with its session while its own body or an endless response is open.
-    pub(super) fn bind(&self, client: &Arc<Client>, session: &Arc<Session>, need: Need) {
+    pub(super) fn bind(
+        &self,
+        client: &Arc<Client>,
+        session: &Arc<Session>,
+        authentication: Authentication,
+    ) {
         match client.bind() {
             Binding::Existing => {}
             Binding::New => {
                 let (request, session) = (Arc::downgrade(client), Arc::clone(session));
-                self.session_bound.add(Entry { request, session, need });
+                self.session_bound.add(Entry { request, session, authentication });
             }
         }
     }
@@ -91,10 +96,10 @@ impl Gate {
     }
 
     /// Cuts a request whose session has ended. Returns whether to look at it again.
-    fn goes_on(&self, Entry { request, session, need }: &Entry) -> bool {
+    fn goes_on(&self, Entry { request, session, authentication }: &Entry) -> bool {
         let Some(request) = request.upgrade() else { return false };
         // An upload may be done, and its response not begun.
-        if !request.is_open() || self.stands(session, *need) {
+        if !request.is_open() || self.stands(session, *authentication) {
             return true;
         }
         request.cut();

@@ -7,8 +7,10 @@ use http::{HeaderName, HeaderValue};
 
 use super::original::Original;
 use crate::endpoints::Endpoints;
-use crate::error::{AskerFault, Error};
-use crate::gate::challenge::{Asker, Challenged, SubrequestChallenge, is_foreign_handshake};
+use crate::error::{Error, SubrequestError};
+use crate::gate::challenge::{
+    Challenged, SubrequestChallenge, SubrequestMode, is_foreign_handshake,
+};
 use crate::gate::decide::{AccessRequest, Decision, Permit, decide};
 use crate::gate::identify::Visitor;
 use crate::gate::reach::{Reach, is_method_override, is_overridden};
@@ -32,7 +34,7 @@ pub(super) struct Subrequest<'a> {
     /// What the question asks for beside the route's rules.
     pub(super) narrowing: Option<Policy>,
     /// What the proxy makes of an answer that does not grant.
-    pub(super) asker: Asker,
+    pub(super) asker: SubrequestMode,
     /// The listener that the question came to.
     pub(super) listener: ListenerKind,
 }
@@ -104,7 +106,7 @@ impl Endpoints {
         self.refuse_irremovable(route, headers, dropped)?;
         // SECURITY: a stranger may have the same group or e-mail at another provider.
         if narrowing.is_some() && self.gate.takes_several(route) {
-            return Err(AskerFault::NarrowingOfSeveral.into());
+            return Err(SubrequestError::NarrowingOfSeveral.into());
         }
         let (method, target) = (method.as_ref(), target.as_ref().copied().unwrap_or("/"));
         let reach = Reach::of(method, headers, &self.routes, route, || client.origin());
@@ -120,13 +122,13 @@ impl Endpoints {
         let visitor = if matches!(route.allow, Policy::Public) && narrowing.is_none() {
             Visitor::Stranger
         } else {
-            self.gate.identify(asked.need(), headers).await
+            self.gate.identify(asked.authentication(), headers).await
         };
         match decide(&asked, visitor) {
             Decision::Forward(permit) => self.grant(&permit, subrequest),
             Decision::Challenge => {
                 let challenged = Challenged { route, method, headers, target, client };
-                let challenge = self.gate.challenge_for_asker(challenged, subrequest.asker);
+                let challenge = self.gate.challenge_subrequest(challenged, subrequest.asker);
                 Ok(SubrequestDecision::Challenge(challenge))
             }
             Decision::Refuse(refusal) => Err(self.gate.refused(route, &refusal, client, target)),
@@ -142,7 +144,7 @@ impl Endpoints {
         route: &Route,
         headers: &HeaderMap,
         dropped: &[HeaderName],
-    ) -> Result<(), AskerFault> {
+    ) -> Result<(), SubrequestError> {
         let misspelt = |name: &&HeaderName| {
             let own =
                 self.identity_names.iter().find(|own| is_spelling_of(name.as_str(), own.as_str()));
@@ -150,14 +152,14 @@ impl Endpoints {
         };
         let names = || headers.keys().chain(dropped);
         if names().any(|name| misspelt(&name)) {
-            return Err(AskerFault::Spelling);
+            return Err(SubrequestError::Spelling);
         }
         // In another spelling an override counts for nothing at `Reach`, which looks for a `MOVE`.
         let misspelt = dropped.iter().any(|name| is_method_override(name.as_str()));
         let overrides = route.restricts_methods && is_overridden(headers)
             || looks_at_request_line(route) && misspelt;
         if overrides {
-            return Err(AskerFault::MethodOverride);
+            return Err(SubrequestError::MethodOverride);
         }
         Ok(())
     }

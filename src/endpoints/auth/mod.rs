@@ -16,8 +16,8 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use crate::body::Body;
 use crate::endpoints::query::Query;
 use crate::endpoints::{Call, Endpoints};
-use crate::error::{AskerFault, Error, SecondPathFault};
-use crate::gate::challenge::{Asker, SubrequestChallenge, answered, found};
+use crate::error::{Error, SecondPathFault, SubrequestError};
+use crate::gate::challenge::{SubrequestChallenge, SubrequestMode, answered, found};
 use crate::pages::harden;
 use crate::server::{Answered, ForwardAuthProxy, Peer};
 use crate::telemetry::metrics::RouteMeter;
@@ -29,7 +29,7 @@ impl Endpoints {
     /// Any method at `auth[/PATH]` or `forward_auth[/PATH]`; counted at the route that is asked about.
     pub(super) async fn auth(
         &self,
-        asker: Asker,
+        asker: SubrequestMode,
         suffix: Option<&str>,
         call: Call<'_>,
     ) -> (Option<&'static RouteMeter>, Result<Answered, Error>) {
@@ -54,10 +54,10 @@ impl Endpoints {
     fn subrequest<'a>(
         &self,
         client: &Client,
-        asker: Asker,
+        asker: SubrequestMode,
         suffix: Option<&'a str>,
         call: Call<'a>,
-    ) -> Result<Subrequest<'a>, AskerFault> {
+    ) -> Result<Subrequest<'a>, SubrequestError> {
         let public_url = &self.gate.public_url;
         let original = Original::of(client, &self.clients, public_url, suffix, call)?;
         let narrowing = match (client.proxy(), suffix) {
@@ -71,7 +71,7 @@ impl Endpoints {
 
     /// Tells the operator, who may just have forgotten a line; tells a stranger nothing new.
     fn distrust(&self, call: Call<'_>) -> Error {
-        let fault = AskerFault::Undeclared;
+        let fault = SubrequestError::Undeclared;
         if self.clients.undeclared.allow() {
             let address = match call.client.peer() {
                 Peer::Ip(address) => address.to_string(),
@@ -134,7 +134,7 @@ fn complain(client: &Client, call: Call<'_>, error: &Error) {
         error,
         Error::NotSignedIn { .. }
             | Error::Forbidden(_)
-            | Error::NotHere { .. }
+            | Error::DeniedForEveryone { .. }
             | Error::ForeignOrigin
     );
     if !by_rules && client.complaints.allow() {

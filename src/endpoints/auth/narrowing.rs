@@ -3,18 +3,18 @@
 //! Invariant: a parameter that could be meant to narrow, and cannot be understood, lets nobody pass.
 
 use crate::endpoints::query::Query;
-use crate::error::AskerFault;
+use crate::error::SubrequestError;
 use crate::policy::Policy;
 use crate::policy::rule::{EmailDomain, Rule};
 
 /// The narrower rules of a query; `None` where it has none.
-pub(super) fn of(query: &Query) -> Result<Option<Policy>, AskerFault> {
+pub(super) fn of(query: &Query) -> Result<Option<Policy>, SubrequestError> {
     // SECURITY: `allowed_group` without its s must not mean everybody.
     if !query.names().any(|name| name.starts_with(PREFIX)) {
         return Ok(None);
     }
     if query.names().any(|name| name.starts_with(PREFIX) && !KNOWN.contains(&name)) {
-        return Err(AskerFault::Narrowing);
+        return Err(SubrequestError::Narrowing);
     }
     let domains = list(query, DOMAINS)?.map(|domains| {
         domains.iter().map(|domain| EmailDomain::parse(domain)).collect::<Result<Vec<_>, _>>()
@@ -22,21 +22,21 @@ pub(super) fn of(query: &Query) -> Result<Option<Policy>, AskerFault> {
     let rule = Rule {
         groups: list(query, GROUPS)?,
         emails: list(query, EMAILS)?,
-        email_domains: domains.transpose().map_err(|_| AskerFault::Narrowing)?,
+        email_domains: domains.transpose().map_err(|_| SubrequestError::Narrowing)?,
         ..Rule::default()
     };
     Ok(Some(Policy::Rules(vec![rule])))
 }
 
 /// The items of a parameter; it stands there once, or not at all.
-fn list(query: &Query, name: &str) -> Result<Option<Vec<String>>, AskerFault> {
+fn list(query: &Query, name: &str) -> Result<Option<Vec<String>>, SubrequestError> {
     if !query.names().any(|known| known == name) {
         return Ok(None);
     }
-    let text = query.one(name).ok_or(AskerFault::Narrowing)?;
+    let text = query.one(name).ok_or(SubrequestError::Narrowing)?;
     let items: Vec<String> =
         text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect();
-    if items.is_empty() { Err(AskerFault::Narrowing) } else { Ok(Some(items)) }
+    if items.is_empty() { Err(SubrequestError::Narrowing) } else { Ok(Some(items)) }
 }
 
 const PREFIX: &str = "allowed_";
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(query: &str, expected: Result<Option<(usize, usize, usize)>, AskerFault>) {
+    fn check(query: &str, expected: Result<Option<(usize, usize, usize)>, SubrequestError>) {
         let counts = of(&Query::parse(query)).map(|policy| match policy {
             None | Some(Policy::Public | Policy::Authenticated) => None,
             Some(Policy::Rules(rules)) => {
@@ -82,7 +82,7 @@ mod tests {
             "allowed_email_domains=@b.c",
             "allowed_email_domains=*",
         ] {
-            check(query, Err(AskerFault::Narrowing));
+            check(query, Err(SubrequestError::Narrowing));
         }
     }
 }

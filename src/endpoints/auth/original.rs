@@ -12,7 +12,7 @@ use super::table::{
 };
 use crate::client_address::ClientAddress;
 use crate::endpoints::Call;
-use crate::error::AskerFault;
+use crate::error::SubrequestError;
 use crate::origin::Origin;
 use crate::routing::host::normal;
 use crate::server::{Authority, Client, ForwardedFor, Scheme};
@@ -25,7 +25,7 @@ pub(super) struct Original<'a> {
     /// Its method; `None` where the proxy did not tell it.
     pub(super) method: Option<Method>,
     /// Its path and query, or the fault of a question without, for when the decision depends on it.
-    pub(super) target: Result<&'a str, AskerFault>,
+    pub(super) target: Result<&'a str, SubrequestError>,
 }
 
 /// Path and query, and the origin where the URI names one.
@@ -42,7 +42,7 @@ impl<'a> Original<'a> {
         public_url: &Origin,
         suffix: Option<&'a str>,
         call: Call<'a>,
-    ) -> Result<Self, AskerFault> {
+    ) -> Result<Self, SubrequestError> {
         let (headers, row) = (call.headers, Row::of(declared.proxy()));
         let uri = uri(row, suffix, call)?;
         let authority = match (row.host, &uri) {
@@ -83,7 +83,7 @@ fn uri<'a>(
     row: &Row,
     suffix: Option<&'a str>,
     call: Call<'a>,
-) -> Result<Option<Uri<'a>>, AskerFault> {
+) -> Result<Option<Uri<'a>>, SubrequestError> {
     let (name, read) = match row.uri {
         UriSource::Suffix => {
             let Some(suffix) = suffix else { return Ok(None) };
@@ -93,7 +93,7 @@ fn uri<'a>(
         UriSource::Header(name) | UriSource::Url(name) => {
             // A slash is nearly nothing, and some write it down behind every path.
             if suffix.is_some_and(|path| path != "/") {
-                return Err(AskerFault::Suffix);
+                return Err(SubrequestError::Suffix);
             }
             let Some(text) = one(call.headers, name)? else { return Ok(None) };
             match row.uri {
@@ -104,12 +104,12 @@ fn uri<'a>(
             }
         }
     };
-    let uri = read.ok_or(AskerFault::Unclear(name))?;
+    let uri = read.ok_or(SubrequestError::Unclear(name))?;
     // A `#` tail would be part of the decision, and none of the request.
     let is_target = |text: &str| {
         text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
     };
-    if is_target(uri.target) { Ok(Some(uri)) } else { Err(AskerFault::Unclear(name)) }
+    if is_target(uri.target) { Ok(Some(uri)) } else { Err(SubrequestError::Unclear(name)) }
 }
 
 /// Notes which headers of the row are missing beside its URI.
@@ -121,36 +121,40 @@ fn note_lacking(declared: &Declared, row: &Row, headers: &HeaderMap) {
     }
 }
 
-fn method(declared: &Declared, row: &Row, call: Call<'_>) -> Result<Option<Method>, AskerFault> {
+fn method(
+    declared: &Declared,
+    row: &Row,
+    call: Call<'_>,
+) -> Result<Option<Method>, SubrequestError> {
     match row.method {
         MethodSource::Question => Ok(Some(call.method.clone())),
         MethodSource::Header(_) if !declared.is_read(Part::Method) => Ok(None),
         MethodSource::Header(name) => {
             let Some(text) = one(call.headers, name)? else { return Ok(None) };
             let method = Method::from_bytes(text.as_bytes());
-            method.map(Some).map_err(|_| AskerFault::Unclear(canonical(name)))
+            method.map(Some).map_err(|_| SubrequestError::Unclear(canonical(name)))
         }
     }
 }
 
 /// The host of a header. A proxy that forwards a request of HTTP/1.0 may have none to tell.
-fn host(headers: &HeaderMap, name: &'static str) -> Result<Authority, AskerFault> {
+fn host(headers: &HeaderMap, name: &'static str) -> Result<Authority, SubrequestError> {
     match one(headers, name)? {
-        None | Some("") => Err(AskerFault::NoHost),
+        None | Some("") => Err(SubrequestError::NoHost),
         Some(text) => {
             let value = HeaderValue::from_str(text).ok().and_then(Authority::parse);
-            value.ok_or(AskerFault::Unclear(canonical(name)))
+            value.ok_or(SubrequestError::Unclear(canonical(name)))
         }
     }
 }
 
-fn scheme(headers: &HeaderMap, name: &'static str) -> Result<Option<Scheme>, AskerFault> {
+fn scheme(headers: &HeaderMap, name: &'static str) -> Result<Option<Scheme>, SubrequestError> {
     let Some(text) = one(headers, name)? else { return Ok(None) };
     let mut schemes = text.split(',').map(|item| Scheme::forwarded(item.trim()));
     let first = schemes.next().flatten();
     match first.filter(|_| schemes.all(|other| other == first)) {
         Some(scheme) => Ok(Some(scheme)),
-        None => Err(AskerFault::Unclear(canonical(name))),
+        None => Err(SubrequestError::Unclear(canonical(name))),
     }
 }
 
@@ -177,7 +181,7 @@ fn nothing_else(
     client: &Client,
     target: &str,
     method: Option<&Method>,
-) -> Result<(), AskerFault> {
+) -> Result<(), SubrequestError> {
     let own = |part| row.header(part);
     for name in URIS.into_iter().filter(|name| own(Part::Uri) != Some(*name)) {
         let Some(text) = one(headers, name)? else { continue };
@@ -194,30 +198,30 @@ fn nothing_else(
             }
         };
         if !same {
-            return Err(AskerFault::Contradiction(canonical(name)));
+            return Err(SubrequestError::Contradiction(canonical(name)));
         }
     }
     for name in METHODS.into_iter().filter(|name| own(Part::Method) != Some(*name)) {
         if let (Some(text), Some(method)) = (one(headers, name)?, method)
             && text != method.as_str()
         {
-            return Err(AskerFault::Contradiction(canonical(name)));
+            return Err(SubrequestError::Contradiction(canonical(name)));
         }
     }
     Ok(())
 }
 
 /// The fault of a question without URI: the header to send, and the kinds of proxy whose header came instead.
-fn no_uri(declared: &Declared, headers: &HeaderMap) -> AskerFault {
+fn no_uri(declared: &Declared, headers: &HeaderMap) -> SubrequestError {
     let proxy = declared.proxy();
     let came = URIS.into_iter().filter(|name| headers.contains_key(*name));
     let others: Vec<_> = came.flat_map(|name| others_by_uri(proxy, name)).collect();
-    AskerFault::NoUri { write: line(proxy, Part::Uri), others: others.join(", ") }
+    SubrequestError::NoUri { write: line(proxy, Part::Uri), others: others.join(", ") }
 }
 
 /// The one text of a field; several fields have to be the same.
-fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, AskerFault> {
-    let unclear = AskerFault::Unclear(canonical(name));
+fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, SubrequestError> {
+    let unclear = SubrequestError::Unclear(canonical(name));
     let mut fields = headers.get_all(name).iter();
     let Some(value) = fields.next() else { return Ok(None) };
     if fields.any(|other| other != value) {
@@ -227,7 +231,7 @@ fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>
 }
 
 /// An absolute URL, taken apart without changing a byte of path and query; `None`: it is none.
-fn split(url: &str) -> Result<Option<Uri<'_>>, AskerFault> {
+fn split(url: &str) -> Result<Option<Uri<'_>>, SubrequestError> {
     let Some((scheme, rest)) = url.split_once("://").filter(|_| !url.starts_with('/')) else {
         return Ok(None);
     };
@@ -235,7 +239,7 @@ fn split(url: &str) -> Result<Option<Uri<'_>>, AskerFault> {
         return Ok(None);
     };
     if authority.is_empty() {
-        return Err(AskerFault::NoHost);
+        return Err(SubrequestError::NoHost);
     }
     let authority = HeaderValue::from_str(authority).ok().and_then(Authority::parse);
     let site = Scheme::forwarded(scheme).zip(authority);
@@ -261,7 +265,8 @@ mod tests {
     }
 
     /// What a question comes to: origin, address, method, and path and query or the fault of their absence.
-    type Read = Result<(String, String, Option<Method>, Result<String, AskerFault>), AskerFault>;
+    type Read =
+        Result<(String, String, Option<Method>, Result<String, SubrequestError>), SubrequestError>;
 
     impl World {
         fn of(proxy: ForwardAuthProxy) -> Self {
@@ -308,7 +313,7 @@ mod tests {
         }
 
         #[track_caller]
-        fn deny(&self, target: &str, fields: &[(&str, &str)], fault: AskerFault) {
+        fn deny(&self, target: &str, fields: &[(&str, &str)], fault: SubrequestError) {
             assert_eq!(self.read(target, fields), Err(fault), "{target} {fields:?}");
         }
     }
@@ -382,7 +387,7 @@ mod tests {
             ("x-forwarded-method", "OPTIONS"),
             ("method", "put"),
         ] {
-            let fault = AskerFault::Contradiction(canonical(name));
+            let fault = SubrequestError::Contradiction(canonical(name));
             nginx.deny("/auth", &with(name, value), fault);
         }
     }
@@ -394,12 +399,12 @@ mod tests {
             nginx.check("/auth", &[&NGINX[..], &[(name, value)]].concat(), HERE, "PUT");
             for other in ["/open", "OPTIONS", "http", ""] {
                 let twice = [&[(name, other)], &NGINX[..]].concat();
-                nginx.deny("/auth", &twice, AskerFault::Unclear(canonical(name)));
+                nginx.deny("/auth", &twice, SubrequestError::Unclear(canonical(name)));
             }
         }
         let traefik = World::of(ForwardAuthProxy::Traefik);
         let hosts = [("x-forwarded-host", "a.example"), ("x-forwarded-host", "b.example")];
-        traefik.deny("/auth", &hosts, AskerFault::Unclear("X-Forwarded-Host"));
+        traefik.deny("/auth", &hosts, SubrequestError::Unclear("X-Forwarded-Host"));
     }
 
     #[test]
@@ -426,8 +431,8 @@ mod tests {
     fn question_without_host_is_denied_and_has_no_other_effect() {
         let traefik = World::of(ForwardAuthProxy::Traefik);
         let uri = ("x-forwarded-uri", TARGET);
-        traefik.deny("/auth", &[uri], AskerFault::NoHost);
-        traefik.deny("/auth", &[uri, ("x-forwarded-host", "")], AskerFault::NoHost);
+        traefik.deny("/auth", &[uri], SubrequestError::NoHost);
+        traefik.deny("/auth", &[uri, ("x-forwarded-host", "")], SubrequestError::NoHost);
         let fields = [
             uri,
             ("x-forwarded-method", "PUT"),
@@ -437,7 +442,7 @@ mod tests {
         ];
         traefik.check("/auth", &fields, HERE, "PUT");
         let ingress = World::of(ForwardAuthProxy::IngressNginx);
-        ingress.deny("/auth", &[("x-original-url", "http:///x")], AskerFault::NoHost);
+        ingress.deny("/auth", &[("x-original-url", "http:///x")], SubrequestError::NoHost);
     }
 
     #[test]
@@ -484,25 +489,25 @@ mod tests {
         let nginx = World::of(ForwardAuthProxy::Nginx);
         for wrong in ["", "a", "*", "http://wiki.example/", "/a b", "/\t", "/a#b", "/\u{e4}"] {
             let fields = [("x-original-uri", wrong)];
-            nginx.deny("/auth", &fields, AskerFault::Unclear("X-Original-URI"));
+            nginx.deny("/auth", &fields, SubrequestError::Unclear("X-Original-URI"));
         }
-        nginx.deny("/auth/a", &NGINX, AskerFault::Suffix);
+        nginx.deny("/auth/a", &NGINX, SubrequestError::Suffix);
         let ingress = World::of(ForwardAuthProxy::IngressNginx);
         for wrong in
             ["/a", "https://wiki.example", "https://u@wiki.example/", "ftp://a/", "wiki", ""]
         {
             let fields = [("x-original-url", wrong)];
-            ingress.deny("/auth", &fields, AskerFault::Unclear("X-Original-URL"));
+            ingress.deny("/auth", &fields, SubrequestError::Unclear("X-Original-URL"));
         }
         let traefik = World::of(ForwardAuthProxy::Traefik);
         let uri = ("x-forwarded-uri", TARGET);
         for wrong in ["a@b", "a, b", "a/b"] {
             let fields = [uri, ("x-forwarded-host", wrong)];
-            traefik.deny("/auth", &fields, AskerFault::Unclear("X-Forwarded-Host"));
+            traefik.deny("/auth", &fields, SubrequestError::Unclear("X-Forwarded-Host"));
         }
         for wrong in ["gopher", "https, http", ""] {
             let fields = [uri, ("x-forwarded-host", "a"), ("x-forwarded-proto", wrong)];
-            traefik.deny("/auth", &fields, AskerFault::Unclear("X-Forwarded-Proto"));
+            traefik.deny("/auth", &fields, SubrequestError::Unclear("X-Forwarded-Proto"));
         }
     }
 }

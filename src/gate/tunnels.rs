@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::gate::Gate;
-use crate::gate::identify::Need;
+use crate::gate::identify::Authentication;
 use crate::server::Tasks;
 use crate::session::{Freshness, Session};
 use crate::upstream::Ending;
@@ -14,10 +14,10 @@ impl Gate {
     pub(super) fn tunnel_ending(
         &self,
         session: Option<&Arc<Session>>,
-        need: Need,
+        authentication: Authentication,
         tasks: &Tasks,
     ) -> impl Future<Output = Ending> + use<> {
-        let over = session.map(|session| self.clone().watch(Arc::clone(session), need));
+        let over = session.map(|session| self.clone().watch(Arc::clone(session), authentication));
         let tasks = tasks.clone();
         async move {
             let over = async {
@@ -49,9 +49,9 @@ impl Gate {
 
     /// Keeps a session with an open stream fresh; ready when it is over, or when the stream needs a
     /// member and the session is no longer taken for one.
-    async fn watch(self, session: Arc<Session>, need: Need) {
+    async fn watch(self, session: Arc<Session>, authentication: Authentication) {
         let ended = session.streams().until_end();
-        while self.stands(&session, need) {
+        while self.stands(&session, authentication) {
             tokio::select! {
                 () = ended.cancelled() => return,
                 () = tokio::time::sleep(LOOK) => {}
@@ -60,7 +60,7 @@ impl Gate {
     }
 
     /// Whether what is open of a session may go on. Refreshes the session when that is due.
-    pub(super) fn stands(&self, session: &Arc<Session>, need: Need) -> bool {
+    pub(super) fn stands(&self, session: &Arc<Session>, authentication: Authentication) -> bool {
         if session.streams().have_ended() {
             return false;
         }
@@ -76,7 +76,7 @@ impl Gate {
         }
         // SECURITY: whom every new request takes for a stranger must not go on in an old one. Without
         // waiting for the refresh: it was tried all through the grace, for as long as there was a stream.
-        need == Need::Courtesy || !data.tokens.is_lapsed(now, self.outage_grace)
+        authentication == Authentication::Optional || !data.tokens.is_lapsed(now, self.outage_grace)
     }
 }
 
