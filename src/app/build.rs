@@ -9,7 +9,7 @@ use crate::app::{App, used};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::endpoints::Endpoints;
-use crate::endpoints::auth::clients::Clients;
+use crate::endpoints::auth::clients::DeclaredClients;
 use crate::gate::Gate;
 use crate::gate::route::{self, Route};
 use crate::gate::routes::Routes;
@@ -115,7 +115,7 @@ impl App {
                 pages: Arc::clone(&pages),
                 auth_request: auth_request_rules().into(),
                 identity_names: identity_names(&rules),
-                clients: Arc::new(Clients::new(&config.server)),
+                clients: Arc::new(DeclaredClients::new(&config.server)),
             },
             routes,
             gate,

@@ -10,7 +10,7 @@ use super::App;
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::{Source, load};
-use crate::server::{Client, ForwardAuthProxy, Handler as _, Incoming, Scheme};
+use crate::server::{ClientInfo, ForwardAuthProxy, Handler as _, Incoming, Scheme};
 
 /// Beside what everybody may see, a path, a method, an address and a host each decide.
 const CONFIG: &str = r#"
@@ -102,7 +102,7 @@ async fn granted(app: &App, uri: &str, fields: &[(String, String)]) -> bool {
         let name: HeaderName = name.parse().unwrap();
         request.headers_mut().append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
     }
-    let client = Client::direct("192.0.2.1".parse().unwrap(), Scheme::Http, "wiki.example");
+    let client = ClientInfo::direct("192.0.2.1".parse().unwrap(), Scheme::Http, "wiki.example");
     let incoming = Incoming { request: Box::new(request), client: Arc::new(client) };
     let status = app.handle(incoming).await.response.status();
     assert!(matches!(status.as_u16(), 200 | 202 | 302 | 401 | 403), "{status}");

@@ -13,8 +13,8 @@ use crate::gate::routes::Routes;
 use crate::login::Login;
 use crate::pages::harden;
 use crate::server::{
-    AccessLog, Answered, CertificateExpiry, Client, ForwardAuth, Frame, Handler, Incoming, Limits,
-    ListenAddress, LocalAddress, OpenConnections, Refusal, Scheme, Settings, Timeouts,
+    AccessLog, Answered, CertificateExpiry, ClientInfo, ForwardAuth, Frame, Handler, Incoming,
+    Limits, ListenAddress, LocalAddress, OpenConnections, Refusal, Scheme, Settings, Timeouts,
     TrustedProxies,
 };
 use crate::telemetry::metrics::Metrics;
@@ -59,7 +59,7 @@ impl AllowedHosts {
         if addresses.iter().all(loopback) { Self::Loopback } else { Self::Any }
     }
 
-    fn contain(self, client: &Client) -> bool {
+    fn contain(self, client: &ClientInfo) -> bool {
         match self {
             Self::Any => true,
             Self::Loopback => client.origin().is_loopback(),

@@ -25,7 +25,7 @@ use crate::gate::routes::Routes;
 use crate::identity::headers::HeaderRule;
 use crate::login::{Login, Redirect};
 use crate::pages::{Pages, ResponseContext, harden};
-use crate::server::{Answered, Client};
+use crate::server::{Answered, ClientInfo};
 use crate::telemetry::metrics::RouteMeter;
 
 /// One of our paths.
@@ -65,7 +65,7 @@ pub struct Endpoints {
     /// Every name under which askers are told an identity, by whatever route.
     pub identity_names: Arc<[HeaderName]>,
     /// Who may ask at the auth endpoints.
-    pub clients: Arc<auth::clients::Clients>,
+    pub clients: Arc<auth::clients::DeclaredClients>,
 }
 
 /// A request for one of our paths.
@@ -78,7 +78,7 @@ pub struct Call<'a> {
     /// Names of fields that it had, too, and that are dropped from every request.
     pub dropped: &'a [HeaderName],
     /// Who asks.
-    pub client: &'a Client,
+    pub client: &'a ClientInfo,
     /// Its target.
     pub uri: &'a Uri,
     /// How the answer is given.

@@ -10,7 +10,7 @@ use crate::login::begin::Start;
 use crate::login::return_to::ReturnTo;
 use crate::login::{self, Failure};
 use crate::routing::host;
-use crate::server::Client;
+use crate::server::ClientInfo;
 
 impl Endpoints {
     /// `GET start?rd=&provider=&prompt=&login_hint=&ui_locales=`
@@ -51,7 +51,7 @@ impl Endpoints {
     /// The place that `rd` names on a host that is not `public_url`'s, as seen from there.
     pub(super) fn target_from_elsewhere(
         &self,
-        client: &Client,
+        client: &ClientInfo,
         rd: Option<&str>,
     ) -> Option<ReturnTo> {
         let targets = &self.login.targets;

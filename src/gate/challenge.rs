@@ -14,7 +14,7 @@ use crate::login::sign_in_options::SignInOptions;
 use crate::origin::Origin;
 use crate::pages::{Format, harden};
 use crate::random;
-use crate::server::{Answered, Client};
+use crate::server::{Answered, ClientInfo};
 use crate::session::cookie::{Name, Sent};
 use crate::telemetry::access_log::Outcome;
 
@@ -30,7 +30,7 @@ pub struct Challenged<'a> {
     /// Path and query.
     pub target: &'a str,
     /// Who asks, at which origin.
-    pub client: &'a Client,
+    pub client: &'a ClientInfo,
 }
 
 /// What the proxy that asks at an auth endpoint makes of our answer.
@@ -100,7 +100,7 @@ impl Gate {
     }
 
     /// A path on the effective host as `rd` at `public_url`.
-    pub fn return_to(&self, client: &Client, path: &str) -> String {
+    pub fn return_to(&self, client: &ClientInfo, path: &str) -> String {
         let origin = client.origin();
         if origin == self.public_url { path.to_owned() } else { format!("{origin}{path}") }
     }
@@ -132,7 +132,7 @@ impl Gate {
     }
 
     /// The page of this origin that a script runs on, as `rd` at `public_url`.
-    pub fn page_of_script(&self, headers: &HeaderMap, client: &Client) -> String {
+    pub fn page_of_script(&self, headers: &HeaderMap, client: &ClientInfo) -> String {
         let origin = client.origin();
         let page = headers.get(REFERER).and_then(|value| Url::parse(value.to_str().ok()?).ok());
         let page = page.filter(|page| Origin::of(page).as_ref() == Some(&origin));
@@ -189,7 +189,7 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// Whether an upgrade is asked for by a page of an origin that is neither this one nor listed.
-pub fn is_foreign_handshake(route: &Route, headers: &HeaderMap, client: &Client) -> bool {
+pub fn is_foreign_handshake(route: &Route, headers: &HeaderMap, client: &ClientInfo) -> bool {
     if !is_upgrade(headers) {
         return false;
     }

@@ -13,7 +13,7 @@ use crate::gate::decide::Permit;
 use crate::gate::identify::{Authentication, Member, Visitor};
 use crate::gate::reach::remove_overrides;
 use crate::gate::route::Route;
-use crate::server::{Answered, Client, Incoming, Peer};
+use crate::server::{Answered, ClientInfo, Incoming, Peer};
 use crate::session::Freshness;
 use crate::telemetry::access_log::Outcome;
 use crate::telemetry::metrics::Limit;
@@ -139,7 +139,7 @@ impl Gate {
 }
 
 /// Whose share of the connections to upstreams a request takes.
-fn holder(visitor: &Visitor, client: &Client) -> Holder {
+fn holder(visitor: &Visitor, client: &ClientInfo) -> Holder {
     match visitor.member() {
         Some(member) => Holder::Counted(Arc::clone(member.session.upstream_connections())),
         // A proxy's connection carries many clients.
@@ -152,7 +152,7 @@ fn holder(visitor: &Visitor, client: &Client) -> Holder {
 /// of HTTP/2.
 fn carrier(
     stripped: &StrippedRequest,
-    client: Arc<Client>,
+    client: Arc<ClientInfo>,
 ) -> Carrier<impl FnOnce() -> BoundConnections + use<>> {
     let bound = client.attached::<BoundConnections>();
     if stripped.carries_several() || client.is_trusted() || client.peer() == Peer::Unix {
@@ -165,7 +165,7 @@ fn carrier(
     Carrier::OneVisitor { bound, bind }
 }
 
-fn forwarded(client: &Client) -> Forwarded {
+fn forwarded(client: &ClientInfo) -> Forwarded {
     Forwarded {
         chain: client.forwarded_for(),
         proto: HeaderValue::from_static(client.scheme().as_str()),

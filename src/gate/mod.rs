@@ -22,7 +22,7 @@ use crate::identity::headers::IdentityHeaderNames;
 use crate::origin::Origin;
 use crate::providers::Provider;
 use crate::routing::path::{PathPrefix, Readings};
-use crate::server::{Answered, Client, Incoming};
+use crate::server::{Answered, ClientInfo, Incoming};
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
 use crate::session::table::Table;
@@ -112,7 +112,7 @@ impl Gate {
         &self,
         route: &Route,
         refusal: &Refusal,
-        client: &Client,
+        client: &ClientInfo,
         target: &str,
     ) -> Error {
         let reason = refusal.cause.words();

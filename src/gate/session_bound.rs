@@ -14,7 +14,7 @@ use crate::body::Body;
 use crate::gate::Gate;
 use crate::gate::identify::Authentication;
 use crate::lock::lock;
-use crate::server::{Binding, Client};
+use crate::server::{Binding, ClientInfo};
 use crate::session::Session;
 use crate::upstream::is_stream;
 
@@ -26,7 +26,7 @@ pub struct SessionBound([Mutex<Vec<Entry>>; SHARDS]);
 #[derive(Debug)]
 struct Entry {
     /// Gone once the request is over.
-    request: Weak<Client>,
+    request: Weak<ClientInfo>,
     session: Arc<Session>,
     authentication: Authentication,
 }
@@ -34,7 +34,7 @@ struct Entry {
 impl SessionBound {
     fn add(&self, entry: Entry) {
         // By its place in memory, so that workers seldom meet.
-        let shard = entry.request.as_ptr().addr() / size_of::<Client>() % SHARDS;
+        let shard = entry.request.as_ptr().addr() / size_of::<ClientInfo>() % SHARDS;
         if let Some(shard) = self.0.get(shard) {
             lock(shard).push(entry);
         }
@@ -52,7 +52,7 @@ impl Gate {
     /// Ends a request with its session while its response is open, unless the end of that is known beforehand.
     pub(super) fn bind_response(
         &self,
-        client: &Arc<Client>,
+        client: &Arc<ClientInfo>,
         response: &Response<Body>,
         session: &Arc<Session>,
         authentication: Authentication,
@@ -70,7 +70,7 @@ impl Gate {
     /// Ends a request with its session while its own body or an endless response is open.
     pub(super) fn bind(
         &self,
-        client: &Arc<Client>,
+        client: &Arc<ClientInfo>,
         session: &Arc<Session>,
         authentication: Authentication,
     ) {

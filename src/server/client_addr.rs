@@ -138,7 +138,7 @@ impl Connected {
 
 /// Who asked, and how the request reached the first proxy that is ours.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct ClientInfo {
     connected: Arc<Connected>,
     address: ClientAddress,
     scheme: Scheme,
@@ -156,7 +156,7 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const UNKNOWN: HeaderValue = HeaderValue::from_static("unknown");
 
-impl Client {
+impl ClientInfo {
     /// Reads the forwarding fields of a trusted peer; of others, nothing.
     pub(super) fn of(
         connected: Arc<Connected>,
@@ -391,7 +391,7 @@ impl Client {
 mod tests {
     use super::*;
 
-    fn client(peer: Peer, fields: &[(&'static str, &[u8])]) -> Result<Client, Flaw> {
+    fn client(peer: Peer, fields: &[(&'static str, &[u8])]) -> Result<ClientInfo, Flaw> {
         let networks = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         let proxies = Arc::new(TrustedProxies { networks, unix: true });
         let connected = Connected::plain(peer, &proxies);
@@ -400,7 +400,7 @@ mod tests {
             headers.append(*name, HeaderValue::from_bytes(value).unwrap());
         }
         let authority = Authority::parse(HeaderValue::from_static("own.example:8080")).unwrap();
-        Client::of(Arc::new(connected), authority, &headers, RequestId::of(1, 1))
+        ClientInfo::of(Arc::new(connected), authority, &headers, RequestId::of(1, 1))
     }
 
     fn proxy() -> Peer {
@@ -506,8 +506,8 @@ mod tests {
     #[test]
     fn the_port_is_written_or_by_scheme() {
         let address = "192.0.2.9".parse().unwrap();
-        assert_eq!(Client::direct(address, Scheme::Https, "a.example").port(), 443);
-        assert_eq!(Client::direct(address, Scheme::Http, "a.example").port(), 80);
-        assert_eq!(Client::direct(address, Scheme::Http, "a.example:8080").port(), 8080);
+        assert_eq!(ClientInfo::direct(address, Scheme::Https, "a.example").port(), 443);
+        assert_eq!(ClientInfo::direct(address, Scheme::Http, "a.example").port(), 80);
+        assert_eq!(ClientInfo::direct(address, Scheme::Http, "a.example:8080").port(), 8080);
     }
 }

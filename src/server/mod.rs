@@ -40,7 +40,7 @@ use ipnet::IpNet;
 use rustls::ServerConfig;
 
 pub use authority::{Authority, is_name};
-pub use client_addr::{Client, Peer};
+pub use client_addr::{ClientInfo, Peer};
 pub use error::Error;
 pub use forward_auth::{ForwardAuth, ForwardAuthClient, ForwardAuthProxy};
 pub use forwarded_for::ForwardedFor;
@@ -101,7 +101,7 @@ pub struct Incoming {
     /// In origin-form; an upgrade can be taken from it by [`hyper::upgrade::on`].
     pub request: Box<Request<Body>>,
     /// Who asked.
-    pub client: Arc<Client>,
+    pub client: Arc<ClientInfo>,
 }
 
 impl Incoming {

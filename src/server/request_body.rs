@@ -11,7 +11,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::client_addr::Client;
+use super::client_addr::ClientInfo;
 use crate::body::{Body, BodyError};
 use crate::deadline::Deadline;
 
@@ -21,7 +21,7 @@ use crate::deadline::Deadline;
 pub struct Stalled(pub Duration);
 
 /// Wraps what hyper hands over; a request without a body costs nothing.
-pub(super) fn wrap(incoming: Incoming, patience: Duration, client: &Arc<Client>) -> Body {
+pub(super) fn wrap(incoming: Incoming, patience: Duration, client: &Arc<ClientInfo>) -> Body {
     if incoming.is_end_stream() {
         return Body::empty();
     }
@@ -34,7 +34,7 @@ pub(super) fn wrap(incoming: Incoming, patience: Duration, client: &Arc<Client>)
 struct RequestBody {
     incoming: Incoming,
     patience: Duration,
-    client: Arc<Client>,
+    client: Arc<ClientInfo>,
     /// Set when the reader first had to wait; the flag tells whether it still does.
     waiting: Option<(Deadline, bool)>,
 }

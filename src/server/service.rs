@@ -16,7 +16,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming as Received;
 
-use super::client_addr::{Client, Connected};
+use super::client_addr::{ClientInfo, Connected};
 use super::framing::{self, Flaw};
 use super::panic_guard::without_panic;
 use super::request_body;
@@ -126,7 +126,7 @@ impl<H: Handler> Service<H> {
         let checked = framing::check(&mut request, &self.limits).and_then(|authority| {
             self.check_standing()?;
             let connected = Arc::clone(&self.connected);
-            Client::of(connected, authority, request.headers(), request_id).map(Arc::new)
+            ClientInfo::of(connected, authority, request.headers(), request_id).map(Arc::new)
         });
         exchange.client = checked.as_ref().ok().map(Arc::clone);
         exchange.line = asked.map(|(method, target)| LoggedRequest { method, target, request_id });
@@ -184,7 +184,7 @@ struct Exchange {
     /// Counts the request unless its outcome names a route.
     unrouted: &'static RouteMeter,
     /// None where the request was refused for its head.
-    client: Option<Arc<Client>>,
+    client: Option<Arc<ClientInfo>>,
     /// Kept where there is an access log.
     line: Option<LoggedRequest>,
     status: Option<StatusCode>,

@@ -12,8 +12,8 @@ use crate::telemetry::log_throttle::LogThrottle;
 
 /// All declared proxies.
 #[derive(Debug, Default)]
-pub struct Clients {
-    declared: Vec<Client>,
+pub struct DeclaredClients {
+    declared: Vec<DeclaredClient>,
     trusted: TrustedProxies,
     own_listener: Option<ListenAddress>,
     /// When a peer that is not declared was last in the log.
@@ -22,7 +22,7 @@ pub struct Clients {
 
 /// The proxies of one entry of `server.forward_auth.clients`.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct DeclaredClient {
     settings: ForwardAuthClient,
     method_ignored: AtomicBool,
     scheme_ignored: AtomicBool,
@@ -31,11 +31,11 @@ pub(super) struct Client {
     pub(super) complaints: LogThrottle,
 }
 
-impl Clients {
+impl DeclaredClients {
     /// The proxies that are declared, beside those whose forwarded chain is trusted.
     pub fn new(settings: &Settings) -> Self {
         let (declared, trusted) = (&settings.forward_auth.clients, &settings.trusted_proxies);
-        let declared = declared.iter().cloned().map(Client::new).collect();
+        let declared = declared.iter().cloned().map(DeclaredClient::new).collect();
         let (trusted, own_listener) = (trusted.clone(), settings.forward_auth.listen.clone());
         Self { declared, trusted, own_listener, undeclared: LogThrottle::default() }
     }
@@ -46,7 +46,7 @@ impl Clients {
     }
 
     /// The entry that a peer belongs to.
-    pub(super) fn of_peer(&self, peer: Peer) -> Option<&Client> {
+    pub(super) fn of_peer(&self, peer: Peer) -> Option<&DeclaredClient> {
         self.declared.iter().find(|client| client.settings.includes(peer))
     }
 
@@ -57,7 +57,7 @@ impl Clients {
     }
 }
 
-impl Client {
+impl DeclaredClient {
     pub(super) fn new(settings: ForwardAuthClient) -> Self {
         Self {
             settings,

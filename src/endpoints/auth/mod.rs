@@ -21,7 +21,7 @@ use crate::gate::challenge::{SubrequestChallenge, SubrequestMode, answered, foun
 use crate::pages::harden;
 use crate::server::{Answered, ForwardAuthProxy, Peer};
 use crate::telemetry::metrics::RouteMeter;
-use clients::Client;
+use clients::DeclaredClient;
 use decision::{Grant, Subrequest, SubrequestDecision};
 use original::Original;
 
@@ -53,7 +53,7 @@ impl Endpoints {
     /// What is asked.
     fn subrequest<'a>(
         &self,
-        client: &Client,
+        client: &DeclaredClient,
         asker: SubrequestMode,
         suffix: Option<&'a str>,
         call: Call<'a>,
@@ -129,7 +129,7 @@ fn granted(grant: Grant, proxy: ForwardAuthProxy) -> Answered {
 }
 
 /// Tells the operator of a question that cannot be granted for its form. Visitors can ask so at will.
-fn complain(client: &Client, call: Call<'_>, error: &Error) {
+fn complain(client: &DeclaredClient, call: Call<'_>, error: &Error) {
     let by_rules = matches!(
         error,
         Error::NotSignedIn { .. }

@@ -5,7 +5,7 @@
 use http::header::{HeaderMap, HeaderValue};
 use http::{Method, uri::PathAndQuery};
 
-use super::clients::{Client as Declared, Clients};
+use super::clients::{DeclaredClient, DeclaredClients};
 use super::table::{
     ADDRESS, HostSource, METHODS, MethodSource, Part, Row, SchemeSource, URIS, UriSource,
     canonical, line, others_by_uri,
@@ -15,13 +15,13 @@ use crate::endpoints::Call;
 use crate::error::SubrequestError;
 use crate::origin::Origin;
 use crate::routing::host::normal;
-use crate::server::{Authority, Client, ForwardedFor, Scheme};
+use crate::server::{Authority, ClientInfo, ForwardedFor, Scheme};
 
 /// The request that is asked about.
 #[derive(Clone, Debug)]
 pub(super) struct Original<'a> {
     /// Who made it, at which origin.
-    pub(super) client: Client,
+    pub(super) client: ClientInfo,
     /// Its method; `None` where the proxy did not tell it.
     pub(super) method: Option<Method>,
     /// Its path and query, or the fault of a question without, for when the decision depends on it.
@@ -37,8 +37,8 @@ struct Uri<'a> {
 impl<'a> Original<'a> {
     /// Reads a question; `suffix` is the path behind the endpoint's own.
     pub(super) fn of(
-        declared: &Declared,
-        clients: &Clients,
+        declared: &DeclaredClient,
+        clients: &DeclaredClients,
         public_url: &Origin,
         suffix: Option<&'a str>,
         call: Call<'a>,
@@ -113,7 +113,7 @@ fn uri<'a>(
 }
 
 /// Notes which headers of the row are missing beside its URI.
-fn note_lacking(declared: &Declared, row: &Row, headers: &HeaderMap) {
+fn note_lacking(declared: &DeclaredClient, row: &Row, headers: &HeaderMap) {
     for part in [Part::Method, Part::Scheme, Part::Address] {
         if row.header(part).is_some_and(|name| !headers.contains_key(name)) {
             declared.lacks(part);
@@ -122,7 +122,7 @@ fn note_lacking(declared: &Declared, row: &Row, headers: &HeaderMap) {
 }
 
 fn method(
-    declared: &Declared,
+    declared: &DeclaredClient,
     row: &Row,
     call: Call<'_>,
 ) -> Result<Option<Method>, SubrequestError> {
@@ -159,7 +159,11 @@ fn scheme(headers: &HeaderMap, name: &'static str) -> Result<Option<Scheme>, Sub
 }
 
 /// The right-most entry of the chain that is no proxy's.
-fn address(declared: &Declared, clients: &Clients, headers: &HeaderMap) -> ClientAddress {
+fn address(
+    declared: &DeclaredClient,
+    clients: &DeclaredClients,
+    headers: &HeaderMap,
+) -> ClientAddress {
     if !declared.is_read(Part::Address) {
         return ClientAddress::Unknown;
     }
@@ -178,7 +182,7 @@ fn address(declared: &Declared, clients: &Clients, headers: &HeaderMap) -> Clien
 fn nothing_else(
     row: &Row,
     headers: &HeaderMap,
-    client: &Client,
+    client: &ClientInfo,
     target: &str,
     method: Option<&Method>,
 ) -> Result<(), SubrequestError> {
@@ -212,7 +216,7 @@ fn nothing_else(
 }
 
 /// The fault of a question without URI: the header to send, and the kinds of proxy whose header came instead.
-fn no_uri(declared: &Declared, headers: &HeaderMap) -> SubrequestError {
+fn no_uri(declared: &DeclaredClient, headers: &HeaderMap) -> SubrequestError {
     let proxy = declared.proxy();
     let came = URIS.into_iter().filter(|name| headers.contains_key(*name));
     let others: Vec<_> = came.flat_map(|name| others_by_uri(proxy, name)).collect();
@@ -261,7 +265,7 @@ mod tests {
 
     /// A proxy at 192.0.2.1, behind a balancer at 192.0.2.8.
     struct World {
-        clients: Clients,
+        clients: DeclaredClients,
     }
 
     /// What a question comes to: origin, address, method, and path and query or the fault of their absence.
@@ -278,7 +282,7 @@ mod tests {
                 forward_auth: ForwardAuth { clients: vec![client], listen: None },
                 ..crate::endpoints::admin::settings(&ListenAddress::Tcp("127.0.0.1:0".into()))
             };
-            Self { clients: Clients::new(&settings) }
+            Self { clients: DeclaredClients::new(&settings) }
         }
 
         fn read(&self, target: &str, fields: &[(&str, &str)]) -> Read {
@@ -288,7 +292,7 @@ mod tests {
                 headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
             }
             let (uri, address) = (target.parse().unwrap(), "192.0.2.1".parse().unwrap());
-            let client = Client::direct(address, Scheme::Http, "wiki.example");
+            let client = ClientInfo::direct(address, Scheme::Http, "wiki.example");
             let declared = self.clients.of_peer(client.peer()).unwrap();
             let asked = ResponseContext { format: Format::Json, request_id: "1" };
             let (headers, dropped, method) = (&headers, &[][..], &Method::POST);
