@@ -4,7 +4,7 @@
 //! # One request
 //!
 //! [`server`] accepts a connection, holds its deadlines and refuses what is not clearly HTTP
-//! (`connection`, `framing`, `service`) → [`app`] finds one of our own paths or a route
+//! (`connection`, `request_head`, `service`) → [`app`] finds one of our own paths or a route
 //! (`dispatch`) → [`routing`] knows every way to read a path → [`gate`] identifies the visitor by
 //! the session cookie, asks [`policy`] through `gate::decide`, and with the permit that only
 //! `decide` can make forwards through [`upstream`]. Whoever is not signed in is challenged instead

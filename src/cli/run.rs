@@ -9,7 +9,7 @@ use crate::cli::check::refusal;
 use crate::cli::{GOOD, NO_LISTENER, REFUSED, complain};
 use crate::clock::Clock;
 use crate::config::{Config, Problems, Source, Written};
-use crate::server::{self, AccessLog, Bound, Frame, Limits, Scheme, Server, Shutdown};
+use crate::server::{self, AccessLog, Bound, Limits, Scheme, Server, ServerContext, Shutdown};
 use crate::telemetry;
 use crate::telemetry::metrics::Metrics;
 
@@ -104,7 +104,7 @@ pub async fn open(config: &Config) -> Result<Opened, Unopened> {
     let metrics = Arc::new(Metrics::new(config.server.workers));
     let app = Arc::new(App::new(config, &Clock::system(), &metrics, left)?);
     let https = config.public_url.is_https();
-    let frame = Frame {
+    let frame = ServerContext {
         plain_scheme: if https { Scheme::Https } else { Scheme::Http },
         access_log: if config.telemetry.access_log { AccessLog::On } else { AccessLog::Off },
         metrics,
@@ -124,7 +124,7 @@ impl Opened {
 async fn bind(
     config: &Config,
     limits: Limits,
-    frame: Frame,
+    frame: ServerContext,
 ) -> Result<(Bound, Option<Bound>), server::Error> {
     let public = Server::bind(&server::Settings { limits, ..config.server.clone() }, frame).await?;
     let admin = match &config.admin {

@@ -12,8 +12,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::body::Body;
 use crate::server::{
-    AccessLog, Answered, Bound, Error, ForwardAuth, Frame, Handler, Incoming, Limits,
-    ListenAddress, LocalAddress, Refusal, Scheme, Server, Settings, Shutdown, Timeouts,
+    AccessLog, Answered, Bound, Error, ForwardAuth, Handler, Incoming, Limits, ListenAddress,
+    LocalAddress, Refusal, Scheme, Server, ServerContext, Settings, Shutdown, Timeouts,
     TrustedProxies,
 };
 use crate::telemetry::metrics::Metrics;
@@ -50,7 +50,7 @@ impl Socket {
             limits: Limits::default(),
             timeouts: Timeouts { drain: DRAIN, ..Timeouts::default() },
         };
-        let frame = Frame {
+        let frame = ServerContext {
             plain_scheme: Scheme::Http,
             access_log: AccessLog::Off,
             metrics: Arc::new(Metrics::new(settings.workers)),

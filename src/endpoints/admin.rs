@@ -13,9 +13,9 @@ use crate::gate::routes::Routes;
 use crate::login::Login;
 use crate::pages::harden;
 use crate::server::{
-    AccessLog, Answered, CertificateExpiry, ClientInfo, ForwardAuth, Frame, Handler, Incoming,
-    Limits, ListenAddress, LocalAddress, OpenConnections, Refusal, Scheme, Settings, Timeouts,
-    TrustedProxies,
+    AccessLog, Answered, CertificateExpiry, ClientInfo, ForwardAuth, Handler, Incoming, Limits,
+    ListenAddress, LocalAddress, OpenConnections, Refusal, Scheme, ServerContext, Settings,
+    Timeouts, TrustedProxies,
 };
 use crate::telemetry::metrics::Metrics;
 
@@ -124,8 +124,12 @@ pub fn settings(address: &ListenAddress) -> Settings {
 }
 
 /// Its requests are neither logged nor counted: a probe comes every few seconds.
-pub fn frame() -> Frame {
-    Frame { plain_scheme: Scheme::Http, access_log: AccessLog::Off, metrics: Arc::default() }
+pub fn frame() -> ServerContext {
+    ServerContext {
+        plain_scheme: Scheme::Http,
+        access_log: AccessLog::Off,
+        metrics: Arc::default(),
+    }
 }
 
 /// A line or more of text.

@@ -13,10 +13,10 @@ use tokio::time::Instant;
 
 use super::attached::Attached;
 use super::authority::Authority;
-use super::deadlines::Pulse;
+use super::deadlines::ConnectionActivity;
 use super::forwarded_for::{self, ForwardedFor};
-use super::framing::Flaw;
 use super::open_parts::{Binding, OpenParts};
+use super::request_head::HeadError;
 use super::request_id::RequestId;
 use super::shutdown::Tasks;
 use super::{ForwardAuth, ListenerKind, Scheme, TrustedProxies};
@@ -36,7 +36,7 @@ pub enum Peer {
 
 /// What holds for a whole connection, made once.
 #[derive(Debug)]
-pub(super) struct Connected {
+pub(super) struct ConnectionInfo {
     peer: Peer,
     listener: ListenerKind,
     /// The peer as `X-Forwarded-For` names it.
@@ -48,13 +48,13 @@ pub(super) struct Connected {
     scheme: Scheme,
     /// The networks, kept only where they are needed.
     proxies: Option<Arc<TrustedProxies>>,
-    pulse: Pulse,
+    activity: ConnectionActivity,
     upstream_connections: Arc<AtomicUsize>,
     attached: Attached,
     tasks: Tasks,
 }
 
-impl Connected {
+impl ConnectionInfo {
     pub(super) fn new(
         peer: Peer,
         listener: ListenerKind,
@@ -83,7 +83,7 @@ impl Connected {
             shared,
             scheme,
             proxies,
-            pulse: Pulse::new(Instant::now()),
+            activity: ConnectionActivity::new(Instant::now()),
             upstream_connections: Arc::default(),
             attached: Attached::default(),
             tasks,
@@ -97,8 +97,8 @@ impl Connected {
         Self::new(peer, public, Scheme::Http, proxies, &nobody, Tasks::default())
     }
 
-    pub(super) fn pulse(&self) -> &Pulse {
-        &self.pulse
+    pub(super) fn activity(&self) -> &ConnectionActivity {
+        &self.activity
     }
 
     pub(super) fn tasks(&self) -> &Tasks {
@@ -139,7 +139,7 @@ impl Connected {
 /// Who asked, and how the request reached the first proxy that is ours.
 #[derive(Clone, Debug)]
 pub struct ClientInfo {
-    connected: Arc<Connected>,
+    connected: Arc<ConnectionInfo>,
     address: ClientAddress,
     scheme: Scheme,
     authority: Authority,
@@ -159,13 +159,13 @@ const UNKNOWN: HeaderValue = HeaderValue::from_static("unknown");
 impl ClientInfo {
     /// Reads the forwarding fields of a trusted peer; of others, nothing.
     pub(super) fn of(
-        connected: Arc<Connected>,
+        connected: Arc<ConnectionInfo>,
         authority: Authority,
         headers: &HeaderMap,
         request_id: RequestId,
-    ) -> Result<Self, Flaw> {
+    ) -> Result<Self, HeadError> {
         let (address, scheme) = (connected.address(), connected.scheme);
-        let open_parts = OpenParts::of(connected.pulse());
+        let open_parts = OpenParts::of(connected.activity());
         let mut client = Self {
             connected,
             address,
@@ -187,7 +187,7 @@ impl ClientInfo {
     #[cfg(test)]
     pub(crate) fn direct(address: IpAddr, scheme: Scheme, authority: &'static str) -> Self {
         let (nobody, peer) = (Arc::default(), Peer::Ip(address));
-        let connected = Arc::new(Connected::new(
+        let connected = Arc::new(ConnectionInfo::new(
             peer,
             ListenerKind::Public,
             scheme,
@@ -210,7 +210,7 @@ impl ClientInfo {
         }
     }
 
-    fn believe(&mut self, proxies: &TrustedProxies, headers: &HeaderMap) -> Result<(), Flaw> {
+    fn believe(&mut self, proxies: &TrustedProxies, headers: &HeaderMap) -> Result<(), HeadError> {
         if let Some(proto) = forwarded_for::the_one(headers, &FORWARDED_PROTO)? {
             let proto = str::from_utf8(proto).unwrap_or_default();
             self.scheme = Scheme::forwarded(proto).unwrap_or(self.scheme);
@@ -263,7 +263,7 @@ impl ClientInfo {
     /// Whether the client has closed its side of the connection. A browser that does so has left; some
     /// programs wait for their answer all the same.
     pub fn has_left(&self) -> bool {
-        self.connected.pulse().is_half_closed()
+        self.connected.activity().is_half_closed()
     }
 
     /// Whether the peer is a trusted proxy.
@@ -375,14 +375,14 @@ impl ClientInfo {
 
     /// Ends the request early: on HTTP/2 its stream, on HTTP/1 its connection.
     pub fn cut(&self) {
-        self.open_parts.cut(self.connected.pulse());
+        self.open_parts.cut(self.connected.activity());
     }
 
     pub(super) fn open_parts(&self) -> &OpenParts {
         &self.open_parts
     }
 
-    pub(super) fn connected(&self) -> &Connected {
+    pub(super) fn connected(&self) -> &ConnectionInfo {
         &self.connected
     }
 }
@@ -391,10 +391,10 @@ impl ClientInfo {
 mod tests {
     use super::*;
 
-    fn client(peer: Peer, fields: &[(&'static str, &[u8])]) -> Result<ClientInfo, Flaw> {
+    fn client(peer: Peer, fields: &[(&'static str, &[u8])]) -> Result<ClientInfo, HeadError> {
         let networks = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         let proxies = Arc::new(TrustedProxies { networks, unix: true });
-        let connected = Connected::plain(peer, &proxies);
+        let connected = ConnectionInfo::plain(peer, &proxies);
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_bytes(value).unwrap());
@@ -466,7 +466,7 @@ mod tests {
             Arc::new(TrustedProxies { networks: vec!["10.0.0.0/8".parse().unwrap()], unix: false });
         let mapped: IpAddr = "::ffff:10.0.0.1".parse().unwrap();
         let peer = Peer::Ip(mapped.to_canonical());
-        assert!(Connected::plain(peer, &proxies).is_trusted());
+        assert!(ConnectionInfo::plain(peer, &proxies).is_trusted());
     }
 
     #[test]
@@ -492,9 +492,12 @@ mod tests {
         for name in ["x-forwarded-proto", "x-forwarded-host"] {
             assert_eq!(
                 client(proxy(), &[(name, b"http"), (name, b"https")]).err(),
-                Some(Flaw::Forwarded)
+                Some(HeadError::Forwarded)
             );
-            assert_eq!(client(proxy(), &[(name, b"https, http")]).err(), Some(Flaw::Forwarded));
+            assert_eq!(
+                client(proxy(), &[(name, b"https, http")]).err(),
+                Some(HeadError::Forwarded)
+            );
         }
         // Proxies add to the chain by a field of their own.
         let two = [("x-forwarded-for", &b"198.51.100.1"[..]), ("x-forwarded-for", b"10.1.1.1")];

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
-use super::client_addr::Connected;
+use super::client_addr::ConnectionInfo;
 use crate::client_address::ClientAddress;
 
 /// Counts the open connections of each client. Costs nothing where there is no limit.
@@ -48,7 +48,7 @@ impl ClientLimit {
     }
 
     /// Counts a connection, unless there are too many.
-    pub(super) fn admit(&self, connected: &Connected) -> Admitted {
+    pub(super) fn admit(&self, connected: &ConnectionInfo) -> Admitted {
         let Some(counts) = &self.0 else { return Admitted::Exempt };
         if connected.is_shared() {
             return Admitted::Exempt;
@@ -85,14 +85,14 @@ mod tests {
     use crate::server::TrustedProxies;
     use crate::server::client_addr::Peer;
 
-    fn connected(peer: &str) -> Connected {
+    fn connected(peer: &str) -> ConnectionInfo {
         let networks = vec!["10.0.0.0/8".parse().unwrap()];
         let proxies = Arc::new(TrustedProxies { networks, unix: false });
         let peer = match peer {
             "unix" => Peer::Unix,
             address => Peer::Ip(address.parse().unwrap()),
         };
-        Connected::plain(peer, &proxies)
+        ConnectionInfo::plain(peer, &proxies)
     }
 
     #[test]

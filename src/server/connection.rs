@@ -17,16 +17,18 @@ use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::client_addr::{Connected, Peer};
-use super::deadlines::{Expiry, Keeper, Patience};
+use super::client_addr::{ConnectionInfo, Peer};
+use super::connection_limit::{Admission, ConnectionGuard};
+use super::deadlines::{Deadlines, Expiry, Watchdog};
 use super::eviction::EvictionWatch;
+use super::h2_streams::H2Executor;
 use super::listener::Accepted;
-use super::room::{Admission, Standing};
 use super::service::Service;
 use super::shutdown::{Stage, StageWatch, Tasks};
 use super::stream::{Stream, Transport};
-use super::streams::Streams;
-use super::{ForwardAuth, Frame, Handler, Limits, ListenerKind, Scheme, Settings, TrustedProxies};
+use super::{
+    ForwardAuth, Handler, Limits, ListenerKind, Scheme, ServerContext, Settings, TrustedProxies,
+};
 
 /// What a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,15 +40,15 @@ pub(super) enum Protocol {
 /// What all connections of a server share.
 pub(super) struct Connections<H> {
     handler: Arc<H>,
-    frame: Frame,
+    frame: ServerContext,
     limits: Limits,
     body_patience: Duration,
-    patience: Patience,
+    deadlines: Deadlines,
     proxies: Arc<TrustedProxies>,
     forward_auth: ForwardAuth,
     tls: Option<TlsAcceptor>,
     http1: http1::Builder,
-    http2: http2::Builder<Streams>,
+    http2: http2::Builder<H2Executor>,
     tasks: Tasks,
 }
 
@@ -60,7 +62,7 @@ const USUAL_FIELDS: usize = 100;
 impl<H: Handler> Connections<H> {
     pub(super) fn new(
         handler: Arc<H>,
-        frame: Frame,
+        frame: ServerContext,
         settings: &Settings,
         tls: Option<Arc<ServerConfig>>,
         tasks: Tasks,
@@ -70,28 +72,28 @@ impl<H: Handler> Connections<H> {
             frame,
             limits: settings.limits,
             body_patience: settings.timeouts.request_body,
-            patience: Patience::from(&settings.timeouts),
+            deadlines: Deadlines::from(&settings.timeouts),
             proxies: Arc::new(settings.trusted_proxies.clone()),
             forward_auth: settings.forward_auth.clone(),
             tls: tls.map(TlsAcceptor::from),
             http1: http1(&settings.limits),
             http2: http2(
                 &settings.limits,
-                Streams { tasks: tasks.clone(), patience: settings.timeouts.write },
+                H2Executor { tasks: tasks.clone(), deadlines: settings.timeouts.write },
             ),
             tasks,
         }
     }
 
     /// What holds for a connection that was accepted.
-    pub(super) fn introduce(&self, accepted: &Accepted, kind: ListenerKind) -> Arc<Connected> {
+    pub(super) fn introduce(&self, accepted: &Accepted, kind: ListenerKind) -> Arc<ConnectionInfo> {
         let peer = match accepted {
             Accepted::Tcp(_, peer) => Peer::Ip(peer.ip().to_canonical()),
             Accepted::Unix(_) => Peer::Unix,
         };
         let tls = self.tls_for(accepted).is_some();
         let scheme = if tls { Scheme::Https } else { self.frame.plain_scheme };
-        Arc::new(Connected::new(
+        Arc::new(ConnectionInfo::new(
             peer,
             kind,
             scheme,
@@ -113,18 +115,18 @@ impl<H: Handler> Connections<H> {
     pub(super) async fn serve(
         self: Arc<Self>,
         accepted: Accepted,
-        connected: Arc<Connected>,
-        admission: Admission,
+        connected: Arc<ConnectionInfo>,
+        guard: ConnectionGuard,
     ) {
         let peer = connected.peer();
-        let head_due = Instant::now() + self.patience.head;
-        let standing = admission.standing();
+        let head_due = Instant::now() + self.deadlines.head;
+        let admission = guard.admission();
         let tls = self.tls_for(&accepted);
-        let opening = open(accepted, tls, Arc::clone(&connected), admission);
-        let mut eviction = EvictionWatch::new(connected.pulse());
+        let opening = open(accepted, tls, Arc::clone(&connected), guard);
+        let mut eviction = EvictionWatch::new(connected.activity());
         let opened = tokio::select! {
             biased;
-            opened = timeout(self.patience.head, opening) => opened,
+            opened = timeout(self.deadlines.head, opening) => opened,
             // Who has sent no request yet has none that would be lost.
             () = self.tasks.draining() => return,
             () = poll_fn(|cx| eviction.poll(cx)) => return,
@@ -139,7 +141,7 @@ impl<H: Handler> Connections<H> {
         let service = Service::new(
             Arc::clone(&self.handler),
             Arc::clone(&connected),
-            standing,
+            admission,
             self.limits,
             self.body_patience,
             self.frame.access_log,
@@ -153,13 +155,13 @@ impl<H: Handler> Connections<H> {
                 let leave = |connection: Pin<&mut _>| {
                     http1::UpgradeableConnection::graceful_shutdown(connection)
                 };
-                self.drive(connection, leave, &connected, protocol, standing, head_due).await;
+                self.drive(connection, leave, &connected, protocol, admission, head_due).await;
             }
             Protocol::Http2 => {
                 let connection = self.http2.serve_connection(stream, service);
                 let leave =
                     |connection: Pin<&mut _>| http2::Connection::graceful_shutdown(connection);
-                Box::pin(self.drive(connection, leave, &connected, protocol, standing, head_due))
+                Box::pin(self.drive(connection, leave, &connected, protocol, admission, head_due))
                     .await;
             }
         }
@@ -170,33 +172,33 @@ impl<H: Handler> Connections<H> {
         &self,
         connection: C,
         leave: impl Fn(Pin<&mut C>),
-        connected: &Connected,
+        connected: &ConnectionInfo,
         protocol: Protocol,
-        standing: Standing,
+        admission: Admission,
         head_due: Instant,
     ) {
         let mut connection = pin!(connection);
         let timer = pin!(sleep_until(head_due));
-        let patience = self.patience.with(standing);
-        let mut keeper = Keeper::new(connected.pulse(), patience, protocol, timer);
+        let deadlines = self.deadlines.with(admission);
+        let mut watchdog = Watchdog::new(connected.activity(), deadlines, protocol, timer);
         let (draining, ending) = self.tasks.notices();
         let draining = pin!(draining);
         let ending = pin!(ending);
         let mut watch = StageWatch::new(&self.tasks, draining, ending);
-        let mut eviction = EvictionWatch::new(connected.pulse());
+        let mut eviction = EvictionWatch::new(connected.activity());
         let (mut leaving, mut evicted) = (false, false);
         poll_fn(|cx| {
             // Before hyper reads: a request that begins from now on would be told that there is no room.
             if !evicted && eviction.poll(cx).is_ready() {
                 // There is no answer that would be lost, nor a way to tell between two messages.
-                if protocol == Protocol::Http1 && connected.pulse().awaits_head() {
+                if protocol == Protocol::Http1 && connected.activity().awaits_head() {
                     return Poll::Ready(());
                 }
                 (evicted, leaving) = (true, true);
-                keeper.evict();
+                watchdog.evict();
                 leave(connection.as_mut());
             }
-            if connected.pulse().is_cut() {
+            if connected.activity().is_cut() {
                 return Poll::Ready(());
             }
             loop {
@@ -206,14 +208,14 @@ impl<H: Handler> Connections<H> {
                 let expiry = match (watch.poll(cx), leaving) {
                     (Stage::Ending, _) => Poll::Ready(Expiry::Cut),
                     (Stage::Draining, false) => Poll::Ready(Expiry::Leave),
-                    (Stage::Draining, true) | (Stage::Open, _) => keeper.poll(cx),
+                    (Stage::Draining, true) | (Stage::Open, _) => watchdog.poll(cx),
                 };
                 match expiry {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Expiry::Cut) => return Poll::Ready(()),
                     Poll::Ready(Expiry::Leave) => {
                         leaving = true;
-                        keeper.leave();
+                        watchdog.leave();
                         leave(connection.as_mut());
                     }
                 }
@@ -227,15 +229,15 @@ impl<H: Handler> Connections<H> {
 async fn open(
     accepted: Accepted,
     tls: Option<&TlsAcceptor>,
-    connected: Arc<Connected>,
-    admission: Admission,
+    connected: Arc<ConnectionInfo>,
+    guard: ConnectionGuard,
 ) -> io::Result<(Stream, Protocol)> {
     let transport = match (accepted, tls) {
         (Accepted::Tcp(stream, _), Some(tls)) => Box::pin(handshake(tls, stream)).await?,
         (Accepted::Tcp(stream, _), None) => Transport::Tcp(stream),
         (Accepted::Unix(stream), _) => Transport::Unix(stream),
     };
-    let mut stream = Stream::new(transport, connected, admission);
+    let mut stream = Stream::new(transport, connected, guard);
     let protocol = stream.protocol().await?;
     Ok((stream, protocol))
 }
@@ -258,7 +260,7 @@ fn http1(limits: &Limits) -> http1::Builder {
     http1
 }
 
-fn http2(limits: &Limits, streams: Streams) -> http2::Builder<Streams> {
+fn http2(limits: &Limits, streams: H2Executor) -> http2::Builder<H2Executor> {
     let mut http2 = http2::Builder::new(streams);
     http2
         .timer(TokioTimer::new())

@@ -12,13 +12,13 @@ use tokio::time::{Instant, Sleep};
 
 use super::Timeouts;
 use super::connection::Protocol;
+use super::connection_limit::Admission;
 use super::eviction::Eviction;
-use super::room::Standing;
 use crate::deadline::poll_due;
 
 /// The deadlines of a connection.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct Deadlines {
     /// From accept, or from a later request's first byte, to the end of its head.
     pub(super) head: Duration,
     /// Without a request.
@@ -29,7 +29,7 @@ pub(super) struct Patience {
     pub(super) linger: Duration,
 }
 
-impl From<&Timeouts> for Patience {
+impl From<&Timeouts> for Deadlines {
     fn from(timeouts: &Timeouts) -> Self {
         Self {
             head: timeouts.request_headers,
@@ -40,19 +40,21 @@ impl From<&Timeouts> for Patience {
     }
 }
 
-impl Patience {
+impl Deadlines {
     /// The deadlines of a connection of this standing: one beyond those allowed makes room once it is told.
-    pub(super) fn with(self, standing: Standing) -> Self {
-        match standing {
-            Standing::Within => self,
-            Standing::Beyond | Standing::OverClientLimit => Self { idle: Duration::ZERO, ..self },
+    pub(super) fn with(self, admission: Admission) -> Self {
+        match admission {
+            Admission::Accepted => self,
+            Admission::OverLimit | Admission::OverClientLimit => {
+                Self { idle: Duration::ZERO, ..self }
+            }
         }
     }
 }
 
 /// What the parts of one connection report while it lives. Times count from accept.
 #[derive(Debug)]
-pub(super) struct Pulse {
+pub(super) struct ConnectionActivity {
     accepted: Instant,
     /// Requests whose answer has not been handed over, and [`EVICTED`].
     open: AtomicU32,
@@ -62,22 +64,22 @@ pub(super) struct Pulse {
     begun: AtomicU32,
     cut: AtomicU32,
     /// Set to any time while a request's body has more to come. On HTTP/1 only.
-    uploading: Stamp,
+    uploading: AtomicTime,
     /// The connection's task, while it waits for the end of a request's body: only then is there somebody to
     /// watch, and hyper need not hear of an end that the body's reader meets in a task of its own.
     watcher: AtomicWaker,
     /// Since when no request is open.
-    quiet: Stamp,
+    quiet: AtomicTime,
     /// Since when a head is being read: from accept, later from its first byte.
-    head: Stamp,
+    head: AtomicTime,
     /// Since when the socket takes no byte.
-    blocked: Stamp,
+    blocked: AtomicTime,
     /// Since when a client that closed its side has taken no byte.
-    half_closed: Stamp,
+    half_closed: AtomicTime,
     /// Since when we have said all.
-    closing: Stamp,
+    closing: AtomicTime,
     /// Set to any time once another protocol took over.
-    upgraded: Stamp,
+    upgraded: AtomicTime,
 }
 
 /// Set in the count of open requests: one word, so that no request begins unseen while a connection is evicted.
@@ -90,9 +92,9 @@ const HEAD_GRACE: Duration = Duration::from_millis(100);
 /// A time, or none. Who else than the connection's task sets or reads it orders that by something beside: by
 /// `open` for HTTP/2's streams, by `watcher` for a request's body.
 #[derive(Debug, Default)]
-pub(super) struct Stamp(AtomicU64);
+pub(super) struct AtomicTime(AtomicU64);
 
-impl Stamp {
+impl AtomicTime {
     pub(super) fn get(&self) -> Option<Duration> {
         self.0.load(Ordering::Relaxed).checked_sub(1).map(Duration::from_micros)
     }
@@ -107,9 +109,9 @@ impl Stamp {
     }
 }
 
-impl Pulse {
+impl ConnectionActivity {
     pub(super) fn new(accepted: Instant) -> Self {
-        let head = Stamp::default();
+        let head = AtomicTime::default();
         head.set(Duration::ZERO);
         Self {
             accepted,
@@ -117,14 +119,14 @@ impl Pulse {
             orders: AtomicWaker::new(),
             begun: AtomicU32::new(0),
             cut: AtomicU32::new(0),
-            uploading: Stamp::default(),
+            uploading: AtomicTime::default(),
             watcher: AtomicWaker::new(),
-            quiet: Stamp::default(),
+            quiet: AtomicTime::default(),
             head,
-            blocked: Stamp::default(),
-            half_closed: Stamp::default(),
-            closing: Stamp::default(),
-            upgraded: Stamp::default(),
+            blocked: AtomicTime::default(),
+            half_closed: AtomicTime::default(),
+            closing: AtomicTime::default(),
+            upgraded: AtomicTime::default(),
         }
     }
 
@@ -310,9 +312,9 @@ pub(super) enum Expiry {
 }
 
 /// Watches one connection's deadlines with one timer.
-pub(super) struct Keeper<'a> {
-    pulse: &'a Pulse,
-    patience: Patience,
+pub(super) struct Watchdog<'a> {
+    activity: &'a ConnectionActivity,
+    deadlines: Deadlines,
     protocol: Protocol,
     timer: Pin<&'a mut Sleep>,
     /// Since when the connection has been told to end.
@@ -321,39 +323,39 @@ pub(super) struct Keeper<'a> {
     evicted: Option<Duration>,
 }
 
-impl<'a> Keeper<'a> {
+impl<'a> Watchdog<'a> {
     pub(super) fn new(
-        pulse: &'a Pulse,
-        patience: Patience,
+        activity: &'a ConnectionActivity,
+        deadlines: Deadlines,
         protocol: Protocol,
         timer: Pin<&'a mut Sleep>,
     ) -> Self {
-        Self { pulse, patience, protocol, timer, leaving: None, evicted: None }
+        Self { activity, deadlines, protocol, timer, leaving: None, evicted: None }
     }
 
     /// The connection has been told to end: idle, it now has little time left.
     pub(super) fn leave(&mut self) {
-        self.leaving.get_or_insert_with(|| self.pulse.now());
+        self.leaving.get_or_insert_with(|| self.activity.now());
     }
 
     /// The connection has been told to end, and another one has its place: it has hardly any time left.
     pub(super) fn evict(&mut self) {
-        self.evicted.get_or_insert_with(|| self.pulse.now());
+        self.evicted.get_or_insert_with(|| self.activity.now());
     }
 
     /// Ready when the connection's time is up; asked whenever hyper has nothing to do.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Expiry> {
         let due = match self.evicted {
             Some(since) => Some((since + FAREWELL, Expiry::Cut)),
-            None => due(self.pulse, &self.patience, self.leaving),
+            None => due(self.activity, &self.deadlines, self.leaving),
         };
         if let Some((due, expiry)) = due {
-            let due = self.pulse.accepted + due;
+            let due = self.activity.accepted + due;
             return poll_due(self.timer.as_mut(), due, cx).map(|()| expiry);
         }
         // An HTTP/2 answer ends in its own task, after this one last looked: so look again later.
         while self.protocol == Protocol::Http2 && self.timer.as_mut().poll(cx).is_ready() {
-            self.timer.as_mut().reset(Instant::now() + self.patience.idle.max(LOOK));
+            self.timer.as_mut().reset(Instant::now() + self.deadlines.idle.max(LOOK));
         }
         Poll::Pending
     }
@@ -368,26 +370,26 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// When a connection's time is up, as things stand; `None` while requests are open.
 fn due(
-    pulse: &Pulse,
-    patience: &Patience,
+    activity: &ConnectionActivity,
+    deadlines: &Deadlines,
     leaving: Option<Duration>,
 ) -> Option<(Duration, Expiry)> {
-    if let Some(since) = pulse.closing.get() {
-        return Some((since + patience.linger, Expiry::Cut));
+    if let Some(since) = activity.closing.get() {
+        return Some((since + deadlines.linger, Expiry::Cut));
     }
-    if let Some(since) = pulse.blocked.get() {
-        return Some((since + patience.write, Expiry::Cut));
+    if let Some(since) = activity.blocked.get() {
+        return Some((since + deadlines.write, Expiry::Cut));
     }
-    if pulse.is_busy(Ordering::Acquire) {
-        return pulse.half_closed.get().map(|since| (since + patience.head, Expiry::Cut));
+    if activity.is_busy(Ordering::Acquire) {
+        return activity.half_closed.get().map(|since| (since + deadlines.head, Expiry::Cut));
     }
-    if let Some(since) = pulse.head.get() {
-        return Some((since + patience.head, Expiry::Cut));
+    if let Some(since) = activity.head.get() {
+        return Some((since + deadlines.head, Expiry::Cut));
     }
-    let quiet = pulse.quiet.get().unwrap_or_default();
+    let quiet = activity.quiet.get().unwrap_or_default();
     Some(match leaving {
-        Some(since) => (quiet.max(since) + patience.linger, Expiry::Cut),
-        None => (quiet + patience.idle, Expiry::Leave),
+        Some(since) => (quiet.max(since) + deadlines.linger, Expiry::Cut),
+        None => (quiet + deadlines.idle, Expiry::Leave),
     })
 }
 
@@ -395,7 +397,7 @@ fn due(
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience {
+    const PATIENCE: Deadlines = Deadlines {
         head: Duration::from_secs(10),
         idle: Duration::from_secs(75),
         write: Duration::from_secs(60),
@@ -403,73 +405,73 @@ mod tests {
     };
 
     #[track_caller]
-    fn check(pulse: &Pulse, expected: Option<(u64, Expiry)>) {
-        let due = due(pulse, &PATIENCE, None).map(|(due, expiry)| (due.as_secs(), expiry));
+    fn check(activity: &ConnectionActivity, expected: Option<(u64, Expiry)>) {
+        let due = due(activity, &PATIENCE, None).map(|(due, expiry)| (due.as_secs(), expiry));
         assert_eq!(due, expected);
     }
 
     #[tokio::test]
     async fn the_first_head_is_due_from_accept() {
-        let pulse = Pulse::new(Instant::now());
-        check(&pulse, Some((10, Expiry::Cut)));
-        pulse.heard(Protocol::Http1);
-        check(&pulse, Some((10, Expiry::Cut)));
+        let activity = ConnectionActivity::new(Instant::now());
+        check(&activity, Some((10, Expiry::Cut)));
+        activity.heard(Protocol::Http1);
+        check(&activity, Some((10, Expiry::Cut)));
     }
 
     #[tokio::test]
     async fn an_open_request_has_no_deadline_unless_its_client_takes_nothing() {
-        let pulse = Pulse::new(Instant::now());
-        pulse.begin();
-        check(&pulse, None);
-        pulse.blocked();
-        check(&pulse, Some((60, Expiry::Cut)));
-        pulse.wrote();
-        check(&pulse, None);
-        pulse.half_closed();
-        check(&pulse, Some((10, Expiry::Cut)));
+        let activity = ConnectionActivity::new(Instant::now());
+        activity.begin();
+        check(&activity, None);
+        activity.blocked();
+        check(&activity, Some((60, Expiry::Cut)));
+        activity.wrote();
+        check(&activity, None);
+        activity.half_closed();
+        check(&activity, Some((10, Expiry::Cut)));
     }
 
     #[tokio::test]
     async fn connection_is_evicted_only_while_it_is_idle() {
-        let pulse = Pulse::new(Instant::now());
-        assert_eq!(pulse.idle_since(), None, "its first head may be on its way");
-        let pulse = Pulse::new(Instant::now() - HEAD_GRACE);
-        assert_eq!(pulse.idle_since(), Some(pulse.accepted));
-        let began = pulse.begin();
-        assert_eq!((pulse.idle_since(), pulse.evict()), (None, Eviction::Busy));
-        pulse.finish(began);
-        assert!(pulse.idle_since().unwrap() >= pulse.accepted + HEAD_GRACE);
-        pulse.blocked();
-        assert_eq!(pulse.idle_since(), None, "its client still reads");
-        pulse.flushed();
-        assert_eq!(pulse.evict(), Eviction::Evicted);
-        assert!(pulse.is_evicted() && pulse.idle_since().is_none());
-        assert_eq!(pulse.evict(), Eviction::Busy, "one place is given away once");
+        let activity = ConnectionActivity::new(Instant::now());
+        assert_eq!(activity.idle_since(), None, "its first head may be on its way");
+        let activity = ConnectionActivity::new(Instant::now() - HEAD_GRACE);
+        assert_eq!(activity.idle_since(), Some(activity.accepted));
+        let began = activity.begin();
+        assert_eq!((activity.idle_since(), activity.evict()), (None, Eviction::Busy));
+        activity.finish(began);
+        assert!(activity.idle_since().unwrap() >= activity.accepted + HEAD_GRACE);
+        activity.blocked();
+        assert_eq!(activity.idle_since(), None, "its client still reads");
+        activity.flushed();
+        assert_eq!(activity.evict(), Eviction::Evicted);
+        assert!(activity.is_evicted() && activity.idle_since().is_none());
+        assert_eq!(activity.evict(), Eviction::Busy, "one place is given away once");
         // A request that begins now is counted as ever.
-        let began = pulse.begin();
-        check(&pulse, None);
-        pulse.finish(began);
-        assert!(pulse.is_evicted() && !pulse.is_busy(Ordering::Relaxed));
+        let began = activity.begin();
+        check(&activity, None);
+        activity.finish(began);
+        assert!(activity.is_evicted() && !activity.is_busy(Ordering::Relaxed));
     }
 
     #[tokio::test]
     async fn upgraded_connection_is_not_evicted() {
-        let pulse = Pulse::new(Instant::now());
-        let began = pulse.begin();
-        pulse.upgrade();
-        pulse.finish(began);
-        assert_eq!((pulse.idle_since(), pulse.evict()), (None, Eviction::Busy));
+        let activity = ConnectionActivity::new(Instant::now());
+        let began = activity.begin();
+        activity.upgrade();
+        activity.finish(began);
+        assert_eq!((activity.idle_since(), activity.evict()), (None, Eviction::Busy));
     }
 
     #[tokio::test]
     async fn an_idle_connection_may_wait_but_a_begun_head_may_not() {
-        let pulse = Pulse::new(Instant::now());
-        let began = pulse.begin();
-        pulse.finish(began);
-        check(&pulse, Some((75, Expiry::Leave)));
-        pulse.heard(Protocol::Http2);
-        check(&pulse, Some((75, Expiry::Leave)));
-        pulse.heard(Protocol::Http1);
-        check(&pulse, Some((10, Expiry::Cut)));
+        let activity = ConnectionActivity::new(Instant::now());
+        let began = activity.begin();
+        activity.finish(began);
+        check(&activity, Some((75, Expiry::Leave)));
+        activity.heard(Protocol::Http2);
+        check(&activity, Some((75, Expiry::Leave)));
+        activity.heard(Protocol::Http1);
+        check(&activity, Some((10, Expiry::Cut)));
     }
 }

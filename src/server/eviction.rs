@@ -11,8 +11,8 @@ use dashmap::DashMap;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::client_addr::Connected;
-use super::deadlines::Pulse;
+use super::client_addr::ConnectionInfo;
+use super::deadlines::ConnectionActivity;
 
 use crate::lock::lock;
 
@@ -36,7 +36,7 @@ struct Candidates {
 /// One connection, and the permit that it holds.
 #[derive(Debug)]
 struct Slot {
-    connected: Arc<Connected>,
+    connected: Arc<ConnectionInfo>,
     permit: Mutex<OwnedSemaphorePermit>,
 }
 
@@ -59,23 +59,23 @@ pub(super) enum Eviction {
 /// Wakes a connection's task when it is evicted or its request cut; registers once for each waker, not at each
 /// poll.
 pub(super) struct EvictionWatch<'a> {
-    pulse: &'a Pulse,
+    activity: &'a ConnectionActivity,
     registered: Option<Waker>,
 }
 
 impl<'a> EvictionWatch<'a> {
-    pub(super) fn new(pulse: &'a Pulse) -> Self {
-        Self { pulse, registered: None }
+    pub(super) fn new(activity: &'a ConnectionActivity) -> Self {
+        Self { activity, registered: None }
     }
 
     /// Ready once the connection is evicted.
     pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         if !self.registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             self.registered = Some(cx.waker().clone());
-            self.pulse.on_orders(cx.waker());
+            self.activity.on_orders(cx.waker());
         }
         // Asked after that, for the eviction may have come meanwhile.
-        if self.pulse.is_evicted() { Poll::Ready(()) } else { Poll::Pending }
+        if self.activity.is_evicted() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -83,7 +83,7 @@ impl Evictable {
     /// Adds a connection that holds this permit.
     pub(super) fn add(
         self: &Arc<Self>,
-        connected: Arc<Connected>,
+        connected: Arc<ConnectionInfo>,
         permit: OwnedSemaphorePermit,
     ) -> Entry {
         let key = self.next.fetch_add(1, Ordering::Relaxed);
@@ -129,7 +129,7 @@ impl Evictable {
         if candidates.not_before.is_some_and(|time| now < time) {
             return;
         }
-        let idle = |slot: &Slot| slot.connected.pulse().idle_since();
+        let idle = |slot: &Slot| slot.connected.activity().idle_since();
         let mut found: Vec<(Instant, u64)> = self
             .open
             .iter()
@@ -151,8 +151,8 @@ impl Evictable {
 impl Slot {
     /// Evicts a connection that has been idle since then; one that was used meanwhile stays.
     fn evict(&self, since: Instant) -> Eviction {
-        let pulse = self.connected.pulse();
-        if pulse.idle_since() == Some(since) { pulse.evict() } else { Eviction::Busy }
+        let activity = self.connected.activity();
+        if activity.idle_since() == Some(since) { activity.evict() } else { Eviction::Busy }
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
         table: Arc<Evictable>,
         within: Arc<Semaphore>,
         spare: Arc<Semaphore>,
-        open: Vec<(Arc<Connected>, Entry)>,
+        open: Vec<(Arc<ConnectionInfo>, Entry)>,
     }
 
     impl House {
@@ -189,9 +189,9 @@ mod tests {
             let mut house = Self { table, within, spare, open: Vec::new() };
             for _ in 0..connections {
                 let nobody = Arc::new(TrustedProxies::default());
-                let connected = Connected::plain(Peer::Unix, &nobody);
+                let connected = ConnectionInfo::plain(Peer::Unix, &nobody);
                 let connected = Arc::new(connected);
-                connected.pulse().finish(connected.pulse().begin());
+                connected.activity().finish(connected.activity().begin());
                 let permit = Arc::clone(&house.within).try_acquire_owned().unwrap();
                 let entry = house.table.add(Arc::clone(&connected), permit);
                 house.open.push((connected, entry));
@@ -207,7 +207,7 @@ mod tests {
 
         /// Makes room for one, and tells which connection left.
         fn evict(&self) -> Option<usize> {
-            let evicted = |at: &usize| self.open[*at].0.pulse().is_evicted();
+            let evicted = |at: &usize| self.open[*at].0.activity().is_evicted();
             let before: Vec<_> = (0..self.open.len()).filter(evicted).collect();
             let spare = Arc::clone(&self.spare).try_acquire_owned().unwrap();
             drop(self.table.exchange(spare).ok()?);
@@ -219,20 +219,20 @@ mod tests {
     async fn longest_idle_connection_leaves_first() {
         let house = House::with(300);
         assert_eq!([(); 3].map(|()| house.evict()), [Some(0), Some(1), Some(2)]);
-        let pulse = house.open[3].0.pulse();
-        pulse.finish(pulse.begin());
+        let activity = house.open[3].0.activity();
+        activity.finish(activity.begin());
         assert_eq!(house.evict(), Some(4), "3 was used meanwhile");
     }
 
     #[tokio::test]
     async fn busy_connection_stays() {
         let house = House::with(3);
-        let began = house.open[0].0.pulse().begin();
-        let also = house.open[2].0.pulse().begin();
+        let began = house.open[0].0.activity().begin();
+        let also = house.open[2].0.activity().begin();
         assert_eq!([house.evict(), house.evict()], [Some(1), None]);
-        house.open[0].0.pulse().finish(began);
+        house.open[0].0.activity().finish(began);
         house.look_pause().await;
-        house.open[2].0.pulse().finish(also);
+        house.open[2].0.activity().finish(also);
         assert_eq!([house.evict(), house.evict(), house.evict()], [Some(0), Some(2), None]);
     }
 

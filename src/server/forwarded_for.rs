@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::client_addr::Peer;
-use super::framing::Flaw;
+use super::request_head::HeadError;
 
 /// What the chain says of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,16 +62,16 @@ fn address(entry: &[u8]) -> Option<IpAddr> {
 pub(super) fn the_one<'h>(
     headers: &'h HeaderMap,
     name: &HeaderName,
-) -> Result<Option<&'h [u8]>, Flaw> {
+) -> Result<Option<&'h [u8]>, HeadError> {
     let mut fields = headers.get_all(name).iter();
     let Some(first) = fields.next() else { return Ok(None) };
     if fields.next().is_some() {
-        return Err(Flaw::Forwarded);
+        return Err(HeadError::Forwarded);
     }
     let mut entries = first.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     let entry = entries.next().unwrap_or_default();
     if entries.any(|other| other != entry) {
-        return Err(Flaw::Forwarded);
+        return Err(HeadError::Forwarded);
     }
     Ok(Some(entry))
 }

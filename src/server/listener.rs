@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
 use tokio::time::sleep;
 
 use super::connection::Connections;
-use super::room::Room;
+use super::connection_limit::ConnectionLimit;
 use super::shutdown::Tasks;
 use super::{Error, Handler, ListenAddress, ListenerKind};
 
@@ -85,20 +85,20 @@ impl Listener {
         self,
         kind: ListenerKind,
         connections: Arc<Connections<H>>,
-        room: Room,
+        room: ConnectionLimit,
         tasks: Tasks,
     ) {
         let mut backoff = Backoff::default();
         let accepting = async {
             loop {
-                let ticket = room.ticket().await;
+                let slot = room.slot().await;
                 match self.accept().await {
                     Ok(accepted) => {
                         backoff = Backoff::default();
                         let connected = connections.introduce(&accepted, kind);
-                        if let Some(admission) = room.admit(ticket, &connected) {
+                        if let Some(guard) = room.admit(slot, &connected) {
                             let connections = Arc::clone(&connections);
-                            tasks.track(connections.serve(accepted, connected, admission));
+                            tasks.track(connections.serve(accepted, connected, guard));
                         }
                     }
                     Err(error) => {

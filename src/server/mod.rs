@@ -1,30 +1,30 @@
 //! Sockets and the frame of one request; knows nothing of what it serves.
 //! Invariant: a [`Handler`] sees only requests whose framing, host and target are beyond doubt.
 //! [`Server::bind`] opens the sockets, [`Bound::serve`] runs until the last request of a drain is answered.
-//! On the way of a request: `listener`, `connection` (`tls`, `stream`, `deadlines`), `service` (`framing`,
-//! `client_addr`, `forwarded_for`, `request_body`, `streams`), then the handler. `shutdown` ends it all.
+//! On the way of a request: `listener`, `connection` (`tls`, `stream`, `deadlines`), `service` (`request_head`,
+//! `client_addr`, `forwarded_for`, `request_body`, `h2_streams`), then the handler. `shutdown` ends it all.
 
 mod attached;
 mod authority;
 mod client_addr;
 mod client_limit;
 mod connection;
+mod connection_limit;
 mod deadlines;
 mod error;
 mod eviction;
 mod forward_auth;
 mod forwarded_for;
-mod framing;
+mod h2_streams;
 mod listener;
 mod open_parts;
 mod panic_guard;
 mod request_body;
+mod request_head;
 mod request_id;
-mod room;
 mod service;
 mod shutdown;
 mod stream;
-mod streams;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -41,16 +41,16 @@ use rustls::ServerConfig;
 
 pub use authority::{Authority, is_name};
 pub use client_addr::{ClientInfo, Peer};
+pub use connection_limit::OpenConnections;
 pub use error::Error;
 pub use forward_auth::{ForwardAuth, ForwardAuthClient, ForwardAuthProxy};
 pub use forwarded_for::ForwardedFor;
-pub use framing::{DroppedNames, is_served};
 pub use listener::LocalAddress;
 pub use open_parts::Binding;
 pub use panic_guard::without_panic;
 pub use request_body::Stalled;
+pub use request_head::{DroppedNames, is_served};
 pub use request_id::RequestId;
-pub use room::OpenConnections;
 pub use shutdown::{Shutdown, Tasks};
 pub use tls::CertificateExpiry;
 
@@ -59,8 +59,8 @@ use crate::secret::Secret;
 use crate::telemetry::access_log::Outcome;
 use crate::telemetry::metrics::Metrics;
 use connection::Connections;
+use connection_limit::ConnectionLimit;
 use listener::Listener;
-use room::Room;
 
 /// Whoever answers: the application, the admin listener, the demo's parts.
 pub trait Handler: Send + Sync + 'static {
@@ -126,7 +126,7 @@ pub struct Refusal<'a> {
 
 /// What the frame around each request needs to know of the product.
 #[derive(Clone, Debug)]
-pub struct Frame {
+pub struct ServerContext {
     /// The scheme of a request that came without TLS and without a trusted proxy's word: `public_url`'s.
     pub plain_scheme: Scheme,
     /// Whether each request gets a line.
@@ -189,7 +189,7 @@ pub struct Server;
 #[derive(Debug)]
 pub struct Bound {
     settings: Settings,
-    frame: Frame,
+    frame: ServerContext,
     tls: Option<Arc<ServerConfig>>,
     listeners: Vec<(Listener, ListenerKind)>,
     addresses: Vec<LocalAddress>,
@@ -199,7 +199,7 @@ pub struct Bound {
 
 impl Server {
     /// Opens the sockets and reads the certificates of `settings`.
-    pub async fn bind(settings: &Settings, frame: Frame) -> Result<Bound, Error> {
+    pub async fn bind(settings: &Settings, frame: ServerContext) -> Result<Bound, Error> {
         let tls = tls::configure(&settings.certificates)?;
         let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
         let mut forward_auth_addresses = Vec::new();
@@ -250,7 +250,7 @@ impl Bound {
         let connections =
             Connections::new(handler, self.frame.clone(), &self.settings, self.tls, tasks.clone());
         let connections = Arc::new(connections);
-        let room = Room::new(&self.settings.limits, self.open, self.frame.metrics);
+        let room = ConnectionLimit::new(&self.settings.limits, self.open, self.frame.metrics);
         for (listener, kind) in self.listeners {
             tasks.track(listener.run(kind, Arc::clone(&connections), room.clone(), tasks.clone()));
         }

@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::deadlines::Pulse;
-use super::streams::Handover;
+use super::deadlines::ConnectionActivity;
+use super::h2_streams::SendStall;
 
 /// The open parts of one request.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(super) struct OpenParts {
     /// Which of its connection's requests it is.
     number: u32,
     /// On HTTP/2.
-    stream: OnceLock<Arc<Handover>>,
+    stream: OnceLock<Arc<SendStall>>,
 }
 
 /// The request's body has more to come.
@@ -28,8 +28,8 @@ const CUT: u8 = 1 << 3;
 
 impl OpenParts {
     /// Those of the request that has begun last on a connection.
-    pub(super) fn of(pulse: &Pulse) -> Self {
-        Self { number: pulse.begun(), ..Self::default() }
+    pub(super) fn of(activity: &ConnectionActivity) -> Self {
+        Self { number: activity.begun(), ..Self::default() }
     }
 
     fn has(&self, flags: u8) -> bool {
@@ -60,7 +60,7 @@ impl OpenParts {
     }
 
     /// It runs in this stream.
-    pub(super) fn runs_in(&self, stream: &Arc<Handover>) {
+    pub(super) fn runs_in(&self, stream: &Arc<SendStall>) {
         // Set once: a request has one stream.
         let (Ok(()) | Err(_)) = self.stream.set(Arc::clone(stream));
     }
@@ -76,11 +76,11 @@ impl OpenParts {
     }
 
     /// Ends the request: on HTTP/2 its stream, on HTTP/1 its connection, where nothing may follow on it.
-    pub(super) fn cut(&self, pulse: &Pulse) {
+    pub(super) fn cut(&self, activity: &ConnectionActivity) {
         self.flags.fetch_or(CUT, Ordering::Release);
         match self.stream.get() {
             Some(stream) => stream.cut(),
-            None => pulse.cut(self.number),
+            None => activity.cut(self.number),
         }
     }
 }
@@ -109,9 +109,9 @@ mod tests {
 
     #[tokio::test]
     async fn request_is_open_while_it_uploads_or_its_answer_has_no_known_end() {
-        let pulse = Pulse::new(Instant::now());
-        pulse.begin();
-        let parts = OpenParts::of(&pulse);
+        let activity = ConnectionActivity::new(Instant::now());
+        activity.begin();
+        let parts = OpenParts::of(&activity);
         assert!(!parts.are_open());
         parts.uploads();
         assert!(parts.are_open() && !parts.clone().are_open());
@@ -124,15 +124,15 @@ mod tests {
 
     #[tokio::test]
     async fn only_its_own_request_is_cut() {
-        let pulse = Pulse::new(Instant::now());
-        let began = pulse.begin();
-        let first = OpenParts::of(&pulse);
-        pulse.finish(began);
-        let began = pulse.begin();
-        first.cut(&pulse);
-        assert!(first.are_cut() && !pulse.is_cut(), "another request is under way");
-        OpenParts::of(&pulse).cut(&pulse);
-        assert!(pulse.is_cut());
-        pulse.finish(began);
+        let activity = ConnectionActivity::new(Instant::now());
+        let began = activity.begin();
+        let first = OpenParts::of(&activity);
+        activity.finish(began);
+        let began = activity.begin();
+        first.cut(&activity);
+        assert!(first.are_cut() && !activity.is_cut(), "another request is under way");
+        OpenParts::of(&activity).cut(&activity);
+        assert!(activity.is_cut());
+        activity.finish(began);
     }
 }

@@ -21,19 +21,19 @@ use crate::deadline::Deadline;
 pub struct Stalled(pub Duration);
 
 /// Wraps what hyper hands over; a request without a body costs nothing.
-pub(super) fn wrap(incoming: Incoming, patience: Duration, client: &Arc<ClientInfo>) -> Body {
+pub(super) fn wrap(incoming: Incoming, deadlines: Duration, client: &Arc<ClientInfo>) -> Body {
     if incoming.is_end_stream() {
         return Body::empty();
     }
-    client.connected().pulse().uploads();
+    client.connected().activity().uploads();
     client.open_parts().uploads();
     let client = Arc::clone(client);
-    Body::streamed(RequestBody { incoming, patience, client, waiting: None })
+    Body::streamed(RequestBody { incoming, deadlines, client, waiting: None })
 }
 
 struct RequestBody {
     incoming: Incoming,
-    patience: Duration,
+    deadlines: Duration,
     client: Arc<ClientInfo>,
     /// Set when the reader first had to wait; the flag tells whether it still does.
     waiting: Option<(Deadline, bool)>,
@@ -50,7 +50,7 @@ impl HttpBody for RequestBody {
         let this = &mut *self;
         let Poll::Ready(frame) = pin!(&mut this.incoming).poll_frame(cx) else {
             ready!(this.poll_patience(cx));
-            return Poll::Ready(Some(Err(Box::new(Stalled(this.patience)))));
+            return Poll::Ready(Some(Err(Box::new(Stalled(this.deadlines)))));
         };
         if let Some((_, waits)) = &mut this.waiting {
             *waits = false;
@@ -64,7 +64,7 @@ impl HttpBody for RequestBody {
             None => None,
         };
         if frame.is_none() || this.incoming.is_end_stream() {
-            this.client.connected().pulse().uploaded();
+            this.client.connected().activity().uploaded();
             this.client.open_parts().uploaded();
         }
         Poll::Ready(frame)
@@ -87,11 +87,11 @@ impl Drop for RequestBody {
 
 impl RequestBody {
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let begin = || (Deadline::after(Instant::now(), self.patience), true);
+        let begin = || (Deadline::after(Instant::now(), self.deadlines), true);
         let (deadline, waits) = self.waiting.get_or_insert_with(begin);
         if !*waits {
             *waits = true;
-            deadline.set(Instant::now(), self.patience);
+            deadline.set(Instant::now(), self.deadlines);
         }
         deadline.poll(cx)
     }

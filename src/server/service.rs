@@ -16,14 +16,14 @@ use http::{Method, Request, Response, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming as Received;
 
-use super::client_addr::{ClientInfo, Connected};
-use super::framing::{self, Flaw};
+use super::client_addr::{ClientInfo, ConnectionInfo};
+use super::connection_limit::Admission;
+use super::h2_streams::SendStall;
 use super::panic_guard::without_panic;
 use super::request_body;
+use super::request_head::{self, HeadError};
 use super::request_id::RequestId;
-use super::room::Standing;
 use super::shutdown::Stage;
-use super::streams::Handover;
 use super::{AccessLog, Answered, Handler, Incoming, Limits, Refusal};
 use crate::body::{Body, BodyError};
 use crate::random;
@@ -33,8 +33,8 @@ use crate::telemetry::metrics::{Metrics, RouteMeter};
 /// One connection's service.
 pub(super) struct Service<H> {
     handler: Arc<H>,
-    connected: Arc<Connected>,
-    standing: Standing,
+    connected: Arc<ConnectionInfo>,
+    admission: Admission,
     limits: Limits,
     body_patience: Duration,
     access_log: AccessLog,
@@ -59,8 +59,8 @@ const CLIENT_LEFT: u16 = 499;
 impl<H: Handler> Service<H> {
     pub(super) fn new(
         handler: Arc<H>,
-        connected: Arc<Connected>,
-        standing: Standing,
+        connected: Arc<ConnectionInfo>,
+        admission: Admission,
         limits: Limits,
         body_patience: Duration,
         access_log: AccessLog,
@@ -71,7 +71,7 @@ impl<H: Handler> Service<H> {
         Arc::new(Self {
             handler,
             connected,
-            standing,
+            admission,
             limits,
             body_patience,
             access_log,
@@ -93,7 +93,7 @@ impl<H: Handler> Service<H> {
         let framed = self.frame(request, request_id, &mut exchange);
         let service = Arc::clone(self);
         Box::pin(async move {
-            let handover = Handover::current();
+            let handover = SendStall::current();
             if let (Some(client), Some(handover)) = (&exchange.client, &handover) {
                 client.open_parts().runs_in(handover);
             }
@@ -123,7 +123,7 @@ impl<H: Handler> Service<H> {
     ) -> Result<Incoming, Box<Answered>> {
         let asked = (self.access_log == AccessLog::On)
             .then(|| (request.method().clone(), request.uri().path_and_query().cloned()));
-        let checked = framing::check(&mut request, &self.limits).and_then(|authority| {
+        let checked = request_head::check(&mut request, &self.limits).and_then(|authority| {
             self.check_standing()?;
             let connected = Arc::clone(&self.connected);
             ClientInfo::of(connected, authority, request.headers(), request_id).map(Arc::new)
@@ -141,22 +141,22 @@ impl<H: Handler> Service<H> {
     }
 
     /// Whether the connection has a place, which an eviction takes away while no request is under way.
-    fn check_standing(&self) -> Result<(), Flaw> {
-        match self.standing {
-            Standing::Within if self.connected.pulse().is_evicted() => Err(Flaw::Full),
-            Standing::Within => Ok(()),
-            Standing::Beyond => Err(Flaw::Full),
-            Standing::OverClientLimit => Err(Flaw::ClientFull),
+    fn check_standing(&self) -> Result<(), HeadError> {
+        match self.admission {
+            Admission::Accepted if self.connected.activity().is_evicted() => Err(HeadError::Full),
+            Admission::Accepted => Ok(()),
+            Admission::OverLimit => Err(HeadError::Full),
+            Admission::OverClientLimit => Err(HeadError::ClientFull),
         }
     }
 
-    fn refuse<B>(&self, flaw: Flaw, request: &Request<B>, request_id: RequestId) -> Answered {
+    fn refuse<B>(&self, flaw: HeadError, request: &Request<B>, request_id: RequestId) -> Answered {
         let (status, path, headers) = (flaw.status(), request.uri().path(), request.headers());
         let mut answered = self.handler.refuse(Refusal { status, path, headers, request_id });
         // The page keeps it to itself.
         answered.outcome.reason = Some(flaw.to_string().into());
         let headers = answered.response.headers_mut();
-        if flaw == Flaw::Method {
+        if flaw == HeadError::Method {
             headers.insert(ALLOW, METHODS);
         }
         // SECURITY: where one message is in doubt, so is where the next one begins; and who is one too many leaves.
@@ -179,7 +179,7 @@ impl<H: Handler> Service<H> {
 
 /// A request under way, until its answer is handed over or given up.
 struct Exchange {
-    connected: Arc<Connected>,
+    connected: Arc<ConnectionInfo>,
     began: Duration,
     /// Counts the request unless its outcome names a route.
     unrouted: &'static RouteMeter,
@@ -200,8 +200,8 @@ struct LoggedRequest {
 }
 
 impl Exchange {
-    fn begin(connected: Arc<Connected>, metrics: &Metrics) -> Self {
-        let began = connected.pulse().begin();
+    fn begin(connected: Arc<ConnectionInfo>, metrics: &Metrics) -> Self {
+        let began = connected.activity().begin();
         metrics.request_began();
         let unrouted = metrics.unrouted();
         let outcome = Outcome::default();
@@ -222,7 +222,7 @@ impl Exchange {
         self.status = Some(response.status());
         self.outcome = outcome;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && version == Version::HTTP_11 {
-            self.connected.pulse().upgrade();
+            self.connected.activity().upgrade();
         } else if version != Version::HTTP_2 && self.connected.tasks().stage() != Stage::Open {
             // hyper says so too, but only once the order has reached this connection's own task.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -260,7 +260,7 @@ impl Drop for Exchange {
         if self.status.is_none() {
             self.cut("the client left");
         }
-        let duration = self.connected.pulse().finish(self.began);
+        let duration = self.connected.activity().finish(self.began);
         let status = self.status.map_or(CLIENT_LEFT, |status| status.as_u16());
         let client = self.client.as_ref();
         // Who left before the answer is counted where the request went.
@@ -292,7 +292,7 @@ pub(super) struct Answer {
     broken: Option<BodyError>,
     exchange: Box<Exchange>,
     /// On HTTP/2.
-    handover: Option<Arc<Handover>>,
+    handover: Option<Arc<SendStall>>,
 }
 
 impl HttpBody for Answer {

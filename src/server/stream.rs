@@ -1,5 +1,5 @@
 //! The one IO wrapper: what hyper reads from and writes to, whatever the transport.
-//! It reports to the connection's [`Pulse`], notices clients that leave while their answer is being made, and
+//! It reports to the connection's [`ConnectionActivity`], notices clients that leave while their answer is being made, and
 //! closes so that the last answer arrives. Once the connection is upgraded it only passes bytes on.
 
 use std::io;
@@ -12,10 +12,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
-use super::client_addr::Connected;
+use super::client_addr::ConnectionInfo;
 use super::connection::Protocol;
-use super::deadlines::Pulse;
-use super::room::Admission;
+use super::connection_limit::ConnectionGuard;
+use super::deadlines::ConnectionActivity;
 
 /// What carries the bytes.
 #[derive(Debug)]
@@ -28,13 +28,13 @@ pub(super) enum Transport {
 /// A transport, watched.
 pub(super) struct Stream {
     transport: Transport,
-    connected: Arc<Connected>,
+    connected: Arc<ConnectionInfo>,
     protocol: Protocol,
     /// Bytes that were read before hyper asked for them.
     ahead: Bytes,
     client_side: Side,
     our_side: Side,
-    _admission: Admission,
+    _admission: ConnectionGuard,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -52,8 +52,8 @@ const SNIFFED: usize = 1024;
 impl Stream {
     pub(super) fn new(
         transport: Transport,
-        connected: Arc<Connected>,
-        admission: Admission,
+        connected: Arc<ConnectionInfo>,
+        guard: ConnectionGuard,
     ) -> Self {
         Self {
             transport,
@@ -62,7 +62,7 @@ impl Stream {
             ahead: Bytes::new(),
             client_side: Side::Open,
             our_side: Side::Open,
-            _admission: admission,
+            _admission: guard,
         }
     }
 
@@ -95,8 +95,8 @@ impl Stream {
         Ok(protocol)
     }
 
-    fn pulse(&self) -> &Pulse {
-        self.connected.pulse()
+    fn activity(&self) -> &ConnectionActivity {
+        self.connected.activity()
     }
 
     /// Looks whether the client is still there while hyper, busy with its answer, does not read. hyper flushes
@@ -107,7 +107,7 @@ impl Stream {
         let watches = self.protocol == Protocol::Http1
             && self.client_side == Side::Open
             && self.ahead.is_empty()
-            && self.pulse().is_answering(cx);
+            && self.activity().is_answering(cx);
         if !watches {
             return Ok(());
         }
@@ -117,7 +117,7 @@ impl Stream {
             outcome?;
             if read.filled().is_empty() {
                 self.client_side = Side::Closed;
-                self.pulse().half_closed();
+                self.activity().half_closed();
             } else {
                 // The beginning of the next request: it waits here.
                 self.ahead = Bytes::copy_from_slice(read.filled());
@@ -142,16 +142,16 @@ impl Stream {
 
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &written {
-            Poll::Pending => self.pulse().blocked(),
-            Poll::Ready(_) => self.pulse().wrote(),
+            Poll::Pending => self.activity().blocked(),
+            Poll::Ready(_) => self.activity().wrote(),
         }
         written
     }
 
     fn flushed(&self, flushed: Poll<io::Result<()>>) -> Poll<io::Result<()>> {
         match &flushed {
-            Poll::Pending => self.pulse().blocked(),
-            Poll::Ready(_) => self.pulse().flushed(),
+            Poll::Pending => self.activity().blocked(),
+            Poll::Ready(_) => self.activity().flushed(),
         }
         flushed
     }
@@ -167,7 +167,7 @@ impl AsyncRead for Stream {
         if this.ahead.has_remaining() {
             let length = this.ahead.remaining().min(buf.remaining());
             buf.put_slice(&this.ahead.split_to(length));
-            this.pulse().heard(this.protocol);
+            this.activity().heard(this.protocol);
             // There may be more of the head. hyper would double its buffer for a second piece, and an idle
             // connection keeps that.
             if length == SNIFFED
@@ -180,7 +180,7 @@ impl AsyncRead for Stream {
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.transport).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            this.pulse().heard(this.protocol);
+            this.activity().heard(this.protocol);
         }
         Poll::Ready(Ok(()))
     }
@@ -221,9 +221,9 @@ impl AsyncWrite for Stream {
             let shut = Pin::new(&mut self.transport).poll_shutdown(cx);
             ready!(self.flushed(shut))?;
             self.our_side = Side::Closed;
-            self.pulse().closing();
+            self.activity().closing();
         }
-        if !self.pulse().is_upgraded() {
+        if !self.activity().is_upgraded() {
             ready!(self.poll_linger(cx));
         }
         Poll::Ready(Ok(()))
@@ -302,17 +302,18 @@ mod tests {
 
     use super::*;
     use crate::server::client_addr::Peer;
-    use crate::server::room::{OpenConnections, Room};
+    use crate::server::connection_limit::{ConnectionLimit, OpenConnections};
     use crate::server::{Limits, TrustedProxies};
 
     async fn served() -> (Stream, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let nobody = Arc::new(TrustedProxies::default());
-        let connected = Connected::plain(Peer::Unix, &nobody);
+        let connected = ConnectionInfo::plain(Peer::Unix, &nobody);
         let connected = Arc::new(connected);
-        let room = Room::new(&Limits::default(), OpenConnections::default(), Arc::default());
-        let admission = room.admit(room.ticket().await, &connected).unwrap();
-        (Stream::new(Transport::Unix(ours), connected, admission), theirs)
+        let room =
+            ConnectionLimit::new(&Limits::default(), OpenConnections::default(), Arc::default());
+        let guard = room.admit(room.slot().await, &connected).unwrap();
+        (Stream::new(Transport::Unix(ours), connected, guard), theirs)
     }
 
     #[tokio::test]

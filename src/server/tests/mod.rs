@@ -1,10 +1,10 @@
 //! The room as its clients meet it: over real sockets, with raw bytes.
 
 mod access_log;
+mod deadlines;
 mod drain;
 mod frames;
 mod full;
-mod patience;
 mod tls;
 mod wire;
 
@@ -196,7 +196,8 @@ struct Running {
 impl Running {
     async fn start(settings: Settings) -> Self {
         let metrics = Arc::default();
-        let frame = Frame { plain_scheme: Scheme::Http, access_log: AccessLog::On, metrics };
+        let frame =
+            ServerContext { plain_scheme: Scheme::Http, access_log: AccessLog::On, metrics };
         let bound = Server::bind(&settings, frame).await.unwrap();
         let address = bound.local_addresses().iter().find_map(|address| match address {
             LocalAddress::Tcp(address) => Some(*address),

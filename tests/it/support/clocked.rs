@@ -8,7 +8,7 @@ use std::sync::Arc;
 use portcullis::app::App;
 use portcullis::clock::Clock;
 use portcullis::config::{Source, load};
-use portcullis::server::{AccessLog, Frame, LocalAddress, Scheme, Server, Shutdown};
+use portcullis::server::{AccessLog, LocalAddress, Scheme, Server, ServerContext, Shutdown};
 use portcullis::telemetry::metrics::Metrics;
 use tokio::task::JoinHandle;
 
@@ -63,7 +63,8 @@ impl Clocked {
             .unwrap_or_else(|problems| panic!("{problems:?}\n{yaml}"));
         let metrics = Arc::new(Metrics::new(config.server.workers));
         let app = Arc::new(App::new(&config, &clock, &metrics, usize::MAX).unwrap());
-        let frame = Frame { plain_scheme: Scheme::Http, access_log: AccessLog::Off, metrics };
+        let frame =
+            ServerContext { plain_scheme: Scheme::Http, access_log: AccessLog::Off, metrics };
         let bound = Server::bind(&config.server, frame).await.unwrap();
         let [LocalAddress::Tcp(address)] = *bound.local_addresses() else {
             panic!("one address was asked for");

@@ -13,7 +13,7 @@ use super::authority::Authority;
 
 /// What is wrong with a request's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Flaw {
+pub(super) enum HeadError {
     /// CONNECT, TRACE or a relative of theirs.
     #[error("a method that is not served here")]
     Method,
@@ -43,7 +43,7 @@ pub(super) enum Flaw {
     ClientFull,
 }
 
-impl Flaw {
+impl HeadError {
     pub(super) fn status(self) -> StatusCode {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -60,7 +60,7 @@ impl Flaw {
 pub struct DroppedNames(pub Vec<HeaderName>);
 
 /// Checks a request and brings it into the one form that all others see; returns whom it is for.
-pub(super) fn check<B>(request: &mut Request<B>, limits: &Limits) -> Result<Authority, Flaw> {
+pub(super) fn check<B>(request: &mut Request<B>, limits: &Limits) -> Result<Authority, HeadError> {
     check_method(request.method().as_str())?;
     let fields = Fields::of(request.method(), request.headers(), limits)?;
     check_length(&fields)?;
@@ -76,8 +76,8 @@ pub(super) fn check<B>(request: &mut Request<B>, limits: &Limits) -> Result<Auth
     Ok(authority)
 }
 
-fn check_method(method: &str) -> Result<(), Flaw> {
-    if is_served(method) { Ok(()) } else { Err(Flaw::Method) }
+fn check_method(method: &str) -> Result<(), HeadError> {
+    if is_served(method) { Ok(()) } else { Err(HeadError::Method) }
 }
 
 /// Whether a method is one that the gateway answers with more than 405.
@@ -108,9 +108,9 @@ enum Field<'h> {
 
 impl<'h> Fields<'h> {
     /// Collects them, within the bounds of a head.
-    fn of(method: &Method, headers: &'h HeaderMap, limits: &Limits) -> Result<Self, Flaw> {
+    fn of(method: &Method, headers: &'h HeaderMap, limits: &Limits) -> Result<Self, HeadError> {
         if headers.len() > limits.header_count {
-            return Err(Flaw::HeadTooLarge);
+            return Err(HeadError::HeadTooLarge);
         }
         // A method may be of any length, too. The target has a bound of its own.
         let (mut fields, mut bytes) = (Self::default(), method.as_str().len());
@@ -125,7 +125,7 @@ impl<'h> Fields<'h> {
                 _ => fields.is_odd |= !is_plain(name),
             }
         }
-        if bytes > limits.header_bytes { Err(Flaw::HeadTooLarge) } else { Ok(fields) }
+        if bytes > limits.header_bytes { Err(HeadError::HeadTooLarge) } else { Ok(fields) }
     }
 }
 
@@ -138,7 +138,7 @@ impl<'h> Field<'h> {
     }
 
     /// The field's value, if it is there; the flaw, if it is there more than once.
-    fn once(self, flaw: Flaw) -> Result<Option<&'h HeaderValue>, Flaw> {
+    fn once(self, flaw: HeadError) -> Result<Option<&'h HeaderValue>, HeadError> {
         match self {
             Self::Absent => Ok(None),
             Self::Once(value) => Ok(Some(value)),
@@ -164,55 +164,55 @@ fn is_plain(name: &HeaderName) -> bool {
 }
 
 /// One `Transfer-Encoding: chunked`, or one canonical `Content-Length`, or neither (RFC 9112 §6).
-fn check_length(fields: &Fields<'_>) -> Result<(), Flaw> {
+fn check_length(fields: &Fields<'_>) -> Result<(), HeadError> {
     // SECURITY: hyper takes any list that ends in `chunked`, and an upstream may read such a list differently.
-    if let Some(coding) = fields.transfer_encoding.once(Flaw::Framing)?
+    if let Some(coding) = fields.transfer_encoding.once(HeadError::Framing)?
         && !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
     {
-        return Err(Flaw::Framing);
+        return Err(HeadError::Framing);
     }
-    if let Some(length) = fields.content_length.once(Flaw::Framing)? {
+    if let Some(length) = fields.content_length.once(HeadError::Framing)? {
         match length.as_bytes() {
             b"0" => {}
             [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => {}
-            _ => return Err(Flaw::Framing),
+            _ => return Err(HeadError::Framing),
         }
     }
     Ok(())
 }
 
 /// One well-formed authority, from whatever the version asks for (RFC 9112 §3.2, RFC 9113 §8.3.1).
-fn check_host<B>(request: &Request<B>, fields: &Fields<'_>) -> Result<Authority, Flaw> {
-    let parse = |value| Authority::parse(value).ok_or(Flaw::Host);
-    let host = fields.host.once(Flaw::Host)?.cloned();
+fn check_host<B>(request: &Request<B>, fields: &Fields<'_>) -> Result<Authority, HeadError> {
+    let parse = |value| Authority::parse(value).ok_or(HeadError::Host);
+    let host = fields.host.once(HeadError::Host)?.cloned();
     let target = match request.uri().authority() {
         Some(authority) => {
-            Some(parse(HeaderValue::from_str(authority.as_str()).map_err(|_| Flaw::Host)?)?)
+            Some(parse(HeaderValue::from_str(authority.as_str()).map_err(|_| HeadError::Host)?)?)
         }
         None => None,
     };
     match (target, host) {
         (Some(target), Some(host)) => {
             // SECURITY: we would route by one and the upstream might by the other.
-            if target.agrees_with(&parse(host)?) { Ok(target) } else { Err(Flaw::Host) }
+            if target.agrees_with(&parse(host)?) { Ok(target) } else { Err(HeadError::Host) }
         }
         (Some(target), None) if request.version() == Version::HTTP_2 => Ok(target),
         (None, Some(host)) if request.version() != Version::HTTP_2 => parse(host),
-        (Some(_) | None, None) | (None, Some(_)) => Err(Flaw::Host),
+        (Some(_) | None, None) | (None, Some(_)) => Err(HeadError::Host),
     }
 }
 
 /// Origin-form, or absolute-form that becomes it (RFC 9112 §3.2). A fragment is gone already.
-fn check_target(uri: &mut Uri, limits: &Limits) -> Result<(), Flaw> {
+fn check_target(uri: &mut Uri, limits: &Limits) -> Result<(), HeadError> {
     let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
     if target.len() > limits.target_bytes {
-        return Err(Flaw::TargetTooLong);
+        return Err(HeadError::TargetTooLong);
     }
     let known =
         uri.scheme().is_none_or(|scheme| *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS);
     let visible = target.bytes().all(|byte| byte.is_ascii_graphic());
     if !known || !visible || !target.starts_with('/') {
-        return Err(Flaw::Target);
+        return Err(HeadError::Target);
     }
     if uri.authority().is_some() {
         *uri = match uri.path_and_query() {
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check_one(mut request: Request<()>, expected: Result<&str, Flaw>) {
+    fn check_one(mut request: Request<()>, expected: Result<&str, HeadError>) {
         let limits = Limits { target_bytes: 40, ..Limits::default() };
         let authority = check(&mut request, &limits).map(|authority| authority.as_str().to_owned());
         assert_eq!(authority, expected.map(str::to_owned), "{request:?}");
@@ -260,19 +260,19 @@ mod tests {
             check_one(request(Version::HTTP_11, uri, &fields), expected);
         };
         check("/", &["a.example"], Ok("a.example"));
-        check("/", &[], Err(Flaw::Host));
-        check("/", &["a.example", "a.example"], Err(Flaw::Host));
-        check("/", &["u@a.example"], Err(Flaw::Host));
-        check("/", &[""], Err(Flaw::Host));
+        check("/", &[], Err(HeadError::Host));
+        check("/", &["a.example", "a.example"], Err(HeadError::Host));
+        check("/", &["u@a.example"], Err(HeadError::Host));
+        check("/", &[""], Err(HeadError::Host));
         check("http://A.example/x?y", &["a.example"], Ok("A.example"));
         check("HTTP://a.example", &["a.example"], Ok("a.example"));
-        check("http://b.example/", &["a.example"], Err(Flaw::Host));
-        check("http://u@a.example/", &["a.example"], Err(Flaw::Host));
-        check("http://a.example/", &[], Err(Flaw::Host));
-        check("ftp://a.example/", &["a.example"], Err(Flaw::Target));
-        check("http://a.example?x", &["a.example"], Err(Flaw::Target));
-        check("*", &["a.example"], Err(Flaw::Target));
-        check("a.example:80", &["a.example:80"], Err(Flaw::Target));
+        check("http://b.example/", &["a.example"], Err(HeadError::Host));
+        check("http://u@a.example/", &["a.example"], Err(HeadError::Host));
+        check("http://a.example/", &[], Err(HeadError::Host));
+        check("ftp://a.example/", &["a.example"], Err(HeadError::Target));
+        check("http://a.example?x", &["a.example"], Err(HeadError::Target));
+        check("*", &["a.example"], Err(HeadError::Target));
+        check("a.example:80", &["a.example:80"], Err(HeadError::Target));
     }
 
     #[test]
@@ -283,10 +283,10 @@ mod tests {
         };
         check("https://a.example/", &[], Ok("a.example"));
         check("https://a.example/", &["A.EXAMPLE"], Ok("a.example"));
-        check("https://a.example/", &["b.example"], Err(Flaw::Host));
-        check("https://u@a.example/", &[], Err(Flaw::Host));
-        check("/", &["a.example"], Err(Flaw::Host));
-        check("/", &[], Err(Flaw::Host));
+        check("https://a.example/", &["b.example"], Err(HeadError::Host));
+        check("https://u@a.example/", &[], Err(HeadError::Host));
+        check("/", &["a.example"], Err(HeadError::Host));
+        check("/", &[], Err(HeadError::Host));
     }
 
     #[test]
@@ -294,9 +294,9 @@ mod tests {
         let check = |uri: &str, expected| {
             check_one(request(Version::HTTP_11, uri, &[("host", "a")]), expected);
         };
-        check("/\u{e4}", Err(Flaw::Target));
+        check("/\u{e4}", Err(HeadError::Target));
         check(&format!("/{}", "x".repeat(39)), Ok("a"));
-        check(&format!("/{}", "x".repeat(40)), Err(Flaw::TargetTooLong));
+        check(&format!("/{}", "x".repeat(40)), Err(HeadError::TargetTooLong));
     }
 
     #[test]
@@ -311,15 +311,15 @@ mod tests {
         for doubtful in
             ["gzip, chunked", "chunked, chunked", "identity", "\"chunked\"", ", chunked", ""]
         {
-            check(&[(te, doubtful)], Err(Flaw::Framing));
+            check(&[(te, doubtful)], Err(HeadError::Framing));
         }
-        check(&[(te, "chunked"), (te, "chunked")], Err(Flaw::Framing));
+        check(&[(te, "chunked"), (te, "chunked")], Err(HeadError::Framing));
         check(&[(cl, "0")], Ok("a"));
         check(&[(cl, "10")], Ok("a"));
         for doubtful in ["010", "00", "+1", "0x1", "1_0", "5, 5", "", "-0"] {
-            check(&[(cl, doubtful)], Err(Flaw::Framing));
+            check(&[(cl, doubtful)], Err(HeadError::Framing));
         }
-        check(&[(cl, "1"), (cl, "1")], Err(Flaw::Framing));
+        check(&[(cl, "1"), (cl, "1")], Err(HeadError::Framing));
     }
 
     #[test]
@@ -327,7 +327,7 @@ mod tests {
         for method in ["CONNECT", "TRACE", "TRACK", "PRI"] {
             let mut request = request(Version::HTTP_11, "/", &[("host", "a")]);
             *request.method_mut() = method.parse().unwrap();
-            check_one(request, Err(Flaw::Method));
+            check_one(request, Err(HeadError::Method));
         }
     }
 
@@ -336,13 +336,13 @@ mod tests {
         let large = "x".repeat(Limits::default().header_bytes);
         check_one(
             request(Version::HTTP_2, "https://a/", &[("x", &large)]),
-            Err(Flaw::HeadTooLarge),
+            Err(HeadError::HeadTooLarge),
         );
         let mut asked = request(Version::HTTP_11, "/", &[("host", "a")]);
         *asked.method_mut() = large.parse().unwrap();
-        check_one(asked, Err(Flaw::HeadTooLarge));
+        check_one(asked, Err(HeadError::HeadTooLarge));
         let many = vec![("cookie", "a=b"); Limits::default().header_count + 1];
-        check_one(request(Version::HTTP_2, "https://a/", &many), Err(Flaw::HeadTooLarge));
+        check_one(request(Version::HTTP_2, "https://a/", &many), Err(HeadError::HeadTooLarge));
     }
 
     #[test]

@@ -13,34 +13,34 @@ use hyper::rt::Executor;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::deadlines::Stamp;
+use super::deadlines::AtomicTime;
 use super::shutdown::Tasks;
 use crate::deadline::poll_due;
 
 /// Runs the streams of connections.
 #[derive(Clone, Debug)]
-pub(super) struct Streams {
+pub(super) struct H2Executor {
     pub(super) tasks: Tasks,
     /// How long a client may take nothing of an answer.
-    pub(super) patience: Duration,
+    pub(super) deadlines: Duration,
 }
 
 /// What hyper holds of one stream's answer, told by the answer's body.
 #[derive(Debug)]
-pub(super) struct Handover {
+pub(super) struct SendStall {
     began: Instant,
-    patience: Duration,
+    deadlines: Duration,
     /// Since when hyper has a frame and has not asked for the next one.
-    since: Stamp,
+    since: AtomicTime,
     task: OnceLock<AbortHandle>,
 }
 
 tokio::task_local! {
     /// The stream that runs: hyper makes the task, and the body within it has to find its watch.
-    static RUNNING: Arc<Handover>;
+    static RUNNING: Arc<SendStall>;
 }
 
-impl Handover {
+impl SendStall {
     /// That of the stream whose task this is; none on HTTP/1.
     pub(super) fn current() -> Option<Arc<Self>> {
         RUNNING.try_with(Arc::clone).ok()
@@ -65,7 +65,7 @@ impl Handover {
 
     /// When the stream has to end, as things stand.
     fn due(&self) -> Option<Instant> {
-        self.since.get().map(|since| self.began + since + self.patience)
+        self.since.get().map(|since| self.began + since + self.deadlines)
     }
 
     /// Whether the stream has to end.
@@ -74,11 +74,11 @@ impl Handover {
     }
 }
 
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for H2Executor {
     fn execute(&self, stream: F) {
-        let (began, patience) = (Instant::now(), self.patience);
-        let (since, task) = (Stamp::default(), OnceLock::new());
-        let handover = Arc::new(Handover { began, patience, since, task });
+        let (began, deadlines) = (Instant::now(), self.deadlines);
+        let (since, task) = (AtomicTime::default(), OnceLock::new());
+        let handover = Arc::new(SendStall { began, deadlines, since, task });
         let task = self.tasks.track(watch(stream, Arc::clone(&handover)));
         // Set once: the stream was started here.
         let (Ok(()) | Err(_)) = handover.task.set(task);
@@ -88,7 +88,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Streams {
 /// Runs a stream to its end.
 // SECURITY: a client with a window of zero would hold its streams, and what they hold, for ever
 // (CVE-2019-9511, CVE-2019-9517). Dropped, a stream is reset.
-async fn watch(stream: impl Future<Output = ()>, handover: Arc<Handover>) {
+async fn watch(stream: impl Future<Output = ()>, handover: Arc<SendStall>) {
     let mut stream = pin!(RUNNING.scope(Arc::clone(&handover), stream));
     // Set when the stream first waits.
     let mut timer = pin!(None);

@@ -11,14 +11,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
 use super::Limits;
-use super::client_addr::Connected;
+use super::client_addr::ConnectionInfo;
 use super::client_limit::{Admitted, ClientLimit, ClientPlace};
 use super::eviction::{Entry, Evictable, Eviction};
 use crate::telemetry::metrics::{Limit, Metrics};
 
 /// How many connections may be open at all of a server's listeners together.
 #[derive(Clone, Debug)]
-pub(super) struct Room {
+pub(super) struct ConnectionLimit {
     within: Arc<Semaphore>,
     /// For connections beyond those, which are told so, and for evicted ones until they have closed.
     beyond: Arc<Semaphore>,
@@ -30,7 +30,7 @@ pub(super) struct Room {
 
 /// A place for the connection that comes next.
 #[derive(Debug)]
-pub(super) enum Ticket {
+pub(super) enum Slot {
     /// One of `limits.connections`.
     Within(OwnedSemaphorePermit),
     /// One more, should there be no room.
@@ -39,21 +39,21 @@ pub(super) enum Ticket {
 
 /// Whether there is room for a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Admission {
     /// It is served.
-    Within,
+    Accepted,
     /// It is told that the gateway is full.
-    Beyond,
+    OverLimit,
     /// It is told that its client has too many.
     OverClientLimit,
 }
 
 /// A place that is taken: held by a connection's socket, given back when that closes.
 #[derive(Debug)]
-pub(super) struct Admission {
+pub(super) struct ConnectionGuard {
     _held: Held,
     _client: Option<ClientPlace>,
-    standing: Standing,
+    admission: Admission,
     open: OpenConnections,
 }
 
@@ -77,7 +77,7 @@ impl OpenConnections {
     }
 }
 
-impl Room {
+impl ConnectionLimit {
     /// Room for as many as these limits say.
     pub(super) fn new(limits: &Limits, open: OpenConnections, metrics: Arc<Metrics>) -> Self {
         let within = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
@@ -92,13 +92,13 @@ impl Room {
     }
 
     /// Waits until there is a place, for which an idle connection is evicted if need be.
-    pub(super) async fn ticket(&self) -> Ticket {
+    pub(super) async fn slot(&self) -> Slot {
         loop {
             // Whether there is room is seen when the connection is here.
             tokio::select! {
                 biased;
-                Ok(permit) = Arc::clone(&self.beyond).acquire_owned() => return Ticket::Beyond(permit),
-                Ok(permit) = Arc::clone(&self.within).acquire_owned() => return Ticket::Within(permit),
+                Ok(permit) = Arc::clone(&self.beyond).acquire_owned() => return Slot::Beyond(permit),
+                Ok(permit) = Arc::clone(&self.within).acquire_owned() => return Slot::Within(permit),
                 // SECURITY: connections that take their time to be told that there is no room must not keep
                 // others out while idle ones are open.
                 () = self.release() => {}
@@ -115,51 +115,55 @@ impl Room {
     }
 
     /// Gives a connection its place; `None`: it is closed without a word.
-    pub(super) fn admit(&self, ticket: Ticket, connected: &Arc<Connected>) -> Option<Admission> {
+    pub(super) fn admit(
+        &self,
+        slot: Slot,
+        connected: &Arc<ConnectionInfo>,
+    ) -> Option<ConnectionGuard> {
         let client = self.clients.admit(connected);
-        let (client, standing) = match client {
-            Admitted::Exempt => (None, Standing::Within),
-            Admitted::Within(place) => (Some(place), Standing::Within),
+        let (client, admission) = match client {
+            Admitted::Exempt => (None, Admission::Accepted),
+            Admitted::Within(place) => (Some(place), Admission::Accepted),
             Admitted::Over(place) => {
                 self.report_client(connected);
-                (Some(place), Standing::OverClientLimit)
+                (Some(place), Admission::OverClientLimit)
             }
             Admitted::Refused => {
                 self.report_client(connected);
                 return None;
             }
         };
-        let (held, standing) = match (self.within(ticket, standing), standing) {
+        let (held, admission) = match (self.within(slot, admission), admission) {
             (Ok(permit), _) => {
-                (Held::Within(self.evictable.add(Arc::clone(connected), permit)), standing)
+                (Held::Within(self.evictable.add(Arc::clone(connected), permit)), admission)
             }
-            (Err(beyond), Standing::Within | Standing::Beyond) => {
+            (Err(beyond), Admission::Accepted | Admission::OverLimit) => {
                 let detail = "as many connections as allowed are open, all of them with a request under way: \
                               others get 503";
                 self.metrics.limit_hit(Limit::Connections, detail);
-                (Held::Beyond(beyond), Standing::Beyond)
+                (Held::Beyond(beyond), Admission::OverLimit)
             }
             // SECURITY: one client must not take the few places of those who are told that the gateway is full.
-            (Err(_), Standing::OverClientLimit) => return None,
+            (Err(_), Admission::OverClientLimit) => return None,
         };
         self.open.0.fetch_add(1, Ordering::Relaxed);
-        Some(Admission { _held: held, _client: client, standing, open: self.open.clone() })
+        Some(ConnectionGuard { _held: held, _client: client, admission, open: self.open.clone() })
     }
 
     /// One of `limits.connections`, taken from an idle connection if need be; else the ticket's permit again.
     fn within(
         &self,
-        ticket: Ticket,
-        standing: Standing,
+        slot: Slot,
+        admission: Admission,
     ) -> Result<OwnedSemaphorePermit, OwnedSemaphorePermit> {
-        let beyond = match ticket {
-            Ticket::Within(permit) => return Ok(permit),
-            Ticket::Beyond(beyond) => beyond,
+        let beyond = match slot {
+            Slot::Within(permit) => return Ok(permit),
+            Slot::Beyond(beyond) => beyond,
         };
         if let Ok(permit) = Arc::clone(&self.within).try_acquire_owned() {
             return Ok(permit);
         }
-        if standing == Standing::OverClientLimit {
+        if admission == Admission::OverClientLimit {
             return Err(beyond);
         }
         let permit = self.evictable.exchange(beyond)?;
@@ -174,20 +178,20 @@ impl Room {
     }
 
     #[cold]
-    fn report_client(&self, connected: &Connected) {
+    fn report_client(&self, connected: &ConnectionInfo) {
         let detail =
             format_args!("{} has as many connections open as allowed", connected.address());
         self.metrics.limit_hit(Limit::ConnectionsPerClient, detail);
     }
 }
 
-impl Admission {
-    pub(super) fn standing(&self) -> Standing {
-        self.standing
+impl ConnectionGuard {
+    pub(super) fn admission(&self) -> Admission {
+        self.admission
     }
 }
 
-impl Drop for Admission {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.open.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -272,38 +276,38 @@ mod tests {
         assert_eq!((current, current), (maximum, raised));
     }
 
-    fn room(connections: usize) -> Room {
+    fn room(connections: usize) -> ConnectionLimit {
         let limits = Limits { connections, ..Limits::default() };
-        Room::new(&limits, OpenConnections::default(), Arc::default())
+        ConnectionLimit::new(&limits, OpenConnections::default(), Arc::default())
     }
 
     /// A connection with a request under way.
-    fn busy() -> Arc<Connected> {
+    fn busy() -> Arc<ConnectionInfo> {
         let nobody = Arc::new(TrustedProxies::default());
-        let connected = Connected::plain(Peer::Unix, &nobody);
-        connected.pulse().begin();
+        let connected = ConnectionInfo::plain(Peer::Unix, &nobody);
+        connected.activity().begin();
         Arc::new(connected)
     }
 
-    impl Room {
-        async fn accept(&self, connected: &Arc<Connected>) -> Admission {
-            self.admit(self.ticket().await, connected).unwrap()
+    impl ConnectionLimit {
+        async fn accept(&self, connected: &Arc<ConnectionInfo>) -> ConnectionGuard {
+            self.admit(self.slot().await, connected).unwrap()
         }
     }
 
     #[tokio::test]
     async fn whether_there_is_room_is_seen_when_the_connection_is_here() {
         let (room, busy) = (room(1), busy());
-        let (early, late) = (room.ticket().await, room.ticket().await);
+        let (early, late) = (room.slot().await, room.slot().await);
         let first = room.admit(early, &busy).unwrap();
-        assert_eq!((first.standing(), room.open.count()), (Standing::Within, 1));
+        assert_eq!((first.admission(), room.open.count()), (Admission::Accepted, 1));
         drop(first);
         let second = room.admit(late, &busy).unwrap();
-        assert_eq!(second.standing(), Standing::Within);
+        assert_eq!(second.admission(), Admission::Accepted);
         let third = room.accept(&busy).await;
-        assert_eq!((third.standing(), room.open.count()), (Standing::Beyond, 2));
+        assert_eq!((third.admission(), room.open.count()), (Admission::OverLimit, 2));
         drop(second);
-        assert_eq!(room.accept(&busy).await.standing(), Standing::Within);
+        assert_eq!(room.accept(&busy).await.admission(), Admission::Accepted);
     }
 
     #[tokio::test]
@@ -313,28 +317,31 @@ mod tests {
         for _ in 0..=BEYOND {
             taken.push(room.accept(&busy).await);
         }
-        let mut waiting = Box::pin(room.ticket());
+        let mut waiting = Box::pin(room.slot());
         let pending = std::future::poll_fn(|cx| {
             std::task::Poll::Ready(waiting.as_mut().poll(cx).is_pending())
         });
         assert!(pending.await);
         let first = taken.remove(0);
-        assert_eq!(first.standing(), Standing::Within);
+        assert_eq!(first.admission(), Admission::Accepted);
         drop(first);
-        let ticket = waiting.await;
-        assert_eq!(room.admit(ticket, &busy).unwrap().standing(), Standing::Within);
+        let slot = waiting.await;
+        assert_eq!(room.admit(slot, &busy).unwrap().admission(), Admission::Accepted);
     }
 
     #[tokio::test]
     async fn idle_connection_leaves_its_place_to_the_next_one() {
         let (room, idle) = (room(1), busy());
         let first = room.accept(&idle).await;
-        idle.pulse().finish(Duration::ZERO);
+        idle.activity().finish(Duration::ZERO);
         let second = room.accept(&busy()).await;
-        assert!(idle.pulse().is_evicted());
-        assert_eq!((first.standing(), second.standing()), (Standing::Within, Standing::Within));
+        assert!(idle.activity().is_evicted());
+        assert_eq!(
+            (first.admission(), second.admission()),
+            (Admission::Accepted, Admission::Accepted)
+        );
         assert_eq!(room.beyond.available_permits(), BEYOND - 1, "the first one has not closed yet");
-        assert_eq!(room.accept(&busy()).await.standing(), Standing::Beyond);
+        assert_eq!(room.accept(&busy()).await.admission(), Admission::OverLimit);
         drop(first);
         assert_eq!(room.beyond.available_permits(), BEYOND);
         drop(second);
