@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::App;
 use crate::body::Body;
 use crate::clock::Clock;
-use crate::config::{Source, load};
+use crate::config::{HostEnv, load};
 use crate::server::{ClientInfo, ForwardAuthProxy, Handler as _, Incoming, Scheme};
 
 /// Beside what everybody may see, a path, a method, an address and a host each decide.
@@ -47,7 +47,7 @@ const LINES: [&str; 4] = ["x-original-method", "method", "x-forwarded-method", "
 
 fn app(proxy: ForwardAuthProxy) -> App {
     let text = CONFIG.replace("PROXY", proxy.as_str());
-    let source = Source::fixed([("a.yaml".into(), text.into_bytes())], []);
+    let source = HostEnv::fixed([("a.yaml".into(), text.into_bytes())], []);
     let (config, _) = load(Path::new("a.yaml"), &source).unwrap();
     App::new(&config, &Clock::system(), &Arc::default(), usize::MAX).unwrap()
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::app::examine::{Finding, examine};
 use crate::cli::{GOOD, REFUSED};
-use crate::config::{Config, Problem, Problems, Severity, Source, Written};
+use crate::config::{Config, ConfigSource, HostEnv, Problem, Problems, Severity};
 
 /// How findings are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -18,10 +18,10 @@ pub enum Format {
 
 /// Checks a configuration and returns the exit code. `online` asks its providers, too.
 pub fn run(
-    written: &Written,
+    written: &ConfigSource,
     online: bool,
     format: Format,
-    source: &Source,
+    source: &HostEnv,
     out: &mut dyn Write,
 ) -> io::Result<u8> {
     let (config, mut findings) = match written.load(source) {
@@ -58,8 +58,8 @@ pub fn run(
 /// Asks the providers; adds what is wrong, and returns what is right, a note for each by its ID.
 fn ask(
     config: &Config,
-    written: &Written,
-    source: &Source,
+    written: &ConfigSource,
+    source: &HostEnv,
     findings: &mut Vec<Problem>,
 ) -> io::Result<Vec<(String, Problem)>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -83,7 +83,7 @@ fn ask(
 }
 
 /// The last line about a configuration that is refused.
-pub(super) fn refusal(written: &Written, findings: &[Problem]) -> String {
+pub(super) fn refusal(written: &ConfigSource, findings: &[Problem]) -> String {
     format!("{written} is refused: {}", counts(findings))
 }
 
@@ -115,9 +115,9 @@ mod tests {
     use super::*;
 
     fn check(text: &str, format: Format) -> (u8, String) {
-        let source = Source::fixed([(PathBuf::from("a.yaml"), text.as_bytes().to_vec())], []);
+        let source = HostEnv::fixed([(PathBuf::from("a.yaml"), text.as_bytes().to_vec())], []);
         let mut out = Vec::new();
-        let written = Written::File(PathBuf::from("a.yaml"));
+        let written = ConfigSource::File(PathBuf::from("a.yaml"));
         let code = run(&written, false, format, &source, &mut out).unwrap();
         (code, String::from_utf8(out).unwrap())
     }
@@ -164,8 +164,8 @@ mod tests {
     #[test]
     fn a_file_that_is_not_there_is_refused() {
         let mut out = Vec::new();
-        let source = Source::fixed([], []);
-        let written = Written::File(source.configuration_file(None));
+        let source = HostEnv::fixed([], []);
+        let written = ConfigSource::File(source.configuration_file(None));
         assert_eq!(run(&written, false, Format::Human, &source, &mut out).unwrap(), 78);
         let out = String::from_utf8(out).unwrap();
         assert!(out.starts_with("portcullis.yaml: error: does not exist\n"), "{out}");

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::cli::{WRONG_USAGE, complain};
-use crate::config::{Flags, Source, Written};
+use crate::config::{ConfigSource, Flags, HostEnv};
 
 /// The arguments that say so.
 #[derive(Debug, clap::Args)]
@@ -20,10 +20,10 @@ impl Configuration {
     /// What `command` makes of it, unless it cannot be said which one it is.
     pub(super) fn find(
         self,
-        source: &Source,
-        command: impl FnOnce(&Written) -> io::Result<u8>,
+        source: &HostEnv,
+        command: impl FnOnce(&ConfigSource) -> io::Result<u8>,
     ) -> io::Result<u8> {
-        match Written::find(self.config.as_deref(), self.flags, source) {
+        match ConfigSource::find(self.config.as_deref(), self.flags, source) {
             Ok(written) => command(&written),
             Err(unclear) => {
                 complain(&format!("portcullis: {unclear}"));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::cli::run::open;
 use crate::cli::{GOOD, NO_LISTENER, REFUSED, complain};
 use crate::clock::Clock;
-use crate::config::{Problems, Source, load};
+use crate::config::{HostEnv, Problems, load};
 use crate::demo::{Client, IdentityProvider, SampleApp, Settings};
 use crate::random;
 use crate::secret::Secret;
@@ -44,7 +44,7 @@ async fn demo(port: u16, out: &mut dyn Write) -> io::Result<u8> {
     };
     let file = PathBuf::from("demo.yaml");
     let text = configuration(port, provider.issuer(), &secret, &app.address().to_string());
-    let source = Source::fixed([(file.clone(), text.into_bytes())], []);
+    let source = HostEnv::fixed([(file.clone(), text.into_bytes())], []);
     let config = match load(Path::new(&file), &source) {
         Ok((config, _)) => config,
         Err(Problems(problems)) => {
@@ -157,7 +157,7 @@ mod tests {
     fn the_demo_has_a_good_configuration() {
         let file = PathBuf::from("demo.yaml");
         let text = configuration(4180, "http://127.0.0.1:1", "secret", "127.0.0.1:2");
-        let source = Source::fixed([(file.clone(), text.into_bytes())], []);
+        let source = HostEnv::fixed([(file.clone(), text.into_bytes())], []);
         load(&file, &source).unwrap();
     }
 }

@@ -14,7 +14,7 @@ use crate::app::explain::{Explanation, Question};
 use crate::cli::{GOOD, NOT_ADMITTED, REFUSED, WRONG_USAGE, complain};
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
-use crate::config::{Config, Problems, Source, Written};
+use crate::config::{Config, ConfigSource, HostEnv, Problems};
 use crate::origin::Origin;
 use crate::server::Authority;
 
@@ -86,9 +86,9 @@ fn method(text: &str) -> Result<Method, String> {
 
 /// Explains what a configuration makes of a request, and returns the exit code.
 pub fn run(
-    written: &Written,
+    written: &ConfigSource,
     request: &Request,
-    source: &Source,
+    source: &HostEnv,
     out: &mut dyn Write,
 ) -> io::Result<u8> {
     let config = match written.load(source) {
@@ -124,7 +124,7 @@ fn explain(
     app: &App,
     config: &Config,
     request: &Request,
-    source: &Source,
+    source: &HostEnv,
 ) -> Result<Explanation, String> {
     let target = request.url.path_and_query().map_or("", PathAndQuery::as_str);
     let claims = request.claims.as_deref().map(|file| claims(file, source)).transpose()?;
@@ -153,7 +153,7 @@ fn explain(
     app.explain(&question).map_err(|error| error.to_string())
 }
 
-fn claims(file: &Path, source: &Source) -> Result<Map<String, Value>, String> {
+fn claims(file: &Path, source: &HostEnv) -> Result<Map<String, Value>, String> {
     let name = file.display();
     let bytes = source.read(file).map_err(|why| format!("{name}: {why}"))?;
     serde_json::from_slice(&bytes).map_err(|error| format!("{name} is no JSON object: {error}"))
@@ -192,9 +192,9 @@ routes:
         let files = files.map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec()));
         let arguments = ["explain"].into_iter().chain(arguments.split(' '));
         let request = Arguments::try_parse_from(arguments).unwrap().request;
-        let (source, mut out) = (Source::fixed(files, []), Vec::new());
+        let (source, mut out) = (HostEnv::fixed(files, []), Vec::new());
         let code =
-            run(&Written::File(PathBuf::from("a.yaml")), &request, &source, &mut out).unwrap();
+            run(&ConfigSource::File(PathBuf::from("a.yaml")), &request, &source, &mut out).unwrap();
         (code, String::from_utf8(out).unwrap())
     }
 
@@ -309,8 +309,8 @@ routes:
         let files = files.map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec()));
         let request = ["explain", "--url", "/staff", "--claims", "carol"];
         let request = Arguments::try_parse_from(request).unwrap().request;
-        let (source, mut out) = (Source::fixed(files, []), Vec::new());
-        run(&Written::File(PathBuf::from("a.yaml")), &request, &source, &mut out).unwrap();
+        let (source, mut out) = (HostEnv::fixed(files, []), Vec::new());
+        run(&ConfigSource::File(PathBuf::from("a.yaml")), &request, &source, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("x-long is left out: all of them together are too long"), "{text}");
         assert!(text.contains("x-name is left out: it has no value"), "{text}");

@@ -16,7 +16,7 @@ use url::Url;
 
 use crate::body::BodyError;
 use crate::cli::{GOOD, NOT_READY};
-use crate::config::Source;
+use crate::config::HostEnv;
 
 /// Reads `--url`.
 pub fn address(text: &str) -> Result<Url, String> {
@@ -46,7 +46,7 @@ pub fn address(text: &str) -> Result<Url, String> {
 }
 
 /// Where the listener is that the same environment would make `run` open.
-pub fn address_here(source: &Source) -> Result<Url, String> {
+pub fn address_here(source: &HostEnv) -> Result<Url, String> {
     let Some(place) = source.admin_listen() else { return address(DEFAULT) };
     if matches!(place.as_str(), "off" | "false") {
         return Err("the admin listener is off, so nothing can be asked".to_owned());
@@ -113,7 +113,7 @@ mod tests {
     #[track_caller]
     fn check(variable: Option<&str>, expected: Result<&str, &str>) {
         let set = variable.map(|value| ("PORTCULLIS_ADMIN_LISTEN".to_owned(), value.to_owned()));
-        match (address_here(&Source::fixed([], set)), expected) {
+        match (address_here(&HostEnv::fixed([], set)), expected) {
             (Ok(url), Ok(expected)) => assert_eq!(url.as_str(), expected, "{variable:?}"),
             (Err(wrong), Err(expected)) => assert!(wrong.contains(expected), "{wrong}"),
             (found, _) => panic!("{variable:?}: {found:?}"),

@@ -16,7 +16,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, value_parser};
 use clap_complete::Shell;
 use url::Url;
 
-use crate::config::Source;
+use crate::config::HostEnv;
 use configuration::Configuration;
 
 /// An authentication gateway: OpenID Connect in front of applications that know nothing of it.
@@ -107,7 +107,7 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(command: Command) -> io::Result<u8> {
-    let (source, mut out) = (Source::system(), Output(io::stdout().lock()));
+    let (source, mut out) = (HostEnv::system(), Output(io::stdout().lock()));
     match command {
         Command::Run { configuration } => {
             configuration.find(&source, |written| run::run(written, &source))
@@ -187,7 +187,7 @@ const REFUSED: u8 = 78;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Written;
+    use crate::config::ConfigSource;
 
     #[test]
     fn the_arguments_are_consistent() {
@@ -206,10 +206,10 @@ mod tests {
                 Err(self.0.into())
             }
         }
-        let source = Source::fixed([("a.yaml".into(), b"x: 1".to_vec())], []);
+        let source = HostEnv::fixed([("a.yaml".into(), b"x: 1".to_vec())], []);
         let check = |kind| {
             let (format, mut out) = (check::Format::Human, Output(Failing(kind)));
-            check::run(&Written::File("a.yaml".into()), false, format, &source, &mut out)
+            check::run(&ConfigSource::File("a.yaml".into()), false, format, &source, &mut out)
         };
         assert_eq!(check(io::ErrorKind::BrokenPipe).unwrap(), REFUSED);
         assert!(check(io::ErrorKind::StorageFull).is_err());

@@ -8,13 +8,13 @@ use crate::app::{self, App};
 use crate::cli::check::refusal;
 use crate::cli::{GOOD, NO_LISTENER, REFUSED, complain};
 use crate::clock::Clock;
-use crate::config::{Config, Problems, Source, Written};
+use crate::config::{Config, ConfigSource, HostEnv, Problems};
 use crate::server::{self, AccessLog, Bound, Limits, Scheme, Server, ServerContext, Shutdown};
 use crate::telemetry;
 use crate::telemetry::metrics::Metrics;
 
 /// Serves by a configuration and returns the exit code.
-pub fn run(written: &Written, source: &Source) -> io::Result<u8> {
+pub fn run(written: &ConfigSource, source: &HostEnv) -> io::Result<u8> {
     let (config, warnings) = match written.load(source) {
         Ok(loaded) => loaded,
         Err(Problems(problems)) => {

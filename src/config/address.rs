@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
+use crate::config::diagnostics::Diagnostics;
 use crate::config::field::Field;
 use crate::config::host_names::check_host;
-use crate::config::reading::Reading;
-use crate::config::wrong::Wrong;
+use crate::config::invalid::Invalid;
 use crate::server::ListenAddress;
 use crate::upstream::Target;
 
@@ -19,46 +19,47 @@ const COUNTS_FOR_NOTHING: &str = "what stands behind the prefix counts for nothi
 const LONGEST_SOCKET_PATH: usize = 107;
 
 /// Reads an address to listen on.
-pub(super) fn listen(text: &str, reading: &Reading<'_>) -> Result<ListenAddress, Wrong> {
+pub(super) fn listen(text: &str, diagnostics: &Diagnostics<'_>) -> Result<ListenAddress, Invalid> {
     if let Some(path) = text.strip_prefix("unix:") {
-        return socket(path, reading);
+        return socket(path, diagnostics);
     }
     if text.contains("://") {
         let bare = text.split_once("://").map_or("", |(_, rest)| rest).trim_end_matches('/');
-        let wrong = Wrong::new("is a URL; to listen takes HOST:PORT").hint(HINT);
-        return Err(match listen(bare, reading).is_ok() {
-            true => wrong.suggest(bare),
-            false => wrong,
+        let invalid = Invalid::new("is a URL; to listen takes HOST:PORT").hint(HINT);
+        return Err(match listen(bare, diagnostics).is_ok() {
+            true => invalid.suggest(bare),
+            false => invalid,
         });
     }
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Wrong::new("has no host").suggest(format!("127.0.0.1:{text}")));
+        return Err(Invalid::new("has no host").suggest(format!("127.0.0.1:{text}")));
     }
-    let (host, port) = text.rsplit_once(':').ok_or_else(|| Wrong::new("has no port").hint(HINT))?;
+    let (host, port) =
+        text.rsplit_once(':').ok_or_else(|| Invalid::new("has no port").hint(HINT))?;
     if host.is_empty() {
         let meant = format!("0.0.0.0:{port}");
-        return Err(Wrong::new("has no host; every address is 0.0.0.0 or [::]").suggest(meant));
+        return Err(Invalid::new("has no host; every address is 0.0.0.0 or [::]").suggest(meant));
     }
     if port.parse::<u16>().is_err() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Wrong::new("has no port from 0 to 65535").hint(HINT));
+        return Err(Invalid::new("has no port from 0 to 65535").hint(HINT));
     }
     let bracketed = host.starts_with('[') && host.ends_with(']');
     if text.contains(',') {
-        return Err(Wrong::new("is more than one address").hint("write a list: [one, two]"));
+        return Err(Invalid::new("is more than one address").hint("write a list: [one, two]"));
     }
     if host.contains(':') && !bracketed && host.parse::<Ipv6Addr>().is_ok() {
         let meant = format!("[{host}]:{port}");
-        return Err(Wrong::new("has an IPv6 address without brackets").suggest(meant));
+        return Err(Invalid::new("has an IPv6 address without brackets").suggest(meant));
     }
     if host == "*" {
-        return Err(Wrong::new("has no host; every address is 0.0.0.0 or [::]")
+        return Err(Invalid::new("has no host; every address is 0.0.0.0 or [::]")
             .suggest(format!("0.0.0.0:{port}")));
     }
-    check_host(host).map_err(|_| Wrong::new("has no valid host").hint(HINT))?;
+    check_host(host).map_err(|_| Invalid::new("has no valid host").hint(HINT))?;
     // The system's resolver takes `1` and `010.0.0.1` for other addresses than they look like, or for none.
     let numbers = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     if numbers && host.parse::<Ipv4Addr>().is_err() {
-        return Err(Wrong::new("has a host that is neither an address nor a name").hint(
+        return Err(Invalid::new("has a host that is neither an address nor a name").hint(
             "an IPv4 address is four numbers without leading zeros; every address is 0.0.0.0",
         ));
     }
@@ -66,11 +67,11 @@ pub(super) fn listen(text: &str, reading: &Reading<'_>) -> Result<ListenAddress,
 }
 
 /// Reads the path of a unix socket.
-pub(super) fn socket(path: &str, reading: &Reading<'_>) -> Result<ListenAddress, Wrong> {
+pub(super) fn socket(path: &str, diagnostics: &Diagnostics<'_>) -> Result<ListenAddress, Invalid> {
     if path.is_empty() {
-        return Err(Wrong::new("has no path").hint("write unix:/run/portcullis.sock"));
+        return Err(Invalid::new("has no path").hint("write unix:/run/portcullis.sock"));
     }
-    let path = reading.at(path);
+    let path = diagnostics.at(path);
     if path.as_os_str().len() > LONGEST_SOCKET_PATH {
         return Err(format!("is too long: at most {LONGEST_SOCKET_PATH} bytes").into());
     }
@@ -119,19 +120,19 @@ pub(super) fn is_ours(target: &Target, listen: &ListenAddress) -> bool {
 }
 
 /// Reads a network, or one address; what stands behind the prefix is still there.
-pub(super) fn network(text: &str) -> Result<IpNet, Wrong> {
+pub(super) fn network(text: &str) -> Result<IpNet, Invalid> {
     let hint = "write a network such as 10.0.0.0/8 or fd00::/8, or one address";
     let network = match text.parse::<IpAddr>() {
         Ok(address) => IpNet::from(address),
         Err(_) => text
             .parse::<IpNet>()
-            .map_err(|_| Wrong::new("is neither a network nor an address").hint(hint))?,
+            .map_err(|_| Invalid::new("is neither a network nor an address").hint(hint))?,
     };
     // Clients that come as ::ffff:1.2.3.4 are compared as 1.2.3.4.
     if let IpAddr::V6(address) = network.addr()
         && address.to_ipv4_mapped().is_some()
     {
-        return Err(Wrong::new("is an IPv4 address in IPv6 form, which nobody has here")
+        return Err(Invalid::new("is an IPv4 address in IPv6 form, which nobody has here")
             .hint("write it as IPv4"));
     }
     Ok(network)
@@ -141,12 +142,12 @@ pub(super) fn network(text: &str) -> Result<IpNet, Wrong> {
 pub(super) fn without_host(network: IpNet, field: &Field<'_>, at: usize) -> IpNet {
     let (meant, address) = (network.trunc(), network.addr());
     if meant != network {
-        let wrong = match field.is_literal() {
-            true => Wrong::new(format!("is all of {meant}: {COUNTS_FOR_NOTHING}"))
+        let invalid = match field.is_literal() {
+            true => Invalid::new(format!("is all of {meant}: {COUNTS_FOR_NOTHING}"))
                 .hint(format!("write {meant}, or {address} for the one address")),
-            false => Wrong::new(COUNTS_FOR_NOTHING),
+            false => Invalid::new(COUNTS_FOR_NOTHING),
         };
-        field.reading.warning(&field.path.item(at), &wrong);
+        field.diagnostics.warning(&field.path.item(at), &invalid);
     }
     meant
 }
@@ -189,11 +190,11 @@ const RESERVED: [&str; 14] = [
 ];
 
 /// Reads a network of trusted proxies, or one of their addresses.
-pub(super) fn proxy_network(text: &str) -> Result<IpNet, Wrong> {
+pub(super) fn proxy_network(text: &str) -> Result<IpNet, Invalid> {
     let network = network(text)?;
     // SECURITY: who trusts everybody lets everybody say who they are (CVE-2026-76835).
     if network.prefix_len() == 0 {
-        return Err(Wrong::new("trusts everybody's X-Forwarded headers")
+        return Err(Invalid::new("trusts everybody's X-Forwarded headers")
             .hint("name the addresses of your proxies, such as 10.0.0.0/8"));
     }
     Ok(network)
@@ -204,13 +205,13 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::config::Source;
+    use crate::config::HostEnv;
 
     #[track_caller]
     fn check(text: &str, suggestion: Option<&str>) {
-        let source = Source::fixed([], []);
-        let wrong = listen(text, &Reading::new(&source, Path::new("/etc"))).unwrap_err();
-        assert_eq!(wrong.suggestion(), suggestion, "{text}");
+        let source = HostEnv::fixed([], []);
+        let invalid = listen(text, &Diagnostics::new(&source, Path::new("/etc"))).unwrap_err();
+        assert_eq!(invalid.suggestion(), suggestion, "{text}");
     }
 
     #[test]
@@ -232,8 +233,8 @@ mod tests {
 
     #[test]
     fn relative_sockets_lie_beside_the_configuration() {
-        let source = Source::fixed([], []);
-        let address = listen("unix:a.sock", &Reading::new(&source, Path::new("/etc"))).unwrap();
+        let source = HostEnv::fixed([], []);
+        let address = listen("unix:a.sock", &Diagnostics::new(&source, Path::new("/etc"))).unwrap();
         assert_eq!(address, ListenAddress::Unix("/etc/a.sock".into()));
     }
 
@@ -275,8 +276,9 @@ mod tests {
         assert_eq!(network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
         assert_eq!(network("10.1.2.3").unwrap().to_string(), "10.1.2.3/32");
         assert_eq!(network("fd00::1").unwrap().to_string(), "fd00::1/128");
-        for wrong in ["", "10.0.0.0/33", "10.0.0", "example.com", "::ffff:10.0.0.1", "10.0.0.0-9"] {
-            assert!(network(wrong).is_err(), "{wrong}");
+        for invalid in ["", "10.0.0.0/33", "10.0.0", "example.com", "::ffff:10.0.0.1", "10.0.0.0-9"]
+        {
+            assert!(network(invalid).is_err(), "{invalid}");
         }
     }
 
@@ -299,8 +301,8 @@ mod tests {
 
     #[test]
     fn nobody_can_trust_everybody() {
-        for wrong in ["0.0.0.0/0", "::/0", "1.2.3.4/0"] {
-            assert!(proxy_network(wrong).is_err(), "{wrong}");
+        for invalid in ["0.0.0.0/0", "::/0", "1.2.3.4/0"] {
+            assert!(proxy_network(invalid).is_err(), "{invalid}");
         }
     }
 }

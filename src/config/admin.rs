@@ -1,10 +1,10 @@
 //! `admin:` -> where the admin listener is.
 
 use crate::config::address;
+use crate::config::diagnostics::Reported;
 use crate::config::document::Node;
-use crate::config::reading::Reported;
+use crate::config::invalid::Invalid;
 use crate::config::section::Section;
-use crate::config::wrong::Wrong;
 use crate::server::{ListenAddress, Settings};
 
 /// `admin.listen`; `None`: off. It must not be an address of `server`, where that is known.
@@ -14,16 +14,18 @@ pub(super) fn listen(
 ) -> Result<Option<ListenAddress>, Reported> {
     let section = root.field("admin");
     if let Some(Node::Flag(_) | Node::Text(_)) = section.node {
-        let wrong = Wrong::new("must be a mapping").hint(
+        let invalid = Invalid::new("must be a mapping").hint(
             "write `admin: { listen: 127.0.0.1:4181 }`, or `admin: { listen: off }` to have none",
         );
-        return Err(section.error(&wrong));
+        return Err(section.error(&invalid));
     }
     let field = section.section()?.field("listen");
     let address = field.value(|text| match text {
         "off" | "false" => Ok(None),
-        "true" | "on" => Err(Wrong::new("is not an address").hint("write 127.0.0.1:4181, or off")),
-        address => address::listen(address, field.reading).map(Some),
+        "true" | "on" => {
+            Err(Invalid::new("is not an address").hint("write 127.0.0.1:4181, or off"))
+        }
+        address => address::listen(address, field.diagnostics).map(Some),
     })?;
     let taken = |address: &ListenAddress| {
         let own = server.map(|server| server.listen.iter().chain(&server.forward_auth.listen));
@@ -32,9 +34,9 @@ pub(super) fn listen(
     // SECURITY: metrics among the public paths would be public.
     match address {
         Some(address) if taken(&address) => {
-            let wrong =
-                Wrong::new("is an address of the server too").hint("choose another port, or `off`");
-            Err(field.error(&wrong))
+            let invalid = Invalid::new("is an address of the server too")
+                .hint("choose another port, or `off`");
+            Err(field.error(&invalid))
         }
         address => Ok(address),
     }

@@ -4,21 +4,21 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use crate::config::diagnostics::{Diagnostics, Reported, Resolved};
 use crate::config::document::{self, Node};
-use crate::config::literal;
+use crate::config::invalid::Invalid;
+use crate::config::plain_secret;
 use crate::config::problem::KeyPath;
-use crate::config::reading::{Reading, Reported, Resolved};
 use crate::config::section::{Section, report_twice};
 use crate::config::suggest::{nearest, within as within_word};
 use crate::config::table::{Default, Key, Type};
 use crate::config::units;
-use crate::config::wrong::Wrong;
 use crate::secret::Secret;
 
 /// A key, or an item of a list, with what was written there.
 #[derive(Clone, Debug)]
 pub(super) struct Field<'r> {
-    pub(super) reading: &'r Reading<'r>,
+    pub(super) diagnostics: &'r Diagnostics<'r>,
     pub(super) path: KeyPath,
     pub(super) name: String,
     pub(super) node: Option<&'r Node>,
@@ -28,13 +28,13 @@ pub(super) struct Field<'r> {
 
 impl<'r> Field<'r> {
     pub(super) fn new(
-        reading: &'r Reading<'r>,
+        diagnostics: &'r Diagnostics<'r>,
         path: KeyPath,
         key: &'static Key,
         node: Option<&'r Node>,
     ) -> Self {
         Self {
-            reading,
+            diagnostics,
             path,
             name: key.name.to_owned(),
             node,
@@ -46,21 +46,24 @@ impl<'r> Field<'r> {
     /// A text through this parser, where the key was written or has a default.
     pub(super) fn optional<T>(
         &self,
-        parse: impl Fn(&str) -> Result<T, Wrong>,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
     ) -> Result<Option<T>, Reported> {
         let Some(node) = self.value_node()? else { return Ok(None) };
         self.scalar(&node, self.kind, &self.path, &parse).map(Some)
     }
 
     /// The same, where the table has a default or says that the key is required.
-    pub(super) fn value<T>(&self, parse: impl Fn(&str) -> Result<T, Wrong>) -> Result<T, Reported> {
+    pub(super) fn value<T>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Result<T, Reported> {
         self.optional(parse)?.ok_or_else(|| self.missing(None))
     }
 
     /// Every item of a list, or the one value where a list may be left out.
     pub(super) fn optional_list<T>(
         &self,
-        parse: impl Fn(&str) -> Result<T, Wrong>,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
     ) -> Result<Option<Vec<T>>, Reported> {
         let Some(node) = self.value_node()? else { return Ok(None) };
         let (kind, least) = self.kind.items().unwrap_or((self.kind, 0));
@@ -82,7 +85,7 @@ impl<'r> Field<'r> {
     /// The same, where the table has a default.
     pub(super) fn list<T>(
         &self,
-        parse: impl Fn(&str) -> Result<T, Wrong>,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
     ) -> Result<Vec<T>, Reported> {
         self.optional_list(parse)?.ok_or_else(|| self.missing(None))
     }
@@ -95,7 +98,7 @@ impl<'r> Field<'r> {
             Some(Node::Map(entries)) => entries.as_slice(),
             Some(node) => return Err(self.wrong_type(node)),
         };
-        Ok(Section::open(self.reading, self.path.clone(), keys, entries))
+        Ok(Section::open(self.diagnostics, self.path.clone(), keys, entries))
     }
 
     /// The items of a list of mappings, each a field; none where it is not written.
@@ -122,7 +125,7 @@ impl<'r> Field<'r> {
             Some(node) => return Err(self.wrong_type(node)),
         };
         let Type::Map(kind) = self.kind else { return Err(self.wrong_type(&Node::Null)) };
-        report_twice(self.reading, &self.path, entries);
+        report_twice(self.diagnostics, &self.path, entries);
         let field =
             |(name, node): &'r (String, Node)| self.inner(self.path.key(name), name, kind, node);
         Ok(Some(entries.iter().map(field).collect()))
@@ -142,8 +145,8 @@ impl<'r> Field<'r> {
     pub(super) fn secret(&self) -> Result<Option<Secret>, Reported> {
         self.warn_of_literal(&self.path, self.node);
         let secret = self.optional(|text| some_text(text).map(Secret::from))?;
-        if secret.as_ref().is_some_and(|secret| literal::is_sample(secret.expose())) {
-            self.reading.warning(&self.path, &literal::sample());
+        if secret.as_ref().is_some_and(|secret| plain_secret::is_sample(secret.expose())) {
+            self.diagnostics.warning(&self.path, &plain_secret::sample());
         }
         Ok(secret)
     }
@@ -151,7 +154,7 @@ impl<'r> Field<'r> {
     /// One such text or a list of them, none where it is not written.
     pub(super) fn secrets(
         &self,
-        parse: impl Fn(&str) -> Result<Secret, Wrong>,
+        parse: impl Fn(&str) -> Result<Secret, Invalid>,
     ) -> Result<Vec<Secret>, Reported> {
         match self.node {
             Some(Node::List(items)) => {
@@ -162,8 +165,8 @@ impl<'r> Field<'r> {
             node => self.warn_of_literal(&self.path, node),
         }
         let secrets = self.optional_list(parse)?.unwrap_or_default();
-        if secrets.iter().any(|secret| literal::is_sample(secret.expose())) {
-            self.reading.warning(&self.path, &literal::sample());
+        if secrets.iter().any(|secret| plain_secret::is_sample(secret.expose())) {
+            self.diagnostics.warning(&self.path, &plain_secret::sample());
         }
         Ok(secrets)
     }
@@ -172,7 +175,7 @@ impl<'r> Field<'r> {
         self.value(|text| match text {
             "true" => Ok(true),
             "false" => Ok(false),
-            _ => Err(Wrong::new("is neither true nor false")),
+            _ => Err(Invalid::new("is neither true nor false")),
         })
     }
 
@@ -207,29 +210,29 @@ impl<'r> Field<'r> {
 
     pub(super) fn optional_count(&self) -> Result<Option<usize>, Reported> {
         self.optional(|text| {
-            usize::try_from(self.number_of(text)?).map_err(|_| Wrong::new("is too large"))
+            usize::try_from(self.number_of(text)?).map_err(|_| Invalid::new("is too large"))
         })
     }
 
     /// Reports an error about this field that is not about its text.
-    pub(super) fn error(&self, wrong: &Wrong) -> Reported {
-        self.reading.error(&self.path, wrong, None)
+    pub(super) fn error(&self, invalid: &Invalid) -> Reported {
+        self.diagnostics.error(&self.path, invalid, None)
     }
 
     /// Reports that a required key is missing.
     pub(super) fn missing(&self, example: Option<&str>) -> Reported {
-        let wrong = Wrong::new("is required");
+        let invalid = Invalid::new("is required");
         self.error(&match example {
-            Some(example) => wrong.hint(format!("write `{example}`")),
-            None => wrong,
+            Some(example) => invalid.hint(format!("write `{example}`")),
+            None => invalid,
         })
     }
 
     /// A secret that stands in the file goes wherever the file goes: a repository, a backup, a chat.
     fn warn_of_literal(&self, path: &KeyPath, node: Option<&Node>) {
         let Some(Node::Text(text)) = node else { return };
-        if let Some(wrong) = literal::doubtful(text, |name| self.reading.is_set(name)) {
-            self.reading.warning(path, &wrong);
+        if let Some(invalid) = plain_secret::doubtful(text, |name| self.diagnostics.is_set(name)) {
+            self.diagnostics.warning(path, &invalid);
         }
     }
 
@@ -243,8 +246,8 @@ impl<'r> Field<'r> {
     }
 
     fn inner(&self, path: KeyPath, name: &str, kind: &'static Type, node: &'r Node) -> Self {
-        let (reading, default) = (self.reading, Default::Unset("nothing"));
-        Self { reading, path, name: name.to_owned(), node: Some(node), kind, default }
+        let (diagnostics, default) = (self.diagnostics, Default::Unset("nothing"));
+        Self { diagnostics, path, name: name.to_owned(), node: Some(node), kind, default }
     }
 
     /// What was written, or the default.
@@ -263,17 +266,17 @@ impl<'r> Field<'r> {
         node: &Node,
         kind: &Type,
         path: &KeyPath,
-        parse: impl Fn(&str) -> Result<T, Wrong>,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
     ) -> Result<T, Reported> {
         if !kind.takes(node) {
-            return Err(self.reading.error(path, &type_mismatch(kind, node), None));
+            return Err(self.diagnostics.error(path, &type_mismatch(kind, node), None));
         }
         let resolved = match node {
-            Node::Text(text) => self.reading.resolve(path, text)?,
+            Node::Text(text) => self.diagnostics.resolve(path, text)?,
             Node::Number(number) => Resolved { text: number.clone(), substituted: false },
             Node::Flag(flag) => Resolved { text: flag.to_string(), substituted: false },
             Node::Null | Node::List(_) | Node::Map(_) | Node::Tagged => {
-                return Err(self.reading.error(path, &type_mismatch(kind, node), None));
+                return Err(self.diagnostics.error(path, &type_mismatch(kind, node), None));
             }
         };
         // SECURITY: neither a secret nor what came from the environment or a file is printed; of a
@@ -281,37 +284,37 @@ impl<'r> Field<'r> {
         let named = !resolved.substituted && !has_password(&resolved.text);
         let secret = matches!(kind, Type::Secret | Type::Pem);
         let shown = (named && !secret).then_some(resolved.text.as_str());
-        parse(&resolved.text).map_err(|wrong| {
-            let wrong = if named { wrong.with_file(shown) } else { wrong };
-            self.reading.error(path, &wrong, shown)
+        parse(&resolved.text).map_err(|invalid| {
+            let invalid = if named { invalid.with_file(shown) } else { invalid };
+            self.diagnostics.error(path, &invalid, shown)
         })
     }
 
-    fn chosen<T>(&self, text: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, Wrong> {
+    fn chosen<T>(&self, text: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, Invalid> {
         of(text).ok_or_else(|| {
-            let wrong = Wrong::new(format!("is not {}", self.kind.describe()));
+            let invalid = Invalid::new(format!("is not {}", self.kind.describe()));
             let words = self.kind.words().iter().copied();
             if let [only] = self.kind.words() {
-                return wrong.hint(format!("leave the key out: {only} is all there is"));
+                return invalid.hint(format!("leave the key out: {only} is all there is"));
             }
             match nearest(text, words.clone()).or_else(|| within_word(text, words)) {
-                Some(word) => wrong.suggest(word),
-                None => wrong,
+                Some(word) => invalid.suggest(word),
+                None => invalid,
             }
         })
     }
 
-    fn duration_of(&self, text: &str) -> Result<Duration, Wrong> {
+    fn duration_of(&self, text: &str) -> Result<Duration, Invalid> {
         let duration = units::duration(text)?;
         let Type::Duration { least, most } = self.kind else { return Ok(duration) };
         units::within(duration, *least, *most, units::duration_text)
     }
 
-    fn number_of(&self, text: &str) -> Result<u64, Wrong> {
+    fn number_of(&self, text: &str) -> Result<u64, Invalid> {
         if let Type::Size { least, most } = self.kind {
             return units::within(units::size(text)?, *least, *most, units::size_text);
         }
-        let number = text.parse().map_err(|_| Wrong::new("is not a whole number"))?;
+        let number = text.parse().map_err(|_| Invalid::new("is not a whole number"))?;
         let Type::Count { least, most } = self.kind else { return Ok(number) };
         units::within(number, *least, *most, |number| number.to_string())
     }
@@ -327,7 +330,7 @@ impl<'r> Field<'r> {
             Some(Node::List(_)) => "is an empty list",
             _ => "has no value",
         };
-        self.error(&Wrong::new(what).hint(hint))
+        self.error(&Invalid::new(what).hint(hint))
     }
 
     fn wrong_type(&self, node: &Node) -> Reported {
@@ -340,38 +343,40 @@ fn has_password(text: &str) -> bool {
     text.split_once('@').is_some_and(|(before, _)| before.contains(':'))
 }
 
-fn some_text(text: &str) -> Result<String, Wrong> {
+fn some_text(text: &str) -> Result<String, Invalid> {
     if text.trim().is_empty() {
-        return Err(Wrong::new("is empty"));
+        return Err(Invalid::new("is empty"));
     }
     if text.chars().any(char::is_control) {
-        return Err(Wrong::new("has a control character or a line break in it").hint(
+        return Err(Invalid::new("has a control character or a line break in it").hint(
             "look at its end, too: a text in `|` ends with a line break, one in `|-` does not",
         ));
     }
     Ok(text.to_owned())
 }
 
-fn type_mismatch(kind: &Type, node: &Node) -> Wrong {
-    let wrong = Wrong::new(format!("must be {}, not {}", kind.describe(), node.describe()));
+fn type_mismatch(kind: &Type, node: &Node) -> Invalid {
+    let invalid = Invalid::new(format!("must be {}, not {}", kind.describe(), node.describe()));
     match (kind, node) {
-        (_, Node::Tagged) => wrong.hint("remove the tag, the word that begins with !"),
+        (_, Node::Tagged) => invalid.hint("remove the tag, the word that begins with !"),
         (Type::Text | Type::Secret | Type::Pem, Node::Flag(_) | Node::Number(_)) => {
-            wrong.hint("put it in quotes")
+            invalid.hint("put it in quotes")
         }
-        (Type::Text | Type::Secret | Type::Pem, Node::List(_)) => wrong.hint("write one of them"),
+        (Type::Text | Type::Secret | Type::Pem, Node::List(_)) => invalid.hint("write one of them"),
         (Type::Section(keys), _) => {
             let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
-            wrong.hint(format!("its keys are {}", names.join(", ")))
+            invalid.hint(format!("its keys are {}", names.join(", ")))
         }
         (Type::Text | Type::Secret, Node::Map(_)) => {
-            wrong.hint("put a text that begins with { or has `: ` in it in quotes")
+            invalid.hint("put a text that begins with { or has `: ` in it in quotes")
         }
         (Type::List { .. }, Node::Text(_) | Node::Number(_)) => {
-            wrong.hint("write a list: [one, two]")
+            invalid.hint("write a list: [one, two]")
         }
-        (Type::List { .. }, Node::Map(_)) => wrong.hint("begin each item with `- `"),
-        (Type::Map(_), Node::List(_)) => wrong.hint("write `NAME: ` before each, without the `- `"),
+        (Type::List { .. }, Node::Map(_)) => invalid.hint("begin each item with `- `"),
+        (Type::Map(_), Node::List(_)) => {
+            invalid.hint("write `NAME: ` before each, without the `- `")
+        }
         (
             Type::Text
             | Type::Scalar
@@ -387,6 +392,6 @@ fn type_mismatch(kind: &Type, node: &Node) -> Wrong {
             | Type::Map(_)
             | Type::Either(_),
             _,
-        ) => wrong,
+        ) => invalid,
     }
 }

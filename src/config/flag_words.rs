@@ -1,13 +1,13 @@
 //! What is said where flags stand for a file: findings in their words, and variables that are nearly theirs.
 
 use crate::config::flags::{self, PREFIX, variable_of};
+use crate::config::host_env::HostEnv;
 use crate::config::problem::{KeyPath, Problem, Severity};
-use crate::config::source::Source;
 use crate::config::suggest::nearest;
 
 /// Variables that are nobody's, but nearly one of a flag's. Others may be set by whoever runs us: Kubernetes
 /// makes `PORTCULLIS_PORT` of a service's name.
-pub(super) fn misspelt(source: &Source) -> Vec<Problem> {
+pub(super) fn misspelt(source: &HostEnv) -> Vec<Problem> {
     let known: Vec<String> = flags::all().chain(["--config"]).map(variable_of).collect();
     let problem = |name: String| {
         let rest = |name: &str| name.trim_start_matches(PREFIX).to_owned();

@@ -2,8 +2,8 @@
 //! Each flag is a key of the file, is checked as that key, and has an environment variable of its own.
 
 use crate::config::document::Node;
+use crate::config::host_env::HostEnv;
 use crate::config::problem::{KeyPath, Step};
-use crate::config::source::Source;
 
 /// What the flags say; as text, for it is the key that knows what is right.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -82,7 +82,7 @@ impl Flags {
     }
 
     /// Where it was said: each flag, or the variable that stands for it.
-    pub(super) fn said_in(&self, source: &Source) -> Vec<String> {
+    pub(super) fn said_in(&self, source: &HostEnv) -> Vec<String> {
         let all = [
             ("--public-url", self.public_url.clone()),
             ("--listen", self.listen.clone()),

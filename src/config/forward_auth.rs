@@ -3,10 +3,10 @@
 use ipnet::IpNet;
 
 use crate::config::address;
+use crate::config::diagnostics::Reported;
 use crate::config::field::Field;
-use crate::config::reading::Reported;
+use crate::config::invalid::Invalid;
 use crate::config::section::Section;
-use crate::config::wrong::Wrong;
 use crate::gate::route::Settings as Route;
 use crate::server::{
     ForwardAuth, ForwardAuthClient, ForwardAuthProxy, ListenAddress, Settings, TrustedProxies,
@@ -22,10 +22,10 @@ pub(super) fn settings(
     let listen = own_listener(&section.field("listen"), listen.unwrap_or_default());
     let (clients, listen) = (clients?, listen?);
     if clients.is_empty() && listen.is_some() {
-        let wrong = Wrong::new("is for nobody: no proxy is in clients").hint(
+        let invalid = Invalid::new("is for nobody: no proxy is in clients").hint(
             "declare the proxies that ask: `clients: [{ from: [127.0.0.1/32], proxy: nginx }]`",
         );
-        section.reading.warning(&section.path.key("listen"), &wrong);
+        section.diagnostics.warning(&section.path.key("listen"), &invalid);
     }
     Ok(ForwardAuth { clients, listen })
 }
@@ -34,13 +34,13 @@ fn own_listener(
     field: &Field<'_>,
     public: &[ListenAddress],
 ) -> Result<Option<ListenAddress>, Reported> {
-    let address = field.optional(|text| address::listen(text, field.reading))?;
+    let address = field.optional(|text| address::listen(text, field.diagnostics))?;
     match address {
         // SECURITY: what is for proxies alone would be public.
         Some(own) if public.iter().any(|other| address::clash(&own, other)) => {
-            let wrong =
-                Wrong::new("is an address of server.listen too").hint("choose another port");
-            Err(field.error(&wrong))
+            let invalid =
+                Invalid::new("is an address of server.listen too").hint("choose another port");
+            Err(field.error(&invalid))
         }
         address => Ok(address),
     }
@@ -56,17 +56,17 @@ fn clients(field: &Field<'_>) -> Result<Vec<ForwardAuthClient>, Reported> {
         let overlapping = |other: &ForwardAuthClient| overlap(client, other);
         if let Some(before) = clients.iter().take(at).position(overlapping) {
             let what = format!("has peers in common with {}", field.path.item(before));
-            let wrong = Wrong::new(format!("{what}, which has another `proxy`"))
+            let invalid = Invalid::new(format!("{what}, which has another `proxy`"))
                 .hint("give each proxy its own addresses");
-            return Err(field.reading.error(&field.path.item(at).key("from"), &wrong, None));
+            return Err(field.diagnostics.error(&field.path.item(at).key("from"), &invalid, None));
         }
     }
     let networks: Vec<IpNet> =
         clients.iter().flat_map(|client| client.networks.iter().copied()).collect();
     if address::covers_the_internet(&networks) {
-        let wrong = Wrong::new("cover the internet together, so that anyone may ask")
+        let invalid = Invalid::new("cover the internet together, so that anyone may ask")
             .hint("name the addresses of your proxies, such as 10.0.0.0/8");
-        return Err(field.error(&wrong));
+        return Err(field.error(&invalid));
     }
     Ok(clients)
 }
@@ -101,7 +101,7 @@ pub(super) fn warnings(root: &Section<'_>, server: &Settings, routes: &[Route]) 
     if forward_auth.clients.is_empty() {
         warn_of_nobody_to_ask(root, server, routes);
     } else if forward_auth.listen.is_none() {
-        let wrong = Wrong::new(
+        let invalid = Invalid::new(
             "shares the public listener: where the proxy brings a visitor's own request for an auth endpoint \
              here, script can read the cookies in its answer; and identity headers made of tokens are empty \
              in the answers",
@@ -110,21 +110,23 @@ pub(super) fn warnings(root: &Section<'_>, server: &Settings, routes: &[Route]) 
             "give it a listener of its own, `listen: 127.0.0.1:4182`, that the proxy alone asks; without it, \
              see that the proxy passes no visitor's request for an auth endpoint on",
         );
-        root.reading.warning(&root.path.key("server").key("forward_auth"), &wrong);
+        root.diagnostics.warning(&root.path.key("server").key("forward_auth"), &invalid);
     }
 }
 
 /// Without an upstream a route is for proxies that ask, and nobody may ask who is not declared.
 fn warn_of_nobody_to_ask(root: &Section<'_>, server: &Settings, routes: &[Route]) {
     let Some(at) = routes.iter().position(|route| route.upstream.is_none()) else { return };
-    let wrong =
-        Wrong::new("is not written, and no proxy may ask: nobody can ask about this route").hint(format!(
-            "declare the proxy that asks, by its addresses and its kind: `server: {{ forward_auth: {{ \
+    let invalid = Invalid::new(
+        "is not written, and no proxy may ask: nobody can ask about this route",
+    )
+    .hint(format!(
+        "declare the proxy that asks, by its addresses and its kind: `server: {{ forward_auth: {{ \
              clients: [{{ from: [{}], proxy: nginx }}] }} }}` (or {}); or write an upstream",
-            migrated(root, &server.trusted_proxies),
-            ForwardAuthProxy::ALL[1..].iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ")
-        ));
-    root.reading.warning(&root.path.key("routes").item(at).key("upstream"), &wrong);
+        migrated(root, &server.trusted_proxies),
+        ForwardAuthProxy::ALL[1..].iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ")
+    ));
+    root.diagnostics.warning(&root.path.key("routes").item(at).key("upstream"), &invalid);
 }
 
 /// The trusted proxies as `from` has them, for whoever let those ask before; else an example.

@@ -2,12 +2,12 @@
 
 use http::HeaderName;
 
+use crate::config::diagnostics::Reported;
 use crate::config::document::Node;
 use crate::config::field::Field;
+use crate::config::invalid::Invalid;
 use crate::config::policy::OfRoute;
-use crate::config::reading::Reported;
 use crate::config::section::Section;
-use crate::config::wrong::Wrong;
 use crate::gate::route::Settings;
 use crate::identity::headers::{HeaderRule, Template, default_rules, provider_rule};
 
@@ -75,12 +75,12 @@ pub(super) fn warn_of_missing_provider(root: &Section<'_>, routes: &[Settings], 
         }
     }
     for path in paths {
-        let wrong = Wrong::new(
+        let invalid = Invalid::new(
             "has no {provider}, and several providers sign in: the same user or e-mail at another \
              provider looks the same to the upstream",
         )
         .hint("add `X-Forwarded-Provider: \"{provider}\"`, or put `providers` with one ID on the route");
-        root.reading.warning(&path, &wrong);
+        root.diagnostics.warning(&path, &invalid);
     }
 }
 
@@ -104,12 +104,12 @@ pub(super) fn rules(field: &Field<'_>) -> Result<Option<Vec<HeaderRule>>, Report
 }
 
 fn rule(entry: &Field<'_>) -> Result<HeaderRule, Reported> {
-    let name = name(&entry.name).map_err(|wrong| entry.error(&wrong));
+    let name = name(&entry.name).map_err(|invalid| entry.error(&invalid));
     if let Some(Node::Text(text)) = entry.node
         && let Some(meant) = without_dollar(text)
     {
-        let wrong = Wrong::new("has a $ before a placeholder").suggest(meant);
-        return Err(entry.reading.error(&entry.path, &wrong, Some(text)));
+        let invalid = Invalid::new("has a $ before a placeholder").suggest(meant);
+        return Err(entry.diagnostics.error(&entry.path, &invalid, Some(text)));
     }
     let template = entry.value(|text| Ok(Template::parse(text)?));
     Ok(HeaderRule { name: name?, template: template? })
@@ -123,16 +123,16 @@ fn without_dollar(text: &str) -> Option<String> {
 }
 
 /// A name that every upstream reads alike, and that is the author's to set.
-fn name(text: &str) -> Result<HeaderName, Wrong> {
+fn name(text: &str) -> Result<HeaderName, Invalid> {
     // SECURITY: some upstreams take `X_User` and `X.User` for `X-User`; so only the plain spelling.
     if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-        return Err(Wrong::new("is not a header's name").hint("use letters, digits and -"));
+        return Err(Invalid::new("is not a header's name").hint("use letters, digits and -"));
     }
     let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| "is not a header's name")?;
     let text = name.as_str();
     let framing = text.starts_with("content-") || text.starts_with("sec-");
     if framing || RESERVED.contains(&text) {
-        return Err(Wrong::new("cannot carry an identity: it has a meaning of its own in HTTP"));
+        return Err(Invalid::new("cannot carry an identity: it has a meaning of its own in HTTP"));
     }
     Ok(name)
 }

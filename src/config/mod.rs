@@ -5,30 +5,32 @@
 
 mod address;
 mod admin;
+mod config_source;
+mod diagnostics;
 mod document;
 mod field;
 mod flag_words;
 mod flags;
 mod forward_auth;
-mod habits;
+mod host_env;
 mod host_names;
 mod identity;
 mod interpolate;
-mod literal;
-mod locate;
+mod invalid;
+mod line_of;
+mod migration_hints;
 mod pages;
 mod pem;
+mod plain_secret;
 mod policy;
 mod problem;
 mod providers;
-mod reading;
 mod route_hosts;
 mod routes;
 mod schema;
 mod section;
 mod server;
 mod session;
-mod source;
 mod suggest;
 mod table;
 mod telemetry;
@@ -36,24 +38,22 @@ mod telemetry;
 mod tests;
 mod units;
 mod urls;
-mod written;
-mod wrong;
 
 use std::path::{Path, PathBuf};
 
+pub use config_source::{ConfigSource, SourceConflict};
 pub use flags::Flags;
+pub use host_env::{HostEnv, ReadError};
 pub use problem::{KeyPath, Problem, Problems, Severity};
 pub use schema::schema;
-pub use source::{Source, Unread};
-pub use written::{Unclear, Written};
 
 use crate::origin::Origin;
 use crate::policy::Policy;
 use crate::routing::path::PathPrefix;
+use diagnostics::{Diagnostics, Reported};
 use document::Node;
-use reading::{Reading, Reported};
+use invalid::Invalid;
 use section::Section;
-use wrong::Wrong;
 
 /// A configuration that was found good.
 #[derive(Clone, Debug)]
@@ -80,28 +80,28 @@ pub struct Config {
     pub files: Vec<PathBuf>,
 }
 
-/// Where [`Source::configuration_file`] looks.
+/// Where [`HostEnv::configuration_file`] looks.
 const PLACES: &str = "the file is that of --config, else of PORTCULLIS_CONFIG, else portcullis.yaml in \
                       this folder, else /etc/portcullis/portcullis.yaml";
 
 /// Reads a configuration: the result with its warnings, or all that is wrong with it.
-pub fn load(file: &Path, source: &Source) -> Result<(Config, Vec<Problem>), Problems> {
+pub fn load(file: &Path, source: &HostEnv) -> Result<(Config, Vec<Problem>), Problems> {
     let text = read(file, source)?;
     let root = document::parse(&text).map_err(|error| {
         refusal(file, error.line, error.message.to_owned(), error.hint.map(str::to_owned))
     })?;
-    let line = |path: &KeyPath| (file.to_owned(), locate::line_of(&text, &root, path));
-    read_tree(&root, Reading::new(source, file.parent().unwrap_or(Path::new(""))), line)
+    let line = |path: &KeyPath| (file.to_owned(), line_of::line_of(&text, &root, path));
+    read_tree(&root, Diagnostics::new(source, file.parent().unwrap_or(Path::new(""))), line)
 }
 
 /// What a tree says; `place` tells where each of its keys was written.
 fn read_tree(
     root: &Node,
-    reading: Reading<'_>,
+    diagnostics: Diagnostics<'_>,
     place: impl Fn(&KeyPath) -> (PathBuf, Option<usize>),
 ) -> Result<(Config, Vec<Problem>), Problems> {
-    let config = convert(&reading, root);
-    let (problems, files) = reading.finish(place);
+    let config = convert(&diagnostics, root);
+    let (problems, files) = diagnostics.finish(place);
     let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
     match config {
         Ok(config) if !refused => Ok((Config { files, ..config }, problems)),
@@ -110,19 +110,21 @@ fn read_tree(
 }
 
 /// The line of a key in a file that was loaded.
-fn line(file: &Path, source: &Source, path: &KeyPath) -> Option<usize> {
+fn line(file: &Path, source: &HostEnv, path: &KeyPath) -> Option<usize> {
     let text = read(file, source).ok()?;
     let root = document::parse(&text).ok()?;
-    locate::line_of(&text, &root, path)
+    line_of::line_of(&text, &root, path)
 }
 
-fn read(file: &Path, source: &Source) -> Result<String, Problems> {
+fn read(file: &Path, source: &HostEnv) -> Result<String, Problems> {
     let bytes = source.read(file).map_err(|why| {
         let hint = match why {
-            Unread::Forbidden => {
+            ReadError::Forbidden => {
                 "let this user read it: `chmod` or `chgrp` the file and its folders"
             }
-            Unread::Missing | Unread::Folder | Unread::TooLong | Unread::Other(_) => PLACES,
+            ReadError::Missing | ReadError::Folder | ReadError::TooLong | ReadError::Other(_) => {
+                PLACES
+            }
         };
         refusal(file, None, why.to_string(), Some(hint.to_owned()))
     })?;
@@ -141,8 +143,8 @@ fn refusal(file: &Path, line: Option<usize>, message: String, hint: Option<Strin
 }
 
 /// Every section is read, whatever the others say, before the first failure ends it.
-fn convert(reading: &Reading<'_>, root: &Node) -> Result<Config, Reported> {
-    let root = Section::root(reading, root)?;
+fn convert(diagnostics: &Diagnostics<'_>, root: &Node) -> Result<Config, Reported> {
+    let root = Section::root(diagnostics, root)?;
     let server = root.section("server");
     let public_url = server.as_ref().map_err(|r| *r).and_then(server::public_url);
     let endpoint_prefix = server.as_ref().map_err(|r| *r).and_then(server::endpoint_prefix);
@@ -177,7 +179,7 @@ fn convert(reading: &Reading<'_>, root: &Node) -> Result<Config, Reported> {
         }
     }
     // An upstream under a misspelt key is no upstream that is not written.
-    if let (Ok(server), Ok(routes), false) = (&server, &routes, reading.is_refused()) {
+    if let (Ok(server), Ok(routes), false) = (&server, &routes, diagnostics.is_refused()) {
         forward_auth::warnings(&root, server, routes);
     }
     Ok(Config {
@@ -204,7 +206,7 @@ fn someone_signs_in(
         Some(at) => {
             let what = format!("is required: routes[{at}] asks visitors to sign in");
             let hint = "name a provider: `providers: { company: { issuer: …, client_id: …, client_secret: … } }`, or write `allow: public` on every route";
-            Err(root.field("providers").error(&Wrong::new(what).hint(hint)))
+            Err(root.field("providers").error(&Invalid::new(what).hint(hint)))
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
+use crate::config::diagnostics::Reported;
 use crate::config::field::Field;
-use crate::config::reading::Reported;
+use crate::config::invalid::Invalid;
 use crate::config::section::Section;
 use crate::config::units::size_text;
-use crate::config::wrong::Wrong;
 use crate::pages::{Brand, Logo};
 
 /// What is sent with pages must not be large.
@@ -49,8 +49,8 @@ fn style(field: &Field<'_>) -> Result<Option<String>, Reported> {
     })
 }
 
-fn small_file(field: &Field<'_>, name: &str) -> Result<Vec<u8>, Wrong> {
-    let bytes = field.reading.file(name)?;
+fn small_file(field: &Field<'_>, name: &str) -> Result<Vec<u8>, Invalid> {
+    let bytes = field.diagnostics.file(name)?;
     match bytes.len() {
         0..=MOST_BYTES => Ok(bytes),
         _ => {

@@ -6,9 +6,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore};
 
+use crate::config::diagnostics::{Diagnostics, Reported};
 use crate::config::field::Field;
-use crate::config::reading::{Reading, Reported};
-use crate::config::wrong::Wrong;
+use crate::config::invalid::Invalid;
 use crate::secret::Secret;
 
 /// PEM text and where it came from: a path, or "inline".
@@ -21,7 +21,7 @@ pub(super) struct Pem {
 /// A field with certificates to trust.
 pub(super) fn authorities(field: &Field<'_>) -> Result<Option<String>, Reported> {
     field.optional(|value| {
-        let pem = Pem::read(value, field.reading)?;
+        let pem = Pem::read(value, field.diagnostics)?;
         let mut roots = RootCertStore::empty();
         for certificate in pem.certificates()? {
             roots
@@ -35,7 +35,7 @@ pub(super) fn authorities(field: &Field<'_>) -> Result<Option<String>, Reported>
 /// A field with a certificate chain.
 pub(super) fn chain(field: &Field<'_>) -> Result<Option<Pem>, Reported> {
     field.optional(|value| {
-        let pem = Pem::read(value, field.reading)?;
+        let pem = Pem::read(value, field.diagnostics)?;
         pem.certificates()?;
         Ok(pem)
     })
@@ -44,18 +44,18 @@ pub(super) fn chain(field: &Field<'_>) -> Result<Option<Pem>, Reported> {
 /// A field with a private key.
 pub(super) fn key(field: &Field<'_>) -> Result<Option<Pem>, Reported> {
     field.optional(|value| {
-        let pem = Pem::read(value, field.reading)?;
+        let pem = Pem::read(value, field.diagnostics)?;
         pem.key()?;
         Ok(pem)
     })
 }
 
 /// Checks that a key is that of a chain's first certificate.
-pub(super) fn check_pair(chain: &Pem, key: &Pem) -> Result<(), Wrong> {
+pub(super) fn check_pair(chain: &Pem, key: &Pem) -> Result<(), Invalid> {
     match CertifiedKey::from_der(chain.certificates()?, key.key()?, &default_provider()) {
         Ok(_) => Ok(()),
         Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            Err(Wrong::new("is not the key of the certificate beside it")
+            Err(Invalid::new("is not the key of the certificate beside it")
                 .hint("the leaf certificate stands first in its file"))
         }
         Err(why) => {
@@ -65,45 +65,48 @@ pub(super) fn check_pair(chain: &Pem, key: &Pem) -> Result<(), Wrong> {
 }
 
 impl Pem {
-    fn read(value: &str, reading: &Reading<'_>) -> Result<Self, Wrong> {
+    fn read(value: &str, diagnostics: &Diagnostics<'_>) -> Result<Self, Invalid> {
         if value.contains("-----BEGIN ") {
             return Ok(Self { name: "inline".to_owned(), text: Secret::new(value) });
         }
         if value.trim().is_empty() {
             return Err("is empty".into());
         }
-        let content = reading.file(value).map_err(|wrong| match looks_like_a_path(value) {
-            true => wrong,
-            false => Wrong::new("is neither PEM text nor the path of a file that can be read"),
-        })?;
+        let content =
+            diagnostics.file(value).map_err(|invalid| match looks_like_a_path(value) {
+                true => invalid,
+                false => {
+                    Invalid::new("is neither PEM text nor the path of a file that can be read")
+                }
+            })?;
         let text = String::from_utf8(content).map_err(|_| {
-            Wrong::new("holds no PEM text")
+            Invalid::new("holds no PEM text")
                 .hint("convert DER with `openssl x509 -inform der` or `openssl pkey -inform der`")
         })?;
-        Ok(Self { name: reading.at(value).display().to_string(), text: Secret::new(text) })
+        Ok(Self { name: diagnostics.at(value).display().to_string(), text: Secret::new(text) })
     }
 
-    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, Wrong> {
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, Invalid> {
         let text = self.text.expose().as_bytes();
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
         match certificates {
             Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-            Ok(_) => Err(Wrong::new("holds no certificate")
+            Ok(_) => Err(Invalid::new("holds no certificate")
                 .hint("it must have a line -----BEGIN CERTIFICATE-----")),
             Err(_) => Err("holds PEM text that is damaged".into()),
         }
     }
 
-    fn key(&self) -> Result<PrivateKeyDer<'static>, Wrong> {
+    fn key(&self) -> Result<PrivateKeyDer<'static>, Invalid> {
         let text = self.text.expose();
         if text.contains("ENCRYPTED") {
-            return Err(Wrong::new("holds a key with a passphrase").hint(
+            return Err(Invalid::new("holds a key with a passphrase").hint(
                 "nobody could type it at start: `openssl pkey -in with.key -out without.key` \
                        removes it; then let only this user read the file",
             ));
         }
         PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| {
-            Wrong::new("holds no private key")
+            Invalid::new("holds no private key")
                 .hint("it must have a line -----BEGIN PRIVATE KEY----- (or RSA, or EC)")
         })
     }

@@ -7,13 +7,13 @@ use http::Method;
 use ipnet::IpNet;
 
 use crate::config::address;
+use crate::config::diagnostics::Reported;
 use crate::config::document::Node;
 use crate::config::field::Field;
+use crate::config::invalid::Invalid;
 use crate::config::providers::warn_of_apparent_path;
-use crate::config::reading::Reported;
 use crate::config::section::Section;
 use crate::config::suggest::nearest;
-use crate::config::wrong::Wrong;
 use crate::identity::claims::ClaimPath;
 use crate::policy::Policy;
 use crate::policy::rule::{EmailDomain, Rule};
@@ -51,7 +51,7 @@ impl OfRoute<'_> {
 pub(super) fn policy(field: &Field<'_>, route: OfRoute<'_>) -> Result<Policy, Reported> {
     match field.node {
         None => Err(field.error(
-            &Wrong::new("is required: nobody passes unless a rule says so")
+            &Invalid::new("is required: nobody passes unless a rule says so")
                 .hint("say who may pass: `allow: authenticated`, `allow: [{ email_domains: [example.com] }]`, or `allow: public`"),
         )),
         Some(Node::Text(_)) => field.choice(|text| match text {
@@ -60,11 +60,11 @@ pub(super) fn policy(field: &Field<'_>, route: OfRoute<'_>) -> Result<Policy, Re
             _ => None,
         }),
         Some(Node::Map(_)) => Err(field.error(
-            &Wrong::new("must be a list of rules, not a mapping")
+            &Invalid::new("must be a list of rules, not a mapping")
                 .hint("put it in [ ]: `allow: [{ email_domains: [example.com] }]`"),
         )),
         Some(Node::Flag(_) | Node::Number(_)) => Err(field.error(
-            &Wrong::new("does not say who may pass")
+            &Invalid::new("does not say who may pass")
                 .hint("write `authenticated`, `public`, or a list of rules: `[{ … }]`"),
         )),
         Some(Node::Null | Node::List(_) | Node::Tagged) => {
@@ -88,7 +88,7 @@ fn mapping<'r>(item: &Field<'r>) -> Result<Section<'r>, Reported> {
         _ => "say what it is: `{ groups: [staff] }`, `{ email_domains: [example.com] }`, `{ users: [ada] }`"
             .to_owned(),
     };
-    Err(item.error(&Wrong::new("must be a rule, which is a mapping, not a text").hint(hint)))
+    Err(item.error(&Invalid::new("must be a rule, which is a mapping, not a text").hint(hint)))
 }
 
 fn rule(section: &Section<'_>, route: OfRoute<'_>) -> Result<Rule, Reported> {
@@ -124,10 +124,10 @@ fn rule(section: &Section<'_>, route: OfRoute<'_>) -> Result<Rule, Reported> {
 fn check_keys(section: &Section<'_>, public: bool) -> Result<(), Reported> {
     let says_something = public || section.written().any(|key| key != "public");
     if !says_something {
-        let wrong =
-            Wrong::new("is a rule without a key, which would let everybody in who signs in")
+        let invalid =
+            Invalid::new("is a rule without a key, which would let everybody in who signs in")
                 .hint("write `allow: authenticated` if that is meant");
-        return Err(section.reading.error(&section.path, &wrong, None));
+        return Err(section.diagnostics.error(&section.path, &invalid, None));
     }
     if !public {
         return Ok(());
@@ -135,11 +135,11 @@ fn check_keys(section: &Section<'_>, public: bool) -> Result<(), Reported> {
     match section.written().find(|key| !OF_THE_REQUEST.contains(key)) {
         None => Ok(()),
         Some(key) => {
-            let wrong = Wrong::new(
+            let invalid = Invalid::new(
                 "cannot stand beside `public: true`, which asks nobody to sign in",
             )
             .hint("beside it stand only methods, paths and client_addresses; make two rules of it");
-            Err(section.reading.error(&section.path.key(key), &wrong, None))
+            Err(section.diagnostics.error(&section.path.key(key), &invalid, None))
         }
     }
 }
@@ -167,7 +167,7 @@ fn check_issuers_of_names(
                 "put `providers: [{first}]`, or whichever is meant, on this rule or on the route"
             );
             let path = section.path.key(key);
-            Err(section.reading.error(&path, &Wrong::new(what).hint(hint), None))
+            Err(section.diagnostics.error(&path, &Invalid::new(what).hint(hint), None))
         }
     }
 }
@@ -183,17 +183,17 @@ fn warn_of_idle_rule(section: &Section<'_>, rule: &Rule, route: OfRoute<'_>) {
     if let (Some(mine), Some(of_route)) = (&rule.providers, route.providers)
         && !mine.iter().any(|id| of_route.contains(id))
     {
-        let wrong = Wrong::new("never matches: none of these signs in on this route");
-        section.reading.warning(&section.path.key("providers"), &wrong);
+        let invalid = Invalid::new("never matches: none of these signs in on this route");
+        section.diagnostics.warning(&section.path.key("providers"), &invalid);
     }
     for (at, path) in rule.paths.iter().flatten().enumerate() {
         if let Some(of_route) = route.path
             && !of_route.covers(path)
             && !path.covers(of_route)
         {
-            let wrong = Wrong::new("never matches: it lies outside of the route's own path")
+            let invalid = Invalid::new("never matches: it lies outside of the route's own path")
                 .hint("paths are written whole, from the root of the host");
-            section.reading.warning(&section.path.key("paths").item(at), &wrong);
+            section.diagnostics.warning(&section.path.key("paths").item(at), &invalid);
         }
     }
 }
@@ -210,7 +210,7 @@ fn warn_of_letter_case(items: &[Field<'_>], rules: &[Rule]) {
                  gets there, as an upstream may not tell capitals from small letters"
             );
             let place = item.path.key("paths").item(of_rule);
-            item.reading.warning(&place, &Wrong::new(what));
+            item.diagnostics.warning(&place, &Invalid::new(what));
         }
     }
 }
@@ -225,11 +225,11 @@ pub(super) fn providers(
         if ids.iter().any(|id| id == text) {
             return Ok(text.into());
         }
-        let wrong = Wrong::new("is not a provider of this file");
+        let invalid = Invalid::new("is not a provider of this file");
         Err(match nearest(text, ids.iter().map(String::as_str)) {
-            Some(near) => wrong.suggest(near),
-            None if ids.is_empty() => wrong,
-            None => wrong.hint(format!("providers here are {}", ids.join(", "))),
+            Some(near) => invalid.suggest(near),
+            None if ids.is_empty() => invalid,
+            None => invalid.hint(format!("providers here are {}", ids.join(", "))),
         })
     })
 }
@@ -243,7 +243,7 @@ fn claims(field: &Field<'_>) -> Result<Option<Vec<Claim>>, Reported> {
         return Err(field.error(&"is empty: name a claim and its values".into()));
     }
     let claim = |entry: &Field<'_>| {
-        warn_of_apparent_path(entry.reading, &entry.path, &entry.name);
+        warn_of_apparent_path(entry.diagnostics, &entry.path, &entry.name);
         let path = ClaimPath::parse(&entry.name).map_err(|what| entry.error(&what.into()));
         let values = entry.list(exact);
         Ok((path?, values?))
@@ -253,7 +253,7 @@ fn claims(field: &Field<'_>) -> Result<Option<Vec<Claim>>, Reported> {
 }
 
 /// A text that is compared as it is.
-fn exact(text: &str) -> Result<String, Wrong> {
+fn exact(text: &str) -> Result<String, Invalid> {
     match text.is_empty() {
         true => Err("is empty".into()),
         false => Ok(text.to_owned()),
@@ -261,65 +261,65 @@ fn exact(text: &str) -> Result<String, Wrong> {
 }
 
 /// Reads a prefix of paths, of a rule or of a route.
-pub(super) fn path(text: &str) -> Result<PathPrefix, Wrong> {
+pub(super) fn path(text: &str) -> Result<PathPrefix, Invalid> {
     PathPrefix::parse(text).map_err(|what| {
         if let Some((_, rest)) = text.split_once("://").filter(|_| !text.starts_with('/')) {
-            let wrong = Wrong::new("is a URL, where only a path can stand");
-            return wrong.suggest(rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"));
+            let invalid = Invalid::new("is a URL, where only a path can stand");
+            return invalid.suggest(rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"));
         }
         if let Some(expression) = text.strip_prefix('^') {
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_');
             let end = expression.find(|c| !plain(c)).unwrap_or(expression.len());
             let meant = expression.get(..end).unwrap_or_default();
-            let wrong = Wrong::new("is a regular expression, where only a prefix can stand");
-            return if meant.starts_with('/') { wrong.suggest(meant) } else { wrong };
+            let invalid = Invalid::new("is a regular expression, where only a prefix can stand");
+            return if meant.starts_with('/') { invalid.suggest(meant) } else { invalid };
         }
         match text.starts_with('/') {
             true if text.ends_with("/*") => {
-                Wrong::new(what).suggest(text.trim_end_matches("/*").to_owned() + "/")
+                Invalid::new(what).suggest(text.trim_end_matches("/*").to_owned() + "/")
             }
             true => what.into(),
-            false => Wrong::new(what).suggest(format!("/{text}")),
+            false => Invalid::new(what).suggest(format!("/{text}")),
         }
     })
 }
 
-fn email_domain(text: &str) -> Result<EmailDomain, Wrong> {
+fn email_domain(text: &str) -> Result<EmailDomain, Invalid> {
     // oauth2-proxy means every domain below it; here it would match nobody.
     match text.strip_prefix('.') {
-        Some(bare) => Err(Wrong::new("begins with a dot, which no domain of an e-mail does")
+        Some(bare) => Err(Invalid::new("begins with a dot, which no domain of an e-mail does")
             .suggest(format!("*.{bare}"))),
         None => Ok(EmailDomain::parse(text)?),
     }
 }
 
-fn email(text: &str) -> Result<String, Wrong> {
+fn email(text: &str) -> Result<String, Invalid> {
     let mut parts = text.split('@');
     let (local, domain) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     if parts.next().is_some() {
         return Err("is not an e-mail address: it has more than one @".into());
     }
     if local.is_empty() && !domain.is_empty() {
-        return Err(Wrong::new("is not an e-mail address")
+        return Err(Invalid::new("is not an e-mail address")
             .hint("for everybody of a domain write `email_domains`"));
     }
     if domain.is_empty() || text.contains('*') || text.contains(char::is_whitespace) {
-        return Err(Wrong::new("is not an e-mail address")
+        return Err(Invalid::new("is not an e-mail address")
             .hint("write one such as ada@example.com; for a domain, `email_domains`"));
     }
     Ok(text.to_ascii_lowercase())
 }
 
-fn method(text: &str) -> Result<Method, Wrong> {
+fn method(text: &str) -> Result<Method, Invalid> {
     let upper = text.to_ascii_uppercase();
     // RFC 9110 §9.1: methods are compared with case.
     if upper != text {
-        return Err(Wrong::new("is not a method, which is in upper case").suggest(upper));
+        return Err(Invalid::new("is not a method, which is in upper case").suggest(upper));
     }
     let plain = text.chars().all(|c| c.is_ascii_uppercase() || c == '-');
     match Method::from_bytes(text.as_bytes()) {
         Ok(method) if plain => Ok(method),
-        Ok(_) | Err(_) => Err(Wrong::new("is not a method").hint("write GET, POST, PUT, …")),
+        Ok(_) | Err(_) => Err(Invalid::new("is not a method").hint("write GET, POST, PUT, …")),
     }
 }
 
@@ -331,10 +331,10 @@ mod tests {
     fn addresses_have_one_at_sign() {
         assert_eq!(email("Ada@Example.com").unwrap(), "ada@example.com");
         assert_eq!(email("\u{212a}@a.example").unwrap(), "\u{212a}@a.example");
-        for wrong in
+        for invalid in
             ["", "ada", "@example.com", "ada@", "a@evil.example@example.com", "*@a.example"]
         {
-            assert!(email(wrong).is_err(), "{wrong}");
+            assert!(email(invalid).is_err(), "{invalid}");
         }
     }
 
@@ -343,8 +343,8 @@ mod tests {
         assert_eq!(method("GET").unwrap(), Method::GET);
         assert_eq!(method("M-SEARCH").unwrap().as_str(), "M-SEARCH");
         assert_eq!(method("get").unwrap_err().suggestion(), Some("GET"));
-        for wrong in ["", "GET POST", "*"] {
-            assert!(method(wrong).is_err(), "{wrong}");
+        for invalid in ["", "GET POST", "*"] {
+            assert!(method(invalid).is_err(), "{invalid}");
         }
     }
 }

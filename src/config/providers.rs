@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
+use crate::config::diagnostics::{Diagnostics, Reported};
 use crate::config::document::Node;
 use crate::config::field::Field;
+use crate::config::invalid::Invalid;
 use crate::config::pem;
 use crate::config::problem::KeyPath;
-use crate::config::reading::{Reading, Reported};
 use crate::config::section::Section;
 use crate::config::server::http;
 use crate::config::table::providers::KEYS;
 use crate::config::urls::{self, Http};
-use crate::config::wrong::Wrong;
 use crate::identity::claims::{ClaimNames, ClaimPath};
 use crate::providers::{AuthMethod, Endpoints, MAX_AGE, Settings, SignOut};
 use crate::secret::Secret;
@@ -50,11 +50,11 @@ pub(super) fn settings(root: &Section<'_>) -> Result<Vec<Settings>, Reported> {
     let field = root.field("providers");
     let entries = field.entries()?.unwrap_or_default();
     if let Some(astray) = entries.iter().find(|entry| is_astray(&entry.name, entry.node)) {
-        let wrong = Wrong::new("stands where the ID of a provider should be").hint(format!(
+        let invalid = Invalid::new("stands where the ID of a provider should be").hint(format!(
             "give the provider a name of yours: `providers: {{ company: {{ {}: … }} }}`",
             astray.name
         ));
-        return Err(astray.error(&wrong));
+        return Err(astray.error(&invalid));
     }
     let providers: Vec<_> = entries.iter().map(provider).collect();
     providers.into_iter().collect()
@@ -112,9 +112,9 @@ fn id(entry: &Field<'_>) -> Result<Arc<str>, Reported> {
     if !entry.name.is_empty() && entry.name.len() <= 64 && entry.name.chars().all(plain) {
         return Ok(entry.name.as_str().into());
     }
-    let wrong = Wrong::new("is not an ID: it stands in URLs")
+    let invalid = Invalid::new("is not an ID: it stands in URLs")
         .hint("use a-z, 0-9 and -, at most 64 of them; `name` takes any text");
-    Err(entry.error(&wrong))
+    Err(entry.error(&invalid))
 }
 
 /// `token_endpoint_auth_method` and the secret that it needs.
@@ -130,16 +130,16 @@ fn credentials(section: &Section<'_>) -> Result<(Option<AuthMethod>, Option<Secr
     let (method, secret) = (method?, secret?);
     if method == Some(AuthMethod::None) {
         if secret.is_some() {
-            let wrong = Wrong::new("is not used: token_endpoint_auth_method is none")
+            let invalid = Invalid::new("is not used: token_endpoint_auth_method is none")
                 .hint("remove one of the two");
-            section.reading.warning(&field.path, &wrong);
+            section.diagnostics.warning(&field.path, &invalid);
         }
         return Ok((method, None));
     }
     if secret.is_none() {
-        let wrong = Wrong::new("is required")
+        let invalid = Invalid::new("is required")
             .hint("write `client_secret: ${file:/run/secrets/client_secret}`; for a public client, `token_endpoint_auth_method: none`");
-        return Err(field.error(&wrong));
+        return Err(field.error(&invalid));
     }
     Ok((method, secret))
 }
@@ -162,7 +162,7 @@ fn scopes(field: &Field<'_>) -> Result<Vec<String>, Reported> {
     let scopes = field.list(|text| {
         if text.contains(' ') {
             let meant = format!("[{}]", text.split_whitespace().collect::<Vec<_>>().join(", "));
-            return Err(Wrong::new("is more than one scope").suggest(meant));
+            return Err(Invalid::new("is more than one scope").suggest(meant));
         }
         // RFC 6749 §3.3: scope-token.
         let token = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
@@ -173,8 +173,8 @@ fn scopes(field: &Field<'_>) -> Result<Vec<String>, Reported> {
     })?;
     // OIDC Core §3.1.2.1: without `openid` there is no ID token, so nobody is known.
     if !scopes.iter().any(|scope| scope == "openid") {
-        let wrong = Wrong::new("must contain openid, or the provider sends no ID token");
-        return Err(field.error(&wrong));
+        let invalid = Invalid::new("must contain openid, or the provider sends no ID token");
+        return Err(field.error(&invalid));
     }
     Ok(scopes)
 }
@@ -188,7 +188,9 @@ fn parameters(field: &Field<'_>) -> Result<Vec<(String, String)>, Reported> {
 fn parameter(entry: &Field<'_>) -> Result<(String, String), Reported> {
     let name = entry.name.as_str();
     if name == "scope" {
-        return Err(entry.error(&Wrong::new("is set by the gateway").hint("write it as `scopes`")));
+        return Err(
+            entry.error(&Invalid::new("is set by the gateway").hint("write it as `scopes`"))
+        );
     }
     // SECURITY: a fixed `state` or `nonce` would undo what protects the sign-in.
     if RESERVED.contains(&name) {
@@ -199,9 +201,10 @@ fn parameter(entry: &Field<'_>) -> Result<(String, String), Reported> {
         return Err(entry.error(&"is not the name of a parameter".into()));
     }
     if name == "prompt" && matches!(entry.node, Some(Node::Text(text)) if text == "none") {
-        let wrong = Wrong::new("lets nobody sign in who is not signed in at the provider already")
-            .hint("remove it, unless that is meant");
-        entry.reading.warning(&entry.path, &wrong);
+        let invalid =
+            Invalid::new("lets nobody sign in who is not signed in at the provider already")
+                .hint("remove it, unless that is meant");
+        entry.diagnostics.warning(&entry.path, &invalid);
     }
     if name == MAX_AGE {
         return entry.value(seconds).map(|text| (name.to_owned(), text));
@@ -209,11 +212,11 @@ fn parameter(entry: &Field<'_>) -> Result<(String, String), Reported> {
     Ok((entry.name.clone(), entry.text()?))
 }
 
-fn seconds(text: &str) -> Result<String, Wrong> {
+fn seconds(text: &str) -> Result<String, Invalid> {
     match text.parse::<u32>() {
         Ok(_) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(text.to_owned()),
         Ok(_) | Err(_) => {
-            Err(Wrong::new("is not a number of seconds").hint("write 3600 for an hour"))
+            Err(Invalid::new("is not a number of seconds").hint("write 3600 for an hour"))
         }
     }
 }
@@ -222,7 +225,7 @@ fn claims(section: &Section<'_>) -> Result<ClaimNames, Reported> {
     let path = |name| {
         let field = section.field(name);
         if let Some(Node::Text(text)) = field.node {
-            warn_of_apparent_path(section.reading, &field.path, text);
+            warn_of_apparent_path(section.diagnostics, &field.path, text);
         }
         field.value(|text| Ok(ClaimPath::parse(text)?))
     };
@@ -239,14 +242,14 @@ fn claims(section: &Section<'_>) -> Result<ClaimNames, Reported> {
 
 /// Other gateways take `realm_access.roles`, or the same with a slash, for a way through claims; names that are
 /// URLs have both, too.
-pub(super) fn warn_of_apparent_path(reading: &Reading<'_>, path: &KeyPath, text: &str) {
+pub(super) fn warn_of_apparent_path(diagnostics: &Diagnostics<'_>, path: &KeyPath, text: &str) {
     let (dots, slashes) = (text.contains('.'), text.contains('/'));
     let is_a_way = dots != slashes && !text.starts_with('/') && !text.contains([':', '$']);
     if is_a_way {
         let what = if dots { "dots" } else { "slashes" };
-        let wrong = Wrong::new(format!("is the name of a single claim, {what} and all"))
+        let invalid = Invalid::new(format!("is the name of a single claim, {what} and all"))
             .hint(format!("for a claim inside of another write /{}", text.replace('.', "/")));
-        reading.warning(path, &wrong);
+        diagnostics.warning(path, &invalid);
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::cmp::Reverse;
 
+use crate::config::invalid::Invalid;
 use crate::config::section::Section;
-use crate::config::wrong::Wrong;
 use crate::gate::route::Settings;
 use crate::origin::Origin;
 use crate::policy::Policy;
@@ -21,12 +21,12 @@ pub(super) fn warn_of_public_fallback(root: &Section<'_>, routes: &[Settings]) {
             continue;
         }
         let Some(fallback) = public_fallback(host, routes) else { continue };
-        let wrong = Wrong::new(format!(
+        let invalid = Invalid::new(format!(
             "has no route for /: paths that no route of this host has fall to routes[{fallback}], a public \
              route of a wildcard host"
         ))
         .hint("add a route for / of this host, such as one with `allow: authenticated`");
-        root.reading.warning(&root.path.key("routes").item(at).key("host"), &wrong);
+        root.diagnostics.warning(&root.path.key("routes").item(at).key("host"), &invalid);
     }
 }
 
@@ -91,9 +91,9 @@ pub(super) fn warn_of_uncovered_hosts(
         // Of the host of public_url it is said at the certificates; without an upstream others serve the host.
         let is_known = public_url.is_some_and(|url| url.host() == host) || route.upstream.is_none();
         if is_first && !is_known && !server.certificates.iter().any(|pair| pair.covers(&host)) {
-            let wrong = Wrong::new(format!("{what}: browsers refuse it"))
+            let invalid = Invalid::new(format!("{what}: browsers refuse it"))
                 .hint("add a certificate for it to server.tls.certificates");
-            root.reading.warning(&root.path.key("routes").item(at).key("host"), &wrong);
+            root.diagnostics.warning(&root.path.key("routes").item(at).key("host"), &invalid);
         }
     }
 }

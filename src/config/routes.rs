@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use crate::config::address;
 use crate::config::asks_for_sign_in;
+use crate::config::diagnostics::Reported;
 use crate::config::field::Field;
 use crate::config::identity;
+use crate::config::invalid::Invalid;
 use crate::config::pem;
 use crate::config::policy::{self, OfRoute};
-use crate::config::reading::Reported;
 use crate::config::section::Section;
 use crate::config::urls;
-use crate::config::wrong::Wrong;
 use crate::gate::route::{Settings, Unauthenticated};
 use crate::identity::headers::HeaderRule;
 use crate::origin::Origin;
@@ -51,7 +51,9 @@ pub(super) fn settings(
         let before = routes.iter().take(at).position(|other| other.as_ref().is_ok_and(same));
         if let (Some(before), Some(item)) = (before, items.get(at)) {
             let what = format!("is for the same host and path as routes[{before}]");
-            return Err(item.error(&Wrong::new(what).hint("give one of them another host or path")));
+            return Err(
+                item.error(&Invalid::new(what).hint("give one of them another host or path"))
+            );
         }
         let clashes =
             |other: &Settings| other.host == route.host && other.path.clashes_with(&route.path);
@@ -61,7 +63,7 @@ pub(super) fn settings(
                 "has paths in common with routes[{before}] but for letter case: requests for them are \
                  refused, as an upstream may not tell capitals from small letters"
             );
-            item.reading.warning(&item.path.key("path"), &Wrong::new(what));
+            item.diagnostics.warning(&item.path.key("path"), &Invalid::new(what));
         }
     }
     routes.into_iter().collect()
@@ -118,8 +120,8 @@ fn host(field: &Field<'_>, around: &Surroundings<'_>) -> Result<HostPattern, Rep
             let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
             let bare = bare.split(['/', ':']).next().unwrap_or_default();
             match HostPattern::parse(bare).is_ok() {
-                true => Wrong::new(what).suggest(bare),
-                false => Wrong::new(what).hint("write wiki.example.com, *.example.com or \"*\""),
+                true => Invalid::new(what).suggest(bare),
+                false => Invalid::new(what).hint("write wiki.example.com, *.example.com or \"*\""),
             }
         })
     })?;
@@ -136,7 +138,7 @@ fn path(field: &Field<'_>, around: &Surroundings<'_>) -> Result<PathPrefix, Repo
     match around.endpoint_prefix {
         // An upstream may not tell capitals from small letters, so no request would pass there either.
         Some(prefix) if prefix.covers_folded(&path) => Err(field.error(
-            &Wrong::new("lies below server.endpoint_prefix, which is /oauth2 if not written: the gateway answers there")
+            &Invalid::new("lies below server.endpoint_prefix, which is /oauth2 if not written: the gateway answers there")
                 .hint("choose another path, or another server.endpoint_prefix"),
         )),
         Some(_) | None => Ok(path),
@@ -182,7 +184,7 @@ fn check_host(
             "set session.cookie.domain to a domain that both lie in",
         ),
     };
-    Err(section.field("host").error(&Wrong::new(what).hint(hint)))
+    Err(section.field("host").error(&Invalid::new(what).hint(hint)))
 }
 
 fn upstream(
@@ -191,10 +193,10 @@ fn upstream(
 ) -> Result<Option<upstream::Settings>, Reported> {
     let field = section.field("upstream");
     let target = field.optional(|text| {
-        let target = urls::upstream(text, field.reading)?;
+        let target = urls::upstream(text, field.diagnostics)?;
         // Each round of a request takes another two connections, until there are none.
         if listen.iter().any(|address| address::is_ours(&target, address)) {
-            return Err(Wrong::new("is where the gateway itself listens")
+            return Err(Invalid::new("is where the gateway itself listens")
                 .hint("write where the application listens"));
         }
         Ok(target)
@@ -206,9 +208,9 @@ fn upstream(
     let (target, tls) = (target?, tls?);
     let encrypted = matches!(&target, Some(Target::Origin(origin)) if origin.is_https());
     if !encrypted && tls != TlsSettings::default() {
-        let wrong = Wrong::new("has no effect: the upstream is not https://")
+        let invalid = Invalid::new("has no effect: the upstream is not https://")
             .hint("write https:// in `upstream`, or remove it");
-        return Err(section.field("upstream_tls").error(&wrong));
+        return Err(section.field("upstream_tls").error(&invalid));
     }
     let (preserve_host, timeouts) = (preserve_host?, timeouts?);
     Ok(target.map(|target| upstream::Settings { target, tls, timeouts, preserve_host }))
@@ -223,7 +225,7 @@ fn tls(section: &Section<'_>) -> Result<TlsSettings, Reported> {
     let client = match (chain?, key?) {
         (None, None) => None,
         (Some(chain), Some(key)) => {
-            pem::check_pair(&chain, &key).map_err(|wrong| key_field.error(&wrong))?;
+            pem::check_pair(&chain, &key).map_err(|invalid| key_field.error(&invalid))?;
             Some((chain.text.expose().to_owned(), Secret::new(key.text.expose())))
         }
         (Some(_), None) => {
@@ -234,19 +236,21 @@ fn tls(section: &Section<'_>) -> Result<TlsSettings, Reported> {
     Ok(TlsSettings { ca: ca?, client, server_name: server_name? })
 }
 
-fn websocket_origin(text: &str) -> Result<Origin, Wrong> {
+fn websocket_origin(text: &str) -> Result<Origin, Invalid> {
     // SECURITY: with `*` any page could speak to the application in its visitor's name.
     if text == "*" {
-        return Err(Wrong::new("would be every page of the web")
+        return Err(Invalid::new("would be every page of the web")
             .hint("name the origins, such as https://app.example.com"));
     }
     urls::origin(text)
 }
 
-fn server_name(text: &str) -> Result<String, Wrong> {
+fn server_name(text: &str) -> Result<String, Invalid> {
     match rustls::pki_types::ServerName::try_from(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(_) => Err(Wrong::new("is not a host's name").hint("write it without scheme and port")),
+        Err(_) => {
+            Err(Invalid::new("is not a host's name").hint("write it without scheme and port"))
+        }
     }
 }
 

@@ -1,19 +1,19 @@
 //! A mapping of the file, held against the table of keys: each key that stands there is known, and
 //! stands there once.
 
+use crate::config::diagnostics::{Diagnostics, Reported};
 use crate::config::document::Node;
 use crate::config::field::Field;
-use crate::config::habits;
+use crate::config::invalid::Invalid;
+use crate::config::migration_hints;
 use crate::config::problem::KeyPath;
-use crate::config::reading::{Reading, Reported};
 use crate::config::suggest::{nearest, same, within};
 use crate::config::table::{self, Key, Row};
-use crate::config::wrong::Wrong;
 
 /// A mapping whose keys are known.
 #[derive(Clone, Debug)]
 pub(super) struct Section<'r> {
-    pub(super) reading: &'r Reading<'r>,
+    pub(super) diagnostics: &'r Diagnostics<'r>,
     pub(super) path: KeyPath,
     keys: &'static [Key],
     entries: &'r [(String, Node)],
@@ -21,35 +21,35 @@ pub(super) struct Section<'r> {
 
 impl<'r> Section<'r> {
     /// The root of the file.
-    pub(super) fn root(reading: &'r Reading<'r>, node: &'r Node) -> Result<Self, Reported> {
+    pub(super) fn root(diagnostics: &'r Diagnostics<'r>, node: &'r Node) -> Result<Self, Reported> {
         let (path, keys) = (KeyPath::default(), table::ROOT);
         match node {
-            Node::Map(entries) => Ok(Self::open(reading, path, keys, entries)),
+            Node::Map(entries) => Ok(Self::open(diagnostics, path, keys, entries)),
             Node::Null => {
-                let wrong = Wrong::new("the file is empty").hint(FIRST_LINES);
-                Err(reading.error(&path, &wrong, None))
+                let invalid = Invalid::new("the file is empty").hint(FIRST_LINES);
+                Err(diagnostics.error(&path, &invalid, None))
             }
             Node::Flag(_) | Node::Number(_) | Node::Text(_) | Node::List(_) | Node::Tagged => {
                 let what = format!("the file must be a mapping, not {}", node.describe());
-                Err(reading.error(&path, &Wrong::new(what).hint(FIRST_LINES), None))
+                Err(diagnostics.error(&path, &Invalid::new(what).hint(FIRST_LINES), None))
             }
         }
     }
 
     pub(super) fn open(
-        reading: &'r Reading<'r>,
+        diagnostics: &'r Diagnostics<'r>,
         path: KeyPath,
         keys: &'static [Key],
         entries: &'r [(String, Node)],
     ) -> Self {
-        report_twice(reading, &path, entries);
+        report_twice(diagnostics, &path, entries);
         for (name, _) in entries {
             if !keys.iter().any(|key| key.name == name) {
-                let wrong = Wrong::new("is not a known key").hint(meant(name, &path, keys));
-                reading.error(&path.key(name), &wrong, None);
+                let invalid = Invalid::new("is not a known key").hint(meant(name, &path, keys));
+                diagnostics.error(&path.key(name), &invalid, None);
             }
         }
-        Self { reading, path, keys, entries }
+        Self { diagnostics, path, keys, entries }
     }
 
     /// The field of this name.
@@ -60,7 +60,7 @@ impl<'r> Section<'r> {
     pub(super) fn field(&self, name: &str) -> Field<'r> {
         let key = self.keys.iter().find(|key| key.name == name).expect("the table has this key");
         let node = self.entries.iter().find(|(key, _)| key == name).map(|(_, node)| node);
-        Field::new(self.reading, self.path.key(name), key, node)
+        Field::new(self.diagnostics, self.path.key(name), key, node)
     }
 
     /// The mapping of this name; one that is not written, or has nothing in it, is empty.
@@ -75,23 +75,27 @@ impl<'r> Section<'r> {
 }
 
 /// Reports every key that stands a second time.
-pub(super) fn report_twice(reading: &Reading<'_>, path: &KeyPath, entries: &[(String, Node)]) {
+pub(super) fn report_twice(
+    diagnostics: &Diagnostics<'_>,
+    path: &KeyPath,
+    entries: &[(String, Node)],
+) {
     for (at, (name, _)) in entries.iter().enumerate() {
         // A third time is no news, and has no place of its own.
         if entries.iter().take(at).filter(|(before, _)| before == name).count() == 1 {
-            let wrong = Wrong::new("stands here a second time").hint("remove one of the two");
-            reading.error(&path.again(name), &wrong, None);
+            let invalid = Invalid::new("stands here a second time").hint("remove one of the two");
+            diagnostics.error(&path.again(name), &invalid, None);
         }
     }
 }
 
 /// What the author of an unknown key may have meant.
 fn meant(name: &str, path: &KeyPath, keys: &[Key]) -> String {
-    if let Some(hint) = habits::said_otherwise(name) {
+    if let Some(hint) = migration_hints::said_otherwise(name) {
         return hint.to_owned();
     }
     let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
-    if let Some(place) = habits::renamed(name, &known) {
+    if let Some(place) = migration_hints::renamed(name, &known) {
         return match place.rsplit_once('.') {
             Some((_, ours)) if known.contains(&ours) => format!("did you mean `{ours}`?"),
             Some(_) | None => format!("it belongs elsewhere: `{place}`"),

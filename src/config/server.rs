@@ -3,13 +3,13 @@
 use ipnet::IpNet;
 
 use crate::config::address;
+use crate::config::diagnostics::Reported;
 use crate::config::field::Field;
 use crate::config::forward_auth;
+use crate::config::invalid::Invalid;
 use crate::config::pem;
-use crate::config::reading::Reported;
 use crate::config::section::Section;
 use crate::config::urls::{self, Http};
-use crate::config::wrong::Wrong;
 use crate::origin::Origin;
 use crate::routing::path::PathPrefix;
 use crate::secret::Secret;
@@ -34,23 +34,23 @@ pub(super) fn endpoint_prefix(server: &Section<'_>) -> Result<PathPrefix, Report
     server.field("endpoint_prefix").value(|text| {
         let hint = "write a path such as /oauth2";
         if text.is_empty() {
-            return Err(Wrong::new("is empty").hint(hint));
+            return Err(Invalid::new("is empty").hint(hint));
         }
         let segments = text.strip_prefix('/').ok_or_else(|| {
-            Wrong::new("must start with /").suggest(format!("/{}", text.trim_end_matches('/')))
+            Invalid::new("must start with /").suggest(format!("/{}", text.trim_end_matches('/')))
         })?;
         if segments.is_empty() {
-            return Err(Wrong::new("must leave paths to the routes").hint(hint));
+            return Err(Invalid::new("must leave paths to the routes").hint(hint));
         }
         if let Some(bare) = text.strip_suffix('/') {
-            return Err(Wrong::new("must not end with /").suggest(bare));
+            return Err(Invalid::new("must not end with /").suggest(bare));
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
         let good =
             |segment: &str| !matches!(segment, "" | "." | "..") && segment.chars().all(plain);
         if !segments.split('/').all(good) {
             return Err(
-                Wrong::new("must consist of letters, digits, - and _ between its /").hint(hint)
+                Invalid::new("must consist of letters, digits, - and _ between its /").hint(hint)
             );
         }
         Ok(PathPrefix::parse(text)?)
@@ -84,12 +84,12 @@ pub(super) fn settings(
 }
 
 fn listen(field: &Field<'_>) -> Result<Vec<ListenAddress>, Reported> {
-    let addresses = field.list(|text| address::listen(text, field.reading))?;
+    let addresses = field.list(|text| address::listen(text, field.diagnostics))?;
     for (at, one) in addresses.iter().enumerate() {
         if let Some(other) = addresses.iter().take(at).position(|other| address::clash(one, other))
         {
             let what = format!("cannot be listened on together with {}", field.path.item(other));
-            return Err(field.reading.error(&field.path.item(at), &what.into(), None));
+            return Err(field.diagnostics.error(&field.path.item(at), &what.into(), None));
         }
     }
     Ok(addresses)
@@ -122,44 +122,44 @@ fn warn_of_http(
 ) {
     let tcp = listen.iter().any(|address| matches!(address, ListenAddress::Tcp(_)));
     if tcp && !pairs.is_empty() && !public_url.is_https() {
-        let wrong = Wrong::new(
+        let invalid = Invalid::new(
             "is http://, but with `tls.certificates` the gateway speaks https only: a browser that is sent \
              here finds nobody",
         )
         .hint("write https://, or remove the certificates");
-        server.reading.warning(&server.path.key("public_url"), &wrong);
+        server.diagnostics.warning(&server.path.key("public_url"), &invalid);
     }
 }
 
 /// Browsers refuse what is over, and what is for another name.
 fn warn_of_certificates(field: &Field<'_>, pairs: &[CertifiedPair], public_url: Option<&Origin>) {
-    let now = field.reading.now();
+    let now = field.diagnostics.now();
     for (at, pair) in pairs.iter().enumerate() {
         let Some((begin, end)) = pair.validity() else { continue };
         let left = end.0.saturating_sub(now.0);
         let path = field.path.item(at).key("certificate");
         if left < 0 {
-            let wrong = Wrong::new("has expired: browsers refuse it").hint("renew it");
-            field.reading.outdated(&path, &wrong);
+            let invalid = Invalid::new("has expired: browsers refuse it").hint("renew it");
+            field.diagnostics.outdated(&path, &invalid);
             continue;
         }
-        let wrong = if begin > now {
-            Wrong::new("is not valid yet: browsers refuse it until its first day")
+        let invalid = if begin > now {
+            Invalid::new("is not valid yet: browsers refuse it until its first day")
                 .hint("compare `openssl x509 -noout -dates` with the clock of this machine")
         } else if left < SOON {
-            Wrong::new(format!("ends in {} days", left / A_DAY)).hint("renew it")
+            Invalid::new(format!("ends in {} days", left / A_DAY)).hint("renew it")
         } else {
             continue;
         };
-        field.reading.warning(&path, &wrong);
+        field.diagnostics.warning(&path, &invalid);
     }
     if let Some(url) = public_url
         && !pairs.is_empty()
         && !pairs.iter().any(|pair| pair.covers(url.host()))
     {
-        let wrong = Wrong::new("are for other names than that of public_url")
+        let invalid = Invalid::new("are for other names than that of public_url")
             .hint("browsers refuse them there; add one that covers it");
-        field.reading.warning(&field.path, &wrong);
+        field.diagnostics.warning(&field.path, &invalid);
     }
 }
 
@@ -172,7 +172,7 @@ fn certificate(section: &Section<'_>) -> Result<CertifiedPair, Reported> {
     let (chain, key) = (pem::chain(&chain_field), pem::key(&key_field));
     let chain = chain?.ok_or_else(|| chain_field.missing(None))?;
     let key = key?.ok_or_else(|| key_field.missing(None))?;
-    pem::check_pair(&chain, &key).map_err(|wrong| key_field.error(&wrong))?;
+    pem::check_pair(&chain, &key).map_err(|invalid| key_field.error(&invalid))?;
     Ok(CertifiedPair {
         name: chain.name,
         certificate: chain.text.expose().to_owned(),
@@ -190,10 +190,11 @@ fn trusted_proxies(field: &Field<'_>) -> Result<TrustedProxies, Reported> {
     let networks: Vec<IpNet> = peers.into_iter().enumerate().filter_map(meant).collect();
     // SECURITY: who trusts everybody lets everybody say who they are (CVE-2026-76835).
     if address::covers_the_internet(&networks) {
-        let wrong =
-            Wrong::new("cover the whole internet together: anyone could forge X-Forwarded headers")
-                .hint("list the addresses of your proxies only, such as 10.0.0.0/8");
-        return Err(field.error(&wrong));
+        let invalid = Invalid::new(
+            "cover the whole internet together: anyone could forge X-Forwarded headers",
+        )
+        .hint("list the addresses of your proxies only, such as 10.0.0.0/8");
+        return Err(field.error(&invalid));
     }
     Ok(TrustedProxies { unix, networks })
 }
@@ -213,14 +214,14 @@ fn limits(section: &Section<'_>) -> Result<Limits, Reported> {
     };
     let written = section.written().any(|key| key == "target_bytes");
     if written && limits.target_bytes > limits.header_bytes {
-        let wrong = Wrong::new(
+        let invalid = Invalid::new(
             "is never reached: the target is part of the head, and header_bytes is less",
         );
-        section.reading.warning(&section.path.key("target_bytes"), &wrong);
+        section.diagnostics.warning(&section.path.key("target_bytes"), &invalid);
     }
     if limits.connections_per_client.is_some_and(|most| most > limits.connections) {
-        let wrong = Wrong::new("is never reached: `connections` is less");
-        section.reading.warning(&section.path.key("connections_per_client"), &wrong);
+        let invalid = Invalid::new("is never reached: `connections` is less");
+        section.diagnostics.warning(&section.path.key("connections_per_client"), &invalid);
     }
     Ok(limits)
 }

@@ -1,9 +1,9 @@
 //! `session:` -> `session::Settings`.
 
+use crate::config::diagnostics::Reported;
 use crate::config::field::Field;
-use crate::config::reading::Reported;
+use crate::config::invalid::Invalid;
 use crate::config::section::Section;
-use crate::config::wrong::Wrong;
 use crate::origin::Origin;
 use crate::routing::host::is_below;
 use crate::secret::Secret;
@@ -31,8 +31,8 @@ pub(super) fn settings(
     if let (Ok(lifetime), Ok(Some(idle))) = (&lifetime, &idle_timeout)
         && idle >= lifetime
     {
-        let wrong = Wrong::new("is never reached: lifetime ends the session first");
-        section.reading.warning(&section.path.key("idle_timeout"), &wrong);
+        let invalid = Invalid::new("is never reached: lifetime ends the session first");
+        section.diagnostics.warning(&section.path.key("idle_timeout"), &invalid);
     }
     store?;
     Ok(Settings {
@@ -51,7 +51,7 @@ pub(super) fn settings(
 fn secrets(field: &Field<'_>) -> Result<Vec<Secret>, Reported> {
     field.secrets(|text| match text.chars().count() {
         0..SHORTEST_SECRET => {
-            Err(Wrong::new(format!("is too short: at least {SHORTEST_SECRET} characters"))
+            Err(Invalid::new(format!("is too short: at least {SHORTEST_SECRET} characters"))
                 .hint("`portcullis keygen` makes one"))
         }
         _ => Ok(Secret::new(text)),
@@ -75,32 +75,32 @@ fn cookie_of(
     });
     // RFC 6265bis §5.6: browsers drop `SameSite=None` without `Secure`.
     if matches!(same_site, Ok(SameSite::None)) && public_url.is_some_and(|url| !url.is_https()) {
-        let wrong =
-            Wrong::new("cannot be none with an http:// public_url: browsers drop the cookie");
-        return Err(section.field("same_site").error(&wrong));
+        let invalid =
+            Invalid::new("cannot be none with an http:// public_url: browsers drop the cookie");
+        return Err(section.field("same_site").error(&invalid));
     }
     Ok(CookieSettings { name: name?, domain: domain?, same_site: same_site? })
 }
 
 /// A name whose prefix does not contradict the attributes (RFC 6265bis §4.1.3).
-fn name(text: &str, public_url: Option<&Origin>, has_domain: bool) -> Result<String, Wrong> {
+fn name(text: &str, public_url: Option<&Origin>, has_domain: bool) -> Result<String, Invalid> {
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if text.is_empty() || text.len() > 100 || !text.chars().all(token) {
-        return Err(Wrong::new("is not a cookie's name")
+        return Err(Invalid::new("is not a cookie's name")
             .hint("use letters, digits, - and _, at most 100 of them"));
     }
     // Browsers compare the prefixes without case.
     let lower = text.to_ascii_lowercase();
     let (host, secure) = (lower.starts_with("__host-"), lower.starts_with("__secure-"));
     if (host || secure) && public_url.is_some_and(|url| !url.is_https()) {
-        return Err(Wrong::new(
+        return Err(Invalid::new(
             "has a prefix that browsers take over https only, and public_url is http",
         )
         .hint("choose a name without __Host- and __Secure-"));
     }
     if host && has_domain {
         let rest = text.get("__Host-".len()..).unwrap_or_default();
-        return Err(Wrong::new("has the prefix __Host-, which browsers refuse beside a domain")
+        return Err(Invalid::new("has the prefix __Host-, which browsers refuse beside a domain")
             .suggest(format!("__Secure-{rest}")));
     }
     Ok(text.to_owned())
@@ -113,14 +113,14 @@ fn warn_of_prefix(section: &Section<'_>, name: &str, public_url: &Origin, has_do
         return;
     }
     let prefix = if has_domain { "__Secure-" } else { "__Host-" };
-    let wrong = Wrong::new(format!(
+    let invalid = Invalid::new(format!(
         "has no prefix: with {prefix} browsers make sure that no unencrypted page sets this cookie"
     ));
-    let wrong = match section.field("name").is_literal() {
-        true => wrong.hint(format!("write {prefix}{name}, or remove the key")),
-        false => wrong.hint(format!("begin the name with {prefix}, or remove the key")),
+    let invalid = match section.field("name").is_literal() {
+        true => invalid.hint(format!("write {prefix}{name}, or remove the key")),
+        false => invalid.hint(format!("begin the name with {prefix}, or remove the key")),
     };
-    section.reading.warning(&section.path.key("name"), &wrong);
+    section.diagnostics.warning(&section.path.key("name"), &invalid);
 }
 
 /// Whether anyone may register names below a domain: `co.uk`, `duckdns.org`.
@@ -130,34 +130,34 @@ fn is_public_suffix(domain: &str) -> bool {
 }
 
 /// A domain that the host of `public_url` lies in.
-fn domain(text: &str, public_url: Option<&Origin>) -> Result<String, Wrong> {
+fn domain(text: &str, public_url: Option<&Origin>) -> Result<String, Invalid> {
     if let Some(bare) = text.strip_prefix("*.").or_else(|| text.strip_prefix('.')) {
         let what = "must begin with a name: the cookie is sent to all below it, too";
-        return Err(Wrong::new(what).suggest(bare));
+        return Err(Invalid::new(what).suggest(bare));
     }
     let host = match url::Host::parse(text) {
         Ok(url::Host::Domain(host)) if !host.ends_with('.') => host,
         Ok(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => {
-            return Err(Wrong::new("is an address; browsers share cookies among names only"));
+            return Err(Invalid::new("is an address; browsers share cookies among names only"));
         }
         Ok(url::Host::Domain(_)) | Err(_) => {
-            return Err(Wrong::new("is not a domain").hint("write one such as example.com"));
+            return Err(Invalid::new("is not a domain").hint("write one such as example.com"));
         }
     };
     if !host.contains('.') {
-        return Err(Wrong::new("is a single label; browsers refuse a cookie for all of it")
+        return Err(Invalid::new("is a single label; browsers refuse a cookie for all of it")
             .hint("write a domain such as example.com"));
     }
     // SECURITY: every owner of a name below would get the session cookie, were it not that browsers refuse it.
     if is_public_suffix(&host) {
-        return Err(Wrong::new(
+        return Err(Invalid::new(
             "is a public suffix, below which anyone may register names: browsers refuse the cookie",
         )
         .hint("write your own domain, such as example.com, or remove the key"));
     }
     match public_url {
         Some(url) if url.host() != host && !is_below(url.host(), &host) => {
-            Err(Wrong::new("does not cover the host of server.public_url")
+            Err(Invalid::new("does not cover the host of server.public_url")
                 .hint("the session cookie is set there"))
         }
         Some(_) | None => Ok(host),

@@ -1,6 +1,6 @@
 //! `telemetry:` -> `telemetry::Settings`.
 
-use crate::config::reading::Reported;
+use crate::config::diagnostics::Reported;
 use crate::config::section::Section;
 use crate::telemetry::{Level, LogFormat, Settings};
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::config::wrong::Wrong;
+use crate::config::invalid::Invalid;
 
 const DURATIONS: [(&str, u64); 5] =
     [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
@@ -11,48 +11,49 @@ const DURATIONS: [(&str, u64); 5] =
 const SIZES: [(&str, u64); 4] = [("", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// Reads a duration.
-pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
+pub(super) fn duration(text: &str) -> Result<Duration, Invalid> {
     let Some((number, unit)) = split(text) else {
-        let wrong = Wrong::new("is not a duration")
+        let invalid = Invalid::new("is not a duration")
             .hint("write a whole number and a unit: 250ms, 90s, 15m, 12h, 7d");
         let compact = text.replace(' ', "");
         let meant = split(&compact).and_then(|(number, unit)| meant(number, unit));
         return Err(match meant {
-            Some(meant) => wrong.suggest(meant),
-            None => wrong,
+            Some(meant) => invalid.suggest(meant),
+            None => invalid,
         });
     };
     let Some((_, millis)) = DURATIONS.iter().find(|(name, _)| *name == unit) else {
         if unit.is_empty() {
-            return Err(Wrong::new("has no unit").suggest(format!("{number}s")));
+            return Err(Invalid::new("has no unit").suggest(format!("{number}s")));
         }
-        let wrong = Wrong::new("has a unit that is not known").hint("units are ms, s, m, h and d");
+        let invalid =
+            Invalid::new("has a unit that is not known").hint("units are ms, s, m, h and d");
         return Err(match meant(number, unit) {
-            Some(meant) => wrong.suggest(meant),
-            None => wrong,
+            Some(meant) => invalid.suggest(meant),
+            None => invalid,
         });
     };
-    let millis = number.checked_mul(*millis).ok_or_else(|| Wrong::new("is too long"))?;
+    let millis = number.checked_mul(*millis).ok_or_else(|| Invalid::new("is too long"))?;
     Ok(Duration::from_millis(millis))
 }
 
 /// Reads a size in bytes.
-pub(super) fn size(text: &str) -> Result<u64, Wrong> {
-    let wrong = || {
-        Wrong::new("is not a size")
+pub(super) fn size(text: &str) -> Result<u64, Invalid> {
+    let invalid = || {
+        Invalid::new("is not a size")
             .hint("write bytes, or a whole number with KiB, MiB or GiB: 64KiB")
     };
     let compact = text.replace(' ', "");
-    let (number, unit) = split(&compact).ok_or_else(wrong)?;
+    let (number, unit) = split(&compact).ok_or_else(invalid)?;
     let known = SIZES.iter().find(|(name, _)| *name == unit && compact == text);
     let Some((_, bytes)) = known else {
         let first = unit.chars().next().map(|c| c.to_ascii_uppercase());
         return Err(match first {
-            Some(first @ ('K' | 'M' | 'G')) => wrong().suggest(format!("{number}{first}iB")),
-            _ => wrong(),
+            Some(first @ ('K' | 'M' | 'G')) => invalid().suggest(format!("{number}{first}iB")),
+            _ => invalid(),
         });
     };
-    number.checked_mul(*bytes).ok_or_else(|| Wrong::new("is too large"))
+    number.checked_mul(*bytes).ok_or_else(|| Invalid::new("is too large"))
 }
 
 /// A duration as one writes it.
@@ -100,7 +101,7 @@ pub(super) fn within<T: Copy + PartialOrd>(
     least: T,
     most: T,
     write: impl Fn(T) -> String,
-) -> Result<T, Wrong> {
+) -> Result<T, Invalid> {
     if value < least {
         return Err(format!("is too little: at least {}", write(least)).into());
     }
@@ -128,16 +129,17 @@ mod tests {
         check("15m", 900_000);
         check("12h", 43_200_000);
         check("7d", 604_800_000);
-        for wrong in ["", "s", "10", "10 s", "1h30m", "1.5h", "-1s", "10S", "99999999999999999999s"]
+        for invalid in
+            ["", "s", "10", "10 s", "1h30m", "1.5h", "-1s", "10S", "99999999999999999999s"]
         {
-            assert!(duration(wrong).is_err(), "{wrong}");
+            assert!(duration(invalid).is_err(), "{invalid}");
         }
         assert!(duration("18446744073709551615d").is_err());
         assert_eq!(duration("5min").unwrap_err().suggestion(), Some("5m"));
         assert_eq!(duration("12 hours").unwrap_err().suggestion(), Some("12h"));
         assert_eq!(duration("250millis").unwrap_err().suggestion(), Some("250ms"));
-        for wrong in ["2weeks", "1mo", "5months", "250micros", "1y", "3decades"] {
-            assert_eq!(duration(wrong).unwrap_err().suggestion(), None, "{wrong}");
+        for invalid in ["2weeks", "1mo", "5months", "250micros", "1y", "3decades"] {
+            assert_eq!(duration(invalid).unwrap_err().suggestion(), None, "{invalid}");
         }
     }
 
@@ -146,8 +148,8 @@ mod tests {
         assert_eq!(size("64KiB").unwrap(), 65_536);
         assert_eq!(size("1MiB").unwrap(), 1_048_576);
         assert_eq!(size("512").unwrap(), 512);
-        for wrong in ["", "KiB", "1 MiB", "1.5MiB", "1MB", "1k", "17179869184GiB"] {
-            assert!(size(wrong).is_err(), "{wrong}");
+        for invalid in ["", "KiB", "1 MiB", "1.5MiB", "1MB", "1k", "17179869184GiB"] {
+            assert!(size(invalid).is_err(), "{invalid}");
         }
         assert_eq!(size("10mb").unwrap_err().suggestion(), Some("10MiB"));
         assert_eq!(size("8 KB").unwrap_err().suggestion(), Some("8KiB"));

@@ -3,9 +3,9 @@
 use url::Url;
 
 use crate::config::address;
+use crate::config::diagnostics::Diagnostics;
 use crate::config::host_names::check_host;
-use crate::config::reading::Reading;
-use crate::config::wrong::Wrong;
+use crate::config::invalid::Invalid;
 use crate::origin::{NotAnOrigin, Origin};
 use crate::secret::Secret;
 use crate::server::ListenAddress;
@@ -21,22 +21,22 @@ pub(super) enum Http {
 }
 
 /// Reads an origin.
-pub(super) fn origin(text: &str) -> Result<Origin, Wrong> {
+pub(super) fn origin(text: &str) -> Result<Origin, Invalid> {
     origin_by(text, "https")
 }
 
 /// Reads the origin at which browsers reach the gateway.
-pub(super) fn public_url(text: &str, http: Http) -> Result<Origin, Wrong> {
+pub(super) fn public_url(text: &str, http: Http) -> Result<Origin, Invalid> {
     let origin = origin(text)?;
     allowed(&origin, http)?;
     Ok(origin)
 }
 
 /// Reads an issuer identifier; it is kept letter by letter, as it must stand in `iss`.
-pub(super) fn issuer(text: &str, http: Http) -> Result<String, Wrong> {
+pub(super) fn issuer(text: &str, http: Http) -> Result<String, Invalid> {
     // OIDC Discovery §4.1: an issuer is the part before the well-known path.
     if let Some((issuer, _)) = text.split_once("/.well-known/") {
-        return Err(Wrong::new("is the discovery document, not the issuer").suggest(issuer));
+        return Err(Invalid::new("is the discovery document, not the issuer").suggest(issuer));
     }
     let url = endpoint(text, http)?;
     // OIDC Core §1.2: no query and no fragment.
@@ -47,7 +47,7 @@ pub(super) fn issuer(text: &str, http: Http) -> Result<String, Wrong> {
 }
 
 /// Reads the URL of a provider's endpoint.
-pub(super) fn endpoint(text: &str, http: Http) -> Result<Url, Wrong> {
+pub(super) fn endpoint(text: &str, http: Http) -> Result<Url, Invalid> {
     let url = web(text, "https")?;
     // RFC 6749 §3.1: no fragment.
     if url.fragment().is_some() {
@@ -57,7 +57,7 @@ pub(super) fn endpoint(text: &str, http: Http) -> Result<Url, Wrong> {
         return Err("has a user or a password in it".into());
     }
     if text.contains(['{', '}']) {
-        return Err(Wrong::new("has a placeholder in braces")
+        return Err(Invalid::new("has a placeholder in braces")
             .hint("write what belongs there, such as the ID of your tenant"));
     }
     let origin = Origin::of(&url).ok_or("has no host")?;
@@ -66,18 +66,18 @@ pub(super) fn endpoint(text: &str, http: Http) -> Result<Url, Wrong> {
 }
 
 /// Reads an egress proxy.
-pub(super) fn proxy(text: &str) -> Result<Secret, Wrong> {
+pub(super) fn proxy(text: &str) -> Result<Secret, Invalid> {
     let url = web(text, "http")?;
     match matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none() {
         true => Ok(Secret::new(url)),
-        false => Err(Wrong::new("has a path").hint("write http://HOST:PORT")),
+        false => Err(Invalid::new("has a path").hint("write http://HOST:PORT")),
     }
 }
 
 /// Reads where requests are forwarded to.
-pub(super) fn upstream(text: &str, reading: &Reading<'_>) -> Result<Target, Wrong> {
+pub(super) fn upstream(text: &str, diagnostics: &Diagnostics<'_>) -> Result<Target, Invalid> {
     if let Some(path) = text.strip_prefix("unix:") {
-        return match address::socket(path, reading)? {
+        return match address::socket(path, diagnostics)? {
             ListenAddress::Unix(path) => Ok(Target::Unix(path)),
             ListenAddress::Tcp(_) => Err("has no path".into()),
         };
@@ -85,17 +85,17 @@ pub(super) fn upstream(text: &str, reading: &Reading<'_>) -> Result<Target, Wron
     origin_by(text, "http").map(Target::Origin)
 }
 
-fn origin_by(text: &str, scheme: &str) -> Result<Origin, Wrong> {
+fn origin_by(text: &str, scheme: &str) -> Result<Origin, Invalid> {
     let origin = Origin::parse(text).map_err(|error| match error {
         NotAnOrigin::Scheme | NotAnOrigin::Url(_) => {
-            web(text, scheme).err().unwrap_or_else(|| Wrong::new("is not a URL"))
+            web(text, scheme).err().unwrap_or_else(|| Invalid::new("is not a URL"))
         }
         NotAnOrigin::More => {
-            let wrong = Wrong::new("must end behind host and port: no path, query or user");
+            let invalid = Invalid::new("must end behind host and port: no path, query or user");
             let origin = Url::parse(text).ok().and_then(|url| Origin::of(&url));
             match origin {
-                Some(origin) => wrong.suggest(origin.to_string()),
-                None => wrong,
+                Some(origin) => invalid.suggest(origin.to_string()),
+                None => invalid,
             }
         }
     })?;
@@ -104,7 +104,7 @@ fn origin_by(text: &str, scheme: &str) -> Result<Origin, Wrong> {
     Ok(origin)
 }
 
-fn check_port(port: u16) -> Result<(), Wrong> {
+fn check_port(port: u16) -> Result<(), Invalid> {
     match port {
         0 => Err("has the port 0, which nobody can be reached at".into()),
         _ => Ok(()),
@@ -112,22 +112,22 @@ fn check_port(port: u16) -> Result<(), Wrong> {
 }
 
 /// An http or https URL; `scheme` is the one that is probably meant where there is none.
-fn web(text: &str, scheme: &str) -> Result<Url, Wrong> {
+fn web(text: &str, scheme: &str) -> Result<Url, Invalid> {
     if text.is_empty() {
-        return Err(Wrong::new("is empty").hint(format!("write {scheme}://HOST")));
+        return Err(Invalid::new("is empty").hint(format!("write {scheme}://HOST")));
     }
     let Some((written, _)) = text.split_once("://") else {
         let slashless = ["http:", "https:"].into_iter().find(|start| text.starts_with(start));
         if let Some(start) = slashless {
             let rest = text.trim_start_matches(start).trim_start_matches('/');
             return Err(
-                Wrong::new("has no // behind its scheme").suggest(format!("{start}//{rest}"))
+                Invalid::new("has no // behind its scheme").suggest(format!("{start}//{rest}"))
             );
         }
-        let wrong = Wrong::new("has no scheme").hint(format!("write {scheme}://HOST"));
+        let invalid = Invalid::new("has no scheme").hint(format!("write {scheme}://HOST"));
         return Err(match text.starts_with(|c: char| c.is_alphanumeric() || c == '[') {
-            true => wrong.suggest(format!("{scheme}://{text}")),
-            false => wrong,
+            true => invalid.suggest(format!("{scheme}://{text}")),
+            false => invalid,
         });
     };
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
@@ -140,27 +140,27 @@ fn web(text: &str, scheme: &str) -> Result<Url, Wrong> {
             return Err("has a scheme that is neither http nor https".into());
         }
         Err(error) => {
-            let wrong = Wrong::new(format!("is not a URL: {error}"));
+            let invalid = Invalid::new(format!("is not a URL: {error}"));
             return Err(match text.contains("::") {
-                true => wrong.hint("an IPv6 address stands in brackets: [::1]"),
-                false => wrong,
+                true => invalid.hint("an IPv6 address stands in brackets: [::1]"),
+                false => invalid,
             });
         }
     };
     if written != url.scheme() {
-        return Err(Wrong::new("must have its scheme in lower case").suggest(url.to_string()));
+        return Err(Invalid::new("must have its scheme in lower case").suggest(url.to_string()));
     }
     check_host(url.host_str().unwrap_or_default())?;
     check_port(url.port_or_known_default().unwrap_or_default())?;
     Ok(url)
 }
 
-fn allowed(origin: &Origin, http: Http) -> Result<(), Wrong> {
+fn allowed(origin: &Origin, http: Http) -> Result<(), Invalid> {
     if origin.is_https() || origin.is_loopback() || http == Http::Anywhere {
         return Ok(());
     }
     // SECURITY: codes, tokens and cookies in the clear belong to whoever listens (RFC 9700 §2.6).
-    Err(Wrong::new("uses http:// beyond this machine, which anyone on the way can read")
+    Err(Invalid::new("uses http:// beyond this machine, which anyone on the way can read")
         .hint("use https://; or, in a laboratory, `danger_allow_http: true`"))
 }
 
@@ -171,10 +171,10 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(result: Result<impl std::fmt::Debug, Wrong>, what: &str, suggestion: Option<&str>) {
-        let wrong = result.unwrap_err();
-        assert!(wrong.what.contains(what), "{}", wrong.what);
-        assert_eq!(wrong.suggestion(), suggestion);
+    fn check(result: Result<impl std::fmt::Debug, Invalid>, what: &str, suggestion: Option<&str>) {
+        let invalid = result.unwrap_err();
+        assert!(invalid.what.contains(what), "{}", invalid.what);
+        assert_eq!(invalid.suggestion(), suggestion);
     }
 
     #[test]

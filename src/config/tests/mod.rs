@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 use super::document::{Node, parse};
 use super::table::{self, Default};
-use super::{Config, Problems, Severity, Source, Written, load};
+use super::{Config, ConfigSource, HostEnv, Problems, Severity, load};
 use crate::cli::check::{Format, run};
 use crate::gate::route::Unauthenticated;
 use crate::identity::claims::ClaimPath;
@@ -38,7 +38,7 @@ pub(super) fn settings_of(lines: &str) -> Config {
          client_secret: \"${{S:-s}}\" }} }}\n\
          routes: [{{ upstream: http://wiki:8080, allow: authenticated }}]\n"
     );
-    let source = Source::fixed([(PathBuf::from("a.yaml"), text.into_bytes())], []);
+    let source = HostEnv::fixed([(PathBuf::from("a.yaml"), text.into_bytes())], []);
     load(Path::new("a.yaml"), &source).unwrap().0
 }
 
@@ -76,7 +76,7 @@ fn the_files_that_went_into_it_are_named() {
 #[test]
 fn a_file_that_is_no_text_is_refused_at_its_line() {
     let bytes = b"server:\n  public_url: \xff\n".to_vec();
-    let source = Source::fixed([(PathBuf::from("a.yaml"), bytes)], []);
+    let source = HostEnv::fixed([(PathBuf::from("a.yaml"), bytes)], []);
     let Problems(problems) = load(Path::new("a.yaml"), &source).unwrap_err();
     assert_eq!(problems[0].to_string(), "a.yaml:2: error: is not a text in UTF-8");
 }
@@ -90,7 +90,7 @@ fn a_byte_order_mark_is_no_document() {
 
 #[test]
 fn a_file_that_is_missing_is_told_with_every_place_for_it() {
-    let Problems(problems) = load(Path::new("a.yaml"), &Source::fixed([], [])).unwrap_err();
+    let Problems(problems) = load(Path::new("a.yaml"), &HostEnv::fixed([], [])).unwrap_err();
     let said = problems[0].to_string();
     let places = ["--config", "PORTCULLIS_CONFIG", "portcullis.yaml in", "/etc/portcullis/"];
     assert!(said.starts_with("a.yaml: error: does not exist"), "{said}");
@@ -101,7 +101,7 @@ fn a_file_that_is_missing_is_told_with_every_place_for_it() {
 fn the_smallest_file_is_good_anywhere() {
     let text = read("config/minimal.yaml");
     let file = PathBuf::from("minimal.yaml");
-    let source = Source::fixed([(file.clone(), text.into_bytes())], []);
+    let source = HostEnv::fixed([(file.clone(), text.into_bytes())], []);
     let warnings = load(&file, &source).unwrap().1;
     let said: Vec<&str> = warnings.iter().map(|warning| warning.message.as_str()).collect();
     assert_eq!(said, ["is the secret of a sample, which everybody knows"]);
@@ -110,7 +110,7 @@ fn the_smallest_file_is_good_anywhere() {
 #[test]
 fn expired_certificate_is_an_error_to_check_and_a_warning_to_run() {
     let file = root().join("tests/config/refused/certificate_expired.yaml");
-    let text = String::from_utf8(Source::system().read(&file).unwrap()).unwrap();
+    let text = String::from_utf8(HostEnv::system().read(&file).unwrap()).unwrap();
     let (_, warnings) = load(Path::new("a.yaml"), &source("a.yaml", &text)).unwrap();
     let said: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     assert!(said[0].contains("warning: server.tls.certificates[0]"), "{said:?}");
@@ -244,7 +244,7 @@ proptest! {
         let lines: Vec<&str> = text.lines().collect();
         let at = at % lines.len();
         let damaged = [&lines[..at], &[instead.as_str()], &lines[at + 1..]].concat().join("\n");
-        let source = Source::fixed([(PathBuf::from("a.yaml"), damaged.clone().into_bytes())], []);
+        let source = HostEnv::fixed([(PathBuf::from("a.yaml"), damaged.clone().into_bytes())], []);
         if let Err(Problems(problems)) = load(Path::new("a.yaml"), &source) {
             prop_assert!(problems.iter().any(|problem| problem.severity == Severity::Error));
             for problem in problems {
@@ -265,7 +265,7 @@ proptest! {
 /// Every file of a folder is answered with this exit code and the words in the file beside it.
 #[track_caller]
 fn check_folder(folder: &str, code: u8) {
-    let bless = Source::system().variable("PORTCULLIS_BLESS").is_some();
+    let bless = HostEnv::system().variable("PORTCULLIS_BLESS").is_some();
     let mut complaints = Vec::new();
     for file in yaml_files(&root().join("tests/config").join(folder)) {
         let (said_code, said) = said_of(&file);
@@ -273,7 +273,7 @@ fn check_folder(folder: &str, code: u8) {
         if bless {
             std::fs::write(&expected, &said).unwrap();
         }
-        let words = Source::system().read(&expected).unwrap_or_default();
+        let words = HostEnv::system().read(&expected).unwrap_or_default();
         if said_code != code || said.as_bytes() != words {
             let words = String::from_utf8_lossy(&words);
             complaints.push(format!(
@@ -288,21 +288,21 @@ fn check_folder(folder: &str, code: u8) {
 /// What `check` says of a file, and its exit code.
 fn said_of(file: &Path) -> (u8, String) {
     let name = file.file_name().unwrap().to_str().unwrap();
-    let text = String::from_utf8(Source::system().read(file).unwrap()).unwrap();
+    let text = String::from_utf8(HostEnv::system().read(file).unwrap()).unwrap();
     let mut out = Vec::new();
     let code =
-        run(&Written::File(name.into()), false, Format::Human, &source(name, &text), &mut out)
+        run(&ConfigSource::File(name.into()), false, Format::Human, &source(name, &text), &mut out)
             .unwrap();
     (code, String::from_utf8(out).unwrap())
 }
 
 /// The world of the cases: one configuration, the files that it may name, a few variables.
-fn source(name: &str, text: &str) -> Source {
+fn source(name: &str, text: &str) -> HostEnv {
     source_with(name, text, Vec::new())
 }
 
 /// The same with these variables, too.
-fn source_with(name: &str, text: &str, more: Vec<(String, String)>) -> Source {
+fn source_with(name: &str, text: &str, more: Vec<(String, String)>) -> HostEnv {
     let [pair, other] = [(); 2]
         .map(|()| rcgen::generate_simple_self_signed(["wiki.example.com".to_owned()]).unwrap());
     let folder = Path::new(name).parent().unwrap();
@@ -339,7 +339,7 @@ fn source_with(name: &str, text: &str, more: Vec<(String, String)>) -> Source {
         ("LONG_SECRET", "ssssssssssssssssssssssssssssssss"),
         ("PUBLIC_URL", "https://wiki.example.com"),
     ];
-    Source::fixed(
+    HostEnv::fixed(
         files.map(|(path, text)| (path, text.into_bytes())),
         variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into_iter().chain(more),
     )
@@ -386,7 +386,7 @@ fn values_in<'n>(node: &'n Node, name: &str, items: bool) -> Vec<&'n Node> {
 }
 
 fn read(file: &str) -> String {
-    String::from_utf8(Source::system().read(&root().join(file)).unwrap()).unwrap()
+    String::from_utf8(HostEnv::system().read(&root().join(file)).unwrap()).unwrap()
 }
 
 fn root() -> &'static Path {

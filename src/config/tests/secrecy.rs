@@ -2,8 +2,8 @@
 //! file, in the shapes that parsers look for, and must not be in anything that is said.
 
 use super::*;
+use crate::config::diagnostics::Diagnostics;
 use crate::config::read_tree;
-use crate::config::reading::Reading;
 
 /// What can be told apart in any finding, however a parser rewrites it.
 const CANARY: &str = "c4n4ry";
@@ -55,9 +55,9 @@ fn nothing_that_was_put_in_is_printed() {
 }
 
 /// The findings, errors or not.
-fn all_said(root: &Node, source: &Source) -> Vec<String> {
-    let reading = Reading::new(source, Path::new(""));
-    let problems = match read_tree(root, reading, |_| ("a.yaml".into(), None)) {
+fn all_said(root: &Node, source: &HostEnv) -> Vec<String> {
+    let diagnostics = Diagnostics::new(source, Path::new(""));
+    let problems = match read_tree(root, diagnostics, |_| ("a.yaml".into(), None)) {
         Ok((_, warnings)) => warnings,
         Err(Problems(problems)) => problems,
     };

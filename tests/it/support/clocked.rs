@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use portcullis::app::App;
 use portcullis::clock::Clock;
-use portcullis::config::{Source, load};
+use portcullis::config::{HostEnv, load};
 use portcullis::server::{AccessLog, LocalAddress, Scheme, Server, ServerContext, Shutdown};
 use portcullis::telemetry::metrics::Metrics;
 use tokio::task::JoinHandle;
@@ -59,7 +59,7 @@ impl Clocked {
             provider::section_with(provider.issuer(), more)
         );
         let file = (PathBuf::from("portcullis.yaml"), yaml.clone().into_bytes());
-        let (config, _) = load(Path::new("portcullis.yaml"), &Source::fixed([file], []))
+        let (config, _) = load(Path::new("portcullis.yaml"), &HostEnv::fixed([file], []))
             .unwrap_or_else(|problems| panic!("{problems:?}\n{yaml}"));
         let metrics = Arc::new(Metrics::new(config.server.workers));
         let app = Arc::new(App::new(&config, &clock, &metrics, usize::MAX).unwrap());

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use portcullis::config::{Config, Problem, Problems, Severity, Source, load};
+use portcullis::config::{Config, HostEnv, Problem, Problems, Severity, load};
 use portcullis::policy::Policy;
 use serde_json::Value;
 
@@ -134,7 +134,7 @@ enum Secrets {
 }
 
 /// A configuration beside variables in the shapes that parsers look for, and beside files.
-fn source(text: &[u8], secrets: Secrets) -> Source {
+fn source(text: &[u8], secrets: Secrets) -> HostEnv {
     let [one, other] = CANARIES;
     let canary = match secrets {
         Secrets::Ones => one,
@@ -152,7 +152,7 @@ fn source(text: &[u8], secrets: Secrets) -> Source {
         ("evil.css", filled("</style><script>@").into_bytes()),
         ("logo.svg", filled("<svg>@</svg>").into_bytes()),
     ];
-    Source::fixed(files.map(|(name, content)| (PathBuf::from(name), content)), variables)
+    HostEnv::fixed(files.map(|(name, content)| (PathBuf::from(name), content)), variables)
 }
 
 /// A certificate and its key, in PEM.

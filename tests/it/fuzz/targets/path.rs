@@ -9,7 +9,7 @@ use portcullis::app::App;
 use portcullis::app::explain::Question;
 use portcullis::client_address::ClientAddress;
 use portcullis::clock::Clock;
-use portcullis::config::{Source, load};
+use portcullis::config::{HostEnv, load};
 use portcullis::routing::path::Readings;
 use portcullis::telemetry::metrics::Metrics;
 use serde_json::{Map, Value, json};
@@ -96,7 +96,7 @@ fn gateway() -> &'static Gateway {
     GATEWAY.get_or_init(|| {
         let server = "server: { public_url: https://app.example.com }\n";
         let text = format!("{server}{}", ROUTES.replace("UPSTREAM", "http://app"));
-        let source = Source::fixed([("a.yaml".into(), text.into())], []);
+        let source = HostEnv::fixed([("a.yaml".into(), text.into())], []);
         let (config, _) = load("a.yaml".as_ref(), &source).unwrap();
         let metrics = Arc::new(Metrics::new(1));
         let app = App::new(&config, &Clock::system(), &metrics, 1).unwrap();

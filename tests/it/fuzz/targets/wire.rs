@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use portcullis::cli::run::open;
-use portcullis::config::{Source, load};
+use portcullis::config::{HostEnv, load};
 use portcullis::server::Shutdown;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -38,7 +38,7 @@ impl House {
         let socket = |name: &str| format!("\"unix:{}\"", folder.path().join(name).display());
         let text =
             config.replace("LISTEN", &socket(GATEWAY)).replace("UPSTREAM", &socket(APPLICATION));
-        let source = Source::fixed([("a.yaml".into(), text.into())], []);
+        let source = HostEnv::fixed([("a.yaml".into(), text.into())], []);
         let (config, _) = load("a.yaml".as_ref(), &source).unwrap();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let received = Arc::default();

@@ -3,7 +3,7 @@
 
 /// Why a text is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub(super) struct Invalid {
     /// The rest of a sentence that begins with the text: `is not a duration`. Never the text itself.
     pub(super) what: String,
     /// What to do, without the text.
@@ -14,7 +14,7 @@ pub(super) struct Wrong {
     file: Option<(String, String)>,
 }
 
-impl Wrong {
+impl Invalid {
     pub(super) fn new(what: impl Into<String>) -> Self {
         Self { what: what.into(), hint: None, suggestion: None, file: None }
     }
@@ -60,13 +60,13 @@ impl Wrong {
     }
 }
 
-impl From<String> for Wrong {
+impl From<String> for Invalid {
     fn from(what: String) -> Self {
         Self::new(what)
     }
 }
 
-impl From<&str> for Wrong {
+impl From<&str> for Invalid {
     fn from(what: &str) -> Self {
         Self::new(what)
     }

@@ -7,18 +7,18 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::clock::UnixTime;
+use crate::config::host_env::HostEnv;
 use crate::config::interpolate::{self, Piece};
+use crate::config::invalid::Invalid;
 use crate::config::problem::{KeyPath, Problem, Severity, on_one_line};
-use crate::config::source::Source;
-use crate::config::wrong::Wrong;
 
 /// Values longer than this are shown cut.
 const SHOWN: usize = 80;
 
 /// A reading under way.
 #[derive(Debug)]
-pub(super) struct Reading<'a> {
-    source: &'a Source,
+pub(super) struct Diagnostics<'a> {
+    source: &'a HostEnv,
     /// Where relative paths start.
     folder: &'a Path,
     findings: RefCell<Vec<Finding>>,
@@ -45,32 +45,32 @@ pub(super) struct Resolved {
     pub(super) substituted: bool,
 }
 
-impl<'a> Reading<'a> {
-    pub(super) fn new(source: &'a Source, folder: &'a Path) -> Self {
+impl<'a> Diagnostics<'a> {
+    pub(super) fn new(source: &'a HostEnv, folder: &'a Path) -> Self {
         Self { source, folder, findings: RefCell::default(), files: RefCell::default() }
     }
 
     /// Reports what refuses the file. `shown` is the value, where it may be seen.
-    pub(super) fn error(&self, path: &KeyPath, wrong: &Wrong, shown: Option<&str>) -> Reported {
-        self.add(Severity::Error, path, wrong, shown);
+    pub(super) fn error(&self, path: &KeyPath, invalid: &Invalid, shown: Option<&str>) -> Reported {
+        self.add(Severity::Error, path, invalid, shown);
         Reported(())
     }
 
     /// Reports what its author may not have meant.
-    pub(super) fn warning(&self, path: &KeyPath, wrong: &Wrong) {
-        self.add(Severity::Warning, path, wrong, None);
+    pub(super) fn warning(&self, path: &KeyPath, invalid: &Invalid) {
+        self.add(Severity::Warning, path, invalid, None);
     }
 
     /// Reports what was good once, as an expired certificate.
-    pub(super) fn outdated(&self, path: &KeyPath, wrong: &Wrong) {
-        self.add(Severity::Outdated, path, wrong, None);
+    pub(super) fn outdated(&self, path: &KeyPath, invalid: &Invalid) {
+        self.add(Severity::Outdated, path, invalid, None);
     }
 
     /// Puts in what `${…}` stands for.
     pub(super) fn resolve(&self, path: &KeyPath, text: &str) -> Result<Resolved, Reported> {
         let pieces = interpolate::parse(text).map_err(|malformed| {
-            let wrong = Wrong::new(malformed.to_string()).hint(malformed.remedy());
-            self.error(path, &wrong, None)
+            let invalid = Invalid::new(malformed.to_string()).hint(malformed.remedy());
+            self.error(path, &invalid, None)
         })?;
         let (mut resolved, mut substituted) = (String::new(), false);
         for piece in pieces {
@@ -85,7 +85,7 @@ impl<'a> Reading<'a> {
                     self.text_file(&name)
                 }
             };
-            resolved.push_str(&part.map_err(|wrong| self.error(path, &wrong, None))?);
+            resolved.push_str(&part.map_err(|invalid| self.error(path, &invalid, None))?);
         }
         Ok(Resolved { text: resolved, substituted })
     }
@@ -96,8 +96,8 @@ impl<'a> Reading<'a> {
     }
 
     /// The content of a file that a value names.
-    pub(super) fn file(&self, name: &str) -> Result<Vec<u8>, Wrong> {
-        self.content(name).map_err(|(file, why)| Wrong::of_file(file, why))
+    pub(super) fn file(&self, name: &str) -> Result<Vec<u8>, Invalid> {
+        self.content(name).map_err(|(file, why)| Invalid::of_file(file, why))
     }
 
     /// Whether an error was reported so far.
@@ -130,21 +130,21 @@ impl<'a> Reading<'a> {
         (problems, self.files.into_inner().into_iter().collect())
     }
 
-    fn add(&self, severity: Severity, path: &KeyPath, wrong: &Wrong, shown: Option<&str>) {
+    fn add(&self, severity: Severity, path: &KeyPath, invalid: &Invalid, shown: Option<&str>) {
         let message = match shown {
-            Some(value) => format!("{:?} {}", cut(value), wrong.what),
-            None => wrong.what.clone(),
+            Some(value) => format!("{:?} {}", cut(value), invalid.what),
+            None => invalid.what.clone(),
         };
-        let (message, hint) = (on_one_line(&message).into_owned(), wrong.hint_for(shown));
+        let (message, hint) = (on_one_line(&message).into_owned(), invalid.hint_for(shown));
         let hint = hint.map(|hint| on_one_line(&hint).into_owned());
         let finding = Finding { severity, path: path.clone(), message, hint };
         self.findings.borrow_mut().push(finding);
     }
 
     /// As in a shell, an empty variable is as good as none where there is a default.
-    fn variable(&self, name: &str, default: Option<String>) -> Result<String, Wrong> {
+    fn variable(&self, name: &str, default: Option<String>) -> Result<String, Invalid> {
         let unset = || {
-            Wrong::new(format!("needs the environment variable {name}, which is not set"))
+            Invalid::new(format!("needs the environment variable {name}, which is not set"))
                 .hint(format!("set {name}, or write ${{{name}:-default}}"))
         };
         match (self.source.variable(name), default) {
@@ -155,13 +155,13 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn text_file(&self, name: &str) -> Result<String, Wrong> {
+    fn text_file(&self, name: &str) -> Result<String, Invalid> {
         let bytes = self
             .content(name)
-            .map_err(|(file, why)| Wrong::new(format!("needs the file {file}, which {why}")))?;
+            .map_err(|(file, why)| Invalid::new(format!("needs the file {file}, which {why}")))?;
         let mut text = String::from_utf8(bytes).map_err(|_| {
             let file = self.at(name);
-            Wrong::new(format!("needs the file {}, which is not a text in UTF-8", file.display()))
+            Invalid::new(format!("needs the file {}, which is not a text in UTF-8", file.display()))
         })?;
         if text.ends_with('\n') {
             text.pop();

@@ -1,5 +1,5 @@
 //! Disk, environment and the time of reading: the only reader of these. Everyone else is handed a
-//! `Source`, so that tests feed a map.
+//! `HostEnv`, so that tests feed a map.
 
 use std::collections::HashMap;
 use std::io::{self, Read as _};
@@ -15,7 +15,7 @@ const PLACES: [&str; 2] = ["portcullis.yaml", "/etc/portcullis/portcullis.yaml"]
 
 /// Why a file has no content, as the rest of a sentence that begins with its name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unread {
+pub enum ReadError {
     /// There is none.
     #[error("does not exist")]
     Missing,
@@ -35,7 +35,7 @@ pub enum Unread {
 
 /// Where files, environment variables and the time come from.
 #[derive(Clone, Debug)]
-pub struct Source(Kind);
+pub struct HostEnv(Kind);
 
 #[derive(Clone, Debug)]
 enum Kind {
@@ -43,7 +43,7 @@ enum Kind {
     Fixed { files: HashMap<PathBuf, Vec<u8>>, variables: HashMap<String, String> },
 }
 
-impl Source {
+impl HostEnv {
     /// This machine's disk, this process's environment.
     pub fn system() -> Self {
         Self(Kind::System)
@@ -86,14 +86,14 @@ impl Source {
     }
 
     /// A file's content.
-    pub fn read(&self, path: &Path) -> Result<Vec<u8>, Unread> {
+    pub fn read(&self, path: &Path) -> Result<Vec<u8>, ReadError> {
         match &self.0 {
             Kind::System => read_bounded(path),
             Kind::Fixed { files, .. } => {
                 files.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
             }
         }
-        .map_err(Unread::from)
+        .map_err(ReadError::from)
     }
 
     /// The wall-clock time; on a fixed source, the beginning of 2026.
@@ -143,7 +143,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-impl From<io::Error> for Unread {
+impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> Self {
         use io::ErrorKind::{FileTooLarge, IsADirectory, NotFound, PermissionDenied};
         let known = [
@@ -165,7 +165,7 @@ mod tests {
 
     #[track_caller]
     fn check(given: Option<&str>, variable: &str, file: &str, expected: &str) {
-        let source = Source::fixed(
+        let source = HostEnv::fixed(
             [(PathBuf::from(file), Vec::new())],
             [("PORTCULLIS_CONFIG".to_owned(), variable.to_owned())],
         );
@@ -184,11 +184,11 @@ mod tests {
 
     #[test]
     fn a_device_without_end_is_not_read_to_its_end() {
-        let error = Source::system().read(Path::new("/dev/zero")).unwrap_err();
-        assert_eq!(error, Unread::TooLong);
+        let error = HostEnv::system().read(Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(error, ReadError::TooLong);
         let error = io::Error::from(io::ErrorKind::PermissionDenied);
-        assert_eq!(Unread::from(error), Unread::Forbidden);
-        let error = Source::system().read(Path::new("/")).unwrap_err();
-        assert_eq!(error, Unread::Folder);
+        assert_eq!(ReadError::from(error), ReadError::Forbidden);
+        let error = HostEnv::system().read(Path::new("/")).unwrap_err();
+        assert_eq!(error, ReadError::Folder);
     }
 }

@@ -3,16 +3,16 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::diagnostics::Diagnostics;
 use super::flag_words::{in_flags, misspelt};
 use super::flags::{Flags, flag_of};
+use super::host_env::HostEnv;
 use super::problem::{KeyPath, Problem, Problems, Severity};
-use super::reading::Reading;
-use super::source::Source;
 use super::{Config, line, load, read_tree};
 
 /// Where a configuration is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Written {
+pub enum ConfigSource {
     /// In this file.
     File(PathBuf),
     /// In the command, or in the variables of its flags.
@@ -21,7 +21,7 @@ pub enum Written {
 
 /// Why it cannot be said where it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unclear {
+pub enum SourceConflict {
     /// A file, and what would stand in its place.
     #[error("{by} names a configuration file, and {} would stand in its place: leave out either", in_its_place.join(", "))]
     Twice {
@@ -44,27 +44,31 @@ pub enum Unclear {
     SecretFile,
 }
 
-impl Written {
+impl ConfigSource {
     /// The flags, where they say something; else the file that is given, or wherever it is looked for.
-    pub fn find(file: Option<&Path>, flags: Flags, source: &Source) -> Result<Self, Unclear> {
+    pub fn find(
+        file: Option<&Path>,
+        flags: Flags,
+        source: &HostEnv,
+    ) -> Result<Self, SourceConflict> {
         let Some(flags) = flags.said() else {
             return Ok(Self::File(source.configuration_file(file)));
         };
         if file.is_some() || source.named_file().is_some() {
             let by = if file.is_some() { "--config" } else { "PORTCULLIS_CONFIG" };
-            return Err(Unclear::Twice { by, in_its_place: flags.said_in(source) });
+            return Err(SourceConflict::Twice { by, in_its_place: flags.said_in(source) });
         }
         if flags.contradict() {
-            return Err(Unclear::Contradiction);
+            return Err(SourceConflict::Contradiction);
         }
         if !flags.secret_file_is_readable() {
-            return Err(Unclear::SecretFile);
+            return Err(SourceConflict::SecretFile);
         }
         Ok(Self::Flags(Box::new(flags)))
     }
 
     /// Reads it: the result with its warnings, or all that is wrong with it.
-    pub fn load(&self, source: &Source) -> Result<(Config, Vec<Problem>), Problems> {
+    pub fn load(&self, source: &HostEnv) -> Result<(Config, Vec<Problem>), Problems> {
         match self {
             // Without a file, flags were meant.
             Self::File(file) if !source.exists(file) => {
@@ -72,8 +76,9 @@ impl Written {
             }
             Self::File(file) => load(file, source),
             Self::Flags(flags) => {
-                let reading = Reading::new(source, Path::new(""));
-                let read = read_tree(&flags.tree(), reading, |path| (flag_of(path).into(), None));
+                let diagnostics = Diagnostics::new(source, Path::new(""));
+                let read =
+                    read_tree(&flags.tree(), diagnostics, |path| (flag_of(path).into(), None));
                 let first: Vec<_> =
                     unread(flags, source).into_iter().chain(misspelt(source)).collect();
                 let told =
@@ -87,7 +92,7 @@ impl Written {
     }
 
     /// Where a key of what was loaded is written, and on which line: for what is found out later.
-    pub fn place(&self, source: &Source, keys: &[&str]) -> (KeyPath, PathBuf, Option<usize>) {
+    pub fn place(&self, source: &HostEnv, keys: &[&str]) -> (KeyPath, PathBuf, Option<usize>) {
         let path = keys.iter().fold(KeyPath::default(), |path, key| path.key(key));
         let (file, line) = match self {
             Self::File(file) => (file.clone(), line(file, source, &path)),
@@ -102,7 +107,7 @@ fn beside(first: Vec<Problem>, then: Vec<Problem>) -> Problems {
 }
 
 /// A file that would be read, were it not for a flag or a variable: few remember each that is set.
-fn unread(flags: &Flags, source: &Source) -> Option<Problem> {
+fn unread(flags: &Flags, source: &HostEnv) -> Option<Problem> {
     let file = source.default_file()?;
     let message = format!("is not read, because of {}", flags.said_in(source).join(", "));
     let hint = "flags and PORTCULLIS_… variables stand in place of a file, not beside it: leave them out \
@@ -111,7 +116,7 @@ fn unread(flags: &Flags, source: &Source) -> Option<Problem> {
     Some(Problem { severity, file, line: None, path, message, hint })
 }
 
-impl fmt::Display for Written {
+impl fmt::Display for ConfigSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(file) => file.display().fmt(f),
@@ -132,15 +137,15 @@ mod tests {
         flags: Flags,
     }
 
-    fn source(config: &str) -> Source {
+    fn source(config: &str) -> HostEnv {
         let files = [(PathBuf::from("/run/secret"), b"s3cr3t\n".to_vec())];
-        Source::fixed(files, [("PORTCULLIS_CONFIG".to_owned(), config.to_owned())])
+        HostEnv::fixed(files, [("PORTCULLIS_CONFIG".to_owned(), config.to_owned())])
     }
 
-    fn find(file: Option<&str>, config: &str, flags: &str) -> Result<Written, Unclear> {
+    fn find(file: Option<&str>, config: &str, flags: &str) -> Result<ConfigSource, SourceConflict> {
         let arguments = ["run"].into_iter().chain(flags.split_whitespace());
         let flags = Arguments::try_parse_from(arguments).unwrap().flags;
-        Written::find(file.map(Path::new), flags, &source(config))
+        ConfigSource::find(file.map(Path::new), flags, &source(config))
     }
 
     fn told(flags: &str) -> Vec<String> {
@@ -173,7 +178,7 @@ routes:
 ";
         let files = [("file.yaml", file), ("/run/secret", "s3cr3t\n")];
         let files = files.map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec()));
-        let by_file = load(Path::new("file.yaml"), &Source::fixed(files, [])).unwrap();
+        let by_file = load(Path::new("file.yaml"), &HostEnv::fixed(files, [])).unwrap();
         let by_flags = find(None, "", ALL).unwrap().load(&source("")).unwrap();
         assert_eq!(format!("{by_flags:?}"), format!("{by_file:?}"));
         assert_eq!(by_flags.0.providers[0].client_id, "$app");
@@ -214,11 +219,11 @@ routes:
 
     #[test]
     fn flags_stand_in_place_of_a_file_not_beside_it() {
-        let file = |name: &str| Ok(Written::File(name.into()));
+        let file = |name: &str| Ok(ConfigSource::File(name.into()));
         assert_eq!(find(None, "", ""), file("portcullis.yaml"));
         assert_eq!(find(Some("a.yaml"), "b.yaml", ""), file("a.yaml"));
         assert_eq!(find(None, "b.yaml", "--upstream= --allow-group="), file("b.yaml"));
-        let said = |unclear: Result<Written, Unclear>| unclear.unwrap_err().to_string();
+        let said = |unclear: Result<ConfigSource, SourceConflict>| unclear.unwrap_err().to_string();
         let both = said(find(Some("a.yaml"), "", "--issuer a --allow-group b,c"));
         assert!(
             both.starts_with("--config names a configuration file, and --issuer, --allow-group "),
@@ -230,8 +235,8 @@ routes:
             "{both}"
         );
         let everybody = format!("{ALL} --allow-authenticated");
-        assert_eq!(find(None, "", &everybody), Err(Unclear::Contradiction));
-        assert!(matches!(find(None, "", "--allow-authenticated"), Ok(Written::Flags(_))));
+        assert_eq!(find(None, "", &everybody), Err(SourceConflict::Contradiction));
+        assert!(matches!(find(None, "", "--allow-authenticated"), Ok(ConfigSource::Flags(_))));
     }
 
     #[test]
@@ -239,11 +244,11 @@ routes:
         let files = [(PathBuf::from("/etc/portcullis/portcullis.yaml"), Vec::new())];
         let variables = [("PORTCULLIS_LISTEN", "a:1"), ("PORTCULLIS_UPSTREAM", "http://other:1")];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let source = Source::fixed(files, variables);
+        let source = HostEnv::fixed(files, variables);
         let arguments =
             ["run", "--listen", "a:1", "--upstream", "http://a:1", "--allow-authenticated"];
         let flags = Arguments::try_parse_from(arguments).unwrap().flags;
-        let written = Written::find(None, flags, &source).unwrap();
+        let written = ConfigSource::find(None, flags, &source).unwrap();
         let Problems(problems) = written.load(&source).unwrap_err();
         let told = problems[0].to_string();
         let begin = "/etc/portcullis/portcullis.yaml: warning: is not read, because of PORTCULLIS_LISTEN, \
@@ -263,24 +268,30 @@ routes:
         ] {
             assert!(none.iter().any(|told| told.contains(add)), "{add}: {none:#?}");
         }
-        let wrong = told(
+        let invalid = told(
             "--public-url http://a.example --listen a:1,b:1 --issuer http://b.example \
              --allow-email @a.example --allow-email-domain *",
         );
-        for said in none.iter().chain(&wrong) {
+        for said in none.iter().chain(&invalid) {
             for key in ["`allow:", "`client_secret", "`email", "[one", "`public_url", "`token"] {
                 assert!(!said.contains(key), "{key}: {said}");
             }
         }
-        assert!(wrong.iter().any(|told| told.contains("a flag takes one of them")), "{wrong:#?}");
-        assert!(wrong.iter().any(|told| told.contains("say --allow-authenticated")), "{wrong:#?}");
+        assert!(
+            invalid.iter().any(|told| told.contains("a flag takes one of them")),
+            "{invalid:#?}"
+        );
+        assert!(
+            invalid.iter().any(|told| told.contains("say --allow-authenticated")),
+            "{invalid:#?}"
+        );
     }
 
     #[test]
     fn lists_may_have_blanks_around_their_commas() {
         let arguments = ["run", "--allow-email-domain", " a.example, b.example ,"];
         let flags = Arguments::try_parse_from(arguments).unwrap().flags;
-        let one = Written::find(None, flags, &source("")).unwrap();
+        let one = ConfigSource::find(None, flags, &source("")).unwrap();
         let other = find(None, "", "--allow-email-domain a.example,b.example").unwrap();
         assert_eq!(one, other);
     }
@@ -297,7 +308,7 @@ routes:
             "PORTCULLIS_SERVICE_HOST",
             "PORTCULLIS_UPSTREAM",
         ];
-        let source = Source::fixed([], set.map(|name| (name.to_owned(), String::new())));
+        let source = HostEnv::fixed([], set.map(|name| (name.to_owned(), String::new())));
         let told: Vec<_> = misspelt(&source).iter().map(Problem::to_string).collect();
         let expected = [
             ("ADMIN_LISTN", "ADMIN_LISTEN"),
@@ -308,7 +319,7 @@ routes:
             format!("PORTCULLIS_{name}: warning: is no variable of ours\n  hint: did you mean PORTCULLIS_{meant}?")
         });
         assert_eq!(told, expected);
-        let Problems(all) = Written::File("none.yaml".into()).load(&source).unwrap_err();
+        let Problems(all) = ConfigSource::File("none.yaml".into()).load(&source).unwrap_err();
         assert_eq!(all.len(), 4, "{all:?}");
     }
 
@@ -316,7 +327,7 @@ routes:
     fn a_secret_is_read_from_the_file_that_is_named_or_from_none() {
         for name in ["/run/a}b", "/run/${HOME}", "}"] {
             let flags = format!("--client-secret-file {name}");
-            assert_eq!(find(None, "", &flags), Err(Unclear::SecretFile), "{name}");
+            assert_eq!(find(None, "", &flags), Err(SourceConflict::SecretFile), "{name}");
         }
         let told = told("--client-secret-file /run/$a{b");
         assert!(told.iter().any(|told| told.contains("needs the file /run/$a{b, ")), "{told:#?}");

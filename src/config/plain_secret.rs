@@ -1,7 +1,7 @@
 //! A secret that stands in the file itself, and what its author more likely meant.
 
 use crate::config::interpolate::{self, Piece};
-use crate::config::wrong::Wrong;
+use crate::config::invalid::Invalid;
 
 /// Secrets of the files that come with the gateway, and what people write in place of one.
 const SAMPLES: [&str; 8] = [
@@ -21,14 +21,14 @@ pub(super) fn is_sample(secret: &str) -> bool {
 }
 
 /// What is to be said of a sample's secret, wherever it came from.
-pub(super) fn sample() -> Wrong {
-    Wrong::new("is the secret of a sample, which everybody knows")
+pub(super) fn sample() -> Invalid {
+    Invalid::new("is the secret of a sample, which everybody knows")
         .hint("take the provider's for `client_secret`; `portcullis keygen` makes one for `session.secret`")
 }
 
 /// What is to be said of a secret as it is written; `None` for one that comes from elsewhere. `is_set` tells
 /// whether a variable of the environment has a value.
-pub(super) fn doubtful(text: &str, is_set: impl Fn(&str) -> bool) -> Option<Wrong> {
+pub(super) fn doubtful(text: &str, is_set: impl Fn(&str) -> bool) -> Option<Invalid> {
     if text.contains("${") {
         let pieces = interpolate::parse(text).ok()?;
         let defaults = pieces.into_iter().find_map(|piece| match piece {
@@ -41,7 +41,7 @@ pub(super) fn doubtful(text: &str, is_set: impl Fn(&str) -> bool) -> Option<Wron
             Piece::Variable { .. } | Piece::Text(_) | Piece::File(_) => None,
         });
         return defaults.map(|name| {
-            Wrong::new(format!(
+            Invalid::new(format!(
                 "is the default that stands in this file, as {name} is not set: whoever reads the file knows it"
             ))
             .hint(format!("set {name}, and write ${{{name}}} without a default"))
@@ -51,14 +51,14 @@ pub(super) fn doubtful(text: &str, is_set: impl Fn(&str) -> bool) -> Option<Wron
         return None;
     }
     Some(if is_bare_variable(text) {
-        Wrong::new("is taken as it stands: a `$` without braces stands for itself")
+        Invalid::new("is taken as it stands: a `$` without braces stands for itself")
             .hint("write ${NAME} for a variable of the environment; $$ is a dollar")
     } else if is_file_name(text) {
-        Wrong::new("is taken as it stands, not as the name of a file")
+        Invalid::new("is taken as it stands, not as the name of a file")
             .hint("write ${file:PATH} for what stands in a file")
     } else {
         // It goes wherever the file goes: a repository, a backup, a chat.
-        Wrong::new("is a secret in plain sight of whoever reads this file")
+        Invalid::new("is a secret in plain sight of whoever reads this file")
             .hint("keep it elsewhere: ${file:/run/secrets/NAME}, or ${NAME} of the environment")
     })
 }
@@ -96,7 +96,7 @@ mod tests {
         let is_set = |name: &str| name == "SET";
         assert!(doubtful("${UNSET:-hunter2}", is_set).is_some());
         for good in ["${UNSET:-change-me}", "${SET:-hunter2}", "${UNSET}", "${file:/run/secret}"] {
-            assert_eq!(doubtful(good, is_set).map(|wrong| wrong.what), None, "{good}");
+            assert_eq!(doubtful(good, is_set).map(|invalid| invalid.what), None, "{good}");
         }
     }
 }
