@@ -2,8 +2,8 @@
 
 pub mod build;
 pub mod dispatch;
-pub mod examine;
 pub mod explain;
+pub mod probe;
 pub mod refuse;
 pub mod serve;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::app::examine::{Finding, examine};
+use crate::app::probe::{ProbeResult, probe};
 use crate::cli::{GOOD, REFUSED};
 use crate::config::{Config, ConfigSource, HostEnv, Problem, Problems, Severity};
 
@@ -64,11 +64,11 @@ fn ask(
 ) -> io::Result<Vec<(String, Problem)>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut good = Vec::new();
-    for (id, examined) in runtime.block_on(examine(config)) {
+    for (id, examined) in runtime.block_on(probe(config)) {
         for finding in examined.findings {
             let (path, file, line) = written.place(source, &["providers", &id, finding.key]);
             let severity = if finding.is_fatal { Severity::Error } else { Severity::Warning };
-            let Finding { message, hint, .. } = finding;
+            let ProbeResult { message, hint, .. } = finding;
             findings.push(Problem { severity, file, line, path, message, hint });
         }
         if !examined.good.is_empty() {

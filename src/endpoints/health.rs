@@ -8,7 +8,7 @@ use http::{Response, StatusCode};
 
 use crate::body::Body;
 use crate::endpoints::admin::{Admin, plain};
-use crate::providers::{Provider, Standing};
+use crate::providers::{Provider, ProviderHealth};
 use crate::server::Shutdown;
 
 /// How the process is.
@@ -74,10 +74,10 @@ impl Admin {
 /// A line about a provider, if there is something to say.
 fn trouble(provider: &Provider) -> String {
     let id = provider.id();
-    match provider.standing() {
-        Standing::Up => String::new(),
-        Standing::Unreachable => format!("provider {id} cannot be reached\n"),
-        Standing::Unusable(error) => format!("provider {id} cannot be used: {error}\n"),
+    match provider.health() {
+        ProviderHealth::Up => String::new(),
+        ProviderHealth::Unreachable => format!("provider {id} cannot be reached\n"),
+        ProviderHealth::Unusable(error) => format!("provider {id} cannot be used: {error}\n"),
     }
 }
 

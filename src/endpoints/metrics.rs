@@ -8,7 +8,7 @@ use http::{HeaderValue, Response, StatusCode};
 
 use crate::body::Body;
 use crate::endpoints::admin::{Admin, plain};
-use crate::providers::Standing;
+use crate::providers::ProviderHealth;
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, Gauges};
 
@@ -40,7 +40,9 @@ impl Admin {
             connections: self.connections.count(),
             sessions: self.login.sessions.len(),
             providers_up: providers
-                .map(|provider| (Arc::clone(provider.id()), provider.standing() == Standing::Up))
+                .map(|provider| {
+                    (Arc::clone(provider.id()), provider.health() == ProviderHealth::Up)
+                })
                 .collect(),
             upstreams,
             log_lines_lost: log::lost(),

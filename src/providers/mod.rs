@@ -4,8 +4,8 @@
 
 mod claims;
 mod error;
-mod examine;
-mod notices;
+mod hints;
+mod probe;
 mod refresh;
 mod sign_in;
 
@@ -17,8 +17,8 @@ use tracing::warn;
 use url::Url;
 
 pub use error::{Error, RefreshError};
-pub use examine::{Examined, Finding};
-use notices::Notices;
+use hints::ConfigHints;
+pub use probe::{ProbeReport, ProbeResult};
 pub use refresh::{RefreshRequest, Refreshed};
 pub use sign_in::{Code, SignInRequest, SignedIn, Turn};
 
@@ -98,7 +98,7 @@ pub enum SignOut {
 
 /// How it stands with a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum ProviderHealth {
     /// It is known, and the last request to any of its endpoints was answered.
     Up,
     /// It fails, or has not been heard yet.
@@ -114,7 +114,7 @@ pub struct Provider {
     http: Arc<Http>,
     client: Client,
     issuer: Arc<Issuer>,
-    notices: Notices,
+    hints: ConfigHints,
     meter: &'static ProviderMeter,
 }
 
@@ -146,7 +146,7 @@ impl Provider {
             issuer: Arc::new(issuer.map_err(Error::Settings)?),
             client: Client::new(credentials, Arc::clone(&http), clock),
             http,
-            notices: Notices::new(),
+            hints: ConfigHints::new(),
             settings,
             meter,
         })
@@ -210,14 +210,14 @@ impl Provider {
     }
 
     /// How it stands, by what was last asked of it.
-    pub fn standing(&self) -> Standing {
+    pub fn health(&self) -> ProviderHealth {
         if !self.http.is_answering() {
-            return Standing::Unreachable;
+            return ProviderHealth::Unreachable;
         }
         match self.issuer.fault() {
-            _ if self.issuer.is_known() => Standing::Up,
-            Some(fault) => Standing::Unusable(fault),
-            None => Standing::Unreachable,
+            _ if self.issuer.is_known() => ProviderHealth::Up,
+            Some(fault) => ProviderHealth::Unusable(fault),
+            None => ProviderHealth::Unreachable,
         }
     }
 

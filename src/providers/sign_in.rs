@@ -147,7 +147,7 @@ impl Provider {
         };
         let identity = self.identity(claims)?;
         let beside_userinfo = own.map(|own| OwnClaims::new(own, &identity.claims));
-        self.notices.look_at(&identity, &self.settings);
+        self.hints.look_at(&identity, &self.settings);
         Ok(SignedIn { tokens, identity, baseline: RefreshBaseline { binding, beside_userinfo } })
     }
 

@@ -169,23 +169,23 @@ async fn a_code_becomes_an_identity_with_userinfos_groups() {
     assert!(
         signed_in.baseline.beside_userinfo.is_some_and(|own| !own.read().contains_key("groups"))
     );
-    assert_eq!(scene.provider.standing(), Standing::Up);
+    assert_eq!(scene.provider.health(), ProviderHealth::Up);
 }
 
 #[tokio::test]
 async fn one_failure_at_any_endpoint_means_down_and_one_answer_up() {
     let scene = scene(|_| {}).await;
-    assert_eq!(scene.provider.standing(), Standing::Unreachable, "not asked yet");
+    assert_eq!(scene.provider.health(), ProviderHealth::Unreachable, "not asked yet");
     let baseline = scene.complete().await.unwrap().baseline;
-    assert_eq!(scene.provider.standing(), Standing::Up);
+    assert_eq!(scene.provider.health(), ProviderHealth::Up);
     for reply in [Reply::Drop, Reply::json(503, &json!({})), Reply::json(429, &json!({}))] {
         scene.script(|script| script.token = Some(reply.clone()));
         assert!(scene.refresh(&baseline).await.is_err());
-        assert_eq!(scene.provider.standing(), Standing::Unreachable, "{reply:?}");
+        assert_eq!(scene.provider.health(), ProviderHealth::Unreachable, "{reply:?}");
         let refused = Reply::json(400, &json!({"error": "invalid_grant"}));
         scene.script(|script| script.token = Some(refused));
         assert!(scene.refresh(&baseline).await.is_err());
-        assert_eq!(scene.provider.standing(), Standing::Up, "a refusal is an answer");
+        assert_eq!(scene.provider.health(), ProviderHealth::Up, "a refusal is an answer");
     }
 }
 
@@ -194,8 +194,11 @@ async fn a_document_that_is_wrong_is_not_an_outage() {
     let scene = scene(|_| {}).await;
     scene.script(|script| script.discovery = json!({"issuer": "https://op.example"}));
     scene.complete().await.unwrap_err();
-    let standing = scene.provider.standing();
-    assert!(matches!(standing, Standing::Unusable(OidcError::OtherIssuer { .. })), "{standing:?}");
+    let health = scene.provider.health();
+    assert!(
+        matches!(health, ProviderHealth::Unusable(OidcError::OtherIssuer { .. })),
+        "{health:?}"
+    );
 }
 
 #[tokio::test]

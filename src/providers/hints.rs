@@ -10,12 +10,12 @@ use crate::identity::claims::{ClaimNames, ClaimPath};
 
 /// What was said already.
 #[derive(Debug)]
-pub(super) struct Notices {
+pub(super) struct ConfigHints {
     email: Once,
     claims: Once,
 }
 
-impl Notices {
+impl ConfigHints {
     pub(super) fn new() -> Self {
         Self { email: Once::new(), claims: Once::new() }
     }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::providers::{Examined, Provider};
+use crate::providers::{ProbeReport, Provider};
 use crate::telemetry::metrics::Metrics;
 
-pub use crate::providers::Finding;
+pub use crate::providers::ProbeResult;
 
 /// Asks each provider, one after the other.
-pub async fn examine(config: &Config) -> Vec<(Arc<str>, Examined)> {
+pub async fn probe(config: &Config) -> Vec<(Arc<str>, ProbeReport)> {
     let mut all = Vec::new();
     for settings in &config.providers {
         let meter = Metrics::default().provider(&settings.id);
@@ -18,9 +18,9 @@ pub async fn examine(config: &Config) -> Vec<(Arc<str>, Examined)> {
             Ok(provider) => {
                 let prefix = config.endpoint_prefix.as_str();
                 let redirect_uri = provider.redirect_uri(&config.public_url, prefix);
-                provider.examine(&redirect_uri, config.providers.len() > 1).await
+                provider.probe(&redirect_uri, config.providers.len() > 1).await
             }
-            Err(error) => Examined::unusable(&error),
+            Err(error) => ProbeReport::unusable(&error),
         };
         all.push((Arc::clone(&settings.id), examined));
     }

@@ -24,7 +24,7 @@ use crate::telemetry::metrics::ProviderEndpoint;
 
 /// Something that a person should know before the first sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct ProbeResult {
     /// Whether nobody can sign in as it is.
     pub is_fatal: bool,
     /// Which key below `providers.ID` it is about.
@@ -37,9 +37,9 @@ pub struct Finding {
 
 /// What there was to see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Examined {
+pub struct ProbeReport {
     /// What is wrong.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<ProbeResult>,
     /// What is right, each in a few words.
     pub good: Vec<&'static str>,
 }
@@ -47,8 +47,8 @@ pub struct Examined {
 impl Provider {
     /// Asks discovery and keys, and tries the registration: a code that is none at the token endpoint, and a
     /// sign-in without anybody to sign in (`prompt=none`, OIDC Core §3.1.2.1). It may be one `among_several`.
-    pub async fn examine(&self, redirect_uri: &str, among_several: bool) -> Examined {
-        let mut examined = Examined::default();
+    pub async fn probe(&self, redirect_uri: &str, among_several: bool) -> ProbeReport {
+        let mut examined = ProbeReport::default();
         let metadata = match self.documents(&mut examined).await {
             Ok(metadata) => metadata,
             Err(error) => {
@@ -70,7 +70,7 @@ impl Provider {
         examined
     }
 
-    async fn documents(&self, examined: &mut Examined) -> Result<Arc<Metadata>, OidcError> {
+    async fn documents(&self, examined: &mut ProbeReport) -> Result<Arc<Metadata>, OidcError> {
         if let Some(answer) = self.issuer.document().await? {
             self.look_at_document(&answer.object()?, examined);
             examined.look_at_clock(&answer, self.issuer.since_epoch());
@@ -88,7 +88,7 @@ impl Provider {
 
     /// What a document promises that we need, and demands that we do not do. What is left out promises
     /// nothing either way.
-    fn look_at_document(&self, document: &Map<String, Value>, examined: &mut Examined) {
+    fn look_at_document(&self, document: &Map<String, Value>, examined: &mut ProbeReport) {
         let lacks = |name: &str, has: &dyn Fn(&str) -> bool| {
             let list = document.get(name).and_then(Value::as_array);
             list.is_some_and(|list| !list.iter().filter_map(Value::as_str).any(has))
@@ -123,7 +123,12 @@ impl Provider {
     }
 
     /// Whether the token endpoint knows us, which it tells before it looks at the code (RFC 6749 §5.2).
-    async fn try_client(&self, metadata: &Metadata, redirect_uri: &str, examined: &mut Examined) {
+    async fn try_client(
+        &self,
+        metadata: &Metadata,
+        redirect_uri: &str,
+        examined: &mut ProbeReport,
+    ) {
         let endpoint = match self.endpoint(&metadata.token, metadata) {
             Ok(endpoint) => endpoint,
             Err(error) => {
@@ -172,7 +177,7 @@ impl Provider {
 
     /// Whether a browser would be sent back to us, which happens with an error, too, but never to an
     /// address that is not registered (RFC 6749 §4.1.2.1).
-    async fn try_redirect(&self, redirect_uri: &str, examined: &mut Examined) {
+    async fn try_redirect(&self, redirect_uri: &str, examined: &mut ProbeReport) {
         let [state, nonce] = [(); 2].map(|()| random::text::<16>());
         let verifier = Secret::new(random::text::<32>());
         let request = SignInRequest {
@@ -224,7 +229,7 @@ fn fault_of(back: &Url) -> Option<ErrorCode> {
     (!needs_a_person.contains(&code)).then_some(code)
 }
 
-impl Examined {
+impl ProbeReport {
     /// Of a provider that cannot even be asked.
     pub fn unusable(error: &Error) -> Self {
         let mut examined = Self::default();
@@ -233,11 +238,11 @@ impl Examined {
     }
 
     fn fatal(&mut self, key: &'static str, message: String, hint: Option<String>) {
-        self.findings.push(Finding { is_fatal: true, key, message, hint });
+        self.findings.push(ProbeResult { is_fatal: true, key, message, hint });
     }
 
     fn warn(&mut self, key: &'static str, message: String, hint: Option<String>) {
-        self.findings.push(Finding { is_fatal: false, key, message, hint });
+        self.findings.push(ProbeResult { is_fatal: false, key, message, hint });
     }
 
     fn look_at_clock(&mut self, answer: &Answer, here: Duration) {
