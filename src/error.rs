@@ -22,10 +22,10 @@ pub enum Error {
     #[error("the path has {0}")]
     Path(#[from] Malformed),
     /// An upstream could read the path in a way that has another route or decision.
-    #[error("the path can be read as {reading:?} too, which has another answer")]
+    #[error("the path can be read as {interpretation:?} too, which has another answer")]
     Ambiguous {
         /// The path as such an upstream reads it.
-        reading: String,
+        interpretation: String,
     },
     /// No route has this host.
     #[error("no route has this host")]

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::endpoints::{Call, Endpoint};
 use crate::error::Error;
 use crate::pages::{Format, ResponseContext};
-use crate::routing::path::Readings;
+use crate::routing::path::PathInterpretations;
 use crate::server::{
     Answered, DroppedNames, Handler, Incoming, ListenerKind, Refusal, without_panic,
 };
@@ -121,16 +121,18 @@ impl App {
         let Some(target) = incoming.request.uri().path_and_query().cloned() else {
             return unrouted(Error::Malformed);
         };
-        let readings = match Readings::of(target.path()) {
-            Ok(readings) => readings,
+        let interpretations = match PathInterpretations::of(target.path()) {
+            Ok(interpretations) => interpretations,
             Err(malformed) => return unrouted(malformed.into()),
         };
-        match self.routes.find(incoming.client.host(), &readings) {
+        match self.routes.find(incoming.client.host(), &interpretations) {
             Ok(route) => {
                 incoming.client.routed(route.meter);
                 (
                     route.meter,
-                    self.gate.handle(&self.routes, route, &readings, &target, incoming).await,
+                    self.gate
+                        .handle(&self.routes, route, &interpretations, &target, incoming)
+                        .await,
                 )
             }
             // There is nowhere to send somebody who is at public_url already.

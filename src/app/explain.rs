@@ -27,7 +27,7 @@ use crate::policy::Policy;
 use crate::policy::evaluate::Ruling;
 use crate::policy::rule::Key;
 use crate::providers;
-use crate::routing::path::Readings;
+use crate::routing::path::PathInterpretations;
 use crate::secret::Secret;
 use crate::server::is_served;
 use crate::session::{Session, SessionData, SessionId, Tokens};
@@ -103,11 +103,11 @@ impl App {
             told.say("decision", "none: paths under this prefix are the gateway's own");
             return Ok(told);
         }
-        match Readings::of(path) {
+        match PathInterpretations::of(path) {
             Err(malformed) => told.refuse(&malformed.into()),
-            Ok(readings) => match self.routes.find(host, &readings) {
+            Ok(interpretations) => match self.routes.find(host, &interpretations) {
                 Err(error) => told.refuse(&error),
-                Ok(route) => self.decide(question, route, &readings, visitor, &mut told),
+                Ok(route) => self.decide(question, route, &interpretations, visitor, &mut told),
             },
         }
         Ok(told)
@@ -117,7 +117,7 @@ impl App {
         &self,
         question: &Question<'_>,
         route: &Route,
-        readings: &Readings<'_>,
+        interpretations: &PathInterpretations<'_>,
         visitor: Visitor,
         told: &mut Explanation,
     ) {
@@ -135,7 +135,7 @@ impl App {
         let asked = AccessRequest {
             route,
             method,
-            readings,
+            interpretations,
             reach: &reach,
             client_address: question.client_address,
             narrowing: None,
@@ -159,7 +159,9 @@ impl App {
                 Cause::ForeignOrigin => told.refuse(&Error::ForeignOrigin),
                 Cause::SecondPath(fault) => told.refuse(&Error::SecondPath(fault)),
             },
-            Decision::Ambiguous(reading) => told.refuse(&Error::Ambiguous { reading }),
+            Decision::Ambiguous(interpretation) => {
+                told.refuse(&Error::Ambiguous { interpretation })
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use crate::telemetry::metrics::{self, Gauges};
 impl Admin {
     /// `GET /metrics`
     pub(super) fn scrape(&self) -> Response<Body> {
-        match self.metrics.exposition(self.readings()) {
+        match self.metrics.exposition(self.interpretations()) {
             Ok(text) => {
                 let mut response = plain(StatusCode::OK, text);
                 let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
@@ -26,7 +26,7 @@ impl Admin {
         }
     }
 
-    fn readings(&self) -> Gauges {
+    fn interpretations(&self) -> Gauges {
         let providers = self.login.providers.iter();
         let mut upstreams: BTreeMap<String, (usize, usize)> = BTreeMap::new();
         for upstream in self.routes.all().filter_map(|route| route.upstream.as_ref()) {

@@ -13,7 +13,7 @@ use crate::login::sign_in_options::SignInOptions;
 use crate::login::{self, Failure};
 use crate::pages::{Choice, Page};
 use crate::providers::Provider;
-use crate::routing::path::Readings;
+use crate::routing::path::PathInterpretations;
 
 impl Endpoints {
     /// `GET sign_in?rd=`, and what else `start` takes but the provider.
@@ -61,7 +61,7 @@ impl Endpoints {
     fn route_of(&self, target: &ReturnTo) -> Option<&Route> {
         let base = Url::parse(&self.login.public_url.to_string()).ok()?;
         let url = base.join(target.as_str()).ok()?;
-        let readings = Readings::of(url.path()).ok()?;
-        self.routes.find(url.host_str()?, &readings).ok()
+        let interpretations = PathInterpretations::of(url.path()).ok()?;
+        self.routes.find(url.host_str()?, &interpretations).ok()
     }
 }

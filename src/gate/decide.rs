@@ -13,7 +13,7 @@ use crate::gate::route::Route;
 use crate::policy::Policy;
 use crate::policy::evaluate::{Denial, PolicyInput, Ruling, Verdict};
 use crate::policy::rule::Rule;
-use crate::routing::path::{PathPrefix, Reading, Readings};
+use crate::routing::path::{PathInterpretation, PathInterpretations, PathPrefix};
 
 /// What a visitor asks for.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +23,7 @@ pub struct AccessRequest<'r, 'a> {
     /// The method; `None` where an asker did not tell it.
     pub method: Option<&'a Method>,
     /// The path, in every reading.
-    pub readings: &'a Readings<'a>,
+    pub interpretations: &'a PathInterpretations<'a>,
     /// What it acts on beside that path.
     pub reach: &'a Reach<'a>,
     /// The address of the client.
@@ -110,9 +110,9 @@ impl<'r> Permit<'r> {
 pub fn decide<'r>(asked: &AccessRequest<'r, '_>, visitor: Visitor) -> Decision<'r> {
     let route = asked.route;
     let visitor = counted(route, visitor);
-    let verdict = match agreed(asked, asked.readings, &visitor) {
+    let verdict = match agreed(asked, asked.interpretations, &visitor) {
         Ok(verdict) => verdict,
-        Err(reading) => return Decision::Ambiguous(reading),
+        Err(interpretation) => return Decision::Ambiguous(interpretation),
     };
     let refuse = |visitor, cause| Decision::Refuse(Refusal { visitor, cause });
     match verdict {
@@ -136,17 +136,18 @@ pub fn decide<'r>(asked: &AccessRequest<'r, '_>, visitor: Visitor) -> Decision<'
 // SECURITY: an upstream that reads the path in another way must not be a way around the rules.
 fn agreed(
     asked: &AccessRequest<'_, '_>,
-    readings: &Readings<'_>,
+    interpretations: &PathInterpretations<'_>,
     visitor: &Visitor,
 ) -> Result<Verdict, String> {
-    let verdict = verdict(asked, readings.plain(), visitor);
-    let spelt = spelt(asked.route, readings);
-    let mut others = readings.others().iter().chain(&spelt);
-    let differs =
-        |reading: &&Reading<'_>| !self::verdict(asked, reading, visitor).decides_as(&verdict);
+    let verdict = verdict(asked, interpretations.plain(), visitor);
+    let spelt = spelt(asked.route, interpretations);
+    let mut others = interpretations.others().iter().chain(&spelt);
+    let differs = |interpretation: &&PathInterpretation<'_>| {
+        !self::verdict(asked, interpretation, visitor).decides_as(&verdict)
+    };
     match others.find(differs) {
         None => Ok(verdict),
-        Some(reading) => Err(reading.path().to_owned()),
+        Some(interpretation) => Err(interpretation.path().to_owned()),
     }
 }
 
@@ -154,18 +155,22 @@ fn agreed(
 fn beyond(asked: &AccessRequest<'_, '_>, visitor: &Visitor) -> Result<(), SecondPathFault> {
     let destination = match asked.reach.destination() {
         Destination::None => None,
-        Destination::Path(readings) => Some(&**readings),
+        Destination::Path(interpretations) => Some(&**interpretations),
         Destination::Fault(fault) => return Err(*fault),
     };
     // SECURITY: `MOVE` and `COPY` write to a path that no rule has seen.
-    if let Some(readings) = destination
-        && agreed(asked, readings, visitor) != Ok(Verdict::Admit)
+    if let Some(interpretations) = destination
+        && agreed(asked, interpretations, visitor) != Ok(Verdict::Admit)
     {
         return Err(SecondPathFault::Denied);
     }
     // SECURITY: what is done to a folder is done to all in it, whatever a rule says of that.
-    let is_above = |readings| asked.route.ruled_paths.iter().any(|it| it.lies_below_any(readings));
-    if asked.reach.is_deep() && (is_above(asked.readings) || destination.is_some_and(is_above)) {
+    let is_above = |interpretations| {
+        asked.route.ruled_paths.iter().any(|it| it.lies_below_any(interpretations))
+    };
+    if asked.reach.is_deep()
+        && (is_above(asked.interpretations) || destination.is_some_and(is_above))
+    {
         return Err(SecondPathFault::AboveRuledPath);
     }
     Ok(())
@@ -174,7 +179,7 @@ fn beyond(asked: &AccessRequest<'_, '_>, visitor: &Visitor) -> Result<(), Second
 /// What each rule of the route says of the plain reading, in their order: why the decision is as it is.
 pub fn rulings(asked: &AccessRequest<'_, '_>, visitor: Visitor) -> Vec<Ruling> {
     let visitor = counted(asked.route, visitor);
-    let of_policy = asked.of_policy(asked.readings.plain());
+    let of_policy = asked.of_policy(asked.interpretations.plain());
     let judge = |rule: &Rule| rule.judge(of_policy, visitor.identity());
     match &asked.route.allow {
         Policy::Public | Policy::Authenticated => Vec::new(),
@@ -192,35 +197,42 @@ fn counted(route: &Route, visitor: Visitor) -> Visitor {
     }
 }
 
-fn is_public(asked: &AccessRequest<'_, '_>, reading: &Reading<'_>) -> bool {
-    let of_policy = asked.of_policy(reading);
+fn is_public(asked: &AccessRequest<'_, '_>, interpretation: &PathInterpretation<'_>) -> bool {
+    let of_policy = asked.of_policy(interpretation);
     asked.route.allow.is_public_for(of_policy)
         && asked.narrowing.is_none_or(|policy| policy.is_public_for(of_policy))
 }
 
 /// Whether every reading of a path passes without a visitor.
-fn is_all_public(asked: &AccessRequest<'_, '_>, readings: &Readings<'_>) -> bool {
-    let spelt = spelt(asked.route, readings);
-    let mut others = readings.others().iter().chain(&spelt);
-    is_public(asked, readings.plain()) && others.all(|other| is_public(asked, other))
+fn is_all_public(asked: &AccessRequest<'_, '_>, interpretations: &PathInterpretations<'_>) -> bool {
+    let spelt = spelt(asked.route, interpretations);
+    let mut others = interpretations.others().iter().chain(&spelt);
+    is_public(asked, interpretations.plain()) && others.all(|other| is_public(asked, other))
 }
 
 /// A path as the rules of a route spell it, where letter case alone tells their `paths` apart.
 // SECURITY: an upstream without letter case serves `/app` under `/App` too, whatever a rule for the
 // one says and a rule for the other does not.
-fn spelt(route: &Route, readings: &Readings<'_>) -> Vec<Reading<'static>> {
+fn spelt(
+    route: &Route,
+    interpretations: &PathInterpretations<'_>,
+) -> Vec<PathInterpretation<'static>> {
     if route.clashing_paths.is_empty() {
         // Nearly every route.
         return Vec::new();
     }
     let spelt = |path: &PathPrefix| -> Vec<_> {
-        readings.unfolded().filter_map(|it| path.respelt(it)).collect()
+        interpretations.unfolded().filter_map(|it| path.respelt(it)).collect()
     };
     route.clashing_paths.iter().flat_map(spelt).collect()
 }
 
-fn verdict(asked: &AccessRequest<'_, '_>, reading: &Reading<'_>, visitor: &Visitor) -> Verdict {
-    let (of_policy, identity) = (asked.of_policy(reading), visitor.identity());
+fn verdict(
+    asked: &AccessRequest<'_, '_>,
+    interpretation: &PathInterpretation<'_>,
+    visitor: &Visitor,
+) -> Verdict {
+    let (of_policy, identity) = (asked.of_policy(interpretation), visitor.identity());
     match (asked.route.allow.evaluate(of_policy, identity), asked.narrowing) {
         (Verdict::Admit, Some(narrowing)) => narrowing.evaluate(of_policy, identity),
         (verdict, _) => verdict,
@@ -232,18 +244,18 @@ impl AccessRequest<'_, '_> {
     /// passes without.
     pub fn authentication(&self) -> Authentication {
         let second = match self.reach.destination() {
-            Destination::Path(readings) => Some(&**readings),
+            Destination::Path(interpretations) => Some(&**interpretations),
             Destination::None | Destination::Fault(_) => None,
         };
-        let mut paths = std::iter::once(self.readings).chain(second);
-        if paths.all(|readings| is_all_public(self, readings)) {
+        let mut paths = std::iter::once(self.interpretations).chain(second);
+        if paths.all(|interpretations| is_all_public(self, interpretations)) {
             Authentication::Optional
         } else {
             Authentication::Required
         }
     }
 
-    fn of_policy<'p>(&'p self, path: &'p Reading<'p>) -> PolicyInput<'p> {
+    fn of_policy<'p>(&'p self, path: &'p PathInterpretation<'p>) -> PolicyInput<'p> {
         PolicyInput { method: self.method, path, client_address: self.client_address }
     }
 }

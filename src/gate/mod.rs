@@ -21,7 +21,7 @@ use crate::identity::Identity;
 use crate::identity::headers::IdentityHeaderNames;
 use crate::origin::Origin;
 use crate::providers::Provider;
-use crate::routing::path::{PathPrefix, Readings};
+use crate::routing::path::{PathInterpretations, PathPrefix};
 use crate::server::{Answered, ClientInfo, Incoming};
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
@@ -73,7 +73,7 @@ impl Gate {
         &self,
         routes: &Routes,
         route: &Route,
-        readings: &Readings<'_>,
+        interpretations: &PathInterpretations<'_>,
         target: &PathAndQuery,
         incoming: Incoming,
     ) -> Result<Answered, Error> {
@@ -87,7 +87,7 @@ impl Gate {
         let asked = AccessRequest {
             route,
             method: Some(method),
-            readings,
+            interpretations,
             reach: &reach,
             client_address: client.address(),
             narrowing: None,
@@ -103,7 +103,7 @@ impl Gate {
                 self.challenge(challenged).map(answered)
             }
             Decision::Refuse(refusal) => Err(self.refused(route, &refusal, client, target)),
-            Decision::Ambiguous(reading) => Err(Error::Ambiguous { reading }),
+            Decision::Ambiguous(interpretation) => Err(Error::Ambiguous { interpretation }),
         }
     }
 

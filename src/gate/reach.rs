@@ -10,7 +10,7 @@ use crate::gate::route::Route;
 use crate::gate::routes::Routes;
 use crate::identity::headers::is_spelling_of;
 use crate::origin::Origin;
-use crate::routing::path::Readings;
+use crate::routing::path::PathInterpretations;
 use crate::server::Authority;
 
 /// What a request acts on beside its own path.
@@ -27,7 +27,7 @@ pub enum Destination<'a> {
     #[default]
     None,
     /// On the same route. Boxed: rare, and its size would be that of every request's future.
-    Path(Box<Readings<'a>>),
+    Path(Box<PathInterpretations<'a>>),
     /// The request may not pass with it.
     Fault(SecondPathFault),
 }
@@ -70,7 +70,9 @@ impl<'a> Reach<'a> {
             (None, _) => Destination::None,
             (Some(_), _) if methods.are_plain() => Destination::None,
             (Some(value), None) => second_path(value, routes, route, origin)
-                .map_or_else(Destination::Fault, |readings| Destination::Path(Box::new(readings))),
+                .map_or_else(Destination::Fault, |interpretations| {
+                    Destination::Path(Box::new(interpretations))
+                }),
             (Some(_), Some(_)) => Destination::Fault(SecondPathFault::Malformed),
         };
         Self { destination, depth }
@@ -142,13 +144,13 @@ fn second_path<'a>(
     routes: &Routes,
     route: &Route,
     origin: impl FnOnce() -> Origin,
-) -> Result<Readings<'a>, SecondPathFault> {
+) -> Result<PathInterpretations<'a>, SecondPathFault> {
     let text = value.to_str().map_err(|_| SecondPathFault::Malformed)?;
     let here = origin();
     let path = path_at(text, &here)?;
-    let readings = Readings::of(path).map_err(|_| SecondPathFault::Malformed)?;
-    match routes.find(here.host(), &readings) {
-        Ok(found) if std::ptr::eq(found, route) => Ok(readings),
+    let interpretations = PathInterpretations::of(path).map_err(|_| SecondPathFault::Malformed)?;
+    match routes.find(here.host(), &interpretations) {
+        Ok(found) if std::ptr::eq(found, route) => Ok(interpretations),
         Ok(_) | Err(_) => Err(SecondPathFault::OtherRoute),
     }
 }
@@ -249,12 +251,14 @@ mod tests {
             headers.append(*name, HeaderValue::from_str(value).unwrap());
         }
         let method = method.map(|method| method.parse().unwrap());
-        let route = routes.find("a.example", &Readings::of(path).unwrap()).unwrap();
+        let route = routes.find("a.example", &PathInterpretations::of(path).unwrap()).unwrap();
         let origin = || Origin::parse("https://a.example").unwrap();
         let reach = Reach::of(method.as_ref(), &headers, &routes, route, origin);
         let second = match reach.destination() {
             Destination::None => Ok(None),
-            Destination::Path(readings) => Ok(Some(readings.plain().path().to_owned())),
+            Destination::Path(interpretations) => {
+                Ok(Some(interpretations.plain().path().to_owned()))
+            }
             Destination::Fault(fault) => Err(*fault),
         };
         (second, reach.is_deep())

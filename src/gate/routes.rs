@@ -5,7 +5,7 @@
 use crate::error::Error;
 use crate::gate::route::Route;
 use crate::routing::host::normal;
-use crate::routing::path::{PathPrefix, Reading, Readings};
+use crate::routing::path::{PathInterpretation, PathInterpretations, PathPrefix};
 use crate::routing::{Found, Table};
 
 /// What is in front of what.
@@ -22,16 +22,22 @@ impl Routes {
     }
 
     /// The route that every reading of a path has.
-    pub fn find(&self, host: &str, readings: &Readings<'_>) -> Result<&Route, Error> {
+    pub fn find(
+        &self,
+        host: &str,
+        interpretations: &PathInterpretations<'_>,
+    ) -> Result<&Route, Error> {
         let host = normal(host);
-        let route = self.of_reading(&host, readings.plain())?;
+        let route = self.of_reading(&host, interpretations.plain())?;
         // SECURITY: an upstream that reads the path in another way must not be a way to another route.
-        let leads_there = |reading: &&Reading<'_>| {
-            self.of_reading(&host, reading).is_ok_and(|other| std::ptr::eq(other, route))
+        let leads_there = |interpretation: &&PathInterpretation<'_>| {
+            self.of_reading(&host, interpretation).is_ok_and(|other| std::ptr::eq(other, route))
         };
-        match readings.others().iter().find(|reading| !leads_there(reading)) {
+        match interpretations.others().iter().find(|interpretation| !leads_there(interpretation)) {
             None => Ok(route),
-            Some(reading) => Err(Error::Ambiguous { reading: reading.path().to_owned() }),
+            Some(interpretation) => {
+                Err(Error::Ambiguous { interpretation: interpretation.path().to_owned() })
+            }
         }
     }
 
@@ -55,14 +61,18 @@ impl Routes {
         self.prefix.rest(path)
     }
 
-    fn of_reading(&self, host: &str, reading: &Reading<'_>) -> Result<&Route, Error> {
-        if self.prefix.matches(reading) {
+    fn of_reading(
+        &self,
+        host: &str,
+        interpretation: &PathInterpretation<'_>,
+    ) -> Result<&Route, Error> {
+        if self.prefix.matches(interpretation) {
             return Err(Error::NoRoute);
         }
-        match self.table.find(host, reading) {
+        match self.table.find(host, interpretation) {
             Found::Entry(route) => Ok(route),
             Found::WithExtension(path) => {
-                Err(Error::Ambiguous { reading: path.as_str().to_owned() })
+                Err(Error::Ambiguous { interpretation: path.as_str().to_owned() })
             }
             Found::Either | Found::NoPath => Err(Error::NoRoute),
             Found::NoHost => Err(Error::WrongHost),
@@ -102,14 +112,14 @@ mod tests {
 
     #[track_caller]
     fn check(host: &str, path: &str, expected: Result<&str, Error>) {
-        let (routes, readings) = (routes("/oauth2"), Readings::of(path).unwrap());
-        let found = routes.find(host, &readings).map(|route| route.name.to_string());
+        let (routes, interpretations) = (routes("/oauth2"), PathInterpretations::of(path).unwrap());
+        let found = routes.find(host, &interpretations).map(|route| route.name.to_string());
         let expected = expected.map(str::to_owned);
         assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{host}{path}");
     }
 
-    fn ambiguous(reading: &str) -> Result<&'static str, Error> {
-        Err(Error::Ambiguous { reading: reading.to_owned() })
+    fn ambiguous(interpretation: &str) -> Result<&'static str, Error> {
+        Err(Error::Ambiguous { interpretation: interpretation.to_owned() })
     }
 
     #[test]
@@ -139,7 +149,8 @@ mod tests {
     #[test]
     fn a_prefix_with_capitals_is_guarded_too() {
         let routes = routes("/Gate");
-        let found = |path: &str| routes.find("a.example", &Readings::of(path).unwrap()).err();
+        let found =
+            |path: &str| routes.find("a.example", &PathInterpretations::of(path).unwrap()).err();
         assert!(matches!(found("/Gate/start"), Some(Error::NoRoute)));
         for path in ["/gate/start", "/GATE", "//Gate/start", "/x/..%2fGate"] {
             assert!(matches!(found(path), Some(Error::Ambiguous { .. })), "{path}");

@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::origin::Origin;
 use crate::routing::host::{HostPattern, is_below};
-use crate::routing::path::{PathPrefix, Readings};
+use crate::routing::path::{PathInterpretations, PathPrefix};
 
 /// A place that a browser may be sent back to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,8 +129,9 @@ impl AllowedTargets {
     /// Whether a path is one that we would forward in some reading, and in none our own: returning
     /// there would loop.
     fn is_fit(&self, path: &str) -> bool {
-        Readings::of(path).is_ok_and(|readings| {
-            !readings.plain().path().contains('\\') && !self.prefix.matches_any(&readings)
+        PathInterpretations::of(path).is_ok_and(|interpretations| {
+            !interpretations.plain().path().contains('\\')
+                && !self.prefix.matches_any(&interpretations)
         })
     }
 }

@@ -7,7 +7,7 @@ use crate::identity::Identity;
 use crate::identity::claim_set::Claim;
 use crate::policy::Policy;
 use crate::policy::rule::{Key, Rule};
-use crate::routing::path::Reading;
+use crate::routing::path::PathInterpretation;
 
 /// What a visitor asks for.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +15,7 @@ pub struct PolicyInput<'a> {
     /// The method; `None` where an asker did not tell it: it satisfies no `methods`.
     pub method: Option<&'a Method>,
     /// The path, in one reading.
-    pub path: &'a Reading<'a>,
+    pub path: &'a PathInterpretation<'a>,
     /// The address of the client; unknown: it satisfies no `client_addresses`.
     pub client_address: ClientAddress,
 }
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use crate::identity::claims::ClaimPath;
     use crate::policy::rule::EmailDomain;
-    use crate::routing::path::{PathPrefix, Readings};
+    use crate::routing::path::{PathInterpretations, PathPrefix};
 
     fn alice() -> Identity {
         Identity {
@@ -216,10 +216,10 @@ mod tests {
     }
 
     fn evaluate(rules: Vec<Rule>, identity: Option<&Identity>) -> Verdict {
-        let readings = Readings::of("/docs/a").unwrap();
+        let interpretations = PathInterpretations::of("/docs/a").unwrap();
         let asked = PolicyInput {
             method: Some(&Method::HEAD),
-            path: readings.plain(),
+            path: interpretations.plain(),
             client_address: ClientAddress::Known("::ffff:10.1.2.3".parse().unwrap()),
         };
         Policy::Rules(rules).evaluate(asked, identity)
@@ -317,10 +317,10 @@ mod tests {
 
     #[test]
     fn what_a_public_rule_admits_is_public_and_nothing_else() {
-        let readings = Readings::of("/docs/a").unwrap();
+        let interpretations = PathInterpretations::of("/docs/a").unwrap();
         let asked = PolicyInput {
             method: Some(&Method::GET),
-            path: readings.plain(),
+            path: interpretations.plain(),
             client_address: ClientAddress::Known("10.1.2.3".parse().unwrap()),
         };
         let paths = |path| Some(vec![PathPrefix::parse(path).unwrap()]);
@@ -339,10 +339,10 @@ mod tests {
 
     #[test]
     fn each_rule_says_what_it_makes_of_a_request() {
-        let readings = Readings::of("/docs/a").unwrap();
+        let interpretations = PathInterpretations::of("/docs/a").unwrap();
         let asked = PolicyInput {
             method: Some(&Method::POST),
-            path: readings.plain(),
+            path: interpretations.plain(),
             client_address: ClientAddress::Known("10.1.2.3".parse().unwrap()),
         };
         let check = |rule: Rule, stranger: Ruling, alice_s: Ruling| {
@@ -363,10 +363,10 @@ mod tests {
 
     #[test]
     fn an_unknown_method_satisfies_no_methods() {
-        let readings = Readings::of("/").unwrap();
+        let interpretations = PathInterpretations::of("/").unwrap();
         let asked = PolicyInput {
             method: None,
-            path: readings.plain(),
+            path: interpretations.plain(),
             client_address: ClientAddress::Known("::1".parse().unwrap()),
         };
         let rule = Rule { methods: Some(vec![Method::GET]), ..Rule::default() };

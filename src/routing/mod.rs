@@ -9,7 +9,7 @@ pub mod path;
 use std::collections::BTreeMap;
 
 use host::{HostPattern, is_below};
-use path::{PathPrefix, Reading};
+use path::{PathInterpretation, PathPrefix};
 
 /// Entries by host and path.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ impl<T> Table<T> {
     }
 
     /// The entry for a host in normal form and one reading of a path.
-    pub fn find(&self, host: &str, reading: &Reading<'_>) -> Found<'_, T> {
+    pub fn find(&self, host: &str, interpretation: &PathInterpretation<'_>) -> Found<'_, T> {
         let mut found = Found::NoHost;
         for paths in self.of_host(host) {
             found = Found::NoPath;
@@ -70,14 +70,14 @@ impl<T> Table<T> {
                 // The `paths` of rules are not looked at: rules only allow, so a path with an extension is
                 // allowed more than the one without only by a rule that names it with its extension.
                 // The cost: `/app.js` beside an entry `/app` is rejected unless it has an entry, too.
-                if path.matches_but_for_extension(reading) {
+                if path.matches_but_for_extension(interpretation) {
                     return Found::WithExtension(path);
                 }
-                if path.matches(reading) {
+                if path.matches(interpretation) {
                     // SECURITY: an upstream without letter case has one of them, and it is not said which.
-                    let either = reading.is_folded()
+                    let either = interpretation.is_folded()
                         && longest_first
-                            .any(|(other, _)| other.matches(reading) && !other.covers(path));
+                            .any(|(other, _)| other.matches(interpretation) && !other.covers(path));
                     return if either { Found::Either } else { Found::Entry(entry) };
                 }
             }
@@ -124,7 +124,7 @@ impl<T> Table<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::path::Readings;
+    use super::path::PathInterpretations;
     use super::*;
 
     fn table() -> Table<&'static str> {
@@ -142,8 +142,8 @@ mod tests {
 
     #[track_caller]
     fn check(host: &str, path: &str, expected: Found<'_, &'static str>) {
-        let readings = Readings::of(path).unwrap();
-        assert_eq!(table().find(host, readings.plain()), expected, "{host}{path}");
+        let interpretations = PathInterpretations::of(path).unwrap();
+        assert_eq!(table().find(host, interpretations.plain()), expected, "{host}{path}");
     }
 
     #[test]
@@ -162,9 +162,10 @@ mod tests {
         };
         let table = Table::new(["/Docs", "/docs", "/a/Docs", "/A", "/a/b"].map(entry));
         let find = |path| {
-            let readings = Readings::of(path).unwrap();
-            let [plain, folded] = [readings.plain(), readings.others().first().unwrap()]
-                .map(|it| table.find("a.example", it));
+            let interpretations = PathInterpretations::of(path).unwrap();
+            let [plain, folded] =
+                [interpretations.plain(), interpretations.others().first().unwrap()]
+                    .map(|it| table.find("a.example", it));
             (plain, folded)
         };
         for path in ["/Docs/x", "/docs"] {
@@ -189,8 +190,8 @@ mod tests {
             entry("*", "/other", "other"),
         ]);
         let check = |path: &str, expected: Result<&str, &str>| {
-            let readings = Readings::of(path).unwrap();
-            let found = match table.find("a.example", readings.plain()) {
+            let interpretations = PathInterpretations::of(path).unwrap();
+            let found = match table.find("a.example", interpretations.plain()) {
                 Found::Entry(name) => Ok(*name),
                 Found::WithExtension(path) => Err(path.as_str()),
                 Found::Either | Found::NoPath | Found::NoHost => Err("nothing"),
@@ -211,7 +212,7 @@ mod tests {
     fn an_unknown_host_is_told_from_an_unknown_path() {
         let entry = (HostPattern::parse("a.example").unwrap(), PathPrefix::parse("/x").unwrap(), 1);
         let table = Table::new([entry]);
-        let root = Readings::of("/").unwrap();
+        let root = PathInterpretations::of("/").unwrap();
         assert_eq!(table.find("a.example", root.plain()), Found::NoPath);
         assert_eq!(table.find("b.example", root.plain()), Found::NoHost);
         assert!(table.has_host("a.example") && !table.has_host("b.example"));

@@ -44,7 +44,7 @@ impl From<OverBudget> for Malformed {
 
 /// One way to read a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading<'p> {
+pub struct PathInterpretation<'p> {
     path: Cow<'p, str>,
     /// Read without letter case: prefixes are compared in lower case.
     folded: bool,
@@ -52,16 +52,16 @@ pub struct Reading<'p> {
 
 /// All ways to read a path; the plain one first.
 #[derive(Clone, Debug)]
-pub struct Readings<'p> {
-    plain: Reading<'p>,
+pub struct PathInterpretations<'p> {
+    plain: PathInterpretation<'p>,
     others: Others<'p>,
 }
 
 /// The usual path is read in one other way, which needs no room of its own.
 #[derive(Clone, Debug)]
 enum Others<'p> {
-    One([Reading<'p>; 1]),
-    Many(Vec<Reading<'p>>),
+    One([PathInterpretation<'p>; 1]),
+    Many(Vec<PathInterpretation<'p>>),
 }
 
 impl PathPrefix {
@@ -84,11 +84,13 @@ impl PathPrefix {
             return Err("must be normal: no //, no . or .. segment".into());
         }
         let prefix = Self { text: text.to_owned(), folded: fold(text) };
-        let mut readings = interpretations::all(text, &mut Budget::of(text.len()))
+        let mut interpretations = interpretations::all(text, &mut Budget::of(text.len()))
             .map_err(|OverBudget| "can be read in too many ways")?
             .into_iter();
         // Every request for it would be rejected as ambiguous.
-        if readings.any(|path| !prefix.matches(&Reading { path: path.into(), folded: false })) {
+        if interpretations
+            .any(|path| !prefix.matches(&PathInterpretation { path: path.into(), folded: false }))
+        {
             return Err("is read as another path by some applications: no dot, blank or colon at the \
                         end of a segment, no :$, and no character that Unicode normalizes (NFKC) or \
                         that is invisible"
@@ -103,17 +105,17 @@ impl PathPrefix {
     }
 
     /// Whether a path, so read, lies at or below this prefix.
-    pub fn matches(&self, reading: &Reading<'_>) -> bool {
-        let prefix = if reading.folded { &self.folded } else { &self.text };
-        rest(prefix, &reading.path).is_some()
+    pub fn matches(&self, interpretation: &PathInterpretation<'_>) -> bool {
+        let prefix = if interpretation.folded { &self.folded } else { &self.text };
+        rest(prefix, &interpretation.path).is_some()
     }
 
     /// Whether a path, so read, is this prefix with an extension behind its last name: `/admin.json` for
     /// `/admin`, with or without a slash at the end.
-    pub fn matches_but_for_extension(&self, reading: &Reading<'_>) -> bool {
-        let prefix = if reading.folded { &self.folded } else { &self.text };
+    pub fn matches_but_for_extension(&self, interpretation: &PathInterpretation<'_>) -> bool {
+        let prefix = if interpretation.folded { &self.folded } else { &self.text };
         let extension =
-            reading.path.strip_prefix(&**prefix).and_then(|rest| rest.strip_prefix('.'));
+            interpretation.path.strip_prefix(&**prefix).and_then(|rest| rest.strip_prefix('.'));
         prefix != "/" && extension.is_some_and(|it| !it.trim_end_matches('/').contains('/'))
     }
 
@@ -125,40 +127,46 @@ impl PathPrefix {
     }
 
     /// A path that lies at or below this prefix but for letter case, in the letter case of the prefix.
-    pub fn respelt(&self, reading: &Reading<'_>) -> Option<Reading<'static>> {
-        if reading.folded || self.text == "/" || self.matches(reading) {
+    pub fn respelt(
+        &self,
+        interpretation: &PathInterpretation<'_>,
+    ) -> Option<PathInterpretation<'static>> {
+        if interpretation.folded || self.text == "/" || self.matches(interpretation) {
             return None;
         }
         let slashes = self.text.matches('/').count();
         // A letter is at most three times as long in one letter case as in the other: `K` (U+212A) and `k`.
-        let mut near = reading.path.bytes().take(3 * self.folded.len() + 1).enumerate();
+        let mut near = interpretation.path.bytes().take(3 * self.folded.len() + 1).enumerate();
         let slash_behind = near.by_ref().filter(|(_, byte)| *byte == b'/').nth(slashes);
         let end = match slash_behind {
             Some((at, _)) => at,
-            None if reading.path.len() <= 3 * self.folded.len() => reading.path.len(),
+            None if interpretation.path.len() <= 3 * self.folded.len() => interpretation.path.len(),
             None => return None,
         };
-        let (start, rest) = reading.path.split_at_checked(end)?;
+        let (start, rest) = interpretation.path.split_at_checked(end)?;
         let alike = start.eq_ignore_ascii_case(&self.text) || fold(start) == self.folded;
-        alike.then(|| Reading { path: Cow::Owned(format!("{}{rest}", self.text)), folded: false })
+        alike.then(|| PathInterpretation {
+            path: Cow::Owned(format!("{}{rest}", self.text)),
+            folded: false,
+        })
     }
 
     /// Whether a path lies at or below this prefix in any reading.
-    pub fn matches_any(&self, readings: &Readings<'_>) -> bool {
-        self.matches(&readings.plain)
-            || readings.others().iter().any(|reading| self.matches(reading))
+    pub fn matches_any(&self, interpretations: &PathInterpretations<'_>) -> bool {
+        self.matches(&interpretations.plain)
+            || interpretations.others().iter().any(|interpretation| self.matches(interpretation))
     }
 
     /// Whether a path lies above this prefix in any reading: is a proper prefix of it by segments.
-    pub fn lies_below_any(&self, readings: &Readings<'_>) -> bool {
-        std::iter::once(&readings.plain)
-            .chain(readings.others())
-            .any(|reading| self.lies_below(reading))
+    pub fn lies_below_any(&self, interpretations: &PathInterpretations<'_>) -> bool {
+        std::iter::once(&interpretations.plain)
+            .chain(interpretations.others())
+            .any(|interpretation| self.lies_below(interpretation))
     }
 
-    fn lies_below(&self, reading: &Reading<'_>) -> bool {
-        let prefix = if reading.folded { &self.folded } else { &self.text };
-        let above = reading.path.trim_end_matches('/');
+    fn lies_below(&self, interpretation: &PathInterpretation<'_>) -> bool {
+        let prefix = if interpretation.folded { &self.folded } else { &self.text };
+        let above = interpretation.path.trim_end_matches('/');
         prefix != "/" && prefix.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'))
     }
 
@@ -192,7 +200,7 @@ fn rest<'p>(prefix: &str, path: &'p str) -> Option<&'p str> {
     path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-impl<'p> Reading<'p> {
+impl<'p> PathInterpretation<'p> {
     /// The path, so read.
     pub fn path(&self) -> &str {
         &self.path
@@ -204,7 +212,7 @@ impl<'p> Reading<'p> {
     }
 }
 
-impl<'p> Readings<'p> {
+impl<'p> PathInterpretations<'p> {
     /// Reads a path in every way; `raw` is the path of a request target, without its query.
     pub fn of(raw: &'p str) -> Result<Self, Malformed> {
         Self::within(raw, &mut Budget::of(raw.len()))
@@ -213,23 +221,23 @@ impl<'p> Readings<'p> {
     fn within(raw: &'p str, budget: &mut Budget) -> Result<Self, Malformed> {
         budget.spend(raw.len())?;
         if is_simple(raw) {
-            let plain = Reading { path: Cow::Borrowed(raw), folded: false };
+            let plain = PathInterpretation { path: Cow::Borrowed(raw), folded: false };
             // SECURITY: also a path in lower case is one in capitals to an upstream that folds them.
-            let folded = Reading { folded: true, ..plain.clone() };
+            let folded = PathInterpretation { folded: true, ..plain.clone() };
             return Ok(Self { plain, others: Others::One([folded]) });
         }
         let decoded = decode_once(raw, budget)?;
         let others = Others::Many(other_readings(&decoded, budget)?);
-        Ok(Self { plain: Reading { path: Cow::Owned(decoded), folded: false }, others })
+        Ok(Self { plain: PathInterpretation { path: Cow::Owned(decoded), folded: false }, others })
     }
 
     /// The reading of the standard: decoded once, `%2F` left as data.
-    pub fn plain(&self) -> &Reading<'p> {
+    pub fn plain(&self) -> &PathInterpretation<'p> {
         &self.plain
     }
 
     /// The readings that some upstreams take instead.
-    pub fn others(&self) -> &[Reading<'p>] {
+    pub fn others(&self) -> &[PathInterpretation<'p>] {
         match &self.others {
             Others::One(one) => one,
             Others::Many(many) => many,
@@ -237,8 +245,8 @@ impl<'p> Readings<'p> {
     }
 
     /// All of them in which letter case counts.
-    pub fn unfolded(&self) -> impl Iterator<Item = &Reading<'p>> {
-        let others = self.others().iter().filter(|reading| !reading.folded);
+    pub fn unfolded(&self) -> impl Iterator<Item = &PathInterpretation<'p>> {
+        let others = self.others().iter().filter(|interpretation| !interpretation.folded);
         std::iter::once(&self.plain).chain(others)
     }
 }
@@ -296,13 +304,16 @@ fn escaped(digits: &mut impl Iterator<Item = u8>) -> Option<u8> {
 }
 
 /// Every other way to read a path.
-fn other_readings(plain: &str, budget: &mut Budget) -> Result<Vec<Reading<'static>>, Malformed> {
-    let mut others: Vec<Reading<'static>> = Vec::new();
+fn other_readings(
+    plain: &str,
+    budget: &mut Budget,
+) -> Result<Vec<PathInterpretation<'static>>, Malformed> {
+    let mut others: Vec<PathInterpretation<'static>> = Vec::new();
     for path in interpretations::all(plain, budget)? {
         let folded = interpretations::folded(&path, budget)?;
-        others.push(Reading { path: Cow::Owned(folded), folded: true });
+        others.push(PathInterpretation { path: Cow::Owned(folded), folded: true });
         if path != plain {
-            others.push(Reading { path: Cow::Owned(path), folded: false });
+            others.push(PathInterpretation { path: Cow::Owned(path), folded: false });
         }
     }
     Ok(others)
@@ -315,17 +326,20 @@ mod tests {
     use super::*;
 
     fn reads_as(raw: &str, meaning: &str) -> bool {
-        let readings = Readings::of(raw).unwrap();
-        readings.plain().path() == meaning
-            || readings.others().iter().any(|reading| reading.path() == meaning)
+        let interpretations = PathInterpretations::of(raw).unwrap();
+        interpretations.plain().path() == meaning
+            || interpretations
+                .others()
+                .iter()
+                .any(|interpretation| interpretation.path() == meaning)
     }
 
     #[test]
     fn prefixes_match_whole_segments() {
         let check = |prefix: &str, path: &str, expected: bool| {
-            let readings = Readings::of(path).unwrap();
+            let interpretations = PathInterpretations::of(path).unwrap();
             let prefix = PathPrefix::parse(prefix).unwrap();
-            assert_eq!(prefix.matches(readings.plain()), expected, "{path}");
+            assert_eq!(prefix.matches(interpretations.plain()), expected, "{path}");
         };
         check("/a", "/a", true);
         check("/a/", "/a/b", true);
@@ -367,9 +381,9 @@ mod tests {
     #[test]
     fn a_path_is_spelt_as_a_prefix_that_it_lies_below_without_letter_case() {
         let check = |prefix: &str, path: &str, expected: Option<&str>| {
-            let readings = Readings::of(path).unwrap();
-            let spelt = PathPrefix::parse(prefix).unwrap().respelt(readings.plain());
-            assert_eq!(spelt.as_ref().map(Reading::path), expected, "{prefix} {path}");
+            let interpretations = PathInterpretations::of(path).unwrap();
+            let spelt = PathPrefix::parse(prefix).unwrap().respelt(interpretations.plain());
+            assert_eq!(spelt.as_ref().map(PathInterpretation::path), expected, "{prefix} {path}");
         };
         check("/app", "/App", Some("/app"));
         check("/app", "/App/X/y", Some("/app/X/y"));
@@ -385,8 +399,8 @@ mod tests {
     fn path_above_a_prefix_is_a_proper_prefix_of_it_by_segments() {
         let check = |prefix: &str, path: &str, expected: bool| {
             let prefix = PathPrefix::parse(prefix).unwrap();
-            let readings = Readings::of(path).unwrap();
-            assert_eq!(prefix.lies_below_any(&readings), expected, "{prefix} {path}");
+            let interpretations = PathInterpretations::of(path).unwrap();
+            assert_eq!(prefix.lies_below_any(&interpretations), expected, "{prefix} {path}");
         };
         for above in ["/", "/a", "/a/", "/A", "//a", "/a;x", "/%61", "/x/..%2fa", "/a%2f"] {
             check("/a/B", above, true);
@@ -420,9 +434,9 @@ mod tests {
     #[test]
     fn prefix_is_told_from_itself_with_an_extension() {
         let check = |prefix: &str, path: &str, expected: bool| {
-            let readings = Readings::of(path).unwrap();
+            let interpretations = PathInterpretations::of(path).unwrap();
             let prefix = PathPrefix::parse(prefix).unwrap();
-            let mut all = std::iter::once(readings.plain()).chain(readings.others());
+            let mut all = std::iter::once(interpretations.plain()).chain(interpretations.others());
             assert_eq!(all.any(|it| prefix.matches_but_for_extension(it)), expected, "{path}");
         };
         check("/admin", "/admin.json", true);
@@ -439,8 +453,9 @@ mod tests {
     #[test]
     fn a_plain_path_has_one_reading_beside_that_without_letter_case() {
         for path in ["/", "/a/b.c", "/a-b_c~d", "/a,b=c:d@e"] {
-            let readings = Readings::of(path).unwrap();
-            let others: Vec<_> = readings.others().iter().map(Reading::path).collect();
+            let interpretations = PathInterpretations::of(path).unwrap();
+            let others: Vec<_> =
+                interpretations.others().iter().map(PathInterpretation::path).collect();
             assert_eq!(others, [path]);
         }
     }
@@ -449,16 +464,22 @@ mod tests {
     fn a_prefix_in_capitals_is_found_by_whoever_folds_them() {
         let prefix = PathPrefix::parse("/Admin").unwrap();
         for path in ["/admin/x", "/aDMIN/x", "//admin", "/x/..;/admin", "/%61dmin"] {
-            let readings = Readings::of(path).unwrap();
-            assert!(!prefix.matches(readings.plain()), "{path}");
-            assert!(readings.others().iter().any(|reading| prefix.matches(reading)), "{path}");
+            let interpretations = PathInterpretations::of(path).unwrap();
+            assert!(!prefix.matches(interpretations.plain()), "{path}");
+            assert!(
+                interpretations
+                    .others()
+                    .iter()
+                    .any(|interpretation| prefix.matches(interpretation)),
+                "{path}"
+            );
         }
     }
 
     #[test]
     fn malformed_paths_are_refused() {
         let check = |path: &str, wrong: Malformed| {
-            assert_eq!(Readings::of(path).err(), Some(wrong), "{path}")
+            assert_eq!(PathInterpretations::of(path).err(), Some(wrong), "{path}")
         };
         for path in ["/a/../b", "/a/%2e%2e/b", "/a/.%2e", "/.", "/a/./b", "/%2E"] {
             check(path, Malformed::DotSegment);
@@ -526,7 +547,7 @@ mod tests {
     fn work(raw: &str) -> (usize, Option<Malformed>) {
         let mut budget = Budget::of(raw.len());
         let before = budget.left();
-        let malformed = Readings::within(raw, &mut budget).err();
+        let malformed = PathInterpretations::within(raw, &mut budget).err();
         (before - budget.left(), malformed)
     }
 
@@ -572,7 +593,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_path_panics(raw in "\\PC{0,64}") {
-            drop(Readings::of(&raw));
+            drop(PathInterpretations::of(&raw));
             drop(PathPrefix::parse(&raw));
         }
 
@@ -593,9 +614,9 @@ mod tests {
             let plain = "/a".repeat(raw.len() / 2);
             let budget = 20 * (64 + work(&plain).0 + raw.len() % 2);
             prop_assert!(work(&raw).0 <= budget);
-            if let Ok(readings) = Readings::of(&raw) {
+            if let Ok(interpretations) = PathInterpretations::of(&raw) {
                 // What is looked up and decided on: a plain path has two.
-                prop_assert!(readings.others().len() < 20 * 2);
+                prop_assert!(interpretations.others().len() < 20 * 2);
             }
         }
     }

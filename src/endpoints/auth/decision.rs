@@ -17,7 +17,7 @@ use crate::gate::reach::{Reach, is_method_override, is_overridden};
 use crate::gate::route::Route;
 use crate::identity::headers::{Known, is_spelling_of, render};
 use crate::policy::Policy;
-use crate::routing::path::Readings;
+use crate::routing::path::PathInterpretations;
 use crate::server::ListenerKind;
 use crate::telemetry::access_log::Outcome;
 use crate::telemetry::metrics::RouteMeter;
@@ -67,11 +67,11 @@ impl Endpoints {
         &self,
         subrequest: &Subrequest<'_>,
     ) -> (Option<&'static RouteMeter>, SubrequestDecision) {
-        let (route, readings) = match self.route_asked_about(&subrequest.original) {
+        let (route, interpretations) = match self.route_asked_about(&subrequest.original) {
             Ok(found) => found,
             Err(error) => return (None, SubrequestDecision::Denied(error)),
         };
-        let decided = self.decide_on(route, &readings, subrequest).await;
+        let decided = self.decide_on(route, &interpretations, subrequest).await;
         (Some(route.meter), decided.unwrap_or_else(SubrequestDecision::Denied))
     }
 
@@ -80,17 +80,18 @@ impl Endpoints {
     fn route_asked_about<'a>(
         &self,
         original: &'a Original<'_>,
-    ) -> Result<(&Route, Readings<'a>), Error> {
+    ) -> Result<(&Route, PathInterpretations<'a>), Error> {
         let host = original.client.host();
         match &original.target {
             Ok(target) => {
-                let readings = Readings::of(target.split('?').next().unwrap_or_default())?;
-                Ok((self.routes.find(host, &readings)?, readings))
+                let interpretations =
+                    PathInterpretations::of(target.split('?').next().unwrap_or_default())?;
+                Ok((self.routes.find(host, &interpretations)?, interpretations))
             }
             Err(_) if !self.routes.has_host(host) => Err(Error::WrongHost),
             Err(no_uri) => {
                 let only = self.routes.only_of(host).filter(|only| !looks_at_request_line(only));
-                Ok((only.ok_or_else(|| no_uri.clone())?, Readings::of("/")?))
+                Ok((only.ok_or_else(|| no_uri.clone())?, PathInterpretations::of("/")?))
             }
         }
     }
@@ -98,7 +99,7 @@ impl Endpoints {
     async fn decide_on(
         &self,
         route: &Route,
-        readings: &Readings<'_>,
+        interpretations: &PathInterpretations<'_>,
         subrequest: &Subrequest<'_>,
     ) -> Result<SubrequestDecision, Error> {
         let Subrequest { original, headers, dropped, narrowing, .. } = subrequest;
@@ -113,7 +114,7 @@ impl Endpoints {
         let asked = AccessRequest {
             route,
             method,
-            readings,
+            interpretations,
             reach: &reach,
             client_address: client.address(),
             narrowing: narrowing.as_ref(),
@@ -132,7 +133,7 @@ impl Endpoints {
                 Ok(SubrequestDecision::Challenge(challenge))
             }
             Decision::Refuse(refusal) => Err(self.gate.refused(route, &refusal, client, target)),
-            Decision::Ambiguous(reading) => Err(Error::Ambiguous { reading }),
+            Decision::Ambiguous(interpretation) => Err(Error::Ambiguous { interpretation }),
         }
     }
 

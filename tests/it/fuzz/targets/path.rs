@@ -10,7 +10,7 @@ use portcullis::app::explain::Question;
 use portcullis::client_address::ClientAddress;
 use portcullis::clock::Clock;
 use portcullis::config::{HostEnv, load};
-use portcullis::routing::path::Readings;
+use portcullis::routing::path::PathInterpretations;
 use portcullis::telemetry::metrics::Metrics;
 use serde_json::{Map, Value, json};
 
@@ -26,7 +26,7 @@ pub fn run(data: &[u8]) {
         return;
     }
     let path = target.split('?').next().unwrap_or_default();
-    if let Ok(readings) = Readings::of(path) {
+    if let Ok(readings) = PathInterpretations::of(path) {
         within_budget(path, &readings);
     }
     for visitor in [Visitor::Stranger, Visitor::Member, Visitor::Staff] {
@@ -43,7 +43,7 @@ pub fn run(data: &[u8]) {
 }
 
 /// Twenty plain paths of its length; going through a reading costs as much as keeping it.
-fn within_budget(path: &str, readings: &Readings<'_>) {
+fn within_budget(path: &str, readings: &PathInterpretations<'_>) {
     let kept: usize = readings.others().iter().map(|reading| reading.path().len()).sum();
     assert!(kept <= 20 * (64 + path.len()), "{kept} bytes of {}", path.len());
     assert!(readings.others().len() <= 40, "{} readings", readings.others().len());

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use portcullis::login::return_to::{AllowedTargets, ReturnTo};
 use portcullis::origin::Origin;
 use portcullis::routing::host::HostPattern;
-use portcullis::routing::path::{PathPrefix, Readings};
+use portcullis::routing::path::{PathInterpretations, PathPrefix};
 use url::Url;
 
 /// Takes the value of `rd`, decoded.
@@ -54,7 +54,7 @@ fn reached(target: &ReturnTo, rd: &str, origins: &[&str]) {
         let path = url.path();
         assert!(!path.starts_with("//") && !path.contains("/../"), "{url}");
         assert!(!path.to_ascii_lowercase().starts_with("/oauth2/"), "{url}");
-        let readings = Readings::of(path).unwrap();
+        let readings = PathInterpretations::of(path).unwrap();
         let prefix = PathPrefix::parse("/oauth2").unwrap();
         assert!(!prefix.matches_any(&readings), "{url}");
     }
