@@ -27,7 +27,7 @@ use crate::session::refresh::Refresher;
 use crate::session::seal::Roots;
 use crate::session::table;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{self, Sockets, Upstream};
+use crate::upstream::{self, ConnectionBudget, Upstream};
 
 /// Why a configuration that was found good cannot be put to work.
 #[derive(Debug, thiserror::Error)]
@@ -102,8 +102,8 @@ impl App {
             tasks: tasks.clone(),
             metrics: Arc::clone(metrics),
         });
-        let sockets = Sockets::new(upstream_connections);
-        let table = routes(config, &rules, metrics, &sockets)?;
+        let budget = ConnectionBudget::new(upstream_connections);
+        let table = routes(config, &rules, metrics, &budget)?;
         let routes = Arc::new(Routes::new(table, prefix.clone()));
         let pages = Arc::new(Pages::new(&config.pages)?);
         metrics.configured();
@@ -159,14 +159,14 @@ fn routes(
     config: &Config,
     rules: &[&HeaderRule],
     metrics: &Metrics,
-    sockets: &Sockets,
+    budget: &ConnectionBudget,
 ) -> Result<Table<Route>, Error> {
     let names: Vec<HeaderName> = rules.iter().map(|rule| rule.name.clone()).collect();
     let made: Result<Vec<_>, Error> = config
         .routes
         .iter()
         .map(|settings| {
-            let upstream = upstream(settings, &names, sockets)?;
+            let upstream = upstream(settings, &names, budget)?;
             let (host, path) = (settings.host.clone(), settings.path.clone());
             let meter = metrics.route(&settings.name);
             Ok((host, path, Route::new(settings.clone(), upstream, meter)))
@@ -178,10 +178,10 @@ fn routes(
 fn upstream(
     settings: &route::Settings,
     names: &[HeaderName],
-    sockets: &Sockets,
+    budget: &ConnectionBudget,
 ) -> Result<Option<Upstream>, Error> {
     let upstream =
-        settings.upstream.as_ref().map(|upstream| Upstream::new(upstream, names, sockets));
+        settings.upstream.as_ref().map(|upstream| Upstream::new(upstream, names, budget));
     upstream
         .transpose()
         .map_err(|error| Error::Upstream { name: Arc::clone(&settings.name), error })

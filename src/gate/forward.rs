@@ -33,11 +33,11 @@ impl Gate {
         let mut response = match answer {
             Answer::Response(response) => response,
             Answer::Switched(response, tunnel) => {
-                let heard = self.touching(member.map(|member| &member.session));
+                let on_bytes = self.touching(member.map(|member| &member.session));
                 let tasks = client.tasks();
                 let ending =
                     self.tunnel_ending(member.map(|member| &member.session), authentication, tasks);
-                tasks.spawn(tunnel.run(heard, ending));
+                tasks.spawn(tunnel.run(on_bytes, ending));
                 response
             }
         };
@@ -72,14 +72,14 @@ impl Gate {
         self.inject(permit, request.headers_mut())?;
         // Who sends a body for longer than a session may be idle is not idle.
         let sender = permit.visitor().member().filter(|_| !request.body().is_end_stream());
-        let heard = self.touching(sender.map(|member| &member.session));
+        let on_bytes = self.touching(sender.map(|member| &member.session));
         if let Some(member) = sender {
             self.bind(&client, &member.session, permit.authentication());
         }
         let holder = holder(permit.visitor(), &client);
         let forwarded = forwarded(&client);
         let side = ClientSide { holder, carrier: carrier(&stripped, client) };
-        Ok(upstream.send(request, stripped, forwarded, route.request_body, side, heard))
+        Ok(upstream.send(request, stripped, forwarded, route.request_body, side, on_bytes))
     }
 
     /// Removes what only we may say, and what is only ours to know.

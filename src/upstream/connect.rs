@@ -21,11 +21,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_util::task::TaskTracker;
 
+use super::connection_budget::{BudgetPermit, ConnectionBudget};
 use super::error::{Error, Fault, Phase, SettingsFault};
-use super::heard_out::HeardOut;
 use super::names::Names;
 use super::pool::{Connection, Reached};
-use super::sockets::{Place, Sockets};
+use super::read_before_reset::DeferWriteErrors;
 use super::{Settings, Target, TlsSettings};
 use crate::origin::Origin;
 use crate::trust;
@@ -68,34 +68,38 @@ impl Connector {
         Ok(Self { route, limit: settings.timeouts.connect })
     }
 
-    /// A new connection in one of the `sockets`, driven by a task of `tasks`.
+    /// A new connection in one of the `budget`, driven by a task of `tasks`.
     pub(super) async fn connect(
         &self,
         tasks: &TaskTracker,
-        sockets: &Sockets,
+        budget: &ConnectionBudget,
     ) -> Result<Box<Connection>, Error> {
-        timeout(self.limit, self.open(tasks, sockets))
+        timeout(self.limit, self.open(tasks, budget))
             .await
             .unwrap_or(Err(Error::TooSlow(Phase::Connecting)))
     }
 
-    async fn open(&self, tasks: &TaskTracker, sockets: &Sockets) -> Result<Box<Connection>, Error> {
-        let place = sockets.take().await.ok_or(Error::Full)?;
+    async fn open(
+        &self,
+        tasks: &TaskTracker,
+        budget: &ConnectionBudget,
+    ) -> Result<Box<Connection>, Error> {
+        let permit = budget.take().await.ok_or(Error::Full)?;
         match &self.route {
             Route::Tcp(address) => {
                 let stream = address.connect(self.limit).await?;
-                introduce(stream, place, address.reached, tasks).await
+                introduce(stream, permit, address.reached, tasks).await
             }
             Route::Tls { address, tls, name } => {
                 let stream = address.connect(self.limit).await?;
                 let stream = tls.connect(name.clone(), stream).await.map_err(Error::TlsFailed)?;
-                introduce(stream, place, address.reached, tasks).await
+                introduce(stream, permit, address.reached, tasks).await
             }
             Route::Unix(path) => {
                 let stream = UnixStream::connect(path)
                     .await
                     .map_err(|source| unreachable(path.display(), source))?;
-                introduce(stream, place, Reached::ByAddress, tasks).await
+                introduce(stream, permit, Reached::ByAddress, tasks).await
             }
         }
     }
@@ -146,7 +150,7 @@ fn unreachable(target: impl fmt::Display, source: io::Error) -> Error {
 /// Speaks HTTP/1.1 on a stream.
 async fn introduce<S>(
     stream: S,
-    place: Place,
+    permit: BudgetPermit,
     peer: Reached,
     tasks: &TaskTracker,
 ) -> Result<Box<Connection>, Error>
@@ -155,7 +159,7 @@ where
 {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(BUFFER)
-        .handshake(TokioIo::new(HeardOut::new(stream, place)))
+        .handshake(TokioIo::new(DeferWriteErrors::new(stream, permit)))
         .await
         .map_err(|error| Error::Misbehaved(Fault::Http(error)))?;
     // How it ended is told to whoever awaits a response or reads a body on it.

@@ -8,16 +8,16 @@
 mod bound;
 mod client_share;
 mod connect;
+mod connection_budget;
 mod error;
 mod exchange;
-mod heard_out;
 mod hop_by_hop;
 mod names;
 mod pool;
+mod read_before_reset;
 mod request;
 mod reserved;
 mod response;
-mod sockets;
 mod upgrade;
 mod upload;
 
@@ -33,14 +33,14 @@ use tokio::time::Instant;
 pub use self::bound::{BoundConnections, Carrier};
 pub use self::client_share::Holder;
 use self::connect::Connector;
+pub use self::connection_budget::ConnectionBudget;
 pub use self::error::{Error, Fault, Phase, SettingsFault};
 use self::exchange::Failure;
-use self::pool::{Connection, Keeping, Pool};
-use self::request::Spare;
+use self::pool::{Connection, Pool, PoolTimeouts};
+use self::request::RetryRequest;
 pub use self::request::{Forwarded, StrippedRequest, strip};
-use self::response::Home;
+use self::response::ConnectionReturn;
 pub use self::response::is_stream;
-pub use self::sockets::Sockets;
 pub use self::upgrade::{Ending, HALF_CLOSED, Tunnel};
 use self::upload::{Progress, UploadFault};
 use crate::body::Body;
@@ -115,8 +115,8 @@ impl Default for Timeouts {
 /// One upstream and the connections to it.
 pub struct Upstream {
     connector: Connector,
-    home: Arc<Home>,
-    sockets: Sockets,
+    home: Arc<ConnectionReturn>,
+    budget: ConnectionBudget,
     response_headers: Duration,
     host: HostSent,
     target: Target,
@@ -163,27 +163,27 @@ impl Upstream {
     pub fn new(
         settings: &Settings,
         identity: &[HeaderName],
-        sockets: &Sockets,
+        budget: &ConnectionBudget,
     ) -> Result<Self, Error> {
-        Self::keeping(settings, identity, sockets, KEEPING)
+        Self::with_timeouts(settings, identity, budget, POOL_TIMEOUTS)
     }
 
-    fn keeping(
+    fn with_timeouts(
         settings: &Settings,
         identity: &[HeaderName],
-        sockets: &Sockets,
-        keeping: Keeping,
+        budget: &ConnectionBudget,
+        timeouts: PoolTimeouts,
     ) -> Result<Self, Error> {
-        let home = Home {
-            pool: Arc::new(Pool::new(keeping)),
+        let home = ConnectionReturn {
+            pool: Arc::new(Pool::new(timeouts)),
             idle: settings.timeouts.idle,
             identity: identity.into(),
         };
-        sockets.enlist(&home.pool);
+        budget.enlist(&home.pool);
         Ok(Self {
             connector: Connector::new(settings)?,
             home: Arc::new(home),
-            sockets: sockets.clone(),
+            budget: budget.clone(),
             response_headers: settings.timeouts.response_headers,
             host: HostSent::of(settings)?,
             target: settings.target.clone(),
@@ -195,7 +195,7 @@ impl Upstream {
     /// Sends a client's request, and awaits the head of its response.
     ///
     /// The request is the client's own, stripped first and then given what tells who asks. At most
-    /// `body_cap` bytes of a body are sent; `heard` is called whenever some of them came. Whatever connection
+    /// `body_cap` bytes of a body are sent; `on_bytes` is called whenever some of them came. Whatever connection
     /// it takes counts toward the share of the `client`. Dropping the future, or the response's body, ends the
     /// upstream's request.
     pub fn send<'u, B, H: FnMut() + Send + Unpin + 'static>(
@@ -205,7 +205,7 @@ impl Upstream {
         forwarded: Forwarded,
         body_cap: Option<u64>,
         client: ClientSide<B>,
-        heard: H,
+        on_bytes: H,
     ) -> impl Future<Output = Result<Answer, Error>> + Send + use<'u, B, H>
     where
         B: FnOnce() -> BoundConnections + Send,
@@ -216,7 +216,7 @@ impl Upstream {
         };
         let host = host.clone();
         request::prepare(&mut request, &stripped, forwarded, host);
-        let framed = upload::frame(&mut request, body_cap, heard);
+        let framed = upload::frame(&mut request, body_cap, on_bytes);
         async move {
             let answered = self.answered(request, framed?, stripped, client).await;
             answered.inspect_err(|error| self.tell(error))
@@ -230,7 +230,7 @@ impl Upstream {
         stripped: StrippedRequest,
         client: ClientSide<impl FnOnce() -> BoundConnections>,
     ) -> Result<Answer, Error> {
-        let held = self.sockets.hold(client.holder)?;
+        let held = self.budget.hold(client.holder)?;
         let authenticates = bound::names_scheme(request.headers(), &AUTHORIZATION);
         let kept = match &client.carrier {
             // Boxed: rare.
@@ -325,14 +325,14 @@ impl Upstream {
         let Some(mut kept) = bound.or_else(|| self.home.pool.take(now)) else {
             return Box::pin(self.exchange_anew(request, progress)).await;
         };
-        let spare = Spare::of(&request);
+        let retry = RetryRequest::of(&request);
         match kept.exchange(request, progress, now, self.response_headers).await {
             Ok(response) => Ok((response, kept)),
             Err(Failure::Unsent(request, _)) => {
                 Box::pin(self.exchange_anew(request, progress)).await
             }
-            Err(Failure::Broken(error)) => match spare.filter(|_| is_stale(&error)) {
-                Some(spare) => Box::pin(self.exchange_anew(spare.into_request(), progress)).await,
+            Err(Failure::Broken(error)) => match retry.filter(|_| is_stale(&error)) {
+                Some(retry) => Box::pin(self.exchange_anew(retry.into_request(), progress)).await,
                 None => Err(blame(error)),
             },
             Err(Failure::TooSlow) => Err(Error::TooSlow(Phase::Answering)),
@@ -344,7 +344,7 @@ impl Upstream {
         request: Box<http::Request<Body>>,
         progress: Option<&Progress>,
     ) -> Result<(Box<http::Response<Body>>, Box<Connection>), Error> {
-        let mut connection = self.connector.connect(&self.home.pool.tasks, &self.sockets).await?;
+        let mut connection = self.connector.connect(&self.home.pool.tasks, &self.budget).await?;
         match connection.exchange(request, progress, Instant::now(), self.response_headers).await {
             Ok(response) => Ok((response, connection)),
             Err(Failure::Unsent(_, error) | Failure::Broken(error)) => Err(blame(error)),
@@ -389,7 +389,8 @@ fn blame(error: hyper::Error) -> Error {
 
 /// Idle connections go before the 5 s are over after which Node, Apache and uvicorn close theirs, so that
 /// it is rarely they who do.
-const KEEPING: Keeping = Keeping { idle: Duration::from_secs(4), named: Duration::from_secs(30) };
+const POOL_TIMEOUTS: PoolTimeouts =
+    PoolTimeouts { idle: Duration::from_secs(4), named: Duration::from_secs(30) };
 
 #[cfg(test)]
 mod tests;

@@ -21,7 +21,7 @@ use crate::lock::lock;
 #[derive(Debug)]
 pub(super) struct Pool {
     idle: Mutex<Idle>,
-    keeping: Keeping,
+    timeouts: PoolTimeouts,
     /// Who may hold idle connections to this upstream that are bound to them.
     owners: Mutex<Vec<Owner>>,
     /// The tasks that drive connections, and the sweeper.
@@ -30,7 +30,7 @@ pub(super) struct Pool {
 
 /// How long connections are kept.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Keeping {
+pub(super) struct PoolTimeouts {
     /// Without a request.
     pub(super) idle: Duration,
     /// In all, where the upstream is a DNS name: so soon does a change of its addresses show.
@@ -46,9 +46,9 @@ struct Idle {
 
 impl Pool {
     /// An empty pool.
-    pub(super) fn new(keeping: Keeping) -> Self {
+    pub(super) fn new(timeouts: PoolTimeouts) -> Self {
         let (idle, owners) = (Mutex::default(), Mutex::default());
-        Self { idle, keeping, owners, tasks: TaskTracker::new() }
+        Self { idle, timeouts, owners, tasks: TaskTracker::new() }
     }
 
     /// The connection that was used last, if one is fit for another request.
@@ -97,7 +97,7 @@ impl Pool {
         }
         let outdated = match connection.peer {
             Reached::ByName => {
-                now.saturating_duration_since(connection.opened) >= self.keeping.named
+                now.saturating_duration_since(connection.opened) >= self.timeouts.named
             }
             Reached::ByAddress => false,
         };
@@ -146,7 +146,7 @@ impl Pool {
     }
 
     fn is_old(&self, connection: &Connection, now: Instant) -> bool {
-        now.saturating_duration_since(connection.idle_since) >= self.keeping.idle
+        now.saturating_duration_since(connection.idle_since) >= self.timeouts.idle
     }
 
     fn owners(&self) -> MutexGuard<'_, Vec<Owner>> {
@@ -203,7 +203,7 @@ enum Left {
 
 /// Ends idle connections when no request comes along to do it; one task per pool, while it has any.
 async fn sweep(pool: Weak<Pool>) {
-    let Some(every) = pool.upgrade().map(|pool| pool.keeping.idle) else { return };
+    let Some(every) = pool.upgrade().map(|pool| pool.timeouts.idle) else { return };
     loop {
         sleep(every).await;
         match pool.upgrade().map(|pool| pool.expire()) {

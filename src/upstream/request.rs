@@ -111,7 +111,7 @@ fn introduce(headers: &mut HeaderMap, forwarded: Forwarded, host: HeaderValue) {
 }
 
 /// A copy of a request that may be sent a second time: idempotent and without a body.
-pub(super) struct Spare {
+pub(super) struct RetryRequest {
     method: Method,
     uri: Uri,
     /// `name:value\n` each, in one piece: written for each request, read for hardly any. To share
@@ -119,7 +119,7 @@ pub(super) struct Spare {
     fields: Vec<u8>,
 }
 
-impl Spare {
+impl RetryRequest {
     /// A copy, if the request may be repeated (RFC 9110 §9.2.2).
     pub(super) fn of(request: &http::Request<Body>) -> Option<Self> {
         if !request.method().is_idempotent() || !request.body().is_end_stream() {

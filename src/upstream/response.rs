@@ -22,7 +22,7 @@ use crate::body::{Body, BodyError};
 
 /// Where a connection belongs and what holds for bodies that come over it.
 #[derive(Debug)]
-pub(super) struct Home {
+pub(super) struct ConnectionReturn {
     /// Takes the connection back.
     pub(super) pool: Arc<Pool>,
     /// Between two bytes of a body.
@@ -35,7 +35,7 @@ pub(super) struct Home {
 pub(super) fn relay(
     mut response: Box<http::Response<Body>>,
     mut connection: Box<Connection>,
-    home: &Arc<Home>,
+    home: &Arc<ConnectionReturn>,
 ) -> Result<Box<http::Response<Body>>, Error> {
     check_framing(response.headers_mut())?;
     // A peer of HTTP/1.0 cannot take the chunked bodies that the next request may need.
@@ -101,7 +101,7 @@ struct Relayed {
     body: Body,
     /// Gone once the body has ended, one way or the other.
     connection: Option<Box<Connection>>,
-    home: Arc<Home>,
+    home: Arc<ConnectionReturn>,
     idle: Option<Duration>,
     /// Whether the idle deadline runs: only while the client waits for the upstream.
     waiting: bool,

@@ -105,8 +105,8 @@ pub enum Ending {
 
 impl Tunnel {
     /// Copies both ways until either end closes, and then at most [`HALF_CLOSED`] the other way; or until
-    /// `ending`. `heard` is called whenever bytes of the client come. Ready when all is closed.
-    pub async fn run(self, heard: impl FnMut(), ending: impl Future<Output = Ending>) {
+    /// `ending`. `on_bytes` is called whenever bytes of the client come. Ready when all is closed.
+    pub async fn run(self, on_bytes: impl FnMut(), ending: impl Future<Output = Ending>) {
         // Fails when the client was gone before it got the 101; then there is nothing to carry.
         let Ok((client, upstream)) = tokio::try_join!(self.client, self.upstream) else { return };
         // It counts for its client to the end; there is nothing else that its connection is good for.
@@ -117,7 +117,7 @@ impl Tunnel {
         let (upstream_out, mut upstream_in) = split(TokioIo::new(upstream));
         let mut down = Downward::new(upstream_out, client_in);
         let ended = {
-            let up = carry_up(&mut client_out, &mut upstream_in, heard);
+            let up = carry_up(&mut client_out, &mut upstream_in, on_bytes);
             tokio::select! {
                 () = both(up, down.carry()) => return,
                 ending = ending => ending,
@@ -149,11 +149,11 @@ async fn both(
 async fn carry_up(
     from: &mut ReadHalf<Io>,
     to: &mut WriteHalf<Io>,
-    mut heard: impl FnMut(),
+    mut on_bytes: impl FnMut(),
 ) -> io::Result<()> {
     let mut buffer = BytesMut::with_capacity(BUFFER);
     while from.read_buf(&mut buffer).await? > 0 {
-        heard();
+        on_bytes();
         to.write_all_buf(&mut buffer).await?;
         to.flush().await?;
         buffer.reserve(BUFFER);

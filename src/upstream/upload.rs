@@ -19,7 +19,7 @@ use crate::lock::lock;
 pub(super) fn frame(
     request: &mut http::Request<Body>,
     cap: Option<u64>,
-    heard: impl FnMut() + Send + Unpin + 'static,
+    on_bytes: impl FnMut() + Send + Unpin + 'static,
 ) -> Result<Option<Progress>, Error> {
     request.headers_mut().remove(CONTENT_LENGTH);
     if request.body().is_end_stream() {
@@ -41,7 +41,8 @@ pub(super) fn frame(
     request.headers_mut().insert(name, value);
     let progress = Progress(Arc::new(Mutex::new(Turn::Upstream(Instant::now()))));
     let (body, left) = (std::mem::take(request.body_mut()), cap.unwrap_or(u64::MAX));
-    *request.body_mut() = Body::streamed(Upload { body, left, progress: progress.clone(), heard });
+    *request.body_mut() =
+        Body::streamed(Upload { body, left, progress: progress.clone(), on_bytes });
     Ok(Some(progress))
 }
 
@@ -78,7 +79,7 @@ struct Upload<H> {
     left: u64,
     progress: Progress,
     /// Called for each frame.
-    heard: H,
+    on_bytes: H,
 }
 
 /// Why a request's body was not sent to its end.
@@ -110,7 +111,7 @@ impl<H: FnMut() + Unpin> http_body::Body for Upload<H> {
             Some(Err(error)) => return Poll::Ready(Some(Err(UploadFault::Client(error).into()))),
             None => return Poll::Ready(None),
         };
-        (self.heard)();
+        (self.on_bytes)();
         // SECURITY: trailers end here, so that none is taken for a field (RFC 9110 §6.5.1).
         let Ok(data) = frame.into_data() else { return Poll::Ready(None) };
         match self.left.checked_sub(data.len() as u64) {

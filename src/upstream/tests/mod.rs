@@ -46,8 +46,12 @@ fn upstream(address: SocketAddr) -> Upstream {
 }
 
 fn made(settings: &Settings) -> Upstream {
-    Upstream::new(settings, &[HeaderName::from_static("x-forwarded-user")], &Sockets::default())
-        .unwrap()
+    Upstream::new(
+        settings,
+        &[HeaderName::from_static("x-forwarded-user")],
+        &ConnectionBudget::default(),
+    )
+    .unwrap()
 }
 
 /// A client of its own.

@@ -180,9 +180,14 @@ async fn an_idle_connection_is_closed_without_a_further_request() {
         line.tell("over");
     }
     let mut peer = Peer::start(keeps).await;
-    let keeping = Keeping { idle: Duration::from_millis(20), ..KEEPING };
-    let upstream =
-        Upstream::keeping(&settings(at(peer.address)), &[], &Sockets::default(), keeping).unwrap();
+    let timeouts = PoolTimeouts { idle: Duration::from_millis(20), ..POOL_TIMEOUTS };
+    let upstream = Upstream::with_timeouts(
+        &settings(at(peer.address)),
+        &[],
+        &ConnectionBudget::default(),
+        timeouts,
+    )
+    .unwrap();
     get(&upstream).await.unwrap();
     assert_eq!(peer.hears().await, "over");
     assert_eq!(upstream.connections().idle, 0);
@@ -223,11 +228,12 @@ async fn an_early_answer_does_not_free_the_connection_of_an_upload() {
 async fn a_name_is_resolved_again_in_time_and_all_its_addresses_are_tried() {
     let peer = Peer::answering(OK).await;
     let port = peer.address.port();
-    let keeping = Keeping { named: Duration::ZERO, ..KEEPING };
+    let timeouts = PoolTimeouts { named: Duration::ZERO, ..POOL_TIMEOUTS };
     for (host, connections) in [("127.0.0.1", 1), ("localhost", 4)] {
         let target = Target::Origin(Origin::parse(&format!("http://{host}:{port}")).unwrap());
         let upstream =
-            Upstream::keeping(&settings(target), &[], &Sockets::default(), keeping).unwrap();
+            Upstream::with_timeouts(&settings(target), &[], &ConnectionBudget::default(), timeouts)
+                .unwrap();
         for _ in 0..3 {
             get(&upstream).await.unwrap();
         }
@@ -266,8 +272,8 @@ async fn no_client_gets_the_answer_to_another() {
 
 #[tokio::test]
 async fn idle_connections_make_room_for_those_that_are_needed_and_busy_ones_do_not() {
-    let sockets = Sockets::new(2);
-    let to = |peer: &Peer| Upstream::new(&settings(at(peer.address)), &[], &sockets).unwrap();
+    let budget = ConnectionBudget::new(2);
+    let to = |peer: &Peer| Upstream::new(&settings(at(peer.address)), &[], &budget).unwrap();
     let (one, other) = (Peer::answering(OK).await, Peer::answering(OK).await);
     let silent = Peer::start(|_, mut line: Line| async move {
         line.head().await;

@@ -24,7 +24,7 @@ const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r
 pub(super) struct Client {
     line: TcpStream,
     ending: watch::Sender<Option<Ending>>,
-    heard: Arc<Notify>,
+    on_bytes: Arc<Notify>,
 }
 
 impl Client {
@@ -33,14 +33,14 @@ impl Client {
         let address = listener.local_addr().unwrap();
         let (ending, ended) = watch::channel(None);
         let upstream = Arc::new(upstream(peer));
-        let heard = Arc::new(Notify::new());
-        let told = Arc::clone(&heard);
+        let on_bytes = Arc::new(Notify::new());
+        let told = Arc::clone(&on_bytes);
         tokio::spawn(async move {
             let (stream, _) = listener.accept().await.unwrap();
             let service = service_fn(move |request| {
                 let (upstream, ended) = (Arc::clone(&upstream), ended.clone());
-                let heard = Arc::clone(&told);
-                async move { Ok::<_, Infallible>(forward(&upstream, request, ended, &heard).await) }
+                let on_bytes = Arc::clone(&told);
+                async move { Ok::<_, Infallible>(forward(&upstream, request, ended, &on_bytes).await) }
             });
             hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
@@ -48,7 +48,7 @@ impl Client {
                 .await
                 .ok();
         });
-        Self { line: TcpStream::connect(address).await.unwrap(), ending, heard }
+        Self { line: TcpStream::connect(address).await.unwrap(), ending, on_bytes }
     }
 
     pub(super) async fn say(&mut self, bytes: impl AsRef<[u8]>) {
@@ -82,18 +82,18 @@ async fn forward(
     upstream: &Upstream,
     request: Request<Incoming>,
     mut ended: watch::Receiver<Option<Ending>>,
-    heard: &Arc<Notify>,
+    on_bytes: &Arc<Notify>,
 ) -> http::Response<Body> {
     let mut request = request.map(Body::from);
     let stripped = strip(&mut request);
     match upstream.send(Box::new(request), stripped, forwarded(), None, client(), || {}).await {
         Ok(Answer::Response(response)) => *response,
         Ok(Answer::Switched(response, tunnel)) => {
-            let (heard, ending) = (heard.clone(), async move {
+            let (on_bytes, ending) = (on_bytes.clone(), async move {
                 let ending = *ended.wait_for(Option::is_some).await.unwrap();
                 ending.unwrap()
             });
-            tokio::spawn(tunnel.run(move || heard.notify_one(), ending));
+            tokio::spawn(tunnel.run(move || on_bytes.notify_one(), ending));
             *response
         }
         Err(error) => {
@@ -137,7 +137,7 @@ async fn a_tunnel_carries_bytes_both_ways_and_ends_with_either_side() {
     }
     assert_eq!(client.bytes(4).await, b"\x81\x02hi");
     client.say(b"\x81\x82maskxx").await;
-    client.heard.notified().await;
+    client.on_bytes.notified().await;
     client.line.shutdown().await.unwrap();
     assert_eq!(client.rest().await, b"\x81\x82maskxx", "after a half-close the other way goes on");
 }

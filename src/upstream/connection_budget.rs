@@ -14,10 +14,10 @@ use crate::lock::lock;
 
 /// The sockets that all upstreams of a process share.
 #[derive(Clone, Debug)]
-pub struct Sockets(Arc<Shared>);
+pub struct ConnectionBudget(Arc<Shared>);
 
 /// A place that is taken: held by a connection's socket, given back when that closes.
-pub(super) type Place = OwnedSemaphorePermit;
+pub(super) type BudgetPermit = OwnedSemaphorePermit;
 
 #[derive(Debug)]
 struct Shared {
@@ -28,7 +28,7 @@ struct Shared {
     pools: Mutex<Vec<Weak<Pool>>>,
 }
 
-impl Sockets {
+impl ConnectionBudget {
     /// This many.
     pub fn new(most: usize) -> Self {
         let most = most.min(Semaphore::MAX_PERMITS);
@@ -67,10 +67,10 @@ impl Sockets {
 
     /// A place for one more connection, after an idle one of any upstream has left it, if need be; `None`
     /// where all are busy.
-    pub(super) async fn take(&self) -> Option<Place> {
+    pub(super) async fn take(&self) -> Option<BudgetPermit> {
         let free = Arc::clone(&self.0.free);
-        if let Ok(place) = Arc::clone(&free).try_acquire_owned() {
-            return Some(place);
+        if let Ok(permit) = Arc::clone(&free).try_acquire_owned() {
+            return Some(permit);
         }
         // Its socket closes a moment later, in its own task.
         if self.make_room() { free.acquire_owned().await.ok() } else { None }
@@ -82,7 +82,7 @@ impl Sockets {
     }
 }
 
-impl Default for Sockets {
+impl Default for ConnectionBudget {
     /// As many as anybody likes.
     fn default() -> Self {
         Self::new(usize::MAX)
@@ -98,9 +98,12 @@ mod tests {
         Holder::Counted(Arc::default())
     }
 
-    async fn takes(sockets: &Sockets, holder: &Holder) -> Result<(Held, Place), Error> {
-        let held = sockets.hold(holder.clone())?;
-        Ok((held, sockets.take().await.unwrap()))
+    async fn takes(
+        budget: &ConnectionBudget,
+        holder: &Holder,
+    ) -> Result<(Held, BudgetPermit), Error> {
+        let held = budget.hold(holder.clone())?;
+        Ok((held, budget.take().await.unwrap()))
     }
 
     #[tokio::test]
@@ -118,24 +121,24 @@ mod tests {
                 known("192.0.2.1"),
             ),
         ] {
-            let sockets = Sockets::new(16);
+            let budget = ConnectionBudget::new(16);
             let mut open = Vec::new();
             for _ in 0..12 {
-                open.push(takes(&sockets, &greedy).await.unwrap());
+                open.push(takes(&budget, &greedy).await.unwrap());
             }
             for _ in 0..2 {
-                let refused = takes(&sockets, &same).await;
+                let refused = takes(&budget, &same).await;
                 assert!(matches!(refused, Err(Error::FullForClient)), "{refused:?}");
             }
             for _ in 0..4 {
-                open.push(takes(&sockets, &other).await.unwrap());
+                open.push(takes(&budget, &other).await.unwrap());
             }
-            let refused = takes(&sockets, &other).await;
+            let refused = takes(&budget, &other).await;
             assert!(matches!(refused, Err(Error::FullForClient)), "{refused:?}");
             open.truncate(3);
-            open.push(takes(&sockets, &same).await.unwrap());
+            open.push(takes(&budget, &same).await.unwrap());
             open.clear();
-            assert!(sockets.0.shares.is_empty());
+            assert!(budget.0.shares.is_empty());
         }
     }
 }

@@ -11,13 +11,13 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::sockets::Place;
+use super::connection_budget::BudgetPermit;
 
 /// A stream of which failed writes are told only once all is read.
-pub(super) struct HeardOut<S> {
+pub(super) struct DeferWriteErrors<S> {
     stream: S,
     hearing: Hearing,
-    _place: Place,
+    _permit: BudgetPermit,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,9 +28,9 @@ enum Hearing {
     Over,
 }
 
-impl<S> HeardOut<S> {
-    pub(super) fn new(stream: S, place: Place) -> Self {
-        Self { stream, hearing: Hearing::Open, _place: place }
+impl<S> DeferWriteErrors<S> {
+    pub(super) fn new(stream: S, permit: BudgetPermit) -> Self {
+        Self { stream, hearing: Hearing::Open, _permit: permit }
     }
 
     /// What is told of a write. Where it failed, `lost`: its bytes are as lost as those before it that were
@@ -47,7 +47,7 @@ impl<S> HeardOut<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for HeardOut<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for DeferWriteErrors<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -64,7 +64,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for HeardOut<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for HeardOut<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for DeferWriteErrors<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -106,15 +106,15 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::upstream::Sockets;
+    use crate::upstream::ConnectionBudget;
 
     #[tokio::test]
     async fn what_was_said_before_a_reset_is_heard_and_then_the_reset_is_told() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut theirs, _) = listener.accept().await.unwrap();
-        let place = Sockets::default().take().await.unwrap();
-        let mut stream = HeardOut::new(ours, place);
+        let permit = ConnectionBudget::default().take().await.unwrap();
+        let mut stream = DeferWriteErrors::new(ours, permit);
         stream.write_all(b"a body that nobody reads").await.unwrap();
         theirs.readable().await.unwrap();
         theirs.write_all(b"no").await.unwrap();
@@ -128,10 +128,10 @@ mod tests {
         timeout(Duration::from_secs(5), until_refused).await.expect("the reset comes");
         stream.write_all(b"more").await.unwrap();
         stream.flush().await.unwrap();
-        let mut heard = [0; 2];
-        stream.read_exact(&mut heard).await.unwrap();
-        assert_eq!(&heard, b"no");
-        assert_eq!(stream.read(&mut heard).await.unwrap_or(0), 0);
+        let mut received = [0; 2];
+        stream.read_exact(&mut received).await.unwrap();
+        assert_eq!(&received, b"no");
+        assert_eq!(stream.read(&mut received).await.unwrap_or(0), 0);
         stream.write_all(b"more").await.unwrap_err();
     }
 }
