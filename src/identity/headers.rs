@@ -319,6 +319,11 @@ pub fn is_spelling_of(name: &str, other: &str) -> bool {
     name.len() == other.len() && name.bytes().map(fold).eq(other.bytes().map(fold))
 }
 
+/// Whether a name, in any spelling, is of the family by which Kubernetes lets a user act as another.
+pub fn is_impersonation(name: &str) -> bool {
+    name.get(..IMPERSONATE.len()).is_some_and(|begin| is_spelling_of(begin, IMPERSONATE))
+}
+
 /// The bit of a name's first byte, folded.
 fn first(name: &str) -> u128 {
     name.bytes().next().map_or(0, |byte| 1 << (fold(byte) & 0x7f))

@@ -13,9 +13,9 @@ use crate::gate::challenge::{
 };
 use crate::gate::decide::{AccessRequest, Decision, Permit, decide};
 use crate::gate::identify::Visitor;
-use crate::gate::reach::{Reach, is_method_override, is_overridden};
+use crate::gate::reach::{DESTINATION, Reach, is_method_override, is_overridden};
 use crate::gate::route::Route;
-use crate::identity::headers::{Known, is_spelling_of, render};
+use crate::identity::headers::{Known, is_impersonation, is_spelling_of, render};
 use crate::policy::Policy;
 use crate::routing::path::PathInterpretations;
 use crate::server::ListenerKind;
@@ -151,14 +151,19 @@ impl Endpoints {
                 self.identity_names.iter().find(|own| is_spelling_of(name.as_str(), own.as_str()));
             own.is_some_and(|own| own != *name)
         };
-        let names = || headers.keys().chain(dropped);
-        if names().any(|name| misspelt(&name)) {
+        // SECURITY: whose `Impersonate-User` we set must not add `Impersonate-Group` to it (Kubernetes).
+        let impersonates = self.identity_names.iter().any(|own| is_impersonation(own.as_str()));
+        let foreign = |name: &&HeaderName| {
+            impersonates && is_impersonation(name.as_str()) && !self.identity_names.contains(*name)
+        };
+        let mut names = headers.keys().chain(dropped);
+        if names.any(|name| misspelt(&name) || foreign(&name)) {
             return Err(SubrequestError::Spelling);
         }
         // In another spelling an override counts for nothing at `Reach`, which looks for a `MOVE`.
         let misspelt = dropped.iter().any(|name| is_method_override(name.as_str()));
         let overrides = route.restricts_methods && is_overridden(headers)
-            || looks_at_request_line(route) && misspelt;
+            || (looks_at_request_line(route) || headers.contains_key(&DESTINATION)) && misspelt;
         if overrides {
             return Err(SubrequestError::MethodOverride);
         }
@@ -183,6 +188,10 @@ impl Endpoints {
             for (name, value) in rendered.always {
                 headers.insert(name, value);
             }
+        }
+        // The route's own word counts under these names, also where it has no value.
+        for rule in route.identity_headers.iter() {
+            headers.insert(rule.name.clone(), empty.clone());
         }
         self.gate.inject(permit, &mut headers)?;
         match subrequest.listener {

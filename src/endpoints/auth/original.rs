@@ -67,13 +67,9 @@ impl<'a> Original<'a> {
         };
         let client =
             call.client.asked_about(address(declared, clients, headers), scheme, authority);
-        let target = match uri {
-            Some(uri) => {
-                nothing_else(row, headers, &client, uri.target, method.as_ref())?;
-                Ok(uri.target)
-            }
-            None => Err(no_uri(declared, headers)),
-        };
+        let target = uri.map(|uri| uri.target);
+        nothing_else(row, headers, &client, target, method.as_ref())?;
+        let target = target.ok_or_else(|| no_uri(declared, headers));
         Ok(Self { client, method, target })
     }
 }
@@ -183,12 +179,13 @@ fn nothing_else(
     row: &Row,
     headers: &HeaderMap,
     client: &ClientInfo,
-    target: &str,
+    target: Option<&str>,
     method: Option<&Method>,
 ) -> Result<(), SubrequestError> {
     let own = |part| row.header(part);
     for name in URIS.into_iter().filter(|name| own(Part::Uri) != Some(*name)) {
-        let Some(text) = one(headers, name)? else { continue };
+        // Without a URI of the row there is none to contradict.
+        let (Some(text), Some(target)) = (one(headers, name)?, target) else { continue };
         let same = match split(text)? {
             None => text == target,
             Some(other) => {

@@ -195,3 +195,42 @@ async fn outage_of_the_provider_is_403_with_its_reason() {
     assert!(field(&answer, "set-cookie").is_none(), "{answer}");
     house.logged("no access token");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn header_of_the_route_without_value_is_empty_whatever_the_default_has() {
+    let routes = "routes: [{ allow: authenticated, identity_headers: \
+                  { X-Auth-Request-Groups: \"{claim:/roles}\", Impersonate-User: \"{user}\" } }]";
+    let client = "clients: [{ from: [127.0.0.1], proxy: nginx }]";
+    let house = House::routed(client, "", routes).await;
+    let alice = house.cookie_of("alice").await;
+    let answer = house.ask(AUTH, &nginx("GET", "/page", &alice)).await;
+    assert_eq!(status(&answer), 202, "{answer}");
+    assert_eq!(field(&answer, "x-auth-request-groups"), Some(""), "{answer}");
+    assert_eq!(field(&answer, "impersonate-user"), Some("demo-alice"), "{answer}");
+    for name in ["Impersonate-Group", "Impersonate_Group", "Impersonate-Extra-Scopes"] {
+        let fields = nginx("GET", "/page", &format!("{alice}{name}: system:masters\r\n"));
+        assert_eq!(house.status(AUTH, &fields).await, 403, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn misspelt_override_beside_a_destination_is_denied_on_every_route() {
+    let house = House::of("nginx").await;
+    for name in ["X_HTTP_Method_Override", "X.HTTP.Method"] {
+        let fields = format!("{name}: MOVE\r\nDestination: /private/x\r\n");
+        let fields = nginx("POST", "/open/a", &fields);
+        assert_eq!(house.status(AUTH, &fields).await, 403, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn question_without_uri_is_denied_where_its_methods_contradict() {
+    let house = House::of("nginx").await;
+    let fields = |other| format!("{NGINX}X-Original-Method: GET\r\n{other}");
+    let status = async |other| {
+        house.status(AUTH, &fields(other).replace("wiki.localhost", "status.localhost")).await
+    };
+    assert_eq!(status("").await, 202);
+    assert_eq!(status("X-Forwarded-Method: DELETE\r\n").await, 403);
+    assert_eq!(status("X-Forwarded-Uri: /a\r\nX-Forwarded-Uri: /b\r\n").await, 403);
+}
