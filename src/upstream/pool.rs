@@ -80,6 +80,9 @@ impl Pool {
         // Looked through only where it would grow, so that the work is shared by all.
         if owners.len() == owners.capacity() {
             owners.retain(Owner::is_there);
+            // SECURITY: one client may bind connection after connection, where the upstream closes each.
+            owners.sort_unstable_by_key(|owner| owner.0.as_ptr().addr());
+            owners.dedup_by(|other, owner| other.0.ptr_eq(&owner.0));
         }
         owners.push(owner);
     }
@@ -119,8 +122,15 @@ impl Pool {
 
     /// Ends the connection that has been idle for longest, if there is one; else one that is bound.
     pub(super) fn drop_oldest(self: &Arc<Self>) -> bool {
-        let oldest = self.idle().connections.pop_front();
-        oldest.is_some() || self.owners().iter().any(|owner| owner.drop_idle(self))
+        let mut idle = self.idle();
+        while let Some(oldest) = idle.connections.pop_front() {
+            // One that its upstream closed has made room already.
+            if !oldest.sender.is_closed() {
+                return true;
+            }
+        }
+        drop(idle);
+        self.owners().iter().any(|owner| owner.drop_idle(self))
     }
 
     /// How many connections are open, busy ones included.
@@ -129,9 +139,9 @@ impl Pool {
         self.tasks.len().saturating_sub(usize::from(idle.sweeping))
     }
 
-    /// How many connections wait for a request.
+    /// How many connections wait for a request, without those that their upstream closed.
     pub(super) fn idle_count(&self) -> usize {
-        self.idle().connections.len()
+        self.idle().connections.iter().filter(|connection| !connection.sender.is_closed()).count()
     }
 
     /// Drops what has been idle for too long.
