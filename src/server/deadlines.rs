@@ -183,10 +183,11 @@ impl ConnectionActivity {
         self.orders.wake();
     }
 
-    /// Whether the request under way is to be dropped.
+    /// Whether the latest request is to be dropped. Also where it has its answer: its body may still be
+    /// under way.
     pub(super) fn is_cut(&self) -> bool {
         let cut = self.cut.load(Ordering::Acquire);
-        cut > 0 && cut == self.begun() && self.is_busy(Ordering::Relaxed)
+        cut > 0 && cut == self.begun()
     }
 
     /// Wakes a task when the connection is evicted or its request cut.
