@@ -72,11 +72,16 @@ impl Queue {
         written > 0
     }
 
-    /// Puts lines before all others.
-    pub(super) fn put_back(&mut self, mut earlier: Self) {
-        earlier.text.append(&mut self.text);
-        earlier.lines.append(&mut self.lines);
-        *self = earlier;
+    /// Puts lines before all others, within the same bounds. Returns what had to leave.
+    pub(super) fn put_back(&mut self, earlier: Self) -> Lost {
+        let later = mem::replace(self, earlier);
+        let (mut rest, mut lost) = (&*later.text, Lost::default());
+        for (kind, length) in later.lines {
+            let Some((line, behind)) = rest.split_at_checked(length) else { break };
+            rest = behind;
+            lost.add(self.push(kind, line));
+        }
+        lost
     }
 
     /// Drops everything, and keeps the memory for what comes.
@@ -173,7 +178,7 @@ mod tests {
         assert_eq!(queue.text(), b"bb\nd\n");
         let mut later = Queue::default();
         later.push(LogLine::Log, b"e\n");
-        later.put_back(queue);
+        assert_eq!(later.put_back(queue), Lost::default());
         assert_eq!(later.text(), b"bb\nd\ne\n");
     }
 
@@ -192,5 +197,18 @@ mod tests {
             assert_eq!(queue.written(written), begun, "{written}");
             assert_eq!(queue.text(), left.as_bytes(), "{written}");
         }
+    }
+
+    #[test]
+    fn lines_that_are_put_back_leave_room_for_no_more_than_the_bound() {
+        let line = vec![b'x'; MIB];
+        let (mut earlier, mut later) = (Queue::default(), Queue::default());
+        for queue in [&mut earlier, &mut later] {
+            for _ in 0..4 {
+                assert_eq!(queue.push(LogLine::Access, &line), Lost::default());
+            }
+        }
+        assert_eq!(later.put_back(earlier).of(LogLine::Access), 4);
+        assert_eq!(later.text().len(), most_bytes(LogLine::Access));
     }
 }

@@ -106,14 +106,16 @@ impl Shared {
     fn failed(&self, error: ErrorKind, mut lines: Queue) {
         let mut waiting = self.lock();
         if error == ErrorKind::WouldBlock {
-            waiting.lines.put_back(lines);
+            let lost = waiting.lines.put_back(lines);
+            waiting.lost.add(lost);
             drop(self.changed.wait_timeout_while(waiting, LINGER, |_| true));
             return;
         }
         let may_pass = matches!(error, ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
         let keeps_audit = may_pass && !waiting.ending;
         waiting.lost.add(lines.retain(|kind| keeps_audit && kind == LogLine::Audit));
-        waiting.lines.put_back(lines);
+        let lost = waiting.lines.put_back(lines);
+        waiting.lost.add(lost);
         let pausing = |waiting: &mut Waiting| !waiting.ending;
         drop(self.changed.wait_timeout_while(waiting, PAUSE, pausing));
     }
