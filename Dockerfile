@@ -1,4 +1,4 @@
-# The gateway alone: one static file and a list of certificate authorities, run by nobody.
+# The gateway: one static file and a list of certificate authorities, run as uid 65534.
 FROM rust:1-bookworm AS build
 WORKDIR /src
 COPY . .

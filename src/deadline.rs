@@ -1,4 +1,4 @@
-//! Deadlines that move ahead often and pass seldom.
+//! Deadlines that move ahead often and pass rarely.
 //! Invariant: the timer is left where it stands while its deadline moves ahead, and pushed on only when it
 //! fires, so that a request, a chunk or a wait costs no entry in the timer wheel.
 

@@ -7,7 +7,7 @@
 //! (`connection`, `request_head`, `service`) → [`app`] finds one of our own paths or a route
 //! (`dispatch`) → [`routing`] knows every way to read a path → [`gate`] identifies the visitor by
 //! the session cookie, asks [`policy`] through `gate::decide`, and with the permit that only
-//! `decide` can make forwards through [`upstream`]. Whoever is not signed in is challenged instead
+//! `decide` can make forwards through [`upstream`]. A client without a session is challenged instead
 //! (`gate::challenge`).
 //!
 //! A proxy with a way of its own to the application asks at [`endpoints`] `auth` instead: the same
@@ -38,7 +38,7 @@
 //! | [`providers`] | where visitors sign in: data, and the client and issuer made of it | `oidc` `oauth` `identity` |
 //! | [`demo`] | loopback only: the identity provider and the application of `portcullis demo` | `jose` `server` |
 //! | [`pages`] | what people see; cannot see a token | `identity` |
-//! | [`policy`] | who may pass; pure | `identity` `routing` |
+//! | [`policy`] | who is allowed; pure | `identity` `routing` |
 //! | [`session`] | signed-in browsers, their cookie, single-flight refresh; knows no provider | `oauth` `identity` |
 //! | [`oidc`] | OpenID Connect Core as a relying party | `oauth` `identity` `jose` |
 //! | [`server`] [`upstream`] | sockets and framing toward clients · toward applications | ground |
@@ -49,11 +49,31 @@
 //!
 //! # Lexicon
 //!
-//! The standards' words: *authorization endpoint*, *token endpoint*, `redirect_uri`,
-//! `code_verifier`, `state`, `nonce`, *challenge*, `end_session_endpoint` (RFC 6749, RFC 7636, OpenID
-//! Connect Core). "Upstream" is the trade's word for the application behind us. Ours: a *session* is
-//! a browser with us, a *token set* is us with the provider, a *pending* is a sign-in under way, a
-//! *visitor* is whoever asks, a *permit* is proof that a visitor may pass on a route.
+//! The standards' words win (RFC 6749, RFC 7636, RFC 9110, OpenID Connect Core): *authorization
+//! endpoint*, *token endpoint*, `redirect_uri`, `code_verifier`, `state`, `nonce`,
+//! `end_session_endpoint`. The words below are ours. `tests/it/lexicon.rs` finds every word of the third
+//! column in code, comments, messages and documents.
+//!
+//! | concept | our word | words not used |
+//! |---|---|---|
+//! | the browser or program that sends a request | *client*; *visitor* where rules decide about it | whoever, whomever, somebody, nobody, anybody, everybody |
+//! | a person with a session | *user* | |
+//! | the state that one browser has at the gateway | *session* | login session |
+//! | what the provider issued for a session | *token set* | |
+//! | a sign-in between authorization request and callback | *pending* | wish |
+//! | to get tokens for an authorization code | *exchange* | redeem, redeems, redeemed |
+//! | the rules' answer to a request | *allow*, *deny* | admit, admits, admitted, let in, lets in, let through, lets through, may pass |
+//! | the proof that a visitor is allowed on a route | *permit* | |
+//! | the answer to a malformed request or configuration | *reject* | |
+//! | the application behind the gateway (in RFC 9110 an origin server) | *upstream* | |
+//! | the request by which a proxy asks for a decision | *auth subrequest*; the way of working, *forward auth* | asker, askers |
+//! | a client that is a program | *API client* | |
+//! | the removal of a session that still lives, to make room | *eviction* | displaced, displacement |
+//! | one call that all waiting callers share | *single-flight* | |
+//! | fields that concern one connection (RFC 9110 §7.6.1) | *hop-by-hop* | |
+//! | ways in which an application may read a path | *path interpretations* | |
+//! | to pass on information; to get it | *report*, *say*, *receive* | told, heard, unheard |
+//! | rarely, again, next to, similar | these words | seldom, anew, beside, besides, kin, kindred |
 //!
 //! # Deliberately absent
 //!

@@ -25,6 +25,7 @@ mod fuzz;
 mod headers;
 mod hostile_client;
 mod hostile_idp;
+mod lexicon;
 mod lost_log;
 mod ntlm;
 mod policy;

@@ -322,7 +322,7 @@ fn files_in(folder: &str) -> Vec<File> {
     found
 }
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 

@@ -1,0 +1,156 @@
+//! The lexicon in `src/lib.rs`, held over everything that a person reads.
+//! Invariant: a word of its third column stands nowhere else.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::tidy::root;
+
+/// Where words that the lexicon excludes still stand. The list may only shrink.
+const OLD_WORDS: &[&str] = &[
+    "benches",
+    "config",
+    "fuzz",
+    "src/app",
+    "src/cli",
+    "src/client_address.rs",
+    "src/config",
+    "src/demo",
+    "src/endpoints",
+    "src/error.rs",
+    "src/gate",
+    "src/identity",
+    "src/jose",
+    "src/login",
+    "src/oauth",
+    "src/oidc",
+    "src/origin.rs",
+    "src/pages",
+    "src/policy",
+    "src/providers",
+    "src/routing",
+    "src/server",
+    "src/session",
+    "src/telemetry",
+    "src/trust.rs",
+    "src/upstream",
+    "tests/browser",
+    "tests/it",
+    "tests/python",
+    "tests/real",
+];
+
+/// Names of other programs, quoted.
+const QUOTED: &[&str] = &["redeem_url"];
+
+#[test]
+fn words_that_the_lexicon_excludes_are_not_used() {
+    let excluded = excluded_words(&fs::read_to_string(root().join("src/lib.rs")).unwrap());
+    assert!(excluded.len() > 20, "the lexicon in src/lib.rs has another form: {excluded:?}");
+    let complaints: Vec<_> = texts()
+        .iter()
+        .filter(|(path, _)| !OLD_WORDS.iter().any(|old| path.starts_with(old)))
+        .flat_map(|(path, text)| {
+            let text = without_lexicon(text);
+            let lines = text.lines().enumerate();
+            let found = lines.flat_map(|(at, line)| {
+                let line = QUOTED.iter().fold(line.to_owned(), |line, name| line.replace(name, ""));
+                let words = words_of(&line);
+                let of_line = excluded.iter().filter(move |phrase| has_phrase(&words, phrase));
+                of_line.map(move |phrase| format!("{}:{}: {phrase}", path.display(), at + 1))
+            });
+            found.collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(
+        complaints.is_empty(),
+        "use the words of the lexicon in src/lib.rs:\n{}",
+        complaints.join("\n")
+    );
+}
+
+#[test]
+fn excluded_word_is_found_in_every_spelling() {
+    let lexicon = "//! # Lexicon\n//! | concept | our word | words not used |\n//! |---|---|---|\n\
+                   //! | a client | *client* | asker, let in |\n//! | a user | *user* | |\n//!\n";
+    let excluded = excluded_words(lexicon);
+    assert_eq!(excluded, ["asker", "let in"]);
+    let found = |line: &str| excluded.iter().any(|phrase| has_phrase(&words_of(line), phrase));
+    for line in
+        ["// An asker.", "fn of_asker() {}", "struct ForAsker;", "ASKER", "\"let in.\"", "let_in"]
+    {
+        assert!(found(line), "{line}");
+    }
+    for line in ["masker", "let inside", "let input = 1;", "inlet in"] {
+        assert!(!found(line), "{line}");
+    }
+    assert_eq!(without_lexicon(lexicon).trim(), "//!");
+}
+
+/// Everything that a person reads: code, scripts, documents and examples, with its path.
+fn texts() -> Vec<(PathBuf, String)> {
+    let folders = ["src", "tests", "fuzz", "benches", "config", "deploy"];
+    let kinds = ["rs", "md", "yaml", "yml", "mjs", "py", "lua", "conf", "cfg", "toml", "txt"];
+    let mut found = Vec::new();
+    let mut open: Vec<_> = folders.iter().map(|folder| root().join(folder)).collect();
+    let documents =
+        ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "Cargo.toml", "Dockerfile"];
+    open.extend(documents.iter().chain(&["tests/run"]).map(|name| root().join(name)));
+    while let Some(path) = open.pop() {
+        let not_ours = ["node_modules", "target", "tests/vectors", "tests/config"];
+        if path.is_dir() {
+            if !not_ours.iter().any(|name| path.ends_with(name)) {
+                open.extend(fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            }
+            continue;
+        }
+        let kind = path.extension().and_then(|extension| extension.to_str());
+        if kind.is_none_or(|kind| kinds.contains(&kind))
+            && let Ok(text) = fs::read_to_string(&path)
+        {
+            found.push((path.strip_prefix(root()).unwrap().to_owned(), text));
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The third column of the lexicon's table.
+fn excluded_words(map: &str) -> Vec<String> {
+    let section = map.split("//! # Lexicon").nth(1).unwrap_or_default();
+    let section = section.split("//! # ").next().unwrap_or_default();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("//! |")).skip(2);
+    let words = rows.filter_map(|row| row.split('|').nth(2)).flat_map(|column| column.split(','));
+    words.map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// A text without the rows of the lexicon, which name the words.
+fn without_lexicon(text: &str) -> String {
+    let Some((before, section)) = text.split_once("//! # Lexicon") else { return text.to_owned() };
+    let (rows, after): (Vec<_>, Vec<_>) =
+        section.lines().partition(|line| line.starts_with("//! |"));
+    // Line numbers of complaints stay those of the file.
+    format!("{before}{}{}", "\n".repeat(rows.len()), after.join("\n"))
+}
+
+/// The words of a line in lower case: `ForAsker`, `for_asker` and "for asker" have the same two.
+fn words_of(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut after_small = false;
+    for letter in line.chars() {
+        if !letter.is_alphabetic() || (letter.is_uppercase() && after_small) {
+            words.push(String::new());
+        }
+        if let (true, Some(word)) = (letter.is_alphabetic(), words.last_mut()) {
+            word.extend(letter.to_lowercase());
+        }
+        after_small = letter.is_lowercase();
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn has_phrase(words: &[String], phrase: &str) -> bool {
+    let phrase: Vec<_> = phrase.split(' ').collect();
+    words.windows(phrase.len()).any(|window| window == phrase)
+}
