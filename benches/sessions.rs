@@ -13,7 +13,7 @@ use portcullis::identity::claims::{ClaimNames, identity};
 use portcullis::identity::refresh_baseline::{IdTokenBinding, RefreshBaseline};
 use portcullis::oauth::token::TokenSet;
 use portcullis::secret::Secret;
-use portcullis::session::table::Table;
+use portcullis::session::table::SessionTable;
 use portcullis::session::{CookieSettings, Session, SessionData, SessionId, Settings, Tokens};
 use serde_json::json;
 
@@ -41,7 +41,7 @@ fn main() {
 }
 
 /// A table with so many people signed in, and a sample of their cookies.
-fn filled(clock: &Clock, count: usize) -> (Table, Vec<SessionId>) {
+fn filled(clock: &Clock, count: usize) -> (SessionTable, Vec<SessionId>) {
     let settings = Settings {
         lifetime: Duration::from_secs(12 * 3600),
         idle_timeout: Some(Duration::from_secs(3600)),
@@ -53,7 +53,7 @@ fn filled(clock: &Clock, count: usize) -> (Table, Vec<SessionId>) {
         max_bytes: 128 * 1024,
         secrets: Vec::new(),
     };
-    let (table, provider) = (Table::new(&settings, clock.clone()), Arc::from("company"));
+    let (table, provider) = (SessionTable::new(&settings, clock.clone()), Arc::from("company"));
     let mut sample = Vec::new();
     for number in 0..count {
         let id = SessionId::generate();
@@ -94,7 +94,7 @@ fn data(settings: &Settings, provider: &Arc<str>, number: usize, clock: &Clock) 
 }
 
 /// Nanoseconds to find one of the sample: the least of some rounds, which other work disturbed least.
-fn lookup(table: &Table, ids: &[SessionId]) -> f64 {
+fn lookup(table: &SessionTable, ids: &[SessionId]) -> f64 {
     let round = || {
         let start = tokio::time::Instant::now();
         for _ in 0..LOOKUPS / SAMPLE {

@@ -25,7 +25,7 @@ use crate::routing::Table;
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
 use crate::session::seal::Roots;
-use crate::session::table;
+use crate::session::table::SessionTable;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{self, ConnectionBudget, Upstream};
 
@@ -65,7 +65,7 @@ impl App {
         upstream_connections: usize,
     ) -> Result<Self, Error> {
         let (url, prefix) = (&config.public_url, &config.endpoint_prefix);
-        let sessions = Arc::new(table::Table::new(&config.session, clock.clone()));
+        let sessions = Arc::new(SessionTable::new(&config.session, clock.clone()));
         let cookies = Arc::new(Cookies::new(&config.session.cookie, config.public_url.is_https()));
         let providers = providers(config, clock, metrics)?;
         let size_limit = Arc::new(used::size_limit(config));

@@ -11,7 +11,7 @@ use tracing::warn;
 use crate::gate::Gate;
 use crate::identity::Identity;
 use crate::providers::{Provider, RefreshError, RefreshRequest, Refreshed};
-use crate::session::refresh::{Flight, Outcome, RefreshOutcome, RefreshedTokens};
+use crate::session::refresh::{Flight, RefreshEffect, RefreshOutcome, RefreshedTokens};
 use crate::session::{Freshness, Session, SessionData, SessionKey};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{self, Label as _};
@@ -94,18 +94,18 @@ impl Gate {
         let is_lapsed = || data.tokens.is_lapsed(self.clock.moment(), self.outage_grace);
         let patience = if session.is_in_outage() && !is_lapsed() { SOON } else { Duration::MAX };
         let outcome = timeout(patience, self.refresh(&session, &data).outcome()).await;
-        match outcome.unwrap_or(Outcome::Kept) {
-            Outcome::Renewed => {
+        match outcome.unwrap_or(RefreshEffect::Kept) {
+            RefreshEffect::Renewed => {
                 let data = Arc::clone(&session.data());
                 Visitor::Member(Member { session, data })
             }
-            Outcome::Kept => {
+            RefreshEffect::Kept => {
                 if is_lapsed() {
                     return Visitor::Stranger;
                 }
                 Visitor::Member(Member { session, data })
             }
-            Outcome::Ended => Visitor::Stranger,
+            RefreshEffect::Ended => Visitor::Stranger,
         }
     }
 

@@ -25,7 +25,7 @@ use crate::routing::path::{PathInterpretations, PathPrefix};
 use crate::server::{Answered, ClientInfo, Incoming};
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
-use crate::session::table::Table;
+use crate::session::table::SessionTable;
 use crate::telemetry::audit;
 use crate::telemetry::metrics::Metrics;
 use challenge::{Challenged, answered, is_foreign_handshake};
@@ -39,7 +39,7 @@ use session_bound::SessionBound;
 #[derive(Clone, Debug)]
 pub struct Gate {
     /// The sessions.
-    pub sessions: Arc<Table>,
+    pub sessions: Arc<SessionTable>,
     /// Renews their tokens.
     pub refresher: Refresher,
     /// The gateway's cookies.

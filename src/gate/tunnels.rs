@@ -50,7 +50,7 @@ impl Gate {
     /// Keeps a session with an open stream fresh; ready when it is over, or when the stream needs a
     /// member and the session is no longer taken for one.
     async fn watch(self, session: Arc<Session>, authentication: Authentication) {
-        let ended = session.streams().until_end();
+        let ended = session.end_signal().token();
         while self.stands(&session, authentication) {
             tokio::select! {
                 () = ended.cancelled() => return,
@@ -61,7 +61,7 @@ impl Gate {
 
     /// Whether what is open of a session may go on. Refreshes the session when that is due.
     pub(super) fn stands(&self, session: &Arc<Session>, authentication: Authentication) -> bool {
-        if session.streams().have_ended() {
+        if session.end_signal().is_given() {
             return false;
         }
         let now = self.clock.moment();

@@ -232,7 +232,7 @@ impl Login {
         let sessions = Arc::clone(&self.sessions);
         self.tasks.spawn(async move {
             tokio::time::sleep(AT_ONCE).await;
-            if !session.is_brought() {
+            if !session.is_cookie_received() {
                 sessions.remove(session.key());
             }
         });

@@ -21,7 +21,7 @@ use crate::providers::{self, Provider};
 use crate::routing::path::PathPrefix;
 use crate::session::cookie::Cookies;
 use crate::session::size_limit::{SizeLimit, TooLarge};
-use crate::session::table::Table;
+use crate::session::table::SessionTable;
 use crate::session::{Session, Settings};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{Label as _, Metrics, SignIn};
@@ -38,7 +38,7 @@ pub struct Login {
     /// Where visitors sign in.
     pub providers: Arc<[Arc<Provider>]>,
     /// The sessions.
-    pub sessions: Arc<Table>,
+    pub sessions: Arc<SessionTable>,
     /// The gateway's cookies.
     pub cookies: Arc<Cookies>,
     /// Where a browser may be sent back to.

@@ -13,7 +13,7 @@ use crate::identity::Identity;
 use crate::identity::refresh_baseline::RefreshBaseline;
 use crate::oauth::token::TokenSet;
 use crate::session::size_limit::{SizeLimit, TooLarge};
-use crate::session::table::Table;
+use crate::session::table::SessionTable;
 use crate::session::{Freshness, Session, SessionData, Settings, Tokens};
 use crate::single_flight::{SingleFlight, Started, Waiter};
 use crate::telemetry::audit;
@@ -42,7 +42,7 @@ pub struct RefreshedTokens {
 
 /// How a refresh ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RefreshEffect {
     /// The session holds new tokens.
     Renewed,
     /// The session holds what it held.
@@ -54,7 +54,7 @@ pub enum Outcome {
 /// Runs the refreshes of all sessions.
 #[derive(Clone, Debug)]
 pub struct Refresher {
-    table: Arc<Table>,
+    table: Arc<SessionTable>,
     clock: Clock,
     refresh_before: Duration,
     size_limit: Arc<SizeLimit>,
@@ -63,14 +63,14 @@ pub struct Refresher {
 
 /// A refresh under way, or its outcome.
 #[derive(Debug)]
-pub struct Flight(Result<Waiter<Outcome>, Outcome>);
+pub struct Flight(Result<Waiter<RefreshEffect>, RefreshEffect>);
 
 /// The refresh of one session.
-pub(super) type Refreshing = SingleFlight<State, Outcome>;
+pub(super) type Refreshing = SingleFlight<RefreshState, RefreshEffect>;
 
 /// What decides on the next refresh of one session.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct RefreshState {
     /// After a failure, the time of the next try.
     not_before: Option<Moment>,
     /// Whether the last try failed, and none has succeeded since.
@@ -80,7 +80,7 @@ pub(super) struct State {
 impl Refresher {
     /// `tasks` owns the refreshes and is waited for before the process ends.
     pub fn new(
-        table: Arc<Table>,
+        table: Arc<SessionTable>,
         clock: Clock,
         settings: &Settings,
         size_limit: Arc<SizeLimit>,
@@ -104,16 +104,16 @@ impl Refresher {
         // Under the lock: a sign-out takes the session out first and then waits for the refresh under
         // way, so that none begins behind its back and brings a token that nobody revokes.
         if !self.table.contains(session.key()) {
-            return Flight(Err(Outcome::Ended));
+            return Flight(Err(RefreshEffect::Ended));
         }
         if let Some(flight) = state.under_way() {
             return Flight(Ok(flight));
         }
         if !Arc::ptr_eq(&session.data(), judged) {
-            return Flight(Err(Outcome::Renewed));
+            return Flight(Err(RefreshEffect::Renewed));
         }
         if state.not_before.is_some_and(|moment| self.clock.moment() < moment) {
-            return Flight(Err(Outcome::Kept));
+            return Flight(Err(RefreshEffect::Kept));
         }
         let (call, flight) = state.start();
         let (renewal, session, refresher) =
@@ -125,7 +125,7 @@ impl Refresher {
     }
 
     /// Stores what a refresh brought, and only then lets the next one begin.
-    fn settle(&self, session: &Session, call: Started<Outcome>, renewal: RefreshOutcome) {
+    fn settle(&self, session: &Session, call: Started<RefreshEffect>, renewal: RefreshOutcome) {
         let failed = matches!(renewal, RefreshOutcome::Unavailable);
         let (outcome, pause) = match renewal {
             RefreshOutcome::Renewed(brought) => match self.store(session, *brought) {
@@ -133,23 +133,23 @@ impl Refresher {
                     let freshness = session.data().tokens.freshness(self.clock.moment());
                     // A token that is over as it comes would be asked for anew with every request.
                     let pause = (freshness == Freshness::Expired).then_some(PAUSE);
-                    (Outcome::Renewed, pause)
+                    (RefreshEffect::Renewed, pause)
                 }
                 // SECURITY: with its old claims a session would keep groups that were taken away.
                 Err(error) => {
                     self.end_too_large(session, error);
-                    (Outcome::Ended, Some(PAUSE))
+                    (RefreshEffect::Ended, Some(PAUSE))
                 }
             },
             RefreshOutcome::Rejected => {
                 self.table.remove(session.key());
-                (Outcome::Ended, Some(PAUSE))
+                (RefreshEffect::Ended, Some(PAUSE))
             }
-            RefreshOutcome::Unavailable => (Outcome::Kept, Some(PAUSE)),
+            RefreshOutcome::Unavailable => (RefreshEffect::Kept, Some(PAUSE)),
         };
         // SECURITY: who signed out while others waited is out for them too, whatever the provider said.
         let alive = self.table.contains(session.key());
-        let outcome = if alive { outcome } else { Outcome::Ended };
+        let outcome = if alive { outcome } else { RefreshEffect::Ended };
         session.refreshing.finish(call, |state| {
             state.not_before = pause.map(|pause| self.clock.moment().after(pause));
             state.failed = failed;
@@ -202,10 +202,10 @@ impl Session {
 
 impl Flight {
     /// Waits for the outcome.
-    pub async fn outcome(self) -> Outcome {
+    pub async fn outcome(self) -> RefreshEffect {
         match self.0 {
             Err(outcome) => outcome,
-            Ok(flight) => flight.result().await.unwrap_or(Outcome::Kept),
+            Ok(flight) => flight.result().await.unwrap_or(RefreshEffect::Kept),
         }
     }
 }
@@ -243,7 +243,7 @@ mod tests {
             max_bytes: 1024,
             secrets: Vec::new(),
         };
-        let table = Arc::new(Table::new(&settings, clock.clone()));
+        let table = Arc::new(SessionTable::new(&settings, clock.clone()));
         let session = Arc::new(session("alice", 0, Some("r1"), clock.moment()));
         table.insert(Arc::clone(&session));
         let limit = SizeLimit { max_bytes: settings.max_bytes, ..SizeLimit::default() };
@@ -269,7 +269,7 @@ mod tests {
             Arc::clone(&self.session.data())
         }
 
-        async fn refresh_with(&self, renewal: RefreshOutcome) -> Outcome {
+        async fn refresh_with(&self, renewal: RefreshOutcome) -> RefreshEffect {
             let held = self.held();
             self.refresher.refresh(&self.session, &held, |_| async { renewal }).outcome().await
         }
@@ -292,14 +292,14 @@ mod tests {
             .collect();
         go.notify_one();
         for flight in flights {
-            assert_eq!(flight.outcome().await, Outcome::Renewed);
+            assert_eq!(flight.outcome().await, RefreshEffect::Renewed);
         }
         assert_eq!(calls.load(Ordering::SeqCst), 1);
         assert_eq!(bench.session.data().tokens.access_token.as_ref().unwrap().expose(), "new");
         // One who judged before it ended and asks after it does not ask the provider again.
         let late =
             bench.refresher.refresh(&bench.session, &held, |_| async { RefreshOutcome::Rejected });
-        assert_eq!(late.outcome().await, Outcome::Renewed);
+        assert_eq!(late.outcome().await, RefreshEffect::Renewed);
     }
 
     #[tokio::test]
@@ -327,7 +327,7 @@ mod tests {
         let id_token = Some(Secret::new("i1"));
         let first = TokenSet { id_token, ..token_set("new", 300, Some("r2")) };
         for set in [first, token_set("newer", 300, None)] {
-            assert_eq!(bench.refresh_with(brought(set, None)).await, Outcome::Renewed);
+            assert_eq!(bench.refresh_with(brought(set, None)).await, RefreshEffect::Renewed);
         }
         let held = bench.held();
         assert_eq!(held.tokens.access_token.as_ref().unwrap().expose(), "newer");
@@ -338,27 +338,27 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_told_to_all_and_not_repeated_at_once() {
         let bench = bench();
-        assert_eq!(bench.refresh_with(RefreshOutcome::Unavailable).await, Outcome::Kept);
-        assert_eq!(bench.refresh_with(tokens("new", None)).await, Outcome::Kept);
+        assert_eq!(bench.refresh_with(RefreshOutcome::Unavailable).await, RefreshEffect::Kept);
+        assert_eq!(bench.refresh_with(tokens("new", None)).await, RefreshEffect::Kept);
         bench.clock.advance(Duration::from_secs(5));
-        assert_eq!(bench.refresh_with(tokens("new", None)).await, Outcome::Renewed);
+        assert_eq!(bench.refresh_with(tokens("new", None)).await, RefreshEffect::Renewed);
     }
 
     #[tokio::test]
     async fn a_token_that_is_over_as_it_comes_is_not_asked_for_again_at_once() {
         let bench = bench();
         let over = || brought(token_set("over", 0, Some("r2")), None);
-        assert_eq!(bench.refresh_with(over()).await, Outcome::Renewed);
-        assert_eq!(bench.refresh_with(over()).await, Outcome::Kept);
+        assert_eq!(bench.refresh_with(over()).await, RefreshEffect::Renewed);
+        assert_eq!(bench.refresh_with(over()).await, RefreshEffect::Kept);
         bench.clock.advance(PAUSE);
-        assert_eq!(bench.refresh_with(over()).await, Outcome::Renewed);
+        assert_eq!(bench.refresh_with(over()).await, RefreshEffect::Renewed);
     }
 
     #[tokio::test]
     async fn a_refusal_ends_the_session() {
         let bench = bench();
-        let stream = bench.session.streams().until_end();
-        assert_eq!(bench.refresh_with(RefreshOutcome::Rejected).await, Outcome::Ended);
+        let stream = bench.session.end_signal().token();
+        assert_eq!(bench.refresh_with(RefreshOutcome::Rejected).await, RefreshEffect::Ended);
         assert!(stream.is_cancelled() && bench.refresher.table.is_empty());
     }
 
@@ -374,7 +374,7 @@ mod tests {
             });
             bench.refresher.table.remove(bench.session.key());
             go.notify_one();
-            assert_eq!(flight.outcome().await, Outcome::Ended);
+            assert_eq!(flight.outcome().await, RefreshEffect::Ended);
             assert!(bench.refresher.table.is_empty());
         }
     }
@@ -387,7 +387,7 @@ mod tests {
         let late = bench.refresher.refresh(&bench.session, &held, |_| async {
             panic!("its refresh token is spent after it was revoked");
         });
-        assert_eq!(late.outcome().await, Outcome::Ended);
+        assert_eq!(late.outcome().await, RefreshEffect::Ended);
     }
 
     #[tokio::test]
@@ -397,8 +397,8 @@ mod tests {
         let flight = bench.refresher.refresh(&bench.session, &held, |_| async {
             panic!("a fault in the client");
         });
-        assert_eq!(flight.outcome().await, Outcome::Kept);
-        assert_eq!(bench.refresh_with(tokens("new", None)).await, Outcome::Renewed);
+        assert_eq!(flight.outcome().await, RefreshEffect::Kept);
+        assert_eq!(bench.refresh_with(tokens("new", None)).await, RefreshEffect::Renewed);
     }
 
     #[tokio::test]
@@ -406,11 +406,11 @@ mod tests {
         let bench = bench();
         let id_token = Some(Secret::new("i".repeat(1030)));
         let large = TokenSet { id_token, ..token_set("new", 300, Some("r2")) };
-        assert_eq!(bench.refresh_with(brought(large, None)).await, Outcome::Renewed);
+        assert_eq!(bench.refresh_with(brought(large, None)).await, RefreshEffect::Renewed);
         let held = bench.held();
         assert!(held.tokens.id_token.is_none() && held.tokens.access_token.is_some());
         let larger = token_set("new", 300, Some(&"r".repeat(1024)));
-        assert_eq!(bench.refresh_with(brought(larger, None)).await, Outcome::Ended);
+        assert_eq!(bench.refresh_with(brought(larger, None)).await, RefreshEffect::Ended);
         assert!(bench.refresher.table.is_empty());
     }
 
@@ -421,7 +421,7 @@ mod tests {
         let claims = serde_json::json!({"groups": ["staff"]});
         identity.claims = claims.as_object().unwrap().clone().into();
         let renewal = brought(token_set("new", 60, None), Some(identity));
-        assert_eq!(bench.refresh_with(renewal).await, Outcome::Renewed);
+        assert_eq!(bench.refresh_with(renewal).await, RefreshEffect::Renewed);
         assert!(bench.session.data().identity.groups().eq(["staff"]));
     }
 }

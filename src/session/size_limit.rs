@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{SessionData, Tokens};
+use super::data::{SessionData, Tokens};
 use crate::identity::Identity;
 use crate::identity::refresh_baseline::{OwnClaims, RefreshBaseline};
 

@@ -16,7 +16,7 @@ use crate::session::{Session, SessionKey, Settings};
 
 /// All sessions of this process.
 #[derive(Debug)]
-pub struct Table {
+pub struct SessionTable {
     sessions: DashMap<SessionKey, Arc<Session>, BuildHasherDefault<FirstBytes>>,
     users: DashMap<User, Vec<SessionKey>>,
     /// Who leaves next where the table is full, the longest unused last, with the time of the last use.
@@ -39,7 +39,7 @@ pub struct Evicted {
 /// Identity is (provider, `sub`), never an e-mail (OIDC Core §5.7).
 type User = (Arc<str>, Arc<str>);
 
-impl Table {
+impl SessionTable {
     /// An empty table.
     pub fn new(settings: &Settings, clock: Clock) -> Self {
         Self {
@@ -94,7 +94,7 @@ impl Table {
     /// Ends a session; `None` where there was none.
     pub fn remove(&self, key: SessionKey) -> Option<Arc<Session>> {
         let (_, session) = self.sessions.remove(&key)?;
-        session.streams().cut();
+        session.end_signal().give();
         let user = user_of(&session);
         if let Some(mut keys) = self.users.get_mut(&user) {
             keys.retain(|other| *other != key);
@@ -224,7 +224,7 @@ mod tests {
     use crate::session::tests::{baseline, person, token_set};
     use crate::session::{CookieSettings, SessionData, Tokens};
 
-    fn table(max_sessions: usize, max_sessions_per_user: usize) -> (Table, Clock) {
+    fn table(max_sessions: usize, max_sessions_per_user: usize) -> (SessionTable, Clock) {
         let clock = Clock::manual();
         let settings = Settings {
             lifetime: Duration::from_secs(3600),
@@ -237,14 +237,14 @@ mod tests {
             max_bytes: 1024,
             secrets: Vec::new(),
         };
-        (Table::new(&settings, clock.clone()), clock)
+        (SessionTable::new(&settings, clock.clone()), clock)
     }
 
-    fn sign_in(table: &Table, clock: &Clock, subject: &str) -> SessionId {
+    fn sign_in(table: &SessionTable, clock: &Clock, subject: &str) -> SessionId {
         sign_in_told(table, clock, subject).0
     }
 
-    fn sign_in_told(table: &Table, clock: &Clock, subject: &str) -> (SessionId, Evicted) {
+    fn sign_in_told(table: &SessionTable, clock: &Clock, subject: &str) -> (SessionId, Evicted) {
         let (id, now) = (SessionId::generate(), clock.moment());
         let tokens = Tokens::new(token_set("at", 60, None), Duration::from_secs(60));
         let data = SessionData::new(person(subject), baseline(subject), tokens);
@@ -259,7 +259,7 @@ mod tests {
         let (table, clock) = table(10, 10);
         let id = sign_in(&table, &clock, "alice");
         let session = table.find(id.key()).unwrap();
-        let stream = session.streams().until_end();
+        let stream = session.end_signal().token();
         assert!(table.find(SessionId::generate().key()).is_none());
         assert!(table.remove(id.key()).is_some());
         assert!(stream.is_cancelled());

@@ -1,12 +1,14 @@
-//! What the tests of this room share, and the tests of sessions themselves.
+//! Fixtures for the tests of this room, and the tests of [`Session`].
 
 use super::*;
+use crate::identity::Identity;
 use crate::identity::claim_set::ClaimSet;
 use crate::identity::claims::ClaimNames;
-use crate::identity::headers::default_rules;
-use crate::identity::refresh_baseline::IdTokenBinding;
+use crate::identity::refresh_baseline::{IdTokenBinding, RefreshBaseline};
+use crate::oauth::token::TokenSet;
+use crate::secret::Secret;
 
-/// An identity of a user, without more.
+/// An identity with nothing but a subject.
 pub(crate) fn person(subject: &str) -> Identity {
     Identity {
         provider: Arc::from("company"),
@@ -21,7 +23,7 @@ pub(crate) fn person(subject: &str) -> Identity {
     }
 }
 
-/// What a sign-in of this user leaves behind.
+/// The baseline of a sign-in of this user.
 pub(crate) fn baseline(subject: &str) -> RefreshBaseline {
     let binding = IdTokenBinding {
         subject: subject.into(),
@@ -32,7 +34,7 @@ pub(crate) fn baseline(subject: &str) -> RefreshBaseline {
     RefreshBaseline { binding, beside_userinfo: None }
 }
 
-/// A token set with an access token of this text that lives for `seconds`.
+/// A token set with this access token, which expires after `seconds`.
 pub(crate) fn token_set(access_token: &str, seconds: u64, refresh_token: Option<&str>) -> TokenSet {
     TokenSet {
         access_token: Secret::new(access_token),
@@ -44,7 +46,7 @@ pub(crate) fn token_set(access_token: &str, seconds: u64, refresh_token: Option<
     }
 }
 
-/// A session whose token lives for `seconds` and is due a minute before.
+/// A session whose access token expires after `seconds` and is due a minute before.
 pub(crate) fn session(
     subject: &str,
     seconds: u64,
@@ -58,54 +60,7 @@ pub(crate) fn session(
 }
 
 #[test]
-fn an_id_has_one_place_and_a_text_of_another_length_has_none() {
-    let id = SessionId::generate();
-    let text = id.expose();
-    assert_eq!(text.len(), 43);
-    let place = |text: &str| SessionKey::of_cookie(text);
-    assert!(place(text) == Some(id.key()));
-    assert!(place(&text.to_ascii_lowercase()) != Some(id.key()));
-    let short: String = text.chars().skip(1).collect();
-    for wrong in ["", "a", &short, &format!("{text}A"), &format!("{text}=")] {
-        assert!(place(wrong).is_none(), "{wrong}");
-    }
-}
-
-#[test]
-fn an_access_token_becomes_due_before_it_expires() {
-    let start = Moment::from_millis(0);
-    let at = |seconds| start.after(Duration::from_secs(seconds));
-    let check = |life: u64, refresh_token, seconds: u64, expected| {
-        let tokens = Tokens::new(token_set("at", life, refresh_token), Duration::from_secs(60));
-        assert_eq!(tokens.freshness(at(seconds)), expected, "{life} {seconds}");
-    };
-    check(300, Some("r"), 239, Freshness::Fresh);
-    check(300, Some("r"), 240, Freshness::Due);
-    check(300, Some("r"), 300, Freshness::Expired);
-    check(300, None, 299, Freshness::Fresh);
-    check(300, None, 300, Freshness::Spent);
-    // Shorter than twice the margin: half of its life.
-    check(10, Some("r"), 4, Freshness::Fresh);
-    check(10, Some("r"), 5, Freshness::Due);
-    check(0, Some("r"), 0, Freshness::Expired);
-}
-
-#[test]
-fn tokens_lapse_when_the_grace_is_over_too() {
-    let start = Moment::from_millis(0);
-    let check = |refresh_token, seconds, expected| {
-        let tokens = Tokens::new(token_set("at", 60, refresh_token), Duration::from_secs(60));
-        let now = start.after(Duration::from_secs(seconds));
-        assert_eq!(tokens.is_lapsed(now, Duration::from_secs(300)), expected, "{seconds}");
-    };
-    check(Some("r"), 60, false);
-    check(Some("r"), 359, false);
-    check(Some("r"), 360, true);
-    check(None, 360, false);
-}
-
-#[test]
-fn a_session_ends_by_lifetime_or_idleness() {
+fn session_is_over_after_lifetime_or_idle_timeout() {
     let start = Moment::from_millis(0);
     let at = |seconds| start.after(Duration::from_secs(seconds));
     let session = session("1", 60, None, start);
@@ -118,17 +73,7 @@ fn a_session_ends_by_lifetime_or_idleness() {
 }
 
 #[test]
-fn headers_are_made_once_for_a_set_of_rules() {
-    let session = session("1", 60, None, Moment::from_millis(0));
-    let rules: Arc<[HeaderRule]> = default_rules().into();
-    let (first, second) = (session.data().headers(&rules), session.data().headers(&rules));
-    assert!(Arc::ptr_eq(&first, &second));
-    let others: Arc<[HeaderRule]> = Arc::new([]);
-    assert!(session.data().headers(&others).always.is_empty());
-}
-
-#[test]
-fn debug_tells_no_id_and_no_token() {
+fn debug_output_has_no_id_and_no_token() {
     let set = TokenSet {
         id_token: Some(Secret::new("identify-me")),
         ..token_set("access-me", 60, Some("refresh-me"))

@@ -1,0 +1,191 @@
+//! The data of a session: identity, refresh baseline, tokens. A refresh replaces it as a whole.
+//! Invariant: nothing in it depends on this process but its times, which are on the monotonic clock, and the
+//! rendered headers, which can be rendered again. So it is what a store outside the process has to keep.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use crate::clock::Moment;
+use crate::identity::Identity;
+use crate::identity::headers::{HeaderRule, Known, Rendered, render};
+use crate::identity::refresh_baseline::RefreshBaseline;
+use crate::oauth::token::TokenSet;
+use crate::secret::Secret;
+
+/// What a sign-in or a refresh stores.
+#[derive(Debug)]
+pub struct SessionData {
+    /// The signed-in user.
+    pub identity: Identity,
+    /// What the claims of the next refresh are compared with.
+    pub baseline: RefreshBaseline,
+    /// The tokens of the provider.
+    pub tokens: Tokens,
+    rendered: HeaderCache,
+}
+
+/// Identity headers by the rules that were used last: rendered once, sent with every request.
+#[derive(Debug, Default)]
+struct HeaderCache(ArcSwapOption<(Arc<[HeaderRule]>, Arc<Rendered>)>);
+
+/// A token set, and when it has to be refreshed.
+#[derive(Debug)]
+pub struct Tokens {
+    /// RFC 6749 §1.4; `None` if it was dropped because of `max_bytes` and nothing uses it.
+    pub access_token: Option<Secret>,
+    /// When the access token expires; `None`: not before the session ends.
+    pub expires: Option<Moment>,
+    /// When to refresh; `None`: never.
+    pub due: Option<Moment>,
+    /// RFC 6749 §1.5.
+    pub refresh_token: Option<Secret>,
+    /// The ID token, unchanged, for `id_token_hint` and `{id_token}`.
+    pub id_token: Option<Secret>,
+}
+
+/// The state of a session's access token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Valid, and not due for a refresh.
+    Fresh,
+    /// Valid, and due for a refresh.
+    Due,
+    /// Expired; a refresh can replace it.
+    Expired,
+    /// Expired, without a refresh token: the session continues without it.
+    Spent,
+}
+
+impl SessionData {
+    /// Data of a sign-in or a refresh.
+    pub fn new(identity: Identity, mut baseline: RefreshBaseline, tokens: Tokens) -> Self {
+        if baseline.binding.subject == identity.subject {
+            // Both share one text.
+            baseline.binding.subject = Arc::clone(&identity.subject);
+        }
+        Self { identity, baseline, tokens, rendered: HeaderCache::default() }
+    }
+
+    /// The identity headers by these rules. Rendered once, because most sessions use one route.
+    pub fn headers(&self, rules: &Arc<[HeaderRule]>) -> Arc<Rendered> {
+        self.rendered.get_or_render(rules, || {
+            let known = Known {
+                identity: &self.identity,
+                access_token: self.tokens.access_token.as_ref(),
+                id_token: self.tokens.id_token.as_ref(),
+            };
+            render(rules, known)
+        })
+    }
+}
+
+impl HeaderCache {
+    fn get_or_render(
+        &self,
+        rules: &Arc<[HeaderRule]>,
+        render: impl FnOnce() -> Rendered,
+    ) -> Arc<Rendered> {
+        if let Some(cached) = &*self.0.load()
+            && Arc::ptr_eq(&cached.0, rules)
+        {
+            return Arc::clone(&cached.1);
+        }
+        let headers = Arc::new(render());
+        self.0.store(Some(Arc::new((Arc::clone(rules), Arc::clone(&headers)))));
+        headers
+    }
+}
+
+impl Tokens {
+    /// Reads a token set. Its lifetime began when the request for it was sent.
+    pub fn new(set: TokenSet, refresh_before: Duration) -> Self {
+        let expires = set.expires_in.map(|life| set.asked.after(life));
+        let due = set.expires_in.filter(|_| set.refresh_token.is_some()).map(|life| {
+            // A short-lived token is refreshed at half of its lifetime, not with every request.
+            set.asked.after(life.saturating_sub(refresh_before.min(life / 2)))
+        });
+        Self {
+            access_token: Some(set.access_token),
+            expires,
+            due,
+            refresh_token: set.refresh_token,
+            id_token: set.id_token,
+        }
+    }
+
+    /// The state of the access token.
+    pub fn freshness(&self, now: Moment) -> Freshness {
+        let is_past = |moment: Option<Moment>| moment.is_some_and(|moment| now >= moment);
+        match (is_past(self.expires), self.refresh_token.is_some()) {
+            (true, true) => Freshness::Expired,
+            (true, false) => Freshness::Spent,
+            (false, _) if is_past(self.due) => Freshness::Due,
+            (false, _) => Freshness::Fresh,
+        }
+    }
+
+    /// Whether the access token expired more than `grace` ago, and a refresh could replace it: then the
+    /// session is not valid until a refresh succeeds. Without a refresh token it never lapses.
+    pub fn is_lapsed(&self, now: Moment, grace: Duration) -> bool {
+        self.freshness(now) == Freshness::Expired
+            && self.expires.is_some_and(|expires| now >= expires.after(grace))
+    }
+
+    /// Whether the access token may be sent to an upstream.
+    // SECURITY: an expired token is never sent.
+    pub fn access_token_is_valid(&self, now: Moment) -> bool {
+        self.expires.is_none_or(|expires| now < expires)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::headers::default_rules;
+    use crate::session::tests::{session, token_set};
+
+    #[test]
+    fn access_token_is_due_before_it_expires() {
+        let start = Moment::from_millis(0);
+        let at = |seconds| start.after(Duration::from_secs(seconds));
+        let check = |life: u64, refresh_token, seconds: u64, expected| {
+            let tokens = Tokens::new(token_set("at", life, refresh_token), Duration::from_secs(60));
+            assert_eq!(tokens.freshness(at(seconds)), expected, "{life} {seconds}");
+        };
+        check(300, Some("r"), 239, Freshness::Fresh);
+        check(300, Some("r"), 240, Freshness::Due);
+        check(300, Some("r"), 300, Freshness::Expired);
+        check(300, None, 299, Freshness::Fresh);
+        check(300, None, 300, Freshness::Spent);
+        // A lifetime below twice `refresh_before`: due at half of it.
+        check(10, Some("r"), 4, Freshness::Fresh);
+        check(10, Some("r"), 5, Freshness::Due);
+        check(0, Some("r"), 0, Freshness::Expired);
+    }
+
+    #[test]
+    fn tokens_lapse_after_expiry_and_grace() {
+        let start = Moment::from_millis(0);
+        let check = |refresh_token, seconds, expected| {
+            let tokens = Tokens::new(token_set("at", 60, refresh_token), Duration::from_secs(60));
+            let now = start.after(Duration::from_secs(seconds));
+            assert_eq!(tokens.is_lapsed(now, Duration::from_secs(300)), expected, "{seconds}");
+        };
+        check(Some("r"), 60, false);
+        check(Some("r"), 359, false);
+        check(Some("r"), 360, true);
+        check(None, 360, false);
+    }
+
+    #[test]
+    fn headers_are_rendered_once_for_a_set_of_rules() {
+        let session = session("1", 60, None, Moment::from_millis(0));
+        let rules: Arc<[HeaderRule]> = default_rules().into();
+        let (first, second) = (session.data().headers(&rules), session.data().headers(&rules));
+        assert!(Arc::ptr_eq(&first, &second));
+        let others: Arc<[HeaderRule]> = Arc::new([]);
+        assert!(session.data().headers(&others).always.is_empty());
+    }
+}

@@ -1,0 +1,49 @@
+//! What `session:` configures.
+
+use std::time::Duration;
+
+use crate::secret::Secret;
+
+/// The `session` section.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Time from sign-in to the end of a session.
+    pub lifetime: Duration,
+    /// A session ends after this long without a request.
+    pub idle_timeout: Option<Duration>,
+    /// Refresh when the access token has less than this left, or half of its lifetime if that is shorter.
+    pub refresh_before: Duration,
+    /// How long after its access token expires a session stays valid while the token endpoint is unreachable.
+    pub outage_grace: Duration,
+    /// The session cookie.
+    pub cookie: CookieSettings,
+    /// Most sessions in total.
+    pub max_sessions: usize,
+    /// Most sessions of one user: one (provider, `sub`).
+    pub max_sessions_per_user: usize,
+    /// Most bytes of claims and tokens in one session: see [`size_limit`](super::size_limit).
+    pub max_bytes: usize,
+    /// Secrets that encrypt what leaves the process, newest first. If empty, Portcullis generates one at start.
+    pub secrets: Vec<Secret>,
+}
+
+/// `session.cookie`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CookieSettings {
+    /// The configured name; by default it depends on scheme and domain.
+    pub name: Option<String>,
+    /// `Domain`, without a leading dot.
+    pub domain: Option<String>,
+    /// `SameSite`.
+    pub same_site: SameSite,
+}
+
+/// `SameSite` of the session cookie (RFC 6265bis §4.1.2.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SameSite {
+    /// The browser sends the cookie with top-level navigations from other sites.
+    #[default]
+    Lax,
+    /// The browser sends the cookie with every request: needed inside frames of other sites.
+    None,
+}
