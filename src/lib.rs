@@ -30,6 +30,7 @@
 //! |---|---|---|
 //! | [`cli`] | the commands and their exit codes | `app` `config` `server` `demo` |
 //! | [`app`] | one configuration at run time; the only place that knows all rooms | everything below |
+//! | [`admin`] | the admin listener: health, readiness, metrics | `gate` `login` `pages` … |
 //! | [`endpoints`] | our own paths: parse, call one room, render | `gate` `login` `pages` … |
 //! | [`config`] | the only room that knows YAML; turns it, or flags in its place, into each room's `Settings` | every `Settings` |
 //! | [`gate`] | the path of one request: identify, decide, forward or challenge | `session` `policy` `upstream` … |
@@ -88,6 +89,7 @@
 //! - No cargo feature changes what the gateway does. No global state but the log and the
 //!   numbers that threads count by.
 
+pub mod admin;
 pub mod app;
 pub mod body;
 pub mod cli;

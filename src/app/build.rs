@@ -115,7 +115,7 @@ impl App {
                 pages: Arc::clone(&pages),
                 auth_request: auth_request_rules().into(),
                 identity_names: identity_names(&rules),
-                clients: Arc::new(DeclaredClients::new(&config.server)),
+                clients: Arc::new(declared_clients(config)),
             },
             routes,
             gate,
@@ -125,6 +125,10 @@ impl App {
             metrics: Arc::clone(metrics),
         })
     }
+}
+
+fn declared_clients(config: &Config) -> DeclaredClients {
+    DeclaredClients::new(&config.server.forward_auth, &config.server.trusted_proxies)
 }
 
 /// Every name under which an asker is told an identity: those of all routes, and the defaults.

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::health::Health;
+use crate::admin::{self, Admin, AllowedHosts};
 use crate::app::App;
-use crate::endpoints::admin::{self, Admin, AllowedHosts};
-use crate::endpoints::health::Health;
 use crate::server::{self, Bound, ListenAddress, Server, Shutdown};
 
 /// Opens the admin listener.

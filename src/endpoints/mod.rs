@@ -1,12 +1,10 @@
 //! Our own paths, under `endpoint_prefix`, on every host and before any route.
 //! Each file parses, calls one room, renders. Nothing under the prefix ever reaches an upstream.
 
-pub mod admin;
 pub mod auth;
 pub mod callback;
-pub mod health;
-pub mod metrics;
 pub mod query;
+mod same_origin;
 pub mod sign_in;
 pub mod sign_out;
 pub mod start;
@@ -14,8 +12,7 @@ pub mod userinfo;
 
 use std::sync::Arc;
 
-use http::header::{LOCATION, SET_COOKIE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, Method, Response, Uri};
 
 use crate::body::Body;
 use crate::error::Error;
@@ -24,7 +21,7 @@ use crate::gate::challenge::SubrequestMode;
 use crate::gate::routes::Routes;
 use crate::identity::headers::HeaderRule;
 use crate::login::{Login, Redirect};
-use crate::pages::{Pages, ResponseContext, harden};
+use crate::pages::{self, Pages, ResponseContext, harden};
 use crate::server::{Answered, ClientInfo};
 use crate::telemetry::metrics::RouteMeter;
 
@@ -165,16 +162,8 @@ pub fn ping() -> Response<Body> {
 
 /// A redirect of ours.
 fn redirect(redirect: Redirect) -> Result<Response<Body>, Error> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::FOUND;
-    let location = HeaderValue::try_from(redirect.location).map_err(|_| Error::Malformed)?;
-    let headers = response.headers_mut();
-    harden(headers);
-    headers.insert(LOCATION, location);
-    for cookie in redirect.cookies {
-        headers.append(SET_COOKIE, cookie);
-    }
-    Ok(response)
+    let Redirect { location, cookies } = redirect;
+    pages::redirect(location, cookies).map_err(|_| Error::Malformed)
 }
 
 #[cfg(test)]

@@ -1,15 +1,13 @@
 //! `sign_out` and `signed_out`.
 
-use http::header::{HeaderMap, ORIGIN, REFERER};
-use http::{HeaderValue, Method, Response, StatusCode};
-use url::Url;
+use http::{Method, Response, StatusCode};
 use url::form_urlencoded::Serializer;
 
 use crate::body::Body;
 use crate::endpoints::query::Query;
+use crate::endpoints::same_origin::is_same_origin;
 use crate::endpoints::{Call, Endpoints, redirect};
 use crate::error::Error;
-use crate::origin::Origin;
 use crate::pages::Page;
 
 impl Endpoints {
@@ -23,11 +21,12 @@ impl Endpoints {
             let elsewhere = elsewhere.map(|target| targets.absolute(&target));
             elsewhere.unwrap_or_else(|| targets.parse_or_root(Some(rd)))
         });
-        let origin = call.client.origin();
+        let (origin, domain) = (call.client.origin(), self.login.cookies.domain());
+        let own = [&self.login.public_url, &origin];
         // A HEAD never changes anything.
         // SECURITY: asked without a session, too. The form of another site comes without our cookie,
         // which is `Lax`, and the answer would clear it nevertheless (T88).
-        if *call.method == Method::HEAD || !self.is_ours(call.headers, &origin) {
+        if *call.method == Method::HEAD || !is_same_origin(call.headers, &own, domain) {
             let query = target.as_ref().map(|target| {
                 Serializer::new(String::from("?")).append_pair("rd", target.as_str()).finish()
             });
@@ -52,28 +51,5 @@ impl Endpoints {
         // Where the applications are on other hosts, there is nothing to come back to here.
         let sign_in = self.routes.has_host(call.client.host()).then_some(&*sign_in);
         self.pages.respond(&call.asked, StatusCode::OK, &Page::SignedOut { sign_in })
-    }
-
-    /// Whether a page of ours, or the person, asked for a sign-out.
-    // SECURITY: another site must not sign a visitor out, not even by an image (T88).
-    fn is_ours(&self, headers: &HeaderMap, origin: &Origin) -> bool {
-        if headers.contains_key("sec-fetch-site") {
-            return headers.get_all("sec-fetch-site").iter().map(HeaderValue::as_bytes).all(
-                |site| {
-                    site == b"same-origin"
-                        || site == b"none"
-                        || (site == b"same-site" && self.login.cookies.domain().is_some())
-                },
-            );
-        }
-        let sent = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-        let ours = |text: &str| {
-            let sent = Url::parse(text).ok().and_then(|url| Origin::of(&url));
-            sent.is_some_and(|sent| sent == self.login.public_url || sent == *origin)
-        };
-        match (sent(ORIGIN), sent(REFERER)) {
-            (None, None) => true,
-            (Some(sent), _) | (None, Some(sent)) => ours(sent),
-        }
     }
 }

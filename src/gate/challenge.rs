@@ -1,9 +1,7 @@
 //! What a visitor who is not signed in meets: a redirect where a person is looking, else 401.
 
-use http::header::{
-    LOCATION, ORIGIN, REFERER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, SET_COOKIE, UPGRADE,
-};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::header::{ORIGIN, REFERER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
+use http::{HeaderMap, Method, Response};
 use url::{Position, Url};
 
 use crate::body::Body;
@@ -12,7 +10,7 @@ use crate::gate::Gate;
 use crate::gate::route::{Route, Unauthenticated};
 use crate::login::sign_in_options::SignInOptions;
 use crate::origin::Origin;
-use crate::pages::{Format, harden};
+use crate::pages::{Format, redirect};
 use crate::random;
 use crate::server::{Answered, ClientInfo};
 use crate::session::cookie::{Name, Sent};
@@ -63,11 +61,7 @@ impl Gate {
             return Err(Error::NotSignedIn { login_url: self.login_url(asked), cookies });
         }
         let location = format!("{}{}", self.prefix, self.sign_in_path(asked.route, asked.target));
-        let mut response = found(location)?;
-        for cookie in cookies.into_iter().flatten() {
-            response.headers_mut().append(SET_COOKIE, cookie);
-        }
-        Ok(response)
+        redirect(location, cookies.into_iter().flatten()).map_err(|_| Error::Malformed)
     }
 
     /// The same for an asker in front of an application: our paths may not be on that host, so all is
@@ -145,16 +139,6 @@ impl Gate {
 /// A redirect of a challenge, as the log knows it; the other answer has a name in the log by its error.
 pub fn answered(response: Response<Body>) -> Answered {
     Answered::new(response, Outcome { decision: Some("challenge"), ..Outcome::default() })
-}
-
-/// 302 to this place.
-pub fn found(location: String) -> Result<Response<Body>, Error> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::FOUND;
-    let value = HeaderValue::try_from(location).map_err(|_| Error::Malformed)?;
-    harden(response.headers_mut());
-    response.headers_mut().insert(LOCATION, value);
-    Ok(response)
 }
 
 /// Whether a challenge is a redirect; else it is 401.

@@ -5,16 +5,16 @@
 
 mod error;
 mod negotiate;
+mod response;
 mod sign_in;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY,
-    RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -25,6 +25,7 @@ use crate::origin::Origin;
 
 pub use error::Forbidden;
 pub use negotiate::{Format, ResponseContext};
+pub use response::{harden, plain_text, redirect};
 pub use sign_in::Choice;
 
 /// `pages:`, what an operator may change.
@@ -202,15 +203,6 @@ impl Pages {
     }
 }
 
-/// What every answer of ours says, with a body or without.
-pub fn harden(headers: &mut HeaderMap) {
-    // SECURITY: nothing of ours is cached (T69), sniffed, framed, or named to the next site.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(NOTHING));
-}
-
 impl Page<'_> {
     fn view(&self, status: StatusCode) -> View<'_> {
         match self {
@@ -367,7 +359,6 @@ fn grpc(status: StatusCode, view: &View<'_>) -> Response<Body> {
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// What `grpc-message` escapes: all but printable ASCII, and the percent sign.
 const GRPC_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
-const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
 /// Long enough to matter, short enough for somebody who waits.
 const RETRY_AFTER_SECONDS: &str = "5";
 

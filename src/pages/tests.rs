@@ -1,5 +1,6 @@
 //! Claims about every page at once.
 
+use http::header::{CACHE_CONTROL, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http_body_util::BodyExt as _;
 use serde_json::Value as Json;
 

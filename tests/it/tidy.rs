@@ -36,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("error", &["login", "upstream", "oauth", "policy", "providers", "identity", "routing", "server"]),
     ("gate", &["error", "policy", "session", "identity", "login", "providers", "upstream", "pages", "routing", "server"]),
     ("endpoints", &["gate", "error", "login", "providers", "identity", "policy", "routing", "pages", "server"]),
+    ("admin", &["gate", "login", "providers", "pages", "server"]),
     ("config", &["gate", "session", "identity", "policy", "routing", "pages", "server", "providers", "upstream"]),
     ("app", ANY),
     ("cli", &["app", "config", "server", "demo"]),
@@ -63,7 +64,6 @@ const ANY: &[&str] = &["*"];
 /// may only shrink.
 const CIRCLES: &[(&str, &[&str])] = &[
     ("config", &["field", "section"]),
-    ("endpoints", &["admin", "health"]),
     (
         "server",
         &[

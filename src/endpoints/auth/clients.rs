@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::table::{Part, Row, canonical, line};
 use crate::server::{
-    ForwardAuthClient, ForwardAuthProxy, ListenAddress, Peer, Settings, TrustedProxies,
+    ForwardAuth, ForwardAuthClient, ForwardAuthProxy, ListenAddress, Peer, TrustedProxies,
 };
 use crate::telemetry::log_throttle::LogThrottle;
 
@@ -32,12 +32,14 @@ pub(super) struct DeclaredClient {
 }
 
 impl DeclaredClients {
-    /// The proxies that are declared, beside those whose forwarded chain is trusted.
-    pub fn new(settings: &Settings) -> Self {
-        let (declared, trusted) = (&settings.forward_auth.clients, &settings.trusted_proxies);
-        let declared = declared.iter().cloned().map(DeclaredClient::new).collect();
-        let (trusted, own_listener) = (trusted.clone(), settings.forward_auth.listen.clone());
-        Self { declared, trusted, own_listener, undeclared: LogThrottle::default() }
+    /// The proxies that are declared; `trusted` are proxies too wherever they stand in `X-Forwarded-For`.
+    pub fn new(settings: &ForwardAuth, trusted: &TrustedProxies) -> Self {
+        Self {
+            declared: settings.clients.iter().cloned().map(DeclaredClient::new).collect(),
+            trusted: trusted.clone(),
+            own_listener: settings.listen.clone(),
+            undeclared: LogThrottle::default(),
+        }
     }
 
     /// Whether they ask on a listener of their own, and nowhere else.

@@ -15,9 +15,9 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::body::Body;
 use crate::endpoints::query::Query;
-use crate::endpoints::{Call, Endpoints};
+use crate::endpoints::{Call, Endpoints, redirect};
 use crate::error::{Error, SecondPathFault, SubrequestError};
-use crate::gate::challenge::{SubrequestChallenge, SubrequestMode, answered, found};
+use crate::gate::challenge::{SubrequestChallenge, SubrequestMode, answered};
 use crate::pages::harden;
 use crate::server::{Answered, ForwardAuthProxy, Peer};
 use crate::telemetry::metrics::RouteMeter;
@@ -93,7 +93,9 @@ impl Endpoints {
 fn answer(decision: SubrequestDecision, proxy: ForwardAuthProxy) -> Result<Answered, Error> {
     match decision {
         SubrequestDecision::Granted(grant) => Ok(granted(grant, proxy)),
-        SubrequestDecision::Challenge(SubrequestChallenge::Redirect(to)) => found(to).map(answered),
+        SubrequestDecision::Challenge(SubrequestChallenge::Redirect(to)) => {
+            redirect(to.into()).map(answered)
+        }
         SubrequestDecision::Challenge(SubrequestChallenge::Unauthorized(login_url)) => {
             Err(Error::NotSignedIn { login_url, cookies: None })
         }

@@ -256,9 +256,7 @@ fn behind<'a>(own: &'a PathAndQuery, path: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
     use crate::pages::{Format, ResponseContext};
-    use crate::server::{
-        ForwardAuth, ForwardAuthClient, ForwardAuthProxy, ListenAddress, Settings, TrustedProxies,
-    };
+    use crate::server::{ForwardAuth, ForwardAuthClient, ForwardAuthProxy, TrustedProxies};
 
     /// A proxy at 192.0.2.1, behind a balancer at 192.0.2.8.
     struct World {
@@ -274,12 +272,9 @@ mod tests {
             let network = "192.0.2.1/32".parse().unwrap();
             let client = ForwardAuthClient { networks: vec![network], unix: false, proxy };
             let networks = vec!["192.0.2.8/32".parse().unwrap()];
-            let settings = Settings {
-                trusted_proxies: TrustedProxies { networks, unix: false },
-                forward_auth: ForwardAuth { clients: vec![client], listen: None },
-                ..crate::endpoints::admin::settings(&ListenAddress::Tcp("127.0.0.1:0".into()))
-            };
-            Self { clients: DeclaredClients::new(&settings) }
+            let trusted = TrustedProxies { networks, unix: false };
+            let settings = ForwardAuth { clients: vec![client], listen: None };
+            Self { clients: DeclaredClients::new(&settings, &trusted) }
         }
 
         fn read(&self, target: &str, fields: &[(&str, &str)]) -> Read {

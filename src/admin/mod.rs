@@ -2,16 +2,19 @@
 //! Invariants: nothing here is served on a public listener, whatever its host and path (T58); a page in
 //! a browser on this machine neither reads nor changes anything here.
 
+pub mod health;
+mod metrics;
+
 use std::sync::Arc;
 
-use http::header::{ALLOW, CONTENT_TYPE, ORIGIN};
+use http::header::{ALLOW, ORIGIN};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
+use crate::admin::health::Health;
 use crate::body::Body;
-use crate::endpoints::health::Health;
 use crate::gate::routes::Routes;
 use crate::login::Login;
-use crate::pages::harden;
+use crate::pages::plain_text;
 use crate::server::{
     AccessLog, Answered, CertificateExpiry, ClientInfo, ForwardAuth, Handler, Incoming, Limits,
     ListenAddress, LocalAddress, OpenConnections, Refusal, Scheme, ServerContext, Settings,
@@ -71,13 +74,13 @@ impl Handler for Admin {
     async fn handle(&self, incoming: Incoming) -> Answered {
         if !self.hosts.contain(&incoming.client) {
             let text = "on loopback the admin listener answers to localhost, 127.0.0.1 and [::1]\n";
-            return plain(StatusCode::MISDIRECTED_REQUEST, text).into();
+            return plain_text(StatusCode::MISDIRECTED_REQUEST, text).into();
         }
         self.answer(&incoming.request).into()
     }
 
     fn refuse(&self, refusal: Refusal<'_>) -> Answered {
-        plain(refusal.status, "refused\n").into()
+        plain_text(refusal.status, "refused\n").into()
     }
 }
 
@@ -85,19 +88,22 @@ impl Admin {
     fn answer(&self, request: &Request<Body>) -> Response<Body> {
         let reads = *request.method() == Method::GET || *request.method() == Method::HEAD;
         if !reads && is_from_page(request.headers()) {
-            return plain(StatusCode::FORBIDDEN, "requests from web pages are not allowed here\n");
+            return plain_text(
+                StatusCode::FORBIDDEN,
+                "requests from web pages are not allowed here\n",
+            );
         }
         let answer = match request.uri().path() {
             "/healthz" => Self::healthz,
             "/readyz" => Self::readyz,
             "/metrics" => Self::scrape,
-            _ => return plain(StatusCode::NOT_FOUND, "not found\n"),
+            _ => return plain_text(StatusCode::NOT_FOUND, "not found\n"),
         };
         if reads {
             return answer(self);
         }
         let mut response =
-            plain(StatusCode::METHOD_NOT_ALLOWED, "the method is not allowed here\n");
+            plain_text(StatusCode::METHOD_NOT_ALLOWED, "the method is not allowed here\n");
         response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         response
     }
@@ -130,16 +136,6 @@ pub fn frame() -> ServerContext {
         access_log: AccessLog::Off,
         metrics: Arc::default(),
     }
-}
-
-/// A line or more of text.
-pub(super) fn plain(status: StatusCode, text: impl Into<String>) -> Response<Body> {
-    let mut response = Response::new(Body::full(text.into()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    harden(headers);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response
 }
 
 /// More than all probes and scrapers of one process, and few enough to be no burden.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 
+use crate::admin::Admin;
 use crate::body::Body;
-use crate::endpoints::admin::{Admin, plain};
+use crate::pages::plain_text;
 use crate::providers::ProviderHealth;
 use crate::telemetry::log;
 use crate::telemetry::metrics::{self, Gauges};
@@ -17,12 +18,14 @@ impl Admin {
     pub(super) fn scrape(&self) -> Response<Body> {
         match self.metrics.exposition(self.interpretations()) {
             Ok(text) => {
-                let mut response = plain(StatusCode::OK, text);
+                let mut response = plain_text(StatusCode::OK, text);
                 let content_type = HeaderValue::from_static(metrics::CONTENT_TYPE);
                 response.headers_mut().insert(CONTENT_TYPE, content_type);
                 response
             }
-            Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n"),
+            Err(_) => {
+                plain_text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n")
+            }
         }
     }
 

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{Response, StatusCode};
 
+use crate::admin::Admin;
 use crate::body::Body;
-use crate::endpoints::admin::{Admin, plain};
+use crate::pages::plain_text;
 use crate::providers::{Provider, ProviderHealth};
 use crate::server::Shutdown;
 
@@ -55,17 +56,17 @@ impl Health {
 impl Admin {
     /// `GET /healthz`
     pub(super) fn healthz(&self) -> Response<Body> {
-        plain(StatusCode::OK, "ok\n")
+        plain_text(StatusCode::OK, "ok\n")
     }
 
     /// `GET /readyz`
     pub(super) fn readyz(&self) -> Response<Body> {
         match self.health.stage() {
-            Stage::Starting => plain(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
-            Stage::Draining => plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            Stage::Starting => plain_text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+            Stage::Draining => plain_text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             Stage::Ready => {
                 let told = self.login.providers.iter().map(|provider| trouble(provider));
-                plain(StatusCode::OK, format!("ready\n{}", told.collect::<String>()))
+                plain_text(StatusCode::OK, format!("ready\n{}", told.collect::<String>()))
             }
         }
     }
