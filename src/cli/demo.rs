@@ -10,7 +10,7 @@ use crate::cli::run::open;
 use crate::cli::{GOOD, NO_LISTENER, REFUSED, complain};
 use crate::clock::Clock;
 use crate::config::{HostEnv, Problems, load};
-use crate::demo::{Client, IdentityProvider, SampleApp, Settings};
+use crate::demo::{IdentityProvider, RegisteredClient, SampleApp, Settings};
 use crate::random;
 use crate::secret::Secret;
 use crate::server::Shutdown;
@@ -25,7 +25,7 @@ pub fn run(port: u16, out: &mut dyn Write) -> io::Result<u8> {
 async fn demo(port: u16, out: &mut dyn Write) -> io::Result<u8> {
     let public_url = format!("http://localhost:{port}");
     let secret = random::text::<32>();
-    let client = Client {
+    let client = RegisteredClient {
         id: "demo".to_owned(),
         secret: Some(Secret::new(secret.clone())),
         redirect_uris: vec![format!("{public_url}/oauth2/callback")],

@@ -13,7 +13,7 @@ use crate::config::server::http;
 use crate::config::table::providers::KEYS;
 use crate::config::urls::{self, Http};
 use crate::identity::claims::{ClaimNames, ClaimPath};
-use crate::providers::{AuthMethod, Endpoints, MAX_AGE, Settings, SignOut};
+use crate::providers::{AuthMethod, MAX_AGE, ProviderEndpoints, Settings, SignOut};
 use crate::secret::Secret;
 
 /// Parameters that the gateway itself sets (RFC 6749 §4.1.1, RFC 7636 §4.3, OIDC Core §3.1.2.1), and
@@ -144,11 +144,11 @@ fn credentials(section: &Section<'_>) -> Result<(Option<AuthMethod>, Option<Secr
     Ok((method, secret))
 }
 
-fn endpoints(section: &Section<'_>, http: Http) -> Result<Endpoints, Reported> {
+fn endpoints(section: &Section<'_>, http: Http) -> Result<ProviderEndpoints, Reported> {
     let url = |name| section.field(name).optional(|text| urls::endpoint(text, http));
     let (authorization, token, userinfo) = (url("authorization"), url("token"), url("userinfo"));
     let (jwks, end_session, revocation) = (url("jwks"), url("end_session"), url("revocation"));
-    Ok(Endpoints {
+    Ok(ProviderEndpoints {
         authorization: authorization?,
         token: token?,
         userinfo: userinfo?,

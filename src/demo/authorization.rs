@@ -8,15 +8,15 @@ use url::Url;
 
 use super::endpoint::LOGIN;
 use super::form::Form;
-use super::grants::{Authorization, Binding, SignIn};
-use super::html::{Template, message};
-use super::identity_provider::{Client, Provider, State};
+use super::grants::{Authorization, CodeBinding, SignIn};
+use super::html::{PageTemplate, message};
+use super::identity_provider::{DemoProvider, ProviderState, RegisteredClient};
 
 /// A valid authorization request.
 struct AuthorizationRequest {
-    client: Client,
+    client: RegisteredClient,
     redirect_uri: Url,
-    binding: Binding,
+    binding: CodeBinding,
     scope: String,
     state: Option<String>,
     nonce: Option<String>,
@@ -38,7 +38,7 @@ enum Prompt {
 }
 
 /// Why a request is not followed.
-enum Refusal {
+enum Rejection {
     /// Nobody can be sent anywhere.
     Page(&'static str),
     /// The client is told.
@@ -48,7 +48,7 @@ enum Refusal {
 /// The redirect back to the client; it has parameters.
 struct AuthorizationResponse(Url);
 
-impl Provider {
+impl DemoProvider {
     pub(super) fn authorization(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let outcome = if request.uri().path().ends_with(LOGIN) {
             self.sign_in(request)
@@ -57,14 +57,14 @@ impl Provider {
         };
         match outcome {
             Ok(response) => response,
-            Err(Refusal::Page(text)) => {
+            Err(Rejection::Page(text)) => {
                 message(&self.style(), StatusCode::BAD_REQUEST, "This request is not valid", text)
             }
-            Err(Refusal::Error(response)) => see_other(response.0.as_str()),
+            Err(Rejection::Error(response)) => see_other(response.0.as_str()),
         }
     }
 
-    fn authorize(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Refusal> {
+    fn authorize(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Rejection> {
         let query = match *request.method() {
             Method::GET => request.uri().query().unwrap_or_default(),
             _ => std::str::from_utf8(request.body()).unwrap_or_default(),
@@ -74,7 +74,7 @@ impl Provider {
             .and_then(|cookie| self.state().grants.signed_in(cookie).cloned())
             .filter(|sign_in| self.is_recent(sign_in, &asked));
         match (asked.prompt, signed_in) {
-            (Prompt::Nothing, None) => Err(Refusal::Error(asked.error(self, "login_required"))),
+            (Prompt::Nothing, None) => Err(Rejection::Error(asked.error(self, "login_required"))),
             (Prompt::Form, _) | (Prompt::AsNeeded, None) => {
                 let username = asked.login_hint.as_deref().unwrap_or_default();
                 let username = username.split('@').next().unwrap_or_default();
@@ -85,8 +85,8 @@ impl Provider {
     }
 
     /// The sign-in form, sent. Its hidden field is the authorization request, which is checked anew.
-    fn sign_in(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Refusal> {
-        let form = Form::parse(request.body()).ok_or(Refusal::Page("A field is there twice."))?;
+    fn sign_in(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Rejection> {
+        let form = Form::parse(request.body()).ok_or(Rejection::Page("A field is there twice."))?;
         let query = form.get("request").unwrap_or_default();
         let asked = self.parse(query)?;
         let username = form.get("username").unwrap_or_default();
@@ -127,7 +127,7 @@ impl Provider {
             accounts,
         };
         // Browsers hold the whole chain of redirects behind a form against `form-action`.
-        Template::SignIn.page(status, &asked.client.origins(), context)
+        PageTemplate::SignIn.page(status, &asked.client.origins(), context)
     }
 
     /// Issues a code and sends the browser back with it.
@@ -151,11 +151,11 @@ impl Provider {
         known && asked.max_age.is_none_or(|max_age| age <= max_age)
     }
 
-    fn parse(&self, query: &str) -> Result<AuthorizationRequest, Refusal> {
+    fn parse(&self, query: &str) -> Result<AuthorizationRequest, Rejection> {
         let form = Form::parse(query.as_bytes())
-            .ok_or(Refusal::Page("A parameter is there twice (RFC 6749 §3.1)."))?;
+            .ok_or(Rejection::Page("A parameter is there twice (RFC 6749 §3.1)."))?;
         let asked = AuthorizationRequest::of(&form, &self.state())?;
-        let refused = |code| Err(Refusal::Error(asked.error(self, code)));
+        let refused = |code| Err(Rejection::Error(asked.error(self, code)));
         if form.get("response_type") != Some("code") {
             return refused("unsupported_response_type");
         }
@@ -174,22 +174,22 @@ impl Provider {
 
 impl AuthorizationRequest {
     /// The request, once it is known where errors may be sent.
-    fn of(form: &Form, state: &State) -> Result<Self, Refusal> {
+    fn of(form: &Form, state: &ProviderState) -> Result<Self, Rejection> {
         let client = form
             .get("client_id")
             .and_then(|id| state.client(id))
-            .ok_or(Refusal::Page("The client is not registered here."))?;
+            .ok_or(Rejection::Page("The client is not registered here."))?;
         let written = form
             .get("redirect_uri")
             .filter(|uri| client.redirect_uris.iter().any(|registered| registered == uri))
-            .ok_or(Refusal::Page("The redirect_uri is not registered for this client."))?;
+            .ok_or(Rejection::Page("The redirect_uri is not registered for this client."))?;
         let redirect_uri =
-            Url::parse(written).map_err(|_| Refusal::Page("The redirect_uri is not a URL."))?;
+            Url::parse(written).map_err(|_| Rejection::Page("The redirect_uri is not a URL."))?;
         let challenge = form.owned("code_challenge");
         Ok(Self {
             client: client.clone(),
             redirect_uri,
-            binding: Binding { redirect_uri: written.to_owned(), challenge },
+            binding: CodeBinding { redirect_uri: written.to_owned(), challenge },
             scope: form.owned("scope").unwrap_or_default(),
             state: form.owned("state"),
             nonce: form.owned("nonce"),
@@ -216,7 +216,7 @@ impl AuthorizationRequest {
         }
     }
 
-    fn error(&self, provider: &Provider, code: &str) -> AuthorizationResponse {
+    fn error(&self, provider: &DemoProvider, code: &str) -> AuthorizationResponse {
         self.respond(&provider.issuer).with("error", code)
     }
 }
@@ -228,7 +228,7 @@ impl AuthorizationResponse {
     }
 }
 
-impl Client {
+impl RegisteredClient {
     /// The origins of everything this client registered, for `form-action`.
     fn origins(&self) -> String {
         let mut origins: Vec<_> = self

@@ -2,34 +2,34 @@
 
 use serde_json::{Map, Value, json};
 
-use super::answer::Answer;
-use super::endpoint::Endpoint;
-use super::identity_provider::Provider;
+use super::endpoint::DemoEndpoint;
+use super::identity_provider::DemoProvider;
+use super::json_response::JsonResponse;
 
-impl Provider {
-    pub(super) fn discovery(&self) -> Answer {
-        Answer::ok(self.metadata())
+impl DemoProvider {
+    pub(super) fn discovery(&self) -> JsonResponse {
+        JsonResponse::ok(self.metadata())
     }
 
-    pub(super) fn jwks(&self) -> Answer {
+    pub(super) fn jwks(&self) -> JsonResponse {
         let keys = self.state().keys.published();
-        Answer::ok(Map::from_iter([("keys".to_owned(), Value::Array(keys))]))
+        JsonResponse::ok(Map::from_iter([("keys".to_owned(), Value::Array(keys))]))
     }
 
     /// OpenID Connect Discovery §3.
     fn metadata(&self) -> Map<String, Value> {
-        let at = |endpoint: Endpoint| json!(format!("{}{}", self.issuer, endpoint.path()));
+        let at = |endpoint: DemoEndpoint| json!(format!("{}{}", self.issuer, endpoint.path()));
         let main = self.settings.algorithm.name();
         let others = ["ES256", "EdDSA"].into_iter().filter(|other| *other != main);
         let algorithms: Vec<_> = std::iter::once(main).chain(others).collect();
         let members = [
             ("issuer", json!(self.issuer)),
-            ("authorization_endpoint", at(Endpoint::Authorization)),
-            ("token_endpoint", at(Endpoint::Token)),
-            ("userinfo_endpoint", at(Endpoint::Userinfo)),
-            ("jwks_uri", at(Endpoint::Jwks)),
-            ("revocation_endpoint", at(Endpoint::Revocation)),
-            ("end_session_endpoint", at(Endpoint::EndSession)),
+            ("authorization_endpoint", at(DemoEndpoint::Authorization)),
+            ("token_endpoint", at(DemoEndpoint::Token)),
+            ("userinfo_endpoint", at(DemoEndpoint::Userinfo)),
+            ("jwks_uri", at(DemoEndpoint::Jwks)),
+            ("revocation_endpoint", at(DemoEndpoint::Revocation)),
+            ("end_session_endpoint", at(DemoEndpoint::EndSession)),
             ("scopes_supported", json!(["openid", "email", "profile", "offline_access"])),
             ("response_types_supported", json!(["code"])),
             ("response_modes_supported", json!(["query"])),

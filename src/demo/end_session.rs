@@ -9,10 +9,10 @@ use url::Url;
 use super::authorization::{cookie, see_other};
 use super::form::Form;
 use super::html::message;
-use super::identity_provider::Provider;
+use super::identity_provider::DemoProvider;
 use crate::jose::{self, Algorithm};
 
-impl Provider {
+impl DemoProvider {
     pub(super) fn end_session(&self, request: &Request<Bytes>) -> Response<Bytes> {
         let parameters = match *request.method() {
             Method::GET => request.uri().query().unwrap_or_default().as_bytes(),

@@ -2,7 +2,7 @@
 
 /// An endpoint of the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endpoint {
+pub enum DemoEndpoint {
     /// `/.well-known/openid-configuration`.
     Discovery,
     /// `/jwks`.
@@ -19,7 +19,7 @@ pub enum Endpoint {
     EndSession,
 }
 
-impl Endpoint {
+impl DemoEndpoint {
     /// Every endpoint.
     pub const ALL: [Self; 7] = [
         Self::Discovery,

@@ -27,14 +27,14 @@ pub enum RefreshTokens {
 
 /// A request of the token endpoint that brings tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grant {
+pub enum GrantType {
     /// `authorization_code`.
     SignIn,
     /// `refresh_token`.
     Refresh,
 }
 
-impl Grant {
+impl GrantType {
     /// The grant of this `grant_type`.
     pub fn of_type(grant_type: &str) -> Option<Self> {
         match grant_type {
@@ -69,7 +69,7 @@ pub(super) struct Authorization {
 
 /// What a code is bound to.
 #[derive(Clone, Debug)]
-pub(super) struct Binding {
+pub(super) struct CodeBinding {
     pub(super) redirect_uri: String,
     /// `code_challenge`, method S256.
     pub(super) challenge: Option<String>,
@@ -92,7 +92,7 @@ pub(super) struct Grants {
 #[derive(Debug)]
 struct Code {
     authorization: Authorization,
-    binding: Binding,
+    binding: CodeBinding,
     expires: Moment,
     spent_for: Option<FamilyId>,
 }
@@ -132,7 +132,7 @@ impl Grants {
     pub(super) fn issue_code(
         &mut self,
         authorization: Authorization,
-        binding: Binding,
+        binding: CodeBinding,
         now: Moment,
     ) -> String {
         // Codes stay a while after their end, so that a second use is recognised.

@@ -7,13 +7,13 @@ use minijinja::{Environment, Value, context};
 
 /// A template of `html/`.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Template {
+pub(super) enum PageTemplate {
     SignIn,
     Message,
     Request,
 }
 
-impl Template {
+impl PageTemplate {
     /// The page. `form_action` names the origins that a form's answer may redirect to.
     pub(super) fn page(
         self,
@@ -39,7 +39,7 @@ impl Template {
 
 /// A page that says one thing.
 pub(super) fn message(style: &str, status: StatusCode, title: &str, text: &str) -> Response<Bytes> {
-    Template::Message.page(status, "", context! { style, title, text })
+    PageTemplate::Message.page(status, "", context! { style, title, text })
 }
 
 /// The style of all pages.

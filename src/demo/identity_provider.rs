@@ -10,10 +10,10 @@ use http::{Method, Request, Response, StatusCode};
 use url::Url;
 
 use super::accounts::Account;
-use super::answer::Answer;
-use super::endpoint::Endpoint;
+use super::endpoint::DemoEndpoint;
 use super::grants::{Grants, RefreshTokens};
 use super::html;
+use super::json_response::JsonResponse;
 use super::keyring::Keyring;
 use super::serving::{Serving, Site, Socket};
 use crate::body::Body;
@@ -32,7 +32,7 @@ pub struct Settings {
     /// proxy in front of it. A path in it, such as `/realms/main`, is the prefix of all endpoints.
     pub issuer: Option<Url>,
     /// Who may use it; [`IdentityProvider::register`] adds more.
-    pub clients: Vec<Client>,
+    pub clients: Vec<RegisteredClient>,
     /// Who may sign in.
     pub accounts: Vec<Account>,
     /// How ID Tokens are signed.
@@ -59,7 +59,7 @@ impl Default for Settings {
 
 /// A registered client.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct RegisteredClient {
     /// `client_id`.
     pub id: String,
     /// `client_secret`; without one the client is public.
@@ -84,7 +84,7 @@ pub enum Error {
 /// A provider at work; dropping it ends its connections.
 #[derive(Debug)]
 pub struct IdentityProvider {
-    provider: Arc<Provider>,
+    provider: Arc<DemoProvider>,
     serving: Serving,
 }
 
@@ -97,14 +97,14 @@ impl IdentityProvider {
             None => format!("http://{}", socket.address()),
         };
         let path = settings.issuer.as_ref().map_or("", Url::path).trim_end_matches('/').to_owned();
-        let state = State {
+        let state = ProviderState {
             clients: settings.clients.clone(),
             accounts: settings.accounts.clone(),
             grants: Grants::default(),
             keys: Keyring::generate(settings.algorithm)?,
         };
         let provider =
-            Arc::new(Provider { settings, issuer, path, clock, state: Mutex::new(state) });
+            Arc::new(DemoProvider { settings, issuer, path, clock, state: Mutex::new(state) });
         let serving = socket.serve(Arc::clone(&provider));
         Ok(Self { provider, serving })
     }
@@ -120,7 +120,7 @@ impl IdentityProvider {
     }
 
     /// Adds a client, or replaces the one of the same id.
-    pub fn register(&self, client: Client) {
+    pub fn register(&self, client: RegisteredClient) {
         let mut state = self.provider.state();
         state.clients.retain(|known| known.id != client.id);
         state.clients.push(client);
@@ -164,28 +164,28 @@ impl IdentityProvider {
 
 /// What answers the requests.
 #[derive(Debug)]
-pub(super) struct Provider {
+pub(super) struct DemoProvider {
     pub(super) settings: Settings,
     pub(super) issuer: String,
     /// The path of the issuer, without a slash at its end.
     pub(super) path: String,
     pub(super) clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<ProviderState>,
 }
 
 /// All that changes.
 #[derive(Debug)]
-pub(super) struct State {
-    pub(super) clients: Vec<Client>,
+pub(super) struct ProviderState {
+    pub(super) clients: Vec<RegisteredClient>,
     pub(super) accounts: Vec<Account>,
     pub(super) grants: Grants,
     pub(super) keys: Keyring,
 }
 
-impl Site for Provider {
+impl Site for DemoProvider {
     fn answer(&self, request: &Request<Bytes>) -> Response<Body> {
         let path = request.uri().path().strip_prefix(self.path.as_str());
-        let response = match path.map(|path| (path, Endpoint::at(path))) {
+        let response = match path.map(|path| (path, DemoEndpoint::at(path))) {
             Some((_, Some(endpoint))) => self.answer_at(endpoint, request),
             Some(("/style.css", None)) => html::style(),
             Some((_, None)) | None => self.not_found(),
@@ -194,25 +194,25 @@ impl Site for Provider {
     }
 }
 
-impl Provider {
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+impl DemoProvider {
+    pub(super) fn state(&self) -> MutexGuard<'_, ProviderState> {
         lock(&self.state)
     }
 
-    fn answer_at(&self, endpoint: Endpoint, request: &Request<Bytes>) -> Response<Bytes> {
-        let for_clients = matches!(endpoint, Endpoint::Token | Endpoint::Revocation);
+    fn answer_at(&self, endpoint: DemoEndpoint, request: &Request<Bytes>) -> Response<Bytes> {
+        let for_clients = matches!(endpoint, DemoEndpoint::Token | DemoEndpoint::Revocation);
         if for_clients && request.method() != Method::POST {
             let status = StatusCode::METHOD_NOT_ALLOWED;
-            return Answer::error(status, "invalid_request", "POST it").into_response();
+            return JsonResponse::error(status, "invalid_request", "POST it").into_response();
         }
         match endpoint {
-            Endpoint::Discovery => self.discovery().into_response(),
-            Endpoint::Jwks => self.jwks().into_response(),
-            Endpoint::Authorization => self.authorization(request),
-            Endpoint::Token => self.token(request).into_response(),
-            Endpoint::Userinfo => self.userinfo(request).into_response(),
-            Endpoint::Revocation => self.revocation(request).into_response(),
-            Endpoint::EndSession => self.end_session(request),
+            DemoEndpoint::Discovery => self.discovery().into_response(),
+            DemoEndpoint::Jwks => self.jwks().into_response(),
+            DemoEndpoint::Authorization => self.authorization(request),
+            DemoEndpoint::Token => self.token(request).into_response(),
+            DemoEndpoint::Userinfo => self.userinfo(request).into_response(),
+            DemoEndpoint::Revocation => self.revocation(request).into_response(),
+            DemoEndpoint::EndSession => self.end_session(request),
         }
     }
 
@@ -227,12 +227,12 @@ impl Provider {
     }
 }
 
-impl State {
+impl ProviderState {
     pub(super) fn account(&self, username: &str) -> Option<&Account> {
         self.accounts.iter().find(|account| account.username == username)
     }
 
-    pub(super) fn client(&self, id: &str) -> Option<&Client> {
+    pub(super) fn client(&self, id: &str) -> Option<&RegisteredClient> {
         self.clients.iter().find(|client| client.id == id)
     }
 }

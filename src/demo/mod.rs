@@ -3,7 +3,6 @@
 //! that makes it misbehave.
 
 mod accounts;
-mod answer;
 mod authorization;
 mod discovery;
 mod end_session;
@@ -12,14 +11,15 @@ mod form;
 mod grants;
 mod html;
 mod identity_provider;
+mod json_response;
 mod keyring;
 mod sample_app;
 mod serving;
 mod tokens;
 
 pub use accounts::Account;
-pub use endpoint::Endpoint;
-pub use grants::{Grant, RefreshTokens};
-pub use identity_provider::{Client, Error, IdentityProvider, Settings};
+pub use endpoint::DemoEndpoint;
+pub use grants::{GrantType, RefreshTokens};
+pub use identity_provider::{Error, IdentityProvider, RegisteredClient, Settings};
 pub use keyring::Keyring;
 pub use sample_app::SampleApp;

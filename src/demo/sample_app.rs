@@ -14,8 +14,8 @@ use minijinja::context;
 use serde_json::{Value, json};
 use tokio::time::{Interval, interval};
 
-use super::answer::Answer;
-use super::html::{self, Template};
+use super::html::{self, PageTemplate};
+use super::json_response::JsonResponse;
 use super::serving::{Serving, Site, Socket};
 use crate::body::{Body, BodyError};
 use crate::server::Error;
@@ -69,7 +69,7 @@ fn page(request: &Request<Bytes>) -> Response<Bytes> {
         target => request.uri().to_string(),
         headers,
     };
-    Template::Request.page(StatusCode::OK, "", context)
+    PageTemplate::Request.page(StatusCode::OK, "", context)
 }
 
 fn api(request: &Request<Bytes>) -> Response<Bytes> {
@@ -83,7 +83,7 @@ fn api(request: &Request<Bytes>) -> Response<Bytes> {
         ("headers", Value::Array(headers)),
         ("body", json!(String::from_utf8_lossy(request.body()))),
     ];
-    Answer::ok(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    JsonResponse::ok(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
         .into_response()
 }
 

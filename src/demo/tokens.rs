@@ -8,15 +8,15 @@ use http::{Request, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
-use super::answer::Answer;
 use super::form::Form;
-use super::grants::{Authorization, FamilyId, Grant, InvalidGrant, RefreshTokens};
-use super::identity_provider::{Client, Provider, State};
+use super::grants::{Authorization, FamilyId, GrantType, InvalidGrant, RefreshTokens};
+use super::identity_provider::{DemoProvider, ProviderState, RegisteredClient};
+use super::json_response::JsonResponse;
 use crate::jose::{Algorithm, Error};
 use crate::secret::Secret;
 
-impl Provider {
-    pub(super) fn token(&self, request: &Request<Bytes>) -> Answer {
+impl DemoProvider {
+    pub(super) fn token(&self, request: &Request<Bytes>) -> JsonResponse {
         let (form, client) = match self.authenticated(request) {
             Ok(authenticated) => authenticated,
             Err(refusal) => return refusal,
@@ -26,18 +26,18 @@ impl Provider {
         let Some(grant_type) = form.get("grant_type") else {
             return bad_request("invalid_request", "no grant_type");
         };
-        let Some(grant) = Grant::of_type(grant_type) else {
+        let Some(grant) = GrantType::of_type(grant_type) else {
             return bad_request("unsupported_grant_type", "no such grant");
         };
         let family = match grant {
-            Grant::SignIn => grants.exchange_code(
+            GrantType::SignIn => grants.exchange_code(
                 form.get("code").unwrap_or_default(),
                 &client.id,
                 form.get("redirect_uri"),
                 form.get("code_verifier"),
                 self.clock.moment(),
             ),
-            Grant::Refresh => {
+            GrantType::Refresh => {
                 let token = form.get("refresh_token").unwrap_or_default();
                 grants.refresh(token, &client.id, self.settings.refresh_tokens)
             }
@@ -49,14 +49,18 @@ impl Provider {
     }
 
     /// The successful response (RFC 6749 §5.1, OIDC Core §3.1.3.3).
-    fn issue(&self, state: &mut State, grant: Grant, family: FamilyId) -> Answer {
+    fn issue(&self, state: &mut ProviderState, grant: GrantType, family: FamilyId) -> JsonResponse {
         let (now, lifetime) = (self.clock.moment(), self.settings.access_token_lifetime);
         let Some(authorization) = state.grants.authorization(family).cloned() else {
             return bad_request("invalid_grant", "the grant was revoked");
         };
         let access_token = state.grants.issue_access_token(family, now, lifetime);
         let Ok(id_token) = self.id_token(state, grant, &authorization, &access_token) else {
-            return Answer::error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", "no ID Token");
+            return JsonResponse::error(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "server_error",
+                "no ID Token",
+            );
         };
         let mut members = Map::new();
         let mut put = |name: &str, value: Value| drop(members.insert(name.to_owned(), value));
@@ -65,7 +69,7 @@ impl Provider {
         put("expires_in", json!(lifetime.as_secs()));
         put("scope", json!(authorization.scope));
         put("id_token", json!(id_token));
-        let first = grant == Grant::SignIn;
+        let first = grant == GrantType::SignIn;
         match self.settings.refresh_tokens {
             RefreshTokens::Never => {}
             RefreshTokens::Fixed if !first => {}
@@ -73,14 +77,14 @@ impl Provider {
                 put("refresh_token", json!(state.grants.issue_refresh_token(family)));
             }
         }
-        Answer::ok(members)
+        JsonResponse::ok(members)
     }
 
     /// Claims of OIDC Core §2; after a refresh those of §12.2.
     fn id_token(
         &self,
-        state: &State,
-        grant: Grant,
+        state: &ProviderState,
+        grant: GrantType,
         authorization: &Authorization,
         access_token: &str,
     ) -> Result<String, Error> {
@@ -100,15 +104,15 @@ impl Provider {
         if let Some(acr) = &authorization.acr {
             put("acr", json!(acr));
         }
-        if let (Grant::SignIn, Some(nonce)) = (grant, &authorization.nonce) {
+        if let (GrantType::SignIn, Some(nonce)) = (grant, &authorization.nonce) {
             put("nonce", json!(nonce));
         }
         state.keys.main().sign("JWT", &claims)
     }
 
-    pub(super) fn userinfo(&self, request: &Request<Bytes>) -> Answer {
+    pub(super) fn userinfo(&self, request: &Request<Bytes>) -> JsonResponse {
         let refused = || {
-            Answer::error(StatusCode::UNAUTHORIZED, "invalid_token", "no such access token")
+            JsonResponse::error(StatusCode::UNAUTHORIZED, "invalid_token", "no such access token")
                 .challenge(r#"Bearer error="invalid_token""#)
         };
         let token = request
@@ -120,23 +124,26 @@ impl Provider {
             let authorization = state.grants.accessed(token, self.clock.moment())?;
             Some(state.account(&authorization.sign_in.username)?.claims(&authorization.scope))
         });
-        claims.map_or_else(refused, Answer::ok)
+        claims.map_or_else(refused, JsonResponse::ok)
     }
 
     /// Answers 200 whatever the token is (RFC 7009 §2.2).
-    pub(super) fn revocation(&self, request: &Request<Bytes>) -> Answer {
+    pub(super) fn revocation(&self, request: &Request<Bytes>) -> JsonResponse {
         match self.authenticated(request) {
             Ok((form, client)) => {
                 let token = form.get("token").unwrap_or_default();
                 self.state().grants.revoke(token, &client.id);
-                Answer::ok(Map::new())
+                JsonResponse::ok(Map::new())
             }
             Err(refusal) => refusal,
         }
     }
 
     /// The form and the client that sent it (RFC 6749 §2.3).
-    fn authenticated(&self, request: &Request<Bytes>) -> Result<(Form, Client), Answer> {
+    fn authenticated(
+        &self,
+        request: &Request<Bytes>,
+    ) -> Result<(Form, RegisteredClient), JsonResponse> {
         let form = Form::parse(request.body())
             .ok_or_else(|| bad_request("invalid_request", "a parameter is there twice"))?;
         let basic = match request.headers().get(header::AUTHORIZATION) {
@@ -169,13 +176,17 @@ fn basic(value: &str) -> Option<(String, String)> {
     Some((decoded(id)?, decoded(secret)?))
 }
 
-fn stranger() -> Answer {
-    Answer::error(StatusCode::UNAUTHORIZED, "invalid_client", "unknown client or wrong secret")
-        .challenge(r#"Basic realm="demo""#)
+fn stranger() -> JsonResponse {
+    JsonResponse::error(
+        StatusCode::UNAUTHORIZED,
+        "invalid_client",
+        "unknown client or wrong secret",
+    )
+    .challenge(r#"Basic realm="demo""#)
 }
 
-fn bad_request(code: &str, description: &str) -> Answer {
-    Answer::error(StatusCode::BAD_REQUEST, code, description)
+fn bad_request(code: &str, description: &str) -> JsonResponse {
+    JsonResponse::error(StatusCode::BAD_REQUEST, code, description)
 }
 
 /// The left half of the hash that belongs to the algorithm (OIDC Core §3.1.3.6).

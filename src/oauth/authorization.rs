@@ -4,7 +4,7 @@
 
 use url::{Url, form_urlencoded};
 
-use super::error::{Error, Refusal};
+use super::error::{Error, ErrorResponse};
 use crate::secret::Secret;
 
 /// What every authorization request says (§4.1.1), and the more that this one says.
@@ -59,7 +59,7 @@ pub struct AuthorizationResponse {
     /// `iss` (RFC 9207).
     pub iss: Option<String>,
     /// The code, or why there is none.
-    pub outcome: Result<Secret, Refusal>,
+    pub outcome: Result<Secret, ErrorResponse>,
 }
 
 impl AuthorizationResponse {
@@ -79,7 +79,7 @@ impl AuthorizationResponse {
             }
             (Some(_), None) => return Err(Error::MalformedResponse("`code` is no code")),
             (None, Some(error)) => {
-                Err(Refusal::new(&error, &parameters.description.unwrap_or_default()))
+                Err(ErrorResponse::new(&error, &parameters.description.unwrap_or_default()))
             }
         };
         Ok(Self { state, iss: parameters.iss, outcome })

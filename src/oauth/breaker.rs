@@ -83,7 +83,7 @@ const REST: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::error::Refusal;
+    use crate::oauth::error::ErrorResponse;
 
     fn broken() -> (Clock, Breaker) {
         let clock = Clock::manual();
@@ -124,7 +124,7 @@ mod tests {
     fn a_refusal_is_a_sign_of_life() {
         let breaker = Breaker::new(Clock::manual());
         for _ in 0..20 {
-            let refused = Error::Refused(Refusal::new("invalid_grant", ""));
+            let refused = Error::Rejected(ErrorResponse::new("invalid_grant", ""));
             breaker.admit().unwrap().report::<()>(&Err(refused));
         }
         assert!(breaker.admit().is_ok());

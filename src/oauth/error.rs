@@ -45,7 +45,7 @@ pub enum Error {
     Garbage(&'static str),
     /// The provider says no, in the words of the standard.
     #[error("{0}")]
-    Refused(Refusal),
+    Rejected(ErrorResponse),
     /// The authorization response is not one (RFC 6749 §4.1.2): the browser's or the provider's fault.
     #[error("malformed authorization response: {0}")]
     MalformedResponse(&'static str),
@@ -80,7 +80,7 @@ impl Error {
             Self::Status(status) => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
-            Self::Refused(refusal) => match refusal.code {
+            Self::Rejected(refusal) => match refusal.code {
                 ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => true,
                 ErrorCode::InvalidRequest
                 | ErrorCode::InvalidClient
@@ -108,21 +108,21 @@ impl Error {
 
 /// An error response of an authorization server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ErrorResponse {
     /// `error`.
     pub code: ErrorCode,
     /// `error_description`, cut to what fits a line of the log; empty when there is none.
     pub description: String,
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// A refusal, from the texts as they came.
     pub fn new(code: &str, description: &str) -> Self {
         Self { code: ErrorCode::parse(code), description: printable(description, 200) }
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the provider refuses: {}", self.code)?;
         if !self.description.is_empty() {
@@ -232,7 +232,8 @@ mod tests {
 
     #[test]
     fn a_description_cannot_forge_a_line_of_the_log() {
-        let refusal = Refusal::new("e\r\nf", &format!("a\n\u{2028}\u{1b}[31m{}", "b".repeat(5000)));
+        let refusal =
+            ErrorResponse::new("e\r\nf", &format!("a\n\u{2028}\u{1b}[31m{}", "b".repeat(5000)));
         assert_eq!(refusal.code.as_str(), "ef");
         assert_eq!(refusal.description.chars().count(), 200);
         assert!(refusal.description.starts_with("a[31mb"));
@@ -240,7 +241,7 @@ mod tests {
 
     #[test]
     fn only_what_may_pass_by_itself_is_temporary() {
-        let refused = |code| Error::Refused(Refusal::new(code, ""));
+        let refused = |code| Error::Rejected(ErrorResponse::new(code, ""));
         let status = |code| Error::Status(StatusCode::from_u16(code).unwrap());
         for error in [status(500), status(503), status(429), Error::Busy, refused("server_error")] {
             assert!(error.is_temporary(), "{error}");

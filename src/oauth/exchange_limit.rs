@@ -111,7 +111,7 @@ impl Attempt {
         let mut state = self.limit.lock();
         if let Some(record) = state.records.get_mut(&self.address) {
             record.provider_failed = result.as_ref().is_err_and(|error| {
-                let refused = matches!(error, Error::Refused(_));
+                let refused = matches!(error, Error::Rejected(_));
                 !refused || error.is_temporary()
             });
             record.circuit.report(result, now);
@@ -189,7 +189,7 @@ const MOST: usize = 65_536;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::error::Refusal;
+    use crate::oauth::error::ErrorResponse;
 
     fn limit() -> (Clock, Arc<ExchangeLimit>) {
         let clock = Clock::manual();
@@ -213,7 +213,7 @@ mod tests {
     }
 
     fn refused() -> Result<(), Error> {
-        Err(Error::Refused(Refusal::new("invalid_grant", "")))
+        Err(Error::Rejected(ErrorResponse::new("invalid_grant", "")))
     }
 
     const FAILED: Result<(), Error> = Err(Error::Garbage("x"));

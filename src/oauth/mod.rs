@@ -1,8 +1,7 @@
 //! RFC 6749 as a client; knows neither OpenID Connect nor sessions.
-//! Invariant: a code is sent once. Whoever asks the token endpoint holds a [`Slot`], so that no
-//! provider ever has more than [`Client::SLOTS`] of our token requests to answer.
+//! Invariant: a code is sent once. Whoever asks the token endpoint holds a [`TokenSlot`], so that no
+//! provider ever has more than [`Client::TOKEN_SLOTS`] of our token requests to answer.
 
-mod admission;
 pub mod authorization;
 mod breaker;
 pub mod client_auth;
@@ -12,6 +11,7 @@ pub mod http;
 pub mod pkce;
 pub mod revocation;
 pub mod token;
+mod token_slots;
 
 use std::sync::Arc;
 
@@ -20,14 +20,14 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use self::http::{Answer, Http};
-pub use admission::Slot;
-use admission::{Admission, Purpose};
+use self::http::{Http, HttpResponse};
 use breaker::{Breaker, Trial};
 use client_auth::{AuthMethod, Credentials};
-use error::{Error, Refusal};
+use error::{Error, ErrorResponse};
 pub use exchange_limit::Attempt;
 use exchange_limit::ExchangeLimit;
+pub use token_slots::TokenSlot;
+use token_slots::{Purpose, TokenSlots};
 
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
@@ -39,7 +39,7 @@ pub struct Client {
     credentials: Credentials,
     http: Arc<Http>,
     clock: Clock,
-    admission: Arc<Admission>,
+    token_slots: Arc<TokenSlots>,
     /// Of code exchanges, by client address. Refreshes have a circuit of their own, so that nobody's codes
     /// end anybody's session.
     exchanges: Arc<ExchangeLimit>,
@@ -51,7 +51,7 @@ pub struct Client {
 
 /// Where tokens are had or given back, and how the client authenticates there.
 #[derive(Clone, Copy, Debug)]
-pub struct Endpoint<'a> {
+pub struct AuthenticatedEndpoint<'a> {
     /// Its address.
     pub url: &'a Url,
     /// The authentication method.
@@ -62,21 +62,21 @@ pub struct Endpoint<'a> {
 #[derive(Debug)]
 pub struct ExchangePermit {
     /// Held until all is known that the tokens are good for.
-    pub slot: Slot,
+    pub slot: TokenSlot,
     /// Spent with the code.
     pub attempt: Attempt,
 }
 
 impl Client {
     /// Token requests under way at a time.
-    pub const SLOTS: usize = Admission::SLOTS;
+    pub const TOKEN_SLOTS: usize = TokenSlots::MOST;
 
     /// A client with these credentials.
     pub fn new(credentials: Credentials, http: Arc<Http>, clock: Clock) -> Self {
         Self {
             credentials,
             http,
-            admission: Arc::default(),
+            token_slots: Arc::default(),
             exchanges: Arc::new(ExchangeLimit::new(clock.clone())),
             refreshes: Breaker::new(clock.clone()),
             revocations: Breaker::new(clock.clone()),
@@ -91,25 +91,25 @@ impl Client {
 
     /// Waits until a sign-in from this address may send its code, up to the provider's `timeout`.
     pub async fn exchange_permit(&self, address: ClientAddress) -> Result<ExchangePermit, Error> {
-        let slot = self.admission.slot(Purpose::SignIn(address));
+        let slot = self.token_slots.acquire(Purpose::SignIn(address));
         let slot = timeout_at(self.http.deadline(), slot).await.unwrap_or(Err(Error::Busy))?;
         // Asked now and not before it waited: a colleague who waits has failed at nothing.
         Ok(ExchangePermit { slot, attempt: self.exchanges.admit(address)? })
     }
 
     /// A slot for a refresh: the next that gets free, each being held for a few deadlines at most.
-    pub async fn refresh_slot(&self) -> Result<Slot, Error> {
-        self.admission.slot(Purpose::Refresh).await
+    pub async fn refresh_slot(&self) -> Result<TokenSlot, Error> {
+        self.token_slots.acquire(Purpose::Refresh).await
     }
 
     /// An authenticated POST.
     async fn post<'a, T>(
         &'a self,
         name: ProviderEndpoint,
-        endpoint: Endpoint<'_>,
+        endpoint: AuthenticatedEndpoint<'_>,
         mut form: Vec<(&'a str, &'a str)>,
         deadline: Instant,
-        read: impl FnOnce(&Answer) -> Result<T, Error>,
+        read: impl FnOnce(&HttpResponse) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut headers = HeaderMap::new();
         self.credentials.authenticate(endpoint.method, &mut headers, &mut form);
@@ -130,7 +130,7 @@ async fn tried<T>(
 }
 
 /// The body of a success, or the error that the answer amounts to (RFC 6749 §5.2).
-fn success(answer: &Answer) -> Result<Map<String, Value>, Error> {
+fn success(answer: &HttpResponse) -> Result<Map<String, Value>, Error> {
     let status = answer.status;
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         return Err(Error::Status(status));
@@ -138,16 +138,16 @@ fn success(answer: &Answer) -> Result<Map<String, Value>, Error> {
     let body = answer.object();
     // Some servers send their errors with status 200: the member decides, not the status.
     if let Some(refusal) = body.as_ref().ok().and_then(refusal) {
-        return Err(Error::Refused(refusal));
+        return Err(Error::Rejected(refusal));
     }
     if status.is_success() { body } else { Err(Error::Status(status)) }
 }
 
-fn refusal(body: &Map<String, Value>) -> Option<Refusal> {
+fn refusal(body: &Map<String, Value>) -> Option<ErrorResponse> {
     let text = |name| body.get(name).and_then(Value::as_str).unwrap_or_default();
     // Not text is not as §5.2 has it, but surely no success.
     let error = body.get("error").filter(|error| !error.is_null())?;
-    Some(Refusal::new(error.as_str().unwrap_or("?"), text("error_description")))
+    Some(ErrorResponse::new(error.as_str().unwrap_or("?"), text("error_description")))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! Source: RFC 7009.
 
 use super::error::Error;
-use super::{Client, Endpoint, success, tried};
+use super::{AuthenticatedEndpoint, Client, success, tried};
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
 
@@ -11,7 +11,7 @@ impl Client {
     /// An unknown token is no error (§2.2).
     pub async fn revoke(
         &self,
-        endpoint: Endpoint<'_>,
+        endpoint: AuthenticatedEndpoint<'_>,
         refresh_token: &Secret,
     ) -> Result<(), Error> {
         let form = vec![("token", refresh_token.expose()), ("token_type_hint", "refresh_token")];

@@ -14,15 +14,15 @@ use crate::origin::Origin;
 pub struct Settings {
     /// The issuer identifier, exactly as it must stand in `iss`.
     pub issuer: String,
-    /// Endpoints given by hand.
-    pub endpoints: Endpoints,
+    /// Configured endpoints.
+    pub endpoints: ProviderEndpoints,
     /// Whether `http://` beyond loopback is accepted.
     pub danger_allow_http: bool,
 }
 
-/// Endpoints given by hand. With authorization, token and JWKS all set, nothing is discovered.
+/// Configured endpoints. If authorization, token and JWKS are all set, discovery is not used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Endpoints {
+pub struct ProviderEndpoints {
     /// RFC 6749 §3.1.
     pub authorization: Option<Url>,
     /// RFC 6749 §3.2.
@@ -75,7 +75,7 @@ impl Settings {
 
     /// The metadata, when the operator gave all that is needed.
     pub(super) fn by_hand(&self) -> Result<Option<Metadata>, Error> {
-        let Endpoints { authorization, token, jwks, .. } = &self.endpoints;
+        let ProviderEndpoints { authorization, token, jwks, .. } = &self.endpoints;
         if authorization.is_none() || token.is_none() || jwks.is_none() {
             return Ok(None);
         }
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     fn settings(issuer: &str) -> Settings {
-        let endpoints = Endpoints::default();
+        let endpoints = ProviderEndpoints::default();
         Settings { issuer: issuer.into(), endpoints, danger_allow_http: false }
     }
 

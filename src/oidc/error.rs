@@ -57,10 +57,10 @@ pub enum Error {
     Signature(jose::Error),
     /// What the ID token says.
     #[error("ID token: {0}")]
-    IdToken(Rule),
+    IdToken(Violation),
     /// What a logout token says (OIDC Back-Channel Logout §2.6).
     #[error("logout token: {0}")]
-    LogoutToken(Rule),
+    LogoutToken(Violation),
     /// Userinfo refuses the access token that we have just been given (OIDC Core §5.3.3).
     #[error("userinfo refuses the access token (Core §5.3.3)")]
     UserinfoRefused,
@@ -71,7 +71,7 @@ pub enum Error {
 
 /// A rule that an ID token, or a logout token, must keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Rule {
+pub enum Violation {
     /// It is a token of another kind.
     #[error("`typ` is another kind of token's (RFC 8725 §3.11)")]
     Type,

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use url::Url;
 
-use super::error::Rule;
+use super::error::Violation;
 use super::id_token::{Claims, check_times};
 use crate::clock::UnixTime;
 use crate::jose::{Verified, json};
@@ -69,35 +69,35 @@ impl LogoutToken {
         issuer: &str,
         client_id: &str,
         now: UnixTime,
-    ) -> Result<Self, Rule> {
+    ) -> Result<Self, Violation> {
         let claims = Claims(&verified.claims);
         // SECURITY: an access token of the same issuer says nothing of a logout (RFC 8725 §3.11).
         let typ = verified.header.typ.as_deref().map(str::to_ascii_lowercase);
         let typ = typ.as_deref().map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
         if !matches!(typ, None | Some("logout+jwt" | "jwt")) {
-            return Err(Rule::Type);
+            return Err(Violation::Type);
         }
         // 4. `iss`, `aud`, `iat` and `exp` as in an ID token.
         if claims.text("iss")? != issuer {
-            return Err(Rule::Issuer);
+            return Err(Violation::Issuer);
         }
         if !claims.audience()?.iter().any(|one| one == client_id) {
-            return Err(Rule::Audience);
+            return Err(Violation::Audience);
         }
         check_times(&claims, now)?;
         // 5. `sub`, `sid`, or both.
         let subject = claims.optional_text("sub")?.map(str::to_owned);
         let session = claims.optional_text("sid")?.map(str::to_owned);
         if subject.is_none() && session.is_none() {
-            return Err(Rule::Nobody);
+            return Err(Violation::Nobody);
         }
         // 6. `events` has the logout. 7. `nonce` is absent, so that no ID token passes for one.
         let event = claims.find("events").and_then(|events| events.get(LOGOUT_EVENT));
         if !event.is_some_and(Value::is_object) {
-            return Err(Rule::NoLogoutEvent);
+            return Err(Violation::NoLogoutEvent);
         }
         if verified.claims.contains_key("nonce") {
-            return Err(Rule::UnwantedNonce);
+            return Err(Violation::UnwantedNonce);
         }
         let (id, expires) = (claims.text("jti")?.to_owned(), UnixTime(claims.number("exp")?));
         Ok(Self { subject, session, id, expires })
@@ -123,7 +123,7 @@ mod tests {
 
     /// The right logout token with these members set (null: removed).
     #[track_caller]
-    fn check(typ: Option<&str>, changes: Value, expected: Result<(), Rule>) {
+    fn check(typ: Option<&str>, changes: Value, expected: Result<(), Violation>) {
         let mut claims = json!({"iss": "https://op.example", "aud": ["us"], "sub": "alice",
             "sid": "s", "jti": "j", "iat": NOW, "exp": NOW + 120, "events": {LOGOUT_EVENT: {}}});
         for (name, value) in changes.as_object().unwrap() {
@@ -150,21 +150,21 @@ mod tests {
     #[test]
     fn a_wrong_logout_token_is_refused() {
         let wrong = |changes, rule| check(Some("logout+jwt"), changes, Err(rule));
-        check(Some("at+jwt"), json!({}), Err(Rule::Type));
-        wrong(json!({"iss": "https://evil.example"}), Rule::Issuer);
-        wrong(json!({"aud": "them"}), Rule::Audience);
-        wrong(json!({"exp": NOW - 3600}), Rule::Expired);
-        wrong(json!({"exp": null}), Rule::Claim("exp"));
-        wrong(json!({"iat": null}), Rule::Claim("iat"));
-        wrong(json!({"iat": NOW + 3600}), Rule::IssuedInFuture);
-        wrong(json!({"jti": null}), Rule::Claim("jti"));
-        wrong(json!({"sub": null, "sid": null}), Rule::Nobody);
-        wrong(json!({"sid": ["s"]}), Rule::Claim("sid"));
-        wrong(json!({"events": null}), Rule::NoLogoutEvent);
-        wrong(json!({"events": {LOGOUT_EVENT: "x"}}), Rule::NoLogoutEvent);
-        wrong(json!({"events": [LOGOUT_EVENT]}), Rule::NoLogoutEvent);
-        wrong(json!({"nonce": "n"}), Rule::UnwantedNonce);
-        wrong(json!({"nonce": null}), Rule::UnwantedNonce);
+        check(Some("at+jwt"), json!({}), Err(Violation::Type));
+        wrong(json!({"iss": "https://evil.example"}), Violation::Issuer);
+        wrong(json!({"aud": "them"}), Violation::Audience);
+        wrong(json!({"exp": NOW - 3600}), Violation::Expired);
+        wrong(json!({"exp": null}), Violation::Claim("exp"));
+        wrong(json!({"iat": null}), Violation::Claim("iat"));
+        wrong(json!({"iat": NOW + 3600}), Violation::IssuedInFuture);
+        wrong(json!({"jti": null}), Violation::Claim("jti"));
+        wrong(json!({"sub": null, "sid": null}), Violation::Nobody);
+        wrong(json!({"sid": ["s"]}), Violation::Claim("sid"));
+        wrong(json!({"events": null}), Violation::NoLogoutEvent);
+        wrong(json!({"events": {LOGOUT_EVENT: "x"}}), Violation::NoLogoutEvent);
+        wrong(json!({"events": [LOGOUT_EVENT]}), Violation::NoLogoutEvent);
+        wrong(json!({"nonce": "n"}), Violation::UnwantedNonce);
+        wrong(json!({"nonce": null}), Violation::UnwantedNonce);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use jwks::Keys;
 use logout::LogoutToken;
 
 use crate::clock::Clock;
-use crate::oauth::http::{Answer, Http};
+use crate::oauth::http::{Http, HttpResponse};
 use crate::random;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
@@ -88,7 +88,7 @@ impl Issuer {
     }
 
     /// The document as it is served now; `None` where the operator wrote all that would be in it.
-    pub async fn document(&self) -> Result<Option<Answer>, Error> {
+    pub async fn document(&self) -> Result<Option<HttpResponse>, Error> {
         match self.by_hand {
             Some(_) => Ok(None),
             None => get(&self.http, &self.document).await.map(Some),
@@ -177,7 +177,7 @@ async fn fetch(http: Arc<Http>, document: Url, settings: Settings) -> Result<Met
     settings.read(&get(&http, &document).await?.object()?)
 }
 
-async fn get(http: &Http, document: &Url) -> Result<Answer, Error> {
+async fn get(http: &Http, document: &Url) -> Result<HttpResponse, Error> {
     let answer = http.get(ProviderEndpoint::Discovery, document).await?;
     if !answer.status.is_success() {
         return Err(Error::NoDocument { url: document.to_string(), status: answer.status });

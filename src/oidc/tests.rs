@@ -34,7 +34,7 @@ async fn scene() -> Scene {
     let http = Arc::new(Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap());
     let settings = Settings {
         issuer: provider.issuer(),
-        endpoints: discovery::Endpoints::default(),
+        endpoints: discovery::ProviderEndpoints::default(),
         danger_allow_http: false,
     };
     let issuer = Arc::new(Issuer::new(settings, http, clock.clone()).unwrap());
@@ -178,7 +178,7 @@ async fn a_redirected_discovery_is_not_followed() {
     .await;
     let timeout = Duration::from_secs(5);
     let http = Arc::new(Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap());
-    let endpoints = discovery::Endpoints::default();
+    let endpoints = discovery::ProviderEndpoints::default();
     let settings = Settings { issuer: provider.issuer(), endpoints, danger_allow_http: false };
     let issuer = Issuer::new(settings, http, Clock::system()).unwrap();
     assert!(matches!(
@@ -216,7 +216,7 @@ async fn what_is_wrong_with_an_issuer_comes_with_its_remedy() {
     let http = HttpSettings { timeout: Duration::from_secs(5), ca: None, proxy: None };
     let http = Arc::new(Http::new(http).unwrap());
     let check = async |issuer: String, remedy: &str| {
-        let endpoints = discovery::Endpoints::default();
+        let endpoints = discovery::ProviderEndpoints::default();
         let settings = Settings { issuer, endpoints, danger_allow_http: false };
         let issuer = Issuer::new(settings, Arc::clone(&http), Clock::system()).unwrap();
         let told = issuer.metadata().await.unwrap_err().to_string();

@@ -1,7 +1,7 @@
 //! Why a sign-in or a refresh did not work, by who can mend it.
 
 use crate::identity::claims;
-use crate::oauth::error::{Error as OAuthError, ErrorCode, Refusal};
+use crate::oauth::error::{Error as OAuthError, ErrorCode, ErrorResponse};
 use crate::oidc::error::Error as OidcError;
 
 /// A failed sign-in.
@@ -18,7 +18,7 @@ pub enum Error {
     Unavailable(OidcError),
     /// The provider said no to this person, or to this code: the person's to mend.
     #[error("{0}")]
-    Refused(Refusal),
+    Refused(ErrorResponse),
     /// The browser brought what no provider sent, or another one did.
     #[error("{0}")]
     BadResponse(OidcError),
@@ -71,7 +71,7 @@ impl From<OAuthError> for Error {
         match error {
             OAuthError::Busy => Self::Busy,
             OAuthError::TooManyFailures => Self::TooManyFailures,
-            OAuthError::Refused(refusal) => Self::from(refusal),
+            OAuthError::Rejected(refusal) => Self::from(refusal),
             OAuthError::Settings(_) => Self::Settings(error.into()),
             OAuthError::NoCommonAuthMethod => Self::Misconfigured(error.into()),
             OAuthError::MalformedResponse(_) | OAuthError::MixUp(_) => {
@@ -88,9 +88,9 @@ impl From<OAuthError> for Error {
     }
 }
 
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        let whole = |refusal| OidcError::OAuth(OAuthError::Refused(refusal));
+impl From<ErrorResponse> for Error {
+    fn from(refusal: ErrorResponse) -> Self {
+        let whole = |refusal| OidcError::OAuth(OAuthError::Rejected(refusal));
         match refusal.code {
             ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => {
                 Self::Unavailable(whole(refusal))
@@ -119,7 +119,7 @@ impl From<Refusal> for Error {
 pub enum RefreshError {
     /// The provider ended the grant (`invalid_grant`): the session ends.
     #[error("the provider ended the grant: {0}")]
-    Ended(Refusal),
+    Ended(ErrorResponse),
     /// The answer is wrongly signed, somebody else's, or refused at userinfo: the session ends.
     #[error("the refreshed tokens cannot be trusted: {0}")]
     Untrusted(Error),
@@ -131,7 +131,7 @@ pub enum RefreshError {
 impl RefreshError {
     /// What a failure of the token endpoint means for the session.
     pub(super) fn of(error: OAuthError) -> Self {
-        if let OAuthError::Refused(refusal) = &error
+        if let OAuthError::Rejected(refusal) = &error
             && refusal.code == ErrorCode::InvalidGrant
         {
             return Self::Ended(refusal.clone());
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_secret_that_ran_out_signs_nobody_out() {
-        let refused = |code| RefreshError::of(OAuthError::Refused(Refusal::new(code, "")));
+        let refused = |code| RefreshError::of(OAuthError::Rejected(ErrorResponse::new(code, "")));
         assert!(matches!(refused("invalid_grant"), RefreshError::Ended(_)));
         for code in ["invalid_client", "unauthorized_client", "access_denied", "what"] {
             assert!(matches!(refused(code), RefreshError::Temporary(_)), "{code}");
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn the_operators_faults_come_with_a_remedy() {
-        let error = Error::from(Refusal::new("invalid_client", "no"));
+        let error = Error::from(ErrorResponse::new("invalid_client", "no"));
         assert!(error.to_string().contains("check `client_id`"), "{error}");
     }
 }

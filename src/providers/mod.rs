@@ -27,9 +27,9 @@ use crate::identity::claims::ClaimNames;
 pub use crate::oauth::client_auth::AuthMethod;
 use crate::oauth::client_auth::Credentials;
 use crate::oauth::http::{Http, HttpSettings};
-use crate::oauth::{Client, Endpoint};
+use crate::oauth::{AuthenticatedEndpoint, Client};
 use crate::oidc::Issuer;
-pub use crate::oidc::discovery::Endpoints;
+pub use crate::oidc::discovery::ProviderEndpoints;
 use crate::oidc::discovery::{self, Metadata};
 use crate::oidc::error::Error as OidcError;
 use crate::oidc::logout::{LogoutRequest, LogoutToken};
@@ -46,8 +46,8 @@ pub struct Settings {
     pub name: String,
     /// The issuer identifier, exactly as it must stand in `iss`.
     pub issuer: String,
-    /// Endpoints given by hand, over or instead of discovery.
-    pub endpoints: Endpoints,
+    /// Configured endpoints, which replace discovered ones.
+    pub endpoints: ProviderEndpoints,
     /// The client identifier (RFC 6749 §2.2).
     pub client_id: String,
     /// The client secret, unless the method is `none`.
@@ -270,9 +270,13 @@ impl Provider {
     }
 
     /// An endpoint that asks who the client is, with the method for it.
-    fn endpoint<'a>(&self, url: &'a Url, metadata: &Metadata) -> Result<Endpoint<'a>, OidcError> {
+    fn endpoint<'a>(
+        &self,
+        url: &'a Url,
+        metadata: &Metadata,
+    ) -> Result<AuthenticatedEndpoint<'a>, OidcError> {
         let offered = metadata.token_auth_methods.as_deref();
-        Ok(Endpoint { url, method: self.client.credentials().method(offered)? })
+        Ok(AuthenticatedEndpoint { url, method: self.client.credentials().method(offered)? })
     }
 
     fn log<T, E: std::fmt::Display>(&self, result: Result<T, E>, what: &str) -> Result<T, E> {

@@ -12,7 +12,7 @@ use super::{Error, Provider};
 use crate::client_address::ClientAddress;
 use crate::oauth::ExchangePermit;
 use crate::oauth::error::{Error as OAuthError, ErrorCode};
-use crate::oauth::http::Answer;
+use crate::oauth::http::HttpResponse;
 use crate::oauth::pkce;
 use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
@@ -145,7 +145,7 @@ impl Provider {
             .exchange_code(&slot, attempt, endpoint, &code, redirect_uri, &verifier)
             .await;
         let refusal = match answer {
-            Err(OAuthError::Refused(refusal)) => refusal,
+            Err(OAuthError::Rejected(refusal)) => refusal,
             Err(error) if error.is_temporary() => {
                 let message = format!("has a token endpoint that fails: {error}");
                 return examined.warn("issuer", message, None);
@@ -245,7 +245,7 @@ impl ProbeReport {
         self.findings.push(ProbeResult { is_fatal: false, key, message, hint });
     }
 
-    fn look_at_clock(&mut self, answer: &Answer, here: Duration) {
+    fn look_at_clock(&mut self, answer: &HttpResponse, here: Duration) {
         let Some(there) = answer.date() else { return };
         let skew = there.abs_diff(here);
         if skew > TOLERATED {

@@ -14,7 +14,7 @@ use crate::identity::claims::identity;
 use crate::identity::refresh_baseline::{IdTokenBinding, OwnClaims, RefreshBaseline};
 use crate::oauth::authorization::{AuthorizationRequest, AuthorizationResponse};
 use crate::oauth::token::TokenSet;
-use crate::oauth::{Endpoint, ExchangePermit};
+use crate::oauth::{AuthenticatedEndpoint, ExchangePermit};
 use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
 use crate::oidc::id_token::{Expected, Occasion};
@@ -151,7 +151,10 @@ impl Provider {
         Ok(SignedIn { tokens, identity, baseline: RefreshBaseline { binding, beside_userinfo } })
     }
 
-    fn token_endpoint<'m>(&self, metadata: &'m Metadata) -> Result<Endpoint<'m>, OidcError> {
+    fn token_endpoint<'m>(
+        &self,
+        metadata: &'m Metadata,
+    ) -> Result<AuthenticatedEndpoint<'m>, OidcError> {
         self.endpoint(&metadata.token, metadata)
     }
 

@@ -11,7 +11,7 @@ use crate::identity::refresh_baseline::RefreshBaseline;
 use crate::jose::{Algorithm, SigningKey};
 use crate::oauth::authorization::AuthorizationResponse;
 use crate::oauth::loopback::{Loopback, Reply};
-use crate::oidc::error::Rule;
+use crate::oidc::error::Violation;
 use crate::oidc::logout::claimed_issuer;
 use crate::telemetry::metrics::Metrics;
 
@@ -95,7 +95,7 @@ fn settings(issuer: String) -> Settings {
         id: "company".into(),
         name: "Company".into(),
         issuer,
-        endpoints: Endpoints::default(),
+        endpoints: ProviderEndpoints::default(),
         client_id: "us".into(),
         client_secret: Some(Secret::new("secret")),
         token_endpoint_auth_method: None,
@@ -337,7 +337,7 @@ async fn a_logout_token_is_checked_with_the_providers_keys() {
     let id_token = scene.complete().await.unwrap().tokens.id_token.unwrap();
     assert_eq!(claimed_issuer(&id_token).as_deref(), Some(scene.provider.issuer()));
     let refused = scene.provider.verify_logout(&id_token).await;
-    let expected = OidcError::LogoutToken(Rule::NoLogoutEvent);
+    let expected = OidcError::LogoutToken(Violation::NoLogoutEvent);
     assert_eq!(refused, Err(Error::Misbehaved(expected)), "an ID token in its place");
     let forged = Secret::new(format!("{}A", id_token.expose()));
     assert!(matches!(scene.provider.verify_logout(&forged).await, Err(Error::Misbehaved(_))));

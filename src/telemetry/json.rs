@@ -120,27 +120,27 @@ fn stamp(out: &mut String, second: i64) {
 /// What stands before a member's value, in one piece.
 macro_rules! key {
     ($name:literal) => {
-        $crate::telemetry::json::Key(concat!(",\"", $name, "\":"))
+        $crate::telemetry::json::JsonKey(concat!(",\"", $name, "\":"))
     };
 }
 pub(super) use key;
 
 /// A member's name with all that stands before its value; made by [`key!`].
 #[derive(Clone, Copy)]
-pub(super) struct Key(pub(super) &'static str);
+pub(super) struct JsonKey(pub(super) &'static str);
 
 /// Adds members to a line. A `String` takes everything, so no failure is looked at.
 pub(super) struct Members<'l>(&'l mut String);
 
 impl Members<'_> {
     /// Adds a text.
-    pub(super) fn text(&mut self, key: Key, value: &str) {
+    pub(super) fn text(&mut self, key: JsonKey, value: &str) {
         self.0.push_str(key.0);
         self.quoted(value, bound::FIELD);
     }
 
     /// Adds a text of which whoever made it sees to it that nothing in it needs to be escaped.
-    pub(super) fn plain(&mut self, key: Key, value: &str) {
+    pub(super) fn plain(&mut self, key: JsonKey, value: &str) {
         debug_assert!(!value.bytes().any(is_special), "{value:?}");
         let (beginning, is_cut) = bound::cut(value, bound::FIELD);
         self.0.push_str(key.0);
@@ -151,7 +151,7 @@ impl Members<'_> {
     }
 
     /// Adds a number.
-    pub(super) fn number(&mut self, key: Key, value: impl itoa::Integer) {
+    pub(super) fn number(&mut self, key: JsonKey, value: impl itoa::Integer) {
         let mut digits = itoa::Buffer::new();
         self.0.push_str(key.0);
         self.0.push_str(digits.format(value));

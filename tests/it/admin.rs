@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::browser::Browser;
-use crate::support::faults::{Endpoint, Fault, NetworkFault};
+use crate::support::faults::{DemoEndpoint, Fault, NetworkFault};
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::operator::{ask, gateway, ready, until, value};
 use crate::support::provider;
@@ -46,7 +46,7 @@ async fn readiness_goes_at_once_and_the_admin_listener_last() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_is_down_is_named_and_makes_nobody_unready() {
     let provider = provider::start(Duration::from_secs(60)).await;
-    provider.set_faults(&[Fault::Network(Endpoint::Discovery, NetworkFault::Unavailable)]);
+    provider.set_faults(&[Fault::Network(DemoEndpoint::Discovery, NetworkFault::Unavailable)]);
     let routes = "routes: [{ upstream: \"http://127.0.0.1:1\", allow: authenticated }]\n";
     let gateway = gateway("", &format!("{}{routes}", provider::section(&provider)));
     ready(&gateway, "ready\nprovider company cannot be reached\n").await;
@@ -76,7 +76,7 @@ async fn a_token_endpoint_that_is_down_is_told_after_the_first_request_to_it() {
     let routes = "routes: [{ upstream: \"http://127.0.0.1:1\", allow: authenticated }]\n";
     let gateway = gateway("", &format!("{}{routes}", provider::section(&provider)));
     ready(&gateway, "ready\n").await;
-    provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Reset)]);
+    provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Reset)]);
     let mut browser = Browser::new(&gateway);
     let callback = provider::callback(&mut browser, "/", "alice").await;
     assert_eq!(browser.navigate(callback.as_str()).await.status, 503);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::support::faults::{
-    DiscoveryFault, Endpoint, Fault, IdentityProvider, JwksFault, NetworkFault,
+    DemoEndpoint, DiscoveryFault, Fault, IdentityProvider, JwksFault, NetworkFault,
 };
 use crate::support::gateway::PUBLIC_URL;
 use crate::support::provider;
@@ -88,12 +88,12 @@ async fn a_provider_that_nobody_could_sign_in_at_is_refused() {
         (Fault::Jwks(JwksFault::NoKeys), 78, "has keys that cannot be used"),
         (Fault::Discovery(DiscoveryFault::UnknownMembers), 0, "as they should be"),
         (
-            Fault::Network(Endpoint::Token, NetworkFault::NotFound),
+            Fault::Network(DemoEndpoint::Token, NetworkFault::NotFound),
             0,
             "does not answer as one: unexpected status 404",
         ),
         (
-            Fault::Network(Endpoint::Token, NetworkFault::Unavailable),
+            Fault::Network(DemoEndpoint::Token, NetworkFault::Unavailable),
             0,
             "has a token endpoint that fails",
         ),

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::tidy::root;
+use crate::source_files::root;
 
 /// Where words that the lexicon excludes still stand. The list may only shrink.
 const OLD_WORDS: &[&str] = &[

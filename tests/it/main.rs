@@ -38,6 +38,7 @@ mod shutdown;
 mod sign_in;
 mod sign_in_admission;
 mod sign_in_state;
+mod source_files;
 mod streaming;
 mod supply;
 mod support;

@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc};
 
-use crate::support::faults::{Endpoint, Fault, NetworkFault};
+use crate::support::faults::{DemoEndpoint, Fault, NetworkFault};
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::house::House;
 use crate::support::operator::ask;
@@ -94,7 +94,7 @@ async fn a_second_signal_waits_for_nothing() {
 async fn a_second_signal_does_not_wait_for_the_provider_either() {
     let house = House::start().await;
     let mut browser = house.browser_of("alice").await;
-    house.provider.set_faults(&[Fault::Network(Endpoint::Revocation, NetworkFault::Hang)]);
+    house.provider.set_faults(&[Fault::Network(DemoEndpoint::Revocation, NetworkFault::Hang)]);
     let asked = Instant::now();
     browser.navigate("/oauth2/sign_out").await;
     house.gateway.signal("TERM");

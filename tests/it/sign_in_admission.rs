@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::support::browser::{Answer, Browser, Door};
 use crate::support::clocked::Clocked;
-use crate::support::faults::{Fault, Grant, IdentityProvider, TokenAnswer, TokenFault};
+use crate::support::faults::{Fault, GrantType, IdentityProvider, TokenAnswer, TokenFault};
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::operator::{until, value};
 use crate::support::provider::{self, callback, junk_callback};
@@ -142,13 +142,13 @@ async fn junk_codes_that_are_refused_slowly_stop_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn junk_codes_that_are_invalid_requests_stop_nobody_else() {
-    let other = [Fault::Token(Grant::SignIn, TokenFault::RefusalOther)];
+    let other = [Fault::Token(GrantType::SignIn, TokenFault::RefusalOther)];
     others_sign_in_and_refresh_beside_junk(&other, &[400, 429, 502]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn junk_codes_that_the_provider_fails_at_stop_nobody_else() {
-    let fails = [Fault::Token(Grant::SignIn, TokenFault::RefusalFails)];
+    let fails = [Fault::Token(GrantType::SignIn, TokenFault::RefusalFails)];
     others_sign_in_and_refresh_beside_junk(&fails, &[400, 429, 503]).await;
 }
 

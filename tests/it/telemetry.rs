@@ -9,7 +9,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::support::browser::Browser;
-use crate::support::faults::{AuthorizationFault, Endpoint, Fault, IdentityProvider, NetworkFault};
+use crate::support::faults::{
+    AuthorizationFault, DemoEndpoint, Fault, IdentityProvider, NetworkFault,
+};
 use crate::support::gateway::Gateway;
 use crate::support::operator::{ask, gateway, until, value};
 use crate::support::provider;
@@ -254,7 +256,7 @@ async fn no_secret_gets_into_log_or_metrics() {
     };
     wait::until("a refresh is counted", denied).await;
     browser.fetch("/oauth2/callback?state=canary-state&code=canary-code").await;
-    provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Html)]);
+    provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Html)]);
     browser.navigate("/oauth2/sign_out?rd=%2F%3Fcanary").await;
     // The provider remembers alice, and does not ask again.
     assert_eq!(browser.open("/?canary=again").await.status, 502);

@@ -47,7 +47,7 @@ pub struct Http {
 }
 
 /// A whole answer.
-pub struct Answer {
+pub struct HttpResponse {
     /// Its status.
     pub status: StatusCode,
     /// Its media type without parameters, in lower case; empty when it has none.
@@ -91,7 +91,7 @@ impl Http {
     }
 
     /// GET of a public document; one that fails is asked for once more, while there is time.
-    pub async fn get(&self, endpoint: ProviderEndpoint, url: &Url) -> Result<Answer, Error> {
+    pub async fn get(&self, endpoint: ProviderEndpoint, url: &Url) -> Result<HttpResponse, Error> {
         let once = || read(url, self.client(url).get(url.clone()));
         let patiently = async || match once().await {
             Ok(answer) if !answer.status.is_server_error() => Ok(answer),
@@ -108,7 +108,7 @@ impl Http {
         endpoint: ProviderEndpoint,
         url: &Url,
         token: &Secret,
-    ) -> Result<Answer, Error> {
+    ) -> Result<HttpResponse, Error> {
         let request = self.client(url).get(url.clone()).bearer_auth(token.expose());
         self.until(self.deadline(), endpoint, url, read(url, request)).await
     }
@@ -121,7 +121,7 @@ impl Http {
         headers: HeaderMap,
         form: &[(&str, &str)],
         deadline: Instant,
-    ) -> Result<Answer, Error> {
+    ) -> Result<HttpResponse, Error> {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = self
             .client(url)
@@ -152,8 +152,8 @@ impl Http {
         deadline: Instant,
         endpoint: ProviderEndpoint,
         url: &Url,
-        answer: impl Future<Output = Result<Answer, Error>>,
-    ) -> Result<Answer, Error> {
+        answer: impl Future<Output = Result<HttpResponse, Error>>,
+    ) -> Result<HttpResponse, Error> {
         let began = Instant::now();
         let answer = tokio::time::timeout_at(deadline, answer).await;
         if let Some(meter) = self.meter {
@@ -173,7 +173,7 @@ impl Http {
     }
 }
 
-impl Answer {
+impl HttpResponse {
     /// The body as a JSON object. The media type is not asked: providers mislabel, and what is no
     /// JSON cannot be read as such anyway.
     pub fn object(&self) -> Result<Map<String, Value>, Error> {
@@ -211,14 +211,14 @@ impl Answer {
     }
 }
 
-impl fmt::Debug for Answer {
+impl fmt::Debug for HttpResponse {
     // SECURITY: there may be tokens in the body.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Answer({}, {:?}, {} bytes)", self.status, self.media_type, self.body.len())
+        write!(f, "HttpResponse({}, {:?}, {} bytes)", self.status, self.media_type, self.body.len())
     }
 }
 
-async fn read(url: &Url, request: reqwest::RequestBuilder) -> Result<Answer, Error> {
+async fn read(url: &Url, request: reqwest::RequestBuilder) -> Result<HttpResponse, Error> {
     let lost = |error| fault(host(url), error);
     let request = request.header(header::ACCEPT, "application/json");
     let mut response = request.send().await.map_err(lost)?;
@@ -242,7 +242,7 @@ async fn read(url: &Url, request: reqwest::RequestBuilder) -> Result<Answer, Err
         .map(|value| value.trim().to_ascii_lowercase())
         .unwrap_or_default();
     let (status, headers) = (response.status(), mem::take(response.headers_mut()));
-    Ok(Answer { status, media_type, headers, body })
+    Ok(HttpResponse { status, media_type, headers, body })
 }
 
 /// Host and port, the scheme's own too: a wrong one is a common mistake.

@@ -13,7 +13,7 @@ fn settings() -> HttpSettings {
     HttpSettings { timeout: Duration::from_secs(5), ca: None, proxy: None }
 }
 
-async fn get(reply: Reply) -> Result<Answer, Error> {
+async fn get(reply: Reply) -> Result<HttpResponse, Error> {
     let provider = Loopback::start(move |_, _| reply.clone()).await;
     Http::new(settings()).unwrap().get(ProviderEndpoint::Discovery, &provider.url("/x")).await
 }
@@ -120,7 +120,7 @@ async fn a_proxy_is_asked_for_the_world_but_never_for_loopback() {
 }
 
 /// Asks a server with this certificate, trusting its issuer or not.
-async fn ask_tls(name: &str, expires: i32, trusted: bool) -> Result<Answer, Error> {
+async fn ask_tls(name: &str, expires: i32, trusted: bool) -> Result<HttpResponse, Error> {
     let signing_key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(vec![name.into()]).unwrap();
     params.not_after = rcgen::date_time_ymd(expires, 1, 1);
@@ -191,7 +191,7 @@ fn a_broken_ca_is_the_operators_fault() {
 #[track_caller]
 fn check_object(body: &[u8], usable: bool) {
     let body = body.to_vec();
-    let answer = Answer {
+    let answer = HttpResponse {
         status: StatusCode::OK,
         media_type: String::new(),
         headers: HeaderMap::new(),

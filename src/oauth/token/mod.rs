@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::error::Error;
-use super::http::Answer;
-use super::{Attempt, Client, Endpoint, Slot, success, tried};
+use super::http::HttpResponse;
+use super::{Attempt, AuthenticatedEndpoint, Client, TokenSlot, success, tried};
 use crate::clock::Moment;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
@@ -36,9 +36,9 @@ impl Client {
     /// Exchanges a code for tokens (§4.1.3): sent once, whatever happens.
     pub async fn exchange_code(
         &self,
-        _slot: &Slot,
+        _slot: &TokenSlot,
         mut attempt: Attempt,
-        endpoint: Endpoint<'_>,
+        endpoint: AuthenticatedEndpoint<'_>,
         code: &Secret,
         redirect_uri: &str,
         code_verifier: &Secret,
@@ -60,8 +60,8 @@ impl Client {
     /// would end by one lost packet. All of it ends at `until` at the latest.
     pub async fn refresh(
         &self,
-        _slot: &Slot,
-        endpoint: Endpoint<'_>,
+        _slot: &TokenSlot,
+        endpoint: AuthenticatedEndpoint<'_>,
         refresh_token: &Secret,
         until: Instant,
     ) -> Result<TokenSet, Error> {
@@ -78,18 +78,18 @@ impl Client {
 
     async fn tokens<'a>(
         &'a self,
-        endpoint: Endpoint<'_>,
+        endpoint: AuthenticatedEndpoint<'_>,
         form: Vec<(&'a str, &'a str)>,
         deadline: Instant,
     ) -> Result<TokenSet, Error> {
         let asked = self.clock.moment();
-        let read = |answer: &Answer| TokenSet::read(answer, asked);
+        let read = |answer: &HttpResponse| TokenSet::read(answer, asked);
         self.post(ProviderEndpoint::Token, endpoint, form, deadline, read).await
     }
 }
 
 impl TokenSet {
-    fn read(answer: &Answer, asked: Moment) -> Result<Self, Error> {
+    fn read(answer: &HttpResponse, asked: Moment) -> Result<Self, Error> {
         let mut body = success(answer)?;
         let bearer = |kind: &Value| kind.as_str().is_some_and(|k| k.eq_ignore_ascii_case("bearer"));
         if !body.get("token_type").is_some_and(bearer) {

@@ -36,7 +36,7 @@ async fn exchange_from(
     code: &str,
 ) -> Result<TokenSet, Error> {
     let url = at.url("/token");
-    let endpoint = Endpoint { url: &url, method: AuthMethod::ClientSecretBasic };
+    let endpoint = AuthenticatedEndpoint { url: &url, method: AuthMethod::ClientSecretBasic };
     let (code, verifier) = (Secret::new(code), Secret::new("verifier"));
     let ExchangePermit { slot, attempt } = client.exchange_permit(address).await?;
     let redirect_uri = "https://app.example/cb";
@@ -45,14 +45,14 @@ async fn exchange_from(
 
 async fn refresh(client: &Client, at: &Loopback) -> Result<TokenSet, Error> {
     let url = at.url("/token");
-    let endpoint = Endpoint { url: &url, method: AuthMethod::ClientSecretPost };
+    let endpoint = AuthenticatedEndpoint { url: &url, method: AuthMethod::ClientSecretPost };
     let (slot, until) = (client.refresh_slot().await?, client.http.deadline());
     client.refresh(&slot, endpoint, &Secret::new("r"), until).await
 }
 
 fn answered(reply: Reply) -> Result<TokenSet, Error> {
     let Reply::Answer(status, _, body) = reply else { panic!("an answer") };
-    TokenSet::read(&Answer::of(status, body), Moment::from_millis(0))
+    TokenSet::read(&HttpResponse::of(status, body), Moment::from_millis(0))
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn a_refresh_whose_answer_is_lost_is_sent_once_more() {
 async fn a_refresh_ends_in_time_with_its_repetition() {
     let provider = Loopback::start(|_, _| Reply::Silence).await;
     let (client, url) = (client(), provider.url("/token"));
-    let endpoint = Endpoint { url: &url, method: AuthMethod::ClientSecretPost };
+    let endpoint = AuthenticatedEndpoint { url: &url, method: AuthMethod::ClientSecretPost };
     let slot = client.refresh_slot().await.unwrap();
     let until = Instant::now() + Duration::from_millis(100);
     let late = client.refresh(&slot, endpoint, &Secret::new("r"), until).await.unwrap_err();
@@ -195,7 +195,7 @@ async fn a_refused_refresh_is_not_repeated() {
     let refusal = json!({"error": "invalid_grant"});
     let provider = Loopback::start(move |_, _| Reply::json(400, &refusal)).await;
     let error = refresh(&client(), &provider).await.unwrap_err();
-    assert!(matches!(error, Error::Refused(refusal) if refusal.code == ErrorCode::InvalidGrant));
+    assert!(matches!(error, Error::Rejected(refusal) if refusal.code == ErrorCode::InvalidGrant));
     assert_eq!(provider.seen("/token").len(), 1);
 }
 
@@ -220,7 +220,7 @@ async fn a_failing_revocation_endpoint_keeps_nobody_from_signing_in() {
     })
     .await;
     let (client, url, token) = (client(), provider.url("/revoke"), Secret::new("r"));
-    let endpoint = Endpoint { url: &url, method: AuthMethod::None };
+    let endpoint = AuthenticatedEndpoint { url: &url, method: AuthMethod::None };
     for _ in 0..5 {
         assert!(matches!(client.revoke(endpoint, &token).await, Err(Error::Status(_))));
     }
@@ -239,7 +239,7 @@ async fn sign_in_that_gets_no_slot_within_the_timeout_is_refused_and_a_refresh_w
     let timeout = Duration::from_millis(50);
     let client = client_that_waits(timeout);
     let mut slots = Vec::new();
-    for _ in 0..Client::SLOTS {
+    for _ in 0..Client::TOKEN_SLOTS {
         slots.push(client.refresh_slot().await.unwrap());
     }
     let (began, refresh) = (Instant::now(), client.refresh_slot());
@@ -298,10 +298,10 @@ async fn a_revocation_needs_no_body_and_names_its_refusal() {
     })
     .await;
     let (client, url, token) = (client(), provider.url("/revoke"), Secret::new("r"));
-    let endpoint = Endpoint { url: &url, method: AuthMethod::None };
+    let endpoint = AuthenticatedEndpoint { url: &url, method: AuthMethod::None };
     client.revoke(endpoint, &token).await.unwrap();
     let [seen] = provider.seen("/revoke").try_into().unwrap();
     assert_eq!((&*seen.form["token"], &*seen.form["client_id"]), ("r", "us"));
     refuse.store(1, Ordering::Relaxed);
-    assert!(matches!(client.revoke(endpoint, &token).await, Err(Error::Refused(_))));
+    assert!(matches!(client.revoke(endpoint, &token).await, Err(Error::Rejected(_))));
 }

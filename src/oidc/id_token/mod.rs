@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::error::Rule;
+use super::error::Violation;
 use crate::clock::UnixTime;
 use crate::identity::refresh_baseline::IdTokenBinding;
 use crate::jose::{Algorithm, Verified};
@@ -78,25 +78,25 @@ pub(super) fn verify(
     issuer: &str,
     now: UnixTime,
     expected: &Expected<'_>,
-) -> Result<VerifiedIdToken, Rule> {
+) -> Result<VerifiedIdToken, Violation> {
     let claims = Claims(&verified.claims);
     // SECURITY: a logout token or an access token of the same issuer is no proof of a sign-in.
     if verified.header.typ.as_deref().is_some_and(is_another_kind) {
-        return Err(Rule::Type);
+        return Err(Violation::Type);
     }
     // 2. `iss` is exactly the issuer.
     if claims.text("iss")? != issuer {
-        return Err(Rule::Issuer);
+        return Err(Violation::Issuer);
     }
     // 3. `aud` has our client_id.
     let audience = claims.audience()?;
     if !audience.iter().any(|one| one == expected.client_id) {
-        return Err(Rule::Audience);
+        return Err(Violation::Audience);
     }
     // 4. Several audiences need `azp`. 5. `azp` is our client_id.
     match claims.optional_text("azp")? {
-        None if audience.len() > 1 => return Err(Rule::NoAuthorizedParty),
-        Some(party) if party != expected.client_id => return Err(Rule::AuthorizedParty),
+        None if audience.len() > 1 => return Err(Violation::NoAuthorizedParty),
+        Some(party) if party != expected.client_id => return Err(Violation::AuthorizedParty),
         None | Some(_) => {}
     }
     check_times(&claims, now)?;
@@ -118,27 +118,27 @@ pub(super) fn verify(
 }
 
 /// 9. `exp` is in the future, 10. `iat` is not, and `nbf` has come; give or take the leeway.
-pub(super) fn check_times(claims: &Claims<'_>, UnixTime(now): UnixTime) -> Result<(), Rule> {
+pub(super) fn check_times(claims: &Claims<'_>, UnixTime(now): UnixTime) -> Result<(), Violation> {
     if claims.number("exp")?.saturating_add(LEEWAY) <= now {
-        return Err(Rule::Expired);
+        return Err(Violation::Expired);
     }
     if claims.number("iat")?.saturating_sub(LEEWAY) > now {
-        return Err(Rule::IssuedInFuture);
+        return Err(Violation::IssuedInFuture);
     }
     if claims.optional_number("nbf")?.is_some_and(|nbf| nbf.saturating_sub(LEEWAY) > now) {
-        return Err(Rule::NotYet);
+        return Err(Violation::NotYet);
     }
     Ok(())
 }
 
 /// 11. `nonce` is the one we sent; after a refresh it may be absent, not different (§12.2).
-fn check_nonce<'a>(said: Option<&'a str>, occasion: Occasion<'a>) -> Result<&'a str, Rule> {
+fn check_nonce<'a>(said: Option<&'a str>, occasion: Occasion<'a>) -> Result<&'a str, Violation> {
     match (said, occasion) {
         (Some(said), Occasion::SignIn { nonce, .. }) if said == nonce => Ok(nonce),
         (Some(said), Occasion::Refresh { binding }) if said == binding.nonce => Ok(said),
         (None, Occasion::Refresh { binding }) => Ok(&binding.nonce),
         (Some(_), Occasion::SignIn { .. } | Occasion::Refresh { .. })
-        | (None, Occasion::SignIn { .. }) => Err(Rule::Nonce),
+        | (None, Occasion::SignIn { .. }) => Err(Violation::Nonce),
     }
 }
 
@@ -148,10 +148,10 @@ fn check_auth_time(
     said: Option<i64>,
     UnixTime(now): UnixTime,
     occasion: Occasion<'_>,
-) -> Result<Option<i64>, Rule> {
+) -> Result<Option<i64>, Violation> {
     let Occasion::SignIn { max_age: Some(max_age), .. } = occasion else { return Ok(said) };
     let oldest = now.saturating_sub(max_age).saturating_sub(LEEWAY);
-    if said.is_some_and(|time| time >= oldest) { Ok(said) } else { Err(Rule::AuthTime) }
+    if said.is_some_and(|time| time >= oldest) { Ok(said) } else { Err(Violation::AuthTime) }
 }
 
 /// The left half of the access token's hash, by the hash of the signature's algorithm (§3.1.3.8).
@@ -159,7 +159,7 @@ fn check_access_token_hash(
     said: &str,
     algorithm: Algorithm,
     access_token: &Secret,
-) -> Result<(), Rule> {
+) -> Result<(), Violation> {
     let hash = match algorithm {
         Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 => &digest::SHA256,
         Algorithm::RS384 | Algorithm::PS384 | Algorithm::ES384 => &digest::SHA384,
@@ -170,7 +170,7 @@ fn check_access_token_hash(
     };
     let hash = digest::digest(hash, access_token.expose().as_bytes());
     let (left, _) = hash.as_ref().split_at(hash.as_ref().len() / 2);
-    if URL_SAFE_NO_PAD.encode(left) == said { Ok(()) } else { Err(Rule::AccessTokenHash) }
+    if URL_SAFE_NO_PAD.encode(left) == said { Ok(()) } else { Err(Violation::AccessTokenHash) }
 }
 
 /// §12.2: the same person, the same audiences, the same sign-in. (`iss` and an `azp` that is said had to be
@@ -178,16 +178,16 @@ fn check_access_token_hash(
 fn check_refreshed(
     refreshed: IdTokenBinding,
     first: &IdTokenBinding,
-) -> Result<IdTokenBinding, Rule> {
+) -> Result<IdTokenBinding, Violation> {
     // SECURITY: a session must not turn into somebody else's.
     if refreshed.subject != first.subject {
-        return Err(Rule::OtherSubject);
+        return Err(Violation::OtherSubject);
     }
     if refreshed.audience != first.audience {
-        return Err(Rule::OtherAudience);
+        return Err(Violation::OtherAudience);
     }
     match (refreshed.auth_time, first.auth_time) {
-        (Some(again), Some(before)) if again != before => Err(Rule::OtherAuthTime),
+        (Some(again), Some(before)) if again != before => Err(Violation::OtherAuthTime),
         (Some(_) | None, Some(_) | None) => Ok(first.clone()),
     }
 }
@@ -205,39 +205,39 @@ impl<'a> Claims<'a> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    pub(super) fn optional_text(&self, name: &'static str) -> Result<Option<&'a str>, Rule> {
-        self.find(name).map(|value| value.as_str().ok_or(Rule::Claim(name))).transpose()
+    pub(super) fn optional_text(&self, name: &'static str) -> Result<Option<&'a str>, Violation> {
+        self.find(name).map(|value| value.as_str().ok_or(Violation::Claim(name))).transpose()
     }
 
-    pub(super) fn text(&self, name: &'static str) -> Result<&'a str, Rule> {
-        self.optional_text(name)?.ok_or(Rule::Claim(name))
+    pub(super) fn text(&self, name: &'static str) -> Result<&'a str, Violation> {
+        self.optional_text(name)?.ok_or(Violation::Claim(name))
     }
 
     /// A `NumericDate` (RFC 7519 §2) in whole seconds.
     // SECURITY: `1e300` must not wrap into the past or the future: the cast saturates.
-    fn optional_number(&self, name: &'static str) -> Result<Option<i64>, Rule> {
+    fn optional_number(&self, name: &'static str) -> Result<Option<i64>, Violation> {
         let seconds = |value: &Value| value.as_i64().or_else(|| Some(value.as_f64()? as i64));
-        self.find(name).map(|value| seconds(value).ok_or(Rule::Claim(name))).transpose()
+        self.find(name).map(|value| seconds(value).ok_or(Violation::Claim(name))).transpose()
     }
 
-    pub(super) fn number(&self, name: &'static str) -> Result<i64, Rule> {
-        self.optional_number(name)?.ok_or(Rule::Claim(name))
+    pub(super) fn number(&self, name: &'static str) -> Result<i64, Violation> {
+        self.optional_number(name)?.ok_or(Violation::Claim(name))
     }
 
     /// `sub`: at least one and at most 255 bytes (§2).
-    pub(super) fn subject(&self) -> Result<&'a str, Rule> {
+    pub(super) fn subject(&self) -> Result<&'a str, Violation> {
         let subject = self.text("sub")?;
-        if (1..=255).contains(&subject.len()) { Ok(subject) } else { Err(Rule::Claim("sub")) }
+        if (1..=255).contains(&subject.len()) { Ok(subject) } else { Err(Violation::Claim("sub")) }
     }
 
     /// `aud`: one text or a list of them, here sorted and without repetition.
-    pub(super) fn audience(&self) -> Result<Vec<String>, Rule> {
+    pub(super) fn audience(&self) -> Result<Vec<String>, Violation> {
         let one = |value: &Value| value.as_str().map(str::to_owned);
         let audience: Option<Vec<String>> = match self.find("aud") {
             Some(Value::Array(list)) => list.iter().map(one).collect(),
             other => other.and_then(one).map(|only| vec![only]),
         };
-        let mut audience = audience.ok_or(Rule::Claim("aud"))?;
+        let mut audience = audience.ok_or(Violation::Claim("aud"))?;
         audience.sort_unstable();
         audience.dedup();
         Ok(audience)

@@ -28,7 +28,7 @@ fn held(
     claims: &Value,
     typ: Option<&str>,
     occasion: Occasion<'_>,
-) -> Result<VerifiedIdToken, Rule> {
+) -> Result<VerifiedIdToken, Violation> {
     let access_token = Secret::new("jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y");
     let header = Header { algorithm: Algorithm::RS256, kid: None, typ: typ.map(str::to_owned) };
     let verified = Verified { header, claims: claims.as_object().unwrap().clone() };
@@ -38,7 +38,7 @@ fn held(
 
 /// The right token with these members set (null: removed), at a sign-in.
 #[track_caller]
-fn check(changes: Value, expected: Result<(), Rule>) {
+fn check(changes: Value, expected: Result<(), Violation>) {
     let claims = changed(&changes);
     let result = held(&claims, Some("JWT"), AT_SIGN_IN);
     assert_eq!(result.map(drop), expected, "{changes}");
@@ -66,60 +66,60 @@ fn a_right_token_passes_with_its_claims() {
 fn a_token_of_another_kind_is_refused() {
     for typ in ["logout+jwt", "at+jwt", "AT+JWT", "application/at+jwt", "secevent+jwt"] {
         let result = held(&right(), Some(typ), AT_SIGN_IN);
-        assert_eq!(result.map(drop), Err(Rule::Type), "{typ}");
+        assert_eq!(result.map(drop), Err(Violation::Type), "{typ}");
     }
 }
 
 #[test]
 fn issuer_and_subject_are_exact() {
-    check(json!({"iss": "https://op.example/"}), Err(Rule::Issuer));
-    check(json!({"iss": null}), Err(Rule::Claim("iss")));
-    check(json!({"iss": [ISSUER]}), Err(Rule::Claim("iss")));
-    check(json!({"sub": null}), Err(Rule::Claim("sub")));
-    check(json!({"sub": ""}), Err(Rule::Claim("sub")));
-    check(json!({"sub": 7}), Err(Rule::Claim("sub")));
+    check(json!({"iss": "https://op.example/"}), Err(Violation::Issuer));
+    check(json!({"iss": null}), Err(Violation::Claim("iss")));
+    check(json!({"iss": [ISSUER]}), Err(Violation::Claim("iss")));
+    check(json!({"sub": null}), Err(Violation::Claim("sub")));
+    check(json!({"sub": ""}), Err(Violation::Claim("sub")));
+    check(json!({"sub": 7}), Err(Violation::Claim("sub")));
     check(json!({"sub": "a".repeat(255)}), Ok(()));
-    check(json!({"sub": "a".repeat(256)}), Err(Rule::Claim("sub")));
+    check(json!({"sub": "a".repeat(256)}), Err(Violation::Claim("sub")));
 }
 
 #[test]
 fn audiences_must_mean_us() {
     check(json!({"aud": ["us"]}), Ok(()));
     check(json!({"aud": ["us", "us"]}), Ok(()));
-    check(json!({"aud": "them"}), Err(Rule::Audience));
-    check(json!({"aud": "uss"}), Err(Rule::Audience));
-    check(json!({"aud": []}), Err(Rule::Audience));
-    check(json!({"aud": null}), Err(Rule::Claim("aud")));
-    check(json!({"aud": ["us", 7]}), Err(Rule::Claim("aud")));
-    check(json!({"aud": {"us": 1}}), Err(Rule::Claim("aud")));
-    check(json!({"aud": ["us", "them"]}), Err(Rule::NoAuthorizedParty));
+    check(json!({"aud": "them"}), Err(Violation::Audience));
+    check(json!({"aud": "uss"}), Err(Violation::Audience));
+    check(json!({"aud": []}), Err(Violation::Audience));
+    check(json!({"aud": null}), Err(Violation::Claim("aud")));
+    check(json!({"aud": ["us", 7]}), Err(Violation::Claim("aud")));
+    check(json!({"aud": {"us": 1}}), Err(Violation::Claim("aud")));
+    check(json!({"aud": ["us", "them"]}), Err(Violation::NoAuthorizedParty));
     check(json!({"aud": ["us", "them"], "azp": "us"}), Ok(()));
-    check(json!({"aud": ["us", "them"], "azp": "them"}), Err(Rule::AuthorizedParty));
-    check(json!({"azp": "them"}), Err(Rule::AuthorizedParty));
-    check(json!({"azp": ["us"]}), Err(Rule::Claim("azp")));
+    check(json!({"aud": ["us", "them"], "azp": "them"}), Err(Violation::AuthorizedParty));
+    check(json!({"azp": "them"}), Err(Violation::AuthorizedParty));
+    check(json!({"azp": ["us"]}), Err(Violation::Claim("azp")));
 }
 
 #[test]
 fn times_are_numbers_with_a_minute_of_leeway() {
-    check(json!({"exp": null}), Err(Rule::Claim("exp")));
-    check(json!({"exp": "2000000000"}), Err(Rule::Claim("exp")));
-    check(json!({"exp": NOW - 3600}), Err(Rule::Expired));
-    check(json!({"exp": NOW - 60}), Err(Rule::Expired));
+    check(json!({"exp": null}), Err(Violation::Claim("exp")));
+    check(json!({"exp": "2000000000"}), Err(Violation::Claim("exp")));
+    check(json!({"exp": NOW - 3600}), Err(Violation::Expired));
+    check(json!({"exp": NOW - 60}), Err(Violation::Expired));
     check(json!({"exp": NOW - 59}), Ok(()));
     check(json!({"exp": 1e300}), Ok(()));
-    check(json!({"exp": -1e300}), Err(Rule::Expired));
+    check(json!({"exp": -1e300}), Err(Violation::Expired));
     check(json!({"exp": u64::MAX}), Ok(()));
-    check(json!({"exp": i64::MIN}), Err(Rule::Expired));
+    check(json!({"exp": i64::MIN}), Err(Violation::Expired));
     check(json!({"exp": NOW as f64 + 0.5}), Ok(()));
-    check(json!({"iat": null}), Err(Rule::Claim("iat")));
-    check(json!({"iat": true}), Err(Rule::Claim("iat")));
+    check(json!({"iat": null}), Err(Violation::Claim("iat")));
+    check(json!({"iat": true}), Err(Violation::Claim("iat")));
     check(json!({"iat": NOW + 60}), Ok(()));
-    check(json!({"iat": NOW + 61}), Err(Rule::IssuedInFuture));
-    check(json!({"iat": 1e300}), Err(Rule::IssuedInFuture));
+    check(json!({"iat": NOW + 61}), Err(Violation::IssuedInFuture));
+    check(json!({"iat": 1e300}), Err(Violation::IssuedInFuture));
     check(json!({"nbf": NOW + 60}), Ok(()));
-    check(json!({"nbf": NOW + 3600}), Err(Rule::NotYet));
-    check(json!({"nbf": "0"}), Err(Rule::Claim("nbf")));
-    check(json!({"auth_time": "0"}), Err(Rule::Claim("auth_time")));
+    check(json!({"nbf": NOW + 3600}), Err(Violation::NotYet));
+    check(json!({"nbf": "0"}), Err(Violation::Claim("nbf")));
+    check(json!({"auth_time": "0"}), Err(Violation::Claim("auth_time")));
 }
 
 #[test]
@@ -131,32 +131,32 @@ fn a_sign_in_is_no_older_than_was_asked_for() {
     };
     check(json!(NOW - 9), 9, Ok(()));
     check(json!(NOW - 69), 9, Ok(()));
-    check(json!(NOW - 70), 9, Err(Rule::AuthTime));
+    check(json!(NOW - 70), 9, Err(Violation::AuthTime));
     check(json!(NOW), 0, Ok(()));
-    check(json!(null), 3600, Err(Rule::AuthTime));
-    check(json!(i64::MIN), i64::MAX, Err(Rule::AuthTime));
+    check(json!(null), 3600, Err(Violation::AuthTime));
+    check(json!(i64::MIN), i64::MAX, Err(Violation::AuthTime));
 }
 
 #[test]
 fn the_nonce_is_ours() {
-    check(json!({"nonce": null}), Err(Rule::Nonce));
-    check(json!({"nonce": ""}), Err(Rule::Nonce));
-    check(json!({"nonce": "m"}), Err(Rule::Nonce));
-    check(json!({"nonce": ["n"]}), Err(Rule::Claim("nonce")));
+    check(json!({"nonce": null}), Err(Violation::Nonce));
+    check(json!({"nonce": ""}), Err(Violation::Nonce));
+    check(json!({"nonce": "m"}), Err(Violation::Nonce));
+    check(json!({"nonce": ["n"]}), Err(Violation::Claim("nonce")));
 }
 
 /// The access token and its hash are those of OpenID Connect Core, Appendix A.3.
 #[test]
 fn an_access_token_hash_is_checked_where_it_is() {
     check(json!({"at_hash": "77QmUPtjPfzWtF2AnpK9RQ"}), Ok(()));
-    check(json!({"at_hash": "77QmUPtjPfzWtF2AnpK9RA"}), Err(Rule::AccessTokenHash));
-    check(json!({"at_hash": ""}), Err(Rule::AccessTokenHash));
-    check(json!({"at_hash": 7}), Err(Rule::Claim("at_hash")));
+    check(json!({"at_hash": "77QmUPtjPfzWtF2AnpK9RA"}), Err(Violation::AccessTokenHash));
+    check(json!({"at_hash": ""}), Err(Violation::AccessTokenHash));
+    check(json!({"at_hash": 7}), Err(Violation::Claim("at_hash")));
     check(json!({"c_hash": "of no concern to us"}), Ok(()));
 }
 
 #[track_caller]
-fn check_refresh(changes: Value, expected: Result<(), Rule>) {
+fn check_refresh(changes: Value, expected: Result<(), Violation>) {
     let binding = refreshed();
     let result = held(&changed(&changes), None, Occasion::Refresh { binding: &binding });
     let result = result.map(|token| assert_eq!(token.into_parts().0, binding));
@@ -167,11 +167,11 @@ fn check_refresh(changes: Value, expected: Result<(), Rule>) {
 fn a_refreshed_token_is_the_same_persons() {
     check_refresh(json!({}), Ok(()));
     check_refresh(json!({"nonce": null, "auth_time": null, "iat": NOW}), Ok(()));
-    check_refresh(json!({"nonce": "m"}), Err(Rule::Nonce));
-    check_refresh(json!({"sub": "bob"}), Err(Rule::OtherSubject));
-    check_refresh(json!({"iss": "https://evil.example"}), Err(Rule::Issuer));
-    check_refresh(json!({"aud": "them"}), Err(Rule::Audience));
-    check_refresh(json!({"aud": ["us", "x"], "azp": "us"}), Err(Rule::OtherAudience));
-    check_refresh(json!({"auth_time": NOW}), Err(Rule::OtherAuthTime));
-    check_refresh(json!({"exp": NOW - 3600}), Err(Rule::Expired));
+    check_refresh(json!({"nonce": "m"}), Err(Violation::Nonce));
+    check_refresh(json!({"sub": "bob"}), Err(Violation::OtherSubject));
+    check_refresh(json!({"iss": "https://evil.example"}), Err(Violation::Issuer));
+    check_refresh(json!({"aud": "them"}), Err(Violation::Audience));
+    check_refresh(json!({"aud": ["us", "x"], "azp": "us"}), Err(Violation::OtherAudience));
+    check_refresh(json!({"auth_time": NOW}), Err(Violation::OtherAuthTime));
+    check_refresh(json!({"exp": NOW - 3600}), Err(Violation::Expired));
 }

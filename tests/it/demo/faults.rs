@@ -5,7 +5,7 @@ use jose::Error;
 
 /// The ID Token of a sign-in with this fault, if there is one.
 async fn faulty_token(scene: &Scene, fault: IdTokenFault) -> Option<String> {
-    scene.idp.set_faults(&[Fault::IdToken(Grant::SignIn, fault)]);
+    scene.idp.set_faults(&[Fault::IdToken(GrantType::SignIn, fault)]);
     scene.tokens().await["id_token"].as_str().map(str::to_owned)
 }
 
@@ -96,8 +96,8 @@ async fn claims_are_spoiled_as_their_line_says() {
 async fn a_fault_of_refreshes_leaves_sign_ins_alone() {
     let scene = Scene::start().await;
     let faults = [
-        Fault::IdToken(Grant::Refresh, IdTokenFault::AudOther),
-        Fault::Token(Grant::Refresh, TokenFault::NoRefreshToken),
+        Fault::IdToken(GrantType::Refresh, IdTokenFault::AudOther),
+        Fault::Token(GrantType::Refresh, TokenFault::NoRefreshToken),
     ];
     scene.idp.set_faults(&faults);
     let tokens = scene.tokens().await;
@@ -220,7 +220,7 @@ async fn rsa_key_sets_can_be_spoiled_too() {
 async fn every_fault_of_the_token_endpoint_shows() {
     let scene = Scene::start().await;
     for fault in TokenFault::ALL {
-        scene.idp.set_faults(&[Fault::Token(Grant::SignIn, *fault)]);
+        scene.idp.set_faults(&[Fault::Token(GrantType::SignIn, *fault)]);
         let SignedIn { code, .. } = scene.sign_in("alice").await;
         let answer = scene.exchange(&code, &[]).await;
         let members = || answer.json();

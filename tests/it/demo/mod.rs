@@ -48,7 +48,7 @@ impl Scene {
 
     async fn with(settings: Settings) -> Self {
         let clock = Clock::manual();
-        let client = |id: &str, secret: Option<&str>| Client {
+        let client = |id: &str, secret: Option<&str>| RegisteredClient {
             id: id.into(),
             secret: secret.map(Secret::new),
             redirect_uris: vec![CALLBACK.into()],

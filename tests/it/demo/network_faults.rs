@@ -17,11 +17,15 @@ async fn arrives(scene: &Scene, path: &str, limit: u64) -> std::io::Result<Vec<u
 #[tokio::test]
 async fn every_endpoint_fails_on_the_network_as_asked() {
     let scene = Scene::start().await;
-    for endpoint in Endpoint::ALL {
+    for endpoint in DemoEndpoint::ALL {
         scene.idp.set_faults(&[Fault::Network(endpoint, NetworkFault::Garbage)]);
         let received = arrives(&scene, endpoint.path(), 1000).await.unwrap();
         assert!(received.starts_with(b"\x16\x03\x01"), "{endpoint:?}");
-        let other = if endpoint == Endpoint::Jwks { Endpoint::Discovery } else { Endpoint::Jwks };
+        let other = if endpoint == DemoEndpoint::Jwks {
+            DemoEndpoint::Discovery
+        } else {
+            DemoEndpoint::Jwks
+        };
         assert_eq!(scene.get(other.path()).await.status, 200, "beside {endpoint:?}");
     }
 }
@@ -30,7 +34,7 @@ async fn every_endpoint_fails_on_the_network_as_asked() {
 async fn network_faults_do_what_their_line_says() {
     let scene = Scene::start().await;
     for fault in NetworkFault::ALL {
-        scene.idp.set_faults(&[Fault::Network(Endpoint::Jwks, fault)]);
+        scene.idp.set_faults(&[Fault::Network(DemoEndpoint::Jwks, fault)]);
         use NetworkFault as F;
         let status = async || scene.get("/jwks").await.status;
         let raw = async |limit| arrives(&scene, "/jwks", limit).await;
@@ -76,7 +80,7 @@ async fn network_faults_do_what_their_line_says() {
 #[tokio::test]
 async fn who_hangs_is_let_go_when_the_faults_change() {
     let scene = Scene::start().await;
-    scene.idp.set_faults(&[Fault::Network(Endpoint::Jwks, NetworkFault::Hang)]);
+    scene.idp.set_faults(&[Fault::Network(DemoEndpoint::Jwks, NetworkFault::Hang)]);
     let change = async {
         while scene.idp.counts().jwks == 0 {
             tokio::task::yield_now().await;
@@ -94,9 +98,9 @@ async fn a_lost_answer_was_processed_and_a_refused_request_was_not() {
     let scene = Scene::with(Settings { refresh_tokens: strict, ..Settings::default() }).await;
     let tokens = scene.tokens().await;
     let refresh_token = tokens["refresh_token"].as_str().unwrap();
-    scene.idp.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Unavailable)]);
+    scene.idp.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Unavailable)]);
     assert_eq!(scene.refresh(refresh_token).await.status, 503);
-    scene.idp.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Lost)]);
+    scene.idp.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Lost)]);
     let head = format!("POST /token HTTP/1.1\r\n{}", basic("gateway:s3%3Acret+%26"));
     let body = query(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)], &[]);
     assert!(scene.bytes(&head, &body).await.unwrap().is_empty());

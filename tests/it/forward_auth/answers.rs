@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{AUTH, House, NGINX, ROUTES, field, nginx};
-use crate::support::faults::{Endpoint, Fault, NetworkFault};
+use crate::support::faults::{DemoEndpoint, Fault, NetworkFault};
 use crate::support::wait;
 use crate::support::wire::status;
 
@@ -186,7 +186,7 @@ async fn outage_of_the_provider_is_403_with_its_reason() {
     let client = "clients: [{ from: [127.0.0.1], proxy: nginx }]";
     let house = House::with_tokens_for(Duration::from_secs(1), client, "", ROUTES).await;
     let alice = house.cookie_of("alice").await;
-    house.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Unavailable)]);
+    house.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Unavailable)]);
     let fields = nginx("GET", "/page", &alice);
     let denied = async || house.status(AUTH, &fields).await != 202;
     wait::until("the access token has expired", denied).await;

@@ -8,7 +8,7 @@ use url::Url;
 use super::{House, Refused, check_page, is_ours};
 use crate::support::clocked::Clocked;
 use crate::support::faults::{
-    AuthorizationFault, Endpoint, Fault, Grant, NetworkFault, TokenFault,
+    AuthorizationFault, DemoEndpoint, Fault, GrantType, NetworkFault, TokenFault,
 };
 use crate::support::provider::{self, callback};
 use crate::support::upstream::Upstream;
@@ -162,7 +162,7 @@ async fn bytes_that_no_code_has_are_not_sent_to_the_provider() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_meets_a_wrong_client_secret_is_not_told_to_wait() {
     let house = House::start().await;
-    let fault = Fault::Token(Grant::SignIn, TokenFault::InvalidClient);
+    let fault = Fault::Token(GrantType::SignIn, TokenFault::InvalidClient);
     let tried = house.check(&[fault], "a wrong secret", Refused(502, "check `client_id`")).await;
     let body = &tried.answer.body;
     assert!(body.contains("tell the people who run this site"), "{body}");
@@ -177,7 +177,7 @@ async fn trouble_at_the_provider_slows_nobody_down() {
     for _ in 0..15 {
         callbacks.push(callback(&mut alice, "/", "alice").await);
     }
-    house.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Unavailable)]);
+    house.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Unavailable)]);
     for callback in callbacks {
         assert_eq!(alice.navigate(callback.as_str()).await.status, 503);
     }

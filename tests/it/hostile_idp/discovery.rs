@@ -7,7 +7,7 @@ use super::tls::Authority;
 use super::{House, Outcome, Refused, SignedIn, each};
 use crate::support::browser::Browser;
 use crate::support::faults::{
-    DiscoveryFault, Fault, Grant, IdTokenFault, IdentityProvider, Settings,
+    DiscoveryFault, Fault, GrantType, IdTokenFault, IdentityProvider, Settings,
 };
 use crate::support::provider;
 
@@ -76,7 +76,7 @@ async fn what_the_provider_says_it_signs_with_is_not_what_we_accept() {
     let only_none = Fault::Discovery(DiscoveryFault::OnlyNone);
     provider.set_faults(&[only_none]);
     let house = House::around(provider, "").await;
-    let unsigned = Fault::IdToken(Grant::SignIn, IdTokenFault::AlgNone);
+    let unsigned = Fault::IdToken(GrantType::SignIn, IdTokenFault::AlgNone);
     let refused = Refused(502, "the token's signature algorithm is not accepted");
     house.check(&[only_none, unsigned], "alg none, as advertised", refused).await;
 }

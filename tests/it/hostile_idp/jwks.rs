@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{House, Outcome, Refused, SignedIn, each};
-use crate::support::faults::{Fault, Grant, IdTokenFault, JwksFault};
+use crate::support::faults::{Fault, GrantType, IdTokenFault, JwksFault};
 use crate::support::provider;
 
 fn expected(fault: JwksFault) -> Outcome {
@@ -39,7 +39,7 @@ async fn a_key_is_used_only_for_what_it_is() {
 async fn a_token_that_names_no_key_is_tried_with_those_that_fit() {
     let nameless = [JwksFault::OneKeyNoKid, JwksFault::NoKids, JwksFault::TwinNoKid];
     each(nameless, |fault| {
-        let no_kid = Fault::IdToken(Grant::SignIn, IdTokenFault::NoKid);
+        let no_kid = Fault::IdToken(GrantType::SignIn, IdTokenFault::NoKid);
         let what = format!("{}, and none in the token", fault.words());
         check(vec![Fault::Jwks(fault), no_kid], what, SignedIn)
     })
@@ -48,7 +48,7 @@ async fn a_token_that_names_no_key_is_tried_with_those_that_fit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_published_secret_signs_nothing() {
-    let hs256 = Fault::IdToken(Grant::SignIn, IdTokenFault::Hs256PublishedOct);
+    let hs256 = Fault::IdToken(GrantType::SignIn, IdTokenFault::Hs256PublishedOct);
     let refused = Refused(502, "the token's signature algorithm is not accepted");
     check(vec![Fault::Jwks(JwksFault::Oct), hs256], "an oct key and HS256".into(), refused).await;
 }
@@ -68,7 +68,7 @@ async fn a_new_key_between_two_sign_ins_is_found_at_once() {
 async fn a_key_set_that_broke_leaves_the_last_good_one() {
     let house = House::start().await;
     house.check(&[], "the good set", SignedIn).await;
-    let unknown = Fault::IdToken(Grant::SignIn, IdTokenFault::KidUnknown);
+    let unknown = Fault::IdToken(GrantType::SignIn, IdTokenFault::KidUnknown);
     let broken = Fault::Jwks(JwksFault::NoKeys);
     let refused = Refused(502, "no key that we can use");
     house.hold(&[broken, unknown], "an unknown key and an empty set", refused).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{HASTY, House, Outcome, Refused, SignedIn, each};
 use crate::support::browser::Browser;
 use crate::support::clocked::Clocked;
-use crate::support::faults::{Endpoint, Fault, Grant, IdTokenFault, NetworkFault};
+use crate::support::faults::{DemoEndpoint, Fault, GrantType, IdTokenFault, NetworkFault};
 use crate::support::provider;
 use crate::support::upstream::Upstream;
 use crate::support::wait::Patience;
@@ -40,7 +40,7 @@ fn is_slow(fault: NetworkFault) -> bool {
 }
 
 /// A gateway that meets the fault when it asks for the first time.
-async fn meets(endpoint: Endpoint, fault: NetworkFault) {
+async fn meets(endpoint: DemoEndpoint, fault: NetworkFault) {
     let provider = Arc::new(provider::start(Duration::from_secs(60)).await);
     let faults = [Fault::Network(endpoint, fault)];
     provider.set_faults(&faults);
@@ -60,12 +60,12 @@ async fn meets(endpoint: Endpoint, fault: NetworkFault) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn discovery_may_fail_in_every_way() {
-    each(NetworkFault::ALL, |fault| meets(Endpoint::Discovery, fault)).await;
+    each(NetworkFault::ALL, |fault| meets(DemoEndpoint::Discovery, fault)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_key_set_may_fail_in_every_way() {
-    each(NetworkFault::ALL, |fault| meets(Endpoint::Jwks, fault)).await;
+    each(NetworkFault::ALL, |fault| meets(DemoEndpoint::Jwks, fault)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,7 +74,7 @@ async fn the_token_endpoint_may_fail_in_every_way() {
     for fault in NetworkFault::ALL {
         let house = if is_slow(fault) { &hasty } else { &patient };
         let before = house.provider.counts().code_exchanges;
-        let faults = [Fault::Network(Endpoint::Token, fault)];
+        let faults = [Fault::Network(DemoEndpoint::Token, fault)];
         house.hold(&faults, &format!("{fault:?}"), expected(fault)).await;
         assert_eq!(house.provider.counts().code_exchanges, before + 1, "{fault:?}: sent once");
         patient.check(&[], &format!("after {fault:?}"), SignedIn).await;
@@ -84,10 +84,10 @@ async fn the_token_endpoint_may_fail_in_every_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn userinfo_may_fail_in_every_way() {
     let (patient, hasty) = tokio::join!(House::start(), House::hasty());
-    let bare = Fault::IdToken(Grant::SignIn, IdTokenFault::Bare);
+    let bare = Fault::IdToken(GrantType::SignIn, IdTokenFault::Bare);
     for fault in NetworkFault::ALL {
         let (faults, what) =
-            ([bare, Fault::Network(Endpoint::Userinfo, fault)], format!("{fault:?}"));
+            ([bare, Fault::Network(DemoEndpoint::Userinfo, fault)], format!("{fault:?}"));
         use NetworkFault as F;
         if matches!(fault, F::NotFound | F::RedirectLoop | F::RedirectAway) {
             // There is no userinfo for us, and we go on without.
@@ -105,7 +105,7 @@ async fn userinfo_may_fail_in_every_way() {
 async fn revocation_may_fail_in_every_way_and_nobody_waits_for_it() {
     let house = House::start().await;
     for (number, fault) in NetworkFault::ALL.into_iter().enumerate() {
-        let faults = [Fault::Network(Endpoint::Revocation, fault)];
+        let faults = [Fault::Network(DemoEndpoint::Revocation, fault)];
         let mut tried = house.check(&[], "honest", SignedIn).await;
         house.provider.set_faults(&faults);
         let asked = tokio::time::Instant::now();
@@ -129,7 +129,7 @@ async fn a_flood_of_bytes_does_not_stay_in_memory() {
     let floods = [NetworkFault::Huge, NetworkFault::CompressedBomb, NetworkFault::HeaderFlood];
     let round = async || {
         for fault in floods {
-            let faults = [Fault::Network(Endpoint::Token, fault)];
+            let faults = [Fault::Network(DemoEndpoint::Token, fault)];
             house.hold(&faults, &format!("{fault:?}"), expected(fault)).await;
         }
         house.check(&[], "honest", SignedIn).await;
@@ -153,7 +153,7 @@ async fn a_token_endpoint_that_fails_again_and_again_is_left_alone() {
         let callback = provider::callback(browser, "/", "alice").await;
         browser.navigate(callback.as_str()).await.status.as_u16()
     };
-    at.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Unavailable)]);
+    at.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Unavailable)]);
     for _ in 0..8 {
         assert_eq!(try_one(&mut browser).await, 503);
     }
@@ -179,7 +179,7 @@ async fn a_provider_that_hangs_holds_up_a_bounded_number_of_sign_ins() {
         let callback = provider::callback(&mut browser, "/", "alice").await;
         ready.push((browser, callback));
     }
-    house.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Hang)]);
+    house.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Hang)]);
     let mut asking = tokio::task::JoinSet::new();
     for (mut browser, callback) in ready {
         asking.spawn(async move { browser.navigate(callback.as_str()).await });

@@ -8,7 +8,7 @@ use tokio::net::TcpSocket;
 use super::{House, SignedIn, check_page, is_ours};
 use crate::support::browser::Browser;
 use crate::support::clocked::Clocked;
-use crate::support::faults::{Endpoint, Fault, IdentityProvider, NetworkFault, Settings};
+use crate::support::faults::{DemoEndpoint, Fault, IdentityProvider, NetworkFault, Settings};
 use crate::support::gateway::Gateway;
 use crate::support::provider;
 use crate::support::upstream::Upstream;
@@ -59,7 +59,7 @@ async fn a_provider_that_fails_is_asked_once_a_second_however_many_want_to_sign_
         "routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
         upstream.address
     );
-    let fails = [Fault::Network(Endpoint::Discovery, NetworkFault::NotFound)];
+    let fails = [Fault::Network(DemoEndpoint::Discovery, NetworkFault::NotFound)];
     let at = Clocked::start_with(provider::settings(), &fails, "", &routes).await;
     let mut browser = at.browser();
     for second in 1..=3 {
@@ -78,8 +78,8 @@ async fn what_was_known_of_a_provider_serves_while_its_documents_fail() {
     let house = House::start().await;
     let mut tried = house.check(&[], "honest", SignedIn).await;
     let documents = [
-        Fault::Network(Endpoint::Discovery, NetworkFault::Hang),
-        Fault::Network(Endpoint::Jwks, NetworkFault::Hang),
+        Fault::Network(DemoEndpoint::Discovery, NetworkFault::Hang),
+        Fault::Network(DemoEndpoint::Jwks, NetworkFault::Hang),
     ];
     house.check(&documents, "documents hang", SignedIn).await;
     assert_eq!(tried.browser.fetch("/").await.status, 200);
@@ -88,7 +88,7 @@ async fn what_was_known_of_a_provider_serves_while_its_documents_fail() {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_who_sign_in_at_a_silent_provider_hold_up_nobody_else() {
     let provider = std::sync::Arc::new(provider::start(Duration::from_secs(60)).await);
-    provider.set_faults(&[Fault::Network(Endpoint::Discovery, NetworkFault::Hang)]);
+    provider.set_faults(&[Fault::Network(DemoEndpoint::Discovery, NetworkFault::Hang)]);
     // Nobody is given up while the test runs.
     let house = House::around(provider, ", timeout: 60s").await;
     let patience = Patience::until("the provider is asked");
@@ -106,7 +106,9 @@ async fn many_who_sign_in_at_a_silent_provider_hold_up_nobody_else() {
     }
     assert!(waiting.try_join_next().is_none(), "who opened the door waited as well");
     let asked = house.provider.counts().discovery;
-    house.provider.set_faults(&[Fault::Network(Endpoint::Discovery, NetworkFault::Unavailable)]);
+    house
+        .provider
+        .set_faults(&[Fault::Network(DemoEndpoint::Discovery, NetworkFault::Unavailable)]);
     for page in waiting.join_all().await {
         assert_eq!(page.status, 503, "{page:?}");
     }

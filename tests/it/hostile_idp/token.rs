@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::{House, Outcome, Refused, SignedIn};
-use crate::support::faults::{Fault, Grant, IdTokenFault};
+use crate::support::faults::{Fault, GrantType, IdTokenFault};
 
 /// What each ID Token is worth; where the specifications leave it open, what we chose.
 fn expected(fault: IdTokenFault) -> Outcome {
@@ -69,7 +69,7 @@ fn expected(fault: IdTokenFault) -> Outcome {
 async fn an_id_token_signs_in_only_where_it_keeps_every_rule() {
     let house = House::start().await;
     for fault in IdTokenFault::ALL {
-        let faults = [Fault::IdToken(Grant::SignIn, *fault)];
+        let faults = [Fault::IdToken(GrantType::SignIn, *fault)];
         house.check(&faults, fault.words(), expected(*fault)).await;
     }
 }
@@ -78,7 +78,8 @@ async fn an_id_token_signs_in_only_where_it_keeps_every_rule() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_signed_in_is_who_the_token_says() {
     let house = House::start().await;
-    let mut tried = house.try_with(&[Fault::IdToken(Grant::SignIn, IdTokenFault::SubOther)]).await;
+    let mut tried =
+        house.try_with(&[Fault::IdToken(GrantType::SignIn, IdTokenFault::SubOther)]).await;
     let told = tried.browser.fetch("/").await.json();
     assert_eq!(told["headers"]["x-forwarded-user"], "demo-mallory");
     let mut honest = house.try_with(&[]).await;
@@ -97,7 +98,7 @@ async fn tokens_with_unknown_keys_do_not_make_the_gateway_hammer_the_provider() 
     house.check(&[], "nothing wrong", SignedIn).await;
     let (before, began) = (house.provider.counts().jwks, Instant::now());
     for _ in 0..12 {
-        let unknown = [Fault::IdToken(Grant::SignIn, IdTokenFault::KidUnknown)];
+        let unknown = [Fault::IdToken(GrantType::SignIn, IdTokenFault::KidUnknown)];
         house.hold(&unknown, "unknown key", expected(IdTokenFault::KidUnknown)).await;
     }
     let fetched = house.provider.counts().jwks - before;

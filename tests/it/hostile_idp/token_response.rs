@@ -1,7 +1,7 @@
 //! The token endpoint's answer to a code (RFC 6749 §5.1 and §5.2).
 
 use super::{House, Outcome, Refused, SignedIn};
-use crate::support::faults::{Fault, Grant, TokenFault};
+use crate::support::faults::{Fault, GrantType, TokenFault};
 
 fn expected(fault: TokenFault) -> Outcome {
     use TokenFault as F;
@@ -27,7 +27,7 @@ fn expected(fault: TokenFault) -> Outcome {
 async fn tokens_are_taken_only_from_an_answer_that_gives_them() {
     let house = House::start().await;
     for fault in TokenFault::ALL {
-        let faults = [Fault::Token(Grant::SignIn, *fault)];
+        let faults = [Fault::Token(GrantType::SignIn, *fault)];
         house.check(&faults, fault.words(), expected(*fault)).await;
     }
 }

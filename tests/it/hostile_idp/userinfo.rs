@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{House, Refused, SignedIn, check_page};
-use crate::support::faults::{Fault, Grant, IdTokenFault, UserinfoFault};
+use crate::support::faults::{Fault, GrantType, IdTokenFault, UserinfoFault};
 use crate::support::provider;
 
 /// What a person is known by afterwards: e-mail, groups, name.
@@ -40,7 +40,7 @@ async fn house() -> House {
 }
 
 fn faults(fault: Option<UserinfoFault>) -> Vec<Fault> {
-    let bare = Fault::IdToken(Grant::SignIn, IdTokenFault::Bare);
+    let bare = Fault::IdToken(GrantType::SignIn, IdTokenFault::Bare);
     std::iter::once(bare).chain(fault.map(Fault::Userinfo)).collect()
 }
 

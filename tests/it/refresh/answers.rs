@@ -1,7 +1,9 @@
 //! What the provider answers to a refresh, and what that means for the session (OIDC Core §12.2).
 
 use super::{Scene, token_in};
-use crate::support::faults::{Endpoint, Fault, Grant, IdTokenFault, NetworkFault, TokenFault};
+use crate::support::faults::{
+    DemoEndpoint, Fault, GrantType, IdTokenFault, NetworkFault, TokenFault,
+};
 
 /// What becomes of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +128,7 @@ async fn check(scene: &Scene, fault: Fault, what: &str, expected: Becomes) {
 async fn a_refreshed_id_token_keeps_every_rule_or_the_session_ends() {
     let scene = Scene::start().await;
     for fault in IdTokenFault::ALL {
-        let on_refresh = Fault::IdToken(Grant::Refresh, *fault);
+        let on_refresh = Fault::IdToken(GrantType::Refresh, *fault);
         check(&scene, on_refresh, fault.words(), of_id_token(*fault)).await;
     }
 }
@@ -135,7 +137,7 @@ async fn a_refreshed_id_token_keeps_every_rule_or_the_session_ends() {
 async fn only_a_grant_that_is_gone_ends_a_session() {
     let scene = Scene::start().await;
     for fault in TokenFault::ALL {
-        let on_refresh = Fault::Token(Grant::Refresh, *fault);
+        let on_refresh = Fault::Token(GrantType::Refresh, *fault);
         check(&scene, on_refresh, fault.words(), of_token(*fault)).await;
     }
 }
@@ -186,7 +188,7 @@ async fn an_id_token_that_leaves_claims_to_userinfo_loses_none() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     assert_eq!(scene.at.provider.counts().userinfo, 0, "the first ID Token said all");
-    scene.at.provider.set_faults(&[Fault::IdToken(Grant::Refresh, IdTokenFault::Bare)]);
+    scene.at.provider.set_faults(&[Fault::IdToken(GrantType::Refresh, IdTokenFault::Bare)]);
     scene.expire();
     assert_eq!(browser.fetch("/staff").await.status, 200);
     assert_eq!(scene.at.provider.counts().userinfo, 1);
@@ -197,8 +199,8 @@ async fn an_id_token_that_leaves_claims_to_userinfo_loses_none() {
 async fn userinfo_is_asked_again_with_every_refresh() {
     let scene = Scene::start().await;
     let bare = [
-        Fault::IdToken(Grant::SignIn, IdTokenFault::Bare),
-        Fault::IdToken(Grant::Refresh, IdTokenFault::Bare),
+        Fault::IdToken(GrantType::SignIn, IdTokenFault::Bare),
+        Fault::IdToken(GrantType::Refresh, IdTokenFault::Bare),
     ];
     scene.at.provider.set_faults(&bare);
     let mut browser = scene.signed_in("alice").await;
@@ -209,7 +211,7 @@ async fn userinfo_is_asked_again_with_every_refresh() {
     assert_eq!(scene.at.provider.counts().userinfo, 2);
     // While it cannot be asked, the claims stay as they were, and the new tokens count.
     scene.at.provider.set_groups("alice", &["staff"]);
-    let down = Fault::Network(Endpoint::Userinfo, NetworkFault::Unavailable);
+    let down = Fault::Network(DemoEndpoint::Userinfo, NetworkFault::Unavailable);
     scene.at.provider.set_faults(&[bare[0], bare[1], down]);
     scene.expire();
     assert!(!token_in(&browser.fetch("/token").await).is_empty());

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::support::browser::{Answer, Browser};
 use crate::support::clocked::Clocked;
 use crate::support::faults::{
-    Endpoint, Fault, Grant, NetworkFault, RefreshTokens, Settings, TokenFault,
+    DemoEndpoint, Fault, GrantType, NetworkFault, RefreshTokens, Settings, TokenFault,
 };
 use crate::support::provider;
 use crate::support::upstream::Upstream;
@@ -107,7 +107,7 @@ async fn while_the_token_is_valid_nobody_waits_for_the_next_one() {
     scene.pass(29);
     token_in(&browser.fetch("/token").await);
     assert_eq!(scene.refreshes(), 0, "half of its life is not over");
-    scene.at.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Hang)]);
+    scene.at.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Hang)]);
     scene.pass(2);
     for _ in 0..10 {
         assert_eq!(token_in(&browser.fetch("/token").await), first);
@@ -182,7 +182,7 @@ async fn without_any_refresh_token_the_session_goes_on_and_its_token_does_not() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_of_untold_lifetime_is_good_until_the_session_ends() {
     let scene = Scene::start().await;
-    scene.at.provider.set_faults(&[Fault::Token(Grant::SignIn, TokenFault::NoExpiresIn)]);
+    scene.at.provider.set_faults(&[Fault::Token(GrantType::SignIn, TokenFault::NoExpiresIn)]);
     let mut browser = scene.signed_in("alice").await;
     let token = token_in(&browser.fetch("/token").await);
     scene.pass(11 * 3600);
@@ -252,7 +252,7 @@ async fn a_refresh_is_stored_though_its_asker_has_left() {
     let mut browser = scene.signed_in("alice").await;
     let first = token_in(&browser.fetch("/token").await);
     scene.expire();
-    scene.at.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Hang)]);
+    scene.at.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Hang)]);
     let mut leaving = browser.clone();
     let asker = tokio::spawn(async move { leaving.fetch("/token").await });
     let patience = Patience::until("the provider is asked");

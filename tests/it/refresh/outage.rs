@@ -7,10 +7,11 @@ use tokio::time::Instant;
 use super::{Scene, token_in};
 use crate::support::browser::Answer;
 use crate::support::faults::{
-    Endpoint, Fault, Grant, IdTokenFault, NetworkFault, RefreshTokens, TokenFault,
+    DemoEndpoint, Fault, GrantType, IdTokenFault, NetworkFault, RefreshTokens, TokenFault,
 };
 
-pub(super) const DOWN: [Fault; 1] = [Fault::Network(Endpoint::Token, NetworkFault::Unavailable)];
+pub(super) const DOWN: [Fault; 1] =
+    [Fault::Network(DemoEndpoint::Token, NetworkFault::Unavailable)];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn within_the_grace_a_session_goes_on_without_its_token() {
@@ -58,7 +59,7 @@ async fn past_the_grace_nobody_is_told_of_the_session_any_more() {
 async fn within_the_grace_a_provider_that_is_silent_is_waited_for_once() {
     let scene = Scene::with(RefreshTokens::Fixed, "5s").await;
     let mut browser = scene.signed_in("alice").await;
-    scene.at.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Hang)]);
+    scene.at.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Hang)]);
     scene.expire();
     assert_eq!(browser.fetch("/").await.status, 200);
     for _ in 0..2 {
@@ -78,7 +79,7 @@ async fn userinfo_knows_of_whom_a_route_would_know() {
     scene.expire();
     let told = browser.fetch("/oauth2/userinfo").await.json();
     assert_eq!(told["groups"], serde_json::json!(["wiki"]));
-    scene.at.provider.set_faults(&[Fault::Token(Grant::Refresh, TokenFault::InvalidGrant)]);
+    scene.at.provider.set_faults(&[Fault::Token(GrantType::Refresh, TokenFault::InvalidGrant)]);
     scene.expire();
     assert_eq!(browser.fetch("/oauth2/userinfo").await.status, 401);
 }
@@ -119,7 +120,7 @@ async fn an_outage_makes_no_storm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_that_are_over_as_they_come_make_no_storm_either() {
     let scene = Scene::start().await;
-    scene.at.provider.set_faults(&[Fault::Token(Grant::Refresh, TokenFault::ExpiresNegative)]);
+    scene.at.provider.set_faults(&[Fault::Token(GrantType::Refresh, TokenFault::ExpiresNegative)]);
     let mut browser = scene.signed_in("alice").await;
     scene.expire();
     for _ in 0..50 {
@@ -133,7 +134,7 @@ async fn tokens_that_are_over_as_they_come_make_no_storm_either() {
 async fn a_client_secret_that_ran_out_is_an_outage() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
-    scene.at.provider.set_faults(&[Fault::Token(Grant::Refresh, TokenFault::InvalidClient)]);
+    scene.at.provider.set_faults(&[Fault::Token(GrantType::Refresh, TokenFault::InvalidClient)]);
     scene.expire();
     assert_eq!(browser.fetch("/").await.status, 200);
     assert_eq!(browser.fetch("/token").await.status, 503);
@@ -147,7 +148,7 @@ async fn a_lost_answer_is_asked_for_once_more_with_the_same_token() {
     let scene = Scene::with(RefreshTokens::Rotating, "10s").await;
     let mut browser = scene.signed_in("alice").await;
     let first = token_in(&browser.fetch("/token").await);
-    scene.at.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::LostOnce)]);
+    scene.at.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::LostOnce)]);
     scene.expire();
     let second = token_in(&browser.fetch("/token").await);
     assert!(!second.is_empty() && second != first);
@@ -162,7 +163,7 @@ async fn a_lost_answer_is_asked_for_once_more_with_the_same_token() {
 async fn a_lost_answer_of_a_strict_server_ends_the_session() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
-    scene.at.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::LostOnce)]);
+    scene.at.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::LostOnce)]);
     scene.expire();
     assert_eq!(browser.fetch("/").await.status, 401);
     assert_eq!(scene.refreshes(), 2);
@@ -175,7 +176,7 @@ async fn no_failure_of_the_network_signs_anybody_out() {
     for fault in NetworkFault::ALL {
         let scene = if is_slow(fault) { &hasty } else { &patient };
         let mut browser = scene.signed_in("alice").await;
-        scene.at.provider.set_faults(&[Fault::Network(Endpoint::Token, fault)]);
+        scene.at.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, fault)]);
         scene.expire();
         let asked = Instant::now();
         let answer = browser.fetch("/").await;
@@ -194,8 +195,8 @@ async fn a_refresh_needs_no_document_that_is_known() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     scene.at.provider.set_faults(&[
-        Fault::Network(Endpoint::Discovery, NetworkFault::Hang),
-        Fault::Network(Endpoint::Jwks, NetworkFault::Hang),
+        Fault::Network(DemoEndpoint::Discovery, NetworkFault::Hang),
+        Fault::Network(DemoEndpoint::Jwks, NetworkFault::Hang),
     ]);
     scene.expire();
     assert!(!token_in(&browser.fetch("/token").await).is_empty());
@@ -207,8 +208,8 @@ async fn a_refresh_needs_no_document_that_is_known() {
 async fn no_failure_of_userinfo_signs_anybody_out() {
     let patient = Scene::start().await;
     let hasty = Scene::with(RefreshTokens::RotatingStrictly, HASTY).await;
-    let bare =
-        [Grant::SignIn, Grant::Refresh].map(|grant| Fault::IdToken(grant, IdTokenFault::Bare));
+    let bare = [GrantType::SignIn, GrantType::Refresh]
+        .map(|grant| Fault::IdToken(grant, IdTokenFault::Bare));
     for fault in NetworkFault::ALL {
         let scene = if is_slow(fault) { &hasty } else { &patient };
         scene.at.provider.set_faults(&bare);
@@ -217,7 +218,7 @@ async fn no_failure_of_userinfo_signs_anybody_out() {
         scene.at.provider.set_faults(&[
             bare[0],
             bare[1],
-            Fault::Network(Endpoint::Userinfo, fault),
+            Fault::Network(DemoEndpoint::Userinfo, fault),
         ]);
         scene.expire();
         let second = token_in(&browser.fetch("/token").await);
@@ -242,7 +243,7 @@ async fn no_failure_of_the_key_set_signs_anybody_out() {
         let first = token_in(&browser.fetch("/token").await);
         scene.at.provider.rotate_keys().unwrap();
         scene.at.provider.set_groups("alice", &[]);
-        scene.at.provider.set_faults(&[Fault::Network(Endpoint::Jwks, fault)]);
+        scene.at.provider.set_faults(&[Fault::Network(DemoEndpoint::Jwks, fault)]);
         scene.expire();
         let second = token_in(&browser.fetch("/token").await);
         assert!(!["", &first].contains(&second.as_str()), "{fault:?}");

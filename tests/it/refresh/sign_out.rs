@@ -7,13 +7,13 @@ use tokio::task::JoinHandle;
 use super::Scene;
 use super::outage::DOWN;
 use crate::support::browser::{Answer, Browser};
-use crate::support::faults::{Endpoint, Fault, NetworkFault, RefreshTokens};
+use crate::support::faults::{DemoEndpoint, Fault, NetworkFault, RefreshTokens};
 use crate::support::wait::Patience;
 
 /// Somebody whose request waits for a provider that hangs.
 async fn waiting(scene: &Scene) -> (Browser, JoinHandle<Answer>) {
     let browser = scene.signed_in("alice").await;
-    scene.at.provider.set_faults(&[Fault::Network(Endpoint::Token, NetworkFault::Hang)]);
+    scene.at.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Hang)]);
     scene.expire();
     let mut asking = browser.clone();
     let asker = tokio::spawn(async move { asking.fetch("/").await });

@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 use super::outage::DOWN;
 use crate::support::browser::Browser;
 use crate::support::clocked::Clocked;
-use crate::support::faults::{Fault, Grant, TokenFault};
+use crate::support::faults::{Fault, GrantType, TokenFault};
 use crate::support::provider;
 use crate::support::wait::Patience;
 use crate::support::wire::{Peer, Wire, status};
@@ -149,7 +149,7 @@ async fn of_each_kind(streams: &Streams) -> [Wire; 3] {
 async fn stream_ends_with_the_session_that_the_provider_does_not_refresh() {
     let mut streams = Streams::start("lifetime: 12h").await;
     let mut open = of_each_kind(&streams).await;
-    let refused = Fault::Token(Grant::Refresh, TokenFault::InvalidGrant);
+    let refused = Fault::Token(GrantType::Refresh, TokenFault::InvalidGrant);
     streams.at.provider.set_faults(&[refused]);
     streams.at.clock.advance(provider::settings().access_token_lifetime);
     for wire in &mut open {

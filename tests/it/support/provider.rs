@@ -7,7 +7,7 @@ use portcullis::secret::Secret;
 use url::Url;
 
 use super::browser::{Answer, Browser};
-use super::faults::{Account, Client, IdentityProvider, RefreshTokens, Settings};
+use super::faults::{Account, IdentityProvider, RefreshTokens, RegisteredClient, Settings};
 use super::gateway::{Gateway, PUBLIC_URL};
 
 /// An honest provider. Its refresh tokens work once; a second use of one ends the session there.
@@ -24,7 +24,7 @@ pub(crate) async fn start_for(accounts: Vec<Account>) -> IdentityProvider {
 
 /// What an honest provider is started with.
 pub(crate) fn settings() -> Settings {
-    let client = Client {
+    let client = RegisteredClient {
         id: "wiki".to_owned(),
         secret: Some(Secret::new("wiki-and-company")),
         redirect_uris: ["", "/company"]

@@ -9,20 +9,22 @@ pub(crate) use authorization::AuthorizationFault;
 pub(crate) use documents::{DiscoveryFault, JwksFault, TokenFault, UserinfoFault};
 pub(crate) use id_token::IdTokenFault;
 pub(crate) use network::NetworkFault;
-pub(crate) use portcullis::demo::{Account, Client, Endpoint, Grant, RefreshTokens};
+pub(crate) use portcullis::demo::{
+    Account, DemoEndpoint, GrantType, RefreshTokens, RegisteredClient,
+};
 pub(crate) use provider::{IdentityProvider, Settings};
 
 /// One thing that is wrong with the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// An endpoint fails below its protocol.
-    Network(Endpoint, NetworkFault),
+    Network(DemoEndpoint, NetworkFault),
     /// The redirect back to the client.
     Authorization(AuthorizationFault),
     /// The ID Token of a grant.
-    IdToken(Grant, IdTokenFault),
+    IdToken(GrantType, IdTokenFault),
     /// The token endpoint's answer to a grant.
-    Token(Grant, TokenFault),
+    Token(GrantType, TokenFault),
     /// The token endpoint's answers of this kind come when the faults change.
     Late(TokenAnswer),
     /// The userinfo answer.

@@ -25,7 +25,8 @@ use super::authorization::AuthorizationResponse;
 use super::forgery::Draft;
 use super::proxy::{Front, Proxy, Reply, forward};
 use super::{
-    Account, Client, Endpoint, Facts, Fault, Grant, NetworkFault, RefreshTokens, TokenAnswer,
+    Account, DemoEndpoint, Facts, Fault, GrantType, NetworkFault, RefreshTokens, RegisteredClient,
+    TokenAnswer,
 };
 
 /// What a provider is started with.
@@ -40,7 +41,7 @@ pub(crate) struct Settings {
     /// Speaks TLS with this, and has an `https` issuer.
     pub(crate) tls: Option<Arc<ServerConfig>>,
     /// Who may use it; [`IdentityProvider::register`] adds more.
-    pub(crate) clients: Vec<Client>,
+    pub(crate) clients: Vec<RegisteredClient>,
     /// Who may sign in.
     pub(crate) accounts: Vec<Account>,
     /// How ID Tokens are signed.
@@ -130,7 +131,7 @@ impl IdentityProvider {
     }
 
     /// Adds a client, or replaces the one of the same id.
-    pub(crate) fn register(&self, client: Client) {
+    pub(crate) fn register(&self, client: RegisteredClient) {
         let secret = client.secret.as_ref().map(Secret::expose).unwrap_or_default().to_owned();
         self.injector.state.lock().unwrap().secrets.insert(client.id.clone(), secret);
         self.injector.provider.register(client);
@@ -217,11 +218,11 @@ impl Front for FaultInjector {
             return Reply::Http(Response::new(Bytes::from_static(b"{}")));
         }
         if below == "/discovery-copy" {
-            let path = format!("{}{}", self.path, Endpoint::Discovery.path());
+            let path = format!("{}{}", self.path, DemoEndpoint::Discovery.path());
             *request.uri_mut() = path.parse().unwrap();
             return Reply::Http(forward(request, self.provider.address()).await);
         }
-        let Some(endpoint) = Endpoint::at(below) else {
+        let Some(endpoint) = DemoEndpoint::at(below) else {
             return Reply::Http(forward(request, self.provider.address()).await);
         };
         let grant_type = grant_type(endpoint, &request);
@@ -236,7 +237,7 @@ impl Front for FaultInjector {
         let response = honest.await;
         let success = response.status().is_success();
         let kind = if success { TokenAnswer::Tokens } else { TokenAnswer::Error };
-        if endpoint == Endpoint::Token && met.faults.contains(&Fault::Late(kind)) {
+        if endpoint == DemoEndpoint::Token && met.faults.contains(&Fault::Late(kind)) {
             return Reply::Late(met.over, response);
         }
         Reply::Http(response)
@@ -246,7 +247,7 @@ impl Front for FaultInjector {
 impl FaultInjector {
     /// Counts a request, and tells the faults that it meets and how long they last: in one step, so that
     /// a test that has seen the count may change the faults.
-    fn met_by(&self, endpoint: Endpoint, grant_type: Option<&str>) -> Met {
+    fn met_by(&self, endpoint: DemoEndpoint, grant_type: Option<&str>) -> Met {
         let mut state = self.state.lock().unwrap();
         state.counts.count(endpoint, grant_type);
         let faults = state.faults.clone();
@@ -271,43 +272,48 @@ impl FaultInjector {
     /// The honest answer of an endpoint after every fault that is about it.
     fn spoiled(
         &self,
-        endpoint: Endpoint,
+        endpoint: DemoEndpoint,
         grant_type: Option<&str>,
         faults: &[Fault],
         mut response: Response<Bytes>,
     ) -> Response<Bytes> {
-        let grant = grant_type.and_then(Grant::of_type);
+        let grant = grant_type.and_then(GrantType::of_type);
         match endpoint {
-            Endpoint::Authorization => {
+            DemoEndpoint::Authorization => {
                 if let Some(mut redirect) = AuthorizationResponse::read(&response) {
                     self.spoil_redirect(faults, &mut redirect);
                     redirect.write(&mut response);
                 }
                 return response;
             }
-            Endpoint::Revocation | Endpoint::EndSession => return response,
-            Endpoint::Token if grant.is_none() => return response,
+            DemoEndpoint::Revocation | DemoEndpoint::EndSession => return response,
+            DemoEndpoint::Token if grant.is_none() => return response,
             // The client or its token is refused.
-            Endpoint::Token | Endpoint::Userinfo
+            DemoEndpoint::Token | DemoEndpoint::Userinfo
                 if response.status() == StatusCode::UNAUTHORIZED =>
             {
                 return response;
             }
-            Endpoint::Discovery | Endpoint::Jwks | Endpoint::Token | Endpoint::Userinfo => {}
+            DemoEndpoint::Discovery
+            | DemoEndpoint::Jwks
+            | DemoEndpoint::Token
+            | DemoEndpoint::Userinfo => {}
         }
         let mut answer = Answer::read(response);
         self.forge_id_token(grant, faults, &mut answer);
         self.with_facts("", |facts| {
             for fault in faults {
                 match (endpoint, fault) {
-                    (Endpoint::Token, Fault::Token(at, fault)) if grant == Some(*at) => {
+                    (DemoEndpoint::Token, Fault::Token(at, fault)) if grant == Some(*at) => {
                         fault.spoil(&mut answer, facts);
                     }
-                    (Endpoint::Userinfo, Fault::Userinfo(fault)) => fault.spoil(&mut answer, facts),
-                    (Endpoint::Discovery, Fault::Discovery(fault)) => {
+                    (DemoEndpoint::Userinfo, Fault::Userinfo(fault)) => {
+                        fault.spoil(&mut answer, facts)
+                    }
+                    (DemoEndpoint::Discovery, Fault::Discovery(fault)) => {
                         fault.spoil(&mut answer, facts);
                     }
-                    (Endpoint::Jwks, Fault::Jwks(fault)) => fault.spoil(&mut answer, facts),
+                    (DemoEndpoint::Jwks, Fault::Jwks(fault)) => fault.spoil(&mut answer, facts),
                     _ => {}
                 }
             }
@@ -326,7 +332,7 @@ impl FaultInjector {
     }
 
     /// Replaces the ID Token of an answer by one with the faults of this grant.
-    fn forge_id_token(&self, grant: Option<Grant>, faults: &[Fault], answer: &mut Answer) {
+    fn forge_id_token(&self, grant: Option<GrantType>, faults: &[Fault], answer: &mut Answer) {
         let mut of_grant = Vec::new();
         for fault in faults {
             if let Fault::IdToken(at, fault) = fault
@@ -366,28 +372,28 @@ impl FaultInjector {
 }
 
 impl Counts {
-    fn count(&mut self, endpoint: Endpoint, grant_type: Option<&str>) {
+    fn count(&mut self, endpoint: DemoEndpoint, grant_type: Option<&str>) {
         let counter = match endpoint {
-            Endpoint::Discovery => &mut self.discovery,
-            Endpoint::Jwks => &mut self.jwks,
-            Endpoint::Authorization => &mut self.authorization,
-            Endpoint::Token => match grant_type.and_then(Grant::of_type) {
-                Some(Grant::SignIn) => &mut self.code_exchanges,
-                Some(Grant::Refresh) => &mut self.refreshes,
+            DemoEndpoint::Discovery => &mut self.discovery,
+            DemoEndpoint::Jwks => &mut self.jwks,
+            DemoEndpoint::Authorization => &mut self.authorization,
+            DemoEndpoint::Token => match grant_type.and_then(GrantType::of_type) {
+                Some(GrantType::SignIn) => &mut self.code_exchanges,
+                Some(GrantType::Refresh) => &mut self.refreshes,
                 None => &mut self.other_token_requests,
             },
-            Endpoint::Userinfo => &mut self.userinfo,
-            Endpoint::Revocation => &mut self.revocations,
-            Endpoint::EndSession => &mut self.sign_outs,
+            DemoEndpoint::Userinfo => &mut self.userinfo,
+            DemoEndpoint::Revocation => &mut self.revocations,
+            DemoEndpoint::EndSession => &mut self.sign_outs,
         };
         *counter += 1;
     }
 }
 
 /// The `grant_type` of a token request that has one.
-fn grant_type(endpoint: Endpoint, request: &Request<Bytes>) -> Option<String> {
+fn grant_type(endpoint: DemoEndpoint, request: &Request<Bytes>) -> Option<String> {
     let mut values = form_urlencoded::parse(request.body())
-        .filter(|(name, _)| endpoint == Endpoint::Token && name == "grant_type");
+        .filter(|(name, _)| endpoint == DemoEndpoint::Token && name == "grant_type");
     let first = values.next().map(|(_, value)| value.into_owned());
     first.filter(|_| values.next().is_none())
 }

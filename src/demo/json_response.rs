@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 
 /// A status, an optional challenge, and a JSON object.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(super) struct JsonResponse {
     status: StatusCode,
     authenticate: Option<&'static str>,
     members: Map<String, Value>,
 }
 
-impl Answer {
+impl JsonResponse {
     /// 200 with these members.
     pub(super) fn ok(members: Map<String, Value>) -> Self {
         Self { status: StatusCode::OK, authenticate: None, members }
