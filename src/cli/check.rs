@@ -8,7 +8,7 @@ use crate::config::{Config, ConfigSource, HostEnv, Problem, Problems, Severity};
 
 /// How findings are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
+pub enum OutputFormat {
     /// A line each, with its hint below, and a last line that sums up.
     #[default]
     Human,
@@ -20,7 +20,7 @@ pub enum Format {
 pub fn run(
     written: &ConfigSource,
     online: bool,
-    format: Format,
+    format: OutputFormat,
     source: &HostEnv,
     out: &mut dyn Write,
 ) -> io::Result<u8> {
@@ -42,12 +42,12 @@ pub fn run(
         None => (refusal(written, &findings), REFUSED),
     };
     match format {
-        Format::Human => {
+        OutputFormat::Human => {
             findings.iter().try_for_each(|finding| writeln!(out, "{finding}"))?;
             good.iter().try_for_each(|(id, note)| writeln!(out, "{id}: {}", note.message))?;
             writeln!(out, "{summary}")?;
         }
-        Format::Json => {
+        OutputFormat::Json => {
             let all = findings.iter().chain(good.iter().map(|(_, note)| note));
             all.map(Problem::to_json).try_for_each(|object| writeln!(out, "{object}"))?;
         }
@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    fn check(text: &str, format: Format) -> (u8, String) {
+    fn check(text: &str, format: OutputFormat) -> (u8, String) {
         let source = HostEnv::fixed([(PathBuf::from("a.yaml"), text.as_bytes().to_vec())], []);
         let mut out = Vec::new();
         let written = ConfigSource::File(PathBuf::from("a.yaml"));
@@ -127,16 +127,16 @@ mod tests {
 
     #[test]
     fn a_good_file_is_summed_up() {
-        let (code, out) = check(GOOD, Format::Human);
+        let (code, out) = check(GOOD, OutputFormat::Human);
         assert_eq!(code, 0);
         assert_eq!(out, "a.yaml is good: 1 route, 0 providers, at https://a.example\n");
-        assert_eq!(check(GOOD, Format::Json), (0, String::new()));
+        assert_eq!(check(GOOD, OutputFormat::Json), (0, String::new()));
     }
 
     #[test]
     fn a_refused_file_is_told_to_a_person() {
         let (code, out) =
-            check("routes: [{ upstream: wiki:8080, allow: public }]\n", Format::Human);
+            check("routes: [{ upstream: wiki:8080, allow: public }]\n", OutputFormat::Human);
         assert_eq!(code, 78);
         assert!(
             out.contains(
@@ -150,7 +150,8 @@ mod tests {
 
     #[test]
     fn a_refused_file_is_told_to_a_machine() {
-        let (code, out) = check("routes: [{ upstream: wiki:8080, allow: public }]\n", Format::Json);
+        let (code, out) =
+            check("routes: [{ upstream: wiki:8080, allow: public }]\n", OutputFormat::Json);
         assert_eq!(code, 78);
         let findings: Vec<Value> =
             out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -166,7 +167,7 @@ mod tests {
         let mut out = Vec::new();
         let source = HostEnv::fixed([], []);
         let written = ConfigSource::File(source.configuration_file(None));
-        assert_eq!(run(&written, false, Format::Human, &source, &mut out).unwrap(), 78);
+        assert_eq!(run(&written, false, OutputFormat::Human, &source, &mut out).unwrap(), 78);
         let out = String::from_utf8(out).unwrap();
         assert!(out.starts_with("portcullis.yaml: error: does not exist\n"), "{out}");
     }

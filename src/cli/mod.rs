@@ -49,7 +49,7 @@ enum Command {
         online: bool,
         /// For a person or for a program.
         #[arg(long, value_enum, default_value_t)]
-        format: check::Format,
+        format: check::OutputFormat,
     },
     /// Show a sign-in on this machine: a provider, an application and the gateway, with nothing installed.
     #[command(after_help = "Example: portcullis demo --port 8080")]
@@ -208,7 +208,7 @@ mod tests {
         }
         let source = HostEnv::fixed([("a.yaml".into(), b"x: 1".to_vec())], []);
         let check = |kind| {
-            let (format, mut out) = (check::Format::Human, Output(Failing(kind)));
+            let (format, mut out) = (check::OutputFormat::Human, Output(Failing(kind)));
             check::run(&ConfigSource::File("a.yaml".into()), false, format, &source, &mut out)
         };
         assert_eq!(check(io::ErrorKind::BrokenPipe).unwrap(), REFUSED);

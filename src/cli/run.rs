@@ -49,7 +49,7 @@ pub fn run(written: &ConfigSource, source: &HostEnv) -> io::Result<u8> {
 }
 
 /// What serves, its listeners open.
-pub struct Opened {
+pub struct BoundGateway {
     app: Arc<App>,
     public: Bound,
     admin: Option<Bound>,
@@ -57,7 +57,7 @@ pub struct Opened {
 
 /// Why there is nothing that could serve.
 #[derive(Debug, thiserror::Error)]
-pub enum Unopened {
+pub enum StartError {
     /// The configuration is good by itself only.
     #[error("the configuration cannot be put to work: {0}")]
     App(#[from] app::build::Error),
@@ -66,7 +66,7 @@ pub enum Unopened {
     Listener(#[from] server::Error),
 }
 
-impl Unopened {
+impl StartError {
     /// The exit code.
     pub fn code(&self) -> u8 {
         match self {
@@ -99,7 +99,7 @@ async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
 }
 
 /// Puts a configuration to work and opens its listeners.
-pub async fn open(config: &Config) -> Result<Opened, Unopened> {
+pub async fn open(config: &Config) -> Result<BoundGateway, StartError> {
     let (limits, left) = config.server.limits.bearable();
     let metrics = Arc::new(Metrics::new(config.server.workers));
     let app = Arc::new(App::new(config, &Clock::system(), &metrics, left)?);
@@ -110,10 +110,10 @@ pub async fn open(config: &Config) -> Result<Opened, Unopened> {
         metrics,
     };
     let (public, admin) = bind(config, limits, frame).await?;
-    Ok(Opened { app, public, admin })
+    Ok(BoundGateway { app, public, admin })
 }
 
-impl Opened {
+impl BoundGateway {
     /// Serves until `shutdown` begins and all is done.
     pub async fn serve(self, shutdown: Shutdown) {
         self.app.serve(self.public, self.admin, shutdown).await;

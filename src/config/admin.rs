@@ -4,8 +4,16 @@ use crate::config::address;
 use crate::config::diagnostics::Reported;
 use crate::config::document::Node;
 use crate::config::invalid::Invalid;
+use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::section::Section;
 use crate::server::{ListenAddress, Settings};
+
+pub(super) const KEYS: &[KeySpec] = &[key(
+    "listen",
+    Type::Scalar,
+    DefaultValue::Is("127.0.0.1:4181"),
+    "Where /healthz, /readyz and /metrics answer; `off` to have none.",
+)];
 
 /// `admin.listen`; `None`: off. It must not be an address of `server`, where that is known.
 pub(super) fn listen(
@@ -19,7 +27,7 @@ pub(super) fn listen(
         );
         return Err(section.error(&invalid));
     }
-    let field = section.section()?.field("listen");
+    let field = Section::of(&section)?.field("listen");
     let address = field.value(|text| match text {
         "off" | "false" => Ok(None),
         "true" | "on" => {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::clock::UnixTime;
 use crate::config::host_env::HostEnv;
-use crate::config::interpolate::{self, Piece};
+use crate::config::interpolate::{self, TextPart};
 use crate::config::invalid::Invalid;
 use crate::config::problem::{KeyPath, Problem, Severity, on_one_line};
 
@@ -75,12 +75,12 @@ impl<'a> Diagnostics<'a> {
         let (mut resolved, mut substituted) = (String::new(), false);
         for piece in pieces {
             let part = match piece {
-                Piece::Text(text) => Ok(text),
-                Piece::Variable { name, default } => {
+                TextPart::Text(text) => Ok(text),
+                TextPart::Variable { name, default } => {
                     substituted = true;
                     self.variable(&name, default)
                 }
-                Piece::File(name) => {
+                TextPart::File(name) => {
                     substituted = true;
                     self.text_file(&name)
                 }

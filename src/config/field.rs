@@ -1,19 +1,11 @@
 //! A key of the file with what was written there: whether the value has the type that the table says,
 //! and what holds when there is none.
 
-use std::borrow::Cow;
-use std::time::Duration;
-
-use crate::config::diagnostics::{Diagnostics, Reported, Resolved};
-use crate::config::document::{self, Node};
+use crate::config::diagnostics::{Diagnostics, Reported};
+use crate::config::document::Node;
 use crate::config::invalid::Invalid;
-use crate::config::plain_secret;
+use crate::config::key_spec::{DefaultValue, KeySpec, Type};
 use crate::config::problem::KeyPath;
-use crate::config::section::{Section, report_twice};
-use crate::config::suggest::{nearest, within as within_word};
-use crate::config::table::{Default, Key, Type};
-use crate::config::units;
-use crate::secret::Secret;
 
 /// A key, or an item of a list, with what was written there.
 #[derive(Clone, Debug)]
@@ -22,15 +14,15 @@ pub(super) struct Field<'r> {
     pub(super) path: KeyPath,
     pub(super) name: String,
     pub(super) node: Option<&'r Node>,
-    kind: &'static Type,
-    default: Default,
+    pub(super) kind: &'static Type,
+    pub(super) default: DefaultValue,
 }
 
 impl<'r> Field<'r> {
     pub(super) fn new(
         diagnostics: &'r Diagnostics<'r>,
         path: KeyPath,
-        key: &'static Key,
+        key: &'static KeySpec,
         node: Option<&'r Node>,
     ) -> Self {
         Self {
@@ -43,64 +35,6 @@ impl<'r> Field<'r> {
         }
     }
 
-    /// A text through this parser, where the key was written or has a default.
-    pub(super) fn optional<T>(
-        &self,
-        parse: impl Fn(&str) -> Result<T, Invalid>,
-    ) -> Result<Option<T>, Reported> {
-        let Some(node) = self.value_node()? else { return Ok(None) };
-        self.scalar(&node, self.kind, &self.path, &parse).map(Some)
-    }
-
-    /// The same, where the table has a default or says that the key is required.
-    pub(super) fn value<T>(
-        &self,
-        parse: impl Fn(&str) -> Result<T, Invalid>,
-    ) -> Result<T, Reported> {
-        self.optional(parse)?.ok_or_else(|| self.missing(None))
-    }
-
-    /// Every item of a list, or the one value where a list may be left out.
-    pub(super) fn optional_list<T>(
-        &self,
-        parse: impl Fn(&str) -> Result<T, Invalid>,
-    ) -> Result<Option<Vec<T>>, Reported> {
-        let Some(node) = self.value_node()? else { return Ok(None) };
-        let (kind, least) = self.kind.items().unwrap_or((self.kind, 0));
-        let Node::List(items) = &*node else {
-            if !self.kind.takes(&node) {
-                return Err(self.wrong_type(&node));
-            }
-            return Ok(Some(vec![self.scalar(&node, kind, &self.path, &parse)?]));
-        };
-        if items.len() < least {
-            return Err(self.empty());
-        }
-        let read = |(at, item)| self.scalar(item, kind, &self.path.item(at), &parse);
-        // All items first, so that each says what is wrong with it.
-        let items: Vec<Result<T, Reported>> = items.iter().enumerate().map(read).collect();
-        items.into_iter().collect::<Result<Vec<T>, Reported>>().map(Some)
-    }
-
-    /// The same, where the table has a default.
-    pub(super) fn list<T>(
-        &self,
-        parse: impl Fn(&str) -> Result<T, Invalid>,
-    ) -> Result<Vec<T>, Reported> {
-        self.optional_list(parse)?.ok_or_else(|| self.missing(None))
-    }
-
-    /// The mapping that this is.
-    pub(super) fn section(&self) -> Result<Section<'r>, Reported> {
-        let Type::Section(keys) = self.kind else { return Err(self.wrong_type(&Node::Null)) };
-        let entries = match self.node {
-            None | Some(Node::Null) => &[],
-            Some(Node::Map(entries)) => entries.as_slice(),
-            Some(node) => return Err(self.wrong_type(node)),
-        };
-        Ok(Section::open(self.diagnostics, self.path.clone(), keys, entries))
-    }
-
     /// The items of a list of mappings, each a field; none where it is not written.
     pub(super) fn items(&self) -> Result<Vec<Self>, Reported> {
         match (self.node, self.kind.items(), self.default) {
@@ -110,8 +44,8 @@ impl<'r> Field<'r> {
             }
             (Some(Node::List(_) | Node::Null), _, _) => Err(self.empty()),
             (Some(node), _, _) => Err(self.wrong_type(node)),
-            (None, _, Default::Required(example)) => Err(self.missing(Some(example))),
-            (None, _, Default::Is(_) | Default::Unset(_)) => Ok(Vec::new()),
+            (None, _, DefaultValue::Required(example)) => Err(self.missing(Some(example))),
+            (None, _, DefaultValue::Is(_) | DefaultValue::Unset(_)) => Ok(Vec::new()),
         }
     }
 
@@ -131,89 +65,6 @@ impl<'r> Field<'r> {
         Ok(Some(entries.iter().map(field).collect()))
     }
 
-    /// A text as it is.
-    pub(super) fn text(&self) -> Result<String, Reported> {
-        self.value(some_text)
-    }
-
-    /// A text as it is, where it is written.
-    pub(super) fn optional_text(&self) -> Result<Option<String>, Reported> {
-        self.optional(some_text)
-    }
-
-    /// A text that nobody sees, where it is written.
-    pub(super) fn secret(&self) -> Result<Option<Secret>, Reported> {
-        self.warn_of_literal(&self.path, self.node);
-        let secret = self.optional(|text| some_text(text).map(Secret::from))?;
-        if secret.as_ref().is_some_and(|secret| plain_secret::is_sample(secret.expose())) {
-            self.diagnostics.warning(&self.path, &plain_secret::sample());
-        }
-        Ok(secret)
-    }
-
-    /// One such text or a list of them, none where it is not written.
-    pub(super) fn secrets(
-        &self,
-        parse: impl Fn(&str) -> Result<Secret, Invalid>,
-    ) -> Result<Vec<Secret>, Reported> {
-        match self.node {
-            Some(Node::List(items)) => {
-                for (at, item) in items.iter().enumerate() {
-                    self.warn_of_literal(&self.path.item(at), Some(item));
-                }
-            }
-            node => self.warn_of_literal(&self.path, node),
-        }
-        let secrets = self.optional_list(parse)?.unwrap_or_default();
-        if secrets.iter().any(|secret| plain_secret::is_sample(secret.expose())) {
-            self.diagnostics.warning(&self.path, &plain_secret::sample());
-        }
-        Ok(secrets)
-    }
-
-    pub(super) fn flag(&self) -> Result<bool, Reported> {
-        self.value(|text| match text {
-            "true" => Ok(true),
-            "false" => Ok(false),
-            _ => Err(Invalid::new("is neither true nor false")),
-        })
-    }
-
-    /// One of the words of the table, as what the converter makes of it.
-    pub(super) fn choice<T>(&self, of: impl Fn(&str) -> Option<T>) -> Result<T, Reported> {
-        self.value(|text| self.chosen(text, &of))
-    }
-
-    pub(super) fn optional_choice<T>(
-        &self,
-        of: impl Fn(&str) -> Option<T>,
-    ) -> Result<Option<T>, Reported> {
-        self.optional(|text| self.chosen(text, &of))
-    }
-
-    pub(super) fn duration(&self) -> Result<Duration, Reported> {
-        self.value(|text| self.duration_of(text))
-    }
-
-    pub(super) fn optional_duration(&self) -> Result<Option<Duration>, Reported> {
-        self.optional(|text| self.duration_of(text))
-    }
-
-    pub(super) fn optional_size(&self) -> Result<Option<u64>, Reported> {
-        self.optional(|text| self.number_of(text))
-    }
-
-    /// A number, or bytes, that fits this machine.
-    pub(super) fn count(&self) -> Result<usize, Reported> {
-        self.optional_count()?.ok_or_else(|| self.missing(None))
-    }
-
-    pub(super) fn optional_count(&self) -> Result<Option<usize>, Reported> {
-        self.optional(|text| {
-            usize::try_from(self.number_of(text)?).map_err(|_| Invalid::new("is too large"))
-        })
-    }
-
     /// Reports an error about this field that is not about its text.
     pub(super) fn error(&self, invalid: &Invalid) -> Reported {
         self.diagnostics.error(&self.path, invalid, None)
@@ -228,14 +79,6 @@ impl<'r> Field<'r> {
         })
     }
 
-    /// A secret that stands in the file goes wherever the file goes: a repository, a backup, a chat.
-    fn warn_of_literal(&self, path: &KeyPath, node: Option<&Node>) {
-        let Some(Node::Text(text)) = node else { return };
-        if let Some(invalid) = plain_secret::doubtful(text, |name| self.diagnostics.is_set(name)) {
-            self.diagnostics.warning(path, &invalid);
-        }
-    }
-
     /// Whether nothing here came out of `${…}`, so that what is made of it may be printed.
     pub(super) fn is_literal(&self) -> bool {
         let literal = |node: &Node| !matches!(node, Node::Text(text) if text.contains("${"));
@@ -246,83 +89,14 @@ impl<'r> Field<'r> {
     }
 
     fn inner(&self, path: KeyPath, name: &str, kind: &'static Type, node: &'r Node) -> Self {
-        let (diagnostics, default) = (self.diagnostics, Default::Unset("nothing"));
+        let (diagnostics, default) = (self.diagnostics, DefaultValue::Unset("nothing"));
         Self { diagnostics, path, name: name.to_owned(), node: Some(node), kind, default }
     }
 
-    /// What was written, or the default.
-    fn value_node(&self) -> Result<Option<Cow<'r, Node>>, Reported> {
-        match (self.node, self.default) {
-            (Some(Node::Null), _) => Err(self.empty()),
-            (Some(node), _) => Ok(Some(Cow::Borrowed(node))),
-            (None, Default::Is(yaml)) => Ok(document::parse(yaml).ok().map(Cow::Owned)),
-            (None, Default::Unset(_)) => Ok(None),
-            (None, Default::Required(example)) => Err(self.missing(Some(example))),
-        }
-    }
-
-    fn scalar<T>(
-        &self,
-        node: &Node,
-        kind: &Type,
-        path: &KeyPath,
-        parse: impl Fn(&str) -> Result<T, Invalid>,
-    ) -> Result<T, Reported> {
-        if !kind.takes(node) {
-            return Err(self.diagnostics.error(path, &type_mismatch(kind, node), None));
-        }
-        let resolved = match node {
-            Node::Text(text) => self.diagnostics.resolve(path, text)?,
-            Node::Number(number) => Resolved { text: number.clone(), substituted: false },
-            Node::Flag(flag) => Resolved { text: flag.to_string(), substituted: false },
-            Node::Null | Node::List(_) | Node::Map(_) | Node::Tagged => {
-                return Err(self.diagnostics.error(path, &type_mismatch(kind, node), None));
-            }
-        };
-        // SECURITY: neither a secret nor what came from the environment or a file is printed; of a
-        // file that a secret is read from, the name is, where it was written here.
-        let named = !resolved.substituted && !has_password(&resolved.text);
-        let secret = matches!(kind, Type::Secret | Type::Pem);
-        let shown = (named && !secret).then_some(resolved.text.as_str());
-        parse(&resolved.text).map_err(|invalid| {
-            let invalid = if named { invalid.with_file(shown) } else { invalid };
-            self.diagnostics.error(path, &invalid, shown)
-        })
-    }
-
-    fn chosen<T>(&self, text: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, Invalid> {
-        of(text).ok_or_else(|| {
-            let invalid = Invalid::new(format!("is not {}", self.kind.describe()));
-            let words = self.kind.words().iter().copied();
-            if let [only] = self.kind.words() {
-                return invalid.hint(format!("leave the key out: {only} is all there is"));
-            }
-            match nearest(text, words.clone()).or_else(|| within_word(text, words)) {
-                Some(word) => invalid.suggest(word),
-                None => invalid,
-            }
-        })
-    }
-
-    fn duration_of(&self, text: &str) -> Result<Duration, Invalid> {
-        let duration = units::duration(text)?;
-        let Type::Duration { least, most } = self.kind else { return Ok(duration) };
-        units::within(duration, *least, *most, units::duration_text)
-    }
-
-    fn number_of(&self, text: &str) -> Result<u64, Invalid> {
-        if let Type::Size { least, most } = self.kind {
-            return units::within(units::size(text)?, *least, *most, units::size_text);
-        }
-        let number = text.parse().map_err(|_| Invalid::new("is not a whole number"))?;
-        let Type::Count { least, most } = self.kind else { return Ok(number) };
-        units::within(number, *least, *most, |number| number.to_string())
-    }
-
-    fn empty(&self) -> Reported {
+    pub(super) fn empty(&self) -> Reported {
         let hint = match self.default {
-            Default::Required(example) => format!("write `{example}`"),
-            Default::Is(without) | Default::Unset(without) => {
+            DefaultValue::Required(example) => format!("write `{example}`"),
+            DefaultValue::Is(without) | DefaultValue::Unset(without) => {
                 format!("write a value, or remove the key; without it: {without}")
             }
         };
@@ -333,29 +107,27 @@ impl<'r> Field<'r> {
         self.error(&Invalid::new(what).hint(hint))
     }
 
-    fn wrong_type(&self, node: &Node) -> Reported {
+    pub(super) fn wrong_type(&self, node: &Node) -> Reported {
         self.error(&type_mismatch(self.kind, node))
     }
 }
 
-/// Whether a text may be a URL with a password in it, `user:password@host`, with a scheme or without.
-fn has_password(text: &str) -> bool {
-    text.split_once('@').is_some_and(|(before, _)| before.contains(':'))
+/// Reports every key that stands a second time.
+pub(super) fn report_twice(
+    diagnostics: &Diagnostics<'_>,
+    path: &KeyPath,
+    entries: &[(String, Node)],
+) {
+    for (at, (name, _)) in entries.iter().enumerate() {
+        // A third time is no news, and has no place of its own.
+        if entries.iter().take(at).filter(|(before, _)| before == name).count() == 1 {
+            let invalid = Invalid::new("stands here a second time").hint("remove one of the two");
+            diagnostics.error(&path.again(name), &invalid, None);
+        }
+    }
 }
 
-fn some_text(text: &str) -> Result<String, Invalid> {
-    if text.trim().is_empty() {
-        return Err(Invalid::new("is empty"));
-    }
-    if text.chars().any(char::is_control) {
-        return Err(Invalid::new("has a control character or a line break in it").hint(
-            "look at its end, too: a text in `|` ends with a line break, one in `|-` does not",
-        ));
-    }
-    Ok(text.to_owned())
-}
-
-fn type_mismatch(kind: &Type, node: &Node) -> Invalid {
+pub(super) fn type_mismatch(kind: &Type, node: &Node) -> Invalid {
     let invalid = Invalid::new(format!("must be {}, not {}", kind.describe(), node.describe()));
     match (kind, node) {
         (_, Node::Tagged) => invalid.hint("remove the tag, the word that begins with !"),

@@ -6,11 +6,50 @@ use crate::config::address;
 use crate::config::diagnostics::Reported;
 use crate::config::field::Field;
 use crate::config::invalid::Invalid;
+use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::section::Section;
 use crate::gate::route::Settings as Route;
 use crate::server::{
     ForwardAuth, ForwardAuthClient, ForwardAuthProxy, ListenAddress, Settings, TrustedProxies,
 };
+
+pub(super) const KEYS: &[KeySpec] = &[
+    key(
+        "clients",
+        Type::List { of: &Type::Section(CLIENT), least: 0 },
+        DefaultValue::Unset("none"),
+        "The proxies that may ask; no other peer is admitted there.",
+    ),
+    key(
+        "listen",
+        Type::Scalar,
+        DefaultValue::Unset("the auth endpoints are on the public listener"),
+        "A listener for the auth endpoints alone: HOST:PORT or unix:PATH.",
+    ),
+];
+
+const CLIENT: &[KeySpec] = &[
+    key(
+        "from",
+        Type::OneOrMore(&Type::Text),
+        DefaultValue::Required("from: [127.0.0.1/32]"),
+        "Where the proxy asks from: CIDRs, or unix for unix sockets.",
+    ),
+    key(
+        "proxy",
+        Type::Choice(&[
+            "nginx",
+            "ingress-nginx",
+            "nginx-gateway-fabric",
+            "traefik",
+            "caddy",
+            "haproxy",
+            "envoy",
+        ]),
+        DefaultValue::Required("proxy: nginx"),
+        "What it is, which says in which headers it names the request; all others are ignored.",
+    ),
+];
 
 /// All of it; `listen` are the public listeners, where they are known.
 pub(super) fn settings(
@@ -49,7 +88,7 @@ fn own_listener(
 fn clients(field: &Field<'_>) -> Result<Vec<ForwardAuthClient>, Reported> {
     let items = field.items()?;
     let clients: Vec<_> =
-        items.iter().map(|item| item.section().and_then(|section| client(&section))).collect();
+        items.iter().map(|item| Section::of(item).and_then(|section| client(&section))).collect();
     let clients = clients.into_iter().collect::<Result<Vec<_>, Reported>>()?;
     // SECURITY: a header would count by one row or by another, whichever stands first.
     for (at, client) in clients.iter().enumerate() {
@@ -146,13 +185,11 @@ fn migrated(root: &Section<'_>, proxies: &TrustedProxies) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::table::{Type, rows};
 
     #[test]
     fn words_of_the_table_are_those_of_the_room() {
-        let row =
-            rows().into_iter().find(|row| row.path() == "server.forward_auth.clients[].proxy");
-        let Type::Choice(words) = row.unwrap().key.kind else { panic!("it is a choice") };
+        let proxy = CLIENT.iter().find(|key| key.name == "proxy").unwrap();
+        let Type::Choice(words) = proxy.kind else { panic!("it is a choice") };
         assert_eq!(words, ForwardAuthProxy::ALL.map(ForwardAuthProxy::as_str));
     }
 }

@@ -6,10 +6,34 @@ use crate::config::diagnostics::Reported;
 use crate::config::document::Node;
 use crate::config::field::Field;
 use crate::config::invalid::Invalid;
+use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::policy::OfRoute;
 use crate::config::section::Section;
 use crate::gate::route::Settings;
 use crate::identity::headers::{HeaderRule, Template, default_rules, provider_rule};
+
+/// The key at the top of the file.
+pub(super) const AT_TOP: KeySpec = key(
+    NAME,
+    Type::Map(&Type::Text),
+    DefaultValue::Is(
+        "{X-Forwarded-User: \"{user}\", X-Forwarded-Email: \"{email}\", \
+         X-Forwarded-Groups: \"{groups}\", X-Forwarded-Preferred-Username: \"{preferred_username}\"}",
+    ),
+    "Tells upstreams who asks: a header's name and its text with {user} {subject} {email} {groups} {name} \
+     {preferred_username} {provider} {access_token} {id_token} {claim:/pointer}; a written map replaces the \
+     default.",
+);
+
+/// The key of a route.
+pub(super) const OF_ROUTE: KeySpec = key(
+    NAME,
+    Type::Map(&Type::Text),
+    DefaultValue::Unset("the map of the same name at the top"),
+    "Replaces the map of the same name at the top for this route.",
+);
+
+const NAME: &str = "identity_headers";
 
 /// Fields that frame a message, belong to one connection, or are set by the gateway itself.
 const RESERVED: [&str; 24] = [
@@ -41,7 +65,7 @@ const RESERVED: [&str; 24] = [
 
 /// The map at the top of the file, where it is written.
 pub(super) fn top(root: &Section<'_>) -> Result<Option<Vec<HeaderRule>>, Reported> {
-    rules(&root.field(KEY))
+    rules(&root.field(NAME))
 }
 
 /// The headers of a route for which no map is written.
@@ -65,9 +89,9 @@ pub(super) fn warn_of_missing_provider(root: &Section<'_>, routes: &[Settings], 
         let providers = route.providers.as_deref();
         let of_route = OfRoute { ids: Some(ids), providers, path: None };
         if of_route.takes_several() && identifies && !names_provider {
-            let own = matches!(item, Node::Map(keys) if keys.iter().any(|(key, _)| key == KEY));
+            let own = matches!(item, Node::Map(keys) if keys.iter().any(|(key, _)| key == NAME));
             let above = if own { field.path.item(at) } else { root.path.clone() };
-            let path = above.key(KEY);
+            let path = above.key(NAME);
             // Many routes share the map at the top.
             if !paths.contains(&path) {
                 paths.push(path);
@@ -83,8 +107,6 @@ pub(super) fn warn_of_missing_provider(root: &Section<'_>, routes: &[Settings], 
         root.diagnostics.warning(&path, &invalid);
     }
 }
-
-const KEY: &str = "identity_headers";
 
 /// A map of headers, where it is written; one without entries is written too.
 pub(super) fn rules(field: &Field<'_>) -> Result<Option<Vec<HeaderRule>>, Reported> {
@@ -146,13 +168,7 @@ mod tests {
 
     #[test]
     fn the_tables_default_is_that_of_the_room() {
-        let text = crate::config::table::rows()
-            .into_iter()
-            .find_map(|row| match (row.path().as_str(), row.key.default) {
-                ("identity_headers", crate::config::table::Default::Is(yaml)) => Some(yaml),
-                _ => None,
-            })
-            .unwrap();
+        let DefaultValue::Is(text) = AT_TOP.default else { panic!("it has a default") };
         let written = settings_of(&format!("identity_headers: {text}"));
         assert_eq!(written.routes.first().unwrap().identity_headers, default_rules());
         assert_eq!(settings_of("").routes.first().unwrap().identity_headers, default_rules());

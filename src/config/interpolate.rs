@@ -3,7 +3,7 @@
 
 /// A piece of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub(super) enum TextPart {
     /// As it stands.
     Text(String),
     /// `${NAME}`, or `${NAME:-default}` for one that is unset or empty.
@@ -14,7 +14,7 @@ pub(super) enum Piece {
 
 /// What is wrong with a `${…}`; holds no part of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Malformed {
+pub(super) enum BadReference {
     #[error("has a `${{` that is not closed")]
     Open,
     #[error("has a `${{…}}` with what is no name of an environment variable")]
@@ -25,7 +25,7 @@ pub(super) enum Malformed {
     Nested,
 }
 
-impl Malformed {
+impl BadReference {
     /// What to write instead.
     pub(super) fn remedy(self) -> &'static str {
         match self {
@@ -41,7 +41,7 @@ impl Malformed {
 }
 
 /// Takes a text apart.
-pub(super) fn parse(text: &str) -> Result<Vec<Piece>, Malformed> {
+pub(super) fn parse(text: &str) -> Result<Vec<TextPart>, BadReference> {
     let (mut pieces, mut plain, mut rest) = (Vec::new(), String::new(), text);
     while let Some((before, after)) = rest.split_once('$') {
         plain.push_str(before);
@@ -49,9 +49,9 @@ pub(super) fn parse(text: &str) -> Result<Vec<Piece>, Malformed> {
             plain.push('$');
             rest = after;
         } else if let Some(after) = after.strip_prefix('{') {
-            let (reference, after) = after.split_once('}').ok_or(Malformed::Open)?;
+            let (reference, after) = after.split_once('}').ok_or(BadReference::Open)?;
             if !plain.is_empty() {
-                pieces.push(Piece::Text(std::mem::take(&mut plain)));
+                pieces.push(TextPart::Text(std::mem::take(&mut plain)));
             }
             pieces.push(reference_of(reference)?);
             rest = after;
@@ -62,20 +62,20 @@ pub(super) fn parse(text: &str) -> Result<Vec<Piece>, Malformed> {
     }
     plain.push_str(rest);
     if !plain.is_empty() {
-        pieces.push(Piece::Text(plain));
+        pieces.push(TextPart::Text(plain));
     }
     Ok(pieces)
 }
 
-fn reference_of(text: &str) -> Result<Piece, Malformed> {
+fn reference_of(text: &str) -> Result<TextPart, BadReference> {
     // It ends at the first brace, so the rest of the outer one would stand behind what comes out.
     if text.contains("${") {
-        return Err(Malformed::Nested);
+        return Err(BadReference::Nested);
     }
     if let Some(path) = text.strip_prefix("file:") {
         return match path {
-            "" => Err(Malformed::Path),
-            path => Ok(Piece::File(path.to_owned())),
+            "" => Err(BadReference::Path),
+            path => Ok(TextPart::File(path.to_owned())),
         };
     }
     let (name, default) = match text.split_once(":-") {
@@ -85,9 +85,9 @@ fn reference_of(text: &str) -> Result<Piece, Malformed> {
     let mut characters = name.chars();
     let first = characters.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     if !first || !characters.all(|c| c.is_ascii_alphanumeric() || c == '_') {
-        return Err(Malformed::Name);
+        return Err(BadReference::Name);
     }
-    Ok(Piece::Variable { name: name.to_owned(), default })
+    Ok(TextPart::Variable { name: name.to_owned(), default })
 }
 
 #[cfg(test)]
@@ -96,16 +96,16 @@ mod tests {
 
     use super::*;
 
-    fn text(text: &str) -> Piece {
-        Piece::Text(text.into())
+    fn text(text: &str) -> TextPart {
+        TextPart::Text(text.into())
     }
 
-    fn variable(name: &str, default: Option<&str>) -> Piece {
-        Piece::Variable { name: name.into(), default: default.map(Into::into) }
+    fn variable(name: &str, default: Option<&str>) -> TextPart {
+        TextPart::Variable { name: name.into(), default: default.map(Into::into) }
     }
 
     #[track_caller]
-    fn check(written: &str, expected: Result<Vec<Piece>, Malformed>) {
+    fn check(written: &str, expected: Result<Vec<TextPart>, BadReference>) {
         assert_eq!(parse(written), expected, "{written}");
     }
 
@@ -117,27 +117,27 @@ mod tests {
         check("a${B_1}c", Ok(vec![text("a"), variable("B_1", None), text("c")]));
         check("${A:-}", Ok(vec![variable("A", Some(""))]));
         check("${A:-b:-$c}", Ok(vec![variable("A", Some("b:-$c"))]));
-        check("${file:/run/x}", Ok(vec![Piece::File("/run/x".into())]));
+        check("${file:/run/x}", Ok(vec![TextPart::File("/run/x".into())]));
         check("$$${A}", Ok(vec![text("$"), variable("A", None)]));
     }
 
     #[test]
     fn what_is_no_reference_is_refused() {
-        check("${A", Err(Malformed::Open));
-        check("${}", Err(Malformed::Name));
-        check("${1A}", Err(Malformed::Name));
-        check("${A-b}", Err(Malformed::Name));
-        check("${file:}", Err(Malformed::Path));
-        check("${A:-${B}}", Err(Malformed::Nested));
-        check("${A:-b-${B:-c}}", Err(Malformed::Nested));
-        check("${file:${HOME}/x}", Err(Malformed::Nested));
+        check("${A", Err(BadReference::Open));
+        check("${}", Err(BadReference::Name));
+        check("${1A}", Err(BadReference::Name));
+        check("${A-b}", Err(BadReference::Name));
+        check("${file:}", Err(BadReference::Path));
+        check("${A:-${B}}", Err(BadReference::Nested));
+        check("${A:-b-${B:-c}}", Err(BadReference::Nested));
+        check("${file:${HOME}/x}", Err(BadReference::Nested));
     }
 
     proptest! {
         #[test]
         fn any_text_can_be_escaped(written in ".*") {
             let pieces = parse(&written.replace('$', "$$")).unwrap();
-            let expected: Vec<Piece> = (!written.is_empty()).then(|| text(&written)).into_iter().collect();
+            let expected: Vec<TextPart> = (!written.is_empty()).then(|| text(&written)).into_iter().collect();
             prop_assert_eq!(pieces, expected);
         }
 

@@ -193,11 +193,12 @@ const OTHERWISE: [(&[&str], &str); 24] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::table;
+    use crate::config::ROOT;
+    use crate::config::key_rows::{KeyRow, rows};
 
     #[test]
     fn every_key_that_is_named_is_one_of_ours() {
-        let rows: Vec<_> = table::rows().iter().map(table::Row::path).collect();
+        let rows: Vec<_> = rows(ROOT).iter().map(KeyRow::path).collect();
         for (name, place) in RENAMED {
             assert!(rows.iter().any(|row| row == place), "{name}: {place}");
         }

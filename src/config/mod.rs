@@ -5,6 +5,9 @@
 
 mod address;
 mod admin;
+mod authorization_parameters;
+mod certificates;
+mod claim_names;
 mod config_source;
 mod diagnostics;
 mod document;
@@ -17,6 +20,8 @@ mod host_names;
 mod identity;
 mod interpolate;
 mod invalid;
+mod key_rows;
+mod key_spec;
 mod line_of;
 mod migration_hints;
 mod pages;
@@ -27,12 +32,12 @@ mod problem;
 mod providers;
 mod route_hosts;
 mod routes;
+mod scalar;
 mod schema;
 mod section;
 mod server;
 mod session;
 mod suggest;
-mod table;
 mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -53,7 +58,52 @@ use crate::routing::path::PathPrefix;
 use diagnostics::{Diagnostics, Reported};
 use document::Node;
 use invalid::Invalid;
+use key_spec::{DefaultValue, KeySpec, Type, key};
 use section::Section;
+
+/// The keys at the top of the file.
+const ROOT: &[KeySpec] = &[
+    key(
+        "server",
+        Type::Section(server::KEYS),
+        DefaultValue::Required("server: { public_url: https://wiki.example.com }"),
+        "Sockets, limits, deadlines, and the address that browsers see.",
+    ),
+    key(
+        "providers",
+        Type::Map(&Type::Section(providers::KEYS)),
+        DefaultValue::Unset("needed unless every route is public"),
+        "Where visitors sign in: an ID of a-z, 0-9 and - for each, in the order of the sign-in page.",
+    ),
+    key(
+        "session",
+        Type::Section(session::KEYS),
+        DefaultValue::Unset("all defaults"),
+        "How long a browser stays signed in, and its cookie.",
+    ),
+    key(
+        "routes",
+        Type::List { of: &Type::Section(routes::KEYS), least: 1 },
+        DefaultValue::Required(
+            "routes: [{ upstream: http://127.0.0.1:8080, allow: authenticated }]",
+        ),
+        "What is in front of what, and who may pass; the most specific host and path wins.",
+    ),
+    identity::AT_TOP,
+    key(
+        "pages",
+        Type::Section(pages::KEYS),
+        DefaultValue::Unset("all defaults"),
+        "What people see.",
+    ),
+    key(
+        "admin",
+        Type::Section(admin::KEYS),
+        DefaultValue::Unset("all defaults"),
+        "The listener for health checks and metrics.",
+    ),
+    key("telemetry", Type::Section(telemetry::KEYS), DefaultValue::Unset("all defaults"), "Logs."),
+];
 
 /// A configuration that was found good.
 #[derive(Clone, Debug)]

@@ -5,9 +5,27 @@ use std::path::Path;
 use crate::config::diagnostics::Reported;
 use crate::config::field::Field;
 use crate::config::invalid::Invalid;
+use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::section::Section;
 use crate::config::units::size_text;
 use crate::pages::{Brand, Logo};
+
+pub(super) const KEYS: &[KeySpec] = &[
+    key("title", Type::Text, DefaultValue::Unset("Portcullis"), "Stands on every page."),
+    key(
+        "logo",
+        Type::Text,
+        DefaultValue::Unset("none"),
+        "A picture above the title: a file that ends in .svg, .png, .jpg or .webp, up to 256KiB.",
+    ),
+    key("message", Type::Text, DefaultValue::Unset("none"), "A sentence under the title."),
+    key(
+        "style",
+        Type::Text,
+        DefaultValue::Unset("none"),
+        "A CSS file that is added to our own style.",
+    ),
+];
 
 /// What is sent with pages must not be large.
 const MOST_BYTES: usize = 256 * 1024;

@@ -1,6 +1,6 @@
 //! A secret that stands in the file itself, and what its author more likely meant.
 
-use crate::config::interpolate::{self, Piece};
+use crate::config::interpolate::{self, TextPart};
 use crate::config::invalid::Invalid;
 
 /// Secrets of the files that come with the gateway, and what people write in place of one.
@@ -33,12 +33,12 @@ pub(super) fn doubtful(text: &str, is_set: impl Fn(&str) -> bool) -> Option<Inva
         let pieces = interpolate::parse(text).ok()?;
         let defaults = pieces.into_iter().find_map(|piece| match piece {
             // Of a sample's secret more is said where its value is known.
-            Piece::Variable { name, default: Some(default) }
+            TextPart::Variable { name, default: Some(default) }
                 if !is_set(&name) && !is_sample(&default) =>
             {
                 Some(name)
             }
-            Piece::Variable { .. } | Piece::Text(_) | Piece::File(_) => None,
+            TextPart::Variable { .. } | TextPart::Text(_) | TextPart::File(_) => None,
         });
         return defaults.map(|name| {
             Invalid::new(format!(

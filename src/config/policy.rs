@@ -7,17 +7,45 @@ use http::Method;
 use ipnet::IpNet;
 
 use crate::config::address;
+use crate::config::claim_names::warn_of_apparent_path;
 use crate::config::diagnostics::Reported;
 use crate::config::document::Node;
 use crate::config::field::Field;
 use crate::config::invalid::Invalid;
-use crate::config::providers::warn_of_apparent_path;
+use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::section::Section;
 use crate::config::suggest::nearest;
 use crate::identity::claims::ClaimPath;
 use crate::policy::Policy;
 use crate::policy::rule::{EmailDomain, Rule};
 use crate::routing::path::PathPrefix;
+
+pub(super) const KEYS: &[KeySpec] = &[
+    key(
+        "public",
+        Type::Flag,
+        DefaultValue::Is("false"),
+        "Asks for no signed-in visitor; beside it only methods, paths and client_addresses.",
+    ),
+    rule_key("emails", "E-mail addresses, compared without case."),
+    rule_key("email_domains", "Their domains: example.com, or *.example.com for those below it."),
+    rule_key("groups", "Groups, exactly as the provider names them."),
+    rule_key("users", "Values of the claim that is configured as user."),
+    rule_key("providers", "IDs of providers."),
+    key(
+        "claims",
+        Type::Map(&Type::OneOrMore(&Type::Scalar)),
+        DefaultValue::Unset("not asked for"),
+        "A claim or JSON pointer, and the values of which it must have one.",
+    ),
+    rule_key("methods", "Methods; GET includes HEAD."),
+    rule_key("paths", "Path prefixes by whole segments."),
+    rule_key("client_addresses", "Networks, or single addresses, of clients."),
+];
+
+const fn rule_key(name: &'static str, about: &'static str) -> KeySpec {
+    key(name, Type::List { of: &Type::Text, least: 1 }, DefaultValue::Unset("not asked for"), about)
+}
 
 /// Beside `public: true`, only what a request tells without anybody's sign-in.
 const OF_THE_REQUEST: [&str; 4] = ["public", "methods", "paths", "client_addresses"];
@@ -81,7 +109,7 @@ pub(super) fn policy(field: &Field<'_>, route: OfRoute<'_>) -> Result<Policy, Re
 }
 
 fn mapping<'r>(item: &Field<'r>) -> Result<Section<'r>, Reported> {
-    let Some(Node::Text(text)) = item.node else { return item.section() };
+    let Some(Node::Text(text)) = item.node else { return Section::of(item) };
     let hint = match text.as_str() {
         "authenticated" | "public" => format!("write `allow: {text}`, without a list"),
         text if text.contains('@') => "write a rule: `{ emails: [ada@example.com] }`".to_owned(),

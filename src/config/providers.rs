@@ -2,34 +2,137 @@
 
 use std::sync::Arc;
 
-use crate::config::diagnostics::{Diagnostics, Reported};
+use crate::config::authorization_parameters;
+use crate::config::claim_names;
+use crate::config::diagnostics::Reported;
 use crate::config::document::Node;
 use crate::config::field::Field;
 use crate::config::invalid::Invalid;
+use crate::config::key_spec::{DefaultValue, KeySpec, MINUTE, Type, key, millis};
 use crate::config::pem;
-use crate::config::problem::KeyPath;
 use crate::config::section::Section;
 use crate::config::server::http;
-use crate::config::table::providers::KEYS;
-use crate::config::urls::{self, Http};
-use crate::identity::claims::{ClaimNames, ClaimPath};
-use crate::providers::{AuthMethod, MAX_AGE, ProviderEndpoints, Settings, SignOut};
+use crate::config::urls::{self, PlainHttp};
+use crate::providers::{AuthMethod, ProviderEndpoints, Settings, SignOut};
 use crate::secret::Secret;
 
-/// Parameters that the gateway itself sets (RFC 6749 §4.1.1, RFC 7636 §4.3, OIDC Core §3.1.2.1), and
-/// those that would replace them all (RFC 9101 §5).
-const RESERVED: [&str; 11] = [
-    "client_id",
-    "client_secret",
-    "redirect_uri",
-    "response_type",
-    "response_mode",
-    "state",
-    "nonce",
-    "code_challenge",
-    "code_challenge_method",
-    "request",
-    "request_uri",
+pub(super) const KEYS: &[KeySpec] = &[
+    key(
+        "kind",
+        Type::Choice(&["oidc"]),
+        DefaultValue::Is("oidc"),
+        "What it speaks: OpenID Connect.",
+    ),
+    key(
+        "name",
+        Type::Text,
+        DefaultValue::Unset("its ID"),
+        "Stands on the button \"Sign in with NAME\".",
+    ),
+    key(
+        "issuer",
+        Type::Text,
+        DefaultValue::Required("issuer: https://id.example.com/realms/main"),
+        "The issuer identifier, exactly as the provider writes it; discovery starts there.",
+    ),
+    key(
+        "danger_allow_http",
+        Type::Flag,
+        DefaultValue::Is("false"),
+        "Takes http:// beyond loopback: codes and tokens then cross the network in the clear.",
+    ),
+    key(
+        "endpoints",
+        Type::Section(ENDPOINTS),
+        DefaultValue::Unset("discovered"),
+        "Endpoints by hand, instead of discovery or over it.",
+    ),
+    key(
+        "client_id",
+        Type::Text,
+        DefaultValue::Required("client_id: wiki"),
+        "From the registration at the provider.",
+    ),
+    key(
+        "client_secret",
+        Type::Secret,
+        DefaultValue::Unset("needed unless token_endpoint_auth_method is none"),
+        "From the registration at the provider.",
+    ),
+    key(
+        "token_endpoint_auth_method",
+        Type::Choice(&["client_secret_basic", "client_secret_post", "none"]),
+        DefaultValue::Unset("what discovery offers, client_secret_basic first"),
+        "How the gateway authenticates at the token endpoint.",
+    ),
+    key(
+        "scopes",
+        Type::List { of: &Type::Text, least: 1 },
+        DefaultValue::Is("[openid, email, profile]"),
+        "What is asked for; openid must be among them.",
+    ),
+    key(
+        "authorization_parameters",
+        Type::Map(&Type::Scalar),
+        DefaultValue::Is("{}"),
+        "Further parameters of the authorization request, such as prompt or hd.",
+    ),
+    key(
+        "claims",
+        Type::Section(claim_names::KEYS),
+        DefaultValue::Unset("all defaults"),
+        "Which claim means what: a name, or a JSON pointer that starts with /.",
+    ),
+    key(
+        "require_email_verified",
+        Type::Flag,
+        DefaultValue::Is("true"),
+        "Whether an e-mail without email_verified: true has no value anywhere.",
+    ),
+    key(
+        "sign_out",
+        Type::Choice(&["provider", "local"]),
+        DefaultValue::Is("provider"),
+        "Whether sign-out also ends the session at the provider.",
+    ),
+    key(
+        "distinct_redirect_uri",
+        Type::Flag,
+        DefaultValue::Is("false"),
+        "Ends redirect_uri in /callback/ID: against mix-up among several providers.",
+    ),
+    key(
+        "ca",
+        Type::Pem,
+        DefaultValue::Unset("none"),
+        "PEM beside the system's roots: a path or the text.",
+    ),
+    key(
+        "proxy",
+        Type::Secret,
+        DefaultValue::Unset("HTTPS_PROXY and NO_PROXY of the environment"),
+        "The egress proxy toward the provider: http:// or https://, HOST:PORT.",
+    ),
+    key(
+        "timeout",
+        millis(100, 5 * MINUTE),
+        DefaultValue::Is("10s"),
+        "One request to the provider.",
+    ),
+];
+
+const ENDPOINTS: &[KeySpec] = &[
+    key("authorization", Type::Text, DefaultValue::Unset("discovered"), "Where browsers sign in."),
+    key("token", Type::Text, DefaultValue::Unset("discovered"), "Where codes become tokens."),
+    key(
+        "userinfo",
+        Type::Text,
+        DefaultValue::Unset("discovered"),
+        "Where further claims come from.",
+    ),
+    key("jwks", Type::Text, DefaultValue::Unset("discovered"), "The provider's public keys."),
+    key("end_session", Type::Text, DefaultValue::Unset("discovered"), "Where browsers sign out."),
+    key("revocation", Type::Text, DefaultValue::Unset("discovered"), "Where refresh tokens end."),
 ];
 
 /// The IDs that are written, whether what is below them is good or not.
@@ -62,7 +165,7 @@ pub(super) fn settings(root: &Section<'_>) -> Result<Vec<Settings>, Reported> {
 
 fn provider(entry: &Field<'_>) -> Result<Settings, Reported> {
     let id = id(entry);
-    let section = entry.section()?;
+    let section = Section::of(entry)?;
     let flag = section.field("danger_allow_http");
     let http = http(&flag);
     let kind = section.field("kind").choice(|text| (text == "oidc").then_some(()));
@@ -72,8 +175,9 @@ fn provider(entry: &Field<'_>) -> Result<Settings, Reported> {
     let client_id = section.field("client_id").text();
     let credentials = credentials(&section);
     let scopes = scopes(&section.field("scopes"));
-    let authorization_parameters = parameters(&section.field("authorization_parameters"));
-    let claims = section.section("claims").and_then(|section| claims(&section));
+    let authorization_parameters =
+        authorization_parameters::read(&section.field("authorization_parameters"));
+    let claims = section.section("claims").and_then(|section| claim_names::read(&section));
     let require_email_verified = section.field("require_email_verified").flag();
     let sign_out = section.field("sign_out").choice(|text| match text {
         "provider" => Some(SignOut::Provider),
@@ -144,7 +248,7 @@ fn credentials(section: &Section<'_>) -> Result<(Option<AuthMethod>, Option<Secr
     Ok((method, secret))
 }
 
-fn endpoints(section: &Section<'_>, http: Http) -> Result<ProviderEndpoints, Reported> {
+fn endpoints(section: &Section<'_>, http: PlainHttp) -> Result<ProviderEndpoints, Reported> {
     let url = |name| section.field(name).optional(|text| urls::endpoint(text, http));
     let (authorization, token, userinfo) = (url("authorization"), url("token"), url("userinfo"));
     let (jwks, end_session, revocation) = (url("jwks"), url("end_session"), url("revocation"));
@@ -177,90 +281,4 @@ fn scopes(field: &Field<'_>) -> Result<Vec<String>, Reported> {
         return Err(field.error(&invalid));
     }
     Ok(scopes)
-}
-
-fn parameters(field: &Field<'_>) -> Result<Vec<(String, String)>, Reported> {
-    let entries = field.entries()?.unwrap_or_default();
-    let parameters: Vec<_> = entries.iter().map(parameter).collect();
-    parameters.into_iter().collect()
-}
-
-fn parameter(entry: &Field<'_>) -> Result<(String, String), Reported> {
-    let name = entry.name.as_str();
-    if name == "scope" {
-        return Err(
-            entry.error(&Invalid::new("is set by the gateway").hint("write it as `scopes`"))
-        );
-    }
-    // SECURITY: a fixed `state` or `nonce` would undo what protects the sign-in.
-    if RESERVED.contains(&name) {
-        return Err(entry.error(&"is set by the gateway".into()));
-    }
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || !name.chars().all(plain) {
-        return Err(entry.error(&"is not the name of a parameter".into()));
-    }
-    if name == "prompt" && matches!(entry.node, Some(Node::Text(text)) if text == "none") {
-        let invalid =
-            Invalid::new("lets nobody sign in who is not signed in at the provider already")
-                .hint("remove it, unless that is meant");
-        entry.diagnostics.warning(&entry.path, &invalid);
-    }
-    if name == MAX_AGE {
-        return entry.value(seconds).map(|text| (name.to_owned(), text));
-    }
-    Ok((entry.name.clone(), entry.text()?))
-}
-
-fn seconds(text: &str) -> Result<String, Invalid> {
-    match text.parse::<u32>() {
-        Ok(_) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(text.to_owned()),
-        Ok(_) | Err(_) => {
-            Err(Invalid::new("is not a number of seconds").hint("write 3600 for an hour"))
-        }
-    }
-}
-
-fn claims(section: &Section<'_>) -> Result<ClaimNames, Reported> {
-    let path = |name| {
-        let field = section.field(name);
-        if let Some(Node::Text(text)) = field.node {
-            warn_of_apparent_path(section.diagnostics, &field.path, text);
-        }
-        field.value(|text| Ok(ClaimPath::parse(text)?))
-    };
-    let (user, email, groups) = (path("user"), path("email"), path("groups"));
-    let (name, preferred_username) = (path("name"), path("preferred_username"));
-    Ok(ClaimNames {
-        user: user?,
-        email: email?,
-        groups: groups?,
-        name: name?,
-        preferred_username: preferred_username?,
-    })
-}
-
-/// Other gateways take `realm_access.roles`, or the same with a slash, for a way through claims; names that are
-/// URLs have both, too.
-pub(super) fn warn_of_apparent_path(diagnostics: &Diagnostics<'_>, path: &KeyPath, text: &str) {
-    let (dots, slashes) = (text.contains('.'), text.contains('/'));
-    let is_a_way = dots != slashes && !text.starts_with('/') && !text.contains([':', '$']);
-    if is_a_way {
-        let what = if dots { "dots" } else { "slashes" };
-        let invalid = Invalid::new(format!("is the name of a single claim, {what} and all"))
-            .hint(format!("for a claim inside of another write /{}", text.replace('.', "/")));
-        diagnostics.warning(path, &invalid);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::tests::settings_of;
-
-    #[test]
-    fn the_tables_claims_are_those_of_the_room() {
-        let config = settings_of("");
-        assert_eq!(config.providers.first().unwrap().claims, ClaimNames::default());
-    }
 }

@@ -3,12 +3,82 @@
 
 use std::cmp::Reverse;
 
+use crate::config::asks_for_sign_in;
+use crate::config::diagnostics::Reported;
+use crate::config::field::Field;
 use crate::config::invalid::Invalid;
 use crate::config::section::Section;
 use crate::gate::route::Settings;
 use crate::origin::Origin;
 use crate::policy::Policy;
 use crate::routing::host::{HostPattern, is_below};
+use crate::session::CookieSettings;
+
+/// `routes[].host`; the host of `public_url` where it is not written.
+pub(super) fn read(
+    field: &Field<'_>,
+    public_url: Option<&Origin>,
+) -> Result<HostPattern, Reported> {
+    let written = field.optional(|text| {
+        HostPattern::parse(text).map_err(|what| {
+            let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
+            let bare = bare.split(['/', ':']).next().unwrap_or_default();
+            match HostPattern::parse(bare).is_ok() {
+                true => Invalid::new(what).suggest(bare),
+                false => Invalid::new(what).hint("write wiki.example.com, *.example.com or \"*\""),
+            }
+        })
+    })?;
+    // Without `public_url` the default is unknown; the file is refused anyway, and no host is a
+    // problem of its own.
+    Ok(written.unwrap_or_else(|| match public_url {
+        Some(url) => HostPattern::Exact(url.host().to_owned()),
+        None => HostPattern::Any,
+    }))
+}
+
+/// A host that asks for sign-in gets the session cookie, or nobody could ever sign in there.
+pub(super) fn check_reached_by_cookie(
+    section: &Section<'_>,
+    host: &HostPattern,
+    allow: &Policy,
+    public_url: Option<&Origin>,
+    cookie: Option<&CookieSettings>,
+) -> Result<(), Reported> {
+    let (Some(public_url), Some(cookie)) = (public_url, cookie) else {
+        return Ok(());
+    };
+    if !asks_for_sign_in(allow) {
+        return Ok(());
+    }
+    let domain = cookie.domain.as_deref();
+    let inside = match host {
+        HostPattern::Exact(name) => {
+            name == public_url.host() || domain.is_some_and(|d| name == d || is_below(name, d))
+        }
+        HostPattern::Below(name) => domain.is_some_and(|d| name == d || is_below(name, d)),
+        HostPattern::Any => false,
+    };
+    if inside {
+        return Ok(());
+    }
+    let (what, hint) = match (host, domain) {
+        (HostPattern::Any, _) => (
+            "asks for sign-in on every host, but the session cookie reaches only some",
+            "name the host, or the domain as *.example.com; `*` is for public routes",
+        ),
+        (HostPattern::Exact(_) | HostPattern::Below(_), Some(_)) => (
+            "asks for sign-in outside session.cookie.domain",
+            "the session cookie would not reach it",
+        ),
+        (HostPattern::Exact(_) | HostPattern::Below(_), None) => (
+            "asks for sign-in where the session cookie does not reach: it is for the host of \
+             server.public_url",
+            "set session.cookie.domain to a domain that both lie in",
+        ),
+    };
+    Err(section.field("host").error(&Invalid::new(what).hint(hint)))
+}
 
 /// Warns about an exact host whose other paths are served by a public route of a wildcard host.
 pub(super) fn warn_of_public_fallback(root: &Section<'_>, routes: &[Settings]) {

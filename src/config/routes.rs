@@ -4,25 +4,141 @@
 use std::sync::Arc;
 
 use crate::config::address;
-use crate::config::asks_for_sign_in;
 use crate::config::diagnostics::Reported;
 use crate::config::field::Field;
 use crate::config::identity;
 use crate::config::invalid::Invalid;
+use crate::config::key_spec::{DAY, DefaultValue, HOUR, KeySpec, Type, key, millis};
 use crate::config::pem;
 use crate::config::policy::{self, OfRoute};
+use crate::config::route_hosts;
 use crate::config::section::Section;
 use crate::config::urls;
 use crate::gate::route::{Settings, Unauthenticated};
 use crate::identity::headers::HeaderRule;
 use crate::origin::Origin;
-use crate::policy::Policy;
-use crate::routing::host::{HostPattern, is_below};
 use crate::routing::path::PathPrefix;
 use crate::secret::Secret;
 use crate::server::ListenAddress;
 use crate::session::CookieSettings;
 use crate::upstream::{self, Target, Timeouts, TlsSettings};
+
+pub(super) const KEYS: &[KeySpec] = &[
+    key("name", Type::Text, DefaultValue::Unset("host and path"), "In metrics, logs and pages."),
+    key(
+        "host",
+        Type::Text,
+        DefaultValue::Unset("the host of public_url"),
+        "wiki.example.com, *.example.com or \"*\".",
+    ),
+    key(
+        "path",
+        Type::Text,
+        DefaultValue::Is("/"),
+        "A prefix by whole segments: /a is /a and /a/b, not /ab.",
+    ),
+    key(
+        "upstream",
+        Type::Text,
+        DefaultValue::Unset("none: the route is only asked about at the auth endpoints"),
+        "Where requests go: http:// or https:// and HOST:PORT, or unix:PATH.",
+    ),
+    key(
+        "upstream_tls",
+        Type::Section(UPSTREAM_TLS),
+        DefaultValue::Unset("the system's roots"),
+        "TLS toward an https:// upstream.",
+    ),
+    key(
+        "preserve_host",
+        Type::Flag,
+        DefaultValue::Is("true"),
+        "Whether the upstream sees the client's Host instead of its own.",
+    ),
+    key(
+        "request_body",
+        Type::Size { least: 0, most: u64::MAX },
+        DefaultValue::Unset("none"),
+        "The most bytes of a request's body.",
+    ),
+    key(
+        "timeouts",
+        Type::Section(TIMEOUTS),
+        DefaultValue::Unset("all defaults"),
+        "Deadlines of a forwarded request.",
+    ),
+    key(
+        "allow",
+        Type::Either(&[
+            Type::Choice(&["public", "authenticated"]),
+            Type::List { of: &Type::Section(policy::KEYS), least: 1 },
+        ]),
+        DefaultValue::Required("allow: authenticated"),
+        "Who may pass: public, authenticated, or rules of which any must match.",
+    ),
+    key(
+        "providers",
+        Type::List { of: &Type::Text, least: 1 },
+        DefaultValue::Unset("all"),
+        "Which providers sign in here.",
+    ),
+    key(
+        "unauthenticated",
+        Type::Choice(&["auto", "redirect", "unauthorized"]),
+        DefaultValue::Is("auto"),
+        "What a visitor who is not signed in meets: auto redirects page loads and answers 401 else.",
+    ),
+    key(
+        "websocket_origins",
+        Type::List { of: &Type::Text, least: 0 },
+        DefaultValue::Is("[]"),
+        "Origins, beside the route's own, whose pages may open a WebSocket with the session.",
+    ),
+    identity::OF_ROUTE,
+];
+
+const UPSTREAM_TLS: &[KeySpec] = &[
+    key(
+        "ca",
+        Type::Pem,
+        DefaultValue::Unset("none"),
+        "PEM beside the system's roots: a path or the text.",
+    ),
+    key(
+        "client_certificate",
+        Type::Pem,
+        DefaultValue::Unset("none"),
+        "What the gateway shows to the upstream: a path or the PEM text.",
+    ),
+    key(
+        "client_key",
+        Type::Pem,
+        DefaultValue::Unset("none"),
+        "Its private key: a path or the PEM text.",
+    ),
+    key(
+        "server_name",
+        Type::Text,
+        DefaultValue::Unset("the upstream's host"),
+        "The name to ask for and to verify.",
+    ),
+];
+
+const TIMEOUTS: &[KeySpec] = &[
+    key("connect", millis(10, HOUR), DefaultValue::Is("5s"), "DNS, TCP and TLS together."),
+    key(
+        "response_headers",
+        millis(10, DAY),
+        DefaultValue::Is("60s"),
+        "From the request's last byte to the response's head.",
+    ),
+    key(
+        "idle",
+        millis(10, DAY),
+        DefaultValue::Is("5m"),
+        "Between two bytes; none for WebSockets, event streams and gRPC.",
+    ),
+];
 
 /// What is around a route; `None` where it could not be read, which has its own problem.
 #[derive(Debug)]
@@ -43,7 +159,7 @@ pub(super) fn settings(
     let items = root.field("routes").items()?;
     let routes: Vec<_> = items
         .iter()
-        .map(|item| item.section().and_then(|section| route(&section, around)))
+        .map(|item| Section::of(item).and_then(|section| route(&section, around)))
         .collect();
     for (at, route) in routes.iter().enumerate() {
         let Ok(route) = route else { continue };
@@ -71,7 +187,7 @@ pub(super) fn settings(
 
 fn route(section: &Section<'_>, around: &Surroundings<'_>) -> Result<Settings, Reported> {
     let name = section.field("name").optional_text();
-    let host = host(&section.field("host"), around);
+    let host = route_hosts::read(&section.field("host"), around.public_url);
     let path = path(&section.field("path"), around);
     let listen = around.server.map(|server| server.listen.as_slice());
     let upstream = upstream(section, listen.unwrap_or_default());
@@ -99,7 +215,7 @@ fn route(section: &Section<'_>, around: &Surroundings<'_>) -> Result<Settings, R
         Err(reported) => Err(reported),
     };
     let (host, path, allow) = (host?, path?, allow?);
-    check_host(section, &host, &allow, around)?;
+    route_hosts::check_reached_by_cookie(section, &host, &allow, around.public_url, around.cookie)?;
     Ok(Settings {
         name: name?.map_or_else(|| format!("{host}{}", path.as_str()).into(), Arc::from),
         host,
@@ -114,25 +230,6 @@ fn route(section: &Section<'_>, around: &Surroundings<'_>) -> Result<Settings, R
     })
 }
 
-fn host(field: &Field<'_>, around: &Surroundings<'_>) -> Result<HostPattern, Reported> {
-    let written = field.optional(|text| {
-        HostPattern::parse(text).map_err(|what| {
-            let bare = text.split_once("://").map_or(text, |(_, rest)| rest);
-            let bare = bare.split(['/', ':']).next().unwrap_or_default();
-            match HostPattern::parse(bare).is_ok() {
-                true => Invalid::new(what).suggest(bare),
-                false => Invalid::new(what).hint("write wiki.example.com, *.example.com or \"*\""),
-            }
-        })
-    })?;
-    // Without `public_url` the default is unknown; the file is refused anyway, and no host is a
-    // problem of its own.
-    Ok(written.unwrap_or_else(|| match around.public_url {
-        Some(url) => HostPattern::Exact(url.host().to_owned()),
-        None => HostPattern::Any,
-    }))
-}
-
 fn path(field: &Field<'_>, around: &Surroundings<'_>) -> Result<PathPrefix, Reported> {
     let path = field.value(policy::path)?;
     match around.endpoint_prefix {
@@ -143,48 +240,6 @@ fn path(field: &Field<'_>, around: &Surroundings<'_>) -> Result<PathPrefix, Repo
         )),
         Some(_) | None => Ok(path),
     }
-}
-
-/// A host that asks for sign-in gets the session cookie, or nobody could ever sign in there.
-fn check_host(
-    section: &Section<'_>,
-    host: &HostPattern,
-    allow: &Policy,
-    around: &Surroundings<'_>,
-) -> Result<(), Reported> {
-    let (Some(public_url), Some(cookie)) = (around.public_url, around.cookie) else {
-        return Ok(());
-    };
-    if !asks_for_sign_in(allow) {
-        return Ok(());
-    }
-    let domain = cookie.domain.as_deref();
-    let inside = match host {
-        HostPattern::Exact(name) => {
-            name == public_url.host() || domain.is_some_and(|d| name == d || is_below(name, d))
-        }
-        HostPattern::Below(name) => domain.is_some_and(|d| name == d || is_below(name, d)),
-        HostPattern::Any => false,
-    };
-    if inside {
-        return Ok(());
-    }
-    let (what, hint) = match (host, domain) {
-        (HostPattern::Any, _) => (
-            "asks for sign-in on every host, but the session cookie reaches only some",
-            "name the host, or the domain as *.example.com; `*` is for public routes",
-        ),
-        (HostPattern::Exact(_) | HostPattern::Below(_), Some(_)) => (
-            "asks for sign-in outside session.cookie.domain",
-            "the session cookie would not reach it",
-        ),
-        (HostPattern::Exact(_) | HostPattern::Below(_), None) => (
-            "asks for sign-in where the session cookie does not reach: it is for the host of \
-             server.public_url",
-            "set session.cookie.domain to a domain that both lie in",
-        ),
-    };
-    Err(section.field("host").error(&Invalid::new(what).hint(hint)))
 }
 
 fn upstream(

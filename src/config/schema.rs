@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::table::{Default, Key, ROOT, Type};
+use crate::config::ROOT;
+use crate::config::key_spec::{DefaultValue, KeySpec, Type};
 
 /// The schema of a configuration file.
 pub fn schema() -> Value {
@@ -16,12 +17,12 @@ pub fn schema() -> Value {
     schema
 }
 
-fn section(keys: &[Key]) -> Value {
+fn section(keys: &[KeySpec]) -> Value {
     let properties: Map<String, Value> =
         keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
     let required: Vec<&str> = keys
         .iter()
-        .filter(|key| matches!(key.default, Default::Required(_)))
+        .filter(|key| matches!(key.default, DefaultValue::Required(_)))
         .map(|key| key.name)
         .collect();
     // A section whose keys are all commented out has no value.
@@ -37,15 +38,15 @@ fn section(keys: &[Key]) -> Value {
     schema
 }
 
-fn property(key: &Key) -> Value {
+fn property(key: &KeySpec) -> Value {
     let mut schema = type_of(&key.kind);
     let Some(object) = schema.as_object_mut() else { return schema };
     let about = match key.default {
-        Default::Unset(words) => format!("{} Default: {words}.", key.about),
-        Default::Is(_) | Default::Required(_) => key.about.to_owned(),
+        DefaultValue::Unset(words) => format!("{} Default: {words}.", key.about),
+        DefaultValue::Is(_) | DefaultValue::Required(_) => key.about.to_owned(),
     };
     object.insert("description".into(), json!(about));
-    if let Default::Is(yaml) = key.default
+    if let DefaultValue::Is(yaml) = key.default
         && let Ok(value) = serde_yaml::from_str::<Value>(yaml)
     {
         object.insert("default".into(), value);
@@ -92,12 +93,12 @@ fn or_substituted(schema: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::table;
+    use crate::config::key_rows::rows;
 
     #[test]
     fn every_key_is_at_its_place_in_the_schema_with_its_sentence() {
         let schema = schema();
-        for row in table::rows() {
+        for row in rows(ROOT) {
             let path = row.path().replace("[]", ".[]");
             let places = places(&schema, &path.split('.').collect::<Vec<_>>());
             let is_told = |place: &&Value| {

@@ -1,28 +1,30 @@
 //! A mapping of the file, held against the table of keys: each key that stands there is known, and
 //! stands there once.
 
+use crate::config::ROOT;
 use crate::config::diagnostics::{Diagnostics, Reported};
 use crate::config::document::Node;
-use crate::config::field::Field;
+use crate::config::field::{Field, report_twice};
 use crate::config::invalid::Invalid;
+use crate::config::key_rows::{KeyRow, rows};
+use crate::config::key_spec::{KeySpec, Type};
 use crate::config::migration_hints;
 use crate::config::problem::KeyPath;
 use crate::config::suggest::{nearest, same, within};
-use crate::config::table::{self, Key, Row};
 
 /// A mapping whose keys are known.
 #[derive(Clone, Debug)]
 pub(super) struct Section<'r> {
     pub(super) diagnostics: &'r Diagnostics<'r>,
     pub(super) path: KeyPath,
-    keys: &'static [Key],
+    keys: &'static [KeySpec],
     entries: &'r [(String, Node)],
 }
 
 impl<'r> Section<'r> {
     /// The root of the file.
     pub(super) fn root(diagnostics: &'r Diagnostics<'r>, node: &'r Node) -> Result<Self, Reported> {
-        let (path, keys) = (KeyPath::default(), table::ROOT);
+        let (path, keys) = (KeyPath::default(), ROOT);
         match node {
             Node::Map(entries) => Ok(Self::open(diagnostics, path, keys, entries)),
             Node::Null => {
@@ -36,10 +38,21 @@ impl<'r> Section<'r> {
         }
     }
 
-    pub(super) fn open(
+    /// The mapping that a field is; one that is not written, or has nothing in it, is empty.
+    pub(super) fn of(field: &Field<'r>) -> Result<Self, Reported> {
+        let Type::Section(keys) = field.kind else { return Err(field.wrong_type(&Node::Null)) };
+        let entries = match field.node {
+            None | Some(Node::Null) => &[],
+            Some(Node::Map(entries)) => entries.as_slice(),
+            Some(node) => return Err(field.wrong_type(node)),
+        };
+        Ok(Self::open(field.diagnostics, field.path.clone(), keys, entries))
+    }
+
+    fn open(
         diagnostics: &'r Diagnostics<'r>,
         path: KeyPath,
-        keys: &'static [Key],
+        keys: &'static [KeySpec],
         entries: &'r [(String, Node)],
     ) -> Self {
         report_twice(diagnostics, &path, entries);
@@ -63,9 +76,9 @@ impl<'r> Section<'r> {
         Field::new(self.diagnostics, self.path.key(name), key, node)
     }
 
-    /// The mapping of this name; one that is not written, or has nothing in it, is empty.
+    /// The mapping of this name.
     pub(super) fn section(&self, name: &str) -> Result<Self, Reported> {
-        self.field(name).section()
+        Self::of(&self.field(name))
     }
 
     /// The keys that were written.
@@ -74,23 +87,8 @@ impl<'r> Section<'r> {
     }
 }
 
-/// Reports every key that stands a second time.
-pub(super) fn report_twice(
-    diagnostics: &Diagnostics<'_>,
-    path: &KeyPath,
-    entries: &[(String, Node)],
-) {
-    for (at, (name, _)) in entries.iter().enumerate() {
-        // A third time is no news, and has no place of its own.
-        if entries.iter().take(at).filter(|(before, _)| before == name).count() == 1 {
-            let invalid = Invalid::new("stands here a second time").hint("remove one of the two");
-            diagnostics.error(&path.again(name), &invalid, None);
-        }
-    }
-}
-
 /// What the author of an unknown key may have meant.
-fn meant(name: &str, path: &KeyPath, keys: &[Key]) -> String {
+fn meant(name: &str, path: &KeyPath, keys: &[KeySpec]) -> String {
     if let Some(hint) = migration_hints::said_otherwise(name) {
         return hint.to_owned();
     }
@@ -108,8 +106,8 @@ fn meant(name: &str, path: &KeyPath, keys: &[Key]) -> String {
     // The nearest place for it: `groups` of a route belongs into its rules, not to a provider's claims.
     let top = |path: &str| path.split(['.', '[']).next().unwrap_or_default().to_owned();
     let here = top(&path.to_string());
-    let is_far = |row: &&Row| top(&row.parent) != here;
-    let rows = table::rows();
+    let is_far = |row: &&KeyRow| top(&row.parent) != here;
+    let rows = rows(ROOT);
     let places = rows.iter().filter(|row| same(row.key.name, name));
     match places.filter(|row| !(is_far(row) && row.is_everyday())).min_by_key(is_far) {
         Some(row) if row.parent.is_empty() => "it belongs at the top of the file".to_owned(),

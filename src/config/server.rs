@@ -3,17 +3,151 @@
 use ipnet::IpNet;
 
 use crate::config::address;
+use crate::config::certificates;
 use crate::config::diagnostics::Reported;
 use crate::config::field::Field;
 use crate::config::forward_auth;
 use crate::config::invalid::Invalid;
-use crate::config::pem;
+use crate::config::key_spec::{
+    DAY, DefaultValue, HOUR, KIB, KeySpec, MIB, MINUTE, SECOND, Type, key, millis,
+};
 use crate::config::section::Section;
-use crate::config::urls::{self, Http};
+use crate::config::urls::{self, PlainHttp};
 use crate::origin::Origin;
 use crate::routing::path::PathPrefix;
-use crate::secret::Secret;
 use crate::server::{CertifiedPair, Limits, ListenAddress, Settings, Timeouts, TrustedProxies};
+
+pub(super) const KEYS: &[KeySpec] = &[
+    key(
+        "listen",
+        Type::OneOrMore(&Type::Scalar),
+        DefaultValue::Is("127.0.0.1:4180"),
+        "Where to listen: HOST:PORT or unix:PATH, one or a list.",
+    ),
+    key(
+        "public_url",
+        Type::Text,
+        DefaultValue::Required("public_url: https://wiki.example.com"),
+        "The origin at which browsers reach the gateway; its scheme decides on secure cookies.",
+    ),
+    key(
+        "danger_allow_http",
+        Type::Flag,
+        DefaultValue::Is("false"),
+        "Takes an http:// public_url beyond loopback: cookies then cross the network in the clear.",
+    ),
+    key(
+        "endpoint_prefix",
+        Type::Text,
+        DefaultValue::Is("/oauth2"),
+        "Where the gateway's own paths begin.",
+    ),
+    key(
+        "workers",
+        Type::Count { least: 1, most: 1024 },
+        DefaultValue::Unset("one per core, container limits respected"),
+        "Threads that serve requests.",
+    ),
+    key(
+        "tls",
+        Type::Section(certificates::KEYS),
+        DefaultValue::Unset("plain HTTP"),
+        "With certificates every TCP listener speaks TLS, unix sockets do not.",
+    ),
+    key(
+        "trusted_proxies",
+        Type::List { of: &Type::Text, least: 0 },
+        DefaultValue::Is("[]"),
+        "Whose X-Forwarded-For, -Proto and -Host are believed: CIDRs, or unix for unix sockets.",
+    ),
+    key(
+        "forward_auth",
+        Type::Section(forward_auth::KEYS),
+        DefaultValue::Unset("no proxy may ask"),
+        "Which proxies may ask at the auth endpoints, and where.",
+    ),
+    key(
+        "limits",
+        Type::Section(LIMITS),
+        DefaultValue::Unset("all defaults"),
+        "Bounds of a request.",
+    ),
+    key(
+        "timeouts",
+        Type::Section(TIMEOUTS),
+        DefaultValue::Unset("all defaults"),
+        "Deadlines of a client's connection and of the end of the process.",
+    ),
+];
+
+const LIMITS: &[KeySpec] = &[
+    key(
+        "header_bytes",
+        Type::Size { least: KIB, most: MIB },
+        DefaultValue::Is("32KiB"),
+        "The head of a request, all fields together.",
+    ),
+    key(
+        "target_bytes",
+        Type::Size { least: 64, most: MIB },
+        DefaultValue::Is("16KiB"),
+        "The request target: path and query.",
+    ),
+    key(
+        "header_count",
+        Type::Count { least: 1, most: 1000 },
+        DefaultValue::Is("100"),
+        "Fields in the head of a request.",
+    ),
+    key(
+        "connections",
+        Type::Count { least: 1, most: 10_000_000 },
+        DefaultValue::Is("20000"),
+        "Open connections of clients; when reached, the longest idle one is closed for the next, and if all \
+         have a request under way, the next one gets 503. Half the files that the process may open, if that \
+         is less.",
+    ),
+    key(
+        "connections_per_client",
+        Type::Count { least: 1, most: 10_000_000 },
+        DefaultValue::Unset("no limit"),
+        "Open connections of one client address (IPv6: of one /64); one more gets 503. Trusted proxies and \
+         peers on unix sockets are exempt.",
+    ),
+];
+
+const TIMEOUTS: &[KeySpec] = &[
+    key(
+        "request_headers",
+        millis(100, HOUR),
+        DefaultValue::Is("10s"),
+        "From accept, TLS included, to the end of a request's head.",
+    ),
+    key(
+        "request_body",
+        millis(100, HOUR),
+        DefaultValue::Is("30s"),
+        "Without a byte of a request's body.",
+    ),
+    key(
+        "keep_alive",
+        millis(0, HOUR),
+        DefaultValue::Is("75s"),
+        "Without a request on a connection.",
+    ),
+    key(
+        "drain_delay",
+        millis(0, 10 * MINUTE),
+        DefaultValue::Is("0s"),
+        "From the signal to stop until listeners close; /readyz already says 503.",
+    ),
+    key(
+        "drain",
+        millis(0, DAY - SECOND),
+        DefaultValue::Is("30s"),
+        "From then until requests that are still open are cut.",
+    ),
+];
 
 /// `server.public_url`.
 pub(super) fn public_url(server: &Section<'_>) -> Result<Origin, Reported> {
@@ -22,10 +156,10 @@ pub(super) fn public_url(server: &Section<'_>) -> Result<Origin, Reported> {
 }
 
 /// `danger_allow_http`; where it cannot be read, its own problem is enough.
-pub(super) fn http(flag: &Field<'_>) -> Http {
+pub(super) fn http(flag: &Field<'_>) -> PlainHttp {
     match flag.flag() {
-        Ok(false) => Http::Loopback,
-        Ok(true) | Err(_) => Http::Anywhere,
+        Ok(false) => PlainHttp::Loopback,
+        Ok(true) | Err(_) => PlainHttp::Anywhere,
     }
 }
 
@@ -64,7 +198,7 @@ pub(super) fn settings(
 ) -> Result<Settings, Reported> {
     let listen = listen(&server.field("listen"));
     let workers = server.field("workers").optional_count();
-    let certificates = certificates(server, public_url);
+    let certificates = certificates::settings(server, public_url);
     let trusted_proxies = trusted_proxies(&server.field("trusted_proxies"));
     let forward_auth = forward_auth::settings(server, listen.as_deref().ok());
     if let (Ok(listen), Ok(pairs), Some(url)) = (&listen, &certificates, public_url) {
@@ -100,19 +234,6 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn certificates(
-    server: &Section<'_>,
-    public_url: Option<&Origin>,
-) -> Result<Vec<CertifiedPair>, Reported> {
-    let field = server.section("tls")?.field("certificates");
-    let items = field.items()?;
-    let pairs: Vec<_> =
-        items.iter().map(|item| item.section().and_then(|section| certificate(&section))).collect();
-    let pairs = pairs.into_iter().collect::<Result<Vec<CertifiedPair>, Reported>>()?;
-    warn_of_certificates(&field, &pairs, public_url);
-    Ok(pairs)
-}
-
 /// With certificates every TCP listener speaks TLS, and nothing else.
 fn warn_of_http(
     server: &Section<'_>,
@@ -129,55 +250,6 @@ fn warn_of_http(
         .hint("write https://, or remove the certificates");
         server.diagnostics.warning(&server.path.key("public_url"), &invalid);
     }
-}
-
-/// Browsers refuse what is over, and what is for another name.
-fn warn_of_certificates(field: &Field<'_>, pairs: &[CertifiedPair], public_url: Option<&Origin>) {
-    let now = field.diagnostics.now();
-    for (at, pair) in pairs.iter().enumerate() {
-        let Some((begin, end)) = pair.validity() else { continue };
-        let left = end.0.saturating_sub(now.0);
-        let path = field.path.item(at).key("certificate");
-        if left < 0 {
-            let invalid = Invalid::new("has expired: browsers refuse it").hint("renew it");
-            field.diagnostics.outdated(&path, &invalid);
-            continue;
-        }
-        let invalid = if begin > now {
-            Invalid::new("is not valid yet: browsers refuse it until its first day")
-                .hint("compare `openssl x509 -noout -dates` with the clock of this machine")
-        } else if left < SOON {
-            Invalid::new(format!("ends in {} days", left / A_DAY)).hint("renew it")
-        } else {
-            continue;
-        };
-        field.diagnostics.warning(&path, &invalid);
-    }
-    if let Some(url) = public_url
-        && !pairs.is_empty()
-        && !pairs.iter().any(|pair| pair.covers(url.host()))
-    {
-        let invalid = Invalid::new("are for other names than that of public_url")
-            .hint("browsers refuse them there; add one that covers it");
-        field.diagnostics.warning(&field.path, &invalid);
-    }
-}
-
-/// A certificate that is renewed by itself is renewed before.
-const SOON: i64 = 14 * A_DAY;
-const A_DAY: i64 = 24 * 60 * 60;
-
-fn certificate(section: &Section<'_>) -> Result<CertifiedPair, Reported> {
-    let (chain_field, key_field) = (section.field("certificate"), section.field("key"));
-    let (chain, key) = (pem::chain(&chain_field), pem::key(&key_field));
-    let chain = chain?.ok_or_else(|| chain_field.missing(None))?;
-    let key = key?.ok_or_else(|| key_field.missing(None))?;
-    pem::check_pair(&chain, &key).map_err(|invalid| key_field.error(&invalid))?;
-    Ok(CertifiedPair {
-        name: chain.name,
-        certificate: chain.text.expose().to_owned(),
-        key: Secret::new(key.text.expose()),
-    })
 }
 
 fn trusted_proxies(field: &Field<'_>) -> Result<TrustedProxies, Reported> {

@@ -1,8 +1,29 @@
 //! `telemetry:` -> `telemetry::Settings`.
 
 use crate::config::diagnostics::Reported;
+use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::section::Section;
 use crate::telemetry::{Level, LogFormat, Settings};
+
+pub(super) const KEYS: &[KeySpec] = &[
+    key("log", Type::Section(LOG), DefaultValue::Unset("all defaults"), "How the log looks."),
+    key("access_log", Type::Flag, DefaultValue::Is("true"), "Whether each request gets a line."),
+];
+
+const LOG: &[KeySpec] = &[
+    key(
+        "format",
+        Type::Choice(&["json", "text"]),
+        DefaultValue::Unset("text on a terminal, else json"),
+        "One JSON object per line, or lines for people.",
+    ),
+    key(
+        "level",
+        Type::Choice(&["error", "warn", "info", "debug", "trace"]),
+        DefaultValue::Is("info"),
+        "The least severe level that is logged.",
+    ),
+];
 
 /// All of it.
 pub(super) fn settings(root: &Section<'_>) -> Result<Settings, Reported> {

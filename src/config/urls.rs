@@ -13,7 +13,7 @@ use crate::upstream::Target;
 
 /// Where `http://` is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Http {
+pub(super) enum PlainHttp {
     /// Only for names of this machine.
     Loopback,
     /// `danger_allow_http: true`.
@@ -26,14 +26,14 @@ pub(super) fn origin(text: &str) -> Result<Origin, Invalid> {
 }
 
 /// Reads the origin at which browsers reach the gateway.
-pub(super) fn public_url(text: &str, http: Http) -> Result<Origin, Invalid> {
+pub(super) fn public_url(text: &str, http: PlainHttp) -> Result<Origin, Invalid> {
     let origin = origin(text)?;
     allowed(&origin, http)?;
     Ok(origin)
 }
 
 /// Reads an issuer identifier; it is kept letter by letter, as it must stand in `iss`.
-pub(super) fn issuer(text: &str, http: Http) -> Result<String, Invalid> {
+pub(super) fn issuer(text: &str, http: PlainHttp) -> Result<String, Invalid> {
     // OIDC Discovery §4.1: an issuer is the part before the well-known path.
     if let Some((issuer, _)) = text.split_once("/.well-known/") {
         return Err(Invalid::new("is the discovery document, not the issuer").suggest(issuer));
@@ -47,7 +47,7 @@ pub(super) fn issuer(text: &str, http: Http) -> Result<String, Invalid> {
 }
 
 /// Reads the URL of a provider's endpoint.
-pub(super) fn endpoint(text: &str, http: Http) -> Result<Url, Invalid> {
+pub(super) fn endpoint(text: &str, http: PlainHttp) -> Result<Url, Invalid> {
     let url = web(text, "https")?;
     // RFC 6749 §3.1: no fragment.
     if url.fragment().is_some() {
@@ -155,8 +155,8 @@ fn web(text: &str, scheme: &str) -> Result<Url, Invalid> {
     Ok(url)
 }
 
-fn allowed(origin: &Origin, http: Http) -> Result<(), Invalid> {
-    if origin.is_https() || origin.is_loopback() || http == Http::Anywhere {
+fn allowed(origin: &Origin, http: PlainHttp) -> Result<(), Invalid> {
+    if origin.is_https() || origin.is_loopback() || http == PlainHttp::Anywhere {
         return Ok(());
     }
     // SECURITY: codes, tokens and cookies in the clear belong to whoever listens (RFC 9700 §2.6).
@@ -180,12 +180,12 @@ mod tests {
     #[test]
     fn slips_are_told_with_what_was_meant() {
         check(
-            public_url("wiki.example.com", Http::Loopback),
+            public_url("wiki.example.com", PlainHttp::Loopback),
             "no scheme",
             Some("https://wiki.example.com"),
         );
         check(
-            public_url("https://a.example/x", Http::Loopback),
+            public_url("https://a.example/x", PlainHttp::Loopback),
             "no path",
             Some("https://a.example"),
         );
@@ -194,26 +194,30 @@ mod tests {
         check(origin_by("http://", "http"), "is not a URL", None);
         check(origin_by("HTTP://wiki", "http"), "lower case", Some("http://wiki/"));
         let document = "https://id.example/.well-known/openid-configuration";
-        check(issuer(document, Http::Loopback), "discovery document", Some("https://id.example"));
-        check(issuer("https://id.example/?a", Http::Loopback), "query", None);
-        check(endpoint("https://me:pw@id.example", Http::Loopback), "user", None);
-        check(endpoint("https://id.example/#a", Http::Loopback), "fragment", None);
+        check(
+            issuer(document, PlainHttp::Loopback),
+            "discovery document",
+            Some("https://id.example"),
+        );
+        check(issuer("https://id.example/?a", PlainHttp::Loopback), "query", None);
+        check(endpoint("https://me:pw@id.example", PlainHttp::Loopback), "user", None);
+        check(endpoint("https://id.example/#a", PlainHttp::Loopback), "fragment", None);
         check(proxy("proxy:3128/x"), "no scheme", Some("http://proxy:3128/x"));
         check(proxy("http://proxy:3128/x"), "path", None);
     }
 
     #[test]
     fn plain_http_is_for_this_machine() {
-        check(public_url("http://a.example", Http::Loopback), "http:// beyond", None);
-        check(issuer("http://a.example", Http::Loopback), "http:// beyond", None);
-        assert!(public_url("http://a.example", Http::Anywhere).is_ok());
-        assert!(public_url("http://localhost:4180", Http::Loopback).is_ok());
+        check(public_url("http://a.example", PlainHttp::Loopback), "http:// beyond", None);
+        check(issuer("http://a.example", PlainHttp::Loopback), "http:// beyond", None);
+        assert!(public_url("http://a.example", PlainHttp::Anywhere).is_ok());
+        assert!(public_url("http://localhost:4180", PlainHttp::Loopback).is_ok());
     }
 
     #[test]
     fn an_issuer_is_kept_letter_by_letter() {
         for text in ["https://id.example", "https://id.example/", "https://ID.example/a%2fb"] {
-            assert_eq!(issuer(text, Http::Loopback).unwrap(), text);
+            assert_eq!(issuer(text, PlainHttp::Loopback).unwrap(), text);
         }
     }
 
@@ -221,7 +225,7 @@ mod tests {
         #[test]
         fn no_text_makes_them_panic(text in ".{0,40}", scheme in "(https?://)?") {
             let text = scheme + &text;
-            drop((public_url(&text, Http::Loopback), issuer(&text, Http::Loopback), proxy(&text)));
+            drop((public_url(&text, PlainHttp::Loopback), issuer(&text, PlainHttp::Loopback), proxy(&text)));
         }
     }
 }

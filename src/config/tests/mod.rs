@@ -12,9 +12,10 @@ use http::Method;
 use proptest::prelude::*;
 
 use super::document::{Node, parse};
-use super::table::{self, Default};
-use super::{Config, ConfigSource, HostEnv, Problems, Severity, load};
-use crate::cli::check::{Format, run};
+use super::key_rows::rows;
+use super::key_spec::DefaultValue;
+use super::{Config, ConfigSource, HostEnv, Problems, ROOT, Severity, load};
+use crate::cli::check::{OutputFormat, run};
 use crate::gate::route::Unauthenticated;
 use crate::identity::claims::ClaimPath;
 use crate::identity::headers::Template;
@@ -132,17 +133,17 @@ fn the_full_file_has_every_key_with_its_default() {
     let text = read("config/full.yaml");
     let root = parse(&with_every_key(&text)).unwrap();
     let as_it_stands = parse(&text).unwrap();
-    for row in table::rows() {
+    for row in rows(ROOT) {
         let path = row.path();
         let written = values_at(&root, &path);
         assert!(!written.is_empty(), "config/full.yaml has no {path}");
         let here = values_at(&as_it_stands, &path);
         match row.key.default {
-            Default::Is(yaml) if !here.is_empty() => {
+            DefaultValue::Is(yaml) if !here.is_empty() => {
                 let default = parse(yaml).unwrap();
                 assert!(here.contains(&&default), "{path} is not {yaml}: {here:?}");
             }
-            Default::Is(_) | Default::Unset(_) | Default::Required(_) => {}
+            DefaultValue::Is(_) | DefaultValue::Unset(_) | DefaultValue::Required(_) => {}
         }
     }
 }
@@ -290,9 +291,14 @@ fn said_of(file: &Path) -> (u8, String) {
     let name = file.file_name().unwrap().to_str().unwrap();
     let text = String::from_utf8(HostEnv::system().read(file).unwrap()).unwrap();
     let mut out = Vec::new();
-    let code =
-        run(&ConfigSource::File(name.into()), false, Format::Human, &source(name, &text), &mut out)
-            .unwrap();
+    let code = run(
+        &ConfigSource::File(name.into()),
+        false,
+        OutputFormat::Human,
+        &source(name, &text),
+        &mut out,
+    )
+    .unwrap();
     (code, String::from_utf8(out).unwrap())
 }
 

@@ -1,0 +1,242 @@
+//! A value that stands on its own, or a list of such values: of the type that the table says, its `${…}`
+//! replaced, read by a parser.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use crate::config::diagnostics::{Reported, Resolved};
+use crate::config::document::{self, Node};
+use crate::config::field::{Field, type_mismatch};
+use crate::config::invalid::Invalid;
+use crate::config::key_spec::{DefaultValue, Type};
+use crate::config::plain_secret;
+use crate::config::problem::KeyPath;
+use crate::config::suggest::{nearest, within as within_word};
+use crate::config::units;
+use crate::secret::Secret;
+
+impl<'r> Field<'r> {
+    /// A text through this parser, where the key was written or has a default.
+    pub(super) fn optional<T>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Result<Option<T>, Reported> {
+        let Some(node) = self.value_node()? else { return Ok(None) };
+        self.scalar(&node, self.kind, &self.path, &parse).map(Some)
+    }
+
+    /// The same, where the table has a default or says that the key is required.
+    pub(super) fn value<T>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Result<T, Reported> {
+        self.optional(parse)?.ok_or_else(|| self.missing(None))
+    }
+
+    /// Every item of a list, or the one value where a list may be left out.
+    pub(super) fn optional_list<T>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Result<Option<Vec<T>>, Reported> {
+        let Some(node) = self.value_node()? else { return Ok(None) };
+        let (kind, least) = self.kind.items().unwrap_or((self.kind, 0));
+        let Node::List(items) = &*node else {
+            if !self.kind.takes(&node) {
+                return Err(self.wrong_type(&node));
+            }
+            return Ok(Some(vec![self.scalar(&node, kind, &self.path, &parse)?]));
+        };
+        if items.len() < least {
+            return Err(self.empty());
+        }
+        let read = |(at, item)| self.scalar(item, kind, &self.path.item(at), &parse);
+        // All items first, so that each says what is wrong with it.
+        let items: Vec<Result<T, Reported>> = items.iter().enumerate().map(read).collect();
+        items.into_iter().collect::<Result<Vec<T>, Reported>>().map(Some)
+    }
+
+    /// The same, where the table has a default.
+    pub(super) fn list<T>(
+        &self,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Result<Vec<T>, Reported> {
+        self.optional_list(parse)?.ok_or_else(|| self.missing(None))
+    }
+
+    /// A text as it is.
+    pub(super) fn text(&self) -> Result<String, Reported> {
+        self.value(some_text)
+    }
+
+    /// A text as it is, where it is written.
+    pub(super) fn optional_text(&self) -> Result<Option<String>, Reported> {
+        self.optional(some_text)
+    }
+
+    /// A text that nobody sees, where it is written.
+    pub(super) fn secret(&self) -> Result<Option<Secret>, Reported> {
+        self.warn_of_literal(&self.path, self.node);
+        let secret = self.optional(|text| some_text(text).map(Secret::from))?;
+        if secret.as_ref().is_some_and(|secret| plain_secret::is_sample(secret.expose())) {
+            self.diagnostics.warning(&self.path, &plain_secret::sample());
+        }
+        Ok(secret)
+    }
+
+    /// One such text or a list of them, none where it is not written.
+    pub(super) fn secrets(
+        &self,
+        parse: impl Fn(&str) -> Result<Secret, Invalid>,
+    ) -> Result<Vec<Secret>, Reported> {
+        match self.node {
+            Some(Node::List(items)) => {
+                for (at, item) in items.iter().enumerate() {
+                    self.warn_of_literal(&self.path.item(at), Some(item));
+                }
+            }
+            node => self.warn_of_literal(&self.path, node),
+        }
+        let secrets = self.optional_list(parse)?.unwrap_or_default();
+        if secrets.iter().any(|secret| plain_secret::is_sample(secret.expose())) {
+            self.diagnostics.warning(&self.path, &plain_secret::sample());
+        }
+        Ok(secrets)
+    }
+
+    pub(super) fn flag(&self) -> Result<bool, Reported> {
+        self.value(|text| match text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err(Invalid::new("is neither true nor false")),
+        })
+    }
+
+    /// One of the words of the table, as what the converter makes of it.
+    pub(super) fn choice<T>(&self, of: impl Fn(&str) -> Option<T>) -> Result<T, Reported> {
+        self.value(|text| self.chosen(text, &of))
+    }
+
+    pub(super) fn optional_choice<T>(
+        &self,
+        of: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, Reported> {
+        self.optional(|text| self.chosen(text, &of))
+    }
+
+    pub(super) fn duration(&self) -> Result<Duration, Reported> {
+        self.value(|text| self.duration_of(text))
+    }
+
+    pub(super) fn optional_duration(&self) -> Result<Option<Duration>, Reported> {
+        self.optional(|text| self.duration_of(text))
+    }
+
+    pub(super) fn optional_size(&self) -> Result<Option<u64>, Reported> {
+        self.optional(|text| self.number_of(text))
+    }
+
+    /// A number, or bytes, that fits this machine.
+    pub(super) fn count(&self) -> Result<usize, Reported> {
+        self.optional_count()?.ok_or_else(|| self.missing(None))
+    }
+
+    pub(super) fn optional_count(&self) -> Result<Option<usize>, Reported> {
+        self.optional(|text| {
+            usize::try_from(self.number_of(text)?).map_err(|_| Invalid::new("is too large"))
+        })
+    }
+
+    /// A secret that stands in the file goes wherever the file goes: a repository, a backup, a chat.
+    fn warn_of_literal(&self, path: &KeyPath, node: Option<&Node>) {
+        let Some(Node::Text(text)) = node else { return };
+        if let Some(invalid) = plain_secret::doubtful(text, |name| self.diagnostics.is_set(name)) {
+            self.diagnostics.warning(path, &invalid);
+        }
+    }
+
+    /// What was written, or the default.
+    fn value_node(&self) -> Result<Option<Cow<'r, Node>>, Reported> {
+        match (self.node, self.default) {
+            (Some(Node::Null), _) => Err(self.empty()),
+            (Some(node), _) => Ok(Some(Cow::Borrowed(node))),
+            (None, DefaultValue::Is(yaml)) => Ok(document::parse(yaml).ok().map(Cow::Owned)),
+            (None, DefaultValue::Unset(_)) => Ok(None),
+            (None, DefaultValue::Required(example)) => Err(self.missing(Some(example))),
+        }
+    }
+
+    fn scalar<T>(
+        &self,
+        node: &Node,
+        kind: &Type,
+        path: &KeyPath,
+        parse: impl Fn(&str) -> Result<T, Invalid>,
+    ) -> Result<T, Reported> {
+        if !kind.takes(node) {
+            return Err(self.diagnostics.error(path, &type_mismatch(kind, node), None));
+        }
+        let resolved = match node {
+            Node::Text(text) => self.diagnostics.resolve(path, text)?,
+            Node::Number(number) => Resolved { text: number.clone(), substituted: false },
+            Node::Flag(flag) => Resolved { text: flag.to_string(), substituted: false },
+            Node::Null | Node::List(_) | Node::Map(_) | Node::Tagged => {
+                return Err(self.diagnostics.error(path, &type_mismatch(kind, node), None));
+            }
+        };
+        // SECURITY: neither a secret nor what came from the environment or a file is printed; of a
+        // file that a secret is read from, the name is, where it was written here.
+        let named = !resolved.substituted && !has_password(&resolved.text);
+        let secret = matches!(kind, Type::Secret | Type::Pem);
+        let shown = (named && !secret).then_some(resolved.text.as_str());
+        parse(&resolved.text).map_err(|invalid| {
+            let invalid = if named { invalid.with_file(shown) } else { invalid };
+            self.diagnostics.error(path, &invalid, shown)
+        })
+    }
+
+    fn chosen<T>(&self, text: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, Invalid> {
+        of(text).ok_or_else(|| {
+            let invalid = Invalid::new(format!("is not {}", self.kind.describe()));
+            let words = self.kind.words().iter().copied();
+            if let [only] = self.kind.words() {
+                return invalid.hint(format!("leave the key out: {only} is all there is"));
+            }
+            match nearest(text, words.clone()).or_else(|| within_word(text, words)) {
+                Some(word) => invalid.suggest(word),
+                None => invalid,
+            }
+        })
+    }
+
+    fn duration_of(&self, text: &str) -> Result<Duration, Invalid> {
+        let duration = units::duration(text)?;
+        let Type::Duration { least, most } = self.kind else { return Ok(duration) };
+        units::within(duration, *least, *most, units::duration_text)
+    }
+
+    fn number_of(&self, text: &str) -> Result<u64, Invalid> {
+        if let Type::Size { least, most } = self.kind {
+            return units::within(units::size(text)?, *least, *most, units::size_text);
+        }
+        let number = text.parse().map_err(|_| Invalid::new("is not a whole number"))?;
+        let Type::Count { least, most } = self.kind else { return Ok(number) };
+        units::within(number, *least, *most, |number| number.to_string())
+    }
+}
+
+/// Whether a text may be a URL with a password in it, `user:password@host`, with a scheme or without.
+fn has_password(text: &str) -> bool {
+    text.split_once('@').is_some_and(|(before, _)| before.contains(':'))
+}
+
+fn some_text(text: &str) -> Result<String, Invalid> {
+    if text.trim().is_empty() {
+        return Err(Invalid::new("is empty"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Invalid::new("has a control character or a line break in it").hint(
+            "look at its end, too: a text in `|` ends with a line break, one in `|-` does not",
+        ));
+    }
+    Ok(text.to_owned())
+}
