@@ -65,7 +65,7 @@ impl Admin {
             Stage::Starting => plain_text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
             Stage::Draining => plain_text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             Stage::Ready => {
-                let told = self.login.providers.iter().map(|provider| trouble(provider));
+                let told = self.party.providers().all().iter().map(|provider| trouble(provider));
                 plain_text(StatusCode::OK, format!("ready\n{}", told.collect::<String>()))
             }
         }

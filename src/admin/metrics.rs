@@ -30,7 +30,7 @@ impl Admin {
     }
 
     fn interpretations(&self) -> Gauges {
-        let providers = self.login.providers.iter();
+        let providers = self.party.providers().all().iter();
         let mut upstreams: BTreeMap<String, (usize, usize)> = BTreeMap::new();
         for upstream in self.routes.all().filter_map(|route| route.upstream.as_ref()) {
             let connections = upstream.connections();
@@ -41,7 +41,7 @@ impl Admin {
         }
         Gauges {
             connections: self.connections.count(),
-            sessions: self.login.sessions.len(),
+            sessions: self.party.sessions().len(),
             providers_up: providers
                 .map(|provider| {
                     (Arc::clone(provider.id()), provider.health() == ProviderHealth::Up)

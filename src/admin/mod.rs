@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use crate::admin::health::Health;
 use crate::body::Body;
 use crate::gate::routes::Routes;
-use crate::login::Login;
+use crate::login::relying_party::RelyingParty;
 use crate::pages::plain_text;
 use crate::server::{
     AccessLog, Answered, CertificateExpiry, ClientInfo, ForwardAuth, Handler, Incoming, Limits,
@@ -29,8 +29,8 @@ pub struct Admin {
     pub health: Arc<Health>,
     /// All that is counted.
     pub metrics: Arc<Metrics>,
-    /// Knows the providers and the sessions.
-    pub login: Arc<Login>,
+    /// The providers and sessions that are shown.
+    pub party: Arc<RelyingParty>,
     /// Know the upstreams.
     pub routes: Arc<Routes>,
     /// Of the public listeners.

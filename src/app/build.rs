@@ -18,10 +18,11 @@ use crate::identity::headers::{
 };
 use crate::login::Login;
 use crate::login::pending::States;
+use crate::login::relying_party::RelyingParty;
 use crate::login::return_to::AllowedTargets;
 use crate::pages::{self, Pages};
-use crate::providers::{self, Provider};
-use crate::routing::Table;
+use crate::providers::{self, Provider, Registry};
+use crate::routing::{Site, Table};
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
 use crate::session::seal::Roots;
@@ -64,52 +65,48 @@ impl App {
         metrics: &Arc<Metrics>,
         upstream_connections: usize,
     ) -> Result<Self, Error> {
-        let (url, prefix) = (&config.public_url, &config.endpoint_prefix);
+        let site = Site::new(config.public_url.clone(), config.endpoint_prefix.clone());
         let sessions = Arc::new(SessionTable::new(&config.session, clock.clone()));
-        let cookies = Arc::new(Cookies::new(&config.session.cookie, config.public_url.is_https()));
-        let providers = providers(config, clock, metrics)?;
+        let cookies = Cookies::new(&config.session.cookie, config.public_url.is_https());
+        let hosts = config.routes.iter().map(|route| route.host.clone()).collect();
+        let targets = AllowedTargets::new(site.clone(), cookies.domain(), hosts)?;
         let size_limit = Arc::new(used::size_limit(config));
         let (table, limit, tasks) = (sessions.clone(), size_limit.clone(), TaskTracker::new());
         let refresher = Refresher::new(table, clock.clone(), &config.session, limit, tasks.clone());
         let rules: Vec<&HeaderRule> =
             config.routes.iter().flat_map(|route| &route.identity_headers).collect();
-        let gate = Arc::new(Gate {
-            sessions: Arc::clone(&sessions),
-            refresher,
-            cookies: Arc::clone(&cookies),
-            providers: Arc::clone(&providers),
-            stripped: Arc::new(IdentityHeaderNames::new(rules.iter().copied())),
-            public_url: config.public_url.clone(),
-            prefix: prefix.clone(),
-            outage_grace: config.session.outage_grace,
-            clock: clock.clone(),
-            metrics: Arc::clone(metrics),
-            session_bound: Arc::default(),
-        });
-        let hosts = config.routes.iter().map(|route| route.host.clone()).collect();
-        let targets = AllowedTargets::new(url, cookies.domain(), hosts, prefix.clone())?;
-        let login = Arc::new(Login {
-            public_url: url.clone(),
-            prefix: prefix.clone(),
-            providers,
+        let states = States::new(Roots::new(&config.session.secrets), site.public_url());
+        let party = Arc::new(RelyingParty::new(
+            site,
+            providers(config, clock, metrics)?,
             sessions,
             cookies,
+            clock.clone(),
+            Arc::clone(metrics),
+        ));
+        let gate = Arc::new(Gate::new(
+            Arc::clone(&party),
+            refresher,
+            IdentityHeaderNames::new(rules.iter().copied()),
+            config.session.outage_grace,
+        ));
+        let login = Arc::new(Login::new(
+            Arc::clone(&party),
             targets,
-            states: Arc::new(States::new(Roots::new(&config.session.secrets), url)),
-            settings: config.session.clone(),
+            Arc::new(states),
+            config.session.clone(),
             size_limit,
-            clock: clock.clone(),
-            tasks: tasks.clone(),
-            metrics: Arc::clone(metrics),
-        });
+            tasks.clone(),
+        ));
         let budget = ConnectionBudget::new(upstream_connections);
         let table = routes(config, &rules, metrics, &budget)?;
-        let routes = Arc::new(Routes::new(table, prefix.clone()));
+        let routes = Arc::new(Routes::new(table, config.endpoint_prefix.clone()));
         let pages = Arc::new(Pages::new(&config.pages)?);
         metrics.configured();
         Ok(Self {
             endpoints: Endpoints {
-                login: Arc::clone(&login),
+                party: Arc::clone(&party),
+                login,
                 gate: Arc::clone(&gate),
                 routes: Arc::clone(&routes),
                 pages: Arc::clone(&pages),
@@ -119,7 +116,7 @@ impl App {
             },
             routes,
             gate,
-            login,
+            party,
             pages,
             tasks,
             metrics: Arc::clone(metrics),
@@ -144,11 +141,7 @@ fn identity_names(rules: &[&HeaderRule]) -> Arc<[HeaderName]> {
     names.into()
 }
 
-fn providers(
-    config: &Config,
-    clock: &Clock,
-    metrics: &Metrics,
-) -> Result<Arc<[Arc<Provider>]>, Error> {
+fn providers(config: &Config, clock: &Clock, metrics: &Metrics) -> Result<Registry, Error> {
     let made = config.providers.iter().map(|settings| {
         let meter = metrics.provider(&settings.id);
         let provider = Provider::new(settings.clone(), clock.clone(), meter);
@@ -156,7 +149,7 @@ fn providers(
             .map(Arc::new)
             .map_err(|error| Error::Provider { id: Arc::clone(&settings.id), error })
     });
-    made.collect()
+    Ok(Registry::new(made.collect::<Result<_, _>>()?))
 }
 
 fn routes(

@@ -136,7 +136,9 @@ impl App {
                 )
             }
             // There is nowhere to send somebody who is at public_url already.
-            Err(Error::WrongHost) if incoming.client.origin() == self.gate.public_url => {
+            Err(Error::WrongHost)
+                if incoming.client.origin() == *self.party.site().public_url() =>
+            {
                 unrouted(Error::SignInOnly)
             }
             Err(error) => unrouted(error),

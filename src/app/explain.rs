@@ -122,7 +122,9 @@ impl App {
         told: &mut Explanation,
     ) {
         told.say("route", &*route.name);
-        if let Some(identity) = visitor.identity().filter(|who| !route.takes(&who.provider)) {
+        if let Some(identity) =
+            visitor.identity().filter(|who| !route.providers.contain(&who.provider))
+        {
             let note =
                 format!("provider {} does not sign in here: not signed in", identity.provider);
             told.say("", note);
@@ -166,7 +168,7 @@ impl App {
     }
 
     fn origin<'q>(&'q self, question: &Question<'q>) -> &'q Origin {
-        question.origin.unwrap_or(&self.gate.public_url)
+        question.origin.unwrap_or(self.party.site().public_url())
     }
 
     /// What a challenge would be. Nothing is known of the fields that tell a page from a script; so it is
@@ -181,7 +183,7 @@ impl App {
             return;
         }
         let path = self.gate.sign_in_path(route, question.target);
-        told.say("", format!("302 Found to {}", self.gate.own_url(&path)));
+        told.say("", format!("302 Found to {}", self.party.site().own_url(&path)));
         if !redirects(&script) {
             told.say("", "taken for a page that a browser opens: a script gets 401");
         }
@@ -221,7 +223,8 @@ impl App {
 
     /// Somebody who signed in just now with these claims, and whose tokens never end.
     fn member(&self, id: &str, claims: &Map<String, Value>) -> Result<Member, NoVisitor> {
-        let provider = self.login.provider(id).ok_or(NoVisitor::Provider(id.to_owned()))?;
+        let provider =
+            self.party.providers().by_id(id).ok_or(NoVisitor::Provider(id.to_owned()))?;
         let identity = provider.identity(claims.clone())?;
         let binding = IdTokenBinding {
             subject: Arc::clone(&identity.subject),
@@ -231,13 +234,13 @@ impl App {
         };
         let tokens = TokenSet {
             access_token: Secret::new("<access token>"),
-            asked: self.gate.clock.moment(),
+            asked: self.party.clock().moment(),
             expires_in: None,
             refresh_token: None,
             id_token: Some(Secret::new("<ID token>")),
             scope: None,
         };
-        let now = self.gate.clock.moment();
+        let now = self.party.clock().moment();
         let tokens = Tokens::new(tokens, Duration::ZERO);
         let data =
             SessionData::new(identity, RefreshBaseline { binding, beside_userinfo: None }, tokens);

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use crate::endpoints::Endpoints;
 use crate::gate::Gate;
 use crate::gate::routes::Routes;
-use crate::login::Login;
+use crate::login::relying_party::RelyingParty;
 use crate::pages::Pages;
 use crate::telemetry::metrics::Metrics;
 
@@ -26,7 +26,7 @@ use crate::telemetry::metrics::Metrics;
 pub struct App {
     routes: Arc<Routes>,
     gate: Arc<Gate>,
-    login: Arc<Login>,
+    party: Arc<RelyingParty>,
     endpoints: Endpoints,
     pages: Arc<Pages>,
     /// Owns what goes on without a request: refreshes, revocations, keeping providers fresh.

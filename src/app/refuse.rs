@@ -45,12 +45,13 @@ impl App {
     }
 
     fn page(&self, error: &Error, asked: &ResponseContext<'_>) -> Response<Body> {
+        let public_url = self.party.site().public_url();
         let respond = |page: &Page<'_>| self.pages.respond(asked, error.status(), page);
         match error {
             Error::NotSignedIn { login_url, .. } => respond(&Page::SignInRequired { login_url }),
             Error::Forbidden(forbidden) => self.forbidden(forbidden, asked),
-            Error::WrongHost => respond(&Page::WrongHost { public_url: &self.gate.public_url }),
-            Error::SignInOnly => respond(&Page::SignInOnly { public_url: &self.gate.public_url }),
+            Error::WrongHost => respond(&Page::WrongHost { public_url }),
+            Error::SignInOnly => respond(&Page::SignInOnly { public_url }),
             Error::SignIn(failure) => self.sign_in_failed(failure, error, asked),
             Error::Malformed
             | Error::Path(_)
@@ -78,8 +79,8 @@ impl App {
         // Absolute: a proxy that asks us about a host need not send us that host's own paths.
         let another =
             SignInOptions { prompt: Some(Prompt::SelectAccount), ..SignInOptions::default() };
-        let other_account = self.gate.own_url(&another.start(&forbidden.return_to));
-        let sign_out = self.gate.own_url("/sign_out");
+        let other_account = self.party.site().own_url(&another.start(&forbidden.return_to));
+        let sign_out = self.party.site().own_url("/sign_out");
         let page = Page::Forbidden(pages::Forbidden {
             identity: &forbidden.identity,
             provider: &forbidden.provider,
@@ -97,8 +98,8 @@ impl App {
         asked: &ResponseContext<'_>,
     ) -> Response<Body> {
         let (target, provider) = (failure.target.as_str(), failure.provider.as_deref());
-        let known = provider.and_then(|id| self.login.provider(id));
-        let prefixed = |path: String| format!("{}{path}", self.login.prefix);
+        let known = provider.and_then(|id| self.party.providers().by_id(id));
+        let prefixed = |path: String| self.party.site().own_path(&path);
         let try_again = prefixed(match known {
             Some(provider) => SignInOptions::at(Some(provider.id())).start(target),
             None => SignInOptions::default().sign_in(target),

@@ -25,7 +25,7 @@ impl App {
         let admin = Admin {
             health: Arc::clone(&health),
             metrics: Arc::clone(&self.metrics),
-            login: Arc::clone(&self.login),
+            party: Arc::clone(&self.party),
             routes: Arc::clone(&self.routes),
             connections: public.open_connections(),
             certificates: public.certificates(),
@@ -46,7 +46,7 @@ impl App {
 
     async fn serve_public(self: Arc<Self>, bound: Bound, shutdown: Shutdown, health: &Health) {
         let stopped = CancellationToken::new();
-        for provider in self.login.providers.iter() {
+        for provider in self.party.providers().all() {
             let (keep_fresh, stopped) = (provider.keep_fresh(), stopped.clone());
             self.tasks.spawn(async move {
                 tokio::select! {
@@ -83,7 +83,7 @@ impl App {
     async fn sweep(&self) {
         loop {
             tokio::time::sleep(SWEEP).await;
-            let ended = self.login.sessions.sweep();
+            let ended = self.party.sessions().sweep();
             if ended > 0 {
                 tracing::debug!(ended, "sessions are over");
             }

@@ -15,7 +15,7 @@ use super::grants::{Grants, RefreshTokens};
 use super::html;
 use super::json_response::JsonResponse;
 use super::keyring::Keyring;
-use super::serving::{Serving, Site, Socket};
+use super::serving::{DemoSite, Serving, Socket};
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::jose::{self, Algorithm};
@@ -182,7 +182,7 @@ pub(super) struct ProviderState {
     pub(super) keys: Keyring,
 }
 
-impl Site for DemoProvider {
+impl DemoSite for DemoProvider {
     fn answer(&self, request: &Request<Bytes>) -> Response<Body> {
         let path = request.uri().path().strip_prefix(self.path.as_str());
         let response = match path.map(|path| (path, DemoEndpoint::at(path))) {

@@ -16,7 +16,7 @@ use tokio::time::{Interval, interval};
 
 use super::html::{self, PageTemplate};
 use super::json_response::JsonResponse;
-use super::serving::{Serving, Site, Socket};
+use super::serving::{DemoSite, Serving, Socket};
 use crate::body::{Body, BodyError};
 use crate::server::Error;
 
@@ -46,7 +46,7 @@ impl SampleApp {
 
 struct Mirror;
 
-impl Site for Mirror {
+impl DemoSite for Mirror {
     fn answer(&self, request: &Request<Bytes>) -> Response<Body> {
         match request.uri().path() {
             "/public/style.css" => html::style().map(Body::full),

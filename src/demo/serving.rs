@@ -19,7 +19,7 @@ use crate::server::{
 use crate::telemetry::metrics::Metrics;
 
 /// Answers the requests of one server.
-pub(super) trait Site: Send + Sync + 'static {
+pub(super) trait DemoSite: Send + Sync + 'static {
     /// Answers one request from what is in memory; nothing here waits.
     fn answer(&self, request: &Request<Bytes>) -> Response<Body>;
 }
@@ -70,7 +70,7 @@ impl Socket {
     }
 
     /// Serves `site` from now on.
-    pub(super) fn serve(self, site: Arc<impl Site>) -> Serving {
+    pub(super) fn serve(self, site: Arc<impl DemoSite>) -> Serving {
         let (shutdown, tasks) = (Shutdown::new(), TaskTracker::new());
         tasks.spawn(self.bound.serve(Arc::new(Collecting(site)), shutdown.clone()));
         tasks.close();
@@ -100,7 +100,7 @@ impl Drop for Serving {
 /// Collects each request's body before the site answers.
 struct Collecting<S>(Arc<S>);
 
-impl<S: Site> Handler for Collecting<S> {
+impl<S: DemoSite> Handler for Collecting<S> {
     async fn handle(&self, incoming: Incoming) -> Answered {
         let (head, body) = incoming.request.into_parts();
         let Ok(body) = Limited::new(body, REQUEST_BYTES).collect().await else {

@@ -20,6 +20,7 @@ use crate::gate::Gate;
 use crate::gate::challenge::SubrequestMode;
 use crate::gate::routes::Routes;
 use crate::identity::headers::HeaderRule;
+use crate::login::relying_party::RelyingParty;
 use crate::login::{Login, Redirect};
 use crate::pages::{self, Pages, ResponseContext, harden};
 use crate::server::{Answered, ClientInfo};
@@ -49,6 +50,8 @@ pub enum Endpoint<'p> {
 /// Answers our own paths.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
+    /// The site, its providers and its sessions.
+    pub party: Arc<RelyingParty>,
     /// Signs in and out.
     pub login: Arc<Login>,
     /// Knows the sessions.

@@ -12,7 +12,7 @@ use crate::login::return_to::ReturnTo;
 use crate::login::sign_in_options::SignInOptions;
 use crate::login::{self, Failure};
 use crate::pages::{Choice, Page};
-use crate::providers::Provider;
+use crate::providers::{AllowedProviders, Provider};
 use crate::routing::path::PathInterpretations;
 
 impl Endpoints {
@@ -21,13 +21,13 @@ impl Endpoints {
         let query = Query::parse(call.uri.query().unwrap_or_default());
         let options = query.options();
         if let Some(target) = self.target_of_public_url(call, &query) {
-            return redirect(self.login.own_url(&options.sign_in(target.as_str())).into());
+            return redirect(self.party.site().own_url(&options.sign_in(target.as_str())).into());
         }
         let target = self.target(call, &query);
         let start = |provider: &Provider| {
             let start =
                 SignInOptions { provider: Some(provider.id()), ..options }.start(target.as_str());
-            format!("{}{start}", self.login.prefix)
+            self.party.site().own_path(&start)
         };
         let providers = self.providers_for(&target);
         let buttons: Vec<(&str, String)> =
@@ -52,14 +52,14 @@ impl Endpoints {
 
     /// Where somebody may sign in who wants to go there, in the order of the page.
     pub fn providers_for(&self, target: &ReturnTo) -> impl Iterator<Item = &Provider> {
-        let route = self.route_of(target);
-        let taken = move |provider: &&Provider| route.is_none_or(|r| r.takes(provider.id()));
-        self.login.providers.iter().map(AsRef::as_ref).filter(taken)
+        let allowed =
+            self.route_of(target).map_or(&AllowedProviders::All, |route| &route.providers);
+        self.party.providers().for_route(allowed).map(AsRef::as_ref)
     }
 
     /// The route that a target leads to.
     fn route_of(&self, target: &ReturnTo) -> Option<&Route> {
-        let base = Url::parse(&self.login.public_url.to_string()).ok()?;
+        let base = Url::parse(&self.party.site().public_url().to_string()).ok()?;
         let url = base.join(target.as_str()).ok()?;
         let interpretations = PathInterpretations::of(url.path()).ok()?;
         self.routes.find(url.host_str()?, &interpretations).ok()

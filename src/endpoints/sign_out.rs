@@ -14,15 +14,15 @@ impl Endpoints {
     /// `GET, POST sign_out?rd=`
     pub(super) fn sign_out(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let query = Query::parse(call.uri.query().unwrap_or_default());
-        let targets = &self.login.targets;
+        let targets = self.login.targets();
         // On another host a path is that host's, also once the provider has sent the browser on.
         let target = query.one("rd").map(|rd| {
             let elsewhere = self.target_from_elsewhere(call.client, Some(rd));
             let elsewhere = elsewhere.map(|target| targets.absolute(&target));
             elsewhere.unwrap_or_else(|| targets.parse_or_root(Some(rd)))
         });
-        let (origin, domain) = (call.client.origin(), self.login.cookies.domain());
-        let own = [&self.login.public_url, &origin];
+        let (origin, domain) = (call.client.origin(), self.party.cookies().domain());
+        let own = [self.party.site().public_url(), &origin];
         // A HEAD never changes anything.
         // SECURITY: asked without a session, too. The form of another site comes without our cookie,
         // which is `Lax`, and the answer would clear it nevertheless (T88).
@@ -30,7 +30,8 @@ impl Endpoints {
             let query = target.as_ref().map(|target| {
                 Serializer::new(String::from("?")).append_pair("rd", target.as_str()).finish()
             });
-            let action = format!("{}/sign_out{}", self.login.prefix, query.unwrap_or_default());
+            let action =
+                self.party.site().own_path(&format!("/sign_out{}", query.unwrap_or_default()));
             let page = Page::ConfirmSignOut { action: &action };
             return Ok(self.pages.respond(&call.asked, StatusCode::OK, &page));
         }
@@ -47,7 +48,7 @@ impl Endpoints {
         {
             return response;
         }
-        let sign_in = format!("{}/sign_in", self.login.prefix);
+        let sign_in = self.party.site().own_path("/sign_in");
         // Where the applications are on other hosts, there is nothing to come back to here.
         let sign_in = self.routes.has_host(call.client.host()).then_some(&*sign_in);
         self.pages.respond(&call.asked, StatusCode::OK, &Page::SignedOut { sign_in })

@@ -18,7 +18,7 @@ impl Endpoints {
         let query = Query::parse(call.uri.query().unwrap_or_default());
         let options = query.options();
         if let Some(target) = self.target_of_public_url(call, &query) {
-            return redirect(self.login.own_url(&options.start(target.as_str())).into());
+            return redirect(self.party.site().own_url(&options.start(target.as_str())).into());
         }
         let target = self.target(call, &query);
         let start = Start {
@@ -31,7 +31,7 @@ impl Endpoints {
             Ok(there) => redirect(there),
             Err(Failure { error: login::Error::ChoiceNeeded, .. }) => {
                 let choice = options.sign_in(target.as_str());
-                redirect(format!("{}{choice}", self.login.prefix).into())
+                redirect(self.party.site().own_path(&choice).into())
             }
             Err(failure) => Err(Box::new(failure).into()),
         }
@@ -39,7 +39,7 @@ impl Endpoints {
 
     /// Where to go after signing in.
     pub(super) fn target(&self, call: Call<'_>, query: &Query) -> ReturnTo {
-        self.login.targets.parse_or_root(wanted(call, query))
+        self.login.targets().parse_or_root(wanted(call, query))
     }
 
     /// The login cookie belongs to the host of `public_url`: asked on another host, the browser
@@ -54,10 +54,10 @@ impl Endpoints {
         client: &ClientInfo,
         rd: Option<&str>,
     ) -> Option<ReturnTo> {
-        let targets = &self.login.targets;
+        let targets = self.login.targets();
         // To browsers the same name with a dot behind it is another host, with cookies of its own.
         let is_dotted = client.host().ends_with('.');
-        if !is_dotted && host::normal(client.host()) == self.login.public_url.host() {
+        if !is_dotted && host::normal(client.host()) == self.party.site().public_url().host() {
             return None;
         }
         let authority = client.authority().as_str();

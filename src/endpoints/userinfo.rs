@@ -32,10 +32,10 @@ impl Endpoints {
         let visitor = self.gate.identify(Authentication::Required, call.headers).await;
         let Some(Member { session, data }) = visitor.member() else {
             let page = self.gate.page_of_script(call.headers, call.client);
-            let login_url = self.login.own_url(&SignInOptions::default().start(&page));
+            let login_url = self.party.site().own_url(&SignInOptions::default().start(&page));
             return Err(Error::NotSignedIn { login_url, cookies: None });
         };
-        let clock = &self.login.clock;
+        let clock = self.party.clock();
         let left = session.ends().since(clock.moment()).as_secs();
         let identity = &data.identity;
         let body = serde_json::to_vec(&Userinfo {

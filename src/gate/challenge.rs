@@ -52,15 +52,16 @@ pub enum SubrequestChallenge {
 impl Gate {
     /// A redirect to sign in, or the error that says where to.
     pub fn challenge(&self, asked: Challenged<'_>) -> Result<Response<Body>, Error> {
-        let tossed = self.cookies.sent(asked.headers, Name::Session) == Sent::Conflict;
+        let tossed = self.party.cookies().sent(asked.headers, Name::Session) == Sent::Conflict;
         let cookies = tossed.then(|| {
             let path = asked.target.split('?').next().unwrap_or("/");
-            self.cookies.clear_tossed(asked.client.host(), path, random::turn())
+            self.party.cookies().clear_tossed(asked.client.host(), path, random::turn())
         });
         if !may_redirect(asked.route, asked.method, asked.headers) {
             return Err(Error::NotSignedIn { login_url: self.login_url(asked), cookies });
         }
-        let location = format!("{}{}", self.prefix, self.sign_in_path(asked.route, asked.target));
+        let sign_in = self.sign_in_path(asked.route, asked.target);
+        let location = self.party.site().own_path(&sign_in);
         redirect(location, cookies.into_iter().flatten()).map_err(|_| Error::Malformed)
     }
 
@@ -72,7 +73,7 @@ impl Gate {
         asker: SubrequestMode,
     ) -> SubrequestChallenge {
         let target = format!("{}{}", asked.client.origin(), asked.target);
-        let sign_in = self.own_url(&self.start_path(asked.route, &target));
+        let sign_in = self.party.site().own_url(&self.start_path(asked.route, &target));
         match asker {
             SubrequestMode::Redirects if may_redirect(asked.route, asked.method, asked.headers) => {
                 SubrequestChallenge::Redirect(sign_in)
@@ -88,17 +89,6 @@ impl Gate {
         }
     }
 
-    /// A path and query below the prefix as an absolute URL.
-    pub fn own_url(&self, below: &str) -> String {
-        format!("{}{}{below}", self.public_url, self.prefix)
-    }
-
-    /// A path on the effective host as `rd` at `public_url`.
-    pub fn return_to(&self, client: &ClientInfo, path: &str) -> String {
-        let origin = client.origin();
-        if origin == self.public_url { path.to_owned() } else { format!("{origin}{path}") }
-    }
-
     /// Where to sign in for a target on this host, below the prefix.
     pub fn sign_in_path(&self, route: &Route, target: &str) -> String {
         if self.takes_several(route) {
@@ -110,9 +100,10 @@ impl Gate {
 
     /// The same where whoever follows it may not be a person yet: `start` leads to the choice itself.
     fn start_path(&self, route: &Route, target: &str) -> String {
-        let mut usable = self.providers.iter().filter(|provider| route.takes(provider.id()));
+        let providers = self.party.providers();
+        let mut usable = providers.for_route(&route.providers);
         match (usable.next(), usable.next()) {
-            (Some(only), None) if self.providers.len() > 1 => {
+            (Some(only), None) if providers.all().len() > 1 => {
                 SignInOptions::at(Some(only.id())).start(target)
             }
             (_, None | Some(_)) => SignInOptions::default().start(target),
@@ -122,7 +113,7 @@ impl Gate {
     /// An absolute URL at which a script can send its page to sign in, and come back to that page.
     fn login_url(&self, asked: Challenged<'_>) -> String {
         let target = self.page_of_script(asked.headers, asked.client);
-        self.own_url(&self.start_path(asked.route, &target))
+        self.party.site().own_url(&self.start_path(asked.route, &target))
     }
 
     /// The page of this origin that a script runs on, as `rd` at `public_url`.
@@ -132,7 +123,7 @@ impl Gate {
         let page = page.filter(|page| Origin::of(page).as_ref() == Some(&origin));
         let page =
             page.as_ref().map_or("/", |page| &page[Position::BeforePath..Position::AfterQuery]);
-        self.return_to(client, page)
+        self.party.site().return_to(&origin, page)
     }
 }
 

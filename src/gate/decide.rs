@@ -190,7 +190,7 @@ pub fn rulings(asked: &AccessRequest<'_, '_>, visitor: Visitor) -> Vec<Ruling> {
 /// A session of a provider that does not sign in on a route is none there.
 fn counted(route: &Route, visitor: Visitor) -> Visitor {
     match visitor {
-        Visitor::Member(member) if route.takes(&member.data.identity.provider) => {
+        Visitor::Member(member) if route.providers.contain(&member.data.identity.provider) => {
             Visitor::Member(member)
         }
         Visitor::Member(_) | Visitor::Stranger => Visitor::Stranger,

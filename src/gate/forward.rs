@@ -41,7 +41,7 @@ impl Gate {
                 response
             }
         };
-        self.cookies.strip_response(response.headers_mut());
+        self.party.cookies().strip_response(response.headers_mut());
         if let Some(member) = member {
             if !response.headers().contains_key(CACHE_CONTROL) {
                 // SECURITY: a shared cache would show one visitor's page to another (T69).
@@ -85,7 +85,7 @@ impl Gate {
     /// Removes what only we may say, and what is only ours to know.
     fn strip(&self, route: &Route, headers: &mut HeaderMap) {
         self.stripped.strip(headers);
-        self.cookies.strip_request(headers);
+        self.party.cookies().strip_request(headers);
         if route.sets_authorization {
             headers.remove(AUTHORIZATION);
         }
@@ -107,7 +107,7 @@ impl Gate {
         if !route.uses_access_token {
             return Ok(());
         }
-        let now = self.clock.moment();
+        let now = self.party.clock().moment();
         if data.tokens.access_token_is_valid(now) {
             for (name, value) in &rendered.with_access_token {
                 headers.insert(name, value.clone());
@@ -134,7 +134,7 @@ impl Gate {
             "{names} of {subject:?} left out on the route {}: all of them together are too long",
             route.name
         );
-        self.metrics.limit_hit(Limit::IdentityHeaders, detail);
+        self.party.metrics().limit_hit(Limit::IdentityHeaders, detail);
     }
 }
 

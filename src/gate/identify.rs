@@ -61,8 +61,8 @@ impl Visitor {
 impl Gate {
     /// Who asks, as far as it is needed.
     pub async fn identify(&self, authentication: Authentication, headers: &HeaderMap) -> Visitor {
-        let Some(session) = self.session(headers) else { return Visitor::Stranger };
-        let now = self.clock.moment();
+        let Some(session) = self.party.session(headers) else { return Visitor::Stranger };
+        let now = self.party.clock().moment();
         session.touch(now);
         let data = Arc::clone(&session.data());
         match (data.tokens.freshness(now), authentication) {
@@ -83,15 +83,10 @@ impl Gate {
         Visitor::Member(Member { session, data })
     }
 
-    /// The session of a request's cookie, if it lives.
-    pub fn session(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
-        self.sessions.of_request(&self.cookies, headers)
-    }
-
     /// Waits for a refresh, but not long where the one before failed; past the grace of an outage, who had a
     /// session is a stranger.
     async fn renewed(&self, session: Arc<Session>, data: Arc<SessionData>) -> Visitor {
-        let is_lapsed = || data.tokens.is_lapsed(self.clock.moment(), self.outage_grace);
+        let is_lapsed = || data.tokens.is_lapsed(self.party.clock().moment(), self.outage_grace);
         let patience = if session.is_in_outage() && !is_lapsed() { SOON } else { Duration::MAX };
         let outcome = timeout(patience, self.refresh(&session, &data).outcome()).await;
         match outcome.unwrap_or(RefreshEffect::Kept) {
@@ -111,13 +106,9 @@ impl Gate {
 
     /// Joins or starts the refresh of a session.
     pub fn refresh(&self, session: &Arc<Session>, data: &Arc<SessionData>) -> Flight {
-        let provider = self.provider(&data.identity.provider).cloned();
+        let provider = self.party.providers().by_id(&data.identity.provider).cloned();
         let key = session.key();
         self.refresher.refresh(session, data, |held| renew(provider, held, key))
-    }
-
-    fn provider(&self, id: &str) -> Option<&Arc<Provider>> {
-        self.providers.iter().find(|provider| **provider.id() == *id)
     }
 }
 

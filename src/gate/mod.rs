@@ -15,19 +15,14 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 
-use crate::clock::Clock;
 use crate::error::{Error, Forbidden};
 use crate::identity::Identity;
 use crate::identity::headers::IdentityHeaderNames;
-use crate::origin::Origin;
-use crate::providers::Provider;
-use crate::routing::path::{PathInterpretations, PathPrefix};
+use crate::login::relying_party::RelyingParty;
+use crate::routing::path::PathInterpretations;
 use crate::server::{Answered, ClientInfo, Incoming};
-use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
-use crate::session::table::SessionTable;
 use crate::telemetry::audit;
-use crate::telemetry::metrics::Metrics;
 use challenge::{Challenged, answered, is_foreign_handshake};
 use decide::{AccessRequest, Cause, Decision, Refusal, decide};
 use reach::Reach;
@@ -38,34 +33,34 @@ use session_bound::SessionBound;
 /// Who may pass, and on what terms.
 #[derive(Clone, Debug)]
 pub struct Gate {
-    /// The sessions.
-    pub sessions: Arc<SessionTable>,
-    /// Renews their tokens.
-    pub refresher: Refresher,
-    /// The gateway's cookies.
-    pub cookies: Arc<Cookies>,
-    /// Where visitors sign in, in the order of the sign-in page.
-    pub providers: Arc<[Arc<Provider>]>,
+    party: Arc<RelyingParty>,
+    /// Renews the tokens of sessions.
+    refresher: Refresher,
     /// What no visitor may send.
-    pub stripped: Arc<IdentityHeaderNames>,
-    /// The origin at which browsers reach the gateway.
-    pub public_url: Origin,
-    /// The gateway's own paths.
-    pub prefix: PathPrefix,
+    stripped: Arc<IdentityHeaderNames>,
     /// How long past its token's expiry a session goes on while the token endpoint cannot be reached.
-    pub outage_grace: Duration,
-    /// The time.
-    pub clock: Clock,
-    /// Where limits are counted.
-    pub metrics: Arc<Metrics>,
+    outage_grace: Duration,
     /// Requests that end with their session.
-    pub session_bound: Arc<SessionBound>,
+    session_bound: Arc<SessionBound>,
 }
 
 impl Gate {
+    /// A gate for the sessions of this relying party. `stripped` are the headers that no client may send;
+    /// `outage_grace` is how long past its token's expiry a session goes on while the token endpoint cannot
+    /// be reached.
+    pub fn new(
+        party: Arc<RelyingParty>,
+        refresher: Refresher,
+        stripped: IdentityHeaderNames,
+        outage_grace: Duration,
+    ) -> Self {
+        let stripped = Arc::new(stripped);
+        Self { party, refresher, stripped, outage_grace, session_bound: Arc::default() }
+    }
+
     /// Whether several providers sign in on a route.
     pub fn takes_several(&self, route: &Route) -> bool {
-        self.providers.iter().filter(|provider| route.takes(provider.id())).count() > 1
+        self.party.providers().for_route(&route.providers).count() > 1
     }
 
     /// Answers a request for a route.
@@ -132,12 +127,12 @@ impl Gate {
             return Error::DeniedForEveryone { failed: causes };
         };
         let identity = member.data.identity.clone();
-        let provider = self.providers.iter().find(|provider| *provider.id() == identity.provider);
+        let provider = self.party.providers().by_id(&identity.provider);
         Error::Forbidden(Box::new(Forbidden {
             provider: provider.map_or_else(String::new, |provider| provider.name().to_owned()),
             identity,
             failed: causes,
-            return_to: self.return_to(client, target),
+            return_to: self.party.site().return_to(&client.origin(), target),
         }))
     }
 }

@@ -7,6 +7,7 @@ use http::header::AUTHORIZATION;
 use crate::identity::headers::HeaderRule;
 use crate::origin::Origin;
 use crate::policy::Policy;
+use crate::providers::AllowedProviders;
 use crate::routing::host::HostPattern;
 use crate::routing::path::PathPrefix;
 use crate::telemetry::metrics::RouteMeter;
@@ -68,8 +69,8 @@ pub struct Route {
     pub ruled_paths: Vec<PathPrefix>,
     /// Whether one of its rules has `methods`; only then method overrides are removed.
     pub restricts_methods: bool,
-    /// Which providers sign in here; `None`: all.
-    pub providers: Option<Vec<Arc<str>>>,
+    /// Which providers sign in here.
+    pub providers: AllowedProviders,
     /// What a visitor who is not signed in meets.
     pub unauthenticated: Unauthenticated,
     /// Origins of WebSockets beside the effective one.
@@ -95,17 +96,12 @@ impl Route {
             ruled_paths: settings.allow.ruled_paths(),
             restricts_methods: settings.allow.restricts_methods(),
             allow: settings.allow,
-            providers: settings.providers,
+            providers: settings.providers.map_or(AllowedProviders::All, AllowedProviders::Only),
             unauthenticated: settings.unauthenticated,
             websocket_origins: settings.websocket_origins,
             uses_access_token: rules.iter().any(|rule| rule.template.uses_access_token()),
             sets_authorization: rules.iter().any(|rule| rule.name == AUTHORIZATION),
             identity_headers: rules.into(),
         }
-    }
-
-    /// Whether a provider signs in here.
-    pub fn takes(&self, provider: &str) -> bool {
-        self.providers.as_ref().is_none_or(|ids| ids.iter().any(|id| **id == *provider))
     }
 }

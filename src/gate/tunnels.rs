@@ -35,7 +35,7 @@ impl Gate {
 
     /// Notes what a client sends, through a tunnel or as a body, as a use of its session.
     pub(super) fn touching(&self, session: Option<&Arc<Session>>) -> impl FnMut() + use<> {
-        let used = session.map(|session| (Arc::clone(session), self.clock.clone()));
+        let used = session.map(|session| (Arc::clone(session), self.party.clock().clone()));
         move || {
             if let Some((session, clock)) = &used {
                 let now = clock.moment();
@@ -64,9 +64,9 @@ impl Gate {
         if session.end_signal().is_given() {
             return false;
         }
-        let now = self.clock.moment();
-        if session.is_over(now, self.sessions.idle_timeout()) {
-            self.sessions.remove(session.key());
+        let now = self.party.clock().moment();
+        if session.is_over(now, self.party.sessions().idle_timeout()) {
+            self.party.sessions().remove(session.key());
             return false;
         }
         let data = Arc::clone(&session.data());

@@ -47,11 +47,11 @@ impl Login {
         let in_cookie = target.len() > MOST_IN_STATE;
         let pending = Pending {
             provider: provider.fingerprint(),
-            begun: self.clock.unix(),
+            begun: self.party.clock().unix(),
             restarted: start.options.restarted,
             prompted: start.options.prompt.is_some(),
             login: hash(login.as_bytes()),
-            session: self.session(start.headers).map(|session| session.key().half()),
+            session: self.party.session(start.headers).map(|session| session.key().half()),
             target: if in_cookie {
                 Target::InCookie(short(start.target))
             } else {
@@ -60,10 +60,10 @@ impl Login {
         };
         let sealed = self.states.seal(&pending, in_cookie.then_some(target));
         if let Some(value) = sealed.target_cookie {
-            cookies.push(self.cookies.set(Name::LoginTarget, value, Some(STATE_LIFETIME)));
+            cookies.push(self.party.cookies().set(Name::LoginTarget, value, Some(STATE_LIFETIME)));
         }
         let request = SignInRequest {
-            redirect_uri: &provider.redirect_uri(&self.public_url, self.prefix.as_str()),
+            redirect_uri: &provider.redirect_uri(self.party.site().own_url("/callback")),
             state: &sealed.state,
             nonce: &sealed.nonce,
             code_challenge: &pkce::challenge(&sealed.code_verifier),
@@ -82,8 +82,8 @@ impl Login {
     }
 
     fn chosen(&self, id: Option<&str>) -> Result<&Arc<Provider>, Error> {
-        match (id, &*self.providers) {
-            (Some(id), _) => self.provider(id).ok_or(Error::UnknownProvider),
+        match (id, self.party.providers().all()) {
+            (Some(id), _) => self.party.providers().by_id(id).ok_or(Error::UnknownProvider),
             (None, [only]) => Ok(only),
             (None, []) => Err(Error::UnknownProvider),
             (None, _) => Err(Error::ChoiceNeeded),
@@ -92,13 +92,13 @@ impl Login {
 
     /// The login cookie of this browser: kept when it comes along, so that tabs share it.
     fn login_cookie(&self, headers: &HeaderMap, cookies: &mut Vec<HeaderValue>) -> String {
-        if let Sent::Value(value) = self.cookies.sent(headers, Name::Login)
+        if let Sent::Value(value) = self.party.cookies().sent(headers, Name::Login)
             && is_well_formed(value)
         {
             return value.to_owned();
         }
         let value = random::text::<16>();
-        cookies.push(self.cookies.set(Name::Login, value.clone(), None));
+        cookies.push(self.party.cookies().set(Name::Login, value.clone(), None));
         value
     }
 }

@@ -41,7 +41,8 @@ impl Login {
     /// Completes a sign-in.
     pub async fn complete(&self, callback: Callback<'_>) -> Result<Redirect, Failure> {
         self.try_complete(callback).await.inspect_err(|failure| {
-            let provider = failure.provider.as_deref().and_then(|id| self.provider(id));
+            let provider =
+                failure.provider.as_deref().and_then(|id| self.party.providers().by_id(id));
             self.failed(&failure.error, provider.map(|p| &**p), callback.asked);
         })
     }
@@ -53,7 +54,7 @@ impl Login {
         let opened = self.states.open(&response.state);
         let opened = opened.map_err(|_| lost(Error::State(StateFault::Forged)))?;
         let target = self.target(&opened, callback.headers);
-        let provider = self.providers.iter().find(|p| p.fingerprint() == opened.pending.provider);
+        let provider = self.party.providers().by_fingerprint(&opened.pending.provider);
         let failed = |error| Failure {
             error,
             target: target.clone(),
@@ -62,7 +63,7 @@ impl Login {
         let Some(provider) = provider else {
             return Err(failed(Error::State(StateFault::UnknownProvider)));
         };
-        let session = self.session(callback.headers);
+        let session = self.party.session(callback.headers);
         if let Err(fault) = self.check_state(&opened, callback.headers) {
             return self
                 .recover(fault, &opened, provider, session, &target, callback.headers)
@@ -83,21 +84,24 @@ impl Login {
             Err(error) => return Err(failed(error)),
         };
         // SECURITY: every id from before the sign-in is dead, whoever planted it (T85).
-        let before = self.cookies.all_sent(callback.headers, Name::Session);
+        let before = self.party.cookies().all_sent(callback.headers, Name::Session);
         for key in before.filter_map(SessionKey::of_cookie) {
-            self.sessions.remove(key);
+            self.party.sessions().remove(key);
         }
-        let cookie =
-            self.cookies.set(Name::Session, id.expose().to_owned(), Some(self.settings.lifetime));
+        let cookie = self.party.cookies().set(
+            Name::Session,
+            id.expose().to_owned(),
+            Some(self.settings.lifetime),
+        );
         Ok(Redirect { location: target.as_str().to_owned(), cookies: vec![cookie] })
     }
 
     /// Whether this browser may use the state, now.
     fn check_state(&self, opened: &Opened, headers: &HeaderMap) -> Result<(), StateFault> {
-        if opened.pending.is_old(self.clock.unix()) {
+        if opened.pending.is_old(self.party.clock().unix()) {
             return Err(StateFault::Old);
         }
-        match self.cookies.sent(headers, Name::Login) {
+        match self.party.cookies().sent(headers, Name::Login) {
             Sent::Value(login) if opened.pending.is_of(login) => {}
             Sent::Value(_) | Sent::Nothing | Sent::Conflict => {
                 return Err(StateFault::OtherBrowser);
@@ -120,12 +124,12 @@ impl Login {
         if session.is_some() {
             return Ok(target.clone().into());
         }
-        let has_login_cookie = self.cookies.sent(headers, Name::Login) != Sent::Nothing;
+        let has_login_cookie = self.party.cookies().sent(headers, Name::Login) != Sent::Nothing;
         if opened.pending.restarted || !has_login_cookie {
             return Err(Error::State(fault));
         }
         let again = SignInOptions { restarted: true, ..SignInOptions::at(Some(provider.id())) };
-        Ok(format!("{}{}", self.prefix, again.start(target.as_str())).into())
+        Ok(self.party.site().own_path(&again.start(target.as_str())).into())
     }
 
     /// Whether the browser signed in elsewhere since this state was made: tabs do not end each other's
@@ -176,14 +180,14 @@ impl Login {
         yield_now().await;
         std::mem::forget(departure);
         let signed_in = signed_in?;
-        let (id, now) = (SessionId::generate(), self.clock.moment());
+        let (id, now) = (SessionId::generate(), self.party.clock().moment());
         let tokens = Tokens::new(signed_in.tokens, self.settings.refresh_before);
         let SignedIn { identity, baseline, .. } = signed_in;
         let subject = Arc::clone(&identity.subject);
         let (data, dropped) = self.size_limit.fit(identity, baseline, tokens)?;
         if !dropped.is_empty() {
             let detail = format_args!("the session of {subject:?} is without {dropped}");
-            self.metrics.limit_hit(Limit::SessionBytes, detail);
+            self.party.metrics().limit_hit(Limit::SessionBytes, detail);
         }
         let session = Arc::new(Session::new(&id, data, now, self.settings.lifetime));
         self.insert(provider, Arc::clone(&session), callback.asked);
@@ -204,11 +208,11 @@ impl Login {
         let turn = provider.turn(asked.client).await?;
         // SECURITY: taken before the code leaves, so that of two callbacks only one sends it (T72); and no
         // sooner, so that callbacks which send none fill no memory.
-        let taken = self.states.take(opened, self.clock.unix());
+        let taken = self.states.take(opened, self.party.clock().unix());
         let state = taken.ok_or(Error::State(StateFault::Used))?;
         let code = Code {
             code: code.clone(),
-            redirect_uri: provider.redirect_uri(&self.public_url, self.prefix.as_str()),
+            redirect_uri: provider.redirect_uri(self.party.site().own_url("/callback")),
             code_verifier: opened.code_verifier.clone(),
             nonce: opened.nonce.clone(),
         };
@@ -229,7 +233,7 @@ impl Login {
     /// the same brings the session at once, a browser that left never does.
     // Its tokens are dropped and not revoked: at some providers that would end the browser's other sessions.
     fn end_unless_brought(&self, session: Arc<Session>) {
-        let sessions = Arc::clone(&self.sessions);
+        let sessions = Arc::clone(self.party.sessions());
         self.tasks.spawn(async move {
             tokio::time::sleep(AT_ONCE).await;
             if !session.is_cookie_received() {
@@ -244,14 +248,14 @@ impl Login {
         provider.meter().signed_in(SignIn::Success);
         let (key, data) = (session.key(), Arc::clone(&session.data()));
         audit::signed_in(provider.id(), data.identity.person(), &key, asked);
-        let Evicted { of_all, of_user } = self.sessions.insert(session);
+        let Evicted { of_all, of_user } = self.party.sessions().insert(session);
         if of_all > 0 {
             let detail = format_args!("{of_all} long-unused sessions ended for a new one");
-            self.metrics.limit_hit(Limit::Sessions, detail);
+            self.party.metrics().limit_hit(Limit::Sessions, detail);
         }
         if of_user > 0 {
             let detail = format_args!("{of_user} session of {subject:?} ended for a new one");
-            self.metrics.limit_hit(Limit::SessionsPerUser, detail);
+            self.party.metrics().limit_hit(Limit::SessionsPerUser, detail);
         }
     }
 
@@ -259,11 +263,13 @@ impl Login {
     fn target(&self, opened: &Opened, headers: &HeaderMap) -> ReturnTo {
         let text = match &opened.pending.target {
             Target::Here(target) => target.clone(),
-            Target::InCookie(shorter) => match self.cookies.sent(headers, Name::LoginTarget) {
-                Sent::Value(cookie) => self.states.open_target(opened, cookie),
-                Sent::Nothing | Sent::Conflict => None,
+            Target::InCookie(shorter) => {
+                match self.party.cookies().sent(headers, Name::LoginTarget) {
+                    Sent::Value(cookie) => self.states.open_target(opened, cookie),
+                    Sent::Nothing | Sent::Conflict => None,
+                }
+                .unwrap_or_else(|| shorter.clone())
             }
-            .unwrap_or_else(|| shorter.clone()),
         };
         self.targets.parse_or_root(Some(&text))
     }

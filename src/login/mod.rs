@@ -4,6 +4,7 @@
 pub mod begin;
 pub mod complete;
 pub mod pending;
+pub mod relying_party;
 pub mod return_to;
 pub mod sign_in_options;
 pub mod sign_out;
@@ -11,50 +12,32 @@ mod used_states;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::Clock;
 use crate::oauth;
-use crate::origin::Origin;
 use crate::providers::{self, Provider};
-use crate::routing::path::PathPrefix;
-use crate::session::cookie::Cookies;
+use crate::session::Settings;
 use crate::session::size_limit::{SizeLimit, TooLarge};
-use crate::session::table::SessionTable;
-use crate::session::{Session, Settings};
 use crate::telemetry::audit;
-use crate::telemetry::metrics::{Label as _, Metrics, SignIn};
+use crate::telemetry::metrics::{Label as _, SignIn};
 use pending::States;
+use relying_party::RelyingParty;
 use return_to::{AllowedTargets, ReturnTo};
 
 /// Signs visitors in and out.
 #[derive(Debug)]
 pub struct Login {
-    /// The origin at which browsers reach the gateway.
-    pub public_url: Origin,
-    /// The gateway's own paths.
-    pub prefix: PathPrefix,
-    /// Where visitors sign in.
-    pub providers: Arc<[Arc<Provider>]>,
-    /// The sessions.
-    pub sessions: Arc<SessionTable>,
-    /// The gateway's cookies.
-    pub cookies: Arc<Cookies>,
+    party: Arc<RelyingParty>,
     /// Where a browser may be sent back to.
-    pub targets: AllowedTargets,
-    /// Sign-ins under way.
-    pub states: Arc<States>,
+    targets: AllowedTargets,
+    /// Seals and opens sign-ins under way.
+    states: Arc<States>,
     /// How long sessions live and when they are refreshed.
-    pub settings: Settings,
-    /// How much a session holds.
-    pub size_limit: Arc<SizeLimit>,
-    /// The time.
-    pub clock: Clock,
-    /// Owns what goes on after an answer, such as a revocation.
-    pub tasks: TaskTracker,
-    /// Where sign-ins, sign-outs and limits are counted.
-    pub metrics: Arc<Metrics>,
+    settings: Settings,
+    size_limit: Arc<SizeLimit>,
+    /// Owns what goes on after a response, such as a revocation.
+    tasks: TaskTracker,
 }
 
 /// Where the browser goes, and the cookies it takes along.
@@ -163,14 +146,22 @@ pub struct Failure {
 }
 
 impl Login {
-    /// The session of a request's cookie, if it lives.
-    pub fn session(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
-        self.sessions.of_request(&self.cookies, headers)
+    /// Signs in to and out of this relying party. `tasks` owns what goes on after a response, such as a
+    /// revocation.
+    pub fn new(
+        party: Arc<RelyingParty>,
+        targets: AllowedTargets,
+        states: Arc<States>,
+        settings: Settings,
+        size_limit: Arc<SizeLimit>,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self { party, targets, states, settings, size_limit, tasks }
     }
 
-    /// The provider of this ID.
-    pub fn provider(&self, id: &str) -> Option<&Arc<Provider>> {
-        self.providers.iter().find(|provider| **provider.id() == *id)
+    /// Where a browser may be sent back to.
+    pub fn targets(&self) -> &AllowedTargets {
+        &self.targets
     }
 
     /// Counts and logs a sign-in that failed.
@@ -180,10 +171,5 @@ impl Login {
             provider.meter().signed_in(outcome);
         }
         audit::sign_in_failed(provider.map(|p| &**p.id()), outcome.as_str(), asked);
-    }
-
-    /// A URL of ours, under the prefix of `public_url`.
-    pub fn own_url(&self, path: &str) -> String {
-        format!("{}{}{path}", self.public_url, self.prefix)
     }
 }

@@ -6,8 +6,9 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use url::Url;
 
 use crate::origin::Origin;
+use crate::routing::Site;
 use crate::routing::host::{HostPattern, is_below};
-use crate::routing::path::{PathInterpretations, PathPrefix};
+use crate::routing::path::PathInterpretations;
 
 /// A place that a browser may be sent back to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,13 +17,11 @@ pub struct ReturnTo(String);
 /// Which places those are.
 #[derive(Clone, Debug)]
 pub struct AllowedTargets {
-    public_url: Origin,
+    site: Site,
     base: Url,
     /// `session.cookie.domain`.
     domain: Option<String>,
     hosts: Vec<HostPattern>,
-    /// The gateway's own paths are no place to return to.
-    prefix: PathPrefix,
 }
 
 impl ReturnTo {
@@ -46,18 +45,12 @@ impl ReturnTo {
 impl AllowedTargets {
     /// Places around `public_url`.
     pub fn new(
-        public_url: &Origin,
+        site: Site,
         domain: Option<&str>,
         hosts: Vec<HostPattern>,
-        prefix: PathPrefix,
     ) -> Result<Self, url::ParseError> {
-        Ok(Self {
-            base: Url::parse(&public_url.to_string())?,
-            public_url: public_url.clone(),
-            domain: domain.map(str::to_owned),
-            hosts,
-            prefix,
-        })
+        let base = Url::parse(&site.public_url().to_string())?;
+        Ok(Self { site, base, domain: domain.map(str::to_owned), hosts })
     }
 
     /// The place that `rd` names, else `/`.
@@ -95,30 +88,31 @@ impl AllowedTargets {
             return None;
         }
         let target = encode(url.path(), url.query(), url.fragment())?;
-        Some(ReturnTo(if origin == self.public_url { target } else { format!("{origin}{target}") }))
+        Some(ReturnTo(self.site.return_to(&origin, &target)))
     }
 
     /// The same target from another host of ours, as an absolute URL.
     pub fn on_host(&self, authority: &str, path_and_query: &str) -> Option<ReturnTo> {
-        self.parse(&format!("{}://{authority}{path_and_query}", self.public_url.scheme()))
+        self.parse(&format!("{}://{authority}{path_and_query}", self.site.public_url().scheme()))
     }
 
     /// The same target as it has to be written on another host, where a path alone would be that host's.
     pub fn absolute(&self, target: &ReturnTo) -> ReturnTo {
         let text = target.as_str();
         if text.starts_with('/') {
-            ReturnTo(format!("{}{text}", self.public_url))
+            ReturnTo(format!("{}{text}", self.site.public_url()))
         } else {
             target.clone()
         }
     }
 
     fn is_ours(&self, origin: &Origin) -> bool {
-        if *origin == self.public_url {
+        let public_url = self.site.public_url();
+        if origin == public_url {
             return true;
         }
-        let same_frame = origin.is_https() == self.public_url.is_https()
-            && origin.port() == self.public_url.port();
+        let same_frame =
+            origin.is_https() == public_url.is_https() && origin.port() == public_url.port();
         let shares_cookie = self
             .domain
             .as_deref()
@@ -131,7 +125,7 @@ impl AllowedTargets {
     fn is_fit(&self, path: &str) -> bool {
         PathInterpretations::of(path).is_ok_and(|interpretations| {
             !interpretations.plain().path().contains('\\')
-                && !self.prefix.matches_any(&interpretations)
+                && !self.site.prefix().matches_any(&interpretations)
         })
     }
 }
@@ -180,13 +174,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::routing::path::PathPrefix;
 
     fn targets(domain: Option<&str>) -> AllowedTargets {
         let public_url = Origin::parse("https://app.example.com").unwrap();
         let hosts = ["app.example.com", "wiki.example.com", "evil.example.net"];
         let hosts = hosts.map(|host| HostPattern::parse(host).unwrap()).into();
-        AllowedTargets::new(&public_url, domain, hosts, PathPrefix::parse("/OAuth2").unwrap())
-            .unwrap()
+        let site = Site::new(public_url, PathPrefix::parse("/OAuth2").unwrap());
+        AllowedTargets::new(site, domain, hosts).unwrap()
     }
 
     #[track_caller]
@@ -277,7 +272,8 @@ mod tests {
         let public_url = Origin::parse("https://auth.example.com").unwrap();
         let hosts = vec![HostPattern::parse("wiki.example.com").unwrap()];
         let prefix = PathPrefix::parse("/oauth2").unwrap();
-        let targets = AllowedTargets::new(&public_url, Some("example.com"), hosts, prefix).unwrap();
+        let targets =
+            AllowedTargets::new(Site::new(public_url, prefix), Some("example.com"), hosts).unwrap();
         let target = |rd| targets.parse_or_root(Some(rd)).as_str().to_owned();
         assert_eq!(target("https://wiki.example.com/a"), "https://wiki.example.com/a");
         assert_eq!(target("https://auth.example.com/a"), "/");

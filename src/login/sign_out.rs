@@ -23,21 +23,23 @@ impl Login {
         (host, path): (&str, &str),
         target: Option<&ReturnTo>,
     ) -> Redirect {
-        let mut cookies =
-            vec![self.cookies.clear(Name::Session), self.cookies.clear(Name::LoginTarget)];
-        if self.cookies.sent(headers, Name::Session) == Sent::Conflict {
+        let mut cookies = vec![
+            self.party.cookies().clear(Name::Session),
+            self.party.cookies().clear(Name::LoginTarget),
+        ];
+        if self.party.cookies().sent(headers, Name::Session) == Sent::Conflict {
             // SECURITY: who stays with a cookie that somebody else tossed is signed in again, as them.
-            cookies.extend(self.cookies.clear_tossed(host, path, random::turn()));
+            cookies.extend(self.party.cookies().clear_tossed(host, path, random::turn()));
             self.end_all(headers);
         }
         let here = match target {
             Some(target) => target.as_str().to_owned(),
-            None => self.own_url("/signed_out"),
+            None => self.party.site().own_url("/signed_out"),
         };
-        let Some(session) = self.session(headers) else {
+        let Some(session) = self.party.session(headers) else {
             return Redirect { location: here, cookies };
         };
-        let provider = self.provider(&session.data().identity.provider);
+        let provider = self.party.providers().by_id(&session.data().identity.provider);
         let there = provider.and_then(|p| self.end_session_url(p, &session, target));
         self.end(session, if there.is_some() { SignOut::Provider } else { SignOut::Local });
         Redirect { location: there.unwrap_or(here), cookies }
@@ -46,19 +48,20 @@ impl Login {
     /// Ends each session of which a request has the id: which of them is the visitor's cannot be told, and
     /// who has an id may end what it stands for.
     fn end_all(&self, headers: &HeaderMap) {
-        let keys = self.cookies.all_sent(headers, Name::Session).filter_map(SessionKey::of_cookie);
-        for session in keys.filter_map(|key| self.sessions.find(key)) {
+        let keys =
+            self.party.cookies().all_sent(headers, Name::Session).filter_map(SessionKey::of_cookie);
+        for session in keys.filter_map(|key| self.party.sessions().find(key)) {
             self.end(session, SignOut::Local);
         }
     }
 
     /// Ends a session and its refresh token, and counts and logs that.
     fn end(&self, session: Arc<Session>, kind: SignOut) {
-        self.sessions.remove(session.key());
-        self.metrics.signed_out(kind);
+        self.party.sessions().remove(session.key());
+        self.party.metrics().signed_out(kind);
         let identity = &session.data().identity;
         audit::signed_out(&identity.provider, &identity.subject, &session.key(), kind.as_str());
-        if let Some(provider) = self.provider(&identity.provider) {
+        if let Some(provider) = self.party.providers().by_id(&identity.provider) {
             self.revoke(Arc::clone(provider), Arc::clone(&session));
         }
     }
@@ -74,7 +77,7 @@ impl Login {
         session: &Session,
         target: Option<&ReturnTo>,
     ) -> Option<String> {
-        let (data, back) = (session.data(), self.own_url("/signed_out"));
+        let (data, back) = (session.data(), self.party.site().own_url("/signed_out"));
         let state = target.map(|target| self.states.seal_text(target.as_str()));
         let hint = data.tokens.id_token.as_ref();
         provider.end_session_url(hint, &back, state.as_deref()).map(Into::into)

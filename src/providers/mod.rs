@@ -7,6 +7,7 @@ mod error;
 mod hints;
 mod probe;
 mod refresh;
+mod registry;
 mod sign_in;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ pub use error::{Error, RefreshError};
 use hints::ConfigHints;
 pub use probe::{ProbeReport, ProbeResult};
 pub use refresh::{RefreshRequest, Refreshed};
+pub use registry::{AllowedProviders, Registry};
 pub use sign_in::{Code, SignInRequest, SignedIn, Turn};
 
 use crate::clock::Clock;
@@ -33,7 +35,6 @@ pub use crate::oidc::discovery::ProviderEndpoints;
 use crate::oidc::discovery::{self, Metadata};
 use crate::oidc::error::Error as OidcError;
 use crate::oidc::logout::{LogoutRequest, LogoutToken};
-use crate::origin::Origin;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderMeter;
 
@@ -194,9 +195,8 @@ impl Provider {
         self.settings.distinct_redirect_uri
     }
 
-    /// Where this provider sends the browser back to.
-    pub fn redirect_uri(&self, public_url: &Origin, prefix: &str) -> String {
-        let callback = format!("{public_url}{prefix}/callback");
+    /// The `redirect_uri` of this provider, from the URL of the `callback` endpoint.
+    pub fn redirect_uri(&self, callback: String) -> String {
         if self.settings.distinct_redirect_uri {
             format!("{callback}/{}", self.settings.id)
         } else {

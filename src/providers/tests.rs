@@ -374,9 +374,8 @@ fn a_provider_is_the_same_while_id_issuer_and_client_are() {
 fn redirect_uris_are_the_public_urls() {
     let uri = |distinct_redirect_uri| {
         let settings = Settings { distinct_redirect_uri, ..settings("https://op.example".into()) };
-        let public_url = Origin::parse("https://app.example").unwrap();
         let provider = Provider::new(settings, Clock::system(), meter()).unwrap();
-        provider.redirect_uri(&public_url, "/oauth2")
+        provider.redirect_uri("https://app.example/oauth2/callback".to_owned())
     };
     assert_eq!(uri(false), "https://app.example/oauth2/callback");
     assert_eq!(uri(true), "https://app.example/oauth2/callback/company");
@@ -388,4 +387,24 @@ fn settings_that_cannot_work_are_refused() {
         let refused = Provider::new(settings(issuer.into()), Clock::system(), meter());
         assert!(matches!(refused, Err(Error::Settings(_))), "{issuer}");
     }
+}
+
+#[test]
+fn registry_finds_providers_by_id_by_fingerprint_and_for_a_route() {
+    let provider = |id: &str| {
+        let settings = Settings { id: id.into(), ..settings("https://op.example".into()) };
+        Arc::new(Provider::new(settings, Clock::system(), meter()).unwrap())
+    };
+    let registry = Registry::new(vec![provider("company"), provider("partners")]);
+    let partners = registry.by_id("partners").unwrap();
+    assert_eq!(&**partners.id(), "partners");
+    assert!(registry.by_id("Partners").is_none());
+    let found = registry.by_fingerprint(&partners.fingerprint()).unwrap();
+    assert!(Arc::ptr_eq(found, partners));
+    assert!(registry.by_fingerprint(&[0; 8]).is_none());
+    let ids = |allowed: &AllowedProviders| -> Vec<String> {
+        registry.for_route(allowed).map(|provider| provider.id().to_string()).collect()
+    };
+    assert_eq!(ids(&AllowedProviders::All), ["company", "partners"]);
+    assert_eq!(ids(&AllowedProviders::Only(vec!["partners".into(), "x".into()])), ["partners"]);
 }

@@ -5,11 +5,13 @@
 pub mod host;
 mod interpretations;
 pub mod path;
+mod site;
 
 use std::collections::BTreeMap;
 
 use host::{HostPattern, is_below};
 use path::{PathInterpretation, PathPrefix};
+pub use site::Site;
 
 /// Entries by host and path.
 #[derive(Clone, Debug)]

@@ -210,7 +210,7 @@ impl Endpoints {
             reason: None,
             subject: member.map(|member| member.data.identity.subject.clone()),
         };
-        let cookies = self.gate.cookies.others(subrequest.headers);
+        let cookies = self.party.cookies().others(subrequest.headers);
         Ok(SubrequestDecision::Granted(Grant { headers, cookies, outcome }))
     }
 }

@@ -58,7 +58,7 @@ impl Endpoints {
         suffix: Option<&'a str>,
         call: Call<'a>,
     ) -> Result<Subrequest<'a>, SubrequestError> {
-        let public_url = &self.gate.public_url;
+        let public_url = self.party.site().public_url();
         let original = Original::of(client, &self.clients, public_url, suffix, call)?;
         let narrowing = match (client.proxy(), suffix) {
             // The query is the original request's.
@@ -82,9 +82,11 @@ impl Endpoints {
                 "{fault}: if it is a proxy of yours, add {address} to server.forward_auth.clients"
             );
         }
-        match self.gate.session(call.headers) {
+        match self.party.session(call.headers) {
             Some(_) => fault.into(),
-            None => Error::NotSignedIn { login_url: self.gate.own_url("/start"), cookies: None },
+            None => {
+                Error::NotSignedIn { login_url: self.party.site().own_url("/start"), cookies: None }
+            }
         }
     }
 }

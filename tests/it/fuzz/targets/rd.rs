@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use portcullis::login::return_to::{AllowedTargets, ReturnTo};
 use portcullis::origin::Origin;
+use portcullis::routing::Site;
 use portcullis::routing::host::HostPattern;
 use portcullis::routing::path::{PathInterpretations, PathPrefix};
 use url::Url;
@@ -82,7 +83,7 @@ fn places() -> &'static AllPlaces {
         let hosts = hosts.map(|host| HostPattern::parse(host).unwrap()).into();
         let prefix = PathPrefix::parse("/oauth2").unwrap();
         let public_url = Origin::parse(url).unwrap();
-        AllowedTargets::new(&public_url, domain, hosts, prefix).unwrap()
+        AllowedTargets::new(Site::new(public_url, prefix), domain, hosts).unwrap()
     };
     PLACES.get_or_init(|| AllPlaces {
         alone: make("https://app.example.com", None),
