@@ -17,8 +17,8 @@ use crate::login::relying_party::RelyingParty;
 use crate::pages::plain_text;
 use crate::server::{
     AccessLog, Answered, CertificateExpiry, ClientInfo, ForwardAuth, Handler, Incoming, Limits,
-    ListenAddress, LocalAddress, OpenConnections, Refusal, Scheme, ServerContext, Settings,
-    Timeouts, TrustedProxies,
+    ListenAddress, LocalAddress, OpenConnections, RejectedRequest, Scheme, ServerContext,
+    ServerTimeouts, Settings, TrustedProxies,
 };
 use crate::telemetry::metrics::Metrics;
 
@@ -79,8 +79,8 @@ impl Handler for Admin {
         self.answer(&incoming.request).into()
     }
 
-    fn refuse(&self, refusal: Refusal<'_>) -> Answered {
-        plain_text(refusal.status, "refused\n").into()
+    fn reject(&self, rejected: RejectedRequest<'_>) -> Answered {
+        plain_text(rejected.status, "refused\n").into()
     }
 }
 
@@ -125,7 +125,7 @@ pub fn settings(address: &ListenAddress) -> Settings {
         trusted_proxies: TrustedProxies::default(),
         forward_auth: ForwardAuth::default(),
         limits: Limits { connections: MOST_CONNECTIONS, ..Limits::default() },
-        timeouts: Timeouts::default(),
+        timeouts: ServerTimeouts::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::pages::{Format, ResponseContext};
 use crate::routing::path::PathInterpretations;
 use crate::server::{
-    Answered, DroppedNames, Handler, Incoming, ListenerKind, Refusal, without_panic,
+    Answered, DroppedNames, Handler, Incoming, ListenerKind, RejectedRequest, without_panic,
 };
 use crate::telemetry::metrics::RouteMeter;
 
@@ -37,13 +37,13 @@ impl Handler for App {
         answered
     }
 
-    fn refuse(&self, refusal: Refusal<'_>) -> Answered {
+    fn reject(&self, rejected: RejectedRequest<'_>) -> Answered {
         let asked = ResponseContext {
-            format: self.format(refusal.path, refusal.headers),
-            request_id: refusal.request_id.as_str(),
+            format: self.format(rejected.path, rejected.headers),
+            request_id: rejected.request_id.as_str(),
         };
-        let error = Error::Refused(refusal.status);
-        let below = self.routes.below_prefix(refusal.path);
+        let error = Error::Refused(rejected.status);
+        let below = self.routes.below_prefix(rejected.path);
         let error = match below.and_then(Endpoint::at) {
             Some(endpoint) => error_for_endpoint(endpoint, error),
             None => error,

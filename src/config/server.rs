@@ -15,7 +15,9 @@ use crate::config::section::Section;
 use crate::config::urls::{self, PlainHttp};
 use crate::origin::Origin;
 use crate::routing::path::PathPrefix;
-use crate::server::{CertifiedPair, Limits, ListenAddress, Settings, Timeouts, TrustedProxies};
+use crate::server::{
+    CertifiedPair, Limits, ListenAddress, ServerTimeouts, Settings, TrustedProxies,
+};
 
 pub(super) const KEYS: &[KeySpec] = &[
     key(
@@ -298,20 +300,20 @@ fn limits(section: &Section<'_>) -> Result<Limits, Reported> {
     Ok(limits)
 }
 
-fn timeouts(section: &Section<'_>) -> Result<Timeouts, Reported> {
+fn timeouts(section: &Section<'_>) -> Result<ServerTimeouts, Reported> {
     let request_headers = section.field("request_headers").duration();
     let request_body = section.field("request_body").duration();
     let keep_alive = section.field("keep_alive").duration();
     let drain_delay = section.field("drain_delay").duration();
     let drain = section.field("drain").duration();
-    Ok(Timeouts {
+    Ok(ServerTimeouts {
         request_headers: request_headers?,
         request_body: request_body?,
         keep_alive: keep_alive?,
         drain_delay: drain_delay?,
         drain: drain?,
         // Not to be set: nobody has asked for another.
-        write: Timeouts::default().write,
+        write: ServerTimeouts::default().write,
     })
 }
 
@@ -324,7 +326,7 @@ mod tests {
     fn the_tables_defaults_are_those_of_the_room() {
         let settings = settings_of("").server;
         assert_eq!(settings.limits, Limits::default());
-        assert_eq!(settings.timeouts, Timeouts::default());
+        assert_eq!(settings.timeouts, ServerTimeouts::default());
         assert_eq!(settings.trusted_proxies, TrustedProxies::default());
     }
 }

@@ -13,8 +13,8 @@ use tokio_util::task::TaskTracker;
 use crate::body::Body;
 use crate::server::{
     AccessLog, Answered, Bound, Error, ForwardAuth, Handler, Incoming, Limits, ListenAddress,
-    LocalAddress, Refusal, Scheme, Server, ServerContext, Settings, Shutdown, Timeouts,
-    TrustedProxies,
+    LocalAddress, RejectedRequest, Scheme, Server, ServerContext, ServerTimeouts, Settings,
+    Shutdown, TrustedProxies,
 };
 use crate::telemetry::metrics::Metrics;
 
@@ -48,7 +48,7 @@ impl Socket {
             trusted_proxies: TrustedProxies::default(),
             forward_auth: ForwardAuth::default(),
             limits: Limits::default(),
-            timeouts: Timeouts { drain: DRAIN, ..Timeouts::default() },
+            timeouts: ServerTimeouts { drain: DRAIN, ..ServerTimeouts::default() },
         };
         let frame = ServerContext {
             plain_scheme: Scheme::Http,
@@ -109,8 +109,8 @@ impl<S: DemoSite> Handler for Collecting<S> {
         self.0.answer(&Request::from_parts(head, body.to_bytes())).into()
     }
 
-    fn refuse(&self, refusal: Refusal<'_>) -> Answered {
-        plain(refusal.status)
+    fn reject(&self, rejected: RejectedRequest<'_>) -> Answered {
+        plain(rejected.status)
     }
 }
 

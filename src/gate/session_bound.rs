@@ -14,7 +14,7 @@ use crate::body::Body;
 use crate::gate::Gate;
 use crate::gate::identify::Authentication;
 use crate::lock::lock;
-use crate::server::{Binding, ClientInfo};
+use crate::server::{ClientInfo, RequestBinding};
 use crate::session::Session;
 use crate::upstream::is_stream;
 
@@ -75,8 +75,8 @@ impl Gate {
         authentication: Authentication,
     ) {
         match client.bind() {
-            Binding::Existing => {}
-            Binding::New => {
+            RequestBinding::Existing => {}
+            RequestBinding::New => {
                 let (request, session) = (Arc::downgrade(client), Arc::clone(session));
                 self.session_bound.add(Entry { request, session, authentication });
             }

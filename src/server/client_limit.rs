@@ -7,8 +7,8 @@ use std::sync::Arc;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
-use super::client_addr::ConnectionInfo;
 use crate::client_address::ClientAddress;
+use crate::server::connection_info::ConnectionInfo;
 
 /// Counts the open connections of each client. Costs nothing where there is no limit.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl ClientLimit {
         if connected.is_shared() {
             return Admitted::Exempt;
         }
-        let client = connected.address().network();
+        let client = connected.peer().address().network();
         let mut open = counts.open.entry(client).or_default();
         if *open >= counts.most.saturating_add(TOLD) {
             return Admitted::Refused;
@@ -82,17 +82,17 @@ const TOLD: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::TrustedProxies;
-    use crate::server::client_addr::Peer;
+    use crate::server::peer::{Peer, TrustedProxies};
+    use crate::server::protocol::Scheme;
 
-    fn connected(peer: &str) -> ConnectionInfo {
+    fn connected(peer: &str) -> Arc<ConnectionInfo> {
         let networks = vec!["10.0.0.0/8".parse().unwrap()];
-        let proxies = Arc::new(TrustedProxies { networks, unix: false });
+        let proxies = TrustedProxies { networks, unix: false };
         let peer = match peer {
             "unix" => Peer::Unix,
             address => Peer::Ip(address.parse().unwrap()),
         };
-        ConnectionInfo::plain(peer, &proxies)
+        ConnectionInfo::fixed(peer, Scheme::Http, proxies)
     }
 
     #[test]

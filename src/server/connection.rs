@@ -6,44 +6,36 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use tokio::net::TcpStream;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 
-use super::client_addr::{ConnectionInfo, Peer};
-use super::connection_limit::{Admission, ConnectionGuard};
-use super::deadlines::{Deadlines, Expiry, Watchdog};
-use super::eviction::EvictionWatch;
-use super::h2_streams::H2Executor;
-use super::listener::Accepted;
-use super::service::Service;
-use super::shutdown::{Stage, StageWatch, Tasks};
-use super::stream::{Stream, Transport};
-use super::{
-    ForwardAuth, Handler, Limits, ListenerKind, Scheme, ServerContext, Settings, TrustedProxies,
-};
-
-/// What a connection speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
-    Http1,
-    Http2,
-}
+use crate::server::connection_info::ConnectionInfo;
+use crate::server::connection_limit::{Admission, ConnectionGuard};
+use crate::server::deadlines::{Expiry, Watchdog};
+use crate::server::eviction::EvictionWatch;
+use crate::server::forward_auth::ForwardAuth;
+use crate::server::h2_streams::H2Executor;
+use crate::server::handler::Handler;
+use crate::server::peer::TrustedProxies;
+use crate::server::protocol::{Protocol, Scheme};
+use crate::server::service::Service;
+use crate::server::settings::{Limits, ListenerKind, ServerContext, ServerTimeouts, Settings};
+use crate::server::shutdown::{DrainStage, StageWatch, Tasks};
+use crate::server::stream::Stream;
+use crate::server::transport::Accepted;
 
 /// What all connections of a server share.
-pub(super) struct Connections<H> {
+pub(super) struct ConnectionServer<H> {
     handler: Arc<H>,
     frame: ServerContext,
     limits: Limits,
-    body_patience: Duration,
-    deadlines: Deadlines,
+    timeouts: ServerTimeouts,
     proxies: Arc<TrustedProxies>,
     forward_auth: ForwardAuth,
     tls: Option<TlsAcceptor>,
@@ -59,7 +51,7 @@ const BUFFER: usize = 64 * 1024;
 /// hyper's own bound of fields, up to which it needs no allocation for them.
 const USUAL_FIELDS: usize = 100;
 
-impl<H: Handler> Connections<H> {
+impl<H: Handler> ConnectionServer<H> {
     pub(super) fn new(
         handler: Arc<H>,
         frame: ServerContext,
@@ -71,8 +63,7 @@ impl<H: Handler> Connections<H> {
             handler,
             frame,
             limits: settings.limits,
-            body_patience: settings.timeouts.request_body,
-            deadlines: Deadlines::from(&settings.timeouts),
+            timeouts: settings.timeouts,
             proxies: Arc::new(settings.trusted_proxies.clone()),
             forward_auth: settings.forward_auth.clone(),
             tls: tls.map(TlsAcceptor::from),
@@ -87,28 +78,16 @@ impl<H: Handler> Connections<H> {
 
     /// What holds for a connection that was accepted.
     pub(super) fn introduce(&self, accepted: &Accepted, kind: ListenerKind) -> Arc<ConnectionInfo> {
-        let peer = match accepted {
-            Accepted::Tcp(_, peer) => Peer::Ip(peer.ip().to_canonical()),
-            Accepted::Unix(_) => Peer::Unix,
-        };
-        let tls = self.tls_for(accepted).is_some();
-        let scheme = if tls { Scheme::Https } else { self.frame.plain_scheme };
+        let tls = accepted.tls(self.tls.as_ref());
+        let scheme = if tls.is_some() { Scheme::Https } else { self.frame.plain_scheme };
         Arc::new(ConnectionInfo::new(
-            peer,
+            accepted.peer(),
             kind,
             scheme,
             &self.proxies,
             &self.forward_auth,
             self.tasks.clone(),
         ))
-    }
-
-    /// Unix sockets never speak TLS.
-    fn tls_for(&self, accepted: &Accepted) -> Option<&TlsAcceptor> {
-        match accepted {
-            Accepted::Tcp(..) => self.tls.as_ref(),
-            Accepted::Unix(_) => None,
-        }
     }
 
     /// Serves one connection until it ends.
@@ -119,14 +98,15 @@ impl<H: Handler> Connections<H> {
         guard: ConnectionGuard,
     ) {
         let peer = connected.peer();
-        let head_due = Instant::now() + self.deadlines.head;
+        let head_timeout = self.timeouts.request_headers;
+        let head_due = Instant::now() + head_timeout;
         let admission = guard.admission();
-        let tls = self.tls_for(&accepted);
+        let tls = accepted.tls(self.tls.as_ref());
         let opening = open(accepted, tls, Arc::clone(&connected), guard);
         let mut eviction = EvictionWatch::new(connected.activity());
         let opened = tokio::select! {
             biased;
-            opened = timeout(self.deadlines.head, opening) => opened,
+            opened = timeout(head_timeout, opening) => opened,
             // Who has sent no request yet has none that would be lost.
             () = self.tasks.draining() => return,
             () = poll_fn(|cx| eviction.poll(cx)) => return,
@@ -143,7 +123,7 @@ impl<H: Handler> Connections<H> {
             Arc::clone(&connected),
             admission,
             self.limits,
-            self.body_patience,
+            self.timeouts.request_body,
             self.frame.access_log,
             Arc::clone(&self.frame.metrics),
         );
@@ -179,7 +159,7 @@ impl<H: Handler> Connections<H> {
     ) {
         let mut connection = pin!(connection);
         let timer = pin!(sleep_until(head_due));
-        let deadlines = self.deadlines.with(admission);
+        let deadlines = admission.deadlines(&self.timeouts);
         let mut watchdog = Watchdog::new(connected.activity(), deadlines, protocol, timer);
         let (draining, ending) = self.tasks.notices();
         let draining = pin!(draining);
@@ -206,9 +186,9 @@ impl<H: Handler> Connections<H> {
                     return Poll::Ready(());
                 }
                 let expiry = match (watch.poll(cx), leaving) {
-                    (Stage::Ending, _) => Poll::Ready(Expiry::Cut),
-                    (Stage::Draining, false) => Poll::Ready(Expiry::Leave),
-                    (Stage::Draining, true) | (Stage::Open, _) => watchdog.poll(cx),
+                    (DrainStage::Ending, _) => Poll::Ready(Expiry::Cut),
+                    (DrainStage::Draining, false) => Poll::Ready(Expiry::Leave),
+                    (DrainStage::Draining, true) | (DrainStage::Open, _) => watchdog.poll(cx),
                 };
                 match expiry {
                     Poll::Pending => return Poll::Pending,
@@ -232,18 +212,9 @@ async fn open(
     connected: Arc<ConnectionInfo>,
     guard: ConnectionGuard,
 ) -> io::Result<(Stream, Protocol)> {
-    let transport = match (accepted, tls) {
-        (Accepted::Tcp(stream, _), Some(tls)) => Box::pin(handshake(tls, stream)).await?,
-        (Accepted::Tcp(stream, _), None) => Transport::Tcp(stream),
-        (Accepted::Unix(stream), _) => Transport::Unix(stream),
-    };
-    let mut stream = Stream::new(transport, connected, guard);
+    let mut stream = Stream::new(accepted.open(tls).await?, connected, guard);
     let protocol = stream.protocol().await?;
     Ok((stream, protocol))
-}
-
-async fn handshake(tls: &TlsAcceptor, stream: TcpStream) -> io::Result<Transport> {
-    tls.accept(stream).await.map(|stream| Transport::Tls(Box::new(stream)))
 }
 
 fn http1(limits: &Limits) -> http1::Builder {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
-use super::Limits;
-use super::client_addr::ConnectionInfo;
-use super::client_limit::{Admitted, ClientLimit, ClientPlace};
-use super::eviction::{Entry, Evictable, Eviction};
+use crate::server::client_limit::{Admitted, ClientLimit, ClientPlace};
+use crate::server::connection_info::ConnectionInfo;
+use crate::server::deadlines::{Deadlines, Eviction};
+use crate::server::eviction::{Entry, Evictable};
+use crate::server::settings::{Limits, ServerTimeouts};
 use crate::telemetry::metrics::{Limit, Metrics};
 
 /// How many connections may be open at all of a server's listeners together.
@@ -46,6 +46,19 @@ pub(super) enum Admission {
     OverLimit,
     /// It is told that its client has too many.
     OverClientLimit,
+}
+
+impl Admission {
+    /// The deadlines of a connection: one over a limit ends as soon as it has its 503.
+    pub(super) fn deadlines(self, timeouts: &ServerTimeouts) -> Deadlines {
+        let deadlines = Deadlines::from(timeouts);
+        match self {
+            Self::Accepted => deadlines,
+            Self::OverLimit | Self::OverClientLimit => {
+                Deadlines { idle: Duration::ZERO, ..deadlines }
+            }
+        }
+    }
 }
 
 /// A place that is taken: held by a connection's socket, given back when that closes.
@@ -180,7 +193,7 @@ impl ConnectionLimit {
     #[cold]
     fn report_client(&self, connected: &ConnectionInfo) {
         let detail =
-            format_args!("{} has as many connections open as allowed", connected.address());
+            format_args!("{} has as many connections open as allowed", connected.peer().address());
         self.metrics.limit_hit(Limit::ConnectionsPerClient, detail);
     }
 }
@@ -197,84 +210,17 @@ impl Drop for ConnectionGuard {
     }
 }
 
-impl Limits {
-    /// These limits with no more connections than the process can bear by the number of files that it may
-    /// open, which is raised as far as it goes: what a process starts with is made for programs that cannot
-    /// count beyond 1024. And how many connections to upstreams it can bear beside them.
-    #[must_use]
-    pub fn bearable(self) -> (Self, usize) {
-        let Some(descriptors) = raised_descriptor_limit() else { return (self, usize::MAX) };
-        let connections = self.connections.min(bearable(descriptors));
-        if connections < self.connections {
-            tracing::warn!(
-                descriptors,
-                "there is room for {connections} connections only, not for the {} of \
-                 server.limits.connections: let the process open more files (ulimit -n, LimitNOFILE=)",
-                self.connections
-            );
-        }
-        (Self { connections, ..self }, left_beside(connections, descriptors))
-    }
-}
-
-/// How many files the process may open; `None`: as many as it likes.
-fn raised_descriptor_limit() -> Option<u64> {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current == maximum
-        || setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_err()
-    {
-        return current;
-    }
-    maximum
-}
-
-/// How many connections of clients a process can bear that may open so many files.
-// SECURITY: over HTTP/1.1 each of them may need another one to an upstream. Without the bound whoever opens
-// connections and leaves them idle takes away everybody's, and the health check's.
-fn bearable(descriptors: u64) -> usize {
-    let bearable = descriptors.saturating_sub(RESERVED) / 2;
-    usize::try_from(bearable).unwrap_or(usize::MAX).max(1)
-}
-
-/// How many more a process can bear beside these.
-fn left_beside(connections: usize, descriptors: u64) -> usize {
-    let left = descriptors.saturating_sub(RESERVED);
-    usize::try_from(left).unwrap_or(usize::MAX).saturating_sub(connections).max(1)
-}
-
 /// How many connections beyond those allowed are told so at a time. More wait to be accepted.
 pub(super) const BEYOND: usize = 64;
 
 /// How long the place of an evicted connection is waited for before another one is evicted.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Descriptors for those beyond, and for providers, the admin listener, files and the runtime.
-const RESERVED: u64 = 128;
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::TrustedProxies;
-    use crate::server::client_addr::Peer;
-
-    #[test]
-    fn half_of_the_descriptors_is_left_to_others() {
-        for (descriptors, expected) in
-            [(0, 1), (64, 1), (130, 1), (256, 64), (1024, 448), (65_536, 32_704)]
-        {
-            assert_eq!(bearable(descriptors), expected, "{descriptors}");
-            assert_eq!(left_beside(expected, descriptors), expected, "{descriptors}");
-        }
-        assert_eq!(left_beside(1, 1024), 895);
-        assert!(bearable(u64::MAX) > 1_000_000);
-    }
-
-    #[test]
-    fn the_limit_of_open_files_is_raised_as_far_as_it_goes() {
-        let raised = raised_descriptor_limit();
-        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-        assert_eq!((current, current), (maximum, raised));
-    }
+    use crate::server::peer::{Peer, TrustedProxies};
+    use crate::server::protocol::Scheme;
 
     fn room(connections: usize) -> ConnectionLimit {
         let limits = Limits { connections, ..Limits::default() };
@@ -283,10 +229,10 @@ mod tests {
 
     /// A connection with a request under way.
     fn busy() -> Arc<ConnectionInfo> {
-        let nobody = Arc::new(TrustedProxies::default());
-        let connected = ConnectionInfo::plain(Peer::Unix, &nobody);
+        let none = TrustedProxies::default();
+        let connected = ConnectionInfo::fixed(Peer::Unix, Scheme::Http, none);
         connected.activity().begin();
-        Arc::new(connected)
+        connected
     }
 
     impl ConnectionLimit {

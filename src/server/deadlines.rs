@@ -10,11 +10,9 @@ use std::time::Duration;
 use atomic_waker::AtomicWaker;
 use tokio::time::{Instant, Sleep};
 
-use super::Timeouts;
-use super::connection::Protocol;
-use super::connection_limit::Admission;
-use super::eviction::Eviction;
 use crate::deadline::poll_due;
+use crate::server::protocol::Protocol;
+use crate::server::settings::ServerTimeouts;
 
 /// The deadlines of a connection.
 #[derive(Clone, Copy, Debug)]
@@ -29,25 +27,13 @@ pub(super) struct Deadlines {
     pub(super) linger: Duration,
 }
 
-impl From<&Timeouts> for Deadlines {
-    fn from(timeouts: &Timeouts) -> Self {
+impl From<&ServerTimeouts> for Deadlines {
+    fn from(timeouts: &ServerTimeouts) -> Self {
         Self {
             head: timeouts.request_headers,
             idle: timeouts.keep_alive,
             write: timeouts.write,
             linger: Duration::from_secs(2),
-        }
-    }
-}
-
-impl Deadlines {
-    /// The deadlines of a connection of this standing: one beyond those allowed makes room once it is told.
-    pub(super) fn with(self, admission: Admission) -> Self {
-        match admission {
-            Admission::Accepted => self,
-            Admission::OverLimit | Admission::OverClientLimit => {
-                Self { idle: Duration::ZERO, ..self }
-            }
         }
     }
 }
@@ -80,6 +66,15 @@ pub(super) struct ConnectionActivity {
     closing: AtomicTime,
     /// Set to any time once another protocol took over.
     upgraded: AtomicTime,
+}
+
+/// The outcome of an eviction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Eviction {
+    /// The connection ends.
+    Evicted,
+    /// It has a request under way.
+    Busy,
 }
 
 /// Set in the count of open requests: one word, so that no request begins unseen while a connection is evicted.

@@ -11,10 +11,9 @@ use dashmap::DashMap;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::client_addr::ConnectionInfo;
-use super::deadlines::ConnectionActivity;
-
 use crate::lock::lock;
+use crate::server::connection_info::ConnectionInfo;
+use crate::server::deadlines::{ConnectionActivity, Eviction};
 
 /// The open connections that count toward `limits.connections`.
 #[derive(Debug, Default)]
@@ -45,15 +44,6 @@ struct Slot {
 pub(super) struct Entry {
     table: Arc<Evictable>,
     key: u64,
-}
-
-/// What became of an eviction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Eviction {
-    /// The connection ends.
-    Evicted,
-    /// It has a request under way.
-    Busy,
 }
 
 /// Wakes a connection's task when it is evicted or its request cut; registers once for each waker, not at each
@@ -170,8 +160,8 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::server::TrustedProxies;
-    use crate::server::client_addr::Peer;
+    use crate::server::peer::{Peer, TrustedProxies};
+    use crate::server::protocol::Scheme;
 
     struct House {
         table: Arc<Evictable>,
@@ -188,9 +178,8 @@ mod tests {
             let table = Arc::<Evictable>::default();
             let mut house = Self { table, within, spare, open: Vec::new() };
             for _ in 0..connections {
-                let nobody = Arc::new(TrustedProxies::default());
-                let connected = ConnectionInfo::plain(Peer::Unix, &nobody);
-                let connected = Arc::new(connected);
+                let none = TrustedProxies::default();
+                let connected = ConnectionInfo::fixed(Peer::Unix, Scheme::Http, none);
                 connected.activity().finish(connected.activity().begin());
                 let permit = Arc::clone(&house.within).try_acquire_owned().unwrap();
                 let entry = house.table.add(Arc::clone(&connected), permit);

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use super::{ListenAddress, Peer};
+use crate::server::listen_address::ListenAddress;
+use crate::server::peer::Peer;
 
 /// What `server.forward_auth` says. The default is that nobody may ask.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::client_addr::Peer;
-use super::request_head::HeadError;
+use crate::server::peer::Peer;
+use crate::server::request_head::HeadError;
 
 /// What the chain says of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

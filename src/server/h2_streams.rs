@@ -13,9 +13,9 @@ use hyper::rt::Executor;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::deadlines::AtomicTime;
-use super::shutdown::Tasks;
 use crate::deadline::poll_due;
+use crate::server::deadlines::AtomicTime;
+use crate::server::shutdown::Tasks;
 
 /// Runs the streams of connections.
 #[derive(Clone, Debug)]

@@ -2,7 +2,6 @@
 //! Invariant: the loop neither exits nor spins, whatever accepting says; no more connections than allowed are
 //! accepted; a socket file is removed only if nobody answers on it or if it is ours.
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -11,44 +10,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, lookup_host};
+use tokio::net::{TcpListener, UnixListener, UnixStream, lookup_host};
 use tokio::time::sleep;
 
-use super::connection::Connections;
-use super::connection_limit::ConnectionLimit;
-use super::shutdown::Tasks;
-use super::{Error, Handler, ListenAddress, ListenerKind};
-
-/// Where a server listens, as the system has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LocalAddress {
-    /// An address with its real port.
-    Tcp(SocketAddr),
-    /// A socket file.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for LocalAddress {
-    /// As it would be written in `listen`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
+use crate::server::connection::ConnectionServer;
+use crate::server::connection_limit::ConnectionLimit;
+use crate::server::error::Error;
+use crate::server::handler::Handler;
+use crate::server::listen_address::{ListenAddress, LocalAddress};
+use crate::server::settings::ListenerKind;
+use crate::server::shutdown::Tasks;
+use crate::server::transport::Accepted;
 
 /// A bound socket.
 #[derive(Debug)]
 pub(super) enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
-}
-
-/// What comes out of accepting.
-pub(super) enum Accepted {
-    Tcp(TcpStream, SocketAddr),
-    Unix(UnixStream),
 }
 
 const BACKLOG: i32 = 1024;
@@ -84,7 +62,7 @@ impl Listener {
     pub(super) async fn run<H: Handler>(
         self,
         kind: ListenerKind,
-        connections: Arc<Connections<H>>,
+        connections: Arc<ConnectionServer<H>>,
         room: ConnectionLimit,
         tasks: Tasks,
     ) {
@@ -243,6 +221,8 @@ impl Drop for SocketFile {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpStream;
+
     use super::*;
 
     fn out_of_descriptors() -> io::Error {

@@ -4,8 +4,8 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::deadlines::ConnectionActivity;
-use super::h2_streams::SendStall;
+use crate::server::deadlines::ConnectionActivity;
+use crate::server::h2_streams::SendStall;
 
 /// The open parts of one request.
 #[derive(Debug, Default)]
@@ -52,10 +52,10 @@ impl OpenParts {
     }
 
     /// Marks the request as looked after. Returns whether it was already.
-    pub(super) fn bind(&self) -> Binding {
+    pub(super) fn bind(&self) -> RequestBinding {
         match self.flags.fetch_or(BOUND, Ordering::Relaxed) & BOUND {
-            0 => Binding::New,
-            _ => Binding::Existing,
+            0 => RequestBinding::New,
+            _ => RequestBinding::Existing,
         }
     }
 
@@ -94,7 +94,7 @@ impl Clone for OpenParts {
 
 /// Whether a request was looked after before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Binding {
+pub enum RequestBinding {
     /// It was.
     Existing,
     /// From now on.
@@ -119,7 +119,7 @@ mod tests {
         assert!(!parts.are_open());
         parts.mark_endless();
         assert!(parts.are_open());
-        assert_eq!([parts.bind(), parts.bind()], [Binding::New, Binding::Existing]);
+        assert_eq!([parts.bind(), parts.bind()], [RequestBinding::New, RequestBinding::Existing]);
     }
 
     #[tokio::test]

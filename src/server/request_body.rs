@@ -11,9 +11,9 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::client_addr::ClientInfo;
 use crate::body::{Body, BodyError};
 use crate::deadline::Deadline;
+use crate::server::client_info::ClientInfo;
 
 /// Why a request's body broke off: its client sent nothing for so long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

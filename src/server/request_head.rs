@@ -8,8 +8,8 @@ use http::header::{
 use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Request, StatusCode, Uri, Version};
 
-use super::Limits;
-use super::authority::Authority;
+use crate::server::authority::Authority;
+use crate::server::settings::Limits;
 
 /// What is wrong with a request's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,12 +35,6 @@ pub(super) enum HeadError {
     /// A trusted proxy that says two things at once.
     #[error("disagreeing forwarding fields from a trusted proxy")]
     Forwarded,
-    /// On a connection for which there is no room.
-    #[error("as many connections as allowed are open")]
-    Full,
-    /// On a connection of a client that has too many.
-    #[error("as many connections of one client as allowed are open")]
-    ClientFull,
 }
 
 impl HeadError {
@@ -49,7 +43,6 @@ impl HeadError {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::Full | Self::ClientFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::Target | Self::Host | Self::Framing | Self::Forwarded => StatusCode::BAD_REQUEST,
         }
     }

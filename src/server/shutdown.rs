@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
 
-use super::Timeouts;
+use crate::server::settings::ServerTimeouts;
 
 /// The order to stop, given once for all who listen.
 #[derive(Clone, Debug, Default)]
@@ -94,7 +94,7 @@ pub struct Tasks(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     tracker: TaskTracker,
-    /// A [`Stage`], readable without a lock.
+    /// A [`DrainStage`], readable without a lock.
     stage: AtomicU8,
     draining: CancellationToken,
     ending: CancellationToken,
@@ -103,7 +103,7 @@ struct Inner {
 
 /// How far the end has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Stage {
+pub(super) enum DrainStage {
     /// Not at all.
     Open,
     /// Listeners are closed; connections end after their open requests.
@@ -149,26 +149,26 @@ impl Tasks {
         self.0.tracker.spawn(task).abort_handle()
     }
 
-    pub(super) fn stage(&self) -> Stage {
+    pub(super) fn stage(&self) -> DrainStage {
         match self.0.stage.load(Ordering::Acquire) {
-            0 => Stage::Open,
-            1 => Stage::Draining,
-            _ => Stage::Ending,
+            0 => DrainStage::Open,
+            1 => DrainStage::Draining,
+            _ => DrainStage::Ending,
         }
     }
 
     /// Waits for the order, then sees the server's tasks to their end.
-    pub(super) async fn drain(&self, shutdown: &Shutdown, timeouts: &Timeouts) {
+    pub(super) async fn drain(&self, shutdown: &Shutdown, timeouts: &ServerTimeouts) {
         shutdown.begun().await;
         shutdown.unless_forced(sleep(timeouts.drain_delay)).await;
-        self.0.stage.store(Stage::Draining as u8, Ordering::Release);
+        self.0.stage.store(DrainStage::Draining as u8, Ordering::Release);
         self.0.draining.cancel();
         self.0.tracker.close();
         shutdown.unless_forced(timeout(timeouts.drain, self.0.tracker.wait())).await;
         if !self.0.tracker.is_empty() {
             tracing::warn!(tasks = self.0.tracker.len(), "cutting what did not finish in time");
         }
-        self.0.stage.store(Stage::Ending as u8, Ordering::Release);
+        self.0.stage.store(DrainStage::Ending as u8, Ordering::Release);
         self.0.ending.cancel();
         shutdown.unless_forced(timeout(LAST_WORD, self.0.tracker.wait())).await;
         self.0.cut.cancel();
@@ -197,7 +197,7 @@ impl<'p, 't> StageWatch<'p, 't> {
     }
 
     /// The stage; the task is woken when it changes.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Stage {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> DrainStage {
         if !self.registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             self.registered = Some(cx.waker().clone());
             // Both only register the waker: what they have to say is in the stage.

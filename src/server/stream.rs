@@ -9,21 +9,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::server::TlsStream;
 
-use super::client_addr::ConnectionInfo;
-use super::connection::Protocol;
-use super::connection_limit::ConnectionGuard;
-use super::deadlines::ConnectionActivity;
-
-/// What carries the bytes.
-#[derive(Debug)]
-pub(super) enum Transport {
-    Tcp(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-    Unix(UnixStream),
-}
+use crate::server::connection_info::ConnectionInfo;
+use crate::server::connection_limit::ConnectionGuard;
+use crate::server::deadlines::ConnectionActivity;
+use crate::server::protocol::Protocol;
+use crate::server::transport::Transport;
 
 /// A transport, watched.
 pub(super) struct Stream {
@@ -68,12 +59,9 @@ impl Stream {
 
     /// Finds out what the client speaks: what TLS agreed on, else what its first bytes say.
     pub(super) async fn protocol(&mut self) -> io::Result<Protocol> {
-        self.protocol = match &self.transport {
-            Transport::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                Protocol::Http2
-            }
-            Transport::Tls(_) => Protocol::Http1,
-            Transport::Tcp(_) | Transport::Unix(_) => self.sniff().await?,
+        self.protocol = match self.transport.negotiated() {
+            Some(protocol) => protocol,
+            None => self.sniff().await?,
         };
         Ok(self.protocol)
     }
@@ -230,86 +218,23 @@ impl AsyncWrite for Stream {
     }
 }
 
-impl AsyncRead for Transport {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Transport {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Tcp(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
-            Self::Unix(stream) => stream.is_write_vectored(),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use tokio::io::AsyncWriteExt as _;
+    use tokio::net::UnixStream;
 
     use super::*;
-    use crate::server::client_addr::Peer;
     use crate::server::connection_limit::{ConnectionLimit, OpenConnections};
-    use crate::server::{Limits, TrustedProxies};
+    use crate::server::peer::{Peer, TrustedProxies};
+    use crate::server::protocol::Scheme;
+    use crate::server::settings::Limits;
 
     async fn served() -> (Stream, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let nobody = Arc::new(TrustedProxies::default());
-        let connected = ConnectionInfo::plain(Peer::Unix, &nobody);
-        let connected = Arc::new(connected);
+        let none = TrustedProxies::default();
+        let connected = ConnectionInfo::fixed(Peer::Unix, Scheme::Http, none);
         let room =
             ConnectionLimit::new(&Limits::default(), OpenConnections::default(), Arc::default());
         let guard = room.admit(room.slot().await, &connected).unwrap();

@@ -15,8 +15,9 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 use x509_cert::time::Time;
 
-use super::{CertifiedPair, Error};
 use crate::clock::UnixTime;
+use crate::server::error::Error;
+use crate::server::settings::CertifiedPair;
 
 /// A certificate of ours, and until when it is good.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! came from, and what proxies and frameworks are told to do with it.
 //! Invariant: a client's own never reaches an upstream, on any route. Each name has one spelling here, for
 //! names with anything but letters, digits and hyphens are dropped when a request arrives
-//! (`server::framing`). Identity headers of the configuration are `identity::headers`.
+//! (`server::request_head`). Identity headers of the configuration are `identity::headers`.
 
 /// Whether a name, in lower case, is reserved for proxies.
 // SECURITY: an application that trusts one of these would trust the client (T22, T32, T33, T34, T109).

@@ -4,13 +4,13 @@ use super::*;
 
 const SHORT: Duration = Duration::from_millis(200);
 
-fn with(timeouts: Timeouts) -> Settings {
+fn with(timeouts: ServerTimeouts) -> Settings {
     Settings { timeouts, ..settings() }
 }
 
 #[tokio::test]
 async fn silent_half_open_and_dripping_connections_are_closed() {
-    let timeouts = Timeouts { request_headers: SHORT, ..Timeouts::default() };
+    let timeouts = ServerTimeouts { request_headers: SHORT, ..ServerTimeouts::default() };
     let running = Running::start(with(timeouts)).await;
     for beginning in [
         "",
@@ -38,7 +38,7 @@ async fn silent_half_open_and_dripping_connections_are_closed() {
 
 #[tokio::test]
 async fn a_later_head_has_the_same_deadline() {
-    let timeouts = Timeouts { request_headers: UNHURRIED, ..Timeouts::default() };
+    let timeouts = ServerTimeouts { request_headers: UNHURRIED, ..ServerTimeouts::default() };
     let running = Running::start(with(timeouts)).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -49,7 +49,7 @@ async fn a_later_head_has_the_same_deadline() {
 
 #[tokio::test]
 async fn an_idle_connection_is_closed() {
-    let timeouts = Timeouts { keep_alive: SHORT, ..Timeouts::default() };
+    let timeouts = ServerTimeouts { keep_alive: SHORT, ..ServerTimeouts::default() };
     let running = Running::start(with(timeouts)).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -59,8 +59,11 @@ async fn an_idle_connection_is_closed() {
 
 #[tokio::test]
 async fn a_request_that_takes_long_to_answer_has_no_deadline() {
-    let timeouts =
-        Timeouts { keep_alive: SHORT, request_headers: UNHURRIED, ..Timeouts::default() };
+    let timeouts = ServerTimeouts {
+        keep_alive: SHORT,
+        request_headers: UNHURRIED,
+        ..ServerTimeouts::default()
+    };
     let running = Running::start(with(timeouts)).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -72,7 +75,7 @@ async fn a_request_that_takes_long_to_answer_has_no_deadline() {
 
 #[tokio::test]
 async fn a_body_that_stalls_breaks_off() {
-    let timeouts = Timeouts { request_body: SHORT, ..Timeouts::default() };
+    let timeouts = ServerTimeouts { request_body: SHORT, ..ServerTimeouts::default() };
     let running = Running::start(with(timeouts)).await;
     let answer =
         running.exchange("POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhe").await;
@@ -92,7 +95,7 @@ async fn a_client_that_closed_its_side_gets_its_answer() {
 
 #[tokio::test]
 async fn a_client_that_closed_its_side_is_not_waited_for_forever() {
-    let timeouts = Timeouts { request_headers: UNHURRIED, ..Timeouts::default() };
+    let timeouts = ServerTimeouts { request_headers: UNHURRIED, ..ServerTimeouts::default() };
     let running = Running::start(with(timeouts)).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -130,8 +133,11 @@ async fn a_reset_behind_an_upload_cancels_the_request_at_once() {
 
 #[tokio::test]
 async fn a_slow_reader_gets_the_whole_answer() {
-    let timeouts =
-        Timeouts { keep_alive: SHORT, request_headers: UNHURRIED, ..Timeouts::default() };
+    let timeouts = ServerTimeouts {
+        keep_alive: SHORT,
+        request_headers: UNHURRIED,
+        ..ServerTimeouts::default()
+    };
     let running = Running::start(with(timeouts)).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();

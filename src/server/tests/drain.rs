@@ -3,7 +3,8 @@
 use super::*;
 
 fn impatient() -> Settings {
-    let timeouts = Timeouts { drain: Duration::from_millis(300), ..Timeouts::default() };
+    let timeouts =
+        ServerTimeouts { drain: Duration::from_millis(300), ..ServerTimeouts::default() };
     Settings { timeouts, ..settings() }
 }
 
@@ -105,7 +106,7 @@ async fn the_second_order_waits_for_nothing() {
 
 #[tokio::test]
 async fn requests_are_served_during_the_delay() {
-    let timeouts = Timeouts { drain_delay: UNHURRIED, ..Timeouts::default() };
+    let timeouts = ServerTimeouts { drain_delay: UNHURRIED, ..ServerTimeouts::default() };
     let running = Running::start(Settings { timeouts, ..settings() }).await;
     running.shutdown.begin();
     assert!(running.shutdown.is_begun());

@@ -52,7 +52,8 @@ async fn send(running: &Running, frames: &[u8]) -> Vec<u8> {
 }
 
 fn hasty() -> Settings {
-    let timeouts = Timeouts { keep_alive: Duration::from_millis(200), ..Timeouts::default() };
+    let timeouts =
+        ServerTimeouts { keep_alive: Duration::from_millis(200), ..ServerTimeouts::default() };
     Settings { timeouts, ..settings() }
 }
 
@@ -139,7 +140,7 @@ async fn endless_continuations_end_the_connection() {
 #[tokio::test]
 async fn a_client_without_window_is_cut_but_only_in_the_streams_that_it_stalls() {
     const SHORT: Duration = Duration::from_millis(200);
-    let timeouts = Timeouts { write: SHORT, keep_alive: SHORT, ..Timeouts::default() };
+    let timeouts = ServerTimeouts { write: SHORT, keep_alive: SHORT, ..ServerTimeouts::default() };
     let running = Running::start(Settings { timeouts, ..settings() }).await;
     let mut stream = running.connect().await;
     // SETTINGS_INITIAL_WINDOW_SIZE is 0 from here on.

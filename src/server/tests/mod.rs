@@ -26,8 +26,9 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::*;
-use crate::body::BodyError;
+use crate::body::{Body, BodyError};
 use crate::telemetry::access_log::Outcome;
+use crate::telemetry::metrics::Metrics;
 
 /// Longer than anything here should take, shorter than the default deadline of a head.
 const SOON: Duration = Duration::from_secs(9);
@@ -146,9 +147,9 @@ impl Handler for App {
         .into()
     }
 
-    fn refuse(&self, refusal: Refusal<'_>) -> Answered {
+    fn reject(&self, rejected: RejectedRequest<'_>) -> Answered {
         let mut response = text("refused");
-        *response.status_mut() = refusal.status;
+        *response.status_mut() = rejected.status;
         response.into()
     }
 }
@@ -180,7 +181,7 @@ fn settings() -> Settings {
         trusted_proxies: TrustedProxies::default(),
         forward_auth: ForwardAuth::default(),
         limits: Limits::default(),
-        timeouts: Timeouts::default(),
+        timeouts: ServerTimeouts::default(),
     }
 }
 

@@ -4,137 +4,25 @@
 
 use std::any::Any;
 use std::mem;
-use std::net::IpAddr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use tokio::time::Instant;
 
-use super::attached::Attached;
-use super::authority::Authority;
-use super::deadlines::ConnectionActivity;
-use super::forwarded_for::{self, ForwardedFor};
-use super::open_parts::{Binding, OpenParts};
-use super::request_head::HeadError;
-use super::request_id::RequestId;
-use super::shutdown::Tasks;
-use super::{ForwardAuth, ListenerKind, Scheme, TrustedProxies};
 use crate::client_address::ClientAddress;
 use crate::origin::Origin;
+use crate::server::authority::Authority;
+use crate::server::connection_info::ConnectionInfo;
+use crate::server::forwarded_for::{self, ForwardedFor};
+use crate::server::open_parts::{OpenParts, RequestBinding};
+use crate::server::peer::{Peer, TrustedProxies};
+use crate::server::protocol::Scheme;
+use crate::server::request_head::HeadError;
+use crate::server::request_id::RequestId;
+use crate::server::settings::ListenerKind;
+use crate::server::shutdown::Tasks;
 use crate::telemetry::audit;
 use crate::telemetry::metrics::RouteMeter;
-
-/// Who is at the other end of a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Peer {
-    /// An address, unmapped.
-    Ip(IpAddr),
-    /// A process on this machine, by a unix socket.
-    Unix,
-}
-
-/// What holds for a whole connection, made once.
-#[derive(Debug)]
-pub(super) struct ConnectionInfo {
-    peer: Peer,
-    listener: ListenerKind,
-    /// The peer as `X-Forwarded-For` names it.
-    peer_text: HeaderValue,
-    trusted: bool,
-    /// Whether the connection carries many clients.
-    shared: bool,
-    /// What the connection itself says; without TLS, what `public_url` says.
-    scheme: Scheme,
-    /// The networks, kept only where they are needed.
-    proxies: Option<Arc<TrustedProxies>>,
-    activity: ConnectionActivity,
-    upstream_connections: Arc<AtomicUsize>,
-    attached: Attached,
-    tasks: Tasks,
-}
-
-impl ConnectionInfo {
-    pub(super) fn new(
-        peer: Peer,
-        listener: ListenerKind,
-        scheme: Scheme,
-        proxies: &Arc<TrustedProxies>,
-        forward_auth: &ForwardAuth,
-        tasks: Tasks,
-    ) -> Self {
-        let (trusted, peer_text) = match peer {
-            Peer::Ip(address) => (
-                proxies.contains(address),
-                HeaderValue::try_from(address.to_string()).unwrap_or(UNKNOWN),
-            ),
-            Peer::Unix => (proxies.unix, UNKNOWN),
-        };
-        let shared = match peer {
-            Peer::Ip(address) => trusted || forward_auth.contains(address),
-            Peer::Unix => true,
-        };
-        let proxies = trusted.then(|| Arc::clone(proxies));
-        Self {
-            peer,
-            listener,
-            peer_text,
-            trusted,
-            shared,
-            scheme,
-            proxies,
-            activity: ConnectionActivity::new(Instant::now()),
-            upstream_connections: Arc::default(),
-            attached: Attached::default(),
-            tasks,
-        }
-    }
-
-    /// A connection to a public listener without TLS, for the tests of this room.
-    #[cfg(test)]
-    pub(super) fn plain(peer: Peer, proxies: &Arc<TrustedProxies>) -> Self {
-        let (public, nobody) = (ListenerKind::Public, ForwardAuth::default());
-        Self::new(peer, public, Scheme::Http, proxies, &nobody, Tasks::default())
-    }
-
-    pub(super) fn activity(&self) -> &ConnectionActivity {
-        &self.activity
-    }
-
-    pub(super) fn tasks(&self) -> &Tasks {
-        &self.tasks
-    }
-
-    pub(super) fn is_trusted(&self) -> bool {
-        self.trusted
-    }
-
-    /// Whether the connection carries many clients: the peer is a proxy, or on a unix socket.
-    pub(super) fn is_shared(&self) -> bool {
-        self.shared
-    }
-
-    pub(super) fn peer(&self) -> Peer {
-        self.peer
-    }
-
-    /// The peer's address; a peer on a unix socket has none.
-    pub(super) fn address(&self) -> ClientAddress {
-        match self.peer {
-            Peer::Ip(address) => ClientAddress::Known(address),
-            Peer::Unix => ClientAddress::Unknown,
-        }
-    }
-
-    /// A client's address as a field's value; `None` where it is unknown.
-    pub(super) fn text_of(&self, address: ClientAddress) -> Option<HeaderValue> {
-        if address == self.address() {
-            // Nearly every request that comes without a proxy.
-            return address.known().map(|_| self.peer_text.clone());
-        }
-        HeaderValue::try_from(address.known()?.to_string()).ok()
-    }
-}
 
 /// Who asked, and how the request reached the first proxy that is ours.
 #[derive(Clone, Debug)]
@@ -154,7 +42,6 @@ pub struct ClientInfo {
 
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const UNKNOWN: HeaderValue = HeaderValue::from_static("unknown");
 
 impl ClientInfo {
     /// Reads the forwarding fields of a trusted peer; of others, nothing.
@@ -164,7 +51,7 @@ impl ClientInfo {
         headers: &HeaderMap,
         request_id: RequestId,
     ) -> Result<Self, HeadError> {
-        let (address, scheme) = (connected.address(), connected.scheme);
+        let (address, scheme) = (connected.peer().address(), connected.scheme());
         let open_parts = OpenParts::of(connected.activity());
         let mut client = Self {
             connected,
@@ -177,37 +64,22 @@ impl ClientInfo {
             route: OnceLock::new(),
             open_parts,
         };
-        if let Some(proxies) = client.connected.proxies.clone() {
+        if let Some(proxies) = client.connected.proxies().cloned() {
             client.believe(&proxies, headers)?;
         }
         Ok(client)
     }
 
-    /// A client without a proxy before it, for the tests of other rooms.
+    /// A client that is connected directly, for tests.
     #[cfg(test)]
-    pub(crate) fn direct(address: IpAddr, scheme: Scheme, authority: &'static str) -> Self {
-        let (nobody, peer) = (Arc::default(), Peer::Ip(address));
-        let connected = Arc::new(ConnectionInfo::new(
-            peer,
-            ListenerKind::Public,
-            scheme,
-            &nobody,
-            &ForwardAuth::default(),
-            Tasks::default(),
-        ));
+    pub(crate) fn direct(
+        address: std::net::IpAddr,
+        scheme: Scheme,
+        authority: &'static str,
+    ) -> Self {
+        let connected = ConnectionInfo::fixed(Peer::Ip(address), scheme, TrustedProxies::default());
         let authority = Authority::parse(HeaderValue::from_static(authority)).unwrap();
-        let (request_id, address) = (RequestId::of(0, 0), ClientAddress::Known(address));
-        Self {
-            connected,
-            address,
-            scheme,
-            authority,
-            requested: None,
-            chain: None,
-            request_id,
-            route: OnceLock::new(),
-            open_parts: OpenParts::default(),
-        }
+        Self::of(connected, authority, &HeaderMap::new(), RequestId::of(0, 0)).unwrap()
     }
 
     fn believe(&mut self, proxies: &TrustedProxies, headers: &HeaderMap) -> Result<(), HeadError> {
@@ -230,7 +102,7 @@ impl ClientInfo {
             ForwardedFor::Invalid => self.address = ClientAddress::Unknown,
         }
         let connected = &self.connected;
-        self.chain = forwarded_for::chain(headers, connected.peer, &connected.peer_text);
+        self.chain = forwarded_for::chain(headers, connected.peer(), connected.peer_text());
         Ok(())
     }
 
@@ -247,7 +119,7 @@ impl ClientInfo {
 
     /// The listener that the connection came to.
     pub fn listener(&self) -> ListenerKind {
-        self.connected.listener
+        self.connected.listener()
     }
 
     /// The host and port of the request itself, whatever a trusted proxy says.
@@ -257,7 +129,7 @@ impl ClientInfo {
 
     /// Who is at the other end of the socket.
     pub fn peer(&self) -> Peer {
-        self.connected.peer
+        self.connected.peer()
     }
 
     /// Whether the client has closed its side of the connection. A browser that does so has left; some
@@ -268,22 +140,22 @@ impl ClientInfo {
 
     /// Whether the peer is a trusted proxy.
     pub fn is_trusted(&self) -> bool {
-        self.connected.trusted
+        self.connected.is_trusted()
     }
 
     /// Counts the connections to upstreams that the requests of this client's connection hold.
     pub fn upstream_connections(&self) -> &Arc<AtomicUsize> {
-        &self.connected.upstream_connections
+        self.connected.upstream_connections()
     }
 
     /// What is kept for this client's connection, if anything is.
     pub fn attached<T: Any>(&self) -> Option<&T> {
-        self.connected.attached.get()
+        self.connected.attached().get()
     }
 
     /// The same, made if need be. It is dropped with the connection.
     pub fn attach<T: Any + Send + Sync + Default>(&self) -> Option<&T> {
-        self.connected.attached.get_or_default()
+        self.connected.attached().get_or_default()
     }
 
     /// The effective address: the right-most entry of a trusted proxy's chain that is not trusted itself; without
@@ -344,7 +216,7 @@ impl ClientInfo {
 
     /// What the upstream is told in `X-Forwarded-For`: a trusted proxy's chain and the peer, else the peer.
     pub fn forwarded_for(&self) -> HeaderValue {
-        self.chain.as_ref().unwrap_or(&self.connected.peer_text).clone()
+        self.chain.as_ref().unwrap_or(self.connected.peer_text()).clone()
     }
 
     /// What the upstream is told in `X-Real-IP`: the effective address; `None`: nothing, as it is unknown.
@@ -363,7 +235,7 @@ impl ClientInfo {
     }
 
     /// Marks the request as looked after by whoever calls this first.
-    pub fn bind(&self) -> Binding {
+    pub fn bind(&self) -> RequestBinding {
         self.open_parts.bind()
     }
 
@@ -393,14 +265,14 @@ mod tests {
 
     fn client(peer: Peer, fields: &[(&'static str, &[u8])]) -> Result<ClientInfo, HeadError> {
         let networks = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        let proxies = Arc::new(TrustedProxies { networks, unix: true });
-        let connected = ConnectionInfo::plain(peer, &proxies);
+        let proxies = TrustedProxies { networks, unix: true };
+        let connected = ConnectionInfo::fixed(peer, Scheme::Http, proxies);
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_bytes(value).unwrap());
         }
         let authority = Authority::parse(HeaderValue::from_static("own.example:8080")).unwrap();
-        ClientInfo::of(Arc::new(connected), authority, &headers, RequestId::of(1, 1))
+        ClientInfo::of(connected, authority, &headers, RequestId::of(1, 1))
     }
 
     fn proxy() -> Peer {
@@ -458,15 +330,6 @@ mod tests {
             (Scheme::Http, "own.example", 8080)
         );
         assert!(!client.is_trusted());
-    }
-
-    #[test]
-    fn a_mapped_peer_is_its_ipv4_self() {
-        let proxies =
-            Arc::new(TrustedProxies { networks: vec!["10.0.0.0/8".parse().unwrap()], unix: false });
-        let mapped: IpAddr = "::ffff:10.0.0.1".parse().unwrap();
-        let peer = Peer::Ip(mapped.to_canonical());
-        assert!(ConnectionInfo::plain(peer, &proxies).is_trusted());
     }
 
     #[test]

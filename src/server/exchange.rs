@@ -1,0 +1,134 @@
+//! A request under way: its counters, its status, and its line in the access log.
+//! Invariant: the end of every request is counted exactly once, when its [`Exchange`] is dropped.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Method, Response, StatusCode, Version};
+use http_body::Body as _;
+
+use crate::body::Body;
+use crate::server::client_info::ClientInfo;
+use crate::server::connection_info::ConnectionInfo;
+use crate::server::handler::Answered;
+use crate::server::request_id::RequestId;
+use crate::server::shutdown::DrainStage;
+use crate::telemetry::access_log::{self, Line, Outcome};
+use crate::telemetry::metrics::{Metrics, RouteMeter};
+
+/// Logged in place of a client's address that is not known.
+const UNKNOWN: HeaderValue = HeaderValue::from_static("-");
+
+/// Logged where the client left before its answer, as nginx does.
+const CLIENT_LEFT: u16 = 499;
+
+/// A request under way, until its answer is handed over or given up.
+pub(super) struct Exchange {
+    connected: Arc<ConnectionInfo>,
+    began: Duration,
+    /// Counts the request unless its outcome names a route.
+    unrouted: &'static RouteMeter,
+    /// None where the request was refused for its head.
+    pub(super) client: Option<Arc<ClientInfo>>,
+    /// Kept where there is an access log.
+    pub(super) line: Option<LoggedRequest>,
+    status: Option<StatusCode>,
+    pub(super) bytes: u64,
+    pub(super) outcome: Outcome,
+}
+
+/// What the access log says of the request.
+pub(super) struct LoggedRequest {
+    pub(super) method: Method,
+    pub(super) target: Option<PathAndQuery>,
+    pub(super) request_id: RequestId,
+}
+
+impl Exchange {
+    pub(super) fn begin(connected: Arc<ConnectionInfo>, metrics: &Metrics) -> Self {
+        let began = connected.activity().begin();
+        metrics.request_began();
+        let unrouted = metrics.unrouted();
+        let outcome = Outcome::default();
+        let (client, line) = (None, None);
+        Self { connected, began, unrouted, client, line, status: None, bytes: 0, outcome }
+    }
+
+    pub(super) fn answered(
+        &mut self,
+        answered: Answered,
+        version: Version,
+        head: bool,
+    ) -> Box<Response<Body>> {
+        let Answered { mut response, outcome } = answered;
+        if head {
+            withhold_body(&mut response);
+        }
+        self.status = Some(response.status());
+        self.outcome = outcome;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS && version == Version::HTTP_11 {
+            self.connected.activity().upgrade();
+        } else if version != Version::HTTP_2 && self.connected.tasks().stage() != DrainStage::Open {
+            // hyper says so too, but only once the order has reached this connection's own task.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// Notes why there is not all of an answer: by whose fault, if not ours.
+    #[cold]
+    pub(super) fn cut(&mut self, fault: &'static str) {
+        let ended = self.client.as_ref().is_some_and(|client| client.open_parts().are_cut());
+        let reason = match self.connected.tasks().stage() {
+            DrainStage::Ending => "cut at shutdown",
+            DrainStage::Open | DrainStage::Draining if ended => "the session has ended",
+            DrainStage::Open | DrainStage::Draining => fault,
+        };
+        self.outcome.reason.get_or_insert(Cow::Borrowed(reason));
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            self.cut("the client left");
+        }
+        let duration = self.connected.activity().finish(self.began);
+        let status = self.status.map_or(CLIENT_LEFT, |status| status.as_u16());
+        let client = self.client.as_ref();
+        // Who left before the answer is counted where the request went.
+        let known = client.and_then(|client| client.route());
+        self.outcome.route = self.outcome.route.or(known);
+        self.outcome.route.unwrap_or(self.unrouted).ended(status, duration);
+        let Some(LoggedRequest { method, target, request_id }) = &self.line else { return };
+        let address =
+            client.map_or_else(|| self.connected.peer().address(), |client| client.address());
+        let address = self.connected.text_of(address).unwrap_or(UNKNOWN);
+        access_log::record(&Line {
+            method: method.as_str(),
+            host: client.map_or("", |client| client.host()),
+            path: target.as_ref().map_or("", PathAndQuery::path),
+            status,
+            bytes: self.bytes,
+            duration,
+            client: address.to_str().unwrap_or_default(),
+            request_id: request_id.as_str(),
+            outcome: &self.outcome,
+        });
+    }
+}
+
+/// What a HEAD is answered: the fields of a GET's answer, and no content (RFC 9110 §9.3.2). On HTTP/1 hyper sees
+/// to it too, on HTTP/2 nobody else.
+fn withhold_body(response: &mut Response<Body>) {
+    if response.body().is_end_stream() {
+        return;
+    }
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    *response.body_mut() = Body::empty();
+}

@@ -1,0 +1,128 @@
+//! `server:` of the configuration: sockets, TLS, trusted proxies, limits and timeouts.
+//! Invariant: data only; the rest of the room gives it effect.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::secret::Secret;
+use crate::server::forward_auth::ForwardAuth;
+use crate::server::listen_address::ListenAddress;
+use crate::server::peer::TrustedProxies;
+use crate::server::protocol::Scheme;
+use crate::telemetry::metrics::Metrics;
+
+/// The settings of a server.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Addresses to listen on; at least one.
+    pub listen: Vec<ListenAddress>,
+    /// Threads that serve requests.
+    pub workers: usize,
+    /// If there are any, every TCP listener uses TLS. Unix sockets never do.
+    pub certificates: Vec<CertifiedPair>,
+    /// Peers whose `X-Forwarded-*` fields are used.
+    pub trusted_proxies: TrustedProxies,
+    /// Proxies that may use the auth endpoints.
+    pub forward_auth: ForwardAuth,
+    /// Limits of requests and connections.
+    pub limits: Limits,
+    /// Timeouts of connections and of the shutdown.
+    pub timeouts: ServerTimeouts,
+}
+
+/// A certificate chain and its private key, both PEM texts.
+#[derive(Clone, Debug)]
+pub struct CertifiedPair {
+    /// Source of the certificate, for messages: a path, or "inline".
+    pub name: String,
+    /// The chain, leaf first.
+    pub certificate: String,
+    /// PKCS#8, PKCS#1 or SEC1.
+    pub key: Secret,
+}
+
+/// Limits of requests and connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request's head.
+    pub header_bytes: usize,
+    /// Bytes of a request target.
+    pub target_bytes: usize,
+    /// Fields of a request's head.
+    pub header_count: usize,
+    /// Open connections.
+    pub connections: usize,
+    /// Open connections of one client. A client is an IPv4 address or an IPv6 /64.
+    pub connections_per_client: Option<usize>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_bytes: 32 * 1024,
+            target_bytes: 16 * 1024,
+            header_count: 100,
+            connections: 20_000,
+            connections_per_client: None,
+        }
+    }
+}
+
+/// Timeouts of connections and of the shutdown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerTimeouts {
+    /// From accept (TLS included), or from the first byte of a later request, to the end of the head.
+    pub request_headers: Duration,
+    /// Longest wait for the next byte of a request's body.
+    pub request_body: Duration,
+    /// Longest wait for a client that takes no byte of a response; per stream on HTTP/2.
+    pub write: Duration,
+    /// Longest time without a request.
+    pub keep_alive: Duration,
+    /// From the signal until the listeners close.
+    pub drain_delay: Duration,
+    /// From then until open requests are cut.
+    pub drain: Duration,
+}
+
+impl Default for ServerTimeouts {
+    fn default() -> Self {
+        Self {
+            request_headers: Duration::from_secs(10),
+            request_body: Duration::from_secs(30),
+            write: Duration::from_secs(60),
+            keep_alive: Duration::from_secs(75),
+            drain_delay: Duration::ZERO,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Settings from outside `server:` that apply to every request.
+#[derive(Clone, Debug)]
+pub struct ServerContext {
+    /// The scheme of `public_url`, for requests without TLS and without a trusted `X-Forwarded-Proto`.
+    pub plain_scheme: Scheme,
+    /// Whether each request is logged.
+    pub access_log: AccessLog,
+    /// Counters of requests and connections.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Whether each request is logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccessLog {
+    /// One line for each request.
+    On,
+    /// No line.
+    Off,
+}
+
+/// The purpose of a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenerKind {
+    /// All requests: `server.listen`.
+    Public,
+    /// Auth subrequests of proxies only: `server.forward_auth.listen`.
+    ForwardAuth,
+}

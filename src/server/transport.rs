@@ -1,0 +1,122 @@
+//! Accepted sockets and the byte streams that carry HTTP.
+//! Invariant: unix sockets never use TLS.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::server::peer::Peer;
+use crate::server::protocol::Protocol;
+
+/// A socket as it comes from `accept`.
+pub(super) enum Accepted {
+    Tcp(TcpStream, SocketAddr),
+    Unix(UnixStream),
+}
+
+impl Accepted {
+    pub(super) fn peer(&self) -> Peer {
+        match self {
+            Self::Tcp(_, peer) => Peer::Ip(peer.ip().to_canonical()),
+            Self::Unix(_) => Peer::Unix,
+        }
+    }
+
+    /// The acceptor that applies to this socket.
+    pub(super) fn tls<'t>(&self, tls: Option<&'t TlsAcceptor>) -> Option<&'t TlsAcceptor> {
+        match self {
+            Self::Tcp(..) => tls,
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Completes the TLS handshake, if there is one.
+    pub(super) async fn open(self, tls: Option<&TlsAcceptor>) -> io::Result<Transport> {
+        Ok(match (self, tls) {
+            (Self::Tcp(stream, _), Some(tls)) => {
+                // Boxed: a handshake is large, and most of a connection's life needs no room for it.
+                Transport::Tls(Box::new(Box::pin(tls.accept(stream)).await?))
+            }
+            (Self::Tcp(stream, _), None) => Transport::Tcp(stream),
+            (Self::Unix(stream), _) => Transport::Unix(stream),
+        })
+    }
+}
+
+/// A byte stream.
+#[derive(Debug)]
+pub(super) enum Transport {
+    Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    Unix(UnixStream),
+}
+
+impl Transport {
+    /// The protocol that ALPN chose; `None` without TLS.
+    pub(super) fn negotiated(&self) -> Option<Protocol> {
+        match self {
+            Self::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => {
+                Some(Protocol::Http2)
+            }
+            Self::Tls(_) => Some(Protocol::Http1),
+            Self::Tcp(_) | Self::Unix(_) => None,
+        }
+    }
+}
+
+/// Calls a method of the stream inside, whichever it is.
+macro_rules! delegate {
+    ($transport:expr, $stream:ident => $call:expr) => {
+        match $transport {
+            Transport::Tcp($stream) => $call,
+            Transport::Tls($stream) => $call,
+            Transport::Unix($stream) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        delegate!(self.get_mut(), stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        delegate!(self.get_mut(), stream => Pin::new(stream).poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        delegate!(self.get_mut(), stream => Pin::new(stream).poll_write_vectored(cx, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        delegate!(self, stream => stream.is_write_vectored())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self.get_mut(), stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}
