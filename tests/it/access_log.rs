@@ -29,8 +29,7 @@ async fn application(said: &'static str) -> (Peer, Arc<Notify>) {
 }
 
 fn before(peer: &Peer) -> Gateway {
-    let upstream = format!("upstream: \"http://{}\"", peer.address);
-    Gateway::start(&format!("routes: [{{ name: wiki, {upstream}, allow: public }}]\n"))
+    Gateway::in_front_of(peer.address, ", name: wiki")
 }
 
 /// A client that has got the first bytes of an answer.

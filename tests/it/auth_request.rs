@@ -6,59 +6,37 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
 use crate::support::browser::{Answer, Browser};
-use crate::support::faults::IdentityProvider;
-use crate::support::gateway::{Gateway, PUBLIC_URL};
+use crate::support::gateway::Gateway;
 use crate::support::provider;
+use crate::support::stack::{Builder, Stack};
 use crate::support::wait::until;
 use crate::support::wire::Wire;
 
-struct House {
-    provider: IdentityProvider,
-    gateway: Gateway,
+/// No route has an upstream: they are for auth subrequests only.
+const ROUTES: [&str; 7] = [
+    "allow: authenticated",
+    "path: /open, allow: public, identity_headers: { X-Who: \"{email}\" }",
+    "path: /staff, allow: [{ groups: [staff] }]",
+    "path: /token, allow: authenticated, identity_headers: \
+     { Authorization: \"Bearer {access_token}\", X-Absent: \"{claim:absent}\", X-Who: \"{email}\" }",
+    "path: /gets, allow: [{ methods: [GET] }]",
+    "path: /preflight, allow: [{ public: true, methods: [OPTIONS] }, { groups: [staff] }]",
+    "host: api.localhost, allow: public",
+];
+
+/// A stack whose gateway answers Traefik on loopback.
+fn builder() -> Builder {
+    Stack::builder()
+        .server("forward_auth: { clients: [{ from: [127.0.0.1/32], proxy: traefik }] }")
+        .routes(ROUTES)
 }
 
-const ROUTES: &str = r#"
-routes:
-  - { allow: authenticated }
-  - { path: /open, allow: public, identity_headers: { X-Who: "{email}" } }
-  - { path: /staff, allow: [{ groups: [staff] }] }
-  - path: /token
-    allow: authenticated
-    identity_headers: { Authorization: "Bearer {access_token}", X-Absent: "{claim:absent}", X-Who: "{email}" }
-  - { path: /gets, allow: [{ methods: [GET] }] }
-  - { path: /preflight, allow: [{ public: true, methods: [OPTIONS] }, { groups: [staff] }] }
-  - { host: api.localhost, allow: public }
-"#;
-
-/// A gateway with this beside `listen` and `public_url`, and no upstream at all.
-async fn house_with(server: &str, token_lifetime: Duration) -> House {
-    let provider = provider::start(token_lifetime).await;
-    let gateway = Gateway::start_with(&format!(
-        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", {server} }}\n\
-         admin: {{ listen: \"off\" }}\n{}{ROUTES}",
-        provider::section(&provider)
-    ));
-    House { provider, gateway }
-}
-
-async fn house() -> House {
-    house_with(TRAEFIK, Duration::from_secs(60)).await
-}
-
-const TRAEFIK: &str = "forward_auth: { clients: [{ from: [127.0.0.1/32], proxy: traefik }] }";
-
-impl House {
-    /// Somebody's browser, signed in, as the asker passes its cookies on.
-    async fn member(&self, username: &str) -> Browser {
-        let mut browser = Browser::new(&self.gateway);
-        let end = provider::sign_in(&mut browser, "/oauth2/start?rd=/signed-in", username).await;
-        assert_eq!(end.url.path(), "/signed-in", "{end:?}");
-        browser
-    }
-
-    fn stranger(&self) -> Browser {
-        Browser::new(&self.gateway)
-    }
+/// The browser of a user who has signed in, as the proxy passes its cookies on.
+async fn member(stack: &Stack, username: &str) -> Browser {
+    let mut browser = stack.browser();
+    let end = provider::sign_in(&mut browser, "/oauth2/start?rd=/signed-in", username).await;
+    assert_eq!(end.url.path(), "/signed-in", "{end:?}");
+    browser
 }
 
 /// Asks at an endpoint with these fields beside the visitor's.
@@ -97,8 +75,8 @@ fn traefik<'a>(uri: &'a str, method: &'a str) -> [(&'static str, &'a str); 5] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_pass_is_told_with_all_that_the_upstream_may_know() {
-    let house = house().await;
-    let mut alice = house.member("alice").await;
+    let stack = builder().start().await;
+    let mut alice = member(&stack, "alice").await;
     let answer = about(&mut alice, "/page?q=1").await;
     assert_eq!((answer.status.as_u16(), answer.body.as_str()), (202, ""));
     for (name, value) in [
@@ -122,8 +100,8 @@ async fn who_may_pass_is_told_with_all_that_the_upstream_may_know() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_public_route_lets_everybody_pass_as_nobody() {
-    let house = house().await;
-    for mut browser in [house.stranger(), house.member("alice").await] {
+    let stack = builder().start().await;
+    for mut browser in [stack.browser(), member(&stack, "alice").await] {
         let answer = about(&mut browser, "/open/x").await;
         assert_eq!(answer.status, 202);
         for name in ["user", "email", "groups", "preferred-username"] {
@@ -138,8 +116,8 @@ async fn a_public_route_lets_everybody_pass_as_nobody() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_decision_is_that_of_proxying() {
-    let house = house().await;
-    let (mut nobody, mut bob) = (house.stranger(), house.member("bob").await);
+    let stack = builder().start().await;
+    let (mut nobody, mut bob) = (stack.browser(), member(&stack, "bob").await);
     for (uri, stranger, member) in [
         ("/", 401, 202),
         ("/page?x=/open", 401, 202),
@@ -171,12 +149,12 @@ async fn the_decision_is_that_of_proxying() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_401_tells_where_to_sign_in_and_a_403_why_not() {
-    let house = house().await;
-    let answer = about(&mut house.stranger(), "/page").await;
+    let stack = builder().start().await;
+    let answer = about(&mut stack.browser(), "/page").await;
     assert_eq!((answer.status.as_u16(), answer.header("www-authenticate")), (401, "Bearer"));
     let login_url = answer.json()["login_url"].as_str().unwrap().to_owned();
     assert_eq!(login_url, "http://wiki.localhost/oauth2/start?rd=%2F");
-    let mut bob = house.member("bob").await;
+    let mut bob = member(&stack, "bob").await;
     bob.extra = fields_of(&traefik("/staff", "GET"));
     let page = bob.navigate("/oauth2/auth").await;
     assert_eq!(page.status, 403);
@@ -192,8 +170,8 @@ fn escaped(url: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_query_narrows_the_rules_and_never_widens_them() {
-    let house = house().await;
-    let (mut alice, mut bob) = (house.member("alice").await, house.member("bob").await);
+    let stack = builder().start().await;
+    let (mut alice, mut bob) = (member(&stack, "alice").await, member(&stack, "bob").await);
     for (query, for_alice, for_bob) in [
         ("allowed_groups=staff,other", 202, 403),
         ("allowed_groups=other", 403, 403),
@@ -215,15 +193,15 @@ async fn the_query_narrows_the_rules_and_never_widens_them() {
             }
         }
     }
-    let (mut nobody, narrow) = (house.stranger(), "/oauth2/auth?allowed_groups=staff");
+    let (mut nobody, narrow) = (stack.browser(), "/oauth2/auth?allowed_groups=staff");
     assert_eq!(ask(&mut nobody, narrow, &traefik("/open", "GET")).await.status, 401);
     assert_eq!(ask(&mut bob, narrow, &traefik("/staff", "GET")).await.status, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forward_auth_sends_a_person_to_sign_in_and_back() {
-    let house = house().await;
-    let mut browser = house.stranger();
+    let stack = builder().start().await;
+    let mut browser = stack.browser();
     let asked = traefik("/page?a=1&b=2", "GET");
     browser.extra = fields_of(&asked);
     let answer = browser.navigate("/oauth2/forward_auth").await;
@@ -245,8 +223,8 @@ async fn forward_auth_sends_a_person_to_sign_in_and_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_answer_is_anything_but_202_401_or_403() {
-    let house = house().await;
-    let (mut nobody, mut bob) = (house.stranger(), house.member("bob").await);
+    let stack = builder().start().await;
+    let (mut nobody, mut bob) = (stack.browser(), member(&stack, "bob").await);
     // Over gRPC a refusal would be a 200.
     let grpc = (CONTENT_TYPE.as_str(), "application/grpc");
     let with = |uri, more: &[_]| [&traefik(uri, "GET")[..], more].concat();
@@ -264,7 +242,7 @@ async fn no_answer_is_anything_but_202_401_or_403() {
     let tossed = with("/page", &[("cookie", "portcullis=a; portcullis=b")]);
     assert_eq!(ask(&mut nobody, "/oauth2/auth", &tossed).await.status, 401);
     for path in ["/oauth2/auth/open/../staff", "/oauth2/auth/%2e%2e/", "/oauth2/auth/open\\x"] {
-        assert_eq!(raw_status(&house.gateway, path).await, "403", "{path}");
+        assert_eq!(raw_status(&stack.gateway, path).await, "403", "{path}");
     }
 }
 
@@ -277,18 +255,18 @@ async fn raw_status(gateway: &Gateway, path: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_refreshed_by_questions_too() {
-    let house = house_with(TRAEFIK, Duration::from_secs(1)).await;
-    let mut alice = house.member("alice").await;
-    house.provider.set_groups("alice", &[]);
+    let stack = builder().token_lifetime(Duration::from_secs(1)).start().await;
+    let mut alice = member(&stack, "alice").await;
+    stack.provider.set_groups("alice", &[]);
     until("the claims are new", async || about(&mut alice, "/staff").await.status == 403).await;
-    house.provider.revoke_all();
+    stack.provider.revoke_all();
     until("she is out", async || about(&mut alice, "/page").await.status == 401).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preflight_passes_where_a_rule_says_so() {
-    let house = house().await;
-    let mut nobody = house.stranger();
+    let stack = builder().start().await;
+    let mut nobody = stack.browser();
     for (method, expected) in [("OPTIONS", 202), ("GET", 401)] {
         let fields = traefik("/preflight", method);
         assert_eq!(ask(&mut nobody, "/oauth2/auth", &fields).await.status, expected, "{method}");
@@ -300,8 +278,8 @@ async fn a_trusted_proxy_may_name_the_target_in_a_header() {
     let target = "/page?a=1&b=[2]";
     for (trusted, expected) in [("127.0.0.1/32", "/page?a=1&b=%5B2%5D"), ("192.0.2.1/32", "/")] {
         let trusted = format!("trusted_proxies: [{trusted}]");
-        let house = house_with(&trusted, Duration::from_secs(60)).await;
-        let mut browser = house.stranger();
+        let stack = Stack::builder().server(&trusted).routes(ROUTES).start().await;
+        let mut browser = stack.browser();
         browser.extra.insert("x-auth-request-redirect", HeaderValue::from_static(target));
         let page = browser.navigate("/oauth2/start").await;
         browser.extra.clear();
@@ -313,7 +291,7 @@ async fn a_trusted_proxy_may_name_the_target_in_a_header() {
 /// Whoever asks us about a gRPC request passes its `Content-Type` on, and takes any 2xx for a yes.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_ours_is_ever_answered_in_the_form_of_grpc() {
-    let house = house().await;
+    let stack = builder().start().await;
     for (path, status) in [
         ("/oauth2/auth", 401),
         ("/oauth2/userinfo", 401),
@@ -325,7 +303,7 @@ async fn nothing_of_ours_is_ever_answered_in_the_form_of_grpc() {
     ] {
         let fields =
             [&traefik("/page", "GET")[..], &[("content-type", "application/grpc")]].concat();
-        let answer = ask(&mut house.stranger(), path, &fields).await;
+        let answer = ask(&mut stack.browser(), path, &fields).await;
         assert_eq!(answer.status.as_u16(), status, "{path}: {answer:?}");
         assert!(!answer.headers.contains_key("grpc-status"), "{path}: {answer:?}");
         assert_eq!(answer.header("content-type"), "application/json", "{path}");
@@ -334,9 +312,9 @@ async fn nothing_of_ours_is_ever_answered_in_the_form_of_grpc() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_route_that_is_only_asked_about_sends_nobody_to_sign_in() {
-    let house = house().await;
+    let stack = builder().start().await;
     for path in ["/page", "/staff", "/open"] {
-        assert_eq!(house.stranger().navigate(path).await.status, 404, "{path}");
-        assert_eq!(house.member("alice").await.fetch(path).await.status, 404, "{path}");
+        assert_eq!(stack.browser().navigate(path).await.status, 404, "{path}");
+        assert_eq!(member(&stack, "alice").await.fetch(path).await.status, 404, "{path}");
     }
 }

@@ -120,7 +120,7 @@ async fn a_provider_that_can_be_mixed_up_with_another_is_told() {
     assert_eq!(code, 0, "{said}");
     assert!(said.contains(words), "{said}");
     assert!(said.contains(&format!("register {PUBLIC_URL}/oauth2/callback/company\n")), "{said}");
-    for alone in [several(", distinct_redirect_uri: true"), provider::section(&idp)] {
+    for alone in [several("distinct_redirect_uri: true"), provider::section(&idp)] {
         assert!(!check(&alone, PUBLIC_URL).1.contains(words));
     }
 }

@@ -8,9 +8,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use crate::support::browser::Browser;
-use crate::support::faults::IdentityProvider;
 use crate::support::gateway::Gateway;
-use crate::support::provider;
+use crate::support::stack::Stack;
 use crate::support::wire::{Peer, Wire, field};
 
 fn get(target: &str, fields: &str) -> String {
@@ -35,10 +34,7 @@ async fn events_come_one_by_one() {
         }
     });
     let peer = peer.await;
-    let gateway = Gateway::start(&format!(
-        "routes: [{{ upstream: \"http://{}\", allow: public }}]",
-        peer.address
-    ));
+    let gateway = Gateway::in_front_of(peer.address, "");
     let mut wire = Wire::to(&gateway).await;
     wire.say(get("/", "Accept: text/event-stream\r\n")).await;
     assert_eq!(field(&wire.head().await, "content-type"), "text/event-stream");
@@ -49,14 +45,9 @@ async fn events_come_one_by_one() {
     wire.until("0\r\n\r\n").await;
 }
 
-/// Somebody who has signed in, and their request for the events of an application.
-async fn asked_by_alice(provider: &IdentityProvider, peer: &Peer) -> (Browser, Wire, Gateway) {
-    let gateway = Gateway::start(&format!(
-        "{}routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
-        provider::section(provider),
-        peer.address
-    ));
-    let mut browser = Browser::new(&gateway);
+/// The browser of a user who has signed in, and a request of that user for the events of an application.
+async fn requested_by_alice(stack: &Stack<Peer>) -> (Browser, Wire) {
+    let mut browser = stack.browser();
     let mut answer = browser.open("/oauth2/start?rd=/").await;
     let (action, hidden) = answer.form();
     let mut fields = vec![("username", "alice"), ("password", "alice")];
@@ -66,14 +57,13 @@ async fn asked_by_alice(provider: &IdentityProvider, peer: &Peer) -> (Browser, W
         answer = browser.navigate(next.as_str()).await;
     }
     let cookie = format!("Cookie: portcullis={}\r\n", browser.cookie("/", "portcullis").unwrap());
-    let mut wire = Wire::to(&gateway).await;
+    let mut wire = Wire::to(&stack.gateway).await;
     wire.say(get("/events", &cookie)).await;
-    (browser, wire, gateway)
+    (browser, wire)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_stream_that_nobody_reads_ends_for_the_application_too() {
-    let provider = provider::start(Duration::from_secs(60)).await;
     let (tell, mut told) = mpsc::unbounded_channel();
     let peer = Peer::start(move |mut wire| {
         let tell = tell.clone();
@@ -90,8 +80,8 @@ async fn an_event_stream_that_nobody_reads_ends_for_the_application_too() {
             tell.send("has ended").unwrap();
         }
     });
-    let peer = peer.await;
-    let (mut browser, mut wire, _gateway) = asked_by_alice(&provider, &peer).await;
+    let stack = Stack::builder().start_with(peer.await).await;
+    let (mut browser, mut wire) = requested_by_alice(&stack).await;
     wire.head().await;
     assert_eq!(timeout(SOON, told.recv()).await.unwrap(), Some("stands still"));
     browser.navigate("/oauth2/sign_out").await;
@@ -101,7 +91,6 @@ async fn an_event_stream_that_nobody_reads_ends_for_the_application_too() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_stream_is_cut_when_its_session_ends() {
-    let provider = provider::start(Duration::from_secs(60)).await;
     let peer = Peer::start(|mut wire| async move {
         wire.head().await;
         wire.say(
@@ -110,8 +99,8 @@ async fn an_event_stream_is_cut_when_its_session_ends() {
         .await;
         wire.rest().await;
     });
-    let peer = peer.await;
-    let (mut browser, mut wire, _gateway) = asked_by_alice(&provider, &peer).await;
+    let stack = Stack::builder().start_with(peer.await).await;
+    let (mut browser, mut wire) = requested_by_alice(&stack).await;
     assert_eq!(field(&wire.head().await, "cache-control"), "private");
     wire.until("data: 1\n\n").await;
     browser.navigate("/oauth2/sign_out").await;

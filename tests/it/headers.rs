@@ -1,61 +1,19 @@
 //! What an application is told of its visitor, and what nobody can make it believe.
 
 use http::{HeaderName, HeaderValue};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::browser::Browser;
-use crate::support::faults::{Account, IdentityProvider};
-use crate::support::gateway::{Gateway, PUBLIC_URL};
-use crate::support::provider;
+use crate::support::faults::Account;
+use crate::support::gateway::Gateway;
+use crate::support::stack::Stack;
 use crate::support::upstream::Upstream;
-use crate::support::wire::{answers_to, field, status};
-
-fn public_route(upstream: &Upstream) -> Gateway {
-    Gateway::start(&format!(
-        "routes: [{{ upstream: \"http://{}\", allow: public }}]",
-        upstream.address
-    ))
-}
-
-/// A provider, an application, and a gateway whose routes and further sections a test writes.
-struct House {
-    _provider: IdentityProvider,
-    upstream: Upstream,
-    gateway: Gateway,
-}
-
-impl House {
-    /// `UPSTREAM` in `rest` stands for the application's address.
-    async fn of(accounts: Vec<Account>, server: &str, rest: &str) -> Self {
-        let provider = provider::start_for(accounts).await;
-        let upstream = Upstream::start().await;
-        let to = format!("upstream: \"http://{}\"", upstream.address);
-        let gateway = Gateway::start_with(&format!(
-            "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\"{server} }}\n\
-             admin: {{ listen: \"off\" }}\n{}{}",
-            provider::section(&provider),
-            rest.replace("UPSTREAM", &to)
-        ));
-        Self { _provider: provider, upstream, gateway }
-    }
-
-    /// The headers that arrive of a request, and the answer to it.
-    async fn told(&self, target: &str, fields: &str) -> (Value, String) {
-        let sent = format!("GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n");
-        let answer = answers_to(&self.gateway, sent).await;
-        assert_eq!(status(&answer), 200, "{target} {fields}: {answer}");
-        (self.upstream.seen().pop().unwrap()["headers"].clone(), answer)
-    }
-
-    async fn cookie_of(&self, username: &str) -> String {
-        provider::cookie_of(&self.gateway, "company", username).await
-    }
-}
+use crate::support::wire::{Peer, answers_to, field, status};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_identity_never_arrives_in_any_spelling() {
     let upstream = Upstream::start().await;
-    let gateway = public_route(&upstream);
+    let gateway = Gateway::in_front_of(upstream.address, "");
     let forged = [
         "x-forwarded-user",
         "x_forwarded_user",
@@ -83,13 +41,12 @@ async fn forged_identity_never_arrives_in_any_spelling() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_any_route_calls_its_visitor_nobody_may_send_to_any() {
-    let house = House::of(
-        Account::demo(),
-        "",
-        "routes:\n  - { UPSTREAM, allow: public }\n  \
-         - { path: /other, UPSTREAM, allow: authenticated, identity_headers: { Remote-User: \"{user}\", X-Team: \"{groups}\" } }\n",
-    )
-    .await;
+    let routes = [
+        "UPSTREAM, allow: public",
+        "path: /other, UPSTREAM, allow: authenticated, \
+         identity_headers: { Remote-User: \"{user}\", X-Team: \"{groups}\" }",
+    ];
+    let stack = Stack::builder().routes(routes).start().await;
     let forged: String = [
         "Remote-User",
         "remote_user",
@@ -104,37 +61,32 @@ async fn what_any_route_calls_its_visitor_nobody_may_send_to_any() {
     ]
     .map(|name| format!("{name}: mallory\r\n"))
     .concat();
-    let alice = house.cookie_of("alice").await;
+    let alice = stack.cookie_of("alice").await;
     for (target, fields) in
         [("/", forged.clone()), ("/", forged.clone() + &alice), ("/other", forged.clone() + &alice)]
     {
-        let (headers, _) = house.told(target, &fields).await;
+        let headers = stack.received(target, &fields).await["headers"].clone();
         assert!(!headers.to_string().contains("mallory"), "{target}: {headers}");
     }
-    let (headers, _) = house.told("/other", &alice).await;
+    let headers = stack.received("/other", &alice).await["headers"].clone();
     assert_eq!(
         (&headers["remote-user"], &headers["x-team"]),
         (&json!("demo-alice"), &json!("staff"))
     );
     assert!(headers["x-forwarded-user"].is_null(), "a written map replaces the default: {headers}");
-    let (headers, _) = house.told("/", &alice).await;
+    let headers = stack.received("/", &alice).await["headers"].clone();
     assert_eq!(headers["x-forwarded-user"], "demo-alice");
     assert!(headers["remote-user"].is_null(), "{headers}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn templates_are_filled_and_left_out_where_there_is_no_value() {
-    let house = House::of(
-        Account::demo(),
-        "",
-        "identity_headers:\n  X-User: \"{user}\"\n  X-All: \"{subject}|{email}|{name}|{preferred_username}|{provider}\"\n  \
+    let headers = "identity_headers:\n  X-User: \"{user}\"\n  X-All: \"{subject}|{email}|{name}|{preferred_username}|{provider}\"\n  \
          X-Groups: \"[{groups}]\"\n  X-Claim: \"{claim:/groups/0} {claim:email_verified}\"\n  X-None: \"{claim:nothing}\"\n  \
-         X-Half: \"{user} {claim:nothing}\"\n  X-Braces: \"{{x}}\"\n  X-Id: \"{id_token}\"\n\
-         routes: [{ UPSTREAM, allow: authenticated }]\n",
-    )
-    .await;
-    let alice = house.cookie_of("alice").await;
-    let (headers, _) = house.told("/", &alice).await;
+         X-Half: \"{user} {claim:nothing}\"\n  X-Braces: \"{{x}}\"\n  X-Id: \"{id_token}\"\n";
+    let stack = Stack::builder().sections(headers).start().await;
+    let alice = stack.cookie_of("alice").await;
+    let headers = stack.received("/", &alice).await["headers"].clone();
     assert_eq!(headers["x-user"], "demo-alice");
     assert_eq!(headers["x-all"], "demo-alice|alice@example.com|Alice Adams|alice|company");
     assert_eq!(headers["x-groups"], "[staff]");
@@ -144,8 +96,8 @@ async fn templates_are_filled_and_left_out_where_there_is_no_value() {
     for name in ["x-none", "x-half", "x-forwarded-user", "x-forwarded-email"] {
         assert!(headers[name].is_null(), "{name}: {headers}");
     }
-    let bob = house.cookie_of("bob").await;
-    let (headers, _) = house.told("/", &bob).await;
+    let bob = stack.cookie_of("bob").await;
+    let headers = stack.received("/", &bob).await["headers"].clone();
     for name in ["x-groups", "x-claim"] {
         assert!(headers[name].is_null(), "without a group: {headers}");
     }
@@ -157,24 +109,25 @@ async fn values_arrive_as_utf8_and_never_as_further_headers() {
         email: email.to_owned(),
         ..Account::new(username, name, groups)
     };
-    let house = House::of(
-        vec![
-            person("alice", "Älice 李", "älice@example.com", &["a,b", "größe", "a b", "50%2C"]),
-            person("mallory", "M\r\nX-Forwarded-User: admin", "m@x.example\r\nX-Inj: 1", &["ok", "a\r\nX-Inj: 1", "n\0l", "t\tb"]),
-            person("large", "Large", "large@example.com", &["g".repeat(9000).as_str()]),
-        ],
-        "",
-        "identity_headers:\n  X-Forwarded-User: \"{user}\"\n  X-Forwarded-Email: \"{email}\"\n  X-Forwarded-Groups: \"{groups}\"\n  \
-         X-Name: \"{name}\"\n  X-Claim: \"{claim:name}\"\n  X-Claims: \"{claim:groups}\"\n\
-         routes: [{ UPSTREAM, allow: authenticated }]\n",
-    )
-    .await;
-    let (headers, _) = house.told("/", &house.cookie_of("alice").await).await;
+    let accounts = vec![
+        person("alice", "Älice 李", "älice@example.com", &["a,b", "größe", "a b", "50%2C"]),
+        person(
+            "mallory",
+            "M\r\nX-Forwarded-User: admin",
+            "m@x.example\r\nX-Inj: 1",
+            &["ok", "a\r\nX-Inj: 1", "n\0l", "t\tb"],
+        ),
+        person("large", "Large", "large@example.com", &["g".repeat(9000).as_str()]),
+    ];
+    let headers = "identity_headers:\n  X-Forwarded-User: \"{user}\"\n  X-Forwarded-Email: \"{email}\"\n  X-Forwarded-Groups: \"{groups}\"\n  \
+         X-Name: \"{name}\"\n  X-Claim: \"{claim:name}\"\n  X-Claims: \"{claim:groups}\"\n";
+    let stack = Stack::builder().accounts(accounts).sections(headers).start().await;
+    let headers = stack.received("/", &stack.cookie_of("alice").await).await["headers"].clone();
     assert_eq!(headers["x-name"], "Älice 李");
     assert_eq!(headers["x-forwarded-email"], "älice@example.com");
     assert_eq!(headers["x-forwarded-groups"], "a%2Cb,größe,a b,50%252C");
     assert_eq!(headers["x-claims"], "a%2Cb,größe,a b,50%252C");
-    let (headers, _) = house.told("/", &house.cookie_of("mallory").await).await;
+    let headers = stack.received("/", &stack.cookie_of("mallory").await).await["headers"].clone();
     assert_eq!(headers["x-forwarded-user"], "demo-mallory");
     assert_eq!(
         headers["x-forwarded-groups"], "ok",
@@ -183,33 +136,33 @@ async fn values_arrive_as_utf8_and_never_as_further_headers() {
     for name in ["x-inj", "x-name", "x-claim", "x-forwarded-email"] {
         assert!(headers[name].is_null(), "T83 {name}: {headers}");
     }
-    let (headers, _) = house.told("/", &house.cookie_of("large").await).await;
+    let headers = stack.received("/", &stack.cookie_of("large").await).await["headers"].clone();
     assert_eq!(headers["x-forwarded-user"], "demo-large");
     assert!(
         headers["x-forwarded-groups"].is_null() && headers["x-claims"].is_null(),
         "over 8 KiB: {headers}"
     );
-    house.gateway.log_until("x-forwarded-groups");
+    stack.gateway.log_until("x-forwarded-groups");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn authorization_is_the_visitors_unless_the_route_sets_it() {
-    let house = House::of(
-        Account::demo(),
-        "",
-        "routes:\n  - { UPSTREAM, allow: public }\n  \
-         - { path: /token, UPSTREAM, allow: authenticated, identity_headers: { Authorization: \"Bearer {access_token}\" } }\n  \
-         - { path: /open, UPSTREAM, allow: public, identity_headers: { Authorization: \"Bearer {access_token}\" } }\n",
-    )
-    .await;
-    let (alice, own) = (house.cookie_of("alice").await, "Authorization: Basic eDp5\r\n");
-    let (headers, _) = house.told("/", &(alice.clone() + own)).await;
+    let token = "identity_headers: { Authorization: \"Bearer {access_token}\" }";
+    let routes = [
+        "UPSTREAM, allow: public".to_owned(),
+        format!("path: /token, UPSTREAM, allow: authenticated, {token}"),
+        format!("path: /open, UPSTREAM, allow: public, {token}"),
+    ];
+    let stack = Stack::builder().routes(routes).start().await;
+    let (alice, own) = (stack.cookie_of("alice").await, "Authorization: Basic eDp5\r\n");
+    let headers = stack.received("/", &(alice.clone() + own)).await["headers"].clone();
     assert_eq!(headers["authorization"], "Basic eDp5");
-    let (headers, answer) = house.told("/token", &(alice.clone() + own)).await;
+    let answer = stack.answer("GET /token", &(alice.clone() + own)).await;
+    let headers = stack.upstream.seen().pop().unwrap()["headers"].clone();
     let sent = headers["authorization"].as_str().unwrap();
     assert!(sent.starts_with("Bearer ") && sent.len() > 20, "{headers}");
     assert!(!answer.split("\r\n\r\n").next().unwrap().contains(sent), "T92 {answer}");
-    let (headers, _) = house.told("/open", own).await;
+    let headers = stack.received("/open", own).await["headers"].clone();
     assert!(
         headers["authorization"].is_null(),
         "no visitor's own where the route has its word: {headers}"
@@ -219,7 +172,7 @@ async fn authorization_is_the_visitors_unless_the_route_sets_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn forwarding_headers_tell_the_connection_not_what_the_visitor_claims() {
     let upstream = Upstream::start().await;
-    let gateway = public_route(&upstream);
+    let gateway = Gateway::in_front_of(upstream.address, "");
     let mut browser = Browser::new(&gateway);
     browser.extra.insert("x-forwarded-for", HeaderValue::from_static("192.0.2.1"));
     browser.extra.insert("x-forwarded-host", HeaderValue::from_static("evil.example"));
@@ -235,38 +188,40 @@ async fn forwarding_headers_tell_the_connection_not_what_the_visitor_claims() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trusted_proxy_tells_whom_it_speaks_for() {
-    let house = House::of(
-        Account::demo(),
-        ", trusted_proxies: [127.0.0.1/32]",
-        "routes:\n  - { UPSTREAM, allow: public }\n  - { host: other.localhost, UPSTREAM, allow: public, preserve_host: false }\n",
-    )
-    .await;
+    let stack = Stack::builder()
+        .server("trusted_proxies: [127.0.0.1/32]")
+        .routes([
+            "UPSTREAM, allow: public",
+            "host: other.localhost, UPSTREAM, allow: public, preserve_host: false",
+        ])
+        .start()
+        .await;
     let fields = "X-Forwarded-For: 192.0.2.1, 198.51.100.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: other.localhost:8443\r\n\
                   X-Forwarded-Port: 1\r\nX-Forwarded-Prefix: /evil\r\nX-Real-IP: 203.0.113.1\r\nForwarded: for=203.0.113.1\r\n\
                   X-Request-Id: from-the-proxy-1\r\n";
-    let (headers, _) = house.told("/", fields).await;
+    let headers = stack.received("/", fields).await["headers"].clone();
     assert_eq!(headers["x-forwarded-for"], "192.0.2.1, 198.51.100.7, 127.0.0.1");
     assert_eq!(headers["x-real-ip"], "198.51.100.7");
     assert_eq!(headers["x-forwarded-proto"], "https");
     assert_eq!(headers["x-forwarded-host"], "other.localhost:8443");
     assert_eq!(headers["x-forwarded-port"], "8443");
     assert_eq!(headers["x-request-id"], "from-the-proxy-1");
-    assert_eq!(headers["host"], house.upstream.address.to_string(), "preserve_host is off there");
+    assert_eq!(headers["host"], stack.upstream.address.to_string(), "preserve_host is off there");
     for name in ["x-forwarded-prefix", "forwarded"] {
         assert!(headers[name].is_null(), "{name}: {headers}");
     }
     let unknown = "X-Forwarded-For: 198.51.100.7, unix:\r\nX-Real-IP: 203.0.113.1\r\n";
-    let (headers, _) = house.told("/", unknown).await;
+    let headers = stack.received("/", unknown).await["headers"].clone();
     assert_eq!(headers["x-forwarded-for"], "198.51.100.7, unix:, 127.0.0.1");
     assert!(headers["x-real-ip"].is_null(), "{headers}");
-    let (headers, _) = house.told("/", "X-Forwarded-Proto: https\r\n").await;
+    let headers = stack.received("/", "X-Forwarded-Proto: https\r\n").await["headers"].clone();
     assert_eq!(
         (&headers["x-forwarded-port"], &headers["host"]),
         (&json!("443"), &json!("wiki.localhost"))
     );
     let sent = "GET / HTTP/1.1\r\nHost: wiki.localhost\r\nX-Forwarded-Host: evil.example\r\n\r\n";
     assert_eq!(
-        status(&answers_to(&house.gateway, sent).await),
+        status(&answers_to(&stack.gateway, sent).await),
         421,
         "its word counts for routes, too"
     );
@@ -274,9 +229,9 @@ async fn a_trusted_proxy_tells_whom_it_speaks_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stranger_names_no_request() {
-    let house = House::of(Account::demo(), "", "routes: [{ UPSTREAM, allow: public }]\n").await;
-    let (one, _) = house.told("/", "X-Request-Id: mine\r\n").await;
-    let (two, _) = house.told("/", "X-Request-Id: mine\r\n").await;
+    let stack = Stack::builder().routes(["UPSTREAM, allow: public"]).start().await;
+    let one = stack.received("/", "X-Request-Id: mine\r\n").await["headers"].clone();
+    let two = stack.received("/", "X-Request-Id: mine\r\n").await["headers"].clone();
     assert!(
         one["x-request-id"] != "mine" && one["x-request-id"] != two["x-request-id"],
         "{one} {two}"
@@ -286,7 +241,7 @@ async fn a_stranger_names_no_request() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_gateways_cookies_stay_with_the_gateway() {
     let upstream = Upstream::start().await;
-    let gateway = public_route(&upstream);
+    let gateway = Gateway::in_front_of(upstream.address, "");
     let mut browser = Browser::new(&gateway);
     let cookies = HeaderValue::from_static("theme=dark; portcullis=secret-id; lang=en");
     browser.extra.insert(http::header::COOKIE, cookies);
@@ -296,28 +251,22 @@ async fn the_gateways_cookies_stay_with_the_gateway() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_made_for_somebody_is_private_unless_the_application_says_otherwise() {
-    let peer = crate::support::wire::Peer::start(|mut wire| async move {
+    let peer = Peer::start(|mut wire| async move {
         let head = wire.head().await;
         let own = if head.contains("/own") { "Cache-Control: public, max-age=60\r\n" } else { "" };
         wire.say(format!("HTTP/1.1 200 OK\r\n{own}Content-Length: 0\r\n\r\n")).await;
         wire.done().await;
     });
-    let peer = peer.await;
-    let provider = provider::start_for(Account::demo()).await;
-    let gateway = Gateway::start(&format!(
-        "{}routes: [{{ upstream: \"http://{}\", allow: public }}]\n",
-        provider::section(&provider),
-        peer.address
-    ));
-    let alice = provider::cookie_of(&gateway, "company", "alice").await;
+    let routes = ["UPSTREAM, allow: public"];
+    let stack = Stack::builder().routes(routes).start_with(peer.await).await;
+    let alice = stack.cookie_of("alice").await;
     for (target, fields, expected) in [
         ("/", alice.as_str(), "private"),
         ("/own", alice.as_str(), "public, max-age=60"),
         ("/", "", ""),
         ("/own", "", "public, max-age=60"),
     ] {
-        let sent = format!("GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n");
-        let answer = answers_to(&gateway, sent).await;
+        let answer = stack.answer(&format!("GET {target}"), fields).await;
         assert_eq!(field(&answer, "cache-control"), expected, "T69 {target}: {answer}");
     }
 }

@@ -11,30 +11,26 @@ use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc};
 use tokio::time::timeout;
 
-use crate::support::faults::IdentityProvider;
-use crate::support::gateway::Gateway;
-use crate::support::provider;
+use crate::support::stack::Stack;
 use crate::support::wire::{Peer, Wire, status};
 
-/// An application that begins an answer of the kind that the path names, and tells when it cannot go on.
-struct House {
-    gateway: Gateway,
+/// An application that begins an answer of the kind that the path names, and reports when it can no longer go on.
+struct Application {
+    stack: Stack<Peer>,
+    /// Of Alice.
     cookie: String,
-    /// Lets those answers go on that wait for it.
+    /// Lets all open answers go on.
     go: broadcast::Sender<()>,
-    /// The paths of requests that have ended for the application.
+    /// The paths of the requests that have ended for the application.
     ended: mpsc::UnboundedReceiver<String>,
-    _provider: IdentityProvider,
-    _peer: Peer,
 }
 
-impl House {
+impl Application {
     async fn start() -> Self {
-        let provider = provider::start(Duration::from_secs(60)).await;
         let ((tell, ended), (go, _)) = (mpsc::unbounded_channel(), broadcast::channel(8));
-        let gone = go.clone();
+        let next = go.clone();
         let peer = Peer::start(move |mut wire| {
-            let (tell, mut go) = (tell.clone(), gone.subscribe());
+            let (tell, mut go) = (tell.clone(), next.subscribe());
             async move {
                 let head = wire.head().await;
                 let path = head.split(' ').nth(1).unwrap().to_owned();
@@ -42,29 +38,26 @@ impl House {
                 if path == "/" {
                     return;
                 }
-                if path == "/sized" {
-                    go.recv().await.unwrap();
-                    wire.say("world").await;
+                tokio::select! {
+                    _ = wire.rest() => {}
+                    _ = go.recv() => {
+                        wire.say(if path == "/sized" { "world" } else { "5\r\nworld\r\n" }).await;
+                        wire.rest().await;
+                    }
                 }
-                wire.rest().await;
                 tell.send(path).unwrap();
             }
         });
-        let peer = peer.await;
-        let gateway = Gateway::start(&format!(
-            "{}routes:\n  - {{ upstream: \"http://{to}\", allow: authenticated }}\n  \
-             - {{ path: /open, upstream: \"http://{to}\", allow: public }}\n",
-            provider::section(&provider),
-            to = peer.address
-        ));
-        let cookie = provider::cookie_of(&gateway, "company", "alice").await;
-        Self { gateway, cookie, go, ended, _provider: provider, _peer: peer }
+        let routes = ["UPSTREAM, allow: authenticated", "path: /open, UPSTREAM, allow: public"];
+        let stack = Stack::builder().routes(routes).start_with(peer.await).await;
+        let cookie = stack.cookie_of("alice").await;
+        Self { stack, cookie, go, ended }
     }
 
     /// A request of the one who is signed in.
     async fn ask(&self, request: &str, fields: &str) -> Wire {
         let cookie = &self.cookie;
-        let mut wire = Wire::to(&self.gateway).await;
+        let mut wire = Wire::to(&self.stack.gateway).await;
         let head = format!("{request} HTTP/1.1\r\nHost: wiki.localhost\r\n{cookie}{fields}\r\n");
         wire.say(head).await;
         wire
@@ -112,69 +105,71 @@ fn beginning(path: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn response_without_length_is_cut_after_sign_out() {
-    let mut house = House::start().await;
+    let mut application = Application::start().await;
     let paths = ["/download", "/events", "/frames", "/grpc", "/lines", "/old"];
     let mut open = Vec::new();
     for path in paths {
-        let mut wire = house.ask(&format!("GET {path}"), "").await;
+        let mut wire = application.ask(&format!("GET {path}"), "").await;
         wire.until("hello").await;
         open.push(wire);
     }
-    let mut public = house.ask("GET /open", "").await;
+    let mut public = application.ask("GET /open", "").await;
     public.until("hello").await;
-    let mut strangers = Wire::to(&house.gateway).await;
+    let mut strangers = Wire::to(&application.stack.gateway).await;
     strangers.say("GET /open HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n").await;
     strangers.until("hello\r\n").await;
-    house.sign_out().await;
+    application.sign_out().await;
     for (wire, path) in open.iter_mut().zip(paths) {
         let rest = timeout(IN_TIME, wire.rest()).await.unwrap_or_else(|_| panic!("{path}"));
         assert!(!rest.ends_with("0\r\n\r\n"), "{path} is cut, not ended: {rest:?}");
     }
-    house.ended(&["/download", "/events", "/frames", "/grpc", "/lines", "/old", "/open"]).await;
-    house.gateway.log_until("the session has ended");
-    assert_eq!(strangers.waiting(), 0, "nobody's stream goes on");
-    assert!(timeout(Duration::from_millis(100), strangers.rest()).await.is_err());
+    application
+        .ended(&["/download", "/events", "/frames", "/grpc", "/lines", "/old", "/open"])
+        .await;
+    application.stack.gateway.log_until("the session has ended");
+    assert_eq!(strangers.waiting(), 0, "no byte since");
+    application.go.send(()).unwrap();
+    strangers.until("5\r\nworld\r\n").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn response_with_length_goes_on_after_sign_out() {
-    let mut house = House::start().await;
-    let mut sized = house.ask("GET /sized", "").await;
+    let mut application = Application::start().await;
+    let mut sized = application.ask("GET /sized", "").await;
     sized.until("hello").await;
-    let mut upload = house.ask("POST /sized", "Content-Length: 5\r\n").await;
+    let mut upload = application.ask("POST /sized", "Content-Length: 5\r\n").await;
     upload.say("12345").await;
     upload.until("hello").await;
-    let mut other = house.ask("GET /lines", "").await;
+    let mut other = application.ask("GET /lines", "").await;
     other.until("hello").await;
-    house.sign_out().await;
-    house.ended(&["/lines"]).await;
-    house.go.send(()).unwrap();
+    application.sign_out().await;
+    application.ended(&["/lines"]).await;
+    application.go.send(()).unwrap();
     sized.until("world").await;
     upload.until("world").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_upload_is_cut_after_sign_out() {
-    let mut house = House::start().await;
+    let mut application = Application::start().await;
     for (fields, body) in [
         ("Content-Length: 100000\r\n", "hello"),
         ("Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n"),
     ] {
         let expecting = format!("Expect: 100-continue\r\n{fields}");
-        let mut upload = house.ask("POST /upload", &expecting).await;
+        let mut upload = application.ask("POST /upload", &expecting).await;
         // The application wants it: the request is on its way there.
         upload.until("100 Continue\r\n\r\n").await;
         upload.say(body).await;
-        house.sign_out().await;
+        application.sign_out().await;
         timeout(IN_TIME, upload.rest()).await.expect("a cut");
-        house.ended(&["/upload"]).await;
-        house.cookie = provider::cookie_of(&house.gateway, "company", "alice").await;
+        application.ended(&["/upload"]).await;
+        application.cookie = application.stack.cookie_of("alice").await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn response_that_nobody_reads_is_cut_after_sign_out() {
-    let provider = provider::start(Duration::from_secs(60)).await;
     let (tell, mut told) = mpsc::unbounded_channel();
     let peer = Peer::start(move |mut wire| {
         let tell = tell.clone();
@@ -194,48 +189,43 @@ async fn response_that_nobody_reads_is_cut_after_sign_out() {
             tell.send("has ended").unwrap();
         }
     });
-    let peer = peer.await;
-    let gateway = Gateway::start(&format!(
-        "{}routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
-        provider::section(&provider),
-        peer.address
-    ));
-    let cookie = provider::cookie_of(&gateway, "company", "alice").await;
-    let mut wire = Wire::to(&gateway).await;
+    let stack = Stack::builder().start_with(peer.await).await;
+    let cookie = stack.cookie_of("alice").await;
+    let mut wire = Wire::to(&stack.gateway).await;
     wire.say(format!("GET /endless HTTP/1.1\r\nHost: wiki.localhost\r\n{cookie}\r\n")).await;
     assert_eq!(timeout(2 * IN_TIME, told.recv()).await.unwrap(), Some("stands still"));
-    let mut out = Wire::to(&gateway).await;
+    let mut out = Wire::to(&stack.gateway).await;
     out.say(format!("GET /oauth2/sign_out HTTP/1.1\r\nHost: wiki.localhost\r\n{cookie}\r\n")).await;
     assert_eq!(status(&out.head().await), 302);
     assert_eq!(timeout(IN_TIME, told.recv()).await.unwrap(), Some("has ended"));
     // Though its client has not read a byte.
-    gateway.log_until("the session has ended");
+    stack.gateway.log_until("the session has ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn websocket_gets_1008_between_two_frames_and_a_cut_within_one() {
-    let mut house = House::start().await;
-    let mut whole = house.ask("GET /socket", UPGRADE).await;
-    let mut half = house.ask("GET /half", UPGRADE).await;
+    let mut application = Application::start().await;
+    let mut whole = application.ask("GET /socket", UPGRADE).await;
+    let mut half = application.ask("GET /half", UPGRADE).await;
     for socket in [&mut whole, &mut half] {
         assert_eq!(status(&socket.head().await), 101);
         socket.until("hi").await;
     }
-    house.sign_out().await;
+    application.sign_out().await;
     // A Close frame of 15 bytes: the code, and why.
     assert_eq!(whole.bytes(4).await, [0x88, 15, 0x03, 0xf0], "1008");
     assert_eq!(whole.rest().await, "session ended");
     assert_eq!(timeout(IN_TIME, half.rest()).await.expect("a cut"), "");
-    house.ended(&["/half", "/socket"]).await;
+    application.ended(&["/half", "/socket"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn http2_stream_is_reset_after_sign_out_and_its_neighbour_is_not() {
-    let mut house = House::start().await;
-    let stream = TokioIo::new(TcpStream::connect(house.gateway.address).await.unwrap());
+    let mut application = Application::start().await;
+    let stream = TokioIo::new(TcpStream::connect(application.stack.gateway.address).await.unwrap());
     let (mut streams, connection) = handshake(TokioExecutor::new(), stream).await.unwrap();
     tokio::spawn(connection);
-    let cookie = house.cookie.trim_start_matches("Cookie: ").trim_end().to_owned();
+    let cookie = application.cookie.trim_start_matches("Cookie: ").trim_end().to_owned();
     let mut open = Vec::new();
     for path in ["/grpc", "/lines", "/sized"] {
         let request = Request::get(format!("http://wiki.localhost{path}"));
@@ -245,13 +235,13 @@ async fn http2_stream_is_reset_after_sign_out_and_its_neighbour_is_not() {
         assert_eq!(answer.frame().await.unwrap().unwrap().into_data().unwrap(), "hello");
         open.push(answer);
     }
-    house.sign_out().await;
+    application.sign_out().await;
     for answer in &mut open[..2] {
         let next = timeout(IN_TIME, answer.frame()).await.expect("a reset");
         assert!(next.is_none_or(|frame| frame.is_err()), "cut, not ended");
     }
-    house.ended(&["/grpc", "/lines"]).await;
-    house.go.send(()).unwrap();
+    application.ended(&["/grpc", "/lines"]).await;
+    application.go.send(()).unwrap();
     assert_eq!(open[2].frame().await.unwrap().unwrap().into_data().unwrap(), "world");
 }
 

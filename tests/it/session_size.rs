@@ -1,13 +1,9 @@
 //! `session.max_bytes`: what a session holds, what it drops, and whose sign-in is refused.
 
-use std::time::Duration;
-
-use crate::support::browser::Browser;
 use crate::support::faults::IdentityProvider;
-use crate::support::gateway::Gateway;
-use crate::support::operator::{gateway, until};
+use crate::support::operator::until;
 use crate::support::provider;
-use crate::support::upstream::Upstream;
+use crate::support::stack::Stack;
 
 /// Groups that together take about so many bytes of claims, `group-0000…` among them.
 fn set_groups(provider: &IdentityProvider, bytes: usize) {
@@ -17,56 +13,44 @@ fn set_groups(provider: &IdentityProvider, bytes: usize) {
     provider.set_groups("alice", &groups);
 }
 
-struct House {
-    provider: IdentityProvider,
-    _upstream: Upstream,
-    gateway: Gateway,
-}
-
-async fn house(session: &str) -> House {
-    let (provider, upstream) =
-        (provider::start(Duration::from_secs(60)).await, Upstream::start().await);
+async fn stack(session: &str) -> Stack {
     let group = format!("group-0000-{}", "x".repeat(37));
-    let gateway = gateway(
-        "",
-        &format!(
-            "session: {{ {session} }}\n{}routes:\n  \
-             - {{ upstream: \"http://{}\", allow: [{{ groups: [{group}] }}] }}\n",
-            provider::section(&provider),
-            upstream.address
-        ),
-    );
-    House { provider, _upstream: upstream, gateway }
+    Stack::builder()
+        .admin()
+        .sections(&format!("session: {{ {session} }}"))
+        .routes([format!("UPSTREAM, allow: [{{ groups: [{group}] }}]")])
+        .start()
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn session_over_max_bytes_drops_the_id_token_and_keeps_the_groups() {
-    let house = house("max_bytes: 40KiB").await;
-    set_groups(&house.provider, 20 * 1024);
-    let mut browser = Browser::new(&house.gateway);
+    let stack = stack("max_bytes: 40KiB").await;
+    set_groups(&stack.provider, 20 * 1024);
+    let mut browser = stack.browser();
     let page = provider::sign_in(&mut browser, "/", "alice").await;
     assert_eq!(page.status, 200, "{page:?}");
-    until(&house.gateway, r#"limit_hits_total{limit="session_bytes"}"#, |hits| hits >= 1.0).await;
-    house.gateway.log_until_all(&["session_bytes", "the ID token"]);
+    until(&stack.gateway, r#"limit_hits_total{limit="session_bytes"}"#, |hits| hits >= 1.0).await;
+    stack.gateway.log_until_all(&["session_bytes", "the ID token"]);
     let sign_out = browser.navigate("/oauth2/sign_out").await;
     let there = sign_out.redirect().unwrap();
     let hint = there.query_pairs().any(|(name, _)| name == "id_token_hint");
-    assert!(there.as_str().starts_with(house.provider.issuer()) && !hint, "{there}");
+    assert!(there.as_str().starts_with(stack.provider.issuer()) && !hint, "{there}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sign_in_over_max_bytes_gets_403_with_a_page_that_says_so() {
-    let house = house("max_bytes: 16KiB").await;
-    set_groups(&house.provider, 20 * 1024);
-    let mut browser = Browser::new(&house.gateway);
+    let stack = stack("max_bytes: 16KiB").await;
+    set_groups(&stack.provider, 20 * 1024);
+    let mut browser = stack.browser();
     let page = provider::sign_in(&mut browser, "/", "alice").await;
     assert_eq!(page.status, 403, "{page:?}");
     assert!(page.body.contains("session.max_bytes"), "{}", page.body);
     assert_eq!(browser.cookie("/", "portcullis"), None, "no session");
     let failed = r#"sign_ins_total{provider="company",outcome="too_large"}"#;
-    until(&house.gateway, failed, |count| count == 1.0).await;
-    set_groups(&house.provider, 1024);
-    let page = provider::sign_in(&mut Browser::new(&house.gateway), "/", "alice").await;
+    until(&stack.gateway, failed, |count| count == 1.0).await;
+    set_groups(&stack.provider, 1024);
+    let page = provider::sign_in(&mut stack.browser(), "/", "alice").await;
     assert_eq!(page.status, 200, "{page:?}");
 }
 
@@ -74,20 +58,20 @@ async fn sign_in_over_max_bytes_gets_403_with_a_page_that_says_so() {
 async fn memory_of_a_session_is_near_the_bytes_of_its_claims() {
     const SESSIONS: usize = 60;
     const BYTES: usize = 90 * 1024;
-    let house = house("max_sessions_per_user: 1000").await;
-    set_groups(&house.provider, BYTES);
+    let stack = stack("max_sessions_per_user: 1000").await;
+    set_groups(&stack.provider, BYTES);
     let sign_in = async || {
-        let mut browser = Browser::new(&house.gateway);
+        let mut browser = stack.browser();
         let page = provider::sign_in(&mut browser, "/", "alice").await;
         assert_eq!(page.status, 200, "{page:?}");
     };
     for _ in 0..15 {
         sign_in().await;
     }
-    let before = house.gateway.memory();
+    let before = stack.gateway.memory();
     for _ in 0..SESSIONS {
         sign_in().await;
     }
-    let each = house.gateway.memory().saturating_sub(before) / SESSIONS;
+    let each = stack.gateway.memory().saturating_sub(before) / SESSIONS;
     assert!(each < 2 * BYTES, "{each} bytes a session of {BYTES} bytes of claims");
 }

@@ -13,8 +13,8 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::support::faults::{DemoEndpoint, Fault, NetworkFault};
 use crate::support::gateway::{Gateway, PUBLIC_URL};
-use crate::support::house::House;
 use crate::support::operator::ask;
+use crate::support::stack::Stack;
 use crate::support::wait::until;
 use crate::support::wire::{Peer, Wire, field, status};
 
@@ -42,65 +42,62 @@ async fn waiting() -> Waiting {
         }
     });
     let peer = peer.await;
-    let gateway = Gateway::start(&format!(
-        "routes: [{{ upstream: \"http://{}\", allow: public }}]",
-        peer.address
-    ));
+    let gateway = Gateway::in_front_of(peer.address, "");
     Waiting { gateway, asked, go, _peer: peer }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_under_way_is_finished_and_nothing_new_begins() {
     for signal in ["TERM", "INT"] {
-        let mut house = waiting().await;
-        let mut idle = Wire::to(&house.gateway).await;
+        let mut stack = waiting().await;
+        let mut idle = Wire::to(&stack.gateway).await;
         idle.say("GET /oauth2/ping HTTP/1.1\r\nHost: a\r\n\r\n").await;
         assert_eq!(status(&idle.head().await), 200);
         assert_eq!(idle.bytes(2).await, b"OK");
-        let mut open = Wire::to(&house.gateway).await;
+        let mut open = Wire::to(&stack.gateway).await;
         open.say(REQUEST).await;
-        house.asked.recv().await.unwrap();
-        house.gateway.signal(signal);
+        stack.asked.recv().await.unwrap();
+        stack.gateway.signal(signal);
         assert_eq!(idle.rest().await, "", "who waits for nothing is let go");
-        let refused = async || TcpStream::connect(house.gateway.address).await.is_err();
+        let refused = async || TcpStream::connect(stack.gateway.address).await.is_err();
         until("nobody listens", refused).await;
-        house.go.notify_one();
+        stack.go.notify_one();
         let head = open.head().await;
         assert_eq!((status(&head), field(&head, "connection")), (200, "close"), "{head}");
         assert_eq!(open.rest().await, "done");
         drop((idle, open));
-        assert_eq!(house.gateway.wait().code(), Some(0), "{signal}");
+        assert_eq!(stack.gateway.wait().code(), Some(0), "{signal}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_waits_for_nothing() {
-    let mut house = waiting().await;
-    let mut idle = Wire::to(&house.gateway).await;
+    let mut stack = waiting().await;
+    let mut idle = Wire::to(&stack.gateway).await;
     idle.say("GET /oauth2/ping HTTP/1.1\r\nHost: a\r\n\r\n").await;
     idle.head().await;
-    let mut open = Wire::to(&house.gateway).await;
+    let mut open = Wire::to(&stack.gateway).await;
     open.say(REQUEST).await;
-    house.asked.recv().await.unwrap();
-    house.gateway.signal("TERM");
+    stack.asked.recv().await.unwrap();
+    stack.gateway.signal("TERM");
     // The idle connection's end says that the first one was heard.
     idle.rest().await;
-    house.gateway.signal("TERM");
+    stack.gateway.signal("TERM");
     assert_eq!(open.rest().await, "", "cut");
-    assert!(house.gateway.wait().code().is_some(), "it ends by itself");
+    assert!(stack.gateway.wait().code().is_some(), "it ends by itself");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_signal_does_not_wait_for_the_provider_either() {
-    let house = House::start().await;
-    let mut browser = house.browser_of("alice").await;
-    house.provider.set_faults(&[Fault::Network(DemoEndpoint::Revocation, NetworkFault::Hang)]);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser_of("alice").await;
+    stack.provider.set_faults(&[Fault::Network(DemoEndpoint::Revocation, NetworkFault::Hang)]);
     let asked = Instant::now();
     browser.navigate("/oauth2/sign_out").await;
-    house.gateway.signal("TERM");
-    drop(house.gateway.log_until("\"stopping\""));
-    house.gateway.signal("TERM");
-    house.gateway.wait();
+    stack.gateway.signal("TERM");
+    drop(stack.gateway.log_until("\"stopping\""));
+    stack.gateway.signal("TERM");
+    stack.gateway.wait();
     // The provider would have been given up after ten seconds.
     assert!(asked.elapsed() < Duration::from_secs(10), "it waited for {:?}", asked.elapsed());
 }
@@ -126,13 +123,13 @@ async fn a_second_signal_does_not_wait_for_whoever_asks_the_admin_listener() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hangup_is_told_and_ends_nothing() {
-    let mut house = waiting().await;
-    let mut open = Wire::to(&house.gateway).await;
+    let mut stack = waiting().await;
+    let mut open = Wire::to(&stack.gateway).await;
     open.say(REQUEST).await;
-    house.asked.recv().await.unwrap();
-    house.gateway.signal("HUP");
-    drop(house.gateway.log_until("SIGHUP changes nothing"));
-    house.go.notify_one();
+    stack.asked.recv().await.unwrap();
+    stack.gateway.signal("HUP");
+    drop(stack.gateway.log_until("SIGHUP changes nothing"));
+    stack.go.notify_one();
     assert_eq!(status(&open.head().await), 200);
 }
 

@@ -1,38 +1,16 @@
 //! From a first visit to a session, and out again.
 
-use std::time::Duration;
-
 use http::HeaderValue;
 
 use crate::support::browser::{Answer, Browser};
-use crate::support::faults::IdentityProvider;
 use crate::support::gateway::Gateway;
 use crate::support::provider;
-use crate::support::upstream::Upstream;
-
-struct House {
-    provider: IdentityProvider,
-    upstream: Upstream,
-    gateway: Gateway,
-}
-
-/// `/staff` is for staff, the rest for everybody who is signed in.
-async fn house() -> House {
-    let provider = provider::start(Duration::from_secs(60)).await;
-    let upstream = Upstream::start().await;
-    let target = format!("upstream: \"http://{}\"", upstream.address);
-    let gateway = Gateway::start(&format!(
-        "{}routes:\n  - {{ {target}, allow: authenticated }}\n  \
-         - {{ path: /staff, {target}, allow: [{{ groups: [staff] }}] }}\n",
-        provider::section(&provider)
-    ));
-    House { provider, upstream, gateway }
-}
+use crate::support::stack::Stack;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_signs_in_arrives_where_they_wanted_and_the_application_knows_them() {
-    let house = house().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     let answer = provider::sign_in(&mut browser, "/page?q=1&r=a%20b", "alice").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let told = answer.json();
@@ -42,14 +20,14 @@ async fn who_signs_in_arrives_where_they_wanted_and_the_application_knows_them()
     assert_eq!(told["headers"]["x-forwarded-groups"], "staff");
     assert_eq!(told["headers"]["x-forwarded-preferred-username"], "alice");
     assert!(told["headers"]["cookie"].is_null(), "{told}");
-    let counts = house.provider.counts();
+    let counts = stack.provider.counts();
     assert_eq!((counts.code_exchanges, counts.refreshes), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dot_behind_the_name_keeps_nobody_out() {
-    let house = house().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     let answer = provider::sign_in(&mut browser, "http://wiki.localhost./page?q=1", "alice").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.url.as_str(), "http://wiki.localhost/page?q=1");
@@ -57,8 +35,8 @@ async fn a_dot_behind_the_name_keeps_nobody_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_session_cookie_is_a_random_id_that_scripts_cannot_read() {
-    let house = house().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     let callback = provider::callback(&mut browser, "/", "alice").await;
     let answer = browser.navigate(callback.as_str()).await;
     let set = answer.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap());
@@ -72,25 +50,25 @@ async fn the_session_cookie_is_a_random_id_that_scripts_cannot_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_works_once_and_in_one_browser() {
-    let house = house().await;
-    let mut alice = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut alice = stack.browser();
     let callback = provider::callback(&mut alice, "/", "alice").await;
-    let mut mallory = Browser::new(&house.gateway);
+    let mut mallory = stack.browser();
     let stolen = mallory.navigate(callback.as_str()).await;
     assert_eq!(stolen.status, 400, "{stolen:?}");
     assert_eq!(mallory.fetch("/").await.status, 401);
-    assert_eq!(house.provider.counts().code_exchanges, 0, "the code was not even sent");
+    assert_eq!(stack.provider.counts().code_exchanges, 0, "the code was not even sent");
     assert_eq!(alice.navigate(callback.as_str()).await.status, 302);
-    let exchanged = house.provider.counts().code_exchanges;
+    let exchanged = stack.provider.counts().code_exchanges;
     alice.navigate(callback.as_str()).await;
-    assert_eq!(house.provider.counts().code_exchanges, exchanged, "a code is sent once");
+    assert_eq!(stack.provider.counts().code_exchanges, exchanged, "a code is sent once");
     assert_eq!(alice.fetch("/").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_that_we_never_made_is_refused() {
-    let house = house().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     for query in
         ["", "?code=x", "?code=x&state=x", "?state=AAAA&code=1&code=2", "?error=<script>&state=x"]
     {
@@ -98,13 +76,13 @@ async fn a_state_that_we_never_made_is_refused() {
         assert_eq!(answer.status, 400, "{query}: {answer:?}");
         assert!(!answer.body.contains("<script"), "{}", answer.body);
     }
-    assert_eq!(house.provider.counts().code_exchanges, 0);
+    assert_eq!(stack.provider.counts().code_exchanges, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_may_not_enter_is_told_who_they_are_and_why() {
-    let house = house().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     let page = provider::sign_in(&mut browser, "/staff", "bob").await;
     assert_eq!(page.status, 403);
     for said in ["bob@example.com", "group", "prompt=select_account", "sign_out"] {
@@ -112,13 +90,13 @@ async fn who_may_not_enter_is_told_who_they_are_and_why() {
     }
     let answer = browser.fetch("/staff/x").await;
     assert_eq!((answer.status.as_u16(), &answer.json()["error"]), (403, &"forbidden".into()));
-    assert_eq!(house.upstream.asked(), 0);
+    assert_eq!(stack.upstream.asked(), 0);
     assert_eq!(browser.fetch("/").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_leads_nowhere_else() {
-    let house = house().await;
+    let stack = Stack::start().await;
     let elsewhere = [
         "https://evil.example/",
         "//evil.example/",
@@ -127,7 +105,7 @@ async fn a_sign_in_leads_nowhere_else() {
         "javascript:alert(1)",
     ];
     for rd in elsewhere {
-        let mut browser = Browser::new(&house.gateway);
+        let mut browser = stack.browser();
         let rd: String = url::form_urlencoded::byte_serialize(rd.as_bytes()).collect();
         let answer =
             provider::sign_in(&mut browser, &format!("/oauth2/start?rd={rd}"), "alice").await;
@@ -137,13 +115,13 @@ async fn a_sign_in_leads_nowhere_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signing_out_ends_the_session_here_and_at_the_provider() {
-    let house = house().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     provider::sign_in(&mut browser, "/", "alice").await;
     let mut thief = browser.clone();
     let answer = browser.navigate("/oauth2/sign_out").await;
     let to = answer.redirect().unwrap();
-    assert!(to.as_str().starts_with(house.provider.issuer()), "{to}");
+    assert!(to.as_str().starts_with(stack.provider.issuer()), "{to}");
     assert!(to.query().unwrap().contains("id_token_hint="), "{to}");
     assert_eq!(browser.cookie("/", "portcullis"), None);
     assert_eq!(thief.fetch("/").await.status, 401, "the old cookie is worth nothing");
@@ -153,8 +131,8 @@ async fn signing_out_ends_the_session_here_and_at_the_provider() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_site_cannot_sign_anybody_out() {
-    let house = house().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     provider::sign_in(&mut browser, "/", "alice").await;
     browser.extra.insert("sec-fetch-site", HeaderValue::from_static("cross-site"));
     let page = browser.navigate("/oauth2/sign_out").await;
@@ -170,8 +148,8 @@ async fn another_site_cannot_sign_anybody_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn userinfo_tells_a_program_who_is_signed_in() {
-    let house = house().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     provider::sign_in(&mut browser, "/", "alice").await;
     let told = browser.fetch("/oauth2/userinfo").await.json();
     assert_eq!(told["user"], "demo-alice");
@@ -183,11 +161,11 @@ async fn userinfo_tells_a_program_who_is_signed_in() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_names_no_token_code_or_cookie() {
-    let house = house().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     provider::sign_in(&mut browser, "/page?secret=in-the-query", "alice").await;
     let cookie = browser.cookie("/", "portcullis").unwrap().to_owned();
-    let log = house.gateway.log_until("demo-alice").join("\n");
+    let log = stack.gateway.log_until("demo-alice").join("\n");
     assert!(log.contains("demo-alice"), "a sign-in is worth a line: {log}");
     for hidden in [cookie.as_str(), "in-the-query", "code=", "state=", "wiki-and-company", "eyJ"] {
         assert!(!log.contains(hidden), "{hidden} in {log}");
@@ -196,14 +174,15 @@ async fn the_log_names_no_token_code_or_cookie() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_out_leads_to_the_host_that_was_meant() {
-    let (provider, upstream) =
-        (provider::start(Duration::from_secs(60)).await, Upstream::start().await);
-    let open = format!("path: /open, upstream: \"http://{}\", allow: public", upstream.address);
-    let gateway = Gateway::start(&format!(
-        "{}session: {{ cookie: {{ domain: wiki.localhost }} }}\nroutes:\n  - {{ allow: authenticated }}\n  \
-         - {{ {open} }}\n  - {{ host: docs.wiki.localhost, {open} }}\n",
-        provider::section(&provider)
-    ));
+    let stack = Stack::builder()
+        .sections("session: { cookie: { domain: wiki.localhost } }")
+        .routes([
+            "allow: authenticated",
+            "path: /open, UPSTREAM, allow: public",
+            "path: /open, UPSTREAM, allow: public, host: docs.wiki.localhost",
+        ])
+        .start()
+        .await;
     let (wiki, docs) = ("http://wiki.localhost", "http://docs.wiki.localhost");
     for (rd, reached) in [
         ("/open?a=b", format!("{docs}/open?a=b")),
@@ -213,11 +192,11 @@ async fn a_sign_out_leads_to_the_host_that_was_meant() {
         let encoded: String = url::form_urlencoded::byte_serialize(rd.as_bytes()).collect();
         let sign_out = format!("{docs}/oauth2/sign_out?rd={encoded}");
         // With nobody signed in, at the provider too, and asked before.
-        let mut browser = Browser::new(&gateway);
+        let mut browser = stack.browser();
         assert_eq!(browser.open(&sign_out).await.url.as_str(), reached, "{rd}");
         provider::sign_in(&mut browser, "/oauth2/start?rd=/open", "alice").await;
         assert_eq!(browser.open(&sign_out).await.url.as_str(), reached, "{rd}");
-        let mut asked = Browser::new(&gateway);
+        let mut asked = stack.browser();
         asked.extra.insert("sec-fetch-site", HeaderValue::from_static("cross-site"));
         let page = asked.open(&sign_out).await;
         asked.extra.clear();
@@ -243,13 +222,10 @@ async fn where_nobody_signs_in_there_is_no_page_without_a_choice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_of_the_provider_survives_the_choice_of_one() {
-    let provider = provider::start(Duration::from_secs(60)).await;
-    let gateway = Gateway::start(&format!(
-        "providers:\n{}{}routes: [{{ allow: authenticated }}]\n",
-        provider::entry("company", "Company", provider.issuer(), ""),
-        provider::entry("partner", "Partner", "http://127.0.0.1:9", ""),
-    ));
-    let mut browser = Browser::new(&gateway);
+    let partner = provider::entry("partner", "Partner", "http://127.0.0.1:9", "");
+    let stack =
+        Stack::builder().second_provider(&partner).routes(["allow: authenticated"]).start().await;
+    let mut browser = stack.browser();
     let asked = "prompt=select_account&login_hint=a%40b.example&ui_locales=de";
     let page = browser.open(&format!("/oauth2/start?rd=%2Fstaff&{asked}")).await;
     assert_eq!((page.status.as_u16(), page.url.path()), (200, "/oauth2/sign_in"), "{page:?}");

@@ -14,47 +14,24 @@ use url::Url;
 
 use crate::support::browser::{Answer, Browser, Door};
 use crate::support::clocked::Clocked;
-use crate::support::faults::{Fault, GrantType, IdentityProvider, TokenAnswer, TokenFault};
-use crate::support::gateway::{Gateway, PUBLIC_URL};
+use crate::support::faults::{Fault, GrantType, TokenAnswer, TokenFault};
+use crate::support::gateway::PUBLIC_URL;
 use crate::support::operator::{until, value};
 use crate::support::provider::{self, callback, junk_callback};
+use crate::support::stack::{Builder, Stack};
 use crate::support::upstream::Upstream;
 use crate::support::wait;
 use crate::support::wire::{answers_to, field};
 
-/// A gateway that believes a proxy on loopback, its provider, and one application behind it.
-struct House {
-    provider: IdentityProvider,
-    gateway: Gateway,
-    _upstream: Upstream,
+/// A stack whose gateway trusts a proxy on loopback, and has an admin listener.
+fn builder() -> Builder {
+    Stack::builder().server("trusted_proxies: [127.0.0.1/32]").admin()
 }
 
-impl House {
-    async fn start() -> Self {
-        Self::with(Duration::from_secs(60), "").await
-    }
-
-    /// With tokens of this life, and more of the configuration.
-    async fn with(token_lifetime: Duration, more: &str) -> Self {
-        let provider = provider::start(token_lifetime).await;
-        let upstream = Upstream::start().await;
-        let gateway = Gateway::start_with(&format!(
-            "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", \
-             trusted_proxies: [127.0.0.1/32] }}\nadmin: {{ listen: \"127.0.0.1:0\" }}\n\
-             {}routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n{more}",
-            provider::section(&provider),
-            upstream.address
-        ));
-        Self { provider, gateway, _upstream: upstream }
-    }
-
+impl Stack {
     /// A browser at this address.
     fn at(&self, address: &str) -> Browser {
-        from(Browser::new(&self.gateway), address)
-    }
-
-    fn codes_sent(&self) -> usize {
-        self.provider.counts().code_exchanges
+        from(self.browser(), address)
     }
 
     /// Waits until this many codes have come to the provider.
@@ -90,48 +67,48 @@ fn open_all(callbacks: Vec<(Browser, Url)>) -> JoinSet<Answer> {
 /// Sends junk from one address over many connections, while others sign in and a session is refreshed.
 async fn others_sign_in_and_refresh_beside_junk(faults: &[Fault], refused: &[u16]) {
     const PEOPLE: usize = 20;
-    let house = Arc::new(House::with(Duration::from_secs(1), "").await);
-    let mut member = house.at("198.51.100.1");
+    let stack = Arc::new(builder().token_lifetime(Duration::from_secs(1)).start().await);
+    let mut member = stack.at("198.51.100.1");
     assert_eq!(provider::sign_in(&mut member, "/", "alice").await.status, 200);
-    house.provider.set_faults(faults);
+    stack.provider.set_faults(faults);
     let over = Arc::new(AtomicBool::new(false));
     let began = Instant::now();
     let mut attack = JoinSet::new();
     for _ in 0..100 {
-        let (house, over) = (Arc::clone(&house), Arc::clone(&over));
+        let (stack, over) = (Arc::clone(&stack), Arc::clone(&over));
         attack.spawn(async move {
             let mut statuses = Vec::new();
             while !over.load(Ordering::Relaxed) {
-                let mut mallory = house.at("192.0.2.1");
+                let mut mallory = stack.at("192.0.2.1");
                 let junk = junk_callback(&mut mallory).await;
                 statuses.push(mallory.navigate(junk.as_str()).await.status.as_u16());
             }
             statuses
         });
     }
-    house.codes(1 + 5).await;
+    stack.codes(1 + 5).await;
     for number in 0..PEOPLE {
-        let mut browser = house.at(&format!("203.0.113.{number}"));
+        let mut browser = stack.at(&format!("203.0.113.{number}"));
         let arrived = provider::sign_in(&mut browser, "/", "bob").await;
         assert_eq!(arrived.status, 200, "{number}: {arrived:?}");
     }
-    let refreshes = house.provider.counts().refreshes;
+    let refreshes = stack.provider.counts().refreshes;
     wait::until("the session is refreshed", async || {
         assert_eq!(member.fetch("/").await.status, 200);
-        house.provider.counts().refreshes > refreshes + 1
+        stack.provider.counts().refreshes > refreshes + 1
     })
     .await;
     over.store(true, Ordering::Relaxed);
     // Junk that is on its way would meet a provider that answers it at once.
-    let sent = house.codes_sent() - PEOPLE - 1;
+    let sent = stack.codes_sent() - PEOPLE - 1;
     let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 2;
     assert!(sent <= 10 * seconds, "{sent} codes of one address in {seconds} s");
-    house.provider.set_faults(&[]);
+    stack.provider.set_faults(&[]);
     for status in attack.join_all().await.concat() {
         assert!(refused.contains(&status), "{status}");
     }
     let refreshed = "refreshes_total{provider=\"company\",outcome=\"failure\"}";
-    assert_eq!(value(&house.gateway, refreshed).await.unwrap_or(0.0), 0.0);
+    assert_eq!(value(&stack.gateway, refreshed).await.unwrap_or(0.0), 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,38 +131,38 @@ async fn junk_codes_that_the_provider_fails_at_stop_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ninth_sign_in_of_an_address_waits_and_is_not_refused() {
-    let house = House::start().await;
+    let stack = builder().start().await;
     let mut callbacks = Vec::new();
     for (address, count) in [("192.0.2.1", 12), ("192.0.2.2", 1), ("2001:db8::1", 1)] {
-        callbacks.push(house.callbacks(address, count).await);
+        callbacks.push(stack.callbacks(address, count).await);
     }
-    house.provider.set_faults(&[Fault::Late(TokenAnswer::Tokens)]);
+    stack.provider.set_faults(&[Fault::Late(TokenAnswer::Tokens)]);
     let mut opened = Vec::new();
     for (callbacks, sent) in callbacks.into_iter().zip([8, 9, 10]) {
         opened.push(open_all(callbacks));
-        house.codes(sent).await;
-        assert_eq!(house.codes_sent(), sent, "whoever has eight under way waits");
+        stack.codes(sent).await;
+        assert_eq!(stack.codes_sent(), sent, "whoever has eight under way waits");
     }
-    house.provider.set_faults(&[]);
+    stack.provider.set_faults(&[]);
     for opened in opened {
         for answer in opened.join_all().await {
             assert_eq!(answer.redirect().unwrap().path(), "/", "{answer:?}");
         }
     }
-    assert_eq!(house.codes_sent(), 14);
+    assert_eq!(stack.codes_sent(), 14);
 }
 
 /// Tabs that a browser restores at its start share one connection, one address and one jar of cookies.
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_cold_tabs_of_one_browser_over_http2_all_end_signed_in() {
-    let house = House::start().await;
-    let browser = Browser::before(Door::http2(&house.gateway).await);
+    let stack = builder().start().await;
+    let browser = Browser::before(Door::http2(&stack.gateway).await);
     let mut browser = from(browser, "192.0.2.1");
     // The provider knows the browser still.
     assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 200);
     browser.forget("portcullis");
     browser.forget("portcullis-login");
-    let before = house.codes_sent();
+    let before = stack.codes_sent();
     let jar = Mutex::new(browser);
     let mut tabs: Vec<(usize, Url)> = (0..50)
         .map(|tab| (tab, Url::parse(&format!("{PUBLIC_URL}/tab?number={tab}")).unwrap()))
@@ -211,7 +188,7 @@ async fn fifty_cold_tabs_of_one_browser_over_http2_all_end_signed_in() {
         }
     }
     assert_eq!(arrived, 50);
-    assert_eq!(house.codes_sent() - before, 50, "none of them was spared its exchange");
+    assert_eq!(stack.codes_sent() - before, 50, "none of them was spared its exchange");
 }
 
 /// A callback of a browser, as bytes.
@@ -226,14 +203,14 @@ fn request_of(browser: &Browser, callback: &Url) -> String {
 }
 
 /// Sends the callback of a browser that leaves as soon as its code is at the provider.
-async fn leave(house: &House, leave: impl FnOnce(TcpStream)) -> (Browser, Url) {
-    let mut browser = Browser::new(&house.gateway);
+async fn leave(stack: &Stack, leave: impl FnOnce(TcpStream)) -> (Browser, Url) {
+    let mut browser = stack.browser();
     let callback = callback(&mut browser, "/", "alice").await;
-    house.provider.set_faults(&[Fault::Late(TokenAnswer::Tokens)]);
-    let before = house.codes_sent();
-    let mut leaving = TcpStream::connect(house.gateway.address).await.unwrap();
+    stack.provider.set_faults(&[Fault::Late(TokenAnswer::Tokens)]);
+    let before = stack.codes_sent();
+    let mut leaving = TcpStream::connect(stack.gateway.address).await.unwrap();
     leaving.write_all(request_of(&browser, &callback).as_bytes()).await.unwrap();
-    house.codes(before + 1).await;
+    stack.codes(before + 1).await;
     leave(leaving);
     (browser, callback)
 }
@@ -244,37 +221,37 @@ fn outcome(outcome: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn session_of_a_browser_that_left_is_not_kept_and_its_tokens_are_not_revoked() {
-    let house = House::start().await;
-    let (_, _) = leave(&house, drop).await;
-    house.provider.set_faults(&[]);
-    until(&house.gateway, &outcome("success"), |count| count == 1.0).await;
-    until(&house.gateway, "sessions", |count| count == 0.0).await;
-    assert_eq!(house.provider.counts().revocations, 0);
+    let stack = builder().start().await;
+    let (_, _) = leave(&stack, drop).await;
+    stack.provider.set_faults(&[]);
+    until(&stack.gateway, &outcome("success"), |count| count == 1.0).await;
+    until(&stack.gateway, "sessions", |count| count == 0.0).await;
+    assert_eq!(stack.provider.counts().revocations, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sign_in_whose_connection_was_reset_makes_no_session() {
-    let house = House::start().await;
-    let (mut browser, callback) = leave(&house, |leaving| leaving.set_zero_linger().unwrap()).await;
-    until(&house.gateway, &outcome("abandoned"), |count| count == 1.0).await;
-    house.gateway.log_until_all(&["sign_in_failed", "\"reason\":\"abandoned\""]);
-    house.provider.set_faults(&[]);
+    let stack = builder().start().await;
+    let (mut browser, callback) = leave(&stack, |leaving| leaving.set_zero_linger().unwrap()).await;
+    until(&stack.gateway, &outcome("abandoned"), |count| count == 1.0).await;
+    stack.gateway.log_until_all(&["sign_in_failed", "\"reason\":\"abandoned\""]);
+    stack.provider.set_faults(&[]);
     let token = "provider_request_duration_seconds_count{provider=\"company\",endpoint=\"token\"}";
-    until(&house.gateway, token, |ended| ended == 1.0).await;
-    assert_eq!(value(&house.gateway, "sessions").await, Some(0.0));
+    until(&stack.gateway, token, |ended| ended == 1.0).await;
+    assert_eq!(value(&stack.gateway, "sessions").await, Some(0.0));
     // The state was used: it begins anew.
     let again = browser.navigate(callback.as_str()).await;
     assert_eq!(again.redirect().unwrap().path(), "/oauth2/start");
-    assert_eq!((house.codes_sent(), house.provider.counts().revocations), (1, 0));
+    assert_eq!((stack.codes_sent(), stack.provider.counts().revocations), (1, 0));
 }
 
 /// Whoever closes only their own side waits for the answer, and the session in it is good.
 #[tokio::test(flavor = "multi_thread")]
 async fn session_of_a_half_closed_client_stays_when_a_request_brings_it() {
-    let house = House::start().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = builder().start().await;
+    let mut browser = stack.browser();
     let callback = callback(&mut browser, "/", "alice").await;
-    let answer = answers_to(&house.gateway, request_of(&browser, &callback)).await;
+    let answer = answers_to(&stack.gateway, request_of(&browser, &callback)).await;
     let cookie = field(&answer, "set-cookie").split(';').next().unwrap().to_owned();
     browser.plant("portcullis", cookie.strip_prefix("portcullis=").unwrap());
     let began = Instant::now();
@@ -286,11 +263,11 @@ async fn session_of_a_half_closed_client_stays_when_a_request_brings_it() {
 /// At some providers a revoked refresh token ends all sessions of its browser.
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_of_replaced_and_evicted_sessions_are_not_revoked() {
-    let limits = "session: { max_sessions_per_user: 1 }\n";
-    let house = House::with(Duration::from_secs(60), limits).await;
-    let mut first = house.at("192.0.2.1");
+    let limits = "session: { max_sessions_per_user: 1 }";
+    let stack = builder().sections(limits).start().await;
+    let mut first = stack.at("192.0.2.1");
     assert_eq!(provider::sign_in(&mut first, "/", "alice").await.status, 200);
-    let mut second = house.at("192.0.2.2");
+    let mut second = stack.at("192.0.2.2");
     assert_eq!(provider::sign_in(&mut second, "/", "alice").await.status, 200);
     assert_eq!(first.fetch("/").await.status, 401, "evicted");
     let old = second.clone();
@@ -299,11 +276,11 @@ async fn tokens_of_replaced_and_evicted_sessions_are_not_revoked() {
     assert_eq!(old.clone().fetch("/").await.status, 401, "replaced");
     assert!(second.navigate("/oauth2/sign_out").await.status.is_redirection());
     wait::until("the signed-out session's token is revoked", async || {
-        house.provider.counts().revocations > 0
+        stack.provider.counts().revocations > 0
     })
     .await;
-    assert_eq!(house.gateway.stop().code(), Some(0));
-    assert_eq!(house.provider.counts().revocations, 1, "only the token of the sign-out");
+    assert_eq!(stack.gateway.stop().code(), Some(0));
+    assert_eq!(stack.provider.counts().revocations, 1, "only the token of the sign-out");
 }
 
 /// What sends no code costs no memory, and nobody's sign-in.

@@ -8,42 +8,10 @@ use url::Url;
 
 use crate::support::browser::{Answer, Browser};
 use crate::support::clocked::Clocked;
-use crate::support::faults::IdentityProvider;
-use crate::support::gateway::{Gateway, PUBLIC_URL};
+use crate::support::gateway::PUBLIC_URL;
 use crate::support::provider::{self, callback};
+use crate::support::stack::Stack;
 use crate::support::upstream::Upstream;
-
-struct House {
-    provider: IdentityProvider,
-    upstream: Upstream,
-    gateway: Gateway,
-}
-
-impl House {
-    async fn start() -> Self {
-        Self::with("").await
-    }
-
-    /// A house whose configuration ends with `more`.
-    async fn with(more: &str) -> Self {
-        let provider = provider::start(Duration::from_secs(60)).await;
-        let upstream = Upstream::start().await;
-        let gateway = gateway(&provider, &upstream, more);
-        Self { provider, upstream, gateway }
-    }
-
-    fn codes_sent(&self) -> usize {
-        self.provider.counts().code_exchanges
-    }
-}
-
-fn gateway(provider: &IdentityProvider, upstream: &Upstream, more: &str) -> Gateway {
-    Gateway::start(&format!(
-        "{}routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n{more}",
-        provider::section(provider),
-        upstream.address
-    ))
-}
 
 /// Begun anew, once: back to `start`, with the same target.
 #[track_caller]
@@ -72,8 +40,8 @@ async fn lose_session(browser: &mut Browser) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_used_state_begins_anew_once_and_never_sends_its_code_again() {
-    let house = House::start().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     let first = callback(&mut browser, "/page?x=1", "alice").await;
     browser.navigate(first.as_str()).await;
     // With a session it leads to its target.
@@ -88,14 +56,14 @@ async fn a_used_state_begins_anew_once_and_never_sends_its_code_again() {
     // What was begun anew is not begun anew again.
     lose_session(&mut browser).await;
     check_page(&browser.navigate(second.as_str()).await);
-    assert_eq!(house.codes_sent(), 2);
-    house.gateway.log_until("the state is used");
+    assert_eq!(stack.codes_sent(), 2);
+    stack.gateway.log_until("the state is used");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_of_another_browser_begins_anew_once() {
-    let house = House::start().await;
-    let (mut alice, mut mallory) = (Browser::new(&house.gateway), Browser::new(&house.gateway));
+    let stack = Stack::start().await;
+    let (mut alice, mut mallory) = (stack.browser(), stack.browser());
     let theirs = callback(&mut mallory, "/theirs", "bob").await;
     check_page(&alice.navigate(theirs.as_str()).await);
     alice.open("/ours").await;
@@ -103,11 +71,11 @@ async fn a_state_of_another_browser_begins_anew_once() {
     // Alice then signs in as herself; the code of the other one is never sent.
     let arrived = provider::sign_in(&mut alice, to.as_str(), "alice").await;
     assert_eq!(arrived.json()["headers"]["x-forwarded-user"], "demo-alice");
-    assert_eq!(house.codes_sent(), 1);
+    assert_eq!(stack.codes_sent(), 1);
     // With a live session the target of any authentic state will do.
     let there = alice.navigate(theirs.as_str()).await.redirect().unwrap();
     assert_eq!(there.path(), "/theirs");
-    assert_eq!(house.codes_sent(), 1);
+    assert_eq!(stack.codes_sent(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,11 +109,11 @@ async fn a_state_is_good_for_ten_minutes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_state_is_worth_nothing_in_any_place() {
-    let house = House::start().await;
-    let elsewhere = House::start().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let elsewhere = Stack::start().await;
+    let mut browser = stack.browser();
     let good = callback(&mut browser, "/", "alice").await;
-    let theirs = callback(&mut Browser::new(&elsewhere.gateway), "/", "alice").await;
+    let theirs = callback(&mut elsewhere.browser(), "/", "alice").await;
     let find = |url: &Url| url.query_pairs().find(|pair| pair.0 == "state").unwrap().1.into_owned();
     let (state, theirs) = (find(&good), find(&theirs));
     let mut forged = vec![theirs, state[1..].to_owned(), format!("{state}A"), format!("{state}=")];
@@ -160,37 +128,37 @@ async fn a_forged_state_is_worth_nothing_in_any_place() {
     }
     let twice = format!("{good}&state={state}");
     check_page(&browser.navigate(&twice).await);
-    assert_eq!(house.codes_sent(), 0);
-    house.gateway.log_until("the state is forged");
+    assert_eq!(stack.codes_sent(), 0);
+    stack.gateway.log_until("the state is forged");
     assert_eq!(browser.open(good.as_str()).await.status, 200, "none of them spent it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_target_travels_in_a_cookie_of_which_the_last_wins() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let long = |letter: &str| format!("/{letter}?q={}", letter.repeat(1200));
     let fields = [("username", "alice"), ("password", "alice")];
-    let mut browser = Browser::new(&house.gateway);
+    let mut browser = stack.browser();
     let arrived = provider::sign_in(&mut browser, &long("a"), "alice").await;
     assert_eq!(arrived.json()["target"], long("a"));
 
-    let mut browser = Browser::new(&house.gateway);
+    let mut browser = stack.browser();
     let (_first, second) = (browser.open(&long("a")).await, browser.open(&long("b")).await);
     assert_eq!(browser.cookies().len(), 2, "{:?}", browser.cookies());
     let arrived = browser.fill(&second, &fields).await;
     assert_eq!(arrived.json()["target"], long("b"));
 
-    let mut browser = Browser::new(&house.gateway);
+    let mut browser = stack.browser();
     let (first, _second) = (browser.open(&long("a")).await, browser.open(&long("b")).await);
     let arrived = browser.fill(&first, &fields).await;
     assert_eq!(arrived.json()["target"], "/a", "its cookie is gone: the path only");
 
-    let mut browser = Browser::new(&house.gateway);
+    let mut browser = stack.browser();
     let page = browser.open(&long("a")).await;
     browser.forget("portcullis-login-target");
     assert_eq!(browser.fill(&page, &fields).await.json()["target"], "/a");
 
-    let mut browser = Browser::new(&house.gateway);
+    let mut browser = stack.browser();
     let page = browser.open(&format!("/a?q={}", "a".repeat(3000))).await;
     let stored: usize =
         browser.cookies().iter().map(|(name, value)| name.len() + value.len()).sum();
@@ -201,11 +169,11 @@ async fn a_long_target_travels_in_a_cookie_of_which_the_last_wins() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_of_the_gateway_ends_no_sign_in_where_the_secret_is_configured() {
     let secret = "session: { secret: \"0123456789abcdef0123456789abcdef-0123456789\" }\n";
-    let house = House::with(secret).await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::builder().sections(secret).start().await;
+    let mut browser = stack.browser();
     let waiting = callback(&mut browser, "/page", "alice").await;
-    let next = gateway(&house.provider, &house.upstream, secret);
-    assert!(house.gateway.stop().success());
+    let next = stack.second_gateway();
+    assert!(stack.gateway.stop().success());
     browser.moved_to(&next);
     let arrived = browser.open(waiting.as_str()).await;
     assert_eq!((arrived.status.as_u16(), &arrived.json()["target"]), (200, &"/page".into()));
@@ -213,30 +181,30 @@ async fn a_restart_of_the_gateway_ends_no_sign_in_where_the_secret_is_configured
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_without_a_secret_leaves_a_page_that_helps() {
-    let house = House::start().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     let waiting = callback(&mut browser, "/page", "alice").await;
-    let next = gateway(&house.provider, &house.upstream, "");
-    assert!(house.gateway.stop().success());
+    let next = stack.second_gateway();
+    assert!(stack.gateway.stop().success());
     browser.moved_to(&next);
     let page = browser.navigate(waiting.as_str()).await;
     check_page(&page);
     assert!(page.body.contains("has been restarted"), "{}", page.body);
     next.log_until("or from before a restart without session.secret");
-    assert_eq!(house.provider.counts().code_exchanges, 0);
+    assert_eq!(stack.provider.counts().code_exchanges, 0);
     assert_eq!(browser.open("/page").await.status, 200, "the provider knows the browser still");
 }
 
 /// Tabs that a browser restores at its start send no cookie, and overwrite each other's.
 #[tokio::test(flavor = "multi_thread")]
 async fn cold_tabs_that_start_together_all_end_where_they_wanted() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let target = |tab: usize| format!("/tab?number={tab}");
-    let mut browser = Browser::new(&house.gateway);
+    let mut browser = stack.browser();
     let mut tabs = Vec::new();
     for tab in 0..14 {
         // Each in the state that the browser was in before any of them had an answer.
-        let mut cold = Browser::new(&house.gateway);
+        let mut cold = stack.browser();
         let start = cold.navigate(&target(tab)).await.redirect().unwrap();
         tabs.push((cold.navigate(start.as_str()).await, target(tab)));
     }
@@ -254,17 +222,17 @@ async fn cold_tabs_that_start_together_all_end_where_they_wanted() {
         assert_eq!(arrived.status, 200, "{arrived:?}");
         assert_eq!(arrived.json()["target"], *target);
     }
-    assert_eq!(house.codes_sent(), 1, "one of them signed in, the others found that done");
+    assert_eq!(stack.codes_sent(), 1, "one of them signed in, the others found that done");
 }
 
 /// The same, where every tab's form is open before the first one is sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn cold_tabs_with_their_forms_open_all_end_where_they_wanted() {
-    let house = House::start().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     let mut tabs = Vec::new();
     for tab in 0..12 {
-        let mut cold = Browser::new(&house.gateway);
+        let mut cold = stack.browser();
         let start = cold.navigate(&format!("/tab?number={tab}")).await.redirect().unwrap();
         let answer = cold.navigate(start.as_str()).await;
         browser.share(&answer);
@@ -282,12 +250,12 @@ async fn cold_tabs_with_their_forms_open_all_end_where_they_wanted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_gives_a_new_session_and_ends_the_planted_one() {
-    let house = House::start().await;
-    let mut mallory = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut mallory = stack.browser();
     provider::sign_in(&mut mallory, "/", "bob").await;
     let planted = mallory.cookie("/", "portcullis").unwrap().to_owned();
     for planted in [planted.as_str(), &"A".repeat(43), "chosen"] {
-        let mut alice = Browser::new(&house.gateway);
+        let mut alice = stack.browser();
         alice.plant("portcullis", planted);
         let start = "/oauth2/start?rd=/&prompt=login";
         let arrived = provider::sign_in(&mut alice, start, "alice").await;
@@ -301,8 +269,8 @@ async fn a_sign_in_gives_a_new_session_and_ends_the_planted_one() {
 /// T94: what a browser collects that starts and never finishes.
 #[tokio::test(flavor = "multi_thread")]
 async fn sign_ins_that_are_never_finished_leave_few_cookies() {
-    let house = House::start().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     for number in 0..30 {
         browser.open(&format!("/page?number={number}&q={}", "x".repeat(number * 60))).await;
     }
@@ -313,8 +281,8 @@ async fn sign_ins_that_are_never_finished_leave_few_cookies() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_for_another_account_gets_it_though_signed_in_meanwhile() {
-    let house = House::start().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     let start = "/oauth2/start?rd=/&prompt=select_account";
     let asked = browser.open(start).await;
     provider::sign_in(&mut browser, "/page", "alice").await;
@@ -327,16 +295,16 @@ async fn who_asks_for_another_account_gets_it_though_signed_in_meanwhile() {
 /// T94: nothing is kept of a sign-in that begins, so a flood of visitors costs no memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_visitors_leaves_memory_where_it_was() {
-    let house = House::with("telemetry: { access_log: false }\n").await;
-    Browser::new(&house.gateway).open("/").await;
+    let stack = Stack::builder().sections("telemetry: { access_log: false }").start().await;
+    stack.browser().open("/").await;
     let host = PUBLIC_URL.trim_start_matches("http://");
     let start = format!("GET /oauth2/start?rd=/page HTTP/1.1\r\nhost: {host}\r\n\r\n");
-    house.gateway.pipeline(&start, 5_000, "HTTP/1.1 302 Found").await;
-    let before = house.gateway.memory();
-    house.gateway.pipeline(&start, 100_000, "HTTP/1.1 302 Found").await;
-    let grown = house.gateway.memory().saturating_sub(before) >> 10;
+    stack.gateway.pipeline(&start, 5_000, "HTTP/1.1 302 Found").await;
+    let before = stack.gateway.memory();
+    stack.gateway.pipeline(&start, 100_000, "HTTP/1.1 302 Found").await;
+    let grown = stack.gateway.memory().saturating_sub(before) >> 10;
     // A table with nothing but a hash for each would be as large as that.
     assert!(grown < 2048, "grown by {grown} KiB");
-    let mut browser = Browser::new(&house.gateway);
+    let mut browser = stack.browser();
     assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 200);
 }

@@ -7,18 +7,10 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::support::clocked::Clocked;
 use crate::support::gateway::Gateway;
 use crate::support::provider;
+use crate::support::stack::Stack;
 use crate::support::wire::{Peer, Wire, answers_to, count, field, status};
-
-/// Everything public, with further keys of the route.
-fn gateway(peer: &Peer, keys: &str) -> Gateway {
-    Gateway::start(&format!(
-        "routes: [{{ upstream: \"http://{}\", allow: public{keys} }}]",
-        peer.address
-    ))
-}
 
 fn get(target: &str, fields: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")
@@ -39,7 +31,7 @@ async fn a_large_upload_passes_without_being_kept() {
         wire.say(format!("HTTP/1.1 200 OK\r\nX-Read: {read}\r\nContent-Length: 0\r\n\r\n")).await;
     });
     let peer = peer.await;
-    let gateway = gateway(&peer, "");
+    let gateway = Gateway::in_front_of(peer.address, "");
     let before = gateway.peak_memory();
     let mut wire = Wire::to(&gateway).await;
     wire.say(post(&format!("Content-Length: {LARGE}\r\n"))).await;
@@ -64,7 +56,7 @@ async fn a_large_download_passes_without_being_kept() {
         }
     });
     let peer = peer.await;
-    let gateway = gateway(&peer, "");
+    let gateway = Gateway::in_front_of(peer.address, "");
     let before = gateway.peak_memory();
     let mut wire = Wire::to(&gateway).await;
     wire.say(get("/", "")).await;
@@ -96,7 +88,7 @@ async fn a_client_that_does_not_read_holds_the_application_back() {
         }
     });
     let peer = peer.await;
-    let gateway = gateway(&peer, "");
+    let gateway = Gateway::in_front_of(peer.address, "");
     let before = gateway.peak_memory();
     let mut wire = Wire::to(&gateway).await;
     wire.say(get("/", "")).await;
@@ -120,7 +112,7 @@ async fn answers_without_a_body_are_passed_on_as_they_are() {
         wire.done().await;
     });
     let peer = peer.await;
-    let gateway = gateway(&peer, "");
+    let gateway = Gateway::in_front_of(peer.address, "");
     // Whatever a body would be is read as the next answer.
     let mut wire = Wire::to(&gateway).await;
     for (method, target, expected, length) in [
@@ -154,7 +146,7 @@ async fn chunks_are_framed_anew_and_lengths_are_kept() {
         wire.done().await;
     });
     let peer = peer.await;
-    let gateway = gateway(&peer, "");
+    let gateway = Gateway::in_front_of(peer.address, "");
     let sent = post("Transfer-Encoding: chunked\r\n") + "5;ext=1\r\nhello\r\n00\r\n\r\n";
     let answer = answers_to(&gateway, sent).await;
     assert!(answer.contains("true  5\r\nhello\r\n0\r\n\r\n"), "extensions are gone: {answer}");
@@ -174,7 +166,7 @@ async fn an_application_that_is_slow_or_gone_has_a_page_of_ours() {
         wire.rest().await;
     });
     let peer = peer.await;
-    let gateway = gateway(&peer, ", timeouts: { response_headers: 1s }");
+    let gateway = Gateway::in_front_of(peer.address, ", timeouts: { response_headers: 1s }");
     for (accept, kind) in [("text/html", "text/html"), ("application/json", "application/json")] {
         let answer = answers_to(&gateway, get("/", &format!("Accept: {accept}\r\n"))).await;
         assert_eq!((status(&answer), count(&answer)), (504, 1), "{answer}");
@@ -195,7 +187,7 @@ async fn an_application_that_falls_silent_is_cut_off() {
         wire.rest().await;
     });
     let peer = peer.await;
-    let gateway = gateway(&peer, ", timeouts: { idle: 1s }");
+    let gateway = Gateway::in_front_of(peer.address, ", timeouts: { idle: 1s }");
     let mut wire = Wire::to(&gateway).await;
     wire.say(get("/", "")).await;
     let all = wire.rest().await;
@@ -236,7 +228,7 @@ async fn a_body_over_the_cap_is_413_however_it_is_framed() {
         wire.say("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     });
     let peer = peer.await;
-    let gateway = gateway(&peer, ", request_body: 10");
+    let gateway = Gateway::in_front_of(peer.address, ", request_body: 10");
     let chunked = |size: usize| {
         post("Transfer-Encoding: chunked\r\n")
             + &format!("{size:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(size))
@@ -280,12 +272,8 @@ async fn an_upload_is_a_use_of_its_session_until_its_last_byte() {
         }
     });
     let peer = peer.await;
-    let rest = format!(
-        "session: {{ idle_timeout: 60s }}\n\
-         routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
-        peer.address
-    );
-    let at = Clocked::start(provider::settings(), "", &rest).await;
+    let idle = "session: { idle_timeout: 60s }";
+    let at = Stack::builder().sections(idle).start_clocked(&peer).await;
     let mut browser = at.browser();
     assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 200);
     let cookie = format!("Cookie: portcullis={}\r\n", browser.cookie("/", "portcullis").unwrap());

@@ -9,13 +9,11 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::support::browser::Browser;
-use crate::support::faults::{
-    AuthorizationFault, DemoEndpoint, Fault, IdentityProvider, NetworkFault,
-};
+use crate::support::faults::{AuthorizationFault, DemoEndpoint, Fault, NetworkFault};
 use crate::support::gateway::Gateway;
 use crate::support::operator::{ask, gateway, until, value};
 use crate::support::provider;
-use crate::support::upstream::Upstream;
+use crate::support::stack::{Builder, Stack};
 use crate::support::wait;
 use crate::support::wire::Wire;
 
@@ -32,24 +30,13 @@ fn audit(gateway: &Gateway, event: &str) -> Value {
     line
 }
 
-struct House {
-    provider: IdentityProvider,
-    upstream: Upstream,
-    gateway: Gateway,
-}
-
-/// Routes `wiki` for whoever signed in, `closed` for nobody whom there is, and `open`.
-async fn house(access_token_lifetime: Duration, rest: &str) -> House {
-    let provider = provider::start(access_token_lifetime).await;
-    let upstream = Upstream::start().await;
-    let to = format!("upstream: \"http://{}\"", upstream.address);
-    let routes = format!(
-        "routes:\n  - {{ name: wiki, {to}, allow: authenticated }}\n  \
-         - {{ name: closed, path: /closed, {to}, allow: [{{ groups: [nobody] }}] }}\n  \
-         - {{ name: open, path: /open, {to}, allow: public, request_body: 100 }}\n"
-    );
-    let gateway = gateway("", &format!("{}{routes}{rest}", provider::section(&provider)));
-    House { provider, upstream, gateway }
+/// Routes `wiki` for signed-in users, `closed` for a group that has no member, and `open`.
+fn builder() -> Builder {
+    Stack::builder().admin().routes([
+        "name: wiki, UPSTREAM, allow: authenticated",
+        "name: closed, path: /closed, UPSTREAM, allow: [{ groups: [nobody] }]",
+        "name: open, path: /open, UPSTREAM, allow: public, request_body: 100",
+    ])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,15 +73,16 @@ async fn the_list_of_metrics_is_what_is_shown_and_what_the_readme_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_moves_with_what_it_counts() {
-    let House { provider: _provider, upstream, gateway } = house(Duration::from_secs(1), "").await;
-    let mut browser = Browser::new(&gateway);
+    let stack = builder().token_lifetime(Duration::from_secs(1)).start().await;
+    let (gateway, upstream) = (&stack.gateway, &stack.upstream);
+    let mut browser = Browser::new(gateway);
     assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 200);
     assert_eq!(browser.fetch("/closed").await.status, 403);
     assert_eq!(browser.submit("/open", &[("text", &"x".repeat(200))]).await.status, 413);
     let refreshed = r#"refreshes_total{provider="company",outcome="success"}"#;
     let fetched = async || {
         browser.fetch("/").await;
-        value(&gateway, refreshed).await >= Some(1.0)
+        value(gateway, refreshed).await >= Some(1.0)
     };
     wait::until("a refresh is counted", fetched).await;
     for (series, least) in [
@@ -118,7 +106,7 @@ async fn every_metric_moves_with_what_it_counts() {
         ("config_generation", 1.0),
         (concat!("build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"}"), 1.0),
     ] {
-        let found = value(&gateway, series).await;
+        let found = value(gateway, series).await;
         assert!(found >= Some(least), "{series} is {found:?}");
     }
 
@@ -130,38 +118,39 @@ async fn every_metric_moves_with_what_it_counts() {
             )
         })
         .into();
-    until(&gateway, &idle, |count| count >= 1.0).await;
+    until(gateway, &idle, |count| count >= 1.0).await;
     let mut under_way = TcpStream::connect(gateway.address).await.unwrap();
     let part = b"POST /open HTTP/1.1\r\nHost: wiki.localhost\r\nContent-Length: 9\r\n\r\npart";
     under_way.write_all(part).await.unwrap();
-    until(&gateway, "requests_in_flight", |count| count == 1.0).await;
-    until(&gateway, &busy, |count| count == 1.0).await;
-    until(&gateway, "connections", |count| count == 1.0).await;
+    until(gateway, "requests_in_flight", |count| count == 1.0).await;
+    until(gateway, &busy, |count| count == 1.0).await;
+    until(gateway, "connections", |count| count == 1.0).await;
     drop(under_way);
-    until(&gateway, "requests_in_flight", |count| count == 0.0).await;
-    until(&gateway, "connections", |count| count == 0.0).await;
+    until(gateway, "requests_in_flight", |count| count == 0.0).await;
+    until(gateway, "connections", |count| count == 0.0).await;
 
     browser.navigate("/oauth2/sign_out").await;
-    assert_eq!(value(&gateway, r#"sign_outs_total{kind="provider"}"#).await, Some(1.0));
-    assert_eq!(value(&gateway, "sessions").await, Some(0.0));
+    assert_eq!(value(gateway, r#"sign_outs_total{kind="provider"}"#).await, Some(1.0));
+    assert_eq!(value(gateway, "sessions").await, Some(0.0));
     let revocation =
         r#"provider_request_duration_seconds_count{provider="company",endpoint="revocation"}"#;
-    until(&gateway, revocation, |count| count == 1.0).await;
+    until(gateway, revocation, |count| count == 1.0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_has_its_line() {
-    let House { provider, gateway, upstream: _upstream } = house(Duration::from_secs(1), "").await;
-    let mut browser = Browser::new(&gateway);
+    let stack = builder().token_lifetime(Duration::from_secs(1)).start().await;
+    let (gateway, provider) = (&stack.gateway, &stack.provider);
+    let mut browser = Browser::new(gateway);
     provider::sign_in(&mut browser, "/", "alice").await;
-    let line = audit(&gateway, "sign_in");
+    let line = audit(gateway, "sign_in");
     assert_eq!((&line["provider"], &line["subject"]), (&"company".into(), &"demo-alice".into()));
     assert_eq!(line["client"], "127.0.0.1");
     let session = line["session"].as_str().unwrap().to_owned();
     assert_eq!((session.len(), &line["email"]), (8, &"alice@example.com".into()));
 
     let refused = browser.fetch("/closed").await;
-    let line = audit(&gateway, "denied");
+    let line = audit(gateway, "denied");
     assert_eq!(line["request_id"], refused.json()["request_id"]);
     assert_eq!((&line["route"], &line["reason"]), (&"closed".into(), &"groups".into()));
     assert_eq!(
@@ -172,48 +161,44 @@ async fn an_event_has_its_line() {
     provider.revoke_all();
     wait::until("the session has ended", async || browser.fetch("/").await.status == 401).await;
     gateway.log_until_all(&["a refresh failed", &format!("\"session\":\"{session}\"")]);
-    let line = audit(&gateway, "session_ended");
+    let line = audit(gateway, "session_ended");
     assert_eq!((&line["session"], &line["reason"]), (&session.as_str().into(), &"ended".into()));
 
-    let mut browser = Browser::new(&gateway);
+    let mut browser = Browser::new(gateway);
     provider::sign_in(&mut browser, "/", "bob").await;
     browser.navigate("/oauth2/sign_out").await;
-    let line = audit(&gateway, "sign_out");
+    let line = audit(gateway, "sign_out");
     assert_eq!((&line["subject"], &line["kind"]), (&"demo-bob".into(), &"provider".into()));
 
     provider.set_faults(&[Fault::Authorization(AuthorizationFault::IssOther)]);
-    let failed = provider::sign_in(&mut Browser::new(&gateway), "/", "alice").await;
-    let line = audit(&gateway, "sign_in_failed");
+    let failed = provider::sign_in(&mut Browser::new(gateway), "/", "alice").await;
+    let line = audit(gateway, "sign_in_failed");
     assert!(failed.body.contains(line["request_id"].as_str().unwrap()), "the page's reference");
     assert_eq!((&line["provider"], &line["reason"]), (&"company".into(), &"bad_response".into()));
     let failed = r#"sign_ins_total{provider="company",outcome="bad_response"}"#;
-    assert_eq!(value(&gateway, failed).await, Some(1.0));
+    assert_eq!(value(gateway, failed).await, Some(1.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_is_met_is_counted_and_logged() {
-    let provider = provider::start(Duration::from_secs(60)).await;
-    let upstream = Upstream::start().await;
-    let gateway = gateway(
-        ", limits: { connections: 20 }",
-        &format!(
-            "session: {{ max_sessions_per_user: 1 }}\n{}\
-             routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
-            provider::section(&provider),
-            upstream.address
-        ),
-    );
+    let stack = Stack::builder()
+        .server("limits: { connections: 20 }")
+        .admin()
+        .sections("session: { max_sessions_per_user: 1 }")
+        .start()
+        .await;
+    let (gateway, provider) = (&stack.gateway, &stack.provider);
     let began = Instant::now();
     let groups: Vec<String> = (0..900).map(|number| format!("group-{number:03}")).collect();
     let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
     provider.set_groups("alice", &groups);
-    let (mut first, mut second) = (Browser::new(&gateway), Browser::new(&gateway));
+    let (mut first, mut second) = (Browser::new(gateway), Browser::new(gateway));
     let told = provider::sign_in(&mut first, "/", "alice").await.json();
     assert!(told["headers"]["x-forwarded-groups"].is_null(), "{told}");
     assert_eq!(told["headers"]["x-forwarded-email"], "alice@example.com");
     provider::sign_in(&mut second, "/", "alice").await;
     assert_eq!(first.fetch("/").await.status, 401, "the older session has left");
-    let mut idle = Wire::to(&gateway).await;
+    let mut idle = Wire::to(gateway).await;
     idle.say("GET / HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n").await;
     idle.head().await;
     let mut open = Vec::new();
@@ -221,9 +206,8 @@ async fn a_limit_that_is_met_is_counted_and_logged() {
         open.push(TcpStream::connect(gateway.address).await.unwrap());
     }
     for limit in ["identity_headers", "sessions_per_user", "idle_connections"] {
-        until(&gateway, &format!("limit_hits_total{{limit=\"{limit}\"}}"), |hits| hits >= 1.0)
-            .await;
-        let lines = lines(&gateway, &format!("\"limit\":\"{limit}\""));
+        until(gateway, &format!("limit_hits_total{{limit=\"{limit}\"}}"), |hits| hits >= 1.0).await;
+        let lines = lines(gateway, &format!("\"limit\":\"{limit}\""));
         assert!(lines.len() <= lines_since(began), "{lines:?}");
     }
 }
@@ -235,9 +219,13 @@ fn lines_since(began: Instant) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_gets_into_log_or_metrics() {
-    let log = "telemetry: { log: { level: trace } }\n";
-    let House { provider, gateway, upstream: _upstream } = house(Duration::from_secs(1), log).await;
-    let mut browser = Browser::new(&gateway);
+    let stack = builder()
+        .sections("telemetry: { log: { level: trace } }")
+        .token_lifetime(Duration::from_secs(1))
+        .start()
+        .await;
+    let (gateway, provider) = (&stack.gateway, &stack.provider);
+    let mut browser = Browser::new(gateway);
     let page = browser.open("/?canary=query").await;
     let mut secrets: Vec<String> = vec!["canary".into(), "a-well-kept-secret".into()];
     let parameters: Vec<_> = page.url.query_pairs().into_owned().collect();
@@ -252,7 +240,7 @@ async fn no_secret_gets_into_log_or_metrics() {
     let refreshed = r#"refreshes_total{provider="company",outcome="success"}"#;
     let denied = async || {
         browser.fetch("/closed?canary=denied").await;
-        value(&gateway, refreshed).await >= Some(1.0)
+        value(gateway, refreshed).await >= Some(1.0)
     };
     wait::until("a refresh is counted", denied).await;
     browser.fetch("/oauth2/callback?state=canary-state&code=canary-code").await;
@@ -260,7 +248,7 @@ async fn no_secret_gets_into_log_or_metrics() {
     browser.navigate("/oauth2/sign_out?rd=%2F%3Fcanary").await;
     // The provider remembers alice, and does not ask again.
     assert_eq!(browser.open("/?canary=again").await.status, 502);
-    let metrics = ask(&gateway, "/metrics").await.body;
+    let metrics = ask(gateway, "/metrics").await.body;
     browser.fetch("/oauth2/ping").await;
     let log = gateway.log_until("/oauth2/ping");
     for secret in &secrets {

@@ -13,38 +13,29 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, accept_hdr_async, client_async};
 
 use crate::support::browser::Browser;
-use crate::support::faults::IdentityProvider;
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::provider;
+use crate::support::stack::{Builder, Stack};
 use crate::support::wait::until;
 use crate::support::wire::{Peer, Wire, answers_to, status};
 
 type Socket = WebSocketStream<TcpStream>;
 
-/// A provider, an application that echoes behind a first message with the visitor's name, and the
-/// gateway between them; `/open` is public, and `http://friend.localhost` may open sockets.
-struct House {
-    provider: IdentityProvider,
-    _peer: Peer,
-    gateway: Gateway,
+/// A stack with an application that sends the user's name first, and then echoes. `/open` is public, and pages of
+/// `http://friend.localhost` may open WebSockets.
+fn builder() -> Builder {
+    const KEYS: &str = "UPSTREAM, websocket_origins: [\"http://friend.localhost\"]";
+    Stack::builder()
+        .server("timeouts: { drain: 1s }, trusted_proxies: [127.0.0.1]")
+        .server("forward_auth: { clients: [{ from: [127.0.0.1], proxy: traefik }] }")
+        .routes([
+            format!("{KEYS}, allow: authenticated"),
+            format!("path: /open, {KEYS}, allow: public"),
+        ])
 }
 
-async fn house(access_token_lifetime: Duration) -> House {
-    let provider = provider::start(access_token_lifetime).await;
-    let peer = Peer::start(|wire| echo(wire.stream)).await;
-    let route = format!(
-        "upstream: \"http://{}\", websocket_origins: [\"http://friend.localhost\"]",
-        peer.address
-    );
-    let gateway = Gateway::start_with(&format!(
-        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", timeouts: {{ drain: 1s }}, \
-         trusted_proxies: [127.0.0.1], \
-         forward_auth: {{ clients: [{{ from: [127.0.0.1], proxy: traefik }}] }} }}\n\
-         admin: {{ listen: \"off\" }}\n{}routes:\n  - {{ {route}, allow: authenticated }}\n  \
-         - {{ path: /open, {route}, allow: public }}\n",
-        provider::section(&provider)
-    ));
-    House { provider, _peer: peer, gateway }
+async fn stack() -> Stack<Peer> {
+    builder().start_with(Peer::start(|wire| echo(wire.stream)).await).await
 }
 
 #[expect(clippy::result_large_err, reason = "tungstenite's own callback")]
@@ -66,7 +57,7 @@ async fn echo(stream: TcpStream) {
     }
 }
 
-impl House {
+impl Stack<Peer> {
     async fn open(&self, path: &str, fields: &[(&str, &str)]) -> Result<Socket, Error> {
         let mut request = format!("ws://wiki.localhost{path}").into_client_request()?;
         for (name, value) in fields {
@@ -79,7 +70,7 @@ impl House {
 
     /// A browser of Alice's, and its cookie.
     async fn alice(&self) -> (Browser, String) {
-        let mut browser = Browser::new(&self.gateway);
+        let mut browser = self.browser();
         // The application answers no page; that is all the same here.
         provider::sign_in(&mut browser, "/oauth2/start?rd=/", "alice").await;
         let cookie = format!("portcullis={}", browser.cookie("/", "portcullis").unwrap());
@@ -111,9 +102,9 @@ async fn close_code(socket: &mut Socket) -> CloseCode {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_pass_both_ways_and_the_application_knows_who_speaks() {
-    let house = house(Duration::from_secs(60)).await;
-    let (_, cookie) = house.alice().await;
-    let mut socket = house.open("/page", &[("cookie", &cookie)]).await.unwrap();
+    let stack = stack().await;
+    let (_, cookie) = stack.alice().await;
+    let mut socket = stack.open("/page", &[("cookie", &cookie)]).await.unwrap();
     assert_eq!(hears(&mut socket).await, Message::text("demo-alice"));
     for message in [Message::text("grüße"), Message::binary(vec![7; 1 << 20]), Message::text("")]
     {
@@ -126,24 +117,24 @@ async fn messages_pass_both_ways_and_the_application_knows_who_speaks() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_session_there_is_no_socket_and_no_upstream_hears_of_it() {
-    let house = house(Duration::from_secs(60)).await;
+    let stack = stack().await;
     let navigation =
         [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html")];
     for fields in
         [&[][..], &[("origin", PUBLIC_URL)], &[("cookie", "portcullis=AAAA")], &navigation]
     {
-        let (status, headers) = refusal(house.open("/page", fields).await);
+        let (status, headers) = refusal(stack.open("/page", fields).await);
         assert_eq!(status, 401, "T25 {fields:?}: an upgrade is never redirected");
         assert_eq!(headers["www-authenticate"], "Bearer");
     }
-    let mut socket = house.open("/open", &[]).await.unwrap();
+    let mut socket = stack.open("/open", &[]).await.unwrap();
     assert_eq!(hears(&mut socket).await, Message::text("nobody"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_elsewhere_cannot_use_a_visitors_session() {
-    let house = house(Duration::from_secs(60)).await;
-    let (_, cookie) = house.alice().await;
+    let stack = stack().await;
+    let (_, cookie) = stack.alice().await;
     for origin in [
         "http://evil.example",
         "null",
@@ -155,7 +146,7 @@ async fn a_page_elsewhere_cannot_use_a_visitors_session() {
         "http://sub.friend.localhost",
     ] {
         for path in ["/page", "/open"] {
-            let opened = house.open(path, &[("cookie", &cookie), ("origin", origin)]).await;
+            let opened = stack.open(path, &[("cookie", &cookie), ("origin", origin)]).await;
             assert_eq!(refusal(opened).0, 403, "T25 {origin} {path}");
         }
     }
@@ -167,31 +158,31 @@ async fn a_page_elsewhere_cannot_use_a_visitors_session() {
     ] {
         let mut fields = vec![("cookie", cookie.as_str())];
         fields.extend(origin.map(|origin| ("origin", origin)));
-        let mut socket = house.open("/page", &fields).await.unwrap();
+        let mut socket = stack.open("/page", &fields).await.unwrap();
         assert_eq!(hears(&mut socket).await, Message::text("demo-alice"), "{origin:?}");
     }
     // A proxy may write the port that no browser does.
     for host in ["wiki.localhost:80", "wiki.localhost.", "Wiki.localhost"] {
         let fields = [("cookie", &*cookie), ("origin", PUBLIC_URL), ("host", host)];
-        let mut socket = house.open("/page", &fields).await.unwrap();
+        let mut socket = stack.open("/page", &fields).await.unwrap();
         assert_eq!(hears(&mut socket).await, Message::text("demo-alice"), "{host}");
     }
     // Without a session there is nothing to be stolen.
-    let mut socket = house.open("/open", &[("origin", "http://evil.example")]).await.unwrap();
+    let mut socket = stack.open("/open", &[("origin", "http://evil.example")]).await.unwrap();
     assert_eq!(hears(&mut socket).await, Message::text("nobody"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_ends_with_its_session_and_says_why() {
-    let house = house(Duration::from_secs(60)).await;
-    let (mut browser, cookie) = house.alice().await;
+    let stack = stack().await;
+    let (mut browser, cookie) = stack.alice().await;
     let mut sockets = Vec::new();
     for path in ["/page", "/open"] {
-        let mut socket = house.open(path, &[("cookie", &cookie)]).await.unwrap();
+        let mut socket = stack.open(path, &[("cookie", &cookie)]).await.unwrap();
         assert_eq!(hears(&mut socket).await, Message::text("demo-alice"));
         sockets.push(socket);
     }
-    let mut strangers = house.open("/open", &[]).await.unwrap();
+    let mut strangers = stack.open("/open", &[]).await.unwrap();
     hears(&mut strangers).await;
     browser.navigate("/oauth2/sign_out").await;
     for mut socket in sockets {
@@ -203,45 +194,43 @@ async fn a_socket_ends_with_its_session_and_says_why() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_of_a_session_that_the_provider_ends_is_closed() {
-    let house = house(Duration::from_secs(1)).await;
-    let (_, cookie) = house.alice().await;
-    let mut socket = house.open("/page", &[("cookie", &cookie)]).await.unwrap();
+    let stack = builder()
+        .token_lifetime(Duration::from_secs(1))
+        .start_with(Peer::start(|wire| echo(wire.stream)).await)
+        .await;
+    let (_, cookie) = stack.alice().await;
+    let mut socket = stack.open("/page", &[("cookie", &cookie)]).await.unwrap();
     hears(&mut socket).await;
     let refreshed = async || {
         // An open socket keeps its session fresh.
         socket.send(Message::text("x")).await.unwrap();
         hears(&mut socket).await;
-        house.provider.counts().refreshes >= 2
+        stack.provider.counts().refreshes >= 2
     };
     until("the session was refreshed twice", refreshed).await;
-    house.provider.revoke_all();
+    stack.provider.revoke_all();
     assert_eq!(close_code(&mut socket).await, CloseCode::Policy, "T25");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_that_ends_says_that_it_goes_away() {
-    let house = house(Duration::from_secs(60)).await;
-    let mut socket = house.open("/open", &[]).await.unwrap();
+    let stack = stack().await;
+    let mut socket = stack.open("/open", &[]).await.unwrap();
     hears(&mut socket).await;
-    house.gateway.signal("TERM");
+    stack.gateway.signal("TERM");
     assert_eq!(close_code(&mut socket).await, CloseCode::Away);
     socket.close(None).await.ok();
-    assert!(house.gateway.wait().success());
+    assert!(stack.gateway.wait().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_follows_an_upgrade_is_judged_by_itself() {
     // T23: an application that declines, and a second request that it must not take for the tunnel's.
-    let upstream = crate::support::upstream::Upstream::start().await;
-    let to = format!("upstream: \"http://{}\"", upstream.address);
-    let gateway = Gateway::start(&format!(
-        "providers:\n  company: {{ issuer: \"http://127.0.0.1:9\", client_id: wiki, client_secret: s }}\n\
-         routes:\n  - {{ {to}, allow: authenticated }}\n  - {{ path: /open, {to}, allow: public }}\n"
-    ));
+    let stack = Stack::start().await;
     let behind = "GET /page?smuggled HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
-    let answer = answers_to(&gateway, format!("{HANDSHAKE}{behind}")).await;
+    let answer = answers_to(&stack.gateway, format!("{HANDSHAKE}{behind}")).await;
     assert_eq!(status(&answer), 200, "T23 {answer}");
-    assert_eq!(upstream.targets(), ["/open"], "T23");
+    assert_eq!(stack.upstream.targets(), ["/open"], "T23");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,10 +250,7 @@ async fn nothing_is_sent_behind_a_handshake_before_its_101() {
         }
     });
     let peer = peer.await;
-    let gateway = Gateway::start(&format!(
-        "routes: [{{ upstream: \"http://{}\", allow: public }}]",
-        peer.address
-    ));
+    let gateway = Gateway::in_front_of(peer.address, "");
     let mut wire = Wire::to(&gateway).await;
     wire.say(format!("{HANDSHAKE}GET /open/smuggled HTTP/1.1\r\n")).await;
     let answer = wire.head().await;
@@ -283,8 +269,8 @@ const SOON: Duration = Duration::from_secs(10);
 /// Traefik keeps `Upgrade` to itself when it asks about a WebSocket, as it is for one connection only.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_handshake_is_known_without_its_upgrade_to_whoever_is_asked_about_it() {
-    let house = house(Duration::from_secs(60)).await;
-    let (_, cookie) = house.alice().await;
+    let stack = stack().await;
+    let (_, cookie) = stack.alice().await;
     let handshake = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n";
     for (fields, expected) in [
         ("Upgrade: websocket\r\nOrigin: http://evil.localhost\r\n", 403),
@@ -298,12 +284,12 @@ async fn a_handshake_is_known_without_its_upgrade_to_whoever_is_asked_about_it()
              X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /\r\n\
              X-Forwarded-Host: wiki.localhost\r\nCookie: {cookie}\r\n{fields}\r\n"
         );
-        assert_eq!(status(&answers_to(&house.gateway, asked).await), expected, "{fields}");
+        assert_eq!(status(&answers_to(&stack.gateway, asked).await), expected, "{fields}");
     }
     let nobody = format!(
         "GET /oauth2/forward_auth HTTP/1.1\r\nHost: wiki.localhost\r\nAccept: text/html\r\n\
          X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /\r\nX-Forwarded-Host: wiki.localhost\r\n\
          X-Forwarded-Proto: http\r\n{handshake}\r\n"
     );
-    assert_eq!(status(&answers_to(&house.gateway, nobody).await), 401);
+    assert_eq!(status(&answers_to(&stack.gateway, nobody).await), 401);
 }

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
 use crate::component::{VISITOR, caddy, envoy, haproxy, nginx, traefik};
-use crate::house::{A_MINUTE, Declared, Doors, House};
+use crate::deployment::{A_MINUTE, Declared, Deployment};
 use crate::support::browser::{Answer, Browser};
 use crate::support::provider;
 use crate::support::wire::status;
@@ -18,15 +18,16 @@ macro_rules! with {
         mod $name {
             use super::*;
 
-            async fn house(declared: Declared) -> House {
-                House::start($proxy, declared, $start).await
+            async fn deployment(declared: Declared) -> Deployment {
+                Deployment::start($proxy, declared, $start).await
             }
 
-            async fn doors(application: SocketAddr) -> Doors {
-                Doors::start(A_MINUTE, $proxy, Declared::Shared, application, $start).await
+            async fn in_front_of(application: SocketAddr) -> Deployment<SocketAddr> {
+                let (proxy, declared) = ($proxy, Declared::Shared);
+                Deployment::in_front_of(application, A_MINUTE, proxy, declared, $start).await
             }
 
-            tests!(house:
+            tests!(deployment:
                 signed_in_request_reaches_the_application_with_identity,
                 denied_user_gets_403_page,
                 request_without_session_is_sent_to_sign_in,
@@ -41,26 +42,26 @@ macro_rules! with {
 
             #[tokio::test(flavor = "multi_thread")]
             async fn websocket_passes_and_no_other_protocol() {
-                crate::websocket::websocket_passes_and_no_other_protocol(doors).await;
+                crate::websocket::websocket_passes_and_no_other_protocol(in_front_of).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
             async fn auth_endpoints_on_their_own_listener_decide() {
-                let house = house(Declared::Apart).await;
-                super::signed_in_request_reaches_the_application_with_identity(house).await;
-                let house = self::house(Declared::Apart).await;
-                super::request_for_an_auth_endpoint_is_kept_out(house).await;
+                let deployment = deployment(Declared::Apart).await;
+                super::signed_in_request_reaches_the_application_with_identity(deployment).await;
+                let deployment = self::deployment(Declared::Apart).await;
+                super::request_for_an_auth_endpoint_is_kept_out(deployment).await;
             }
         }
     };
 }
 
 macro_rules! tests {
-    ($house:ident: $($test:ident,)+) => {
+    ($deployment:ident: $($test:ident,)+) => {
         $(
             #[tokio::test(flavor = "multi_thread")]
             async fn $test() {
-                super::$test($house(Declared::Shared).await).await;
+                super::$test($deployment(Declared::Shared).await).await;
             }
         )+
     };
@@ -75,8 +76,8 @@ with!(caddy_behind_a_balancer, "caddy", caddy::behind_a_balancer);
 with!(caddy_of_debian, "caddy", caddy::debian);
 with!(haproxy_of_debian, "haproxy", haproxy::start);
 
-async fn signed_in_request_reaches_the_application_with_identity(house: House) {
-    let mut browser = house.server.browser();
+async fn signed_in_request_reaches_the_application_with_identity(deployment: Deployment) {
+    let mut browser = deployment.server.browser();
     let answer = provider::sign_in(&mut browser, "/page?a=1&b=%2F&c=[2]", "alice").await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.url.as_str(), "http://wiki.localhost/page?a=1&b=%2F&c=%5B2%5D");
@@ -90,13 +91,13 @@ async fn signed_in_request_reaches_the_application_with_identity(house: House) {
     assert_eq!(headers["x-forwarded-preferred-username"], "alice");
     assert_eq!(browser.submit("/page", &[("a", "b")]).await.json()["body"], "a=b");
     let away = browser.navigate("/oauth2/sign_out").await.redirect().unwrap();
-    assert!(away.as_str().starts_with(house.provider.issuer()), "{away}");
+    assert!(away.as_str().starts_with(deployment.provider.issuer()), "{away}");
     assert_eq!(browser.fetch("/page").await.status, 401);
 }
 
-async fn denied_user_gets_403_page(house: House) {
-    let mut bob = house.member("bob").await;
-    let asked = house.upstream.asked();
+async fn denied_user_gets_403_page(deployment: Deployment) {
+    let mut bob = deployment.member("bob").await;
+    let asked = deployment.upstream.asked();
     let page = bob.navigate("/staff?allowed_groups=").await;
     assert_eq!(page.status, 403, "{page:?}");
     assert!(page.body.contains("(bob@example.com)"), "{page:?}");
@@ -107,21 +108,21 @@ async fn denied_user_gets_403_page(house: House) {
     assert_eq!(client.status, 403, "{client:?}");
     assert_kept_to_itself(&client);
     assert_eq!(bob.submit("/gets", &[("a", "b")]).await.status, 403);
-    assert_eq!(house.upstream.asked(), asked);
+    assert_eq!(deployment.upstream.asked(), asked);
     assert_eq!(bob.fetch("/gets").await.status, 200);
     bob.extra.insert("x-http-method-override", HeaderValue::from_static("DELETE"));
     assert_eq!(bob.fetch("/gets").await.status, 403, "a method override");
-    assert_eq!(house.upstream.asked(), asked + 1);
+    assert_eq!(deployment.upstream.asked(), asked + 1);
 }
 
-async fn request_without_session_is_sent_to_sign_in(house: House) {
-    let mut browser = house.server.browser();
+async fn request_without_session_is_sent_to_sign_in(deployment: Deployment) {
+    let mut browser = deployment.server.browser();
     browser.plant("wiki", "1");
     let answer = browser.navigate("/page").await;
     let next = answer.redirect().unwrap_or_else(|| panic!("{answer:?}"));
     assert!(
         next.as_str().starts_with("http://wiki.localhost/oauth2/start")
-            || next.as_str().starts_with(house.provider.issuer()),
+            || next.as_str().starts_with(deployment.provider.issuer()),
         "{next}"
     );
     assert_kept_to_itself(&answer);
@@ -131,16 +132,16 @@ async fn request_without_session_is_sent_to_sign_in(house: House) {
         assert_kept_to_itself(&answer);
     }
     assert_eq!(browser.submit("/page", &[("a", "b")]).await.status, 401, "no redirect for a POST");
-    assert_eq!(house.upstream.asked(), 0);
+    assert_eq!(deployment.upstream.asked(), 0);
     let answer = browser.fetch("/open/page?x").await;
     assert_eq!((answer.status.as_u16(), &answer.json()["target"]), (200, &"/open/page?x".into()));
     assert_kept_to_itself(&answer);
 }
 
-async fn session_cookie_is_hidden_from_the_application(house: House) {
+async fn session_cookie_is_hidden_from_the_application(deployment: Deployment) {
     let cookie = |answer: Answer| answer.json()["headers"]["cookie"].clone();
     let none = |value: Value| value.is_null() || value == "";
-    let mut browser = house.server.browser();
+    let mut browser = deployment.server.browser();
     assert!(none(cookie(browser.fetch("/open").await)), "a request without cookies");
     browser.plant("first", "1");
     assert_eq!(cookie(browser.fetch("/open").await), "first=1");
@@ -158,8 +159,8 @@ async fn session_cookie_is_hidden_from_the_application(house: House) {
     assert_eq!(cookie(browser.fetch("/page").await), "last=3");
 }
 
-async fn forged_identity_header_never_reaches_the_application(house: House) {
-    let (mut stranger, mut alice) = (house.server.browser(), house.member("alice").await);
+async fn forged_identity_header_never_reaches_the_application(deployment: Deployment) {
+    let (mut stranger, mut alice) = (deployment.server.browser(), deployment.member("alice").await);
     for name in ["user", "email", "groups", "preferred-username"] {
         let name = format!("x-forwarded-{name}");
         let own = alice.fetch("/page").await.json()["headers"][&name].clone();
@@ -178,12 +179,12 @@ async fn forged_identity_header_never_reaches_the_application(house: House) {
             }
         }
     }
-    let seen = Value::from(house.upstream.seen()).to_string();
+    let seen = Value::from(deployment.upstream.seen()).to_string();
     assert!(!seen.contains("mallory"), "{seen}");
 }
 
-pub(crate) async fn forged_description_of_the_request_opens_nothing(house: House) {
-    let mut stranger = house.server.browser();
+pub(crate) async fn forged_description_of_the_request_opens_nothing(deployment: Deployment) {
+    let mut stranger = deployment.server.browser();
     let forged =
         FORGED.iter().flat_map(|(names, value)| names.iter().map(move |name| (*name, *value)));
     for (name, value) in forged.clone() {
@@ -199,7 +200,7 @@ pub(crate) async fn forged_description_of_the_request_opens_nothing(house: House
             assert!(status == 401 || status == 403, "up to {name} at {path}: {status}");
         }
     }
-    assert_eq!(house.upstream.asked(), 0);
+    assert_eq!(deployment.upstream.asked(), 0);
 }
 
 /// Headers by which proxies describe a request, and a value of each that would open something.
@@ -233,30 +234,30 @@ const FORGED: [(&[&str], &str); 8] = [
 ];
 
 /// The counterpart of the forged headers: what they say opens something where it is true.
-async fn genuine_description_of_the_request_opens_what_it_should(house: House) {
-    let mut stranger = house.server.browser();
+async fn genuine_description_of_the_request_opens_what_it_should(deployment: Deployment) {
+    let mut stranger = deployment.server.browser();
     assert_eq!(stranger.fetch("/open").await.status, 200);
     assert_eq!(stranger.ask(Method::OPTIONS, "/preflight").await.status, 200);
     assert_eq!(stranger.fetch("/preflight").await.status, 401);
     assert_eq!(stranger.fetch("/near").await.status, 200, "from {VISITOR}");
-    assert_eq!(house.upstream.targets(), ["/open", "/preflight", "/near"]);
-    assert_eq!(house.upstream.seen()[1]["method"], "OPTIONS");
+    assert_eq!(deployment.upstream.targets(), ["/open", "/preflight", "/near"]);
+    assert_eq!(deployment.upstream.seen()[1]["method"], "OPTIONS");
 }
 
-async fn ambiguous_path_never_reaches_the_application(house: House) {
+async fn ambiguous_path_never_reaches_the_application(deployment: Deployment) {
     for path in
         ["/open/..;/page", "/open/..%2fpage", "/open/%252e%252e/page", "/OPEN", "/open%2f..%2fpage"]
     {
-        let status = asked_raw(&house, path, "").await;
+        let status = asked_raw(&deployment, path, "").await;
         assert!((400..404).contains(&status), "{path}: {status}");
     }
-    assert_eq!(house.upstream.asked(), 0);
+    assert_eq!(deployment.upstream.asked(), 0);
 }
 
-async fn request_for_an_auth_endpoint_is_kept_out(house: House) {
-    let mut alice = house.member("alice").await;
+async fn request_for_an_auth_endpoint_is_kept_out(deployment: Deployment) {
+    let mut alice = deployment.member("alice").await;
     alice.plant("wiki", "1");
-    let asked = house.upstream.asked();
+    let asked = deployment.upstream.asked();
     let cookies = alice.cookies().into_iter().map(|(name, value)| format!("{name}={value}"));
     let cookies = format!("Cookie: {}\r\n", cookies.collect::<Vec<_>>().join("; "));
     for path in [
@@ -282,18 +283,18 @@ async fn request_for_an_auth_endpoint_is_kept_out(house: House) {
         "http://wiki.localhost/oauth2/auth",
     ] {
         for fields in ["", OPENING] {
-            let status = asked_raw(&house, path, &format!("{cookies}{fields}")).await;
+            let status = asked_raw(&deployment, path, &format!("{cookies}{fields}")).await;
             assert!((400..=404).contains(&status), "{path}: {status}");
         }
     }
-    assert_eq!(house.upstream.asked(), asked);
+    assert_eq!(deployment.upstream.asked(), asked);
 }
 
 /// What would make an auth endpoint answer.
 const OPENING: &str = "X-Forwarded-Uri: /open\r\nX-Forwarded-Method: GET\r\n";
 
-async fn gateway_that_is_down_denies_everything(house: House) {
-    let House { upstream, gateway, server, .. } = house;
+async fn gateway_that_is_down_denies_everything(deployment: Deployment) {
+    let Deployment { upstream, gateway, server, .. } = deployment;
     assert!(gateway.stop().success());
     for path in ["/page", "/open"] {
         let answer = server.browser().fetch(path).await;
@@ -312,8 +313,8 @@ async fn with_header(browser: &mut Browser, name: &str, value: &'static str, pat
 }
 
 /// The status of a request whose target no browser would send.
-async fn asked_raw(house: &House, target: &str, fields: &str) -> u16 {
-    let mut wire = house.server.wire().await;
+async fn asked_raw(deployment: &Deployment, target: &str, fields: &str) -> u16 {
+    let mut wire = deployment.server.wire().await;
     let head = format!(
         "GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\nConnection: close\r\n{fields}\r\n"
     );

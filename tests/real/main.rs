@@ -12,8 +12,8 @@
 )]
 
 mod component;
+mod deployment;
 mod forward_auth;
-mod house;
 mod nginx;
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, reason = "the tests without real servers use the rest")]

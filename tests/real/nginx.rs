@@ -7,8 +7,8 @@ use tempfile::TempDir;
 
 use crate::component::Site;
 use crate::component::nginx::{self, LISTEN};
+use crate::deployment::{Declared, Deployment};
 use crate::forward_auth::forged_description_of_the_request_opens_nothing;
-use crate::house::{Declared, House};
 use crate::support::provider;
 use crate::support::wait::until;
 
@@ -19,8 +19,8 @@ async fn files_of_nginx_itself_are_guarded_too() {
     let root = format!("root {}; # instead of http://wiki:8080", files.path().display());
     let lines = [("proxy_pass http://wiki:8080;", &*root)];
     let start = async |site: &Site| nginx::serving(&nginx::example(site, &lines)).await;
-    let house = House::start("nginx", Declared::Shared, start).await;
-    let mut browser = house.server.browser();
+    let deployment = Deployment::start("nginx", Declared::Shared, start).await;
+    let mut browser = deployment.server.browser();
     assert_eq!(browser.fetch("/page.txt").await.status, 401);
     let page = provider::sign_in(&mut browser, "/page.txt?v=1", "alice").await;
     assert_eq!((page.status.as_u16(), page.body.as_str()), (200, "a page"));
@@ -29,30 +29,31 @@ async fn files_of_nginx_itself_are_guarded_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn auth_subrequests_refresh_the_session() {
     let lifetime = Duration::from_secs(1);
-    let house = House::with(lifetime, "nginx", Declared::Shared, nginx::start).await;
-    let mut alice = house.server.browser();
+    let deployment =
+        Deployment::with_tokens_for(lifetime, "nginx", Declared::Shared, nginx::start).await;
+    let mut alice = deployment.server.browser();
     assert_eq!(provider::sign_in(&mut alice, "/staff", "alice").await.status, 200);
-    house.provider.set_groups("alice", &[]);
+    deployment.provider.set_groups("alice", &[]);
     until("the claims are new", async || alice.fetch("/staff").await.status == 403).await;
     assert_eq!(alice.fetch("/page").await.status, 200);
-    house.provider.revoke_all();
+    deployment.provider.revoke_all();
     until("she is out", async || alice.fetch("/page").await.status == 401).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn server_that_is_no_client_gets_no_answer_and_the_log_names_the_line() {
-    let house = House::start("nginx", Declared::NoClient, nginx::start).await;
-    let mut browser = house.server.browser();
+    let deployment = Deployment::start("nginx", Declared::NoClient, nginx::start).await;
+    let mut browser = deployment.server.browser();
     assert_eq!(browser.fetch("/page").await.status, 401);
     assert_eq!(provider::sign_in(&mut browser, "/page", "alice").await.status, 403);
-    assert_eq!(house.upstream.asked(), 0);
-    house.gateway.log_until("add 127.0.0.1 to server.forward_auth.clients");
+    assert_eq!(deployment.upstream.asked(), 0);
+    deployment.gateway.log_until("add 127.0.0.1 to server.forward_auth.clients");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sign_in_through_a_server_that_is_not_trusted_ends_at_the_front_page() {
-    let house = House::start("nginx", Declared::NotTrusted, nginx::start).await;
-    let answer = provider::sign_in(&mut house.server.browser(), "/page", "alice").await;
+    let deployment = Deployment::start("nginx", Declared::NotTrusted, nginx::start).await;
+    let answer = provider::sign_in(&mut deployment.server.browser(), "/page", "alice").await;
     assert_eq!((answer.status.as_u16(), answer.url.path()), (200, "/"), "{answer:?}");
 }
 
@@ -72,10 +73,10 @@ async fn header_that_the_operator_forgot_to_set_is_ignored_and_named_in_the_log(
             assert!(auth.contains(&line), "{line}");
             nginx::serving(&format!("{before}{}", auth.replacen(&line, "", 1))).await
         };
-        let house = House::start("nginx", Declared::Shared, start).await;
-        assert_eq!(house.server.browser().fetch("/page").await.status, 401);
-        house.gateway.log_until(name);
-        forged_description_of_the_request_opens_nothing(house).await;
+        let deployment = Deployment::start("nginx", Declared::Shared, start).await;
+        assert_eq!(deployment.server.browser().fetch("/page").await.status, 401);
+        deployment.gateway.log_until(name);
+        forged_description_of_the_request_opens_nothing(deployment).await;
     }
 }
 
@@ -97,11 +98,11 @@ async fn lines_for_another_gateway_open_nothing() {
         ("ingress-nginx", URL_AND_MORE),
     ] {
         let start = async |site: &Site| nginx::serving(&documented(site, lines)).await;
-        let house = House::start(proxy, Declared::Shared, start).await;
-        let status = house.server.browser().fetch("/page").await.status;
+        let deployment = Deployment::start(proxy, Declared::Shared, start).await;
+        let status = deployment.server.browser().fetch("/page").await.status;
         let fits = proxy == "ingress-nginx" && lines != ONE_URI;
         assert_eq!(status, if fits { 401 } else { 403 }, "{proxy}: {lines}");
-        forged_description_of_the_request_opens_nothing(house).await;
+        forged_description_of_the_request_opens_nothing(deployment).await;
     }
 }
 

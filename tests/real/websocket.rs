@@ -5,17 +5,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use crate::component::Server;
-use crate::house::Doors;
+use crate::deployment::Deployment;
 use crate::support::provider;
 use crate::support::wire::{Peer, Wire, status};
 
 pub(crate) async fn websocket_passes_and_no_other_protocol(
-    doors: impl AsyncFnOnce(SocketAddr) -> Doors,
+    in_front_of: impl AsyncFnOnce(SocketAddr) -> Deployment<SocketAddr>,
 ) {
     let heads: Arc<Mutex<Vec<String>>> = Arc::default();
     let kept = Arc::clone(&heads);
     let peer = Peer::start(move |wire| switch(wire, Arc::clone(&kept))).await;
-    let Doors { gateway, server, provider: _provider } = doors(peer.address).await;
+    let Deployment { gateway, server, provider: _provider, .. } = in_front_of(peer.address).await;
     let mut browser = server.browser();
     provider::sign_in(&mut browser, "/page", "alice").await;
     let cookie = format!("portcullis={}", browser.cookie("/", "portcullis").unwrap());

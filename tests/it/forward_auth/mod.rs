@@ -12,69 +12,61 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::support::browser::{Browser, Door};
-use crate::support::faults::IdentityProvider;
 use crate::support::gateway::{Gateway, PUBLIC_URL};
-use crate::support::provider;
+use crate::support::stack::{Builder, Stack};
 use crate::support::wire::status;
 
-const ROUTES: &str = r#"
-routes:
-  - { allow: authenticated, identity_headers: { X-Who: "{email}", Authorization: "Bearer {access_token}" } }
-  - { path: /open, allow: public }
-  - { path: /staff, allow: [{ groups: [staff] }] }
-  - { path: /preflight, allow: [{ public: true, methods: [OPTIONS] }] }
-  - { path: /office, allow: [{ public: true, client_addresses: [10.1.0.0/16] }] }
-  - { path: /proxy, allow: [{ public: true, client_addresses: [127.0.0.0/8] }] }
-  - { host: status.localhost, allow: public }
-  - { host: ruled.localhost, allow: [{ public: true, methods: [GET] }] }
-"#;
+/// No route has an upstream: they are for auth subrequests only.
+const ROUTES: [&str; 8] = [
+    "allow: authenticated, identity_headers: { X-Who: \"{email}\", Authorization: \"Bearer {access_token}\" }",
+    "path: /open, allow: public",
+    "path: /staff, allow: [{ groups: [staff] }]",
+    "path: /preflight, allow: [{ public: true, methods: [OPTIONS] }]",
+    "path: /office, allow: [{ public: true, client_addresses: [10.1.0.0/16] }]",
+    "path: /proxy, allow: [{ public: true, client_addresses: [127.0.0.0/8] }]",
+    "host: status.localhost, allow: public",
+    "host: ruled.localhost, allow: [{ public: true, methods: [GET] }]",
+];
 
-struct House {
-    provider: IdentityProvider,
-    gateway: Gateway,
+/// A gateway and a proxy on loopback that sends auth subrequests to it.
+struct ForwardAuth {
+    stack: Stack,
     /// Where the auth endpoints are.
     auth: SocketAddr,
 }
 
-impl House {
-    /// Proxies at 127.0.0.1 of this kind.
+/// A stack with [`ROUTES`]; `forward_auth` is the section of that name.
+fn builder(forward_auth: &str) -> Builder {
+    Stack::builder().server(&format!("forward_auth: {{ {forward_auth} }}")).routes(ROUTES)
+}
+
+/// The key that declares proxies at 127.0.0.1.
+fn client(proxy: &str) -> String {
+    format!("clients: [{{ from: [127.0.0.1], proxy: {proxy} }}]")
+}
+
+impl ForwardAuth {
+    /// A proxy of this kind.
     async fn of(proxy: &str) -> Self {
-        Self::with(&format!("clients: [{{ from: [127.0.0.1], proxy: {proxy} }}]"), "").await
+        Self::start(builder(&client(proxy))).await
     }
 
-    async fn with(forward_auth: &str, server: &str) -> Self {
-        Self::routed(forward_auth, server, ROUTES).await
-    }
-
-    async fn routed(forward_auth: &str, server: &str, routes: &str) -> Self {
-        Self::with_tokens_for(Duration::from_secs(60), forward_auth, server, routes).await
-    }
-
-    async fn with_tokens_for(
-        lifetime: Duration,
-        forward_auth: &str,
-        server: &str,
-        routes: &str,
-    ) -> Self {
-        let provider = provider::start(lifetime).await;
-        let gateway = Gateway::start_with(&format!(
-            "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", \
-             forward_auth: {{ {forward_auth} }}{server} }}\nadmin: {{ listen: \"off\" }}\n{}{routes}",
-            provider::section(&provider)
-        ));
-        let auth = gateway.address;
-        Self { provider, gateway, auth }
+    /// The auth endpoints are on the public listener.
+    async fn start(builder: Builder) -> Self {
+        let stack = builder.start().await;
+        let auth = stack.gateway.address;
+        Self { stack, auth }
     }
 
     async fn with_own_listener(proxy: &str) -> Self {
-        let clients = format!("clients: [{{ from: [127.0.0.1], proxy: {proxy} }}]");
-        let mut house = Self::with(&format!("{clients}, listen: \"127.0.0.1:0\""), "").await;
-        house.auth = house.gateway.address_of("forward auth listening");
-        house
+        let listen = format!("{}, listen: \"127.0.0.1:0\"", client(proxy));
+        let mut own = Self::start(builder(&listen)).await;
+        own.auth = own.stack.gateway.address_of("forward auth listening");
+        own
     }
 
     async fn cookie_of(&self, username: &str) -> String {
-        provider::cookie_of(&self.gateway, "company", username).await
+        self.stack.cookie_of(username).await
     }
 
     /// The answer to a question, as it comes.
@@ -89,7 +81,7 @@ impl House {
 
     #[track_caller]
     fn logged(&self, text: &str) {
-        self.gateway.log_until(text);
+        self.stack.gateway.log_until(text);
     }
 }
 
@@ -125,23 +117,23 @@ const AUTH: &str = "GET /oauth2/auth";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn peer_that_is_not_declared_learns_nothing_and_the_operator_learns_why() {
-    let trusted = ", trusted_proxies: [127.0.0.1/32]";
+    let trusted = "trusted_proxies: [127.0.0.1/32]";
     let elsewhere = "clients: [{ from: [192.0.2.0/24], proxy: nginx }]";
     for forward_auth in [elsewhere, ""] {
-        let house = House::with(forward_auth, trusted).await;
-        let alice = house.cookie_of("alice").await;
+        let proxy = ForwardAuth::start(builder(forward_auth).server(trusted)).await;
+        let alice = proxy.cookie_of("alice").await;
         for path in ["auth", "forward_auth", "auth/", "auth/open"] {
             let line = format!("GET /oauth2/{path}");
             let page = "Accept: text/html\r\n";
-            assert_eq!(house.status(&line, &nginx("GET", "/open", page)).await, 401, "{path}");
-            let answer = house.ask(&line, &nginx("GET", "/page", &alice)).await;
+            assert_eq!(proxy.status(&line, &nginx("GET", "/open", page)).await, 401, "{path}");
+            let answer = proxy.ask(&line, &nginx("GET", "/page", &alice)).await;
             assert_eq!(status(&answer), 403, "{path}");
             assert_eq!(field(&answer, "x-auth-request-user"), None, "{answer}");
             assert_eq!(field(&answer, "cookie"), None, "{answer}");
         }
-        house.logged("add 127.0.0.1 to server.forward_auth.clients");
-        house.logged("\"target\":\"access\"");
-        let log = house.gateway.log_until("add 127.0.0.1");
+        proxy.logged("add 127.0.0.1 to server.forward_auth.clients");
+        proxy.logged("\"target\":\"access\"");
+        let log = proxy.stack.gateway.log_until("add 127.0.0.1");
         let lines = log.iter().filter(|line| line.contains("add 127.0.0.1")).count();
         assert_eq!(lines, 1, "throttled");
     }
@@ -149,8 +141,8 @@ async fn peer_that_is_not_declared_learns_nothing_and_the_operator_learns_why() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn header_of_a_visitor_opens_nothing_behind_nginx() {
-    let house = House::of("nginx").await;
-    assert_eq!(house.status(AUTH, &nginx("GET", "/open", "")).await, 202);
+    let proxy = ForwardAuth::of("nginx").await;
+    assert_eq!(proxy.status(AUTH, &nginx("GET", "/open", "")).await, 202);
     for (uri, forged) in [
         ("/private/page", "X-Forwarded-Host: status.localhost\r\n"),
         ("/private/page", "X-Original-URL: http://status.localhost/private/page\r\n"),
@@ -166,39 +158,36 @@ async fn header_of_a_visitor_opens_nothing_behind_nginx() {
     ] {
         // The proxy sends its visitor's fields before its own, or behind them.
         for fields in [nginx("GET", uri, forged), format!("{forged}{}", nginx("GET", uri, ""))] {
-            let status = house.status(AUTH, &fields).await;
+            let status = proxy.status(AUTH, &fields).await;
             assert!(matches!(status, 401 | 403), "{uri} {forged}: {status}");
         }
     }
     let forged = "X-Forwarded-For: 10.1.2.3\r\n";
-    let status = house.status(AUTH, &format!("{forged}{}", nginx("GET", "/office", ""))).await;
+    let status = proxy.status(AUTH, &format!("{forged}{}", nginx("GET", "/office", ""))).await;
     assert_eq!(status, 403, "the proxy adds its own at the right end");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn header_that_the_operator_forgot_counts_for_nothing() {
-    let house = House::of("nginx").await;
+    let proxy = ForwardAuth::of("nginx").await;
     let preflight = nginx("OPTIONS", "/preflight", "");
-    assert_eq!(house.status(AUTH, &preflight).await, 202);
+    assert_eq!(proxy.status(AUTH, &preflight).await, 202);
     let no_method = format!("{NGINX}X-Original-URI: /open\r\n");
-    assert_eq!(house.status(AUTH, &no_method).await, 202);
-    house.logged("proxy_set_header X-Original-Method $request_method;");
-    assert_eq!(house.status(AUTH, &preflight).await, 403);
+    assert_eq!(proxy.status(AUTH, &no_method).await, 202);
+    proxy.logged("proxy_set_header X-Original-Method $request_method;");
+    assert_eq!(proxy.status(AUTH, &preflight).await, 403);
     let office = nginx("GET", "/office", "").replace("203.0.113.9", "10.1.2.3");
-    assert_eq!(house.status(AUTH, &office).await, 202);
+    assert_eq!(proxy.status(AUTH, &office).await, 202);
     let no_address = office.replace("X-Forwarded-For: 10.1.2.3\r\n", "");
-    assert_eq!(house.status(AUTH, &no_address).await, 403);
-    house.logged("proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;");
-    assert_eq!(house.status(AUTH, &office).await, 403);
+    assert_eq!(proxy.status(AUTH, &no_address).await, 403);
+    proxy.logged("proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;");
+    assert_eq!(proxy.status(AUTH, &office).await, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn address_of_the_visitor_is_never_that_of_the_proxy() {
-    let house = House::with(
-        "clients: [{ from: [127.0.0.1], proxy: nginx }]",
-        ", trusted_proxies: [127.0.0.1, 192.0.2.8]",
-    )
-    .await;
+    let trusted = "trusted_proxies: [127.0.0.1, 192.0.2.8]";
+    let proxy = ForwardAuth::start(builder(&client("nginx")).server(trusted)).await;
     for (chain, office) in [
         ("10.1.2.3", 202),
         ("198.51.100.7, 10.1.2.3, 192.0.2.8, 127.0.0.1", 202),
@@ -211,18 +200,18 @@ async fn address_of_the_visitor_is_never_that_of_the_proxy() {
         ("192.0.2.8, 127.0.0.1", 403),
     ] {
         let fields = |uri| nginx("GET", uri, "").replace("203.0.113.9", chain);
-        assert_eq!(house.status(AUTH, &fields("/office")).await, office, "{chain}");
-        assert_eq!(house.status(AUTH, &fields("/proxy")).await, 403, "{chain}");
+        assert_eq!(proxy.status(AUTH, &fields("/office")).await, office, "{chain}");
+        assert_eq!(proxy.status(AUTH, &fields("/proxy")).await, 403, "{chain}");
     }
-    house.gateway.log_until_all(&["\"event\":\"denied\"", "\"client\":\"-\""]);
+    proxy.stack.gateway.log_until_all(&["\"event\":\"denied\"", "\"client\":\"-\""]);
     let none = nginx("GET", "/proxy", "").replace("X-Forwarded-For: 203.0.113.9\r\n", "");
-    assert_eq!(house.status(AUTH, &none).await, 403);
+    assert_eq!(proxy.status(AUTH, &none).await, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn question_without_uri_is_decided_where_nothing_depends_on_it() {
-    let house = House::of("nginx").await;
-    let alice = house.cookie_of("alice").await;
+    let proxy = ForwardAuth::of("nginx").await;
+    let alice = proxy.cookie_of("alice").await;
     let without = |host: &str, more: &str| {
         format!("Host: {host}\r\nX-Original-Method: GET\r\nX-Forwarded-For: 203.0.113.9\r\n{more}")
     };
@@ -232,23 +221,23 @@ async fn question_without_uri_is_decided_where_nothing_depends_on_it() {
         ("wiki.localhost", 403, 403),
         ("nothing.localhost", 403, 403),
     ] {
-        assert_eq!(house.status(AUTH, &without(host, "")).await, stranger, "{host}");
-        assert_eq!(house.status(AUTH, &without(host, &alice)).await, member, "{host}");
+        assert_eq!(proxy.status(AUTH, &without(host, "")).await, stranger, "{host}");
+        assert_eq!(proxy.status(AUTH, &without(host, &alice)).await, member, "{host}");
     }
     let other = "X-Forwarded-Uri: /open\r\n";
-    assert_eq!(house.status(AUTH, &without("wiki.localhost", other)).await, 403);
-    house.logged("proxy_set_header X-Original-URI $request_uri;");
-    house.logged("declare it as `proxy`: traefik, caddy, haproxy");
-    let clients = "clients: [{ from: [127.0.0.1], proxy: nginx }]";
-    let house = House::routed(clients, "", "routes: [{ allow: authenticated }]\n").await;
-    let alice = house.cookie_of("alice").await;
-    assert_eq!(house.status(AUTH, &without("wiki.localhost", "")).await, 401);
-    assert_eq!(house.status(AUTH, &without("wiki.localhost", &alice)).await, 202);
+    assert_eq!(proxy.status(AUTH, &without("wiki.localhost", other)).await, 403);
+    proxy.logged("proxy_set_header X-Original-URI $request_uri;");
+    proxy.logged("declare it as `proxy`: traefik, caddy, haproxy");
+    let one_route = builder(&client("nginx")).routes(["allow: authenticated"]);
+    let proxy = ForwardAuth::start(one_route).await;
+    let alice = proxy.cookie_of("alice").await;
+    assert_eq!(proxy.status(AUTH, &without("wiki.localhost", "")).await, 401);
+    assert_eq!(proxy.status(AUTH, &without("wiki.localhost", &alice)).await, 202);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn question_without_host_is_403_and_has_no_other_effect() {
-    let house = House::of("caddy").await;
+    let proxy = ForwardAuth::of("caddy").await;
     let fields = |host: &str, more: &str| {
         format!(
             "Host: gateway\r\nX-Forwarded-Uri: /preflight\r\nX-Forwarded-Proto: http\r\n\
@@ -258,14 +247,14 @@ async fn question_without_host_is_403_and_has_no_other_effect() {
     let (host, options) =
         ("X-Forwarded-Host: wiki.localhost\r\n", "X-Forwarded-Method: OPTIONS\r\n");
     for without in ["", "X-Forwarded-Host: \r\n"] {
-        assert_eq!(house.status(AUTH, &fields(without, "")).await, 403);
+        assert_eq!(proxy.status(AUTH, &fields(without, "")).await, 403);
     }
-    assert_eq!(house.status(AUTH, &fields(host, options)).await, 202);
-    let house = House::of("nginx").await;
+    assert_eq!(proxy.status(AUTH, &fields(host, options)).await, 202);
+    let proxy = ForwardAuth::of("nginx").await;
     let old = "GET /oauth2/auth HTTP/1.0\r\nX-Original-URI: /preflight\r\n\r\n";
-    let answer = exchange(TcpStream::connect(house.auth).await.unwrap(), old.as_bytes()).await;
+    let answer = exchange(TcpStream::connect(proxy.auth).await.unwrap(), old.as_bytes()).await;
     assert_eq!(status(&answer), 403, "{answer}");
-    assert_eq!(house.status(AUTH, &nginx("OPTIONS", "/preflight", "")).await, 202);
+    assert_eq!(proxy.status(AUTH, &nginx("OPTIONS", "/preflight", "")).await, 202);
 }
 
 #[tokio::test(flavor = "multi_thread")]

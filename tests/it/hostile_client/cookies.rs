@@ -2,8 +2,7 @@
 
 use url::Position;
 
-use super::{Case, House, answers_to, case, get, status};
-use crate::support::browser::Browser;
+use super::{Case, Stack, answers_to, case, get, status};
 use crate::support::provider;
 use crate::support::wire::{count, field};
 
@@ -13,8 +12,8 @@ fn id_of(cookie: &str) -> &str {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cookie_that_is_not_exactly_ours_is_nobodys() {
-    let house = House::start().await;
-    let alice = house.cookie_of("alice").await;
+    let stack = Stack::start().await;
+    let alice = stack.cookie_of("alice").await;
     let id = id_of(&alice);
     let flipped = |at: usize| {
         let mut bytes = id.as_bytes().to_vec();
@@ -57,15 +56,15 @@ async fn a_cookie_that_is_not_exactly_ours_is_nobodys() {
     }
     cases.push(case("T91", get("/page", &format!("X-Cookie: portcullis={id}\r\n"))));
     cases.push(case("T91", get(&format!("/page?portcullis={id}"), "")));
-    house.refuses(&cases, &[401]).await;
-    let answer = answers_to(&house.gateway, get("/page", &alice)).await;
+    stack.refuses(&cases, &[401]).await;
+    let answer = answers_to(&stack.gateway, get("/page", &alice)).await;
     assert_eq!(status(&answer), 200, "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tossed_cookie_is_no_session_and_a_challenge_clears_it() {
-    let house = House::start().await;
-    let alice = house.cookie_of("alice").await;
+    let stack = Stack::start().await;
+    let alice = stack.cookie_of("alice").await;
     let id = id_of(&alice);
     for fields in [
         format!("Cookie: portcullis=evil; portcullis={id}\r\n"),
@@ -73,24 +72,24 @@ async fn a_tossed_cookie_is_no_session_and_a_challenge_clears_it() {
         format!("Cookie: portcullis={id}\r\nCookie: portcullis=evil\r\n"),
         format!("Cookie: portcullis={id}; portcullis=\r\n"),
     ] {
-        house.refuses(&[case("T91", get("/page", &fields))], &[401]).await;
+        stack.refuses(&[case("T91", get("/page", &fields))], &[401]).await;
         let page =
-            answers_to(&house.gateway, get("/page", &format!("{fields}Accept: text/html\r\n")))
+            answers_to(&stack.gateway, get("/page", &format!("{fields}Accept: text/html\r\n")))
                 .await;
         assert_eq!(status(&page), 302, "T91 {page}");
         let set = field(&page, "set-cookie");
         assert!(set.starts_with("portcullis=;") && set.contains("Max-Age=0"), "T91 {page}");
     }
     let same = format!("Cookie: portcullis={id}; a=b; portcullis={id}\r\n");
-    assert_eq!(status(&answers_to(&house.gateway, get("/page", &same)).await), 200, "T91");
+    assert_eq!(status(&answers_to(&stack.gateway, get("/page", &same)).await), 200, "T91");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_out_leaves_nothing_that_was_tossed() {
-    let house = House::start().await;
-    let (alice, bob) = (house.cookie_of("alice").await, house.cookie_of("bob").await);
+    let stack = Stack::start().await;
+    let (alice, bob) = (stack.cookie_of("alice").await, stack.cookie_of("bob").await);
     let both = format!("Cookie: portcullis={}; portcullis={}\r\n", id_of(&alice), id_of(&bob));
-    let left = answers_to(&house.gateway, get("/oauth2/sign_out", &both)).await;
+    let left = answers_to(&stack.gateway, get("/oauth2/sign_out", &both)).await;
     assert_eq!(status(&left), 302, "T91 {left}");
     for path in ["/", "/oauth2", "/oauth2/", "/oauth2/sign_out"] {
         let cleared = left.lines().any(|line| {
@@ -101,32 +100,32 @@ async fn a_sign_out_leaves_nothing_that_was_tossed() {
         assert!(cleared, "T91 {path}: {left}");
     }
     for cookie in [alice, bob] {
-        let answer = answers_to(&house.gateway, get("/page", &cookie)).await;
+        let answer = answers_to(&stack.gateway, get("/page", &cookie)).await;
         assert_eq!(status(&answer), 401, "T91 {answer}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_leaves_no_session_of_before_whoever_brought_it() {
-    let house = House::start().await;
-    let (alice, bob) = (house.cookie_of("alice").await, house.cookie_of("bob").await);
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let (alice, bob) = (stack.cookie_of("alice").await, stack.cookie_of("bob").await);
+    let mut browser = stack.browser();
     let callback = provider::callback(&mut browser, "/page", "alice").await;
     let login = browser.cookie("/", "portcullis-login").unwrap();
     let fields = format!("{alice}{bob}Cookie: portcullis-login={login}\r\n");
     let target = &callback[Position::BeforePath..];
-    let answer = answers_to(&house.gateway, get(target, &fields)).await;
+    let answer = answers_to(&stack.gateway, get(target, &fields)).await;
     assert_eq!(status(&answer), 302, "{answer}");
     for before in [alice, bob] {
-        let answer = answers_to(&house.gateway, get("/page", &before)).await;
+        let answer = answers_to(&stack.gateway, get("/page", &before)).await;
         assert_eq!(status(&answer), 401, "T85 {answer}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_and_huge_cookies_harm_nobody() {
-    let house = House::start().await;
-    let alice = house.cookie_of("alice").await;
+    let stack = Stack::start().await;
+    let alice = stack.cookie_of("alice").await;
     let id = id_of(&alice);
     let odd = [
         ";".repeat(3000),
@@ -145,19 +144,19 @@ async fn malformed_and_huge_cookies_harm_nobody() {
         .iter()
         .map(|cookie| case("T93", get("/page", &format!("Cookie: {cookie}\r\n"))))
         .collect();
-    house.refuses(&cases, &[401]).await;
+    stack.refuses(&cases, &[401]).await;
     let bomb = get("/page", &format!("Cookie: {}\r\n", "a=b; ".repeat(13_000)));
-    assert_eq!(status(&answers_to(&house.gateway, bomb).await), 431, "T93");
+    assert_eq!(status(&answers_to(&stack.gateway, bomb).await), 431, "T93");
     for cookie in &odd[..5] {
         let sent = get("/page", &format!("Cookie: {cookie}; portcullis={id}\r\n"));
-        assert_eq!(status(&answers_to(&house.gateway, sent).await), 200, "T93 {}", &cookie[..4]);
+        assert_eq!(status(&answers_to(&stack.gateway, sent).await), 200, "T93 {}", &cookie[..4]);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_session_id_never_reaches_an_application_however_it_is_wrapped() {
-    let house = House::start().await;
-    let alice = house.cookie_of("alice").await;
+    let stack = Stack::start().await;
+    let alice = stack.cookie_of("alice").await;
     let id = id_of(&alice).to_owned();
     let wrapped: [Vec<u8>; 7] = [
         format!("Cookie: a=1; portcullis={id}; b=2\r\n").into(),
@@ -173,9 +172,9 @@ async fn the_session_id_never_reaches_an_application_however_it_is_wrapped() {
         let shown = String::from_utf8_lossy(&fields).into_owned();
         let sent =
             [b"GET /open HTTP/1.1\r\nHost: wiki.localhost\r\n", &fields[..], b"\r\n"].concat();
-        let answer = answers_to(&house.gateway, sent).await;
+        let answer = answers_to(&stack.gateway, sent).await;
         assert_eq!(status(&answer), 200, "T92 {shown}: {answer}");
-        let told = house.upstream.seen().pop().unwrap().to_string();
+        let told = stack.upstream.seen().pop().unwrap().to_string();
         for secret in [id.as_str(), "AAAA", "BBBB"] {
             assert!(!told.contains(secret), "T92 {shown} arrived as {told}");
         }
@@ -185,22 +184,22 @@ async fn the_session_id_never_reaches_an_application_however_it_is_wrapped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_cookies_arrive_as_they_were_sent() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     for (sent, expected) in [
         ("a=1; b=2", "a=1; b=2"),
         ("a=1;b=\"x y\"; =c; d", "a=1;b=\"x y\"; =c; d"),
         ("portcullis=x; =a=b; c; d==; e=\"f\"", "=a=b; c; d==; e=\"f\""),
         ("portcullis=x; Portcullis=y; xportcullis=z", "Portcullis=y; xportcullis=z"),
     ] {
-        answers_to(&house.gateway, get("/open", &format!("Cookie: {sent}\r\n"))).await;
-        assert_eq!(house.upstream.seen().pop().unwrap()["headers"]["cookie"], expected, "{sent}");
+        answers_to(&stack.gateway, get("/open", &format!("Cookie: {sent}\r\n"))).await;
+        assert_eq!(stack.upstream.seen().pop().unwrap()["headers"]["cookie"], expected, "{sent}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_sign_in_has_a_new_id_and_ends_the_old_one() {
-    let house = House::start().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     browser.plant("portcullis", &"A".repeat(43));
     assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 200);
     let first = browser.cookie("/", "portcullis").unwrap().to_owned();
@@ -216,8 +215,8 @@ async fn each_sign_in_has_a_new_id_and_ends_the_old_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unfinished_sign_ins_leave_one_cookie() {
-    let house = House::start().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     for number in 0..30 {
         let rd = format!("%2Fpage%2F{number}%3F{}", "x".repeat(1000));
         browser.navigate(&format!("/oauth2/start?rd={rd}")).await;
@@ -229,10 +228,10 @@ async fn unfinished_sign_ins_leave_one_cookie() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_out_clears_what_a_sign_in_set_and_nothing_can_be_replayed() {
-    let house = House::start().await;
-    let mut browser = house.browser_of("alice").await;
+    let stack = Stack::start().await;
+    let mut browser = stack.browser_of("alice").await;
     let alice = format!("Cookie: portcullis={}\r\n", browser.cookie("/", "portcullis").unwrap());
-    let answer = answers_to(&house.gateway, get("/oauth2/sign_out", &alice)).await;
+    let answer = answers_to(&stack.gateway, get("/oauth2/sign_out", &alice)).await;
     assert_eq!((status(&answer), count(&answer)), (302, 1), "T87 {answer}");
     let cleared =
         answer.lines().filter(|line| line.to_ascii_lowercase().starts_with("set-cookie: "));
@@ -241,17 +240,17 @@ async fn a_sign_out_clears_what_a_sign_in_set_and_nothing_can_be_replayed() {
     for attribute in ["; HttpOnly", "; SameSite=Lax", "; Path=/", "; Max-Age=0"] {
         assert!(session.contains(attribute), "T87 {session}");
     }
-    house.refuses(&[case("T87", get("/page", &alice))], &[401]).await;
+    stack.refuses(&[case("T87", get("/page", &alice))], &[401]).await;
     assert_eq!(browser.fetch("/").await.status, 401, "T87");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_sessions_are_two_people() {
-    let house = House::start().await;
-    let (alice, bob) = (house.cookie_of("alice").await, house.cookie_of("bob").await);
+    let stack = Stack::start().await;
+    let (alice, bob) = (stack.cookie_of("alice").await, stack.cookie_of("bob").await);
     for (cookie, user) in [(&alice, "demo-alice"), (&bob, "demo-bob"), (&alice, "demo-alice")] {
-        answers_to(&house.gateway, get("/page", cookie)).await;
-        let told = house.upstream.seen().pop().unwrap();
+        answers_to(&stack.gateway, get("/page", cookie)).await;
+        let told = stack.upstream.seen().pop().unwrap();
         assert_eq!(told["headers"]["x-forwarded-user"], user, "T97");
     }
 }

@@ -1,24 +1,15 @@
 //! Fields by which a client would be somebody else, or have ours removed.
 
-use serde_json::Value;
-
-use super::{House, answers_to, get, status};
-
-/// What the application was told of a request with these fields.
-async fn told(house: &House, target: &str, fields: &str) -> Value {
-    let answer = answers_to(&house.gateway, get(target, fields)).await;
-    assert_eq!(status(&answer), 200, "{fields}: {answer}");
-    house.upstream.seen().pop().unwrap()
-}
+use super::{Stack, get, status};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hop_by_hop_fields_and_those_they_name_end_here() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let fields = "Connection: X-Hop, keep-alive\r\nConnection: x-other\r\nX-Hop: 1\r\nX-Other: 1\r\n\
                   Keep-Alive: timeout=5\r\nTE: trailers, gzip\r\nTrailer: X-Later\r\n\
                   Proxy-Connection: keep-alive\r\nProxy-Authorization: Basic eA==\r\n\
                   Proxy-Authenticate: Basic\r\nProxy: http://evil.example\r\nX-Stays: 1\r\n";
-    let told = told(&house, "/open", fields).await;
+    let told = stack.received("/open", fields).await;
     let gone = [
         "connection",
         "x-hop",
@@ -40,14 +31,14 @@ async fn hop_by_hop_fields_and_those_they_name_end_here() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_names_our_fields_away() {
-    let house = House::start().await;
-    let alice = house.cookie_of("alice").await;
+    let stack = Stack::start().await;
+    let alice = stack.cookie_of("alice").await;
     let ours = "x-forwarded-user, X-Forwarded-Email, x-forwarded-groups, x-forwarded-for, \
                 X-Forwarded-Host, x-forwarded-proto, x-forwarded-port, x-real-ip, x-request-id, host, \
                 content-length, cookie, close";
     for connection in [ours.to_owned(), ours.to_uppercase(), ours.replace(", ", " ,,\t")] {
         let fields = format!("{alice}Connection: {connection}\r\n");
-        let headers = told(&house, "/page", &fields).await["headers"].clone();
+        let headers = stack.received("/page", &fields).await["headers"].clone();
         assert_eq!(headers["x-forwarded-user"], "demo-alice", "T31 {headers}");
         assert_eq!(headers["x-forwarded-email"], "alice@example.com", "T31 {headers}");
         assert_eq!(headers["x-forwarded-groups"], "staff", "T31 {headers}");
@@ -67,8 +58,8 @@ async fn nobody_names_our_fields_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forged_identity_arrives_nowhere() {
-    let house = House::start().await;
-    let bob = house.cookie_of("bob").await;
+    let stack = Stack::start().await;
+    let bob = stack.cookie_of("bob").await;
     let mut forged = String::new();
     for name in [
         "User",
@@ -96,7 +87,7 @@ async fn forged_identity_arrives_nowhere() {
     }
     for (target, cookie) in [("/open", ""), ("/open", bob.as_str()), ("/page", bob.as_str())] {
         for forged in forged.split_inclusive('\n').collect::<Vec<_>>().chunks(80) {
-            let told = told(&house, target, &format!("{cookie}{}", forged.concat())).await;
+            let told = stack.received(target, &format!("{cookie}{}", forged.concat())).await;
             assert!(!told["headers"].to_string().contains("mallory"), "T32/T33 {told}");
             let user = &told["headers"]["x-forwarded-user"];
             assert_eq!(user.as_str(), (!cookie.is_empty()).then_some("demo-bob"), "T32 {told}");
@@ -163,8 +154,8 @@ const OF_PROXIES: [&str; 51] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_other_gateways_would_say_arrives_nowhere() {
-    let house = House::start().await;
-    let alice = house.cookie_of("alice").await;
+    let stack = Stack::start().await;
+    let alice = stack.cookie_of("alice").await;
     for (target, cookie) in [("/open", ""), ("/page", &*alice)] {
         for spell in [
             str::to_owned as fn(&str) -> String,
@@ -173,7 +164,7 @@ async fn what_other_gateways_would_say_arrives_nowhere() {
             |name: &str| name.replace('-', "."),
         ] {
             let fields = OF_PROXIES.map(|name| format!("{}: mallory\r\n", spell(name))).concat();
-            let told = told(&house, target, &format!("{cookie}{fields}")).await;
+            let told = stack.received(target, &format!("{cookie}{fields}")).await;
             assert!(!told["headers"].to_string().contains("mallory"), "T22/T34 {told}");
             assert_eq!(told["headers"]["x-real-ip"], "127.0.0.1");
         }
@@ -182,7 +173,7 @@ async fn what_other_gateways_would_say_arrives_nowhere() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_oversize_head_is_refused_before_anything_is_made_of_it() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let cases = [
         (431, get("/open", &format!("X: {}\r\n", "x".repeat(100_000)))),
         (431, get("/open", &"X: y\r\n".repeat(101))),
@@ -191,8 +182,8 @@ async fn an_oversize_head_is_refused_before_anything_is_made_of_it() {
         (414, get(&format!("/open?{}", "x".repeat(40_000)), "")),
     ];
     for (expected, sent) in cases {
-        let answer = super::until_closed(&house.gateway, &sent).await;
+        let answer = super::until_closed(&stack.gateway, &sent).await;
         assert_eq!(status(&answer), expected, "T104 {}: {answer}", &sent[..40]);
     }
-    assert_eq!(house.upstream.asked(), 0);
+    assert_eq!(stack.upstream.asked(), 0);
 }

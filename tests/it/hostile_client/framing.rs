@@ -1,6 +1,6 @@
 //! Where a message ends (RFC 9112 §6, §11.2): in doubt the connection ends with it.
 
-use super::{Case, House, INNER, answers_to, case, count, get, status, until_closed};
+use super::{Case, INNER, Stack, answers_to, case, count, get, status, until_closed};
 use crate::support::gateway::Gateway;
 use crate::support::wire::{Peer, Wire, field};
 
@@ -10,7 +10,7 @@ fn post(fields: &str, body: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_doubtful_transfer_encoding_is_refused_and_ends_the_connection() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let coded = |fields: &str| post(fields, "0\r\n\r\n");
     let cases = [
         case("T02", coded("Transfer-Encoding : chunked\r\n")),
@@ -36,12 +36,12 @@ async fn a_doubtful_transfer_encoding_is_refused_and_ends_the_connection() {
         case("T03", coded("Transfer-Encoding: \r\n")),
         case("T04", coded("Transfer-Encoding: chunked\r\n").replace("HTTP/1.1", "HTTP/1.0")),
     ];
-    house.breaks_off(&cases, &[400, 501]).await;
+    stack.breaks_off(&cases, &[400, 501]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_doubtful_content_length_is_refused_and_ends_the_connection() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let lengths = [
         "+5",
         "-0",
@@ -69,12 +69,12 @@ async fn a_doubtful_content_length_is_refused_and_ends_the_connection() {
         case("T05", post("Content-Length: \r\nContent-Length: 5\r\n", "hello")),
         case("T05", post("Content-Length: 0\r\nContent-Length: 5\r\n", "hello")),
     ]);
-    house.breaks_off(&cases, &[400]).await;
+    stack.breaks_off(&cases, &[400]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_malformed_head_is_refused_and_ends_the_connection() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let head = |fields: &str| get("/open", fields);
     let cases = [
         case("T11", head("X: a\rX-Forwarded-User: admin\r\n")),
@@ -104,22 +104,22 @@ async fn a_malformed_head_is_refused_and_ends_the_connection() {
         case("T17", "OPTIONS * HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n"),
         case("T17", get("wiki.localhost:80", "")),
     ];
-    house.breaks_off(&cases, &[400, 505]).await;
+    stack.breaks_off(&cases, &[400, 505]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chunked_decides_over_content_length_and_the_connection_ends() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     for fields in [
         "Content-Length: 75\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 75\r\n",
         "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n",
     ] {
         let sent = post(fields, "5\r\nhello\r\n0\r\n\r\n") + INNER;
-        let answer = until_closed(&house.gateway, sent).await;
+        let answer = until_closed(&stack.gateway, sent).await;
         assert!(matches!(status(&answer), 200 | 400) && count(&answer) == 1, "T01 {answer:?}");
     }
-    for told in house.upstream.seen() {
+    for told in stack.upstream.seen() {
         assert_eq!((&told["target"], &told["body"]), (&"/open".into(), &"hello".into()), "T01");
         assert!(told["headers"]["content-length"].is_null(), "T01 {told}");
     }
@@ -127,7 +127,7 @@ async fn chunked_decides_over_content_length_and_the_connection_ends() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_chunk_never_completes_a_message() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let rest = "hello\r\n0\r\n\r\n";
     let mut cases: Vec<Case> =
         ["0x5", "+5", "-5", "5_0", "5Z", "5 5", "", "FFFFFFFFFFFFFFFFF", "\t5"]
@@ -145,21 +145,21 @@ async fn a_broken_chunk_never_completes_a_message() {
     ]);
     for (threat, body) in cases {
         let sent = post("Transfer-Encoding: chunked\r\n", &body) + INNER;
-        let answer = until_closed(&house.gateway, sent).await;
+        let answer = until_closed(&stack.gateway, sent).await;
         assert!(count(&answer) <= 1 && status(&answer) != 200, "{threat} {body:?}: {answer:?}");
     }
-    assert_eq!(house.upstream.targets(), Vec::<String>::new());
+    assert_eq!(stack.upstream.targets(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn names_that_alias_framing_are_dropped() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     for name in ["Transfer_Encoding", "Transfer.Encoding", "Content_Length", "Content.Length"] {
         let sent = post(&format!("{name}: chunked\r\nContent-Length: 5\r\n"), "hello");
-        let answer = answers_to(&house.gateway, sent).await;
+        let answer = answers_to(&stack.gateway, sent).await;
         assert_eq!(status(&answer), 200, "T06 {name}: {answer}");
     }
-    for told in house.upstream.seen() {
+    for told in stack.upstream.seen() {
         let names: Vec<&String> = told["headers"].as_object().unwrap().keys().collect();
         assert!(!names.iter().any(|name| name.contains(['_', '.'])), "T06 {names:?}");
         assert_eq!(
@@ -171,22 +171,19 @@ async fn names_that_alias_framing_are_dropped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_read_behind_connection_close() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     for (first, expected) in [("/page", 401), ("/open", 200), ("/oauth2/ping", 200)] {
         let sent = get(first, "Connection: close\r\n") + INNER;
-        let answer = until_closed(&house.gateway, sent).await;
+        let answer = until_closed(&stack.gateway, sent).await;
         assert_eq!((status(&answer), count(&answer)), (expected, 1), "T26 {first}: {answer}");
     }
-    assert_eq!(house.upstream.targets(), ["/open"]);
+    assert_eq!(stack.upstream.targets(), ["/open"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bare_line_feeds_arrive_as_proper_line_ends_if_at_all() {
     let peer = Peer::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
-    let gateway = Gateway::start(&format!(
-        "routes: [{{ upstream: \"http://{}\", allow: public }}]",
-        peer.address
-    ));
+    let gateway = Gateway::in_front_of(peer.address, "");
     let sent = "GET /a HTTP/1.1\nHost: wiki.localhost\nX-One: 1\n\n";
     let answer = answers_to(&gateway, sent).await;
     assert!(matches!(status(&answer), 200 | 400), "T18 {answer}");
@@ -197,8 +194,8 @@ async fn bare_line_feeds_arrive_as_proper_line_ends_if_at_all() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refusal_says_that_the_connection_ends() {
-    let house = House::start().await;
-    let mut wire = Wire::to(&house.gateway).await;
+    let stack = Stack::start().await;
+    let mut wire = Wire::to(&stack.gateway).await;
     wire.say("GET /open HTTP/1.1\r\nHost: a@b\r\nAccept: text/html\r\n\r\n").await;
     let answer = wire.rest().await;
     assert_eq!((status(&answer), field(&answer, "connection")), (400, "close"), "{answer}");

@@ -1,6 +1,6 @@
 //! Whom a request is for (RFC 9112 §3.2, RFC 9110 §7.2): one host, known, and said once.
 
-use super::{Case, House, answers_to, case, count, get, status};
+use super::{Case, Stack, answers_to, case, count, get, status};
 use crate::support::gateway::Gateway;
 use crate::support::upstream::Upstream;
 use crate::support::wire::field;
@@ -11,7 +11,7 @@ fn to(host: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_missing_repeated_or_malformed_is_refused() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let mut cases: Vec<Case> = [
         "",
         "a@b",
@@ -56,12 +56,12 @@ async fn a_host_that_is_missing_repeated_or_malformed_is_refused() {
         case("T16", get("file:///open", "")),
         case("T16", get("http:///open", "")),
     ]);
-    house.breaks_off(&cases, &[400, 421]).await;
+    stack.breaks_off(&cases, &[400, 421]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_nobody_configured_is_not_served() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let hosts = [
         "evil.example",
         "localhost",
@@ -75,13 +75,13 @@ async fn a_host_that_nobody_configured_is_not_served() {
         "2130706433",
     ];
     let cases = hosts.map(|host| case("T14", to(host)));
-    house.refuses(&cases, &[400, 421]).await;
+    stack.refuses(&cases, &[400, 421]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_host_in_all_its_spellings_has_one_decision() {
-    let house = House::start().await;
-    let cookie = house.cookie_of("alice").await;
+    let stack = Stack::start().await;
+    let cookie = stack.cookie_of("alice").await;
     let hosts = [
         "wiki.localhost",
         "WIKI.LOCALHOST",
@@ -95,7 +95,7 @@ async fn one_host_in_all_its_spellings_has_one_decision() {
         let ask = |path: &str, fields: &str| {
             format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n")
         };
-        let of = |sent: String| async { status(&answers_to(&house.gateway, sent).await) };
+        let of = |sent: String| async { status(&answers_to(&stack.gateway, sent).await) };
         assert_eq!(of(ask("/page", "")).await, 401, "T15 {host}");
         assert_eq!(of(ask("/open", "")).await, 200, "T15 {host}");
         assert_eq!(of(ask("/page", &cookie)).await, 200, "T15 {host}");
@@ -105,35 +105,35 @@ async fn one_host_in_all_its_spellings_has_one_decision() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_absolute_target_is_forwarded_in_origin_form() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     for target in ["http://wiki.localhost/open/a?b", "HTTP://WIKI.localhost/open/a?b"] {
-        let answer = answers_to(&house.gateway, get(target, "")).await;
+        let answer = answers_to(&stack.gateway, get(target, "")).await;
         assert_eq!((status(&answer), count(&answer)), (200, 1), "T16 {target}: {answer}");
     }
-    assert_eq!(house.upstream.targets(), ["/open/a?b"; 2]);
+    assert_eq!(stack.upstream.targets(), ["/open/a?b"; 2]);
     let refused = [case("T16", get("http://wiki.localhost/page", ""))];
-    house.refuses(&refused, &[401]).await;
+    stack.refuses(&refused, &[401]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_client_says_of_hosts_never_reaches_the_provider() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let lies = "X-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: https\r\n\
                 Forwarded: host=evil.example;proto=https\r\nX-Original-Host: evil.example\r\n";
-    let answer = answers_to(&house.gateway, get("/oauth2/start?rd=/", lies)).await;
+    let answer = answers_to(&stack.gateway, get("/oauth2/start?rd=/", lies)).await;
     let location = field(&answer, "location");
-    assert!(location.starts_with(house.provider.issuer()), "T67 {answer}");
+    assert!(location.starts_with(stack.provider.issuer()), "T67 {answer}");
     let back = "redirect_uri=http%3A%2F%2Fwiki.localhost%2Foauth2%2Fcallback&";
     assert!(location.contains(back) && !location.contains("evil"), "T67 {location}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_at_a_host_that_is_not_ours_starts_at_public_url() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     for path in ["start?rd=/page", "start?rd=http://evil.example/page", "start", "sign_in?rd=/page"]
     {
         let request = format!("GET /oauth2/{path} HTTP/1.1\r\nHost: evil.example\r\n\r\n");
-        let answer = answers_to(&house.gateway, request).await;
+        let answer = answers_to(&stack.gateway, request).await;
         let endpoint = path.split('?').next().unwrap();
         let expected = format!("http://wiki.localhost/oauth2/{endpoint}?rd=%2F");
         assert_eq!(field(&answer, "location"), expected, "T67 {path}");

@@ -1,7 +1,6 @@
 //! Methods, upgrades, and fields that would have us do something else than what was asked.
 
-use super::{House, INNER, answers_to, case, get, status};
-use crate::support::browser::Browser;
+use super::{INNER, Stack, answers_to, case, get, status};
 
 fn ask(method: &str, target: &str, fields: &str) -> String {
     format!("{method} {target} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")
@@ -9,7 +8,7 @@ fn ask(method: &str, target: &str, fields: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tunnels_and_echoes_are_not_served() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let cases = [
         case("T19", ask("CONNECT", "/open", "")),
         case("T19", ask("CONNECT", "wiki.localhost:80", "")),
@@ -22,12 +21,12 @@ async fn tunnels_and_echoes_are_not_served() {
         case("T19", ask("PRI", "/open", "")),
         case("T19", "PRI * HTTP/2.0\r\n\r\n"),
     ];
-    house.breaks_off(&cases, &[400, 405, 501, 505]).await;
+    stack.breaks_off(&cases, &[400, 405, 501, 505]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_method_and_no_field_is_a_way_around_the_rules() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let preflight = "Origin: http://evil.example\r\nAccess-Control-Request-Method: GET\r\n";
     let mut cases = vec![
         case("T21", ask("OPTIONS", "/page", preflight)),
@@ -67,26 +66,26 @@ async fn no_method_and_no_field_is_a_way_around_the_rules() {
         "X-Forwarded-Proto: https",
     ];
     cases.extend(steering.map(|field| case("T22/T34", get("/page", &format!("{field}\r\n")))));
-    house.refuses(&cases, &[401, 403, 405, 501]).await;
+    stack.refuses(&cases, &[401, 403, 405, 501]).await;
     let answer =
-        answers_to(&house.gateway, get("/oauth2/auth", "X-Forwarded-Uri: /open\r\n")).await;
+        answers_to(&stack.gateway, get("/oauth2/auth", "X-Forwarded-Uri: /open\r\n")).await;
     assert!(matches!(status(&answer), 401 | 403 | 404), "T34 {answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn somebodys_options_and_odd_methods_arrive_as_they_are() {
-    let house = House::start().await;
-    let cookie = house.cookie_of("alice").await;
+    let stack = Stack::start().await;
+    let cookie = stack.cookie_of("alice").await;
     for method in ["OPTIONS", "PROPFIND", "get"] {
-        let answer = answers_to(&house.gateway, ask(method, "/page", &cookie)).await;
+        let answer = answers_to(&stack.gateway, ask(method, "/page", &cookie)).await;
         assert_eq!(status(&answer), 200, "{method}: {answer}");
-        assert_eq!(house.upstream.seen().last().unwrap()["method"], method);
+        assert_eq!(stack.upstream.seen().last().unwrap()["method"], method);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_upgrade_but_websocket_is_passed_on() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     for fields in [
         "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
         "Connection: Upgrade\r\nUpgrade: TLS/1.2\r\n",
@@ -95,9 +94,9 @@ async fn no_upgrade_but_websocket_is_passed_on() {
         "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n",
         "Upgrade: websocket\r\n",
     ] {
-        let answer = answers_to(&house.gateway, get("/open", fields)).await;
+        let answer = answers_to(&stack.gateway, get("/open", fields)).await;
         assert_eq!(status(&answer), 200, "T24 {fields}: {answer}");
-        let told = house.upstream.seen().pop().unwrap();
+        let told = stack.upstream.seen().pop().unwrap();
         for name in ["upgrade", "connection", "http2-settings"] {
             assert!(told["headers"][name].is_null(), "T24 {fields}: {told}");
         }
@@ -106,12 +105,12 @@ async fn no_upgrade_but_websocket_is_passed_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_with_a_body_is_never_redirected() {
-    let house = House::start().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     assert_eq!(browser.submit("/page", &[("a", "b")]).await.status, 401, "T68");
     let navigation =
         "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nContent-Length: 0\r\n";
     let cases = ["POST", "PUT", "DELETE", "OPTIONS", "QUERY"];
     let cases = cases.map(|method| case("T68", ask(method, "/page", navigation)));
-    house.refuses(&cases, &[401]).await;
+    stack.refuses(&cases, &[401]).await;
 }

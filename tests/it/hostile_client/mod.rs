@@ -14,7 +14,7 @@ mod responses;
 mod second_path;
 mod sign_in;
 
-use crate::support::house::House;
+use crate::support::stack::Stack;
 use crate::support::wire::{answers_to, count, status, until_closed};
 
 /// A threat's number and a request, by which somebody tries it.
@@ -32,7 +32,7 @@ fn get(target: &str, fields: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")
 }
 
-impl House {
+impl Stack {
     /// Each request is answered once with one of `statuses`, and no application hears of it.
     async fn refuses(&self, cases: &[Case], statuses: &[u16]) {
         let before = self.upstream.asked();
@@ -60,11 +60,11 @@ impl House {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_honest_client_is_served_through_all_this() {
-    let house = House::start().await;
-    let answer = answers_to(&house.gateway, get("/open/x?y", "")).await;
+    let stack = Stack::start().await;
+    let answer = answers_to(&stack.gateway, get("/open/x?y", "")).await;
     assert_eq!((status(&answer), count(&answer)), (200, 1), "{answer}");
-    let two = answers_to(&house.gateway, get("/open/1", "") + &get("/open/2", "")).await;
+    let two = answers_to(&stack.gateway, get("/open/1", "") + &get("/open/2", "")).await;
     assert_eq!((status(&two), count(&two)), (200, 2), "{two}");
-    assert_eq!(house.upstream.targets(), ["/open/x?y", "/open/1", "/open/2"]);
-    house.refuses(&[case("none", get("/page", ""))], &[401]).await;
+    assert_eq!(stack.upstream.targets(), ["/open/x?y", "/open/1", "/open/2"]);
+    stack.refuses(&[case("none", get("/page", ""))], &[401]).await;
 }

@@ -1,7 +1,7 @@
 //! Paths that one reader takes for public and another for private: none of them is forwarded, unless
 //! every known reading has the same answer; and what is forwarded is forwarded byte for byte.
 
-use super::{Case, House, answers_to, case, count, get, status};
+use super::{Case, Stack, answers_to, case, count, get, status};
 use crate::support::wire::until_closed;
 
 /// Ways to write "one up", plain and for the upstream's second or third look.
@@ -108,7 +108,7 @@ const STAFF: &[&str] = &[
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_way_leads_from_a_public_path_to_a_private_one() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let mut cases = Vec::new();
     for up in UP {
         for slash in SLASH {
@@ -117,13 +117,13 @@ async fn no_way_leads_from_a_public_path_to_a_private_one() {
             cases.push(case("T42-T48", get(&format!("/open/x/{up}/{up}{slash}page"), "")));
         }
     }
-    house.refuses(&cases, &[400, 401]).await;
+    stack.refuses(&cases, &[400, 401]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_way_leads_to_a_door_that_is_closed_to_somebody() {
-    let house = House::start().await;
-    let bob = house.cookie_of("bob").await;
+    let stack = Stack::start().await;
+    let bob = stack.cookie_of("bob").await;
     let mut cases: Vec<Case> = STAFF.iter().map(|path| case("T40-T50", get(path, &bob))).collect();
     for up in UP {
         for slash in SLASH {
@@ -131,12 +131,12 @@ async fn no_way_leads_to_a_door_that_is_closed_to_somebody() {
             cases.push(case("T42-T48", get(&format!("/x{slash}{up}{slash}staff{slash}y"), &bob)));
         }
     }
-    house.refuses(&cases, &[400, 403]).await;
+    stack.refuses(&cases, &[400, 403]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_path_is_matched_and_by_whole_segments() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let cases = [
         case("T40", get("/page?x=/open", "")),
         case("T40", get("/page?/open/", "")),
@@ -176,12 +176,12 @@ async fn only_the_path_is_matched_and_by_whole_segments() {
         case("T59", get("/oauth2/ping/x", "")),
         case("T59", get("/open/..%2foauth2/ping", "")),
     ];
-    house.refuses(&cases, &[400, 401, 404]).await;
+    stack.refuses(&cases, &[400, 401, 404]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_path_is_refused() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let paths = [
         "/open/%",
         "/open/%4",
@@ -202,18 +202,18 @@ async fn what_is_no_path_is_refused() {
         "/open/%2e",
         "/open/./x",
     ];
-    house.refuses(&paths.map(|path| case("T41-T47", get(path, ""))), &[400]).await;
+    stack.refuses(&paths.map(|path| case("T41-T47", get(path, ""))), &[400]).await;
     for raw in [&b"GET /open/\xc3\xa4 HTTP/1.1\r\n"[..], b"GET /open/\x80 HTTP/1.1\r\n"] {
         let sent = [raw, b"Host: wiki.localhost\r\n\r\n"].concat();
-        let answer = until_closed(&house.gateway, sent).await;
+        let answer = until_closed(&stack.gateway, sent).await;
         assert_eq!((status(&answer), count(&answer)), (400, 1), "T46 {answer}");
     }
-    assert_eq!(house.upstream.asked(), 0);
+    assert_eq!(stack.upstream.asked(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_passes_is_forwarded_byte_for_byte() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let targets = [
         "/open",
         "/open/",
@@ -240,25 +240,25 @@ async fn what_passes_is_forwarded_byte_for_byte() {
         "/open/%e2%9d%a4%ef%b8%8f%20x",
     ];
     for target in targets {
-        let answer = answers_to(&house.gateway, get(target, "")).await;
+        let answer = answers_to(&stack.gateway, get(target, "")).await;
         assert_eq!(status(&answer), 200, "{target}: {answer}");
     }
-    assert_eq!(house.upstream.targets(), targets);
-    let answer = answers_to(&house.gateway, get("/open/a?b#/../page", "")).await;
+    assert_eq!(stack.upstream.targets(), targets);
+    let answer = answers_to(&stack.gateway, get("/open/a?b#/../page", "")).await;
     assert_eq!(status(&answer), 200, "T41 {answer}");
-    assert_eq!(house.upstream.targets().last().unwrap(), "/open/a?b", "T41");
+    assert_eq!(stack.upstream.targets().last().unwrap(), "/open/a?b", "T41");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn path_that_takes_too_much_work_to_read_gets_400_and_a_long_honest_one_passes() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let pieces = ["%e3%80%80.%EF%BC%8F//%EF%BC%8F///;", "%2525;%252f%255c//", "%20./;//%3b..."];
     let hard = pieces.map(|piece| case("T40", get(&format!("/open/{}", piece.repeat(132)), "")));
-    house.refuses(&hard, &[400]).await;
+    stack.refuses(&hard, &[400]).await;
     for piece in ["/a%20b", "/%C3%A4%20%ED%95%9C%EA%B5%AD", "/a%2Fb", "/a;v=1"] {
         let target = format!("/open{}", piece.repeat(8 * 1024 / piece.len()));
-        let answer = answers_to(&house.gateway, get(&target, "")).await;
+        let answer = answers_to(&stack.gateway, get(&target, "")).await;
         assert_eq!(status(&answer), 200, "{piece}: {answer}");
-        assert_eq!(house.upstream.targets().last().unwrap(), &target);
+        assert_eq!(stack.upstream.targets().last().unwrap(), &target);
     }
 }

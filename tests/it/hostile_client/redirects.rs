@@ -3,8 +3,7 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::{House, answers_to, count, get, status};
-use crate::support::browser::Browser;
+use super::{Stack, answers_to, count, get, status};
 use crate::support::gateway::PUBLIC_URL;
 use crate::support::provider;
 use crate::support::wire::field;
@@ -95,11 +94,11 @@ fn stays(threat: &str, rd: &str, answer: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_out_leads_nowhere_else() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     for (threat, rd) in ELSEWHERE {
         for rd in encodings(rd) {
             let answer =
-                answers_to(&house.gateway, get(&format!("/oauth2/sign_out?rd={rd}"), "")).await;
+                answers_to(&stack.gateway, get(&format!("/oauth2/sign_out?rd={rd}"), "")).await;
             assert_eq!(status(&answer), 302, "T65 {rd}: {answer}");
             stays(threat, &rd, &answer);
         }
@@ -114,22 +113,22 @@ async fn a_sign_out_leads_nowhere_else() {
         "RD=//evil.example",
     ] {
         let answer =
-            answers_to(&house.gateway, get(&format!("/oauth2/sign_out?{query}"), "")).await;
+            answers_to(&stack.gateway, get(&format!("/oauth2/sign_out?{query}"), "")).await;
         stays("T66", query, &answer);
         assert!(
             matches!(field(&answer, "location"), "/" | "http://wiki.localhost/oauth2/signed_out"),
             "T66 {answer}"
         );
     }
-    let answer = answers_to(&house.gateway, get("/oauth2/sign_out?rd=/page%3Fa%3Db", "")).await;
+    let answer = answers_to(&stack.gateway, get("/oauth2/sign_out?rd=/page%3Fa%3Db", "")).await;
     assert_eq!(field(&answer, "location"), "/page?a=b");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_leads_nowhere_else() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     // Who is signed in at the provider passes it without a form, so each of these is quick.
-    let mut browser = house.browser_of("alice").await;
+    let mut browser = stack.browser_of("alice").await;
     for (threat, rd) in ELSEWHERE {
         let [rd, _] = encodings(rd);
         let mut answer = browser.navigate(&format!("/oauth2/start?rd={rd}")).await;
@@ -144,7 +143,7 @@ async fn a_sign_in_leads_nowhere_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_target_of_a_request_is_held_to_the_same() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let navigation = "Accept: text/html\r\n";
     for target in [
         "//evil.example/",
@@ -153,14 +152,14 @@ async fn the_target_of_a_request_is_held_to_the_same() {
         "/%2f/evil.example",
         "/x//evil.example",
     ] {
-        let answer = answers_to(&house.gateway, get(target, navigation)).await;
+        let answer = answers_to(&stack.gateway, get(target, navigation)).await;
         if status(&answer) == 302 {
             let start = Url::parse(PUBLIC_URL).unwrap().join(field(&answer, "location")).unwrap();
             assert_eq!(
                 (start.origin().ascii_serialization().as_str(), start.path()),
                 (PUBLIC_URL, "/oauth2/start")
             );
-            let mut browser = Browser::new(&house.gateway);
+            let mut browser = stack.browser();
             let end = provider::sign_in(&mut browser, start.as_str(), "alice").await;
             assert_eq!(end.url.origin().ascii_serialization(), PUBLIC_URL, "T64 {target}");
         } else {
@@ -171,7 +170,7 @@ async fn the_target_of_a_request_is_held_to_the_same() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_url_names_our_own_page_or_none() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     for (referer, expected) in [
         ("http://wiki.localhost/page?a=b", "%2Fpage%3Fa%3Db"),
         ("http://wiki.localhost:80/page", "%2Fpage"),
@@ -185,7 +184,7 @@ async fn a_login_url_names_our_own_page_or_none() {
         ("", "%2F"),
     ] {
         let answer =
-            answers_to(&house.gateway, get("/page", &format!("Referer: {referer}\r\n"))).await;
+            answers_to(&stack.gateway, get("/page", &format!("Referer: {referer}\r\n"))).await;
         let body = answer.split("\r\n\r\n").nth(1).unwrap();
         let body: serde_json::Value = serde_json::from_str(body).unwrap();
         let expected = format!("{PUBLIC_URL}/oauth2/start?rd={expected}");

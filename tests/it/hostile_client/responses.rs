@@ -7,10 +7,7 @@ use crate::support::wire::{Peer, Wire, field};
 /// A gateway in front of an application that gives every request this answer, and closes.
 async fn before(answer: impl Into<Vec<u8>>) -> (Peer, Gateway) {
     let peer = Peer::answering(answer).await;
-    let gateway = Gateway::start(&format!(
-        "routes: [{{ upstream: \"http://{}\", allow: public }}]",
-        peer.address
-    ));
+    let gateway = Gateway::in_front_of(peer.address, "");
     (peer, gateway)
 }
 
@@ -26,10 +23,7 @@ async fn before_each(answers: Vec<Vec<u8>>) -> (Peer, Gateway) {
         }
     });
     let peer = peer.await;
-    let gateway = Gateway::start(&format!(
-        "routes: [{{ upstream: \"http://{}\", allow: public }}]",
-        peer.address
-    ));
+    let gateway = Gateway::in_front_of(peer.address, "");
     (peer, gateway)
 }
 

@@ -3,8 +3,8 @@
 use http::HeaderValue;
 use url::Url;
 
-use super::{Case, House, answers_to, case, get, status};
-use crate::support::browser::{Answer, Browser};
+use super::{Case, Stack, answers_to, case, get, status};
+use crate::support::browser::Answer;
 use crate::support::provider::callback;
 use crate::support::wire::field;
 
@@ -21,7 +21,7 @@ fn with(url: &Url, name: &str, value: &str) -> Url {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_that_was_not_asked_for_is_refused_without_a_token_request() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let huge = "x".repeat(10_000);
     let mut cases: Vec<Case> = [
         "",
@@ -53,9 +53,9 @@ async fn a_callback_that_was_not_asked_for_is_refused_without_a_token_request() 
     ] {
         cases.push(case("T71", get(&format!("/oauth2/callback{query}"), "")));
     }
-    house.refuses(&cases, &[400]).await;
+    stack.refuses(&cases, &[400]).await;
     for (_, request) in &cases {
-        let answer = answers_to(&house.gateway, request).await;
+        let answer = answers_to(&stack.gateway, request).await;
         assert!(
             !answer.contains("<script") && field(&answer, "set-cookie").is_empty(),
             "T84 {answer}"
@@ -66,19 +66,19 @@ async fn a_callback_that_was_not_asked_for_is_refused_without_a_token_request() 
         "/oauth2/callback/../callback",
         "/oauth2/callback/%2e%2e",
     ];
-    house.refuses(&others.map(|target| case("T71", get(target, ""))), &[400, 404]).await;
+    stack.refuses(&others.map(|target| case("T71", get(target, ""))), &[400, 404]).await;
     let head = "HEAD /oauth2/callback?state=x&code=x HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
-    house.refuses(&[case("T71", head), case("T71", head.replace("HEAD", "POST"))], &[405]).await;
-    assert_eq!(house.provider.counts().code_exchanges, 0);
+    stack.refuses(&[case("T71", head), case("T71", head.replace("HEAD", "POST"))], &[405]).await;
+    assert_eq!(stack.provider.counts().code_exchanges, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_callback_works_in_the_browser_that_asked_and_once() {
-    let house = House::start().await;
-    let mut alice = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut alice = stack.browser();
     let url = callback(&mut alice, "/page", "alice").await;
     // A stranger's browser, with a login cookie of its own or none (T70).
-    let mut mallory = Browser::new(&house.gateway);
+    let mut mallory = stack.browser();
     assert_eq!(mallory.navigate(url.as_str()).await.status, 400, "T70");
     mallory.navigate("/oauth2/start?rd=/").await;
     let restarted = mallory.navigate(url.as_str()).await;
@@ -99,23 +99,23 @@ async fn a_callback_works_in_the_browser_that_asked_and_once() {
         let mut alice = alice.clone();
         assert_eq!(alice.navigate(url.as_str()).await.status, 400, "{threat} {url}");
     }
-    assert_eq!(house.provider.counts().code_exchanges, 0, "T72");
+    assert_eq!(stack.provider.counts().code_exchanges, 0, "T72");
     // None of them has used the state up, for none has sent a code; the honest answer works, once (T72).
     assert_eq!(alice.navigate(url.as_str()).await.status, 302);
     let again = alice.navigate(url.as_str()).await;
     assert_eq!(again.redirect().unwrap().path(), "/page", "T72: to its target");
-    let mut later = Browser::new(&house.gateway);
+    let mut later = stack.browser();
     assert_eq!(later.navigate(url.as_str()).await.status, 400, "T72");
-    assert_eq!(house.provider.counts().code_exchanges, 1, "T72");
+    assert_eq!(stack.provider.counts().code_exchanges, 1, "T72");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_authorization_request_has_fresh_secrets_and_s256() {
-    let house = House::start().await;
+    let stack = Stack::start().await;
     let mut seen = std::collections::HashSet::new();
     for _ in 0..5 {
         let answer = answers_to(
-            &house.gateway,
+            &stack.gateway,
             get("/oauth2/start?rd=/&code_challenge_method=plain&state=x", ""),
         )
         .await;
@@ -146,8 +146,8 @@ async fn every_authorization_request_has_fresh_secrets_and_s256() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_other_site_signs_anybody_out() {
-    let house = House::start().await;
-    let mut browser = house.browser_of("alice").await;
+    let stack = Stack::start().await;
+    let mut browser = stack.browser_of("alice").await;
     let cookie = format!("Cookie: portcullis={}\r\n", browser.cookie("/", "portcullis").unwrap());
     for fields in [
         "Sec-Fetch-Site: cross-site\r\n",
@@ -168,7 +168,7 @@ async fn no_other_site_signs_anybody_out() {
             [("GET", cookie.as_str()), ("POST", &cookie), ("GET", ""), ("POST", "")]
         {
             let sent = get("/oauth2/sign_out", &format!("{cookie}{fields}Accept: text/html\r\n"));
-            let answer = answers_to(&house.gateway, sent.replacen("GET", method, 1)).await;
+            let answer = answers_to(&stack.gateway, sent.replacen("GET", method, 1)).await;
             assert_eq!(status(&answer), 200, "T88 {fields} {answer}");
             assert!(
                 answer.contains("<form") && field(&answer, "set-cookie").is_empty(),
@@ -177,20 +177,20 @@ async fn no_other_site_signs_anybody_out() {
         }
     }
     let head = get("/oauth2/sign_out", &cookie).replacen("GET", "HEAD", 1);
-    answers_to(&house.gateway, head).await;
+    answers_to(&stack.gateway, head).await;
     assert_eq!(browser.fetch("/page").await.status, 200, "T88");
-    assert_eq!(house.provider.counts().revocations, 0, "T88");
+    assert_eq!(stack.provider.counts().revocations, 0, "T88");
     for fields in [
         "Sec-Fetch-Site: same-origin\r\n",
         "Sec-Fetch-Site: none\r\n",
         "Origin: http://wiki.localhost\r\n",
         "",
     ] {
-        let mut browser = house.browser_of("alice").await;
+        let mut browser = stack.browser_of("alice").await;
         let cookie =
             format!("Cookie: portcullis={}\r\n", browser.cookie("/", "portcullis").unwrap());
         let answer =
-            answers_to(&house.gateway, get("/oauth2/sign_out", &format!("{cookie}{fields}"))).await;
+            answers_to(&stack.gateway, get("/oauth2/sign_out", &format!("{cookie}{fields}"))).await;
         assert_eq!(status(&answer), 302, "T88 {fields} {answer}");
         assert_eq!(browser.fetch("/page").await.status, 401);
     }
@@ -198,8 +198,8 @@ async fn no_other_site_signs_anybody_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_that_a_visitor_sends_becomes_markup() {
-    let house = House::start().await;
-    let mut browser = house.browser_of("bob").await;
+    let stack = Stack::start().await;
+    let mut browser = stack.browser_of("bob").await;
     let markup = "%3Cscript%3Ealert(1)%3C/script%3E\"'%3E%3Cimg%20src=x%20onerror=alert(1)%3E";
     let check = |answer: &Answer| {
         assert!(
@@ -232,8 +232,8 @@ async fn nothing_that_a_visitor_sends_becomes_markup() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_line_of_the_log_holds_what_opens_a_door() {
-    let house = House::start().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
     let url = callback(&mut browser, "/page", "alice").await;
     browser.navigate(url.as_str()).await;
     let cookie = browser.cookie("/", "portcullis").unwrap().to_owned();
@@ -248,7 +248,7 @@ async fn no_line_of_the_log_holds_what_opens_a_door() {
     hidden.extend(
         url.query_pairs().filter(|(name, _)| name != "iss").map(|(_, value)| value.into_owned()),
     );
-    let log = house.gateway.log_until("/oauth2/sign_out").join("\n");
+    let log = stack.gateway.log_until("/oauth2/sign_out").join("\n");
     for hidden in hidden {
         assert!(!log.contains(&hidden), "T95 {hidden} in {log}");
         assert!(!told.contains(&hidden), "T95 {hidden} in {told}");

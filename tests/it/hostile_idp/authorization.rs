@@ -1,14 +1,13 @@
 //! The authorization response, as the browser brings it (RFC 6749 §4.1.2, RFC 9207 §2.4).
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::time::Duration;
 
 use url::Url;
 
-use super::{House, Outcome, Refused, SignedIn, check_log, check_page};
+use super::{Outcome, Refused, SignedIn, Trials, check_log, check_page};
 use crate::support::faults::{AuthorizationFault, Fault};
-use crate::support::provider::{self, callback};
+use crate::support::provider::callback;
+use crate::support::stack::Stack;
 
 fn expected(fault: AuthorizationFault) -> Outcome {
     use AuthorizationFault as F;
@@ -35,28 +34,28 @@ fn expected(fault: AuthorizationFault) -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_is_sent_only_where_the_response_is_beyond_doubt() {
-    let house = House::start().await;
+    let trials = Trials::start().await;
     for fault in AuthorizationFault::ALL {
-        let before = house.provider.counts().code_exchanges;
+        let before = trials.stack.provider.counts().code_exchanges;
         let faults = [Fault::Authorization(*fault)];
-        house.hold(&faults, fault.words(), expected(*fault)).await;
-        let sent = house.provider.counts().code_exchanges - before;
+        trials.hold(&faults, fault.words(), expected(*fault)).await;
+        let sent = trials.stack.provider.counts().code_exchanges - before;
         let sends =
             matches!(fault, AuthorizationFault::UnknownParameters | AuthorizationFault::CodeOther);
         assert_eq!(sent, usize::from(sends), "{}", fault.words());
-        house.check(&[], fault.words(), SignedIn).await;
+        trials.check(&[], fault.words(), SignedIn).await;
     }
 }
 
 /// T74: nothing of one request tells anything of the next.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_authorization_request_is_fresh() {
-    let house = House::start().await;
-    let mut browser = house.stranger();
+    let trials = Trials::start().await;
+    let mut browser = trials.stranger();
     let mut seen = HashSet::new();
     for _ in 0..50 {
         let page = browser.open("/").await;
-        house.check_request(&page.url);
+        trials.check_request(&page.url);
         for name in ["state", "nonce", "code_challenge"] {
             let value = page.url.query_pairs().find(|pair| pair.0 == name).unwrap().1.into_owned();
             assert!(seen.insert(value), "{name} twice");
@@ -67,19 +66,18 @@ async fn every_authorization_request_is_fresh() {
 /// RFC 9700 §4.4.2: where a provider has a redirect_uri of its own, only that one counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_at_another_redirect_uri_is_a_mix_up() {
-    let provider = Arc::new(provider::start(Duration::from_secs(60)).await);
-    let house = House::around(provider, ", distinct_redirect_uri: true").await;
+    let trials = Trials::of(Stack::builder().provider_keys("distinct_redirect_uri: true")).await;
     let at = |url: &Url, path: &str| url.as_str().replace(url.path(), path);
-    let mut browser = house.stranger();
+    let mut browser = trials.stranger();
     for path in ["/oauth2/callback", "/oauth2/callback/other"] {
         let callback = callback(&mut browser, "/", "alice").await;
         assert_eq!(callback.path(), "/oauth2/callback/company");
         let page = browser.navigate(&at(&callback, path)).await;
         assert_eq!(page.status, 400, "{page:?}");
         check_page(&page, path);
-        check_log(&house.gateway, &page, "not this provider's");
+        check_log(&trials.stack.gateway, &page, "not this provider's");
     }
-    assert_eq!(house.provider.counts().code_exchanges, 0);
+    assert_eq!(trials.stack.provider.counts().code_exchanges, 0);
     let honest = callback(&mut browser, "/", "alice").await;
     assert_eq!(browser.open(honest.as_str()).await.status, 200);
 }
@@ -87,11 +85,11 @@ async fn a_response_at_another_redirect_uri_is_a_mix_up() {
 /// A form may not bring a response that was asked for as a redirect, nor may a look ahead spend it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_response_comes_by_get_only() {
-    let house = House::start().await;
-    let mut browser = house.stranger();
+    let trials = Trials::start().await;
+    let mut browser = trials.stranger();
     let callback = callback(&mut browser, "/", "alice").await;
     let page = browser.submit(callback.as_str(), &[]).await;
     assert_eq!((page.status.as_u16(), page.header("allow")), (405, "GET"));
-    assert_eq!(house.provider.counts().code_exchanges, 0);
+    assert_eq!(trials.stack.provider.counts().code_exchanges, 0);
     assert_eq!(browser.open(callback.as_str()).await.status, 200);
 }

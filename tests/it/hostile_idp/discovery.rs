@@ -1,15 +1,14 @@
 //! The discovery document, met by a gateway that knows nothing yet (Discovery §3 and §4).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::tls::Authority;
-use super::{House, Outcome, Refused, SignedIn, each};
-use crate::support::browser::Browser;
+use super::{Outcome, Refused, SignedIn, Trials, each};
 use crate::support::faults::{
     DiscoveryFault, Fault, GrantType, IdTokenFault, IdentityProvider, Settings,
 };
 use crate::support::provider;
+use crate::support::stack::{Builder, Stack};
 
 /// What each document leads to; under an https issuer where the fault is about that.
 fn expected(fault: DiscoveryFault) -> Outcome {
@@ -41,14 +40,16 @@ fn needs_https(fault: DiscoveryFault) -> bool {
 async fn a_discovery_document_is_the_issuers_own_or_nothing() {
     let plain = DiscoveryFault::ALL.iter().filter(|fault| !needs_https(**fault));
     each(plain, |fault| async move {
-        let provider = Arc::new(provider::start(Duration::from_secs(60)).await);
         let faults = [Fault::Discovery(*fault)];
-        // Spoiled before the gateway asks for the first time.
-        provider.set_faults(&faults);
-        let house = House::around(provider, "").await;
-        house.check_and_mend(&faults, fault.words(), expected(*fault)).await;
+        let trials = Trials::of(Stack::builder().faults(&faults)).await;
+        trials.check_and_mend(&faults, fault.words(), expected(*fault)).await;
     })
     .await;
+}
+
+/// A gateway that trusts the provider's certificate.
+fn with_authority(provider: &Arc<IdentityProvider>, authority: &Authority) -> Builder {
+    Stack::builder().provider(Arc::clone(provider)).provider_keys(&authority.key())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,23 +61,21 @@ async fn under_an_https_issuer_no_endpoint_is_plain_http() {
     let provider = Arc::new(provider.unwrap());
     for fault in DiscoveryFault::ALL.iter().copied().filter(|fault| needs_https(*fault)) {
         provider.set_faults(&[Fault::Discovery(fault)]);
-        let house = House::around(Arc::clone(&provider), &authority.key()).await;
-        house.hold(&[Fault::Discovery(fault)], fault.words(), expected(fault)).await;
+        let trials = Trials::of(with_authority(&provider, &authority)).await;
+        trials.hold(&[Fault::Discovery(fault)], fault.words(), expected(fault)).await;
     }
     // Only that was wrong with it.
     provider.set_faults(&[]);
-    let house = House::around(provider, &authority.key()).await;
-    let answer = Browser::new(&house.gateway).navigate("/oauth2/start").await;
-    house.check_request(&answer.redirect().unwrap());
+    let trials = Trials::of(with_authority(&provider, &authority)).await;
+    let answer = trials.stack.browser().navigate("/oauth2/start").await;
+    trials.check_request(&answer.redirect().unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_provider_says_it_signs_with_is_not_what_we_accept() {
-    let provider = Arc::new(provider::start(Duration::from_secs(60)).await);
     let only_none = Fault::Discovery(DiscoveryFault::OnlyNone);
-    provider.set_faults(&[only_none]);
-    let house = House::around(provider, "").await;
+    let trials = Trials::of(Stack::builder().faults(&[only_none])).await;
     let unsigned = Fault::IdToken(GrantType::SignIn, IdTokenFault::AlgNone);
     let refused = Refused(502, "the token's signature algorithm is not accepted");
-    house.check(&[only_none, unsigned], "alg none, as advertised", refused).await;
+    trials.check(&[only_none, unsigned], "alg none, as advertised", refused).await;
 }

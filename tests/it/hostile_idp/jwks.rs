@@ -1,11 +1,8 @@
 //! The key set, met by a gateway that has none yet (RFC 7517, OIDC Core §10.1).
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use super::{House, Outcome, Refused, SignedIn, each};
+use super::{Outcome, Refused, SignedIn, Trials, each};
 use crate::support::faults::{Fault, GrantType, IdTokenFault, JwksFault};
-use crate::support::provider;
+use crate::support::stack::Stack;
 
 fn expected(fault: JwksFault) -> Outcome {
     use JwksFault as F;
@@ -21,10 +18,8 @@ fn expected(fault: JwksFault) -> Outcome {
 }
 
 async fn check(faults: Vec<Fault>, what: String, expected: Outcome) {
-    let provider = Arc::new(provider::start(Duration::from_secs(60)).await);
-    provider.set_faults(&faults);
-    let house = House::around(provider, "").await;
-    house.check_and_mend(&faults, &what, expected).await;
+    let trials = Trials::of(Stack::builder().faults(&faults)).await;
+    trials.check_and_mend(&faults, &what, expected).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -55,22 +50,22 @@ async fn a_published_secret_signs_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_key_between_two_sign_ins_is_found_at_once() {
-    let house = House::start().await;
-    let mut before = house.check(&[], "the first key", SignedIn).await;
-    let fetched = house.provider.counts().jwks;
-    house.provider.rotate_keys().unwrap();
-    house.check(&[], "the second key", SignedIn).await;
-    assert_eq!(house.provider.counts().jwks, fetched + 1);
+    let trials = Trials::start().await;
+    let mut before = trials.check(&[], "the first key", SignedIn).await;
+    let fetched = trials.stack.provider.counts().jwks;
+    trials.stack.provider.rotate_keys().unwrap();
+    trials.check(&[], "the second key", SignedIn).await;
+    assert_eq!(trials.stack.provider.counts().jwks, fetched + 1);
     assert_eq!(before.browser.fetch("/").await.status, 200, "a session needs no key");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_set_that_broke_leaves_the_last_good_one() {
-    let house = House::start().await;
-    house.check(&[], "the good set", SignedIn).await;
+    let trials = Trials::start().await;
+    trials.check(&[], "the good set", SignedIn).await;
     let unknown = Fault::IdToken(GrantType::SignIn, IdTokenFault::KidUnknown);
     let broken = Fault::Jwks(JwksFault::NoKeys);
     let refused = Refused(502, "no key that we can use");
-    house.hold(&[broken, unknown], "an unknown key and an empty set", refused).await;
-    house.check(&[broken], "a known key and an empty set", SignedIn).await;
+    trials.hold(&[broken, unknown], "an unknown key and an empty set", refused).await;
+    trials.check(&[broken], "a known key and an empty set", SignedIn).await;
 }

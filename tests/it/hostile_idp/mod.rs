@@ -25,9 +25,9 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::support::browser::{Answer, Browser};
-use crate::support::faults::{Fault, IdentityProvider};
+use crate::support::faults::Fault;
 use crate::support::gateway::{Gateway, PUBLIC_URL};
-use crate::support::provider;
+use crate::support::stack::{Builder, Stack};
 use crate::support::upstream::Upstream;
 use crate::support::wait::Patience;
 
@@ -42,12 +42,10 @@ enum Outcome {
 
 use Outcome::{Refused, SignedIn};
 
-/// A provider, a gateway that knows it, and an application behind that.
-struct House {
-    provider: Arc<IdentityProvider>,
-    upstream: Upstream,
-    gateway: Gateway,
-    /// The gateway's way to everything that is not on loopback: nothing may ever go there.
+/// A stack whose provider misbehaves, and sign-ins there.
+struct Trials {
+    stack: Stack,
+    /// A proxy that the gateway would use for everything outside this machine: nothing may ever go there.
     outside: Upstream,
     tries: AtomicUsize,
 }
@@ -59,54 +57,50 @@ struct Try {
     answer: Answer,
 }
 
-impl House {
+impl Trials {
     async fn start() -> Self {
-        let provider = provider::start(Duration::from_secs(60)).await;
-        Self::around(Arc::new(provider), "").await
+        Self::of(Stack::builder()).await
     }
 
-    /// A house whose gateway waits for its provider no longer than a test wants to, and which knows its
-    /// documents already.
+    /// A gateway with a short timeout for requests to its provider, and which has the provider's documents.
     async fn hasty() -> Self {
-        let provider = provider::start(Duration::from_secs(60)).await;
-        let house = Self::around(Arc::new(provider), HASTY).await;
-        house.mend("a start in haste").await;
-        house
+        let trials = Self::of(Stack::builder().provider_keys(HASTY)).await;
+        trials.mend("the start with a short timeout").await;
+        trials
     }
 
-    /// A house around a provider; `more` are further keys of its section, each behind a comma.
-    async fn around(provider: Arc<IdentityProvider>, more: &str) -> Self {
-        let (upstream, outside) = (Upstream::start().await, Upstream::start().await);
-        let target = format!("upstream: \"http://{}\"", upstream.address);
-        let more = format!(", proxy: \"http://{}\"{more}", outside.address);
-        let gateway = Gateway::start_with(&format!(
-            "server:\n  listen: 127.0.0.1:0\n  public_url: {PUBLIC_URL}\n  \
-             trusted_proxies: [127.0.0.1/32]\nadmin: {{ listen: \"off\" }}\n{}routes:\n  \
-             - {{ {target}, allow: authenticated }}\n  \
-             - {{ path: /open, {target}, allow: public }}\n  \
-             - {{ path: /ours, {target}, allow: [{{ email_domains: [example.com] }}] }}\n",
-            provider::section_with(provider.issuer(), &more)
-        ));
-        Self { provider, upstream, gateway, outside, tries: AtomicUsize::new(0) }
+    async fn of(builder: Builder) -> Self {
+        let outside = Upstream::start().await;
+        let stack = builder
+            .provider_keys(&format!("proxy: \"http://{}\"", outside.address))
+            .server("trusted_proxies: [127.0.0.1/32]")
+            .routes([
+                "UPSTREAM, allow: authenticated",
+                "path: /open, UPSTREAM, allow: public",
+                "path: /ours, UPSTREAM, allow: [{ email_domains: [example.com] }]",
+            ])
+            .start()
+            .await;
+        Self { stack, outside, tries: AtomicUsize::new(0) }
     }
 
     /// A browser at an address of its own, which failures are counted by.
     fn stranger(&self) -> Browser {
         let number = self.tries.fetch_add(1, Ordering::Relaxed);
         let address = format!("192.0.{}.{}", number / 250, number % 250 + 1);
-        let mut browser = Browser::new(&self.gateway);
+        let mut browser = self.stack.browser();
         browser.extra.insert("x-forwarded-for", HeaderValue::try_from(address).unwrap());
         browser
     }
 
     /// Tries to sign in as Alice while the provider misbehaves.
     async fn try_with(&self, faults: &[Fault]) -> Try {
-        self.provider.set_faults(faults);
-        let before = self.provider.counts();
+        self.stack.provider.set_faults(faults);
+        let before = self.stack.provider.counts();
         let mut browser = self.stranger();
         let answer = timeout(BOUND, self.sign_in(&mut browser)).await;
         let answer = answer.unwrap_or_else(|_| panic!("{faults:?}: no answer within {BOUND:?}"));
-        let sent = self.provider.counts().code_exchanges - before.code_exchanges;
+        let sent = self.stack.provider.counts().code_exchanges - before.code_exchanges;
         assert!(sent <= 1, "{faults:?}: a code was sent {sent} times");
         Try { browser, answer }
     }
@@ -122,7 +116,7 @@ impl House {
 
     /// All that an authorization request must have, whatever the provider says of itself.
     fn check_request(&self, url: &Url) {
-        assert!(url.as_str().starts_with(self.provider.issuer()), "{url}");
+        assert!(url.as_str().starts_with(self.stack.provider.issuer()), "{url}");
         let all = |name| url.query_pairs().filter(move |pair| pair.0 == name).map(|pair| pair.1);
         let one = |name| all(name).collect::<Vec<_>>().join(" twice: ");
         assert_eq!(one("response_type"), "code");
@@ -162,15 +156,19 @@ impl House {
     }
 
     async fn hold(&self, faults: &[Fault], what: &str, expected: Outcome) -> Try {
-        let asked = self.upstream.asked();
+        let asked = self.stack.upstream.asked();
         let tried = self.try_with(faults).await;
         let tried = self.check_outcome(tried, what, expected).await;
         if expected != SignedIn {
-            assert_eq!(self.upstream.asked(), asked, "{what}: the application was asked");
+            assert_eq!(self.stack.upstream.asked(), asked, "{what}: the application was asked");
         }
-        assert_eq!(self.provider.counts().evil, 0, "{what}: something of a fault was fetched");
+        assert_eq!(
+            self.stack.provider.counts().evil,
+            0,
+            "{what}: something of a fault was fetched"
+        );
         assert_eq!(self.outside.asked(), 0, "{what}: something went elsewhere");
-        assert_eq!(Browser::new(&self.gateway).fetch("/open").await.status, 200, "{what}");
+        assert_eq!(self.stack.browser().fetch("/open").await.status, 200, "{what}");
         tried
     }
 
@@ -190,7 +188,7 @@ impl House {
                 assert!(!has_session, "{what}: a session");
                 assert_eq!(answer.status, status, "{what}: {answer:?}");
                 check_page(answer, what);
-                check_log(&self.gateway, answer, check);
+                check_log(&self.stack.gateway, answer, check);
             }
         }
         tried
@@ -239,5 +237,5 @@ where
 /// More than all deadlines of one sign-in together.
 const BOUND: Duration = Duration::from_secs(30);
 /// For providers that let us wait. Elsewhere the usual ten seconds outlast any load of the machine.
-const HASTY: &str = ", timeout: 1s";
+const HASTY: &str = "timeout: 1s";
 const AT_A_TIME: usize = 5;

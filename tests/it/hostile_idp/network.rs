@@ -1,13 +1,13 @@
 //! Endpoints that fail below or beside their protocol, each in every way.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::{HASTY, House, Outcome, Refused, SignedIn, each};
+use super::{HASTY, Outcome, Refused, SignedIn, Trials, each};
 use crate::support::browser::Browser;
 use crate::support::clocked::Clocked;
 use crate::support::faults::{DemoEndpoint, Fault, GrantType, IdTokenFault, NetworkFault};
 use crate::support::provider;
+use crate::support::stack::Stack;
 use crate::support::upstream::Upstream;
 use crate::support::wait::Patience;
 
@@ -41,20 +41,19 @@ fn is_slow(fault: NetworkFault) -> bool {
 
 /// A gateway that meets the fault when it asks for the first time.
 async fn meets(endpoint: DemoEndpoint, fault: NetworkFault) {
-    let provider = Arc::new(provider::start(Duration::from_secs(60)).await);
     let faults = [Fault::Network(endpoint, fault)];
-    provider.set_faults(&faults);
-    let house = House::around(provider, if is_slow(fault) { HASTY } else { "" }).await;
+    let timeout = if is_slow(fault) { HASTY } else { "timeout: 10s" };
+    let trials = Trials::of(Stack::builder().faults(&faults).provider_keys(timeout)).await;
     let what = format!("{endpoint:?}: {fault:?}");
     if fault == NetworkFault::LostOnce {
         // A document is asked for once more at once; nothing else ever is.
         let patience = Patience::until("the fault is met");
-        while house.provider.counts().jwks == 0 {
+        while trials.stack.provider.counts().jwks == 0 {
             patience.pause().await;
         }
-        house.check(&[], &what, SignedIn).await;
+        trials.check(&[], &what, SignedIn).await;
     } else {
-        house.check_and_mend(&faults, &what, expected(fault)).await;
+        trials.check_and_mend(&faults, &what, expected(fault)).await;
     }
 }
 
@@ -70,20 +69,24 @@ async fn the_key_set_may_fail_in_every_way() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_token_endpoint_may_fail_in_every_way() {
-    let (patient, hasty) = tokio::join!(House::start(), House::hasty());
+    let (patient, hasty) = tokio::join!(Trials::start(), Trials::hasty());
     for fault in NetworkFault::ALL {
-        let house = if is_slow(fault) { &hasty } else { &patient };
-        let before = house.provider.counts().code_exchanges;
+        let trials = if is_slow(fault) { &hasty } else { &patient };
+        let before = trials.stack.provider.counts().code_exchanges;
         let faults = [Fault::Network(DemoEndpoint::Token, fault)];
-        house.hold(&faults, &format!("{fault:?}"), expected(fault)).await;
-        assert_eq!(house.provider.counts().code_exchanges, before + 1, "{fault:?}: sent once");
+        trials.hold(&faults, &format!("{fault:?}"), expected(fault)).await;
+        assert_eq!(
+            trials.stack.provider.counts().code_exchanges,
+            before + 1,
+            "{fault:?}: sent once"
+        );
         patient.check(&[], &format!("after {fault:?}"), SignedIn).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn userinfo_may_fail_in_every_way() {
-    let (patient, hasty) = tokio::join!(House::start(), House::hasty());
+    let (patient, hasty) = tokio::join!(Trials::start(), Trials::hasty());
     let bare = Fault::IdToken(GrantType::SignIn, IdTokenFault::Bare);
     for fault in NetworkFault::ALL {
         let (faults, what) =
@@ -94,8 +97,8 @@ async fn userinfo_may_fail_in_every_way() {
             let tried = patient.check(&faults, &what, SignedIn).await;
             assert!(tried.answer.json()["headers"]["x-forwarded-groups"].is_null(), "{what}");
         } else {
-            let house = if is_slow(fault) { &hasty } else { &patient };
-            house.check_and_mend(&faults, &what, expected(fault)).await;
+            let trials = if is_slow(fault) { &hasty } else { &patient };
+            trials.check_and_mend(&faults, &what, expected(fault)).await;
         }
     }
 }
@@ -103,43 +106,43 @@ async fn userinfo_may_fail_in_every_way() {
 /// A sign-out is ours to give: nobody waits for the provider to take its token back.
 #[tokio::test(flavor = "multi_thread")]
 async fn revocation_may_fail_in_every_way_and_nobody_waits_for_it() {
-    let house = House::start().await;
+    let trials = Trials::start().await;
     for (number, fault) in NetworkFault::ALL.into_iter().enumerate() {
         let faults = [Fault::Network(DemoEndpoint::Revocation, fault)];
-        let mut tried = house.check(&[], "honest", SignedIn).await;
-        house.provider.set_faults(&faults);
+        let mut tried = trials.check(&[], "honest", SignedIn).await;
+        trials.stack.provider.set_faults(&faults);
         let asked = tokio::time::Instant::now();
         let answer = tried.browser.navigate("/oauth2/sign_out").await;
         assert!(asked.elapsed() < Duration::from_secs(9), "{fault:?}: waited for");
         assert!(answer.redirect().unwrap().path().ends_with("/end_session"), "{fault:?}");
         assert_eq!(tried.browser.fetch("/").await.status, 401, "{fault:?}");
         let patience = Patience::until("the refresh token is given back");
-        while house.provider.counts().revocations <= number {
+        while trials.stack.provider.counts().revocations <= number {
             patience.pause().await;
         }
     }
-    house.provider.set_faults(&[]);
-    house.check(&[], "after all of them", SignedIn).await;
+    trials.stack.provider.set_faults(&[]);
+    trials.check(&[], "after all of them", SignedIn).await;
 }
 
 /// T79: what a provider sends is read as far as we need it, and no further.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_bytes_does_not_stay_in_memory() {
-    let house = House::start().await;
+    let trials = Trials::start().await;
     let floods = [NetworkFault::Huge, NetworkFault::CompressedBomb, NetworkFault::HeaderFlood];
     let round = async || {
         for fault in floods {
             let faults = [Fault::Network(DemoEndpoint::Token, fault)];
-            house.hold(&faults, &format!("{fault:?}"), expected(fault)).await;
+            trials.hold(&faults, &format!("{fault:?}"), expected(fault)).await;
         }
-        house.check(&[], "honest", SignedIn).await;
+        trials.check(&[], "honest", SignedIn).await;
     };
     round().await;
-    let before = house.gateway.memory();
+    let before = trials.stack.gateway.memory();
     for _ in 0..5 {
         round().await;
     }
-    let grown = house.gateway.memory().saturating_sub(before) >> 20;
+    let grown = trials.stack.gateway.memory().saturating_sub(before) >> 20;
     assert!(grown < 24, "grown by {grown} MiB");
 }
 
@@ -171,26 +174,29 @@ async fn a_token_endpoint_that_fails_again_and_again_is_left_alone() {
 async fn a_provider_that_hangs_holds_up_a_bounded_number_of_sign_ins() {
     const BROWSERS: usize = 70;
     // Nobody is given up while the test runs.
-    let provider = Arc::new(provider::start(Duration::from_secs(60)).await);
-    let house = House::around(provider, ", timeout: 60s").await;
+    let trials = Trials::of(Stack::builder().provider_keys("timeout: 60s")).await;
     let mut ready = Vec::new();
     for _ in 0..BROWSERS {
-        let mut browser = house.stranger();
+        let mut browser = trials.stranger();
         let callback = provider::callback(&mut browser, "/", "alice").await;
         ready.push((browser, callback));
     }
-    house.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Hang)]);
+    trials.stack.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Hang)]);
     let mut asking = tokio::task::JoinSet::new();
     for (mut browser, callback) in ready {
         asking.spawn(async move { browser.navigate(callback.as_str()).await });
     }
     let patience = Patience::until("the provider has its hands full");
-    while house.provider.counts().code_exchanges < 64 {
+    while trials.stack.provider.counts().code_exchanges < 64 {
         patience.pause().await;
     }
-    house.provider.set_faults(&[]);
+    trials.stack.provider.set_faults(&[]);
     let answers = asking.join_all().await;
     let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
     assert_eq!((count(503), count(302)), (64, BROWSERS - 64), "those who waited met it mended");
-    assert_eq!(house.provider.counts().code_exchanges, BROWSERS, "a code is never sent twice");
+    assert_eq!(
+        trials.stack.provider.counts().code_exchanges,
+        BROWSERS,
+        "a code is never sent twice"
+    );
 }

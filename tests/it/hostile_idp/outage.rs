@@ -5,12 +5,12 @@ use std::time::Duration;
 use portcullis::clock::Clock;
 use tokio::net::TcpSocket;
 
-use super::{House, SignedIn, check_page, is_ours};
+use super::{SignedIn, Trials, check_page, is_ours};
 use crate::support::browser::Browser;
-use crate::support::clocked::Clocked;
 use crate::support::faults::{DemoEndpoint, Fault, IdentityProvider, NetworkFault, Settings};
 use crate::support::gateway::Gateway;
 use crate::support::provider;
+use crate::support::stack::Stack;
 use crate::support::upstream::Upstream;
 use crate::support::wait::Patience;
 
@@ -55,12 +55,8 @@ async fn a_gateway_starts_without_its_provider_and_finds_it_when_it_comes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_provider_that_fails_is_asked_once_a_second_however_many_want_to_sign_in() {
     let upstream = Upstream::start().await;
-    let routes = format!(
-        "routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
-        upstream.address
-    );
     let fails = [Fault::Network(DemoEndpoint::Discovery, NetworkFault::NotFound)];
-    let at = Clocked::start_with(provider::settings(), &fails, "", &routes).await;
+    let at = Stack::builder().faults(&fails).start_clocked(&upstream).await;
     let mut browser = at.browser();
     for second in 1..=3 {
         for _ in 0..50 {
@@ -75,38 +71,39 @@ async fn a_provider_that_fails_is_asked_once_a_second_however_many_want_to_sign_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_known_of_a_provider_serves_while_its_documents_fail() {
-    let house = House::start().await;
-    let mut tried = house.check(&[], "honest", SignedIn).await;
+    let trials = Trials::start().await;
+    let mut tried = trials.check(&[], "honest", SignedIn).await;
     let documents = [
         Fault::Network(DemoEndpoint::Discovery, NetworkFault::Hang),
         Fault::Network(DemoEndpoint::Jwks, NetworkFault::Hang),
     ];
-    house.check(&documents, "documents hang", SignedIn).await;
+    trials.check(&documents, "documents hang", SignedIn).await;
     assert_eq!(tried.browser.fetch("/").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_who_sign_in_at_a_silent_provider_hold_up_nobody_else() {
-    let provider = std::sync::Arc::new(provider::start(Duration::from_secs(60)).await);
-    provider.set_faults(&[Fault::Network(DemoEndpoint::Discovery, NetworkFault::Hang)]);
-    // Nobody is given up while the test runs.
-    let house = House::around(provider, ", timeout: 60s").await;
+    let silent = [Fault::Network(DemoEndpoint::Discovery, NetworkFault::Hang)];
+    // Longer than the test takes.
+    let builder = Stack::builder().faults(&silent).provider_keys("timeout: 60s");
+    let trials = Trials::of(builder).await;
     let patience = Patience::until("the provider is asked");
-    while house.provider.counts().discovery == 0 {
+    while trials.stack.provider.counts().discovery == 0 {
         patience.pause().await;
     }
     let mut waiting = tokio::task::JoinSet::new();
     for _ in 0..50 {
-        let mut browser = house.stranger();
+        let mut browser = trials.stranger();
         waiting.spawn(async move { browser.open("/").await });
     }
-    let mut browser = house.stranger();
+    let mut browser = trials.stranger();
     for _ in 0..20 {
         assert_eq!(browser.fetch("/open").await.status, 200);
     }
     assert!(waiting.try_join_next().is_none(), "who opened the door waited as well");
-    let asked = house.provider.counts().discovery;
-    house
+    let asked = trials.stack.provider.counts().discovery;
+    trials
+        .stack
         .provider
         .set_faults(&[Fault::Network(DemoEndpoint::Discovery, NetworkFault::Unavailable)]);
     for page in waiting.join_all().await {

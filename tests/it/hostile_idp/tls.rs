@@ -42,9 +42,9 @@ impl Authority {
         Arc::new(config.unwrap())
     }
 
-    /// The key of a provider's section that trusts it, behind a comma.
+    /// The key of a provider's section that trusts it.
     pub(super) fn key(&self) -> String {
-        format!(", ca: \"{}\"", self.0.pem().replace("\r\n", "\n").replace('\n', "\\n"))
+        format!("ca: \"{}\"", self.0.pem().replace("\r\n", "\n").replace('\n', "\\n"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{House, Outcome, Refused, SignedIn};
+use super::{Outcome, Refused, SignedIn, Trials};
 use crate::support::faults::{Fault, GrantType, IdTokenFault};
 
 /// What each ID Token is worth; where the specifications leave it open, what we chose.
@@ -67,22 +67,22 @@ fn expected(fault: IdTokenFault) -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_token_signs_in_only_where_it_keeps_every_rule() {
-    let house = House::start().await;
+    let trials = Trials::start().await;
     for fault in IdTokenFault::ALL {
         let faults = [Fault::IdToken(GrantType::SignIn, *fault)];
-        house.check(&faults, fault.words(), expected(*fault)).await;
+        trials.check(&faults, fault.words(), expected(*fault)).await;
     }
 }
 
 /// What a valid token says of another person counts for that person.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_signed_in_is_who_the_token_says() {
-    let house = House::start().await;
+    let trials = Trials::start().await;
     let mut tried =
-        house.try_with(&[Fault::IdToken(GrantType::SignIn, IdTokenFault::SubOther)]).await;
+        trials.try_with(&[Fault::IdToken(GrantType::SignIn, IdTokenFault::SubOther)]).await;
     let told = tried.browser.fetch("/").await.json();
     assert_eq!(told["headers"]["x-forwarded-user"], "demo-mallory");
-    let mut honest = house.try_with(&[]).await;
+    let mut honest = trials.try_with(&[]).await;
     let told = honest.browser.fetch("/").await.json();
     assert_eq!(
         told["headers"]["x-forwarded-user"], "demo-alice",
@@ -94,15 +94,15 @@ async fn who_is_signed_in_is_who_the_token_says() {
 /// seconds.
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_with_unknown_keys_do_not_make_the_gateway_hammer_the_provider() {
-    let house = House::start().await;
-    house.check(&[], "nothing wrong", SignedIn).await;
-    let (before, began) = (house.provider.counts().jwks, Instant::now());
+    let trials = Trials::start().await;
+    trials.check(&[], "nothing wrong", SignedIn).await;
+    let (before, began) = (trials.stack.provider.counts().jwks, Instant::now());
     for _ in 0..12 {
         let unknown = [Fault::IdToken(GrantType::SignIn, IdTokenFault::KidUnknown)];
-        house.hold(&unknown, "unknown key", expected(IdTokenFault::KidUnknown)).await;
+        trials.hold(&unknown, "unknown key", expected(IdTokenFault::KidUnknown)).await;
     }
-    let fetched = house.provider.counts().jwks - before;
+    let fetched = trials.stack.provider.counts().jwks - before;
     let most = 3 + usize::try_from(began.elapsed().as_secs() / 10).unwrap();
     assert!((1..=most).contains(&fetched), "fetched {fetched} times");
-    house.check(&[], "nothing wrong", SignedIn).await;
+    trials.check(&[], "nothing wrong", SignedIn).await;
 }

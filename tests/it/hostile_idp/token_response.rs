@@ -1,6 +1,6 @@
 //! The token endpoint's answer to a code (RFC 6749 §5.1 and §5.2).
 
-use super::{House, Outcome, Refused, SignedIn};
+use super::{Outcome, Refused, SignedIn, Trials};
 use crate::support::faults::{Fault, GrantType, TokenFault};
 
 fn expected(fault: TokenFault) -> Outcome {
@@ -25,9 +25,9 @@ fn expected(fault: TokenFault) -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn tokens_are_taken_only_from_an_answer_that_gives_them() {
-    let house = House::start().await;
+    let trials = Trials::start().await;
     for fault in TokenFault::ALL {
         let faults = [Fault::Token(GrantType::SignIn, *fault)];
-        house.check(&faults, fault.words(), expected(*fault)).await;
+        trials.check(&faults, fault.words(), expected(*fault)).await;
     }
 }

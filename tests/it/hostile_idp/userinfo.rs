@@ -1,13 +1,10 @@
 //! Userinfo, where the ID Token leaves the person's claims to it (OIDC Core §5.3 and §5.4).
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
-use super::{House, Refused, SignedIn, check_page};
+use super::{Refused, SignedIn, Trials, check_page};
 use crate::support::faults::{Fault, GrantType, IdTokenFault, UserinfoFault};
-use crate::support::provider;
+use crate::support::stack::Stack;
 
 /// What a person is known by afterwards: e-mail, groups, name.
 enum Known {
@@ -34,9 +31,8 @@ fn expected(fault: UserinfoFault) -> Known {
 }
 
 /// Headers with the name in them too.
-async fn house() -> House {
-    let provider = Arc::new(provider::start(Duration::from_secs(60)).await);
-    House::around(provider, ", claims: { preferred_username: name }").await
+async fn trials() -> Trials {
+    Trials::of(Stack::builder().provider_keys("claims: { preferred_username: name }")).await
 }
 
 fn faults(fault: Option<UserinfoFault>) -> Vec<Fault> {
@@ -46,14 +42,14 @@ fn faults(fault: Option<UserinfoFault>) -> Vec<Fault> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn userinfo_counts_only_as_far_as_it_can_be_believed() {
-    let house = house().await;
+    let trials = trials().await;
     for fault in UserinfoFault::ALL {
         let (faults, what) = (faults(Some(*fault)), fault.words());
-        let asked = house.provider.counts().userinfo;
+        let asked = trials.stack.provider.counts().userinfo;
         match expected(*fault) {
-            Known::Nobody(check) => drop(house.check(&faults, what, Refused(502, check)).await),
+            Known::Nobody(check) => drop(trials.check(&faults, what, Refused(502, check)).await),
             Known::As(known) => {
-                let mut tried = house.check(&faults, what, SignedIn).await;
+                let mut tried = trials.check(&faults, what, SignedIn).await;
                 let headers = &tried.answer.json()["headers"];
                 let name = |part| headers[format!("x-forwarded-{part}")].clone();
                 let told = ["email", "groups", "preferred-username"].map(name);
@@ -67,14 +63,14 @@ async fn userinfo_counts_only_as_far_as_it_can_be_believed() {
                 }
             }
         }
-        assert_eq!(house.provider.counts().userinfo, asked + 1, "{what}: asked once");
+        assert_eq!(trials.stack.provider.counts().userinfo, asked + 1, "{what}: asked once");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn userinfo_completes_what_the_id_token_leaves_out() {
-    let house = house().await;
-    let tried = house.check(&faults(None), "bare ID Token", SignedIn).await;
+    let trials = trials().await;
+    let tried = trials.check(&faults(None), "bare ID Token", SignedIn).await;
     let headers = &tried.answer.json()["headers"];
     assert_eq!(headers["x-forwarded-email"], "alice@example.com");
     assert_eq!(headers["x-forwarded-groups"], "staff");

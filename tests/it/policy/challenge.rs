@@ -1,8 +1,8 @@
 //! What they meet who are not signed in: a redirect where a person is looking, else 401.
 
-use super::House;
+use super::{Stack, builder};
 use crate::support::faults::Account;
-use crate::support::wire::{answers_to, field, status};
+use crate::support::wire::{field, status};
 
 /// How a request shows who asks, and whether that is a person.
 const ASKERS: &[(&str, bool)] = &[
@@ -26,22 +26,22 @@ const ASKERS: &[(&str, bool)] = &[
     ("", false),
 ];
 
-async fn house() -> House {
-    House::of(
+async fn stack() -> Stack {
+    builder(
         Account::demo(),
-        "",
         &[
             ("/auto", "allow: authenticated"),
             ("/redirect", "allow: authenticated, unauthenticated: redirect"),
             ("/unauthorized", "allow: authenticated, unauthenticated: unauthorized"),
         ],
     )
+    .start()
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_is_redirected_and_everybody_else_gets_401() {
-    let house = house().await;
+    let stack = stack().await;
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
     for (fields, person) in ASKERS {
         for method in ["GET", "HEAD", "POST", "OPTIONS", "DELETE"] {
@@ -50,8 +50,8 @@ async fn a_person_is_redirected_and_everybody_else_gets_401() {
                 [("/auto", *person), ("/redirect", true), ("/unauthorized", false)]
             {
                 let expected = if safe && redirects { 302 } else { 401 };
-                house.check(fields, &format!("{method} {path}?a=b"), expected).await;
-                house.check(&format!("{fields}{upgrade}"), &format!("{method} {path}"), 401).await;
+                stack.check(fields, &format!("{method} {path}?a=b"), expected).await;
+                stack.check(&format!("{fields}{upgrade}"), &format!("{method} {path}"), 401).await;
             }
         }
     }
@@ -59,11 +59,9 @@ async fn a_person_is_redirected_and_everybody_else_gets_401() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirect_is_one_that_a_browser_may_follow_and_nobody_keeps() {
-    let house = house().await;
-    let ask = async |target: &str, fields: &str| {
-        let sent = format!("GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n");
-        answers_to(&house.gateway, sent).await
-    };
+    let stack = stack().await;
+    let ask =
+        async |target: &str, fields: &str| stack.answer(&format!("GET {target}"), fields).await;
     let answer = ask("/auto/x?a=b&c=%2F#d", "Accept: text/html\r\n").await;
     assert_eq!(status(&answer), 302);
     assert_eq!(field(&answer, "location"), "/oauth2/start?rd=%2Fauto%2Fx%3Fa%3Db%26c%3D%252F");

@@ -1,16 +1,13 @@
 //! What they meet who are signed in and may not pass.
 
-use super::House;
-use crate::support::browser::Browser;
+use super::{Stack, builder};
 use crate::support::faults::Account;
-use crate::support::gateway::Gateway;
 use crate::support::provider;
-use crate::support::upstream::Upstream;
+use crate::support::wire::field;
 
-async fn house() -> House {
-    House::of(
+async fn stack() -> Stack {
+    builder(
         Account::demo(),
-        "",
         &[
             ("/", "allow: authenticated"),
             (
@@ -21,13 +18,14 @@ async fn house() -> House {
             ("/read", "allow: [{ public: true, methods: [GET] }]"),
         ],
     )
+    .start()
     .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_says_who_you_are_which_keys_failed_and_offers_another_account() {
-    let house = house().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = stack().await;
+    let mut browser = stack.browser();
     let page = provider::sign_in(&mut browser, "/staff?a=b", "bob").await;
     assert_eq!(page.status, 403);
     for said in [
@@ -58,18 +56,18 @@ async fn a_page_says_who_you_are_which_keys_failed_and_offers_another_account() 
 async fn who_has_an_unverified_email_is_told_so_and_so_is_the_operator() {
     let eve = Account { email_verified: false, ..Account::new("eve", "Eve", &[]) };
     let rules = "allow: [{ emails: [eve@example.com], email_domains: [example.com] }]";
-    let house = House::of(vec![eve], "", &[("/", rules)]).await;
+    let stack = builder(vec![eve], &[("/", rules)]).start().await;
     for _ in 0..2 {
-        let mut browser = Browser::new(&house.gateway);
+        let mut browser = stack.browser();
         let page = provider::sign_in(&mut browser, "/", "eve").await;
         assert_eq!(page.status, 403);
         let said = "does not say that your e-mail address is verified";
         assert_eq!(page.body.matches(said).count(), 1, "{}", page.body);
         assert!(!page.body.contains("not on the list"), "{}", page.body);
     }
-    house.gateway.log_until_all(&["denied", "\"reason\":\"email_unverified\""]);
+    stack.gateway.log_until_all(&["denied", "\"reason\":\"email_unverified\""]);
     let remedy = "providers.company.require_email_verified";
-    let log = house.gateway.log_until_all(&["\"WARN\"", remedy]);
+    let log = stack.gateway.log_until_all(&["\"WARN\"", remedy]);
     assert_eq!(log.iter().filter(|line| line.contains(remedy)).count(), 1, "{log:?}");
 }
 
@@ -81,30 +79,25 @@ async fn chosen_name_is_no_verified_email() {
     };
     let honest =
         Account { email: "ada@example.com".into(), ..Account::new("ada@example.com", "Ada", &[]) };
-    let provider = provider::start_for(vec![mallory, honest]).await;
-    let upstream = Upstream::start().await;
-    let gateway = Gateway::start(&format!(
-        "{}routes:\n  - {{ upstream: \"http://{}\", allow: [{{ emails: [ceo@example.com, ada@example.com] }}] }}\n",
-        provider::section_with(provider.issuer(), ", claims: { email: preferred_username }"),
-        upstream.address
-    ));
+    let routes = [("/", "allow: [{ emails: [ceo@example.com, ada@example.com] }]")];
+    let stack = builder(vec![mallory, honest], &routes)
+        .provider_keys("claims: { email: preferred_username }")
+        .start()
+        .await;
     for (username, expected) in [("ceo@example.com", 403), ("ada@example.com", 200)] {
-        let mut browser = Browser::new(&gateway);
+        let mut browser = stack.browser();
         let page = provider::sign_in(&mut browser, "/", username).await;
         assert_eq!(page.status, expected, "{username}: {page:?}");
     }
-    assert_eq!(upstream.asked(), 1);
+    assert_eq!(stack.upstream.asked(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_gets_the_same_as_json_and_grpc_as_a_status() {
-    let house = house().await;
-    let cookie = house.cookie_of("bob").await;
-    let before = house.upstream.asked();
-    let ask = async |fields: &str| {
-        let sent = format!("GET /staff HTTP/1.1\r\nHost: wiki.localhost\r\n{cookie}{fields}\r\n");
-        crate::support::wire::answers_to(&house.gateway, sent).await
-    };
+    let stack = stack().await;
+    let cookie = stack.cookie_of("bob").await;
+    let before = stack.upstream.asked();
+    let ask = async |fields: &str| stack.answer("GET /staff", &format!("{cookie}{fields}")).await;
     let answer = ask("Accept: application/json\r\n").await;
     let body: serde_json::Value =
         serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
@@ -116,18 +109,14 @@ async fn a_program_gets_the_same_as_json_and_grpc_as_a_status() {
     assert!(body["request_id"].is_string() && body["login_url"].is_null(), "{body}");
     let answer = ask("Content-Type: application/grpc+proto\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert_eq!(
-        crate::support::wire::field(&answer, "grpc-status"),
-        "7",
-        "PERMISSION_DENIED: {answer}"
-    );
-    assert_eq!(house.upstream.asked(), before);
+    assert_eq!(field(&answer, "grpc-status"), "7", "PERMISSION_DENIED: {answer}");
+    assert_eq!(stack.upstream.asked(), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_nobody_may_pass_nobody_is_named_or_sent_to_sign_in() {
-    let house = house().await;
-    let mut browser = Browser::new(&house.gateway);
+    let stack = stack().await;
+    let mut browser = stack.browser();
     let page = browser.submit("/read", &[("a", "b")]).await;
     assert_eq!(page.status, 403, "{page:?}");
     assert!(

@@ -1,11 +1,9 @@
 //! Each key of a rule, alone and beside others.
 
-use super::House;
+use super::{Stack, builder};
 use crate::support::faults::Account;
-use crate::support::gateway::Gateway;
 use crate::support::provider;
-use crate::support::upstream::Upstream;
-use crate::support::wire::{answers_to, status};
+use crate::support::wire::{field, status};
 
 fn account(username: &str, email: &str, groups: &[&str]) -> Account {
     Account { email: email.to_owned(), ..Account::new(username, username, groups) }
@@ -24,9 +22,8 @@ fn people() -> Vec<Account> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_passes_when_any_of_its_values_does() {
-    let house = House::of(
+    let stack = builder(
         people(),
-        "",
         &[
             ("/emails", "allow: [{ emails: [ALICE@Example.com, x@y.example] }]"),
             ("/domain", "allow: [{ email_domains: [Example.com] }]"),
@@ -40,6 +37,7 @@ async fn a_key_passes_when_any_of_its_values_does() {
             ("/everyone", "allow: authenticated"),
         ],
     )
+    .start()
     .await;
     let passes: &[(&str, &[&str])] = &[
         (
@@ -65,31 +63,28 @@ async fn a_key_passes_when_any_of_its_values_does() {
         "/everyone",
     ];
     for (who, theirs) in passes {
-        let cookie = house.cookie_of(who).await;
+        let cookie = stack.cookie_of(who).await;
         for path in all {
             let expected = if theirs.contains(&path) { 200 } else { 403 };
-            house.check(&cookie, &format!("GET {path}"), expected).await;
+            stack.check(&cookie, &format!("GET {path}"), expected).await;
         }
     }
     for path in all {
-        house.check("", &format!("GET {path}"), 401).await;
+        stack.check("", &format!("GET {path}"), 401).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_passes_when_all_its_keys_do_and_a_request_when_any_rule_does() {
-    let house = House::of(
-        people(),
-        "",
+    let stack = builder(people(),
         &[
             ("/both", "allow: [{ groups: [staff], email_domains: [example.com] }]"),
             ("/either", "allow: [{ groups: [nobody] }, { groups: [staff], methods: [POST] }, { users: [demo-bob] }]"),
             ("/read", "allow: [{ methods: [GET] }]"),
             ("/write", "allow: [{ methods: [POST, DELETE], users: [demo-alice] }, { methods: [GET] }]"),
         ],
-    )
-    .await;
-    let (alice, bob) = (house.cookie_of("alice").await, house.cookie_of("bob").await);
+    ).start().await;
+    let (alice, bob) = (stack.cookie_of("alice").await, stack.cookie_of("bob").await);
     for (who, request, expected) in [
         (&alice, "GET /both", 200),
         (&bob, "GET /both", 403),
@@ -107,26 +102,23 @@ async fn a_rule_passes_when_all_its_keys_do_and_a_request_when_any_rule_does() {
         (&bob, "HEAD /write", 200),
         (&bob, "PUT /write", 403),
     ] {
-        house.check(who, request, expected).await;
+        stack.check(who, request, expected).await;
     }
     // Signing in would not help where the request itself is not allowed.
-    house.check("", "POST /read", 403).await;
-    house.check("", "GET /read", 401).await;
-    house.check("", "PUT /write", 403).await;
+    stack.check("", "POST /read", 403).await;
+    stack.check("", "GET /read", 401).await;
+    stack.check("", "PUT /write", 403).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_public_rule_lets_anyone_pass_and_knows_who_is_signed_in() {
-    let house = House::of(
-        people(),
-        "",
+    let stack = builder(people(),
         &[
             ("/", "allow: [{ public: true, methods: [OPTIONS] }, { public: true, paths: [/assets, /icon] }, { groups: [staff] }]"),
             ("/get", "allow: [{ public: true, methods: [GET] }]"),
         ],
-    )
-    .await;
-    let (alice, bob) = (house.cookie_of("alice").await, house.cookie_of("bob").await);
+    ).start().await;
+    let (alice, bob) = (stack.cookie_of("alice").await, stack.cookie_of("bob").await);
     for (who, request, expected) in [
         ("", "OPTIONS /x", 200),
         ("", "GET /assets/a.css", 200),
@@ -143,23 +135,20 @@ async fn a_public_rule_lets_anyone_pass_and_knows_who_is_signed_in() {
         ("", "POST /get", 403),
         (&alice, "POST /get", 403),
     ] {
-        house.check(who, request, expected).await;
+        stack.check(who, request, expected).await;
     }
-    house.check(&alice, "GET /assets/a.css", 200).await;
-    let told = house.upstream.seen().pop().unwrap();
+    stack.check(&alice, "GET /assets/a.css", 200).await;
+    let told = stack.upstream.seen().pop().unwrap();
     assert_eq!(told["headers"]["x-forwarded-user"], "demo-alice");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn paths_decide_only_where_all_readings_agree() {
-    let house = House::of(
-        people(),
-        "",
+    let stack = builder(people(),
         &[("/", "allow: [{ public: true, paths: [/open, /Docs] }, { groups: [staff], paths: [/staff] }, { users: [demo-bob] }]")],
-    )
-    .await;
-    let (alice, bob) = (house.cookie_of("alice").await, house.cookie_of("bob").await);
-    let carol = house.cookie_of("carol").await;
+    ).start().await;
+    let (alice, bob) = (stack.cookie_of("alice").await, stack.cookie_of("bob").await);
+    let carol = stack.cookie_of("carol").await;
     for (who, target, expected) in [
         ("", "/open/x", 200),
         ("", "/open/a%2fb", 200),
@@ -192,19 +181,17 @@ async fn paths_decide_only_where_all_readings_agree() {
         (&carol, "/STAFF", 403),
         (&carol, "//open", 400),
     ] {
-        house.check(who, &format!("GET {target}"), expected).await;
+        stack.check(who, &format!("GET {target}"), expected).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn letter_case_leads_around_no_rule() {
-    let house = House::of(
-        people(),
-        "",
-        &[("/", "allow: public"), ("/Admin", "allow: [{ groups: [nobody] }]")],
-    )
-    .await;
-    let alice = house.cookie_of("alice").await;
+    let stack =
+        builder(people(), &[("/", "allow: public"), ("/Admin", "allow: [{ groups: [nobody] }]")])
+            .start()
+            .await;
+    let alice = stack.cookie_of("alice").await;
     for (target, expected) in [
         ("/Admin/x", 403),
         ("/admin/x", 400),
@@ -214,23 +201,20 @@ async fn letter_case_leads_around_no_rule() {
         ("/administration", 200),
         ("/x/admin", 200),
     ] {
-        house.check(&alice, &format!("GET {target}"), expected).await;
+        stack.check(&alice, &format!("GET {target}"), expected).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_spelling_in_one_rule_leads_around_no_other() {
-    let house = House::of(
-        people(),
-        "",
+    let stack = builder(people(),
         &[
             ("/", "allow: [{ public: true, paths: [/App, /wiki/Open] }, { groups: [staff], paths: [/app] }, { users: [demo-bob], paths: [/Wiki] }, { public: true, paths: [/Both, /both] }]"),
             ("/n/Open", "allow: public"),
             ("/N", "allow: [{ groups: [staff] }]"),
         ],
-    )
-    .await;
-    let (alice, bob) = (house.cookie_of("alice").await, house.cookie_of("bob").await);
+    ).start().await;
+    let (alice, bob) = (stack.cookie_of("alice").await, stack.cookie_of("bob").await);
     for (who, target, expected) in [
         ("", "/App", 400),
         ("", "/App/x", 400),
@@ -250,7 +234,7 @@ async fn a_spelling_in_one_rule_leads_around_no_other() {
         (&alice, "/N/Open", 400),
         (&alice, "/N/x", 200),
     ] {
-        house.check(who, &format!("GET {target}"), expected).await;
+        stack.check(who, &format!("GET {target}"), expected).await;
     }
 }
 
@@ -264,8 +248,10 @@ async fn addresses_are_those_that_a_trusted_proxy_tells() {
         ("/here", "allow: [{ public: true, client_addresses: [127.0.0.1] }]"),
         ("/staff", "allow: [{ groups: [staff], client_addresses: [198.51.100.0/24] }]"),
     ];
-    let trusting =
-        House::of(people(), ", trusted_proxies: [127.0.0.1/32, 10.0.0.0/8]", &routes).await;
+    let trusting = builder(people(), &routes)
+        .server("trusted_proxies: [127.0.0.1/32, 10.0.0.0/8]")
+        .start()
+        .await;
     for (chain, office, here) in [
         ("", 403, 200),
         ("198.51.100.7", 200, 403),
@@ -307,7 +293,7 @@ async fn addresses_are_those_that_a_trusted_proxy_tells() {
     for other in ["X-Real-IP", "Forwarded", "True-Client-IP", "X-Client-IP", "CF-Connecting-IP"] {
         trusting.check(&format!("{other}: 198.51.100.7\r\n"), "GET /office", 403).await;
     }
-    let alone = House::of(people(), "", &routes).await;
+    let alone = builder(people(), &routes).start().await;
     for chain in ["198.51.100.7", "127.0.0.1"] {
         alone.check(&format!("X-Forwarded-For: {chain}\r\n"), "GET /office", 403).await;
         alone.check(&format!("X-Forwarded-For: {chain}\r\n"), "GET /here", 200).await;
@@ -316,27 +302,23 @@ async fn addresses_are_those_that_a_trusted_proxy_tells() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_counts_where_its_provider_signs_in() {
-    let (company, partner) =
-        (provider::start_for(people()).await, provider::start_for(people()).await);
-    let upstream = Upstream::start().await;
-    let to = format!("upstream: \"http://{}\"", upstream.address);
-    let gateway = Gateway::start(&format!(
-        "providers:\n{}{}routes:\n\
-         \x20 - {{ {to}, allow: authenticated }}\n\
-         \x20 - {{ path: /company, {to}, providers: [company], allow: [{{ groups: [staff] }}] }}\n\
-         \x20 - {{ path: /partner, {to}, allow: [{{ providers: [partner], groups: [staff] }}] }}\n\
-         \x20 - {{ path: /open, {to}, providers: [company], allow: public }}\n",
-        provider::entry("company", "Company", company.issuer(), ""),
-        provider::entry("partner", "Partner", partner.issuer(), ""),
-    ));
+    let partner = provider::start_for(people()).await;
+    let stack = Stack::builder()
+        .accounts(people())
+        .second_provider(&provider::entry("partner", "Partner", partner.issuer(), ""))
+        .routes([
+            "UPSTREAM, allow: authenticated",
+            "path: /company, UPSTREAM, providers: [company], allow: [{ groups: [staff] }]",
+            "path: /partner, UPSTREAM, allow: [{ providers: [partner], groups: [staff] }]",
+            "path: /open, UPSTREAM, providers: [company], allow: public",
+        ])
+        .start()
+        .await;
     let of = async |fields: &str, target: &str| {
-        let sent = format!(
-            "GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\nAccept: text/html\r\n{fields}\r\n"
-        );
-        answers_to(&gateway, sent).await
+        stack.answer(&format!("GET {target}"), &format!("Accept: text/html\r\n{fields}")).await
     };
-    let here = provider::cookie_of(&gateway, "company", "alice").await;
-    let there = provider::cookie_of(&gateway, "partner", "alice").await;
+    let here = stack.cookie_of("alice").await;
+    let there = stack.cookie_from("partner", "alice").await;
     for (who, target, expected) in [
         (&here, "/", 200),
         (&here, "/company", 200),
@@ -349,15 +331,14 @@ async fn a_session_counts_where_its_provider_signs_in() {
     ] {
         assert_eq!(status(&of(who, target).await), expected, "{target}");
     }
-    let told = upstream.seen().pop().unwrap();
+    let told = stack.upstream.seen().pop().unwrap();
     assert!(told["headers"]["x-forwarded-user"].is_null(), "no session of /open's: {told}");
     // One provider of a route is gone to at once, of several somebody chooses.
-    let location = |answer: &str| crate::support::wire::field(answer, "location").to_owned();
+    let location = |answer: &str| field(answer, "location").to_owned();
     assert_eq!(location(&of("", "/company").await), "/oauth2/start?rd=%2Fcompany&provider=company");
     assert_eq!(location(&of("", "/x").await), "/oauth2/sign_in?rd=%2Fx");
     // A script is told one address to send its page to, which leads to the choice itself.
-    let script = "GET /x HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
-    let told = answers_to(&gateway, script).await;
+    let told = stack.answer("GET /x", "").await;
     assert!(told.contains("\"http://wiki.localhost/oauth2/start?rd=%2F\""), "{told}");
     assert_eq!(location(&of("", "/oauth2/start?rd=%2F").await), "/oauth2/sign_in?rd=%2F");
     let page = of("", "/oauth2/sign_in?rd=/x").await;

@@ -15,9 +15,10 @@ use tokio::task::JoinSet;
 use crate::support::browser::{Answer, Browser};
 use crate::support::clocked::Clocked;
 use crate::support::faults::{
-    DemoEndpoint, Fault, GrantType, NetworkFault, RefreshTokens, Settings, TokenFault,
+    DemoEndpoint, Fault, GrantType, NetworkFault, RefreshTokens, TokenFault,
 };
 use crate::support::provider;
+use crate::support::stack::Stack;
 use crate::support::upstream::Upstream;
 use crate::support::wait::Patience;
 
@@ -35,22 +36,20 @@ impl Scene {
 
     /// `timeout` bounds what a provider that hangs costs a test.
     async fn with(refresh_tokens: RefreshTokens, timeout: &str) -> Self {
-        let upstream = Upstream::start().await;
-        let target = format!("upstream: \"http://{}\"", upstream.address);
         let token = "identity_headers: { X-Token: \"{access_token}\", X-User: \"{user}\" }";
-        let routes = format!(
-            "routes:\n  - {{ {target}, allow: authenticated }}\n  \
-             - {{ path: /token, {target}, allow: authenticated, {token} }}\n  \
-             - {{ path: /staff, {target}, allow: [{{ groups: [staff] }}] }}\n  \
-             - {{ path: /open, {target}, allow: public, {token} }}\n  \
-             - {{ path: /mixed, {target}, {token}, \
-             allow: [{{ public: true, paths: [/mixed/assets] }}, {{ groups: [staff] }}] }}\n"
-        );
-        let settings = Settings { refresh_tokens, ..provider::settings() };
-        Self {
-            at: Clocked::start(settings, &format!(", timeout: {timeout}"), &routes).await,
-            upstream,
-        }
+        let mixed = "[{ public: true, paths: [/mixed/assets] }, { groups: [staff] }]";
+        let upstream = Upstream::start().await;
+        let builder = Stack::builder()
+            .refresh_tokens(refresh_tokens)
+            .provider_keys(&format!("timeout: {timeout}"))
+            .routes([
+                "UPSTREAM, allow: authenticated",
+                &format!("path: /token, UPSTREAM, allow: authenticated, {token}"),
+                "path: /staff, UPSTREAM, allow: [{ groups: [staff] }]",
+                &format!("path: /open, UPSTREAM, allow: public, {token}"),
+                &format!("path: /mixed, UPSTREAM, {token}, allow: {mixed}"),
+            ]);
+        Self { at: builder.start_clocked(&upstream).await, upstream }
     }
 
     async fn signed_in(&self, username: &str) -> Browser {

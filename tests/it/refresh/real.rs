@@ -4,24 +4,22 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use crate::support::browser::Browser;
-use crate::support::gateway::Gateway;
 use crate::support::provider;
-use crate::support::upstream::Upstream;
+use crate::support::stack::Stack;
 use crate::support::wait::{Patience, until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_requests_on_an_expired_token_make_one_token_request() {
-    let provider = provider::start(2 * HALF).await;
-    let upstream = Upstream::start().await;
-    let target = format!("upstream: \"http://{}\"", upstream.address);
     let token = "identity_headers: { X-Token: \"{access_token}\", X-User: \"{user}\" }";
-    let gateway = Gateway::start(&format!(
-        "{}routes:\n  - {{ {target}, allow: authenticated, {token} }}\n  \
-         - {{ path: /open, {target}, allow: public, {token} }}\n",
-        provider::section(&provider)
-    ));
-    let mut browser = Browser::new(&gateway);
+    let stack = Stack::builder()
+        .token_lifetime(2 * HALF)
+        .routes([
+            format!("UPSTREAM, allow: authenticated, {token}"),
+            format!("path: /open, UPSTREAM, allow: public, {token}"),
+        ])
+        .start()
+        .await;
+    let mut browser = stack.browser();
     let first = provider::sign_in(&mut browser, "/", "alice").await.json();
     let first = first["headers"]["x-token"].as_str().unwrap().to_owned();
     // A public route tells when the token is over, and refreshes nothing.
@@ -29,7 +27,7 @@ async fn many_requests_on_an_expired_token_make_one_token_request() {
     while !browser.fetch("/open").await.json()["headers"]["x-token"].is_null() {
         patience.pause().await;
     }
-    assert_eq!(provider.counts().refreshes, 0);
+    assert_eq!(stack.provider.counts().refreshes, 0);
 
     let began = Instant::now();
     let mut asking = JoinSet::new();
@@ -48,53 +46,40 @@ async fn many_requests_on_an_expired_token_make_one_token_request() {
     }
     // Where all of it takes longer than half a token's life, the next refresh is due.
     let due = 1 + usize::try_from(began.elapsed().as_secs() / HALF.as_secs()).unwrap();
-    let refreshes = provider.counts().refreshes;
+    let refreshes = stack.provider.counts().refreshes;
     assert!((1..=due).contains(&refreshes), "{refreshes} of {due}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_whose_refresh_token_was_revoked_ends() {
-    let provider = provider::start(Duration::from_secs(1)).await;
-    let upstream = Upstream::start().await;
-    let gateway = Gateway::start(&format!(
-        "{}routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
-        provider::section(&provider),
-        upstream.address
-    ));
-    let mut browser = Browser::new(&gateway);
+    let stack = Stack::builder().token_lifetime(Duration::from_secs(1)).start().await;
+    let mut browser = stack.browser();
     assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 200);
-    provider.revoke_all();
+    stack.provider.revoke_all();
     until("the session has ended", async || browser.fetch("/").await.status == 401).await;
-    let refreshes = provider.counts().refreshes;
+    let refreshes = stack.provider.counts().refreshes;
     assert_ne!(refreshes, 0, "the provider ended it");
     for _ in 0..3 {
         assert_eq!(browser.fetch("/").await.status, 401);
     }
-    assert_eq!(provider.counts().refreshes, refreshes, "an end is an end");
+    assert_eq!(stack.provider.counts().refreshes, refreshes, "an end is an end");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_of_groups_takes_effect_with_the_next_token() {
-    let provider = provider::start(Duration::from_secs(1)).await;
-    let upstream = Upstream::start().await;
-    let gateway = Gateway::start(&format!(
-        "{}routes: [{{ upstream: \"http://{}\", allow: [{{ groups: [staff] }}] }}]\n",
-        provider::section(&provider),
-        upstream.address
-    ));
-    let mut browser = Browser::new(&gateway);
-    assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 200);
-    provider.set_groups("alice", &[]);
+    let stack = Stack::builder().token_lifetime(Duration::from_secs(1)).start().await;
+    let mut browser = stack.browser_of("alice").await;
+    stack.provider.set_groups("alice", &[]);
     let patience = Patience::until("the change has come here");
-    while browser.fetch("/").await.status == 200 {
+    while browser.fetch("/staff").await.status == 200 {
         patience.pause().await;
     }
-    assert_eq!(browser.fetch("/").await.status, 403);
-    provider.set_groups("alice", &["staff"]);
-    while browser.fetch("/").await.status == 403 {
+    assert_eq!(browser.fetch("/staff").await.status, 403);
+    stack.provider.set_groups("alice", &["staff"]);
+    while browser.fetch("/staff").await.status == 403 {
         patience.pause().await;
     }
-    assert_eq!(browser.fetch("/").await.status, 200);
+    assert_eq!(browser.fetch("/staff").await.status, 200);
 }
 
 /// Half the life of a token, after which it is refreshed; long enough for a busy machine.

@@ -10,6 +10,7 @@ use crate::support::browser::Browser;
 use crate::support::clocked::Clocked;
 use crate::support::faults::{Fault, GrantType, TokenFault};
 use crate::support::provider;
+use crate::support::stack::Stack;
 use crate::support::wait::Patience;
 use crate::support::wire::{Peer, Wire, status};
 
@@ -49,14 +50,15 @@ impl Streams {
             }
         });
         let peer = peer.await;
-        let target = format!("upstream: \"http://{}\"", peer.address);
-        let rest = format!(
-            "session: {{ {session} }}\nroutes:\n  \
-             - {{ path: /stream, {target}, allow: authenticated }}\n  \
-             - {{ path: /lines, {target}, allow: authenticated }}\n  \
-             - {{ path: /open, {target}, allow: public }}\n"
-        );
-        let at = Clocked::start(provider::settings(), "", &rest).await;
+        let at = Stack::builder()
+            .sections(&format!("session: {{ {session} }}"))
+            .routes([
+                "path: /stream, UPSTREAM, allow: authenticated",
+                "path: /lines, UPSTREAM, allow: authenticated",
+                "path: /open, UPSTREAM, allow: public",
+            ])
+            .start_clocked(&peer)
+            .await;
         let mut browser = at.browser();
         // No place to return to: the visit ends at `/`.
         let page = browser.open("/oauth2/start?rd=/oauth2/none").await;

@@ -1,5 +1,5 @@
-//! The gateway inside the test's own process, by a clock that only the test moves, and a provider that goes
-//! by the same clock. For what takes time, or must not; whatever else asks the real binary.
+//! The gateway inside the test's own process, on a clock that only the test moves, and a provider on the same
+//! clock. For tests in which time passes; all others use the real binary.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,17 +13,14 @@ use portcullis::telemetry::metrics::Metrics;
 use tokio::task::JoinHandle;
 
 use super::browser::Browser;
-use super::faults::{Fault, IdentityProvider, Settings};
-use super::gateway::PUBLIC_URL;
-use super::provider;
-use super::upstream::Upstream;
+use super::faults::IdentityProvider;
+use super::stack::{Application, Builder, Stack};
 
-/// A gateway that serves, its provider, and their time.
+/// A running gateway, its provider, and their clock.
 pub(crate) struct Clocked {
-    /// Their one clock.
+    /// Of the gateway and the provider.
     pub(crate) clock: Clock,
-    /// The provider.
-    pub(crate) provider: IdentityProvider,
+    pub(crate) provider: Arc<IdentityProvider>,
     /// Where the gateway listens.
     pub(crate) address: SocketAddr,
     shutdown: Shutdown,
@@ -31,52 +28,37 @@ pub(crate) struct Clocked {
 }
 
 impl Clocked {
-    /// Starts both; `rest` is the configuration behind the provider's section, `more` that section's
-    /// further keys, each behind a comma.
-    pub(crate) async fn start(settings: Settings, more: &str, rest: &str) -> Self {
-        Self::start_with(settings, &[], more, rest).await
+    /// A gateway with the routes of [`Stack::builder`], which trusts proxies on loopback.
+    pub(crate) async fn in_front_of(upstream: &impl Application) -> Self {
+        Stack::builder().server("trusted_proxies: [127.0.0.1]").start_clocked(upstream).await
     }
 
-    /// With one application, for whoever is signed in.
-    pub(crate) async fn in_front_of(upstream: &Upstream) -> Self {
-        let route = format!("upstream: \"http://{}\", allow: authenticated", upstream.address);
-        Self::start(provider::settings(), "", &format!("routes: [{{ {route} }}]\n")).await
+    /// A browser without cookies.
+    pub(crate) fn browser(&self) -> Browser {
+        Browser::at(self.address)
     }
+}
 
-    /// As [`start`](Self::start), with a provider that has these faults from the start.
-    pub(crate) async fn start_with(
-        settings: Settings,
-        faults: &[Fault],
-        more: &str,
-        rest: &str,
-    ) -> Self {
+impl Builder {
+    /// Starts the provider and the gateway on a clock that stands still until the test advances it.
+    pub(crate) async fn start_clocked(self, upstream: &impl Application) -> Clocked {
         let clock = Clock::manual();
-        let provider = IdentityProvider::start(settings, clock.clone()).await.unwrap();
-        provider.set_faults(faults);
-        let yaml = format!(
-            "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", \
-             trusted_proxies: [127.0.0.1/32] }}\nadmin: {{ listen: \"off\" }}\n{}{rest}",
-            provider::section_with(provider.issuer(), more)
-        );
+        let provider = self.start_provider(clock.clone()).await;
+        let yaml = self.configuration(provider.issuer(), upstream.address());
         let file = (PathBuf::from("portcullis.yaml"), yaml.clone().into_bytes());
         let (config, _) = load(Path::new("portcullis.yaml"), &HostEnv::fixed([file], []))
             .unwrap_or_else(|problems| panic!("{problems:?}\n{yaml}"));
         let metrics = Arc::new(Metrics::new(config.server.workers));
         let app = Arc::new(App::new(&config, &clock, &metrics, usize::MAX).unwrap());
-        let frame =
+        let context =
             ServerContext { plain_scheme: Scheme::Http, access_log: AccessLog::Off, metrics };
-        let bound = Server::bind(&config.server, frame).await.unwrap();
+        let bound = Server::bind(&config.server, context).await.unwrap();
         let [LocalAddress::Tcp(address)] = *bound.local_addresses() else {
-            panic!("one address was asked for");
+            panic!("the configuration has one listener");
         };
         let shutdown = Shutdown::new();
         let serving = tokio::spawn(app.serve(bound, None, shutdown.clone()));
-        Self { clock, provider, address, shutdown, serving }
-    }
-
-    /// A fresh browser.
-    pub(crate) fn browser(&self) -> Browser {
-        Browser::at(self.address)
+        Clocked { clock, provider, address, shutdown, serving }
     }
 }
 

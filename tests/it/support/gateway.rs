@@ -42,6 +42,12 @@ impl Gateway {
         ))
     }
 
+    /// Starts with one public route to an application; `keys` are further keys of the route, such as `, request_body: 10`.
+    pub(crate) fn in_front_of(upstream: SocketAddr, keys: &str) -> Self {
+        let target = format!("upstream: \"http://{upstream}\"");
+        Self::start(&format!("routes: [{{ {target}, allow: public{keys} }}]\n"))
+    }
+
     /// Starts with a whole configuration; its first listener must be `127.0.0.1:0`.
     pub(crate) fn start_with(yaml: &str) -> Self {
         Self::start_by(Command::new(env!("CARGO_BIN_EXE_portcullis")), yaml)

@@ -44,16 +44,17 @@ pub(crate) fn section(provider: &IdentityProvider) -> String {
     section_with(provider.issuer(), "")
 }
 
-/// The same with more keys, each behind a comma.
+/// The same with more keys.
 pub(crate) fn section_with(issuer: &str, more: &str) -> String {
     format!("providers:\n{}", entry("company", "Company", issuer, more))
 }
 
 /// One provider of that section.
 pub(crate) fn entry(id: &str, name: &str, issuer: &str, more: &str) -> String {
+    let comma = if more.is_empty() { "" } else { ", " };
     format!(
         "  {id}: {{ name: {name}, issuer: \"{issuer}\", client_id: wiki, \
-         client_secret: wiki-and-company{more} }}\n"
+         client_secret: wiki-and-company{comma}{more} }}\n"
     )
 }
 
