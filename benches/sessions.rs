@@ -13,7 +13,7 @@ use portcullis::identity::claims::{ClaimNames, identity};
 use portcullis::identity::refresh_baseline::{IdTokenBinding, RefreshBaseline};
 use portcullis::oauth::token::TokenSet;
 use portcullis::secret::Secret;
-use portcullis::session::table::SessionTable;
+use portcullis::session::table::{SessionMaps, SessionTable};
 use portcullis::session::{CookieSettings, Session, SessionData, SessionId, Settings, Tokens};
 use serde_json::json;
 
@@ -53,7 +53,10 @@ fn filled(clock: &Clock, count: usize) -> (SessionTable, Vec<SessionId>) {
         max_bytes: 128 * 1024,
         secrets: Vec::new(),
     };
-    let (table, provider) = (SessionTable::new(&settings, clock.clone()), Arc::from("company"));
+    let (table, provider) = (
+        SessionTable::new(&Arc::new(SessionMaps::new(clock.clone())), &settings),
+        Arc::from("company"),
+    );
     let mut sample = Vec::new();
     for number in 0..count {
         let id = SessionId::generate();

@@ -25,8 +25,8 @@ use crate::providers::{self, Provider, Registry};
 use crate::routing::{Site, Table};
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
-use crate::session::seal::Roots;
-use crate::session::table::SessionTable;
+use crate::session::seal::{Root, Roots};
+use crate::session::table::{SessionMaps, SessionTable};
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{self, ConnectionBudget, Upstream};
 
@@ -66,7 +66,8 @@ impl App {
         upstream_connections: usize,
     ) -> Result<Self, Error> {
         let site = Site::new(config.public_url.clone(), config.endpoint_prefix.clone());
-        let sessions = Arc::new(SessionTable::new(&config.session, clock.clone()));
+        let maps = Arc::new(SessionMaps::new(clock.clone()));
+        let sessions = SessionTable::new(&maps, &config.session);
         let cookies = Cookies::new(&config.session.cookie, config.public_url.is_https());
         let hosts = config.routes.iter().map(|route| route.host.clone()).collect();
         let targets = AllowedTargets::new(site.clone(), cookies.domain(), hosts)?;
@@ -75,7 +76,8 @@ impl App {
         let refresher = Refresher::new(table, clock.clone(), &config.session, limit, tasks.clone());
         let rules: Vec<&HeaderRule> =
             config.routes.iter().flat_map(|route| &route.identity_headers).collect();
-        let states = States::new(Roots::new(&config.session.secrets), site.public_url());
+        let roots = Roots::new(&config.session.secrets, &Root::generate());
+        let states = States::new(roots, site.public_url());
         let party = Arc::new(RelyingParty::new(
             site,
             providers(config, clock, metrics)?,

@@ -88,7 +88,7 @@ impl Gate {
     async fn renewed(&self, session: Arc<Session>, data: Arc<SessionData>) -> Visitor {
         let is_lapsed = || data.tokens.is_lapsed(self.party.clock().moment(), self.outage_grace);
         let patience = if session.is_in_outage() && !is_lapsed() { SOON } else { Duration::MAX };
-        let outcome = timeout(patience, self.refresh(&session, &data).outcome()).await;
+        let outcome = timeout(patience, self.refresh(&session, &data).effect()).await;
         match outcome.unwrap_or(RefreshEffect::Kept) {
             RefreshEffect::Renewed => {
                 let data = Arc::clone(&session.data());

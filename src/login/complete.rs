@@ -233,7 +233,7 @@ impl Login {
     /// the same brings the session at once, a browser that left never does.
     // Its tokens are dropped and not revoked: at some providers that would end the browser's other sessions.
     fn end_unless_brought(&self, session: Arc<Session>) {
-        let sessions = Arc::clone(self.party.sessions());
+        let sessions = self.party.sessions().clone();
         self.tasks.spawn(async move {
             tokio::time::sleep(AT_ONCE).await;
             if !session.is_cookie_received() {

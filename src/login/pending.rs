@@ -254,7 +254,10 @@ mod tests {
     use super::*;
 
     fn states() -> States {
-        States::new(Roots::new(&[]), &Origin::parse("https://app.example").unwrap())
+        States::new(
+            Roots::new(&[], &Root::generate()),
+            &Origin::parse("https://app.example").unwrap(),
+        )
     }
 
     fn pending(target: Target) -> Pending {
@@ -289,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_state_of_another_gateway_is_forged() {
-        let roots = Roots::new(&[Secret::new("one secret for both")]);
+        let roots = Roots::new(&[Secret::new("one secret for both")], &Root::generate());
         let of = |url| States::new(roots.clone(), &Origin::parse(url).unwrap());
         let sealed = of("https://a.example").seal(&pending(Target::Here("/".into())), None);
         assert!(of("https://a.example").open(&sealed.state).is_ok());

@@ -17,7 +17,7 @@ use crate::telemetry::metrics::Metrics;
 pub struct RelyingParty {
     site: Site,
     providers: Registry,
-    sessions: Arc<SessionTable>,
+    sessions: SessionTable,
     cookies: Cookies,
     clock: Clock,
     metrics: Arc<Metrics>,
@@ -28,7 +28,7 @@ impl RelyingParty {
     pub fn new(
         site: Site,
         providers: Registry,
-        sessions: Arc<SessionTable>,
+        sessions: SessionTable,
         cookies: Cookies,
         clock: Clock,
         metrics: Arc<Metrics>,
@@ -47,7 +47,7 @@ impl RelyingParty {
     }
 
     /// All sessions.
-    pub fn sessions(&self) -> &Arc<SessionTable> {
+    pub fn sessions(&self) -> &SessionTable {
         &self.sessions
     }
 

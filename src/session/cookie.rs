@@ -1,5 +1,5 @@
-//! The gateway's cookies: names, prefixes, attributes (RFC 6265bis §4.1). Never a token inside.
-//! Invariant: every value we set is base64url, so nothing in it can end the value or the header.
+//! The gateway's cookies: names, prefixes, attributes (RFC 6265bis §4.1). They never contain a token.
+//! Invariant: every value that we set is base64url, so nothing in it can end the value or the header.
 
 use cookie::{Cookie, CookieBuilder, SameSite as Attribute, time};
 use http::header::{COOKIE, Entry, SET_COOKIE};
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::session::{CookieSettings, SameSite};
 
-/// The gateway's cookies, named once per configuration.
+/// Names and attributes of the gateway's cookies, fixed by the configuration.
 #[derive(Clone, Debug)]
 pub struct Cookies {
     session: String,
@@ -25,25 +25,25 @@ pub struct Cookies {
 pub enum Name {
     /// The id of a session.
     Session,
-    /// Binds a `state` to the browser that asked for it; always host-only.
+    /// Binds a `state` to the browser that started the sign-in; always host-only.
     Login,
-    /// A return target too long for a `state`, sealed; always host-only.
+    /// A return target that is too long for a `state`, sealed; always host-only.
     LoginTarget,
 }
 
-/// What a request says under one of our names.
+/// The value of one of our cookies in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent<'h> {
-    /// Nothing.
+    /// The cookie is absent.
     Nothing,
-    /// This value.
+    /// One value.
     Value(&'h str),
-    /// Different values under the same name: somebody else's cookie among them, so none counts.
+    /// Different values under the same name: another host has set one of them, so none is used.
     Conflict,
 }
 
 impl Cookies {
-    /// Names the cookies for a `public_url` that is https or not.
+    /// The cookies for a `public_url` with or without https.
     pub fn new(settings: &CookieSettings, https: bool) -> Self {
         let session = settings.name.clone().unwrap_or_else(|| match (https, &settings.domain) {
             (true, None) => "__Host-portcullis".to_owned(),
@@ -65,24 +65,24 @@ impl Cookies {
         }
     }
 
-    /// What a request says under one of our names; compared exactly (RFC 6265bis §5.7).
+    /// The value of one of our cookies in a request; names are compared exactly (RFC 6265bis §5.7).
     pub fn sent<'h>(&self, headers: &'h HeaderMap, name: Name) -> Sent<'h> {
         let (wanted, mut sent) = (self.name(name).as_bytes(), None);
         for field in headers.get_all(COOKIE) {
             for pair in pairs(field).filter(|pair| pair.name == wanted) {
                 match sent.replace(pair.value) {
-                    // SECURITY: a sibling host may toss a cookie of our name; which one is ours
-                    // cannot be told, so neither counts (RFC 6265bis §8.6).
+                    // SECURITY: a sibling host can set a cookie with our name. Nothing shows which one is
+                    // ours, so neither is used (RFC 6265bis §8.6).
                     Some(before) if before != pair.value => return Sent::Conflict,
                     Some(_) | None => {}
                 }
             }
         }
-        // A value that is no text is none of ours, but it stands under our name.
+        // A value that is not UTF-8 is not ours, but it has our name: return an invalid value, not `Nothing`.
         sent.map_or(Sent::Nothing, |value| Sent::Value(str::from_utf8(value).unwrap_or_default()))
     }
 
-    /// All that a request says under one of our names, whosever it is.
+    /// All values of one of our cookies in a request, also those that another host has set.
     pub fn all_sent<'h>(
         &self,
         headers: &'h HeaderMap,
@@ -93,7 +93,7 @@ impl Cookies {
         named.filter_map(|pair| str::from_utf8(pair.value).ok())
     }
 
-    /// Sets a cookie; `max_age` `None` makes it end with the browser.
+    /// `Set-Cookie` of a cookie; without `max_age` it lasts until the browser closes.
     pub fn set(&self, name: Name, value: String, max_age: Option<Duration>) -> HeaderValue {
         let mut cookie = self.build(name, value);
         if let Some(age) = max_age {
@@ -103,20 +103,22 @@ impl Cookies {
         header(&cookie.build())
     }
 
-    /// Removes a cookie: the same attributes, or the browser keeps it.
+    /// `Set-Cookie` that removes a cookie. It has the same attributes, because otherwise the browser keeps the
+    /// cookie.
     pub fn clear(&self, name: Name) -> HeaderValue {
         header(&self.build(name, String::new()).max_age(time::Duration::ZERO).build())
     }
 
-    /// Removes the session cookie from the places at which a browser may hold one that it sends to this host
-    /// and path: somebody else set the other one, and chose where. Where there are too many for one answer,
-    /// those that this `turn` begins with: who meets the wrong ones comes again, with another turn.
+    /// Removes the session cookie for every `Domain` and `Path` with which a browser may hold one that it sends
+    /// to this host and path, because another host chose those of a tossed cookie. If there are too many for one
+    /// response, it removes a part of them, selected by `turn`: the browser returns until all are gone.
     pub fn clear_tossed(&self, host: &str, path: &str, turn: usize) -> Vec<HeaderValue> {
         let paths: Vec<_> = cookie_paths(path).collect();
         let domains: Vec<_> = cookie_domains(host).collect();
         let places = paths.len() * domains.len();
         let first = if places <= MOST_CLEARED { 0 } else { turn % places };
-        // SECURITY: the places are counted, not listed: a path of slashes on a host of many labels has millions.
+        // SECURITY: the combinations are counted, not collected: a path of slashes on a host with many labels has
+        // millions.
         let cleared = (first..first + places.min(MOST_CLEARED)).filter_map(|at| {
             let at = at % places;
             let path = paths.get(at / domains.len())?;
@@ -140,8 +142,8 @@ impl Cookies {
         HeaderValue::try_from(cookie.to_string()).ok()
     }
 
-    /// Takes our cookies out of a request; the others stay as they were written.
-    // SECURITY: an upstream that learns the session id can act as the visitor (T92).
+    /// Removes our cookies from a request; the others stay unchanged.
+    // SECURITY: an upstream that learns the session id can act as the user (T92).
     pub fn strip_request(&self, headers: &mut HeaderMap) {
         let Entry::Occupied(mut fields) = headers.entry(COOKIE) else { return };
         if !fields.iter().flat_map(pairs).any(|pair| self.is_ours(pair.name)) {
@@ -153,7 +155,7 @@ impl Cookies {
         }
     }
 
-    /// The cookies of a request without ours, as one field; `None` where none is left.
+    /// The cookies of a request without ours, as one field; `None` if none is left.
     pub fn others(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         self.without_ours(headers.get_all(COOKIE).iter())
     }
@@ -172,8 +174,8 @@ impl Cookies {
         Some(value)
     }
 
-    /// Takes our cookies out of an upstream's response.
-    // SECURITY: an upstream that sets our cookie plants a session (T92).
+    /// Removes our cookies from an upstream's response.
+    // SECURITY: an upstream that sets our cookie could plant a session (T92).
     pub fn strip_response(&self, headers: &mut HeaderMap) {
         let is_ours = |value: &HeaderValue| self.is_ours(set_name(value.as_bytes()));
         if !headers.get_all(SET_COOKIE).iter().any(is_ours) {
@@ -215,10 +217,10 @@ impl Cookies {
     }
 }
 
-/// Every `Path` that matches a request's (RFC 6265bis §5.1.4), the shortest first. Browsers ignore longer
-/// ones than these (§5.6).
+/// Every `Path` that matches a request's path (RFC 6265bis §5.1.4), the shortest first. Browsers ignore longer
+/// attributes (§5.6).
 fn cookie_paths(path: &str) -> impl Iterator<Item = &str> {
-    // SECURITY: a `;` would end the attribute and begin one of the visitor's choice.
+    // SECURITY: a `;` would end the attribute and start one that the client chose.
     let end = path.find(';');
     let fit = path.get(..end.unwrap_or(path.len())).unwrap_or_default();
     let to_slash = fit.match_indices('/').flat_map(|(at, _)| [fit.get(..at), fit.get(..=at)]);
@@ -227,8 +229,8 @@ fn cookie_paths(path: &str) -> impl Iterator<Item = &str> {
     all.take_while(|path| path.len() <= LONGEST_ATTRIBUTE).filter(|path| path.starts_with('/'))
 }
 
-/// No `Domain`, and every one that matches a host (RFC 6265bis §5.1.3), the longest first. Browsers
-/// refuse those that everybody shares.
+/// No `Domain`, and every `Domain` that matches a host (RFC 6265bis §5.1.3), the longest first. Browsers
+/// reject public suffixes.
 fn cookie_domains(host: &str) -> impl Iterator<Item = Option<&str>> {
     let above = host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..));
     let is_name = host.parse::<std::net::Ipv4Addr>().is_err();
@@ -239,19 +241,19 @@ fn cookie_domains(host: &str) -> impl Iterator<Item = Option<&str>> {
 
 /// One pair of a `Cookie` field.
 struct Pair<'h> {
-    /// As it was written, without blanks around it.
+    /// The whole pair, trimmed.
     text: &'h [u8],
-    /// Empty where there is no `=`.
+    /// Empty without `=`.
     name: &'h [u8],
     value: &'h [u8],
 }
 
-/// The pairs of a `Cookie` field. Any bytes may stand in it, and one that is no text must not hide its
-/// neighbours.
+/// The pairs of a `Cookie` field. It may contain any bytes, and a pair that is not UTF-8 must not hide the
+/// others.
 fn pairs(field: &HeaderValue) -> impl Iterator<Item = Pair<'_>> {
     let mut rest = Some(field.as_bytes());
     let texts = std::iter::from_fn(move || {
-        // A field of separators alone is passed over at the price of any other.
+        // Skips a run of separators in one step, so that a field of separators costs no more than another.
         let begins = |byte: &u8| *byte != b';' && !byte.is_ascii_whitespace();
         let (text, behind) =
             halves(b';', rest.and_then(|rest| rest.get(rest.iter().position(begins)?..))?);
@@ -264,15 +266,15 @@ fn pairs(field: &HeaderValue) -> impl Iterator<Item = Pair<'_>> {
     })
 }
 
-/// The name under which a browser will send back what a `Set-Cookie` sets (RFC 6265bis §5.7).
-// SECURITY: a browser keeps `=name=value` as a cookie without a name, and sends it as `name=value`.
+/// The name with which a browser returns the cookie of a `Set-Cookie` (RFC 6265bis §5.7).
+// SECURITY: a browser stores `=name=value` as a cookie without a name, and sends it as `name=value`.
 fn set_name(field: &[u8]) -> &[u8] {
     let pair = halves(b';', field).0.trim_ascii();
     let sent = pair.strip_prefix(b"=").unwrap_or(pair);
     halves(b'=', sent).0.trim_ascii()
 }
 
-/// What stands before the first `mark`, and what behind it.
+/// The text before the first `mark`, and the text after it.
 fn halves(mark: u8, text: &[u8]) -> (&[u8], Option<&[u8]>) {
     let Some((before, from)) = memchr(mark, text).and_then(|at| text.split_at_checked(at)) else {
         return (text, None);
@@ -286,14 +288,14 @@ fn halves(mark: u8, text: &[u8]) -> (&[u8], Option<&[u8]>) {
 )]
 fn header(cookie: &Cookie<'_>) -> HeaderValue {
     let mut value =
-        HeaderValue::from_str(&cookie.to_string()).expect("a cookie of ours is a header value");
+        HeaderValue::from_str(&cookie.to_string()).expect("our cookies are valid header values");
     value.set_sensitive(true);
     value
 }
 
-/// In bytes.
+/// Bytes of an attribute that browsers accept.
 const LONGEST_ATTRIBUTE: usize = 1024;
-/// Fields that an answer may carry: proxies in front of us have little room for its head.
+/// `Set-Cookie` fields in one response: proxies in front of us limit the size of its head.
 const MOST_CLEARED: usize = 16;
 
 #[cfg(test)]
@@ -312,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn names_follow_scheme_and_domain() {
+    fn names_depend_on_scheme_and_domain() {
         let names = |cookies: Cookies| (cookies.session, cookies.login);
         let own = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(names(cookies(None, true)), own("__Host-portcullis", "__Host-portcullis-login"));
@@ -324,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_are_the_strictest_that_work() {
+    fn set_and_clear_have_the_strictest_attributes_that_work() {
         let value =
             cookies(None, true).set(Name::Session, "v".into(), Some(Duration::from_secs(60)));
         assert_eq!(
@@ -339,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn long_path_on_a_deep_host_is_cleared_at_few_places_that_browsers_know() {
+    fn long_path_on_a_deep_host_gets_few_set_cookies_of_accepted_length() {
         let (host, path) = ("a.".repeat(120) + "example.com", "/a".repeat(8000));
         for turn in [0, 1 << 10, 1 << 20, usize::MAX] {
             let cleared = cookies(Some("example.com"), true).clear_tossed(&host, &path, turn);
@@ -349,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tossed_cookie_is_cleared_wherever_it_may_be() {
+    fn tossed_cookie_is_cleared_for_every_domain_and_path() {
         let cleared = cookies(Some("example.com"), true).clear_tossed("a.example.com", "/b/c", 0);
         let places: Vec<_> = cleared
             .iter()
@@ -367,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn each_place_has_its_turn_where_there_are_many() {
+    fn every_domain_and_path_is_cleared_in_some_turn() {
         let cookies = cookies(Some("example.com"), true);
         let cleared = |turn| cookies.clear_tossed("a.b.example.com", "/1/2/3/4", turn);
         let all: HashSet<_> = (0..40).flat_map(cleared).collect();
@@ -375,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn clearing_has_a_bound_and_sets_nothing_that_a_visitor_chose() {
+    fn clearing_is_bounded_and_sets_no_attribute_that_a_client_chose() {
         let cookies = cookies(None, false);
         let cleared = |host, path: &str| cookies.clear_tossed(host, path, 0);
         let counts = ["/", "/a", "/a/"].map(|path| cleared("localhost", path).len());
@@ -389,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn different_values_under_one_name_count_for_nothing() {
+    fn different_values_under_one_name_are_a_conflict() {
         let cookies = cookies(None, false);
         let check =
             |text, expected| assert_eq!(cookies.sent(&request(text), Name::Session), expected);
@@ -400,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn our_cookies_stay_here() {
+    fn own_cookies_are_removed_from_requests() {
         let cookies = cookies(None, false);
         let check = |text, expected: Option<&str>| {
             let mut headers = request(text);
@@ -418,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_is_no_text_hides_nothing() {
+    fn pair_that_is_not_utf8_hides_no_other() {
         let cookies = cookies(None, false);
         let value = HeaderValue::from_bytes(b"a=\xff; portcullis=1; \xe4=2").unwrap();
         let mut headers = HeaderMap::from_iter([(COOKIE, value)]);
@@ -428,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn upstreams_cannot_set_our_cookies_in_any_spelling() {
+    fn own_cookies_are_removed_from_responses_in_every_spelling() {
         let cookies = cookies(None, false);
         let mut headers = HeaderMap::new();
         for value in [

@@ -1,7 +1,7 @@
-//! One refresh per session, however many ask.
-//! Invariants: the call outlives whoever asked for it, for a rotated refresh token that nobody
-//! stores signs the visitor out; what it brought is stored before anyone hears of it; every waiter
-//! hears of it, also where the call panics; a failure is not repeated at once.
+//! Single-flight refresh: one refresh per session at a time, however many requests need it.
+//! Invariants: the refresh outlives the request that started it, because a rotated refresh token that is not
+//! stored signs the user out; its tokens are stored before any waiter gets the result; every waiter gets a
+//! result, also if the refresh panics; a failed refresh is not retried at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,34 +18,34 @@ use crate::session::{Freshness, Session, SessionData, Settings, Tokens};
 use crate::single_flight::{SingleFlight, Started, Waiter};
 use crate::telemetry::audit;
 
-/// What the provider said to a refresh.
+/// The provider's answer to a refresh.
 #[derive(Debug)]
 pub enum RefreshOutcome {
-    /// New tokens, and who they are about where claims came with them.
+    /// New tokens, and new claims if there were any.
     Renewed(Box<RefreshedTokens>),
-    /// It will never work again: the grant is gone, or the answer speaks of somebody else.
+    /// No refresh will succeed: the grant has ended, or the answer is for another user.
     Rejected,
-    /// It did not work now.
+    /// It failed for now.
     Unavailable,
 }
 
-/// What a refresh brought.
+/// What a refresh returned.
 #[derive(Debug)]
 pub struct RefreshedTokens {
     /// New tokens.
     pub tokens: TokenSet,
-    /// Who it is by the new claims; `None` where none came.
+    /// The identity by the new claims; `None` without new claims.
     pub identity: Option<Identity>,
-    /// What the next refresh is compared with.
+    /// What the claims of the next refresh are compared with.
     pub baseline: RefreshBaseline,
 }
 
-/// How a refresh ended.
+/// The effect of a refresh on its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefreshEffect {
     /// The session holds new tokens.
     Renewed,
-    /// The session holds what it held.
+    /// The session holds the same tokens as before.
     Kept,
     /// The session has ended.
     Ended,
@@ -54,33 +54,33 @@ pub enum RefreshEffect {
 /// Runs the refreshes of all sessions.
 #[derive(Clone, Debug)]
 pub struct Refresher {
-    table: Arc<SessionTable>,
+    table: SessionTable,
     clock: Clock,
     refresh_before: Duration,
     size_limit: Arc<SizeLimit>,
     tasks: TaskTracker,
 }
 
-/// A refresh under way, or its outcome.
+/// A refresh under way, or its effect.
 #[derive(Debug)]
 pub struct Flight(Result<Waiter<RefreshEffect>, RefreshEffect>);
 
 /// The refresh of one session.
 pub(super) type Refreshing = SingleFlight<RefreshState, RefreshEffect>;
 
-/// What decides on the next refresh of one session.
+/// Decides on the next refresh of a session.
 #[derive(Debug, Default)]
 pub(super) struct RefreshState {
-    /// After a failure, the time of the next try.
+    /// After a failure: no refresh before this time.
     not_before: Option<Moment>,
-    /// Whether the last try failed, and none has succeeded since.
+    /// Whether the last refresh failed.
     failed: bool,
 }
 
 impl Refresher {
-    /// `tasks` owns the refreshes and is waited for before the process ends.
+    /// `tasks` owns the refreshes; the process waits for it before it ends.
     pub fn new(
-        table: Arc<SessionTable>,
+        table: SessionTable,
         clock: Clock,
         settings: &Settings,
         size_limit: Arc<SizeLimit>,
@@ -89,8 +89,8 @@ impl Refresher {
         Self { table, clock, refresh_before: settings.refresh_before, size_limit, tasks }
     }
 
-    /// Joins the refresh under way, or starts one by `renew`. `judged` is what the caller found due:
-    /// where the session holds something newer already, there is nothing to do.
+    /// Joins the refresh under way, or starts `renew`. `judged` is the data that the caller found due for a
+    /// refresh: if the session holds newer data, nothing is done.
     pub fn refresh<F>(
         &self,
         session: &Arc<Session>,
@@ -101,8 +101,8 @@ impl Refresher {
         F: Future<Output = RefreshOutcome> + Send + 'static,
     {
         let state = session.refreshing.lock();
-        // Under the lock: a sign-out takes the session out first and then waits for the refresh under
-        // way, so that none begins behind its back and brings a token that nobody revokes.
+        // Under the lock: a sign-out first removes the session and then waits for the refresh under way. So no
+        // refresh can start after it and store a token that is never revoked.
         if !self.table.contains(session.key()) {
             return Flight(Err(RefreshEffect::Ended));
         }
@@ -124,18 +124,18 @@ impl Refresher {
         Flight(Ok(flight))
     }
 
-    /// Stores what a refresh brought, and only then lets the next one begin.
+    /// Stores what a refresh returned; only then the next one can start.
     fn settle(&self, session: &Session, call: Started<RefreshEffect>, renewal: RefreshOutcome) {
         let failed = matches!(renewal, RefreshOutcome::Unavailable);
-        let (outcome, pause) = match renewal {
-            RefreshOutcome::Renewed(brought) => match self.store(session, *brought) {
+        let (effect, pause) = match renewal {
+            RefreshOutcome::Renewed(refreshed) => match self.store(session, *refreshed) {
                 Ok(()) => {
                     let freshness = session.data().tokens.freshness(self.clock.moment());
-                    // A token that is over as it comes would be asked for anew with every request.
+                    // A token that has expired on arrival would be refreshed with every request.
                     let pause = (freshness == Freshness::Expired).then_some(PAUSE);
                     (RefreshEffect::Renewed, pause)
                 }
-                // SECURITY: with its old claims a session would keep groups that were taken away.
+                // SECURITY: with its old claims the session would keep groups that the user has lost.
                 Err(error) => {
                     self.end_too_large(session, error);
                     (RefreshEffect::Ended, Some(PAUSE))
@@ -147,29 +147,30 @@ impl Refresher {
             }
             RefreshOutcome::Unavailable => (RefreshEffect::Kept, Some(PAUSE)),
         };
-        // SECURITY: who signed out while others waited is out for them too, whatever the provider said.
+        // SECURITY: a user who signed out during the refresh is signed out for every waiter, whatever the
+        // provider answered.
         let alive = self.table.contains(session.key());
-        let outcome = if alive { outcome } else { RefreshEffect::Ended };
+        let effect = if alive { effect } else { RefreshEffect::Ended };
         session.refreshing.finish(call, |state| {
             state.not_before = pause.map(|pause| self.clock.moment().after(pause));
             state.failed = failed;
-            outcome
+            effect
         });
     }
 
     fn end_too_large(&self, session: &Session, error: TooLarge) {
         let (key, held) = (session.key(), session.data());
         let Identity { provider, subject, .. } = &held.identity;
-        tracing::warn!(%provider, session = ?key, %error, "a session ends with its refresh");
+        tracing::warn!(%provider, session = ?key, %error, "session ended: its refresh is over session.max_bytes");
         audit::ended_by_refresh(provider, subject, &key, "too_large");
         self.table.remove(key);
     }
 
-    fn store(&self, session: &Session, brought: RefreshedTokens) -> Result<(), TooLarge> {
-        let set = brought.tokens;
+    fn store(&self, session: &Session, refreshed: RefreshedTokens) -> Result<(), TooLarge> {
+        let set = refreshed.tokens;
         let before = session.data();
         let mut tokens = Tokens::new(
-            // RFC 6749 §6: without a new refresh token the old one stays good.
+            // RFC 6749 §6: without a new refresh token the old one stays valid.
             TokenSet {
                 refresh_token: set.refresh_token.or_else(|| before.tokens.refresh_token.clone()),
                 ..set
@@ -177,16 +178,16 @@ impl Refresher {
             self.refresh_before,
         );
         tokens.id_token = tokens.id_token.or_else(|| before.tokens.id_token.clone());
-        let identity = brought.identity.unwrap_or_else(|| before.identity.clone());
-        // What is dropped here was dropped and logged at the sign-in, too.
-        let (data, _) = self.size_limit.fit(identity, brought.baseline, tokens)?;
+        let identity = refreshed.identity.unwrap_or_else(|| before.identity.clone());
+        // What is dropped here was dropped and logged at the sign-in already.
+        let (data, _) = self.size_limit.fit(identity, refreshed.baseline, tokens)?;
         session.replace(data);
         Ok(())
     }
 }
 
 impl Session {
-    /// Whether the last refresh failed: the next one is worth trying, and not worth waiting for.
+    /// Whether the last refresh failed. A request should start the next one, but not wait long for it.
     pub fn is_in_outage(&self) -> bool {
         self.refreshing.lock().failed
     }
@@ -195,22 +196,22 @@ impl Session {
     pub async fn settled(&self) {
         let under_way = self.refreshing.lock().under_way();
         if let Some(flight) = under_way {
-            Flight(Ok(flight)).outcome().await;
+            Flight(Ok(flight)).effect().await;
         }
     }
 }
 
 impl Flight {
-    /// Waits for the outcome.
-    pub async fn outcome(self) -> RefreshEffect {
+    /// Waits for the effect.
+    pub async fn effect(self) -> RefreshEffect {
         match self.0 {
-            Err(outcome) => outcome,
+            Err(effect) => effect,
             Ok(flight) => flight.result().await.unwrap_or(RefreshEffect::Kept),
         }
     }
 }
 
-/// After a failure: long enough to spare a struggling provider, short enough for its recovery.
+/// After a failure: long enough to spare an overloaded provider, short enough to notice its recovery.
 const PAUSE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
@@ -222,6 +223,7 @@ mod tests {
     use super::*;
     use crate::secret::Secret;
     use crate::session::CookieSettings;
+    use crate::session::table::SessionMaps;
     use crate::session::tests::{baseline, person, session, token_set};
 
     struct Bench {
@@ -243,7 +245,8 @@ mod tests {
             max_bytes: 1024,
             secrets: Vec::new(),
         };
-        let table = Arc::new(SessionTable::new(&settings, clock.clone()));
+        let maps = Arc::new(SessionMaps::new(clock.clone()));
+        let table = SessionTable::new(&maps, &settings);
         let session = Arc::new(session("alice", 0, Some("r1"), clock.moment()));
         table.insert(Arc::clone(&session));
         let limit = SizeLimit { max_bytes: settings.max_bytes, ..SizeLimit::default() };
@@ -253,10 +256,10 @@ mod tests {
     }
 
     fn tokens(access: &str, refresh: Option<&str>) -> RefreshOutcome {
-        brought(token_set(access, 300, refresh), None)
+        renewed(token_set(access, 300, refresh), None)
     }
 
-    fn brought(tokens: TokenSet, identity: Option<Identity>) -> RefreshOutcome {
+    fn renewed(tokens: TokenSet, identity: Option<Identity>) -> RefreshOutcome {
         RefreshOutcome::Renewed(Box::new(RefreshedTokens {
             tokens,
             identity,
@@ -271,12 +274,12 @@ mod tests {
 
         async fn refresh_with(&self, renewal: RefreshOutcome) -> RefreshEffect {
             let held = self.held();
-            self.refresher.refresh(&self.session, &held, |_| async { renewal }).outcome().await
+            self.refresher.refresh(&self.session, &held, |_| async { renewal }).effect().await
         }
     }
 
     #[tokio::test]
-    async fn many_askers_make_one_request_and_all_hear_of_it() {
+    async fn concurrent_refreshes_make_one_request_and_get_its_result() {
         let bench = bench();
         let (calls, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
         let held = bench.held();
@@ -292,18 +295,18 @@ mod tests {
             .collect();
         go.notify_one();
         for flight in flights {
-            assert_eq!(flight.outcome().await, RefreshEffect::Renewed);
+            assert_eq!(flight.effect().await, RefreshEffect::Renewed);
         }
         assert_eq!(calls.load(Ordering::SeqCst), 1);
         assert_eq!(bench.session.data().tokens.access_token.as_ref().unwrap().expose(), "new");
-        // One who judged before it ended and asks after it does not ask the provider again.
+        // A request that found the old token due, and starts after the refresh, sends no second one.
         let late =
             bench.refresher.refresh(&bench.session, &held, |_| async { RefreshOutcome::Rejected });
-        assert_eq!(late.outcome().await, RefreshEffect::Renewed);
+        assert_eq!(late.effect().await, RefreshEffect::Renewed);
     }
 
     #[tokio::test]
-    async fn a_refresh_outlives_whoever_asked() {
+    async fn refresh_outlives_the_request_that_started_it() {
         let bench = bench();
         let (go, gone) = oneshot::channel::<()>();
         let held = bench.held();
@@ -322,12 +325,12 @@ mod tests {
 
     /// RFC 6749 §6, OpenID Connect Core §12.2: an ID token may be left out too, and a sign-out needs one.
     #[tokio::test]
-    async fn what_a_refresh_does_not_bring_stays() {
+    async fn tokens_that_a_refresh_leaves_out_stay() {
         let bench = bench();
         let id_token = Some(Secret::new("i1"));
         let first = TokenSet { id_token, ..token_set("new", 300, Some("r2")) };
         for set in [first, token_set("newer", 300, None)] {
-            assert_eq!(bench.refresh_with(brought(set, None)).await, RefreshEffect::Renewed);
+            assert_eq!(bench.refresh_with(renewed(set, None)).await, RefreshEffect::Renewed);
         }
         let held = bench.held();
         assert_eq!(held.tokens.access_token.as_ref().unwrap().expose(), "newer");
@@ -336,7 +339,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_told_to_all_and_not_repeated_at_once() {
+    async fn failed_refresh_is_not_retried_at_once() {
         let bench = bench();
         assert_eq!(bench.refresh_with(RefreshOutcome::Unavailable).await, RefreshEffect::Kept);
         assert_eq!(bench.refresh_with(tokens("new", None)).await, RefreshEffect::Kept);
@@ -345,17 +348,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_token_that_is_over_as_it_comes_is_not_asked_for_again_at_once() {
+    async fn token_expired_on_arrival_is_not_refreshed_again_at_once() {
         let bench = bench();
-        let over = || brought(token_set("over", 0, Some("r2")), None);
-        assert_eq!(bench.refresh_with(over()).await, RefreshEffect::Renewed);
-        assert_eq!(bench.refresh_with(over()).await, RefreshEffect::Kept);
+        let expired = || renewed(token_set("expired", 0, Some("r2")), None);
+        assert_eq!(bench.refresh_with(expired()).await, RefreshEffect::Renewed);
+        assert_eq!(bench.refresh_with(expired()).await, RefreshEffect::Kept);
         bench.clock.advance(PAUSE);
-        assert_eq!(bench.refresh_with(over()).await, RefreshEffect::Renewed);
+        assert_eq!(bench.refresh_with(expired()).await, RefreshEffect::Renewed);
     }
 
     #[tokio::test]
-    async fn a_refusal_ends_the_session() {
+    async fn rejected_refresh_ends_the_session() {
         let bench = bench();
         let stream = bench.session.end_signal().token();
         assert_eq!(bench.refresh_with(RefreshOutcome::Rejected).await, RefreshEffect::Ended);
@@ -363,7 +366,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_session_that_ended_meanwhile_stays_ended() {
+    async fn session_that_ends_during_a_refresh_stays_ended() {
         for renewal in [tokens("new", None), RefreshOutcome::Unavailable, RefreshOutcome::Rejected]
         {
             let (bench, go) = (bench(), Arc::new(Notify::new()));
@@ -374,53 +377,53 @@ mod tests {
             });
             bench.refresher.table.remove(bench.session.key());
             go.notify_one();
-            assert_eq!(flight.outcome().await, RefreshEffect::Ended);
+            assert_eq!(flight.effect().await, RefreshEffect::Ended);
             assert!(bench.refresher.table.is_empty());
         }
     }
 
     #[tokio::test]
-    async fn a_session_that_ended_before_is_not_refreshed() {
+    async fn session_that_has_ended_is_not_refreshed() {
         let bench = bench();
         bench.refresher.table.remove(bench.session.key());
         let held = bench.held();
         let late = bench.refresher.refresh(&bench.session, &held, |_| async {
-            panic!("its refresh token is spent after it was revoked");
+            panic!("sends a refresh token that was revoked");
         });
-        assert_eq!(late.outcome().await, RefreshEffect::Ended);
+        assert_eq!(late.effect().await, RefreshEffect::Ended);
     }
 
     #[tokio::test]
-    async fn a_panic_leaves_nobody_waiting_and_the_next_may_try() {
+    async fn panic_ends_the_wait_and_the_next_refresh_can_start() {
         let bench = bench();
         let held = bench.held();
         let flight = bench.refresher.refresh(&bench.session, &held, |_| async {
             panic!("a fault in the client");
         });
-        assert_eq!(flight.outcome().await, RefreshEffect::Kept);
+        assert_eq!(flight.effect().await, RefreshEffect::Kept);
         assert_eq!(bench.refresh_with(tokens("new", None)).await, RefreshEffect::Renewed);
     }
 
     #[tokio::test]
-    async fn refresh_over_max_bytes_drops_what_nothing_uses_and_else_ends_the_session() {
+    async fn refresh_over_max_bytes_drops_unused_parts_or_ends_the_session() {
         let bench = bench();
         let id_token = Some(Secret::new("i".repeat(1030)));
         let large = TokenSet { id_token, ..token_set("new", 300, Some("r2")) };
-        assert_eq!(bench.refresh_with(brought(large, None)).await, RefreshEffect::Renewed);
+        assert_eq!(bench.refresh_with(renewed(large, None)).await, RefreshEffect::Renewed);
         let held = bench.held();
         assert!(held.tokens.id_token.is_none() && held.tokens.access_token.is_some());
         let larger = token_set("new", 300, Some(&"r".repeat(1024)));
-        assert_eq!(bench.refresh_with(brought(larger, None)).await, RefreshEffect::Ended);
+        assert_eq!(bench.refresh_with(renewed(larger, None)).await, RefreshEffect::Ended);
         assert!(bench.refresher.table.is_empty());
     }
 
     #[tokio::test]
-    async fn new_claims_take_over() {
+    async fn new_claims_replace_the_identity() {
         let bench = bench();
         let mut identity = person("alice");
         let claims = serde_json::json!({"groups": ["staff"]});
         identity.claims = claims.as_object().unwrap().clone().into();
-        let renewal = brought(token_set("new", 60, None), Some(identity));
+        let renewal = renewed(token_set("new", 60, None), Some(identity));
         assert_eq!(bench.refresh_with(renewal).await, RefreshEffect::Renewed);
         assert!(bench.session.data().identity.groups().eq(["staff"]));
     }

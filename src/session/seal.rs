@@ -1,6 +1,6 @@
 //! Authenticated encryption of what leaves the process, with key rotation.
-//! Every sealed text has a key of its own, derived from a root by HKDF (RFC 5869) under a random
-//! salt; so a nonce can never repeat under a key, however much is sealed.
+//! Invariant: every sealed text has its own key, derived from a root by HKDF (RFC 5869) with a random salt. So
+//! no nonce repeats under a key, however much is sealed.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
@@ -16,22 +16,22 @@ pub struct Roots {
     older: Vec<Root>,
 }
 
-/// What keys are derived from: one `session.secret`.
+/// The root that keys are derived from: one `session.secret`.
 #[derive(Clone, Debug)]
 pub struct Root(Prk);
 
-/// A text could not be opened: it was not sealed by us for this, or somebody changed it.
+/// The text was not sealed by this gateway for this purpose, or it was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not sealed by this gateway for this purpose")]
 pub struct Forged;
 
 impl Roots {
-    /// Takes `session.secret`, newest first; without any, one is made.
-    pub fn new(secrets: &[Secret]) -> Self {
+    /// The roots of `session.secret`, newest first; `generated` if none is configured.
+    pub fn new(secrets: &[Secret], generated: &Root) -> Self {
         let mut roots = secrets.iter().map(|secret| Root::of(secret.expose().as_bytes()));
         match roots.next() {
             Some(newest) => Self { newest, older: roots.collect() },
-            None => Self { newest: Root::of(&random::bytes::<32>()), older: Vec::new() },
+            None => Self { newest: generated.clone(), older: Vec::new() },
         }
     }
 
@@ -47,21 +47,26 @@ impl Roots {
 }
 
 impl Root {
+    /// A random root, for a process without `session.secret`.
+    pub fn generate() -> Self {
+        Self::of(&random::bytes::<32>())
+    }
+
     fn of(secret: &[u8]) -> Self {
         Self(Salt::new(HKDF_SHA256, b"portcullis").extract(secret))
     }
 
-    /// 32 bytes that depend on this root, what they are for, and a salt.
-    #[expect(clippy::expect_used, reason = "32 bytes are within the 8160 that HKDF-SHA256 gives")]
+    /// Derives 32 bytes from this root, a purpose and a salt.
+    #[expect(clippy::expect_used, reason = "HKDF-SHA256 derives up to 8160 bytes")]
     pub fn derive(&self, purpose: &str, salt: &[u8]) -> Zeroizing<[u8; 32]> {
         let info = [purpose.as_bytes(), b"\0", salt];
         let mut bytes = Zeroizing::new([0; 32]);
-        let material = self.0.expand(&info, Bytes32).expect("HKDF gives 32 bytes");
-        material.fill(bytes.as_mut_slice()).expect("HKDF gives 32 bytes");
+        let material = self.0.expand(&info, Bytes32).expect("HKDF derives 32 bytes");
+        material.fill(bytes.as_mut_slice()).expect("HKDF derives 32 bytes");
         bytes
     }
 
-    /// Seals under a key of its own. `salt` must be random and used once for each purpose.
+    /// Seals with a key for this salt alone. `salt` must be random, and used once for each purpose.
     pub fn seal(&self, purpose: &str, salt: &[u8], aad: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut sealed = plain.to_vec();
         let key = self.key(purpose, salt);
@@ -71,7 +76,7 @@ impl Root {
         sealed
     }
 
-    /// Opens what [`Self::seal`] made of the same purpose, salt and associated data.
+    /// Opens what [`Self::seal`] sealed with the same purpose, salt and associated data.
     pub fn open(
         &self,
         purpose: &str,
@@ -97,7 +102,7 @@ impl Root {
     }
 }
 
-/// A key seals one text only, so its nonce may be fixed.
+/// A key seals one text only, so its nonce can be fixed.
 fn only_nonce() -> Nonce {
     Nonce::assume_unique_for_key([0; 12])
 }
@@ -115,11 +120,12 @@ mod tests {
     use super::*;
 
     fn roots(secrets: &[&str]) -> Roots {
-        Roots::new(&secrets.iter().copied().map(Secret::new).collect::<Vec<_>>())
+        let secrets: Vec<_> = secrets.iter().copied().map(Secret::new).collect();
+        Roots::new(&secrets, &Root::generate())
     }
 
     #[test]
-    fn what_was_sealed_opens_only_as_it_was_sealed() {
+    fn sealed_text_opens_only_with_the_same_purpose_salt_and_data() {
         let roots = roots(&["a"]);
         let root = roots.newest();
         let sealed = root.seal("state", b"salt", b"aad", b"plain");
@@ -136,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_secret_still_opens() {
+    fn older_secret_opens_but_removed_secret_does_not() {
         let sealed = roots(&["old"]).newest().seal("p", b"s", b"", b"x");
         let opens =
             |roots: Roots| roots.all().any(|root| root.open("p", b"s", b"", &sealed).is_ok());

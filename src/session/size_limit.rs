@@ -1,6 +1,6 @@
-//! `session.max_bytes`: how many bytes of claims and tokens one session holds, and what is dropped above it.
-//! Invariant: a claim that a rule, a header or a page uses is never dropped, as its absence could change a
-//! decision.
+//! `session.max_bytes`: the most bytes of claims and tokens in one session, and what is dropped above it.
+//! Invariant: a claim that a rule, a header or a page uses is never dropped, because its absence could change
+//! a decision.
 
 use std::collections::BTreeSet;
 
@@ -8,45 +8,45 @@ use super::data::{SessionData, Tokens};
 use crate::identity::Identity;
 use crate::identity::refresh_baseline::{OwnClaims, RefreshBaseline};
 
-/// The limit, and what has to stay within it.
+/// The limit, and what must not be dropped.
 #[derive(Clone, Debug, Default)]
 pub struct SizeLimit {
     /// Bytes of claims and tokens.
     pub max_bytes: usize,
-    /// Names of the claims that the configuration uses; the others may be dropped.
+    /// Names of the claims that the configuration uses; other claims may be dropped.
     pub used_claims: BTreeSet<String>,
-    /// What the ID token is used for.
+    /// Whether a header uses the ID token.
     pub id_token: TokenUse,
-    /// What the access token is used for. Userinfo is asked before the token comes here.
+    /// Whether a header uses the access token. Userinfo was requested with it before.
     pub access_token: TokenUse,
 }
 
-/// What a token is used for.
+/// The use of a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TokenUse {
-    /// No header has it.
+    /// No header contains it.
     #[default]
     NoHeader,
-    /// A header of some route has it.
+    /// A header of some route contains it.
     Header,
 }
 
-/// A session that is too large without anything that could be dropped.
+/// The session is too large, and nothing more can be dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("claims and tokens take {bytes} bytes, and session.max_bytes is {max_bytes}")]
+#[error("claims and tokens have {bytes} bytes, but session.max_bytes is {max_bytes}")]
 pub struct TooLarge {
-    /// What is left.
+    /// Bytes that are left after dropping.
     pub bytes: usize,
     /// The limit.
     pub max_bytes: usize,
 }
 
-/// What was dropped, for the log; empty nearly always.
+/// Names of what was dropped, for the log; nearly always empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dropped(Vec<String>);
 
 impl Dropped {
-    /// Whether all was kept.
+    /// Whether nothing was dropped.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -59,8 +59,8 @@ impl std::fmt::Display for Dropped {
 }
 
 impl SizeLimit {
-    /// What a session holds of this: first the largest unused claims are dropped, then the ID token (a
-    /// sign-out then goes to the provider without a hint), then the access token.
+    /// The part that a session stores. Drops the largest unused claims first, then the ID token (a sign-out at
+    /// the provider is then without `id_token_hint`), then the access token.
     pub fn fit(
         &self,
         mut identity: Identity,
@@ -95,7 +95,7 @@ impl SizeLimit {
         Ok((SessionData::new(identity, baseline, tokens), dropped))
     }
 
-    /// The largest claims that nothing uses, as many as have to go.
+    /// The largest unused claims, as many as have to be dropped.
     fn claims_to_drop(&self, identity: &Identity, mut bytes: usize) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         if bytes <= self.max_bytes {
@@ -140,7 +140,7 @@ mod tests {
         SizeLimit { max_bytes, used_claims, ..SizeLimit::default() }
     }
 
-    /// A session of 10 KiB of groups, of further claims, and of tokens of 4 KiB each.
+    /// Fits a session with 10 KiB of groups, 10 KiB of other claims, and three tokens of 4 KiB each.
     fn fit(limit: &SizeLimit) -> Result<(SessionData, String), TooLarge> {
         let claims = json!({"sub": "1", "groups": ["g".repeat(10 * KIB)],
                             "large": "l".repeat(8 * KIB), "small": "s".repeat(2 * KIB)});
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn largest_unused_claims_leave_first_then_id_token_then_access_token() {
+    fn largest_unused_claims_are_dropped_first_then_id_token_then_access_token() {
         let check = |kib: usize, expected: &str| {
             let limit = limit(kib * KIB);
             let (held, dropped) = fit(&limit).unwrap();
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn session_too_large_without_what_may_leave_is_refused() {
+    fn session_over_the_limit_without_droppable_parts_is_rejected() {
         let TooLarge { bytes, max_bytes } = fit(&limit(14 * KIB)).unwrap_err();
         assert!(bytes > max_bytes && max_bytes == 14 * KIB, "{bytes}");
         let id_token = SizeLimit { id_token: TokenUse::Header, ..limit(19 * KIB) };
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_in_use_and_those_below_the_limit_stay() {
+    fn claims_in_use_and_claims_below_the_limit_stay() {
         let mut limit = limit(31 * KIB);
         limit.used_claims.insert("large".to_owned());
         let (held, dropped) = fit(&limit).unwrap();

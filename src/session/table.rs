@@ -1,6 +1,6 @@
-//! The front door of the session table: find, insert, remove; sharded, in memory.
-//! Invariants: no guard of a map is held while another map is touched or anything is awaited; a
-//! session that is over is never found; both caps hold when the last insertion under way is done.
+//! The session table: find, insert, remove; sharded, in memory.
+//! Invariants: no guard of a map is held while another map is used or anything is awaited; a session that is
+//! over is never found; both limits hold once all insertions under way are done.
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex};
@@ -14,34 +14,41 @@ use crate::lock::lock;
 use crate::session::cookie::{Cookies, Name, Sent};
 use crate::session::{Session, SessionKey, Settings};
 
-/// All sessions of this process.
-#[derive(Debug)]
+/// All sessions of this process, under the limits of one configuration. A clone has the same sessions.
+#[derive(Clone, Debug)]
 pub struct SessionTable {
-    sessions: DashMap<SessionKey, Arc<Session>, BuildHasherDefault<FirstBytes>>,
-    users: DashMap<User, Vec<SessionKey>>,
-    /// Who leaves next where the table is full, the longest unused last, with the time of the last use.
-    eviction_candidates: Mutex<Vec<(Moment, SessionKey)>>,
-    clock: Clock,
+    maps: Arc<SessionMaps>,
     idle_timeout: Option<Duration>,
     max_sessions: usize,
     max_sessions_per_user: usize,
 }
 
-/// How many long-unused sessions left to make room for a new one.
+/// The sessions themselves; they outlive a configuration.
+#[derive(Debug)]
+pub struct SessionMaps {
+    sessions: DashMap<SessionKey, Arc<Session>, BuildHasherDefault<FirstBytes>>,
+    users: DashMap<User, Vec<SessionKey>>,
+    /// The sessions to evict next if the table is full, with the time of their last use; the least recently
+    /// used is last.
+    eviction_candidates: Mutex<Vec<(Moment, SessionKey)>>,
+    clock: Clock,
+}
+
+/// How many sessions were evicted for a new one: the least recently used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evicted {
-    /// Of all, for `max_sessions`.
+    /// Because of `max_sessions`.
     pub of_all: usize,
-    /// Of the same user, for `max_sessions_per_user`.
+    /// Of the same user, because of `max_sessions_per_user`.
     pub of_user: usize,
 }
 
-/// Identity is (provider, `sub`), never an e-mail (OIDC Core §5.7).
+/// A user is (provider, `sub`), never an e-mail address (OIDC Core §5.7).
 type User = (Arc<str>, Arc<str>);
 
-impl SessionTable {
-    /// An empty table.
-    pub fn new(settings: &Settings, clock: Clock) -> Self {
+impl SessionMaps {
+    /// No sessions.
+    pub fn new(clock: Clock) -> Self {
         Self {
             sessions: DashMap::with_capacity_and_hasher_and_shard_amount(
                 0,
@@ -51,23 +58,32 @@ impl SessionTable {
             users: DashMap::new(),
             eviction_candidates: Mutex::default(),
             clock,
+        }
+    }
+}
+
+impl SessionTable {
+    /// These sessions, under the limits of these settings.
+    pub fn new(maps: &Arc<SessionMaps>, settings: &Settings) -> Self {
+        Self {
+            maps: Arc::clone(maps),
             idle_timeout: settings.idle_timeout,
             max_sessions: settings.max_sessions,
             max_sessions_per_user: settings.max_sessions_per_user,
         }
     }
 
-    /// The session at this place, if it lives. Does not count as a use.
+    /// The session with this key, unless it is over. Does not count as a use.
     pub fn find(&self, key: SessionKey) -> Option<Arc<Session>> {
-        let session = self.sessions.get(&key).map(|entry| Arc::clone(entry.value()))?;
-        if session.is_over(self.clock.moment(), self.idle_timeout) {
+        let session = self.maps.sessions.get(&key).map(|entry| Arc::clone(entry.value()))?;
+        if session.is_over(self.maps.clock.moment(), self.idle_timeout) {
             self.remove(key);
             return None;
         }
         Some(session)
     }
 
-    /// The session that a request's cookie tells of, if it lives.
+    /// The session of a request's cookie, unless it is over.
     pub fn of_request(&self, cookies: &Cookies, headers: &HeaderMap) -> Option<Arc<Session>> {
         match cookies.sent(headers, Name::Session) {
             Sent::Value(text) => self.find(SessionKey::of_cookie(text)?),
@@ -75,116 +91,109 @@ impl SessionTable {
         }
     }
 
-    /// Puts a session in, and takes long-unused ones out where a cap would be passed.
+    /// Adds a session, and evicts the least recently used ones if a limit would be exceeded.
     pub fn insert(&self, session: Arc<Session>) -> Evicted {
         let (key, user) = (session.key(), user_of(&session));
-        self.sessions.insert(key, session);
-        let of_all = self.make_room(key);
-        let mine = {
-            // Most people have one browser.
-            let mut keys = self.users.entry(user).or_insert_with(|| Vec::with_capacity(1));
+        self.maps.sessions.insert(key, session);
+        let of_all = self.evict(key);
+        let own = {
+            // Most users have one browser.
+            let mut keys = self.maps.users.entry(user).or_insert_with(|| Vec::with_capacity(1));
             keys.push(key);
             if keys.len() > self.max_sessions_per_user { keys.clone() } else { Vec::new() }
         };
-        let surplus = mine.len().saturating_sub(self.max_sessions_per_user);
-        let of_user = self.remove_all(&self.least_used(mine, surplus, Some(key)));
+        let surplus = own.len().saturating_sub(self.max_sessions_per_user);
+        let of_user = self.remove_all(&self.least_recently_used(own, surplus, key));
         Evicted { of_all, of_user }
     }
 
-    /// Ends a session; `None` where there was none.
+    /// Ends a session; `None` if there is none with this key.
     pub fn remove(&self, key: SessionKey) -> Option<Arc<Session>> {
-        let (_, session) = self.sessions.remove(&key)?;
+        let (_, session) = self.maps.sessions.remove(&key)?;
         session.end_signal().give();
         let user = user_of(&session);
-        if let Some(mut keys) = self.users.get_mut(&user) {
+        if let Some(mut keys) = self.maps.users.get_mut(&user) {
             keys.retain(|other| *other != key);
         }
-        self.users.remove_if(&user, |_, keys| keys.is_empty());
+        self.maps.users.remove_if(&user, |_, keys| keys.is_empty());
         Some(session)
     }
 
-    /// How long a session lives without a request.
+    /// After how long without a request a session ends.
     pub fn idle_timeout(&self) -> Option<Duration> {
         self.idle_timeout
     }
 
-    /// Whether a session is still in the table.
+    /// Whether a session is in the table.
     pub fn contains(&self, key: SessionKey) -> bool {
-        self.sessions.contains_key(&key)
+        self.maps.sessions.contains_key(&key)
     }
 
-    /// How many there are.
+    /// The number of sessions.
     pub fn len(&self) -> usize {
-        self.sessions.len()
+        self.maps.sessions.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no sessions.
     pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty()
+        self.maps.sessions.is_empty()
     }
 
-    /// Takes out the sessions that are over; returns how many.
+    /// Removes the sessions that are over; returns how many.
     pub fn sweep(&self) -> usize {
-        let now = self.clock.moment();
-        let over = |session: &Session| session.is_over(now, self.idle_timeout);
-        let keys: Vec<SessionKey> = self
-            .sessions
-            .iter()
-            .filter(|entry| over(entry.value()))
-            .map(|entry| *entry.key())
-            .collect();
+        let now = self.maps.clock.moment();
+        let all = self.maps.sessions.iter();
+        let over = all.filter(|entry| entry.value().is_over(now, self.idle_timeout));
+        let keys: Vec<SessionKey> = over.map(|entry| *entry.key()).collect();
         self.remove_all(&keys)
     }
 
-    /// Returns how many there were.
+    /// Returns how many of them there were.
     fn remove_all(&self, keys: &[SessionKey]) -> usize {
         keys.iter().filter(|key| self.remove(**key).is_some()).count()
     }
 
-    /// Where there are too many, the longest unused leave, but for the new one. Returns how many.
-    fn make_room(&self, new: SessionKey) -> usize {
-        let mut left = 0;
-        while self.sessions.len() > self.max_sessions {
+    /// Removes the least recently used sessions above the limit, never the `new` one. Returns how many.
+    fn evict(&self, new: SessionKey) -> usize {
+        let mut evicted = 0;
+        while self.maps.sessions.len() > self.max_sessions {
             let Some(key) = self.next_eviction(new) else { break };
-            left += self.remove_all(&[key]);
+            evicted += self.remove_all(&[key]);
         }
-        left
+        evicted
     }
 
-    /// Looks at the whole table for one in a hundred at a time: so a look is paid by many insertions.
+    /// Scans the whole table for one session in a hundred, so that many insertions share the cost of a scan.
     fn next_eviction(&self, new: SessionKey) -> Option<SessionKey> {
-        let mut eviction_candidates = lock(&self.eviction_candidates);
-        while let Some((used, key)) = eviction_candidates.pop() {
-            // Whoever came meanwhile stays.
+        let mut candidates = lock(&self.maps.eviction_candidates);
+        while let Some((used, key)) = candidates.pop() {
+            // A session that was used since the scan stays.
             if self.used(key) == Some(used) && key != new {
                 return Some(key);
             }
         }
-        let keys = self.sessions.iter().map(|entry| *entry.key()).collect();
-        let longest = self.least_used(keys, (self.max_sessions / 100).max(1), Some(new));
-        eviction_candidates
-            .extend(longest.into_iter().rev().filter_map(|key| Some((self.used(key)?, key))));
-        eviction_candidates.pop().map(|(_, key)| key)
+        let keys = self.maps.sessions.iter().map(|entry| *entry.key()).collect();
+        let next = self.least_recently_used(keys, (self.max_sessions / 100).max(1), new);
+        candidates.extend(next.into_iter().rev().filter_map(|key| Some((self.used(key)?, key))));
+        candidates.pop().map(|(_, key)| key)
     }
 
     fn used(&self, key: SessionKey) -> Option<Moment> {
-        self.sessions.get(&key).map(|entry| entry.used())
+        self.maps.sessions.get(&key).map(|entry| entry.used())
     }
 
-    fn least_used(
+    /// The `count` least recently used of these sessions, without the `new` one.
+    fn least_recently_used(
         &self,
         keys: Vec<SessionKey>,
         count: usize,
-        spared: Option<SessionKey>,
+        new: SessionKey,
     ) -> Vec<SessionKey> {
         if count == 0 {
             return Vec::new();
         }
-        let mut used: Vec<(Option<Moment>, SessionKey)> = keys
-            .into_iter()
-            .filter(|key| Some(*key) != spared)
-            .map(|key| (self.used(key), key))
-            .collect();
+        let others = keys.into_iter().filter(|key| *key != new);
+        let mut used: Vec<_> = others.map(|key| (self.used(key), key)).collect();
         used.sort_unstable_by_key(|(used, _)| *used);
         used.into_iter().take(count).map(|(_, key)| key).collect()
     }
@@ -195,8 +204,8 @@ fn user_of(session: &Session) -> User {
     (Arc::clone(&data.identity.provider), Arc::clone(&data.identity.subject))
 }
 
-/// Keys are hashes already: their first bytes are as good as any hash of them, and an attacker who
-/// would choose them has to find preimages of SHA-256.
+/// Hashes a key by its first bytes. Keys are SHA-256 hashes already, so an attacker who wants collisions
+/// needs preimages of SHA-256.
 #[derive(Clone, Copy, Debug, Default)]
 struct FirstBytes(u64);
 
@@ -214,7 +223,7 @@ impl Hasher for FirstBytes {
     }
 }
 
-/// Many, so that a sweep holds up few lookups at a time.
+/// Many, so that a sweep delays few lookups at a time.
 const SHARDS: usize = 128;
 
 #[cfg(test)]
@@ -237,25 +246,29 @@ mod tests {
             max_bytes: 1024,
             secrets: Vec::new(),
         };
-        (SessionTable::new(&settings, clock.clone()), clock)
+        (SessionTable::new(&Arc::new(SessionMaps::new(clock.clone())), &settings), clock)
     }
 
     fn sign_in(table: &SessionTable, clock: &Clock, subject: &str) -> SessionId {
-        sign_in_told(table, clock, subject).0
+        sign_in_evicting(table, clock, subject).0
     }
 
-    fn sign_in_told(table: &SessionTable, clock: &Clock, subject: &str) -> (SessionId, Evicted) {
+    fn sign_in_evicting(
+        table: &SessionTable,
+        clock: &Clock,
+        subject: &str,
+    ) -> (SessionId, Evicted) {
         let (id, now) = (SessionId::generate(), clock.moment());
         let tokens = Tokens::new(token_set("at", 60, None), Duration::from_secs(60));
         let data = SessionData::new(person(subject), baseline(subject), tokens);
         let session = Session::new(&id, data, now, Duration::from_secs(3600));
-        let displaced = table.insert(Arc::new(session));
+        let evicted = table.insert(Arc::new(session));
         clock.advance(Duration::from_secs(1));
-        (id, displaced)
+        (id, evicted)
     }
 
     #[test]
-    fn what_was_inserted_is_found_until_removed() {
+    fn inserted_session_is_found_until_removed() {
         let (table, clock) = table(10, 10);
         let id = sign_in(&table, &clock, "alice");
         let session = table.find(id.key()).unwrap();
@@ -264,11 +277,11 @@ mod tests {
         assert!(table.remove(id.key()).is_some());
         assert!(stream.is_cancelled());
         assert!(table.find(id.key()).is_none() && table.remove(id.key()).is_none());
-        assert!(table.users.is_empty());
+        assert!(table.maps.users.is_empty());
     }
 
     #[test]
-    fn a_session_that_is_over_is_not_found() {
+    fn session_that_is_over_is_not_found() {
         let (table, clock) = table(10, 10);
         let (unused, used) = (sign_in(&table, &clock, "alice"), sign_in(&table, &clock, "bob"));
         clock.advance(Duration::from_secs(500));
@@ -281,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_unused_session_leaves_a_full_table() {
+    fn full_table_evicts_the_least_recently_used_session() {
         let (table, clock) = table(3, 10);
         let ids: Vec<_> = ["a", "b", "c"].map(|name| sign_in(&table, &clock, name)).into();
         table.find(ids[0].key()).unwrap().touch(clock.moment());
@@ -292,34 +305,34 @@ mod tests {
     }
 
     #[test]
-    fn one_leaves_for_each_new_one_and_whoever_came_meanwhile_stays() {
+    fn each_new_session_evicts_one_and_never_one_used_since_the_scan() {
         let (table, clock) = table(300, 300);
         let ids: Vec<_> = (0..300).map(|_| sign_in(&table, &clock, "alice")).collect();
-        let leaves = |expected: usize| {
-            let (_, displaced) = sign_in_told(&table, &clock, "bob");
-            assert_eq!((displaced.of_all, table.len()), (1, 300));
+        let evicts = |expected: usize| {
+            let (_, evicted) = sign_in_evicting(&table, &clock, "bob");
+            assert_eq!((evicted.of_all, table.len()), (1, 300));
             assert!(!table.contains(ids[expected].key()), "{expected}");
         };
-        leaves(0);
+        evicts(0);
         table.find(ids[1].key()).unwrap().touch(clock.moment());
-        leaves(2);
-        leaves(3);
+        evicts(2);
+        evicts(3);
         assert!(table.contains(ids[1].key()));
     }
 
     #[test]
-    fn it_is_told_who_left_for_a_new_session() {
+    fn insert_returns_how_many_were_evicted_by_each_limit() {
         let (table, clock) = table(3, 2);
-        let told = |subject| {
-            let (_, Evicted { of_all, of_user }) = sign_in_told(&table, &clock, subject);
+        let evicted = |subject| {
+            let (_, Evicted { of_all, of_user }) = sign_in_evicting(&table, &clock, subject);
             (of_all, of_user)
         };
-        assert_eq!([told("a"), told("a"), told("a")], [(0, 0), (0, 0), (0, 1)]);
-        assert_eq!([told("b"), told("c")], [(0, 0), (1, 0)]);
+        assert_eq!([evicted("a"), evicted("a"), evicted("a")], [(0, 0), (0, 0), (0, 1)]);
+        assert_eq!([evicted("b"), evicted("c")], [(0, 0), (1, 0)]);
     }
 
     #[test]
-    fn one_user_cannot_fill_the_table() {
+    fn user_over_own_limit_evicts_no_other_user() {
         let (table, clock) = table(100, 2);
         let other = sign_in(&table, &clock, "bob");
         let ids: Vec<_> = (0..5).map(|_| sign_in(&table, &clock, "alice")).collect();

@@ -10,7 +10,7 @@ use portcullis::clock::UnixTime;
 use portcullis::login::pending::{Opened, States};
 use portcullis::origin::Origin;
 use portcullis::secret::Secret;
-use portcullis::session::seal::Roots;
+use portcullis::session::seal::{Root, Roots};
 
 /// Takes what comes back, or what is inside.
 pub fn run(data: &[u8]) {
@@ -91,7 +91,7 @@ struct Sealer {
 fn sealer() -> &'static Sealer {
     static SEALER: OnceLock<Sealer> = OnceLock::new();
     SEALER.get_or_init(|| {
-        let roots = Roots::new(&[Secret::new("a secret that no input knows")]);
+        let roots = Roots::new(&[Secret::new("a secret that no input knows")], &Root::generate());
         let origin = Origin::parse("https://app.example").unwrap();
         let states = States::new(roots.clone(), &origin);
         let smallest = [0; 1 + 8 + 8 + 16 + 16];
