@@ -30,7 +30,7 @@
 //! |---|---|---|
 //! | [`cli`] | the commands and their exit codes | `app` `config` `server` `demo` |
 //! | [`app`] | one configuration at run time; the only place that knows all rooms | everything below |
-//! | [`admin`] | the admin listener: health, readiness, metrics | `gate` `login` `pages` … |
+//! | [`admin`] | the admin listener: health, readiness, metrics | `login` `providers` `pages` … |
 //! | [`endpoints`] | our own paths: parse, call one room, render | `gate` `login` `pages` … |
 //! | [`config`] | the only room that knows YAML; turns it, or flags in its place, into each room's `Settings` | every `Settings` |
 //! | [`gate`] | the path of one request: identify, decide, forward or challenge | `session` `policy` `upstream` … |
@@ -46,7 +46,7 @@
 //! | [`oauth`] | RFC 6749 as a client | `jose` |
 //! | [`identity`] | claims → who someone is → headers | ground |
 //! | [`routing`] [`jose`] [`telemetry`] | host and path → T · signatures · logs, metrics | ground |
-//! | [`secret`] [`clock`] [`random`] [`lock`] [`single_flight`] [`deadline`] [`body`] [`origin`] [`trust`] [`client_address`] | the ground | nothing of ours |
+//! | [`secret`] [`clock`] [`random`] [`lock`] [`single_flight`] [`deadline`] [`weak_map`] [`body`] [`origin`] [`trust`] [`client_address`] | the ground | nothing of ours |
 //!
 //! # Lexicon
 //!
@@ -120,3 +120,4 @@ pub mod single_flight;
 pub mod telemetry;
 pub mod trust;
 pub mod upstream;
+pub mod weak_map;

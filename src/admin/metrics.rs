@@ -32,10 +32,9 @@ impl Admin {
     fn interpretations(&self) -> Gauges {
         let providers = self.party.providers().all().iter();
         let mut upstreams: BTreeMap<String, (usize, usize)> = BTreeMap::new();
-        for upstream in self.routes.all().filter_map(|route| route.upstream.as_ref()) {
-            let connections = upstream.connections();
-            // Routes to one place have connections of their own each.
-            let (idle, busy) = upstreams.entry(upstream.target().to_string()).or_default();
+        for (target, connections) in self.upstreams.connections() {
+            // A target with two TLS settings has two pools.
+            let (idle, busy) = upstreams.entry(target.to_string()).or_default();
             *idle += connections.idle;
             *busy += connections.open.saturating_sub(connections.idle);
         }

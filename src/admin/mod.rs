@@ -12,7 +12,6 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 
 use crate::admin::health::Health;
 use crate::body::Body;
-use crate::gate::routes::Routes;
 use crate::login::relying_party::RelyingParty;
 use crate::pages::plain_text;
 use crate::server::{
@@ -21,6 +20,7 @@ use crate::server::{
     ServerTimeouts, Settings, TrustedProxies,
 };
 use crate::telemetry::metrics::Metrics;
+use crate::upstream::TargetPools;
 
 /// Answers on the admin listener.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// The providers and sessions that are shown.
     pub party: Arc<RelyingParty>,
-    /// Know the upstreams.
-    pub routes: Arc<Routes>,
+    /// The connections to upstreams that are shown.
+    pub upstreams: TargetPools,
     /// Of the public listeners.
     pub connections: OpenConnections,
     /// Until when their certificates are good.

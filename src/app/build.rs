@@ -28,7 +28,7 @@ use crate::session::refresh::Refresher;
 use crate::session::seal::{Root, Roots};
 use crate::session::table::{SessionMaps, SessionTable};
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::{self, ConnectionBudget, Upstream};
+use crate::upstream::{self, TargetPools, Upstream};
 
 /// Why a configuration that was found good cannot be put to work.
 #[derive(Debug, thiserror::Error)]
@@ -100,8 +100,8 @@ impl App {
             size_limit,
             tasks.clone(),
         ));
-        let budget = ConnectionBudget::new(upstream_connections);
-        let table = routes(config, &rules, metrics, &budget)?;
+        let upstreams = TargetPools::new(upstream_connections);
+        let table = routes(config, &rules, metrics, &upstreams)?;
         let routes = Arc::new(Routes::new(table, config.endpoint_prefix.clone()));
         let pages = Arc::new(Pages::new(&config.pages)?);
         metrics.configured();
@@ -120,6 +120,7 @@ impl App {
             gate,
             party,
             pages,
+            upstreams,
             tasks,
             metrics: Arc::clone(metrics),
         })
@@ -158,14 +159,14 @@ fn routes(
     config: &Config,
     rules: &[&HeaderRule],
     metrics: &Metrics,
-    budget: &ConnectionBudget,
+    upstreams: &TargetPools,
 ) -> Result<Table<Route>, Error> {
     let names: Vec<HeaderName> = rules.iter().map(|rule| rule.name.clone()).collect();
     let made: Result<Vec<_>, Error> = config
         .routes
         .iter()
         .map(|settings| {
-            let upstream = upstream(settings, &names, budget)?;
+            let upstream = upstream(settings, &names, upstreams)?;
             let (host, path) = (settings.host.clone(), settings.path.clone());
             let meter = metrics.route(&settings.name);
             Ok((host, path, Route::new(settings.clone(), upstream, meter)))
@@ -177,10 +178,10 @@ fn routes(
 fn upstream(
     settings: &route::Settings,
     names: &[HeaderName],
-    budget: &ConnectionBudget,
+    upstreams: &TargetPools,
 ) -> Result<Option<Upstream>, Error> {
     let upstream =
-        settings.upstream.as_ref().map(|upstream| Upstream::new(upstream, names, budget));
+        settings.upstream.as_ref().map(|upstream| Upstream::new(upstream, names, upstreams));
     upstream
         .transpose()
         .map_err(|error| Error::Upstream { name: Arc::clone(&settings.name), error })

@@ -20,6 +20,7 @@ use crate::gate::routes::Routes;
 use crate::login::relying_party::RelyingParty;
 use crate::pages::Pages;
 use crate::telemetry::metrics::Metrics;
+use crate::upstream::TargetPools;
 
 /// The gateway.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct App {
     party: Arc<RelyingParty>,
     endpoints: Endpoints,
     pages: Arc<Pages>,
+    /// Connections to upstreams.
+    upstreams: TargetPools,
     /// Owns what goes on without a request: refreshes, revocations, keeping providers fresh.
     tasks: TaskTracker,
     /// All that is counted.

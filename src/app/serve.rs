@@ -26,7 +26,7 @@ impl App {
             health: Arc::clone(&health),
             metrics: Arc::clone(&self.metrics),
             party: Arc::clone(&self.party),
-            routes: Arc::clone(&self.routes),
+            upstreams: self.upstreams.clone(),
             connections: public.open_connections(),
             certificates: public.certificates(),
             hosts: AllowedHosts::of(bound.local_addresses()),

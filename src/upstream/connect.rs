@@ -26,15 +26,12 @@ use super::error::{Error, Fault, Phase, SettingsFault};
 use super::names::Names;
 use super::pool::{Connection, Reached};
 use super::read_before_reset::DeferWriteErrors;
-use super::{Settings, Target, TlsSettings};
+use super::{Target, TlsSettings};
 use crate::origin::Origin;
 use crate::trust;
 
 /// Makes connections to one target.
-pub(super) struct Connector {
-    route: Route,
-    limit: Duration,
-}
+pub(super) struct Connector(Route);
 
 enum Route {
     Tcp(Address),
@@ -51,47 +48,49 @@ struct Address {
 }
 
 impl Connector {
-    /// Checks the settings; reads the system's roots when the target asks for TLS.
-    pub(super) fn new(settings: &Settings) -> Result<Self, SettingsFault> {
-        let route = match &settings.target {
+    /// Checks the settings; reads the system's root certificates if the target needs TLS.
+    pub(super) fn new(target: &Target, tls: &TlsSettings) -> Result<Self, SettingsFault> {
+        let route = match target {
             Target::Unix(path) => Route::Unix(path.as_path().into()),
             Target::Origin(origin) if !origin.is_https() => Route::Tcp(Address::of(origin)),
             Target::Origin(origin) => {
                 let address = Address::of(origin);
-                let name = settings.tls.server_name.as_deref().unwrap_or(&address.host);
+                let name = tls.server_name.as_deref().unwrap_or(&address.host);
                 let name = ServerName::try_from(name.to_owned())
                     .map_err(|_| SettingsFault::ServerName(name.to_owned()))?;
-                let tls = TlsConnector::from(Arc::new(client_config(&settings.tls)?));
+                let tls = TlsConnector::from(Arc::new(client_config(tls)?));
                 Route::Tls { address, tls, name }
             }
         };
-        Ok(Self { route, limit: settings.timeouts.connect })
+        Ok(Self(route))
     }
 
-    /// A new connection in one of the `budget`, driven by a task of `tasks`.
+    /// A new connection within `limit` and the `budget`, driven by a task of `tasks`.
     pub(super) async fn connect(
         &self,
+        limit: Duration,
         tasks: &TaskTracker,
         budget: &ConnectionBudget,
     ) -> Result<Box<Connection>, Error> {
-        timeout(self.limit, self.open(tasks, budget))
+        timeout(limit, self.open(limit, tasks, budget))
             .await
             .unwrap_or(Err(Error::TooSlow(Phase::Connecting)))
     }
 
     async fn open(
         &self,
+        limit: Duration,
         tasks: &TaskTracker,
         budget: &ConnectionBudget,
     ) -> Result<Box<Connection>, Error> {
         let permit = budget.take().await.ok_or(Error::Full)?;
-        match &self.route {
+        match &self.0 {
             Route::Tcp(address) => {
-                let stream = address.connect(self.limit).await?;
+                let stream = address.connect(limit).await?;
                 introduce(stream, permit, address.reached, tasks).await
             }
             Route::Tls { address, tls, name } => {
-                let stream = address.connect(self.limit).await?;
+                let stream = address.connect(limit).await?;
                 let stream = tls.connect(name.clone(), stream).await.map_err(Error::TlsFailed)?;
                 introduce(stream, permit, address.reached, tasks).await
             }

@@ -13,14 +13,8 @@ use super::pool::Pool;
 use crate::lock::lock;
 
 /// The sockets that all upstreams of a process share.
-#[derive(Clone, Debug)]
-pub struct ConnectionBudget(Arc<Shared>);
-
-/// A place that is taken: held by a connection's socket, given back when that closes.
-pub(super) type BudgetPermit = OwnedSemaphorePermit;
-
 #[derive(Debug)]
-struct Shared {
+pub(super) struct ConnectionBudget {
     most: usize,
     free: Arc<Semaphore>,
     shares: Shares,
@@ -28,19 +22,22 @@ struct Shared {
     pools: Mutex<Vec<Weak<Pool>>>,
 }
 
+/// One connection of the budget: held by its socket, returned when that closes.
+pub(super) type BudgetPermit = OwnedSemaphorePermit;
+
 impl ConnectionBudget {
-    /// This many.
-    pub fn new(most: usize) -> Self {
+    /// A budget of `most` connections.
+    pub(super) fn new(most: usize) -> Self {
         let most = most.min(Semaphore::MAX_PERMITS);
         let (free, shares) = (Arc::new(Semaphore::new(most)), Shares::default());
-        Self(Arc::new(Shared { most, free, shares, pools: Mutex::default() }))
+        Self { most, free, shares, pools: Mutex::default() }
     }
 
     /// Counts a request of a client that is about to take a connection.
     // SECURITY: streams whose answer nobody reads hold their connections for as long as their client likes.
     pub(super) fn hold(&self, holder: Holder) -> Result<Held, Error> {
-        let (held, already) = self.0.shares.hold(holder);
-        if already >= self.0.most.div_ceil(4) && self.are_scarce() {
+        let (held, already) = self.shares.hold(holder);
+        if already >= self.most.div_ceil(4) && self.are_scarce() {
             return Err(Error::FullForClient);
         }
         Ok(held)
@@ -48,19 +45,19 @@ impl ConnectionBudget {
 
     /// Whether three quarters are in use, idle connections apart: those make room.
     fn are_scarce(&self) -> bool {
-        let taken = self.0.most.saturating_sub(self.0.free.available_permits());
-        let scarce = self.0.most - self.0.most / 4;
+        let taken = self.most.saturating_sub(self.free.available_permits());
+        let scarce = self.most - self.most / 4;
         taken >= scarce && taken.saturating_sub(self.idle_count()) >= scarce
     }
 
     fn idle_count(&self) -> usize {
-        let pools = lock(&self.0.pools);
+        let pools = lock(&self.pools);
         pools.iter().filter_map(Weak::upgrade).map(|pool| pool.idle_count()).sum()
     }
 
     /// Lets the idle connections of a pool make room for others.
     pub(super) fn enlist(&self, pool: &Arc<Pool>) {
-        let mut pools = lock(&self.0.pools);
+        let mut pools = lock(&self.pools);
         pools.retain(|pool| pool.strong_count() > 0);
         pools.push(Arc::downgrade(pool));
     }
@@ -68,7 +65,7 @@ impl ConnectionBudget {
     /// A place for one more connection, after an idle one of any upstream has left it, if need be; `None`
     /// where all are busy.
     pub(super) async fn take(&self) -> Option<BudgetPermit> {
-        let free = Arc::clone(&self.0.free);
+        let free = Arc::clone(&self.free);
         if let Ok(permit) = Arc::clone(&free).try_acquire_owned() {
             return Some(permit);
         }
@@ -77,15 +74,8 @@ impl ConnectionBudget {
     }
 
     fn make_room(&self) -> bool {
-        let pools = lock(&self.0.pools);
+        let pools = lock(&self.pools);
         pools.iter().filter_map(Weak::upgrade).any(|pool| pool.drop_oldest())
-    }
-}
-
-impl Default for ConnectionBudget {
-    /// As many as anybody likes.
-    fn default() -> Self {
-        Self::new(usize::MAX)
     }
 }
 
@@ -138,7 +128,7 @@ mod tests {
             open.truncate(3);
             open.push(takes(&budget, &same).await.unwrap());
             open.clear();
-            assert!(budget.0.shares.is_empty());
+            assert!(budget.shares.is_empty());
         }
     }
 }

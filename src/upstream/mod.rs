@@ -18,6 +18,7 @@ mod read_before_reset;
 mod request;
 mod reserved;
 mod response;
+mod target_pool;
 mod upgrade;
 mod upload;
 
@@ -32,15 +33,15 @@ use tokio::time::Instant;
 
 pub use self::bound::{BoundConnections, Carrier};
 pub use self::client_share::Holder;
-use self::connect::Connector;
-pub use self::connection_budget::ConnectionBudget;
 pub use self::error::{Error, Fault, Phase, SettingsFault};
 use self::exchange::Failure;
-use self::pool::{Connection, Pool, PoolTimeouts};
+use self::pool::{Connection, PoolTimeouts};
 use self::request::RetryRequest;
 pub use self::request::{Forwarded, StrippedRequest, strip};
 use self::response::ConnectionReturn;
 pub use self::response::is_stream;
+use self::target_pool::TargetPool;
+pub use self::target_pool::TargetPools;
 pub use self::upgrade::{Ending, HALF_CLOSED, Tunnel};
 use self::upload::{Progress, UploadFault};
 use crate::body::Body;
@@ -114,12 +115,12 @@ impl Default for Timeouts {
 
 /// One upstream and the connections to it.
 pub struct Upstream {
-    connector: Connector,
+    target_pool: Arc<TargetPool>,
+    pools: TargetPools,
     home: Arc<ConnectionReturn>,
-    budget: ConnectionBudget,
+    connect: Duration,
     response_headers: Duration,
     host: HostSent,
-    target: Target,
     /// Its failures in the log.
     told: LogThrottle,
     /// The challenges that were removed, in the log.
@@ -163,30 +164,21 @@ impl Upstream {
     pub fn new(
         settings: &Settings,
         identity: &[HeaderName],
-        budget: &ConnectionBudget,
+        pools: &TargetPools,
     ) -> Result<Self, Error> {
-        Self::with_timeouts(settings, identity, budget, POOL_TIMEOUTS)
-    }
-
-    fn with_timeouts(
-        settings: &Settings,
-        identity: &[HeaderName],
-        budget: &ConnectionBudget,
-        timeouts: PoolTimeouts,
-    ) -> Result<Self, Error> {
+        let target_pool = pools.get(settings)?;
         let home = ConnectionReturn {
-            pool: Arc::new(Pool::new(timeouts)),
+            pool: Arc::clone(&target_pool.pool),
             idle: settings.timeouts.idle,
             identity: identity.into(),
         };
-        budget.enlist(&home.pool);
         Ok(Self {
-            connector: Connector::new(settings)?,
+            target_pool,
+            pools: pools.clone(),
             home: Arc::new(home),
-            budget: budget.clone(),
+            connect: settings.timeouts.connect,
             response_headers: settings.timeouts.response_headers,
             host: HostSent::of(settings)?,
-            target: settings.target.clone(),
             told: LogThrottle::default(),
             removed_challenges: LogThrottle::default(),
         })
@@ -230,7 +222,7 @@ impl Upstream {
         stripped: StrippedRequest,
         client: ClientSide<impl FnOnce() -> BoundConnections>,
     ) -> Result<Answer, Error> {
-        let held = self.budget.hold(client.holder)?;
+        let held = self.pools.budget().hold(client.holder)?;
         let authenticates = bound::names_scheme(request.headers(), &AUTHORIZATION);
         let kept = match &client.carrier {
             // Boxed: rare.
@@ -274,7 +266,7 @@ impl Upstream {
                 connection.reusable = false;
                 if bound::remove_challenges(headers) && self.removed_challenges.allow() {
                     tracing::warn!(
-                        upstream = %self.target,
+                        upstream = %self.target_pool.target,
                         "an upstream asks for NTLM or Negotiate authentication, which is possible only on an \
                          HTTP/1.1 connection from the client itself, without a proxy between: the challenge is \
                          removed"
@@ -297,21 +289,15 @@ impl Upstream {
             | Error::Misbehaved(_)
             | Error::BrokeOff(_) => {
                 if self.told.allow() {
-                    tracing::warn!(upstream = %self.target, %error, "requests to an upstream fail");
+                    tracing::warn!(upstream = %self.target_pool.target, %error, "requests to an upstream fail");
                 }
             }
         }
     }
 
-    /// Where its requests go.
-    pub fn target(&self) -> &Target {
-        &self.target
-    }
-
     /// How many connections there are.
     pub fn connections(&self) -> Connections {
-        let pool = &self.home.pool;
-        Connections { open: pool.open_count(), idle: pool.idle_count() }
+        self.home.pool.connections()
     }
 
     /// On the connection that is `bound` to the client's, on a kept one, or on a new one.
@@ -344,7 +330,9 @@ impl Upstream {
         request: Box<http::Request<Body>>,
         progress: Option<&Progress>,
     ) -> Result<(Box<http::Response<Body>>, Box<Connection>), Error> {
-        let mut connection = self.connector.connect(&self.home.pool.tasks, &self.budget).await?;
+        let TargetPool { connector, pool, .. } = &*self.target_pool;
+        let connecting = connector.connect(self.connect, &pool.tasks, self.pools.budget());
+        let mut connection = connecting.await?;
         match connection.exchange(request, progress, Instant::now(), self.response_headers).await {
             Ok(response) => Ok((response, connection)),
             Err(Failure::Unsent(_, error) | Failure::Broken(error)) => Err(blame(error)),

@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
+use super::Connections;
 use super::client_share::Held;
 use crate::body::Body;
 use crate::deadline::Deadline;
@@ -133,10 +134,10 @@ impl Pool {
         self.owners().iter().any(|owner| owner.drop_idle(self))
     }
 
-    /// How many connections are open, busy ones included.
-    pub(super) fn open_count(&self) -> usize {
-        let idle = self.idle();
-        self.tasks.len().saturating_sub(usize::from(idle.sweeping))
+    /// How many connections there are.
+    pub(super) fn connections(&self) -> Connections {
+        let sweeper = usize::from(self.idle().sweeping);
+        Connections { open: self.tasks.len().saturating_sub(sweeper), idle: self.idle_count() }
     }
 
     /// How many connections wait for a request, without those that their upstream closed.

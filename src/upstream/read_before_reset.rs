@@ -106,14 +106,14 @@ mod tests {
     use tokio::time::timeout;
 
     use super::*;
-    use crate::upstream::ConnectionBudget;
+    use crate::upstream::connection_budget::ConnectionBudget;
 
     #[tokio::test]
     async fn what_was_said_before_a_reset_is_heard_and_then_the_reset_is_told() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut theirs, _) = listener.accept().await.unwrap();
-        let permit = ConnectionBudget::default().take().await.unwrap();
+        let permit = ConnectionBudget::new(1).take().await.unwrap();
         let mut stream = DeferWriteErrors::new(ours, permit);
         stream.write_all(b"a body that nobody reads").await.unwrap();
         theirs.readable().await.unwrap();

@@ -46,12 +46,8 @@ fn upstream(address: SocketAddr) -> Upstream {
 }
 
 fn made(settings: &Settings) -> Upstream {
-    Upstream::new(
-        settings,
-        &[HeaderName::from_static("x-forwarded-user")],
-        &ConnectionBudget::default(),
-    )
-    .unwrap()
+    let identity = [HeaderName::from_static("x-forwarded-user")];
+    Upstream::new(settings, &identity, &TargetPools::default()).unwrap()
 }
 
 /// A client of its own.

@@ -181,18 +181,29 @@ async fn an_idle_connection_is_closed_without_a_further_request() {
     }
     let mut peer = Peer::start(keeps).await;
     let timeouts = PoolTimeouts { idle: Duration::from_millis(20), ..POOL_TIMEOUTS };
-    let upstream = Upstream::with_timeouts(
-        &settings(at(peer.address)),
-        &[],
-        &ConnectionBudget::default(),
-        timeouts,
-    )
-    .unwrap();
+    let pools = TargetPools::with_timeouts(usize::MAX, timeouts);
+    let upstream = Upstream::new(&settings(at(peer.address)), &[], &pools).unwrap();
     get(&upstream).await.unwrap();
     assert_eq!(peer.hears().await, "over");
     assert_eq!(upstream.connections().idle, 0);
     get(&upstream).await.unwrap();
     assert_eq!((peer.hears().await.as_str(), peer.connections()), ("over", 2));
+}
+
+#[tokio::test]
+async fn upstreams_with_one_target_and_tls_settings_share_its_connections() {
+    let (peer, pools) = (Peer::answering(OK).await, TargetPools::default());
+    let to = |settings: &Settings| Upstream::new(settings, &[], &pools).unwrap();
+    let same = settings(at(peer.address));
+    let slower = Timeouts { response_headers: Duration::from_secs(90), ..same.timeouts };
+    let slower = Settings { timeouts: slower, ..same.clone() };
+    let tls = TlsSettings { server_name: Some("other".to_owned()), ..TlsSettings::default() };
+    let other_tls = Settings { tls, ..same.clone() };
+    let _in_use = to(&same);
+    for (settings, connections) in [(&same, 1), (&slower, 1), (&other_tls, 2), (&same, 2)] {
+        get(&to(settings)).await.unwrap();
+        assert_eq!(peer.connections(), connections, "{settings:?}");
+    }
 }
 
 #[tokio::test]
@@ -231,9 +242,8 @@ async fn a_name_is_resolved_again_in_time_and_all_its_addresses_are_tried() {
     let timeouts = PoolTimeouts { named: Duration::ZERO, ..POOL_TIMEOUTS };
     for (host, connections) in [("127.0.0.1", 1), ("localhost", 4)] {
         let target = Target::Origin(Origin::parse(&format!("http://{host}:{port}")).unwrap());
-        let upstream =
-            Upstream::with_timeouts(&settings(target), &[], &ConnectionBudget::default(), timeouts)
-                .unwrap();
+        let pools = TargetPools::with_timeouts(usize::MAX, timeouts);
+        let upstream = Upstream::new(&settings(target), &[], &pools).unwrap();
         for _ in 0..3 {
             get(&upstream).await.unwrap();
         }
@@ -272,8 +282,8 @@ async fn no_client_gets_the_answer_to_another() {
 
 #[tokio::test]
 async fn idle_connections_make_room_for_those_that_are_needed_and_busy_ones_do_not() {
-    let budget = ConnectionBudget::new(2);
-    let to = |peer: &Peer| Upstream::new(&settings(at(peer.address)), &[], &budget).unwrap();
+    let pools = TargetPools::new(2);
+    let to = |peer: &Peer| Upstream::new(&settings(at(peer.address)), &[], &pools).unwrap();
     let (one, other) = (Peer::answering(OK).await, Peer::answering(OK).await);
     let silent = Peer::start(|_, mut line: Line| async move {
         line.head().await;

@@ -136,7 +136,7 @@ fn settings_that_cannot_work_are_refused() {
     let secure = Target::Origin(Origin::parse("https://wiki.internal").unwrap());
     let bad = |tls: TlsSettings| {
         let settings = Settings { tls, ..settings(secure.clone()) };
-        match Upstream::new(&settings, &[], &ConnectionBudget::default()) {
+        match Upstream::new(&settings, &[], &TargetPools::default()) {
             Err(Error::Settings(fault)) => fault,
             _ => panic!("accepted"),
         }
