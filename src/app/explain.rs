@@ -146,12 +146,12 @@ impl App {
         let rulings = rulings(&asked, visitor.clone());
         told.rules(&route.allow, &rulings);
         match decide(&asked, visitor) {
-            Decision::Forward(permit) => {
-                let by = rulings.iter().position(|ruling| *ruling == Ruling::Admits);
+            Decision::Allow(permit) => {
+                let by = rulings.iter().position(|ruling| *ruling == Ruling::Allows);
                 self.admit(&permit, by, told);
             }
-            Decision::Challenge => self.challenge(question, route, told),
-            Decision::Refuse(refusal) => match refusal.cause {
+            Decision::SignIn => self.challenge(question, route, told),
+            Decision::Deny(denied) => match denied.cause {
                 Cause::Rules(denial) => {
                     told.say(
                         "decision",
@@ -266,8 +266,8 @@ impl Explanation {
             Policy::Rules(_) => {
                 for (at, ruling) in rulings.iter().enumerate() {
                     let says = match ruling {
-                        Ruling::Admits => "admits".to_owned(),
-                        Ruling::AsksForSignIn => "asks who it is".to_owned(),
+                        Ruling::Allows => "admits".to_owned(),
+                        Ruling::NeedsSignIn => "asks who it is".to_owned(),
                         Ruling::Fails(failed) => keys(failed),
                     };
                     self.say(format!("allow[{at}]"), says);

@@ -1,5 +1,6 @@
-//! What was asked + `Visitor` -> `Decision`; pure. The only maker of a `Permit`.
-//! Proxying and the auth endpoints ask here, so that they cannot differ.
+//! `AccessRequest` + `Visitor` -> `Decision`; no I/O.
+//! Invariants: proxying and the auth endpoints both decide here, so they cannot differ. Only this file makes a
+//! `Permit`.
 
 use std::borrow::Cow;
 
@@ -15,39 +16,39 @@ use crate::policy::evaluate::{Denial, PolicyInput, Ruling, Verdict};
 use crate::policy::rule::Rule;
 use crate::routing::path::{PathInterpretation, PathInterpretations, PathPrefix};
 
-/// What a visitor asks for.
+/// The parts of a request that are decided on.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessRequest<'r, 'a> {
-    /// The route, the same in every reading of the path.
+    /// The route, the same in every interpretation of the path.
     pub route: &'r Route,
-    /// The method; `None` where an asker did not tell it.
+    /// The method; `None` if an auth subrequest did not name it.
     pub method: Option<&'a Method>,
-    /// The path, in every reading.
+    /// The path, in every interpretation.
     pub interpretations: &'a PathInterpretations<'a>,
-    /// What it acts on beside that path.
+    /// What the request acts on apart from that path.
     pub reach: &'a Reach<'a>,
     /// The address of the client.
     pub client_address: ClientAddress,
-    /// What an asker wants of the visitor beside the route's rules.
+    /// Rules of an auth subrequest, which must allow the request as well as those of the route.
     pub narrowing: Option<&'a Policy>,
-    /// Whether a WebSocket is asked for by a page of a foreign origin.
+    /// Whether a page of a foreign origin opens a WebSocket.
     pub foreign_origin: bool,
 }
 
-/// What becomes of a request.
+/// The decision about a request.
 #[derive(Debug)]
 pub enum Decision<'r> {
-    /// It passes.
-    Forward(Permit<'r>),
-    /// Signing in may help.
-    Challenge,
-    /// It does not pass.
-    Refuse(Refusal),
-    /// An upstream may read the path in this way, which has another decision.
+    /// The request is allowed.
+    Allow(Permit<'r>),
+    /// The visitor is not signed in, and signing in may help.
+    SignIn,
+    /// The request is denied.
+    Deny(AccessDenied),
+    /// An upstream may interpret the path in this way, for which the decision is another one.
     Ambiguous(String),
 }
 
-/// Proof that a visitor may pass on a route.
+/// Proof that a visitor is allowed on a route.
 #[derive(Debug)]
 pub struct Permit<'r> {
     route: &'r Route,
@@ -55,29 +56,29 @@ pub struct Permit<'r> {
     authentication: Authentication,
 }
 
-/// Why a request does not pass.
+/// A denied request.
 #[derive(Clone, Debug)]
-pub struct Refusal {
-    /// Who asked.
+pub struct AccessDenied {
+    /// The visitor.
     pub visitor: Visitor,
-    /// What failed.
+    /// Why.
     pub cause: Cause,
 }
 
-/// What failed.
+/// Why a request is denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The route's rules.
     Rules(Denial),
-    /// A page of a foreign origin asked for a WebSocket.
+    /// A page of a foreign origin opens a WebSocket.
     ForeignOrigin,
-    /// A second path, which may not be reached.
+    /// The second path of the request, or paths below its own.
     SecondPath(SecondPathFault),
 }
 
 impl Cause {
-    /// In the words of the log and the metrics: the keys that failed.
-    pub fn words(&self) -> Cow<'static, str> {
+    /// The `reason` in the log and the metrics: the keys that failed, or one word.
+    pub fn reason(&self) -> Cow<'static, str> {
         match self {
             Self::ForeignOrigin => "foreign_origin".into(),
             Self::SecondPath(_) => "second_path".into(),
@@ -90,60 +91,62 @@ impl Cause {
 }
 
 impl<'r> Permit<'r> {
-    /// The route that it is for.
+    /// The route.
     pub fn route(&self) -> &'r Route {
         self.route
     }
 
-    /// Who passes.
+    /// The visitor.
     pub fn visitor(&self) -> &Visitor {
         &self.visitor
     }
 
-    /// What knowing them was for.
+    /// Whether the decision depended on the visitor.
     pub fn authentication(&self) -> Authentication {
         self.authentication
     }
 }
 
-/// Decides.
-pub fn decide<'r>(asked: &AccessRequest<'r, '_>, visitor: Visitor) -> Decision<'r> {
-    let route = asked.route;
-    let visitor = counted(route, visitor);
-    let verdict = match agreed(asked, asked.interpretations, &visitor) {
+/// Decides about a request.
+pub fn decide<'r>(request: &AccessRequest<'r, '_>, visitor: Visitor) -> Decision<'r> {
+    let route = request.route;
+    let visitor = on_route(route, visitor);
+    let verdict = match common_verdict(request, request.interpretations, &visitor) {
         Ok(verdict) => verdict,
         Err(interpretation) => return Decision::Ambiguous(interpretation),
     };
-    let refuse = |visitor, cause| Decision::Refuse(Refusal { visitor, cause });
+    let deny = |visitor, cause| Decision::Deny(AccessDenied { visitor, cause });
     match verdict {
-        // SECURITY: a page elsewhere can open a WebSocket with the visitor's cookie, and same-origin
-        // policy does not keep it from reading (RFC 6455 §10.2).
-        Verdict::Admit if asked.foreign_origin && visitor.member().is_some() => {
-            refuse(visitor, Cause::ForeignOrigin)
+        // SECURITY: a page of another origin can open a WebSocket with the visitor's cookie, and the same-origin
+        // policy does not stop it from reading the answers (RFC 6455 §10.2).
+        Verdict::Allow if request.foreign_origin && visitor.member().is_some() => {
+            deny(visitor, Cause::ForeignOrigin)
         }
-        Verdict::Admit => match beyond(asked, &visitor) {
+        Verdict::Allow => match check_reach(request, &visitor) {
             Ok(()) => {
-                Decision::Forward(Permit { route, visitor, authentication: asked.authentication() })
+                let authentication = request.authentication();
+                Decision::Allow(Permit { route, visitor, authentication })
             }
-            Err(fault) => refuse(visitor, Cause::SecondPath(fault)),
+            Err(fault) => deny(visitor, Cause::SecondPath(fault)),
         },
-        Verdict::SignIn => Decision::Challenge,
-        Verdict::Deny(denial) => refuse(visitor, Cause::Rules(denial)),
+        Verdict::SignIn => Decision::SignIn,
+        Verdict::Deny(denial) => deny(visitor, Cause::Rules(denial)),
     }
 }
 
-/// The verdict that every reading of a path has, else a reading that has another one.
-// SECURITY: an upstream that reads the path in another way must not be a way around the rules.
-fn agreed(
-    asked: &AccessRequest<'_, '_>,
+/// The verdict that all interpretations of a path have in common. The error is an interpretation with another
+/// verdict than the plain one.
+// SECURITY: an upstream that interprets the path in another way must not be a way around the rules.
+fn common_verdict(
+    request: &AccessRequest<'_, '_>,
     interpretations: &PathInterpretations<'_>,
     visitor: &Visitor,
 ) -> Result<Verdict, String> {
-    let verdict = verdict(asked, interpretations.plain(), visitor);
-    let spelt = spelt(asked.route, interpretations);
-    let mut others = interpretations.others().iter().chain(&spelt);
+    let verdict = verdict(request, interpretations.plain(), visitor);
+    let respelt = respelt(request.route, interpretations);
+    let mut others = interpretations.others().iter().chain(&respelt);
     let differs = |interpretation: &&PathInterpretation<'_>| {
-        !self::verdict(asked, interpretation, visitor).decides_as(&verdict)
+        !self::verdict(request, interpretation, visitor).decides_as(&verdict)
     };
     match others.find(differs) {
         None => Ok(verdict),
@@ -151,44 +154,44 @@ fn agreed(
     }
 }
 
-/// Whether a request that its own path admits may reach what else it reaches.
-fn beyond(asked: &AccessRequest<'_, '_>, visitor: &Visitor) -> Result<(), SecondPathFault> {
-    let destination = match asked.reach.destination() {
+/// Checks what a request acts on apart from its own path, which is allowed.
+fn check_reach(request: &AccessRequest<'_, '_>, visitor: &Visitor) -> Result<(), SecondPathFault> {
+    let destination = match request.reach.destination() {
         Destination::None => None,
         Destination::Path(interpretations) => Some(&**interpretations),
         Destination::Fault(fault) => return Err(*fault),
     };
-    // SECURITY: `MOVE` and `COPY` write to a path that no rule has seen.
+    // SECURITY: `MOVE` and `COPY` write to a path that no rule was evaluated for.
     if let Some(interpretations) = destination
-        && agreed(asked, interpretations, visitor) != Ok(Verdict::Admit)
+        && common_verdict(request, interpretations, visitor) != Ok(Verdict::Allow)
     {
         return Err(SecondPathFault::Denied);
     }
-    // SECURITY: what is done to a folder is done to all in it, whatever a rule says of that.
+    // SECURITY: a request for a folder acts on everything in it, also on paths for which rules deny it.
     let is_above = |interpretations| {
-        asked.route.ruled_paths.iter().any(|it| it.lies_below_any(interpretations))
+        request.route.ruled_paths.iter().any(|it| it.lies_below_any(interpretations))
     };
-    if asked.reach.is_deep()
-        && (is_above(asked.interpretations) || destination.is_some_and(is_above))
+    if request.reach.is_deep()
+        && (is_above(request.interpretations) || destination.is_some_and(is_above))
     {
         return Err(SecondPathFault::AboveRuledPath);
     }
     Ok(())
 }
 
-/// What each rule of the route says of the plain reading, in their order: why the decision is as it is.
-pub fn rulings(asked: &AccessRequest<'_, '_>, visitor: Visitor) -> Vec<Ruling> {
-    let visitor = counted(asked.route, visitor);
-    let of_policy = asked.of_policy(asked.interpretations.plain());
-    let judge = |rule: &Rule| rule.judge(of_policy, visitor.identity());
-    match &asked.route.allow {
+/// The ruling of each rule of the route on the plain interpretation, in their order. They explain a decision.
+pub fn rulings(request: &AccessRequest<'_, '_>, visitor: Visitor) -> Vec<Ruling> {
+    let visitor = on_route(request.route, visitor);
+    let input = request.policy_input(request.interpretations.plain());
+    let judge = |rule: &Rule| rule.judge(input, visitor.identity());
+    match &request.route.allow {
         Policy::Public | Policy::Authenticated => Vec::new(),
         Policy::Rules(rules) => rules.iter().map(judge).collect(),
     }
 }
 
-/// A session of a provider that does not sign in on a route is none there.
-fn counted(route: &Route, visitor: Visitor) -> Visitor {
+/// The visitor as a route sees them: a session counts only if its provider signs users in on the route.
+fn on_route(route: &Route, visitor: Visitor) -> Visitor {
     match visitor {
         Visitor::Member(member) if route.providers.contain(&member.data.identity.provider) => {
             Visitor::Member(member)
@@ -197,51 +200,54 @@ fn counted(route: &Route, visitor: Visitor) -> Visitor {
     }
 }
 
-fn is_public(asked: &AccessRequest<'_, '_>, interpretation: &PathInterpretation<'_>) -> bool {
-    let of_policy = asked.of_policy(interpretation);
-    asked.route.allow.is_public_for(of_policy)
-        && asked.narrowing.is_none_or(|policy| policy.is_public_for(of_policy))
+fn is_public(request: &AccessRequest<'_, '_>, interpretation: &PathInterpretation<'_>) -> bool {
+    let input = request.policy_input(interpretation);
+    request.route.allow.is_public_for(input)
+        && request.narrowing.is_none_or(|policy| policy.is_public_for(input))
 }
 
-/// Whether every reading of a path passes without a visitor.
-fn is_all_public(asked: &AccessRequest<'_, '_>, interpretations: &PathInterpretations<'_>) -> bool {
-    let spelt = spelt(asked.route, interpretations);
-    let mut others = interpretations.others().iter().chain(&spelt);
-    is_public(asked, interpretations.plain()) && others.all(|other| is_public(asked, other))
+/// Whether every interpretation of a path is allowed for every visitor.
+fn is_all_public(
+    request: &AccessRequest<'_, '_>,
+    interpretations: &PathInterpretations<'_>,
+) -> bool {
+    let respelt = respelt(request.route, interpretations);
+    let mut others = interpretations.others().iter().chain(&respelt);
+    is_public(request, interpretations.plain()) && others.all(|other| is_public(request, other))
 }
 
-/// A path as the rules of a route spell it, where letter case alone tells their `paths` apart.
-// SECURITY: an upstream without letter case serves `/app` under `/App` too, whatever a rule for the
-// one says and a rule for the other does not.
-fn spelt(
+/// A path in the letter case of those `paths` of a route that differ in letter case only.
+// SECURITY: a case-insensitive upstream serves `/app` under `/App` too, so a rule for one of them must not be a
+// way around a rule for the other.
+fn respelt(
     route: &Route,
     interpretations: &PathInterpretations<'_>,
 ) -> Vec<PathInterpretation<'static>> {
     if route.clashing_paths.is_empty() {
-        // Nearly every route.
+        // This is so for nearly every route.
         return Vec::new();
     }
-    let spelt = |path: &PathPrefix| -> Vec<_> {
+    let respell = |path: &PathPrefix| -> Vec<_> {
         interpretations.unfolded().filter_map(|it| path.respelt(it)).collect()
     };
-    route.clashing_paths.iter().flat_map(spelt).collect()
+    route.clashing_paths.iter().flat_map(respell).collect()
 }
 
 fn verdict(
-    asked: &AccessRequest<'_, '_>,
+    request: &AccessRequest<'_, '_>,
     interpretation: &PathInterpretation<'_>,
     visitor: &Visitor,
 ) -> Verdict {
-    let (of_policy, identity) = (asked.of_policy(interpretation), visitor.identity());
-    match (asked.route.allow.evaluate(of_policy, identity), asked.narrowing) {
-        (Verdict::Admit, Some(narrowing)) => narrowing.evaluate(of_policy, identity),
+    let (input, identity) = (request.policy_input(interpretation), visitor.identity());
+    match (request.route.allow.evaluate(input, identity), request.narrowing) {
+        (Verdict::Allow, Some(narrowing)) => narrowing.evaluate(input, identity),
         (verdict, _) => verdict,
     }
 }
 
 impl AccessRequest<'_, '_> {
-    /// What knowing the visitor is for: nothing, where every reading of the path, and of a second one,
-    /// passes without.
+    /// Whether the decision depends on the visitor. It does not where every interpretation of the path, and of a
+    /// second path, is public.
     pub fn authentication(&self) -> Authentication {
         let second = match self.reach.destination() {
             Destination::Path(interpretations) => Some(&**interpretations),
@@ -255,7 +261,7 @@ impl AccessRequest<'_, '_> {
         }
     }
 
-    fn of_policy<'p>(&'p self, path: &'p PathInterpretation<'p>) -> PolicyInput<'p> {
+    fn policy_input<'p>(&'p self, path: &'p PathInterpretation<'p>) -> PolicyInput<'p> {
         PolicyInput { method: self.method, path, client_address: self.client_address }
     }
 }

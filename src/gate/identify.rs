@@ -1,5 +1,5 @@
-//! Request -> `Visitor`: the session of its cookie, refreshed if due.
-//! Invariants: while the old access token is valid nobody waits; on a public route nobody ever does.
+//! Request -> `Visitor`: finds the session of its cookie, and refreshes it if due.
+//! Invariants: no request waits for a refresh while the old access token is valid, and none on a public route.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,35 +16,35 @@ use crate::session::{Freshness, Session, SessionData, SessionKey};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{self, Label as _};
 
-/// Who asks.
+/// The user behind a request, if known.
 #[derive(Clone, Debug)]
 pub enum Visitor {
-    /// Nobody whom we know.
+    /// A visitor without a live session.
     Stranger,
-    /// Somebody with a live session.
+    /// A user with a live session.
     Member(Member),
 }
 
-/// Somebody with a live session.
+/// A user with a live session.
 #[derive(Clone, Debug)]
 pub struct Member {
     /// The session.
     pub session: Arc<Session>,
-    /// What it held when the request came.
+    /// Its data when the request arrived.
     pub data: Arc<SessionData>,
 }
 
-/// What knowing the visitor is for.
+/// Whether the decision about a request depends on its visitor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authentication {
-    /// Whoever it is passes: a live session is told to the upstream, and that is all.
+    /// Every visitor is allowed. A live session only adds identity headers.
     Optional,
-    /// The decision depends on it.
+    /// The decision depends on the visitor.
     Required,
 }
 
 impl Visitor {
-    /// The session's member, if there is one.
+    /// The member, if the visitor is one.
     pub fn member(&self) -> Option<&Member> {
         match self {
             Self::Stranger => None,
@@ -52,14 +52,14 @@ impl Visitor {
         }
     }
 
-    /// Who the provider says that they are.
+    /// The member's identity.
     pub fn identity(&self) -> Option<&Identity> {
         self.member().map(|member| &member.data.identity)
     }
 }
 
 impl Gate {
-    /// Who asks, as far as it is needed.
+    /// Finds the visitor of a request with these header fields.
     pub async fn identify(&self, authentication: Authentication, headers: &HeaderMap) -> Visitor {
         let Some(session) = self.party.session(headers) else { return Visitor::Stranger };
         let now = self.party.clock().moment();
@@ -68,14 +68,14 @@ impl Gate {
         match (data.tokens.freshness(now), authentication) {
             (Freshness::Fresh | Freshness::Spent, _)
             | (Freshness::Due, Authentication::Optional) => {}
-            // Detached: the visitor goes on with the token that is valid still.
+            // Not awaited: the request continues with the old token, which is still valid.
             (Freshness::Due, Authentication::Required) => drop(self.refresh(&session, &data)),
             (Freshness::Expired, Authentication::Optional) => {
                 if data.tokens.is_lapsed(now, self.outage_grace) {
                     return Visitor::Stranger;
                 }
             }
-            // Boxed: rare, and its size would be that of every request's future.
+            // Boxed because it is rare, and its size would add to every request's future.
             (Freshness::Expired, Authentication::Required) => {
                 return Box::pin(self.renewed(session, data)).await;
             }
@@ -83,12 +83,11 @@ impl Gate {
         Visitor::Member(Member { session, data })
     }
 
-    /// Waits for a refresh, but not long where the one before failed; past the grace of an outage, who had a
-    /// session is a stranger.
+    /// Waits for a refresh, but not long if the one before failed. After `outage_grace` the member is a stranger.
     async fn renewed(&self, session: Arc<Session>, data: Arc<SessionData>) -> Visitor {
         let is_lapsed = || data.tokens.is_lapsed(self.party.clock().moment(), self.outage_grace);
-        let patience = if session.is_in_outage() && !is_lapsed() { SOON } else { Duration::MAX };
-        let outcome = timeout(patience, self.refresh(&session, &data).effect()).await;
+        let limit = if session.is_in_outage() && !is_lapsed() { SOON } else { Duration::MAX };
+        let outcome = timeout(limit, self.refresh(&session, &data).effect()).await;
         match outcome.unwrap_or(RefreshEffect::Kept) {
             RefreshEffect::Renewed => {
                 let data = Arc::clone(&session.data());
@@ -104,31 +103,32 @@ impl Gate {
         }
     }
 
-    /// Joins or starts the refresh of a session.
+    /// Joins the refresh of a session, or starts one.
     pub fn refresh(&self, session: &Arc<Session>, data: &Arc<SessionData>) -> Flight {
         let provider = self.party.providers().by_id(&data.identity.provider).cloned();
         let key = session.key();
-        self.refresher.refresh(session, data, |held| renew(provider, held, key))
+        self.refresher.refresh(session, data, |data| renew(provider, data, key))
     }
 }
 
-/// How long a provider that was away is waited for again, by each of a page's requests.
+/// How long a request waits for a provider that was unavailable at the last refresh. Each request of a page waits
+/// that long.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Asks the provider for new tokens. `key` tells the log whose session ends.
+/// Gets new tokens from the provider. `key` is for the log.
 async fn renew(
     provider: Option<Arc<Provider>>,
-    held: Arc<SessionData>,
+    data: Arc<SessionData>,
     key: SessionKey,
 ) -> RefreshOutcome {
     let ended = |reason| {
-        audit::ended_by_refresh(&held.identity.provider, &held.identity.subject, &key, reason);
+        audit::ended_by_refresh(&data.identity.provider, &data.identity.subject, &key, reason);
         RefreshOutcome::Rejected
     };
-    let (Some(provider), Some(refresh_token)) = (provider, &held.tokens.refresh_token) else {
+    let (Some(provider), Some(refresh_token)) = (provider, &data.tokens.refresh_token) else {
         return ended("no_provider");
     };
-    let request = RefreshRequest { refresh_token, baseline: &held.baseline };
+    let request = RefreshRequest { refresh_token, baseline: &data.baseline };
     let refreshed = provider.refresh(&request).await;
     let outcome = match &refreshed {
         Ok(_) => metrics::Refresh::Success,
@@ -138,7 +138,7 @@ async fn renew(
     };
     provider.meter().refreshed(outcome);
     if let Err(error) = &refreshed {
-        warn!(provider = %provider.id(), session = ?key, %error, "a refresh failed");
+        warn!(provider = %provider.id(), session = ?key, %error, "refresh failed");
     }
     match refreshed {
         Ok(Refreshed { tokens, identity, baseline }) => {

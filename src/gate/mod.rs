@@ -24,7 +24,7 @@ use crate::server::{Answered, ClientInfo, Incoming};
 use crate::session::refresh::Refresher;
 use crate::telemetry::audit;
 use challenge::{Challenged, answered, is_foreign_handshake};
-use decide::{AccessRequest, Cause, Decision, Refusal, decide};
+use decide::{AccessDenied, AccessRequest, Cause, Decision, decide};
 use reach::Reach;
 use route::Route;
 use routes::Routes;
@@ -91,39 +91,39 @@ impl Gate {
         let visitor = self.identify(asked.authentication(), headers).await;
         let target = target.as_str();
         match decide(&asked, visitor) {
-            Decision::Forward(permit) => self.forward(permit, incoming).await,
-            Decision::Challenge => {
+            Decision::Allow(permit) => self.forward(permit, incoming).await,
+            Decision::SignIn => {
                 let method = Some(method);
                 let challenged = Challenged { route, method, headers, target, client };
                 self.challenge(challenged).map(answered)
             }
-            Decision::Refuse(refusal) => Err(self.refused(route, &refusal, client, target)),
+            Decision::Deny(denied) => Err(self.denied(route, &denied, client, target)),
             Decision::Ambiguous(interpretation) => Err(Error::Ambiguous { interpretation }),
         }
     }
 
-    /// The error of a refusal, with what its page says; noted where refusals are.
-    pub fn refused(
+    /// Counts and logs a denied request. Returns its error, with what the page shows.
+    pub fn denied(
         &self,
         route: &Route,
-        refusal: &Refusal,
+        denied: &AccessDenied,
         client: &ClientInfo,
         target: &str,
     ) -> Error {
-        let reason = refusal.cause.words();
+        let reason = denied.cause.reason();
         audit::denied(
             &route.name,
             &reason,
-            refusal.visitor.identity().map(Identity::person),
+            denied.visitor.identity().map(Identity::person),
             client.for_audit(),
         );
         route.meter.denied(reason);
-        let causes = match &refusal.cause {
+        let causes = match &denied.cause {
             Cause::Rules(denial) => denial.failed.clone(),
             Cause::ForeignOrigin => return Error::ForeignOrigin,
             Cause::SecondPath(fault) => return Error::SecondPath(*fault),
         };
-        let Some(member) = refusal.visitor.member() else {
+        let Some(member) = denied.visitor.member() else {
             return Error::DeniedForEveryone { failed: causes };
         };
         let identity = member.data.identity.clone();

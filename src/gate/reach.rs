@@ -1,7 +1,7 @@
-//! What a request acts on beside its own path: the path in `Destination`, and everything below either
+//! What a request acts on apart from its own path: the path in `Destination`, and everything below both
 //! (WebDAV: RFC 4918 §9.6, §9.8, §9.9, §10.3).
-//! Invariant: a second path is taken only from where the first came from: same origin, same route, in
-//! every reading. `gate::decide` asks the rules about it.
+//! Invariant: a second path has the origin and the route of the first, in every interpretation.
+//! `gate::decide` evaluates the rules for it.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
@@ -13,7 +13,7 @@ use crate::origin::Origin;
 use crate::routing::path::PathInterpretations;
 use crate::server::Authority;
 
-/// What a request acts on beside its own path.
+/// What a request acts on apart from its own path.
 #[derive(Debug, Default)]
 pub struct Reach<'a> {
     destination: Destination<'a>,
@@ -23,28 +23,28 @@ pub struct Reach<'a> {
 /// The second path of a request.
 #[derive(Debug, Default)]
 pub enum Destination<'a> {
-    /// There is none: nearly every request.
+    /// None, as for nearly every request.
     #[default]
     None,
-    /// On the same route. Boxed: rare, and its size would be that of every request's future.
+    /// A path on the same route. Boxed because it is rare, and its size would add to every request's future.
     Path(Box<PathInterpretations<'a>>),
-    /// The request may not pass with it.
+    /// A path with which the request is denied.
     Fault(SecondPathFault),
 }
 
-/// How far down a request acts.
+/// How deep a request acts (RFC 4918 §10.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Depth {
-    /// On the path itself.
+    /// On the path only.
     #[default]
     Path,
-    /// On everything below it, too.
+    /// On everything below it as well.
     Tree,
 }
 
 impl<'a> Reach<'a> {
-    /// Reads the fields of a request for a route; `origin` is where it was made. A method that is not
-    /// known is taken for one with a `Destination`, if that is there.
+    /// Reads the header fields of a request for `route`, made at `origin`. An unknown method counts as one that
+    /// has a `Destination`, if that header is present.
     pub fn of(
         method: Option<&Method>,
         headers: &'a HeaderMap,
@@ -83,31 +83,31 @@ impl<'a> Reach<'a> {
         &self.destination
     }
 
-    /// Whether the request acts on everything below its paths, too.
+    /// Whether the request acts on everything below its paths as well.
     pub fn is_deep(&self) -> bool {
         self.depth == Depth::Tree
     }
 }
 
-/// Whether a request asks to be taken for one with another method.
+/// Whether a request has a method override.
 pub fn is_overridden(headers: &HeaderMap) -> bool {
     METHOD_OVERRIDES.iter().any(|name| headers.contains_key(name))
 }
 
-/// Whether a name is that of a method override, in whatever spelling.
+/// Whether a header name is a spelling of the name of a method override.
 pub fn is_method_override(name: &str) -> bool {
     METHOD_OVERRIDES.iter().any(|known| is_spelling_of(name, known.as_str()))
 }
 
-/// Removes what asks for another method than the one that was decided on.
-// SECURITY: an application that obeys would do what a rule with `methods` refused (T22).
+/// Removes method overrides.
+// SECURITY: an application that obeys one would do what a rule with `methods` does not allow (T22).
 pub(super) fn remove_overrides(headers: &mut HeaderMap) {
     for name in &METHOD_OVERRIDES {
         headers.remove(name);
     }
 }
 
-/// The methods that an application may take a request for.
+/// The methods that an application may read in a request.
 struct Methods<'a> {
     own: Option<&'a Method>,
     headers: &'a HeaderMap,
@@ -118,13 +118,13 @@ impl Methods<'_> {
         self.all().any(|method| is_one_of(method, names))
     }
 
-    /// Whether none of them could have a `Destination`.
+    /// Whether no application reads a `Destination` with any of them.
     fn are_plain(&self) -> bool {
         self.own.is_some() && self.all().all(|method| is_one_of(method, &PLAIN))
     }
 
-    /// Its own, and those that method overrides name. SECURITY: on routes without `methods` rules those
-    /// arrive, and a `POST` may be a `MOVE`.
+    /// The request's own method, and those in its method overrides.
+    // SECURITY: on routes without `methods` rules the overrides are forwarded, so a `POST` may be a `MOVE`.
     fn all(&self) -> impl Iterator<Item = &[u8]> {
         let headers = self.headers;
         let others = METHOD_OVERRIDES.iter().flat_map(move |name| headers.get_all(name));
@@ -133,12 +133,12 @@ impl Methods<'_> {
     }
 }
 
-/// Applications exist that take a method without letter case.
+/// Compares case-insensitively, as some applications do.
 fn is_one_of(method: &[u8], names: &[&str]) -> bool {
     names.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(method))
 }
 
-/// All readings of the path in `Destination`, if they are on the route.
+/// All interpretations of the path in `Destination`, if they are on the route.
 fn second_path<'a>(
     value: &'a HeaderValue,
     routes: &Routes,
@@ -155,11 +155,11 @@ fn second_path<'a>(
     }
 }
 
-/// The path of a `Simple-ref` (RFC 4918 §8.3): an absolute URL of this origin, or a path of its own.
-// Taken apart without changing a byte: what is decided on is what arrives.
+/// The path of a `Simple-ref` (RFC 4918 §8.3): an absolute URL of this origin, or a path.
+// It is split without changing a byte, so that the upstream receives what was decided on.
 fn path_at<'t>(text: &'t str, here: &Origin) -> Result<&'t str, SecondPathFault> {
     let malformed = SecondPathFault::Malformed;
-    // SECURITY: `//host/path` names a host to one reader and a path to another.
+    // SECURITY: `//host/path` is a host to one parser and a path to another.
     if text.starts_with("//") || text.contains('#') {
         return Err(malformed);
     }
@@ -187,60 +187,43 @@ fn path_at<'t>(text: &'t str, here: &Origin) -> Result<&'t str, SecondPathFault>
     })
 }
 
-/// Names the second path of a request (RFC 4918 §10.3).
+/// The header with the second path of a request (RFC 4918 §10.3).
 pub const DESTINATION: HeaderName = HeaderName::from_static("destination");
-/// By these an application is asked to take a request for one with another method.
+/// Headers that tell an application to handle a request as one with another method.
 static METHOD_OVERRIDES: [HeaderName; 3] = [
     HeaderName::from_static("x-http-method-override"),
     HeaderName::from_static("x-http-method"),
     HeaderName::from_static("x-method-override"),
 ];
-/// Methods that no application reads a `Destination` for.
+/// Methods with which no application reads a `Destination`.
 const PLAIN: [&str; 7] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"];
-/// Methods that need one (RFC 4918 §9.8, §9.9).
+/// Methods that need a `Destination` (RFC 4918 §9.8, §9.9).
 const WITH_DESTINATION: [&str; 2] = ["COPY", "MOVE"];
 /// Methods that act on everything below a path (RFC 4918 §9.6.1, §9.8.3, §9.9.2).
 const DEEP: [&str; 3] = ["COPY", "MOVE", "DELETE"];
-/// Methods that name a second path in their body (RFC 5842 §4, §5, §6).
+/// Methods that have a second path in their body (RFC 5842 §4, §5, §6).
 const IN_BODY: [&str; 3] = ["BIND", "REBIND", "UNBIND"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::route::{Settings, Unauthenticated};
+    use crate::error::Error;
+    use crate::gate::route::tests::route;
     use crate::policy::Policy;
     use crate::policy::rule::Rule;
     use crate::routing::Table;
-    use crate::routing::host::HostPattern;
     use crate::routing::path::PathPrefix;
-    use crate::telemetry::metrics::Metrics;
 
-    /// `/` of a.example has a rule for `/ruled/x`, `/open` has none.
+    /// Routes on every host: `/` with a rule for `/ruled/x`, and `/open` without one.
     fn routes() -> Routes {
-        let entry = |path: &str, allow: Policy| {
-            let (host, path) = (HostPattern::Any, PathPrefix::parse(path).unwrap());
-            let settings = Settings {
-                name: path.as_str().into(),
-                host: host.clone(),
-                path: path.clone(),
-                upstream: None,
-                request_body: None,
-                allow,
-                providers: None,
-                unauthenticated: Unauthenticated::Auto,
-                websocket_origins: Vec::new(),
-                identity_headers: Vec::new(),
-            };
-            let meter = Metrics::default().route(&settings.name);
-            (host, path, Route::new(settings, None, meter))
-        };
         let ruled = vec![PathPrefix::parse("/ruled/x").unwrap()];
         let rule = Rule { public: true, paths: Some(ruled), ..Rule::default() };
-        let routes = [entry("/", Policy::Rules(vec![rule])), entry("/open", Policy::Public)];
+        let routes =
+            [route("*", "/", Policy::Rules(vec![rule])), route("*", "/open", Policy::Public)];
         Routes::new(Table::new(routes), PathPrefix::parse("/oauth2").unwrap())
     }
 
-    /// What a request for the route of `path` reaches: its second path, and how deep it goes.
+    /// The reach of a request for the route of `path`: its second path, and whether it is deep.
     fn reach(
         method: Option<&str>,
         path: &str,
@@ -295,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn destination_that_two_readers_could_take_for_two_paths_is_refused() {
+    fn destination_that_two_parsers_could_read_differently_is_rejected() {
         for malformed in [
             "",
             "b",
@@ -323,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn destination_on_another_route_in_any_reading_is_refused() {
+    fn destination_on_another_route_in_any_interpretation_is_denied() {
         for elsewhere in
             ["/open/b", "/OPEN", "/x/..%2fopen", "//open".replace("//", "/;/").as_str()]
         {
@@ -337,13 +320,13 @@ mod tests {
     }
 
     #[test]
-    fn second_value_of_destination_is_refused() {
+    fn second_value_of_destination_is_rejected() {
         let twice = [("destination", "/b"), ("destination", "/b")];
         assert_eq!(reach(Some("MOVE"), "/a", &twice).0, Err(SecondPathFault::Malformed));
     }
 
     #[test]
-    fn methods_without_destination_are_told_from_those_that_need_one() {
+    fn destination_is_needed_by_some_methods_and_ignored_with_others() {
         let second = |method: &str, path: &str| reach(Some(method), path, &[]).0;
         for method in ["MOVE", "COPY", "move"] {
             assert_eq!(second(method, "/a"), Err(SecondPathFault::NoDestination), "{method}");
@@ -365,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_that_act_on_a_tree_are_deep_where_paths_have_rules() {
+    fn method_that_acts_on_a_tree_is_deep_where_paths_have_rules() {
         for (method, deep) in [("MOVE", true), ("COPY", true), ("DELETE", true), ("PUT", false)] {
             assert_eq!(reach(Some(method), "/a", &[]).1, deep, "{method}");
             assert!(!reach(Some(method), "/open", &[]).1, "{method}");
@@ -375,10 +358,10 @@ mod tests {
     #[test]
     fn method_override_counts_as_the_method() {
         for name in ["x-http-method-override", "x-http-method", "x-method-override"] {
-            let asked = |method| reach(Some("POST"), "/a", &[(name, method)]);
-            assert_eq!(asked(" Move"), (Err(SecondPathFault::NoDestination), true), "{name}");
-            assert_eq!(asked("delete"), (Ok(None), true), "{name}");
-            assert_eq!(asked("PUT"), (Ok(None), false), "{name}");
+            let of_override = |method| reach(Some("POST"), "/a", &[(name, method)]);
+            assert_eq!(of_override(" Move"), (Err(SecondPathFault::NoDestination), true), "{name}");
+            assert_eq!(of_override("delete"), (Ok(None), true), "{name}");
+            assert_eq!(of_override("PUT"), (Ok(None), false), "{name}");
             let fields = [(name, "MOVE"), ("destination", "/b")];
             let (second, _) = reach(Some("POST"), "/open", &fields);
             assert_eq!(second, Err(SecondPathFault::OtherRoute), "{name}");
@@ -386,6 +369,6 @@ mod tests {
     }
 
     fn of_status(fault: SecondPathFault) -> u16 {
-        crate::error::Error::SecondPath(fault).status().as_u16()
+        Error::SecondPath(fault).status().as_u16()
     }
 }

@@ -1,4 +1,4 @@
-//! What the gate knows about one route.
+//! One route: its settings, and what the gate makes of them.
 
 use std::sync::Arc;
 
@@ -13,78 +13,78 @@ use crate::routing::path::PathPrefix;
 use crate::telemetry::metrics::RouteMeter;
 use crate::upstream::{self, Upstream};
 
-/// What one entry of `routes:` says.
+/// An entry of `routes`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// In metrics, logs, pages and `explain`.
+    /// The name in metrics, logs, pages and `explain`.
     pub name: Arc<str>,
-    /// The host it is for.
+    /// The host that the route is for.
     pub host: HostPattern,
-    /// The path prefix it is for.
+    /// The path prefix that the route is for.
     pub path: PathPrefix,
-    /// Where requests go; `None`: the route is only asked about at the auth endpoints.
+    /// Where requests go. `None`: only auth subrequests are answered for the route.
     pub upstream: Option<upstream::Settings>,
-    /// The most bytes of a request's body.
+    /// The largest request body, in bytes.
     pub request_body: Option<u64>,
-    /// Who may pass.
+    /// Which requests are allowed.
     pub allow: Policy,
-    /// Which providers sign in here; `None`: all.
+    /// The IDs of the providers that sign users in on the route. `None`: all.
     pub providers: Option<Vec<Arc<str>>>,
-    /// What a visitor who is not signed in meets.
+    /// The answer to a visitor who is not signed in.
     pub unauthenticated: Unauthenticated,
-    /// Origins of WebSockets beside the effective one.
+    /// Origins whose pages may open WebSockets here, as well as the request's own origin.
     pub websocket_origins: Vec<Origin>,
-    /// What tells the upstream who asks.
+    /// The headers that identify the user to the upstream.
     pub identity_headers: Vec<HeaderRule>,
 }
 
-/// What a visitor who is not signed in meets.
+/// The answer to a visitor who is not signed in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unauthenticated {
-    /// A navigation is redirected, everything else gets 401.
+    /// A redirect for a navigation, 401 for every other request.
     #[default]
     Auto,
-    /// Always redirected (never an upgrade or a method that is not safe).
+    /// A redirect, but 401 for an upgrade or a method that is not safe.
     Redirect,
-    /// Always 401.
+    /// 401.
     Unauthorized,
 }
 
 /// A route at run time.
 #[derive(Debug)]
 pub struct Route {
-    /// In metrics, logs, pages and `explain`.
+    /// The name in metrics, logs, pages and `explain`.
     pub name: Arc<str>,
     /// Counts its requests.
     pub meter: &'static RouteMeter,
     /// Where requests go.
     pub upstream: Option<Upstream>,
-    /// The most bytes of a request's body.
+    /// The largest request body, in bytes.
     pub request_body: Option<u64>,
-    /// Who may pass.
+    /// Which requests are allowed.
     pub allow: Policy,
-    /// The prefixes in its rules that letter case alone tells apart: nearly always none.
+    /// The prefixes in its rules that differ in letter case only: nearly always none.
     pub clashing_paths: Vec<PathPrefix>,
     /// The prefixes in `paths` of its rules.
     pub ruled_paths: Vec<PathPrefix>,
-    /// Whether one of its rules has `methods`; only then method overrides are removed.
+    /// Whether a rule has `methods`. If so, method overrides are removed.
     pub restricts_methods: bool,
-    /// Which providers sign in here.
+    /// Which providers sign users in on the route.
     pub providers: AllowedProviders,
-    /// What a visitor who is not signed in meets.
+    /// The answer to a visitor who is not signed in.
     pub unauthenticated: Unauthenticated,
-    /// Origins of WebSockets beside the effective one.
+    /// Origins whose pages may open WebSockets here, as well as the request's own origin.
     pub websocket_origins: Vec<Origin>,
-    /// What tells the upstream who asks.
+    /// The headers that identify the user to the upstream.
     pub identity_headers: Arc<[HeaderRule]>,
-    /// Whether one of them is made of the access token.
+    /// Whether one of them contains the access token.
     pub uses_access_token: bool,
-    /// Whether one of them is `Authorization`; only then a visitor's own does not pass.
+    /// Whether one of them is `Authorization`. If so, the client's own is removed.
     pub sets_authorization: bool,
 }
 
 impl Route {
-    /// A route of these settings, in front of this upstream.
+    /// A route with these settings, in front of this upstream.
     pub fn new(settings: Settings, upstream: Option<Upstream>, meter: &'static RouteMeter) -> Self {
         let rules = settings.identity_headers;
         Self {
@@ -103,5 +103,34 @@ impl Route {
             sets_authorization: rules.iter().any(|rule| rule.name == AUTHORIZATION),
             identity_headers: rules.into(),
         }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::telemetry::metrics::Metrics;
+
+    /// An entry of a route table: a route without an upstream, named after its path.
+    pub(in crate::gate) fn route(
+        host: &str,
+        path: &str,
+        allow: Policy,
+    ) -> (HostPattern, PathPrefix, Route) {
+        let (host, path) = (HostPattern::parse(host).unwrap(), PathPrefix::parse(path).unwrap());
+        let settings = Settings {
+            name: path.as_str().into(),
+            host: host.clone(),
+            path: path.clone(),
+            upstream: None,
+            request_body: None,
+            allow,
+            providers: None,
+            unauthenticated: Unauthenticated::Auto,
+            websocket_origins: Vec::new(),
+            identity_headers: Vec::new(),
+        };
+        let meter = Metrics::default().route(&settings.name);
+        (host, path, Route::new(settings, None, meter))
     }
 }

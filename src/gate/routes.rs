@@ -1,6 +1,6 @@
-//! Host and path -> the one route that they lead to.
-//! Invariant: a route is found only where every reading of the path leads to it, and none to a path of
-//! the gateway's own. Proxying, the auth endpoints and `explain` all look here.
+//! Host and path -> route.
+//! Invariant: a route is found only if every interpretation of the path leads to it, and none to an endpoint of
+//! the gateway. Proxying, the auth endpoints and `explain` all use it.
 
 use crate::error::Error;
 use crate::gate::route::Route;
@@ -8,7 +8,7 @@ use crate::routing::host::normal;
 use crate::routing::path::{PathInterpretation, PathInterpretations, PathPrefix};
 use crate::routing::{Found, Table};
 
-/// What is in front of what.
+/// All routes.
 #[derive(Debug)]
 pub struct Routes {
     table: Table<Route>,
@@ -16,22 +16,23 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// These routes, beside our own paths under `prefix`.
+    /// The routes in `table`. Paths below `prefix` are the gateway's endpoints, on every host.
     pub fn new(table: Table<Route>, prefix: PathPrefix) -> Self {
         Self { table, prefix }
     }
 
-    /// The route that every reading of a path has.
+    /// The route that every interpretation of a path leads to.
     pub fn find(
         &self,
         host: &str,
         interpretations: &PathInterpretations<'_>,
     ) -> Result<&Route, Error> {
         let host = normal(host);
-        let route = self.of_reading(&host, interpretations.plain())?;
-        // SECURITY: an upstream that reads the path in another way must not be a way to another route.
+        let route = self.of_interpretation(&host, interpretations.plain())?;
+        // SECURITY: an upstream that interprets the path in another way must not be a way to another route.
         let leads_there = |interpretation: &&PathInterpretation<'_>| {
-            self.of_reading(&host, interpretation).is_ok_and(|other| std::ptr::eq(other, route))
+            self.of_interpretation(&host, interpretation)
+                .is_ok_and(|other| std::ptr::eq(other, route))
         };
         match interpretations.others().iter().find(|interpretation| !leads_there(interpretation)) {
             None => Ok(route),
@@ -46,22 +47,22 @@ impl Routes {
         self.table.entries()
     }
 
-    /// The route that every path of a host has: its only one, at `/`.
+    /// The only route of a host, if it is at `/`, so that every path leads to it.
     pub fn only_of(&self, host: &str) -> Option<&Route> {
         self.table.only_of(&normal(host))
     }
 
-    /// Whether some route has this host.
+    /// Whether a route has this host.
     pub fn has_host(&self, host: &str) -> bool {
         self.table.has_host(&normal(host))
     }
 
-    /// What is left of a path of our own behind the prefix; `None` for all other paths.
+    /// The rest of a path behind the prefix of the gateway's endpoints; `None` for every other path.
     pub fn below_prefix<'p>(&self, path: &'p str) -> Option<&'p str> {
         self.prefix.rest(path)
     }
 
-    fn of_reading(
+    fn of_interpretation(
         &self,
         host: &str,
         interpretation: &PathInterpretation<'_>,
@@ -83,31 +84,12 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::route::{Settings, Unauthenticated};
+    use crate::gate::route::tests::route;
     use crate::policy::Policy;
-    use crate::routing::host::HostPattern;
-    use crate::telemetry::metrics::Metrics;
 
     fn routes(prefix: &str) -> Routes {
-        let entry = |path: &str| {
-            let (host, path) = (HostPattern::parse("a.example"), PathPrefix::parse(path));
-            let (host, path) = (host.unwrap(), path.unwrap());
-            let settings = Settings {
-                name: path.as_str().into(),
-                host: host.clone(),
-                path: path.clone(),
-                upstream: None,
-                request_body: None,
-                allow: Policy::Public,
-                providers: None,
-                unauthenticated: Unauthenticated::Auto,
-                websocket_origins: Vec::new(),
-                identity_headers: Vec::new(),
-            };
-            let meter = Metrics::default().route(&settings.name);
-            (host, path, Route::new(settings, None, meter))
-        };
-        Routes::new(Table::new([entry("/"), entry("/private")]), PathPrefix::parse(prefix).unwrap())
+        let entries = ["/", "/private"].map(|path| route("a.example", path, Policy::Public));
+        Routes::new(Table::new(entries), PathPrefix::parse(prefix).unwrap())
     }
 
     #[track_caller]
@@ -123,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn all_readings_of_a_path_lead_to_its_route() {
+    fn route_is_found_where_all_interpretations_of_a_path_lead_to_it() {
         check("a.example", "/private/x", Ok("/private"));
         check("A.Example.", "/private//x", Ok("/private"));
         check("a.example", "/x%2fy", Ok("/"));
@@ -138,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_paths_lead_nowhere_in_any_reading() {
+    fn endpoint_path_leads_to_no_route_in_any_interpretation() {
         check("a.example", "/oauth2", Err(Error::NoRoute));
         check("a.example", "/%6fauth2/start", Err(Error::NoRoute));
         check("a.example", "/oauth2x", Ok("/"));
@@ -147,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_with_capitals_is_guarded_too() {
+    fn prefix_with_capitals_is_reserved_in_every_letter_case() {
         let routes = routes("/Gate");
         let found =
             |path: &str| routes.find("a.example", &PathInterpretations::of(path).unwrap()).err();

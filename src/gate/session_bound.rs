@@ -1,7 +1,8 @@
-//! Requests that end with their session: uploads, and responses whose end is not known beforehand.
-//! Invariants: one task looks at all of them, and at none that has been under way for less than a second: until then
-//! a request costs a place in a list, no timer and no task. What is open when its session ends is cut within three
-//! seconds, also where its client neither reads nor writes.
+//! Requests that end with their session: uploads, and responses of unknown length.
+//! How: one task checks all of them every second. It skips requests younger than a second, so that a short request
+//! costs an entry in a list, but no timer and no task.
+//! Invariant: a request that is open when its session ends is cut within three seconds, also if its client neither
+//! reads nor writes.
 
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -18,14 +19,14 @@ use crate::server::{ClientInfo, RequestBinding};
 use crate::session::Session;
 use crate::upstream::is_stream;
 
-/// The requests that came since the last look.
+/// The requests since the last check.
 #[derive(Debug, Default)]
 pub struct SessionBound([Mutex<Vec<Entry>>; SHARDS]);
 
 /// A request, and the session that it ends with.
 #[derive(Debug)]
 struct Entry {
-    /// Gone once the request is over.
+    /// Dropped at the end of the request.
     request: Weak<ClientInfo>,
     session: Arc<Session>,
     authentication: Authentication,
@@ -33,14 +34,14 @@ struct Entry {
 
 impl SessionBound {
     fn add(&self, entry: Entry) {
-        // By its place in memory, so that workers seldom meet.
+        // Chosen by the address in memory, so that workers rarely wait for the same lock.
         let shard = entry.request.as_ptr().addr() / size_of::<ClientInfo>() % SHARDS;
         if let Some(shard) = self.0.get(shard) {
             lock(shard).push(entry);
         }
     }
 
-    /// Takes out all that came since the last time and are not over.
+    /// Takes out all requests since the last call that have not ended.
     fn take(&self) -> Vec<Entry> {
         let take = |shard: &Mutex<Vec<Entry>>| std::mem::take(&mut *lock(shard));
         let taken = self.0.iter().flat_map(take);
@@ -49,7 +50,7 @@ impl SessionBound {
 }
 
 impl Gate {
-    /// Ends a request with its session while its response is open, unless the end of that is known beforehand.
+    /// Cuts a request when its session ends while its response is open. A response of known length is not cut.
     pub(super) fn bind_response(
         &self,
         client: &Arc<ClientInfo>,
@@ -67,7 +68,7 @@ impl Gate {
         }
     }
 
-    /// Ends a request with its session while its own body or an endless response is open.
+    /// Cuts a request when its session ends while its body or a response of unknown length is open.
     pub(super) fn bind(
         &self,
         client: &Arc<ClientInfo>,
@@ -83,23 +84,23 @@ impl Gate {
         }
     }
 
-    /// Looks after the requests that have been under way for a second; never returns.
+    /// Checks the requests that are open for at least a second. Never returns.
     pub async fn watch_requests(&self) {
         let (mut young, mut old) = (Vec::new(), Vec::new());
         loop {
-            sleep(LOOK).await;
-            // What was young at the last look is a second old now.
+            sleep(CHECK_EVERY).await;
+            // Requests that were young at the last check are a second old now.
             old.append(&mut young);
             young = self.session_bound.take();
-            old.retain(|entry| self.goes_on(entry));
+            old.retain(|entry| self.check_request(entry));
         }
     }
 
-    /// Cuts a request whose session has ended. Returns whether to look at it again.
-    fn goes_on(&self, Entry { request, session, authentication }: &Entry) -> bool {
+    /// Cuts a request whose session has ended. Returns whether to check it again.
+    fn check_request(&self, Entry { request, session, authentication }: &Entry) -> bool {
         let Some(request) = request.upgrade() else { return false };
-        // An upload may be done, and its response not begun.
-        if !request.is_open() || self.stands(session, *authentication) {
+        // A closed request may open again: its upload has ended, and its response has not begun.
+        if !request.is_open() || self.may_stay_open(session, *authentication) {
             return true;
         }
         request.cut();
@@ -107,8 +108,8 @@ impl Gate {
     }
 }
 
-/// How often requests are looked at, and for how long they are not.
-const LOOK: Duration = Duration::from_secs(1);
+/// The time between two checks, and the age below which a request is not checked.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// Many, so that workers do not wait for each other.
+/// The number of lists. There are many, so that workers do not wait for each other.
 const SHARDS: usize = 16;

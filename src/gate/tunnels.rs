@@ -1,4 +1,4 @@
-//! What is open of a session for long ends with it: WebSockets here, requests in `session_bound`.
+//! WebSockets that end with their session. For uploads and streams see `session_bound`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::session::{Freshness, Session};
 use crate::upstream::Ending;
 
 impl Gate {
-    /// When a WebSocket has to end: with its session, or with the process.
+    /// Waits until a WebSocket has to end: with its session, or with the process.
     pub(super) fn tunnel_ending(
         &self,
         session: Option<&Arc<Session>>,
@@ -33,34 +33,37 @@ impl Gate {
         }
     }
 
-    /// Notes what a client sends, through a tunnel or as a body, as a use of its session.
+    /// Counts what a client sends, through a WebSocket or as a request body, as use of its session.
     pub(super) fn touching(&self, session: Option<&Arc<Session>>) -> impl FnMut() + use<> {
         let used = session.map(|session| (Arc::clone(session), self.party.clock().clone()));
         move || {
             if let Some((session, clock)) = &used {
                 let now = clock.moment();
-                // Only now and then: all workers read that place.
-                if now.since(session.used()) >= TOUCH {
+                // Not for every packet, as all workers read this value.
+                if now.since(session.used()) >= TOUCH_EVERY {
                     session.touch(now);
                 }
             }
         }
     }
 
-    /// Keeps a session with an open stream fresh; ready when it is over, or when the stream needs a
-    /// member and the session is no longer taken for one.
+    /// Refreshes a session while it has an open WebSocket. Returns when the WebSocket has to end.
     async fn watch(self, session: Arc<Session>, authentication: Authentication) {
         let ended = session.end_signal().token();
-        while self.stands(&session, authentication) {
+        while self.may_stay_open(&session, authentication) {
             tokio::select! {
                 () = ended.cancelled() => return,
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(CHECK_EVERY) => {}
             }
         }
     }
 
-    /// Whether what is open of a session may go on. Refreshes the session when that is due.
-    pub(super) fn stands(&self, session: &Arc<Session>, authentication: Authentication) -> bool {
+    /// Whether a WebSocket, upload or stream of a session may stay open. Starts a refresh of the session when due.
+    pub(super) fn may_stay_open(
+        &self,
+        session: &Arc<Session>,
+        authentication: Authentication,
+    ) -> bool {
         if session.end_signal().is_given() {
             return false;
         }
@@ -74,13 +77,13 @@ impl Gate {
             Freshness::Fresh | Freshness::Spent => {}
             Freshness::Due | Freshness::Expired => drop(self.refresh(session, &data)),
         }
-        // SECURITY: whom every new request takes for a stranger must not go on in an old one. Without
-        // waiting for the refresh: it was tried all through the grace, for as long as there was a stream.
+        // SECURITY: where every new request would be a stranger's, an open one must not continue as the member's.
+        // This does not wait for the refresh: it was tried all through the grace while the stream was open.
         authentication == Authentication::Optional || !data.tokens.is_lapsed(now, self.outage_grace)
     }
 }
 
-/// How exact the last use of a session is.
-const TOUCH: Duration = Duration::from_secs(1);
-/// How often a WebSocket looks after its session: well within the five seconds it may outlive it.
-const LOOK: Duration = Duration::from_secs(2);
+/// The precision of the last use of a session.
+const TOUCH_EVERY: Duration = Duration::from_secs(1);
+/// The time between two checks of a session with a WebSocket. A WebSocket may outlive its session by five seconds.
+const CHECK_EVERY: Duration = Duration::from_secs(2);

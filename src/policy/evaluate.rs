@@ -1,4 +1,4 @@
-//! `Policy` + what was asked + `Identity`, if any -> `Verdict`.
+//! `Policy` + `PolicyInput` + `Identity`, if a user is signed in -> `Verdict`.
 
 use http::Method;
 
@@ -9,51 +9,51 @@ use crate::policy::Policy;
 use crate::policy::rule::{Key, Rule};
 use crate::routing::path::PathInterpretation;
 
-/// What a visitor asks for.
+/// The parts of a request that rules look at.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyInput<'a> {
-    /// The method; `None` where an asker did not tell it: it satisfies no `methods`.
+    /// The method. `None`: an auth subrequest did not name it, so no `methods` match.
     pub method: Option<&'a Method>,
-    /// The path, in one reading.
+    /// The path, in one interpretation.
     pub path: &'a PathInterpretation<'a>,
-    /// The address of the client; unknown: it satisfies no `client_addresses`.
+    /// The address of the client. If it is unknown, no `client_addresses` match.
     pub client_address: ClientAddress,
 }
 
-/// What a policy says.
+/// The answer of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The request passes.
-    Admit,
-    /// Nobody is signed in, and signing in may help.
+    /// The request is allowed.
+    Allow,
+    /// The visitor is not signed in, and signing in may help.
     SignIn,
-    /// The request does not pass.
+    /// The request is denied.
     Deny(Denial),
 }
 
-/// Why a request does not pass.
+/// Why a request is denied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Denial {
     /// The keys that failed in the rules, each once, in the order of the rules.
     pub failed: Vec<Key>,
 }
 
-/// What one rule says.
+/// The answer of one rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ruling {
-    /// The request passes.
-    Admits,
-    /// It depends on who asks, and nobody is signed in.
-    AsksForSignIn,
-    /// These of its keys fail.
+    /// The rule matches, so the request is allowed.
+    Allows,
+    /// The rule depends on the user, and the visitor is not signed in.
+    NeedsSignIn,
+    /// These keys of the rule do not match.
     Fails(Vec<Key>),
 }
 
 impl Verdict {
-    /// Whether another one has the same decision, for whatever reason.
+    /// Whether another verdict is the same but for its reason.
     pub fn decides_as(&self, other: &Self) -> bool {
         match self {
-            Self::Admit => matches!(other, Self::Admit),
+            Self::Allow => matches!(other, Self::Allow),
             Self::SignIn => matches!(other, Self::SignIn),
             Self::Deny(_) => matches!(other, Self::Deny(_)),
         }
@@ -61,50 +61,51 @@ impl Verdict {
 }
 
 impl Policy {
-    /// Whether whoever asks this passes, so that nobody has to be known for it.
-    pub fn is_public_for(&self, asked: PolicyInput<'_>) -> bool {
+    /// Whether the request is allowed for every visitor, signed in or not.
+    pub fn is_public_for(&self, input: PolicyInput<'_>) -> bool {
         match self {
             Self::Public => true,
             Self::Authenticated => false,
             Self::Rules(rules) => {
-                rules.iter().any(|rule| rule.public && failed_of_request(rule, asked).is_empty())
+                rules.iter().any(|rule| rule.public && failed_of_request(rule, input).is_empty())
             }
         }
     }
 
-    /// Decides; the first rule that passes admits.
-    pub fn evaluate(&self, asked: PolicyInput<'_>, identity: Option<&Identity>) -> Verdict {
+    /// Decides about a request. A list of rules allows it if any rule matches.
+    pub fn evaluate(&self, input: PolicyInput<'_>, identity: Option<&Identity>) -> Verdict {
         match (self, identity) {
-            (Self::Public, _) | (Self::Authenticated, Some(_)) => Verdict::Admit,
+            (Self::Public, _) | (Self::Authenticated, Some(_)) => Verdict::Allow,
             (Self::Authenticated, None) => Verdict::SignIn,
             (Self::Rules(rules), identity) => {
-                sum(rules.iter().map(|rule| rule.judge(asked, identity)))
+                sum(rules.iter().map(|rule| rule.judge(input, identity)))
             }
         }
     }
 }
 
 impl Rule {
-    /// What this rule alone says.
-    pub fn judge(&self, asked: PolicyInput<'_>, identity: Option<&Identity>) -> Ruling {
-        let mut failed = failed_of_request(self, asked);
+    /// Evaluates this rule alone.
+    pub fn judge(&self, input: PolicyInput<'_>, identity: Option<&Identity>) -> Ruling {
+        let mut failed = failed_of_request(self, input);
         match identity {
             _ if self.public => {}
-            Some(identity) => failed.extend(failed_of_person(self, identity)),
-            None if failed.is_empty() => return Ruling::AsksForSignIn,
+            Some(identity) => failed.extend(failed_of_user(self, identity)),
+            None if failed.is_empty() => return Ruling::NeedsSignIn,
             None => {}
         }
-        if failed.is_empty() { Ruling::Admits } else { Ruling::Fails(failed) }
+        if failed.is_empty() { Ruling::Allows } else { Ruling::Fails(failed) }
     }
 }
 
-/// One rule that admits is enough; without one, signing in comes before a denial.
+/// The verdict of a list of rules: one that allows is enough; without one, a sign-in that may help goes before
+/// a denial.
 fn sum(rulings: impl Iterator<Item = Ruling>) -> Verdict {
     let (mut denial, mut sign_in) = (Denial::default(), false);
     for ruling in rulings {
         match ruling {
-            Ruling::Admits => return Verdict::Admit,
-            Ruling::AsksForSignIn => sign_in = true,
+            Ruling::Allows => return Verdict::Allow,
+            Ruling::NeedsSignIn => sign_in = true,
             Ruling::Fails(keys) => denial.note(keys),
         }
     }
@@ -121,29 +122,30 @@ impl Denial {
     }
 }
 
-/// The keys about the request that are written and do not pass.
-fn failed_of_request(rule: &Rule, asked: PolicyInput<'_>) -> Vec<Key> {
+/// The keys about the request that do not match.
+fn failed_of_request(rule: &Rule, input: PolicyInput<'_>) -> Vec<Key> {
     let mut failed = Vec::new();
-    if !any(&rule.methods, |method| asked.method.is_some_and(|asked| covers(method, asked))) {
+    if !any(&rule.methods, |allowed| input.method.is_some_and(|method| covers(allowed, method))) {
         failed.push(Key::Methods);
     }
-    if !any(&rule.paths, |path| path.matches(asked.path)) {
+    if !any(&rule.paths, |path| path.matches(input.path)) {
         failed.push(Key::Paths);
     }
     let networks = rule.client_addresses.as_deref();
-    if networks.is_some_and(|networks| !asked.client_address.is_in(networks)) {
+    if networks.is_some_and(|networks| !input.client_address.is_in(networks)) {
         failed.push(Key::ClientAddresses);
     }
     failed
 }
 
-/// The keys about the person that are written and do not pass.
-// SECURITY: addresses are folded in ASCII only; else the Kelvin sign U+212A would be a k.
-fn failed_of_person(rule: &Rule, identity: &Identity) -> Vec<Key> {
+/// The keys about the user that do not match.
+// SECURITY: letter case of e-mail addresses is ignored for ASCII letters only. With all of Unicode, the Kelvin
+// sign U+212A would be a k.
+fn failed_of_user(rule: &Rule, identity: &Identity) -> Vec<Key> {
     let email = identity.email.as_deref();
     let domain = email.and_then(|email| email.rsplit_once('@')).map(|(_, domain)| domain);
     let of_email = |key| if identity.email_withheld { Key::EmailUnverified } else { key };
-    let passes = [
+    let matches = [
         (
             of_email(Key::Emails),
             any(&rule.emails, |wanted| {
@@ -162,7 +164,7 @@ fn failed_of_person(rule: &Rule, identity: &Identity) -> Vec<Key> {
         ),
         (Key::Users, any(&rule.users, |wanted| identity.user.as_deref() == Some(wanted))),
         (Key::Providers, any(&rule.providers, |wanted| *wanted == identity.provider)),
-        // Each claim that is named is a key of its own: all of them must pass.
+        // All of the claims must match.
         (
             Key::Claims,
             rule.claims.iter().flatten().all(|(path, wanted)| {
@@ -172,18 +174,19 @@ fn failed_of_person(rule: &Rule, identity: &Identity) -> Vec<Key> {
         ),
     ];
     let mut failed: Vec<Key> =
-        passes.into_iter().filter(|(_, passes)| !passes).map(|(key, _)| key).collect();
+        matches.into_iter().filter(|(_, matches)| !matches).map(|(key, _)| key).collect();
     failed.dedup();
     failed
 }
 
-/// A key that was not written passes.
-fn any<T>(values: &Option<Vec<T>>, passes: impl FnMut(&T) -> bool) -> bool {
-    values.as_ref().is_none_or(|values| values.iter().any(passes))
+/// Whether any value of a key matches. A key that is not set always matches.
+fn any<T>(values: &Option<Vec<T>>, matches: impl FnMut(&T) -> bool) -> bool {
+    values.as_ref().is_none_or(|values| values.iter().any(matches))
 }
 
-fn covers(allowed: &Method, asked: &Method) -> bool {
-    allowed == asked || (allowed == Method::GET && asked == Method::HEAD)
+/// Whether a value of `methods` allows a request's method. GET includes HEAD.
+fn covers(allowed: &Method, method: &Method) -> bool {
+    allowed == method || (allowed == Method::GET && method == Method::HEAD)
 }
 
 #[cfg(test)]
@@ -217,12 +220,12 @@ mod tests {
 
     fn evaluate(rules: Vec<Rule>, identity: Option<&Identity>) -> Verdict {
         let interpretations = PathInterpretations::of("/docs/a").unwrap();
-        let asked = PolicyInput {
+        let input = PolicyInput {
             method: Some(&Method::HEAD),
             path: interpretations.plain(),
             client_address: ClientAddress::Known("::ffff:10.1.2.3".parse().unwrap()),
         };
-        Policy::Rules(rules).evaluate(asked, identity)
+        Policy::Rules(rules).evaluate(input, identity)
     }
 
     fn denied(keys: &[Key]) -> Verdict {
@@ -239,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn each_key_asks_for_what_it_says() {
+    fn key_matches_only_the_values_that_it_names() {
         let domain = |text| Some(vec![EmailDomain::parse(text).unwrap()]);
         let claim = |path, value: &str| {
             Some(vec![(ClaimPath::parse(path).unwrap(), vec![value.to_owned()])])
@@ -247,23 +250,23 @@ mod tests {
         let network = |text: &str| Some(vec![text.parse().unwrap()]);
         let path = |text| Some(vec![PathPrefix::parse(text).unwrap()]);
         let rule = Rule::default;
-        check(Rule { emails: strings("alice@example.com"), ..rule() }, Verdict::Admit);
+        check(Rule { emails: strings("alice@example.com"), ..rule() }, Verdict::Allow);
         check(Rule { emails: strings("bob@example.com"), ..rule() }, denied(&[Key::Emails]));
-        check(Rule { email_domains: domain("example.com"), ..rule() }, Verdict::Admit);
+        check(Rule { email_domains: domain("example.com"), ..rule() }, Verdict::Allow);
         check(Rule { email_domains: domain("ample.com"), ..rule() }, denied(&[Key::EmailDomains]));
-        check(Rule { groups: strings("staff"), ..rule() }, Verdict::Admit);
+        check(Rule { groups: strings("staff"), ..rule() }, Verdict::Allow);
         check(Rule { groups: strings("Staff"), ..rule() }, denied(&[Key::Groups]));
-        check(Rule { users: strings("1"), ..rule() }, Verdict::Admit);
+        check(Rule { users: strings("1"), ..rule() }, Verdict::Allow);
         check(Rule { users: strings("2"), ..rule() }, denied(&[Key::Users]));
         check(Rule { providers: Some(vec!["other".into()]), ..rule() }, denied(&[Key::Providers]));
-        check(Rule { claims: claim("/roles", "x"), ..rule() }, Verdict::Admit);
-        check(Rule { claims: claim("level", "3"), ..rule() }, Verdict::Admit);
+        check(Rule { claims: claim("/roles", "x"), ..rule() }, Verdict::Allow);
+        check(Rule { claims: claim("level", "3"), ..rule() }, Verdict::Allow);
         check(Rule { claims: claim("roles", "y"), ..rule() }, denied(&[Key::Claims]));
-        check(Rule { methods: Some(vec![Method::GET]), ..rule() }, Verdict::Admit);
+        check(Rule { methods: Some(vec![Method::GET]), ..rule() }, Verdict::Allow);
         check(Rule { methods: Some(vec![Method::POST]), ..rule() }, denied(&[Key::Methods]));
-        check(Rule { paths: path("/docs"), ..rule() }, Verdict::Admit);
+        check(Rule { paths: path("/docs"), ..rule() }, Verdict::Allow);
         check(Rule { paths: path("/doc"), ..rule() }, denied(&[Key::Paths]));
-        check(Rule { client_addresses: network("10.0.0.0/8"), ..rule() }, Verdict::Admit);
+        check(Rule { client_addresses: network("10.0.0.0/8"), ..rule() }, Verdict::Allow);
         check(
             Rule { client_addresses: network("11.0.0.0/8"), ..rule() },
             denied(&[Key::ClientAddresses]),
@@ -271,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn an_email_that_is_not_verified_is_named_as_the_cause() {
+    fn unverified_email_is_reported_as_the_failed_key() {
         let rule = Rule {
             emails: strings("alice@example.com"),
             email_domains: Some(vec![EmailDomain::parse("example.com").unwrap()]),
@@ -287,38 +290,38 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_that_only_looks_alike_is_another_address() {
+    fn letter_that_only_looks_the_same_is_another_address() {
         let rule = Rule { emails: strings("kim@example.com"), ..Rule::default() };
         let kim = |email: &str| Identity { email: Some(email.into()), ..alice() };
         let check = |email, verdict| {
             assert_eq!(evaluate(vec![rule.clone()], Some(&kim(email))), verdict, "{email}");
         };
-        check("KIM@example.com", Verdict::Admit);
+        check("KIM@example.com", Verdict::Allow);
         check("\u{212a}im@example.com", denied(&[Key::Emails]));
     }
 
     #[test]
-    fn all_keys_of_a_rule_must_pass_and_one_rule_is_enough() {
+    fn rule_matches_with_all_its_keys_and_one_rule_is_enough() {
         let both = Rule { groups: strings("staff"), users: strings("2"), ..Rule::default() };
         assert_eq!(evaluate(vec![both.clone()], Some(&alice())), denied(&[Key::Users]));
         let other = Rule { users: strings("1"), ..Rule::default() };
-        assert_eq!(evaluate(vec![both, other], Some(&alice())), Verdict::Admit);
+        assert_eq!(evaluate(vec![both, other], Some(&alice())), Verdict::Allow);
     }
 
     #[test]
-    fn signing_in_is_asked_for_only_where_it_may_help() {
+    fn sign_in_is_required_only_where_it_may_help() {
         let members = Rule { groups: strings("staff"), ..Rule::default() };
         assert_eq!(evaluate(vec![members], None), Verdict::SignIn);
         let posts = Rule { methods: Some(vec![Method::POST]), ..Rule::default() };
         assert_eq!(evaluate(vec![posts], None), denied(&[Key::Methods]));
         let public = Rule { public: true, methods: Some(vec![Method::GET]), ..Rule::default() };
-        assert_eq!(evaluate(vec![public], None), Verdict::Admit);
+        assert_eq!(evaluate(vec![public], None), Verdict::Allow);
     }
 
     #[test]
-    fn what_a_public_rule_admits_is_public_and_nothing_else() {
+    fn only_requests_that_a_public_rule_allows_are_public() {
         let interpretations = PathInterpretations::of("/docs/a").unwrap();
-        let asked = PolicyInput {
+        let input = PolicyInput {
             method: Some(&Method::GET),
             path: interpretations.plain(),
             client_address: ClientAddress::Known("10.1.2.3".parse().unwrap()),
@@ -327,8 +330,8 @@ mod tests {
         let open = |path| Rule { public: true, paths: paths(path), ..Rule::default() };
         let staff = || Rule { groups: strings("staff"), ..Rule::default() };
         let check = |policy: Policy, expected| {
-            assert_eq!(policy.is_public_for(asked), expected, "{policy:?}");
-            assert_eq!(policy.evaluate(asked, None) == Verdict::Admit, expected, "{policy:?}");
+            assert_eq!(policy.is_public_for(input), expected, "{policy:?}");
+            assert_eq!(policy.evaluate(input, None) == Verdict::Allow, expected, "{policy:?}");
         };
         check(Policy::Public, true);
         check(Policy::Authenticated, false);
@@ -338,23 +341,23 @@ mod tests {
     }
 
     #[test]
-    fn each_rule_says_what_it_makes_of_a_request() {
+    fn ruling_names_the_failed_keys_of_its_rule() {
         let interpretations = PathInterpretations::of("/docs/a").unwrap();
-        let asked = PolicyInput {
+        let input = PolicyInput {
             method: Some(&Method::POST),
             path: interpretations.plain(),
             client_address: ClientAddress::Known("10.1.2.3".parse().unwrap()),
         };
-        let check = |rule: Rule, stranger: Ruling, alice_s: Ruling| {
-            assert_eq!(rule.judge(asked, None), stranger, "{rule:?}");
-            assert_eq!(rule.judge(asked, Some(&alice())), alice_s, "{rule:?}");
+        let check = |rule: Rule, anonymous: Ruling, of_alice: Ruling| {
+            assert_eq!(rule.judge(input, None), anonymous, "{rule:?}");
+            assert_eq!(rule.judge(input, Some(&alice())), of_alice, "{rule:?}");
         };
         let fails = |keys: &[Key]| Ruling::Fails(keys.to_vec());
         let gets = Some(vec![Method::GET]);
         let staff = Rule { groups: strings("staff"), ..Rule::default() };
-        check(staff, Ruling::AsksForSignIn, Ruling::Admits);
+        check(staff, Ruling::NeedsSignIn, Ruling::Allows);
         let open = Rule { public: true, ..Rule::default() };
-        check(open, Ruling::Admits, Ruling::Admits);
+        check(open, Ruling::Allows, Ruling::Allows);
         let open_gets = Rule { public: true, methods: gets.clone(), ..Rule::default() };
         check(open_gets, fails(&[Key::Methods]), fails(&[Key::Methods]));
         let both = Rule { methods: gets, users: strings("2"), ..Rule::default() };
@@ -362,15 +365,15 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_method_satisfies_no_methods() {
+    fn unknown_method_matches_no_methods() {
         let interpretations = PathInterpretations::of("/").unwrap();
-        let asked = PolicyInput {
+        let input = PolicyInput {
             method: None,
             path: interpretations.plain(),
             client_address: ClientAddress::Known("::1".parse().unwrap()),
         };
         let rule = Rule { methods: Some(vec![Method::GET]), ..Rule::default() };
-        let verdict = Policy::Rules(vec![rule]).evaluate(asked, Some(&alice()));
+        let verdict = Policy::Rules(vec![rule]).evaluate(input, Some(&alice()));
         assert_eq!(verdict, denied(&[Key::Methods]));
     }
 }

@@ -1,4 +1,5 @@
-//! Who may pass; pure. Deny is the default.
+//! Whether a request is allowed. Denied is the default.
+//! Invariant: no I/O and no clock; the same input has the same verdict.
 
 pub mod evaluate;
 pub mod rule;
@@ -10,16 +11,16 @@ use crate::routing::path::PathPrefix;
 /// `allow:` of a route.
 #[derive(Clone, Debug)]
 pub enum Policy {
-    /// Anyone, signed in or not.
+    /// Allows every visitor, signed in or not.
     Public,
-    /// Anyone who is signed in.
+    /// Allows every signed-in user.
     Authenticated,
-    /// Whoever one of these rules admits; never empty.
+    /// Allows requests that any of these rules matches. The list is never empty.
     Rules(Vec<Rule>),
 }
 
 impl Policy {
-    /// The prefixes in `paths` that letter case alone tells from another one.
+    /// The prefixes in `paths` that differ from another one in letter case only.
     pub fn clashing_paths(&self) -> Vec<PathPrefix> {
         let all = || self.rules().iter().flat_map(|rule| rule.paths.iter().flatten());
         all().filter(|path| all().any(|other| other.clashes_with(path))).cloned().collect()
@@ -36,7 +37,7 @@ impl Policy {
         ruled
     }
 
-    /// Whether a rule has `methods`.
+    /// Whether a rule has the key `methods`.
     pub fn restricts_methods(&self) -> bool {
         self.rules().iter().any(|rule| rule.methods.is_some())
     }

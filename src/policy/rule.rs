@@ -1,5 +1,5 @@
-//! One rule: it passes when all its keys do; a key when any of its values does.
-//! `None` is a key that was not written; a written key is never empty.
+//! One rule. A rule matches if all of its keys match; a key matches if any of its values matches.
+//! Invariant: `None` is a key that is not set; a key that is set is never empty.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use crate::routing::path::PathPrefix;
 /// One entry of `allow:`.
 #[derive(Clone, Debug, Default)]
 pub struct Rule {
-    /// `public: true`: asks for no signed-in visitor.
+    /// `public: true`: the rule needs no signed-in user.
     pub public: bool,
-    /// E-mail addresses; compared without the case of ASCII letters.
+    /// E-mail addresses, with any case of ASCII letters.
     pub emails: Option<Vec<String>>,
     /// Domains of e-mail addresses.
     pub email_domains: Option<Vec<EmailDomain>>,
-    /// Groups, exactly.
+    /// Groups, compared exactly.
     pub groups: Option<Vec<String>>,
-    /// `{user}`, exactly.
+    /// Values of `{user}`, compared exactly.
     pub users: Option<Vec<String>>,
     /// IDs of providers.
     pub providers: Option<Vec<Arc<str>>>,
-    /// Claims and the values that satisfy each; every claim named must be satisfied.
+    /// Claims, each with the values that match. All of the claims must match.
     pub claims: Option<Vec<(ClaimPath, Vec<String>)>>,
-    /// Methods; GET includes HEAD.
+    /// Methods. GET includes HEAD.
     pub methods: Option<Vec<Method>>,
     /// Path prefixes.
     pub paths: Option<Vec<PathPrefix>>,
@@ -35,15 +35,14 @@ pub struct Rule {
     pub client_addresses: Option<Vec<IpNet>>,
 }
 
-/// A key of a rule, by the name that it has in the configuration; and why one on e-mail fails, where
-/// that is not the rule's doing.
+/// A key of a rule that did not match, as the log and the 403 page report it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     /// `emails`.
     Emails,
     /// `email_domains`.
     EmailDomains,
-    /// `emails` or `email_domains`, of somebody whose e-mail nobody said to be verified.
+    /// `emails` or `email_domains`, for a user whose e-mail the provider does not report as verified.
     EmailUnverified,
     /// `groups`.
     Groups,
@@ -62,7 +61,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// The key as it is written in a rule.
+    /// The name in the configuration, the log and the metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Emails => "emails",
@@ -79,32 +78,32 @@ impl Key {
     }
 }
 
-/// A domain that an e-mail's right-hand side is compared with; lower case ASCII.
+/// A domain, compared with the part of an e-mail address after the `@`. Lower case ASCII.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EmailDomain {
     /// `example.com`: this domain.
     Exact(String),
-    /// `*.example.com`: every domain below it, not itself.
+    /// `*.example.com`: every subdomain, but not `example.com` itself.
     Below(String),
 }
 
 impl EmailDomain {
-    /// Parses `example.com` or `*.example.com`. The error says what is wrong, without the text.
+    /// Parses `example.com` or `*.example.com`. The error continues a sentence and does not quote the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.contains('@') {
-            return Err("must be the domain alone, which stands behind the @".into());
+            return Err("must be only the domain, the part after the @".into());
         }
         match HostPattern::parse(text)? {
             HostPattern::Exact(name) => Ok(Self::Exact(name)),
             HostPattern::Below(name) => Ok(Self::Below(name)),
             HostPattern::Any => Err(
-                "is every domain: to let in everyone who signs in, write `allow: authenticated`"
+                "matches every domain: to allow every signed-in user, write `allow: authenticated`"
                     .into(),
             ),
         }
     }
 
-    /// Whether a domain is meant; compared without case, as a whole.
+    /// Whether a domain matches, as a whole and case-insensitively.
     pub fn matches(&self, domain: &str) -> bool {
         match self {
             Self::Exact(name) => name.eq_ignore_ascii_case(domain),
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_domain_is_refused() {
+    fn text_that_is_no_domain_is_rejected() {
         for wrong in ["", "*", "@example.com", "a@example.com", "ex ample.com"] {
             assert!(EmailDomain::parse(wrong).is_err(), "{wrong}");
         }

@@ -160,7 +160,7 @@ async fn an_event_has_its_line() {
 
     provider.revoke_all();
     wait::until("the session has ended", async || browser.fetch("/").await.status == 401).await;
-    gateway.log_until_all(&["a refresh failed", &format!("\"session\":\"{session}\"")]);
+    gateway.log_until_all(&["refresh failed", &format!("\"session\":\"{session}\"")]);
     let line = audit(gateway, "session_ended");
     assert_eq!((&line["session"], &line["reason"]), (&session.as_str().into(), &"ended".into()));
 

@@ -126,13 +126,13 @@ impl Endpoints {
             self.gate.identify(asked.authentication(), headers).await
         };
         match decide(&asked, visitor) {
-            Decision::Forward(permit) => self.grant(&permit, subrequest),
-            Decision::Challenge => {
+            Decision::Allow(permit) => self.grant(&permit, subrequest),
+            Decision::SignIn => {
                 let challenged = Challenged { route, method, headers, target, client };
                 let challenge = self.gate.challenge_subrequest(challenged, subrequest.asker);
                 Ok(SubrequestDecision::Challenge(challenge))
             }
-            Decision::Refuse(refusal) => Err(self.gate.refused(route, &refusal, client, target)),
+            Decision::Deny(denied) => Err(self.gate.denied(route, &denied, client, target)),
             Decision::Ambiguous(interpretation) => Err(Error::Ambiguous { interpretation }),
         }
     }
