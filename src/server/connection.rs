@@ -237,11 +237,19 @@ fn http2(limits: &Limits, streams: H2Executor) -> http2::Builder<H2Executor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(100)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .initial_stream_window_size(64 * 1024)
-        .initial_connection_window_size(1024 * 1024)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(BUFFER)
         // SECURITY: bounds rapid reset and its relatives (CVE-2023-44487, CVE-2025-8671).
         .max_pending_accept_reset_streams(20)
         .max_local_error_reset_streams(1024);
     http2
 }
+
+/// How much of one upload may be under way: each round trip moves as much (`benches/upload.rs`), and as much is
+/// in memory while the application does not read it.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+
+/// The same for all uploads of a connection. Several times that of one, so that an upload which the application
+/// does not read leaves room for the others.
+const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;

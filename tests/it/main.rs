@@ -44,4 +44,5 @@ mod supply;
 mod support;
 mod telemetry;
 mod tidy;
+mod uploads;
 mod websocket;
