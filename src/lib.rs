@@ -29,7 +29,7 @@
 //! | room | what it is | knows |
 //! |---|---|---|
 //! | [`cli`] | the commands and their exit codes | `app` `config` `server` `demo` |
-//! | [`app`] | one configuration at run time; the only place that knows all rooms | everything below |
+//! | [`app`] | one configuration at run time (`lasting`: what outlives it); the only place that knows all rooms | everything below |
 //! | [`admin`] | the admin listener: health, readiness, metrics | `login` `providers` `pages` … |
 //! | [`endpoints`] | our own paths: parse, call one room, render | `gate` `login` `pages` … |
 //! | [`config`] | the only room that knows YAML; turns it, or flags in its place, into each room's `Settings` | every `Settings` |

@@ -1,6 +1,7 @@
 //! A map of shared values that are kept only as long as something outside the map uses them.
 //! Invariant: two callers with the same key get the same value while either of them holds it.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, Weak};
 
 use crate::lock::lock;
@@ -11,7 +12,18 @@ pub struct WeakMap<K, V>(Mutex<Vec<(K, Weak<V>)>>);
 
 impl<K: PartialEq, V> WeakMap<K, V> {
     /// The value of this key, if something uses it; else the result of `make`, which runs under the lock.
-    pub fn get_or_make<E>(&self, key: K, make: impl FnOnce() -> Result<V, E>) -> Result<Arc<V>, E> {
+    pub fn get_or_insert(&self, key: K, make: impl FnOnce() -> V) -> Arc<V> {
+        match self.try_get_or_insert(key, || Ok::<_, Infallible>(make())) {
+            Ok(value) => value,
+        }
+    }
+
+    /// The same with a `make` that can fail. Then nothing is inserted.
+    pub fn try_get_or_insert<E>(
+        &self,
+        key: K,
+        make: impl FnOnce() -> Result<V, E>,
+    ) -> Result<Arc<V>, E> {
         let mut entries = lock(&self.0);
         entries.retain(|(_, value)| value.strong_count() > 0);
         let known = entries.iter().find(|(known, _)| *known == key);
@@ -42,7 +54,7 @@ mod tests {
     use super::*;
 
     fn get(map: &WeakMap<u8, String>, key: u8, text: &str) -> Arc<String> {
-        map.get_or_make(key, || Ok::<_, ()>(text.to_owned())).unwrap()
+        map.get_or_insert(key, || text.to_owned())
     }
 
     #[test]
@@ -59,7 +71,7 @@ mod tests {
     #[test]
     fn error_of_make_is_returned_and_nothing_is_stored() {
         let map = WeakMap::<u8, String>::default();
-        assert_eq!(map.get_or_make(1, || Err("no")), Err("no"));
+        assert_eq!(map.try_get_or_insert(1, || Err("no")), Err("no"));
         assert!(map.values().is_empty());
     }
 }

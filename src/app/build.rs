@@ -1,12 +1,11 @@
-//! `Config` -> `App`.
+//! `Config` and `Lasting` -> `App`.
 
 use std::sync::Arc;
 
 use http::HeaderName;
-use tokio_util::task::TaskTracker;
 
+use crate::app::lasting::Lasting;
 use crate::app::{App, used};
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::endpoints::Endpoints;
 use crate::endpoints::auth::clients::DeclaredClients;
@@ -21,32 +20,32 @@ use crate::login::pending::States;
 use crate::login::relying_party::RelyingParty;
 use crate::login::return_to::AllowedTargets;
 use crate::pages::{self, Pages};
-use crate::providers::{self, Provider, Registry};
+use crate::providers::{self, Provider, ProviderStates, Registry};
 use crate::routing::{Site, Table};
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
-use crate::session::seal::{Root, Roots};
-use crate::session::table::{SessionMaps, SessionTable};
+use crate::session::seal::Roots;
+use crate::session::table::SessionTable;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{self, TargetPools, Upstream};
 
-/// Why a configuration that was found good cannot be put to work.
+/// Why a valid configuration cannot be put to work.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A provider's settings.
     #[error("providers.{id}: {error}")]
     Provider {
-        /// Which.
+        /// The ID.
         id: Arc<str>,
-        /// Why.
+        /// The cause.
         error: providers::Error,
     },
     /// A route's upstream.
     #[error("route {name}: {error}")]
     Upstream {
-        /// Which.
+        /// The name.
         name: Arc<str>,
-        /// Why.
+        /// The cause.
         error: upstream::Error,
     },
     /// The pages.
@@ -58,29 +57,24 @@ pub enum Error {
 }
 
 impl App {
-    /// Puts a configuration to work, with at most so many connections to upstreams; asks nobody yet.
-    pub fn new(
-        config: &Config,
-        clock: &Clock,
-        metrics: &Arc<Metrics>,
-        upstream_connections: usize,
-    ) -> Result<Self, Error> {
+    /// Puts a configuration to work; requests nothing yet.
+    pub fn new(config: &Config, lasting: &Lasting) -> Result<Self, Error> {
+        let Lasting { clock, metrics, tasks, upstreams, .. } = lasting;
         let site = Site::new(config.public_url.clone(), config.endpoint_prefix.clone());
-        let maps = Arc::new(SessionMaps::new(clock.clone()));
-        let sessions = SessionTable::new(&maps, &config.session);
+        let sessions = SessionTable::new(&lasting.sessions, &config.session);
         let cookies = Cookies::new(&config.session.cookie, config.public_url.is_https());
         let hosts = config.routes.iter().map(|route| route.host.clone()).collect();
         let targets = AllowedTargets::new(site.clone(), cookies.domain(), hosts)?;
         let size_limit = Arc::new(used::size_limit(config));
-        let (table, limit, tasks) = (sessions.clone(), size_limit.clone(), TaskTracker::new());
+        let (table, limit) = (sessions.clone(), size_limit.clone());
         let refresher = Refresher::new(table, clock.clone(), &config.session, limit, tasks.clone());
         let rules: Vec<&HeaderRule> =
             config.routes.iter().flat_map(|route| &route.identity_headers).collect();
-        let roots = Roots::new(&config.session.secrets, &Root::generate());
-        let states = States::new(roots, site.public_url());
+        let roots = Roots::new(&config.session.secrets, &lasting.generated_root);
+        let states = States::new(roots, lasting.used_states.clone(), site.public_url());
         let party = Arc::new(RelyingParty::new(
             site,
-            providers(config, clock, metrics)?,
+            providers(config, &lasting.providers)?,
             sessions,
             cookies,
             clock.clone(),
@@ -91,6 +85,7 @@ impl App {
             refresher,
             IdentityHeaderNames::new(rules.iter().copied()),
             config.session.outage_grace,
+            lasting.session_bound.clone(),
         ));
         let login = Arc::new(Login::new(
             Arc::clone(&party),
@@ -100,8 +95,7 @@ impl App {
             size_limit,
             tasks.clone(),
         ));
-        let upstreams = TargetPools::new(upstream_connections);
-        let table = routes(config, &rules, metrics, &upstreams)?;
+        let table = routes(config, &rules, metrics, upstreams)?;
         let routes = Arc::new(Routes::new(table, config.endpoint_prefix.clone()));
         let pages = Arc::new(Pages::new(&config.pages)?);
         metrics.configured();
@@ -120,8 +114,8 @@ impl App {
             gate,
             party,
             pages,
-            upstreams,
-            tasks,
+            upstreams: upstreams.clone(),
+            tasks: tasks.clone(),
             metrics: Arc::clone(metrics),
         })
     }
@@ -131,10 +125,11 @@ fn declared_clients(config: &Config) -> DeclaredClients {
     DeclaredClients::new(&config.server.forward_auth, &config.server.trusted_proxies)
 }
 
-/// Every name under which an asker is told an identity: those of all routes, and the defaults.
+/// Every name of a header with which an auth subrequest's answer describes a user: those of all routes, and the
+/// defaults.
 fn identity_names(rules: &[&HeaderRule]) -> Arc<[HeaderName]> {
-    let (asker, defaults) = (auth_request_rules(), default_rules());
-    let all = asker.iter().chain(&defaults).chain(rules.iter().copied());
+    let (auth_request, defaults) = (auth_request_rules(), default_rules());
+    let all = auth_request.iter().chain(&defaults).chain(rules.iter().copied());
     let mut names: Vec<HeaderName> = Vec::new();
     for rule in all {
         if !names.contains(&rule.name) {
@@ -144,10 +139,9 @@ fn identity_names(rules: &[&HeaderRule]) -> Arc<[HeaderName]> {
     names.into()
 }
 
-fn providers(config: &Config, clock: &Clock, metrics: &Metrics) -> Result<Registry, Error> {
+fn providers(config: &Config, states: &ProviderStates) -> Result<Registry, Error> {
     let made = config.providers.iter().map(|settings| {
-        let meter = metrics.provider(&settings.id);
-        let provider = Provider::new(settings.clone(), clock.clone(), meter);
+        let provider = Provider::new(settings.clone(), states);
         provider
             .map(Arc::new)
             .map_err(|error| Error::Provider { id: Arc::clone(&settings.id), error })

@@ -3,6 +3,7 @@
 pub mod build;
 pub mod dispatch;
 pub mod explain;
+pub mod lasting;
 pub mod probe;
 pub mod refuse;
 pub mod serve;

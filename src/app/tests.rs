@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Request};
 use proptest::prelude::*;
 
 use super::App;
+use super::lasting::Lasting;
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::{HostEnv, load};
@@ -49,7 +50,7 @@ fn app(proxy: ForwardAuthProxy) -> App {
     let text = CONFIG.replace("PROXY", proxy.as_str());
     let source = HostEnv::fixed([("a.yaml".into(), text.into_bytes())], []);
     let (config, _) = load(Path::new("a.yaml"), &source).unwrap();
-    App::new(&config, &Clock::system(), &Arc::default(), usize::MAX).unwrap()
+    App::new(&config, &Lasting::new(&Clock::system(), &Arc::default(), usize::MAX)).unwrap()
 }
 
 /// What the proxy itself says of a GET.

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::app::explain::{Explanation, Question};
+use crate::app::lasting::Lasting;
 use crate::cli::{GOOD, NOT_ADMITTED, REFUSED, WRONG_USAGE, complain};
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
@@ -100,7 +101,8 @@ pub fn run(
             return Ok(REFUSED);
         }
     };
-    let app = match App::new(&config, &Clock::system(), &Arc::default(), usize::MAX) {
+    let app = match App::new(&config, &Lasting::new(&Clock::system(), &Arc::default(), usize::MAX))
+    {
         Ok(app) => app,
         Err(error) => {
             complain(&format!("portcullis: {error}"));

@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::app::lasting::Lasting;
 use crate::app::serve::bind_admin;
 use crate::app::{self, App};
 use crate::cli::check::refusal;
@@ -102,7 +103,8 @@ async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
 pub async fn open(config: &Config) -> Result<BoundGateway, StartError> {
     let (limits, left) = config.server.limits.bearable();
     let metrics = Arc::new(Metrics::new(config.server.workers));
-    let app = Arc::new(App::new(config, &Clock::system(), &metrics, left)?);
+    let lasting = Lasting::new(&Clock::system(), &metrics, left);
+    let app = Arc::new(App::new(config, &lasting)?);
     let https = config.public_url.is_https();
     let frame = ServerContext {
         plain_scheme: if https { Scheme::Https } else { Scheme::Http },

@@ -53,9 +53,10 @@ impl Gate {
         refresher: Refresher,
         stripped: IdentityHeaderNames,
         outage_grace: Duration,
+        session_bound: Arc<SessionBound>,
     ) -> Self {
         let stripped = Arc::new(stripped);
-        Self { party, refresher, stripped, outage_grace, session_bound: Arc::default() }
+        Self { party, refresher, stripped, outage_grace, session_bound }
     }
 
     /// Whether several providers sign in on a route.

@@ -8,7 +8,7 @@ pub mod relying_party;
 pub mod return_to;
 pub mod sign_in_options;
 pub mod sign_out;
-mod used_states;
+pub mod used_states;
 
 use std::sync::Arc;
 

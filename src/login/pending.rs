@@ -4,6 +4,7 @@
 //! Invariants: a `state` works once (RFC 9700 §4.7); only the browser that asked for it can use it;
 //! the `code_verifier` leaves for the token endpoint only.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -80,16 +81,16 @@ pub struct Forged;
 pub struct States {
     roots: Roots,
     aad: Vec<u8>,
-    used: UsedStates,
+    used: Arc<UsedStates>,
 }
 
 type Salt = [u8; 24];
 
 impl States {
     /// States of the gateway at `public_url`.
-    pub fn new(roots: Roots, public_url: &Origin) -> Self {
+    pub fn new(roots: Roots, used: Arc<UsedStates>, public_url: &Origin) -> Self {
         let aad = format!("portcullis state 1\0{public_url}").into_bytes();
-        Self { roots, aad, used: UsedStates::default() }
+        Self { roots, aad, used }
     }
 
     /// Makes a `state` of a sign-in that begins; `full_target` is the long one, where there is one.
@@ -254,10 +255,8 @@ mod tests {
     use super::*;
 
     fn states() -> States {
-        States::new(
-            Roots::new(&[], &Root::generate()),
-            &Origin::parse("https://app.example").unwrap(),
-        )
+        let roots = Roots::new(&[], &Root::generate());
+        States::new(roots, Arc::default(), &Origin::parse("https://app.example").unwrap())
     }
 
     fn pending(target: Target) -> Pending {
@@ -293,7 +292,7 @@ mod tests {
     #[test]
     fn a_state_of_another_gateway_is_forged() {
         let roots = Roots::new(&[Secret::new("one secret for both")], &Root::generate());
-        let of = |url| States::new(roots.clone(), &Origin::parse(url).unwrap());
+        let of = |url| States::new(roots.clone(), Arc::default(), &Origin::parse(url).unwrap());
         let sealed = of("https://a.example").seal(&pending(Target::Here("/".into())), None);
         assert!(of("https://a.example").open(&sealed.state).is_ok());
         assert_eq!(of("https://b.example").open(&sealed.state).err(), Some(Forged));

@@ -14,7 +14,7 @@ pub(super) type StateHash = [u8; 16];
 
 /// Remembers which states were used.
 #[derive(Debug, Default)]
-pub(super) struct UsedStates(Mutex<Used>);
+pub struct UsedStates(Mutex<Used>);
 
 #[derive(Debug, Default)]
 struct Used {

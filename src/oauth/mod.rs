@@ -39,13 +39,19 @@ pub struct Client {
     credentials: Credentials,
     http: Arc<Http>,
     clock: Clock,
+    limits: Arc<ClientLimits>,
+}
+
+/// Limits on the requests of a client to its provider. They outlive a configuration, so that a changed client
+/// secret resets none of them.
+#[derive(Debug)]
+pub struct ClientLimits {
     token_slots: Arc<TokenSlots>,
-    /// Of code exchanges, by client address. Refreshes have a circuit of their own, so that nobody's codes
-    /// end anybody's session.
+    /// Rate limit of code exchanges, by client address. Refreshes have their own circuit breaker, so that a
+    /// client's codes end no session of another.
     exchanges: Arc<ExchangeLimit>,
-    /// Of refreshes.
     refreshes: Breaker,
-    /// Of the revocation endpoint: whether that one works is no reason to let nobody in.
+    /// Separate, so that a revocation endpoint that fails stops no sign-in.
     revocations: Breaker,
 }
 
@@ -67,21 +73,36 @@ pub struct ExchangePermit {
     pub attempt: Attempt,
 }
 
-impl Client {
-    /// Token requests under way at a time.
-    pub const TOKEN_SLOTS: usize = TokenSlots::MOST;
-
-    /// A client with these credentials.
-    pub fn new(credentials: Credentials, http: Arc<Http>, clock: Clock) -> Self {
+impl ClientLimits {
+    /// Limits that have counted nothing.
+    pub fn new(clock: &Clock) -> Self {
         Self {
-            credentials,
-            http,
             token_slots: Arc::default(),
             exchanges: Arc::new(ExchangeLimit::new(clock.clone())),
             refreshes: Breaker::new(clock.clone()),
             revocations: Breaker::new(clock.clone()),
-            clock,
         }
+    }
+}
+
+impl Client {
+    /// Token requests under way at a time.
+    pub const TOKEN_SLOTS: usize = TokenSlots::MOST;
+
+    /// A client with these credentials, within these limits.
+    pub fn new(
+        credentials: Credentials,
+        http: Arc<Http>,
+        limits: Arc<ClientLimits>,
+        clock: Clock,
+    ) -> Self {
+        Self { credentials, http, clock, limits }
+    }
+
+    /// Whether the requests of both count toward the same limits.
+    #[cfg(test)]
+    pub(crate) fn shares_limits_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.limits, &other.limits)
     }
 
     /// The client's credentials.
@@ -91,15 +112,15 @@ impl Client {
 
     /// Waits until a sign-in from this address may send its code, up to the provider's `timeout`.
     pub async fn exchange_permit(&self, address: ClientAddress) -> Result<ExchangePermit, Error> {
-        let slot = self.token_slots.acquire(Purpose::SignIn(address));
+        let slot = self.limits.token_slots.acquire(Purpose::SignIn(address));
         let slot = timeout_at(self.http.deadline(), slot).await.unwrap_or(Err(Error::Busy))?;
         // Asked now and not before it waited: a colleague who waits has failed at nothing.
-        Ok(ExchangePermit { slot, attempt: self.exchanges.admit(address)? })
+        Ok(ExchangePermit { slot, attempt: self.limits.exchanges.admit(address)? })
     }
 
     /// A slot for a refresh: the next that gets free, each being held for a few deadlines at most.
     pub async fn refresh_slot(&self) -> Result<TokenSlot, Error> {
-        self.token_slots.acquire(Purpose::Refresh).await
+        self.limits.token_slots.acquire(Purpose::Refresh).await
     }
 
     /// An authenticated POST.

@@ -25,6 +25,6 @@ impl Client {
                 if answer.status.is_success() { Ok(()) } else { success(answer).map(drop) }
             },
         );
-        tried(self.revocations.admit(), request).await
+        tried(self.limits.revocations.admit(), request).await
     }
 }

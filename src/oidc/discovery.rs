@@ -10,7 +10,7 @@ use super::error::Error;
 use crate::origin::Origin;
 
 /// Which issuer, and what the operator knows better than discovery.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The issuer identifier, exactly as it must stand in `iss`.
     pub issuer: String,

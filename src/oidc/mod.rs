@@ -64,6 +64,11 @@ impl Issuer {
         &self.settings.issuer
     }
 
+    /// The HTTP client for this issuer.
+    pub fn http(&self) -> &Arc<Http> {
+        &self.http
+    }
+
     /// The metadata as far as known, without asking anybody.
     pub fn known(&self) -> Option<Arc<Metadata>> {
         self.by_hand.clone().or_else(|| self.discovered.known())

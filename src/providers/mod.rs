@@ -6,6 +6,7 @@ mod claims;
 mod error;
 mod hints;
 mod probe;
+mod provider_states;
 mod refresh;
 mod registry;
 mod sign_in;
@@ -20,19 +21,19 @@ use url::Url;
 pub use error::{Error, RefreshError};
 use hints::ConfigHints;
 pub use probe::{ProbeReport, ProbeResult};
+pub use provider_states::ProviderStates;
 pub use refresh::{RefreshRequest, Refreshed};
 pub use registry::{AllowedProviders, Registry};
 pub use sign_in::{Code, SignInRequest, SignedIn, Turn};
 
-use crate::clock::Clock;
 use crate::identity::claims::ClaimNames;
 pub use crate::oauth::client_auth::AuthMethod;
 use crate::oauth::client_auth::Credentials;
-use crate::oauth::http::{Http, HttpSettings};
+use crate::oauth::http::Http;
 use crate::oauth::{AuthenticatedEndpoint, Client};
 use crate::oidc::Issuer;
+use crate::oidc::discovery::Metadata;
 pub use crate::oidc::discovery::ProviderEndpoints;
-use crate::oidc::discovery::{self, Metadata};
 use crate::oidc::error::Error as OidcError;
 use crate::oidc::logout::{LogoutRequest, LogoutToken};
 use crate::secret::Secret;
@@ -80,7 +81,20 @@ pub struct Settings {
 /// A parameter of the authorization request whose meaning we check (OIDC Core §3.1.2.1).
 pub const MAX_AGE: &str = "max_age";
 
+/// A hash of a provider's ID, issuer and client ID: while these stay the same, it is the same provider.
+pub type Fingerprint = [u8; 8];
+
 impl Settings {
+    fn fingerprint(&self) -> Fingerprint {
+        let mut hash = digest::Context::new(&digest::SHA256);
+        for part in [&*self.id, &self.issuer, &self.client_id] {
+            // Each part follows its length, so that no two triples have the same bytes.
+            hash.update(&(part.len() as u64).to_be_bytes());
+            hash.update(part.as_bytes());
+        }
+        hash.finish().as_ref().first_chunk().copied().unwrap_or_default()
+    }
+
     /// Seconds since a person may have been asked last, where the authorization request says so.
     fn max_age(&self) -> Option<i64> {
         let said = self.authorization_parameters.iter().find(|(name, _)| name == MAX_AGE);
@@ -120,36 +134,22 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// A provider that nobody has asked yet.
-    pub fn new(
-        settings: Settings,
-        clock: Clock,
-        meter: &'static ProviderMeter,
-    ) -> Result<Self, Error> {
-        let http = Http::new(HttpSettings {
-            timeout: settings.timeout,
-            ca: settings.ca.clone(),
-            proxy: settings.proxy.clone(),
-        })?;
-        let http = Arc::new(http.counted_by(meter));
-        let issuer = discovery::Settings {
-            issuer: settings.issuer.clone(),
-            endpoints: settings.endpoints.clone(),
-            danger_allow_http: settings.danger_allow_http,
-        };
-        let issuer = Issuer::new(issuer, Arc::clone(&http), clock.clone());
+    /// A provider with these settings. What `states` knows of it is shared; nothing is requested yet.
+    pub fn new(settings: Settings, states: &ProviderStates) -> Result<Self, Error> {
+        let (issuer, limits) = (states.issuer(&settings)?, states.limits(&settings));
+        let http = Arc::clone(issuer.http());
         let credentials = Credentials {
             id: settings.client_id.clone(),
             secret: settings.client_secret.clone(),
             method: settings.token_endpoint_auth_method,
         };
         Ok(Self {
-            issuer: Arc::new(issuer.map_err(Error::Settings)?),
-            client: Client::new(credentials, Arc::clone(&http), clock),
+            issuer,
+            client: Client::new(credentials, Arc::clone(&http), limits, states.clock.clone()),
             http,
             hints: ConfigHints::new(),
+            meter: states.metrics.provider(&settings.id),
             settings,
-            meter,
         })
     }
 
@@ -178,16 +178,9 @@ impl Provider {
         self.settings.sign_out
     }
 
-    /// Tells whether two configurations mean the same provider: they do while ID, issuer and client are the
-    /// same.
-    pub fn fingerprint(&self) -> [u8; 8] {
-        let mut hash = digest::Context::new(&digest::SHA256);
-        for part in [&*self.settings.id, &self.settings.issuer, &self.settings.client_id] {
-            // The length before each part, or two different triples could read alike.
-            hash.update(&(part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        hash.finish().as_ref().first_chunk().copied().unwrap_or_default()
+    /// The same for two configurations that mean the same provider.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.settings.fingerprint()
     }
 
     /// Whether `redirect_uri` is this provider's alone.

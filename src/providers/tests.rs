@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::client_address::ClientAddress;
-use crate::clock::UnixTime;
+use crate::clock::{Clock, UnixTime};
 use crate::identity::refresh_baseline::RefreshBaseline;
 use crate::jose::{Algorithm, SigningKey};
 use crate::oauth::authorization::AuthorizationResponse;
@@ -24,8 +24,9 @@ struct Script {
     discovery: Value,
 }
 
-fn meter() -> &'static ProviderMeter {
-    Metrics::default().provider(&Arc::from("company"))
+/// The state of a process that knows no provider yet.
+fn states() -> ProviderStates {
+    ProviderStates::new(&Clock::system(), &Arc::new(Metrics::default()))
 }
 
 struct Scene {
@@ -86,7 +87,7 @@ async fn scene(changes: impl FnOnce(&mut Settings)) -> Scene {
     .await;
     let mut settings = settings(op.issuer());
     changes(&mut settings);
-    let provider = Provider::new(settings, Clock::system(), meter()).unwrap();
+    let provider = Provider::new(settings, &states()).unwrap();
     Scene { provider, op, script }
 }
 
@@ -361,7 +362,7 @@ fn a_provider_is_the_same_while_id_issuer_and_client_are() {
     let print = |change: fn(&mut Settings)| {
         let mut settings = settings("https://op.example".into());
         change(&mut settings);
-        Provider::new(settings, Clock::system(), meter()).unwrap().fingerprint()
+        Provider::new(settings, &states()).unwrap().fingerprint()
     };
     let same = print(|_| {});
     assert_eq!(print(|settings| settings.name = "Other".into()), same);
@@ -370,11 +371,34 @@ fn a_provider_is_the_same_while_id_issuer_and_client_are() {
     assert_ne!(print(|settings| settings.client_id = "them".into()), same);
 }
 
+#[tokio::test]
+async fn provider_with_the_same_fingerprint_shares_issuer_and_limits() {
+    let scene = scene(|_| {}).await;
+    let states = states();
+    let made = |change: fn(&mut Settings)| {
+        let mut settings = settings(scene.op.issuer());
+        change(&mut settings);
+        Provider::new(settings, &states).unwrap()
+    };
+    let first = made(|_| {});
+    first.issuer.metadata().await.unwrap();
+    let check = |change: fn(&mut Settings), (issuer, limits): (bool, bool)| {
+        let second = made(change);
+        assert_eq!(Arc::ptr_eq(&first.issuer, &second.issuer), issuer, "{second:?}");
+        assert_eq!(second.issuer.known().is_some(), issuer, "{second:?}");
+        assert_eq!(first.client.shares_limits_with(&second.client), limits, "{second:?}");
+    };
+    check(|settings| settings.client_secret = Some(Secret::new("new")), (true, true));
+    check(|settings| settings.scopes.push("groups".to_owned()), (true, true));
+    check(|settings| settings.timeout += Duration::from_secs(1), (false, true));
+    check(|settings| settings.client_id = "them".to_owned(), (false, false));
+}
+
 #[test]
 fn redirect_uris_are_the_public_urls() {
     let uri = |distinct_redirect_uri| {
         let settings = Settings { distinct_redirect_uri, ..settings("https://op.example".into()) };
-        let provider = Provider::new(settings, Clock::system(), meter()).unwrap();
+        let provider = Provider::new(settings, &states()).unwrap();
         provider.redirect_uri("https://app.example/oauth2/callback".to_owned())
     };
     assert_eq!(uri(false), "https://app.example/oauth2/callback");
@@ -384,7 +408,7 @@ fn redirect_uris_are_the_public_urls() {
 #[test]
 fn settings_that_cannot_work_are_refused() {
     for issuer in ["http://op.example", "op", "https://op.example#x"] {
-        let refused = Provider::new(settings(issuer.into()), Clock::system(), meter());
+        let refused = Provider::new(settings(issuer.into()), &states());
         assert!(matches!(refused, Err(Error::Settings(_))), "{issuer}");
     }
 }
@@ -393,7 +417,7 @@ fn settings_that_cannot_work_are_refused() {
 fn registry_finds_providers_by_id_by_fingerprint_and_for_a_route() {
     let provider = |id: &str| {
         let settings = Settings { id: id.into(), ..settings("https://op.example".into()) };
-        Arc::new(Provider::new(settings, Clock::system(), meter()).unwrap())
+        Arc::new(Provider::new(settings, &states()).unwrap())
     };
     let registry = Registry::new(vec![provider("company"), provider("partners")]);
     let partners = registry.by_id("partners").unwrap();

@@ -45,7 +45,7 @@ impl TargetPools {
     /// was first used.
     pub(super) fn get(&self, settings: &Settings) -> Result<Arc<TargetPool>, SettingsFault> {
         let key = (settings.target.clone(), settings.tls.clone());
-        self.0.pools.get_or_make(key, || {
+        self.0.pools.try_get_or_insert(key, || {
             let connector = Connector::new(&settings.target, &settings.tls)?;
             let (pool, target) = (Arc::new(Pool::new(self.0.timeouts)), settings.target.clone());
             self.0.budget.enlist(&pool);

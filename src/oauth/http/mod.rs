@@ -24,7 +24,7 @@ use crate::telemetry::metrics::{ProviderEndpoint, ProviderMeter};
 use crate::trust;
 
 /// How a provider is reached.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
     /// From the first byte of the connection to the last of the answer.
     pub timeout: Duration,

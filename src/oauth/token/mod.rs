@@ -68,7 +68,7 @@ impl Client {
         let form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
         let once = |form| {
             let request = self.tokens(endpoint, form, self.http.deadline().min(until));
-            tried(self.refreshes.admit(), request)
+            tried(self.limits.refreshes.admit(), request)
         };
         match once(form.clone()).await {
             Err(Error::AnswerLost { .. }) if Instant::now() < until => once(form).await,

@@ -8,11 +8,11 @@ use serde_json::json;
 use super::*;
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
-use crate::oauth::ExchangePermit;
 use crate::oauth::client_auth::{AuthMethod, Credentials};
 use crate::oauth::error::ErrorCode;
 use crate::oauth::http::{Http, HttpSettings};
 use crate::oauth::loopback::{Loopback, Reply};
+use crate::oauth::{ClientLimits, ExchangePermit};
 
 fn client() -> Client {
     client_that_waits(Duration::from_secs(5))
@@ -22,7 +22,8 @@ fn client_that_waits(timeout: Duration) -> Client {
     let http = Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap();
     let credentials =
         Credentials { id: "us".into(), secret: Some(Secret::new("s3cr:t")), method: None };
-    Client::new(credentials, Arc::new(http), Clock::system())
+    let (clock, http) = (Clock::system(), Arc::new(http));
+    Client::new(credentials, http, Arc::new(ClientLimits::new(&clock)), clock)
 }
 
 async fn exchange(client: &Client, at: &Loopback) -> Result<TokenSet, Error> {

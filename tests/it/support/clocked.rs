@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use portcullis::app::App;
+use portcullis::app::lasting::Lasting;
 use portcullis::clock::Clock;
 use portcullis::config::{HostEnv, load};
 use portcullis::server::{AccessLog, LocalAddress, Scheme, Server, ServerContext, Shutdown};
@@ -49,7 +50,7 @@ impl Builder {
         let (config, _) = load(Path::new("portcullis.yaml"), &HostEnv::fixed([file], []))
             .unwrap_or_else(|problems| panic!("{problems:?}\n{yaml}"));
         let metrics = Arc::new(Metrics::new(config.server.workers));
-        let app = Arc::new(App::new(&config, &clock, &metrics, usize::MAX).unwrap());
+        let app = Arc::new(App::new(&config, &Lasting::new(&clock, &metrics, usize::MAX)).unwrap());
         let context =
             ServerContext { plain_scheme: Scheme::Http, access_log: AccessLog::Off, metrics };
         let bound = Server::bind(&config.server, context).await.unwrap();

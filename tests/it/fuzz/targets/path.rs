@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use http::Method;
 use portcullis::app::App;
 use portcullis::app::explain::Question;
+use portcullis::app::lasting::Lasting;
 use portcullis::client_address::ClientAddress;
 use portcullis::clock::Clock;
 use portcullis::config::{HostEnv, load};
@@ -99,7 +100,7 @@ fn gateway() -> &'static Gateway {
         let source = HostEnv::fixed([("a.yaml".into(), text.into())], []);
         let (config, _) = load("a.yaml".as_ref(), &source).unwrap();
         let metrics = Arc::new(Metrics::new(1));
-        let app = App::new(&config, &Clock::system(), &metrics, 1).unwrap();
+        let app = App::new(&config, &Lasting::new(&Clock::system(), &metrics, 1)).unwrap();
         let claims = |groups: &[&str]| {
             json!({ "sub": "alice", "groups": groups }).as_object().unwrap().clone()
         };

@@ -93,7 +93,7 @@ fn sealer() -> &'static Sealer {
     SEALER.get_or_init(|| {
         let roots = Roots::new(&[Secret::new("a secret that no input knows")], &Root::generate());
         let origin = Origin::parse("https://app.example").unwrap();
-        let states = States::new(roots.clone(), &origin);
+        let states = States::new(roots.clone(), Default::default(), &origin);
         let smallest = [0; 1 + 8 + 8 + 16 + 16];
         assert!(states.open(&sealed(&roots, &smallest)).is_ok(), "states are sealed otherwise now");
         Sealer { states, roots }

@@ -1,0 +1,57 @@
+//! What is learned about providers at run time: metadata, keys, whether they answer, and what counts toward the
+//! limits on requests to them. It outlives a configuration.
+//! Invariant: providers with the same fingerprint share their limits, and providers that also reach their issuer in
+//! the same way share what is known of it, while any of them is in use. So a changed client secret or scope needs no
+//! new discovery.
+
+use std::sync::Arc;
+
+use super::error::Error;
+use super::{Fingerprint, Settings};
+use crate::clock::Clock;
+use crate::oauth::ClientLimits;
+use crate::oauth::http::{Http, HttpSettings};
+use crate::oidc::{Issuer, discovery};
+use crate::telemetry::metrics::Metrics;
+use crate::weak_map::WeakMap;
+
+/// The state of all providers of a process.
+#[derive(Debug)]
+pub struct ProviderStates {
+    pub(super) clock: Clock,
+    pub(super) metrics: Arc<Metrics>,
+    limits: WeakMap<Fingerprint, ClientLimits>,
+    issuers: WeakMap<(Fingerprint, discovery::Settings, HttpSettings), Issuer>,
+}
+
+impl ProviderStates {
+    /// Nothing is known yet.
+    pub fn new(clock: &Clock, metrics: &Arc<Metrics>) -> Self {
+        let (clock, metrics) = (clock.clone(), Arc::clone(metrics));
+        Self { clock, metrics, limits: WeakMap::default(), issuers: WeakMap::default() }
+    }
+
+    /// The limits on requests to the provider of these settings.
+    pub(super) fn limits(&self, settings: &Settings) -> Arc<ClientLimits> {
+        self.limits.get_or_insert(settings.fingerprint(), || ClientLimits::new(&self.clock))
+    }
+
+    /// The issuer of these settings.
+    pub(super) fn issuer(&self, settings: &Settings) -> Result<Arc<Issuer>, Error> {
+        let http = HttpSettings {
+            timeout: settings.timeout,
+            ca: settings.ca.clone(),
+            proxy: settings.proxy.clone(),
+        };
+        let issuer = discovery::Settings {
+            issuer: settings.issuer.clone(),
+            endpoints: settings.endpoints.clone(),
+            danger_allow_http: settings.danger_allow_http,
+        };
+        let key = (settings.fingerprint(), issuer.clone(), http.clone());
+        self.issuers.try_get_or_insert(key, || {
+            let http = Http::new(http)?.counted_by(self.metrics.provider(&settings.id));
+            Issuer::new(issuer, Arc::new(http), self.clock.clone()).map_err(Error::Settings)
+        })
+    }
+}
