@@ -20,6 +20,8 @@ use crate::server::protocol::Scheme;
 use crate::server::request_head::HeadError;
 use crate::server::request_id::RequestId;
 use crate::server::settings::ListenerKind;
+#[cfg(test)]
+use crate::server::settings::Settings;
 use crate::server::shutdown::Tasks;
 use crate::telemetry::audit;
 use crate::telemetry::metrics::RouteMeter;
@@ -33,6 +35,8 @@ pub struct ClientInfo {
     authority: Authority,
     /// What the request itself says, where a trusted proxy says something else.
     requested: Option<Authority>,
+    /// Whether the peer was a trusted proxy when the request came.
+    trusted: bool,
     /// Set where a trusted proxy sent a chain: the chain and the peer.
     chain: Option<HeaderValue>,
     request_id: RequestId,
@@ -50,6 +54,7 @@ impl ClientInfo {
         authority: Authority,
         headers: &HeaderMap,
         request_id: RequestId,
+        proxies: Option<&TrustedProxies>,
     ) -> Result<Self, HeadError> {
         let (address, scheme) = (connected.peer().address(), connected.scheme());
         let open_parts = OpenParts::of(connected.activity());
@@ -59,13 +64,14 @@ impl ClientInfo {
             scheme,
             authority,
             requested: None,
+            trusted: proxies.is_some(),
             chain: None,
             request_id,
             route: OnceLock::new(),
             open_parts,
         };
-        if let Some(proxies) = client.connected.proxies().cloned() {
-            client.believe(&proxies, headers)?;
+        if let Some(proxies) = proxies {
+            client.believe(proxies, headers)?;
         }
         Ok(client)
     }
@@ -77,9 +83,10 @@ impl ClientInfo {
         scheme: Scheme,
         authority: &'static str,
     ) -> Self {
-        let connected = ConnectionInfo::fixed(Peer::Ip(address), scheme, TrustedProxies::default());
+        let connected =
+            ConnectionInfo::fixed(Peer::Ip(address), scheme, &Settings::listening_nowhere());
         let authority = Authority::parse(HeaderValue::from_static(authority)).unwrap();
-        Self::of(connected, authority, &HeaderMap::new(), RequestId::of(0, 0)).unwrap()
+        Self::of(connected, authority, &HeaderMap::new(), RequestId::of(0, 0), None).unwrap()
     }
 
     fn believe(&mut self, proxies: &TrustedProxies, headers: &HeaderMap) -> Result<(), HeadError> {
@@ -140,7 +147,7 @@ impl ClientInfo {
 
     /// Whether the peer is a trusted proxy.
     pub fn is_trusted(&self) -> bool {
-        self.connected.is_trusted()
+        self.trusted
     }
 
     /// Counts the connections to upstreams that the requests of this client's connection hold.
@@ -265,14 +272,17 @@ mod tests {
 
     fn client(peer: Peer, fields: &[(&'static str, &[u8])]) -> Result<ClientInfo, HeadError> {
         let networks = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
-        let proxies = TrustedProxies { networks, unix: true };
-        let connected = ConnectionInfo::fixed(peer, Scheme::Http, proxies);
+        let trusted_proxies = TrustedProxies { networks, unix: true };
+        let settings = Settings { trusted_proxies, ..Settings::listening_nowhere() };
+        let connected = ConnectionInfo::fixed(peer, Scheme::Http, &settings);
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_bytes(value).unwrap());
         }
         let authority = Authority::parse(HeaderValue::from_static("own.example:8080")).unwrap();
-        ClientInfo::of(connected, authority, &headers, RequestId::of(1, 1))
+        let current = connected.current_settings();
+        let proxies = connected.trusted_proxies(&current);
+        ClientInfo::of(Arc::clone(&connected), authority, &headers, RequestId::of(1, 1), proxies)
     }
 
     fn proxy() -> Peer {

@@ -10,16 +10,12 @@ use dashmap::mapref::entry::Entry;
 use crate::client_address::ClientAddress;
 use crate::server::connection_info::ConnectionInfo;
 
-/// Counts the open connections of each client. Costs nothing where there is no limit.
-#[derive(Clone, Debug)]
-pub(super) struct ClientLimit(Option<Arc<Counts>>);
+/// Counts the open connections of each client. Costs nothing while there is no limit.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ClientLimit(Arc<Counts>);
 
-#[derive(Debug)]
-struct Counts {
-    most: usize,
-    /// By IPv4 address, or IPv6 /64.
-    open: DashMap<ClientAddress, usize>,
-}
+/// By IPv4 address, or IPv6 /64.
+type Counts = DashMap<ClientAddress, usize>;
 
 /// Whether a client may have one more connection.
 #[derive(Debug)]
@@ -42,33 +38,29 @@ pub(super) struct ClientPlace {
 }
 
 impl ClientLimit {
-    /// At most this many for each client.
-    pub(super) fn new(most: Option<usize>) -> Self {
-        Self(most.map(|most| Arc::new(Counts { most, open: DashMap::new() })))
-    }
-
     /// Counts a connection, unless there are too many.
     pub(super) fn admit(&self, connected: &ConnectionInfo) -> Admitted {
-        let Some(counts) = &self.0 else { return Admitted::Exempt };
+        let limit = connected.settings().limits.connections_per_client;
+        let Some(limit) = limit else { return Admitted::Exempt };
         if connected.is_shared() {
             return Admitted::Exempt;
         }
         let client = connected.peer().address().network();
-        let mut open = counts.open.entry(client).or_default();
-        if *open >= counts.most.saturating_add(TOLD) {
+        let mut open = self.0.entry(client).or_default();
+        if *open >= limit.saturating_add(TOLD) {
             return Admitted::Refused;
         }
         *open += 1;
-        let over = *open > counts.most;
+        let over = *open > limit;
         drop(open);
-        let place = ClientPlace { counts: Arc::clone(counts), client };
+        let place = ClientPlace { counts: Arc::clone(&self.0), client };
         if over { Admitted::Over(place) } else { Admitted::Within(place) }
     }
 }
 
 impl Drop for ClientPlace {
     fn drop(&mut self) {
-        let Entry::Occupied(mut open) = self.counts.open.entry(self.client) else { return };
+        let Entry::Occupied(mut open) = self.counts.entry(self.client) else { return };
         *open.get_mut() -= 1;
         if *open.get() == 0 {
             open.remove();
@@ -84,21 +76,27 @@ mod tests {
     use super::*;
     use crate::server::peer::{Peer, TrustedProxies};
     use crate::server::protocol::Scheme;
+    use crate::server::settings::{Limits, Settings};
 
-    fn connected(peer: &str) -> Arc<ConnectionInfo> {
-        let networks = vec!["10.0.0.0/8".parse().unwrap()];
-        let proxies = TrustedProxies { networks, unix: false };
+    /// A new connection of a peer, while the limit is this.
+    fn admit(open: &ClientLimit, limit: Option<usize>, peer: &str) -> Admitted {
         let peer = match peer {
             "unix" => Peer::Unix,
             address => Peer::Ip(address.parse().unwrap()),
         };
-        ConnectionInfo::fixed(peer, Scheme::Http, proxies)
+        let networks = vec!["10.0.0.0/8".parse().unwrap()];
+        let settings = Settings {
+            trusted_proxies: TrustedProxies { networks, unix: false },
+            limits: Limits { connections_per_client: limit, ..Limits::default() },
+            ..Settings::listening_nowhere()
+        };
+        open.admit(&ConnectionInfo::fixed(peer, Scheme::Http, &settings))
     }
 
     #[test]
-    fn client_over_its_limit_is_told_until_one_of_its_connections_closes() {
-        let limit = ClientLimit::new(Some(2));
-        let admit = |peer| limit.admit(&connected(peer));
+    fn over_limit_client_is_accepted_again_when_one_of_its_connections_closes() {
+        let open = ClientLimit::default();
+        let admit = |peer| admit(&open, Some(2), peer);
         let first = admit("192.0.2.1");
         let _second = admit("192.0.2.1");
         assert!(matches!((&first, admit("192.0.2.1")), (Admitted::Within(_), Admitted::Over(_))));
@@ -109,31 +107,33 @@ mod tests {
 
     #[test]
     fn ipv6_client_is_counted_by_its_64_bit_prefix() {
-        let limit = ClientLimit::new(Some(1));
-        let _first = limit.admit(&connected("2001:db8::1"));
-        assert!(matches!(limit.admit(&connected("2001:db8::2")), Admitted::Over(_)));
-        assert!(matches!(limit.admit(&connected("2001:db8:0:1::1")), Admitted::Within(_)));
+        let open = ClientLimit::default();
+        let admit = |peer| admit(&open, Some(1), peer);
+        let _first = admit("2001:db8::1");
+        assert!(matches!(admit("2001:db8::2"), Admitted::Over(_)));
+        assert!(matches!(admit("2001:db8:0:1::1"), Admitted::Within(_)));
     }
 
     #[test]
     fn proxy_and_unix_peer_are_exempt() {
-        let limit = ClientLimit::new(Some(1));
+        let open = ClientLimit::default();
         for peer in ["10.0.0.1", "unix"] {
-            let both = [limit.admit(&connected(peer)), limit.admit(&connected(peer))];
+            let both = [admit(&open, Some(1), peer), admit(&open, Some(1), peer)];
             assert!(matches!(both, [Admitted::Exempt, Admitted::Exempt]), "{peer}");
         }
-        let none = ClientLimit::new(None);
-        assert!(matches!(none.admit(&connected("192.0.2.1")), Admitted::Exempt));
+        assert!(matches!(admit(&open, None, "192.0.2.1"), Admitted::Exempt));
+        assert!(open.0.is_empty());
     }
 
     #[test]
-    fn connections_that_are_told_are_bounded_and_forgotten() {
-        let limit = ClientLimit::new(Some(1));
-        let mut open: Vec<_> = (0..=TOLD).map(|_| limit.admit(&connected("192.0.2.1"))).collect();
-        assert!(matches!(limit.admit(&connected("192.0.2.1")), Admitted::Refused));
-        open.pop();
-        assert!(matches!(limit.admit(&connected("192.0.2.1")), Admitted::Over(_)));
-        open.clear();
-        assert!(limit.0.unwrap().open.is_empty());
+    fn over_limit_connections_are_limited_and_removed_from_the_map() {
+        let open = ClientLimit::default();
+        let admit = || admit(&open, Some(1), "192.0.2.1");
+        let mut admitted: Vec<_> = (0..=TOLD).map(|_| admit()).collect();
+        assert!(matches!(admit(), Admitted::Refused));
+        admitted.pop();
+        assert!(matches!(admit(), Admitted::Over(_)));
+        admitted.clear();
+        assert!(open.0.is_empty());
     }
 }

@@ -4,16 +4,19 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use arc_swap::Guard;
 use http::header::HeaderValue;
 use tokio::time::Instant;
 
 use crate::client_address::ClientAddress;
+use crate::server::active_settings::{ActiveSettings, SettingsHandle};
 use crate::server::attached::Attached;
 use crate::server::deadlines::ConnectionActivity;
-use crate::server::forward_auth::ForwardAuth;
 use crate::server::peer::{Peer, TrustedProxies};
 use crate::server::protocol::Scheme;
 use crate::server::settings::ListenerKind;
+#[cfg(test)]
+use crate::server::settings::{ServerContext, Settings};
 use crate::server::shutdown::Tasks;
 
 /// Facts about one connection.
@@ -23,17 +26,19 @@ pub(super) struct ConnectionInfo {
     listener: ListenerKind,
     /// The peer as it is written in `X-Forwarded-For`.
     peer_text: HeaderValue,
+    /// Whether the peer was a trusted proxy at accept.
     trusted: bool,
     /// Whether the connection carries many clients.
     shared: bool,
     /// `https` with TLS, else the scheme of `public_url`.
     scheme: Scheme,
-    /// The networks, kept only where they are needed.
-    proxies: Option<Arc<TrustedProxies>>,
+    /// The settings of its accept.
+    settings: Arc<ActiveSettings>,
+    /// The settings in effect.
+    current: SettingsHandle,
     activity: ConnectionActivity,
     upstream_connections: Arc<AtomicUsize>,
     attached: Attached,
-    tasks: Tasks,
 }
 
 const UNKNOWN: HeaderValue = HeaderValue::from_static("unknown");
@@ -43,15 +48,14 @@ impl ConnectionInfo {
         peer: Peer,
         listener: ListenerKind,
         scheme: Scheme,
-        proxies: &Arc<TrustedProxies>,
-        forward_auth: &ForwardAuth,
-        tasks: Tasks,
+        settings: Arc<ActiveSettings>,
+        current: SettingsHandle,
     ) -> Self {
-        let trusted = proxies.includes(peer);
+        let trusted = settings.trusted_proxies.includes(peer);
         let (peer_text, shared) = match peer {
             Peer::Ip(address) => (
                 HeaderValue::try_from(address.to_string()).unwrap_or(UNKNOWN),
-                trusted || forward_auth.contains(address),
+                trusted || settings.forward_auth.contains(address),
             ),
             Peer::Unix => (UNKNOWN, true),
         };
@@ -62,19 +66,20 @@ impl ConnectionInfo {
             trusted,
             shared,
             scheme,
-            proxies: trusted.then(|| Arc::clone(proxies)),
+            settings,
+            current,
             activity: ConnectionActivity::new(Instant::now()),
             upstream_connections: Arc::default(),
             attached: Attached::default(),
-            tasks,
         }
     }
 
     /// A connection to a public listener, for tests.
     #[cfg(test)]
-    pub(super) fn fixed(peer: Peer, scheme: Scheme, proxies: TrustedProxies) -> Arc<Self> {
-        let (public, none) = (ListenerKind::Public, ForwardAuth::default());
-        Arc::new(Self::new(peer, public, scheme, &Arc::new(proxies), &none, Tasks::default()))
+    pub(super) fn fixed(peer: Peer, scheme: Scheme, settings: &Settings) -> Arc<Self> {
+        let current = SettingsHandle::new(settings, ServerContext::unlogged()).unwrap();
+        let settings = current.at_accept();
+        Arc::new(Self::new(peer, ListenerKind::Public, scheme, settings, current))
     }
 
     pub(super) fn activity(&self) -> &ConnectionActivity {
@@ -82,7 +87,7 @@ impl ConnectionInfo {
     }
 
     pub(super) fn tasks(&self) -> &Tasks {
-        &self.tasks
+        self.current.tasks()
     }
 
     pub(super) fn attached(&self) -> &Attached {
@@ -102,16 +107,29 @@ impl ConnectionInfo {
         &self.upstream_connections
     }
 
-    pub(super) fn is_trusted(&self) -> bool {
-        self.trusted
+    /// The settings of its accept.
+    pub(super) fn settings(&self) -> &Arc<ActiveSettings> {
+        &self.settings
     }
 
-    /// The trusted proxies, if the peer is one of them.
-    pub(super) fn proxies(&self) -> Option<&Arc<TrustedProxies>> {
-        self.proxies.as_ref()
+    /// The settings in effect.
+    pub(super) fn current_settings(&self) -> Guard<Arc<ActiveSettings>> {
+        self.current.now()
     }
 
-    /// Whether the connection carries many clients: the peer is a proxy, or is on a unix socket.
+    /// The trusted proxies of the settings in effect, if the peer is one of them.
+    pub(super) fn trusted_proxies<'c>(
+        &self,
+        current: &'c Arc<ActiveSettings>,
+    ) -> Option<&'c TrustedProxies> {
+        let proxies = &current.trusted_proxies;
+        // Without a reload, the networks are searched once per connection.
+        let unchanged = Arc::ptr_eq(current, &self.settings);
+        let trusted = if unchanged { self.trusted } else { proxies.includes(self.peer) };
+        trusted.then_some(proxies)
+    }
+
+    /// Whether the connection carries many clients, as seen at accept: the peer is a proxy, or is on a unix socket.
     pub(super) fn is_shared(&self) -> bool {
         self.shared
     }

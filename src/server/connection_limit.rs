@@ -92,16 +92,21 @@ impl OpenConnections {
 
 impl ConnectionLimit {
     /// Room for as many as these limits say.
-    pub(super) fn new(limits: &Limits, open: OpenConnections, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
         let within = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
         Self {
             within,
             beyond: Arc::new(Semaphore::new(BEYOND)),
             evictable: Arc::default(),
-            clients: ClientLimit::new(limits.connections_per_client),
-            open,
+            clients: ClientLimit::default(),
+            open: OpenConnections::default(),
             metrics,
         }
+    }
+
+    /// Counts the open connections.
+    pub(super) fn open_connections(&self) -> OpenConnections {
+        self.open.clone()
     }
 
     /// Waits until there is a place, for which an idle connection is evicted if need be.
@@ -219,18 +224,19 @@ const PATIENCE: Duration = Duration::from_millis(100);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::peer::{Peer, TrustedProxies};
+    use crate::server::peer::Peer;
     use crate::server::protocol::Scheme;
+    use crate::server::settings::Settings;
 
     fn room(connections: usize) -> ConnectionLimit {
         let limits = Limits { connections, ..Limits::default() };
-        ConnectionLimit::new(&limits, OpenConnections::default(), Arc::default())
+        ConnectionLimit::new(&limits, Arc::default())
     }
 
     /// A connection with a request under way.
     fn busy() -> Arc<ConnectionInfo> {
-        let none = TrustedProxies::default();
-        let connected = ConnectionInfo::fixed(Peer::Unix, Scheme::Http, none);
+        let settings = Settings::listening_nowhere();
+        let connected = ConnectionInfo::fixed(Peer::Unix, Scheme::Http, &settings);
         connected.activity().begin();
         connected
     }

@@ -160,8 +160,9 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::server::peer::{Peer, TrustedProxies};
+    use crate::server::peer::Peer;
     use crate::server::protocol::Scheme;
+    use crate::server::settings::Settings;
 
     struct House {
         table: Arc<Evictable>,
@@ -178,8 +179,8 @@ mod tests {
             let table = Arc::<Evictable>::default();
             let mut house = Self { table, within, spare, open: Vec::new() };
             for _ in 0..connections {
-                let none = TrustedProxies::default();
-                let connected = ConnectionInfo::fixed(Peer::Unix, Scheme::Http, none);
+                let settings = Settings::listening_nowhere();
+                let connected = ConnectionInfo::fixed(Peer::Unix, Scheme::Http, &settings);
                 connected.activity().finish(connected.activity().begin());
                 let permit = Arc::clone(&house.within).try_acquire_owned().unwrap();
                 let entry = house.table.add(Arc::clone(&connected), permit);

@@ -17,7 +17,7 @@ use crate::server::handler::Answered;
 use crate::server::request_id::RequestId;
 use crate::server::shutdown::DrainStage;
 use crate::telemetry::access_log::{self, Line, Outcome};
-use crate::telemetry::metrics::{Metrics, RouteMeter};
+use crate::telemetry::metrics::RouteMeter;
 
 /// Logged in place of a client's address that is not known.
 const UNKNOWN: HeaderValue = HeaderValue::from_static("-");
@@ -48,7 +48,8 @@ pub(super) struct LoggedRequest {
 }
 
 impl Exchange {
-    pub(super) fn begin(connected: Arc<ConnectionInfo>, metrics: &Metrics) -> Self {
+    pub(super) fn begin(connected: Arc<ConnectionInfo>) -> Self {
+        let metrics = &connected.settings().context.metrics;
         let began = connected.activity().begin();
         metrics.request_began();
         let unrouted = metrics.unrouted();

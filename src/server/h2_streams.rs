@@ -22,14 +22,14 @@ use crate::server::shutdown::Tasks;
 pub(super) struct H2Executor {
     pub(super) tasks: Tasks,
     /// How long a client may take nothing of an answer.
-    pub(super) deadlines: Duration,
+    pub(super) write_timeout: Duration,
 }
 
 /// What hyper holds of one stream's answer, told by the answer's body.
 #[derive(Debug)]
 pub(super) struct SendStall {
     began: Instant,
-    deadlines: Duration,
+    write_timeout: Duration,
     /// Since when hyper has a frame and has not asked for the next one.
     since: AtomicTime,
     task: OnceLock<AbortHandle>,
@@ -65,7 +65,7 @@ impl SendStall {
 
     /// When the stream has to end, as things stand.
     fn due(&self) -> Option<Instant> {
-        self.since.get().map(|since| self.began + since + self.deadlines)
+        self.since.get().map(|since| self.began + since + self.write_timeout)
     }
 
     /// Whether the stream has to end.
@@ -76,9 +76,9 @@ impl SendStall {
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for H2Executor {
     fn execute(&self, stream: F) {
-        let (began, deadlines) = (Instant::now(), self.deadlines);
+        let (began, write_timeout) = (Instant::now(), self.write_timeout);
         let (since, task) = (AtomicTime::default(), OnceLock::new());
-        let handover = Arc::new(SendStall { began, deadlines, since, task });
+        let handover = Arc::new(SendStall { began, write_timeout, since, task });
         let task = self.tasks.track(watch(stream, Arc::clone(&handover)));
         // Set once: the stream was started here.
         let (Ok(()) | Err(_)) = handover.task.set(task);

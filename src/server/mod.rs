@@ -7,6 +7,7 @@
 //! `deadlines`) → `service` (`request_head`, `client_info`, `request_body`) → [`Handler`] → `response_body`
 //! (`exchange`). `shutdown` ends them all.
 
+mod active_settings;
 mod attached;
 mod authority;
 mod client_info;
@@ -44,8 +45,7 @@ mod transport;
 
 use std::sync::Arc;
 
-use rustls::ServerConfig;
-
+pub use active_settings::SettingsHandle;
 pub use authority::{Authority, is_name};
 pub use client_info::ClientInfo;
 pub use connection_limit::OpenConnections;
@@ -75,80 +75,90 @@ use listener::Listener;
 #[derive(Debug)]
 pub struct Server;
 
-/// A server with its sockets open, not serving yet: connections wait in the backlog.
+/// A server with open sockets that does not serve yet: connections wait in the backlog.
 #[derive(Debug)]
 pub struct Bound {
-    settings: Settings,
-    frame: ServerContext,
-    tls: Option<Arc<ServerConfig>>,
+    settings: SettingsHandle,
+    limit: ConnectionLimit,
     listeners: Vec<(Listener, ListenerKind)>,
     addresses: Vec<LocalAddress>,
     forward_auth_addresses: Vec<LocalAddress>,
-    open: OpenConnections,
+    certificates: Vec<CertificateExpiry>,
 }
 
 impl Server {
     /// Opens the sockets and reads the certificates of `settings`.
-    pub async fn bind(settings: &Settings, frame: ServerContext) -> Result<Bound, Error> {
-        let tls = tls::configure(&settings.certificates)?;
-        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
-        let mut forward_auth_addresses = Vec::new();
-        let public = settings.listen.iter().map(|address| (address, ListenerKind::Public));
-        let forward_auth = &settings.forward_auth.listen;
-        let forward_auth = forward_auth.iter().map(|address| (address, ListenerKind::ForwardAuth));
-        for (address, kind) in public.chain(forward_auth) {
-            for listener in Listener::bind(address).await? {
-                let local = listener.local_address();
-                let local =
-                    local.map_err(|source| Error::Bind { address: address.to_string(), source })?;
-                match kind {
-                    ListenerKind::Public => addresses.push(local),
-                    ListenerKind::ForwardAuth => forward_auth_addresses.push(local),
-                }
-                listeners.push((listener, kind));
-            }
+    pub async fn bind(settings: &Settings, context: ServerContext) -> Result<Bound, Error> {
+        let limit = ConnectionLimit::new(&settings.limits, Arc::clone(&context.metrics));
+        let mut bound = Bound {
+            settings: SettingsHandle::new(settings, context)?,
+            limit,
+            listeners: Vec::new(),
+            addresses: Vec::new(),
+            forward_auth_addresses: Vec::new(),
+            certificates: tls::expiries(&settings.certificates),
+        };
+        for address in &settings.listen {
+            let local = bound.listen(address, ListenerKind::Public).await?;
+            bound.addresses.extend(local);
         }
-        let (settings, open) = (settings.clone(), OpenConnections::default());
-        Ok(Bound { settings, frame, tls, listeners, addresses, forward_auth_addresses, open })
+        if let Some(address) = &settings.forward_auth.listen {
+            let local = bound.listen(address, ListenerKind::ForwardAuth).await?;
+            bound.forward_auth_addresses.extend(local);
+        }
+        Ok(bound)
     }
 }
 
 impl Bound {
-    /// Where it listens, with real ports.
+    /// Listens on one more address, and returns the actual ones.
+    async fn listen(
+        &mut self,
+        address: &ListenAddress,
+        kind: ListenerKind,
+    ) -> Result<Vec<LocalAddress>, Error> {
+        let listeners = Listener::bind(address).await?;
+        let local: Result<_, _> = listeners.iter().map(Listener::local_address).collect();
+        self.listeners.extend(listeners.into_iter().map(|listener| (listener, kind)));
+        local.map_err(|source| Error::Bind { address: address.to_string(), source })
+    }
+
+    /// Public addresses, with actual ports.
     pub fn local_addresses(&self) -> &[LocalAddress] {
         &self.addresses
     }
 
-    /// Where it listens for questions about requests alone, with real ports.
+    /// Addresses for auth subrequests only, with actual ports.
     pub fn forward_auth_addresses(&self) -> &[LocalAddress] {
         &self.forward_auth_addresses
     }
 
-    /// A count of the open connections that goes on while the server runs.
+    /// Counts the open connections, also while the server runs.
     pub fn open_connections(&self) -> OpenConnections {
-        self.open.clone()
+        self.limit.open_connections()
     }
 
-    /// Until when its certificates are good.
+    /// Replaces the settings while the server runs.
+    pub fn settings(&self) -> SettingsHandle {
+        self.settings.clone()
+    }
+
+    /// Certificates with their expiry.
     pub fn certificates(&self) -> Vec<CertificateExpiry> {
-        tls::expiries(&self.settings.certificates)
+        self.certificates.clone()
     }
 
     /// Serves until the order to stop, then until open requests are answered or cut.
     pub async fn serve(self, handler: Arc<impl Handler>, shutdown: Shutdown) {
-        let tasks = Tasks::default();
-        let connections = ConnectionServer::new(
-            handler,
-            self.frame.clone(),
-            &self.settings,
-            self.tls,
-            tasks.clone(),
-        );
-        let connections = Arc::new(connections);
-        let room = ConnectionLimit::new(&self.settings.limits, self.open, self.frame.metrics);
+        let settings = self.settings;
+        let connections = Arc::new(ConnectionServer { handler, settings: settings.clone() });
+        let tasks = settings.tasks();
         for (listener, kind) in self.listeners {
-            tasks.track(listener.run(kind, Arc::clone(&connections), room.clone(), tasks.clone()));
+            let (connections, limit) = (Arc::clone(&connections), self.limit.clone());
+            tasks.track(listener.run(kind, connections, limit, tasks.clone()));
         }
-        tasks.drain(&shutdown, &self.settings.timeouts).await;
+        shutdown.begun().await;
+        let timeouts = settings.now().timeouts;
+        tasks.drain(&shutdown, &timeouts).await;
     }
 }

@@ -5,7 +5,6 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use http::header::{ALLOW, CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
@@ -19,22 +18,18 @@ use crate::server::exchange::{Exchange, LoggedRequest};
 use crate::server::h2_streams::SendStall;
 use crate::server::handler::{Answered, Handler, Incoming, RejectedRequest};
 use crate::server::panic_guard::without_panic;
+use crate::server::peer::TrustedProxies;
 use crate::server::request_body;
 use crate::server::request_head::{self, HeadError};
 use crate::server::request_id::RequestId;
 use crate::server::response_body::ResponseBody;
-use crate::server::settings::{AccessLog, Limits};
-use crate::telemetry::metrics::Metrics;
+use crate::server::settings::AccessLog;
 
-/// One connection's service.
+/// Serves the requests of one connection.
 pub(super) struct Service<H> {
     handler: Arc<H>,
     connected: Arc<ConnectionInfo>,
     admission: Admission,
-    limits: Limits,
-    body_patience: Duration,
-    access_log: AccessLog,
-    metrics: Arc<Metrics>,
     /// Requests are named by this and their count.
     names: u128,
     count: AtomicU32,
@@ -51,24 +46,9 @@ impl<H: Handler> Service<H> {
         handler: Arc<H>,
         connected: Arc<ConnectionInfo>,
         admission: Admission,
-        limits: Limits,
-        body_patience: Duration,
-        access_log: AccessLog,
-        metrics: Arc<Metrics>,
     ) -> Arc<Self> {
         let names = u128::from_be_bytes(random::bytes());
-        let count = AtomicU32::new(0);
-        Arc::new(Self {
-            handler,
-            connected,
-            admission,
-            limits,
-            body_patience,
-            access_log,
-            metrics,
-            names,
-            count,
-        })
+        Arc::new(Self { handler, connected, admission, names, count: AtomicU32::new(0) })
     }
 
     /// Answers one request. What needs no waiting is done before the future is made, to keep it small; and it
@@ -78,9 +58,11 @@ impl<H: Handler> Service<H> {
         request: Request<Received>,
     ) -> Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>> {
         let (version, head) = (request.version(), request.method() == Method::HEAD);
-        let request_id = self.name(request.headers());
-        let mut exchange = Box::new(Exchange::begin(Arc::clone(&self.connected), &self.metrics));
-        let framed = self.frame(request, request_id, &mut exchange);
+        let current = self.connected.current_settings();
+        let proxies = self.connected.trusted_proxies(&current);
+        let request_id = self.name(request.headers(), proxies);
+        let mut exchange = Box::new(Exchange::begin(Arc::clone(&self.connected)));
+        let framed = self.frame(request, request_id, proxies, &mut exchange);
         let service = Arc::clone(self);
         Box::pin(async move {
             let handover = SendStall::current();
@@ -97,8 +79,8 @@ impl<H: Handler> Service<H> {
     }
 
     /// A trusted proxy's name for the request, else a new one.
-    fn name(&self, headers: &HeaderMap) -> RequestId {
-        let given = if self.connected.is_trusted() { headers.get(REQUEST_ID) } else { None };
+    fn name(&self, headers: &HeaderMap, proxies: Option<&TrustedProxies>) -> RequestId {
+        let given = proxies.and_then(|_| headers.get(REQUEST_ID));
         given.and_then(|given| RequestId::parse(given.as_bytes())).unwrap_or_else(|| {
             RequestId::of(self.names, self.count.fetch_add(1, Ordering::Relaxed))
         })
@@ -109,17 +91,19 @@ impl<H: Handler> Service<H> {
         &self,
         mut request: Request<Received>,
         request_id: RequestId,
+        proxies: Option<&TrustedProxies>,
         exchange: &mut Exchange,
     ) -> Result<Incoming, Box<Answered>> {
-        let asked = (self.access_log == AccessLog::On)
+        let settings = self.connected.settings();
+        let asked = (settings.context.access_log == AccessLog::On)
             .then(|| (request.method().clone(), request.uri().path_and_query().cloned()));
-        let checked = self.check(&mut request, request_id);
+        let checked = self.check(&mut request, request_id, proxies);
         exchange.client = checked.as_ref().ok().map(Arc::clone);
         exchange.line = asked.map(|(method, target)| LoggedRequest { method, target, request_id });
         match checked {
             Ok(client) => {
-                let request =
-                    request.map(|body| request_body::wrap(body, self.body_patience, &client));
+                let request = request
+                    .map(|body| request_body::wrap(body, settings.timeouts.request_body, &client));
                 Ok(Incoming { request: Box::new(request), client })
             }
             Err(reason) => Err(Box::new(self.reject(reason, &request, request_id))),
@@ -130,11 +114,12 @@ impl<H: Handler> Service<H> {
         &self,
         request: &mut Request<B>,
         request_id: RequestId,
+        proxies: Option<&TrustedProxies>,
     ) -> Result<Arc<ClientInfo>, Rejection> {
-        let authority = request_head::check(request, &self.limits)?;
+        let authority = request_head::check(request, &self.connected.settings().limits)?;
         self.check_admission()?;
         let connected = Arc::clone(&self.connected);
-        let client = ClientInfo::of(connected, authority, request.headers(), request_id)?;
+        let client = ClientInfo::of(connected, authority, request.headers(), request_id, proxies)?;
         Ok(Arc::new(client))
     }
 

@@ -30,6 +30,22 @@ pub struct Settings {
     pub timeouts: ServerTimeouts,
 }
 
+#[cfg(test)]
+impl Settings {
+    /// The default settings, for tests.
+    pub(super) fn listening_nowhere() -> Self {
+        Self {
+            listen: Vec::new(),
+            workers: 1,
+            certificates: Vec::new(),
+            trusted_proxies: TrustedProxies::default(),
+            forward_auth: ForwardAuth::default(),
+            limits: Limits::default(),
+            timeouts: ServerTimeouts::default(),
+        }
+    }
+}
+
 /// A certificate chain and its private key, both PEM texts.
 #[derive(Clone, Debug)]
 pub struct CertifiedPair {
@@ -107,6 +123,15 @@ pub struct ServerContext {
     pub access_log: AccessLog,
     /// Counters of requests and connections.
     pub metrics: Arc<Metrics>,
+}
+
+#[cfg(test)]
+impl ServerContext {
+    /// Plain HTTP without an access log, for tests.
+    pub(super) fn unlogged() -> Self {
+        let metrics = Arc::default();
+        Self { plain_scheme: Scheme::Http, access_log: AccessLog::Off, metrics }
+    }
 }
 
 /// Whether each request is logged.

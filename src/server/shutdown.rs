@@ -157,9 +157,8 @@ impl Tasks {
         }
     }
 
-    /// Waits for the order, then sees the server's tasks to their end.
+    /// Ends the tasks, once the order to stop is given.
     pub(super) async fn drain(&self, shutdown: &Shutdown, timeouts: &ServerTimeouts) {
-        shutdown.begun().await;
         shutdown.unless_forced(sleep(timeouts.drain_delay)).await;
         self.0.stage.store(DrainStage::Draining as u8, Ordering::Release);
         self.0.draining.cancel();

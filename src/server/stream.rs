@@ -226,17 +226,16 @@ mod tests {
     use tokio::net::UnixStream;
 
     use super::*;
-    use crate::server::connection_limit::{ConnectionLimit, OpenConnections};
-    use crate::server::peer::{Peer, TrustedProxies};
+    use crate::server::connection_limit::ConnectionLimit;
+    use crate::server::peer::Peer;
     use crate::server::protocol::Scheme;
-    use crate::server::settings::Limits;
+    use crate::server::settings::{Limits, Settings};
 
     async fn served() -> (Stream, UnixStream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let none = TrustedProxies::default();
-        let connected = ConnectionInfo::fixed(Peer::Unix, Scheme::Http, none);
-        let room =
-            ConnectionLimit::new(&Limits::default(), OpenConnections::default(), Arc::default());
+        let settings = Settings::listening_nowhere();
+        let connected = ConnectionInfo::fixed(Peer::Unix, Scheme::Http, &settings);
+        let room = ConnectionLimit::new(&Limits::default(), Arc::default());
         let guard = room.admit(room.slot().await, &connected).unwrap();
         (Stream::new(Transport::Unix(ours), connected, guard), theirs)
     }

@@ -4,8 +4,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
@@ -28,8 +30,11 @@ impl Accepted {
         }
     }
 
-    /// The acceptor that applies to this socket.
-    pub(super) fn tls<'t>(&self, tls: Option<&'t TlsAcceptor>) -> Option<&'t TlsAcceptor> {
+    /// The TLS configuration that applies to this socket.
+    pub(super) fn tls<'t>(
+        &self,
+        tls: Option<&'t Arc<ServerConfig>>,
+    ) -> Option<&'t Arc<ServerConfig>> {
         match self {
             Self::Tcp(..) => tls,
             Self::Unix(_) => None,
@@ -37,10 +42,11 @@ impl Accepted {
     }
 
     /// Completes the TLS handshake, if there is one.
-    pub(super) async fn open(self, tls: Option<&TlsAcceptor>) -> io::Result<Transport> {
+    pub(super) async fn open(self, tls: Option<&Arc<ServerConfig>>) -> io::Result<Transport> {
         Ok(match (self, tls) {
             (Self::Tcp(stream, _), Some(tls)) => {
                 // Boxed: a handshake is large, and most of a connection's life needs no room for it.
+                let tls = TlsAcceptor::from(Arc::clone(tls));
                 Transport::Tls(Box::new(Box::pin(tls.accept(stream)).await?))
             }
             (Self::Tcp(stream, _), None) => Transport::Tcp(stream),

@@ -5,6 +5,7 @@ mod deadlines;
 mod drain;
 mod frames;
 mod full;
+mod reload;
 mod tls;
 mod wire;
 
@@ -174,15 +175,12 @@ fn text(text: impl Into<String>) -> Response<Body> {
 }
 
 fn settings() -> Settings {
-    Settings {
-        listen: vec![ListenAddress::Tcp("127.0.0.1:0".to_owned())],
-        workers: 1,
-        certificates: Vec::new(),
-        trusted_proxies: TrustedProxies::default(),
-        forward_auth: ForwardAuth::default(),
-        limits: Limits::default(),
-        timeouts: ServerTimeouts::default(),
-    }
+    let listen = vec![ListenAddress::Tcp("127.0.0.1:0".to_owned())];
+    Settings { listen, ..Settings::listening_nowhere() }
+}
+
+fn context() -> ServerContext {
+    ServerContext { access_log: AccessLog::On, ..ServerContext::unlogged() }
 }
 
 /// A server with an [`App`] behind it.
@@ -191,24 +189,23 @@ struct Running {
     address: SocketAddr,
     shutdown: Shutdown,
     connections: OpenConnections,
+    settings: SettingsHandle,
     serving: JoinHandle<()>,
 }
 
 impl Running {
     async fn start(settings: Settings) -> Self {
-        let metrics = Arc::default();
-        let frame =
-            ServerContext { plain_scheme: Scheme::Http, access_log: AccessLog::On, metrics };
-        let bound = Server::bind(&settings, frame).await.unwrap();
+        let bound = Server::bind(&settings, context()).await.unwrap();
         let address = bound.local_addresses().iter().find_map(|address| match address {
             LocalAddress::Tcp(address) => Some(*address),
             LocalAddress::Unix(_) => None,
         });
         let (app, shutdown, connections) =
             (Arc::<App>::default(), Shutdown::new(), bound.open_connections());
+        let settings = bound.settings();
         let serving = tokio::spawn(bound.serve(Arc::clone(&app), shutdown.clone()));
         let address = address.unwrap_or(([127, 0, 0, 1], 0).into());
-        Self { app, address, shutdown, connections, serving }
+        Self { app, address, shutdown, connections, settings, serving }
     }
 
     async fn connect(&self) -> TcpStream {

@@ -86,6 +86,18 @@ async fn certificates_are_chosen_by_name() {
 }
 
 #[tokio::test]
+async fn new_connection_gets_the_new_certificate() {
+    let (running, old) = start().await;
+    let (pair, new) = pair("a.example");
+    running
+        .settings
+        .replace(&Settings { certificates: vec![pair], ..settings() }, context())
+        .unwrap();
+    assert!(connect(&running, &[new], "a.example", &["http/1.1"]).await.is_ok());
+    assert!(connect(&running, &old, "a.example", &["http/1.1"]).await.is_err());
+}
+
+#[tokio::test]
 async fn http1_over_tls_is_https() {
     let (running, certificates) = start().await;
     let mut stream = connect(&running, &certificates, "a.example", &["http/1.1"]).await.unwrap();
