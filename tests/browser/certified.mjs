@@ -1,5 +1,4 @@
-// A browser, the gateway, a certified OpenID provider, and nginx as an application that knows nothing
-// of any of it.
+// A browser, the gateway, a certified OpenID provider, and nginx as an application without sign-in.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -30,7 +29,7 @@ routes:
   const alices = await browser.newContext();
   const alice = await alices.newPage();
 
-  await check('a fresh browser is sent to the provider, signs in and arrives where it wanted to go', async () => {
+  await check('a new browser is redirected to the provider, signs in and reaches the requested page', async () => {
     await alice.goto(`${gateway}/page.html?q=1`);
     assert.ok(alice.url().startsWith(`${issuer}/`), alice.url());
     await signIn(alice, 'alice');
@@ -38,11 +37,11 @@ routes:
     assert.equal(alice.url(), `${gateway}/page.html?q=1`);
   });
 
-  await check('the application is told who asks, whatever the visitor claims', async () => {
+  await check('the application receives the identity of the user, and no forged one', async () => {
     await alice.setExtraHTTPHeaders({ 'X-Forwarded-User': 'mallory', 'X-Forwarded-Groups': 'admins', X_Forwarded_User: 'mallory' });
     await alice.goto(`${gateway}/whoami`);
-    const told = await alice.locator('body').innerText();
-    assert.match(told, /user=alice email=alice@example\.com groups=staff,wiki cookie=$/m);
+    const page = await alice.locator('body').innerText();
+    assert.match(page, /user=alice email=alice@example\.com groups=staff,wiki cookie=$/m);
     const anonymous = await ask('/open/whoami', { 'X-Forwarded-User': 'mallory' });
     assert.match(anonymous.body, /user= email= groups= /);
     await alice.setExtraHTTPHeaders({});
@@ -56,10 +55,10 @@ routes:
       return (await seen()).refresh_token >= 3;
     });
     assert.equal((await seen()).authorization_code, 1);
-    assert.equal((await seen()).refused, 0);
+    assert.equal((await seen()).rejected, 0);
   });
 
-  await check('200 requests on an expired access token make one token request and get 200 good answers', async () => {
+  await check('200 requests with an expired access token make one token request and get 200 good answers', async () => {
     const cookie = (await alices.cookies(gateway)).map(({ name, value }) => `${name}=${value}`).join('; ');
     await alice.goto('about:blank');
     await until('the access token expires', async () => Date.now() / 1000 > (await seen()).access_token_ends + 1);
@@ -67,14 +66,14 @@ routes:
     const answers = await Promise.all(Array.from({ length: 200 }, () => ask('/whoami', { Cookie: cookie })));
     const good = answers.filter(({ status, body }) => status === 200 && body.startsWith('user=alice '));
     assert.equal(good.length, 200, JSON.stringify(answers.find((answer) => !good.includes(answer))));
-    // Where all of it takes longer than half a token's life, the next refresh is due.
+    // If all of it takes longer than half the lifetime of a token, the next refresh is due.
     const due = 1 + Math.floor((Date.now() - began) / (ACCESS_TOKEN_SECONDS * 500));
     const refreshes = (await seen()).refresh_token - before;
     assert.ok(refreshes >= 1 && refreshes <= due, `${refreshes} of ${due}`);
-    assert.equal((await seen()).refused, 0);
+    assert.equal((await seen()).rejected, 0);
   });
 
-  await check('a program without a session gets 401 and the address to sign in at', async () => {
+  await check('an API client without a session gets 401 and the sign-in URL', async () => {
     const { status, body } = await ask('/whoami', { Accept: 'application/json' });
     assert.equal(status, 401);
     assert.ok(JSON.parse(body).login_url.startsWith(`${prefix}/`), body);
@@ -82,7 +81,7 @@ routes:
 
   const bobs = await browser.newContext();
   const bob = await bobs.newPage();
-  await check('bob may not see what is for staff, is told so, and may come back as alice', async () => {
+  await check('bob is denied the staff page, reads the reason, and can sign in as alice', async () => {
     await bob.goto(`${gateway}/staff/`);
     const [response] = await Promise.all([
       bob.waitForResponse((answer) => answer.url() === `${gateway}/staff/` && answer.status() !== 302),
@@ -95,14 +94,14 @@ routes:
     await bob.getByText('The staff room').waitFor();
   });
 
-  await check('a sign-out reaches the provider, and the browser is signed out', async () => {
+  await check('a sign-out ends the session at the gateway and at the provider', async () => {
     await alice.goto(`${prefix}/sign_out`);
     await leaveProvider(alice, issuer);
     await alice.goto(`${gateway}/page.html`);
     assert.ok(alice.url().startsWith(`${issuer}/`), alice.url());
   });
 
-  await check('a sign-out that another site started asks first', async () => {
+  await check('a sign-out that another site started needs a confirmation', async () => {
     await bob.goto(`${application}/elsewhere.html`);
     await bob.getByRole('link', { name: 'Win a prize' }).click();
     await bob.getByRole('heading', { name: 'Sign out?' }).waitFor();
@@ -112,7 +111,7 @@ routes:
     assert.ok(bob.url().startsWith(`${issuer}/`), bob.url());
   });
 
-  await check('what an operator registered can be checked before anybody signs in', async () => {
+  await check('check --online finds a wrong registration before the first sign-in', async () => {
     const online = (secret) => {
       const text = `server: { public_url: "${gateway}" }\nproviders:\n  certified:\n    issuer: "${issuer}"\n`
         + `    client_id: portcullis\n    client_secret: ${secret}\nroutes: [{ upstream: "${application}", allow: authenticated }]\n`;
@@ -127,7 +126,7 @@ routes:
   });
 });
 
-// The provider asks too; then it sends the browser back to us.
+// The provider needs a confirmation, too; then it redirects the browser back to the gateway.
 async function leaveProvider(page, issuer) {
   await page.waitForURL(`${issuer}/session/end*`);
   await page.getByRole('button', { name: /yes/i }).click();
@@ -150,7 +149,7 @@ async function startApplication() {
   write('www/page.html', '<!doctype html><title>Files</title><h1>A page of files</h1>');
   write('www/elsewhere.html', `<!doctype html><title>Another site</title><a href="${prefix}/sign_out">Win a prize</a>`);
   write('www/staff/index.html', '<!doctype html><title>Staff</title><h1>The staff room</h1>');
-  const told = 'user=$http_x_forwarded_user email=$http_x_forwarded_email '
+  const received = 'user=$http_x_forwarded_user email=$http_x_forwarded_email '
     + 'groups=$http_x_forwarded_groups cookie=$http_cookie';
   const configuration = write('nginx.conf', `
     daemon off;
@@ -166,7 +165,7 @@ async function startApplication() {
       server {
         listen ${new URL(application).host};
         root ${folder}/www;
-        location ~ whoami$ { default_type text/plain; return 200 "${told}"; }
+        location ~ whoami$ { default_type text/plain; return 200 "${received}"; }
       }
     }`);
   await start('nginx', ['-p', folder, '-c', configuration, '-e', 'stderr'], /start worker process /);

@@ -1,4 +1,4 @@
-// `portcullis demo` as somebody meets it who has just built it.
+// `portcullis demo`, as a user sees it right after the build.
 
 import assert from 'node:assert/strict';
 import { PORTCULLIS, check, freePort, run, start, until } from './support.mjs';
@@ -12,7 +12,7 @@ await run(async (browser) => {
   const violations = [];
   collectViolations(alice, violations);
 
-  await check('a fresh browser opens the printed address, signs in as alice and sees the application', async () => {
+  await check('a new browser opens the printed address, signs in as alice and sees the application', async () => {
     await until('the gateway answers', () => fetch(`${gateway}/oauth2/ping`).then((answer) => answer.ok, () => false));
     await alice.goto(`${gateway}/`);
     assert.notEqual(new URL(alice.url()).origin, gateway, 'the provider asks, not the gateway');
@@ -21,7 +21,7 @@ await run(async (browser) => {
     await alice.getByText('alice@example.com').first().waitFor();
   });
 
-  await check('headers that a visitor forges never arrive', async () => {
+  await check('forged identity headers never reach the application', async () => {
     const forged = {
       'X-Forwarded-User': 'mallory', 'x-forwarded-email': 'mallory@example.org', X_Forwarded_User: 'mallory',
       'X.Forwarded.User': 'mallory', 'X-Auth-Request-User': 'mallory', 'X-Forwarded-Groups': 'mallory',
@@ -33,7 +33,7 @@ await run(async (browser) => {
     await alice.setExtraHTTPHeaders({});
   });
 
-  await check('a second tab is signed in too, and a program with the same cookies learns who it is', async () => {
+  await check('a second tab is signed in too, and an API client with the same cookies gets the user', async () => {
     const tab = await alices.newPage();
     await tab.goto(`${gateway}/`);
     assert.equal(new URL(tab.url()).origin, gateway);
@@ -43,7 +43,7 @@ await run(async (browser) => {
     assert.equal((await answer.json()).email, 'alice@example.com');
   });
 
-  await check('the cookie holds no token and no script can read it', async () => {
+  await check('the session cookie has no token, and no script can read it', async () => {
     const cookies = await alices.cookies(gateway);
     const session = cookies.find(({ name }) => name === 'portcullis');
     assert.ok(session?.httpOnly && session.value.length === 43, JSON.stringify(cookies.map(({ name }) => name)));
@@ -53,11 +53,11 @@ await run(async (browser) => {
   const bobs = await browser.newContext({ viewport: { width: 390, height: 844 }, colorScheme: 'dark' });
   const bob = await bobs.newPage();
   collectViolations(bob, violations);
-  await check('bob is told on his phone that the staff page is not for him, and goes on with the keyboard', async () => {
+  await check('bob reads the 403 page of the staff page on a phone, and uses it by keyboard', async () => {
     await bob.goto(`${gateway}/staff`);
-    const refused = bob.waitForResponse((answer) => answer.status() === 403);
+    const denied = bob.waitForResponse((answer) => answer.status() === 403);
     await signIn(bob, 'bob');
-    await refused;
+    await denied;
     await bob.getByText('bob@example.com').waitFor();
     const wide = await bob.evaluate(() => document.documentElement.scrollWidth > window.innerWidth);
     assert.ok(!wide, 'the page scrolls sideways');
@@ -67,7 +67,7 @@ await run(async (browser) => {
     await bob.waitForURL((url) => url.origin !== gateway);
   });
 
-  await check('what an application is told can be read on a phone', async () => {
+  await check('the identity headers can be read on a phone', async () => {
     const phone = await (await browser.newContext({ viewport: { width: 390, height: 844 } })).newPage();
     await phone.goto(`${gateway}/public`);
     const share = await phone.evaluate(() => {
@@ -86,7 +86,7 @@ await run(async (browser) => {
     assert.equal(answer.status(), 401);
   });
 
-  await check('no page broke its own security policy', () => assert.deepEqual(violations, []));
+  await check('no page violates its Content-Security-Policy', () => assert.deepEqual(violations, []));
 });
 
 async function signIn(page, name) {

@@ -37,7 +37,7 @@ routes:
   const page = await context.newPage();
   const isAtProvider = () => page.url().startsWith(`${provider.issuer}/`);
 
-  await check('a visit to one application signs in at public_url and comes back, query and all', async () => {
+  await check('a sign-in for one application is at public_url and returns to the page with its query', async () => {
     const target = `${app1}/a/page?x=%C3%A4&y=1`;
     const navigations = navigationsOf(page);
     await page.goto(target);
@@ -48,7 +48,7 @@ routes:
     assert.deepEqual(hosts, ['app1', 'auth', '127', 'auth', 'app1'], navigations.join('\n'));
   });
 
-  await check('the session is for the domain, the login cookie for the host of public_url alone', async () => {
+  await check('the session cookie is for the domain, the login cookie for the host of public_url only', async () => {
     const cookies = (await context.cookies()).filter(({ domain }) => domain.endsWith(DOMAIN));
     const attributes = cookies.map(({ name, domain, secure, httpOnly }) => [name, domain, secure, httpOnly]);
     assert.deepEqual(attributes.sort(), [
@@ -57,15 +57,15 @@ routes:
     ]);
   });
 
-  await check('at the other application the visitor is signed in at once', async () => {
+  await check('the user is signed in at the other application at once', async () => {
     const response = await page.goto(`${app2}/b`);
     assert.equal(response.request().redirectedFrom(), null);
     await page.getByText('alice at app2.').waitFor();
   });
 
-  await check('a script on one of them is told to sign in at public_url, and to come back to its page', async () => {
+  await check('a script at one application gets a sign-in URL at public_url that returns to its page', async () => {
     const fresh = await (await browser.newContext({ ignoreHTTPSErrors: true })).newPage();
-    // A page from the time when its visitor was signed in.
+    // A page that was loaded before the session ended.
     await fresh.route('**/b?c=d', (route) => route.fulfill({ contentType: 'text/html', body: '<h1>Old</h1>' }));
     await fresh.goto(`${app2}/b?c=d`);
     const answer = await fresh.evaluate(async () => {
@@ -78,7 +78,7 @@ routes:
     assert.equal(login.searchParams.get('rd'), `${app2}/b?c=d`);
   });
 
-  await check('a cookie that one application tosses to the other is cleared, and no loop', async () => {
+  await check('a cookie that one application tosses to the other is cleared without a redirect loop', async () => {
     await page.goto(`${app2}/b`);
     await page.evaluate(([name, domain]) => {
       document.cookie = `${name}=${'A'.repeat(43)}; Secure; Path=/`;
@@ -91,12 +91,12 @@ routes:
     }
   });
 
-  await check('a sign-out at one ends the session at both, and comes back by way of the provider', async () => {
+  await check('a sign-out at one application ends the session at both, and returns through the provider', async () => {
     await page.goto(`${app2}/b`);
     await link(page, `${app1}/oauth2/sign_out?rd=${encodeURIComponent(`${app2}/bye`)}`);
     await page.waitForURL(`${provider.issuer}/session/end*`);
     await page.getByRole('button', { name: /yes/i }).click();
-    await until('the way back leads to sign in anew', isAtProvider);
+    await until('the link leads to a new sign-in', isAtProvider);
     for (const target of [app1, app2]) {
       await page.goto(`${target}/`);
       assert.ok(isAtProvider(), page.url());
@@ -104,21 +104,21 @@ routes:
     assert.deepEqual((await context.cookies(app1)).map(({ name }) => name), []);
   });
 
-  await check('after signing in again the visitor is at the application, not at public_url', async () => {
+  await check('a new sign-in returns to the application, not to public_url', async () => {
     await page.goto(`${app2}/bye`);
     await signIn(page, 'bob');
     await page.getByText('bob at app2.').waitFor();
     assert.equal(page.url(), `${app2}/bye`);
   });
 
-  await check('a host outside has a page that says where to go instead', async () => {
+  await check('an unknown host gets a page with a link to public_url', async () => {
     const response = await page.goto(`${elsewhere}/x`);
     assert.equal(response.status(), 421);
     await page.getByRole('link', { name: auth }).click();
     await page.getByText('bob at auth.').waitFor();
   });
 
-  await check('who starts a sign-in at a host outside ends at public_url, signed in', async () => {
+  await check('a sign-in that starts at an unknown host ends at public_url', async () => {
     const fresh = await (await browser.newContext({ ignoreHTTPSErrors: true })).newPage();
     for (const path of ['/oauth2/start?rd=/x', '/oauth2/sign_in?rd=https://evil.example/']) {
       await fresh.context().clearCookies();
@@ -137,7 +137,7 @@ function navigationsOf(page) {
   return urls;
 }
 
-// Follows a link of the page that is open, as its visitor would.
+// Follows a link of the open page, as a user does.
 async function link(page, href) {
   await page.evaluate((href) => {
     const link = document.body.appendChild(document.createElement('a'));

@@ -1,4 +1,4 @@
-// Two certified providers side by side: the choice, who signs in where, and answers at the wrong door.
+// Two certified providers: the choice of one, routes of one, and responses at the wrong redirect URI.
 
 import assert from 'node:assert/strict';
 import { startProvider } from '../node/op.mjs';
@@ -6,7 +6,7 @@ import { callbackOf, check, freePort, run, signIn, startApplication, startGatewa
 
 const gateway = `http://localhost:${await freePort()}`;
 const prefix = `${gateway}/oauth2`;
-// Each on a host of its own, for cookies know no ports.
+// Each on a different host, because cookies ignore the port.
 const company = await startProvider({ redirectUris: [`${prefix}/callback`] });
 const partners = await startProvider({ host: '127.0.0.2', redirectUris: [`${prefix}/callback/partners`] });
 const codes = () => [company.seen.authorization_code, partners.seen.authorization_code];
@@ -33,7 +33,7 @@ routes:
   const context = await browser.newContext({ viewport: { width: 390, height: 844 } });
   const page = await context.newPage();
 
-  await check('a visitor chooses between two providers, by keyboard alone, and arrives', async () => {
+  await check('a user chooses one of two providers, by keyboard alone, and signs in', async () => {
     await page.goto(`${gateway}/a?b=c`);
     assert.equal(new URL(page.url()).pathname, '/oauth2/sign_in');
     const buttons = await page.getByRole('navigation').getByRole('link').allInnerTexts();
@@ -56,7 +56,7 @@ routes:
     assert.deepEqual(codes(), [0, 1]);
   });
 
-  await check('a route of one provider asks there at once, whoever is signed in by another', async () => {
+  await check('a route of one provider redirects there at once, also with a session of another one', async () => {
     await page.goto(`${gateway}/staff`);
     assert.ok(page.url().startsWith(`${company.issuer}/`), page.url());
     await signIn(page, 'alice');
@@ -69,7 +69,7 @@ routes:
     assert.equal((await context.cookies(gateway)).length, 2);
   });
 
-  await check('who is refused may choose a provider again, and is asked for the account there', async () => {
+  await check('a denied user can choose a provider again, and selects the account there', async () => {
     const fresh = await (await browser.newContext()).newPage();
     await fresh.goto(`${gateway}/oauth2/start?provider=company&rd=/staff`);
     await signIn(fresh, 'bob');
@@ -80,7 +80,7 @@ routes:
     assert.equal(fresh.url(), `${gateway}/staff`);
   });
 
-  await check('who chose a provider that is away may choose again', async () => {
+  await check('a user whose provider is unreachable can choose again', async () => {
     const fresh = await (await browser.newContext()).newPage();
     await fresh.goto(`${gateway}/gone?a=b`);
     await fresh.getByRole('link', { name: 'Sign in with Gone Inc.' }).click();
@@ -92,7 +92,7 @@ routes:
     assert.equal(fresh.url(), `${gateway}/gone?a=b`);
   });
 
-  await check('a choice keeps what was asked for with it', async () => {
+  await check('sign-in options survive the choice of a provider', async () => {
     await page.goto(`${gateway}/oauth2/start?rd=/a&prompt=login&login_hint=bob`);
     await page.getByRole('link', { name: 'Sign in with Our Partners' }).click();
     await page.getByLabel('Login').waitFor();
@@ -100,7 +100,7 @@ routes:
     await page.getByText('bob at').waitFor();
   });
 
-  await check('an answer at the door of another provider is refused, and no code is spent', async () => {
+  await check('an authorization response at the redirect URI of another provider is rejected, and its code is not sent', async () => {
     const before = codes();
     const doors = [
       ['company', (url) => url.replace('/callback?', '/callback/partners?')],

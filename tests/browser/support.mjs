@@ -1,5 +1,5 @@
-// What the browser scripts share: claims that are counted, processes that end with us, and waiting
-// for a thing instead of for a time.
+// Shared by the browser scripts: claims that are counted, processes that end with the script, and waiting
+// for a condition instead of for time.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -18,7 +18,7 @@ const servers = [];
 const logs = [];
 let failed = 0;
 
-/// What is waited for comes within this many seconds, or never.
+/// Seconds until a condition that is waited for counts as failed.
 export const PATIENCE = 20;
 
 /// The gateway under test.
@@ -54,7 +54,7 @@ export async function run(body, browserFlags = []) {
   process.exitCode = failed ? 1 : 0;
 }
 
-// Asks a process to end, and ends it where it does not.
+// Sends SIGTERM to a process, and SIGKILL if it does not end.
 async function end(child) {
   child.kill('SIGTERM');
   const killing = setTimeout(() => child.kill('SIGKILL'), PATIENCE * 1000);
@@ -73,7 +73,7 @@ export async function check(claim, body) {
   }
 }
 
-/// Starts a process of ours; resolves with the first match of `ready` in what it prints.
+/// Starts a process; resolves with the first match of `ready` in what it prints.
 export function start(command, args, ready) {
   const child = spawn(command, args, { cwd: folder, stdio: ['pipe', 'pipe', 'pipe'] });
   children.push(child);
@@ -94,7 +94,7 @@ export function start(command, args, ready) {
   });
 }
 
-/// Starts a gateway with a configuration of its own.
+/// Starts a gateway with this configuration.
 export function startGateway(name, yaml) {
   const whole = `${yaml}\nadmin: { listen: "off" }\ntelemetry: { log: { format: json } }\n`;
   return start(PORTCULLIS, ['run', '--config', write(`${name}.yaml`, whole)], /"message":"listening"/);
@@ -105,10 +105,10 @@ export function logged(pattern) {
   return until(`a log line like ${pattern}`, () => logs.find((line) => pattern.test(line)));
 }
 
-/// An application that answers every request with a page that says what it was told: where, and who asks.
+/// An application that answers every request with a page that shows its path and its identity headers.
 export function startApplication() {
   const server = http.createServer((request, response) => {
-    const { host, 'x-forwarded-user': user = 'nobody' } = request.headers;
+    const { host, 'x-forwarded-user': user = 'no user' } = request.headers;
     response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' });
     response.end(`<!doctype html><title>Application</title><h1>${user} at ${host}${escaped(request.url)}</h1>`);
   });
@@ -127,7 +127,7 @@ export async function signIn(page, login) {
   await page.getByRole('button', { name: 'Continue' }).click();
 }
 
-/// Signs in at the form of the certified provider, up to the address of the callback, which stays unopened.
+/// Signs in at the form of the certified provider, and returns the address of the callback without opening it.
 export async function callbackOf(page, login) {
   const request = page.context().request;
   let response = await request.post(page.url(), { form: { login, password: 'any' }, maxRedirects: 0 });
@@ -136,21 +136,21 @@ export async function callbackOf(page, login) {
     if (there.pathname.startsWith('/oauth2/callback')) return there.href;
     response = await request.get(there.href, { maxRedirects: 0 });
   }
-  return assert.fail('the provider leads to no callback');
+  return assert.fail('the provider does not redirect to a callback');
 }
 
-/// Asks again and again until `condition` holds, and returns what it gave.
+/// Checks again and again until `condition` returns a true value, and returns that value.
 export async function until(what, condition, seconds = PATIENCE) {
   const end = Date.now() + seconds * 1000;
   for (;;) {
     const value = await condition();
     if (value) return value;
-    if (Date.now() > end) assert.fail(`${seconds} s went by without: ${what}`);
+    if (Date.now() > end) assert.fail(`waited ${seconds} s in vain until ${what}`);
     await new Promise((resolve) => { setTimeout(resolve, 100); });
   }
 }
 
-/// A port of loopback that nobody listens on now.
+/// A port of loopback that is free now.
 export function freePort() {
   return new Promise((resolve) => {
     const server = net.createServer().listen(0, '127.0.0.1', () => {

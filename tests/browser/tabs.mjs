@@ -20,13 +20,13 @@ routes:
   const context = await browser.newContext();
   let pages;
 
-  await check('fifty tabs without a cookie, at fifty places, all come to the provider', async () => {
+  await check('fifty tabs without a cookie, at fifty pages, all reach the provider', async () => {
     pages = await Promise.all(targets.map(() => context.newPage()));
     await go(pages);
     for (const page of pages) await page.getByLabel('Login').waitFor();
   });
 
-  await check('one signs in, the provider lets the others pass: all arrive where they wanted', async () => {
+  await check('after one tab has signed in, all tabs reach their pages', async () => {
     await signIn(pages[0], 'alice');
     await arrives(pages[0], 0);
     const session = await cookie(context, 'portcullis');
@@ -36,9 +36,9 @@ routes:
     assert.equal(provider.seen.authorization_code, 1);
   });
 
-  await check('two cookies are enough for all that', () => hasTwoCookies(context));
+  await check('the browser then has two cookies', () => hasTwoCookies(context));
 
-  await check('fifty cold tabs of somebody whom the provider knows all arrive, none asks anything', async () => {
+  await check('fifty restored tabs of a user with a session at the provider reach their pages without a form', async () => {
     for (let round = 0; round < 2; round += 1) {
       await Promise.all(pages.map((page) => page.goto('about:blank')));
       await context.clearCookies({ domain: 'localhost' });
@@ -46,10 +46,10 @@ routes:
       await Promise.all(pages.map(arrives));
       await hasTwoCookies(context);
     }
-    assert.equal(provider.seen.refused, 0);
+    assert.equal(provider.seen.rejected, 0);
   });
 
-  await check('another browser signs in meanwhile, as somebody else', async () => {
+  await check('another browser signs in meanwhile, as another user', async () => {
     const other = await browser.newContext();
     const page = await other.newPage();
     await page.goto(targets[7]);

@@ -12,10 +12,10 @@ const REQUEST: &str = "GET /page HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
 /// The beginning of an answer of a hundred bytes.
 const BEGINNING: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n12345";
 
-/// An application that says this, and then nothing until it is hung up on; it rings when it is asked.
+/// An application that sends these bytes, and then nothing until the connection ends. It notifies when a request arrives.
 async fn application(said: &'static str) -> (Peer, Arc<Notify>) {
-    let asked = Arc::new(Notify::new());
-    let ring = Arc::clone(&asked);
+    let requested = Arc::new(Notify::new());
+    let ring = Arc::clone(&requested);
     let peer = Peer::start(move |mut wire| {
         let ring = Arc::clone(&ring);
         async move {
@@ -25,7 +25,7 @@ async fn application(said: &'static str) -> (Peer, Arc<Notify>) {
             wire.rest().await;
         }
     });
-    (peer.await, asked)
+    (peer.await, requested)
 }
 
 fn before(peer: &Peer) -> Gateway {
@@ -57,7 +57,7 @@ fn check(gateway: &Gateway, status: u16, bytes: u64, reason: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_that_breaks_off_is_told() {
+async fn upstream_that_breaks_off_is_logged_as_the_reason() {
     let peer = Peer::answering(BEGINNING).await;
     let gateway = before(&peer);
     let mut wire = reading(&gateway).await;
@@ -66,7 +66,7 @@ async fn an_upstream_that_breaks_off_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_leaves_within_its_answer_is_told() {
+async fn client_that_leaves_during_its_response_is_logged_as_the_reason() {
     let (peer, _) = application(BEGINNING).await;
     let gateway = before(&peer);
     hang_up(reading(&gateway).await);
@@ -74,18 +74,18 @@ async fn a_client_that_leaves_within_its_answer_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_leaves_before_its_answer_is_told_with_its_route() {
-    let (peer, asked) = application("").await;
+async fn client_that_leaves_before_its_response_is_logged_with_status_499_and_route() {
+    let (peer, requested) = application("").await;
     let gateway = before(&peer);
     let mut wire = Wire::to(&gateway).await;
     wire.say(REQUEST).await;
-    asked.notified().await;
+    requested.notified().await;
     hang_up(wire);
     check(&gateway, 499, 0, "the client left");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_cut_at_the_end_is_told() {
+async fn response_that_is_cut_at_shutdown_is_logged_with_that_reason() {
     let (peer, _) = application(BEGINNING).await;
     let gateway = before(&peer);
     let mut wire = reading(&gateway).await;
@@ -97,7 +97,7 @@ async fn an_answer_that_is_cut_at_the_end_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_whole_answer_has_no_reason() {
+async fn complete_response_is_logged_without_a_reason() {
     for (method, answer) in [
         ("GET", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n12345"),
         ("GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n0\r\n\r\n"),
@@ -125,7 +125,7 @@ async fn a_whole_answer_has_no_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn long_reason_is_cut_as_the_path_is() {
+async fn long_path_and_reason_are_cut_in_the_access_log() {
     let (peer, _) = application("").await;
     let gateway = before(&peer);
     let target = format!("//oauth2/{}", "x".repeat(10_000));
@@ -134,9 +134,9 @@ async fn long_reason_is_cut_as_the_path_is() {
     assert_eq!(status(&wire.head().await), 400);
     let log = gateway.log_until("\"target\":\"access\"");
     let line = log.iter().find(|line| line.contains("\"target\":\"access\"")).unwrap();
-    let told: Value = serde_json::from_str(line).unwrap();
+    let fields: Value = serde_json::from_str(line).unwrap();
     for text in ["path", "reason"] {
-        let text = told[text].as_str().unwrap();
+        let text = fields[text].as_str().unwrap();
         assert!(text.contains("/oauth2/xxx") && text.ends_with('…'), "{line}");
         assert!(text.len() < 300, "{line}");
     }

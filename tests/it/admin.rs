@@ -17,7 +17,7 @@ use crate::support::wire::{Wire, field, status};
 /// Everyone may ask for what is not there.
 const PUBLIC: &str = "routes: [{ upstream: \"http://127.0.0.1:1\", allow: public }]\n";
 
-/// Only who signed in gets through, and nobody can.
+/// A route for signed-in users, and a provider at which no sign-in can work.
 fn behind_sign_in(upstream: &Upstream) -> String {
     format!(
         "providers: {{ company: {{ issuer: \"http://127.0.0.1:1\", client_id: a, client_secret: b }} }}\n\
@@ -27,7 +27,7 @@ fn behind_sign_in(upstream: &Upstream) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readiness_goes_at_once_and_the_admin_listener_last() {
+async fn readyz_fails_at_once_on_sigterm_and_the_admin_listener_stays_until_the_end() {
     let timeouts = ", timeouts: { drain_delay: 10m }";
     let gateway = gateway(timeouts, PUBLIC);
     assert_eq!(ask(&gateway, "/healthz").await.status, 200);
@@ -37,14 +37,14 @@ async fn readiness_goes_at_once_and_the_admin_listener_last() {
     assert_eq!(ask(&gateway, "/readyz").await.status, 503);
     assert_eq!(ask(&gateway, "/healthz").await.status, 200);
     assert_eq!(ask(&gateway, "/metrics").await.status, 200);
-    // Who has not heard of it yet is served.
+    // Clients that still come are served.
     assert_eq!(Browser::new(&gateway).fetch("/oauth2/ping").await.status, 200);
     gateway.signal("TERM");
     assert!(gateway.wait().success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_is_down_is_named_and_makes_nobody_unready() {
+async fn unreachable_provider_is_named_by_readyz_which_stays_ready() {
     let provider = provider::start(Duration::from_secs(60)).await;
     provider.set_faults(&[Fault::Network(DemoEndpoint::Discovery, NetworkFault::Unavailable)]);
     let routes = "routes: [{ upstream: \"http://127.0.0.1:1\", allow: authenticated }]\n";
@@ -58,20 +58,20 @@ async fn a_provider_that_is_down_is_named_and_makes_nobody_unready() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_whose_document_is_wrong_is_told_with_the_remedy() {
+async fn wrong_discovery_document_is_shown_by_readyz_with_the_right_issuer() {
     let provider = provider::start(Duration::from_secs(60)).await;
     let routes = "routes: [{ upstream: \"http://127.0.0.1:1\", allow: authenticated }]\n";
     let section = provider::section_with(&format!("{}/", provider.issuer()), "");
     let gateway = gateway("", &format!("{section}{routes}"));
     gateway.log_until_all(&["cannot get", "/.well-known/openid-configuration", "\"company\""]);
-    let told = ask(&gateway, "/readyz").await.body;
-    assert!(told.starts_with("ready\nprovider company cannot be used: "), "{told}");
-    assert!(told.contains(provider.issuer()), "{told}");
+    let body = ask(&gateway, "/readyz").await.body;
+    assert!(body.starts_with("ready\nprovider company cannot be used: "), "{body}");
+    assert!(body.contains(provider.issuer()), "{body}");
     assert_eq!(value(&gateway, r#"provider_up{provider="company"}"#).await, Some(0.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_endpoint_that_is_down_is_told_after_the_first_request_to_it() {
+async fn unreachable_token_endpoint_is_shown_by_readyz_after_the_first_request() {
     let provider = provider::start(Duration::from_secs(60)).await;
     let routes = "routes: [{ upstream: \"http://127.0.0.1:1\", allow: authenticated }]\n";
     let gateway = gateway("", &format!("{}{routes}", provider::section(&provider)));
@@ -89,7 +89,7 @@ async fn a_token_endpoint_that_is_down_is_told_after_the_first_request_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_the_admin_listener_is_on_a_public_one() {
+async fn admin_paths_are_not_served_on_the_public_listener() {
     let upstream = Upstream::start().await;
     let gateway = gateway("", &behind_sign_in(&upstream));
     let mut browser = Browser::new(&gateway);
@@ -100,11 +100,11 @@ async fn nothing_of_the_admin_listener_is_on_a_public_one() {
             assert!(!answer.body.contains("portcullis_"), "{host}{path}");
         }
     }
-    assert_eq!(upstream.asked(), 0);
+    assert_eq!(upstream.request_count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_else_is_on_the_admin_listener() {
+async fn admin_listener_serves_no_other_path_or_method() {
     let upstream = Upstream::start().await;
     let gateway = gateway("", &behind_sign_in(&upstream));
     for path in
@@ -116,7 +116,7 @@ async fn nothing_else_is_on_the_admin_listener() {
     }
     let post = answer_of(&gateway, "POST /metrics HTTP/1.1\r\nHost: localhost\r\n").await;
     assert_eq!((status(&post), field(&post, "allow")), (405, "GET, HEAD"));
-    assert_eq!(upstream.asked(), 0);
+    assert_eq!(upstream.request_count(), 0);
 }
 
 async fn status_of(gateway: &Gateway, head: &str) -> u16 {
@@ -151,7 +151,7 @@ async fn admin_listener_on_loopback_answers_to_loopback_hosts_only() {
         ] {
             let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n");
             assert_eq!(status_of(&gateway, &head).await, 421, "{path} {host}");
-            // Nobody is trusted there to name another.
+            // That listener trusts no proxy.
             let head = format!("{head}X-Forwarded-Host: localhost\r\n");
             assert_eq!(status_of(&gateway, &head).await, 421, "{path} {host}");
         }
@@ -159,7 +159,7 @@ async fn admin_listener_on_loopback_answers_to_loopback_hosts_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn request_of_a_page_to_the_admin_listener_gets_403_unless_it_only_reads() {
+async fn unsafe_request_of_a_web_page_to_the_admin_listener_gets_403() {
     let gateway = gateway("", PUBLIC);
     let from_pages = [
         "Origin: http://localhost:4181\r\n",
@@ -190,7 +190,7 @@ async fn request_of_a_page_to_the_admin_listener_gets_403_unless_it_only_reads()
 }
 
 #[test]
-fn an_admin_port_that_is_taken_ends_the_start() {
+fn admin_port_in_use_exits_with_69() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("portcullis.yaml");
@@ -211,18 +211,18 @@ fn an_admin_port_that_is_taken_ends_the_start() {
 #[track_caller]
 fn check_health(url: &str, code: i32, says: &str) {
     let program = env!("CARGO_BIN_EXE_portcullis");
-    let asked = Command::new(program)
+    let health = Command::new(program)
         .args(["health", "--url", url])
         .env("http_proxy", "http://127.0.0.1:1")
         .output()
         .unwrap();
-    let out = String::from_utf8_lossy(&asked.stdout) + String::from_utf8_lossy(&asked.stderr);
-    assert_eq!(asked.status.code(), Some(code), "{url}: {out}");
+    let out = String::from_utf8_lossy(&health.stdout) + String::from_utf8_lossy(&health.stderr);
+    assert_eq!(health.status.code(), Some(code), "{url}: {out}");
     assert!(out.contains(says), "{url}: {out}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_container_can_ask_how_it_is() {
+async fn health_command_exits_with_0_only_if_the_gateway_is_ready() {
     let timeouts = ", timeouts: { drain_delay: 10m }";
     let gateway = gateway(timeouts, PUBLIC);
     ready(&gateway, "ready\n").await;
@@ -234,7 +234,7 @@ async fn a_container_can_ask_how_it_is() {
     check_health(&gateway.admin("/readyz"), 1, "draining");
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     check_health(&format!("http://{}/", silent.local_addr().unwrap()), 1, "no answer within");
-    // Bound, so that nobody else gets the port, and not listening.
+    // Bound, so that no other process gets the port, and not listening.
     let gone = TcpSocket::new_v4().unwrap();
     gone.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     check_health(&format!("http://{}/readyz", gone.local_addr().unwrap()), 1, "refused");
@@ -245,20 +245,20 @@ async fn a_container_can_ask_how_it_is() {
 }
 
 #[test]
-fn a_demo_that_gets_no_port_says_so_and_nothing_else() {
+fn demo_whose_port_is_in_use_prints_one_line_and_exits_with_69() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
     let program = env!("CARGO_BIN_EXE_portcullis");
     let demo = |port: &str| Command::new(program).args(["demo", "--port", port]).output().unwrap();
     let ended = demo(&port);
-    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert_eq!((ended.status.code(), told.lines().count()), (Some(69), 1), "{told}");
-    assert!(ended.stdout.is_empty() && told.contains(&port), "{told}");
+    let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!((ended.status.code(), stderr.lines().count()), (Some(69), 1), "{stderr}");
+    assert!(ended.stdout.is_empty() && stderr.contains(&port), "{stderr}");
     assert_eq!(demo("0").status.code(), Some(64), "its addresses must be known before");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_begins_with_what_runs_and_ends_with_its_end() {
+async fn log_begins_with_the_version_and_ends_with_the_exit_code() {
     let gateway = gateway("", PUBLIC);
     let version = concat!("\"version\":\"", env!("CARGO_PKG_VERSION"), "\"");
     gateway.log_until_all(&["starting", version, "portcullis.yaml"]);

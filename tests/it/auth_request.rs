@@ -1,4 +1,4 @@
-//! What a proxy is told that asks about its visitors' requests.
+//! Auth subrequests: the answer to a proxy, for each of its requests.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn member(stack: &Stack, username: &str) -> Browser {
     browser
 }
 
-/// Asks at an endpoint with these fields beside the visitor's.
+/// Sends an auth subrequest with these fields and those of the visitor.
 async fn ask(browser: &mut Browser, endpoint: &str, fields: &[(&'static str, &str)]) -> Answer {
     browser.extra = fields_of(fields);
     let answer = browser.fetch(endpoint).await;
@@ -74,7 +74,7 @@ fn traefik<'a>(uri: &'a str, method: &'a str) -> [(&'static str, &'a str); 5] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_pass_is_told_with_all_that_the_upstream_may_know() {
+async fn allowed_request_is_answered_with_all_identity_headers() {
     let stack = builder().start().await;
     let mut alice = member(&stack, "alice").await;
     let answer = about(&mut alice, "/page?q=1").await;
@@ -99,7 +99,7 @@ async fn who_may_pass_is_told_with_all_that_the_upstream_may_know() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_public_route_lets_everybody_pass_as_nobody() {
+async fn public_route_allows_every_client_with_empty_identity_headers() {
     let stack = builder().start().await;
     for mut browser in [stack.browser(), member(&stack, "alice").await] {
         let answer = about(&mut browser, "/open/x").await;
@@ -115,9 +115,9 @@ async fn a_public_route_lets_everybody_pass_as_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_decision_is_that_of_proxying() {
+async fn auth_subrequest_gets_the_decision_of_a_proxied_request() {
     let stack = builder().start().await;
-    let (mut nobody, mut bob) = (stack.browser(), member(&stack, "bob").await);
+    let (mut anonymous, mut bob) = (stack.browser(), member(&stack, "bob").await);
     for (uri, stranger, member) in [
         ("/", 401, 202),
         ("/page?x=/open", 401, 202),
@@ -142,13 +142,13 @@ async fn the_decision_is_that_of_proxying() {
         ("page", 403, 403),
         ("http://wiki.localhost/", 403, 403),
     ] {
-        assert_eq!(about(&mut nobody, uri).await.status, stranger, "{uri}");
+        assert_eq!(about(&mut anonymous, uri).await.status, stranger, "{uri}");
         assert_eq!(about(&mut bob, uri).await.status, member, "{uri}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_401_tells_where_to_sign_in_and_a_403_why_not() {
+async fn answer_401_has_the_sign_in_url_and_403_the_reason() {
     let stack = builder().start().await;
     let answer = about(&mut stack.browser(), "/page").await;
     assert_eq!((answer.status.as_u16(), answer.header("www-authenticate")), (401, "Bearer"));
@@ -169,7 +169,7 @@ fn escaped(url: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_query_narrows_the_rules_and_never_widens_them() {
+async fn allowed_parameters_of_the_query_only_narrow_the_rules() {
     let stack = builder().start().await;
     let (mut alice, mut bob) = (member(&stack, "alice").await, member(&stack, "bob").await);
     for (query, for_alice, for_bob) in [
@@ -193,17 +193,17 @@ async fn the_query_narrows_the_rules_and_never_widens_them() {
             }
         }
     }
-    let (mut nobody, narrow) = (stack.browser(), "/oauth2/auth?allowed_groups=staff");
-    assert_eq!(ask(&mut nobody, narrow, &traefik("/open", "GET")).await.status, 401);
+    let (mut anonymous, narrow) = (stack.browser(), "/oauth2/auth?allowed_groups=staff");
+    assert_eq!(ask(&mut anonymous, narrow, &traefik("/open", "GET")).await.status, 401);
     assert_eq!(ask(&mut bob, narrow, &traefik("/staff", "GET")).await.status, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forward_auth_sends_a_person_to_sign_in_and_back() {
+async fn forward_auth_redirects_a_navigation_to_sign_in_and_back() {
     let stack = builder().start().await;
     let mut browser = stack.browser();
-    let asked = traefik("/page?a=1&b=2", "GET");
-    browser.extra = fields_of(&asked);
+    let subrequest = traefik("/page?a=1&b=2", "GET");
+    browser.extra = fields_of(&subrequest);
     let answer = browser.navigate("/oauth2/forward_auth").await;
     assert_eq!(answer.status, 302);
     let rd: String =
@@ -218,18 +218,18 @@ async fn forward_auth_sends_a_person_to_sign_in_and_back() {
     browser.extra.clear();
     let end = provider::sign_in(&mut browser, &start, "alice").await;
     assert_eq!(end.url.as_str(), "http://wiki.localhost/page?a=1&b=2");
-    assert_eq!(ask(&mut browser, "/oauth2/forward_auth", &asked).await.status, 202);
+    assert_eq!(ask(&mut browser, "/oauth2/forward_auth", &subrequest).await.status, 202);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_answer_is_anything_but_202_401_or_403() {
+async fn every_auth_answer_is_202_401_or_403() {
     let stack = builder().start().await;
-    let (mut nobody, mut bob) = (stack.browser(), member(&stack, "bob").await);
-    // Over gRPC a refusal would be a 200.
+    let (mut anonymous, mut bob) = (stack.browser(), member(&stack, "bob").await);
+    // Over gRPC a denial would be a 200.
     let grpc = (CONTENT_TYPE.as_str(), "application/grpc");
     let with = |uri, more: &[_]| [&traefik(uri, "GET")[..], more].concat();
     let staff = with("/staff", &[grpc]);
-    assert_eq!(ask(&mut nobody, "/oauth2/auth", &staff).await.status, 401);
+    assert_eq!(ask(&mut anonymous, "/oauth2/auth", &staff).await.status, 401);
     assert_eq!(ask(&mut bob, "/oauth2/auth", &staff).await.status, 403);
     let hosts = [("x-forwarded-host", "a.localhost, b.localhost"), grpc];
     assert_eq!(ask(&mut bob, "/oauth2/auth", &hosts).await.status, 403);
@@ -237,10 +237,10 @@ async fn no_answer_is_anything_but_202_401_or_403() {
     assert_eq!(ask(&mut bob, "/oauth2/auth", &[("x-large", &large)]).await.status, 403);
     assert_eq!(bob.submit("/oauth2/auth/staff", &[("a", "b")]).await.status, 403, "any method");
     let bearer = with("/page", &[(AUTHORIZATION.as_str(), "Bearer x.y.z")]);
-    assert_eq!(ask(&mut nobody, "/oauth2/auth", &bearer).await.status, 401);
+    assert_eq!(ask(&mut anonymous, "/oauth2/auth", &bearer).await.status, 401);
     // A tossed cookie counts for nothing, and is not cleared here.
     let tossed = with("/page", &[("cookie", "portcullis=a; portcullis=b")]);
-    assert_eq!(ask(&mut nobody, "/oauth2/auth", &tossed).await.status, 401);
+    assert_eq!(ask(&mut anonymous, "/oauth2/auth", &tossed).await.status, 401);
     for path in ["/oauth2/auth/open/../staff", "/oauth2/auth/%2e%2e/", "/oauth2/auth/open\\x"] {
         assert_eq!(raw_status(&stack.gateway, path).await, "403", "{path}");
     }
@@ -254,7 +254,7 @@ async fn raw_status(gateway: &Gateway, path: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sessions_are_refreshed_by_questions_too() {
+async fn auth_subrequests_refresh_the_session() {
     let stack = builder().token_lifetime(Duration::from_secs(1)).start().await;
     let mut alice = member(&stack, "alice").await;
     stack.provider.set_groups("alice", &[]);
@@ -264,17 +264,17 @@ async fn sessions_are_refreshed_by_questions_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_preflight_passes_where_a_rule_says_so() {
+async fn preflight_is_allowed_by_a_public_rule_for_options() {
     let stack = builder().start().await;
-    let mut nobody = stack.browser();
+    let mut anonymous = stack.browser();
     for (method, expected) in [("OPTIONS", 202), ("GET", 401)] {
         let fields = traefik("/preflight", method);
-        assert_eq!(ask(&mut nobody, "/oauth2/auth", &fields).await.status, expected, "{method}");
+        assert_eq!(ask(&mut anonymous, "/oauth2/auth", &fields).await.status, expected, "{method}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trusted_proxy_may_name_the_target_in_a_header() {
+async fn return_target_in_a_header_counts_from_a_trusted_proxy_only() {
     let target = "/page?a=1&b=[2]";
     for (trusted, expected) in [("127.0.0.1/32", "/page?a=1&b=%5B2%5D"), ("192.0.2.1/32", "/")] {
         let trusted = format!("trusted_proxies: [{trusted}]");
@@ -288,16 +288,16 @@ async fn a_trusted_proxy_may_name_the_target_in_a_header() {
     }
 }
 
-/// Whoever asks us about a gRPC request passes its `Content-Type` on, and takes any 2xx for a yes.
+/// A proxy copies the `Content-Type` of a gRPC request to its auth subrequest, and allows on any 2xx.
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_ours_is_ever_answered_in_the_form_of_grpc() {
+async fn endpoints_never_answer_in_the_form_of_grpc() {
     let stack = builder().start().await;
     for (path, status) in [
         ("/oauth2/auth", 401),
         ("/oauth2/userinfo", 401),
         ("/oauth2/callback", 400),
         ("/oauth2/callback?state=x&code=y", 400),
-        ("/oauth2/start?provider=nobody", 400),
+        ("/oauth2/start?provider=unknown", 400),
         ("/oauth2/nothing", 404),
         ("/oauth2", 404),
     ] {
@@ -311,7 +311,7 @@ async fn nothing_of_ours_is_ever_answered_in_the_form_of_grpc() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_route_that_is_only_asked_about_sends_nobody_to_sign_in() {
+async fn route_without_upstream_answers_404_to_direct_requests() {
     let stack = builder().start().await;
     for path in ["/page", "/staff", "/open"] {
         assert_eq!(stack.browser().navigate(path).await.status, 404, "{path}");

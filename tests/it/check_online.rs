@@ -1,5 +1,4 @@
-//! `check --online`: what an operator is told of a provider and of the registration there, before anybody
-//! has signed in.
+//! `check --online`: what it reports about a provider and about the client's registration there.
 
 use std::process::Command;
 use std::time::Duration;
@@ -41,7 +40,7 @@ async fn honest() -> IdentityProvider {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_registration_that_fits_is_told_part_by_part() {
+async fn right_registration_is_reported_part_by_part() {
     let (code, said) = check(&provider::section(&honest().await), PUBLIC_URL);
     assert_eq!(code, 0, "{said}");
     let good = "company: its metadata, its keys, the client's authentication, the redirect URI as they should be\n";
@@ -54,7 +53,7 @@ async fn a_registration_that_fits_is_told_part_by_part() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_fit_is_an_error_with_its_line_and_remedy() {
+async fn wrong_registration_is_an_error_with_line_and_remedy() {
     let idp = honest().await;
     let right = provider::section(&idp);
     let wrong_secret = right.replace("wiki-and-company", "s3cr3t");
@@ -80,7 +79,7 @@ async fn what_does_not_fit_is_an_error_with_its_line_and_remedy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_nobody_could_sign_in_at_is_refused() {
+async fn provider_at_which_no_sign_in_can_work_exits_with_78() {
     let idp = honest().await;
     for (fault, code, words) in [
         (Fault::Discovery(DiscoveryFault::OnlyNone), 78, "with no algorithm that is taken here"),
@@ -99,15 +98,15 @@ async fn a_provider_that_nobody_could_sign_in_at_is_refused() {
         ),
     ] {
         idp.set_faults(&[fault]);
-        let (told, said) = check(&provider::section(&idp), PUBLIC_URL);
-        assert_eq!(told, code, "{said}");
+        let (exit, said) = check(&provider::section(&idp), PUBLIC_URL);
+        assert_eq!(exit, code, "{said}");
         assert!(said.contains(words), "{words}: {said}");
     }
 }
 
 /// RFC 9700 §4.4.2: what a provider does not say of itself in an answer, only the address can tell.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_can_be_mixed_up_with_another_is_told() {
+async fn provider_without_iss_next_to_another_gets_a_mix_up_warning() {
     let (idp, other) = (honest().await, honest().await);
     let several = |more: &str| {
         provider::section_with(idp.issuer(), more)

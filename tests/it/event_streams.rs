@@ -17,7 +17,7 @@ fn get(target: &str, fields: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn events_come_one_by_one() {
+async fn event_arrives_before_the_next_one_is_sent() {
     let next = Arc::new(Notify::new());
     let go = Arc::clone(&next);
     let peer = Peer::start(move |mut wire| {
@@ -63,8 +63,8 @@ async fn requested_by_alice(stack: &Stack<Peer>) -> (Browser, Wire) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_stream_that_nobody_reads_ends_for_the_application_too() {
-    let (tell, mut told) = mpsc::unbounded_channel();
+async fn unread_event_stream_ends_for_the_upstream_after_sign_out() {
+    let (tell, mut events) = mpsc::unbounded_channel();
     let peer = Peer::start(move |mut wire| {
         let tell = tell.clone();
         async move {
@@ -83,14 +83,14 @@ async fn an_event_stream_that_nobody_reads_ends_for_the_application_too() {
     let stack = Stack::builder().start_with(peer.await).await;
     let (mut browser, mut wire) = requested_by_alice(&stack).await;
     wire.head().await;
-    assert_eq!(timeout(SOON, told.recv()).await.unwrap(), Some("stands still"));
+    assert_eq!(timeout(SOON, events.recv()).await.unwrap(), Some("stands still"));
     browser.navigate("/oauth2/sign_out").await;
-    let ended = timeout(AT_ONCE, told.recv()).await;
+    let ended = timeout(AT_ONCE, events.recv()).await;
     assert_eq!(ended.expect("an end in time"), Some("has ended"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_stream_is_cut_when_its_session_ends() {
+async fn event_stream_is_cut_after_sign_out() {
     let peer = Peer::start(|mut wire| async move {
         wire.head().await;
         wire.say(

@@ -32,7 +32,7 @@ fn configuration(server: &str, upstream: &Upstream) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_one_too_many_is_told_when_to_come_back() {
+async fn over_limit_connection_gets_503_with_retry_after() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::start_with(&configuration(", limits: { connections: 1 }", &upstream));
     let mut first = Wire::to(&gateway).await;
@@ -41,12 +41,15 @@ async fn who_is_one_too_many_is_told_when_to_come_back() {
     first.until("100 Continue\r\n\r\n").await;
     let mut second = Wire::to(&gateway).await;
     second.say(GET).await;
-    let told = second.rest().await;
-    assert_eq!((status(&told), field(&told, "retry-after")), (503, "5"), "{told}");
-    assert_eq!((field(&told, "connection"), field(&told, "cache-control")), ("close", "no-store"));
+    let answer = second.rest().await;
+    assert_eq!((status(&answer), field(&answer, "retry-after")), (503, "5"), "{answer}");
+    assert_eq!(
+        (field(&answer, "connection"), field(&answer, "cache-control")),
+        ("close", "no-store")
+    );
     first.say("x").await;
     assert_eq!(status(&first.head().await), 200);
-    assert_eq!(upstream.asked(), 1);
+    assert_eq!(upstream.request_count(), 1);
     drop(first);
     until(&gateway, "connections", |open| open == 0.0).await;
     let mut third = Wire::to(&gateway).await;
@@ -58,7 +61,7 @@ async fn who_is_one_too_many_is_told_when_to_come_back() {
 
 /// Two hundred keep-alive connections of one client do not keep others out.
 #[tokio::test(flavor = "multi_thread")]
-async fn idle_connections_leave_when_others_come() {
+async fn idle_connections_are_evicted_for_new_ones() {
     const MANY: usize = 200;
     let upstream = Upstream::start().await;
     let limit = format!(", limits: {{ connections: {MANY} }}");
@@ -93,8 +96,8 @@ async fn client_over_its_connection_limit_gets_503_with_retry_after() {
     }
     let mut over = Wire::to(&gateway).await;
     over.say(GET).await;
-    let told = over.rest().await;
-    assert_eq!((status(&told), field(&told, "retry-after")), (503, "5"), "{told}");
+    let answer = over.rest().await;
+    assert_eq!((status(&answer), field(&answer, "retry-after")), (503, "5"), "{answer}");
     for wire in &mut open {
         wire.say(GET).await;
         assert_eq!(status(&wire.head().await), 200);
@@ -105,10 +108,10 @@ async fn client_over_its_connection_limit_gets_503_with_retry_after() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_who_do_nothing_leave_descriptors_to_those_who_do() {
+async fn silent_connections_leave_descriptors_for_active_ones() {
     const FILES: usize = 256;
     let upstream = Upstream::start().await;
-    // Nobody is sent away for being slow while all of them connect.
+    // No connection times out while all of them are opened.
     let configuration = configuration(", timeouts: { request_headers: 60s }", &upstream);
     let gateway = Gateway::start_with_few_files(FILES, &configuration);
     gateway.log_until("there is room for 64 connections only");
@@ -116,7 +119,7 @@ async fn clients_who_do_nothing_leave_descriptors_to_those_who_do() {
     for _ in 0..FILES {
         idle.push(TcpStream::connect(gateway.address).await.unwrap());
     }
-    // Behind all of these: one is evicted for another, also where 64 wait to be told that there is no room.
+    // The last connection: one is evicted for it, even while 64 others wait for their 503.
     let mut busy = Wire::to(&gateway).await;
     busy.say(GET).await;
     assert_eq!(status(&busy.head().await), 200);
@@ -141,26 +144,26 @@ async fn a_hundred_streams(gateway: &Gateway) -> JoinSet<Response<Incoming>> {
     let stream = TokioIo::new(TcpStream::connect(gateway.address).await.unwrap());
     let (mut streams, connection) = handshake(TokioExecutor::new(), stream).await.unwrap();
     tokio::spawn(connection);
-    let mut asked = JoinSet::new();
+    let mut requests = JoinSet::new();
     for _ in 0..100 {
         streams.ready().await.unwrap();
         let get = Request::get("http://wiki.localhost/").body(Empty::<Bytes>::new()).unwrap();
         let answer = streams.send_request(get);
-        asked.spawn(async { answer.await.unwrap() });
+        requests.spawn(async { answer.await.unwrap() });
     }
-    asked
+    requests
 }
 
 /// Over HTTP/2 one connection asks for many things at a time.
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_that_never_end_leave_descriptors_to_others() {
+async fn endless_h2_streams_of_one_client_leave_upstream_connections_for_others() {
     let (silent, quick) =
         (TcpListener::bind("127.0.0.1:0").await.unwrap(), Upstream::start().await);
     let gateway = with_few_sockets(silent.local_addr().unwrap(), &quick);
-    let mut asked = a_hundred_streams(&gateway).await;
+    let mut requests = a_hundred_streams(&gateway).await;
     // 48 wait for the silent upstream, three quarters of all; one or two more that were as quick as the last of them.
     for _ in 50..100 {
-        let answer = asked.join_next().await.unwrap().unwrap();
+        let answer = requests.join_next().await.unwrap().unwrap();
         assert_eq!(answer.status().as_u16(), 503);
         assert_eq!(answer.headers()["retry-after"], "5");
     }
@@ -177,9 +180,9 @@ async fn streams_that_never_end_leave_descriptors_to_others() {
     assert_eq!(ask(&gateway, "/readyz").await.status, 200);
 }
 
-/// Answers that nobody reads hold their connections to the upstream for as long as their client likes.
+/// An unread response holds its connection to the upstream for as long as its client likes.
 #[tokio::test(flavor = "multi_thread")]
-async fn streams_that_read_nothing_leave_upstream_connections_to_others() {
+async fn unread_h2_streams_of_one_client_leave_upstream_connections_for_others() {
     let endless = Peer::start(|mut wire| async move {
         wire.head().await;
         wire.say("HTTP/1.1 200 OK\r\n\r\n").await;
@@ -187,17 +190,17 @@ async fn streams_that_read_nothing_leave_upstream_connections_to_others() {
     });
     let (endless, quick) = (endless.await, Upstream::start().await);
     let gateway = with_few_sockets(endless.address, &quick);
-    let (mut unread, mut refused) = (Vec::new(), 0);
-    let mut asked = a_hundred_streams(&gateway).await;
-    while let Some(answer) = asked.join_next().await {
+    let (mut unread, mut rejected) = (Vec::new(), 0);
+    let mut requests = a_hundred_streams(&gateway).await;
+    while let Some(answer) = requests.join_next().await {
         let answer = answer.unwrap();
         match answer.status().as_u16() {
             200 => unread.push(answer),
-            503 => refused += 1,
+            503 => rejected += 1,
             status => panic!("{status}"),
         }
     }
-    assert!(unread.len() >= 48 && refused >= 50, "{} and {refused}", unread.len());
+    assert!(unread.len() >= 48 && rejected >= 50, "{} and {rejected}", unread.len());
     for _ in 0..20 {
         let mut other = Wire::to(&gateway).await;
         other.say(GET.replace("GET /", "GET /quick")).await;

@@ -1,4 +1,4 @@
-//! What an application is told of its visitor, and what nobody can make it believe.
+//! Identity and forwarding headers: which ones the upstream receives, and which ones no client can forge.
 
 use http::{HeaderName, HeaderValue};
 use serde_json::json;
@@ -11,7 +11,7 @@ use crate::support::upstream::Upstream;
 use crate::support::wire::{Peer, answers_to, field, status};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forged_identity_never_arrives_in_any_spelling() {
+async fn forged_identity_header_is_removed_in_every_spelling() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::in_front_of(upstream.address, "");
     let forged = [
@@ -35,12 +35,12 @@ async fn forged_identity_never_arrives_in_any_spelling() {
     for name in forged {
         browser.extra.insert(HeaderName::from_static(name), HeaderValue::from_static("mallory"));
     }
-    let told = browser.fetch("/").await.json();
-    assert!(!told["headers"].to_string().contains("mallory"), "{told}");
+    let received = browser.fetch("/").await.json();
+    assert!(!received["headers"].to_string().contains("mallory"), "{received}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_any_route_calls_its_visitor_nobody_may_send_to_any() {
+async fn identity_header_of_one_route_is_removed_on_every_route() {
     let routes = [
         "UPSTREAM, allow: public",
         "path: /other, UPSTREAM, allow: authenticated, \
@@ -80,7 +80,7 @@ async fn what_any_route_calls_its_visitor_nobody_may_send_to_any() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn templates_are_filled_and_left_out_where_there_is_no_value() {
+async fn identity_header_template_without_value_is_left_out() {
     let headers = "identity_headers:\n  X-User: \"{user}\"\n  X-All: \"{subject}|{email}|{name}|{preferred_username}|{provider}\"\n  \
          X-Groups: \"[{groups}]\"\n  X-Claim: \"{claim:/groups/0} {claim:email_verified}\"\n  X-None: \"{claim:nothing}\"\n  \
          X-Half: \"{user} {claim:nothing}\"\n  X-Braces: \"{{x}}\"\n  X-Id: \"{id_token}\"\n";
@@ -104,7 +104,7 @@ async fn templates_are_filled_and_left_out_where_there_is_no_value() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_arrive_as_utf8_and_never_as_further_headers() {
+async fn identity_header_value_arrives_as_utf8_and_cannot_add_a_header() {
     let person = |username: &str, name: &str, email: &str, groups: &[&str]| Account {
         email: email.to_owned(),
         ..Account::new(username, name, groups)
@@ -146,7 +146,7 @@ async fn values_arrive_as_utf8_and_never_as_further_headers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn authorization_is_the_visitors_unless_the_route_sets_it() {
+async fn authorization_header_is_forwarded_unless_the_route_sets_it() {
     let token = "identity_headers: { Authorization: \"Bearer {access_token}\" }";
     let routes = [
         "UPSTREAM, allow: public".to_owned(),
@@ -170,7 +170,7 @@ async fn authorization_is_the_visitors_unless_the_route_sets_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forwarding_headers_tell_the_connection_not_what_the_visitor_claims() {
+async fn forwarding_headers_of_an_untrusted_client_are_replaced() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::in_front_of(upstream.address, "");
     let mut browser = Browser::new(&gateway);
@@ -187,7 +187,7 @@ async fn forwarding_headers_tell_the_connection_not_what_the_visitor_claims() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trusted_proxy_tells_whom_it_speaks_for() {
+async fn forwarding_headers_of_a_trusted_proxy_are_used() {
     let stack = Stack::builder()
         .server("trusted_proxies: [127.0.0.1/32]")
         .routes([
@@ -228,7 +228,7 @@ async fn a_trusted_proxy_tells_whom_it_speaks_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stranger_names_no_request() {
+async fn request_id_of_an_untrusted_client_is_replaced() {
     let stack = Stack::builder().routes(["UPSTREAM, allow: public"]).start().await;
     let one = stack.received("/", "X-Request-Id: mine\r\n").await["headers"].clone();
     let two = stack.received("/", "X-Request-Id: mine\r\n").await["headers"].clone();
@@ -239,7 +239,7 @@ async fn a_stranger_names_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_gateways_cookies_stay_with_the_gateway() {
+async fn gateway_cookies_are_removed_from_the_forwarded_request() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::in_front_of(upstream.address, "");
     let mut browser = Browser::new(&gateway);
@@ -250,7 +250,7 @@ async fn the_gateways_cookies_stay_with_the_gateway() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_made_for_somebody_is_private_unless_the_application_says_otherwise() {
+async fn response_to_a_user_is_private_unless_the_upstream_sets_cache_control() {
     let peer = Peer::start(|mut wire| async move {
         let head = wire.head().await;
         let own = if head.contains("/own") { "Cache-Control: public, max-age=60\r\n" } else { "" };

@@ -1,4 +1,4 @@
-//! Log lines that cannot be written: they are counted, audit lines are kept longest, and nobody waits.
+//! Log lines that cannot be written: they are counted, audit lines are kept longest, and no request waits.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 
 use crate::support::wait;
 
-/// A gateway whose log nobody reads, on unix sockets: its addresses would stand in the log.
+/// A gateway whose log is not read. It listens on unix sockets, because port numbers would only be in the log.
 struct Unread {
     child: Child,
     folder: TempDir,
@@ -69,7 +69,7 @@ impl Unread {
         wait::until(kind, async || self.lost(kind).await >= 1.0).await;
     }
 
-    /// Is refused once, which has an audit line.
+    /// Sends one request that is denied, which makes an audit line.
     async fn be_denied(&self) {
         let answer = self.ask("public", "/closed", 1).await;
         assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
@@ -120,7 +120,7 @@ async fn full_disk_counts_access_lines_and_keeps_audit_lines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn full_pipe_counts_access_lines_keeps_audit_lines_and_delays_nobody() {
+async fn full_pipe_counts_access_lines_keeps_audit_lines_and_delays_no_request() {
     let unread = Unread::start(gateway(), Stdio::piped()).await;
     let path = format!("/{}", "x".repeat(300));
     unread.be_denied().await;

@@ -14,7 +14,6 @@
 mod access_log;
 mod admin;
 mod auth_request;
-mod challenge;
 mod check_online;
 mod demo;
 mod event_streams;
@@ -44,5 +43,6 @@ mod supply;
 mod support;
 mod telemetry;
 mod tidy;
+mod unauthenticated;
 mod uploads;
 mod websocket;

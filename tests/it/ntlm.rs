@@ -1,4 +1,4 @@
-//! Applications that authenticate the connection (NTLM, Negotiate): nobody is taken for the user before them.
+//! Applications that authenticate the connection (NTLM, Negotiate): no user gets the connection of another one.
 
 use bytes::Bytes;
 use http::{Request, header};
@@ -14,7 +14,7 @@ use tokio::time::{Duration, timeout};
 use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::wire::{Wire, field, status};
 
-/// An application that takes whatever comes on a connection for the requests of who authenticated there:
+/// An application that takes every request on a connection for one of the user who authenticated there:
 /// `NTLM type1-USER` and then `NTLM type3-USER`, or `Negotiate USER` at once. Answers `USER CONNECTION`.
 struct Application {
     gateway: Gateway,
@@ -27,14 +27,14 @@ impl Application {
     async fn start(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (told, closed) = mpsc::unbounded_channel();
+        let (tell, closed) = mpsc::unbounded_channel();
         let serving = tokio::spawn(async move {
             for number in 1.. {
                 let Ok((mut stream, _)) = listener.accept().await else { return };
-                let told = told.clone();
+                let tell = tell.clone();
                 tokio::spawn(async move {
                     serve(&mut stream, number).await;
-                    told.send(number).ok();
+                    tell.send(number).ok();
                 });
             }
         });
@@ -106,14 +106,14 @@ async fn ask(wire: &mut Wire, fields: &str) -> (String, String) {
 async fn ntlm_handshake_of_an_http1_connection_authenticates_its_requests() {
     let application = Application::start("").await;
     let mut alice = Wire::to(&application.gateway).await;
-    let (refused, _) = ask(&mut alice, "").await;
-    assert!(status(&refused) == 401 && refused.contains("NTLM"), "{refused}");
+    let (denied, _) = ask(&mut alice, "").await;
+    assert!(status(&denied) == 401 && denied.contains("NTLM"), "{denied}");
     let (challenge, _) = ask(&mut alice, "Authorization: NTLM type1-alice\r\n").await;
     assert_eq!(field(&challenge, "www-authenticate"), "NTLM type2", "{challenge}");
     // Another visitor comes between two legs.
     let mut bob = Wire::to(&application.gateway).await;
-    let (refused, _) = ask(&mut bob, "Authorization: NTLM type3-alice\r\n").await;
-    assert_eq!(status(&refused), 401, "{refused}");
+    let (denied, _) = ask(&mut bob, "Authorization: NTLM type3-alice\r\n").await;
+    assert_eq!(status(&denied), 401, "{denied}");
     let (first, body) = ask(&mut alice, "Authorization: NTLM type3-alice\r\n").await;
     assert_eq!((status(&first), body.as_str()), (200, "alice 1"), "{first}");
     for _ in 0..3 {
@@ -128,8 +128,8 @@ async fn authenticated_connection_serves_no_other_client_connection() {
     assert_eq!(ask(&mut alice, "Authorization: Negotiate alice\r\n").await.1, "alice 1");
     let mut bob = Wire::to(&application.gateway).await;
     for _ in 0..2 {
-        let (refused, _) = ask(&mut bob, "").await;
-        assert_eq!(status(&refused), 401, "{refused}");
+        let (denied, _) = ask(&mut bob, "").await;
+        assert_eq!(status(&denied), 401, "{denied}");
         assert_eq!(ask(&mut alice, "").await.1, "alice 1");
     }
     assert_eq!(ask(&mut bob, "Authorization: Negotiate bob\r\n").await.1, "bob 2");
@@ -140,7 +140,7 @@ async fn authenticated_connection_serves_no_other_client_connection() {
     assert_eq!(ask(&mut bob, "").await.1, "bob 2");
 }
 
-/// Nobody is authenticated for the next request, and only `Basic` is offered.
+/// The next request is not authenticated, and only `Basic` is offered.
 async fn is_closed_after_each_answer(server: &str, fields: &str) {
     let mut application = Application::start(server).await;
     let mut proxy = Wire::to(&application.gateway).await;
@@ -148,14 +148,10 @@ async fn is_closed_after_each_answer(server: &str, fields: &str) {
     assert_eq!(ask(&mut proxy, &alice).await.1, "alice 1");
     assert_eq!(application.closes().await, 1);
     for number in [2, 3] {
-        let (refused, _) = ask(&mut proxy, fields).await;
-        assert_eq!(status(&refused), 401, "{refused}");
-        assert_eq!(field(&refused, "www-authenticate"), "Basic realm=\"files\"", "{refused}");
-        assert_eq!(
-            refused.matches("ww-").count() + refused.matches("NTLM").count(),
-            1,
-            "{refused}"
-        );
+        let (denied, _) = ask(&mut proxy, fields).await;
+        assert_eq!(status(&denied), 401, "{denied}");
+        assert_eq!(field(&denied, "www-authenticate"), "Basic realm=\"files\"", "{denied}");
+        assert_eq!(denied.matches("ww-").count() + denied.matches("NTLM").count(), 1, "{denied}");
         assert_eq!(application.closes().await, number);
     }
     application.gateway.log_until("NTLM");
@@ -178,8 +174,8 @@ async fn bound_connection_is_closed_when_its_client_turns_out_to_be_a_proxy() {
     let mut application = Application::start("").await;
     let mut proxy = Wire::to(&application.gateway).await;
     assert_eq!(ask(&mut proxy, "Authorization: Negotiate alice\r\n").await.1, "alice 1");
-    let (refused, _) = ask(&mut proxy, "X-Forwarded-For: 192.0.2.1\r\n").await;
-    assert_eq!(status(&refused), 401, "{refused}");
+    let (denied, _) = ask(&mut proxy, "X-Forwarded-For: 192.0.2.1\r\n").await;
+    assert_eq!(status(&denied), 401, "{denied}");
     let mut closed = [application.closes().await, application.closes().await];
     closed.sort_unstable();
     assert_eq!(closed, [1, 2]);

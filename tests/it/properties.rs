@@ -1,5 +1,5 @@
-//! What holds whatever is sent: rules of the library, asked of thousands of inputs.
-//! Where a fuzzer asks the same, the rule is a target of `fuzz`; here it is asked of what a grammar makes.
+//! Properties of the library, checked with thousands of generated inputs.
+//! A property that a fuzzer checks too is a target of `fuzz`; here it gets inputs from a grammar.
 
 use http::header::HeaderValue;
 use http::{HeaderMap, HeaderName};
@@ -19,7 +19,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn no_upstream_reads_a_path_that_passes_as_another(raw in PIECES) {
+    fn allowed_path_has_the_same_decision_in_every_interpretation(raw in PIECES) {
         let raw = format!("/{raw}");
         targets::path::run(raw.as_bytes());
     }
@@ -52,12 +52,12 @@ fn any_cookie() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn cookies_are_told_from_those_of_others(fields in any_cookie()) {
+    fn gateway_cookies_are_separated_from_others(fields in any_cookie()) {
         targets::cookies::run(&fields);
     }
 
     #[test]
-    fn our_names_are_known_in_every_spelling(
+    fn identity_header_is_stripped_in_every_spelling(
         name in prop::sample::select(vec!["x-forwarded-user", "x-forwarded-email", "x-forwarded-groups",
             "x-forwarded-preferred-username", "x-forwarded-access-token", "x-auth-request-anything"]),
         marks in prop::collection::vec(prop::sample::select(b"-_.~!#$%&'*+^`|".to_vec()), 4),
@@ -76,19 +76,19 @@ proptest! {
     }
 
     #[test]
-    fn a_return_target_is_ours_and_stays_what_it_is(
+    fn return_target_stays_on_the_gateway_and_is_stable(
         rd in "(/|//|\\\\|https:|http:|HTTPS:|evil\\.example|app\\.example\\.com|wiki\\.example\\.com|@|:443|:80|\\.\\.|%2f|%5c|%09|\\?|#|;|:|\t|\n|\u{3002}|\u{ff0f}|[ -~]){0,12}",
     ) {
         targets::rd::run(rd.as_bytes());
     }
 
     #[test]
-    fn an_authority_that_is_taken_is_one_to_browsers_too(text in "([a-c]|A|-|_|\\.|:|80|[0-9]|\\[|\\]|::1|@|/|\\?|#|%|\\\\| ){0,8}") {
+    fn accepted_authority_is_parsed_the_same_by_browsers(text in "([a-c]|A|-|_|\\.|:|80|[0-9]|\\[|\\]|::1|@|/|\\?|#|%|\\\\| ){0,8}") {
         let Some(authority) = HeaderValue::try_from(&text).ok().and_then(Authority::parse) else { return Ok(()) };
         let normal = host::normal(authority.host());
         prop_assert_eq!(host::normal(&normal), normal.clone());
         prop_assert_eq!(&text[..authority.host().len()], authority.host());
-        // Hosts that end in a number are addresses to browsers, and odd names to everybody else.
+        // Hosts that end in a number are addresses to browsers, and odd names to all others.
         let Ok(url) = Url::parse(&format!("http://{text}/")) else { return Ok(()) };
         let host = url.host_str().unwrap();
         if normal.starts_with('[') || !host.ends_with(|last: char| last.is_ascii_digit()) {
@@ -98,7 +98,7 @@ proptest! {
     }
 
     #[test]
-    fn a_mapped_address_is_trusted_as_its_ipv4_self(address in any::<[u8; 4]>(), network in any::<[u8; 4]>(), bits in 0_u8..=32) {
+    fn ipv4_mapped_address_is_trusted_like_its_ipv4_address(address in any::<[u8; 4]>(), network in any::<[u8; 4]>(), bits in 0_u8..=32) {
         let network = IpNet::new(std::net::Ipv4Addr::from(network).into(), bits).unwrap();
         let proxies = TrustedProxies { networks: vec![network], unix: false };
         let address = std::net::Ipv4Addr::from(address);

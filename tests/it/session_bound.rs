@@ -68,7 +68,7 @@ impl Application {
         assert_eq!(status(&wire.head().await), 302);
     }
 
-    /// Waits until these have ended for the application, in whatever order.
+    /// Waits until these have ended for the application, in any order.
     async fn ended(&mut self, paths: &[&str]) {
         let mut ended = Vec::new();
         while ended.len() < paths.len() {
@@ -169,8 +169,8 @@ async fn slow_upload_is_cut_after_sign_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn response_that_nobody_reads_is_cut_after_sign_out() {
-    let (tell, mut told) = mpsc::unbounded_channel();
+async fn unread_response_is_cut_after_sign_out() {
+    let (tell, mut events) = mpsc::unbounded_channel();
     let peer = Peer::start(move |mut wire| {
         let tell = tell.clone();
         async move {
@@ -193,11 +193,11 @@ async fn response_that_nobody_reads_is_cut_after_sign_out() {
     let cookie = stack.cookie_of("alice").await;
     let mut wire = Wire::to(&stack.gateway).await;
     wire.say(format!("GET /endless HTTP/1.1\r\nHost: wiki.localhost\r\n{cookie}\r\n")).await;
-    assert_eq!(timeout(2 * IN_TIME, told.recv()).await.unwrap(), Some("stands still"));
+    assert_eq!(timeout(2 * IN_TIME, events.recv()).await.unwrap(), Some("stands still"));
     let mut out = Wire::to(&stack.gateway).await;
     out.say(format!("GET /oauth2/sign_out HTTP/1.1\r\nHost: wiki.localhost\r\n{cookie}\r\n")).await;
     assert_eq!(status(&out.head().await), 302);
-    assert_eq!(timeout(IN_TIME, told.recv()).await.unwrap(), Some("has ended"));
+    assert_eq!(timeout(IN_TIME, events.recv()).await.unwrap(), Some("has ended"));
     // Though its client has not read a byte.
     stack.gateway.log_until("the session has ended");
 }
@@ -220,7 +220,7 @@ async fn websocket_gets_1008_between_two_frames_and_a_cut_within_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http2_stream_is_reset_after_sign_out_and_its_neighbour_is_not() {
+async fn http2_stream_of_the_session_is_reset_after_sign_out_and_no_other() {
     let mut application = Application::start().await;
     let stream = TokioIo::new(TcpStream::connect(application.stack.gateway.address).await.unwrap());
     let (mut streams, connection) = handshake(TokioExecutor::new(), stream).await.unwrap();

@@ -1,4 +1,4 @@
-//! `session.max_bytes`: what a session holds, what it drops, and whose sign-in is refused.
+//! `session.max_bytes`: what a session stores, what it drops, and which sign-in is denied.
 
 use crate::support::faults::IdentityProvider;
 use crate::support::operator::until;
@@ -39,7 +39,7 @@ async fn session_over_max_bytes_drops_the_id_token_and_keeps_the_groups() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sign_in_over_max_bytes_gets_403_with_a_page_that_says_so() {
+async fn sign_in_over_max_bytes_gets_403_page_that_names_the_key() {
     let stack = stack("max_bytes: 16KiB").await;
     set_groups(&stack.provider, 20 * 1024);
     let mut browser = stack.browser();

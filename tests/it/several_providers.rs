@@ -25,7 +25,7 @@ async fn arrived(stack: &Stack, target: &str, fields: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn same_user_of_two_providers_is_told_apart_by_the_upstream() {
+async fn equal_users_of_two_providers_have_different_provider_headers() {
     let (stack, _partner) = stack([
         "UPSTREAM, allow: authenticated",
         "path: /open, UPSTREAM, allow: public",
@@ -67,7 +67,7 @@ async fn forged_provider_header_is_removed_whether_one_is_set_or_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn narrowing_where_several_providers_sign_in_gets_403() {
+async fn narrowing_query_on_a_route_of_several_providers_gets_403() {
     let (stack, _partner) = stack([
         "allow: authenticated",
         "path: /one, allow: authenticated, providers: [company]",

@@ -20,16 +20,16 @@ use crate::support::wire::{Peer, Wire, field, status};
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
 
-/// A gateway in front of an application that says when it is asked, and answers when it may.
+/// A gateway in front of an application that reports each request, and answers when the test allows it.
 struct Waiting {
     gateway: Gateway,
-    asked: mpsc::UnboundedReceiver<()>,
+    requests: mpsc::UnboundedReceiver<()>,
     go: Arc<Notify>,
     _peer: Peer,
 }
 
 async fn waiting() -> Waiting {
-    let (tell, asked) = mpsc::unbounded_channel();
+    let (tell, requests) = mpsc::unbounded_channel();
     let go = Arc::new(Notify::new());
     let may = Arc::clone(&go);
     let peer = Peer::start(move |mut wire| {
@@ -43,11 +43,11 @@ async fn waiting() -> Waiting {
     });
     let peer = peer.await;
     let gateway = Gateway::in_front_of(peer.address, "");
-    Waiting { gateway, asked, go, _peer: peer }
+    Waiting { gateway, requests, go, _peer: peer }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_under_way_is_finished_and_nothing_new_begins() {
+async fn request_in_flight_at_shutdown_is_finished_and_no_new_one_is_accepted() {
     for signal in ["TERM", "INT"] {
         let mut stack = waiting().await;
         let mut idle = Wire::to(&stack.gateway).await;
@@ -56,11 +56,11 @@ async fn what_is_under_way_is_finished_and_nothing_new_begins() {
         assert_eq!(idle.bytes(2).await, b"OK");
         let mut open = Wire::to(&stack.gateway).await;
         open.say(REQUEST).await;
-        stack.asked.recv().await.unwrap();
+        stack.requests.recv().await.unwrap();
         stack.gateway.signal(signal);
         assert_eq!(idle.rest().await, "", "who waits for nothing is let go");
-        let refused = async || TcpStream::connect(stack.gateway.address).await.is_err();
-        until("nobody listens", refused).await;
+        let closed = async || TcpStream::connect(stack.gateway.address).await.is_err();
+        until("the listener is closed", closed).await;
         stack.go.notify_one();
         let head = open.head().await;
         assert_eq!((status(&head), field(&head, "connection")), (200, "close"), "{head}");
@@ -71,16 +71,16 @@ async fn what_is_under_way_is_finished_and_nothing_new_begins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_waits_for_nothing() {
+async fn second_signal_cuts_requests_in_flight() {
     let mut stack = waiting().await;
     let mut idle = Wire::to(&stack.gateway).await;
     idle.say("GET /oauth2/ping HTTP/1.1\r\nHost: a\r\n\r\n").await;
     idle.head().await;
     let mut open = Wire::to(&stack.gateway).await;
     open.say(REQUEST).await;
-    stack.asked.recv().await.unwrap();
+    stack.requests.recv().await.unwrap();
     stack.gateway.signal("TERM");
-    // The idle connection's end says that the first one was heard.
+    // The idle connection's end shows that the first signal was received.
     idle.rest().await;
     stack.gateway.signal("TERM");
     assert_eq!(open.rest().await, "", "cut");
@@ -88,22 +88,22 @@ async fn a_second_signal_waits_for_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_does_not_wait_for_the_provider_either() {
+async fn second_signal_does_not_wait_for_the_provider() {
     let stack = Stack::start().await;
     let mut browser = stack.browser_of("alice").await;
     stack.provider.set_faults(&[Fault::Network(DemoEndpoint::Revocation, NetworkFault::Hang)]);
-    let asked = Instant::now();
+    let began = Instant::now();
     browser.navigate("/oauth2/sign_out").await;
     stack.gateway.signal("TERM");
     drop(stack.gateway.log_until("\"stopping\""));
     stack.gateway.signal("TERM");
     stack.gateway.wait();
     // The provider would have been given up after ten seconds.
-    assert!(asked.elapsed() < Duration::from_secs(10), "it waited for {:?}", asked.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(10), "it waited for {:?}", began.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_signal_does_not_wait_for_whoever_asks_the_admin_listener() {
+async fn second_signal_does_not_wait_for_admin_clients() {
     let gateway = Gateway::start_with(&format!(
         "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\" }}\n\
          admin: {{ listen: \"127.0.0.1:0\" }}\nroutes: [{{ allow: public }}]\n"
@@ -115,18 +115,22 @@ async fn a_second_signal_does_not_wait_for_whoever_asks_the_admin_listener() {
     assert_eq!(ask(&gateway, "/healthz").await.status, 200);
     gateway.signal("TERM");
     drop(gateway.log_until("\"stopping\""));
-    let told = Instant::now();
+    let signalled = Instant::now();
     gateway.signal("TERM");
     gateway.wait();
-    assert!(told.elapsed() < Duration::from_secs(5), "it waited for {:?}", told.elapsed());
+    assert!(
+        signalled.elapsed() < Duration::from_secs(5),
+        "it waited for {:?}",
+        signalled.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hangup_is_told_and_ends_nothing() {
+async fn sighup_is_logged_and_ends_no_request() {
     let mut stack = waiting().await;
     let mut open = Wire::to(&stack.gateway).await;
     open.say(REQUEST).await;
-    stack.asked.recv().await.unwrap();
+    stack.requests.recv().await.unwrap();
     stack.gateway.signal("HUP");
     drop(stack.gateway.log_until("SIGHUP changes nothing"));
     stack.go.notify_one();
@@ -157,7 +161,7 @@ fn run_with(yaml: &str) -> Output {
 }
 
 #[test]
-fn a_busy_port_is_said_and_exits_69() {
+fn port_in_use_is_named_and_exits_with_69() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let output = run_with(&format!(
         "server: {{ listen: \"{}\", public_url: \"{PUBLIC_URL}\" }}\nadmin: {{ listen: \"off\" }}\n\
@@ -173,14 +177,14 @@ fn a_busy_port_is_said_and_exits_69() {
 }
 
 #[test]
-fn a_wrong_configuration_is_told_whole_and_exits_78() {
+fn invalid_configuration_is_reported_completely_and_exits_with_78() {
     let output = run_with(
         "server: { listen: \"nowhere\", public_url: \"ftp://x\", lisen: 1 }\n\
          session: { lifetime: 1 fortnight }\n\
-         routes: [{ upstream: \"127.0.0.1:9\", allow: [] }, { allow: nobody }]\n",
+         routes: [{ upstream: \"127.0.0.1:9\", allow: [] }, { allow: members }]\n",
     );
-    let told = stderr(&output);
-    assert_eq!(output.status.code(), Some(78), "{told}");
+    let stderr_text = stderr(&output);
+    assert_eq!(output.status.code(), Some(78), "{stderr_text}");
     for key in [
         "server.listen",
         "server.public_url",
@@ -190,13 +194,13 @@ fn a_wrong_configuration_is_told_whole_and_exits_78() {
         "routes[0].allow",
         "routes[1].allow",
     ] {
-        assert!(told.contains(key), "{key} is missing in {told}");
+        assert!(stderr_text.contains(key), "{key} is missing in {stderr_text}");
     }
     assert!(output.stdout.is_empty());
 }
 
 #[test]
-fn a_file_that_is_not_there_exits_78() {
+fn missing_configuration_file_exits_with_78() {
     for arguments in
         [&["run"][..], &["run", "--config", "nothing.yaml"], &["check", "--config", "nothing.yaml"]]
     {
@@ -207,7 +211,7 @@ fn a_file_that_is_not_there_exits_78() {
 }
 
 #[test]
-fn wrong_usage_exits_64_and_help_does_not() {
+fn usage_error_exits_with_64_and_help_with_0() {
     for arguments in [
         &[][..],
         &["serve"],
@@ -227,7 +231,7 @@ fn wrong_usage_exits_64_and_help_does_not() {
 }
 
 #[test]
-fn whoever_stops_reading_our_output_is_no_error() {
+fn closed_standard_output_is_no_error() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
         .arg("schema")
         .stdin(Stdio::null())

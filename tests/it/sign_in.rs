@@ -8,24 +8,24 @@ use crate::support::provider;
 use crate::support::stack::Stack;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_signs_in_arrives_where_they_wanted_and_the_application_knows_them() {
+async fn sign_in_returns_to_the_requested_page_with_identity_headers() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     let answer = provider::sign_in(&mut browser, "/page?q=1&r=a%20b", "alice").await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    let told = answer.json();
-    assert_eq!(told["target"], "/page?q=1&r=a%20b");
-    assert_eq!(told["headers"]["x-forwarded-user"], "demo-alice");
-    assert_eq!(told["headers"]["x-forwarded-email"], "alice@example.com");
-    assert_eq!(told["headers"]["x-forwarded-groups"], "staff");
-    assert_eq!(told["headers"]["x-forwarded-preferred-username"], "alice");
-    assert!(told["headers"]["cookie"].is_null(), "{told}");
+    let received = answer.json();
+    assert_eq!(received["target"], "/page?q=1&r=a%20b");
+    assert_eq!(received["headers"]["x-forwarded-user"], "demo-alice");
+    assert_eq!(received["headers"]["x-forwarded-email"], "alice@example.com");
+    assert_eq!(received["headers"]["x-forwarded-groups"], "staff");
+    assert_eq!(received["headers"]["x-forwarded-preferred-username"], "alice");
+    assert!(received["headers"]["cookie"].is_null(), "{received}");
     let counts = stack.provider.counts();
     assert_eq!((counts.code_exchanges, counts.refreshes), (1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dot_behind_the_name_keeps_nobody_out() {
+async fn host_with_a_trailing_dot_can_sign_in() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     let answer = provider::sign_in(&mut browser, "http://wiki.localhost./page?q=1", "alice").await;
@@ -34,7 +34,7 @@ async fn a_dot_behind_the_name_keeps_nobody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_session_cookie_is_a_random_id_that_scripts_cannot_read() {
+async fn session_cookie_is_a_random_id_with_http_only_and_same_site() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     let callback = provider::callback(&mut browser, "/", "alice").await;
@@ -49,7 +49,7 @@ async fn the_session_cookie_is_a_random_id_that_scripts_cannot_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_works_once_and_in_one_browser() {
+async fn callback_works_once_and_in_one_browser() {
     let stack = Stack::start().await;
     let mut alice = stack.browser();
     let callback = provider::callback(&mut alice, "/", "alice").await;
@@ -66,7 +66,7 @@ async fn a_callback_works_once_and_in_one_browser() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_that_we_never_made_is_refused() {
+async fn callback_with_an_unknown_state_gets_400() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     for query in
@@ -80,7 +80,7 @@ async fn a_state_that_we_never_made_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_not_enter_is_told_who_they_are_and_why() {
+async fn denied_user_gets_403_with_name_and_reason() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     let page = provider::sign_in(&mut browser, "/staff", "bob").await;
@@ -90,12 +90,12 @@ async fn who_may_not_enter_is_told_who_they_are_and_why() {
     }
     let answer = browser.fetch("/staff/x").await;
     assert_eq!((answer.status.as_u16(), &answer.json()["error"]), (403, &"forbidden".into()));
-    assert_eq!(stack.upstream.asked(), 0);
+    assert_eq!(stack.upstream.request_count(), 0);
     assert_eq!(browser.fetch("/").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_leads_nowhere_else() {
+async fn sign_in_with_a_foreign_target_ends_at_the_front_page() {
     let stack = Stack::start().await;
     let elsewhere = [
         "https://evil.example/",
@@ -114,7 +114,7 @@ async fn a_sign_in_leads_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signing_out_ends_the_session_here_and_at_the_provider() {
+async fn sign_out_ends_the_session_and_redirects_to_the_provider() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     provider::sign_in(&mut browser, "/", "alice").await;
@@ -130,7 +130,7 @@ async fn signing_out_ends_the_session_here_and_at_the_provider() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_site_cannot_sign_anybody_out() {
+async fn cross_site_sign_out_needs_a_confirmation() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     provider::sign_in(&mut browser, "/", "alice").await;
@@ -147,20 +147,20 @@ async fn another_site_cannot_sign_anybody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn userinfo_tells_a_program_who_is_signed_in() {
+async fn userinfo_endpoint_returns_the_user() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     provider::sign_in(&mut browser, "/", "alice").await;
-    let told = browser.fetch("/oauth2/userinfo").await.json();
-    assert_eq!(told["user"], "demo-alice");
-    assert_eq!(told["email"], "alice@example.com");
-    assert_eq!(told["groups"], serde_json::json!(["staff"]));
-    assert_eq!(told["provider"], "company");
-    assert!(!told["expires"].is_null(), "{told}");
+    let userinfo = browser.fetch("/oauth2/userinfo").await.json();
+    assert_eq!(userinfo["user"], "demo-alice");
+    assert_eq!(userinfo["email"], "alice@example.com");
+    assert_eq!(userinfo["groups"], serde_json::json!(["staff"]));
+    assert_eq!(userinfo["provider"], "company");
+    assert!(!userinfo["expires"].is_null(), "{userinfo}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_names_no_token_code_or_cookie() {
+async fn log_of_a_sign_in_has_no_token_code_cookie_or_query() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     provider::sign_in(&mut browser, "/page?secret=in-the-query", "alice").await;
@@ -173,7 +173,7 @@ async fn the_log_names_no_token_code_or_cookie() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_out_leads_to_the_host_that_was_meant() {
+async fn sign_out_returns_to_the_host_of_its_target() {
     let stack = Stack::builder()
         .sections("session: { cookie: { domain: wiki.localhost } }")
         .routes([
@@ -191,16 +191,16 @@ async fn a_sign_out_leads_to_the_host_that_was_meant() {
     ] {
         let encoded: String = url::form_urlencoded::byte_serialize(rd.as_bytes()).collect();
         let sign_out = format!("{docs}/oauth2/sign_out?rd={encoded}");
-        // With nobody signed in, at the provider too, and asked before.
+        // Without a session, with sessions here and at the provider, and with the confirmation page.
         let mut browser = stack.browser();
         assert_eq!(browser.open(&sign_out).await.url.as_str(), reached, "{rd}");
         provider::sign_in(&mut browser, "/oauth2/start?rd=/open", "alice").await;
         assert_eq!(browser.open(&sign_out).await.url.as_str(), reached, "{rd}");
-        let mut asked = stack.browser();
-        asked.extra.insert("sec-fetch-site", HeaderValue::from_static("cross-site"));
-        let page = asked.open(&sign_out).await;
-        asked.extra.clear();
-        assert_eq!(asked.fill(&page, &[]).await.url.as_str(), reached, "{rd}");
+        let mut cross_site = stack.browser();
+        cross_site.extra.insert("sec-fetch-site", HeaderValue::from_static("cross-site"));
+        let page = cross_site.open(&sign_out).await;
+        cross_site.extra.clear();
+        assert_eq!(cross_site.fill(&page, &[]).await.url.as_str(), reached, "{rd}");
     }
 }
 
@@ -211,7 +211,7 @@ fn links(page: &Answer) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nobody_signs_in_there_is_no_page_without_a_choice() {
+async fn sign_in_pages_without_a_provider_get_400() {
     let gateway = Gateway::start("routes: [{ upstream: \"http://127.0.0.1:9\", allow: public }]\n");
     for page in ["start", "sign_in"] {
         let answer = Browser::new(&gateway).open(&format!("/oauth2/{page}?rd=%2F")).await;
@@ -221,24 +221,24 @@ async fn where_nobody_signs_in_there_is_no_page_without_a_choice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_asked_of_the_provider_survives_the_choice_of_one() {
+async fn sign_in_options_survive_the_choice_of_a_provider() {
     let partner = provider::entry("partner", "Partner", "http://127.0.0.1:9", "");
     let stack =
         Stack::builder().second_provider(&partner).routes(["allow: authenticated"]).start().await;
     let mut browser = stack.browser();
-    let asked = "prompt=select_account&login_hint=a%40b.example&ui_locales=de";
-    let page = browser.open(&format!("/oauth2/start?rd=%2Fstaff&{asked}")).await;
+    let options = "prompt=select_account&login_hint=a%40b.example&ui_locales=de";
+    let page = browser.open(&format!("/oauth2/start?rd=%2Fstaff&{options}")).await;
     assert_eq!((page.status.as_u16(), page.url.path()), (200, "/oauth2/sign_in"), "{page:?}");
     let buttons = links(&page);
-    let expected =
-        ["company", "partner"].map(|id| format!("/oauth2/start?rd=%2Fstaff&provider={id}&{asked}"));
+    let expected = ["company", "partner"]
+        .map(|id| format!("/oauth2/start?rd=%2Fstaff&provider={id}&{options}"));
     assert!(expected.iter().all(|start| buttons.contains(start)), "{buttons:?}");
     let request = browser.navigate(&expected[0]).await.redirect().unwrap();
-    assert!(asked.split('&').all(|part| request.query().unwrap().contains(part)), "{request}");
+    assert!(options.split('&').all(|part| request.query().unwrap().contains(part)), "{request}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_begins_where_its_cookie_belongs_whatever_the_target() {
+async fn sign_in_starts_at_the_cookie_domain_for_every_target() {
     let gateway = Gateway::start(
         "providers:\n  company: { issuer: \"http://127.0.0.1:9\", client_id: wiki, client_secret: s }\n\
          session: { cookie: { domain: wiki.localhost } }\n\
@@ -255,8 +255,8 @@ async fn a_sign_in_begins_where_its_cookie_belongs_whatever_the_target() {
     ] {
         let rd: String = url::form_urlencoded::byte_serialize(rd.as_bytes()).collect();
         for page in ["start", "sign_in"] {
-            let asked = format!("http://docs.wiki.localhost/oauth2/{page}?rd={rd}");
-            let to = Browser::new(&gateway).navigate(&asked).await.redirect().unwrap();
+            let endpoint = format!("http://docs.wiki.localhost/oauth2/{page}?rd={rd}");
+            let to = Browser::new(&gateway).navigate(&endpoint).await.redirect().unwrap();
             assert_eq!(to.host_str(), Some("wiki.localhost"), "{rd}");
             let target = to.query_pairs().find(|(name, _)| name == "rd").unwrap().1.into_owned();
             assert_eq!(target, format!("http://docs.wiki.localhost{back}"));

@@ -1,5 +1,5 @@
-//! What one visitor's sign-ins can do to those of others: nothing, whatever codes they send, however many
-//! at a time, and however early they leave.
+//! Limits of sign-ins per client address: junk codes, many at a time, or clients that leave early do not affect the
+//! sign-ins of others.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -65,7 +65,7 @@ fn open_all(callbacks: Vec<(Browser, Url)>) -> JoinSet<Answer> {
 }
 
 /// Sends junk from one address over many connections, while others sign in and a session is refreshed.
-async fn others_sign_in_and_refresh_beside_junk(faults: &[Fault], refused: &[u16]) {
+async fn others_sign_in_and_refresh_during_junk(faults: &[Fault], expected: &[u16]) {
     const PEOPLE: usize = 20;
     let stack = Arc::new(builder().token_lifetime(Duration::from_secs(1)).start().await);
     let mut member = stack.at("198.51.100.1");
@@ -105,32 +105,32 @@ async fn others_sign_in_and_refresh_beside_junk(faults: &[Fault], refused: &[u16
     assert!(sent <= 10 * seconds, "{sent} codes of one address in {seconds} s");
     stack.provider.set_faults(&[]);
     for status in attack.join_all().await.concat() {
-        assert!(refused.contains(&status), "{status}");
+        assert!(expected.contains(&status), "{status}");
     }
     let refreshed = "refreshes_total{provider=\"company\",outcome=\"failure\"}";
     assert_eq!(value(&stack.gateway, refreshed).await.unwrap_or(0.0), 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn junk_codes_that_are_refused_slowly_stop_nobody_else() {
+async fn slowly_rejected_junk_codes_of_one_address_delay_no_other() {
     let late = [Fault::Late(TokenAnswer::Error)];
-    others_sign_in_and_refresh_beside_junk(&late, &[400, 429]).await;
+    others_sign_in_and_refresh_during_junk(&late, &[400, 429]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn junk_codes_that_are_invalid_requests_stop_nobody_else() {
-    let other = [Fault::Token(GrantType::SignIn, TokenFault::RefusalOther)];
-    others_sign_in_and_refresh_beside_junk(&other, &[400, 429, 502]).await;
+async fn junk_codes_with_invalid_request_of_one_address_delay_no_other() {
+    let other = [Fault::Token(GrantType::SignIn, TokenFault::ErrorOther)];
+    others_sign_in_and_refresh_during_junk(&other, &[400, 429, 502]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn junk_codes_that_the_provider_fails_at_stop_nobody_else() {
-    let fails = [Fault::Token(GrantType::SignIn, TokenFault::RefusalFails)];
-    others_sign_in_and_refresh_beside_junk(&fails, &[400, 429, 503]).await;
+async fn junk_codes_that_fail_the_provider_of_one_address_delay_no_other() {
+    let fails = [Fault::Token(GrantType::SignIn, TokenFault::ErrorFails)];
+    others_sign_in_and_refresh_during_junk(&fails, &[400, 429, 503]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ninth_sign_in_of_an_address_waits_and_is_not_refused() {
+async fn ninth_concurrent_sign_in_of_an_address_waits_and_succeeds() {
     let stack = builder().start().await;
     let mut callbacks = Vec::new();
     for (address, count) in [("192.0.2.1", 12), ("192.0.2.2", 1), ("2001:db8::1", 1)] {
@@ -141,7 +141,7 @@ async fn ninth_sign_in_of_an_address_waits_and_is_not_refused() {
     for (callbacks, sent) in callbacks.into_iter().zip([8, 9, 10]) {
         opened.push(open_all(callbacks));
         stack.codes(sent).await;
-        assert_eq!(stack.codes_sent(), sent, "whoever has eight under way waits");
+        assert_eq!(stack.codes_sent(), sent, "an address with eight in flight waits");
     }
     stack.provider.set_faults(&[]);
     for opened in opened {
@@ -154,7 +154,7 @@ async fn ninth_sign_in_of_an_address_waits_and_is_not_refused() {
 
 /// Tabs that a browser restores at its start share one connection, one address and one jar of cookies.
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_cold_tabs_of_one_browser_over_http2_all_end_signed_in() {
+async fn fifty_restored_tabs_of_one_browser_over_http2_all_sign_in() {
     let stack = builder().start().await;
     let browser = Browser::before(Door::http2(&stack.gateway).await);
     let mut browser = from(browser, "192.0.2.1");
@@ -220,7 +220,7 @@ fn outcome(outcome: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn session_of_a_browser_that_left_is_not_kept_and_its_tokens_are_not_revoked() {
+async fn session_of_a_browser_that_left_is_removed_without_revocation() {
     let stack = builder().start().await;
     let (_, _) = leave(&stack, drop).await;
     stack.provider.set_faults(&[]);
@@ -239,15 +239,15 @@ async fn sign_in_whose_connection_was_reset_makes_no_session() {
     let token = "provider_request_duration_seconds_count{provider=\"company\",endpoint=\"token\"}";
     until(&stack.gateway, token, |ended| ended == 1.0).await;
     assert_eq!(value(&stack.gateway, "sessions").await, Some(0.0));
-    // The state was used: it begins anew.
+    // The state was used: the sign-in restarts.
     let again = browser.navigate(callback.as_str()).await;
     assert_eq!(again.redirect().unwrap().path(), "/oauth2/start");
     assert_eq!((stack.codes_sent(), stack.provider.counts().revocations), (1, 0));
 }
 
-/// Whoever closes only their own side waits for the answer, and the session in it is good.
+/// A client that closes only its own side waits for the response, and its session is kept.
 #[tokio::test(flavor = "multi_thread")]
-async fn session_of_a_half_closed_client_stays_when_a_request_brings_it() {
+async fn session_of_a_half_closed_client_is_kept_once_a_request_uses_it() {
     let stack = builder().start().await;
     let mut browser = stack.browser();
     let callback = callback(&mut browser, "/", "alice").await;
@@ -283,7 +283,7 @@ async fn tokens_of_replaced_and_evicted_sessions_are_not_revoked() {
     assert_eq!(stack.provider.counts().revocations, 1, "only the token of the sign-out");
 }
 
-/// What sends no code costs no memory, and nobody's sign-in.
+/// A callback that sends no code uses no memory, and spoils no sign-in.
 #[tokio::test(flavor = "multi_thread")]
 async fn callback_that_sends_no_code_leaves_its_state_usable() {
     let upstream = Upstream::start().await;
@@ -296,7 +296,7 @@ async fn callback_that_sends_no_code_leaves_its_state_usable() {
         let answer = alice.navigate(&sends_none).await;
         assert_eq!(answer.status, status, "{sends_none}: {answer:?}");
     }
-    // Nor does one that is refused for its address.
+    // Nor does one that the limit of its address rejects.
     let mut mallory = from(at.browser(), "192.0.2.9");
     for _ in 0..10 {
         let junk = junk_callback(&mut mallory).await;

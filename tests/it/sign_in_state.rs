@@ -13,10 +13,10 @@ use crate::support::provider::{self, callback};
 use crate::support::stack::Stack;
 use crate::support::upstream::Upstream;
 
-/// Begun anew, once: back to `start`, with the same target.
+/// Restarted once: a redirect to `start` with the same target.
 #[track_caller]
 fn check_restarted(answer: &Answer, target: &str) -> Url {
-    let to = answer.redirect().unwrap_or_else(|| panic!("not begun anew: {answer:?}"));
+    let to = answer.redirect().unwrap_or_else(|| panic!("not restarted: {answer:?}"));
     assert_eq!(to.path(), "/oauth2/start", "{to}");
     let all: Vec<(String, String)> = to.query_pairs().into_owned().collect();
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -39,7 +39,7 @@ async fn lose_session(browser: &mut Browser) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_used_state_begins_anew_once_and_never_sends_its_code_again() {
+async fn used_state_restarts_the_sign_in_once_and_never_sends_its_code_again() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     let first = callback(&mut browser, "/page?x=1", "alice").await;
@@ -47,13 +47,13 @@ async fn a_used_state_begins_anew_once_and_never_sends_its_code_again() {
     // With a session it leads to its target.
     let again = browser.navigate(first.as_str()).await;
     assert_eq!(again.redirect().unwrap().as_str(), "http://wiki.localhost/page?x=1");
-    // Without, it begins anew; the provider knows the browser still.
+    // Without a session it restarts; the provider still has one.
     lose_session(&mut browser).await;
     let to = check_restarted(&browser.navigate(first.as_str()).await, "/page?x=1");
     let second = callback(&mut browser, to.as_str(), "alice").await;
     let arrived = browser.open(second.as_str()).await;
     assert_eq!((arrived.status.as_u16(), &arrived.json()["target"]), (200, &"/page?x=1".into()));
-    // What was begun anew is not begun anew again.
+    // A restarted sign-in is not restarted again.
     lose_session(&mut browser).await;
     check_page(&browser.navigate(second.as_str()).await);
     assert_eq!(stack.codes_sent(), 2);
@@ -61,7 +61,7 @@ async fn a_used_state_begins_anew_once_and_never_sends_its_code_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_of_another_browser_begins_anew_once() {
+async fn state_of_another_browser_restarts_the_sign_in_once() {
     let stack = Stack::start().await;
     let (mut alice, mut mallory) = (stack.browser(), stack.browser());
     let theirs = callback(&mut mallory, "/theirs", "bob").await;
@@ -79,7 +79,7 @@ async fn a_state_of_another_browser_begins_anew_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_is_good_for_ten_minutes() {
+async fn state_expires_after_ten_minutes() {
     let upstream = Upstream::start().await;
     let at = Clocked::in_front_of(&upstream).await;
     let mut browser = at.browser();
@@ -108,7 +108,7 @@ async fn a_state_is_good_for_ten_minutes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forged_state_is_worth_nothing_in_any_place() {
+async fn forged_state_gets_400() {
     let stack = Stack::start().await;
     let elsewhere = Stack::start().await;
     let mut browser = stack.browser();
@@ -134,7 +134,7 @@ async fn a_forged_state_is_worth_nothing_in_any_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_target_travels_in_a_cookie_of_which_the_last_wins() {
+async fn long_target_is_kept_in_a_cookie_that_the_last_sign_in_replaces() {
     let stack = Stack::start().await;
     let long = |letter: &str| format!("/{letter}?q={}", letter.repeat(1200));
     let fields = [("username", "alice"), ("password", "alice")];
@@ -167,7 +167,7 @@ async fn a_long_target_travels_in_a_cookie_of_which_the_last_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_of_the_gateway_ends_no_sign_in_where_the_secret_is_configured() {
+async fn pending_sign_in_survives_a_restart_with_a_configured_secret() {
     let secret = "session: { secret: \"0123456789abcdef0123456789abcdef-0123456789\" }\n";
     let stack = Stack::builder().sections(secret).start().await;
     let mut browser = stack.browser();
@@ -180,7 +180,7 @@ async fn a_restart_of_the_gateway_ends_no_sign_in_where_the_secret_is_configured
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_without_a_secret_leaves_a_page_that_helps() {
+async fn pending_sign_in_gets_a_page_after_a_restart_without_a_secret() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     let waiting = callback(&mut browser, "/page", "alice").await;
@@ -197,7 +197,7 @@ async fn a_restart_without_a_secret_leaves_a_page_that_helps() {
 
 /// Tabs that a browser restores at its start send no cookie, and overwrite each other's.
 #[tokio::test(flavor = "multi_thread")]
-async fn cold_tabs_that_start_together_all_end_where_they_wanted() {
+async fn restored_tabs_that_start_together_all_reach_their_targets() {
     let stack = Stack::start().await;
     let target = |tab: usize| format!("/tab?number={tab}");
     let mut browser = stack.browser();
@@ -227,7 +227,7 @@ async fn cold_tabs_that_start_together_all_end_where_they_wanted() {
 
 /// The same, where every tab's form is open before the first one is sent.
 #[tokio::test(flavor = "multi_thread")]
-async fn cold_tabs_with_their_forms_open_all_end_where_they_wanted() {
+async fn restored_tabs_with_open_forms_all_reach_their_targets() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     let mut tabs = Vec::new();
@@ -249,7 +249,7 @@ async fn cold_tabs_with_their_forms_open_all_end_where_they_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_gives_a_new_session_and_ends_the_planted_one() {
+async fn sign_in_sets_a_new_session_and_ends_the_planted_one() {
     let stack = Stack::start().await;
     let mut mallory = stack.browser();
     provider::sign_in(&mut mallory, "/", "bob").await;
@@ -268,7 +268,7 @@ async fn a_sign_in_gives_a_new_session_and_ends_the_planted_one() {
 
 /// T94: what a browser collects that starts and never finishes.
 #[tokio::test(flavor = "multi_thread")]
-async fn sign_ins_that_are_never_finished_leave_few_cookies() {
+async fn unfinished_sign_ins_with_long_targets_leave_few_cookies() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     for number in 0..30 {
@@ -280,21 +280,21 @@ async fn sign_ins_that_are_never_finished_leave_few_cookies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_for_another_account_gets_it_though_signed_in_meanwhile() {
+async fn sign_in_with_select_account_replaces_a_session_of_the_meantime() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     let start = "/oauth2/start?rd=/&prompt=select_account";
-    let asked = browser.open(start).await;
+    let form = browser.open(start).await;
     provider::sign_in(&mut browser, "/page", "alice").await;
     let before = browser.clone();
-    let arrived = browser.fill(&asked, &[("username", "bob"), ("password", "bob")]).await;
+    let arrived = browser.fill(&form, &[("username", "bob"), ("password", "bob")]).await;
     assert_eq!(arrived.json()["headers"]["x-forwarded-user"], "demo-bob");
     assert_eq!(before.clone().fetch("/").await.status, 401, "the session before it has ended");
 }
 
 /// T94: nothing is kept of a sign-in that begins, so a flood of visitors costs no memory.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_visitors_leaves_memory_where_it_was() {
+async fn flood_of_started_sign_ins_uses_no_memory() {
     let stack = Stack::builder().sections("telemetry: { access_log: false }").start().await;
     stack.browser().open("/").await;
     let host = PUBLIC_URL.trim_start_matches("http://");

@@ -21,7 +21,7 @@ fn post(fields: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_upload_passes_without_being_kept() {
+async fn large_upload_is_streamed() {
     let peer = Peer::start(|mut wire| async move {
         wire.head().await;
         let (mut read, mut buffer) = (wire.waiting(), vec![0; 64 * 1024]);
@@ -46,7 +46,7 @@ async fn a_large_upload_passes_without_being_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_download_passes_without_being_kept() {
+async fn large_download_is_streamed() {
     let peer = Peer::start(|mut wire| async move {
         wire.head().await;
         wire.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {LARGE}\r\n\r\n")).await;
@@ -71,8 +71,8 @@ async fn a_large_download_passes_without_being_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_does_not_read_holds_the_application_back() {
-    let (tell, mut told) = mpsc::unbounded_channel();
+async fn client_that_does_not_read_blocks_the_upstream() {
+    let (tell, mut events) = mpsc::unbounded_channel();
     let peer = Peer::start(move |mut wire| {
         let tell = tell.clone();
         async move {
@@ -93,13 +93,13 @@ async fn a_client_that_does_not_read_holds_the_application_back() {
     let mut wire = Wire::to(&gateway).await;
     wire.say(get("/", "")).await;
     wire.head().await;
-    let written = timeout(SOON, told.recv()).await.unwrap().unwrap();
+    let written = timeout(SOON, events.recv()).await.unwrap().unwrap();
     assert!(written < LARGE / 2, "{written} bytes went somewhere");
     check_memory(&gateway, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_without_a_body_are_passed_on_as_they_are() {
+async fn response_without_a_body_is_forwarded_unchanged() {
     let peer = Peer::start(|mut wire| async move {
         let head = wire.head().await;
         let answer = match head.split(' ').nth(1).unwrap() {
@@ -113,7 +113,7 @@ async fn answers_without_a_body_are_passed_on_as_they_are() {
     });
     let peer = peer.await;
     let gateway = Gateway::in_front_of(peer.address, "");
-    // Whatever a body would be is read as the next answer.
+    // A body would be read as the next response.
     let mut wire = Wire::to(&gateway).await;
     for (method, target, expected, length) in [
         ("GET", "/204", 204, ""),
@@ -126,21 +126,21 @@ async fn answers_without_a_body_are_passed_on_as_they_are() {
         wire.say(get(target, "").replacen("GET", method, 1)).await;
         let head = wire.head().await;
         assert_eq!(status(&head), expected, "{method} {target}: {head}");
-        let told = field(&head, "content-length");
-        assert!(length == "*" || told == length, "{method} {target}: {head}");
+        let sent = field(&head, "content-length");
+        assert!(length == "*" || sent == length, "{method} {target}: {head}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn chunks_are_framed_anew_and_lengths_are_kept() {
+async fn chunked_body_is_framed_again_and_a_length_is_kept() {
     let peer = Peer::start(|mut wire| async move {
         let head = wire.head().await;
         let chunked = field(&head, "transfer-encoding") == "chunked";
         let body = if chunked { wire.until("0\r\n\r\n").await } else { String::new() };
-        let told = format!("{chunked} {} {body}", field(&head, "content-length"));
+        let received = format!("{chunked} {} {body}", field(&head, "content-length"));
         wire.say(format!(
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{told}\r\n0\r\n\r\n",
-            told.len()
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{received}\r\n0\r\n\r\n",
+            received.len()
         ))
         .await;
         wire.done().await;
@@ -160,7 +160,7 @@ async fn chunks_are_framed_anew_and_lengths_are_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_application_that_is_slow_or_gone_has_a_page_of_ours() {
+async fn slow_upstream_gives_504_page_and_a_stopped_one_502() {
     let peer = Peer::start(|mut wire| async move {
         wire.head().await;
         wire.rest().await;
@@ -180,7 +180,7 @@ async fn an_application_that_is_slow_or_gone_has_a_page_of_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_application_that_falls_silent_is_cut_off() {
+async fn silent_upstream_is_cut_off_after_the_idle_timeout() {
     let peer = Peer::start(|mut wire| async move {
         wire.head().await;
         wire.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").await;
@@ -195,8 +195,8 @@ async fn an_application_that_falls_silent_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_falls_silent_is_told_and_let_go() {
-    let (tell, mut told) = mpsc::unbounded_channel();
+async fn silent_client_gets_408_after_the_body_timeout() {
+    let (tell, mut events) = mpsc::unbounded_channel();
     let peer = Peer::start(move |mut wire| {
         let tell = tell.clone();
         async move {
@@ -215,11 +215,11 @@ async fn a_client_that_falls_silent_is_told_and_let_go() {
     wire.say(post("Content-Length: 10\r\n") + "half").await;
     let answer = wire.rest().await;
     assert_eq!((status(&answer), count(&answer)), (408, 1), "{answer}");
-    assert_eq!(told.recv().await.unwrap(), "half", "the application sees no end of it");
+    assert_eq!(events.recv().await.unwrap(), "half", "the application sees no end of it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_over_the_cap_is_413_however_it_is_framed() {
+async fn body_over_the_limit_gets_413_in_every_framing() {
     let peer = Peer::start(|mut wire| async move {
         let head = wire.head().await;
         if field(&head, "transfer-encoding") == "chunked" {
@@ -257,8 +257,8 @@ const STANDSTILL: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_is_a_use_of_its_session_until_its_last_byte() {
-    let (tell, mut told) = mpsc::unbounded_channel();
+async fn upload_resets_the_idle_timeout_until_its_last_byte() {
+    let (tell, mut events) = mpsc::unbounded_channel();
     let peer = Peer::start(move |mut wire| {
         let tell = tell.clone();
         async move {
@@ -282,7 +282,7 @@ async fn an_upload_is_a_use_of_its_session_until_its_last_byte() {
     for _ in 0..2 {
         at.clock.advance(Duration::from_secs(40));
         wire.say("x").await;
-        told.recv().await.unwrap();
+        events.recv().await.unwrap();
     }
     at.clock.advance(Duration::from_secs(40));
     assert_eq!(browser.fetch("/").await.status, 200, "40 s after the last byte");

@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 #[test]
-fn every_licence_is_one_that_we_may_pass_on() {
+fn every_licence_is_on_the_allowed_list() {
     let allowed = listed("licenses", "allow");
     for (name, licence) in built() {
         assert!(satisfied(&licence, &allowed), "{name} is under {licence:?}");
@@ -16,7 +16,7 @@ fn every_licence_is_one_that_we_may_pass_on() {
 }
 
 #[test]
-fn nothing_banned_is_built() {
+fn no_banned_crate_is_built() {
     let banned = listed("bans", "deny");
     for (name, _) in built() {
         assert!(!banned.contains(&name), "{name} is banned by .ci/deny.toml");
@@ -24,7 +24,7 @@ fn nothing_banned_is_built() {
 }
 
 #[test]
-fn every_crate_comes_from_the_one_registry() {
+fn every_crate_comes_from_one_registry() {
     for lock in ["Cargo.lock", "fuzz/Cargo.lock"] {
         let lock = read(lock);
         let sources: Vec<_> = lock.lines().filter(|line| line.starts_with("source = ")).collect();
@@ -38,7 +38,7 @@ fn every_crate_comes_from_the_one_registry() {
 }
 
 #[test]
-fn what_npm_brings_is_pinned_and_may_come_from_any_mirror() {
+fn npm_packages_are_pinned_by_digest_and_name_no_host() {
     let lock: Value = serde_json::from_str(&read("tests/node/package-lock.json")).unwrap();
     for (name, package) in lock["packages"].as_object().unwrap() {
         assert!(package["resolved"].is_null(), "{name} names a host");
@@ -47,7 +47,7 @@ fn what_npm_brings_is_pinned_and_may_come_from_any_mirror() {
 }
 
 #[test]
-fn licences_are_read_as_spdx_says() {
+fn licence_expression_is_read_as_spdx_defines() {
     let allowed = ["MIT".to_owned(), "ISC".to_owned()];
     for good in ["MIT", "GPL-3.0 OR MIT", "GPL-3.0/MIT", "(GPL-3.0 OR MIT) AND ISC", "MIT AND ISC"]
     {
@@ -107,7 +107,7 @@ fn listed(section: &str, key: &str) -> Vec<String> {
 }
 
 /// Name and licence of every crate that is built or tested with, features and platform considered.
-/// (`cargo metadata` would also name what a weak feature mentions and nobody builds.)
+/// (`cargo metadata` would also list crates that only a weak feature mentions.)
 fn built() -> Vec<(String, String)> {
     let answer = Command::new(env!("CARGO"))
         .args(["tree", "--locked", "--offline", "--prefix=none", "--edges=normal,build,dev"])
@@ -125,7 +125,7 @@ fn built() -> Vec<(String, String)> {
             Some((name.to_owned(), licence.trim_end_matches(" (*)").to_owned()))
         })
         .collect();
-    assert!(built.len() > 100, "cargo tree told only of {} crates", built.len());
+    assert!(built.len() > 100, "cargo tree lists only {} crates", built.len());
     built
 }
 

@@ -1,4 +1,4 @@
-//! What the operator is told: metrics, health, the audit lines; and what nobody is told.
+//! What the operator sees: metrics, health, audit lines; and that they contain no secret.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -34,13 +34,13 @@ fn audit(gateway: &Gateway, event: &str) -> Value {
 fn builder() -> Builder {
     Stack::builder().admin().routes([
         "name: wiki, UPSTREAM, allow: authenticated",
-        "name: closed, path: /closed, UPSTREAM, allow: [{ groups: [nobody] }]",
+        "name: closed, path: /closed, UPSTREAM, allow: [{ groups: [no-member] }]",
         "name: open, path: /open, UPSTREAM, allow: public, request_body: 100",
     ])
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_list_of_metrics_is_what_is_shown_and_what_the_readme_says() {
+async fn metrics_list_matches_the_endpoint_and_the_readme() {
     let gateway = gateway("", "routes: [{ upstream: \"http://127.0.0.1:1\", allow: public }]\n");
     let answer = ask(&gateway, "/metrics").await;
     assert_eq!(answer.status, 200);
@@ -58,9 +58,9 @@ async fn the_list_of_metrics_is_what_is_shown_and_what_the_readme_says() {
     let (_, section) =
         readme.split_once("\n### Health and metrics\n").expect("the README has the section");
     let section = section.split("\n### ").next().unwrap();
-    let told = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-    let told: BTreeSet<_> =
-        told.map(|(name, _)| name).filter(|name| !name.starts_with('/')).collect();
+    let documented = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let documented: BTreeSet<_> =
+        documented.map(|(name, _)| name).filter(|name| !name.starts_with('/')).collect();
     let wanted: BTreeSet<_> = list::ALL
         .iter()
         .map(|metric| match metric.labels {
@@ -68,11 +68,11 @@ async fn the_list_of_metrics_is_what_is_shown_and_what_the_readme_says() {
             labels => format!("{}{{{}}}", metric.name, labels.join(",")),
         })
         .collect();
-    assert_eq!(told, wanted.iter().map(String::as_str).collect());
+    assert_eq!(documented, wanted.iter().map(String::as_str).collect());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_metric_moves_with_what_it_counts() {
+async fn metric_changes_with_what_it_counts() {
     let stack = builder().token_lifetime(Duration::from_secs(1)).start().await;
     let (gateway, upstream) = (&stack.gateway, &stack.upstream);
     let mut browser = Browser::new(gateway);
@@ -138,7 +138,7 @@ async fn every_metric_moves_with_what_it_counts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_has_its_line() {
+async fn audit_event_has_a_line_with_its_fields() {
     let stack = builder().token_lifetime(Duration::from_secs(1)).start().await;
     let (gateway, provider) = (&stack.gateway, &stack.provider);
     let mut browser = Browser::new(gateway);
@@ -149,9 +149,9 @@ async fn an_event_has_its_line() {
     let session = line["session"].as_str().unwrap().to_owned();
     assert_eq!((session.len(), &line["email"]), (8, &"alice@example.com".into()));
 
-    let refused = browser.fetch("/closed").await;
+    let denied = browser.fetch("/closed").await;
     let line = audit(gateway, "denied");
-    assert_eq!(line["request_id"], refused.json()["request_id"]);
+    assert_eq!(line["request_id"], denied.json()["request_id"]);
     assert_eq!((&line["route"], &line["reason"]), (&"closed".into(), &"groups".into()));
     assert_eq!(
         (&line["subject"], &line["email"]),
@@ -180,7 +180,7 @@ async fn an_event_has_its_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_that_is_met_is_counted_and_logged() {
+async fn reached_limit_is_counted_and_logged_with_throttling() {
     let stack = Stack::builder()
         .server("limits: { connections: 20 }")
         .admin()
@@ -193,9 +193,9 @@ async fn a_limit_that_is_met_is_counted_and_logged() {
     let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
     provider.set_groups("alice", &groups);
     let (mut first, mut second) = (Browser::new(gateway), Browser::new(gateway));
-    let told = provider::sign_in(&mut first, "/", "alice").await.json();
-    assert!(told["headers"]["x-forwarded-groups"].is_null(), "{told}");
-    assert_eq!(told["headers"]["x-forwarded-email"], "alice@example.com");
+    let received = provider::sign_in(&mut first, "/", "alice").await.json();
+    assert!(received["headers"]["x-forwarded-groups"].is_null(), "{received}");
+    assert_eq!(received["headers"]["x-forwarded-email"], "alice@example.com");
     provider::sign_in(&mut second, "/", "alice").await;
     assert_eq!(first.fetch("/").await.status, 401, "the older session has left");
     let mut idle = Wire::to(gateway).await;
@@ -212,13 +212,13 @@ async fn a_limit_that_is_met_is_counted_and_logged() {
     }
 }
 
-/// How many lines there may be of what is told once in ten seconds.
+/// How many lines there may be of a message that is logged once in ten seconds.
 fn lines_since(began: Instant) -> usize {
     1 + usize::try_from(began.elapsed().as_secs() / 10).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_secret_gets_into_log_or_metrics() {
+async fn log_and_metrics_have_no_secret() {
     let stack = builder()
         .sections("telemetry: { log: { level: trace } }")
         .token_lifetime(Duration::from_secs(1))
@@ -261,7 +261,7 @@ async fn no_secret_gets_into_log_or_metrics() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upstream_that_fails_is_told_with_its_cause_but_not_at_every_request() {
+async fn failing_upstream_is_logged_with_its_cause_and_throttled() {
     let routes = "routes:\n  - { upstream: \"http://127.0.0.1:1\", allow: public }\n  \
          - { path: /named, upstream: \"http://nowhere.invalid:81\", allow: public }\n";
     let gateway = gateway("", routes);
@@ -272,15 +272,15 @@ async fn an_upstream_that_fails_is_told_with_its_cause_but_not_at_every_request(
     }
     assert_eq!(browser.fetch("/last").await.status, 502);
     let log = gateway.log_until("\"/last\"");
-    let told = log.iter().filter(|line| line.contains("requests to an upstream fail"));
-    let told: Vec<Value> = told.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let reports = log.iter().filter(|line| line.contains("requests to an upstream fail"));
+    let reports: Vec<Value> = reports.map(|line| serde_json::from_str(line).unwrap()).collect();
     let expected = [
         ("http://127.0.0.1:1", "the upstream at 127.0.0.1:1 cannot be reached: "),
         ("http://nowhere.invalid:81", "the upstream's name nowhere.invalid cannot be resolved: "),
     ];
     for (upstream, error) in expected {
-        let lines: Vec<_> = told.iter().filter(|line| line["upstream"] == upstream).collect();
-        assert!((1..=lines_since(began)).contains(&lines.len()), "{told:?}");
+        let lines: Vec<_> = reports.iter().filter(|line| line["upstream"] == upstream).collect();
+        assert!((1..=lines_since(began)).contains(&lines.len()), "{reports:?}");
         for line in lines {
             assert_eq!(line["level"], "WARN");
             assert!(line["error"].as_str().unwrap().starts_with(error), "{line}");

@@ -40,7 +40,7 @@ async fn stack() -> Stack<Peer> {
 
 #[expect(clippy::result_large_err, reason = "tungstenite's own callback")]
 async fn echo(stream: TcpStream) {
-    let mut user = String::from("nobody");
+    let mut user = String::from("no user");
     let name = |request: &Request, response: Response| {
         if let Some(value) = request.headers().get("x-forwarded-user") {
             user = value.to_str().unwrap().to_owned();
@@ -78,8 +78,8 @@ impl Stack<Peer> {
     }
 }
 
-/// The status and the fields of a refusal.
-fn refusal(opened: Result<Socket, Error>) -> (u16, HeaderMap) {
+/// The status and the fields of a denied handshake.
+fn denial(opened: Result<Socket, Error>) -> (u16, HeaderMap) {
     match opened {
         Err(Error::Http(answer)) => (answer.status().as_u16(), answer.headers().clone()),
         Err(other) => panic!("{other}"),
@@ -87,52 +87,52 @@ fn refusal(opened: Result<Socket, Error>) -> (u16, HeaderMap) {
     }
 }
 
-async fn hears(socket: &mut Socket) -> Message {
+async fn next_message(socket: &mut Socket) -> Message {
     timeout(SOON, socket.next()).await.unwrap().unwrap().unwrap()
 }
 
 /// How the other side closes, within the five seconds that it may take.
 async fn close_code(socket: &mut Socket) -> CloseCode {
     loop {
-        if let Message::Close(frame) = hears(socket).await {
+        if let Message::Close(frame) = next_message(socket).await {
             return frame.unwrap().code;
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_pass_both_ways_and_the_application_knows_who_speaks() {
+async fn websocket_messages_are_forwarded_both_ways_with_identity_headers() {
     let stack = stack().await;
     let (_, cookie) = stack.alice().await;
     let mut socket = stack.open("/page", &[("cookie", &cookie)]).await.unwrap();
-    assert_eq!(hears(&mut socket).await, Message::text("demo-alice"));
+    assert_eq!(next_message(&mut socket).await, Message::text("demo-alice"));
     for message in [Message::text("grüße"), Message::binary(vec![7; 1 << 20]), Message::text("")]
     {
         socket.send(message.clone()).await.unwrap();
-        assert_eq!(hears(&mut socket).await, message);
+        assert_eq!(next_message(&mut socket).await, message);
     }
     socket.close(None).await.unwrap();
-    assert!(matches!(hears(&mut socket).await, Message::Close(_)));
+    assert!(matches!(next_message(&mut socket).await, Message::Close(_)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_session_there_is_no_socket_and_no_upstream_hears_of_it() {
+async fn handshake_without_session_gets_401() {
     let stack = stack().await;
     let navigation =
         [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"), ("accept", "text/html")];
     for fields in
         [&[][..], &[("origin", PUBLIC_URL)], &[("cookie", "portcullis=AAAA")], &navigation]
     {
-        let (status, headers) = refusal(stack.open("/page", fields).await);
+        let (status, headers) = denial(stack.open("/page", fields).await);
         assert_eq!(status, 401, "T25 {fields:?}: an upgrade is never redirected");
         assert_eq!(headers["www-authenticate"], "Bearer");
     }
     let mut socket = stack.open("/open", &[]).await.unwrap();
-    assert_eq!(hears(&mut socket).await, Message::text("nobody"));
+    assert_eq!(next_message(&mut socket).await, Message::text("no user"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_elsewhere_cannot_use_a_visitors_session() {
+async fn handshake_from_a_foreign_origin_gets_403() {
     let stack = stack().await;
     let (_, cookie) = stack.alice().await;
     for origin in [
@@ -147,7 +147,7 @@ async fn a_page_elsewhere_cannot_use_a_visitors_session() {
     ] {
         for path in ["/page", "/open"] {
             let opened = stack.open(path, &[("cookie", &cookie), ("origin", origin)]).await;
-            assert_eq!(refusal(opened).0, 403, "T25 {origin} {path}");
+            assert_eq!(denial(opened).0, 403, "T25 {origin} {path}");
         }
     }
     for origin in [
@@ -159,52 +159,52 @@ async fn a_page_elsewhere_cannot_use_a_visitors_session() {
         let mut fields = vec![("cookie", cookie.as_str())];
         fields.extend(origin.map(|origin| ("origin", origin)));
         let mut socket = stack.open("/page", &fields).await.unwrap();
-        assert_eq!(hears(&mut socket).await, Message::text("demo-alice"), "{origin:?}");
+        assert_eq!(next_message(&mut socket).await, Message::text("demo-alice"), "{origin:?}");
     }
     // A proxy may write the port that no browser does.
     for host in ["wiki.localhost:80", "wiki.localhost.", "Wiki.localhost"] {
         let fields = [("cookie", &*cookie), ("origin", PUBLIC_URL), ("host", host)];
         let mut socket = stack.open("/page", &fields).await.unwrap();
-        assert_eq!(hears(&mut socket).await, Message::text("demo-alice"), "{host}");
+        assert_eq!(next_message(&mut socket).await, Message::text("demo-alice"), "{host}");
     }
     // Without a session there is nothing to be stolen.
     let mut socket = stack.open("/open", &[("origin", "http://evil.example")]).await.unwrap();
-    assert_eq!(hears(&mut socket).await, Message::text("nobody"));
+    assert_eq!(next_message(&mut socket).await, Message::text("no user"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_socket_ends_with_its_session_and_says_why() {
+async fn websocket_gets_1008_after_sign_out() {
     let stack = stack().await;
     let (mut browser, cookie) = stack.alice().await;
     let mut sockets = Vec::new();
     for path in ["/page", "/open"] {
         let mut socket = stack.open(path, &[("cookie", &cookie)]).await.unwrap();
-        assert_eq!(hears(&mut socket).await, Message::text("demo-alice"));
+        assert_eq!(next_message(&mut socket).await, Message::text("demo-alice"));
         sockets.push(socket);
     }
     let mut strangers = stack.open("/open", &[]).await.unwrap();
-    hears(&mut strangers).await;
+    next_message(&mut strangers).await;
     browser.navigate("/oauth2/sign_out").await;
     for mut socket in sockets {
         assert_eq!(close_code(&mut socket).await, CloseCode::Policy, "T25");
     }
     strangers.send(Message::text("still here")).await.unwrap();
-    assert_eq!(hears(&mut strangers).await, Message::text("still here"));
+    assert_eq!(next_message(&mut strangers).await, Message::text("still here"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_socket_of_a_session_that_the_provider_ends_is_closed() {
+async fn websocket_gets_1008_when_the_provider_ends_the_session() {
     let stack = builder()
         .token_lifetime(Duration::from_secs(1))
         .start_with(Peer::start(|wire| echo(wire.stream)).await)
         .await;
     let (_, cookie) = stack.alice().await;
     let mut socket = stack.open("/page", &[("cookie", &cookie)]).await.unwrap();
-    hears(&mut socket).await;
+    next_message(&mut socket).await;
     let refreshed = async || {
         // An open socket keeps its session fresh.
         socket.send(Message::text("x")).await.unwrap();
-        hears(&mut socket).await;
+        next_message(&mut socket).await;
         stack.provider.counts().refreshes >= 2
     };
     until("the session was refreshed twice", refreshed).await;
@@ -213,10 +213,10 @@ async fn a_socket_of_a_session_that_the_provider_ends_is_closed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_that_ends_says_that_it_goes_away() {
+async fn websocket_gets_1001_at_shutdown() {
     let stack = stack().await;
     let mut socket = stack.open("/open", &[]).await.unwrap();
-    hears(&mut socket).await;
+    next_message(&mut socket).await;
     stack.gateway.signal("TERM");
     assert_eq!(close_code(&mut socket).await, CloseCode::Away);
     socket.close(None).await.ok();
@@ -224,7 +224,7 @@ async fn a_gateway_that_ends_says_that_it_goes_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_follows_an_upgrade_is_judged_by_itself() {
+async fn request_behind_a_declined_upgrade_is_decided_by_itself() {
     // T23: an application that declines, and a second request that it must not take for the tunnel's.
     let stack = Stack::start().await;
     let behind = "GET /page?smuggled HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
@@ -234,19 +234,19 @@ async fn what_follows_an_upgrade_is_judged_by_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_sent_behind_a_handshake_before_its_101() {
-    let (heard, mut told) = tokio::sync::mpsc::unbounded_channel();
+async fn no_byte_behind_a_handshake_is_forwarded_before_101() {
+    let (tell, mut events) = tokio::sync::mpsc::unbounded_channel();
     let peer = Peer::start(move |mut wire| {
-        let heard = heard.clone();
+        let tell = tell.clone();
         async move {
-            heard.send(wire.head().await).unwrap();
+            tell.send(wire.head().await).unwrap();
             wire.say(
                 "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
             )
             .await;
             // Of RFC 6455 §1.3, as is the key.
             wire.say("Sec-WebSocket-Accept: wrong\r\n\r\n").await;
-            heard.send(wire.rest().await).unwrap();
+            tell.send(wire.rest().await).unwrap();
         }
     });
     let peer = peer.await;
@@ -255,9 +255,9 @@ async fn nothing_is_sent_behind_a_handshake_before_its_101() {
     wire.say(format!("{HANDSHAKE}GET /open/smuggled HTTP/1.1\r\n")).await;
     let answer = wire.head().await;
     assert_eq!(status(&answer), 502, "T23 {answer}");
-    let head = told.recv().await.unwrap();
+    let head = events.recv().await.unwrap();
     assert!(head.starts_with("GET /open HTTP/1.1\r\n") && !head.contains("smuggled"), "T23 {head}");
-    assert_eq!(told.recv().await.unwrap(), "", "T23");
+    assert_eq!(events.recv().await.unwrap(), "", "T23");
 }
 
 const HANDSHAKE: &str = "GET /open HTTP/1.1\r\nHost: wiki.localhost\r\nConnection: Upgrade\r\n\
@@ -268,7 +268,7 @@ const SOON: Duration = Duration::from_secs(10);
 
 /// Traefik keeps `Upgrade` to itself when it asks about a WebSocket, as it is for one connection only.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_handshake_is_known_without_its_upgrade_to_whoever_is_asked_about_it() {
+async fn auth_subrequest_without_upgrade_is_recognised_as_a_websocket_handshake() {
     let stack = stack().await;
     let (_, cookie) = stack.alice().await;
     let handshake = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n";
@@ -279,17 +279,17 @@ async fn a_handshake_is_known_without_its_upgrade_to_whoever_is_asked_about_it()
         (&format!("{handshake}Origin: http://wiki.localhost\r\n"), 202),
         ("Origin: http://evil.localhost\r\n", 202),
     ] {
-        let asked = format!(
+        let subrequest = format!(
             "GET /oauth2/forward_auth HTTP/1.1\r\nHost: wiki.localhost\r\nX-Forwarded-Proto: ws\r\n\
              X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /\r\n\
              X-Forwarded-Host: wiki.localhost\r\nCookie: {cookie}\r\n{fields}\r\n"
         );
-        assert_eq!(status(&answers_to(&stack.gateway, asked).await), expected, "{fields}");
+        assert_eq!(status(&answers_to(&stack.gateway, subrequest).await), expected, "{fields}");
     }
-    let nobody = format!(
+    let anonymous = format!(
         "GET /oauth2/forward_auth HTTP/1.1\r\nHost: wiki.localhost\r\nAccept: text/html\r\n\
          X-Forwarded-Method: GET\r\nX-Forwarded-Uri: /\r\nX-Forwarded-Host: wiki.localhost\r\n\
          X-Forwarded-Proto: http\r\n{handshake}\r\n"
     );
-    assert_eq!(status(&answers_to(&stack.gateway, nobody).await), 401);
+    assert_eq!(status(&answers_to(&stack.gateway, anonymous).await), 401);
 }

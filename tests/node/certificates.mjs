@@ -1,4 +1,4 @@
-// Authorities and certificates for the tests, made by openssl, good for two days.
+// Authorities and certificates for the tests, made by openssl, valid for two days.
 
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';

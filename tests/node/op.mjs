@@ -1,15 +1,15 @@
-// A certified OpenID provider (oidc-provider) for the tests, on a port of its own choice.
+// A certified OpenID provider (oidc-provider) for the tests, on a free port.
 //
-// As a module it exports `startProvider`, whose provider can rotate its keys, forget an account, stop
-// and come back. As a program
+// As a module it exports `startProvider`, whose provider can rotate its keys, remove an account, stop
+// and start again. As a program
 //
 //   node op.mjs REDIRECT_URI [POST_LOGOUT_REDIRECT_URI]
 //
 // it prints its issuer on a line when it is ready, and ends when its standard input does.
 //
-// Its access tokens live five seconds and its refresh tokens work once. It knows the accounts
+// Its access tokens are valid for five seconds and its refresh tokens once. It has the accounts
 // "alice" and "bob" (any password) and the client "portcullis" with the secret "op-secret".
-// GET /test/seen tells what came to the token endpoint and when the newest access token ends.
+// GET /test/seen returns counts of the token requests and the end of the newest access token.
 
 import { generateKeyPairSync } from 'node:crypto';
 import http from 'node:http';
@@ -25,11 +25,11 @@ const ACCOUNTS = {
 export const ACCESS_TOKEN_SECONDS = 5;
 const DAY = 86400;
 
-/// Starts a provider at `host`, behind TLS where `tls` has `{ cert, key }`.
+/// Starts a provider at `host`, with TLS if `tls` has `{ cert, key }`.
 export async function startProvider({ redirectUris, postLogoutRedirectUris = [], host = '127.0.0.1', tls }) {
   const accounts = { ...ACCOUNTS };
   const adapter = createMemoryAdapter();
-  const seen = { authorization_code: 0, refresh_token: 0, refused: 0, revoked: 0, access_token_ends: 0 };
+  const seen = { authorization_code: 0, refresh_token: 0, rejected: 0, revoked: 0, access_token_ends: 0 };
   const server = tls ? https.createServer(tls) : http.createServer();
   const listen = (port) => new Promise((resolve, reject) => {
     server.once('error', reject).listen(port, host, resolve);
@@ -39,7 +39,7 @@ export async function startProvider({ redirectUris, postLogoutRedirectUris = [],
   const issuer = `${tls ? 'https' : 'http'}://${host}:${port}`;
 
   let serve;
-  // A provider with new keys, which remembers all that the one before it knew.
+  // A provider with new keys and the data of the one before it.
   const rotateKeys = () => {
     const provider = new Provider(issuer, configuration({ redirectUris, postLogoutRedirectUris, accounts, adapter }));
     observe(provider, seen);
@@ -77,14 +77,14 @@ function configuration({ redirectUris, postLogoutRedirectUris, accounts, adapter
       token_endpoint_auth_method: 'client_secret_basic',
     }],
     jwks: { keys: [signingKey()] },
-    // Without keys its cookies are not signed: browsers keep 180 of a host, and each tab takes some.
+    // Without keys its cookies are not signed: browsers keep 180 per host, and each tab uses some.
     cookies: {},
     claims: {
       openid: ['sub'],
       email: ['email', 'email_verified'],
       profile: ['name', 'preferred_username', 'groups'],
     },
-    // The ID token then says all, also the one that comes with a refresh.
+    // All claims are then in the ID token, also in the one of a refresh.
     conformIdTokenClaims: false,
     pkce: { required: () => true },
     features: {
@@ -114,7 +114,7 @@ function signingKey() {
   return { ...privateKey.export({ format: 'jwk' }), use: 'sig', alg: 'RS256' };
 }
 
-// The usual one, and prompt=select_account, which many providers know.
+// The usual one, and prompt=select_account, which many providers support.
 function policy() {
   const policy = interactionPolicy.base();
   policy.add(new interactionPolicy.Prompt({ name: 'select_account', requestable: true }), 0);
@@ -126,7 +126,7 @@ function observe(provider, seen) {
     seen[ctx.oidc.params.grant_type] += 1;
     seen.access_token_ends = Date.now() / 1000 + ACCESS_TOKEN_SECONDS;
   });
-  provider.on('grant.error', () => { seen.refused += 1; });
+  provider.on('grant.error', () => { seen.rejected += 1; });
   provider.on('refresh_token.destroyed', () => { seen.revoked += 1; });
 }
 
@@ -138,8 +138,8 @@ async function interact(provider, accounts, request, response) {
   }
 }
 
-// A form with a login and a password; who is signed in has agreed to everything. In a tab whose browser
-// has signed in since at another one, loading the form again is enough.
+// A form with a login and a password, without a consent page. If the browser has signed in since in
+// another tab, loading the form again is enough.
 async function interaction(provider, accounts, request, response) {
   const interaction = await provider.interactionDetails(request, response);
   if (interaction.prompt.name !== 'consent') {

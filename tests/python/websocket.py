@@ -1,7 +1,7 @@
 """WebSockets through the gateway, with the `websockets` package at both ends.
 
-The application echoes; the gateway stands before it; who opens a socket has signed in at a certified
-provider. Prints "ok - CLAIM" or "not ok - CLAIM" per claim. Nothing waits for a time, only for a thing.
+The application echoes; the gateway is in front of it; users sign in at a certified provider. Prints
+"ok - CLAIM" or "not ok - CLAIM" for each claim. Nothing waits for time to pass, only for a condition.
 
     NODE=node PORTCULLIS=target/release/portcullis python3 tests/python/websocket.py
 """
@@ -28,16 +28,16 @@ from websockets.exceptions import ConnectionClosed, InvalidStatusCode
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NODE = os.environ.get("NODE", "node")
 PORTCULLIS = os.environ.get("PORTCULLIS", ROOT / "target/release/portcullis")
-# What is waited for comes within this many seconds, or never.
+# Seconds until a condition that is waited for counts as failed.
 PATIENCE = 20
-# Not to be compressed, or the flood would be none.
+# Random, so that compression does not make it small.
 FLOOD = os.urandom(50_000)
-# A session's streams end within five seconds after it, and a busy machine hears of it in as many.
+# The streams of a session end within five seconds after it; a busy machine gets five more.
 SOON = 10
 
 
 class Application:
-    """Echoes; says first who has come. How the sockets of a path were closed is in `closed`."""
+    """Sends the user's name first, then echoes. `closed` has the close codes of the sockets, by path."""
 
     def __init__(self):
         self.closed = collections.defaultdict(asyncio.Queue)
@@ -52,14 +52,14 @@ class Application:
         return None if "Upgrade" in headers else (http.HTTPStatus.OK, [], b"a page")
 
     async def talk(self, peer):
-        await peer.send(peer.request_headers.get("X-Forwarded-User", "nobody"))
+        await peer.send(peer.request_headers.get("X-Forwarded-User", "no user"))
         try:
             if peer.path.startswith("/flood"):
                 while True:
                     await peer.send(FLOOD)
             async for message in peer:
                 if message == "close":
-                    await peer.close(4002, "as you wish")
+                    await peer.close(4002, "closed on request")
                 elif message == "die":
                     peer.transport.abort()
                 else:
@@ -69,8 +69,8 @@ class Application:
         await self.closed[peer.path].put(peer.close_code)
 
 
-class House:
-    """The application, a provider, and the gateway between them."""
+class Gateway:
+    """The gateway in front of the application."""
 
     def __init__(self, application, port):
         self.application = application
@@ -86,7 +86,7 @@ class House:
 
 
 class Visitor:
-    """Somebody who has signed in as alice with a browser of few talents."""
+    """A user who has signed in as alice, with a simple browser."""
 
     def __init__(self, address):
         self.address = address
@@ -105,27 +105,27 @@ class Visitor:
         await asyncio.to_thread(self.opener.open, f"{self.address}/oauth2/sign_out", None, PATIENCE)
 
 
-async def messages_pass_both_ways(house):
-    """messages of every kind pass both ways, and the application knows who speaks"""
-    async with house.open(visitor=await house.sign_in()) as peer:
-        assert await heard(peer) == "alice"
+async def messages_pass_both_ways(gateway):
+    """messages of every kind are forwarded both ways, with the name of the user"""
+    async with gateway.open(visitor=await gateway.sign_in()) as peer:
+        assert await received(peer) == "alice"
         for message in ["grüße", "", b"", b"\x00\xff" * 1_000_000, "x" * 70_000]:
             await peer.send(message)
-            assert await heard(peer) == message
+            assert await received(peer) == message
         await peer.send(part for part in ["in ", "three ", "parts"])
-        assert await heard(peer) == "in three parts"
+        assert await received(peer) == "in three parts"
         await asyncio.wait_for(await peer.ping(b"are you there"), PATIENCE)
 
 
-async def many_messages_in_order(house):
-    """a thousand messages on each of ten sockets arrive, and in order"""
-    visitor = await house.sign_in()
+async def many_messages_in_order(gateway):
+    """a thousand messages on each of ten sockets arrive in order"""
+    visitor = await gateway.sign_in()
 
     async def talk():
-        async with house.open(visitor=visitor) as peer:
-            await heard(peer)
+        async with gateway.open(visitor=visitor) as peer:
+            await received(peer)
             sending = asyncio.create_task(say(peer, 1000))
-            assert [await heard(peer) for _ in range(1000)] == [str(n) for n in range(1000)]
+            assert [await received(peer) for _ in range(1000)] == [str(n) for n in range(1000)]
             await sending
 
     async def say(peer, messages):
@@ -135,94 +135,94 @@ async def many_messages_in_order(house):
     await asyncio.gather(*(talk() for _ in range(10)))
 
 
-async def what_the_ends_agree_on(house):
-    """compression and subprotocol are for the ends to agree on"""
-    async with house.open(visitor=await house.sign_in(), subprotocols=["x", "echo"]) as peer:
+async def what_the_ends_agree_on(gateway):
+    """compression and subprotocol are negotiated by the two ends"""
+    async with gateway.open(visitor=await gateway.sign_in(), subprotocols=["x", "echo"]) as peer:
         assert peer.subprotocol == "echo"
         assert "permessage-deflate" in peer.response_headers["Sec-WebSocket-Extensions"]
 
 
-async def refusals(house):
-    """nobody without a session opens a socket, and no page of another site"""
-    assert await refusal(house.open()) == 401
-    visitor = await house.sign_in()
-    assert await refusal(house.open(visitor=visitor, origin="http://evil.example")) == 403
-    assert await refusal(house.open(visitor=visitor, origin="null")) == 403
-    async with house.open(visitor=visitor, origin=house.address) as peer:
-        assert await heard(peer) == "alice"
+async def denials(gateway):
+    """a handshake without session gets 401, and one of another site 403"""
+    assert await denial(gateway.open()) == 401
+    visitor = await gateway.sign_in()
+    assert await denial(gateway.open(visitor=visitor, origin="http://evil.example")) == 403
+    assert await denial(gateway.open(visitor=visitor, origin="null")) == 403
+    async with gateway.open(visitor=visitor, origin=gateway.address) as peer:
+        assert await received(peer) == "alice"
 
 
-async def closings(house):
-    """each side hears how the other closes, and that it died"""
-    visitor = await house.sign_in()
-    async with house.open("/leaves", visitor) as peer:
+async def closings(gateway):
+    """each side receives the close code of the other, or 1006 if its connection broke"""
+    visitor = await gateway.sign_in()
+    async with gateway.open("/leaves", visitor) as peer:
         await peer.close(4001, "enough")
-    assert await within(PATIENCE, house.application.closed["/leaves"].get()) == 4001
-    async with house.open("/left", visitor) as peer:
+    assert await within(PATIENCE, gateway.application.closed["/leaves"].get()) == 4001
+    async with gateway.open("/left", visitor) as peer:
         await peer.send("close")
         end = await closed(peer)
-        assert (end.code, end.reason) == (4002, "as you wish")
-    async with house.open("/dies", visitor) as peer:
+        assert (end.code, end.reason) == (4002, "closed on request")
+    async with gateway.open("/dies", visitor) as peer:
         await peer.send("die")
         assert (await closed(peer)).code == 1006
-    async with house.open("/dead", visitor) as peer:
-        await heard(peer)
+    async with gateway.open("/dead", visitor) as peer:
+        await received(peer)
         peer.transport.abort()
-    assert await within(PATIENCE, house.application.closed["/dead"].get()) == 1006
+    assert await within(PATIENCE, gateway.application.closed["/dead"].get()) == 1006
 
 
-async def sign_out(house):
-    """a sign-out closes the sockets of its session with 1008, idle and busy, and no others"""
-    leaving, staying = await house.sign_in(), await house.sign_in()
+async def sign_out(gateway):
+    """a sign-out closes the sockets of its session with 1008, idle and busy, and no other socket"""
+    leaving, staying = await gateway.sign_in(), await gateway.sign_in()
     async with contextlib.AsyncExitStack() as stack:
         idle, busy, unread, other = [
-            await stack.enter_async_context(house.open(path, visitor))
+            await stack.enter_async_context(gateway.open(path, visitor))
             for path, visitor in [("/idle", leaving), ("/flood", leaving), ("/flood/unread", leaving), ("/other", staying)]
         ]
-        assert await heard(busy) == "alice"
-        assert await heard(busy) == FLOOD
+        assert await received(busy) == "alice"
+        assert await received(busy) == FLOOD
         reading = asyncio.gather(closed(idle, after=["alice"]), closed(busy, after=[FLOOD]))
         await leaving.sign_out()
         for end in await within(SOON, reading):
             assert end.code == 1008, end
         for path in ["/idle", "/flood", "/flood/unread"]:
-            await within(SOON, house.application.closed[path].get())
-        # This end has much to read before it would hear of that, and will not wait.
+            await within(SOON, gateway.application.closed[path].get())
+        # This end has too much unread data before the Close frame to wait for it.
         unread.close_timeout = 0
         unread.transport.abort()
-        assert await heard(other) == "alice"
+        assert await received(other) == "alice"
         await other.send("still here")
-        assert await heard(other) == "still here"
-    assert await refusal(house.open(visitor=leaving)) == 401
+        assert await received(other) == "still here"
+    assert await denial(gateway.open(visitor=leaving)) == 401
 
 
-CLAIMS = [messages_pass_both_ways, many_messages_in_order, what_the_ends_agree_on, refusals, closings, sign_out]
+CLAIMS = [messages_pass_both_ways, many_messages_in_order, what_the_ends_agree_on, denials, closings, sign_out]
 
 
 async def within(seconds, awaitable):
     return await asyncio.wait_for(awaitable, seconds)
 
 
-async def heard(peer):
+async def received(peer):
     return await within(PATIENCE, peer.recv())
 
 
 async def closed(peer, after=("alice",)):
-    """Reads to the end, and tells how the other side closed; nothing but `after` may come on the way."""
+    """Reads to the end, and returns how the other side closed; only messages in `after` may come before."""
     try:
         while True:
-            message = await heard(peer)
+            message = await received(peer)
             assert message in after, len(message)
     except ConnectionClosed as end:
         return end
 
 
-async def refusal(connecting):
+async def denial(connecting):
     try:
         async with connecting:
             return 101
-    except InvalidStatusCode as refused:
-        return refused.status_code
+    except InvalidStatusCode as denied:
+        return denied.status_code
 
 
 async def start(ready, *command):
@@ -250,7 +250,7 @@ async def start(ready, *command):
 
 
 async def end(process):
-    """Asks a process to end, and ends it where it does not."""
+    """Sends SIGTERM to a process, and SIGKILL if it does not end."""
     if process.returncode is None:
         process.terminate()
     try:
@@ -272,14 +272,14 @@ def free_port():
 
 async def main(folder):
     application, port = Application(), free_port()
-    house = House(application, port)
-    own = f"{house.address}/oauth2"
+    gateway = Gateway(application, port)
+    own = f"{gateway.address}/oauth2"
     issuer = await start(
         r"^http:\S+$", NODE, ROOT / "tests/node/op.mjs", f"{own}/callback", f"{own}/signed_out"
     )
     configuration = folder / "portcullis.yaml"
     configuration.write_text(f"""
-server: {{ listen: "127.0.0.1:{port}", public_url: "{house.address}" }}
+server: {{ listen: "127.0.0.1:{port}", public_url: "{gateway.address}" }}
 providers:
   certified: {{ issuer: "{issuer[0]}", client_id: portcullis, client_secret: op-secret }}
 routes:
@@ -291,16 +291,16 @@ telemetry: {{ log: {{ format: json }} }}
     failed = 0
     for claim in CLAIMS:
         try:
-            await claim(house)
+            await claim(gateway)
             print(f"ok - {claim.__doc__}", flush=True)
-        except Exception:  # Whatever it was, the other claims are tried too.
+        except Exception:  # The other claims are tested all the same.
             failed += 1
             print(f"not ok - {claim.__doc__}\n{traceback.format_exc()}", flush=True)
     return failed
 
 
 async def whole(folder):
-    """Runs `main`, and ends what it started, however that went."""
+    """Runs `main`, and ends the processes that it started in any case."""
     failed = 1
     try:
         failed = await main(folder)

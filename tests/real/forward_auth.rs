@@ -1,5 +1,5 @@
 //! Forward auth with each server that has an example in `deploy/`: one table of tests, one row a server.
-//! Invariant: a request that Portcullis denies never reaches the application, whatever headers it carries.
+//! Invariant: a request that Portcullis denies never reaches the application, with any headers.
 
 use std::net::SocketAddr;
 
@@ -41,8 +41,8 @@ macro_rules! with {
             );
 
             #[tokio::test(flavor = "multi_thread")]
-            async fn websocket_passes_and_no_other_protocol() {
-                crate::websocket::websocket_passes_and_no_other_protocol(in_front_of).await;
+            async fn websocket_is_forwarded_and_no_other_protocol() {
+                crate::websocket::websocket_is_forwarded_and_no_other_protocol(in_front_of).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
@@ -97,7 +97,7 @@ async fn signed_in_request_reaches_the_application_with_identity(deployment: Dep
 
 async fn denied_user_gets_403_page(deployment: Deployment) {
     let mut bob = deployment.member("bob").await;
-    let asked = deployment.upstream.asked();
+    let before = deployment.upstream.request_count();
     let page = bob.navigate("/staff?allowed_groups=").await;
     assert_eq!(page.status, 403, "{page:?}");
     assert!(page.body.contains("(bob@example.com)"), "{page:?}");
@@ -108,11 +108,11 @@ async fn denied_user_gets_403_page(deployment: Deployment) {
     assert_eq!(client.status, 403, "{client:?}");
     assert_kept_to_itself(&client);
     assert_eq!(bob.submit("/gets", &[("a", "b")]).await.status, 403);
-    assert_eq!(deployment.upstream.asked(), asked);
+    assert_eq!(deployment.upstream.request_count(), before);
     assert_eq!(bob.fetch("/gets").await.status, 200);
     bob.extra.insert("x-http-method-override", HeaderValue::from_static("DELETE"));
     assert_eq!(bob.fetch("/gets").await.status, 403, "a method override");
-    assert_eq!(deployment.upstream.asked(), asked + 1);
+    assert_eq!(deployment.upstream.request_count(), before + 1);
 }
 
 async fn request_without_session_is_sent_to_sign_in(deployment: Deployment) {
@@ -132,7 +132,7 @@ async fn request_without_session_is_sent_to_sign_in(deployment: Deployment) {
         assert_kept_to_itself(&answer);
     }
     assert_eq!(browser.submit("/page", &[("a", "b")]).await.status, 401, "no redirect for a POST");
-    assert_eq!(deployment.upstream.asked(), 0);
+    assert_eq!(deployment.upstream.request_count(), 0);
     let answer = browser.fetch("/open/page?x").await;
     assert_eq!((answer.status.as_u16(), &answer.json()["target"]), (200, &"/open/page?x".into()));
     assert_kept_to_itself(&answer);
@@ -200,7 +200,7 @@ pub(crate) async fn forged_description_of_the_request_opens_nothing(deployment: 
             assert!(status == 401 || status == 403, "up to {name} at {path}: {status}");
         }
     }
-    assert_eq!(deployment.upstream.asked(), 0);
+    assert_eq!(deployment.upstream.request_count(), 0);
 }
 
 /// Headers by which proxies describe a request, and a value of each that would open something.
@@ -248,16 +248,16 @@ async fn ambiguous_path_never_reaches_the_application(deployment: Deployment) {
     for path in
         ["/open/..;/page", "/open/..%2fpage", "/open/%252e%252e/page", "/OPEN", "/open%2f..%2fpage"]
     {
-        let status = asked_raw(&deployment, path, "").await;
+        let status = send_raw(&deployment, path, "").await;
         assert!((400..404).contains(&status), "{path}: {status}");
     }
-    assert_eq!(deployment.upstream.asked(), 0);
+    assert_eq!(deployment.upstream.request_count(), 0);
 }
 
 async fn request_for_an_auth_endpoint_is_kept_out(deployment: Deployment) {
     let mut alice = deployment.member("alice").await;
     alice.plant("wiki", "1");
-    let asked = deployment.upstream.asked();
+    let before = deployment.upstream.request_count();
     let cookies = alice.cookies().into_iter().map(|(name, value)| format!("{name}={value}"));
     let cookies = format!("Cookie: {}\r\n", cookies.collect::<Vec<_>>().join("; "));
     for path in [
@@ -283,11 +283,11 @@ async fn request_for_an_auth_endpoint_is_kept_out(deployment: Deployment) {
         "http://wiki.localhost/oauth2/auth",
     ] {
         for fields in ["", OPENING] {
-            let status = asked_raw(&deployment, path, &format!("{cookies}{fields}")).await;
+            let status = send_raw(&deployment, path, &format!("{cookies}{fields}")).await;
             assert!((400..=404).contains(&status), "{path}: {status}");
         }
     }
-    assert_eq!(deployment.upstream.asked(), asked);
+    assert_eq!(deployment.upstream.request_count(), before);
 }
 
 /// What would make an auth endpoint answer.
@@ -300,7 +300,7 @@ async fn gateway_that_is_down_denies_everything(deployment: Deployment) {
         let answer = server.browser().fetch(path).await;
         assert!(answer.status == 403 || answer.status.is_server_error(), "{path}: {answer:?}");
     }
-    assert_eq!(upstream.asked(), 0);
+    assert_eq!(upstream.request_count(), 0);
 }
 
 /// A request with one more header.
@@ -313,7 +313,7 @@ async fn with_header(browser: &mut Browser, name: &str, value: &'static str, pat
 }
 
 /// The status of a request whose target no browser would send.
-async fn asked_raw(deployment: &Deployment, target: &str, fields: &str) -> u16 {
+async fn send_raw(deployment: &Deployment, target: &str, fields: &str) -> u16 {
     let mut wire = deployment.server.wire().await;
     let head = format!(
         "GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\nConnection: close\r\n{fields}\r\n"

@@ -1,4 +1,4 @@
-//! The gateway beside the servers that people run it with. They have to be installed, so these tests are
+//! The gateway with the servers that people run it with. They have to be installed, so these tests are
 //! run by name, as `tests/run` does: `cargo test --test real`. What is missing fails, nothing is skipped.
 #![expect(
     clippy::unwrap_used,

@@ -13,7 +13,7 @@ use crate::support::provider;
 use crate::support::wait::until;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_of_nginx_itself_are_guarded_too() {
+async fn files_that_nginx_serves_itself_need_a_session() {
     let files = TempDir::new().unwrap();
     fs::write(files.path().join("page.txt"), "a page").unwrap();
     let root = format!("root {}; # instead of http://wiki:8080", files.path().display());
@@ -41,17 +41,17 @@ async fn auth_subrequests_refresh_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn server_that_is_no_client_gets_no_answer_and_the_log_names_the_line() {
+async fn undeclared_server_gets_no_decision_and_the_log_names_the_missing_line() {
     let deployment = Deployment::start("nginx", Declared::NoClient, nginx::start).await;
     let mut browser = deployment.server.browser();
     assert_eq!(browser.fetch("/page").await.status, 401);
     assert_eq!(provider::sign_in(&mut browser, "/page", "alice").await.status, 403);
-    assert_eq!(deployment.upstream.asked(), 0);
+    assert_eq!(deployment.upstream.request_count(), 0);
     deployment.gateway.log_until("add 127.0.0.1 to server.forward_auth.clients");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sign_in_through_a_server_that_is_not_trusted_ends_at_the_front_page() {
+async fn sign_in_through_an_untrusted_server_ends_at_the_front_page() {
     let deployment = Deployment::start("nginx", Declared::NotTrusted, nginx::start).await;
     let answer = provider::sign_in(&mut deployment.server.browser(), "/page", "alice").await;
     assert_eq!((answer.status.as_u16(), answer.url.path()), (200, "/"), "{answer:?}");
@@ -59,7 +59,7 @@ async fn sign_in_through_a_server_that_is_not_trusted_ends_at_the_front_page() {
 
 /// Each of these lines is needed: without it nginx passes what the visitor sent under that name.
 #[tokio::test(flavor = "multi_thread")]
-async fn header_that_the_operator_forgot_to_set_is_ignored_and_named_in_the_log() {
+async fn header_that_nginx_does_not_set_is_ignored_and_named_in_the_log() {
     for (name, variable) in [
         ("X-Original-Method", "$request_method"),
         ("X-Forwarded-For", "$proxy_add_x_forwarded_for"),
@@ -82,7 +82,7 @@ async fn header_that_the_operator_forgot_to_set_is_ignored_and_named_in_the_log(
 
 /// Lines that other gateways document, with the `proxy` that fits them, and with the wrong one.
 #[tokio::test(flavor = "multi_thread")]
-async fn lines_for_another_gateway_open_nothing() {
+async fn nginx_lines_for_another_gateway_open_nothing() {
     const ONE_URI: &str = "proxy_set_header X-Forwarded-Uri $request_uri;";
     const ONE_URL: &str = "proxy_set_header X-Original-URL $scheme://$http_host$request_uri;";
     const URL_AND_MORE: &str = "proxy_set_header X-Original-URL $scheme://$http_host$request_uri;

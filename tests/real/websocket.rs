@@ -9,7 +9,7 @@ use crate::deployment::Deployment;
 use crate::support::provider;
 use crate::support::wire::{Peer, Wire, status};
 
-pub(crate) async fn websocket_passes_and_no_other_protocol(
+pub(crate) async fn websocket_is_forwarded_and_no_other_protocol(
     in_front_of: impl AsyncFnOnce(SocketAddr) -> Deployment<SocketAddr>,
 ) {
     let heads: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -46,7 +46,7 @@ pub(crate) async fn websocket_passes_and_no_other_protocol(
     assert!(heads[0].contains("\r\nx-forwarded-user: demo-alice\r\n"), "{heads:?}");
 }
 
-/// The answer to a handshake of an application that switches to whatever protocol it names.
+/// The answer to a handshake; the application switches to every protocol that the handshake names.
 async fn shake_hands(server: &Server, path: &str, cookie: &str, fields: &str) -> String {
     let mut wire = server.wire().await;
     wire.say(format!(
@@ -63,7 +63,7 @@ async fn shake_hands(server: &Server, path: &str, cookie: &str, fields: &str) ->
     answer
 }
 
-/// Switches to whatever protocol a head names, and echoes; keeps each head.
+/// Switches to the protocol that a head names, and echoes; keeps each head.
 async fn switch(mut wire: Wire, heads: Arc<Mutex<Vec<String>>>) {
     let head = wire.head().await.to_ascii_lowercase();
     heads.lock().unwrap().push(head.clone());

@@ -51,15 +51,16 @@ const UNREADABLE: [(IdTokenFault, Error); 5] = {
 };
 
 #[tokio::test]
-async fn id_tokens_are_spoiled_as_their_line_says() {
+async fn fault_of_an_id_token_changes_what_its_row_names() {
     let scene = Scene::start().await;
     for fault in IdTokenFault::ALL {
         let Some(token) = faulty_token(&scene, *fault).await else {
             assert_eq!(*fault, IdTokenFault::Missing);
             continue;
         };
-        let refused = UNVERIFIABLE.iter().chain(&UNREADABLE).find(|(refused, _)| refused == fault);
-        let expected = refused.map_or(Ok(()), |(_, error)| Err(*error));
+        let rejected =
+            UNVERIFIABLE.iter().chain(&UNREADABLE).find(|(rejected, _)| rejected == fault);
+        let expected = rejected.map_or(Ok(()), |(_, error)| Err(*error));
         assert_eq!(scene.verify(&token).await.map(|_claims| ()), expected, "{}", fault.words());
     }
     scene.idp.set_faults(&[]);
@@ -68,7 +69,7 @@ async fn id_tokens_are_spoiled_as_their_line_says() {
 }
 
 #[tokio::test]
-async fn claims_are_spoiled_as_their_line_says() {
+async fn fault_of_claims_changes_what_its_row_names() {
     let scene = Scene::start().await;
     let now = scene.clock.unix().0;
     let issuer = scene.idp.issuer().to_owned();
@@ -93,7 +94,7 @@ async fn claims_are_spoiled_as_their_line_says() {
 }
 
 #[tokio::test]
-async fn a_fault_of_refreshes_leaves_sign_ins_alone() {
+async fn fault_of_a_refresh_leaves_sign_ins_unchanged() {
     let scene = Scene::start().await;
     let faults = [
         Fault::IdToken(GrantType::Refresh, IdTokenFault::AudOther),
@@ -110,7 +111,7 @@ async fn a_fault_of_refreshes_leaves_sign_ins_alone() {
 }
 
 #[tokio::test]
-async fn authorization_responses_are_spoiled_as_their_line_says() {
+async fn fault_of_an_authorization_response_changes_what_its_row_names() {
     let scene = Scene::start().await;
     let SignedIn { cookie, .. } = scene.sign_in("alice").await;
     for fault in AuthorizationFault::ALL {
@@ -153,7 +154,7 @@ fn essence(received: &Received) -> (u16, &str, Option<&String>, &str) {
 }
 
 #[tokio::test]
-async fn every_fault_of_documents_shows_and_passes() {
+async fn fault_of_a_document_shows_until_it_is_removed() {
     let scene = Scene::start().await;
     let discovery = "/.well-known/openid-configuration";
     let faults = DiscoveryFault::ALL.iter().map(|fault| (discovery, Fault::Discovery(*fault)));
@@ -180,7 +181,7 @@ async fn every_fault_of_documents_shows_and_passes() {
 }
 
 #[tokio::test]
-async fn key_sets_are_spoiled_as_their_line_says() {
+async fn fault_of_a_key_set_changes_what_its_row_names() {
     let scene = Scene::start().await;
     let honest = scene.tokens().await["id_token"].as_str().unwrap().to_owned();
     let nameless = faulty_token(&scene, IdTokenFault::NoKid).await.unwrap();
@@ -200,7 +201,7 @@ async fn key_sets_are_spoiled_as_their_line_says() {
 }
 
 #[tokio::test]
-async fn rsa_key_sets_can_be_spoiled_too() {
+async fn fault_of_an_rsa_key_set_changes_what_its_row_names() {
     let clock = Clock::system();
     let idp = IdentityProvider::start(Settings::default(), clock.clone()).await.unwrap();
     let scene = Scene { idp, clock };
@@ -217,7 +218,7 @@ async fn rsa_key_sets_can_be_spoiled_too() {
 }
 
 #[tokio::test]
-async fn every_fault_of_the_token_endpoint_shows() {
+async fn fault_of_the_token_endpoint_shows_in_its_answer() {
     let scene = Scene::start().await;
     for fault in TokenFault::ALL {
         scene.idp.set_faults(&[Fault::Token(GrantType::SignIn, *fault)]);
@@ -236,15 +237,15 @@ async fn every_fault_of_the_token_endpoint_shows() {
             F::ExpiresFraction => members()["expires_in"] == 3600.5,
             F::ExpiresText => members()["expires_in"] == "3600",
             F::InvalidGrant => answer.status == 400 && members()["error"] == "invalid_grant",
-            // These two spoil refusals only.
-            F::RefusalOther | F::RefusalFails => {
-                let refused = scene.exchange("unknown", &[]).await;
-                let other = *fault == F::RefusalOther;
+            // These two change error responses only.
+            F::ErrorOther | F::ErrorFails => {
+                let rejected = scene.exchange("unknown", &[]).await;
+                let other = *fault == F::ErrorOther;
                 let (status, error) =
                     if other { (400, "invalid_request") } else { (500, "invalid_grant") };
                 members()["access_token"].is_string()
-                    && refused.status == status
-                    && refused.json()["error"] == error
+                    && rejected.status == status
+                    && rejected.json()["error"] == error
             }
             F::InvalidClient => answer.status == 401 && members()["error"] == "invalid_client",
             F::ErrorAsSuccess => answer.status == 200 && members()["error"] == "invalid_grant",
@@ -263,7 +264,7 @@ async fn every_fault_of_the_token_endpoint_shows() {
 }
 
 #[tokio::test]
-async fn every_fault_of_userinfo_shows() {
+async fn fault_of_userinfo_shows_in_its_answer() {
     let scene = Scene::start().await;
     let token = scene.tokens().await["access_token"].clone();
     for fault in UserinfoFault::ALL {

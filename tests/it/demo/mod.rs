@@ -59,7 +59,7 @@ impl Scene {
         Self { idp: IdentityProvider::start(settings, clock.clone()).await.unwrap(), clock }
     }
 
-    /// One request on a connection of its own; everything until its end.
+    /// Sends one request on a new connection, and returns all bytes until its end.
     async fn bytes(&self, head: &str, body: &str) -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect(self.idp.address()).await?;
         let length = body.len();
@@ -169,7 +169,7 @@ impl Received {
     }
 
     #[track_caller]
-    fn refused(&self, status: u16, error: &str) {
+    fn expect_error(&self, status: u16, error: &str) {
         assert_eq!((self.status, &self.json()["error"]), (status, &json!(error)), "{}", self.body);
     }
 }

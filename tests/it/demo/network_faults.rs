@@ -15,7 +15,7 @@ async fn arrives(scene: &Scene, path: &str, limit: u64) -> std::io::Result<Vec<u
 }
 
 #[tokio::test]
-async fn every_endpoint_fails_on_the_network_as_asked() {
+async fn network_fault_changes_its_own_endpoint_only() {
     let scene = Scene::start().await;
     for endpoint in DemoEndpoint::ALL {
         scene.idp.set_faults(&[Fault::Network(endpoint, NetworkFault::Garbage)]);
@@ -26,12 +26,12 @@ async fn every_endpoint_fails_on_the_network_as_asked() {
         } else {
             DemoEndpoint::Jwks
         };
-        assert_eq!(scene.get(other.path()).await.status, 200, "beside {endpoint:?}");
+        assert_eq!(scene.get(other.path()).await.status, 200, "another endpoint than {endpoint:?}");
     }
 }
 
 #[tokio::test]
-async fn network_faults_do_what_their_line_says() {
+async fn network_fault_does_what_its_row_names() {
     let scene = Scene::start().await;
     for fault in NetworkFault::ALL {
         scene.idp.set_faults(&[Fault::Network(DemoEndpoint::Jwks, fault)]);
@@ -78,7 +78,7 @@ async fn network_faults_do_what_their_line_says() {
 }
 
 #[tokio::test]
-async fn who_hangs_is_let_go_when_the_faults_change() {
+async fn hanging_request_ends_when_the_faults_change() {
     let scene = Scene::start().await;
     scene.idp.set_faults(&[Fault::Network(DemoEndpoint::Jwks, NetworkFault::Hang)]);
     let change = async {
@@ -93,7 +93,7 @@ async fn who_hangs_is_let_go_when_the_faults_change() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_was_processed_and_a_refused_request_was_not() {
+async fn request_with_a_lost_answer_was_processed_and_one_with_503_was_not() {
     let strict = RefreshTokens::RotatingStrictly;
     let scene = Scene::with(Settings { refresh_tokens: strict, ..Settings::default() }).await;
     let tokens = scene.tokens().await;
@@ -105,12 +105,12 @@ async fn a_lost_answer_was_processed_and_a_refused_request_was_not() {
     let body = query(&[("grant_type", "refresh_token"), ("refresh_token", refresh_token)], &[]);
     assert!(scene.bytes(&head, &body).await.unwrap().is_empty());
     scene.idp.set_faults(&[]);
-    scene.refresh(refresh_token).await.refused(400, "invalid_grant");
+    scene.refresh(refresh_token).await.expect_error(400, "invalid_grant");
     assert_eq!(scene.idp.counts().refreshes, 3);
 }
 
 #[tokio::test]
-async fn with_a_certificate_the_issuer_is_https() {
+async fn provider_with_a_certificate_has_an_https_issuer() {
     use rustls::pki_types::{PrivateKeyDer, ServerName};
     let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate = pair.cert.der().clone();

@@ -11,7 +11,7 @@ async fn ask(app: &SampleApp, request: &str, limit: u64) -> String {
 }
 
 #[tokio::test]
-async fn the_page_shows_the_request_escaped() {
+async fn page_shows_the_request_escaped() {
     let app = SampleApp::start(0).await.unwrap();
     let request = "PUT /a?b=%3Cb%3E HTTP/1.1\r\nhost: wiki\r\nx-forwarded-user: alice\r\n\
                    x-odd: <script>alert(1)</script>\r\nconnection: close\r\n\r\n";
@@ -22,7 +22,7 @@ async fn the_page_shows_the_request_escaped() {
 }
 
 #[tokio::test]
-async fn the_api_echoes_the_request() {
+async fn api_echoes_the_request() {
     let app = SampleApp::start(0).await.unwrap();
     let request = "POST /api?q=1 HTTP/1.1\r\nhost: wiki\r\nx-a: 1\r\nx-a: 2\r\n\
                    content-length: 5\r\nconnection: close\r\n\r\nhello";
@@ -36,7 +36,7 @@ async fn the_api_echoes_the_request() {
 }
 
 #[tokio::test]
-async fn events_tick() {
+async fn event_stream_ticks() {
     let app = SampleApp::start(0).await.unwrap();
     let stream = ask(&app, "GET /events HTTP/1.1\r\nhost: wiki\r\n\r\n", 170).await;
     assert!(stream.contains("content-type: text/event-stream"), "{stream}");

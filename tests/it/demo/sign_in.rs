@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test]
-async fn an_honest_sign_in_ends_with_tokens_that_verify() {
+async fn sign_in_ends_with_tokens_that_verify() {
     let scene = Scene::start().await;
     let (_, form) = scene.authorize(&[], "").await;
     let policy = &form.headers["content-security-policy"];
@@ -39,7 +39,7 @@ async fn an_honest_sign_in_ends_with_tokens_that_verify() {
 }
 
 #[tokio::test]
-async fn every_algorithm_can_be_configured() {
+async fn id_token_is_signed_by_the_configured_algorithm() {
     for algorithm in [Algorithm::RS256, Algorithm::ES384, Algorithm::EdDSA] {
         let clock = Clock::manual();
         let settings = Settings { algorithm, path: "/realms/main".into(), ..Settings::default() };
@@ -58,7 +58,7 @@ async fn every_algorithm_can_be_configured() {
 }
 
 #[tokio::test]
-async fn the_response_says_which_request_and_which_issuer() {
+async fn authorization_response_has_state_and_iss() {
     let scene = Scene::start().await;
     let signed_in = scene.sign_in("alice").await;
     let (_, silent) = scene.authorize(&[], &signed_in.cookie).await;
@@ -69,7 +69,7 @@ async fn the_response_says_which_request_and_which_issuer() {
 }
 
 #[tokio::test]
-async fn prompt_and_max_age_decide_whether_the_form_is_shown() {
+async fn form_is_shown_as_prompt_and_max_age_require() {
     let scene = Scene::start().await;
     let SignedIn { cookie, .. } = scene.sign_in("alice").await;
     for prompt in ["login", "select_account"] {
@@ -88,7 +88,7 @@ async fn prompt_and_max_age_decide_whether_the_form_is_shown() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_and_what_was_typed_is_escaped() {
+async fn wrong_password_gets_the_form_again_with_its_input_escaped() {
     let scene = Scene::start().await;
     let (request, _) = scene.authorize(&[], "").await;
     for (username, password) in [("alice", "bob"), ("mallory", "mallory"), ("<b>", "")] {
@@ -100,7 +100,7 @@ async fn a_wrong_password_is_told_and_what_was_typed_is_escaped() {
 }
 
 #[tokio::test]
-async fn nobody_is_sent_to_an_address_that_is_not_registered() {
+async fn unregistered_redirect_uri_gets_400_and_no_redirect() {
     let scene = Scene::start().await;
     for change in [
         ("redirect_uri", "https://evil.example/"),
@@ -108,16 +108,16 @@ async fn nobody_is_sent_to_an_address_that_is_not_registered() {
         ("redirect_uri", ""),
         ("client_id", "stranger"),
     ] {
-        let (_, refused) = scene.authorize(&[change], "").await;
-        assert_eq!(refused.status, 400, "{change:?}");
-        assert!(!refused.headers.contains_key("location"));
+        let (_, rejected) = scene.authorize(&[change], "").await;
+        assert_eq!(rejected.status, 400, "{change:?}");
+        assert!(!rejected.headers.contains_key("location"));
     }
     let twice = format!("{}&state=2", query(&AUTHORIZATION_REQUEST, &[]));
     assert_eq!(scene.get(&format!("/authorize?{twice}")).await.status, 400);
 }
 
 #[tokio::test]
-async fn other_mistakes_are_told_to_the_client() {
+async fn other_request_errors_are_redirected_to_the_client() {
     let scene = Scene::start().await;
     for (change, error) in [
         (("response_type", "token"), "unsupported_response_type"),
@@ -126,14 +126,14 @@ async fn other_mistakes_are_told_to_the_client() {
         (("code_challenge_method", ""), "invalid_request"),
         (("code_challenge", "short"), "invalid_request"),
     ] {
-        let (_, refused) = scene.authorize(&[change], "").await;
-        let parameters = refused.redirect();
+        let (_, rejected) = scene.authorize(&[change], "").await;
+        let parameters = rejected.redirect();
         assert_eq!((&*parameters["error"], &*parameters["state"]), (error, "st&te"), "{change:?}");
     }
 }
 
 #[tokio::test]
-async fn a_code_is_bound_to_its_request() {
+async fn code_is_bound_to_its_authorization_request() {
     let scene = Scene::start().await;
     for change in [
         ("redirect_uri", "http://127.0.0.1:9/other"),
@@ -143,40 +143,40 @@ async fn a_code_is_bound_to_its_request() {
         ("code", "unknown"),
     ] {
         let SignedIn { code, .. } = scene.sign_in("alice").await;
-        scene.exchange(&code, &[change]).await.refused(400, "invalid_grant");
+        scene.exchange(&code, &[change]).await.expect_error(400, "invalid_grant");
     }
     let unbound = [("code_challenge", ""), ("code_challenge_method", "")];
     let SignedIn { code, .. } = scene.sign_in_with("alice", &unbound).await;
-    scene.exchange(&code, &[]).await.refused(400, "invalid_grant");
+    scene.exchange(&code, &[]).await.expect_error(400, "invalid_grant");
     let SignedIn { code, .. } = scene.sign_in_with("alice", &unbound).await;
     assert_eq!(scene.exchange(&code, &[("code_verifier", "")]).await.status, 200);
 }
 
 #[tokio::test]
-async fn a_code_expires() {
+async fn code_expires() {
     let scene = Scene::start().await;
     let SignedIn { code, .. } = scene.sign_in("alice").await;
     scene.clock.advance(Duration::from_secs(61));
-    scene.exchange(&code, &[]).await.refused(400, "invalid_grant");
+    scene.exchange(&code, &[]).await.expect_error(400, "invalid_grant");
 }
 
 #[tokio::test]
-async fn a_code_used_twice_ends_what_it_brought() {
+async fn code_that_is_used_twice_revokes_its_tokens() {
     let scene = Scene::start().await;
     let SignedIn { code, .. } = scene.sign_in("alice").await;
     let tokens = scene.exchange(&code, &[]).await.json();
-    scene.exchange(&code, &[]).await.refused(400, "invalid_grant");
+    scene.exchange(&code, &[]).await.expect_error(400, "invalid_grant");
     assert_eq!(scene.userinfo(&tokens["access_token"]).await.status, 401);
     let refreshed = scene.refresh(tokens["refresh_token"].as_str().unwrap()).await;
-    refreshed.refused(400, "invalid_grant");
+    refreshed.expect_error(400, "invalid_grant");
 }
 
 #[tokio::test]
-async fn clients_authenticate_in_one_way() {
+async fn client_that_authenticates_in_two_ways_is_rejected() {
     let scene = Scene::start().await;
     let secret = "s3:cret &";
     let grant = ("grant_type", "refresh_token");
-    // `invalid_grant` means that the client was let in and only the token is unknown.
+    // `invalid_grant` means that the client was authenticated and only the token is unknown.
     for (head, fields, status, error) in [
         (basic("gateway:s3%3Acret+%26"), vec![grant], 400, "invalid_grant"),
         (basic("gateway:wrong"), vec![grant], 401, "invalid_client"),
@@ -212,13 +212,13 @@ async fn clients_authenticate_in_one_way() {
     ] {
         let body = query(&fields, &[]);
         let answer = scene.ask(&format!("POST /token HTTP/1.1\r\n{head}"), &body).await;
-        answer.refused(status, error);
+        answer.expect_error(status, error);
         assert_eq!(answer.headers["cache-control"], "no-store");
     }
 }
 
 #[tokio::test]
-async fn refresh_tokens_rotate() {
+async fn refresh_token_rotates_with_each_use() {
     let text = |tokens: &Value| tokens["refresh_token"].as_str().unwrap().to_owned();
     let scene = Scene::start().await;
     let first = text(&scene.tokens().await);
@@ -228,15 +228,15 @@ async fn refresh_tokens_rotate() {
     let second = text(&answer);
     assert_eq!(scene.refresh(&first).await.status, 200, "the answer may have been lost");
     let fourth = text(&scene.refresh(&second).await.json());
-    scene.refresh(&first).await.refused(400, "invalid_grant");
+    scene.refresh(&first).await.expect_error(400, "invalid_grant");
     assert_eq!(scene.refresh(&fourth).await.status, 200);
 
     let strict = RefreshTokens::RotatingStrictly;
     let scene = Scene::with(Settings { refresh_tokens: strict, ..Settings::default() }).await;
     let first = text(&scene.tokens().await);
     let second = text(&scene.refresh(&first).await.json());
-    scene.refresh(&first).await.refused(400, "invalid_grant");
-    scene.refresh(&second).await.refused(400, "invalid_grant");
+    scene.refresh(&first).await.expect_error(400, "invalid_grant");
+    scene.refresh(&second).await.expect_error(400, "invalid_grant");
 
     let fixed = RefreshTokens::Fixed;
     let scene = Scene::with(Settings { refresh_tokens: fixed, ..Settings::default() }).await;
@@ -252,19 +252,19 @@ async fn refresh_tokens_rotate() {
 }
 
 #[tokio::test]
-async fn access_tokens_expire_by_the_clock() {
+async fn access_token_expires_by_the_clock() {
     let scene = Scene::start().await;
     let tokens = scene.tokens().await;
     scene.clock.advance(Duration::from_secs(59));
     assert_eq!(scene.userinfo(&tokens["access_token"]).await.status, 200);
     scene.clock.advance(Duration::from_secs(2));
-    let refused = scene.userinfo(&tokens["access_token"]).await;
-    assert!(refused.headers["www-authenticate"].contains("invalid_token"));
-    refused.refused(401, "invalid_token");
+    let rejected = scene.userinfo(&tokens["access_token"]).await;
+    assert!(rejected.headers["www-authenticate"].contains("invalid_token"));
+    rejected.expect_error(401, "invalid_token");
 }
 
 #[tokio::test]
-async fn revoking_a_refresh_token_ends_its_family() {
+async fn revoked_refresh_token_ends_its_family() {
     let scene = Scene::start().await;
     let tokens = scene.tokens().await;
     let refresh = tokens["refresh_token"].as_str().unwrap();
@@ -274,12 +274,12 @@ async fn revoking_a_refresh_token_ends_its_family() {
     let head = format!("POST /revoke HTTP/1.1\r\n{}", basic("gateway:s3%3Acret+%26"));
     assert_eq!(scene.ask(&head, &query(&[("token", refresh)], &[])).await.status, 200);
     assert_eq!(scene.userinfo(&tokens["access_token"]).await.status, 401);
-    scene.refresh(refresh).await.refused(400, "invalid_grant");
+    scene.refresh(refresh).await.expect_error(400, "invalid_grant");
     assert_eq!(scene.idp.counts().revocations, 2);
 }
 
 #[tokio::test]
-async fn people_change() {
+async fn account_changes_take_effect_at_once() {
     let scene = Scene::start().await;
     let tokens = scene.tokens().await;
     scene.idp.set_groups("alice", &["admin", "ops"]);
@@ -292,21 +292,21 @@ async fn people_change() {
     scene.idp.remove_account("alice");
     assert_eq!(scene.userinfo(&refreshed["access_token"]).await.status, 401);
     let gone = scene.refresh(refreshed["refresh_token"].as_str().unwrap()).await;
-    gone.refused(400, "invalid_grant");
+    gone.expect_error(400, "invalid_grant");
 }
 
 #[tokio::test]
-async fn everything_can_be_revoked_at_once() {
+async fn revoke_all_ends_every_token_and_session() {
     let scene = Scene::start().await;
     let tokens = scene.tokens().await;
     scene.idp.revoke_all();
     assert_eq!(scene.userinfo(&tokens["access_token"]).await.status, 401);
     let gone = scene.refresh(tokens["refresh_token"].as_str().unwrap()).await;
-    gone.refused(400, "invalid_grant");
+    gone.expect_error(400, "invalid_grant");
 }
 
 #[tokio::test]
-async fn keys_rotate_and_old_hints_are_still_recognised() {
+async fn id_token_hint_of_an_old_key_is_still_recognised() {
     let scene = Scene::start().await;
     let tokens = scene.tokens().await;
     let id_token = tokens["id_token"].as_str().unwrap();
@@ -319,7 +319,7 @@ async fn keys_rotate_and_old_hints_are_still_recognised() {
 }
 
 #[tokio::test]
-async fn signing_out_ends_the_session_and_goes_where_the_client_registered() {
+async fn sign_out_ends_the_session_and_redirects_to_a_registered_uri_only() {
     let scene = Scene::start().await;
     let SignedIn { cookie, code } = scene.sign_in("alice").await;
     let tokens = scene.exchange(&code, &[]).await.json();
@@ -330,8 +330,8 @@ async fn signing_out_ends_the_session_and_goes_where_the_client_registered() {
         format!("/end_session?{}", query(&fields, &[]))
     };
     for (hint, uri) in [(hint, "https://evil.example/"), (hint, CALLBACK), ("x.y.z", SIGNED_OUT)] {
-        let refused = scene.get(&target(hint, uri)).await;
-        assert_eq!(refused.status, 400, "{uri}");
+        let rejected = scene.get(&target(hint, uri)).await;
+        assert_eq!(rejected.status, 400, "{uri}");
     }
     let without =
         format!("/end_session?{}", query(&[("post_logout_redirect_uri", SIGNED_OUT)], &[]));
@@ -345,7 +345,7 @@ async fn signing_out_ends_the_session_and_goes_where_the_client_registered() {
 }
 
 #[tokio::test]
-async fn acr_is_what_was_asked_for() {
+async fn acr_is_the_requested_one() {
     let scene = Scene::start().await;
     let SignedIn { code, .. } = scene.sign_in_with("alice", &[("acr_values", "mfa pwd")]).await;
     let tokens = scene.exchange(&code, &[]).await.json();
@@ -354,7 +354,7 @@ async fn acr_is_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_stopped_provider_is_gone() {
+async fn stopped_provider_accepts_no_connection() {
     let scene = Scene::start().await;
     scene.idp.stop().await;
     assert!(TcpStream::connect(scene.idp.address()).await.is_err());

@@ -8,7 +8,7 @@ use crate::support::wait;
 use crate::support::wire::status;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn envoy_is_granted_by_200_and_asks_by_path() {
+async fn envoy_gets_200_for_an_allowed_path_behind_the_endpoint() {
     let proxy = ForwardAuth::of("envoy").await;
     let alice = proxy.cookie_of("alice").await;
     let fields = format!("{NGINX}{alice}");
@@ -17,7 +17,7 @@ async fn envoy_is_granted_by_200_and_asks_by_path() {
         ("POST /oauth2/auth/staff", 200),
         ("OPTIONS /oauth2/auth/preflight", 200),
         ("GET /oauth2/auth/preflight", 403),
-        ("GET /oauth2/auth/open?allowed_groups=nobody", 200),
+        ("GET /oauth2/auth/open?allowed_groups=absent", 200),
         ("GET /oauth2/auth/?allowed_groups=", 200),
         ("GET /oauth2/auth", 403),
         ("GET /oauth2/auth/open/..%2fpage", 403),
@@ -37,18 +37,18 @@ async fn envoy_is_granted_by_200_and_asks_by_path() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn path_behind_the_endpoint_is_403_for_others_than_envoy() {
+async fn path_behind_the_endpoint_gets_403_for_every_other_proxy() {
     let proxy = ForwardAuth::of("nginx").await;
     let fields = nginx("GET", "/open", "");
     assert_eq!(proxy.status("GET /oauth2/auth/", &fields).await, 202);
     assert_eq!(proxy.status("GET /oauth2/auth/open", &fields).await, 403);
     proxy.logged("a path behind an auth endpoint");
-    assert_eq!(proxy.status("GET /oauth2/auth/?allowed_groups=nobody", &fields).await, 401);
+    assert_eq!(proxy.status("GET /oauth2/auth/?allowed_groups=absent", &fields).await, 401);
     assert_eq!(proxy.status("GET /oauth2/auth/?allowed_groups=", &fields).await, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn cookies_of_the_application_are_in_every_answer_that_grants_and_in_no_other() {
+async fn application_cookies_are_in_every_allowing_answer_and_in_no_other() {
     let others = "first=1; second=a=b";
     for (kind, line, granted) in
         [("nginx", "GET /oauth2/auth", 202), ("envoy", "GET /oauth2/forward_auth/page", 200)]
@@ -92,7 +92,7 @@ async fn cookies_of_the_application_are_in_every_answer_that_grants_and_in_no_ot
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_answer_cannot_take_away_is_denied() {
+async fn header_that_an_answer_cannot_remove_gets_403() {
     let proxy = ForwardAuth::of("nginx").await;
     let alice = proxy.cookie_of("alice").await;
     for name in [
@@ -118,7 +118,7 @@ async fn what_an_answer_cannot_take_away_is_denied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn own_listener_answers_the_auth_endpoints_and_probes_alone() {
+async fn own_listener_serves_auth_endpoints_and_probes_only() {
     let proxy = ForwardAuth::with_own_listener("nginx").await;
     let alice = proxy.cookie_of("alice").await;
     let answer = proxy.ask(AUTH, &nginx("GET", "/page", &alice)).await;
@@ -146,7 +146,7 @@ async fn own_listener_answers_the_auth_endpoints_and_probes_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_are_withheld_where_the_listener_is_public() {
+async fn access_token_is_withheld_on_a_public_listener() {
     let proxy = ForwardAuth::of("nginx").await;
     let alice = proxy.cookie_of("alice").await;
     let answer = proxy.ask(AUTH, &nginx("GET", "/page", &alice)).await;
@@ -155,7 +155,7 @@ async fn tokens_are_withheld_where_the_listener_is_public() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn destination_of_a_webdav_request_is_decided_like_its_path() {
+async fn webdav_destination_is_decided_like_the_path() {
     let routes = ["allow: [{ public: true, paths: [/pub] }, { groups: [staff] }]"];
     let proxy = ForwardAuth::start(builder(&client("nginx")).routes(routes)).await;
     let status = async |method, uri, destination: &str| {
@@ -179,9 +179,9 @@ async fn destination_of_a_webdav_request_is_decided_like_its_path() {
     proxy.logged("Destination");
 }
 
-/// Envoy admits on a 5xx with `failure_mode_allow`, and nginx shows it as its own fault.
+/// Envoy allows on a 5xx with `failure_mode_allow`, and nginx answers with its own error page.
 #[tokio::test(flavor = "multi_thread")]
-async fn outage_of_the_provider_is_403_with_its_reason() {
+async fn provider_outage_gets_403_and_is_logged() {
     let short = builder(&client("nginx")).token_lifetime(Duration::from_secs(1));
     let proxy = ForwardAuth::start(short).await;
     let alice = proxy.cookie_of("alice").await;
@@ -199,7 +199,7 @@ async fn outage_of_the_provider_is_403_with_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn header_of_the_route_without_value_is_empty_whatever_the_default_has() {
+async fn route_header_without_value_is_empty_even_if_a_default_has_one() {
     let routes = ["allow: authenticated, identity_headers: \
                    { X-Auth-Request-Groups: \"{claim:/roles}\", Impersonate-User: \"{user}\" }"];
     let proxy = ForwardAuth::start(builder(&client("nginx")).routes(routes)).await;
@@ -215,7 +215,7 @@ async fn header_of_the_route_without_value_is_empty_whatever_the_default_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn misspelt_override_beside_a_destination_is_denied_on_every_route() {
+async fn misspelt_method_override_with_a_destination_gets_403_on_every_route() {
     let proxy = ForwardAuth::of("nginx").await;
     for name in ["X_HTTP_Method_Override", "X.HTTP.Method"] {
         let fields = format!("{name}: MOVE\r\nDestination: /private/x\r\n");
@@ -225,7 +225,7 @@ async fn misspelt_override_beside_a_destination_is_denied_on_every_route() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn question_without_uri_is_denied_where_its_methods_contradict() {
+async fn subrequest_without_uri_and_with_contradicting_methods_gets_403() {
     let proxy = ForwardAuth::of("nginx").await;
     let fields = |other| format!("{NGINX}X-Original-Method: GET\r\n{other}");
     let status = async |other| {

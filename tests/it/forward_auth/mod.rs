@@ -116,7 +116,7 @@ fn nginx(method: &str, uri: &str, of_visitor: &str) -> String {
 const AUTH: &str = "GET /oauth2/auth";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn peer_that_is_not_declared_learns_nothing_and_the_operator_learns_why() {
+async fn undeclared_proxy_gets_no_identity_and_the_log_names_the_missing_line() {
     let trusted = "trusted_proxies: [127.0.0.1/32]";
     let elsewhere = "clients: [{ from: [192.0.2.0/24], proxy: nginx }]";
     for forward_auth in [elsewhere, ""] {
@@ -140,7 +140,7 @@ async fn peer_that_is_not_declared_learns_nothing_and_the_operator_learns_why() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn header_of_a_visitor_opens_nothing_behind_nginx() {
+async fn client_header_does_not_change_a_decision_behind_nginx() {
     let proxy = ForwardAuth::of("nginx").await;
     assert_eq!(proxy.status(AUTH, &nginx("GET", "/open", "")).await, 202);
     for (uri, forged) in [
@@ -168,7 +168,7 @@ async fn header_of_a_visitor_opens_nothing_behind_nginx() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn header_that_the_operator_forgot_counts_for_nothing() {
+async fn header_that_the_proxy_once_left_out_is_ignored_from_then_on() {
     let proxy = ForwardAuth::of("nginx").await;
     let preflight = nginx("OPTIONS", "/preflight", "");
     assert_eq!(proxy.status(AUTH, &preflight).await, 202);
@@ -185,7 +185,7 @@ async fn header_that_the_operator_forgot_counts_for_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn address_of_the_visitor_is_never_that_of_the_proxy() {
+async fn client_address_is_never_that_of_the_proxy() {
     let trusted = "trusted_proxies: [127.0.0.1, 192.0.2.8]";
     let proxy = ForwardAuth::start(builder(&client("nginx")).server(trusted)).await;
     for (chain, office) in [
@@ -209,7 +209,7 @@ async fn address_of_the_visitor_is_never_that_of_the_proxy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn question_without_uri_is_decided_where_nothing_depends_on_it() {
+async fn subrequest_without_uri_is_decided_only_where_all_paths_have_one_rule() {
     let proxy = ForwardAuth::of("nginx").await;
     let alice = proxy.cookie_of("alice").await;
     let without = |host: &str, more: &str| {
@@ -236,7 +236,7 @@ async fn question_without_uri_is_decided_where_nothing_depends_on_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn question_without_host_is_403_and_has_no_other_effect() {
+async fn subrequest_without_host_gets_403_and_has_no_other_effect() {
     let proxy = ForwardAuth::of("caddy").await;
     let fields = |host: &str, more: &str| {
         format!(
@@ -258,7 +258,7 @@ async fn question_without_host_is_403_and_has_no_other_effect() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn proxy_on_a_unix_socket_is_declared_by_that_word() {
+async fn proxy_on_a_unix_socket_is_declared_as_unix() {
     let folder = TempDir::new().unwrap();
     for (from, expected) in [("unix", 202), ("127.0.0.1", 401)] {
         let socket = folder.path().join(expected.to_string());

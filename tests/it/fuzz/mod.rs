@@ -45,7 +45,7 @@ fn every_target_has_a_program() {
 
 /// A fault that is found in the versions of another lock file may be none of the gateway's.
 #[test]
-fn fuzzer_is_built_of_the_gateways_versions() {
+fn fuzz_lock_file_has_the_versions_of_the_gateway() {
     let [ours, theirs] = ["Cargo.lock", "fuzz/Cargo.lock"].map(|file| packages(root().join(file)));
     let known = |name: &str| ours.iter().any(|(known, _)| known == name);
     let other: Vec<_> =

@@ -1,4 +1,4 @@
-//! Bodies that nobody reads, and what stands behind bodies.
+//! Bodies that the gateway does not forward, and the bytes behind a body.
 
 use super::{INNER, Stack, answers_to, count, get, status};
 use crate::support::wire::{Wire, field};
@@ -9,7 +9,7 @@ fn denied(fields: &str, body: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_body_of_a_refused_request_is_never_a_request() {
+async fn body_of_a_denied_request_is_never_read_as_a_request() {
     let stack = Stack::start().await;
     let length = INNER.len();
     let large = INNER.repeat(4000);
@@ -25,14 +25,14 @@ async fn the_body_of_a_refused_request_is_never_a_request() {
         ("Content-Length: 5000000\r\n".to_owned(), INNER.to_owned()),
     ] {
         let answer = answers_to(&stack.gateway, denied(&fields, &body)).await;
-        let refused = matches!(status(&answer), 401 | 417) && count(&answer) == 1;
-        assert!(refused, "T09 {fields:?}: {answer}");
+        let denied = matches!(status(&answer), 401 | 417) && count(&answer) == 1;
+        assert!(denied, "T09 {fields:?}: {answer}");
     }
     assert_eq!(stack.upstream.targets(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn behind_a_refused_body_the_next_request_is_served_or_the_connection_is_over() {
+async fn request_behind_a_denied_body_is_served_or_the_connection_ends() {
     let stack = Stack::start().await;
     let fields = format!("Content-Length: {}\r\n", INNER.len());
     let sent = denied(&fields, INNER) + &get("/open/next", "");
@@ -43,7 +43,7 @@ async fn behind_a_refused_body_the_next_request_is_served_or_the_connection_is_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_to_be_told_is_refused_without_being_told_to_go_on() {
+async fn denied_request_with_expect_gets_401_without_100_continue() {
     let stack = Stack::start().await;
     let mut wire = Wire::to(&stack.gateway).await;
     wire.say(denied("Content-Length: 5\r\nExpect: 100-continue\r\n", "")).await;
@@ -62,7 +62,7 @@ async fn who_waits_to_be_told_is_refused_without_being_told_to_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn trailers_tell_the_application_nothing() {
+async fn request_trailers_do_not_reach_the_upstream() {
     let stack = Stack::start().await;
     let trailers = "X-Forwarded-User: admin\r\nContent-Length: 5\r\nX-Harmless: 1\r\n";
     let sent = format!(
@@ -71,10 +71,10 @@ async fn trailers_tell_the_application_nothing() {
     );
     let answer = answers_to(&stack.gateway, sent).await;
     assert_eq!(status(&answer), 200, "T10 {answer}");
-    let told = &stack.upstream.seen()[0];
-    assert_eq!(told["body"], "hello");
+    let received = &stack.upstream.seen()[0];
+    assert_eq!(received["body"], "hello");
     for name in ["x-forwarded-user", "x-harmless", "trailer"] {
-        assert!(told["headers"][name].is_null(), "T10 {told}");
+        assert!(received["headers"][name].is_null(), "T10 {received}");
     }
     assert_eq!(field(&answer, "content-type"), "application/json");
 }

@@ -11,7 +11,7 @@ fn id_of(cookie: &str) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cookie_that_is_not_exactly_ours_is_nobodys() {
+async fn altered_session_cookie_is_no_session() {
     let stack = Stack::start().await;
     let alice = stack.cookie_of("alice").await;
     let id = id_of(&alice);
@@ -56,13 +56,13 @@ async fn a_cookie_that_is_not_exactly_ours_is_nobodys() {
     }
     cases.push(case("T91", get("/page", &format!("X-Cookie: portcullis={id}\r\n"))));
     cases.push(case("T91", get(&format!("/page?portcullis={id}"), "")));
-    stack.refuses(&cases, &[401]).await;
+    stack.denies(&cases, &[401]).await;
     let answer = answers_to(&stack.gateway, get("/page", &alice)).await;
     assert_eq!(status(&answer), 200, "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tossed_cookie_is_no_session_and_a_challenge_clears_it() {
+async fn tossed_cookie_is_no_session_and_the_redirect_to_sign_in_clears_it() {
     let stack = Stack::start().await;
     let alice = stack.cookie_of("alice").await;
     let id = id_of(&alice);
@@ -72,7 +72,7 @@ async fn a_tossed_cookie_is_no_session_and_a_challenge_clears_it() {
         format!("Cookie: portcullis={id}\r\nCookie: portcullis=evil\r\n"),
         format!("Cookie: portcullis={id}; portcullis=\r\n"),
     ] {
-        stack.refuses(&[case("T91", get("/page", &fields))], &[401]).await;
+        stack.denies(&[case("T91", get("/page", &fields))], &[401]).await;
         let page =
             answers_to(&stack.gateway, get("/page", &format!("{fields}Accept: text/html\r\n")))
                 .await;
@@ -85,7 +85,7 @@ async fn a_tossed_cookie_is_no_session_and_a_challenge_clears_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_out_leaves_nothing_that_was_tossed() {
+async fn sign_out_clears_tossed_cookies_and_ends_their_sessions() {
     let stack = Stack::start().await;
     let (alice, bob) = (stack.cookie_of("alice").await, stack.cookie_of("bob").await);
     let both = format!("Cookie: portcullis={}; portcullis={}\r\n", id_of(&alice), id_of(&bob));
@@ -106,7 +106,7 @@ async fn a_sign_out_leaves_nothing_that_was_tossed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_leaves_no_session_of_before_whoever_brought_it() {
+async fn sign_in_ends_every_session_that_the_request_brought() {
     let stack = Stack::start().await;
     let (alice, bob) = (stack.cookie_of("alice").await, stack.cookie_of("bob").await);
     let mut browser = stack.browser();
@@ -123,7 +123,7 @@ async fn a_sign_in_leaves_no_session_of_before_whoever_brought_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn malformed_and_huge_cookies_harm_nobody() {
+async fn malformed_or_huge_cookies_are_ignored_or_get_431() {
     let stack = Stack::start().await;
     let alice = stack.cookie_of("alice").await;
     let id = id_of(&alice);
@@ -144,7 +144,7 @@ async fn malformed_and_huge_cookies_harm_nobody() {
         .iter()
         .map(|cookie| case("T93", get("/page", &format!("Cookie: {cookie}\r\n"))))
         .collect();
-    stack.refuses(&cases, &[401]).await;
+    stack.denies(&cases, &[401]).await;
     let bomb = get("/page", &format!("Cookie: {}\r\n", "a=b; ".repeat(13_000)));
     assert_eq!(status(&answers_to(&stack.gateway, bomb).await), 431, "T93");
     for cookie in &odd[..5] {
@@ -154,7 +154,7 @@ async fn malformed_and_huge_cookies_harm_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_session_id_never_reaches_an_application_however_it_is_wrapped() {
+async fn session_id_is_removed_from_every_form_of_cookie_header() {
     let stack = Stack::start().await;
     let alice = stack.cookie_of("alice").await;
     let id = id_of(&alice).to_owned();
@@ -174,16 +174,16 @@ async fn the_session_id_never_reaches_an_application_however_it_is_wrapped() {
             [b"GET /open HTTP/1.1\r\nHost: wiki.localhost\r\n", &fields[..], b"\r\n"].concat();
         let answer = answers_to(&stack.gateway, sent).await;
         assert_eq!(status(&answer), 200, "T92 {shown}: {answer}");
-        let told = stack.upstream.seen().pop().unwrap().to_string();
+        let received = stack.upstream.seen().pop().unwrap().to_string();
         for secret in [id.as_str(), "AAAA", "BBBB"] {
-            assert!(!told.contains(secret), "T92 {shown} arrived as {told}");
+            assert!(!received.contains(secret), "T92 {shown} arrived as {received}");
         }
-        assert!(told.contains("demo-alice"), "T93 {shown} is alice's: {told}");
+        assert!(received.contains("demo-alice"), "T93 {shown} is alice's: {received}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_cookies_arrive_as_they_were_sent() {
+async fn other_cookies_are_forwarded_unchanged() {
     let stack = Stack::start().await;
     for (sent, expected) in [
         ("a=1; b=2", "a=1; b=2"),
@@ -197,7 +197,7 @@ async fn other_cookies_arrive_as_they_were_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_sign_in_has_a_new_id_and_ends_the_old_one() {
+async fn sign_in_sets_a_new_session_id_and_ends_the_old_session() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     browser.plant("portcullis", &"A".repeat(43));
@@ -214,7 +214,7 @@ async fn each_sign_in_has_a_new_id_and_ends_the_old_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unfinished_sign_ins_leave_one_cookie() {
+async fn unfinished_sign_ins_leave_few_cookies() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     for number in 0..30 {
@@ -227,7 +227,7 @@ async fn unfinished_sign_ins_leave_one_cookie() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_out_clears_what_a_sign_in_set_and_nothing_can_be_replayed() {
+async fn signed_out_session_cookie_is_cleared_and_cannot_be_replayed() {
     let stack = Stack::start().await;
     let mut browser = stack.browser_of("alice").await;
     let alice = format!("Cookie: portcullis={}\r\n", browser.cookie("/", "portcullis").unwrap());
@@ -240,17 +240,17 @@ async fn a_sign_out_clears_what_a_sign_in_set_and_nothing_can_be_replayed() {
     for attribute in ["; HttpOnly", "; SameSite=Lax", "; Path=/", "; Max-Age=0"] {
         assert!(session.contains(attribute), "T87 {session}");
     }
-    stack.refuses(&[case("T87", get("/page", &alice))], &[401]).await;
+    stack.denies(&[case("T87", get("/page", &alice))], &[401]).await;
     assert_eq!(browser.fetch("/").await.status, 401, "T87");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_sessions_are_two_people() {
+async fn two_sessions_are_two_users() {
     let stack = Stack::start().await;
     let (alice, bob) = (stack.cookie_of("alice").await, stack.cookie_of("bob").await);
     for (cookie, user) in [(&alice, "demo-alice"), (&bob, "demo-bob"), (&alice, "demo-alice")] {
         answers_to(&stack.gateway, get("/page", cookie)).await;
-        let told = stack.upstream.seen().pop().unwrap();
-        assert_eq!(told["headers"]["x-forwarded-user"], user, "T97");
+        let received = stack.upstream.seen().pop().unwrap();
+        assert_eq!(received["headers"]["x-forwarded-user"], user, "T97");
     }
 }

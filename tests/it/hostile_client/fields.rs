@@ -1,15 +1,15 @@
-//! Fields by which a client would be somebody else, or have ours removed.
+//! Header fields by which a client would pose as another user, or remove fields of the gateway.
 
 use super::{Stack, get, status};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hop_by_hop_fields_and_those_they_name_end_here() {
+async fn hop_by_hop_fields_and_those_they_name_are_removed() {
     let stack = Stack::start().await;
     let fields = "Connection: X-Hop, keep-alive\r\nConnection: x-other\r\nX-Hop: 1\r\nX-Other: 1\r\n\
                   Keep-Alive: timeout=5\r\nTE: trailers, gzip\r\nTrailer: X-Later\r\n\
                   Proxy-Connection: keep-alive\r\nProxy-Authorization: Basic eA==\r\n\
                   Proxy-Authenticate: Basic\r\nProxy: http://evil.example\r\nX-Stays: 1\r\n";
-    let told = stack.received("/open", fields).await;
+    let received = stack.received("/open", fields).await;
     let gone = [
         "connection",
         "x-hop",
@@ -24,13 +24,13 @@ async fn hop_by_hop_fields_and_those_they_name_end_here() {
         "upgrade",
     ];
     for name in gone {
-        assert!(told["headers"][name].is_null(), "T30/T109 {name}: {told}");
+        assert!(received["headers"][name].is_null(), "T30/T109 {name}: {received}");
     }
-    assert_eq!(told["headers"]["x-stays"], "1");
+    assert_eq!(received["headers"]["x-stays"], "1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_names_our_fields_away() {
+async fn connection_field_cannot_remove_identity_headers() {
     let stack = Stack::start().await;
     let alice = stack.cookie_of("alice").await;
     let ours = "x-forwarded-user, X-Forwarded-Email, x-forwarded-groups, x-forwarded-for, \
@@ -57,7 +57,7 @@ async fn nobody_names_our_fields_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forged_identity_arrives_nowhere() {
+async fn forged_forwarding_header_is_removed_in_every_spelling() {
     let stack = Stack::start().await;
     let bob = stack.cookie_of("bob").await;
     let mut forged = String::new();
@@ -87,12 +87,12 @@ async fn forged_identity_arrives_nowhere() {
     }
     for (target, cookie) in [("/open", ""), ("/open", bob.as_str()), ("/page", bob.as_str())] {
         for forged in forged.split_inclusive('\n').collect::<Vec<_>>().chunks(80) {
-            let told = stack.received(target, &format!("{cookie}{}", forged.concat())).await;
-            assert!(!told["headers"].to_string().contains("mallory"), "T32/T33 {told}");
-            let user = &told["headers"]["x-forwarded-user"];
-            assert_eq!(user.as_str(), (!cookie.is_empty()).then_some("demo-bob"), "T32 {told}");
-            // Bob has no groups: the field is not there, whoever sends one.
-            assert!(told["headers"]["x-forwarded-groups"].is_null(), "T32 {told}");
+            let received = stack.received(target, &format!("{cookie}{}", forged.concat())).await;
+            assert!(!received["headers"].to_string().contains("mallory"), "T32/T33 {received}");
+            let user = &received["headers"]["x-forwarded-user"];
+            assert_eq!(user.as_str(), (!cookie.is_empty()).then_some("demo-bob"), "T32 {received}");
+            // Bob has no groups: the field is absent, even if a client sends one.
+            assert!(received["headers"]["x-forwarded-groups"].is_null(), "T32 {received}");
         }
     }
 }
@@ -153,7 +153,7 @@ const OF_PROXIES: [&str; 51] = [
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_other_gateways_would_say_arrives_nowhere() {
+async fn identity_header_of_another_gateway_is_removed() {
     let stack = Stack::start().await;
     let alice = stack.cookie_of("alice").await;
     for (target, cookie) in [("/open", ""), ("/page", &*alice)] {
@@ -164,15 +164,15 @@ async fn what_other_gateways_would_say_arrives_nowhere() {
             |name: &str| name.replace('-', "."),
         ] {
             let fields = OF_PROXIES.map(|name| format!("{}: mallory\r\n", spell(name))).concat();
-            let told = stack.received(target, &format!("{cookie}{fields}")).await;
-            assert!(!told["headers"].to_string().contains("mallory"), "T22/T34 {told}");
-            assert_eq!(told["headers"]["x-real-ip"], "127.0.0.1");
+            let received = stack.received(target, &format!("{cookie}{fields}")).await;
+            assert!(!received["headers"].to_string().contains("mallory"), "T22/T34 {received}");
+            assert_eq!(received["headers"]["x-real-ip"], "127.0.0.1");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_oversize_head_is_refused_before_anything_is_made_of_it() {
+async fn oversize_head_gets_431_or_414() {
     let stack = Stack::start().await;
     let cases = [
         (431, get("/open", &format!("X: {}\r\n", "x".repeat(100_000)))),
@@ -185,5 +185,5 @@ async fn an_oversize_head_is_refused_before_anything_is_made_of_it() {
         let answer = super::until_closed(&stack.gateway, &sent).await;
         assert_eq!(status(&answer), expected, "T104 {}: {answer}", &sent[..40]);
     }
-    assert_eq!(stack.upstream.asked(), 0);
+    assert_eq!(stack.upstream.request_count(), 0);
 }

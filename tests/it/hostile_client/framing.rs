@@ -9,7 +9,7 @@ fn post(fields: &str, body: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_doubtful_transfer_encoding_is_refused_and_ends_the_connection() {
+async fn ambiguous_transfer_encoding_is_rejected_and_ends_the_connection() {
     let stack = Stack::start().await;
     let coded = |fields: &str| post(fields, "0\r\n\r\n");
     let cases = [
@@ -40,7 +40,7 @@ async fn a_doubtful_transfer_encoding_is_refused_and_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_doubtful_content_length_is_refused_and_ends_the_connection() {
+async fn ambiguous_content_length_is_rejected_and_ends_the_connection() {
     let stack = Stack::start().await;
     let lengths = [
         "+5",
@@ -73,7 +73,7 @@ async fn a_doubtful_content_length_is_refused_and_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_malformed_head_is_refused_and_ends_the_connection() {
+async fn malformed_head_is_rejected_and_ends_the_connection() {
     let stack = Stack::start().await;
     let head = |fields: &str| get("/open", fields);
     let cases = [
@@ -108,7 +108,7 @@ async fn a_malformed_head_is_refused_and_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn chunked_decides_over_content_length_and_the_connection_ends() {
+async fn chunked_overrides_content_length_and_the_connection_ends() {
     let stack = Stack::start().await;
     for fields in [
         "Content-Length: 75\r\nTransfer-Encoding: chunked\r\n",
@@ -119,14 +119,18 @@ async fn chunked_decides_over_content_length_and_the_connection_ends() {
         let answer = until_closed(&stack.gateway, sent).await;
         assert!(matches!(status(&answer), 200 | 400) && count(&answer) == 1, "T01 {answer:?}");
     }
-    for told in stack.upstream.seen() {
-        assert_eq!((&told["target"], &told["body"]), (&"/open".into(), &"hello".into()), "T01");
-        assert!(told["headers"]["content-length"].is_null(), "T01 {told}");
+    for received in stack.upstream.seen() {
+        assert_eq!(
+            (&received["target"], &received["body"]),
+            (&"/open".into(), &"hello".into()),
+            "T01"
+        );
+        assert!(received["headers"]["content-length"].is_null(), "T01 {received}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_chunk_never_completes_a_message() {
+async fn malformed_chunk_never_completes_a_message() {
     let stack = Stack::start().await;
     let rest = "hello\r\n0\r\n\r\n";
     let mut cases: Vec<Case> =
@@ -152,25 +156,25 @@ async fn a_broken_chunk_never_completes_a_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_that_alias_framing_are_dropped() {
+async fn field_name_that_aliases_a_framing_field_is_removed() {
     let stack = Stack::start().await;
     for name in ["Transfer_Encoding", "Transfer.Encoding", "Content_Length", "Content.Length"] {
         let sent = post(&format!("{name}: chunked\r\nContent-Length: 5\r\n"), "hello");
         let answer = answers_to(&stack.gateway, sent).await;
         assert_eq!(status(&answer), 200, "T06 {name}: {answer}");
     }
-    for told in stack.upstream.seen() {
-        let names: Vec<&String> = told["headers"].as_object().unwrap().keys().collect();
+    for received in stack.upstream.seen() {
+        let names: Vec<&String> = received["headers"].as_object().unwrap().keys().collect();
         assert!(!names.iter().any(|name| name.contains(['_', '.'])), "T06 {names:?}");
         assert_eq!(
-            (&told["body"], &told["headers"]["content-length"]),
+            (&received["body"], &received["headers"]["content-length"]),
             (&"hello".into(), &"5".into())
         );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_read_behind_connection_close() {
+async fn request_behind_connection_close_is_not_read() {
     let stack = Stack::start().await;
     for (first, expected) in [("/page", 401), ("/open", 200), ("/oauth2/ping", 200)] {
         let sent = get(first, "Connection: close\r\n") + INNER;
@@ -181,7 +185,7 @@ async fn nothing_is_read_behind_connection_close() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bare_line_feeds_arrive_as_proper_line_ends_if_at_all() {
+async fn bare_line_feed_is_rejected_or_forwarded_as_crlf() {
     let peer = Peer::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     let gateway = Gateway::in_front_of(peer.address, "");
     let sent = "GET /a HTTP/1.1\nHost: wiki.localhost\nX-One: 1\n\n";
@@ -193,7 +197,7 @@ async fn bare_line_feeds_arrive_as_proper_line_ends_if_at_all() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_says_that_the_connection_ends() {
+async fn rejected_request_gets_connection_close() {
     let stack = Stack::start().await;
     let mut wire = Wire::to(&stack.gateway).await;
     wire.say("GET /open HTTP/1.1\r\nHost: a@b\r\nAccept: text/html\r\n\r\n").await;

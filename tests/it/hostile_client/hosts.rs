@@ -10,7 +10,7 @@ fn to(host: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_is_missing_repeated_or_malformed_is_refused() {
+async fn missing_repeated_or_malformed_host_is_rejected() {
     let stack = Stack::start().await;
     let mut cases: Vec<Case> = [
         "",
@@ -60,7 +60,7 @@ async fn a_host_that_is_missing_repeated_or_malformed_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_nobody_configured_is_not_served() {
+async fn unknown_host_is_not_served() {
     let stack = Stack::start().await;
     let hosts = [
         "evil.example",
@@ -75,11 +75,11 @@ async fn a_host_that_nobody_configured_is_not_served() {
         "2130706433",
     ];
     let cases = hosts.map(|host| case("T14", to(host)));
-    stack.refuses(&cases, &[400, 421]).await;
+    stack.denies(&cases, &[400, 421]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_host_in_all_its_spellings_has_one_decision() {
+async fn every_spelling_of_a_host_gets_the_same_decision() {
     let stack = Stack::start().await;
     let cookie = stack.cookie_of("alice").await;
     let hosts = [
@@ -104,19 +104,19 @@ async fn one_host_in_all_its_spellings_has_one_decision() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_absolute_target_is_forwarded_in_origin_form() {
+async fn absolute_target_is_forwarded_in_origin_form() {
     let stack = Stack::start().await;
     for target in ["http://wiki.localhost/open/a?b", "HTTP://WIKI.localhost/open/a?b"] {
         let answer = answers_to(&stack.gateway, get(target, "")).await;
         assert_eq!((status(&answer), count(&answer)), (200, 1), "T16 {target}: {answer}");
     }
     assert_eq!(stack.upstream.targets(), ["/open/a?b"; 2]);
-    let refused = [case("T16", get("http://wiki.localhost/page", ""))];
-    stack.refuses(&refused, &[401]).await;
+    let denied = [case("T16", get("http://wiki.localhost/page", ""))];
+    stack.denies(&denied, &[401]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_client_says_of_hosts_never_reaches_the_provider() {
+async fn host_headers_of_a_client_do_not_change_the_redirect_uri() {
     let stack = Stack::start().await;
     let lies = "X-Forwarded-Host: evil.example\r\nX-Forwarded-Proto: https\r\n\
                 Forwarded: host=evil.example;proto=https\r\nX-Original-Host: evil.example\r\n";
@@ -128,7 +128,7 @@ async fn what_a_client_says_of_hosts_never_reaches_the_provider() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_at_a_host_that_is_not_ours_starts_at_public_url() {
+async fn sign_in_at_a_foreign_host_starts_at_public_url() {
     let stack = Stack::start().await;
     for path in ["start?rd=/page", "start?rd=http://evil.example/page", "start", "sign_in?rd=/page"]
     {
@@ -141,7 +141,7 @@ async fn a_sign_in_at_a_host_that_is_not_ours_starts_at_public_url() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_beyond_ascii_and_addresses_are_one_host_each() {
+async fn international_names_and_ip_addresses_match_in_every_spelling() {
     let upstream = Upstream::start().await;
     let at = format!("upstream: \"http://{}\", allow: public", upstream.address);
     let gateway = Gateway::start(&format!(

@@ -1,4 +1,4 @@
-//! Methods, upgrades, and fields that would have us do something else than what was asked.
+//! Methods, upgrades, and header fields that would change the meaning of a request.
 
 use super::{INNER, Stack, answers_to, case, get, status};
 
@@ -7,7 +7,7 @@ fn ask(method: &str, target: &str, fields: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tunnels_and_echoes_are_not_served() {
+async fn connect_and_trace_are_rejected() {
     let stack = Stack::start().await;
     let cases = [
         case("T19", ask("CONNECT", "/open", "")),
@@ -25,7 +25,7 @@ async fn tunnels_and_echoes_are_not_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_method_and_no_field_is_a_way_around_the_rules() {
+async fn unusual_method_or_steering_header_does_not_bypass_the_rules() {
     let stack = Stack::start().await;
     let preflight = "Origin: http://evil.example\r\nAccess-Control-Request-Method: GET\r\n";
     let mut cases = vec![
@@ -66,14 +66,14 @@ async fn no_method_and_no_field_is_a_way_around_the_rules() {
         "X-Forwarded-Proto: https",
     ];
     cases.extend(steering.map(|field| case("T22/T34", get("/page", &format!("{field}\r\n")))));
-    stack.refuses(&cases, &[401, 403, 405, 501]).await;
+    stack.denies(&cases, &[401, 403, 405, 501]).await;
     let answer =
         answers_to(&stack.gateway, get("/oauth2/auth", "X-Forwarded-Uri: /open\r\n")).await;
     assert!(matches!(status(&answer), 401 | 403 | 404), "T34 {answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn somebodys_options_and_odd_methods_arrive_as_they_are() {
+async fn unusual_method_of_a_user_is_forwarded_unchanged() {
     let stack = Stack::start().await;
     let cookie = stack.cookie_of("alice").await;
     for method in ["OPTIONS", "PROPFIND", "get"] {
@@ -84,7 +84,7 @@ async fn somebodys_options_and_odd_methods_arrive_as_they_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_upgrade_but_websocket_is_passed_on() {
+async fn upgrade_other_than_websocket_is_removed() {
     let stack = Stack::start().await;
     for fields in [
         "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n",
@@ -96,15 +96,15 @@ async fn no_upgrade_but_websocket_is_passed_on() {
     ] {
         let answer = answers_to(&stack.gateway, get("/open", fields)).await;
         assert_eq!(status(&answer), 200, "T24 {fields}: {answer}");
-        let told = stack.upstream.seen().pop().unwrap();
+        let received = stack.upstream.seen().pop().unwrap();
         for name in ["upgrade", "connection", "http2-settings"] {
-            assert!(told["headers"][name].is_null(), "T24 {fields}: {told}");
+            assert!(received["headers"][name].is_null(), "T24 {fields}: {received}");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_with_a_body_is_never_redirected() {
+async fn request_with_unsafe_method_is_never_redirected() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     assert_eq!(browser.submit("/page", &[("a", "b")]).await.status, 401, "T68");
@@ -112,5 +112,5 @@ async fn a_request_with_a_body_is_never_redirected() {
         "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nContent-Length: 0\r\n";
     let cases = ["POST", "PUT", "DELETE", "OPTIONS", "QUERY"];
     let cases = cases.map(|method| case("T68", ask(method, "/page", navigation)));
-    stack.refuses(&cases, &[401]).await;
+    stack.denies(&cases, &[401]).await;
 }

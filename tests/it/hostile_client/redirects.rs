@@ -1,4 +1,4 @@
-//! `rd` and its relatives: whatever they say, a browser stays with us (RFC 9700 §4.11).
+//! `rd` and other return targets: with every value, a browser stays on the gateway (RFC 9700 §4.11).
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
@@ -8,7 +8,7 @@ use crate::support::gateway::PUBLIC_URL;
 use crate::support::provider;
 use crate::support::wire::field;
 
-/// What somebody would like `rd` to be.
+/// Values of `rd` that lead to another origin, for some reader.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("T60", "//evil.example"),
     ("T60", "///evil.example"),
@@ -93,7 +93,7 @@ fn stays(threat: &str, rd: &str, answer: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_out_leads_nowhere_else() {
+async fn sign_out_never_redirects_to_another_origin() {
     let stack = Stack::start().await;
     for (threat, rd) in ELSEWHERE {
         for rd in encodings(rd) {
@@ -125,7 +125,7 @@ async fn a_sign_out_leads_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sign_in_leads_nowhere_else() {
+async fn sign_in_never_redirects_to_another_origin() {
     let stack = Stack::start().await;
     // Who is signed in at the provider passes it without a form, so each of these is quick.
     let mut browser = stack.browser_of("alice").await;
@@ -142,7 +142,7 @@ async fn a_sign_in_leads_nowhere_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_target_of_a_request_is_held_to_the_same() {
+async fn request_target_never_becomes_a_redirect_to_another_origin() {
     let stack = Stack::start().await;
     let navigation = "Accept: text/html\r\n";
     for target in [
@@ -169,7 +169,7 @@ async fn the_target_of_a_request_is_held_to_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_url_names_our_own_page_or_none() {
+async fn login_url_returns_to_a_page_of_its_own_origin_only() {
     let stack = Stack::start().await;
     for (referer, expected) in [
         ("http://wiki.localhost/page?a=b", "%2Fpage%3Fa%3Db"),

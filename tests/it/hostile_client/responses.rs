@@ -28,7 +28,7 @@ async fn before_each(answers: Vec<Vec<u8>>) -> (Peer, Gateway) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_is_none_is_a_502() {
+async fn malformed_response_of_the_upstream_is_502() {
     let broken: &[(&str, &str)] = &[
         ("T27", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk"),
         ("T27", "HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nokk"),
@@ -70,7 +70,7 @@ async fn an_answer_that_is_none_is_a_502() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_folded_field_is_one_line_or_none() {
+async fn folded_response_field_cannot_add_a_field() {
     let (_peer, gateway) =
         before("HTTP/1.1 200 OK\r\nX: a\r\n Set-Cookie: evil=1\r\nContent-Length: 2\r\n\r\nok")
             .await;
@@ -81,7 +81,7 @@ async fn a_folded_field_is_one_line_or_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_behind_an_answer_reach_nobody() {
+async fn bytes_behind_a_response_reach_no_client() {
     let two = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nPWNED";
     let (_peer, gateway) = before(two).await;
     let mut wire = Wire::to(&gateway).await;
@@ -96,7 +96,7 @@ async fn bytes_behind_an_answer_reach_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_breaks_off_never_looks_complete() {
+async fn response_body_that_breaks_off_never_looks_complete() {
     let short: &[&str] = &[
         "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n",
@@ -117,7 +117,7 @@ async fn a_body_that_breaks_off_never_looks_complete() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hop_by_hop_fields_of_an_answer_end_here() {
+async fn hop_by_hop_fields_of_a_response_are_removed() {
     let (_peer, gateway) = before(
         "HTTP/1.1 200 OK\r\nConnection: X-Hop, close\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\n\
          Proxy-Authenticate: Basic\r\nProxy-Connection: close\r\nUpgrade: h2c\r\nTE: x\r\nX-Stays: 1\r\n\
@@ -142,7 +142,7 @@ async fn hop_by_hop_fields_of_an_answer_end_here() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_application_cannot_set_our_cookies() {
+async fn upstream_cannot_set_gateway_cookies() {
     let (_peer, gateway) = before(
         "HTTP/1.1 200 OK\r\nSet-Cookie: portcullis=evil; Path=/\r\nSet-Cookie: theme=dark\r\n\
          Set-Cookie:portcullis=evil;Domain=localhost\r\nSet-Cookie:  portcullis-login =evil\r\n\
@@ -158,7 +158,7 @@ async fn an_application_cannot_set_our_cookies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn trailers_of_an_answer_carry_nothing_that_decides() {
+async fn response_trailers_are_forwarded_without_fields_that_decide() {
     let (_peer, gateway) = before(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Set-Cookie, X-Forwarded-User\r\n\r\n\
          2\r\nok\r\n0\r\nX-Sum: 7\r\nSet-Cookie: portcullis=evil\r\nX-Forwarded-User: admin\r\n\
@@ -175,7 +175,7 @@ async fn trailers_of_an_answer_carry_nothing_that_decides() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_early_answer_is_no_way_to_another_request() {
+async fn early_response_does_not_make_the_request_body_a_request() {
     let (peer, gateway) = before("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await;
     let sent =
         format!("POST / HTTP/1.1\r\nHost: wiki.localhost\r\nContent-Length: 100000\r\n\r\n{INNER}");

@@ -21,7 +21,7 @@ fn to(destination: &str) -> String {
     format!("Destination: {destination}\r\n")
 }
 
-/// What the application was told of a request that passes.
+/// The request that the application received; it must be allowed.
 async fn passes(stack: &Stack, sent: &str) -> Value {
     let answer = answers_to(&stack.gateway, sent).await;
     assert_eq!(status(&answer), 200, "{sent}: {answer}");
@@ -62,7 +62,7 @@ async fn destination_that_the_rules_deny_gets_403() {
     }
     let overridden = "X-HTTP-Method-Override: MOVE\r\n".to_owned() + &to("/files/priv/b");
     cases.push(case("T22", ask("POST", "/plain/a", &overridden)));
-    stack.refuses(&cases, &[403]).await;
+    stack.denies(&cases, &[403]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,12 +78,12 @@ async fn destination_at_another_origin_gets_502() {
     for target in ["/files/pub/a", "/plain/a"] {
         let ask =
             |origin| case("origin", ask("MOVE", target, &to(&format!("{origin}/files/pub/b"))));
-        stack.refuses(&origins.map(ask), &[502]).await;
+        stack.denies(&origins.map(ask), &[502]).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn destination_that_the_rules_allow_is_forwarded_as_it_came() {
+async fn destination_that_the_rules_allow_is_forwarded_unchanged() {
     let stack = stack().await;
     let alice = stack.cookie_of("alice").await;
     for (fields, destination) in [
@@ -95,24 +95,24 @@ async fn destination_that_the_rules_allow_is_forwarded_as_it_came() {
     ] {
         for method in ["MOVE", "COPY"] {
             let sent = ask(method, "/files/pub/a", &(fields.clone() + &to(destination)));
-            let told = passes(&stack, &sent).await;
-            assert_eq!(told["headers"]["destination"], destination, "{told}");
+            let received = passes(&stack, &sent).await;
+            assert_eq!(received["headers"]["destination"], destination, "{received}");
         }
     }
-    let told = passes(&stack, &ask("MOVE", "/plain/a", &to("/plain/b"))).await;
-    assert_eq!((&told["method"], &told["target"]), (&"MOVE".into(), &"/plain/a".into()));
+    let received = passes(&stack, &ask("MOVE", "/plain/a", &to("/plain/b"))).await;
+    assert_eq!((&received["method"], &received["target"]), (&"MOVE".into(), &"/plain/a".into()));
     passes(&stack, &ask("MOVE", "/plain/a", "")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signed_out_move_of_a_private_path_is_asked_to_sign_in() {
+async fn move_of_a_private_path_without_session_gets_401() {
     let stack = stack().await;
     let fields = to("/files/pub/b");
-    stack.refuses(&[case("own path", ask("MOVE", "/files/priv/b", &fields))], &[401]).await;
+    stack.denies(&[case("own path", ask("MOVE", "/files/priv/b", &fields))], &[401]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tree_above_a_ruled_path_is_not_moved_copied_or_deleted() {
+async fn tree_above_a_path_with_rules_cannot_be_moved_or_deleted() {
     let stack = stack().await;
     // Bob may delete and move everywhere, by a rule without paths.
     let bob = stack.cookie_of("bob").await;
@@ -124,7 +124,7 @@ async fn tree_above_a_ruled_path_is_not_moved_copied_or_deleted() {
         cases.push(case("above", ask("MOVE", above, &(bob.clone() + &to("/files/x")))));
         cases.push(case("above", ask("MOVE", "/files/x", &(bob.clone() + &to(above)))));
     }
-    stack.refuses(&cases, &[403]).await;
+    stack.denies(&cases, &[403]).await;
     for fine in ["/files/priv/b", "/files/priv/b/", "/files/priv/b/c", "/files/x", "/files/pri"] {
         passes(&stack, &ask("DELETE", fine, &bob)).await;
     }
@@ -136,12 +136,12 @@ async fn method_override_is_removed_where_methods_have_rules() {
     let stack = stack().await;
     let overrides = ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"];
     let fields = overrides.map(|name| format!("{name}: PUT\r\n")).concat();
-    let told = passes(&stack, &ask("POST", "/files/pub/a", &fields)).await;
+    let received = passes(&stack, &ask("POST", "/files/pub/a", &fields)).await;
     for name in overrides {
-        assert!(told["headers"][name.to_ascii_lowercase()].is_null(), "T22 {name}: {told}");
+        assert!(received["headers"][name.to_ascii_lowercase()].is_null(), "T22 {name}: {received}");
     }
-    let told = passes(&stack, &ask("POST", "/plain/a", &fields)).await;
+    let received = passes(&stack, &ask("POST", "/plain/a", &fields)).await;
     for name in overrides {
-        assert_eq!(told["headers"][name.to_ascii_lowercase()], "PUT", "{name}: {told}");
+        assert_eq!(received["headers"][name.to_ascii_lowercase()], "PUT", "{name}: {received}");
     }
 }

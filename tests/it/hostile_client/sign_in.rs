@@ -1,4 +1,4 @@
-//! Sign-ins that were started, or ended, by somebody else.
+//! Sign-ins and sign-outs that another party started.
 
 use http::HeaderValue;
 use url::Url;
@@ -20,7 +20,7 @@ fn with(url: &Url, name: &str, value: &str) -> Url {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_that_was_not_asked_for_is_refused_without_a_token_request() {
+async fn unsolicited_callback_gets_400_without_a_token_request() {
     let stack = Stack::start().await;
     let huge = "x".repeat(10_000);
     let mut cases: Vec<Case> = [
@@ -53,7 +53,7 @@ async fn a_callback_that_was_not_asked_for_is_refused_without_a_token_request() 
     ] {
         cases.push(case("T71", get(&format!("/oauth2/callback{query}"), "")));
     }
-    stack.refuses(&cases, &[400]).await;
+    stack.denies(&cases, &[400]).await;
     for (_, request) in &cases {
         let answer = answers_to(&stack.gateway, request).await;
         assert!(
@@ -66,18 +66,18 @@ async fn a_callback_that_was_not_asked_for_is_refused_without_a_token_request() 
         "/oauth2/callback/../callback",
         "/oauth2/callback/%2e%2e",
     ];
-    stack.refuses(&others.map(|target| case("T71", get(target, ""))), &[400, 404]).await;
+    stack.denies(&others.map(|target| case("T71", get(target, ""))), &[400, 404]).await;
     let head = "HEAD /oauth2/callback?state=x&code=x HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
-    stack.refuses(&[case("T71", head), case("T71", head.replace("HEAD", "POST"))], &[405]).await;
+    stack.denies(&[case("T71", head), case("T71", head.replace("HEAD", "POST"))], &[405]).await;
     assert_eq!(stack.provider.counts().code_exchanges, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_works_in_the_browser_that_asked_and_once() {
+async fn callback_works_once_and_only_in_the_browser_that_started_it() {
     let stack = Stack::start().await;
     let mut alice = stack.browser();
     let url = callback(&mut alice, "/page", "alice").await;
-    // A stranger's browser, with a login cookie of its own or none (T70).
+    // Another browser, without a login cookie or with its own (T70).
     let mut mallory = stack.browser();
     assert_eq!(mallory.navigate(url.as_str()).await.status, 400, "T70");
     mallory.navigate("/oauth2/start?rd=/").await;
@@ -110,7 +110,7 @@ async fn a_callback_works_in_the_browser_that_asked_and_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_authorization_request_has_fresh_secrets_and_s256() {
+async fn authorization_request_has_fresh_secrets_and_s256() {
     let stack = Stack::start().await;
     let mut seen = std::collections::HashSet::new();
     for _ in 0..5 {
@@ -145,7 +145,7 @@ async fn every_authorization_request_has_fresh_secrets_and_s256() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_other_site_signs_anybody_out() {
+async fn cross_site_request_does_not_sign_out() {
     let stack = Stack::start().await;
     let mut browser = stack.browser_of("alice").await;
     let cookie = format!("Cookie: portcullis={}\r\n", browser.cookie("/", "portcullis").unwrap());
@@ -197,7 +197,7 @@ async fn no_other_site_signs_anybody_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_a_visitor_sends_becomes_markup() {
+async fn input_of_a_client_is_escaped_on_every_page() {
     let stack = Stack::start().await;
     let mut browser = stack.browser_of("bob").await;
     let markup = "%3Cscript%3Ealert(1)%3C/script%3E\"'%3E%3Cimg%20src=x%20onerror=alert(1)%3E";
@@ -231,7 +231,7 @@ async fn nothing_that_a_visitor_sends_becomes_markup() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_line_of_the_log_holds_what_opens_a_door() {
+async fn log_and_userinfo_have_no_token_cookie_code_or_query() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();
     let url = callback(&mut browser, "/page", "alice").await;
@@ -241,7 +241,7 @@ async fn no_line_of_the_log_holds_what_opens_a_door() {
     browser.extra.insert("authorization", HeaderValue::from_static("Bearer canary-token"));
     browser.fetch("/page?canary-query").await;
     browser.fetch("/oauth2/userinfo?canary-query").await;
-    let told = browser.fetch("/oauth2/userinfo").await.body;
+    let userinfo = browser.fetch("/oauth2/userinfo").await.body;
     browser.navigate("/oauth2/sign_out?rd=/canary-target").await;
     let mut hidden =
         vec![cookie, login, "canary".to_owned(), "eyJ".to_owned(), "wiki-and-company".to_owned()];
@@ -251,6 +251,6 @@ async fn no_line_of_the_log_holds_what_opens_a_door() {
     let log = stack.gateway.log_until("/oauth2/sign_out").join("\n");
     for hidden in hidden {
         assert!(!log.contains(&hidden), "T95 {hidden} in {log}");
-        assert!(!told.contains(&hidden), "T95 {hidden} in {told}");
+        assert!(!userinfo.contains(&hidden), "T95 {hidden} in {userinfo}");
     }
 }

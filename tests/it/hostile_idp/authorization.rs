@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use url::Url;
 
-use super::{Outcome, Refused, SignedIn, Trials, check_log, check_page};
+use super::{Failed, Outcome, SignedIn, Trials, check_log, check_page};
 use crate::support::faults::{AuthorizationFault, Fault};
 use crate::support::provider::callback;
 use crate::support::stack::Stack;
@@ -13,27 +13,27 @@ fn expected(fault: AuthorizationFault) -> Outcome {
     use AuthorizationFault as F;
     match fault {
         F::UnknownParameters => SignedIn,
-        F::IssOther => Refused(400, "`iss` is another issuer's"),
-        F::IssTwice => Refused(400, "`iss` twice"),
-        F::NoIss => Refused(400, "no `iss`, though the provider announces it"),
-        F::StateOther | F::ErrorStateOther => Refused(400, "the state is forged"),
-        F::NoState | F::NoParameters => Refused(400, "no `state`"),
-        F::NoCode => Refused(400, "neither `code` nor `error`"),
-        F::CodeTwice => Refused(400, "`code` twice"),
-        F::CodeOther => Refused(400, "the provider refuses: invalid_grant"),
-        F::AccessDenied => Refused(403, "the provider refuses: access_denied"),
+        F::IssOther => Failed(400, "`iss` is another issuer's"),
+        F::IssTwice => Failed(400, "`iss` twice"),
+        F::NoIss => Failed(400, "no `iss`, though the provider announces it"),
+        F::StateOther | F::ErrorStateOther => Failed(400, "the state is forged"),
+        F::NoState | F::NoParameters => Failed(400, "no `state`"),
+        F::NoCode => Failed(400, "neither `code` nor `error`"),
+        F::CodeTwice => Failed(400, "`code` twice"),
+        F::CodeOther => Failed(400, "the provider refuses: invalid_grant"),
+        F::AccessDenied => Failed(403, "the provider refuses: access_denied"),
         // Not a new sign-in, which would go round and round.
-        F::LoginRequired => Refused(403, "the provider refuses: login_required"),
-        F::TemporarilyUnavailable => Refused(503, "temporarily_unavailable"),
-        F::ErrorScript => Refused(503, "the provider refuses: server_error"),
-        F::ErrorAndCode => Refused(400, "`code` and `error` together"),
+        F::LoginRequired => Failed(403, "the provider refuses: login_required"),
+        F::TemporarilyUnavailable => Failed(503, "temporarily_unavailable"),
+        F::ErrorScript => Failed(503, "the provider refuses: server_error"),
+        F::ErrorAndCode => Failed(400, "`code` and `error` together"),
         // A server does not see the fragment.
-        F::Fragment => Refused(400, "no `state`"),
+        F::Fragment => Failed(400, "no `state`"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_code_is_sent_only_where_the_response_is_beyond_doubt() {
+async fn code_is_sent_only_for_a_valid_authorization_response() {
     let trials = Trials::start().await;
     for fault in AuthorizationFault::ALL {
         let before = trials.stack.provider.counts().code_exchanges;
@@ -49,7 +49,7 @@ async fn a_code_is_sent_only_where_the_response_is_beyond_doubt() {
 
 /// T74: nothing of one request tells anything of the next.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_authorization_request_is_fresh() {
+async fn authorization_requests_repeat_no_state_nonce_or_challenge() {
     let trials = Trials::start().await;
     let mut browser = trials.stranger();
     let mut seen = HashSet::new();
@@ -63,9 +63,9 @@ async fn every_authorization_request_is_fresh() {
     }
 }
 
-/// RFC 9700 §4.4.2: where a provider has a redirect_uri of its own, only that one counts.
+/// RFC 9700 §4.4.2: a provider with a distinct redirect_uri is accepted at that one only.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_at_another_redirect_uri_is_a_mix_up() {
+async fn authorization_response_at_another_redirect_uri_gets_400() {
     let trials = Trials::of(Stack::builder().provider_keys("distinct_redirect_uri: true")).await;
     let at = |url: &Url, path: &str| url.as_str().replace(url.path(), path);
     let mut browser = trials.stranger();
@@ -82,9 +82,9 @@ async fn a_response_at_another_redirect_uri_is_a_mix_up() {
     assert_eq!(browser.open(honest.as_str()).await.status, 200);
 }
 
-/// A form may not bring a response that was asked for as a redirect, nor may a look ahead spend it.
+/// A form cannot deliver a response that was requested as a redirect, and a HEAD request cannot use it up.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_response_comes_by_get_only() {
+async fn authorization_response_by_post_gets_405() {
     let trials = Trials::start().await;
     let mut browser = trials.stranger();
     let callback = callback(&mut browser, "/", "alice").await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use url::Url;
 
-use super::{Refused, Trials, check_page, is_ours};
+use super::{Failed, Trials, check_page, is_ours};
 use crate::support::clocked::Clocked;
 use crate::support::faults::{
     AuthorizationFault, DemoEndpoint, Fault, GrantType, NetworkFault, TokenFault,
@@ -13,7 +13,7 @@ use crate::support::faults::{
 use crate::support::provider::{self, callback};
 use crate::support::upstream::Upstream;
 
-/// A callback with parameters of another one in place of its own.
+/// A callback in which some parameters are replaced by those of another one.
 fn with(callback: &Url, names: &[&str], other: &Url) -> Url {
     let find = |url: &Url, name: &str| {
         url.query_pairs().find(|pair| pair.0 == *name).unwrap().1.into_owned()
@@ -28,11 +28,11 @@ fn with(callback: &Url, names: &[&str], other: &Url) -> Url {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_is_worth_nothing_in_a_browser_that_did_not_ask_for_it() {
+async fn callback_in_another_browser_never_sends_its_code() {
     let trials = Trials::start().await;
     let (mut alice, mut mallory) = (trials.stranger(), trials.stranger());
     let theirs = callback(&mut mallory, "/", "bob").await;
-    // Neither without a login cookie, nor with another one: that begins anew, and the code stays unsent.
+    // Neither without a login cookie, nor with another one, which restarts the sign-in. The code is not sent.
     let page = alice.navigate(theirs.as_str()).await;
     assert_eq!(page.status, 400);
     check_page(&page, "without a login cookie");
@@ -45,7 +45,7 @@ async fn a_callback_is_worth_nothing_in_a_browser_that_did_not_ask_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_sign_ins_code_fits_no_other_state() {
+async fn code_of_another_sign_in_gets_400() {
     let trials = Trials::start().await;
     let (mut alice, mut mallory) = (trials.stranger(), trials.stranger());
     let ours = callback(&mut alice, "/", "alice").await;
@@ -55,14 +55,14 @@ async fn another_sign_ins_code_fits_no_other_state() {
     check_page(&page, "another's code");
     trials.stack.gateway.log_until("the provider refuses: invalid_grant");
     assert_eq!(alice.fetch("/").await.status, 401);
-    // The state was spent with it: the honest callback comes too late, and begins anew.
+    // That used the state up: the honest callback comes too late, and restarts the sign-in.
     let again = alice.navigate(ours.as_str()).await;
     assert_eq!(again.redirect().unwrap().path(), "/oauth2/start");
     assert_eq!(trials.stack.provider.counts().code_exchanges, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_callback_that_is_opened_twice_sends_its_code_once() {
+async fn callback_that_is_opened_twice_sends_its_code_once() {
     let trials = Trials::start().await;
     let mut browser = trials.stranger();
     let callback = callback(&mut browser, "/page", "alice").await;
@@ -79,7 +79,7 @@ async fn a_callback_that_is_opened_twice_sends_its_code_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_sign_ins_of_one_browser_both_end_where_they_wanted() {
+async fn two_sign_ins_of_one_browser_both_reach_their_targets() {
     let trials = Trials::start().await;
     let mut browser = trials.stranger();
     let (first, second) = (browser.open("/a?x=1").await, browser.open("/b?y=2").await);
@@ -91,7 +91,7 @@ async fn two_sign_ins_of_one_browser_both_end_where_they_wanted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_sign_in_the_browser_stays_on_the_gateway() {
+async fn sign_in_never_leaves_the_gateway() {
     let trials = Trials::start().await;
     let elsewhere = [
         "https://evil.example/",
@@ -115,7 +115,7 @@ async fn after_a_sign_in_the_browser_stays_on_the_gateway() {
 
 /// T111: an address that fails again and again is slowed down, and no other.
 #[tokio::test(flavor = "multi_thread")]
-async fn codes_cannot_be_guessed_at_speed() {
+async fn address_with_ten_wrong_codes_gets_429() {
     let upstream = Upstream::start().await;
     let at = Clocked::in_front_of(&upstream).await;
     at.provider.set_faults(&[Fault::Authorization(AuthorizationFault::CodeOther)]);
@@ -132,15 +132,15 @@ async fn codes_cannot_be_guessed_at_speed() {
     assert_eq!(at.provider.counts().code_exchanges, 10);
     at.provider.set_faults(&[]);
     let elsewhere = provider::sign_in(&mut from("192.0.2.2"), "/", "alice").await;
-    assert_eq!(elsewhere.status, 200, "somebody at another address");
+    assert_eq!(elsewhere.status, 200, "a user at another address");
     at.clock.advance(Duration::from_secs(1));
     assert_eq!(mallory.open("/").await.status, 200);
 }
 
-/// RFC 6749 §A.11. Some providers fail at such bytes, and one that fails again and again is left alone:
-/// whoever sends them must not shut the door for everybody.
+/// RFC 6749 §A.11. Some providers fail at such bytes, and repeated failures open the circuit breaker: one client
+/// must not block the sign-ins of all others.
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_no_code_has_are_not_sent_to_the_provider() {
+async fn code_with_invalid_bytes_is_not_sent_to_the_provider() {
     let trials = Trials::start().await;
     let mut mallory = trials.stranger();
     for code in ["\0", "a\r\nb", "é", "\u{7f}"] {
@@ -156,17 +156,17 @@ async fn bytes_that_no_code_has_are_not_sent_to_the_provider() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_meets_a_wrong_client_secret_is_not_told_to_wait() {
+async fn wrong_client_secret_gets_502_page_without_a_retry_hint() {
     let trials = Trials::start().await;
     let fault = Fault::Token(GrantType::SignIn, TokenFault::InvalidClient);
-    let tried = trials.check(&[fault], "a wrong secret", Refused(502, "check `client_id`")).await;
+    let tried = trials.check(&[fault], "a wrong secret", Failed(502, "check `client_id`")).await;
     let body = &tried.answer.body;
     assert!(body.contains("tell the people who run this site"), "{body}");
     assert!(body.contains("Company") && !body.contains("in a minute"), "{body}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn trouble_at_the_provider_slows_nobody_down() {
+async fn token_endpoint_outage_is_not_counted_against_the_client() {
     let trials = Trials::start().await;
     let mut alice = trials.stranger();
     let mut callbacks = Vec::new();

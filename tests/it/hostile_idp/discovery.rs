@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::tls::Authority;
-use super::{Outcome, Refused, SignedIn, Trials, each};
+use super::{Failed, Outcome, SignedIn, Trials, each};
 use crate::support::faults::{
     DiscoveryFault, Fault, GrantType, IdTokenFault, IdentityProvider, Settings,
 };
@@ -18,16 +18,16 @@ fn expected(fault: DiscoveryFault) -> Outcome {
         // The list is theirs; which algorithms are accepted is ours to say.
         F::OnlyNone => SignedIn,
         F::IssuerOther | F::IssuerSlash | F::NoIssuer => {
-            Refused(502, "and not the configured one (Discovery §4.3)")
+            Failed(502, "and not the configured one (Discovery §4.3)")
         }
-        F::NoJwksUri => Refused(502, "`jwks_uri` is missing"),
-        F::NoTokenEndpoint => Refused(502, "`token_endpoint` is missing"),
-        F::NoAuthorizationEndpoint => Refused(502, "`authorization_endpoint` is missing"),
-        F::EndpointArrays => Refused(502, "is not text"),
-        F::HttpTokenEndpoint => Refused(502, "`token_endpoint` must be https"),
-        F::HttpJwksUri | F::JwksFile => Refused(502, "`jwks_uri` must be https"),
-        F::HttpAuthorizationEndpoint => Refused(502, "`authorization_endpoint` must be https"),
-        F::Redirect => Refused(502, "unexpected status 302"),
+        F::NoJwksUri => Failed(502, "`jwks_uri` is missing"),
+        F::NoTokenEndpoint => Failed(502, "`token_endpoint` is missing"),
+        F::NoAuthorizationEndpoint => Failed(502, "`authorization_endpoint` is missing"),
+        F::EndpointArrays => Failed(502, "is not text"),
+        F::HttpTokenEndpoint => Failed(502, "`token_endpoint` must be https"),
+        F::HttpJwksUri | F::JwksFile => Failed(502, "`jwks_uri` must be https"),
+        F::HttpAuthorizationEndpoint => Failed(502, "`authorization_endpoint` must be https"),
+        F::Redirect => Failed(502, "unexpected status 302"),
     }
 }
 
@@ -37,7 +37,7 @@ fn needs_https(fault: DiscoveryFault) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_discovery_document_is_the_issuers_own_or_nothing() {
+async fn discovery_document_fault_has_its_outcome() {
     let plain = DiscoveryFault::ALL.iter().filter(|fault| !needs_https(**fault));
     each(plain, |fault| async move {
         let faults = [Fault::Discovery(*fault)];
@@ -53,7 +53,7 @@ fn with_authority(provider: &Arc<IdentityProvider>, authority: &Authority) -> Bu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn under_an_https_issuer_no_endpoint_is_plain_http() {
+async fn https_issuer_with_an_http_endpoint_gets_502() {
     let authority = Authority::new();
     let tls = Some(authority.server("localhost"));
     let settings = Settings { tls, host: "localhost".into(), ..provider::settings() };
@@ -72,10 +72,10 @@ async fn under_an_https_issuer_no_endpoint_is_plain_http() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_provider_says_it_signs_with_is_not_what_we_accept() {
+async fn advertised_alg_none_is_not_accepted() {
     let only_none = Fault::Discovery(DiscoveryFault::OnlyNone);
     let trials = Trials::of(Stack::builder().faults(&[only_none])).await;
     let unsigned = Fault::IdToken(GrantType::SignIn, IdTokenFault::AlgNone);
-    let refused = Refused(502, "the token's signature algorithm is not accepted");
-    trials.check(&[only_none, unsigned], "alg none, as advertised", refused).await;
+    let failed = Failed(502, "the token's signature algorithm is not accepted");
+    trials.check(&[only_none, unsigned], "alg none, as advertised", failed).await;
 }

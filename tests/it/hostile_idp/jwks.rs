@@ -1,6 +1,6 @@
 //! The key set, met by a gateway that has none yet (RFC 7517, OIDC Core §10.1).
 
-use super::{Outcome, Refused, SignedIn, Trials, each};
+use super::{Failed, Outcome, SignedIn, Trials, each};
 use crate::support::faults::{Fault, GrantType, IdTokenFault, JwksFault};
 use crate::support::stack::Stack;
 
@@ -10,10 +10,10 @@ fn expected(fault: JwksFault) -> Outcome {
         // A key without a name may be any that a token names.
         F::OneKeyNoKid | F::NoKids | F::TwinNoKid => SignedIn,
         F::UnknownType | F::NoUseNoAlg | F::SameKid | F::Oct => SignedIn,
-        F::NoKeys => Refused(502, "no key that we can use"),
-        F::NoMember => Refused(502, "not a JWK Set"),
-        F::ShortRsa => Refused(502, "the key set has no key for the token's signature"),
-        F::AlgOther => Refused(502, "the token's key is not for its signature algorithm"),
+        F::NoKeys => Failed(502, "no key that we can use"),
+        F::NoMember => Failed(502, "not a JWK Set"),
+        F::ShortRsa => Failed(502, "the key set has no key for the token's signature"),
+        F::AlgOther => Failed(502, "the token's key is not for its signature algorithm"),
     }
 }
 
@@ -23,7 +23,7 @@ async fn check(faults: Vec<Fault>, what: String, expected: Outcome) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_is_used_only_for_what_it_is() {
+async fn key_set_fault_has_its_outcome() {
     each(JwksFault::ALL, |fault| {
         check(vec![Fault::Jwks(*fault)], fault.words().to_owned(), expected(*fault))
     })
@@ -31,7 +31,7 @@ async fn a_key_is_used_only_for_what_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_names_no_key_is_tried_with_those_that_fit() {
+async fn id_token_without_kid_is_verified_with_the_keys_that_fit() {
     let nameless = [JwksFault::OneKeyNoKid, JwksFault::NoKids, JwksFault::TwinNoKid];
     each(nameless, |fault| {
         let no_kid = Fault::IdToken(GrantType::SignIn, IdTokenFault::NoKid);
@@ -42,14 +42,14 @@ async fn a_token_that_names_no_key_is_tried_with_those_that_fit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_published_secret_signs_nothing() {
+async fn symmetric_key_in_the_key_set_verifies_no_id_token() {
     let hs256 = Fault::IdToken(GrantType::SignIn, IdTokenFault::Hs256PublishedOct);
-    let refused = Refused(502, "the token's signature algorithm is not accepted");
-    check(vec![Fault::Jwks(JwksFault::Oct), hs256], "an oct key and HS256".into(), refused).await;
+    let failed = Failed(502, "the token's signature algorithm is not accepted");
+    check(vec![Fault::Jwks(JwksFault::Oct), hs256], "an oct key and HS256".into(), failed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_key_between_two_sign_ins_is_found_at_once() {
+async fn new_signing_key_is_fetched_at_the_next_sign_in() {
     let trials = Trials::start().await;
     let mut before = trials.check(&[], "the first key", SignedIn).await;
     let fetched = trials.stack.provider.counts().jwks;
@@ -60,12 +60,12 @@ async fn a_new_key_between_two_sign_ins_is_found_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_set_that_broke_leaves_the_last_good_one() {
+async fn last_good_key_set_is_kept_while_the_new_one_is_broken() {
     let trials = Trials::start().await;
     trials.check(&[], "the good set", SignedIn).await;
     let unknown = Fault::IdToken(GrantType::SignIn, IdTokenFault::KidUnknown);
     let broken = Fault::Jwks(JwksFault::NoKeys);
-    let refused = Refused(502, "no key that we can use");
-    trials.hold(&[broken, unknown], "an unknown key and an empty set", refused).await;
+    let failed = Failed(502, "no key that we can use");
+    trials.hold(&[broken, unknown], "an unknown key and an empty set", failed).await;
     trials.check(&[broken], "a known key and an empty set", SignedIn).await;
 }

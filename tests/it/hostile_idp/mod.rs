@@ -1,6 +1,6 @@
 //! A provider that lies or breaks, in front of the real gateway and a browser: what comes of each fault.
 //! Each file is one part of the protocol with a table in it, or a `match` that a new fault does not pass
-//! without a line of its own. What always holds is checked here, for each of them.
+//! without an arm. What always holds is checked here, for each of them.
 //! Source: OIDC Core §3.1.3.7, RFC 6749 §5, RFC 9207 §2.4, RFC 8725, RFC 9700.
 
 mod authorization;
@@ -36,11 +36,11 @@ use crate::support::wait::Patience;
 enum Outcome {
     /// The page it wanted, with a session.
     SignedIn,
-    /// A page of ours with this status, no session, and a line of the log that names the failed check.
-    Refused(u16, &'static str),
+    /// A page of the gateway with this status, no session, and a log line that names the failed check.
+    Failed(u16, &'static str),
 }
 
-use Outcome::{Refused, SignedIn};
+use Outcome::{Failed, SignedIn};
 
 /// A stack whose provider misbehaves, and sign-ins there.
 struct Trials {
@@ -84,7 +84,7 @@ impl Trials {
         Self { stack, outside, tries: AtomicUsize::new(0) }
     }
 
-    /// A browser at an address of its own, which failures are counted by.
+    /// A browser at a new client address: failures are counted by address.
     fn stranger(&self) -> Browser {
         let number = self.tries.fetch_add(1, Ordering::Relaxed);
         let address = format!("192.0.{}.{}", number / 250, number % 250 + 1);
@@ -114,7 +114,7 @@ impl Trials {
         browser.fill(&page, &[("username", "alice"), ("password", "alice")]).await
     }
 
-    /// All that an authorization request must have, whatever the provider says of itself.
+    /// Checks what every authorization request must have.
     fn check_request(&self, url: &Url) {
         assert!(url.as_str().starts_with(self.stack.provider.issuer()), "{url}");
         let all = |name| url.query_pairs().filter(move |pair| pair.0 == name).map(|pair| pair.1);
@@ -147,27 +147,31 @@ impl Trials {
         tried
     }
 
-    /// Tries at an honest provider until somebody can sign in.
+    /// Signs in at an honest provider until that works.
     async fn mend(&self, what: &str) {
-        let patience = Patience::until(format!("somebody can sign in after {what}"));
+        let patience = Patience::until(format!("a sign-in works after {what}"));
         while self.try_with(&[]).await.answer.status != 200 {
             patience.pause().await;
         }
     }
 
     async fn hold(&self, faults: &[Fault], what: &str, expected: Outcome) -> Try {
-        let asked = self.stack.upstream.asked();
+        let before = self.stack.upstream.request_count();
         let tried = self.try_with(faults).await;
         let tried = self.check_outcome(tried, what, expected).await;
         if expected != SignedIn {
-            assert_eq!(self.stack.upstream.asked(), asked, "{what}: the application was asked");
+            assert_eq!(
+                self.stack.upstream.request_count(),
+                before,
+                "{what}: the application received a request"
+            );
         }
         assert_eq!(
             self.stack.provider.counts().evil,
             0,
             "{what}: something of a fault was fetched"
         );
-        assert_eq!(self.outside.asked(), 0, "{what}: something went elsewhere");
+        assert_eq!(self.outside.request_count(), 0, "{what}: something went elsewhere");
         assert_eq!(self.stack.browser().fetch("/open").await.status, 200, "{what}");
         tried
     }
@@ -181,10 +185,10 @@ impl Trials {
                     (200, true),
                     "{what}: {answer:?}"
                 );
-                let told = answer.json();
-                assert!(told["headers"]["x-injected"].is_null(), "{what}: {told}");
+                let received = answer.json();
+                assert!(received["headers"]["x-injected"].is_null(), "{what}: {received}");
             }
-            Refused(status, check) => {
+            Failed(status, check) => {
                 assert!(!has_session, "{what}: a session");
                 assert_eq!(answer.status, status, "{what}: {answer:?}");
                 check_page(answer, what);
@@ -195,7 +199,7 @@ impl Trials {
     }
 }
 
-/// A page of ours, for people, without anything of the provider's in it.
+/// A page of the gateway, in HTML, without any text of the provider.
 fn check_page(page: &Answer, what: &str) {
     assert!(is_ours(&page.url), "{what}: {page:?}");
     assert!(page.header("content-type").starts_with("text/html"), "{what}: {page:?}");

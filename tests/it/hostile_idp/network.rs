@@ -1,8 +1,8 @@
-//! Endpoints that fail below or beside their protocol, each in every way.
+//! Endpoints of the provider that fail on the network or answer outside their protocol, each in every way.
 
 use std::time::Duration;
 
-use super::{HASTY, Outcome, Refused, SignedIn, Trials, each};
+use super::{Failed, HASTY, Outcome, SignedIn, Trials, each};
 use crate::support::browser::Browser;
 use crate::support::clocked::Clocked;
 use crate::support::faults::{DemoEndpoint, Fault, GrantType, IdTokenFault, NetworkFault};
@@ -11,17 +11,16 @@ use crate::support::stack::Stack;
 use crate::support::upstream::Upstream;
 use crate::support::wait::Patience;
 
-/// What a sign-in comes to that needs the endpoint's answer: what passes by itself is a 503, what does
-/// not a 502.
+/// The outcome of a sign-in that needs the answer: 503 if the fault may end by itself, 502 if not.
 fn expected(fault: NetworkFault) -> Outcome {
     use NetworkFault as F;
     match fault {
-        F::InternalError => Refused(503, "unexpected status 500"),
-        F::Unavailable => Refused(503, "unexpected status 503"),
-        F::TooManyRequests => Refused(503, "unexpected status 429"),
-        F::NotFound => Refused(502, "unexpected status 404"),
-        F::RedirectLoop | F::RedirectAway => Refused(502, "unexpected status 302"),
-        F::Html | F::Empty | F::Truncated | F::BadUtf8 => Refused(502, "unusable answer"),
+        F::InternalError => Failed(503, "unexpected status 500"),
+        F::Unavailable => Failed(503, "unexpected status 503"),
+        F::TooManyRequests => Failed(503, "unexpected status 429"),
+        F::NotFound => Failed(502, "unexpected status 404"),
+        F::RedirectLoop | F::RedirectAway => Failed(502, "unexpected status 302"),
+        F::Html | F::Empty | F::Truncated | F::BadUtf8 => Failed(502, "unusable answer"),
         F::ShortBody
         | F::Lost
         | F::LostOnce
@@ -29,8 +28,8 @@ fn expected(fault: NetworkFault) -> Outcome {
         | F::Drip
         | F::Reset
         | F::HeaderFlood
-        | F::Garbage => Refused(503, "no complete answer from 127.0.0.1"),
-        F::Huge | F::CompressedBomb => Refused(503, "answers with more than"),
+        | F::Garbage => Failed(503, "no complete answer from 127.0.0.1"),
+        F::Huge | F::CompressedBomb => Failed(503, "answers with more than"),
     }
 }
 
@@ -46,7 +45,7 @@ async fn meets(endpoint: DemoEndpoint, fault: NetworkFault) {
     let trials = Trials::of(Stack::builder().faults(&faults).provider_keys(timeout)).await;
     let what = format!("{endpoint:?}: {fault:?}");
     if fault == NetworkFault::LostOnce {
-        // A document is asked for once more at once; nothing else ever is.
+        // A document is requested once more at once; nothing else is.
         let patience = Patience::until("the fault is met");
         while trials.stack.provider.counts().jwks == 0 {
             patience.pause().await;
@@ -58,17 +57,17 @@ async fn meets(endpoint: DemoEndpoint, fault: NetworkFault) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn discovery_may_fail_in_every_way() {
+async fn network_fault_of_discovery_has_its_outcome() {
     each(NetworkFault::ALL, |fault| meets(DemoEndpoint::Discovery, fault)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_key_set_may_fail_in_every_way() {
+async fn network_fault_of_the_key_set_has_its_outcome() {
     each(NetworkFault::ALL, |fault| meets(DemoEndpoint::Jwks, fault)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_token_endpoint_may_fail_in_every_way() {
+async fn network_fault_of_the_token_endpoint_has_its_outcome() {
     let (patient, hasty) = tokio::join!(Trials::start(), Trials::hasty());
     for fault in NetworkFault::ALL {
         let trials = if is_slow(fault) { &hasty } else { &patient };
@@ -85,7 +84,7 @@ async fn the_token_endpoint_may_fail_in_every_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn userinfo_may_fail_in_every_way() {
+async fn network_fault_of_userinfo_has_its_outcome() {
     let (patient, hasty) = tokio::join!(Trials::start(), Trials::hasty());
     let bare = Fault::IdToken(GrantType::SignIn, IdTokenFault::Bare);
     for fault in NetworkFault::ALL {
@@ -103,17 +102,17 @@ async fn userinfo_may_fail_in_every_way() {
     }
 }
 
-/// A sign-out is ours to give: nobody waits for the provider to take its token back.
+/// A sign-out does not wait for the provider to revoke its token.
 #[tokio::test(flavor = "multi_thread")]
-async fn revocation_may_fail_in_every_way_and_nobody_waits_for_it() {
+async fn network_fault_of_revocation_does_not_delay_sign_out() {
     let trials = Trials::start().await;
     for (number, fault) in NetworkFault::ALL.into_iter().enumerate() {
         let faults = [Fault::Network(DemoEndpoint::Revocation, fault)];
         let mut tried = trials.check(&[], "honest", SignedIn).await;
         trials.stack.provider.set_faults(&faults);
-        let asked = tokio::time::Instant::now();
+        let began = tokio::time::Instant::now();
         let answer = tried.browser.navigate("/oauth2/sign_out").await;
-        assert!(asked.elapsed() < Duration::from_secs(9), "{fault:?}: waited for");
+        assert!(began.elapsed() < Duration::from_secs(9), "{fault:?}: waited for");
         assert!(answer.redirect().unwrap().path().ends_with("/end_session"), "{fault:?}");
         assert_eq!(tried.browser.fetch("/").await.status, 401, "{fault:?}");
         let patience = Patience::until("the refresh token is given back");
@@ -127,7 +126,7 @@ async fn revocation_may_fail_in_every_way_and_nobody_waits_for_it() {
 
 /// T79: what a provider sends is read as far as we need it, and no further.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_flood_of_bytes_does_not_stay_in_memory() {
+async fn oversize_provider_answers_do_not_stay_in_memory() {
     let trials = Trials::start().await;
     let floods = [NetworkFault::Huge, NetworkFault::CompressedBomb, NetworkFault::HeaderFlood];
     let round = async || {
@@ -148,7 +147,7 @@ async fn a_flood_of_bytes_does_not_stay_in_memory() {
 
 /// A breaker: after five failures in a row the token endpoint is left alone for a while.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_endpoint_that_fails_again_and_again_is_left_alone() {
+async fn circuit_breaker_of_the_token_endpoint_opens_after_five_failures() {
     let upstream = Upstream::start().await;
     let at = Clocked::in_front_of(&upstream).await;
     let mut browser = at.browser();
@@ -171,9 +170,9 @@ async fn a_token_endpoint_that_fails_again_and_again_is_left_alone() {
 
 /// At most 64 token requests at a time, of however many addresses: who comes then waits.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_hangs_holds_up_a_bounded_number_of_sign_ins() {
+async fn hanging_token_endpoint_gets_64_requests_at_a_time() {
     const BROWSERS: usize = 70;
-    // Nobody is given up while the test runs.
+    // Longer than the test takes.
     let trials = Trials::of(Stack::builder().provider_keys("timeout: 60s")).await;
     let mut ready = Vec::new();
     for _ in 0..BROWSERS {

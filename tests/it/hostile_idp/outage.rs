@@ -15,8 +15,8 @@ use crate::support::upstream::Upstream;
 use crate::support::wait::Patience;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_starts_without_its_provider_and_finds_it_when_it_comes() {
-    // Bound, so that nobody else gets the port, and not listening, so that nobody can connect.
+async fn gateway_starts_without_its_provider_and_finds_it_later() {
+    // Bound, so that no other process gets the port, and not listening, so that no client can connect.
     let place = TcpSocket::new_v4().unwrap();
     place.set_reuseaddr(true).unwrap();
     place.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -33,10 +33,10 @@ async fn a_gateway_starts_without_its_provider_and_finds_it_when_it_comes() {
     assert_eq!(page.status, 503, "{page:?}");
     check_page(&page, "down at the start");
     assert!(page.body.contains("Company, which checks who you are"), "{page:?}");
-    let told = format!("cannot reach {listen}");
-    gateway.log_until_all(&["cannot get the provider", "\"provider\":\"company\"", &told]);
+    let cause = format!("cannot reach {listen}");
+    gateway.log_until_all(&["cannot get the provider", "\"provider\":\"company\"", &cause]);
     assert_eq!(browser.fetch("/open").await.status, 200);
-    assert_eq!(browser.fetch("/").await.status, 401, "a program is told where to sign in");
+    assert_eq!(browser.fetch("/").await.status, 401, "an API client gets the sign-in URL");
 
     let settings = Settings { listen, ..provider::settings() };
     let provider = IdentityProvider::start(settings, Clock::system()).await.unwrap();
@@ -53,7 +53,7 @@ async fn a_gateway_starts_without_its_provider_and_finds_it_when_it_comes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_fails_is_asked_once_a_second_however_many_want_to_sign_in() {
+async fn failing_discovery_is_requested_once_a_second() {
     let upstream = Upstream::start().await;
     let fails = [Fault::Network(DemoEndpoint::Discovery, NetworkFault::NotFound)];
     let at = Stack::builder().faults(&fails).start_clocked(&upstream).await;
@@ -70,7 +70,7 @@ async fn a_provider_that_fails_is_asked_once_a_second_however_many_want_to_sign_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_known_of_a_provider_serves_while_its_documents_fail() {
+async fn known_documents_serve_sign_ins_while_new_ones_hang() {
     let trials = Trials::start().await;
     let mut tried = trials.check(&[], "honest", SignedIn).await;
     let documents = [
@@ -82,12 +82,12 @@ async fn what_was_known_of_a_provider_serves_while_its_documents_fail() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_who_sign_in_at_a_silent_provider_hold_up_nobody_else() {
+async fn sign_ins_at_a_silent_provider_share_one_request_and_delay_no_other() {
     let silent = [Fault::Network(DemoEndpoint::Discovery, NetworkFault::Hang)];
     // Longer than the test takes.
     let builder = Stack::builder().faults(&silent).provider_keys("timeout: 60s");
     let trials = Trials::of(builder).await;
-    let patience = Patience::until("the provider is asked");
+    let patience = Patience::until("the provider receives the request");
     while trials.stack.provider.counts().discovery == 0 {
         patience.pause().await;
     }
@@ -101,7 +101,7 @@ async fn many_who_sign_in_at_a_silent_provider_hold_up_nobody_else() {
         assert_eq!(browser.fetch("/open").await.status, 200);
     }
     assert!(waiting.try_join_next().is_none(), "who opened the door waited as well");
-    let asked = trials.stack.provider.counts().discovery;
+    let requests = trials.stack.provider.counts().discovery;
     trials
         .stack
         .provider
@@ -109,5 +109,5 @@ async fn many_who_sign_in_at_a_silent_provider_hold_up_nobody_else() {
     for page in waiting.join_all().await {
         assert_eq!(page.status, 503, "{page:?}");
     }
-    assert_eq!(asked, 1, "all wait for the same");
+    assert_eq!(requests, 1, "all wait for the same");
 }

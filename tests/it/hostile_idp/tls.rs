@@ -9,7 +9,7 @@ use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use super::{Refused, check_log, check_page};
+use super::{Failed, check_log, check_page};
 use crate::support::browser::{Answer, Browser};
 use crate::support::faults::{IdentityProvider, Settings};
 use crate::support::gateway::Gateway;
@@ -68,43 +68,43 @@ async fn check(tls: Arc<ServerConfig>, ca: &str, what: &str, expected: super::Ou
             let to = answer.redirect().unwrap_or_else(|| panic!("{what}: {answer:?}"));
             assert!(to.as_str().starts_with(provider.issuer()), "{what}: {to}");
         }
-        Refused(status, check) => {
+        Failed(status, check) => {
             assert_eq!(answer.status, status, "{what}: {answer:?}");
             check_page(&answer, what);
             check_log(&gateway, &answer, check);
-            assert_eq!(provider.counts().discovery, 0, "{what}: something was asked");
+            assert_eq!(provider.counts().discovery, 0, "{what}: the provider received a request");
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_is_asked_only_behind_a_certificate_that_holds() {
+async fn provider_with_an_invalid_certificate_gets_no_request() {
     let (ours, theirs) = (Authority::new(), Authority::new());
     let params = || CertificateParams::new(["localhost".to_owned()]).unwrap();
     let mut past = params();
     (past.not_before, past.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
     let mut future = params();
     (future.not_before, future.not_after) = (date_time_ymd(2999, 1, 1), date_time_ymd(3000, 1, 1));
-    let refused = |why| Refused(503, why);
+    let failed = |why| Failed(503, why);
     check(ours.server("localhost"), &ours.key(), "good", super::SignedIn).await;
-    check(ours.server_of(past), &ours.key(), "expired", refused("certificate expired")).await;
+    check(ours.server_of(past), &ours.key(), "expired", failed("certificate expired")).await;
     check(
         ours.server_of(future),
         &ours.key(),
         "not yet valid",
-        refused("certificate not valid yet"),
+        failed("certificate not valid yet"),
     )
     .await;
     let other = ours.server("other.example");
-    check(other, &ours.key(), "another name", refused("not valid for name")).await;
-    let forged = refused("BadSignature");
+    check(other, &ours.key(), "another name", failed("not valid for name")).await;
+    let forged = failed("BadSignature");
     check(theirs.server("localhost"), &ours.key(), "another authority of the name", forged).await;
-    let unknown = refused("UnknownIssuer");
+    let unknown = failed("UnknownIssuer");
     check(ours.server("localhost"), "", "no authority that we know", unknown).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_with_old_tls_is_not_asked() {
+async fn provider_with_tls_1_1_gets_no_request() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let issuer = format!("https://localhost:{}", listener.local_addr().unwrap().port());
     let serving = tokio::spawn(async move {

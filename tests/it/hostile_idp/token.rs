@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Outcome, Refused, SignedIn, Trials};
+use super::{Failed, Outcome, SignedIn, Trials};
 use crate::support::faults::{Fault, GrantType, IdTokenFault};
 
 /// What each ID Token is worth; where the specifications leave it open, what we chose.
@@ -26,47 +26,47 @@ fn expected(fault: IdTokenFault) -> Outcome {
         | F::Hs256ClientSecret
         | F::Hs256PublicKey
         | F::Hs256PublishedOct
-        | F::KidTraversal => Refused(502, "the token's signature algorithm is not accepted"),
+        | F::KidTraversal => Failed(502, "the token's signature algorithm is not accepted"),
         F::BitTurned
         | F::BitTurnedEs256
         | F::SignatureEmpty
         | F::SignatureDer
-        | F::SignatureZero => Refused(502, "the token's signature is wrong"),
+        | F::SignatureZero => Failed(502, "the token's signature is wrong"),
         // Named like the main key, which is for another algorithm.
-        F::HeaderJwk => Refused(502, "the token's key is not for its signature algorithm"),
+        F::HeaderJwk => Failed(502, "the token's key is not for its signature algorithm"),
         F::HeaderJku | F::HeaderX5u | F::KidUnknown | F::EncryptionKey => {
-            Refused(502, "the key set has no key for the token's signature")
+            Failed(502, "the key set has no key for the token's signature")
         }
-        F::HeaderCrit => Refused(502, "critical extensions"),
-        F::TypLogout => Refused(502, "`typ` is another kind of token's"),
-        F::IssSlash | F::IssOther => Refused(502, "`iss` is not the issuer"),
-        F::NoIss => Refused(502, "`iss` is absent"),
-        F::AudOther | F::AudLetter => Refused(502, "`aud` does not have our client_id"),
-        F::NoAud => Refused(502, "`aud` is absent"),
-        F::AudTwoAzpOther => Refused(502, "`azp` is not our client_id"),
-        F::AudTwoNoAzp => Refused(502, "several audiences and no `azp`"),
-        F::NoSub | F::SubEmpty | F::SubLong => Refused(502, "`sub` is absent or of the wrong"),
-        F::IatAhead => Refused(502, "`iat` is in the future"),
-        F::NoIat => Refused(502, "`iat` is absent"),
-        F::NoExp | F::ExpString => Refused(502, "`exp` is absent or of the wrong type"),
-        F::ExpPast => Refused(502, "`exp` has passed"),
-        F::NbfAhead => Refused(502, "`nbf` has not come"),
-        F::NonceOther | F::NoNonce => Refused(502, "`nonce` is not the one we sent"),
-        F::NonceArray => Refused(502, "`nonce` is absent or of the wrong type"),
-        F::AtHashOther => Refused(502, "`at_hash` is another access token's"),
-        F::NotAJwt | F::FiveParts => Refused(502, "not a signed token in compact form"),
-        F::Empty | F::Missing => Refused(502, "the token response has no ID token"),
+        F::HeaderCrit => Failed(502, "critical extensions"),
+        F::TypLogout => Failed(502, "`typ` is another kind of token's"),
+        F::IssSlash | F::IssOther => Failed(502, "`iss` is not the issuer"),
+        F::NoIss => Failed(502, "`iss` is absent"),
+        F::AudOther | F::AudLetter => Failed(502, "`aud` does not have our client_id"),
+        F::NoAud => Failed(502, "`aud` is absent"),
+        F::AudTwoAzpOther => Failed(502, "`azp` is not our client_id"),
+        F::AudTwoNoAzp => Failed(502, "several audiences and no `azp`"),
+        F::NoSub | F::SubEmpty | F::SubLong => Failed(502, "`sub` is absent or of the wrong"),
+        F::IatAhead => Failed(502, "`iat` is in the future"),
+        F::NoIat => Failed(502, "`iat` is absent"),
+        F::NoExp | F::ExpString => Failed(502, "`exp` is absent or of the wrong type"),
+        F::ExpPast => Failed(502, "`exp` has passed"),
+        F::NbfAhead => Failed(502, "`nbf` has not come"),
+        F::NonceOther | F::NoNonce => Failed(502, "`nonce` is not the one we sent"),
+        F::NonceArray => Failed(502, "`nonce` is absent or of the wrong type"),
+        F::AtHashOther => Failed(502, "`at_hash` is another access token's"),
+        F::NotAJwt | F::FiveParts => Failed(502, "not a signed token in compact form"),
+        F::Empty | F::Missing => Failed(502, "the token response has no ID token"),
         F::PayloadText | F::PayloadArray | F::SubTwice | F::Deep => {
-            Refused(502, "the token's payload is not a JSON object")
+            Failed(502, "the token's payload is not a JSON object")
         }
-        F::Padded => Refused(502, "not unpadded base64url"),
+        F::Padded => Failed(502, "not unpadded base64url"),
         // The answer is cut off before the token is looked at.
-        F::Huge => Refused(503, "answers with more than"),
+        F::Huge => Failed(503, "answers with more than"),
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_token_signs_in_only_where_it_keeps_every_rule() {
+async fn id_token_fault_has_its_outcome() {
     let trials = Trials::start().await;
     for fault in IdTokenFault::ALL {
         let faults = [Fault::IdToken(GrantType::SignIn, *fault)];
@@ -76,24 +76,23 @@ async fn an_id_token_signs_in_only_where_it_keeps_every_rule() {
 
 /// What a valid token says of another person counts for that person.
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_signed_in_is_who_the_token_says() {
+async fn user_is_the_sub_of_the_id_token() {
     let trials = Trials::start().await;
     let mut tried =
         trials.try_with(&[Fault::IdToken(GrantType::SignIn, IdTokenFault::SubOther)]).await;
-    let told = tried.browser.fetch("/").await.json();
-    assert_eq!(told["headers"]["x-forwarded-user"], "demo-mallory");
+    let received = tried.browser.fetch("/").await.json();
+    assert_eq!(received["headers"]["x-forwarded-user"], "demo-mallory");
     let mut honest = trials.try_with(&[]).await;
-    let told = honest.browser.fetch("/").await.json();
+    let received = honest.browser.fetch("/").await.json();
     assert_eq!(
-        told["headers"]["x-forwarded-user"], "demo-alice",
+        received["headers"]["x-forwarded-user"], "demo-alice",
         "the same e-mail, another person"
     );
 }
 
-/// However many tokens name a key that nobody has, the key set is fetched twice, and then once in ten
-/// seconds.
+/// For any number of tokens that name an unknown key, the key set is fetched twice, and then once in ten seconds.
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_with_unknown_keys_do_not_make_the_gateway_hammer_the_provider() {
+async fn id_tokens_with_unknown_kid_fetch_the_key_set_rarely() {
     let trials = Trials::start().await;
     trials.check(&[], "nothing wrong", SignedIn).await;
     let (before, began) = (trials.stack.provider.counts().jwks, Instant::now());

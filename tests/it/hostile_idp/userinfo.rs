@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Refused, SignedIn, Trials, check_page};
+use super::{Failed, SignedIn, Trials, check_page};
 use crate::support::faults::{Fault, GrantType, IdTokenFault, UserinfoFault};
 use crate::support::stack::Stack;
 
@@ -10,21 +10,21 @@ use crate::support::stack::Stack;
 enum Known {
     /// As this says; the e-mail opens `/ours` where it is there.
     As(Value),
-    /// Nobody is signed in.
-    Nobody(&'static str),
+    /// No user is signed in.
+    NoSession(&'static str),
 }
 
 fn expected(fault: UserinfoFault) -> Known {
     use UserinfoFault as F;
     match fault {
-        F::NoSub | F::SubOther => Known::Nobody("userinfo: `sub` is not the ID token's"),
-        F::InvalidToken => Known::Nobody("userinfo refuses the access token"),
+        F::NoSub | F::SubOther => Known::NoSession("userinfo: `sub` is not the ID token's"),
+        F::InvalidToken => Known::NoSession("userinfo refuses the access token"),
         // No userinfo for us: nothing of it is used, and nothing is followed.
         F::Signed | F::RedirectAgain => Known::As(json!([null, null, null])),
         // A value with a control character is no value.
         F::LineBreaks => Known::As(json!([null, null, null])),
         F::WrongTypes => Known::As(json!([null, "staff", null])),
-        // An address that nobody verified decides nothing.
+        // An unverified address is not used.
         F::EmailUnverified => Known::As(json!([null, "staff", "Alice Adams"])),
         F::EmailVerifiedText => Known::As(json!(["alice@example.com", "staff", "Alice Adams"])),
     }
@@ -41,19 +41,19 @@ fn faults(fault: Option<UserinfoFault>) -> Vec<Fault> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn userinfo_counts_only_as_far_as_it_can_be_believed() {
+async fn userinfo_fault_has_its_outcome() {
     let trials = trials().await;
     for fault in UserinfoFault::ALL {
         let (faults, what) = (faults(Some(*fault)), fault.words());
-        let asked = trials.stack.provider.counts().userinfo;
+        let before = trials.stack.provider.counts().userinfo;
         match expected(*fault) {
-            Known::Nobody(check) => drop(trials.check(&faults, what, Refused(502, check)).await),
+            Known::NoSession(check) => drop(trials.check(&faults, what, Failed(502, check)).await),
             Known::As(known) => {
                 let mut tried = trials.check(&faults, what, SignedIn).await;
                 let headers = &tried.answer.json()["headers"];
                 let name = |part| headers[format!("x-forwarded-{part}")].clone();
-                let told = ["email", "groups", "preferred-username"].map(name);
-                assert_eq!(json!(told), known, "{what}");
+                let received = ["email", "groups", "preferred-username"].map(name);
+                assert_eq!(json!(received), known, "{what}");
                 assert_eq!(headers["x-forwarded-user"], "demo-alice", "{what}");
                 let ours = tried.browser.navigate("/ours").await;
                 let expected = if known[0].is_null() { 403 } else { 200 };
@@ -63,7 +63,7 @@ async fn userinfo_counts_only_as_far_as_it_can_be_believed() {
                 }
             }
         }
-        assert_eq!(trials.stack.provider.counts().userinfo, asked + 1, "{what}: asked once");
+        assert_eq!(trials.stack.provider.counts().userinfo, before + 1, "{what}: one request");
     }
 }
 

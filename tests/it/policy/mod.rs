@@ -1,8 +1,8 @@
-//! Who may pass: every key of a rule, end to end, and what they meet who may not.
+//! Rules of routes, each key end to end, and the answers to denied requests.
 
-mod challenge;
-mod refusal;
+mod denial;
 mod rules;
+mod unauthenticated;
 
 use crate::support::faults::Account;
 use crate::support::stack::{Builder, Stack};
@@ -18,10 +18,10 @@ impl Stack {
     /// `METHOD /target` with these fields is answered with a status. The application receives the request exactly
     /// if that is 200.
     async fn check(&self, fields: &str, request: &str, expected: u16) {
-        let before = self.upstream.asked();
+        let before = self.upstream.request_count();
         let answer = self.answer(request, fields).await;
         assert_eq!(status(&answer), expected, "{request} {fields}: {answer}");
-        let received = self.upstream.asked() - before;
+        let received = self.upstream.request_count() - before;
         assert_eq!(received, usize::from(expected == 200), "{request} {fields}");
     }
 }

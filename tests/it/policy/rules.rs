@@ -1,4 +1,4 @@
-//! Each key of a rule, alone and beside others.
+//! Each key of a rule, alone and with others.
 
 use super::{Stack, builder};
 use crate::support::faults::Account;
@@ -21,7 +21,7 @@ fn people() -> Vec<Account> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_passes_when_any_of_its_values_does() {
+async fn key_matches_if_any_of_its_values_does() {
     let stack = builder(
         people(),
         &[
@@ -75,11 +75,11 @@ async fn a_key_passes_when_any_of_its_values_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rule_passes_when_all_its_keys_do_and_a_request_when_any_rule_does() {
+async fn rule_matches_if_all_its_keys_do_and_any_rule_allows() {
     let stack = builder(people(),
         &[
             ("/both", "allow: [{ groups: [staff], email_domains: [example.com] }]"),
-            ("/either", "allow: [{ groups: [nobody] }, { groups: [staff], methods: [POST] }, { users: [demo-bob] }]"),
+            ("/either", "allow: [{ groups: [no-member] }, { groups: [staff], methods: [POST] }, { users: [demo-bob] }]"),
             ("/read", "allow: [{ methods: [GET] }]"),
             ("/write", "allow: [{ methods: [POST, DELETE], users: [demo-alice] }, { methods: [GET] }]"),
         ],
@@ -111,7 +111,7 @@ async fn a_rule_passes_when_all_its_keys_do_and_a_request_when_any_rule_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_public_rule_lets_anyone_pass_and_knows_who_is_signed_in() {
+async fn public_rule_allows_every_client_and_identifies_users() {
     let stack = builder(people(),
         &[
             ("/", "allow: [{ public: true, methods: [OPTIONS] }, { public: true, paths: [/assets, /icon] }, { groups: [staff] }]"),
@@ -138,12 +138,12 @@ async fn a_public_rule_lets_anyone_pass_and_knows_who_is_signed_in() {
         stack.check(who, request, expected).await;
     }
     stack.check(&alice, "GET /assets/a.css", 200).await;
-    let told = stack.upstream.seen().pop().unwrap();
-    assert_eq!(told["headers"]["x-forwarded-user"], "demo-alice");
+    let received = stack.upstream.seen().pop().unwrap();
+    assert_eq!(received["headers"]["x-forwarded-user"], "demo-alice");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn paths_decide_only_where_all_readings_agree() {
+async fn paths_key_decides_only_if_all_path_interpretations_agree() {
     let stack = builder(people(),
         &[("/", "allow: [{ public: true, paths: [/open, /Docs] }, { groups: [staff], paths: [/staff] }, { users: [demo-bob] }]")],
     ).start().await;
@@ -171,12 +171,12 @@ async fn paths_decide_only_where_all_readings_agree() {
         (&alice, "/x/..%2fstaff", 400),
         (&alice, "//staff", 400),
         (&alice, "/STAFF", 400),
-        // Whatever the upstream makes of these, Bob may see it.
+        // Bob is allowed every interpretation of these.
         (&bob, "/x/..%2fstaff", 200),
         (&bob, "//staff", 200),
         (&bob, "/STAFF", 200),
         (&bob, "/staff/../x", 400),
-        // And Carol in none of them, if not for the same reason.
+        // Carol is denied every interpretation, if not for the same reason.
         (&carol, "//staff", 403),
         (&carol, "/STAFF", 403),
         (&carol, "//open", 400),
@@ -186,11 +186,13 @@ async fn paths_decide_only_where_all_readings_agree() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn letter_case_leads_around_no_rule() {
-    let stack =
-        builder(people(), &[("/", "allow: public"), ("/Admin", "allow: [{ groups: [nobody] }]")])
-            .start()
-            .await;
+async fn letter_case_does_not_bypass_a_route() {
+    let stack = builder(
+        people(),
+        &[("/", "allow: public"), ("/Admin", "allow: [{ groups: [no-member] }]")],
+    )
+    .start()
+    .await;
     let alice = stack.cookie_of("alice").await;
     for (target, expected) in [
         ("/Admin/x", 403),
@@ -206,7 +208,7 @@ async fn letter_case_leads_around_no_rule() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_spelling_in_one_rule_leads_around_no_other() {
+async fn path_spelling_of_one_rule_does_not_bypass_another() {
     let stack = builder(people(),
         &[
             ("/", "allow: [{ public: true, paths: [/App, /wiki/Open] }, { groups: [staff], paths: [/app] }, { users: [demo-bob], paths: [/Wiki] }, { public: true, paths: [/Both, /both] }]"),
@@ -239,7 +241,7 @@ async fn a_spelling_in_one_rule_leads_around_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn addresses_are_those_that_a_trusted_proxy_tells() {
+async fn client_addresses_key_uses_the_chain_of_a_trusted_proxy() {
     let routes = [
         (
             "/office",
@@ -301,7 +303,7 @@ async fn addresses_are_those_that_a_trusted_proxy_tells() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_counts_where_its_provider_signs_in() {
+async fn session_counts_only_on_routes_of_its_provider() {
     let partner = provider::start_for(people()).await;
     let stack = Stack::builder()
         .accounts(people())
@@ -325,21 +327,21 @@ async fn a_session_counts_where_its_provider_signs_in() {
         (&here, "/partner", 403),
         (&there, "/", 200),
         (&there, "/partner", 200),
-        // Not refused: signing in with the other one helps.
+        // A redirect, no 403: signing in at the other provider helps.
         (&there, "/company", 302),
         (&there, "/open", 200),
     ] {
         assert_eq!(status(&of(who, target).await), expected, "{target}");
     }
-    let told = stack.upstream.seen().pop().unwrap();
-    assert!(told["headers"]["x-forwarded-user"].is_null(), "no session of /open's: {told}");
-    // One provider of a route is gone to at once, of several somebody chooses.
+    let received = stack.upstream.seen().pop().unwrap();
+    assert!(received["headers"]["x-forwarded-user"].is_null(), "no session of /open's: {received}");
+    // A route with one provider redirects there at once; with several, the user chooses.
     let location = |answer: &str| field(answer, "location").to_owned();
     assert_eq!(location(&of("", "/company").await), "/oauth2/start?rd=%2Fcompany&provider=company");
     assert_eq!(location(&of("", "/x").await), "/oauth2/sign_in?rd=%2Fx");
-    // A script is told one address to send its page to, which leads to the choice itself.
-    let told = stack.answer("GET /x", "").await;
-    assert!(told.contains("\"http://wiki.localhost/oauth2/start?rd=%2F\""), "{told}");
+    // An API client gets one URL, which leads to the choice.
+    let received = stack.answer("GET /x", "").await;
+    assert!(received.contains("\"http://wiki.localhost/oauth2/start?rd=%2F\""), "{received}");
     assert_eq!(location(&of("", "/oauth2/start?rd=%2F").await), "/oauth2/sign_in?rd=%2F");
     let page = of("", "/oauth2/sign_in?rd=/x").await;
     assert!(

@@ -84,10 +84,10 @@ fn of_token(fault: TokenFault) -> Becomes {
     match fault {
         F::NoExpiresIn | F::ExpiresHuge | F::ExpiresFraction | F::ExpiresText => Renewed,
         F::Created | F::TextPlain | F::ByteOrderMark | F::NoRefreshToken => Renewed,
-        // These spoil refusals, and nothing is refused.
-        F::RefusalOther | F::RefusalFails => Renewed,
+        // These change error responses, and there is none.
+        F::ErrorOther | F::ErrorFails => Renewed,
         F::InvalidGrant | F::ErrorAsSuccess => Ended,
-        // The operator's fault, such as a secret that ran out, must not sign everybody out.
+        // A fault of the operator, such as an expired secret, must not sign all users out.
         F::InvalidClient => Kept,
         F::NoTokenType | F::TokenTypeMac | F::NoAccessToken => Kept,
         F::RedirectAway | F::RedirectAgain => Kept,
@@ -112,20 +112,20 @@ async fn check(scene: &Scene, fault: Fault, what: &str, expected: Becomes) {
         }
         Ended => {
             assert_eq!(answer.status, 401, "{what}: {answer:?}");
-            let asked = scene.refreshes();
+            let before = scene.refreshes();
             scene.at.provider.set_faults(&[]);
             scene.expire();
             assert_eq!(browser.fetch("/").await.status, 401, "{what}: it came back");
             let person = browser.navigate("/page").await;
             assert_eq!(person.redirect().unwrap().path(), "/oauth2/start", "{what}");
-            assert_eq!(scene.refreshes(), asked, "{what}: asked again");
+            assert_eq!(scene.refreshes(), before, "{what}: requested again");
         }
     }
     assert_eq!(scene.at.provider.counts().evil, 0, "{what}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refreshed_id_token_keeps_every_rule_or_the_session_ends() {
+async fn id_token_fault_on_refresh_has_its_outcome() {
     let scene = Scene::start().await;
     for fault in IdTokenFault::ALL {
         let on_refresh = Fault::IdToken(GrantType::Refresh, *fault);
@@ -134,7 +134,7 @@ async fn a_refreshed_id_token_keeps_every_rule_or_the_session_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_a_grant_that_is_gone_ends_a_session() {
+async fn token_response_fault_on_refresh_has_its_outcome() {
     let scene = Scene::start().await;
     for fault in TokenFault::ALL {
         let on_refresh = Fault::Token(GrantType::Refresh, *fault);
@@ -143,7 +143,7 @@ async fn only_a_grant_that_is_gone_ends_a_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_whose_grant_was_revoked_ends_without_a_storm() {
+async fn session_with_a_revoked_grant_ends_after_one_token_request() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     scene.at.provider.revoke_all();
@@ -158,7 +158,7 @@ async fn a_session_whose_grant_was_revoked_ends_without_a_storm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_that_is_removed_is_out_with_the_next_refresh() {
+async fn removed_account_is_signed_out_with_the_next_refresh() {
     let scene = Scene::start().await;
     let (mut alice, mut bob) = (scene.signed_in("alice").await, scene.signed_in("bob").await);
     scene.at.provider.remove_account("alice");
@@ -168,23 +168,23 @@ async fn an_account_that_is_removed_is_out_with_the_next_refresh() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn groups_are_those_of_the_last_refresh() {
+async fn groups_are_taken_from_the_last_refresh() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     assert_eq!(browser.fetch("/staff").await.status, 200);
     scene.at.provider.set_groups("alice", &["guests"]);
-    assert_eq!(browser.fetch("/staff").await.status, 200, "nobody has told us yet");
+    assert_eq!(browser.fetch("/staff").await.status, 200, "before the next refresh");
     scene.expire();
     assert_eq!(browser.fetch("/staff").await.status, 403);
-    let told = browser.fetch("/").await.json();
-    assert_eq!(told["headers"]["x-forwarded-groups"], "guests");
+    let received = browser.fetch("/").await.json();
+    assert_eq!(received["headers"]["x-forwarded-groups"], "guests");
     scene.at.provider.set_groups("alice", &["staff"]);
     scene.expire();
     assert_eq!(browser.fetch("/staff").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_token_that_leaves_claims_to_userinfo_loses_none() {
+async fn refreshed_id_token_without_claims_is_completed_by_userinfo() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     assert_eq!(scene.at.provider.counts().userinfo, 0, "the first ID Token said all");
@@ -194,9 +194,9 @@ async fn an_id_token_that_leaves_claims_to_userinfo_loses_none() {
     assert_eq!(scene.at.provider.counts().userinfo, 1);
 }
 
-/// Where sign-in asked userinfo, every refresh does: what it says no more is gone.
+/// If the sign-in needed userinfo, every refresh requests it: claims that it no longer has are removed.
 #[tokio::test(flavor = "multi_thread")]
-async fn userinfo_is_asked_again_with_every_refresh() {
+async fn userinfo_is_requested_with_every_refresh() {
     let scene = Scene::start().await;
     let bare = [
         Fault::IdToken(GrantType::SignIn, IdTokenFault::Bare),
@@ -209,7 +209,7 @@ async fn userinfo_is_asked_again_with_every_refresh() {
     scene.expire();
     assert_eq!(browser.fetch("/staff").await.status, 403);
     assert_eq!(scene.at.provider.counts().userinfo, 2);
-    // While it cannot be asked, the claims stay as they were, and the new tokens count.
+    // While userinfo fails, the claims stay as they were, and the new tokens are used.
     scene.at.provider.set_groups("alice", &["staff"]);
     let down = Fault::Network(DemoEndpoint::Userinfo, NetworkFault::Unavailable);
     scene.at.provider.set_faults(&[bare[0], bare[1], down]);
@@ -219,7 +219,7 @@ async fn userinfo_is_asked_again_with_every_refresh() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_signing_key_between_sign_in_and_refresh_is_found() {
+async fn new_signing_key_is_fetched_at_a_refresh() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     scene.at.provider.rotate_keys().unwrap();

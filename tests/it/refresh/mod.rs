@@ -22,8 +22,8 @@ use crate::support::stack::Stack;
 use crate::support::upstream::Upstream;
 use crate::support::wait::Patience;
 
-/// A gateway whose applications are behind `/`, `/token` (they get the access token), `/staff` (for staff),
-/// `/open` (for everybody; gets the access token too) and `/mixed` (likewise, for staff but for its assets). Access tokens live for a minute.
+/// A gateway with the routes `/`, `/token` (gets the access token), `/staff` (for staff), `/open` (public, gets the
+/// access token) and `/mixed` (the same, for staff, with public assets). Access tokens are valid for a minute.
 struct Scene {
     at: Clocked,
     upstream: Upstream,
@@ -67,7 +67,7 @@ impl Scene {
         self.at.clock.advance(Duration::from_secs(seconds));
     }
 
-    /// Until the access token has expired, and whatever was put off is due.
+    /// Advances the clock until the access token has expired and every back-off has ended.
     fn expire(&self) {
         self.pass(61);
     }
@@ -95,11 +95,11 @@ async fn many_requests_on_an_expired_token_make_one_token_request() {
     let second = token_in(&answers[0]);
     assert!(!second.is_empty() && second != first);
     assert!(answers.iter().all(|answer| token_in(answer) == second));
-    assert_eq!((scene.refreshes(), scene.upstream.asked()), (1, 202));
+    assert_eq!((scene.refreshes(), scene.upstream.request_count()), (1, 202));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_token_is_valid_nobody_waits_for_the_next_one() {
+async fn request_with_a_valid_token_does_not_wait_for_the_refresh() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     let first = token_in(&browser.fetch("/token").await);
@@ -111,11 +111,11 @@ async fn while_the_token_is_valid_nobody_waits_for_the_next_one() {
     for _ in 0..10 {
         assert_eq!(token_in(&browser.fetch("/token").await), first);
     }
-    let patience = Patience::until("the provider is asked");
+    let patience = Patience::until("the provider receives the request");
     while scene.refreshes() == 0 {
         patience.pause().await;
     }
-    assert_eq!(scene.refreshes(), 1, "somebody waited until the provider was given up");
+    assert_eq!(scene.refreshes(), 1, "no request waited for the timeout");
     scene.at.provider.set_faults(&[]);
     let patience = Patience::until("the new token is there");
     while token_in(&browser.fetch("/token").await) == first {
@@ -124,7 +124,7 @@ async fn while_the_token_is_valid_nobody_waits_for_the_next_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_public_route_nobody_waits_and_no_expired_token_is_sent() {
+async fn public_route_does_not_refresh_and_sends_no_expired_token() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     assert!(!token_in(&browser.fetch("/open").await).is_empty());
@@ -136,7 +136,7 @@ async fn on_a_public_route_nobody_waits_and_no_expired_token_is_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refresh_tokens_rotate_and_the_session_keeps_its_id() {
+async fn session_keeps_its_id_while_refresh_tokens_rotate() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     let cookie = browser.cookie("/", "portcullis").unwrap().to_owned();
@@ -154,7 +154,7 @@ async fn refresh_tokens_rotate_and_the_session_keeps_its_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_new_refresh_token_the_old_one_goes_on() {
+async fn refresh_without_a_new_refresh_token_keeps_the_old_one() {
     let scene = Scene::with(RefreshTokens::Fixed, "10s").await;
     let mut browser = scene.signed_in("alice").await;
     for round in 1..=3 {
@@ -165,7 +165,7 @@ async fn without_a_new_refresh_token_the_old_one_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_any_refresh_token_the_session_goes_on_and_its_token_does_not() {
+async fn session_without_refresh_token_outlives_its_access_token() {
     let scene = Scene::with(RefreshTokens::Never, "10s").await;
     let mut browser = scene.signed_in("alice").await;
     assert!(!token_in(&browser.fetch("/token").await).is_empty());
@@ -179,7 +179,7 @@ async fn without_any_refresh_token_the_session_goes_on_and_its_token_does_not() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_of_untold_lifetime_is_good_until_the_session_ends() {
+async fn access_token_without_expires_in_is_used_until_the_session_ends() {
     let scene = Scene::start().await;
     scene.at.provider.set_faults(&[Fault::Token(GrantType::SignIn, TokenFault::NoExpiresIn)]);
     let mut browser = scene.signed_in("alice").await;
@@ -192,7 +192,7 @@ async fn a_token_of_untold_lifetime_is_good_until_the_session_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_does_not_move_the_end_of_the_session() {
+async fn refresh_does_not_extend_the_session_lifetime() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     for _ in 0..11 {
@@ -204,9 +204,9 @@ async fn a_refresh_does_not_move_the_end_of_the_session() {
     assert_eq!(scene.refreshes(), 11);
 }
 
-/// T97: what one session waits for never comes to another.
+/// T97: the result of one session's refresh never reaches another session.
 #[tokio::test(flavor = "multi_thread")]
-async fn sessions_never_get_each_others_tokens() {
+async fn session_never_gets_a_token_of_another_session() {
     let scene = Scene::start().await;
     let people = ["alice", "bob", "alice", "bob"];
     let mut browsers = Vec::new();
@@ -244,22 +244,22 @@ async fn subject_of(scene: &Scene, token: &str) -> String {
     client.fetch(&userinfo).await.json()["sub"].as_str().unwrap().to_owned()
 }
 
-/// T106: a rotated refresh token that nobody stored would sign the visitor out.
+/// T106: a rotated refresh token that was not stored would sign the user out.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_is_stored_though_its_asker_has_left() {
+async fn refresh_is_stored_though_its_client_has_left() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     let first = token_in(&browser.fetch("/token").await);
     scene.expire();
     scene.at.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Hang)]);
     let mut leaving = browser.clone();
-    let asker = tokio::spawn(async move { leaving.fetch("/token").await });
-    let patience = Patience::until("the provider is asked");
+    let request = tokio::spawn(async move { leaving.fetch("/token").await });
+    let patience = Patience::until("the provider receives the request");
     while scene.refreshes() == 0 {
         patience.pause().await;
     }
-    asker.abort();
-    assert!(asker.await.unwrap_err().is_cancelled());
+    request.abort();
+    assert!(request.await.unwrap_err().is_cancelled());
     // From now on it answers: the same token is sent once more, as the first answer is lost.
     scene.at.provider.set_faults(&[]);
     let patience = Patience::until("the refresh is repeated");
@@ -268,5 +268,5 @@ async fn a_refresh_is_stored_though_its_asker_has_left() {
     }
     let second = token_in(&browser.fetch("/token").await);
     assert!(!second.is_empty() && second != first);
-    assert_eq!(scene.refreshes(), 2, "nobody had to ask again");
+    assert_eq!(scene.refreshes(), 2, "no further token request");
 }

@@ -14,17 +14,17 @@ pub(super) const DOWN: [Fault; 1] =
     [Fault::Network(DemoEndpoint::Token, NetworkFault::Unavailable)];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn within_the_grace_a_session_goes_on_without_its_token() {
+async fn session_in_its_grace_period_is_used_without_its_access_token() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     scene.at.provider.set_faults(&DOWN);
     scene.expire();
-    let told = browser.fetch("/").await;
-    assert_eq!(told.status, 200, "{told:?}");
-    assert_eq!(told.json()["headers"]["x-forwarded-user"], "demo-alice");
-    let refused = browser.fetch("/token").await;
-    assert_eq!(refused.status, 503, "{refused:?}");
-    assert!(!refused.header("retry-after").is_empty());
+    let answer = browser.fetch("/").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json()["headers"]["x-forwarded-user"], "demo-alice");
+    let unavailable = browser.fetch("/token").await;
+    assert_eq!(unavailable.status, 503, "{unavailable:?}");
+    assert!(!unavailable.header("retry-after").is_empty());
     assert_eq!(browser.fetch("/open").await.status, 200);
     scene.pass(290);
     assert_eq!(browser.fetch("/").await.status, 200, "five minutes are not over");
@@ -41,12 +41,12 @@ async fn within_the_grace_a_session_goes_on_without_its_token() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn past_the_grace_nobody_is_told_of_the_session_any_more() {
+async fn session_past_its_grace_period_identifies_no_user() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     scene.at.provider.set_faults(&DOWN);
     scene.expire();
-    let user = |told: &Answer| told.json()["headers"]["x-user"].clone();
+    let user = |answer: &Answer| answer.json()["headers"]["x-user"].clone();
     assert_eq!(user(&browser.fetch("/open").await), "demo-alice");
     assert_eq!(browser.fetch("/oauth2/userinfo").await.status, 200);
     scene.pass(310);
@@ -54,9 +54,9 @@ async fn past_the_grace_nobody_is_told_of_the_session_any_more() {
     assert_eq!(browser.fetch("/oauth2/userinfo").await.status, 401);
 }
 
-/// Whoever was told once that the provider is away need not wait for it with each request.
+/// After the first timeout, requests do not wait for the provider again.
 #[tokio::test(flavor = "multi_thread")]
-async fn within_the_grace_a_provider_that_is_silent_is_waited_for_once() {
+async fn session_in_its_grace_period_waits_once_for_a_silent_provider() {
     let scene = Scene::with(RefreshTokens::Fixed, "5s").await;
     let mut browser = scene.signed_in("alice").await;
     scene.at.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Hang)]);
@@ -64,21 +64,21 @@ async fn within_the_grace_a_provider_that_is_silent_is_waited_for_once() {
     assert_eq!(browser.fetch("/").await.status, 200);
     for _ in 0..2 {
         scene.pass(10);
-        let asked = Instant::now();
+        let began = Instant::now();
         assert_eq!(browser.fetch("/").await.status, 200);
-        assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     }
     assert!(scene.refreshes() >= 2, "it is tried again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn userinfo_knows_of_whom_a_route_would_know() {
+async fn own_userinfo_refreshes_the_session_like_a_route() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     scene.at.provider.set_groups("alice", &["wiki"]);
     scene.expire();
-    let told = browser.fetch("/oauth2/userinfo").await.json();
-    assert_eq!(told["groups"], serde_json::json!(["wiki"]));
+    let answer = browser.fetch("/oauth2/userinfo").await.json();
+    assert_eq!(answer["groups"], serde_json::json!(["wiki"]));
     scene.at.provider.set_faults(&[Fault::Token(GrantType::Refresh, TokenFault::InvalidGrant)]);
     scene.expire();
     assert_eq!(browser.fetch("/oauth2/userinfo").await.status, 401);
@@ -86,7 +86,7 @@ async fn userinfo_knows_of_whom_a_route_would_know() {
 
 /// A member fares no worse than a stranger.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_public_rule_admits_waits_for_no_provider() {
+async fn request_allowed_by_a_public_rule_does_not_refresh() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     assert!(!token_in(&browser.fetch("/mixed/assets/a.css").await).is_empty());
@@ -95,13 +95,13 @@ async fn what_a_public_rule_admits_waits_for_no_provider() {
     let asset = browser.fetch("/mixed/assets/a.css").await;
     assert_eq!(token_in(&asset), "", "an expired token is never sent");
     assert_eq!(asset.json()["headers"]["x-user"], "demo-alice");
-    assert_eq!(scene.refreshes(), 0, "nobody had to be known");
+    assert_eq!(scene.refreshes(), 0, "no identity was needed");
     assert_eq!(browser.fetch("/mixed/page").await.status, 503);
     assert_eq!(scene.refreshes(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_makes_no_storm() {
+async fn outage_makes_one_token_request_per_back_off() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     scene.at.provider.set_faults(&DOWN);
@@ -118,7 +118,7 @@ async fn an_outage_makes_no_storm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_that_are_over_as_they_come_make_no_storm_either() {
+async fn tokens_that_arrive_expired_make_one_token_request() {
     let scene = Scene::start().await;
     scene.at.provider.set_faults(&[Fault::Token(GrantType::Refresh, TokenFault::ExpiresNegative)]);
     let mut browser = scene.signed_in("alice").await;
@@ -131,7 +131,7 @@ async fn tokens_that_are_over_as_they_come_make_no_storm_either() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_secret_that_ran_out_is_an_outage() {
+async fn expired_client_secret_is_treated_as_an_outage() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     scene.at.provider.set_faults(&[Fault::Token(GrantType::Refresh, TokenFault::InvalidClient)]);
@@ -144,7 +144,7 @@ async fn a_client_secret_that_ran_out_is_an_outage() {
 
 /// FAPI 2.0 Security Profile §5.3.2.1: a server that rotates accepts the same token once more.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_is_asked_for_once_more_with_the_same_token() {
+async fn lost_token_response_is_retried_once_with_the_same_token() {
     let scene = Scene::with(RefreshTokens::Rotating, "10s").await;
     let mut browser = scene.signed_in("alice").await;
     let first = token_in(&browser.fetch("/token").await);
@@ -160,7 +160,7 @@ async fn a_lost_answer_is_asked_for_once_more_with_the_same_token() {
 
 /// A server that takes a repeated token for a stolen one ends the session; so do we, and no more.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_of_a_strict_server_ends_the_session() {
+async fn lost_token_response_of_a_strict_provider_ends_the_session() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     scene.at.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::LostOnce)]);
@@ -170,7 +170,7 @@ async fn a_lost_answer_of_a_strict_server_ends_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_failure_of_the_network_signs_anybody_out() {
+async fn network_fault_of_the_token_endpoint_keeps_the_session() {
     let patient = Scene::with(RefreshTokens::Fixed, "10s").await;
     let hasty = Scene::with(RefreshTokens::Fixed, HASTY).await;
     for fault in NetworkFault::ALL {
@@ -178,10 +178,10 @@ async fn no_failure_of_the_network_signs_anybody_out() {
         let mut browser = scene.signed_in("alice").await;
         scene.at.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, fault)]);
         scene.expire();
-        let asked = Instant::now();
+        let began = Instant::now();
         let answer = browser.fetch("/").await;
-        // Whoever got ten seconds did not need them.
-        assert!(is_slow(fault) || asked.elapsed() < Duration::from_secs(9), "{fault:?}");
+        // Faults with the long timeout fail without it.
+        assert!(is_slow(fault) || began.elapsed() < Duration::from_secs(9), "{fault:?}");
         assert_eq!(answer.status, 200, "{fault:?}: {answer:?}");
         scene.at.provider.set_faults(&[]);
         scene.pass(10);
@@ -191,7 +191,7 @@ async fn no_failure_of_the_network_signs_anybody_out() {
 
 /// Signing in does without the documents that were fetched before, and so does a refresh.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refresh_needs_no_document_that_is_known() {
+async fn refresh_does_not_fetch_known_documents() {
     let scene = Scene::start().await;
     let mut browser = scene.signed_in("alice").await;
     scene.at.provider.set_faults(&[
@@ -205,7 +205,7 @@ async fn a_refresh_needs_no_document_that_is_known() {
 /// New tokens count though their claims cannot be had: these stay as they were, unless the provider says
 /// that it has no userinfo.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_failure_of_userinfo_signs_anybody_out() {
+async fn network_fault_of_userinfo_keeps_the_session() {
     let patient = Scene::start().await;
     let hasty = Scene::with(RefreshTokens::RotatingStrictly, HASTY).await;
     let bare = [GrantType::SignIn, GrantType::Refresh]
@@ -230,9 +230,9 @@ async fn no_failure_of_userinfo_signs_anybody_out() {
     }
 }
 
-/// An ID token of a key that cannot be had yet is not held against anybody: its claims wait.
+/// An ID token whose key cannot be fetched yet does not end the session: its claims are read later.
 #[tokio::test(flavor = "multi_thread")]
-async fn no_failure_of_the_key_set_signs_anybody_out() {
+async fn network_fault_of_the_key_set_keeps_the_session() {
     let patient = Scene::start().await;
     let hasty = Scene::with(RefreshTokens::RotatingStrictly, HASTY).await;
     for fault in NetworkFault::ALL {
@@ -247,7 +247,7 @@ async fn no_failure_of_the_key_set_signs_anybody_out() {
         scene.expire();
         let second = token_in(&browser.fetch("/token").await);
         assert!(!["", &first].contains(&second.as_str()), "{fault:?}");
-        // A document is asked for once more at once: then the key is there.
+        // A document is requested once more at once: then the key is there.
         let expected = if fault == NetworkFault::LostOnce { 403 } else { 200 };
         assert_eq!(browser.fetch("/staff").await.status, expected, "{fault:?}");
         scene.at.provider.set_faults(&[]);

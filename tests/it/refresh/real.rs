@@ -51,7 +51,7 @@ async fn many_requests_on_an_expired_token_make_one_token_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_whose_refresh_token_was_revoked_ends() {
+async fn session_with_a_revoked_refresh_token_ends() {
     let stack = Stack::builder().token_lifetime(Duration::from_secs(1)).start().await;
     let mut browser = stack.browser();
     assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 200);
@@ -66,7 +66,7 @@ async fn a_session_whose_refresh_token_was_revoked_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_of_groups_takes_effect_with_the_next_token() {
+async fn changed_groups_take_effect_with_the_next_refresh() {
     let stack = Stack::builder().token_lifetime(Duration::from_secs(1)).start().await;
     let mut browser = stack.browser_of("alice").await;
     stack.provider.set_groups("alice", &[]);

@@ -14,7 +14,7 @@ use crate::support::stack::Stack;
 use crate::support::wait::Patience;
 use crate::support::wire::{Peer, Wire, status};
 
-/// An application whose every answer is a stream of what the test says, and somebody signed in.
+/// An application that streams what the test sends, and a signed-in user.
 struct Streams {
     at: Clocked,
     browser: Browser,
@@ -33,10 +33,10 @@ impl Streams {
                 let head = wire.head().await;
                 if head.to_ascii_lowercase().contains("\r\nupgrade: ") {
                     wire.say(SWITCHED).await;
-                    // Says how much it has heard, in a frame of its own (RFC 6455 §5.2).
-                    for heard in 1_u8.. {
+                    // Answers each frame with a frame that has the count so far (RFC 6455 §5.2).
+                    for count in 1_u8.. {
                         wire.bytes(FRAME.len()).await;
-                        wire.say([0x82, 1, heard]).await;
+                        wire.say([0x82, 1, count]).await;
                     }
                 }
                 let kind = match head.starts_with("GET /lines ") {
@@ -87,7 +87,7 @@ impl Streams {
 
 /// T25: whom every new request takes for a stranger does not go on in an old one.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_ends_with_the_grace() {
+async fn event_stream_ends_with_the_grace_period() {
     let mut streams = Streams::start("lifetime: 12h").await;
     let mut members = streams.open("/stream", "", 200).await;
     let mut anyones = streams.open("/open", "", 200).await;
@@ -108,9 +108,9 @@ async fn a_stream_ends_with_the_grace() {
     anyones.until("after").await;
 }
 
-/// T25: nobody has to ask, and the next sweep is too late.
+/// T25: they end without a further request, and before the next sweep.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_ends_with_the_time_of_its_session() {
+async fn open_streams_end_with_lifetime_and_idle_timeout() {
     for (session, time) in [("lifetime: 1h", 3600), ("idle_timeout: 10m", 600)] {
         let mut streams = Streams::start(session).await;
         let mut strangers = streams.open_with("/open", "", 200).await;
@@ -138,7 +138,7 @@ async fn a_stream_ends_with_the_time_of_its_session() {
     }
 }
 
-/// One of each kind, as the session has it.
+/// One stream of each kind, with the session's cookie.
 async fn of_each_kind(streams: &Streams) -> [Wire; 3] {
     [
         streams.open("/stream", "", 200).await,
@@ -148,11 +148,11 @@ async fn of_each_kind(streams: &Streams) -> [Wire; 3] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stream_ends_with_the_session_that_the_provider_does_not_refresh() {
+async fn open_streams_end_when_the_provider_rejects_the_refresh() {
     let mut streams = Streams::start("lifetime: 12h").await;
     let mut open = of_each_kind(&streams).await;
-    let refused = Fault::Token(GrantType::Refresh, TokenFault::InvalidGrant);
-    streams.at.provider.set_faults(&[refused]);
+    let rejected = Fault::Token(GrantType::Refresh, TokenFault::InvalidGrant);
+    streams.at.provider.set_faults(&[rejected]);
     streams.at.clock.advance(provider::settings().access_token_lifetime);
     for wire in &mut open {
         wire.rest().await;
@@ -161,7 +161,7 @@ async fn stream_ends_with_the_session_that_the_provider_does_not_refresh() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stream_ends_with_the_session_that_is_evicted() {
+async fn open_streams_end_when_their_session_is_evicted() {
     let mut streams = Streams::start("max_sessions_per_user: 1").await;
     let mut open = of_each_kind(&streams).await;
     streams.at.clock.advance(Duration::from_secs(1));
@@ -176,13 +176,13 @@ async fn stream_ends_with_the_session_that_is_evicted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_client_sends_through_a_socket_is_a_use_of_its_session() {
+async fn websocket_frame_of_the_client_resets_the_idle_timeout() {
     let mut streams = Streams::start("idle_timeout: 60s").await;
     let mut socket = streams.open("/stream", UPGRADE, 101).await;
-    for heard in 1..=3 {
+    for count in 1..=3 {
         streams.at.clock.advance(Duration::from_secs(40));
         socket.say(FRAME).await;
-        assert_eq!(socket.bytes(3).await, [0x82, 1, heard]);
+        assert_eq!(socket.bytes(3).await, [0x82, 1, count]);
         assert!(streams.is_signed_in().await, "40 s after the frame before");
     }
     streams.at.clock.advance(Duration::from_secs(61));

@@ -1,5 +1,5 @@
 //! A browser without a screen: cookies, navigations, and redirects followed one by one.
-//! Invariant: cookies are kept as browsers keep them: by host whatever the port, `Secure` also on
+//! Invariant: cookies are kept as browsers keep them: by host without the port, `Secure` also on
 //! loopback, and a `__Host-` or `__Secure-` name only with what it promises (RFC 6265bis §4.1.3).
 
 use std::io;
@@ -31,7 +31,7 @@ pub(crate) struct Browser {
 /// Where a connection is made to.
 #[derive(Clone, Debug)]
 pub(crate) enum Door {
-    /// The gateway, or whatever has an address.
+    /// An address, such as that of the gateway.
     Tcp(SocketAddr),
     /// The same, from another address of this machine.
     From(Ipv4Addr, SocketAddr),
@@ -212,12 +212,12 @@ impl Browser {
         let trustworthy = url.scheme() == "https" || is_loopback(host);
         let secure = parsed.secure().unwrap_or(false);
         let host_only = domain.is_none() && parsed.path() == Some("/");
-        let refused = (secure && !trustworthy)
+        let rejected = (secure && !trustworthy)
             || (parsed.name().starts_with("__Secure-") && !secure)
             || (parsed.name().starts_with("__Host-") && !(secure && host_only))
             || domain
                 .is_some_and(|domain| host != domain && !host.ends_with(&format!(".{domain}")));
-        if refused {
+        if rejected {
             return;
         }
         let kept = Cookie {
@@ -371,7 +371,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn connection_comes_from_the_address_that_the_door_names() {
+    async fn connection_comes_from_the_address_of_its_route() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let here = Ipv4Addr::new(127, 0, 0, 2);
         let mut browser = Browser::before(Door::From(here, listener.local_addr().unwrap()));

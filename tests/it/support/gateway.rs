@@ -34,7 +34,7 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Starts with `routes` (and whatever else) behind a server section, and without admin listener.
+    /// Starts with `routes` and other sections behind a server section, without admin listener.
     pub(crate) fn start(rest: &str) -> Self {
         Self::start_with(&format!(
             "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\" }}\n\

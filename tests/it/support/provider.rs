@@ -1,4 +1,4 @@
-//! The demo's identity provider with the gateway as its client, and how somebody signs in there.
+//! The demo's identity provider with the gateway as its client, and sign-ins there.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ pub(crate) fn entry(id: &str, name: &str, issuer: &str, more: &str) -> String {
 /// Opens a page of the gateway, signs in at the provider on the way, and tells where that ended.
 pub(crate) async fn sign_in(browser: &mut Browser, path: &str, username: &str) -> Answer {
     let page = browser.open(path).await;
-    assert_ne!(page.url.host_str(), Some("wiki.localhost"), "not asked to sign in: {page:?}");
+    assert_ne!(page.url.host_str(), Some("wiki.localhost"), "no sign-in form: {page:?}");
     browser.fill(&page, &[("username", username), ("password", username)]).await
 }
 
@@ -94,7 +94,7 @@ pub(crate) async fn junk_callback(browser: &mut Browser) -> Url {
     callback
 }
 
-/// Signs somebody in, and returns the `Cookie` field that says so.
+/// Signs a user in, and returns the `Cookie` field of the session.
 pub(crate) async fn cookie_of(gateway: &Gateway, provider: &str, username: &str) -> String {
     let mut browser = Browser::new(gateway);
     // No place to return to: the visit ends at `/`.

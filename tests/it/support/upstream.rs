@@ -1,4 +1,4 @@
-//! An application that tells what it was asked.
+//! An application that answers with the request that it received.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -35,7 +35,7 @@ impl Upstream {
     }
 
     /// How many requests have come so far.
-    pub(crate) fn asked(&self) -> usize {
+    pub(crate) fn request_count(&self) -> usize {
         self.seen.lock().unwrap().len()
     }
 
@@ -46,7 +46,7 @@ impl Upstream {
 
     /// The target of each request that has come so far.
     pub(crate) fn targets(&self) -> Vec<String> {
-        self.seen().iter().map(|told| told["target"].as_str().unwrap().to_owned()).collect()
+        self.seen().iter().map(|received| received["target"].as_str().unwrap().to_owned()).collect()
     }
 }
 
@@ -75,14 +75,14 @@ async fn answer(request: Request<Incoming>, seen: Seen) -> hyper::Result<Respons
         let value = if values.len() == 1 { values.remove(0) } else { Value::Array(values) };
         headers.insert(name.to_string(), value);
     }
-    let told = json!({
+    let received = json!({
         "method": head.method.as_str(),
         "target": head.uri.to_string(),
         "headers": headers,
         "body": String::from_utf8_lossy(&body),
     });
-    let mut response = Response::new(Full::from(told.to_string()));
-    seen.lock().unwrap().push(told);
+    let mut response = Response::new(Full::from(received.to_string()));
+    seen.lock().unwrap().push(received);
     response
         .headers_mut()
         .insert("content-type", http::HeaderValue::from_static("application/json"));
@@ -90,14 +90,14 @@ async fn answer(request: Request<Incoming>, seen: Seen) -> hyper::Result<Respons
 }
 
 #[tokio::test]
-async fn an_upstream_tells_what_it_was_asked() {
+async fn upstream_answers_with_the_request_that_it_received() {
     let upstream = Upstream::start().await;
     let mut browser = super::browser::Browser::at(upstream.address);
-    let told = browser.submit("/path?q=1", &[("name", "a b")]).await.json();
+    let received = browser.submit("/path?q=1", &[("name", "a b")]).await.json();
     assert_eq!(
-        (&told["method"], &told["target"], &told["body"]),
+        (&received["method"], &received["target"], &received["body"]),
         (&json!("POST"), &json!("/path?q=1"), &json!("name=a+b"))
     );
-    assert_eq!(told["headers"]["host"], "wiki.localhost");
-    assert_eq!(upstream.asked(), 1);
+    assert_eq!(received["headers"]["host"], "wiki.localhost");
+    assert_eq!(upstream.request_count(), 1);
 }

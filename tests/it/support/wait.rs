@@ -1,4 +1,4 @@
-//! Waiting for what will come: asked again and again, until a deadline that only a fault reaches.
+//! Waits for a condition: checked again and again, until a deadline that only a fault reaches.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Patience {
         Self { until: Instant::now() + DEADLINE, what: what.into() }
     }
 
-    /// Waits a moment before it is asked again; fails when that has been long enough.
+    /// Waits a moment before the next check; fails after the deadline.
     pub(crate) async fn pause(&self) {
         assert!(Instant::now() < self.until, "waited in vain until {}", self.what);
         sleep(PAUSE).await;

@@ -1,5 +1,5 @@
 //! The ends of a connection that write what they please: a client, and an upstream.
-//! Invariant: whatever is waited for comes soon or fails the test; nothing waits for time to pass.
+//! Invariant: what a test waits for comes soon or fails the test; nothing waits for time to pass.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use super::gateway::Gateway;
 /// One end of a connection.
 pub(crate) struct Wire {
     pub(crate) stream: TcpStream,
-    heard: Vec<u8>,
+    buffer: Vec<u8>,
 }
 
 impl Wire {
@@ -25,7 +25,7 @@ impl Wire {
     }
 
     pub(crate) fn of(stream: TcpStream) -> Self {
-        Self { stream, heard: Vec::new() }
+        Self { stream, buffer: Vec::new() }
     }
 
     /// Writes; that the other end does not listen any more is its own affair.
@@ -36,12 +36,12 @@ impl Wire {
     /// Reads up to the first `end`, and returns what came up to there.
     pub(crate) async fn until(&mut self, end: &str) -> String {
         loop {
-            let at = self.heard.windows(end.len()).position(|window| window == end.as_bytes());
+            let at = self.buffer.windows(end.len()).position(|window| window == end.as_bytes());
             if let Some(at) = at {
-                let taken: Vec<u8> = self.heard.drain(..at + end.len()).collect();
+                let taken: Vec<u8> = self.buffer.drain(..at + end.len()).collect();
                 return String::from_utf8_lossy(&taken).into_owned();
             }
-            assert!(self.more().await, "no {end:?} in {:?}", String::from_utf8_lossy(&self.heard));
+            assert!(self.more().await, "no {end:?} in {:?}", String::from_utf8_lossy(&self.buffer));
         }
     }
 
@@ -52,21 +52,21 @@ impl Wire {
 
     /// Exactly this many bytes.
     pub(crate) async fn bytes(&mut self, count: usize) -> Vec<u8> {
-        while self.heard.len() < count {
-            assert!(self.more().await, "{} bytes instead of {count}", self.heard.len());
+        while self.buffer.len() < count {
+            assert!(self.more().await, "{} bytes instead of {count}", self.buffer.len());
         }
-        self.heard.drain(..count).collect()
+        self.buffer.drain(..count).collect()
     }
 
     /// How much has come and was not taken yet.
     pub(crate) fn waiting(&self) -> usize {
-        self.heard.len()
+        self.buffer.len()
     }
 
     /// All that comes until the other end closes, which it must do by itself.
     pub(crate) async fn rest(&mut self) -> String {
         while self.more().await {}
-        String::from_utf8_lossy(&std::mem::take(&mut self.heard)).into_owned()
+        String::from_utf8_lossy(&std::mem::take(&mut self.buffer)).into_owned()
     }
 
     /// Closes the writing side.
@@ -75,10 +75,10 @@ impl Wire {
     }
 
     async fn more(&mut self) -> bool {
-        let Ok(read) = timeout(SOON, self.stream.read_buf(&mut self.heard)).await else {
-            panic!("still open after {:?}", String::from_utf8_lossy(&self.heard))
+        let Ok(read) = timeout(SOON, self.stream.read_buf(&mut self.buffer)).await else {
+            panic!("still open after {:?}", String::from_utf8_lossy(&self.buffer))
         };
-        // Whoever resets a connection has ended it, too.
+        // A reset ends the connection, too.
         read.unwrap_or(0) > 0
     }
 }
@@ -141,12 +141,12 @@ impl Peer {
     /// Answers each connection's first head with these bytes, and closes.
     pub(crate) async fn answering(answer: impl Into<Vec<u8>>) -> Self {
         let heads: Arc<Mutex<Vec<String>>> = Arc::default();
-        let (answer, heard) = (answer.into(), Arc::clone(&heads));
+        let (answer, buffer) = (answer.into(), Arc::clone(&heads));
         let started = Self::start(move |mut wire| {
-            let (answer, heard) = (answer.clone(), Arc::clone(&heard));
+            let (answer, buffer) = (answer.clone(), Arc::clone(&buffer));
             async move {
                 let head = wire.head().await;
-                heard.lock().unwrap().push(head);
+                buffer.lock().unwrap().push(head);
                 wire.say(answer).await;
                 wire.done().await;
             }
@@ -168,5 +168,5 @@ impl Drop for Peer {
     }
 }
 
-/// Longer than anything should take, shorter than anybody's patience.
+/// Longer than any answer should take.
 const SOON: Duration = Duration::from_secs(10);

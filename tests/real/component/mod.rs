@@ -1,5 +1,5 @@
 //! Real servers, started by a test and ended with it.
-//! Invariant: a server has an address of its own, runs the published example with nothing changed but names,
+//! Invariant: each server has a separate address, runs the published example with nothing changed but names,
 //! addresses and files, and answers before the test goes on.
 
 pub(crate) mod caddy;

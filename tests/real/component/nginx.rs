@@ -9,7 +9,7 @@ pub(crate) async fn start(site: &Site) -> Server {
     serving(&example(site, &[])).await
 }
 
-/// Starts with one `server`, whose [`LISTEN`] gives way to an address of its own.
+/// Starts with one `server`, whose [`LISTEN`] is replaced by a free address.
 pub(crate) async fn serving(site: &str) -> Server {
     let setup = Setup::new();
     assert!(site.contains(LISTEN), "{LISTEN:?} is not in {site}");

@@ -2,7 +2,7 @@
 
 use http::Method;
 
-/// Who asks.
+/// The client of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visitor {
     /// Not signed in.

@@ -1,6 +1,6 @@
-//! The configuration file, any text, beside variables and files that hold secrets.
-//! Invariants: it is accepted or refused with an error, never a panic; a finding is one line that a terminal can
-//! show, with a line of the file; it says nothing of a secret, whatever it is; nothing is public that the text
+//! The configuration file, any text, with variables and files that hold secrets.
+//! Invariants: it is accepted or rejected with an error, never a panic; a finding is one line that a terminal can
+//! show, with a line of the file; it never contains a secret; nothing is public that the text
 //! does not call so.
 
 use std::path::{Path, PathBuf};
@@ -19,8 +19,8 @@ pub fn run(data: &[u8]) {
         nothing_is_public_by_itself(config, &text);
     }
     let findings = findings(&said);
-    let refused = findings.iter().any(|one| one.severity == Severity::Error);
-    assert_eq!(refused, said.is_err());
+    let rejected = findings.iter().any(|one| one.severity == Severity::Error);
+    assert_eq!(rejected, said.is_err());
     for problem in findings {
         readable(problem, &text);
         let shown = problem.to_string().to_lowercase();
@@ -66,7 +66,7 @@ fn readable(problem: &Problem, text: &str) {
     assert_eq!(object["message"], problem.message.as_str());
 }
 
-/// Whatever the text says of routes, `public` has to be one of its words.
+/// `public` has to be one of the words of the text.
 fn nothing_is_public_by_itself(config: &Config, text: &str) {
     assert!(!config.routes.is_empty());
     let may_say_it_otherwise = text.contains(['\\', '$']);
@@ -133,7 +133,7 @@ enum Secrets {
     Others,
 }
 
-/// A configuration beside variables in the shapes that parsers look for, and beside files.
+/// A configuration, variables in the shapes that parsers look for, and files.
 fn source(text: &[u8], secrets: Secrets) -> HostEnv {
     let [one, other] = CANARIES;
     let canary = match secrets {

@@ -1,6 +1,6 @@
 //! `Cookie` and `Set-Cookie` of any bytes (RFC 6265bis).
 //! Invariants: our cookies are found as the simplest of all parsers finds them, none of them goes on to the
-//! application, every other cookie does, and the application sets none of ours.
+//! application, every other cookie does, and the application cannot set a cookie of the gateway.
 
 use http::header::{COOKIE, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, HeaderName};

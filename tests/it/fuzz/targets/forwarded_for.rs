@@ -1,14 +1,14 @@
 //! The chain of `X-Forwarded-For` behind a trusted proxy.
 //! Invariants: the client is the right-most entry that is not trusted, and unknown where an entry that is no
-//! address stands before it; what stands to its left changes nothing; the application is told the same address
-//! that the rules are asked about.
+//! address stands before it; what stands to its left changes nothing; the application receives the same address
+//! that the rules use.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::HeaderValue;
 use ipnet::IpNet;
 
-use super::wire::House;
+use super::wire::InProcessStack;
 
 /// Takes fields, one a line.
 pub fn run(data: &[u8]) {
@@ -18,7 +18,7 @@ pub fn run(data: &[u8]) {
         return;
     }
     let client = client(&lines);
-    told(&lines, client);
+    upstream_receives(&lines, client);
     decided(&lines, client);
     if client.is_some() && lines.len() < 8 {
         // SECURITY: what a client sends itself stands to the left (T36).
@@ -33,10 +33,10 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// What the application is told.
-fn told(lines: &[&[u8]], client: Option<IpAddr>) {
-    HOUSE.with(|house| {
-        let received = house.exchange(&request("/open", lines)).received;
+/// The address that the application receives.
+fn upstream_receives(lines: &[&[u8]], client: Option<IpAddr>) {
+    STACK.with(|stack| {
+        let received = stack.exchange(&request("/open", lines)).received;
         let [head] = received.as_slice() else { panic!("{received:?} is not one request") };
         let field = |name: &str| {
             let line = head.lines().find(|line| line.to_ascii_lowercase().starts_with(name));
@@ -49,8 +49,8 @@ fn told(lines: &[&[u8]], client: Option<IpAddr>) {
 
 /// What a rule about addresses says.
 fn decided(lines: &[&[u8]], client: Option<IpAddr>) {
-    HOUSE.with(|house| {
-        let exchange = house.exchange(&request("/net", lines));
+    STACK.with(|stack| {
+        let exchange = stack.exchange(&request("/net", lines));
         let opens = client.is_some_and(|client| is_in(&OPENS, client));
         assert_eq!(!exchange.received.is_empty(), opens, "{client:?}");
         let status: &[u8] = if opens { b"HTTP/1.1 200" } else { b"HTTP/1.1 403" };
@@ -75,9 +75,9 @@ fn client(lines: &[&[u8]]) -> Option<IpAddr> {
 
 /// An address, with or without a port; IPv6 without one may be in brackets, too.
 fn address(text: &str) -> Option<IpAddr> {
-    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
-    let address = text.parse().ok().or_else(with_port).or_else(|| in_brackets().map(IpAddr::V6));
+    let address = text.parse().ok().or_else(with_port).or_else(|| bracketed().map(IpAddr::V6));
     address.map(|address| address.to_canonical())
 }
 
@@ -101,7 +101,7 @@ fn request(path: &str, lines: &[&[u8]]) -> Vec<u8> {
 }
 
 thread_local! {
-    static HOUSE: House = House::start(
+    static STACK: InProcessStack = InProcessStack::start(
         "
 server: { listen: LISTEN, public_url: https://app.example.com, trusted_proxies: [unix, 10.0.0.0/8, fd00::/8] }
 admin: { listen: \"off\" }

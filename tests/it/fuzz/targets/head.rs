@@ -1,4 +1,4 @@
-//! Whatever a client without a session sends on a connection, as bytes.
+//! The bytes that a client without a session sends on a connection.
 //! Invariants: the application receives only requests that it may receive in whichever way it reads their path;
 //! their targets stand in what was sent, byte for byte; their framing is beyond doubt; and no field in them says
 //! who the client is, or where it comes from, but by the gateway's word.
@@ -7,12 +7,12 @@ use http::Method;
 
 use super::access::{ROUTES, Visitor, expected};
 use super::upstreams::MODELS;
-use super::wire::House;
+use super::wire::InProcessStack;
 
 /// Takes all that is sent.
 pub fn run(data: &[u8]) {
-    HOUSE.with(|house| {
-        let exchange = house.exchange(data);
+    STACK.with(|stack| {
+        let exchange = stack.exchange(data);
         for head in &exchange.received {
             may_be_received(head, data);
         }
@@ -86,7 +86,7 @@ fn fields_are_ours(fields: &str) {
 }
 
 thread_local! {
-    static HOUSE: House = House::start(&format!(
+    static STACK: InProcessStack = InProcessStack::start(&format!(
         "server: {{ listen: LISTEN, public_url: https://app.example.com }}\nadmin: {{ listen: \"off\" }}\n\
          telemetry: {{ access_log: false }}\n{}",
         ROUTES.replace("https://id.example.com", "https://id.invalid")

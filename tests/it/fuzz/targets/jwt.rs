@@ -1,6 +1,6 @@
 //! Signed tokens (RFC 7515): header and payload of any bytes, signed by a key of the set; and any token.
 //! Invariants: what is accepted says exactly what was signed, by the algorithm and the key that the set allows;
-//! a token that was changed in one character is refused.
+//! a token that was changed in one character is rejected.
 
 use std::sync::OnceLock;
 
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 /// Takes `HEADER \n PAYLOAD`, or a whole token.
 pub fn run(data: &[u8]) {
     if let Ok(token) = str::from_utf8(data) {
-        nobody_else_signs(token);
+        no_other_key_signs(token);
     }
     if let Some(at) = data.iter().position(|byte| *byte == b'\n') {
         signed(&data[..at], &data[at + 1..]);
@@ -21,7 +21,7 @@ pub fn run(data: &[u8]) {
 }
 
 /// No private key is known to the input, so that only published tokens verify with published keys.
-fn nobody_else_signs(token: &str) {
+fn no_other_key_signs(token: &str) {
     let keys = published();
     if verify(token, &keys.set, &Algorithm::ALL).is_ok() {
         assert!(keys.tokens.iter().any(|known| known == token), "a forgery is accepted: {token}");
@@ -42,13 +42,13 @@ fn signed(header: &[u8], payload: &[u8]) {
             assert_eq!(of("typ").and_then(Value::as_str), verified.header.typ.as_deref());
             let claims: Map<String, Value> = serde_json::from_slice(payload).unwrap();
             assert_eq!(claims, verified.claims);
-            assert_eq!(refusal(&token, &[Algorithm::ES256]), Some(Error::Algorithm));
-            changed_is_refused(&token, header.len() + payload.len());
+            assert_eq!(error_of(&token, &[Algorithm::ES256]), Some(Error::Algorithm));
+            changed_is_rejected(&token, header.len() + payload.len());
         }
         Err(Error::Signature | Error::KeySet | Error::SigningKey) => {
-            panic!("a good signature is refused as a wrong one: {token}")
+            panic!("a good signature is rejected as a wrong one: {token}")
         }
-        // Whatever is wrong is in header, payload or size, and is so with every key set.
+        // The fault is in header, payload or size, and shows with every key set.
         Err(error) => {
             let newer = matches!(error, Error::UnknownKey | Error::KeyMismatch);
             assert_eq!(error.may_pass_with_newer_keys(), newer);
@@ -57,7 +57,7 @@ fn signed(header: &[u8], payload: &[u8]) {
 }
 
 /// One character, chosen by the input, becomes its neighbour in the alphabet.
-fn changed_is_refused(token: &str, turn: usize) {
+fn changed_is_rejected(token: &str, turn: usize) {
     let mut bytes = token.as_bytes().to_vec();
     let at = turn % bytes.len();
     bytes[at] = match bytes[at] {
@@ -69,10 +69,10 @@ fn changed_is_refused(token: &str, turn: usize) {
         other => other + 1,
     };
     let changed = String::from_utf8(bytes).unwrap();
-    assert!(refusal(&changed, &Algorithm::ALL).is_some(), "changed at {at}: {changed}");
+    assert!(error_of(&changed, &Algorithm::ALL).is_some(), "changed at {at}: {changed}");
 }
 
-fn refusal(token: &str, allowed: &[Algorithm]) -> Option<Error> {
+fn error_of(token: &str, allowed: &[Algorithm]) -> Option<Error> {
     verify(token, ours(), allowed).err()
 }
 

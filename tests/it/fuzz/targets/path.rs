@@ -1,5 +1,5 @@
 //! From a request target to the decision on it, for each of several visitors.
-//! Invariants: whoever is allowed to request a path is allowed to request whatever any application makes of it;
+//! Invariants: a visitor who is allowed to request a path is allowed to request every interpretation of it;
 //! and what is kept of a path takes no more than its budget.
 
 use std::sync::{Arc, OnceLock};
@@ -21,7 +21,7 @@ use super::upstreams::MODELS;
 /// Takes path and query.
 pub fn run(data: &[u8]) {
     let Ok(target) = str::from_utf8(data) else { return };
-    // What the frame of a request lets through.
+    // Bytes that the server accepts in a request target.
     let visible = target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     if !target.starts_with('/') || !visible || target.len() > LONGEST {
         return;

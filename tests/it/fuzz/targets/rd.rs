@@ -43,7 +43,7 @@ fn reached(target: &ReturnTo, rd: &str, origins: &[&str]) {
     assert!(text.bytes().all(visible), "{text:?} of {rd:?}");
     assert!(text.len() < 2048 + 64, "{} bytes", text.len());
     let after = origins.iter().find_map(|origin| text.strip_prefix(origin)).unwrap_or(text);
-    // Not only to this parser: nothing that begins so is another host to anybody.
+    // Not only to this parser: no browser takes what begins so for another host.
     assert!(after.starts_with('/') && !after.starts_with("//"), "{text:?} of {rd:?}");
     // Where the parser of browsers ends, whichever page of this host it starts from.
     for path in ["/", "/oauth2/callback?code=c&state=s", "/a/b/c;d#e"] {
@@ -61,7 +61,7 @@ fn reached(target: &ReturnTo, rd: &str, origins: &[&str]) {
     }
 }
 
-/// A path that came with a request for another host of ours.
+/// A path that came with a request for another host of the gateway.
 fn on_host(places: &AllowedTargets, target: &str) {
     for authority in ["wiki.example.com", "evil.example", "wiki.example.com@evil.example"] {
         let Some(made) = places.on_host(authority, target) else { continue };

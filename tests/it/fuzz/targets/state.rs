@@ -1,6 +1,6 @@
 //! What leaves sealed and comes back: `state`, the cookie of a long target, the text of a sign-out.
 //! Invariants: nothing but what was sealed here for this purpose opens; it opens to what was sealed; and one
-//! changed character is enough to refuse it. What is inside is read without a panic even if it is nonsense.
+//! changed character is enough to reject it. Its content is read without a panic even if it is nonsense.
 
 use std::sync::OnceLock;
 

@@ -1,7 +1,7 @@
-//! Auth subrequests: what a declared proxy asks about the request of a visitor who adds headers of any kind.
-//! Invariants: no header that a visitor adds turns a refusal into an admission, not even where the proxy's
-//! operator forgot one of the lines that overwrite them; who is not signed in is nobody in an answer that admits;
-//! and a refusal shows no cookie.
+//! Auth subrequests: those of a declared proxy, for the request of a visitor who adds headers of any kind.
+//! Invariants: no header that a visitor adds turns a denial into an allowing answer, not even if the proxy's
+//! operator forgot one of the lines that overwrite them; an answer that allows a visitor without session has no
+//! identity; and a denial shows no cookie.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use http::{HeaderName, HeaderValue};
 
 use super::access::ROUTES;
-use super::wire::House;
+use super::wire::InProcessStack;
 
 /// Takes four characters that choose proxy, forgotten header, page and endpoint, and fields, one a line.
 pub fn run(data: &[u8]) {
@@ -19,22 +19,25 @@ pub fn run(data: &[u8]) {
     let forgotten = [None, proxy.method, proxy.scheme, Some(CHAIN)][choose(forgotten, 4)];
     let page = &PAGES[choose(page, PAGES.len())];
     let endpoint = ["auth", "forward_auth"][choose(endpoint, 2)];
-    let asked = Asked { proxy, forgotten, page, endpoint };
-    let added: Vec<&[u8]> =
-        fields.split(|byte| *byte == b'\n').filter(|line| asked.passes_on(line)).take(16).collect();
-    HOUSES.with_borrow_mut(|houses| {
-        let house = houses.entry((proxy.name, forgotten)).or_insert_with(|| asked.house());
-        let without = is_admitted(house, &asked.question(&[]));
-        // What the routes say, where the proxy tells everything.
-        assert!(forgotten.is_some() || without == page.admits, "{asked:?}: {without}");
-        let with = is_admitted(house, &asked.question(&added));
-        assert!(without || !with, "{asked:?} is admitted by a header of the visitor");
+    let subrequest = Subrequest { proxy, forgotten, page, endpoint };
+    let added: Vec<&[u8]> = fields
+        .split(|byte| *byte == b'\n')
+        .filter(|line| subrequest.passes_on(line))
+        .take(16)
+        .collect();
+    STACKS.with_borrow_mut(|stacks| {
+        let stack = stacks.entry((proxy.name, forgotten)).or_insert_with(|| subrequest.stack());
+        let without = is_allowed(stack, &subrequest.question(&[]));
+        // The decision of the routes, if the proxy sets all headers.
+        assert!(forgotten.is_some() || without == page.allows, "{subrequest:?}: {without}");
+        let with = is_allowed(stack, &subrequest.question(&added));
+        assert!(without || !with, "{subrequest:?} is allowed by a header of the visitor");
     });
 }
 
-/// A question that a proxy asks.
+/// An auth subrequest of a proxy.
 #[derive(Debug)]
-struct Asked {
+struct Subrequest {
     proxy: &'static Proxy,
     /// The header that the proxy does not set, as its operator forgot it.
     forgotten: Option<&'static str>,
@@ -42,17 +45,17 @@ struct Asked {
     endpoint: &'static str,
 }
 
-impl Asked {
-    /// A gateway that this proxy may ask, and that knows already what the proxy never sets.
-    fn house(&self) -> House {
-        let house = House::start(&format!(
+impl Subrequest {
+    /// A gateway that declares this proxy, and that has learned which header the proxy never sets.
+    fn stack(&self) -> InProcessStack {
+        let stack = InProcessStack::start(&format!(
             "server: {{ listen: LISTEN, public_url: https://app.example.com, forward_auth: {{ \
              clients: [{{ from: [unix], proxy: {} }}] }} }}\nadmin: {{ listen: \"off\" }}\n\
              telemetry: {{ access_log: false }}\n{ROUTES}{MORE_ROUTES}",
             self.proxy.name
         ));
-        house.exchange(&self.question(&[]));
-        house
+        stack.exchange(&self.question(&[]));
+        stack
     }
 
     /// Whether the proxy passes a visitor's field on: one that is well-formed, and that it does not set itself.
@@ -87,7 +90,7 @@ impl Asked {
         question
     }
 
-    /// What the proxy sets, whatever the visitor sent.
+    /// The fields that the proxy sets itself, and which replace those of the visitor.
     fn fields(&self) -> Vec<(&'static str, String)> {
         let (proxy, page) = (self.proxy, self.page);
         let uri = match proxy.uri {
@@ -106,28 +109,28 @@ impl Asked {
     }
 }
 
-/// Whether the gateway admits, in an answer that keeps the rules of all answers.
-fn is_admitted(house: &House, question: &[u8]) -> bool {
-    let answer = String::from_utf8_lossy(&house.exchange(question).answer).to_lowercase();
+/// Whether the gateway allows, in an answer that keeps the rules of all answers.
+fn is_allowed(stack: &InProcessStack, question: &[u8]) -> bool {
+    let answer = String::from_utf8_lossy(&stack.exchange(question).answer).to_lowercase();
     let head = answer.split("\r\n\r\n").next().unwrap_or_default();
     let lines: Vec<String> = head.lines().map(str::to_owned).collect();
     let status =
         lines.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default().to_owned();
     assert!(matches!(&*status, "200" | "202" | "302" | "400" | "401" | "403" | "431"), "{answer}");
-    let admits = status.starts_with('2');
+    let allows = status.starts_with('2');
     let has = |name: &str| lines.iter().any(|line| line.starts_with(name));
     assert!(!has("set-cookie:"), "{answer}");
-    assert!(admits || !has("cookie:"), "a refusal shows a cookie: {answer}");
+    assert!(allows || !has("cookie:"), "a denial shows a cookie: {answer}");
     for name in ["x-forwarded-user:", "x-forwarded-email:", "x-forwarded-groups:"] {
         let values: Vec<_> = lines.iter().filter_map(|line| line.strip_prefix(name)).collect();
         let empty = values.len() == 1 && values[0].trim().is_empty();
-        assert!(empty || !admits, "{name} lets the visitor's own pass: {answer}");
+        assert!(empty || !allows, "{name} keeps the visitor's value: {answer}");
     }
     let named = lines.iter().filter_map(|line| line.strip_prefix("x-auth-request-"));
-    let nobody =
+    let is_empty =
         |field: &str| field.split_once(':').is_none_or(|(_, value)| value.trim().is_empty());
-    assert!(named.into_iter().all(nobody), "{answer}");
-    admits
+    assert!(named.into_iter().all(is_empty), "{answer}");
+    allows
 }
 
 /// Which headers a proxy sets: the table of the auth endpoints.
@@ -178,7 +181,7 @@ struct Page {
     method: &'static str,
     host: &'static str,
     path: &'static str,
-    admits: bool,
+    allows: bool,
 }
 
 const PAGES: [Page; 6] = [
@@ -190,8 +193,8 @@ const PAGES: [Page; 6] = [
     page("GET", "status.example.com", "/private", true),
 ];
 
-const fn page(method: &'static str, host: &'static str, path: &'static str, admits: bool) -> Page {
-    Page { method, host, path, admits }
+const fn page(method: &'static str, host: &'static str, path: &'static str, allows: bool) -> Page {
+    Page { method, host, path, allows }
 }
 
 const MORE_ROUTES: &str = "
@@ -217,8 +220,8 @@ const OF_THE_CONNECTION: [&str; 10] = [
     "Expect",
 ];
 
-type Houses = HashMap<(&'static str, Option<&'static str>), House>;
+type Stacks = HashMap<(&'static str, Option<&'static str>), InProcessStack>;
 
 thread_local! {
-    static HOUSES: RefCell<Houses> = RefCell::default();
+    static STACKS: RefCell<Stacks> = RefCell::default();
 }

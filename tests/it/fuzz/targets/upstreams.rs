@@ -41,7 +41,7 @@ fn without_extension(path: &str) -> String {
     }
 }
 
-/// Its name, what it makes of a path, where `None` is a refusal, and whether it folds letter case.
+/// Its name, how it reads a path, where `None` is a rejected path, and whether it folds letter case.
 pub type Model = (&'static str, fn(&str) -> Option<String>, bool);
 
 /// All of them.

@@ -16,7 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 /// A gateway with its application.
-pub struct House {
+pub struct InProcessStack {
     /// Never dropped: a thread that ends cannot end a runtime.
     runtime: ManuallyDrop<Runtime>,
     folder: TempDir,
@@ -31,7 +31,7 @@ pub struct Exchange {
     pub received: Vec<String>,
 }
 
-impl House {
+impl InProcessStack {
     /// Starts with a configuration, in which `LISTEN` and `UPSTREAM` are the sockets.
     pub fn start(config: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -57,7 +57,7 @@ impl House {
         let socket = self.folder.path().join(GATEWAY);
         let answer = self.runtime.block_on(async {
             let answer = timeout(PATIENCE, answer(&socket, request)).await;
-            // Whatever is under way is of this input.
+            // All open work belongs to this input.
             for _ in 0..8 {
                 tokio::task::yield_now().await;
             }
@@ -83,7 +83,7 @@ async fn answer(socket: &Path, request: &[u8]) -> Vec<u8> {
     tokio::join!(send, receive).1
 }
 
-/// Answers each request on a connection of its own, without content.
+/// Answers one request per connection, without content.
 async fn serve(listener: UnixListener, received: Arc<Mutex<Vec<String>>>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let received = Arc::clone(&received);

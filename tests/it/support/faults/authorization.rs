@@ -32,7 +32,7 @@ faults! {
             response.fail("access_denied");
             response.set("state", "other");
         },
-        UnknownParameters "unknown parameters beside the right ones" => |response, _| {
+        UnknownParameters "unknown parameters next to the right ones" => |response, _| {
             response.add("session_state", "abc");
             response.add("future", "1");
         },

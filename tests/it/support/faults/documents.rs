@@ -25,12 +25,12 @@ faults! {
         ExpiresText "expires_in is a text" => |answer, _| answer.set("expires_in", json!("3600")),
         InvalidGrant "400 invalid_grant" =>
             |answer, _| *answer = Answer::error(StatusCode::BAD_REQUEST, "invalid_grant"),
-        RefusalOther "invalid_request to a code that is refused" => |answer, _| {
+        ErrorOther "invalid_request in place of invalid_grant" => |answer, _| {
             if answer.status == StatusCode::BAD_REQUEST {
                 *answer = Answer::error(StatusCode::BAD_REQUEST, "invalid_request");
             }
         },
-        RefusalFails "500 to a code that is refused" => |answer, _| {
+        ErrorFails "500 in place of invalid_grant" => |answer, _| {
             if answer.status == StatusCode::BAD_REQUEST {
                 answer.status = StatusCode::INTERNAL_SERVER_ERROR;
             }
@@ -187,7 +187,7 @@ fn twin(facts: &Facts<'_>) -> Value {
     let mut twin = if of_curve { facts.attacker } else { main }.public_jwk();
     each(std::slice::from_mut(&mut twin), |key| {
         if let Some(Value::String(n)) = key.get_mut("n") {
-            // Still odd, still as long: a modulus to every reader, though nobody has its factors.
+            // Still odd, still as long: a modulus to every reader, though its factors are unknown.
             let mut letters: Vec<_> = n.chars().collect();
             letters.get_mut(8..300).unwrap_or_default().reverse();
             *n = letters.into_iter().collect();
@@ -205,6 +205,6 @@ fn without(keys: &mut [Value], names: &[&str]) {
     each(keys, |key| key.retain(|name, _| !names.contains(&name.as_str())));
 }
 
-/// The secret of [`JwksFault::Oct`], and the same as a JWK has it.
+/// The secret of [`JwksFault::Oct`], and the same as in a JWK.
 pub(super) const OCT_SECRET: &str = "published-secret";
 const OCT_KEY: &str = "cHVibGlzaGVkLXNlY3JldA";

@@ -1,4 +1,4 @@
-//! An ID Token that is signed anew, so that faults can change any part of it: header, claims, payload, key, and
+//! An ID Token that is signed again, so that faults can change any part of it: header, claims, payload, key, and
 //! the finished text.
 
 use aws_lc_rs::encoding::{AsDer as _, PublicKeyX509Der};
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 /// A token in the making.
 #[derive(Debug)]
 pub(crate) struct Draft {
-    /// Beside `alg` and `kid`, which come from the signer unless they are here; `null` leaves one out.
+    /// `alg` and `kid` come from the signer unless they are here; `null` leaves one out.
     pub(super) header: Map<String, Value>,
     pub(super) claims: Map<String, Value>,
     /// Makes the payload of the claims.
@@ -22,10 +22,10 @@ pub(crate) struct Draft {
     pub(super) finish: fn(String) -> Option<String>,
 }
 
-/// Who signs.
+/// The key of a signature.
 #[derive(Clone, Debug)]
 pub(crate) enum Signer {
-    /// The key of an honest day.
+    /// The provider's usual key.
     Main,
     /// The published key for another algorithm.
     Published(Algorithm),
@@ -36,7 +36,7 @@ pub(crate) enum Signer {
     /// HMAC with this secret.
     Secret(Vec<u8>),
     /// No signature at all.
-    Nobody,
+    None,
 }
 
 impl Draft {
@@ -78,7 +78,7 @@ impl Draft {
                 let header = header(self.header, "HS256", keys.main());
                 return (self.finish)(sign_hs256(secret, &header, &payload));
             }
-            Signer::Nobody => {
+            Signer::None => {
                 let header = header(self.header, "none", keys.main()).to_string();
                 let [header, payload] = [header.into_bytes(), payload].map(|part| encode(&part));
                 return (self.finish)(format!("{header}.{payload}."));

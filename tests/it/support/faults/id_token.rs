@@ -19,9 +19,9 @@ faults! {
             // Optional, and there made by the main key's hash.
             token.claims.remove("at_hash");
         },
-        AlgNone "alg none, no signature" => |token, _| token.signer = Signer::Nobody,
+        AlgNone "alg none, no signature" => |token, _| token.signer = Signer::None,
         AlgNoneMixedCase "alg nOnE, no signature" => |token, _| {
-            token.signer = Signer::Nobody;
+            token.signer = Signer::None;
             token.head("alg", json!("nOnE"));
         },
         BitTurned "signature with one bit turned" => |token, _| token.finish = turn_a_bit,

@@ -1,4 +1,4 @@
-//! How any endpoint can fail below or beside its protocol.
+//! How any endpoint can fail on the network or answer outside its protocol.
 //! Invariant: a fault either keeps the request from being processed or spoils the answer to a processed
 //! one; each variant says which, because a client may repeat the one and not the other.
 

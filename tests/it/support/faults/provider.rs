@@ -69,7 +69,7 @@ impl Default for Settings {
     }
 }
 
-/// How often each endpoint was asked.
+/// How many requests each endpoint has received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) discovery: usize,
@@ -137,14 +137,14 @@ impl IdentityProvider {
         self.injector.provider.register(client);
     }
 
-    /// From now on these faults are active, and no others; whoever hung by those before is let go.
+    /// Replaces the active faults, and ends the requests that hang by the old ones.
     pub(crate) fn set_faults(&self, faults: &[Fault]) {
         let mut state = self.injector.state.lock().unwrap();
         state.faults = faults.to_vec();
         mem::take(&mut state.faults_over).cancel();
     }
 
-    /// How often each endpoint was asked so far.
+    /// How many requests each endpoint has received so far.
     pub(crate) fn counts(&self) -> Counts {
         self.injector.state.lock().unwrap().counts
     }
@@ -288,7 +288,7 @@ impl FaultInjector {
             }
             DemoEndpoint::Revocation | DemoEndpoint::EndSession => return response,
             DemoEndpoint::Token if grant.is_none() => return response,
-            // The client or its token is refused.
+            // The client or its token is rejected.
             DemoEndpoint::Token | DemoEndpoint::Userinfo
                 if response.status() == StatusCode::UNAUTHORIZED =>
             {

@@ -32,7 +32,7 @@ pub(super) trait Front: Send + Sync + 'static {
 
 /// An answer.
 pub(super) enum Reply {
-    /// As HTTP has it.
+    /// As in HTTP.
     Http(Response<Bytes>),
     /// The same, not before this.
     Late(CancellationToken, Response<Bytes>),
@@ -71,7 +71,7 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// Serves `listener`, with TLS if asked, from now on.
+    /// Serves `listener` from now on, with TLS if it is configured.
     pub(super) fn serve(
         listener: TcpListener,
         tls: Option<Arc<rustls::ServerConfig>>,
@@ -131,7 +131,7 @@ async fn converse(stream: impl Socket, front: Arc<impl Front>) -> io::Result<()>
             let Some(request) = collect(request).await else {
                 return Ok::<_, Infallible>(empty(StatusCode::BAD_REQUEST).map(Full::new));
             };
-            // A task of its own, so that a client that leaves does not keep its request from being processed.
+            // A separate task, so that a client that leaves does not keep its request from being processed.
             let response = match tokio::spawn(front.answer(request)).await.unwrap() {
                 Reply::Http(response) => response,
                 Reply::Late(due, response) => {
@@ -215,7 +215,7 @@ impl Raw {
     }
 }
 
-/// A stream whose TCP connection can be reached through whatever is around it.
+/// A stream whose TCP connection can be reached through its layers.
 trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     fn tcp(&self) -> &TcpStream;
 }

@@ -1,4 +1,4 @@
-//! What somebody meets who is not signed in, or at the wrong address.
+//! Answers to a request without a session, or at the wrong host.
 
 use http::HeaderValue;
 use http::header::REFERER;
@@ -7,7 +7,7 @@ use crate::support::browser::{Answer, Browser};
 use crate::support::gateway::Gateway;
 use crate::support::upstream::Upstream;
 
-/// Everything but `/open` is for people who signed in at a provider that nobody can reach.
+/// Everything but `/open` is for signed-in users; the provider cannot be reached.
 fn guarded(upstream: &Upstream) -> Gateway {
     let upstream = format!("upstream: \"http://{}\"", upstream.address);
     Gateway::start(&format!(
@@ -18,7 +18,7 @@ fn guarded(upstream: &Upstream) -> Gateway {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_is_sent_to_sign_in_and_back_to_the_same_page() {
+async fn navigation_is_redirected_to_sign_in_with_its_page_as_the_target() {
     let upstream = Upstream::start().await;
     let gateway = guarded(&upstream);
     let answer = Browser::new(&gateway).navigate("/page?q=a&b").await;
@@ -28,12 +28,12 @@ async fn a_person_is_sent_to_sign_in_and_back_to_the_same_page() {
     let rd = to.query_pairs().find(|(name, _)| name == "rd").unwrap().1.into_owned();
     assert_eq!(rd, "/page?q=a&b");
     assert_eq!(answer.header("cache-control"), "no-store");
-    assert_eq!(upstream.asked(), 0);
+    assert_eq!(upstream.request_count(), 0);
     gateway.log_until_all(&["\"status\":302", "\"decision\":\"challenge\"", "\"path\":\"/page\""]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_a_person_is_sent_is_never_too_long_to_be_asked_for() {
+async fn redirect_to_sign_in_is_short_enough_to_be_requested() {
     let upstream = Upstream::start().await;
     let gateway = guarded(&upstream);
     let mut browser = Browser::new(&gateway);
@@ -47,7 +47,7 @@ async fn where_a_person_is_sent_is_never_too_long_to_be_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_gets_401_and_is_never_redirected() {
+async fn api_client_gets_401_and_is_never_redirected() {
     let upstream = Upstream::start().await;
     let gateway = guarded(&upstream);
     let mut browser = Browser::new(&gateway);
@@ -58,11 +58,11 @@ async fn a_program_gets_401_and_is_never_redirected() {
     let answer = browser.fetch("/page").await.json();
     let login_url = answer["login_url"].as_str().unwrap();
     assert!(login_url.starts_with("http://wiki.localhost/oauth2/start?rd="), "{answer}");
-    assert_eq!(upstream.asked(), 0);
+    assert_eq!(upstream.request_count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_is_told_how_to_come_back_to_its_own_page() {
+async fn login_url_of_a_401_returns_to_the_page_of_the_referer() {
     let upstream = Upstream::start().await;
     let gateway = guarded(&upstream);
     let mut browser = Browser::new(&gateway);
@@ -85,7 +85,7 @@ async fn a_program_is_told_how_to_come_back_to_its_own_page() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_public_path_needs_nobody_and_ends_at_its_segment() {
+async fn public_path_needs_no_session_and_ends_at_its_segment() {
     let upstream = Upstream::start().await;
     let gateway = guarded(&upstream);
     let mut browser = Browser::new(&gateway);
@@ -96,11 +96,11 @@ async fn a_public_path_needs_nobody_and_ends_at_its_segment() {
         let answer = browser.fetch(path).await;
         assert_eq!(answer.status, 400, "{path}: {answer:?}");
     }
-    assert_eq!(upstream.asked(), 1);
+    assert_eq!(upstream.request_count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_is_down_is_told_and_nothing_else_suffers() {
+async fn unreachable_provider_gives_503_page_and_public_routes_still_work() {
     let upstream = Upstream::start().await;
     let gateway = guarded(&upstream);
     let mut browser = Browser::new(&gateway);
@@ -116,18 +116,18 @@ async fn a_provider_that_is_down_is_told_and_nothing_else_suffers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_nothing_is_for_is_told_where_the_gateway_is() {
+async fn unknown_host_gets_421_page_with_the_public_url() {
     let upstream = Upstream::start().await;
     let gateway = guarded(&upstream);
     let answer = Browser::new(&gateway).navigate("http://other.localhost/").await;
     assert_eq!(answer.status, 421);
     assert!(answer.body.contains("wiki.localhost"), "{}", answer.body);
     check_page(&answer);
-    assert_eq!(upstream.asked(), 0);
+    assert_eq!(upstream.request_count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_at_public_url_is_not_sent_to_it() {
+async fn public_url_without_route_gets_421_page_without_a_link_to_itself() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::start(&format!(
         "routes: [{{ host: app.localhost, upstream: \"http://{}\", allow: public }}]\n",
@@ -143,7 +143,7 @@ async fn who_is_at_public_url_is_not_sent_to_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_application_that_is_down_is_a_502() {
+async fn unreachable_upstream_gives_502_page() {
     let upstream = Upstream::start().await;
     let gateway = guarded(&upstream);
     drop(upstream);
@@ -153,7 +153,7 @@ async fn an_application_that_is_down_is_a_502() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn own_paths_never_reach_an_application() {
+async fn own_paths_never_reach_the_upstream() {
     let upstream = Upstream::start().await;
     let gateway = guarded(&upstream);
     let mut browser = Browser::new(&gateway);
@@ -163,18 +163,18 @@ async fn own_paths_never_reach_an_application() {
     let answer = browser.submit("/oauth2/start", &[]).await;
     assert_eq!(answer.status, 405);
     assert!(answer.header("allow").contains("GET"), "{answer:?}");
-    assert_eq!(upstream.asked(), 0);
+    assert_eq!(upstream.request_count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_gateway_ends_cleanly_when_it_is_told_to() {
+async fn sigterm_exits_with_0() {
     let upstream = Upstream::start().await;
     let gateway = guarded(&upstream);
     assert_eq!(Browser::new(&gateway).fetch("/open").await.status, 200);
     assert!(gateway.stop().success());
 }
 
-/// A page of ours: for people, kept by nobody, without script.
+/// A page of the gateway: HTML, not stored, without script.
 #[track_caller]
 fn check_page(answer: &Answer) {
     assert!(answer.header("content-type").starts_with("text/html"), "{answer:?}");

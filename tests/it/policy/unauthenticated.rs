@@ -4,8 +4,8 @@ use super::{Stack, builder};
 use crate::support::faults::Account;
 use crate::support::wire::{field, status};
 
-/// How a request shows who asks, and whether that is a person.
-const ASKERS: &[(&str, bool)] = &[
+/// Header fields of a request, and whether they show a navigation.
+const CLIENTS: &[(&str, bool)] = &[
     ("Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n", true),
     (
         "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nAccept: */*\r\nX-Requested-With: XMLHttpRequest\r\n",
@@ -40,10 +40,10 @@ async fn stack() -> Stack {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_is_redirected_and_everybody_else_gets_401() {
+async fn navigation_is_redirected_and_every_other_request_gets_401() {
     let stack = stack().await;
     let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
-    for (fields, person) in ASKERS {
+    for (fields, person) in CLIENTS {
         for method in ["GET", "HEAD", "POST", "OPTIONS", "DELETE"] {
             let safe = matches!(method, "GET" | "HEAD");
             for (path, redirects) in
@@ -58,7 +58,7 @@ async fn a_person_is_redirected_and_everybody_else_gets_401() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_is_one_that_a_browser_may_follow_and_nobody_keeps() {
+async fn redirect_to_sign_in_is_not_stored_and_has_a_short_target() {
     let stack = stack().await;
     let ask =
         async |target: &str, fields: &str| stack.answer(&format!("GET {target}"), fields).await;

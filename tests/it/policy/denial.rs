@@ -12,7 +12,7 @@ async fn stack() -> Stack {
             ("/", "allow: authenticated"),
             (
                 "/staff",
-                "allow: [{ groups: [staff], email_domains: [example.org] }, { users: [nobody] }]",
+                "allow: [{ groups: [staff], email_domains: [example.org] }, { users: [no-user] }]",
             ),
             ("/network", "allow: [{ groups: [staff], client_addresses: [192.0.2.0/24] }]"),
             ("/read", "allow: [{ public: true, methods: [GET] }]"),
@@ -23,7 +23,7 @@ async fn stack() -> Stack {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_says_who_you_are_which_keys_failed_and_offers_another_account() {
+async fn page_of_a_403_names_user_failed_keys_and_other_account() {
     let stack = stack().await;
     let mut browser = stack.browser();
     let page = provider::sign_in(&mut browser, "/staff?a=b", "bob").await;
@@ -47,13 +47,13 @@ async fn a_page_says_who_you_are_which_keys_failed_and_offers_another_account() 
     let network = browser.navigate("/network").await;
     assert_eq!(network.status, 403);
     assert!(network.body.contains("network"), "{}", network.body);
-    // Another account: the provider is asked to ask.
+    // Another account: the provider must show its account selection.
     let start = browser.navigate("/oauth2/start?prompt=select_account&rd=/staff").await;
     assert!(start.header("location").contains("prompt=select_account"), "{start:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_an_unverified_email_is_told_so_and_so_is_the_operator() {
+async fn unverified_email_is_named_on_the_page_and_once_in_the_log() {
     let eve = Account { email_verified: false, ..Account::new("eve", "Eve", &[]) };
     let rules = "allow: [{ emails: [eve@example.com], email_domains: [example.com] }]";
     let stack = builder(vec![eve], &[("/", rules)]).start().await;
@@ -72,7 +72,7 @@ async fn who_has_an_unverified_email_is_told_so_and_so_is_the_operator() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn chosen_name_is_no_verified_email() {
+async fn preferred_username_mapped_to_email_is_no_verified_email() {
     let mallory = Account {
         email: "mallory@evil.example".into(),
         ..Account::new("ceo@example.com", "Mallory", &[])
@@ -89,14 +89,14 @@ async fn chosen_name_is_no_verified_email() {
         let page = provider::sign_in(&mut browser, "/", username).await;
         assert_eq!(page.status, expected, "{username}: {page:?}");
     }
-    assert_eq!(stack.upstream.asked(), 1);
+    assert_eq!(stack.upstream.request_count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_program_gets_the_same_as_json_and_grpc_as_a_status() {
+async fn denied_api_client_gets_json_and_denied_grpc_call_a_status() {
     let stack = stack().await;
     let cookie = stack.cookie_of("bob").await;
-    let before = stack.upstream.asked();
+    let before = stack.upstream.request_count();
     let ask = async |fields: &str| stack.answer("GET /staff", &format!("{cookie}{fields}")).await;
     let answer = ask("Accept: application/json\r\n").await;
     let body: serde_json::Value =
@@ -110,11 +110,11 @@ async fn a_program_gets_the_same_as_json_and_grpc_as_a_status() {
     let answer = ask("Content-Type: application/grpc+proto\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     assert_eq!(field(&answer, "grpc-status"), "7", "PERMISSION_DENIED: {answer}");
-    assert_eq!(stack.upstream.asked(), before);
+    assert_eq!(stack.upstream.request_count(), before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_nobody_may_pass_nobody_is_named_or_sent_to_sign_in() {
+async fn request_that_no_user_is_allowed_gets_403_without_sign_in_link() {
     let stack = stack().await;
     let mut browser = stack.browser();
     let page = browser.submit("/read", &[("a", "b")]).await;
