@@ -1,6 +1,6 @@
-//! What would become of a request, and why, without sending it anywhere.
-//! Invariant: nothing is decided here. Route, decision, rulings and headers come from where a real
-//! request gets them; this only makes a visitor of claims and writes down what it is told.
+//! Explanation of a request: how it would be handled, and why, without forwarding it.
+//! Invariant: nothing is decided here. Route, decision, rulings and headers come from the functions that a real request
+//! uses; this file only makes a visitor from claims and prints the results.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,85 +32,91 @@ use crate::secret::Secret;
 use crate::server::is_served;
 use crate::session::{Session, SessionData, SessionId, Tokens};
 
-/// A request that somebody wonders about.
+/// The request to explain.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
-    /// The origin that it goes to; `None`: `public_url`.
+    /// Origin of the request; `None`: `public_url`.
     pub origin: Option<&'a Origin>,
-    /// Its path and query, as they would be sent.
+    /// Path and query, as they would be sent.
     pub target: &'a str,
-    /// Its method.
+    /// Method.
     pub method: &'a Method,
-    /// Its `Destination` field.
+    /// `Destination` header.
     pub destination: Option<&'a HeaderValue>,
-    /// How many bytes of path and query are taken.
+    /// Maximum length of path and query, in bytes.
     pub longest_target: usize,
-    /// Where it comes from.
+    /// Address of the client.
     pub client_address: ClientAddress,
-    /// The claims of whoever is signed in, and the ID of the provider that says so; `None`: nobody is.
+    /// Provider ID and claims of the user; `None`: not signed in.
     pub claims: Option<(&'a str, &'a Map<String, Value>)>,
 }
 
-/// What becomes of it, as text.
+/// The explanation, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// Whether the request passes.
-    pub admitted: bool,
+    /// Whether the request is allowed.
+    pub allowed: bool,
     lines: Vec<(String, String)>,
 }
 
-/// Why claims are nobody's.
+/// Reason why the claims cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum NoVisitor {
     /// No such provider.
     #[error("there is no provider {0}")]
     Provider(String),
-    /// They do not make an identity.
+    /// They do not describe a user.
     #[error(transparent)]
     Claims(#[from] providers::Error),
 }
 
 impl App {
-    /// What would become of a request.
+    /// Explains how a request would be handled.
     pub fn explain(&self, question: &Question<'_>) -> Result<Explanation, NoVisitor> {
         let host = self.origin(question).host();
-        let mut told = Explanation { admitted: false, lines: Vec::new() };
+        let mut explanation = Explanation { allowed: false, lines: Vec::new() };
         let path = question.target.split('?').next().unwrap_or_default();
-        told.say("request", format!("{} {host}{}", question.method, question.target));
+        explanation.add("request", format!("{} {host}{}", question.method, question.target));
         if let Some(destination) = question.destination {
-            told.say(
+            explanation.add(
                 "",
                 format!("Destination: {}", String::from_utf8_lossy(destination.as_bytes())),
             );
         }
         if !is_served(question.method.as_str()) {
-            told.say("decision", "refuse: the method is not served (405 Method Not Allowed)");
-            return Ok(told);
+            explanation
+                .add("decision", "reject: the method is not supported (405 Method Not Allowed)");
+            return Ok(explanation);
         }
         if question.target.len() > question.longest_target {
             let what = "path and query are longer than server.limits.target_bytes";
             let most = question.longest_target;
             let status = StatusCode::URI_TOO_LONG;
-            told.say("decision", format!("refuse: {what}, which is {most} ({status})"));
-            return Ok(told);
+            explanation.add("decision", format!("reject: {what}, which is {most} ({status})"));
+            return Ok(explanation);
         }
         let visitor = match question.claims {
             None => Visitor::Stranger,
             Some((id, claims)) => Visitor::Member(self.member(id, claims)?),
         };
-        told.say("visitor", visitor.identity().map_or("not signed in".to_owned(), describe));
+        explanation.add("visitor", visitor.identity().map_or("not signed in".to_owned(), describe));
         if self.routes.below_prefix(path).is_some() {
-            told.say("decision", "none: paths under this prefix are the gateway's own");
-            return Ok(told);
+            explanation.add(
+                "decision",
+                "none: the gateway itself answers paths below server.endpoint_prefix",
+            );
+            return Ok(explanation);
         }
         match PathInterpretations::of(path) {
-            Err(malformed) => told.refuse(&malformed.into()),
+            Err(malformed) => explanation.deny(&malformed.into()),
             Ok(interpretations) => match self.routes.find(host, &interpretations) {
-                Err(error) => told.refuse(&error),
-                Ok(route) => self.decide(question, route, &interpretations, visitor, &mut told),
+                Err(error) => explanation.deny(&error),
+                Ok(route) => {
+                    self.decide(question, route, &interpretations, visitor, &mut explanation)
+                }
             },
         }
-        Ok(told)
+        Ok(explanation)
     }
 
     fn decide(
@@ -119,22 +125,24 @@ impl App {
         route: &Route,
         interpretations: &PathInterpretations<'_>,
         visitor: Visitor,
-        told: &mut Explanation,
+        explanation: &mut Explanation,
     ) {
-        told.say("route", &*route.name);
+        explanation.add("route", &*route.name);
         if let Some(identity) =
             visitor.identity().filter(|who| !route.providers.contain(&who.provider))
         {
-            let note =
-                format!("provider {} does not sign in here: not signed in", identity.provider);
-            told.say("", note);
+            let note = format!(
+                "the route does not accept provider {}: treated as not signed in",
+                identity.provider
+            );
+            explanation.add("", note);
         }
         let method = Some(question.method);
         let headers = question.destination.map(|value| (DESTINATION, value.clone()));
         let headers = HeaderMap::from_iter(headers);
         let origin = || self.origin(question).clone();
         let reach = Reach::of(method, &headers, &self.routes, route, origin);
-        let asked = AccessRequest {
+        let request = AccessRequest {
             route,
             method,
             interpretations,
@@ -143,26 +151,23 @@ impl App {
             narrowing: None,
             foreign_origin: false,
         };
-        let rulings = rulings(&asked, visitor.clone());
-        told.rules(&route.allow, &rulings);
-        match decide(&asked, visitor) {
+        let rulings = rulings(&request, visitor.clone());
+        explanation.rules(&route.allow, &rulings);
+        match decide(&request, visitor) {
             Decision::Allow(permit) => {
                 let by = rulings.iter().position(|ruling| *ruling == Ruling::Allows);
-                self.admit(&permit, by, told);
+                self.allow(&permit, by, explanation);
             }
-            Decision::SignIn => self.challenge(question, route, told),
+            Decision::SignIn => self.challenge(question, route, explanation),
             Decision::Deny(denied) => match denied.cause {
-                Cause::Rules(denial) => {
-                    told.say(
-                        "decision",
-                        format!("refuse: no rule admits; {}", keys(&denial.failed)),
-                    );
+                Cause::Rules(_) => {
+                    explanation.add("decision", "deny: no rule matches (403 Forbidden)");
                 }
-                Cause::ForeignOrigin => told.refuse(&Error::ForeignOrigin),
-                Cause::SecondPath(fault) => told.refuse(&Error::SecondPath(fault)),
+                Cause::ForeignOrigin => explanation.deny(&Error::ForeignOrigin),
+                Cause::SecondPath(fault) => explanation.deny(&Error::SecondPath(fault)),
             },
             Decision::Ambiguous(interpretation) => {
-                told.refuse(&Error::Ambiguous { interpretation })
+                explanation.deny(&Error::Ambiguous { interpretation })
             }
         }
     }
@@ -171,36 +176,35 @@ impl App {
         question.origin.unwrap_or(self.party.site().public_url())
     }
 
-    /// What a challenge would be. Nothing is known of the fields that tell a page from a script; so it is
-    /// taken for a page wherever it could be one.
-    fn challenge(&self, question: &Question<'_>, route: &Route, told: &mut Explanation) {
-        told.say("decision", "sign in: a rule may admit whoever signs in");
+    /// Explains the sign-in. The headers that distinguish browsers from API clients are not known, so both are covered.
+    fn challenge(&self, question: &Question<'_>, route: &Route, explanation: &mut Explanation) {
+        explanation.add("decision", "sign in: a rule can match after sign-in");
         let page = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("text/html"))]);
-        let script = HeaderMap::new();
+        let api_client = HeaderMap::new();
         let redirects = |headers| may_redirect(route, Some(question.method), headers);
         if !redirects(&page) {
-            told.say("", "401 Unauthorized, with the login_url for a script's page");
+            explanation.add("", "401 Unauthorized, with the sign-in URL in login_url");
             return;
         }
         let path = self.gate.sign_in_path(route, question.target);
-        told.say("", format!("302 Found to {}", self.party.site().own_url(&path)));
-        if !redirects(&script) {
-            told.say("", "taken for a page that a browser opens: a script gets 401");
+        explanation.add("", format!("302 Found to {}", self.party.site().own_url(&path)));
+        if !redirects(&api_client) {
+            explanation.add("", "if a browser opens a page; an API client gets 401 Unauthorized");
         }
     }
 
-    fn admit(&self, permit: &Permit<'_>, by: Option<usize>, told: &mut Explanation) {
+    fn allow(&self, permit: &Permit<'_>, by: Option<usize>, explanation: &mut Explanation) {
         let (route, mut headers) = (permit.route(), HeaderMap::new());
         if let Err(error) = self.gate.inject(permit, &mut headers) {
-            return told.refuse(&error);
+            return explanation.deny(&error);
         }
-        told.admitted = true;
-        let by = by.map(|at| format!(" by allow[{at}]")).unwrap_or_default();
-        told.say("decision", format!("admit{by}"));
+        explanation.allowed = true;
+        let by = by.map(|at| format!(", by allow[{at}]")).unwrap_or_default();
+        explanation.add("decision", format!("allow{by}"));
         if route.upstream.is_none() {
-            told.say(
+            explanation.add(
                 "",
-                "without an upstream: a proxy that asks is told so, a request here gets 404",
+                "the route has no upstream: an auth subrequest is allowed, a request to the gateway gets 404",
             );
         }
         let member = permit.visitor().member();
@@ -212,16 +216,16 @@ impl App {
                 format!("{}: {text}", rule.name)
             });
             let why = if too_long(&rule.name) {
-                "all of them together are too long, and it is the largest"
+                "all identity headers together are too long, and this is the largest"
             } else {
-                "it has no value"
+                "no value"
             };
-            let absent = || format!("{} is left out: {why}", rule.name);
-            told.say("header", value.unwrap_or_else(absent));
+            let absent = || format!("{} is not set: {why}", rule.name);
+            explanation.add("header", value.unwrap_or_else(absent));
         }
     }
 
-    /// Somebody who signed in just now with these claims, and whose tokens never end.
+    /// Makes a user who has just signed in with these claims, with tokens that do not expire.
     fn member(&self, id: &str, claims: &Map<String, Value>) -> Result<Member, NoVisitor> {
         let provider =
             self.party.providers().by_id(id).ok_or(NoVisitor::Provider(id.to_owned()))?;
@@ -251,26 +255,28 @@ impl App {
 }
 
 impl Explanation {
-    fn say(&mut self, what: impl Into<String>, text: impl Into<String>) {
+    fn add(&mut self, what: impl Into<String>, text: impl Into<String>) {
         self.lines.push((what.into(), text.into()));
     }
 
-    fn refuse(&mut self, error: &Error) {
-        self.say("decision", format!("refuse: {error} ({})", error.status()));
+    fn deny(&mut self, error: &Error) {
+        let status = error.status();
+        let verb = if status == StatusCode::FORBIDDEN { "deny" } else { "reject" };
+        self.add("decision", format!("{verb}: {error} ({status})"));
     }
 
     fn rules(&mut self, allow: &Policy, rulings: &[Ruling]) {
         match allow {
-            Policy::Public => self.say("allow", "public"),
-            Policy::Authenticated => self.say("allow", "authenticated"),
+            Policy::Public => self.add("allow", "public"),
+            Policy::Authenticated => self.add("allow", "authenticated"),
             Policy::Rules(_) => {
                 for (at, ruling) in rulings.iter().enumerate() {
-                    let says = match ruling {
-                        Ruling::Allows => "admits".to_owned(),
-                        Ruling::NeedsSignIn => "asks who it is".to_owned(),
+                    let result = match ruling {
+                        Ruling::Allows => "matches".to_owned(),
+                        Ruling::NeedsSignIn => "needs sign-in".to_owned(),
                         Ruling::Fails(failed) => keys(failed),
                     };
-                    self.say(format!("allow[{at}]"), says);
+                    self.add(format!("allow[{at}]"), result);
                 }
             }
         }
@@ -285,7 +291,7 @@ impl fmt::Display for Explanation {
 
 fn describe(identity: &Identity) -> String {
     let or_none = |text: Option<&str>| text.unwrap_or("none").to_owned();
-    // As in a header: a comma inside of one would make two of it.
+    // Encoded as in a header, where a comma separates groups.
     let groups: Vec<String> = identity.groups().map(|group| list_item(&group)).collect();
     let groups = if groups.is_empty() { "none".to_owned() } else { groups.join(", ") };
     format!(
@@ -302,6 +308,5 @@ fn describe(identity: &Identity) -> String {
 
 fn keys(failed: &[Key]) -> String {
     let names: Vec<_> = failed.iter().map(|key| key.as_str()).collect();
-    let verb = if names.len() == 1 { "fails" } else { "fail" };
-    format!("{} {verb}", names.join(", "))
+    format!("does not match: {}", names.join(", "))
 }

@@ -1,22 +1,22 @@
-//! `check`: every finding about a configuration, for a person or for a machine.
+//! `check`: prints all problems of a configuration, as text or as JSON.
 
 use std::io::{self, Write};
 
 use crate::app::probe::{ProbeResult, probe};
-use crate::cli::{GOOD, REFUSED};
+use crate::cli::{INVALID_CONFIG, SUCCESS};
 use crate::config::{Config, ConfigSource, HostEnv, Problem, Problems, Severity};
 
-/// How findings are printed.
+/// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum OutputFormat {
-    /// A line each, with its hint below, and a last line that sums up.
+    /// One line a problem, its hint below it, and a summary.
     #[default]
     Human,
-    /// A JSON object each, one per line.
+    /// One JSON object a problem, each on one line.
     Json,
 }
 
-/// Checks a configuration and returns the exit code. `online` asks its providers, too.
+/// Checks a configuration and returns the exit code. With `online`, it also sends requests to the providers.
 pub fn run(
     written: &ConfigSource,
     online: bool,
@@ -36,10 +36,10 @@ pub fn run(
         good = ask(config, written, source, &mut findings)?;
         findings.sort_by_key(|finding| finding.line);
     }
-    let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
-    let (summary, code) = match config.filter(|_| !refused) {
-        Some(config) => (format!("{written} is good: {}", contents(&config)), GOOD),
-        None => (refusal(written, &findings), REFUSED),
+    let rejected = findings.iter().any(|finding| finding.severity == Severity::Error);
+    let (summary, code) = match config.filter(|_| !rejected) {
+        Some(config) => (format!("{written} is valid: {}", contents(&config)), SUCCESS),
+        None => (summary_of_errors(written, &findings), INVALID_CONFIG),
     };
     match format {
         OutputFormat::Human => {
@@ -55,7 +55,7 @@ pub fn run(
     Ok(code)
 }
 
-/// Asks the providers; adds what is wrong, and returns what is right, a note for each by its ID.
+/// Probes the providers. Adds problems, and returns the successful checks: a note for each provider, by ID.
 fn ask(
     config: &Config,
     written: &ConfigSource,
@@ -73,7 +73,7 @@ fn ask(
         }
         if !examined.good.is_empty() {
             let (path, file, line) = written.place(source, &["providers", &id]);
-            let message = format!("{} as they should be", examined.good.join(", "));
+            let message = format!("OK: {}", examined.good.join(", "));
             let (severity, hint) = (Severity::Note, None);
             let note = Problem { severity, file, line, path, message, hint };
             good.push((id.to_string(), note));
@@ -82,9 +82,9 @@ fn ask(
     Ok(good)
 }
 
-/// The last line about a configuration that is refused.
-pub(super) fn refusal(written: &ConfigSource, findings: &[Problem]) -> String {
-    format!("{written} is refused: {}", counts(findings))
+/// Summary of a rejected configuration.
+pub(super) fn summary_of_errors(written: &ConfigSource, findings: &[Problem]) -> String {
+    format!("{written} is invalid: {}", counts(findings))
 }
 
 fn contents(config: &Config) -> String {
@@ -122,19 +122,19 @@ mod tests {
         (code, String::from_utf8(out).unwrap())
     }
 
-    const GOOD: &str = "server: { public_url: https://a.example }\n\
+    const VALID: &str = "server: { public_url: https://a.example }\n\
                         routes: [{ upstream: http://a:1, allow: public }]\n";
 
     #[test]
-    fn a_good_file_is_summed_up() {
-        let (code, out) = check(GOOD, OutputFormat::Human);
+    fn valid_file_has_a_summary() {
+        let (code, out) = check(VALID, OutputFormat::Human);
         assert_eq!(code, 0);
-        assert_eq!(out, "a.yaml is good: 1 route, 0 providers, at https://a.example\n");
-        assert_eq!(check(GOOD, OutputFormat::Json), (0, String::new()));
+        assert_eq!(out, "a.yaml is valid: 1 route, 0 providers, at https://a.example\n");
+        assert_eq!(check(VALID, OutputFormat::Json), (0, String::new()));
     }
 
     #[test]
-    fn a_refused_file_is_told_to_a_person() {
+    fn invalid_file_is_reported_as_text() {
         let (code, out) =
             check("routes: [{ upstream: wiki:8080, allow: public }]\n", OutputFormat::Human);
         assert_eq!(code, 78);
@@ -145,11 +145,11 @@ mod tests {
             ),
             "{out}"
         );
-        assert!(out.ends_with("a.yaml is refused: 2 errors\n"), "{out}");
+        assert!(out.ends_with("a.yaml is invalid: 2 errors\n"), "{out}");
     }
 
     #[test]
-    fn a_refused_file_is_told_to_a_machine() {
+    fn invalid_file_is_reported_as_json() {
         let (code, out) =
             check("routes: [{ upstream: wiki:8080, allow: public }]\n", OutputFormat::Json);
         assert_eq!(code, 78);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_not_there_is_refused() {
+    fn missing_file_is_invalid() {
         let mut out = Vec::new();
         let source = HostEnv::fixed([], []);
         let written = ConfigSource::File(source.configuration_file(None));

@@ -1,15 +1,15 @@
-//! Which configuration a command is about: a file, or flags in place of one.
+//! Arguments for the configuration of a command: a file, or flags.
 
 use std::io;
 use std::path::PathBuf;
 
-use crate::cli::{WRONG_USAGE, complain};
+use crate::cli::{USAGE_ERROR, complain};
 use crate::config::{ConfigSource, Flags, HostEnv};
 
-/// The arguments that say so.
+/// Arguments for the configuration.
 #[derive(Debug, clap::Args)]
 pub(super) struct Configuration {
-    /// The configuration; else PORTCULLIS_CONFIG, ./portcullis.yaml, /etc/portcullis/portcullis.yaml.
+    /// Configuration file [default: PORTCULLIS_CONFIG, or portcullis.yaml, or /etc/portcullis/portcullis.yaml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -17,7 +17,7 @@ pub(super) struct Configuration {
 }
 
 impl Configuration {
-    /// What `command` makes of it, unless it cannot be said which one it is.
+    /// Finds the configuration and runs `command` with it, unless sources conflict.
     pub(super) fn find(
         self,
         source: &HostEnv,
@@ -25,9 +25,9 @@ impl Configuration {
     ) -> io::Result<u8> {
         match ConfigSource::find(self.config.as_deref(), self.flags, source) {
             Ok(written) => command(&written),
-            Err(unclear) => {
-                complain(&format!("portcullis: {unclear}"));
-                Ok(WRONG_USAGE)
+            Err(conflict) => {
+                complain(&format!("portcullis: {conflict}"));
+                Ok(USAGE_ERROR)
             }
         }
     }

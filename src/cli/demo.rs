@@ -1,13 +1,13 @@
 //! `demo`: gateway, identity provider and sample application on loopback, with one command.
-//! The gateway speaks as `localhost` and the provider as `127.0.0.1`: cookies ignore ports, so on one
-//! name each would see the other's.
+//! The gateway is on `localhost` and the provider on `127.0.0.1`: cookies ignore ports, so with the same name each
+//! would receive the cookies of the other.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli::run::open;
-use crate::cli::{GOOD, NO_LISTENER, REFUSED, complain};
+use crate::cli::{CANNOT_LISTEN, INVALID_CONFIG, SUCCESS, complain};
 use crate::clock::Clock;
 use crate::config::{HostEnv, Problems, load};
 use crate::demo::{IdentityProvider, RegisteredClient, SampleApp, Settings};
@@ -16,7 +16,7 @@ use crate::secret::Secret;
 use crate::server::Shutdown;
 use crate::telemetry;
 
-/// Runs the demo on `port` until SIGTERM or SIGINT; returns the exit code.
+/// Runs the demo on `port` until SIGTERM or SIGINT, and returns the exit code.
 pub fn run(port: u16, out: &mut dyn Write) -> io::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(demo(port, out))
@@ -51,7 +51,7 @@ async fn demo(port: u16, out: &mut dyn Write) -> io::Result<u8> {
             for problem in &problems {
                 complain(&problem.to_string());
             }
-            return Ok(REFUSED);
+            return Ok(INVALID_CONFIG);
         }
     };
     let _flush = telemetry::log::start(&config.telemetry)?;
@@ -64,7 +64,7 @@ async fn demo(port: u16, out: &mut dyn Write) -> io::Result<u8> {
     let signals = shutdown.clone();
     let served = async {
         tokio::select! {
-            () = opened.serve(shutdown) => Ok(GOOD),
+            () = opened.serve(shutdown) => Ok(SUCCESS),
             Err(error) = async { signals.follow_signals().await } => Err(error),
         }
     };
@@ -76,7 +76,7 @@ async fn demo(port: u16, out: &mut dyn Write) -> io::Result<u8> {
 
 fn unavailable(error: &str) -> io::Result<u8> {
     complain(&format!("portcullis demo: {error}"));
-    Ok(NO_LISTENER)
+    Ok(CANNOT_LISTEN)
 }
 
 fn introduce(out: &mut dyn Write, public_url: &str, issuer: &str) -> io::Result<()> {
@@ -84,16 +84,17 @@ fn introduce(out: &mut dyn Write, public_url: &str, issuer: &str) -> io::Result<
         out,
         "\
 Open      {public_url}/
-Sign in   alice / alice   (in the group staff)
+Sign in   alice / alice   (member of the group staff)
           bob / bob
 
-Try       {public_url}/public        open to everyone
-          {public_url}/              whoever is signed in; reload after a minute: a new access token
-          {public_url}/staff         the group staff only: alice passes, bob is told why not
-          {public_url}/oauth2/userinfo, {public_url}/oauth2/sign_out
+Try       {public_url}/public            no sign-in needed
+          {public_url}/                  all signed-in users; reload after one minute for a new access token
+          {public_url}/staff             members of the group staff: alice is allowed, bob is denied
+          {public_url}/oauth2/userinfo   the user, as JSON
+          {public_url}/oauth2/sign_out   sign out
 
-          curl -H 'X-Forwarded-User: admin' {public_url}/public    never arrives
-          curl -i {public_url}/                                    a script is told where to sign in
+          curl -H 'X-Forwarded-User: admin' {public_url}/public   the gateway removes the forged header
+          curl -i {public_url}/                                   API clients get 401 with the sign-in URL
 
 Provider  {issuer}
 Stop      Ctrl-C
@@ -111,7 +112,7 @@ server:
   limits: {{ connections: 200 }}
 providers:
   demo:
-    name: the demo's provider
+    name: the demo provider
     issuer: {issuer}
     client_id: demo
     client_secret: {secret}
@@ -146,7 +147,7 @@ pages:
     )
 }
 
-/// Short, so that refreshing can be watched.
+/// Short, so that you can see a refresh.
 const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -154,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_demo_has_a_good_configuration() {
+    fn demo_configuration_is_valid() {
         let file = PathBuf::from("demo.yaml");
         let text = configuration(4180, "http://127.0.0.1:1", "secret", "127.0.0.1:2");
         let source = HostEnv::fixed([(file.clone(), text.into_bytes())], []);

@@ -1,4 +1,4 @@
-//! `explain`: which route, which rule decides and why, and the headers that would be injected.
+//! `explain`: prints how a request would be handled: route, rules, decision and identity headers.
 
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -12,42 +12,42 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::app::explain::{Explanation, Question};
 use crate::app::lasting::Lasting;
-use crate::cli::{GOOD, NOT_ADMITTED, REFUSED, WRONG_USAGE, complain};
+use crate::cli::{INVALID_CONFIG, NOT_ALLOWED, SUCCESS, USAGE_ERROR, complain};
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigSource, HostEnv, Problems};
 use crate::origin::Origin;
 use crate::server::Authority;
 
-/// The request that is asked about.
+/// The request to explain.
 #[derive(Debug, clap::Args)]
 pub struct Request {
-    /// Where it goes; a path alone goes to `public_url`.
+    /// URL of the request, or a path below `public_url`.
     #[arg(long, value_parser = url)]
     url: Uri,
-    /// Its method.
+    /// Method of the request.
     #[arg(long, default_value_t = Method::GET, value_parser = method)]
     method: Method,
-    /// The `Destination` of a WebDAV request: a URL or a path.
+    /// `Destination` header of a WebDAV request: a URL or a path.
     #[arg(long, value_name = "URL")]
     destination: Option<HeaderValue>,
-    /// The claims of whoever is signed in, as an ID token has them; without it nobody is.
+    /// JSON file with the claims of the user, as in an ID token [default: not signed in]
     #[arg(long, value_name = "FILE.json")]
     claims: Option<PathBuf>,
-    /// The provider that makes these claims, where there are several.
+    /// Provider of these claims; required if there are several providers.
     #[arg(long, value_name = "ID", requires = "claims")]
     provider: Option<String>,
-    /// Where it comes from.
+    /// Address of the client.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     client_address: IpAddr,
 }
 
-/// Reads `--url`: what a request could be for, else why none could.
+/// Parses `--url`. Accepts only what the gateway would accept in a request.
 fn url(text: &str) -> Result<Uri, String> {
     if !text.chars().all(|c| c.is_ascii_graphic()) {
         return Err(
-            "it has a blank, or a letter that is not ASCII: percent-encode it as a browser \
-                    does, a blank as %20"
+            "it contains a space or a character that is not ASCII: percent-encode it as browsers \
+                    do, a space as %20"
                 .to_owned(),
         );
     }
@@ -58,34 +58,34 @@ fn url(text: &str) -> Result<Uri, String> {
         };
     };
     if !matches!(scheme, "http" | "https") {
-        return Err("only http:// and https:// are served (400 Bad Request)".to_owned());
+        return Err("only http:// and https:// are supported (400 Bad Request)".to_owned());
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.contains('@') {
         return Err(
-            "a request with a user or password before its host is refused (400 Bad Request)"
+            "a request with a user name or password in its URL is rejected (400 Bad Request)"
                 .to_owned(),
         );
     }
     if HeaderValue::from_str(authority).ok().and_then(Authority::parse).is_none() {
-        return Err("a request whose host or port is none is refused (400 Bad Request): write \
+        return Err("a request with an invalid host or port is rejected (400 Bad Request): write \
                     https://HOST/PATH"
             .to_owned());
     }
     text.parse().map_err(|error: InvalidUri| error.to_string())
 }
 
-/// Reads `--method`.
+/// Parses `--method`.
 fn method(text: &str) -> Result<Method, String> {
     let upper = text.to_ascii_uppercase();
-    // RFC 9110 §9.1: methods are compared with case.
+    // RFC 9110 §9.1: methods are case-sensitive.
     if upper != text {
         return Err(format!("methods are in upper case: did you mean {upper}?"));
     }
-    text.parse().map_err(|_| "it is none: write GET, POST, PUT, …".to_owned())
+    text.parse().map_err(|_| "it is not a method: write GET, POST, PUT, …".to_owned())
 }
 
-/// Explains what a configuration makes of a request, and returns the exit code.
+/// Explains a request, and returns the exit code.
 pub fn run(
     written: &ConfigSource,
     request: &Request,
@@ -98,7 +98,7 @@ pub fn run(
             for problem in &problems {
                 complain(&problem.to_string());
             }
-            return Ok(REFUSED);
+            return Ok(INVALID_CONFIG);
         }
     };
     let app = match App::new(&config, &Lasting::new(&Clock::system(), &Arc::default(), usize::MAX))
@@ -106,22 +106,22 @@ pub fn run(
         Ok(app) => app,
         Err(error) => {
             complain(&format!("portcullis: {error}"));
-            return Ok(REFUSED);
+            return Ok(INVALID_CONFIG);
         }
     };
     match explain(&app, &config, request, source) {
-        Ok(told) => {
-            write!(out, "{told}")?;
-            Ok(if told.admitted { GOOD } else { NOT_ADMITTED })
+        Ok(explanation) => {
+            write!(out, "{explanation}")?;
+            Ok(if explanation.allowed { SUCCESS } else { NOT_ALLOWED })
         }
-        Err(wrong) => {
-            complain(&format!("portcullis: {wrong}"));
-            Ok(WRONG_USAGE)
+        Err(error) => {
+            complain(&format!("portcullis: {error}"));
+            Ok(USAGE_ERROR)
         }
     }
 }
 
-/// The explanation, or what is wrong with the question.
+/// Returns the explanation, or what is wrong with the arguments.
 fn explain(
     app: &App,
     config: &Config,
@@ -136,7 +136,10 @@ fn explain(
         (Some(_), [only], None) => &only.id,
         (Some(_), several, None) => {
             let ids: Vec<_> = several.iter().map(|provider| &*provider.id).collect();
-            return Err(format!("--claims needs --provider, to say whose: {}", ids.join(", ")));
+            return Err(format!(
+                "--claims needs --provider, because there are several providers: {}",
+                ids.join(", ")
+            ));
         }
     };
     let origin = request.url.host().map(|host| {
@@ -158,7 +161,7 @@ fn explain(
 fn claims(file: &Path, source: &HostEnv) -> Result<Map<String, Value>, String> {
     let name = file.display();
     let bytes = source.read(file).map_err(|why| format!("{name}: {why}"))?;
-    serde_json::from_slice(&bytes).map_err(|error| format!("{name} is no JSON object: {error}"))
+    serde_json::from_slice(&bytes).map_err(|error| format!("{name} is not a JSON object: {error}"))
 }
 
 #[cfg(test)]
@@ -203,12 +206,12 @@ routes:
     #[track_caller]
     fn check(arguments: &str, code: u8, lines: &[&str]) {
         let (ended, text) = explain(CONFIG, arguments);
-        let told: Vec<_> = text.lines().collect();
-        assert_eq!((ended, told.as_slice()), (code, lines), "{arguments}\n{text}");
+        let printed: Vec<_> = text.lines().collect();
+        assert_eq!((ended, printed.as_slice()), (code, lines), "{arguments}\n{text}");
     }
 
     #[test]
-    fn who_is_admitted_is_told_with_the_headers() {
+    fn allowed_request_is_printed_with_its_headers() {
         check(
             "--url https://wiki.example/staff/x?y --claims alice",
             0,
@@ -216,12 +219,12 @@ routes:
                 "request    GET wiki.example/staff/x?y",
                 "visitor    user 1, e-mail alice@wiki.example, groups staff, by company",
                 "route      staff",
-                "allow[0]   admits",
-                "allow[1]   users fails",
-                "decision   admit by allow[0]",
-                "           without an upstream: a proxy that asks is told so, a request here gets 404",
+                "allow[0]   matches",
+                "allow[1]   does not match: users",
+                "decision   allow, by allow[0]",
+                "           the route has no upstream: an auth subrequest is allowed, a request to the gateway gets 404",
                 "header     x-who: alice@wiki.example of staff",
-                "header     x-name is left out: it has no value",
+                "header     x-name is not set: no value",
                 "header     authorization: Bearer <access token>",
             ],
         );
@@ -233,18 +236,18 @@ routes:
                 "visitor    not signed in",
                 "route      wiki.example/open",
                 "allow      public",
-                "decision   admit",
-                "           without an upstream: a proxy that asks is told so, a request here gets 404",
-                "header     x-forwarded-user is left out: it has no value",
-                "header     x-forwarded-email is left out: it has no value",
-                "header     x-forwarded-groups is left out: it has no value",
-                "header     x-forwarded-preferred-username is left out: it has no value",
+                "decision   allow",
+                "           the route has no upstream: an auth subrequest is allowed, a request to the gateway gets 404",
+                "header     x-forwarded-user is not set: no value",
+                "header     x-forwarded-email is not set: no value",
+                "header     x-forwarded-groups is not set: no value",
+                "header     x-forwarded-preferred-username is not set: no value",
             ],
         );
     }
 
     #[test]
-    fn who_is_refused_is_told_why() {
+    fn denied_request_is_printed_with_the_reason() {
         check(
             "--url /staff --method POST --claims bob",
             1,
@@ -252,15 +255,15 @@ routes:
                 "request    POST wiki.example/staff",
                 "visitor    user 2, e-mail not verified, groups none, by company",
                 "route      staff",
-                "allow[0]   methods, groups fail",
-                "allow[1]   users fails",
-                "decision   refuse: no rule admits; methods, groups, users fail",
+                "allow[0]   does not match: methods, groups",
+                "allow[1]   does not match: users",
+                "decision   deny: no rule matches (403 Forbidden)",
             ],
         );
     }
 
     #[test]
-    fn who_is_not_signed_in_is_told_where() {
+    fn request_without_a_session_is_printed_with_the_sign_in_url() {
         check(
             "--url /staff?a=b --method POST",
             1,
@@ -268,10 +271,10 @@ routes:
                 "request    POST wiki.example/staff?a=b",
                 "visitor    not signed in",
                 "route      staff",
-                "allow[0]   methods fails",
-                "allow[1]   asks who it is",
-                "decision   sign in: a rule may admit whoever signs in",
-                "           401 Unauthorized, with the login_url for a script's page",
+                "allow[0]   does not match: methods",
+                "allow[1]   needs sign-in",
+                "decision   sign in: a rule can match after sign-in",
+                "           401 Unauthorized, with the sign-in URL in login_url",
             ],
         );
         check(
@@ -282,15 +285,15 @@ routes:
                 "visitor    not signed in",
                 "route      wiki.example/",
                 "allow      authenticated",
-                "decision   sign in: a rule may admit whoever signs in",
+                "decision   sign in: a rule can match after sign-in",
                 "           302 Found to https://wiki.example/oauth2/start?rd=%2F%3Fa%3Db",
-                "           taken for a page that a browser opens: a script gets 401",
+                "           if a browser opens a page; an API client gets 401 Unauthorized",
             ],
         );
     }
 
     #[test]
-    fn a_challenge_is_told_as_the_route_has_it() {
+    fn sign_in_follows_the_key_unauthenticated() {
         let with = |unauthenticated: &str| {
             CONFIG.replace("{ allow", &format!("{{ unauthenticated: {unauthenticated}, allow"))
         };
@@ -300,11 +303,11 @@ routes:
         };
         assert!(last(&with("unauthorized")).starts_with("401 "));
         assert!(last(&with("redirect")).starts_with("302 "));
-        assert!(last(&with("auto")).starts_with("taken for a page"));
+        assert!(last(&with("auto")).starts_with("if a browser opens a page"));
     }
 
     #[test]
-    fn a_header_that_is_too_long_is_told_from_one_without_value() {
+    fn header_without_value_differs_from_one_that_is_too_long() {
         let config = CONFIG.replace("{groups}\"", "{groups}\", X-Long: \"{claim:long}\"");
         let carol = format!("{{\"sub\": \"9\", \"long\": \"{}\"}}", "x".repeat(9_000));
         let files = [("a.yaml", config.as_str()), ("carol", carol.as_str())];
@@ -314,11 +317,14 @@ routes:
         let (source, mut out) = (HostEnv::fixed(files, []), Vec::new());
         run(&ConfigSource::File(PathBuf::from("a.yaml")), &request, &source, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert!(text.contains("x-long is left out: all of them together are too long"), "{text}");
-        assert!(text.contains("x-name is left out: it has no value"), "{text}");
+        assert!(
+            text.contains("x-long is not set: all identity headers together are too long"),
+            "{text}"
+        );
+        assert!(text.contains("x-name is not set: no value"), "{text}");
     }
 
-    /// The last line, which says how it ends.
+    /// Checks the last line, with the decision.
     #[track_caller]
     fn ends(arguments: &str, code: u8, last: &str) {
         let (ended, text) = explain(CONFIG, arguments);
@@ -326,33 +332,33 @@ routes:
     }
 
     #[test]
-    fn a_path_without_an_answer_is_told_as_a_request_would_be() {
+    fn request_that_is_not_forwarded_is_explained() {
         ends(
             "--url https://other.example/",
             1,
-            "decision   refuse: no route has this host (421 Misdirected Request)",
+            "decision   reject: no route has this host (421 Misdirected Request)",
         );
-        ends("--url /app/x", 0, "decision   admit");
-        ends("--url /a/../b", 1, "decision   refuse: the path has a dot segment (400 Bad Request)");
+        ends("--url /app/x", 0, "decision   allow");
+        ends("--url /a/../b", 1, "decision   reject: the path has a dot segment (400 Bad Request)");
         ends(
             "--url /open/..%2fstaff",
             1,
-            "decision   refuse: the path can be read as \"/staff\" too, which has another answer (400 Bad Request)",
+            "decision   reject: the path can be read as \"/staff\" too, which has another answer (400 Bad Request)",
         );
         ends(
             "--url /open --method TRACE",
             1,
-            "decision   refuse: the method is not served (405 Method Not Allowed)",
+            "decision   reject: the method is not supported (405 Method Not Allowed)",
         );
         ends(
             "--url /oauth2/start",
             1,
-            "decision   none: paths under this prefix are the gateway's own",
+            "decision   none: the gateway itself answers paths below server.endpoint_prefix",
         );
     }
 
     #[test]
-    fn destination_is_decided_as_a_request_would_be() {
+    fn destination_is_part_of_the_decision() {
         let alice = "--claims alice --url https://wiki.example/staff/a --method";
         let config = CONFIG.replace("methods: [GET]", "paths: [/staff/x/y, /staff/a]");
         let ends = |arguments: String, code, last: &str| {
@@ -363,31 +369,31 @@ routes:
                 "{arguments}\n{text}"
             );
         };
-        let refuse = |why: &str| format!("decision   refuse: {why} (403 Forbidden)");
+        let deny = |why: &str| format!("decision   deny: {why} (403 Forbidden)");
         ends(
             format!("{alice} MOVE"),
             1,
-            &refuse("the method needs a Destination header on a route with `paths` rules"),
+            &deny("the method needs a Destination header on a route with `paths` rules"),
         );
         ends(
             format!("{alice} MOVE --destination /open/b"),
             1,
-            &refuse("Destination is not on the route of the request"),
+            &deny("Destination is not on the route of the request"),
         );
         ends(
             format!("{alice} MOVE --destination /staff/b"),
             1,
-            &refuse("the rules do not allow the path in Destination"),
+            &deny("the rules do not allow the path in Destination"),
         );
         ends(
             format!("{alice} COPY --destination http://wiki.example/staff/x/y"),
             1,
-            "decision   refuse: Destination names another origin (502 Bad Gateway)",
+            "decision   reject: Destination names another origin (502 Bad Gateway)",
         );
         ends(
             "--claims alice --url /staff --method DELETE".to_owned(),
             1,
-            "decision   refuse: no rule admits; paths, users fail",
+            "decision   deny: no rule matches (403 Forbidden)",
         );
         let (code, text) =
             explain(&config, &format!("{alice} MOVE --destination https://wiki.example/staff/x/y"));
@@ -399,7 +405,7 @@ routes:
     }
 
     #[test]
-    fn a_reading_with_another_decision_is_named() {
+    fn path_interpretation_with_another_decision_is_printed() {
         let config = CONFIG.replace("users: [\"9\"]", "paths: [/staff/all]");
         let (code, text) = explain(&config, "--url /staff/all/..;/x --claims bob");
         assert_eq!(code, 1);
@@ -411,7 +417,7 @@ routes:
     }
 
     #[test]
-    fn a_session_of_a_provider_that_is_not_taken_counts_as_none() {
+    fn session_of_a_provider_that_the_route_does_not_accept_is_ignored() {
         let config = CONFIG.replace(
             "routes:\n  - {",
             "  other: { issuer: https://other.example, client_id: wiki, client_secret: s }\nroutes:\n  - { providers: [company],",
@@ -420,7 +426,9 @@ routes:
         let (code, text) = explain(&config, "--url / --claims alice --provider other");
         assert_eq!(code, 1, "{text}");
         assert!(
-            text.contains("\n           provider other does not sign in here: not signed in\n"),
+            text.contains(
+                "\n           the route does not accept provider other: treated as not signed in\n"
+            ),
             "{text}"
         );
         assert!(text.contains("decision   sign in"), "{text}");
@@ -428,11 +436,11 @@ routes:
     }
 
     #[test]
-    fn what_cannot_be_asked_is_wrong_usage() {
+    fn unusable_claims_are_a_usage_error() {
         for arguments in [
             "--url / --claims absent",
             "--url / --claims broken",
-            "--url / --claims alice --provider nobody",
+            "--url / --claims alice --provider absent",
         ] {
             assert_eq!(explain(CONFIG, arguments), (64, String::new()), "{arguments}");
         }
@@ -440,14 +448,14 @@ routes:
     }
 
     #[test]
-    fn what_no_request_could_be_is_told_with_what_was_meant() {
-        for (arguments, told) in [
+    fn impossible_request_is_a_usage_error_with_a_hint() {
+        for (arguments, message) in [
             (["--url", "wiki.example/x"], "write https://wiki.example/x, or a path"),
             (["--url", "*"], "or a path that begins with /"),
-            (["--url", "/a b"], "a blank as %20"),
+            (["--url", "/a b"], "a space as %20"),
             (["--url", "/é"], "percent-encode"),
             (["--url", "ftp://wiki.example/"], "only http:// and https://"),
-            (["--url", "http://u:p@wiki.example/"], "user or password"),
+            (["--url", "http://u:p@wiki.example/"], "user name or password"),
             (["--url", "http://wiki.example:99999/"], "host or port"),
             (["--url", "http:///x"], "host or port"),
             (["--method", "get"], "did you mean GET?"),
@@ -455,7 +463,7 @@ routes:
         ] {
             let error =
                 Arguments::try_parse_from(["explain"].iter().chain(&arguments)).unwrap_err();
-            assert!(error.use_stderr() && error.to_string().contains(told), "{error}");
+            assert!(error.use_stderr() && error.to_string().contains(message), "{error}");
         }
         assert!(Arguments::try_parse_from(["explain", "--url", "/a?b=http://c"]).is_ok());
         let long = format!("--url /{}", "a".repeat(17_000));

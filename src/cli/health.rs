@@ -1,5 +1,4 @@
-//! `health`: asks the admin listener whether this process should be sent requests; for health checks in
-//! containers that have no other program to ask with.
+//! `health`: requests `/readyz` from the admin listener, for health checks in containers without an HTTP client.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -15,13 +14,13 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::body::BodyError;
-use crate::cli::{GOOD, NOT_READY};
+use crate::cli::{NOT_READY, SUCCESS};
 use crate::config::HostEnv;
 
-/// Reads `--url`.
+/// Parses `--url`.
 pub fn address(text: &str) -> Result<Url, String> {
     if text.starts_with("unix:") || text.starts_with('/') {
-        return Err("a Unix socket is not asked here: write \
+        return Err("unix sockets are not supported here: use \
                     `curl --unix-socket PATH http://localhost/readyz`"
             .to_owned());
     }
@@ -40,40 +39,40 @@ pub fn address(text: &str) -> Result<Url, String> {
             Ok(url)
         }
         Ok(_) | Err(_) => {
-            Err("this is not http://HOST:PORT/readyz, as the admin listener speaks".to_owned())
+            Err("write http://HOST:PORT/readyz: the admin listener uses plain HTTP".to_owned())
         }
     }
 }
 
-/// Where the listener is that the same environment would make `run` open.
+/// Returns the URL of the admin listener that `run` opens with the same environment.
 pub fn address_here(source: &HostEnv) -> Result<Url, String> {
     let Some(place) = source.admin_listen() else { return address(DEFAULT) };
     if matches!(place.as_str(), "off" | "false") {
-        return Err("the admin listener is off, so nothing can be asked".to_owned());
+        return Err("the admin listener is off, so there is no health check".to_owned());
     }
     if place.starts_with("unix:") {
         return address(&place);
     }
-    // Every address is no address to ask at.
+    // Connect to loopback if it listens on all addresses.
     let place = place.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
     address(&format!("http://{place}"))
 }
 
-/// Asks, prints what was said, and returns the exit code.
+/// Sends the request, prints the response, and returns the exit code.
 pub fn run(url: &Url, out: &mut dyn Write) -> io::Result<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (code, says) = match runtime.block_on(async { timeout(PATIENCE, ask(url)).await }) {
-        Ok(Ok((StatusCode::OK, text))) => (GOOD, text),
+    let (code, text) = match runtime.block_on(async { timeout(TIMEOUT, request(url)).await }) {
+        Ok(Ok((StatusCode::OK, text))) => (SUCCESS, text),
         Ok(Ok((status, text))) => (NOT_READY, format!("not ready: {status}: {text}")),
         Ok(Err(error)) => (NOT_READY, format!("not ready: {url}: {error}")),
-        Err(_) => (NOT_READY, format!("not ready: {url}: no answer within {PATIENCE:?}")),
+        Err(_) => (NOT_READY, format!("not ready: {url}: no response within {TIMEOUT:?}")),
     };
-    writeln!(out, "{}", says.trim_end())?;
+    writeln!(out, "{}", text.trim_end())?;
     Ok(code)
 }
 
-/// One request on a connection of its own, without any proxy.
-async fn ask(url: &Url) -> Result<(StatusCode, String), BodyError> {
+/// Sends one request on a new connection, without an egress proxy.
+async fn request(url: &Url) -> Result<(StatusCode, String), BodyError> {
     let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
     let authority = format!("{host}:{}", port.unwrap_or_default());
     let stream = TcpStream::connect(&authority).await?;
@@ -81,29 +80,29 @@ async fn ask(url: &Url) -> Result<(StatusCode, String), BodyError> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(url.path()).header(HOST, host).body(Empty::<Bytes>::new())?;
-    let answer = async {
-        let answer = sender.send_request(request).await?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), MOST_BYTES).collect().await?.to_bytes();
+    let response = async {
+        let response = sender.send_request(request).await?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MOST_BYTES).collect().await?.to_bytes();
         Ok((status, String::from_utf8_lossy(&body).into_owned()))
     };
     tokio::select! {
-        answer = answer => answer,
-        // The connection ends with the answer at the earliest.
+        response = response => response,
+        // The connection does not end before the response.
         Err(error) = connection => Err(error.into()),
     }
 }
 
-/// What `Host` says: a listener on loopback answers to loopback hosts only, whatever name leads there.
+/// Returns the `Host` header. A listener on loopback accepts loopback hosts only, so other names are replaced.
 fn host_field(peer: SocketAddr, authority: &str) -> String {
     if peer.ip().is_loopback() { peer.to_string() } else { authority.to_owned() }
 }
 
-/// Where the admin listener is unless it is told otherwise.
+/// Default URL of the admin listener.
 const DEFAULT: &str = "http://127.0.0.1:4181/readyz";
 
-/// A health check runs every few seconds, with a patience of its own around it.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Shorter than the timeout of usual health checks.
+const TIMEOUT: Duration = Duration::from_secs(3);
 const MOST_BYTES: usize = 64 * 1024;
 
 #[cfg(test)]
@@ -115,7 +114,7 @@ mod tests {
         let set = variable.map(|value| ("PORTCULLIS_ADMIN_LISTEN".to_owned(), value.to_owned()));
         match (address_here(&HostEnv::fixed([], set)), expected) {
             (Ok(url), Ok(expected)) => assert_eq!(url.as_str(), expected, "{variable:?}"),
-            (Err(wrong), Err(expected)) => assert!(wrong.contains(expected), "{wrong}"),
+            (Err(error), Err(expected)) => assert!(error.contains(expected), "{error}"),
             (found, _) => panic!("{variable:?}: {found:?}"),
         }
     }
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn the_listener_of_the_same_environment_is_asked() {
+    fn default_url_is_that_of_the_environment() {
         check(None, Ok(DEFAULT));
         check(Some(""), Ok(DEFAULT));
         check(Some("127.0.0.1:31198"), Ok("http://127.0.0.1:31198/readyz"));

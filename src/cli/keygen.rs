@@ -1,10 +1,10 @@
-//! `keygen`: a secret for `session.secret`.
+//! `keygen`: prints a new secret for `session.secret`.
 
 use std::io::{self, Write};
 
 use crate::random;
 
-/// Prints 256 random bits as text and returns the exit code.
+/// Prints 256 random bits as text, and returns the exit code.
 pub fn run(out: &mut dyn Write) -> io::Result<u8> {
     writeln!(out, "{}", random::text::<32>())?;
     Ok(0)
@@ -15,7 +15,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_secret_is_long_and_another() {
+    fn secrets_are_long_and_different() {
         let draw = || {
             let mut out = Vec::new();
             assert_eq!(run(&mut out).unwrap(), 0);

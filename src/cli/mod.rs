@@ -1,4 +1,4 @@
-//! The command line: one file per command, and the exit code of each outcome.
+//! Command line: one file a command. The exit codes are here.
 
 pub mod check;
 mod configuration;
@@ -19,7 +19,7 @@ use url::Url;
 use crate::config::HostEnv;
 use configuration::Configuration;
 
-/// An authentication gateway: OpenID Connect in front of applications that know nothing of it.
+/// Authentication gateway: a reverse proxy that adds OpenID Connect sign-in to applications.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version, arg_required_else_help = true)]
 struct Arguments {
@@ -29,8 +29,11 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve until SIGTERM or SIGINT.
-    #[command(after_help = "Examples:
+    /// Run the gateway until SIGTERM or SIGINT.
+    #[command(after_help = "\
+Exit codes: 0 success, 64 usage error, 69 cannot listen, 78 invalid configuration.
+
+Examples:
   portcullis run --config /etc/portcullis/portcullis.yaml
   portcullis run --upstream http://127.0.0.1:8080 --public-url https://app.example.com \\
       --issuer https://id.example.com --client-id app --client-secret-file /run/secrets/client_secret \\
@@ -39,59 +42,69 @@ enum Command {
         #[command(flatten)]
         configuration: Configuration,
     },
-    /// Tell everything that is wrong with a configuration.
-    #[command(after_help = "Example: portcullis check --config portcullis.yaml --online")]
+    /// Check a configuration and print all problems.
+    #[command(after_help = "\
+Exit codes: 0 valid (there can be warnings), 64 usage error, 78 invalid configuration.
+
+Example: portcullis check --config portcullis.yaml --online")]
     Check {
-        #[command(flatten)]
-        configuration: Configuration,
-        /// Ask the providers, too: their metadata, keys and clocks, and whether they know this client.
+        /// Also send requests to the providers: check metadata, keys, clock and the registration of the client.
         #[arg(long)]
         online: bool,
-        /// For a person or for a program.
+        /// Output format.
         #[arg(long, value_enum, default_value_t)]
         format: check::OutputFormat,
+        #[command(flatten)]
+        configuration: Configuration,
     },
-    /// Show a sign-in on this machine: a provider, an application and the gateway, with nothing installed.
-    #[command(after_help = "Example: portcullis demo --port 8080")]
+    /// Run a demo on loopback: a gateway, a provider and an application.
+    #[command(after_help = "\
+Exit codes: 0 success, 64 usage error, 69 cannot listen.
+
+Example: portcullis demo --port 8080")]
     Demo {
-        /// The port of the gateway, on loopback.
+        /// Port of the gateway on loopback.
         #[arg(long, default_value_t = 4180, value_parser = value_parser!(u16).range(1..))]
         port: u16,
     },
-    /// Tell what becomes of a request: which route, which rule and why, which headers.
-    #[command(
-        after_help = "Example: portcullis explain --url https://wiki.example.com/page --claims alice.json"
-    )]
+    /// Explain how a request would be handled: the route, the rules, the decision and the headers.
+    #[command(after_help = "\
+Exit codes: 0 allow, 1 deny or sign in, 64 usage error, 78 invalid configuration.
+
+Example: portcullis explain --url https://wiki.example.com/page --claims alice.json")]
     Explain {
         #[command(flatten)]
-        configuration: Configuration,
-        #[command(flatten)]
         request: Box<explain::Request>,
+        #[command(flatten)]
+        configuration: Configuration,
     },
-    /// Ask a running gateway whether it is ready; for container health checks.
-    #[command(after_help = "Example: portcullis health --url http://127.0.0.1:4181/readyz")]
+    /// Check whether a running gateway is ready, for container health checks.
+    #[command(after_help = "\
+Exit codes: 0 ready, 1 not ready, 64 usage error.
+
+Example: portcullis health --url http://127.0.0.1:4181/readyz")]
     Health {
-        /// Where the admin listener answers; else PORTCULLIS_ADMIN_LISTEN, http://127.0.0.1:4181/readyz.
+        /// URL on the admin listener [default: PORTCULLIS_ADMIN_LISTEN, or http://127.0.0.1:4181/readyz]
         #[arg(long, value_name = "URL", value_parser = health::address)]
         url: Option<Url>,
     },
-    /// Print a secret for `session.secret`.
+    /// Print a new random secret for `session.secret`.
     #[command(after_help = "Example: portcullis keygen > session.secret")]
     Keygen,
     /// Print the JSON Schema of the configuration, for editors.
     #[command(after_help = "Example: portcullis schema > portcullis.schema.json")]
     Schema,
-    /// Print completions for a shell.
+    /// Print shell completions.
     #[command(
         after_help = "Example: portcullis completions bash > /etc/bash_completion.d/portcullis"
     )]
     Completions {
-        /// The shell.
+        /// Shell.
         shell: Shell,
     },
 }
 
-/// Parses the arguments, runs the command, and tells how it ended.
+/// Parses the arguments, runs the command, and returns its exit code.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -119,9 +132,9 @@ fn dispatch(command: Command) -> io::Result<u8> {
         Command::Demo { port } => demo::run(port, &mut out),
         Command::Health { url } => match url.map_or_else(|| health::address_here(&source), Ok) {
             Ok(url) => health::run(&url, &mut out),
-            Err(wrong) => {
-                complain(&format!("portcullis: PORTCULLIS_ADMIN_LISTEN: {wrong}"));
-                Ok(WRONG_USAGE)
+            Err(error) => {
+                complain(&format!("portcullis: PORTCULLIS_ADMIN_LISTEN: {error}"));
+                Ok(USAGE_ERROR)
             }
         },
         Command::Keygen => keygen::run(&mut out),
@@ -130,59 +143,59 @@ fn dispatch(command: Command) -> io::Result<u8> {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "portcullis", &mut script);
             out.write_all(&script)?;
-            Ok(GOOD)
+            Ok(SUCCESS)
         }
     }
 }
 
-/// Where a command writes. Whoever reads it may leave before the end (`check | head`): how the command
-/// ends, a refused configuration above all, does not depend on that.
+/// Output of a command. Its reader can close the pipe before the end (`check | head`). That does not change the exit
+/// code, above all not that of an invalid configuration.
 struct Output<W>(W);
 
 impl<W: Write> Write for Output<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        even_unread(self.0.write(bytes), bytes.len())
+        ignore_broken_pipe(self.0.write(bytes), bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        even_unread(self.0.flush(), ())
+        ignore_broken_pipe(self.0.flush(), ())
     }
 }
 
-fn even_unread<T>(result: io::Result<T>, done: T) -> io::Result<T> {
+fn ignore_broken_pipe<T>(result: io::Result<T>, done: T) -> io::Result<T> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(done),
         result => result,
     }
 }
 
-/// Help and version are no mistake.
+/// Prints a usage error, or help or version, which are not errors.
 fn usage(error: &clap::Error) -> ExitCode {
-    let code = if error.use_stderr() { WRONG_USAGE } else { GOOD };
+    let code = if error.use_stderr() { USAGE_ERROR } else { SUCCESS };
     match error.print() {
         Ok(()) => ExitCode::from(code),
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// A line to the operator, before there is a log.
+/// Prints a line to stderr, before the log is started.
 fn complain(text: &str) {
-    // Nobody is left to tell where this fails.
+    // There is no other place to report an error.
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
-/// All went well.
-const GOOD: u8 = 0;
-/// The gateway is not ready, or cannot be asked.
+/// Success.
+const SUCCESS: u8 = 0;
+/// The gateway is not ready, or does not answer.
 const NOT_READY: u8 = 1;
-/// The request that was asked about would not pass.
-const NOT_ADMITTED: u8 = 1;
-/// `EX_USAGE` of sysexits.h.
-const WRONG_USAGE: u8 = 64;
-/// `EX_UNAVAILABLE`: a listener could not be opened.
-const NO_LISTENER: u8 = 69;
-/// `EX_CONFIG`: the configuration is refused.
-const REFUSED: u8 = 78;
+/// The explained request would be denied, or needs sign-in.
+const NOT_ALLOWED: u8 = 1;
+/// Usage error: `EX_USAGE` of sysexits.h.
+const USAGE_ERROR: u8 = 64;
+/// Cannot listen: `EX_UNAVAILABLE`.
+const CANNOT_LISTEN: u8 = 69;
+/// Invalid configuration: `EX_CONFIG`.
+const INVALID_CONFIG: u8 = 78;
 
 #[cfg(test)]
 mod tests {
@@ -190,12 +203,12 @@ mod tests {
     use crate::config::ConfigSource;
 
     #[test]
-    fn the_arguments_are_consistent() {
+    fn arguments_are_consistent() {
         Arguments::command().debug_assert();
     }
 
     #[test]
-    fn a_reader_who_leaves_changes_no_exit_code() {
+    fn closed_pipe_does_not_change_the_exit_code() {
         struct Failing(io::ErrorKind);
         impl Write for Failing {
             fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -211,12 +224,12 @@ mod tests {
             let (format, mut out) = (check::OutputFormat::Human, Output(Failing(kind)));
             check::run(&ConfigSource::File("a.yaml".into()), false, format, &source, &mut out)
         };
-        assert_eq!(check(io::ErrorKind::BrokenPipe).unwrap(), REFUSED);
+        assert_eq!(check(io::ErrorKind::BrokenPipe).unwrap(), INVALID_CONFIG);
         assert!(check(io::ErrorKind::StorageFull).is_err());
     }
 
     #[test]
-    fn every_command_shows_an_example() {
+    fn help_of_every_command_has_an_example() {
         for command in Arguments::command().get_subcommands() {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.contains(&format!("portcullis {}", command.get_name())), "{command:?}");

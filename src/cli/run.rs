@@ -1,4 +1,4 @@
-//! `run`: load, build, serve until told to stop.
+//! `run`: loads the configuration, opens the listeners, and serves until a stop signal.
 
 use std::io;
 use std::sync::Arc;
@@ -6,15 +6,15 @@ use std::sync::Arc;
 use crate::app::lasting::Lasting;
 use crate::app::serve::bind_admin;
 use crate::app::{self, App};
-use crate::cli::check::refusal;
-use crate::cli::{GOOD, NO_LISTENER, REFUSED, complain};
+use crate::cli::check::summary_of_errors;
+use crate::cli::{CANNOT_LISTEN, INVALID_CONFIG, SUCCESS, complain};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigSource, HostEnv, Problems};
 use crate::server::{self, AccessLog, Bound, Limits, Scheme, Server, ServerContext, Shutdown};
 use crate::telemetry;
 use crate::telemetry::metrics::Metrics;
 
-/// Serves by a configuration and returns the exit code.
+/// Serves with a configuration, and returns the exit code.
 pub fn run(written: &ConfigSource, source: &HostEnv) -> io::Result<u8> {
     let (config, warnings) = match written.load(source) {
         Ok(loaded) => loaded,
@@ -22,8 +22,8 @@ pub fn run(written: &ConfigSource, source: &HostEnv) -> io::Result<u8> {
             for problem in &problems {
                 complain(&problem.to_string());
             }
-            complain(&refusal(written, &problems));
-            return Ok(REFUSED);
+            complain(&summary_of_errors(written, &problems));
+            return Ok(INVALID_CONFIG);
         }
     };
     let _flush = telemetry::log::start(&config.telemetry)?;
@@ -42,42 +42,42 @@ pub fn run(written: &ConfigSource, source: &HostEnv) -> io::Result<u8> {
     let follower = shutdown.clone();
     runtime.spawn(async move {
         let Err(error) = follower.follow_signals().await;
-        tracing::error!(%error, "signals cannot be heard: SIGTERM will end the process at once");
+        tracing::error!(%error, "cannot install signal handlers: SIGTERM will end the process without draining");
     });
     let code = runtime.block_on(serve(&config, shutdown));
     tracing::info!(exit_code = code, "stopped");
     Ok(code)
 }
 
-/// What serves, its listeners open.
+/// A gateway whose listeners are open.
 pub struct BoundGateway {
     app: Arc<App>,
     public: Bound,
     admin: Option<Bound>,
 }
 
-/// Why there is nothing that could serve.
+/// Reason why the gateway cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configuration is good by itself only.
-    #[error("the configuration cannot be put to work: {0}")]
+    /// The configuration is valid, but cannot be used.
+    #[error("cannot use the configuration: {0}")]
     App(#[from] app::build::Error),
-    /// An address is taken, or not ours.
-    #[error("a listener cannot be opened: {0}")]
+    /// An address is in use, or does not belong to this machine.
+    #[error("cannot listen: {0}")]
     Listener(#[from] server::Error),
 }
 
 impl StartError {
-    /// The exit code.
+    /// Returns the exit code.
     pub fn code(&self) -> u8 {
         match self {
-            Self::App(_) => REFUSED,
-            Self::Listener(_) => NO_LISTENER,
+            Self::App(_) => INVALID_CONFIG,
+            Self::Listener(_) => CANNOT_LISTEN,
         }
     }
 }
 
-/// Serves one configuration until `shutdown` begins and all is done; returns the exit code.
+/// Serves until `shutdown` begins and all requests have ended; returns the exit code.
 async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
     let opened = match open(config).await {
         Ok(opened) => opened,
@@ -96,10 +96,10 @@ async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
         tracing::info!(%address, public_url = %config.public_url, "listening");
     }
     opened.serve(shutdown).await;
-    GOOD
+    SUCCESS
 }
 
-/// Puts a configuration to work and opens its listeners.
+/// Builds the application and opens the listeners.
 pub async fn open(config: &Config) -> Result<BoundGateway, StartError> {
     let (limits, left) = config.server.limits.bearable();
     let metrics = Arc::new(Metrics::new(config.server.workers));
@@ -116,13 +116,13 @@ pub async fn open(config: &Config) -> Result<BoundGateway, StartError> {
 }
 
 impl BoundGateway {
-    /// Serves until `shutdown` begins and all is done.
+    /// Serves until `shutdown` begins and all requests have ended.
     pub async fn serve(self, shutdown: Shutdown) {
         self.app.serve(self.public, self.admin, shutdown).await;
     }
 }
 
-/// Opens the public listeners and, unless it is off, that for the operator.
+/// Opens the public listeners and, unless it is off, the admin listener.
 async fn bind(
     config: &Config,
     limits: Limits,

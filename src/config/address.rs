@@ -1,4 +1,4 @@
-//! Where to listen, and networks: `HOST:PORT`, `unix:PATH`, CIDRs.
+//! Listen addresses and networks: `HOST:PORT`, `unix:PATH`, CIDR.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,19 +13,19 @@ use crate::upstream::Target;
 
 const HINT: &str = "write HOST:PORT, such as 127.0.0.1:4180, or unix:PATH";
 
-const COUNTS_FOR_NOTHING: &str = "what stands behind the prefix counts for nothing";
+const HOST_BITS_IGNORED: &str = "the bits after the prefix length are ignored";
 
-/// Linux keeps 108 bytes for a socket's path, the last of them zero.
+/// Maximum length of a socket's path: Linux has 108 bytes for it, and the last is zero.
 const LONGEST_SOCKET_PATH: usize = 107;
 
-/// Reads an address to listen on.
+/// Parses a listen address.
 pub(super) fn listen(text: &str, diagnostics: &Diagnostics<'_>) -> Result<ListenAddress, Invalid> {
     if let Some(path) = text.strip_prefix("unix:") {
         return socket(path, diagnostics);
     }
     if text.contains("://") {
         let bare = text.split_once("://").map_or("", |(_, rest)| rest).trim_end_matches('/');
-        let invalid = Invalid::new("is a URL; to listen takes HOST:PORT").hint(HINT);
+        let invalid = Invalid::new("is a URL, but a listen address is HOST:PORT").hint(HINT);
         return Err(match listen(bare, diagnostics).is_ok() {
             true => invalid.suggest(bare),
             false => invalid,
@@ -38,47 +38,57 @@ pub(super) fn listen(text: &str, diagnostics: &Diagnostics<'_>) -> Result<Listen
         text.rsplit_once(':').ok_or_else(|| Invalid::new("has no port").hint(HINT))?;
     if host.is_empty() {
         let meant = format!("0.0.0.0:{port}");
-        return Err(Invalid::new("has no host; every address is 0.0.0.0 or [::]").suggest(meant));
+        return Err(Invalid::new("has no host; to listen on all addresses, use 0.0.0.0 or [::]")
+            .suggest(meant));
     }
     if port.parse::<u16>().is_err() || !port.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(Invalid::new("has no port from 0 to 65535").hint(HINT));
+        return Err(Invalid::new("has an invalid port; ports are 0 to 65535").hint(HINT));
     }
     let bracketed = host.starts_with('[') && host.ends_with(']');
     if text.contains(',') {
-        return Err(Invalid::new("is more than one address").hint("write a list: [one, two]"));
+        return Err(
+            Invalid::new("is more than one address").hint("write a list: [ADDRESS, ADDRESS]")
+        );
     }
     if host.contains(':') && !bracketed && host.parse::<Ipv6Addr>().is_ok() {
         let meant = format!("[{host}]:{port}");
         return Err(Invalid::new("has an IPv6 address without brackets").suggest(meant));
     }
     if host == "*" {
-        return Err(Invalid::new("has no host; every address is 0.0.0.0 or [::]")
-            .suggest(format!("0.0.0.0:{port}")));
+        return Err(Invalid::new(
+            "has `*` as the host; to listen on all addresses, use 0.0.0.0 or [::]",
+        )
+        .suggest(format!("0.0.0.0:{port}")));
     }
-    check_host(host).map_err(|_| Invalid::new("has no valid host").hint(HINT))?;
-    // The system's resolver takes `1` and `010.0.0.1` for other addresses than they look like, or for none.
+    check_host(host).map_err(|_| Invalid::new("has an invalid host").hint(HINT))?;
+    // The system's resolver reads `1` and `010.0.0.1` as other addresses than they look like, or as none.
     let numbers = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     if numbers && host.parse::<Ipv4Addr>().is_err() {
-        return Err(Invalid::new("has a host that is neither an address nor a name").hint(
-            "an IPv4 address is four numbers without leading zeros; every address is 0.0.0.0",
-        ));
+        return Err(Invalid::new("has a host that is neither a valid IPv4 address nor a name")
+            .hint(
+                "an IPv4 address is four numbers without leading zeros; 0.0.0.0 is all addresses",
+            ));
     }
     Ok(ListenAddress::Tcp(text.to_owned()))
 }
 
-/// Reads the path of a unix socket.
+/// Parses the path of a unix socket.
 pub(super) fn socket(path: &str, diagnostics: &Diagnostics<'_>) -> Result<ListenAddress, Invalid> {
     if path.is_empty() {
-        return Err(Invalid::new("has no path").hint("write unix:/run/portcullis.sock"));
+        return Err(Invalid::new("has no path")
+            .hint("write the path of the socket: unix:/run/portcullis.sock"));
     }
     let path = diagnostics.at(path);
     if path.as_os_str().len() > LONGEST_SOCKET_PATH {
-        return Err(format!("is too long: at most {LONGEST_SOCKET_PATH} bytes").into());
+        return Err(format!(
+            "is too long: the path of a socket has at most {LONGEST_SOCKET_PATH} bytes"
+        )
+        .into());
     }
     Ok(ListenAddress::Unix(path))
 }
 
-/// Whether two addresses cannot be listened on together.
+/// Whether two listeners on these addresses would conflict.
 pub(super) fn clash(one: &ListenAddress, other: &ListenAddress) -> bool {
     match (one, other) {
         (ListenAddress::Unix(one), ListenAddress::Unix(other)) => one == other,
@@ -94,7 +104,7 @@ fn tcp_clash(one: &str, other: &str) -> bool {
     else {
         return false;
     };
-    // Port 0 is another one each time.
+    // Port 0 is a new port each time.
     if port != other_port || port.trim_start_matches('0').is_empty() {
         return false;
     }
@@ -104,7 +114,7 @@ fn tcp_clash(one: &str, other: &str) -> bool {
         || every(other) && one.starts_with('[') == other.starts_with('[')
 }
 
-/// Whether an upstream is surely where the gateway itself listens. Other names may be ours, or not.
+/// Whether an upstream is certainly a listener of the gateway. Other names may be one, which is not known here.
 pub(super) fn is_ours(target: &Target, listen: &ListenAddress) -> bool {
     match (target, listen) {
         (Target::Unix(target), ListenAddress::Unix(listen)) => target == listen,
@@ -119,41 +129,41 @@ pub(super) fn is_ours(target: &Target, listen: &ListenAddress) -> bool {
     }
 }
 
-/// Reads a network, or one address; what stands behind the prefix is still there.
+/// Parses a network or one address; the bits after the prefix length are kept.
 pub(super) fn network(text: &str) -> Result<IpNet, Invalid> {
-    let hint = "write a network such as 10.0.0.0/8 or fd00::/8, or one address";
+    let hint = "write a network such as 10.0.0.0/8 or fd00::/8, or one IP address; host names are not supported";
     let network = match text.parse::<IpAddr>() {
         Ok(address) => IpNet::from(address),
-        Err(_) => text
-            .parse::<IpNet>()
-            .map_err(|_| Invalid::new("is neither a network nor an address").hint(hint))?,
+        Err(_) => text.parse::<IpNet>().map_err(|_| {
+            Invalid::new("is neither a network (CIDR) nor an IP address").hint(hint)
+        })?,
     };
-    // Clients that come as ::ffff:1.2.3.4 are compared as 1.2.3.4.
+    // A client with the address ::ffff:1.2.3.4 is compared as 1.2.3.4.
     if let IpAddr::V6(address) = network.addr()
         && address.to_ipv4_mapped().is_some()
     {
-        return Err(Invalid::new("is an IPv4 address in IPv6 form, which nobody has here")
-            .hint("write it as IPv4"));
+        return Err(Invalid::new("is an IPv4-mapped IPv6 address, which never matches")
+            .hint("write it as IPv4: clients are compared as IPv4"));
     }
     Ok(network)
 }
 
-/// The network that is meant, without what stands behind its prefix; `at` is its place in a list.
+/// Returns the network without the bits after its prefix length, with a warning; `at` is its index in a list.
 pub(super) fn without_host(network: IpNet, field: &Field<'_>, at: usize) -> IpNet {
     let (meant, address) = (network.trunc(), network.addr());
     if meant != network {
         let invalid = match field.is_literal() {
-            true => Invalid::new(format!("is all of {meant}: {COUNTS_FOR_NOTHING}"))
-                .hint(format!("write {meant}, or {address} for the one address")),
-            false => Invalid::new(COUNTS_FOR_NOTHING),
+            true => Invalid::new(format!("means all of {meant}: {HOST_BITS_IGNORED}"))
+                .hint(format!("write {meant} for the network, or {address} for one address")),
+            false => Invalid::new(HOST_BITS_IGNORED),
         };
         field.diagnostics.warning(&field.path.item(at), &invalid);
     }
     meant
 }
 
-/// Whether networks together have every address of the internet, IPv4 or IPv6. Those that nobody there has are
-/// no way out: private ones, and the like.
+/// Whether networks together contain every public address, of IPv4 or of IPv6. Leaving out private and other reserved
+/// addresses makes no difference.
 pub(super) fn covers_the_internet(networks: &[IpNet]) -> bool {
     let reserved = RESERVED.iter().filter_map(|text| text.parse().ok());
     let all: Vec<IpNet> = networks.iter().copied().chain(reserved).collect();
@@ -168,10 +178,10 @@ fn same_family(one: &IpNet, other: &IpNet) -> bool {
     one.addr().is_ipv4() == other.addr().is_ipv4()
 }
 
-/// All of IPv4, and what is given out of IPv6 (RFC 4291 §2.4).
+/// All of IPv4, and the global unicast addresses of IPv6 (RFC 4291 §2.4).
 const INTERNET: [&str; 2] = ["0.0.0.0/0", "2000::/3"];
 
-/// Addresses that nobody on the internet has (RFC 6890), and those of multicast.
+/// Addresses that are not public (RFC 6890), and those of multicast.
 const RESERVED: [&str; 14] = [
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -189,13 +199,13 @@ const RESERVED: [&str; 14] = [
     "240.0.0.0/4",
 ];
 
-/// Reads a network of trusted proxies, or one of their addresses.
+/// Parses a network or an address of trusted proxies.
 pub(super) fn proxy_network(text: &str) -> Result<IpNet, Invalid> {
     let network = network(text)?;
-    // SECURITY: who trusts everybody lets everybody say who they are (CVE-2026-76835).
+    // SECURITY: if every peer is trusted, every client can forge its address and host (CVE-2026-76835).
     if network.prefix_len() == 0 {
-        return Err(Invalid::new("trusts everybody's X-Forwarded headers")
-            .hint("name the addresses of your proxies, such as 10.0.0.0/8"));
+        return Err(Invalid::new("trusts the X-Forwarded headers of every client")
+            .hint("list only the addresses of your proxies, such as 10.0.0.0/8"));
     }
     Ok(network)
 }
@@ -215,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_what_was_meant() {
+    fn invalid_listen_address_is_rejected_with_a_suggestion() {
         check("4180", Some("127.0.0.1:4180"));
         check(":4180", Some("0.0.0.0:4180"));
         check("http://127.0.0.1:4180/", Some("127.0.0.1:4180"));
@@ -232,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn relative_sockets_lie_beside_the_configuration() {
+    fn relative_socket_path_starts_at_the_configuration_file() {
         let source = HostEnv::fixed([], []);
         let address = listen("unix:a.sock", &Diagnostics::new(&source, Path::new("/etc"))).unwrap();
         assert_eq!(address, ListenAddress::Unix("/etc/a.sock".into()));
@@ -256,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upstream_is_ours_where_it_cannot_be_anothers() {
+    fn upstream_is_ours_on_a_listen_address() {
         let check = |upstream: &str, listen: &str, expected: bool| {
             let target = Target::Origin(crate::origin::Origin::parse(upstream).unwrap());
             let listen = ListenAddress::Tcp(listen.into());
@@ -272,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_a_network_of_its_own() {
+    fn single_address_is_a_network() {
         assert_eq!(network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
         assert_eq!(network("10.1.2.3").unwrap().to_string(), "10.1.2.3/32");
         assert_eq!(network("fd00::1").unwrap().to_string(), "fd00::1/128");
@@ -283,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_that_cover_the_internet_are_seen_however_they_are_cut() {
+    fn networks_that_together_cover_the_internet_are_found() {
         let check = |texts: &[&str], expected: bool| {
             let networks: Vec<IpNet> = texts.iter().map(|text| network(text).unwrap()).collect();
             assert_eq!(covers_the_internet(&networks), expected, "{texts:?}");
@@ -300,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_can_trust_everybody() {
+    fn trusted_proxies_cannot_be_every_address() {
         for invalid in ["0.0.0.0/0", "::/0", "1.2.3.4/0"] {
             assert!(proxy_network(invalid).is_err(), "{invalid}");
         }

@@ -1,4 +1,4 @@
-//! `admin:` -> where the admin listener is.
+//! `admin:` -> the address of the admin listener.
 
 use crate::config::address;
 use crate::config::diagnostics::Reported;
@@ -12,10 +12,10 @@ pub(super) const KEYS: &[KeySpec] = &[key(
     "listen",
     Type::Scalar,
     DefaultValue::Is("127.0.0.1:4181"),
-    "Where /healthz, /readyz and /metrics answer; `off` to have none.",
+    "Listen address for /healthz, /readyz and /metrics, or `off`.",
 )];
 
-/// `admin.listen`; `None`: off. It must not be an address of `server`, where that is known.
+/// `admin.listen`; `None`: off. It must not be an address of `server`, if that is known.
 pub(super) fn listen(
     root: &Section<'_>,
     server: Option<&Settings>,
@@ -23,7 +23,7 @@ pub(super) fn listen(
     let section = root.field("admin");
     if let Some(Node::Flag(_) | Node::Text(_)) = section.node {
         let invalid = Invalid::new("must be a mapping").hint(
-            "write `admin: { listen: 127.0.0.1:4181 }`, or `admin: { listen: off }` to have none",
+            "write `admin: { listen: 127.0.0.1:4181 }`, or `admin: { listen: off }` to turn it off",
         );
         return Err(section.error(&invalid));
     }
@@ -39,11 +39,12 @@ pub(super) fn listen(
         let own = server.map(|server| server.listen.iter().chain(&server.forward_auth.listen));
         own.into_iter().flatten().any(|other| address::clash(address, other))
     };
-    // SECURITY: metrics among the public paths would be public.
+    // SECURITY: on a public listener, metrics would be public.
     match address {
         Some(address) if taken(&address) => {
-            let invalid = Invalid::new("is an address of the server too")
-                .hint("choose another port, or `off`");
+            let invalid =
+                Invalid::new("conflicts with a listener of `server`: both need the same address")
+                    .hint("choose another port, or `off`");
             Err(field.error(&invalid))
         }
         address => Ok(address),

@@ -1,4 +1,4 @@
-//! `providers.ID.authorization_parameters:` -> further parameters of the authorization request.
+//! `providers.ID.authorization_parameters:` -> additional parameters of the authorization request.
 
 use crate::config::diagnostics::Reported;
 use crate::config::document::Node;
@@ -6,8 +6,8 @@ use crate::config::field::Field;
 use crate::config::invalid::Invalid;
 use crate::providers::MAX_AGE;
 
-/// Parameters that the gateway itself sets (RFC 6749 §4.1.1, RFC 7636 §4.3, OIDC Core §3.1.2.1), and
-/// those that would replace them all (RFC 9101 §5).
+/// Parameters that the gateway sets (RFC 6749 §4.1.1, RFC 7636 §4.3, OIDC Core §3.1.2.1), and those that would
+/// replace all others (RFC 9101 §5).
 const RESERVED: [&str; 11] = [
     "client_id",
     "client_secret",
@@ -22,7 +22,7 @@ const RESERVED: [&str; 11] = [
     "request_uri",
 ];
 
-/// All of them, in the order of the file.
+/// Reads all parameters, in the order of the file.
 pub(super) fn read(field: &Field<'_>) -> Result<Vec<(String, String)>, Reported> {
     let entries = field.entries()?.unwrap_or_default();
     let parameters: Vec<_> = entries.iter().map(parameter).collect();
@@ -32,22 +32,22 @@ pub(super) fn read(field: &Field<'_>) -> Result<Vec<(String, String)>, Reported>
 fn parameter(entry: &Field<'_>) -> Result<(String, String), Reported> {
     let name = entry.name.as_str();
     if name == "scope" {
-        return Err(
-            entry.error(&Invalid::new("is set by the gateway").hint("write it as `scopes`"))
-        );
+        return Err(entry.error(
+            &Invalid::new("is set by the gateway").hint("use the key `scopes` of the provider"),
+        ));
     }
-    // SECURITY: a fixed `state` or `nonce` would undo what protects the sign-in.
+    // SECURITY: a fixed `state` or `nonce` would remove the protection against forged responses.
     if RESERVED.contains(&name) {
-        return Err(entry.error(&"is set by the gateway".into()));
+        return Err(entry.error(&Invalid::new("is set by the gateway").hint("remove it")));
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || !name.chars().all(plain) {
-        return Err(entry.error(&"is not the name of a parameter".into()));
+        return Err(entry.error(&"is not a valid parameter name".into()));
     }
     if name == "prompt" && matches!(entry.node, Some(Node::Text(text)) if text == "none") {
         let invalid =
-            Invalid::new("lets nobody sign in who is not signed in at the provider already")
-                .hint("remove it, unless that is meant");
+            Invalid::new("makes sign-in fail for users who have no session at the provider")
+                .hint("remove it, unless you want this");
         entry.diagnostics.warning(&entry.path, &invalid);
     }
     if name == MAX_AGE {
@@ -60,7 +60,7 @@ fn seconds(text: &str) -> Result<String, Invalid> {
     match text.parse::<u32>() {
         Ok(_) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(text.to_owned()),
         Ok(_) | Err(_) => {
-            Err(Invalid::new("is not a number of seconds").hint("write 3600 for an hour"))
+            Err(Invalid::new("is not a number of seconds").hint("write 3600 for one hour"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `server.tls.certificates:` -> the chains and keys of the listeners.
+//! `server.tls:` -> the certificate chains and keys of the listeners.
 
 use crate::config::diagnostics::Reported;
 use crate::config::field::Field;
@@ -13,8 +13,8 @@ use crate::server::CertifiedPair;
 pub(super) const KEYS: &[KeySpec] = &[key(
     "certificates",
     Type::List { of: &Type::Section(CERTIFICATE), least: 1 },
-    DefaultValue::Unset("none: plain HTTP"),
-    "Chains and their keys, chosen by the name that the client asks for; the first is the default.",
+    DefaultValue::Unset("no TLS"),
+    "Certificate chains with their keys. The server name that the client sends (SNI) selects one; the first is the default.",
 )];
 
 const CERTIFICATE: &[KeySpec] = &[
@@ -22,17 +22,17 @@ const CERTIFICATE: &[KeySpec] = &[
         "certificate",
         Type::Pem,
         DefaultValue::Required("certificate: /etc/portcullis/tls.crt"),
-        "The chain, leaf first: a path or the PEM text.",
+        "Certificate chain, leaf first: a path or the PEM text.",
     ),
     key(
         "key",
         Type::Pem,
         DefaultValue::Required("key: /etc/portcullis/tls.key"),
-        "Its private key: a path or the PEM text.",
+        "Private key, without a passphrase: a path or the PEM text.",
     ),
 ];
 
-/// All of them.
+/// `server.tls.certificates`.
 pub(super) fn settings(
     server: &Section<'_>,
     public_url: Option<&Origin>,
@@ -48,7 +48,7 @@ pub(super) fn settings(
     Ok(pairs)
 }
 
-/// Browsers refuse what is over, and what is for another name.
+/// Warns about certificates that browsers reject: expired, not valid yet, or for other names.
 fn warn_of_certificates(field: &Field<'_>, pairs: &[CertifiedPair], public_url: Option<&Origin>) {
     let now = field.diagnostics.now();
     for (at, pair) in pairs.iter().enumerate() {
@@ -56,15 +56,15 @@ fn warn_of_certificates(field: &Field<'_>, pairs: &[CertifiedPair], public_url: 
         let left = end.0.saturating_sub(now.0);
         let path = field.path.item(at).key("certificate");
         if left < 0 {
-            let invalid = Invalid::new("has expired: browsers refuse it").hint("renew it");
+            let invalid = Invalid::new("has expired: browsers reject it").hint("renew it");
             field.diagnostics.outdated(&path, &invalid);
             continue;
         }
         let invalid = if begin > now {
-            Invalid::new("is not valid yet: browsers refuse it until its first day")
-                .hint("compare `openssl x509 -noout -dates` with the clock of this machine")
+            Invalid::new("is not valid yet: browsers reject it")
+                .hint("check the clock of this machine, and the dates with `openssl x509 -noout -dates -in FILE`")
         } else if left < SOON {
-            Invalid::new(format!("ends in {} days", left / A_DAY)).hint("renew it")
+            Invalid::new(format!("expires in {} days", left / A_DAY)).hint("renew it")
         } else {
             continue;
         };
@@ -74,13 +74,13 @@ fn warn_of_certificates(field: &Field<'_>, pairs: &[CertifiedPair], public_url: 
         && !pairs.is_empty()
         && !pairs.iter().any(|pair| pair.covers(url.host()))
     {
-        let invalid = Invalid::new("are for other names than that of public_url")
-            .hint("browsers refuse them there; add one that covers it");
+        let invalid = Invalid::new("do not cover the host of public_url: browsers reject them")
+            .hint("add a certificate for this host");
         field.diagnostics.warning(&field.path, &invalid);
     }
 }
 
-/// A certificate that is renewed by itself is renewed before.
+/// Remaining time that causes a warning. Automatic renewal happens earlier.
 const SOON: i64 = 14 * A_DAY;
 const A_DAY: i64 = 24 * 60 * 60;
 

@@ -9,24 +9,29 @@ use crate::config::section::Section;
 use crate::identity::claims::{ClaimNames, ClaimPath};
 
 pub(super) const KEYS: &[KeySpec] = &[
-    key("user", Type::Text, DefaultValue::Is("sub"), "What {user} and the rule key users mean."),
-    key("email", Type::Text, DefaultValue::Is("email"), "The e-mail."),
+    key(
+        "user",
+        Type::Text,
+        DefaultValue::Is("sub"),
+        "Claim for {user} and for the rule key users.",
+    ),
+    key("email", Type::Text, DefaultValue::Is("email"), "Claim for the e-mail address."),
     key(
         "groups",
         Type::Text,
         DefaultValue::Is("groups"),
-        "The groups, such as /realm_access/roles.",
+        "Claim for the groups, such as /realm_access/roles.",
     ),
-    key("name", Type::Text, DefaultValue::Is("name"), "The full name."),
+    key("name", Type::Text, DefaultValue::Is("name"), "Claim for the full name."),
     key(
         "preferred_username",
         Type::Text,
         DefaultValue::Is("preferred_username"),
-        "The name that the person prefers.",
+        "Claim for the user name to display.",
     ),
 ];
 
-/// All of them.
+/// Reads all claim names.
 pub(super) fn read(section: &Section<'_>) -> Result<ClaimNames, Reported> {
     let path = |name| {
         let field = section.field(name);
@@ -46,15 +51,19 @@ pub(super) fn read(section: &Section<'_>) -> Result<ClaimNames, Reported> {
     })
 }
 
-/// Other gateways take `realm_access.roles`, or the same with a slash, for a way through claims; names that are
-/// URLs have both, too.
+/// Warns about `realm_access.roles` or the same with a slash. In other gateways these are paths; here they are names.
+/// A name that is a URL has both characters.
 pub(super) fn warn_of_apparent_path(diagnostics: &Diagnostics<'_>, path: &KeyPath, text: &str) {
     let (dots, slashes) = (text.contains('.'), text.contains('/'));
-    let is_a_way = dots != slashes && !text.starts_with('/') && !text.contains([':', '$']);
-    if is_a_way {
-        let what = if dots { "dots" } else { "slashes" };
-        let invalid = Invalid::new(format!("is the name of a single claim, {what} and all"))
-            .hint(format!("for a claim inside of another write /{}", text.replace('.', "/")));
+    let looks_like_a_path = dots != slashes && !text.starts_with('/') && !text.contains([':', '$']);
+    if looks_like_a_path {
+        let what = if dots { "." } else { "/" };
+        let invalid =
+            Invalid::new(format!("is the name of one claim that contains `{what}`, not a path"))
+                .hint(format!(
+                    "for a claim inside another claim, write /{}",
+                    text.replace('.', "/")
+                ));
         diagnostics.warning(path, &invalid);
     }
 }
@@ -65,7 +74,7 @@ mod tests {
     use crate::config::tests::settings_of;
 
     #[test]
-    fn the_tables_claims_are_those_of_the_room() {
+    fn default_claims_are_those_of_the_identity_room() {
         let config = settings_of("");
         assert_eq!(config.providers.first().unwrap().claims, ClaimNames::default());
     }

@@ -1,4 +1,4 @@
-//! Where a configuration is written: in a file, or in flags.
+//! Source of the configuration: a file, or flags.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,53 +10,53 @@ use super::host_env::HostEnv;
 use super::problem::{KeyPath, Problem, Problems, Severity};
 use super::{Config, line, load, read_tree};
 
-/// Where a configuration is written.
+/// Source of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigSource {
-    /// In this file.
+    /// This file.
     File(PathBuf),
-    /// In the command, or in the variables of its flags.
+    /// Flags of the command, or their environment variables.
     Flags(Box<Flags>),
 }
 
-/// Why it cannot be said where it is.
+/// Conflict between sources.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceConflict {
-    /// A file, and what would stand in its place.
-    #[error("{by} names a configuration file, and {} would stand in its place: leave out either", in_its_place.join(", "))]
+    /// A file together with flags.
+    #[error("{by} cannot be used together with {}: use either a configuration file or flags", flags.join(", "))]
     Twice {
         /// The flag or variable that names the file.
         by: &'static str,
         /// The flags and variables.
-        in_its_place: Vec<String>,
+        flags: Vec<String>,
     },
-    /// Everybody, and somebody.
+    /// All signed-in users together with some of them.
     #[error(
-        "--allow-authenticated lets in whoever can sign in: leave it out, or --allow-email-domain, \
-         --allow-email and --allow-group"
+        "--allow-authenticated allows every signed-in user, so it cannot be used together with \
+         --allow-email-domain, --allow-email or --allow-group"
     )]
     Contradiction,
-    /// A file whose name would end in the middle.
+    /// A file name that `${file:…}` cannot contain.
     #[error(
-        "--client-secret-file (PORTCULLIS_CLIENT_SECRET_FILE) takes no name with `}}` or `${{` in it: \
-         give the file another name"
+        "--client-secret-file (PORTCULLIS_CLIENT_SECRET_FILE) does not support a file name with `}}` or `${{`: \
+         rename the file"
     )]
     SecretFile,
 }
 
 impl ConfigSource {
-    /// The flags, where they say something; else the file that is given, or wherever it is looked for.
+    /// Returns the flags, if there are any; otherwise the file that is given, or the one in a default location.
     pub fn find(
         file: Option<&Path>,
         flags: Flags,
         source: &HostEnv,
     ) -> Result<Self, SourceConflict> {
-        let Some(flags) = flags.said() else {
+        let Some(flags) = flags.given() else {
             return Ok(Self::File(source.configuration_file(file)));
         };
         if file.is_some() || source.named_file().is_some() {
             let by = if file.is_some() { "--config" } else { "PORTCULLIS_CONFIG" };
-            return Err(SourceConflict::Twice { by, in_its_place: flags.said_in(source) });
+            return Err(SourceConflict::Twice { by, flags: flags.sources(source) });
         }
         if flags.contradict() {
             return Err(SourceConflict::Contradiction);
@@ -67,12 +67,12 @@ impl ConfigSource {
         Ok(Self::Flags(Box::new(flags)))
     }
 
-    /// Reads it: the result with its warnings, or all that is wrong with it.
+    /// Loads the configuration; returns it with warnings, or all problems.
     pub fn load(&self, source: &HostEnv) -> Result<(Config, Vec<Problem>), Problems> {
         match self {
-            // Without a file, flags were meant.
+            // Without a file, flags may have been meant.
             Self::File(file) if !source.exists(file) => {
-                load(file, source).map_err(|Problems(all)| beside(misspelt(source), all))
+                load(file, source).map_err(|Problems(all)| joined(misspelt(source), all))
             }
             Self::File(file) => load(file, source),
             Self::Flags(flags) => {
@@ -80,18 +80,18 @@ impl ConfigSource {
                 let read =
                     read_tree(&flags.tree(), diagnostics, |path| (flag_of(path).into(), None));
                 let first: Vec<_> =
-                    unread(flags, source).into_iter().chain(misspelt(source)).collect();
-                let told =
-                    |all: Vec<Problem>| beside(first, all.into_iter().map(in_flags).collect());
+                    ignored_file(flags, source).into_iter().chain(misspelt(source)).collect();
+                let with_first =
+                    |all: Vec<Problem>| joined(first, all.into_iter().map(in_flags).collect());
                 match read {
-                    Ok((config, warnings)) => Ok((config, told(warnings).0)),
-                    Err(Problems(all)) => Err(told(all)),
+                    Ok((config, warnings)) => Ok((config, with_first(warnings).0)),
+                    Err(Problems(all)) => Err(with_first(all)),
                 }
             }
         }
     }
 
-    /// Where a key of what was loaded is written, and on which line: for what is found out later.
+    /// Returns the path, file and line of a key, for problems that are found after loading.
     pub fn place(&self, source: &HostEnv, keys: &[&str]) -> (KeyPath, PathBuf, Option<usize>) {
         let path = keys.iter().fold(KeyPath::default(), |path, key| path.key(key));
         let (file, line) = match self {
@@ -102,16 +102,15 @@ impl ConfigSource {
     }
 }
 
-fn beside(first: Vec<Problem>, then: Vec<Problem>) -> Problems {
+fn joined(first: Vec<Problem>, then: Vec<Problem>) -> Problems {
     Problems(first.into_iter().chain(then).collect())
 }
 
-/// A file that would be read, were it not for a flag or a variable: few remember each that is set.
-fn unread(flags: &Flags, source: &HostEnv) -> Option<Problem> {
+/// Warns about a file in a default location that is ignored because of flags or their variables.
+fn ignored_file(flags: &Flags, source: &HostEnv) -> Option<Problem> {
     let file = source.default_file()?;
-    let message = format!("is not read, because of {}", flags.said_in(source).join(", "));
-    let hint = "flags and PORTCULLIS_… variables stand in place of a file, not beside it: leave them out \
-                if it is the file that counts";
+    let message = format!("is ignored, because of {}", flags.sources(source).join(", "));
+    let hint = "flags and PORTCULLIS_… variables replace the configuration file; to use the file, remove them";
     let (severity, path, hint) = (Severity::Warning, KeyPath::default(), Some(hint.to_owned()));
     Some(Problem { severity, file, line: None, path, message, hint })
 }
@@ -148,7 +147,7 @@ mod tests {
         ConfigSource::find(file.map(Path::new), flags, &source(config))
     }
 
-    fn told(flags: &str) -> Vec<String> {
+    fn problems_of(flags: &str) -> Vec<String> {
         let Problems(problems) = find(None, "", flags).unwrap().load(&source("")).unwrap_err();
         problems.iter().map(Problem::to_string).collect()
     }
@@ -159,7 +158,7 @@ mod tests {
         --allow-email-domain c.example --allow-email ada@d.example --allow-group staff";
 
     #[test]
-    fn flags_say_what_a_file_would() {
+    fn flags_give_the_same_configuration_as_a_file() {
         let file = "
 server: { public_url: https://app.example, listen: 0.0.0.0:80 }
 admin: { listen: off }
@@ -186,61 +185,62 @@ routes:
     }
 
     #[test]
-    fn without_an_upstream_other_proxies_ask() {
+    fn flags_without_an_upstream_are_for_forward_auth() {
         let flags = ALL.replace("--upstream http://127.0.0.1:8080", "");
         let (config, _) = find(None, "", &flags).unwrap().load(&source("")).unwrap();
         assert!(config.routes[0].upstream.is_none());
     }
 
     #[test]
-    fn what_is_wrong_is_told_by_its_flag() {
-        let told = told("--upstream wiki:8080 --client-secret-file /none --allow-email ada");
+    fn problems_name_the_flag() {
+        let problems =
+            problems_of("--upstream wiki:8080 --client-secret-file /none --allow-email ada");
         let begin = [
             "--public-url: error: server.public_url: is required",
             "--issuer: error: providers.provider.issuer: is required",
             "--client-id: error: providers.provider.client_id: is required",
-            "--client-secret-file: error: providers.provider.client_secret: needs the file /none, which does",
+            "--client-secret-file: error: providers.provider.client_secret: uses the file /none, which does",
             "--upstream: error: routes[0].upstream: \"wiki:8080\" has no scheme",
             "--allow-email: error: routes[0].allow[0].emails[0]: \"ada\"",
         ];
-        assert_eq!(told.len(), begin.len(), "{told:#?}");
+        assert_eq!(problems.len(), begin.len(), "{problems:#?}");
         for begin in begin {
-            assert!(told.iter().any(|told| told.starts_with(begin)), "{begin}: {told:#?}");
+            assert!(problems.iter().any(|it| it.starts_with(begin)), "{begin}: {problems:#?}");
         }
     }
 
     #[test]
-    fn nobody_passes_unless_a_flag_says_so() {
+    fn flags_without_a_rule_are_rejected() {
         let (flags, _) = ALL.split_once("--allow-email-domain").unwrap();
-        let told = told(flags);
-        assert!(told[0].starts_with("--allow-email-domain, --allow-email, "), "{told:#?}");
-        assert!(told[0].contains("nobody passes unless a rule says so"), "{told:#?}");
+        let problems = problems_of(flags);
+        assert!(problems[0].starts_with("--allow-email-domain, --allow-email, "), "{problems:#?}");
+        assert!(problems[0].contains("every request would be denied"), "{problems:#?}");
     }
 
     #[test]
-    fn flags_stand_in_place_of_a_file_not_beside_it() {
+    fn flags_together_with_a_file_are_a_conflict() {
         let file = |name: &str| Ok(ConfigSource::File(name.into()));
         assert_eq!(find(None, "", ""), file("portcullis.yaml"));
         assert_eq!(find(Some("a.yaml"), "b.yaml", ""), file("a.yaml"));
         assert_eq!(find(None, "b.yaml", "--upstream= --allow-group="), file("b.yaml"));
-        let said = |unclear: Result<ConfigSource, SourceConflict>| unclear.unwrap_err().to_string();
-        let both = said(find(Some("a.yaml"), "", "--issuer a --allow-group b,c"));
+        let message = |found: Result<ConfigSource, SourceConflict>| found.unwrap_err().to_string();
+        let both = message(find(Some("a.yaml"), "", "--issuer a --allow-group b,c"));
         assert!(
-            both.starts_with("--config names a configuration file, and --issuer, --allow-group "),
+            both.starts_with("--config cannot be used together with --issuer, --allow-group: "),
             "{both}"
         );
-        let both = said(find(None, "b.yaml", "--listen 0.0.0.0:80"));
+        let both = message(find(None, "b.yaml", "--listen 0.0.0.0:80"));
         assert!(
-            both.starts_with("PORTCULLIS_CONFIG names a configuration file, and --listen "),
+            both.starts_with("PORTCULLIS_CONFIG cannot be used together with --listen: "),
             "{both}"
         );
-        let everybody = format!("{ALL} --allow-authenticated");
-        assert_eq!(find(None, "", &everybody), Err(SourceConflict::Contradiction));
+        let all_users = format!("{ALL} --allow-authenticated");
+        assert_eq!(find(None, "", &all_users), Err(SourceConflict::Contradiction));
         assert!(matches!(find(None, "", "--allow-authenticated"), Ok(ConfigSource::Flags(_))));
     }
 
     #[test]
-    fn a_file_that_is_not_read_is_told_with_the_variable_that_did_it() {
+    fn ignored_file_has_a_warning_that_names_the_variable() {
         let files = [(PathBuf::from("/etc/portcullis/portcullis.yaml"), Vec::new())];
         let variables = [("PORTCULLIS_LISTEN", "a:1"), ("PORTCULLIS_UPSTREAM", "http://other:1")];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -250,15 +250,15 @@ routes:
         let flags = Arguments::try_parse_from(arguments).unwrap().flags;
         let written = ConfigSource::find(None, flags, &source).unwrap();
         let Problems(problems) = written.load(&source).unwrap_err();
-        let told = problems[0].to_string();
-        let begin = "/etc/portcullis/portcullis.yaml: warning: is not read, because of PORTCULLIS_LISTEN, \
+        let warning = problems[0].to_string();
+        let begin = "/etc/portcullis/portcullis.yaml: warning: is ignored, because of PORTCULLIS_LISTEN, \
                      --upstream, --allow-authenticated\n";
-        assert!(told.starts_with(begin), "{told}");
+        assert!(warning.starts_with(begin), "{warning}");
     }
 
     #[test]
-    fn hints_are_in_the_words_of_flags() {
-        let none = told("--admin-listen off");
+    fn hints_name_flags_instead_of_keys() {
+        let none = problems_of("--admin-listen off");
         for add in [
             "--public-url h",
             "--issuer h",
@@ -266,29 +266,23 @@ routes:
             "--client-secret-file /",
             "--allow-group s",
         ] {
-            assert!(none.iter().any(|told| told.contains(add)), "{add}: {none:#?}");
+            assert!(none.iter().any(|it| it.contains(add)), "{add}: {none:#?}");
         }
-        let invalid = told(
+        let invalid = problems_of(
             "--public-url http://a.example --listen a:1,b:1 --issuer http://b.example \
              --allow-email @a.example --allow-email-domain *",
         );
-        for said in none.iter().chain(&invalid) {
+        for problem in none.iter().chain(&invalid) {
             for key in ["`allow:", "`client_secret", "`email", "[one", "`public_url", "`token"] {
-                assert!(!said.contains(key), "{key}: {said}");
+                assert!(!problem.contains(key), "{key}: {problem}");
             }
         }
-        assert!(
-            invalid.iter().any(|told| told.contains("a flag takes one of them")),
-            "{invalid:#?}"
-        );
-        assert!(
-            invalid.iter().any(|told| told.contains("say --allow-authenticated")),
-            "{invalid:#?}"
-        );
+        assert!(invalid.iter().any(|it| it.contains("a flag accepts only one")), "{invalid:#?}");
+        assert!(invalid.iter().any(|it| it.contains("use --allow-authenticated")), "{invalid:#?}");
     }
 
     #[test]
-    fn lists_may_have_blanks_around_their_commas() {
+    fn spaces_around_commas_are_ignored() {
         let arguments = ["run", "--allow-email-domain", " a.example, b.example ,"];
         let flags = Arguments::try_parse_from(arguments).unwrap().flags;
         let one = ConfigSource::find(None, flags, &source("")).unwrap();
@@ -297,7 +291,7 @@ routes:
     }
 
     #[test]
-    fn a_variable_that_is_nearly_ours_is_told() {
+    fn misspelt_variable_has_a_warning() {
         let set = [
             "PORTCULLIS_ALLOW_GROUPS",
             "PORTCULLIS_ADMIN_LISTN",
@@ -309,27 +303,28 @@ routes:
             "PORTCULLIS_UPSTREAM",
         ];
         let source = HostEnv::fixed([], set.map(|name| (name.to_owned(), String::new())));
-        let told: Vec<_> = misspelt(&source).iter().map(Problem::to_string).collect();
+        let warnings: Vec<_> = misspelt(&source).iter().map(Problem::to_string).collect();
         let expected = [
             ("ADMIN_LISTN", "ADMIN_LISTEN"),
             ("ALLOW_GROUPS", "ALLOW_GROUP"),
             ("CLIENT_SECRET", "CLIENT_SECRET_FILE"),
         ];
         let expected = expected.map(|(name, meant)| {
-            format!("PORTCULLIS_{name}: warning: is no variable of ours\n  hint: did you mean PORTCULLIS_{meant}?")
+            format!("PORTCULLIS_{name}: warning: unknown environment variable\n  hint: did you mean PORTCULLIS_{meant}?")
         });
-        assert_eq!(told, expected);
+        assert_eq!(warnings, expected);
         let Problems(all) = ConfigSource::File("none.yaml".into()).load(&source).unwrap_err();
         assert_eq!(all.len(), 4, "{all:?}");
     }
 
     #[test]
-    fn a_secret_is_read_from_the_file_that_is_named_or_from_none() {
+    fn secret_file_name_with_braces_is_rejected() {
         for name in ["/run/a}b", "/run/${HOME}", "}"] {
             let flags = format!("--client-secret-file {name}");
             assert_eq!(find(None, "", &flags), Err(SourceConflict::SecretFile), "{name}");
         }
-        let told = told("--client-secret-file /run/$a{b");
-        assert!(told.iter().any(|told| told.contains("needs the file /run/$a{b, ")), "{told:#?}");
+        let problems = problems_of("--client-secret-file /run/$a{b");
+        let found = problems.iter().any(|it| it.contains("uses the file /run/$a{b, "));
+        assert!(found, "{problems:#?}");
     }
 }

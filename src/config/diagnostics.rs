@@ -1,6 +1,5 @@
-//! One reading of a file: what was found wrong so far, and which other files it took.
-//! Invariant: a `Reported` is made only by reporting an error, so a part that could not be read is
-//! never missing without a word.
+//! Diagnostics of one load: the problems found so far, and the other files that were read.
+//! Invariant: only reporting an error creates a `Reported`, so a part that cannot be read always has an error.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -12,14 +11,14 @@ use crate::config::interpolate::{self, TextPart};
 use crate::config::invalid::Invalid;
 use crate::config::problem::{KeyPath, Problem, Severity, on_one_line};
 
-/// Values longer than this are shown cut.
+/// Longer values are shortened in messages, in characters.
 const SHOWN: usize = 80;
 
-/// A reading under way.
+/// Diagnostics of a load in progress.
 #[derive(Debug)]
 pub(super) struct Diagnostics<'a> {
     source: &'a HostEnv,
-    /// Where relative paths start.
+    /// Base of relative paths.
     folder: &'a Path,
     findings: RefCell<Vec<Finding>>,
     files: RefCell<BTreeSet<PathBuf>>,
@@ -33,15 +32,15 @@ struct Finding {
     hint: Option<String>,
 }
 
-/// The proof that an error has been reported.
+/// Proof that an error was reported.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reported(());
 
-/// A text after substitution.
+/// A string after substitution.
 #[derive(Debug)]
 pub(super) struct Resolved {
     pub(super) text: String,
-    /// Whether a part of it came out of `${…}`.
+    /// Whether a part of it comes from `${…}`.
     pub(super) substituted: bool,
 }
 
@@ -50,23 +49,23 @@ impl<'a> Diagnostics<'a> {
         Self { source, folder, findings: RefCell::default(), files: RefCell::default() }
     }
 
-    /// Reports what refuses the file. `shown` is the value, where it may be seen.
+    /// Reports an error. `shown` is the value, if a message may show it.
     pub(super) fn error(&self, path: &KeyPath, invalid: &Invalid, shown: Option<&str>) -> Reported {
         self.add(Severity::Error, path, invalid, shown);
         Reported(())
     }
 
-    /// Reports what its author may not have meant.
+    /// Reports a warning: the operator may have meant something else.
     pub(super) fn warning(&self, path: &KeyPath, invalid: &Invalid) {
         self.add(Severity::Warning, path, invalid, None);
     }
 
-    /// Reports what was good once, as an expired certificate.
+    /// Reports something that was valid in the past, such as an expired certificate.
     pub(super) fn outdated(&self, path: &KeyPath, invalid: &Invalid) {
         self.add(Severity::Outdated, path, invalid, None);
     }
 
-    /// Puts in what `${…}` stands for.
+    /// Replaces every `${…}` of a string.
     pub(super) fn resolve(&self, path: &KeyPath, text: &str) -> Result<Resolved, Reported> {
         let pieces = interpolate::parse(text).map_err(|malformed| {
             let invalid = Invalid::new(malformed.to_string()).hint(malformed.remedy());
@@ -90,32 +89,32 @@ impl<'a> Diagnostics<'a> {
         Ok(Resolved { text: resolved, substituted })
     }
 
-    /// Whether a variable of the environment has a value.
+    /// Whether an environment variable has a value that is not empty.
     pub(super) fn is_set(&self, name: &str) -> bool {
         self.source.variable(name).is_some_and(|value| !value.is_empty())
     }
 
-    /// The content of a file that a value names.
+    /// Reads a file that a value names.
     pub(super) fn file(&self, name: &str) -> Result<Vec<u8>, Invalid> {
         self.content(name).map_err(|(file, why)| Invalid::of_file(file, why))
     }
 
-    /// Whether an error was reported so far.
-    pub(super) fn is_refused(&self) -> bool {
+    /// Whether an error was reported.
+    pub(super) fn has_errors(&self) -> bool {
         self.findings.borrow().iter().any(|finding| finding.severity == Severity::Error)
     }
 
-    /// When this is read.
+    /// Time of the load.
     pub(super) fn now(&self) -> UnixTime {
         self.source.now()
     }
 
-    /// A path; a relative one starts at the configuration file.
+    /// Resolves a path; a relative one starts at the folder of the configuration file.
     pub(super) fn at(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// The findings with their places, in the order of the file; and the files that were read.
+    /// Returns the problems with their places, in the order of the file, and the files that were read.
     pub(super) fn finish(
         self,
         place: impl Fn(&KeyPath) -> (PathBuf, Option<usize>),
@@ -141,11 +140,11 @@ impl<'a> Diagnostics<'a> {
         self.findings.borrow_mut().push(finding);
     }
 
-    /// As in a shell, an empty variable is as good as none where there is a default.
+    /// Reads a variable. As in a shell, the default also replaces an empty variable.
     fn variable(&self, name: &str, default: Option<String>) -> Result<String, Invalid> {
         let unset = || {
-            Invalid::new(format!("needs the environment variable {name}, which is not set"))
-                .hint(format!("set {name}, or write ${{{name}:-default}}"))
+            Invalid::new(format!("uses the environment variable {name}, which is not set"))
+                .hint(format!("set {name}, or write a default: ${{{name}:-default}}"))
         };
         match (self.source.variable(name), default) {
             (Some(value), None) => Ok(value),
@@ -158,10 +157,10 @@ impl<'a> Diagnostics<'a> {
     fn text_file(&self, name: &str) -> Result<String, Invalid> {
         let bytes = self
             .content(name)
-            .map_err(|(file, why)| Invalid::new(format!("needs the file {file}, which {why}")))?;
+            .map_err(|(file, why)| Invalid::new(format!("uses the file {file}, which {why}")))?;
         let mut text = String::from_utf8(bytes).map_err(|_| {
             let file = self.at(name);
-            Invalid::new(format!("needs the file {}, which is not a text in UTF-8", file.display()))
+            Invalid::new(format!("uses the file {}, which is not UTF-8 text", file.display()))
         })?;
         if text.ends_with('\n') {
             text.pop();
@@ -172,7 +171,7 @@ impl<'a> Diagnostics<'a> {
         Ok(text)
     }
 
-    /// A file's content, or which file it is and why it has none.
+    /// Reads a file; the error is its path and the reason.
     fn content(&self, name: &str) -> Result<Vec<u8>, (String, String)> {
         let path = self.at(name);
         self.files.borrow_mut().insert(path.clone());

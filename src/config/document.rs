@@ -1,5 +1,5 @@
-//! The YAML text -> a tree that remembers what was written, even what YAML would rather merge:
-//! a key that stands twice, a tag. The text after that is only asked for lines.
+//! YAML text -> a tree of its values. The tree keeps what YAML parsers usually drop: a key that is set twice, a tag.
+//! After that the text is only used to find line numbers.
 
 use std::fmt;
 
@@ -8,26 +8,26 @@ use serde::de::{
     Visitor,
 };
 
-/// A value as it was written.
+/// A value as it is in the file.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Node {
-    /// Nothing, `~` or `null`.
+    /// No value, `~` or `null`.
     Null,
     /// `true` or `false`.
     Flag(bool),
-    /// A number, as text.
+    /// A number, as a string.
     Number(String),
-    /// Anything else on its own.
+    /// Any other scalar.
     Text(String),
     /// `[…]`, or lines that begin with `-`.
     List(Vec<Self>),
-    /// `{…}`, or lines with `key: value`; a key that stands twice is here twice.
+    /// `{…}`, or lines with `key: value`. A key that is set twice is in it twice.
     Map(Vec<(String, Self)>),
-    /// `!tag value`, which no key takes.
+    /// `!tag value`, which no key accepts.
     Tagged,
 }
 
-/// Why a text is no YAML.
+/// Error for a text that is not valid YAML.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SyntaxError {
     pub(super) line: Option<usize>,
@@ -35,23 +35,23 @@ pub(super) struct SyntaxError {
     pub(super) hint: Option<&'static str>,
 }
 
-/// Reads a YAML text.
+/// Parses a YAML text.
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     if let Some(line) = too_deep(text) {
-        let (line, message) = (Some(line), "opens too many brackets that are not closed");
+        let (line, message) = (Some(line), "has too many open brackets");
         return Err(SyntaxError { line, message, hint: None });
     }
     serde_yaml::from_str(text).map_err(|error| SyntaxError::of(&error, text))
 }
 
 impl Node {
-    /// What it is, for "must be …, not …".
+    /// Description of the value, for "must be …, not …".
     pub(super) fn describe(&self) -> &'static str {
         match self {
-            Self::Null => "nothing",
-            Self::Flag(_) => "true or false",
+            Self::Null => "empty",
+            Self::Flag(_) => "a boolean",
             Self::Number(_) => "a number",
-            Self::Text(_) => "a text",
+            Self::Text(_) => "a string",
             Self::List(_) => "a list",
             Self::Map(_) => "a mapping",
             Self::Tagged => "a value with a YAML tag",
@@ -60,8 +60,8 @@ impl Node {
 }
 
 impl SyntaxError {
-    // SECURITY: an error of the parser may quote a value, and the value may be a secret; so only its
-    // place is taken, and its words are ours.
+    // SECURITY: the parser's error may quote a value, and the value may be a secret. So only its line is used, and
+    // the message is our own.
     fn of(error: &serde_yaml::Error, text: &str) -> Self {
         let words = error.to_string();
         let mut line = error.location().map(|location| location.line());
@@ -80,9 +80,8 @@ impl SyntaxError {
             Place::Document => line = first_line(text, |line| line.starts_with("---")),
         }
         if *place == Place::Document && line.is_none() {
-            let message = "goes on behind the end of its first value";
-            let hint =
-                "it must be YAML: one mapping, with the lines `server:`, `providers:`, `routes:`";
+            let message = "is not YAML: there is text after the end of the first value";
+            let hint = "write one YAML mapping with the keys `server:`, `providers:` and `routes:`";
             return Self { line, message, hint: Some(hint) };
         }
         Self { line, message, hint: *hint }
@@ -91,32 +90,32 @@ impl SyntaxError {
     fn unknown(line: Option<usize>, text: &str) -> Self {
         let written = line.map_or("", |line| line_at(text, line));
         let (message, hint) = if written.contains("{{") {
-            ("has a `{{` outside of quotes", Some("put the whole value in quotes: \"{{ … }}\""))
+            ("has `{{` without quotes", Some("put the whole value in quotes: \"{{ … }}\""))
         } else if written.contains("[::") {
-            ("has an IPv6 address outside of quotes", Some("put it in quotes: \"[::1]:4180\""))
+            ("has an IPv6 address without quotes", Some("put it in quotes: \"[::1]:4180\""))
         } else {
-            ("is not YAML", None)
+            ("is not valid YAML", None)
         };
         Self { line, message, hint }
     }
 }
 
-/// Which place is shown; the parser tells two.
+/// Which line a message shows. The parser's error has up to two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Where it could not go on.
+    /// The line where the parser stopped.
     Stopped,
-    /// Where that began which never ends.
+    /// The line of the opening bracket or quote that is not closed.
     Opened,
-    /// Neither: where the control character stands.
+    /// Neither: the line with the control character.
     Control,
-    /// Neither: where another document begins.
+    /// Neither: the line where another document begins.
     Document,
 }
 
-/// The line at which more brackets are open than any configuration has. Those in comments and quotes
-/// count too, for this only comes before the parser, which knows better but is slow to find out.
-// SECURITY: its time grows with the square of the depth; 100 kB of `[` would keep it for a minute.
+/// Returns the first line at which more brackets are open than the parser allows. Brackets in comments and quotes
+/// count too: this is only a quick check before the parser runs.
+// SECURITY: the parser's time grows with the square of the depth; 100 kB of `[` would take a minute.
 fn too_deep(text: &str) -> Option<usize> {
     let mut open = 0_usize;
     first_line(text, |line| {
@@ -147,7 +146,7 @@ fn is_indented_with_a_tab(text: &str, line: usize) -> bool {
     line_at(text, line).chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t')
 }
 
-/// The last `at line N` of the parser's words.
+/// Returns the last `at line N` of the parser's message.
 fn last_line_in(words: &str) -> Option<usize> {
     let (_, rest) = words.rsplit_once(" at line ")?;
     rest.split(' ').next()?.parse().ok()
@@ -227,10 +226,10 @@ impl<'de> Visitor<'de> for Build {
     }
 }
 
-/// As deep as the parser goes.
+/// Nesting limit of the parser.
 const MOST_OPEN: usize = 128;
 
-/// A part of the parser's words, the place to show, and what an operator is told instead.
+/// A part of the parser's message, the line to show, and our message and hint.
 const SYNTAX: [(&str, Place, &str, Option<&str>); 17] = [
     (
         "character that cannot start any token",
@@ -241,82 +240,84 @@ const SYNTAX: [(&str, Place, &str, Option<&str>); 17] = [
     (
         "mapping values are not allowed",
         Place::Stopped,
-        "has a `:` where none can stand",
-        Some("check the indentation here and one line above; a text with `: ` in it needs quotes"),
+        "has a `:` in a place where YAML does not allow it",
+        Some(
+            "check the indentation of this line and the line above; a value that contains `: ` needs quotes",
+        ),
     ),
     (
         "expected ',' or ']'",
         Place::Opened,
-        "opens a list `[` that is not closed, or has an item that needs quotes",
+        "has a list `[` that is not closed, or an item that needs quotes",
         None,
     ),
     (
         "expected ',' or '}'",
         Place::Opened,
-        "opens a mapping `{` that is not closed, or has a value that needs quotes",
+        "has a mapping `{` that is not closed, or a value that needs quotes",
         None,
     ),
     (
         "found unknown escape character",
         Place::Stopped,
-        "has a `\\` in \"…\" that YAML does not know",
-        Some("in '…' a backslash stands for itself"),
+        "has a `\\` escape in \"…\" that YAML does not know",
+        Some("use '…' instead: there, a backslash is an ordinary character"),
     ),
     (
         "while scanning a quoted scalar",
         Place::Opened,
-        "opens a quote that is not closed",
-        Some("a quote inside a quoted text is written twice in '…', and \\\" in \"…\""),
+        "has a quote that is not closed",
+        Some("write a quote inside a quoted value as '' in '…', and as \\\" in \"…\""),
     ),
     (
         "could not find expected ':'",
         Place::Stopped,
-        "has a key without its `:`",
-        Some("write `key: value`, with a space behind the colon"),
+        "has a key without `:`",
+        Some("write `key: value`, with a space after the colon"),
     ),
     (
         "did not find expected key",
         Place::Stopped,
-        "does not fit the lines above it",
-        Some("keys of one mapping stand in the same column"),
+        "has an indentation that does not match the lines above",
+        Some("keys of the same mapping must begin in the same column"),
     ),
     (
         "did not find expected '-' indicator",
         Place::Stopped,
-        "does not fit the list above it",
-        Some("items of one list begin with `- ` in the same column"),
+        "has an indentation that does not match the list above",
+        Some("items of the same list must begin with `- ` in the same column"),
     ),
     (
         "block sequence entries are not allowed",
         Place::Stopped,
-        "has a `-` where no list can begin",
-        Some("a list begins on a line of its own, below its key"),
+        "has a `-` in a place where no list can begin",
+        Some("begin the list on a new line below its key"),
     ),
     (
         "did not find expected alphabetic or numeric character",
         Place::Stopped,
-        "has a `*` or `&` that YAML takes for an alias or an anchor",
+        "has a `*` or `&` that YAML reads as an alias or an anchor",
         Some("put the whole value in quotes, as in \"*.example.com\""),
     ),
     (
         "unknown anchor",
         Place::Stopped,
-        "has an alias `*name` whose anchor `&name` does not stand above it",
-        Some("put a text that begins with * in quotes"),
+        "has an alias `*name` without an anchor `&name` above it",
+        Some("put a value that begins with `*` in quotes"),
     ),
-    ("control characters are not allowed", Place::Control, "has a control character in it", None),
+    ("control characters are not allowed", Place::Control, "contains a control character", None),
     (
         "more than one document",
         Place::Document,
-        "has more than one document",
-        Some("remove the line `---` and what is below it"),
+        "contains more than one YAML document",
+        Some("remove the line `---` and everything below it"),
     ),
     ("recursion limit", Place::Stopped, "is nested too deeply", None),
-    ("repetition limit", Place::Stopped, "repeats its aliases too often", None),
+    ("repetition limit", Place::Stopped, "expands its aliases too often", None),
     (
         "invalid value: ",
         Place::Stopped,
-        "has a value that does not fit its YAML tag",
+        "has a value that does not match its YAML tag",
         Some("remove the tag, such as !!int"),
     ),
 ];
@@ -334,70 +335,73 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_syntax_is_told_with_its_line() {
+    fn syntax_error_names_the_line() {
         check("a:\n\tb: 2\n", 2, "is indented with a tab");
         check("a: 1\nb: @x\n", 2, "has a character that cannot begin a value");
-        check("a: b: c\n", 1, "has a `:` where none can stand");
+        check("a: b: c\n", 1, "has a `:` in a place where YAML does not allow it");
         check(
             "a: [b\nc: d\n",
             1,
-            "opens a list `[` that is not closed, or has an item that needs quotes",
+            "has a list `[` that is not closed, or an item that needs quotes",
         );
         check(
             "a: {b: c\nd: e\n",
             1,
-            "opens a mapping `{` that is not closed, or has a value that needs quotes",
+            "has a mapping `{` that is not closed, or a value that needs quotes",
         );
-        check("a: 1\nb: \"b\nc: d\n", 2, "opens a quote that is not closed");
-        check("a: \"\\w\"\n", 1, "has a `\\` in \"…\" that YAML does not know");
-        check("a: 1\n  b: 2\nc\n", 2, "has a `:` where none can stand");
-        check("a:\n  b: 1\n c: 2\n", 3, "does not fit the lines above it");
-        check("a: *b\n", 1, "has an alias `*name` whose anchor `&name` does not stand above it");
-        let star = "has a `*` or `&` that YAML takes for an alias or an anchor";
+        check("a: 1\nb: \"b\nc: d\n", 2, "has a quote that is not closed");
+        check("a: \"\\w\"\n", 1, "has a `\\` escape in \"…\" that YAML does not know");
+        check("a: 1\n  b: 2\nc\n", 2, "has a `:` in a place where YAML does not allow it");
+        check("a:\n  b: 1\n c: 2\n", 3, "has an indentation that does not match the lines above");
+        check("a: *b\n", 1, "has an alias `*name` without an anchor `&name` above it");
+        let star = "has a `*` or `&` that YAML reads as an alias or an anchor";
         check("a: [*]\n", 1, star);
         check("host: *.example.com\n", 1, star);
-        check("a: 1\nb: x\u{1}\n", 2, "has a control character in it");
-        check("a: 1\nb: {{ x }}\n", 2, "has a `{{` outside of quotes");
-        check("a: 1\nlisten: [::1]:31191\n", 2, "has an IPv6 address outside of quotes");
-        check("a: 1\nlisten: [::]:80\nb: 1\n", 2, "has an IPv6 address outside of quotes");
-        check("- [::1]:80\n- b\n", 1, "has an IPv6 address outside of quotes");
-        check("a: 1\n---\nb: 1\n", 2, "has more than one document");
+        check("a: 1\nb: x\u{1}\n", 2, "contains a control character");
+        check("a: 1\nb: {{ x }}\n", 2, "has `{{` without quotes");
+        check("a: 1\nlisten: [::1]:31191\n", 2, "has an IPv6 address without quotes");
+        check("a: 1\nlisten: [::]:80\nb: 1\n", 2, "has an IPv6 address without quotes");
+        check("- [::1]:80\n- b\n", 1, "has an IPv6 address without quotes");
+        check("a: 1\n---\nb: 1\n", 2, "contains more than one YAML document");
     }
 
     #[test]
-    fn another_format_is_not_taken_for_two_documents() {
+    fn other_format_is_not_reported_as_two_documents() {
         for text in ["[server]\na = 1\n", "{\"a\": 1}\n{\"b\": 2}\n"] {
             let error = parse(text).unwrap_err();
-            assert_eq!(error.message, "goes on behind the end of its first value", "{text}");
+            assert_eq!(
+                error.message, "is not YAML: there is text after the end of the first value",
+                "{text}"
+            );
         }
     }
 
     #[test]
-    fn a_value_is_never_quoted() {
+    fn syntax_error_never_quotes_a_value() {
         for text in ["a: !!int hunter2", "a: !!bool hunter2", "a: !!null hunter2"] {
             let error = parse(text).unwrap_err();
-            assert_eq!(error.message, "has a value that does not fit its YAML tag");
+            assert_eq!(error.message, "has a value that does not match its YAML tag");
         }
     }
 
     #[test]
-    fn what_was_written_twice_or_tagged_is_kept() {
+    fn repeated_keys_and_tags_are_kept() {
         let Node::Map(entries) = parse("a: 1\na: !x [2]\n").unwrap() else { panic!("no mapping") };
         assert_eq!(entries, [("a".into(), Node::Number("1".into())), ("a".into(), Node::Tagged)]);
     }
 
     #[test]
-    fn a_bomb_is_refused() {
+    fn alias_bomb_is_rejected() {
         let mut text = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
             let before = format!("*a{}, ", level - 1).repeat(10);
             text.push_str(&format!("a{level}: &a{level} [{before}]\n"));
         }
-        assert_eq!(parse(&text).unwrap_err().message, "repeats its aliases too often");
+        assert_eq!(parse(&text).unwrap_err().message, "expands its aliases too often");
     }
 
     #[test]
-    fn what_is_nested_deeper_than_anybody_writes_is_refused_before_it_is_parsed() {
+    fn deep_nesting_is_rejected_before_parsing() {
         for opening in ["[", "{", "a: [", "[{"] {
             let deep = opening.repeat(100_000);
             assert!(too_deep(&deep).is_some() && parse(&deep).is_err(), "{opening}");
@@ -408,7 +412,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_it_panic(text in "[ -~\n\t\u{e9}]{0,80}") {
+        fn parser_does_not_panic_on_any_text(text in "[ -~\n\t\u{e9}]{0,80}") {
             drop(parse(&text));
         }
     }

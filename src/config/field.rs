@@ -1,5 +1,5 @@
-//! A key of the file with what was written there: whether the value has the type that the table says,
-//! and what holds when there is none.
+//! A configuration key with its value in the file, and its containers: lists of mappings, mappings with names that
+//! the operator chooses. Scalars are read in `scalar.rs`.
 
 use crate::config::diagnostics::{Diagnostics, Reported};
 use crate::config::document::Node;
@@ -7,7 +7,7 @@ use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type};
 use crate::config::problem::KeyPath;
 
-/// A key, or an item of a list, with what was written there.
+/// A key, or an item of a list, with its value in the file.
 #[derive(Clone, Debug)]
 pub(super) struct Field<'r> {
     pub(super) diagnostics: &'r Diagnostics<'r>,
@@ -35,7 +35,7 @@ impl<'r> Field<'r> {
         }
     }
 
-    /// The items of a list of mappings, each a field; none where it is not written.
+    /// Returns the items of a list of mappings, each as a field; none if the key is not set.
     pub(super) fn items(&self) -> Result<Vec<Self>, Reported> {
         match (self.node, self.kind.items(), self.default) {
             (Some(Node::List(items)), Some((kind, least)), _) if items.len() >= least => {
@@ -49,8 +49,8 @@ impl<'r> Field<'r> {
         }
     }
 
-    /// The entries of a mapping with names of the author's, each a field; `None` where it is not
-    /// written.
+    /// Returns the entries of a mapping whose names the operator chooses, each as a field; `None` if the key is
+    /// not set.
     pub(super) fn entries(&self) -> Result<Option<Vec<Self>>, Reported> {
         let entries = match self.node {
             None => return Ok(None),
@@ -65,7 +65,7 @@ impl<'r> Field<'r> {
         Ok(Some(entries.iter().map(field).collect()))
     }
 
-    /// Reports an error about this field that is not about its text.
+    /// Reports an error about this field without showing its value.
     pub(super) fn error(&self, invalid: &Invalid) -> Reported {
         self.diagnostics.error(&self.path, invalid, None)
     }
@@ -79,7 +79,7 @@ impl<'r> Field<'r> {
         })
     }
 
-    /// Whether nothing here came out of `${…}`, so that what is made of it may be printed.
+    /// Whether the value contains no `${…}`, so that a message may show what is derived from it.
     pub(super) fn is_literal(&self) -> bool {
         let literal = |node: &Node| !matches!(node, Node::Text(text) if text.contains("${"));
         match self.node {
@@ -97,7 +97,7 @@ impl<'r> Field<'r> {
         let hint = match self.default {
             DefaultValue::Required(example) => format!("write `{example}`"),
             DefaultValue::Is(without) | DefaultValue::Unset(without) => {
-                format!("write a value, or remove the key; without it: {without}")
+                format!("add a value, or remove the key [default: {without}]")
             }
         };
         let what = match self.node {
@@ -112,16 +112,16 @@ impl<'r> Field<'r> {
     }
 }
 
-/// Reports every key that stands a second time.
+/// Reports every key that is set twice.
 pub(super) fn report_twice(
     diagnostics: &Diagnostics<'_>,
     path: &KeyPath,
     entries: &[(String, Node)],
 ) {
     for (at, (name, _)) in entries.iter().enumerate() {
-        // A third time is no news, and has no place of its own.
+        // A third time is the same error, and `KeyPath` has no step for it.
         if entries.iter().take(at).filter(|(before, _)| before == name).count() == 1 {
-            let invalid = Invalid::new("stands here a second time").hint("remove one of the two");
+            let invalid = Invalid::new("is set twice").hint("remove one of the two");
             diagnostics.error(&path.again(name), &invalid, None);
         }
     }
@@ -130,25 +130,25 @@ pub(super) fn report_twice(
 pub(super) fn type_mismatch(kind: &Type, node: &Node) -> Invalid {
     let invalid = Invalid::new(format!("must be {}, not {}", kind.describe(), node.describe()));
     match (kind, node) {
-        (_, Node::Tagged) => invalid.hint("remove the tag, the word that begins with !"),
+        (_, Node::Tagged) => invalid.hint("remove the tag: the word that begins with `!`"),
         (Type::Text | Type::Secret | Type::Pem, Node::Flag(_) | Node::Number(_)) => {
             invalid.hint("put it in quotes")
         }
-        (Type::Text | Type::Secret | Type::Pem, Node::List(_)) => invalid.hint("write one of them"),
+        (Type::Text | Type::Secret | Type::Pem, Node::List(_)) => {
+            invalid.hint("only one value is allowed here; write it without [ ] and `- `")
+        }
         (Type::Section(keys), _) => {
             let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
-            invalid.hint(format!("its keys are {}", names.join(", ")))
+            invalid.hint(format!("write a mapping with these keys: {}", names.join(", ")))
         }
-        (Type::Text | Type::Secret, Node::Map(_)) => {
-            invalid.hint("put a text that begins with { or has `: ` in it in quotes")
-        }
+        (Type::Text | Type::Secret, Node::Map(_)) => invalid.hint(
+            "put the value in quotes: YAML reads `{` at its start, or `: ` inside it, as a mapping",
+        ),
         (Type::List { .. }, Node::Text(_) | Node::Number(_)) => {
             invalid.hint("write a list: [one, two]")
         }
         (Type::List { .. }, Node::Map(_)) => invalid.hint("begin each item with `- `"),
-        (Type::Map(_), Node::List(_)) => {
-            invalid.hint("write `NAME: ` before each, without the `- `")
-        }
+        (Type::Map(_), Node::List(_)) => invalid.hint("write `NAME:` in place of each `- `"),
         (
             Type::Text
             | Type::Scalar

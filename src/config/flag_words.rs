@@ -1,12 +1,12 @@
-//! What is said where flags stand for a file: findings in their words, and variables that are nearly theirs.
+//! Messages for a configuration in flags: problems that name flags instead of keys, and misspelt variables.
 
 use crate::config::flags::{self, PREFIX, variable_of};
 use crate::config::host_env::HostEnv;
 use crate::config::problem::{KeyPath, Problem, Severity};
 use crate::config::suggest::nearest;
 
-/// Variables that are nobody's, but nearly one of a flag's. Others may be set by whoever runs us: Kubernetes
-/// makes `PORTCULLIS_PORT` of a service's name.
+/// Warns about unknown variables that are similar to one of a flag. Other variables are allowed: Kubernetes sets
+/// `PORTCULLIS_PORT` for a service of this name.
 pub(super) fn misspelt(source: &HostEnv) -> Vec<Problem> {
     let known: Vec<String> = flags::all().chain(["--config"]).map(variable_of).collect();
     let problem = |name: String| {
@@ -22,7 +22,7 @@ pub(super) fn misspelt(source: &HostEnv) -> Vec<Problem> {
             file: name.into(),
             line: None,
             path: KeyPath::default(),
-            message: "is no variable of ours".to_owned(),
+            message: "unknown environment variable".to_owned(),
             hint: Some(format!("did you mean {meant}?")),
         })
     };
@@ -30,48 +30,52 @@ pub(super) fn misspelt(source: &HostEnv) -> Vec<Problem> {
     set.filter(|name| !known.contains(name)).filter_map(problem).collect()
 }
 
-/// A finding about a flag, in the words of flags: a file can say more, and other things.
+/// Rewrites a problem of a key as a problem of its flag.
 pub(super) fn in_flags(mut problem: Problem) -> Problem {
     let flag = problem.file.to_str().unwrap_or_default();
     let missing = problem.message.starts_with("is required");
     if let Some((_, hint)) = MISSING.iter().find(|(of, _)| missing && flag.starts_with(of)) {
         problem.hint = Some((*hint).to_owned());
     }
-    problem.message = said(&problem.message);
-    problem.hint = problem.hint.as_deref().map(said);
+    problem.message = with_flags(&problem.message);
+    problem.hint = problem.hint.as_deref().map(with_flags);
     problem
 }
 
-fn said(text: &str) -> String {
+fn with_flags(text: &str) -> String {
     WORDS.iter().fold(text.to_owned(), |text, (key, flag)| text.replace(key, flag))
 }
 
-/// `PORTCULLIS_CLIENT_SECRET` is meant for `…_FILE`; a beginning that is shorter may be anybody's.
+/// Minimum length of a name that is reported as the beginning of a known one: `PORTCULLIS_CLIENT_SECRET` means
+/// `…_FILE`.
 const SHORTEST_BEGIN: usize = 6;
 
-/// What to add where a flag is missing.
+/// Hints for missing flags.
 const MISSING: [(&str, &str); 5] = [
     ("--public-url", "add --public-url https://app.example.com"),
     ("--issuer", "add --issuer https://id.example.com"),
-    ("--client-id", "add --client-id ID, as it was registered"),
+    ("--client-id", "add --client-id ID, from the registration at the provider"),
     (
         "--client-secret-file",
-        "add --client-secret-file /run/secrets/client_secret; a client without a secret takes a \
+        "add --client-secret-file /run/secrets/client_secret; a client without a secret needs a \
          configuration file",
     ),
     (
         "--allow-email-domain",
-        "say who may pass: --allow-email-domain example.com, --allow-email ada@example.com, \
-         --allow-group staff, or --allow-authenticated",
+        "add --allow-authenticated for all signed-in users, or --allow-email-domain example.com, \
+         --allow-email ada@example.com or --allow-group staff for some",
     ),
 ];
 
-/// What a file says, and a flag.
+/// Texts in messages about keys, and their replacements for flags.
 const WORDS: [(&str, &str); 6] = [
-    ("write `allow: authenticated`", "say --allow-authenticated"),
+    ("write `allow: authenticated`", "use --allow-authenticated"),
     ("`email_domains`", "--allow-email-domain"),
-    ("write a list: [one, two]", "a flag takes one of them, a configuration file a list"),
+    (
+        "write a list: [ADDRESS, ADDRESS]",
+        "a flag accepts only one; use a configuration file for a list",
+    ),
     ("`danger_allow_http: true`", "a configuration file with `danger_allow_http: true`"),
     ("in `server.trusted_proxies`", "in `server.trusted_proxies` of a configuration file"),
-    ("or write an upstream", "or add --upstream"),
+    ("set an upstream", "add --upstream"),
 ];

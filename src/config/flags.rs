@@ -1,36 +1,36 @@
-//! Flags in place of a small file: one provider, one application. A sidecar then needs nothing but a command.
-//! Each flag is a key of the file, is checked as that key, and has an environment variable of its own.
+//! Flags that replace a small configuration file: one provider, one application. A sidecar then needs no file.
+//! Invariant: each flag is a key of the file and is checked as that key. Each has an environment variable.
 
 use crate::config::document::Node;
 use crate::config::host_env::HostEnv;
 use crate::config::problem::{KeyPath, Step};
 
-/// What the flags say; as text, for it is the key that knows what is right.
+/// Values of the flags, as text: they are checked later, as keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
-#[command(next_help_heading = "In place of a file, which can say more")]
+#[command(next_help_heading = "Configuration without a file (one provider, one application)")]
 pub struct Flags {
-    /// The origin at which browsers reach the gateway.
+    /// Origin at which browsers reach the gateway.
     #[arg(long, env = "PORTCULLIS_PUBLIC_URL", value_name = "URL")]
     public_url: Option<String>,
-    /// HOST:PORT or unix:PATH; 127.0.0.1:4180 if nothing is said.
+    /// Listen address: HOST:PORT or unix:PATH [default: 127.0.0.1:4180]
     #[arg(long, env = "PORTCULLIS_LISTEN", value_name = "ADDRESS")]
     listen: Option<String>,
-    /// HOST:PORT or unix:PATH of health, readiness and metrics, or `off`; 127.0.0.1:4181 if nothing is said.
+    /// Listen address for health checks and metrics: HOST:PORT, unix:PATH or `off` [default: 127.0.0.1:4181]
     #[arg(long, env = "PORTCULLIS_ADMIN_LISTEN", value_name = "ADDRESS")]
     admin_listen: Option<String>,
-    /// The provider, letter by letter as it writes itself in `iss`.
+    /// Issuer identifier of the provider, exactly as in its metadata.
     #[arg(long, env = "PORTCULLIS_ISSUER", value_name = "URL")]
     issuer: Option<String>,
-    /// From the registration at the provider.
+    /// Client ID from the registration at the provider.
     #[arg(long, env = "PORTCULLIS_CLIENT_ID", value_name = "ID")]
     client_id: Option<String>,
-    /// The file with the client's secret: a command line and its environment are seen by others.
+    /// File with the client secret from the registration.
     #[arg(long, env = "PORTCULLIS_CLIENT_SECRET_FILE", value_name = "FILE")]
     client_secret_file: Option<String>,
-    /// The application; without one, other proxies ask at /oauth2/auth.
+    /// Address of the application: http://HOST:PORT, https://HOST:PORT or unix:PATH.
     #[arg(long, env = "PORTCULLIS_UPSTREAM", value_name = "URL")]
     upstream: Option<String>,
-    /// Who has a verified e-mail of this domain passes; several are divided by commas.
+    /// Allow users with a verified e-mail address in this domain; separate several with commas.
     #[arg(
         long = "allow-email-domain",
         env = "PORTCULLIS_ALLOW_EMAIL_DOMAIN",
@@ -38,7 +38,7 @@ pub struct Flags {
         value_delimiter = ','
     )]
     email_domains: Vec<String>,
-    /// Who has this verified e-mail passes, too.
+    /// Allow the user with this verified e-mail address; separate several with commas.
     #[arg(
         long = "allow-email",
         env = "PORTCULLIS_ALLOW_EMAIL",
@@ -46,7 +46,7 @@ pub struct Flags {
         value_delimiter = ','
     )]
     emails: Vec<String>,
-    /// Who is in this group passes, too.
+    /// Allow users in this group; separate several with commas.
     #[arg(
         long = "allow-group",
         env = "PORTCULLIS_ALLOW_GROUP",
@@ -54,14 +54,14 @@ pub struct Flags {
         value_delimiter = ','
     )]
     groups: Vec<String>,
-    /// Whoever can sign in passes.
-    #[arg(long, env = "PORTCULLIS_ALLOW_AUTHENTICATED", value_parser = said_yes)]
+    /// Allow every signed-in user.
+    #[arg(long, env = "PORTCULLIS_ALLOW_AUTHENTICATED", value_parser = optional_bool)]
     allow_authenticated: bool,
 }
 
 impl Flags {
-    /// What was said, if anything was: an empty variable says nothing.
-    pub(super) fn said(mut self) -> Option<Self> {
+    /// Returns the flags, if any is given. An empty variable counts as not given.
+    pub(super) fn given(mut self) -> Option<Self> {
         for text in [
             &mut self.public_url,
             &mut self.listen,
@@ -74,15 +74,15 @@ impl Flags {
             text.take_if(|text| text.is_empty());
         }
         for list in [&mut self.email_domains, &mut self.emails, &mut self.groups] {
-            // As people write lists: `a, b`.
+            // Lists can have spaces: `a, b`.
             list.iter_mut().for_each(|text| *text = text.trim().to_owned());
             list.retain(|text| !text.is_empty());
         }
         (self != Self::default()).then_some(self)
     }
 
-    /// Where it was said: each flag, or the variable that stands for it.
-    pub(super) fn said_in(&self, source: &HostEnv) -> Vec<String> {
+    /// Returns the name of each given flag, or of the variable that sets it.
+    pub(super) fn sources(&self, source: &HostEnv) -> Vec<String> {
         let all = [
             ("--public-url", self.public_url.clone()),
             ("--listen", self.listen.clone()),
@@ -96,11 +96,11 @@ impl Flags {
             ("--allow-group", some(&self.groups)),
             ("--allow-authenticated", self.allow_authenticated.then(|| "true".to_owned())),
         ];
-        let place = |(flag, said): (&str, Option<String>)| {
-            let (variable, said) = (variable_of(flag), said?);
-            // What was typed wins, so a variable that says something else has said nothing.
+        let place = |(flag, value): (&str, Option<String>)| {
+            let (variable, given) = (variable_of(flag), value?);
+            // A flag overrides its variable, so a variable with another value is not the source.
             let same = |value: String| {
-                items(&value) == items(&said) || said == "true" && yes(&value) == Ok(true)
+                items(&value) == items(&given) || given == "true" && parse_bool(&value) == Ok(true)
             };
             let by_variable = source.variable(&variable).is_some_and(same);
             Some(if by_variable { variable } else { flag.to_owned() })
@@ -108,7 +108,7 @@ impl Flags {
         all.into_iter().filter_map(place).collect()
     }
 
-    /// The file that would say the same.
+    /// Returns the same configuration as the tree of a file.
     pub(super) fn tree(&self) -> Node {
         let server = [("listen", text(&self.listen)), ("public_url", text(&self.public_url))];
         let provider = [
@@ -127,7 +127,7 @@ impl Flags {
         ])
     }
 
-    /// Who matches any of the lists passes.
+    /// Returns the rules: one for each list.
     fn allow(&self) -> Option<Node> {
         if self.allow_authenticated {
             return Some(Node::Text("authenticated".to_owned()));
@@ -141,27 +141,27 @@ impl Flags {
             let values = Node::List(list.iter().map(|value| plain(value)).collect());
             map([(key, Some(values))])
         };
-        let said = lists.into_iter().filter(|(_, list)| !list.is_empty());
-        let rules: Vec<_> = said.map(rule).collect();
+        let given = lists.into_iter().filter(|(_, list)| !list.is_empty());
+        let rules: Vec<_> = given.map(rule).collect();
         (!rules.is_empty()).then_some(Node::List(rules))
     }
 
-    /// Whether `${file:…}` can hold the name of the file with the secret.
-    // SECURITY: else another file would be read, and the rest of the name be part of the secret.
+    /// Whether `${file:…}` can contain the name of the file with the secret.
+    // SECURITY: otherwise another file would be read, and the rest of the name would become part of the secret.
     pub(super) fn secret_file_is_readable(&self) -> bool {
         self.client_secret_file
             .as_deref()
             .is_none_or(|name| !name.contains('}') && !name.contains("${"))
     }
 
-    /// Whether everybody is let in, and beside it somebody.
+    /// Whether all signed-in users are allowed, and also some of them.
     pub(super) fn contradict(&self) -> bool {
         let lists = [&self.email_domains, &self.emails, &self.groups];
         self.allow_authenticated && lists.iter().any(|list| !list.is_empty())
     }
 }
 
-/// The flag that says what a key does.
+/// Returns the flag of a key.
 pub(super) fn flag_of(path: &KeyPath) -> &'static str {
     let within = |(section, key, _): &&(&str, &str, _)| match path.steps() {
         [first, rest @ ..] => is(first, section) && rest.iter().any(|step| is(step, key)),
@@ -170,13 +170,13 @@ pub(super) fn flag_of(path: &KeyPath) -> &'static str {
     FLAGS.iter().find(within).map_or("the flags", |(_, _, flag)| *flag)
 }
 
-/// Every flag that says something of a configuration.
+/// Returns all configuration flags.
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
     let keys = FLAGS.iter().map(|(_, _, flag)| *flag).filter(|flag| !flag.contains(' '));
     keys.chain(["--allow-authenticated"])
 }
 
-/// The environment variable of a flag.
+/// Returns the environment variable of a flag.
 pub(super) fn variable_of(flag: &str) -> String {
     let name = flag.trim_start_matches('-').replace('-', "_").to_ascii_uppercase();
     format!("{PREFIX}{name}")
@@ -190,17 +190,17 @@ fn items(text: &str) -> Vec<&str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()
 }
 
-/// Reads a variable that says yes or no; an empty one says nothing, as `NAME: ${OTHER:-}` makes them.
-fn said_yes(text: &str) -> Result<bool, &'static str> {
-    if text.is_empty() { Ok(false) } else { yes(text) }
+/// Parses a boolean variable. An empty one is false: compose files make them with `NAME: ${OTHER:-}`.
+fn optional_bool(text: &str) -> Result<bool, &'static str> {
+    if text.is_empty() { Ok(false) } else { parse_bool(text) }
 }
 
-/// Reads a yes or no.
-fn yes(text: &str) -> Result<bool, &'static str> {
+/// Parses a boolean.
+fn parse_bool(text: &str) -> Result<bool, &'static str> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "y" | "t" | "1" => Ok(true),
         "false" | "no" | "off" | "n" | "f" | "0" => Ok(false),
-        _ => Err("PORTCULLIS_ALLOW_AUTHENTICATED is true or false, or empty"),
+        _ => Err("PORTCULLIS_ALLOW_AUTHENTICATED must be true, false or empty"),
     }
 }
 
@@ -209,15 +209,15 @@ fn is(step: &Step, key: &str) -> bool {
 }
 
 fn map<const N: usize>(entries: [(&str, Option<Node>); N]) -> Node {
-    let said = entries.into_iter().filter_map(|(key, node)| Some((key.to_owned(), node?)));
-    Node::Map(said.collect())
+    let given = entries.into_iter().filter_map(|(key, node)| Some((key.to_owned(), node?)));
+    Node::Map(given.collect())
 }
 
-fn text(said: &Option<String>) -> Option<Node> {
-    said.as_deref().map(plain)
+fn text(value: &Option<String>) -> Option<Node> {
+    value.as_deref().map(plain)
 }
 
-/// A text without `${…}`: a shell has put in already what was to be.
+/// Returns a string in which `$` has no special meaning: the shell has replaced its variables already.
 fn plain(text: &str) -> Node {
     Node::Text(text.replace('$', "$$"))
 }
@@ -231,13 +231,13 @@ fn host(issuer: &str) -> Option<&str> {
     rest.split(['/', '?', '#']).next().filter(|host| !host.is_empty())
 }
 
-/// The ID of the one provider, where logs and `explain` name it.
+/// ID of the provider, in logs and in `explain`.
 const PROVIDER: &str = "provider";
 
-/// What the variables of flags begin with.
+/// Prefix of the environment variables.
 pub(super) const PREFIX: &str = "PORTCULLIS_";
 
-/// Section, key and flag, the narrower key first.
+/// Section, key and flag; the more specific key first.
 const FLAGS: [(&str, &str, &str); 11] = [
     ("server", "public_url", "--public-url"),
     ("server", "listen", "--listen"),
@@ -261,11 +261,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_variable_says_nothing() {
-        assert_eq!(said_yes(""), Ok(false));
+    fn empty_variable_is_false() {
+        assert_eq!(optional_bool(""), Ok(false));
         for (text, expected) in [("true", true), ("1", true), ("Yes", true), ("off", false)] {
-            assert_eq!(said_yes(text), Ok(expected), "{text}");
+            assert_eq!(optional_bool(text), Ok(expected), "{text}");
         }
-        assert!(said_yes("perhaps").is_err());
+        assert!(optional_bool("perhaps").is_err());
     }
 }

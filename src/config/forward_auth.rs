@@ -18,13 +18,13 @@ pub(super) const KEYS: &[KeySpec] = &[
         "clients",
         Type::List { of: &Type::Section(CLIENT), least: 0 },
         DefaultValue::Unset("none"),
-        "The proxies that may ask; no other peer is admitted there.",
+        "Proxies that can send auth subrequests. Requests of other peers are denied.",
     ),
     key(
         "listen",
         Type::Scalar,
-        DefaultValue::Unset("the auth endpoints are on the public listener"),
-        "A listener for the auth endpoints alone: HOST:PORT or unix:PATH.",
+        DefaultValue::Unset("the public listeners"),
+        "Separate listener for the auth endpoints: HOST:PORT or unix:PATH.",
     ),
 ];
 
@@ -33,7 +33,7 @@ const CLIENT: &[KeySpec] = &[
         "from",
         Type::OneOrMore(&Type::Text),
         DefaultValue::Required("from: [127.0.0.1/32]"),
-        "Where the proxy asks from: CIDRs, or unix for unix sockets.",
+        "Addresses of the proxy: networks (CIDR), or unix for peers on unix sockets.",
     ),
     key(
         "proxy",
@@ -47,11 +47,11 @@ const CLIENT: &[KeySpec] = &[
             "envoy",
         ]),
         DefaultValue::Required("proxy: nginx"),
-        "What it is, which says in which headers it names the request; all others are ignored.",
+        "Kind of proxy. It decides which headers describe the original request; all others are ignored.",
     ),
 ];
 
-/// All of it; `listen` are the public listeners, where they are known.
+/// `server.forward_auth`; `listen` are the public listeners, if they are known.
 pub(super) fn settings(
     server: &Section<'_>,
     listen: Option<&[ListenAddress]>,
@@ -61,9 +61,8 @@ pub(super) fn settings(
     let listen = own_listener(&section.field("listen"), listen.unwrap_or_default());
     let (clients, listen) = (clients?, listen?);
     if clients.is_empty() && listen.is_some() {
-        let invalid = Invalid::new("is for nobody: no proxy is in clients").hint(
-            "declare the proxies that ask: `clients: [{ from: [127.0.0.1/32], proxy: nginx }]`",
-        );
+        let invalid = Invalid::new("has no effect: there are no `clients`")
+            .hint("declare your proxies: `clients: [{ from: [127.0.0.1/32], proxy: nginx }]`");
         section.diagnostics.warning(&section.path.key("listen"), &invalid);
     }
     Ok(ForwardAuth { clients, listen })
@@ -75,10 +74,10 @@ fn own_listener(
 ) -> Result<Option<ListenAddress>, Reported> {
     let address = field.optional(|text| address::listen(text, field.diagnostics))?;
     match address {
-        // SECURITY: what is for proxies alone would be public.
+        // SECURITY: endpoints for proxies only would be public.
         Some(own) if public.iter().any(|other| address::clash(&own, other)) => {
-            let invalid =
-                Invalid::new("is an address of server.listen too").hint("choose another port");
+            let invalid = Invalid::new("conflicts with server.listen: both need the same address")
+                .hint("choose another port");
             Err(field.error(&invalid))
         }
         address => Ok(address),
@@ -90,21 +89,23 @@ fn clients(field: &Field<'_>) -> Result<Vec<ForwardAuthClient>, Reported> {
     let clients: Vec<_> =
         items.iter().map(|item| Section::of(item).and_then(|section| client(&section))).collect();
     let clients = clients.into_iter().collect::<Result<Vec<_>, Reported>>()?;
-    // SECURITY: a header would count by one row or by another, whichever stands first.
+    // SECURITY: the order of the entries would decide which headers are used.
     for (at, client) in clients.iter().enumerate() {
         let overlapping = |other: &ForwardAuthClient| overlap(client, other);
         if let Some(before) = clients.iter().take(at).position(overlapping) {
-            let what = format!("has peers in common with {}", field.path.item(before));
-            let invalid = Invalid::new(format!("{what}, which has another `proxy`"))
-                .hint("give each proxy its own addresses");
+            let what = format!("overlaps with {}", field.path.item(before));
+            let invalid = Invalid::new(format!("{what}, which has a different `proxy`"))
+                .hint("use different addresses for each kind of proxy");
             return Err(field.diagnostics.error(&field.path.item(at).key("from"), &invalid, None));
         }
     }
     let networks: Vec<IpNet> =
         clients.iter().flat_map(|client| client.networks.iter().copied()).collect();
     if address::covers_the_internet(&networks) {
-        let invalid = Invalid::new("cover the internet together, so that anyone may ask")
-            .hint("name the addresses of your proxies, such as 10.0.0.0/8");
+        let invalid = Invalid::new(
+            "together cover the whole internet, so every client could send auth subrequests",
+        )
+        .hint("list only the addresses of your proxies, such as 10.0.0.0/8");
         return Err(field.error(&invalid));
     }
     Ok(clients)
@@ -126,7 +127,7 @@ fn client(section: &Section<'_>) -> Result<ForwardAuthClient, Reported> {
     })
 }
 
-/// Whether a peer may belong to two entries that read different headers.
+/// Whether a peer can match two entries with different proxies.
 fn overlap(one: &ForwardAuthClient, other: &ForwardAuthClient) -> bool {
     let common = |network: &IpNet| {
         other.networks.iter().any(|it| it.contains(network) || network.contains(it))
@@ -134,41 +135,41 @@ fn overlap(one: &ForwardAuthClient, other: &ForwardAuthClient) -> bool {
     one.proxy != other.proxy && (one.unix && other.unix || one.networks.iter().any(common))
 }
 
-/// Warns of what the operator may not expect of the auth endpoints.
+/// Warns about auth endpoints on a shared listener, and about routes without an upstream that no proxy can use.
 pub(super) fn warnings(root: &Section<'_>, server: &Settings, routes: &[Route]) {
     let forward_auth = &server.forward_auth;
     if forward_auth.clients.is_empty() {
-        warn_of_nobody_to_ask(root, server, routes);
+        warn_of_routes_without_clients(root, server, routes);
     } else if forward_auth.listen.is_none() {
         let invalid = Invalid::new(
-            "shares the public listener: where the proxy brings a visitor's own request for an auth endpoint \
-             here, script can read the cookies in its answer; and identity headers made of tokens are empty \
-             in the answers",
+            "uses the public listener. If the proxy also forwards clients' own requests for the auth endpoints, \
+             scripts of a page can read cookies from the responses. Identity headers that contain tokens are \
+             empty in the responses",
         )
         .hint(
-            "give it a listener of its own, `listen: 127.0.0.1:4182`, that the proxy alone asks; without it, \
-             see that the proxy passes no visitor's request for an auth endpoint on",
+            "set `listen: 127.0.0.1:4182` and send auth subrequests only there; otherwise, make sure that the proxy \
+             does not forward clients' requests for the auth endpoints",
         );
         root.diagnostics.warning(&root.path.key("server").key("forward_auth"), &invalid);
     }
 }
 
-/// Without an upstream a route is for proxies that ask, and nobody may ask who is not declared.
-fn warn_of_nobody_to_ask(root: &Section<'_>, server: &Settings, routes: &[Route]) {
+/// A route without an upstream is only for auth subrequests, which need declared clients.
+fn warn_of_routes_without_clients(root: &Section<'_>, server: &Settings, routes: &[Route]) {
     let Some(at) = routes.iter().position(|route| route.upstream.is_none()) else { return };
     let invalid = Invalid::new(
-        "is not written, and no proxy may ask: nobody can ask about this route",
+        "is not set, and there are no forward auth clients: this route is never used",
     )
     .hint(format!(
-        "declare the proxy that asks, by its addresses and its kind: `server: {{ forward_auth: {{ \
-             clients: [{{ from: [{}], proxy: nginx }}] }} }}` (or {}); or write an upstream",
+        "set an upstream, or declare your proxy: `server: {{ forward_auth: {{ clients: [{{ from: [{}], \
+             proxy: nginx }}] }} }}` (`proxy` is one of nginx, {})",
         migrated(root, &server.trusted_proxies),
         ForwardAuthProxy::ALL[1..].iter().map(|it| it.as_str()).collect::<Vec<_>>().join(", ")
     ));
     root.diagnostics.warning(&root.path.key("routes").item(at).key("upstream"), &invalid);
 }
 
-/// The trusted proxies as `from` has them, for whoever let those ask before; else an example.
+/// Returns the trusted proxies as a value for `from`, or an example if there are none.
 fn migrated(root: &Section<'_>, proxies: &TrustedProxies) -> String {
     let literal =
         root.section("server").is_ok_and(|server| server.field("trusted_proxies").is_literal());
@@ -187,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_of_the_table_are_those_of_the_room() {
+    fn proxies_are_those_of_the_server_room() {
         let proxy = CLIENT.iter().find(|key| key.name == "proxy").unwrap();
         let Type::Choice(words) = proxy.kind else { panic!("it is a choice") };
         assert_eq!(words, ForwardAuthProxy::ALL.map(ForwardAuthProxy::as_str));

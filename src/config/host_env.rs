@@ -1,5 +1,5 @@
-//! Disk, environment and the time of reading: the only reader of these. Everyone else is handed a
-//! `HostEnv`, so that tests feed a map.
+//! Files, environment variables and the time of loading.
+//! Invariant: nothing else in this room reads them, so tests can replace them by maps.
 
 use std::collections::HashMap;
 use std::io::{self, Read as _};
@@ -7,33 +7,33 @@ use std::path::{Path, PathBuf};
 
 use crate::clock::{Clock, UnixTime};
 
-/// No file that a configuration names is longer; a device or a log by mistake must not fill memory.
+/// Maximum size of a file that a configuration names, so that a device or a log file does not fill the memory.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Where configurations are looked for, in this order.
+/// Default locations of the configuration file, in this order.
 const PLACES: [&str; 2] = ["portcullis.yaml", "/etc/portcullis/portcullis.yaml"];
 
-/// Why a file has no content, as the rest of a sentence that begins with its name.
+/// Reason why a file cannot be read, to be read after its name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// There is none.
+    /// It does not exist.
     #[error("does not exist")]
     Missing,
-    /// Its permissions, or those of a folder above it.
-    #[error("may not be read by this user")]
-    Forbidden,
-    /// It is no file.
+    /// Its permissions, or those of a parent folder, do not allow it.
+    #[error("is not readable by this user (permission denied)")]
+    PermissionDenied,
+    /// It is a folder.
     #[error("is a folder")]
     Folder,
-    /// It is a device or a log by mistake.
-    #[error("is longer than 16 MiB")]
+    /// It is too long, such as a device or a log file.
+    #[error("is larger than 16 MiB")]
     TooLong,
-    /// Whatever else the system says.
+    /// Another error of the system.
     #[error("cannot be read: {0}")]
     Other(String),
 }
 
-/// Where files, environment variables and the time come from.
+/// Source of files, environment variables and the time.
 #[derive(Clone, Debug)]
 pub struct HostEnv(Kind);
 
@@ -44,12 +44,12 @@ enum Kind {
 }
 
 impl HostEnv {
-    /// This machine's disk, this process's environment.
+    /// The file system of this machine and the environment of this process.
     pub fn system() -> Self {
         Self(Kind::System)
     }
 
-    /// These files and variables and no others.
+    /// Only these files and variables.
     pub fn fixed(
         files: impl IntoIterator<Item = (PathBuf, Vec<u8>)>,
         variables: impl IntoIterator<Item = (String, String)>,
@@ -60,8 +60,8 @@ impl HostEnv {
         })
     }
 
-    /// The configuration file: the one given, else `PORTCULLIS_CONFIG`, else the first of
-    /// `portcullis.yaml` and `/etc/portcullis/portcullis.yaml` that exists, else the first of them.
+    /// Returns the configuration file: the one given, else `PORTCULLIS_CONFIG`, else the first default location that
+    /// exists, else the first of them.
     pub fn configuration_file(&self, given: Option<&Path>) -> PathBuf {
         if let Some(file) = given.map(Path::to_owned).or_else(|| self.named_file()) {
             return file;
@@ -70,22 +70,22 @@ impl HostEnv {
         self.default_file().unwrap_or_else(|| first.into())
     }
 
-    /// The configuration file that is read where nobody names one.
+    /// Returns the file in a default location, if there is one.
     pub(super) fn default_file(&self) -> Option<PathBuf> {
         PLACES.map(PathBuf::from).into_iter().find(|place| self.exists(place))
     }
 
-    /// The configuration file that `PORTCULLIS_CONFIG` names.
+    /// Returns the configuration file that `PORTCULLIS_CONFIG` names.
     pub(super) fn named_file(&self) -> Option<PathBuf> {
         self.variable("PORTCULLIS_CONFIG").filter(|name| !name.is_empty()).map(PathBuf::from)
     }
 
-    /// Where the admin listener of this environment is, if a variable says so.
+    /// Returns the address of the admin listener from `PORTCULLIS_ADMIN_LISTEN`, if it is set.
     pub fn admin_listen(&self) -> Option<String> {
         self.variable("PORTCULLIS_ADMIN_LISTEN").filter(|address| !address.is_empty())
     }
 
-    /// A file's content.
+    /// Reads a file.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>, ReadError> {
         match &self.0 {
             Kind::System => read_bounded(path),
@@ -96,7 +96,7 @@ impl HostEnv {
         .map_err(ReadError::from)
     }
 
-    /// The wall-clock time; on a fixed source, the beginning of 2026.
+    /// Returns the wall-clock time; with fixed files, the beginning of 2026.
     pub(super) fn now(&self) -> UnixTime {
         match &self.0 {
             Kind::System => Clock::system().unix(),
@@ -104,8 +104,8 @@ impl HostEnv {
         }
     }
 
-    /// An environment variable that is set and is UTF-8.
-    #[expect(clippy::disallowed_methods, reason = "this is the one door to the environment")]
+    /// Returns an environment variable that is set and is UTF-8.
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the environment")]
     pub(super) fn variable(&self, name: &str) -> Option<String> {
         match &self.0 {
             Kind::System => std::env::var(name).ok(),
@@ -113,7 +113,7 @@ impl HostEnv {
         }
     }
 
-    /// The environment variables whose names begin so, in order.
+    /// Returns the names of the environment variables that begin with a prefix, sorted.
     pub(super) fn variables_below(&self, prefix: &str) -> Vec<String> {
         let all: Vec<String> = match &self.0 {
             Kind::System => {
@@ -145,15 +145,15 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 
 impl From<io::Error> for ReadError {
     fn from(error: io::Error) -> Self {
-        use io::ErrorKind::{FileTooLarge, IsADirectory, NotFound, PermissionDenied};
+        use io::ErrorKind::{FileTooLarge, IsADirectory, NotFound};
         let known = [
             (NotFound, Self::Missing),
-            (PermissionDenied, Self::Forbidden),
+            (io::ErrorKind::PermissionDenied, Self::PermissionDenied),
             (IsADirectory, Self::Folder),
             (FileTooLarge, Self::TooLong),
         ];
         match known.into_iter().find(|(kind, _)| *kind == error.kind()) {
-            Some((_, unread)) => unread,
+            Some((_, error)) => error,
             None => Self::Other(error.to_string()),
         }
     }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_word_on_the_configuration_file_wins() {
+    fn configuration_file_is_found_in_the_documented_order() {
         check(Some("a.yaml"), "b.yaml", "portcullis.yaml", "a.yaml");
         check(None, "b.yaml", "portcullis.yaml", "b.yaml");
         check(None, "", "portcullis.yaml", "portcullis.yaml");
@@ -183,11 +183,11 @@ mod tests {
     }
 
     #[test]
-    fn a_device_without_end_is_not_read_to_its_end() {
+    fn endless_device_and_folder_are_read_errors() {
         let error = HostEnv::system().read(Path::new("/dev/zero")).unwrap_err();
         assert_eq!(error, ReadError::TooLong);
         let error = io::Error::from(io::ErrorKind::PermissionDenied);
-        assert_eq!(ReadError::from(error), ReadError::Forbidden);
+        assert_eq!(ReadError::from(error), ReadError::PermissionDenied);
         let error = HostEnv::system().read(Path::new("/")).unwrap_err();
         assert_eq!(error, ReadError::Folder);
     }

@@ -1,15 +1,15 @@
-//! Hosts of URLs and of addresses: a URL parser takes more than any resolver knows.
+//! Check of host names in URLs and addresses: a URL parser accepts names that no resolver knows.
 
 use std::net::Ipv6Addr;
 
 use crate::config::invalid::Invalid;
 use crate::server::is_name;
 
-/// The longest name and the longest label of one (RFC 1035 §2.3.4).
+/// Maximum length of a name and of a label (RFC 1035 §2.3.4).
 const LONGEST: usize = 253;
 const LONGEST_LABEL: usize = 63;
 
-/// Checks a host: a name, or an address, in brackets if it is IPv6.
+/// Checks a host: a name or an address, in brackets if it is IPv6.
 pub(super) fn check_host(host: &str) -> Result<(), Invalid> {
     let bracketed = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     if bracketed.is_some_and(|inner| inner.parse::<Ipv6Addr>().is_ok()) || is_name(host) {
@@ -17,14 +17,14 @@ pub(super) fn check_host(host: &str) -> Result<(), Invalid> {
     }
     if host.len() > LONGEST || host.split('.').any(|label| label.len() > LONGEST_LABEL) {
         return Err(Invalid::new(format!(
-            "has a host that is too long: {LONGEST_LABEL} between two dots, {LONGEST} in all"
+            "has a host name that is too long: at most {LONGEST_LABEL} characters between dots, {LONGEST} in total"
         )));
     }
     if host.contains('*') {
-        return Err(Invalid::new("has a * in its host").hint("write the name of one host"));
+        return Err(Invalid::new("has a `*` in the host").hint("write the name of one host"));
     }
-    Err(Invalid::new("has a host that is no host's name")
-        .hint("a name is letters, digits and -, divided by dots"))
+    Err(Invalid::new("has an invalid host name")
+        .hint("use letters, digits and -, separated by dots"))
 }
 
 #[cfg(test)]
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_addresses_are_hosts() {
+    fn host_is_a_name_or_an_address() {
         for good in ["localhost", "a.example.", "my_app", "10.0.0.1", "[::1]"] {
             assert_eq!(check_host(good), Ok(()), "{good}");
         }

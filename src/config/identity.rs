@@ -12,7 +12,7 @@ use crate::config::section::Section;
 use crate::gate::route::Settings;
 use crate::identity::headers::{HeaderRule, Template, default_rules, provider_rule};
 
-/// The key at the top of the file.
+/// The key at the top level of the file.
 pub(super) const AT_TOP: KeySpec = key(
     NAME,
     Type::Map(&Type::Text),
@@ -20,22 +20,22 @@ pub(super) const AT_TOP: KeySpec = key(
         "{X-Forwarded-User: \"{user}\", X-Forwarded-Email: \"{email}\", \
          X-Forwarded-Groups: \"{groups}\", X-Forwarded-Preferred-Username: \"{preferred_username}\"}",
     ),
-    "Tells upstreams who asks: a header's name and its text with {user} {subject} {email} {groups} {name} \
-     {preferred_username} {provider} {access_token} {id_token} {claim:/pointer}; a written map replaces the \
-     default.",
+    "Headers that identify the user to upstreams: names, and values with the placeholders {user} {subject} {email} \
+     {groups} {name} {preferred_username} {provider} {access_token} {id_token} {claim:/pointer}. A map that you \
+     set replaces the default.",
 );
 
 /// The key of a route.
 pub(super) const OF_ROUTE: KeySpec = key(
     NAME,
     Type::Map(&Type::Text),
-    DefaultValue::Unset("the map of the same name at the top"),
-    "Replaces the map of the same name at the top for this route.",
+    DefaultValue::Unset("the map of the same name at the top level"),
+    "Replaces the map of the same name at the top level for this route.",
 );
 
 const NAME: &str = "identity_headers";
 
-/// Fields that frame a message, belong to one connection, or are set by the gateway itself.
+/// Fields that frame a message, belong to one connection, or are set by the gateway.
 const RESERVED: [&str; 24] = [
     "host",
     "connection",
@@ -63,21 +63,21 @@ const RESERVED: [&str; 24] = [
     "x-request-id",
 ];
 
-/// The map at the top of the file, where it is written.
+/// Reads the map at the top level of the file, if it is set.
 pub(super) fn top(root: &Section<'_>) -> Result<Option<Vec<HeaderRule>>, Reported> {
     rules(&root.field(NAME))
 }
 
-/// The headers of a route for which no map is written.
+/// Returns the headers of a route for which no map is set.
 pub(super) fn default_of(route: OfRoute<'_>) -> Vec<HeaderRule> {
     let mut rules = default_rules();
-    if route.takes_several() {
+    if route.accepts_several() {
         rules.push(provider_rule());
     }
     rules
 }
 
-/// Warns about written maps that leave out the provider on routes where several sign in.
+/// Warns about maps without the provider, on routes that accept users of several providers.
 pub(super) fn warn_of_missing_provider(root: &Section<'_>, routes: &[Settings], ids: &[String]) {
     let field = root.field("routes");
     let Some(Node::List(items)) = field.node else { return };
@@ -88,11 +88,11 @@ pub(super) fn warn_of_missing_provider(root: &Section<'_>, routes: &[Settings], 
         let names_provider = rules.iter().any(|rule| rule.template.names_provider());
         let providers = route.providers.as_deref();
         let of_route = OfRoute { ids: Some(ids), providers, path: None };
-        if of_route.takes_several() && identifies && !names_provider {
+        if of_route.accepts_several() && identifies && !names_provider {
             let own = matches!(item, Node::Map(keys) if keys.iter().any(|(key, _)| key == NAME));
             let above = if own { field.path.item(at) } else { root.path.clone() };
             let path = above.key(NAME);
-            // Many routes share the map at the top.
+            // Several routes share the map at the top level.
             if !paths.contains(&path) {
                 paths.push(path);
             }
@@ -100,15 +100,15 @@ pub(super) fn warn_of_missing_provider(root: &Section<'_>, routes: &[Settings], 
     }
     for path in paths {
         let invalid = Invalid::new(
-            "has no {provider}, and several providers sign in: the same user or e-mail at another \
-             provider looks the same to the upstream",
+            "has no {provider}, but there are several providers: the upstream cannot tell apart users of different \
+             providers with the same name or e-mail address",
         )
-        .hint("add `X-Forwarded-Provider: \"{provider}\"`, or put `providers` with one ID on the route");
+        .hint("add `X-Forwarded-Provider: \"{provider}\"`, or set `providers` of the route to one ID");
         root.diagnostics.warning(&path, &invalid);
     }
 }
 
-/// A map of headers, where it is written; one without entries is written too.
+/// Reads a map of headers, if it is set; it can be empty.
 pub(super) fn rules(field: &Field<'_>) -> Result<Option<Vec<HeaderRule>>, Reported> {
     let Some(entries) = field.entries()? else { return Ok(None) };
     let rules: Vec<_> = entries.iter().map(rule).collect();
@@ -117,9 +117,7 @@ pub(super) fn rules(field: &Field<'_>) -> Result<Option<Vec<HeaderRule>>, Report
         if rules.iter().take(at).any(|before| before.name == rule.name)
             && let Some(entry) = entries.get(at)
         {
-            return Err(
-                entry.error(&"stands here twice, as names are compared without case".into())
-            );
+            return Err(entry.error(&"is set twice: header names are case-insensitive".into()));
         }
     }
     Ok(Some(rules))
@@ -130,31 +128,35 @@ fn rule(entry: &Field<'_>) -> Result<HeaderRule, Reported> {
     if let Some(Node::Text(text)) = entry.node
         && let Some(meant) = without_dollar(text)
     {
-        let invalid = Invalid::new("has a $ before a placeholder").suggest(meant);
+        let invalid = Invalid::new("has a `$` before a placeholder").suggest(meant);
         return Err(entry.diagnostics.error(&entry.path, &invalid, Some(text)));
     }
     let template = entry.value(|text| Ok(Template::parse(text)?));
     Ok(HeaderRule { name: name?, template: template? })
 }
 
-/// What `${user}` was meant to be: as a reference it would be an environment variable.
+/// Returns the template without `$`, if that was probably meant: `${user}` is an environment variable.
 fn without_dollar(text: &str) -> Option<String> {
     let meant = text.replace("${", "{");
     let differs = meant != text && !text.contains("$$");
     (differs && Template::parse(&meant).is_ok()).then_some(meant)
 }
 
-/// A name that every upstream reads alike, and that is the author's to set.
+/// Parses a header name that all upstreams read in the same way and that the operator can set.
 fn name(text: &str) -> Result<HeaderName, Invalid> {
-    // SECURITY: some upstreams take `X_User` and `X.User` for `X-User`; so only the plain spelling.
+    // SECURITY: some upstreams read `X_User` and `X.User` as `X-User`, so only letters, digits and - are accepted.
     if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-        return Err(Invalid::new("is not a header's name").hint("use letters, digits and -"));
+        return Err(
+            Invalid::new("is not a valid header name here").hint("use letters, digits and -")
+        );
     }
-    let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| "is not a header's name")?;
+    let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| "is not a valid header name")?;
     let text = name.as_str();
     let framing = text.starts_with("content-") || text.starts_with("sec-");
     if framing || RESERVED.contains(&text) {
-        return Err(Invalid::new("cannot carry an identity: it has a meaning of its own in HTTP"));
+        return Err(Invalid::new(
+            "cannot be an identity header: HTTP or the gateway uses it for something else",
+        ));
     }
     Ok(name)
 }
@@ -167,7 +169,7 @@ mod tests {
     use crate::config::tests::settings_of;
 
     #[test]
-    fn the_tables_default_is_that_of_the_room() {
+    fn default_headers_are_those_of_the_identity_room() {
         let DefaultValue::Is(text) = AT_TOP.default else { panic!("it has a default") };
         let written = settings_of(&format!("identity_headers: {text}"));
         assert_eq!(written.routes.first().unwrap().identity_headers, default_rules());
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn default_headers_gain_the_provider_where_several_sign_in() {
+    fn default_headers_include_the_provider_if_there_are_several() {
         let ids = ["company", "partner"].map(str::to_owned);
         let check = |ids: &[String], chosen: Option<&[Arc<str>]>, expected: usize| {
             let route = OfRoute { ids: Some(ids), providers: chosen, path: None };

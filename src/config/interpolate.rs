@@ -1,46 +1,43 @@
-//! `${NAME}`, `${NAME:-default}`, `${file:PATH}` and `$$` in a text; nothing else is special.
-//! What comes out is not looked at again: a value with `${` in it stays as it is.
+//! Parser for `${NAME}`, `${NAME:-default}`, `${file:PATH}` and `$$` in a string; nothing else is special.
+//! Invariant: a replacement is not parsed again, so a value that contains `${` stays as it is.
 
-/// A piece of a text.
+/// A part of a string.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum TextPart {
-    /// As it stands.
+    /// Literal text.
     Text(String),
-    /// `${NAME}`, or `${NAME:-default}` for one that is unset or empty.
+    /// `${NAME}`, or `${NAME:-default}` for a variable that is not set or empty.
     Variable { name: String, default: Option<String> },
-    /// `${file:PATH}`: the file's content less its last newline.
+    /// `${file:PATH}`: the content of a file without its last newline.
     File(String),
 }
 
-/// What is wrong with a `${…}`; holds no part of the text.
+/// Error in a `${…}`. It contains no part of the string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadReference {
     #[error("has a `${{` that is not closed")]
     Open,
-    #[error("has a `${{…}}` with what is no name of an environment variable")]
+    #[error("has a `${{…}}` whose content is not the name of an environment variable")]
     Name,
     #[error("has a `${{file:}}` without a path")]
     Path,
-    #[error("has a `${{…}}` inside of another, which is not read")]
+    #[error("has a `${{…}}` inside another `${{…}}`, which is not supported")]
     Nested,
 }
 
 impl BadReference {
-    /// What to write instead.
+    /// Hint: what to write instead.
     pub(super) fn remedy(self) -> &'static str {
         match self {
             Self::Open | Self::Name | Self::Path => {
-                "write ${NAME}, ${NAME:-default} or ${file:PATH}; $$ is a dollar"
+                "write ${NAME}, ${NAME:-default} or ${file:PATH}; for a dollar sign, write $$"
             }
-            Self::Nested => {
-                "let whoever starts the gateway set one variable to what is meant, and write ${NAME}; \
-                 a default or a path is taken as it stands"
-            }
+            Self::Nested => "set one environment variable to the final value, and write ${NAME}",
         }
     }
 }
 
-/// Takes a text apart.
+/// Splits a string into its parts.
 pub(super) fn parse(text: &str) -> Result<Vec<TextPart>, BadReference> {
     let (mut pieces, mut plain, mut rest) = (Vec::new(), String::new(), text);
     while let Some((before, after)) = rest.split_once('$') {
@@ -68,7 +65,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<TextPart>, BadReference> {
 }
 
 fn reference_of(text: &str) -> Result<TextPart, BadReference> {
-    // It ends at the first brace, so the rest of the outer one would stand behind what comes out.
+    // A reference ends at the first `}`, so the rest of the outer one would follow the value.
     if text.contains("${") {
         return Err(BadReference::Nested);
     }
@@ -110,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn references_are_told_from_text() {
+    fn references_are_separated_from_text() {
         check("", Ok(vec![]));
         check("plain $5 {user}", Ok(vec![text("plain $5 {user}")]));
         check("$${HOME} $$", Ok(vec![text("${HOME} $")]));
@@ -122,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_reference_is_refused() {
+    fn malformed_reference_is_rejected() {
         check("${A", Err(BadReference::Open));
         check("${}", Err(BadReference::Name));
         check("${1A}", Err(BadReference::Name));
@@ -135,14 +132,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_can_be_escaped(written in ".*") {
+        fn doubled_dollars_escape_any_text(written in ".*") {
             let pieces = parse(&written.replace('$', "$$")).unwrap();
             let expected: Vec<TextPart> = (!written.is_empty()).then(|| text(&written)).into_iter().collect();
             prop_assert_eq!(pieces, expected);
         }
 
         #[test]
-        fn no_text_makes_it_panic(written in "[$a-c{}:\\-]{0,20}") {
+        fn parser_does_not_panic_on_any_text(written in "[$a-c{}:\\-]{0,20}") {
             drop(parse(&written));
         }
     }

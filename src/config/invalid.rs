@@ -1,16 +1,16 @@
-//! What a parser says of a text that it refuses. The parser knows what is wrong; it does not know
-//! whether the text may be shown, so it keeps the two apart.
+//! Error of a parser for a configuration value. The parser does not know whether the value may be shown, so the
+//! message and the parts that contain the value are separate.
 
-/// Why a text is refused.
+/// Reason why a value is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Invalid {
-    /// The rest of a sentence that begins with the text: `is not a duration`. Never the text itself.
+    /// What is wrong, to be read after the value: `is not a duration`. It never contains the value.
     pub(super) what: String,
-    /// What to do, without the text.
+    /// What to do. It never contains the value.
     hint: Option<String>,
-    /// What was probably meant: a text made of the one refused.
+    /// What was probably meant. It is derived from the value.
     suggestion: Option<String>,
-    /// The file that the text names, and why it cannot be used.
+    /// The file that the value names, and why it cannot be used.
     file: Option<(String, String)>,
 }
 
@@ -19,13 +19,13 @@ impl Invalid {
         Self { what: what.into(), hint: None, suggestion: None, file: None }
     }
 
-    /// Of a text that names this file.
+    /// Error for a value that names this file.
     pub(super) fn of_file(file: impl Into<String>, why: impl Into<String>) -> Self {
         let (file, why) = (file.into(), why.into());
         Self { file: Some((file, why.clone())), ..Self::new(format!("names a file that {why}")) }
     }
 
-    /// The same with the name of the file, unless the text beside it is that name.
+    /// Adds the name of the file, unless the message shows it already.
     #[must_use]
     pub(super) fn with_file(self, shown: Option<&str>) -> Self {
         match &self.file {
@@ -51,7 +51,7 @@ impl Invalid {
         self.suggestion.as_deref()
     }
 
-    /// The hint to print beside the text, or `None` for one that must not show it.
+    /// Returns the hint. The suggestion is only in it if the value may be shown.
     pub(super) fn hint_for(&self, shown: Option<&str>) -> Option<String> {
         match (shown, &self.suggestion) {
             (Some(_), Some(suggestion)) => Some(format!("did you mean {suggestion}?")),

@@ -1,15 +1,15 @@
-//! Every key of the file with the way to it: for hints, the schema, and the test of `config/full.yaml`.
+//! List of all configuration keys with their paths, for hints and tests.
 
 use crate::config::key_spec::{KeySpec, Type};
 
-/// A key and the way to it: `routes[].upstream`, `providers.ID.issuer`.
+/// A key with its path: `routes[].upstream`, `providers.ID.issuer`.
 #[derive(Debug)]
 pub(super) struct KeyRow {
     pub(super) parent: String,
     pub(super) key: &'static KeySpec,
 }
 
-/// These keys and all below them, parents first.
+/// Returns these keys and all keys below them, parents first.
 pub(super) fn rows(keys: &'static [KeySpec]) -> Vec<KeyRow> {
     let mut rows = Vec::new();
     add_rows(keys, "", &mut rows);
@@ -44,7 +44,7 @@ fn add_rows_within(kind: &'static Type, path: String, rows: &mut Vec<KeyRow>) {
 }
 
 impl KeyRow {
-    /// Whether the name is an everyday word, which elsewhere means something else: `token`, `name`.
+    /// Whether the name is a common word that has another meaning in other sections: `token`, `name`.
     pub(super) fn is_everyday(&self) -> bool {
         self.parent.ends_with(".endpoints") || self.parent.ends_with(".claims")
     }
@@ -62,7 +62,7 @@ mod tests {
     use crate::config::ROOT;
 
     #[test]
-    fn a_way_to_a_key_leads_to_one_key() {
+    fn path_of_a_key_is_unique() {
         let mut paths: Vec<String> = rows(ROOT).iter().map(KeyRow::path).collect();
         let all = paths.len();
         paths.sort();
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_has_a_sentence() {
+    fn every_key_has_a_description() {
         for row in rows(ROOT) {
             assert!(row.key.about.ends_with('.'), "{}", row.path());
         }

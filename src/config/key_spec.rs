@@ -1,6 +1,6 @@
-//! What a key of the file is: its name, its type, its default, a sentence about it. The table of a section's keys
-//! stands on top of the file that reads the section.
-//! Invariant: a default is YAML text and is read like a written value, so it stands nowhere else.
+//! Specification of one configuration key: name, type, default, and a sentence. The `KEYS` of a section are on top
+//! of the file that reads the section; the JSON Schema, "did you mean" and the test of `config/full.yaml` use them.
+//! Invariant: a default is YAML text and is parsed like a value from the file, so it is written only once.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ pub(super) struct KeySpec {
     pub(super) name: &'static str,
     pub(super) kind: Type,
     pub(super) default: DefaultValue,
-    /// What it means, in a sentence.
+    /// Its meaning, in one sentence.
     pub(super) about: &'static str,
 }
 
-/// What may be written.
+/// Type of a value.
 #[derive(Debug)]
 pub(super) enum Type {
-    /// A text; what YAML takes for a number or a boolean needs quotes.
+    /// A string. What YAML reads as a number or a boolean needs quotes.
     Text,
-    /// A text, number or boolean, taken as text.
+    /// A string, number or boolean, read as a string.
     Scalar,
-    /// A text that is never shown.
+    /// A string that is never shown.
     Secret,
-    /// A path or PEM text; never shown, since a key may be pasted where a certificate belongs.
+    /// A path or PEM text. It is never shown: a private key may be pasted in place of a certificate.
     Pem,
     /// `true` or `false`.
     Flag,
@@ -33,15 +33,15 @@ pub(super) enum Type {
     Count { least: u64, most: u64 },
     /// Bytes.
     Size { least: u64, most: u64 },
-    /// A span of time.
+    /// A duration.
     Duration { least: Duration, most: Duration },
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// A list of at least so many.
+    /// A list with at least `least` items.
     List { of: &'static Self, least: usize },
-    /// One, or a list of at least one.
+    /// One value, or a list of at least one.
     OneOrMore(&'static Self),
-    /// A mapping with names of the author's.
+    /// A mapping whose names the operator chooses.
     Map(&'static Self),
     /// A mapping with these keys.
     Section(&'static [KeySpec]),
@@ -49,14 +49,14 @@ pub(super) enum Type {
     Either(&'static [Self]),
 }
 
-/// What holds when a key is not written.
+/// Value of a key that is not set.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum DefaultValue {
     /// This YAML text.
     Is(&'static str),
-    /// Nothing; the words say what that means.
+    /// No value. The text says what that means.
     Unset(&'static str),
-    /// It must be written; an example.
+    /// No default: the key is required. The text is an example.
     Required(&'static str),
 }
 
@@ -81,12 +81,12 @@ pub(super) const KIB: u64 = 1024;
 pub(super) const MIB: u64 = 1024 * KIB;
 
 impl Type {
-    /// Whether a value that stands on its own may be of this type.
-    pub(super) fn takes(&self, node: &Node) -> bool {
+    /// Whether a scalar may have this type.
+    pub(super) fn accepts(&self, node: &Node) -> bool {
         match (self, node) {
-            (Self::Either(kinds), _) => kinds.iter().any(|kind| kind.takes(node)),
-            (Self::OneOrMore(kind), _) => kind.takes(node),
-            // Any type may come out of `${…}`.
+            (Self::Either(kinds), _) => kinds.iter().any(|kind| kind.accepts(node)),
+            (Self::OneOrMore(kind), _) => kind.accepts(node),
+            // `${…}` may be replaced by a value of any type.
             (
                 Self::Text
                 | Self::Scalar
@@ -122,7 +122,7 @@ impl Type {
         }
     }
 
-    /// The type of a list's items and how many there must be.
+    /// Type of a list's items, and the minimum number of items.
     pub(super) fn items(&'static self) -> Option<(&'static Self, usize)> {
         if let Self::Either(kinds) = self {
             return kinds.iter().find_map(Self::items);
@@ -133,7 +133,7 @@ impl Type {
         if let Self::List { of, least } = self { Some((*of, *least)) } else { None }
     }
 
-    /// The words to choose from.
+    /// Words of a choice.
     pub(super) fn words(&self) -> &'static [&'static str] {
         if let Self::Either(kinds) = self {
             return kinds
@@ -145,11 +145,11 @@ impl Type {
         if let Self::Choice(words) = self { words } else { &[] }
     }
 
-    /// What must be written, for "must be …".
+    /// Description of the type, for "must be …".
     pub(super) fn describe(&self) -> String {
         match self {
-            Self::Text | Self::Secret | Self::Pem => "a text".to_owned(),
-            Self::Scalar => "a text, a number, true or false".to_owned(),
+            Self::Text | Self::Secret | Self::Pem => "a string".to_owned(),
+            Self::Scalar => "a string, a number or a boolean".to_owned(),
             Self::Flag => "true or false".to_owned(),
             Self::Count { .. } => "a whole number".to_owned(),
             Self::Size { .. } => "a size such as 64KiB".to_owned(),

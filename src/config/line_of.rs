@@ -1,5 +1,5 @@
-//! The line of a key. The tree does not remember lines, and the parser tells them in errors only; so
-//! for a finding the text is read once more, down to the key, with an error there.
+//! Line number of a key. The tree has no line numbers, and the parser reports lines in errors only. So the text is
+//! parsed again down to the key, and fails there on purpose.
 
 use std::fmt;
 
@@ -8,7 +8,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use crate::config::document::Node;
 use crate::config::problem::{KeyPath, Step};
 
-/// The line, from 1, of a key or a list's item. Where it was not written: of the nearest around it.
+/// Returns the line, from 1, of a key or a list item. For a key that is not set, it is the line of the nearest
+/// key around it.
 pub(super) fn line_of(text: &str, root: &Node, path: &KeyPath) -> Option<usize> {
     let steps = path.steps();
     let steps = steps.get(..written(root, steps)).unwrap_or_default();
@@ -19,7 +20,7 @@ pub(super) fn line_of(text: &str, root: &Node, path: &KeyPath) -> Option<usize> 
     error.location().map(|location| location.line())
 }
 
-/// How many of these steps lead somewhere.
+/// Counts the steps that exist in the tree.
 fn written(root: &Node, steps: &[Step]) -> usize {
     let mut node = Some(root);
     let found = steps.iter().take_while(|step| {
@@ -48,7 +49,7 @@ fn into<'n>(node: &'n Node, step: &Step) -> Option<&'n Node> {
     }
 }
 
-/// Goes down these steps and fails at the last.
+/// Follows these steps and fails at the last one.
 struct Walk<'p>(&'p [Step]);
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
@@ -63,7 +64,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the way to a key")
+        f.write_str("the path to a key")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
@@ -155,7 +156,7 @@ last: 1
     }
 
     #[test]
-    fn keys_and_items_have_their_lines() {
+    fn keys_and_items_have_lines() {
         let (root, routes) = (KeyPath::default(), KeyPath::default().key("routes"));
         check(root.clone(), 1);
         check(root.key("server"), 2);
@@ -169,7 +170,7 @@ last: 1
     }
 
     #[test]
-    fn what_was_not_written_is_where_it_belongs() {
+    fn key_that_is_not_set_has_the_line_of_its_section() {
         check(KeyPath::default().key("pages"), 1);
         check(KeyPath::default().key("server").key("listen"), 2);
         check(KeyPath::default().key("routes").item(1).key("upstream").key("x"), 9);

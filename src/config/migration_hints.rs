@@ -1,18 +1,18 @@
-//! What people write who come from another gateway, and how it is said here.
+//! Hints for keys of other gateways: the key to use here, or what to write instead.
 
-/// How it is said here, where not by another key alone.
-pub(super) fn said_otherwise(name: &str) -> Option<&'static str> {
+/// Returns the hint for a key that has no single equivalent here.
+pub(super) fn other_way(name: &str) -> Option<&'static str> {
     OTHERWISE.iter().find(|(names, _)| names.contains(&name)).map(|(_, hint)| *hint)
 }
 
-/// The key of ours that has this name elsewhere; of several, that which may stand among these.
+/// Returns our key for a key of another gateway; of several, the one among these keys.
 pub(super) fn renamed(name: &str, keys: &[&str]) -> Option<&'static str> {
     let places = || RENAMED.iter().filter(|(known, _)| *known == name).map(|(_, place)| *place);
     let is_here = |place: &&str| place.rsplit('.').next().is_some_and(|ours| keys.contains(&ours));
     places().find(is_here).or_else(|| places().next())
 }
 
-/// The name elsewhere, and our key.
+/// Key of another gateway, and our key.
 const RENAMED: [(&str, &str); 64] = [
     ("oidc_issuer_url", "providers.ID.issuer"),
     ("issuer_url", "providers.ID.issuer"),
@@ -80,13 +80,16 @@ const RENAMED: [(&str, &str); 64] = [
     ("custom_sign_in_logo", "pages.logo"),
 ];
 
-/// What is said in another way here, or not at all.
+/// Keys of other gateways that have no single equivalent here, and the hint.
 const OTHERWISE: [(&[&str], &str); 24] = [
-    (&["<<"], "merge keys are not read: repeat the keys, or use an alias for a whole value"),
+    (
+        &["<<"],
+        "YAML merge keys are not supported: repeat the keys, or use an alias for a whole value",
+    ),
     (
         &["redirect_uri", "redirect_url", "callback_url"],
-        "it is made of public_url and endpoint_prefix, as in https://wiki.example.com/oauth2/callback: \
-         register that at the provider",
+        "remove it: the redirect URI is public_url + endpoint_prefix + /callback, such as \
+         https://wiki.example.com/oauth2/callback; register this URI at the provider",
     ),
     (
         &[
@@ -95,43 +98,43 @@ const OTHERWISE: [(&[&str], &str); 24] = [
             "skip_auth_preflight",
             "allow_public_unauthenticated_access",
         ],
-        "give the route `allow: public`, or a rule `{ public: true, paths: [/health], methods: [GET] }`",
+        "set `allow: public` for the route, or add a rule `{ public: true, paths: [/health], methods: [GET] }`",
     ),
     (
         &["reverse_proxy", "trusted_proxy_ips", "real_client_ip_header"],
-        "name the addresses of your proxies in `server.trusted_proxies`",
+        "list the addresses of your proxies in `server.trusted_proxies`",
     ),
-    // SECURITY: elsewhere they pass without a sign-in; as proxies of ours they could be anyone.
+    // SECURITY: in other gateways these clients need no sign-in. As trusted proxies they could forge any address.
     (
         &["trusted_ips"],
-        "give the route a rule for whoever comes from there: \
+        "add a rule for these clients to the route: \
          `{ public: true, client_addresses: [192.0.2.0/24] }`",
     ),
     (
         &["whitelist_domains"],
-        "`rd` may lead to the host of every route; hosts share a session by `session.cookie.domain`",
+        "remove it: `rd` can point to the host of every route; to share a session between hosts, set `session.cookie.domain`",
     ),
     (
         &["authenticated_emails_file", "htpasswd_file", "passthrough_users"],
-        "who may pass stands in the route's rules: `allow: [{ emails: [ada@example.com] }]`",
+        "write the users into the rules of the route: `allow: [{ emails: [ada@example.com] }]`",
     ),
-    (&["session_store_type", "redis_connection_url"], "sessions are kept in memory: remove it"),
-    (&["cookie_name"], "it belongs elsewhere: `session.cookie.name`"),
-    (&["metrics_address"], "metrics are on the listener of `admin.listen`"),
+    (&["session_store_type", "redis_connection_url"], "remove it: sessions are stored in memory"),
+    (&["cookie_name"], "use `session.cookie.name` instead"),
+    (&["metrics_address"], "use `admin.listen` instead: metrics are on the admin listener"),
     (
         &["insecure_oidc_allow_unverified_email"],
-        "write `require_email_verified: false` for the provider",
+        "set `require_email_verified: false` for the provider",
     ),
     (
         &["oidc_groups_claim", "oidc_email_claim", "user_id_claim"],
-        "say which claim means what in `providers.ID.claims`",
+        "set the names of claims in `providers.ID.claims`",
     ),
-    (&["skip_oidc_discovery"], "write what discovery does not tell in `providers.ID.endpoints`"),
-    (&["skip_provider_button"], "visitors go straight on where one provider signs in: remove it"),
-    (&["code_challenge_method"], "PKCE with S256 is always used: remove it"),
+    (&["skip_oidc_discovery"], "set the endpoints in `providers.ID.endpoints`"),
+    (&["skip_provider_button"], "remove it: with one provider there is no sign-in page"),
+    (&["code_challenge_method"], "remove it: PKCE with S256 is always used"),
     (
         &["tls_cert_file", "tls_key_file", "certificate_file", "certificate_key_file"],
-        "write `server.tls.certificates: [{ certificate: tls.crt, key: tls.key }]`",
+        "use `server.tls.certificates: [{ certificate: tls.crt, key: tls.key }]` instead",
     ),
     (
         &[
@@ -140,7 +143,7 @@ const OTHERWISE: [(&[&str], &str); 24] = [
             "ssl_upstream_insecure_skip_verify",
             "tls_skip_verify",
         ],
-        "certificates are always verified: name whom to trust in `ca`",
+        "remove it: certificates are always verified; set a certificate to trust in `ca`",
     ),
     (
         &[
@@ -151,7 +154,7 @@ const OTHERWISE: [(&[&str], &str); 24] = [
             "http_only",
             "httponly",
         ],
-        "the cookie always has HttpOnly, and Secure where public_url is https: remove it",
+        "remove it: the cookie always has HttpOnly, and Secure if public_url is https",
     ),
     (
         &[
@@ -166,27 +169,27 @@ const OTHERWISE: [(&[&str], &str); 24] = [
             "set_request_headers",
             "inject_request_headers",
         ],
-        "write what the application gets in `identity_headers`",
+        "set the headers for the application in `identity_headers`",
     ),
     (
         &["provider", "idp_provider"],
-        "name your provider below `providers`: `providers: { company: { issuer: …, client_id: … } }`",
+        "configure the provider below `providers`: `providers: { company: { issuer: …, client_id: … } }`",
     ),
     (
         &["client_secret_file", "idp_client_secret_file"],
-        "write `client_secret: ${file:/run/secrets/client_secret}` for the provider",
+        "write `client_secret: ${file:/run/secrets/client_secret}` in the provider",
     ),
     (
         &["cookie_refresh"],
-        "tokens are refreshed as they end, not at intervals: remove it, or see `session.refresh_before`",
+        "remove it: tokens are refreshed before they expire, see `session.refresh_before`",
     ),
     (
         &["oidc_extra_audiences", "oidc_audience_claims"],
-        "an ID token is for `client_id` and nobody else: remove it",
+        "remove it: the audience of an ID token must be `client_id`",
     ),
     (
         &["https_address", "force_https"],
-        "a listener speaks TLS where there are `server.tls.certificates`",
+        "remove it: with `server.tls.certificates`, every TCP listener uses TLS",
     ),
 ];
 
@@ -197,7 +200,7 @@ mod tests {
     use crate::config::key_rows::{KeyRow, rows};
 
     #[test]
-    fn every_key_that_is_named_is_one_of_ours() {
+    fn every_hint_names_an_existing_key() {
         let rows: Vec<_> = rows(ROOT).iter().map(KeyRow::path).collect();
         for (name, place) in RENAMED {
             assert!(rows.iter().any(|row| row == place), "{name}: {place}");
@@ -205,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_keys_that_which_may_stand_there_is_meant() {
+    fn ambiguous_key_means_the_one_that_fits_the_section() {
         assert_eq!(renamed("url", &["listen", "public_url"]), Some("server.public_url"));
         assert_eq!(renamed("url", &["host", "upstream"]), Some("routes[].upstream"));
         assert_eq!(renamed("url", &["title"]), Some("routes[].upstream"));

@@ -1,7 +1,8 @@
-//! The only room that knows YAML; produces each room's Settings.
-//! Two types for configuration: what was written is a tree that is walked by one table of keys, so that
-//! all problems come at once; what the program needs is [`Config`], in which nothing is left to check.
-//! Invariant: no problem prints a secret, nor what came out of the environment or a file.
+//! Configuration: reads YAML, or flags, into the `Settings` of each room. No other room knows YAML.
+//! The file is first a tree of values, which is checked against the tables of keys so that all problems are reported
+//! at once. The result is [`Config`], in which nothing is left to check. The table of a section's keys (`KEYS`) is on
+//! top of the file that reads the section; the keys at the top level of the file are here.
+//! Invariant: no message shows a secret, nor a value from the environment or another file.
 
 mod address;
 mod admin;
@@ -61,25 +62,25 @@ use invalid::Invalid;
 use key_spec::{DefaultValue, KeySpec, Type, key};
 use section::Section;
 
-/// The keys at the top of the file.
+/// Keys at the top level of the file.
 const ROOT: &[KeySpec] = &[
     key(
         "server",
         Type::Section(server::KEYS),
         DefaultValue::Required("server: { public_url: https://wiki.example.com }"),
-        "Sockets, limits, deadlines, and the address that browsers see.",
+        "Listeners, limits, timeouts, and the URL that browsers use.",
     ),
     key(
         "providers",
         Type::Map(&Type::Section(providers::KEYS)),
-        DefaultValue::Unset("needed unless every route is public"),
-        "Where visitors sign in: an ID of a-z, 0-9 and - for each, in the order of the sign-in page.",
+        DefaultValue::Unset("none; required unless every route is public"),
+        "Providers where users sign in, by ID (a-z, 0-9 and -), in the order of the sign-in page.",
     ),
     key(
         "session",
         Type::Section(session::KEYS),
         DefaultValue::Unset("all defaults"),
-        "How long a browser stays signed in, and its cookie.",
+        "Lifetime of sessions, and their cookie.",
     ),
     key(
         "routes",
@@ -87,64 +88,64 @@ const ROOT: &[KeySpec] = &[
         DefaultValue::Required(
             "routes: [{ upstream: http://127.0.0.1:8080, allow: authenticated }]",
         ),
-        "What is in front of what, and who may pass; the most specific host and path wins.",
+        "Applications behind the gateway, and who is allowed. The most specific host and path wins.",
     ),
     identity::AT_TOP,
     key(
         "pages",
         Type::Section(pages::KEYS),
         DefaultValue::Unset("all defaults"),
-        "What people see.",
+        "Appearance of the gateway's pages.",
     ),
     key(
         "admin",
         Type::Section(admin::KEYS),
         DefaultValue::Unset("all defaults"),
-        "The listener for health checks and metrics.",
+        "Listener for health checks and metrics.",
     ),
     key("telemetry", Type::Section(telemetry::KEYS), DefaultValue::Unset("all defaults"), "Logs."),
 ];
 
-/// A configuration that was found good.
+/// A valid configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Sockets, limits, deadlines.
+    /// Listeners, limits, timeouts.
     pub server: crate::server::Settings,
-    /// The origin at which browsers reach the gateway.
+    /// Origin at which browsers reach the gateway.
     pub public_url: Origin,
-    /// The gateway's own paths; `/oauth2`. Starts with `/`, ends without one.
+    /// Prefix of the gateway's own paths, such as `/oauth2`. It starts with `/` and does not end with it.
     pub endpoint_prefix: PathPrefix,
-    /// Where visitors sign in, in the order of the sign-in page.
+    /// Providers, in the order of the sign-in page.
     pub providers: Vec<crate::providers::Settings>,
-    /// The session table and its cookie.
+    /// Session table and cookie.
     pub session: crate::session::Settings,
-    /// What is in front of what; at least one.
+    /// Routes, at least one.
     pub routes: Vec<crate::gate::route::Settings>,
-    /// What pages look like.
+    /// Appearance of the pages.
     pub pages: crate::pages::Brand,
-    /// The admin listener; `None`: off.
+    /// Address of the admin listener; `None`: off.
     pub admin: Option<crate::server::ListenAddress>,
     /// Logs.
     pub telemetry: crate::telemetry::Settings,
-    /// Every other file that went into this.
+    /// All other files that were read.
     pub files: Vec<PathBuf>,
 }
 
-/// Where [`HostEnv::configuration_file`] looks.
-const PLACES: &str = "the file is that of --config, else of PORTCULLIS_CONFIG, else portcullis.yaml in \
-                      this folder, else /etc/portcullis/portcullis.yaml";
+/// Search order of [`HostEnv::configuration_file`], for messages.
+const PLACES: &str = "the configuration file is --config, or PORTCULLIS_CONFIG, or portcullis.yaml in \
+                      this folder, or /etc/portcullis/portcullis.yaml";
 
-/// Reads a configuration: the result with its warnings, or all that is wrong with it.
+/// Loads a configuration file; returns the configuration with warnings, or all problems.
 pub fn load(file: &Path, source: &HostEnv) -> Result<(Config, Vec<Problem>), Problems> {
     let text = read(file, source)?;
     let root = document::parse(&text).map_err(|error| {
-        refusal(file, error.line, error.message.to_owned(), error.hint.map(str::to_owned))
+        rejected(file, error.line, error.message.to_owned(), error.hint.map(str::to_owned))
     })?;
     let line = |path: &KeyPath| (file.to_owned(), line_of::line_of(&text, &root, path));
     read_tree(&root, Diagnostics::new(source, file.parent().unwrap_or(Path::new(""))), line)
 }
 
-/// What a tree says; `place` tells where each of its keys was written.
+/// Reads a tree; `place` returns the file and line of a key.
 fn read_tree(
     root: &Node,
     diagnostics: Diagnostics<'_>,
@@ -152,14 +153,14 @@ fn read_tree(
 ) -> Result<(Config, Vec<Problem>), Problems> {
     let config = convert(&diagnostics, root);
     let (problems, files) = diagnostics.finish(place);
-    let refused = problems.iter().any(|problem| problem.severity == Severity::Error);
+    let rejected = problems.iter().any(|problem| problem.severity == Severity::Error);
     match config {
-        Ok(config) if !refused => Ok((Config { files, ..config }, problems)),
+        Ok(config) if !rejected => Ok((Config { files, ..config }, problems)),
         Ok(_) | Err(_) => Err(Problems(problems)),
     }
 }
 
-/// The line of a key in a file that was loaded.
+/// Returns the line of a key in a file.
 fn line(file: &Path, source: &HostEnv, path: &KeyPath) -> Option<usize> {
     let text = read(file, source).ok()?;
     let root = document::parse(&text).ok()?;
@@ -169,30 +170,30 @@ fn line(file: &Path, source: &HostEnv, path: &KeyPath) -> Option<usize> {
 fn read(file: &Path, source: &HostEnv) -> Result<String, Problems> {
     let bytes = source.read(file).map_err(|why| {
         let hint = match why {
-            ReadError::Forbidden => {
-                "let this user read it: `chmod` or `chgrp` the file and its folders"
+            ReadError::PermissionDenied => {
+                "allow this user to read the file and its folders, with `chmod` or `chgrp`"
             }
             ReadError::Missing | ReadError::Folder | ReadError::TooLong | ReadError::Other(_) => {
                 PLACES
             }
         };
-        refusal(file, None, why.to_string(), Some(hint.to_owned()))
+        rejected(file, None, why.to_string(), Some(hint.to_owned()))
     })?;
-    // Some editors begin a file with a byte order mark, which the parser takes for a document.
+    // Some editors write a byte order mark, which the parser reads as a document.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").map(<[u8]>::to_vec).unwrap_or(bytes);
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
-        refusal(file, Some(line), "is not a text in UTF-8".to_owned(), None)
+        rejected(file, Some(line), "is not UTF-8 text".to_owned(), None)
     })
 }
 
-fn refusal(file: &Path, line: Option<usize>, message: String, hint: Option<String>) -> Problems {
+fn rejected(file: &Path, line: Option<usize>, message: String, hint: Option<String>) -> Problems {
     let (severity, path, file) = (Severity::Error, KeyPath::default(), file.to_owned());
     Problems(vec![Problem { severity, file, line, path, message, hint }])
 }
 
-/// Every section is read, whatever the others say, before the first failure ends it.
+/// Converts all sections before the first error ends it, so that every error is reported.
 fn convert(diagnostics: &Diagnostics<'_>, root: &Node) -> Result<Config, Reported> {
     let root = Section::root(diagnostics, root)?;
     let server = root.section("server");
@@ -214,9 +215,9 @@ fn convert(diagnostics: &Diagnostics<'_>, root: &Node) -> Result<Config, Reporte
     let pages = pages::brand(&root);
     let admin = admin::listen(&root, server.as_ref().ok());
     let telemetry = telemetry::settings(&root);
-    // Without any entry, not with entries that are wrong, of which more is said already.
+    // Only without any entry: invalid entries have their own errors.
     if let (Ok([]), Ok(_), Ok(routes)) = (ids.as_deref(), &providers, &routes) {
-        someone_signs_in(&root, routes)?;
+        check_providers_exist(&root, routes)?;
     }
     if let (Ok(ids), Ok(routes)) = (&ids, &routes) {
         identity::warn_of_missing_provider(&root, routes, ids);
@@ -228,8 +229,8 @@ fn convert(diagnostics: &Diagnostics<'_>, root: &Node) -> Result<Config, Reporte
             route_hosts::warn_of_uncovered_hosts(&root, server, routes, public_url);
         }
     }
-    // An upstream under a misspelt key is no upstream that is not written.
-    if let (Ok(server), Ok(routes), false) = (&server, &routes, diagnostics.is_refused()) {
+    // Not with errors: an upstream with a misspelt key would look like a missing upstream.
+    if let (Ok(server), Ok(routes), false) = (&server, &routes, diagnostics.has_errors()) {
         forward_auth::warnings(&root, server, routes);
     }
     Ok(Config {
@@ -246,23 +247,23 @@ fn convert(diagnostics: &Diagnostics<'_>, root: &Node) -> Result<Config, Reporte
     })
 }
 
-/// Without providers, no route may ask for sign-in.
-fn someone_signs_in(
+/// Checks that no route needs sign-in if there are no providers.
+fn check_providers_exist(
     root: &Section<'_>,
     routes: &[crate::gate::route::Settings],
 ) -> Result<(), Reported> {
-    match routes.iter().position(|route| asks_for_sign_in(&route.allow)) {
+    match routes.iter().position(|route| needs_sign_in(&route.allow)) {
         None => Ok(()),
         Some(at) => {
-            let what = format!("is required: routes[{at}] asks visitors to sign in");
-            let hint = "name a provider: `providers: { company: { issuer: …, client_id: …, client_secret: … } }`, or write `allow: public` on every route";
+            let what = format!("is required: routes[{at}] needs sign-in");
+            let hint = "add a provider: `providers: { company: { issuer: …, client_id: …, client_secret: … } }`, or set `allow: public` on every route";
             Err(root.field("providers").error(&Invalid::new(what).hint(hint)))
         }
     }
 }
 
-/// Whether some visitor of a route would be asked to sign in.
-fn asks_for_sign_in(allow: &Policy) -> bool {
+/// Whether a route can require sign-in.
+fn needs_sign_in(allow: &Policy) -> bool {
     match allow {
         Policy::Public => false,
         Policy::Authenticated => true,

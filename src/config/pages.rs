@@ -11,26 +11,26 @@ use crate::config::units::size_text;
 use crate::pages::{Brand, Logo};
 
 pub(super) const KEYS: &[KeySpec] = &[
-    key("title", Type::Text, DefaultValue::Unset("Portcullis"), "Stands on every page."),
+    key("title", Type::Text, DefaultValue::Unset("Portcullis"), "Title of every page."),
     key(
         "logo",
         Type::Text,
         DefaultValue::Unset("none"),
-        "A picture above the title: a file that ends in .svg, .png, .jpg or .webp, up to 256KiB.",
+        "Image above the title: an .svg, .png, .jpg or .webp file of at most 256KiB.",
     ),
-    key("message", Type::Text, DefaultValue::Unset("none"), "A sentence under the title."),
+    key("message", Type::Text, DefaultValue::Unset("none"), "Text below the title."),
     key(
         "style",
         Type::Text,
         DefaultValue::Unset("none"),
-        "A CSS file that is added to our own style.",
+        "CSS file that is added to the built-in style.",
     ),
 ];
 
-/// What is sent with pages must not be large.
+/// Maximum size of a logo or style: it is sent with every page.
 const MOST_BYTES: usize = 256 * 1024;
 
-/// All of it.
+/// `pages`.
 pub(super) fn brand(root: &Section<'_>) -> Result<Brand, Reported> {
     let section = root.section("pages")?;
     let title = section.field("title").optional_text();
@@ -48,7 +48,7 @@ fn logo(field: &Field<'_>) -> Result<Option<Logo>, Reported> {
             "png" => "image/png",
             "jpg" | "jpeg" => "image/jpeg",
             "webp" => "image/webp",
-            _ => return Err("is not a file that ends in .svg, .png, .jpg or .webp".into()),
+            _ => return Err("has an unsupported file type: use .svg, .png, .jpg or .webp".into()),
         };
         Ok(Logo { content_type, bytes: small_file(field, name)? })
     })
@@ -57,11 +57,10 @@ fn logo(field: &Field<'_>) -> Result<Option<Logo>, Reported> {
 fn style(field: &Field<'_>) -> Result<Option<String>, Reported> {
     field.optional(|name| {
         let bytes = small_file(field, name)?;
-        let text =
-            String::from_utf8(bytes).map_err(|_| "names a file that is not a text in UTF-8")?;
-        // SECURITY: the text stands in a <style> element; its end there would open the page.
+        let text = String::from_utf8(bytes).map_err(|_| "names a file that is not UTF-8 text")?;
+        // SECURITY: the text is put into a <style> element; an end tag in it could add HTML to the page.
         match text.to_ascii_lowercase().contains("</style") {
-            true => Err("names a file with </style in it".into()),
+            true => Err("names a file that contains </style".into()),
             false => Ok(text),
         }
     })
@@ -73,7 +72,7 @@ fn small_file(field: &Field<'_>, name: &str) -> Result<Vec<u8>, Invalid> {
         0..=MOST_BYTES => Ok(bytes),
         _ => {
             let most = u64::try_from(MOST_BYTES).map(size_text).unwrap_or_default();
-            Err(format!("names a file of more than {most}").into())
+            Err(format!("names a file that is larger than {most}").into())
         }
     }
 }

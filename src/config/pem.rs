@@ -11,14 +11,14 @@ use crate::config::field::Field;
 use crate::config::invalid::Invalid;
 use crate::secret::Secret;
 
-/// PEM text and where it came from: a path, or "inline".
+/// PEM text and its origin: a path, or "inline".
 #[derive(Clone, Debug)]
 pub(super) struct Pem {
     pub(super) name: String,
     pub(super) text: Secret,
 }
 
-/// A field with certificates to trust.
+/// Reads a field with certificates to trust.
 pub(super) fn authorities(field: &Field<'_>) -> Result<Option<String>, Reported> {
     field.optional(|value| {
         let pem = Pem::read(value, field.diagnostics)?;
@@ -26,13 +26,13 @@ pub(super) fn authorities(field: &Field<'_>) -> Result<Option<String>, Reported>
         for certificate in pem.certificates()? {
             roots
                 .add(certificate)
-                .map_err(|why| format!("holds a certificate that cannot be read: {why}"))?;
+                .map_err(|why| format!("contains a certificate that cannot be read: {why}"))?;
         }
         Ok(pem.text.expose().to_owned())
     })
 }
 
-/// A field with a certificate chain.
+/// Reads a field with a certificate chain.
 pub(super) fn chain(field: &Field<'_>) -> Result<Option<Pem>, Reported> {
     field.optional(|value| {
         let pem = Pem::read(value, field.diagnostics)?;
@@ -41,7 +41,7 @@ pub(super) fn chain(field: &Field<'_>) -> Result<Option<Pem>, Reported> {
     })
 }
 
-/// A field with a private key.
+/// Reads a field with a private key.
 pub(super) fn key(field: &Field<'_>) -> Result<Option<Pem>, Reported> {
     field.optional(|value| {
         let pem = Pem::read(value, field.diagnostics)?;
@@ -50,17 +50,15 @@ pub(super) fn key(field: &Field<'_>) -> Result<Option<Pem>, Reported> {
     })
 }
 
-/// Checks that a key is that of a chain's first certificate.
+/// Checks that a key belongs to the first certificate of a chain.
 pub(super) fn check_pair(chain: &Pem, key: &Pem) -> Result<(), Invalid> {
     match CertifiedKey::from_der(chain.certificates()?, key.key()?, &default_provider()) {
         Ok(_) => Ok(()),
         Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            Err(Invalid::new("is not the key of the certificate beside it")
-                .hint("the leaf certificate stands first in its file"))
+            Err(Invalid::new("does not belong to the certificate")
+                .hint("check that the file of the certificate begins with the leaf certificate"))
         }
-        Err(why) => {
-            Err(format!("and the certificate beside it cannot be used for TLS: {why}").into())
-        }
+        Err(why) => Err(format!("cannot be used for TLS with the certificate: {why}").into()),
     }
 }
 
@@ -75,12 +73,10 @@ impl Pem {
         let content =
             diagnostics.file(value).map_err(|invalid| match looks_like_a_path(value) {
                 true => invalid,
-                false => {
-                    Invalid::new("is neither PEM text nor the path of a file that can be read")
-                }
+                false => Invalid::new("is neither PEM text nor the path of a readable file"),
             })?;
         let text = String::from_utf8(content).map_err(|_| {
-            Invalid::new("holds no PEM text")
+            Invalid::new("contains no PEM text")
                 .hint("convert DER with `openssl x509 -inform der` or `openssl pkey -inform der`")
         })?;
         Ok(Self { name: diagnostics.at(value).display().to_string(), text: Secret::new(text) })
@@ -91,29 +87,29 @@ impl Pem {
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text).collect();
         match certificates {
             Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-            Ok(_) => Err(Invalid::new("holds no certificate")
-                .hint("it must have a line -----BEGIN CERTIFICATE-----")),
-            Err(_) => Err("holds PEM text that is damaged".into()),
+            Ok(_) => Err(Invalid::new("contains no certificate")
+                .hint("PEM needs a line -----BEGIN CERTIFICATE-----")),
+            Err(_) => Err("contains damaged PEM text".into()),
         }
     }
 
     fn key(&self) -> Result<PrivateKeyDer<'static>, Invalid> {
         let text = self.text.expose();
         if text.contains("ENCRYPTED") {
-            return Err(Invalid::new("holds a key with a passphrase").hint(
-                "nobody could type it at start: `openssl pkey -in with.key -out without.key` \
-                       removes it; then let only this user read the file",
+            return Err(Invalid::new("contains a key with a passphrase, which is not supported").hint(
+                "remove it with `openssl pkey -in with.key -out without.key`, and make the new file readable \
+                 only for this user",
             ));
         }
         PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|_| {
-            Invalid::new("holds no private key")
-                .hint("it must have a line -----BEGIN PRIVATE KEY----- (or RSA, or EC)")
+            Invalid::new("contains no private key")
+                .hint("PEM needs a line -----BEGIN PRIVATE KEY----- (or RSA, or EC)")
         })
     }
 }
 
-// SECURITY: a key that was pasted without its PEM lines would be printed as the path of a missing
-// file; base64 has no dot, and that of a key (DER, a SEQUENCE) begins with an M.
+// SECURITY: a key pasted without its PEM lines would be shown as the path of a missing file. Base64 has no dot, and
+// the base64 of a key (DER, a SEQUENCE) begins with an M.
 fn looks_like_a_path(value: &str) -> bool {
     let starts = value.starts_with('/') && !value.contains(['+', '=']);
     value.len() < 200 && (starts || value.contains('.')) && !value.contains(char::is_whitespace)

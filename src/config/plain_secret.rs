@@ -1,9 +1,9 @@
-//! A secret that stands in the file itself, and what its author more likely meant.
+//! Warnings about secrets in plain text, and about values that were probably meant as a reference.
 
 use crate::config::interpolate::{self, TextPart};
 use crate::config::invalid::Invalid;
 
-/// Secrets of the files that come with the gateway, and what people write in place of one.
+/// Secrets of our example files, and common placeholders.
 const SAMPLES: [&str; 8] = [
     "00000000000000000000000000000000000000000000",
     "change-me",
@@ -15,24 +15,24 @@ const SAMPLES: [&str; 8] = [
     "your-client-secret",
 ];
 
-/// Whether a secret is one that everybody knows.
+/// Whether a secret is publicly known.
 pub(super) fn is_sample(secret: &str) -> bool {
     SAMPLES.iter().any(|sample| sample.eq_ignore_ascii_case(secret.trim()))
 }
 
-/// What is to be said of a sample's secret, wherever it came from.
+/// Warning for a known example secret, wherever it comes from.
 pub(super) fn sample() -> Invalid {
-    Invalid::new("is the secret of a sample, which everybody knows")
-        .hint("take the provider's for `client_secret`; `portcullis keygen` makes one for `session.secret`")
+    Invalid::new("is an example secret, which is publicly known")
+        .hint("for `client_secret`, use the one from the provider; for `session.secret`, run `portcullis keygen`")
 }
 
-/// What is to be said of a secret as it is written; `None` for one that comes from elsewhere. `is_set` tells
-/// whether a variable of the environment has a value.
+/// Returns the warning for a secret as it is written in the file, if there is one. `is_set` says whether an
+/// environment variable has a value.
 pub(super) fn doubtful(text: &str, is_set: impl Fn(&str) -> bool) -> Option<Invalid> {
     if text.contains("${") {
         let pieces = interpolate::parse(text).ok()?;
         let defaults = pieces.into_iter().find_map(|piece| match piece {
-            // Of a sample's secret more is said where its value is known.
+            // A known example secret has another warning.
             TextPart::Variable { name, default: Some(default) }
                 if !is_set(&name) && !is_sample(&default) =>
             {
@@ -42,7 +42,7 @@ pub(super) fn doubtful(text: &str, is_set: impl Fn(&str) -> bool) -> Option<Inva
         });
         return defaults.map(|name| {
             Invalid::new(format!(
-                "is the default that stands in this file, as {name} is not set: whoever reads the file knows it"
+                "is the default from this file because {name} is not set: everyone who can read the file knows it"
             ))
             .hint(format!("set {name}, and write ${{{name}}} without a default"))
         });
@@ -51,25 +51,25 @@ pub(super) fn doubtful(text: &str, is_set: impl Fn(&str) -> bool) -> Option<Inva
         return None;
     }
     Some(if is_bare_variable(text) {
-        Invalid::new("is taken as it stands: a `$` without braces stands for itself")
-            .hint("write ${NAME} for a variable of the environment; $$ is a dollar")
+        Invalid::new("is used literally: a `$` without braces is not a variable")
+            .hint("write ${NAME} for an environment variable; for a dollar sign, write $$")
     } else if is_file_name(text) {
-        Invalid::new("is taken as it stands, not as the name of a file")
-            .hint("write ${file:PATH} for what stands in a file")
+        Invalid::new("is used literally, not as the name of a file")
+            .hint("write ${file:PATH} to read the value from a file")
     } else {
-        // It goes wherever the file goes: a repository, a backup, a chat.
-        Invalid::new("is a secret in plain sight of whoever reads this file")
-            .hint("keep it elsewhere: ${file:/run/secrets/NAME}, or ${NAME} of the environment")
+        // It is copied with the file into repositories, backups, chats.
+        Invalid::new("secret is stored in plain text")
+            .hint("read it from a file with ${file:/run/secrets/NAME}, or from the environment with ${NAME}")
     })
 }
 
-/// Whether a text is what a shell would put a variable in for: `$CLIENT_SECRET`.
+/// Whether a value is a variable in shell syntax: `$CLIENT_SECRET`.
 fn is_bare_variable(text: &str) -> bool {
     let name = text.strip_prefix('$').unwrap_or_default();
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }
 
-/// Whether a text is where other programs would read a secret.
+/// Whether a value looks like the path of a file with a secret.
 fn is_file_name(text: &str) -> bool {
     let starts = ["file:", "/run/", "/etc/", "/var/", "./", "../", "~/"];
     starts.iter().any(|start| text.starts_with(start))
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_of_the_sample_file_are_known_as_such() {
+    fn secrets_of_the_full_file_are_known_examples() {
         let samples: Vec<&str> = include_str!("../../config/full.yaml")
             .lines()
             .filter_map(|line| line.split_once("_SECRET:-")?.1.split_once('}'))
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn default_of_a_variable_is_doubtful_where_it_is_taken() {
+    fn default_of_an_unset_variable_has_a_warning() {
         let is_set = |name: &str| name == "SET";
         assert!(doubtful("${UNSET:-hunter2}", is_set).is_some());
         for good in ["${UNSET:-change-me}", "${SET:-hunter2}", "${UNSET}", "${file:/run/secret}"] {

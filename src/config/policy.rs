@@ -1,5 +1,5 @@
-//! `allow:` -> `policy::Policy`. Deny is the default: what is not written lets nobody in, and what is
-//! written but empty is a problem instead of a guess.
+//! `allow:` -> `policy::Policy`.
+//! Invariant: deny is the default. A missing or empty value is an error, never a rule that allows a request.
 
 use std::sync::Arc;
 
@@ -25,53 +25,56 @@ pub(super) const KEYS: &[KeySpec] = &[
         "public",
         Type::Flag,
         DefaultValue::Is("false"),
-        "Asks for no signed-in visitor; beside it only methods, paths and client_addresses.",
+        "Matches without sign-in. Can only be combined with methods, paths and client_addresses.",
     ),
-    rule_key("emails", "E-mail addresses, compared without case."),
-    rule_key("email_domains", "Their domains: example.com, or *.example.com for those below it."),
-    rule_key("groups", "Groups, exactly as the provider names them."),
-    rule_key("users", "Values of the claim that is configured as user."),
-    rule_key("providers", "IDs of providers."),
+    rule_key("emails", "E-mail addresses, case-insensitive."),
+    rule_key(
+        "email_domains",
+        "Domains of the e-mail address: example.com, or *.example.com for its subdomains.",
+    ),
+    rule_key("groups", "Groups, exactly as the provider spells them."),
+    rule_key("users", "Values of the claim that is set in `claims.user` of the provider."),
+    rule_key("providers", "Provider IDs."),
     key(
         "claims",
         Type::Map(&Type::OneOrMore(&Type::Scalar)),
-        DefaultValue::Unset("not asked for"),
-        "A claim or JSON pointer, and the values of which it must have one.",
+        DefaultValue::Unset("not checked"),
+        "Claims, or JSON pointers, each with the accepted values.",
     ),
     rule_key("methods", "Methods; GET includes HEAD."),
-    rule_key("paths", "Path prefixes by whole segments."),
-    rule_key("client_addresses", "Networks, or single addresses, of clients."),
+    rule_key("paths", "Path prefixes, by whole segments."),
+    rule_key("client_addresses", "Client addresses: networks (CIDR) or single addresses."),
 ];
 
 const fn rule_key(name: &'static str, about: &'static str) -> KeySpec {
-    key(name, Type::List { of: &Type::Text, least: 1 }, DefaultValue::Unset("not asked for"), about)
+    key(name, Type::List { of: &Type::Text, least: 1 }, DefaultValue::Unset("not checked"), about)
 }
 
-/// Beside `public: true`, only what a request tells without anybody's sign-in.
-const OF_THE_REQUEST: [&str; 4] = ["public", "methods", "paths", "client_addresses"];
+/// Keys that are allowed together with `public: true`: they need no signed-in user.
+const WITHOUT_USER: [&str; 4] = ["public", "methods", "paths", "client_addresses"];
 
-/// What means somebody else at another provider.
-const ISSUED: [&str; 5] = ["groups", "users", "claims", "emails", "email_domains"];
+/// Keys whose values can belong to different users at different providers.
+const OF_A_PROVIDER: [&str; 5] = ["groups", "users", "claims", "emails", "email_domains"];
 
-/// What a rule stands in.
+/// The route of a rule.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OfRoute<'a> {
-    /// The IDs of all providers, where known.
+    /// IDs of all providers, if they are known.
     pub(super) ids: Option<&'a [String]>,
-    /// The route's own choice among them, where it was made.
+    /// Providers of the route, if it sets them.
     pub(super) providers: Option<&'a [Arc<str>]>,
-    /// The route's path, where known.
+    /// Path of the route, if it is known.
     pub(super) path: Option<&'a PathPrefix>,
 }
 
 impl OfRoute<'_> {
-    /// Whether several providers sign in on the route.
-    pub(super) fn takes_several(&self) -> bool {
+    /// Whether the route accepts users of several providers.
+    pub(super) fn accepts_several(&self) -> bool {
         let ids = self.ids.unwrap_or_default();
-        let takes = |id: &&String| {
+        let accepts = |id: &&String| {
             self.providers.is_none_or(|chosen| chosen.iter().any(|other| **other == **id))
         };
-        ids.iter().filter(takes).count() > 1
+        ids.iter().filter(accepts).count() > 1
     }
 }
 
@@ -79,8 +82,8 @@ impl OfRoute<'_> {
 pub(super) fn policy(field: &Field<'_>, route: OfRoute<'_>) -> Result<Policy, Reported> {
     match field.node {
         None => Err(field.error(
-            &Invalid::new("is required: nobody passes unless a rule says so")
-                .hint("say who may pass: `allow: authenticated`, `allow: [{ email_domains: [example.com] }]`, or `allow: public`"),
+            &Invalid::new("is required: without it, every request would be denied")
+                .hint("write `allow: authenticated` for all signed-in users, `allow: [{ email_domains: [example.com] }]` for some, or `allow: public` for everyone"),
         )),
         Some(Node::Text(_)) => field.choice(|text| match text {
             "public" => Some(Policy::Public),
@@ -89,11 +92,11 @@ pub(super) fn policy(field: &Field<'_>, route: OfRoute<'_>) -> Result<Policy, Re
         }),
         Some(Node::Map(_)) => Err(field.error(
             &Invalid::new("must be a list of rules, not a mapping")
-                .hint("put it in [ ]: `allow: [{ email_domains: [example.com] }]`"),
+                .hint("put the rule in [ ]: `allow: [{ email_domains: [example.com] }]`"),
         )),
         Some(Node::Flag(_) | Node::Number(_)) => Err(field.error(
-            &Invalid::new("does not say who may pass")
-                .hint("write `authenticated`, `public`, or a list of rules: `[{ … }]`"),
+            &Invalid::new("must be `authenticated`, `public`, or a list of rules")
+                .hint("write `allow: authenticated`, `allow: public`, or `allow: [{ email_domains: [example.com] }]`"),
         )),
         Some(Node::Null | Node::List(_) | Node::Tagged) => {
             let items = field.items()?;
@@ -112,11 +115,11 @@ fn mapping<'r>(item: &Field<'r>) -> Result<Section<'r>, Reported> {
     let Some(Node::Text(text)) = item.node else { return Section::of(item) };
     let hint = match text.as_str() {
         "authenticated" | "public" => format!("write `allow: {text}`, without a list"),
-        text if text.contains('@') => "write a rule: `{ emails: [ada@example.com] }`".to_owned(),
-        _ => "say what it is: `{ groups: [staff] }`, `{ email_domains: [example.com] }`, `{ users: [ada] }`"
+        text if text.contains('@') => "write the key too: `{ emails: [ada@example.com] }`".to_owned(),
+        _ => "write the key too: `{ groups: [staff] }`, `{ email_domains: [example.com] }` or `{ users: [ada] }`"
             .to_owned(),
     };
-    Err(item.error(&Invalid::new("must be a rule, which is a mapping, not a text").hint(hint)))
+    Err(item.error(&Invalid::new("must be a rule (a mapping), not a string").hint(hint)))
 }
 
 fn rule(section: &Section<'_>, route: OfRoute<'_>) -> Result<Rule, Reported> {
@@ -148,52 +151,51 @@ fn rule(section: &Section<'_>, route: OfRoute<'_>) -> Result<Rule, Reported> {
     Ok(rule)
 }
 
-/// That a rule says something, and `public: true` nothing about a visitor.
+/// Checks that a rule has a key, and that a rule with `public: true` has no key about a user.
 fn check_keys(section: &Section<'_>, public: bool) -> Result<(), Reported> {
-    let says_something = public || section.written().any(|key| key != "public");
-    if !says_something {
+    let has_a_key = public || section.written().any(|key| key != "public");
+    if !has_a_key {
         let invalid =
-            Invalid::new("is a rule without a key, which would let everybody in who signs in")
-                .hint("write `allow: authenticated` if that is meant");
+            Invalid::new("is a rule without a key, which would allow every signed-in user")
+                .hint("to allow every signed-in user, write `allow: authenticated`");
         return Err(section.diagnostics.error(&section.path, &invalid, None));
     }
     if !public {
         return Ok(());
     }
-    match section.written().find(|key| !OF_THE_REQUEST.contains(key)) {
+    match section.written().find(|key| !WITHOUT_USER.contains(key)) {
         None => Ok(()),
         Some(key) => {
             let invalid = Invalid::new(
-                "cannot stand beside `public: true`, which asks nobody to sign in",
+                "cannot be combined with `public: true`, which needs no sign-in",
             )
-            .hint("beside it stand only methods, paths and client_addresses; make two rules of it");
+            .hint("write two rules; a rule with `public: true` can only have methods, paths and client_addresses");
             Err(section.diagnostics.error(&section.path.key(key), &invalid, None))
         }
     }
 }
 
-// SECURITY: a group, user, claim or e-mail is only worth as much as the provider that says so: anyone
-// may found an organisation named `staff` somewhere, and a provider may call any address verified.
+// SECURITY: a group, user, claim or e-mail address is only as reliable as its provider. Anyone can create a group
+// `staff` at some providers, and a provider can call any address verified.
 fn check_issuers_of_names(
     section: &Section<'_>,
     rule: &Rule,
     route: OfRoute<'_>,
 ) -> Result<(), Reported> {
-    if !route.takes_several() || route.providers.is_some() || rule.providers.is_some() {
+    if !route.accepts_several() || route.providers.is_some() || rule.providers.is_some() {
         return Ok(());
     }
-    match section.written().find(|key| ISSUED.contains(key)) {
+    match section.written().find(|key| OF_A_PROVIDER.contains(key)) {
         None => Ok(()),
         Some(key) => {
             let ids = route.ids.unwrap_or_default();
             let what = format!(
-                "does not say of which provider ({}): a stranger may have the same value at another",
+                "needs `providers`: there are several ({}), and another user can have the same value at another provider",
                 ids.join(", ")
             );
             let first = ids.first().map_or("", String::as_str);
-            let hint = format!(
-                "put `providers: [{first}]`, or whichever is meant, on this rule or on the route"
-            );
+            let hint =
+                format!("add `providers: [{first}]`, or another ID, to this rule or to the route");
             let path = section.path.key(key);
             Err(section.diagnostics.error(&path, &Invalid::new(what).hint(hint), None))
         }
@@ -206,12 +208,12 @@ fn client_addresses(field: &Field<'_>) -> Result<Option<Vec<IpNet>>, Reported> {
     Ok(Some(networks.into_iter().enumerate().map(meant).collect()))
 }
 
-/// A rule that can never match locks someone out whom its author wanted to let in.
+/// Warns about a rule that can never match.
 fn warn_of_idle_rule(section: &Section<'_>, rule: &Rule, route: OfRoute<'_>) {
     if let (Some(mine), Some(of_route)) = (&rule.providers, route.providers)
         && !mine.iter().any(|id| of_route.contains(id))
     {
-        let invalid = Invalid::new("never matches: none of these signs in on this route");
+        let invalid = Invalid::new("never matches: the route accepts none of these providers");
         section.diagnostics.warning(&section.path.key("providers"), &invalid);
     }
     for (at, path) in rule.paths.iter().flatten().enumerate() {
@@ -219,14 +221,14 @@ fn warn_of_idle_rule(section: &Section<'_>, rule: &Rule, route: OfRoute<'_>) {
             && !of_route.covers(path)
             && !path.covers(of_route)
         {
-            let invalid = Invalid::new("never matches: it lies outside of the route's own path")
-                .hint("paths are written whole, from the root of the host");
+            let invalid = Invalid::new("never matches: it is outside the path of the route")
+                .hint("write the whole path, from the root of the host");
             section.diagnostics.warning(&section.path.key("paths").item(at), &invalid);
         }
     }
 }
 
-/// Two rules whose paths letter case alone tells apart are one to an upstream without it.
+/// Warns about rules whose paths differ only in letter case: an upstream can treat them as the same path.
 fn warn_of_letter_case(items: &[Field<'_>], rules: &[Rule]) {
     for (at, (item, rule)) in items.iter().zip(rules).enumerate() {
         for (of_rule, path) in rule.paths.iter().flatten().enumerate() {
@@ -234,8 +236,8 @@ fn warn_of_letter_case(items: &[Field<'_>], rules: &[Rule]) {
                 |other: &Rule| other.paths.iter().flatten().any(|it| it.clashes_with(path));
             let Some(before) = rules.iter().take(at).position(clashes) else { continue };
             let what = format!(
-                "has paths in common with allow[{before}] but for letter case: only who passes by both \
-                 gets there, as an upstream may not tell capitals from small letters"
+                "overlaps with a path of allow[{before}] if letter case is ignored. Upstreams can be case-insensitive, so \
+                 a request for the common paths is allowed only if both rules match"
             );
             let place = item.path.key("paths").item(of_rule);
             item.diagnostics.warning(&place, &Invalid::new(what));
@@ -243,7 +245,7 @@ fn warn_of_letter_case(items: &[Field<'_>], rules: &[Rule]) {
     }
 }
 
-/// A list of IDs of providers, each of which there is.
+/// Parses a list of IDs of configured providers.
 pub(super) fn providers(
     field: &Field<'_>,
     ids: Option<&[String]>,
@@ -253,11 +255,11 @@ pub(super) fn providers(
         if ids.iter().any(|id| id == text) {
             return Ok(text.into());
         }
-        let invalid = Invalid::new("is not a provider of this file");
+        let invalid = Invalid::new("is not a configured provider");
         Err(match nearest(text, ids.iter().map(String::as_str)) {
             Some(near) => invalid.suggest(near),
             None if ids.is_empty() => invalid,
-            None => invalid.hint(format!("providers here are {}", ids.join(", "))),
+            None => invalid.hint(format!("configured providers: {}", ids.join(", "))),
         })
     })
 }
@@ -268,7 +270,9 @@ type Claim = (ClaimPath, Vec<String>);
 fn claims(field: &Field<'_>) -> Result<Option<Vec<Claim>>, Reported> {
     let Some(entries) = field.entries()? else { return Ok(None) };
     if entries.is_empty() {
-        return Err(field.error(&"is empty: name a claim and its values".into()));
+        return Err(field.error(
+            &"has no claims: write a claim and its values, such as `{ tenant: main }`".into(),
+        ));
     }
     let claim = |entry: &Field<'_>| {
         warn_of_apparent_path(entry.diagnostics, &entry.path, &entry.name);
@@ -280,7 +284,7 @@ fn claims(field: &Field<'_>) -> Result<Option<Vec<Claim>>, Reported> {
     claims.into_iter().collect::<Result<Vec<_>, Reported>>().map(Some)
 }
 
-/// A text that is compared as it is.
+/// Parses a string that is compared exactly.
 fn exact(text: &str) -> Result<String, Invalid> {
     match text.is_empty() {
         true => Err("is empty".into()),
@@ -288,18 +292,18 @@ fn exact(text: &str) -> Result<String, Invalid> {
     }
 }
 
-/// Reads a prefix of paths, of a rule or of a route.
+/// Parses a path prefix of a rule or of a route.
 pub(super) fn path(text: &str) -> Result<PathPrefix, Invalid> {
     PathPrefix::parse(text).map_err(|what| {
         if let Some((_, rest)) = text.split_once("://").filter(|_| !text.starts_with('/')) {
-            let invalid = Invalid::new("is a URL, where only a path can stand");
+            let invalid = Invalid::new("is a URL, but must be a path");
             return invalid.suggest(rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"));
         }
         if let Some(expression) = text.strip_prefix('^') {
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_');
             let end = expression.find(|c| !plain(c)).unwrap_or(expression.len());
             let meant = expression.get(..end).unwrap_or_default();
-            let invalid = Invalid::new("is a regular expression, where only a prefix can stand");
+            let invalid = Invalid::new("is a regular expression, but must be a path prefix");
             return if meant.starts_with('/') { invalid.suggest(meant) } else { invalid };
         }
         match text.starts_with('/') {
@@ -313,10 +317,11 @@ pub(super) fn path(text: &str) -> Result<PathPrefix, Invalid> {
 }
 
 fn email_domain(text: &str) -> Result<EmailDomain, Invalid> {
-    // oauth2-proxy means every domain below it; here it would match nobody.
+    // In oauth2-proxy, this means every domain below it. Here it would never match.
     match text.strip_prefix('.') {
-        Some(bare) => Err(Invalid::new("begins with a dot, which no domain of an e-mail does")
-            .suggest(format!("*.{bare}"))),
+        Some(bare) => {
+            Err(Invalid::new("begins with a dot, so it never matches").suggest(format!("*.{bare}")))
+        }
         None => Ok(EmailDomain::parse(text)?),
     }
 }
@@ -325,29 +330,32 @@ fn email(text: &str) -> Result<String, Invalid> {
     let mut parts = text.split('@');
     let (local, domain) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     if parts.next().is_some() {
-        return Err("is not an e-mail address: it has more than one @".into());
+        return Err("is not an e-mail address: it contains more than one @".into());
     }
     if local.is_empty() && !domain.is_empty() {
         return Err(Invalid::new("is not an e-mail address")
-            .hint("for everybody of a domain write `email_domains`"));
+            .hint("to allow a whole domain, use `email_domains`"));
     }
     if domain.is_empty() || text.contains('*') || text.contains(char::is_whitespace) {
         return Err(Invalid::new("is not an e-mail address")
-            .hint("write one such as ada@example.com; for a domain, `email_domains`"));
+            .hint("write an address such as ada@example.com; to allow a whole domain, use `email_domains`"));
     }
     Ok(text.to_ascii_lowercase())
 }
 
 fn method(text: &str) -> Result<Method, Invalid> {
     let upper = text.to_ascii_uppercase();
-    // RFC 9110 §9.1: methods are compared with case.
+    // RFC 9110 §9.1: methods are case-sensitive.
     if upper != text {
-        return Err(Invalid::new("is not a method, which is in upper case").suggest(upper));
+        return Err(Invalid::new("is not in upper case, as methods are").suggest(upper));
     }
     let plain = text.chars().all(|c| c.is_ascii_uppercase() || c == '-');
     match Method::from_bytes(text.as_bytes()) {
         Ok(method) if plain => Ok(method),
-        Ok(_) | Err(_) => Err(Invalid::new("is not a method").hint("write GET, POST, PUT, …")),
+        Ok(_) | Err(_) => {
+            Err(Invalid::new("is not a method")
+                .hint("write one method per item: GET, POST, PUT, …"))
+        }
     }
 }
 
@@ -356,7 +364,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_have_one_at_sign() {
+    fn email_address_has_one_at_sign() {
         assert_eq!(email("Ada@Example.com").unwrap(), "ada@example.com");
         assert_eq!(email("\u{212a}@a.example").unwrap(), "\u{212a}@a.example");
         for invalid in
@@ -367,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_are_in_upper_case() {
+    fn method_is_in_upper_case() {
         assert_eq!(method("GET").unwrap(), Method::GET);
         assert_eq!(method("M-SEARCH").unwrap().as_str(), "M-SEARCH");
         assert_eq!(method("get").unwrap_err().suggestion(), Some("GET"));

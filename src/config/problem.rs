@@ -1,5 +1,5 @@
-//! One finding about a configuration: where, what, and what to do about it.
-//! Invariant: neither message nor hint holds a value that is secret or came out of `${…}`, nor a control character.
+//! A problem of a configuration: its place, the message, and a hint that says what to do.
+//! Invariant: message and hint contain no secret, no value from `${…}` and no control character.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,52 +7,52 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-/// How much a finding matters.
+/// Severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// The configuration is refused.
+    /// The configuration is rejected.
     Error,
-    /// What was good once and is no more: an error to `check`, while `run` serves on with a warning.
+    /// Something that is no longer valid, such as an expired certificate: an error in `check`, a warning in `run`.
     Outdated,
-    /// The configuration is taken; its author may have meant something else.
+    /// The configuration is accepted, but the operator may have meant something else.
     Warning,
-    /// Nothing is wrong: this was looked at and found good.
+    /// A successful check.
     Note,
 }
 
-/// One finding.
+/// A problem of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// How much it matters.
+    /// Its severity.
     pub severity: Severity,
-    /// The configuration file; or the flag, where flags stand for one.
+    /// The configuration file; or the flag, if the configuration is in flags.
     pub file: PathBuf,
-    /// The line in it, from 1, where one can be named.
+    /// The line in the file, from 1, if it is known.
     pub line: Option<usize>,
     /// The key it is about.
     pub path: KeyPath,
-    /// What is wrong, as the rest of a sentence that begins with the key.
+    /// What is wrong, to be read after the key.
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
 }
 
-/// Why a configuration was refused: all findings, at least one of them an error.
+/// Problems of a rejected configuration; at least one of them is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
-/// The way from the root of the file to a key: `routes[2].upstream`.
+/// Path from the root of the file to a key: `routes[2].upstream`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct KeyPath(Vec<Step>);
 
-/// One step of that way.
+/// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Step {
-    /// Into a mapping.
+    /// A key of a mapping.
     Key(String),
-    /// Into a mapping that has this key twice, to the second.
+    /// The second of two equal keys of a mapping.
     Again(String),
-    /// Into a list, from 0.
+    /// An item of a list, from 0.
     Item(usize),
 }
 
@@ -81,7 +81,7 @@ impl KeyPath {
 }
 
 impl Problem {
-    /// Where in the file and what, without the file.
+    /// Returns the key path and the message, without the file.
     pub fn sentence(&self) -> String {
         match self.path.0.is_empty() {
             true => self.message.clone(),
@@ -89,7 +89,7 @@ impl Problem {
         }
     }
 
-    /// The finding as an object for machines.
+    /// Returns the problem as a JSON object.
     pub fn to_json(&self) -> Value {
         json!({
             "severity": self.severity.as_str(),
@@ -113,9 +113,8 @@ impl Severity {
     }
 }
 
-/// A text with its control characters escaped.
-// SECURITY: a value that is repeated must not move the cursor of the terminal that shows the finding, nor begin
-// a line that looks like another finding.
+/// Escapes the control characters of a text.
+// SECURITY: a value in a message must not control the terminal, nor start a line that looks like another problem.
 pub(super) fn on_one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(char::is_control) {
         return text.into();
@@ -143,7 +142,7 @@ impl fmt::Display for KeyPath {
 }
 
 impl fmt::Display for Problem {
-    /// `FILE:LINE: error: routes[0].upstream: no scheme`, and the hint on a line of its own.
+    /// `FILE:LINE: error: routes[0].upstream: no scheme`, and the hint on the next line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.file.display())?;
         if let Some(line) = self.line {
@@ -171,13 +170,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_reads_as_it_is_spoken_of() {
+    fn path_is_written_with_dots_and_brackets() {
         let path = KeyPath::default().key("routes").item(2).key("upstream");
         assert_eq!(path.to_string(), "routes[2].upstream");
     }
 
     #[test]
-    fn a_finding_is_one_line_and_its_hint_another() {
+    fn problem_is_one_line_and_its_hint_another() {
         let problem = Problem {
             severity: Severity::Error,
             file: "portcullis.yaml".into(),

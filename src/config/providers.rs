@@ -21,73 +21,73 @@ pub(super) const KEYS: &[KeySpec] = &[
         "kind",
         Type::Choice(&["oidc"]),
         DefaultValue::Is("oidc"),
-        "What it speaks: OpenID Connect.",
+        "Kind of provider: OpenID Connect.",
     ),
     key(
         "name",
         Type::Text,
-        DefaultValue::Unset("its ID"),
-        "Stands on the button \"Sign in with NAME\".",
+        DefaultValue::Unset("the ID"),
+        "Name on the button \"Sign in with NAME\".",
     ),
     key(
         "issuer",
         Type::Text,
         DefaultValue::Required("issuer: https://id.example.com/realms/main"),
-        "The issuer identifier, exactly as the provider writes it; discovery starts there.",
+        "Issuer identifier, exactly as in the provider's metadata and ID tokens. Discovery starts there.",
     ),
     key(
         "danger_allow_http",
         Type::Flag,
         DefaultValue::Is("false"),
-        "Takes http:// beyond loopback: codes and tokens then cross the network in the clear.",
+        "Allows http:// for hosts other than localhost. Codes and tokens then cross the network unencrypted.",
     ),
     key(
         "endpoints",
         Type::Section(ENDPOINTS),
-        DefaultValue::Unset("discovered"),
-        "Endpoints by hand, instead of discovery or over it.",
+        DefaultValue::Unset("from discovery"),
+        "Endpoints that replace those from discovery.",
     ),
     key(
         "client_id",
         Type::Text,
         DefaultValue::Required("client_id: wiki"),
-        "From the registration at the provider.",
+        "Client ID from the registration at the provider.",
     ),
     key(
         "client_secret",
         Type::Secret,
-        DefaultValue::Unset("needed unless token_endpoint_auth_method is none"),
-        "From the registration at the provider.",
+        DefaultValue::Unset("required unless token_endpoint_auth_method is none"),
+        "Client secret from the registration at the provider.",
     ),
     key(
         "token_endpoint_auth_method",
         Type::Choice(&["client_secret_basic", "client_secret_post", "none"]),
-        DefaultValue::Unset("what discovery offers, client_secret_basic first"),
-        "How the gateway authenticates at the token endpoint.",
+        DefaultValue::Unset("from discovery; client_secret_basic is preferred"),
+        "Client authentication at the token endpoint.",
     ),
     key(
         "scopes",
         Type::List { of: &Type::Text, least: 1 },
         DefaultValue::Is("[openid, email, profile]"),
-        "What is asked for; openid must be among them.",
+        "Requested scopes. openid is required.",
     ),
     key(
         "authorization_parameters",
         Type::Map(&Type::Scalar),
         DefaultValue::Is("{}"),
-        "Further parameters of the authorization request, such as prompt or hd.",
+        "Additional parameters of the authorization request, such as prompt or hd.",
     ),
     key(
         "claims",
         Type::Section(claim_names::KEYS),
         DefaultValue::Unset("all defaults"),
-        "Which claim means what: a name, or a JSON pointer that starts with /.",
+        "Claims that contain the user, e-mail, groups and names: a name, or a JSON pointer that starts with /.",
     ),
     key(
         "require_email_verified",
         Type::Flag,
         DefaultValue::Is("true"),
-        "Whether an e-mail without email_verified: true has no value anywhere.",
+        "Whether to ignore an e-mail address without email_verified: true, in rules, headers and pages.",
     ),
     key(
         "sign_out",
@@ -99,65 +99,84 @@ pub(super) const KEYS: &[KeySpec] = &[
         "distinct_redirect_uri",
         Type::Flag,
         DefaultValue::Is("false"),
-        "Ends redirect_uri in /callback/ID: against mix-up among several providers.",
+        "Whether redirect_uri ends with /callback/ID. It protects against mix-up attacks if there are several providers.",
     ),
     key(
         "ca",
         Type::Pem,
         DefaultValue::Unset("none"),
-        "PEM beside the system's roots: a path or the text.",
+        "Certificates to trust, in addition to the system's root certificates: a path or the PEM text.",
     ),
     key(
         "proxy",
         Type::Secret,
-        DefaultValue::Unset("HTTPS_PROXY and NO_PROXY of the environment"),
-        "The egress proxy toward the provider: http:// or https://, HOST:PORT.",
+        DefaultValue::Unset("the environment variables HTTPS_PROXY and NO_PROXY"),
+        "Egress proxy for requests to the provider: http://HOST:PORT or https://HOST:PORT.",
     ),
     key(
         "timeout",
         millis(100, 5 * MINUTE),
         DefaultValue::Is("10s"),
-        "One request to the provider.",
+        "Timeout of one request to the provider.",
     ),
 ];
 
 const ENDPOINTS: &[KeySpec] = &[
-    key("authorization", Type::Text, DefaultValue::Unset("discovered"), "Where browsers sign in."),
-    key("token", Type::Text, DefaultValue::Unset("discovered"), "Where codes become tokens."),
     key(
-        "userinfo",
+        "authorization",
         Type::Text,
-        DefaultValue::Unset("discovered"),
-        "Where further claims come from.",
+        DefaultValue::Unset("from discovery"),
+        "Authorization endpoint.",
     ),
-    key("jwks", Type::Text, DefaultValue::Unset("discovered"), "The provider's public keys."),
-    key("end_session", Type::Text, DefaultValue::Unset("discovered"), "Where browsers sign out."),
-    key("revocation", Type::Text, DefaultValue::Unset("discovered"), "Where refresh tokens end."),
+    key("token", Type::Text, DefaultValue::Unset("from discovery"), "Token endpoint."),
+    key("userinfo", Type::Text, DefaultValue::Unset("from discovery"), "Userinfo endpoint."),
+    key(
+        "jwks",
+        Type::Text,
+        DefaultValue::Unset("from discovery"),
+        "URL of the provider's public keys.",
+    ),
+    key(
+        "end_session",
+        Type::Text,
+        DefaultValue::Unset("from discovery"),
+        "End session endpoint, for sign-out.",
+    ),
+    key(
+        "revocation",
+        Type::Text,
+        DefaultValue::Unset("from discovery"),
+        "Revocation endpoint, for refresh tokens.",
+    ),
 ];
 
-/// The IDs that are written, whether what is below them is good or not.
+/// Returns all configured IDs, even if their sections are invalid.
 pub(super) fn ids(root: &Section<'_>) -> Result<Vec<String>, Reported> {
-    // Without reporting: `settings` reads the same field and does.
+    // Errors are not reported here: `settings` reads the same field and reports them.
     let Some(Node::Map(entries)) = root.field("providers").node else { return Ok(Vec::new()) };
-    let ids = entries.iter().filter(|(name, node)| !is_astray(name, Some(node)));
+    let ids = entries.iter().filter(|(name, node)| !is_misplaced_key(name, Some(node)));
     Ok(ids.map(|(name, _)| name.clone()).collect())
 }
 
-/// Whether this is a key of a provider, where its ID should be.
-fn is_astray(name: &str, node: Option<&Node>) -> bool {
+/// Whether this is a key of a provider in a place where its ID should be.
+fn is_misplaced_key(name: &str, node: Option<&Node>) -> bool {
     KEYS.iter().any(|key| key.name == name) && !matches!(node, Some(Node::Map(_) | Node::Null))
 }
 
-/// All providers.
+/// `providers`.
 pub(super) fn settings(root: &Section<'_>) -> Result<Vec<Settings>, Reported> {
     let field = root.field("providers");
     let entries = field.entries()?.unwrap_or_default();
-    if let Some(astray) = entries.iter().find(|entry| is_astray(&entry.name, entry.node)) {
-        let invalid = Invalid::new("stands where the ID of a provider should be").hint(format!(
-            "give the provider a name of yours: `providers: {{ company: {{ {}: … }} }}`",
-            astray.name
+    if let Some(misplaced) = entries.iter().find(|entry| is_misplaced_key(&entry.name, entry.node))
+    {
+        let invalid = Invalid::new(
+            "is a key of a provider, but this is the place for the ID of a provider",
+        )
+        .hint(format!(
+            "choose an ID, and put the key below it: `providers: {{ company: {{ {}: … }} }}`",
+            misplaced.name
         ));
-        return Err(astray.error(&invalid));
+        return Err(misplaced.error(&invalid));
     }
     let providers: Vec<_> = entries.iter().map(provider).collect();
     providers.into_iter().collect()
@@ -216,12 +235,13 @@ fn id(entry: &Field<'_>) -> Result<Arc<str>, Reported> {
     if !entry.name.is_empty() && entry.name.len() <= 64 && entry.name.chars().all(plain) {
         return Ok(entry.name.as_str().into());
     }
-    let invalid = Invalid::new("is not an ID: it stands in URLs")
-        .hint("use a-z, 0-9 and -, at most 64 of them; `name` takes any text");
+    let invalid = Invalid::new("is not a valid provider ID").hint(
+        "use at most 64 characters of a-z, 0-9 and -; set `name` for a name on the sign-in page",
+    );
     Err(entry.error(&invalid))
 }
 
-/// `token_endpoint_auth_method` and the secret that it needs.
+/// `token_endpoint_auth_method`, and the secret that it needs.
 fn credentials(section: &Section<'_>) -> Result<(Option<AuthMethod>, Option<Secret>), Reported> {
     let field = section.field("client_secret");
     let method = section.field("token_endpoint_auth_method").optional_choice(|text| match text {
@@ -234,15 +254,15 @@ fn credentials(section: &Section<'_>) -> Result<(Option<AuthMethod>, Option<Secr
     let (method, secret) = (method?, secret?);
     if method == Some(AuthMethod::None) {
         if secret.is_some() {
-            let invalid = Invalid::new("is not used: token_endpoint_auth_method is none")
-                .hint("remove one of the two");
+            let invalid = Invalid::new("has no effect: token_endpoint_auth_method is none")
+                .hint("remove one of the two keys");
             section.diagnostics.warning(&field.path, &invalid);
         }
         return Ok((method, None));
     }
     if secret.is_none() {
         let invalid = Invalid::new("is required")
-            .hint("write `client_secret: ${file:/run/secrets/client_secret}`; for a public client, `token_endpoint_auth_method: none`");
+            .hint("write `client_secret: ${file:/run/secrets/client_secret}`, or for a public client `token_endpoint_auth_method: none`");
         return Err(field.error(&invalid));
     }
     Ok((method, secret))
@@ -266,18 +286,19 @@ fn scopes(field: &Field<'_>) -> Result<Vec<String>, Reported> {
     let scopes = field.list(|text| {
         if text.contains(' ') {
             let meant = format!("[{}]", text.split_whitespace().collect::<Vec<_>>().join(", "));
-            return Err(Invalid::new("is more than one scope").suggest(meant));
+            return Err(Invalid::new("contains more than one scope").suggest(meant));
         }
         // RFC 6749 §3.3: scope-token.
         let token = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
         match !text.is_empty() && text.chars().all(token) {
             true => Ok(text.to_owned()),
-            false => Err("is not a scope".into()),
+            false => Err("is not a valid scope".into()),
         }
     })?;
-    // OIDC Core §3.1.2.1: without `openid` there is no ID token, so nobody is known.
+    // OIDC Core §3.1.2.1: without `openid` there is no ID token.
     if !scopes.iter().any(|scope| scope == "openid") {
-        let invalid = Invalid::new("must contain openid, or the provider sends no ID token");
+        let invalid =
+            Invalid::new("must contain openid: without it, the provider sends no ID token");
         return Err(field.error(&invalid));
     }
     Ok(scopes)

@@ -1,12 +1,12 @@
-//! What the hosts of all routes together may not have been meant to do: paths that fall to a public route,
-//! and hosts without a certificate.
+//! Hosts of routes: their patterns, the reach of the session cookie, and warnings about paths that a public route
+//! serves and about hosts without a certificate.
 
 use std::cmp::Reverse;
 
-use crate::config::asks_for_sign_in;
 use crate::config::diagnostics::Reported;
 use crate::config::field::Field;
 use crate::config::invalid::Invalid;
+use crate::config::needs_sign_in;
 use crate::config::section::Section;
 use crate::gate::route::Settings;
 use crate::origin::Origin;
@@ -14,7 +14,7 @@ use crate::policy::Policy;
 use crate::routing::host::{HostPattern, is_below};
 use crate::session::CookieSettings;
 
-/// `routes[].host`; the host of `public_url` where it is not written.
+/// `routes[].host`. The default is the host of `public_url`.
 pub(super) fn read(
     field: &Field<'_>,
     public_url: Option<&Origin>,
@@ -29,15 +29,14 @@ pub(super) fn read(
             }
         })
     })?;
-    // Without `public_url` the default is unknown; the file is refused anyway, and no host is a
-    // problem of its own.
+    // Without `public_url` there is no default. The file is rejected anyway.
     Ok(written.unwrap_or_else(|| match public_url {
         Some(url) => HostPattern::Exact(url.host().to_owned()),
         None => HostPattern::Any,
     }))
 }
 
-/// A host that asks for sign-in gets the session cookie, or nobody could ever sign in there.
+/// Checks that a host with sign-in receives the session cookie; otherwise sign-in would never succeed there.
 pub(super) fn check_reached_by_cookie(
     section: &Section<'_>,
     host: &HostPattern,
@@ -48,7 +47,7 @@ pub(super) fn check_reached_by_cookie(
     let (Some(public_url), Some(cookie)) = (public_url, cookie) else {
         return Ok(());
     };
-    if !asks_for_sign_in(allow) {
+    if !needs_sign_in(allow) {
         return Ok(());
     }
     let domain = cookie.domain.as_deref();
@@ -64,23 +63,23 @@ pub(super) fn check_reached_by_cookie(
     }
     let (what, hint) = match (host, domain) {
         (HostPattern::Any, _) => (
-            "asks for sign-in on every host, but the session cookie reaches only some",
-            "name the host, or the domain as *.example.com; `*` is for public routes",
+            "matches every host, but the route needs sign-in, and browsers send the session cookie to some hosts only",
+            "write one host, or *.example.com; `*` is only for routes with `allow: public`",
         ),
         (HostPattern::Exact(_) | HostPattern::Below(_), Some(_)) => (
-            "asks for sign-in outside session.cookie.domain",
-            "the session cookie would not reach it",
+            "is outside session.cookie.domain, but the route needs sign-in",
+            "change session.cookie.domain: browsers do not send the session cookie to this host",
         ),
         (HostPattern::Exact(_) | HostPattern::Below(_), None) => (
-            "asks for sign-in where the session cookie does not reach: it is for the host of \
-             server.public_url",
-            "set session.cookie.domain to a domain that both lie in",
+            "is not the host of server.public_url, but the route needs sign-in, and browsers send the session cookie \
+             only to that host",
+            "set session.cookie.domain to a domain that contains both hosts",
         ),
     };
     Err(section.field("host").error(&Invalid::new(what).hint(hint)))
 }
 
-/// Warns about an exact host whose other paths are served by a public route of a wildcard host.
+/// Warns about an exact host whose other paths a public route of a wildcard host serves.
 pub(super) fn warn_of_public_fallback(root: &Section<'_>, routes: &[Settings]) {
     for (at, route) in routes.iter().enumerate() {
         let HostPattern::Exact(host) = &route.host else { continue };
@@ -92,15 +91,14 @@ pub(super) fn warn_of_public_fallback(root: &Section<'_>, routes: &[Settings]) {
         }
         let Some(fallback) = public_fallback(host, routes) else { continue };
         let invalid = Invalid::new(format!(
-            "has no route for /: paths that no route of this host has fall to routes[{fallback}], a public \
-             route of a wildcard host"
+            "has no route for /. Its other paths are served by routes[{fallback}], a public route of a wildcard host"
         ))
-        .hint("add a route for / of this host, such as one with `allow: authenticated`");
+        .hint("add a route for / of this host, for example with `allow: authenticated`");
         root.diagnostics.warning(&root.path.key("routes").item(at).key("host"), &invalid);
     }
 }
 
-/// The public route that a path may fall to which no route of this exact host has.
+/// Returns the public route that serves the paths for which this exact host has no route.
 fn public_fallback(host: &str, routes: &[Settings]) -> Option<usize> {
     let mut wildcards: Vec<&HostPattern> = routes.iter().map(|route| &route.host).collect();
     wildcards.retain(|pattern| specificity(pattern, host).is_some());
@@ -118,7 +116,7 @@ fn public_fallback(host: &str, routes: &[Settings]) -> Option<usize> {
     None
 }
 
-/// How specific a wildcard is for a host; `None` where it is not for it.
+/// Specificity of a wildcard for a host; `None` if it does not match.
 fn specificity(pattern: &HostPattern, host: &str) -> Option<usize> {
     match pattern {
         HostPattern::Exact(_) => None,
@@ -127,7 +125,7 @@ fn specificity(pattern: &HostPattern, host: &str) -> Option<usize> {
     }
 }
 
-/// Whether anyone gets any path of a route with any method.
+/// Whether a route allows every request without sign-in.
 fn is_public(allow: &Policy) -> bool {
     match allow {
         Policy::Public => true,
@@ -151,17 +149,19 @@ pub(super) fn warn_of_uncovered_hosts(
     }
     for (at, route) in routes.iter().enumerate() {
         let (host, what) = match &route.host {
-            HostPattern::Exact(name) => (name.clone(), "is in no certificate of server.tls"),
+            HostPattern::Exact(name) => {
+                (name.clone(), "is not covered by a certificate of server.tls")
+            }
             HostPattern::Below(name) => {
-                (format!("any.{name}"), "is in no wildcard certificate of server.tls")
+                (format!("any.{name}"), "is not covered by a wildcard certificate of server.tls")
             }
             HostPattern::Any => continue,
         };
         let is_first = !routes.iter().take(at).any(|other| other.host == route.host);
-        // Of the host of public_url it is said at the certificates; without an upstream others serve the host.
+        // The host of public_url is checked with the certificates; a route without an upstream is served by a proxy.
         let is_known = public_url.is_some_and(|url| url.host() == host) || route.upstream.is_none();
         if is_first && !is_known && !server.certificates.iter().any(|pair| pair.covers(&host)) {
-            let invalid = Invalid::new(format!("{what}: browsers refuse it"))
+            let invalid = Invalid::new(format!("{what}: browsers reject it"))
                 .hint("add a certificate for it to server.tls.certificates");
             root.diagnostics.warning(&root.path.key("routes").item(at).key("host"), &invalid);
         }

@@ -1,5 +1,5 @@
-//! `routes:` -> `gate::route::Settings`, each held against what is around it: the public address, the
-//! gateway's own paths, the providers, the cookie, and the other routes.
+//! `routes:` -> `gate::route::Settings`. Each route is checked against the public URL, the gateway's own paths, the
+//! providers, the cookie and the other routes.
 
 use std::sync::Arc;
 
@@ -24,48 +24,53 @@ use crate::session::CookieSettings;
 use crate::upstream::{self, Target, Timeouts, TlsSettings};
 
 pub(super) const KEYS: &[KeySpec] = &[
-    key("name", Type::Text, DefaultValue::Unset("host and path"), "In metrics, logs and pages."),
+    key(
+        "name",
+        Type::Text,
+        DefaultValue::Unset("host and path"),
+        "Name of the route in metrics, logs and pages.",
+    ),
     key(
         "host",
         Type::Text,
         DefaultValue::Unset("the host of public_url"),
-        "wiki.example.com, *.example.com or \"*\".",
+        "Host of the route: wiki.example.com, *.example.com or \"*\".",
     ),
     key(
         "path",
         Type::Text,
         DefaultValue::Is("/"),
-        "A prefix by whole segments: /a is /a and /a/b, not /ab.",
+        "Path prefix, by whole segments: /a matches /a and /a/b, not /ab.",
     ),
     key(
         "upstream",
         Type::Text,
-        DefaultValue::Unset("none: the route is only asked about at the auth endpoints"),
-        "Where requests go: http:// or https:// and HOST:PORT, or unix:PATH.",
+        DefaultValue::Unset("none; the route is for forward auth only"),
+        "Address of the application: http://HOST:PORT, https://HOST:PORT or unix:PATH.",
     ),
     key(
         "upstream_tls",
         Type::Section(UPSTREAM_TLS),
-        DefaultValue::Unset("the system's roots"),
-        "TLS toward an https:// upstream.",
+        DefaultValue::Unset("all defaults"),
+        "TLS to an https:// upstream.",
     ),
     key(
         "preserve_host",
         Type::Flag,
         DefaultValue::Is("true"),
-        "Whether the upstream sees the client's Host instead of its own.",
+        "Whether to forward the client's Host header. With false, it is the host of the upstream.",
     ),
     key(
         "request_body",
         Type::Size { least: 0, most: u64::MAX },
-        DefaultValue::Unset("none"),
-        "The most bytes of a request's body.",
+        DefaultValue::Unset("no limit"),
+        "Maximum size of a request body.",
     ),
     key(
         "timeouts",
         Type::Section(TIMEOUTS),
         DefaultValue::Unset("all defaults"),
-        "Deadlines of a forwarded request.",
+        "Timeouts of a forwarded request.",
     ),
     key(
         "allow",
@@ -73,26 +78,26 @@ pub(super) const KEYS: &[KeySpec] = &[
             Type::Choice(&["public", "authenticated"]),
             Type::List { of: &Type::Section(policy::KEYS), least: 1 },
         ]),
-        DefaultValue::Required("allow: authenticated"),
-        "Who may pass: public, authenticated, or rules of which any must match.",
+        DefaultValue::Required("allow: [{ email_domains: [example.com] }]"),
+        "Who is allowed: public, authenticated, or a list of rules. A request is allowed if any rule matches.",
     ),
     key(
         "providers",
         Type::List { of: &Type::Text, least: 1 },
         DefaultValue::Unset("all"),
-        "Which providers sign in here.",
+        "IDs of the providers whose users this route accepts.",
     ),
     key(
         "unauthenticated",
         Type::Choice(&["auto", "redirect", "unauthorized"]),
         DefaultValue::Is("auto"),
-        "What a visitor who is not signed in meets: auto redirects page loads and answers 401 else.",
+        "Response to a client that is not signed in: redirect, unauthorized (401), or auto, which redirects page loads and answers 401 to other requests.",
     ),
     key(
         "websocket_origins",
         Type::List { of: &Type::Text, least: 0 },
         DefaultValue::Is("[]"),
-        "Origins, beside the route's own, whose pages may open a WebSocket with the session.",
+        "Other origins whose pages can open a WebSocket with the session.",
     ),
     identity::OF_ROUTE,
 ];
@@ -102,45 +107,50 @@ const UPSTREAM_TLS: &[KeySpec] = &[
         "ca",
         Type::Pem,
         DefaultValue::Unset("none"),
-        "PEM beside the system's roots: a path or the text.",
+        "Certificates to trust, in addition to the system's root certificates: a path or the PEM text.",
     ),
     key(
         "client_certificate",
         Type::Pem,
         DefaultValue::Unset("none"),
-        "What the gateway shows to the upstream: a path or the PEM text.",
+        "Client certificate of the gateway: a path or the PEM text.",
     ),
     key(
         "client_key",
         Type::Pem,
         DefaultValue::Unset("none"),
-        "Its private key: a path or the PEM text.",
+        "Private key of the client certificate: a path or the PEM text.",
     ),
     key(
         "server_name",
         Type::Text,
-        DefaultValue::Unset("the upstream's host"),
-        "The name to ask for and to verify.",
+        DefaultValue::Unset("the host of the upstream"),
+        "Server name to send (SNI) and to verify.",
     ),
 ];
 
 const TIMEOUTS: &[KeySpec] = &[
-    key("connect", millis(10, HOUR), DefaultValue::Is("5s"), "DNS, TCP and TLS together."),
+    key(
+        "connect",
+        millis(10, HOUR),
+        DefaultValue::Is("5s"),
+        "Timeout for DNS, TCP and TLS together.",
+    ),
     key(
         "response_headers",
         millis(10, DAY),
         DefaultValue::Is("60s"),
-        "From the request's last byte to the response's head.",
+        "Time from the last byte of the request to the head of the response.",
     ),
     key(
         "idle",
         millis(10, DAY),
         DefaultValue::Is("5m"),
-        "Between two bytes; none for WebSockets, event streams and gRPC.",
+        "Maximum time without a byte. It does not apply to WebSockets, event streams and gRPC.",
     ),
 ];
 
-/// What is around a route; `None` where it could not be read, which has its own problem.
+/// Other settings that routes depend on; `None` if they are invalid, which has its own error.
 #[derive(Debug)]
 pub(super) struct Surroundings<'a> {
     pub(super) public_url: Option<&'a Origin>,
@@ -151,7 +161,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) identity_headers: Result<Option<Vec<HeaderRule>>, Reported>,
 }
 
-/// All routes.
+/// `routes`.
 pub(super) fn settings(
     root: &Section<'_>,
     around: &Surroundings<'_>,
@@ -166,9 +176,9 @@ pub(super) fn settings(
         let same = |other: &Settings| other.host == route.host && other.path == route.path;
         let before = routes.iter().take(at).position(|other| other.as_ref().is_ok_and(same));
         if let (Some(before), Some(item)) = (before, items.get(at)) {
-            let what = format!("is for the same host and path as routes[{before}]");
+            let what = format!("has the same host and path as routes[{before}]");
             return Err(
-                item.error(&Invalid::new(what).hint("give one of them another host or path"))
+                item.error(&Invalid::new(what).hint("change the host or the path of one of them"))
             );
         }
         let clashes =
@@ -176,8 +186,8 @@ pub(super) fn settings(
         let before = routes.iter().take(at).position(|other| other.as_ref().is_ok_and(clashes));
         if let (Some(before), Some(item)) = (before, items.get(at)) {
             let what = format!(
-                "has paths in common with routes[{before}] but for letter case: requests for them are \
-                 refused, as an upstream may not tell capitals from small letters"
+                "overlaps with the path of routes[{before}] if letter case is ignored. Upstreams can be case-insensitive, \
+                 so requests for the common paths are rejected"
             );
             item.diagnostics.warning(&item.path.key("path"), &Invalid::new(what));
         }
@@ -233,10 +243,10 @@ fn route(section: &Section<'_>, around: &Surroundings<'_>) -> Result<Settings, R
 fn path(field: &Field<'_>, around: &Surroundings<'_>) -> Result<PathPrefix, Reported> {
     let path = field.value(policy::path)?;
     match around.endpoint_prefix {
-        // An upstream may not tell capitals from small letters, so no request would pass there either.
+        // An upstream can treat paths as case-insensitive, so requests that differ in letter case are rejected too.
         Some(prefix) if prefix.covers_folded(&path) => Err(field.error(
-            &Invalid::new("lies below server.endpoint_prefix, which is /oauth2 if not written: the gateway answers there")
-                .hint("choose another path, or another server.endpoint_prefix"),
+            &Invalid::new("is below server.endpoint_prefix [default: /oauth2], where the gateway itself answers")
+                .hint("choose another path, or change server.endpoint_prefix"),
         )),
         Some(_) | None => Ok(path),
     }
@@ -249,10 +259,10 @@ fn upstream(
     let field = section.field("upstream");
     let target = field.optional(|text| {
         let target = urls::upstream(text, field.diagnostics)?;
-        // Each round of a request takes another two connections, until there are none.
+        // A request would be forwarded in a loop until there are no connections left.
         if listen.iter().any(|address| address::is_ours(&target, address)) {
-            return Err(Invalid::new("is where the gateway itself listens")
-                .hint("write where the application listens"));
+            return Err(Invalid::new("is a listen address of the gateway itself")
+                .hint("write the address of the application"));
         }
         Ok(target)
     });
@@ -264,7 +274,7 @@ fn upstream(
     let encrypted = matches!(&target, Some(Target::Origin(origin)) if origin.is_https());
     if !encrypted && tls != TlsSettings::default() {
         let invalid = Invalid::new("has no effect: the upstream is not https://")
-            .hint("write https:// in `upstream`, or remove it");
+            .hint("write https:// in `upstream`, or remove `upstream_tls`");
         return Err(section.field("upstream_tls").error(&invalid));
     }
     let (preserve_host, timeouts) = (preserve_host?, timeouts?);
@@ -284,18 +294,18 @@ fn tls(section: &Section<'_>) -> Result<TlsSettings, Reported> {
             Some((chain.text.expose().to_owned(), Secret::new(key.text.expose())))
         }
         (Some(_), None) => {
-            return Err(key_field.error(&"is required beside client_certificate".into()));
+            return Err(key_field.error(&"is required with client_certificate".into()));
         }
-        (None, Some(_)) => return Err(chain_field.error(&"is required beside client_key".into())),
+        (None, Some(_)) => return Err(chain_field.error(&"is required with client_key".into())),
     };
     Ok(TlsSettings { ca: ca?, client, server_name: server_name? })
 }
 
 fn websocket_origin(text: &str) -> Result<Origin, Invalid> {
-    // SECURITY: with `*` any page could speak to the application in its visitor's name.
+    // SECURITY: with `*`, every page could use the application with the session of its visitor.
     if text == "*" {
-        return Err(Invalid::new("would be every page of the web")
-            .hint("name the origins, such as https://app.example.com"));
+        return Err(Invalid::new("would allow every web page")
+            .hint("list the origins, such as https://app.example.com"));
     }
     urls::origin(text)
 }
@@ -303,9 +313,7 @@ fn websocket_origin(text: &str) -> Result<Origin, Invalid> {
 fn server_name(text: &str) -> Result<String, Invalid> {
     match rustls::pki_types::ServerName::try_from(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(_) => {
-            Err(Invalid::new("is not a host's name").hint("write it without scheme and port"))
-        }
+        Err(_) => Err(Invalid::new("is not a host name").hint("write it without scheme and port")),
     }
 }
 
@@ -322,7 +330,7 @@ mod tests {
     use crate::config::tests::settings_of;
 
     #[test]
-    fn the_tables_timeouts_are_those_of_the_room() {
+    fn default_timeouts_are_those_of_the_upstream_room() {
         let config = settings_of("");
         let upstream = config.routes.first().unwrap().upstream.as_ref().unwrap();
         assert_eq!(upstream.timeouts, Timeouts::default());

@@ -1,5 +1,4 @@
-//! A value that stands on its own, or a list of such values: of the type that the table says, its `${…}`
-//! replaced, read by a parser.
+//! Scalars of the configuration, and lists of them: checks the type, replaces `${…}`, calls a parser.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use crate::config::units;
 use crate::secret::Secret;
 
 impl<'r> Field<'r> {
-    /// A text through this parser, where the key was written or has a default.
+    /// Parses the value, or the default; `None` if there is neither.
     pub(super) fn optional<T>(
         &self,
         parse: impl Fn(&str) -> Result<T, Invalid>,
@@ -25,7 +24,7 @@ impl<'r> Field<'r> {
         self.scalar(&node, self.kind, &self.path, &parse).map(Some)
     }
 
-    /// The same, where the table has a default or says that the key is required.
+    /// Parses the value of a key that has a default or is required.
     pub(super) fn value<T>(
         &self,
         parse: impl Fn(&str) -> Result<T, Invalid>,
@@ -33,7 +32,7 @@ impl<'r> Field<'r> {
         self.optional(parse)?.ok_or_else(|| self.missing(None))
     }
 
-    /// Every item of a list, or the one value where a list may be left out.
+    /// Parses every item of a list, or a single value in place of a list.
     pub(super) fn optional_list<T>(
         &self,
         parse: impl Fn(&str) -> Result<T, Invalid>,
@@ -41,7 +40,7 @@ impl<'r> Field<'r> {
         let Some(node) = self.value_node()? else { return Ok(None) };
         let (kind, least) = self.kind.items().unwrap_or((self.kind, 0));
         let Node::List(items) = &*node else {
-            if !self.kind.takes(&node) {
+            if !self.kind.accepts(&node) {
                 return Err(self.wrong_type(&node));
             }
             return Ok(Some(vec![self.scalar(&node, kind, &self.path, &parse)?]));
@@ -50,12 +49,12 @@ impl<'r> Field<'r> {
             return Err(self.empty());
         }
         let read = |(at, item)| self.scalar(item, kind, &self.path.item(at), &parse);
-        // All items first, so that each says what is wrong with it.
+        // Read all items before the first error ends it, so that every error is reported.
         let items: Vec<Result<T, Reported>> = items.iter().enumerate().map(read).collect();
         items.into_iter().collect::<Result<Vec<T>, Reported>>().map(Some)
     }
 
-    /// The same, where the table has a default.
+    /// Parses a list that has a default.
     pub(super) fn list<T>(
         &self,
         parse: impl Fn(&str) -> Result<T, Invalid>,
@@ -63,17 +62,17 @@ impl<'r> Field<'r> {
         self.optional_list(parse)?.ok_or_else(|| self.missing(None))
     }
 
-    /// A text as it is.
+    /// Returns the string as it is.
     pub(super) fn text(&self) -> Result<String, Reported> {
         self.value(some_text)
     }
 
-    /// A text as it is, where it is written.
+    /// Returns the string as it is, or `None` if the key is not set.
     pub(super) fn optional_text(&self) -> Result<Option<String>, Reported> {
         self.optional(some_text)
     }
 
-    /// A text that nobody sees, where it is written.
+    /// Returns a secret, or `None` if the key is not set.
     pub(super) fn secret(&self) -> Result<Option<Secret>, Reported> {
         self.warn_of_literal(&self.path, self.node);
         let secret = self.optional(|text| some_text(text).map(Secret::from))?;
@@ -83,7 +82,7 @@ impl<'r> Field<'r> {
         Ok(secret)
     }
 
-    /// One such text or a list of them, none where it is not written.
+    /// Returns one secret or a list of them; none if the key is not set.
     pub(super) fn secrets(
         &self,
         parse: impl Fn(&str) -> Result<Secret, Invalid>,
@@ -107,11 +106,13 @@ impl<'r> Field<'r> {
         self.value(|text| match text {
             "true" => Ok(true),
             "false" => Ok(false),
-            _ => Err(Invalid::new("is neither true nor false")),
+            "yes" | "on" => Err(Invalid::new("is not true or false").suggest("true")),
+            "no" | "off" => Err(Invalid::new("is not true or false").suggest("false")),
+            _ => Err(Invalid::new("is not true or false")),
         })
     }
 
-    /// One of the words of the table, as what the converter makes of it.
+    /// One of the words of a choice, converted by `of`.
     pub(super) fn choice<T>(&self, of: impl Fn(&str) -> Option<T>) -> Result<T, Reported> {
         self.value(|text| self.chosen(text, &of))
     }
@@ -135,7 +136,7 @@ impl<'r> Field<'r> {
         self.optional(|text| self.number_of(text))
     }
 
-    /// A number, or bytes, that fits this machine.
+    /// A number, or a size in bytes, that fits into `usize`.
     pub(super) fn count(&self) -> Result<usize, Reported> {
         self.optional_count()?.ok_or_else(|| self.missing(None))
     }
@@ -146,7 +147,7 @@ impl<'r> Field<'r> {
         })
     }
 
-    /// A secret that stands in the file goes wherever the file goes: a repository, a backup, a chat.
+    /// Warns about a secret in plain text: it is copied with the file into repositories, backups, chats.
     fn warn_of_literal(&self, path: &KeyPath, node: Option<&Node>) {
         let Some(Node::Text(text)) = node else { return };
         if let Some(invalid) = plain_secret::doubtful(text, |name| self.diagnostics.is_set(name)) {
@@ -154,7 +155,7 @@ impl<'r> Field<'r> {
         }
     }
 
-    /// What was written, or the default.
+    /// The value in the file, or the default.
     fn value_node(&self) -> Result<Option<Cow<'r, Node>>, Reported> {
         match (self.node, self.default) {
             (Some(Node::Null), _) => Err(self.empty()),
@@ -172,7 +173,7 @@ impl<'r> Field<'r> {
         path: &KeyPath,
         parse: impl Fn(&str) -> Result<T, Invalid>,
     ) -> Result<T, Reported> {
-        if !kind.takes(node) {
+        if !kind.accepts(node) {
             return Err(self.diagnostics.error(path, &type_mismatch(kind, node), None));
         }
         let resolved = match node {
@@ -183,8 +184,8 @@ impl<'r> Field<'r> {
                 return Err(self.diagnostics.error(path, &type_mismatch(kind, node), None));
             }
         };
-        // SECURITY: neither a secret nor what came from the environment or a file is printed; of a
-        // file that a secret is read from, the name is, where it was written here.
+        // SECURITY: a message must not show a secret, nor a value that comes from the environment or another file.
+        // The name of the file that a secret is read from is shown if it is written in the configuration.
         let named = !resolved.substituted && !has_password(&resolved.text);
         let secret = matches!(kind, Type::Secret | Type::Pem);
         let shown = (named && !secret).then_some(resolved.text.as_str());
@@ -196,10 +197,13 @@ impl<'r> Field<'r> {
 
     fn chosen<T>(&self, text: &str, of: impl Fn(&str) -> Option<T>) -> Result<T, Invalid> {
         of(text).ok_or_else(|| {
-            let invalid = Invalid::new(format!("is not {}", self.kind.describe()));
+            let invalid = match self.kind.words() {
+                [_] => Invalid::new("is not supported"),
+                _ => Invalid::new(format!("is not {}", self.kind.describe())),
+            };
             let words = self.kind.words().iter().copied();
             if let [only] = self.kind.words() {
-                return invalid.hint(format!("leave the key out: {only} is all there is"));
+                return invalid.hint(format!("write {only}, or remove the key"));
             }
             match nearest(text, words.clone()).or_else(|| within_word(text, words)) {
                 Some(word) => invalid.suggest(word),
@@ -224,7 +228,7 @@ impl<'r> Field<'r> {
     }
 }
 
-/// Whether a text may be a URL with a password in it, `user:password@host`, with a scheme or without.
+/// Whether a text may be a URL with a password, `user:password@host`, with or without a scheme.
 fn has_password(text: &str) -> bool {
     text.split_once('@').is_some_and(|(before, _)| before.contains(':'))
 }
@@ -234,8 +238,8 @@ fn some_text(text: &str) -> Result<String, Invalid> {
         return Err(Invalid::new("is empty"));
     }
     if text.chars().any(char::is_control) {
-        return Err(Invalid::new("has a control character or a line break in it").hint(
-            "look at its end, too: a text in `|` ends with a line break, one in `|-` does not",
+        return Err(Invalid::new("contains a control character or a line break").hint(
+            "check the end of the value: a block in `|` ends with a line break, write `|-` instead",
         ));
     }
     Ok(text.to_owned())

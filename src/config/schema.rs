@@ -1,13 +1,12 @@
-//! The table of keys as a JSON Schema (draft 2020-12), for editors that complete and check YAML.
-//! It says what may be written, not all that is checked: hosts, URLs and how keys fit each other are
-//! `check`'s business.
+//! JSON Schema (draft 2020-12) of the configuration, made from the tables of keys, for editors that complete and
+//! check YAML. It describes types only: `check` also checks hosts, URLs and combinations of keys.
 
 use serde_json::{Map, Value, json};
 
 use crate::config::ROOT;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type};
 
-/// The schema of a configuration file.
+/// Returns the schema of a configuration file.
 pub fn schema() -> Value {
     let mut schema = section(ROOT);
     if let Some(schema) = schema.as_object_mut() {
@@ -25,7 +24,7 @@ fn section(keys: &[KeySpec]) -> Value {
         .filter(|key| matches!(key.default, DefaultValue::Required(_)))
         .map(|key| key.name)
         .collect();
-    // A section whose keys are all commented out has no value.
+    // A section whose keys are all commented out has no value (null).
     let kind = if required.is_empty() { json!(["object", "null"]) } else { json!("object") };
     let mut schema = json!({
         "type": kind,
@@ -85,7 +84,7 @@ fn type_of(kind: &Type) -> Value {
     }
 }
 
-/// Any value may be a text with `${…}` that becomes one.
+/// Allows a string with `${…}` in place of any value.
 fn or_substituted(schema: Value) -> Value {
     json!({ "anyOf": [schema, { "type": "string", "pattern": "\\$\\{" }] })
 }
@@ -96,19 +95,19 @@ mod tests {
     use crate::config::key_rows::rows;
 
     #[test]
-    fn every_key_is_at_its_place_in_the_schema_with_its_sentence() {
+    fn schema_has_every_key_with_its_description() {
         let schema = schema();
         for row in rows(ROOT) {
             let path = row.path().replace("[]", ".[]");
             let places = places(&schema, &path.split('.').collect::<Vec<_>>());
-            let is_told = |place: &&Value| {
-                place["description"].as_str().is_some_and(|told| told.starts_with(row.key.about))
+            let is_described = |place: &&Value| {
+                place["description"].as_str().is_some_and(|text| text.starts_with(row.key.about))
             };
-            assert!(places.iter().any(is_told), "{}: {places:?}", row.path());
+            assert!(places.iter().any(is_described), "{}: {places:?}", row.path());
         }
     }
 
-    /// Where a path leads: `[]` is any item of a list, `ID` any name of the author's.
+    /// Returns the schemas at a path: `[]` is any item of a list, `ID` any name that the operator chooses.
     fn places<'s>(schema: &'s Value, path: &[&str]) -> Vec<&'s Value> {
         let Some((name, rest)) = path.split_first() else { return vec![schema] };
         let within = match *name {
@@ -122,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_keys_are_refused_and_required_ones_named() {
+    fn schema_rejects_unknown_keys_and_lists_required_ones() {
         let schema = schema();
         assert_eq!(schema["additionalProperties"], json!(false));
         assert_eq!(schema["required"], json!(["server", "routes"]));

@@ -1,5 +1,4 @@
-//! A mapping of the file, held against the table of keys: each key that stands there is known, and
-//! stands there once.
+//! A mapping of the file, checked against its table of keys: every key is known and is set once.
 
 use crate::config::ROOT;
 use crate::config::diagnostics::{Diagnostics, Reported};
@@ -12,7 +11,7 @@ use crate::config::migration_hints;
 use crate::config::problem::KeyPath;
 use crate::config::suggest::{nearest, same, within};
 
-/// A mapping whose keys are known.
+/// A mapping and the table of its keys.
 #[derive(Clone, Debug)]
 pub(super) struct Section<'r> {
     pub(super) diagnostics: &'r Diagnostics<'r>,
@@ -22,7 +21,7 @@ pub(super) struct Section<'r> {
 }
 
 impl<'r> Section<'r> {
-    /// The root of the file.
+    /// Opens the root of the file.
     pub(super) fn root(diagnostics: &'r Diagnostics<'r>, node: &'r Node) -> Result<Self, Reported> {
         let (path, keys) = (KeyPath::default(), ROOT);
         match node {
@@ -32,13 +31,13 @@ impl<'r> Section<'r> {
                 Err(diagnostics.error(&path, &invalid, None))
             }
             Node::Flag(_) | Node::Number(_) | Node::Text(_) | Node::List(_) | Node::Tagged => {
-                let what = format!("the file must be a mapping, not {}", node.describe());
+                let what = format!("the file must contain a mapping, not {}", node.describe());
                 Err(diagnostics.error(&path, &Invalid::new(what).hint(FIRST_LINES), None))
             }
         }
     }
 
-    /// The mapping that a field is; one that is not written, or has nothing in it, is empty.
+    /// Opens the mapping in a field. A key that is not set, or has no value, is an empty mapping.
     pub(super) fn of(field: &Field<'r>) -> Result<Self, Reported> {
         let Type::Section(keys) = field.kind else { return Err(field.wrong_type(&Node::Null)) };
         let entries = match field.node {
@@ -58,17 +57,17 @@ impl<'r> Section<'r> {
         report_twice(diagnostics, &path, entries);
         for (name, _) in entries {
             if !keys.iter().any(|key| key.name == name) {
-                let invalid = Invalid::new("is not a known key").hint(meant(name, &path, keys));
+                let invalid = Invalid::new("unknown key").hint(meant(name, &path, keys));
                 diagnostics.error(&path.key(name), &invalid, None);
             }
         }
         Self { diagnostics, path, keys, entries }
     }
 
-    /// The field of this name.
+    /// Returns the field of this name.
     #[expect(
         clippy::expect_used,
-        reason = "the names are literals; each is asked for in every test"
+        reason = "the names are literals, and every test reads each of them"
     )]
     pub(super) fn field(&self, name: &str) -> Field<'r> {
         let key = self.keys.iter().find(|key| key.name == name).expect("the table has this key");
@@ -76,44 +75,44 @@ impl<'r> Section<'r> {
         Field::new(self.diagnostics, self.path.key(name), key, node)
     }
 
-    /// The mapping of this name.
+    /// Opens the mapping of this name.
     pub(super) fn section(&self, name: &str) -> Result<Self, Reported> {
         Self::of(&self.field(name))
     }
 
-    /// The keys that were written.
+    /// Returns the keys that are set.
     pub(super) fn written(&self) -> impl Iterator<Item = &'r str> {
         self.entries.iter().map(|(name, _)| name.as_str())
     }
 }
 
-/// What the author of an unknown key may have meant.
+/// Hint for an unknown key: the key that was probably meant.
 fn meant(name: &str, path: &KeyPath, keys: &[KeySpec]) -> String {
-    if let Some(hint) = migration_hints::said_otherwise(name) {
+    if let Some(hint) = migration_hints::other_way(name) {
         return hint.to_owned();
     }
     let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
     if let Some(place) = migration_hints::renamed(name, &known) {
         return match place.rsplit_once('.') {
             Some((_, ours)) if known.contains(&ours) => format!("did you mean `{ours}`?"),
-            Some(_) | None => format!("it belongs elsewhere: `{place}`"),
+            Some(_) | None => format!("use `{place}` instead"),
         };
     }
     let near = nearest(name, known.iter().copied());
     if let Some(near) = near.or_else(|| within(name, known.iter().copied())) {
         return format!("did you mean `{near}`?");
     }
-    // The nearest place for it: `groups` of a route belongs into its rules, not to a provider's claims.
+    // Prefer the nearest section: `groups` in a route belongs to its rules, not to the claims of a provider.
     let top = |path: &str| path.split(['.', '[']).next().unwrap_or_default().to_owned();
     let here = top(&path.to_string());
     let is_far = |row: &&KeyRow| top(&row.parent) != here;
     let rows = rows(ROOT);
     let places = rows.iter().filter(|row| same(row.key.name, name));
     match places.filter(|row| !(is_far(row) && row.is_everyday())).min_by_key(is_far) {
-        Some(row) if row.parent.is_empty() => "it belongs at the top of the file".to_owned(),
-        Some(row) => format!("it belongs elsewhere: `{}`", row.path()),
-        None => format!("keys here are {}", known.join(", ")),
+        Some(row) if row.parent.is_empty() => "move it to the top level of the file".to_owned(),
+        Some(row) => format!("move it to `{}`", row.path()),
+        None => format!("known keys here: {}", known.join(", ")),
     }
 }
 
-const FIRST_LINES: &str = "begin with the lines `server:`, `providers:`, `routes:`";
+const FIRST_LINES: &str = "write a mapping with the keys `server:`, `providers:` and `routes:`; `config/minimal.yaml` is an example";

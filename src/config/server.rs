@@ -1,4 +1,4 @@
-//! `server:` -> `server::Settings`, and where browsers reach the gateway.
+//! `server:` -> `server::Settings`, and the origin at which browsers reach the gateway.
 
 use ipnet::IpNet;
 
@@ -24,61 +24,61 @@ pub(super) const KEYS: &[KeySpec] = &[
         "listen",
         Type::OneOrMore(&Type::Scalar),
         DefaultValue::Is("127.0.0.1:4180"),
-        "Where to listen: HOST:PORT or unix:PATH, one or a list.",
+        "Listen address: HOST:PORT or unix:PATH, or a list of them.",
     ),
     key(
         "public_url",
         Type::Text,
         DefaultValue::Required("public_url: https://wiki.example.com"),
-        "The origin at which browsers reach the gateway; its scheme decides on secure cookies.",
+        "The origin at which browsers reach the gateway. Its scheme decides whether cookies are Secure.",
     ),
     key(
         "danger_allow_http",
         Type::Flag,
         DefaultValue::Is("false"),
-        "Takes an http:// public_url beyond loopback: cookies then cross the network in the clear.",
+        "Allows an http:// public_url for hosts other than localhost. Cookies then cross the network unencrypted.",
     ),
     key(
         "endpoint_prefix",
         Type::Text,
         DefaultValue::Is("/oauth2"),
-        "Where the gateway's own paths begin.",
+        "Prefix of the gateway's own paths.",
     ),
     key(
         "workers",
         Type::Count { least: 1, most: 1024 },
-        DefaultValue::Unset("one per core, container limits respected"),
-        "Threads that serve requests.",
+        DefaultValue::Unset("one per core; container limits are respected"),
+        "Number of threads that serve requests.",
     ),
     key(
         "tls",
         Type::Section(certificates::KEYS),
-        DefaultValue::Unset("plain HTTP"),
-        "With certificates every TCP listener speaks TLS, unix sockets do not.",
+        DefaultValue::Unset("no TLS"),
+        "TLS of the listeners. With certificates, every TCP listener accepts TLS only; unix sockets do not use TLS.",
     ),
     key(
         "trusted_proxies",
         Type::List { of: &Type::Text, least: 0 },
         DefaultValue::Is("[]"),
-        "Whose X-Forwarded-For, -Proto and -Host are believed: CIDRs, or unix for unix sockets.",
+        "Proxies whose X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host are used: networks (CIDR), or unix for peers on unix sockets.",
     ),
     key(
         "forward_auth",
         Type::Section(forward_auth::KEYS),
-        DefaultValue::Unset("no proxy may ask"),
-        "Which proxies may ask at the auth endpoints, and where.",
+        DefaultValue::Unset("auth endpoints are off"),
+        "Forward auth: the proxies that can send auth subrequests.",
     ),
     key(
         "limits",
         Type::Section(LIMITS),
         DefaultValue::Unset("all defaults"),
-        "Bounds of a request.",
+        "Limits of requests and connections.",
     ),
     key(
         "timeouts",
         Type::Section(TIMEOUTS),
         DefaultValue::Unset("all defaults"),
-        "Deadlines of a client's connection and of the end of the process.",
+        "Timeouts of client connections, and of the shutdown.",
     ),
 ];
 
@@ -87,34 +87,34 @@ const LIMITS: &[KeySpec] = &[
         "header_bytes",
         Type::Size { least: KIB, most: MIB },
         DefaultValue::Is("32KiB"),
-        "The head of a request, all fields together.",
+        "Maximum size of a request head: request line and all fields.",
     ),
     key(
         "target_bytes",
         Type::Size { least: 64, most: MIB },
         DefaultValue::Is("16KiB"),
-        "The request target: path and query.",
+        "Maximum length of the request target: path and query.",
     ),
     key(
         "header_count",
         Type::Count { least: 1, most: 1000 },
         DefaultValue::Is("100"),
-        "Fields in the head of a request.",
+        "Maximum number of fields in a request head.",
     ),
     key(
         "connections",
         Type::Count { least: 1, most: 10_000_000 },
         DefaultValue::Is("20000"),
-        "Open connections of clients; when reached, the longest idle one is closed for the next, and if all \
-         have a request under way, the next one gets 503. Half the files that the process may open, if that \
-         is less.",
+        "Maximum number of client connections. At the limit, the connection that has been idle for longest is \
+         closed; if all have a request in progress, a new one gets 503. Never more than half of the files that \
+         the process can open.",
     ),
     key(
         "connections_per_client",
         Type::Count { least: 1, most: 10_000_000 },
         DefaultValue::Unset("no limit"),
-        "Open connections of one client address (IPv6: of one /64); one more gets 503. Trusted proxies and \
-         peers on unix sockets are exempt.",
+        "Maximum number of connections of one client address (IPv6: of one /64). One more gets 503. Trusted \
+         proxies and peers on unix sockets are exempt.",
     ),
 ];
 
@@ -123,31 +123,31 @@ const TIMEOUTS: &[KeySpec] = &[
         "request_headers",
         millis(100, HOUR),
         DefaultValue::Is("10s"),
-        "From accept, TLS included, to the end of a request's head.",
+        "From accepting a connection, including the TLS handshake, to the end of a request head.",
     ),
     key(
         "request_body",
         millis(100, HOUR),
         DefaultValue::Is("30s"),
-        "Without a byte of a request's body.",
+        "Maximum time without a byte of a request body.",
     ),
     key(
         "keep_alive",
         millis(0, HOUR),
         DefaultValue::Is("75s"),
-        "Without a request on a connection.",
+        "Idle timeout between two requests of a connection.",
     ),
     key(
         "drain_delay",
         millis(0, 10 * MINUTE),
         DefaultValue::Is("0s"),
-        "From the signal to stop until listeners close; /readyz already says 503.",
+        "Time between the stop signal and closing the listeners. /readyz answers 503 during this time.",
     ),
     key(
         "drain",
         millis(0, DAY - SECOND),
         DefaultValue::Is("30s"),
-        "From then until requests that are still open are cut.",
+        "Time for open requests to finish after that. The rest is then closed.",
     ),
 ];
 
@@ -157,7 +157,7 @@ pub(super) fn public_url(server: &Section<'_>) -> Result<Origin, Reported> {
     server.field("public_url").value(|text| urls::public_url(text, http))
 }
 
-/// `danger_allow_http`; where it cannot be read, its own problem is enough.
+/// `danger_allow_http`. If its value is invalid, that error is enough.
 pub(super) fn http(flag: &Field<'_>) -> PlainHttp {
     match flag.flag() {
         Ok(false) => PlainHttp::Loopback,
@@ -176,7 +176,7 @@ pub(super) fn endpoint_prefix(server: &Section<'_>) -> Result<PathPrefix, Report
             Invalid::new("must start with /").suggest(format!("/{}", text.trim_end_matches('/')))
         })?;
         if segments.is_empty() {
-            return Err(Invalid::new("must leave paths to the routes").hint(hint));
+            return Err(Invalid::new("would leave no paths for routes").hint(hint));
         }
         if let Some(bare) = text.strip_suffix('/') {
             return Err(Invalid::new("must not end with /").suggest(bare));
@@ -185,15 +185,16 @@ pub(super) fn endpoint_prefix(server: &Section<'_>) -> Result<PathPrefix, Report
         let good =
             |segment: &str| !matches!(segment, "" | "." | "..") && segment.chars().all(plain);
         if !segments.split('/').all(good) {
-            return Err(
-                Invalid::new("must consist of letters, digits, - and _ between its /").hint(hint)
-            );
+            return Err(Invalid::new(
+                "has a segment with other characters than letters, digits, -, _, . and ~",
+            )
+            .hint(hint));
         }
         Ok(PathPrefix::parse(text)?)
     })
 }
 
-/// `server:` but for what browsers see.
+/// All other keys of `server:`.
 pub(super) fn settings(
     server: &Section<'_>,
     public_url: Option<&Origin>,
@@ -224,19 +225,20 @@ fn listen(field: &Field<'_>) -> Result<Vec<ListenAddress>, Reported> {
     for (at, one) in addresses.iter().enumerate() {
         if let Some(other) = addresses.iter().take(at).position(|other| address::clash(one, other))
         {
-            let what = format!("cannot be listened on together with {}", field.path.item(other));
+            let what =
+                format!("conflicts with {}: both need the same address", field.path.item(other));
             return Err(field.diagnostics.error(&field.path.item(at), &what.into(), None));
         }
     }
     Ok(addresses)
 }
 
-/// The cores of this process, container limits respected.
+/// Number of cores for this process; container limits are respected.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// With certificates every TCP listener speaks TLS, and nothing else.
+/// With certificates, every TCP listener accepts TLS only.
 fn warn_of_http(
     server: &Section<'_>,
     listen: &[ListenAddress],
@@ -246,10 +248,9 @@ fn warn_of_http(
     let tcp = listen.iter().any(|address| matches!(address, ListenAddress::Tcp(_)));
     if tcp && !pairs.is_empty() && !public_url.is_https() {
         let invalid = Invalid::new(
-            "is http://, but with `tls.certificates` the gateway speaks https only: a browser that is sent \
-             here finds nobody",
+            "is http://, but with `tls.certificates` the listeners accept https only, so browsers cannot connect",
         )
-        .hint("write https://, or remove the certificates");
+        .hint("write https://, or remove `tls.certificates`");
         server.diagnostics.warning(&server.path.key("public_url"), &invalid);
     }
 }
@@ -262,12 +263,12 @@ fn trusted_proxies(field: &Field<'_>) -> Result<TrustedProxies, Reported> {
     let meant = |(at, network): (_, Option<_>)| Some(address::without_host(network?, field, at));
     let unix = peers.contains(&None);
     let networks: Vec<IpNet> = peers.into_iter().enumerate().filter_map(meant).collect();
-    // SECURITY: who trusts everybody lets everybody say who they are (CVE-2026-76835).
+    // SECURITY: if every peer is trusted, every client can forge its address and host (CVE-2026-76835).
     if address::covers_the_internet(&networks) {
         let invalid = Invalid::new(
-            "cover the whole internet together: anyone could forge X-Forwarded headers",
+            "together cover the whole internet, so every client could forge X-Forwarded headers",
         )
-        .hint("list the addresses of your proxies only, such as 10.0.0.0/8");
+        .hint("list only the addresses of your proxies, such as 10.0.0.0/8");
         return Err(field.error(&invalid));
     }
     Ok(TrustedProxies { unix, networks })
@@ -289,12 +290,12 @@ fn limits(section: &Section<'_>) -> Result<Limits, Reported> {
     let written = section.written().any(|key| key == "target_bytes");
     if written && limits.target_bytes > limits.header_bytes {
         let invalid = Invalid::new(
-            "is never reached: the target is part of the head, and header_bytes is less",
+            "has no effect: the request target counts towards header_bytes, which is smaller",
         );
         section.diagnostics.warning(&section.path.key("target_bytes"), &invalid);
     }
     if limits.connections_per_client.is_some_and(|most| most > limits.connections) {
-        let invalid = Invalid::new("is never reached: `connections` is less");
+        let invalid = Invalid::new("has no effect: `connections` is smaller");
         section.diagnostics.warning(&section.path.key("connections_per_client"), &invalid);
     }
     Ok(limits)
@@ -312,7 +313,7 @@ fn timeouts(section: &Section<'_>) -> Result<ServerTimeouts, Reported> {
         keep_alive: keep_alive?,
         drain_delay: drain_delay?,
         drain: drain?,
-        // Not to be set: nobody has asked for another.
+        // There is no key for it.
         write: ServerTimeouts::default().write,
     })
 }
@@ -323,7 +324,7 @@ mod tests {
     use crate::config::tests::settings_of;
 
     #[test]
-    fn the_tables_defaults_are_those_of_the_room() {
+    fn defaults_are_those_of_the_server_room() {
         let settings = settings_of("").server;
         assert_eq!(settings.limits, Limits::default());
         assert_eq!(settings.timeouts, ServerTimeouts::default());

@@ -15,25 +15,25 @@ pub(super) const KEYS: &[KeySpec] = &[
         "lifetime",
         millis(SECOND, 400 * DAY),
         DefaultValue::Is("12h"),
-        "The absolute end, from sign-in; a refresh does not move it.",
+        "Maximum lifetime of a session, from sign-in. A refresh does not extend it.",
     ),
     key(
         "idle_timeout",
         millis(SECOND, 400 * DAY),
         DefaultValue::Unset("none"),
-        "The end after this long without a request.",
+        "Idle timeout: a session ends after this time without a request.",
     ),
     key(
         "refresh_before",
         millis(0, DAY),
         DefaultValue::Is("60s"),
-        "Refresh when the access token has less than this left, or half of its life if shorter.",
+        "Refresh the tokens when the access token expires within this time, or after half of its lifetime if that is shorter.",
     ),
     key(
         "outage_grace",
         millis(0, 7 * DAY),
         DefaultValue::Is("5m"),
-        "Go on this long after expiry while the token endpoint cannot be reached.",
+        "How long a session stays valid after its access token expired, while the token endpoint cannot be reached.",
     ),
     key(
         "cookie",
@@ -45,27 +45,32 @@ pub(super) const KEYS: &[KeySpec] = &[
         "max_sessions",
         Type::Count { least: 1, most: 100_000_000 },
         DefaultValue::Is("100000"),
-        "Sessions in all; when full, a long-unused one leaves.",
+        "Maximum number of sessions. At the limit, sessions that have not been used for long are evicted.",
     ),
     key(
         "max_sessions_per_user",
         Type::Count { least: 1, most: 100_000_000 },
         DefaultValue::Is("1000"),
-        "Sessions of one person.",
+        "Maximum number of sessions of one user.",
     ),
     key(
         "max_bytes",
         Type::Size { least: KIB, most: 64 * MIB },
         DefaultValue::Is("128KiB"),
-        "Bytes of claims and tokens of one session; what nothing uses is dropped above it.",
+        "Maximum size of the claims and tokens of one session. Above it, unused claims and tokens are dropped.",
     ),
     key(
         "secret",
         Type::OneOrMore(&Type::Secret),
-        DefaultValue::Unset("made at start"),
-        "Seals what leaves the process, newest first; `portcullis keygen` makes one.",
+        DefaultValue::Unset("a random secret for each process"),
+        "Secret that encrypts the state of sign-ins, or a list with the newest first. `portcullis keygen` creates one.",
     ),
-    key("store", Type::Choice(&["memory"]), DefaultValue::Is("memory"), "Where sessions are kept."),
+    key(
+        "store",
+        Type::Choice(&["memory"]),
+        DefaultValue::Is("memory"),
+        "Where sessions are stored.",
+    ),
 ];
 
 const COOKIE: &[KeySpec] = &[
@@ -75,26 +80,26 @@ const COOKIE: &[KeySpec] = &[
         DefaultValue::Unset(
             "__Host-portcullis; __Secure-portcullis with a domain; portcullis for http",
         ),
-        "The name as it is sent.",
+        "Name of the cookie.",
     ),
     key(
         "domain",
         Type::Text,
-        DefaultValue::Unset("the host of public_url alone"),
-        "Shares the session with every host in this domain.",
+        DefaultValue::Unset("only the host of public_url"),
+        "Domain of the cookie. All hosts in this domain share the session.",
     ),
     key(
         "same_site",
         Type::Choice(&["lax", "none"]),
         DefaultValue::Is("lax"),
-        "none sends the cookie from frames on other sites too.",
+        "SameSite attribute. With none, browsers also send the cookie in frames on other sites.",
     ),
 ];
 
-/// The fewest characters of `session.secret`.
+/// Minimum length of `session.secret`, in characters.
 const SHORTEST_SECRET: usize = 32;
 
-/// All of it. The cookie must fit `public_url`, where that is known.
+/// `session`. The cookie must match `public_url`, if that is known.
 pub(super) fn settings(
     root: &Section<'_>,
     public_url: Option<&Origin>,
@@ -113,7 +118,7 @@ pub(super) fn settings(
     if let (Ok(lifetime), Ok(Some(idle))) = (&lifetime, &idle_timeout)
         && idle >= lifetime
     {
-        let invalid = Invalid::new("is never reached: lifetime ends the session first");
+        let invalid = Invalid::new("has no effect: `lifetime` ends the session earlier");
         section.diagnostics.warning(&section.path.key("idle_timeout"), &invalid);
     }
     store?;
@@ -132,10 +137,10 @@ pub(super) fn settings(
 
 fn secrets(field: &Field<'_>) -> Result<Vec<Secret>, Reported> {
     field.secrets(|text| match text.chars().count() {
-        0..SHORTEST_SECRET => {
-            Err(Invalid::new(format!("is too short: at least {SHORTEST_SECRET} characters"))
-                .hint("`portcullis keygen` makes one"))
-        }
+        0..SHORTEST_SECRET => Err(Invalid::new(format!(
+            "is too short: it needs at least {SHORTEST_SECRET} characters"
+        ))
+        .hint("run `portcullis keygen` to create one")),
         _ => Ok(Secret::new(text)),
     })
 }
@@ -158,37 +163,39 @@ fn cookie_of(
     // RFC 6265bis §5.6: browsers drop `SameSite=None` without `Secure`.
     if matches!(same_site, Ok(SameSite::None)) && public_url.is_some_and(|url| !url.is_https()) {
         let invalid =
-            Invalid::new("cannot be none with an http:// public_url: browsers drop the cookie");
+            Invalid::new("cannot be none with an http:// public_url: browsers reject the cookie");
         return Err(section.field("same_site").error(&invalid));
     }
     Ok(CookieSettings { name: name?, domain: domain?, same_site: same_site? })
 }
 
-/// A name whose prefix does not contradict the attributes (RFC 6265bis §4.1.3).
+/// Parses a name; its prefix must not contradict the attributes (RFC 6265bis §4.1.3).
 fn name(text: &str, public_url: Option<&Origin>, has_domain: bool) -> Result<String, Invalid> {
     let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     if text.is_empty() || text.len() > 100 || !text.chars().all(token) {
-        return Err(Invalid::new("is not a cookie's name")
-            .hint("use letters, digits, - and _, at most 100 of them"));
+        return Err(Invalid::new("is not a valid cookie name")
+            .hint("use at most 100 letters, digits, - and _"));
     }
-    // Browsers compare the prefixes without case.
+    // Browsers compare the prefixes case-insensitively.
     let lower = text.to_ascii_lowercase();
     let (host, secure) = (lower.starts_with("__host-"), lower.starts_with("__secure-"));
     if (host || secure) && public_url.is_some_and(|url| !url.is_https()) {
         return Err(Invalid::new(
-            "has a prefix that browsers take over https only, and public_url is http",
+            "has a prefix that browsers accept over https only, but public_url is http",
         )
-        .hint("choose a name without __Host- and __Secure-"));
+        .hint("choose a name without the prefix __Host- or __Secure-"));
     }
     if host && has_domain {
         let rest = text.get("__Host-".len()..).unwrap_or_default();
-        return Err(Invalid::new("has the prefix __Host-, which browsers refuse beside a domain")
-            .suggest(format!("__Secure-{rest}")));
+        return Err(Invalid::new(
+            "has the prefix __Host-, which browsers reject for a cookie with a domain",
+        )
+        .suggest(format!("__Secure-{rest}")));
     }
     Ok(text.to_owned())
 }
 
-/// Over https a name without a prefix gives away what browsers enforce for those with one.
+/// Warns about a name without a prefix over https: browsers protect names with a prefix.
 fn warn_of_prefix(section: &Section<'_>, name: &str, public_url: &Origin, has_domain: bool) {
     let lower = name.to_ascii_lowercase();
     if !public_url.is_https() || lower.starts_with("__host-") || lower.starts_with("__secure-") {
@@ -196,52 +203,55 @@ fn warn_of_prefix(section: &Section<'_>, name: &str, public_url: &Origin, has_do
     }
     let prefix = if has_domain { "__Secure-" } else { "__Host-" };
     let invalid = Invalid::new(format!(
-        "has no prefix: with {prefix} browsers make sure that no unencrypted page sets this cookie"
+        "has no prefix: with {prefix}, browsers do not allow unencrypted pages to set this cookie"
     ));
     let invalid = match section.field("name").is_literal() {
-        true => invalid.hint(format!("write {prefix}{name}, or remove the key")),
-        false => invalid.hint(format!("begin the name with {prefix}, or remove the key")),
+        true => invalid.hint(format!("write {prefix}{name}, or remove the key to use the default")),
+        false => invalid
+            .hint(format!("begin the name with {prefix}, or remove the key to use the default")),
     };
     section.diagnostics.warning(&section.path.key("name"), &invalid);
 }
 
-/// Whether anyone may register names below a domain: `co.uk`, `duckdns.org`.
+/// Whether a domain is a public suffix, below which anyone can register names: `co.uk`, `duckdns.org`.
 fn is_public_suffix(domain: &str) -> bool {
-    // A name under no known rule is not known to be one: `corp.internal`.
+    // A name that matches no rule of the list is not a public suffix: `corp.internal`.
     psl::suffix(domain.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix == domain)
 }
 
-/// A domain that the host of `public_url` lies in.
+/// Parses a domain; it must contain the host of `public_url`.
 fn domain(text: &str, public_url: Option<&Origin>) -> Result<String, Invalid> {
     if let Some(bare) = text.strip_prefix("*.").or_else(|| text.strip_prefix('.')) {
-        let what = "must begin with a name: the cookie is sent to all below it, too";
+        let what = "begins with a dot or a wildcard: the cookie is sent to all subdomains anyway";
         return Err(Invalid::new(what).suggest(bare));
     }
     let host = match url::Host::parse(text) {
         Ok(url::Host::Domain(host)) if !host.ends_with('.') => host,
         Ok(url::Host::Ipv4(_) | url::Host::Ipv6(_)) => {
-            return Err(Invalid::new("is an address; browsers share cookies among names only"));
+            return Err(Invalid::new(
+                "is an IP address: browsers share cookies between names only",
+            ));
         }
         Ok(url::Host::Domain(_)) | Err(_) => {
-            return Err(Invalid::new("is not a domain").hint("write one such as example.com"));
+            return Err(Invalid::new("is not a domain").hint("write a domain such as example.com"));
         }
     };
     if !host.contains('.') {
-        return Err(Invalid::new("is a single label; browsers refuse a cookie for all of it")
+        return Err(Invalid::new("has no dot: browsers reject a cookie for a single label")
             .hint("write a domain such as example.com"));
     }
-    // SECURITY: every owner of a name below would get the session cookie, were it not that browsers refuse it.
+    // SECURITY: every owner of a name below it would receive the session cookie, if browsers did not reject it.
     if is_public_suffix(&host) {
         return Err(Invalid::new(
-            "is a public suffix, below which anyone may register names: browsers refuse the cookie",
+            "is a public suffix, below which anyone can register names: browsers reject the cookie",
         )
         .hint("write your own domain, such as example.com, or remove the key"));
     }
     match public_url {
-        Some(url) if url.host() != host && !is_below(url.host(), &host) => {
-            Err(Invalid::new("does not cover the host of server.public_url")
-                .hint("the session cookie is set there"))
-        }
+        Some(url) if url.host() != host && !is_below(url.host(), &host) => Err(Invalid::new(
+            "does not contain the host of server.public_url, which sets the session cookie",
+        )
+        .hint("write a domain that contains this host, or remove the key")),
         Some(_) | None => Ok(host),
     }
 }
@@ -251,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn public_suffixes_are_known_and_private_domains_are_none() {
+    fn public_suffix_is_recognized_and_private_domain_is_not() {
         for suffix in ["co.uk", "duckdns.org", "github.io", "com", "foo.ck", "xn--p1ai"] {
             assert!(is_public_suffix(suffix), "{suffix}");
         }

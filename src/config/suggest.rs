@@ -1,8 +1,8 @@
-//! "Did you mean": the known word nearest to one that is not known.
+//! "Did you mean": finds the known word that is nearest to an unknown one.
 
 use strsim::osa_distance;
 
-/// The nearest of these words, if it is near enough to be a slip of the finger.
+/// Returns the nearest of these words, if the difference is small enough for a typo.
 pub(super) fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let most = (word.chars().count() / 4).clamp(1, 2);
     let word = normal(word);
@@ -12,18 +12,18 @@ pub(super) fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) 
         .map(|(_, known)| known)
 }
 
-/// The first of these words that holds this one, or is held by it: `domain`, `email_domains`.
+/// Returns the first of these words that contains this one or is contained in it: `domain`, `email_domains`.
 pub(super) fn within<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let holds = |one: &str, other: &str| other.len() >= 4 && one.contains(other);
     known.into_iter().find(|known| holds(known, word) || holds(word, known))
 }
 
-/// Whether two words differ in their spelling only.
+/// Whether two words differ only in letter case, `_` and `-`.
 pub(super) fn same(a: &str, b: &str) -> bool {
     normal(a) == normal(b)
 }
 
-/// `Client-ID`, `clientId` and `client_id` are one word.
+/// `Client-ID`, `clientId` and `client_id` are the same word.
 fn normal(word: &str) -> String {
     word.chars().filter(|c| !matches!(c, '_' | '-')).map(|c| c.to_ascii_lowercase()).collect()
 }
@@ -38,7 +38,7 @@ mod tests {
     }
 
     #[test]
-    fn slips_are_near_and_other_words_are_not() {
+    fn nearest_finds_typos_and_no_other_words() {
         check("isuer", Some("issuer"));
         check("isseur", Some("issuer"));
         check("clientId", Some("client_id"));
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_may_hold_another() {
+    fn within_finds_a_word_inside_another() {
         let known = ["id", "client_secret", "email_domains"];
         assert_eq!(within("domain", known), Some("email_domains"));
         assert_eq!(within("oidc_client_secret", known), Some("client_secret"));

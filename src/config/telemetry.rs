@@ -6,26 +6,31 @@ use crate::config::section::Section;
 use crate::telemetry::{Level, LogFormat, Settings};
 
 pub(super) const KEYS: &[KeySpec] = &[
-    key("log", Type::Section(LOG), DefaultValue::Unset("all defaults"), "How the log looks."),
-    key("access_log", Type::Flag, DefaultValue::Is("true"), "Whether each request gets a line."),
+    key(
+        "log",
+        Type::Section(LOG),
+        DefaultValue::Unset("all defaults"),
+        "Format and level of the log.",
+    ),
+    key("access_log", Type::Flag, DefaultValue::Is("true"), "Whether to log every request."),
 ];
 
 const LOG: &[KeySpec] = &[
     key(
         "format",
         Type::Choice(&["json", "text"]),
-        DefaultValue::Unset("text on a terminal, else json"),
-        "One JSON object per line, or lines for people.",
+        DefaultValue::Unset("text on a terminal, otherwise json"),
+        "One JSON object a line, or text.",
     ),
     key(
         "level",
         Type::Choice(&["error", "warn", "info", "debug", "trace"]),
         DefaultValue::Is("info"),
-        "The least severe level that is logged.",
+        "Least severe level that is logged.",
     ),
 ];
 
-/// All of it.
+/// `telemetry`.
 pub(super) fn settings(root: &Section<'_>) -> Result<Settings, Reported> {
     let section = root.section("telemetry")?;
     let access_log = section.field("access_log").flag();

@@ -1,5 +1,5 @@
-//! Durations and sizes as people write them: `250ms`, `90s`, `15m`, `12h`, `7d`; `64KiB`, `1MiB`.
-//! A whole number and one unit, so that a text has one reading.
+//! Durations and sizes: `250ms`, `90s`, `15m`, `12h`, `7d`; `64KiB`, `1MiB`.
+//! Invariant: a value is a whole number and one unit, so it has only one meaning.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const DURATIONS: [(&str, u64); 5] =
 
 const SIZES: [(&str, u64); 4] = [("", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
-/// Reads a duration.
+/// Parses a duration.
 pub(super) fn duration(text: &str) -> Result<Duration, Invalid> {
     let Some((number, unit)) = split(text) else {
         let invalid = Invalid::new("is not a duration")
@@ -26,8 +26,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Invalid> {
         if unit.is_empty() {
             return Err(Invalid::new("has no unit").suggest(format!("{number}s")));
         }
-        let invalid =
-            Invalid::new("has a unit that is not known").hint("units are ms, s, m, h and d");
+        let invalid = Invalid::new("has an unknown unit").hint("the units are ms, s, m, h and d");
         return Err(match meant(number, unit) {
             Some(meant) => invalid.suggest(meant),
             None => invalid,
@@ -37,11 +36,12 @@ pub(super) fn duration(text: &str) -> Result<Duration, Invalid> {
     Ok(Duration::from_millis(millis))
 }
 
-/// Reads a size in bytes.
+/// Parses a size in bytes.
 pub(super) fn size(text: &str) -> Result<u64, Invalid> {
     let invalid = || {
-        Invalid::new("is not a size")
-            .hint("write bytes, or a whole number with KiB, MiB or GiB: 64KiB")
+        Invalid::new("is not a size").hint(
+            "write a number of bytes, or a whole number with KiB, MiB or GiB: 65536, 64KiB, 1MiB",
+        )
     };
     let compact = text.replace(' ', "");
     let (number, unit) = split(&compact).ok_or_else(invalid)?;
@@ -56,7 +56,7 @@ pub(super) fn size(text: &str) -> Result<u64, Invalid> {
     number.checked_mul(*bytes).ok_or_else(|| Invalid::new("is too large"))
 }
 
-/// A duration as one writes it.
+/// Formats a duration.
 pub(super) fn duration_text(duration: Duration) -> String {
     let millis = duration.as_millis();
     let fits = |(_, unit): &&(&str, u64)| millis.is_multiple_of(u128::from(*unit));
@@ -66,7 +66,7 @@ pub(super) fn duration_text(duration: Duration) -> String {
     }
 }
 
-/// A size as one writes it.
+/// Formats a size.
 pub(super) fn size_text(bytes: u64) -> String {
     match SIZES.iter().rev().find(|(_, unit)| bytes.is_multiple_of(*unit)) {
         Some((name, unit)) if bytes > 0 => format!("{}{name}", bytes / unit),
@@ -74,7 +74,7 @@ pub(super) fn size_text(bytes: u64) -> String {
     }
 }
 
-/// `5min` is 5m, `12hours` is 12h; whole words only, for `5mo` is no five minutes.
+/// Returns `5m` for `5min` and `12h` for `12hours`. Only whole words count: `5mo` does not mean five minutes.
 fn meant(number: u64, unit: &str) -> Option<String> {
     let lower = unit.to_ascii_lowercase();
     let (name, _) = SPELLINGS.iter().find(|(_, words)| words.contains(&lower.as_str()))?;
@@ -95,7 +95,7 @@ fn split(text: &str) -> Option<(u64, &str)> {
     unit.chars().all(|c| c.is_ascii_alphabetic()).then_some((number.parse().ok()?, unit))
 }
 
-/// A value within bounds; `write` tells them.
+/// Checks that a value is within bounds; `write` formats a bound.
 pub(super) fn within<T: Copy + PartialOrd>(
     value: T,
     least: T,
@@ -103,10 +103,10 @@ pub(super) fn within<T: Copy + PartialOrd>(
     write: impl Fn(T) -> String,
 ) -> Result<T, Invalid> {
     if value < least {
-        return Err(format!("is too little: at least {}", write(least)).into());
+        return Err(format!("is less than the minimum, {}", write(least)).into());
     }
     if value > most {
-        return Err(format!("is too much: at most {}", write(most)).into());
+        return Err(format!("is more than the maximum, {}", write(most)).into());
     }
     Ok(value)
 }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_a_number_and_a_unit() {
+    fn duration_is_a_number_and_a_unit() {
         check("250ms", 250);
         check("90s", 90_000);
         check("15m", 900_000);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_bytes_or_powers_of_1024() {
+    fn size_is_bytes_or_a_power_of_1024() {
         assert_eq!(size("64KiB").unwrap(), 65_536);
         assert_eq!(size("1MiB").unwrap(), 1_048_576);
         assert_eq!(size("512").unwrap(), 512);
@@ -157,18 +157,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_duration_comes_back_as_it_went(millis in 0..u64::MAX) {
+        fn formatted_duration_parses_to_the_same_value(millis in 0..u64::MAX) {
             let duration_of = Duration::from_millis(millis);
             prop_assert_eq!(duration(&duration_text(duration_of)).unwrap(), duration_of);
         }
 
         #[test]
-        fn a_size_comes_back_as_it_went(bytes: u64) {
+        fn formatted_size_parses_to_the_same_value(bytes: u64) {
             prop_assert_eq!(size(&size_text(bytes)).unwrap(), bytes);
         }
 
         #[test]
-        fn no_text_makes_them_panic(text in ".{0,24}") {
+        fn parsers_do_not_panic_on_any_text(text in ".{0,24}") {
             drop((duration(&text), size(&text)));
         }
     }

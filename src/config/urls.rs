@@ -1,4 +1,4 @@
-//! URLs of the configuration: origins, issuers, endpoints, proxies, upstreams.
+//! URLs of the configuration: origins, issuers, endpoints, egress proxies, upstreams.
 
 use url::Url;
 
@@ -11,70 +11,74 @@ use crate::secret::Secret;
 use crate::server::ListenAddress;
 use crate::upstream::Target;
 
-/// Where `http://` is taken.
+/// Hosts for which `http://` is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PlainHttp {
-    /// Only for names of this machine.
+    /// Only loopback names.
     Loopback,
-    /// `danger_allow_http: true`.
+    /// All hosts: `danger_allow_http: true`.
     Anywhere,
 }
 
-/// Reads an origin.
+/// Parses an origin.
 pub(super) fn origin(text: &str) -> Result<Origin, Invalid> {
     origin_by(text, "https")
 }
 
-/// Reads the origin at which browsers reach the gateway.
+/// Parses the origin at which browsers reach the gateway.
 pub(super) fn public_url(text: &str, http: PlainHttp) -> Result<Origin, Invalid> {
     let origin = origin(text)?;
     allowed(&origin, http)?;
     Ok(origin)
 }
 
-/// Reads an issuer identifier; it is kept letter by letter, as it must stand in `iss`.
+/// Parses an issuer identifier. It is returned unchanged, since `iss` must be equal to it.
 pub(super) fn issuer(text: &str, http: PlainHttp) -> Result<String, Invalid> {
     // OIDC Discovery §4.1: an issuer is the part before the well-known path.
     if let Some((issuer, _)) = text.split_once("/.well-known/") {
-        return Err(Invalid::new("is the discovery document, not the issuer").suggest(issuer));
+        return Err(
+            Invalid::new("is the URL of the discovery document, not the issuer").suggest(issuer)
+        );
     }
     let url = endpoint(text, http)?;
     // OIDC Core §1.2: no query and no fragment.
     if url.query().is_some() {
-        return Err("has a query, which an issuer cannot have".into());
+        return Err("has a query `?…`, which an issuer cannot have".into());
     }
     Ok(text.to_owned())
 }
 
-/// Reads the URL of a provider's endpoint.
+/// Parses the URL of a provider's endpoint.
 pub(super) fn endpoint(text: &str, http: PlainHttp) -> Result<Url, Invalid> {
     let url = web(text, "https")?;
     // RFC 6749 §3.1: no fragment.
     if url.fragment().is_some() {
-        return Err("has a fragment `#…`, which cannot be sent".into());
+        return Err("has a fragment `#…`, which is not sent in requests".into());
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("has a user or a password in it".into());
+        return Err("contains a user name or a password".into());
     }
     if text.contains(['{', '}']) {
-        return Err(Invalid::new("has a placeholder in braces")
-            .hint("write what belongs there, such as the ID of your tenant"));
+        return Err(Invalid::new("contains a placeholder in braces")
+            .hint("replace it by your value, such as the ID of your tenant"));
     }
     let origin = Origin::of(&url).ok_or("has no host")?;
     allowed(&origin, http)?;
     Ok(url)
 }
 
-/// Reads an egress proxy.
+/// Parses the URL of an egress proxy.
 pub(super) fn proxy(text: &str) -> Result<Secret, Invalid> {
     let url = web(text, "http")?;
     match matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none() {
         true => Ok(Secret::new(url)),
-        false => Err(Invalid::new("has a path").hint("write http://HOST:PORT")),
+        false => {
+            Err(Invalid::new("has a path, but a proxy has none").hint("write http://HOST:PORT"))
+        }
     }
 }
 
-/// Reads where requests are forwarded to.
+/// Parses the address of an upstream.
 pub(super) fn upstream(text: &str, diagnostics: &Diagnostics<'_>) -> Result<Target, Invalid> {
     if let Some(path) = text.strip_prefix("unix:") {
         return match address::socket(path, diagnostics)? {
@@ -91,7 +95,8 @@ fn origin_by(text: &str, scheme: &str) -> Result<Origin, Invalid> {
             web(text, scheme).err().unwrap_or_else(|| Invalid::new("is not a URL"))
         }
         NotAnOrigin::More => {
-            let invalid = Invalid::new("must end behind host and port: no path, query or user");
+            let invalid =
+                Invalid::new("must end after host and port, without path, query or user name");
             let origin = Url::parse(text).ok().and_then(|url| Origin::of(&url));
             match origin {
                 Some(origin) => invalid.suggest(origin.to_string()),
@@ -106,12 +111,12 @@ fn origin_by(text: &str, scheme: &str) -> Result<Origin, Invalid> {
 
 fn check_port(port: u16) -> Result<(), Invalid> {
     match port {
-        0 => Err("has the port 0, which nobody can be reached at".into()),
+        0 => Err("has port 0, which is not a valid port".into()),
         _ => Ok(()),
     }
 }
 
-/// An http or https URL; `scheme` is the one that is probably meant where there is none.
+/// Parses an http or https URL; `scheme` is the one to suggest if there is none.
 fn web(text: &str, scheme: &str) -> Result<Url, Invalid> {
     if text.is_empty() {
         return Err(Invalid::new("is empty").hint(format!("write {scheme}://HOST")));
@@ -121,7 +126,7 @@ fn web(text: &str, scheme: &str) -> Result<Url, Invalid> {
         if let Some(start) = slashless {
             let rest = text.trim_start_matches(start).trim_start_matches('/');
             return Err(
-                Invalid::new("has no // behind its scheme").suggest(format!("{start}//{rest}"))
+                Invalid::new("has no // after the scheme").suggest(format!("{start}//{rest}"))
             );
         }
         let invalid = Invalid::new("has no scheme").hint(format!("write {scheme}://HOST"));
@@ -131,24 +136,24 @@ fn web(text: &str, scheme: &str) -> Result<Url, Invalid> {
         });
     };
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("has a blank in it".into());
+        return Err("contains a space".into());
     }
     let url = match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") => url,
         Ok(_) => {
-            // SECURITY: without what stands there: a password, where the scheme was put behind it.
-            return Err("has a scheme that is neither http nor https".into());
+            // SECURITY: the scheme is not shown: in `user:password@http://…` it is a password.
+            return Err("has an unsupported scheme: use http:// or https://".into());
         }
         Err(error) => {
             let invalid = Invalid::new(format!("is not a URL: {error}"));
             return Err(match text.contains("::") {
-                true => invalid.hint("an IPv6 address stands in brackets: [::1]"),
+                true => invalid.hint("write an IPv6 address in brackets: [::1]"),
                 false => invalid,
             });
         }
     };
     if written != url.scheme() {
-        return Err(Invalid::new("must have its scheme in lower case").suggest(url.to_string()));
+        return Err(Invalid::new("has a scheme that is not in lower case").suggest(url.to_string()));
     }
     check_host(url.host_str().unwrap_or_default())?;
     check_port(url.port_or_known_default().unwrap_or_default())?;
@@ -159,9 +164,11 @@ fn allowed(origin: &Origin, http: PlainHttp) -> Result<(), Invalid> {
     if origin.is_https() || origin.is_loopback() || http == PlainHttp::Anywhere {
         return Ok(());
     }
-    // SECURITY: codes, tokens and cookies in the clear belong to whoever listens (RFC 9700 §2.6).
-    Err(Invalid::new("uses http:// beyond this machine, which anyone on the way can read")
-        .hint("use https://; or, in a laboratory, `danger_allow_http: true`"))
+    // SECURITY: without TLS, codes, tokens and cookies can be read in the network (RFC 9700 §2.6).
+    Err(Invalid::new(
+        "uses http:// for a host other than localhost, so sessions and tokens can be read in the network",
+    )
+    .hint("use https://; in a test environment, you can set `danger_allow_http: true`"))
 }
 
 #[cfg(test)]
@@ -178,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn slips_are_told_with_what_was_meant() {
+    fn invalid_url_is_rejected_with_a_suggestion() {
         check(
             public_url("wiki.example.com", PlainHttp::Loopback),
             "no scheme",
@@ -186,11 +193,11 @@ mod tests {
         );
         check(
             public_url("https://a.example/x", PlainHttp::Loopback),
-            "no path",
+            "without path",
             Some("https://a.example"),
         );
         check(origin_by("wiki:8080", "http"), "no scheme", Some("http://wiki:8080"));
-        check(origin_by("h2c://wiki", "http"), "neither http nor https", None);
+        check(origin_by("h2c://wiki", "http"), "unsupported scheme", None);
         check(origin_by("http://", "http"), "is not a URL", None);
         check(origin_by("HTTP://wiki", "http"), "lower case", Some("http://wiki/"));
         let document = "https://id.example/.well-known/openid-configuration";
@@ -200,22 +207,22 @@ mod tests {
             Some("https://id.example"),
         );
         check(issuer("https://id.example/?a", PlainHttp::Loopback), "query", None);
-        check(endpoint("https://me:pw@id.example", PlainHttp::Loopback), "user", None);
+        check(endpoint("https://me:pw@id.example", PlainHttp::Loopback), "user name", None);
         check(endpoint("https://id.example/#a", PlainHttp::Loopback), "fragment", None);
         check(proxy("proxy:3128/x"), "no scheme", Some("http://proxy:3128/x"));
-        check(proxy("http://proxy:3128/x"), "path", None);
+        check(proxy("http://proxy:3128/x"), "has a path", None);
     }
 
     #[test]
-    fn plain_http_is_for_this_machine() {
-        check(public_url("http://a.example", PlainHttp::Loopback), "http:// beyond", None);
-        check(issuer("http://a.example", PlainHttp::Loopback), "http:// beyond", None);
+    fn http_is_accepted_for_loopback_names_only() {
+        check(public_url("http://a.example", PlainHttp::Loopback), "uses http://", None);
+        check(issuer("http://a.example", PlainHttp::Loopback), "uses http://", None);
         assert!(public_url("http://a.example", PlainHttp::Anywhere).is_ok());
         assert!(public_url("http://localhost:4180", PlainHttp::Loopback).is_ok());
     }
 
     #[test]
-    fn an_issuer_is_kept_letter_by_letter() {
+    fn issuer_is_returned_unchanged() {
         for text in ["https://id.example", "https://id.example/", "https://ID.example/a%2fb"] {
             assert_eq!(issuer(text, PlainHttp::Loopback).unwrap(), text);
         }
@@ -223,7 +230,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_them_panic(text in ".{0,40}", scheme in "(https?://)?") {
+        fn parsers_do_not_panic_on_any_text(text in ".{0,40}", scheme in "(https?://)?") {
             let text = scheme + &text;
             drop((public_url(&text, PlainHttp::Loopback), issuer(&text, PlainHttp::Loopback), proxy(&text)));
         }

@@ -43,7 +43,8 @@ async fn honest() -> IdentityProvider {
 async fn right_registration_is_reported_part_by_part() {
     let (code, said) = check(&provider::section(&honest().await), PUBLIC_URL);
     assert_eq!(code, 0, "{said}");
-    let good = "company: its metadata, its keys, the client's authentication, the redirect URI as they should be\n";
+    let good =
+        "company: OK: its metadata, its keys, the client's authentication, the redirect URI\n";
     assert!(said.contains(good), "{said}");
     let (code, said) = check_as("json", &provider::section(&honest().await), PUBLIC_URL);
     let notes: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -85,7 +86,7 @@ async fn provider_at_which_no_sign_in_can_work_exits_with_78() {
         (Fault::Discovery(DiscoveryFault::OnlyNone), 78, "with no algorithm that is taken here"),
         (Fault::Discovery(DiscoveryFault::NoTokenEndpoint), 78, "`token_endpoint` is missing"),
         (Fault::Jwks(JwksFault::NoKeys), 78, "has keys that cannot be used"),
-        (Fault::Discovery(DiscoveryFault::UnknownMembers), 0, "as they should be"),
+        (Fault::Discovery(DiscoveryFault::UnknownMembers), 0, "company: OK: "),
         (
             Fault::Network(DemoEndpoint::Token, NetworkFault::NotFound),
             0,

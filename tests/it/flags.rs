@@ -1,4 +1,4 @@
-//! A gateway without a file: flags say what a small one would, and their variables say the same.
+//! A gateway without a configuration file: flags, or their environment variables.
 
 use std::process::Command;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::provider;
 use crate::support::upstream::Upstream;
 
-/// The command, with each flag as it is or as its variable.
+/// Command with these flags, or with their variables.
 fn command(flags: &[(&str, &str)], as_variables: bool) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     command.arg("run");
@@ -28,7 +28,7 @@ fn command(flags: &[(&str, &str)], as_variables: bool) -> Command {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sidecar_needs_no_file() {
+async fn gateway_runs_with_flags_or_variables_instead_of_a_file() {
     let provider = provider::start(Duration::from_secs(60)).await;
     let upstream = Upstream::start().await;
     let target = format!("http://{}", upstream.address);
@@ -59,14 +59,14 @@ async fn a_sidecar_needs_no_file() {
 }
 
 #[test]
-fn flags_beside_a_file_are_wrong_usage() {
+fn flags_together_with_a_file_are_a_usage_error() {
     for as_variables in [false, true] {
         let mut command = command(&[("--upstream", "http://127.0.0.1:9")], as_variables);
         let ended = command.args(["--config", "config/minimal.yaml"]).output().unwrap();
         assert_eq!(ended.status.code(), Some(64), "{ended:?}");
-        let said = String::from_utf8(ended.stderr).unwrap();
-        assert!(said.contains("leave out either"), "{said}");
-        let by = if as_variables { " PORTCULLIS_UPSTREAM " } else { " --upstream " };
-        assert!(said.contains(by), "{said}");
+        let message = String::from_utf8(ended.stderr).unwrap();
+        assert!(message.contains("cannot be used together with"), "{message}");
+        let by = if as_variables { " PORTCULLIS_UPSTREAM:" } else { " --upstream:" };
+        assert!(message.contains(by), "{message}");
     }
 }

@@ -9,12 +9,9 @@ use crate::source_files::root;
 /// Where words that the lexicon excludes still stand. The list may only shrink.
 const OLD_WORDS: &[&str] = &[
     "benches",
-    "config",
     "fuzz",
     "src/app",
-    "src/cli",
     "src/client_address.rs",
-    "src/config",
     "src/demo",
     "src/endpoints",
     "src/error.rs",

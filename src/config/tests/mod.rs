@@ -1,6 +1,6 @@
-//! The room by its door: what `check` says of the files in `tests/config`, and the examples in
-//! `config/`. A case is a file; beside it stands what an operator reads. To take over new wording, run
-//! the tests with `PORTCULLIS_BLESS=1` and read the difference.
+//! Tests of the whole room: the output of `check` for the files in `tests/config`, and the examples in `config/`.
+//! A case is a YAML file and an `.out` file with the output. To accept a new output, run the tests with
+//! `PORTCULLIS_BLESS=1` and read the difference.
 
 mod secrecy;
 
@@ -29,7 +29,7 @@ use crate::session::SameSite;
 use crate::telemetry::Level;
 use crate::upstream::Target;
 
-/// A configuration of one provider and one route, with these lines beside them.
+/// Configuration with one provider, one route and these lines.
 #[track_caller]
 pub(super) fn settings_of(lines: &str) -> Config {
     let text = format!(
@@ -44,29 +44,29 @@ pub(super) fn settings_of(lines: &str) -> Config {
 }
 
 #[test]
-fn good_files_are_accepted() {
+fn valid_files_are_accepted() {
     check_folder("accepted", 0);
 }
 
 #[test]
-fn bad_files_are_refused_with_a_remedy() {
-    check_folder("refused", 78);
+fn invalid_files_are_rejected_with_hints() {
+    check_folder("rejected", 78);
 }
 
 #[test]
-fn no_secret_is_ever_printed() {
-    for folder in ["accepted", "refused"] {
+fn output_contains_no_secret() {
+    for folder in ["accepted", "rejected"] {
         for file in yaml_files(&root().join("tests/config").join(folder)) {
-            let (_, said) = said_of(&file);
+            let (_, output) = output_of(&file);
             for secret in ["hunter2", "s3cr3t", "MIIEvQ", "0123456789abcdef"] {
-                assert!(!said.contains(secret), "{}: {said}", file.display());
+                assert!(!output.contains(secret), "{}: {output}", file.display());
             }
         }
     }
 }
 
 #[test]
-fn the_files_that_went_into_it_are_named() {
+fn all_files_that_were_read_are_listed() {
     let text = "server: { public_url: https://a.example }\n\
                 pages: { style: style.css, message: \"${file:/run/message}\" }\n\
                 routes: [{ upstream: http://a:1, allow: public }]\n";
@@ -75,51 +75,51 @@ fn the_files_that_went_into_it_are_named() {
 }
 
 #[test]
-fn a_file_that_is_no_text_is_refused_at_its_line() {
+fn file_that_is_not_utf8_is_rejected_with_the_line() {
     let bytes = b"server:\n  public_url: \xff\n".to_vec();
     let source = HostEnv::fixed([(PathBuf::from("a.yaml"), bytes)], []);
     let Problems(problems) = load(Path::new("a.yaml"), &source).unwrap_err();
-    assert_eq!(problems[0].to_string(), "a.yaml:2: error: is not a text in UTF-8");
+    assert_eq!(problems[0].to_string(), "a.yaml:2: error: is not UTF-8 text");
 }
 
 #[test]
-fn a_byte_order_mark_is_no_document() {
+fn byte_order_mark_is_ignored() {
     let text = "\u{feff}server: { public_url: https://a.example }\n\
                 routes: [{ upstream: http://a:1, allow: public }]\n";
     assert_eq!(load(Path::new("a.yaml"), &source("a.yaml", text)).unwrap().1, []);
 }
 
 #[test]
-fn a_file_that_is_missing_is_told_with_every_place_for_it() {
+fn missing_file_is_reported_with_the_search_order() {
     let Problems(problems) = load(Path::new("a.yaml"), &HostEnv::fixed([], [])).unwrap_err();
-    let said = problems[0].to_string();
+    let message = problems[0].to_string();
     let places = ["--config", "PORTCULLIS_CONFIG", "portcullis.yaml in", "/etc/portcullis/"];
-    assert!(said.starts_with("a.yaml: error: does not exist"), "{said}");
-    assert!(places.iter().all(|place| said.contains(place)), "{said}");
+    assert!(message.starts_with("a.yaml: error: does not exist"), "{message}");
+    assert!(places.iter().all(|place| message.contains(place)), "{message}");
 }
 
 #[test]
-fn the_smallest_file_is_good_anywhere() {
+fn minimal_file_has_only_a_warning_about_the_secret() {
     let text = read("config/minimal.yaml");
     let file = PathBuf::from("minimal.yaml");
     let source = HostEnv::fixed([(file.clone(), text.into_bytes())], []);
     let warnings = load(&file, &source).unwrap().1;
-    let said: Vec<&str> = warnings.iter().map(|warning| warning.message.as_str()).collect();
-    assert_eq!(said, ["is the secret of a sample, which everybody knows"]);
+    let messages: Vec<&str> = warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(messages, ["is an example secret, which is publicly known"]);
 }
 
 #[test]
 fn expired_certificate_is_an_error_to_check_and_a_warning_to_run() {
-    let file = root().join("tests/config/refused/certificate_expired.yaml");
+    let file = root().join("tests/config/rejected/certificate_expired.yaml");
     let text = String::from_utf8(HostEnv::system().read(&file).unwrap()).unwrap();
     let (_, warnings) = load(Path::new("a.yaml"), &source("a.yaml", &text)).unwrap();
-    let said: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-    assert!(said[0].contains("warning: server.tls.certificates[0]"), "{said:?}");
-    assert_eq!(said_of(&file).0, 78);
+    let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert!(warnings[0].contains("warning: server.tls.certificates[0]"), "{warnings:?}");
+    assert_eq!(output_of(&file).0, 78);
 }
 
 #[test]
-fn the_full_file_is_good_as_it_stands_and_with_every_key() {
+fn full_file_is_valid_as_it_is_and_with_every_key() {
     let text = read("config/full.yaml");
     for text in [text.clone(), with_every_key(&text)] {
         let (_, warnings) = load(Path::new("full.yaml"), &source("full.yaml", &text))
@@ -129,15 +129,15 @@ fn the_full_file_is_good_as_it_stands_and_with_every_key() {
 }
 
 #[test]
-fn the_full_file_has_every_key_with_its_default() {
+fn full_file_has_every_key_with_its_default() {
     let text = read("config/full.yaml");
     let root = parse(&with_every_key(&text)).unwrap();
-    let as_it_stands = parse(&text).unwrap();
+    let as_it_is = parse(&text).unwrap();
     for row in rows(ROOT) {
         let path = row.path();
         let written = values_at(&root, &path);
         assert!(!written.is_empty(), "config/full.yaml has no {path}");
-        let here = values_at(&as_it_stands, &path);
+        let here = values_at(&as_it_is, &path);
         match row.key.default {
             DefaultValue::Is(yaml) if !here.is_empty() => {
                 let default = parse(yaml).unwrap();
@@ -149,19 +149,19 @@ fn the_full_file_has_every_key_with_its_default() {
 }
 
 #[test]
-fn every_key_of_the_full_file_has_a_line_of_why() {
+fn every_key_of_the_full_file_has_a_comment() {
     let text = read("config/full.yaml");
     let lines: Vec<&str> = text.lines().collect();
     for (at, line) in lines.iter().enumerate() {
-        let why = line.contains(" # ");
+        let same_line = line.contains(" # ");
         let above = at > 0 && lines[at - 1].trim_start().starts_with("# ");
         let comment = line.trim_start().starts_with("# ") || line.trim().is_empty();
-        assert!(why || above || comment || line.trim() == "#", "line {}: {line}", at + 1);
+        assert!(same_line || above || comment || line.trim() == "#", "line {}: {line}", at + 1);
     }
 }
 
 #[test]
-fn warnings_do_not_refuse() {
+fn warnings_do_not_reject_a_file() {
     let text = read("tests/config/accepted/warning_secret_in_the_file.yaml");
     let (_, warnings) = load(Path::new("a.yaml"), &source("a.yaml", &text)).unwrap();
     assert!(warnings.iter().all(|warning| warning.severity == Severity::Warning));
@@ -169,7 +169,7 @@ fn warnings_do_not_refuse() {
 }
 
 #[test]
-fn what_is_written_arrives() {
+fn every_value_is_read() {
     let text = read("tests/config/accepted/every_value.yaml");
     let config = load(Path::new("a.yaml"), &source("a.yaml", &text)).unwrap().0;
     let server = &config.server;
@@ -210,10 +210,10 @@ fn what_is_written_arrives() {
 }
 
 #[test]
-fn routes_arrive_with_their_rules() {
+fn routes_are_read_with_their_rules() {
     let text = read("tests/config/accepted/every_value.yaml");
     let config = load(Path::new("a.yaml"), &source("a.yaml", &text)).unwrap().0;
-    let [wiki, hooks, asked] = config.routes.as_slice() else { panic!("{:?}", config.routes) };
+    let [wiki, hooks, auth_only] = config.routes.as_slice() else { panic!("{:?}", config.routes) };
     assert_eq!((wiki.name.as_ref(), hooks.name.as_ref()), ("wiki", "*.dev.example.com/hooks"));
     assert_eq!(wiki.request_body, Some(10 << 20));
     assert_eq!(wiki.unauthenticated, Unauthenticated::Unauthorized);
@@ -223,7 +223,7 @@ fn routes_arrive_with_their_rules() {
     assert!(!upstream.preserve_host && upstream.tls.client.is_some());
     assert_eq!(upstream.timeouts.connect, Duration::from_secs(1));
     assert_eq!(hooks.upstream.as_ref().unwrap().target, Target::Unix("dev.sock".into()));
-    assert!(asked.upstream.is_none() && matches!(asked.allow, Policy::Authenticated));
+    assert!(auth_only.upstream.is_none() && matches!(auth_only.allow, Policy::Authenticated));
 
     let Policy::Rules(rules) = &wiki.allow else { panic!("{:?}", wiki.allow) };
     let [preflight, people, staff] = rules.as_slice() else { panic!("{rules:?}") };
@@ -238,9 +238,9 @@ fn routes_arrive_with_their_rules() {
 }
 
 proptest! {
-    /// Whatever becomes of a line, the answer is a configuration or problems that lie in the file.
+    /// With any damaged line, the result is a configuration, or problems with lines of the file.
     #[test]
-    fn a_damaged_file_is_answered(at in 0..400_usize, instead in "[ -~]{0,30}") {
+    fn damaged_file_has_problems_with_lines(at in 0..400_usize, instead in "[ -~]{0,30}") {
         let text = with_every_key(&read("config/full.yaml"));
         let lines: Vec<&str> = text.lines().collect();
         let at = at % lines.len();
@@ -256,29 +256,29 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_a_parser_panic(text in ".{0,30}", start in "[/*{@.]{0,2}") {
+    fn parsers_do_not_panic_on_any_text(text in ".{0,30}", start in "[/*{@.]{0,2}") {
         let text = start + &text;
         drop((Template::parse(&text), ClaimPath::parse(&text), PathPrefix::parse(&text)));
         drop((HostPattern::parse(&text), EmailDomain::parse(&text)));
     }
 }
 
-/// Every file of a folder is answered with this exit code and the words in the file beside it.
+/// Checks the exit code and the output of every file in a folder.
 #[track_caller]
 fn check_folder(folder: &str, code: u8) {
     let bless = HostEnv::system().variable("PORTCULLIS_BLESS").is_some();
     let mut complaints = Vec::new();
     for file in yaml_files(&root().join("tests/config").join(folder)) {
-        let (said_code, said) = said_of(&file);
+        let (actual_code, output) = output_of(&file);
         let expected = file.with_extension("out");
         if bless {
-            std::fs::write(&expected, &said).unwrap();
+            std::fs::write(&expected, &output).unwrap();
         }
-        let words = HostEnv::system().read(&expected).unwrap_or_default();
-        if said_code != code || said.as_bytes() != words {
-            let words = String::from_utf8_lossy(&words);
+        let golden = HostEnv::system().read(&expected).unwrap_or_default();
+        if actual_code != code || output.as_bytes() != golden {
+            let golden = String::from_utf8_lossy(&golden);
             complaints.push(format!(
-                "{}\n--- expected ({code})\n{words}--- said ({said_code})\n{said}",
+                "{}\n--- expected ({code})\n{golden}--- actual ({actual_code})\n{output}",
                 file.display()
             ));
         }
@@ -286,8 +286,8 @@ fn check_folder(folder: &str, code: u8) {
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 
-/// What `check` says of a file, and its exit code.
-fn said_of(file: &Path) -> (u8, String) {
+/// Returns the exit code and the output of `check` for a file.
+fn output_of(file: &Path) -> (u8, String) {
     let name = file.file_name().unwrap().to_str().unwrap();
     let text = String::from_utf8(HostEnv::system().read(file).unwrap()).unwrap();
     let mut out = Vec::new();
@@ -302,12 +302,12 @@ fn said_of(file: &Path) -> (u8, String) {
     (code, String::from_utf8(out).unwrap())
 }
 
-/// The world of the cases: one configuration, the files that it may name, a few variables.
+/// Environment of the cases: one configuration, the files that it can name, a few variables.
 fn source(name: &str, text: &str) -> HostEnv {
     source_with(name, text, Vec::new())
 }
 
-/// The same with these variables, too.
+/// The same with additional variables.
 fn source_with(name: &str, text: &str, more: Vec<(String, String)>) -> HostEnv {
     let [pair, other] = [(); 2]
         .map(|()| rcgen::generate_simple_self_signed(["wiki.example.com".to_owned()]).unwrap());
@@ -356,7 +356,7 @@ fn yaml_files(folder: &Path) -> BTreeSet<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect()
 }
 
-/// The text with every key that is commented out: `#key`, while prose is `# text`.
+/// Activates every key that is commented out as `#key`; comments are `# text`.
 fn with_every_key(text: &str) -> String {
     let line = |line: &str| match line.split_once('#') {
         Some((indent, key)) if indent.trim().is_empty() && !key.starts_with(' ') => {
@@ -367,7 +367,7 @@ fn with_every_key(text: &str) -> String {
     text.lines().map(line).collect()
 }
 
-/// The values at `routes[].allow[].emails` or `providers.ID.issuer`, wherever it leads.
+/// Returns all values at a path such as `routes[].allow[].emails` or `providers.ID.issuer`.
 fn values_at<'n>(root: &'n Node, path: &str) -> Vec<&'n Node> {
     let mut nodes = vec![root];
     for step in path.split('.') {

@@ -1,14 +1,14 @@
-//! No finding prints what came out of `${…}`: a value that tells itself is put at each place of the full
-//! file, in the shapes that parsers look for, and must not be in anything that is said.
+//! No message shows a value from `${…}`: a recognizable value is put in each place of the full file, in the forms that
+//! parsers look for, and must not be in any message.
 
 use super::*;
 use crate::config::diagnostics::Diagnostics;
 use crate::config::read_tree;
 
-/// What can be told apart in any finding, however a parser rewrites it.
+/// A text that can be found in a message, even if a parser changed the value.
 const CANARY: &str = "c4n4ry";
 
-/// Values that are wrong or doubtful at most places, each in its own way.
+/// Values that are invalid or suspicious in most places, each for another reason.
 const SHAPES: [&str; 14] = [
     "c4n4ry",
     "C4n4ry",
@@ -26,11 +26,11 @@ const SHAPES: [&str; 14] = [
     "12c4n4ry",
 ];
 
-/// Addresses hold no letters.
+/// Addresses contain no letters.
 const NETWORK: (&str, &str) = ("10.251.252.253/8", "251.252");
 
 #[test]
-fn nothing_that_was_put_in_is_printed() {
+fn substituted_value_is_in_no_message() {
     let shapes = SHAPES.iter().copied().chain([NETWORK.0]).enumerate();
     let variables = shapes.map(|(at, shape)| (format!("X{at}"), shape.to_owned()));
     let variables: Vec<_> = variables.collect();
@@ -44,18 +44,19 @@ fn nothing_that_was_put_in_is_printed() {
             let mut root = root.clone();
             let reference = Node::Text(format!("${{{name}}}"));
             *leaves_mut(&mut root).into_iter().nth(place).unwrap() = reference;
-            for said in all_said(&root, &source) {
+            for message in messages_of(&root, &source) {
                 findings += 1;
-                let hidden = !said.to_lowercase().contains(CANARY) && !said.contains(NETWORK.1);
-                assert!(hidden, "{shape}: {said}");
+                let hidden =
+                    !message.to_lowercase().contains(CANARY) && !message.contains(NETWORK.1);
+                assert!(hidden, "{shape}: {message}");
             }
         }
     }
     assert!(findings > 500, "{findings}");
 }
 
-/// The findings, errors or not.
-fn all_said(root: &Node, source: &HostEnv) -> Vec<String> {
+/// Returns all errors and warnings.
+fn messages_of(root: &Node, source: &HostEnv) -> Vec<String> {
     let diagnostics = Diagnostics::new(source, Path::new(""));
     let problems = match read_tree(root, diagnostics, |_| ("a.yaml".into(), None)) {
         Ok((_, warnings)) => warnings,
@@ -64,7 +65,7 @@ fn all_said(root: &Node, source: &HostEnv) -> Vec<String> {
     problems.iter().map(|problem| problem.to_string()).collect()
 }
 
-/// Every value that holds no other.
+/// Returns all scalars.
 fn leaves_mut(node: &mut Node) -> Vec<&mut Node> {
     match node {
         Node::List(items) => items.iter_mut().flat_map(leaves_mut).collect(),
@@ -74,12 +75,12 @@ fn leaves_mut(node: &mut Node) -> Vec<&mut Node> {
 }
 
 #[test]
-fn what_stands_before_a_scheme_is_not_printed() {
+fn password_before_a_scheme_is_in_no_message() {
     let text = "server: { public_url: https://a.example }\n\
                 providers: { company: { issuer: https://id.example, client_id: a, \
                 client_secret: \"${CLIENT_SECRET}\", proxy: \"us:hunter2@http://proxy.example\" } }\n\
                 routes: [{ upstream: http://a:1, allow: authenticated }]\n";
     let Problems(problems) = load(Path::new("a.yaml"), &source("a.yaml", text)).unwrap_err();
-    let said = problems[0].to_string();
-    assert!(said.contains("neither http nor https") && !said.contains("hunter2"), "{said}");
+    let message = problems[0].to_string();
+    assert!(message.contains("unsupported scheme") && !message.contains("hunter2"), "{message}");
 }

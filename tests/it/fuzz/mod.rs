@@ -57,7 +57,7 @@ fn fuzz_lock_file_has_the_versions_of_the_gateway() {
 /// The files that `fuzz/run` starts from.
 fn seeds(target: &str) -> Vec<PathBuf> {
     let own = root().join("fuzz/seeds").join(target);
-    let golden = ["accepted", "refused"].map(|folder| root().join("tests/config").join(folder));
+    let golden = ["accepted", "rejected"].map(|folder| root().join("tests/config").join(folder));
     let folders = if target == "config" { [vec![own], golden.into()].concat() } else { vec![own] };
     let files = |folder: PathBuf| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     folders.into_iter().flat_map(files).collect()

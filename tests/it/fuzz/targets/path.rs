@@ -83,7 +83,7 @@ fn is_allowed(target: &str, method: &Method, visitor: Visitor) -> bool {
             Visitor::Staff => Some(("company", &gateway.staff)),
         },
     };
-    gateway.app.explain(&question).unwrap().admitted
+    gateway.app.explain(&question).unwrap().allowed
 }
 
 struct Gateway {
