@@ -18,7 +18,7 @@ impl Endpoints {
             query: call.uri.query().unwrap_or_default(),
             path_id,
             headers: call.headers,
-            asked: call.client.for_audit(),
+            request: call.client.for_audit(),
             has_left: &|| call.client.has_left(),
         };
         redirect(self.login.complete(callback).await.map_err(Box::new)?)

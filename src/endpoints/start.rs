@@ -25,7 +25,7 @@ impl Endpoints {
             options,
             target: &target,
             headers: call.headers,
-            asked: call.client.for_audit(),
+            request: call.client.for_audit(),
         };
         match self.login.begin(start).await {
             Ok(there) => redirect(there),

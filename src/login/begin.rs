@@ -1,4 +1,4 @@
-//! The authorization request (RFC 6749 §4.1.1); remembers a `Pending` in its `state`.
+//! The authorization request (RFC 6749 §4.1.1). Its `state` contains the `Pending` sign-in.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue};
 
-use crate::login::pending::{Pending, STATE_LIFETIME, Target, hash};
+use crate::login::pending::{Pending, PendingTarget, STATE_LIFETIME, hash};
 use crate::login::return_to::ReturnTo;
 use crate::login::sign_in_options::{Prompt, SignInOptions};
 use crate::login::{Error, Failure, Login, Redirect};
@@ -16,17 +16,17 @@ use crate::random;
 use crate::session::cookie::{Name, Sent};
 use crate::telemetry::audit;
 
-/// What a browser asks for.
+/// A request to sign in.
 #[derive(Clone, Copy)]
 pub struct Start<'a> {
-    /// How it wants to sign in.
+    /// How to sign in.
     pub options: SignInOptions<'a>,
     /// Where to go afterwards.
     pub target: &'a ReturnTo,
-    /// The request's fields, for the cookies in them.
+    /// The header fields of the request, for its cookies.
     pub headers: &'a HeaderMap,
     /// The request, for the log.
-    pub asked: audit::RequestRef<'a>,
+    pub request: audit::RequestRef<'a>,
 }
 
 impl Start<'_> {
@@ -44,7 +44,7 @@ impl Login {
         let mut cookies = Vec::new();
         let login = self.login_cookie(start.headers, &mut cookies);
         let target = start.target.as_str();
-        let in_cookie = target.len() > MOST_IN_STATE;
+        let in_cookie = target.len() > MAX_IN_STATE;
         let pending = Pending {
             provider: provider.fingerprint(),
             begun: self.party.clock().unix(),
@@ -53,9 +53,9 @@ impl Login {
             login: hash(login.as_bytes()),
             session: self.party.session(start.headers).map(|session| session.key().half()),
             target: if in_cookie {
-                Target::InCookie(short(start.target))
+                PendingTarget::InCookie(short(start.target))
             } else {
-                Target::Here(target.to_owned())
+                PendingTarget::Here(target.to_owned())
             },
         };
         let sealed = self.states.seal(&pending, in_cookie.then_some(target));
@@ -75,7 +75,7 @@ impl Login {
             Ok(location) => Ok(Redirect { location: location.into(), cookies }),
             Err(error) => {
                 let error = error.into();
-                self.failed(&error, Some(provider), start.asked);
+                self.failed(&error, Some(provider), start.request);
                 Err(start.failure(error, Some(provider)))
             }
         }
@@ -90,7 +90,7 @@ impl Login {
         }
     }
 
-    /// The login cookie of this browser: kept when it comes along, so that tabs share it.
+    /// The login cookie of this browser. The value that it sends is kept, so that all tabs share it.
     fn login_cookie(&self, headers: &HeaderMap, cookies: &mut Vec<HeaderValue>) -> String {
         if let Sent::Value(value) = self.party.cookies().sent(headers, Name::Login)
             && is_well_formed(value)
@@ -108,12 +108,12 @@ fn is_well_formed(value: &str) -> bool {
     URL_SAFE_NO_PAD.decode_slice(value.as_bytes(), &mut bytes) == Ok(bytes.len())
 }
 
-/// The path of a long target, should its cookie be gone.
+/// The path of a long target. It is used if the cookie with the whole target is missing.
 fn short(target: &ReturnTo) -> String {
     let path = target.without_query();
-    let fits = path.as_str().len() <= MOST_IN_STATE;
+    let fits = path.as_str().len() <= MAX_IN_STATE;
     (if fits { path } else { ReturnTo::root() }).as_str().to_owned()
 }
 
-/// Bytes of a target that a `state` of 800 characters can carry.
-const MOST_IN_STATE: usize = 480;
+/// The longest target, in bytes, that fits in a `state` of 800 characters.
+const MAX_IN_STATE: usize = 480;

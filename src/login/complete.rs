@@ -1,7 +1,9 @@
 //! The callback: authorization response -> tokens -> `Identity` -> `Session` with a new id.
-//! Invariants: no code is exchanged without a `state` that this browser may use, and none twice; a
-//! callback that sends no code leaves nothing behind; a session is kept only for a browser that is there
-//! to hear of it; a visitor with a live session is never stranded by an old tab.
+//! Invariants:
+//! - A code is exchanged only with a `state` that belongs to this browser, and only once.
+//! - A callback without a code stores nothing.
+//! - A session is kept only if the browser receives its id.
+//! - A browser with a live session gets no error page because of an old tab.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use tokio::task::yield_now;
 
-use crate::login::pending::{Opened, Target};
+use crate::login::pending::{OpenedState, PendingTarget};
 use crate::login::return_to::ReturnTo;
 use crate::login::sign_in_options::SignInOptions;
 use crate::login::{Error, Failure, Login, Redirect, StateFault};
@@ -22,18 +24,18 @@ use crate::session::{Session, SessionId, SessionKey, Tokens};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{Label as _, Limit, SignIn};
 
-/// A callback as it came.
+/// A request at the callback.
 #[derive(Clone, Copy)]
 pub struct Callback<'a> {
-    /// The query, as it stands in the request target.
+    /// The query, as in the request target.
     pub query: &'a str,
-    /// The ID in the path, where the callback came at `/callback/ID`.
+    /// The ID in the path, for a callback at `/callback/ID`.
     pub path_id: Option<&'a str>,
-    /// The request's fields, for the cookies in them.
+    /// The header fields of the request, for its cookies.
     pub headers: &'a HeaderMap,
-    /// Who asks, and the request for the log.
-    pub asked: audit::RequestRef<'a>,
-    /// Whether the client has closed its side of the connection meanwhile.
+    /// The client's address, and the request for the log.
+    pub request: audit::RequestRef<'a>,
+    /// Whether the client has closed its side of the connection by now.
     pub has_left: &'a (dyn Fn() -> bool + Send + Sync),
 }
 
@@ -43,7 +45,7 @@ impl Login {
         self.try_complete(callback).await.inspect_err(|failure| {
             let provider =
                 failure.provider.as_deref().and_then(|id| self.party.providers().by_id(id));
-            self.failed(&failure.error, provider.map(|p| &**p), callback.asked);
+            self.failed(&failure.error, provider.map(|p| &**p), callback.request);
         })
     }
 
@@ -75,7 +77,7 @@ impl Login {
         let code = self.code(provider, &response, callback).await.map_err(failed)?;
         let id = match self.exchange(provider, code, &opened, callback).await {
             Ok(id) => id,
-            // Another callback of the same state sent its code while this one waited for its turn.
+            // Another callback with the same state sent its code while this one waited.
             Err(Error::State(fault)) => {
                 return self
                     .recover(fault, &opened, provider, session, &target, callback.headers)
@@ -83,7 +85,8 @@ impl Login {
             }
             Err(error) => return Err(failed(error)),
         };
-        // SECURITY: every id from before the sign-in is dead, whoever planted it (T85).
+        // SECURITY: a sign-in ends every session whose id the browser had before, also one that an attacker set
+        // (session fixation, T85).
         let before = self.party.cookies().all_sent(callback.headers, Name::Session);
         for key in before.filter_map(SessionKey::of_cookie) {
             self.party.sessions().remove(key);
@@ -96,8 +99,8 @@ impl Login {
         Ok(Redirect { location: target.as_str().to_owned(), cookies: vec![cookie] })
     }
 
-    /// Whether this browser may use the state, now.
-    fn check_state(&self, opened: &Opened, headers: &HeaderMap) -> Result<(), StateFault> {
+    /// Checks that this browser can use the state now.
+    fn check_state(&self, opened: &OpenedState, headers: &HeaderMap) -> Result<(), StateFault> {
         if opened.pending.is_old(self.party.clock().unix()) {
             return Err(StateFault::Old);
         }
@@ -110,12 +113,12 @@ impl Login {
         if self.states.is_used(opened) { Err(StateFault::Used) } else { Ok(()) }
     }
 
-    /// An authentic state that cannot be used: the visitor may be signed in already, or two tabs that
-    /// started together took the login cookie from each other, and beginning anew mends it.
+    /// Handles an authentic state that cannot be used. If the browser has a session, it continues to its target.
+    /// If another tab replaced the login cookie, the sign-in starts once more.
     fn recover(
         &self,
         fault: StateFault,
-        opened: &Opened,
+        opened: &OpenedState,
         provider: &Provider,
         session: Option<Arc<Session>>,
         target: &ReturnTo,
@@ -132,11 +135,11 @@ impl Login {
         Ok(self.party.site().own_path(&again.start(target.as_str())).into())
     }
 
-    /// Whether the browser signed in elsewhere since this state was made: tabs do not end each other's
-    /// sessions. Who asked to be prompted gets the new session.
+    /// Whether another tab has signed in at the same provider since this state was made. If so, this callback must
+    /// not end that session, unless the user requested a prompt.
     fn signed_in_meanwhile(
         &self,
-        opened: &Opened,
+        opened: &OpenedState,
         provider: &Provider,
         session: Option<&Session>,
     ) -> bool {
@@ -148,37 +151,37 @@ impl Login {
         })
     }
 
-    /// The code, if the response is this provider's and it gave one.
+    /// The code of the response, if it is from this provider and not an error.
     async fn code<'r>(
         &self,
         provider: &Provider,
         response: &'r AuthorizationResponse,
         callback: Callback<'_>,
     ) -> Result<&'r Secret, Error> {
-        // SECURITY: a response at another provider's redirect_uri is a mix-up (RFC 9700 §4.4.2).
+        // SECURITY: a response at the redirect_uri of another provider is a mix-up attack (RFC 9700 §4.4.2).
         let expected = provider.has_distinct_redirect_uri().then(|| provider.id().as_ref());
         if callback.path_id != expected {
             return Err(Error::WrongRedirectUri);
         }
         provider.check_response(response).await?;
-        response.outcome.as_ref().map_err(|refusal| providers::Error::from(refusal.clone()).into())
+        response.outcome.as_ref().map_err(|error| providers::Error::from(error.clone()).into())
     }
 
-    /// Exchanges the code, in its turn, for a session.
+    /// Exchanges the code for a session.
     async fn exchange(
         &self,
         provider: &Arc<Provider>,
         code: &Secret,
-        opened: &Opened,
+        opened: &OpenedState,
         callback: Callback<'_>,
     ) -> Result<SessionId, Error> {
-        let departure = Departure { provider, asked: callback.asked };
-        let signed_in = self.send(provider, code, opened, callback.asked).await;
-        // Whether the browser has left meanwhile is heard first: once by the runtime, once by the
-        // connection.
+        let abandonment = Abandonment { provider, request: callback.request };
+        let signed_in = self.send(provider, code, opened, callback.request).await;
+        // If the browser has left, this future is dropped here: the first yield lets the runtime see it, the
+        // second the connection.
         yield_now().await;
         yield_now().await;
-        std::mem::forget(departure);
+        std::mem::forget(abandonment);
         let signed_in = signed_in?;
         let (id, now) = (SessionId::generate(), self.party.clock().moment());
         let tokens = Tokens::new(signed_in.tokens, self.settings.refresh_before);
@@ -186,28 +189,28 @@ impl Login {
         let subject = Arc::clone(&identity.subject);
         let (data, dropped) = self.size_limit.fit(identity, baseline, tokens)?;
         if !dropped.is_empty() {
-            let detail = format_args!("the session of {subject:?} is without {dropped}");
+            let detail = format_args!("the session of {subject:?} is stored without {dropped}");
             self.party.metrics().limit_hit(Limit::SessionBytes, detail);
         }
         let session = Arc::new(Session::new(&id, data, now, self.settings.lifetime));
-        self.insert(provider, Arc::clone(&session), callback.asked);
+        self.insert(provider, Arc::clone(&session), callback.request);
         if (callback.has_left)() {
-            self.end_unless_brought(session);
+            self.end_unless_used(session);
         }
         Ok(id)
     }
 
-    /// Sends the code when its turn comes, and verifies what it brings.
+    /// Waits until the code may be sent, exchanges it, and verifies the response.
     async fn send(
         &self,
         provider: &Arc<Provider>,
         code: &Secret,
-        opened: &Opened,
-        asked: audit::RequestRef<'_>,
+        opened: &OpenedState,
+        request: audit::RequestRef<'_>,
     ) -> Result<SignedIn, Error> {
-        let turn = provider.turn(asked.client).await?;
-        // SECURITY: taken before the code leaves, so that of two callbacks only one sends it (T72); and no
-        // sooner, so that callbacks which send none fill no memory.
+        let turn = provider.turn(request.client).await?;
+        // SECURITY: the state is marked as used before the code is sent, so that only one of two callbacks sends
+        // it (T72), and not earlier, so that callbacks which send no code fill no memory.
         let taken = self.states.take(opened, self.party.clock().unix());
         let state = taken.ok_or(Error::State(StateFault::Used))?;
         let code = Code {
@@ -217,8 +220,8 @@ impl Login {
             nonce: opened.nonce.clone(),
         };
         let (provider, states) = (Arc::clone(provider), Arc::clone(&self.states));
-        // SECURITY: in a task of its own. The provider works on a code that it has whether or not the
-        // browser is still there, so leaving early frees no slot and takes nothing off a count.
+        // SECURITY: the exchange is a separate task. The provider handles a code that it has received also if the
+        // browser leaves, so a browser that leaves must not free a slot or lower a count.
         let exchange = self.tasks.spawn(async move {
             let signed_in = provider.complete(turn, &code).await;
             if signed_in.is_err() {
@@ -229,41 +232,41 @@ impl Login {
         Ok(exchange.await.map_err(providers::Error::from)??)
     }
 
-    /// Ends a session whose client has closed its side of the connection: one that waits for its answer all
-    /// the same brings the session at once, a browser that left never does.
-    // Its tokens are dropped and not revoked: at some providers that would end the browser's other sessions.
-    fn end_unless_brought(&self, session: Arc<Session>) {
+    /// Ends a new session if no request uses it soon. The client has closed its side of the connection: a client
+    /// that still waits for its response uses the session at once, a browser that left never does.
+    // The tokens are dropped but not revoked: at some providers a revocation ends the user's other sessions.
+    fn end_unless_used(&self, session: Arc<Session>) {
         let sessions = self.party.sessions().clone();
         self.tasks.spawn(async move {
-            tokio::time::sleep(AT_ONCE).await;
+            tokio::time::sleep(FIRST_USE).await;
             if !session.is_cookie_received() {
                 sessions.remove(session.key());
             }
         });
     }
 
-    /// Puts a new session into the table, and says so.
-    fn insert(&self, provider: &Provider, session: Arc<Session>, asked: audit::RequestRef<'_>) {
+    /// Puts a new session into the table; counts and logs that.
+    fn insert(&self, provider: &Provider, session: Arc<Session>, request: audit::RequestRef<'_>) {
         let subject = session.data().identity.subject.clone();
         provider.meter().signed_in(SignIn::Success);
         let (key, data) = (session.key(), Arc::clone(&session.data()));
-        audit::signed_in(provider.id(), data.identity.person(), &key, asked);
+        audit::signed_in(provider.id(), data.identity.person(), &key, request);
         let Evicted { of_all, of_user } = self.party.sessions().insert(session);
         if of_all > 0 {
-            let detail = format_args!("{of_all} long-unused sessions ended for a new one");
+            let detail = format_args!("{of_all} idle sessions evicted for a new one");
             self.party.metrics().limit_hit(Limit::Sessions, detail);
         }
         if of_user > 0 {
-            let detail = format_args!("{of_user} session of {subject:?} ended for a new one");
+            let detail = format_args!("{of_user} session of {subject:?} evicted for a new one");
             self.party.metrics().limit_hit(Limit::SessionsPerUser, detail);
         }
     }
 
-    /// Where the browser wanted to go. Parsed anew: the configuration may have changed since.
-    fn target(&self, opened: &Opened, headers: &HeaderMap) -> ReturnTo {
+    /// Where the browser goes now. The target is checked again, as the configuration may have changed.
+    fn target(&self, opened: &OpenedState, headers: &HeaderMap) -> ReturnTo {
         let text = match &opened.pending.target {
-            Target::Here(target) => target.clone(),
-            Target::InCookie(shorter) => {
+            PendingTarget::Here(target) => target.clone(),
+            PendingTarget::InCookie(shorter) => {
                 match self.party.cookies().sent(headers, Name::LoginTarget) {
                     Sent::Value(cookie) => self.states.open_target(opened, cookie),
                     Sent::Nothing | Sent::Conflict => None,
@@ -275,20 +278,20 @@ impl Login {
     }
 }
 
-/// Counts and logs a browser that leaves while its code is exchanged: dropped with its request, and with it
-/// the session that nobody would hear of.
-struct Departure<'a> {
+/// Counts and logs a browser that leaves while its code is exchanged. Dropped with the future of its request,
+/// which would have made the session.
+struct Abandonment<'a> {
     provider: &'a Provider,
-    asked: audit::RequestRef<'a>,
+    request: audit::RequestRef<'a>,
 }
 
-impl Drop for Departure<'_> {
+impl Drop for Abandonment<'_> {
     fn drop(&mut self) {
         let outcome = SignIn::Abandoned;
         self.provider.meter().signed_in(outcome);
-        audit::sign_in_failed(Some(self.provider.id()), outcome.as_str(), self.asked);
+        audit::sign_in_failed(Some(self.provider.id()), outcome.as_str(), self.request);
     }
 }
 
-/// How soon a client that waits for its answer brings the session of it.
-const AT_ONCE: Duration = Duration::from_secs(3);
+/// How soon a client that waits for its response uses the new session.
+const FIRST_USE: Duration = Duration::from_secs(3);

@@ -1,5 +1,5 @@
-//! The authorization code flow from above: begin, complete, sign out.
-//! Builds no HTML and sets no status.
+//! The authorization code flow: begin, complete, sign out.
+//! Invariant: no HTML and no status code is made here.
 
 pub mod begin;
 pub mod complete;
@@ -15,17 +15,17 @@ use std::sync::Arc;
 use http::HeaderValue;
 use tokio_util::task::TaskTracker;
 
+use crate::login::pending::States;
+use crate::login::relying_party::RelyingParty;
+use crate::login::return_to::{AllowedTargets, ReturnTo};
 use crate::oauth;
 use crate::providers::{self, Provider};
 use crate::session::Settings;
 use crate::session::size_limit::{SizeLimit, TooLarge};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{Label as _, SignIn};
-use pending::States;
-use relying_party::RelyingParty;
-use return_to::{AllowedTargets, ReturnTo};
 
-/// Signs visitors in and out.
+/// Signs users in and out.
 #[derive(Debug)]
 pub struct Login {
     party: Arc<RelyingParty>,
@@ -36,11 +36,11 @@ pub struct Login {
     /// How long sessions live and when they are refreshed.
     settings: Settings,
     size_limit: Arc<SizeLimit>,
-    /// Owns what goes on after a response, such as a revocation.
+    /// Owns what continues after a response, such as a revocation.
     tasks: TaskTracker,
 }
 
-/// Where the browser goes, and the cookies it takes along.
+/// A redirect of the browser, with cookies to set.
 #[derive(Clone)]
 pub struct Redirect {
     /// `Location`.
@@ -61,34 +61,34 @@ impl From<ReturnTo> for Redirect {
     }
 }
 
-/// Why nobody signs in.
+/// Why a sign-in failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No provider has this ID.
     #[error("no provider has this ID")]
     UnknownProvider,
-    /// There are several providers, and none was named.
+    /// There are several providers, and the request names none.
     #[error("one of several providers must be chosen")]
     ChoiceNeeded,
-    /// The callback is no authorization response.
+    /// The callback is not an authorization response.
     #[error(transparent)]
     Response(#[from] oauth::error::Error),
-    /// The `state` is not one that this browser may use now.
+    /// This browser cannot use the `state` now.
     #[error("the state is {0}")]
     State(StateFault),
-    /// The callback came at the path of another provider, or at none of its own.
-    #[error("the callback came at a redirect_uri that is not this provider's")]
+    /// The path of the callback is not the `redirect_uri` of the provider.
+    #[error("the callback is at a redirect_uri of another provider")]
     WrongRedirectUri,
-    /// The provider says no, cannot be reached, or gives an answer that is not good.
+    /// The provider rejects the sign-in, cannot be reached, or answers incorrectly.
     #[error(transparent)]
     Provider(#[from] providers::Error),
-    /// The account has more claims and tokens than one session may hold.
+    /// The claims and tokens of the account are larger than a session may be.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
 }
 
 impl Error {
-    /// How a sign-in ended that ended so: the word for the log and the metrics.
+    /// The outcome of the sign-in, for the log and the metrics.
     fn outcome(&self) -> SignIn {
         match self {
             Self::State(_) => SignIn::State,
@@ -113,10 +113,10 @@ impl Error {
     }
 }
 
-/// What is wrong with a `state`.
+/// Why a `state` cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateFault {
-    /// Not made by us, or changed.
+    /// Not made by this gateway, or changed.
     #[error("forged, or from before a restart without session.secret")]
     Forged,
     /// Used before.
@@ -125,29 +125,29 @@ pub enum StateFault {
     /// Older than ten minutes.
     #[error("too old")]
     Old,
-    /// Begun in another browser.
-    #[error("another browser's")]
+    /// The sign-in began in another browser.
+    #[error("from another browser")]
     OtherBrowser,
-    /// Of a provider that is no longer here.
-    #[error("of an unknown provider")]
+    /// The provider is no longer configured.
+    #[error("for a provider that is not configured")]
     UnknownProvider,
 }
 
-/// A sign-in that failed, and how to try again.
+/// A sign-in that failed, with what is needed to try again.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct Failure {
     /// Why.
     pub error: Error,
-    /// Where the browser wanted to go; `/` where that is not known.
+    /// Where the browser goes after the sign-in; `/` if that is unknown.
     pub target: ReturnTo,
-    /// At which provider.
+    /// The ID of the provider, if known.
     pub provider: Option<Arc<str>>,
 }
 
 impl Login {
-    /// Signs in to and out of this relying party. `tasks` owns what goes on after a response, such as a
-    /// revocation.
+    /// Signs users in to and out of this relying party. `tasks` owns what continues after a response, such as
+    /// a revocation.
     pub fn new(
         party: Arc<RelyingParty>,
         targets: AllowedTargets,
@@ -165,11 +165,11 @@ impl Login {
     }
 
     /// Counts and logs a sign-in that failed.
-    fn failed(&self, error: &Error, provider: Option<&Provider>, asked: audit::RequestRef<'_>) {
+    fn failed(&self, error: &Error, provider: Option<&Provider>, request: audit::RequestRef<'_>) {
         let outcome = error.outcome();
         if let Some(provider) = provider {
             provider.meter().signed_in(outcome);
         }
-        audit::sign_in_failed(provider.map(|p| &**p.id()), outcome.as_str(), asked);
+        audit::sign_in_failed(provider.map(|p| &**p.id()), outcome.as_str(), request);
     }
 }

@@ -1,8 +1,8 @@
-//! A sign-in under way, between authorization request and callback: the `state` parameter itself.
-//! Nothing is kept for it here, so a flood of visitors costs no memory. It is 192 random bits, from
-//! which the sealing key, `nonce` and `code_verifier` are derived, and a sealed text.
-//! Invariants: a `state` works once (RFC 9700 §4.7); only the browser that asked for it can use it;
-//! the `code_verifier` leaves for the token endpoint only.
+//! A pending sign-in, between authorization request and callback: the content of the `state` parameter.
+//! How: a `state` is 192 random bits and an encrypted text. The encryption key, the `nonce` and the
+//! `code_verifier` are derived from the random bits. Nothing is stored here, so a flood of sign-ins costs no memory.
+//! Invariants: a `state` works once (RFC 9700 §4.7), and only in the browser that it was made for; the
+//! `code_verifier` is sent to the token endpoint only.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,51 +18,51 @@ use crate::random;
 use crate::secret::Secret;
 use crate::session::seal::{Root, Roots};
 
-/// What is remembered of a sign-in under way.
+/// A sign-in between authorization request and callback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// Whose sign-in it is: a fingerprint of the provider's ID, issuer and `client_id`.
+    /// The fingerprint of the provider.
     pub provider: [u8; 8],
-    /// When it began.
+    /// When the sign-in began.
     pub begun: UnixTime,
-    /// Whether it was begun anew already, because another tab took the login cookie.
+    /// Whether it is a second attempt, after another tab replaced the login cookie.
     pub restarted: bool,
-    /// Whether the visitor asked to sign in although a session may be there (`prompt`).
+    /// Whether the user requested a sign-in even with a session (`prompt`).
     pub prompted: bool,
-    /// The login cookie of the browser, hashed.
+    /// The hash of the browser's login cookie.
     pub login: [u8; 16],
-    /// The session that the browser had, hashed.
+    /// The hash of the id of the session that the browser had.
     pub session: Option<[u8; 16]>,
-    /// Where the browser wants to go.
-    pub target: Target,
+    /// Where the browser goes after the sign-in.
+    pub target: PendingTarget,
 }
 
 /// Where the target of a sign-in is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum PendingTarget {
     /// In the state.
     Here(String),
-    /// In a cookie, for it is long; should that be gone, this shorter one serves.
+    /// In a cookie, because it is long. Without the cookie, this shorter target is used.
     InCookie(String),
 }
 
-/// A `state` and what the authorization request says beside it.
+/// A new `state`, and what goes with it.
 #[derive(Debug)]
-pub struct Sealed {
+pub struct SealedState {
     /// `state`, at most 800 characters.
     pub state: String,
     /// `nonce` (OIDC Core §3.1.2.1).
     pub nonce: String,
     /// `code_verifier` (RFC 7636 §4.1).
     pub code_verifier: Secret,
-    /// The value of the target cookie, where the target travels in one.
+    /// The value of the target cookie, for a target that is kept there.
     pub target_cookie: Option<String>,
 }
 
-/// A `state` that is ours.
+/// A `state` that this gateway made.
 #[derive(Debug)]
-pub struct Opened {
-    /// What was sealed in it.
+pub struct OpenedState {
+    /// Its content.
     pub pending: Pending,
     /// `nonce`, as the ID token must repeat it.
     pub nonce: String,
@@ -71,12 +71,12 @@ pub struct Opened {
     salt: Salt,
 }
 
-/// The text is no `state` of ours.
+/// A text that is not a `state` of this gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the state is not one of this gateway's")]
-pub struct Forged;
+#[error("the state was not made by this gateway")]
+pub struct UnknownState;
 
-/// Seals states, opens them, and remembers which were used.
+/// Seals states, opens them, and records which were used.
 #[derive(Debug)]
 pub struct States {
     roots: Roots,
@@ -93,40 +93,40 @@ impl States {
         Self { roots, aad, used }
     }
 
-    /// Makes a `state` of a sign-in that begins; `full_target` is the long one, where there is one.
-    pub fn seal(&self, pending: &Pending, full_target: Option<&str>) -> Sealed {
+    /// Makes the `state` of a new sign-in. `full_target` is a target that goes into the target cookie.
+    pub fn seal(&self, pending: &Pending, full_target: Option<&str>) -> SealedState {
         let (salt, root): (Salt, _) = (random::bytes(), self.roots.newest());
         let mut state = salt.to_vec();
         state.extend(root.seal(STATE, &salt, &self.aad, &pending.encode()));
         let target_cookie = full_target.map(|target| {
-            // Bound to this state: a target never ends up in another tab's sign-in.
+            // Bound to this state, so that a target is not used in the sign-in of another tab.
             let mut cookie = salt.to_vec();
             cookie.extend(root.seal(TARGET, &salt, &self.aad, target.as_bytes()));
             URL_SAFE_NO_PAD.encode(cookie)
         });
         let (nonce, code_verifier) = derived(root, &salt);
-        Sealed { state: URL_SAFE_NO_PAD.encode(state), nonce, code_verifier, target_cookie }
+        SealedState { state: URL_SAFE_NO_PAD.encode(state), nonce, code_verifier, target_cookie }
     }
 
-    /// Opens a `state`, which may be used, too old, or another browser's.
-    pub fn open(&self, state: &str) -> Result<Opened, Forged> {
-        if state.len() > MOST_CHARACTERS {
-            return Err(Forged);
+    /// Opens a `state`. It may still be used, too old, or from another browser.
+    pub fn open(&self, state: &str) -> Result<OpenedState, UnknownState> {
+        if state.len() > MAX_CHARACTERS {
+            return Err(UnknownState);
         }
-        let bytes = URL_SAFE_NO_PAD.decode(state).map_err(|_| Forged)?;
-        let (salt, sealed) = bytes.split_first_chunk::<24>().ok_or(Forged)?;
+        let bytes = URL_SAFE_NO_PAD.decode(state).map_err(|_| UnknownState)?;
+        let (salt, sealed) = bytes.split_first_chunk::<24>().ok_or(UnknownState)?;
         for root in self.roots.all() {
             if let Ok(plain) = root.open(STATE, salt, &self.aad, sealed) {
-                let pending = Pending::decode(&plain).ok_or(Forged)?;
+                let pending = Pending::decode(&plain).ok_or(UnknownState)?;
                 let (nonce, code_verifier) = derived(root, salt);
-                return Ok(Opened { pending, nonce, code_verifier, salt: *salt });
+                return Ok(OpenedState { pending, nonce, code_verifier, salt: *salt });
             }
         }
-        Err(Forged)
+        Err(UnknownState)
     }
 
-    /// Opens a target cookie, if it belongs to this state.
-    pub fn open_target(&self, opened: &Opened, cookie: &str) -> Option<String> {
+    /// Opens a target cookie that belongs to this state.
+    pub fn open_target(&self, opened: &OpenedState, cookie: &str) -> Option<String> {
         let bytes = URL_SAFE_NO_PAD.decode(cookie).ok()?;
         let (salt, sealed) = bytes.split_first_chunk::<24>()?;
         if *salt != opened.salt {
@@ -138,24 +138,24 @@ impl States {
     }
 
     /// Whether a state was used before.
-    pub fn is_used(&self, opened: &Opened) -> bool {
+    pub fn is_used(&self, opened: &OpenedState) -> bool {
         self.used.contains(&hash(&opened.salt))
     }
 
-    /// Marks a state as used, now that its code is about to be sent; `None` where it was used before.
-    pub(super) fn take(&self, opened: &Opened, now: UnixTime) -> Option<StateHash> {
+    /// Marks a state as used, before its code is sent. `None` if it was used before.
+    pub(super) fn take(&self, opened: &OpenedState, now: UnixTime) -> Option<StateHash> {
         let hash = hash(&opened.salt);
-        // As long as it would be taken for one of now, however the clocks of two replicas differ.
+        // Kept for as long as the state is valid, also by the clock of another replica.
         let oldest = UnixTime(now.0.saturating_sub(LIFETIME + LEEWAY));
         self.used.insert(hash, now, oldest).then_some(hash)
     }
 
-    /// The code of a used state brought no session.
+    /// Records that the exchange of a used state has failed.
     pub(super) fn exchange_failed(&self, state: StateHash) {
         self.used.exchange_failed(state);
     }
 
-    /// Seals a short text that leaves and comes back, such as the target of a sign-out.
+    /// Seals a short text for a round trip through the browser, such as the target of a sign-out.
     pub fn seal_text(&self, text: &str) -> String {
         let salt: Salt = random::bytes();
         let mut sealed = salt.to_vec();
@@ -174,14 +174,14 @@ impl States {
 }
 
 impl Pending {
-    /// Whether ten minutes are over since it began, or it claims to begin in the future.
+    /// Whether it began more than ten minutes ago, or in the future.
     pub fn is_old(&self, now: UnixTime) -> bool {
         !(-LEEWAY..=LIFETIME).contains(&now.0.saturating_sub(self.begun.0))
     }
 
-    /// Whether a login cookie is the one it was begun with.
+    /// Whether this is the login cookie of the browser that began it.
     pub fn is_of(&self, login_cookie: &str) -> bool {
-        // SECURITY: a callback that another browser was lured to ends here (RFC 9700 §4.7).
+        // SECURITY: this rejects a callback URL that an attacker made another browser open (RFC 9700 §4.7).
         aws_lc_rs::constant_time::verify_slices_are_equal(
             &self.login,
             &hash(login_cookie.as_bytes()),
@@ -191,8 +191,8 @@ impl Pending {
 
     fn encode(&self) -> Vec<u8> {
         let (in_cookie, target) = match &self.target {
-            Target::Here(target) => (false, target),
-            Target::InCookie(shorter) => (true, shorter),
+            PendingTarget::Here(target) => (false, target),
+            PendingTarget::InCookie(shorter) => (true, shorter),
         };
         let flags = [in_cookie, self.restarted, self.prompted, self.session.is_some()];
         let flags = flags.iter().fold(0, |bits: u8, flag| bits << 1 | u8::from(*flag));
@@ -220,12 +220,16 @@ impl Pending {
             prompted: flag(1),
             login: *login,
             session: flag(0).then_some(*session),
-            target: if flag(3) { Target::InCookie(target) } else { Target::Here(target) },
+            target: if flag(3) {
+                PendingTarget::InCookie(target)
+            } else {
+                PendingTarget::Here(target)
+            },
         })
     }
 }
 
-/// A login cookie or a salt, hashed as a state holds it.
+/// The hash of a login cookie or a salt, as in a state.
 pub fn hash(bytes: &[u8]) -> [u8; 16] {
     let mut half = [0; 16];
     half.copy_from_slice(digest(&SHA256, bytes).as_ref().split_at(16).0);
@@ -240,12 +244,13 @@ fn derived(root: &Root, salt: &Salt) -> (String, Secret) {
 const STATE: &str = "state";
 const TARGET: &str = "login-target";
 const TEXT: &str = "text";
-const MOST_CHARACTERS: usize = 800;
-/// How long a sign-in may take.
+/// The longest `state`, in characters.
+const MAX_CHARACTERS: usize = 800;
+/// The longest time of a sign-in.
 pub(super) const STATE_LIFETIME: Duration = Duration::from_secs(600);
 /// The same in seconds.
 const LIFETIME: i64 = STATE_LIFETIME.as_secs() as i64;
-/// Seconds that the clocks of two replicas may differ.
+/// How many seconds the clocks of two replicas may differ.
 const LEEWAY: i64 = 60;
 
 #[cfg(test)]
@@ -259,7 +264,7 @@ mod tests {
         States::new(roots, Arc::default(), &Origin::parse("https://app.example").unwrap())
     }
 
-    fn pending(target: Target) -> Pending {
+    fn pending(target: PendingTarget) -> Pending {
         Pending {
             provider: [7; 8],
             begun: UnixTime(1_800_000_000),
@@ -272,9 +277,9 @@ mod tests {
     }
 
     #[test]
-    fn a_state_comes_back_as_it_was_made() {
+    fn opened_state_is_what_was_sealed() {
         let states = states();
-        let made = pending(Target::Here("/a?b=c".into()));
+        let made = pending(PendingTarget::Here("/a?b=c".into()));
         let sealed = states.seal(&made, None);
         let opened = states.open(&sealed.state).unwrap();
         assert_eq!((&opened.pending, &opened.nonce), (&made, &sealed.nonce));
@@ -283,27 +288,28 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_state_fits() {
-        let sealed = states().seal(&pending(Target::Here("x".repeat(480))), None);
-        assert!(sealed.state.len() <= MOST_CHARACTERS, "{}", sealed.state.len());
+    fn longest_state_fits() {
+        let sealed = states().seal(&pending(PendingTarget::Here("x".repeat(480))), None);
+        assert!(sealed.state.len() <= MAX_CHARACTERS, "{}", sealed.state.len());
         assert_eq!((sealed.nonce.len(), sealed.code_verifier.expose().len()), (43, 43));
     }
 
     #[test]
-    fn a_state_of_another_gateway_is_forged() {
+    fn state_of_another_gateway_is_rejected() {
         let roots = Roots::new(&[Secret::new("one secret for both")], &Root::generate());
         let of = |url| States::new(roots.clone(), Arc::default(), &Origin::parse(url).unwrap());
-        let sealed = of("https://a.example").seal(&pending(Target::Here("/".into())), None);
+        let sealed = of("https://a.example").seal(&pending(PendingTarget::Here("/".into())), None);
         assert!(of("https://a.example").open(&sealed.state).is_ok());
-        assert_eq!(of("https://b.example").open(&sealed.state).err(), Some(Forged));
-        assert_eq!(states().open(&sealed.state).err(), Some(Forged));
+        assert_eq!(of("https://b.example").open(&sealed.state).err(), Some(UnknownState));
+        assert_eq!(states().open(&sealed.state).err(), Some(UnknownState));
     }
 
     #[test]
-    fn a_state_works_once() {
+    fn state_works_once() {
         let states = states();
-        let opened =
-            states.open(&states.seal(&pending(Target::Here("/".into())), None).state).unwrap();
+        let opened = states
+            .open(&states.seal(&pending(PendingTarget::Here("/".into())), None).state)
+            .unwrap();
         let now = UnixTime(1_800_000_000);
         assert!(!states.is_used(&opened));
         assert!(states.take(&opened, now).is_some());
@@ -311,16 +317,16 @@ mod tests {
     }
 
     #[test]
-    fn ten_minutes_are_enough() {
-        let pending = pending(Target::Here("/".into()));
+    fn state_is_old_after_ten_minutes() {
+        let pending = pending(PendingTarget::Here("/".into()));
         let after = |seconds: i64| pending.is_old(UnixTime(1_800_000_000 + seconds));
         assert!(!after(0) && !after(600) && after(601) && !after(-60) && after(-61));
     }
 
     #[test]
-    fn a_target_cookie_belongs_to_one_state() {
+    fn target_cookie_belongs_to_one_state() {
         let states = states();
-        let seal = || states.seal(&pending(Target::InCookie("/a".into())), Some("/a?long"));
+        let seal = || states.seal(&pending(PendingTarget::InCookie("/a".into())), Some("/a?long"));
         let (one, other) = (seal(), seal());
         let opened = states.open(&one.state).unwrap();
         let target = |cookie: Option<String>| states.open_target(&opened, &cookie.unwrap());
@@ -331,14 +337,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_is_a_state_by_chance(text in "[A-Za-z0-9_-]{0,900}") {
+        fn random_text_is_no_state(text in "[A-Za-z0-9_-]{0,900}") {
             prop_assert!(states().open(&text).is_err());
         }
 
         #[test]
-        fn every_bit_counts(at in 0_usize..100) {
+        fn changed_state_is_rejected(at in 0_usize..100) {
             let states = states();
-            let mut state = states.seal(&pending(Target::Here("/".into())), None).state.into_bytes();
+            let mut state = states.seal(&pending(PendingTarget::Here("/".into())), None).state.into_bytes();
             state[at] = if state[at] == b'A' { b'B' } else { b'A' };
             prop_assert!(states.open(&String::from_utf8(state).unwrap()).is_err());
         }

@@ -1,6 +1,6 @@
 //! Where a browser may be sent back to: the open-redirect guard (RFC 9700 §4.11).
-//! Invariant: a `ReturnTo` is a path on the host of `public_url`, or an absolute URL on a host that a
-//! route has and that shares our cookie; every byte of it may stand in a `Location`.
+//! Invariant: a `ReturnTo` is a path on the host of `public_url`, or an absolute URL on a host that has a
+//! route and shares the session cookie. Every byte of it is allowed in a `Location`.
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use url::Url;
@@ -10,11 +10,11 @@ use crate::routing::Site;
 use crate::routing::host::{HostPattern, is_below};
 use crate::routing::path::PathInterpretations;
 
-/// A place that a browser may be sent back to.
+/// A target that a browser may be sent back to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReturnTo(String);
 
-/// Which places those are.
+/// The targets that a browser may be sent back to.
 #[derive(Clone, Debug)]
 pub struct AllowedTargets {
     site: Site,
@@ -25,17 +25,17 @@ pub struct AllowedTargets {
 }
 
 impl ReturnTo {
-    /// `/`, which is always good.
+    /// `/`, which is always allowed.
     pub fn root() -> Self {
         Self("/".to_owned())
     }
 
-    /// The place as it stands in a `Location` field.
+    /// The target as in a `Location` header.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The same place without its query.
+    /// The target without its query.
     #[must_use]
     pub fn without_query(&self) -> Self {
         Self(self.0.split(['?', '#']).next().unwrap_or("/").to_owned())
@@ -43,7 +43,7 @@ impl ReturnTo {
 }
 
 impl AllowedTargets {
-    /// Places around `public_url`.
+    /// The targets of this site: `domain` is the domain of the session cookie, `hosts` those of the routes.
     pub fn new(
         site: Site,
         domain: Option<&str>,
@@ -53,16 +53,16 @@ impl AllowedTargets {
         Ok(Self { site, base, domain: domain.map(str::to_owned), hosts })
     }
 
-    /// The place that `rd` names, else `/`.
+    /// The target in `rd`, else `/`.
     pub fn parse_or_root(&self, rd: Option<&str>) -> ReturnTo {
         rd.and_then(|rd| self.parse(rd)).unwrap_or_else(ReturnTo::root)
     }
 
-    /// The place that `rd` names, if a browser may be sent there. `rd` is decoded already, once.
+    /// The target in `rd`, if a browser may be sent there. `rd` is percent-decoded once.
     pub fn parse(&self, rd: &str) -> Option<ReturnTo> {
-        // SECURITY: browsers read `\` as `/` and drop tabs and line ends, which makes `/\evil` and
-        // `/<tab>/evil` other hosts; none of them stands in an honest target (T60, T63). In a query
-        // a `\` is one, and browsers send it as it is.
+        // SECURITY: browsers read `\` as `/` and drop tabs and line ends, so `/\evil` and `/<tab>/evil` are other
+        // hosts to them. No honest target has one of these characters (T60, T63). In a query, browsers leave a
+        // `\` as it is.
         let before_query = rd.split(['?', '#']).next().unwrap_or_default();
         if rd.chars().any(char::is_control) || before_query.contains('\\') {
             return None;
@@ -76,27 +76,27 @@ impl AllowedTargets {
         }
         let url = self.base.join(rd).ok()?;
         let origin = Origin::of(&url)?;
-        if !url.username().is_empty() || url.password().is_some() || !self.is_ours(&origin) {
+        if !url.username().is_empty() || url.password().is_some() || !self.shares_session(&origin) {
             return None;
         }
-        // An absolute URL names a host that a route has; a path alone is one of this host.
+        // The host of an absolute URL must have a route. A path alone is on the host of `public_url`.
         if absolute && !self.hosts.iter().any(|host| host.matches(origin.host())) {
             return None;
         }
-        // SECURITY: `/..//evil.example` is `//evil.example` once its dots are gone.
-        if url.path().starts_with("//") || !self.is_fit(url.path()) {
+        // SECURITY: `/..//evil.example` becomes `//evil.example` when its dot segment is removed.
+        if url.path().starts_with("//") || !self.is_forwardable(url.path()) {
             return None;
         }
         let target = encode(url.path(), url.query(), url.fragment())?;
         Some(ReturnTo(self.site.return_to(&origin, &target)))
     }
 
-    /// The same target from another host of ours, as an absolute URL.
+    /// A path and query on another host of the site, as an absolute URL.
     pub fn on_host(&self, authority: &str, path_and_query: &str) -> Option<ReturnTo> {
         self.parse(&format!("{}://{authority}{path_and_query}", self.site.public_url().scheme()))
     }
 
-    /// The same target as it has to be written on another host, where a path alone would be that host's.
+    /// A target as an absolute URL, for another host, where a path alone would be a path of that host.
     pub fn absolute(&self, target: &ReturnTo) -> ReturnTo {
         let text = target.as_str();
         if text.starts_with('/') {
@@ -106,23 +106,23 @@ impl AllowedTargets {
         }
     }
 
-    fn is_ours(&self, origin: &Origin) -> bool {
+    fn shares_session(&self, origin: &Origin) -> bool {
         let public_url = self.site.public_url();
         if origin == public_url {
             return true;
         }
-        let same_frame =
+        let same_scheme_and_port =
             origin.is_https() == public_url.is_https() && origin.port() == public_url.port();
         let shares_cookie = self
             .domain
             .as_deref()
             .is_some_and(|domain| origin.host() == domain || is_below(origin.host(), domain));
-        same_frame && shares_cookie
+        same_scheme_and_port && shares_cookie
     }
 
-    /// Whether a path is one that we would forward in some reading, and in none our own: returning
-    /// there would loop.
-    fn is_fit(&self, path: &str) -> bool {
+    /// Whether a path can be interpreted and is an endpoint of the gateway in no interpretation. Returning to an
+    /// endpoint would loop.
+    fn is_forwardable(&self, path: &str) -> bool {
         PathInterpretations::of(path).is_ok_and(|interpretations| {
             !interpretations.plain().path().contains('\\')
                 && !self.site.prefix().matches_any(&interpretations)
@@ -130,10 +130,10 @@ impl AllowedTargets {
     }
 }
 
-/// Path and query as they go into a `Location`; over the limit the query goes, then all of it.
+/// Encodes a target for a `Location`. If it is too long, its query is dropped; `None` if its path is too long.
 fn encode(path: &str, query: Option<&str>, fragment: Option<&str>) -> Option<String> {
     let mut target = escape(path);
-    if target.len() > MOST_BYTES {
+    if target.len() > MAX_BYTES {
         return None;
     }
     let path_only = target.len();
@@ -143,13 +143,13 @@ fn encode(path: &str, query: Option<&str>, fragment: Option<&str>) -> Option<Str
             target.push_str(&escape(part));
         }
     }
-    if target.len() > MOST_BYTES {
+    if target.len() > MAX_BYTES {
         target.truncate(path_only);
     }
     Some(target)
 }
 
-/// Encodes what browsers leave raw in a query but strict servers refuse (RFC 3986 §2).
+/// Encodes characters that browsers leave as they are in a query but strict servers reject (RFC 3986 §2).
 fn escape(part: &str) -> String {
     utf8_percent_encode(part, &RAW).to_string()
 }
@@ -167,7 +167,7 @@ const RAW: AsciiSet = CONTROLS
     .add(b'{')
     .add(b'|')
     .add(b'}');
-const MOST_BYTES: usize = 2048;
+const MAX_BYTES: usize = 2048;
 
 #[cfg(test)]
 mod tests {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_on_this_host_are_good() {
+    fn path_on_the_host_of_public_url_is_allowed() {
         check("/", "/");
         check("/a/b?c=d&e=%2F", "/a/b?c=d&e=%2F");
         check("/a?x=[1]|{2}^", "/a?x=%5B1%5D%7C%7B2%7D%5E");
@@ -208,14 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn other_hosts_of_ours_are_good_under_a_common_cookie() {
+    fn other_host_of_a_route_is_allowed_if_it_shares_the_cookie() {
         check("https://wiki.example.com/a?b", "https://wiki.example.com/a?b");
         let alone = targets(None).parse_or_root(Some("https://wiki.example.com/a"));
         assert_eq!(alone, ReturnTo::root());
     }
 
     #[test]
-    fn every_way_to_another_host_ends_at_the_root() {
+    fn target_on_another_host_becomes_the_root() {
         for rd in [
             "//evil.example",
             "/\\evil.example",
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_paths_are_no_place_to_return_to() {
+    fn endpoint_path_becomes_the_root() {
         for rd in [
             "/oauth2",
             "/OAuth2/sign_out",
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn absolute_url_of_a_host_without_route_is_the_root() {
+    fn absolute_url_of_a_host_without_a_route_becomes_the_root() {
         let public_url = Origin::parse("https://auth.example.com").unwrap();
         let hosts = vec![HostPattern::parse("wiki.example.com").unwrap()];
         let prefix = PathPrefix::parse("/oauth2").unwrap();
@@ -282,14 +282,14 @@ mod tests {
     }
 
     #[test]
-    fn a_long_query_is_dropped() {
+    fn query_of_a_long_target_is_dropped() {
         check(&format!("/a?{}", "x".repeat(3000)), "/a");
         check(&format!("/{}", "x".repeat(3000)), "/");
     }
 
     proptest! {
         #[test]
-        fn the_browser_stays_with_us(rd in "(/|//|\\\\|https:|http:|evil\\.example|@|\\.\\.|%2f|%5c|\\?|#|:|\t|app\\.example\\.com|[ -~]){0,12}") {
+        fn browser_stays_on_the_site(rd in "(/|//|\\\\|https:|http:|evil\\.example|@|\\.\\.|%2f|%5c|\\?|#|:|\t|app\\.example\\.com|[ -~]){0,12}") {
             let target = targets(None).parse_or_root(Some(&rd));
             let base = Url::parse("https://app.example.com/oauth2/callback").unwrap();
             let reached = base.join(target.as_str()).unwrap();

@@ -1,13 +1,12 @@
-//! How a visitor wants to sign in, as it travels in the query from page to page of ours.
-//! Invariant: the addresses of `start` and `sign_in` are written here alone, so that no page on the way
-//! forgets a part of it.
+//! How a user wants to sign in: the query parameters of `start` and `sign_in`.
+//! Invariant: the links to these endpoints are made here only, so that no page drops a parameter.
 
 use url::form_urlencoded::Serializer;
 
-/// What `start` and `sign_in` take beside `rd`.
+/// The parameters of `start` and `sign_in` apart from `rd`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SignInOptions<'a> {
-    /// The ID of the provider; `None`: the only one, or the visitor's choice.
+    /// The ID of the provider. `None`: the only one, or the one that the user chooses.
     pub provider: Option<&'a str>,
     /// `prompt` (OIDC Core §3.1.2.1).
     pub prompt: Option<Prompt>,
@@ -15,11 +14,11 @@ pub struct SignInOptions<'a> {
     pub login_hint: Option<&'a str>,
     /// `ui_locales`.
     pub ui_locales: Option<&'a str>,
-    /// Whether this sign-in was begun before and lost its login cookie to another tab.
+    /// Whether this sign-in is a second attempt, after another tab replaced the login cookie.
     pub restarted: bool,
 }
 
-/// What the provider is asked to ask the visitor again.
+/// What the provider asks the user again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prompt {
     /// The credentials.
@@ -29,50 +28,51 @@ pub enum Prompt {
 }
 
 impl<'a> SignInOptions<'a> {
-    /// To sign in at this provider, if it is known.
+    /// Sign in at the provider with this ID, if any.
     pub fn at(provider: Option<&'a str>) -> Self {
         Self { provider, ..Self::default() }
     }
 
-    /// Where the sign-in starts, below the prefix; it leads to `target`.
+    /// The link that starts a sign-in, below the endpoint prefix. `target` is where the browser goes afterwards.
     pub fn start(&self, target: &str) -> String {
         self.page("/start", target)
     }
 
-    /// Where the visitor chooses the provider, below the prefix.
+    /// The link to the choice of a provider, below the endpoint prefix.
     pub fn sign_in(&self, target: &str) -> String {
         self.page("/sign_in", target)
     }
 
     fn page(&self, path: &str, target: &str) -> String {
-        let told = [
+        let parameters = [
             ("provider", self.provider),
             ("prompt", self.prompt.map(Prompt::as_str)),
             ("login_hint", self.login_hint),
             ("ui_locales", self.ui_locales),
             ("restarted", self.restarted.then_some("1")),
         ];
-        let told = told.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let query = Serializer::new(String::new())
-            .append_pair("rd", fitting(target))
-            .extend_pairs(told)
+            .append_pair("rd", shorten(target))
+            .extend_pairs(parameters)
             .finish();
         format!("{path}?{query}")
     }
 }
 
-/// A longer target is none to come back to, and its address might be too long to be asked for.
-fn fitting(target: &str) -> &str {
-    let fits = |target: &&str| target.len() <= MOST_BYTES;
+/// Shortens a target that `return_to` would reject for its length. With it, the link could be longer than a server
+/// accepts.
+fn shorten(target: &str) -> &str {
+    let fits = |target: &&str| target.len() <= MAX_BYTES;
     let without_query = || target.split(['?', '#']).next().filter(fits);
     Some(target).filter(fits).or_else(without_query).unwrap_or("/")
 }
 
-/// A path and query that `return_to` takes, behind an origin.
-const MOST_BYTES: usize = 2048 + 280;
+/// The longest target that `return_to` accepts, in bytes: an origin, and a path with its query.
+const MAX_BYTES: usize = 2048 + 280;
 
 impl Prompt {
-    /// Reads the parameter; other values are not passed on.
+    /// Parses the parameter. Other values are ignored.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             "login" => Some(Self::Login),
@@ -81,7 +81,7 @@ impl Prompt {
         }
     }
 
-    /// The parameter.
+    /// The value of the parameter.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Login => "login",
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_target_too_long_to_come_back_to_is_not_taken_along() {
+    fn target_that_is_too_long_is_shortened_in_the_link() {
         let check = |target: String, expected: &str| {
             let address = SignInOptions::default().start(&target);
             assert_eq!(address, format!("/start?rd={expected}"), "{target}");
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_a_wish_is_written() {
+    fn link_has_every_option() {
         assert_eq!(SignInOptions::default().sign_in("/a?b&c=d"), "/sign_in?rd=%2Fa%3Fb%26c%3Dd");
         let options = SignInOptions {
             provider: Some("company"),

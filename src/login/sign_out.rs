@@ -15,8 +15,8 @@ use crate::telemetry::audit;
 use crate::telemetry::metrics::{Label as _, SignOut};
 
 impl Login {
-    /// Ends the session of a request to this host and path, and says where the browser goes: to the
-    /// provider's `end_session_endpoint`, to `target`, or to the page that says so.
+    /// Ends the session of a request to this host and path. The browser goes to the provider's
+    /// `end_session_endpoint`, to `target`, or to the page `signed_out`.
     pub fn sign_out(
         &self,
         headers: &HeaderMap,
@@ -28,7 +28,7 @@ impl Login {
             self.party.cookies().clear(Name::LoginTarget),
         ];
         if self.party.cookies().sent(headers, Name::Session) == Sent::Conflict {
-            // SECURITY: who stays with a cookie that somebody else tossed is signed in again, as them.
+            // SECURITY: with a tossed session cookie left, the user would stay signed in as the attacker.
             cookies.extend(self.party.cookies().clear_tossed(host, path, random::turn()));
             self.end_all(headers);
         }
@@ -45,8 +45,8 @@ impl Login {
         Redirect { location: there.unwrap_or(here), cookies }
     }
 
-    /// Ends each session of which a request has the id: which of them is the visitor's cannot be told, and
-    /// who has an id may end what it stands for.
+    /// Ends every session whose id a request has. It is unknown which of them is the user's, and a client that has
+    /// the id of a session may end it.
     fn end_all(&self, headers: &HeaderMap) {
         let keys =
             self.party.cookies().all_sent(headers, Name::Session).filter_map(SessionKey::of_cookie);
@@ -55,7 +55,7 @@ impl Login {
         }
     }
 
-    /// Ends a session and its refresh token, and counts and logs that.
+    /// Ends a session and revokes its refresh token; counts and logs that.
     fn end(&self, session: Arc<Session>, kind: SignOut) {
         self.party.sessions().remove(session.key());
         self.party.metrics().signed_out(kind);
@@ -66,7 +66,7 @@ impl Login {
         }
     }
 
-    /// The target of a sign-out that came back from the provider, from the `state` it hands back.
+    /// The target of a sign-out at the provider, from the `state` that the provider returns.
     pub fn signed_out_target(&self, state: &str) -> Option<ReturnTo> {
         self.targets.parse(&self.states.open_text(state)?)
     }
@@ -83,20 +83,20 @@ impl Login {
         provider.end_session_url(hint, &back, state.as_deref()).map(Into::into)
     }
 
-    /// Revokes the refresh token (RFC 7009), without the visitor waiting for it.
+    /// Revokes the refresh token (RFC 7009) in a task, so that the browser does not wait.
     fn revoke(&self, provider: Arc<Provider>, session: Arc<Session>) {
         self.tasks.spawn(async move {
-            // A refresh under way brings another refresh token: that one has to go.
-            drop(tokio::time::timeout(PATIENCE, session.settled()).await);
+            // A refresh in progress brings another refresh token, which has to be revoked instead.
+            drop(tokio::time::timeout(REFRESH_WAIT, session.settled()).await);
             let token = session.data().tokens.refresh_token.clone();
             if let Some(token) = token
                 && let Err(error) = provider.revoke(&token).await
             {
-                tracing::debug!(%error, "the session is over here, its refresh token is not there");
+                tracing::debug!(%error, "signed out, but the provider did not revoke the refresh token");
             }
         });
     }
 }
 
-/// How long a sign-out waits for a refresh under way.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a revocation waits for a refresh in progress.
+const REFRESH_WAIT: Duration = Duration::from_secs(15);

@@ -1,6 +1,6 @@
-//! States whose code was sent, remembered as long as they could be used again.
-//! Invariants: at most `MOST`; when full, those whose exchange failed leave first, the oldest before the
-//! others, so that codes which come to nothing never make a state usable that somebody signed in with.
+//! States whose code was sent, kept for as long as they could be used again.
+//! Invariants: at most `MAX` are kept. When full, the oldest whose exchange failed is removed first, so that codes
+//! that fail never make a state of a successful sign-in usable again.
 //! Source: RFC 9700 §4.7.
 
 use std::collections::{BTreeMap, HashMap};
@@ -18,12 +18,12 @@ pub struct UsedStates(Mutex<Used>);
 
 #[derive(Debug, Default)]
 struct Used {
-    /// How many were used so far: each has its number.
+    /// How many were inserted so far. Each state has its number.
     count: u64,
     numbers: HashMap<StateHash, u64>,
-    /// By number, and so by time: those whose exchange succeeded, or is under way still.
+    /// Those whose exchange succeeded or is in progress, by number, and so by time.
     good: BTreeMap<u64, (UnixTime, StateHash)>,
-    /// Those whose exchange failed.
+    /// Those whose exchange failed, by number.
     failed: BTreeMap<u64, (UnixTime, StateHash)>,
 }
 
@@ -32,13 +32,13 @@ impl UsedStates {
         self.lock().numbers.contains_key(state)
     }
 
-    /// Notes a state that is used now, and forgets those that were used before `oldest`; `false` where it
-    /// is noted already.
+    /// Inserts a state that is used now, and removes those that were used before `oldest`. Returns `false` if it
+    /// was used before.
     pub(super) fn insert(&self, state: StateHash, now: UnixTime, oldest: UnixTime) -> bool {
         self.lock().insert(state, now, oldest)
     }
 
-    /// The exchange of a noted state has failed.
+    /// Records that the exchange of a state has failed.
     pub(super) fn exchange_failed(&self, state: StateHash) {
         let used = &mut *self.lock();
         if let Some(number) = used.numbers.get(&state)
@@ -57,15 +57,16 @@ impl Used {
     fn insert(&mut self, state: StateHash, now: UnixTime, oldest: UnixTime) -> bool {
         for part in [&mut self.failed, &mut self.good] {
             while part.first_key_value().is_some_and(|(_, (taken, _))| *taken < oldest) {
-                Self::forget_first(part, &mut self.numbers);
+                Self::remove_first(part, &mut self.numbers);
             }
         }
         if self.numbers.contains_key(&state) {
             return false;
         }
-        if self.numbers.len() >= MOST {
-            let leaving = if self.failed.is_empty() { &mut self.good } else { &mut self.failed };
-            Self::forget_first(leaving, &mut self.numbers);
+        if self.numbers.len() >= MAX {
+            let remove_from =
+                if self.failed.is_empty() { &mut self.good } else { &mut self.failed };
+            Self::remove_first(remove_from, &mut self.numbers);
         }
         let number = self.count;
         self.count += 1;
@@ -74,7 +75,7 @@ impl Used {
         true
     }
 
-    fn forget_first(
+    fn remove_first(
         part: &mut BTreeMap<u64, (UnixTime, StateHash)>,
         numbers: &mut HashMap<StateHash, u64>,
     ) {
@@ -84,7 +85,7 @@ impl Used {
     }
 }
 
-const MOST: usize = 100_000;
+const MAX: usize = 100_000;
 
 #[cfg(test)]
 mod tests {
@@ -103,13 +104,13 @@ mod tests {
     }
 
     #[test]
-    fn used_states_are_bounded_and_forgotten_in_time() {
+    fn used_states_are_bounded_and_removed_in_time() {
         let used = UsedStates::default();
-        for number in 0..=MOST {
+        for number in 0..=MAX {
             assert!(insert(&used, number));
         }
-        assert!(!used.contains(&state(0)) && used.contains(&state(1)), "the oldest left");
-        assert_eq!(used.lock().numbers.len(), MOST);
+        assert!(!used.contains(&state(0)) && used.contains(&state(1)), "the oldest was removed");
+        assert_eq!(used.lock().numbers.len(), MAX);
         used.exchange_failed(state(7));
         assert!(!insert(&used, 7));
         let later = UnixTime(START.0 + 1);
@@ -119,15 +120,15 @@ mod tests {
     }
 
     #[test]
-    fn failed_exchanges_leave_before_any_state_that_somebody_signed_in_with() {
+    fn state_with_failed_exchange_is_removed_before_one_of_a_successful_sign_in() {
         let used = UsedStates::default();
         assert!(insert(&used, 0));
-        for number in 1..=2 * MOST {
+        for number in 1..=2 * MAX {
             assert!(insert(&used, number));
             used.exchange_failed(state(number));
         }
         assert!(!insert(&used, 0), "usable again");
-        assert!(!used.contains(&state(MOST)) && used.contains(&state(2 * MOST)));
-        assert_eq!(used.lock().numbers.len(), MOST);
+        assert!(!used.contains(&state(MAX)) && used.contains(&state(2 * MAX)));
+        assert_eq!(used.lock().numbers.len(), MAX);
     }
 }

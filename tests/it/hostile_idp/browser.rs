@@ -41,7 +41,7 @@ async fn callback_in_another_browser_never_sends_its_code() {
     assert_eq!(answer.redirect().unwrap().path(), "/oauth2/start");
     assert_eq!(alice.fetch("/").await.status, 401);
     assert_eq!(trials.stack.provider.counts().code_exchanges, 0);
-    trials.stack.gateway.log_until("another browser's");
+    trials.stack.gateway.log_until("from another browser");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis::clock::UnixTime;
-use portcullis::login::pending::{Opened, States};
+use portcullis::login::pending::{OpenedState, States};
 use portcullis::origin::Origin;
 use portcullis::secret::Secret;
 use portcullis::session::seal::{Root, Roots};
@@ -29,7 +29,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-fn inside(states: &States, opened: &Opened, data: &[u8]) {
+fn inside(states: &States, opened: &OpenedState, data: &[u8]) {
     // The clock of another replica may say anything.
     for now in [i64::MIN, -1, 0, 1_800_000_000, i64::MAX] {
         let old = opened.pending.is_old(UnixTime(now));
