@@ -147,7 +147,7 @@ fn unreachable(target: impl fmt::Display, source: io::Error) -> Error {
 }
 
 /// Speaks HTTP/1.1 on a stream.
-async fn introduce<S>(
+pub(super) async fn introduce<S>(
     stream: S,
     permit: BudgetPermit,
     peer: Reached,

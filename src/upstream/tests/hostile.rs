@@ -1,5 +1,8 @@
 //! Upstreams that break HTTP, or keep us waiting.
 
+use tokio::join;
+use tokio::time::sleep;
+
 use super::peer::{Line, Peer};
 use super::websocket::Client;
 use super::*;
@@ -112,7 +115,7 @@ async fn a_client_sees_that_a_body_broke_off() {
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
     ] {
         let peer = Peer::saying(answer).await;
-        let mut client = Client::of(peer.address).await;
+        let mut client = Client::of(peer.address);
         client.say("GET / HTTP/1.1\r\nHost: wiki.example\r\n\r\n").await;
         let seen = String::from_utf8(client.rest().await).unwrap();
         assert!(seen.starts_with("HTTP/1.1 200 OK\r\n"), "{seen}");
@@ -186,81 +189,75 @@ async fn who_cannot_be_reached_is_told_from_who_is_slow() {
     assert!(matches!(get(&made(&settings(nameless))).await, Err(Error::Unresolved { .. })));
 }
 
-#[tokio::test]
-async fn an_upstream_that_does_not_answer_is_too_slow() {
-    async fn silent(_: usize, mut line: Line) {
-        line.rest().await;
-    }
-    async fn dribbles(_: usize, mut line: Line) {
-        line.head().await;
-        line.say(b"HTTP/1.1 200 OK\r\n").await;
-        loop {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            line.say(b"HTTP/1.1 100 Continue\r\n\r\n").await;
+#[tokio::test(start_paused = true)]
+async fn upstream_that_sends_no_final_response_is_too_slow() {
+    const PAUSE: Duration = Duration::from_millis(5);
+    let check = async |sent: &[u8], repeated: &[u8]| {
+        let response_headers = PAUSE * 16;
+        let upstream = unconnected(Timeouts { response_headers, ..Timeouts::default() });
+        let mut line = in_memory(&upstream).await;
+        let peer = async {
+            line.head().await;
+            line.say(sent).await;
+            loop {
+                sleep(PAUSE).await;
+                line.say(repeated).await;
+            }
+        };
+        tokio::select! {
+            answer = get(&upstream) => answer.map(|_| ()),
+            () = peer => unreachable!(),
         }
-    }
-    async fn informs(_: usize, mut line: Line) {
-        line.head().await;
-        loop {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-            line.say(b"HTTP/1.1 103 Early Hints\r\n\r\n").await;
-        }
-    }
-    let peers =
-        [Peer::start(silent).await, Peer::start(informs).await, Peer::start(dribbles).await];
-    for (number, peer) in peers.iter().enumerate() {
-        let mut settings = settings(at(peer.address));
-        settings.timeouts.response_headers = Duration::from_millis(80);
-        let answer = get(&made(&settings)).await;
-        let slow = matches!(answer, Err(Error::TooSlow(Phase::Answering)));
-        // Not a field at all: this one is found out before its time is over.
-        let broken = number == 2 && matches!(answer, Err(Error::Misbehaved(_)));
-        assert!(slow || broken, "{number}");
+    };
+    let silent = check(b"", b"").await;
+    assert!(matches!(silent, Err(Error::TooSlow(Phase::Answering))), "{silent:?}");
+    let informs = check(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n").await;
+    assert!(matches!(informs, Err(Error::TooSlow(Phase::Answering))), "{informs:?}");
+    let dribbles = check(b"HTTP/1.1 200 OK\r\n", b"X: a\r\n").await;
+    assert!(matches!(dribbles, Err(Error::TooSlow(Phase::Answering))), "{dribbles:?}");
+}
+
+/// Answers a request, and then sends `.` this often with a pause before each.
+async fn answers_slowly(mut line: Line<DuplexStream>, kind: &str, count: u32, pause: Duration) {
+    line.head().await;
+    line.say(format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n").as_bytes()).await;
+    for _ in 0..count {
+        sleep(pause).await;
+        line.say(b".").await;
     }
 }
 
-#[tokio::test]
-async fn silence_in_a_body_breaks_it_off_unless_silence_is_its_nature() {
-    for (kind, broken) in [
-        ("text/html", true),
-        ("text/event-stream; charset=utf-8", false),
-        ("Application/gRPC+proto", false),
+#[tokio::test(start_paused = true)]
+async fn body_that_pauses_for_the_idle_timeout_breaks_off_unless_it_is_a_stream() {
+    for (kind, expected) in [
+        ("text/html", None),
+        ("text/event-stream; charset=utf-8", Some(1)),
+        ("Application/gRPC+proto", Some(1)),
     ] {
-        let answer = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\nok");
-        let peer = Peer::answering(answer.leak().as_bytes()).await;
-        let mut settings = settings(at(peer.address));
-        settings.timeouts.idle = Duration::from_millis(50);
-        let upstream = made(&settings);
-        let response = answer_of(&upstream).await;
-        let patience = if broken { PATIENCE } else { Duration::from_millis(400) };
-        let end = tokio::time::timeout(patience, response.into_body().collect());
-        match end.await {
-            Ok(end) => assert!(broken && end.is_err_and(|error| is_slow(&error)), "{kind}"),
-            Err(_) => assert!(!broken, "{kind}"),
+        let upstream = unconnected(Timeouts::default());
+        let pause = Timeouts::default().idle * 10;
+        let peer = answers_slowly(in_memory(&upstream).await, kind, 1, pause);
+        let response = async {
+            let response = answer(&upstream, request(Method::GET, Body::empty())).await.unwrap();
+            response.into_body().collect().await
+        };
+        let (body, ()) = join!(response, peer);
+        match body {
+            Ok(body) => assert_eq!(Some(body.to_bytes().len()), expected, "{kind}"),
+            Err(error) => assert!(expected.is_none() && is_slow(&error), "{kind}: {error}"),
         }
     }
-}
-
-async fn answer_of(upstream: &Upstream) -> http::Response<Body> {
-    answer(upstream, request(Method::GET, Body::empty())).await.unwrap()
 }
 
 fn is_slow(error: &BodyError) -> bool {
     matches!(error.downcast_ref(), Some(Error::TooSlow(Phase::Streaming)))
 }
 
-#[tokio::test]
-async fn a_body_that_keeps_coming_may_take_longer_than_the_idle_time() {
-    async fn steady(_: usize, mut line: Line) {
-        line.head().await;
-        line.say(b"HTTP/1.1 200 OK\r\n\r\n").await;
-        for _ in 0..20 {
-            tokio::time::sleep(DRIP).await;
-            line.say(b".").await;
-        }
-    }
-    let peer = Peer::start(steady).await;
-    let mut settings = settings(at(peer.address));
-    settings.timeouts.idle = DRIP * 15;
-    assert_eq!(get(&made(&settings)).await.unwrap().text().len(), 20);
+#[tokio::test(start_paused = true)]
+async fn body_that_keeps_coming_may_take_longer_than_the_idle_timeout() {
+    let idle = Duration::from_secs(1);
+    let upstream = unconnected(Timeouts { idle, ..Timeouts::default() });
+    let peer = answers_slowly(in_memory(&upstream).await, "text/html", 20, idle / 10);
+    let (response, ()) = join!(get(&upstream), peer);
+    assert_eq!(response.unwrap().text().len(), 20);
 }

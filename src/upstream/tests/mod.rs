@@ -15,15 +15,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
 use http_body_util::BodyExt;
+use tokio::io::DuplexStream;
+use tokio::sync::mpsc;
 
+use super::connect::introduce;
+use super::pool::Reached;
 use super::*;
 use crate::body::BodyError;
+use peer::Line;
 
 /// Far beyond what anything here takes, short enough for a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between the bytes of what comes slowly: fifteen of it outlast any pause of a busy machine.
-const DRIP: Duration = Duration::from_millis(100);
-
 fn settings(target: Target) -> Settings {
     Settings {
         target,
@@ -48,6 +50,25 @@ fn upstream(address: SocketAddr) -> Upstream {
 fn made(settings: &Settings) -> Upstream {
     let identity = [HeaderName::from_static("x-forwarded-user")];
     Upstream::new(settings, &identity, &TargetPools::default()).unwrap()
+}
+
+/// The peer's end of an in-memory connection, which the next request to `upstream` uses: with it, a paused clock
+/// moves only when neither side can do anything else.
+async fn in_memory(upstream: &Upstream) -> Line<DuplexStream> {
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let pool = &upstream.target_pool.pool;
+    let permit = upstream.pools.budget().take().await.unwrap();
+    let connection = introduce(ours, permit, Reached::ByAddress, &pool.tasks);
+    let mut connection = connection.await.unwrap();
+    assert!(connection.is_ready_soon().await);
+    pool.put(connection);
+    Line { stream: theirs, said: mpsc::unbounded_channel().0 }
+}
+
+/// An upstream that only [`in_memory`] connects.
+fn unconnected(timeouts: Timeouts) -> Upstream {
+    let nowhere = on_socket(Path::new("/nonexistent/socket"));
+    made(&Settings { timeouts, ..settings(nowhere) })
 }
 
 /// A client of its own.

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{Notify, watch};
 
 use super::peer::{Line, Peer};
@@ -20,26 +19,27 @@ const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r
     Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\
     Sec-WebSocket-Protocol: chat\r\nKeep-Alive: 5\r\n\r\n";
 
-/// A client in front of a gateway in front of `peer`.
+/// A client of a gateway in front of an upstream.
 pub(super) struct Client {
-    line: TcpStream,
+    line: DuplexStream,
     ending: watch::Sender<Option<Ending>>,
     on_bytes: Arc<Notify>,
 }
 
 impl Client {
-    pub(super) async fn of(peer: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+    pub(super) fn of(peer: SocketAddr) -> Self {
+        Self::through(upstream(peer))
+    }
+
+    fn through(upstream: Upstream) -> Self {
+        let (line, stream) = tokio::io::duplex(64 * 1024);
         let (ending, ended) = watch::channel(None);
-        let upstream = Arc::new(upstream(peer));
-        let on_bytes = Arc::new(Notify::new());
-        let told = Arc::clone(&on_bytes);
+        let (upstream, on_bytes) = (Arc::new(upstream), Arc::new(Notify::new()));
+        let notified = Arc::clone(&on_bytes);
         tokio::spawn(async move {
-            let (stream, _) = listener.accept().await.unwrap();
             let service = service_fn(move |request| {
                 let (upstream, ended) = (Arc::clone(&upstream), ended.clone());
-                let on_bytes = Arc::clone(&told);
+                let on_bytes = Arc::clone(&notified);
                 async move { Ok::<_, Infallible>(forward(&upstream, request, ended, &on_bytes).await) }
             });
             hyper::server::conn::http1::Builder::new()
@@ -48,7 +48,7 @@ impl Client {
                 .await
                 .ok();
         });
-        Self { line: TcpStream::connect(address).await.unwrap(), ending, on_bytes }
+        Self { line, ending, on_bytes }
     }
 
     pub(super) async fn say(&mut self, bytes: impl AsRef<[u8]>) {
@@ -122,7 +122,7 @@ async fn a_tunnel_carries_bytes_both_ways_and_ends_with_either_side() {
         line.say(&seen).await;
     })
     .await;
-    let mut client = Client::of(peer.address).await;
+    let mut client = Client::of(peer.address);
     client.say(handshake()).await;
     let head = client.head().await;
     assert!(head.starts_with("http/1.1 101 "), "{head}");
@@ -142,21 +142,17 @@ async fn a_tunnel_carries_bytes_both_ways_and_ends_with_either_side() {
     assert_eq!(client.rest().await, b"\x81\x82maskxx", "after a half-close the other way goes on");
 }
 
-#[tokio::test]
-async fn nothing_behind_the_handshake_is_sent_before_the_upstreams_101() {
-    let mut peer = Peer::start(|_, mut line: Line| async move {
-        line.head().await;
-        let early = tokio::time::timeout(Duration::from_millis(300), line.bytes(1)).await;
-        line.tell(if early.is_ok() { "early" } else { "nothing" });
-        line.say(SWITCH).await;
-        let seen = line.bytes(8).await;
-        line.tell(&format!("{seen:?}"));
-    })
-    .await;
-    let mut client = Client::of(peer.address).await;
-    client.say([handshake().as_bytes(), b"\x81\x82maskxx"].concat()).await;
-    assert_eq!(peer.hears().await, "nothing");
-    assert_eq!(peer.hears().await, format!("{:?}", b"\x81\x82maskxx"));
+#[tokio::test(start_paused = true)]
+async fn bytes_after_the_handshake_are_not_sent_before_the_101_of_the_upstream() {
+    const FRAME: &[u8] = b"\x81\x82maskxx";
+    let upstream = unconnected(Timeouts::default());
+    let mut line = in_memory(&upstream).await;
+    let mut client = Client::through(upstream);
+    client.say([handshake().as_bytes(), FRAME].concat()).await;
+    line.head().await;
+    assert!(tokio::time::timeout(PATIENCE, line.bytes(1)).await.is_err());
+    line.say(SWITCH).await;
+    assert_eq!(line.bytes(FRAME.len()).await, FRAME);
 }
 
 #[tokio::test]
@@ -178,7 +174,7 @@ async fn a_101_that_does_not_answer_our_key_is_refused_and_nothing_follows() {
             }
         })
         .await;
-        let mut client = Client::of(peer.address).await;
+        let mut client = Client::of(peer.address);
         client.say(handshake() + "GET /private HTTP/1.1\r\n").await;
         assert!(client.head().await.starts_with("http/1.1 502 "), "{other}");
         assert_eq!(peer.hears().await, "", "{other}");
@@ -188,7 +184,7 @@ async fn a_101_that_does_not_answer_our_key_is_refused_and_nothing_follows() {
 #[tokio::test]
 async fn an_upstream_that_declines_gets_its_answer_through() {
     let peer = Peer::answering(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await;
-    let mut client = Client::of(peer.address).await;
+    let mut client = Client::of(peer.address);
     for _ in 0..2 {
         client.say(handshake()).await;
         assert!(client.head().await.starts_with("http/1.1 403 "));
@@ -211,7 +207,7 @@ async fn whatever_is_not_quite_a_handshake_is_an_ordinary_request() {
         ("\r\n\r\n", "\r\nContent-Length: 1\r\n\r\nx"),
     ] {
         let mut peer = Peer::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
-        let mut client = Client::of(peer.address).await;
+        let mut client = Client::of(peer.address);
         client.say(handshake().replace(part, other)).await;
         assert!(client.head().await.starts_with("http/1.1 200 "), "{other}");
         let head = peer.hears().await;
@@ -248,7 +244,7 @@ async fn a_tunnel_that_is_ended_says_why_between_two_frames() {
         (Ending::ShuttingDown, b"\x88\x0f\x03\xe9shutting down"),
     ] {
         let (mut peer, _) = in_two(b"\x81\x02hi", b"").await;
-        let mut client = Client::of(peer.address).await;
+        let mut client = Client::of(peer.address);
         client.say(handshake()).await;
         client.head().await;
         assert_eq!(client.bytes(4).await, b"\x81\x02hi");
@@ -267,7 +263,7 @@ async fn a_tunnel_whose_upstream_is_gone_ends_for_the_client() {
         socket2::SockRef::from(&line.stream).set_linger(Some(Duration::ZERO)).unwrap();
     })
     .await;
-    let mut client = Client::of(peer.address).await;
+    let mut client = Client::of(peer.address);
     client.say(handshake() + "x").await;
     client.head().await;
     assert_eq!(client.rest().await, b"");
@@ -277,7 +273,7 @@ async fn a_tunnel_whose_upstream_is_gone_ends_for_the_client() {
 async fn a_frame_under_way_is_finished_first() {
     const NEXT: &[u8] = b"..\x81\x02hi";
     let (peer, go_on) = in_two(b"\x82\x7e\x00\x06half", NEXT).await;
-    let mut client = Client::of(peer.address).await;
+    let mut client = Client::of(peer.address);
     client.say(handshake()).await;
     client.head().await;
     assert_eq!(client.bytes(8).await, b"\x82\x7e\x00\x06half");
@@ -293,7 +289,7 @@ async fn a_frame_under_way_is_finished_first() {
 #[tokio::test]
 async fn an_upstream_that_never_ends_its_frame_is_cut() {
     let (mut peer, _) = in_two(b"\x81\x7dhalf", b"").await;
-    let mut client = Client::of(peer.address).await;
+    let mut client = Client::of(peer.address);
     client.say(handshake()).await;
     client.head().await;
     assert_eq!(client.bytes(6).await, b"\x81\x7dhalf");
