@@ -1,6 +1,6 @@
-//! `healthz` and `readyz`: whether the process lives, and whether it should be sent requests.
-//! Invariant: a provider that cannot be reached makes nobody unready: public routes and the sessions that
-//! there are go on without it, and every replica would be unready at once.
+//! `/healthz` and `/readyz`: whether the process lives, and whether to send it requests.
+//! Invariant: a provider that cannot be reached does not make the process unready. Public routes and existing
+//! sessions work without it, and all replicas would be unready at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,36 +12,36 @@ use crate::pages::plain_text;
 use crate::providers::{Provider, ProviderHealth};
 use crate::server::Shutdown;
 
-/// How the process is.
+/// The state of the process, from start to drain.
 #[derive(Debug)]
 pub struct Health {
     serving: AtomicBool,
     shutdown: Shutdown,
 }
 
-/// Where the process stands.
+/// A stage in the life of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// The public listeners do not accept yet.
+    /// The public listeners do not accept connections yet.
     Starting,
-    /// They do.
+    /// The public listeners accept connections.
     Ready,
-    /// The order to stop was given.
+    /// A signal to stop arrived.
     Draining,
 }
 
 impl Health {
-    /// Starting, until [`Self::serving`]; draining, once `shutdown` begins.
+    /// Starting until [`Self::serving`] is called, draining as soon as `shutdown` begins.
     pub fn new(shutdown: Shutdown) -> Self {
         Self { serving: AtomicBool::new(false), shutdown }
     }
 
-    /// The public listeners accept from now on.
+    /// Notes that the public listeners accept connections.
     pub fn serving(&self) {
         self.serving.store(true, Ordering::Relaxed);
     }
 
-    /// Where the process stands.
+    /// The current stage.
     pub fn stage(&self) -> Stage {
         if self.shutdown.is_begun() {
             Stage::Draining
@@ -65,15 +65,16 @@ impl Admin {
             Stage::Starting => plain_text(StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
             Stage::Draining => plain_text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             Stage::Ready => {
-                let told = self.party.providers().all().iter().map(|provider| trouble(provider));
-                plain_text(StatusCode::OK, format!("ready\n{}", told.collect::<String>()))
+                let providers = self.party.providers().all().iter();
+                let problems: String = providers.map(|provider| problem(provider)).collect();
+                plain_text(StatusCode::OK, format!("ready\n{problems}"))
             }
         }
     }
 }
 
-/// A line about a provider, if there is something to say.
-fn trouble(provider: &Provider) -> String {
+/// A line about a provider that is not usable; empty for one that is.
+fn problem(provider: &Provider) -> String {
     let id = provider.id();
     match provider.health() {
         ProviderHealth::Up => String::new(),
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_starts_is_ready_and_drains() {
+    fn process_is_starting_then_ready_then_draining() {
         let shutdown = Shutdown::new();
         let health = Health::new(shutdown.clone());
         assert_eq!(health.stage(), Stage::Starting);
@@ -98,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn an_order_to_stop_that_comes_early_is_obeyed() {
+    fn signal_to_stop_during_start_makes_the_process_drain() {
         let shutdown = Shutdown::new();
         let health = Health::new(shutdown.clone());
         shutdown.begin();

@@ -32,7 +32,7 @@ impl Handler for App {
             (None, ListenerKind::Public) => self.routed(incoming).await,
             (None, ListenerKind::ForwardAuth) => (self.metrics.unrouted(), Err(Error::NoRoute)),
         };
-        let mut answered = answer.unwrap_or_else(|error| self.refused(&error, &asked()));
+        let mut answered = answer.unwrap_or_else(|error| self.error_page(&error, &asked()));
         answered.outcome.route = Some(meter);
         answered
     }
@@ -42,13 +42,13 @@ impl Handler for App {
             format: self.format(rejected.path, rejected.headers),
             request_id: rejected.request_id.as_str(),
         };
-        let error = Error::Refused(rejected.status);
+        let error = Error::Rejected(rejected.status);
         let below = self.routes.below_prefix(rejected.path);
         let error = match below.and_then(Endpoint::at) {
             Some(endpoint) => error_for_endpoint(endpoint, error),
             None => error,
         };
-        self.refused(&error, &asked)
+        self.error_page(&error, &asked)
     }
 }
 
@@ -85,7 +85,7 @@ impl App {
         let (about, answer) = without_panic(answering).await.unwrap_or_else(|| {
             let request_id = call.client.request_id();
             tracing::error!(%request_id, "an auth endpoint panicked");
-            (None, Err(Error::Refused(StatusCode::INTERNAL_SERVER_ERROR)))
+            (None, Err(Error::Rejected(StatusCode::INTERNAL_SERVER_ERROR)))
         });
         (about, answer.map_err(|error| error_for_endpoint(endpoint, error)))
     }

@@ -2,10 +2,10 @@
 
 pub mod build;
 pub mod dispatch;
+pub mod error_page;
 pub mod explain;
 pub mod lasting;
 pub mod probe;
-pub mod refuse;
 pub mod serve;
 #[cfg(test)]
 mod tests;

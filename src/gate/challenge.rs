@@ -14,7 +14,7 @@ use crate::pages::{Format, redirect};
 use crate::random;
 use crate::server::{Answered, ClientInfo};
 use crate::session::cookie::{Name, Sent};
-use crate::telemetry::access_log::Outcome;
+use crate::telemetry::access_log::{LoggedDecision, Outcome};
 
 /// The parts of a request that a challenge looks at.
 #[derive(Clone, Copy)]
@@ -129,7 +129,10 @@ impl Gate {
 
 /// A redirect of a challenge, as the log knows it; the other answer has a name in the log by its error.
 pub fn answered(response: Response<Body>) -> Answered {
-    Answered::new(response, Outcome { decision: Some("challenge"), ..Outcome::default() })
+    Answered::new(
+        response,
+        Outcome { decision: Some(LoggedDecision::SignIn), ..Outcome::default() },
+    )
 }
 
 /// Whether a challenge is a redirect; else it is 401.

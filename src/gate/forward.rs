@@ -15,7 +15,7 @@ use crate::gate::reach::remove_overrides;
 use crate::gate::route::Route;
 use crate::server::{Answered, ClientInfo, Incoming, Peer};
 use crate::session::Freshness;
-use crate::telemetry::access_log::Outcome;
+use crate::telemetry::access_log::{LoggedDecision, Outcome};
 use crate::telemetry::metrics::Limit;
 use crate::upstream::{
     self, Answer, BoundConnections, Carrier, ClientSide, Forwarded, Holder, StrippedRequest,
@@ -51,7 +51,7 @@ impl Gate {
         }
         let outcome = Outcome {
             route: None,
-            decision: Some("forward"),
+            decision: Some(LoggedDecision::Allow),
             reason: None,
             subject: member.map(|member| member.data.identity.subject.clone()),
         };

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 
-use crate::error::{Error, Forbidden};
+use crate::error::{DeniedUser, Error};
 use crate::identity::Identity;
 use crate::identity::headers::IdentityHeaderNames;
 use crate::login::relying_party::RelyingParty;
@@ -129,7 +129,7 @@ impl Gate {
         };
         let identity = member.data.identity.clone();
         let provider = self.party.providers().by_id(&identity.provider);
-        Error::Forbidden(Box::new(Forbidden {
+        Error::Denied(Box::new(DeniedUser {
             provider: provider.map_or_else(String::new, |provider| provider.name().to_owned()),
             identity,
             failed: causes,

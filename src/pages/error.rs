@@ -1,25 +1,24 @@
-//! The pages of refusals and faults.
-//! Invariant: they say what happened and what to do, never how we are built inside.
+//! The pages of denials and errors.
+//! Invariant: they say what happened and what to do, and nothing of the inside of the gateway.
 
 use http::StatusCode;
 
-use super::sign_in::again;
-use super::{Action, ActionKind, View};
 use crate::identity::Identity;
 use crate::origin::Origin;
+use crate::pages::{Action, ActionKind, DenialReason, View, english};
 
-/// What the page to a 403 tells.
+/// What the page of a 403 says.
 #[derive(Clone, Copy, Debug)]
 pub struct Forbidden<'a> {
-    /// Who is signed in.
+    /// The user.
     pub identity: &'a Identity,
-    /// By which provider, as its name stands on the sign-in page.
+    /// The provider's name, as on the sign-in page.
     pub provider: &'a str,
-    /// Which keys failed, each a sentence.
-    pub reasons: &'a [String],
-    /// Where to sign in as someone else.
+    /// The keys of the rules that failed.
+    pub reasons: &'a [DenialReason],
+    /// The address of a sign-in with another account.
     pub other_account: &'a str,
-    /// Where to sign out.
+    /// The address of the sign-out.
     pub sign_out: &'a str,
 }
 
@@ -28,11 +27,11 @@ pub(super) fn forbidden<'a>(page: &Forbidden<'a>) -> View<'a> {
         error: Some("forbidden"),
         title: "You have no access to this page",
         text: vec![format!(
-            "You are signed in as {} with {}, and that account may not open it.",
-            who(page.identity),
+            "You are signed in as {} with {}. This account is not allowed to open this page.",
+            account(page.identity),
             page.provider
         )],
-        reasons: page.reasons,
+        reasons: page.reasons.iter().copied().map(english::denial).collect(),
         actions: vec![
             Action::new(ActionKind::Primary, "Use another account", page.other_account),
             Action::new(ActionKind::Secondary, "Sign out", page.sign_out),
@@ -40,8 +39,8 @@ pub(super) fn forbidden<'a>(page: &Forbidden<'a>) -> View<'a> {
     }
 }
 
-/// The names that tell a person most surely which account this is.
-fn who(identity: &Identity) -> String {
+/// The names by which users recognize their account.
+fn account(identity: &Identity) -> String {
     let name = identity.name.as_ref().or(identity.preferred_username.as_ref());
     match (name, &identity.email) {
         (Some(name), Some(email)) if name != email => {
@@ -51,57 +50,21 @@ fn who(identity: &Identity) -> String {
     }
 }
 
-/// A name as it can stand in a sentence of ours, whatever its owner chose.
-// SECURITY: signs that turn the direction of writing would rearrange the words around it (T84); a name
-// of a hundred lines would leave the buttons out of sight.
+/// A name without characters that would change the sentence around it, and not too long.
+// SECURITY: characters that change the direction of writing would rearrange the words around the name (T84);
+// a name of a hundred lines would push the buttons out of sight.
 fn in_a_sentence(name: &str) -> String {
-    let turns = |sign: &char| matches!(sign, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut signs = name.chars().filter(|sign| !turns(sign) && !sign.is_control());
-    let mut shown: String = signs.by_ref().take(MOST_SIGNS).collect();
-    if signs.next().is_some() {
+    let turns = |it: &char| matches!(it, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut characters = name.chars().filter(|it| !turns(it) && !it.is_control());
+    let mut shown: String = characters.by_ref().take(MAX_CHARACTERS).collect();
+    if characters.next().is_some() {
         shown.push('\u{2026}');
     }
     shown
 }
 
-/// The longest e-mail address is shorter.
-const MOST_SIGNS: usize = 256;
-
-pub(super) fn provider_trouble<'a>(
-    provider: &str,
-    try_again: &str,
-    choice: Option<&str>,
-) -> View<'a> {
-    View {
-        error: Some("provider_unavailable"),
-        title: "The sign-in service does not answer",
-        text: vec![
-            format!("{provider}, which checks who you are, cannot be reached or is in trouble."),
-            "This is not your fault. Please try again in a minute.".to_owned(),
-        ],
-        reasons: &[],
-        actions: again(try_again, choice),
-    }
-}
-
-pub(super) fn provider_misconfigured<'a>(
-    provider: &str,
-    try_again: &str,
-    choice: Option<&str>,
-) -> View<'a> {
-    View {
-        error: Some("provider_misconfigured"),
-        title: "Signing in is not set up right",
-        text: vec![
-            format!("{provider}, which checks who you are, does not accept this site."),
-            "This is not your fault, and waiting does not help. Please tell the people who run \
-             this site, and give them the reference."
-                .to_owned(),
-        ],
-        reasons: &[],
-        actions: again(try_again, choice),
-    }
-}
+/// Longer than the longest e-mail address.
+const MAX_CHARACTERS: usize = 256;
 
 pub(super) fn wrong_host<'a>(public_url: &Origin) -> View<'a> {
     let public_url = public_url.to_string();
@@ -109,9 +72,9 @@ pub(super) fn wrong_host<'a>(public_url: &Origin) -> View<'a> {
         error: Some("wrong_host"),
         title: "There is nothing at this address",
         text: vec![format!(
-            "The name in the address is not served here. Try {public_url} instead."
+            "This site does not have the name in the address. Please try {public_url} instead."
         )],
-        reasons: &[],
+        reasons: Vec::new(),
         actions: vec![Action::new(
             ActionKind::Primary,
             format!("Go to {public_url}"),
@@ -125,150 +88,45 @@ pub(super) fn sign_in_only<'a>(public_url: &Origin) -> View<'a> {
         error: Some("wrong_host"),
         title: "There is nothing to open here",
         text: vec![format!(
-            "{public_url} is for signing in only. Open what you want to use at its own address."
+            "{public_url} is only for signing in. Please open the application at its own address."
         )],
-        reasons: &[],
+        reasons: Vec::new(),
         actions: Vec::new(),
     }
 }
 
-pub(super) fn plain<'a>(status: StatusCode) -> View<'a> {
-    let (error, title, text) = words(status);
+/// The page that a status has by itself.
+pub(super) fn of_status<'a>(status: StatusCode) -> View<'a> {
+    let (title, text) = english::status(status);
     let elsewhere = matches!(status.as_u16(), 400 | 403 | 404 | 405 | 414)
         .then(|| Action::new(ActionKind::Secondary, "Go to the front page", "/"));
     View {
-        error: Some(error),
+        error: Some(code(status)),
         title,
         text: vec![text.to_owned()],
-        reasons: &[],
+        reasons: Vec::new(),
         actions: elsewhere.into_iter().collect(),
     }
 }
 
-/// Code, title and sentence of a status that says all there is to say.
-fn words(status: StatusCode) -> Words {
-    let known = STATUSES.iter().find(|(code, _)| *code == status.as_u16());
-    match known {
-        Some((_, words)) => *words,
-        None if status.is_client_error() => NOT_ACCEPTED,
-        None => OUR_FAULT,
+/// `error` of the JSON answer.
+fn code(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "unauthenticated",
+        403 => "forbidden",
+        404 => "not_found",
+        405 => "method_not_allowed",
+        408 => "request_timeout",
+        413 => "content_too_large",
+        414 => "uri_too_long",
+        421 => "wrong_host",
+        429 => "too_many_requests",
+        431 => "header_fields_too_large",
+        502 => "upstream_unreachable",
+        503 => "unavailable",
+        504 => "upstream_timeout",
+        505 => "http_version_not_supported",
+        _ if status.is_client_error() => "bad_request",
+        _ => "internal_error",
     }
 }
-
-type Words = (&'static str, &'static str, &'static str);
-
-const NOT_ACCEPTED: Words = (
-    "bad_request",
-    "That did not work",
-    "The request was not accepted. Go back and try another way.",
-);
-const OUR_FAULT: Words = (
-    "internal_error",
-    "Something went wrong",
-    "The fault is ours, not yours. Please try again; if it stays, tell the people who run this \
-     site, and give them the reference.",
-);
-const STATUSES: &[(u16, Words)] = &[
-    (
-        400,
-        (
-            "bad_request",
-            "This address does not work",
-            "The address or the request is malformed or could be read in two ways, so it was not \
-             passed on. Check the address, or go back and try another link.",
-        ),
-    ),
-    (401, ("unauthenticated", "Please sign in", "This is only for people who are signed in.")),
-    (403, ("forbidden", "You have no access to this page", "It may not be opened this way.")),
-    (
-        404,
-        (
-            "not_found",
-            "There is nothing here",
-            "The page may have moved, or the address may have a typing error.",
-        ),
-    ),
-    (
-        405,
-        (
-            "method_not_allowed",
-            "This does not work here",
-            "The page exists, but it does not take this kind of request.",
-        ),
-    ),
-    (
-        408,
-        (
-            "request_timeout",
-            "That took too long",
-            "The request did not arrive in time. Check the connection and try again.",
-        ),
-    ),
-    (
-        413,
-        (
-            "content_too_large",
-            "That is too large",
-            "The file or form is larger than this page accepts. Try a smaller one.",
-        ),
-    ),
-    (
-        414,
-        (
-            "uri_too_long",
-            "This address is too long",
-            "Go back and try a shorter address, or start again from the front page.",
-        ),
-    ),
-    (
-        421,
-        (
-            "wrong_host",
-            "There is nothing at this address",
-            "The name in the address is not served here.",
-        ),
-    ),
-    (429, ("too_many_requests", "Too many tries", "Please wait a minute, then try again.")),
-    (
-        431,
-        (
-            "header_fields_too_large",
-            "The request is too large",
-            "The browser sent more than fits. Deleting this site's cookies often helps.",
-        ),
-    ),
-    (
-        502,
-        (
-            "upstream_unreachable",
-            "The application does not answer",
-            "You did nothing wrong: the application behind this page cannot be reached. Please try \
-             again in a minute.",
-        ),
-    ),
-    (
-        503,
-        (
-            "unavailable",
-            "There is too much going on",
-            "You did nothing wrong. Please try again in a moment.",
-        ),
-    ),
-    (
-        504,
-        (
-            "upstream_timeout",
-            "The application takes too long",
-            "You did nothing wrong: the application behind this page did not answer in time. \
-             Please try again in a minute.",
-        ),
-    ),
-    (
-        505,
-        (
-            "http_version_not_supported",
-            "This does not work here",
-            "This version of HTTP is not supported.",
-        ),
-    ),
-];

@@ -3,8 +3,10 @@
 //! `nosniff` and `no-referrer`; a page runs no script and loads nothing.
 //! Source: CSP Level 3; RFC 9110 §12.5.1; the gRPC protocol over HTTP/2, "Responses".
 
+mod english;
 mod error;
 mod negotiate;
+mod reason;
 mod response;
 mod sign_in;
 
@@ -25,8 +27,9 @@ use crate::origin::Origin;
 
 pub use error::Forbidden;
 pub use negotiate::{Format, ResponseContext};
+pub use reason::{DenialReason, SignInReason};
 pub use response::{harden, plain_text, redirect};
-pub use sign_in::Choice;
+pub use sign_in::{Choice, SignInFailure};
 
 /// `pages:`, what an operator may change.
 #[derive(Clone, Debug, Default)]
@@ -75,33 +78,8 @@ pub enum Page<'a> {
     },
     /// 403: signed in, not allowed.
     Forbidden(Forbidden<'a>),
-    /// A sign-in that came to nothing.
-    SignInFailed {
-        /// A sentence that says why, in our own words.
-        reason: &'a str,
-        /// Where it starts anew.
-        try_again: &'a str,
-        /// The sign-in page, where there is another provider to choose.
-        choice: Option<&'a str>,
-    },
-    /// 503: the provider is down or slow.
-    ProviderTrouble {
-        /// Its name as on the sign-in page.
-        provider: &'a str,
-        /// The address to ask again, after a while.
-        try_again: &'a str,
-        /// The sign-in page, where there is another provider to choose.
-        choice: Option<&'a str>,
-    },
-    /// 502: the provider does not know us, which waiting does not mend.
-    ProviderMisconfigured {
-        /// Its name as on the sign-in page.
-        provider: &'a str,
-        /// The address to ask again, once somebody has mended it.
-        try_again: &'a str,
-        /// The sign-in page, where there is another provider to choose.
-        choice: Option<&'a str>,
-    },
+    /// The sign-in failed.
+    SignInFailed(SignInFailure<'a>),
     /// 421: a host that nothing here is for.
     WrongHost {
         /// Where the gateway is.
@@ -112,10 +90,8 @@ pub enum Page<'a> {
         /// Where the browser is.
         public_url: &'a Origin,
     },
-    /// All that the status alone tells: 400, 404, 413, 500, 502 and their like.
-    Plain,
-    /// All that this status tells, whatever that of the answer is.
-    Of(StatusCode),
+    /// The general page of a status, which may differ from the answer's.
+    Status(StatusCode),
 }
 
 /// Why pages cannot be made of a [`Brand`].
@@ -167,7 +143,7 @@ impl Pages {
         status: StatusCode,
         page: &Page<'_>,
     ) -> Response<Body> {
-        let view = page.view(status);
+        let view = page.view();
         let mut response = match asked.format {
             Format::Grpc => grpc(status, &view),
             Format::Html => self.html(asked, &view).unwrap_or_else(|| json(asked, page, &view)),
@@ -204,26 +180,17 @@ impl Pages {
 }
 
 impl Page<'_> {
-    fn view(&self, status: StatusCode) -> View<'_> {
+    fn view(&self) -> View<'_> {
         match self {
             Self::SignIn { choices } => sign_in::choose(choices),
             Self::SignInRequired { login_url } => sign_in::required(login_url),
             Self::SignedOut { sign_in } => sign_in::signed_out(*sign_in),
             Self::ConfirmSignOut { action } => sign_in::confirm_sign_out(action),
-            Self::SignInFailed { reason, try_again, choice } => {
-                sign_in::failed(reason, try_again, *choice)
-            }
+            Self::SignInFailed(failure) => sign_in::failed(failure),
             Self::Forbidden(forbidden) => error::forbidden(forbidden),
-            Self::ProviderTrouble { provider, try_again, choice } => {
-                error::provider_trouble(provider, try_again, *choice)
-            }
-            Self::ProviderMisconfigured { provider, try_again, choice } => {
-                error::provider_misconfigured(provider, try_again, *choice)
-            }
             Self::WrongHost { public_url } => error::wrong_host(public_url),
             Self::SignInOnly { public_url } => error::sign_in_only(public_url),
-            Self::Plain => error::plain(status),
-            Self::Of(status) => error::plain(*status),
+            Self::Status(status) => error::of_status(*status),
         }
     }
 
@@ -240,8 +207,8 @@ struct View<'a> {
     title: &'static str,
     /// Sentences.
     text: Vec<String>,
-    /// Sentences that say why, one per cause.
-    reasons: &'a [String],
+    /// Sentences that say why, one for each key that failed.
+    reasons: Vec<&'a str>,
     actions: Vec<Action>,
 }
 
@@ -271,7 +238,7 @@ impl View<'_> {
 
     /// The sentences on one line, for programs.
     fn message(&self) -> String {
-        let sentences = self.text.iter().chain(self.reasons).map(String::as_str);
+        let sentences = self.text.iter().map(String::as_str).chain(self.reasons.iter().copied());
         sentences.collect::<Vec<_>>().join(" ")
     }
 }

@@ -8,6 +8,7 @@ use super::*;
 use crate::identity::Identity;
 use crate::identity::claim_set::ClaimSet;
 use crate::identity::claims::ClaimNames;
+use SignInReason::{ProviderMisconfigured, ProviderUnavailable};
 
 /// Would end an attribute, an element, or a template, if it were not escaped.
 const HOSTILE: &str = "\"'><script>alert(1)</script>{{ title }}<img src=x>";
@@ -34,9 +35,15 @@ fn with_each_page(text: &str, mut check: impl FnMut(StatusCode, &Page<'_>)) {
     let forbidden = Forbidden {
         identity: &identity,
         provider: text,
-        reasons: &[text.to_owned(), "Your group is not on the list.".to_owned()],
+        reasons: &[DenialReason::Group, DenialReason::ClientAddress],
         other_account: &href,
         sign_out: &href,
+    };
+    let failure = SignInFailure {
+        reason: SignInReason::Expired,
+        provider: Some(text),
+        try_again: &href,
+        choice: Some(&href),
     };
     let choices = [Choice { name: text, href: &href }, Choice { name: "B", href: "/b" }];
     let pages = [
@@ -45,9 +52,9 @@ fn with_each_page(text: &str, mut check: impl FnMut(StatusCode, &Page<'_>)) {
         (200, Page::SignedOut { sign_in: Some(&href) }),
         (200, Page::ConfirmSignOut { action: &href }),
         (403, Page::Forbidden(forbidden)),
-        (400, Page::SignInFailed { reason: text, try_again: &href, choice: Some(&href) }),
-        (503, Page::ProviderTrouble { provider: text, try_again: &href, choice: None }),
-        (502, Page::ProviderMisconfigured { provider: text, try_again: &href, choice: None }),
+        (400, Page::SignInFailed(failure)),
+        (503, Page::SignInFailed(SignInFailure { reason: ProviderUnavailable, ..failure })),
+        (502, Page::SignInFailed(SignInFailure { reason: ProviderMisconfigured, ..failure })),
         (421, Page::WrongHost { public_url: &public_url }),
         (421, Page::SignInOnly { public_url: &public_url }),
     ];
@@ -55,7 +62,8 @@ fn with_each_page(text: &str, mut check: impl FnMut(StatusCode, &Page<'_>)) {
         check(StatusCode::from_u16(*status).unwrap(), page);
     }
     for status in 400..600 {
-        check(StatusCode::from_u16(status).unwrap(), &Page::Plain);
+        let status = StatusCode::from_u16(status).unwrap();
+        check(status, &Page::Status(status));
     }
 }
 
@@ -160,7 +168,11 @@ fn the_policy_forbids_all_that_a_page_does_not_have() {
 fn a_logo_stands_in_the_page_itself() {
     let logo = Some(Logo { content_type: "image/svg+xml", bytes: b"<svg/>".to_vec() });
     let pages = Pages::new(&Brand { logo, ..Brand::default() }).unwrap();
-    let html = text(pages.respond(&asked(Format::Html), StatusCode::NOT_FOUND, &Page::Plain));
+    let html = text(pages.respond(
+        &asked(Format::Html),
+        StatusCode::NOT_FOUND,
+        &Page::Status(StatusCode::NOT_FOUND),
+    ));
     assert!(html.contains("data:image&#x2f;svg+xml;base64,PHN2Zy8+"), "{html}");
 }
 
@@ -201,7 +213,7 @@ fn json_says_what_the_page_says() {
 
 #[test]
 fn a_refusal_names_every_failed_key_to_programs_too() {
-    with_each_page("Your network is not on the list.", |status, page| {
+    with_each_page("x", |status, page| {
         if let Page::Forbidden(_) = page {
             let answer = text(pages().respond(&asked(Format::Json), status, page));
             assert!(answer.contains("network") && answer.contains("group"), "{answer}");
@@ -222,7 +234,7 @@ fn grpc_gets_a_status_and_no_page() {
         );
         let message = header(&response, &HeaderName::from_static("grpc-message"));
         assert!(!message.is_empty() && message.is_ascii(), "{message}");
-        if let Page::ProviderTrouble { .. } = page {
+        if status == StatusCode::BAD_GATEWAY && matches!(page, Page::SignInFailed(_)) {
             assert!(message.starts_with("50%25 von K%C3%B6ln%0D%0Ax: y"), "{message}");
         }
         assert_eq!(text(response), "");

@@ -15,12 +15,37 @@ use crate::telemetry::writer::Lines;
 pub struct Outcome {
     /// The route, by the handle that counts its requests; set where the route is found.
     pub route: Option<&'static RouteMeter>,
-    /// What was decided, in one word.
-    pub decision: Option<&'static str>,
+    /// What was decided.
+    pub decision: Option<LoggedDecision>,
     /// Why, where it was refused or its answer was cut short.
     pub reason: Option<Cow<'static, str>>,
     /// Who asked, where known.
     pub subject: Option<Arc<str>>,
+}
+
+/// What was decided on a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoggedDecision {
+    /// The rules allow it: it was forwarded, or the proxy that asked was answered so.
+    Allow,
+    /// The rules deny it.
+    Deny,
+    /// The visitor has to sign in first.
+    SignIn,
+    /// The request was rejected, or the gateway, the provider or the upstream failed.
+    Error,
+}
+
+impl LoggedDecision {
+    /// The word in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::SignIn => "sign_in",
+            Self::Error => "error",
+        }
+    }
 }
 
 /// All of one line.
@@ -83,7 +108,7 @@ impl Line<'_> {
             members.text(key!("route"), route.name());
         }
         if let Some(decision) = outcome.decision {
-            members.plain(key!("decision"), decision);
+            members.plain(key!("decision"), decision.as_str());
         }
         if let Some(reason) = &outcome.reason {
             members.text(key!("reason"), reason);
@@ -106,7 +131,7 @@ impl Line<'_> {
             client = self.client,
             request_id = self.request_id,
             route = outcome.route.map(RouteMeter::name),
-            decision = outcome.decision,
+            decision = outcome.decision.map(LoggedDecision::as_str),
             reason = outcome.reason.as_deref(),
             subject = outcome.subject.as_deref(),
         );
@@ -132,7 +157,7 @@ mod tests {
     fn a_line_says_the_same_straight_and_as_an_event() {
         let outcome = Outcome {
             route: Some(Metrics::default().route(&"wiki".into())),
-            decision: Some("refuse"),
+            decision: Some(LoggedDecision::Deny),
             reason: Some("\u{e4}".repeat(9000).into()),
             subject: Some("\"".repeat(9000).into()),
         };

@@ -216,7 +216,7 @@ async fn sign_in_pages_without_a_provider_get_400() {
     for page in ["start", "sign_in"] {
         let answer = Browser::new(&gateway).open(&format!("/oauth2/{page}?rd=%2F")).await;
         assert_eq!(answer.status, 400, "{answer:?}");
-        assert!(answer.body.contains("no such sign-in service here"), "{}", answer.body);
+        assert!(answer.body.contains("sign-in service is not available here"), "{}", answer.body);
     }
 }
 

@@ -29,7 +29,7 @@ async fn navigation_is_redirected_to_sign_in_with_its_page_as_the_target() {
     assert_eq!(rd, "/page?q=a&b");
     assert_eq!(answer.header("cache-control"), "no-store");
     assert_eq!(upstream.request_count(), 0);
-    gateway.log_until_all(&["\"status\":302", "\"decision\":\"challenge\"", "\"path\":\"/page\""]);
+    gateway.log_until_all(&["\"status\":302", "\"decision\":\"sign_in\"", "\"path\":\"/page\""]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -135,7 +135,7 @@ async fn public_url_without_route_gets_421_page_without_a_link_to_itself() {
     ));
     let answer = Browser::new(&gateway).navigate("/").await;
     assert_eq!(answer.status, 421);
-    assert!(answer.body.contains("for signing in only"), "{}", answer.body);
+    assert!(answer.body.contains("is only for signing in"), "{}", answer.body);
     assert!(!answer.body.contains("href"), "a link that leads back here: {}", answer.body);
     check_page(&answer);
     let elsewhere = Browser::new(&gateway).navigate("http://other.localhost/").await;

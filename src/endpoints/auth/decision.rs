@@ -19,7 +19,7 @@ use crate::identity::headers::{Known, is_impersonation, is_spelling_of, render};
 use crate::policy::Policy;
 use crate::routing::path::PathInterpretations;
 use crate::server::ListenerKind;
-use crate::telemetry::access_log::Outcome;
+use crate::telemetry::access_log::{LoggedDecision, Outcome};
 use crate::telemetry::metrics::RouteMeter;
 
 /// A request that a proxy asks about, before it forwards it.
@@ -206,7 +206,7 @@ impl Endpoints {
         }
         let outcome = Outcome {
             route: Some(route.meter),
-            decision: Some("admit"),
+            decision: Some(LoggedDecision::Allow),
             reason: None,
             subject: member.map(|member| member.data.identity.subject.clone()),
         };

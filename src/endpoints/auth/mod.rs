@@ -137,7 +137,7 @@ fn complain(client: &DeclaredClient, call: Call<'_>, error: &Error) {
     let by_rules = matches!(
         error,
         Error::NotSignedIn { .. }
-            | Error::Forbidden(_)
+            | Error::Denied(_)
             | Error::DeniedForEveryone { .. }
             | Error::ForeignOrigin
     );

@@ -78,7 +78,7 @@ async fn a_request_has_one_line_without_its_query() {
             r#""status":401"#,
             r#""bytes":6"#,
             r#""client":"127.0.0.1""#,
-            r#""decision":"refuse""#,
+            r#""decision":"deny""#,
             r#""route":"wiki""#,
         ],
     );

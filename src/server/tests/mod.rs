@@ -28,7 +28,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::body::{Body, BodyError};
-use crate::telemetry::access_log::Outcome;
+use crate::telemetry::access_log::{LoggedDecision, Outcome};
 use crate::telemetry::metrics::Metrics;
 
 /// Longer than anything here should take, shorter than the default deadline of a head.
@@ -106,7 +106,7 @@ impl Handler for App {
                 let mut denied = text("denied");
                 *denied.status_mut() = StatusCode::UNAUTHORIZED;
                 let route = Some(Metrics::default().route(&"wiki".into()));
-                let decision = Some("refuse");
+                let decision = Some(LoggedDecision::Deny);
                 let outcome = Outcome { route, decision, ..Outcome::default() };
                 return Answered::new(denied, outcome);
             }

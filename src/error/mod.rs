@@ -1,0 +1,325 @@
+//! Every room's error -> the status, page, log and metric of its answer; the only HTTP mapping.
+//! Invariant: a new variant needs one line more, in [`Error::report`].
+
+mod reasons;
+mod second_path;
+mod subrequest;
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::{ALLOW, SET_COOKIE};
+use http::{HeaderName, HeaderValue, StatusCode};
+
+use crate::identity::Identity;
+use crate::login;
+use crate::pages::{DenialReason, SignInReason};
+use crate::policy::rule::Key;
+use crate::routing::path::Malformed;
+use crate::telemetry::access_log::LoggedDecision;
+use crate::telemetry::metrics::Limit;
+use crate::upstream;
+
+pub use second_path::SecondPathFault;
+pub use subrequest::SubrequestError;
+
+/// Why a request is not answered as it asks.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request is malformed.
+    #[error("the request is malformed")]
+    Malformed,
+    /// The path is malformed.
+    #[error("the path has {0}")]
+    Path(#[from] Malformed),
+    /// An upstream could interpret the path in a way that has another route or decision.
+    #[error("the path can be read as {interpretation:?} too, which has another answer")]
+    Ambiguous {
+        /// The path as such an upstream reads it.
+        interpretation: String,
+    },
+    /// No route has this host.
+    #[error("no route has this host")]
+    WrongHost,
+    /// The same at `public_url`: applications have other hosts.
+    #[error("no route has the host of public_url")]
+    SignInOnly,
+    /// No route has this path, or the route has no upstream.
+    #[error("no route has this path")]
+    NoRoute,
+    /// A path of the gateway's own, with a method that it does not have.
+    #[error("the method is not allowed here")]
+    Method {
+        /// The value of `Allow`.
+        allow: &'static str,
+    },
+    /// The visitor is not signed in, and signing in may help.
+    #[error("not signed in")]
+    NotSignedIn {
+        /// Where to sign in.
+        login_url: String,
+        /// `Set-Cookie`, where cookies have to be cleared.
+        cookies: Option<Vec<HeaderValue>>,
+    },
+    /// The visitor is not signed in, and signing in would not help.
+    #[error("the rules deny this request to everyone")]
+    DeniedForEveryone {
+        /// The keys that failed.
+        failed: Vec<Key>,
+    },
+    /// The visitor is signed in, and the rules deny the request.
+    #[error("the rules deny this request to this user")]
+    Denied(Box<DeniedUser>),
+    /// A page of another origin wants to open a WebSocket with the visitor's cookie.
+    #[error("a WebSocket from a foreign origin")]
+    ForeignOrigin,
+    /// The sign-in failed.
+    #[error("sign-in failed: {0}")]
+    SignIn(#[from] Box<login::Failure>),
+    /// The access token expired and cannot be refreshed at the moment.
+    #[error("no access token, for the provider cannot be reached")]
+    NoAccessToken,
+    /// The application failed, or the way to it.
+    #[error(transparent)]
+    Upstream(#[from] upstream::Error),
+    /// The request acts on a second path, which is not allowed.
+    #[error(transparent)]
+    SecondPath(#[from] SecondPathFault),
+    /// The form of an auth subrequest is wrong.
+    #[error(transparent)]
+    Subrequest(#[from] SubrequestError),
+    /// Another of these errors, as the answer to an auth subrequest.
+    #[error("{0}")]
+    InSubrequest(Box<Self>),
+    /// The server rejected the request with this status: it is over a limit, or it broke off.
+    #[error("rejected with {0}")]
+    Rejected(StatusCode),
+}
+
+/// A user whom the rules deny a request.
+#[derive(Debug)]
+pub struct DeniedUser {
+    /// The user.
+    pub identity: Identity,
+    /// The provider's name, as on the sign-in page.
+    pub provider: String,
+    /// The keys that failed.
+    pub failed: Vec<Key>,
+    /// The denied URL, as `rd` at `public_url`.
+    pub return_to: String,
+}
+
+impl DeniedUser {
+    /// What the page says of each key that failed.
+    pub fn reasons(&self) -> Vec<DenialReason> {
+        self.failed.iter().copied().map(reasons::of_key).collect()
+    }
+}
+
+/// All that an error says: to the client, in the log, and in the metrics.
+#[derive(Debug)]
+pub struct Report<'e> {
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// The page of the answer.
+    pub page: ErrorPage<'e>,
+    /// Header fields of the answer beyond those of its page.
+    pub fields: Vec<(HeaderName, HeaderValue)>,
+    /// `decision` in the access log.
+    pub decision: LoggedDecision,
+    /// `reason` in the access log.
+    pub reason: LoggedReason<'e>,
+    /// The user, if the error is about one.
+    pub subject: Option<&'e Arc<str>>,
+    /// The limit to count, if the request is over one.
+    pub limit: Option<Limit>,
+}
+
+/// Which page an error has, with what the error knows for it.
+#[derive(Clone, Copy, Debug)]
+pub enum ErrorPage<'e> {
+    /// The general page of a status, which may differ from the answer's.
+    Status(StatusCode),
+    /// A link to sign in.
+    SignInRequired {
+        /// Where to sign in.
+        login_url: &'e str,
+    },
+    /// The user, and why the rules deny the request.
+    Denied(&'e DeniedUser),
+    /// A link to `public_url`.
+    WrongHost,
+    /// The explanation that applications have other hosts.
+    SignInOnly,
+    /// Why a sign-in failed, and a link to try again.
+    SignInFailed(&'e login::Failure, SignInReason),
+}
+
+/// `reason` in the access log.
+#[derive(Clone, Copy, Debug)]
+pub enum LoggedReason<'e> {
+    /// The text of an error.
+    Error(&'e Error),
+    /// The keys that failed, separated by commas.
+    Keys(&'e [Key]),
+}
+
+impl fmt::Display for LoggedReason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Error(error) => error.fmt(f),
+            Self::Keys(keys) => {
+                let names: Vec<_> = keys.iter().map(|key| key.as_str()).collect();
+                f.write_str(&names.join(","))
+            }
+        }
+    }
+}
+
+impl Error {
+    /// All that this error says.
+    pub fn report(&self) -> Report<'_> {
+        let with = |status| Report {
+            status,
+            page: ErrorPage::Status(status),
+            fields: Vec::new(),
+            decision: LoggedDecision::Error,
+            reason: LoggedReason::Error(self),
+            subject: None,
+            limit: None,
+        };
+        let denied = |status| Report { decision: LoggedDecision::Deny, ..with(status) };
+        match self {
+            Self::Malformed | Self::Path(_) | Self::Ambiguous { .. } => {
+                with(StatusCode::BAD_REQUEST)
+            }
+            Self::WrongHost => {
+                Report { page: ErrorPage::WrongHost, ..with(StatusCode::MISDIRECTED_REQUEST) }
+            }
+            Self::SignInOnly => {
+                Report { page: ErrorPage::SignInOnly, ..with(StatusCode::MISDIRECTED_REQUEST) }
+            }
+            Self::NoRoute => with(StatusCode::NOT_FOUND),
+            Self::Method { allow } => Report {
+                fields: vec![(ALLOW, HeaderValue::from_static(allow))],
+                ..with(StatusCode::METHOD_NOT_ALLOWED)
+            },
+            Self::NotSignedIn { login_url, cookies } => Report {
+                page: ErrorPage::SignInRequired { login_url },
+                fields: cookies.iter().flatten().map(|it| (SET_COOKIE, it.clone())).collect(),
+                decision: LoggedDecision::SignIn,
+                ..with(StatusCode::UNAUTHORIZED)
+            },
+            Self::DeniedForEveryone { failed } => {
+                Report { reason: LoggedReason::Keys(failed), ..denied(StatusCode::FORBIDDEN) }
+            }
+            Self::Denied(user) => Report {
+                page: ErrorPage::Denied(user),
+                reason: LoggedReason::Keys(&user.failed),
+                subject: Some(&user.identity.subject),
+                ..denied(StatusCode::FORBIDDEN)
+            },
+            Self::ForeignOrigin => denied(StatusCode::FORBIDDEN),
+            Self::SignIn(failure) => {
+                let (status, limit, reason) = reasons::of_sign_in(&failure.error);
+                Report { page: ErrorPage::SignInFailed(failure, reason), limit, ..with(status) }
+            }
+            Self::NoAccessToken => with(StatusCode::SERVICE_UNAVAILABLE),
+            Self::Upstream(error) => {
+                let (status, limit) = reasons::of_upstream(error);
+                Report { limit, ..with(status) }
+            }
+            Self::SecondPath(fault) => denied(fault.status()),
+            Self::Subrequest(_) => with(StatusCode::FORBIDDEN),
+            Self::InSubrequest(error) => error.report().in_subrequest(),
+            Self::Rejected(status) => Report { limit: reasons::limit_of(*status), ..with(*status) },
+        }
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.report().status
+    }
+
+    /// The same error as the answer to an auth subrequest. Proxies understand 401 and 403, and take any other
+    /// error for a fault of the gateway (nginx answers 500).
+    #[must_use]
+    pub fn in_subrequest(self) -> Self {
+        match self.status() {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self,
+            _ => Self::InSubrequest(Box::new(self)),
+        }
+    }
+}
+
+impl Report<'_> {
+    /// The same with the status of a denial. The page still says if the fault is the gateway's.
+    fn in_subrequest(self) -> Self {
+        let status = StatusCode::FORBIDDEN;
+        let shown = if self.status.is_server_error() { self.status } else { status };
+        Self { status, page: ErrorPage::Status(shown), fields: Vec::new(), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::login::Failure;
+    use crate::login::return_to::ReturnTo;
+    use crate::providers;
+
+    #[track_caller]
+    fn check(error: impl Into<Error>, expected: Option<Limit>) {
+        let error = error.into();
+        assert_eq!(error.report().limit, expected, "{error}");
+        let wrapped = error.in_subrequest();
+        assert_eq!(wrapped.report().limit, expected, "{wrapped}");
+    }
+
+    fn sign_in(error: impl Into<login::Error>) -> Error {
+        let (error, target) = (error.into(), ReturnTo::root());
+        Box::new(Failure { error, target, provider: None }).into()
+    }
+
+    #[test]
+    fn request_over_a_limit_is_counted_at_that_limit() {
+        check(Error::Rejected(StatusCode::URI_TOO_LONG), Some(Limit::RequestTarget));
+        let head = Error::Rejected(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        check(head, Some(Limit::RequestHead));
+        check(upstream::Error::BodyTooLarge, Some(Limit::RequestBody));
+        check(upstream::Error::Full, Some(Limit::UpstreamConnections));
+        let share = Some(Limit::UpstreamConnectionsPerClient);
+        check(upstream::Error::FullForClient, share);
+        check(sign_in(providers::Error::TooManyFailures), Some(Limit::SignInFailures));
+        check(sign_in(providers::Error::Busy), Some(Limit::TokenRequests));
+        check(sign_in(login::Error::UnknownProvider), None);
+        check(Error::Rejected(StatusCode::BAD_REQUEST), None);
+        check(Error::NoRoute, None);
+    }
+
+    #[test]
+    fn error_in_a_subrequest_is_a_403_that_keeps_decision_and_reason() {
+        let full = Error::from(upstream::Error::Full).in_subrequest();
+        let report = full.report();
+        assert_eq!(report.status, StatusCode::FORBIDDEN);
+        assert_eq!(report.decision, LoggedDecision::Error);
+        assert_eq!(report.reason.to_string(), upstream::Error::Full.to_string());
+        let page = report.page;
+        assert!(matches!(page, ErrorPage::Status(StatusCode::SERVICE_UNAVAILABLE)), "{page:?}");
+        let method = Error::Method { allow: "GET" }.in_subrequest();
+        let report = method.report();
+        assert!(matches!(report.page, ErrorPage::Status(StatusCode::FORBIDDEN)), "{report:?}");
+        assert!(report.fields.is_empty(), "{report:?}");
+        let login_url = String::from("https://wiki.example/oauth2/start");
+        let not_signed_in = Error::NotSignedIn { login_url, cookies: None }.in_subrequest();
+        assert_eq!(not_signed_in.status(), StatusCode::UNAUTHORIZED);
+    }
+
+    #[test]
+    fn denial_is_logged_with_the_keys_that_failed() {
+        let denied = Error::DeniedForEveryone { failed: vec![Key::Methods, Key::Paths] };
+        let report = denied.report();
+        assert_eq!(report.decision, LoggedDecision::Deny);
+        assert_eq!(report.reason.to_string(), "methods,paths");
+    }
+}
