@@ -141,7 +141,7 @@ mod tests {
         assert!(
             out.contains(
                 "a.yaml:1: error: routes[0].upstream: \"wiki:8080\" has no scheme\n  \
-                 hint: did you mean http://wiki:8080?\n"
+                 hint: did you mean `http://wiki:8080`?\n"
             ),
             "{out}"
         );
@@ -169,6 +169,6 @@ mod tests {
         let written = ConfigSource::File(source.configuration_file(None));
         assert_eq!(run(&written, false, OutputFormat::Human, &source, &mut out).unwrap(), 78);
         let out = String::from_utf8(out).unwrap();
-        assert!(out.starts_with("portcullis.yaml: error: does not exist\n"), "{out}");
+        assert!(out.starts_with("portcullis.yaml: error: the file does not exist\n"), "{out}");
     }
 }

@@ -80,7 +80,7 @@ fn method(text: &str) -> Result<Method, String> {
     let upper = text.to_ascii_uppercase();
     // RFC 9110 §9.1: methods are case-sensitive.
     if upper != text {
-        return Err(format!("methods are in upper case: did you mean {upper}?"));
+        return Err(format!("methods are in upper case: did you mean `{upper}`?"));
     }
     text.parse().map_err(|_| "it is not a method: write GET, POST, PUT, …".to_owned())
 }
@@ -458,7 +458,7 @@ routes:
             (["--url", "http://u:p@wiki.example/"], "user name or password"),
             (["--url", "http://wiki.example:99999/"], "host or port"),
             (["--url", "http:///x"], "host or port"),
-            (["--method", "get"], "did you mean GET?"),
+            (["--method", "get"], "did you mean `GET`?"),
             (["--method", "GET POST"], "write GET, POST"),
         ] {
             let error =

@@ -310,7 +310,7 @@ routes:
             ("CLIENT_SECRET", "CLIENT_SECRET_FILE"),
         ];
         let expected = expected.map(|(name, meant)| {
-            format!("PORTCULLIS_{name}: warning: unknown environment variable\n  hint: did you mean PORTCULLIS_{meant}?")
+            format!("PORTCULLIS_{name}: warning: unknown environment variable\n  hint: did you mean `PORTCULLIS_{meant}`?")
         });
         assert_eq!(warnings, expected);
         let Problems(all) = ConfigSource::File("none.yaml".into()).load(&source).unwrap_err();

@@ -38,7 +38,7 @@ pub(super) struct SyntaxError {
 /// Parses a YAML text.
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     if let Some(line) = too_deep(text) {
-        let (line, message) = (Some(line), "has too many open brackets");
+        let (line, message) = (Some(line), "too many open brackets");
         return Err(SyntaxError { line, message, hint: None });
     }
     serde_yaml::from_str(text).map_err(|error| SyntaxError::of(&error, text))
@@ -66,7 +66,7 @@ impl SyntaxError {
         let words = error.to_string();
         let mut line = error.location().map(|location| location.line());
         if line.is_some_and(|line| is_indented_with_a_tab(text, line)) {
-            let (message, hint) = ("is indented with a tab", Some("indent with spaces"));
+            let (message, hint) = ("tab in the indentation", Some("indent with spaces"));
             return Self { line, message, hint };
         }
         let Some((_, place, message, hint)) = SYNTAX.iter().find(|known| words.contains(known.0))
@@ -80,7 +80,7 @@ impl SyntaxError {
             Place::Document => line = first_line(text, |line| line.starts_with("---")),
         }
         if *place == Place::Document && line.is_none() {
-            let message = "is not YAML: there is text after the end of the first value";
+            let message = "not YAML: there is text after the end of the first value";
             let hint = "write one YAML mapping with the keys `server:`, `providers:` and `routes:`";
             return Self { line, message, hint: Some(hint) };
         }
@@ -90,11 +90,11 @@ impl SyntaxError {
     fn unknown(line: Option<usize>, text: &str) -> Self {
         let written = line.map_or("", |line| line_at(text, line));
         let (message, hint) = if written.contains("{{") {
-            ("has `{{` without quotes", Some("put the whole value in quotes: \"{{ … }}\""))
+            ("`{{` needs quotes", Some("put the whole value in quotes: \"{{ … }}\""))
         } else if written.contains("[::") {
-            ("has an IPv6 address without quotes", Some("put it in quotes: \"[::1]:4180\""))
+            ("an IPv6 address needs quotes", Some("put it in quotes: \"[::1]:4180\""))
         } else {
-            ("is not valid YAML", None)
+            ("not valid YAML", None)
         };
         Self { line, message, hint }
     }
@@ -234,90 +234,90 @@ const SYNTAX: [(&str, Place, &str, Option<&str>); 17] = [
     (
         "character that cannot start any token",
         Place::Stopped,
-        "has a character that cannot begin a value",
+        "a value cannot begin with this character",
         Some("put a value that begins with @, ` or % in quotes"),
     ),
     (
         "mapping values are not allowed",
         Place::Stopped,
-        "has a `:` in a place where YAML does not allow it",
+        "`:` is not allowed here",
         Some(
             "check the indentation of this line and the line above; a value that contains `: ` needs quotes",
         ),
     ),
-    (
-        "expected ',' or ']'",
-        Place::Opened,
-        "has a list `[` that is not closed, or an item that needs quotes",
-        None,
-    ),
+    ("expected ',' or ']'", Place::Opened, "list `[` is not closed, or an item needs quotes", None),
     (
         "expected ',' or '}'",
         Place::Opened,
-        "has a mapping `{` that is not closed, or a value that needs quotes",
+        "mapping `{` is not closed, or a value needs quotes",
         None,
     ),
     (
         "found unknown escape character",
         Place::Stopped,
-        "has a `\\` escape in \"…\" that YAML does not know",
+        "unknown escape `\\` in \"…\"",
         Some("use '…' instead: there, a backslash is an ordinary character"),
     ),
     (
         "while scanning a quoted scalar",
         Place::Opened,
-        "has a quote that is not closed",
+        "quote is not closed",
         Some("write a quote inside a quoted value as '' in '…', and as \\\" in \"…\""),
     ),
     (
         "could not find expected ':'",
         Place::Stopped,
-        "has a key without `:`",
+        "key without `:`",
         Some("write `key: value`, with a space after the colon"),
     ),
     (
         "did not find expected key",
         Place::Stopped,
-        "has an indentation that does not match the lines above",
+        "indentation does not match the lines above",
         Some("keys of the same mapping must begin in the same column"),
     ),
     (
         "did not find expected '-' indicator",
         Place::Stopped,
-        "has an indentation that does not match the list above",
+        "indentation does not match the list above",
         Some("items of the same list must begin with `- ` in the same column"),
     ),
     (
         "block sequence entries are not allowed",
         Place::Stopped,
-        "has a `-` in a place where no list can begin",
+        "`-` is not allowed here",
         Some("begin the list on a new line below its key"),
     ),
     (
         "did not find expected alphabetic or numeric character",
         Place::Stopped,
-        "has a `*` or `&` that YAML reads as an alias or an anchor",
+        "YAML reads `*` and `&` as an alias or an anchor",
         Some("put the whole value in quotes, as in \"*.example.com\""),
     ),
     (
         "unknown anchor",
         Place::Stopped,
-        "has an alias `*name` without an anchor `&name` above it",
+        "alias `*name` has no anchor `&name` above it",
         Some("put a value that begins with `*` in quotes"),
     ),
-    ("control characters are not allowed", Place::Control, "contains a control character", None),
+    (
+        "control characters are not allowed",
+        Place::Control,
+        "control characters are not allowed",
+        None,
+    ),
     (
         "more than one document",
         Place::Document,
-        "contains more than one YAML document",
+        "more than one YAML document",
         Some("remove the line `---` and everything below it"),
     ),
-    ("recursion limit", Place::Stopped, "is nested too deeply", None),
-    ("repetition limit", Place::Stopped, "expands its aliases too often", None),
+    ("recursion limit", Place::Stopped, "nested too deeply", None),
+    ("repetition limit", Place::Stopped, "aliases are expanded too often", None),
     (
         "invalid value: ",
         Place::Stopped,
-        "has a value that does not match its YAML tag",
+        "value does not match its YAML tag",
         Some("remove the tag, such as !!int"),
     ),
 ];
@@ -336,33 +336,25 @@ mod tests {
 
     #[test]
     fn syntax_error_names_the_line() {
-        check("a:\n\tb: 2\n", 2, "is indented with a tab");
-        check("a: 1\nb: @x\n", 2, "has a character that cannot begin a value");
-        check("a: b: c\n", 1, "has a `:` in a place where YAML does not allow it");
-        check(
-            "a: [b\nc: d\n",
-            1,
-            "has a list `[` that is not closed, or an item that needs quotes",
-        );
-        check(
-            "a: {b: c\nd: e\n",
-            1,
-            "has a mapping `{` that is not closed, or a value that needs quotes",
-        );
-        check("a: 1\nb: \"b\nc: d\n", 2, "has a quote that is not closed");
-        check("a: \"\\w\"\n", 1, "has a `\\` escape in \"…\" that YAML does not know");
-        check("a: 1\n  b: 2\nc\n", 2, "has a `:` in a place where YAML does not allow it");
-        check("a:\n  b: 1\n c: 2\n", 3, "has an indentation that does not match the lines above");
-        check("a: *b\n", 1, "has an alias `*name` without an anchor `&name` above it");
-        let star = "has a `*` or `&` that YAML reads as an alias or an anchor";
+        check("a:\n\tb: 2\n", 2, "tab in the indentation");
+        check("a: 1\nb: @x\n", 2, "a value cannot begin with this character");
+        check("a: b: c\n", 1, "`:` is not allowed here");
+        check("a: [b\nc: d\n", 1, "list `[` is not closed, or an item needs quotes");
+        check("a: {b: c\nd: e\n", 1, "mapping `{` is not closed, or a value needs quotes");
+        check("a: 1\nb: \"b\nc: d\n", 2, "quote is not closed");
+        check("a: \"\\w\"\n", 1, "unknown escape `\\` in \"…\"");
+        check("a: 1\n  b: 2\nc\n", 2, "`:` is not allowed here");
+        check("a:\n  b: 1\n c: 2\n", 3, "indentation does not match the lines above");
+        check("a: *b\n", 1, "alias `*name` has no anchor `&name` above it");
+        let star = "YAML reads `*` and `&` as an alias or an anchor";
         check("a: [*]\n", 1, star);
         check("host: *.example.com\n", 1, star);
-        check("a: 1\nb: x\u{1}\n", 2, "contains a control character");
-        check("a: 1\nb: {{ x }}\n", 2, "has `{{` without quotes");
-        check("a: 1\nlisten: [::1]:31191\n", 2, "has an IPv6 address without quotes");
-        check("a: 1\nlisten: [::]:80\nb: 1\n", 2, "has an IPv6 address without quotes");
-        check("- [::1]:80\n- b\n", 1, "has an IPv6 address without quotes");
-        check("a: 1\n---\nb: 1\n", 2, "contains more than one YAML document");
+        check("a: 1\nb: x\u{1}\n", 2, "control characters are not allowed");
+        check("a: 1\nb: {{ x }}\n", 2, "`{{` needs quotes");
+        check("a: 1\nlisten: [::1]:31191\n", 2, "an IPv6 address needs quotes");
+        check("a: 1\nlisten: [::]:80\nb: 1\n", 2, "an IPv6 address needs quotes");
+        check("- [::1]:80\n- b\n", 1, "an IPv6 address needs quotes");
+        check("a: 1\n---\nb: 1\n", 2, "more than one YAML document");
     }
 
     #[test]
@@ -370,7 +362,7 @@ mod tests {
         for text in ["[server]\na = 1\n", "{\"a\": 1}\n{\"b\": 2}\n"] {
             let error = parse(text).unwrap_err();
             assert_eq!(
-                error.message, "is not YAML: there is text after the end of the first value",
+                error.message, "not YAML: there is text after the end of the first value",
                 "{text}"
             );
         }
@@ -380,7 +372,7 @@ mod tests {
     fn syntax_error_never_quotes_a_value() {
         for text in ["a: !!int hunter2", "a: !!bool hunter2", "a: !!null hunter2"] {
             let error = parse(text).unwrap_err();
-            assert_eq!(error.message, "has a value that does not match its YAML tag");
+            assert_eq!(error.message, "value does not match its YAML tag");
         }
     }
 
@@ -397,7 +389,7 @@ mod tests {
             let before = format!("*a{}, ", level - 1).repeat(10);
             text.push_str(&format!("a{level}: &a{level} [{before}]\n"));
         }
-        assert_eq!(parse(&text).unwrap_err().message, "expands its aliases too often");
+        assert_eq!(parse(&text).unwrap_err().message, "aliases are expanded too often");
     }
 
     #[test]

@@ -145,7 +145,7 @@ pub(super) fn type_mismatch(kind: &Type, node: &Node) -> Invalid {
             "put the value in quotes: YAML reads `{` at its start, or `: ` inside it, as a mapping",
         ),
         (Type::List { .. }, Node::Text(_) | Node::Number(_)) => {
-            invalid.hint("write a list: [one, two]")
+            invalid.hint("put the value in [ ] to make a list: `[VALUE]`, or `[VALUE, VALUE]`")
         }
         (Type::List { .. }, Node::Map(_)) => invalid.hint("begin each item with `- `"),
         (Type::Map(_), Node::List(_)) => invalid.hint("write `NAME:` in place of each `- `"),

@@ -23,7 +23,7 @@ pub(super) fn misspelt(source: &HostEnv) -> Vec<Problem> {
             line: None,
             path: KeyPath::default(),
             message: "unknown environment variable".to_owned(),
-            hint: Some(format!("did you mean {meant}?")),
+            hint: Some(format!("did you mean `{meant}`?")),
         })
     };
     let set = source.variables_below(PREFIX).into_iter();

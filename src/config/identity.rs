@@ -146,17 +146,17 @@ fn without_dollar(text: &str) -> Option<String> {
 fn name(text: &str) -> Result<HeaderName, Invalid> {
     // SECURITY: some upstreams read `X_User` and `X.User` as `X-User`, so only letters, digits and - are accepted.
     if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-        return Err(
-            Invalid::new("is not a valid header name here").hint("use letters, digits and -")
-        );
+        return Err(Invalid::new("contains other characters than letters, digits and -")
+            .hint("choose another name: some applications read `_` and `.` as `-`"));
     }
     let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| "is not a valid header name")?;
     let text = name.as_str();
     let framing = text.starts_with("content-") || text.starts_with("sec-");
     if framing || RESERVED.contains(&text) {
         return Err(Invalid::new(
-            "cannot be an identity header: HTTP or the gateway uses it for something else",
-        ));
+            "cannot be an identity header: HTTP or the gateway uses this name",
+        )
+        .hint("choose another name, such as X-Forwarded-User"));
     }
     Ok(name)
 }

@@ -54,7 +54,7 @@ impl Invalid {
     /// Returns the hint. The suggestion is only in it if the value may be shown.
     pub(super) fn hint_for(&self, shown: Option<&str>) -> Option<String> {
         match (shown, &self.suggestion) {
-            (Some(_), Some(suggestion)) => Some(format!("did you mean {suggestion}?")),
+            (Some(_), Some(suggestion)) => Some(format!("did you mean `{suggestion}`?")),
             (Some(_) | None, _) => self.hint.clone(),
         }
     }

@@ -177,14 +177,14 @@ fn read(file: &Path, source: &HostEnv) -> Result<String, Problems> {
                 PLACES
             }
         };
-        rejected(file, None, why.to_string(), Some(hint.to_owned()))
+        rejected(file, None, format!("the file {why}"), Some(hint.to_owned()))
     })?;
     // Some editors write a byte order mark, which the parser reads as a document.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").map(<[u8]>::to_vec).unwrap_or(bytes);
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
-        rejected(file, Some(line), "is not UTF-8 text".to_owned(), None)
+        rejected(file, Some(line), "the file is not UTF-8 text".to_owned(), None)
     })
 }
 

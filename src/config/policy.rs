@@ -56,6 +56,9 @@ const WITHOUT_USER: [&str; 4] = ["public", "methods", "paths", "client_addresses
 /// Keys whose values can belong to different users at different providers.
 const OF_A_PROVIDER: [&str; 5] = ["groups", "users", "claims", "emails", "email_domains"];
 
+const ONE_OF_THREE: &str = "write `allow: authenticated` for all signed-in users, \
+    `allow: [{ email_domains: [example.com] }]` for some, or `allow: public` for everyone";
+
 /// The route of a rule.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OfRoute<'a> {
@@ -83,12 +86,19 @@ pub(super) fn policy(field: &Field<'_>, route: OfRoute<'_>) -> Result<Policy, Re
     match field.node {
         None => Err(field.error(
             &Invalid::new("is required: without it, every request would be denied")
-                .hint("write `allow: authenticated` for all signed-in users, `allow: [{ email_domains: [example.com] }]` for some, or `allow: public` for everyone"),
+                .hint(ONE_OF_THREE),
         )),
-        Some(Node::Text(_)) => field.choice(|text| match text {
-            "public" => Some(Policy::Public),
-            "authenticated" => Some(Policy::Authenticated),
-            _ => None,
+        Some(Node::Text(_)) => field.value(|text| match text {
+            "public" => Ok(Policy::Public),
+            "authenticated" => Ok(Policy::Authenticated),
+            _ => {
+                let invalid = Invalid::new("is not `authenticated`, `public` or a list of rules")
+                    .hint(ONE_OF_THREE);
+                Err(match nearest(text, ["public", "authenticated"]) {
+                    Some(word) => invalid.suggest(word),
+                    None => invalid,
+                })
+            }
         }),
         Some(Node::Map(_)) => Err(field.error(
             &Invalid::new("must be a list of rules, not a mapping")
@@ -96,7 +106,7 @@ pub(super) fn policy(field: &Field<'_>, route: OfRoute<'_>) -> Result<Policy, Re
         )),
         Some(Node::Flag(_) | Node::Number(_)) => Err(field.error(
             &Invalid::new("must be `authenticated`, `public`, or a list of rules")
-                .hint("write `allow: authenticated`, `allow: public`, or `allow: [{ email_domains: [example.com] }]`"),
+                .hint(ONE_OF_THREE),
         )),
         Some(Node::Null | Node::List(_) | Node::Tagged) => {
             let items = field.items()?;

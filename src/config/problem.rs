@@ -183,12 +183,12 @@ mod tests {
             line: Some(7),
             path: KeyPath::default().key("routes").item(0).key("upstream"),
             message: "has no scheme".into(),
-            hint: Some("did you mean http://wiki:8080?".into()),
+            hint: Some("did you mean `http://wiki:8080`?".into()),
         };
         assert_eq!(
             problem.to_string(),
             "portcullis.yaml:7: error: routes[0].upstream: has no scheme\n  \
-             hint: did you mean http://wiki:8080?"
+             hint: did you mean `http://wiki:8080`?"
         );
     }
 }

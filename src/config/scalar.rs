@@ -222,8 +222,11 @@ impl<'r> Field<'r> {
         if let Type::Size { least, most } = self.kind {
             return units::within(units::size(text)?, *least, *most, units::size_text);
         }
-        let number = text.parse().map_err(|_| Invalid::new("is not a whole number"))?;
-        let Type::Count { least, most } = self.kind else { return Ok(number) };
+        let Type::Count { least, most } = self.kind else {
+            return text.parse().map_err(|_| Invalid::new("is not a whole number"));
+        };
+        let invalid = |_| Invalid::new(format!("is not a whole number from {least} to {most}"));
+        let number = text.parse().map_err(invalid)?;
         units::within(number, *least, *most, |number| number.to_string())
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Invalid> {
     };
     let Some((_, millis)) = DURATIONS.iter().find(|(name, _)| *name == unit) else {
         if unit.is_empty() {
-            return Err(Invalid::new("has no unit").suggest(format!("{number}s")));
+            return Err(Invalid::new("has no unit").hint("add a unit: ms, s, m, h or d"));
         }
         let invalid = Invalid::new("has an unknown unit").hint("the units are ms, s, m, h and d");
         return Err(match meant(number, unit) {

@@ -82,12 +82,14 @@ impl ClaimPath {
             );
         }
         if text.chars().any(char::is_control) {
-            return Err("has a control character in it".into());
+            return Err("contains a control character".into());
         }
         let mut rest = text.strip_prefix('/').unwrap_or_default().chars();
         while let Some(character) = rest.next() {
             if character == '~' && !matches!(rest.next(), Some('0' | '1')) {
-                return Err("is no JSON pointer: behind ~ stands 0 or 1 (RFC 6901 §3)".into());
+                return Err(
+                    "is not a JSON pointer: ~ must be followed by 0 or 1 (RFC 6901 §3)".into()
+                );
             }
         }
         Ok(Self(text.into()))

@@ -137,7 +137,7 @@ impl Template {
     /// Parses a text with `{placeholders}`; `{{` and `}}` are braces.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.chars().any(char::is_control) {
-            return Err("has a control character in it".into());
+            return Err("contains a control character".into());
         }
         let (mut pieces, mut plain, mut rest) = (Vec::new(), String::new(), text);
         while let Some(at) = rest.find(['{', '}']) {
@@ -148,9 +148,10 @@ impl Template {
                 rest = after;
                 continue;
             }
-            let inside =
-                from.strip_prefix('{').ok_or("has a } without its {: write }} for a brace")?;
-            let (name, after) = inside.split_once('}').ok_or("has a { without its }")?;
+            let inside = from
+                .strip_prefix('{')
+                .ok_or("has a `}` without a `{`; for a literal brace, write }}")?;
+            let (name, after) = inside.split_once('}').ok_or("has a `{` without a `}`")?;
             if !plain.is_empty() {
                 pieces.push(Piece::Text(std::mem::take(&mut plain)));
             }
@@ -228,7 +229,11 @@ impl Piece {
             "provider" => Self::Provider,
             "access_token" => Self::AccessToken,
             "id_token" => Self::IdToken,
-            _ => return Err(format!("has an unknown placeholder; known are {PLACEHOLDERS}")),
+            _ => {
+                return Err(format!(
+                    "has an unknown placeholder; the placeholders are {PLACEHOLDERS}"
+                ));
+            }
         })
     }
 

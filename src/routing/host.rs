@@ -25,7 +25,7 @@ impl HostPattern {
             None => (false, text),
         };
         if name.contains('*') {
-            return Err("may have a * only as its whole first label: *.example.com".into());
+            return Err("can have a `*` only as the whole first label: *.example.com".into());
         }
         if name.contains("://") || name.contains('/') {
             return Err("must be a host, without scheme and path".into());
@@ -33,11 +33,11 @@ impl HostPattern {
         let host = match url::Host::parse(name) {
             Ok(host) => host.to_string(),
             Err(_) if name.contains(':') => return Err("must be a host, without a port".into()),
-            Err(_) => return Err("is no host name".into()),
+            Err(_) => return Err("is not a host name".into()),
         };
         let host = host.strip_suffix('.').unwrap_or(&host).to_owned();
         if host.split('.').any(str::is_empty) {
-            return Err("is no host name: nothing stands between two of its dots".into());
+            return Err("is not a host name: it has two dots in a row".into());
         }
         Ok(if below { Self::Below(host) } else { Self::Exact(host) })
     }

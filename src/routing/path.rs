@@ -71,17 +71,19 @@ impl PathPrefix {
             return Err("must start with /".into());
         }
         if text.contains(['?', '#', '*']) {
-            return Err("must be a prefix of the path: no ?, # or *".into());
+            return Err("is not a path prefix: remove ?, # and *".into());
         }
         if text.contains(['%', ';', '\\']) {
-            return Err("is compared decoded: no %, ; or \\".into());
+            return Err(
+                "contains %, ; or \\: write the decoded path, without these characters".into()
+            );
         }
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err("has a blank or a control character in it".into());
+            return Err("contains a space or a control character".into());
         }
         let text = if text.len() > 1 { text.strip_suffix('/').unwrap_or(text) } else { text };
         if text.len() > 1 && text.split('/').skip(1).any(|s| matches!(s, "" | "." | "..")) {
-            return Err("must be normal: no //, no . or .. segment".into());
+            return Err("contains an empty segment (//) or a . or .. segment".into());
         }
         let prefix = Self { text: text.to_owned(), folded: fold(text) };
         let mut interpretations = interpretations::all(text, &mut Budget::of(text.len()))
@@ -91,7 +93,7 @@ impl PathPrefix {
         if interpretations
             .any(|path| !prefix.matches(&PathInterpretation { path: path.into(), folded: false }))
         {
-            return Err("is read as another path by some applications: no dot, blank or colon at the \
+            return Err("is read as another path by some applications: no dot, space or colon at the \
                         end of a segment, no :$, and no character that Unicode normalizes (NFKC) or \
                         that is invisible"
                 .into());

@@ -79,7 +79,7 @@ fn file_that_is_not_utf8_is_rejected_with_the_line() {
     let bytes = b"server:\n  public_url: \xff\n".to_vec();
     let source = HostEnv::fixed([(PathBuf::from("a.yaml"), bytes)], []);
     let Problems(problems) = load(Path::new("a.yaml"), &source).unwrap_err();
-    assert_eq!(problems[0].to_string(), "a.yaml:2: error: is not UTF-8 text");
+    assert_eq!(problems[0].to_string(), "a.yaml:2: error: the file is not UTF-8 text");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn missing_file_is_reported_with_the_search_order() {
     let Problems(problems) = load(Path::new("a.yaml"), &HostEnv::fixed([], [])).unwrap_err();
     let message = problems[0].to_string();
     let places = ["--config", "PORTCULLIS_CONFIG", "portcullis.yaml in", "/etc/portcullis/"];
-    assert!(message.starts_with("a.yaml: error: does not exist"), "{message}");
+    assert!(message.starts_with("a.yaml: error: the file does not exist"), "{message}");
     assert!(places.iter().all(|place| message.contains(place)), "{message}");
 }
 
