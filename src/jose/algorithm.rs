@@ -1,5 +1,5 @@
 //! The signature algorithms of tokens (RFC 7518 §3.1, RFC 8037 §3.1): the allow-list.
-//! Invariant: `none` and the HMAC family have no name here, so nothing can ask to verify with them.
+//! Invariant: `none` and HMAC are not in it, so no token can be verified with them.
 
 use std::fmt;
 
@@ -24,12 +24,12 @@ pub enum Algorithm {
     ES384,
     /// ECDSA on P-521 with SHA-512.
     ES512,
-    /// Ed25519; RFC 9864 also calls it by that name.
+    /// Ed25519, which RFC 9864 also names `Ed25519`.
     EdDSA,
 }
 
 impl Algorithm {
-    /// Every algorithm there is.
+    /// Every algorithm.
     pub const ALL: [Self; 10] = [
         Self::RS256,
         Self::RS384,
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn weak_and_unknown_names_are_no_algorithm() {
+    fn weak_and_unknown_names_are_rejected() {
         for name in ["none", "nOnE", "NONE", "", "HS256", "HS512", "rs256", "RS256 ", "Ed448"] {
             assert_eq!(Algorithm::parse(name), None, "{name}");
         }

@@ -1,5 +1,5 @@
-//! The compact serialization (RFC 7515 §7.1), taken apart.
-//! Invariant: there is one way to write each token: three parts, unpadded base64url, no stray bits.
+//! Parser of the compact serialization (RFC 7515 §7.1).
+//! Invariant: each token has one spelling: three parts, unpadded base64url, no stray bits.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,23 +7,23 @@ use serde_json::{Map, Value};
 
 use super::{Algorithm, Error, json};
 
-/// A token in its parts, of which nothing is believed yet.
+/// The parts of a token, not verified yet.
 pub(super) struct Compact<'t> {
     pub(super) header: Header,
-    /// Header and payload as they were sent: what the signature covers.
+    /// Header and payload as received, which the signature covers.
     pub(super) signing_input: &'t str,
     payload: &'t str,
     pub(super) signature: Vec<u8>,
 }
 
-/// What a token says about its own signature. `jwk`, `jku`, `x5u` and `x5c` have no place in it.
+/// The header of a token. `jwk`, `jku`, `x5u` and `x5c` are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// `alg`.
     pub algorithm: Algorithm,
-    /// `kid`: the name of the key.
+    /// `kid`: the ID of the key.
     pub kid: Option<String>,
-    /// `typ`: what kind of token this is (RFC 8725 §3.11).
+    /// `typ`: the kind of token (RFC 8725 §3.11).
     pub typ: Option<String>,
 }
 
@@ -34,7 +34,7 @@ impl<'t> Compact<'t> {
         }
         let (signing_input, signature) = token.rsplit_once('.').ok_or(Error::NotCompact)?;
         let (header, payload) = signing_input.split_once('.').ok_or(Error::NotCompact)?;
-        // SECURITY: five parts are an encrypted token, which was not agreed upon (OIDC Core §3.1.3.7).
+        // SECURITY: five parts are an encrypted token, which no client registration asks for (OIDC Core §3.1.3.7).
         if payload.contains('.') {
             return Err(Error::NotCompact);
         }
@@ -46,7 +46,7 @@ impl<'t> Compact<'t> {
         })
     }
 
-    /// The payload's bytes; to be called only after the signature has been checked.
+    /// The bytes of the payload. Call it only after the signature has been verified.
     pub(super) fn payload(&self) -> Result<Vec<u8>, Error> {
         decode(self.payload)
     }
@@ -55,7 +55,7 @@ impl<'t> Compact<'t> {
 impl Header {
     fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let members = json::object(bytes).map_err(|_| Error::Header)?;
-        // SECURITY: a critical extension must be understood, and we understand none (RFC 7515 §4.1.11).
+        // SECURITY: a critical extension must be understood, and none is supported (RFC 7515 §4.1.11).
         if members.contains_key("crit") {
             return Err(Error::Critical);
         }
@@ -80,5 +80,5 @@ fn decode(part: &str) -> Result<Vec<u8>, Error> {
     URL_SAFE_NO_PAD.decode(part).map_err(|_| Error::Encoding)
 }
 
-/// The longest token that is read. Real ones have some kilobytes, with many groups some tens.
+/// The longest accepted token. Usual ones have a few KiB; with many groups, tens of KiB.
 const MAX_BYTES: usize = 256 * 1024;

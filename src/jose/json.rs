@@ -1,6 +1,6 @@
-//! One JSON object, read strictly.
-//! Invariant: no member is there twice (RFC 7515 §4, RFC 7519 §4), nothing follows the object, and
-//! nesting ends at `serde_json`'s 128 levels, so that depth costs the sender and not our stack.
+//! Strict parser of one JSON object.
+//! Invariant: no member is repeated (RFC 7515 §4, RFC 7519 §4), nothing follows the object, and nesting has at
+//! most `serde_json`'s 128 levels, so that a deep document cannot exhaust the stack.
 
 use std::fmt;
 
@@ -32,9 +32,9 @@ impl<'de> Visitor<'de> for Members {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
         let mut members = Map::new();
         while let Some((name, value)) = access.next_entry::<String, Value>()? {
-            // SECURITY: two readers that pick different duplicates see two different tokens.
+            // SECURITY: two parsers that pick different duplicates see two different tokens.
             if members.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member is there twice"));
+                return Err(A::Error::custom("a member is repeated"));
             }
         }
         Ok(members)
@@ -58,25 +58,25 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn text_that_is_not_one_object_is_rejected() {
         for text in ["", "[]", "1", "null", r#""a""#, "{} {}", "{", "\u{feff}{}", r#"{"a":NaN}"#] {
             check(text, false);
         }
     }
 
     #[test]
-    fn duplicate_members_are_refused_however_they_are_spelled() {
+    fn duplicate_members_are_rejected_in_every_spelling() {
         check(r#"{"sub":"a","sub":"a"}"#, false);
         check(r#"{"sub":"a","\u0073ub":"b"}"#, false);
     }
 
     #[test]
-    fn deep_nesting_is_refused() {
+    fn deep_nesting_is_rejected() {
         check(&format!(r#"{{"a":{}{}}}"#, "[".repeat(5000), "]".repeat(5000)), false);
     }
 
     #[test]
-    fn numbers_beyond_a_double_are_refused() {
+    fn numbers_beyond_a_double_are_rejected() {
         check(r#"{"exp":1e300}"#, true);
         check(r#"{"exp":1e999}"#, false);
     }

@@ -1,6 +1,6 @@
 //! One public key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2) and its thumbprint (RFC 7638).
-//! Invariant: a `Jwk` verifies at least one algorithm; `use`, `key_ops` and `alg` have had their say
-//! when it is made, and the key material is parsed once, not per signature.
+//! Invariant: a `Jwk` verifies at least one algorithm. `use`, `key_ops` and `alg` are checked, and the key
+//! material is parsed, when it is made, not per signature.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{
@@ -23,7 +23,7 @@ pub struct Jwk {
     verifiers: Vec<(Algorithm, ParsedPublicKey)>,
 }
 
-/// The key material itself.
+/// Key material.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublicKey {
     /// Modulus and exponent, big-endian, without leading zeros.
@@ -44,7 +44,7 @@ pub enum PublicKey {
     },
     /// An Ed25519 key.
     Ed25519 {
-        /// The 32 bytes of it.
+        /// Its 32 bytes.
         x: Vec<u8>,
     },
 }
@@ -61,14 +61,14 @@ pub enum Curve {
 }
 
 impl Jwk {
-    /// Reads one key of a key set; `None` when it can verify no signature of ours.
+    /// Parses one key of a key set; `None` if it verifies no supported algorithm.
     pub fn parse(jwk: &Value) -> Option<Self> {
         let text = |name: &str| match jwk.get(name) {
             None => Some(None),
             Some(Value::String(text)) => Some(Some(text.as_str())),
             Some(_) => None,
         };
-        // SECURITY: an encryption key that signs is a key used behind its owner's back (RFC 7517 §4.2).
+        // SECURITY: a key for encryption must not verify signatures (RFC 7517 §4.2).
         if text("use")?.is_some_and(|purpose| purpose != "sig") || !may_verify(jwk) {
             return None;
         }
@@ -89,7 +89,7 @@ impl Jwk {
         })
     }
 
-    /// The name its owner gave it.
+    /// `kid`: the ID of the key.
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
@@ -99,14 +99,14 @@ impl Jwk {
         &self.key
     }
 
-    /// What checks signatures of `algorithm`, when this key is one for it.
+    /// The verifier for `algorithm`, if the key supports it.
     pub(super) fn verifier(&self, algorithm: Algorithm) -> Option<&ParsedPublicKey> {
         self.verifiers.iter().find(|(fits, _)| *fits == algorithm).map(|(_, key)| key)
     }
 }
 
 impl PublicKey {
-    /// Reads the key material of a JWK; members that do not belong to it are ignored.
+    /// Parses the key material of a JWK; other members are ignored.
     pub fn parse(jwk: &Value) -> Option<Self> {
         let bytes = |name: &str| URL_SAFE_NO_PAD.decode(jwk.get(name)?.as_str()?).ok();
         match jwk.get("kty")?.as_str()? {
@@ -126,7 +126,7 @@ impl PublicKey {
         (odd && (2048..=8192).contains(&bits)).then(|| Self::Rsa { n: n.into(), e: e.into() })
     }
 
-    /// A point; its coordinates are as long as the field, never shorter (RFC 7518 §6.2.1.2).
+    /// A point whose coordinates are as long as the field, never shorter (RFC 7518 §6.2.1.2).
     pub(super) fn ec(curve: Curve, x: Vec<u8>, y: Vec<u8>) -> Option<Self> {
         let length = curve.coordinate_len();
         (x.len() == length && y.len() == length).then_some(Self::Ec { curve, x, y })
@@ -137,7 +137,7 @@ impl PublicKey {
         (x.len() == 32).then_some(Self::Ed25519 { x })
     }
 
-    /// The members that make the key, as a JWK.
+    /// The key material as a JWK.
     pub fn to_jwk(&self) -> Value {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         match self {
@@ -149,7 +149,7 @@ impl PublicKey {
         }
     }
 
-    /// The SHA-256 thumbprint in base64url: required members only, in lexicographic order (RFC 7638 §3).
+    /// The SHA-256 thumbprint in base64url, of the required members in lexicographic order (RFC 7638 §3).
     pub fn thumbprint(&self) -> String {
         let text = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let canonical = match self {
@@ -167,7 +167,7 @@ impl PublicKey {
         text(digest(&SHA256, canonical.as_bytes()).as_ref())
     }
 
-    /// The key parsed for one algorithm; `None` when the two do not go together.
+    /// The key parsed for one algorithm; `None` if they do not fit.
     fn verifier(&self, algorithm: Algorithm) -> Option<ParsedPublicKey> {
         match algorithm {
             Algorithm::RS256 => self.rsa_verifier(&RSA_PKCS1_2048_8192_SHA256),
@@ -195,7 +195,8 @@ impl PublicKey {
         }
     }
 
-    /// SECURITY: each ES algorithm has one curve (RFC 7518 §3.4); parsing refuses a point off it.
+    /// A verifier for an ES algorithm.
+    // SECURITY: each has one curve (RFC 7518 §3.4); parsing rejects a point that is not on it.
     fn ec_verifier(
         &self,
         needed: Curve,
@@ -245,7 +246,7 @@ fn may_verify(jwk: &Value) -> bool {
     }
 }
 
-/// Some providers write a zero octet in front although they must not (RFC 7518 §6.3.1.1).
+/// Removes leading zeros, which some providers send although RFC 7518 §6.3.1.1 forbids them.
 fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     bytes.get(zeros..).unwrap_or_default()

@@ -1,5 +1,5 @@
-//! A provider's public keys (RFC 7517 §5) and the choice among them.
-//! Invariant: a key is only tried for an algorithm it was parsed for; trials per signature are bounded.
+//! A provider's public keys (RFC 7517 §5) and the choice of one for a token.
+//! Invariant: a key is tried only for the algorithms that it was parsed for, and the number of tries is limited.
 
 use serde_json::Value;
 
@@ -13,8 +13,8 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// Reads a JWK Set. Keys that we cannot use are skipped (RFC 7517 §5); only a document that is no
-    /// JWK Set at all is an error.
+    /// Parses a JWK Set. Unusable keys are skipped (RFC 7517 §5). Only a document that is not a JWK Set is an
+    /// error.
     pub fn parse(document: &[u8]) -> Result<Self, Error> {
         let document = json::object(document).map_err(|_| Error::KeySet)?;
         let keys = document.get("keys").and_then(Value::as_array).ok_or(Error::KeySet)?;
@@ -26,19 +26,19 @@ impl KeySet {
         &self.keys
     }
 
-    /// Whether no key can be used.
+    /// Whether it has no usable key.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Checks a signature with the keys that the header may mean.
+    /// Verifies a signature with the keys that the header may refer to.
     pub(super) fn check(
         &self,
         header: &Header,
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), Error> {
-        // The keys of that name and those without one; where the token names none, any (OIDC Core §10.1).
+        // Keys with that ID and keys without one; any key if the token has no `kid` (OIDC Core §10.1).
         let kid = header.kid.as_deref();
         let mut fitting = self
             .keys
@@ -60,8 +60,8 @@ impl KeySet {
     }
 }
 
-/// How many keys of a document are looked at; the largest real sets have some twenty.
+/// Keys of a document that are parsed. The largest known sets have about twenty.
 const MAX_KEYS: usize = 100;
 
-/// How many keys are tried on one signature, when they share a name or have none.
+/// Keys that are tried for one signature, if several have the same ID or none.
 const MAX_TRIALS: usize = 16;

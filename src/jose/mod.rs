@@ -1,7 +1,7 @@
 //! Signed tokens: JWS compact form (RFC 7515), keys (RFC 7517), algorithms (RFC 7518, RFC 8037), on
 //! aws-lc-rs.
-//! Invariant: claims come out only after their signature was verified, by a key of the caller's set, with
-//! an algorithm that the caller allowed and the key is for. What a token says about keys is never followed.
+//! Invariant: claims are returned only after the signature was verified with a key of the caller's set and an
+//! algorithm that both the caller and the key allow. Keys and URLs in a token are ignored.
 
 mod algorithm;
 mod compact;
@@ -19,16 +19,16 @@ pub use jwk::{Curve, Jwk, PublicKey};
 pub use key_set::KeySet;
 pub use signing::{SigningKey, sign_hs256};
 
-/// A token whose signature holds. Who issued it, for whom and for how long is the caller's to check.
+/// A token whose signature was verified. Issuer, audience and times are checked by the caller.
 #[derive(Clone, Debug)]
 pub struct Verified {
-    /// What the token said about its signature.
+    /// The header of the token.
     pub header: Header,
     /// The payload, a JSON object.
     pub claims: Map<String, Value>,
 }
 
-/// Why a token, a key set or a key is refused.
+/// Why a token, a key set or a key is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// More than 256 KiB.
@@ -40,38 +40,38 @@ pub enum Error {
     /// A part with padding, other characters or stray bits (RFC 7515 §2).
     #[error("a part of the token is not unpadded base64url")]
     Encoding,
-    /// Not one JSON object, a member twice, or a member of the wrong type.
+    /// Not one JSON object, a repeated member, or a member of the wrong type.
     #[error("the token's header is malformed")]
     Header,
-    /// `crit` is there (RFC 7515 §4.1.11).
+    /// It has `crit` (RFC 7515 §4.1.11).
     #[error("the token's header has critical extensions")]
     Critical,
     /// `alg` is `none`, an HMAC, unknown, or not allowed by the caller.
     #[error("the token's signature algorithm is not accepted")]
     Algorithm,
-    /// No key of that name in the set, or no name and no key that fits; a newer set may have it.
+    /// The set has no key with this ID, or the token has no `kid` and no key fits. A newer set may have the key.
     #[error("the key set has no key for the token's signature")]
     UnknownKey,
-    /// The key is there, but for another algorithm (RFC 7517 §4.4).
+    /// The key is for another algorithm (RFC 7517 §4.4).
     #[error("the token's key is not for its signature algorithm")]
     KeyMismatch,
-    /// The key is there, and did not make this signature.
+    /// The key did not make this signature.
     #[error("the token's signature is wrong")]
     Signature,
-    /// Rightly signed, yet not one JSON object without duplicate members.
+    /// Correctly signed, but not one JSON object without repeated members.
     #[error("the token's payload is not a JSON object")]
     Payload,
     /// Not a JSON object with an array `keys`.
     #[error("the document is not a JWK Set")]
     KeySet,
-    /// A private key that cannot be made, read or used.
+    /// A private key that cannot be generated, parsed or used.
     #[error("the signing key is not usable")]
     SigningKey,
 }
 
 impl Error {
-    /// Whether the token may be good by a newer key set: its own form is not what was refused.
-    pub fn may_pass_with_newer_keys(self) -> bool {
+    /// Whether the token may be valid with a newer key set: its form is correct.
+    pub fn may_verify_with_newer_keys(self) -> bool {
         match self {
             Self::UnknownKey | Self::KeyMismatch | Self::Signature => true,
             Self::TooLarge
@@ -100,7 +100,7 @@ fn verify_bytes(
     allowed: &[Algorithm],
 ) -> Result<(Header, Vec<u8>), Error> {
     let token = Compact::parse(compact)?;
-    // SECURITY: the allow-list is the caller's, or the token would choose how it is checked (RFC 8725 §3.1).
+    // SECURITY: the caller has the allow-list, or the token would choose how it is verified (RFC 8725 §3.1).
     if !allowed.contains(&token.header.algorithm) {
         return Err(Error::Algorithm);
     }

@@ -1,5 +1,5 @@
-//! Keys of our own: those of the demo's identity provider.
-//! Invariant: the private half never leaves this file; HMAC only signs, it never verifies.
+//! Signing keys of the demo's identity provider.
+//! Invariant: the private key never leaves this file. HMAC only signs and never verifies.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 use super::jwk::{Curve, PublicKey};
 use super::{Algorithm, Error};
 
-/// A key pair and the one algorithm it signs with.
+/// A key pair and its one algorithm.
 pub struct SigningKey {
     algorithm: Algorithm,
     kid: String,
@@ -36,7 +36,7 @@ enum Pair {
 }
 
 impl SigningKey {
-    /// Makes a new key; RSA keys have 2048 bits. Its `kid` is its thumbprint.
+    /// Generates a key; RSA keys have 2048 bits. Its `kid` is its thumbprint.
     pub fn generate(algorithm: Algorithm) -> Result<Self, Error> {
         let pair = match Kind::of(algorithm) {
             Kind::Rsa(_) => RsaKeyPair::generate(KeySize::Rsa2048).map(Box::new).map(Pair::Rsa),
@@ -46,7 +46,7 @@ impl SigningKey {
         Self::new(algorithm, pair.map_err(|_| Error::SigningKey)?)
     }
 
-    /// Reads a private key from PEM (PKCS#8, PKCS#1 or SEC 1) to sign with `algorithm`.
+    /// Parses a private key from PEM (PKCS#8, PKCS#1 or SEC 1) to sign with `algorithm`.
     pub fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, Error> {
         let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| Error::SigningKey)?;
         let der = key.secret_der();
@@ -66,7 +66,7 @@ impl SigningKey {
         Ok(Self { algorithm, kid: public.thumbprint(), public, pair })
     }
 
-    /// The same key by another name.
+    /// The same key with another `kid`.
     #[must_use]
     pub fn with_kid(self, kid: impl Into<String>) -> Self {
         Self { kid: kid.into(), ..self }
@@ -77,12 +77,12 @@ impl SigningKey {
         self.algorithm
     }
 
-    /// The name of the key.
+    /// The ID of the key.
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// The public half as a member of a key set.
+    /// The public key as a member of a key set.
     pub fn public_jwk(&self) -> Value {
         let mut jwk = self.public.to_jwk();
         if let Some(members) = jwk.as_object_mut() {
@@ -93,13 +93,13 @@ impl SigningKey {
         jwk
     }
 
-    /// Signs claims as a token of type `typ`, which the header names beside `alg` and `kid`.
+    /// Signs claims as a token with the header members `alg`, `kid` and `typ`.
     pub fn sign(&self, typ: &str, claims: &Map<String, Value>) -> Result<String, Error> {
         let header = json!({"alg": self.algorithm.name(), "kid": self.kid, "typ": typ});
         self.sign_with_header(&header, json!(claims).to_string().as_bytes())
     }
 
-    /// Signs any bytes under any header: what a provider gone wrong would send.
+    /// Signs any bytes with any header, as a faulty provider would.
     pub fn sign_with_header(&self, header: &Value, payload: &[u8]) -> Result<String, Error> {
         let input = signing_input(header, payload);
         let signature = self.pair.signature(self.algorithm, input.as_bytes())?;
@@ -107,7 +107,7 @@ impl SigningKey {
     }
 }
 
-/// Signs claims with a shared secret, HS256 (RFC 7518 §3.2): what a forger makes who knows a public key.
+/// Signs claims with HS256 and a shared secret (RFC 7518 §3.2), as an attacker with a public key would.
 pub fn sign_hs256(secret: &[u8], header: &Value, payload: &[u8]) -> String {
     let input = signing_input(header, payload);
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), input.as_bytes());
@@ -180,7 +180,7 @@ impl Pair {
     }
 }
 
-/// Modulus and exponent out of `SEQUENCE { INTEGER n, INTEGER e }` (RFC 8017 §A.1.1).
+/// Modulus and exponent from `SEQUENCE { INTEGER n, INTEGER e }` (RFC 8017 §A.1.1).
 fn rsa_public_key(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (sequence, _) = der_element(0x30, der)?;
     let (n, rest) = der_element(0x02, sequence)?;
@@ -188,7 +188,7 @@ fn rsa_public_key(der: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((n, e))
 }
 
-/// One DER element of type `tag`: its content, and what follows it (X.690 §8.1).
+/// The content of a DER element with this tag, and the bytes after it (X.690 §8.1).
 fn der_element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (first, rest) = der.split_first()?;
     let (length, rest) = rest.split_first()?;

@@ -61,7 +61,7 @@ impl Keys {
             None => self.fetch(uri, &self.missing).await?,
         };
         let refused = match jose::verify(token.expose(), &keys, &Algorithm::ALL) {
-            Err(error) if error.may_pass_with_newer_keys() => error,
+            Err(error) if error.may_verify_with_newer_keys() => error,
             result => return result.map_err(Error::Signature),
         };
         let keys = match self.fetch(uri, &self.rotated).await {

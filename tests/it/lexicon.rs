@@ -17,7 +17,6 @@ const OLD_WORDS: &[&str] = &[
     "src/error.rs",
     "src/gate",
     "src/identity",
-    "src/jose",
     "src/login",
     "src/oauth",
     "src/oidc",

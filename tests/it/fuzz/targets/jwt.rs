@@ -51,7 +51,7 @@ fn signed(header: &[u8], payload: &[u8]) {
         // The fault is in header, payload or size, and shows with every key set.
         Err(error) => {
             let newer = matches!(error, Error::UnknownKey | Error::KeyMismatch);
-            assert_eq!(error.may_pass_with_newer_keys(), newer);
+            assert_eq!(error.may_verify_with_newer_keys(), newer);
         }
     }
 }
