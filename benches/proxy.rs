@@ -1,17 +1,18 @@
-//! What a request costs beside nginx: processor time of the whole process per request, nginx as a plain
-//! proxy and the gateway in turns, in one run. `cargo bench --bench proxy`; needs Linux and nginx, which
-//! is also the application behind both. Read the ratios: absolute figures are this machine's, this minute.
+//! Cost of a request compared with nginx: processor time of the process per request, measured in turns for
+//! nginx as a plain proxy and for the gateway, in one run. `cargo bench --bench proxy` needs Linux and nginx,
+//! which is also the application behind both. Compare the ratios: absolute numbers depend on the machine and
+//! its load.
 #![expect(clippy::print_stdout, reason = "it prints what it measured")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a bench ends where it cannot measure"
+    reason = "a benchmark that cannot measure ends"
 )]
 #![expect(
     clippy::disallowed_methods,
-    reason = "it writes configurations and reads counts of the kernel"
+    reason = "it writes configuration files and reads counters of the kernel"
 )]
 
 #[path = "../tests/it/support/mod.rs"]
@@ -43,11 +44,12 @@ async fn main() {
         provider::section(&provider)
     ));
     let cookie = provider::cookie_of(&gateway, "company", "alice").await;
-    let (plain, ours) = (nginx.proxy_process(), gateway.process());
+    let (plain, process) = (nginx.proxy_process(), gateway.process());
     let sizes = [("1k", "1 KiB"), ("100k", "100 KiB"), ("chunked", "1 KiB in chunks")];
-    // `cargo bench --bench proxy -- chunked` measures this one alone.
-    let asked: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let chosen = |size: &&str| asked.is_empty() || asked.iter().any(|word| word == size);
+    // `cargo bench --bench proxy -- chunked` measures only that size.
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let chosen = |size: &&str| arguments.is_empty() || arguments.iter().any(|word| word == size);
     for (size, name) in sizes.iter().filter(|(size, _)| chosen(size)) {
         let kinds = [
             ("public", format!("/open/{size}"), String::new()),
@@ -60,10 +62,10 @@ async fn main() {
                 path: path.clone(),
                 cookie: String::new(),
             };
-            let side = Side { address: gateway.address, process: ours, path, cookie };
+            let side = Side { address: gateway.address, process, path, cookie };
             let mut ratios = Vec::new();
             for round in 0..ROUNDS {
-                // In turns, and each first every other time: a machine grows slower and faster.
+                // In turns, with a changing order, because the speed of the machine changes over time.
                 let (nginx, gateway) = if round % 2 == 0 {
                     let first = base.measure().await;
                     (first, side.measure().await)
@@ -84,7 +86,7 @@ async fn main() {
     }
 }
 
-/// One of the two that are compared.
+/// One of the two compared proxies.
 struct Side {
     address: SocketAddr,
     process: u32,
@@ -101,22 +103,22 @@ impl Side {
         (processor_time(self.process) - before).as_secs_f64() * 1e6 / requests as f64
     }
 
-    /// Asks as fast as answers come; tells how many came.
+    /// Sends requests as fast as they are answered. Returns their number.
     async fn load(&self, how_long: Duration) -> usize {
         let end = Instant::now() + how_long;
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: wiki.localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n{}\r\n",
             self.path, self.cookie
         );
-        let mut asking = JoinSet::new();
+        let mut clients = JoinSet::new();
         for _ in 0..CONNECTIONS {
-            asking.spawn(ask(self.address, request.clone(), end));
+            clients.spawn(requests_until(self.address, request.clone(), end));
         }
-        asking.join_all().await.into_iter().sum()
+        clients.join_all().await.into_iter().sum()
     }
 }
 
-async fn ask(address: SocketAddr, request: String, end: Instant) -> usize {
+async fn requests_until(address: SocketAddr, request: String, end: Instant) -> usize {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let (mut buffer, mut requests) = (vec![0; 256 * 1024], 0);
@@ -125,7 +127,7 @@ async fn ask(address: SocketAddr, request: String, end: Instant) -> usize {
         let (mut read, mut end) = (0, None);
         while !end.as_ref().is_some_and(|end: &End| end.is_reached(&buffer[..read])) {
             let more = stream.read(&mut buffer[read..]).await.unwrap();
-            assert!(more > 0, "closed after {requests} answers");
+            assert!(more > 0, "closed after {requests} responses");
             read += more;
             end = end.or_else(|| End::of(&buffer[..read]));
         }
@@ -134,7 +136,7 @@ async fn ask(address: SocketAddr, request: String, end: Instant) -> usize {
     requests
 }
 
-/// Where an answer ends.
+/// The end of a response.
 enum End {
     /// After this many bytes.
     At(usize),
@@ -143,9 +145,9 @@ enum End {
 }
 
 impl End {
-    /// The end of an answer with these first bytes, once its head is whole.
-    fn of(answer: &[u8]) -> Option<Self> {
-        let text = String::from_utf8_lossy(answer);
+    /// The end of a response that starts with these bytes, once its head is complete.
+    fn of(response: &[u8]) -> Option<Self> {
+        let text = String::from_utf8_lossy(response);
         let (head, _) = text.split_once("\r\n\r\n")?;
         let head = head.to_ascii_lowercase();
         assert!(head.starts_with("http/1.1 200 "), "{head}");
@@ -158,10 +160,10 @@ impl End {
         Some(Self::LastChunk)
     }
 
-    fn is_reached(&self, answer: &[u8]) -> bool {
+    fn is_reached(&self, response: &[u8]) -> bool {
         match self {
-            Self::At(length) => answer.len() >= *length,
-            Self::LastChunk => answer.ends_with(b"\r\n0\r\n\r\n"),
+            Self::At(length) => response.len() >= *length,
+            Self::LastChunk => response.ends_with(b"\r\n0\r\n\r\n"),
         }
     }
 }
@@ -171,16 +173,16 @@ fn processor_time(process: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
     let ticks: u64 = [11, 12].iter().map(|at| fields[*at].parse::<u64>().unwrap()).sum();
-    // USER_HZ, which Linux shows as 100 whatever it counts with.
+    // USER_HZ is always 100 on Linux.
     Duration::from_millis(ticks * 10)
 }
 
-/// Two of them, a process each: an application, and a plain proxy before it.
+/// Two nginx processes: an application, and a plain proxy in front of it.
 struct Nginx {
     children: [Child; 2],
     application: SocketAddr,
     proxy: SocketAddr,
-    /// Holds their files.
+    /// Has their files.
     _folder: TempDir,
 }
 
@@ -195,7 +197,7 @@ impl Nginx {
             }
         }
         let site = format!(
-            // What is searched for includes has no length beforehand.
+            // With server-side includes nginx does not know the length in advance.
             "open_file_cache max=10; server {{ listen {application}; root {};\n\
              location ~ chunked {{ ssi on; ssi_types *; }} }}",
             folder.path().display()
@@ -223,7 +225,7 @@ impl Nginx {
 impl Drop for Nginx {
     fn drop(&mut self) {
         for child in &mut self.children {
-            // Both fail only where the process has ended already.
+            // Both fail only if the process has ended already.
             drop(child.kill());
             drop(child.wait());
         }
@@ -250,10 +252,10 @@ fn spawn(folder: &TempDir, name: &str, site: &str) -> Child {
         .arg(&path)
         .stdin(Stdio::null())
         .spawn()
-        .expect("nginx has to be installed")
+        .expect("nginx must be installed")
 }
 
-/// An address that nobody listens at: nginx cannot tell which port the system gave it.
+/// A free address. nginx cannot report the port that the system assigned.
 fn free() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -1,8 +1,8 @@
-//! What sessions cost: memory each, and how long it takes to find one among a thousand, a hundred
-//! thousand and a million. `cargo bench --bench sessions`; needs Linux and 6 GiB of memory.
+//! Cost of sessions: memory per session, and time to look one up among a thousand, a hundred thousand and a
+//! million. `cargo bench --bench sessions` needs Linux and 6 GiB of memory.
 #![expect(clippy::print_stdout, reason = "it prints what it measured")]
-#![expect(clippy::unwrap_used, reason = "a bench ends where it cannot measure")]
-#![expect(clippy::disallowed_methods, reason = "it reads the kernel's own count of our memory")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot measure ends")]
+#![expect(clippy::disallowed_methods, reason = "it reads its memory use from the kernel")]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -17,14 +17,16 @@ use portcullis::session::table::{SessionMaps, SessionTable};
 use portcullis::session::{CookieSettings, Session, SessionData, SessionId, Settings, Tokens};
 use serde_json::json;
 
-/// What a usual provider gives: tokens that are JWTs, and the claims of the ID token.
+/// Bytes of usual tokens, which are JWTs.
 const ACCESS_TOKEN: usize = 1100;
 const ID_TOKEN: usize = 1000;
 const REFRESH_TOKEN: usize = 600;
 
 fn main() {
     let clock = Clock::system();
-    println!("| sessions | bytes each | of these tokens | a lookup, ns | to a thousand |");
+    println!(
+        "| sessions | bytes per session | of which tokens | ns per lookup | relative to 1,000 |"
+    );
     println!("|---|---|---|---|---|");
     let (mut least, mut kept) = (None, Vec::new());
     for count in [1_000, 100_000, 1_000_000] {
@@ -35,12 +37,12 @@ fn main() {
         let first = *least.get_or_insert(nanos);
         let tokens = ACCESS_TOKEN + ID_TOKEN + REFRESH_TOKEN;
         println!("| {count} | {each} | {tokens} | {nanos:.0} | {:.2} |", nanos / first);
-        // What it gave back would be counted for the next one.
+        // Memory that it freed would be reused by the next table.
         kept.push(table);
     }
 }
 
-/// A table with so many people signed in, and a sample of their cookies.
+/// A table with `count` sessions of as many users, and a sample of the session IDs.
 fn filled(clock: &Clock, count: usize) -> (SessionTable, Vec<SessionId>) {
     let settings = Settings {
         lifetime: Duration::from_secs(12 * 3600),
@@ -96,7 +98,7 @@ fn data(settings: &Settings, provider: &Arc<str>, number: usize, clock: &Clock) 
     SessionData::new(identity, RefreshBaseline { binding, beside_userinfo: None }, tokens)
 }
 
-/// Nanoseconds to find one of the sample: the least of some rounds, which other work disturbed least.
+/// Nanoseconds per lookup of the sample, in the fastest of several rounds.
 fn lookup(table: &SessionTable, ids: &[SessionId]) -> f64 {
     let round = || {
         let start = tokio::time::Instant::now();

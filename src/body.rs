@@ -1,6 +1,6 @@
-//! The one body type: empty, full, or streamed.
-//! Invariant: `size_hint` and `is_end_stream` are those of what is inside, so that a known
-//! `Content-Length` stays known on its way through.
+//! The body type of all requests and responses: empty, full, or streamed.
+//! Invariant: `size_hint` and `is_end_stream` are those of the inner body, so that a known `Content-Length` is
+//! forwarded.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,10 +11,10 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-/// Why a body broke off.
+/// Why a body ended early.
 pub type BodyError = Box<dyn StdError + Send + Sync>;
 
-/// A request's or a response's body.
+/// The body of a request or a response.
 #[derive(Default)]
 pub struct Body(Kind);
 
@@ -38,7 +38,7 @@ impl Body {
         Self(Kind::Full(Some(bytes.into())))
     }
 
-    /// Bytes as they come, with the stream's own limits and endings around them.
+    /// A stream of bytes, which may apply limits or end early.
     pub fn streamed(body: impl HttpBody<Data = Bytes, Error = BodyError> + Send + 'static) -> Self {
         Self(Kind::Streamed(Box::pin(body)))
     }
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_exact_where_known() {
+    fn size_of_empty_and_full_body_is_exact() {
         assert_eq!(Body::empty().size_hint().exact(), Some(0));
         assert_eq!(Body::full("abc").size_hint().exact(), Some(3));
         assert!(Body::full("").is_end_stream());

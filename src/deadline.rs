@@ -1,6 +1,6 @@
-//! Deadlines that move ahead often and pass rarely.
-//! Invariant: the timer is left where it stands while its deadline moves ahead, and pushed on only when it
-//! fires, so that a request, a chunk or a wait costs no entry in the timer wheel.
+//! Deadlines that are often extended and rarely reached.
+//! Invariant: extending a deadline does not reset its timer. The timer is reset when it fires early, so that a
+//! request, a chunk or a wait costs no entry in the timer wheel.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A deadline with a timer of its own.
+/// A deadline and its timer.
 #[derive(Debug)]
 pub struct Deadline {
     due: Instant,
@@ -16,19 +16,19 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// A deadline that is due at once, until it is set.
+    /// A deadline that has passed, until it is set.
     pub fn new() -> Self {
         let due = Instant::now();
         Self { due, timer: Box::pin(sleep_until(due)) }
     }
 
-    /// A deadline that is due `limit` after `start`.
+    /// A deadline `limit` after `start`.
     pub fn after(start: Instant, limit: Duration) -> Self {
         let due = sum(start, limit);
         Self { due, timer: Box::pin(sleep_until(due)) }
     }
 
-    /// Due `limit` after `start`.
+    /// Moves the deadline to `limit` after `start`.
     pub fn set(&mut self, start: Instant, limit: Duration) {
         self.due = sum(start, limit);
     }
@@ -45,7 +45,7 @@ impl Default for Deadline {
     }
 }
 
-/// Ready once `due` has passed, by a `timer` that the caller keeps, as on the stack of its task.
+/// Ready once `due` has passed. The caller holds `timer`, for example on the stack of its task.
 pub fn poll_due(mut timer: Pin<&mut Sleep>, due: Instant, cx: &mut Context<'_>) -> Poll<()> {
     if timer.deadline() > due {
         timer.as_mut().reset(due);
@@ -63,7 +63,7 @@ fn sum(start: Instant, limit: Duration) -> Instant {
     start.checked_add(limit.min(FOREVER)).unwrap_or(start)
 }
 
-/// Longer than any process lives, and short enough to be added to any instant.
+/// Longer than any process runs, and short enough to add to any instant.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 #[cfg(test)]
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_deadline_is_kept_when_it_moves_ahead_and_when_it_moves_back() {
+    async fn deadline_is_kept_when_extended_and_when_shortened() {
         let mut deadline = Deadline::new();
         let start = Instant::now();
         for limit in [60_000, 20, 300_000, 40] {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn timer_stays_while_deadline_moves_ahead() {
+    async fn timer_is_not_reset_while_deadline_is_extended() {
         let start = Instant::now();
         let due = |seconds| start + Duration::from_secs(seconds);
         let mut timer = Box::pin(sleep_until(due(3600)));
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn timer_that_fires_early_waits_on_for_its_deadline() {
+    async fn timer_that_fires_early_waits_until_deadline() {
         let start = Instant::now();
         let due = start + Duration::from_millis(40);
         let mut timer = Box::pin(sleep_until(start + Duration::from_millis(5)));

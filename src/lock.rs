@@ -1,15 +1,15 @@
-//! Locks of the standard library, taken where a panic may have left one poisoned.
-//! Invariant: one panic fails one request. Every value behind a lock is whole between two statements, so
-//! the next holder goes on with it; passing the poison on would fail every request after the first.
+//! Locking of mutexes that a panic may have poisoned.
+//! Invariant: a panic fails one request, not all that follow. Every value behind a lock is valid between two
+//! statements, so the next holder can use it.
 
 use std::sync::{LockResult, Mutex, MutexGuard, PoisonError};
 
-/// Locks `mutex`, also after a panic of its last holder.
+/// Locks `mutex`, even if its last holder panicked.
 pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     unpoisoned(mutex.lock())
 }
 
-/// The guard in `result`, also after a panic: for a wait on a condition variable, which locks by itself.
+/// The guard in `result`, even after a panic. For a wait on a condition variable, which locks by itself.
 pub fn unpoisoned<G>(result: LockResult<G>) -> G {
     result.unwrap_or_else(PoisonError::into_inner)
 }
@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lock_after_holder_panicked_gives_last_value() {
+    fn lock_after_panic_of_holder_returns_last_value() {
         let mutex = Mutex::new(1);
         let holder = std::thread::scope(|scope| {
             let panics = || {

@@ -1,6 +1,6 @@
-//! One call at a time, however many ask for its result.
-//! Invariants: what a call brought is stored under the same lock that ends it, and before any waiter gets
-//! the result; a call that panicked is over, so the next one may start and no waiter hangs.
+//! Single-flight: one call at a time, shared by all that wait for its result.
+//! Invariants: the state is updated under the same lock that ends the call, before any waiter gets the result.
+//! A call that panicked has ended, so the next one can start and no waiter hangs.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard};
@@ -9,8 +9,8 @@ use tokio::sync::watch;
 
 use crate::lock::lock;
 
-/// The call under way, and the state `S` that decides on the next call and that a call's end changes.
-/// Waiters get `R`. The owner spawns the call, because it must outlive the request that started it.
+/// The call under way, and the state `S` that its end updates. Waiters get `R`.
+/// The owner spawns the call, because it must outlive the request that started it.
 #[derive(Debug)]
 pub struct SingleFlight<S, R>(Mutex<Inner<S, R>>);
 
@@ -20,12 +20,11 @@ struct Inner<S, R> {
     under_way: Option<watch::Receiver<Option<R>>>,
 }
 
-/// The state, while no call can start or end.
+/// The locked state: no call can start or end.
 #[derive(Debug)]
 pub struct Locked<'a, S, R>(MutexGuard<'a, Inner<S, R>>);
 
-/// A call that was started. Dropped without [`SingleFlight::finish`], as by a panic, it ends without a
-/// result.
+/// A started call. If it is dropped without [`SingleFlight::finish`], as by a panic, it ends without a result.
 #[derive(Debug)]
 pub struct Started<R>(watch::Sender<Option<R>>);
 
@@ -34,17 +33,17 @@ pub struct Started<R>(watch::Sender<Option<R>>);
 pub struct Waiter<R>(watch::Receiver<Option<R>>);
 
 impl<S, R> SingleFlight<S, R> {
-    /// No call is under way.
+    /// Starts without a call.
     pub fn new(state: S) -> Self {
         Self(Mutex::new(Inner { state, under_way: None }))
     }
 
-    /// Holds the state. Between [`Locked::under_way`] and [`Locked::start`] no other call can start.
+    /// Locks the state. Between [`Locked::under_way`] and [`Locked::start`] no other call can start.
     pub fn lock(&self) -> Locked<'_, S, R> {
         Locked(lock(&self.0))
     }
 
-    /// Ends `call`: `settle` stores what it brought and gives the result for its waiters.
+    /// Ends `call`: `settle` updates the state and returns the result for the waiters.
     pub fn finish(&self, call: Started<R>, settle: impl FnOnce(&mut S) -> R) {
         let result = {
             let mut inner = lock(&self.0);
@@ -62,14 +61,14 @@ impl<S: Default, R> Default for SingleFlight<S, R> {
 }
 
 impl<S, R> Locked<'_, S, R> {
-    /// The call to join instead of starting one.
+    /// The running call, to join instead of starting one.
     pub fn under_way(&self) -> Option<Waiter<R>> {
-        // A call whose sender is gone has panicked: it is not under way.
+        // A call whose sender is gone has panicked: it is not running.
         let running = self.0.under_way.as_ref().filter(|call| call.has_changed().is_ok());
         running.cloned().map(Waiter)
     }
 
-    /// Starts a call and releases the state. Ask for [`Locked::under_way`] first.
+    /// Starts a call and unlocks the state. Check [`Locked::under_way`] first.
     pub fn start(mut self) -> (Started<R>, Waiter<R>) {
         let (sender, receiver) = watch::channel(None);
         self.0.under_way = Some(receiver.clone());
@@ -105,7 +104,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn joined_call_gives_every_waiter_its_result() {
+    async fn every_waiter_gets_result_of_joined_call() {
         let flights = SingleFlight::new(0);
         let (call, first) = flights.lock().start();
         let second = flights.lock().under_way().unwrap();
