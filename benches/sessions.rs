@@ -87,7 +87,7 @@ fn data(settings: &Settings, provider: &Arc<str>, number: usize, clock: &Clock) 
     };
     let set = TokenSet {
         access_token: Secret::new("a".repeat(ACCESS_TOKEN)),
-        asked: clock.moment(),
+        requested_at: clock.moment(),
         expires_in: Some(Duration::from_secs(300)),
         refresh_token: Some(Secret::new("r".repeat(REFRESH_TOKEN))),
         id_token: Some(Secret::new("i".repeat(ID_TOKEN))),

@@ -238,7 +238,7 @@ impl App {
         };
         let tokens = TokenSet {
             access_token: Secret::new("<access token>"),
-            asked: self.party.clock().moment(),
+            requested_at: self.party.clock().moment(),
             expires_in: None,
             refresh_token: None,
             id_token: Some(Secret::new("<ID token>")),

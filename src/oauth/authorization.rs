@@ -1,5 +1,5 @@
 //! The authorization request and its response.
-//! Invariant: no parameter stands twice, neither in what we send nor in what we believe.
+//! Invariant: no parameter is repeated, in a request or in an accepted response.
 //! Source: RFC 6749 §4.1.1 and §4.1.2, RFC 7636 §4.3, RFC 9207.
 
 use url::{Url, form_urlencoded};
@@ -7,7 +7,7 @@ use url::{Url, form_urlencoded};
 use super::error::{Error, ErrorResponse};
 use crate::secret::Secret;
 
-/// What every authorization request says (§4.1.1), and the more that this one says.
+/// An authorization request (§4.1.1).
 #[derive(Clone, Debug)]
 pub struct AuthorizationRequest<'a> {
     /// The authorization endpoint; its own query is kept (§3.1).
@@ -22,7 +22,7 @@ pub struct AuthorizationRequest<'a> {
     pub state: &'a str,
     /// The S256 `code_challenge`.
     pub code_challenge: &'a str,
-    /// Further parameters, the more important first: of two with one name the first is sent.
+    /// Further parameters. Of two with the same name the first is sent.
     pub more: Vec<(&'a str, &'a str)>,
 }
 
@@ -43,27 +43,27 @@ impl AuthorizationRequest<'_> {
                 parameters.push(*parameter);
             }
         }
-        let ours = |name: &str| parameters.iter().any(|(our, _)| *our == name);
-        let kept: Vec<_> = self.endpoint.query_pairs().filter(|(name, _)| !ours(name)).collect();
+        let is_set = |name: &str| parameters.iter().any(|(set, _)| *set == name);
+        let kept: Vec<_> = self.endpoint.query_pairs().filter(|(name, _)| !is_set(name)).collect();
         let mut url = self.endpoint.clone();
         url.query_pairs_mut().clear().extend_pairs(kept).extend_pairs(&parameters);
         url
     }
 }
 
-/// What the provider sent back through the browser. Nobody has vouched for any of it yet.
+/// An authorization response, received through the browser and not verified yet.
 #[derive(Clone, Debug)]
 pub struct AuthorizationResponse {
     /// `state`, never empty.
     pub state: String,
     /// `iss` (RFC 9207).
     pub iss: Option<String>,
-    /// The code, or why there is none.
+    /// The code, or an error response.
     pub outcome: Result<Secret, ErrorResponse>,
 }
 
 impl AuthorizationResponse {
-    /// Reads the query of a callback, or the body of one by form.
+    /// Parses the query of a callback, or its body with `form_post`.
     pub fn parse(query: &str) -> Result<Self, Error> {
         let parameters = Parameters::read(query)?;
         let state = parameters.state.ok_or(Error::MalformedResponse("no `state`"))?;
@@ -72,12 +72,12 @@ impl AuthorizationResponse {
                 return Err(Error::MalformedResponse("`code` and `error` together"));
             }
             (None, None) => return Err(Error::MalformedResponse("neither `code` nor `error`")),
-            // SECURITY: VSCHAR only (§A.11). Bytes that no provider issues make some of them fail, and
-            // whoever makes ours fail again and again locks everybody out.
+            // SECURITY: VSCHAR only (§A.11). Some providers fail at other bytes, and an attacker who makes one
+            // fail repeatedly could stop the sign-ins of others.
             (Some(code), None) if code.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) => {
                 Ok(Secret::new(code))
             }
-            (Some(_), None) => return Err(Error::MalformedResponse("`code` is no code")),
+            (Some(_), None) => return Err(Error::MalformedResponse("`code` is not a code")),
             (None, Some(error)) => {
                 Err(ErrorResponse::new(&error, &parameters.description.unwrap_or_default()))
             }
@@ -85,15 +85,15 @@ impl AuthorizationResponse {
         Ok(Self { state, iss: parameters.iss, outcome })
     }
 
-    /// Whether this issuer may have answered: `iss` is exactly its own where it is sent, and is sent
-    /// where the issuer announces it (RFC 9207 §2.4).
+    /// Checks that this issuer sent the response: `iss` is exactly its identifier, and is present if the issuer
+    /// announces it (RFC 9207 §2.4).
     pub fn check_issuer(&self, issuer: &str, announced: bool) -> Result<(), Error> {
-        // SECURITY: mix-up; a code of one server must not be taken to another.
+        // SECURITY: mix-up: a code of one server must not be sent to another.
         match &self.iss {
             Some(iss) if iss == issuer => Ok(()),
             None if !announced => Ok(()),
-            Some(_) => Err(Error::MixUp("`iss` is another issuer's")),
-            None => Err(Error::MixUp("no `iss`, though the provider announces it")),
+            Some(_) => Err(Error::MixUp("`iss` is not the issuer")),
+            None => Err(Error::MixUp("no `iss`, although the provider announces it")),
         }
     }
 }
@@ -119,12 +119,12 @@ impl Parameters {
                 "error_description" => (&mut read.description, "`error_description` twice"),
                 _ => continue, // Unknown parameters are ignored (§4.1.2).
             };
-            // SECURITY: parameter pollution; two readers could each believe another one.
+            // SECURITY: parameter pollution: two parsers could use different ones.
             if place.replace(value.into_owned()).is_some() {
                 return Err(Error::MalformedResponse(twice));
             }
         }
-        // A parameter without a value is as good as none (§3.1).
+        // A parameter without a value counts as absent (§3.1).
         for place in [&mut read.state, &mut read.code, &mut read.iss, &mut read.error] {
             *place = place.take().filter(|value| !value.is_empty());
         }
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_says_everything_once_and_keeps_the_endpoints_query() {
+    fn request_has_each_parameter_once_and_keeps_query_of_endpoint() {
         let endpoint = Url::parse("https://op.example/auth?tenant=1&state=evil").unwrap();
         let more = vec![("nonce", "n"), ("prompt", "login"), ("prompt", "none"), ("scope", "x")];
         assert_eq!(
@@ -169,13 +169,13 @@ mod tests {
         let parsed = AuthorizationResponse::parse(query);
         let code = parsed.map(|response| match response.outcome {
             Ok(code) => code.expose().to_owned(),
-            Err(refusal) => refusal.code.to_string(),
+            Err(response) => response.code.to_string(),
         });
         assert_eq!(code, expected.map(str::to_owned).map_err(Error::MalformedResponse), "{query}");
     }
 
     #[test]
-    fn a_code_or_an_error_is_read() {
+    fn code_or_error_is_parsed() {
         check("code=c&state=s", Ok("c"));
         check("state=s&code=a%2Bb+c&session_state=x&unknown=1&unknown=2", Ok("a+b c"));
         check("error=access_denied&state=s&error_description=no", Ok("access_denied"));
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_that_says_too_little_or_too_much_is_refused() {
+    fn response_with_missing_or_repeated_parameter_is_rejected() {
         check("", Err("no `state`"));
         check("code=c", Err("no `state`"));
         check("code=c&state=", Err("no `state`"));
@@ -196,30 +196,30 @@ mod tests {
         check("state=s&error=a&error=b", Err("`error` twice"));
         check("state=s&error=access_denied&code=c", Err("`code` and `error` together"));
         for code in ["%00", "a%0d%0ab", "a%7f", "%c3%a9", "%ff"] {
-            check(&format!("state=s&code={code}"), Err("`code` is no code"));
+            check(&format!("state=s&code={code}"), Err("`code` is not a code"));
         }
     }
 
     #[test]
-    fn only_our_issuer_may_have_answered() {
+    fn response_of_another_issuer_is_rejected() {
         let response = |query| AuthorizationResponse::parse(query).unwrap();
-        let (silent, ours) =
+        let (without, with) =
             (response("code=c&state=s"), response("code=c&state=s&iss=https://op"));
         for announced in [false, true] {
-            assert_eq!(ours.check_issuer("https://op", announced), Ok(()));
-            assert!(ours.check_issuer("https://op/", announced).is_err());
+            assert_eq!(with.check_issuer("https://op", announced), Ok(()));
+            assert!(with.check_issuer("https://op/", announced).is_err());
         }
-        assert_eq!(silent.check_issuer("https://op", false), Ok(()));
-        assert!(silent.check_issuer("https://op", true).is_err());
+        assert_eq!(without.check_issuer("https://op", false), Ok(()));
+        assert!(without.check_issuer("https://op", true).is_err());
     }
 
     #[test]
-    fn an_unknown_error_is_kept_harmless() {
+    fn unknown_error_is_made_printable() {
         let response = AuthorizationResponse::parse(
             "state=s&error=x%0d%0ay&error_description=%3Cscript%3E%00",
         );
-        let refusal = response.unwrap().outcome.unwrap_err();
-        assert_eq!(refusal.code, ErrorCode::Other("xy".into()));
-        assert_eq!(refusal.description, "<script>");
+        let error = response.unwrap().outcome.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Other("xy".into()));
+        assert_eq!(error.description, "<script>");
     }
 }

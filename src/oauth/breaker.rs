@@ -1,6 +1,6 @@
-//! Circuit breaker: a provider that fails again and again is left alone for a moment, then tried once.
-//! Invariant: after `FAILURES` temporary failures in a row at most one request passes in each
-//! `REST`, and nobody has to hand anything back: a trial whose asker went away blocks nothing.
+//! Circuit breaker of requests to a provider.
+//! Invariant: after `FAILURES` temporary failures in a row at most one request is allowed in each `PAUSE`. A
+//! request that is dropped without a report blocks no later one.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::error::Error;
 use crate::clock::{Clock, Moment};
 use crate::lock::lock;
 
-/// Counts failures in a row of one kind of request, whoever it is for.
+/// Counts consecutive failures of one kind of request.
 #[derive(Debug)]
 pub(super) struct Breaker {
     clock: Clock,
@@ -20,11 +20,11 @@ pub(super) struct Breaker {
 #[derive(Debug, Default)]
 pub(super) struct Circuit {
     failures: u32,
-    /// When the next trial may start; meaningful once there are `FAILURES`.
+    /// When the next trial is allowed, once there are `FAILURES`.
     next_trial: Option<Moment>,
 }
 
-/// A request that was let through, and whose result is to be reported.
+/// An allowed request, whose result must be reported.
 #[derive(Debug)]
 pub(super) struct Trial<'a>(&'a Breaker);
 
@@ -33,10 +33,10 @@ impl Breaker {
         Self { clock, circuit: Mutex::default() }
     }
 
-    /// Lets a request through, or refuses it at once.
-    pub(super) fn admit(&self) -> Result<Trial<'_>, Error> {
+    /// Allows a request, or returns [`Error::CircuitOpen`].
+    pub(super) fn allow(&self) -> Result<Trial<'_>, Error> {
         let mut circuit = lock(&self.circuit);
-        if circuit.admit(self.clock.moment()) { Ok(Trial(self)) } else { Err(Error::CircuitOpen) }
+        if circuit.allow(self.clock.moment()) { Ok(Trial(self)) } else { Err(Error::CircuitOpen) }
     }
 }
 
@@ -49,36 +49,36 @@ impl Trial<'_> {
 }
 
 impl Circuit {
-    /// Whether a request may be sent now; while the circuit is open, this one is its trial.
-    pub(super) fn admit(&mut self, now: Moment) -> bool {
+    /// Whether a request can be sent now. While the circuit is open, it is a trial.
+    pub(super) fn allow(&mut self, now: Moment) -> bool {
         if self.failures < FAILURES {
             return true;
         }
-        let admitted = self.next_trial.is_none_or(|next| now >= next);
-        if admitted {
-            self.next_trial = Some(now.after(REST));
+        let allowed = self.next_trial.is_none_or(|next| now >= next);
+        if allowed {
+            self.next_trial = Some(now.after(PAUSE));
         }
-        admitted
+        allowed
     }
 
-    /// Counts a result: a refusal in the standard's words is a sign of life.
+    /// Counts a result. An error response of the standard is no failure.
     pub(super) fn report<T>(&mut self, result: &Result<T, Error>, now: Moment) {
         if result.as_ref().is_err_and(Error::is_temporary) {
             self.failures = self.failures.saturating_add(1);
-            self.next_trial = Some(now.after(REST));
+            self.next_trial = Some(now.after(PAUSE));
         } else {
             *self = Self::default();
         }
     }
 
-    /// Whether nothing has failed since the last sign of life.
+    /// Whether the last result was no failure.
     pub(super) fn is_clean(&self) -> bool {
         self.failures == 0
     }
 }
 
 const FAILURES: u32 = 5;
-const REST: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
@@ -89,44 +89,44 @@ mod tests {
         let clock = Clock::manual();
         let breaker = Breaker::new(clock.clone());
         for _ in 0..FAILURES {
-            breaker.admit().unwrap().report::<()>(&Err(Error::Garbage("x")));
+            breaker.allow().unwrap().report::<()>(&Err(Error::Garbage("x")));
         }
         (clock, breaker)
     }
 
     #[test]
-    fn five_failures_in_a_row_close_the_door_for_five_seconds() {
+    fn fifth_failure_in_a_row_opens_circuit_for_five_seconds() {
         let (clock, breaker) = broken();
-        assert_eq!(breaker.admit().unwrap_err(), Error::CircuitOpen);
-        clock.advance(REST);
-        assert!(breaker.admit().is_ok());
-        assert_eq!(breaker.admit().unwrap_err(), Error::CircuitOpen, "one trial only");
+        assert_eq!(breaker.allow().unwrap_err(), Error::CircuitOpen);
+        clock.advance(PAUSE);
+        assert!(breaker.allow().is_ok());
+        assert_eq!(breaker.allow().unwrap_err(), Error::CircuitOpen, "one trial only");
     }
 
     #[test]
-    fn a_trial_that_succeeds_opens_the_door() {
+    fn trial_that_succeeds_closes_circuit() {
         let (clock, breaker) = broken();
-        clock.advance(REST);
-        breaker.admit().unwrap().report(&Ok(()));
-        assert!(breaker.admit().is_ok() && breaker.admit().is_ok());
+        clock.advance(PAUSE);
+        breaker.allow().unwrap().report(&Ok(()));
+        assert!(breaker.allow().is_ok() && breaker.allow().is_ok());
     }
 
     #[test]
-    fn a_trial_that_nobody_reports_blocks_nothing() {
+    fn trial_without_report_blocks_nothing() {
         let (clock, breaker) = broken();
-        clock.advance(REST);
-        breaker.admit().unwrap();
-        clock.advance(REST);
-        assert!(breaker.admit().is_ok());
+        clock.advance(PAUSE);
+        breaker.allow().unwrap();
+        clock.advance(PAUSE);
+        assert!(breaker.allow().is_ok());
     }
 
     #[test]
-    fn a_refusal_is_a_sign_of_life() {
+    fn error_response_is_no_failure() {
         let breaker = Breaker::new(Clock::manual());
         for _ in 0..20 {
-            let refused = Error::Rejected(ErrorResponse::new("invalid_grant", ""));
-            breaker.admit().unwrap().report::<()>(&Err(refused));
+            let rejected = Error::Rejected(ErrorResponse::new("invalid_grant", ""));
+            breaker.allow().unwrap().report::<()>(&Err(rejected));
         }
-        assert!(breaker.admit().is_ok());
+        assert!(breaker.allow().is_ok());
     }
 }

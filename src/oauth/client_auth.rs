@@ -1,4 +1,4 @@
-//! How the client proves to the token endpoint who it is.
+//! Client authentication at the token and revocation endpoints.
 //! Source: RFC 6749 §2.3, OpenID Connect Core §9.
 
 use base64::Engine as _;
@@ -20,19 +20,19 @@ pub enum AuthMethod {
     None,
 }
 
-/// Who the client is, and how it says so where nobody configured it.
+/// The credentials of the client.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// `client_id`.
     pub id: String,
-    /// `client_secret`; a public client has none.
+    /// `client_secret`; `None` for a public client.
     pub secret: Option<Secret>,
-    /// The configured method; `None` takes what the provider offers, basic first.
+    /// The configured method; `None` chooses from those of the provider, basic first.
     pub method: Option<AuthMethod>,
 }
 
 impl Credentials {
-    /// The method to use at an endpoint that offers `offered`; no list means basic (RFC 8414 §2).
+    /// The method for an endpoint that supports `offered`; no list means basic (RFC 8414 §2).
     pub fn method(&self, offered: Option<&[String]>) -> Result<AuthMethod, Error> {
         let offers = |method: &str| offered.is_some_and(|list| list.iter().any(|m| m == method));
         match (self.method, &self.secret) {
@@ -46,7 +46,7 @@ impl Credentials {
         }
     }
 
-    /// Adds what `method` demands to a request's headers or form.
+    /// Adds the credentials to the headers or the form of a request.
     pub(super) fn authenticate<'a>(
         &'a self,
         method: AuthMethod,
@@ -66,7 +66,7 @@ impl Credentials {
     }
 }
 
-/// Both are form-encoded before they are joined (RFC 6749 §2.3.1), or a `:` would move the border.
+/// Both are form-encoded before they are joined (RFC 6749 §2.3.1), so that a `:` in the ID does not matter.
 fn basic(id: &str, secret: &str) -> Option<HeaderValue> {
     let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
     let pair = STANDARD.encode(format!("{}:{}", encode(id), encode(secret)));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn basic_comes_first_and_without_a_list() {
+    fn basic_is_preferred_and_used_without_a_list() {
         check(None, Ok(AuthMethod::ClientSecretBasic));
         check(
             Some(&["client_secret_post", "client_secret_basic"]),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configured_method_wins_and_a_client_without_secret_is_public() {
+    fn configured_method_wins_and_client_without_secret_is_public() {
         let post = credentials(Some("s"), Some(AuthMethod::ClientSecretPost));
         assert_eq!(post.method(None), Ok(AuthMethod::ClientSecretPost));
         assert_eq!(credentials(None, None).method(None), Ok(AuthMethod::None));

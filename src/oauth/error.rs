@@ -1,73 +1,76 @@
-//! What can go wrong between us and an authorization server.
-//! Invariant: no variant carries a token, a code or a secret, and what the provider wrote is short
-//! and printable; it is for the log, a page never shows it unescaped.
+//! Errors of requests to an authorization server.
+//! Invariant: no variant has a token, a code or a secret. Texts of the provider are short and printable, for the
+//! log; pages show them only escaped.
 //! Source: RFC 6749 §4.1.2.1 and §5.2, OpenID Connect Core §3.1.2.6, RFC 6750 §3.1, RFC 7009 §2.2.1.
 
 use std::fmt;
 
 use http::StatusCode;
 
-/// A failed exchange with an authorization server.
+/// Why a request to an authorization server failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The operator's `ca` or `proxy` cannot be used.
     #[error("{0}")]
     Settings(String),
-    /// No connection: nothing was sent, so a request may be sent again.
+    /// No connection. Nothing was sent, so the request can be sent again.
     #[error("cannot reach {host}: {cause}")]
     Unreachable {
-        /// Whom we tried to reach.
+        /// Host and port.
         host: String,
-        /// What the network or TLS said.
+        /// The error of the network or of TLS.
         cause: String,
     },
-    /// The request may have arrived, its answer did not.
-    #[error("no complete answer from {host}: {cause}")]
+    /// The request may have arrived, its response did not.
+    #[error("no complete response from {host}: {cause}")]
     AnswerLost {
-        /// Whom we asked.
+        /// Host and port.
         host: String,
-        /// What the network said.
+        /// The error of the network.
         cause: String,
     },
-    /// The provider answers with more than anybody needs.
-    #[error("{host} answers with more than {limit} bytes")]
+    /// The response is too large.
+    #[error("the response of {host} is larger than {limit} bytes")]
     Oversized {
-        /// Whom we asked.
+        /// Host and port.
         host: String,
-        /// The cap, in bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The provider answers with a status that its endpoint does not have.
+    /// A status that the endpoint does not have.
     #[error("unexpected status {}{}", .0.as_u16(), redirect_note(.0))]
     Status(StatusCode),
-    /// The provider answers with something that is not what its endpoint answers.
-    #[error("unusable answer: {0}")]
+    /// A response that is not in the format of the endpoint.
+    #[error("unusable response: {0}")]
     Garbage(&'static str),
-    /// The provider says no, in the words of the standard.
+    /// An error response of the standard.
     #[error("{0}")]
     Rejected(ErrorResponse),
-    /// The authorization response is not one (RFC 6749 §4.1.2): the browser's or the provider's fault.
+    /// The authorization response is malformed (RFC 6749 §4.1.2), by the browser or by the provider.
     #[error("malformed authorization response: {0}")]
     MalformedResponse(&'static str),
-    /// Another issuer answered than was asked (RFC 9207 §2.4).
+    /// The authorization response is from another issuer (RFC 9207 §2.4).
     #[error("authorization response: {0} (RFC 9207 §2.4)")]
     MixUp(&'static str),
-    /// The provider takes none of the authentication methods that the client has.
-    #[error("the token endpoint takes none of our authentication methods")]
+    /// The provider supports no client authentication method that works with the configured secret.
+    #[error(
+        "the token endpoint supports neither `client_secret_basic` nor `client_secret_post` for client \
+         authentication"
+    )]
     NoCommonAuthMethod,
-    /// As many token requests as allowed are under way.
-    #[error("too many token requests under way")]
+    /// The limit of concurrent token requests is reached.
+    #[error("too many token requests at the same time")]
     Busy,
-    /// This client address sends codes that come to nothing, more often than it may.
+    /// This client address has too many failed code exchanges.
     #[error("too many failed sign-ins from this address")]
     TooManyFailures,
-    /// After repeated failures the provider is not asked for a few seconds.
-    #[error("not asked, after repeated failures")]
+    /// After repeated failures no request is sent for a few seconds.
+    #[error("no request sent: the circuit breaker is open after repeated failures")]
     CircuitOpen,
 }
 
 impl Error {
-    /// Whether the same request may succeed later without anybody changing anything.
+    /// Whether the same request may succeed later without any change.
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::Unreachable { .. }
@@ -80,7 +83,7 @@ impl Error {
             Self::Status(status) => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
-            Self::Rejected(refusal) => match refusal.code {
+            Self::Rejected(response) => match response.code {
                 ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => true,
                 ErrorCode::InvalidRequest
                 | ErrorCode::InvalidClient
@@ -111,12 +114,12 @@ impl Error {
 pub struct ErrorResponse {
     /// `error`.
     pub code: ErrorCode,
-    /// `error_description`, cut to what fits a line of the log; empty when there is none.
+    /// `error_description`, shortened for the log; empty if there is none.
     pub description: String,
 }
 
 impl ErrorResponse {
-    /// A refusal, from the texts as they came.
+    /// An error response with these members.
     pub fn new(code: &str, description: &str) -> Self {
         Self { code: ErrorCode::parse(code), description: printable(description, 200) }
     }
@@ -124,7 +127,7 @@ impl ErrorResponse {
 
 impl fmt::Display for ErrorResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the provider refuses: {}", self.code)?;
+        write!(f, "the provider answered {}", self.code)?;
         if !self.description.is_empty() {
             write!(f, " ({})", self.description)?;
         }
@@ -132,19 +135,19 @@ impl fmt::Display for ErrorResponse {
     }
 }
 
-/// Declares `ErrorCode` once for parsing and printing, so that the two cannot disagree.
+/// Declares `ErrorCode` once for parsing and printing, so that both agree.
 macro_rules! error_codes {
     ($($(#[$doc:meta])* $variant:ident = $text:literal,)*) => {
-        /// A registered error code, or another one.
+        /// A registered error code, or another code.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum ErrorCode {
             $($(#[$doc])* $variant,)*
-            /// A code that is none of these, cut to what fits a line of the log.
+            /// Another code, shortened for the log.
             Other(String),
         }
 
         impl ErrorCode {
-            /// Reads a code; there is none that cannot be read.
+            /// Parses any code.
             pub fn parse(text: &str) -> Self {
                 match text {
                     $($text => Self::$variant,)*
@@ -152,7 +155,7 @@ macro_rules! error_codes {
                 }
             }
 
-            /// The code as it is written.
+            /// The code in its standard spelling.
             pub fn as_str(&self) -> &str {
                 match self {
                     $(Self::$variant => $text,)*
@@ -164,37 +167,37 @@ macro_rules! error_codes {
 }
 
 error_codes! {
-    /// The request lacks something or says it twice.
+    /// A parameter is missing or repeated.
     InvalidRequest = "invalid_request",
-    /// Client authentication failed: the operator's to mend.
+    /// Client authentication failed: the configuration is wrong.
     InvalidClient = "invalid_client",
-    /// The code or refresh token is spent, revoked, or another client's.
+    /// The code or refresh token is used, revoked, or belongs to another client.
     InvalidGrant = "invalid_grant",
-    /// The client may not use this grant.
+    /// The client is not allowed to use this grant.
     UnauthorizedClient = "unauthorized_client",
     /// The server does not know this grant.
     UnsupportedGrantType = "unsupported_grant_type",
-    /// The server gives no codes this way.
+    /// The server does not support this response type.
     UnsupportedResponseType = "unsupported_response_type",
     /// The server cannot revoke this kind of token (RFC 7009).
     UnsupportedTokenType = "unsupported_token_type",
-    /// A scope is unknown or too much.
+    /// A scope is unknown or not allowed.
     InvalidScope = "invalid_scope",
     /// The access token is not valid (RFC 6750).
     InvalidToken = "invalid_token",
-    /// The person or the server said no.
+    /// The user or the server denied the request.
     AccessDenied = "access_denied",
     /// The server failed.
     ServerError = "server_error",
     /// The server is overloaded or in maintenance.
     TemporarilyUnavailable = "temporarily_unavailable",
-    /// OpenID Connect: nobody is signed in and `prompt=none` was asked.
+    /// OpenID Connect: the user is not signed in, and the request had `prompt=none`.
     LoginRequired = "login_required",
-    /// OpenID Connect: some page must be shown.
+    /// OpenID Connect: the user must interact with the provider.
     InteractionRequired = "interaction_required",
-    /// OpenID Connect: consent must be asked.
+    /// OpenID Connect: the user must consent.
     ConsentRequired = "consent_required",
-    /// OpenID Connect: an account must be chosen.
+    /// OpenID Connect: the user must choose an account.
     AccountSelectionRequired = "account_selection_required",
 }
 
@@ -204,9 +207,9 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// At most `limit` characters of `text`, without those that could forge a line of the log.
+/// At most `limit` characters of `text`, without those that could forge a log line.
 fn printable(text: &str, limit: usize) -> String {
-    // SECURITY: log forging, also by the separators and direction marks of Unicode.
+    // SECURITY: log forging, also with the separators and direction marks of Unicode.
     let harmless = |c: &char| {
         !c.is_control()
             && !matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200b}'..='\u{200f}')
@@ -214,7 +217,7 @@ fn printable(text: &str, limit: usize) -> String {
     text.chars().filter(harmless).take(limit).collect()
 }
 
-/// What keeps a redirect from being an answer.
+/// An explanation for a status that is a redirect.
 pub(crate) fn redirect_note(status: &StatusCode) -> &'static str {
     if status.is_redirection() { ", and redirects are not followed" } else { "" }
 }
@@ -224,29 +227,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_codes_are_read_and_written_alike() {
+    fn known_code_is_parsed_and_printed_alike() {
         assert_eq!(ErrorCode::parse("invalid_grant"), ErrorCode::InvalidGrant);
         assert_eq!(ErrorCode::InvalidGrant.to_string(), "invalid_grant");
         assert_eq!(ErrorCode::parse("x"), ErrorCode::Other("x".into()));
     }
 
     #[test]
-    fn a_description_cannot_forge_a_line_of_the_log() {
-        let refusal =
+    fn description_cannot_forge_log_line() {
+        let response =
             ErrorResponse::new("e\r\nf", &format!("a\n\u{2028}\u{1b}[31m{}", "b".repeat(5000)));
-        assert_eq!(refusal.code.as_str(), "ef");
-        assert_eq!(refusal.description.chars().count(), 200);
-        assert!(refusal.description.starts_with("a[31mb"));
+        assert_eq!(response.code.as_str(), "ef");
+        assert_eq!(response.description.chars().count(), 200);
+        assert!(response.description.starts_with("a[31mb"));
     }
 
     #[test]
-    fn only_what_may_pass_by_itself_is_temporary() {
-        let refused = |code| Error::Rejected(ErrorResponse::new(code, ""));
+    fn error_that_may_end_by_itself_is_temporary() {
+        let rejected = |code| Error::Rejected(ErrorResponse::new(code, ""));
         let status = |code| Error::Status(StatusCode::from_u16(code).unwrap());
-        for error in [status(500), status(503), status(429), Error::Busy, refused("server_error")] {
+        for error in [status(500), status(503), status(429), Error::Busy, rejected("server_error")]
+        {
             assert!(error.is_temporary(), "{error}");
         }
-        for error in [status(302), status(404), refused("invalid_grant"), refused("invalid_client")]
+        for error in
+            [status(302), status(404), rejected("invalid_grant"), rejected("invalid_client")]
         {
             assert!(!error.is_temporary(), "{error}");
         }

@@ -1,8 +1,8 @@
-//! Rate limit and circuit breaker of code exchanges, by client address: whoever guesses codes, or sends
-//! what the provider fails at, is slowed down, and nobody else.
-//! Invariants: an exchange counts as unsuccessful from the moment it is admitted until it succeeds, so
-//! leaving before the answer hides none; an address is forgotten only when it has been quiet for
-//! `MEMORY`, or after `MOST` others have come since, never because there are many now.
+//! Rate limit and circuit breaker of code exchanges, by client address: a client that guesses codes, or sends
+//! codes at which the provider fails, slows down no other client.
+//! Invariants: an exchange counts as unsuccessful from the moment it is allowed until it succeeds, so a client
+//! cannot hide one by disconnecting. The record of an address is removed only after `MEMORY` without an exchange,
+//! or after exchanges of `MOST` other addresses.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -27,7 +27,7 @@ impl fmt::Debug for ExchangeLimit {
     }
 }
 
-/// An exchange that was admitted. Unless its result is reported, or it is dropped unsent, it stays counted.
+/// An allowed exchange. It stays counted unless its success is reported, or it is dropped before it is sent.
 #[derive(Debug)]
 pub struct Attempt {
     limit: Arc<ExchangeLimit>,
@@ -38,13 +38,13 @@ pub struct Attempt {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    Admitted,
+    Unsent,
     Sent,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Exchanges so far: each has its number.
+    /// Exchanges so far, which number each exchange.
     exchanges: u64,
     records: HashMap<ClientAddress, Record>,
     /// The addresses of `records`, by the number of their last exchange.
@@ -55,9 +55,9 @@ struct State {
 struct Record {
     /// The number and the time of its last exchange.
     last: (u64, Moment),
-    /// Exchanges that have not succeeded, of the last second: number and time.
+    /// Number and time of the exchanges of the last second that have not succeeded.
     unsuccessful: VecDeque<(u64, Moment)>,
-    /// Whether the last result was that the provider failed.
+    /// Whether the provider failed at the last one.
     provider_failed: bool,
     circuit: Circuit,
 }
@@ -67,8 +67,8 @@ impl ExchangeLimit {
         Self { clock, state: Mutex::default() }
     }
 
-    /// Admits an exchange, or says why not.
-    pub(super) fn admit(self: &Arc<Self>, address: ClientAddress) -> Result<Attempt, Error> {
+    /// Allows an exchange, or returns why not.
+    pub(super) fn allow(self: &Arc<Self>, address: ClientAddress) -> Result<Attempt, Error> {
         let (address, now) = (address.network(), self.clock.moment());
         let mut state = self.lock();
         state.make_room(address, now);
@@ -80,18 +80,13 @@ impl ExchangeLimit {
             circuit: Circuit::default(),
         });
         let before = record.last.0;
-        let admitted = record.admit(number, now);
-        if admitted.is_ok() {
+        let allowed = record.allow(number, now);
+        if allowed.is_ok() {
             state.exchanges += 1;
             state.recent.remove(&before);
             state.recent.insert(number, address);
         }
-        admitted.map(|()| Attempt {
-            limit: Arc::clone(self),
-            address,
-            number,
-            stage: Stage::Admitted,
-        })
+        allowed.map(|()| Attempt { limit: Arc::clone(self), address, number, stage: Stage::Unsent })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -100,7 +95,7 @@ impl ExchangeLimit {
 }
 
 impl Attempt {
-    /// The request leaves now: from here on only success takes it off the count.
+    /// Marks the request as sent. From now on only success takes it off the count.
     pub(super) fn sent(&mut self) {
         self.stage = Stage::Sent;
     }
@@ -111,8 +106,8 @@ impl Attempt {
         let mut state = self.limit.lock();
         if let Some(record) = state.records.get_mut(&self.address) {
             record.provider_failed = result.as_ref().is_err_and(|error| {
-                let refused = matches!(error, Error::Rejected(_));
-                !refused || error.is_temporary()
+                let rejected = matches!(error, Error::Rejected(_));
+                !rejected || error.is_temporary()
             });
             record.circuit.report(result, now);
         }
@@ -124,14 +119,14 @@ impl Attempt {
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if self.stage == Stage::Admitted {
+        if self.stage == Stage::Unsent {
             self.limit.lock().uncount(self.address, self.number);
         }
     }
 }
 
 impl Record {
-    fn admit(&mut self, number: u64, now: Moment) -> Result<(), Error> {
+    fn allow(&mut self, number: u64, now: Moment) -> Result<(), Error> {
         while self.unsuccessful.front().is_some_and(|(_, sent)| now.since(*sent) >= SECOND) {
             self.unsuccessful.pop_front();
         }
@@ -139,9 +134,9 @@ impl Record {
             let failed = self.provider_failed;
             return Err(if failed { Error::CircuitOpen } else { Error::TooManyFailures });
         }
-        // SECURITY: by address, for what the provider fails at may be the code: one address with junk
-        // must not close the door for all.
-        if !self.circuit.admit(now) {
+        // SECURITY: by address, because the provider may fail at certain codes: one address that sends such codes
+        // must not stop the sign-ins of all others.
+        if !self.circuit.allow(now) {
             return Err(Error::CircuitOpen);
         }
         self.unsuccessful.push_back((number, now));
@@ -151,8 +146,8 @@ impl Record {
 }
 
 impl State {
-    /// Forgets whom nobody has to remember, and where there is no place for one more address, the one whose
-    /// last exchange is the longest ago.
+    /// Removes records older than `MEMORY`. If a new address still finds no room, removes the record with the
+    /// oldest exchange.
     fn make_room(&mut self, address: ClientAddress, now: Moment) {
         let is_new = !self.records.contains_key(&address);
         while let Some(entry) = self.recent.first_entry() {
@@ -180,10 +175,10 @@ impl State {
 
 const SECOND: Duration = Duration::from_secs(1);
 const MOST_A_SECOND: usize = 10;
-/// How long failures of an address are in a row; longer than a provider rests.
+/// How long a record is kept; longer than the pause of a circuit breaker.
 const MEMORY: Duration = Duration::from_secs(60);
-/// Addresses that are remembered. As each new one costs an exchange, and a provider has few to answer at a
-/// time, nobody brings so many within the second that an address is counted by.
+/// Records that are kept. Each new address costs an exchange, and the number of concurrent exchanges is limited,
+/// so an attacker cannot use so many addresses within the second of the rate limit.
 const MOST: usize = 65_536;
 
 #[cfg(test)]
@@ -200,61 +195,61 @@ mod tests {
         ClientAddress::Known(std::net::Ipv4Addr::from_bits(number).into())
     }
 
-    /// Sends a code whose exchange ends so.
+    /// Sends a code whose exchange has this result.
     fn exchange(
         limit: &Arc<ExchangeLimit>,
         from: ClientAddress,
         result: &Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut attempt = limit.admit(from)?;
+        let mut attempt = limit.allow(from)?;
         attempt.sent();
         attempt.ended(result);
         Ok(())
     }
 
-    fn refused() -> Result<(), Error> {
+    fn rejected() -> Result<(), Error> {
         Err(Error::Rejected(ErrorResponse::new("invalid_grant", "")))
     }
 
     const FAILED: Result<(), Error> = Err(Error::Garbage("x"));
 
     #[test]
-    fn eleventh_refused_code_within_a_second_is_too_many() {
+    fn eleventh_rejected_code_within_a_second_is_too_many() {
         let (clock, limit) = limit();
         for number in 0..10 {
-            exchange(&limit, address(1), &refused()).unwrap();
+            exchange(&limit, address(1), &rejected()).unwrap();
             clock.advance(Duration::from_millis(if number == 0 { 500 } else { 0 }));
         }
-        assert_eq!(limit.admit(address(1)).unwrap_err(), Error::TooManyFailures);
-        assert!(limit.admit(address(2)).is_ok(), "another address");
+        assert_eq!(limit.allow(address(1)).unwrap_err(), Error::TooManyFailures);
+        assert!(limit.allow(address(2)).is_ok(), "another address");
         clock.advance(Duration::from_millis(500));
-        exchange(&limit, address(1), &refused()).unwrap();
-        let again = exchange(&limit, address(1), &refused());
-        assert_eq!(again.unwrap_err(), Error::TooManyFailures, "nine are not a second old");
+        exchange(&limit, address(1), &rejected()).unwrap();
+        let again = exchange(&limit, address(1), &rejected());
+        assert_eq!(again.unwrap_err(), Error::TooManyFailures, "nine are less than a second old");
         clock.advance(Duration::from_millis(500));
-        exchange(&limit, address(1), &refused()).unwrap();
+        exchange(&limit, address(1), &rejected()).unwrap();
     }
 
     #[test]
-    fn exchange_counts_from_when_it_is_admitted_until_it_succeeds() {
+    fn exchange_counts_from_its_permission_until_it_succeeds() {
         let (_, limit) = limit();
-        let mut sent: Vec<_> = (0..10).map(|_| limit.admit(address(1)).unwrap()).collect();
+        let mut sent: Vec<_> = (0..10).map(|_| limit.allow(address(1)).unwrap()).collect();
         sent.iter_mut().for_each(Attempt::sent);
-        assert!(limit.admit(address(1)).is_err());
+        assert!(limit.allow(address(1)).is_err());
         sent.pop().unwrap().ended(&Ok::<_, Error>(()));
-        let unsent = limit.admit(address(1)).unwrap();
-        assert!(limit.admit(address(1)).is_err());
+        let unsent = limit.allow(address(1)).unwrap();
+        assert!(limit.allow(address(1)).is_err());
         drop(unsent);
-        assert!(limit.admit(address(1)).is_ok(), "what was not sent does not count");
-        // Whoever leaves without waiting for the answer has sent it all the same.
+        assert!(limit.allow(address(1)).is_ok(), "an unsent one does not count");
+        // A client that disconnects before the response has sent the code all the same.
         drop(sent.pop().unwrap());
-        let mut last = limit.admit(address(1)).unwrap();
+        let mut last = limit.allow(address(1)).unwrap();
         last.sent();
-        assert!(limit.admit(address(1)).is_err());
+        assert!(limit.allow(address(1)).is_err());
     }
 
     #[test]
-    fn any_number_of_codes_that_succeed_is_admitted_and_leaves_nothing() {
+    fn successful_exchanges_are_not_limited_and_leave_no_record() {
         let (_, limit) = limit();
         for _ in 0..100 {
             exchange(&limit, address(1), &Ok(())).unwrap();
@@ -264,45 +259,45 @@ mod tests {
     }
 
     #[test]
-    fn limit_that_is_reached_by_the_providers_failures_says_so() {
+    fn limit_reached_by_failures_of_provider_reports_open_circuit() {
         let (_, limit) = limit();
         for _ in 0..5 {
-            exchange(&limit, address(1), &refused()).unwrap();
+            exchange(&limit, address(1), &rejected()).unwrap();
             exchange(&limit, address(1), &FAILED).unwrap();
         }
-        assert_eq!(limit.admit(address(1)).unwrap_err(), Error::CircuitOpen);
+        assert_eq!(limit.allow(address(1)).unwrap_err(), Error::CircuitOpen);
     }
 
     #[test]
-    fn provider_that_fails_for_one_address_is_asked_for_the_others() {
+    fn failures_of_one_address_open_no_circuit_for_others() {
         let (clock, limit) = limit();
         for _ in 0..5 {
             exchange(&limit, address(1), &FAILED).unwrap();
         }
-        assert_eq!(limit.admit(address(1)).unwrap_err(), Error::CircuitOpen);
-        assert!(limit.admit(address(2)).is_ok());
+        assert_eq!(limit.allow(address(1)).unwrap_err(), Error::CircuitOpen);
+        assert!(limit.allow(address(2)).is_ok());
         clock.advance(Duration::from_secs(5));
         exchange(&limit, address(1), &Ok(())).unwrap();
-        assert!(limit.admit(address(1)).is_ok(), "a success closes the circuit");
+        assert!(limit.allow(address(1)).is_ok(), "a success closes the circuit");
     }
 
     #[test]
-    fn flood_of_addresses_resets_no_count_and_stays_bounded() {
+    fn flood_of_addresses_resets_no_count_and_is_bounded() {
         let (clock, limit) = limit();
         for _ in 0..10 {
-            exchange(&limit, address(0), &refused()).unwrap();
+            exchange(&limit, address(0), &rejected()).unwrap();
         }
         for number in 1..u32::try_from(MOST).unwrap() {
-            exchange(&limit, address(number), &refused()).unwrap();
+            exchange(&limit, address(number), &rejected()).unwrap();
         }
-        assert_eq!(limit.admit(address(0)).unwrap_err(), Error::TooManyFailures);
+        assert_eq!(limit.allow(address(0)).unwrap_err(), Error::TooManyFailures);
         for number in 0..1000 {
-            exchange(&limit, address(1 << 20 | number), &refused()).unwrap();
+            exchange(&limit, address(1 << 20 | number), &rejected()).unwrap();
         }
         assert_eq!(limit.lock().records.len(), MOST);
         clock.advance(MEMORY);
-        drop(limit.admit(address(1)).unwrap());
+        drop(limit.allow(address(1)).unwrap());
         let state = limit.lock();
-        assert_eq!((state.records.len(), state.recent.len()), (0, 0), "forgotten in time");
+        assert_eq!((state.records.len(), state.recent.len()), (0, 0), "removed after a while");
     }
 }

@@ -1,4 +1,4 @@
-//! A provider of our tests: answers on a loopback port whatever the test says, and keeps what it saw.
+//! A provider for unit tests, on a loopback port. It sends configured responses and records requests.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use url::{Url, form_urlencoded};
 
-/// A request as the provider saw it.
+/// A recorded request.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
     pub(crate) path: String,
@@ -23,16 +23,16 @@ pub(crate) struct Seen {
     pub(crate) form: HashMap<String, String>,
 }
 
-/// What the provider does.
+/// A response of the provider.
 #[derive(Clone, Debug)]
 pub(crate) enum Reply {
     /// Status, content type, body.
     Answer(u16, &'static str, String),
     /// A redirect there.
     Redirect(u16, String),
-    /// The connection ends without an answer.
+    /// The connection is closed without a response.
     Drop,
-    /// No answer, ever.
+    /// No response.
     Silence,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Loopback {
 }
 
 impl Loopback {
-    /// Starts one that answers as `reply` says; it is told its own address.
+    /// Starts a provider. `reply` gets its URL and a request, and returns the response.
     pub(crate) async fn start(
         reply: impl Fn(&Url, &Seen) -> Reply + Send + Sync + 'static,
     ) -> Self {
@@ -83,17 +83,17 @@ impl Loopback {
         Self { base, seen, _tasks: tasks }
     }
 
-    /// Its address, with this path.
+    /// Its URL with this path.
     pub(crate) fn url(&self, path: &str) -> Url {
         self.base.join(path).unwrap()
     }
 
-    /// Its address without a trailing slash: an issuer.
+    /// Its URL without a trailing slash, for an issuer.
     pub(crate) fn issuer(&self) -> String {
         self.base.as_str().trim_end_matches('/').to_owned()
     }
 
-    /// What it was asked at `path`.
+    /// The requests at `path`.
     pub(crate) fn seen(&self, path: &str) -> Vec<Seen> {
         self.seen.lock().unwrap().iter().filter(|seen| seen.path == path).cloned().collect()
     }
@@ -121,5 +121,5 @@ async fn perform(reply: Reply) -> Result<Response<Full<Bytes>>, Dropped> {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("the test says so")]
+#[error("the test drops the connection")]
 struct Dropped;

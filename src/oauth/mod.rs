@@ -1,6 +1,6 @@
-//! RFC 6749 as a client; knows neither OpenID Connect nor sessions.
-//! Invariant: a code is sent once. Whoever asks the token endpoint holds a [`TokenSlot`], so that no
-//! provider ever has more than [`Client::TOKEN_SLOTS`] of our token requests to answer.
+//! OAuth 2.0 client (RFC 6749), without OpenID Connect and sessions.
+//! Invariant: a code is sent once. Every token request holds a [`TokenSlot`], so that a provider gets at most
+//! [`Client::TOKEN_SLOTS`] of them at a time.
 
 pub mod authorization;
 mod breaker;
@@ -33,7 +33,7 @@ use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::telemetry::metrics::ProviderEndpoint;
 
-/// A registered client, and its manners toward the token endpoint.
+/// A registered client, with the limits and circuit breakers of its token requests.
 #[derive(Debug)]
 pub struct Client {
     credentials: Credentials,
@@ -47,18 +47,19 @@ pub struct Client {
 #[derive(Debug)]
 pub struct ClientLimits {
     token_slots: Arc<TokenSlots>,
-    /// Rate limit of code exchanges, by client address. Refreshes have their own circuit breaker, so that a
-    /// client's codes end no session of another.
+    /// Rate limit and circuit breakers of code exchanges, by client address. Refreshes have another circuit
+    /// breaker, so that failed exchanges end no session.
     exchanges: Arc<ExchangeLimit>,
+    /// Circuit breaker of refreshes.
     refreshes: Breaker,
-    /// Separate, so that a revocation endpoint that fails stops no sign-in.
+    /// Circuit breaker of revocations. A failing revocation endpoint must not stop sign-ins.
     revocations: Breaker,
 }
 
-/// Where tokens are had or given back, and how the client authenticates there.
+/// An endpoint that requires client authentication, and the method for it.
 #[derive(Clone, Copy, Debug)]
 pub struct AuthenticatedEndpoint<'a> {
-    /// Its address.
+    /// Its URL.
     pub url: &'a Url,
     /// The authentication method.
     pub method: AuthMethod,
@@ -67,9 +68,9 @@ pub struct AuthenticatedEndpoint<'a> {
 /// The right to exchange one code now.
 #[derive(Debug)]
 pub struct ExchangePermit {
-    /// Held until all is known that the tokens are good for.
+    /// Held until the tokens have been verified and used.
     pub slot: TokenSlot,
-    /// Spent with the code.
+    /// Used up with the code.
     pub attempt: Attempt,
 }
 
@@ -86,7 +87,7 @@ impl ClientLimits {
 }
 
 impl Client {
-    /// Token requests under way at a time.
+    /// Concurrent token requests at one provider.
     pub const TOKEN_SLOTS: usize = TokenSlots::MOST;
 
     /// A client with these credentials, within these limits.
@@ -110,20 +111,20 @@ impl Client {
         &self.credentials
     }
 
-    /// Waits until a sign-in from this address may send its code, up to the provider's `timeout`.
+    /// Waits until a sign-in from this address can send its code, up to the provider's `timeout`.
     pub async fn exchange_permit(&self, address: ClientAddress) -> Result<ExchangePermit, Error> {
         let slot = self.limits.token_slots.acquire(Purpose::SignIn(address));
         let slot = timeout_at(self.http.deadline(), slot).await.unwrap_or(Err(Error::Busy))?;
-        // Asked now and not before it waited: a colleague who waits has failed at nothing.
-        Ok(ExchangePermit { slot, attempt: self.limits.exchanges.admit(address)? })
+        // Counted after the wait: a sign-in that waits has not failed.
+        Ok(ExchangePermit { slot, attempt: self.limits.exchanges.allow(address)? })
     }
 
-    /// A slot for a refresh: the next that gets free, each being held for a few deadlines at most.
+    /// Waits for a slot for a refresh. Each slot is held for a few timeouts at most.
     pub async fn refresh_slot(&self) -> Result<TokenSlot, Error> {
         self.limits.token_slots.acquire(Purpose::Refresh).await
     }
 
-    /// An authenticated POST.
+    /// Sends a POST with client authentication.
     async fn post<'a, T>(
         &'a self,
         name: ProviderEndpoint,
@@ -134,12 +135,12 @@ impl Client {
     ) -> Result<T, Error> {
         let mut headers = HeaderMap::new();
         self.credentials.authenticate(endpoint.method, &mut headers, &mut form);
-        let answer = self.http.post(name, endpoint.url, headers, &form, deadline).await;
-        answer.and_then(|answer| read(&answer))
+        let response = self.http.post(name, endpoint.url, headers, &form, deadline).await;
+        response.and_then(|response| read(&response))
     }
 }
 
-/// The result of a request that a circuit breaker let through.
+/// The result of a request, reported to its circuit breaker.
 async fn tried<T>(
     trial: Result<Trial<'_>, Error>,
     request: impl Future<Output = Result<T, Error>>,
@@ -150,23 +151,23 @@ async fn tried<T>(
     result
 }
 
-/// The body of a success, or the error that the answer amounts to (RFC 6749 §5.2).
-fn success(answer: &HttpResponse) -> Result<Map<String, Value>, Error> {
-    let status = answer.status;
+/// The body of a success, or the error in the response (RFC 6749 §5.2).
+fn success(response: &HttpResponse) -> Result<Map<String, Value>, Error> {
+    let status = response.status;
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         return Err(Error::Status(status));
     }
-    let body = answer.object();
-    // Some servers send their errors with status 200: the member decides, not the status.
-    if let Some(refusal) = body.as_ref().ok().and_then(refusal) {
-        return Err(Error::Rejected(refusal));
+    let body = response.object();
+    // Some servers send errors with status 200, so the member decides and not the status.
+    if let Some(error) = body.as_ref().ok().and_then(error_response) {
+        return Err(Error::Rejected(error));
     }
     if status.is_success() { body } else { Err(Error::Status(status)) }
 }
 
-fn refusal(body: &Map<String, Value>) -> Option<ErrorResponse> {
+fn error_response(body: &Map<String, Value>) -> Option<ErrorResponse> {
     let text = |name| body.get(name).and_then(Value::as_str).unwrap_or_default();
-    // Not text is not as §5.2 has it, but surely no success.
+    // A value that is no string violates §5.2, but is no success either.
     let error = body.get("error").filter(|error| !error.is_null())?;
     Some(ErrorResponse::new(error.as_str().unwrap_or("?"), text("error_description")))
 }

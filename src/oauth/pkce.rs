@@ -1,5 +1,5 @@
-//! Proof Key for Code Exchange: whoever brings the code must have started the sign-in.
-//! Invariant: S256 and nothing else, always.
+//! Proof Key for Code Exchange: binds a code to the sign-in that requested it.
+//! Invariant: the method is always S256.
 //! Source: RFC 7636; RFC 9700 §2.1.1.
 
 use aws_lc_rs::digest;
@@ -20,7 +20,7 @@ mod tests {
 
     /// RFC 7636, Appendix B.
     #[test]
-    fn the_example_of_the_standard_holds() {
+    fn challenge_equals_example_of_standard() {
         let verifier = Secret::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
         assert_eq!(challenge(&verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     }

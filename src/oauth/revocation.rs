@@ -1,4 +1,4 @@
-//! Giving a token back.
+//! Token revocation.
 //! Source: RFC 7009.
 
 use super::error::Error;
@@ -7,7 +7,7 @@ use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
 
 impl Client {
-    /// Revokes a refresh token and, at most servers, the access tokens that came of it (§2.1).
+    /// Revokes a refresh token and, at most servers, its access tokens (§2.1).
     /// An unknown token is no error (§2.2).
     pub async fn revoke(
         &self,
@@ -20,11 +20,11 @@ impl Client {
             endpoint,
             form,
             self.http.deadline(),
-            |answer| {
-                // The body of a success means nothing (§2.2).
-                if answer.status.is_success() { Ok(()) } else { success(answer).map(drop) }
+            |response| {
+                // The body of a success is ignored (§2.2).
+                if response.status.is_success() { Ok(()) } else { success(response).map(drop) }
             },
         );
-        tried(self.limits.revocations.admit(), request).await
+        tried(self.limits.revocations.allow(), request).await
     }
 }

@@ -1,6 +1,6 @@
-//! A document of the provider's: kept, fetched anew by one task at a time, never too often.
-//! Invariant: a fetch that failed replaces nothing; a fetch goes on when those who wait for it leave,
-//! and all who wait get the one result.
+//! Cache of a document of the provider, fetched by one task at a time and not too often.
+//! Invariant: a failed fetch replaces nothing. A fetch continues when its waiters are dropped, and all waiters get
+//! the same result.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::clock::{Clock, Moment};
 use crate::lock::lock;
 use crate::single_flight::{SingleFlight, Started, Waiter};
 
-/// The last good document, and the fetch under way.
+/// The last valid document, and the running fetch.
 #[derive(Debug)]
 pub(super) struct Cached<T> {
     clock: Clock,
@@ -31,7 +31,7 @@ impl<T: Send + Sync + 'static> Cached<T> {
         Self { clock, flights: Arc::new(SingleFlight::new(state)) }
     }
 
-    /// The last good document, while it is not too stale to go by.
+    /// The last valid document, unless it is too old.
     pub(super) fn known(&self) -> Option<Arc<T>> {
         let now = self.clock.moment();
         let state = self.flights.lock();
@@ -39,12 +39,12 @@ impl<T: Send + Sync + 'static> Cached<T> {
         (now.since(*fetched) <= STALE).then(|| Arc::clone(document))
     }
 
-    /// Why the last fetch failed; `None` where it did not.
+    /// Why the last fetch failed; `None` if it succeeded.
     pub(super) fn last_failure(&self) -> Option<Error> {
         self.flights.lock().last_failure.clone()
     }
 
-    /// Waits for the fetch under way, or starts one if the throttle lets it.
+    /// Waits for the running fetch, or starts one if the throttle allows it.
     pub(super) async fn fetch<F>(
         &self,
         throttle: &Throttle,
@@ -69,7 +69,7 @@ impl<T: Send + Sync + 'static> Cached<T> {
         if let Some(flight) = state.under_way() {
             return Ok(flight);
         }
-        if !throttle.admit() {
+        if !throttle.allow() {
             return Err(state.last_failure.clone().unwrap_or(Error::TooSoon));
         }
         let (call, flight) = state.start();
@@ -78,7 +78,7 @@ impl<T: Send + Sync + 'static> Cached<T> {
     }
 }
 
-/// A task of its own, bounded by the fetch's deadline: who asked may leave, the result stays.
+/// Runs as a separate task, so that the result is stored even if no waiter is left. The fetch has a timeout.
 async fn finish<T>(
     fetch: impl Future<Output = Result<T, Error>> + Send,
     clock: Clock,
@@ -98,12 +98,12 @@ async fn finish<T>(
     });
 }
 
-/// Lets `burst` pass at once, and then one in each `period`.
+/// Rate limit: allows `burst` fetches at once, and then one in each `period`.
 #[derive(Debug)]
 pub(super) struct Throttle {
     clock: Clock,
     period: Duration,
-    /// How far ahead of time the next may be.
+    /// How early the next one can be.
     slack: Duration,
     next: Mutex<Moment>,
 }
@@ -114,14 +114,14 @@ impl Throttle {
         Self { clock, period, slack, next: Mutex::new(Moment::from_millis(0)) }
     }
 
-    fn admit(&self) -> bool {
+    fn allow(&self) -> bool {
         let now = self.clock.moment();
         let mut next = lock(&self.next);
-        let admitted = next.since(now) <= self.slack;
-        if admitted {
+        let allowed = next.since(now) <= self.slack;
+        if allowed {
             *next = now.max(*next).after(self.period);
         }
-        admitted
+        allowed
     }
 }
 
@@ -140,19 +140,19 @@ mod tests {
     }
 
     #[test]
-    fn a_throttle_lets_a_burst_pass_and_then_one_a_period() {
+    fn throttle_allows_burst_and_then_one_per_period() {
         let clock = Clock::manual();
         let throttle = Throttle::new(clock.clone(), 2, Duration::from_secs(10));
-        let admitted = |n| (0..n).filter(|_| throttle.admit()).count();
-        assert_eq!(admitted(5), 2);
+        let allowed = |n| (0..n).filter(|_| throttle.allow()).count();
+        assert_eq!(allowed(5), 2);
         clock.advance(Duration::from_secs(10));
-        assert_eq!(admitted(5), 1);
+        assert_eq!(allowed(5), 1);
         clock.advance(Duration::from_secs(3600));
-        assert_eq!(admitted(5), 2);
+        assert_eq!(allowed(5), 2);
     }
 
     #[tokio::test]
-    async fn a_failure_replaces_nothing_and_too_much_age_does() {
+    async fn failed_fetch_keeps_document_until_it_is_stale() {
         let (clock, cached, throttle) = cached();
         assert_eq!(*cached.fetch(&throttle, || async { Ok(1) }).await.unwrap(), 1);
         clock.advance(Duration::from_secs(3600));
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fetch_too_soon_is_answered_with_the_last_failure() {
+    async fn fetch_too_soon_returns_last_failure() {
         let (clock, cached, throttle) = cached();
         let failing = || async { Err(Error::NoKeys) };
         assert_eq!(cached.fetch(&throttle, failing).await, Err(Error::NoKeys));
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn those_who_wait_share_a_fetch_that_outlives_its_starter() {
+    async fn waiters_share_a_fetch_that_outlives_its_starter() {
         let (_, cached, throttle) = cached();
         let (finish, finished) = oneshot::channel::<u32>();
         let fetch = || async { finished.await.map_err(|_| Error::Interrupted) };
@@ -189,10 +189,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_fetch_that_crashes_holds_up_nobody() {
+    async fn fetch_that_panics_blocks_no_later_one() {
         let (clock, cached, throttle) = cached();
-        let crash = || async { panic!("the fetch crashes") };
-        assert_eq!(cached.fetch(&throttle, crash).await, Err(Error::Interrupted));
+        let panicking = || async { panic!("the fetch panics") };
+        assert_eq!(cached.fetch(&throttle, panicking).await, Err(Error::Interrupted));
         clock.advance(Duration::from_secs(1));
         assert_eq!(cached.fetch(&throttle, || async { Ok(1) }).await.as_deref(), Ok(&1));
     }

@@ -1,6 +1,5 @@
-//! The provider's metadata: where its endpoints are and what they take.
-//! Invariant: metadata is that of the configured issuer, and each endpoint is one that a secret may
-//! be sent to.
+//! Metadata of the provider: its endpoints and what they support.
+//! Invariant: the metadata is that of the configured issuer, and secrets can safely be sent to each endpoint.
 //! Source: OpenID Connect Discovery 1.0 §3 and §4, RFC 8414 §2, RFC 9207 §3.
 
 use serde_json::{Map, Value};
@@ -9,14 +8,14 @@ use url::Url;
 use super::error::Error;
 use crate::origin::Origin;
 
-/// Which issuer, and what the operator knows better than discovery.
+/// The issuer, and settings that replace discovered ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The issuer identifier, exactly as it must stand in `iss`.
+    /// The issuer identifier, exactly as in `iss`.
     pub issuer: String,
     /// Configured endpoints.
     pub endpoints: ProviderEndpoints,
-    /// Whether `http://` beyond loopback is accepted.
+    /// Whether `http://` is allowed for other hosts than loopback.
     pub danger_allow_http: bool,
 }
 
@@ -37,7 +36,7 @@ pub struct ProviderEndpoints {
     pub revocation: Option<Url>,
 }
 
-/// What we need to know of a provider.
+/// Metadata of a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
     /// `authorization_endpoint`.
@@ -52,17 +51,17 @@ pub struct Metadata {
     pub end_session: Option<Url>,
     /// `revocation_endpoint`.
     pub revocation: Option<Url>,
-    /// `token_endpoint_auth_methods_supported`; `None` when not said.
+    /// `token_endpoint_auth_methods_supported`; `None` if absent.
     pub token_auth_methods: Option<Vec<String>>,
     /// Whether every authorization response has `iss` (RFC 9207 §3).
     pub response_has_issuer: bool,
 }
 
 impl Settings {
-    /// Where the document is: the issuer, less a final slash, and the well-known path (§4.1).
+    /// The URL of the document: the issuer without a final slash, and the well-known path (§4.1).
     pub(super) fn document(&self) -> Result<Url, Error> {
         let url = Url::parse(&self.issuer).map_err(|_| Error::Issuer("is not a URL"))?;
-        if !self.may_be_given(&url) {
+        if !self.is_safe_configured(&url) {
             return Err(Error::Issuer("must be https"));
         }
         if url.query().is_some() || url.fragment().is_some() {
@@ -73,8 +72,8 @@ impl Settings {
         Url::parse(&document).map_err(|_| Error::Issuer("is not a URL"))
     }
 
-    /// The metadata, when the operator gave all that is needed.
-    pub(super) fn by_hand(&self) -> Result<Option<Metadata>, Error> {
+    /// The configured metadata, if it is complete.
+    pub(super) fn configured(&self) -> Result<Option<Metadata>, Error> {
         let ProviderEndpoints { authorization, token, jwks, .. } = &self.endpoints;
         if authorization.is_none() || token.is_none() || jwks.is_none() {
             return Ok(None);
@@ -82,12 +81,12 @@ impl Settings {
         self.complete(&Map::new()).map(Some)
     }
 
-    /// Reads the document (§4.2) and checks whose it is (§4.3).
+    /// Parses the document (§4.2) and checks its issuer (§4.3).
     pub(super) fn read(&self, document: &Map<String, Value>) -> Result<Metadata, Error> {
-        // SECURITY: to the letter. A near miss is how one issuer poses as another (§4.3).
-        let said = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
-        if said != self.issuer {
-            return Err(Error::OtherIssuer { said: said.chars().take(200).collect() });
+        // SECURITY: compared exactly, or one issuer could impersonate another (§4.3).
+        let found = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
+        if found != self.issuer {
+            return Err(Error::OtherIssuer { found: found.chars().take(200).collect() });
         }
         self.complete(document)
     }
@@ -111,7 +110,7 @@ impl Settings {
         })
     }
 
-    /// An endpoint: the operator's word first, then the document's.
+    /// An endpoint: the configured one, or that of the document.
     fn endpoint(
         &self,
         document: &Map<String, Value>,
@@ -119,43 +118,45 @@ impl Settings {
         given: Option<&Url>,
     ) -> Result<Option<Url>, Error> {
         let fault = |fault| Error::Endpoint { endpoint, fault };
-        let (url, https_enough) = match (given, document.get(endpoint)) {
-            (Some(url), _) => (url.clone(), self.may_be_given(url)),
+        let (url, is_safe) = match (given, document.get(endpoint)) {
+            (Some(url), _) => (url.clone(), self.is_safe_configured(url)),
             (None, None | Some(Value::Null)) => return Ok(None),
             (None, Some(value)) => {
-                let text = value.as_str().ok_or(fault("is not text"))?;
+                let text = value.as_str().ok_or(fault("is not a string"))?;
                 if text.is_empty() {
                     return Ok(None);
                 }
                 let url = Url::parse(text).map_err(|_| fault("is not a URL"))?;
-                let https_enough = self.may_be_discovered(&url);
-                (url, https_enough)
+                let is_safe = self.is_safe_discovered(&url);
+                (url, is_safe)
             }
         };
-        if !https_enough {
+        if !is_safe {
             return Err(fault("must be https"));
         }
         if url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
-            return Err(fault("has a fragment or a user"));
+            return Err(fault("has a fragment or a user name"));
         }
         Ok(Some(url))
     }
 
-    /// https, or http where the operator may write it.
-    fn may_be_given(&self, url: &Url) -> bool {
+    /// Whether a configured URL is safe: https, or http to loopback or with `danger_allow_http`.
+    fn is_safe_configured(&self, url: &Url) -> bool {
         let loopback = || Origin::of(url).is_some_and(|origin| origin.is_loopback());
         url.scheme() == "https"
             || (url.scheme() == "http" && (self.danger_allow_http || loopback()))
     }
 
-    // SECURITY: under an https issuer not even loopback may be http: a document must not lead us to
-    // our own machine (SSRF), nor weaken what the operator wrote; `file:` and kin never.
-    fn may_be_discovered(&self, url: &Url) -> bool {
-        url.scheme() == "https" || (self.issuer.starts_with("http://") && self.may_be_given(url))
+    /// Whether a discovered URL is safe.
+    // SECURITY: with an https issuer even loopback must be https: a document must not direct requests to this
+    // machine (SSRF) or weaken the configuration. Other schemes, such as `file:`, are never safe.
+    fn is_safe_discovered(&self, url: &Url) -> bool {
+        url.scheme() == "https"
+            || (self.issuer.starts_with("http://") && self.is_safe_configured(url))
     }
 }
 
-/// A list of texts; anything else counts as not said.
+/// A list of strings; anything else counts as absent.
 fn texts(document: &Map<String, Value>, name: &str) -> Option<Vec<String>> {
     let list = document.get(name)?.as_array()?;
     list.iter().map(|item| item.as_str().map(str::to_owned)).collect()
@@ -184,7 +185,7 @@ mod tests {
         document.as_object().unwrap().clone()
     }
 
-    /// Reads a document of `https://op.example` with one member changed; null removes it.
+    /// Parses a document of `https://op.example` with one member changed; null removes it.
     #[track_caller]
     fn check(name: &str, value: Value, expected: Result<(), &str>) {
         let mut document = document("https://op.example");
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_is_read_and_unknown_members_are_ignored() {
+    fn document_is_parsed_and_unknown_members_are_ignored() {
         let read = settings("https://op.example").read(&document("https://op.example")).unwrap();
         assert_eq!(read.token.as_str(), "https://op.example/token");
         assert_eq!(read.token_auth_methods, Some(vec!["client_secret_post".into()]));
@@ -208,24 +209,24 @@ mod tests {
     }
 
     #[test]
-    fn a_document_of_another_issuer_is_refused() {
-        check("issuer", json!("https://evil.example"), Err("and not the configured one"));
-        check("issuer", json!("https://op.example/"), Err("and not the configured one"));
-        check("issuer", json!(null), Err("and not the configured one"));
-        check("issuer", json!(["https://op.example"]), Err("and not the configured one"));
+    fn document_of_another_issuer_is_rejected() {
+        check("issuer", json!("https://evil.example"), Err("not the configured issuer"));
+        check("issuer", json!("https://op.example/"), Err("not the configured issuer"));
+        check("issuer", json!(null), Err("not the configured issuer"));
+        check("issuer", json!(["https://op.example"]), Err("not the configured issuer"));
     }
 
     #[test]
-    fn endpoints_must_be_there_and_https() {
+    fn missing_or_unsafe_endpoint_is_rejected() {
         for name in ["authorization_endpoint", "token_endpoint", "jwks_uri"] {
             check(name, json!(null), Err("is missing"));
-            check(name, json!(["https://op.example/x"]), Err("is not text"));
+            check(name, json!(["https://op.example/x"]), Err("is not a string"));
             check(name, json!("/relative"), Err("is not a URL"));
             check(name, json!("http://op.example/x"), Err("must be https"));
             check(name, json!("http://127.0.0.1/x"), Err("must be https"));
             check(name, json!("file:///etc/passwd"), Err("must be https"));
-            check(name, json!("https://me@op.example/x"), Err("a fragment or a user"));
-            check(name, json!("https://op.example/x#y"), Err("a fragment or a user"));
+            check(name, json!("https://me@op.example/x"), Err("a fragment or a user name"));
+            check(name, json!("https://op.example/x#y"), Err("a fragment or a user name"));
         }
         check("userinfo_endpoint", json!("http://op.example/x"), Err("must be https"));
         check("userinfo_endpoint", json!(""), Ok(()));
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn http_is_for_loopback_and_for_who_asks_for_danger() {
+    fn http_is_allowed_for_loopback_and_with_danger_allow_http() {
         let read = |issuer: &str, danger_allow_http| {
             let settings = Settings { danger_allow_http, ..settings(issuer) };
             settings.document().and_then(|_| settings.read(&document(issuer)))
@@ -248,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_well_known_path_follows_the_issuers() {
+    fn well_known_path_is_appended_to_path_of_issuer() {
         let at = |issuer: &str| settings(issuer).document().map(|url| url.to_string());
         let expected = "https://op.example/realms/a/.well-known/openid-configuration";
         assert_eq!(at("https://op.example/realms/a").as_deref(), Ok(expected));
@@ -259,15 +260,15 @@ mod tests {
     }
 
     #[test]
-    fn what_the_operator_wrote_goes_over_discovery_or_makes_it_unneeded() {
+    fn configured_endpoint_replaces_discovered_one_or_discovery() {
         let url =
             |path: &str| Some(Url::parse("https://hand.example").unwrap().join(path).unwrap());
         let mut settings = settings("https://op.example");
         settings.endpoints.token = url("/t");
-        assert_eq!(settings.by_hand(), Ok(None));
+        assert_eq!(settings.configured(), Ok(None));
         let read = settings.read(&document("https://op.example")).unwrap();
         assert_eq!((Some(read.token), read.jwks.path()), (url("/t"), "/jwks"));
         (settings.endpoints.authorization, settings.endpoints.jwks) = (url("/a"), url("/j"));
-        assert_eq!(settings.by_hand().unwrap().map(|known| known.jwks), url("/j"));
+        assert_eq!(settings.configured().unwrap().map(|known| known.jwks), url("/j"));
     }
 }

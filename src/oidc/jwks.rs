@@ -1,7 +1,7 @@
-//! The provider's keys: kept, fetched anew when they do not verify a token, for it may be the set that is
-//! wrong: too old, or mended under the same name.
-//! Invariant: the last good set stays until there is a better one; an empty set is none. However many
-//! such tokens come, the provider is asked twice and then once in ten seconds.
+//! Keys of the provider, fetched again if they do not verify a token: the set may be outdated, or a key may have
+//! been replaced under the same ID.
+//! Invariant: the last valid set is kept until a new valid one arrives; an empty set is not valid. Any number of
+//! such tokens causes two fetches, and then one in ten seconds.
 //! Source: OpenID Connect Core §10.1.1, RFC 7517 §5.
 
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::telemetry::metrics::ProviderEndpoint;
 pub(super) struct Keys {
     http: Arc<Http>,
     cached: Cached<KeySet>,
-    /// Of fetches because there is no set at all.
+    /// Of fetches because there is no set.
     missing: Throttle,
     /// Of fetches because the set does not verify a token.
     rotated: Throttle,
@@ -39,40 +39,40 @@ impl Keys {
         }
     }
 
-    /// Fetches the set, for its age.
+    /// Fetches the set because of its age.
     pub(super) async fn renew(&self, uri: &Url) -> Result<(), Error> {
         self.fetch(uri, &self.missing).await.map(drop)
     }
 
-    /// Whether there is a set to check with.
+    /// Whether there is a set.
     pub(super) fn are_known(&self) -> bool {
         self.cached.known().is_some()
     }
 
-    /// Why the last fetch failed; `None` where it did not.
+    /// Why the last fetch failed; `None` if it succeeded.
     pub(super) fn last_failure(&self) -> Option<Error> {
         self.cached.last_failure()
     }
 
-    /// Checks a token's signature.
+    /// Verifies the signature of a token.
     pub(super) async fn verify(&self, token: &Secret, uri: &Url) -> Result<Verified, Error> {
         let keys = match self.cached.known() {
             Some(keys) => keys,
             None => self.fetch(uri, &self.missing).await?,
         };
-        let refused = match jose::verify(token.expose(), &keys, &Algorithm::ALL) {
+        let rejection = match jose::verify(token.expose(), &keys, &Algorithm::ALL) {
             Err(error) if error.may_verify_with_newer_keys() => error,
             result => return result.map_err(Error::Signature),
         };
         let keys = match self.fetch(uri, &self.rotated).await {
             Ok(keys) => keys,
-            // The key may be a good one: whoever has the token may try again.
-            Err(error) if refused == jose::Error::UnknownKey && error != Error::TooSoon => {
+            // The key may be valid, so the client can try again.
+            Err(error) if rejection == jose::Error::UnknownKey && error != Error::TooSoon => {
                 return Err(error);
             }
-            // SECURITY: a wrong signature is wrong whatever keeps us from newer keys; and asked often
-            // enough, a token whose key stays unknown is refused, not waved through.
-            Err(_) => return Err(Error::Signature(refused)),
+            // SECURITY: a failed fetch must not hide a wrong signature, and a token whose key stays unknown is
+            // rejected.
+            Err(_) => return Err(Error::Signature(rejection)),
         };
         jose::verify(token.expose(), &keys, &Algorithm::ALL).map_err(Error::Signature)
     }
@@ -84,11 +84,11 @@ impl Keys {
 }
 
 async fn fetch(http: Arc<Http>, uri: Url) -> Result<KeySet, Error> {
-    let answer = http.get(ProviderEndpoint::Jwks, &uri).await?;
-    if !answer.status.is_success() {
-        return Err(Error::NoDocument { url: uri.to_string(), status: answer.status });
+    let response = http.get(ProviderEndpoint::Jwks, &uri).await?;
+    if !response.status.is_success() {
+        return Err(Error::NoDocument { url: uri.to_string(), status: response.status });
     }
-    let keys = KeySet::parse(answer.body())
+    let keys = KeySet::parse(response.body())
         .map_err(|_| oauth::error::Error::Garbage("not a JWK Set (RFC 7517 §5)"))?;
     if keys.is_empty() { Err(Error::NoKeys) } else { Ok(keys) }
 }

@@ -1,6 +1,6 @@
-//! Sign-out from both sides: the browser goes to the provider's own, or the provider tells us.
-//! Invariant: a `LogoutToken` is made here only, of a token whose signature held and which kept every
-//! rule of its standard. Whether its `jti` has been seen is for who keeps such things.
+//! Sign-out at the provider: the logout request, and the logout token that the provider sends.
+//! Invariant: a `LogoutToken` is made only here, from a token with a verified signature that obeys every rule of the
+//! standard. The caller checks that its `jti` is new.
 //! Source: OpenID Connect RP-Initiated Logout 1.0 §2, Back-Channel Logout 1.0 §2.4 and §2.6.
 
 use base64::Engine as _;
@@ -14,18 +14,18 @@ use crate::clock::UnixTime;
 use crate::jose::{Verified, json};
 use crate::secret::Secret;
 
-/// What the provider is told.
+/// A logout request.
 #[derive(Clone, Debug)]
 pub struct LogoutRequest<'a> {
     /// `end_session_endpoint`; its own query is kept.
     pub endpoint: &'a Url,
     /// The ID token of the session that ends.
     pub id_token_hint: Option<&'a Secret>,
-    /// `client_id`, for the provider that cannot read the hint any more.
+    /// `client_id`, for a provider that cannot verify the hint any more.
     pub client_id: &'a str,
     /// Where the browser goes afterwards.
     pub post_logout_redirect_uri: &'a str,
-    /// Handed back with it.
+    /// `state`, returned with the redirect.
     pub state: Option<&'a str>,
 }
 
@@ -33,8 +33,8 @@ impl LogoutRequest<'_> {
     /// The URL to send the browser to.
     pub fn url(&self) -> Url {
         let mut url = self.endpoint.clone();
-        // With a larger one the address would not get through every proxy; `client_id` says who asks, too.
-        let hint = self.id_token_hint.map(Secret::expose).filter(|hint| hint.len() <= MOST_OF_HINT);
+        // With a larger hint some proxies reject the response. `client_id` identifies the client as well.
+        let hint = self.id_token_hint.map(Secret::expose).filter(|hint| hint.len() <= MAX_HINT);
         let hint = hint.map(|hint| ("id_token_hint", hint));
         let state = self.state.map(|state| ("state", state));
         url.query_pairs_mut()
@@ -46,24 +46,24 @@ impl LogoutRequest<'_> {
     }
 }
 
-/// Common proxies have 4 KiB for the head of an answer.
-const MOST_OF_HINT: usize = 3 * 1024;
+/// Common proxies allow 4 KiB for the head of a response.
+const MAX_HINT: usize = 3 * 1024;
 
-/// Whose session ended at the provider.
+/// A logout token: which sessions ended at the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogoutToken {
-    /// `sub`: all sessions of this person, unless `session` says which.
+    /// `sub`: all sessions of this user, unless `session` is set.
     pub subject: Option<String>,
-    /// `sid`: this session.
+    /// `sid`: the session.
     pub session: Option<String>,
-    /// `jti`: a token works once.
+    /// `jti`: the ID of the token, which is valid once.
     pub id: String,
     /// `exp`: how long `id` must be remembered.
     pub expires: UnixTime,
 }
 
 impl LogoutToken {
-    /// Holds a token against the rules of Back-Channel Logout §2.6; its signature, 2. and 3., held.
+    /// Checks the rules of Back-Channel Logout §2.6, except the signature (2. and 3.), which is verified.
     pub(super) fn read(
         verified: &Verified,
         issuer: &str,
@@ -71,7 +71,7 @@ impl LogoutToken {
         now: UnixTime,
     ) -> Result<Self, Violation> {
         let claims = Claims(&verified.claims);
-        // SECURITY: an access token of the same issuer says nothing of a logout (RFC 8725 §3.11).
+        // SECURITY: an access token of the same issuer is not a logout token (RFC 8725 §3.11).
         let typ = verified.header.typ.as_deref().map(str::to_ascii_lowercase);
         let typ = typ.as_deref().map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
         if !matches!(typ, None | Some("logout+jwt" | "jwt")) {
@@ -89,9 +89,9 @@ impl LogoutToken {
         let subject = claims.optional_text("sub")?.map(str::to_owned);
         let session = claims.optional_text("sid")?.map(str::to_owned);
         if subject.is_none() && session.is_none() {
-            return Err(Violation::Nobody);
+            return Err(Violation::NoSubject);
         }
-        // 6. `events` has the logout. 7. `nonce` is absent, so that no ID token passes for one.
+        // 6. `events` has the logout event. 7. `nonce` is absent, so that no ID token is accepted.
         let event = claims.find("events").and_then(|events| events.get(LOGOUT_EVENT));
         if !event.is_some_and(Value::is_object) {
             return Err(Violation::NoLogoutEvent);
@@ -104,7 +104,7 @@ impl LogoutToken {
     }
 }
 
-/// The issuer that a token says it is of, to find out whose keys to ask; nothing is believed by it.
+/// The `iss` of a token that is not verified, to find the keys for its verification.
 pub fn claimed_issuer(token: &Secret) -> Option<String> {
     let payload = URL_SAFE_NO_PAD.decode(token.expose().split('.').nth(1)?).ok()?;
     json::object(&payload).ok()?.get("iss")?.as_str().map(str::to_owned)
@@ -121,7 +121,7 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
-    /// The right logout token with these members set (null: removed).
+    /// Checks a valid logout token with these members changed (null removes a member).
     #[track_caller]
     fn check(typ: Option<&str>, changes: Value, expected: Result<(), Violation>) {
         let mut claims = json!({"iss": "https://op.example", "aud": ["us"], "sub": "alice",
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_right_logout_token_passes() {
+    fn valid_logout_token_is_accepted() {
         for typ in [None, Some("logout+jwt"), Some("application/logout+jwt"), Some("JWT")] {
             check(typ, json!({}), Ok(()));
         }
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_logout_token_is_refused() {
+    fn invalid_logout_token_is_rejected() {
         let wrong = |changes, rule| check(Some("logout+jwt"), changes, Err(rule));
         check(Some("at+jwt"), json!({}), Err(Violation::Type));
         wrong(json!({"iss": "https://evil.example"}), Violation::Issuer);
@@ -158,7 +158,7 @@ mod tests {
         wrong(json!({"iat": null}), Violation::Claim("iat"));
         wrong(json!({"iat": NOW + 3600}), Violation::IssuedInFuture);
         wrong(json!({"jti": null}), Violation::Claim("jti"));
-        wrong(json!({"sub": null, "sid": null}), Violation::Nobody);
+        wrong(json!({"sub": null, "sid": null}), Violation::NoSubject);
         wrong(json!({"sid": ["s"]}), Violation::Claim("sid"));
         wrong(json!({"events": null}), Violation::NoLogoutEvent);
         wrong(json!({"events": {LOGOUT_EVENT: "x"}}), Violation::NoLogoutEvent);
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_whose_it_is_or_nothing() {
+    fn claimed_issuer_is_iss_or_none() {
         let token = |payload: &str| {
             let payload = URL_SAFE_NO_PAD.encode(payload);
             claimed_issuer(&Secret::new(format!("e30.{payload}.x")))
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_logout_names_session_client_and_way_back() {
+    fn logout_request_has_hint_client_and_redirect() {
         let endpoint = Url::parse("https://op.example/logout?a=b").unwrap();
         let hint = Secret::new("id.to.ken");
         let mut request = LogoutRequest {
@@ -195,7 +195,7 @@ mod tests {
             "https://op.example/logout?a=b&id_token_hint=id.to.ken&client_id=us\
              &post_logout_redirect_uri=https%3A%2F%2Fapp.example%2Foauth2%2Fsigned_out&state=s"
         );
-        let long = Secret::new("i".repeat(MOST_OF_HINT + 1));
+        let long = Secret::new("i".repeat(MAX_HINT + 1));
         (request.id_token_hint, request.state) = (Some(&long), None);
         assert!(!request.url().as_str().contains("hint"));
         assert!(!request.url().as_str().contains("state"));

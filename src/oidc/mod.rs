@@ -1,6 +1,6 @@
 //! OpenID Connect Core as a relying party.
-//! Invariant: metadata and keys are known, or somebody is fetching them; nobody has to be running
-//! for a sign-in to get them, and at most one request per document is under way.
+//! Invariant: at most one request per document is under way. A sign-in can get metadata and keys without the
+//! background task.
 
 mod cached;
 pub mod discovery;
@@ -36,20 +36,20 @@ pub struct Issuer {
     document: Url,
     http: Arc<Http>,
     clock: Clock,
-    /// The metadata, where the operator wrote it all.
-    by_hand: Option<Arc<Metadata>>,
+    /// The configured metadata, if it is complete.
+    configured: Option<Arc<Metadata>>,
     discovered: Cached<Metadata>,
-    /// At most one discovery a second, whoever wants it.
+    /// At most one discovery a second.
     discoveries: Throttle,
     keys: Keys,
 }
 
 impl Issuer {
-    /// An issuer that nobody has asked yet.
+    /// An issuer without metadata and keys.
     pub fn new(settings: Settings, http: Arc<Http>, clock: Clock) -> Result<Self, Error> {
         Ok(Self {
             document: settings.document()?,
-            by_hand: settings.by_hand()?.map(Arc::new),
+            configured: settings.configured()?.map(Arc::new),
             settings,
             discovered: Cached::new(clock.clone()),
             discoveries: Throttle::new(clock.clone(), 1, Duration::from_secs(1)),
@@ -69,9 +69,9 @@ impl Issuer {
         &self.http
     }
 
-    /// The metadata as far as known, without asking anybody.
+    /// The metadata, if known without a request.
     pub fn known(&self) -> Option<Arc<Metadata>> {
-        self.by_hand.clone().or_else(|| self.discovered.known())
+        self.configured.clone().or_else(|| self.discovered.known())
     }
 
     /// Whether all that a sign-in needs is known.
@@ -79,12 +79,12 @@ impl Issuer {
         self.known().is_some() && self.keys.are_known()
     }
 
-    /// What kept it from being known, the last time that it was asked for.
+    /// Why the last request for metadata or keys failed.
     pub fn fault(&self) -> Option<Error> {
         self.discovered.last_failure().or_else(|| self.keys.last_failure())
     }
 
-    /// The metadata. Unknown, it is waited for: the discovery under way, or one started at once.
+    /// The metadata. If it is unknown, waits for the running discovery or starts one.
     pub async fn metadata(&self) -> Result<Arc<Metadata>, Error> {
         match self.known() {
             Some(metadata) => Ok(metadata),
@@ -92,9 +92,9 @@ impl Issuer {
         }
     }
 
-    /// The document as it is served now; `None` where the operator wrote all that would be in it.
+    /// The current document; `None` if the metadata is configured.
     pub async fn document(&self) -> Result<Option<HttpResponse>, Error> {
-        match self.by_hand {
+        match self.configured {
             Some(_) => Ok(None),
             None => get(&self.http, &self.document).await.map(Some),
         }
@@ -105,12 +105,12 @@ impl Issuer {
         self.keys.renew(&metadata.jwks).await
     }
 
-    /// The wall-clock time here, since 1970.
+    /// The local time, since 1970.
     pub fn since_epoch(&self) -> Duration {
         self.clock.since_epoch()
     }
 
-    /// Verifies an ID token, with fresh keys where it names one that we do not know.
+    /// Verifies an ID token. Fetches the keys again if the known ones do not verify it.
     pub async fn verify(
         &self,
         id_token: &Secret,
@@ -122,7 +122,7 @@ impl Issuer {
         id_token::verify(verified, self.identifier(), now, expected).map_err(Error::IdToken)
     }
 
-    /// Verifies a logout token, likewise.
+    /// Verifies a logout token in the same way.
     pub async fn verify_logout(
         &self,
         logout_token: &Secret,
@@ -134,8 +134,8 @@ impl Issuer {
             .map_err(Error::LogoutToken)
     }
 
-    /// Keeps metadata and keys fresh until dropped; for the owner to run, who calls it `provider`. After a failure it tries
-    /// again in 1, 2, 4… up to 60 s.
+    /// Keeps metadata and keys fresh until dropped, as a task of the owner. `provider` is the ID for the log. After
+    /// a failure it retries after 1, 2, 4… up to 60 s.
     pub async fn keep_fresh(self: Arc<Self>, provider: Arc<str>) {
         let (mut failures, url) = (0, &self.document);
         loop {
@@ -143,15 +143,15 @@ impl Issuer {
             let pause = match self.renew().await {
                 Ok(()) => {
                     if failures > 0 {
-                        info!(%provider, "the provider can be reached again");
+                        info!(%provider, "provider is reachable again");
                     }
                     failures = 0;
                     FRESH
                 }
-                // A sign-in was quicker.
+                // A sign-in has just fetched it.
                 Err(Error::TooSoon) => back_off(1),
                 Err(error) => {
-                    warn!(%provider, %url, %error, "cannot {verb} the provider's metadata and keys");
+                    warn!(%provider, %url, %error, "cannot {verb} metadata and keys of the provider");
                     failures += 1;
                     back_off(failures)
                 }
@@ -161,7 +161,7 @@ impl Issuer {
     }
 
     async fn renew(&self) -> Result<(), Error> {
-        let metadata = match &self.by_hand {
+        let metadata = match &self.configured {
             Some(metadata) => Arc::clone(metadata),
             None => self.discover().await?,
         };
@@ -177,17 +177,17 @@ impl Issuer {
     }
 }
 
-/// OIDC Discovery §4.2: a success is 200, JSON, and says who it speaks for.
+/// Fetches the document: a success has status 200 and is JSON (OIDC Discovery §4.2).
 async fn fetch(http: Arc<Http>, document: Url, settings: Settings) -> Result<Metadata, Error> {
     settings.read(&get(&http, &document).await?.object()?)
 }
 
 async fn get(http: &Http, document: &Url) -> Result<HttpResponse, Error> {
-    let answer = http.get(ProviderEndpoint::Discovery, document).await?;
-    if !answer.status.is_success() {
-        return Err(Error::NoDocument { url: document.to_string(), status: answer.status });
+    let response = http.get(ProviderEndpoint::Discovery, document).await?;
+    if !response.status.is_success() {
+        return Err(Error::NoDocument { url: document.to_string(), status: response.status });
     }
-    Ok(answer)
+    Ok(response)
 }
 
 /// 1, 2, 4… 60 s.
@@ -195,7 +195,7 @@ fn back_off(failures: u32) -> Duration {
     Duration::from_secs(1 << failures.saturating_sub(1).min(6)).min(LONGEST_PAUSE)
 }
 
-/// Up to a quarter longer, so that many gateways do not ask in step.
+/// Adds up to a quarter, so that many gateways do not send requests at the same time.
 fn jittered(pause: Duration) -> Duration {
     let [byte] = random::bytes();
     pause + pause / 4 * u32::from(byte) / 256

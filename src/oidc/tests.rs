@@ -1,4 +1,4 @@
-//! An issuer against a provider on loopback: discovery, keys, rotation.
+//! An issuer with a provider on loopback: discovery, keys, key rotation.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +26,7 @@ async fn scene() -> Scene {
     let (served, broken) = (Arc::clone(&keys), Arc::clone(&down));
     let provider = Loopback::start(move |base, seen| match broken.load(Ordering::Relaxed) {
         true => Reply::json(503, &json!({})),
-        false => answer(base, seen, &served),
+        false => response(base, seen, &served),
     })
     .await;
     let clock = Clock::manual();
@@ -41,7 +41,7 @@ async fn scene() -> Scene {
     Scene { clock, provider, issuer, keys, down }
 }
 
-fn answer(base: &Url, seen: &Seen, keys: &Mutex<Vec<Value>>) -> Reply {
+fn response(base: &Url, seen: &Seen, keys: &Mutex<Vec<Value>>) -> Reply {
     let at = |path: &str| base.join(path).unwrap();
     match seen.path.as_str() {
         DOCUMENT => Reply::json(
@@ -72,7 +72,7 @@ impl Scene {
         self.issuer.verify(&token, &expected).await
     }
 
-    fn asked(&self, path: &str) -> usize {
+    fn requests(&self, path: &str) -> usize {
         self.provider.seen(path).len()
     }
 }
@@ -82,29 +82,29 @@ fn key(kid: &str) -> SigningKey {
 }
 
 #[tokio::test]
-async fn those_who_wait_share_one_discovery() {
+async fn waiters_share_one_discovery() {
     let scene = scene().await;
     let (a, b) = tokio::join!(scene.issuer.metadata(), scene.issuer.metadata());
     assert_eq!(a.unwrap(), b.unwrap());
     scene.issuer.metadata().await.unwrap();
-    assert_eq!(scene.asked(DOCUMENT), 1);
+    assert_eq!(scene.requests(DOCUMENT), 1);
 }
 
 #[tokio::test]
-async fn a_sign_in_starts_a_discovery_at_most_once_a_second() {
+async fn sign_ins_start_at_most_one_discovery_a_second() {
     let scene = scene().await;
     scene.down.store(true, Ordering::Relaxed);
     for _ in 0..3 {
         assert!(scene.issuer.metadata().await.unwrap_err().is_temporary());
     }
-    assert_eq!(scene.asked(DOCUMENT), 2, "one discovery, repeated once");
+    assert_eq!(scene.requests(DOCUMENT), 2, "one discovery, repeated once");
     scene.down.store(false, Ordering::Relaxed);
     scene.clock.advance(Duration::from_secs(1));
     assert!(scene.issuer.metadata().await.is_ok());
 }
 
 #[tokio::test]
-async fn metadata_serves_through_an_outage_of_a_day() {
+async fn metadata_is_used_during_an_outage_of_a_day() {
     let scene = scene().await;
     scene.issuer.metadata().await.unwrap();
     scene.down.store(true, Ordering::Relaxed);
@@ -115,47 +115,47 @@ async fn metadata_serves_through_an_outage_of_a_day() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_found_by_the_token_that_names_it() {
+async fn token_with_unknown_key_fetches_keys() {
     let (scene, old, new) = (scene().await, key("old"), key("new"));
     scene.publish(&[&old]);
     assert_eq!(scene.verify(&old).await.unwrap().subject(), "alice");
     scene.publish(&[&old, &new]);
     let (a, b) = tokio::join!(scene.verify(&new), scene.verify(&new));
     assert!(a.is_ok() && b.is_ok());
-    assert_eq!(scene.asked("/jwks"), 2, "one for the old key, one for the new");
+    assert_eq!(scene.requests("/jwks"), 2, "one for the old key, one for the new");
 }
 
 #[tokio::test]
-async fn tokens_with_unknown_keys_cannot_make_us_hammer_the_provider() {
+async fn tokens_with_unknown_keys_cause_few_fetches() {
     let (scene, good, forged) = (scene().await, key("good"), key("forged"));
     scene.publish(&[&good]);
     for _ in 0..20 {
-        let refused = scene.verify(&forged).await.unwrap_err();
-        assert_eq!(refused, Error::Signature(jose::Error::UnknownKey));
+        let error = scene.verify(&forged).await.unwrap_err();
+        assert_eq!(error, Error::Signature(jose::Error::UnknownKey));
     }
-    assert_eq!(scene.asked("/jwks"), 3, "the first set, and a burst of two");
+    assert_eq!(scene.requests("/jwks"), 3, "the first set, and a burst of two");
     assert!(scene.verify(&good).await.is_ok());
     scene.clock.advance(Duration::from_secs(10));
     assert!(scene.verify(&forged).await.is_err());
-    assert_eq!(scene.asked("/jwks"), 4);
+    assert_eq!(scene.requests("/jwks"), 4);
 }
 
 #[tokio::test]
-async fn a_key_that_was_replaced_under_its_name_is_found() {
+async fn key_replaced_under_same_kid_is_fetched() {
     let (scene, wrong, right) = (scene().await, key("1"), key("1"));
     scene.publish(&[&wrong]);
-    let refused = Error::Signature(jose::Error::Signature);
-    assert_eq!(scene.verify(&right).await.unwrap_err(), refused);
+    let rejection = Error::Signature(jose::Error::Signature);
+    assert_eq!(scene.verify(&right).await.unwrap_err(), rejection);
     scene.publish(&[&right]);
     assert!(scene.verify(&right).await.is_ok());
     scene.down.store(true, Ordering::Relaxed);
     scene.clock.advance(Duration::from_secs(10));
-    // Nothing that keeps us from newer keys makes a wrong signature less wrong.
-    assert_eq!(scene.verify(&wrong).await.unwrap_err(), refused);
+    // A failed fetch of newer keys does not hide a wrong signature.
+    assert_eq!(scene.verify(&wrong).await.unwrap_err(), rejection);
 }
 
 #[tokio::test]
-async fn an_empty_or_failed_key_set_does_not_replace_a_good_one() {
+async fn empty_or_failed_key_set_does_not_replace_a_valid_one() {
     let (scene, good, other) = (scene().await, key("good"), key("other"));
     scene.publish(&[]);
     assert_eq!(scene.verify(&good).await.unwrap_err(), Error::NoKeys);
@@ -170,10 +170,10 @@ async fn an_empty_or_failed_key_set_does_not_replace_a_good_one() {
 }
 
 #[tokio::test]
-async fn a_redirected_discovery_is_not_followed() {
+async fn redirect_of_discovery_is_not_followed() {
     let provider = Loopback::start(|base, seen| match seen.path.as_str() {
         DOCUMENT => Reply::Redirect(302, format!("{base}elsewhere")),
-        _ => answer(base, seen, &Mutex::default()),
+        _ => response(base, seen, &Mutex::default()),
     })
     .await;
     let timeout = Duration::from_secs(5);
@@ -189,23 +189,25 @@ async fn a_redirected_discovery_is_not_followed() {
 }
 
 #[tokio::test]
-async fn the_keeper_finds_a_provider_that_comes_up_later() {
+async fn background_task_finds_provider_that_starts_later() {
     let (scene, key) = (scene().await, key("k"));
     scene.publish(&[&key]);
-    let keeper = tokio::spawn(Arc::clone(&scene.issuer).keep_fresh("company".into()));
-    let asked = async {
-        while scene.asked("/jwks") == 0 {
+    let task = tokio::spawn(Arc::clone(&scene.issuer).keep_fresh("company".into()));
+    let fetched = async {
+        while scene.requests("/jwks") == 0 {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), asked).await.expect("the keeper asks");
+    tokio::time::timeout(Duration::from_secs(20), fetched)
+        .await
+        .expect("the task fetches the keys");
     scene.verify(&key).await.unwrap();
-    assert_eq!((scene.asked(DOCUMENT), scene.asked("/jwks")), (1, 1));
-    keeper.abort();
+    assert_eq!((scene.requests(DOCUMENT), scene.requests("/jwks")), (1, 1));
+    task.abort();
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_an_issuer_comes_with_its_remedy() {
+async fn error_of_wrong_issuer_has_hint() {
     let provider = Loopback::start(|base, seen| match seen.path.as_str() {
         "/slash/.well-known/openid-configuration" => {
             Reply::json(200, &json!({"issuer": base.join("slash").unwrap()}))
@@ -215,20 +217,20 @@ async fn what_is_wrong_with_an_issuer_comes_with_its_remedy() {
     .await;
     let http = HttpSettings { timeout: Duration::from_secs(5), ca: None, proxy: None };
     let http = Arc::new(Http::new(http).unwrap());
-    let check = async |issuer: String, remedy: &str| {
+    let check = async |issuer: String, hint: &str| {
         let endpoints = discovery::ProviderEndpoints::default();
         let settings = Settings { issuer, endpoints, danger_allow_http: false };
         let issuer = Issuer::new(settings, Arc::clone(&http), Clock::system()).unwrap();
-        let told = issuer.metadata().await.unwrap_err().to_string();
-        assert!(told.contains(remedy), "{told}");
-        assert!(issuer.fault().is_some_and(|fault| fault.to_string() == told));
+        let error = issuer.metadata().await.unwrap_err().to_string();
+        assert!(error.contains(hint), "{error}");
+        assert!(issuer.fault().is_some_and(|fault| fault.to_string() == error));
     };
     let at = provider.issuer();
-    check(format!("{at}/slash/"), &format!("write `issuer: \"{at}/slash\"`")).await;
+    check(format!("{at}/slash/"), &format!("set `issuer: \"{at}/slash\"`")).await;
     let missing = format!("404 at {at}/a/.well-known/openid-configuration: `issuer` must be");
     check(format!("{at}/a"), &missing).await;
     let tls = at.replace("http://", "https://");
-    check(tls.clone(), "does it speak plain http:// there?").await;
+    check(tls.clone(), "the server may use http:// on this port").await;
     check(tls.clone(), &format!("{}: ", tls.trim_start_matches("https://"))).await;
 }
 

@@ -1,10 +1,10 @@
-//! What the provider tells of a person beyond the ID token.
+//! Claims of the userinfo endpoint.
 //! Invariant: claims of another subject are never returned.
 //!
-//! What a failure means: a 401 or another `sub` says that something is wrong with the tokens, and
-//! ends the sign-in. A temporary failure ends it too, for now: a session must not lack a group for
-//! hours because of a hiccup. Any other answer (a signed JWT, a redirect, a 403) means that this
-//! provider has no userinfo for us: the person goes on without those claims, which can only close doors.
+//! A 401 or another `sub` means that the tokens are wrong, and ends the sign-in. So does a temporary failure,
+//! because otherwise a session could lack a group for hours. Any other response (a signed JWT, a redirect, a 403)
+//! means that the provider has no userinfo for this client. The sign-in continues without these claims, so fewer
+//! rules can match.
 //! Source: OpenID Connect Core §5.3.
 
 use http::StatusCode;
@@ -18,28 +18,28 @@ use crate::oauth::http::Http;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
 
-/// The claims of `subject`; none when the provider has none for us.
+/// The claims of `subject`; empty if the provider has no userinfo for this client.
 pub async fn userinfo(
     http: &Http,
     endpoint: &Url,
     access_token: &Secret,
     subject: &str,
 ) -> Result<Map<String, Value>, Error> {
-    let answer = http.get_with_token(ProviderEndpoint::Userinfo, endpoint, access_token).await?;
-    let status = answer.status;
+    let response = http.get_with_token(ProviderEndpoint::Userinfo, endpoint, access_token).await?;
+    let status = response.status;
     if status == StatusCode::UNAUTHORIZED {
-        return Err(Error::UserinfoRefused);
+        return Err(Error::UserinfoRejected);
     }
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         return Err(oauth::error::Error::Status(status).into());
     }
-    if !status.is_success() || answer.media_type == "application/jwt" {
-        let kind = &answer.media_type;
-        warn!(%endpoint, %status, kind, "userinfo is not used: neither 200 nor plain JSON");
+    if !status.is_success() || response.media_type == "application/jwt" {
+        let kind = &response.media_type;
+        warn!(%endpoint, %status, kind, "userinfo ignored: the response is not 200 with plain JSON");
         return Ok(Map::new());
     }
-    let claims = answer.object()?;
-    // SECURITY: token substitution: without this somebody else's claims could be ours (§5.3.2).
+    let claims = response.object()?;
+    // SECURITY: token substitution: the claims could be those of another user (§5.3.2).
     if claims.get("sub").and_then(Value::as_str) != Some(subject) {
         return Err(Error::UserinfoSubject);
     }
@@ -56,7 +56,7 @@ mod tests {
     use crate::oauth::http::HttpSettings;
     use crate::oauth::loopback::{Loopback, Reply};
 
-    async fn ask(reply: Reply) -> (Loopback, Result<Map<String, Value>, Error>) {
+    async fn userinfo_with(reply: Reply) -> (Loopback, Result<Map<String, Value>, Error>) {
         let provider = Loopback::start(move |_, _| reply.clone()).await;
         let timeout = Duration::from_secs(5);
         let http = Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap();
@@ -68,39 +68,39 @@ mod tests {
     #[tokio::test]
     async fn claims_of_the_subject_are_returned() {
         let claims = json!({"sub": "alice", "groups": ["staff"]});
-        let (provider, result) = ask(Reply::json(200, &claims)).await;
+        let (provider, result) = userinfo_with(Reply::json(200, &claims)).await;
         assert_eq!(Value::from(result.unwrap()), claims);
         assert_eq!(provider.seen("/userinfo")[0].headers["authorization"], "Bearer a.t");
     }
 
     #[tokio::test]
-    async fn another_subject_or_none_is_refused() {
+    async fn another_or_no_subject_is_rejected() {
         for claims in [json!({}), json!({"sub": "bob"}), json!({"sub": ["alice"]})] {
-            let (_, result) = ask(Reply::json(200, &claims)).await;
+            let (_, result) = userinfo_with(Reply::json(200, &claims)).await;
             assert_eq!(result, Err(Error::UserinfoSubject), "{claims}");
         }
     }
 
     #[tokio::test]
-    async fn a_401_is_a_refusal_and_failures_are_temporary() {
-        let (_, result) = ask(Reply::json(401, &json!({"error": "invalid_token"}))).await;
-        assert_eq!(result, Err(Error::UserinfoRefused));
+    async fn status_401_rejects_tokens_and_other_failures_are_temporary() {
+        let (_, result) = userinfo_with(Reply::json(401, &json!({"error": "invalid_token"}))).await;
+        assert_eq!(result, Err(Error::UserinfoRejected));
         let page = Reply::Answer(200, "text/html", "<html>".into());
         for reply in [Reply::json(503, &json!({})), Reply::json(429, &json!({})), Reply::Drop, page]
         {
-            let (_, result) = ask(reply).await;
+            let (_, result) = userinfo_with(reply).await;
             assert!(result.unwrap_err().is_temporary());
         }
     }
 
     #[tokio::test]
-    async fn what_is_not_for_us_is_not_used() {
-        let (provider, result) = ask(Reply::Redirect(307, "/evil".into())).await;
+    async fn redirect_jwt_and_forbidden_are_ignored() {
+        let (provider, result) = userinfo_with(Reply::Redirect(307, "/evil".into())).await;
         assert_eq!(result, Ok(Map::new()));
-        assert!(provider.seen("/evil").is_empty(), "the access token went elsewhere");
+        assert!(provider.seen("/evil").is_empty(), "the access token was sent to another URL");
         let signed = Reply::Answer(200, "application/jwt; charset=utf-8", "e30.e30.x".into());
         for reply in [signed, Reply::json(403, &json!({})), Reply::json(404, &json!({}))] {
-            assert_eq!(ask(reply).await.1, Ok(Map::new()));
+            assert_eq!(userinfo_with(reply).await.1, Ok(Map::new()));
         }
     }
 }

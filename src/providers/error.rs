@@ -60,7 +60,7 @@ impl From<OidcError> for Error {
             | OidcError::Signature(_)
             | OidcError::IdToken(_)
             | OidcError::LogoutToken(_)
-            | OidcError::UserinfoRefused
+            | OidcError::UserinfoRejected
             | OidcError::UserinfoSubject => Self::Misbehaved(error),
         }
     }

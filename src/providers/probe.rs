@@ -93,8 +93,8 @@ impl Provider {
             let list = document.get(name).and_then(Value::as_array);
             list.is_some_and(|list| !list.iter().filter_map(Value::as_str).any(has))
         };
-        if lacks("id_token_signing_alg_values_supported", &id_token::is_taken) {
-            let known = id_token::taken().join(", ");
+        if lacks("id_token_signing_alg_values_supported", &id_token::is_accepted) {
+            let known = id_token::accepted_algorithms().join(", ");
             examined.fatal(
                 "issuer",
                 "signs ID tokens with no algorithm that is taken here".to_owned(),

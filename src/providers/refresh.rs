@@ -65,7 +65,7 @@ impl Provider {
                 let baseline = RefreshBaseline { beside_userinfo, ..request.baseline.clone() };
                 Ok(Refreshed { tokens, identity: Some(identity), baseline })
             }
-            Err(error) if error.condemns_tokens() => {
+            Err(error) if error.is_about_tokens() => {
                 Err(RefreshError::Untrusted(Error::from(error)))
             }
             Err(error) => {

@@ -101,10 +101,10 @@ impl HeaderCache {
 impl Tokens {
     /// Reads a token set. Its lifetime began when the request for it was sent.
     pub fn new(set: TokenSet, refresh_before: Duration) -> Self {
-        let expires = set.expires_in.map(|life| set.asked.after(life));
+        let expires = set.expires_in.map(|life| set.requested_at.after(life));
         let due = set.expires_in.filter(|_| set.refresh_token.is_some()).map(|life| {
             // A short-lived token is refreshed at half of its lifetime, not with every request.
-            set.asked.after(life.saturating_sub(refresh_before.min(life / 2)))
+            set.requested_at.after(life.saturating_sub(refresh_before.min(life / 2)))
         });
         Self {
             access_token: Some(set.access_token),

@@ -38,7 +38,7 @@ pub(crate) fn baseline(subject: &str) -> RefreshBaseline {
 pub(crate) fn token_set(access_token: &str, seconds: u64, refresh_token: Option<&str>) -> TokenSet {
     TokenSet {
         access_token: Secret::new(access_token),
-        asked: Moment::from_millis(0),
+        requested_at: Moment::from_millis(0),
         expires_in: Some(Duration::from_secs(seconds)),
         refresh_token: refresh_token.map(Secret::new),
         id_token: None,
@@ -53,7 +53,7 @@ pub(crate) fn session(
     refresh_token: Option<&str>,
     now: Moment,
 ) -> Session {
-    let set = TokenSet { asked: now, ..token_set("at", seconds, refresh_token) };
+    let set = TokenSet { requested_at: now, ..token_set("at", seconds, refresh_token) };
     let tokens = Tokens::new(set, Duration::from_secs(60));
     let data = SessionData::new(person(subject), baseline(subject), tokens);
     Session::new(&SessionId::generate(), data, now, Duration::from_secs(3600))

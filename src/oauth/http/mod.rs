@@ -1,6 +1,6 @@
-//! The one HTTP client toward a provider: a deadline, a cap, TLS that is checked, no redirects.
-//! Invariant: a request goes to the URL it was made for and nowhere else, and its caller has an
-//! answer or an error within `timeout`. Whether anything was sent when it failed is in the error.
+//! HTTP client for requests to a provider, with a timeout, a size limit and verified TLS, without redirects.
+//! Invariant: a request is sent only to its URL, and its caller gets a response or an error within `timeout`. The
+//! error says whether the request may have been sent.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -23,34 +23,34 @@ use crate::secret::Secret;
 use crate::telemetry::metrics::{ProviderEndpoint, ProviderMeter};
 use crate::trust;
 
-/// How a provider is reached.
+/// How to reach a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpSettings {
-    /// From the first byte of the connection to the last of the answer.
+    /// Limit from the start of the connection to the end of the response.
     pub timeout: Duration,
-    /// PEM text of authorities beside the system's roots.
+    /// PEM text of authorities to trust, in addition to the system's roots.
     pub ca: Option<String>,
-    /// The URL of the egress proxy, instead of the environment's; it may have a password in it.
+    /// The URL of the egress proxy, instead of the environment's. It may contain a password.
     pub proxy: Option<Secret>,
 }
 
-/// A client that keeps no cookies, follows no redirects and believes no length.
+/// An HTTP client without cookies and redirects.
 #[derive(Debug)]
 pub struct Http {
-    /// For loopback: whatever proxy the environment names, it is not asked.
+    /// For loopback, without any proxy.
     direct: reqwest::Client,
     outward: reqwest::Client,
     timeout: Duration,
     meter: Option<&'static ProviderMeter>,
-    /// Whether the last request was answered.
+    /// Whether the last request succeeded.
     answering: AtomicBool,
 }
 
-/// A whole answer.
+/// A complete response.
 pub struct HttpResponse {
     /// Its status.
     pub status: StatusCode,
-    /// Its media type without parameters, in lower case; empty when it has none.
+    /// Its media type without parameters, in lower case; empty if it has none.
     pub media_type: String,
     headers: HeaderMap,
     body: Vec<u8>,
@@ -63,11 +63,11 @@ impl Http {
         let builder = || {
             reqwest::Client::builder()
                 .tls_backend_preconfigured(tls.clone())
-                // SECURITY: a redirect would carry secret, code or token elsewhere (SSRF too).
+                // SECURITY: a redirect would send secret, code or token to another server (and SSRF).
                 .redirect(redirect::Policy::none())
                 .retry(reqwest::retry::never())
                 .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout))
-                // A code works once: it must not meet a connection that the provider has just closed.
+                // A code is sent once, so not on a connection that the provider may just have closed.
                 .pool_max_idle_per_host(0)
                 .user_agent(concat!("portcullis/", env!("CARGO_PKG_VERSION")))
         };
@@ -84,22 +84,22 @@ impl Http {
         })
     }
 
-    /// The same, with each request counted.
+    /// Counts each request with this meter.
     #[must_use]
     pub fn counted_by(self, meter: &'static ProviderMeter) -> Self {
         Self { meter: Some(meter), ..self }
     }
 
-    /// GET of a public document; one that fails is asked for once more, while there is time.
+    /// GET of a public document, with one retry within the timeout.
     pub async fn get(&self, endpoint: ProviderEndpoint, url: &Url) -> Result<HttpResponse, Error> {
         let once = || read(url, self.client(url).get(url.clone()));
-        let patiently = async || match once().await {
-            Ok(answer) if !answer.status.is_server_error() => Ok(answer),
-            // What is too much once is too much twice.
+        let with_retry = async || match once().await {
+            Ok(response) if !response.status.is_server_error() => Ok(response),
+            // A retry would be too large as well.
             Err(oversized @ Error::Oversized { .. }) => Err(oversized),
             Ok(_) | Err(_) => once().await,
         };
-        self.until(self.deadline(), endpoint, url, patiently()).await
+        self.until(self.deadline(), endpoint, url, with_retry()).await
     }
 
     /// GET of a protected resource (RFC 6750 §2.1).
@@ -113,7 +113,7 @@ impl Http {
         self.until(self.deadline(), endpoint, url, read(url, request)).await
     }
 
-    /// POST of a form, answered by `deadline`.
+    /// POST of a form, which ends at `deadline`.
     pub async fn post(
         &self,
         endpoint: ProviderEndpoint,
@@ -132,12 +132,12 @@ impl Http {
         self.until(deadline, endpoint, url, read(url, request)).await
     }
 
-    /// Whether the last request was answered, by whichever endpoint; so it is taken to be before the first.
+    /// Whether the last request succeeded, at any endpoint. True before the first one.
     pub fn is_answering(&self) -> bool {
         self.answering.load(Ordering::Relaxed)
     }
 
-    /// When a request that begins now ends at the latest.
+    /// The deadline of a request that starts now.
     pub fn deadline(&self) -> Instant {
         Instant::now() + self.timeout
     }
@@ -152,43 +152,42 @@ impl Http {
         deadline: Instant,
         endpoint: ProviderEndpoint,
         url: &Url,
-        answer: impl Future<Output = Result<HttpResponse, Error>>,
+        response: impl Future<Output = Result<HttpResponse, Error>>,
     ) -> Result<HttpResponse, Error> {
         let began = Instant::now();
-        let answer = tokio::time::timeout_at(deadline, answer).await;
+        let result = tokio::time::timeout_at(deadline, response).await;
         if let Some(meter) = self.meter {
-            meter.asked(endpoint, began.elapsed());
+            meter.requested(endpoint, began.elapsed());
         }
-        let answer = answer.unwrap_or_else(|_elapsed| {
+        let result = result.unwrap_or_else(|_elapsed| {
             let within = deadline.duration_since(began).as_secs_f64();
-            let cause = format!("nothing within {within:.1} s");
+            let cause = format!("timed out after {within:.1} s");
             Err(Error::AnswerLost { host: host(url), cause })
         });
-        let fails = match &answer {
-            Ok(answer) => Error::Status(answer.status).is_temporary(),
+        let fails = match &result {
+            Ok(response) => Error::Status(response.status).is_temporary(),
             Err(error) => error.is_temporary(),
         };
         self.answering.store(!fails, Ordering::Relaxed);
-        answer
+        result
     }
 }
 
 impl HttpResponse {
-    /// The body as a JSON object. The media type is not asked: providers mislabel, and what is no
-    /// JSON cannot be read as such anyway.
+    /// The body as a JSON object. The media type is ignored, because some providers send a wrong one.
     pub fn object(&self) -> Result<Map<String, Value>, Error> {
-        // RFC 8259 §8.1 lets a reader ignore the mark.
+        // RFC 8259 §8.1 allows parsers to ignore the byte order mark.
         let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body);
         json::object(body).map_err(|_| Error::Garbage("not a JSON object"))
     }
 
-    /// When the server made it, by its own clock, since 1970 (RFC 9110 §6.6.1).
+    /// `Date`: the time of the server, since 1970 (RFC 9110 §6.6.1).
     pub fn date(&self) -> Option<Duration> {
         let date = httpdate::parse_http_date(self.text(header::DATE)?).ok()?;
         date.duration_since(UNIX_EPOCH).ok()
     }
 
-    /// Where it leads to. Nobody goes there.
+    /// `Location`. It is never followed.
     pub fn location(&self) -> Option<&str> {
         self.text(header::LOCATION)
     }
@@ -197,7 +196,7 @@ impl HttpResponse {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// An answer that no network brought.
+    /// A response for tests.
     #[cfg(test)]
     pub(super) fn of(status: u16, body: String) -> Self {
         let status = StatusCode::from_u16(status).unwrap();
@@ -205,14 +204,14 @@ impl HttpResponse {
         Self { status, media_type: String::new(), headers, body: body.into_bytes() }
     }
 
-    /// The body as it came.
+    /// The body as received.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 }
 
 impl fmt::Debug for HttpResponse {
-    // SECURITY: there may be tokens in the body.
+    // SECURITY: the body may contain tokens.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "HttpResponse({}, {:?}, {} bytes)", self.status, self.media_type, self.body.len())
     }
@@ -228,7 +227,7 @@ async fn read(url: &Url, request: reqwest::RequestBuilder) -> Result<HttpRespons
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(lost)? {
-        // SECURITY: a provider (or who poses as it) must not fill our memory.
+        // SECURITY: a provider, or an attacker in its place, must not exhaust the memory.
         if body.len().saturating_add(chunk.len()) > BODY_LIMIT {
             return Err(oversized());
         }
@@ -245,7 +244,7 @@ async fn read(url: &Url, request: reqwest::RequestBuilder) -> Result<HttpRespons
     Ok(HttpResponse { status, media_type, headers, body })
 }
 
-/// Host and port, the scheme's own too: a wrong one is a common mistake.
+/// Host and port, also the default one, because a wrong port is a common mistake.
 fn host(url: &Url) -> String {
     let port = url.port_or_known_default().unwrap_or_default();
     format!("{}:{port}", url.host_str().unwrap_or_default())
@@ -257,35 +256,33 @@ fn fault(host: String, error: reqwest::Error) -> Error {
     if unsent { Error::Unreachable { host, cause } } else { Error::AnswerLost { host, cause } }
 }
 
-/// The last words of a chain of errors, for those before it only say that something failed; and the
-/// remedy, where it is the operator's.
+/// The innermost error of a chain, because the outer ones only say that something failed, with a hint for
+/// common mistakes.
 fn cause(error: &(dyn StdError + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
     }
-    // Whatever wraps it: the words are TLS's own, for an answer that is none of its records.
+    // Compared by its text, because other errors wrap it. TLS reports it for a plain HTTP response.
     let no_tls = rustls::Error::from(InvalidMessage::InvalidContentType).to_string();
     let remedy = match error.to_string() {
-        _ if is_of_unknown_authority(error) => {
-            ": name its authority, or the certificate itself, in `ca`"
-        }
-        words if words == no_tls => ": does it speak plain http:// there?",
+        _ if is_of_unknown_authority(error) => ": add the certificate of its authority to `ca`",
+        text if text == no_tls => ": the server may use http:// on this port",
         _ => "",
     };
     format!("{error}{remedy}")
 }
 
-/// Whether TLS ended at a certificate that neither the system's roots nor the operator's vouch for.
+/// Whether TLS failed because no trusted authority signed the certificate.
 fn is_of_unknown_authority(error: &(dyn StdError + 'static)) -> bool {
     match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        // `source` passes over what an `io::Error` holds.
+        // `source` skips the inner error of an `io::Error`.
         Some(held) => is_of_unknown_authority(held),
         None => {
-            let told = error.downcast_ref();
-            // The other is one that signs itself, and says that it is an authority.
+            let inner = error.downcast_ref();
+            // `Other` is a self-signed certificate of an authority.
             matches!(
-                told,
+                inner,
                 Some(rustls::Error::InvalidCertificate(
                     CertificateError::UnknownIssuer | CertificateError::Other(_)
                 ))
@@ -295,18 +292,18 @@ fn is_of_unknown_authority(error: &(dyn StdError + 'static)) -> bool {
 }
 
 fn unusable(error: reqwest::Error) -> Error {
-    Error::Settings(format!("cannot make a client: {}", cause(&error.without_url())))
+    Error::Settings(format!("cannot create an HTTP client: {}", cause(&error.without_url())))
 }
 
-/// Without ALPN it speaks HTTP/1.1, enough for one request each.
+/// Without ALPN the connection uses HTTP/1.1, which is enough for one request.
 fn tls(ca: Option<&str>) -> Result<rustls::ClientConfig, Error> {
-    let believing = trust::client(ca).map_err(|fault| {
+    let config = trust::client(ca).map_err(|fault| {
         Error::Settings(match fault {
             trust::Fault::Authority(cause) => format!("ca: {cause}"),
             trust::Fault::Tls(cause) => cause,
         })
     })?;
-    Ok(believing.with_no_client_auth())
+    Ok(config.with_no_client_auth())
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,4 +1,4 @@
-//! What a provider's server may do to a client, and what the client makes of it.
+//! Responses and failures of a provider's server, and the results of the client.
 
 use std::sync::Arc;
 
@@ -19,40 +19,40 @@ async fn get(reply: Reply) -> Result<HttpResponse, Error> {
 }
 
 #[tokio::test]
-async fn an_answer_comes_with_its_status_and_media_type() {
-    let answer = get(Reply::Answer(404, "Application/JSON; charset=utf-8", "{\"a\":1}".into()));
-    let answer = answer.await.unwrap();
-    assert_eq!((answer.status.as_u16(), answer.media_type.as_str()), (404, "application/json"));
-    assert_eq!(Value::from(answer.object().unwrap()), json!({"a": 1}));
+async fn response_has_status_and_media_type() {
+    let response = get(Reply::Answer(404, "Application/JSON; charset=utf-8", "{\"a\":1}".into()));
+    let response = response.await.unwrap();
+    assert_eq!((response.status.as_u16(), response.media_type.as_str()), (404, "application/json"));
+    assert_eq!(Value::from(response.object().unwrap()), json!({"a": 1}));
 }
 
 #[tokio::test]
-async fn a_redirect_is_an_answer_not_a_command() {
+async fn redirect_is_not_followed() {
     let provider = Loopback::start(|base, _| Reply::Redirect(302, format!("{base}evil"))).await;
-    let answer = Http::new(settings())
+    let response = Http::new(settings())
         .unwrap()
         .get(ProviderEndpoint::Discovery, &provider.url("/x"))
         .await
         .unwrap();
-    assert_eq!(answer.status.as_u16(), 302);
+    assert_eq!(response.status.as_u16(), 302);
     assert!(provider.seen("/evil").is_empty());
 }
 
 #[tokio::test]
-async fn a_body_beyond_the_cap_is_refused() {
+async fn body_over_limit_is_rejected_without_retry() {
     let large = Reply::Answer(200, "text/plain", "x".repeat(BODY_LIMIT + 1));
     let provider = Loopback::start(move |_, _| large.clone()).await;
     let http = Http::new(settings()).unwrap();
     let error = http.get(ProviderEndpoint::Discovery, &provider.url("/x")).await;
     assert!(matches!(error, Err(Error::Oversized { .. })), "{error:?}");
-    assert_eq!(provider.seen("/x").len(), 1, "asked again it would send as much again");
-    let answer = get(Reply::Answer(200, "text/plain", "x".repeat(BODY_LIMIT))).await;
-    assert_eq!(answer.unwrap().body().len(), BODY_LIMIT);
+    assert_eq!(provider.seen("/x").len(), 1, "a retry would be as large");
+    let response = get(Reply::Answer(200, "text/plain", "x".repeat(BODY_LIMIT))).await;
+    assert_eq!(response.unwrap().body().len(), BODY_LIMIT);
 }
 
-/// A connection that is kept may be closed just as the next code is sent, and a code is sent once.
+/// The provider may close an idle connection just when a code is sent on it, and a code is sent once.
 #[tokio::test]
-async fn each_request_has_a_connection_of_its_own() {
+async fn each_request_opens_a_new_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     let serving = tokio::spawn(async move {
@@ -60,38 +60,38 @@ async fn each_request_has_a_connection_of_its_own() {
         while let Ok((mut stream, _)) = listener.accept().await {
             stream.read_buf(&mut Vec::with_capacity(4096)).await.unwrap();
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
-            // Open, and nobody reads what else comes along it.
+            // Open, but not read any more.
             kept.push(stream);
         }
     });
     let http = Http::new(HttpSettings { timeout: Duration::from_secs(20), ..settings() }).unwrap();
     for _ in 0..3 {
-        let answer =
+        let response =
             http.post(ProviderEndpoint::Token, &url, HeaderMap::new(), &[], http.deadline());
-        assert_eq!(answer.await.unwrap().status, 200);
+        assert_eq!(response.await.unwrap().status, 200);
     }
     serving.abort();
 }
 
 #[tokio::test]
-async fn a_refused_connection_means_that_nothing_was_sent() {
-    // Bound, so that nobody else gets the port, and not listening.
-    let nobody = TcpSocket::new_v4().unwrap();
-    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let url = Url::parse(&format!("http://{}/", nobody.local_addr().unwrap())).unwrap();
+async fn refused_connection_reports_that_nothing_was_sent() {
+    // Bound, so that no other program gets the port, but not listening.
+    let closed = TcpSocket::new_v4().unwrap();
+    closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let url = Url::parse(&format!("http://{}/", closed.local_addr().unwrap())).unwrap();
     let error =
         Http::new(settings()).unwrap().get(ProviderEndpoint::Discovery, &url).await.unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }), "{error}");
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_means_that_the_answer_is_lost() {
+async fn broken_connection_reports_lost_response() {
     let error = get(Reply::Drop).await.unwrap_err();
     assert!(matches!(error, Error::AnswerLost { .. }), "{error}");
 }
 
 #[tokio::test]
-async fn a_silent_provider_is_given_up_in_time() {
+async fn request_without_response_ends_at_timeout() {
     let provider = Loopback::start(|_, _| Reply::Silence).await;
     let http = Http::new(HttpSettings { timeout: Duration::from_millis(50), ..settings() });
     let error =
@@ -100,26 +100,26 @@ async fn a_silent_provider_is_given_up_in_time() {
 }
 
 #[test]
-fn the_password_of_a_proxy_is_not_shown() {
+fn debug_output_has_no_proxy_password() {
     let proxy = Some(Secret::new("http://us:hunter2@proxy.example:3128"));
     let settings = HttpSettings { proxy, ..settings() };
     assert!(!format!("{settings:?} {:?}", Http::new(settings.clone())).contains("hunter2"));
 }
 
 #[tokio::test]
-async fn a_proxy_is_asked_for_the_world_but_never_for_loopback() {
+async fn proxy_is_used_except_for_loopback() {
     let proxy = Loopback::start(|_, _| Reply::json(200, &json!({"proxy": true}))).await;
     let provider = Loopback::start(|_, _| Reply::json(200, &json!({"proxy": false}))).await;
     let http =
         Http::new(HttpSettings { proxy: Some(Secret::new(proxy.url("/"))), ..settings() }).unwrap();
     let far = Url::parse("http://op.example/x").unwrap();
     for (url, expected) in [(far, true), (provider.url("/x"), false)] {
-        let answer = http.get(ProviderEndpoint::Discovery, &url).await.unwrap().object().unwrap();
-        assert_eq!(answer["proxy"], expected, "{url}");
+        let response = http.get(ProviderEndpoint::Discovery, &url).await.unwrap().object().unwrap();
+        assert_eq!(response["proxy"], expected, "{url}");
     }
 }
 
-/// Asks a server with this certificate, trusting its issuer or not.
+/// Sends a request to a server with this certificate, which `ca` trusts or not.
 async fn ask_tls(name: &str, expires: i32, trusted: bool) -> Result<HttpResponse, Error> {
     let signing_key = rcgen::KeyPair::generate().unwrap();
     let mut params = rcgen::CertificateParams::new(vec![name.into()]).unwrap();
@@ -127,30 +127,28 @@ async fn ask_tls(name: &str, expires: i32, trusted: bool) -> Result<HttpResponse
     let cert = params.self_signed(&signing_key).unwrap();
     let ca = trusted.then(|| cert.pem());
     let (url, server) = tls_server(&rcgen::CertifiedKey { cert, signing_key }).await;
-    let answer = Http::new(HttpSettings { ca, ..settings() })
+    let response = Http::new(HttpSettings { ca, ..settings() })
         .unwrap()
         .get(ProviderEndpoint::Discovery, &url)
         .await;
     server.abort();
-    answer
+    response
 }
 
 #[tokio::test]
-async fn only_a_valid_certificate_of_a_trusted_authority_is_believed() {
+async fn certificate_that_is_untrusted_expired_or_for_another_name_is_rejected() {
     assert!(ask_tls("localhost", 4000, true).await.is_ok());
     for (name, expires, trusted, expected) in [
-        (
-            "localhost",
-            4000,
-            false,
-            "UnknownIssuer: name its authority, or the certificate itself, in `ca`",
-        ),
+        ("localhost", 4000, false, "UnknownIssuer: add the certificate of its authority to `ca`"),
         ("elsewhere.example", 4000, true, "not valid for name"),
         ("localhost", 2000, true, "expired"),
     ] {
         let error = ask_tls(name, expires, trusted).await.unwrap_err();
-        let told = |cause: &str| cause.contains(expected);
-        assert!(matches!(&error, Error::Unreachable { cause, .. } if told(cause)), "{error}");
+        let has_expected = |cause: &str| cause.contains(expected);
+        assert!(
+            matches!(&error, Error::Unreachable { cause, .. } if has_expected(cause)),
+            "{error}"
+        );
     }
 }
 
@@ -182,7 +180,7 @@ async fn tls_server(
 }
 
 #[test]
-fn a_broken_ca_is_the_operators_fault() {
+fn malformed_ca_is_a_configuration_error() {
     let ca = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let error = Http::new(HttpSettings { ca: Some(ca.into()), ..settings() }).unwrap_err();
     assert!(matches!(error, Error::Settings(_)), "{error}");
@@ -191,17 +189,17 @@ fn a_broken_ca_is_the_operators_fault() {
 #[track_caller]
 fn check_object(body: &[u8], usable: bool) {
     let body = body.to_vec();
-    let answer = HttpResponse {
+    let response = HttpResponse {
         status: StatusCode::OK,
         media_type: String::new(),
         headers: HeaderMap::new(),
         body,
     };
-    assert_eq!(answer.object().is_ok(), usable, "{}", String::from_utf8_lossy(answer.body()));
+    assert_eq!(response.object().is_ok(), usable, "{}", String::from_utf8_lossy(response.body()));
 }
 
 #[test]
-fn only_a_json_object_of_bounded_depth_is_read() {
+fn body_that_is_no_json_object_or_too_deep_is_rejected() {
     check_object(b"{\"a\":1}", true);
     check_object(b"\xef\xbb\xbf{}", true);
     for body in ["", "<html>", "[]", "\"x\"", "{\"a\":1", "{}{}"] {

@@ -1,5 +1,5 @@
-//! The token endpoint: a code, or a refresh token, for tokens.
-//! Invariant: a `TokenSet` has a Bearer access token that can stand in a header field.
+//! Token requests: with a code or with a refresh token.
+//! Invariant: a `TokenSet` has a Bearer access token that is valid in a header field.
 //! Source: RFC 6749 §4.1.3, §5.1, §6; RFC 6750; RFC 7636 §4.5.
 
 use std::time::Duration;
@@ -14,26 +14,26 @@ use crate::clock::Moment;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
 
-/// What the token endpoint gave (§5.1).
+/// A successful response of the token endpoint (§5.1).
 #[derive(Clone, Debug)]
 pub struct TokenSet {
     /// `access_token`.
     pub access_token: Secret,
-    /// When it was asked for. The provider counts from later on, so what is counted from here is never
-    /// taken for valid when it has expired.
-    pub asked: Moment,
-    /// `expires_in`: how long from then the access token is valid; `None` when nobody said.
+    /// When the request was sent. The provider counts from a later time, so a token is never used after it has
+    /// expired.
+    pub requested_at: Moment,
+    /// `expires_in`: how long the access token is valid from then on; `None` if absent.
     pub expires_in: Option<Duration>,
-    /// `refresh_token`; in the answer to a refresh, `None` means that the old one goes on.
+    /// `refresh_token`; after a refresh, `None` means that the old one stays valid.
     pub refresh_token: Option<Secret>,
-    /// `id_token` (OIDC Core §3.1.3.3), as yet unchecked.
+    /// `id_token` (OIDC Core §3.1.3.3), not verified yet.
     pub id_token: Option<Secret>,
-    /// `scope`, where it is not what was asked for.
+    /// `scope`, if it differs from the requested one.
     pub scope: Option<String>,
 }
 
 impl Client {
-    /// Exchanges a code for tokens (§4.1.3): sent once, whatever happens.
+    /// Exchanges a code for tokens (§4.1.3). The code is sent once, even after a failure.
     pub async fn exchange_code(
         &self,
         _slot: &TokenSlot,
@@ -55,9 +55,9 @@ impl Client {
         result
     }
 
-    /// Refreshes (§6). If the answer gets lost, the same refresh token is sent once more: a server
-    /// that rotates must accept that (FAPI 2.0 Security Profile §5.3.2.1), and without it a session
-    /// would end by one lost packet. All of it ends at `until` at the latest.
+    /// Refreshes tokens (§6). If the response is lost, sends the same refresh token again: servers that rotate
+    /// refresh tokens must accept that (FAPI 2.0 Security Profile §5.3.2.1), and without it a lost packet would
+    /// end a session. Ends at `until` at the latest.
     pub async fn refresh(
         &self,
         _slot: &TokenSlot,
@@ -68,7 +68,7 @@ impl Client {
         let form = vec![("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
         let once = |form| {
             let request = self.tokens(endpoint, form, self.http.deadline().min(until));
-            tried(self.limits.refreshes.admit(), request)
+            tried(self.limits.refreshes.allow(), request)
         };
         match once(form.clone()).await {
             Err(Error::AnswerLost { .. }) if Instant::now() < until => once(form).await,
@@ -82,51 +82,51 @@ impl Client {
         form: Vec<(&'a str, &'a str)>,
         deadline: Instant,
     ) -> Result<TokenSet, Error> {
-        let asked = self.clock.moment();
-        let read = |answer: &HttpResponse| TokenSet::read(answer, asked);
+        let requested_at = self.clock.moment();
+        let read = |response: &HttpResponse| TokenSet::read(response, requested_at);
         self.post(ProviderEndpoint::Token, endpoint, form, deadline, read).await
     }
 }
 
 impl TokenSet {
-    fn read(answer: &HttpResponse, asked: Moment) -> Result<Self, Error> {
-        let mut body = success(answer)?;
+    fn read(response: &HttpResponse, requested_at: Moment) -> Result<Self, Error> {
+        let mut body = success(response)?;
         let bearer = |kind: &Value| kind.as_str().is_some_and(|k| k.eq_ignore_ascii_case("bearer"));
         if !body.get("token_type").is_some_and(bearer) {
             return Err(Error::Garbage("`token_type` is not Bearer"));
         }
-        let access_token = token(&mut body, "access_token", "`access_token` is no token")?
+        let access_token = token(&mut body, "access_token", "`access_token` is not a token")?
             .ok_or(Error::Garbage("no `access_token`"))?;
         Ok(Self {
             access_token,
-            asked,
+            requested_at,
             expires_in: body.get("expires_in").map_or(Ok(None), lifetime)?,
-            refresh_token: token(&mut body, "refresh_token", "`refresh_token` is no token")?,
-            id_token: token(&mut body, "id_token", "`id_token` is no token")?,
+            refresh_token: token(&mut body, "refresh_token", "`refresh_token` is not a token")?,
+            id_token: token(&mut body, "id_token", "`id_token` is not a token")?,
             scope: body.get("scope").and_then(Value::as_str).map(str::to_owned),
         })
     }
 }
 
-/// Takes a token out of the body; absent, null and empty are all none.
+/// Removes a token from the body. Null and empty count as absent.
 fn token(
     body: &mut Map<String, Value>,
     name: &str,
-    otherwise: &'static str,
+    error: &'static str,
 ) -> Result<Option<Secret>, Error> {
     match body.remove(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Ok(None),
-        // SECURITY: VSCHAR only (§A.12): this text will stand in header fields.
+        // SECURITY: VSCHAR only (§A.12), because the token is sent in header fields.
         Some(Value::String(text)) if text.bytes().all(|byte| (0x20..=0x7e).contains(&byte)) => {
             Ok(Some(Secret::new(text)))
         }
-        Some(_) => Err(Error::Garbage(otherwise)),
+        Some(_) => Err(Error::Garbage(error)),
     }
 }
 
-/// `expires_in` is a number of seconds; some send it as text. What is below zero has expired, and
-/// ten years are as good as more.
+/// Parses `expires_in`, a number of seconds, which some providers send as a string. A negative one means expired;
+/// more than ten years count as ten.
 fn lifetime(value: &Value) -> Result<Option<Duration>, Error> {
     let seconds = match value {
         Value::Null => return Ok(None),
@@ -135,7 +135,7 @@ fn lifetime(value: &Value) -> Result<Option<Duration>, Error> {
         Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
     let seconds: f64 =
-        seconds.filter(|n| n.is_finite()).ok_or(Error::Garbage("`expires_in` is no number"))?;
+        seconds.filter(|n| n.is_finite()).ok_or(Error::Garbage("`expires_in` is not a number"))?;
     Ok(Some(Duration::from_secs(seconds.clamp(0.0, TEN_YEARS) as u64)))
 }
 

@@ -1,4 +1,4 @@
-//! Token responses good and bad, and how often a provider is asked.
+//! Token responses, valid and invalid, and the number of token requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,10 +15,10 @@ use crate::oauth::loopback::{Loopback, Reply};
 use crate::oauth::{ClientLimits, ExchangePermit};
 
 fn client() -> Client {
-    client_that_waits(Duration::from_secs(5))
+    client_with_timeout(Duration::from_secs(5))
 }
 
-fn client_that_waits(timeout: Duration) -> Client {
+fn client_with_timeout(timeout: Duration) -> Client {
     let http = Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap();
     let credentials =
         Credentials { id: "us".into(), secret: Some(Secret::new("s3cr:t")), method: None };
@@ -52,12 +52,12 @@ async fn refresh(client: &Client, at: &Loopback) -> Result<TokenSet, Error> {
 }
 
 fn answered(reply: Reply) -> Result<TokenSet, Error> {
-    let Reply::Answer(status, _, body) = reply else { panic!("an answer") };
+    let Reply::Answer(status, _, body) = reply else { panic!("a response") };
     TokenSet::read(&HttpResponse::of(status, body), Moment::from_millis(0))
 }
 
 #[tokio::test]
-async fn an_exchange_says_what_the_standard_demands() {
+async fn exchange_sends_parameters_of_standard() {
     let tokens = json!({"access_token": "a", "token_type": "bEaReR", "expires_in": 3600,
                         "refresh_token": "r", "id_token": "i", "scope": "openid", "x": [1]});
     let provider = Loopback::start(move |_, _| Reply::json(200, &tokens)).await;
@@ -85,7 +85,7 @@ fn check(body: &Value, expected: Result<Option<u64>, &'static str>) {
 }
 
 #[test]
-fn token_responses_are_read_strictly() {
+fn malformed_token_response_is_rejected() {
     let with = |name: &str, value: Value| {
         let mut body = json!({"access_token": "a", "token_type": "Bearer"});
         body[name] = value;
@@ -97,18 +97,18 @@ fn token_responses_are_read_strictly() {
     check(&with("token_type", json!(["Bearer"])), Err("`token_type` is not Bearer"));
     check(&json!({"token_type": "Bearer"}), Err("no `access_token`"));
     check(&with("access_token", json!("")), Err("no `access_token`"));
-    check(&with("access_token", json!("a\r\nb: c")), Err("`access_token` is no token"));
-    check(&with("access_token", json!(7)), Err("`access_token` is no token"));
-    check(&with("refresh_token", json!({})), Err("`refresh_token` is no token"));
+    check(&with("access_token", json!("a\r\nb: c")), Err("`access_token` is not a token"));
+    check(&with("access_token", json!(7)), Err("`access_token` is not a token"));
+    check(&with("refresh_token", json!({})), Err("`refresh_token` is not a token"));
     check(&with("refresh_token", json!("")), Ok(None));
     check(&with("expires_in", json!(null)), Ok(None));
     check(&with("expires_in", json!("300")), Ok(Some(300)));
     check(&with("expires_in", json!(3600.5)), Ok(Some(3600)));
     check(&with("expires_in", json!(-1)), Ok(Some(0)));
     check(&with("expires_in", json!(1e18)), Ok(Some(315_360_000)));
-    check(&with("expires_in", json!("inf")), Err("`expires_in` is no number"));
-    check(&with("expires_in", json!("soon")), Err("`expires_in` is no number"));
-    check(&with("expires_in", json!([60])), Err("`expires_in` is no number"));
+    check(&with("expires_in", json!("inf")), Err("`expires_in` is not a number"));
+    check(&with("expires_in", json!("soon")), Err("`expires_in` is not a number"));
+    check(&with("expires_in", json!([60])), Err("`expires_in` is not a number"));
 }
 
 #[track_caller]
@@ -117,21 +117,21 @@ fn check_error(reply: Reply, expected: &str) {
 }
 
 #[test]
-fn errors_are_told_apart() {
+fn each_error_has_its_message() {
     let error = json!({"error": "invalid_grant", "error_description": "spent\n"});
-    check_error(Reply::json(400, &error), "the provider refuses: invalid_grant (spent)");
-    check_error(Reply::json(200, &error), "the provider refuses: invalid_grant (spent)");
-    check_error(Reply::json(200, &json!({"error": 1})), "the provider refuses: ?");
+    check_error(Reply::json(400, &error), "the provider answered invalid_grant (spent)");
+    check_error(Reply::json(200, &error), "the provider answered invalid_grant (spent)");
+    check_error(Reply::json(200, &json!({"error": 1})), "the provider answered ?");
     check_error(Reply::json(503, &error), "unexpected status 503");
     check_error(Reply::json(429, &error), "unexpected status 429");
     let page = |status| Reply::Answer(status, "text/html", "<html>".into());
-    check_error(page(200), "unusable answer: not a JSON object");
+    check_error(page(200), "unusable response: not a JSON object");
     check_error(page(400), "unexpected status 400");
     check_error(page(302), "unexpected status 302, and redirects are not followed");
 }
 
 #[tokio::test]
-async fn a_code_is_sent_once_whatever_happens() {
+async fn code_is_sent_once_after_any_failure() {
     for reply in [Reply::Drop, Reply::json(503, &json!({})), Reply::json(200, &json!([]))] {
         let provider = Loopback::start(move |_, _| reply.clone()).await;
         assert!(exchange(&client(), &provider).await.unwrap_err().is_temporary());
@@ -140,17 +140,17 @@ async fn a_code_is_sent_once_whatever_happens() {
 }
 
 #[tokio::test]
-async fn code_and_secret_follow_no_redirect() {
+async fn code_and_secret_are_not_sent_to_redirect() {
     let provider = Loopback::start(|base, _| Reply::Redirect(307, format!("{base}evil"))).await;
     assert!(matches!(exchange(&client(), &provider).await, Err(Error::Status(_))));
     assert!(provider.seen("/evil").is_empty());
 }
 
 #[tokio::test]
-async fn a_refresh_whose_answer_is_lost_is_sent_once_more() {
-    let asked = AtomicU32::new(0);
+async fn refresh_is_sent_again_once_after_lost_response() {
+    let requests = AtomicU32::new(0);
     let tokens = json!({"access_token": "a", "token_type": "Bearer"});
-    let provider = Loopback::start(move |_, _| match asked.fetch_add(1, Ordering::Relaxed) {
+    let provider = Loopback::start(move |_, _| match requests.fetch_add(1, Ordering::Relaxed) {
         0 => Reply::Drop,
         _ => Reply::json(200, &tokens),
     })
@@ -163,7 +163,7 @@ async fn a_refresh_whose_answer_is_lost_is_sent_once_more() {
 }
 
 #[tokio::test]
-async fn a_refresh_ends_in_time_with_its_repetition() {
+async fn refresh_and_its_repetition_end_at_deadline() {
     let provider = Loopback::start(|_, _| Reply::Silence).await;
     let (client, url) = (client(), provider.url("/token"));
     let endpoint = AuthenticatedEndpoint { url: &url, method: AuthMethod::ClientSecretPost };
@@ -171,37 +171,40 @@ async fn a_refresh_ends_in_time_with_its_repetition() {
     let until = Instant::now() + Duration::from_millis(100);
     let late = client.refresh(&slot, endpoint, &Secret::new("r"), until).await.unwrap_err();
     assert!(matches!(late, Error::AnswerLost { .. }), "{late}");
-    assert!(Instant::now() < until + Duration::from_secs(4), "one deadline of the client is five");
-    // None where the time was over before the first one came through.
+    assert!(
+        Instant::now() < until + Duration::from_secs(4),
+        "one timeout of the client is five seconds"
+    );
+    // None if the deadline passed before the first one arrived.
     assert!(provider.seen("/token").len() <= 1);
 }
 
 #[tokio::test]
-async fn the_life_of_a_token_is_counted_from_the_request() {
+async fn lifetime_of_token_is_counted_from_request() {
     let client = client();
     let (clock, before) = (client.clock.clone(), client.clock.moment());
     let tokens = json!({"access_token": "a", "token_type": "Bearer", "expires_in": 60});
     let provider = Loopback::start(move |_, _| {
-        // The answer is a long time on its way.
+        // The response takes long.
         clock.advance(Duration::from_secs(30));
         Reply::json(200, &tokens)
     })
     .await;
-    let asked = exchange(&client, &provider).await.unwrap().asked;
-    assert!(asked.since(before) < Duration::from_secs(30));
+    let requested_at = exchange(&client, &provider).await.unwrap().requested_at;
+    assert!(requested_at.since(before) < Duration::from_secs(30));
 }
 
 #[tokio::test]
-async fn a_refused_refresh_is_not_repeated() {
-    let refusal = json!({"error": "invalid_grant"});
-    let provider = Loopback::start(move |_, _| Reply::json(400, &refusal)).await;
+async fn rejected_refresh_is_not_repeated() {
+    let error = json!({"error": "invalid_grant"});
+    let provider = Loopback::start(move |_, _| Reply::json(400, &error)).await;
     let error = refresh(&client(), &provider).await.unwrap_err();
-    assert!(matches!(error, Error::Rejected(refusal) if refusal.code == ErrorCode::InvalidGrant));
+    assert!(matches!(error, Error::Rejected(response) if response.code == ErrorCode::InvalidGrant));
     assert_eq!(provider.seen("/token").len(), 1);
 }
 
 #[tokio::test]
-async fn a_failing_endpoint_is_left_alone_after_five_failures() {
+async fn fifth_failure_in_a_row_opens_circuit() {
     let provider = Loopback::start(|_, _| Reply::json(500, &json!({}))).await;
     let client = client();
     for _ in 0..5 {
@@ -213,7 +216,7 @@ async fn a_failing_endpoint_is_left_alone_after_five_failures() {
 }
 
 #[tokio::test]
-async fn a_failing_revocation_endpoint_keeps_nobody_from_signing_in() {
+async fn failing_revocations_stop_no_sign_in() {
     let tokens = json!({"access_token": "a", "token_type": "Bearer"});
     let provider = Loopback::start(move |_, seen| match seen.path.as_str() {
         "/token" => Reply::json(200, &tokens),
@@ -230,15 +233,15 @@ async fn a_failing_revocation_endpoint_keeps_nobody_from_signing_in() {
     assert_eq!(
         client.revoke(endpoint, &token).await,
         Err(Error::CircuitOpen),
-        "it rests for itself"
+        "its circuit is separate"
     );
     assert!(refresh(&client, &provider).await.is_ok());
 }
 
 #[tokio::test]
-async fn sign_in_that_gets_no_slot_within_the_timeout_is_refused_and_a_refresh_waits() {
+async fn sign_in_without_slot_at_timeout_is_rejected_and_refresh_waits() {
     let timeout = Duration::from_millis(50);
-    let client = client_that_waits(timeout);
+    let client = client_with_timeout(timeout);
     let mut slots = Vec::new();
     for _ in 0..Client::TOKEN_SLOTS {
         slots.push(client.refresh_slot().await.unwrap());
@@ -246,15 +249,15 @@ async fn sign_in_that_gets_no_slot_within_the_timeout_is_refused_and_a_refresh_w
     let (began, refresh) = (Instant::now(), client.refresh_slot());
     tokio::pin!(refresh);
     assert!(tokio::time::timeout(Duration::ZERO, &mut refresh).await.is_err());
-    let refused = client.exchange_permit(ClientAddress::Unknown).await.unwrap_err();
-    assert_eq!(refused, Error::Busy);
+    let error = client.exchange_permit(ClientAddress::Unknown).await.unwrap_err();
+    assert_eq!(error, Error::Busy);
     assert!(began.elapsed() >= timeout, "it waited");
     slots.pop();
     assert!(refresh.await.is_ok());
 }
 
 #[tokio::test]
-async fn exchanges_that_fail_keep_no_refresh_and_no_other_address_from_the_provider() {
+async fn failing_exchanges_stop_no_refresh_and_no_other_address() {
     let tokens = json!({"access_token": "a", "token_type": "Bearer"});
     let provider = Loopback::start(move |_, seen| match seen.form.get("code") {
         Some(code) if code == "junk" => Reply::json(500, &json!({})),
@@ -267,14 +270,14 @@ async fn exchanges_that_fail_keep_no_refresh_and_no_other_address_from_the_provi
         let failed = exchange_from(&client, &provider, junk, "junk").await;
         assert!(matches!(failed, Err(Error::Status(_))), "{failed:?}");
     }
-    let resting = exchange_from(&client, &provider, junk, "junk").await;
-    assert_eq!(resting.unwrap_err(), Error::CircuitOpen);
+    let stopped = exchange_from(&client, &provider, junk, "junk").await;
+    assert_eq!(stopped.unwrap_err(), Error::CircuitOpen);
     assert!(exchange(&client, &provider).await.is_ok());
     assert!(refresh(&client, &provider).await.is_ok());
 }
 
 #[tokio::test]
-async fn refreshes_that_fail_keep_nobody_from_signing_in() {
+async fn failing_refreshes_stop_no_sign_in() {
     let tokens = json!({"access_token": "a", "token_type": "Bearer"});
     let provider = Loopback::start(move |_, seen| match seen.form.get("code") {
         Some(_) => Reply::json(200, &tokens),
@@ -290,9 +293,9 @@ async fn refreshes_that_fail_keep_nobody_from_signing_in() {
 }
 
 #[tokio::test]
-async fn a_revocation_needs_no_body_and_names_its_refusal() {
-    let refuse = Arc::new(AtomicU32::new(0));
-    let switch = Arc::clone(&refuse);
+async fn revocation_needs_no_body_and_reports_error_response() {
+    let rejects = Arc::new(AtomicU32::new(0));
+    let switch = Arc::clone(&rejects);
     let provider = Loopback::start(move |_, _| match switch.load(Ordering::Relaxed) {
         0 => Reply::Answer(200, "text/plain", String::new()),
         _ => Reply::json(400, &json!({"error": "unsupported_token_type"})),
@@ -303,6 +306,6 @@ async fn a_revocation_needs_no_body_and_names_its_refusal() {
     client.revoke(endpoint, &token).await.unwrap();
     let [seen] = provider.seen("/revoke").try_into().unwrap();
     assert_eq!((&*seen.form["token"], &*seen.form["client_id"]), ("r", "us"));
-    refuse.store(1, Ordering::Relaxed);
+    rejects.store(1, Ordering::Relaxed);
     assert!(matches!(client.revoke(endpoint, &token).await, Err(Error::Rejected(_))));
 }

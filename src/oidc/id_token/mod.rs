@@ -1,6 +1,6 @@
-//! The ID token: proof of who signed in, for us, just now.
-//! Invariant: a `VerifiedIdToken` is made here only, of a token whose signature held and which kept
-//! every rule below.
+//! Verification of ID tokens.
+//! Invariant: a `VerifiedIdToken` is made only here, from a token with a verified signature that obeys every rule
+//! below.
 //! Source: OpenID Connect Core §2, §3.1.3.7 (in its order), §3.1.3.8 and, after a refresh, §12.2.
 
 use aws_lc_rs::digest;
@@ -14,45 +14,45 @@ use crate::identity::refresh_baseline::IdTokenBinding;
 use crate::jose::{Algorithm, Verified};
 use crate::secret::Secret;
 
-/// Whether an ID token may be signed with an algorithm of this name.
-pub fn is_taken(algorithm: &str) -> bool {
+/// Whether ID tokens with this signature algorithm are accepted.
+pub fn is_accepted(algorithm: &str) -> bool {
     Algorithm::parse(algorithm).is_some()
 }
 
-/// The names of all these algorithms.
-pub fn taken() -> [&'static str; Algorithm::ALL.len()] {
+/// The names of the accepted signature algorithms.
+pub fn accepted_algorithms() -> [&'static str; Algorithm::ALL.len()] {
     Algorithm::ALL.map(Algorithm::name)
 }
 
-/// What an ID token is held against.
+/// Expected values of an ID token.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
-    /// Our `client_id`.
+    /// The `client_id`.
     pub client_id: &'a str,
-    /// The access token that came along.
+    /// The access token of the same response.
     pub access_token: &'a Secret,
-    /// What the token was issued for.
+    /// Why the token was issued.
     pub occasion: Occasion<'a>,
 }
 
 /// Why an ID token was issued.
 #[derive(Clone, Copy, Debug)]
 pub enum Occasion<'a> {
-    /// Somebody signs in (§3.1.3.7).
+    /// A sign-in (§3.1.3.7).
     SignIn {
         /// The `nonce` of the authorization request.
         nonce: &'a str,
         /// Its `max_age`, in seconds.
         max_age: Option<i64>,
     },
-    /// Tokens are refreshed (§12.2).
+    /// A refresh (§12.2).
     Refresh {
         /// The ID token of the sign-in.
         binding: &'a IdTokenBinding,
     },
 }
 
-/// The claims of an ID token that kept every rule.
+/// The claims of a valid ID token.
 #[derive(Clone, Debug)]
 pub struct VerifiedIdToken {
     binding: IdTokenBinding,
@@ -65,14 +65,14 @@ impl VerifiedIdToken {
         &self.binding.subject
     }
 
-    /// What later ID tokens of this sign-in are held against, and all claims.
+    /// The values that later ID tokens of this sign-in must have, and all claims.
     pub fn into_parts(self) -> (IdTokenBinding, Map<String, Value>) {
         (self.binding, self.claims)
     }
 }
 
-/// Holds a token against every rule. Its signature (6. to 8.) has been checked before anything in it
-/// was looked at; an encrypted one (1.) has been refused there, for none was agreed.
+/// Checks every rule, except the signature (6. to 8.), which is verified. Encrypted tokens (1.) were rejected with
+/// the signature, because this client does not register for them.
 pub(super) fn verify(
     verified: Verified,
     issuer: &str,
@@ -80,7 +80,7 @@ pub(super) fn verify(
     expected: &Expected<'_>,
 ) -> Result<VerifiedIdToken, Violation> {
     let claims = Claims(&verified.claims);
-    // SECURITY: a logout token or an access token of the same issuer is no proof of a sign-in.
+    // SECURITY: a logout token or an access token of the same issuer is not an ID token.
     if verified.header.typ.as_deref().is_some_and(is_another_kind) {
         return Err(Violation::Type);
     }
@@ -88,12 +88,12 @@ pub(super) fn verify(
     if claims.text("iss")? != issuer {
         return Err(Violation::Issuer);
     }
-    // 3. `aud` has our client_id.
+    // 3. `aud` has the client_id.
     let audience = claims.audience()?;
     if !audience.iter().any(|one| one == expected.client_id) {
         return Err(Violation::Audience);
     }
-    // 4. Several audiences need `azp`. 5. `azp` is our client_id.
+    // 4. Several audiences need `azp`. 5. `azp` is the client_id.
     match claims.optional_text("azp")? {
         None if audience.len() > 1 => return Err(Violation::NoAuthorizedParty),
         Some(party) if party != expected.client_id => return Err(Violation::AuthorizedParty),
@@ -104,7 +104,7 @@ pub(super) fn verify(
         subject: claims.subject()?.into(),
         audience,
         nonce: check_nonce(claims.optional_text("nonce")?, expected.occasion)?.to_owned(),
-        // 12. `acr_values` is a wish (§3.1.2.1), which a provider need not fulfil.
+        // 12. `acr_values` is voluntary (§3.1.2.1): the provider can ignore it.
         auth_time: check_auth_time(claims.optional_number("auth_time")?, now, expected.occasion)?,
     };
     if let Some(hash) = claims.optional_text("at_hash")? {
@@ -117,7 +117,7 @@ pub(super) fn verify(
     Ok(VerifiedIdToken { binding, claims: verified.claims })
 }
 
-/// 9. `exp` is in the future, 10. `iat` is not, and `nbf` has come; give or take the leeway.
+/// 9. `exp` is in the future. 10. `iat` and `nbf` are not. All within the leeway.
 pub(super) fn check_times(claims: &Claims<'_>, UnixTime(now): UnixTime) -> Result<(), Violation> {
     if claims.number("exp")?.saturating_add(LEEWAY) <= now {
         return Err(Violation::Expired);
@@ -131,55 +131,55 @@ pub(super) fn check_times(claims: &Claims<'_>, UnixTime(now): UnixTime) -> Resul
     Ok(())
 }
 
-/// 11. `nonce` is the one we sent; after a refresh it may be absent, not different (§12.2).
-fn check_nonce<'a>(said: Option<&'a str>, occasion: Occasion<'a>) -> Result<&'a str, Violation> {
-    match (said, occasion) {
-        (Some(said), Occasion::SignIn { nonce, .. }) if said == nonce => Ok(nonce),
-        (Some(said), Occasion::Refresh { binding }) if said == binding.nonce => Ok(said),
+/// 11. `nonce` is that of the authorization request. After a refresh it can be absent, but not different (§12.2).
+fn check_nonce<'a>(found: Option<&'a str>, occasion: Occasion<'a>) -> Result<&'a str, Violation> {
+    match (found, occasion) {
+        (Some(found), Occasion::SignIn { nonce, .. }) if found == nonce => Ok(nonce),
+        (Some(found), Occasion::Refresh { binding }) if found == binding.nonce => Ok(found),
         (None, Occasion::Refresh { binding }) => Ok(&binding.nonce),
         (Some(_), Occasion::SignIn { .. } | Occasion::Refresh { .. })
         | (None, Occasion::SignIn { .. }) => Err(Violation::Nonce),
     }
 }
 
-/// 13. `auth_time` is there, and not longer ago than a `max_age` that we asked for, give or take the leeway.
-// SECURITY: a visitor can take the parameter out of the request on its way through the browser.
+/// 13. With a requested `max_age`, `auth_time` is present and not older than that, within the leeway.
+// SECURITY: a visitor can remove `max_age` from the request, which goes through the browser.
 fn check_auth_time(
-    said: Option<i64>,
+    found: Option<i64>,
     UnixTime(now): UnixTime,
     occasion: Occasion<'_>,
 ) -> Result<Option<i64>, Violation> {
-    let Occasion::SignIn { max_age: Some(max_age), .. } = occasion else { return Ok(said) };
+    let Occasion::SignIn { max_age: Some(max_age), .. } = occasion else { return Ok(found) };
     let oldest = now.saturating_sub(max_age).saturating_sub(LEEWAY);
-    if said.is_some_and(|time| time >= oldest) { Ok(said) } else { Err(Violation::AuthTime) }
+    if found.is_some_and(|time| time >= oldest) { Ok(found) } else { Err(Violation::AuthTime) }
 }
 
-/// The left half of the access token's hash, by the hash of the signature's algorithm (§3.1.3.8).
+/// `at_hash` is the left half of the hash of the access token, with the hash of the signature algorithm (§3.1.3.8).
 fn check_access_token_hash(
-    said: &str,
+    found: &str,
     algorithm: Algorithm,
     access_token: &Secret,
 ) -> Result<(), Violation> {
     let hash = match algorithm {
         Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 => &digest::SHA256,
         Algorithm::RS384 | Algorithm::PS384 | Algorithm::ES384 => &digest::SHA384,
-        // Ed25519 hashes with SHA-512 inside; OpenID Connect takes that.
+        // Ed25519 uses SHA-512, and so does OpenID Connect for it.
         Algorithm::RS512 | Algorithm::PS512 | Algorithm::ES512 | Algorithm::EdDSA => {
             &digest::SHA512
         }
     };
     let hash = digest::digest(hash, access_token.expose().as_bytes());
     let (left, _) = hash.as_ref().split_at(hash.as_ref().len() / 2);
-    if URL_SAFE_NO_PAD.encode(left) == said { Ok(()) } else { Err(Violation::AccessTokenHash) }
+    if URL_SAFE_NO_PAD.encode(left) == found { Ok(()) } else { Err(Violation::AccessTokenHash) }
 }
 
-/// §12.2: the same person, the same audiences, the same sign-in. (`iss` and an `azp` that is said had to be
-/// the same anyway.) What is compared next time stays what it was.
+/// §12.2: the same user, the same audiences, the same sign-in. (`iss` and `azp` were checked before.) Returns the
+/// binding of the sign-in, to compare the next refresh with.
 fn check_refreshed(
     refreshed: IdTokenBinding,
     first: &IdTokenBinding,
 ) -> Result<IdTokenBinding, Violation> {
-    // SECURITY: a session must not turn into somebody else's.
+    // SECURITY: a session must not change to another user.
     if refreshed.subject != first.subject {
         return Err(Violation::OtherSubject);
     }
@@ -192,12 +192,12 @@ fn check_refreshed(
     }
 }
 
-/// An explicit type (`at+jwt`, `logout+jwt`, …) says what a token is, and none of them is an ID token.
+/// An explicit type (`at+jwt`, `logout+jwt`, …) is never that of an ID token.
 fn is_another_kind(typ: &str) -> bool {
     typ.to_ascii_lowercase().ends_with("+jwt")
 }
 
-/// Claims by name and type. An optional one that is null counts as absent.
+/// Claims by name and type. Null counts as absent.
 pub(super) struct Claims<'a>(pub(super) &'a Map<String, Value>);
 
 impl<'a> Claims<'a> {
@@ -230,7 +230,7 @@ impl<'a> Claims<'a> {
         if (1..=255).contains(&subject.len()) { Ok(subject) } else { Err(Violation::Claim("sub")) }
     }
 
-    /// `aud`: one text or a list of them, here sorted and without repetition.
+    /// `aud`: one string or a list of strings; sorted, without duplicates.
     pub(super) fn audience(&self) -> Result<Vec<String>, Violation> {
         let one = |value: &Value| value.as_str().map(str::to_owned);
         let audience: Option<Vec<String>> = match self.find("aud") {
@@ -244,7 +244,7 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// Seconds by which clocks may differ.
+/// Allowed difference of clocks, in seconds.
 const LEEWAY: i64 = 60;
 
 #[cfg(test)]

@@ -188,8 +188,8 @@ impl ProviderMeter {
         self.refreshes.count(outcome);
     }
 
-    /// A request to the provider has ended, one way or another.
-    pub fn asked(&self, endpoint: ProviderEndpoint, took: Duration) {
+    /// Counts a request to the provider that has ended.
+    pub fn requested(&self, endpoint: ProviderEndpoint, took: Duration) {
         if let Some(durations) = self.requests.get(endpoint.place()) {
             durations.record(took);
         }

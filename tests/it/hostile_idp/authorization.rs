@@ -13,19 +13,19 @@ fn expected(fault: AuthorizationFault) -> Outcome {
     use AuthorizationFault as F;
     match fault {
         F::UnknownParameters => SignedIn,
-        F::IssOther => Failed(400, "`iss` is another issuer's"),
+        F::IssOther => Failed(400, "`iss` is not the issuer"),
         F::IssTwice => Failed(400, "`iss` twice"),
-        F::NoIss => Failed(400, "no `iss`, though the provider announces it"),
+        F::NoIss => Failed(400, "no `iss`, although the provider announces it"),
         F::StateOther | F::ErrorStateOther => Failed(400, "the state is forged"),
         F::NoState | F::NoParameters => Failed(400, "no `state`"),
         F::NoCode => Failed(400, "neither `code` nor `error`"),
         F::CodeTwice => Failed(400, "`code` twice"),
-        F::CodeOther => Failed(400, "the provider refuses: invalid_grant"),
-        F::AccessDenied => Failed(403, "the provider refuses: access_denied"),
+        F::CodeOther => Failed(400, "the provider answered invalid_grant"),
+        F::AccessDenied => Failed(403, "the provider answered access_denied"),
         // Not a new sign-in, which would go round and round.
-        F::LoginRequired => Failed(403, "the provider refuses: login_required"),
+        F::LoginRequired => Failed(403, "the provider answered login_required"),
         F::TemporarilyUnavailable => Failed(503, "temporarily_unavailable"),
-        F::ErrorScript => Failed(503, "the provider refuses: server_error"),
+        F::ErrorScript => Failed(503, "the provider answered server_error"),
         F::ErrorAndCode => Failed(400, "`code` and `error` together"),
         // A server does not see the fragment.
         F::Fragment => Failed(400, "no `state`"),

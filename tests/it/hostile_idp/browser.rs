@@ -53,7 +53,7 @@ async fn code_of_another_sign_in_gets_400() {
     let page = alice.navigate(with(&ours, &["code"], &theirs).as_str()).await;
     assert_eq!(page.status, 400, "{page:?}");
     check_page(&page, "another's code");
-    trials.stack.gateway.log_until("the provider refuses: invalid_grant");
+    trials.stack.gateway.log_until("the provider answered invalid_grant");
     assert_eq!(alice.fetch("/").await.status, 401);
     // That used the state up: the honest callback comes too late, and restarts the sign-in.
     let again = alice.navigate(ours.as_str()).await;
@@ -152,7 +152,7 @@ async fn code_with_invalid_bytes_is_not_sent_to_the_provider() {
         check_page(&page, code);
     }
     assert_eq!(trials.stack.provider.counts().code_exchanges, 0);
-    trials.stack.gateway.log_until("`code` is no code");
+    trials.stack.gateway.log_until("`code` is not a code");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -18,12 +18,12 @@ fn expected(fault: DiscoveryFault) -> Outcome {
         // The list is theirs; which algorithms are accepted is ours to say.
         F::OnlyNone => SignedIn,
         F::IssuerOther | F::IssuerSlash | F::NoIssuer => {
-            Failed(502, "and not the configured one (Discovery §4.3)")
+            Failed(502, "not the configured issuer (Discovery §4.3)")
         }
         F::NoJwksUri => Failed(502, "`jwks_uri` is missing"),
         F::NoTokenEndpoint => Failed(502, "`token_endpoint` is missing"),
         F::NoAuthorizationEndpoint => Failed(502, "`authorization_endpoint` is missing"),
-        F::EndpointArrays => Failed(502, "is not text"),
+        F::EndpointArrays => Failed(502, "is not a string"),
         F::HttpTokenEndpoint => Failed(502, "`token_endpoint` must be https"),
         F::HttpJwksUri | F::JwksFile => Failed(502, "`jwks_uri` must be https"),
         F::HttpAuthorizationEndpoint => Failed(502, "`authorization_endpoint` must be https"),

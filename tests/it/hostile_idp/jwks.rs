@@ -10,7 +10,7 @@ fn expected(fault: JwksFault) -> Outcome {
         // A key without a name may be any that a token names.
         F::OneKeyNoKid | F::NoKids | F::TwinNoKid => SignedIn,
         F::UnknownType | F::NoUseNoAlg | F::SameKid | F::Oct => SignedIn,
-        F::NoKeys => Failed(502, "no key that we can use"),
+        F::NoKeys => Failed(502, "no usable key"),
         F::NoMember => Failed(502, "not a JWK Set"),
         F::ShortRsa => Failed(502, "the key set has no key for the token's signature"),
         F::AlgOther => Failed(502, "the token's key is not for its signature algorithm"),
@@ -65,7 +65,7 @@ async fn last_good_key_set_is_kept_while_the_new_one_is_broken() {
     trials.check(&[], "the good set", SignedIn).await;
     let unknown = Fault::IdToken(GrantType::SignIn, IdTokenFault::KidUnknown);
     let broken = Fault::Jwks(JwksFault::NoKeys);
-    let failed = Failed(502, "no key that we can use");
+    let failed = Failed(502, "no usable key");
     trials.hold(&[broken, unknown], "an unknown key and an empty set", failed).await;
     trials.check(&[broken], "a known key and an empty set", SignedIn).await;
 }

@@ -20,7 +20,7 @@ fn expected(fault: NetworkFault) -> Outcome {
         F::TooManyRequests => Failed(503, "unexpected status 429"),
         F::NotFound => Failed(502, "unexpected status 404"),
         F::RedirectLoop | F::RedirectAway => Failed(502, "unexpected status 302"),
-        F::Html | F::Empty | F::Truncated | F::BadUtf8 => Failed(502, "unusable answer"),
+        F::Html | F::Empty | F::Truncated | F::BadUtf8 => Failed(502, "unusable response"),
         F::ShortBody
         | F::Lost
         | F::LostOnce
@@ -28,8 +28,8 @@ fn expected(fault: NetworkFault) -> Outcome {
         | F::Drip
         | F::Reset
         | F::HeaderFlood
-        | F::Garbage => Failed(503, "no complete answer from 127.0.0.1"),
-        F::Huge | F::CompressedBomb => Failed(503, "answers with more than"),
+        | F::Garbage => Failed(503, "no complete response from 127.0.0.1"),
+        F::Huge | F::CompressedBomb => Failed(503, "is larger than"),
     }
 }
 

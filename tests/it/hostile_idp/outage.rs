@@ -34,7 +34,7 @@ async fn gateway_starts_without_its_provider_and_finds_it_later() {
     check_page(&page, "down at the start");
     assert!(page.body.contains("Company, which checks who you are"), "{page:?}");
     let cause = format!("cannot reach {listen}");
-    gateway.log_until_all(&["cannot get the provider", "\"provider\":\"company\"", &cause]);
+    gateway.log_until_all(&["cannot get metadata and keys", "\"provider\":\"company\"", &cause]);
     assert_eq!(browser.fetch("/open").await.status, 200);
     assert_eq!(browser.fetch("/").await.status, 401, "an API client gets the sign-in URL");
 

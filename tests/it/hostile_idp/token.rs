@@ -38,22 +38,24 @@ fn expected(fault: IdTokenFault) -> Outcome {
             Failed(502, "the key set has no key for the token's signature")
         }
         F::HeaderCrit => Failed(502, "critical extensions"),
-        F::TypLogout => Failed(502, "`typ` is another kind of token's"),
+        F::TypLogout => Failed(502, "`typ` is that of another kind of token"),
         F::IssSlash | F::IssOther => Failed(502, "`iss` is not the issuer"),
         F::NoIss => Failed(502, "`iss` is absent"),
-        F::AudOther | F::AudLetter => Failed(502, "`aud` does not have our client_id"),
+        F::AudOther | F::AudLetter => Failed(502, "`aud` does not contain the client_id"),
         F::NoAud => Failed(502, "`aud` is absent"),
-        F::AudTwoAzpOther => Failed(502, "`azp` is not our client_id"),
+        F::AudTwoAzpOther => Failed(502, "`azp` is not the client_id"),
         F::AudTwoNoAzp => Failed(502, "several audiences and no `azp`"),
         F::NoSub | F::SubEmpty | F::SubLong => Failed(502, "`sub` is absent or of the wrong"),
         F::IatAhead => Failed(502, "`iat` is in the future"),
         F::NoIat => Failed(502, "`iat` is absent"),
         F::NoExp | F::ExpString => Failed(502, "`exp` is absent or of the wrong type"),
         F::ExpPast => Failed(502, "`exp` has passed"),
-        F::NbfAhead => Failed(502, "`nbf` has not come"),
-        F::NonceOther | F::NoNonce => Failed(502, "`nonce` is not the one we sent"),
+        F::NbfAhead => Failed(502, "`nbf` is in the future"),
+        F::NonceOther | F::NoNonce => {
+            Failed(502, "`nonce` is not that of the authorization request")
+        }
         F::NonceArray => Failed(502, "`nonce` is absent or of the wrong type"),
-        F::AtHashOther => Failed(502, "`at_hash` is another access token's"),
+        F::AtHashOther => Failed(502, "`at_hash` is that of another access token"),
         F::NotAJwt | F::FiveParts => Failed(502, "not a signed token in compact form"),
         F::Empty | F::Missing => Failed(502, "the token response has no ID token"),
         F::PayloadText | F::PayloadArray | F::SubTwice | F::Deep => {
@@ -61,7 +63,7 @@ fn expected(fault: IdTokenFault) -> Outcome {
         }
         F::Padded => Failed(502, "not unpadded base64url"),
         // The answer is cut off before the token is looked at.
-        F::Huge => Failed(503, "answers with more than"),
+        F::Huge => Failed(503, "is larger than"),
     }
 }
 

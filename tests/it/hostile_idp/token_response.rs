@@ -15,7 +15,7 @@ fn expected(fault: TokenFault) -> Outcome {
         F::NoTokenType | F::TokenTypeMac => Failed(502, "`token_type` is not Bearer"),
         F::NoAccessToken => Failed(502, "no `access_token`"),
         F::InvalidGrant | F::ErrorAsSuccess => {
-            Failed(400, "the provider refuses: invalid_grant (on demand)")
+            Failed(400, "the provider answered invalid_grant (on demand)")
         }
         F::InvalidClient => Failed(502, "check `client_id`, `client_secret`"),
         F::RedirectAway => Failed(502, "unexpected status 302"),

@@ -17,8 +17,10 @@ enum Known {
 fn expected(fault: UserinfoFault) -> Known {
     use UserinfoFault as F;
     match fault {
-        F::NoSub | F::SubOther => Known::NoSession("userinfo: `sub` is not the ID token's"),
-        F::InvalidToken => Known::NoSession("userinfo refuses the access token"),
+        F::NoSub | F::SubOther => {
+            Known::NoSession("userinfo: `sub` differs from that of the ID token")
+        }
+        F::InvalidToken => Known::NoSession("userinfo rejected the access token"),
         // No userinfo for us: nothing of it is used, and nothing is followed.
         F::Signed | F::RedirectAgain => Known::As(json!([null, null, null])),
         // A value with a control character is no value.
