@@ -158,11 +158,11 @@ fn carrier(
     if stripped.carries_several() || client.is_trusted() || client.peer() == Peer::Unix {
         // SECURITY: until now it looked as if there were one.
         bound.inspect(|bound| bound.close());
-        return Carrier::SeveralVisitors;
+        return Carrier::SeveralClients;
     }
     let bound = bound.cloned();
     let bind = move || client.attach::<BoundConnections>().cloned().unwrap_or_default();
-    Carrier::OneVisitor { bound, bind }
+    Carrier::OneClient { bound, bind }
 }
 
 fn forwarded(client: &ClientInfo) -> Forwarded {

@@ -1,7 +1,7 @@
-//! Connections to an upstream that are authenticated themselves: after `NTLM` or `Negotiate` whatever comes on
-//! one is taken for the requests of the user who authenticated it (RFC 4559 §6).
-//! Invariant: such a connection serves the requests of one client's connection, and is closed with it. Where
-//! that carries several visitors it serves one request.
+//! Connections to an upstream that are authenticated themselves: after `NTLM` or `Negotiate` the upstream takes
+//! every request on a connection for one of the user who authenticated it (RFC 4559 §6).
+//! Invariant: such a connection serves the requests of one client's connection, and is closed with it. If that may
+//! carry several clients, it serves one request.
 
 use std::sync::Arc;
 
@@ -10,27 +10,27 @@ use http::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use super::pool::{Connection, Kept, Owner, Pool, remove};
 use crate::lock::lock;
 
-/// The connections to upstreams that are bound to one client's connection. They are closed when the last copy
-/// is dropped.
+/// The connections to upstreams that are bound to one client's connection. They close when the last copy is
+/// dropped.
 #[derive(Clone, Debug, Default)]
 pub struct BoundConnections(Arc<Kept>);
 
-/// The client's connection that a request came on. `B` makes the place for what is bound to it.
+/// The client's connection that a request came on. `B` makes the list of connections that are bound to it.
 #[derive(Debug)]
 pub enum Carrier<B> {
-    /// It carries one visitor.
-    OneVisitor {
-        /// What is bound to it: nearly always nothing.
+    /// It carries the requests of one client.
+    OneClient {
+        /// The connections that are bound to it: nearly always none.
         bound: Option<BoundConnections>,
-        /// Called where something has to be bound.
+        /// Called before the first connection is bound.
         bind: B,
     },
-    /// It may carry several: HTTP/2, and proxies.
-    SeveralVisitors,
+    /// It may carry those of several clients: HTTP/2, and proxies.
+    SeveralClients,
 }
 
 impl BoundConnections {
-    /// Closes those without an exchange under way.
+    /// Closes those without a request under way.
     pub fn close(&self) {
         lock(&self.0).clear();
     }
@@ -39,11 +39,11 @@ impl BoundConnections {
     pub(super) async fn take(&self, pool: &Arc<Pool>) -> Option<Box<Connection>> {
         let mut connection = remove(&self.0, pool)?;
         connection.owner = Some(Owner::of(&self.0));
-        // Its own task may have still to see that the exchange before is over.
+        // Its task may not have finished the request before.
         connection.is_ready_soon().await.then_some(connection)
     }
 
-    /// Binds a connection for good.
+    /// Binds a connection.
     pub(super) fn bind(&self, pool: &Arc<Pool>, connection: &mut Connection) {
         pool.enlist(Owner::of(&self.0));
         connection.owner = Some(Owner::of(&self.0));
@@ -53,11 +53,11 @@ impl BoundConnections {
 /// Whether a field of credentials or challenges names a scheme that authenticates the connection.
 pub(super) fn names_scheme(headers: &HeaderMap, field: &HeaderName) -> bool {
     let mut values = headers.get_all(field).iter();
-    // Parts of a quoted text may be taken for a scheme: binding one connection too many does no harm.
-    values.any(|value| value.as_bytes().split(|byte| *byte == b',').any(is_of_connection))
+    // A part of a quoted text may look like a scheme: binding one connection too many does no harm.
+    values.any(|value| value.as_bytes().split(|byte| *byte == b',').any(authenticates_connection))
 }
 
-/// Removes the challenges that would have the connection authenticated; whether there were any.
+/// Removes the challenges of schemes that authenticate the connection. Returns whether there were any.
 pub(super) fn remove_challenges(headers: &mut HeaderMap) -> bool {
     if !names_scheme(headers, &WWW_AUTHENTICATE) {
         return false;
@@ -71,14 +71,14 @@ pub(super) fn remove_challenges(headers: &mut HeaderMap) -> bool {
     true
 }
 
-/// A list of challenges (RFC 9110 §11.6.1) without those that are bound to a connection.
+/// A list of challenges (RFC 9110 §11.6.1) without those of schemes that authenticate the connection.
 fn without_challenges(value: &HeaderValue) -> Option<HeaderValue> {
     let mut dropping = false;
     let elements = elements(value.as_bytes());
     let left = elements.into_iter().filter(|element| {
         // A parameter belongs to the challenge before it.
         if !is_parameter(element) {
-            dropping = is_of_connection(element);
+            dropping = authenticates_connection(element);
         }
         !dropping
     });
@@ -86,7 +86,7 @@ fn without_challenges(value: &HeaderValue) -> Option<HeaderValue> {
     if left.is_empty() { None } else { HeaderValue::from_bytes(&left).ok() }
 }
 
-/// The elements of a list; commas inside quotes do not part them.
+/// The elements of a list; a comma inside quotes separates nothing.
 fn elements(list: &[u8]) -> Vec<&[u8]> {
     let (mut quoted, mut escaped) = (false, false);
     let parts = list.split(|byte| {
@@ -105,9 +105,9 @@ fn is_parameter(element: &[u8]) -> bool {
     rest.trim_ascii_start().starts_with(b"=")
 }
 
-/// Whether credentials or a challenge are of a scheme that authenticates the connection: beside the two of the web,
+/// Whether credentials or a challenge are of a scheme that authenticates the connection: NTLM and Negotiate, and
 /// those of WinRM.
-fn is_of_connection(element: &[u8]) -> bool {
+fn authenticates_connection(element: &[u8]) -> bool {
     let element = element.trim_ascii_start();
     let scheme = element.split(|byte| matches!(byte, b' ' | b'\t')).next().unwrap_or_default();
     [&b"NTLM"[..], b"Negotiate", b"Kerberos", b"CredSSP"]
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn schemes_that_authenticate_the_connection_are_known() {
+    fn schemes_that_authenticate_the_connection_are_recognised() {
         for (values, expected) in [
             (&["NTLM"][..], true),
             (&["negotiate YII="], true),
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn only_challenges_of_these_schemes_are_removed() {
+    fn challenges_of_other_schemes_stay() {
         check(&["Negotiate", "NTLM", "Basic realm=\"a, b\""], &["Basic realm=\"a, b\""]);
         check(&["Negotiate, NTLM, Basic realm=\"x\""], &["Basic realm=\"x\""]);
         check(

@@ -1,5 +1,5 @@
-//! How many connections to upstreams each client holds.
-//! Invariant: a connection counts for its client from before it is taken until its exchange is over.
+//! The number of connections to upstreams that each client uses.
+//! Invariant: a connection counts for its client from before it is acquired until its request is over.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,28 +9,28 @@ use dashmap::mapref::entry::Entry;
 
 use crate::client_address::ClientAddress;
 
-/// Who holds the connection that a request takes.
+/// The client for which a connection counts.
 #[derive(Clone, Debug)]
 pub enum Holder {
-    /// A session or a client's connection, and how many it holds.
+    /// A session or a client's connection, with its counter.
     Counted(Arc<AtomicUsize>),
     /// A client behind a trusted proxy.
     Address(ClientAddress),
 }
 
-/// One connection to an upstream that a client holds, until its exchange is over.
+/// One connection to an upstream that counts for a client, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
     shares: Shares,
     holder: Holder,
 }
 
-/// How many clients behind trusted proxies hold, by IPv4 address or IPv6 /64; none that holds none.
+/// Counts of clients behind trusted proxies, by IPv4 address or IPv6 /64; without those that have no connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shares(Arc<DashMap<ClientAddress, usize>>);
 
 impl Shares {
-    /// Counts one more connection of a client; with how many it held already.
+    /// Counts one more connection of a client. Returns also how many it had before.
     pub(super) fn hold(&self, holder: Holder) -> (Held, usize) {
         let already = match &holder {
             Holder::Counted(count) => count.fetch_add(1, Ordering::Relaxed),
@@ -43,7 +43,7 @@ impl Shares {
         (Held { shares: self.clone(), holder }, already)
     }
 
-    /// Whether no client behind a trusted proxy holds any.
+    /// Whether no client behind a trusted proxy has any.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,7 +1,6 @@
-//! How a connection to an upstream is made: DNS, TCP or a unix socket, TLS.
-//! Invariants: one deadline spans all of it; every address is tried; the addresses that a name had last
-//! are good for the time when it cannot be resolved, or not soon; however many ask, a name is looked up once
-//! at a time; certificates are always verified.
+//! Connecting to an upstream: DNS, TCP or a Unix socket, TLS.
+//! Invariants: one timeout covers all of it; every address is tried; if a name cannot be resolved, or not soon, its
+//! last addresses are used; one lookup of a name runs at a time; certificates are always verified.
 
 use std::fmt;
 use std::io;
@@ -114,8 +113,8 @@ impl Address {
         Self { host: host.into(), port: origin.port(), reached, names: Names::default() }
     }
 
-    /// The first of the host's addresses that answers. Each gets its share of the time that is left, so
-    /// that one that swallows packets does not take the turn of the others.
+    /// Connects to the first of the host's addresses that answers. Each gets its share of the time that is left, so
+    /// that an address that drops packets leaves time for the others.
     async fn connect(&self, limit: Duration) -> Result<TcpStream, Error> {
         let end = Instant::now() + limit;
         let (host, port) = (Arc::clone(&self.host), self.port);
@@ -128,8 +127,8 @@ impl Address {
         while let Some(address) = addresses.next() {
             let now = Instant::now();
             let waiting = u32::try_from(addresses.len()).unwrap_or(u32::MAX).saturating_add(1);
-            let turn = now + end.saturating_duration_since(now) / waiting;
-            match timeout_at(turn, TcpStream::connect(address)).await {
+            let turn_ends = now + end.saturating_duration_since(now) / waiting;
+            match timeout_at(turn_ends, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
                     let ready = stream.set_nodelay(true);
                     return ready.map(|()| stream).map_err(|source| unreachable(address, source));
@@ -146,7 +145,7 @@ fn unreachable(target: impl fmt::Display, source: io::Error) -> Error {
     Error::Unreachable { target: target.to_string().into(), source }
 }
 
-/// Speaks HTTP/1.1 on a stream.
+/// Starts HTTP/1.1 on a stream.
 pub(super) async fn introduce<S>(
     stream: S,
     permit: BudgetPermit,
@@ -161,7 +160,7 @@ where
         .handshake(TokioIo::new(DeferWriteErrors::new(stream, permit)))
         .await
         .map_err(|error| Error::Misbehaved(Fault::Http(error)))?;
-    // How it ended is told to whoever awaits a response or reads a body on it.
+    // Its error reaches the request or the body that waits for it.
     let driver = tasks.spawn(async { connection.with_upgrades().await.ok() });
     Ok(Connection::new(sender, driver.abort_handle(), peer))
 }
@@ -188,5 +187,5 @@ fn client_config(settings: &TlsSettings) -> Result<ClientConfig, SettingsFault> 
     Ok(config)
 }
 
-/// Bytes that are read ahead, and the largest head of a response: back-pressure starts here.
+/// Bytes that are read ahead, and the largest head of a response. Back-pressure starts when it is full.
 const BUFFER: usize = 64 * 1024;

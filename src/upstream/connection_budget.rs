@@ -1,7 +1,7 @@
-//! How many connections to upstreams there may be, to all of them together.
-//! Invariants: with those of clients they never take the last file descriptor. Over HTTP/2 one client asks for a
-//! hundred things at a time, and each may need a connection of its own: once most are in use, a client that holds its
-//! share gets no more.
+//! The limit on connections to all upstreams together.
+//! Invariants: with the connections of clients they never use the last file descriptor. Over HTTP/2 one client can
+//! send a hundred requests at a time, and each may need a connection: once most connections are in use, a client
+//! that has its share gets no more.
 
 use std::sync::{Arc, Mutex, Weak};
 
@@ -12,13 +12,13 @@ use super::error::Error;
 use super::pool::Pool;
 use crate::lock::lock;
 
-/// The sockets that all upstreams of a process share.
+/// The connections that all upstreams of a process share.
 #[derive(Debug)]
 pub(super) struct ConnectionBudget {
     most: usize,
     free: Arc<Semaphore>,
     shares: Shares,
-    /// Where connections wait that could make room.
+    /// Pools whose idle connections can be closed for others.
     pools: Mutex<Vec<Weak<Pool>>>,
 }
 
@@ -33,8 +33,8 @@ impl ConnectionBudget {
         Self { most, free, shares, pools: Mutex::default() }
     }
 
-    /// Counts a request of a client that is about to take a connection.
-    // SECURITY: streams whose answer nobody reads hold their connections for as long as their client likes.
+    /// Counts a connection for a client before it is acquired.
+    // SECURITY: a client that does not read its responses keeps their connections for as long as it likes.
     pub(super) fn hold(&self, holder: Holder) -> Result<Held, Error> {
         let (held, already) = self.shares.hold(holder);
         if already >= self.most.div_ceil(4) && self.are_scarce() {
@@ -43,7 +43,7 @@ impl ConnectionBudget {
         Ok(held)
     }
 
-    /// Whether three quarters are in use, idle connections apart: those make room.
+    /// Whether three quarters are in use, without idle connections, because these can be closed.
     fn are_scarce(&self) -> bool {
         let taken = self.most.saturating_sub(self.free.available_permits());
         let scarce = self.most - self.most / 4;
@@ -55,21 +55,21 @@ impl ConnectionBudget {
         pools.iter().filter_map(Weak::upgrade).map(|pool| pool.idle_count()).sum()
     }
 
-    /// Lets the idle connections of a pool make room for others.
+    /// Registers a pool, so that its idle connections can be closed for others.
     pub(super) fn enlist(&self, pool: &Arc<Pool>) {
         let mut pools = lock(&self.pools);
         pools.retain(|pool| pool.strong_count() > 0);
         pools.push(Arc::downgrade(pool));
     }
 
-    /// A place for one more connection, after an idle one of any upstream has left it, if need be; `None`
-    /// where all are busy.
+    /// A permit for one more connection. If none is left, an idle connection of any upstream is closed for it;
+    /// `None` if all are busy.
     pub(super) async fn take(&self) -> Option<BudgetPermit> {
         let free = Arc::clone(&self.free);
         if let Ok(permit) = Arc::clone(&free).try_acquire_owned() {
             return Some(permit);
         }
-        // Its socket closes a moment later, in its own task.
+        // The socket closes a moment later, in its own task.
         if self.make_room() { free.acquire_owned().await.ok() } else { None }
     }
 
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn client_with_its_share_gets_no_more_once_most_are_in_use() {
+    async fn client_with_its_share_is_rejected_once_most_connections_are_in_use() {
         let known = |text: &str| Holder::Address(ClientAddress::Known(text.parse().unwrap()));
         for (greedy, same, other) in [
             {
@@ -117,14 +117,14 @@ mod tests {
                 open.push(takes(&budget, &greedy).await.unwrap());
             }
             for _ in 0..2 {
-                let refused = takes(&budget, &same).await;
-                assert!(matches!(refused, Err(Error::FullForClient)), "{refused:?}");
+                let rejected = takes(&budget, &same).await;
+                assert!(matches!(rejected, Err(Error::FullForClient)), "{rejected:?}");
             }
             for _ in 0..4 {
                 open.push(takes(&budget, &other).await.unwrap());
             }
-            let refused = takes(&budget, &other).await;
-            assert!(matches!(refused, Err(Error::FullForClient)), "{refused:?}");
+            let rejected = takes(&budget, &other).await;
+            assert!(matches!(rejected, Err(Error::FullForClient)), "{rejected:?}");
             open.truncate(3);
             open.push(takes(&budget, &same).await.unwrap());
             open.clear();

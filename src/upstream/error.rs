@@ -1,5 +1,6 @@
-//! What can go wrong between us and the application behind us.
-//! Invariant: every variant names who is to blame, so that the room that answers needs no text of ours.
+//! Errors between the gateway and an upstream.
+//! Invariant: every variant shows whether the client, the upstream or the configuration caused it, so that no
+//! caller has to read the text.
 
 use std::fmt;
 use std::io;
@@ -8,76 +9,76 @@ use rustls::CertificateError;
 
 use crate::body::BodyError;
 
-/// Why a request got no answer, or a body broke off.
+/// Why a request got no response, or a body broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The settings cannot work; only [`Upstream::new`](super::Upstream::new) says so.
+    /// The settings cannot work; only [`Upstream::new`](super::Upstream::new) returns this.
     #[error("{0}")]
     Settings(#[from] SettingsFault),
-    /// No address for its name.
-    #[error("the upstream's name {host} cannot be resolved: {source}")]
+    /// The host name has no address.
+    #[error("cannot resolve the upstream's host name {host}: {source}")]
     Unresolved {
         /// As written in `upstream`.
         host: Box<str>,
-        /// The resolver's word.
+        /// The resolver's error.
         source: io::Error,
     },
-    /// No connection: refused, no way there, or no such socket.
-    #[error("the upstream at {target} cannot be reached: {source}")]
+    /// No connection: refused, no route to it, or no such socket.
+    #[error("cannot connect to the upstream at {target}: {source}")]
     Unreachable {
         /// The address or the path that was tried last.
         target: Box<str>,
-        /// The system's word.
+        /// The system's error.
         source: io::Error,
     },
-    /// A connection, but no TLS: an unknown authority, another name, no common version.
+    /// The TLS handshake failed: an unknown authority, another name, no common version.
     #[error("TLS toward the upstream failed: {0}: {remedy}", remedy = tls_remedy(.0))]
     TlsFailed(#[source] io::Error),
-    /// A deadline of [`Timeouts`](super::Timeouts) passed.
+    /// A timeout of [`Timeouts`](super::Timeouts).
     #[error("the upstream was too slow {0}")]
     TooSlow(Phase),
-    /// What came was no answer to what was asked.
-    #[error("the upstream misbehaved: {0}")]
+    /// The response is not valid for the request.
+    #[error("invalid response from the upstream: {0}")]
     Misbehaved(Fault),
-    /// The response's body ended before its end.
-    #[error("the upstream broke off: {0}")]
+    /// The response body broke off.
+    #[error("the upstream broke off its response: {0}")]
     BrokeOff(#[source] BodyError),
-    /// As many connections to upstreams as there may be are busy.
-    #[error("there is no room for another connection to an upstream")]
+    /// All connections to upstreams are busy, and the limit is reached.
+    #[error("the limit on connections to upstreams is reached")]
     Full,
-    /// Most of them are in use, and this client holds its share.
-    #[error("most connections to upstreams are in use, and this client holds a quarter of them")]
+    /// Most of them are in use, and this client has its share.
+    #[error("most connections to upstreams are in use, and this client uses a quarter of them")]
     FullForClient,
-    /// The request's body is over the route's cap.
-    #[error("the request's body is too large")]
+    /// The request body is over the limit of the route.
+    #[error("the request body is too large")]
     BodyTooLarge,
-    /// The client's body broke off before its end.
-    #[error("the client's body broke off")]
+    /// The request body broke off.
+    #[error("the client broke off the request body")]
     Client(#[source] hyper::Error),
 }
 
-/// What to do, where TLS tells.
+/// The remedy for a failed handshake.
 fn tls_remedy(error: &io::Error) -> &'static str {
-    let told = error.get_ref().and_then(|inner| inner.downcast_ref());
-    match told {
+    let cause = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match cause {
         Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
-            "does it speak plain http:// there?"
+            "does this port serve plain http://?"
         }
         Some(rustls::Error::InvalidCertificate(
             CertificateError::UnknownIssuer | CertificateError::Other(_),
-        )) => "name its authority, or the certificate itself, in `upstream_tls.ca`",
+        )) => "add its authority, or the certificate itself, to `upstream_tls.ca`",
         Some(_) | None => "check `upstream_tls`",
     }
 }
 
-/// What the upstream was slow at.
+/// The phase in which a timeout passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// DNS, TCP and TLS.
     Connecting,
-    /// From the request's last byte to the end of the response's head.
+    /// From the last byte of the request to the end of the response's head.
     Answering,
-    /// Between two bytes of the response's body.
+    /// Between two bytes of the response body.
     Streaming,
 }
 
@@ -86,42 +87,42 @@ impl fmt::Display for Phase {
         f.write_str(match self {
             Self::Connecting => "to connect",
             Self::Answering => "to answer",
-            Self::Streaming => "between two bytes of its body",
+            Self::Streaming => "to continue its response body",
         })
     }
 }
 
-/// How the upstream broke HTTP.
+/// What is invalid in a response.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// Garbage, an oversize head, a reset or an end before the head's.
+    /// No HTTP, an oversized head, a reset, or an end before the end of the head.
     #[error("{0}")]
     Http(#[source] hyper::Error),
-    /// `Content-Length` beside `Transfer-Encoding`, either of them twice, or a coding that is not
-    /// `chunked` (RFC 9112 §6.3).
-    #[error("its response has no clear end")]
+    /// `Content-Length` with `Transfer-Encoding`, either of them twice, or a coding other than `chunked`
+    /// (RFC 9112 §6.3).
+    #[error("its end is ambiguous")]
     Framing,
-    /// 101 that nobody asked for, or one that does not answer our key (RFC 6455 §4.1).
-    #[error("it switched protocols in a way that was not asked for")]
+    /// An unrequested 101, or one with a wrong `Sec-WebSocket-Accept` (RFC 6455 §4.1).
+    #[error("it switched to a protocol that was not requested")]
     Upgrade,
 }
 
 /// What is wrong with the settings.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsFault {
-    /// `upstream_tls.ca` holds no certificate that can be used.
-    #[error("upstream_tls.ca holds no usable certificate")]
+    /// `upstream_tls.ca` has no usable certificate.
+    #[error("upstream_tls.ca has no usable certificate")]
     Authority,
     /// The client certificate and its key cannot be used together.
     #[error("upstream_tls.client_certificate and client_key cannot be used: {0}")]
     ClientCertificate(String),
-    /// The TLS library has no protocol version to offer.
+    /// The TLS library rejects the settings.
     #[error("TLS cannot be set up: {0}")]
     Tls(String),
     /// Neither a DNS name nor an IP address.
-    #[error("{0} is no name that a certificate can have")]
+    #[error("{0} is not a name that a certificate can contain")]
     ServerName(String),
-    /// The target's authority is no `Host`.
-    #[error("{0} is no value for Host")]
+    /// The target's authority is not valid in `Host`.
+    #[error("{0} is not a valid Host")]
     Host(String),
 }

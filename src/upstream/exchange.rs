@@ -1,6 +1,6 @@
-//! One exchange on a connection: a request out, the head of its response back.
-//! Invariant: it ends within its deadline, which runs while the upstream is waited for, not the client; a
-//! request of which no byte was sent comes back to be sent elsewhere.
+//! One exchange on a connection: a request is sent, the head of its response is received.
+//! Invariant: it ends within its timeout, which runs while the upstream is awaited, not while the client is; a request
+//! of which no byte was sent is returned, to be sent on another connection.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -14,8 +14,8 @@ use super::upload::Progress;
 use crate::body::Body;
 
 impl Connection {
-    /// Sends a request and awaits the head of its response, at most `limit` after `start`, or after the
-    /// last byte of the request was taken. While the client is waited for, nobody waits for the upstream.
+    /// Sends a request and waits for the head of its response: until `limit` after `start`, or after the connection
+    /// took the last byte of the request. The time in which the upload waits for the client does not count.
     pub(super) async fn exchange(
         &mut self,
         request: Box<http::Request<Body>>,
@@ -52,10 +52,10 @@ impl Connection {
 /// Why there is no head of a response.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The connection was closed before a byte was sent; here is the request again.
+    /// The connection was closed before a byte was sent. Returns the request.
     Unsent(Box<http::Request<Body>>, hyper::Error),
-    /// The connection broke, or what came was no response.
+    /// The connection broke, or the response is not HTTP.
     Broken(hyper::Error),
-    /// The deadline passed.
+    /// The timeout passed.
     TooSlow,
 }

@@ -1,10 +1,10 @@
-//! Fields that concern one connection only, and trailers (RFC 9110 §7.6.1, §6.5).
-//! Invariant: a hop-by-hop field is never forwarded, in either direction, and neither is a field that
-//! `Connection` names; a trailer that could be taken for a field of the head is not relayed.
+//! Hop-by-hop fields, and trailers (RFC 9110 §7.6.1, §6.5).
+//! Invariant: a hop-by-hop field is never forwarded, in either direction, and neither is a field that `Connection`
+//! names; a trailer that could be taken for a header field is not relayed.
 
 use http::header::{CONNECTION, Entry, HeaderMap, HeaderName, HeaderValue, TRAILER};
 
-/// Removes what concerned the upstream's connection; announces only trailers that will be relayed.
+/// Removes the hop-by-hop fields of a response; announces only trailers that will be relayed.
 pub(super) fn strip_response(headers: &mut HeaderMap, identity: &[HeaderName]) {
     if !headers.keys().any(|name| is_hop_by_hop(name.as_str())) {
         return;
@@ -32,7 +32,7 @@ pub(super) fn strip_trailers(trailers: &mut HeaderMap, identity: &[HeaderName]) 
     }
 }
 
-/// Whether a field may stand behind a body (RFC 9110 §6.5.1).
+/// Whether a field may be a trailer (RFC 9110 §6.5.1).
 fn may_trail(name: &HeaderName, identity: &[HeaderName]) -> bool {
     let text = name.as_str();
     let forbidden = matches!(
@@ -49,9 +49,9 @@ fn may_trail(name: &HeaderName, identity: &[HeaderName]) -> bool {
             | "cache-control"
             | "location"
     );
-    // As in CGI variables, `_` and `-` are the same to some.
+    // Some servers treat `_` like `-`, as in CGI variables.
     let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-    // SECURITY: a client or a proxy that merges trailers would take these for the head's.
+    // SECURITY: a client or a proxy that merges trailers would take these for header fields.
     !forbidden && !is_hop_by_hop(text) && plain && !identity.contains(name)
 }
 
@@ -72,16 +72,16 @@ pub(super) fn strip_connection(headers: &mut HeaderMap) {
     }
 }
 
-/// Removes every field whose name is unwanted.
+/// Removes every field with an unwanted name.
 pub(super) fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
-    // The usual request has none, and then nothing is allocated.
+    // Most requests have none, and then nothing is allocated.
     let names: Vec<_> = headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
     for name in names {
         headers.remove(name);
     }
 }
 
-/// Whether a field is for one connection only (RFC 9110 §7.6.1, RFC 7540 §3.2.1, CVE-2016-5385).
+/// Whether a field is hop-by-hop (RFC 9110 §7.6.1, RFC 7540 §3.2.1, CVE-2016-5385).
 pub(super) fn is_hop_by_hop(name: &str) -> bool {
     match name.as_bytes().first() {
         Some(b'c') => name == "connection",
@@ -98,5 +98,5 @@ fn same(a: &str, b: &[u8]) -> bool {
     a.as_bytes().eq_ignore_ascii_case(b)
 }
 
-/// Tokens of `Connection` that name no field of their own, or one that goes anyway.
+/// Tokens of `Connection` that name no field, or one that is removed anyway.
 const IN_EVERY_CONNECTION: [&str; 4] = ["keep-alive", "close", "upgrade", "te"];

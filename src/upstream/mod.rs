@@ -1,9 +1,7 @@
-//! The application behind us: gateway duties of RFC 9110 §7.
-//! "Upstream" is used as the trade does, for the server that requests are forwarded to.
-//! Invariants: a client's request is sent once; a second time only when it was not sent at all, or when a
-//! kept connection broke under a request that is idempotent and has no body (RFC 9110 §9.2.2). There is
-//! always an answer or an [`Error`] within the deadlines, and a response whose end is in doubt never
-//! looks complete.
+//! Forwarding to applications: a gateway's duties by RFC 9110 §7.
+//! Invariants: a request is sent once. It is sent again only if no byte of it was sent, or if a kept connection
+//! broke and the request is idempotent and has no body (RFC 9110 §9.2.2). Within the timeouts there is always a
+//! response or an [`Error`], and a response whose end is in doubt never looks complete.
 
 mod bound;
 mod client_share;
@@ -49,20 +47,20 @@ use crate::origin::Origin;
 use crate::secret::Secret;
 use crate::telemetry::log_throttle::LogThrottle;
 
-/// What one route says of its upstream.
+/// What a route configures for its upstream.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where requests go.
     pub target: Target,
-    /// How TLS toward it is done.
+    /// TLS toward it.
     pub tls: TlsSettings,
-    /// Deadlines of one forwarded request.
+    /// Timeouts of one forwarded request.
     pub timeouts: Timeouts,
-    /// Whether the client's `Host` is sent on instead of the target's own.
+    /// Whether the client's `Host` is sent, not the target's.
     pub preserve_host: bool,
 }
 
-/// One place that answers requests.
+/// The server that requests are forwarded to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// `http://` or `https://`.
@@ -72,7 +70,7 @@ pub enum Target {
 }
 
 impl fmt::Display for Target {
-    /// As it would be written in `upstream`.
+    /// As in the configuration key `upstream`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Origin(origin) => origin.fmt(f),
@@ -81,25 +79,25 @@ impl fmt::Display for Target {
     }
 }
 
-/// TLS toward an upstream, beside the system's roots.
+/// TLS toward an upstream, in addition to the system's root certificates.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// PEM text of further authorities.
+    /// PEM text of more authorities.
     pub ca: Option<String>,
-    /// PEM texts of our own certificate chain and its key.
+    /// PEM texts of the client certificate chain and its key.
     pub client: Option<(String, Secret)>,
-    /// The name to ask for and to verify, instead of the target's host.
+    /// The name for SNI and verification, instead of the target's host.
     pub server_name: Option<String>,
 }
 
-/// Deadlines of one forwarded request.
+/// Timeouts of one forwarded request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// DNS, TCP and TLS together.
     pub connect: Duration,
-    /// From the request's last byte to the end of the response's head.
+    /// From the last byte of the request to the end of the response's head.
     pub response_headers: Duration,
-    /// Between two bytes of a body; none for upgraded, event-stream and gRPC streams.
+    /// Between two bytes of a body; not for upgraded, event-stream and gRPC streams.
     pub idle: Duration,
 }
 
@@ -121,9 +119,9 @@ pub struct Upstream {
     connect: Duration,
     response_headers: Duration,
     host: HostSent,
-    /// Its failures in the log.
-    told: LogThrottle,
-    /// The challenges that were removed, in the log.
+    /// Limits the log of failures.
+    failures: LogThrottle,
+    /// Limits the log of removed challenges.
     removed_challenges: LogThrottle,
 }
 
@@ -132,35 +130,35 @@ enum HostSent {
     Own(HeaderValue),
 }
 
-/// The client's side of a request, as far as connections go.
+/// What the connections to upstreams need to know of a request's client.
 #[derive(Debug)]
 pub struct ClientSide<B> {
-    /// Whose share of the connections the request takes.
+    /// The client that the connection to the upstream counts for.
     pub holder: Holder,
-    /// What the connection that it came on carries.
+    /// The client's connection.
     pub carrier: Carrier<B>,
 }
 
-/// What a request came to.
+/// The answer to a request.
 #[derive(Debug)]
 pub enum Answer {
-    /// A response to pass on.
+    /// A response, to be sent to the client.
     Response(Box<http::Response<Body>>),
-    /// The upstream speaks WebSocket now: pass the response on, and run the tunnel beside it.
+    /// The upstream has switched to WebSocket: send the response to the client, and run the tunnel.
     Switched(Box<http::Response<Body>>, Box<Tunnel>),
 }
 
-/// How many connections there are to an upstream.
+/// Numbers of connections to a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connections {
-    /// All, those that WebSockets took over excepted.
+    /// All but those that became WebSockets.
     pub open: usize,
     /// Those that wait for a request.
     pub idle: usize,
 }
 
 impl Upstream {
-    /// Checks the settings; connects to nothing yet. No field named in `identity` is relayed as a trailer.
+    /// Checks the settings; does not connect yet. Header names in `identity` are not relayed as trailers.
     pub fn new(
         settings: &Settings,
         identity: &[HeaderName],
@@ -179,17 +177,16 @@ impl Upstream {
             connect: settings.timeouts.connect,
             response_headers: settings.timeouts.response_headers,
             host: HostSent::of(settings)?,
-            told: LogThrottle::default(),
+            failures: LogThrottle::default(),
             removed_challenges: LogThrottle::default(),
         })
     }
 
-    /// Sends a client's request, and awaits the head of its response.
+    /// Sends a client's request and waits for the head of its response.
     ///
-    /// The request is the client's own, stripped first and then given what tells who asks. At most
-    /// `body_cap` bytes of a body are sent; `on_bytes` is called whenever some of them came. Whatever connection
-    /// it takes counts toward the share of the `client`. Dropping the future, or the response's body, ends the
-    /// upstream's request.
+    /// The request was stripped first, and then got its identity headers. At most `body_cap` bytes of a body are
+    /// sent; `on_bytes` is called whenever some arrive. The connection counts toward the share of the `client`.
+    /// Dropping the future or the response's body cancels the request at the upstream.
     pub fn send<'u, B, H: FnMut() + Send + Unpin + 'static>(
         &'u self,
         mut request: Box<http::Request<Body>>,
@@ -211,7 +208,7 @@ impl Upstream {
         let framed = upload::frame(&mut request, body_cap, on_bytes);
         async move {
             let answered = self.answered(request, framed?, stripped, client).await;
-            answered.inspect_err(|error| self.tell(error))
+            answered.inspect_err(|error| self.log(error))
         }
     }
 
@@ -226,15 +223,15 @@ impl Upstream {
         let authenticates = bound::names_scheme(request.headers(), &AUTHORIZATION);
         let kept = match &client.carrier {
             // Boxed: rare.
-            Carrier::OneVisitor { bound: Some(bound), .. } => {
+            Carrier::OneClient { bound: Some(bound), .. } => {
                 Box::pin(bound.take(&self.home.pool)).await
             }
-            Carrier::OneVisitor { bound: None, .. } | Carrier::SeveralVisitors => None,
+            Carrier::OneClient { bound: None, .. } | Carrier::SeveralClients => None,
         };
         let (mut response, mut connection) =
             self.exchange(request, progress.as_ref(), kept).await?;
         connection.held = Some(held);
-        // SECURITY: on a connection that is authenticated, the next visitor would be taken for this one.
+        // SECURITY: on an authenticated connection, the upstream takes the next client for this one.
         if connection.owner.is_none()
             && (authenticates || bound::names_scheme(response.headers(), &WWW_AUTHENTICATE))
         {
@@ -243,14 +240,14 @@ impl Upstream {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return response::relay(response, connection, &self.home).map(Answer::Response);
         }
-        // SECURITY: a 101 that nobody asked for would make the client read the next answer as its own.
+        // SECURITY: after an unrequested 101 the client would read the next response as its own.
         let handshake = stripped.handshake.ok_or(Error::Misbehaved(Fault::Upgrade))?;
         let (response, tunnel) = handshake.switch(response, connection, &self.home.identity)?;
         Ok(Answer::Switched(response, Box::new(tunnel)))
     }
 
-    /// Leaves an authenticated connection to the client's connection that authenticates it; where that carries
-    /// several visitors, to nobody.
+    /// Binds an authenticated connection to the client's connection that authenticates it. If that may carry
+    /// several clients, the connection is not used again.
     #[cold]
     fn bind(
         &self,
@@ -259,26 +256,25 @@ impl Upstream {
         headers: &mut HeaderMap,
     ) {
         match carrier {
-            Carrier::OneVisitor { bound, bind } => {
+            Carrier::OneClient { bound, bind } => {
                 bound.unwrap_or_else(bind).bind(&self.home.pool, connection);
             }
-            Carrier::SeveralVisitors => {
+            Carrier::SeveralClients => {
                 connection.reusable = false;
                 if bound::remove_challenges(headers) && self.removed_challenges.allow() {
                     tracing::warn!(
                         upstream = %self.target_pool.target,
-                        "an upstream asks for NTLM or Negotiate authentication, which is possible only on an \
-                         HTTP/1.1 connection from the client itself, without a proxy between: the challenge is \
-                         removed"
+                        "the upstream requests NTLM or Negotiate authentication, which works only over an HTTP/1.1 \
+                         connection from the client without another proxy: removing the challenge"
                     );
                 }
             }
         }
     }
 
-    /// Tells the operator of a failure that is not the client's.
+    /// Logs a failure that is not the client's.
     #[cold]
-    fn tell(&self, error: &Error) {
+    fn log(&self, error: &Error) {
         match error {
             Error::BodyTooLarge | Error::Client(_) | Error::Full | Error::FullForClient => {}
             Error::Settings(_)
@@ -288,8 +284,8 @@ impl Upstream {
             | Error::TooSlow(_)
             | Error::Misbehaved(_)
             | Error::BrokeOff(_) => {
-                if self.told.allow() {
-                    tracing::warn!(upstream = %self.target_pool.target, %error, "requests to an upstream fail");
+                if self.failures.allow() {
+                    tracing::warn!(upstream = %self.target_pool.target, %error, "requests to the upstream fail");
                 }
             }
         }
@@ -300,7 +296,7 @@ impl Upstream {
         self.home.pool.connections()
     }
 
-    /// On the connection that is `bound` to the client's, on a kept one, or on a new one.
+    /// Uses the connection that is `bound` to the client's, a kept one, or a new one.
     async fn exchange(
         &self,
         request: Box<http::Request<Body>>,
@@ -309,23 +305,23 @@ impl Upstream {
     ) -> Result<(Box<http::Response<Body>>, Box<Connection>), Error> {
         let now = Instant::now();
         let Some(mut kept) = bound.or_else(|| self.home.pool.take(now)) else {
-            return Box::pin(self.exchange_anew(request, progress)).await;
+            return Box::pin(self.exchange_on_new(request, progress)).await;
         };
         let retry = RetryRequest::of(&request);
         match kept.exchange(request, progress, now, self.response_headers).await {
             Ok(response) => Ok((response, kept)),
             Err(Failure::Unsent(request, _)) => {
-                Box::pin(self.exchange_anew(request, progress)).await
+                Box::pin(self.exchange_on_new(request, progress)).await
             }
             Err(Failure::Broken(error)) => match retry.filter(|_| is_stale(&error)) {
-                Some(retry) => Box::pin(self.exchange_anew(retry.into_request(), progress)).await,
+                Some(retry) => Box::pin(self.exchange_on_new(retry.into_request(), progress)).await,
                 None => Err(blame(error)),
             },
             Err(Failure::TooSlow) => Err(Error::TooSlow(Phase::Answering)),
         }
     }
 
-    async fn exchange_anew(
+    async fn exchange_on_new(
         &self,
         request: Box<http::Request<Body>>,
         progress: Option<&Progress>,
@@ -360,12 +356,12 @@ impl HostSent {
     }
 }
 
-/// Whether a connection broke in the way of one that the upstream had already given up.
+/// Whether a connection broke like one that the upstream had already closed.
 fn is_stale(error: &hyper::Error) -> bool {
     !error.is_parse() && !error.is_user()
 }
 
-/// Whose fault it is that there is no response.
+/// The error for a request without a response: the client or the upstream caused it.
 fn blame(error: hyper::Error) -> Error {
     let fault = std::error::Error::source(&error).and_then(|source| source.downcast_ref());
     match fault {
@@ -375,8 +371,8 @@ fn blame(error: hyper::Error) -> Error {
     }
 }
 
-/// Idle connections go before the 5 s are over after which Node, Apache and uvicorn close theirs, so that
-/// it is rarely they who do.
+/// Node, Apache and uvicorn close idle connections after 5 s. Closing ours before avoids sending a request on one
+/// that they are closing.
 const POOL_TIMEOUTS: PoolTimeouts =
     PoolTimeouts { idle: Duration::from_secs(4), named: Duration::from_secs(30) };
 

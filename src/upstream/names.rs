@@ -1,6 +1,6 @@
-//! The addresses of a name, also while nobody can be asked for them.
-//! Invariants: one lookup at a time, however many ask, for each holds a thread until the resolver answers;
-//! nobody waits long for a lookup who can go by the addresses of the one before.
+//! The addresses of a host name, also while it cannot be resolved.
+//! Invariants: one lookup at a time, because each occupies a thread until the resolver answers; a request waits for a
+//! lookup only briefly if the one before found addresses.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,22 +11,23 @@ use tokio::time::timeout;
 
 use crate::single_flight::{SingleFlight, Waiter};
 
-/// What is known of one name: the addresses that it had last.
+/// The last known addresses of one name.
 #[derive(Debug, Default)]
-pub(super) struct Names(Arc<SingleFlight<Vec<SocketAddr>, Outcome>>);
+pub(super) struct Names(Arc<SingleFlight<Vec<SocketAddr>, LookupResult>>);
 
-/// How a lookup ended: why, if it failed.
-type Outcome = Result<(), (io::ErrorKind, String)>;
+/// The result of a lookup: why it failed, if it did.
+type LookupResult = Result<(), (io::ErrorKind, String)>;
 
 impl Names {
-    /// The addresses, by `lookup` unless one is under way; by the one before where it fails or takes long.
+    /// The addresses, by `lookup` or by the lookup under way. If it fails or takes long, the last known ones.
     pub(super) async fn addresses(
         &self,
         lookup: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
     ) -> io::Result<Vec<SocketAddr>> {
         let (flight, has_known) = self.join(lookup);
-        let over = flight.result();
-        let outcome = if has_known { timeout(SOON, over).await.ok().flatten() } else { over.await };
+        let result = flight.result();
+        let outcome =
+            if has_known { timeout(SOON, result).await.ok().flatten() } else { result.await };
         let addresses = self.0.lock().clone();
         match outcome {
             Some(Err((kind, text))) if addresses.is_empty() => Err(io::Error::new(kind, text)),
@@ -34,11 +35,11 @@ impl Names {
         }
     }
 
-    /// The lookup under way, or a new one; and whether there are addresses to go by meanwhile.
+    /// The lookup under way, or a new one; and whether there are last known addresses.
     fn join(
         &self,
         lookup: impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
-    ) -> (Waiter<Outcome>, bool) {
+    ) -> (Waiter<LookupResult>, bool) {
         let known = self.0.lock();
         let has_known = !known.is_empty();
         if let Some(flight) = known.under_way() {
@@ -46,7 +47,7 @@ impl Names {
         }
         let (call, flight) = known.start();
         let names = Arc::clone(&self.0);
-        // Outlives whoever asked: the thread is busy with it anyway.
+        // It outlives the request, because it occupies its thread anyway.
         tokio::spawn(async move {
             let found = lookup.await;
             names.finish(call, |known| take_over(known, found));
@@ -55,7 +56,7 @@ impl Names {
     }
 }
 
-fn take_over(known: &mut Vec<SocketAddr>, found: io::Result<Vec<SocketAddr>>) -> Outcome {
+fn take_over(known: &mut Vec<SocketAddr>, found: io::Result<Vec<SocketAddr>>) -> LookupResult {
     match found {
         Ok(found) if found.is_empty() => Ok(()),
         Ok(found) => {
@@ -66,7 +67,7 @@ fn take_over(known: &mut Vec<SocketAddr>, found: io::Result<Vec<SocketAddr>>) ->
     }
 }
 
-/// How long a new lookup is waited for where there are addresses already.
+/// How long to wait for a lookup if there are last known addresses.
 const SOON: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_name_had_last_is_good_while_it_cannot_be_resolved() {
+    async fn last_known_addresses_are_used_while_a_name_cannot_be_resolved() {
         let names = Names::default();
         let unknown = names.addresses(async { fails() }).await.unwrap_err();
         assert_eq!(unknown.to_string(), "no such host");
@@ -94,23 +95,23 @@ mod tests {
         assert_eq!(names.addresses(async { Ok(at(2)) }).await.unwrap(), at(2));
     }
 
-    #[tokio::test]
-    async fn nobody_waits_long_for_a_silent_resolver_who_knows_addresses() {
+    #[tokio::test(start_paused = true)]
+    async fn silent_resolver_delays_no_request_with_last_known_addresses() {
         let names = Names::default();
         names.addresses(async { Ok(at(1)) }).await.unwrap();
         assert_eq!(names.addresses(std::future::pending()).await.unwrap(), at(1));
-        // The next one joins the lookup that nobody answers.
-        let joined = names.addresses(async { panic!("one at a time") });
+        // This one joins the lookup under way.
+        let joined = names.addresses(async { panic!("starts a second lookup") });
         assert_eq!(joined.await.unwrap(), at(1));
     }
 
     #[tokio::test]
-    async fn many_who_ask_make_one_lookup() {
-        let (names, asked) = (Names::default(), Arc::new(AtomicUsize::new(0)));
+    async fn concurrent_requests_make_one_lookup() {
+        let (names, lookups) = (Names::default(), Arc::new(AtomicUsize::new(0)));
         let lookup = || {
-            let asked = Arc::clone(&asked);
+            let lookups = Arc::clone(&lookups);
             async move {
-                asked.fetch_add(1, Ordering::SeqCst);
+                lookups.fetch_add(1, Ordering::SeqCst);
                 tokio::task::yield_now().await;
                 Ok(at(1))
             }
@@ -123,8 +124,8 @@ mod tests {
         for found in [one, two, three] {
             assert_eq!(found.unwrap(), at(1));
         }
-        assert_eq!(asked.load(Ordering::SeqCst), 1);
+        assert_eq!(lookups.load(Ordering::SeqCst), 1);
         names.addresses(lookup()).await.unwrap();
-        assert_eq!(asked.load(Ordering::SeqCst), 2);
+        assert_eq!(lookups.load(Ordering::SeqCst), 2);
     }
 }

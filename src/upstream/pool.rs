@@ -1,7 +1,7 @@
-//! Open connections to one upstream, and those among them that wait for the next request.
-//! Invariants: the most recently used connection goes out first, so that surplus ones grow old and
-//! leave; no connection is handed out that is closed, still busy, or idle for longer than the limit;
-//! dropping a connection ends it, whatever it was doing (RFC 9112 §9.3, §9.6).
+//! Connections to one target, and those among them that are idle.
+//! Invariants: the most recently used idle connection is used first, so that surplus ones reach the idle timeout and
+//! close; no connection is used that is closed, still busy, or over the idle timeout; dropping a connection closes it,
+//! also during a request (RFC 9112 §9.3, §9.6).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -18,14 +18,14 @@ use crate::body::Body;
 use crate::deadline::Deadline;
 use crate::lock::lock;
 
-/// The open connections to one upstream.
+/// The connections to one target.
 #[derive(Debug)]
 pub(super) struct Pool {
     idle: Mutex<Idle>,
     timeouts: PoolTimeouts,
-    /// Who may hold idle connections to this upstream that are bound to them.
+    /// Client connections to which idle connections of this pool may be bound.
     owners: Mutex<Vec<Owner>>,
-    /// The tasks that drive connections, and the sweeper.
+    /// The tasks of the connections, and the sweeper.
     pub(super) tasks: TaskTracker,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Pool {
 pub(super) struct PoolTimeouts {
     /// Without a request.
     pub(super) idle: Duration,
-    /// In all, where the upstream is a DNS name: so soon does a change of its addresses show.
+    /// In total if the target is a DNS name: a change of its addresses takes effect within this time.
     pub(super) named: Duration,
 }
 
@@ -52,7 +52,7 @@ impl Pool {
         Self { idle, timeouts, owners, tasks: TaskTracker::new() }
     }
 
-    /// The connection that was used last, if one is fit for another request.
+    /// The most recently used idle connection that is ready for a request.
     pub(super) fn take(&self, now: Instant) -> Option<Box<Connection>> {
         let (mut idle, mut unready) = (self.idle(), Vec::new());
         let mut found = None;
@@ -60,13 +60,13 @@ impl Pool {
             if self.is_old(&connection, now) {
                 continue;
             }
-            // SECURITY: ready means that the response before ended where its framing said, without a
-            // byte behind it, so that no answer is given to the wrong request.
+            // SECURITY: ready means that the response before ended where its framing said, without a byte after
+            // it, so that no request gets the response to another.
             if connection.sender.is_ready() {
                 found = Some(connection);
                 break;
             }
-            // Its own task has still to see that it is done.
+            // Its task has not yet finished the request before.
             if !connection.sender.is_closed() {
                 unready.push(connection);
             }
@@ -75,23 +75,23 @@ impl Pool {
         found
     }
 
-    /// Notes whose idle connections may make room.
+    /// Registers a client connection to which connections of this pool are bound.
     pub(super) fn enlist(&self, owner: Owner) {
         let mut owners = self.owners();
-        // Looked through only where it would grow, so that the work is shared by all.
+        // Cleaned only when it would grow, so that the cost per call is constant.
         if owners.len() == owners.capacity() {
             owners.retain(Owner::is_there);
-            // SECURITY: one client may bind connection after connection, where the upstream closes each.
+            // SECURITY: one client can bind connection after connection if the upstream closes each.
             owners.sort_unstable_by_key(|owner| owner.0.as_ptr().addr());
             owners.dedup_by(|other, owner| other.0.ptr_eq(&owner.0));
         }
         owners.push(owner);
     }
 
-    /// Keeps a connection whose exchange is over for the next request.
+    /// Keeps a connection whose response has ended for the next request.
     pub(super) fn put(self: &Arc<Self>, mut connection: Box<Connection>) {
         let now = Instant::now();
-        // SECURITY: who authenticated it may use it, and nobody else.
+        // SECURITY: only the client that authenticated it may use it.
         if let Some(owner) = connection.owner.take() {
             if connection.reusable && !connection.sender.is_closed() {
                 connection.held = None;
@@ -121,11 +121,12 @@ impl Pool {
         }
     }
 
-    /// Ends the connection that has been idle for longest, if there is one; else one that is bound.
+    /// Closes the connection that has been idle for longest, or else one that is bound. Returns whether there was
+    /// one.
     pub(super) fn drop_oldest(self: &Arc<Self>) -> bool {
         let mut idle = self.idle();
         while let Some(oldest) = idle.connections.pop_front() {
-            // One that its upstream closed has made room already.
+            // One that the upstream has closed no longer counts.
             if !oldest.sender.is_closed() {
                 return true;
             }
@@ -140,12 +141,12 @@ impl Pool {
         Connections { open: self.tasks.len().saturating_sub(sweeper), idle: self.idle_count() }
     }
 
-    /// How many connections wait for a request, without those that their upstream closed.
+    /// The number of idle connections, without those that the upstream has closed.
     pub(super) fn idle_count(&self) -> usize {
         self.idle().connections.iter().filter(|connection| !connection.sender.is_closed()).count()
     }
 
-    /// Drops what has been idle for too long.
+    /// Closes connections over the idle timeout.
     fn expire(&self) -> Left {
         let now = Instant::now();
         let mut idle = self.idle();
@@ -169,38 +170,38 @@ impl Pool {
     }
 }
 
-/// Whom a connection is bound to.
+/// The client connection that a connection is bound to.
 #[derive(Debug)]
 pub(super) struct Owner(Weak<Kept>);
 
-/// The connections that are bound to one owner: one for each upstream, while no exchange is under way on it.
+/// Idle connections that are bound to one owner, with the pool of each.
 pub(super) type Kept = Mutex<Vec<(Arc<Pool>, Box<Connection>)>>;
 
 impl Owner {
-    /// Whoever holds `kept`.
+    /// The owner of `kept`.
     pub(super) fn of(kept: &Arc<Kept>) -> Self {
         Self(Arc::downgrade(kept))
     }
 
-    /// Whether the client's connection is still there.
+    /// Whether the client's connection is still open.
     fn is_there(&self) -> bool {
         self.0.strong_count() > 0
     }
 
-    /// Keeps a connection for the next request of its owner; closes it where that is gone.
+    /// Keeps a connection for the next request of its owner; closes it if the owner is gone.
     fn keep(&self, pool: &Arc<Pool>, connection: Box<Connection>) {
         if let Some(kept) = self.0.upgrade() {
             lock(&kept).push((Arc::clone(pool), connection));
         }
     }
 
-    /// Ends the connection to an upstream that waits here, if there is one.
+    /// Closes an idle connection of a pool that is bound here. Returns whether there was one.
     fn drop_idle(&self, pool: &Arc<Pool>) -> bool {
         self.0.upgrade().is_some_and(|kept| remove(&kept, pool).is_some())
     }
 }
 
-/// Takes out the connection to an upstream that is bound here.
+/// Removes and returns a connection of a pool that is bound here.
 pub(super) fn remove(kept: &Kept, pool: &Arc<Pool>) -> Option<Box<Connection>> {
     let mut kept = lock(kept);
     let at = kept.iter().position(|(of, _)| Arc::ptr_eq(of, pool))?;
@@ -212,7 +213,7 @@ enum Left {
     Some,
 }
 
-/// Ends idle connections when no request comes along to do it; one task per pool, while it has any.
+/// Closes connections over the idle timeout if no request does it; one task per pool with idle connections.
 async fn sweep(pool: Weak<Pool>) {
     let Some(every) = pool.upgrade().map(|pool| pool.timeouts.idle) else { return };
     loop {
@@ -224,12 +225,12 @@ async fn sweep(pool: Weak<Pool>) {
     }
 }
 
-/// How the other end was found.
+/// How the target was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reached {
-    /// Its name was resolved, and may have other addresses by now.
+    /// By a DNS name, whose addresses can change.
     ByName,
-    /// An IP address or a path.
+    /// By an IP address or a path.
     ByAddress,
 }
 
@@ -241,20 +242,19 @@ pub(super) struct Connection {
     driver: AbortHandle,
     peer: Reached,
     opened: Instant,
-    /// The deadline of whatever is awaited on this connection.
+    /// The deadline of what is awaited on this connection.
     pub(super) deadline: Deadline,
     idle_since: Instant,
-    /// Cleared when nothing may follow on it.
+    /// Whether another request may use it.
     pub(super) reusable: bool,
-    /// Whose exchange it carries.
+    /// Counts it for the client of the request under way.
     pub(super) held: Option<Held>,
-    /// To whom it is bound.
+    /// The client connection that it is bound to.
     pub(super) owner: Option<Owner>,
 }
 
 impl Connection {
-    /// A connection whose `driver` task does the reading and writing. In one place for good: it goes
-    /// through many hands.
+    /// A connection whose `driver` task reads and writes. Boxed once, because it is moved often.
     pub(super) fn new(sender: SendRequest<Body>, driver: AbortHandle, peer: Reached) -> Box<Self> {
         let (opened, deadline) = (Instant::now(), Deadline::new());
         Box::new(Self {
@@ -270,7 +270,7 @@ impl Connection {
         })
     }
 
-    /// Whether it is fit for another request, or becomes so while its own task finishes the one before.
+    /// Whether it is ready for a request, now or once its task has finished the one before.
     pub(super) async fn is_ready_soon(&mut self) -> bool {
         timeout(READY_SOON, self.sender.ready()).await.is_ok_and(|ready| ready.is_ok())
     }
@@ -278,12 +278,12 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // Without it a connection that waits for a silent upstream would outlive its client.
+        // Otherwise a connection that waits for a silent upstream would outlive its client.
         self.driver.abort();
     }
 }
 
-/// How long a bound connection is waited for.
+/// How long to wait for a bound connection.
 const READY_SOON: Duration = Duration::from_secs(1);
-/// How many idle connections are kept for one upstream.
+/// Most idle connections to one target.
 const MAX_IDLE: usize = 512;

@@ -1,9 +1,9 @@
-//! A stream to an upstream that is heard out before it is given up.
-//! Invariant: a write that fails ends nothing as long as there may be something to read.
+//! A stream that reports failed writes only after everything was read.
+//! Invariant: a failed write does not end the connection while there may be something to read.
 //!
-//! An upstream that does not want a body answers and closes, and our next bytes are met by a reset. hyper
-//! gives a connection up at the first failed write, and so lost the answer that waited to be read
-//! (RFC 9112 §9.5, §9.6): the client got a 502 in place of "413: at most 10 MB".
+//! An upstream that rejects a body sends its response and closes, and our next bytes cause a reset. hyper gives up a
+//! connection at the first failed write and loses the response that is ready to be read (RFC 9112 §9.5, §9.6): the
+//! client would get a 502, not "413: at most 10 MB".
 
 use std::io;
 use std::pin::Pin;
@@ -13,36 +13,36 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection_budget::BudgetPermit;
 
-/// A stream of which failed writes are told only once all is read.
+/// A stream whose failed writes are reported once everything was read.
 pub(super) struct DeferWriteErrors<S> {
     stream: S,
-    hearing: Hearing,
+    reading: Reading,
     _permit: BudgetPermit,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Hearing {
+enum Reading {
     /// There may be more to read.
     Open,
-    /// There was an end, or a failure.
+    /// The end or an error was read.
     Over,
 }
 
 impl<S> DeferWriteErrors<S> {
     pub(super) fn new(stream: S, permit: BudgetPermit) -> Self {
-        Self { stream, hearing: Hearing::Open, _permit: permit }
+        Self { stream, reading: Reading::Open, _permit: permit }
     }
 
-    /// What is told of a write. Where it failed, `lost`: its bytes are as lost as those before it that were
-    /// still under way, and reading will tell why.
-    fn told<T>(
+    /// The reported result of a write. If it failed while there may be more to read: `lost`, as its bytes are lost
+    /// like those before it that were not delivered. Reading will return the error.
+    fn reported<T>(
         &self,
         written: Poll<io::Result<T>>,
         lost: impl FnOnce() -> T,
     ) -> Poll<io::Result<T>> {
-        written.map(|written| match self.hearing {
-            Hearing::Open => Ok(written.unwrap_or_else(|_| lost())),
-            Hearing::Over => written,
+        written.map(|written| match self.reading {
+            Reading::Open => Ok(written.unwrap_or_else(|_| lost())),
+            Reading::Over => written,
         })
     }
 }
@@ -58,7 +58,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for DeferWriteErrors<S> {
         match &read {
             Poll::Pending => {}
             Poll::Ready(Ok(())) if buf.filled().len() > before => {}
-            Poll::Ready(Ok(()) | Err(_)) => self.hearing = Hearing::Over,
+            Poll::Ready(Ok(()) | Err(_)) => self.reading = Reading::Over,
         }
         read
     }
@@ -71,7 +71,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for DeferWriteErrors<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.told(written, || bytes.len())
+        self.reported(written, || bytes.len())
     }
 
     fn poll_write_vectored(
@@ -80,7 +80,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for DeferWriteErrors<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.told(written, || slices.iter().map(|slice| slice.len()).sum())
+        self.reported(written, || slices.iter().map(|slice| slice.len()).sum())
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -89,7 +89,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for DeferWriteErrors<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        self.told(flushed, || ())
+        self.reported(flushed, || ())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -109,23 +109,23 @@ mod tests {
     use crate::upstream::connection_budget::ConnectionBudget;
 
     #[tokio::test]
-    async fn what_was_said_before_a_reset_is_heard_and_then_the_reset_is_told() {
+    async fn bytes_before_a_reset_are_read_and_then_the_reset_is_reported() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let ours = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut theirs, _) = listener.accept().await.unwrap();
         let permit = ConnectionBudget::new(1).take().await.unwrap();
         let mut stream = DeferWriteErrors::new(ours, permit);
-        stream.write_all(b"a body that nobody reads").await.unwrap();
+        stream.write_all(b"a body that is not read").await.unwrap();
         theirs.readable().await.unwrap();
         theirs.write_all(b"no").await.unwrap();
-        // With bytes unread this resets the connection.
+        // Unread bytes make this a reset.
         drop(theirs);
-        let until_refused = async {
+        let until_reset = async {
             while stream.stream.try_write(b"more").is_ok() {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(Duration::from_secs(5), until_refused).await.expect("the reset comes");
+        timeout(Duration::from_secs(5), until_reset).await.expect("the reset comes");
         stream.write_all(b"more").await.unwrap();
         stream.flush().await.unwrap();
         let mut received = [0; 2];

@@ -1,7 +1,6 @@
-//! A client's request becomes ours (RFC 9110 §7.6, RFC 9112 §3.2, §6).
-//! Invariants: what concerned the client's connection, and whatever claims to know more of the client
-//! than its peer address, is gone before anything of ours is added; framing is never copied, but made
-//! anew from the body. No `Via` is added: applications use it to detect proxies, not loops.
+//! Makes the upstream's request from the client's (RFC 9110 §7.6, RFC 9112 §3.2, §6).
+//! Invariants: hop-by-hop fields, and fields that only proxies may set, are removed before ours are added; framing is
+//! never copied, but made from the body. No `Via` is added: applications use it to detect proxies, not loops.
 
 use http::header::{CONNECTION, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::uri::PathAndQuery;
@@ -13,28 +12,28 @@ use super::reserved::is_reserved;
 use super::upgrade::Handshake;
 use crate::body::Body;
 
-/// What the upstream is told of the client's side, prepared by who knows it.
+/// Fields that describe the client to the upstream.
 #[derive(Clone, Debug)]
 pub struct Forwarded {
-    /// `X-Forwarded-For`: a trusted proxy's chain plus the peer, else the peer.
+    /// `X-Forwarded-For`: the chain of a trusted proxy and the peer, or only the peer.
     pub chain: HeaderValue,
     /// `X-Forwarded-Proto`.
     pub proto: HeaderValue,
-    /// `X-Forwarded-Host`, with its port where one was written; `Host` too, if that is preserved.
+    /// `X-Forwarded-Host`, with the port if the client sent one; also `Host`, if that is preserved.
     pub host: HeaderValue,
     /// `X-Forwarded-Port`.
     pub port: HeaderValue,
-    /// `X-Forwarded-Prefix`, where a prefix was stripped.
+    /// `X-Forwarded-Prefix`, if a prefix was removed.
     pub prefix: Option<HeaderValue>,
-    /// `X-Real-IP`: the client's address, where it is known.
+    /// `X-Real-IP`: the client's address, if it is known.
     pub address: Option<HeaderValue>,
     /// `X-Request-Id`.
     pub request_id: HeaderValue,
 }
 
-/// Proof that a request was stripped, and what it asked of its connection.
+/// Proof that a request was stripped, and what its hop-by-hop fields requested.
 #[derive(Debug)]
-#[must_use = "a request is sent with it"]
+#[must_use = "needed to send the request"]
 pub struct StrippedRequest {
     pub(super) handshake: Option<Handshake>,
     carries_several: bool,
@@ -46,34 +45,33 @@ impl StrippedRequest {
         self.handshake.is_some()
     }
 
-    /// Whether it came on a connection that several visitors may share, as far as the request shows: HTTP/2, and
-    /// what a proxy added.
+    /// Whether several clients may share its connection, as far as the request shows: HTTP/2, and fields of a proxy.
     pub fn carries_several(&self) -> bool {
         self.carries_several
     }
 }
 
-/// Removes what must not reach an upstream, whoever sent it. Ours is to be added after this.
+/// Removes what must not reach an upstream. Add our fields after this.
 ///
-/// Gone are `Connection` and every field it names, the other connection-specific fields, `Expect` (the
-/// server's connection answers 100 by itself, once the body is wanted), and all that only proxies may
-/// say (`reserved`). Names that could be read for these are gone since the request came.
+/// It removes `Connection` and every field that it names, the other hop-by-hop fields, `Expect` (the server sends 100
+/// itself when the body is read), and fields that only proxies may set (`reserved`). The server has already removed
+/// names that an application could confuse with these.
 pub fn strip(request: &mut http::Request<Body>) -> StrippedRequest {
     let unwanted = |name: &str| is_hop_by_hop(name) || is_reserved(name) || name == "expect";
     let is_http2 = request.version() == Version::HTTP_2;
     if !request.headers().keys().any(|name| unwanted(name.as_str())) {
         return StrippedRequest { handshake: None, carries_several: is_http2 };
     }
-    let told = |name| request.headers().contains_key(name);
-    let carries_several = is_http2 || told(&X_FORWARDED_FOR) || told(&FORWARDED);
+    let has = |name| request.headers().contains_key(name);
+    let carries_several = is_http2 || has(&X_FORWARDED_FOR) || has(&FORWARDED);
     let handshake = Handshake::take(request);
-    // SECURITY: the fields that the client names go first, so that it cannot make ours vanish.
+    // SECURITY: the fields that the client names are removed first, so that it cannot remove ours.
     strip_connection(request.headers_mut());
     remove_where(request.headers_mut(), unwanted);
     StrippedRequest { handshake, carries_several }
 }
 
-/// Gives a stripped request its target and forwarding fields.
+/// Sets the target and the forwarding fields of a stripped request.
 pub(super) fn prepare(
     request: &mut http::Request<Body>,
     stripped: &StrippedRequest,
@@ -110,17 +108,17 @@ fn introduce(headers: &mut HeaderMap, forwarded: Forwarded, host: HeaderValue) {
     headers.insert(&X_REQUEST_ID, forwarded.request_id);
 }
 
-/// A copy of a request that may be sent a second time: idempotent and without a body.
+/// A copy of a request that may be sent again: idempotent and without a body.
 pub(super) struct RetryRequest {
     method: Method,
     uri: Uri,
-    /// `name:value\n` each, in one piece: written for each request, read for hardly any. To share
-    /// names and values instead would count references up and down for each of them.
+    /// `name:value\n` for each field, in one buffer, which is cheap to write and nearly never read. Cloning names and
+    /// values would change a reference count for each.
     fields: Vec<u8>,
 }
 
 impl RetryRequest {
-    /// A copy, if the request may be repeated (RFC 9110 §9.2.2).
+    /// A copy, if the request may be sent again (RFC 9110 §9.2.2).
     pub(super) fn of(request: &http::Request<Body>) -> Option<Self> {
         if !request.method().is_idempotent() || !request.body().is_end_stream() {
             return None;
@@ -135,7 +133,7 @@ impl RetryRequest {
         Some(Self { method: request.method().clone(), uri: request.uri().clone(), fields })
     }
 
-    /// The request again.
+    /// The request.
     pub(super) fn into_request(self) -> Box<http::Request<Body>> {
         let mut request = http::Request::new(Body::empty());
         *request.method_mut() = self.method;

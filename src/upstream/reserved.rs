@@ -1,8 +1,8 @@
-//! Request headers that only a proxy in front of an application may set: who the user is, where the request
-//! came from, and what proxies and frameworks are told to do with it.
-//! Invariant: a client's own never reaches an upstream, on any route. Each name has one spelling here, for
-//! names with anything but letters, digits and hyphens are dropped when a request arrives
-//! (`server::request_head`). Identity headers of the configuration are `identity::headers`.
+//! Request headers that only a proxy in front of an application may set: the user, the origin of the request, and
+//! instructions to proxies and frameworks.
+//! Invariant: a client's own never reaches an upstream, on any route. Each name has one spelling here, because the
+//! server drops names with anything but letters, digits and hyphens (`server::request_head`). The configured identity
+//! headers are in `identity::headers`.
 
 /// Whether a name, in lower case, is reserved for proxies.
 // SECURITY: an application that trusts one of these would trust the client (T22, T32, T33, T34, T109).
@@ -10,20 +10,20 @@ pub(super) fn is_reserved(name: &str) -> bool {
     names_an_address(name) || (STARTS & start(name.as_bytes()) != 0 && is_listed(name))
 }
 
-/// The usual endings of headers that hold a client's address: `Fastly-Client-IP`, `CF-Connecting-IP`.
+/// The usual endings of headers with a client's address: `Fastly-Client-IP`, `CF-Connecting-IP`.
 fn names_an_address(name: &str) -> bool {
     matches!(name.as_bytes().last(), Some(b'p' | b'r'))
         && ADDRESS_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// The last entry that does not sort behind the name is the only one that can match it.
+/// The last entry that does not sort after the name is the only one that can match it.
 fn is_listed(name: &str) -> bool {
-    let behind = RESERVED.partition_point(|entry| entry.trim_end_matches('*') <= name);
-    let entry = behind.checked_sub(1).and_then(|at| RESERVED.get(at)).copied().unwrap_or_default();
+    let after = RESERVED.partition_point(|entry| entry.trim_end_matches('*') <= name);
+    let entry = after.checked_sub(1).and_then(|at| RESERVED.get(at)).copied().unwrap_or_default();
     entry.strip_suffix('*').map_or(entry == name, |family| name.starts_with(family))
 }
 
-/// A bit for the first two bytes of a name: nearly every name that is sent begins otherwise.
+/// A bit for the first two bytes of a name. Most names in requests begin with other bytes.
 const fn start(name: &[u8]) -> u128 {
     match name {
         [first, second, ..] => 1 << ((first.wrapping_mul(31) ^ *second) % 128),
@@ -34,9 +34,9 @@ const fn start(name: &[u8]) -> u128 {
 /// The bits of all entries.
 const STARTS: u128 = {
     let (mut starts, mut rest) = (0, RESERVED.as_slice());
-    while let Some((entry, behind)) = rest.split_first() {
+    while let Some((entry, after)) = rest.split_first() {
         starts |= start(entry.as_bytes());
-        rest = behind;
+        rest = after;
     }
     starts
 };
@@ -44,16 +44,16 @@ const STARTS: u128 = {
 const ADDRESS_ENDINGS: [&str; 6] =
     ["client-ip", "clientip", "connecting-ip", "real-ip", "user-ip", "forwarded-for"];
 
-/// Names, and with a `*` all that begin so; sorted, without an entry below another one.
+/// Names; with `*`, all names that begin so. Sorted, and no entry covers another.
 #[rustfmt::skip]
 const RESERVED: [&str; 84] = [
     "cdn-src-ip",
-    // Signed assertions such as `Cf-Access-Jwt-Assertion` prove themselves, and pass.
+    // Signed assertions such as `Cf-Access-Jwt-Assertion` are forwarded: their signature proves them.
     "cf-access-authenticated-user-email",
     "cf-connecting-*",
     "cf-pseudo-ipv4",
     "cf-visitor",
-    // RFC 9440 §2.4: must be removed from what clients send.
+    // RFC 9440 §2.4: must be removed from requests of clients.
     "client-cert*",
     "dtab-*",
     "fastly-client*",
@@ -63,7 +63,7 @@ const RESERVED: [&str; 84] = [
     "front-end-https",
     // IBM WebSEAL.
     "iv-*",
-    // Linkerd: `l5d-dst-override` chooses another destination.
+    // Linkerd: `l5d-dst-override` changes the destination.
     "l5d-*",
     // Oracle Access Manager, mod_auth_openidc.
     "oam-*",
@@ -98,7 +98,7 @@ const RESERVED: [&str; 84] = [
     "x-consumer-username",
     "x-credential-identifier",
     "x-credential-username",
-    // `x-envoy-original-dst-host` chooses another destination.
+    // `x-envoy-original-dst-host` changes the destination.
     "x-envoy-*",
     "x-forward*",
     "x-goog-authenticated-user-*",
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_are_sorted_and_none_is_below_another() {
+    fn entries_are_sorted_and_none_covers_another() {
         for [entry, next] in RESERVED.array_windows() {
             let family = entry.trim_end_matches('*');
             assert!(family < next.trim_end_matches('*'), "{entry} {next}");

@@ -1,6 +1,6 @@
-//! An upstream's response becomes the client's (RFC 9110 §7.6, RFC 9112 §6.3).
-//! Invariants: a response whose end is in doubt is no response; a body that breaks off ends in an error,
-//! never cleanly; the connection returns to the pool exactly when its response ended where it should.
+//! Makes the client's response from the upstream's (RFC 9110 §7.6, RFC 9112 §6.3).
+//! Invariants: a response whose end is in doubt is an error; a body that breaks off ends in an error; the connection
+//! returns to the pool only if its response ended where its framing says.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,25 +20,25 @@ use super::hop_by_hop::{strip_response, strip_trailers};
 use super::pool::{Connection, Pool};
 use crate::body::{Body, BodyError};
 
-/// Where a connection belongs and what holds for bodies that come over it.
+/// The pool to which a connection returns, and the rules for response bodies on it.
 #[derive(Debug)]
 pub(super) struct ConnectionReturn {
     /// Takes the connection back.
     pub(super) pool: Arc<Pool>,
     /// Between two bytes of a body.
     pub(super) idle: Duration,
-    /// Names that say who asks: never trailers.
+    /// Names of identity headers: never relayed as trailers.
     pub(super) identity: Box<[HeaderName]>,
 }
 
-/// The client's response; `connection` goes home when it has ended.
+/// The client's response; `connection` returns to its pool when the response has ended.
 pub(super) fn relay(
     mut response: Box<http::Response<Body>>,
     mut connection: Box<Connection>,
     home: &Arc<ConnectionReturn>,
 ) -> Result<Box<http::Response<Body>>, Error> {
     check_framing(response.headers_mut())?;
-    // A peer of HTTP/1.0 cannot take the chunked bodies that the next request may need.
+    // An HTTP/1.0 server does not support chunked bodies, which the next request may need.
     connection.reusable &= response.version() == Version::HTTP_11;
     *response.version_mut() = Version::HTTP_11;
     strip_response(response.headers_mut(), &home.identity);
@@ -57,7 +57,8 @@ pub(super) fn relay(
     Ok(response)
 }
 
-// SECURITY: between two readings of where a response ends lies a second response (RFC 9112 §6.3, §11.1).
+// SECURITY: if two readers disagree where a response ends, the rest can be taken for a second response (RFC 9112
+// §6.3, §11.1).
 fn check_framing(headers: &mut HeaderMap) -> Result<(), Error> {
     let mut framed = false;
     for (name, value) in headers {
@@ -71,7 +72,7 @@ fn check_framing(headers: &mut HeaderMap) -> Result<(), Error> {
             return Err(Error::Misbehaved(Fault::Framing));
         }
         framed = true;
-        // What is read as decimal here, some would read as octal.
+        // Some read a leading zero as octal.
         if let [b'0', _, ..] = bytes {
             *value = without_leading_zeros(bytes);
         }
@@ -79,7 +80,7 @@ fn check_framing(headers: &mut HeaderMap) -> Result<(), Error> {
     Ok(())
 }
 
-/// The same number, as it is usually written.
+/// The same number without leading zeros.
 #[cold]
 fn without_leading_zeros(digits: &[u8]) -> HeaderValue {
     let first = digits.iter().position(|digit| *digit != b'0');
@@ -87,7 +88,7 @@ fn without_leading_zeros(digits: &[u8]) -> HeaderValue {
     HeaderValue::from_bytes(digits).unwrap_or(const { HeaderValue::from_static("0") })
 }
 
-/// Whether silence is part of what is transferred: an event stream (HTML, Server-sent events) or gRPC.
+/// Whether pauses are normal in a response: an event stream (HTML, Server-sent events) or gRPC.
 pub fn is_stream(headers: &HeaderMap) -> bool {
     headers.get(CONTENT_TYPE).is_some_and(|value| {
         [&b"text/event-stream"[..], b"application/grpc"].iter().any(|kind| {
@@ -96,14 +97,14 @@ pub fn is_stream(headers: &HeaderMap) -> bool {
     })
 }
 
-/// A response's body on its way.
+/// A response body that is being relayed.
 struct Relayed {
     body: Body,
-    /// Gone once the body has ended, one way or the other.
+    /// `None` once the body has ended or broken off.
     connection: Option<Box<Connection>>,
     home: Arc<ConnectionReturn>,
     idle: Option<Duration>,
-    /// Whether the idle deadline runs: only while the client waits for the upstream.
+    /// Whether the idle timeout runs: only while the client waits for the upstream.
     waiting: bool,
 }
 
@@ -114,7 +115,7 @@ impl Relayed {
         }
     }
 
-    /// Fails once the upstream has been silent for too long.
+    /// Fails once the upstream has sent nothing for the idle timeout.
     fn poll_silence(
         &mut self,
         cx: &mut Context<'_>,
@@ -155,7 +156,7 @@ impl http_body::Body for Relayed {
                 return Poll::Ready(None);
             }
         };
-        // Who reads on behalf of the client may stop at the last byte, or at trailers.
+        // The reader may stop at the last byte, or at trailers.
         if frame.is_trailers() || self.body.is_end_stream() {
             self.end();
         }

@@ -1,7 +1,6 @@
-//! WebSockets: the opening handshake, and the tunnel behind it (RFC 6455).
-//! Invariants: no other protocol is upgraded to; not a byte behind the client's handshake is read for the
-//! upstream before its 101 answers the client's own key; a tunnel that is ended from outside is told so
-//! between two frames.
+//! WebSockets: the opening handshake, and the tunnel after it (RFC 6455).
+//! Invariants: no other protocol is upgraded to; no byte after the client's handshake is sent to the upstream before
+//! its 101 matches the client's key; a tunnel that the gateway ends gets a Close frame between two frames.
 
 use std::io;
 use std::pin::pin;
@@ -27,39 +26,39 @@ use super::hop_by_hop::strip_response;
 use super::pool::Connection;
 use crate::body::Body;
 
-/// A client's opening handshake, good in form (RFC 6455 §4.2.1).
+/// A client's valid opening handshake (RFC 6455 §4.2.1).
 #[derive(Debug)]
 pub(super) struct Handshake {
-    /// What `Sec-WebSocket-Accept` must be.
+    /// The expected `Sec-WebSocket-Accept`.
     accept: String,
     client: OnUpgrade,
 }
 
 impl Handshake {
-    /// The handshake that a request is, if it is one.
-    // SECURITY: h2c and whatever else can be asked for would carry requests past us (CVE-2026-2833).
+    /// The handshake of a request, if it is one.
+    // SECURITY: h2c and other protocols would carry requests past the gateway (CVE-2026-2833).
     pub(super) fn take(request: &mut http::Request<Body>) -> Option<Self> {
         let headers = request.headers();
-        let asks = has_token(headers, CONNECTION, "upgrade")
+        let requests_it = has_token(headers, CONNECTION, "upgrade")
             && only(headers, UPGRADE).is_some_and(|value| same(value, b"websocket"));
-        if !asks {
+        if !requests_it {
             return None;
         }
         let key = only(headers, SEC_WEBSOCKET_KEY)?;
-        let fits = request.method() == Method::GET
+        let is_valid = request.method() == Method::GET
             && request.version() == Version::HTTP_11
             && request.body().is_end_stream()
             && only(headers, SEC_WEBSOCKET_VERSION).is_some_and(|value| value == "13")
             && STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16)
             && request.extensions().get::<OnUpgrade>().is_some();
-        if !fits {
+        if !is_valid {
             return None;
         }
         let accept = accept(key);
         Some(Self { accept, client: hyper::upgrade::on(request) })
     }
 
-    /// Makes a tunnel of the upstream's 101 (RFC 6455 §4.1).
+    /// Makes a tunnel from the upstream's 101 (RFC 6455 §4.1).
     pub(super) fn switch(
         self,
         mut response: Box<http::Response<Body>>,
@@ -67,11 +66,11 @@ impl Handshake {
         identity: &[HeaderName],
     ) -> Result<(Box<http::Response<Body>>, Tunnel), Error> {
         let headers = response.headers();
-        let answers = has_token(headers, CONNECTION, "upgrade")
+        let matches = has_token(headers, CONNECTION, "upgrade")
             && only(headers, UPGRADE).is_some_and(|value| same(value, b"websocket"))
             && only(headers, SEC_WEBSOCKET_ACCEPT)
                 .is_some_and(|value| value == self.accept.as_str());
-        if !answers {
+        if !matches {
             return Err(Error::Misbehaved(Fault::Upgrade));
         }
         let upstream = hyper::upgrade::on(&mut *response);
@@ -85,31 +84,31 @@ impl Handshake {
     }
 }
 
-/// Both ends of a WebSocket, to be run by who knows when it has to end.
+/// Both ends of a WebSocket.
 #[derive(Debug)]
-#[must_use = "a tunnel that is not run is cut"]
+#[must_use = "a tunnel that is not run is closed"]
 pub struct Tunnel {
     client: OnUpgrade,
     upstream: OnUpgrade,
     connection: Box<Connection>,
 }
 
-/// Why a tunnel is ended from outside; the client is told.
+/// Why the gateway ends a tunnel; the client gets it in the Close frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The session it belongs to is over: 1008.
+    /// Its session has ended: 1008.
     SessionEnded,
-    /// The process is going away: 1001.
+    /// The process stops: 1001.
     ShuttingDown,
 }
 
 impl Tunnel {
-    /// Copies both ways until either end closes, and then at most [`HALF_CLOSED`] the other way; or until
-    /// `ending`. `on_bytes` is called whenever bytes of the client come. Ready when all is closed.
+    /// Copies both ways until either end closes, and then at most [`HALF_CLOSED`] the other way; or until `ending`.
+    /// `on_bytes` is called whenever bytes of the client arrive. Returns when both ends are closed.
     pub async fn run(self, on_bytes: impl FnMut(), ending: impl Future<Output = Ending>) {
-        // Fails when the client was gone before it got the 101; then there is nothing to carry.
+        // Fails if the client has left before it got the 101.
         let Ok((client, upstream)) = tokio::try_join!(self.client, self.upstream) else { return };
-        // It counts for its client to the end; there is nothing else that its connection is good for.
+        // The tunnel counts for its client to the end; the rest of the connection is not needed.
         let mut connection = self.connection;
         let _held = connection.held.take();
         drop(connection);
@@ -124,22 +123,22 @@ impl Tunnel {
             }
         };
         drop(upstream_in);
-        let farewell = async {
+        let closing = async {
             down.close(ended).await?;
-            // Closing with bytes unread would reset the connection, and the farewell with it.
+            // Closing with unread bytes would reset the connection, and the client would not get the Close frame.
             copy(&mut client_out, &mut sink()).await
         };
-        timeout(FAREWELL, farewell).await.ok();
+        timeout(CLOSING, closing).await.ok();
     }
 }
 
-/// Both directions, until one has ended and the other had its time to follow.
+/// Runs both directions until one has ended and the other had time to follow.
 async fn both(
     up: impl Future<Output = io::Result<()>>,
     down: impl Future<Output = io::Result<()>>,
 ) {
     let (mut up, mut down) = (pin!(up), pin!(down));
-    // A half that ends well is followed by the other; one that fails takes the other with it.
+    // If one direction ends without an error, the other may continue for a while.
     tokio::select! {
         ended = &mut up => if ended.is_ok() { timeout(HALF_CLOSED, down).await.ok(); },
         ended = &mut down => if ended.is_ok() { timeout(HALF_CLOSED, up).await.ok(); },
@@ -163,12 +162,12 @@ async fn carry_up(
 
 type Io = TokioIo<Upgraded>;
 
-/// The way from the upstream to the client, which knows where frames end.
+/// The direction from the upstream to the client. It tracks where frames end.
 struct Downward {
     from: ReadHalf<Io>,
     to: WriteHalf<Io>,
     frames: Frames,
-    /// Read, but not written yet.
+    /// Bytes that were read and not yet written.
     waiting: BytesMut,
 }
 
@@ -177,7 +176,7 @@ impl Downward {
         Self { from, to, frames: Frames::Opcode, waiting: BytesMut::new() }
     }
 
-    /// Copies to the end. May be dropped at any await: what was written is accounted for.
+    /// Copies to the end. Cancel safe: it counts what was written.
     async fn carry(&mut self) -> io::Result<()> {
         while self.fill().await? {
             let mut count = self.to.write(&self.waiting).await?;
@@ -214,7 +213,7 @@ impl Downward {
         self.to.shutdown().await
     }
 
-    /// Reads, unless something waits to be written; whether there is anything to write.
+    /// Reads, unless there is something to write. Returns whether there is.
     async fn fill(&mut self) -> io::Result<bool> {
         if self.waiting.is_empty() {
             self.to.flush().await?;
@@ -225,7 +224,7 @@ impl Downward {
     }
 }
 
-/// Where in the upstream's stream of frames we are (RFC 6455 §5.2).
+/// The position in the upstream's stream of frames (RFC 6455 §5.2).
 #[derive(Debug, PartialEq, Eq)]
 enum Frames {
     /// Between two frames.
@@ -245,10 +244,10 @@ impl Frames {
         *self == Self::Opcode
     }
 
-    /// Follows bytes up to the end of the frame under way; how many those are.
+    /// Advances over bytes up to the end of the current frame. Returns their number.
     fn advance(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
-        while let Some((byte, behind)) = rest.split_first() {
+        while let Some((byte, after)) = rest.split_first() {
             *self = match *self {
                 Self::Payload(left) => {
                     let here = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
@@ -272,7 +271,7 @@ impl Frames {
                 Self::Mask { missing: 0 | 1, length } => Self::payload(length),
                 Self::Mask { missing, length } => Self::Mask { missing: missing - 1, length },
             };
-            rest = behind;
+            rest = after;
             if self.is_boundary() {
                 break;
             }
@@ -295,7 +294,7 @@ fn accept(key: &HeaderValue) -> String {
     STANDARD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &text))
 }
 
-/// The value of a field that must not stand twice.
+/// The value of a field that must not occur twice.
 fn only(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|_| values.next().is_none())
@@ -315,8 +314,8 @@ fn same(value: &HeaderValue, text: &[u8]) -> bool {
 
 /// How long a tunnel lives with one end closed.
 pub const HALF_CLOSED: Duration = Duration::from_secs(10);
-/// How long the end of a frame is waited for, and then the client's own farewell.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long to wait for the end of a frame, and then for the client's Close frame.
+const CLOSING: Duration = Duration::from_secs(1);
 const BUFFER: usize = 16 * 1024;
 /// FIN and the opcode of a Close frame.
 const FIN_CLOSE: u8 = 0x88;
@@ -358,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_of_the_standard_is_accepted() {
+    fn accept_of_the_standards_example_is_right() {
         let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
         assert_eq!(accept(&key), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", "RFC 6455 §1.3");
     }

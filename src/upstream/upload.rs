@@ -1,6 +1,6 @@
-//! A request's body on its way to the upstream.
-//! Invariants: it is framed by what it is, never by what the client's fields said of it; at most the route's
-//! cap is sent; no trailers are.
+//! A request body that is sent to the upstream.
+//! Invariants: its framing is made from the body, never from the client's fields; at most the route's limit is sent; no
+//! trailers are sent.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use super::error::Error;
 use crate::body::{Body, BodyError};
 use crate::lock::lock;
 
-/// Frames the body by what it is, not by what the client's fields said of it.
+/// Sets the framing of the body from the body itself, not from the client's fields.
 pub(super) fn frame(
     request: &mut http::Request<Body>,
     cap: Option<u64>,
@@ -23,7 +23,7 @@ pub(super) fn frame(
 ) -> Result<Option<Progress>, Error> {
     request.headers_mut().remove(CONTENT_LENGTH);
     if request.body().is_end_stream() {
-        // RFC 9110 §8.6: where content is expected, its absence is said.
+        // RFC 9110 §8.6: methods that expect a body say that there is none.
         if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) {
             request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
@@ -46,21 +46,21 @@ pub(super) fn frame(
     Ok(Some(progress))
 }
 
-/// How far the sending of a request's body is.
+/// The progress of an upload.
 #[derive(Clone, Debug)]
 pub(super) struct Progress(Arc<Mutex<Turn>>);
 
-/// Whose turn it is.
+/// Which side is awaited.
 #[derive(Clone, Copy, Debug)]
 enum Turn {
-    /// The client's, which has a deadline of its own.
+    /// The client, which has its own timeout.
     Client,
-    /// The upstream's, which took bytes at this time, or all of them.
+    /// The upstream. Its connection took bytes at this time, or the last of them.
     Upstream(Instant),
 }
 
 impl Progress {
-    /// Since when the upstream could have answered.
+    /// Since when the upstream is awaited.
     pub(super) fn last(&self) -> Instant {
         match *lock(&self.0) {
             Turn::Client => Instant::now(),
@@ -73,7 +73,7 @@ impl Progress {
     }
 }
 
-/// A request's body on its way, counted and without trailers.
+/// A request body, counted and without trailers.
 struct Upload<H> {
     body: Body,
     left: u64,
@@ -82,13 +82,13 @@ struct Upload<H> {
     on_bytes: H,
 }
 
-/// Why a request's body was not sent to its end.
+/// Why a request body was not sent completely.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UploadFault {
-    /// More bytes than the route's cap.
-    #[error("over the cap")]
+    /// More bytes than the route's limit.
+    #[error("over the limit")]
     TooLarge,
-    /// The client's doing.
+    /// The client broke it off.
     #[error("{0}")]
     Client(#[source] BodyError),
 }
@@ -112,7 +112,7 @@ impl<H: FnMut() + Unpin> http_body::Body for Upload<H> {
             None => return Poll::Ready(None),
         };
         (self.on_bytes)();
-        // SECURITY: trailers end here, so that none is taken for a field (RFC 9110 §6.5.1).
+        // SECURITY: trailers are dropped, so that none is taken for a header field (RFC 9110 §6.5.1).
         let Ok(data) = frame.into_data() else { return Poll::Ready(None) };
         match self.left.checked_sub(data.len() as u64) {
             Some(left) => self.left = left,

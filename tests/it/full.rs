@@ -169,7 +169,7 @@ async fn endless_h2_streams_of_one_client_leave_upstream_connections_for_others(
     }
     let share = "limit_hits_total{limit=\"upstream_connections_per_client\"}";
     until(&gateway, share, |hits| hits >= 50.0).await;
-    gateway.log_until("this client holds a quarter of them");
+    gateway.log_until("this client uses a quarter of them");
     // Others are served, until there is no socket left.
     let mut other = Wire::to(&gateway).await;
     other.say(GET.replace("GET /", "GET /quick")).await;

@@ -26,7 +26,6 @@ const OLD_WORDS: &[&str] = &[
     "src/session",
     "src/telemetry",
     "src/trust.rs",
-    "src/upstream",
     "tests/it/flags.rs",
     "tests/it/fuzz/targets/jwt.rs",
     "tests/it/fuzz/targets/path.rs",

@@ -272,11 +272,11 @@ async fn failing_upstream_is_logged_with_its_cause_and_throttled() {
     }
     assert_eq!(browser.fetch("/last").await.status, 502);
     let log = gateway.log_until("\"/last\"");
-    let reports = log.iter().filter(|line| line.contains("requests to an upstream fail"));
+    let reports = log.iter().filter(|line| line.contains("requests to the upstream fail"));
     let reports: Vec<Value> = reports.map(|line| serde_json::from_str(line).unwrap()).collect();
     let expected = [
-        ("http://127.0.0.1:1", "the upstream at 127.0.0.1:1 cannot be reached: "),
-        ("http://nowhere.invalid:81", "the upstream's name nowhere.invalid cannot be resolved: "),
+        ("http://127.0.0.1:1", "cannot connect to the upstream at 127.0.0.1:1: "),
+        ("http://nowhere.invalid:81", "cannot resolve the upstream's host name nowhere.invalid: "),
     ];
     for (upstream, error) in expected {
         let lines: Vec<_> = reports.iter().filter(|line| line["upstream"] == upstream).collect();

@@ -1,4 +1,4 @@
-//! Bodies on their way: caps, back-pressure, and clients that break off.
+//! Bodies: limits, back-pressure, and clients that break off.
 
 use std::io;
 use std::pin::Pin;
@@ -16,7 +16,7 @@ use super::*;
 
 type Chunk = Result<Bytes, BodyError>;
 
-/// A body of unknown length that a test feeds; it ends when the sender is dropped.
+/// A body of unknown length that the test feeds; it ends when the sender is dropped.
 pub(super) fn fed() -> (mpsc::UnboundedSender<Chunk>, Body) {
     struct Fed(mpsc::UnboundedReceiver<Chunk>);
     impl http_body::Body for Fed {
@@ -33,15 +33,15 @@ pub(super) fn fed() -> (mpsc::UnboundedSender<Chunk>, Body) {
     (sender, Body::streamed(Fed(receiver)))
 }
 
-async fn tells_the_body(_: usize, mut line: Line) {
+async fn reports_the_body(_: usize, mut line: Line) {
     line.head().await;
     let body = line.rest().await;
-    line.tell(&String::from_utf8(body).unwrap());
+    line.report(&String::from_utf8(body).unwrap());
 }
 
 #[tokio::test]
-async fn a_body_that_says_it_is_too_large_is_not_sent_at_all() {
-    let peer = Peer::start(tells_the_body).await;
+async fn body_with_a_length_over_the_limit_is_not_sent() {
+    let peer = Peer::start(reports_the_body).await;
     let upstream = upstream(peer.address);
     let answer = capped(&upstream, request(Method::POST, Body::full("hello")), Some(4)).await;
     assert!(matches!(answer, Err(Error::BodyTooLarge)));
@@ -49,8 +49,8 @@ async fn a_body_that_says_it_is_too_large_is_not_sent_at_all() {
 }
 
 #[tokio::test]
-async fn a_body_that_grows_too_large_is_broken_off() {
-    let mut peer = Peer::start(tells_the_body).await;
+async fn body_that_grows_over_the_limit_is_broken_off() {
+    let mut peer = Peer::start(reports_the_body).await;
     let upstream = upstream(peer.address);
     let (feed, body) = fed();
     for chunk in ["abc", "de", "f"] {
@@ -58,12 +58,12 @@ async fn a_body_that_grows_too_large_is_broken_off() {
     }
     let answer = capped(&upstream, request(Method::POST, body), Some(5)).await;
     assert!(matches!(answer, Err(Error::BodyTooLarge)));
-    let seen = peer.hears().await;
+    let seen = peer.next_report().await;
     assert!(!seen.contains("0\r\n\r\n") && !seen.contains('f'), "{seen:?}");
 }
 
 #[tokio::test]
-async fn a_body_within_the_cap_passes() {
+async fn body_within_the_limit_is_sent() {
     let peer = Peer::answering(b"HTTP/1.1 204 No Content\r\n\r\n").await;
     let body = Body::full("hello");
     capped(&upstream(peer.address), request(Method::POST, body), Some(5)).await.unwrap();
@@ -71,15 +71,15 @@ async fn a_body_within_the_cap_passes() {
 }
 
 #[tokio::test]
-async fn a_client_that_breaks_off_is_to_blame_and_its_body_has_no_end() {
-    let mut peer = Peer::start(tells_the_body).await;
+async fn broken_off_upload_is_the_clients_error_and_looks_incomplete() {
+    let mut peer = Peer::start(reports_the_body).await;
     let upstream = upstream(peer.address);
     let (feed, body) = fed();
     feed.send(Ok("abc".into())).unwrap();
     feed.send(Err(io::Error::from(io::ErrorKind::ConnectionReset).into())).unwrap();
     let answer = answer(&upstream, request(Method::POST, body)).await;
     assert!(matches!(answer, Err(Error::Client(_))));
-    assert!(!peer.hears().await.contains("0\r\n\r\n"));
+    assert!(!peer.next_report().await.contains("0\r\n\r\n"));
     assert_eq!(upstream.connections().idle, 0);
 }
 
@@ -104,17 +104,17 @@ async fn request_trailers_are_dropped() {
         line.head().await;
         let body = line.bytes(b"2\r\nok\r\n0\r\n\r\n".len()).await;
         line.say(b"HTTP/1.1 204 No Content\r\n\r\n").await;
-        line.tell(&String::from_utf8(body).unwrap());
+        line.report(&String::from_utf8(body).unwrap());
     }
     let mut peer = Peer::start(tells).await;
     let body = Body::streamed(Trailing(true));
     answer(&upstream(peer.address), request(Method::POST, body)).await.unwrap();
-    assert_eq!(peer.hears().await, "2\r\nok\r\n0\r\n\r\n");
+    assert_eq!(peer.next_report().await, "2\r\nok\r\n0\r\n\r\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_a_reset_follows_is_heard() {
-    /// A body whose second half comes when the upstream has answered and gone.
+async fn response_before_a_reset_is_relayed() {
+    /// A body whose second half comes after the upstream has answered and closed.
     struct Halves(usize, std::sync::mpsc::Receiver<()>);
     impl http_body::Body for Halves {
         type Data = Bytes;
@@ -129,7 +129,7 @@ async fn an_answer_that_a_reset_follows_is_heard() {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                // On the thread that would have to read the answer first.
+                // Blocks the thread that would have to read the response first.
                 3 => self.1.recv().unwrap(),
                 _ => {}
             }
@@ -143,7 +143,7 @@ async fn an_answer_that_a_reset_follows_is_heard() {
             line.head().await;
             line.stream.readable().await.unwrap();
             line.say(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig").await;
-            // With bytes unread this resets the connection.
+            // Unread bytes make this a reset.
             drop(line);
             gone.send(()).unwrap();
         }

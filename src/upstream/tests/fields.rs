@@ -1,4 +1,4 @@
-//! Which fields pass, in both directions, and how requests are framed.
+//! Which fields are forwarded, in both directions, and the framing of requests.
 
 use http::header::HOST;
 use http::{Uri, Version};
@@ -37,7 +37,7 @@ fn connection_specific_fields_and_those_they_name_are_removed() {
 }
 
 #[test]
-fn fields_by_which_proxies_tell_about_clients_are_removed() {
+fn fields_with_which_proxies_describe_clients_are_removed() {
     for name in [
         "Forwarded",
         "X-Forwarded",
@@ -70,7 +70,7 @@ fn fields_by_which_proxies_tell_about_clients_are_removed() {
 }
 
 #[test]
-fn a_field_of_ours_cannot_be_named_away() {
+fn connection_cannot_name_our_fields() {
     let mut request = request(Method::GET, Body::empty());
     let listed = HeaderValue::from_static("x-forwarded-user, X-Real-IP, host");
     request.headers_mut().insert("connection", listed);
@@ -85,7 +85,7 @@ fn a_field_of_ours_cannot_be_named_away() {
 }
 
 #[tokio::test]
-async fn the_upstream_sees_an_origin_form_target_and_who_forwarded_it() {
+async fn upstream_gets_an_origin_form_target_and_forwarding_fields() {
     let mut peer = Peer::answering(b"HTTP/1.1 204 No Content\r\n\r\n").await;
     let mut settings = settings(at(peer.address));
     for preserve_host in [true, false] {
@@ -100,7 +100,7 @@ async fn the_upstream_sees_an_origin_form_target_and_who_forwarded_it() {
             .send(Box::new(request), stripped, forwarded, None, client(), || {})
             .await
             .unwrap();
-        let head = peer.hears().await;
+        let head = peer.next_report().await;
         let own = peer.address.to_string();
         let host = if preserve_host { "wiki.example" } else { &own };
         let expected = format!(
@@ -112,7 +112,7 @@ async fn the_upstream_sees_an_origin_form_target_and_who_forwarded_it() {
     }
 }
 
-/// The framing fields that the upstream sees.
+/// The framing fields that the upstream receives.
 async fn framing(
     method: Method,
     claims: &[(&'static str, &'static str)],
@@ -124,7 +124,7 @@ async fn framing(
         request.headers_mut().append(*name, HeaderValue::from_static(value));
     }
     answer(&upstream(peer.address), request).await.unwrap();
-    let head = peer.hears().await;
+    let head = peer.next_report().await;
     let of_framing = |line: &&str| line.starts_with("content-l") || line.starts_with("transfer-e");
     head.lines().filter(of_framing).map(str::to_owned).collect()
 }
@@ -162,7 +162,7 @@ async fn framing_is_made_from_the_body_alone() {
 }
 
 #[tokio::test]
-async fn the_clients_response_has_no_field_of_the_upstreams_connection() {
+async fn response_has_no_hop_by_hop_field() {
     let peer = Peer::answering(
         b"HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop\r\nKeep-Alive: timeout=5\r\n\
           X-Hop: 1\r\nTE: trailers\r\nUpgrade: h2c\r\nProxy-Authenticate: Basic\r\n\
@@ -177,18 +177,18 @@ async fn the_clients_response_has_no_field_of_the_upstreams_connection() {
 }
 
 #[tokio::test]
-async fn the_clients_response_has_its_length_as_it_is_usually_written() {
-    for (said, length, text) in [("002", "2", "ok"), ("00", "0", ""), ("0", "0", "")] {
-        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {said}\r\n\r\n{text}");
+async fn content_length_is_relayed_without_leading_zeros() {
+    for (sent, length, text) in [("002", "2", "ok"), ("00", "0", ""), ("0", "0", "")] {
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {sent}\r\n\r\n{text}");
         let peer = Peer::answering(answer.leak().as_bytes()).await;
         let response = get(&upstream(peer.address)).await.unwrap();
-        assert_eq!(response.headers.get("content-length").unwrap(), length, "{said}");
-        assert_eq!(response.text(), text, "{said}");
+        assert_eq!(response.headers.get("content-length").unwrap(), length, "{sent}");
+        assert_eq!(response.text(), text, "{sent}");
     }
 }
 
 #[tokio::test]
-async fn only_harmless_trailers_are_announced_and_relayed() {
+async fn only_permitted_trailers_are_announced_and_relayed() {
     let peer = Peer::answering(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Set-Cookie\r\n\r\n\
           2\r\nok\r\n0\r\nX-Sum: 7\r\nSet-Cookie: a=1\r\nX-Forwarded-User: admin\r\n\
@@ -202,11 +202,11 @@ async fn only_harmless_trailers_are_announced_and_relayed() {
     let trailers = response.trailers.unwrap();
     assert_eq!(trailers.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["x-sum"]);
     get(&upstream).await.unwrap();
-    assert_eq!(peer.connections(), 1, "the connection is good for more");
+    assert_eq!(peer.connections(), 1, "the connection is used again");
 }
 
 #[tokio::test]
-async fn responses_without_a_body_keep_what_they_say_of_one() {
+async fn responses_without_a_body_keep_their_content_length() {
     for (status, method, length) in [
         ("200 OK", Method::HEAD, Some("7")),
         ("204 No Content", Method::GET, None),

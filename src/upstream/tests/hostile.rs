@@ -1,4 +1,4 @@
-//! Upstreams that break HTTP, or keep us waiting.
+//! Upstreams that violate HTTP, or are too slow.
 
 use tokio::join;
 use tokio::time::sleep;
@@ -7,11 +7,11 @@ use super::peer::{Line, Peer};
 use super::websocket::Client;
 use super::*;
 
-/// What the client gets to see of a response.
+/// What the client receives of a response.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
-    /// No response: an error of ours takes its place.
-    Refused,
+    /// An error of the gateway.
+    Rejected,
     /// A head, and a body that breaks off.
     Broken,
     /// A whole response.
@@ -20,9 +20,9 @@ enum Seen {
 
 async fn seen(answer: impl Into<Vec<u8>>) -> Seen {
     let answer: &'static [u8] = answer.into().leak();
-    let peer = Peer::saying(answer).await;
+    let peer = Peer::answering_once(answer).await;
     match get(&upstream(peer.address)).await {
-        Err(Error::Misbehaved(_)) => Seen::Refused,
+        Err(Error::Misbehaved(_)) => Seen::Rejected,
         Err(error) => panic!("{error}"),
         Ok(response) => match response.body {
             Err(_) => Seen::Broken,
@@ -37,7 +37,7 @@ fn check(answer: &str, seen: Seen, expected: Seen) {
 }
 
 #[tokio::test]
-async fn a_response_whose_end_is_in_doubt_is_refused() {
+async fn response_with_an_ambiguous_end_is_rejected() {
     for fields in [
         "Content-Length: 2\r\nContent-Length: 3",
         "Content-Length: 2\r\nContent-Length: 2",
@@ -57,12 +57,12 @@ async fn a_response_whose_end_is_in_doubt_is_refused() {
         "Transfer-Encoding: chunked, chunked",
     ] {
         let answer = format!("HTTP/1.1 200 OK\r\n{fields}\r\n\r\n2\r\nok\r\n0\r\n\r\n");
-        check(&answer, seen(answer.clone()).await, Seen::Refused);
+        check(&answer, seen(answer.clone()).await, Seen::Rejected);
     }
 }
 
 #[tokio::test]
-async fn what_is_no_response_is_refused() {
+async fn bytes_that_are_no_valid_response_are_rejected() {
     for answer in [
         "",
         "\r\n",
@@ -82,16 +82,16 @@ async fn what_is_no_response_is_refused() {
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
     ] {
-        check(answer, seen(answer).await, Seen::Refused);
+        check(answer, seen(answer).await, Seen::Rejected);
     }
     let endless = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "a".repeat(200_000));
-    check("a head of 200 KB", seen(endless).await, Seen::Refused);
+    check("a head of 200 KB", seen(endless).await, Seen::Rejected);
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: a\r\n".repeat(200));
-    check("200 fields", seen(many).await, Seen::Refused);
+    check("200 fields", seen(many).await, Seen::Rejected);
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_never_looks_complete() {
+async fn body_that_breaks_off_never_looks_complete() {
     for answer in [
         "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello",
         "HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n",
@@ -109,12 +109,12 @@ async fn a_body_that_breaks_off_never_looks_complete() {
 }
 
 #[tokio::test]
-async fn a_client_sees_that_a_body_broke_off() {
+async fn client_receives_a_broken_off_body_as_incomplete() {
     for answer in [
         &b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello"[..],
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
     ] {
-        let peer = Peer::saying(answer).await;
+        let peer = Peer::answering_once(answer).await;
         let mut client = Client::of(peer.address);
         client.say("GET / HTTP/1.1\r\nHost: wiki.example\r\n\r\n").await;
         let seen = String::from_utf8(client.rest().await).unwrap();
@@ -124,7 +124,7 @@ async fn a_client_sees_that_a_body_broke_off() {
 }
 
 #[tokio::test]
-async fn what_is_odd_but_clear_passes() {
+async fn unusual_but_unambiguous_response_is_relayed() {
     for answer in [
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2;x=y\r\nok\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\n\r\nok",
@@ -138,7 +138,7 @@ async fn what_is_odd_but_clear_passes() {
 }
 
 #[tokio::test]
-async fn who_speaks_first_is_no_http_server() {
+async fn server_that_sends_before_the_request_is_rejected() {
     let banner = Peer::start(|_, mut line: Line| async move {
         line.say(b"SSH-2.0-OpenSSH_9.2\r\n").await;
         line.rest().await;
@@ -148,7 +148,7 @@ async fn who_speaks_first_is_no_http_server() {
 }
 
 #[tokio::test]
-async fn bytes_behind_a_response_reach_nobody() {
+async fn bytes_after_a_response_reach_no_client() {
     async fn smuggles(number: usize, mut line: Line) {
         line.head().await;
         let answer: &[u8] = match number {
@@ -177,11 +177,11 @@ async fn bytes_behind_a_response_reach_nobody() {
 }
 
 #[tokio::test]
-async fn who_cannot_be_reached_is_told_from_who_is_slow() {
-    // Bound, so that nobody else gets the port, and not listening.
-    let nobody = tokio::net::TcpSocket::new_v4().unwrap();
-    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = nobody.local_addr().unwrap();
+async fn unreachable_and_unresolved_are_different_errors() {
+    // Bound, so that no other process gets the port, and not listening.
+    let silent = tokio::net::TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = silent.local_addr().unwrap();
     assert!(matches!(get(&upstream(address)).await, Err(Error::Unreachable { .. })));
     let nowhere = made(&settings(on_socket(Path::new("/nonexistent/socket"))));
     assert!(matches!(get(&nowhere).await, Err(Error::Unreachable { .. })));

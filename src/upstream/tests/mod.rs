@@ -1,4 +1,4 @@
-//! The room from outside: upstreams that speak in raw bytes on loopback.
+//! Tests of [`Upstream`] with upstreams that send raw bytes.
 
 mod bodies;
 mod fields;
@@ -24,7 +24,7 @@ use super::*;
 use crate::body::BodyError;
 use peer::Line;
 
-/// Far beyond what anything here takes, short enough for a test that hangs.
+/// Far more than anything here needs, short enough for a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
 fn settings(target: Target) -> Settings {
     Settings {
@@ -62,7 +62,7 @@ async fn in_memory(upstream: &Upstream) -> Line<DuplexStream> {
     let mut connection = connection.await.unwrap();
     assert!(connection.is_ready_soon().await);
     pool.put(connection);
-    Line { stream: theirs, said: mpsc::unbounded_channel().0 }
+    Line { stream: theirs, reports: mpsc::unbounded_channel().0 }
 }
 
 /// An upstream that only [`in_memory`] connects.
@@ -78,7 +78,7 @@ fn holder() -> Holder {
 
 /// The side of a client with a connection of its own, on which nothing is bound.
 fn client() -> ClientSide<fn() -> BoundConnections> {
-    let carrier = Carrier::OneVisitor { bound: None, bind: BoundConnections::default as fn() -> _ };
+    let carrier = Carrier::OneClient { bound: None, bind: BoundConnections::default as fn() -> _ };
     ClientSide { holder: holder(), carrier }
 }
 
@@ -114,7 +114,7 @@ async fn capped(
     let sent = upstream.send(Box::new(request), stripped, forwarded(), cap, client(), || {});
     match tokio::time::timeout(PATIENCE, sent).await.expect("an answer in time")? {
         Answer::Response(response) => Ok(*response),
-        Answer::Switched(..) => panic!("nobody asked for a switch"),
+        Answer::Switched(..) => panic!("no switch was requested"),
     }
 }
 

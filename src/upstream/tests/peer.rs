@@ -1,4 +1,4 @@
-//! An upstream that is told, byte by byte, what to say.
+//! An upstream that sends exactly the bytes of a script.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use super::PATIENCE;
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
     connections: Arc<AtomicUsize>,
-    said: mpsc::UnboundedReceiver<String>,
+    reports: mpsc::UnboundedReceiver<String>,
 }
 
 /// One accepted connection.
 pub(super) struct Line<S = TcpStream> {
     pub(super) stream: S,
-    pub(super) said: mpsc::UnboundedSender<String>,
+    pub(super) reports: mpsc::UnboundedSender<String>,
 }
 
 impl Peer {
@@ -32,30 +32,30 @@ impl Peer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
-        let (sender, said) = mpsc::unbounded_channel();
+        let (sender, reports) = mpsc::unbounded_channel();
         let count = Arc::clone(&connections);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(script(number, Line { stream, said: sender.clone() }));
+                tokio::spawn(script(number, Line { stream, reports: sender.clone() }));
             }
         });
-        Self { address, connections, said }
+        Self { address, connections, reports }
     }
 
-    /// Answers every request, all connections alike.
+    /// Answers every request on every connection.
     pub(super) async fn answering(answer: &'static [u8]) -> Self {
         Self::start(move |_, mut line| async move {
             while let Some(head) = line.head().await {
-                line.tell(&head);
+                line.report(&head);
                 line.say(answer).await;
             }
         })
         .await
     }
 
-    /// Answers one request and hangs up.
-    pub(super) async fn saying(answer: &'static [u8]) -> Self {
+    /// Answers one request and closes.
+    pub(super) async fn answering_once(answer: &'static [u8]) -> Self {
         Self::start(move |_, mut line| async move {
             line.head().await;
             line.say(answer).await;
@@ -63,14 +63,17 @@ impl Peer {
         .await
     }
 
-    /// How many connections there were.
+    /// The number of connections so far.
     pub(super) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// What a script told next.
-    pub(super) async fn hears(&mut self) -> String {
-        tokio::time::timeout(PATIENCE, self.said.recv()).await.expect("in time").expect("a script")
+    /// The next report of a script.
+    pub(super) async fn next_report(&mut self) -> String {
+        tokio::time::timeout(PATIENCE, self.reports.recv())
+            .await
+            .expect("in time")
+            .expect("a script")
     }
 }
 
@@ -91,7 +94,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         bytes
     }
 
-    /// Everything to the end, or to a reset.
+    /// All bytes to the end, or to a reset.
     pub(super) async fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         self.stream.read_to_end(&mut bytes).await.ok();
@@ -103,8 +106,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         self.stream.flush().await.ok();
     }
 
-    /// Lets the test know something.
-    pub(super) fn tell(&self, text: &str) {
-        self.said.send(text.to_owned()).ok();
+    /// Reports a text to the test.
+    pub(super) fn report(&self, text: &str) {
+        self.reports.send(text.to_owned()).ok();
     }
 }

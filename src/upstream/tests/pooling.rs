@@ -1,12 +1,12 @@
-//! Connections: kept, handed out again, given up; and requests that are, or are not, sent twice.
+//! Connections that are kept, used again and closed; requests that are sent again or not.
 
 use super::peer::{Line, Peer};
 use super::*;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// Answers the first request of the first connection, and hangs up on the second.
-async fn hangs_up_once(number: usize, mut line: Line) {
+/// Answers the first request of the first connection, and closes on the second.
+async fn closes_once(number: usize, mut line: Line) {
     line.head().await;
     line.say(OK).await;
     if number == 0 {
@@ -18,8 +18,8 @@ async fn hangs_up_once(number: usize, mut line: Line) {
     }
 }
 
-/// As above, and on everything after it.
-async fn hangs_up_for_good(number: usize, mut line: Line) {
+/// The same, and closes on every connection after it.
+async fn closes_always(number: usize, mut line: Line) {
     line.head().await;
     if number == 0 {
         line.say(OK).await;
@@ -28,7 +28,7 @@ async fn hangs_up_for_good(number: usize, mut line: Line) {
 }
 
 #[tokio::test]
-async fn a_connection_is_used_again_once_its_response_has_ended() {
+async fn connection_is_used_again_once_its_response_has_ended() {
     for answer in [OK, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"]
     {
         let peer = Peer::answering(answer).await;
@@ -42,7 +42,7 @@ async fn a_connection_is_used_again_once_its_response_has_ended() {
 }
 
 #[tokio::test]
-async fn the_connection_that_was_used_last_goes_out_first() {
+async fn most_recently_used_connection_is_used_first() {
     async fn numbered(number: usize, mut line: Line) {
         while line.head().await.is_some() {
             let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}");
@@ -66,8 +66,8 @@ async fn the_connection_that_was_used_last_goes_out_first() {
 }
 
 #[tokio::test]
-async fn a_request_that_may_be_repeated_is_repeated_on_a_new_connection() {
-    let peer = Peer::start(hangs_up_once).await;
+async fn idempotent_request_on_a_closed_connection_is_sent_again() {
+    let peer = Peer::start(closes_once).await;
     let upstream = upstream(peer.address);
     get(&upstream).await.unwrap();
     assert_eq!(get(&upstream).await.unwrap().text(), "ok");
@@ -75,8 +75,8 @@ async fn a_request_that_may_be_repeated_is_repeated_on_a_new_connection() {
 }
 
 #[tokio::test]
-async fn it_is_repeated_once_only() {
-    let peer = Peer::start(hangs_up_for_good).await;
+async fn request_is_sent_again_only_once() {
+    let peer = Peer::start(closes_always).await;
     let upstream = upstream(peer.address);
     get(&upstream).await.unwrap();
     assert!(matches!(get(&upstream).await, Err(Error::Misbehaved(Fault::Http(_)))));
@@ -84,11 +84,11 @@ async fn it_is_repeated_once_only() {
 }
 
 #[tokio::test]
-async fn a_request_that_may_have_had_an_effect_is_not_repeated() {
+async fn request_that_may_have_had_an_effect_is_not_sent_again() {
     for (method, body) in
         [(Method::POST, ""), (Method::POST, "x"), (Method::PUT, "x"), (Method::PATCH, "")]
     {
-        let peer = Peer::start(hangs_up_once).await;
+        let peer = Peer::start(closes_once).await;
         let upstream = upstream(peer.address);
         get(&upstream).await.unwrap();
         let answer = whole(&upstream, request(method.clone(), Body::full(body))).await;
@@ -98,7 +98,7 @@ async fn a_request_that_may_have_had_an_effect_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_connection_that_the_upstream_closed_costs_nothing() {
+async fn connection_that_the_upstream_closed_fails_no_request() {
     async fn one_each(_: usize, mut line: Line) {
         line.head().await;
         line.say(OK).await;
@@ -119,7 +119,7 @@ async fn a_connection_that_the_upstream_closed_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_peer_that_says_close_or_speaks_http_1_0_is_not_asked_twice() {
+async fn connection_after_close_or_http_1_0_is_not_used_again() {
     for answer in [
         &b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"[..],
         b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok",
@@ -134,60 +134,60 @@ async fn a_peer_that_says_close_or_speaks_http_1_0_is_not_asked_twice() {
     }
 }
 
-/// Tells when its connection is over.
-async fn tells_the_end(_: usize, mut line: Line) {
+/// Reports the end of its connection.
+async fn reports_the_end(_: usize, mut line: Line) {
     line.head().await;
     line.say(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n").await;
     line.rest().await;
-    line.tell("over");
+    line.report("over");
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_ends_the_upstreams_request_even_in_silence() {
-    let mut peer = Peer::start(tells_the_end).await;
+async fn client_that_leaves_during_a_silent_response_ends_the_request() {
+    let mut peer = Peer::start(reports_the_end).await;
     let upstream = upstream(peer.address);
     let mut response = answer(&upstream, request(Method::GET, Body::empty())).await.unwrap();
     response.body_mut().frame().await.unwrap().unwrap();
     drop(response);
-    assert_eq!(peer.hears().await, "over");
+    assert_eq!(peer.next_report().await, "over");
     assert_eq!(upstream.connections().idle, 0);
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_before_the_answer_ends_the_upstreams_request() {
+async fn client_that_leaves_before_the_response_ends_the_request() {
     async fn silent(_: usize, mut line: Line) {
         let head = line.head().await.unwrap();
-        line.tell(&head);
+        line.report(&head);
         line.rest().await;
-        line.tell("over");
+        line.report("over");
     }
     let mut peer = Peer::start(silent).await;
     let upstream = upstream(peer.address);
-    let asked = answer(&upstream, request(Method::GET, Body::empty()));
+    let sent = answer(&upstream, request(Method::GET, Body::empty()));
     tokio::select! {
-        _ = asked => panic!("there is no answer"),
-        _ = peer.hears() => {}
+        _ = sent => panic!("there is no answer"),
+        _ = peer.next_report() => {}
     }
-    assert_eq!(peer.hears().await, "over");
+    assert_eq!(peer.next_report().await, "over");
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_closed_without_a_further_request() {
+async fn idle_connection_is_closed_without_another_request() {
     async fn keeps(_: usize, mut line: Line) {
         line.head().await;
         line.say(OK).await;
         line.rest().await;
-        line.tell("over");
+        line.report("over");
     }
     let mut peer = Peer::start(keeps).await;
     let timeouts = PoolTimeouts { idle: Duration::from_millis(20), ..POOL_TIMEOUTS };
     let pools = TargetPools::with_timeouts(usize::MAX, timeouts);
     let upstream = Upstream::new(&settings(at(peer.address)), &[], &pools).unwrap();
     get(&upstream).await.unwrap();
-    assert_eq!(peer.hears().await, "over");
+    assert_eq!(peer.next_report().await, "over");
     assert_eq!(upstream.connections().idle, 0);
     get(&upstream).await.unwrap();
-    assert_eq!((peer.hears().await.as_str(), peer.connections()), ("over", 2));
+    assert_eq!((peer.next_report().await.as_str(), peer.connections()), ("over", 2));
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn upstreams_with_one_target_and_tls_settings_share_its_connections() {
     let slower = Settings { timeouts: slower, ..same.clone() };
     let tls = TlsSettings { server_name: Some("other".to_owned()), ..TlsSettings::default() };
     let other_tls = Settings { tls, ..same.clone() };
-    let _in_use = to(&same);
+    let _first = to(&same);
     for (settings, connections) in [(&same, 1), (&slower, 1), (&other_tls, 2), (&same, 2)] {
         get(&to(settings)).await.unwrap();
         assert_eq!(peer.connections(), connections, "{settings:?}");
@@ -212,17 +212,17 @@ async fn dropping_the_upstream_closes_its_connections() {
         line.head().await;
         line.say(OK).await;
         line.rest().await;
-        line.tell("over");
+        line.report("over");
     }
     let mut peer = Peer::start(keeps).await;
     let upstream = upstream(peer.address);
     get(&upstream).await.unwrap();
     drop(upstream);
-    assert_eq!(peer.hears().await, "over");
+    assert_eq!(peer.next_report().await, "over");
 }
 
 #[tokio::test]
-async fn an_early_answer_does_not_free_the_connection_of_an_upload() {
+async fn early_response_does_not_free_the_connection_of_an_upload() {
     async fn hasty(number: usize, mut line: Line) {
         line.head().await;
         line.say(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}").as_bytes()).await;
@@ -236,7 +236,7 @@ async fn an_early_answer_does_not_free_the_connection_of_an_upload() {
 }
 
 #[tokio::test]
-async fn a_name_is_resolved_again_in_time_and_all_its_addresses_are_tried() {
+async fn name_is_resolved_again_and_all_its_addresses_are_tried() {
     let peer = Peer::answering(OK).await;
     let port = peer.address.port();
     let timeouts = PoolTimeouts { named: Duration::ZERO, ..POOL_TIMEOUTS };
@@ -252,7 +252,7 @@ async fn a_name_is_resolved_again_in_time_and_all_its_addresses_are_tried() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_client_gets_the_answer_to_another() {
+async fn no_client_gets_the_response_to_another() {
     let peer = Peer::start(|_, mut line: Line| async move {
         while let Some(head) = line.head().await {
             let path = head.split(' ').nth(1).unwrap();
@@ -276,12 +276,12 @@ async fn no_client_gets_the_answer_to_another() {
     for client in clients.collect::<Vec<_>>() {
         client.await.unwrap();
     }
-    // A connection that is not quite ready again is given up; how many, a busy machine decides.
+    // A connection that is not ready yet is not used; how many are depends on the machine.
     assert!(peer.connections() < 8 * 200 / 2, "{}", peer.connections());
 }
 
 #[tokio::test]
-async fn idle_connections_make_room_for_those_that_are_needed_and_busy_ones_do_not() {
+async fn full_budget_closes_idle_connections_and_never_busy_ones() {
     let pools = TargetPools::new(2);
     let to = |peer: &Peer| Upstream::new(&settings(at(peer.address)), &[], &pools).unwrap();
     let (one, other) = (Peer::answering(OK).await, Peer::answering(OK).await);
@@ -298,7 +298,7 @@ async fn idle_connections_make_room_for_those_that_are_needed_and_busy_ones_do_n
     assert_eq!((one.connections().idle, other.connections().idle), (0, 1));
     let second = answer(&silent, request(Method::GET, Body::empty())).await.unwrap();
     assert_eq!(other.connections().idle, 0);
-    let Err(full) = get(&one).await else { panic!("there is no room") };
+    let Err(full) = get(&one).await else { panic!("the budget is full") };
     assert!(matches!(full, Error::Full), "{full}");
     drop((first, second));
     while let Err(full) = get(&one).await {

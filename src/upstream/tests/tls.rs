@@ -1,4 +1,4 @@
-//! TLS toward an upstream: who is trusted, and who is not.
+//! TLS toward an upstream: which certificates are trusted.
 
 use std::sync::Arc;
 
@@ -29,13 +29,13 @@ impl Authority {
     }
 }
 
-fn acceptor(authority: &Authority, name: &str, asks_for_client: bool) -> TlsAcceptor {
+fn acceptor(authority: &Authority, name: &str, requests_client: bool) -> TlsAcceptor {
     let (certificate, key) = authority.issue(name);
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .unwrap();
-    let builder = if asks_for_client {
+    let builder = if requests_client {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(authority.0.der().clone()).unwrap();
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -57,8 +57,8 @@ async fn peer(acceptor: TlsAcceptor) -> Peer {
         async move {
             let Ok(stream) = acceptor.accept(line.stream).await else { return };
             let alpn = String::from_utf8(stream.get_ref().1.alpn_protocol().unwrap().to_vec());
-            let mut line = Line { stream, said: line.said };
-            line.tell(&alpn.unwrap());
+            let mut line = Line { stream, reports: line.reports };
+            line.report(&alpn.unwrap());
             while line.head().await.is_some() {
                 line.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
             }
@@ -76,21 +76,24 @@ fn secure(peer: &Peer, ca: Option<&Authority>, name: Option<&str>) -> Settings {
 }
 
 #[tokio::test]
-async fn an_upstream_of_our_authority_is_believed() {
+async fn upstream_of_a_configured_authority_is_trusted() {
     let authority = Authority::new();
     let mut by_address = peer(acceptor(&authority, "127.0.0.1", false)).await;
     let upstream = made(&secure(&by_address, Some(&authority), None));
     for _ in 0..2 {
         assert_eq!(get(&upstream).await.unwrap().text(), "ok");
     }
-    assert_eq!((by_address.hears().await.as_str(), by_address.connections()), ("http/1.1", 1));
+    assert_eq!(
+        (by_address.next_report().await.as_str(), by_address.connections()),
+        ("http/1.1", 1)
+    );
     let by_name = peer(acceptor(&authority, "wiki.internal", false)).await;
     let settings = secure(&by_name, Some(&authority), Some("wiki.internal"));
     assert_eq!(get(&made(&settings)).await.unwrap().text(), "ok");
 }
 
 #[tokio::test]
-async fn an_unknown_authority_and_another_name_are_refused() {
+async fn unknown_authority_and_other_name_are_rejected() {
     let authority = Authority::new();
     let peer = peer(acceptor(&authority, "127.0.0.1", false)).await;
     for settings in [
@@ -103,7 +106,7 @@ async fn an_unknown_authority_and_another_name_are_refused() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown_when_asked_for() {
+async fn client_certificate_is_sent_on_request() {
     let authority = Authority::new();
     let peer = peer(acceptor(&authority, "127.0.0.1", true)).await;
     let mut settings = secure(&peer, Some(&authority), None);
@@ -114,7 +117,7 @@ async fn a_client_certificate_is_shown_when_asked_for() {
 }
 
 #[tokio::test]
-async fn no_tls_and_no_end_of_a_handshake_are_told_apart() {
+async fn plain_http_and_unfinished_handshake_are_different_errors() {
     let plain = Peer::start(|_, mut line: Line| async move {
         line.bytes(5).await;
         line.say(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
@@ -132,7 +135,7 @@ async fn no_tls_and_no_end_of_a_handshake_are_told_apart() {
 }
 
 #[test]
-fn settings_that_cannot_work_are_refused() {
+fn settings_that_cannot_work_are_rejected() {
     let secure = Target::Origin(Origin::parse("https://wiki.internal").unwrap());
     let bad = |tls: TlsSettings| {
         let settings = Settings { tls, ..settings(secure.clone()) };

@@ -1,4 +1,4 @@
-//! WebSockets through a server of hyper's, as the gateway has one.
+//! WebSockets through a hyper server like the gateway's.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -112,10 +112,10 @@ fn handshake() -> String {
 }
 
 #[tokio::test]
-async fn a_tunnel_carries_bytes_both_ways_and_ends_with_either_side() {
+async fn tunnel_carries_bytes_both_ways_and_ends_with_either_side() {
     let mut peer = Peer::start(|_, mut line: Line| async move {
         let head = line.head().await.unwrap();
-        line.tell(&head);
+        line.report(&head);
         line.say(SWITCH).await;
         line.say(b"\x81\x02hi").await;
         let seen = line.rest().await;
@@ -130,7 +130,7 @@ async fn a_tunnel_carries_bytes_both_ways_and_ends_with_either_side() {
         assert!(head.contains(field), "{head}");
     }
     assert!(!head.contains("keep-alive"), "{head}");
-    let seen = peer.hears().await;
+    let seen = peer.next_report().await;
     for field in ["connection: Upgrade\r\n", "upgrade: websocket\r\n", "sec-websocket-version: 13"]
     {
         assert!(seen.contains(field), "{seen}");
@@ -139,7 +139,11 @@ async fn a_tunnel_carries_bytes_both_ways_and_ends_with_either_side() {
     client.say(b"\x81\x82maskxx").await;
     client.on_bytes.notified().await;
     client.line.shutdown().await.unwrap();
-    assert_eq!(client.rest().await, b"\x81\x82maskxx", "after a half-close the other way goes on");
+    assert_eq!(
+        client.rest().await,
+        b"\x81\x82maskxx",
+        "the other direction continues after a half-close"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -156,7 +160,7 @@ async fn bytes_after_the_handshake_are_not_sent_before_the_101_of_the_upstream()
 }
 
 #[tokio::test]
-async fn a_101_that_does_not_answer_our_key_is_refused_and_nothing_follows() {
+async fn response_101_with_a_wrong_key_is_rejected_and_nothing_is_sent_after() {
     for (field, other) in [
         ("Sec-WebSocket-Accept: s3p", "Sec-WebSocket-Accept: S3p"),
         ("Sec-WebSocket-Accept", "X"),
@@ -170,19 +174,19 @@ async fn a_101_that_does_not_answer_our_key_is_refused_and_nothing_follows() {
                 line.head().await;
                 line.say(answer.as_bytes()).await;
                 let seen = line.rest().await;
-                line.tell(&String::from_utf8(seen).unwrap());
+                line.report(&String::from_utf8(seen).unwrap());
             }
         })
         .await;
         let mut client = Client::of(peer.address);
         client.say(handshake() + "GET /private HTTP/1.1\r\n").await;
         assert!(client.head().await.starts_with("http/1.1 502 "), "{other}");
-        assert_eq!(peer.hears().await, "", "{other}");
+        assert_eq!(peer.next_report().await, "", "{other}");
     }
 }
 
 #[tokio::test]
-async fn an_upstream_that_declines_gets_its_answer_through() {
+async fn response_of_an_upstream_that_declines_is_relayed() {
     let peer = Peer::answering(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await;
     let mut client = Client::of(peer.address);
     for _ in 0..2 {
@@ -194,7 +198,7 @@ async fn an_upstream_that_declines_gets_its_answer_through() {
 }
 
 #[tokio::test]
-async fn whatever_is_not_quite_a_handshake_is_an_ordinary_request() {
+async fn request_that_is_no_valid_handshake_is_an_ordinary_request() {
     for (part, other) in [
         ("Upgrade: WebSocket", "Upgrade: h2c"),
         ("Upgrade: WebSocket", "Upgrade: websocket, h2c"),
@@ -210,27 +214,27 @@ async fn whatever_is_not_quite_a_handshake_is_an_ordinary_request() {
         let mut client = Client::of(peer.address);
         client.say(handshake().replace(part, other)).await;
         assert!(client.head().await.starts_with("http/1.1 200 "), "{other}");
-        let head = peer.hears().await;
+        let head = peer.next_report().await;
         assert!(!head.contains("upgrade") && !head.contains("connection"), "{head}");
     }
 }
 
-/// Sends `first`, `second` when told to, and tells when its connection is over.
+/// Sends `first`, then `second` once notified, and reports the end of its connection.
 async fn in_two(first: &'static [u8], second: &'static [u8]) -> (Peer, Arc<Notify>) {
     let go_on = Arc::new(Notify::new());
-    let told = Arc::clone(&go_on);
+    let notified = Arc::clone(&go_on);
     let peer = Peer::start(move |_, mut line: Line| {
-        let told = Arc::clone(&told);
+        let notified = Arc::clone(&notified);
         async move {
             line.head().await;
             line.say(SWITCH).await;
             line.say(first).await;
             if !second.is_empty() {
-                told.notified().await;
+                notified.notified().await;
             }
             line.say(second).await;
             line.rest().await;
-            line.tell("over");
+            line.report("over");
         }
     })
     .await;
@@ -238,8 +242,8 @@ async fn in_two(first: &'static [u8], second: &'static [u8]) -> (Peer, Arc<Notif
 }
 
 #[tokio::test]
-async fn a_tunnel_that_is_ended_says_why_between_two_frames() {
-    for (ending, farewell) in [
+async fn ended_tunnel_sends_a_close_frame_between_two_frames() {
+    for (ending, close) in [
         (Ending::SessionEnded, &b"\x88\x0f\x03\xf0session ended"[..]),
         (Ending::ShuttingDown, b"\x88\x0f\x03\xe9shutting down"),
     ] {
@@ -249,13 +253,13 @@ async fn a_tunnel_that_is_ended_says_why_between_two_frames() {
         client.head().await;
         assert_eq!(client.bytes(4).await, b"\x81\x02hi");
         client.ending.send(Some(ending)).unwrap();
-        assert_eq!(client.rest().await, farewell);
-        assert_eq!(peer.hears().await, "over");
+        assert_eq!(client.rest().await, close);
+        assert_eq!(peer.next_report().await, "over");
     }
 }
 
 #[tokio::test]
-async fn a_tunnel_whose_upstream_is_gone_ends_for_the_client() {
+async fn tunnel_ends_for_the_client_when_the_upstream_is_gone() {
     let peer = Peer::start(|_, mut line: Line| async move {
         line.head().await;
         line.say(SWITCH).await;
@@ -270,7 +274,7 @@ async fn a_tunnel_whose_upstream_is_gone_ends_for_the_client() {
 }
 
 #[tokio::test]
-async fn a_frame_under_way_is_finished_first() {
+async fn current_frame_is_finished_before_the_close_frame() {
     const NEXT: &[u8] = b"..\x81\x02hi";
     let (peer, go_on) = in_two(b"\x82\x7e\x00\x06half", NEXT).await;
     let mut client = Client::of(peer.address);
@@ -280,14 +284,14 @@ async fn a_frame_under_way_is_finished_first() {
     client.ending.send(Some(Ending::SessionEnded)).unwrap();
     go_on.notify_one();
     let rest = client.rest().await;
-    let farewell = b"\x88\x0f\x03\xf0session ended";
-    // Whether the next frame is before or behind the end is a matter of scheduling.
-    let either = [[&b".."[..], farewell].concat(), [NEXT, farewell].concat()];
+    let close = b"\x88\x0f\x03\xf0session ended";
+    // Scheduling decides whether the next frame comes before the end.
+    let either = [[&b".."[..], close].concat(), [NEXT, close].concat()];
     assert!(either.contains(&rest), "{rest:?}");
 }
 
 #[tokio::test]
-async fn an_upstream_that_never_ends_its_frame_is_cut() {
+async fn upstream_that_never_ends_its_frame_is_cut() {
     let (mut peer, _) = in_two(b"\x81\x7dhalf", b"").await;
     let mut client = Client::of(peer.address);
     client.say(handshake()).await;
@@ -295,5 +299,5 @@ async fn an_upstream_that_never_ends_its_frame_is_cut() {
     assert_eq!(client.bytes(6).await, b"\x81\x7dhalf");
     client.ending.send(Some(Ending::SessionEnded)).unwrap();
     assert_eq!(client.rest().await, b"");
-    assert_eq!(peer.hears().await, "over");
+    assert_eq!(peer.next_report().await, "over");
 }
