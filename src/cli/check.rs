@@ -71,9 +71,9 @@ fn ask(
             let ProbeResult { message, hint, .. } = finding;
             findings.push(Problem { severity, file, line, path, message, hint });
         }
-        if !examined.good.is_empty() {
+        if !examined.passed.is_empty() {
             let (path, file, line) = written.place(source, &["providers", &id]);
-            let message = format!("OK: {}", examined.good.join(", "));
+            let message = format!("OK: {}", examined.passed.join(", "));
             let (severity, hint) = (Severity::Note, None);
             let note = Problem { severity, file, line, path, message, hint };
             good.push((id.to_string(), note));

@@ -1,12 +1,12 @@
-//! One set of claims out of two sources: the ID token, and userinfo where that says too little.
-//! Invariant: what the ID token says stands, for it is signed. `email_verified` speaks of the e-mail
-//! beside which it was said (OIDC Core §5.1), never of another one.
+//! One set of claims from two sources: the ID token, and userinfo where the ID token lacks a claim.
+//! Invariants: a claim of the ID token wins, because it is signed. `email_verified` is used only with the `email` of
+//! the same source (OIDC Core §5.1).
 
 use serde_json::{Map, Value};
 
 use crate::identity::claims::ClaimNames;
 
-/// Whether the ID token lacks a claim that the operator wants to know.
+/// Whether the ID token lacks a claim that the configuration names.
 pub(super) fn lack(
     claims: &Map<String, Value>,
     names: &ClaimNames,
@@ -14,13 +14,13 @@ pub(super) fn lack(
 ) -> bool {
     let ClaimNames { user, email, groups, name, preferred_username } = names;
     let wanted = [user, email, groups, name, preferred_username];
-    // What vouches for the e-mail: an e-mail from another claim counts only where `email` is the same.
+    // An e-mail from another claim counts as verified only if `email` has the same value.
     let vouching = [EMAIL, VERIFIED];
     wanted.iter().any(|path| path.find(claims).is_none())
         || (require_email_verified && vouching.iter().any(|name| !claims.contains_key(*name)))
 }
 
-/// The ID token's claims, and userinfo's where there are none.
+/// The claims of the ID token, and those of userinfo that it lacks.
 pub(super) fn join(
     id_token: &Map<String, Value>,
     userinfo: &Map<String, Value>,
@@ -29,13 +29,13 @@ pub(super) fn join(
     for (name, value) in userinfo {
         joined.entry(name).or_insert_with(|| value.clone());
     }
-    // SECURITY: otherwise one source could vouch for the other's address.
+    // SECURITY: otherwise the address of one source could be verified by the other.
     let email = joined.get(EMAIL);
-    let speaks_of_it = |source: &&Map<String, Value>| source.get(EMAIL) == email;
+    let has_email = |source: &&Map<String, Value>| source.get(EMAIL) == email;
     let sources = [id_token, userinfo];
-    let said = sources.into_iter().filter(speaks_of_it).find_map(|source| source.get(VERIFIED));
-    match said.cloned() {
-        Some(said) => joined.insert(VERIFIED.into(), said),
+    let verified = sources.into_iter().filter(has_email).find_map(|source| source.get(VERIFIED));
+    match verified.cloned() {
+        Some(verified) => joined.insert(VERIFIED.into(), verified),
         None => joined.remove(VERIFIED),
     };
     joined
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_id_token_stands_and_userinfo_fills_the_gaps() {
+    fn id_token_wins_and_userinfo_adds_missing_claims() {
         check(
             json!({"sub": "a", "name": "A", "aud": "us"}),
             json!({"sub": "a", "name": "B", "groups": ["g"]}),
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verification_stays_with_its_address() {
+    fn email_verified_counts_only_for_the_email_of_its_source() {
         let (us, them) = ("us@example.com", "them@example.com");
         check(
             json!({"email": us}),
@@ -97,19 +97,19 @@ mod tests {
     }
 
     #[test]
-    fn userinfo_is_asked_where_a_wanted_claim_is_absent() {
+    fn userinfo_is_needed_if_a_configured_claim_is_missing() {
         let names = ClaimNames::default();
         let mut claims = object(json!({"sub": "a", "email": "a@b.c", "name": "A", "groups": [],
                                        "preferred_username": "a"}));
         assert!(!lack(&claims, &names, false));
-        assert!(lack(&claims, &names, true), "nobody said whether the e-mail is verified");
+        assert!(lack(&claims, &names, true), "email_verified is missing");
         claims.insert(VERIFIED.into(), json!(false));
         assert!(!lack(&claims, &names, true));
         let mail = ClaimNames { email: ClaimPath::parse("mail").unwrap(), ..names.clone() };
         claims.insert("mail".into(), json!("a@b.c"));
         assert!(!lack(&claims, &mail, true));
         claims.remove("email");
-        assert!(lack(&claims, &mail, true), "nobody said which address is verified");
+        assert!(lack(&claims, &mail, true), "email is missing");
         assert!(!lack(&claims, &mail, false));
         claims.insert("email".into(), json!("a@b.c"));
         claims.remove("groups");

@@ -1,4 +1,4 @@
-//! Why a sign-in or a refresh did not work, by who can mend it.
+//! Why a sign-in or a refresh failed, by who can fix it.
 
 use crate::identity::claims;
 use crate::oauth::error::{Error as OAuthError, ErrorCode, ErrorResponse};
@@ -7,38 +7,38 @@ use crate::oidc::error::Error as OidcError;
 /// A failed sign-in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// As many token requests as allowed are under way, and waiting brought no turn: try again.
-    #[error("too many token requests under way")]
+    /// The limit of concurrent token requests is reached, also after waiting: try again.
+    #[error("too many concurrent token requests")]
     Busy,
-    /// This client address sends codes that come to nothing, more often than it may.
+    /// The rate limit for failed codes from this client address is reached.
     #[error("too many failed sign-ins from this address")]
     TooManyFailures,
     /// The provider cannot be reached, or fails: try again later.
     #[error("the provider is unavailable: {0}")]
     Unavailable(OidcError),
-    /// The provider said no to this person, or to this code: the person's to mend.
+    /// The provider rejected this user or this code. The user can fix it.
     #[error("{0}")]
     Refused(ErrorResponse),
-    /// The browser brought what no provider sent, or another one did.
+    /// The callback is not a response of this provider.
     #[error("{0}")]
     BadResponse(OidcError),
-    /// The provider does not accept this client: the operator's to mend.
+    /// The provider does not accept this client. The operator can fix it.
     #[error(
         "{0}: check `client_id`, `client_secret`, `token_endpoint_auth_method`, and the registration"
     )]
     Misconfigured(OidcError),
-    /// The provider broke a rule of the standard.
+    /// The provider violates the standard.
     #[error("the provider misbehaved: {0}")]
     Misbehaved(OidcError),
-    /// The settings cannot be used at all.
+    /// The settings cannot be used.
     #[error("{0}")]
     Settings(OidcError),
-    /// The claims, though verified, tell of nobody.
+    /// The claims are verified, but identify no user.
     #[error("{0}")]
     Claims(#[from] claims::Error),
 }
 
-/// An exchange whose task crashed.
+/// The task of an exchange panicked.
 impl From<tokio::task::JoinError> for Error {
     fn from(_: tokio::task::JoinError) -> Self {
         Self::Unavailable(OidcError::Interrupted)
@@ -71,7 +71,7 @@ impl From<OAuthError> for Error {
         match error {
             OAuthError::Busy => Self::Busy,
             OAuthError::TooManyFailures => Self::TooManyFailures,
-            OAuthError::Rejected(refusal) => Self::from(refusal),
+            OAuthError::Rejected(error) => Self::from(error),
             OAuthError::Settings(_) => Self::Settings(error.into()),
             OAuthError::NoCommonAuthMethod => Self::Misconfigured(error.into()),
             OAuthError::MalformedResponse(_) | OAuthError::MixUp(_) => {
@@ -89,18 +89,18 @@ impl From<OAuthError> for Error {
 }
 
 impl From<ErrorResponse> for Error {
-    fn from(refusal: ErrorResponse) -> Self {
-        let whole = |refusal| OidcError::OAuth(OAuthError::Rejected(refusal));
-        match refusal.code {
+    fn from(error: ErrorResponse) -> Self {
+        let whole = |error| OidcError::OAuth(OAuthError::Rejected(error));
+        match error.code {
             ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => {
-                Self::Unavailable(whole(refusal))
+                Self::Unavailable(whole(error))
             }
             ErrorCode::InvalidClient
             | ErrorCode::UnauthorizedClient
             | ErrorCode::UnsupportedGrantType
             | ErrorCode::UnsupportedResponseType
             | ErrorCode::InvalidScope
-            | ErrorCode::InvalidRequest => Self::Misconfigured(whole(refusal)),
+            | ErrorCode::InvalidRequest => Self::Misconfigured(whole(error)),
             ErrorCode::InvalidGrant
             | ErrorCode::UnsupportedTokenType
             | ErrorCode::InvalidToken
@@ -109,7 +109,7 @@ impl From<ErrorResponse> for Error {
             | ErrorCode::InteractionRequired
             | ErrorCode::ConsentRequired
             | ErrorCode::AccountSelectionRequired
-            | ErrorCode::Other(_) => Self::Refused(refusal),
+            | ErrorCode::Other(_) => Self::Refused(error),
         }
     }
 }
@@ -120,21 +120,21 @@ pub enum RefreshError {
     /// The provider ended the grant (`invalid_grant`): the session ends.
     #[error("the provider ended the grant: {0}")]
     Ended(ErrorResponse),
-    /// The answer is wrongly signed, somebody else's, or refused at userinfo: the session ends.
+    /// The answer is not signed correctly, is for another user, or is rejected by userinfo: the session ends.
     #[error("the refreshed tokens cannot be trusted: {0}")]
     Untrusted(Error),
-    /// Anything else, the operator's faults too: nobody is signed out by it, and it is tried again.
+    /// Any other failure, also a wrong configuration: the session continues, and the refresh is tried again.
     #[error("{0}")]
     Temporary(Error),
 }
 
 impl RefreshError {
-    /// What a failure of the token endpoint means for the session.
+    /// The meaning of a failure of the token endpoint.
     pub(super) fn of(error: OAuthError) -> Self {
-        if let OAuthError::Rejected(refusal) = &error
-            && refusal.code == ErrorCode::InvalidGrant
+        if let OAuthError::Rejected(response) = &error
+            && response.code == ErrorCode::InvalidGrant
         {
-            return Self::Ended(refusal.clone());
+            return Self::Ended(response.clone());
         }
         Self::Temporary(error.into())
     }
@@ -145,18 +145,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_that_ran_out_signs_nobody_out() {
-        let refused = |code| RefreshError::of(OAuthError::Rejected(ErrorResponse::new(code, "")));
-        assert!(matches!(refused("invalid_grant"), RefreshError::Ended(_)));
+    fn expired_client_secret_ends_no_session() {
+        let rejected = |code| RefreshError::of(OAuthError::Rejected(ErrorResponse::new(code, "")));
+        assert!(matches!(rejected("invalid_grant"), RefreshError::Ended(_)));
         for code in ["invalid_client", "unauthorized_client", "access_denied", "what"] {
-            assert!(matches!(refused(code), RefreshError::Temporary(_)), "{code}");
+            assert!(matches!(rejected(code), RefreshError::Temporary(_)), "{code}");
         }
         let lost = RefreshError::of(OAuthError::Garbage("x"));
         assert!(matches!(lost, RefreshError::Temporary(_)));
     }
 
     #[test]
-    fn the_operators_faults_come_with_a_remedy() {
+    fn misconfiguration_is_reported_with_a_remedy() {
         let error = Error::from(ErrorResponse::new("invalid_client", "no"));
         assert!(error.to_string().contains("check `client_id`"), "{error}");
     }

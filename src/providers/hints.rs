@@ -1,14 +1,14 @@
-//! What a sign-in shows of the configuration that its author may not have meant: each is said once.
+//! Warnings about the configuration that only a sign-in can show. Each is logged once.
 
 use std::sync::Once;
 
 use tracing::warn;
 
-use super::Settings;
 use crate::identity::Identity;
 use crate::identity::claims::{ClaimNames, ClaimPath};
+use crate::providers::Settings;
 
-/// What was said already.
+/// The warnings that were logged.
 #[derive(Debug)]
 pub(super) struct ConfigHints {
     email: Once,
@@ -20,16 +20,16 @@ impl ConfigHints {
         Self { email: Once::new(), claims: Once::new() }
     }
 
-    /// Looks at who signed in.
+    /// Checks a sign-in.
     pub(super) fn look_at(&self, identity: &Identity, settings: &Settings) {
         let id = &settings.id;
         if identity.email_withheld {
             self.email.call_once(|| {
                 warn!(
                     provider = %id,
-                    "somebody's e-mail has no value, as the provider does not say that it is verified \
-                     (email_verified speaks of the claim `email` only); if only its owner can have an address there, set \
-                     providers.{id}.require_email_verified to false"
+                    "a user has no e-mail, because the provider does not report it as verified \
+                     (`email_verified` is about the claim `email` only); if every address at the provider belongs \
+                     to its user, set providers.{id}.require_email_verified to false"
                 );
             });
         }
@@ -39,21 +39,21 @@ impl ConfigHints {
                 warn!(
                     provider = %id,
                     absent = absent.join(", "),
-                    "somebody signed in without a claim that providers.{id}.claims names; has the provider \
-                     another name for it?"
+                    "a user signed in without a claim that providers.{id}.claims names; the provider may have \
+                     another name for it"
                 );
             });
         }
     }
 }
 
-/// The claims that were configured and did not come: `user (upn)`. The defaults are nobody's choice.
+/// The configured claims that a user does not have: `user (upn)`. Defaults are not reported.
 fn absent(identity: &Identity, names: &ClaimNames) -> Vec<String> {
     let claims = identity.claims.read();
-    let has_come = |key: &str, path: &ClaimPath| {
+    let is_present = |key: &str, path: &ClaimPath| {
         path.find(&claims).is_some() || (key == "email" && identity.email_withheld)
     };
-    let absent = names.chosen().filter(|(key, path)| !has_come(key, path));
+    let absent = names.chosen().filter(|(key, path)| !is_present(key, path));
     absent.map(|(key, path)| format!("{key} ({})", path.as_str())).collect()
 }
 
@@ -65,7 +65,7 @@ mod tests {
     use crate::session::tests::person;
 
     #[test]
-    fn only_a_claim_that_somebody_chose_is_missed() {
+    fn only_configured_claims_are_reported_as_absent() {
         let path = |text| ClaimPath::parse(text).unwrap();
         let names = ClaimNames {
             user: path("upn"),

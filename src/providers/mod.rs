@@ -1,6 +1,6 @@
-//! The providers that visitors sign in at: data plus a why, never an interface.
-//! Invariant: an identity comes of a verified ID token only, and of tokens that were had for a code of
-//! ours; whatever fails is logged here, by the check that failed, but for a refresh: see there.
+//! The providers at which users sign in. A provider is data, not a trait: all are OpenID Connect providers.
+//! Invariants: an identity comes only from a verified ID token, and from tokens that this gateway got for a code.
+//! Failures are logged here with the check that failed, except those of a refresh, which its caller logs.
 
 mod claims;
 mod error;
@@ -39,14 +39,14 @@ use crate::oidc::logout::{LogoutRequest, LogoutToken};
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderMeter;
 
-/// What `providers.ID` says.
+/// An entry of `providers`.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The ID: `[a-z0-9-]+`.
     pub id: Arc<str>,
     /// "Sign in with NAME".
     pub name: String,
-    /// The issuer identifier, exactly as it must stand in `iss`.
+    /// The issuer identifier, exactly as in `iss`.
     pub issuer: String,
     /// Configured endpoints, which replace discovered ones.
     pub endpoints: ProviderEndpoints,
@@ -54,31 +54,31 @@ pub struct Settings {
     pub client_id: String,
     /// The client secret, unless the method is `none`.
     pub client_secret: Option<Secret>,
-    /// How the client authenticates; `None` takes what discovery offers, basic first.
+    /// How the client authenticates. `None`: a method from discovery, `client_secret_basic` first.
     pub token_endpoint_auth_method: Option<AuthMethod>,
     /// `scope` of the authorization request.
     pub scopes: Vec<String>,
-    /// Further parameters of the authorization request.
+    /// More parameters of the authorization request.
     pub authorization_parameters: Vec<(String, String)>,
-    /// Which claim means what.
+    /// The names of the claims.
     pub claims: ClaimNames,
-    /// Whether an e-mail without `email_verified: true` has no value.
+    /// Whether an e-mail without `email_verified: true` is ignored.
     pub require_email_verified: bool,
     /// Whether sign-out also ends the session at the provider.
     pub sign_out: SignOut,
     /// Whether `redirect_uri` ends in `/callback/ID`.
     pub distinct_redirect_uri: bool,
-    /// PEM text of authorities beside the system's roots.
+    /// Certificate authorities in PEM, in addition to those of the system.
     pub ca: Option<String>,
-    /// The URL of the egress proxy, instead of the environment's; it may have a password in it.
+    /// The URL of the egress proxy, instead of the one from the environment. It may contain a password.
     pub proxy: Option<Secret>,
-    /// One request to the provider.
+    /// The timeout of one request to the provider.
     pub timeout: Duration,
-    /// Whether `http://` beyond loopback is accepted.
+    /// Whether `http://` is accepted for hosts that are not loopback.
     pub danger_allow_http: bool,
 }
 
-/// A parameter of the authorization request whose meaning we check (OIDC Core §3.1.2.1).
+/// A parameter of the authorization request whose effect is checked in the ID token (OIDC Core §3.1.2.1).
 pub const MAX_AGE: &str = "max_age";
 
 /// A hash of a provider's ID, issuer and client ID: while these stay the same, it is the same provider.
@@ -95,34 +95,34 @@ impl Settings {
         hash.finish().as_ref().first_chunk().copied().unwrap_or_default()
     }
 
-    /// Seconds since a person may have been asked last, where the authorization request says so.
+    /// The `max_age` of the authorization request: the largest age of the user's authentication, in seconds.
     fn max_age(&self) -> Option<i64> {
-        let said = self.authorization_parameters.iter().find(|(name, _)| name == MAX_AGE);
-        said.and_then(|(_, seconds)| seconds.parse().ok())
+        let max_age = self.authorization_parameters.iter().find(|(name, _)| name == MAX_AGE);
+        max_age.and_then(|(_, seconds)| seconds.parse().ok())
     }
 }
 
 /// What a sign-out ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignOut {
-    /// Our session and, at its `end_session_endpoint`, the provider's.
+    /// The session here, and that at the provider by its `end_session_endpoint`.
     Provider,
-    /// Our session only.
+    /// The session here only.
     Local,
 }
 
-/// How it stands with a provider.
+/// The health of a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProviderHealth {
-    /// It is known, and the last request to any of its endpoints was answered.
+    /// Its metadata is known, and the last request to any of its endpoints was answered.
     Up,
-    /// It fails, or has not been heard yet.
+    /// It fails, or has not answered yet.
     Unreachable,
-    /// It answers, and nobody can sign in by what it says, or by what the operator says of it.
+    /// It answers, but its metadata or its settings make sign-ins impossible.
     Unusable(OidcError),
 }
 
-/// A provider: the client that we are to it, and the issuer that it is to us.
+/// A provider: its issuer, and this gateway as its client.
 #[derive(Debug)]
 pub struct Provider {
     settings: Settings,
@@ -153,12 +153,12 @@ impl Provider {
         })
     }
 
-    /// Its ID in the configuration.
+    /// The ID in the configuration.
     pub fn id(&self) -> &Arc<str> {
         &self.settings.id
     }
 
-    /// Counts what is asked of it.
+    /// Counts requests to it.
     pub fn meter(&self) -> &'static ProviderMeter {
         self.meter
     }
@@ -168,7 +168,7 @@ impl Provider {
         &self.settings.name
     }
 
-    /// Its issuer identifier.
+    /// The issuer identifier.
     pub fn issuer(&self) -> &str {
         self.issuer.identifier()
     }
@@ -183,7 +183,7 @@ impl Provider {
         self.settings.fingerprint()
     }
 
-    /// Whether `redirect_uri` is this provider's alone.
+    /// Whether the `redirect_uri` belongs to this provider only.
     pub fn has_distinct_redirect_uri(&self) -> bool {
         self.settings.distinct_redirect_uri
     }
@@ -202,7 +202,7 @@ impl Provider {
         Arc::clone(&self.issuer).keep_fresh(Arc::clone(self.id()))
     }
 
-    /// How it stands, by what was last asked of it.
+    /// The health of the provider after the last requests to it.
     pub fn health(&self) -> ProviderHealth {
         if !self.http.is_answering() {
             return ProviderHealth::Unreachable;
@@ -214,8 +214,8 @@ impl Provider {
         }
     }
 
-    /// Where the provider ends its own session; `None` where it has no such page or is not to, or where
-    /// its metadata is not known: a sign-out waits for nobody.
+    /// The URL at which the provider ends its own session. `None` if it has none, if `sign_out` is `local`, or if its
+    /// metadata is not known: a sign-out does not wait for discovery.
     pub fn end_session_url(
         &self,
         id_token_hint: Option<&Secret>,
@@ -238,7 +238,7 @@ impl Provider {
         }
     }
 
-    /// Gives a refresh token back; nothing to do where the provider has no place for that.
+    /// Revokes a refresh token, if the provider has a revocation endpoint.
     pub async fn revoke(&self, refresh_token: &Secret) -> Result<(), Error> {
         let revoked = async {
             let metadata = self.issuer.metadata().await?;
@@ -256,13 +256,13 @@ impl Provider {
         )
     }
 
-    /// Verifies what the provider tells of a session that ended there.
+    /// Verifies a logout token, which reports that a session has ended at the provider.
     pub async fn verify_logout(&self, logout_token: &Secret) -> Result<LogoutToken, Error> {
         let verified = self.issuer.verify_logout(logout_token, &self.settings.client_id).await;
-        self.log(verified.map_err(Error::from), "a logout token is refused")
+        self.log(verified.map_err(Error::from), "a logout token was rejected")
     }
 
-    /// An endpoint that asks who the client is, with the method for it.
+    /// An endpoint at which the client authenticates, with the method.
     fn endpoint<'a>(
         &self,
         url: &'a Url,

@@ -1,6 +1,6 @@
-//! What can be seen of a provider and of our registration there without a person: for `check --online`.
-//! A question that the provider does not answer is no finding: some show their sign-in page whatever is
-//! asked, and a person has to look there.
+//! Checks a provider and the registration of this client without a user, for `check --online`.
+//! Invariant: a check without a clear answer is not a finding. Some providers answer every request with their
+//! sign-in page, which only a person can judge.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,6 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{Error, Provider};
 use crate::client_address::ClientAddress;
 use crate::oauth::ExchangePermit;
 use crate::oauth::error::{Error as OAuthError, ErrorCode};
@@ -17,17 +16,17 @@ use crate::oauth::pkce;
 use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
 use crate::oidc::id_token;
-use crate::providers::SignInRequest;
+use crate::providers::{Error, Provider, SignInRequest};
 use crate::random;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
 
-/// Something that a person should know before the first sign-in.
+/// A finding that the operator should see before the first sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeResult {
-    /// Whether nobody can sign in as it is.
+    /// Whether it makes sign-ins impossible.
     pub is_fatal: bool,
-    /// Which key below `providers.ID` it is about.
+    /// The key below `providers.ID` that it is about.
     pub key: &'static str,
     /// The rest of a sentence that begins with the key.
     pub message: String,
@@ -35,106 +34,105 @@ pub struct ProbeResult {
     pub hint: Option<String>,
 }
 
-/// What there was to see.
+/// The result of all checks of a provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProbeReport {
-    /// What is wrong.
+    /// Problems.
     pub findings: Vec<ProbeResult>,
-    /// What is right, each in a few words.
-    pub good: Vec<&'static str>,
+    /// Checks that passed, each in a few words.
+    pub passed: Vec<&'static str>,
 }
 
 impl Provider {
-    /// Asks discovery and keys, and tries the registration: a code that is none at the token endpoint, and a
-    /// sign-in without anybody to sign in (`prompt=none`, OIDC Core §3.1.2.1). It may be one `among_several`.
+    /// Fetches metadata and keys, and tries the registration with a random code at the token endpoint and a sign-in
+    /// without a user (`prompt=none`, OIDC Core §3.1.2.1). `among_several`: whether other providers are configured.
     pub async fn probe(&self, redirect_uri: &str, among_several: bool) -> ProbeReport {
-        let mut examined = ProbeReport::default();
-        let metadata = match self.documents(&mut examined).await {
+        let mut report = ProbeReport::default();
+        let metadata = match self.documents(&mut report).await {
             Ok(metadata) => metadata,
             Err(error) => {
-                examined.fatal("issuer", format!("cannot be used: {error}"), None);
-                return examined;
+                report.fatal("issuer", format!("cannot be used: {error}"), None);
+                return report;
             }
         };
         if among_several && !metadata.response_has_issuer && !self.has_distinct_redirect_uri() {
-            examined.warn(
+            report.warn(
                 "distinct_redirect_uri",
-                "is needed here: beside other providers, one that does not announce `iss` in its answers can \
-                 be mixed up with them (RFC 9700 §4.4.2)"
+                "is needed here: there are other providers, and this one does not announce `iss` in its responses, \
+                 so they can be mixed up (RFC 9700 §4.4.2)"
                     .to_owned(),
                 Some(format!("write `true`, and register {redirect_uri}/{}", self.id())),
             );
         }
-        self.try_client(&metadata, redirect_uri, &mut examined).await;
-        self.try_redirect(redirect_uri, &mut examined).await;
-        examined
+        self.try_client(&metadata, redirect_uri, &mut report).await;
+        self.try_redirect(redirect_uri, &mut report).await;
+        report
     }
 
-    async fn documents(&self, examined: &mut ProbeReport) -> Result<Arc<Metadata>, OidcError> {
+    async fn documents(&self, report: &mut ProbeReport) -> Result<Arc<Metadata>, OidcError> {
         if let Some(answer) = self.issuer.document().await? {
-            self.look_at_document(&answer.object()?, examined);
-            examined.look_at_clock(&answer, self.issuer.since_epoch());
+            self.check_document(&answer.object()?, report);
+            report.check_clock(&answer, self.issuer.since_epoch());
         }
         let metadata = self.issuer.metadata().await?;
-        examined.good.push("its metadata");
+        report.passed.push("its metadata");
         match self.issuer.renew_keys(&metadata).await {
-            Ok(()) => examined.good.push("its keys"),
+            Ok(()) => report.passed.push("its keys"),
             Err(error) => {
-                examined.fatal("issuer", format!("has keys that cannot be used: {error}"), None);
+                report.fatal("issuer", format!("has keys that cannot be used: {error}"), None);
             }
         }
         Ok(metadata)
     }
 
-    /// What a document promises that we need, and demands that we do not do. What is left out promises
-    /// nothing either way.
-    fn look_at_document(&self, document: &Map<String, Value>, examined: &mut ProbeReport) {
+    /// Checks what the metadata document offers and requires. A member that is missing says nothing.
+    fn check_document(&self, document: &Map<String, Value>, report: &mut ProbeReport) {
         let lacks = |name: &str, has: &dyn Fn(&str) -> bool| {
             let list = document.get(name).and_then(Value::as_array);
             list.is_some_and(|list| !list.iter().filter_map(Value::as_str).any(has))
         };
         if lacks("id_token_signing_alg_values_supported", &id_token::is_accepted) {
             let known = id_token::accepted_algorithms().join(", ");
-            examined.fatal(
+            report.fatal(
                 "issuer",
-                "signs ID tokens with no algorithm that is taken here".to_owned(),
-                Some(format!("let it sign with one of {known}")),
+                "signs ID tokens with no algorithm that is supported here".to_owned(),
+                Some(format!("configure the provider to sign with one of {known}")),
             );
         }
         if lacks("response_types_supported", &|name| name == "code") {
-            examined.fatal("issuer", "does not offer the authorization code flow".to_owned(), None);
+            report.fatal("issuer", "does not offer the authorization code flow".to_owned(), None);
         }
         if document.get("require_pushed_authorization_requests") == Some(&Value::Bool(true)) {
-            examined.fatal(
+            report.fatal(
                 "issuer",
-                "takes pushed authorization requests only (RFC 9126), which are not sent here"
+                "requires pushed authorization requests (RFC 9126), which are not supported"
                     .to_owned(),
                 None,
             );
         }
         if lacks("code_challenge_methods_supported", &|name| name == "S256") {
-            examined.warn("issuer", "does not say that it checks PKCE with S256".to_owned(), None);
+            report.warn("issuer", "does not announce PKCE with S256".to_owned(), None);
         }
         for scope in &self.settings.scopes {
             if lacks("scopes_supported", &|name| name == scope) {
-                examined.warn("scopes", format!("{scope:?} is none that the provider names"), None);
+                report.warn(
+                    "scopes",
+                    format!("{scope:?} is not in scopes_supported of the provider"),
+                    None,
+                );
             }
         }
     }
 
-    /// Whether the token endpoint knows us, which it tells before it looks at the code (RFC 6749 §5.2).
-    async fn try_client(
-        &self,
-        metadata: &Metadata,
-        redirect_uri: &str,
-        examined: &mut ProbeReport,
-    ) {
+    /// Checks the client's authentication with a random code. The token endpoint authenticates the client before it
+    /// looks at the code (RFC 6749 §5.2).
+    async fn try_client(&self, metadata: &Metadata, redirect_uri: &str, report: &mut ProbeReport) {
         let endpoint = match self.endpoint(&metadata.token, metadata) {
             Ok(endpoint) => endpoint,
             Err(error) => {
-                let hint = "see token_endpoint_auth_methods_supported of its metadata".to_owned();
+                let hint = "see token_endpoint_auth_methods_supported of the metadata".to_owned();
                 let (key, message) = ("token_endpoint_auth_method", error.to_string());
-                return examined.fatal(key, format!("cannot be chosen: {message}"), Some(hint));
+                return report.fatal(key, format!("cannot be chosen: {message}"), Some(hint));
             }
         };
         let permit = self.client.exchange_permit(ClientAddress::Unknown).await;
@@ -144,40 +142,39 @@ impl Provider {
             .client
             .exchange_code(&slot, attempt, endpoint, &code, redirect_uri, &verifier)
             .await;
-        let refusal = match answer {
-            Err(OAuthError::Rejected(refusal)) => refusal,
+        let rejection = match answer {
+            Err(OAuthError::Rejected(rejection)) => rejection,
             Err(error) if error.is_temporary() => {
                 let message = format!("has a token endpoint that fails: {error}");
-                return examined.warn("issuer", message, None);
+                return report.warn("issuer", message, None);
             }
             Err(error @ OAuthError::Status(_)) => {
                 let message = format!("has a token endpoint that does not answer as one: {error}");
-                let hint = "compare token_endpoint of its metadata, or `endpoints.token` where it is \
-                            written, with the provider's manual";
-                return examined.warn("issuer", message, Some(hint.to_owned()));
+                let hint = "compare token_endpoint of the metadata, or `endpoints.token` if it is set, with the \
+                            documentation of the provider";
+                return report.warn("issuer", message, Some(hint.to_owned()));
             }
-            // Whatever else it says, it is nothing that can be told from here.
+            // Any other answer says nothing about the registration.
             Ok(_) | Err(_) => return,
         };
-        if refusal.code == ErrorCode::InvalidGrant {
-            examined.good.push("the client's authentication");
-        } else if refusal.code == ErrorCode::InvalidClient {
+        if rejection.code == ErrorCode::InvalidGrant {
+            report.passed.push("the client's authentication");
+        } else if rejection.code == ErrorCode::InvalidClient {
             let has_secret = self.settings.client_secret.is_some();
             let key = if has_secret { "client_secret" } else { "client_id" };
-            let message = format!("is not what the provider has of this client: {refusal}");
+            let message = format!("is not what is registered at the provider: {rejection}");
             let hint = "compare client_id, client_secret and the authentication method with the \
                         registration";
-            examined.fatal(key, message, Some(hint.to_owned()));
-        } else if refusal.code == ErrorCode::UnauthorizedClient {
-            let message =
-                format!("is a client that may not use the authorization code flow: {refusal}");
-            examined.fatal("client_id", message, Some("allow it in the registration".to_owned()));
+            report.fatal(key, message, Some(hint.to_owned()));
+        } else if rejection.code == ErrorCode::UnauthorizedClient {
+            let message = format!("is a client without the authorization code flow: {rejection}");
+            report.fatal("client_id", message, Some("allow it in the registration".to_owned()));
         }
     }
 
-    /// Whether a browser would be sent back to us, which happens with an error, too, but never to an
-    /// address that is not registered (RFC 6749 §4.1.2.1).
-    async fn try_redirect(&self, redirect_uri: &str, examined: &mut ProbeReport) {
+    /// Checks the redirect URI. The provider redirects to a registered URI also with an error, but never to one that
+    /// is not registered (RFC 6749 §4.1.2.1).
+    async fn try_redirect(&self, redirect_uri: &str, report: &mut ProbeReport) {
         let [state, nonce] = [(); 2].map(|()| random::text::<16>());
         let verifier = Secret::new(random::text::<32>());
         let request = SignInRequest {
@@ -194,17 +191,17 @@ impl Provider {
         let back = answer.location().filter(|location| location.starts_with(redirect_uri));
         match back.and_then(|location| Url::parse(location).ok()) {
             Some(back) => match fault_of(&back) {
-                None => examined.good.push("the redirect URI"),
-                Some(error) => examined.fatal(
+                None => report.passed.push("the redirect URI"),
+                Some(error) => report.fatal(
                     "client_id",
-                    format!("is a client whose sign-ins the provider refuses: {error}"),
+                    format!("is a client whose sign-ins the provider rejects: {error}"),
                     Some("compare scopes and flow with the registration".to_owned()),
                 ),
             },
-            None if answer.status.is_client_error() => examined.fatal(
+            None if answer.status.is_client_error() => report.fatal(
                 "client_id",
                 format!(
-                    "is a client that the provider does not send back to {redirect_uri}: it answers {}",
+                    "the provider rejected the redirect URI {redirect_uri} (HTTP {})",
                     answer.status.as_u16()
                 ),
                 Some(format!("register {redirect_uri} as a redirect URI")),
@@ -214,27 +211,27 @@ impl Provider {
     }
 }
 
-/// The error that a provider sends a browser back with, unless it only misses the person.
+/// The error in a redirect back from the provider, unless it only says that a user is needed.
 fn fault_of(back: &Url) -> Option<ErrorCode> {
     let (_, error) = back.query_pairs().find(|(name, _)| name == "error")?;
-    // SECURITY: cleaned by this, for it is printed: a terminal obeys what it is sent.
+    // SECURITY: this removes control characters, which a terminal would execute.
     let code = ErrorCode::parse(&error);
-    let needs_a_person = [
+    let needs_a_user = [
         ErrorCode::LoginRequired,
         ErrorCode::InteractionRequired,
         ErrorCode::ConsentRequired,
         ErrorCode::AccountSelectionRequired,
         ErrorCode::AccessDenied,
     ];
-    (!needs_a_person.contains(&code)).then_some(code)
+    (!needs_a_user.contains(&code)).then_some(code)
 }
 
 impl ProbeReport {
-    /// Of a provider that cannot even be asked.
+    /// The report for a provider whose settings cannot be used.
     pub fn unusable(error: &Error) -> Self {
-        let mut examined = Self::default();
-        examined.fatal("issuer", format!("cannot be asked: {error}"), None);
-        examined
+        let mut report = Self::default();
+        report.fatal("issuer", format!("cannot be used: {error}"), None);
+        report
     }
 
     fn fatal(&mut self, key: &'static str, message: String, hint: Option<String>) {
@@ -245,7 +242,7 @@ impl ProbeReport {
         self.findings.push(ProbeResult { is_fatal: false, key, message, hint });
     }
 
-    fn look_at_clock(&mut self, answer: &HttpResponse, here: Duration) {
+    fn check_clock(&mut self, answer: &HttpResponse, here: Duration) {
         let Some(there) = answer.date() else { return };
         let skew = there.abs_diff(here);
         if skew > TOLERATED {
@@ -254,7 +251,7 @@ impl ProbeReport {
                 "issuer",
                 format!("has a clock that is {seconds} s {way} of this machine's"),
                 Some(
-                    "set both by NTP: tokens are refused for being of tomorrow or of yesterday"
+                    "synchronize both clocks by NTP: tokens that are not yet valid or expired are rejected"
                         .to_owned(),
                 ),
             );
@@ -262,7 +259,7 @@ impl ProbeReport {
     }
 }
 
-/// Less than what ID tokens are allowed.
+/// The largest difference without a warning; less than ID tokens are allowed.
 const TOLERATED: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
@@ -270,13 +267,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_is_shown_without_what_a_terminal_would_obey() {
+    fn printed_error_has_no_control_characters() {
         let fault = |query: &str| {
             let back = Url::parse(&format!("https://a.example/callback?{query}")).unwrap();
             fault_of(&back).map(|code| code.to_string())
         };
-        let told = fault("state=1&error=%1b]0;x%07%1b[2J%0a").unwrap();
-        assert!(!told.contains(char::is_control), "{told:?}");
+        let printed = fault("state=1&error=%1b]0;x%07%1b[2J%0a").unwrap();
+        assert!(!printed.contains(char::is_control), "{printed:?}");
         assert_eq!(fault("error=invalid_scope").as_deref(), Some("invalid_scope"));
         assert_eq!((fault("error=login_required"), fault("code=1")), (None, None));
     }

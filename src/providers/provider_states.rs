@@ -1,17 +1,17 @@
 //! What is learned about providers at run time: metadata, keys, whether they answer, and what counts toward the
-//! limits on requests to them. It outlives a configuration.
+//! limits of requests to them. It outlives a configuration.
 //! Invariant: providers with the same fingerprint share their limits, and providers that also reach their issuer in
 //! the same way share what is known of it, while any of them is in use. So a changed client secret or scope needs no
 //! new discovery.
 
 use std::sync::Arc;
 
-use super::error::Error;
-use super::{Fingerprint, Settings};
 use crate::clock::Clock;
 use crate::oauth::ClientLimits;
 use crate::oauth::http::{Http, HttpSettings};
 use crate::oidc::{Issuer, discovery};
+use crate::providers::error::Error;
+use crate::providers::{Fingerprint, Settings};
 use crate::telemetry::metrics::Metrics;
 use crate::weak_map::WeakMap;
 
@@ -25,7 +25,7 @@ pub struct ProviderStates {
 }
 
 impl ProviderStates {
-    /// Nothing is known yet.
+    /// The state before the first request to any provider.
     pub fn new(clock: &Clock, metrics: &Arc<Metrics>) -> Self {
         let (clock, metrics) = (clock.clone(), Arc::clone(metrics));
         Self { clock, metrics, limits: WeakMap::default(), issuers: WeakMap::default() }

@@ -1,6 +1,6 @@
-//! A refresh: new tokens for a refresh token, and who they stand for now.
-//! Invariant: once the provider has given new tokens they are not lost: where it rotates refresh
-//! tokens, the old one is spent. If only the claims cannot be had just then, the old ones stay.
+//! A refresh: new tokens for a refresh token, and the user's claims now.
+//! Invariant: new tokens from the provider are never lost, because the old refresh token may be spent (rotation). If
+//! only the claims are unavailable, the session keeps its old claims.
 //! Source: RFC 6749 §6, OpenID Connect Core §12.
 
 use std::time::Duration;
@@ -9,8 +9,6 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
-use super::Provider;
-use super::error::{Error, RefreshError};
 use crate::identity::Identity;
 use crate::identity::refresh_baseline::{OwnClaims, RefreshBaseline};
 use crate::oauth::error::Error as OAuthError;
@@ -18,34 +16,36 @@ use crate::oauth::token::TokenSet;
 use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
 use crate::oidc::id_token::{Expected, Occasion};
+use crate::providers::Provider;
+use crate::providers::error::{Error, RefreshError};
 use crate::secret::Secret;
 
-/// What a refresh starts from.
+/// The input of a refresh.
 #[derive(Clone, Copy, Debug)]
 pub struct RefreshRequest<'a> {
     /// The refresh token.
     pub refresh_token: &'a Secret,
-    /// What was kept of the sign-in, or of the refresh before.
+    /// The baseline of the sign-in, or of the last refresh.
     pub baseline: &'a RefreshBaseline,
 }
 
 /// New tokens.
 #[derive(Clone, Debug)]
 pub struct Refreshed {
-    /// The tokens; without a refresh token the old one goes on, without an ID token likewise.
+    /// The tokens. If the refresh token or the ID token is missing, the session keeps its old one.
     pub tokens: TokenSet,
-    /// Who it is by the new claims; `None`: nothing new was said.
+    /// The identity by the new claims. `None`: there are no new claims.
     pub identity: Option<Identity>,
-    /// To be kept in place of the old one.
+    /// The baseline for the next refresh.
     pub baseline: RefreshBaseline,
 }
 
 impl Provider {
-    /// Refreshes, within 15 s; waits where too many token requests are under way. Whoever asks logs a
-    /// failure, for they know whose session it is.
+    /// Refreshes within 15 s, including the wait for a slot at the token endpoint. The caller logs a failure, as it
+    /// knows the session.
     pub async fn refresh(&self, request: &RefreshRequest<'_>) -> Result<Refreshed, RefreshError> {
         let temporary = |error: OidcError| RefreshError::Temporary(error.into());
-        let until = Instant::now() + LONGEST;
+        let until = Instant::now() + TIMEOUT;
         let metadata = timeout_at(until, self.issuer.metadata()).await;
         let metadata = metadata.unwrap_or(Err(OidcError::Interrupted)).map_err(temporary)?;
         let endpoint = self.endpoint(&metadata.token, &metadata).map_err(temporary)?;
@@ -70,15 +70,16 @@ impl Provider {
             }
             Err(error) => {
                 let id = self.id();
-                warn!(provider = %id, %error, "refreshed, but the claims stay as they were");
-                // SECURITY: an ID token is kept only together with the claims in it, both checked.
+                warn!(provider = %id, %error, "refreshed, but the claims are unavailable and stay as they were");
+                // SECURITY: an ID token is kept only if it and the claims in it were checked.
                 tokens.id_token = None;
                 Ok(Refreshed { tokens, identity: None, baseline: request.baseline.clone() })
             }
         }
     }
 
-    /// The claims after a refresh, and the ID token's own where userinfo was asked; `None`: nothing new was said.
+    /// The claims after a refresh, and those of the ID token alone if userinfo was requested. `None`: there are no new
+    /// claims.
     async fn claims_now(
         &self,
         metadata: &Metadata,
@@ -99,8 +100,8 @@ impl Provider {
         };
         let before = baseline.beside_userinfo.as_ref();
         let Some(own) = renewed.or_else(|| before.map(OwnClaims::read)) else { return Ok(None) };
-        // Where sign-in asked userinfo, so does every refresh: a group taken away must go. And where the
-        // new ID token leaves out what the first one said, as many do.
+        // If the sign-in requested userinfo, every refresh does too, so that a removed group is noticed. It is also
+        // requested if the new ID token lacks claims that the first one had, as with many providers.
         if baseline.beside_userinfo.is_none() && !self.lack_claims(metadata, &own) {
             return Ok(Some((own, None)));
         }
@@ -109,6 +110,6 @@ impl Provider {
     }
 }
 
-/// All of a refresh, its repetition and the claims included: whoever asks with an expired token waits
-/// for it, and so does the end of the process.
-const LONGEST: Duration = Duration::from_secs(15);
+/// The timeout of a whole refresh, with its retry and the claims. A request with an expired token waits for it, and
+/// so does the end of the process.
+const TIMEOUT: Duration = Duration::from_secs(15);

@@ -1,13 +1,11 @@
 //! A sign-in, from the authorization request to an identity.
-//! Source: OpenID Connect Core §3.1, by way of `oauth` and `oidc`.
+//! Source: OpenID Connect Core §3.1.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::error::Error;
-use super::{Provider, claims};
 use crate::client_address::ClientAddress;
 use crate::identity::Identity;
 use crate::identity::claims::identity;
@@ -19,9 +17,11 @@ use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
 use crate::oidc::id_token::{Expected, Occasion};
 use crate::oidc::userinfo::userinfo;
+use crate::providers::error::Error;
+use crate::providers::{Provider, claims};
 use crate::secret::Secret;
 
-/// What one sign-in asks for.
+/// The parameters of an authorization request.
 #[derive(Clone, Copy, Debug)]
 pub struct SignInRequest<'a> {
     /// `redirect_uri`.
@@ -32,7 +32,7 @@ pub struct SignInRequest<'a> {
     pub nonce: &'a str,
     /// The S256 `code_challenge`.
     pub code_challenge: &'a str,
-    /// `prompt`, over a configured one.
+    /// `prompt`. It replaces a configured one.
     pub prompt: Option<&'a str>,
     /// `login_hint`.
     pub login_hint: Option<&'a str>,
@@ -40,14 +40,14 @@ pub struct SignInRequest<'a> {
     pub ui_locales: Option<&'a str>,
 }
 
-/// The right to send one code to the provider now. Holds a slot of its token endpoint until dropped.
+/// The permission to send one code to the provider. Holds a slot at the token endpoint until dropped.
 #[derive(Debug)]
 pub struct Turn {
     metadata: Arc<Metadata>,
     permit: ExchangePermit,
 }
 
-/// What came back with the browser, and what it must fit.
+/// The code of a callback, and what is needed to exchange and verify it.
 #[derive(Clone, Debug)]
 pub struct Code {
     /// `code`.
@@ -60,19 +60,19 @@ pub struct Code {
     pub nonce: String,
 }
 
-/// Somebody signed in.
+/// A successful sign-in.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
     /// The tokens.
     pub tokens: TokenSet,
-    /// Who it is.
+    /// The user.
     pub identity: Identity,
-    /// To be kept beside the refresh token.
+    /// The baseline for the first refresh.
     pub baseline: RefreshBaseline,
 }
 
 impl Provider {
-    /// Where to send the browser. Waits for a discovery where the provider is not known yet.
+    /// The URL of the authorization request. Waits for discovery if the metadata is not known yet.
     pub async fn authorization_url(&self, request: &SignInRequest<'_>) -> Result<Url, Error> {
         let metadata = self.issuer.metadata().await;
         let metadata = self.log(metadata.map_err(Error::from), "cannot begin a sign-in")?;
@@ -95,32 +95,32 @@ impl Provider {
         Ok(request.url())
     }
 
-    /// Whether it was this provider that answered (RFC 9207). To be asked before the code is used.
+    /// Checks that a response is from this provider (RFC 9207), before its code is used.
     pub async fn check_response(&self, response: &AuthorizationResponse) -> Result<(), Error> {
         let checked = async {
             let announced = self.issuer.metadata().await?.response_has_issuer;
             Ok::<_, OidcError>(response.check_issuer(self.issuer.identifier(), announced)?)
         };
-        self.log(checked.await.map_err(Error::from), "an authorization response is refused")
+        self.log(checked.await.map_err(Error::from), "an authorization response was rejected")
     }
 
-    /// Waits until a sign-in from this address may send its code. Nothing is sent before that.
+    /// Waits until a sign-in from this address may send its code.
     pub async fn turn(&self, client: ClientAddress) -> Result<Turn, Error> {
         let turn = async {
             let metadata = self.issuer.metadata().await?;
-            // A method that nobody has in common fails before the code is spent.
+            // Without a common authentication method, it fails before the code is spent.
             self.token_endpoint(&metadata)?;
             Ok::<_, OidcError>(Turn {
                 permit: self.client.exchange_permit(client).await?,
                 metadata,
             })
         };
-        self.log(turn.await.map_err(Error::from), "a sign-in failed")
+        self.log(turn.await.map_err(Error::from), "sign-in failed")
     }
 
-    /// Exchanges the code and finds out who it stands for. The code is spent, whatever comes of it.
+    /// Exchanges the code, and returns the user that it is for. The code is spent in every case.
     pub async fn complete(&self, turn: Turn, code: &Code) -> Result<SignedIn, Error> {
-        self.log(self.try_complete(turn, code).await, "a sign-in failed")
+        self.log(self.try_complete(turn, code).await, "sign-in failed")
     }
 
     async fn try_complete(&self, turn: Turn, code: &Code) -> Result<SignedIn, Error> {
@@ -158,13 +158,13 @@ impl Provider {
         self.endpoint(&metadata.token, metadata)
     }
 
-    /// Whether an ID token leaves claims to userinfo, and there is one.
+    /// Whether an ID token lacks claims that userinfo may have.
     pub(super) fn lack_claims(&self, metadata: &Metadata, own: &Map<String, Value>) -> bool {
         let (names, strict) = (&self.settings.claims, self.settings.require_email_verified);
         metadata.userinfo.is_some() && claims::lack(own, names, strict)
     }
 
-    /// The ID token's own claims and userinfo's.
+    /// The claims of the ID token and of userinfo.
     pub(super) async fn with_userinfo(
         &self,
         metadata: &Metadata,
@@ -173,11 +173,11 @@ impl Provider {
         own: &Map<String, Value>,
     ) -> Result<Map<String, Value>, OidcError> {
         let Some(endpoint) = &metadata.userinfo else { return Ok(own.clone()) };
-        let theirs = userinfo(&self.http, endpoint, &tokens.access_token, &binding.subject).await?;
-        Ok(claims::join(own, &theirs))
+        let claims = userinfo(&self.http, endpoint, &tokens.access_token, &binding.subject).await?;
+        Ok(claims::join(own, &claims))
     }
 
-    /// Who these claims are about, by the configured paths.
+    /// The identity that these claims describe, by the configured names.
     pub fn identity(&self, claims: Map<String, Value>) -> Result<Identity, Error> {
         let Self { settings, .. } = self;
         Ok(identity(&settings.id, &settings.claims, settings.require_email_verified, claims)?)

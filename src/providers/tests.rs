@@ -15,7 +15,7 @@ use crate::oidc::error::Violation;
 use crate::oidc::logout::claimed_issuer;
 use crate::telemetry::metrics::Metrics;
 
-/// What the provider says next; tests change it.
+/// The next answers of the provider. Tests change them.
 struct Script {
     /// Members over those of the right ID token; null removes one.
     id_token: Value,
@@ -139,7 +139,7 @@ impl Scene {
 }
 
 #[tokio::test]
-async fn an_authorization_url_has_all_that_sign_in_needs() {
+async fn authorization_url_has_all_parameters() {
     let scene = scene(|_| {}).await;
     let request = SignInRequest {
         redirect_uri: "https://app.example/cb",
@@ -160,12 +160,12 @@ async fn an_authorization_url_has_all_that_sign_in_needs() {
 }
 
 #[tokio::test]
-async fn a_code_becomes_an_identity_with_userinfos_groups() {
+async fn exchanged_code_makes_an_identity_with_groups_of_userinfo() {
     let scene = scene(|_| {}).await;
     let signed_in = scene.complete().await.unwrap();
     assert_eq!(&*signed_in.identity.subject, "alice");
     assert!(signed_in.identity.groups().eq(["staff"]));
-    assert_eq!(signed_in.identity.email, None, "nobody verified it");
+    assert_eq!(signed_in.identity.email, None, "it is not verified");
     assert_eq!(signed_in.tokens.refresh_token.unwrap().expose(), "rt");
     assert!(
         signed_in.baseline.beside_userinfo.is_some_and(|own| !own.read().contains_key("groups"))
@@ -174,24 +174,24 @@ async fn a_code_becomes_an_identity_with_userinfos_groups() {
 }
 
 #[tokio::test]
-async fn one_failure_at_any_endpoint_means_down_and_one_answer_up() {
+async fn provider_is_unreachable_after_one_failure_and_up_after_one_answer() {
     let scene = scene(|_| {}).await;
-    assert_eq!(scene.provider.health(), ProviderHealth::Unreachable, "not asked yet");
+    assert_eq!(scene.provider.health(), ProviderHealth::Unreachable, "no request yet");
     let baseline = scene.complete().await.unwrap().baseline;
     assert_eq!(scene.provider.health(), ProviderHealth::Up);
     for reply in [Reply::Drop, Reply::json(503, &json!({})), Reply::json(429, &json!({}))] {
         scene.script(|script| script.token = Some(reply.clone()));
         assert!(scene.refresh(&baseline).await.is_err());
         assert_eq!(scene.provider.health(), ProviderHealth::Unreachable, "{reply:?}");
-        let refused = Reply::json(400, &json!({"error": "invalid_grant"}));
-        scene.script(|script| script.token = Some(refused));
+        let rejected = Reply::json(400, &json!({"error": "invalid_grant"}));
+        scene.script(|script| script.token = Some(rejected));
         assert!(scene.refresh(&baseline).await.is_err());
-        assert_eq!(scene.provider.health(), ProviderHealth::Up, "a refusal is an answer");
+        assert_eq!(scene.provider.health(), ProviderHealth::Up, "a rejection is an answer");
     }
 }
 
 #[tokio::test]
-async fn a_document_that_is_wrong_is_not_an_outage() {
+async fn wrong_document_is_not_an_outage() {
     let scene = scene(|_| {}).await;
     scene.script(|script| script.discovery = json!({"issuer": "https://op.example"}));
     scene.complete().await.unwrap_err();
@@ -203,7 +203,7 @@ async fn a_document_that_is_wrong_is_not_an_outage() {
 }
 
 #[tokio::test]
-async fn userinfo_is_not_asked_when_the_id_token_says_it_all() {
+async fn userinfo_is_not_requested_if_the_id_token_has_all_claims() {
     let scene = scene(|_| {}).await;
     let all = json!({"groups": ["g"], "preferred_username": "al", "email_verified": true});
     scene.script(|script| script.id_token = all);
@@ -214,7 +214,7 @@ async fn userinfo_is_not_asked_when_the_id_token_says_it_all() {
 }
 
 #[tokio::test]
-async fn a_wrong_id_token_makes_no_identity() {
+async fn wrong_id_token_makes_no_identity() {
     let scene = scene(|_| {}).await;
     for wrong in [json!({"nonce": "m"}), json!({"aud": "them"}), json!({"sub": null})] {
         scene.script(|script| script.id_token = wrong.clone());
@@ -227,7 +227,7 @@ async fn a_wrong_id_token_makes_no_identity() {
 }
 
 #[tokio::test]
-async fn failures_say_who_can_mend_them() {
+async fn failure_shows_who_can_fix_it() {
     let scene = scene(|_| {}).await;
     let answer = |status, code| Some(Reply::json(status, &json!({"error": code})));
     scene.script(|script| script.token = answer(400, "invalid_grant"));
@@ -243,7 +243,7 @@ async fn failures_say_who_can_mend_them() {
 }
 
 #[tokio::test]
-async fn a_response_of_another_issuer_is_refused() {
+async fn response_of_another_issuer_is_rejected() {
     let scene = scene(|_| {}).await;
     let announced = json!({"authorization_response_iss_parameter_supported": true});
     scene.script(|script| script.discovery = announced);
@@ -252,13 +252,13 @@ async fn a_response_of_another_issuer_is_refused() {
     let ours = response(&format!("&iss={}", scene.op.issuer()));
     assert_eq!(scene.provider.check_response(&ours).await, Ok(()));
     for foreign in [response(""), response("&iss=https://evil.example")] {
-        let refused = scene.provider.check_response(&foreign).await;
-        assert!(matches!(refused, Err(Error::BadResponse(_))));
+        let checked = scene.provider.check_response(&foreign).await;
+        assert!(matches!(checked, Err(Error::BadResponse(_))));
     }
 }
 
 #[tokio::test]
-async fn a_refresh_brings_new_claims_and_forgets_old_ones() {
+async fn refresh_replaces_all_claims() {
     let scene = scene(|_| {}).await;
     let baseline = scene.complete().await.unwrap().baseline;
     let gone = Reply::json(200, &json!({"sub": "alice"}));
@@ -280,7 +280,7 @@ async fn a_refresh_brings_new_claims_and_forgets_old_ones() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_says_nothing_new_leaves_the_claims() {
+async fn refresh_without_new_claims_keeps_the_old_ones() {
     let scene = scene(|_| {}).await;
     let baseline =
         RefreshBaseline { beside_userinfo: None, ..scene.complete().await.unwrap().baseline };
@@ -291,22 +291,22 @@ async fn a_refresh_that_says_nothing_new_leaves_the_claims() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_answers_with_somebody_else_ends_the_session() {
+async fn refresh_with_another_user_ends_the_session() {
     let scene = scene(|_| {}).await;
     let baseline = scene.complete().await.unwrap().baseline;
     for wrong in [json!({"sub": "bob"}), json!({"aud": "them"}), json!({"nonce": "m"})] {
         scene.script(|script| script.id_token = wrong);
         assert!(matches!(scene.refresh(&baseline).await, Err(RefreshError::Untrusted(_))));
     }
-    let (bob, refused) = (json!({"sub": "bob"}), json!({"error": "invalid_token"}));
-    for userinfo in [Reply::json(200, &bob), Reply::json(401, &refused)] {
+    let (bob, rejected) = (json!({"sub": "bob"}), json!({"error": "invalid_token"}));
+    for userinfo in [Reply::json(200, &bob), Reply::json(401, &rejected)] {
         scene.script(|script| (script.id_token, script.userinfo) = (json!({}), userinfo));
         assert!(matches!(scene.refresh(&baseline).await, Err(RefreshError::Untrusted(_))));
     }
 }
 
 #[tokio::test]
-async fn new_tokens_survive_when_only_the_claims_cannot_be_had() {
+async fn new_tokens_are_kept_if_only_the_claims_are_unavailable() {
     let scene = scene(|_| {}).await;
     let baseline = scene.complete().await.unwrap().baseline;
     scene.script(|script| script.userinfo = Reply::json(503, &json!({})));
@@ -317,7 +317,7 @@ async fn new_tokens_survive_when_only_the_claims_cannot_be_had() {
 }
 
 #[tokio::test]
-async fn a_failed_refresh_tells_what_becomes_of_the_session() {
+async fn failed_refresh_shows_whether_the_session_ends() {
     let scene = scene(|_| {}).await;
     let baseline = scene.complete().await.unwrap().baseline;
     let answer = |status, code| Some(Reply::json(status, &json!({"error": code})));
@@ -333,32 +333,32 @@ async fn a_failed_refresh_tells_what_becomes_of_the_session() {
 }
 
 #[tokio::test]
-async fn a_logout_token_is_checked_with_the_providers_keys() {
+async fn logout_token_is_verified_with_the_keys_of_the_provider() {
     let scene = scene(|_| {}).await;
     let id_token = scene.complete().await.unwrap().tokens.id_token.unwrap();
     assert_eq!(claimed_issuer(&id_token).as_deref(), Some(scene.provider.issuer()));
-    let refused = scene.provider.verify_logout(&id_token).await;
+    let verified = scene.provider.verify_logout(&id_token).await;
     let expected = OidcError::LogoutToken(Violation::NoLogoutEvent);
-    assert_eq!(refused, Err(Error::Misbehaved(expected)), "an ID token in its place");
+    assert_eq!(verified, Err(Error::Misbehaved(expected)), "an ID token in its place");
     let forged = Secret::new(format!("{}A", id_token.expose()));
     assert!(matches!(scene.provider.verify_logout(&forged).await, Err(Error::Misbehaved(_))));
 }
 
 #[tokio::test]
-async fn a_sign_out_goes_to_the_provider_unless_it_is_local() {
-    let asked = scene(|_| {}).await;
+async fn sign_out_redirects_to_the_provider_unless_it_is_local() {
+    let with_provider = scene(|_| {}).await;
     let url = |scene: &Scene| scene.provider.end_session_url(None, "https://app.example/", None);
-    assert_eq!(url(&asked), None, "not known yet");
-    asked.provider.revoke(&Secret::new("rt")).await.unwrap();
-    assert_eq!(asked.op.seen("/revoke").len(), 1);
-    assert!(url(&asked).is_some_and(|url| url.path() == "/logout"));
+    assert_eq!(url(&with_provider), None, "not known yet");
+    with_provider.provider.revoke(&Secret::new("rt")).await.unwrap();
+    assert_eq!(with_provider.op.seen("/revoke").len(), 1);
+    assert!(url(&with_provider).is_some_and(|url| url.path() == "/logout"));
     let local = scene(|settings| settings.sign_out = SignOut::Local).await;
     local.provider.revoke(&Secret::new("rt")).await.unwrap();
     assert_eq!(url(&local), None);
 }
 
 #[test]
-fn a_provider_is_the_same_while_id_issuer_and_client_are() {
+fn fingerprint_depends_on_id_issuer_and_client() {
     let print = |change: fn(&mut Settings)| {
         let mut settings = settings("https://op.example".into());
         change(&mut settings);
@@ -395,7 +395,7 @@ async fn provider_with_the_same_fingerprint_shares_issuer_and_limits() {
 }
 
 #[test]
-fn redirect_uris_are_the_public_urls() {
+fn redirect_uri_is_the_callback_or_ends_in_the_id() {
     let uri = |distinct_redirect_uri| {
         let settings = Settings { distinct_redirect_uri, ..settings("https://op.example".into()) };
         let provider = Provider::new(settings, &states()).unwrap();
@@ -406,10 +406,10 @@ fn redirect_uris_are_the_public_urls() {
 }
 
 #[test]
-fn settings_that_cannot_work_are_refused() {
+fn unusable_issuer_is_rejected() {
     for issuer in ["http://op.example", "op", "https://op.example#x"] {
-        let refused = Provider::new(settings(issuer.into()), &states());
-        assert!(matches!(refused, Err(Error::Settings(_))), "{issuer}");
+        let rejected = Provider::new(settings(issuer.into()), &states());
+        assert!(matches!(rejected, Err(Error::Settings(_))), "{issuer}");
     }
 }
 

@@ -1,5 +1,6 @@
-//! Exact and wildcard hosts, compared without case, port and one trailing dot (RFC 9110 §4.2.3).
-//! Invariant: what is held is lower case ASCII.
+//! Exact and wildcard hosts. They are compared case-insensitively, without the port and one trailing dot
+//! (RFC 9110 §4.2.3).
+//! Invariant: a `HostPattern` contains lower case ASCII only.
 
 use std::borrow::Cow;
 
@@ -8,14 +9,14 @@ use std::borrow::Cow;
 pub enum HostPattern {
     /// `wiki.example.com`.
     Exact(String),
-    /// `*.example.com`: every name below, not itself; holds `example.com`.
+    /// `*.example.com`: every subdomain, but not `example.com` itself. Contains `example.com`.
     Below(String),
     /// `"*"`.
     Any,
 }
 
 impl HostPattern {
-    /// Parses a host, `*.HOST` or `*`. The error says what is wrong, without the text.
+    /// Parses a host, `*.HOST` or `*`. The error continues a sentence and does not quote the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text == "*" {
             return Ok(Self::Any);
@@ -42,7 +43,7 @@ impl HostPattern {
         Ok(if below { Self::Below(host) } else { Self::Exact(host) })
     }
 
-    /// Whether a host, in normal form, is meant.
+    /// Whether a host in normal form matches.
     pub fn matches(&self, host: &str) -> bool {
         match self {
             Self::Exact(name) => name == host,
@@ -52,8 +53,8 @@ impl HostPattern {
     }
 }
 
-/// The form in which patterns hold their hosts, and in which a request's is compared: lower case, without
-/// one trailing dot; an address as a browser writes it.
+/// The normal form of a host, for comparison with patterns: lower case, without one trailing dot; an address as a
+/// browser writes it.
 // SECURITY: a second spelling of a host must not find a weaker route than the first (T15).
 pub fn normal(host: &str) -> Cow<'_, str> {
     let name = host.strip_suffix('.').unwrap_or(host);
@@ -62,12 +63,12 @@ pub fn normal(host: &str) -> Cow<'_, str> {
     } else if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         name.to_ascii_lowercase().into()
     } else {
-        // Nearly every host.
+        // This is so for nearly every host.
         name.into()
     }
 }
 
-/// Whether `host` is a name below `domain`, not itself.
+/// Whether `host` is a subdomain of `domain`.
 pub fn is_below(host: &str, domain: &str) -> bool {
     host.strip_suffix(domain).is_some_and(|left| left.len() > 1 && left.ends_with('.'))
 }
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_has_one_normal_form() {
+    fn host_has_one_normal_form() {
         for (host, expected) in [
             ("Wiki.Example.COM.", "wiki.example.com"),
             ("wiki.example.com..", "wiki.example.com."),
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn text_that_is_no_host_is_rejected() {
         for wrong in ["", "a*.example.com", "*.*.com", "https://a.com", "a.com:80", "a b", "a/b"] {
             assert!(HostPattern::parse(wrong).is_err(), "{wrong}");
         }

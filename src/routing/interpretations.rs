@@ -1,7 +1,7 @@
-//! Every way in which upstreams are known to read a decoded path, followed one after another in any order,
-//! within a budget.
-//! Invariant: a path is read for at most `PLAIN_PATHS` times the work that a plain path of its length takes,
-//! counted in bytes gone through. A path that needs more is rejected; it is never read in part.
+//! Every way in which upstreams are known to interpret a decoded path, applied one after another in any order, within
+//! a budget.
+//! Invariant: the work for a path is at most `PLAIN_PATHS` times that for a plain path of its length, counted in bytes
+//! processed. A path that needs more is rejected, never interpreted in part.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,15 +11,15 @@ use icu_properties::props::DefaultIgnorableCodePoint;
 use icu_properties::{CodePointSetData, CodePointSetDataBorrowed};
 use percent_encoding::percent_decode_str;
 
-/// Bytes that may still be gone through for one path.
-// SECURITY: paths are read before the client is known, so what a path costs must not be the client's choice:
-// unbounded, 4.5 KiB took as long as a hundred requests.
+/// The bytes that may still be processed for one path.
+// SECURITY: paths are interpreted before the client is known, so a client must not choose what a path costs. Without
+// a limit, 4.5 KiB took as long as a hundred requests.
 #[derive(Debug)]
 pub(super) struct Budget {
     left: usize,
 }
 
-/// A path takes more work than it may.
+/// A path needs more work than its budget.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct OverBudget;
 
@@ -29,7 +29,7 @@ impl Budget {
         Self { left: PLAIN_PATHS * (REQUEST + length) }
     }
 
-    /// Takes bytes that are about to be gone through.
+    /// Takes bytes that are about to be processed.
     pub(super) fn spend(&mut self, bytes: usize) -> Result<(), OverBudget> {
         self.left = self.left.checked_sub(bytes).ok_or(OverBudget)?;
         Ok(())
@@ -41,10 +41,10 @@ impl Budget {
     }
 }
 
-/// Everything that upstreams make of a decoded path; the path itself first.
+/// All interpretations of a decoded path; the path itself is the first.
 pub(super) fn all(path: &str, budget: &mut Budget) -> Result<Vec<String>, OverBudget> {
     let mut found = vec![path.to_owned()];
-    // For each of them, the signs that no way changes any more.
+    // For each of them, the signs whose way changes nothing any more.
     let mut settled = vec![0];
     let mut at = 0;
     while let (Some(path), Some(mut done)) = (found.get(at).cloned(), settled.get(at).copied()) {
@@ -76,10 +76,10 @@ pub(super) fn folded(path: &str, budget: &mut Budget) -> Result<String, OverBudg
     Ok(fold(path))
 }
 
-/// The form in which paths and prefixes are compared where letter case does not count.
+/// The form in which paths and prefixes are compared if letter case is ignored.
 ///
-/// Capitals first: some upstreams compare in capitals, where `ı` (U+0131) is an `I` and `ſ` (U+017F) an `S`.
-/// Character by character, as `String::to_lowercase` gives a `Σ` one of two forms by its place.
+/// Letters are first made upper case: some upstreams compare in upper case, where `ı` (U+0131) is an `I` and `ſ`
+/// (U+017F) an `S`. This is done for each character, as `String::to_lowercase` changes `Σ` by its position.
 pub(super) fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
@@ -88,7 +88,7 @@ pub(super) fn fold(text: &str) -> String {
     for character in text.chars() {
         match character {
             _ if character.is_ascii() => folded.push(character.to_ascii_lowercase()),
-            // `İ`: in some languages' libraries a capital `i`, in others an `i` and a combining dot.
+            // `İ`: in some libraries the capital of `i`, in others an `i` with a combining dot.
             '\u{130}' => folded.push('i'),
             _ => folded.extend(character.to_uppercase().flat_map(char::to_lowercase)),
         }
@@ -96,7 +96,7 @@ pub(super) fn fold(text: &str) -> String {
     folded
 }
 
-/// Whether a path is one of those that were found already.
+/// Whether a path was found before.
 fn is_among(found: &[String], path: &str, budget: &mut Budget) -> Result<bool, OverBudget> {
     for known in found.iter().filter(|known| known.len() == path.len()) {
         budget.spend(path.len())?;
@@ -107,15 +107,15 @@ fn is_among(found: &[String], path: &str, budget: &mut Budget) -> Result<bool, O
     Ok(false)
 }
 
-/// One way to read a path: a function of the path alone.
+/// One way to interpret a path: a function of the path only.
 struct Way {
-    /// Without this in the path, it changes nothing.
+    /// What a path must contain for the way to change it.
     sign: u16,
     read: Read,
 }
 
 enum Read {
-    /// One pass. Borrowed where it changes nothing.
+    /// A function of one pass. Borrowed if it changes nothing.
     Pass(fn(&str) -> Cow<'_, str>),
     /// Compatibility forms, such as full-width and circled letters (Unicode NFKC).
     Normalization,
@@ -141,9 +141,9 @@ impl Way {
     }
 }
 
-/// A path in compatibility forms, of which one character may have eighteen.
+/// A path in compatibility form, in which one character may become eighteen.
 fn normalized<'p>(path: &'p str, budget: &mut Budget) -> Result<Cow<'p, str>, OverBudget> {
-    /// Ends the normalization where the budget ends.
+    /// Stops the normalization at the end of the budget.
     struct Within<'b>(String, &'b mut Budget);
 
     impl fmt::Write for Within<'_> {
@@ -166,13 +166,13 @@ fn normalized<'p>(path: &'p str, budget: &mut Budget) -> Result<Cow<'p, str>, Ov
     }
 }
 
-/// What upstreams are known to make of a path.
+/// The ways in which upstreams are known to interpret a path.
 ///
-/// Not among them: letters without their accents. The file functions of Windows with 8-bit names and some
-/// databases read `ä` as `a`, but a prefix `/büro` would then be ambiguous with itself.
+/// Removing accents is not among them. The file functions of Windows with 8-bit names and some databases read `ä` as
+/// `a`, but then a prefix `/büro` would be ambiguous with itself.
 const WAYS: [Way; 12] = [
-    // A second decoding. SECURITY: many decoders leave alone what they cannot decode, and do the rest; to
-    // take that for no reading would hide `%2e%2e` behind one `%zz` (T45).
+    // A second decoding. SECURITY: many decoders skip what they cannot decode and decode the rest. Without this, one
+    // `%zz` would hide `%2e%2e` (T45).
     Way::pass(PERCENT, |path| match percent_decode_str(path).decode_utf8_lossy() {
         Cow::Borrowed(_) => Cow::Borrowed(path),
         Cow::Owned(decoded) => Cow::Owned(decoded),
@@ -181,8 +181,8 @@ const WAYS: [Way; 12] = [
         let encoded = path.contains("%2f") || path.contains("%2F");
         if encoded { path.replace("%2f", "/").replace("%2F", "/").into() } else { path.into() }
     }),
-    // What looks like a slash or a backslash, and is one where Windows fits names into 8 bits ("best fit");
-    // the yen and won signs are backslashes in Japanese and Korean code pages.
+    // Characters similar to a slash or backslash become one where Windows converts names to 8 bits ("best fit"). The
+    // yen and won signs are backslashes in Japanese and Korean code pages.
     Way::pass(SLASH_ALIKE, |path| {
         const SLASHES: [char; 5] = ['\u{2044}', '\u{2215}', '\u{2216}', '\u{a5}', '\u{20a9}'];
         if path.contains(SLASHES) { path.replace(SLASHES, "/").into() } else { path.into() }
@@ -215,11 +215,11 @@ const WAYS: [Way; 12] = [
         }
         format!("/{}", kept.join("/")).into()
     }),
-    // Blanks around a name, and dots and colons behind it, are dropped by some systems: `.. ` is `..`, and
-    // on Windows `name.` is `name`.
+    // Some systems drop blanks around a name, and dots and colons after it: `.. ` is `..`, and on Windows `name.` is
+    // `name`.
     Way::pass(BLANK, |path| rejoin(path, |_, segment| Some(segment.trim_matches(' ')))),
-    // A file's stream on Windows: `name::$DATA` is the file itself, `name:$I30:$INDEX_ALLOCATION` the folder.
-    // A colon alone begins no stream here: it is common in honest names (`Special:Search`, `items:batch`).
+    // Streams of a file on Windows: `name::$DATA` is the file itself, `name:$I30:$INDEX_ALLOCATION` the folder.
+    // A colon alone is not handled as a stream, because honest names have it (`Special:Search`, `items:batch`).
     Way::pass(TAIL, |path| {
         rejoin(path, |_, segment| {
             let name = match segment.contains(":$") {
@@ -237,8 +237,8 @@ const ENCODED_SLASH: u16 = 1 << 1;
 const SLASH_ALIKE: u16 = 1 << 2;
 const NOT_NORMAL: u16 = 1 << 3;
 const INVISIBLE: u16 = 1 << 4;
-/// Signs of characters. The ways of all others take away whole segments or their ends, or make a slash: they
-/// bring none of these into a path.
+/// Signs of characters. The ways of all other signs remove whole segments or their ends, or make a slash, so they add
+/// none of these to a path.
 const OF_CHARACTERS: u16 = PERCENT | ENCODED_SLASH | SLASH_ALIKE | NOT_NORMAL | INVISIBLE;
 const BACKSLASH: u16 = 1 << 5;
 const EMPTY_SEGMENT: u16 = 1 << 6;
@@ -251,7 +251,7 @@ const BLANK: u16 = 1 << 10;
 /// A dot, a blank or a colon at the end of a segment, or `:$`.
 const TAIL: u16 = 1 << 11;
 
-/// What there is in a path that some way changes; one pass.
+/// The signs in a path, found in one pass.
 fn signs(path: &str) -> u16 {
     let (mut signs, mut before) = (0, 0);
     for byte in path.bytes() {
@@ -273,7 +273,7 @@ fn signs(path: &str) -> u16 {
     signs | at_end(before)
 }
 
-/// What the last byte of a segment is a sign of.
+/// The signs of the last byte of a segment.
 fn at_end(last: u8) -> u16 {
     match last {
         b' ' => BLANK | TAIL,
@@ -282,7 +282,7 @@ fn at_end(last: u8) -> u16 {
     }
 }
 
-/// A path with each segment changed, or left out, by its place and text.
+/// A path with each segment changed or dropped, by its position and text.
 fn rejoin(path: &str, change: impl Fn(usize, &str) -> Option<&str>) -> Cow<'_, str> {
     let mut joined = String::with_capacity(path.len());
     for (at, segment) in path.split('/').enumerate() {
@@ -303,14 +303,14 @@ const NFKC: ComposingNormalizerBorrowed<'static> = ComposingNormalizerBorrowed::
 const IGNORABLE: CodePointSetDataBorrowed<'static> =
     CodePointSetData::new::<DefaultIgnorableCodePoint>();
 
-/// How many plain paths of its length a path may cost.
+/// The limit of work for a path, in plain paths of its length.
 const PLAIN_PATHS: usize = 20;
-/// What a request costs beside its path, in bytes gone through; a low estimate.
+/// The work for a request apart from its path, in bytes processed; a low estimate.
 const REQUEST: usize = 64;
-/// Readings in which letter case counts. Each is looked up among the routes and decided on, and once more
-/// without letter case, as a plain path is.
+/// The most interpretations in which letter case counts. Each is looked up among the routes and decided on, and once
+/// more with letter case ignored, as for a plain path.
 pub(super) const MOST: usize = PLAIN_PATHS;
-/// How many plain passes it takes to normalize a byte; measured.
+/// The work to normalize a byte, in plain passes; measured.
 const NORMALIZATION: usize = 8;
-/// How many it takes to fold one that is not ASCII.
+/// The work to fold a byte that is not ASCII, in plain passes.
 const FOLDING: usize = 8;

@@ -1,6 +1,6 @@
-//! Host and path -> T; knows nothing of the product.
-//! Invariant: of all entries that match, the most specific wins: exact host before wildcard host
-//! before any host, then the longest path.
+//! Host and path -> T, for any T.
+//! Invariant: of all entries that match, the most specific wins: exact host before wildcard host before `*`, then the
+//! longest path.
 
 pub mod host;
 mod interpretations;
@@ -9,9 +9,9 @@ mod site;
 
 use std::collections::BTreeMap;
 
-use host::{HostPattern, is_below};
-use path::{PathInterpretation, PathPrefix};
-pub use site::Site;
+use crate::routing::host::{HostPattern, is_below};
+use crate::routing::path::{PathInterpretation, PathPrefix};
+pub use crate::routing::site::Site;
 
 /// Entries by host and path.
 #[derive(Clone, Debug)]
@@ -25,16 +25,16 @@ pub struct Table<T> {
 /// Longest prefix first.
 type Paths<T> = Vec<(PathPrefix, T)>;
 
-/// What a table has for a host and a path.
+/// The result of a lookup by host and path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found<'t, T> {
-    /// This entry.
+    /// One entry.
     Entry(&'t T),
-    /// Two entries, whose paths letter case alone tells apart, which this reading has none of.
+    /// Two entries whose paths differ in letter case only, which this interpretation ignores.
     Either,
-    /// None, but some upstreams take this path for that of an entry, with an extension behind it.
+    /// No entry, but some upstreams serve this path, without its extension, as the path of an entry.
     WithExtension(&'t PathPrefix),
-    /// The host is known, the path is not.
+    /// Entries have this host, but not this path.
     NoPath,
     /// No entry has this host.
     NoHost,
@@ -60,7 +60,7 @@ impl<T> Table<T> {
         table
     }
 
-    /// The entry for a host in normal form and one reading of a path.
+    /// Finds the entry for a host in normal form and one interpretation of a path.
     pub fn find(&self, host: &str, interpretation: &PathInterpretation<'_>) -> Found<'_, T> {
         let mut found = Found::NoHost;
         for paths in self.of_host(host) {
@@ -68,15 +68,15 @@ impl<T> Table<T> {
             let mut longest_first = paths.iter();
             while let Some((path, entry)) = longest_first.next() {
                 // SECURITY: Rails, Spring's suffix patterns and others serve `/admin.json` as `/admin`. An
-                // entry for the path with its extension is longer, and the operator's own word for it.
-                // The `paths` of rules are not looked at: rules only allow, so a path with an extension is
+                // entry for the path with its extension is longer, so it is found first.
+                // The `paths` of rules need no such check: rules only allow, so a path with an extension is
                 // allowed more than the one without only by a rule that names it with its extension.
-                // The cost: `/app.js` beside an entry `/app` is rejected unless it has an entry, too.
+                // The cost: next to an entry `/app`, a request for `/app.js` is rejected without its own entry.
                 if path.matches_but_for_extension(interpretation) {
                     return Found::WithExtension(path);
                 }
                 if path.matches(interpretation) {
-                    // SECURITY: an upstream without letter case has one of them, and it is not said which.
+                    // SECURITY: a case-insensitive upstream serves one of the two, but it is unknown which one.
                     let either = interpretation.is_folded()
                         && longest_first
                             .any(|(other, _)| other.matches(interpretation) && !other.covers(path));
@@ -87,12 +87,12 @@ impl<T> Table<T> {
         found
     }
 
-    /// Whether some entry has this host.
+    /// Whether an entry has this host.
     pub fn has_host(&self, host: &str) -> bool {
         self.of_host(host).next().is_some()
     }
 
-    /// The entry that every path of a host has: its only one, at `/`.
+    /// The only entry of a host, if it is at `/`, so that every path leads to it.
     pub fn only_of(&self, host: &str) -> Option<&T> {
         match self.of_host(host).next()?.as_slice() {
             [(path, entry)] if path.as_str() == "/" => Some(entry),
@@ -106,7 +106,7 @@ impl<T> Table<T> {
         self.exact.values().chain(below).chain([&self.any]).flatten().map(|(_, entry)| entry)
     }
 
-    /// The lists of this host, most specific first.
+    /// The lists of entries for a host, most specific first.
     fn of_host(&self, host: &str) -> impl Iterator<Item = &Paths<T>> {
         let below = self.below.iter().filter(move |(name, _)| is_below(host, name));
         let any = (!self.any.is_empty()).then_some(&self.any);
@@ -126,8 +126,8 @@ impl<T> Table<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::path::PathInterpretations;
     use super::*;
+    use crate::routing::path::PathInterpretations;
 
     fn table() -> Table<&'static str> {
         let entry = |host: &str, path: &str, name| {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_specific_entry_wins() {
+    fn most_specific_entry_wins() {
         check("a.example.com", "/docs/api/x", Found::Entry(&"exact api"));
         check("a.example.com", "/docs/apis", Found::Entry(&"exact docs"));
         check("a.example.com", "/", Found::Entry(&"below"));
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_differ_in_letter_case_alone_are_not_told_apart_without_it() {
+    fn entries_that_differ_in_letter_case_only_are_both_found_if_it_is_ignored() {
         let entry = |path: &str| {
             (HostPattern::parse("a.example").unwrap(), PathPrefix::parse(path).unwrap(), path.len())
         };
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_host_is_told_from_an_unknown_path() {
+    fn unknown_host_differs_from_unknown_path() {
         let entry = (HostPattern::parse("a.example").unwrap(), PathPrefix::parse("/x").unwrap(), 1);
         let table = Table::new([entry]);
         let root = PathInterpretations::of("/").unwrap();

@@ -1,12 +1,12 @@
-//! Prefixes by whole segments, and what an upstream may read in a path (RFC 3986 §6.2).
-//! Upstreams differ in what they make of `%2f`, `;`, `//`, double encoding and letter case. A rule
-//! that looks at one reading while the upstream takes another is a way around it; so all readings
-//! are computed, and a path passes only where they agree.
+//! Path prefixes by whole segments, and the ways in which upstreams interpret a path (RFC 3986 §6.2).
+//! Upstreams differ in how they handle `%2f`, `;`, `//`, double encoding and letter case. If a rule is evaluated for one
+//! interpretation and the upstream uses another, the rule is bypassed. So all interpretations are computed, and a
+//! request is allowed only if the decision for all of them is the same.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use super::interpretations::{self, Budget, OverBudget, fold};
+use crate::routing::interpretations::{self, Budget, OverBudget, fold};
 
 /// A path prefix by whole segments: `/a` matches `/a` and `/a/b`, not `/ab`.
 /// Invariant: percent-decoded, starts with `/`, and ends without one, except as `/` alone.
@@ -16,11 +16,11 @@ pub struct PathPrefix {
     folded: String,
 }
 
-/// Why a request's path is refused.
+/// Why the path of a request is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// A byte that does not stand in a path, plain or encoded: a control, a blank, `\`, `#`.
-    #[error("a character that does not stand in a path")]
+    /// A character that is not allowed in a path, plain or encoded: a control character, a blank, `\` or `#`.
+    #[error("a character that is not allowed in a path")]
     Character,
     /// `%` without two hexadecimal digits.
     #[error("an invalid percent-encoding")]
@@ -28,11 +28,11 @@ pub enum Malformed {
     /// `.` or `..` as a segment, plain or encoded.
     #[error("a dot segment")]
     DotSegment,
-    /// Bytes that are no UTF-8 once decoded.
-    #[error("bytes that are no UTF-8")]
+    /// Bytes that are not UTF-8 when decoded.
+    #[error("bytes that are not UTF-8")]
     Utf8,
-    /// More readings than can be compared at a bounded cost.
-    #[error("too many ways to read it")]
+    /// More interpretations than can be compared at a bounded cost.
+    #[error("too many interpretations")]
     Ambiguous,
 }
 
@@ -42,22 +42,22 @@ impl From<OverBudget> for Malformed {
     }
 }
 
-/// One way to read a path.
+/// One interpretation of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathInterpretation<'p> {
     path: Cow<'p, str>,
-    /// Read without letter case: prefixes are compared in lower case.
+    /// Whether letter case is ignored, so that prefixes are compared in folded form.
     folded: bool,
 }
 
-/// All ways to read a path; the plain one first.
+/// All interpretations of a path.
 #[derive(Clone, Debug)]
 pub struct PathInterpretations<'p> {
     plain: PathInterpretation<'p>,
     others: Others<'p>,
 }
 
-/// The usual path is read in one other way, which needs no room of its own.
+/// The interpretations apart from the plain one. A usual path has one, for which no list is allocated.
 #[derive(Clone, Debug)]
 enum Others<'p> {
     One([PathInterpretation<'p>; 1]),
@@ -65,7 +65,7 @@ enum Others<'p> {
 }
 
 impl PathPrefix {
-    /// Parses a prefix in its decoded form. The error says what is wrong, without the text.
+    /// Parses a prefix in its decoded form. The error continues a sentence and does not quote the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         if !text.starts_with('/') {
             return Err("must start with /".into());
@@ -89,7 +89,7 @@ impl PathPrefix {
         let mut interpretations = interpretations::all(text, &mut Budget::of(text.len()))
             .map_err(|OverBudget| "can be read in too many ways")?
             .into_iter();
-        // Every request for it would be rejected as ambiguous.
+        // Every request for such a prefix would be rejected as ambiguous.
         if interpretations
             .any(|path| !prefix.matches(&PathInterpretation { path: path.into(), folded: false }))
         {
@@ -106,14 +106,14 @@ impl PathPrefix {
         &self.text
     }
 
-    /// Whether a path, so read, lies at or below this prefix.
+    /// Whether a path in this interpretation is at or below this prefix.
     pub fn matches(&self, interpretation: &PathInterpretation<'_>) -> bool {
         let prefix = if interpretation.folded { &self.folded } else { &self.text };
         rest(prefix, &interpretation.path).is_some()
     }
 
-    /// Whether a path, so read, is this prefix with an extension behind its last name: `/admin.json` for
-    /// `/admin`, with or without a slash at the end.
+    /// Whether a path in this interpretation is this prefix with an extension: `/admin.json` for `/admin`, with or
+    /// without a slash at the end.
     pub fn matches_but_for_extension(&self, interpretation: &PathInterpretation<'_>) -> bool {
         let prefix = if interpretation.folded { &self.folded } else { &self.text };
         let extension =
@@ -121,14 +121,13 @@ impl PathPrefix {
         prefix != "/" && extension.is_some_and(|it| !it.trim_end_matches('/').contains('/'))
     }
 
-    /// Whether one of two prefixes lies at or below the other only to whoever does not tell capitals
-    /// from small letters: to everyone else they have no path in common.
+    /// Whether one of two prefixes is at or below the other only if letter case is ignored.
     pub fn clashes_with(&self, other: &Self) -> bool {
         (self.covers_folded(other) && !self.covers(other))
             || (other.covers_folded(self) && !other.covers(self))
     }
 
-    /// A path that lies at or below this prefix but for letter case, in the letter case of the prefix.
+    /// A path that is at or below this prefix only if letter case is ignored, in the letter case of the prefix.
     pub fn respelt(
         &self,
         interpretation: &PathInterpretation<'_>,
@@ -137,7 +136,7 @@ impl PathPrefix {
             return None;
         }
         let slashes = self.text.matches('/').count();
-        // A letter is at most three times as long in one letter case as in the other: `K` (U+212A) and `k`.
+        // A letter has at most three times as many bytes in one letter case as in the other: `K` (U+212A) and `k`.
         let mut near = interpretation.path.bytes().take(3 * self.folded.len() + 1).enumerate();
         let slash_behind = near.by_ref().filter(|(_, byte)| *byte == b'/').nth(slashes);
         let end = match slash_behind {
@@ -153,13 +152,13 @@ impl PathPrefix {
         })
     }
 
-    /// Whether a path lies at or below this prefix in any reading.
+    /// Whether a path is at or below this prefix in any interpretation.
     pub fn matches_any(&self, interpretations: &PathInterpretations<'_>) -> bool {
         self.matches(&interpretations.plain)
             || interpretations.others().iter().any(|interpretation| self.matches(interpretation))
     }
 
-    /// Whether a path lies above this prefix in any reading: is a proper prefix of it by segments.
+    /// Whether a path is above this prefix in any interpretation: a proper prefix of it by segments.
     pub fn lies_below_any(&self, interpretations: &PathInterpretations<'_>) -> bool {
         std::iter::once(&interpretations.plain)
             .chain(interpretations.others())
@@ -172,17 +171,17 @@ impl PathPrefix {
         prefix != "/" && prefix.strip_prefix(above).is_some_and(|rest| rest.starts_with('/'))
     }
 
-    /// What is left of a path behind this prefix, as it stands there; `None` for a path elsewhere.
+    /// The rest of a path behind this prefix, unchanged; `None` if the path is not at or below the prefix.
     pub fn rest<'p>(&self, path: &'p str) -> Option<&'p str> {
         rest(&self.text, path)
     }
 
-    /// Whether another prefix lies at or below this one.
+    /// Whether another prefix is at or below this one.
     pub fn covers(&self, other: &Self) -> bool {
         self.rest(&other.text).is_some()
     }
 
-    /// The same, to whoever does not tell capitals from small letters.
+    /// Whether another prefix is at or below this one if letter case is ignored.
     pub fn covers_folded(&self, other: &Self) -> bool {
         rest(&self.folded, &other.folded).is_some()
     }
@@ -194,7 +193,7 @@ impl fmt::Display for PathPrefix {
     }
 }
 
-/// What is left of a path behind a prefix, which ends with a segment.
+/// The rest of a path behind a prefix. The prefix ends at the end of a segment.
 fn rest<'p>(prefix: &str, path: &'p str) -> Option<&'p str> {
     if prefix == "/" {
         return Some(path);
@@ -203,19 +202,19 @@ fn rest<'p>(prefix: &str, path: &'p str) -> Option<&'p str> {
 }
 
 impl<'p> PathInterpretation<'p> {
-    /// The path, so read.
+    /// The path in this interpretation.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Whether it is read without letter case.
+    /// Whether letter case is ignored.
     pub fn is_folded(&self) -> bool {
         self.folded
     }
 }
 
 impl<'p> PathInterpretations<'p> {
-    /// Reads a path in every way; `raw` is the path of a request target, without its query.
+    /// Interprets a path in every way. `raw` is the path of a request target, without its query.
     pub fn of(raw: &'p str) -> Result<Self, Malformed> {
         Self::within(raw, &mut Budget::of(raw.len()))
     }
@@ -224,21 +223,21 @@ impl<'p> PathInterpretations<'p> {
         budget.spend(raw.len())?;
         if is_simple(raw) {
             let plain = PathInterpretation { path: Cow::Borrowed(raw), folded: false };
-            // SECURITY: also a path in lower case is one in capitals to an upstream that folds them.
+            // SECURITY: to a case-insensitive upstream, a path in lower case is also one in upper case.
             let folded = PathInterpretation { folded: true, ..plain.clone() };
             return Ok(Self { plain, others: Others::One([folded]) });
         }
         let decoded = decode_once(raw, budget)?;
-        let others = Others::Many(other_readings(&decoded, budget)?);
+        let others = Others::Many(other_interpretations(&decoded, budget)?);
         Ok(Self { plain: PathInterpretation { path: Cow::Owned(decoded), folded: false }, others })
     }
 
-    /// The reading of the standard: decoded once, `%2F` left as data.
+    /// The interpretation by the standard: decoded once, with `%2F` kept as data.
     pub fn plain(&self) -> &PathInterpretation<'p> {
         &self.plain
     }
 
-    /// The readings that some upstreams take instead.
+    /// The interpretations that some upstreams use instead.
     pub fn others(&self) -> &[PathInterpretation<'p>] {
         match &self.others {
             Others::One(one) => one,
@@ -246,14 +245,14 @@ impl<'p> PathInterpretations<'p> {
         }
     }
 
-    /// All of them in which letter case counts.
+    /// All interpretations in which letter case counts.
     pub fn unfolded(&self) -> impl Iterator<Item = &PathInterpretation<'p>> {
         let others = self.others().iter().filter(|interpretation| !interpretation.folded);
         std::iter::once(&self.plain).chain(others)
     }
 }
 
-/// Whether there is one way to read a path, letter case aside: nearly every request, so one pass over its bytes.
+/// Whether a path has one interpretation apart from letter case, as in nearly every request. One pass over its bytes.
 fn is_simple(raw: &str) -> bool {
     let mut before = 0;
     let plain = raw.bytes().all(|byte| {
@@ -272,7 +271,7 @@ fn is_simple(raw: &str) -> bool {
     plain && raw.starts_with('/') && !matches!(before, b'.' | b':')
 }
 
-/// The plain reading, checked. `%2F` stays encoded: it is data inside a segment.
+/// The plain interpretation, checked. `%2F` stays encoded: it is data inside a segment.
 fn decode_once(raw: &str, budget: &mut Budget) -> Result<String, Malformed> {
     budget.spend(raw.len())?;
     if !raw.starts_with('/') {
@@ -299,14 +298,14 @@ fn decode_once(raw: &str, budget: &mut Budget) -> Result<String, Malformed> {
     Ok(decoded)
 }
 
-/// The byte that the two digits behind a `%` stand for.
+/// The byte that the two digits after a `%` encode.
 fn escaped(digits: &mut impl Iterator<Item = u8>) -> Option<u8> {
     let mut digit = || char::from(digits.next()?).to_digit(16);
     u8::try_from(digit()? << 4 | digit()?).ok()
 }
 
-/// Every other way to read a path.
-fn other_readings(
+/// Every other interpretation of a path.
+fn other_interpretations(
     plain: &str,
     budget: &mut Budget,
 ) -> Result<Vec<PathInterpretation<'static>>, Malformed> {
@@ -327,7 +326,7 @@ mod tests {
 
     use super::*;
 
-    fn reads_as(raw: &str, meaning: &str) -> bool {
+    fn is_interpreted_as(raw: &str, meaning: &str) -> bool {
         let interpretations = PathInterpretations::of(raw).unwrap();
         interpretations.plain().path() == meaning
             || interpretations
@@ -365,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_that_letter_case_alone_tells_apart_clash() {
+    fn prefixes_that_differ_in_letter_case_only_clash() {
         let check = |one: &str, other: &str, expected: bool| {
             let [one, other] = [one, other].map(|text| PathPrefix::parse(text).unwrap());
             let clash = (one.clashes_with(&other), other.clashes_with(&one));
@@ -381,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_spelt_as_a_prefix_that_it_lies_below_without_letter_case() {
+    fn path_gets_the_letter_case_of_a_prefix_above_it() {
         let check = |prefix: &str, path: &str, expected: Option<&str>| {
             let interpretations = PathInterpretations::of(path).unwrap();
             let spelt = PathPrefix::parse(prefix).unwrap().respelt(interpretations.plain());
@@ -415,14 +414,14 @@ mod tests {
     }
 
     #[test]
-    fn prefixes_are_written_in_normal_form() {
+    fn prefix_that_is_not_in_normal_form_is_rejected() {
         for wrong in ["", "a", "/a//b", "/a/../b", "/a?b", "/a#b", "/%61", "/a;b", "/a b", "/*"] {
             assert!(PathPrefix::parse(wrong).is_err(), "{wrong}");
         }
     }
 
     #[test]
-    fn prefix_that_upstreams_read_as_another_is_rejected() {
+    fn prefix_with_another_interpretation_is_rejected() {
         for wrong in ["/a.", "/a./b", "/a:", "/a::$DATA", "/\u{2460}", "/a\u{ad}b", "/\u{2215}a"] {
             let error = PathPrefix::parse(wrong).unwrap_err();
             assert!(error.starts_with("is read as another path"), "{wrong}: {error}");
@@ -434,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn prefix_is_told_from_itself_with_an_extension() {
+    fn path_of_a_prefix_with_an_extension_is_recognized() {
         let check = |prefix: &str, path: &str, expected: bool| {
             let interpretations = PathInterpretations::of(path).unwrap();
             let prefix = PathPrefix::parse(prefix).unwrap();
@@ -453,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_path_has_one_reading_beside_that_without_letter_case() {
+    fn plain_path_has_one_interpretation_apart_from_letter_case() {
         for path in ["/", "/a/b.c", "/a-b_c~d", "/a,b=c:d@e"] {
             let interpretations = PathInterpretations::of(path).unwrap();
             let others: Vec<_> =
@@ -463,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_in_capitals_is_found_by_whoever_folds_them() {
+    fn prefix_in_capitals_matches_if_letter_case_is_ignored() {
         let prefix = PathPrefix::parse("/Admin").unwrap();
         for path in ["/admin/x", "/aDMIN/x", "//admin", "/x/..;/admin", "/%61dmin"] {
             let interpretations = PathInterpretations::of(path).unwrap();
@@ -479,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_paths_are_refused() {
+    fn malformed_path_is_rejected() {
         let check = |path: &str, wrong: Malformed| {
             assert_eq!(PathInterpretations::of(path).err(), Some(wrong), "{path}")
         };
@@ -498,7 +497,7 @@ mod tests {
     }
 
     #[test]
-    fn every_known_trick_has_the_reading_it_is_after() {
+    fn known_bypass_has_the_interpretation_that_it_aims_at() {
         for (raw, meaning) in [
             ("/open/..%2fprivate/page", "/private/page"),
             ("/open/..;/private/page", "/private/page"),
@@ -541,11 +540,11 @@ mod tests {
             ("/PR%C4%B0VATE", "/private"),
             ("/%C5%BFecret", "/secret"),
         ] {
-            assert!(reads_as(raw, meaning), "{raw}");
+            assert!(is_interpreted_as(raw, meaning), "{raw}");
         }
     }
 
-    /// The bytes gone through until a path is read or rejected.
+    /// The bytes processed until a path is accepted or rejected, and why it is rejected.
     fn work(raw: &str) -> (usize, Option<Malformed>) {
         let mut budget = Budget::of(raw.len());
         let before = budget.left();
@@ -554,7 +553,7 @@ mod tests {
     }
 
     #[test]
-    fn path_made_to_be_read_in_many_ways_is_rejected_within_the_work_of_twenty_plain_ones() {
+    fn path_with_too_many_interpretations_is_rejected_within_the_work_of_twenty_plain_ones() {
         let layers = "25".repeat(58);
         let hard = [
             format!("/{}", "%e3%80%80.%EF%BC%8F//%EF%BC%8F///;".repeat(132)),
@@ -575,7 +574,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_path_of_an_honest_client_is_read() {
+    fn long_path_of_an_honest_client_is_accepted() {
         for segment in [
             "/a%20b",
             "/%C3%A4",
@@ -600,7 +599,7 @@ mod tests {
         }
 
         #[test]
-        fn path_that_looks_simple_has_one_reading(raw in "(/|\\.|:|\\$|a|=){0,8}") {
+        fn path_that_looks_simple_has_one_interpretation(raw in "(/|\\.|:|\\$|a|=){0,8}") {
             let raw = format!("/{raw}");
             let all = interpretations::all(&raw, &mut Budget::of(raw.len()));
             prop_assert!(!is_simple(&raw) || all.unwrap() == [&*raw]);
@@ -617,7 +616,7 @@ mod tests {
             let budget = 20 * (64 + work(&plain).0 + raw.len() % 2);
             prop_assert!(work(&raw).0 <= budget);
             if let Ok(interpretations) = PathInterpretations::of(&raw) {
-                // What is looked up and decided on: a plain path has two.
+                // Each of them is looked up and decided on. A plain path has two.
                 prop_assert!(interpretations.others().len() < 20 * 2);
             }
         }

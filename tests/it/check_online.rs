@@ -62,8 +62,8 @@ async fn wrong_registration_is_an_error_with_line_and_remedy() {
     let unreachable = provider::section_with("http://127.0.0.1:9", "");
     let other_issuer = provider::section_with(&format!("{}/", idp.issuer()), "");
     for (providers, public_url, words) in [
-        (&wrong_secret, PUBLIC_URL, "client_secret: is not what the provider has of this client"),
-        (&wrong_id, PUBLIC_URL, "is not what the provider has of this client"),
+        (&wrong_secret, PUBLIC_URL, "client_secret: is not what is registered at the provider"),
+        (&wrong_id, PUBLIC_URL, "is not what is registered at the provider"),
         (
             &right,
             "http://localhost:4180",
@@ -83,7 +83,11 @@ async fn wrong_registration_is_an_error_with_line_and_remedy() {
 async fn provider_at_which_no_sign_in_can_work_exits_with_78() {
     let idp = honest().await;
     for (fault, code, words) in [
-        (Fault::Discovery(DiscoveryFault::OnlyNone), 78, "with no algorithm that is taken here"),
+        (
+            Fault::Discovery(DiscoveryFault::OnlyNone),
+            78,
+            "with no algorithm that is supported here",
+        ),
         (Fault::Discovery(DiscoveryFault::NoTokenEndpoint), 78, "`token_endpoint` is missing"),
         (Fault::Jwks(JwksFault::NoKeys), 78, "has keys that cannot be used"),
         (Fault::Discovery(DiscoveryFault::UnknownMembers), 0, "company: OK: "),
