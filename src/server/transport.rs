@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustls::ServerConfig;
+#[cfg(test)]
+use tokio::io::DuplexStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
@@ -20,6 +22,9 @@ use crate::server::protocol::Protocol;
 pub(super) enum Accepted {
     Tcp(TcpStream, SocketAddr),
     Unix(UnixStream),
+    /// For tests whose clock is paused: no socket works with one.
+    #[cfg(test)]
+    Memory(DuplexStream),
 }
 
 impl Accepted {
@@ -27,6 +32,8 @@ impl Accepted {
         match self {
             Self::Tcp(_, peer) => Peer::Ip(peer.ip().to_canonical()),
             Self::Unix(_) => Peer::Unix,
+            #[cfg(test)]
+            Self::Memory(_) => Peer::Ip([127, 0, 0, 1].into()),
         }
     }
 
@@ -38,6 +45,8 @@ impl Accepted {
         match self {
             Self::Tcp(..) => tls,
             Self::Unix(_) => None,
+            #[cfg(test)]
+            Self::Memory(_) => None,
         }
     }
 
@@ -51,6 +60,8 @@ impl Accepted {
             }
             (Self::Tcp(stream, _), None) => Transport::Tcp(stream),
             (Self::Unix(stream), _) => Transport::Unix(stream),
+            #[cfg(test)]
+            (Self::Memory(stream), _) => Transport::Memory(stream),
         })
     }
 }
@@ -61,6 +72,8 @@ pub(super) enum Transport {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
+    #[cfg(test)]
+    Memory(DuplexStream),
 }
 
 impl Transport {
@@ -72,6 +85,8 @@ impl Transport {
             }
             Self::Tls(_) => Some(Protocol::Http1),
             Self::Tcp(_) | Self::Unix(_) => None,
+            #[cfg(test)]
+            Self::Memory(_) => None,
         }
     }
 }
@@ -83,6 +98,8 @@ macro_rules! delegate {
             Transport::Tcp($stream) => $call,
             Transport::Tls($stream) => $call,
             Transport::Unix($stream) => $call,
+            #[cfg(test)]
+            Transport::Memory($stream) => $call,
         }
     };
 }

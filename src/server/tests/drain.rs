@@ -1,5 +1,6 @@
 //! The end: open requests are answered, idle connections close, tunnels are told.
 
+use super::deadlines::A_DAY;
 use super::*;
 
 fn impatient() -> Settings {
@@ -9,7 +10,10 @@ fn impatient() -> Settings {
 }
 
 pub(super) async fn tunnel(running: &Running) -> TcpStream {
-    let mut stream = running.connect().await;
+    upgrade(running.connect().await).await
+}
+
+async fn upgrade<S: AsyncReadExt + AsyncWriteExt + Unpin>(mut stream: S) -> S {
     let request =
         b"GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
     stream.write_all(request).await.unwrap();
@@ -50,10 +54,10 @@ async fn idle_and_silent_connections_do_not_delay_the_end() {
     running.stopped().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_does_not_finish_is_cut() {
     let running = Running::start(impatient()).await;
-    let mut stream = running.connect().await;
+    let mut stream = running.connect_in_memory().await;
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     running.app.waiting.notified().await;
     running.shutdown.begin();
@@ -61,14 +65,14 @@ async fn what_does_not_finish_is_cut() {
     running.stopped().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_tunnel_carries_bytes_past_all_deadlines_and_may_say_good_bye() {
     let mut settings = impatient();
     settings.timeouts.keep_alive = Duration::from_millis(100);
     settings.timeouts.request_headers = UNHURRIED;
     let running = Running::start(settings).await;
-    let mut stream = tunnel(&running).await;
-    tokio::time::sleep(UNHURRIED + Duration::from_millis(200)).await;
+    let mut stream = upgrade(running.connect_in_memory().await).await;
+    tokio::time::sleep(A_DAY).await;
     stream.write_all(b"ping").await.unwrap();
     let mut echo = [0; 4];
     stream.read_exact(&mut echo).await.unwrap();
@@ -92,10 +96,10 @@ async fn a_tunnel_counts_as_a_connection_until_it_closes() {
     timeout(SOON, closed).await.expect("the tunnel's place is free");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_second_order_waits_for_nothing() {
     let running = Running::start(settings()).await;
-    let mut stream = running.connect().await;
+    let mut stream = running.connect_in_memory().await;
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     running.app.waiting.notified().await;
     running.shutdown.begin();
@@ -104,33 +108,15 @@ async fn the_second_order_waits_for_nothing() {
     running.stopped().await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn requests_are_served_during_the_delay() {
     let timeouts = ServerTimeouts { drain_delay: UNHURRIED, ..ServerTimeouts::default() };
     let running = Running::start(Settings { timeouts, ..settings() }).await;
     running.shutdown.begin();
     assert!(running.shutdown.is_begun());
     let sent = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-    assert!(running.exchange(sent).await.starts_with("HTTP/1.1 200"));
+    let mut stream = running.connect_in_memory().await;
+    stream.write_all(sent.as_bytes()).await.unwrap();
+    assert!(until_closed(&mut stream).await.starts_with("HTTP/1.1 200"));
     running.stopped().await;
-}
-
-#[tokio::test]
-async fn signals_are_the_order_and_a_second_one_is_impatient() {
-    let running = Running::start(settings()).await;
-    let mut stream = running.connect().await;
-    stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
-    running.app.waiting.notified().await;
-    let shutdown = running.shutdown.clone();
-    let following = tokio::spawn(async move { shutdown.follow_signals().await });
-    // One turn installs the handlers; before that the signal would end this process.
-    tokio::task::yield_now().await;
-    for signal in ["-TERM", "-INT"] {
-        let id = std::process::id().to_string();
-        assert!(std::process::Command::new("kill").args([signal, &id]).status().unwrap().success());
-        timeout(SOON, running.shutdown.begun()).await.expect("the order is given");
-    }
-    assert_eq!(until_closed(&mut stream).await, "");
-    running.stopped().await;
-    following.abort();
 }

@@ -1,4 +1,4 @@
-//! The room as its clients meet it: over real sockets, with raw bytes.
+//! The server as clients see it: raw bytes over real sockets, or in memory where the clock is paused.
 
 mod access_log;
 mod deadlines;
@@ -20,7 +20,7 @@ use bytes::Bytes;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -28,6 +28,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::body::{Body, BodyError};
+use crate::server::transport::Accepted;
 use crate::telemetry::access_log::{LoggedDecision, Outcome};
 use crate::telemetry::metrics::Metrics;
 
@@ -190,6 +191,8 @@ struct Running {
     shutdown: Shutdown,
     connections: OpenConnections,
     settings: SettingsHandle,
+    server: Arc<ConnectionServer<App>>,
+    limit: ConnectionLimit,
     serving: JoinHandle<()>,
 }
 
@@ -202,14 +205,28 @@ impl Running {
         });
         let (app, shutdown, connections) =
             (Arc::<App>::default(), Shutdown::new(), bound.open_connections());
-        let settings = bound.settings();
+        let (settings, limit) = (bound.settings(), bound.limit.clone());
+        let server = ConnectionServer { handler: Arc::clone(&app), settings: settings.clone() };
+        let server = Arc::new(server);
         let serving = tokio::spawn(bound.serve(Arc::clone(&app), shutdown.clone()));
         let address = address.unwrap_or(([127, 0, 0, 1], 0).into());
-        Self { app, address, shutdown, connections, settings, serving }
+        Self { app, address, shutdown, connections, settings, server, limit, serving }
     }
 
     async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Connects in memory, for tests whose clock is paused.
+    async fn connect_in_memory(&self) -> DuplexStream {
+        let (client, server) = duplex(64 * 1024);
+        let accepted = Accepted::Memory(server);
+        let slot = self.limit.slot().await;
+        let connected = self.server.introduce(&accepted, ListenerKind::Public);
+        let guard = self.limit.admit(slot, &connected).unwrap();
+        let serving = Arc::clone(&self.server).serve(accepted, connected, guard);
+        self.settings.tasks().track(serving);
+        client
     }
 
     /// Sends bytes on a new connection, keeps it open, and reads until the server closes.
