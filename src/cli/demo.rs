@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli::run::open;
-use crate::cli::{CANNOT_LISTEN, INVALID_CONFIG, SUCCESS, complain};
+use crate::cli::{CANNOT_LISTEN, INVALID_CONFIG, SUCCESS, complain, signals};
 use crate::clock::Clock;
 use crate::config::{HostEnv, Problems, load};
 use crate::demo::{IdentityProvider, RegisteredClient, SampleApp, Settings};
@@ -61,11 +61,11 @@ async fn demo(port: u16, out: &mut dyn Write) -> io::Result<u8> {
     };
     introduce(out, &public_url, provider.issuer())?;
     let shutdown = Shutdown::new();
-    let signals = shutdown.clone();
+    let followed = shutdown.clone();
     let served = async {
         tokio::select! {
             () = opened.serve(shutdown) => Ok(SUCCESS),
-            Err(error) = async { signals.follow_signals().await } => Err(error),
+            Err(error) = async { signals::follow(&followed).await } => Err(error),
         }
     };
     let code = served.await;

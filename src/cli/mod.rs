@@ -8,6 +8,7 @@ pub mod health;
 pub mod keygen;
 pub mod run;
 pub mod schema;
+mod signals;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use crate::app::lasting::Lasting;
 use crate::app::serve::bind_admin;
 use crate::app::{self, App};
 use crate::cli::check::summary_of_errors;
-use crate::cli::{CANNOT_LISTEN, INVALID_CONFIG, SUCCESS, complain};
+use crate::cli::{CANNOT_LISTEN, INVALID_CONFIG, SUCCESS, complain, signals};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigSource, HostEnv, Problems};
 use crate::server::{self, AccessLog, Bound, Limits, Scheme, Server, ServerContext, Shutdown};
@@ -41,7 +41,7 @@ pub fn run(written: &ConfigSource, source: &HostEnv) -> io::Result<u8> {
     let shutdown = Shutdown::new();
     let follower = shutdown.clone();
     runtime.spawn(async move {
-        let Err(error) = follower.follow_signals().await;
+        let Err(error) = signals::follow(&follower).await;
         tracing::error!(%error, "cannot install signal handlers: SIGTERM will end the process without draining");
     });
     let code = runtime.block_on(serve(&config, shutdown));

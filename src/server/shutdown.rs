@@ -1,15 +1,12 @@
 //! How the process ends: the order to stop, and the tasks that still have work.
 //! Invariant: a server returns only when every task it knows has ended, and no task outlives the deadline.
 
-use std::convert::Infallible;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
@@ -57,32 +54,6 @@ impl Shutdown {
             biased;
             () = self.forced.cancelled() => None,
             done = wait => Some(done),
-        }
-    }
-
-    /// Makes SIGTERM and SIGINT this order, and a second one of them the order to stop at once.
-    /// Fails if the handlers cannot be installed; never returns otherwise, so run it beside the servers.
-    pub async fn follow_signals(&self) -> io::Result<Infallible> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-                _ = hangup.recv() => {
-                    // Unheard it would end the process, with everybody's session.
-                    tracing::warn!("SIGHUP changes nothing: restart to load another configuration");
-                    continue;
-                }
-            }
-            if self.is_begun() {
-                tracing::warn!("stopping at once");
-                self.force();
-            } else {
-                tracing::info!("stopping");
-                self.begin();
-            }
         }
     }
 }

@@ -132,7 +132,7 @@ async fn sighup_is_logged_and_ends_no_request() {
     open.say(REQUEST).await;
     stack.requests.recv().await.unwrap();
     stack.gateway.signal("HUP");
-    drop(stack.gateway.log_until("SIGHUP changes nothing"));
+    drop(stack.gateway.log_until("SIGHUP has no effect"));
     stack.go.notify_one();
     assert_eq!(status(&open.head().await), 200);
 }

@@ -1,0 +1,68 @@
+//! Signals of the process: SIGTERM and SIGINT stop it, SIGHUP has no effect.
+//! Invariant: the first signal starts the drain, the second one stops at once.
+
+use std::convert::Infallible;
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::server::Shutdown;
+
+/// Turns signals into calls of `shutdown`. Returns only if the handlers cannot be installed, so run it next to the
+/// servers.
+pub(super) async fn follow(shutdown: &Shutdown) -> io::Result<Infallible> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {
+                // Without a handler, SIGHUP would end the process and all sessions.
+                tracing::warn!("SIGHUP has no effect: restart to load a changed configuration");
+                continue;
+            }
+        }
+        if shutdown.is_begun() {
+            tracing::warn!("stopping at once");
+            shutdown.force();
+        } else {
+            tracing::info!("stopping");
+            shutdown.begin();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, id};
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Longer than a signal may take.
+    const SOON: Duration = Duration::from_secs(9);
+
+    fn send(signal: &str) {
+        assert!(Command::new("kill").args([signal, &id().to_string()]).status().unwrap().success());
+    }
+
+    #[tokio::test]
+    async fn first_signal_starts_the_drain_and_second_one_stops_at_once() {
+        let shutdown = Shutdown::new();
+        let followed = shutdown.clone();
+        let following = tokio::spawn(async move { follow(&followed).await });
+        // One turn installs the handlers; before that the signal would end this process.
+        tokio::task::yield_now().await;
+        send("-TERM");
+        timeout(SOON, shutdown.begun()).await.expect("the drain starts");
+        assert!(shutdown.unless_forced(std::future::ready(())).await.is_some());
+        send("-INT");
+        let forced = shutdown.unless_forced(std::future::pending::<()>());
+        assert_eq!(timeout(SOON, forced).await.expect("the drain is cut short"), None);
+        following.abort();
+    }
+}
