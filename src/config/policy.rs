@@ -321,7 +321,7 @@ pub(super) fn path(text: &str) -> Result<PathPrefix, Invalid> {
                 Invalid::new(what).suggest(text.trim_end_matches("/*").to_owned() + "/")
             }
             true => what.into(),
-            false => Invalid::new(what).suggest(format!("/{text}")),
+            false => Invalid::new(what).suggest(format!("/{}", text.trim_end_matches("/*"))),
         }
     })
 }
