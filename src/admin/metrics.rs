@@ -1,4 +1,4 @@
-//! `metrics`: what the process counted, and how things stand at the moment, for Prometheus.
+//! `/metrics`: the counters of the process and its current gauges, for Prometheus.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! The admin listener: what an operator and their machines ask, on a socket of its own.
-//! Invariants: nothing here is served on a public listener, whatever its host and path (T58); a page in
-//! a browser on this machine neither reads nor changes anything here.
+//! The admin listener: health, readiness and metrics for the operator's machines, on a socket of its own.
+//! Invariants: no public listener serves any of it, on any host or path (T58); a web page that is open on this
+//! machine can neither read nor change anything here.
 
 pub mod health;
 mod metrics;
@@ -22,38 +22,38 @@ use crate::server::{
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::TargetPools;
 
-/// Answers on the admin listener.
+/// Answers requests on the admin listener.
 #[derive(Debug)]
 pub struct Admin {
-    /// How the process is.
+    /// The state of the process.
     pub health: Arc<Health>,
-    /// All that is counted.
+    /// The counters.
     pub metrics: Arc<Metrics>,
     /// The providers and sessions that are shown.
     pub party: Arc<RelyingParty>,
     /// The connections to upstreams that are shown.
     pub upstreams: TargetPools,
-    /// Of the public listeners.
+    /// The open connections of the public listeners.
     pub connections: OpenConnections,
-    /// Until when their certificates are good.
+    /// When the certificates of the public listeners expire.
     pub certificates: Vec<CertificateExpiry>,
-    /// Which hosts it answers to.
+    /// The hosts that a request may name.
     pub hosts: AllowedHosts,
 }
 
-/// The hosts that an admin listener answers to.
+/// The hosts that a request to an admin listener may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AllowedHosts {
-    /// All, where other machines ask, by names that only their operator knows.
+    /// All: other machines reach the listener, by names that only the operator knows.
     Any,
     /// `localhost`, names below it, and loopback addresses.
     Loopback,
 }
 
 impl AllowedHosts {
-    /// Those of a listener at these addresses.
-    // SECURITY: a page at a name that its owner resolves to 127.0.0.1 is of the same origin as what it
-    // reads there (DNS rebinding). No browser reaches a Unix socket.
+    /// The hosts for a listener at these addresses.
+    // SECURITY: an attacker's page can resolve its own name to 127.0.0.1, so that the listener is of the page's
+    // origin (DNS rebinding). Browsers cannot reach a Unix socket.
     pub fn of(addresses: &[LocalAddress]) -> Self {
         let loopback = |address: &LocalAddress| match address {
             LocalAddress::Tcp(address) => address.ip().to_canonical().is_loopback(),
@@ -73,14 +73,14 @@ impl AllowedHosts {
 impl Handler for Admin {
     async fn handle(&self, incoming: Incoming) -> Answered {
         if !self.hosts.contain(&incoming.client) {
-            let text = "on loopback the admin listener answers to localhost, 127.0.0.1 and [::1]\n";
+            let text = "on loopback the admin listener answers only requests for localhost, 127.0.0.1 or [::1]\n";
             return plain_text(StatusCode::MISDIRECTED_REQUEST, text).into();
         }
         self.answer(&incoming.request).into()
     }
 
     fn reject(&self, rejected: RejectedRequest<'_>) -> Answered {
-        plain_text(rejected.status, "refused\n").into()
+        plain_text(rejected.status, "request rejected\n").into()
     }
 }
 
@@ -109,14 +109,14 @@ impl Admin {
     }
 }
 
-/// Whether a page in a browser sent the request, and not a person or a program.
-// SECURITY: a page of any site may send a POST to loopback without being able to read the answer.
+/// Whether a web page sent the request, rather than the user or an API client.
+// SECURITY: a page of any site can send a POST to loopback, although it cannot read the answer.
 fn is_from_page(headers: &HeaderMap) -> bool {
     let mut sites = headers.get_all("sec-fetch-site").iter();
     headers.contains_key(ORIGIN) || sites.any(|site| site != "none")
 }
 
-/// What the listener is opened with: plain HTTP, for few.
+/// The settings of the listener: plain HTTP, one worker, few connections.
 pub fn settings(address: &ListenAddress) -> Settings {
     Settings {
         listen: vec![address.clone()],
@@ -129,7 +129,8 @@ pub fn settings(address: &ListenAddress) -> Settings {
     }
 }
 
-/// Its requests are neither logged nor counted: a probe comes every few seconds.
+/// The context of the listener. Its requests are neither logged nor counted, because probes come every few
+/// seconds.
 pub fn frame() -> ServerContext {
     ServerContext {
         plain_scheme: Scheme::Http,
@@ -138,7 +139,7 @@ pub fn frame() -> ServerContext {
     }
 }
 
-/// More than all probes and scrapers of one process, and few enough to be no burden.
+/// More than all probes and scrapers need, and few enough to cost nothing.
 const MOST_CONNECTIONS: usize = 100;
 
 #[cfg(test)]
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn listener_on_loopback_alone_answers_to_loopback_hosts_alone() {
+    fn listener_on_loopback_addresses_answers_only_loopback_hosts() {
         let tcp = |text: &str| LocalAddress::Tcp(text.parse().unwrap());
         let check = |addresses: &[LocalAddress], expected| {
             assert_eq!(AllowedHosts::of(addresses), expected, "{addresses:?}");

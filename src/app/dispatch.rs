@@ -1,4 +1,4 @@
-//! Own endpoint or gated route; turns any error into a page; always answers.
+//! Hands each request to an endpoint of the gateway or to the gate of its route. An error becomes a page.
 
 use std::sync::Arc;
 
@@ -19,26 +19,27 @@ impl Handler for App {
         let (request, client) = (&incoming.request, Arc::clone(&incoming.client));
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let format = self.format(uri.path(), headers);
-        let asked = || ResponseContext { format, request_id: client.request_id().as_str() };
+        let context = || ResponseContext { format, request_id: client.request_id().as_str() };
         let listener = client.listener();
         let (meter, answer) = match (self.own(uri.path(), client.host(), listener), listener) {
             (Some(endpoint), _) => {
                 let dropped = request.extensions().get().map_or(&[][..], |DroppedNames(it)| it);
-                let call = Call { method, headers, dropped, client: &client, uri, asked: asked() };
-                // Boxed: rare, and its size would be that of every request's future.
+                let call =
+                    Call { method, headers, dropped, client: &client, uri, context: context() };
+                // Boxed: it is rare and large, and would enlarge the future of every request.
                 let (about, answer) = Box::pin(self.endpoint(endpoint, call)).await;
                 (about.unwrap_or(self.metrics.own()), answer)
             }
             (None, ListenerKind::Public) => self.routed(incoming).await,
             (None, ListenerKind::ForwardAuth) => (self.metrics.unrouted(), Err(Error::NoRoute)),
         };
-        let mut answered = answer.unwrap_or_else(|error| self.error_page(&error, &asked()));
+        let mut answered = answer.unwrap_or_else(|error| self.error_page(&error, &context()));
         answered.outcome.route = Some(meter);
         answered
     }
 
     fn reject(&self, rejected: RejectedRequest<'_>) -> Answered {
-        let asked = ResponseContext {
+        let context = ResponseContext {
             format: self.format(rejected.path, rejected.headers),
             request_id: rejected.request_id.as_str(),
         };
@@ -48,13 +49,13 @@ impl Handler for App {
             Some(endpoint) => error_for_endpoint(endpoint, error),
             None => error,
         };
-        self.error_page(&error, &asked)
+        self.error_page(&error, &context)
     }
 }
 
 impl App {
-    /// Whether one of our own paths is answered on a listener: the auth endpoints on their own, if there is
-    /// one, and nothing else there but what a probe asks.
+    /// Whether a listener serves an endpoint. If the auth endpoints have a listener of their own, they are served
+    /// there only, and of the other endpoints only `ping` is.
     fn answers_at(&self, endpoint: Endpoint<'_>, listener: ListenerKind) -> bool {
         match (endpoint, listener) {
             (Endpoint::Ping, _) | (Endpoint::Auth(..), ListenerKind::ForwardAuth) => true,
@@ -73,7 +74,7 @@ impl App {
         }
     }
 
-    /// Answers at one of our own paths.
+    /// Answers a request to an endpoint.
     async fn endpoint(
         &self,
         endpoint: Endpoint<'_>,
@@ -81,16 +82,16 @@ impl App {
     ) -> (Option<&'static RouteMeter>, Result<Answered, Error>) {
         let answering = self.endpoints.answer(endpoint, call);
         let Endpoint::Auth(..) = endpoint else { return answering.await };
-        // SECURITY: a 5xx admits at a proxy that is told to go on without us (`failure_mode_allow`).
+        // SECURITY: a proxy with `failure_mode_allow` takes a 5xx as permission, so a panic must not be one.
         let (about, answer) = without_panic(answering).await.unwrap_or_else(|| {
             let request_id = call.client.request_id();
-            tracing::error!(%request_id, "an auth endpoint panicked");
+            tracing::error!(%request_id, "panic at an auth endpoint");
             (None, Err(Error::Rejected(StatusCode::INTERNAL_SERVER_ERROR)))
         });
         (about, answer.map_err(|error| error_for_endpoint(endpoint, error)))
     }
 
-    /// Which of our own paths this is, compared as it was sent: ours have one spelling.
+    /// The endpoint at a path. The path is compared as it was sent: an endpoint has one spelling.
     fn own<'p>(&self, path: &'p str, host: &str, listener: ListenerKind) -> Option<Endpoint<'p>> {
         if let Some(below) = self.routes.below_prefix(path) {
             return Endpoint::at(below).filter(|it| self.answers_at(*it, listener));
@@ -104,10 +105,10 @@ impl App {
         is_probe.then_some(Endpoint::Ping)
     }
 
-    /// The form of an answer of ours.
-    // SECURITY: over gRPC a refusal is a 200 with the refusal inside. Whatever is asked under our prefix,
-    // `userinfo` as well as the auth endpoints, may be asked by a proxy that lets pass what has a 2xx,
-    // with the fields of its visitor.
+    /// The format of the gateway's own answer.
+    // SECURITY: over gRPC an error is a 200 with the error inside. A proxy may send its auth subrequests to any
+    // path under the prefix (to `userinfo`, for example), with its visitor's `Content-Type`, and it takes a
+    // 2xx as permission. So there the status must always be the HTTP status.
     fn format(&self, path: &str, headers: &HeaderMap) -> Format {
         match self.routes.below_prefix(path) {
             Some(_) => Format::with_status(headers),
@@ -115,7 +116,7 @@ impl App {
         }
     }
 
-    /// Hands a request to the gate of its route; tells where it is counted, too.
+    /// Hands a request to the gate of its route. Also returns the meter that counts it.
     async fn routed(&self, incoming: Incoming) -> (&'static RouteMeter, Result<Answered, Error>) {
         let unrouted = |error| (self.metrics.unrouted(), Err(error));
         let Some(target) = incoming.request.uri().path_and_query().cloned() else {
@@ -135,7 +136,7 @@ impl App {
                         .await,
                 )
             }
-            // There is nowhere to send somebody who is at public_url already.
+            // The browser is at public_url already, so a link to it would not help.
             Err(Error::WrongHost)
                 if incoming.client.origin() == *self.party.site().public_url() =>
             {
@@ -146,7 +147,8 @@ impl App {
     }
 }
 
-/// What is answered to a request that gets an error: at an auth endpoint a proxy asks about somebody else's.
+/// The error for a client of this endpoint. At an auth endpoint the client is a proxy, which understands only
+/// 401 and 403.
 fn error_for_endpoint(endpoint: Endpoint<'_>, error: Error) -> Error {
     match endpoint {
         Endpoint::Auth(..) => error.in_subrequest(),

@@ -1,5 +1,6 @@
-//! Our own paths, under `endpoint_prefix`, on every host and before any route.
-//! Each file parses, calls one room, renders. Nothing under the prefix ever reaches an upstream.
+//! The gateway's own paths, under `endpoint_prefix`, on every host and before any route.
+//! Each file parses a request, calls one room, and renders the answer.
+//! Invariant: no request under the prefix reaches an upstream.
 
 pub mod auth;
 pub mod callback;
@@ -26,7 +27,7 @@ use crate::pages::{self, Pages, ResponseContext, harden};
 use crate::server::{Answered, ClientInfo};
 use crate::telemetry::metrics::RouteMeter;
 
-/// One of our paths.
+/// A path of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint<'p> {
     /// `/sign_in`.
@@ -43,50 +44,50 @@ pub enum Endpoint<'p> {
     Userinfo,
     /// `/ping`.
     Ping,
-    /// `/auth` or `/forward_auth`, alone or with the path that is asked about behind it.
+    /// `/auth` or `/forward_auth`, alone or followed by the path of the original request.
     Auth(SubrequestMode, Option<&'p str>),
 }
 
-/// Answers our own paths.
+/// Answers requests to the gateway's own paths.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     /// The site, its providers and its sessions.
     pub party: Arc<RelyingParty>,
-    /// Signs in and out.
+    /// Sign-in and sign-out.
     pub login: Arc<Login>,
-    /// Knows the sessions.
+    /// The decision on auth subrequests, and the visitor of a request.
     pub gate: Arc<Gate>,
-    /// What is in front of what.
+    /// The routes.
     pub routes: Arc<Routes>,
-    /// What people see.
+    /// The pages.
     pub pages: Arc<Pages>,
-    /// What askers are told beside a route's own headers.
+    /// Headers of an allowed auth subrequest, in addition to the route's.
     pub auth_request: Arc<[HeaderRule]>,
-    /// Every name under which askers are told an identity, by whatever route.
+    /// The names of all identity headers in answers to auth subrequests, of every route.
     pub identity_names: Arc<[HeaderName]>,
-    /// Who may ask at the auth endpoints.
+    /// The proxies that may send auth subrequests.
     pub clients: Arc<auth::clients::DeclaredClients>,
 }
 
-/// A request for one of our paths.
+/// A request to one of these paths.
 #[derive(Clone, Copy)]
 pub struct Call<'a> {
     /// Its method.
     pub method: &'a Method,
-    /// Its fields.
+    /// Its header fields.
     pub headers: &'a HeaderMap,
-    /// Names of fields that it had, too, and that are dropped from every request.
+    /// Names of header fields that were removed from it, as from every request.
     pub dropped: &'a [HeaderName],
-    /// Who asks.
+    /// Its client.
     pub client: &'a ClientInfo,
     /// Its target.
     pub uri: &'a Uri,
-    /// How the answer is given.
-    pub asked: ResponseContext<'a>,
+    /// Format and reference of its answer.
+    pub context: ResponseContext<'a>,
 }
 
 impl<'p> Endpoint<'p> {
-    /// The endpoint at a path below the prefix, as it was sent: ours have one spelling.
+    /// The endpoint at a path below the prefix, as it was sent: an endpoint has one spelling.
     pub fn at(path: &'p str) -> Option<Self> {
         let path = path.strip_prefix('/')?;
         let (name, below) = path.split_at_checked(path.find('/').unwrap_or(path.len()))?;
@@ -105,16 +106,16 @@ impl<'p> Endpoint<'p> {
         })
     }
 
-    /// The methods it has, as they stand in `Allow` (RFC 9110 §10.2.1); `None`: any.
+    /// The value of `Allow` (RFC 9110 §10.2.1); `None`: any method is allowed.
     fn allow(self) -> Option<&'static str> {
         match self {
-            // A HEAD of the callback would spend the code.
+            // A HEAD would use up the code.
             Self::Callback(_) => Some("GET"),
             Self::SignOut => Some("GET, HEAD, POST"),
             Self::SignIn | Self::Start | Self::SignedOut | Self::Userinfo | Self::Ping => {
                 Some("GET, HEAD")
             }
-            // An asker may use the method that it asks about.
+            // The proxy may use the method of the original request.
             Self::Auth(..) => None,
         }
     }
@@ -131,7 +132,7 @@ fn suffix(below: &str) -> Option<&str> {
 }
 
 impl Endpoints {
-    /// Answers; tells where it is counted, too, if an asker's question was about a route.
+    /// Answers a request. Also returns the meter of the route, for an auth subrequest on a route.
     pub async fn answer(
         &self,
         endpoint: Endpoint<'_>,
@@ -150,20 +151,20 @@ impl Endpoints {
             Endpoint::SignedOut => Ok(self.signed_out(call)),
             Endpoint::Userinfo => self.userinfo(call).await,
             Endpoint::Ping => Ok(ping()),
-            Endpoint::Auth(asker, suffix) => return self.auth(asker, suffix, call).await,
+            Endpoint::Auth(mode, suffix) => return self.auth(mode, suffix, call).await,
         };
         (None, answer.map(Answered::from))
     }
 }
 
-/// 200, to whoever asks whether we are there.
+/// 200, to any client.
 pub fn ping() -> Response<Body> {
     let mut response = Response::new(Body::full("OK"));
     harden(response.headers_mut());
     response
 }
 
-/// A redirect of ours.
+/// The response to a redirect of the sign-in or sign-out.
 fn redirect(redirect: Redirect) -> Result<Response<Body>, Error> {
     let Redirect { location, cookies } = redirect;
     pages::redirect(location, cookies).map_err(|_| Error::Malformed)
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_exact() {
+    fn endpoint_has_one_exact_path() {
         check("/start", Some(Endpoint::Start));
         check("/callback", Some(Endpoint::Callback(None)));
         check("/callback/company", Some(Endpoint::Callback(Some("company"))));

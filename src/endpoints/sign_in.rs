@@ -1,4 +1,4 @@
-//! `sign_in`: a button per provider; with one it goes straight on.
+//! `sign_in`: a page with a button for each provider. With one provider it redirects to `start`.
 
 use http::{Response, StatusCode};
 use url::Url;
@@ -16,7 +16,7 @@ use crate::providers::{AllowedProviders, Provider};
 use crate::routing::path::PathInterpretations;
 
 impl Endpoints {
-    /// `GET sign_in?rd=`, and what else `start` takes but the provider.
+    /// `GET sign_in?rd=`, and the parameters of `start` without `provider`.
     pub(super) fn sign_in(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let query = Query::parse(call.uri.query().unwrap_or_default());
         let options = query.options();
@@ -42,7 +42,7 @@ impl Endpoints {
                 let choices: Vec<Choice<'_>> =
                     buttons.iter().map(|(name, href)| Choice { name, href }).collect();
                 Ok(self.pages.respond(
-                    &call.asked,
+                    &call.context,
                     StatusCode::OK,
                     &Page::SignIn { choices: &choices },
                 ))
@@ -50,14 +50,14 @@ impl Endpoints {
         }
     }
 
-    /// Where somebody may sign in who wants to go there, in the order of the page.
+    /// The providers that may sign in for a target, in the order of the page.
     pub fn providers_for(&self, target: &ReturnTo) -> impl Iterator<Item = &Provider> {
         let allowed =
             self.route_of(target).map_or(&AllowedProviders::All, |route| &route.providers);
         self.party.providers().for_route(allowed).map(AsRef::as_ref)
     }
 
-    /// The route that a target leads to.
+    /// The route of a target.
     fn route_of(&self, target: &ReturnTo) -> Option<&Route> {
         let base = Url::parse(&self.party.site().public_url().to_string()).ok()?;
         let url = base.join(target.as_str()).ok()?;

@@ -15,7 +15,7 @@ impl Endpoints {
     pub(super) fn sign_out(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let query = Query::parse(call.uri.query().unwrap_or_default());
         let targets = self.login.targets();
-        // On another host a path is that host's, also once the provider has sent the browser on.
+        // A path on another host means that host, also after the redirect through the provider.
         let target = query.one("rd").map(|rd| {
             let elsewhere = self.target_from_elsewhere(call.client, Some(rd));
             let elsewhere = elsewhere.map(|target| targets.absolute(&target));
@@ -23,9 +23,9 @@ impl Endpoints {
         });
         let (origin, domain) = (call.client.origin(), self.party.cookies().domain());
         let own = [self.party.site().public_url(), &origin];
-        // A HEAD never changes anything.
-        // SECURITY: asked without a session, too. The form of another site comes without our cookie,
-        // which is `Lax`, and the answer would clear it nevertheless (T88).
+        // A HEAD must not change anything.
+        // SECURITY: this applies without a session too. A form on another site is sent without the `Lax` session
+        // cookie, but the answer would still clear that cookie (T88).
         if *call.method == Method::HEAD || !is_same_origin(call.headers, &own, domain) {
             let query = target.as_ref().map(|target| {
                 Serializer::new(String::from("?")).append_pair("rd", target.as_str()).finish()
@@ -33,7 +33,7 @@ impl Endpoints {
             let action =
                 self.party.site().own_path(&format!("/sign_out{}", query.unwrap_or_default()));
             let page = Page::ConfirmSignOut { action: &action };
-            return Ok(self.pages.respond(&call.asked, StatusCode::OK, &page));
+            return Ok(self.pages.respond(&call.context, StatusCode::OK, &page));
         }
         let place = (call.client.host(), call.uri.path());
         redirect(self.login.sign_out(call.headers, place, target.as_ref()))
@@ -49,8 +49,8 @@ impl Endpoints {
             return response;
         }
         let sign_in = self.party.site().own_path("/sign_in");
-        // Where the applications are on other hosts, there is nothing to come back to here.
+        // If the applications are on other hosts, there is nothing to return to on this one.
         let sign_in = self.routes.has_host(call.client.host()).then_some(&*sign_in);
-        self.pages.respond(&call.asked, StatusCode::OK, &Page::SignedOut { sign_in })
+        self.pages.respond(&call.context, StatusCode::OK, &Page::SignedOut { sign_in })
     }
 }

@@ -37,25 +37,25 @@ impl Endpoints {
         }
     }
 
-    /// Where to go after signing in.
+    /// The target of the browser after the sign-in.
     pub(super) fn target(&self, call: Call<'_>, query: &Query) -> ReturnTo {
         self.login.targets().parse_or_root(wanted(call, query))
     }
 
-    /// The login cookie belongs to the host of `public_url`: asked on another host, the browser
-    /// goes there first, with this target.
+    /// The target, if the request is on another host than `public_url`'s. The browser has to go to `public_url`
+    /// first, because the login cookie belongs to that host.
     pub(super) fn target_of_public_url(&self, call: Call<'_>, query: &Query) -> Option<ReturnTo> {
         self.target_from_elsewhere(call.client, wanted(call, query))
     }
 
-    /// The place that `rd` names on a host that is not `public_url`'s, as seen from there.
+    /// The target that `rd` names on a host other than `public_url`'s, as `rd` at `public_url`.
     pub(super) fn target_from_elsewhere(
         &self,
         client: &ClientInfo,
         rd: Option<&str>,
     ) -> Option<ReturnTo> {
         let targets = self.login.targets();
-        // To browsers the same name with a dot behind it is another host, with cookies of its own.
+        // For browsers, the same name with a trailing dot is another host, with other cookies.
         let is_dotted = client.host().ends_with('.');
         if !is_dotted && host::normal(client.host()) == self.party.site().public_url().host() {
             return None;
@@ -66,22 +66,20 @@ impl Endpoints {
             rd => rd
                 .and_then(|rd| targets.on_host(authority, rd))
                 .or_else(|| targets.on_host(authority, "/"))
-                // On a host that is none of ours there is nothing to come back to. But a proxy may keep the
-                // host that its visitor sees to itself: to send that visitor where they are already would
-                // never end.
+                // No route has this host, so there is nothing to return to. But a trusted proxy may not forward
+                // the host that the browser sees; that may be `public_url`, and a redirect there would never end.
                 .or_else(|| (!client.is_trusted()).then(ReturnTo::root)),
         }
     }
 }
 
-/// The place that is asked for. Without `rd`, a trusted proxy may name the one that its visitor asked for,
-/// for not every proxy can encode it into a query.
+/// The requested target: `rd`, or the header of a trusted proxy. Not every proxy can encode a URL into a query.
 fn wanted<'q>(call: Call<'q>, query: &'q Query) -> Option<&'q str> {
-    let told = || {
+    let by_proxy = || {
         let mut fields = call.headers.get_all("x-auth-request-redirect").iter();
         let only = fields.next()?;
-        // Raw bytes of a path may be UTF-8; of two fields one is not the proxy's.
+        // The bytes of a path may be UTF-8. Of two fields, one is not the proxy's.
         fields.next().is_none().then(|| str::from_utf8(only.as_bytes()).ok())?
     };
-    query.one("rd").or_else(|| call.client.is_trusted().then(told).flatten())
+    query.one("rd").or_else(|| call.client.is_trusted().then(by_proxy).flatten())
 }

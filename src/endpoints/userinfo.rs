@@ -1,4 +1,4 @@
-//! `userinfo`: who am I, as JSON.
+//! `userinfo`: the user of the session, as JSON.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use crate::gate::identify::{Authentication, Member};
 use crate::login::sign_in_options::SignInOptions;
 use crate::pages::harden;
 
-/// What a page may know of its visitor.
+/// What the pages of an application can learn about their user.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Userinfo<'a> {
@@ -22,12 +22,12 @@ struct Userinfo<'a> {
     groups: Vec<Cow<'a, str>>,
     preferred_username: Option<&'a str>,
     provider: &'a str,
-    /// When the session ends at the latest, in seconds since 1970.
+    /// The latest end of the session, in seconds since 1970.
     expires: i64,
 }
 
 impl Endpoints {
-    /// `GET userinfo`: of whom a route that asks for a sign-in would know.
+    /// `GET userinfo`: the user that a route with sign-in would see.
     pub(super) async fn userinfo(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let visitor = self.gate.identify(Authentication::Required, call.headers).await;
         let Some(Member { session, data }) = visitor.member() else {

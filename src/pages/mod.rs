@@ -1,5 +1,5 @@
-//! What people see. Cannot see a token; knows no other room but `identity`.
-//! Invariants: every value is escaped, by the template's `.html` name; every answer is `no-store`,
+//! The pages of the gateway, and the same as JSON or gRPC status. Imports `identity` alone, so it cannot show a token.
+//! Invariants: every value is escaped, because the templates' names end in `.html`; every answer is `no-store`,
 //! `nosniff` and `no-referrer`; a page runs no script and loads nothing.
 //! Source: CSP Level 3; RFC 9110 §12.5.1; the gRPC protocol over HTTP/2, "Responses".
 
@@ -31,16 +31,16 @@ pub use reason::{DenialReason, SignInReason};
 pub use response::{harden, plain_text, redirect};
 pub use sign_in::{Choice, SignInFailure};
 
-/// `pages:`, what an operator may change.
+/// `pages:`, what the operator can change.
 #[derive(Clone, Debug, Default)]
 pub struct Brand {
-    /// The title on every page; "Portcullis" unless written.
+    /// The title of every page. Default: "Portcullis".
     pub title: Option<String>,
     /// A picture above the title.
     pub logo: Option<Logo>,
-    /// A sentence under it.
+    /// A sentence below the title.
     pub message: Option<String>,
-    /// CSS text after our own; it cannot load anything.
+    /// CSS text after the built-in style. The policy keeps it from loading anything.
     pub style: Option<String>,
 }
 
@@ -53,7 +53,7 @@ pub struct Logo {
     pub bytes: Vec<u8>,
 }
 
-/// One page and its data. Addresses are the caller's, already fit for the visitor's browser.
+/// A page and its data. Every address is ready for the visitor's browser.
 #[derive(Debug)]
 pub enum Page<'a> {
     /// A button per provider.
@@ -61,43 +61,43 @@ pub enum Page<'a> {
         /// The buttons, in their order.
         choices: &'a [Choice<'a>],
     },
-    /// 401: signing in would help.
+    /// 401: the visitor has to sign in.
     SignInRequired {
-        /// Where to sign in; also `login_url` of the JSON answer.
+        /// The address of the sign-in; also `login_url` of the JSON answer.
         login_url: &'a str,
     },
     /// The session is over.
     SignedOut {
-        /// Where to sign in again; `None` where that leads to nothing.
+        /// The address of a new sign-in; `None` if this host has no application.
         sign_in: Option<&'a str>,
     },
-    /// Asks before a sign-out that another site may have started.
+    /// A question before a sign-out that another site may have started.
     ConfirmSignOut {
-        /// Where the button posts to.
+        /// The address that the button posts to.
         action: &'a str,
     },
-    /// 403: signed in, not allowed.
+    /// 403: the user is not allowed.
     Forbidden(Forbidden<'a>),
     /// The sign-in failed.
     SignInFailed(SignInFailure<'a>),
-    /// 421: a host that nothing here is for.
+    /// 421: no route has this host.
     WrongHost {
-        /// Where the gateway is.
+        /// The address of the gateway.
         public_url: &'a Origin,
     },
-    /// 421: the host of `public_url`, where it has no application.
+    /// 421: the host of `public_url`, which has no application.
     SignInOnly {
-        /// Where the browser is.
+        /// The address of this page.
         public_url: &'a Origin,
     },
     /// The general page of a status, which may differ from the answer's.
     Status(StatusCode),
 }
 
-/// Why pages cannot be made of a [`Brand`].
+/// Why a [`Brand`] cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The operator's CSS would end its own element.
+    /// The operator's CSS would end the `<style>` element.
     #[error("the style must not contain \"</style\"")]
     Style,
     /// An embedded template is broken.
@@ -105,17 +105,17 @@ pub enum Error {
     Template(#[from] minijinja::Error),
 }
 
-/// All pages in one brand.
+/// Renders all pages, in one brand.
 #[derive(Debug)]
 pub struct Pages {
     environment: Environment<'static>,
     policy: HeaderValue,
-    /// The same for the one page with a form.
+    /// The policy of the page that has a form.
     policy_with_form: HeaderValue,
 }
 
 impl Pages {
-    /// Renders once what is the same on every page.
+    /// Prepares the templates, and renders what is the same on every page.
     pub fn new(brand: &Brand) -> Result<Self, Error> {
         let style = style(brand)?;
         let mut environment = Environment::new();
@@ -135,21 +135,21 @@ impl Pages {
         Ok(Self { environment, policy, policy_with_form })
     }
 
-    /// The answer that is this page, in the form that was asked for. A 401 carries
-    /// `WWW-Authenticate: Bearer`, a 429 and a 503 `Retry-After`; the caller may replace them.
+    /// Renders a page in the format of `context`. A 401 gets `WWW-Authenticate: Bearer`, a 429 and a 503 get
+    /// `Retry-After`; the caller may replace them.
     pub fn respond(
         &self,
-        asked: &ResponseContext<'_>,
+        context: &ResponseContext<'_>,
         status: StatusCode,
         page: &Page<'_>,
     ) -> Response<Body> {
         let view = page.view();
-        let mut response = match asked.format {
+        let mut response = match context.format {
             Format::Grpc => grpc(status, &view),
-            Format::Html => self.html(asked, &view).unwrap_or_else(|| json(asked, page, &view)),
-            Format::Json => json(asked, page, &view),
+            Format::Html => self.html(context, &view).unwrap_or_else(|| json(context, page, &view)),
+            Format::Json => json(context, page, &view),
         };
-        if asked.format != Format::Grpc {
+        if context.format != Format::Grpc {
             *response.status_mut() = status;
         }
         let headers = response.headers_mut();
@@ -168,11 +168,11 @@ impl Pages {
         if view.has_form() { self.policy_with_form.clone() } else { self.policy.clone() }
     }
 
-    fn html(&self, asked: &ResponseContext<'_>, view: &View<'_>) -> Option<Response<Body>> {
+    fn html(&self, context: &ResponseContext<'_>, view: &View<'_>) -> Option<Response<Body>> {
         let page = context! {
             view => Serde(view),
             form => view.has_form(),
-            request_id => asked.request_id,
+            request_id => context.request_id,
         };
         let text = self.environment.get_template("page.html").ok()?.render(page).ok()?;
         Some(full("text/html; charset=utf-8", text))
@@ -199,10 +199,10 @@ impl Page<'_> {
     }
 }
 
-/// What every page is made of, whatever form it takes.
+/// The parts of a page, the same in every format.
 #[derive(Debug, Serialize)]
 struct View<'a> {
-    /// For programs; `None` where nothing went wrong.
+    /// `error` of the JSON answer; `None` if the page is not about an error.
     error: Option<&'static str>,
     title: &'static str,
     /// Sentences.
@@ -212,7 +212,7 @@ struct View<'a> {
     actions: Vec<Action>,
 }
 
-/// Something to do next.
+/// A button or link.
 #[derive(Debug, Serialize)]
 struct Action {
     label: String,
@@ -223,9 +223,9 @@ struct Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum ActionKind {
-    /// What most people want: a filled button.
+    /// The action that most users want: a filled button.
     Primary,
-    /// Another way: a plain button.
+    /// Another action: an outlined button.
     Secondary,
     /// A button that posts.
     Post,
@@ -236,7 +236,7 @@ impl View<'_> {
         self.actions.iter().any(|action| action.kind == ActionKind::Post)
     }
 
-    /// The sentences on one line, for programs.
+    /// All sentences on one line, for JSON and gRPC.
     fn message(&self) -> String {
         let sentences = self.text.iter().map(String::as_str).chain(self.reasons.iter().copied());
         sentences.collect::<Vec<_>>().join(" ")
@@ -245,7 +245,7 @@ impl View<'_> {
 
 impl Action {
     fn new(kind: ActionKind, label: impl Into<String>, href: &str) -> Self {
-        // SECURITY: a `javascript:` or `data:` address would run in our origin when clicked.
+        // SECURITY: a click on a `javascript:` or `data:` address would run it in the gateway's origin.
         let known = ["/", "https://", "http://"].iter().any(|start| href.starts_with(start));
         let href = if known { href } else { "/" };
         Self { label: label.into(), href: href.to_owned(), kind }
@@ -258,20 +258,20 @@ impl Logo {
     }
 }
 
-/// Our style and the operator's, as the browser will hash it.
+/// The built-in style and the operator's, as the browser hashes them.
 fn style(brand: &Brand) -> Result<String, Error> {
     let own = brand.style.as_deref().unwrap_or_default();
-    // SECURITY: the text stands unescaped inside `<style>`; this alone could end it.
+    // SECURITY: the text is not escaped inside `<style>`; this tag is the only text that could end it.
     if own.to_ascii_lowercase().contains("</style") {
         return Err(Error::Style);
     }
-    // HTML's parser makes LF of line ends and U+FFFD of NUL before the browser takes the hash.
+    // The HTML parser changes line ends to LF, and NUL to U+FFFD, before the browser computes the hash.
     let own = own.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}");
     Ok(format!("\n{}{own}", include_str!("html/style.css")))
 }
 
-/// The policy of every page. `form_action` is `*` on the page that has a form: browsers hold the
-/// directive against redirects too, and a sign-out goes on to the provider and wherever that leads.
+/// The Content-Security-Policy of a page. `form_action` is `*` on the page that has a form: browsers apply the
+/// directive to redirects too, and a sign-out redirects to the provider, and from there to any address.
 fn policy(style: &str, logo: bool, form_action: &str) -> HeaderValue {
     let hash = STANDARD.encode(digest(&SHA256, style.as_bytes()));
     let images = if logo { " img-src data:;" } else { "" };
@@ -282,7 +282,7 @@ fn policy(style: &str, logo: bool, form_action: &str) -> HeaderValue {
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
-fn json(asked: &ResponseContext<'_>, page: &Page<'_>, view: &View<'_>) -> Response<Body> {
+fn json(context: &ResponseContext<'_>, page: &Page<'_>, view: &View<'_>) -> Response<Body> {
     #[derive(Serialize)]
     struct Answer<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -295,7 +295,7 @@ fn json(asked: &ResponseContext<'_>, page: &Page<'_>, view: &View<'_>) -> Respon
     let answer = Answer {
         error: view.error,
         message: view.message(),
-        request_id: asked.request_id,
+        request_id: context.request_id,
         login_url: page.login_url(),
     };
     full("application/json", serde_json::to_string(&answer).unwrap_or_default())
@@ -304,13 +304,13 @@ fn json(asked: &ResponseContext<'_>, page: &Page<'_>, view: &View<'_>) -> Respon
 fn full(content_type: &'static str, text: String) -> Response<Body> {
     let length = HeaderValue::from(text.len());
     let mut response = Response::new(Body::full(text));
-    // Written here, since an answer to HEAD has no body left to measure (RFC 9110 §8.6).
+    // Set here, because the body of an answer to HEAD is gone before it is measured (RFC 9110 §8.6).
     response.headers_mut().insert(CONTENT_LENGTH, length);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
-/// Trailers-Only: HTTP 200 and the gRPC status among the headers.
+/// A Trailers-Only response: HTTP 200, and the gRPC status as a header.
 fn grpc(status: StatusCode, view: &View<'_>) -> Response<Body> {
     let message = utf8_percent_encode(&view.message(), GRPC_MESSAGE).to_string();
     let mut response = Response::new(Body::empty());
@@ -324,9 +324,9 @@ fn grpc(status: StatusCode, view: &View<'_>) -> Response<Body> {
 }
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-/// What `grpc-message` escapes: all but printable ASCII, and the percent sign.
+/// Characters that `grpc-message` escapes: all but printable ASCII, and the percent sign.
 const GRPC_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
-/// Long enough to matter, short enough for somebody who waits.
+/// Long enough to reduce the load, short enough for a user who waits.
 const RETRY_AFTER_SECONDS: &str = "5";
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! In which form an answer of ours is given: gRPC status, page or JSON.
-//! Invariant: who asks over gRPC never gets a page, and nobody gets a page who did not name
-//! `text/html` (RFC 9110 §12.5.1; a wildcard is not enough, since every program sends one).
+//! The format of an answer: gRPC status, page or JSON.
+//! Invariant: a gRPC client never gets a page. Other clients get a page only if `Accept` names `text/html`
+//! (RFC 9110 §12.5.1); a wildcard is not enough, because API clients send it too.
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-/// The form of an answer.
+/// The format of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A gRPC status.
@@ -16,12 +16,12 @@ pub enum Format {
     Json,
 }
 
-/// What an answer needs to know of the request.
+/// What an answer depends on in its request.
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseContext<'a> {
-    /// The form it takes.
+    /// The format of the answer.
     pub format: Format,
-    /// The reference that the log has too.
+    /// The reference on the page, also in the log.
     pub request_id: &'a str,
 }
 
@@ -35,7 +35,7 @@ impl Format {
         }
     }
 
-    /// The form for who looks at the status before anything else: a page or JSON.
+    /// A page or JSON, for clients that look at the HTTP status first.
     pub fn with_status(headers: &HeaderMap) -> Self {
         if headers.get_all(ACCEPT).iter().any(accepts_html) { Self::Html } else { Self::Json }
     }
@@ -48,7 +48,7 @@ fn is_grpc(content_type: &HeaderValue) -> bool {
 }
 
 fn accepts_html(accept: &HeaderValue) -> bool {
-    // By bytes, and no further than to the first match: this is done for every request.
+    // On bytes, and only up to the first match, because it runs for every request.
     accept.as_bytes().split(|byte| *byte == b',').any(|range| {
         let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         let html = parts.next().is_some_and(|media| media.eq_ignore_ascii_case(b"text/html"));
@@ -56,14 +56,14 @@ fn accepts_html(accept: &HeaderValue) -> bool {
     })
 }
 
-/// `q=0` means "not this" (RFC 9110 §12.4.2).
+/// `q=0` means "not acceptable" (RFC 9110 §12.4.2).
 fn is_zero_weight(parameter: &[u8]) -> bool {
     let parameter = str::from_utf8(parameter).unwrap_or_default();
     let weight = parameter.split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("q"));
     weight.is_some_and(|(_, value)| value.trim().parse() == Ok(0.0_f32))
 }
 
-/// The gRPC code that says what the HTTP status would have said.
+/// The gRPC code with the meaning of an HTTP status.
 pub(super) fn grpc_status(status: StatusCode) -> u16 {
     match status {
         StatusCode::BAD_REQUEST => INVALID_ARGUMENT,
@@ -76,7 +76,7 @@ pub(super) fn grpc_status(status: StatusCode) -> u16 {
         | StatusCode::TOO_MANY_REQUESTS => RESOURCE_EXHAUSTED,
         StatusCode::INTERNAL_SERVER_ERROR => INTERNAL,
         StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => UNAVAILABLE,
-        // Not found, wrong host or method; a page that is no error is no remote procedure either.
+        // Not found, wrong host or method. A page that is not an error is no remote procedure either.
         _ => UNIMPLEMENTED,
     }
 }
@@ -104,14 +104,14 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_for_those_who_name_html() {
+    fn accept_with_text_html_gets_a_page() {
         check(&[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")], Format::Html);
         check(&[("accept", "application/json, Text/HTML ;q=0.5")], Format::Html);
         check(&[("accept", "application/json"), ("accept", "text/html")], Format::Html);
     }
 
     #[test]
-    fn everybody_else_gets_json() {
+    fn accept_without_text_html_gets_json() {
         check(&[], Format::Json);
         check(&[("accept", "*/*")], Format::Json);
         check(&[("accept", "text/*")], Format::Json);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn grpc_is_told_by_content_type_whatever_accept_says() {
+    fn content_type_grpc_gets_a_grpc_status_with_any_accept() {
         check(&[("content-type", "application/grpc")], Format::Grpc);
         check(&[("content-type", "Application/gRPC+proto"), ("accept", "text/html")], Format::Grpc);
         check(&[("content-type", "application/grp")], Format::Json);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn grpc_codes_say_what_the_status_says() {
+    fn grpc_code_has_the_meaning_of_the_status() {
         for (status, code) in
             [(401, 16), (403, 7), (404, 12), (413, 8), (500, 13), (502, 14), (503, 14), (504, 4)]
         {

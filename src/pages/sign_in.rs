@@ -3,7 +3,7 @@
 
 use crate::pages::{Action, ActionKind, SignInReason, View, english};
 
-/// A button of the sign-in page.
+/// A button on the sign-in page.
 #[derive(Clone, Copy, Debug)]
 pub struct Choice<'a> {
     /// "Sign in with NAME".

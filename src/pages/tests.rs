@@ -1,4 +1,4 @@
-//! Claims about every page at once.
+//! Tests of all pages together.
 
 use http::header::{CACHE_CONTROL, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http_body_util::BodyExt as _;
@@ -10,7 +10,7 @@ use crate::identity::claim_set::ClaimSet;
 use crate::identity::claims::ClaimNames;
 use SignInReason::{ProviderMisconfigured, ProviderUnavailable};
 
-/// Would end an attribute, an element, or a template, if it were not escaped.
+/// Text that would end an attribute, an element or a template if it were not escaped.
 const HOSTILE: &str = "\"'><script>alert(1)</script>{{ title }}<img src=x>";
 
 fn hostile_identity() -> Identity {
@@ -27,7 +27,7 @@ fn hostile_identity() -> Identity {
     }
 }
 
-/// Every page, each value of it `text`, with the status it is for.
+/// Calls `check` with every page, all its values being `text`, and with its status.
 fn with_each_page(text: &str, mut check: impl FnMut(StatusCode, &Page<'_>)) {
     let href = format!("/start?rd={text}");
     let identity = hostile_identity();
@@ -71,7 +71,7 @@ fn pages() -> Pages {
     Pages::new(&Brand::default()).unwrap()
 }
 
-fn asked(format: Format) -> ResponseContext<'static> {
+fn context(format: Format) -> ResponseContext<'static> {
     ResponseContext { format, request_id: "req-1" }
 }
 
@@ -80,7 +80,7 @@ fn text(response: Response<Body>) -> String {
     String::from_utf8(body.to_bytes().to_vec()).unwrap()
 }
 
-/// Waits for a body.
+/// Runs a future to its end.
 fn complete<T, E: std::fmt::Debug>(future: impl Future<Output = Result<T, E>>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(future).unwrap()
@@ -98,9 +98,9 @@ fn every_value_is_escaped() {
         ..Brand::default()
     };
     let pages = Pages::new(&brand).unwrap();
-    let asked = ResponseContext { request_id: HOSTILE, ..asked(Format::Html) };
+    let context = ResponseContext { request_id: HOSTILE, ..context(Format::Html) };
     with_each_page(HOSTILE, |status, page| {
-        let html = text(pages.respond(&asked, status, page));
+        let html = text(pages.respond(&context, status, page));
         for live in ["<script", "<img", "'>"] {
             assert!(!html.contains(live), "{live} in {html}");
         }
@@ -109,11 +109,11 @@ fn every_value_is_escaped() {
 }
 
 #[test]
-fn an_address_that_would_run_a_script_is_not_offered() {
+fn address_that_would_run_a_script_is_replaced() {
     for href in ["javascript:alert(1)", " javascript:alert(1)", "data:text/html,x", "JAVASCRIPT:1"]
     {
         let page = Page::SignedOut { sign_in: Some(href) };
-        let html = text(pages().respond(&asked(Format::Html), StatusCode::OK, &page));
+        let html = text(pages().respond(&context(Format::Html), StatusCode::OK, &page));
         assert!(html.contains("href=\"&#x2f;\""), "{html}");
     }
 }
@@ -122,7 +122,7 @@ fn an_address_that_would_run_a_script_is_not_offered() {
 fn check_style_hash(brand: &Brand) {
     let pages = Pages::new(brand).unwrap();
     with_each_page("x", |status, page| {
-        let response = pages.respond(&asked(Format::Html), status, page);
+        let response = pages.respond(&context(Format::Html), status, page);
         let policy = header(&response, &CONTENT_SECURITY_POLICY).to_owned();
         let html = text(response);
         let style = html.split_once("<style>").unwrap().1.split_once("</style>").unwrap().0;
@@ -133,25 +133,25 @@ fn check_style_hash(brand: &Brand) {
 }
 
 #[test]
-fn the_policy_names_the_style_that_the_browser_hashes() {
+fn policy_has_the_hash_of_the_style_as_the_browser_computes_it() {
     check_style_hash(&Brand::default());
     let style = Some("main { color: red }\r\n\rh1 > b::after { content: \"\0&<\" }".to_owned());
     check_style_hash(&Brand { style, ..Brand::default() });
 }
 
 #[test]
-fn a_style_that_would_end_its_element_is_refused() {
+fn style_that_would_end_its_element_is_rejected() {
     let style = Some("x {} </STYLE ><script>".to_owned());
     assert!(matches!(Pages::new(&Brand { style, ..Brand::default() }), Err(Error::Style)));
 }
 
 #[test]
-fn the_policy_forbids_all_that_a_page_does_not_have() {
+fn policy_allows_only_what_the_page_has() {
     let logo = Some(Logo { content_type: "image/png", bytes: vec![1, 2, 3] });
     for brand in [Brand::default(), Brand { logo, ..Brand::default() }] {
         let pages = Pages::new(&brand).unwrap();
         with_each_page("x", |status, page| {
-            let response = pages.respond(&asked(Format::Html), status, page);
+            let response = pages.respond(&context(Format::Html), status, page);
             let policy = header(&response, &CONTENT_SECURITY_POLICY).to_owned();
             let html = text(response);
             for directive in ["default-src 'none';", "frame-ancestors 'none'", "base-uri 'none'"] {
@@ -165,11 +165,11 @@ fn the_policy_forbids_all_that_a_page_does_not_have() {
 }
 
 #[test]
-fn a_logo_stands_in_the_page_itself() {
+fn logo_is_a_data_url_in_the_page() {
     let logo = Some(Logo { content_type: "image/svg+xml", bytes: b"<svg/>".to_vec() });
     let pages = Pages::new(&Brand { logo, ..Brand::default() }).unwrap();
     let html = text(pages.respond(
-        &asked(Format::Html),
+        &context(Format::Html),
         StatusCode::NOT_FOUND,
         &Page::Status(StatusCode::NOT_FOUND),
     ));
@@ -177,10 +177,10 @@ fn a_logo_stands_in_the_page_itself() {
 }
 
 #[test]
-fn no_answer_is_kept_sniffed_or_referred_from() {
+fn every_answer_has_the_security_headers() {
     for format in [Format::Html, Format::Json, Format::Grpc] {
         with_each_page("x", |status, page| {
-            let response = pages().respond(&asked(format), status, page);
+            let response = pages().respond(&context(format), status, page);
             assert_eq!(header(&response, &CACHE_CONTROL), "no-store");
             assert_eq!(header(&response, &X_CONTENT_TYPE_OPTIONS), "nosniff");
             assert_eq!(header(&response, &REFERRER_POLICY), "no-referrer");
@@ -189,17 +189,17 @@ fn no_answer_is_kept_sniffed_or_referred_from() {
 }
 
 #[test]
-fn the_one_form_tells_its_origin() {
+fn page_with_a_form_sends_its_origin() {
     with_each_page("x", |status, page| {
-        let html = text(pages().respond(&asked(Format::Html), status, page));
+        let html = text(pages().respond(&context(Format::Html), status, page));
         assert_eq!(html.contains("content=\"same-origin\""), html.contains("<form"), "{html}");
     });
 }
 
 #[test]
-fn json_says_what_the_page_says() {
+fn json_has_the_message_of_the_page() {
     with_each_page(HOSTILE, |status, page| {
-        let response = pages().respond(&asked(Format::Json), status, page);
+        let response = pages().respond(&context(Format::Json), status, page);
         assert_eq!(response.status(), status);
         assert_eq!(header(&response, &CONTENT_TYPE), "application/json");
         let json: Json = serde_json::from_str(&text(response)).unwrap();
@@ -212,10 +212,10 @@ fn json_says_what_the_page_says() {
 }
 
 #[test]
-fn a_refusal_names_every_failed_key_to_programs_too() {
+fn json_of_a_denial_has_a_sentence_for_every_failed_key() {
     with_each_page("x", |status, page| {
         if let Page::Forbidden(_) = page {
-            let answer = text(pages().respond(&asked(Format::Json), status, page));
+            let answer = text(pages().respond(&context(Format::Json), status, page));
             assert!(answer.contains("network") && answer.contains("group"), "{answer}");
         }
     });
@@ -225,7 +225,7 @@ fn a_refusal_names_every_failed_key_to_programs_too() {
 fn grpc_gets_a_status_and_no_page() {
     let text_outside_ascii = "50% von K\u{f6}ln\r\nx: y";
     with_each_page(text_outside_ascii, |status, page| {
-        let response = pages().respond(&asked(Format::Grpc), status, page);
+        let response = pages().respond(&context(Format::Grpc), status, page);
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(header(&response, &CONTENT_TYPE), "application/grpc");
         assert_eq!(
@@ -242,20 +242,20 @@ fn grpc_gets_a_status_and_no_page() {
 }
 
 #[test]
-fn who_must_wait_is_told_how_long_and_who_must_sign_in_how() {
+fn status_429_and_503_have_retry_after_and_401_has_www_authenticate() {
     with_each_page("x", |status, page| {
-        let response = pages().respond(&asked(Format::Json), status, page);
+        let response = pages().respond(&context(Format::Json), status, page);
         let wait = response.headers().contains_key(RETRY_AFTER);
         assert_eq!(wait, matches!(status.as_u16(), 429 | 503), "{status}");
-        let challenge = response.headers().contains_key(WWW_AUTHENTICATE);
-        assert_eq!(challenge, status == StatusCode::UNAUTHORIZED, "{status}");
+        let authenticate = response.headers().contains_key(WWW_AUTHENTICATE);
+        assert_eq!(authenticate, status == StatusCode::UNAUTHORIZED, "{status}");
     });
 }
 
 #[test]
-fn an_account_is_named_as_its_owner_knows_it() {
+fn denial_names_the_account_by_name_and_email() {
     let mut identity = hostile_identity();
-    let mut said = |name: Option<&str>, email: Option<&str>| {
+    let mut page_for = |name: Option<&str>, email: Option<&str>| {
         identity.name = name.map(str::to_owned);
         identity.email = email.map(str::to_owned);
         identity.user = Some("u-1".into());
@@ -266,19 +266,19 @@ fn an_account_is_named_as_its_owner_knows_it() {
             other_account: "/a",
             sign_out: "/b",
         });
-        text(pages().respond(&asked(Format::Json), StatusCode::FORBIDDEN, &page))
+        text(pages().respond(&context(Format::Json), StatusCode::FORBIDDEN, &page))
     };
-    assert!(said(Some("Alice"), Some("a@b.c")).contains("Alice (a@b.c) with Company"));
-    assert!(said(Some("a@b.c"), Some("a@b.c")).contains("as a@b.c with"));
-    assert!(said(None, Some("a@b.c")).contains("as a@b.c with"));
-    assert!(said(Some("Alice"), None).contains("as Alice with"));
-    assert!(said(None, None).contains("as u-1 with"));
-    let turned = said(Some("\u{202e}A\u{2066}li\u{7}ce\u{2069}"), Some("a@b.c\u{202d}"));
+    assert!(page_for(Some("Alice"), Some("a@b.c")).contains("Alice (a@b.c) with Company"));
+    assert!(page_for(Some("a@b.c"), Some("a@b.c")).contains("as a@b.c with"));
+    assert!(page_for(None, Some("a@b.c")).contains("as a@b.c with"));
+    assert!(page_for(Some("Alice"), None).contains("as Alice with"));
+    assert!(page_for(None, None).contains("as u-1 with"));
+    let turned = page_for(Some("\u{202e}A\u{2066}li\u{7}ce\u{2069}"), Some("a@b.c\u{202d}"));
     assert!(turned.contains("as Alice (a@b.c) with"), "{turned}");
     assert!(
-        said(Some("\u{633}\u{627}\u{631}\u{629}"), None)
+        page_for(Some("\u{633}\u{627}\u{631}\u{629}"), None)
             .contains("\u{633}\u{627}\u{631}\u{629} with")
     );
-    let long = said(Some(&"\u{e4}".repeat(5000)), None);
+    let long = page_for(Some(&"\u{e4}".repeat(5000)), None);
     assert!(long.contains(&format!("as {}\u{2026} with", "\u{e4}".repeat(256))), "{long}");
 }

@@ -1,10 +1,10 @@
-//! The declared proxies at run time: who of them asks, and what each was seen to lack.
+//! The declared proxies at run time: which one sends a subrequest, and which headers it failed to send.
 //! Invariant: a header that a proxy once failed to send is not read from it again until a restart.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::table::{Part, Row, canonical, line};
+use super::table::{Part, ProxyHeaders, canonical, line};
 use crate::server::{
     ForwardAuth, ForwardAuthClient, ForwardAuthProxy, ListenAddress, Peer, TrustedProxies,
 };
@@ -16,7 +16,7 @@ pub struct DeclaredClients {
     declared: Vec<DeclaredClient>,
     trusted: TrustedProxies,
     own_listener: Option<ListenAddress>,
-    /// When a peer that is not declared was last in the log.
+    /// Throttles the log line about peers that are not declared.
     pub(super) undeclared: LogThrottle,
 }
 
@@ -27,12 +27,12 @@ pub(super) struct DeclaredClient {
     method_ignored: AtomicBool,
     scheme_ignored: AtomicBool,
     address_ignored: AtomicBool,
-    /// When a question of theirs that was denied for its form was last in the log.
-    pub(super) complaints: LogThrottle,
+    /// Throttles the log line about their subrequests with a fault in the form.
+    pub(super) faults: LogThrottle,
 }
 
 impl DeclaredClients {
-    /// The proxies that are declared; `trusted` are proxies too wherever they stand in `X-Forwarded-For`.
+    /// The declared proxies. In `X-Forwarded-For`, those in `trusted` count as proxies too.
     pub fn new(settings: &ForwardAuth, trusted: &TrustedProxies) -> Self {
         Self {
             declared: settings.clients.iter().cloned().map(DeclaredClient::new).collect(),
@@ -42,17 +42,17 @@ impl DeclaredClients {
         }
     }
 
-    /// Whether they ask on a listener of their own, and nowhere else.
+    /// Whether the auth endpoints have a listener of their own.
     pub fn have_own_listener(&self) -> bool {
         self.own_listener.is_some()
     }
 
-    /// The entry that a peer belongs to.
+    /// The entry of a peer.
     pub(super) fn of_peer(&self, peer: Peer) -> Option<&DeclaredClient> {
         self.declared.iter().find(|client| client.settings.includes(peer))
     }
 
-    /// Whether an address in a chain is a proxy's, not a visitor's.
+    /// Whether an address in a forwarded chain is a proxy's, not a visitor's.
     pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
         self.trusted.contains(address)
             || self.declared.iter().any(|client| client.settings.contains(address))
@@ -66,33 +66,34 @@ impl DeclaredClient {
             method_ignored: AtomicBool::new(false),
             scheme_ignored: AtomicBool::new(false),
             address_ignored: AtomicBool::new(false),
-            complaints: LogThrottle::default(),
+            faults: LogThrottle::default(),
         }
     }
 
-    /// Which kind of proxy these are.
+    /// The kind of these proxies.
     pub(super) fn proxy(&self) -> ForwardAuthProxy {
         self.settings.proxy
     }
 
-    /// Whether a header of the row is read from them.
+    /// Whether the header for this part is read from them.
     pub(super) fn is_read(&self, part: Part) -> bool {
         self.flag(part).is_none_or(|ignored| !ignored.load(Ordering::Relaxed))
     }
 
-    /// Notes that a question came without this header of the row.
-    // SECURITY: a proxy whose operator forgot the line for a header passes the visitor's own on. A question
-    // without it gives that away, and from then on nobody's counts.
-    pub(super) fn lacks(&self, part: Part) {
+    /// Notes that a subrequest came without the header for this part.
+    // SECURITY: if the operator forgot to set a header, the proxy passes on the visitor's own. A subrequest
+    // without the header shows that, and from then on the header is ignored.
+    pub(super) fn ignore(&self, part: Part) {
         let Some(ignored) = self.flag(part) else { return };
         if ignored.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (proxy, name) = (self.proxy(), Row::of(self.proxy()).header(part).map(canonical));
+        let (proxy, name) =
+            (self.proxy(), ProxyHeaders::of(self.proxy()).header(part).map(canonical));
         tracing::warn!(
             proxy = proxy.as_str(),
-            "{} did not come with a question at an auth endpoint, so a visitor could send it: it is not \
-             read until a restart. Write {}",
+            "an auth subrequest came without {}, so visitors could forge it: Portcullis ignores it until \
+             a restart. Write {}",
             name.unwrap_or_default(),
             line(proxy, part)
         );
@@ -100,7 +101,7 @@ impl DeclaredClient {
 
     fn flag(&self, part: Part) -> Option<&AtomicBool> {
         match part {
-            // Without it there is no question.
+            // Without a URI the subrequest has a fault of its own.
             Part::Uri => None,
             Part::Method => Some(&self.method_ignored),
             Part::Scheme => Some(&self.scheme_ignored),

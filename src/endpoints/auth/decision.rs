@@ -1,6 +1,6 @@
-//! A subrequest -> granted, challenge or denied, whatever protocol the question came by.
-//! Invariant: the decision is that of proxying (`gate::decide`); what an answer cannot take away from the
-//! request is denied.
+//! An auth subrequest -> allow, sign in or deny. Knows nothing of the protocol of the subrequest.
+//! Invariant: the decision is that of proxying (`gate::decide`). A request with a field that the answer cannot
+//! remove is denied.
 
 use http::header::HeaderMap;
 use http::{HeaderName, HeaderValue};
@@ -22,62 +22,62 @@ use crate::server::ListenerKind;
 use crate::telemetry::access_log::{LoggedDecision, Outcome};
 use crate::telemetry::metrics::RouteMeter;
 
-/// A request that a proxy asks about, before it forwards it.
+/// An auth subrequest: a request that a proxy has not forwarded yet.
 #[derive(Debug)]
 pub(super) struct Subrequest<'a> {
-    /// Where it goes, by which method, and whose it is.
+    /// Target, method and client of the original request.
     pub(super) original: Original<'a>,
-    /// Its fields, beside the proxy's own.
+    /// The header fields: the original request's, and the proxy's own.
     pub(super) headers: &'a HeaderMap,
-    /// Names of fields of it that were dropped before anybody read them.
+    /// Names of header fields that were removed from it, as from every request.
     pub(super) dropped: &'a [HeaderName],
-    /// What the question asks for beside the route's rules.
+    /// Rules in the subrequest's query, in addition to the route's.
     pub(super) narrowing: Option<Policy>,
-    /// What the proxy makes of an answer that does not grant.
-    pub(super) asker: SubrequestMode,
-    /// The listener that the question came to.
+    /// How the proxy handles an answer that does not allow.
+    pub(super) mode: SubrequestMode,
+    /// The listener of the subrequest.
     pub(super) listener: ListenerKind,
 }
 
-/// What becomes of a subrequest.
+/// The decision on a subrequest.
 #[derive(Debug)]
 pub(super) enum SubrequestDecision {
-    /// It may pass, with this.
-    Granted(Grant),
-    /// Signing in may help.
-    Challenge(SubrequestChallenge),
-    /// It may not pass.
-    Denied(Error),
+    /// It is allowed, with this.
+    Allow(AllowedSubrequest),
+    /// The visitor has to sign in.
+    SignIn(SubrequestChallenge),
+    /// It is denied.
+    Deny(Error),
 }
 
-/// What goes with a request that may pass.
+/// What the proxy adds to a request that is allowed.
 #[derive(Debug)]
-pub(super) struct Grant {
-    /// Every identity header there is, empty where it has no value.
+pub(super) struct AllowedSubrequest {
+    /// Every identity header; empty if it has no value.
     pub(super) headers: HeaderMap,
-    /// The visitor's cookies without ours; `None` where none is left.
+    /// The visitor's cookies without the gateway's; `None` if none is left.
     pub(super) cookies: Option<HeaderValue>,
-    /// For the log.
+    /// The outcome for the log.
     pub(super) outcome: Outcome,
 }
 
 impl Endpoints {
-    /// Decides, and tells at which route the question is counted.
+    /// Decides. Also returns the meter of the route.
     pub(super) async fn decide_subrequest(
         &self,
         subrequest: &Subrequest<'_>,
     ) -> (Option<&'static RouteMeter>, SubrequestDecision) {
-        let (route, interpretations) = match self.route_asked_about(&subrequest.original) {
+        let (route, interpretations) = match self.original_route(&subrequest.original) {
             Ok(found) => found,
-            Err(error) => return (None, SubrequestDecision::Denied(error)),
+            Err(error) => return (None, SubrequestDecision::Deny(error)),
         };
         let decided = self.decide_on(route, &interpretations, subrequest).await;
-        (Some(route.meter), decided.unwrap_or_else(SubrequestDecision::Denied))
+        (Some(route.meter), decided.unwrap_or_else(SubrequestDecision::Deny))
     }
 
-    /// The route. Without a URI, the one that every request of the host has, if its rules do not look at the
-    /// request line either.
-    fn route_asked_about<'a>(
+    /// The route of the original request. Without a URI, the only route of the host, if its rules do not look at
+    /// the request line.
+    fn original_route<'a>(
         &self,
         original: &'a Original<'_>,
     ) -> Result<(&Route, PathInterpretations<'a>), Error> {
@@ -104,14 +104,14 @@ impl Endpoints {
     ) -> Result<SubrequestDecision, Error> {
         let Subrequest { original, headers, dropped, narrowing, .. } = subrequest;
         let Original { client, method, target } = original;
-        self.refuse_irremovable(route, headers, dropped)?;
-        // SECURITY: a stranger may have the same group or e-mail at another provider.
+        self.deny_irremovable(route, headers, dropped)?;
+        // SECURITY: another person may have the same group or e-mail at another provider.
         if narrowing.is_some() && self.gate.takes_several(route) {
             return Err(SubrequestError::NarrowingOfSeveral.into());
         }
         let (method, target) = (method.as_ref(), target.as_ref().copied().unwrap_or("/"));
         let reach = Reach::of(method, headers, &self.routes, route, || client.origin());
-        let asked = AccessRequest {
+        let request = AccessRequest {
             route,
             method,
             interpretations,
@@ -123,24 +123,24 @@ impl Endpoints {
         let visitor = if matches!(route.allow, Policy::Public) && narrowing.is_none() {
             Visitor::Stranger
         } else {
-            self.gate.identify(asked.authentication(), headers).await
+            self.gate.identify(request.authentication(), headers).await
         };
-        match decide(&asked, visitor) {
-            Decision::Allow(permit) => self.grant(&permit, subrequest),
+        match decide(&request, visitor) {
+            Decision::Allow(permit) => self.allow(&permit, subrequest),
             Decision::SignIn => {
                 let challenged = Challenged { route, method, headers, target, client };
-                let challenge = self.gate.challenge_subrequest(challenged, subrequest.asker);
-                Ok(SubrequestDecision::Challenge(challenge))
+                let challenge = self.gate.challenge_subrequest(challenged, subrequest.mode);
+                Ok(SubrequestDecision::SignIn(challenge))
             }
             Decision::Deny(denied) => Err(self.gate.denied(route, &denied, client, target)),
             Decision::Ambiguous(interpretation) => Err(Error::Ambiguous { interpretation }),
         }
     }
 
-    /// Denies what would pass beside the answer: the application could read it as what it is not.
-    // SECURITY: `X_Forwarded_User` is `X-Forwarded-User` to CGI and its heirs, and no answer of ours takes it
-    // away (T33). A method override makes another request of the one that was decided on (T22).
-    fn refuse_irremovable(
+    /// Denies a request with fields that the answer cannot remove, and that the application could trust.
+    // SECURITY: CGI and its successors read `X_Forwarded_User` as `X-Forwarded-User`, and the answer cannot
+    // remove it (T33). A method override makes another request of the one that was decided on (T22).
+    fn deny_irremovable(
         &self,
         route: &Route,
         headers: &HeaderMap,
@@ -151,7 +151,7 @@ impl Endpoints {
                 self.identity_names.iter().find(|own| is_spelling_of(name.as_str(), own.as_str()));
             own.is_some_and(|own| own != *name)
         };
-        // SECURITY: whose `Impersonate-User` we set must not add `Impersonate-Group` to it (Kubernetes).
+        // SECURITY: a visitor must not add `Impersonate-Group` to the gateway's `Impersonate-User` (Kubernetes).
         let impersonates = self.identity_names.iter().any(|own| is_impersonation(own.as_str()));
         let foreign = |name: &&HeaderName| {
             impersonates && is_impersonation(name.as_str()) && !self.identity_names.contains(*name)
@@ -160,7 +160,7 @@ impl Endpoints {
         if names.any(|name| misspelt(&name) || foreign(&name)) {
             return Err(SubrequestError::Spelling);
         }
-        // In another spelling an override counts for nothing at `Reach`, which looks for a `MOVE`.
+        // `Reach` looks for a `MOVE` in overrides of the usual spelling only.
         let misspelt = dropped.iter().any(|name| is_method_override(name.as_str()));
         let overrides = route.restricts_methods && is_overridden(headers)
             || (looks_at_request_line(route) || headers.contains_key(&DESTINATION)) && misspelt;
@@ -170,14 +170,14 @@ impl Endpoints {
         Ok(())
     }
 
-    fn grant(
+    fn allow(
         &self,
         permit: &Permit<'_>,
         subrequest: &Subrequest<'_>,
     ) -> Result<SubrequestDecision, Error> {
         let (route, member) = (permit.route(), permit.visitor().member());
         let empty = HeaderValue::from_static("");
-        // SECURITY: what is absent here some proxies leave as their visitor sent it (CVE-2026-30851, T56).
+        // SECURITY: some proxies leave a header that is absent here as their visitor sent it (CVE-2026-30851, T56).
         let mut headers: HeaderMap =
             self.identity_names.iter().map(|name| (name.clone(), empty.clone())).collect();
         if let Some(member) = member {
@@ -189,14 +189,14 @@ impl Endpoints {
                 headers.insert(name, value);
             }
         }
-        // The route's own word counts under these names, also where it has no value.
+        // Under these names the route's value counts, even if it is empty.
         for rule in route.identity_headers.iter() {
             headers.insert(rule.name.clone(), empty.clone());
         }
         self.gate.inject(permit, &mut headers)?;
         match subrequest.listener {
             ListenerKind::ForwardAuth => {}
-            // SECURITY: a visitor's own request may come by the same proxy, and be answered with the token.
+            // SECURITY: a visitor's own request may come through the same proxy, and would be answered with the token.
             ListenerKind::Public => {
                 let of_tokens = route.identity_headers.iter().filter(|it| it.template.uses_token());
                 for rule in of_tokens {
@@ -211,11 +211,11 @@ impl Endpoints {
             subject: member.map(|member| member.data.identity.subject.clone()),
         };
         let cookies = self.party.cookies().others(subrequest.headers);
-        Ok(SubrequestDecision::Granted(Grant { headers, cookies, outcome }))
+        Ok(SubrequestDecision::Allow(AllowedSubrequest { headers, cookies, outcome }))
     }
 }
 
-/// Whether the decision of a route may depend on path or method.
+/// Whether the decision on a route may depend on path or method.
 fn looks_at_request_line(route: &Route) -> bool {
     route.restricts_methods || !route.ruled_paths.is_empty()
 }

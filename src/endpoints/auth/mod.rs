@@ -1,8 +1,8 @@
-//! `auth` and `forward_auth`: a proxy asks over HTTP whether its visitor's request may pass.
-//! What was asked (`table`, `original`, `narrowing`) -> `decision`, as for our own proxying -> an answer.
-//! Invariant: the answer is 202 (200 for Envoy), 401 or 403, and 302 at `forward_auth`. It never sets a
-//! cookie, for not every proxy hands one on; and only one that grants has a `Cookie`, for proxies hand the
-//! others to the browser, where script may read them.
+//! `auth` and `forward_auth`: auth subrequests, by which a proxy gets the decision on its visitor's request.
+//! The original request (`table`, `original`, `narrowing`) -> `decision`, the same as for proxying -> an answer.
+//! Invariants: the answer is 202 (200 for Envoy), 401 or 403, and 302 at `forward_auth`. It sets no cookie,
+//! because not every proxy passes cookies on. Only an answer that allows has `Cookie`: proxies pass the other
+//! answers to the browser, where script could read it.
 
 pub mod clients;
 mod decision;
@@ -22,22 +22,22 @@ use crate::pages::harden;
 use crate::server::{Answered, ForwardAuthProxy, Peer};
 use crate::telemetry::metrics::RouteMeter;
 use clients::DeclaredClient;
-use decision::{Grant, Subrequest, SubrequestDecision};
+use decision::{AllowedSubrequest, Subrequest, SubrequestDecision};
 use original::Original;
 
 impl Endpoints {
-    /// Any method at `auth[/PATH]` or `forward_auth[/PATH]`; counted at the route that is asked about.
+    /// Any method at `auth[/PATH]` or `forward_auth[/PATH]`. Also returns the meter of the original request's route.
     pub(super) async fn auth(
         &self,
-        asker: SubrequestMode,
+        mode: SubrequestMode,
         suffix: Option<&str>,
         call: Call<'_>,
     ) -> (Option<&'static RouteMeter>, Result<Answered, Error>) {
-        // SECURITY: who may ask about any request could ask about one that passes, and mean another (T54).
+        // SECURITY: a peer that may describe any request could describe an allowed one, and send another (T54).
         let Some(client) = self.clients.of_peer(call.client.peer()) else {
-            return (None, Err(self.distrust(call)));
+            return (None, Err(self.undeclared(call)));
         };
-        let (meter, answer) = match self.subrequest(client, asker, suffix, call) {
+        let (meter, answer) = match self.subrequest(client, mode, suffix, call) {
             Ok(subrequest) => {
                 let (meter, decision) = self.decide_subrequest(&subrequest).await;
                 (meter, answer(decision, client.proxy()))
@@ -45,16 +45,16 @@ impl Endpoints {
             Err(fault) => (None, Err(fault.into())),
         };
         if let Err(error) = &answer {
-            complain(client, call, error);
+            report_fault(client, call, error);
         }
         (meter, answer)
     }
 
-    /// What is asked.
+    /// Reads the subrequest.
     fn subrequest<'a>(
         &self,
         client: &DeclaredClient,
-        asker: SubrequestMode,
+        mode: SubrequestMode,
         suffix: Option<&'a str>,
         call: Call<'a>,
     ) -> Result<Subrequest<'a>, SubrequestError> {
@@ -66,11 +66,12 @@ impl Endpoints {
             _ => narrowing::of(&Query::parse(call.uri.query().unwrap_or_default()))?,
         };
         let (headers, dropped, listener) = (call.headers, call.dropped, call.client.listener());
-        Ok(Subrequest { original, headers, dropped, narrowing, asker, listener })
+        Ok(Subrequest { original, headers, dropped, narrowing, mode, listener })
     }
 
-    /// Tells the operator, who may just have forgotten a line; tells a stranger nothing new.
-    fn distrust(&self, call: Call<'_>) -> Error {
+    /// The error for a peer that is not declared. It says nothing new to an attacker; the log says to the
+    /// operator which line may be missing.
+    fn undeclared(&self, call: Call<'_>) -> Error {
         let fault = SubrequestError::Undeclared;
         if self.clients.undeclared.allow() {
             let address = match call.client.peer() {
@@ -79,7 +80,7 @@ impl Endpoints {
             };
             tracing::warn!(
                 request_id = %call.client.request_id(),
-                "{fault}: if it is a proxy of yours, add {address} to server.forward_auth.clients"
+                "{fault}: if this is your proxy, add {address} to server.forward_auth.clients"
             );
         }
         match self.party.session(call.headers) {
@@ -91,29 +92,29 @@ impl Endpoints {
     }
 }
 
-/// The decision as this kind of proxy understands it.
+/// The answer to a subrequest, for this kind of proxy.
 fn answer(decision: SubrequestDecision, proxy: ForwardAuthProxy) -> Result<Answered, Error> {
     match decision {
-        SubrequestDecision::Granted(grant) => Ok(granted(grant, proxy)),
-        SubrequestDecision::Challenge(SubrequestChallenge::Redirect(to)) => {
+        SubrequestDecision::Allow(allowed) => Ok(allow(allowed, proxy)),
+        SubrequestDecision::SignIn(SubrequestChallenge::Redirect(to)) => {
             redirect(to.into()).map(answered)
         }
-        SubrequestDecision::Challenge(SubrequestChallenge::Unauthorized(login_url)) => {
+        SubrequestDecision::SignIn(SubrequestChallenge::Unauthorized(login_url)) => {
             Err(Error::NotSignedIn { login_url, cookies: None })
         }
-        SubrequestDecision::Denied(error) => Err(error),
+        SubrequestDecision::Deny(error) => Err(error),
     }
 }
 
-/// All that an upstream may be told of its visitor, and the visitor's cookies without ours in place of all.
-// SECURITY: an upstream that learns the session id can act as the visitor (T92).
-fn granted(grant: Grant, proxy: ForwardAuthProxy) -> Answered {
+/// The identity headers, and the visitor's cookies without the gateway's.
+// SECURITY: an upstream that learns the session id can act as the user (T92).
+fn allow(allowed: AllowedSubrequest, proxy: ForwardAuthProxy) -> Answered {
     let mut response = Response::new(Body::empty());
-    *response.headers_mut() = grant.headers;
+    *response.headers_mut() = allowed.headers;
     let headers = response.headers_mut();
     harden(headers);
-    let status = match (proxy, grant.cookies) {
-        // An empty value would be an empty field at its upstream.
+    let status = match (proxy, allowed.cookies) {
+        // Envoy would send an empty value to the upstream as an empty field.
         (ForwardAuthProxy::Envoy, None) => {
             headers.insert(AUTH_HEADERS_TO_REMOVE, HeaderValue::from_static("cookie"));
             StatusCode::OK
@@ -122,18 +123,18 @@ fn granted(grant: Grant, proxy: ForwardAuthProxy) -> Answered {
             headers.insert(COOKIE, cookies);
             StatusCode::OK
         }
-        // Absent, it would be the text of the placeholder at upstreams of Caddy 2.6.
+        // Without the field, Caddy 2.6 sends the text of its placeholder to the upstream.
         (_, cookies) => {
             headers.insert(COOKIE, cookies.unwrap_or(HeaderValue::from_static("")));
             StatusCode::ACCEPTED
         }
     };
     *response.status_mut() = status;
-    Answered::new(response, grant.outcome)
+    Answered::new(response, allowed.outcome)
 }
 
-/// Tells the operator of a question that cannot be granted for its form. Visitors can ask so at will.
-fn complain(client: &DeclaredClient, call: Call<'_>, error: &Error) {
+/// Logs a subrequest that is denied for its form. Throttled, because visitors can cause it at will.
+fn report_fault(client: &DeclaredClient, call: Call<'_>, error: &Error) {
     let by_rules = matches!(
         error,
         Error::NotSignedIn { .. }
@@ -141,19 +142,19 @@ fn complain(client: &DeclaredClient, call: Call<'_>, error: &Error) {
             | Error::DeniedForEveryone { .. }
             | Error::ForeignOrigin
     );
-    if !by_rules && client.complaints.allow() {
+    if !by_rules && client.faults.allow() {
         let (request_id, proxy) = (call.client.request_id(), client.proxy().as_str());
-        let why: String = error.to_string().chars().take(LONGEST).collect();
+        let why: String = error.to_string().chars().take(MAX_REASON).collect();
         let remedy = if matches!(error, Error::SecondPath(SecondPathFault::NoDestination)) {
-            ". Let the proxy pass Destination on with its question"
+            ". Configure the proxy to send Destination with its auth subrequests"
         } else {
             ""
         };
-        tracing::warn!(%request_id, proxy, "a question at an auth endpoint is denied: {why}{remedy}");
+        tracing::warn!(%request_id, proxy, "auth subrequest denied: {why}{remedy}");
     }
 }
 
 const AUTH_HEADERS_TO_REMOVE: HeaderName =
     HeaderName::from_static("x-envoy-auth-headers-to-remove");
-/// Characters of a reason in the log: a path can be long.
-const LONGEST: usize = 400;
+/// The most characters of a reason in the log, which may have a long path in it.
+const MAX_REASON: usize = 400;

@@ -1,15 +1,15 @@
-//! `allowed_groups`, `allowed_emails` and `allowed_email_domains`: what an asker wants of the visitor
-//! beside the route's rules, as oauth2-proxy has it.
-//! Invariant: a parameter that could be meant to narrow, and cannot be understood, lets nobody pass.
+//! `allowed_groups`, `allowed_emails` and `allowed_email_domains` in the query of an auth subrequest: rules in
+//! addition to the route's, with the names of oauth2-proxy.
+//! Invariant: a parameter that seems to narrow the rules, and is not valid, denies every request.
 
 use crate::endpoints::query::Query;
 use crate::error::SubrequestError;
 use crate::policy::Policy;
 use crate::policy::rule::{EmailDomain, Rule};
 
-/// The narrower rules of a query; `None` where it has none.
+/// The rules of a query; `None` if it has none.
 pub(super) fn of(query: &Query) -> Result<Option<Policy>, SubrequestError> {
-    // SECURITY: `allowed_group` without its s must not mean everybody.
+    // SECURITY: `allowed_group` without its s must not allow every user.
     if !query.names().any(|name| name.starts_with(PREFIX)) {
         return Ok(None);
     }
@@ -28,7 +28,7 @@ pub(super) fn of(query: &Query) -> Result<Option<Policy>, SubrequestError> {
     Ok(Some(Policy::Rules(vec![rule])))
 }
 
-/// The items of a parameter; it stands there once, or not at all.
+/// The items of a parameter; `None` if it is absent.
 fn list(query: &Query, name: &str) -> Result<Option<Vec<String>>, SubrequestError> {
     if !query.names().any(|known| known == name) {
         return Ok(None);
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_read() {
+    fn every_list_is_read() {
         check("", Ok(None));
         check("x=y&rd=%2F", Ok(None));
         check("allowed_groups=a,b%2Cc,,d", Ok(Some((4, 0, 0))));
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_lets_nobody_pass() {
+    fn parameter_that_is_empty_repeated_or_unknown_is_rejected() {
         for query in [
             "allowed_groups=",
             "allowed_groups",

@@ -1,13 +1,13 @@
-//! What a declared proxy says of the request that it asks about: where it went, by which method, and whose it
-//! is. Read by the row of the proxy's kind.
-//! Invariant: whatever a visitor adds makes a question at most worse: it is ignored, or the question is denied.
+//! The original request of an auth subrequest: target, method and client, read from the headers that the kind of
+//! the declared proxy sets.
+//! Invariant: a header that a visitor adds is ignored, or the subrequest is denied.
 
 use http::header::{HeaderMap, HeaderValue};
 use http::{Method, uri::PathAndQuery};
 
 use super::clients::{DeclaredClient, DeclaredClients};
 use super::table::{
-    ADDRESS, HostSource, METHODS, MethodSource, Part, Row, SchemeSource, URIS, UriSource,
+    ADDRESS, HostSource, METHODS, MethodSource, Part, ProxyHeaders, SchemeSource, URIS, UriSource,
     canonical, line, others_by_uri,
 };
 use crate::client_address::ClientAddress;
@@ -17,25 +17,25 @@ use crate::origin::Origin;
 use crate::routing::host::normal;
 use crate::server::{Authority, ClientInfo, ForwardedFor, Scheme};
 
-/// The request that is asked about.
+/// The request that the proxy received.
 #[derive(Clone, Debug)]
 pub(super) struct Original<'a> {
-    /// Who made it, at which origin.
+    /// Its client and origin.
     pub(super) client: ClientInfo,
-    /// Its method; `None` where the proxy did not tell it.
+    /// Its method; `None` if the proxy did not send it.
     pub(super) method: Option<Method>,
-    /// Its path and query, or the fault of a question without, for when the decision depends on it.
+    /// Its path and query; or the error, if the decision depends on them and they are missing.
     pub(super) target: Result<&'a str, SubrequestError>,
 }
 
-/// Path and query, and the origin where the URI names one.
+/// Path and query, and the origin if the URI has one.
 struct Uri<'a> {
     target: &'a str,
     site: Option<(Scheme, Authority)>,
 }
 
 impl<'a> Original<'a> {
-    /// Reads a question; `suffix` is the path behind the endpoint's own.
+    /// Reads a subrequest. `suffix` is the path that follows the endpoint's own.
     pub(super) fn of(
         declared: &DeclaredClient,
         clients: &DeclaredClients,
@@ -43,16 +43,16 @@ impl<'a> Original<'a> {
         suffix: Option<&'a str>,
         call: Call<'a>,
     ) -> Result<Self, SubrequestError> {
-        let (headers, row) = (call.headers, Row::of(declared.proxy()));
+        let (headers, row) = (call.headers, ProxyHeaders::of(declared.proxy()));
         let uri = uri(row, suffix, call)?;
         let authority = match (row.host, &uri) {
-            (HostSource::Question, _) => call.client.requested_authority().clone(),
+            (HostSource::Subrequest, _) => call.client.requested_authority().clone(),
             (HostSource::Header(name), _) => host(headers, name)?,
             (HostSource::Url, Some(Uri { site: Some((_, authority)), .. })) => authority.clone(),
             (HostSource::Url, Some(_) | None) => return Err(no_uri(declared, headers)),
         };
         if uri.is_some() {
-            note_lacking(declared, row, headers);
+            ignore_missing(declared, row, headers);
         }
         let method = method(declared, row, call)?;
         let own_scheme = if public_url.is_https() { Scheme::Https } else { Scheme::Http };
@@ -68,15 +68,15 @@ impl<'a> Original<'a> {
         let client =
             call.client.asked_about(address(declared, clients, headers), scheme, authority);
         let target = uri.map(|uri| uri.target);
-        nothing_else(row, headers, &client, target, method.as_ref())?;
+        deny_contradiction(row, headers, &client, target, method.as_ref())?;
         let target = target.ok_or_else(|| no_uri(declared, headers));
         Ok(Self { client, method, target })
     }
 }
 
-/// The URI of the row; `None` where the question has none.
+/// The URI; `None` if the subrequest has none.
 fn uri<'a>(
-    row: &Row,
+    row: &ProxyHeaders,
     suffix: Option<&'a str>,
     call: Call<'a>,
 ) -> Result<Option<Uri<'a>>, SubrequestError> {
@@ -87,7 +87,7 @@ fn uri<'a>(
             ("the path behind the endpoint", target.map(|target| Uri { target, site: None }))
         }
         UriSource::Header(name) | UriSource::Url(name) => {
-            // A slash is nearly nothing, and some write it down behind every path.
+            // Some configurations add a slash to every path.
             if suffix.is_some_and(|path| path != "/") {
                 return Err(SubrequestError::Suffix);
             }
@@ -101,29 +101,29 @@ fn uri<'a>(
         }
     };
     let uri = read.ok_or(SubrequestError::Unclear(name))?;
-    // A `#` tail would be part of the decision, and none of the request.
+    // A fragment would be part of the decision, but not of the request.
     let is_target = |text: &str| {
         text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
     };
     if is_target(uri.target) { Ok(Some(uri)) } else { Err(SubrequestError::Unclear(name)) }
 }
 
-/// Notes which headers of the row are missing beside its URI.
-fn note_lacking(declared: &DeclaredClient, row: &Row, headers: &HeaderMap) {
+/// Ignores headers that are missing in a subrequest with a URI.
+fn ignore_missing(declared: &DeclaredClient, row: &ProxyHeaders, headers: &HeaderMap) {
     for part in [Part::Method, Part::Scheme, Part::Address] {
         if row.header(part).is_some_and(|name| !headers.contains_key(name)) {
-            declared.lacks(part);
+            declared.ignore(part);
         }
     }
 }
 
 fn method(
     declared: &DeclaredClient,
-    row: &Row,
+    row: &ProxyHeaders,
     call: Call<'_>,
 ) -> Result<Option<Method>, SubrequestError> {
     match row.method {
-        MethodSource::Question => Ok(Some(call.method.clone())),
+        MethodSource::Subrequest => Ok(Some(call.method.clone())),
         MethodSource::Header(_) if !declared.is_read(Part::Method) => Ok(None),
         MethodSource::Header(name) => {
             let Some(text) = one(call.headers, name)? else { return Ok(None) };
@@ -133,7 +133,7 @@ fn method(
     }
 }
 
-/// The host of a header. A proxy that forwards a request of HTTP/1.0 may have none to tell.
+/// The host in a header. A proxy has none to send for a request over HTTP/1.0 without `Host`.
 fn host(headers: &HeaderMap, name: &'static str) -> Result<Authority, SubrequestError> {
     match one(headers, name)? {
         None | Some("") => Err(SubrequestError::NoHost),
@@ -154,7 +154,7 @@ fn scheme(headers: &HeaderMap, name: &'static str) -> Result<Option<Scheme>, Sub
     }
 }
 
-/// The right-most entry of the chain that is no proxy's.
+/// The right-most entry of the forwarded chain that is not a proxy's.
 fn address(
     declared: &DeclaredClient,
     clients: &DeclaredClients,
@@ -166,17 +166,17 @@ fn address(
     let fields = headers.get_all(ADDRESS).iter().map(HeaderValue::as_bytes);
     match ForwardedFor::read(fields, |address| clients.is_proxy(address)) {
         ForwardedFor::Client(address) => ClientAddress::Known(address),
-        // SECURITY: the question is the proxy's, and the address of its visitor is not that of a proxy.
+        // SECURITY: the visitor's address is missing, and a proxy's must not count as the visitor's.
         ForwardedFor::Absent | ForwardedFor::AllTrusted(_) | ForwardedFor::Invalid => {
             ClientAddress::Unknown
         }
     }
 }
 
-/// Denies a question with a header of another row that names another URI or method.
-// SECURITY: it may be the proxy's own header, and the declared row the visitor's (T53).
-fn nothing_else(
-    row: &Row,
+/// Denies a subrequest with a header of another kind of proxy that names another URI or method.
+// SECURITY: that header may be the proxy's own, and those of the declared kind the visitor's (T53).
+fn deny_contradiction(
+    row: &ProxyHeaders,
     headers: &HeaderMap,
     client: &ClientInfo,
     target: Option<&str>,
@@ -184,7 +184,7 @@ fn nothing_else(
 ) -> Result<(), SubrequestError> {
     let own = |part| row.header(part);
     for name in URIS.into_iter().filter(|name| own(Part::Uri) != Some(*name)) {
-        // Without a URI of the row there is none to contradict.
+        // Without a URI there is nothing to contradict.
         let (Some(text), Some(target)) = (one(headers, name)?, target) else { continue };
         let same = match split(text)? {
             None => text == target,
@@ -212,15 +212,15 @@ fn nothing_else(
     Ok(())
 }
 
-/// The fault of a question without URI: the header to send, and the kinds of proxy whose header came instead.
+/// The error of a subrequest without URI: the header to send, and the kinds of proxy whose header is there.
 fn no_uri(declared: &DeclaredClient, headers: &HeaderMap) -> SubrequestError {
     let proxy = declared.proxy();
-    let came = URIS.into_iter().filter(|name| headers.contains_key(*name));
-    let others: Vec<_> = came.flat_map(|name| others_by_uri(proxy, name)).collect();
+    let present = URIS.into_iter().filter(|name| headers.contains_key(*name));
+    let others: Vec<_> = present.flat_map(|name| others_by_uri(proxy, name)).collect();
     SubrequestError::NoUri { write: line(proxy, Part::Uri), others: others.join(", ") }
 }
 
-/// The one text of a field; several fields have to be the same.
+/// The text of a field. Several fields must have the same value.
 fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, SubrequestError> {
     let unclear = SubrequestError::Unclear(canonical(name));
     let mut fields = headers.get_all(name).iter();
@@ -231,7 +231,7 @@ fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>
     value.to_str().map(Some).map_err(|_| unclear)
 }
 
-/// An absolute URL, taken apart without changing a byte of path and query; `None`: it is none.
+/// Splits an absolute URL without changing a byte of path and query; `None` if it is not one.
 fn split(url: &str) -> Result<Option<Uri<'_>>, SubrequestError> {
     let Some((scheme, rest)) = url.split_once("://").filter(|_| !url.starts_with('/')) else {
         return Ok(None);
@@ -247,7 +247,7 @@ fn split(url: &str) -> Result<Option<Uri<'_>>, SubrequestError> {
     Ok(site.map(|site| Uri { target, site: Some(site) }))
 }
 
-/// The path behind the endpoint's own, with the query.
+/// The path that follows the endpoint's own, with the query.
 fn behind<'a>(own: &'a PathAndQuery, path: &str) -> Option<&'a str> {
     own.as_str().get(own.path().len().checked_sub(path.len())?..)
 }
@@ -258,16 +258,16 @@ mod tests {
     use crate::pages::{Format, ResponseContext};
     use crate::server::{ForwardAuth, ForwardAuthClient, ForwardAuthProxy, TrustedProxies};
 
-    /// A proxy at 192.0.2.1, behind a balancer at 192.0.2.8.
-    struct World {
+    /// A proxy at 192.0.2.1, behind a load balancer at 192.0.2.8.
+    struct Proxy {
         clients: DeclaredClients,
     }
 
-    /// What a question comes to: origin, address, method, and path and query or the fault of their absence.
+    /// Origin, address, method, and path and query of the original request.
     type Read =
         Result<(String, String, Option<Method>, Result<String, SubrequestError>), SubrequestError>;
 
-    impl World {
+    impl Proxy {
         fn of(proxy: ForwardAuthProxy) -> Self {
             let network = "192.0.2.1/32".parse().unwrap();
             let client = ForwardAuthClient { networks: vec![network], unix: false, proxy };
@@ -286,9 +286,9 @@ mod tests {
             let (uri, address) = (target.parse().unwrap(), "192.0.2.1".parse().unwrap());
             let client = ClientInfo::direct(address, Scheme::Http, "wiki.example");
             let declared = self.clients.of_peer(client.peer()).unwrap();
-            let asked = ResponseContext { format: Format::Json, request_id: "1" };
+            let context = ResponseContext { format: Format::Json, request_id: "1" };
             let (headers, dropped, method) = (&headers, &[][..], &Method::POST);
-            let call = Call { method, headers, dropped, client: &client, uri: &uri, asked };
+            let call = Call { method, headers, dropped, client: &client, uri: &uri, context };
             let suffix = uri.path().strip_prefix("/auth").filter(|rest| !rest.is_empty());
             let public_url = Origin::parse("https://wiki.example").unwrap();
             let original = Original::of(declared, &self.clients, &public_url, suffix, call)?;
@@ -326,10 +326,10 @@ mod tests {
     ];
 
     #[test]
-    fn every_kind_of_proxy_is_read_by_its_row() {
-        World::of(ForwardAuthProxy::Nginx).check("/auth", &NGINX, HERE, "PUT");
-        World::of(ForwardAuthProxy::Nginx).check("/auth/?x", &NGINX, HERE, "PUT");
-        World::of(ForwardAuthProxy::IngressNginx).check(
+    fn request_of_each_kind_of_proxy_is_read_from_its_headers() {
+        Proxy::of(ForwardAuthProxy::Nginx).check("/auth", &NGINX, HERE, "PUT");
+        Proxy::of(ForwardAuthProxy::Nginx).check("/auth/?x", &NGINX, HERE, "PUT");
+        Proxy::of(ForwardAuthProxy::IngressNginx).check(
             "/auth",
             &[
                 ("x-original-url", "http://other.example:81/a%20b?c=d,e"),
@@ -340,7 +340,7 @@ mod tests {
             "PUT",
         );
         let fabric = [("path", TARGET), ("method", "PUT"), ADDRESS];
-        World::of(ForwardAuthProxy::NginxGatewayFabric).check("/auth", &fabric, HERE, "PUT");
+        Proxy::of(ForwardAuthProxy::NginxGatewayFabric).check("/auth", &fabric, HERE, "PUT");
         let forwarded = [
             ("x-forwarded-uri", TARGET),
             ("x-forwarded-method", "PUT"),
@@ -350,17 +350,17 @@ mod tests {
         ];
         for proxy in [ForwardAuthProxy::Traefik, ForwardAuthProxy::Caddy, ForwardAuthProxy::Haproxy]
         {
-            World::of(proxy).check("/auth", &forwarded, "http://other.example:8080", "PUT");
+            Proxy::of(proxy).check("/auth", &forwarded, "http://other.example:8080", "PUT");
         }
         let envoy = [("x-forwarded-proto", "http"), ADDRESS];
         let target = format!("/auth{TARGET}");
-        World::of(ForwardAuthProxy::Envoy).check(&target, &envoy, "http://wiki.example", "POST");
-        World::of(ForwardAuthProxy::Envoy).check(&target, &envoy[1..], HERE, "POST");
+        Proxy::of(ForwardAuthProxy::Envoy).check(&target, &envoy, "http://wiki.example", "POST");
+        Proxy::of(ForwardAuthProxy::Envoy).check(&target, &envoy[1..], HERE, "POST");
     }
 
     #[test]
-    fn headers_of_other_rows_are_ignored_or_deny() {
-        let nginx = World::of(ForwardAuthProxy::Nginx);
+    fn header_of_another_kind_of_proxy_is_ignored_if_equal_and_denied_if_not() {
+        let nginx = Proxy::of(ForwardAuthProxy::Nginx);
         let with = |name, value| [&NGINX[..], &[(name, value)]].concat();
         for ignored in [
             ("x-forwarded-host", "status.example"),
@@ -389,8 +389,8 @@ mod tests {
     }
 
     #[test]
-    fn header_that_comes_twice_has_to_be_the_same() {
-        let nginx = World::of(ForwardAuthProxy::Nginx);
+    fn header_with_two_different_values_is_denied() {
+        let nginx = Proxy::of(ForwardAuthProxy::Nginx);
         for (name, value) in NGINX.into_iter().take(3) {
             nginx.check("/auth", &[&NGINX[..], &[(name, value)]].concat(), HERE, "PUT");
             for other in ["/open", "OPTIONS", "http", ""] {
@@ -398,17 +398,17 @@ mod tests {
                 nginx.deny("/auth", &twice, SubrequestError::Unclear(canonical(name)));
             }
         }
-        let traefik = World::of(ForwardAuthProxy::Traefik);
+        let traefik = Proxy::of(ForwardAuthProxy::Traefik);
         let hosts = [("x-forwarded-host", "a.example"), ("x-forwarded-host", "b.example")];
         traefik.deny("/auth", &hosts, SubrequestError::Unclear("X-Forwarded-Host"));
     }
 
     #[test]
-    fn header_that_a_question_lacks_is_not_read_again() {
+    fn header_that_was_missing_once_is_ignored() {
         for lacking in ["x-original-method", "x-forwarded-proto", "x-forwarded-for"] {
-            let nginx = World::of(ForwardAuthProxy::Nginx);
+            let nginx = Proxy::of(ForwardAuthProxy::Nginx);
             let fields: Vec<_> = NGINX.into_iter().filter(|(name, _)| *name != lacking).collect();
-            // A question without a URI or a host tells nothing.
+            // A subrequest without a URI or a host has no effect.
             drop(nginx.read("/auth", &[("x-forwarded-proto", "http")]));
             let http = [("x-forwarded-proto", "http"), NGINX[0], NGINX[1], NGINX[3]];
             nginx.check("/auth", &http, "http://wiki.example", "PUT");
@@ -424,8 +424,8 @@ mod tests {
     }
 
     #[test]
-    fn question_without_host_is_denied_and_has_no_other_effect() {
-        let traefik = World::of(ForwardAuthProxy::Traefik);
+    fn subrequest_without_host_is_denied_and_has_no_other_effect() {
+        let traefik = Proxy::of(ForwardAuthProxy::Traefik);
         let uri = ("x-forwarded-uri", TARGET);
         traefik.deny("/auth", &[uri], SubrequestError::NoHost);
         traefik.deny("/auth", &[uri, ("x-forwarded-host", "")], SubrequestError::NoHost);
@@ -437,14 +437,14 @@ mod tests {
             ADDRESS,
         ];
         traefik.check("/auth", &fields, HERE, "PUT");
-        let ingress = World::of(ForwardAuthProxy::IngressNginx);
+        let ingress = Proxy::of(ForwardAuthProxy::IngressNginx);
         ingress.deny("/auth", &[("x-original-url", "http:///x")], SubrequestError::NoHost);
     }
 
     #[test]
-    fn address_is_unknown_where_the_chain_names_no_visitor() {
+    fn address_is_unknown_if_the_chain_has_no_visitor() {
         let address = |fields: &[(&str, &str)]| {
-            let nginx = World::of(ForwardAuthProxy::Nginx);
+            let nginx = Proxy::of(ForwardAuthProxy::Nginx);
             nginx.read("/auth", &[&NGINX[..3], fields].concat()).unwrap().1
         };
         for (chain, expected) in [
@@ -464,38 +464,38 @@ mod tests {
     }
 
     #[test]
-    fn question_without_uri_names_what_to_write() {
-        let nginx = World::of(ForwardAuthProxy::Nginx);
+    fn subrequest_without_uri_names_the_line_to_write() {
+        let nginx = Proxy::of(ForwardAuthProxy::Nginx);
         let fields = [("x-forwarded-uri", "/a"), ("x-original-url", "https://wiki.example/a")];
         let (.., target) = nginx.read("/auth", &fields).unwrap();
-        let said = target.unwrap_err().to_string();
+        let error = target.unwrap_err().to_string();
         for text in [
             "proxy_set_header X-Original-URI $request_uri;",
             "traefik, caddy, haproxy",
             "ingress-nginx",
         ] {
-            assert!(said.contains(text), "{said}");
+            assert!(error.contains(text), "{error}");
         }
-        let (.., target) = World::of(ForwardAuthProxy::Envoy).read("/auth?x", &[]).unwrap();
+        let (.., target) = Proxy::of(ForwardAuthProxy::Envoy).read("/auth?x", &[]).unwrap();
         assert!(target.unwrap_err().to_string().contains("path_prefix"));
     }
 
     #[test]
-    fn what_is_no_target_is_denied() {
-        let nginx = World::of(ForwardAuthProxy::Nginx);
+    fn malformed_target_host_or_scheme_is_denied() {
+        let nginx = Proxy::of(ForwardAuthProxy::Nginx);
         for wrong in ["", "a", "*", "http://wiki.example/", "/a b", "/\t", "/a#b", "/\u{e4}"] {
             let fields = [("x-original-uri", wrong)];
             nginx.deny("/auth", &fields, SubrequestError::Unclear("X-Original-URI"));
         }
         nginx.deny("/auth/a", &NGINX, SubrequestError::Suffix);
-        let ingress = World::of(ForwardAuthProxy::IngressNginx);
+        let ingress = Proxy::of(ForwardAuthProxy::IngressNginx);
         for wrong in
             ["/a", "https://wiki.example", "https://u@wiki.example/", "ftp://a/", "wiki", ""]
         {
             let fields = [("x-original-url", wrong)];
             ingress.deny("/auth", &fields, SubrequestError::Unclear("X-Original-URL"));
         }
-        let traefik = World::of(ForwardAuthProxy::Traefik);
+        let traefik = Proxy::of(ForwardAuthProxy::Traefik);
         let uri = ("x-forwarded-uri", TARGET);
         for wrong in ["a@b", "a, b", "a/b"] {
             let fields = [uri, ("x-forwarded-host", wrong)];

@@ -1,66 +1,67 @@
-//! Where each kind of proxy names the request that it asks about, as data.
-//! Invariant: one row decides what is read; a header that no cell of the row names counts for nothing.
-// SECURITY: a proxy passes its visitor's own fields on beside its own. Whatever the row does not name may be
-// the visitor's, who would choose host, method or path of the decision (T53, T54).
+//! The headers in which each kind of proxy describes the original request, as a table.
+//! Invariant: only the headers of the proxy's own kind are read.
+// SECURITY: a proxy passes its visitor's fields on together with its own. Any other header may be the visitor's,
+// who could choose host, method or path of the decision with it (T53, T54).
 
 use crate::server::ForwardAuthProxy;
 
-/// The cells of one kind of proxy. The visitor's address is in `X-Forwarded-For`, for each kind.
+/// Where one kind of proxy sends the parts of the original request. Every kind sends the visitor's address in
+/// `X-Forwarded-For`.
 #[derive(Debug)]
-pub(super) struct Row {
-    /// Where the request goes.
+pub(super) struct ProxyHeaders {
+    /// Path and query.
     pub(super) uri: UriSource,
-    /// Its method.
+    /// The method.
     pub(super) method: MethodSource,
-    /// Its host and port.
+    /// Host and port.
     pub(super) host: HostSource,
-    /// Its scheme.
+    /// The scheme.
     pub(super) scheme: SchemeSource,
 }
 
-/// Where the URI is.
+/// The source of the URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UriSource {
     /// Path and query, in this header.
     Header(&'static str),
     /// An absolute URL, in this header.
     Url(&'static str),
-    /// Path and query of the question, behind the endpoint's own path.
+    /// Path and query of the subrequest, after the endpoint's own path.
     Suffix,
 }
 
-/// Where the method is.
+/// The source of the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MethodSource {
     /// In this header.
     Header(&'static str),
-    /// It is the method of the question.
-    Question,
+    /// The method of the subrequest.
+    Subrequest,
 }
 
-/// Where host and port are.
+/// The source of host and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HostSource {
-    /// They are those of the question: `Host`, or `:authority`.
-    Question,
+    /// `Host` or `:authority` of the subrequest.
+    Subrequest,
     /// In this header.
     Header(&'static str),
     /// In the absolute URL.
     Url,
 }
 
-/// Where the scheme is.
+/// The source of the scheme.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SchemeSource {
-    /// In this header; without it, `public_url`'s.
+    /// In this header; if it is missing, `public_url`'s.
     Header(&'static str),
     /// In the absolute URL.
     Url,
-    /// It is that of `public_url`.
+    /// The scheme of `public_url`.
     PublicUrl,
 }
 
-/// A header of a row that a proxy may lack, because its operator has to write it down.
+/// A part of the original request that a proxy sends only if its operator configured the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
     /// The URI.
@@ -76,20 +77,20 @@ pub(super) enum Part {
 /// The visitor's address, for each kind of proxy.
 pub(super) const ADDRESS: &str = "x-forwarded-for";
 
-/// Every header that names a URI for some kind.
+/// Every header in which some kind sends a URI.
 pub(super) const URIS: [&str; 4] = [ORIGINAL_URI, ORIGINAL_URL, PATH, FORWARDED_URI];
 
-/// Every header that names a method for some kind.
+/// Every header in which some kind sends a method.
 pub(super) const METHODS: [&str; 3] = [ORIGINAL_METHOD, METHOD, FORWARDED_METHOD];
 
-impl Row {
-    /// The row of a kind.
+impl ProxyHeaders {
+    /// The headers of a kind.
     pub(super) fn of(proxy: ForwardAuthProxy) -> &'static Self {
         match proxy {
             ForwardAuthProxy::Nginx => &Self {
                 uri: UriSource::Header(ORIGINAL_URI),
                 method: MethodSource::Header(ORIGINAL_METHOD),
-                host: HostSource::Question,
+                host: HostSource::Subrequest,
                 scheme: SchemeSource::Header(FORWARDED_PROTO),
             },
             ForwardAuthProxy::IngressNginx => &Self {
@@ -101,7 +102,7 @@ impl Row {
             ForwardAuthProxy::NginxGatewayFabric => &Self {
                 uri: UriSource::Header(PATH),
                 method: MethodSource::Header(METHOD),
-                host: HostSource::Question,
+                host: HostSource::Subrequest,
                 scheme: SchemeSource::PublicUrl,
             },
             ForwardAuthProxy::Traefik | ForwardAuthProxy::Caddy | ForwardAuthProxy::Haproxy => {
@@ -114,14 +115,14 @@ impl Row {
             }
             ForwardAuthProxy::Envoy => &Self {
                 uri: UriSource::Suffix,
-                method: MethodSource::Question,
-                host: HostSource::Question,
+                method: MethodSource::Subrequest,
+                host: HostSource::Subrequest,
                 scheme: SchemeSource::Header(FORWARDED_PROTO),
             },
         }
     }
 
-    /// The name of the header for a part; `None` where it comes by another way.
+    /// The header for a part; `None` if the part is not in a header of its own.
     pub(super) fn header(&self, part: Part) -> Option<&'static str> {
         match part {
             Part::Uri => match self.uri {
@@ -130,7 +131,7 @@ impl Row {
             },
             Part::Method => match self.method {
                 MethodSource::Header(name) => Some(name),
-                MethodSource::Question => None,
+                MethodSource::Subrequest => None,
             },
             Part::Scheme => match self.scheme {
                 SchemeSource::Header(name) => Some(name),
@@ -141,9 +142,9 @@ impl Row {
     }
 }
 
-/// What an operator writes down so that a proxy of this kind sends a part.
+/// What to write in the configuration of a proxy, so that it sends a part.
 pub(super) fn line(proxy: ForwardAuthProxy, part: Part) -> String {
-    let name = Row::of(proxy).header(part).map(canonical).unwrap_or_default();
+    let name = ProxyHeaders::of(proxy).header(part).map(canonical).unwrap_or_default();
     match proxy {
         ForwardAuthProxy::Nginx
         | ForwardAuthProxy::IngressNginx
@@ -178,7 +179,9 @@ pub(super) fn line(proxy: ForwardAuthProxy, part: Part) -> String {
                 Part::Scheme => "%[ssl_fc,iif(https,http)]",
                 Part::Address => "%[src]",
             };
-            format!("`http-request set-header {name} {value}`, before the script asks")
+            format!(
+                "`http-request set-header {name} {value}`, before the script sends the auth subrequest"
+            )
         }
         ForwardAuthProxy::Envoy => match part {
             Part::Uri => "`path_prefix: /oauth2/auth` in `http_service`".to_owned(),
@@ -190,14 +193,14 @@ pub(super) fn line(proxy: ForwardAuthProxy, part: Part) -> String {
     }
 }
 
-/// The kinds, beside `proxy`, whose URI comes in a header that has this name.
+/// The kinds other than `proxy` that send the URI in this header.
 pub(super) fn others_by_uri(proxy: ForwardAuthProxy, name: &str) -> Vec<&'static str> {
-    let named = |other: &ForwardAuthProxy| Row::of(*other).header(Part::Uri) == Some(name);
+    let named = |other: &ForwardAuthProxy| ProxyHeaders::of(*other).header(Part::Uri) == Some(name);
     let others = ForwardAuthProxy::ALL.into_iter().filter(|other| *other != proxy);
     others.filter(named).map(ForwardAuthProxy::as_str).collect()
 }
 
-/// A name as documentation writes it.
+/// A header name in its usual spelling.
 pub(super) fn canonical(name: &'static str) -> &'static str {
     match name {
         ORIGINAL_URI => "X-Original-URI",
@@ -229,20 +232,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_header_of_a_row_is_among_those_that_must_agree() {
+    fn every_header_for_uri_and_method_is_compared() {
         for proxy in ForwardAuthProxy::ALL {
-            let row = Row::of(proxy);
-            assert!(row.header(Part::Uri).is_none_or(|name| URIS.contains(&name)), "{proxy:?}");
-            let method = row.header(Part::Method);
+            let headers = ProxyHeaders::of(proxy);
+            assert!(headers.header(Part::Uri).is_none_or(|name| URIS.contains(&name)), "{proxy:?}");
+            let method = headers.header(Part::Method);
             assert!(method.is_none_or(|name| METHODS.contains(&name)), "{proxy:?}");
         }
     }
 
     #[test]
-    fn line_to_write_names_the_header() {
+    fn line_to_write_names_the_header_of_the_part() {
         for proxy in ForwardAuthProxy::ALL {
             for part in [Part::Uri, Part::Method, Part::Scheme, Part::Address] {
-                let Some(name) = Row::of(proxy).header(part) else { continue };
+                let Some(name) = ProxyHeaders::of(proxy).header(part) else { continue };
                 assert!(
                     line(proxy, part).to_ascii_lowercase().contains(name),
                     "{proxy:?} {part:?}"
@@ -252,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn other_kinds_are_known_by_the_header_of_their_uri() {
+    fn other_kinds_are_found_by_the_header_of_their_uri() {
         let others = |name| others_by_uri(ForwardAuthProxy::Nginx, name);
         assert_eq!(others(FORWARDED_URI), ["traefik", "caddy", "haproxy"]);
         assert_eq!(others(ORIGINAL_URL), ["ingress-nginx"]);
