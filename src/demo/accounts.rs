@@ -1,13 +1,13 @@
-//! The people who can sign in at the demo provider.
+//! Accounts of the demo provider.
 
 use serde_json::{Map, Value, json};
 
-/// One person. The password is the username, and the sign-in page says so.
+/// An account. Its password is the username, as the sign-in page shows.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// What is typed into the sign-in form.
+    /// The username for the sign-in form.
     pub username: String,
-    /// `sub`: never changes, never reused.
+    /// `sub`: never changed or reused.
     pub subject: String,
     /// `name`.
     pub name: String,
@@ -32,22 +32,22 @@ impl Account {
         }
     }
 
-    /// Alice, who is staff, and Bob, who is not.
+    /// The accounts `alice`, in the group `staff`, and `bob`, in no group.
     pub fn demo() -> Vec<Self> {
         vec![Self::new("alice", "Alice Adams", &["staff"]), Self::new("bob", "Bob Brown", &[])]
     }
 
-    /// What a client learns of this person for these scopes (OIDC Core §5.4), `sub` included.
+    /// The claims for these scopes (OIDC Core §5.4), with `sub`.
     pub(super) fn claims(&self, scope: &str) -> Map<String, Value> {
-        let asked = |name: &str| scope.split(' ').any(|scope| scope == name);
+        let requested = |name: &str| scope.split(' ').any(|scope| scope == name);
         let mut claims = Map::new();
         claims.insert("sub".into(), json!(self.subject));
         claims.insert("groups".into(), json!(self.groups));
-        if asked("email") {
+        if requested("email") {
             claims.insert("email".into(), json!(self.email));
             claims.insert("email_verified".into(), json!(self.email_verified));
         }
-        if asked("profile") {
+        if requested("profile") {
             claims.insert("name".into(), json!(self.name));
             claims.insert("preferred_username".into(), json!(self.username));
         }

@@ -1,5 +1,5 @@
-//! The authorization endpoint and the sign-in form behind it (RFC 6749 §4.1, OIDC Core §3.1.2, RFC 7636).
-//! Invariant: a browser is only sent to a `redirect_uri` that the client registered in just this spelling.
+//! The authorization endpoint and its sign-in form (RFC 6749 §4.1, OIDC Core §3.1.2, RFC 7636).
+//! Invariant: a browser is redirected only to a `redirect_uri` that equals a registered one exactly.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -26,26 +26,26 @@ struct AuthorizationRequest {
     login_hint: Option<String>,
 }
 
-/// What the client wants the person to see (OIDC Core §3.1.2.1).
+/// `prompt`: what the provider may show (OIDC Core §3.1.2.1).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Prompt {
-    /// Nothing: sign in silently or fail.
+    /// Nothing: sign in without interaction, or fail.
     Nothing,
-    /// The form, although the person may be signed in.
+    /// The sign-in form, even if the browser is signed in.
     Form,
-    /// The form if need be.
+    /// The sign-in form, if needed.
     AsNeeded,
 }
 
-/// Why a request is not followed.
+/// Why a request is rejected.
 enum Rejection {
-    /// Nobody can be sent anywhere.
+    /// A page, because the request has no valid redirect URI.
     Page(&'static str),
-    /// The client is told.
+    /// A redirect with an error.
     Error(AuthorizationResponse),
 }
 
-/// The redirect back to the client; it has parameters.
+/// The URL of the redirect back to the client.
 struct AuthorizationResponse(Url);
 
 impl DemoProvider {
@@ -69,36 +69,36 @@ impl DemoProvider {
             Method::GET => request.uri().query().unwrap_or_default(),
             _ => std::str::from_utf8(request.body()).unwrap_or_default(),
         };
-        let asked = self.parse(query)?;
+        let parsed = self.parse(query)?;
         let signed_in = cookie(request)
             .and_then(|cookie| self.state().grants.signed_in(cookie).cloned())
-            .filter(|sign_in| self.is_recent(sign_in, &asked));
-        match (asked.prompt, signed_in) {
-            (Prompt::Nothing, None) => Err(Rejection::Error(asked.error(self, "login_required"))),
+            .filter(|sign_in| self.is_recent(sign_in, &parsed));
+        match (parsed.prompt, signed_in) {
+            (Prompt::Nothing, None) => Err(Rejection::Error(parsed.error(self, "login_required"))),
             (Prompt::Form, _) | (Prompt::AsNeeded, None) => {
-                let username = asked.login_hint.as_deref().unwrap_or_default();
+                let username = parsed.login_hint.as_deref().unwrap_or_default();
                 let username = username.split('@').next().unwrap_or_default();
-                Ok(self.form(&asked, query, username, StatusCode::OK))
+                Ok(self.form(&parsed, query, username, StatusCode::OK))
             }
-            (Prompt::Nothing | Prompt::AsNeeded, Some(sign_in)) => Ok(self.grant(asked, sign_in)),
+            (Prompt::Nothing | Prompt::AsNeeded, Some(sign_in)) => Ok(self.grant(parsed, sign_in)),
         }
     }
 
-    /// The sign-in form, sent. Its hidden field is the authorization request, which is checked anew.
+    /// Handles the sent sign-in form. Its hidden field has the authorization request, which is checked again.
     fn sign_in(&self, request: &Request<Bytes>) -> Result<Response<Bytes>, Rejection> {
-        let form = Form::parse(request.body()).ok_or(Rejection::Page("A field is there twice."))?;
+        let form = Form::parse(request.body()).ok_or(Rejection::Page("A field is repeated."))?;
         let query = form.get("request").unwrap_or_default();
-        let asked = self.parse(query)?;
+        let parsed = self.parse(query)?;
         let username = form.get("username").unwrap_or_default();
         let (cookie, sign_in) = {
             let mut state = self.state();
             if state.account(username).is_none() || form.get("password") != Some(username) {
                 drop(state);
-                return Ok(self.form(&asked, query, username, StatusCode::FORBIDDEN));
+                return Ok(self.form(&parsed, query, username, StatusCode::FORBIDDEN));
             }
             state.grants.sign_in(username, self.clock.unix())
         };
-        let mut response = self.grant(asked, sign_in);
+        let mut response = self.grant(parsed, sign_in);
         let secure = if self.issuer.starts_with("https:") { "; Secure" } else { "" };
         let cookie = format!("{COOKIE}={cookie}; Path=/; HttpOnly; SameSite=Lax{secure}");
         if let Ok(cookie) = HeaderValue::from_str(&cookie) {
@@ -109,7 +109,7 @@ impl DemoProvider {
 
     fn form(
         &self,
-        asked: &AuthorizationRequest,
+        parsed: &AuthorizationRequest,
         query: &str,
         username: &str,
         status: StatusCode,
@@ -119,66 +119,66 @@ impl DemoProvider {
             state.accounts.iter().map(|account| account.username.clone()).collect();
         let context = context! {
             style => self.style(),
-            client => asked.client.id.as_str(),
+            client => parsed.client.id.as_str(),
             wrong => status != StatusCode::OK,
             action => format!("{}{LOGIN}", self.path),
             request => query,
             username,
             accounts,
         };
-        // Browsers hold the whole chain of redirects behind a form against `form-action`.
-        PageTemplate::SignIn.page(status, &asked.client.origins(), context)
+        // Browsers apply `form-action` to all redirects that follow a form.
+        PageTemplate::SignIn.page(status, &parsed.client.origins(), context)
     }
 
-    /// Issues a code and sends the browser back with it.
-    fn grant(&self, asked: AuthorizationRequest, sign_in: SignIn) -> Response<Bytes> {
-        let response = asked.respond(&self.issuer);
+    /// Issues a code and redirects the browser to the client.
+    fn grant(&self, parsed: AuthorizationRequest, sign_in: SignIn) -> Response<Bytes> {
+        let response = parsed.respond(&self.issuer);
         let authorization = Authorization {
             sign_in,
-            client_id: asked.client.id,
-            scope: asked.scope,
-            nonce: asked.nonce,
-            acr: asked.acr,
+            client_id: parsed.client.id,
+            scope: parsed.scope,
+            nonce: parsed.nonce,
+            acr: parsed.acr,
         };
         let code =
-            self.state().grants.issue_code(authorization, asked.binding, self.clock.moment());
+            self.state().grants.issue_code(authorization, parsed.binding, self.clock.moment());
         see_other(response.with("code", &code).0.as_str())
     }
 
-    fn is_recent(&self, sign_in: &SignIn, asked: &AuthorizationRequest) -> bool {
+    fn is_recent(&self, sign_in: &SignIn, parsed: &AuthorizationRequest) -> bool {
         let age = self.clock.unix().0 - sign_in.auth_time.0;
         let known = self.state().account(&sign_in.username).is_some();
-        known && asked.max_age.is_none_or(|max_age| age <= max_age)
+        known && parsed.max_age.is_none_or(|max_age| age <= max_age)
     }
 
     fn parse(&self, query: &str) -> Result<AuthorizationRequest, Rejection> {
         let form = Form::parse(query.as_bytes())
-            .ok_or(Rejection::Page("A parameter is there twice (RFC 6749 §3.1)."))?;
-        let asked = AuthorizationRequest::of(&form, &self.state())?;
-        let refused = |code| Err(Rejection::Error(asked.error(self, code)));
+            .ok_or(Rejection::Page("A parameter is repeated (RFC 6749 §3.1)."))?;
+        let parsed = AuthorizationRequest::of(&form, &self.state())?;
+        let reject = |code| Err(Rejection::Error(parsed.error(self, code)));
         if form.get("response_type") != Some("code") {
-            return refused("unsupported_response_type");
+            return reject("unsupported_response_type");
         }
-        if !asked.scope.split(' ').any(|scope| scope == "openid") {
-            return refused("invalid_scope");
+        if !parsed.scope.split(' ').any(|scope| scope == "openid") {
+            return reject("invalid_scope");
         }
-        // SECURITY: with method `plain` whoever sees the request has the verifier (RFC 9700 §2.1.1).
-        let sent = asked.binding.challenge.as_deref();
+        // SECURITY: with method `plain` an attacker who sees the request has the verifier (RFC 9700 §2.1.1).
+        let sent = parsed.binding.challenge.as_deref();
         let method = form.get("code_challenge_method");
         if sent.is_some_and(|sent| sent.len() != 43) || sent.is_some() != (method == Some("S256")) {
-            return refused("invalid_request");
+            return reject("invalid_request");
         }
-        Ok(asked)
+        Ok(parsed)
     }
 }
 
 impl AuthorizationRequest {
-    /// The request, once it is known where errors may be sent.
+    /// Parses the request up to the redirect URI, to which later errors are sent.
     fn of(form: &Form, state: &ProviderState) -> Result<Self, Rejection> {
         let client = form
             .get("client_id")
             .and_then(|id| state.client(id))
-            .ok_or(Rejection::Page("The client is not registered here."))?;
+            .ok_or(Rejection::Page("The client is not registered."))?;
         let written = form
             .get("redirect_uri")
             .filter(|uri| client.redirect_uris.iter().any(|registered| registered == uri))
@@ -207,7 +207,7 @@ impl AuthorizationRequest {
         })
     }
 
-    /// A response that says whose it is (RFC 9207 §2), and to which request.
+    /// A response with `iss` (RFC 9207 §2) and `state`.
     fn respond(&self, issuer: &str) -> AuthorizationResponse {
         let response = AuthorizationResponse(self.redirect_uri.clone()).with("iss", issuer);
         match &self.state {
@@ -229,7 +229,7 @@ impl AuthorizationResponse {
 }
 
 impl RegisteredClient {
-    /// The origins of everything this client registered, for `form-action`.
+    /// The origins of all registered URIs of the client, for `form-action`.
     fn origins(&self) -> String {
         let mut origins: Vec<_> = self
             .redirect_uris
@@ -243,7 +243,7 @@ impl RegisteredClient {
     }
 }
 
-/// The browser's session cookie at the provider.
+/// The session cookie of the provider.
 pub(super) fn cookie(request: &Request<Bytes>) -> Option<&str> {
     request
         .headers()
@@ -254,7 +254,7 @@ pub(super) fn cookie(request: &Request<Bytes>) -> Option<&str> {
         .find_map(|pair| pair.strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
-/// 303, so that a form is never sent on (RFC 9700 §4.12).
+/// A redirect with status 303, so that browsers do not send a form again (RFC 9700 §4.12).
 pub(super) fn see_other(location: &str) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::SEE_OTHER;
@@ -265,5 +265,5 @@ pub(super) fn see_other(location: &str) -> Response<Bytes> {
     response
 }
 
-/// Named unlike the gateway's own, for cookies are shared by the ports of a host (RFC 6265 §8.5).
+/// Differs from the cookies of the gateway, because all ports of a host share cookies (RFC 6265 §8.5).
 const COOKIE: &str = "demo_provider";

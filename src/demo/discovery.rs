@@ -1,4 +1,4 @@
-//! What the provider says of itself: its metadata (OpenID Connect Discovery §3) and its keys (RFC 7517 §5).
+//! Metadata (OpenID Connect Discovery §3) and keys (RFC 7517 §5) of the provider.
 
 use serde_json::{Map, Value, json};
 

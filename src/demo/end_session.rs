@@ -1,5 +1,5 @@
 //! The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0).
-//! Invariant: a browser only leaves for an address that the client named by `id_token_hint` has registered.
+//! Invariant: a browser is redirected only to a URI that the client in `id_token_hint` has registered.
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -20,25 +20,27 @@ impl DemoProvider {
         };
         match self.sign_out(request, parameters) {
             Ok(Some(url)) => see_other(url.as_str()),
-            Ok(None) => self.say(StatusCode::OK, "Signed out", "You are signed out here."),
-            Err(text) => self.say(StatusCode::BAD_REQUEST, "This request is not valid", text),
+            Ok(None) => {
+                self.message(StatusCode::OK, "Signed out", "You are signed out at this provider.")
+            }
+            Err(text) => self.message(StatusCode::BAD_REQUEST, "This request is not valid", text),
         }
     }
 
-    /// Where to go, if anywhere.
+    /// Signs out. Returns the redirect, if the request has one.
     fn sign_out(
         &self,
         request: &Request<Bytes>,
         parameters: &[u8],
     ) -> Result<Option<Url>, &'static str> {
-        let form = Form::parse(parameters).ok_or("A parameter is there twice.")?;
-        let hint = form.get("id_token_hint").map(|token| self.hinted(token)).transpose()?;
+        let form = Form::parse(parameters).ok_or("A parameter is repeated.")?;
+        let hint = form.get("id_token_hint").map(|token| self.parse_hint(token)).transpose()?;
         let mut state = self.state();
         let target = match form.get("post_logout_redirect_uri") {
             None => None,
             Some(uri) => {
                 let (client_id, _) =
-                    hint.as_ref().ok_or("To go elsewhere, an id_token_hint is needed.")?;
+                    hint.as_ref().ok_or("A post_logout_redirect_uri requires an id_token_hint.")?;
                 let registered = state.client(client_id).is_some_and(|client| {
                     client.post_logout_redirect_uris.iter().any(|registered| registered == uri)
                 });
@@ -59,21 +61,21 @@ impl DemoProvider {
         }))
     }
 
-    /// Client and `sid` of an ID Token that we issued; it may have expired since (§2).
-    fn hinted(&self, token: &str) -> Result<(String, String), &'static str> {
-        const WHY: &str = "The id_token_hint is not an ID Token of this provider.";
-        let keys = self.state().keys.recognised().map_err(|_| WHY)?;
-        let verified = jose::verify(token, &keys, &Algorithm::ALL).map_err(|_| WHY)?;
+    /// Client and `sid` of an ID token of this provider, which may have expired (§2).
+    fn parse_hint(&self, token: &str) -> Result<(String, String), &'static str> {
+        const INVALID: &str = "The id_token_hint is not an ID token of this provider.";
+        let keys = self.state().keys.accepted().map_err(|_| INVALID)?;
+        let verified = jose::verify(token, &keys, &Algorithm::ALL).map_err(|_| INVALID)?;
         let claim = |name: &str| verified.claims.get(name).and_then(Value::as_str);
         match (claim("iss"), claim("aud"), claim("sid")) {
             (Some(issuer), Some(client_id), Some(sid)) if issuer == self.issuer => {
                 Ok((client_id.to_owned(), sid.to_owned()))
             }
-            _ => Err(WHY),
+            _ => Err(INVALID),
         }
     }
 
-    fn say(&self, status: StatusCode, title: &str, text: &str) -> Response<Bytes> {
+    fn message(&self, status: StatusCode, title: &str, text: &str) -> Response<Bytes> {
         message(&self.style(), status, title, text)
     }
 }

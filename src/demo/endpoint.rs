@@ -1,6 +1,6 @@
 //! The endpoints of the demo provider and their paths below its issuer.
 
-/// An endpoint of the provider.
+/// An endpoint of the demo provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DemoEndpoint {
     /// `/.well-known/openid-configuration`.
@@ -20,7 +20,7 @@ pub enum DemoEndpoint {
 }
 
 impl DemoEndpoint {
-    /// Every endpoint.
+    /// All endpoints.
     pub const ALL: [Self; 7] = [
         Self::Discovery,
         Self::Jwks,
@@ -51,5 +51,5 @@ impl DemoEndpoint {
     }
 }
 
-/// Receives the sign-in form.
+/// The path that receives the sign-in form.
 pub(super) const LOGIN: &str = "/login";

@@ -1,5 +1,5 @@
-//! The parameters of a request: a query or a form (RFC 6749 appendix B).
-//! Invariant: no parameter is there twice (RFC 6749 §3.1, §3.2); an empty one counts as absent.
+//! Parameters of a request, from its query or its form (RFC 6749 appendix B).
+//! Invariant: no parameter is repeated (RFC 6749 §3.1, §3.2). An empty one counts as absent.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ impl Form {
         Some(Self(parameters))
     }
 
-    /// A parameter that is there and not empty.
+    /// A parameter that is present and not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }

@@ -1,6 +1,6 @@
-//! What the demo provider remembers: sign-in sessions, codes, access tokens and refresh tokens.
-//! Invariant: everything issued from one authorization is one family and dies with it; a code works once,
-//! and its second use ends what the first one brought (RFC 6749 §4.1.2).
+//! Sign-ins, codes, access tokens and refresh tokens of the demo provider.
+//! Invariant: all tokens of one authorization are one family and end together. A code is valid once, and its second
+//! use ends the tokens of the first one (RFC 6749 §4.1.2).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,15 +17,15 @@ use crate::random;
 pub enum RefreshTokens {
     /// None are issued.
     Never,
-    /// One, which is good until revoked and not sent again.
+    /// One, which is valid until revoked and not sent again.
     Fixed,
-    /// A new one at each use; its immediate predecessor still works, in case the answer was lost.
+    /// A new one at each use. The previous one stays valid, in case the response was lost.
     Rotating,
-    /// A new one at each use; an older one ends the whole family (RFC 9700 §4.14.2).
+    /// A new one at each use. The use of an older one ends the family (RFC 9700 §4.14.2).
     RotatingStrictly,
 }
 
-/// A request of the token endpoint that brings tokens.
+/// A grant type of the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrantType {
     /// `authorization_code`.
@@ -35,7 +35,7 @@ pub enum GrantType {
 }
 
 impl GrantType {
-    /// The grant of this `grant_type`.
+    /// The grant type with this name.
     pub fn of_type(grant_type: &str) -> Option<Self> {
         match grant_type {
             "authorization_code" => Some(Self::SignIn),
@@ -45,7 +45,7 @@ impl GrantType {
     }
 }
 
-/// Why a code or refresh token is refused: `error_description` of `invalid_grant`.
+/// Why a code or refresh token is rejected, as `error_description` of `invalid_grant`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InvalidGrant(pub(super) &'static str);
 
@@ -57,7 +57,7 @@ pub(super) struct SignIn {
     pub(super) auth_time: UnixTime,
 }
 
-/// What a person granted to a client.
+/// The authorization of a client by a user.
 #[derive(Clone, Debug)]
 pub(super) struct Authorization {
     pub(super) sign_in: SignIn,
@@ -67,7 +67,7 @@ pub(super) struct Authorization {
     pub(super) acr: Option<String>,
 }
 
-/// What a code is bound to.
+/// The redirect URI and PKCE challenge of a code.
 #[derive(Clone, Debug)]
 pub(super) struct CodeBinding {
     pub(super) redirect_uri: String,
@@ -75,10 +75,10 @@ pub(super) struct CodeBinding {
     pub(super) challenge: Option<String>,
 }
 
-/// Names everything that was issued from one authorization.
+/// Identifies all tokens of one authorization.
 pub(super) type FamilyId = u64;
 
-/// The provider's memory.
+/// All sign-ins, codes and tokens.
 #[derive(Debug, Default)]
 pub(super) struct Grants {
     sign_ins: HashMap<String, SignIn>,
@@ -94,7 +94,7 @@ struct Code {
     authorization: Authorization,
     binding: CodeBinding,
     expires: Moment,
-    spent_for: Option<FamilyId>,
+    used_for: Option<FamilyId>,
 }
 
 #[derive(Debug)]
@@ -105,7 +105,7 @@ struct Family {
 }
 
 impl Grants {
-    /// Signs a browser in; the text is its cookie.
+    /// Signs a browser in. Returns its cookie value and the sign-in.
     pub(super) fn sign_in(&mut self, username: &str, now: UnixTime) -> (String, SignIn) {
         let sign_in =
             SignIn { username: username.to_owned(), sid: random::text::<16>(), auth_time: now };
@@ -114,12 +114,12 @@ impl Grants {
         (cookie, sign_in)
     }
 
-    /// Who a browser with this cookie is.
+    /// The sign-in of a browser with this cookie.
     pub(super) fn signed_in(&self, cookie: &str) -> Option<&SignIn> {
         self.sign_ins.get(cookie)
     }
 
-    /// The latest sign-in of a person.
+    /// The `sid` of the latest sign-in of a user.
     pub(super) fn sid_of(&self, username: &str) -> Option<&str> {
         self.sign_ins
             .values()
@@ -128,22 +128,22 @@ impl Grants {
             .map(|sign_in| sign_in.sid.as_str())
     }
 
-    /// A one-time code.
+    /// Issues a code, which is valid once.
     pub(super) fn issue_code(
         &mut self,
         authorization: Authorization,
         binding: CodeBinding,
         now: Moment,
     ) -> String {
-        // Codes stay a while after their end, so that a second use is recognised.
+        // Codes are kept for a while after they expire, to detect a second use.
         self.codes.retain(|_, code| code.expires.after(CODE_MEMORY) > now);
         let (code, expires) = (random::text::<32>(), now.after(CODE_LIFETIME));
-        let issued = Code { authorization, binding, expires, spent_for: None };
+        let issued = Code { authorization, binding, expires, used_for: None };
         self.codes.insert(code.clone(), issued);
         code
     }
 
-    /// Takes a code for a new family (RFC 6749 §4.1.3, RFC 7636 §4.6).
+    /// Exchanges a code for a new family (RFC 6749 §4.1.3, RFC 7636 §4.6).
     pub(super) fn exchange_code(
         &mut self,
         code: &str,
@@ -153,21 +153,23 @@ impl Grants {
         now: Moment,
     ) -> Result<FamilyId, InvalidGrant> {
         let code = self.codes.get_mut(code).ok_or(InvalidGrant("unknown code"))?;
-        if let Some(family) = code.spent_for {
+        if let Some(family) = code.used_for {
             self.families.remove(&family);
-            return Err(InvalidGrant("the code was used before"));
+            return Err(InvalidGrant("the code was already used"));
         }
         if code.authorization.client_id != client_id {
-            return Err(InvalidGrant("the code is another client's"));
+            return Err(InvalidGrant("the code belongs to another client"));
         }
         self.next_family += 1;
-        // Whatever is wrong below, the code has been shown and is spent.
-        code.spent_for = Some(self.next_family);
+        // The code is used up, even if a check below fails.
+        code.used_for = Some(self.next_family);
         if code.expires <= now {
             return Err(InvalidGrant("the code has expired"));
         }
         if redirect_uri != Some(code.binding.redirect_uri.as_str()) {
-            return Err(InvalidGrant("redirect_uri is not that of the authorization request"));
+            return Err(InvalidGrant(
+                "redirect_uri differs from that of the authorization request",
+            ));
         }
         if verifier.map(challenge_of) != code.binding.challenge {
             return Err(InvalidGrant("code_verifier does not match"));
@@ -177,7 +179,7 @@ impl Grants {
         Ok(self.next_family)
     }
 
-    /// Takes a refresh token (RFC 6749 §6).
+    /// Uses a refresh token (RFC 6749 §6).
     pub(super) fn refresh(
         &mut self,
         token: &str,
@@ -188,24 +190,26 @@ impl Grants {
             *self.refresh.get(token).ok_or(InvalidGrant("unknown refresh token"))?;
         let family = self.families.get_mut(&id).ok_or(InvalidGrant("the grant was revoked"))?;
         if family.authorization.client_id != client_id {
-            return Err(InvalidGrant("the refresh token is another client's"));
+            return Err(InvalidGrant("the refresh token belongs to another client"));
         }
         match kind {
-            RefreshTokens::Never => return Err(InvalidGrant("there are no refresh tokens")),
+            RefreshTokens::Never => {
+                return Err(InvalidGrant("this provider issues no refresh tokens"));
+            }
             RefreshTokens::Fixed => return Ok(id),
             RefreshTokens::Rotating if generation + 1 >= family.generation => {}
             RefreshTokens::RotatingStrictly if generation == family.generation => {}
             RefreshTokens::Rotating => return Err(InvalidGrant("the refresh token was replaced")),
             RefreshTokens::RotatingStrictly => {
                 self.families.remove(&id);
-                return Err(InvalidGrant("the refresh token was used before"));
+                return Err(InvalidGrant("the refresh token was already used"));
             }
         }
         family.generation += 1;
         Ok(id)
     }
 
-    /// A new access token of a family.
+    /// Issues an access token of a family.
     pub(super) fn issue_access_token(
         &mut self,
         family: FamilyId,
@@ -218,7 +222,7 @@ impl Grants {
         token
     }
 
-    /// The refresh token of a family's present generation.
+    /// Issues a refresh token of the current generation of a family.
     pub(super) fn issue_refresh_token(&mut self, family: FamilyId) -> String {
         let generation = self.families.get(&family).map_or(0, |family| family.generation);
         let token = random::text::<32>();
@@ -226,18 +230,18 @@ impl Grants {
         token
     }
 
-    /// What a family was granted.
+    /// The authorization of a family.
     pub(super) fn authorization(&self, family: FamilyId) -> Option<&Authorization> {
         self.families.get(&family).map(|family| &family.authorization)
     }
 
-    /// What an access token is good for now.
+    /// The authorization of a valid access token.
     pub(super) fn accessed(&self, token: &str, now: Moment) -> Option<&Authorization> {
         let (family, expires) = self.access.get(token)?;
         (*expires > now).then(|| self.authorization(*family))?
     }
 
-    /// Ends an access token, or with a refresh token its whole family (RFC 7009 §2.1).
+    /// Revokes an access token, or the family of a refresh token (RFC 7009 §2.1).
     pub(super) fn revoke(&mut self, token: &str, client_id: &str) {
         let of_client = |grants: &Self, family| {
             grants.authorization(family).is_some_and(|granted| granted.client_id == client_id)
@@ -253,19 +257,19 @@ impl Grants {
         }
     }
 
-    /// Ends a sign-in and what came of it.
+    /// Ends a sign-in and its tokens.
     pub(super) fn sign_out(&mut self, sid: &str) {
         self.sign_ins.retain(|_, sign_in| sign_in.sid != sid);
         self.end_families(|_, authorization| authorization.sign_in.sid == sid);
     }
 
-    /// Ends everything of one person.
+    /// Ends all sign-ins and tokens of a user.
     pub(super) fn forget(&mut self, username: &str) {
         self.sign_ins.retain(|_, sign_in| sign_in.username != username);
         self.end_families(|_, authorization| authorization.sign_in.username == username);
     }
 
-    /// Ends everything that was issued; browsers stay signed in.
+    /// Ends all codes and tokens. Browsers stay signed in.
     pub(super) fn revoke_all(&mut self) {
         self.end_families(|_, _| true);
         self.codes.clear();

@@ -1,5 +1,6 @@
-//! The demo's pages: minijinja templates, escaped because their names end in `.html`.
-//! Invariant: no script, no foreign content; forms go to ourselves and, behind us, to registered clients.
+//! Pages of the demo: minijinja templates, escaped because their names end in `.html`.
+//! Invariant: no script and no content of other sites. Forms are sent only to the provider, which redirects only to
+//! registered clients.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -14,7 +15,7 @@ pub(super) enum PageTemplate {
 }
 
 impl PageTemplate {
-    /// The page. `form_action` names the origins that a form's answer may redirect to.
+    /// Renders the page. `form_action` has the origins to which a form can be redirected.
     pub(super) fn page(
         self,
         status: StatusCode,
@@ -29,15 +30,15 @@ impl PageTemplate {
         match Environment::new().render_named_str(name, source, context) {
             Ok(page) => respond(status, "text/html; charset=utf-8", page, form_action),
             Err(error) => {
-                tracing::error!(%error, name, "demo page");
+                tracing::error!(%error, name, "cannot render page");
                 let status = StatusCode::INTERNAL_SERVER_ERROR;
-                respond(status, "text/plain", "The page cannot be shown.".into(), "")
+                respond(status, "text/plain", "Cannot render this page.".into(), "")
             }
         }
     }
 }
 
-/// A page that says one thing.
+/// A page with one message.
 pub(super) fn message(style: &str, status: StatusCode, title: &str, text: &str) -> Response<Bytes> {
     PageTemplate::Message.page(status, "", context! { style, title, text })
 }

@@ -1,5 +1,5 @@
 //! The OpenID provider of the demo, on loopback.
-//! Invariant: it answers as OpenID Connect Core says; the tests spoil its answers on their way.
+//! Invariant: its responses follow OpenID Connect Core. Tests change them in a proxy.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -23,21 +23,21 @@ use crate::lock::lock;
 use crate::secret::Secret;
 use crate::server;
 
-/// What a provider is started with.
+/// Settings of a provider.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where it listens; port 0 lets the system choose.
+    /// The address to listen on; with port 0 the system chooses the port.
     pub listen: SocketAddr,
-    /// The issuer, where clients reach the provider by another URL than `http://ADDRESS`, such as that of a
-    /// proxy in front of it. A path in it, such as `/realms/main`, is the prefix of all endpoints.
+    /// The issuer, if clients use another URL than `http://ADDRESS`, such as that of a proxy. Its path, such as
+    /// `/realms/main`, is the prefix of all endpoints.
     pub issuer: Option<Url>,
-    /// Who may use it; [`IdentityProvider::register`] adds more.
+    /// Registered clients. [`IdentityProvider::register`] adds more.
     pub clients: Vec<RegisteredClient>,
-    /// Who may sign in.
+    /// Accounts that can sign in.
     pub accounts: Vec<Account>,
-    /// How ID Tokens are signed.
+    /// Signature algorithm of ID tokens.
     pub algorithm: Algorithm,
-    /// Life of an access token.
+    /// Lifetime of access tokens.
     pub access_token_lifetime: Duration,
     /// How refresh tokens behave.
     pub refresh_tokens: RefreshTokens,
@@ -62,26 +62,26 @@ impl Default for Settings {
 pub struct RegisteredClient {
     /// `client_id`.
     pub id: String,
-    /// `client_secret`; without one the client is public.
+    /// `client_secret`; `None` for a public client.
     pub secret: Option<Secret>,
-    /// Compared character by character.
+    /// Redirect URIs, compared exactly.
     pub redirect_uris: Vec<String>,
-    /// Where a browser may go after signing out.
+    /// Allowed redirects after sign-out.
     pub post_logout_redirect_uris: Vec<String>,
 }
 
 /// Why a provider did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address cannot be listened on.
-    #[error("the provider {0}")]
+    /// It cannot listen on the address.
+    #[error("demo provider: {0}")]
     Listen(#[from] server::Error),
-    /// A signing key cannot be made.
-    #[error("the provider has no keys: {0}")]
+    /// It cannot generate a signing key.
+    #[error("demo provider: cannot generate keys: {0}")]
     Keys(#[from] jose::Error),
 }
 
-/// A provider at work; dropping it ends its connections.
+/// A running provider. Dropping it ends its connections.
 #[derive(Debug)]
 pub struct IdentityProvider {
     provider: Arc<DemoProvider>,
@@ -89,7 +89,7 @@ pub struct IdentityProvider {
 }
 
 impl IdentityProvider {
-    /// Starts a provider. All its times are those of `clock`.
+    /// Starts a provider that uses the times of `clock`.
     pub async fn start(settings: Settings, clock: Clock) -> Result<Self, Error> {
         let socket = Socket::open(settings.listen).await?;
         let issuer = match &settings.issuer {
@@ -114,24 +114,24 @@ impl IdentityProvider {
         &self.provider.issuer
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.serving.address()
     }
 
-    /// Adds a client, or replaces the one of the same id.
+    /// Adds a client, or replaces the one with the same ID.
     pub fn register(&self, client: RegisteredClient) {
         let mut state = self.provider.state();
         state.clients.retain(|known| known.id != client.id);
         state.clients.push(client);
     }
 
-    /// Gives exclusive access to the keys: to sign other tokens with them, or to rotate them.
+    /// Calls `work` with exclusive access to the keys, to sign tokens or to rotate keys.
     pub fn with_keys<T>(&self, work: impl FnOnce(&mut Keyring) -> T) -> T {
         work(&mut self.provider.state().keys)
     }
 
-    /// Changes a person's groups: what is issued from now on says so.
+    /// Changes the groups of an account, for tokens issued from now on.
     pub fn set_groups(&self, username: &str, groups: &[&str]) {
         let mut state = self.provider.state();
         for account in state.accounts.iter_mut().filter(|account| account.username == username) {
@@ -139,7 +139,7 @@ impl IdentityProvider {
         }
     }
 
-    /// Removes a person, and ends everything that person has.
+    /// Removes an account and ends its sign-ins and tokens.
     pub fn remove_account(&self, username: &str) {
         let mut state = self.provider.state();
         state.accounts.retain(|account| account.username != username);
@@ -151,18 +151,18 @@ impl IdentityProvider {
         self.provider.state().grants.revoke_all();
     }
 
-    /// The `sid` of a person's latest sign-in, as in that person's ID Tokens.
+    /// The `sid` of the latest sign-in of an account, as in its ID tokens.
     pub fn sid_of(&self, username: &str) -> Option<String> {
         self.provider.state().grants.sid_of(username).map(str::to_owned)
     }
 
-    /// Stops answering and waits until every connection has ended.
+    /// Stops the server and waits until all connections have ended.
     pub async fn stop(&self) {
         self.serving.stop().await;
     }
 }
 
-/// What answers the requests.
+/// The handler of requests.
 #[derive(Debug)]
 pub(super) struct DemoProvider {
     pub(super) settings: Settings,
@@ -173,7 +173,7 @@ pub(super) struct DemoProvider {
     state: Mutex<ProviderState>,
 }
 
-/// All that changes.
+/// The state that changes.
 #[derive(Debug)]
 pub(super) struct ProviderState {
     pub(super) clients: Vec<RegisteredClient>,
@@ -203,7 +203,7 @@ impl DemoProvider {
         let for_clients = matches!(endpoint, DemoEndpoint::Token | DemoEndpoint::Revocation);
         if for_clients && request.method() != Method::POST {
             let status = StatusCode::METHOD_NOT_ALLOWED;
-            return JsonResponse::error(status, "invalid_request", "POST it").into_response();
+            return JsonResponse::error(status, "invalid_request", "use POST").into_response();
         }
         match endpoint {
             DemoEndpoint::Discovery => self.discovery().into_response(),
@@ -218,10 +218,10 @@ impl DemoProvider {
 
     fn not_found(&self) -> Response<Bytes> {
         let status = StatusCode::NOT_FOUND;
-        html::message(&self.style(), status, "Not found", "There is nothing here.")
+        html::message(&self.style(), status, "Not found", "This page does not exist.")
     }
 
-    /// The style's path, for pages.
+    /// The path of the style sheet.
     pub(super) fn style(&self) -> String {
         format!("{}/style.css", self.path)
     }

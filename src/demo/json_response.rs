@@ -1,10 +1,10 @@
-//! The JSON answer of an endpoint.
+//! JSON responses of the endpoints.
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-/// A status, an optional challenge, and a JSON object.
+/// A response with a status, an optional `WWW-Authenticate` and a JSON object.
 #[derive(Clone, Debug)]
 pub(super) struct JsonResponse {
     status: StatusCode,
@@ -26,7 +26,7 @@ impl JsonResponse {
         Self { status, ..Self::ok(members) }
     }
 
-    /// With a `WWW-Authenticate` field.
+    /// Adds a `WWW-Authenticate` field.
     pub(super) fn challenge(self, authenticate: &'static str) -> Self {
         Self { authenticate: Some(authenticate), ..self }
     }
@@ -36,7 +36,7 @@ impl JsonResponse {
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        // Tokens must not be kept by caches (RFC 6749 §5.1).
+        // Caches must not store tokens (RFC 6749 §5.1).
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(value) = self.authenticate {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(value));

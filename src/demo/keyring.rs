@@ -1,5 +1,5 @@
-//! The demo provider's keys: the one it signs with, and the others of its JWK Set.
-//! Invariant: what is published is what this file says, in one order, the signing key first.
+//! Keys of the demo provider: its signing key, and the other keys of its JWK Set.
+//! Invariant: the keys are published in a fixed order, the signing key first.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use crate::jose::{Algorithm, Error, KeySet, SigningKey};
 /// All keys of the provider.
 #[derive(Debug)]
 pub struct Keyring {
-    /// Signs the ID Tokens.
+    /// Signs ID tokens.
     main: Arc<SigningKey>,
     /// Published for encryption only.
     encryption: Arc<SigningKey>,
-    /// Published beside the main key, made when first needed.
+    /// Published with the main key, generated when first used.
     others: HashMap<Algorithm, Arc<SigningKey>>,
-    /// No longer published, still recognised in an `id_token_hint`.
+    /// No longer published, but still accepted in an `id_token_hint`.
     retired: Vec<Value>,
 }
 
@@ -30,14 +30,14 @@ impl Keyring {
             others: HashMap::new(),
             retired: Vec::new(),
         };
-        // Cheap to make, and published from the start, as by a provider that serves several clients.
+        // Fast to generate, and published from the start, like those of a provider with several clients.
         for cheap in [Algorithm::ES256, Algorithm::EdDSA] {
             keyring.signer(cheap)?;
         }
         Ok(keyring)
     }
 
-    /// The key that signs the ID Tokens.
+    /// The key that signs ID tokens.
     pub fn main(&self) -> &Arc<SigningKey> {
         &self.main
     }
@@ -47,7 +47,7 @@ impl Keyring {
         &self.encryption
     }
 
-    /// The published key for an algorithm, made when first needed.
+    /// The published key for an algorithm, generated when first used.
     pub fn signer(&mut self, algorithm: Algorithm) -> Result<Arc<SigningKey>, Error> {
         if self.main.algorithm() == algorithm {
             return Ok(self.main.clone());
@@ -80,8 +80,8 @@ impl Keyring {
         [vec![self.main.public_jwk()], others, vec![encryption]].concat()
     }
 
-    /// Every key that ever signed, for what comes back from clients.
-    pub(super) fn recognised(&self) -> Result<KeySet, Error> {
+    /// All keys that have signed tokens, to verify hints of clients.
+    pub(super) fn accepted(&self) -> Result<KeySet, Error> {
         let keys = [self.published(), self.retired.clone()].concat();
         KeySet::parse(json!({ "keys": keys }).to_string().as_bytes())
     }

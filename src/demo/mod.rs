@@ -1,6 +1,5 @@
 //! The servers of `portcullis demo`, on loopback only: an identity provider that follows the standards, and an
-//! application that shows the headers it receives. The tests use the same provider, behind a proxy of their own
-//! that makes it misbehave.
+//! application that shows the headers it receives. Tests use the same provider behind a proxy that adds faults.
 
 mod accounts;
 mod authorization;

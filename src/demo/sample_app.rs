@@ -1,5 +1,5 @@
-//! An application that knows nothing of sign-in: it shows what it received.
-//! `/` and every other path show the request as a page, `/api` as JSON, `/events` ticks.
+//! An application without sign-in: it shows the requests that it receives.
+//! `/api` returns the request as JSON, `/events` sends a stream of events, and every other path shows a page.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -20,25 +20,25 @@ use super::serving::{DemoSite, Serving, Socket};
 use crate::body::{Body, BodyError};
 use crate::server::Error;
 
-/// The application at work; dropping it ends its connections.
+/// A running application. Dropping it ends its connections.
 #[derive(Debug)]
 pub struct SampleApp {
     serving: Serving,
 }
 
 impl SampleApp {
-    /// Starts it on a loopback port of the system's choice, or on `port`.
+    /// Starts it on a loopback port; with port 0 the system chooses one.
     pub async fn start(port: u16) -> Result<Self, Error> {
         let socket = Socket::open(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
         Ok(Self { serving: socket.serve(Arc::new(Mirror)) })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.serving.address()
     }
 
-    /// Stops answering and waits until every connection has ended.
+    /// Stops the server and waits until all connections have ended.
     pub async fn stop(&self) {
         self.serving.stop().await;
     }
@@ -87,14 +87,14 @@ fn api(request: &Request<Bytes>) -> Response<Bytes> {
         .into_response()
 }
 
-/// Every field as text, bytes that are no UTF-8 replaced.
+/// All fields as text, with invalid UTF-8 replaced.
 fn fields(headers: &HeaderMap) -> impl Iterator<Item = (&str, String)> {
     headers.iter().map(|(name, value)| {
         (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned())
     })
 }
 
-/// A stream of Server-Sent Events that ticks until the client leaves.
+/// A stream of Server-Sent Events, until the client disconnects.
 fn events() -> Response<Body> {
     let mut response = Response::new(Body::streamed(Ticks { interval: interval(TICK), count: 0 }));
     let headers = response.headers_mut();

@@ -1,4 +1,4 @@
-//! One server of the demo: a [`Server`] on one loopback address, and a site whose answers are in memory.
+//! One server of the demo: a [`Server`] on one loopback address, and a site that handles requests in memory.
 //! Invariant: no task of the server outlives its [`Serving`].
 
 use std::net::SocketAddr;
@@ -18,19 +18,19 @@ use crate::server::{
 };
 use crate::telemetry::metrics::Metrics;
 
-/// Answers the requests of one server.
+/// The handler of the requests of one server.
 pub(super) trait DemoSite: Send + Sync + 'static {
-    /// Answers one request from what is in memory; nothing here waits.
+    /// Returns the response to a request, without waiting.
     fn answer(&self, request: &Request<Bytes>) -> Response<Body>;
 }
 
-/// An open socket that nothing serves yet.
+/// An open socket that is not served yet.
 pub(super) struct Socket {
     bound: Bound,
     address: SocketAddr,
 }
 
-/// A running server; dropping it ends its connections.
+/// A running server. Dropping it ends its connections.
 #[derive(Debug)]
 pub(super) struct Serving {
     address: SocketAddr,
@@ -39,7 +39,7 @@ pub(super) struct Serving {
 }
 
 impl Socket {
-    /// Listens on `address`; port 0 lets the system choose.
+    /// Listens on `address`; with port 0 the system chooses the port.
     pub(super) async fn open(address: SocketAddr) -> Result<Self, Error> {
         let settings = Settings {
             listen: vec![ListenAddress::Tcp(address.to_string())],
@@ -58,13 +58,13 @@ impl Socket {
         let bound = Server::bind(&settings, frame).await?;
         let address = match bound.local_addresses() {
             [LocalAddress::Tcp(address), ..] => *address,
-            // A TCP address was asked for.
+            // The requested address is a TCP address.
             [LocalAddress::Unix(_), ..] | [] => address,
         };
         Ok(Self { bound, address })
     }
 
-    /// Where it listens, with its real port.
+    /// The address it listens on, with its real port.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -79,12 +79,12 @@ impl Socket {
 }
 
 impl Serving {
-    /// Where it listens.
+    /// The address it listens on.
     pub(super) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Ends every connection and waits until that is done.
+    /// Ends all connections and waits for them.
     pub(super) async fn stop(&self) {
         self.shutdown.begin();
         self.tasks.wait().await;
@@ -97,7 +97,7 @@ impl Drop for Serving {
     }
 }
 
-/// Collects each request's body before the site answers.
+/// Reads the body of each request before the site handles it.
 struct Collecting<S>(Arc<S>);
 
 impl<S: DemoSite> Handler for Collecting<S> {
@@ -120,6 +120,6 @@ fn plain(status: StatusCode) -> Answered {
     response.into()
 }
 
-/// Open requests of a demo that ends are cut after this time.
+/// Requests that are still open this long after the demo has stopped are closed.
 const DRAIN: Duration = Duration::from_secs(1);
 const REQUEST_BYTES: usize = 1024 * 1024;

@@ -19,7 +19,7 @@ impl DemoProvider {
     pub(super) fn token(&self, request: &Request<Bytes>) -> JsonResponse {
         let (form, client) = match self.authenticated(request) {
             Ok(authenticated) => authenticated,
-            Err(refusal) => return refusal,
+            Err(error) => return error,
         };
         let mut state = self.state();
         let grants = &mut state.grants;
@@ -27,7 +27,7 @@ impl DemoProvider {
             return bad_request("invalid_request", "no grant_type");
         };
         let Some(grant) = GrantType::of_type(grant_type) else {
-            return bad_request("unsupported_grant_type", "no such grant");
+            return bad_request("unsupported_grant_type", "unknown grant_type");
         };
         let family = match grant {
             GrantType::SignIn => grants.exchange_code(
@@ -59,7 +59,7 @@ impl DemoProvider {
             return JsonResponse::error(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 "server_error",
-                "no ID Token",
+                "cannot sign the ID token",
             );
         };
         let mut members = Map::new();
@@ -111,8 +111,8 @@ impl DemoProvider {
     }
 
     pub(super) fn userinfo(&self, request: &Request<Bytes>) -> JsonResponse {
-        let refused = || {
-            JsonResponse::error(StatusCode::UNAUTHORIZED, "invalid_token", "no such access token")
+        let rejected = || {
+            JsonResponse::error(StatusCode::UNAUTHORIZED, "invalid_token", "unknown access token")
                 .challenge(r#"Bearer error="invalid_token""#)
         };
         let token = request
@@ -124,10 +124,10 @@ impl DemoProvider {
             let authorization = state.grants.accessed(token, self.clock.moment())?;
             Some(state.account(&authorization.sign_in.username)?.claims(&authorization.scope))
         });
-        claims.map_or_else(refused, JsonResponse::ok)
+        claims.map_or_else(rejected, JsonResponse::ok)
     }
 
-    /// Answers 200 whatever the token is (RFC 7009 §2.2).
+    /// Returns 200 for any token (RFC 7009 §2.2).
     pub(super) fn revocation(&self, request: &Request<Bytes>) -> JsonResponse {
         match self.authenticated(request) {
             Ok((form, client)) => {
@@ -135,7 +135,7 @@ impl DemoProvider {
                 self.state().grants.revoke(token, &client.id);
                 JsonResponse::ok(Map::new())
             }
-            Err(refusal) => refusal,
+            Err(error) => error,
         }
     }
 
@@ -145,15 +145,20 @@ impl DemoProvider {
         request: &Request<Bytes>,
     ) -> Result<(Form, RegisteredClient), JsonResponse> {
         let form = Form::parse(request.body())
-            .ok_or_else(|| bad_request("invalid_request", "a parameter is there twice"))?;
+            .ok_or_else(|| bad_request("invalid_request", "a parameter is repeated"))?;
         let basic = match request.headers().get(header::AUTHORIZATION) {
-            Some(value) => Some(basic(value.to_str().unwrap_or_default()).ok_or_else(stranger)?),
+            Some(value) => {
+                Some(basic(value.to_str().unwrap_or_default()).ok_or_else(unknown_client)?)
+            }
             None => None,
         };
         let (id, secret) = match (basic, form.owned("client_secret")) {
             // One method only (RFC 6749 §2.3).
             (Some(_), Some(_)) => {
-                return Err(bad_request("invalid_request", "two authentication methods"));
+                return Err(bad_request(
+                    "invalid_request",
+                    "more than one client authentication method",
+                ));
             }
             (Some((id, secret)), None) => (id, Some(secret)),
             (None, secret) => (form.owned("client_id").unwrap_or_default(), secret),
@@ -161,7 +166,7 @@ impl DemoProvider {
         let secret = secret.map(Secret::new);
         let state = self.state();
         let client = state.client(&id).filter(|client| client.secret == secret);
-        Ok((form, client.cloned().ok_or_else(stranger)?))
+        Ok((form, client.cloned().ok_or_else(unknown_client)?))
     }
 }
 
@@ -176,7 +181,7 @@ fn basic(value: &str) -> Option<(String, String)> {
     Some((decoded(id)?, decoded(secret)?))
 }
 
-fn stranger() -> JsonResponse {
+fn unknown_client() -> JsonResponse {
     JsonResponse::error(
         StatusCode::UNAUTHORIZED,
         "invalid_client",
@@ -189,7 +194,7 @@ fn bad_request(code: &str, description: &str) -> JsonResponse {
     JsonResponse::error(StatusCode::BAD_REQUEST, code, description)
 }
 
-/// The left half of the hash that belongs to the algorithm (OIDC Core §3.1.3.6).
+/// The left half of the hash, with the hash of the algorithm (OIDC Core §3.1.3.6).
 fn half_hash(algorithm: Algorithm, text: &str) -> String {
     let hash = match algorithm {
         Algorithm::RS256 | Algorithm::PS256 | Algorithm::ES256 => &SHA256,

@@ -1,5 +1,5 @@
-//! One line per request.
-//! Invariant: no query string, no header value but the host, and nothing of the body ever gets here.
+//! The access log: one line per request.
+//! Invariant: no line has a query string, a header value except the host, or any part of a body.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -10,27 +10,27 @@ use crate::telemetry::metrics::{LogLine, RouteMeter};
 use crate::telemetry::target::ACCESS;
 use crate::telemetry::writer::Lines;
 
-/// What whoever answered knows of the request.
+/// What the handler of the request adds to its line.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// The route, by the handle that counts its requests; set where the route is found.
+    /// The route, as the handle that counts its requests.
     pub route: Option<&'static RouteMeter>,
-    /// What was decided.
+    /// The decision.
     pub decision: Option<LoggedDecision>,
-    /// Why, where it was refused or its answer was cut short.
+    /// Why the request was denied or rejected, or its response ended early.
     pub reason: Option<Cow<'static, str>>,
-    /// Who asked, where known.
+    /// The `sub` of the user, if known.
     pub subject: Option<Arc<str>>,
 }
 
-/// What was decided on a request.
+/// The decision on a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoggedDecision {
-    /// The rules allow it: it was forwarded, or the proxy that asked was answered so.
+    /// The rules allow it. It was forwarded, or its auth subrequest was allowed.
     Allow,
     /// The rules deny it.
     Deny,
-    /// The visitor has to sign in first.
+    /// The visitor must sign in first.
     SignIn,
     /// The request was rejected, or the gateway, the provider or the upstream failed.
     Error,
@@ -48,44 +48,48 @@ impl LoggedDecision {
     }
 }
 
-/// All of one line.
+/// The content of one line.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'a> {
-    /// A token (RFC 9110 §9.1), as sent.
+    /// The method, a token (RFC 9110 §9.1), as received.
     pub method: &'a str,
-    /// The effective host, of the characters of a name or an address.
+    /// The effective host. It has only characters of names and addresses.
     pub host: &'a str,
-    /// Without query.
+    /// The path, without the query.
     pub path: &'a str,
-    /// 499 where the client left before its answer.
+    /// The status; 499 if the client disconnected before the response.
     pub status: u16,
-    /// Of the answer's body, as far as it was handed over.
+    /// Bytes of the response body that were sent.
     pub bytes: u64,
-    /// From the head's first byte until the answer was handed over.
+    /// From the first byte of the request until the response was sent.
     pub duration: Duration,
-    /// The effective address.
+    /// The effective client address.
     pub client: &'a str,
-    /// The request's name.
+    /// The request ID.
     pub request_id: &'a str,
-    /// What the answering side adds.
+    /// What the handler adds.
     pub outcome: &'a Outcome,
 }
 
-/// Where lines go straight to, once the log has started as JSON: there are so many of them that the way
-/// through an event would double their price.
-static STRAIGHT: OnceLock<(Json, Lines)> = OnceLock::new();
+/// Where lines are written directly, once the log has started as JSON. An event per line would double its cost.
+static DIRECT: OnceLock<(Json, Lines)> = OnceLock::new();
 
-/// Lets the lines go straight to where the log goes. Only the first call counts.
-pub(super) fn go_straight(json: Json, lines: Lines) {
-    // Fails where another log started first, which has the process's lines then.
-    drop(STRAIGHT.set((json, lines)));
+/// Writes the lines directly to the log. Only the first call has an effect.
+pub(super) fn write_directly(json: Json, lines: Lines) {
+    // Fails if another log has started first, which then gets the lines.
+    drop(DIRECT.set((json, lines)));
 }
 
-/// Writes a line, if anybody listens.
+/// Writes a line, if the log has started.
 pub fn record(line: &Line<'_>) {
-    match STRAIGHT.get() {
+    match DIRECT.get() {
         Some((json, lines)) => {
-            json.line("INFO", ACCESS, |members| line.tell(members), |text| lines.add(KIND, text));
+            json.line(
+                "INFO",
+                ACCESS,
+                |members| line.write_to(members),
+                |text| lines.add(KIND, text),
+            );
         }
         None => line.event(),
     }
@@ -93,8 +97,9 @@ pub fn record(line: &Line<'_>) {
 
 impl Line<'_> {
     /// The members of [`Self::event`], in the same order.
-    fn tell(&self, members: &mut Members<'_>) {
-        // A method is a token, host and address are checked, and the rest of the plain ones is ours.
+    fn write_to(&self, members: &mut Members<'_>) {
+        // `plain` members need no escapes: a method is a token, host and address are checked, the others come
+        // from the program.
         members.plain(key!("method"), self.method);
         members.plain(key!("host"), self.host);
         members.text(key!("path"), self.path);
@@ -154,7 +159,7 @@ mod tests {
     use crate::telemetry::metrics::Metrics;
 
     #[test]
-    fn a_line_says_the_same_straight_and_as_an_event() {
+    fn line_is_the_same_written_directly_and_as_event() {
         let outcome = Outcome {
             route: Some(Metrics::default().route(&"wiki".into())),
             decision: Some(LoggedDecision::Deny),
@@ -174,14 +179,14 @@ mod tests {
         };
         for line in [line, Line { outcome: &Outcome::default(), ..line }] {
             let json = Json::new(Clock::system());
-            let straight = json.line("INFO", ACCESS, |members| line.tell(members), str::to_owned);
+            let direct = json.line("INFO", ACCESS, |members| line.write_to(members), str::to_owned);
             let mut both: [Value; 2] =
-                [logged(|| line.event()), serde_json::from_str(&straight).unwrap()];
-            for told in &mut both {
-                told.as_object_mut().unwrap().remove("timestamp").unwrap();
+                [logged(|| line.event()), serde_json::from_str(&direct).unwrap()];
+            for line in &mut both {
+                line.as_object_mut().unwrap().remove("timestamp").unwrap();
             }
             assert_eq!(both[0].to_string(), both[1].to_string());
-            assert!(straight.len() < 2500, "{straight}");
+            assert!(direct.len() < 2500, "{direct}");
         }
     }
 }

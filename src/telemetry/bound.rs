@@ -1,25 +1,25 @@
-//! Texts in log lines, each within a bound.
-//! Invariant: whoever sends, claims or answers something does not choose how fast the log grows: no text in a
-//! line is longer than its bound and a mark, whatever it is of. Both formats of the log cut here.
+//! Limits on the length of texts in log lines.
+//! Invariant: no text in a line is longer than its limit and a mark, so that neither clients nor providers determine
+//! how fast the log grows. Both formats of the log use these limits.
 
 use std::fmt::{self, Write};
 
 use tracing::field::Field;
 use tracing_subscriber::fmt::format::Writer;
 
-/// The most bytes of a field's text.
+/// Limit of a field, in bytes.
 pub(super) const FIELD: usize = 256;
-/// The most bytes of what a person reads as a sentence, a cause or a remedy.
+/// Limit of a message, an error or a hint, in bytes.
 pub(super) const SENTENCE: usize = 2048;
-/// Stands behind the beginning of a longer text.
+/// Marks a text that was cut.
 pub(super) const MARK: char = '…';
 
-/// The bound of a field.
+/// The limit of a field.
 pub(super) fn of(field: &str) -> usize {
     if matches!(field, "message" | "error" | "hint") { SENTENCE } else { FIELD }
 }
 
-/// The beginning of a text up to a bound, and whether something was cut off.
+/// The text up to a limit, and whether it was cut.
 pub(super) fn cut(text: &str, most: usize) -> (&str, bool) {
     if text.len() <= most {
         return (text, false);
@@ -28,14 +28,14 @@ pub(super) fn cut(text: &str, most: usize) -> (&str, bool) {
     (beginning, true)
 }
 
-/// Writes what is shown, up to a bound, and a mark if something was cut off.
+/// Writes a value up to a limit, with a mark if it was cut.
 pub(super) fn write_debug(out: impl Write, most: usize, value: &dyn fmt::Debug) -> fmt::Result {
     let mut bounded = Bounded { out, left: most, is_cut: false };
     let written = write!(bounded, "{value:?}");
     if bounded.is_cut { bounded.out.write_char(MARK) } else { written }
 }
 
-/// Passes on as much as may be.
+/// Writes up to a limit.
 struct Bounded<W> {
     out: W,
     left: usize,
@@ -48,12 +48,12 @@ impl<W: Write> Write for Bounded<W> {
         self.left -= beginning.len();
         self.is_cut |= is_cut;
         self.out.write_str(beginning)?;
-        // Ends the formatting, which may be of a lot of text.
+        // Stops the formatting of a long text.
         if is_cut { Err(fmt::Error) } else { Ok(()) }
     }
 }
 
-/// Writes a field of a line for people.
+/// Writes a field of a line in text format.
 pub(super) fn for_people(
     out: &mut Writer<'_>,
     field: &Field,
@@ -68,8 +68,8 @@ pub(super) fn for_people(
     write_debug(Printable(out), of(name), value)
 }
 
-/// Escapes what is no text for a terminal.
-// SECURITY: a text that ends a line, or moves the cursor, could forge another line.
+/// Escapes control characters.
+// SECURITY: a text with a line break or a cursor movement could forge another line.
 struct Printable<W>(W);
 
 impl<W: Write> Write for Printable<W> {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn shown_value_is_cut_and_marked_once() {
+    fn long_value_is_cut_and_marked_once() {
         let shown = |value: &dyn fmt::Debug| {
             let mut out = String::new();
             write_debug(&mut out, 8, value).unwrap();
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_shown_escaped() {
+    fn control_characters_are_escaped() {
         let mut out = String::new();
         Printable(&mut out).write_str("a\nb\x1b[1mc\u{85}ä").unwrap();
         assert_eq!(out, "a\\nb\\u{1b}[1mc\\u{85}ä");

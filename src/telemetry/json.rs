@@ -1,5 +1,5 @@
 //! A log line as one JSON object: `timestamp`, `level`, `message`, the event's fields, `target`.
-//! By hand, because it is written for every request: a general serializer costs as much as forwarding.
+//! Written without a serializer, because a general one would cost as much per request as forwarding it.
 
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
@@ -14,19 +14,19 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::clock::Clock;
 use crate::telemetry::bound;
 
-/// Formats events as JSON, a line each.
+/// Formats each event as a line of JSON.
 #[derive(Clone, Debug)]
 pub struct Json(Clock);
 
 impl Json {
-    /// Lines with the times of this clock.
+    /// A formatter with this clock.
     pub fn new(clock: Clock) -> Self {
         Self(clock)
     }
 }
 
 thread_local! {
-    /// A thread's line in the making, and the second that its last one was of.
+    /// The buffer of a thread, and the second of its last line.
     static SCRATCH: RefCell<Scratch> = const { RefCell::new(Scratch::new()) };
 }
 
@@ -60,7 +60,7 @@ where
 }
 
 impl Json {
-    /// Makes a line out of whatever adds its members, and hands it over.
+    /// Builds a line from the members that `add` adds, and passes it to `take`.
     pub(super) fn line<T>(
         &self,
         level: &str,
@@ -87,7 +87,7 @@ impl Scratch {
         Self { line: String::new(), second: i64::MIN, stamp: String::new() }
     }
 
-    /// Begins a line, up to its level.
+    /// Starts a line, up to its level.
     fn begin(&mut self, clock: &Clock) {
         let now = clock.since_epoch();
         let second = i64::try_from(now.as_secs()).unwrap_or_default();
@@ -100,7 +100,7 @@ impl Scratch {
         self.line.push_str("{\"timestamp\":\"");
         self.line.push_str(&self.stamp);
         self.line.push('.');
-        // A seventh digit before them keeps the zeros of the six.
+        // The added seventh digit keeps leading zeros.
         let mut digits = itoa::Buffer::new();
         let micros = digits.format(1_000_000 + now.subsec_micros());
         self.line.push_str(micros.get(1..).unwrap_or_default());
@@ -108,7 +108,7 @@ impl Scratch {
     }
 }
 
-/// A second as RFC 3339 has it, without fraction and zone.
+/// Writes a second in RFC 3339 format, without fraction and time zone.
 fn stamp(out: &mut String, second: i64) {
     let time = OffsetDateTime::from_unix_timestamp(second).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let (year, month, day) = time.to_calendar_date();
@@ -117,7 +117,7 @@ fn stamp(out: &mut String, second: i64) {
     write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}").ok();
 }
 
-/// What stands before a member's value, in one piece.
+/// Builds a [`JsonKey`] at compile time.
 macro_rules! key {
     ($name:literal) => {
         $crate::telemetry::json::JsonKey(concat!(",\"", $name, "\":"))
@@ -125,11 +125,11 @@ macro_rules! key {
 }
 pub(super) use key;
 
-/// A member's name with all that stands before its value; made by [`key!`].
+/// The name of a member with comma, quotes and colon, made by [`key!`].
 #[derive(Clone, Copy)]
 pub(super) struct JsonKey(pub(super) &'static str);
 
-/// Adds members to a line. A `String` takes everything, so no failure is looked at.
+/// Adds members to a line. Writing to a `String` cannot fail, so results are ignored.
 pub(super) struct Members<'l>(&'l mut String);
 
 impl Members<'_> {
@@ -139,7 +139,7 @@ impl Members<'_> {
         self.quoted(value, bound::FIELD);
     }
 
-    /// Adds a text of which whoever made it sees to it that nothing in it needs to be escaped.
+    /// Adds a text that needs no escapes, as its caller ensures.
     pub(super) fn plain(&mut self, key: JsonKey, value: &str) {
         debug_assert!(!value.bytes().any(is_special), "{value:?}");
         let (beginning, is_cut) = bound::cut(value, bound::FIELD);
@@ -209,10 +209,10 @@ impl Visit for Members<'_> {
     }
 }
 
-/// Escapes what may not stand in a JSON text (RFC 8259 §7).
-// SECURITY: a visitor's path or host cannot end the text and forge a line or a member.
+/// Escapes characters that JSON strings cannot contain (RFC 8259 §7).
+// SECURITY: a path or host of a visitor cannot end the string and forge a line or a member.
 fn escape(line: &mut String, text: &str) {
-    // Without a way out of the loop it is done several bytes at a time.
+    // A loop without an early exit can check several bytes at a time.
     if !text.bytes().fold(false, |found, byte| found | is_special(byte)) {
         line.push_str(text);
         return;
@@ -294,7 +294,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn nothing_ends_a_text_but_its_end() {
+    fn special_characters_are_escaped() {
         let hostile = "\"},\n{\"level\":\"\\x\u{0}\u{7f}ä";
         let line = logged(|| tracing::info!(path = hostile, shown = %hostile, "x"));
         assert_eq!(line["path"], json!(hostile));
@@ -302,7 +302,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn long_texts_are_cut_wherever_they_come_from() {
+    fn long_texts_are_cut_in_every_field() {
         let long = "ä\"".repeat(9000);
         let line = logged(|| {
             tracing::info!(text = long, shown = %long, debug = ?long, error = %long, "x{long}");
@@ -317,7 +317,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn numbers_that_json_does_not_have_are_null() {
+    fn nan_is_null() {
         assert_eq!(logged(|| tracing::info!(f = f64::NAN, "x"))["f"], Value::Null);
     }
 }

@@ -1,5 +1,5 @@
-//! Where log lines go and what they look like.
-//! Global state, for whoever logs does not know where to.
+//! The log: its destination and its format.
+//! Global state, so that every room can write log lines without a handle.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, IsTerminal as _, Write};
@@ -19,26 +19,26 @@ use crate::telemetry::queue::Lost;
 use crate::telemetry::writer::{self, Flush, Lines};
 use crate::telemetry::{Level, LogFormat, Settings, access_log, bound};
 
-/// The lines of the process, once the log has started.
+/// The writer of the process, once the log has started.
 static LINES: OnceLock<Lines> = OnceLock::new();
 
-/// Starts the log on standard error; what is returned writes the last lines when dropped.
+/// Starts the log on standard error. The returned value writes the last lines when dropped.
 pub fn start(settings: &Settings) -> io::Result<Flush> {
     let terminal = io::stderr().is_terminal();
     let by_default = if terminal { LogFormat::Text } else { LogFormat::Json };
-    let (lines, flush) = writer::start(standard_error(), tell_lost)?;
+    let (lines, flush) = writer::start(standard_error(), report_lost)?;
     let filter = filter(settings.level);
     let events = fmt()
         .with_writer(lines.clone())
         .with_max_level(filter)
         .fmt_fields(fmt::format::debug_fn(bound::for_people).delimited(" "));
-    // Fails where another log started first, which has the process's lines then.
+    // Fails if another log has started first, which then gets the lines.
     drop(LINES.set(lines.clone()));
     let started: Result<(), SetGlobalDefaultError> = match settings.format.unwrap_or(by_default) {
         LogFormat::Json => {
             let json = Json::new(Clock::system());
             if filter >= LevelFilter::INFO {
-                access_log::go_straight(json.clone(), lines);
+                access_log::write_directly(json.clone(), lines);
             }
             set_global_default(events.event_format(json).finish())
         }
@@ -48,34 +48,34 @@ pub fn start(settings: &Settings) -> io::Result<Flush> {
     Ok(flush)
 }
 
-/// How many log lines could not be written, in the order of [`LogLine`]'s kinds.
+/// Numbers of lost log lines, in the order of the kinds in [`LogLine`].
 pub fn lost() -> [u64; 3] {
     LINES.get().map(|lines| lines.lost().0).unwrap_or_default()
 }
 
-fn tell_lost(lost: Lost) {
+fn report_lost(lost: Lost) {
     let [access, log, audit] =
         [LogLine::Access, LogLine::Log, LogLine::Audit].map(|kind| lost.of(kind));
     tracing::warn!(
         access,
         log,
         audit,
-        "log lines were lost: they could not be written, or not fast enough"
+        "log lines lost: standard error did not accept them, or not fast enough"
     );
 }
 
-/// Standard error, written to directly: the standard library's own handle hides that it is closed.
+/// Standard error, written directly, because the handle of the standard library hides that it is closed.
 enum StandardError {
     Open(File),
-    /// Or the null device, which the standard library opens in the place of a closed one when a process starts.
+    /// Closed, or the null device, which the standard library opens instead when a process starts.
     Closed,
 }
 
 fn standard_error() -> StandardError {
     let open = || {
         let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-        let (its, null) = (file.metadata()?, fs::metadata("/dev/null")?);
-        let is_null = its.file_type().is_char_device() && its.rdev() == null.rdev();
+        let (target, null) = (file.metadata()?, fs::metadata("/dev/null")?);
+        let is_null = target.file_type().is_char_device() && target.rdev() == null.rdev();
         Ok::<_, io::Error>(if is_null { StandardError::Closed } else { StandardError::Open(file) })
     };
     open().unwrap_or(StandardError::Closed)

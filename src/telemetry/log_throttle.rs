@@ -1,5 +1,5 @@
-//! Lines that say the same again and again.
-//! Invariant: whoever floods us does not flood the log.
+//! Rate limit of repeated log lines.
+//! Invariant: a flood of requests does not flood the log.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use tokio::time::Instant;
 
 use crate::lock::lock;
 
-/// When something was last in the log.
+/// When a line was last written.
 #[derive(Debug, Default)]
 pub struct LogThrottle(Mutex<Option<Instant>>);
 
 impl LogThrottle {
-    /// Whether it may be there again: at most once in ten seconds. Counts as told from now on.
+    /// Whether the line can be written now: at most once in ten seconds. If so, counts it as written.
     pub fn allow(&self) -> bool {
         let now = Instant::now();
         let mut last = lock(&self.0);
@@ -30,10 +30,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_just_told_is_not_told_again() {
-        let seldom = LogThrottle::default();
-        assert_eq!([(); 3].map(|()| seldom.allow()), [true, false, false]);
-        *seldom.0.lock().unwrap() = Instant::now().checked_sub(QUIET);
-        assert_eq!([(); 2].map(|()| seldom.allow()), [true, false]);
+    fn second_line_within_ten_seconds_is_not_allowed() {
+        let throttle = LogThrottle::default();
+        assert_eq!([(); 3].map(|()| throttle.allow()), [true, false, false]);
+        *throttle.0.lock().unwrap() = Instant::now().checked_sub(QUIET);
+        assert_eq!([(); 2].map(|()| throttle.allow()), [true, false]);
     }
 }

@@ -1,4 +1,4 @@
-//! What the operator sees. A leaf: everyone may record, it calls nobody.
+//! Logs and metrics. Every room can use it; it uses only the ground.
 
 pub mod access_log;
 pub mod audit;
@@ -11,10 +11,10 @@ mod queue;
 mod target;
 pub mod writer;
 
-/// What `telemetry:` says.
+/// Settings of `telemetry:`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `None`: text on a terminal, else JSON.
+    /// `None` means text on a terminal and JSON otherwise.
     pub format: Option<LogFormat>,
     /// The least severe level that is logged.
     pub level: Level,
@@ -22,26 +22,26 @@ pub struct Settings {
     pub access_log: bool,
 }
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// One JSON object per line.
     Json,
-    /// For people.
+    /// Text for terminals.
     Text,
 }
 
 /// `error`, `warn`, `info`, `debug` or `trace`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Level {
-    /// Something is lost.
+    /// Something failed and will not recover.
     Error,
-    /// Something is wrong, or soon will be.
+    /// Something is wrong or will be soon.
     Warn,
-    /// What an operator wants to know.
+    /// Information for operators.
     #[default]
     Info,
-    /// What a developer wants to know.
+    /// Information for developers.
     Debug,
     /// Everything.
     Trace,

@@ -1,36 +1,36 @@
-//! Log lines that wait to be written.
-//! Invariant: bounded. Where there is no room, access lines leave first and audit lines last; the lines that
-//! stay keep their order, and each line that leaves is counted.
+//! Queue of log lines that wait to be written.
+//! Invariant: its size is bounded. When it is full, access lines are dropped first and audit lines last. The other
+//! lines keep their order, and each dropped line is counted.
 
 use std::mem;
 
 use super::metrics::{Label as _, LogLine};
 
-/// Lines in the order in which they came.
+/// Lines in their order of arrival.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     text: Vec<u8>,
-    /// The kind and the length of each.
+    /// Kind and length of each line.
     lines: Vec<(LogLine, usize)>,
 }
 
-/// How many lines of each kind were lost.
+/// Numbers of lost lines, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lost(pub(super) [u64; LogLine::ALL.len()]);
 
 impl Queue {
-    /// All that waits, lines of text.
+    /// The text of all lines.
     pub(super) fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// Takes a line, and makes room for it at the cost of lesser ones. Returns what was lost.
+    /// Adds a line. If the queue is full, drops lines of less important kinds. Returns the lost lines.
     pub(super) fn push(&mut self, kind: LogLine, line: &[u8]) -> Lost {
         let mut lost = Lost::default();
         let needed = |queue: &Self| queue.text.len() + line.len() > most_bytes(kind);
-        for lesser in LogLine::ALL.iter().take(kind.place()) {
-            if needed(self) && self.lines.iter().any(|(held, _)| held == lesser) {
-                lost.add(self.retain(|held| held != *lesser));
+        for other in LogLine::ALL.iter().take(kind.place()) {
+            if needed(self) && self.lines.iter().any(|(held, _)| held == other) {
+                lost.add(self.retain(|held| held != *other));
             }
         }
         if needed(self) {
@@ -42,7 +42,7 @@ impl Queue {
         lost
     }
 
-    /// Keeps the lines of some kinds. Returns the others.
+    /// Keeps the lines of some kinds. Returns the lost lines.
     pub(super) fn retain(&mut self, wanted: impl Fn(LogLine) -> bool) -> Lost {
         let (text, mut lost) = (mem::take(&mut self.text), Lost::default());
         let mut rest = &*text;
@@ -59,7 +59,7 @@ impl Queue {
         lost
     }
 
-    /// Drops the lines that are within the first `written` bytes. Returns whether the next one was begun.
+    /// Removes the lines within the first `written` bytes. Returns whether the next line was written in part.
     pub(super) fn written(&mut self, mut written: usize) -> bool {
         let whole = self.lines.iter().take_while(|(_, length)| {
             let left = written.checked_sub(*length);
@@ -72,7 +72,7 @@ impl Queue {
         written > 0
     }
 
-    /// Puts lines before all others, within the same bounds. Returns what had to leave.
+    /// Puts earlier lines in front of all others, within the same limits. Returns the lost lines.
     pub(super) fn put_back(&mut self, earlier: Self) -> Lost {
         let later = mem::replace(self, earlier);
         let (mut rest, mut lost) = (&*later.text, Lost::default());
@@ -84,7 +84,7 @@ impl Queue {
         lost
     }
 
-    /// Drops everything, and keeps the memory for what comes.
+    /// Removes all lines and keeps the memory.
     pub(super) fn clear(&mut self) {
         self.text.clear();
         self.lines.clear();
@@ -100,7 +100,7 @@ impl Lost {
         lost
     }
 
-    /// How many of this kind.
+    /// The number of lost lines of this kind.
     pub(super) fn of(&self, kind: LogLine) -> u64 {
         self.0.get(kind.place()).copied().unwrap_or_default()
     }
@@ -111,7 +111,7 @@ impl Lost {
         }
     }
 
-    /// What was lost since it was this.
+    /// The lines lost since `before`.
     pub(super) fn since(mut self, before: Self) -> Self {
         for (count, before) in self.0.iter_mut().zip(before.0) {
             *count = count.saturating_sub(before);
@@ -120,7 +120,8 @@ impl Lost {
     }
 }
 
-/// How many bytes may wait when a line of this kind comes: each kind has room that lesser ones cannot take.
+/// Limit of the queue, in bytes, for a new line of this kind. Each kind has room that less important kinds cannot
+/// use.
 pub(super) const fn most_bytes(kind: LogLine) -> usize {
     match kind {
         LogLine::Access => 4 * MIB,
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_stay_keep_their_order() {
+    fn kept_lines_keep_their_order() {
         let mut queue = Queue::default();
         let lines = [
             (LogLine::Access, "a\n"),
@@ -183,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn written_lines_leave_and_a_line_that_was_begun_stays() {
+    fn written_lines_are_removed_and_line_written_in_part_stays() {
         for (written, left, begun) in [
             (0, "aa\nb\n", false),
             (2, "aa\nb\n", true),
@@ -200,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_put_back_leave_room_for_no_more_than_the_bound() {
+    fn lines_put_back_stay_within_limit() {
         let line = vec![b'x'; MIB];
         let (mut earlier, mut later) = (Queue::default(), Queue::default());
         for queue in [&mut earlier, &mut later] {

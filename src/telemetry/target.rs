@@ -1,11 +1,11 @@
-//! Targets of log lines, and the kind of line that each makes.
-//! Invariant: a target is named here only, so that the writer knows lines without knowing who writes them.
+//! Targets of log lines, and the kind of line for each.
+//! Invariant: targets are named only here.
 
 use super::metrics::LogLine;
 
-/// The access log's.
+/// The target of the access log.
 pub(super) const ACCESS: &str = "access";
-/// The audit log's.
+/// The target of the audit log.
 pub(super) const AUDIT: &str = "audit";
 
 /// The kind of a line with this target.

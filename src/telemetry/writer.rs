@@ -1,6 +1,6 @@
-//! Log lines on their way to standard error.
-//! Invariants: whoever logs neither waits nor makes a system call; what cannot be written, or comes faster
-//! than it can be, is counted and dropped, audit lines last; every line is written whole.
+//! Writing of log lines to standard error, on a separate thread.
+//! Invariants: adding a line neither waits nor makes a system call. Lines that cannot be written, or not fast
+//! enough, are counted and dropped, audit lines last. Every line is written completely.
 
 use std::io::{self, ErrorKind, Write};
 use std::mem;
@@ -17,11 +17,11 @@ use super::target;
 
 use crate::lock::{lock, unpoisoned};
 
-/// Takes lines, for a thread of its own to write.
+/// Accepts lines for the writing thread.
 #[derive(Clone, Debug)]
 pub struct Lines(Arc<Shared>);
 
-/// Writes what is left, when dropped, unless nobody takes it.
+/// Writes the remaining lines when dropped, unless standard error does not accept them.
 #[derive(Debug)]
 pub struct Flush(Arc<Shared>);
 
@@ -36,18 +36,20 @@ struct Waiting {
     lines: Queue,
     lost: Lost,
     ending: bool,
-    /// Everything is written, and the thread ends.
+    /// All lines are written, and the thread ends.
     ended: bool,
 }
 
-/// Starts the thread that writes to `out`. What was lost is told by a line, too, once lines are written again.
+/// Starts the thread that writes to `out`. It calls `report_lost` once lines can be written again.
 pub(super) fn start(
     out: impl Write + Send + 'static,
-    tell_lost: impl Fn(Lost) + Send + 'static,
+    report_lost: impl Fn(Lost) + Send + 'static,
 ) -> io::Result<(Lines, Flush)> {
     let shared = Arc::new(Shared::default());
     let writer = Arc::clone(&shared);
-    thread::Builder::new().name("log".to_owned()).spawn(move || writer.write_to(out, tell_lost))?;
+    thread::Builder::new()
+        .name("log".to_owned())
+        .spawn(move || writer.write_to(out, report_lost))?;
     Ok((Lines(Arc::clone(&shared)), Flush(shared)))
 }
 
@@ -67,15 +69,15 @@ impl Shared {
         }
     }
 
-    fn write_to(&self, mut out: impl Write, tell_lost: impl Fn(Lost)) {
-        let (mut lines, mut told, mut torn) = (Queue::default(), Lost::default(), false);
+    fn write_to(&self, mut out: impl Write, report_lost: impl Fn(Lost)) {
+        let (mut lines, mut reported, mut torn) = (Queue::default(), Lost::default(), false);
         loop {
             let (lost, ending) = self.next(&mut lines);
             let outcome = write(&mut out, &mut lines, &mut torn);
             match outcome {
-                Ok(()) if lost != told => {
-                    tell_lost(lost.since(told));
-                    told = lost;
+                Ok(()) if lost != reported => {
+                    report_lost(lost.since(reported));
+                    reported = lost;
                 }
                 Ok(()) if ending => return self.end(),
                 Ok(()) => {}
@@ -89,7 +91,7 @@ impl Shared {
         }
     }
 
-    /// Waits for lines, or for the end, and takes the lines. Returns what was lost so far, and whether it ends.
+    /// Waits for lines or for the end, and takes the lines. Returns all lost lines so far, and whether it ends.
     fn next(&self, lines: &mut Queue) -> (Lost, bool) {
         let idle = |waiting: &mut Waiting| waiting.lines.text().is_empty() && !waiting.ending;
         let filling = |waiting: &mut Waiting| waiting.lines.text().len() < BATCH && !waiting.ending;
@@ -101,8 +103,8 @@ impl Shared {
         (waiting.lost, waiting.ending)
     }
 
-    /// Counts lines that could not be written, and waits before the next attempt. A disk may have room again,
-    /// for which audit lines are kept; a pipe that does not block will have, for which all are.
+    /// Counts lines that could not be written, and waits before the next attempt. If the disk is full, keeps the
+    /// audit lines for later. If a non-blocking pipe is full, keeps all lines.
     fn failed(&self, error: ErrorKind, mut lines: Queue) {
         let mut waiting = self.lock();
         if error == ErrorKind::WouldBlock {
@@ -111,8 +113,8 @@ impl Shared {
             drop(self.changed.wait_timeout_while(waiting, LINGER, |_| true));
             return;
         }
-        let may_pass = matches!(error, ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
-        let keeps_audit = may_pass && !waiting.ending;
+        let may_recover = matches!(error, ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        let keeps_audit = may_recover && !waiting.ending;
         waiting.lost.add(lines.retain(|kind| keeps_audit && kind == LogLine::Audit));
         let lost = waiting.lines.put_back(lines);
         waiting.lost.add(lost);
@@ -126,7 +128,7 @@ impl Shared {
     }
 }
 
-/// Writes lines; what is left of them afterwards is not written. `torn`: the last line was written in part.
+/// Writes lines and removes the written ones. `torn` says whether the last line was written in part.
 fn write(out: &mut impl Write, lines: &mut Queue, torn: &mut bool) -> io::Result<()> {
     if *torn && !lines.text().is_empty() {
         out.write_all(b"\n")?;
@@ -152,18 +154,18 @@ fn write(out: &mut impl Write, lines: &mut Queue, torn: &mut bool) -> io::Result
 }
 
 impl Lines {
-    /// Takes a line; never waits.
+    /// Adds a line; never waits.
     pub(super) fn add(&self, kind: LogLine, line: &str) {
         self.0.add(kind, line.as_bytes());
     }
 
-    /// How many lines were lost so far.
+    /// The lines lost so far.
     pub(super) fn lost(&self) -> Lost {
         self.0.lock().lost
     }
 }
 
-/// Takes the lines of one event.
+/// Writes the lines of one event.
 #[derive(Clone, Copy, Debug)]
 pub struct OfKind<'l> {
     lines: &'l Lines,
@@ -197,17 +199,17 @@ impl Drop for Flush {
     fn drop(&mut self) {
         self.0.lock().ending = true;
         self.0.changed.notify_all();
-        // Whoever reads standard error may have stopped to: the process ends all the same.
+        // The reader of standard error may have stopped. The process ends nevertheless.
         let left = |waiting: &mut Waiting| !waiting.ended;
-        drop(self.0.changed.wait_timeout_while(self.0.lock(), LAST_WORDS, left));
+        drop(self.0.changed.wait_timeout_while(self.0.lock(), FLUSH_TIMEOUT, left));
     }
 }
 
-/// How long the last lines may take.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-/// As many bytes as are written at once.
+/// Limit for writing the last lines.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+/// Bytes that are written at once.
 const BATCH: usize = 64 * 1024;
-/// How long a failed write is not tried again.
+/// Pause after a failed write.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long a line waits for others.
 const LINGER: Duration = Duration::from_millis(20);
@@ -219,7 +221,7 @@ mod tests {
     use super::*;
     use crate::telemetry::queue::most_bytes;
 
-    /// Takes what is written, and waits with it for the test.
+    /// A writer that waits for the test at every write.
     struct Gated(SyncSender<Vec<u8>>);
 
     impl Write for Gated {
@@ -240,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_arrive_whole_and_in_order() {
+    fn lines_are_written_completely_and_in_order() {
         let (lines, _flush, written) = gated();
         for line in ["one\n", "two\n", "three\n"] {
             lines.add(LogLine::Log, line);
@@ -254,17 +256,17 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_dropped_and_counted() {
+    fn lines_over_limit_are_dropped_and_counted() {
         let (sender, written) = sync_channel(0);
-        let told = Arc::new(Mutex::new(Lost::default()));
-        let noted = Arc::clone(&told);
-        let tell_lost = move |lost| noted.lock().unwrap().add(lost);
-        let (lines, flush) = start(Gated(sender), tell_lost).unwrap();
+        let reported = Arc::new(Mutex::new(Lost::default()));
+        let noted = Arc::clone(&reported);
+        let report_lost = move |lost| noted.lock().unwrap().add(lost);
+        let (lines, flush) = start(Gated(sender), report_lost).unwrap();
         let line = "x".repeat(BATCH);
-        // The thread may hold as much as may wait while it waits itself.
+        // The thread may hold as many bytes as the queue.
         let most = most_bytes(LogLine::Access);
-        let given = 2 * most / BATCH + 10;
-        for _ in 0..given {
+        let count = 2 * most / BATCH + 10;
+        for _ in 0..count {
             lines.add(LogLine::Access, &line);
         }
         let reader = thread::spawn(move || written.into_iter().flatten().count());
@@ -273,11 +275,11 @@ mod tests {
         drop(lines);
         let kept = reader.join().unwrap();
         assert!(kept <= 2 * most, "{kept}");
-        assert_eq!(lost.of(LogLine::Access), (given - kept / BATCH) as u64);
-        assert_eq!(*told.lock().unwrap(), lost);
+        assert_eq!(lost.of(LogLine::Access), (count - kept / BATCH) as u64);
+        assert_eq!(*reported.lock().unwrap(), lost);
     }
 
-    /// Fails with these errors, one after another, after it took some bytes; then takes everything.
+    /// A writer that accepts some bytes and then fails, for each of these errors; then it accepts everything.
     struct Failing(Vec<(usize, ErrorKind)>, SyncSender<Vec<u8>>);
 
     impl Write for Failing {
@@ -305,7 +307,7 @@ mod tests {
         }
     }
 
-    /// What is written of one line of each kind where the first write fails so, and what is lost.
+    /// The text that is written of one line of each kind if the first write fails, and the lost lines.
     fn failing(takes: usize, kind: ErrorKind) -> (String, [u64; 3]) {
         let (sender, written) = sync_channel(100);
         let (lines, flush) = start(Failing(vec![(takes, kind)], sender), |_| {}).unwrap();
@@ -327,13 +329,13 @@ mod tests {
     }
 
     #[test]
-    fn full_disk_loses_all_lines_but_those_of_the_audit() {
+    fn full_disk_loses_all_lines_except_audit_lines() {
         assert_eq!(failing(0, ErrorKind::StorageFull), ("Audit\n".to_owned(), [1, 1, 0]));
         assert_eq!(failing(9, ErrorKind::StorageFull).1, [0, 1, 0]);
     }
 
     #[test]
-    fn line_that_was_written_in_part_is_written_again_on_a_line_of_its_own() {
+    fn line_written_in_part_is_written_again_on_a_new_line() {
         let whole = "Access\nAu\nAudit\nLog\n".to_owned();
         assert_eq!(failing(9, ErrorKind::WouldBlock), (whole, [0, 0, 0]));
     }
@@ -345,20 +347,20 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_who_stopped_to_read_does_not_keep_the_process() {
+    fn reader_that_stopped_does_not_block_the_end() {
         let (lines, flush, written) = gated();
-        lines.add(LogLine::Log, "last words\n");
+        lines.add(LogLine::Log, "last line\n");
         drop(flush);
         drop(written);
     }
 
     #[test]
-    fn what_is_left_is_written_at_the_end() {
+    fn remaining_lines_are_written_at_the_end() {
         let (lines, flush, written) = gated();
         let reader = thread::spawn(move || written.into_iter().flatten().collect::<Vec<u8>>());
-        lines.add(LogLine::Log, "last words\n");
+        lines.add(LogLine::Log, "last line\n");
         drop(lines);
         drop(flush);
-        assert_eq!(reader.join().unwrap(), b"last words\n");
+        assert_eq!(reader.join().unwrap(), b"last line\n");
     }
 }

@@ -1,42 +1,42 @@
-//! Counting without getting into each other's way.
-//! Invariant: what is counted for every request is counted on a cache line that no other worker writes.
+//! Counters without contention between threads.
+//! Invariant: counting a request writes to a cache line that no other worker writes.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::label::Label;
 
-/// One `T` for each worker; a scrape adds them up.
+/// One `T` per worker. A scrape adds them up.
 #[derive(Debug)]
 pub(super) struct Sharded<T>(Box<[Line<T>]>);
 
-/// Two lines of 64 bytes, for processors fetch them in pairs.
+/// Two cache lines of 64 bytes, because processors fetch them in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Line<T>(T);
 
 impl<T: Default> Sharded<T> {
-    /// For so many threads; with more, some share.
+    /// One for each of `threads` threads. More threads share them.
     pub(super) fn new(threads: usize) -> Self {
         let shards = threads.clamp(1, MOST_SHARDS).next_power_of_two();
         Self((0..shards).map(|_| Line::default()).collect())
     }
 
-    /// This thread's.
+    /// That of this thread.
     pub(super) fn mine(&self) -> &T {
         let at = THREAD.with(|number| *number) & (self.0.len() - 1);
         #[expect(clippy::indexing_slicing, reason = "masked by a length that is a power of two")]
         &self.0[at].0
     }
 
-    /// Every thread's.
+    /// Those of all threads.
     pub(super) fn all(&self) -> impl Iterator<Item = &T> {
         self.0.iter().map(|line| &line.0)
     }
 }
 
 thread_local! {
-    /// Threads are numbered as they come, so that workers, started together, share no shard.
+    /// Threads are numbered in order, so that workers, which start together, share no shard.
     static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
 }
 
@@ -44,7 +44,7 @@ static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 const MOST_SHARDS: usize = 64;
 
-/// A count for each word of a list.
+/// A counter for each word of a list.
 #[derive(Debug)]
 pub(super) struct Counts<L: Label>(L::Cells);
 
@@ -55,21 +55,21 @@ impl<L: Label> Default for Counts<L> {
 }
 
 impl<L: Label> Counts<L> {
-    /// Counts one; returns how many there were before.
+    /// Counts one. Returns the count before.
     pub(super) fn count(&self, label: L) -> u64 {
         self.0.as_ref().get(label.place()).map_or(0, |count| count.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// How many there were.
+    /// The count.
     pub(super) fn get(&self, label: L) -> u64 {
         self.0.as_ref().get(label.place()).map_or(0, |count| count.load(Ordering::Relaxed))
     }
 }
 
-/// How long things took.
+/// A histogram of durations.
 #[derive(Debug, Default)]
 pub(super) struct Durations {
-    /// Up to each of [`BOUNDS`], and longer.
+    /// Counts up to each of [`BOUNDS`], and above.
     buckets: [AtomicU64; BOUNDS.len() + 1],
     micros: AtomicU64,
 }
@@ -104,24 +104,24 @@ impl Tally {
         tally
     }
 
-    /// Seconds in all.
+    /// The sum in seconds.
     pub(super) fn sum(&self) -> f64 {
         Duration::from_micros(self.micros).as_secs_f64()
     }
 
-    /// How many.
+    /// The number of durations.
     pub(super) fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
 
-    /// How many took longer than the bound before and no longer than this one, in seconds.
+    /// Each bound in seconds, with the number of durations between the previous bound and this one.
     pub(super) fn buckets(&self) -> Vec<(f64, u64)> {
         let bounds = BOUNDS.iter().map(|bound| Duration::from_micros(*bound).as_secs_f64());
         bounds.chain([f64::INFINITY]).zip(self.buckets).collect()
     }
 }
 
-/// In microseconds.
+/// Bounds in microseconds.
 const BOUNDS: [u64; 13] = [
     1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000, 10_000_000,

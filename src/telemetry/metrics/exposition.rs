@@ -20,7 +20,7 @@ use crate::clock::UnixTime;
 /// The media type of a scrape.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What is not counted but read at a scrape.
+/// Values that are read at a scrape instead of counted.
 #[derive(Clone, Debug, Default)]
 pub struct Gauges {
     /// Open connections of clients.
@@ -29,19 +29,19 @@ pub struct Gauges {
     pub sessions: usize,
     /// Whether each provider is up, by its ID.
     pub providers_up: BTreeMap<Arc<str>, bool>,
-    /// Connections to each upstream, by its address in the configuration: idle and busy ones.
+    /// Idle and busy connections to each upstream, by its configured address.
     pub upstreams: BTreeMap<String, (usize, usize)>,
-    /// Until when each certificate is good, by its file.
+    /// When each certificate expires, by its file.
     pub certificates: BTreeMap<String, UnixTime>,
-    /// Log lines that could not be written, in the order of the kinds.
+    /// Lost log lines, in the order of the kinds.
     pub log_lines_lost: [u64; LogLine::ALL.len()],
 }
 
 impl Metrics {
     /// The text of a scrape.
-    pub fn exposition(self: &Arc<Self>, readings: Gauges) -> Result<String, fmt::Error> {
+    pub fn exposition(self: &Arc<Self>, gauges: Gauges) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix("portcullis");
-        registry.register_collector(Box::new(Scrape { metrics: Arc::clone(self), readings }));
+        registry.register_collector(Box::new(Scrape { metrics: Arc::clone(self), gauges }));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry)?;
         Ok(text)
@@ -51,7 +51,7 @@ impl Metrics {
 #[derive(Debug)]
 struct Scrape {
     metrics: Arc<Metrics>,
-    readings: Gauges,
+    gauges: Gauges,
 }
 
 impl Collector for Scrape {
@@ -86,7 +86,7 @@ impl Scrape {
                 family.counter(&[&route.name, reason], *count)?;
             }
         }
-        // Read last: a request that ended is among those that began.
+        // Read last, so that every request that ended is also among those that began.
         let began: u64 = self.metrics.began.all().map(|began| began.load(Ordering::Relaxed)).sum();
         let mut family = Family::begin(encoder, &list::REQUESTS_IN_FLIGHT)?;
         family.gauge(&[], began.saturating_sub(ended))
@@ -118,14 +118,14 @@ impl Scrape {
             }
         }
         let mut family = Family::begin(encoder, &list::PROVIDER_UP)?;
-        for (id, up) in &self.readings.providers_up {
+        for (id, up) in &self.gauges.providers_up {
             family.gauge(&[id], u64::from(*up))?;
         }
         Ok(())
     }
 
     fn process(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let Self { metrics, readings } = self;
+        let Self { metrics, gauges } = self;
         let mut family = Family::begin(encoder, &list::SIGN_OUTS)?;
         for kind in SignOut::ALL {
             family.counter(&[kind.as_str()], metrics.sign_outs.get(*kind))?;
@@ -134,19 +134,19 @@ impl Scrape {
         for limit in Limit::ALL {
             family.counter(&[limit.as_str()], metrics.limit_hits.get(*limit))?;
         }
-        Family::begin(encoder, &list::CONNECTIONS)?.gauge(&[], readings.connections)?;
-        Family::begin(encoder, &list::SESSIONS)?.gauge(&[], readings.sessions)?;
+        Family::begin(encoder, &list::CONNECTIONS)?.gauge(&[], gauges.connections)?;
+        Family::begin(encoder, &list::SESSIONS)?.gauge(&[], gauges.sessions)?;
         let mut family = Family::begin(encoder, &list::UPSTREAM_CONNECTIONS)?;
-        for (upstream, (idle, busy)) in &readings.upstreams {
+        for (upstream, (idle, busy)) in &gauges.upstreams {
             family.gauge(&[upstream, "idle"], *idle)?;
             family.gauge(&[upstream, "busy"], *busy)?;
         }
         let mut family = Family::begin(encoder, &list::CERTIFICATE_EXPIRY)?;
-        for (name, UnixTime(not_after)) in &readings.certificates {
+        for (name, UnixTime(not_after)) in &gauges.certificates {
             family.gauge(&[name], *not_after)?;
         }
         let mut family = Family::begin(encoder, &list::LOG_LINES_LOST)?;
-        for (kind, count) in LogLine::ALL.iter().zip(readings.log_lines_lost) {
+        for (kind, count) in LogLine::ALL.iter().zip(gauges.log_lines_lost) {
             family.counter(&[kind.as_str()], count)?;
         }
         let generation = metrics.generation.load(Ordering::Relaxed);
@@ -166,7 +166,7 @@ impl<'e> Family<'e> {
         encoder: &'e mut DescriptorEncoder<'_>,
         metric: &'static Metric,
     ) -> Result<Self, fmt::Error> {
-        // The encoder adds a counter's suffix itself.
+        // The encoder adds the suffix of a counter.
         let name = metric.name.strip_suffix("_total").unwrap_or(metric.name);
         let encoder = encoder.encode_descriptor(name, metric.help, None, metric.kind)?;
         Ok(Self { encoder, labels: metric.labels })

@@ -1,25 +1,25 @@
-//! The words that labels can have, where the program chooses them.
-//! Invariant: a label is a word of these lists or a name of the configuration, never what a client sent.
+//! Label values that the program chooses.
+//! Invariant: a label value is from these lists or from the configuration, never from a client.
 
 use std::fmt::Debug;
 use std::sync::atomic::AtomicU64;
 
-/// A closed list of words.
+/// A closed list of label values.
 pub trait Label: Copy + 'static {
-    /// All of them.
+    /// All values.
     const ALL: &'static [Self];
 
-    /// A count for each: inside whoever has it, for what is allocated apart may share a cache line.
+    /// A counter for each. It is inside its owner, because a separate allocation could share a cache line.
     type Cells: AsRef<[AtomicU64]> + Debug + Default;
 
-    /// The word.
+    /// The label value.
     fn as_str(self) -> &'static str;
 
-    /// Its place in [`Self::ALL`].
+    /// Its index in [`Self::ALL`].
     fn place(self) -> usize;
 }
 
-/// Declares a list once for its variants and their words, so that the two cannot disagree.
+/// Declares variants and their label values once, so that both agree.
 macro_rules! labels {
     ($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -47,13 +47,13 @@ macro_rules! labels {
 }
 
 labels! {
-    /// The kind of a line of the log, the first to be lost first.
+    /// The kind of a log line. The first kinds are dropped first.
     LogLine {
-        /// Of a request.
+        /// A request.
         Access = "access",
-        /// Of the gateway itself.
+        /// Everything else.
         Log = "log",
-        /// Of what happened to whom.
+        /// A sign-in, a sign-out, a denied request, an ended session.
         Audit = "audit",
     }
 }
@@ -67,9 +67,9 @@ labels! {
         Successful = "2xx",
         /// Redirection.
         Redirection = "3xx",
-        /// The client's fault, or the client left.
+        /// Client error, or the client disconnected.
         ClientError = "4xx",
-        /// The fault of this side.
+        /// Server error.
         ServerError = "5xx",
     }
 }
@@ -90,23 +90,23 @@ impl StatusClass {
 labels! {
     /// How a sign-in ended.
     SignIn {
-        /// Somebody is signed in.
+        /// The user is signed in.
         Success = "success",
-        /// The `state` was forged, used, too old or another browser's.
+        /// The `state` was forged, used, too old or of another browser.
         State = "state",
-        /// What the browser brought was no authorization response of this provider.
+        /// The callback had no authorization response of this provider.
         BadResponse = "bad_response",
-        /// The provider said no to the person or to the code.
+        /// The provider denied the sign-in or rejected the code.
         Refused = "refused",
-        /// The provider cannot be reached, fails, or has enough to do.
+        /// The provider is unreachable, fails, or is overloaded.
         Unavailable = "unavailable",
-        /// The provider does not accept the gateway as its client.
+        /// The provider does not accept the client.
         Misconfigured = "misconfigured",
-        /// The provider broke a rule of the standard, or told of nobody.
+        /// The response of the provider violates the standard or identifies no user.
         Misbehaved = "misbehaved",
-        /// The client's address failed too often a moment ago.
+        /// Too many failed sign-ins of the client address.
         TooManyFailures = "too_many_failures",
-        /// The browser left before it had an answer.
+        /// The browser disconnected before the response.
         Abandoned = "abandoned",
         /// The account has more claims and tokens than `session.max_bytes`.
         TooLarge = "too_large",
@@ -118,11 +118,11 @@ labels! {
     Refresh {
         /// New tokens.
         Success = "success",
-        /// Not now; the session goes on.
+        /// A temporary failure; the session continues.
         Failure = "failure",
         /// The provider ended the grant, and the session with it.
         Ended = "ended",
-        /// What came cannot be trusted, and the session ended.
+        /// The response cannot be trusted, and the session ended.
         Untrusted = "untrusted",
     }
 }
@@ -130,9 +130,9 @@ labels! {
 labels! {
     /// What a sign-out ended.
     SignOut {
-        /// Our session.
+        /// The session at the gateway.
         Local = "local",
-        /// Ours, and the browser was sent on to end the provider's.
+        /// The same, and the browser was redirected to end the session at the provider.
         Provider = "provider",
     }
 }
@@ -154,17 +154,17 @@ labels! {
 }
 
 labels! {
-    /// A bound that somebody met.
+    /// A limit that was reached.
     Limit {
-        /// `server.limits.connections`: others get 503.
+        /// `server.limits.connections`: new ones get 503.
         Connections = "connections",
-        /// The same: an idle connection is closed for another.
+        /// The same, but an idle connection was closed to make room.
         IdleConnections = "idle_connections",
         /// `server.limits.connections_per_client`: that client gets 503.
         ConnectionsPerClient = "connections_per_client",
-        /// Connections to upstreams, by the number of files that may be open: 503.
+        /// Connections to upstreams, limited by the number of open files: 503.
         UpstreamConnections = "upstream_connections",
-        /// A quarter of those for one client, once most are in use: that client gets 503.
+        /// A quarter of them for one client, once most are in use: that client gets 503.
         UpstreamConnectionsPerClient = "upstream_connections_per_client",
         /// `server.limits.header_bytes` or `header_count`: 431.
         RequestHead = "request_head",
@@ -172,15 +172,15 @@ labels! {
         RequestTarget = "request_target",
         /// A route's `request_body`: 413.
         RequestBody = "request_body",
-        /// 8 KiB of identity headers: the largest is left out.
+        /// 8 KiB of identity headers: the largest one is omitted.
         IdentityHeaders = "identity_headers",
-        /// `session.max_sessions`: long-unused ones leave.
+        /// `session.max_sessions`: the longest unused ones are evicted.
         Sessions = "sessions",
-        /// `session.max_sessions_per_user`: that user's long-unused ones leave.
+        /// `session.max_sessions_per_user`: the longest unused ones of the user are evicted.
         SessionsPerUser = "sessions_per_user",
-        /// `session.max_bytes`: unused claims and tokens are dropped, or the sign-in is refused.
+        /// `session.max_bytes`: unused claims and tokens are dropped, or the sign-in is rejected.
         SessionBytes = "session_bytes",
-        /// Token requests under way at one provider: a sign-in gets 503.
+        /// Concurrent token requests at one provider: a sign-in gets 503.
         TokenRequests = "token_requests",
         /// Failed sign-ins of one address in a second: 429.
         SignInFailures = "sign_in_failures",

@@ -1,21 +1,21 @@
 //! The list of all metrics: name, type, labels, meaning.
-//! Invariant: a scrape shows these and nothing else; the README has the same list, held by a test.
+//! Invariant: a scrape shows exactly these. The README has the same list, as a test checks.
 
 use prometheus_client::metrics::MetricType::{self, Counter, Gauge, Histogram};
 
 /// One metric.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
-    /// Its name with all that its type adds, but without `portcullis_`.
+    /// Its name with the suffix of its type, without `portcullis_`.
     pub name: &'static str,
     pub(super) kind: MetricType,
     /// Its labels.
     pub labels: &'static [&'static str],
-    /// What it tells.
+    /// Its help text.
     pub help: &'static str,
 }
 
-/// All of them.
+/// All metrics.
 pub const ALL: [Metric; 17] = [
     REQUESTS,
     REQUEST_DURATION,
@@ -40,52 +40,50 @@ pub(super) const REQUESTS: Metric = metric(
     "requests_total",
     Counter,
     &["route", "status"],
-    "Requests that ended, by route and class of status",
+    "Finished requests, by route and status class",
 );
 
 pub(super) const REQUEST_DURATION: Metric = metric(
     "request_duration_seconds",
     Histogram,
     &["route"],
-    "From the first byte of a request to the last of its answer",
+    "Time from the first byte of a request to the last byte of its response",
 );
 
 pub(super) const REQUESTS_IN_FLIGHT: Metric =
-    metric("requests_in_flight", Gauge, &[], "Requests whose answer is under way");
+    metric("requests_in_flight", Gauge, &[], "Requests in progress");
 
-pub(super) const CONNECTIONS: Metric =
-    metric("connections", Gauge, &[], "Open connections of clients");
+pub(super) const CONNECTIONS: Metric = metric("connections", Gauge, &[], "Open client connections");
 
 pub(super) const DENIALS: Metric = metric(
     "denials_total",
     Counter,
     &["route", "reason"],
-    "Requests that the rules refused, by the keys that failed",
+    "Requests denied by rules, by the rule keys that did not match",
 );
 
-pub(super) const SESSIONS: Metric = metric("sessions", Gauge, &[], "Signed-in browsers");
+pub(super) const SESSIONS: Metric = metric("sessions", Gauge, &[], "Sessions");
 
 pub(super) const SIGN_INS: Metric =
-    metric("sign_ins_total", Counter, &["provider", "outcome"], "Sign-ins that ended");
+    metric("sign_ins_total", Counter, &["provider", "outcome"], "Finished sign-ins, by outcome");
 
 pub(super) const REFRESHES: Metric =
-    metric("refreshes_total", Counter, &["provider", "outcome"], "Refreshes of sessions");
+    metric("refreshes_total", Counter, &["provider", "outcome"], "Token refreshes, by outcome");
 
-pub(super) const SIGN_OUTS: Metric =
-    metric("sign_outs_total", Counter, &["kind"], "Sessions that were signed out");
+pub(super) const SIGN_OUTS: Metric = metric("sign_outs_total", Counter, &["kind"], "Sign-outs");
 
 pub(super) const PROVIDER_UP: Metric = metric(
     "provider_up",
     Gauge,
     &["provider"],
-    "Whether a provider is known and has answered when it was last asked",
+    "Whether metadata and keys of a provider are known and its last request succeeded",
 );
 
 pub(super) const PROVIDER_REQUEST_DURATION: Metric = metric(
     "provider_request_duration_seconds",
     Histogram,
     &["provider", "endpoint"],
-    "Requests to a provider, failed ones too",
+    "Time of requests to a provider, including failed ones",
 );
 
 pub(super) const UPSTREAM_CONNECTIONS: Metric = metric(
@@ -96,23 +94,19 @@ pub(super) const UPSTREAM_CONNECTIONS: Metric = metric(
 );
 
 pub(super) const LIMIT_HITS: Metric =
-    metric("limit_hits_total", Counter, &["limit"], "How often a bound was met");
+    metric("limit_hits_total", Counter, &["limit"], "How often a limit was reached");
 
-pub(super) const CERTIFICATE_EXPIRY: Metric = metric(
-    "certificate_expiry_timestamp_seconds",
-    Gauge,
-    &["name"],
-    "Until when a certificate is good",
-);
+pub(super) const CERTIFICATE_EXPIRY: Metric =
+    metric("certificate_expiry_timestamp_seconds", Gauge, &["name"], "When a certificate expires");
 
 pub(super) const CONFIG_GENERATION: Metric =
-    metric("config_generation", Gauge, &[], "How many configurations were put to work so far");
+    metric("config_generation", Gauge, &[], "Number of configurations loaded so far");
 
 pub(super) const LOG_LINES_LOST: Metric =
-    metric("log_lines_lost_total", Counter, &["kind"], "Log lines that could not be written");
+    metric("log_lines_lost_total", Counter, &["kind"], "Lost log lines");
 
 pub(super) const BUILD_INFO: Metric =
-    metric("build_info", Gauge, &["version"], "Always 1; the version is in the label");
+    metric("build_info", Gauge, &["version"], "Always 1, with the version as a label");
 
 const fn metric(
     name: &'static str,

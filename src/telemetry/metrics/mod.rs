@@ -1,8 +1,7 @@
-//! What the process counts, for Prometheus.
-//! Invariants: whoever counts holds a handle that was resolved when its configuration was put to work;
-//! counting a request takes neither a lock nor a cache line that another worker writes; labels are names
-//! of the configuration and words of the program, never what a client sent.
-//! `list` has the names, `label` the words, `count` the arithmetic, `exposition` the text.
+//! Metrics for Prometheus.
+//! Invariants: handles are resolved when a configuration is loaded. Counting a request takes no lock and writes to
+//! no cache line of another worker. Label values come from the configuration and the program, never from a client.
+//! `list` has the metrics, `label` the label values, `count` the counters, `exposition` the text.
 
 mod count;
 mod exposition;
@@ -24,7 +23,7 @@ use count::{Counts, Durations, Sharded};
 
 use crate::lock::lock;
 
-/// All that is counted. Outlives every configuration, and so do its handles: a counter never goes back.
+/// All counters. They and their handles outlive every configuration, so a counter never decreases.
 #[derive(Debug)]
 pub struct Metrics {
     threads: usize,
@@ -35,13 +34,13 @@ pub struct Metrics {
     providers: Handles<ProviderMeter>,
     sign_outs: Counts<SignOut>,
     limit_hits: Counts<Limit>,
-    /// When each limit was last in the log.
+    /// Rate limits of the log line for each limit.
     reported: [LogThrottle; Limit::ALL.len()],
     generation: AtomicU64,
 }
 
-/// Handles by name. They live as long as the process, as the configurations' few names do; so a handle
-/// is a plain reference, and following it costs no count on a line that all workers share.
+/// Handles by name. They live as long as the process, like the few names of its configurations. So a handle is a
+/// plain reference, without a reference count that all workers would share.
 type Handles<T> = Mutex<BTreeMap<Arc<str>, &'static T>>;
 
 /// Counts the requests of one route.
@@ -58,7 +57,7 @@ struct Ended {
     durations: Durations,
 }
 
-/// Counts what is asked of one provider.
+/// Counts sign-ins, refreshes and requests of one provider.
 #[derive(Debug)]
 pub struct ProviderMeter {
     id: Arc<str>,
@@ -68,9 +67,9 @@ pub struct ProviderMeter {
     requests: [Durations; ProviderEndpoint::ALL.len()],
 }
 
-/// The `route` of the gateway's own paths.
+/// The `route` of the endpoints of the gateway.
 pub const OWN_PATHS: &str = "(gateway)";
-/// The `route` of requests that have none.
+/// The `route` of requests without a route.
 pub const NO_ROUTE: &str = "(none)";
 
 impl Default for Metrics {
@@ -80,7 +79,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Nothing counted yet; for so many threads that serve requests.
+    /// New counters for `threads` threads that serve requests.
     pub fn new(threads: usize) -> Self {
         let (own, unrouted) =
             (RouteMeter::leak(OWN_PATHS, threads), RouteMeter::leak(NO_ROUTE, threads));
@@ -105,7 +104,7 @@ impl Metrics {
         routes.entry(Arc::clone(name)).or_insert_with(|| RouteMeter::leak(name, self.threads))
     }
 
-    /// The handle for the gateway's own paths.
+    /// The handle for the endpoints of the gateway.
     pub fn own(&self) -> &'static RouteMeter {
         self.own
     }
@@ -120,26 +119,26 @@ impl Metrics {
         lock(&self.providers).entry(Arc::clone(id)).or_insert_with(|| ProviderMeter::leak(id))
     }
 
-    /// A request came; some [`RouteMeter::ended`] follows.
+    /// Counts the start of a request. A call of [`RouteMeter::ended`] follows.
     pub fn request_began(&self) {
         self.began.mine().fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A session was signed out.
+    /// Counts a sign-out.
     pub fn signed_out(&self, kind: SignOut) {
         self.sign_outs.count(kind);
     }
 
-    /// A configuration was put to work.
+    /// Counts a loaded configuration.
     pub fn configured(&self) {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Somebody met a bound. Goes to the log, too, but seldom.
+    /// Counts a reached limit, and logs it with a rate limit.
     pub fn limit_hit(&self, limit: Limit, detail: impl fmt::Display) {
         let hits = self.limit_hits.count(limit) + 1;
         if self.reported.get(limit.place()).is_some_and(LogThrottle::allow) {
-            tracing::warn!(limit = limit.as_str(), hits, "a limit was met: {detail}");
+            tracing::warn!(limit = limit.as_str(), hits, "limit reached: {detail}");
         }
     }
 }
@@ -155,14 +154,14 @@ impl RouteMeter {
         &self.name
     }
 
-    /// A request has ended.
+    /// Counts a finished request.
     pub fn ended(&self, status: u16, took: Duration) {
         let ended = self.ended.mine();
         ended.statuses.count(StatusClass::of(status));
         ended.durations.record(took);
     }
 
-    /// The rules refused a request; `reason` is made of words of the program.
+    /// Counts a denied request. `reason` has only words of the program.
     pub fn denied(&self, reason: Cow<'static, str>) {
         *lock(&self.denials).entry(reason).or_default() += 1;
     }
@@ -178,12 +177,12 @@ impl ProviderMeter {
         }))
     }
 
-    /// A sign-in has ended.
+    /// Counts a finished sign-in.
     pub fn signed_in(&self, outcome: SignIn) {
         self.sign_ins.count(outcome);
     }
 
-    /// A refresh has ended.
+    /// Counts a finished refresh.
     pub fn refreshed(&self, outcome: Refresh) {
         self.refreshes.count(outcome);
     }

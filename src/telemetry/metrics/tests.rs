@@ -1,11 +1,11 @@
-//! The room as a scrape shows it.
+//! Metrics as a scrape shows them.
 
 use std::collections::BTreeSet;
 
 use super::*;
 
-fn scrape(metrics: &Arc<Metrics>, readings: Gauges) -> String {
-    metrics.exposition(readings).unwrap()
+fn scrape(metrics: &Arc<Metrics>, gauges: Gauges) -> String {
+    metrics.exposition(gauges).unwrap()
 }
 
 #[track_caller]
@@ -14,7 +14,7 @@ fn check(text: &str, line: &str) {
 }
 
 #[test]
-fn a_request_is_counted_by_route_and_class() {
+fn request_is_counted_by_route_and_status_class() {
     let metrics = Arc::new(Metrics::new(2));
     let wiki = metrics.route(&Arc::from("wiki"));
     for (status, took) in [(200, 2), (204, 30), (499, 1)] {
@@ -34,7 +34,7 @@ fn a_request_is_counted_by_route_and_class() {
 }
 
 #[test]
-fn a_name_has_one_handle_for_ever() {
+fn same_name_gets_same_handle() {
     let metrics = Metrics::default();
     let before = metrics.route(&Arc::from("wiki"));
     assert!(std::ptr::eq(before, metrics.route(&Arc::from("wiki"))));
@@ -44,7 +44,7 @@ fn a_name_has_one_handle_for_ever() {
 }
 
 #[test]
-fn a_scrape_shows_the_list_and_nothing_else() {
+fn scrape_shows_exactly_the_listed_metrics() {
     let text = scrape(&Arc::default(), Gauges::default());
     let shown: BTreeSet<_> = text
         .lines()
@@ -57,8 +57,8 @@ fn a_scrape_shows_the_list_and_nothing_else() {
 }
 
 #[test]
-fn what_is_read_at_a_scrape_is_shown() {
-    let readings = Gauges {
+fn gauges_are_shown() {
+    let gauges = Gauges {
         connections: 3,
         sessions: 2,
         providers_up: [("company".into(), true), ("other".into(), false)].into(),
@@ -66,7 +66,7 @@ fn what_is_read_at_a_scrape_is_shown() {
         certificates: [("tls.crt".to_owned(), crate::clock::UnixTime(7))].into(),
         ..Gauges::default()
     };
-    let text = scrape(&Arc::default(), readings);
+    let text = scrape(&Arc::default(), gauges);
     check(&text, "portcullis_connections 3");
     check(&text, "portcullis_sessions 2");
     check(&text, r#"portcullis_provider_up{provider="company"} 1"#);
@@ -78,7 +78,7 @@ fn what_is_read_at_a_scrape_is_shown() {
 }
 
 #[test]
-fn a_name_cannot_break_out_of_its_label() {
+fn special_characters_in_label_are_escaped() {
     let metrics = Arc::new(Metrics::default());
     metrics.route(&Arc::from("a\"} 1\nb\\")).denied("groups".into());
     let text = scrape(&metrics, Gauges::default());
@@ -86,7 +86,7 @@ fn a_name_cannot_break_out_of_its_label() {
 }
 
 #[test]
-fn every_word_has_its_own_place() {
+fn label_values_and_indexes_are_distinct() {
     fn distinct<L: Label>() -> bool {
         let words: BTreeSet<_> = L::ALL.iter().map(|label| label.as_str()).collect();
         words.len() == L::ALL.len()
