@@ -95,7 +95,7 @@ fn data(settings: &Settings, provider: &Arc<str>, number: usize, clock: &Clock) 
     };
     let tokens = Tokens::new(set, settings.refresh_before);
     let identity = identity(provider, &ClaimNames::default(), true, claims).unwrap();
-    SessionData::new(identity, RefreshBaseline { binding, beside_userinfo: None }, tokens)
+    SessionData::new(identity, RefreshBaseline { binding, id_token_claims: None }, tokens)
 }
 
 /// Nanoseconds per lookup of the sample, in the fastest of several rounds.

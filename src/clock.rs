@@ -1,19 +1,18 @@
 //! The one source of time.
-//! Two readings: a `Moment` never goes back and measures lifetimes; a `UnixTime` is what the world
-//! calls now and is compared with the times in tokens. A step of the wall clock thus neither ends nor
-//! revives a session.
+//! Invariant: a `Moment` is monotonic and measures lifetimes; a `UnixTime` is wall-clock time and is compared with the
+//! times in tokens. So a step of the wall clock neither ends nor revives a session.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-/// A clock; cheap to clone, and every clone tells the same time.
+/// A clock. A clone is cheap and has the same time.
 #[derive(Clone, Debug)]
 pub struct Clock {
     origin: Instant,
-    /// The time since 1970 at which a test's clock stands; `None` where time passes by itself.
+    /// The time since 1970 of a test's clock that does not advance by itself; `None` for a real clock.
     manual: Option<Duration>,
-    /// Milliseconds that a test moved this clock ahead; stays zero in the product.
+    /// Milliseconds by which a test advanced this clock; always zero in production.
     ahead: Arc<AtomicU64>,
 }
 
@@ -26,20 +25,20 @@ pub struct Moment(u64);
 pub struct UnixTime(pub i64);
 
 impl Clock {
-    /// The clock of this machine.
-    #[expect(clippy::disallowed_methods, reason = "this is the one door to time")]
+    /// The system's clock.
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the time")]
     pub fn system() -> Self {
         Self { origin: Instant::now(), manual: None, ahead: Arc::default() }
     }
 
-    /// A clock that stands until it is moved: for tests, which must not depend on how fast they run.
+    /// A clock that advances only by [`advance`](Self::advance): for tests, which must not depend on their speed.
     pub fn manual() -> Self {
         let clock = Self::system();
         Self { manual: Some(clock.since_epoch()), ..clock }
     }
 
     /// The monotonic time.
-    #[expect(clippy::disallowed_methods, reason = "this is the one door to time")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the time")]
     pub fn moment(&self) -> Moment {
         let since = match self.manual {
             None => Instant::now().duration_since(self.origin),
@@ -49,8 +48,8 @@ impl Clock {
     }
 
     /// The wall-clock time, since 1970-01-01T00:00:00Z.
-    #[expect(clippy::disallowed_methods, reason = "this is the one door to time")]
-    #[expect(clippy::disallowed_types, reason = "this is the one door to time")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the time")]
+    #[expect(clippy::disallowed_types, reason = "the only place that reads the time")]
     pub fn since_epoch(&self) -> Duration {
         let since = match self.manual {
             None => std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
@@ -64,7 +63,7 @@ impl Clock {
         UnixTime(i64::try_from(self.since_epoch().as_secs()).unwrap_or(i64::MAX))
     }
 
-    /// Moves this clock and all its clones ahead: for tests, which must not wait.
+    /// Advances this clock and all its clones: for tests, which must not wait.
     pub fn advance(&self, by: Duration) {
         self.ahead.fetch_add(millis(by), Ordering::Relaxed);
     }
@@ -88,7 +87,7 @@ impl Moment {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// Milliseconds since the clock's origin, to be kept in an atomic.
+    /// Milliseconds since the clock's origin, for an atomic.
     pub fn as_millis(self) -> u64 {
         self.0
     }
@@ -108,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clones_move_together() {
+    fn clones_advance_together() {
         let clock = Clock::system();
         let (clone, before) = (clock.clone(), clock.moment());
         clock.advance(Duration::from_secs(60));
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_standing_clock_goes_by_steps() {
+    fn manual_clock_advances_only_by_steps() {
         let clock = Clock::manual();
         let (moment, unix) = (clock.moment(), clock.unix());
         std::thread::yield_now();

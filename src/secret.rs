@@ -1,6 +1,6 @@
-//! A text that must not be seen: a token, a code, a key, a client secret.
-//! Invariant: no `Display`, no `Serialize`; `Debug` prints a placeholder; `expose` is the only way in,
-//! so one search for it reviews every use.
+//! A secret text: a token, a code, a key, a client secret.
+//! Invariant: no `Display`, no `Serialize`; `Debug` prints a placeholder. `expose` is the only access, so that a search
+//! for it finds every use.
 
 use std::fmt;
 
@@ -12,17 +12,17 @@ use zeroize::Zeroizing;
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Takes a text into custody.
+    /// Makes a secret of a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself. Every caller is a place to review.
+    /// The text. Review every caller.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is nothing in it.
+    /// Whether the text is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -35,7 +35,7 @@ impl fmt::Debug for Secret {
 }
 
 impl PartialEq for Secret {
-    // SECURITY: constant time, so that a comparison tells nothing about how much of a guess was right.
+    // SECURITY: constant time, so that its duration does not reveal how much of a guess is right.
     fn eq(&self, other: &Self) -> bool {
         verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes()).is_ok()
     }

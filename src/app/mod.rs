@@ -1,4 +1,4 @@
-//! What one configuration amounts to at run time.
+//! One configuration at run time: all rooms, built and connected.
 
 pub mod build;
 pub mod dispatch;
@@ -23,7 +23,7 @@ use crate::pages::Pages;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::TargetPools;
 
-/// The gateway.
+/// The gateway under one configuration.
 #[derive(Debug)]
 pub struct App {
     routes: Arc<Routes>,
@@ -33,8 +33,7 @@ pub struct App {
     pages: Arc<Pages>,
     /// Connections to upstreams.
     upstreams: TargetPools,
-    /// Owns what goes on without a request: refreshes, revocations, keeping providers fresh.
+    /// Owns what runs without a request: refreshes, revocations, keeping providers fresh.
     tasks: TaskTracker,
-    /// All that is counted.
     metrics: Arc<Metrics>,
 }

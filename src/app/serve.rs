@@ -1,4 +1,4 @@
-//! The life of the process: from the listeners' opening to the end of the last task.
+//! Serving: from the opening of the listeners to the end of the last task.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ pub async fn bind_admin(address: &ListenAddress) -> Result<Bound, server::Error>
 }
 
 impl App {
-    /// Serves until told to stop and everything under way has ended. The admin listener outlasts it all,
-    /// so that whoever asks is told of the drain.
+    /// Serves until `shutdown` begins and all requests and tasks have ended. The admin listener closes last, so that
+    /// probes see the drain.
     pub async fn serve(self: Arc<Self>, public: Bound, admin: Option<Bound>, shutdown: Shutdown) {
         let health = Arc::new(Health::new(shutdown.clone()));
         let Some(bound) = admin else { return self.serve_public(public, shutdown, &health).await };
@@ -73,10 +73,10 @@ impl App {
         bound.serve(Arc::clone(&self), shutdown.clone()).await;
         stopped.cancel();
         self.tasks.close();
-        // A refresh or a revocation under way is worth a few seconds more.
+        // Refreshes and revocations under way get a few more seconds.
         let waited = tokio::time::timeout(LAST_TASKS, self.tasks.wait());
         if let Some(Err(_)) = shutdown.unless_forced(waited).await {
-            tracing::warn!("requests to a provider were still under way and have been given up");
+            tracing::warn!("drain timed out, cancelling requests to providers");
         }
     }
 
@@ -85,7 +85,7 @@ impl App {
             tokio::time::sleep(SWEEP).await;
             let ended = self.party.sessions().sweep();
             if ended > 0 {
-                tracing::debug!(ended, "sessions are over");
+                tracing::debug!(ended, "removed sessions that are over");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The auth endpoints against their visitors: no header that a visitor adds turns a refusal into an admission.
+//! Auth endpoints and forged headers: no header that a client adds turns a denial into an allowed request.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::{HostEnv, load};
 use crate::server::{ClientInfo, ForwardAuthProxy, Handler as _, Incoming, Scheme};
 
-/// Beside what everybody may see, a path, a method, an address and a host each decide.
+/// A path, a method, an address and a host each decide about access.
 const CONFIG: &str = r#"
 server:
   public_url: https://wiki.example
@@ -30,12 +30,12 @@ routes:
   - { host: status.example, allow: public }
 "#;
 
-/// One for each kind of proxy. They are made once: each reads the roots of this machine.
+/// One for each kind of proxy. They are made once, because each reads the system's root certificates.
 static APPS: LazyLock<Vec<(ForwardAuthProxy, App)>> =
     LazyLock::new(|| ForwardAuthProxy::ALL.map(|proxy| (proxy, app(proxy))).into());
 
-/// One for each header that an operator may forget, which has seen a question without.
-static FORGETFUL: LazyLock<Vec<(ForwardAuthProxy, &str, App)>> = LazyLock::new(|| {
+/// One for each header that an operator can forget to configure; it has received an auth subrequest without it.
+static INCOMPLETE: LazyLock<Vec<(ForwardAuthProxy, &str, App)>> = LazyLock::new(|| {
     let each = |proxy| {
         let own = own(proxy, "/").1;
         let has = move |name: &&str| own.iter().any(|(known, _)| known == name);
@@ -53,14 +53,14 @@ fn app(proxy: ForwardAuthProxy) -> App {
     App::new(&config, &Lasting::new(&Clock::system(), &Arc::default(), usize::MAX)).unwrap()
 }
 
-/// What the proxy itself says of a GET.
+/// The fields that the proxy itself sends for a GET.
 fn own(proxy: ForwardAuthProxy, target: &str) -> (String, Vec<(&'static str, String)>) {
     let (method, address) = ("GET".to_owned(), ("x-forwarded-for", "203.0.113.9".to_owned()));
     let target = target.to_owned();
-    let question = "/oauth2/auth".to_owned();
+    let subrequest = "/oauth2/auth".to_owned();
     match proxy {
         ForwardAuthProxy::Nginx => (
-            question,
+            subrequest,
             vec![
                 ("x-original-uri", target),
                 ("x-original-method", method),
@@ -69,7 +69,7 @@ fn own(proxy: ForwardAuthProxy, target: &str) -> (String, Vec<(&'static str, Str
             ],
         ),
         ForwardAuthProxy::IngressNginx => (
-            question,
+            subrequest,
             vec![
                 ("x-original-url", format!("https://wiki.example{target}")),
                 ("x-original-method", method),
@@ -77,10 +77,10 @@ fn own(proxy: ForwardAuthProxy, target: &str) -> (String, Vec<(&'static str, Str
             ],
         ),
         ForwardAuthProxy::NginxGatewayFabric => {
-            (question, vec![("path", target), ("method", method), address])
+            (subrequest, vec![("path", target), ("method", method), address])
         }
         ForwardAuthProxy::Traefik | ForwardAuthProxy::Caddy | ForwardAuthProxy::Haproxy => (
-            question,
+            subrequest,
             vec![
                 ("x-forwarded-uri", target),
                 ("x-forwarded-method", method),
@@ -90,14 +90,14 @@ fn own(proxy: ForwardAuthProxy, target: &str) -> (String, Vec<(&'static str, Str
             ],
         ),
         ForwardAuthProxy::Envoy => (
-            format!("{question}{target}"),
+            format!("{subrequest}{target}"),
             vec![("x-forwarded-proto", "https".to_owned()), address],
         ),
     }
 }
 
-/// Whether a question with these fields, in their order, is granted.
-async fn granted(app: &App, uri: &str, fields: &[(String, String)]) -> bool {
+/// Whether an auth subrequest with these fields, in this order, is allowed.
+async fn is_allowed(app: &App, uri: &str, fields: &[(String, String)]) -> bool {
     let mut request = Request::get(uri).body(Body::empty()).unwrap();
     for (name, value) in fields {
         let name: HeaderName = name.parse().unwrap();
@@ -114,8 +114,8 @@ fn owned(fields: &[(&'static str, String)]) -> Vec<(String, String)> {
     fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
 
-/// A field that a visitor sends: mostly one that some proxy or gateway reads.
-fn visitors_field() -> impl Strategy<Value = (String, String)> {
+/// A field that a client sends: mostly one that some proxy or gateway reads.
+fn clients_field() -> impl Strategy<Value = (String, String)> {
     let names = prop::sample::select(NAMES.split_whitespace().collect::<Vec<_>>());
     let values = prop::sample::select(VALUES.split('|').collect::<Vec<_>>());
     let name = prop_oneof![6 => names.prop_map(str::to_owned), 1 => "[a-z][a-z-]{0,12}"];
@@ -149,44 +149,44 @@ const DENIED: [&str; 8] = [
 
 proptest! {
     #[test]
-    fn header_of_a_visitor_never_turns_a_refusal_into_an_admission(
-        forged in prop::collection::vec(visitors_field(), 0..5),
+    fn header_of_a_client_never_turns_a_denial_into_an_allowed_request(
+        forged in prop::collection::vec(clients_field(), 0..5),
         target in prop::sample::select(&DENIED[..]),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         for (proxy, app) in &*APPS {
             let (uri, fields) = own(*proxy, target);
             let sent = [forged.clone(), owned(&fields)].concat();
-            prop_assert!(!runtime.block_on(granted(app, &uri, &sent)), "{proxy:?} {sent:?}");
+            prop_assert!(!runtime.block_on(is_allowed(app, &uri, &sent)), "{proxy:?} {sent:?}");
         }
     }
 
-    /// Where the operator forgot a line, the proxy passes its visitor's own field on.
+    /// A proxy that is not configured to set a header forwards the client's own.
     #[test]
-    fn header_that_a_proxy_was_seen_to_lack_is_nobodys(
-        forged in prop::collection::vec(visitors_field(), 0..5),
+    fn header_that_a_proxy_once_did_not_send_is_never_used(
+        forged in prop::collection::vec(clients_field(), 0..5),
         target in prop::sample::select(&DENIED[..]),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        for (proxy, lacking, app) in &*FORGETFUL {
+        for (proxy, missing, app) in &*INCOMPLETE {
             let (uri, mut fields) = own(*proxy, target);
-            fields.retain(|(name, _)| name != lacking);
-            // The first question is an honest visitor's.
-            prop_assert!(!runtime.block_on(granted(app, &uri, &owned(&fields))));
+            fields.retain(|(name, _)| name != missing);
+            // The first subrequest has no forged header.
+            prop_assert!(!runtime.block_on(is_allowed(app, &uri, &owned(&fields))));
             let sent = [forged.clone(), owned(&fields)].concat();
-            prop_assert!(!runtime.block_on(granted(app, &uri, &sent)), "{proxy:?} {sent:?}");
+            prop_assert!(!runtime.block_on(is_allowed(app, &uri, &sent)), "{proxy:?} {sent:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn every_kind_of_proxy_is_granted_what_is_open() {
+async fn public_routes_are_allowed_for_every_kind_of_proxy() {
     for (proxy, app) in &*APPS {
         let (uri, fields) = own(*proxy, "/open/page?q");
-        assert!(granted(app, &uri, &owned(&fields)).await, "{proxy:?}");
+        assert!(is_allowed(app, &uri, &owned(&fields)).await, "{proxy:?}");
         let (uri, mut fields) = own(*proxy, "/office");
-        assert!(!granted(app, &uri, &owned(&fields)).await, "{proxy:?}");
+        assert!(!is_allowed(app, &uri, &owned(&fields)).await, "{proxy:?}");
         fields.last_mut().unwrap().1 = "10.1.2.3".to_owned();
-        assert!(granted(app, &uri, &owned(&fields)).await, "{proxy:?}");
+        assert!(is_allowed(app, &uri, &owned(&fields)).await, "{proxy:?}");
     }
 }

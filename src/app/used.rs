@@ -1,5 +1,5 @@
-//! What a configuration uses of a session's claims and tokens: the rest may be dropped above
-//! `session.max_bytes`.
+//! The claims and tokens that a configuration uses: sessions may drop others above `session.max_bytes`.
+//! Invariant: a claim that a rule, a header or a page reads is in the list.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::identity::headers::Template;
 use crate::policy::Policy;
 use crate::session::size_limit::{SizeLimit, TokenUse};
 
-/// The limit of a configuration.
+/// The size limit of a configuration's sessions.
 pub(super) fn size_limit(config: &Config) -> SizeLimit {
     let templates = || {
         let rules = config.routes.iter().flat_map(|route| &route.identity_headers);
@@ -32,7 +32,7 @@ pub(super) fn size_limit(config: &Config) -> SizeLimit {
     }
 }
 
-/// Pages show these.
+/// Claims that an identity is made of. Pages show them.
 fn of_identity(names: &ClaimNames) -> [&ClaimPath; 5] {
     let ClaimNames { user, email, groups, name, preferred_username } = names;
     [user, email, groups, name, preferred_username]

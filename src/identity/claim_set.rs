@@ -1,6 +1,6 @@
-//! All claims of a person as one JSON text. Sessions are many, so each keeps little more than the bytes that the
-//! provider sent; a claim is read where it stands in the text.
-//! Invariant: what is read is what was given, to the last digit of a number.
+//! All claims of a user as one JSON text. There are many sessions, so each keeps little more than the bytes that the
+//! provider sent; a claim is read from its place in the text.
+//! Invariant: claims are read unchanged, to the last digit of a number.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ use crate::lock::unpoisoned;
 #[derive(Debug)]
 pub struct ClaimSet {
     text: Arc<str>,
-    /// Where the claims are that were asked for, as the next request asks for the same.
+    /// The places of claims that were looked up, because the next request needs the same.
     found: RwLock<Vec<(ClaimPath, Option<Range<usize>>)>>,
 }
 
@@ -32,7 +32,7 @@ impl ClaimSet {
         let place = self.known(path).unwrap_or_else(|| {
             let place = locate(&self.text, path);
             let mut found = unpoisoned(self.found.write());
-            // A configuration asks for few claims, mostly for one: the groups.
+            // A configuration uses few claims, mostly one: the groups.
             found.reserve_exact(1);
             found.push((path.clone(), place.clone()));
             place
@@ -47,7 +47,7 @@ impl ClaimSet {
 
     /// All claims, parsed.
     pub fn read(&self) -> Map<String, Value> {
-        // It was written here, out of claims that came as JSON.
+        // The text was serialised here from JSON.
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
@@ -62,7 +62,7 @@ impl ClaimSet {
         entries.map(|(name, place)| (name.to_string(), name.len() + 3 + place.len())).collect()
     }
 
-    /// The claims but for those of these names.
+    /// The claims without those with these names.
     pub fn without(&self, names: &BTreeSet<String>) -> Self {
         let mut claims = self.read();
         claims.retain(|name, _| !names.contains(name));
@@ -76,8 +76,8 @@ impl<'c> Claim<'c> {
         self.0.starts_with('[')
     }
 
-    /// The texts of the value: a list's, or the one text. Numbers and booleans count as their JSON text; what
-    /// is no usable text is left out.
+    /// The texts of the value: those of a list, or the one text. Numbers and booleans are their JSON text; other
+    /// values, and texts that are not usable, are left out.
     pub fn texts(self) -> impl Iterator<Item = Cow<'c, str>> {
         let (list, one) = if self.is_list() { (self.0, None) } else { ("", Some(self.0)) };
         items(list, 0).filter_map(|place| list.get(place)).chain(one).filter_map(text_of)
@@ -110,7 +110,7 @@ impl PartialEq for ClaimSet {
 
 impl Eq for ClaimSet {}
 
-/// Where the value at a path stands, as [`ClaimPath::find`] finds it in claims that are parsed.
+/// The place of the value at a path: the value that [`ClaimPath::find`] finds in parsed claims.
 fn locate(text: &str, path: &ClaimPath) -> Option<Range<usize>> {
     let mut place = 0..text.len();
     for token in path.tokens() {
@@ -132,7 +132,7 @@ fn index(token: &str) -> Option<usize> {
 /// The items of the list that begins here.
 fn items(text: &str, begin: usize) -> impl Iterator<Item = Range<usize>> {
     let mut at = begin;
-    // Before each item stands `[` or a comma, as `Value` writes it.
+    // `[` or one comma is before each item, as `Value` writes it.
     std::iter::from_fn(move || {
         let item = value(text, at + 1)?;
         at = item.end;
@@ -151,14 +151,14 @@ fn entries(text: &str, begin: usize) -> impl Iterator<Item = (Cow<'_, str>, Rang
     })
 }
 
-/// The value that begins here; `None` behind the end of a container, where a comma stands or another end.
+/// The value that begins here; `None` after the end of a container.
 fn value(text: &str, begin: usize) -> Option<Range<usize>> {
     let mut values = Deserializer::from_str(text.get(begin..)?).into_iter::<IgnoredAny>();
     values.next()?.ok()?;
     Some(begin..begin + values.byte_offset())
 }
 
-/// A JSON value as a text that can be used, if it is one.
+/// A JSON value as a usable text, if it is one.
 fn text_of(json: &str) -> Option<Cow<'_, str>> {
     match json.as_bytes().first()? {
         b'"' => string(json).filter(|text| is_usable(text)),
@@ -167,7 +167,7 @@ fn text_of(json: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A JSON string; nearly always without an escape in it.
+/// The text of a JSON string; nearly always without an escape.
 fn string(json: &str) -> Option<Cow<'_, str>> {
     if json.contains('\\') {
         return serde_json::from_str::<String>(json).ok().map(Cow::Owned);
@@ -187,7 +187,7 @@ mod tests {
         "[ab0-1/~\"\\\\é]{0,2}"
     }
 
-    /// JSON with containers in containers, and with what has to be escaped.
+    /// JSON with nested containers, and with characters that have to be escaped.
     fn values() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
@@ -204,7 +204,7 @@ mod tests {
         })
     }
 
-    /// As the texts of a parsed value were told before.
+    /// The texts of a parsed value.
     fn texts(value: &Value) -> Vec<String> {
         let scalar = |value: &Value| match value {
             Value::String(text) => is_usable(text).then(|| text.clone()),
@@ -219,7 +219,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn claim_in_the_text_is_the_claim_of_the_values(
+        fn claim_in_the_text_equals_the_claim_in_parsed_values(
             claims in btree_map(names(), values(), 0..4),
             path in "/?[ab0-1/~\"\\\\é]{0,8}",
         ) {
@@ -233,8 +233,8 @@ mod tests {
                     let found = kept.find(&path);
                     let json = found.map(|Claim(json)| serde_json::from_str::<Value>(json).unwrap());
                     prop_assert_eq!(json.as_ref(), expected, "{:?}", path);
-                    let told: Vec<_> = found.into_iter().flat_map(Claim::texts).collect();
-                    prop_assert_eq!(told, expected.map(texts).unwrap_or_default());
+                    let found_texts: Vec<_> = found.into_iter().flat_map(Claim::texts).collect();
+                    prop_assert_eq!(found_texts, expected.map(texts).unwrap_or_default());
                     prop_assert_eq!(
                         found.is_some_and(Claim::is_list), expected.is_some_and(Value::is_array)
                     );
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn dropped_claims_are_gone_and_the_others_stay() {
+    fn claims_without_names_keep_the_others() {
         let claims = json!({"sub": "1", "a": ["x"], "b": {"c": 1}});
         let kept = ClaimSet::from(claims.as_object().unwrap().clone());
         let path = |text| ClaimPath::parse(text).unwrap();
@@ -256,7 +256,7 @@ mod tests {
         assert!(left.find(&path("a")).is_none() && left.find(&path("/b/c")).is_some());
     }
 
-    /// As they come from a provider: as text.
+    /// Checks claims in a provider's text.
     #[track_caller]
     fn check(text: &str) {
         let claims: Map<String, Value> = serde_json::from_str(text).unwrap();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_are_read_as_they_came() {
+    fn claims_are_read_unchanged() {
         check("{}");
         check(
             r#"{"sub": "1", "groups": ["a", null, {"b": [true]}], "n\u0000\"\\": "\ud83d\ude00"}"#,
@@ -277,7 +277,7 @@ mod tests {
         check(&deep);
     }
 
-    /// The nearest of their texts is not always read back without care.
+    /// A parser that is not exact changes the last digit.
     #[test]
     fn fractions_keep_their_last_digit() {
         let mut bits = 0x3ff0_0000_0000_0001_u64;

@@ -1,6 +1,6 @@
 //! A provider's claims -> `Identity`, by configured paths.
-//! Invariant: a claim of the wrong type is no claim, nor is a text that has a control character in it
-//! or a blank at one of its ends.
+//! Invariant: a claim with the wrong type counts as absent, and so does a text with a control character or with
+//! whitespace at its start or end.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,34 +9,34 @@ use serde_json::{Map, Value};
 
 use crate::identity::Identity;
 
-/// A claim's name, or a JSON pointer (RFC 6901) where it starts with `/`.
+/// A claim's name, or a JSON pointer (RFC 6901) if it starts with `/`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimPath(Arc<str>);
 
-/// Which claim means what.
+/// The claims that an identity is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimNames {
-    /// What `{user}` is; `sub`.
+    /// `{user}`; by default `sub`.
     pub user: ClaimPath,
-    /// The e-mail; `email`.
+    /// The e-mail address; by default `email`.
     pub email: ClaimPath,
-    /// The groups; `groups`.
+    /// The groups; by default `groups`.
     pub groups: ClaimPath,
-    /// The full name; `name`.
+    /// The full name; by default `name`.
     pub name: ClaimPath,
-    /// The name that the person prefers; `preferred_username`.
+    /// The preferred user name; by default `preferred_username`.
     pub preferred_username: ClaimPath,
 }
 
-/// Why claims tell of nobody.
+/// Why claims identify no user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// `sub` is absent, empty or no text that can be used (OIDC Core §2).
+    /// `sub` is absent, empty or not a usable text (OIDC Core §2).
     #[error("the claims have no usable `sub`")]
     NoSubject,
 }
 
-/// Reads an identity out of the claims of an ID token (and userinfo, where it was asked).
+/// Makes an identity from the claims of an ID token, and of userinfo if it was requested.
 pub fn identity(
     provider: &Arc<str>,
     names: &ClaimNames,
@@ -44,17 +44,17 @@ pub fn identity(
     mut claims: Map<String, Value>,
 ) -> Result<Identity, Error> {
     let subject: Arc<str> = claims.get("sub").and_then(text).ok_or(Error::NoSubject)?.into();
-    // SECURITY: an address that nobody verified must not open a door in any spelling: as {email}, as
-    // {claim:email}, as {user}, or in a rule on claims. So it leaves the claims before they are read.
+    // SECURITY: an unverified address must not grant access in any form: as {email}, as {claim:email}, as {user}, or
+    // in a rule on claims. So it is removed from the claims before they are read.
     let unverified = require_email_verified && !email_is_verified(&claims, &names.email);
     let email_withheld = unverified && names.email.find(&claims).is_some();
     if unverified {
         names.email.remove_from(&mut claims);
-        if !says_verified(&claims) {
+        if !is_email_verified_true(&claims) {
             ClaimNames::default().email.remove_from(&mut claims);
         }
     }
-    // Nearly always one text, and then kept once.
+    // Nearly always the same text: keep it once.
     let user = names
         .user
         .find(&claims)
@@ -74,7 +74,7 @@ pub fn identity(
 }
 
 impl ClaimPath {
-    /// Parses a claim's name or a JSON pointer. The error says what is wrong, without the text.
+    /// Parses a claim's name or a JSON pointer. The error describes the fault without the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.is_empty() {
             return Err(
@@ -95,7 +95,7 @@ impl ClaimPath {
         Ok(Self(text.into()))
     }
 
-    /// The path as it was written.
+    /// The path as configured.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -106,7 +106,7 @@ impl ClaimPath {
         claims.get(&*claim)?.pointer(below).filter(|value| !value.is_null())
     }
 
-    /// Leaves nothing for [`find`](Self::find). It goes the same way, so that they cannot differ.
+    /// Removes the value that [`find`](Self::find) finds. It follows the same path, so that they cannot differ.
     fn remove_from(&self, claims: &mut Map<String, Value>) {
         let (claim, below) = self.split();
         if let Some(value) = claims.get_mut(&*claim).and_then(|value| value.pointer_mut(below)) {
@@ -163,8 +163,8 @@ impl Default for ClaimNames {
     }
 }
 
-/// Whether a text is one address: something, one `@`, something, and nothing invisible.
-// SECURITY: with two `@` the domain is a matter of opinion (`a@evil.com@example.com`).
+/// Whether a text is one address: text, one `@`, text, and no whitespace.
+// SECURITY: with two `@` the domain is ambiguous (`a@evil.com@example.com`).
 fn is_address(text: &str) -> bool {
     let Some((local, domain)) = text.split_once('@') else { return false };
     let plain =
@@ -172,10 +172,10 @@ fn is_address(text: &str) -> bool {
     plain(local) && plain(domain)
 }
 
-/// Whether the e-mail at this path is verified: `email_verified` speaks of the claim `email` alone (OIDC
-/// Core §5.1), so an e-mail from another claim is verified only if `email` is the same.
-// SECURITY: a name that a person may choose, such as `preferred_username`, would pass for an address
-// that is theirs.
+/// Whether the e-mail address at this path is verified: `email_verified` describes the claim `email` only (OIDC Core
+/// §5.1), so an address in another claim is verified only if `email` is the same.
+// SECURITY: otherwise a name that a user can choose, such as `preferred_username`, would count as an address that
+// belongs to the user.
 fn email_is_verified(claims: &Map<String, Value>, path: &ClaimPath) -> bool {
     let same = match (path.find(claims), ClaimNames::default().email.find(claims)) {
         (Some(Value::String(used)), Some(Value::String(verified))) => {
@@ -183,11 +183,11 @@ fn email_is_verified(claims: &Map<String, Value>, path: &ClaimPath) -> bool {
         }
         (used, verified) => used == verified,
     };
-    same && says_verified(claims)
+    same && is_email_verified_true(claims)
 }
 
-/// `email_verified`; some providers send the boolean as a text.
-fn says_verified(claims: &Map<String, Value>) -> bool {
+/// `email_verified`. Some providers send the boolean as a text.
+fn is_email_verified_true(claims: &Map<String, Value>) -> bool {
     match claims.get("email_verified") {
         Some(Value::Bool(verified)) => *verified,
         Some(Value::String(verified)) => verified == "true",
@@ -195,8 +195,8 @@ fn says_verified(claims: &Map<String, Value>) -> bool {
     }
 }
 
-// SECURITY: servers trim the values of headers (RFC 9110 §5.5), so "admin " would be somebody else in
-// the rules and admin at the upstream.
+// SECURITY: servers trim header values (RFC 9110 §5.5), so "admin " would be another user in the rules and "admin" at
+// the upstream.
 pub(super) fn is_usable(text: &str) -> bool {
     !text.is_empty() && text.trim() == text && !text.chars().any(char::is_control)
 }
@@ -205,7 +205,7 @@ fn text(value: &Value) -> Option<String> {
     value.as_str().filter(|text| is_usable(text)).map(str::to_owned)
 }
 
-/// What a person is called: a text, or the number that many directories give to people.
+/// A user's name: a text, or a number, because many directories number users.
 fn name(value: &Value) -> Option<String> {
     if value.is_number() { Some(value.to_string()) } else { text(value) }
 }
@@ -239,14 +239,14 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_is_required() {
+    fn claims_without_a_usable_subject_are_rejected() {
         for claims in [json!({}), json!({"sub": ""}), json!({"sub": 7}), json!({"sub": null})] {
             assert_eq!(read(claims, &ClaimNames::default()), Err(Error::NoSubject));
         }
     }
 
     #[test]
-    fn an_unverified_email_stands_nowhere() {
+    fn unverified_email_is_removed_from_identity_and_claims() {
         for verified in [json!(false), json!("false"), json!(1), Value::Null] {
             let names = ClaimNames { user: ClaimPath("email".into()), ..ClaimNames::default() };
             let claims = json!({"sub": "1", "email": "a@example.com", "email_verified": verified});
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unverified_email_leaves_every_path_at_which_it_is_found() {
+    fn unverified_email_is_removed_at_every_path_where_it_is_found() {
         let claims = json!({"sub": "1", "emails": ["a@b.c", "d@e.f"], "a/b": [{"": "a@b.c"}],
                             "contact": {"mail": "a@b.c"}, "deep": [[{"m~": "a@b.c"}]]});
         for path in ["/emails/0", "/emails/1", "/a~1b/0/", "/contact/mail", "/deep/0/0/m~0"] {
@@ -300,7 +300,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_removed_is_not_found(path in "/a[/ab01+]{0,6}") {
+        fn removed_value_is_not_found(path in "/a[/ab01+]{0,6}") {
             let claims = json!({"a": [["x"], {"": [1], "a": {"b": 0}}], "ab": "x"});
             let mut claims = claims.as_object().unwrap().clone();
             let path = ClaimPath::parse(&path).unwrap();
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn an_email_has_exactly_one_at_sign() {
+    fn email_needs_exactly_one_at_sign() {
         for email in ["a@evil.com@example.com", "example.com", "@example.com", "a@", "a b@c.d"] {
             assert_eq!(alice(json!({ "email": email })).email, None, "{email}");
         }
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn claims_of_odd_types_are_no_claims() {
+    fn claims_with_wrong_types_count_as_absent() {
         let identity = alice(json!({"email": {"a": 1}, "groups": "staff", "name": null}));
         assert!(identity.groups().eq(["staff"]));
         assert_eq!((identity.email, identity.name), (None, None));
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_a_server_would_trim_is_no_claim() {
+    fn text_that_a_server_would_trim_counts_as_absent() {
         for text in ["admin ", " admin", "\u{a0}admin", " "] {
             let identity = alice(json!({"name": text, "groups": ["staff", text], "role": text}));
             assert!(identity.groups().eq(["staff"]) && identity.name.is_none());

@@ -1,5 +1,5 @@
-//! `Identity` -> upstream headers, and the list of names to strip.
-//! Invariant: what a visitor sends under one of these names never arrives, whether we set it or not.
+//! `Identity` -> headers for upstreams, and the names of headers to remove from requests.
+//! Invariant: a client's own header with one of these names never reaches an upstream, whether we set it or not.
 
 use std::borrow::Cow;
 
@@ -10,23 +10,23 @@ use crate::identity::Identity;
 use crate::identity::claims::ClaimPath;
 use crate::secret::Secret;
 
-/// One header that tells the upstream who asks.
+/// A header that describes the user to the upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeaderRule {
     /// Its name.
     pub name: HeaderName,
-    /// Its value, in pieces.
+    /// Its value, with placeholders.
     pub template: Template,
 }
 
-/// A value with placeholders, in pieces; never empty.
+/// A header value with placeholders; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template(Vec<Piece>);
 
-/// A piece of a header's value.
+/// A part of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// Text as it stands.
+    /// Literal text.
     Text(String),
     /// `{user}`.
     User,
@@ -34,7 +34,7 @@ pub enum Piece {
     Subject,
     /// `{email}`.
     Email,
-    /// `{groups}`, comma-joined; inside a group `%` is `%25` and a comma `%2C`.
+    /// `{groups}`, joined by commas; inside a group `%` is `%25` and a comma is `%2C`.
     Groups,
     /// `{name}`.
     Name,
@@ -46,29 +46,29 @@ pub enum Piece {
     AccessToken,
     /// `{id_token}`.
     IdToken,
-    /// `{claim:PATH}`; a list likewise.
+    /// `{claim:PATH}`; a list is joined like groups.
     Claim(ClaimPath),
 }
 
-/// What a header may be made of.
+/// The values of placeholders.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
-    /// Who asks.
+    /// The user.
     pub identity: &'a Identity,
-    /// The access token, valid or not: which headers use it is told apart in [`Rendered`].
+    /// The access token, valid or not: [`Rendered`] separates the headers that contain it.
     pub access_token: Option<&'a Secret>,
-    /// The ID token as it came.
+    /// The ID token, unchanged.
     pub id_token: Option<&'a Secret>,
 }
 
-/// The headers of one session on one set of rules, made once and sent with each request.
+/// The headers of one session by one set of rules: rendered once, sent with every request.
 #[derive(Clone, Debug, Default)]
 pub struct Rendered {
-    /// Sent always.
+    /// Always sent.
     pub always: Vec<(HeaderName, HeaderValue)>,
     /// Sent only while the access token is valid.
     pub with_access_token: Vec<(HeaderName, HeaderValue)>,
-    /// Names left out because all of them together were too long.
+    /// Names of headers that were left out because all together were too long.
     pub left_out: Vec<HeaderName>,
 }
 
@@ -84,14 +84,14 @@ pub fn default_rules() -> Vec<HeaderRule> {
     .into()
 }
 
-/// `X-Forwarded-Provider`, which the default has beside its four where several providers sign in.
+/// `X-Forwarded-Provider`, the fifth default header if several providers are configured.
 // SECURITY: the same `sub` or e-mail at another provider is another person, and without this header an
 // upstream could not tell them apart.
 pub fn provider_rule() -> HeaderRule {
     rule(("x-forwarded-provider", Piece::Provider))
 }
 
-/// `X-Auth-Request-User`, `-Email`, `-Groups` and `-Preferred-Username`: what askers are told.
+/// `X-Auth-Request-User`, `-Email`, `-Groups` and `-Preferred-Username`: for answers to auth subrequests.
 pub fn auth_request_rules() -> Vec<HeaderRule> {
     [
         ("x-auth-request-user", Piece::User),
@@ -107,7 +107,7 @@ fn rule((name, piece): (&'static str, Piece)) -> HeaderRule {
     HeaderRule { name: HeaderName::from_static(name), template: Template(vec![piece]) }
 }
 
-/// Makes the headers of `known`; one whose placeholder has no value is left out.
+/// Renders headers with the values in `known`. A header with a placeholder that has no value is left out.
 pub fn render(rules: &[HeaderRule], known: Known<'_>) -> Rendered {
     let mut made: Vec<(&HeaderRule, HeaderValue)> =
         rules.iter().filter_map(|rule| Some((rule, rule.template.render(known)?))).collect();
@@ -127,8 +127,8 @@ pub fn render(rules: &[HeaderRule], known: Known<'_>) -> Rendered {
     }
 }
 
-/// An item as it stands in a comma-joined list.
-// SECURITY: a comma inside an item would make two of one, and an item `a%2Cb` would decode to `a,b`.
+/// An item of a list that is joined by commas.
+// SECURITY: a comma inside an item would make two items, and an item `a%2Cb` would decode to `a,b`.
 pub fn list_item(item: &str) -> String {
     item.replace('%', "%25").replace(',', "%2C")
 }
@@ -168,34 +168,34 @@ impl Template {
         Ok(Self(pieces))
     }
 
-    /// Whether the value is made of a token, so that whoever gets it can act as its user.
+    /// Whether the value contains a token, with which its recipient can act as the user.
     pub fn uses_token(&self) -> bool {
         self.0.iter().any(|piece| matches!(piece, Piece::AccessToken | Piece::IdToken))
     }
 
-    /// Whether the value is none once the access token has expired.
+    /// Whether the value contains the access token, so that it is not sent once that has expired.
     pub fn uses_access_token(&self) -> bool {
         self.0.contains(&Piece::AccessToken)
     }
 
-    /// Whether the value has the ID token in it.
+    /// Whether the value contains the ID token.
     pub fn uses_id_token(&self) -> bool {
         self.0.contains(&Piece::IdToken)
     }
 
-    /// The claims that the value is made of by their paths.
+    /// The paths of the claims in the value.
     pub fn claims(&self) -> impl Iterator<Item = &ClaimPath> {
         self.0
             .iter()
             .filter_map(|piece| if let Piece::Claim(path) = piece { Some(path) } else { None })
     }
 
-    /// Whether the value depends on who is signed in.
+    /// Whether the value depends on the user.
     pub fn describes_user(&self) -> bool {
         self.0.iter().any(|piece| !matches!(piece, Piece::Text(_)))
     }
 
-    /// Whether the value names the provider of whoever is signed in.
+    /// Whether the value contains the user's provider.
     pub fn names_provider(&self) -> bool {
         self.0.contains(&Piece::Provider)
     }
@@ -205,7 +205,7 @@ impl Template {
         for piece in &self.0 {
             value.push_str(&piece.value(known)?);
         }
-        // SECURITY: a claim with CR LF in it would become a second header; `from_bytes` refuses it.
+        // SECURITY: a claim with CR LF would become a second header; `from_bytes` rejects it.
         let mut value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
         value.set_sensitive(self.uses_token());
         Some(value)
@@ -262,33 +262,34 @@ impl Piece {
     }
 }
 
-/// Names that a visitor must not send, compared with every character but letters and digits folded
-/// to `-`, as many servers fold them to `_`.
+/// Names of identity headers, removed from every request. They are compared with every character but letters and
+/// digits folded to `-`, because many servers fold them to `_`.
 #[derive(Clone, Debug)]
 pub struct IdentityHeaderNames {
     /// Folded.
     names: Vec<String>,
-    /// What whole families of names begin with.
+    /// Prefixes of families of names.
     families: Vec<&'static str>,
-    /// Which bytes they begin with, a bit each: nearly every name that is sent begins with another.
+    /// One bit for each first byte of them. Most names in requests begin with another byte.
     firsts: u128,
 }
 
 impl IdentityHeaderNames {
-    /// The names of these rules, the defaults, and those that only a gateway sets. `Authorization`
-    /// is not among them: a visitor's own passes on routes that do not set it.
+    /// The names of these rules, the defaults, and those that only a gateway sets. `Authorization` is not one of them:
+    /// a client's own is forwarded on routes that do not set it.
     pub fn new<'r>(rules: impl IntoIterator<Item = &'r HeaderRule>) -> Self {
-        let written =
+        let configured =
             rules.into_iter().map(|rule| &rule.name).filter(|name| *name != AUTHORIZATION);
-        let written = written.map(|name| name.as_str().bytes().map(fold).map(char::from).collect());
+        let configured =
+            configured.map(|name| name.as_str().bytes().map(fold).map(char::from).collect());
         let defaults = default_rules().into_iter().chain([provider_rule()]);
         let defaults = defaults.map(|rule| rule.name.to_string());
-        let names = written.chain(defaults).chain(["x-forwarded-access-token".to_owned()]);
+        let names = configured.chain(defaults).chain(["x-forwarded-access-token".to_owned()]);
         let mut names: Vec<String> = names.collect();
         names.sort_unstable();
         names.dedup();
-        // SECURITY: whoever has `Impersonate-User` set by the gateway, with a token that may impersonate,
-        // must not get `Impersonate-Group: system:masters` from a client (Kubernetes).
+        // SECURITY: if the gateway sets `Impersonate-User`, with a token that may impersonate, a client must not add
+        // `Impersonate-Group: system:masters` (Kubernetes).
         let impersonates = names.iter().any(|name| name.starts_with(IMPERSONATE));
         let families = [AUTH_REQUEST].into_iter().chain(impersonates.then_some(IMPERSONATE));
         let families: Vec<&str> = families.collect();
@@ -297,8 +298,8 @@ impl IdentityHeaderNames {
         Self { names, families, firsts }
     }
 
-    /// Removes every such name.
-    // SECURITY: removed even when we set none: a visitor could send their own (T32, T33).
+    /// Removes headers with these names.
+    // SECURITY: removed even if we set none, because a client could send its own (T32, T33).
     pub fn strip(&self, headers: &mut HeaderMap) {
         let forged: Vec<HeaderName> =
             headers.keys().filter(|name| self.contains(name.as_str())).cloned().collect();
@@ -307,7 +308,7 @@ impl IdentityHeaderNames {
         }
     }
 
-    /// Whether a name is one of them, in whatever spelling.
+    /// Whether a name is one of them, in any spelling.
     pub fn contains(&self, name: &str) -> bool {
         let same = |known: &str, name: &str| {
             known.len() == name.len() && name.bytes().map(fold).eq(known.bytes())
@@ -319,12 +320,12 @@ impl IdentityHeaderNames {
     }
 }
 
-/// Whether a name is another one, in whatever spelling.
+/// Whether two names are spellings of one.
 pub fn is_spelling_of(name: &str, other: &str) -> bool {
     name.len() == other.len() && name.bytes().map(fold).eq(other.bytes().map(fold))
 }
 
-/// Whether a name, in any spelling, is of the family by which Kubernetes lets a user act as another.
+/// Whether a name, in any spelling, is one with which a Kubernetes client acts as another user.
 pub fn is_impersonation(name: &str) -> bool {
     name.get(..IMPERSONATE.len()).is_some_and(|begin| is_spelling_of(begin, IMPERSONATE))
 }
@@ -338,7 +339,7 @@ fn fold(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
 
-/// A list as one text, to be split at its commas and each item percent-decoded.
+/// A list as one text. The recipient splits it at commas and percent-decodes each item.
 fn joined<'i>(items: impl Iterator<Item = Cow<'i, str>>) -> Option<String> {
     let escaped: Vec<String> = items.map(|item| list_item(&item)).collect();
     (!escaped.is_empty()).then(|| escaped.join(","))
@@ -348,7 +349,7 @@ const AUTH_REQUEST: &str = "x-auth-request-";
 const IMPERSONATE: &str = "impersonate-";
 const PLACEHOLDERS: &str = "{user} {subject} {email} {groups} {name} {preferred_username} {provider} \
                             {access_token} {id_token} {claim:NAME}";
-/// Common servers take 8 KiB of head in all.
+/// Common servers accept a request head of 8 KiB.
 const MOST_BYTES: usize = 8 * 1024;
 
 #[cfg(test)]
@@ -391,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_are_filled() {
+    fn placeholders_are_replaced() {
         check("{user}", Some("1"));
         check("Bearer {access_token}", Some("Bearer at"));
         check("{groups}", Some("staff,a%2Cb,50%252C"));
@@ -403,7 +404,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn joined_list_is_split_and_decoded_to_the_same(items in vec("[a,%2C5]{0,6}", 1..5)) {
+        fn joined_list_splits_and_decodes_to_the_same_items(items in vec("[a,%2C5]{0,6}", 1..5)) {
             let text = joined(items.iter().map(Cow::from)).unwrap();
             let decoded = text.split(',').map(|item| item.replace("%2C", ",").replace("%25", "%"));
             prop_assert_eq!(decoded.collect::<Vec<_>>(), items);
@@ -411,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_without_value_is_left_out() {
+    fn template_with_an_absent_value_renders_nothing() {
         check("{preferred_username}", None);
         check("{id_token}", None);
         check("x {claim:o}", None);
@@ -420,14 +421,14 @@ mod tests {
     }
 
     #[test]
-    fn wrong_templates_are_refused() {
-        for wrong in ["", "{nobody}", "{user", "user}", "{claim:}", "a\nb"] {
+    fn invalid_templates_are_rejected() {
+        for wrong in ["", "{unknown}", "{user", "user}", "{claim:}", "a\nb"] {
             assert!(Template::parse(wrong).is_err(), "{wrong:?}");
         }
     }
 
     #[test]
-    fn the_largest_header_is_left_out() {
+    fn largest_header_over_the_limit_is_left_out() {
         let claims = json!({"groups": ["g".repeat(9000)]}).as_object().unwrap().clone().into();
         let identity = Identity { claims, ..alice() };
         let known = Known { identity: &identity, access_token: None, id_token: None };
@@ -437,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn forged_names_are_known_in_every_spelling() {
+    fn identity_header_names_are_matched_in_every_spelling() {
         let stripped = IdentityHeaderNames::new(&[]);
         for name in
             ["x-forwarded-user", "X_Forwarded_User", "x.forwarded-email", "x-auth-request-x"]

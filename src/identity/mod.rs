@@ -1,4 +1,4 @@
-//! Who someone is.
+//! Identities: from a provider's claims to the headers that describe a user.
 
 pub mod claim_set;
 pub mod claims;
@@ -13,9 +13,9 @@ use claims::ClaimPath;
 
 use crate::telemetry::audit::Person;
 
-/// A signed-in person, as the provider's claims tell it.
-/// Invariant: the key is (`provider`, `subject`); every other field may change or be shared, and an
-/// e-mail that may not be used stands nowhere in it.
+/// A signed-in user, described by the provider's claims.
+/// Invariant: the key is (`provider`, `subject`); every other field may change, or be the same for several users. It
+/// contains no e-mail address that must not be used.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Identity {
     /// The provider's ID in the configuration.
@@ -24,35 +24,35 @@ pub struct Identity {
     pub subject: Arc<str>,
     /// The claim configured as `user`; `sub` by default.
     pub user: Option<Arc<str>>,
-    /// The e-mail, if there is one that may be used (verified, where the provider requires it).
+    /// The e-mail address, if there is one that may be used: verified, if the provider's settings require it.
     pub email: Option<String>,
-    /// Whether there was one that may not be used, for nobody said that it is verified.
+    /// Whether there was an address that must not be used, because it is not verified.
     pub email_withheld: bool,
-    /// The claim that the groups are in: see [`groups`](Self::groups).
+    /// The claim with the groups: see [`groups`](Self::groups).
     pub groups_claim: ClaimPath,
     /// The full name.
     pub name: Option<String>,
-    /// The name that the person prefers.
+    /// The preferred user name.
     pub preferred_username: Option<String>,
-    /// All claims, the groups too, for `{claim:…}` and rules on claims.
+    /// All claims, also the groups, for `{claim:…}` and rules on claims.
     pub claims: ClaimSet,
 }
 
 impl Identity {
-    /// Groups, in the provider's order. Read where they stand among the claims, as there may be thousands.
+    /// Groups, in the provider's order. They are read from the text of the claims, because there may be thousands.
     pub fn groups(&self) -> impl Iterator<Item = Cow<'_, str>> {
         self.claims.find(&self.groups_claim).into_iter().flat_map(Claim::texts)
     }
 
-    /// What the audit lines tell of them.
+    /// What the audit log records of the user.
     pub fn person(&self) -> Person<'_> {
         Person { subject: &self.subject, email: self.email.as_deref() }
     }
 
-    /// The name to show to this person: the e-mail, else what else there is, at last the subject.
+    /// The name to show to the user: e-mail address, preferred user name, name, `user` or subject, in this order.
     pub fn label(&self) -> &str {
-        let told = [&self.email, &self.preferred_username, &self.name];
-        let told = told.into_iter().flatten().next().map(String::as_str);
-        told.or(self.user.as_deref()).unwrap_or(&self.subject)
+        let names = [&self.email, &self.preferred_username, &self.name];
+        let name = names.into_iter().flatten().next().map(String::as_str);
+        name.or(self.user.as_deref()).unwrap_or(&self.subject)
     }
 }

@@ -1,4 +1,4 @@
-//! What is kept of a sign-in, for the claims of a refresh to be compared with (OIDC Core §12.2).
+//! The refresh baseline: what the claims of a refresh are compared with (OIDC Core §12.2).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -7,29 +7,28 @@ use serde_json::{Map, Value};
 
 use super::claim_set::ClaimSet;
 
-/// What a refresh must know of the sign-in before it.
+/// What a refresh needs from the sign-in or the refresh before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefreshBaseline {
-    /// What later ID tokens must have in common with the first.
+    /// What later ID tokens must have in common with the first one.
     pub binding: IdTokenBinding,
-    /// Where userinfo was asked: the ID token's own claims, without userinfo's, so that a claim that
-    /// userinfo says no more does not live on. A refresh then asks again.
-    pub beside_userinfo: Option<OwnClaims>,
+    /// The claims of the ID token alone, if userinfo was requested: a refresh requests it again, and a claim that
+    /// userinfo no longer contains must not stay.
+    pub id_token_claims: Option<OwnClaims>,
 }
 
-/// The ID token's own claims where userinfo was asked, kept as what makes them differ from the claims of the
-/// identity, whose text is shared.
+/// The claims of the ID token alone, stored as their difference to the claims of the identity, whose text is shared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnClaims {
     all: ClaimSet,
-    /// The names of those that came from userinfo.
+    /// Names of claims that came from userinfo.
     added: BTreeSet<String>,
-    /// Those of the ID token that are not in the identity, or others there.
+    /// Claims of the ID token that the identity has not, or with another value.
     differing: ClaimSet,
 }
 
 impl OwnClaims {
-    /// Keeps `own` beside all claims of the identity.
+    /// `own` are the claims of the ID token, `all` those of the identity.
     pub fn new(own: Map<String, Value>, all: &ClaimSet) -> Self {
         let claims = all.read();
         let added = claims.keys().filter(|name| !own.contains_key(*name)).cloned().collect();
@@ -38,7 +37,7 @@ impl OwnClaims {
         Self { all: all.clone(), added, differing: differing.into() }
     }
 
-    /// The ID token's own claims.
+    /// The claims of the ID token.
     pub fn read(&self) -> Map<String, Value> {
         let mut claims = self.all.read();
         claims.retain(|name, _| !self.added.contains(name));
@@ -46,12 +45,12 @@ impl OwnClaims {
         claims
     }
 
-    /// Bytes beside those of the identity's claims.
+    /// Bytes in addition to those of the identity's claims.
     pub fn bytes(&self) -> usize {
         self.differing.bytes() + self.added.iter().map(String::len).sum::<usize>()
     }
 
-    /// The same without the claims of these names; `all` are those of the identity that are left.
+    /// The same without the claims with these names; `all` are the claims of the identity without them.
     #[must_use]
     pub fn without(&self, names: &BTreeSet<String>, all: &ClaimSet) -> Self {
         let added = self.added.difference(names).cloned().collect();
@@ -59,7 +58,7 @@ impl OwnClaims {
     }
 }
 
-/// What a refreshed ID token must have in common with that of the sign-in.
+/// What the ID token of a refresh must have in common with that of the sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdTokenBinding {
     /// `sub`.
@@ -68,7 +67,7 @@ pub struct IdTokenBinding {
     pub audience: Vec<String>,
     /// `nonce`.
     pub nonce: String,
-    /// `auth_time`, where it was said.
+    /// `auth_time`, if it was present.
     pub auth_time: Option<i64>,
 }
 
@@ -83,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn own_claims_are_what_the_id_token_said() {
+    fn own_claims_are_those_of_the_id_token() {
         let own = object(json!({"sub": "1", "email": "a@b.c", "big": "x", "n": [1]}));
         let all = object(json!({"sub": "1", "email": null, "big": "x", "n": [1], "groups": ["g"]}));
         let all = ClaimSet::from(all);

@@ -61,8 +61,8 @@ impl Provider {
             }
             Ok(Some((claims, own))) => {
                 let identity = self.identity(claims).map_err(RefreshError::Untrusted)?;
-                let beside_userinfo = own.map(|own| OwnClaims::new(own, &identity.claims));
-                let baseline = RefreshBaseline { beside_userinfo, ..request.baseline.clone() };
+                let id_token_claims = own.map(|own| OwnClaims::new(own, &identity.claims));
+                let baseline = RefreshBaseline { id_token_claims, ..request.baseline.clone() };
                 Ok(Refreshed { tokens, identity: Some(identity), baseline })
             }
             Err(error) if error.is_about_tokens() => {
@@ -98,11 +98,11 @@ impl Provider {
                 Some(self.issuer.verify(id_token, &expected).await?.into_parts().1)
             }
         };
-        let before = baseline.beside_userinfo.as_ref();
+        let before = baseline.id_token_claims.as_ref();
         let Some(own) = renewed.or_else(|| before.map(OwnClaims::read)) else { return Ok(None) };
         // If the sign-in requested userinfo, every refresh does too, so that a removed group is noticed. It is also
         // requested if the new ID token lacks claims that the first one had, as with many providers.
-        if baseline.beside_userinfo.is_none() && !self.lack_claims(metadata, &own) {
+        if baseline.id_token_claims.is_none() && !self.lack_claims(metadata, &own) {
             return Ok(Some((own, None)));
         }
         let claims = self.with_userinfo(metadata, tokens, binding, &own).await?;

@@ -146,9 +146,9 @@ impl Provider {
             (own, None)
         };
         let identity = self.identity(claims)?;
-        let beside_userinfo = own.map(|own| OwnClaims::new(own, &identity.claims));
+        let id_token_claims = own.map(|own| OwnClaims::new(own, &identity.claims));
         self.hints.look_at(&identity, &self.settings);
-        Ok(SignedIn { tokens, identity, baseline: RefreshBaseline { binding, beside_userinfo } })
+        Ok(SignedIn { tokens, identity, baseline: RefreshBaseline { binding, id_token_claims } })
     }
 
     fn token_endpoint<'m>(

@@ -168,7 +168,7 @@ async fn exchanged_code_makes_an_identity_with_groups_of_userinfo() {
     assert_eq!(signed_in.identity.email, None, "it is not verified");
     assert_eq!(signed_in.tokens.refresh_token.unwrap().expose(), "rt");
     assert!(
-        signed_in.baseline.beside_userinfo.is_some_and(|own| !own.read().contains_key("groups"))
+        signed_in.baseline.id_token_claims.is_some_and(|own| !own.read().contains_key("groups"))
     );
     assert_eq!(scene.provider.health(), ProviderHealth::Up);
 }
@@ -210,7 +210,7 @@ async fn userinfo_is_not_requested_if_the_id_token_has_all_claims() {
     let signed_in = scene.complete().await.unwrap();
     assert_eq!(signed_in.identity.email.as_deref(), Some("alice@example.com"));
     assert!(scene.op.seen("/userinfo").is_empty());
-    assert_eq!(signed_in.baseline.beside_userinfo, None);
+    assert_eq!(signed_in.baseline.id_token_claims, None);
 }
 
 #[tokio::test]
@@ -283,7 +283,7 @@ async fn refresh_replaces_all_claims() {
 async fn refresh_without_new_claims_keeps_the_old_ones() {
     let scene = scene(|_| {}).await;
     let baseline =
-        RefreshBaseline { beside_userinfo: None, ..scene.complete().await.unwrap().baseline };
+        RefreshBaseline { id_token_claims: None, ..scene.complete().await.unwrap().baseline };
     let mute = json!({"access_token": "at2", "token_type": "Bearer"});
     scene.script(|script| script.token = Some(Reply::json(200, &mute)));
     let refreshed = scene.refresh(&baseline).await.unwrap();

@@ -71,8 +71,8 @@ impl SizeLimit {
         let names = self.claims_to_drop(&identity, bytes(&identity, &baseline, &tokens));
         if !names.is_empty() {
             identity.claims = identity.claims.without(&names);
-            let own = baseline.beside_userinfo;
-            baseline.beside_userinfo = own.map(|own| own.without(&names, &identity.claims));
+            let own = baseline.id_token_claims;
+            baseline.id_token_claims = own.map(|own| own.without(&names, &identity.claims));
             dropped.0.extend(names.iter().map(|name| format!("the claim {name:?}")));
         }
         let is_over = |tokens: &Tokens| bytes(&identity, &baseline, tokens) > self.max_bytes;
@@ -119,7 +119,7 @@ fn bytes(identity: &Identity, baseline: &RefreshBaseline, tokens: &Tokens) -> us
     let Tokens { access_token, refresh_token, id_token, .. } = tokens;
     let tokens = [access_token, refresh_token, id_token].into_iter().flatten();
     identity.claims.bytes()
-        + baseline.beside_userinfo.as_ref().map_or(0, OwnClaims::bytes)
+        + baseline.id_token_claims.as_ref().map_or(0, OwnClaims::bytes)
         + tokens.map(|token| token.expose().len()).sum::<usize>()
 }
 

@@ -31,7 +31,7 @@ pub(crate) fn baseline(subject: &str) -> RefreshBaseline {
         nonce: String::new(),
         auth_time: None,
     };
-    RefreshBaseline { binding, beside_userinfo: None }
+    RefreshBaseline { binding, id_token_claims: None }
 }
 
 /// A token set with this access token, which expires after `seconds`.

@@ -9,17 +9,15 @@ use crate::source_files::root;
 /// Where words that the lexicon excludes still stand. The list may only shrink.
 const OLD_WORDS: &[&str] = &[
     "benches",
-    "src/app",
+    "src/app/dispatch.rs",
     "src/client_address.rs",
     "src/gate",
-    "src/identity",
     "src/login",
     "src/origin.rs",
     "src/policy",
     "src/providers",
     "src/routing",
     "src/server",
-    "src/session",
     "src/trust.rs",
     "tests/it/flags.rs",
     "tests/it/fuzz/targets/jwt.rs",
