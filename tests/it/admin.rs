@@ -233,7 +233,7 @@ async fn health_command_exits_with_0_only_if_the_gateway_is_ready() {
     ready(&gateway, "draining\n").await;
     check_health(&gateway.admin("/readyz"), 1, "draining");
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    check_health(&format!("http://{}/", silent.local_addr().unwrap()), 1, "no answer within");
+    check_health(&format!("http://{}/", silent.local_addr().unwrap()), 1, "no response within");
     // Bound, so that no other process gets the port, and not listening.
     let gone = TcpSocket::new_v4().unwrap();
     gone.bind("127.0.0.1:0".parse().unwrap()).unwrap();
