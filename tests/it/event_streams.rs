@@ -3,18 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use crate::support::browser::Browser;
 use crate::support::gateway::Gateway;
 use crate::support::stack::Stack;
-use crate::support::wire::{Peer, Wire, field};
-
-fn get(target: &str, fields: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")
-}
+use crate::support::wire::{Peer, Wire, field, request};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn event_arrives_before_the_next_one_is_sent() {
@@ -36,7 +31,7 @@ async fn event_arrives_before_the_next_one_is_sent() {
     let peer = peer.await;
     let gateway = Gateway::in_front_of(peer.address, "");
     let mut wire = Wire::to(&gateway).await;
-    wire.say(get("/", "Accept: text/event-stream\r\n")).await;
+    wire.say(request("GET /", "Accept: text/event-stream\r\n")).await;
     assert_eq!(field(&wire.head().await, "content-type"), "text/event-stream");
     for number in 0..5 {
         wire.until(&format!("data: {number}\n\n")).await;
@@ -58,7 +53,7 @@ async fn requested_by_alice(stack: &Stack<Peer>) -> (Browser, Wire) {
     }
     let cookie = format!("Cookie: portcullis={}\r\n", browser.cookie("/", "portcullis").unwrap());
     let mut wire = Wire::to(&stack.gateway).await;
-    wire.say(get("/events", &cookie)).await;
+    wire.say(request("GET /events", &cookie)).await;
     (browser, wire)
 }
 
@@ -70,13 +65,9 @@ async fn unread_event_stream_ends_for_the_upstream_after_sign_out() {
         async move {
             wire.head().await;
             wire.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n").await;
-            let piece = vec![b'x'; 64 * 1024];
-            while timeout(STANDSTILL, wire.stream.write_all(&piece))
-                .await
-                .is_ok_and(|it| it.is_ok())
-            {}
+            wire.fill().await;
             tell.send("stands still").unwrap();
-            while wire.stream.write_all(&piece).await.is_ok() {}
+            wire.fill_to_the_end().await;
             tell.send("has ended").unwrap();
         }
     });
@@ -111,4 +102,3 @@ async fn event_stream_is_cut_after_sign_out() {
 const SOON: Duration = Duration::from_secs(20);
 /// The five seconds within which a stream ends with its session, and as many for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(10);
-const STANDSTILL: Duration = Duration::from_secs(1);

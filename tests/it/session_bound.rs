@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::timeout;
 
 use crate::support::stack::Stack;
-use crate::support::wire::{Peer, Wire, status};
+use crate::support::wire::{Peer, SWITCHED, UPGRADE, Wire, request, status};
 
 /// An application that begins an answer of the kind that the path names, and reports when it can no longer go on.
 struct Application {
@@ -55,11 +55,10 @@ impl Application {
     }
 
     /// A request of the one who is signed in.
-    async fn ask(&self, request: &str, fields: &str) -> Wire {
+    async fn ask(&self, line: &str, fields: &str) -> Wire {
         let cookie = &self.cookie;
         let mut wire = Wire::to(&self.stack.gateway).await;
-        let head = format!("{request} HTTP/1.1\r\nHost: wiki.localhost\r\n{cookie}{fields}\r\n");
-        wire.say(head).await;
+        wire.say(request(line, &format!("{cookie}{fields}"))).await;
         wire
     }
 
@@ -179,23 +178,19 @@ async fn unread_response_is_cut_after_sign_out() {
                 return wire.say("HTTP/1.1 200 OK\r\n\r\n").await;
             }
             wire.say("HTTP/1.1 200 OK\r\n\r\n").await;
-            let piece = vec![b'x'; 64 * 1024];
-            let mut write = async |wait| {
-                timeout(wait, tokio::io::AsyncWriteExt::write_all(&mut wire.stream, &piece)).await
-            };
-            while write(Duration::from_secs(1)).await.is_ok_and(|it| it.is_ok()) {}
+            wire.fill().await;
             tell.send("stands still").unwrap();
-            while write(IN_TIME).await.unwrap().is_ok() {}
+            wire.fill_to_the_end().await;
             tell.send("has ended").unwrap();
         }
     });
     let stack = Stack::builder().start_with(peer.await).await;
     let cookie = stack.cookie_of("alice").await;
     let mut wire = Wire::to(&stack.gateway).await;
-    wire.say(format!("GET /endless HTTP/1.1\r\nHost: wiki.localhost\r\n{cookie}\r\n")).await;
+    wire.say(request("GET /endless", &cookie)).await;
     assert_eq!(timeout(2 * IN_TIME, events.recv()).await.unwrap(), Some("stands still"));
     let mut out = Wire::to(&stack.gateway).await;
-    out.say(format!("GET /oauth2/sign_out HTTP/1.1\r\nHost: wiki.localhost\r\n{cookie}\r\n")).await;
+    out.say(request("GET /oauth2/sign_out", &cookie)).await;
     assert_eq!(status(&out.head().await), 302);
     assert_eq!(timeout(IN_TIME, events.recv()).await.unwrap(), Some("has ended"));
     // Though its client has not read a byte.
@@ -247,9 +242,3 @@ async fn http2_stream_of_the_session_is_reset_after_sign_out_and_no_other() {
 
 /// The five seconds within which all this ends, and as many for a busy machine.
 const IN_TIME: Duration = Duration::from_secs(10);
-
-/// RFC 6455 §1.3.
-const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";

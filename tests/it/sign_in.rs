@@ -103,6 +103,9 @@ async fn sign_in_with_a_foreign_target_ends_at_the_front_page() {
         "/\\evil.example",
         "/oauth2/sign_out",
         "javascript:alert(1)",
+        "/\t/evil.example",
+        "https://wiki.localhost@evil.example/",
+        "http://wiki.localhost.evil.example/",
     ];
     for rd in elsewhere {
         let mut browser = stack.browser();
@@ -110,6 +113,7 @@ async fn sign_in_with_a_foreign_target_ends_at_the_front_page() {
         let answer =
             provider::sign_in(&mut browser, &format!("/oauth2/start?rd={rd}"), "alice").await;
         assert_eq!(answer.url.as_str(), "http://wiki.localhost/", "{rd}");
+        assert_eq!(browser.fetch("/").await.status, 200, "{rd}");
     }
 }
 

@@ -10,14 +10,14 @@ use tokio::time::timeout;
 use crate::support::gateway::Gateway;
 use crate::support::provider;
 use crate::support::stack::Stack;
-use crate::support::wire::{Peer, Wire, answers_to, count, field, status};
+use crate::support::wire::{Peer, Wire, answers_to, count, field, request, status};
 
 fn get(target: &str, fields: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")
+    request(&format!("GET {target}"), fields)
 }
 
 fn post(fields: &str) -> String {
-    format!("POST / HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")
+    request("POST /", fields)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -78,13 +78,7 @@ async fn client_that_does_not_read_blocks_the_upstream() {
         async move {
             wire.head().await;
             wire.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 100 * LARGE)).await;
-            let piece = vec![b'x'; 64 * 1024];
-            let mut written = 0;
-            // A second without progress is a standstill.
-            while timeout(STANDSTILL, wire.stream.write_all(&piece)).await.is_ok() {
-                written += piece.len();
-            }
-            tell.send(written).unwrap();
+            tell.send(wire.fill().await).unwrap();
         }
     });
     let peer = peer.await;
@@ -253,7 +247,6 @@ fn check_memory(gateway: &Gateway, before: usize) {
 
 /// Far more than any buffer on the way, the system's included.
 const LARGE: usize = 96 * 1024 * 1024;
-const STANDSTILL: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,9 @@
 //! Methods, upgrades, and header fields that would change the meaning of a request.
 
-use super::{INNER, Stack, answers_to, case, get, status};
+use super::{INNER, Stack, answers_to, case, get, request, status};
 
 fn ask(method: &str, target: &str, fields: &str) -> String {
-    format!("{method} {target} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")
+    request(&format!("{method} {target}"), fields)
 }
 
 #[tokio::test(flavor = "multi_thread")]

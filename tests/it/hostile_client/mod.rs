@@ -15,7 +15,7 @@ mod second_path;
 mod sign_in;
 
 use crate::support::stack::Stack;
-use crate::support::wire::{answers_to, count, status, until_closed};
+use crate::support::wire::{answers_to, count, request, status, until_closed};
 
 /// The number of a threat, and a request that tries it.
 type Case = (&'static str, String);
@@ -29,7 +29,7 @@ fn case(threat: &'static str, request: impl Into<String>) -> Case {
 
 /// A request for a target, with further fields and an end.
 fn get(target: &str, fields: &str) -> String {
-    format!("GET {target} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")
+    request(&format!("GET {target}"), fields)
 }
 
 impl Stack {

@@ -60,6 +60,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("T62", "%252f%252fevil.example"),
     ("T62", "/%2f%2fevil.example"),
     ("T62", "/%252fevil.example"),
+    ("T62", "/%2f%2fevil.example/..//evil.example"),
     ("T63", "/ok\r\nX-Inj: 1"),
     ("T63", "/ok\nX-Inj: 1"),
     ("T63", "/ok\rX-Inj: 1"),

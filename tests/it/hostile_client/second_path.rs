@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Stack, answers_to, case, status};
+use super::{Stack, answers_to, case, request, status};
 
 /// `/files` has rules: `/files/pub` is public, `/files/priv/b` is for staff. `/plain` has none.
 async fn stack() -> Stack {
@@ -14,7 +14,7 @@ async fn stack() -> Stack {
 }
 
 fn ask(method: &str, target: &str, fields: &str) -> String {
-    format!("{method} {target} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")
+    request(&format!("{method} {target}"), fields)
 }
 
 fn to(destination: &str) -> String {

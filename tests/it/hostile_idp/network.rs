@@ -9,7 +9,6 @@ use crate::support::faults::{DemoEndpoint, Fault, GrantType, IdTokenFault, Netwo
 use crate::support::provider;
 use crate::support::stack::Stack;
 use crate::support::upstream::Upstream;
-use crate::support::wait::Patience;
 
 /// The outcome of a sign-in that needs the answer: 503 if the fault may end by itself, 502 if not.
 fn expected(fault: NetworkFault) -> Outcome {
@@ -33,23 +32,15 @@ fn expected(fault: NetworkFault) -> Outcome {
     }
 }
 
-/// Only a deadline ends these.
-fn is_slow(fault: NetworkFault) -> bool {
-    matches!(fault, NetworkFault::Hang | NetworkFault::Drip)
-}
-
 /// A gateway that meets the fault when it asks for the first time.
 async fn meets(endpoint: DemoEndpoint, fault: NetworkFault) {
     let faults = [Fault::Network(endpoint, fault)];
-    let timeout = if is_slow(fault) { HASTY } else { "timeout: 10s" };
+    let timeout = if fault.needs_timeout() { HASTY } else { "timeout: 10s" };
     let trials = Trials::of(Stack::builder().faults(&faults).provider_keys(timeout)).await;
     let what = format!("{endpoint:?}: {fault:?}");
     if fault == NetworkFault::LostOnce {
         // A document is requested once more at once; nothing else is.
-        let patience = Patience::until("the fault is met");
-        while trials.stack.provider.counts().jwks == 0 {
-            patience.pause().await;
-        }
+        trials.stack.provider.until("the fault has occurred", |counts| counts.jwks > 0).await;
         trials.check(&[], &what, SignedIn).await;
     } else {
         trials.check_and_mend(&faults, &what, expected(fault)).await;
@@ -70,7 +61,7 @@ async fn network_fault_of_the_key_set_has_its_outcome() {
 async fn network_fault_of_the_token_endpoint_has_its_outcome() {
     let (patient, hasty) = tokio::join!(Trials::start(), Trials::hasty());
     for fault in NetworkFault::ALL {
-        let trials = if is_slow(fault) { &hasty } else { &patient };
+        let trials = if fault.needs_timeout() { &hasty } else { &patient };
         let before = trials.stack.provider.counts().code_exchanges;
         let faults = [Fault::Network(DemoEndpoint::Token, fault)];
         trials.hold(&faults, &format!("{fault:?}"), expected(fault)).await;
@@ -96,7 +87,7 @@ async fn network_fault_of_userinfo_has_its_outcome() {
             let tried = patient.check(&faults, &what, SignedIn).await;
             assert!(tried.answer.json()["headers"]["x-forwarded-groups"].is_null(), "{what}");
         } else {
-            let trials = if is_slow(fault) { &hasty } else { &patient };
+            let trials = if fault.needs_timeout() { &hasty } else { &patient };
             trials.check_and_mend(&faults, &what, expected(fault)).await;
         }
     }
@@ -115,10 +106,8 @@ async fn network_fault_of_revocation_does_not_delay_sign_out() {
         assert!(began.elapsed() < Duration::from_secs(9), "{fault:?}: waited for");
         assert!(answer.redirect().unwrap().path().ends_with("/end_session"), "{fault:?}");
         assert_eq!(tried.browser.fetch("/").await.status, 401, "{fault:?}");
-        let patience = Patience::until("the refresh token is given back");
-        while trials.stack.provider.counts().revocations <= number {
-            patience.pause().await;
-        }
+        let revoked = "the refresh token is revoked";
+        trials.stack.provider.until(revoked, |counts| counts.revocations > number).await;
     }
     trials.stack.provider.set_faults(&[]);
     trials.check(&[], "after all of them", SignedIn).await;
@@ -185,10 +174,7 @@ async fn hanging_token_endpoint_gets_64_requests_at_a_time() {
     for (mut browser, callback) in ready {
         asking.spawn(async move { browser.navigate(callback.as_str()).await });
     }
-    let patience = Patience::until("the provider has its hands full");
-    while trials.stack.provider.counts().code_exchanges < 64 {
-        patience.pause().await;
-    }
+    trials.stack.provider.until("64 codes are sent", |counts| counts.code_exchanges >= 64).await;
     trials.stack.provider.set_faults(&[]);
     let answers = asking.join_all().await;
     let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();

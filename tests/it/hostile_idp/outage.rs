@@ -12,7 +12,7 @@ use crate::support::gateway::Gateway;
 use crate::support::provider;
 use crate::support::stack::Stack;
 use crate::support::upstream::Upstream;
-use crate::support::wait::Patience;
+use crate::support::wait::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gateway_starts_without_its_provider_and_finds_it_later() {
@@ -40,12 +40,13 @@ async fn gateway_starts_without_its_provider_and_finds_it_later() {
 
     let settings = Settings { listen, ..provider::settings() };
     let provider = IdentityProvider::start(settings, Clock::system()).await.unwrap();
-    let patience = Patience::until("the provider is found");
-    let mut page = browser.open("/page").await;
-    while is_ours(&page.url) {
-        patience.pause().await;
-        page = browser.open("/page").await;
-    }
+    let mut found = None;
+    until("the provider is found", async || {
+        found = Some(browser.open("/page").await).filter(|page| !is_ours(&page.url));
+        found.is_some()
+    })
+    .await;
+    let page = found.unwrap();
     let answer = browser.fill(&page, &[("username", "alice"), ("password", "alice")]).await;
     assert_eq!((answer.status.as_u16(), &answer.json()["target"]), (200, &"/page".into()));
     drop(provider);
@@ -87,10 +88,8 @@ async fn sign_ins_at_a_silent_provider_share_one_request_and_delay_no_other() {
     // Longer than the test takes.
     let builder = Stack::builder().faults(&silent).provider_keys("timeout: 60s");
     let trials = Trials::of(builder).await;
-    let patience = Patience::until("the provider receives the request");
-    while trials.stack.provider.counts().discovery == 0 {
-        patience.pause().await;
-    }
+    let received = "the provider receives the request";
+    trials.stack.provider.until(received, |counts| counts.discovery > 0).await;
     let mut waiting = tokio::task::JoinSet::new();
     for _ in 0..50 {
         let mut browser = trials.stranger();

@@ -20,7 +20,7 @@ use crate::support::faults::{
 use crate::support::provider;
 use crate::support::stack::Stack;
 use crate::support::upstream::Upstream;
-use crate::support::wait::Patience;
+use crate::support::wait::until;
 
 /// A gateway with the routes `/`, `/token` (gets the access token), `/staff` (for staff), `/open` (public, gets the
 /// access token) and `/mixed` (the same, for staff, with public assets). Access tokens are valid for a minute.
@@ -61,6 +61,12 @@ impl Scene {
 
     fn refreshes(&self) -> usize {
         self.at.provider.counts().refreshes
+    }
+
+    /// Waits until the provider has received this many refresh requests.
+    async fn until_refreshes(&self, count: usize) {
+        let what = format!("refresh request {count} is received");
+        self.at.provider.until(&what, |counts| counts.refreshes >= count).await;
     }
 
     fn pass(&self, seconds: u64) {
@@ -111,16 +117,11 @@ async fn request_with_a_valid_token_does_not_wait_for_the_refresh() {
     for _ in 0..10 {
         assert_eq!(token_in(&browser.fetch("/token").await), first);
     }
-    let patience = Patience::until("the provider receives the request");
-    while scene.refreshes() == 0 {
-        patience.pause().await;
-    }
+    scene.until_refreshes(1).await;
     assert_eq!(scene.refreshes(), 1, "no request waited for the timeout");
     scene.at.provider.set_faults(&[]);
-    let patience = Patience::until("the new token is there");
-    while token_in(&browser.fetch("/token").await) == first {
-        patience.pause().await;
-    }
+    until("the new token is used", async || token_in(&browser.fetch("/token").await) != first)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,18 +255,12 @@ async fn refresh_is_stored_though_its_client_has_left() {
     scene.at.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, NetworkFault::Hang)]);
     let mut leaving = browser.clone();
     let request = tokio::spawn(async move { leaving.fetch("/token").await });
-    let patience = Patience::until("the provider receives the request");
-    while scene.refreshes() == 0 {
-        patience.pause().await;
-    }
+    scene.until_refreshes(1).await;
     request.abort();
     assert!(request.await.unwrap_err().is_cancelled());
     // From now on it answers: the same token is sent once more, as the first answer is lost.
     scene.at.provider.set_faults(&[]);
-    let patience = Patience::until("the refresh is repeated");
-    while scene.refreshes() == 1 {
-        patience.pause().await;
-    }
+    scene.until_refreshes(2).await;
     let second = token_in(&browser.fetch("/token").await);
     assert!(!second.is_empty() && second != first);
     assert_eq!(scene.refreshes(), 2, "no further token request");

@@ -174,14 +174,14 @@ async fn network_fault_of_the_token_endpoint_keeps_the_session() {
     let patient = Scene::with(RefreshTokens::Fixed, "10s").await;
     let hasty = Scene::with(RefreshTokens::Fixed, HASTY).await;
     for fault in NetworkFault::ALL {
-        let scene = if is_slow(fault) { &hasty } else { &patient };
+        let scene = if fault.needs_timeout() { &hasty } else { &patient };
         let mut browser = scene.signed_in("alice").await;
         scene.at.provider.set_faults(&[Fault::Network(DemoEndpoint::Token, fault)]);
         scene.expire();
         let began = Instant::now();
         let answer = browser.fetch("/").await;
         // Faults with the long timeout fail without it.
-        assert!(is_slow(fault) || began.elapsed() < Duration::from_secs(9), "{fault:?}");
+        assert!(fault.needs_timeout() || began.elapsed() < Duration::from_secs(9), "{fault:?}");
         assert_eq!(answer.status, 200, "{fault:?}: {answer:?}");
         scene.at.provider.set_faults(&[]);
         scene.pass(10);
@@ -211,7 +211,7 @@ async fn network_fault_of_userinfo_keeps_the_session() {
     let bare = [GrantType::SignIn, GrantType::Refresh]
         .map(|grant| Fault::IdToken(grant, IdTokenFault::Bare));
     for fault in NetworkFault::ALL {
-        let scene = if is_slow(fault) { &hasty } else { &patient };
+        let scene = if fault.needs_timeout() { &hasty } else { &patient };
         scene.at.provider.set_faults(&bare);
         let mut browser = scene.signed_in("alice").await;
         let first = token_in(&browser.fetch("/token").await);
@@ -236,7 +236,7 @@ async fn network_fault_of_the_key_set_keeps_the_session() {
     let patient = Scene::start().await;
     let hasty = Scene::with(RefreshTokens::RotatingStrictly, HASTY).await;
     for fault in NetworkFault::ALL {
-        let scene = if is_slow(fault) { &hasty } else { &patient };
+        let scene = if fault.needs_timeout() { &hasty } else { &patient };
         scene.at.provider.set_faults(&[]);
         scene.at.provider.set_groups("alice", &["staff"]);
         let mut browser = scene.signed_in("alice").await;
@@ -258,8 +258,3 @@ async fn network_fault_of_the_key_set_keeps_the_session() {
 
 /// For a provider that lets us wait, and still time enough for an honest one on a busy machine.
 const HASTY: &str = "3s";
-
-/// Only a deadline ends these.
-fn is_slow(fault: NetworkFault) -> bool {
-    matches!(fault, NetworkFault::Hang | NetworkFault::Drip)
-}

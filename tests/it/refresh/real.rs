@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use crate::support::provider;
 use crate::support::stack::Stack;
-use crate::support::wait::{Patience, until};
+use crate::support::wait::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_requests_on_an_expired_token_make_one_token_request() {
@@ -23,10 +23,10 @@ async fn many_requests_on_an_expired_token_make_one_token_request() {
     let first = provider::sign_in(&mut browser, "/", "alice").await.json();
     let first = first["headers"]["x-token"].as_str().unwrap().to_owned();
     // A public route tells when the token is over, and refreshes nothing.
-    let patience = Patience::until("the token has expired");
-    while !browser.fetch("/open").await.json()["headers"]["x-token"].is_null() {
-        patience.pause().await;
-    }
+    until("the token has expired", async || {
+        browser.fetch("/open").await.json()["headers"]["x-token"].is_null()
+    })
+    .await;
     assert_eq!(stack.provider.counts().refreshes, 0);
 
     let began = Instant::now();
@@ -70,16 +70,9 @@ async fn changed_groups_take_effect_with_the_next_refresh() {
     let stack = Stack::builder().token_lifetime(Duration::from_secs(1)).start().await;
     let mut browser = stack.browser_of("alice").await;
     stack.provider.set_groups("alice", &[]);
-    let patience = Patience::until("the change has come here");
-    while browser.fetch("/staff").await.status == 200 {
-        patience.pause().await;
-    }
-    assert_eq!(browser.fetch("/staff").await.status, 403);
+    until("she is no member", async || browser.fetch("/staff").await.status == 403).await;
     stack.provider.set_groups("alice", &["staff"]);
-    while browser.fetch("/staff").await.status == 403 {
-        patience.pause().await;
-    }
-    assert_eq!(browser.fetch("/staff").await.status, 200);
+    until("she is a member again", async || browser.fetch("/staff").await.status == 200).await;
 }
 
 /// Half the life of a token, after which it is refreshed; long enough for a busy machine.

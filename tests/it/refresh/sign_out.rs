@@ -8,7 +8,6 @@ use super::Scene;
 use super::outage::DOWN;
 use crate::support::browser::{Answer, Browser};
 use crate::support::faults::{DemoEndpoint, Fault, NetworkFault, RefreshTokens};
-use crate::support::wait::Patience;
 
 /// A user whose request waits for a provider that hangs.
 async fn waiting(scene: &Scene) -> (Browser, JoinHandle<Answer>) {
@@ -17,10 +16,7 @@ async fn waiting(scene: &Scene) -> (Browser, JoinHandle<Answer>) {
     scene.expire();
     let mut asking = browser.clone();
     let request = tokio::spawn(async move { asking.fetch("/").await });
-    let patience = Patience::until("the provider receives the request");
-    while scene.refreshes() == 0 {
-        patience.pause().await;
-    }
+    scene.until_refreshes(1).await;
     (browser, request)
 }
 
@@ -47,20 +43,17 @@ async fn refresh_in_flight_at_sign_out_restores_no_session_and_its_token_is_revo
     assert!(browser.navigate("/oauth2/sign_out").await.redirect().is_some());
     // From now on it answers: the same token is sent once more, as the first answer is lost.
     scene.at.provider.set_faults(&[]);
-    let patience = Patience::until("the refresh is repeated");
-    loop {
-        let counts = scene.at.provider.counts();
-        if counts.refreshes == 2 {
-            break;
-        }
-        assert_eq!(counts.revocations, 0, "revoked behind the back of a refresh");
-        patience.pause().await;
-    }
+    let repeated = "the refresh is repeated";
+    scene
+        .at
+        .provider
+        .until(repeated, |counts| {
+            assert!(counts.refreshes > 1 || counts.revocations == 0, "revoked during the refresh");
+            counts.refreshes == 2
+        })
+        .await;
     assert_eq!(request.await.unwrap().status, 401);
-    let patience = Patience::until("the new token is revoked");
-    while scene.at.provider.counts().revocations == 0 {
-        patience.pause().await;
-    }
+    scene.at.provider.until("the new token is revoked", |counts| counts.revocations > 0).await;
     scene.at.clock.advance(Duration::from_secs(10));
     assert_eq!(stale.fetch("/").await.status, 401);
     assert_eq!(scene.refreshes(), 2);

@@ -11,8 +11,7 @@ use crate::support::clocked::Clocked;
 use crate::support::faults::{Fault, GrantType, TokenFault};
 use crate::support::provider;
 use crate::support::stack::Stack;
-use crate::support::wait::Patience;
-use crate::support::wire::{Peer, Wire, status};
+use crate::support::wire::{Peer, SWITCHED, UPGRADE, Wire, request, status};
 
 /// An application that streams what the test sends, and a signed-in user.
 struct Streams {
@@ -74,7 +73,7 @@ impl Streams {
 
     async fn open_with(&self, path: &str, fields: &str, expected: u16) -> Wire {
         let mut wire = Wire::of(TcpStream::connect(self.at.address).await.unwrap());
-        wire.say(format!("GET {path} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")).await;
+        wire.say(request(&format!("GET {path}"), fields)).await;
         assert_eq!(status(&wire.head().await), expected);
         wire
     }
@@ -94,10 +93,8 @@ async fn event_stream_ends_with_the_grace_period() {
     streams.at.provider.set_faults(&DOWN);
     let (lifetime, grace) = (provider::settings().access_token_lifetime, Duration::from_secs(300));
     streams.at.clock.advance(lifetime + grace / 2);
-    let patience = Patience::until("the open stream asks for a new token");
-    while streams.at.provider.counts().refreshes == 0 {
-        patience.pause().await;
-    }
+    let refreshed = "the open stream's session is refreshed";
+    streams.at.provider.until(refreshed, |counts| counts.refreshes > 0).await;
     streams.next.send("within").unwrap();
     members.until("within").await;
     assert!(streams.is_signed_in().await);
@@ -190,10 +187,5 @@ async fn websocket_frame_of_the_client_resets_the_idle_timeout() {
     assert!(!streams.is_signed_in().await);
 }
 
-/// RFC 6455 §1.3.
-const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-                       Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 /// A masked frame with one byte.
 const FRAME: [u8; 7] = [0x82, 0x81, 1, 2, 3, 4, 5];

@@ -13,7 +13,7 @@ use super::faults::{Account, Fault, IdentityProvider, RefreshTokens, Settings};
 use super::gateway::{Gateway, PUBLIC_URL};
 use super::provider;
 use super::upstream::Upstream;
-use super::wire::{Peer, answers_to, status};
+use super::wire::{Peer, answers_to, request, status};
 
 /// A running provider, application and gateway. The application is an [`Upstream`] unless a test brings its own.
 pub(crate) struct Stack<A = Upstream> {
@@ -226,8 +226,7 @@ impl<A> Stack<A> {
 
     /// The answer to a request: `line` is its method and target, `fields` its fields after `Host`.
     pub(crate) async fn answer(&self, line: &str, fields: &str) -> String {
-        let sent = format!("{line} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n");
-        answers_to(&self.gateway, sent).await
+        answers_to(&self.gateway, request(line, fields)).await
     }
 
     /// How many authorization codes the gateway has sent to the provider.

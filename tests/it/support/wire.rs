@@ -69,6 +69,22 @@ impl Wire {
         String::from_utf8_lossy(&std::mem::take(&mut self.buffer)).into_owned()
     }
 
+    /// Writes zeros until the other end takes none for a second; returns how many it took. A busy machine can only
+    /// make that less.
+    pub(crate) async fn fill(&mut self) -> usize {
+        let (piece, mut written) = (vec![0; 64 * 1024], 0);
+        while let Ok(Ok(())) = timeout(STANDSTILL, self.stream.write_all(&piece)).await {
+            written += piece.len();
+        }
+        written
+    }
+
+    /// Writes zeros until the connection ends.
+    pub(crate) async fn fill_to_the_end(&mut self) {
+        let piece = vec![0; 64 * 1024];
+        while let Ok(()) = timeout(SOON, self.stream.write_all(&piece)).await.unwrap() {}
+    }
+
     /// Closes the writing side.
     pub(crate) async fn done(&mut self) {
         self.stream.shutdown().await.ok();
@@ -97,6 +113,18 @@ pub(crate) async fn answers_to(gateway: &Gateway, bytes: impl AsRef<[u8]>) -> St
     wire.done().await;
     wire.rest().await
 }
+
+/// A request: `line` is its method and target, `fields` its fields after `Host`.
+pub(crate) fn request(line: &str, fields: &str) -> String {
+    format!("{line} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")
+}
+
+/// The fields of a WebSocket handshake (RFC 6455 §1.3).
+pub(crate) const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\n\
+     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+/// The answer of an application to [`UPGRADE`].
+pub(crate) const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n\
+     Upgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// The status of the first of some answers; 0 where there is none.
 pub(crate) fn status(answers: &str) -> u16 {
@@ -170,3 +198,4 @@ impl Drop for Peer {
 
 /// Longer than any answer should take.
 const SOON: Duration = Duration::from_secs(10);
+const STANDSTILL: Duration = Duration::from_secs(1);

@@ -78,6 +78,11 @@ impl NetworkFault {
         Self::Garbage,
     ];
 
+    /// Whether only a timeout of the gateway ends a request with this fault.
+    pub(crate) fn needs_timeout(self) -> bool {
+        matches!(self, Self::Hang | Self::Drip)
+    }
+
     /// The answer to a request at `path`; `honest` processes it. The fault lasts until `over`.
     pub(super) async fn reply(
         self,

@@ -28,6 +28,7 @@ use super::{
     Account, DemoEndpoint, Facts, Fault, GrantType, NetworkFault, RefreshTokens, RegisteredClient,
     TokenAnswer,
 };
+use crate::support::wait::Patience;
 
 /// What a provider is started with.
 #[derive(Clone, Debug)]
@@ -147,6 +148,14 @@ impl IdentityProvider {
     /// How many requests each endpoint has received so far.
     pub(crate) fn counts(&self) -> Counts {
         self.injector.state.lock().unwrap().counts
+    }
+
+    /// Waits until the counts of requests satisfy a condition: until `what`, as it stands in a sentence.
+    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(Counts) -> bool) {
+        let patience = Patience::until(what);
+        while !is_so(self.counts()) {
+            patience.pause().await;
+        }
     }
 
     /// Signs with a new key from now on; the old one is no longer published.
