@@ -1,4 +1,4 @@
-//! The line of a request: that it was cut short, and by whom.
+//! The access log line of a response that was cut short: status, bytes, and the reason.
 
 use std::sync::Arc;
 

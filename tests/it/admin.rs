@@ -1,4 +1,4 @@
-//! The admin listener: health over the life of the process, and what is on which socket.
+//! The admin listener: health over the life of the process, and which listener serves which path.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::support::provider;
 use crate::support::upstream::Upstream;
 use crate::support::wire::{Wire, field, status};
 
-/// Everyone may ask for what is not there.
+/// A public route to an upstream that cannot be reached.
 const PUBLIC: &str = "routes: [{ upstream: \"http://127.0.0.1:1\", allow: public }]\n";
 
 /// A route for signed-in users, and a provider at which no sign-in can work.

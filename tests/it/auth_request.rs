@@ -62,7 +62,7 @@ async fn about(browser: &mut Browser, uri: &str) -> Answer {
     ask(browser, "/oauth2/auth", &traefik(uri, "GET")).await
 }
 
-/// What Traefik says of a request.
+/// The fields by which Traefik describes a request.
 fn traefik<'a>(uri: &'a str, method: &'a str) -> [(&'static str, &'a str); 5] {
     [
         ("x-forwarded-uri", uri),
@@ -92,7 +92,7 @@ async fn allowed_request_is_answered_with_all_identity_headers() {
     }
     let answer = about(&mut alice, "/token").await;
     assert_eq!(answer.header("x-who"), "alice@example.com");
-    // This route's map replaces the four defaults; and a token is withheld on a listener that is public.
+    // The headers of this route replace the four defaults, and tokens are withheld on a public listener.
     for name in ["x-absent", "x-forwarded-user", "x-forwarded-groups", "authorization"] {
         assert_eq!(answer.headers.get(name).map(HeaderValue::as_bytes), Some(&b""[..]), "{name}");
     }
@@ -238,7 +238,7 @@ async fn every_auth_answer_is_202_401_or_403() {
     assert_eq!(bob.submit("/oauth2/auth/staff", &[("a", "b")]).await.status, 403, "any method");
     let bearer = with("/page", &[(AUTHORIZATION.as_str(), "Bearer x.y.z")]);
     assert_eq!(ask(&mut anonymous, "/oauth2/auth", &bearer).await.status, 401);
-    // A tossed cookie counts for nothing, and is not cleared here.
+    // A tossed cookie is ignored, and not cleared here.
     let tossed = with("/page", &[("cookie", "portcullis=a; portcullis=b")]);
     assert_eq!(ask(&mut anonymous, "/oauth2/auth", &tossed).await.status, 401);
     for path in ["/oauth2/auth/open/../staff", "/oauth2/auth/%2e%2e/", "/oauth2/auth/open\\x"] {

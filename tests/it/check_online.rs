@@ -12,7 +12,7 @@ use crate::support::faults::{
 use crate::support::gateway::PUBLIC_URL;
 use crate::support::provider;
 
-/// Checks a configuration with these providers and this `public_url`; returns the exit code and what was said.
+/// Checks a configuration with these providers and this `public_url`; returns the exit code and the output.
 fn check(providers: &str, public_url: &str) -> (i32, String) {
     check_as("human", providers, public_url)
 }
@@ -109,7 +109,7 @@ async fn provider_at_which_no_sign_in_can_work_exits_with_78() {
     }
 }
 
-/// RFC 9700 §4.4.2: what a provider does not say of itself in an answer, only the address can tell.
+/// RFC 9700 §4.4.2: without `iss` in its responses, a provider needs a distinct redirect URI.
 #[tokio::test(flavor = "multi_thread")]
 async fn provider_without_iss_next_to_another_gets_a_mix_up_warning() {
     let (idp, other) = (honest().await, honest().await);

@@ -1,4 +1,4 @@
-//! Event streams: each event at once, and none after the session.
+//! Event streams: each event arrives at once, and none after the session has ended.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! More clients than there is room for.
+//! Limits on connections, streams and descriptors, when more clients come than there is room for.
 
 use std::net::SocketAddr;
 
@@ -36,7 +36,7 @@ async fn over_limit_connection_gets_503_with_retry_after() {
     let upstream = Upstream::start().await;
     let gateway = Gateway::start_with(&configuration(", limits: { connections: 1 }", &upstream));
     let mut first = Wire::to(&gateway).await;
-    // Under way until its body has come.
+    // In flight until its body has arrived.
     first.say(POST).await;
     first.until("100 Continue\r\n\r\n").await;
     let mut second = Wire::to(&gateway).await;
@@ -59,7 +59,7 @@ async fn over_limit_connection_gets_503_with_retry_after() {
     gateway.log_until("all of them with a request under way");
 }
 
-/// Two hundred keep-alive connections of one client do not keep others out.
+/// Two hundred idle keep-alive connections of one client do not block others.
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_are_evicted_for_new_ones() {
     const MANY: usize = 200;
@@ -154,14 +154,14 @@ async fn a_hundred_streams(gateway: &Gateway) -> JoinSet<Response<Incoming>> {
     requests
 }
 
-/// Over HTTP/2 one connection asks for many things at a time.
+/// Over HTTP/2 one connection has many requests in flight.
 #[tokio::test(flavor = "multi_thread")]
 async fn endless_h2_streams_of_one_client_leave_upstream_connections_for_others() {
     let (silent, quick) =
         (TcpListener::bind("127.0.0.1:0").await.unwrap(), Upstream::start().await);
     let gateway = with_few_sockets(silent.local_addr().unwrap(), &quick);
     let mut requests = a_hundred_streams(&gateway).await;
-    // 48 wait for the silent upstream, three quarters of all; one or two more that were as quick as the last of them.
+    // 48 wait for the silent upstream, three quarters of all; one or two more may have raced with the last of them.
     for _ in 50..100 {
         let answer = requests.join_next().await.unwrap().unwrap();
         assert_eq!(answer.status().as_u16(), 503);

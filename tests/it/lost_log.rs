@@ -41,7 +41,7 @@ impl Unread {
         self.folder.path().join(name)
     }
 
-    /// Asks for a path so many times over one connection; returns all answers.
+    /// Requests a path this many times over one connection; returns all answers.
     async fn ask(&self, listener: &str, path: &str, times: usize) -> String {
         let (mut reading, mut writing) =
             UnixStream::connect(self.at(listener)).await.unwrap().into_split();

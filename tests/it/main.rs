@@ -1,4 +1,4 @@
-//! The tests from outside: the house's own rules, and the real binary spoken to over sockets.
+//! Tests from outside: the rules of the source itself, and the real binary over sockets.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,

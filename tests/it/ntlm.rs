@@ -94,7 +94,7 @@ async fn head(stream: &mut TcpStream) -> Option<String> {
     String::from_utf8(head).ok()
 }
 
-/// What a request with these fields is answered: the head, and the body.
+/// The answer to a request with these fields: the head, and the body.
 async fn ask(wire: &mut Wire, fields: &str) -> (String, String) {
     wire.say(format!("GET / HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")).await;
     let head = wire.head().await;
@@ -110,7 +110,7 @@ async fn ntlm_handshake_of_an_http1_connection_authenticates_its_requests() {
     assert!(status(&denied) == 401 && denied.contains("NTLM"), "{denied}");
     let (challenge, _) = ask(&mut alice, "Authorization: NTLM type1-alice\r\n").await;
     assert_eq!(field(&challenge, "www-authenticate"), "NTLM type2", "{challenge}");
-    // Another visitor comes between two legs.
+    // Another client between the two steps of the handshake.
     let mut bob = Wire::to(&application.gateway).await;
     let (denied, _) = ask(&mut bob, "Authorization: NTLM type3-alice\r\n").await;
     assert_eq!(status(&denied), 401, "{denied}");

@@ -1,4 +1,4 @@
-//! What is open when its session ends: each kind of it ends within seconds, and nothing else does.
+//! Open responses, uploads and WebSockets of a session end within seconds after it, and no others do.
 
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ impl Application {
         Self { stack, cookie, go, ended }
     }
 
-    /// A request of the one who is signed in.
+    /// Sends a request with the session cookie.
     async fn ask(&self, line: &str, fields: &str) -> Wire {
         let cookie = &self.cookie;
         let mut wire = Wire::to(&self.stack.gateway).await;
@@ -79,7 +79,7 @@ impl Application {
     }
 }
 
-/// What the application says before it falls silent.
+/// The bytes that the application sends before it waits.
 fn beginning(path: &str) -> String {
     let kind = match path {
         "/frames" => "multipart/x-mixed-replace; boundary=b",
@@ -91,7 +91,7 @@ fn beginning(path: &str) -> String {
         // A whole frame, and the beginning of one (RFC 6455 §5.2).
         "/socket" => return format!("{SWITCHED}\x01\x02hi"),
         "/half" => return format!("{SWITCHED}\x01\x05hi"),
-        // Where a sign-in ends.
+        // The page at which a sign-in ends.
         "/" => return "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n".to_owned(),
         // Ends with its connection.
         "/old" => return "HTTP/1.1 200 OK\r\n\r\nhello".to_owned(),
@@ -157,7 +157,7 @@ async fn slow_upload_is_cut_after_sign_out() {
     ] {
         let expecting = format!("Expect: 100-continue\r\n{fields}");
         let mut upload = application.ask("POST /upload", &expecting).await;
-        // The application wants it: the request is on its way there.
+        // The application has received the head, and wants the body.
         upload.until("100 Continue\r\n\r\n").await;
         upload.say(body).await;
         application.sign_out().await;
@@ -173,7 +173,7 @@ async fn unread_response_is_cut_after_sign_out() {
     let peer = Peer::start(move |mut wire| {
         let tell = tell.clone();
         async move {
-            // That of the sign-in ends at once.
+            // The response at the end of the sign-in is empty.
             if wire.head().await.starts_with("GET / ") {
                 return wire.say("HTTP/1.1 200 OK\r\n\r\n").await;
             }
@@ -193,7 +193,7 @@ async fn unread_response_is_cut_after_sign_out() {
     out.say(request("GET /oauth2/sign_out", &cookie)).await;
     assert_eq!(status(&out.head().await), 302);
     assert_eq!(timeout(IN_TIME, events.recv()).await.unwrap(), Some("has ended"));
-    // Though its client has not read a byte.
+    // The client has not read a byte of the body.
     stack.gateway.log_until("the session has ended");
 }
 
@@ -240,5 +240,5 @@ async fn http2_stream_of_the_session_is_reset_after_sign_out_and_no_other() {
     assert_eq!(open[2].frame().await.unwrap().unwrap().into_data().unwrap(), "world");
 }
 
-/// The five seconds within which all this ends, and as many for a busy machine.
+/// The limit of five seconds, and five more for a busy machine.
 const IN_TIME: Duration = Duration::from_secs(10);

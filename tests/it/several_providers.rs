@@ -1,4 +1,4 @@
-//! Two providers that say the same of different people.
+//! Two providers with equal claims for different users.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! How the process ends, and how it does not even start.
+//! Shutdown by signals, and exit codes of a start that fails.
 
 use std::io::Read as _;
 use std::net::TcpListener;
@@ -98,7 +98,7 @@ async fn second_signal_does_not_wait_for_the_provider() {
     drop(stack.gateway.log_until("\"stopping\""));
     stack.gateway.signal("TERM");
     stack.gateway.wait();
-    // The provider would have been given up after ten seconds.
+    // The timeout of the provider is ten seconds.
     assert!(began.elapsed() < Duration::from_secs(10), "it waited for {:?}", began.elapsed());
 }
 

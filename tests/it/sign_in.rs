@@ -1,4 +1,4 @@
-//! From a first visit to a session, and out again.
+//! Sign-in from the first request to the session, and sign-out.
 
 use http::HeaderValue;
 

@@ -99,7 +99,7 @@ async fn others_sign_in_and_refresh_during_junk(faults: &[Fault], expected: &[u1
     })
     .await;
     over.store(true, Ordering::Relaxed);
-    // Junk that is on its way would meet a provider that answers it at once.
+    // Read before the faults end: junk in flight would then be answered at once.
     let sent = stack.codes_sent() - PEOPLE - 1;
     let seconds = usize::try_from(began.elapsed().as_secs()).unwrap() + 2;
     assert!(sent <= 10 * seconds, "{sent} codes of one address in {seconds} s");
@@ -152,13 +152,13 @@ async fn ninth_concurrent_sign_in_of_an_address_waits_and_succeeds() {
     assert_eq!(stack.codes_sent(), 14);
 }
 
-/// Tabs that a browser restores at its start share one connection, one address and one jar of cookies.
+/// Tabs that a browser restores at its start share one connection, one address and their cookies.
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_restored_tabs_of_one_browser_over_http2_all_sign_in() {
     let stack = builder().start().await;
     let browser = Browser::before(Door::http2(&stack.gateway).await);
     let mut browser = from(browser, "192.0.2.1");
-    // The provider knows the browser still.
+    // The provider still has a session.
     assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 200);
     browser.forget("portcullis");
     browser.forget("portcullis-login");
@@ -168,7 +168,7 @@ async fn fifty_restored_tabs_of_one_browser_over_http2_all_sign_in() {
         .map(|tab| (tab, Url::parse(&format!("{PUBLIC_URL}/tab?number={tab}")).unwrap()))
         .collect();
     let mut arrived = 0;
-    // All tabs take each step together: the worst that can come of it.
+    // All tabs take each step together, which is the worst case.
     while !tabs.is_empty() {
         let mut step = JoinSet::new();
         for (tab, url) in std::mem::take(&mut tabs) {

@@ -1,6 +1,5 @@
-//! A sign-in between `start` and callback is its `state` and a cookie: what becomes of it when it is used
-//! twice, late, elsewhere, or by many tabs at once.
-//! Source: RFC 9700 §4.7, RFC 6749 §10.12; a browser is a person's, and a person must get through.
+//! A pending sign-in is its `state` and a cookie: both used twice, late, in another browser, or by many tabs.
+//! Source: RFC 9700 §4.7, RFC 6749 §10.12. A fault restarts the sign-in or shows a page, so that the user can go on.
 
 use std::time::Duration;
 
@@ -72,7 +71,7 @@ async fn state_of_another_browser_restarts_the_sign_in_once() {
     let arrived = provider::sign_in(&mut alice, to.as_str(), "alice").await;
     assert_eq!(arrived.json()["headers"]["x-forwarded-user"], "demo-alice");
     assert_eq!(stack.codes_sent(), 1);
-    // With a live session the target of any authentic state will do.
+    // With a live session, the target of any authentic state is used.
     let there = alice.navigate(theirs.as_str()).await.redirect().unwrap();
     assert_eq!(there.path(), "/theirs");
     assert_eq!(stack.codes_sent(), 1);
@@ -97,7 +96,7 @@ async fn state_expires_after_ten_minutes() {
     let page = other.navigate(late.as_str()).await;
     check_page(&page);
     assert_eq!(at.provider.counts().code_exchanges, 2);
-    // Twice late is a page that says so.
+    // A restarted sign-in that is late again gets a page.
     let mut slow = at.browser();
     let start = "/oauth2/start?rd=/page&restarted=1";
     let late = callback(&mut slow, start, "alice").await;
@@ -211,7 +210,7 @@ async fn restored_tabs_that_start_together_all_reach_their_targets() {
     for (answer, _) in &tabs {
         browser.share(answer);
     }
-    // The person fills in one form; the provider lets the other tabs pass.
+    // The user fills in one form; the provider then has a session for the other tabs.
     for (answer, target) in &tabs {
         let page = browser.open(answer.redirect().unwrap().as_str()).await;
         let arrived = if page.body.contains("<form") {
@@ -266,7 +265,7 @@ async fn sign_in_sets_a_new_session_and_ends_the_planted_one() {
     assert_eq!(mallory.fetch("/").await.status, 401, "who planted it has nothing of it");
 }
 
-/// T94: what a browser collects that starts and never finishes.
+/// T94: the cookies of a browser that starts sign-ins and never finishes one.
 #[tokio::test(flavor = "multi_thread")]
 async fn unfinished_sign_ins_with_long_targets_leave_few_cookies() {
     let stack = Stack::start().await;
@@ -292,7 +291,7 @@ async fn sign_in_with_select_account_replaces_a_session_of_the_meantime() {
     assert_eq!(before.clone().fetch("/").await.status, 401, "the session before it has ended");
 }
 
-/// T94: nothing is kept of a sign-in that begins, so a flood of visitors costs no memory.
+/// T94: nothing is stored for a pending sign-in, so a flood of them uses no memory.
 #[tokio::test(flavor = "multi_thread")]
 async fn flood_of_started_sign_ins_uses_no_memory() {
     let stack = Stack::builder().sections("telemetry: { access_log: false }").start().await;

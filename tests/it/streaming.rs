@@ -1,4 +1,4 @@
-//! Bodies on their way: as they come, without end if need be, and never more of them in memory than fits.
+//! Streaming of bodies: forwarded as they arrive, of any length, with bounded memory.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What comes with us: the licences, bans and sources of `.ci/deny.toml`, held without a network.
+//! Dependencies: the licences, bans and sources of `.ci/deny.toml`, checked without a network.
 //! Invariant: the lists stand in that file alone, so that cargo-deny and this test cannot disagree.
 
 use std::fs;

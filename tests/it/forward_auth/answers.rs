@@ -1,4 +1,4 @@
-//! What a declared proxy is answered, and on which listener.
+//! Answers to auth subrequests of a declared proxy, and the listeners that give them.
 
 use std::time::Duration;
 

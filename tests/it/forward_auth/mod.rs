@@ -1,4 +1,4 @@
-//! Which proxies may ask at the auth endpoints, what is read of them, and what they are answered.
+//! Auth subrequests: which proxies are allowed to send them, which of their fields are used, and the answers.
 
 mod answers;
 
@@ -69,7 +69,7 @@ impl ForwardAuth {
         self.stack.cookie_of(username).await
     }
 
-    /// The answer to a question, as it comes.
+    /// The answer to an auth subrequest, unparsed.
     async fn ask(&self, line: &str, fields: &str) -> String {
         let head = format!("{line} HTTP/1.1\r\nConnection: close\r\n{fields}\r\n");
         exchange(TcpStream::connect(self.auth).await.unwrap(), head.as_bytes()).await
@@ -108,7 +108,7 @@ fn field<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
 const NGINX: &str =
     "Host: wiki.localhost\r\nX-Forwarded-Proto: http\r\nX-Forwarded-For: 203.0.113.9\r\n";
 
-/// What nginx says of a request, with a visitor's own fields.
+/// The fields by which nginx describes a request, and those of the visitor.
 fn nginx(method: &str, uri: &str, of_visitor: &str) -> String {
     format!("{NGINX}X-Original-Method: {method}\r\nX-Original-URI: {uri}\r\n{of_visitor}")
 }
@@ -156,7 +156,7 @@ async fn client_header_does_not_change_a_decision_behind_nginx() {
         ("/office", "Forwarded: for=10.1.2.3\r\n"),
         ("/proxy", "X-Real-IP: 127.0.0.1\r\n"),
     ] {
-        // The proxy sends its visitor's fields before its own, or behind them.
+        // The proxy sends the visitor's fields after its own, or before them.
         for fields in [nginx("GET", uri, forged), format!("{forged}{}", nginx("GET", uri, ""))] {
             let status = proxy.status(AUTH, &fields).await;
             assert!(matches!(status, 401 | 403), "{uri} {forged}: {status}");

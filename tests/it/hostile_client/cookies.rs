@@ -1,4 +1,4 @@
-//! The gateway's cookies in hands that they are not meant for.
+//! The gateway's cookies: forged, altered, tossed, replayed.
 
 use url::Position;
 

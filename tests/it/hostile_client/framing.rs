@@ -1,4 +1,4 @@
-//! Where a message ends (RFC 9112 §6, §11.2): in doubt the connection ends with it.
+//! Where a message ends (RFC 9112 §6, §11.2): if that is ambiguous, the connection ends with it.
 
 use super::{Case, INNER, Stack, answers_to, case, count, get, status, until_closed};
 use crate::support::gateway::Gateway;

@@ -1,4 +1,4 @@
-//! Whom a request is for (RFC 9112 §3.2, RFC 9110 §7.2): one host, known, and said once.
+//! The host of a request (RFC 9112 §3.2, RFC 9110 §7.2): exactly one, and a known one.
 
 use super::{Case, Stack, answers_to, case, count, get, status};
 use crate::support::gateway::Gateway;

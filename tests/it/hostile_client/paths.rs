@@ -1,5 +1,5 @@
 //! Paths that one reader takes for public and another for private: none of them is forwarded, unless
-//! every known reading has the same answer; and what is forwarded is forwarded byte for byte.
+//! every path interpretation has the same decision; and an allowed path is forwarded byte for byte.
 
 use super::{Case, Stack, answers_to, case, count, get, status};
 use crate::support::wire::until_closed;

@@ -128,7 +128,7 @@ async fn sign_out_never_redirects_to_another_origin() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sign_in_never_redirects_to_another_origin() {
     let stack = Stack::start().await;
-    // Who is signed in at the provider passes it without a form, so each of these is quick.
+    // With a session at the provider there is no form, so each of these is quick.
     let mut browser = stack.browser_of("alice").await;
     for (threat, rd) in ELSEWHERE {
         let [rd, _] = encodings(rd);

@@ -1,4 +1,4 @@
-//! The other side: an application that lies about its answers, or breaks off.
+//! Hostile upstreams: responses that are malformed, ambiguous, or break off.
 
 use super::{INNER, answers_to, count, get, status};
 use crate::support::gateway::Gateway;

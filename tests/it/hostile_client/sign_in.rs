@@ -88,7 +88,7 @@ async fn callback_works_once_and_only_in_the_browser_that_started_it() {
         "T70"
     );
     assert_eq!(mallory.fetch("/page").await.status, 401, "T70");
-    // Another answer than the one that was given (T73, T71).
+    // Altered authorization responses (T73, T71).
     for (threat, url) in [
         ("T73", with(&url, "iss", "https://evil.example")),
         ("T71", with(&url, "state", "x")),
@@ -100,7 +100,7 @@ async fn callback_works_once_and_only_in_the_browser_that_started_it() {
         assert_eq!(alice.navigate(url.as_str()).await.status, 400, "{threat} {url}");
     }
     assert_eq!(stack.provider.counts().code_exchanges, 0, "T72");
-    // None of them has used the state up, for none has sent a code; the honest answer works, once (T72).
+    // None of them has sent a code, so the state is unused; the honest response works, once (T72).
     assert_eq!(alice.navigate(url.as_str()).await.status, 302);
     let again = alice.navigate(url.as_str()).await;
     assert_eq!(again.redirect().unwrap().path(), "/page", "T72: to its target");
@@ -163,7 +163,7 @@ async fn cross_site_request_does_not_sign_out() {
         "Sec-Fetch-Site: cross-site\r\nOrigin: http://wiki.localhost\r\n",
         "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Site: cross-site\r\n",
     ] {
-        // Without the cookie, as the form of another site comes in spite of all: it is `Lax`.
+        // Also without the cookie: a form of another site sends no `Lax` cookie.
         for (method, cookie) in
             [("GET", cookie.as_str()), ("POST", &cookie), ("GET", ""), ("POST", "")]
         {

@@ -1,4 +1,4 @@
-//! The provider is honest, the browser is not (RFC 9700 §4.5 and §4.7.1, CWE-601).
+//! A hostile browser at an honest provider (RFC 9700 §4.5 and §4.7.1, CWE-601).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A provider that lies or breaks, in front of the real gateway and a browser: what comes of each fault.
+//! A hostile or broken provider, with the real gateway and a browser: the outcome of each fault.
 //! Each file is one part of the protocol with a table in it, or a `match` that a new fault does not pass
 //! without an arm. What always holds is checked here, for each of them.
 //! Source: OIDC Core §3.1.3.7, RFC 6749 §5, RFC 9207 §2.4, RFC 8725, RFC 9700.

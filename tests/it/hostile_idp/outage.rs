@@ -1,4 +1,4 @@
-//! A provider that is not there: at the start, later, and back again.
+//! A provider that cannot be reached: at the start, later, and until it is back.
 
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use super::{Failed, SignedIn, Trials, check_page};
 use crate::support::faults::{Fault, GrantType, IdTokenFault, UserinfoFault};
 use crate::support::stack::Stack;
 
-/// What a person is known by afterwards: e-mail, groups, name.
+/// The identity of the user afterwards: e-mail, groups, name.
 enum Known {
     /// As this says; the e-mail opens `/ours` where it is there.
     As(Value),

@@ -1,4 +1,4 @@
-//! What they meet who are signed in and may not pass.
+//! Answers to users whom the rules deny.
 
 use super::{Stack, builder};
 use crate::support::faults::Account;

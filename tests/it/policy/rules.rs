@@ -104,7 +104,7 @@ async fn rule_matches_if_all_its_keys_do_and_any_rule_allows() {
     ] {
         stack.check(who, request, expected).await;
     }
-    // Signing in would not help where the request itself is not allowed.
+    // 403 and not 401: no user is allowed to send this request.
     stack.check("", "POST /read", 403).await;
     stack.check("", "GET /read", 401).await;
     stack.check("", "PUT /write", 403).await;
@@ -224,7 +224,7 @@ async fn path_spelling_of_one_rule_does_not_bypass_another() {
         ("", "/App//x", 400),
         ("", "/app", 400),
         (&bob, "/App", 400),
-        // Alice may see it, however it is spelt.
+        // Alice is allowed every spelling.
         (&alice, "/App/X", 200),
         (&alice, "/app", 200),
         ("", "/wiki/Open/x", 400),
@@ -268,7 +268,7 @@ async fn client_addresses_key_uses_the_chain_of_a_trusted_proxy() {
         ("unix:, \u{ff}, ,198.51.100.7", 200, 403),
         ("10.1.2.3, 127.0.0.1", 403, 403),
         ("127.0.0.1, 10.1.2.3", 403, 200),
-        // T36: an entry that is no address makes the client unknown, who is not the proxy either.
+        // T36: an entry that is no address makes the client address unknown; it is not that of the proxy.
         ("198.51.100.7, unknown", 403, 403),
         ("198.51.100.7, unix:", 403, 403),
         ("198.51.100.7, \u{ff}", 403, 403),

@@ -1,4 +1,4 @@
-//! What they meet who are not signed in: a redirect where a person is looking, else 401.
+//! Answers to requests without a session: a redirect for navigations, 401 for all others.
 
 use super::{Stack, builder};
 use crate::support::faults::Account;

@@ -1,4 +1,4 @@
-//! What the provider answers to a refresh, and what that means for the session (OIDC Core §12.2).
+//! Answers of the provider to a refresh, and their outcome for the session (OIDC Core §12.2).
 
 use super::{Scene, token_in};
 use crate::support::faults::{

@@ -1,4 +1,4 @@
-//! Access tokens end, sessions go on: what a refresh does, by a clock that the test moves.
+//! Refreshes of a session whose access token expires, on a clock that the test moves.
 //! Source: RFC 6749 §6, OIDC Core §12.
 
 mod answers;

@@ -1,4 +1,4 @@
-//! Streams that are open when their session ends by the clock.
+//! Streams that are open when their session expires.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! A browser without a screen: cookies, navigations, and redirects followed one by one.
 //! Invariant: cookies are kept as browsers keep them: by host without the port, `Secure` also on
-//! loopback, and a `__Host-` or `__Secure-` name only with what it promises (RFC 6265bis §4.1.3).
+//! loopback, and a `__Host-` or `__Secure-` name only with its required attributes (RFC 6265bis §4.1.3).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,7 +19,7 @@ use url::Url;
 
 use super::gateway::{Gateway, PUBLIC_URL};
 
-/// A browser with its cookies. Every name leads to one door, every address to itself.
+/// A browser with its cookies. Every host name is connected to its door, every IP address to itself.
 #[derive(Clone)]
 pub(crate) struct Browser {
     door: Door,

@@ -94,6 +94,7 @@ macro_rules! faults {
 // Behind the macro, which they use.
 mod answer;
 mod authorization;
+mod counts;
 mod documents;
 mod forgery;
 mod id_token;

@@ -22,13 +22,13 @@ use url::form_urlencoded;
 
 use super::answer::Answer;
 use super::authorization::AuthorizationResponse;
+use super::counts::Counts;
 use super::forgery::Draft;
 use super::proxy::{Front, Proxy, Reply, forward};
 use super::{
     Account, DemoEndpoint, Facts, Fault, GrantType, NetworkFault, RefreshTokens, RegisteredClient,
     TokenAnswer,
 };
-use crate::support::wait::Patience;
 
 /// What a provider is started with.
 #[derive(Clone, Debug)]
@@ -68,24 +68,6 @@ impl Default for Settings {
             refresh_tokens: honest.refresh_tokens,
         }
     }
-}
-
-/// How many requests each endpoint has received.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) discovery: usize,
-    pub(crate) jwks: usize,
-    pub(crate) authorization: usize,
-    /// Token requests with `authorization_code`.
-    pub(crate) code_exchanges: usize,
-    /// Token requests with `refresh_token`.
-    pub(crate) refreshes: usize,
-    pub(crate) other_token_requests: usize,
-    pub(crate) userinfo: usize,
-    pub(crate) revocations: usize,
-    pub(crate) sign_outs: usize,
-    /// Requests to `/evil`, where faults point: must stay zero.
-    pub(crate) evil: usize,
 }
 
 /// A running provider; dropping it ends its connections.
@@ -148,14 +130,6 @@ impl IdentityProvider {
     /// How many requests each endpoint has received so far.
     pub(crate) fn counts(&self) -> Counts {
         self.injector.state.lock().unwrap().counts
-    }
-
-    /// Waits until the counts of requests satisfy a condition: until `what`, as it stands in a sentence.
-    pub(crate) async fn until(&self, what: &str, is_so: impl Fn(Counts) -> bool) {
-        let patience = Patience::until(what);
-        while !is_so(self.counts()) {
-            patience.pause().await;
-        }
     }
 
     /// Signs with a new key from now on; the old one is no longer published.
@@ -377,25 +351,6 @@ impl FaultInjector {
                 attacker: &self.attacker,
             });
         });
-    }
-}
-
-impl Counts {
-    fn count(&mut self, endpoint: DemoEndpoint, grant_type: Option<&str>) {
-        let counter = match endpoint {
-            DemoEndpoint::Discovery => &mut self.discovery,
-            DemoEndpoint::Jwks => &mut self.jwks,
-            DemoEndpoint::Authorization => &mut self.authorization,
-            DemoEndpoint::Token => match grant_type.and_then(GrantType::of_type) {
-                Some(GrantType::SignIn) => &mut self.code_exchanges,
-                Some(GrantType::Refresh) => &mut self.refreshes,
-                None => &mut self.other_token_requests,
-            },
-            DemoEndpoint::Userinfo => &mut self.userinfo,
-            DemoEndpoint::Revocation => &mut self.revocations,
-            DemoEndpoint::EndSession => &mut self.sign_outs,
-        };
-        *counter += 1;
     }
 }
 
