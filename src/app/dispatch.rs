@@ -12,7 +12,6 @@ use crate::routing::path::PathInterpretations;
 use crate::server::{
     Answered, DroppedNames, Handler, Incoming, ListenerKind, RejectedRequest, without_panic,
 };
-use crate::telemetry::metrics::RouteMeter;
 
 impl Handler for App {
     async fn handle(&self, incoming: Incoming) -> Answered {
@@ -21,21 +20,23 @@ impl Handler for App {
         let format = self.format(uri.path(), headers);
         let context = || ResponseContext { format, request_id: client.request_id().as_str() };
         let listener = client.listener();
-        let (meter, answer) = match (self.own(uri.path(), client.host(), listener), listener) {
+        let answer = match (self.own(uri.path(), client.host(), listener), listener) {
             (Some(endpoint), _) => {
                 let dropped = request.extensions().get().map_or(&[][..], |DroppedNames(it)| it);
                 let call =
                     Call { method, headers, dropped, client: &client, uri, context: context() };
                 // Boxed: it is rare and large, and would enlarge the future of every request.
-                let (about, answer) = Box::pin(self.endpoint(endpoint, call)).await;
-                (about.unwrap_or(self.metrics.own()), answer)
+                let answer = Box::pin(self.endpoint(endpoint, call)).await;
+                // Without effect for an auth subrequest whose route was found: its note is the first.
+                client.note_route(self.metrics.own());
+                answer
             }
             (None, ListenerKind::Public) => self.routed(incoming).await,
-            (None, ListenerKind::ForwardAuth) => (self.metrics.unrouted(), Err(Error::NoRoute)),
+            (None, ListenerKind::ForwardAuth) => Err(Error::NoRoute),
         };
-        let mut answered = answer.unwrap_or_else(|error| self.error_page(&error, &context()));
-        answered.outcome.route = Some(meter);
-        answered
+        // Without effect if a route was found: its note is the first.
+        client.note_route(self.metrics.unrouted());
+        answer.unwrap_or_else(|error| self.error_page(&error, &context()))
     }
 
     fn reject(&self, rejected: RejectedRequest<'_>) -> Answered {
@@ -75,20 +76,16 @@ impl App {
     }
 
     /// Answers a request to an endpoint.
-    async fn endpoint(
-        &self,
-        endpoint: Endpoint<'_>,
-        call: Call<'_>,
-    ) -> (Option<&'static RouteMeter>, Result<Answered, Error>) {
+    async fn endpoint(&self, endpoint: Endpoint<'_>, call: Call<'_>) -> Result<Answered, Error> {
         let answering = self.endpoints.answer(endpoint, call);
         let Endpoint::Auth(..) = endpoint else { return answering.await };
         // SECURITY: a proxy with `failure_mode_allow` takes a 5xx as permission, so a panic must not be one.
-        let (about, answer) = without_panic(answering).await.unwrap_or_else(|| {
+        let answer = without_panic(answering).await.unwrap_or_else(|| {
             let request_id = call.client.request_id();
             tracing::error!(%request_id, "panic at an auth endpoint");
-            (None, Err(Error::Rejected(StatusCode::INTERNAL_SERVER_ERROR)))
+            Err(Error::Rejected(StatusCode::INTERNAL_SERVER_ERROR))
         });
-        (about, answer.map_err(|error| error_for_endpoint(endpoint, error)))
+        answer.map_err(|error| error_for_endpoint(endpoint, error))
     }
 
     /// The endpoint at a path. The path is compared as it was sent: an endpoint has one spelling.
@@ -116,33 +113,24 @@ impl App {
         }
     }
 
-    /// Hands a request to the gate of its route. Also returns the meter that counts it.
-    async fn routed(&self, incoming: Incoming) -> (&'static RouteMeter, Result<Answered, Error>) {
-        let unrouted = |error| (self.metrics.unrouted(), Err(error));
+    /// Hands a request to the gate of its route.
+    async fn routed(&self, incoming: Incoming) -> Result<Answered, Error> {
         let Some(target) = incoming.request.uri().path_and_query().cloned() else {
-            return unrouted(Error::Malformed);
+            return Err(Error::Malformed);
         };
-        let interpretations = match PathInterpretations::of(target.path()) {
-            Ok(interpretations) => interpretations,
-            Err(malformed) => return unrouted(malformed.into()),
-        };
+        let interpretations = PathInterpretations::of(target.path())?;
         match self.routes.find(incoming.client.host(), &interpretations) {
             Ok(route) => {
-                incoming.client.routed(route.meter);
-                (
-                    route.meter,
-                    self.gate
-                        .handle(&self.routes, route, &interpretations, &target, incoming)
-                        .await,
-                )
+                incoming.client.note_route(route.meter);
+                self.gate.handle(&self.routes, route, &interpretations, &target, incoming).await
             }
             // The browser is at public_url already, so a link to it would not help.
             Err(Error::WrongHost)
                 if incoming.client.origin() == *self.party.site().public_url() =>
             {
-                unrouted(Error::SignInOnly)
+                Err(Error::SignInOnly)
             }
-            Err(error) => unrouted(error),
+            Err(error) => Err(error),
         }
     }
 }

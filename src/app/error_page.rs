@@ -6,7 +6,7 @@ use http::Response;
 use crate::app::App;
 use crate::body::Body;
 use crate::error::{DeniedUser, Error, ErrorPage};
-use crate::login::Failure;
+use crate::login::FailedSignIn;
 use crate::login::sign_in_options::{Prompt, SignInOptions};
 use crate::pages::{Forbidden, Page, ResponseContext, SignInFailure, SignInReason};
 use crate::server::Answered;
@@ -35,7 +35,6 @@ impl App {
             response.headers_mut().append(name, value);
         }
         let outcome = Outcome {
-            route: None,
             decision: Some(report.decision),
             reason: Some(report.reason.to_string().into()),
             subject: report.subject.cloned(),
@@ -63,7 +62,7 @@ impl App {
 
     fn sign_in_failed(
         &self,
-        failure: &Failure,
+        failure: &FailedSignIn,
         reason: SignInReason,
         respond: impl Fn(&Page<'_>) -> Response<Body>,
     ) -> Response<Body> {

@@ -25,7 +25,6 @@ use crate::login::relying_party::RelyingParty;
 use crate::login::{Login, Redirect};
 use crate::pages::{self, Pages, ResponseContext, harden};
 use crate::server::{Answered, ClientInfo};
-use crate::telemetry::metrics::RouteMeter;
 
 /// A path of the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,16 +131,12 @@ fn suffix(below: &str) -> Option<&str> {
 }
 
 impl Endpoints {
-    /// Answers a request. Also returns the meter of the route, for an auth subrequest on a route.
-    pub async fn answer(
-        &self,
-        endpoint: Endpoint<'_>,
-        call: Call<'_>,
-    ) -> (Option<&'static RouteMeter>, Result<Answered, Error>) {
+    /// Answers a request.
+    pub async fn answer(&self, endpoint: Endpoint<'_>, call: Call<'_>) -> Result<Answered, Error> {
         if let Some(allow) = endpoint.allow()
             && !allow.split(", ").any(|allowed| allowed == call.method.as_str())
         {
-            return (None, Err(Error::Method { allow }));
+            return Err(Error::Method { allow });
         }
         let answer = match endpoint {
             Endpoint::SignIn => self.sign_in(call),
@@ -153,7 +148,7 @@ impl Endpoints {
             Endpoint::Ping => Ok(ping()),
             Endpoint::Auth(mode, suffix) => return self.auth(mode, suffix, call).await,
         };
-        (None, answer.map(Answered::from))
+        answer.map(Answered::from)
     }
 }
 

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::gate::route::Route;
 use crate::login::return_to::ReturnTo;
 use crate::login::sign_in_options::SignInOptions;
-use crate::login::{self, Failure};
+use crate::login::{self, FailedSignIn};
 use crate::pages::{Choice, Page};
 use crate::providers::{AllowedProviders, Provider};
 use crate::routing::path::PathInterpretations;
@@ -36,7 +36,7 @@ impl Endpoints {
             [(_, only)] => redirect(only.clone().into()),
             [] => {
                 let error = login::Error::UnknownProvider;
-                Err(Box::new(Failure { error, target, provider: None }).into())
+                Err(Box::new(FailedSignIn { error, target, provider: None }).into())
             }
             _ => {
                 let choices: Vec<Choice<'_>> =

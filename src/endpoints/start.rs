@@ -8,7 +8,7 @@ use crate::endpoints::{Call, Endpoints, redirect};
 use crate::error::Error;
 use crate::login::begin::Start;
 use crate::login::return_to::ReturnTo;
-use crate::login::{self, Failure};
+use crate::login::{self, FailedSignIn};
 use crate::routing::host;
 use crate::server::ClientInfo;
 
@@ -29,7 +29,7 @@ impl Endpoints {
         };
         match self.login.begin(start).await {
             Ok(there) => redirect(there),
-            Err(Failure { error: login::Error::ChoiceNeeded, .. }) => {
+            Err(FailedSignIn { error: login::Error::ChoiceNeeded, .. }) => {
                 let choice = options.sign_in(target.as_str());
                 redirect(self.party.site().own_path(&choice).into())
             }

@@ -75,7 +75,7 @@ pub enum Error {
     ForeignOrigin,
     /// The sign-in failed.
     #[error("sign-in failed: {0}")]
-    SignIn(#[from] Box<login::Failure>),
+    SignIn(#[from] Box<login::FailedSignIn>),
     /// The access token expired and cannot be refreshed at the moment.
     #[error("no access token, for the provider cannot be reached")]
     NoAccessToken,
@@ -152,7 +152,7 @@ pub enum ErrorPage<'e> {
     /// The explanation that applications have other hosts.
     SignInOnly,
     /// Why a sign-in failed, and a link to try again.
-    SignInFailed(&'e login::Failure, SignInReason),
+    SignInFailed(&'e login::FailedSignIn, SignInReason),
 }
 
 /// `reason` in the access log.
@@ -264,7 +264,7 @@ impl Report<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::login::Failure;
+    use crate::login::FailedSignIn;
     use crate::login::return_to::ReturnTo;
     use crate::providers;
 
@@ -278,7 +278,7 @@ mod tests {
 
     fn sign_in(error: impl Into<login::Error>) -> Error {
         let (error, target) = (error.into(), ReturnTo::root());
-        Box::new(Failure { error, target, provider: None }).into()
+        Box::new(FailedSignIn { error, target, provider: None }).into()
     }
 
     #[test]

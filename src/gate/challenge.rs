@@ -1,4 +1,4 @@
-//! What a visitor who is not signed in meets: a redirect where a person is looking, else 401.
+//! The answer to a visitor who is not signed in: a redirect to sign-in for a page that a person opens, else 401.
 
 use http::header::{ORIGIN, REFERER, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE};
 use http::{HeaderMap, Method, Response};
@@ -16,89 +16,91 @@ use crate::server::{Answered, ClientInfo};
 use crate::session::cookie::{Name, Sent};
 use crate::telemetry::access_log::{LoggedDecision, Outcome};
 
-/// The parts of a request that a challenge looks at.
+/// The parts of a request that the answer depends on.
 #[derive(Clone, Copy)]
 pub struct Challenged<'a> {
     /// The route.
     pub route: &'a Route,
-    /// The method; `None` where an asker did not tell it.
+    /// The method; `None` if an auth subrequest did not name it.
     pub method: Option<&'a Method>,
-    /// The fields.
+    /// The header fields.
     pub headers: &'a HeaderMap,
     /// Path and query.
     pub target: &'a str,
-    /// Who asks, at which origin.
+    /// The client, and the origin that it uses.
     pub client: &'a ClientInfo,
 }
 
-/// What the proxy that asks at an auth endpoint makes of our answer.
+/// What a proxy does with the answer to its auth subrequest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SubrequestMode {
-    /// It looks at the status alone: 2xx, 401 or 403 (nginx).
+    /// It uses the status only: 2xx, 401 or 403 (nginx).
     StatusOnly,
-    /// Its visitor gets whatever is no 2xx as it stands (Traefik, Caddy, Envoy).
+    /// It sends every answer but a 2xx to its client unchanged (Traefik, Caddy, Envoy).
     Redirects,
 }
 
-/// What an asker's visitor meets who is not signed in.
+/// The answer to an auth subrequest for a visitor who is not signed in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SubrequestChallenge {
     /// 302 to this absolute URL.
     Redirect(String),
-    /// 401, with an absolute URL to sign in at.
+    /// 401, with an absolute URL for signing in.
     Unauthorized(String),
 }
 
 impl Gate {
-    /// A redirect to sign in, or the error that says where to.
-    pub fn challenge(&self, asked: Challenged<'_>) -> Result<Response<Body>, Error> {
-        let tossed = self.party.cookies().sent(asked.headers, Name::Session) == Sent::Conflict;
+    /// A redirect to sign-in, or a 401 with the URL for it.
+    pub fn challenge(&self, request: Challenged<'_>) -> Result<Response<Body>, Error> {
+        let tossed = self.party.cookies().sent(request.headers, Name::Session) == Sent::Conflict;
         let cookies = tossed.then(|| {
-            let path = asked.target.split('?').next().unwrap_or("/");
-            self.party.cookies().clear_tossed(asked.client.host(), path, random::turn())
+            let path = request.target.split('?').next().unwrap_or("/");
+            self.party.cookies().clear_tossed(request.client.host(), path, random::turn())
         });
-        if !may_redirect(asked.route, asked.method, asked.headers) {
-            return Err(Error::NotSignedIn { login_url: self.login_url(asked), cookies });
+        if !may_redirect(request.route, request.method, request.headers) {
+            return Err(Error::NotSignedIn { login_url: self.login_url(request), cookies });
         }
-        let sign_in = self.sign_in_path(asked.route, asked.target);
+        let sign_in = self.sign_in_path(request.route, request.target);
         let location = self.party.site().own_path(&sign_in);
         redirect(location, cookies.into_iter().flatten()).map_err(|_| Error::Malformed)
     }
 
-    /// The same for an asker in front of an application: our paths may not be on that host, so all is
-    /// absolute; and no cookie goes along, which would not reach the browser everywhere.
+    /// The same for an auth subrequest. All URLs are absolute, as the host of the application need not have the
+    /// gateway's endpoints. It sets no cookie, as not every proxy passes it to the browser.
     pub fn challenge_subrequest(
         &self,
-        asked: Challenged<'_>,
-        asker: SubrequestMode,
+        request: Challenged<'_>,
+        mode: SubrequestMode,
     ) -> SubrequestChallenge {
-        let target = format!("{}{}", asked.client.origin(), asked.target);
-        let sign_in = self.party.site().own_url(&self.start_path(asked.route, &target));
-        match asker {
-            SubrequestMode::Redirects if may_redirect(asked.route, asked.method, asked.headers) => {
+        let target = format!("{}{}", request.client.origin(), request.target);
+        let sign_in = self.party.site().own_url(&self.start_path(request.route, &target));
+        match mode {
+            SubrequestMode::Redirects
+                if may_redirect(request.route, request.method, request.headers) =>
+            {
                 SubrequestChallenge::Redirect(sign_in)
             }
             SubrequestMode::Redirects | SubrequestMode::StatusOnly => {
-                let page = is_navigation(asked.headers);
+                let page = is_navigation(request.headers);
                 SubrequestChallenge::Unauthorized(if page {
                     sign_in
                 } else {
-                    self.login_url(asked)
+                    self.login_url(request)
                 })
             }
         }
     }
 
-    /// Where to sign in for a target on this host, below the prefix.
+    /// The link for signing in and returning to a target on this host, below the endpoint prefix.
     pub fn sign_in_path(&self, route: &Route, target: &str) -> String {
-        if self.takes_several(route) {
+        if self.has_several_providers(route) {
             SignInOptions::default().sign_in(target)
         } else {
             self.start_path(route, target)
         }
     }
 
-    /// The same where whoever follows it may not be a person yet: `start` leads to the choice itself.
+    /// The same for a link that a program may follow first. `start` leads to the choice of a provider if needed.
     fn start_path(&self, route: &Route, target: &str) -> String {
         let providers = self.party.providers();
         let mut usable = providers.for_route(&route.providers);
@@ -110,13 +112,13 @@ impl Gate {
         }
     }
 
-    /// An absolute URL at which a script can send its page to sign in, and come back to that page.
-    fn login_url(&self, asked: Challenged<'_>) -> String {
-        let target = self.page_of_script(asked.headers, asked.client);
-        self.party.site().own_url(&self.start_path(asked.route, &target))
+    /// An absolute URL to which a script can send its page, to sign in and return to that page.
+    fn login_url(&self, request: Challenged<'_>) -> String {
+        let target = self.page_of_script(request.headers, request.client);
+        self.party.site().own_url(&self.start_path(request.route, &target))
     }
 
-    /// The page of this origin that a script runs on, as `rd` at `public_url`.
+    /// The page of this origin that a script runs on, by `Referer`, as a value of `rd` at `public_url`.
     pub fn page_of_script(&self, headers: &HeaderMap, client: &ClientInfo) -> String {
         let origin = client.origin();
         let page = headers.get(REFERER).and_then(|value| Url::parse(value.to_str().ok()?).ok());
@@ -127,7 +129,7 @@ impl Gate {
     }
 }
 
-/// A redirect of a challenge, as the log knows it; the other answer has a name in the log by its error.
+/// A redirect to sign-in with its outcome for the log. The outcome of a 401 is that of its error.
 pub fn answered(response: Response<Body>) -> Answered {
     Answered::new(
         response,
@@ -135,9 +137,9 @@ pub fn answered(response: Response<Body>) -> Answered {
     )
 }
 
-/// Whether a challenge is a redirect; else it is 401.
+/// Whether the answer is a redirect; else it is 401.
 pub fn may_redirect(route: &Route, method: Option<&Method>, headers: &HeaderMap) -> bool {
-    // An upgrade cannot follow a redirect, and a POST would lose its body on the way (RFC 9110 §15.4.3).
+    // A WebSocket client does not follow redirects, and a POST would lose its body (RFC 9110 §15.4.3).
     let safe = method.is_some_and(|it| *it == Method::GET || *it == Method::HEAD);
     if !safe || is_upgrade(headers) {
         return false;
@@ -149,8 +151,8 @@ pub fn may_redirect(route: &Route, method: Option<&Method>, headers: &HeaderMap)
     }
 }
 
-/// Whether a person is looking: by `Sec-Fetch-*` (Fetch Metadata) where the browser sends it, else by
-/// `Accept`. Redirecting a script's request would only show it the provider's page.
+/// Whether a browser opens a page: by `Sec-Fetch-*` (Fetch Metadata) if the browser sends it, else by `Accept`. A
+/// script that is redirected would receive the provider's page, which it cannot use.
 pub fn is_navigation(headers: &HeaderMap) -> bool {
     let is = |name: &str, wanted: &str| headers.get(name).is_some_and(|value| value == wanted);
     if headers.keys().any(|name| name.as_str().starts_with("sec-fetch-")) {
@@ -159,21 +161,21 @@ pub fn is_navigation(headers: &HeaderMap) -> bool {
     Format::with_status(headers) == Format::Html && !headers.contains_key("x-requested-with")
 }
 
-/// Whether an upgrade is asked for.
-// SECURITY: `Upgrade` is for one connection, so an asker may keep it to itself, as Traefik does; by the
-// fields that only a handshake has it is known still.
+/// Whether a request is an upgrade.
+// SECURITY: `Upgrade` is a hop-by-hop header, so a proxy may leave it out of its auth subrequest, as Traefik does. The
+// headers that only a WebSocket handshake has show it too.
 fn is_upgrade(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| matches!(*name, UPGRADE | SEC_WEBSOCKET_KEY | SEC_WEBSOCKET_VERSION))
 }
 
-/// Whether an upgrade is asked for by a page of an origin that is neither this one nor listed.
+/// Whether a request is an upgrade by a page of an origin that is neither the request's own nor listed.
 pub fn is_foreign_handshake(route: &Route, headers: &HeaderMap, client: &ClientInfo) -> bool {
     if !is_upgrade(headers) {
         return false;
     }
     let mut sent = headers.get_all(ORIGIN).iter();
     match (sent.next(), sent.next()) {
-        // No browser: only those send a visitor's cookie without being told to.
+        // Not a browser. Only browsers add a cookie to a request that a foreign page makes.
         (None, _) => false,
         (Some(value), None) => {
             let value = value.to_str().unwrap_or_default().to_ascii_lowercase();

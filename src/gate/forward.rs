@@ -1,5 +1,5 @@
-//! Spends a `Permit`: strips what a visitor may not say, says who asks, hands over to the upstream.
-//! Invariant: there is no other way to an upstream, and none without a permit for its route.
+//! Forwards a request that has a `Permit`: removes spoofed headers, adds identity headers, sends it to the upstream.
+//! Invariant: no other code sends a client's request to an upstream, and none does without a permit for its route.
 
 use std::sync::Arc;
 
@@ -26,9 +26,9 @@ impl Gate {
     pub async fn forward(&self, permit: Permit<'_>, incoming: Incoming) -> Result<Answered, Error> {
         let client = Arc::clone(&incoming.client);
         let (member, authentication) = (permit.visitor().member(), permit.authentication());
-        // Made ready before anything is awaited, so that what it took is not held until the answer.
+        // Prepared before the first await, so that the values used for it are not held until the answer.
         let sent = self.send(&permit, incoming)?;
-        // Boxed: hyper keeps room for all of a future while its client's connection is idle.
+        // Boxed because hyper keeps memory for the whole future while the client's connection is idle.
         let answer = Box::pin(sent).await?;
         let mut response = match answer {
             Answer::Response(response) => response,
@@ -44,13 +44,12 @@ impl Gate {
         self.party.cookies().strip_response(response.headers_mut());
         if let Some(member) = member {
             if !response.headers().contains_key(CACHE_CONTROL) {
-                // SECURITY: a shared cache would show one visitor's page to another (T69).
+                // SECURITY: a shared cache would show a user's page to other users (T69).
                 response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private"));
             }
             self.bind_response(&client, &response, &member.session, authentication);
         }
         let outcome = Outcome {
-            route: None,
             decision: Some(LoggedDecision::Allow),
             reason: None,
             subject: member.map(|member| member.data.identity.subject.clone()),
@@ -58,7 +57,7 @@ impl Gate {
         Ok(Answered { response, outcome })
     }
 
-    /// Makes a request the upstream's, and sends it.
+    /// Replaces headers of a request for the upstream, and sends it.
     fn send<'r>(
         &self,
         permit: &Permit<'r>,
@@ -66,11 +65,11 @@ impl Gate {
     ) -> Result<impl Future<Output = Result<Answer, upstream::Error>> + use<'r>, Error> {
         let route = permit.route();
         let upstream = route.upstream.as_ref().ok_or(Error::NoRoute)?;
-        // First what the client says of its connection, then what it says of itself, then our word.
+        // First hop-by-hop headers are removed, then identity headers; then the gateway's own are added.
         let stripped = upstream::strip(&mut request);
         self.strip(route, request.headers_mut());
         self.inject(permit, request.headers_mut())?;
-        // Who sends a body for longer than a session may be idle is not idle.
+        // A user who sends a body is not idle, also if that takes longer than the idle timeout.
         let sender = permit.visitor().member().filter(|_| !request.body().is_end_stream());
         let on_bytes = self.touching(sender.map(|member| &member.session));
         if let Some(member) = sender {
@@ -82,7 +81,7 @@ impl Gate {
         Ok(upstream.send(request, stripped, forwarded, route.request_body, side, on_bytes))
     }
 
-    /// Removes what only we may say, and what is only ours to know.
+    /// Removes headers that only the gateway may set, and cookies that only it may read.
     fn strip(&self, route: &Route, headers: &mut HeaderMap) {
         self.stripped.strip(headers);
         self.party.cookies().strip_request(headers);
@@ -94,7 +93,7 @@ impl Gate {
         }
     }
 
-    /// Says who asks, by the route's rules; nothing of a stranger.
+    /// Adds the identity headers of the route, if the visitor is signed in.
     pub fn inject(&self, permit: &Permit<'_>, headers: &mut HeaderMap) -> Result<(), Error> {
         let route = permit.route();
         let Some(member) = permit.visitor().member() else { return Ok(()) };
@@ -115,7 +114,7 @@ impl Gate {
         } else if data.tokens.freshness(now) == Freshness::Expired
             && permit.authentication() == Authentication::Required
         {
-            // An outage at the provider: the upstream would refuse the request without its token.
+            // The provider is unavailable, and the upstream would reject the request without a valid token.
             return Err(Error::NoAccessToken);
         }
         Ok(())
@@ -123,7 +122,7 @@ impl Gate {
 }
 
 impl Gate {
-    /// Tells the operator, where an upstream is not told all that it should be.
+    /// Counts and logs identity headers that were left out.
     pub fn report_left_out(&self, route: &Route, member: &Member, names: &[HeaderName]) {
         if names.is_empty() {
             return;
@@ -138,25 +137,25 @@ impl Gate {
     }
 }
 
-/// Whose share of the connections to upstreams a request takes.
+/// Whose share of the upstream connections a request uses.
 fn holder(visitor: &Visitor, client: &ClientInfo) -> Holder {
     match visitor.member() {
         Some(member) => Holder::Counted(Arc::clone(member.session.upstream_connections())),
-        // A proxy's connection carries many clients.
+        // A connection of a proxy carries requests of many clients.
         None if client.is_trusted() => Holder::Address(client.address()),
         None => Holder::Counted(Arc::clone(client.upstream_connections())),
     }
 }
 
-/// Whether others than this visitor may send on the client's connection: a proxy's carries many, and so may one
-/// of HTTP/2.
+/// Whether the client's connection carries requests of one visitor only. A connection of a proxy carries many, and
+/// one of HTTP/2 may.
 fn carrier(
     stripped: &StrippedRequest,
     client: Arc<ClientInfo>,
 ) -> Carrier<impl FnOnce() -> BoundConnections + use<>> {
     let bound = client.attached::<BoundConnections>();
     if stripped.carries_several() || client.is_trusted() || client.peer() == Peer::Unix {
-        // SECURITY: until now it looked as if there were one.
+        // SECURITY: until now the connection may have counted as that of one visitor.
         bound.inspect(|bound| bound.close());
         return Carrier::SeveralClients;
     }
@@ -171,7 +170,7 @@ fn forwarded(client: &ClientInfo) -> Forwarded {
         proto: HeaderValue::from_static(client.scheme().as_str()),
         host: client.authority().to_value(),
         port: match client.port() {
-            // Nearly every port.
+            // Nearly every request has one of these ports.
             443 => HeaderValue::from_static("443"),
             80 => HeaderValue::from_static("80"),
             port => HeaderValue::from(port),

@@ -1,14 +1,14 @@
-//! The path of one request: identify, decide, then forward, challenge or refuse.
+//! The path of one request: identify the visitor, decide, then forward, ask for sign-in, or deny.
 
 pub mod challenge;
 pub mod decide;
-pub mod forward;
+mod forward;
 pub mod identify;
 pub mod reach;
 pub mod route;
 pub mod routes;
 pub mod session_bound;
-pub mod tunnels;
+mod tunnels;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,12 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 
 use crate::error::{DeniedUser, Error};
+use crate::gate::challenge::{Challenged, answered, is_foreign_handshake};
+use crate::gate::decide::{AccessDenied, AccessRequest, Cause, Decision, decide};
+use crate::gate::reach::Reach;
+use crate::gate::route::Route;
+use crate::gate::routes::Routes;
+use crate::gate::session_bound::SessionBound;
 use crate::identity::Identity;
 use crate::identity::headers::IdentityHeaderNames;
 use crate::login::relying_party::RelyingParty;
@@ -23,31 +29,25 @@ use crate::routing::path::PathInterpretations;
 use crate::server::{Answered, ClientInfo, Incoming};
 use crate::session::refresh::Refresher;
 use crate::telemetry::audit;
-use challenge::{Challenged, answered, is_foreign_handshake};
-use decide::{AccessDenied, AccessRequest, Cause, Decision, decide};
-use reach::Reach;
-use route::Route;
-use routes::Routes;
-use session_bound::SessionBound;
 
-/// Who may pass, and on what terms.
+/// Decides about requests, and forwards those that are allowed.
 #[derive(Clone, Debug)]
 pub struct Gate {
     party: Arc<RelyingParty>,
     /// Renews the tokens of sessions.
     refresher: Refresher,
-    /// What no visitor may send.
+    /// Names of identity headers, removed from every request.
     stripped: Arc<IdentityHeaderNames>,
-    /// How long past its token's expiry a session goes on while the token endpoint cannot be reached.
+    /// How long a session continues after the expiry of its access token while the token endpoint is unavailable.
     outage_grace: Duration,
     /// Requests that end with their session.
     session_bound: Arc<SessionBound>,
 }
 
 impl Gate {
-    /// A gate for the sessions of this relying party. `stripped` are the headers that no client may send;
-    /// `outage_grace` is how long past its token's expiry a session goes on while the token endpoint cannot
-    /// be reached.
+    /// A gate for the sessions of this relying party. `stripped` are the headers that are removed from every
+    /// request. `outage_grace` is how long a session continues after the expiry of its access token while the token
+    /// endpoint is unavailable.
     pub fn new(
         party: Arc<RelyingParty>,
         refresher: Refresher,
@@ -59,8 +59,8 @@ impl Gate {
         Self { party, refresher, stripped, outage_grace, session_bound }
     }
 
-    /// Whether several providers sign in on a route.
-    pub fn takes_several(&self, route: &Route) -> bool {
+    /// Whether several providers sign users in on a route.
+    pub fn has_several_providers(&self, route: &Route) -> bool {
         self.party.providers().for_route(&route.providers).count() > 1
     }
 
@@ -73,14 +73,14 @@ impl Gate {
         target: &PathAndQuery,
         incoming: Incoming,
     ) -> Result<Answered, Error> {
-        // Only asked about at the auth endpoints: a sign-in would lead nowhere.
+        // The route is for auth subrequests only. After a sign-in there would be nothing to show.
         if route.upstream.is_none() {
             return Err(Error::NoRoute);
         }
         let (method, headers) = (incoming.request.method(), incoming.request.headers());
         let client = &incoming.client;
         let reach = Reach::of(Some(method), headers, routes, route, || client.origin());
-        let asked = AccessRequest {
+        let request = AccessRequest {
             route,
             method: Some(method),
             interpretations,
@@ -89,9 +89,9 @@ impl Gate {
             narrowing: None,
             foreign_origin: is_foreign_handshake(route, headers, client),
         };
-        let visitor = self.identify(asked.authentication(), headers).await;
+        let visitor = self.identify(request.authentication(), headers).await;
         let target = target.as_str();
-        match decide(&asked, visitor) {
+        match decide(&request, visitor) {
             Decision::Allow(permit) => self.forward(permit, incoming).await,
             Decision::SignIn => {
                 let method = Some(method);

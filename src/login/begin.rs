@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use crate::login::pending::{Pending, PendingTarget, STATE_LIFETIME, hash};
 use crate::login::return_to::ReturnTo;
 use crate::login::sign_in_options::{Prompt, SignInOptions};
-use crate::login::{Error, Failure, Login, Redirect};
+use crate::login::{Error, FailedSignIn, Login, Redirect};
 use crate::oauth::pkce;
 use crate::providers::{Provider, SignInRequest};
 use crate::random;
@@ -30,15 +30,15 @@ pub struct Start<'a> {
 }
 
 impl Start<'_> {
-    fn failure(&self, error: Error, provider: Option<&Provider>) -> Failure {
+    fn failure(&self, error: Error, provider: Option<&Provider>) -> FailedSignIn {
         let provider = provider.map(|provider| Arc::clone(provider.id()));
-        Failure { error, target: self.target.clone(), provider }
+        FailedSignIn { error, target: self.target.clone(), provider }
     }
 }
 
 impl Login {
     /// Sends the browser to the provider's authorization endpoint.
-    pub async fn begin(&self, start: Start<'_>) -> Result<Redirect, Failure> {
+    pub async fn begin(&self, start: Start<'_>) -> Result<Redirect, FailedSignIn> {
         let chosen = self.chosen(start.options.provider);
         let provider = chosen.map_err(|error| start.failure(error, None))?;
         let mut cookies = Vec::new();

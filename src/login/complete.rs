@@ -14,7 +14,7 @@ use tokio::task::yield_now;
 use crate::login::pending::{OpenedState, PendingTarget};
 use crate::login::return_to::ReturnTo;
 use crate::login::sign_in_options::SignInOptions;
-use crate::login::{Error, Failure, Login, Redirect, StateFault};
+use crate::login::{Error, FailedSignIn, Login, Redirect, StateFault};
 use crate::oauth::authorization::AuthorizationResponse;
 use crate::providers::{self, Code, Provider, SignedIn};
 use crate::secret::Secret;
@@ -41,7 +41,7 @@ pub struct Callback<'a> {
 
 impl Login {
     /// Completes a sign-in.
-    pub async fn complete(&self, callback: Callback<'_>) -> Result<Redirect, Failure> {
+    pub async fn complete(&self, callback: Callback<'_>) -> Result<Redirect, FailedSignIn> {
         self.try_complete(callback).await.inspect_err(|failure| {
             let provider =
                 failure.provider.as_deref().and_then(|id| self.party.providers().by_id(id));
@@ -49,15 +49,15 @@ impl Login {
         })
     }
 
-    async fn try_complete(&self, callback: Callback<'_>) -> Result<Redirect, Failure> {
-        let lost = |error| Failure { error, target: ReturnTo::root(), provider: None };
+    async fn try_complete(&self, callback: Callback<'_>) -> Result<Redirect, FailedSignIn> {
+        let lost = |error| FailedSignIn { error, target: ReturnTo::root(), provider: None };
         let response =
             AuthorizationResponse::parse(callback.query).map_err(|error| lost(error.into()))?;
         let opened = self.states.open(&response.state);
         let opened = opened.map_err(|_| lost(Error::State(StateFault::Forged)))?;
         let target = self.target(&opened, callback.headers);
         let provider = self.party.providers().by_fingerprint(&opened.pending.provider);
-        let failed = |error| Failure {
+        let failed = |error| FailedSignIn {
             error,
             target: target.clone(),
             provider: provider.map(|provider| Arc::clone(provider.id())),

@@ -7,7 +7,7 @@ pub mod pending;
 pub mod relying_party;
 pub mod return_to;
 pub mod sign_in_options;
-pub mod sign_out;
+mod sign_out;
 pub mod used_states;
 
 use std::sync::Arc;
@@ -136,7 +136,7 @@ pub enum StateFault {
 /// A sign-in that failed, with what is needed to try again.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
-pub struct Failure {
+pub struct FailedSignIn {
     /// Why.
     pub error: Error,
     /// Where the browser goes after the sign-in; `/` if that is unknown.

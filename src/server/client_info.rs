@@ -211,9 +211,8 @@ impl ClientInfo {
         audit::RequestRef { client: self.address, request_id: self.request_id.as_str() }
     }
 
-    /// Notes the route of the request, for the log of a client that leaves before its answer.
-    pub fn routed(&self, route: &'static RouteMeter) {
-        // The first one found counts.
+    /// Notes the route by which the request is counted and logged. The first call counts.
+    pub fn note_route(&self, route: &'static RouteMeter) {
         let (Ok(()) | Err(_)) = self.route.set(route);
     }
 

@@ -29,7 +29,7 @@ const CLIENT_LEFT: u16 = 499;
 pub(super) struct Exchange {
     connected: Arc<ConnectionInfo>,
     began: Duration,
-    /// Counts the request unless its outcome names a route.
+    /// Counts the request if no route is noted for it.
     unrouted: &'static RouteMeter,
     /// None where the request was refused for its head.
     pub(super) client: Option<Arc<ClientInfo>>,
@@ -100,10 +100,8 @@ impl Drop for Exchange {
         let duration = self.connected.activity().finish(self.began);
         let status = self.status.map_or(CLIENT_LEFT, |status| status.as_u16());
         let client = self.client.as_ref();
-        // Who left before the answer is counted where the request went.
-        let known = client.and_then(|client| client.route());
-        self.outcome.route = self.outcome.route.or(known);
-        self.outcome.route.unwrap_or(self.unrouted).ended(status, duration);
+        let route = client.and_then(|client| client.route());
+        route.unwrap_or(self.unrouted).ended(status, duration);
         let Some(LoggedRequest { method, target, request_id }) = &self.line else { return };
         let address =
             client.map_or_else(|| self.connected.peer().address(), |client| client.address());
@@ -117,6 +115,7 @@ impl Drop for Exchange {
             duration,
             client: address.to_str().unwrap_or_default(),
             request_id: request_id.as_str(),
+            route,
             outcome: &self.outcome,
         });
     }

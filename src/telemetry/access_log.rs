@@ -13,8 +13,6 @@ use crate::telemetry::writer::Lines;
 /// What the handler of the request adds to its line.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// The route, as the handle that counts its requests.
-    pub route: Option<&'static RouteMeter>,
     /// The decision.
     pub decision: Option<LoggedDecision>,
     /// Why the request was denied or rejected, or its response ended early.
@@ -67,6 +65,8 @@ pub struct Line<'a> {
     pub client: &'a str,
     /// The request ID.
     pub request_id: &'a str,
+    /// The route, as the handle that counts its requests.
+    pub route: Option<&'static RouteMeter>,
     /// What the handler adds.
     pub outcome: &'a Outcome,
 }
@@ -109,7 +109,7 @@ impl Line<'_> {
         members.plain(key!("client"), self.client);
         members.plain(key!("request_id"), self.request_id);
         let outcome = self.outcome;
-        if let Some(route) = outcome.route {
+        if let Some(route) = self.route {
             members.text(key!("route"), route.name());
         }
         if let Some(decision) = outcome.decision {
@@ -135,7 +135,7 @@ impl Line<'_> {
             duration_us = self.duration_us(),
             client = self.client,
             request_id = self.request_id,
-            route = outcome.route.map(RouteMeter::name),
+            route = self.route.map(RouteMeter::name),
             decision = outcome.decision.map(LoggedDecision::as_str),
             reason = outcome.reason.as_deref(),
             subject = outcome.subject.as_deref(),
@@ -161,7 +161,6 @@ mod tests {
     #[test]
     fn line_is_the_same_written_directly_and_as_event() {
         let outcome = Outcome {
-            route: Some(Metrics::default().route(&"wiki".into())),
             decision: Some(LoggedDecision::Deny),
             reason: Some("\u{e4}".repeat(9000).into()),
             subject: Some("\"".repeat(9000).into()),
@@ -175,9 +174,10 @@ mod tests {
             duration: Duration::from_millis(2),
             client: "192.0.2.1",
             request_id: "r-1",
+            route: Some(Metrics::default().route(&"wiki".into())),
             outcome: &outcome,
         };
-        for line in [line, Line { outcome: &Outcome::default(), ..line }] {
+        for line in [line, Line { route: None, outcome: &Outcome::default(), ..line }] {
             let json = Json::new(Clock::system());
             let direct = json.line("INFO", ACCESS, |members| line.write_to(members), str::to_owned);
             let mut both: [Value; 2] =

@@ -64,7 +64,7 @@ const GROUND: &[&str] = &[
 const ANY: &[&str] = &["*"];
 
 /// Public type names that still stand in two rooms. The list may only shrink: rename all of them but one.
-const SHARED_TYPE_NAMES: &[&str] = &["Failure", "Fault"];
+const SHARED_TYPE_NAMES: &[&str] = &["Fault"];
 
 /// Public type names that every room may have.
 const TYPE_NAMES_OF_EVERY_ROOM: &[&str] = &["Error", "Settings"];

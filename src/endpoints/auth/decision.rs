@@ -18,9 +18,8 @@ use crate::gate::route::Route;
 use crate::identity::headers::{Known, is_impersonation, is_spelling_of, render};
 use crate::policy::Policy;
 use crate::routing::path::PathInterpretations;
-use crate::server::ListenerKind;
+use crate::server::{ClientInfo, ListenerKind};
 use crate::telemetry::access_log::{LoggedDecision, Outcome};
-use crate::telemetry::metrics::RouteMeter;
 
 /// An auth subrequest: a request that a proxy has not forwarded yet.
 #[derive(Debug)]
@@ -62,17 +61,19 @@ pub(super) struct AllowedSubrequest {
 }
 
 impl Endpoints {
-    /// Decides. Also returns the meter of the route.
+    /// Decides. Notes the route at `client`, the proxy, so that the subrequest is counted there.
     pub(super) async fn decide_subrequest(
         &self,
+        client: &ClientInfo,
         subrequest: &Subrequest<'_>,
-    ) -> (Option<&'static RouteMeter>, SubrequestDecision) {
+    ) -> SubrequestDecision {
         let (route, interpretations) = match self.original_route(&subrequest.original) {
             Ok(found) => found,
-            Err(error) => return (None, SubrequestDecision::Deny(error)),
+            Err(error) => return SubrequestDecision::Deny(error),
         };
+        client.note_route(route.meter);
         let decided = self.decide_on(route, &interpretations, subrequest).await;
-        (Some(route.meter), decided.unwrap_or_else(SubrequestDecision::Deny))
+        decided.unwrap_or_else(SubrequestDecision::Deny)
     }
 
     /// The route of the original request. Without a URI, the only route of the host, if its rules do not look at
@@ -106,7 +107,7 @@ impl Endpoints {
         let Original { client, method, target } = original;
         self.deny_irremovable(route, headers, dropped)?;
         // SECURITY: another person may have the same group or e-mail at another provider.
-        if narrowing.is_some() && self.gate.takes_several(route) {
+        if narrowing.is_some() && self.gate.has_several_providers(route) {
             return Err(SubrequestError::NarrowingOfSeveral.into());
         }
         let (method, target) = (method.as_ref(), target.as_ref().copied().unwrap_or("/"));
@@ -205,7 +206,6 @@ impl Endpoints {
             }
         }
         let outcome = Outcome {
-            route: Some(route.meter),
             decision: Some(LoggedDecision::Allow),
             reason: None,
             subject: member.map(|member| member.data.identity.subject.clone()),

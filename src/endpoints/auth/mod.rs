@@ -20,34 +20,33 @@ use crate::error::{Error, SecondPathFault, SubrequestError};
 use crate::gate::challenge::{SubrequestChallenge, SubrequestMode, answered};
 use crate::pages::harden;
 use crate::server::{Answered, ForwardAuthProxy, Peer};
-use crate::telemetry::metrics::RouteMeter;
 use clients::DeclaredClient;
 use decision::{AllowedSubrequest, Subrequest, SubrequestDecision};
 use original::Original;
 
 impl Endpoints {
-    /// Any method at `auth[/PATH]` or `forward_auth[/PATH]`. Also returns the meter of the original request's route.
+    /// Any method at `auth[/PATH]` or `forward_auth[/PATH]`.
     pub(super) async fn auth(
         &self,
         mode: SubrequestMode,
         suffix: Option<&str>,
         call: Call<'_>,
-    ) -> (Option<&'static RouteMeter>, Result<Answered, Error>) {
+    ) -> Result<Answered, Error> {
         // SECURITY: a peer that may describe any request could describe an allowed one, and send another (T54).
         let Some(client) = self.clients.of_peer(call.client.peer()) else {
-            return (None, Err(self.undeclared(call)));
+            return Err(self.undeclared(call));
         };
-        let (meter, answer) = match self.subrequest(client, mode, suffix, call) {
+        let answer = match self.subrequest(client, mode, suffix, call) {
             Ok(subrequest) => {
-                let (meter, decision) = self.decide_subrequest(&subrequest).await;
-                (meter, answer(decision, client.proxy()))
+                let decision = self.decide_subrequest(call.client, &subrequest).await;
+                answer(decision, client.proxy())
             }
-            Err(fault) => (None, Err(fault.into())),
+            Err(fault) => Err(fault.into()),
         };
         if let Err(error) = &answer {
             report_fault(client, call, error);
         }
-        (meter, answer)
+        answer
     }
 
     /// Reads the subrequest.

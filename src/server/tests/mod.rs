@@ -106,9 +106,9 @@ impl Handler for App {
             "/deny" => {
                 let mut denied = text("denied");
                 *denied.status_mut() = StatusCode::UNAUTHORIZED;
-                let route = Some(Metrics::default().route(&"wiki".into()));
+                incoming.client.note_route(Metrics::default().route(&"wiki".into()));
                 let decision = Some(LoggedDecision::Deny);
-                let outcome = Outcome { route, decision, ..Outcome::default() };
+                let outcome = Outcome { decision, ..Outcome::default() };
                 return Answered::new(denied, outcome);
             }
             "/wait" => self.wait().await,
