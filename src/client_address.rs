@@ -1,22 +1,23 @@
-//! The address of a client, as far as it is known.
-//! Invariant: an unknown address is in no network, so it satisfies no address rule; all unknown ones are one.
+//! The address of a client, if it is known.
+//! Invariant: an unknown address is in no network, so no address rule matches it. For limits, all clients with an
+//! unknown address count as one.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-/// The address of a client: of the peer, or what a trusted proxy says of it.
+/// The address of a client: that of the peer, or the one that a trusted proxy forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ClientAddress {
-    /// An address. Compare it with IPv4-mapped IPv6 unmapped.
+    /// A known address. Compare it with IPv4-mapped IPv6 unmapped.
     Known(IpAddr),
-    /// A peer on a unix socket, or a forwarded chain that names no address where it has to.
+    /// The peer is on a unix socket, or the forwarded chain has no valid address for the client.
     Unknown,
 }
 
 impl ClientAddress {
-    /// The address, where it is known.
+    /// The address, if it is known.
     pub fn known(self) -> Option<IpAddr> {
         match self {
             Self::Known(address) => Some(address),
@@ -24,14 +25,14 @@ impl ClientAddress {
         }
     }
 
-    /// Whether it lies in one of these networks, IPv4-mapped IPv6 unmapped.
-    // SECURITY: an address that nobody vouches for must open nothing (T36).
+    /// Whether the address lies in one of these networks, with IPv4-mapped IPv6 unmapped.
+    // SECURITY: an unknown address must not match any rule that allows (T36).
     pub fn is_in(self, networks: &[IpNet]) -> bool {
         let address = self.known().map(|address| address.to_canonical());
         address.is_some_and(|address| networks.iter().any(|network| network.contains(&address)))
     }
 
-    /// The unit that limits count by: an IPv4 address, or the /64 that one IPv6 customer has.
+    /// The unit of limits per client: an IPv4 address, or an IPv6 /64, which one customer has.
     #[must_use]
     pub fn network(self) -> Self {
         match self.known().map(|address| address.to_canonical()) {
@@ -44,7 +45,7 @@ impl ClientAddress {
     }
 }
 
-/// As the log shows it: the address, or `-`.
+/// The form in the log: the address, or `-`.
 impl fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -71,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_count_ipv6_customers_and_all_unknown_ones_as_one() {
+    fn limits_count_an_ipv6_64_and_all_unknown_addresses_as_one_client() {
         assert_eq!(known("2001:db8::1").network(), known("2001:db8::2").network());
         assert_ne!(known("2001:db8::1").network(), known("2001:db8:0:1::1").network());
         assert_eq!(known("::ffff:192.0.2.1").network(), known("192.0.2.1"));

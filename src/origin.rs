@@ -1,4 +1,4 @@
-//! An origin: scheme, host and port (RFC 6454), the unit of trust of a browser.
+//! An origin: scheme, host and port (RFC 6454), the unit of a browser's same-origin policy.
 //! Invariant: the host is lower case ASCII without a trailing dot; a default port is not written.
 
 use std::fmt;
@@ -14,22 +14,22 @@ pub struct Origin {
     port: u16,
 }
 
-/// Why a text is not an origin.
+/// The reason why a text is not an origin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnOrigin {
-    /// No `http://` or `https://` in front.
+    /// It does not start with `http://` or `https://`.
     #[error("must start with http:// or https://")]
     Scheme,
-    /// The text is no URL.
+    /// It is not a URL.
     #[error("is not a URL: {0}")]
     Url(String),
-    /// A path, query, fragment or credentials beside the origin.
+    /// It has a path, query, fragment or credentials.
     #[error("must be an origin only: scheme, host and port, without path, query or user")]
     More,
 }
 
 impl Origin {
-    /// Parses `SCHEME://HOST[:PORT]`, with at most a lone `/` behind it.
+    /// Parses `SCHEME://HOST[:PORT]`. A single `/` may follow.
     pub fn parse(text: &str) -> Result<Self, NotAnOrigin> {
         if !text.starts_with("http://") && !text.starts_with("https://") {
             return Err(NotAnOrigin::Scheme);
@@ -58,9 +58,9 @@ impl Origin {
         Some(Self { https, host, port: url.port_or_known_default()? })
     }
 
-    /// The origin of a host as a `Host` field names it; without a port, the scheme's own.
+    /// The origin of the value of a `Host` field. The default port is that of the scheme.
     pub fn of_host(https: bool, host: &str, port: Option<u16>) -> Self {
-        // A name that is none to a browser, such as an address out of range, stays what it is.
+        // A host that is invalid to a browser, such as an address out of range, is only lower-cased.
         let host = Host::parse(host)
             .map_or_else(|_| host.to_ascii_lowercase(), |normal| normal.to_string());
         let host = host.strip_suffix('.').unwrap_or(&host).to_owned();
@@ -77,12 +77,12 @@ impl Origin {
         if self.https { "https" } else { "http" }
     }
 
-    /// The host alone; an IPv6 address stands in brackets.
+    /// The host; an IPv6 address is in brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port, written or by default.
+    /// The port, by default that of the scheme.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -97,7 +97,7 @@ impl Origin {
         }
     }
 
-    /// Whether the host is this machine's own: `localhost`, below it, or a loopback address.
+    /// Whether the host is `localhost`, a name below it, or a loopback address.
     pub fn is_loopback(&self) -> bool {
         let bare = self.host.trim_start_matches('[').trim_end_matches(']');
         self.host == "localhost"
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_normal() {
+    fn origin_is_normalized() {
         check("https://Wiki.Example.com:443/", Ok("https://wiki.example.com"));
         check("http://localhost:4180", Ok("http://localhost:4180"));
         check("http://[::1]:80", Ok("http://[::1]"));
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_field_names_the_same_origin_as_a_url() {
+    fn host_field_and_url_have_the_same_origin() {
         let check = |https, host, port, expected| {
             let origin = Origin::of_host(https, host, port);
             assert_eq!(origin, Origin::parse(expected).unwrap(), "{host}");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn more_or_less_than_an_origin_is_refused() {
+    fn text_that_is_not_only_an_origin_is_rejected() {
         check("wiki.example.com", Err(NotAnOrigin::Scheme));
         check("ftp://wiki.example.com", Err(NotAnOrigin::Scheme));
         check("https://wiki.example.com/app", Err(NotAnOrigin::More));
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_told_by_name_and_address() {
+    fn loopback_is_recognized_by_name_and_address() {
         for text in ["http://localhost", "http://a.localhost", "http://127.0.0.9", "http://[::1]"] {
             assert!(Origin::parse(text).unwrap().is_loopback(), "{text}");
         }

@@ -1,6 +1,6 @@
-//! Which servers are believed, by us as a client of upstreams and of providers.
-//! Invariant: a certificate is always checked for its name, its time and its key's signature; whether the
-//! system's authorities, one of the operator's, or the operator in person vouches for it.
+//! TLS toward upstreams and providers: which server certificates are trusted.
+//! Invariant: name, validity and signature of a certificate are always checked, whether it is trusted because of
+//! a root of the system, an authority of the operator, or because the operator lists the certificate itself.
 
 use std::sync::Arc;
 
@@ -17,21 +17,23 @@ use rustls::{
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 
-/// Why nobody can be believed.
+/// The reason why no TLS client can be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The operator's certificates cannot be used.
+pub enum TrustError {
+    /// The certificates of `ca` cannot be used.
     #[error("{0}")]
     Authority(String),
-    /// The TLS library cannot be set up.
+    /// The TLS library reports an error.
     #[error("{0}")]
     Tls(String),
 }
 
-/// A TLS client, 1.2 and 1.3, that believes the system's roots, or Mozilla's where the system has none (as in
-/// an empty container), and the certificates of `ca`, a PEM text with at least one.
-pub fn client(ca: Option<&str>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Fault> {
-    let tls = |error: &dyn std::error::Error| Fault::Tls(error.to_string());
+/// A TLS client for 1.2 and 1.3. It trusts the roots of the system, or Mozilla's if the system has none (as in an
+/// empty container), and the certificates of `ca`, a PEM text with at least one.
+pub fn client(
+    ca: Option<&str>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, TrustError> {
+    let tls = |error: &dyn std::error::Error| TrustError::Tls(error.to_string());
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
@@ -39,7 +41,7 @@ pub fn client(ca: Option<&str>) -> Result<ConfigBuilder<ClientConfig, WantsClien
     }
     let own = ca.map_or(Ok(Vec::new()), own)?;
     for certificate in &own {
-        roots.add(certificate.clone()).map_err(|error| Fault::Authority(error.to_string()))?;
+        roots.add(certificate.clone()).map_err(|error| TrustError::Authority(error.to_string()))?;
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
     let authorities =
@@ -53,17 +55,19 @@ pub fn client(ca: Option<&str>) -> Result<ConfigBuilder<ClientConfig, WantsClien
     Ok(builder.dangerous().with_custom_certificate_verifier(verifier))
 }
 
-fn own(ca: &str) -> Result<Vec<CertificateDer<'static>>, Fault> {
+fn own(ca: &str) -> Result<Vec<CertificateDer<'static>>, TrustError> {
     let own: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(ca.as_bytes()).collect();
     match own {
-        Ok(own) if own.is_empty() => Err(Fault::Authority("no certificate in it".to_owned())),
+        Ok(own) if own.is_empty() => {
+            Err(TrustError::Authority("contains no certificate".to_owned()))
+        }
         Ok(own) => Ok(own),
-        Err(error) => Err(Fault::Authority(error.to_string())),
+        Err(error) => Err(TrustError::Authority(error.to_string())),
     }
 }
 
-/// The usual checks; but a certificate that the operator named is believed as it stands. Most that sign
-/// themselves say that they are authorities, and those are refused as servers otherwise.
+/// The usual checks, except that a server certificate that is listed in `ca` needs no issuer. Most self-signed
+/// certificates are marked as authorities, and webpki rejects those as server certificates.
 #[derive(Debug)]
 struct Verifier {
     authorities: Arc<WebPkiServerVerifier>,
@@ -109,7 +113,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-// SECURITY: named as an authority, it would be believed for every name; as a server it is for its own only.
+// SECURITY: as an authority, it would be trusted for every name; as a server certificate, only for its own names.
 fn verify_own(
     certificate: &CertificateDer<'_>,
     name: &ServerName<'_>,
@@ -137,7 +141,7 @@ mod tests {
 
     use super::*;
 
-    /// As `openssl req -x509` makes it: it says that it is an authority.
+    /// A certificate as `openssl req -x509` makes it: marked as an authority.
     fn self_signed(name: &str) -> (String, CertificateDer<'static>) {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -153,39 +157,39 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_that_the_operator_names_is_believed_for_its_name_and_time() {
+    fn listed_certificate_is_trusted_for_its_name_and_validity() {
         let (_, own) = self_signed("wiki.internal");
         let name = ServerName::try_from("wiki.internal").unwrap();
-        let told = |now| verify_own(&own, &name, now).map_err(|error| error.to_string());
-        assert!(told(at(2026, 6)).is_ok());
-        assert!(told(at(2025, 6)).unwrap_err().contains("not valid yet"));
-        assert!(told(at(2027, 6)).unwrap_err().contains("expired"));
+        let verified = |now| verify_own(&own, &name, now).map_err(|error| error.to_string());
+        assert!(verified(at(2026, 6)).is_ok());
+        assert!(verified(at(2025, 6)).unwrap_err().contains("not valid yet"));
+        assert!(verified(at(2027, 6)).unwrap_err().contains("expired"));
         let other = ServerName::try_from("other.internal").unwrap();
-        let refused = verify_own(&own, &other, at(2026, 6)).unwrap_err();
-        assert!(matches!(refused, Error::InvalidCertificate(_)), "{refused}");
+        let rejected = verify_own(&own, &other, at(2026, 6)).unwrap_err();
+        assert!(matches!(rejected, Error::InvalidCertificate(_)), "{rejected}");
     }
 
     #[test]
-    fn one_that_signs_itself_is_believed_only_where_it_is_named() {
-        let ((named, own), (_, stranger)) = (self_signed("a.internal"), self_signed("a.internal"));
+    fn self_signed_certificate_is_trusted_only_if_it_is_listed() {
+        let ((listed, own), (_, other)) = (self_signed("a.internal"), self_signed("a.internal"));
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
         let provider = Arc::new(aws_lc_rs::default_provider());
         let authorities = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
         let authorities = authorities.build().unwrap();
-        let verifier = Verifier { authorities, own: super::own(&named).unwrap() };
+        let verifier = Verifier { authorities, own: super::own(&listed).unwrap() };
         let name = ServerName::try_from("a.internal").unwrap();
-        let believed = |certificate| {
+        let trusted = |certificate| {
             verifier.verify_server_cert(certificate, &[], &name, &[], at(2026, 6)).is_ok()
         };
-        assert!(believed(&own) && !believed(&stranger));
+        assert!(trusted(&own) && !trusted(&other));
     }
 
     #[test]
-    fn a_text_without_certificates_is_no_authority() {
+    fn text_without_certificates_is_rejected() {
         for wrong in
             ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
         {
-            assert!(matches!(client(Some(wrong)), Err(Fault::Authority(_))), "{wrong}");
+            assert!(matches!(client(Some(wrong)), Err(TrustError::Authority(_))), "{wrong}");
         }
         assert!(client(Some(&self_signed("a.internal").0)).is_ok() && client(None).is_ok());
     }

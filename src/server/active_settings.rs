@@ -128,5 +128,5 @@ fn http2(limits: &Limits, executor: H2Executor) -> http2::Builder<H2Executor> {
 const STREAM_WINDOW: u32 = 1024 * 1024;
 
 /// The same for all uploads of a connection together. It is several times that of one stream, so that an upload
-/// that the application does not read leaves room for the others.
+/// that the application does not read does not block the others.
 const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;

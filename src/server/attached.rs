@@ -1,20 +1,20 @@
-//! What a handler keeps for one client's connection.
-//! Invariant: it is dropped with the connection. The server does not know what it is.
+//! A value that a handler keeps for one connection.
+//! Invariant: it is dropped with the connection. The server does not know its type.
 
 use std::any::Any;
 use std::sync::OnceLock;
 
-/// One value, which the first request that needs it makes.
+/// One value, made by the first request that needs it.
 #[derive(Debug, Default)]
 pub(super) struct Attached(OnceLock<Box<dyn Any + Send + Sync>>);
 
 impl Attached {
-    /// The value, if it was made.
+    /// The value, if it exists.
     pub(super) fn get<T: Any>(&self) -> Option<&T> {
         self.0.get()?.downcast_ref()
     }
 
-    /// The value, made if need be; `None` where there is one of another type.
+    /// The value, made if it does not exist; `None` if there is one of another type.
     pub(super) fn get_or_default<T: Any + Send + Sync + Default>(&self) -> Option<&T> {
         self.0.get_or_init(|| Box::<T>::default()).downcast_ref()
     }

@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 use http::HeaderValue;
 
-/// A checked authority, as it was written. Compare without case.
+/// A valid authority in its original spelling. Compare case-insensitively.
 #[derive(Clone, Debug)]
 pub struct Authority {
     text: HeaderValue,
@@ -14,7 +14,7 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Checks a field's value. Empty, with user information, or with an empty port: `None`.
+    /// Parses a field's value. Returns `None` if it is empty, has user information, or has an empty port.
     pub fn parse(value: HeaderValue) -> Option<Self> {
         let text = value.to_str().ok()?;
         let rest = match text.strip_prefix('[') {
@@ -38,33 +38,34 @@ impl Authority {
         Some(Self { text: value, host, port })
     }
 
-    /// The whole.
+    /// Host and port.
     pub fn as_str(&self) -> &str {
         str::from_utf8(self.text.as_bytes()).unwrap_or_default()
     }
 
-    /// The host; an IPv6 address stands in brackets.
+    /// The host; an IPv6 address is in brackets.
     pub fn host(&self) -> &str {
         self.as_str().get(..self.host).unwrap_or_default()
     }
 
-    /// The port, where one is written.
+    /// The port, if it is written.
     pub fn port(&self) -> Option<u16> {
         self.port
     }
 
-    /// The whole as a header value; shares the text.
+    /// Host and port as a header value; shares the text.
     pub fn to_value(&self) -> HeaderValue {
         self.text.clone()
     }
 
-    /// Whether both say the same.
+    /// Whether both are equal, compared case-insensitively.
     pub(super) fn agrees_with(&self, other: &Self) -> bool {
         self.text.as_bytes().eq_ignore_ascii_case(other.text.as_bytes())
     }
 }
 
-/// A DNS name in its preferred form (RFC 1123 §2.1), plus the underscore that container names have.
+/// Whether this is a DNS name in its preferred form (RFC 1123 §2.1). Underscores are allowed: container names have
+/// them.
 pub fn is_name(name: &str) -> bool {
     let bare = name.strip_suffix('.').unwrap_or(name);
     bare.len() <= 253 && bare.as_bytes().split(|byte| *byte == b'.').all(is_label)
@@ -79,7 +80,7 @@ fn is_label(label: &[u8]) -> bool {
 }
 
 fn port(digits: &str) -> Option<u16> {
-    // `u16` would parse a sign, too.
+    // `u16` would also parse a sign.
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_literals_are_taken() {
+    fn name_and_ip_literal_are_valid() {
         check("wiki.example.com", Some(("wiki.example.com", None)));
         check("Wiki.Example.com.:8443", Some(("Wiki.Example.com.", Some(8443))));
         check("my_app-1:0", Some(("my_app-1", Some(0))));
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_refused() {
+    fn malformed_authority_is_rejected() {
         for text in [
             "",
             ".",

@@ -1,6 +1,6 @@
-//! Who asks, by which scheme and host: the connection's own word, or that of a trusted proxy.
-//! Invariant: `X-Forwarded-*` of a peer that is not trusted changes nothing, `Forwarded` is never read, and
-//! addresses are compared and shown with IPv4-mapped IPv6 unmapped.
+//! The client of a request: its address, scheme and host, from the connection or from a trusted proxy.
+//! Invariant: `X-Forwarded-*` of a peer that is not trusted has no effect, `Forwarded` is never read, and addresses
+//! are compared and shown with IPv4-mapped IPv6 unmapped.
 
 use std::any::Any;
 use std::mem;
@@ -26,18 +26,18 @@ use crate::server::shutdown::Tasks;
 use crate::telemetry::audit;
 use crate::telemetry::metrics::RouteMeter;
 
-/// Who asked, and how the request reached the first proxy that is ours.
+/// The client of a request, and the scheme and host under which it sent it.
 #[derive(Clone, Debug)]
 pub struct ClientInfo {
     connected: Arc<ConnectionInfo>,
     address: ClientAddress,
     scheme: Scheme,
     authority: Authority,
-    /// What the request itself says, where a trusted proxy says something else.
+    /// The request's own authority, if a trusted proxy forwarded another one.
     requested: Option<Authority>,
-    /// Whether the peer was a trusted proxy when the request came.
+    /// Whether the peer was a trusted proxy when the request arrived.
     trusted: bool,
-    /// Set where a trusted proxy sent a chain: the chain and the peer.
+    /// The chain of a trusted proxy and the peer, if there is a chain.
     chain: Option<HeaderValue>,
     request_id: RequestId,
     route: OnceLock<&'static RouteMeter>,
@@ -48,7 +48,7 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 impl ClientInfo {
-    /// Reads the forwarding fields of a trusted peer; of others, nothing.
+    /// Reads the forwarding fields, if the peer is one of these trusted proxies.
     pub(super) fn of(
         connected: Arc<ConnectionInfo>,
         authority: Authority,
@@ -71,7 +71,7 @@ impl ClientInfo {
             open_parts,
         };
         if let Some(proxies) = proxies {
-            client.believe(proxies, headers)?;
+            client.read_forwarding(proxies, headers)?;
         }
         Ok(client)
     }
@@ -89,12 +89,16 @@ impl ClientInfo {
         Self::of(connected, authority, &HeaderMap::new(), RequestId::of(0, 0), None).unwrap()
     }
 
-    fn believe(&mut self, proxies: &TrustedProxies, headers: &HeaderMap) -> Result<(), HeadError> {
-        if let Some(proto) = forwarded_for::the_one(headers, &FORWARDED_PROTO)? {
+    fn read_forwarding(
+        &mut self,
+        proxies: &TrustedProxies,
+        headers: &HeaderMap,
+    ) -> Result<(), HeadError> {
+        if let Some(proto) = forwarded_for::single_value(headers, &FORWARDED_PROTO)? {
             let proto = str::from_utf8(proto).unwrap_or_default();
             self.scheme = Scheme::forwarded(proto).unwrap_or(self.scheme);
         }
-        if let Some(host) = forwarded_for::the_one(headers, &FORWARDED_HOST)?
+        if let Some(host) = forwarded_for::single_value(headers, &FORWARDED_HOST)?
             && let Some(authority) = HeaderValue::from_bytes(host).ok().and_then(Authority::parse)
         {
             self.requested = Some(mem::replace(&mut self.authority, authority));
@@ -113,9 +117,9 @@ impl ClientInfo {
         Ok(())
     }
 
-    /// The client of another request, which a proxy asks about: its address, and the origin that it went to.
+    /// The client of the request that an auth subrequest is about: its address and the origin that it requested.
     #[must_use]
-    pub fn asked_about(
+    pub fn of_original(
         &self,
         address: ClientAddress,
         scheme: Scheme,
@@ -124,23 +128,23 @@ impl ClientInfo {
         Self { address, scheme, authority, requested: None, ..self.clone() }
     }
 
-    /// The listener that the connection came to.
+    /// The listener that accepted the connection.
     pub fn listener(&self) -> ListenerKind {
         self.connected.listener()
     }
 
-    /// The host and port of the request itself, whatever a trusted proxy says.
+    /// The host and port of the request itself, before `X-Forwarded-Host`.
     pub fn requested_authority(&self) -> &Authority {
         self.requested.as_ref().unwrap_or(&self.authority)
     }
 
-    /// Who is at the other end of the socket.
+    /// The other end of the socket.
     pub fn peer(&self) -> Peer {
         self.connected.peer()
     }
 
-    /// Whether the client has closed its side of the connection. A browser that does so has left; some
-    /// programs wait for their answer all the same.
+    /// Whether the client has closed its side of the connection. A browser that does so has left; some API clients
+    /// still wait for the response.
     pub fn has_left(&self) -> bool {
         self.connected.activity().is_half_closed()
     }
@@ -150,23 +154,23 @@ impl ClientInfo {
         self.trusted
     }
 
-    /// Counts the connections to upstreams that the requests of this client's connection hold.
+    /// Counts the connections to upstreams that requests of this connection hold.
     pub fn upstream_connections(&self) -> &Arc<AtomicUsize> {
         self.connected.upstream_connections()
     }
 
-    /// What is kept for this client's connection, if anything is.
+    /// The value that is kept for this connection, if there is one.
     pub fn attached<T: Any>(&self) -> Option<&T> {
         self.connected.attached().get()
     }
 
-    /// The same, made if need be. It is dropped with the connection.
+    /// The same, made if it does not exist. It is dropped with the connection.
     pub fn attach<T: Any + Send + Sync + Default>(&self) -> Option<&T> {
         self.connected.attached().get_or_default()
     }
 
-    /// The effective address: the right-most entry of a trusted proxy's chain that is not trusted itself; without
-    /// a chain, the peer's.
+    /// The effective address: the right-most entry of a trusted proxy's chain that is not a trusted proxy;
+    /// without a chain, the peer's.
     pub fn address(&self) -> ClientAddress {
         self.address
     }
@@ -176,24 +180,24 @@ impl ClientInfo {
         self.scheme
     }
 
-    /// The effective host without port; an IPv6 address stands in brackets. Compare without case.
+    /// The effective host without port; an IPv6 address is in brackets. Compare case-insensitively.
     pub fn host(&self) -> &str {
         self.authority.host()
     }
 
-    /// The effective host and port, as written.
+    /// The effective host and port in their original spelling.
     pub fn authority(&self) -> &Authority {
         &self.authority
     }
 
-    /// Where a browser is that asks so: the effective scheme, host and port in normal form.
-    // Compared as values: behind `$host:$server_port` a default port is written that no browser writes.
+    /// The effective origin: scheme, host and port, normalized.
+    // Normalized, because `$host:$server_port` of nginx writes a default port, which browsers leave out.
     pub fn origin(&self) -> Origin {
         let https = self.scheme == Scheme::Https;
         Origin::of_host(https, self.authority.host(), self.authority.port())
     }
 
-    /// The port, written or by the scheme: `X-Forwarded-Port`.
+    /// The effective port, by default that of the scheme: `X-Forwarded-Port`.
     pub fn port(&self) -> u16 {
         self.authority.port().unwrap_or(match self.scheme {
             Scheme::Http => 80,
@@ -201,17 +205,17 @@ impl ClientInfo {
         })
     }
 
-    /// The request's name.
+    /// The request's ID.
     pub fn request_id(&self) -> &RequestId {
         &self.request_id
     }
 
-    /// The request, as the audit log tells of it.
+    /// The request, for the audit log.
     pub fn for_audit(&self) -> audit::RequestRef<'_> {
         audit::RequestRef { client: self.address, request_id: self.request_id.as_str() }
     }
 
-    /// Notes the route by which the request is counted and logged. The first call counts.
+    /// Records the route by which the request is counted and logged. The first call counts.
     pub fn note_route(&self, route: &'static RouteMeter) {
         let (Ok(()) | Err(_)) = self.route.set(route);
     }
@@ -220,38 +224,38 @@ impl ClientInfo {
         self.route.get().copied()
     }
 
-    /// What the upstream is told in `X-Forwarded-For`: a trusted proxy's chain and the peer, else the peer.
+    /// `X-Forwarded-For` for the upstream: a trusted proxy's chain and the peer, else the peer.
     pub fn forwarded_for(&self) -> HeaderValue {
         self.chain.as_ref().unwrap_or(self.connected.peer_text()).clone()
     }
 
-    /// What the upstream is told in `X-Real-IP`: the effective address; `None`: nothing, as it is unknown.
+    /// `X-Real-IP` for the upstream: the effective address; `None` if it is unknown.
     pub fn real_ip(&self) -> Option<HeaderValue> {
         self.connected.text_of(self.address)
     }
 
-    /// Where tasks are started that outlive the answer.
+    /// Starts tasks that outlive the response.
     pub fn tasks(&self) -> &Tasks {
         self.connected.tasks()
     }
 
-    /// The response's end is not known beforehand: it has no `Content-Length`.
+    /// Marks the response as open-ended: it has no `Content-Length`.
     pub fn answers_without_end(&self) {
-        self.open_parts.mark_endless();
+        self.open_parts.mark_open_ended();
     }
 
-    /// Marks the request as looked after by whoever calls this first.
+    /// Binds the request to its session. Returns whether it was bound before.
     pub fn bind(&self) -> RequestBinding {
         self.open_parts.bind()
     }
 
-    /// Whether the request's body has more to come, or the response's end is not known beforehand. A request that
-    /// is over has no `Arc` of this any more.
+    /// Whether the request's body has more to come, or the response is open-ended. No `Arc` of this is left when a
+    /// request is over.
     pub fn is_open(&self) -> bool {
         self.open_parts.are_open()
     }
 
-    /// Ends the request early: on HTTP/2 its stream, on HTTP/1 its connection.
+    /// Cuts the request: its stream on HTTP/2, its connection on HTTP/1.
     pub fn cut(&self) {
         self.open_parts.cut(self.connected.activity());
     }
@@ -302,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn client_of_a_trusted_proxy_is_read_from_the_chain() {
+    fn client_behind_a_trusted_proxy_is_read_from_the_chain() {
         check(proxy(), b"198.51.100.1", "198.51.100.1", b"198.51.100.1, 10.0.0.1");
         let long = b"\xff, 198.51.100.1, 10.2.3.4";
         check(proxy(), long, "198.51.100.1", b"\xff, 198.51.100.1, 10.2.3.4, 10.0.0.1");
@@ -329,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn strangers_are_not_believed() {
+    fn forwarding_fields_of_an_untrusted_peer_have_no_effect() {
         check(stranger(), b"10.0.0.5", "192.0.2.9", b"192.0.2.9");
         check(stranger(), b"\xff", "192.0.2.9", b"192.0.2.9");
         let fields = [("x-forwarded-proto", &b"https"[..]), ("x-forwarded-host", b"evil.example")];
@@ -342,25 +346,28 @@ mod tests {
     }
 
     #[test]
-    fn trusted_scheme_and_host_are_effective() {
+    fn scheme_and_host_of_a_trusted_proxy_are_effective() {
         let fields = [("x-forwarded-proto", &b"https"[..]), ("x-forwarded-host", b"App.Example")];
-        let told = client(proxy(), &fields).unwrap();
-        assert_eq!((told.scheme(), told.host(), told.port()), (Scheme::Https, "App.Example", 443));
+        let parsed = client(proxy(), &fields).unwrap();
+        assert_eq!(
+            (parsed.scheme(), parsed.host(), parsed.port()),
+            (Scheme::Https, "App.Example", 443)
+        );
         let wrong = [
             ("x-forwarded-proto", &b"gopher"[..]),
             ("x-forwarded-host", b"a@b"),
             ("forwarded", b"host=x"),
         ];
-        let told = client(proxy(), &wrong).unwrap();
-        assert_eq!((told.scheme(), told.host()), (Scheme::Http, "own.example"));
+        let parsed = client(proxy(), &wrong).unwrap();
+        assert_eq!((parsed.scheme(), parsed.host()), (Scheme::Http, "own.example"));
         for https in [&b"https, https"[..], b"HTTPS", b"wss"] {
-            let told = client(proxy(), &[("x-forwarded-proto", https)]).unwrap();
-            assert_eq!(told.scheme(), Scheme::Https, "{https:?}");
+            let parsed = client(proxy(), &[("x-forwarded-proto", https)]).unwrap();
+            assert_eq!(parsed.scheme(), Scheme::Https, "{https:?}");
         }
     }
 
     #[test]
-    fn disagreeing_fields_of_a_trusted_proxy_are_refused() {
+    fn contradictory_fields_of_a_trusted_proxy_are_rejected() {
         for name in ["x-forwarded-proto", "x-forwarded-host"] {
             assert_eq!(
                 client(proxy(), &[(name, b"http"), (name, b"https")]).err(),
@@ -379,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn the_port_is_written_or_by_scheme() {
+    fn port_defaults_to_that_of_the_scheme() {
         let address = "192.0.2.9".parse().unwrap();
         assert_eq!(ClientInfo::direct(address, Scheme::Https, "a.example").port(), 443);
         assert_eq!(ClientInfo::direct(address, Scheme::Http, "a.example").port(), 80);

@@ -1,6 +1,7 @@
-//! How many connections one client may have open: `limits.connections_per_client`.
-//! Invariants: proxies that are trusted or that ask, and peers on unix sockets, carry many clients and are not counted; a client is forgotten
-//! with its last connection, so that the map is bounded by the open connections.
+//! The limit of open connections of one client: `limits.connections_per_client`.
+//! Invariants: peers that carry many clients (trusted proxies, forward-auth clients, unix sockets) are not
+//! counted. A client is removed with its last connection, so the map is never larger than the number of open
+//! connections.
 
 use std::sync::Arc;
 
@@ -17,17 +18,17 @@ pub(super) struct ClientLimit(Arc<Counts>);
 /// By IPv4 address, or IPv6 /64.
 type Counts = DashMap<ClientAddress, usize>;
 
-/// Whether a client may have one more connection.
+/// A client's connections, the new one included, compared with the limit.
 #[derive(Debug)]
-pub(super) enum Admitted {
-    /// It is not counted.
+pub(super) enum ClientCount {
+    /// The client is not counted.
     Exempt,
-    /// It may.
+    /// The client is within its limit.
     Within(ClientPlace),
-    /// It may not, and is told so.
+    /// The client is over its limit: the connection gets 503.
     Over(ClientPlace),
-    /// It may not, and many of its connections wait to be told so already.
-    Refused,
+    /// Many connections of the client are over the limit already: close this one without a response.
+    FarOver,
 }
 
 /// One connection of a client; dropped when its socket closes.
@@ -38,23 +39,23 @@ pub(super) struct ClientPlace {
 }
 
 impl ClientLimit {
-    /// Counts a connection, unless there are too many.
-    pub(super) fn admit(&self, connected: &ConnectionInfo) -> Admitted {
+    /// Counts a connection, unless its client is far over the limit.
+    pub(super) fn count(&self, connected: &ConnectionInfo) -> ClientCount {
         let limit = connected.settings().limits.connections_per_client;
-        let Some(limit) = limit else { return Admitted::Exempt };
+        let Some(limit) = limit else { return ClientCount::Exempt };
         if connected.is_shared() {
-            return Admitted::Exempt;
+            return ClientCount::Exempt;
         }
         let client = connected.peer().address().network();
         let mut open = self.0.entry(client).or_default();
-        if *open >= limit.saturating_add(TOLD) {
-            return Admitted::Refused;
+        if *open >= limit.saturating_add(AWAITING_503) {
+            return ClientCount::FarOver;
         }
         *open += 1;
         let over = *open > limit;
         drop(open);
         let place = ClientPlace { counts: Arc::clone(&self.0), client };
-        if over { Admitted::Over(place) } else { Admitted::Within(place) }
+        if over { ClientCount::Over(place) } else { ClientCount::Within(place) }
     }
 }
 
@@ -68,8 +69,8 @@ impl Drop for ClientPlace {
     }
 }
 
-/// How many connections over the limit are told so at a time, for each client.
-const TOLD: usize = 64;
+/// Connections over the limit that may wait for their 503 at a time, for each client.
+const AWAITING_503: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -78,8 +79,8 @@ mod tests {
     use crate::server::protocol::Scheme;
     use crate::server::settings::{Limits, Settings};
 
-    /// A new connection of a peer, while the limit is this.
-    fn admit(open: &ClientLimit, limit: Option<usize>, peer: &str) -> Admitted {
+    /// Counts a new connection of a peer.
+    fn count(open: &ClientLimit, limit: Option<usize>, peer: &str) -> ClientCount {
         let peer = match peer {
             "unix" => Peer::Unix,
             address => Peer::Ip(address.parse().unwrap()),
@@ -90,50 +91,53 @@ mod tests {
             limits: Limits { connections_per_client: limit, ..Limits::default() },
             ..Settings::listening_nowhere()
         };
-        open.admit(&ConnectionInfo::fixed(peer, Scheme::Http, &settings))
+        open.count(&ConnectionInfo::fixed(peer, Scheme::Http, &settings))
     }
 
     #[test]
     fn over_limit_client_is_accepted_again_when_one_of_its_connections_closes() {
         let open = ClientLimit::default();
-        let admit = |peer| admit(&open, Some(2), peer);
-        let first = admit("192.0.2.1");
-        let _second = admit("192.0.2.1");
-        assert!(matches!((&first, admit("192.0.2.1")), (Admitted::Within(_), Admitted::Over(_))));
-        assert!(matches!(admit("192.0.2.2"), Admitted::Within(_)), "another client");
+        let count = |peer| count(&open, Some(2), peer);
+        let first = count("192.0.2.1");
+        let _second = count("192.0.2.1");
+        assert!(matches!(
+            (&first, count("192.0.2.1")),
+            (ClientCount::Within(_), ClientCount::Over(_))
+        ));
+        assert!(matches!(count("192.0.2.2"), ClientCount::Within(_)), "another client");
         drop(first);
-        assert!(matches!(admit("192.0.2.1"), Admitted::Within(_)));
+        assert!(matches!(count("192.0.2.1"), ClientCount::Within(_)));
     }
 
     #[test]
     fn ipv6_client_is_counted_by_its_64_bit_prefix() {
         let open = ClientLimit::default();
-        let admit = |peer| admit(&open, Some(1), peer);
-        let _first = admit("2001:db8::1");
-        assert!(matches!(admit("2001:db8::2"), Admitted::Over(_)));
-        assert!(matches!(admit("2001:db8:0:1::1"), Admitted::Within(_)));
+        let count = |peer| count(&open, Some(1), peer);
+        let _first = count("2001:db8::1");
+        assert!(matches!(count("2001:db8::2"), ClientCount::Over(_)));
+        assert!(matches!(count("2001:db8:0:1::1"), ClientCount::Within(_)));
     }
 
     #[test]
     fn proxy_and_unix_peer_are_exempt() {
         let open = ClientLimit::default();
         for peer in ["10.0.0.1", "unix"] {
-            let both = [admit(&open, Some(1), peer), admit(&open, Some(1), peer)];
-            assert!(matches!(both, [Admitted::Exempt, Admitted::Exempt]), "{peer}");
+            let both = [count(&open, Some(1), peer), count(&open, Some(1), peer)];
+            assert!(matches!(both, [ClientCount::Exempt, ClientCount::Exempt]), "{peer}");
         }
-        assert!(matches!(admit(&open, None, "192.0.2.1"), Admitted::Exempt));
+        assert!(matches!(count(&open, None, "192.0.2.1"), ClientCount::Exempt));
         assert!(open.0.is_empty());
     }
 
     #[test]
     fn over_limit_connections_are_limited_and_removed_from_the_map() {
         let open = ClientLimit::default();
-        let admit = || admit(&open, Some(1), "192.0.2.1");
-        let mut admitted: Vec<_> = (0..=TOLD).map(|_| admit()).collect();
-        assert!(matches!(admit(), Admitted::Refused));
-        admitted.pop();
-        assert!(matches!(admit(), Admitted::Over(_)));
-        admitted.clear();
+        let count = || count(&open, Some(1), "192.0.2.1");
+        let mut counted: Vec<_> = (0..=AWAITING_503).map(|_| count()).collect();
+        assert!(matches!(count(), ClientCount::FarOver));
+        counted.pop();
+        assert!(matches!(count(), ClientCount::Over(_)));
+        counted.clear();
         assert!(open.0.is_empty());
     }
 }

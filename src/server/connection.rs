@@ -1,5 +1,5 @@
 //! One connection from accept to close: TLS, the protocol, hyper with its limits, the deadlines, the drain.
-//! Invariant: nothing that a client does, or leaves undone, keeps a connection past its deadlines.
+//! Invariant: no client can keep a connection open past its deadlines.
 
 use std::future::poll_fn;
 use std::io;
@@ -34,7 +34,7 @@ pub(super) struct ConnectionServer<H> {
 }
 
 impl<H: Handler> ConnectionServer<H> {
-    /// What holds for a connection that was accepted.
+    /// Facts about a new connection, with the settings that are in effect now.
     pub(super) fn introduce(&self, accepted: &Accepted, kind: ListenerKind) -> Arc<ConnectionInfo> {
         let settings = self.settings.at_accept();
         let tls = accepted.tls(settings.tls.as_ref());
@@ -61,15 +61,20 @@ impl<H: Handler> ConnectionServer<H> {
         let opened = tokio::select! {
             biased;
             opened = timeout(head_timeout, opening) => opened,
-            // Who has sent no request yet has none that would be lost.
+            // There is no request yet that could be lost.
             () = connected.tasks().draining() => return,
             () = poll_fn(|cx| eviction.poll(cx)) => return,
         };
         let (stream, protocol) = match opened {
             Ok(Ok(opened)) => opened,
-            Ok(Err(error)) => return tracing::debug!(?peer, %error, "a connection did not open"),
+            Ok(Err(error)) => {
+                return tracing::debug!(?peer, %error, "connection closed before its first request");
+            }
             Err(Elapsed { .. }) => {
-                return tracing::debug!(?peer, "a connection sent nothing in time");
+                return tracing::debug!(
+                    ?peer,
+                    "no first byte within server.timeouts.request_headers"
+                );
             }
         };
         let service = Service::new(Arc::clone(&self.handler), Arc::clone(&connected), admission);
@@ -93,7 +98,7 @@ impl<H: Handler> ConnectionServer<H> {
     }
 }
 
-/// Gets as far as knowing what the client speaks.
+/// Completes the TLS handshake and determines the protocol.
 async fn open(
     accepted: Accepted,
     tls: Option<&Arc<ServerConfig>>,
@@ -105,7 +110,7 @@ async fn open(
     Ok((stream, protocol))
 }
 
-/// Polls hyper, and ends the connection when its time or the server's is up.
+/// Polls hyper, and ends the connection at a deadline, by an eviction, or when the server stops.
 async fn drive<C: Future>(
     connection: C,
     leave: impl Fn(Pin<&mut C>),
@@ -125,9 +130,9 @@ async fn drive<C: Future>(
     let mut eviction = EvictionWatch::new(connected.activity());
     let (mut leaving, mut evicted) = (false, false);
     poll_fn(|cx| {
-        // Before hyper reads: a request that begins from now on would be told that there is no room.
+        // Before hyper reads: a request that begins after an eviction gets 503.
         if !evicted && eviction.poll(cx).is_ready() {
-            // There is no answer that would be lost, nor a way to tell between two messages.
+            // No response would be lost, and HTTP/1 has no message for it.
             if protocol == Protocol::Http1 && connected.activity().awaits_head() {
                 return Poll::Ready(());
             }

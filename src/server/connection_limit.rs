@@ -1,6 +1,6 @@
-//! How many connections of clients there may be, and what becomes of those beyond.
-//! Invariant: clients alone cannot take the last file descriptor: upstreams, providers and whoever asks the
-//! admin listener get theirs. Where all places are taken, an idle connection makes room (`eviction`).
+//! The limit of open connections: `limits.connections`. Connections over the limit get 503.
+//! Invariant: clients cannot take all file descriptors; upstreams, providers and the admin listener get the rest.
+//! At the limit, an idle connection is evicted for a new one (`eviction`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,47 +9,47 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
-use crate::server::client_limit::{Admitted, ClientLimit, ClientPlace};
+use crate::server::client_limit::{ClientCount, ClientLimit, ClientPlace};
 use crate::server::connection_info::ConnectionInfo;
 use crate::server::deadlines::{Deadlines, Eviction};
 use crate::server::eviction::{Entry, Evictable};
 use crate::server::settings::{Limits, ServerTimeouts};
 use crate::telemetry::metrics::{Limit, Metrics};
 
-/// How many connections may be open at all of a server's listeners together.
+/// The limit of open connections of all listeners of a server together.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionLimit {
     within: Arc<Semaphore>,
-    /// For connections beyond those, which are told so, and for evicted ones until they have closed.
-    beyond: Arc<Semaphore>,
+    /// For connections over the limit, until they have their 503, and for evicted ones, until they have closed.
+    spare: Arc<Semaphore>,
     evictable: Arc<Evictable>,
     clients: ClientLimit,
     open: OpenConnections,
     metrics: Arc<Metrics>,
 }
 
-/// A place for the connection that comes next.
+/// A permit for the next connection.
 #[derive(Debug)]
 pub(super) enum Slot {
     /// One of `limits.connections`.
     Within(OwnedSemaphorePermit),
-    /// One more, should there be no room.
-    Beyond(OwnedSemaphorePermit),
+    /// A spare one, to be exchanged for one of `limits.connections` if there is any.
+    Spare(OwnedSemaphorePermit),
 }
 
-/// Whether there is room for a connection.
+/// Whether a connection is within the limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {
-    /// It is served.
+    /// It is within the limits and is served.
     Accepted,
-    /// It is told that the gateway is full.
+    /// The server is at its limit: requests get 503.
     OverLimit,
-    /// It is told that its client has too many.
+    /// Its client is over its limit: requests get 503.
     OverClientLimit,
 }
 
 impl Admission {
-    /// The deadlines of a connection: one over a limit ends as soon as it has its 503.
+    /// The deadlines of a connection. One that is over a limit ends as soon as it has its 503.
     pub(super) fn deadlines(self, timeouts: &ServerTimeouts) -> Deadlines {
         let deadlines = Deadlines::from(timeouts);
         match self {
@@ -61,7 +61,7 @@ impl Admission {
     }
 }
 
-/// A place that is taken: held by a connection's socket, given back when that closes.
+/// A connection's permits, held by its socket and released when that closes.
 #[derive(Debug)]
 pub(super) struct ConnectionGuard {
     _held: Held,
@@ -70,13 +70,13 @@ pub(super) struct ConnectionGuard {
     open: OpenConnections,
 }
 
-/// What a place takes up.
+/// The permit of a connection.
 #[derive(Debug)]
 enum Held {
     /// One of `limits.connections`, until the connection is evicted.
     Within(#[expect(dead_code, reason = "held until it is dropped")] Entry),
-    /// One more.
-    Beyond(#[expect(dead_code, reason = "held until it is dropped")] OwnedSemaphorePermit),
+    /// A spare one.
+    Spare(#[expect(dead_code, reason = "held until it is dropped")] OwnedSemaphorePermit),
 }
 
 /// Counts a server's open connections.
@@ -84,19 +84,19 @@ enum Held {
 pub struct OpenConnections(Arc<AtomicUsize>);
 
 impl OpenConnections {
-    /// How many are open now.
+    /// The number of connections that are open now.
     pub fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 impl ConnectionLimit {
-    /// Room for as many as these limits say.
+    /// A limit of `limits.connections`.
     pub(super) fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
         let within = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
         Self {
             within,
-            beyond: Arc::new(Semaphore::new(BEYOND)),
+            spare: Arc::new(Semaphore::new(SPARE)),
             evictable: Arc::default(),
             clients: ClientLimit::default(),
             open: OpenConnections::default(),
@@ -109,22 +109,22 @@ impl ConnectionLimit {
         self.open.clone()
     }
 
-    /// Waits until there is a place, for which an idle connection is evicted if need be.
+    /// Waits for a permit. Evicts idle connections while there is none.
     pub(super) async fn slot(&self) -> Slot {
         loop {
-            // Whether there is room is seen when the connection is here.
+            // Spare ones first: whether the limit is reached is decided when the connection arrives.
             tokio::select! {
                 biased;
-                Ok(permit) = Arc::clone(&self.beyond).acquire_owned() => return Slot::Beyond(permit),
+                Ok(permit) = Arc::clone(&self.spare).acquire_owned() => return Slot::Spare(permit),
                 Ok(permit) = Arc::clone(&self.within).acquire_owned() => return Slot::Within(permit),
-                // SECURITY: connections that take their time to be told that there is no room must not keep
-                // others out while idle ones are open.
+                // SECURITY: clients that are slow to read their 503 hold the spare permits. They must not block
+                // others while idle connections are open.
                 () = self.release() => {}
             }
         }
     }
 
-    /// Evicts an idle connection, and waits a little for its place.
+    /// Evicts an idle connection, and waits a little for its permit.
     async fn release(&self) {
         if self.evictable.release() == Eviction::Evicted {
             self.report_eviction();
@@ -132,21 +132,21 @@ impl ConnectionLimit {
         sleep(PATIENCE).await;
     }
 
-    /// Gives a connection its place; `None`: it is closed without a word.
-    pub(super) fn admit(
+    /// Assigns a slot to a connection. Returns `None` if it is to be closed without a response.
+    pub(super) fn claim(
         &self,
         slot: Slot,
         connected: &Arc<ConnectionInfo>,
     ) -> Option<ConnectionGuard> {
-        let client = self.clients.admit(connected);
+        let client = self.clients.count(connected);
         let (client, admission) = match client {
-            Admitted::Exempt => (None, Admission::Accepted),
-            Admitted::Within(place) => (Some(place), Admission::Accepted),
-            Admitted::Over(place) => {
+            ClientCount::Exempt => (None, Admission::Accepted),
+            ClientCount::Within(place) => (Some(place), Admission::Accepted),
+            ClientCount::Over(place) => {
                 self.report_client(connected);
                 (Some(place), Admission::OverClientLimit)
             }
-            Admitted::Refused => {
+            ClientCount::FarOver => {
                 self.report_client(connected);
                 return None;
             }
@@ -155,50 +155,52 @@ impl ConnectionLimit {
             (Ok(permit), _) => {
                 (Held::Within(self.evictable.add(Arc::clone(connected), permit)), admission)
             }
-            (Err(beyond), Admission::Accepted | Admission::OverLimit) => {
-                let detail = "as many connections as allowed are open, all of them with a request under way: \
-                              others get 503";
+            (Err(spare), Admission::Accepted | Admission::OverLimit) => {
+                let detail = "server.limits.connections is reached and every connection has a request under way: \
+                              new ones get 503";
                 self.metrics.limit_hit(Limit::Connections, detail);
-                (Held::Beyond(beyond), Admission::OverLimit)
+                (Held::Spare(spare), Admission::OverLimit)
             }
-            // SECURITY: one client must not take the few places of those who are told that the gateway is full.
+            // SECURITY: one client must not take the few spare permits.
             (Err(_), Admission::OverClientLimit) => return None,
         };
         self.open.0.fetch_add(1, Ordering::Relaxed);
         Some(ConnectionGuard { _held: held, _client: client, admission, open: self.open.clone() })
     }
 
-    /// One of `limits.connections`, taken from an idle connection if need be; else the ticket's permit again.
+    /// One of `limits.connections`, if need be that of an idle connection, which is evicted. Returns the spare
+    /// permit if there is none.
     fn within(
         &self,
         slot: Slot,
         admission: Admission,
     ) -> Result<OwnedSemaphorePermit, OwnedSemaphorePermit> {
-        let beyond = match slot {
+        let spare = match slot {
             Slot::Within(permit) => return Ok(permit),
-            Slot::Beyond(beyond) => beyond,
+            Slot::Spare(spare) => spare,
         };
         if let Ok(permit) = Arc::clone(&self.within).try_acquire_owned() {
             return Ok(permit);
         }
         if admission == Admission::OverClientLimit {
-            return Err(beyond);
+            return Err(spare);
         }
-        let permit = self.evictable.exchange(beyond)?;
+        let permit = self.evictable.exchange(spare)?;
         self.report_eviction();
         Ok(permit)
     }
 
     fn report_eviction(&self) {
-        let detail =
-            "as many connections as allowed are open: the longest idle ones are closed for others";
+        let detail = "server.limits.connections is reached: the longest idle connections are closed for new ones";
         self.metrics.limit_hit(Limit::IdleConnections, detail);
     }
 
     #[cold]
     fn report_client(&self, connected: &ConnectionInfo) {
-        let detail =
-            format_args!("{} has as many connections open as allowed", connected.peer().address());
+        let detail = format_args!(
+            "{} has reached server.limits.connections_per_client",
+            connected.peer().address()
+        );
         self.metrics.limit_hit(Limit::ConnectionsPerClient, detail);
     }
 }
@@ -215,10 +217,10 @@ impl Drop for ConnectionGuard {
     }
 }
 
-/// How many connections beyond those allowed are told so at a time. More wait to be accepted.
-pub(super) const BEYOND: usize = 64;
+/// Spare permits. Connections that find none wait to be accepted.
+pub(super) const SPARE: usize = 64;
 
-/// How long the place of an evicted connection is waited for before another one is evicted.
+/// The wait for the permit of an evicted connection, before another one is evicted.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
@@ -228,7 +230,7 @@ mod tests {
     use crate::server::protocol::Scheme;
     use crate::server::settings::Settings;
 
-    fn room(connections: usize) -> ConnectionLimit {
+    fn limit_of(connections: usize) -> ConnectionLimit {
         let limits = Limits { connections, ..Limits::default() };
         ConnectionLimit::new(&limits, Arc::default())
     }
@@ -243,33 +245,33 @@ mod tests {
 
     impl ConnectionLimit {
         async fn accept(&self, connected: &Arc<ConnectionInfo>) -> ConnectionGuard {
-            self.admit(self.slot().await, connected).unwrap()
+            self.claim(self.slot().await, connected).unwrap()
         }
     }
 
     #[tokio::test]
-    async fn whether_there_is_room_is_seen_when_the_connection_is_here() {
-        let (room, busy) = (room(1), busy());
-        let (early, late) = (room.slot().await, room.slot().await);
-        let first = room.admit(early, &busy).unwrap();
-        assert_eq!((first.admission(), room.open.count()), (Admission::Accepted, 1));
+    async fn limit_is_checked_when_the_connection_arrives() {
+        let (limit, busy) = (limit_of(1), busy());
+        let (early, late) = (limit.slot().await, limit.slot().await);
+        let first = limit.claim(early, &busy).unwrap();
+        assert_eq!((first.admission(), limit.open.count()), (Admission::Accepted, 1));
         drop(first);
-        let second = room.admit(late, &busy).unwrap();
+        let second = limit.claim(late, &busy).unwrap();
         assert_eq!(second.admission(), Admission::Accepted);
-        let third = room.accept(&busy).await;
-        assert_eq!((third.admission(), room.open.count()), (Admission::OverLimit, 2));
+        let third = limit.accept(&busy).await;
+        assert_eq!((third.admission(), limit.open.count()), (Admission::OverLimit, 2));
         drop(second);
-        assert_eq!(room.accept(&busy).await.admission(), Admission::Accepted);
+        assert_eq!(limit.accept(&busy).await.admission(), Admission::Accepted);
     }
 
     #[tokio::test]
-    async fn where_all_places_are_taken_the_next_one_waits_for_any() {
-        let (room, busy) = (room(1), busy());
+    async fn slot_waits_while_all_permits_are_taken() {
+        let (limit, busy) = (limit_of(1), busy());
         let mut taken = Vec::new();
-        for _ in 0..=BEYOND {
-            taken.push(room.accept(&busy).await);
+        for _ in 0..=SPARE {
+            taken.push(limit.accept(&busy).await);
         }
-        let mut waiting = Box::pin(room.slot());
+        let mut waiting = Box::pin(limit.slot());
         let pending = std::future::poll_fn(|cx| {
             std::task::Poll::Ready(waiting.as_mut().poll(cx).is_pending())
         });
@@ -278,25 +280,29 @@ mod tests {
         assert_eq!(first.admission(), Admission::Accepted);
         drop(first);
         let slot = waiting.await;
-        assert_eq!(room.admit(slot, &busy).unwrap().admission(), Admission::Accepted);
+        assert_eq!(limit.claim(slot, &busy).unwrap().admission(), Admission::Accepted);
     }
 
     #[tokio::test]
-    async fn idle_connection_leaves_its_place_to_the_next_one() {
-        let (room, idle) = (room(1), busy());
-        let first = room.accept(&idle).await;
+    async fn idle_connection_is_evicted_for_the_next_one() {
+        let (limit, idle) = (limit_of(1), busy());
+        let first = limit.accept(&idle).await;
         idle.activity().finish(Duration::ZERO);
-        let second = room.accept(&busy()).await;
+        let second = limit.accept(&busy()).await;
         assert!(idle.activity().is_evicted());
         assert_eq!(
             (first.admission(), second.admission()),
             (Admission::Accepted, Admission::Accepted)
         );
-        assert_eq!(room.beyond.available_permits(), BEYOND - 1, "the first one has not closed yet");
-        assert_eq!(room.accept(&busy()).await.admission(), Admission::OverLimit);
+        assert_eq!(
+            limit.spare.available_permits(),
+            SPARE - 1,
+            "the evicted one has not closed yet"
+        );
+        assert_eq!(limit.accept(&busy()).await.admission(), Admission::OverLimit);
         drop(first);
-        assert_eq!(room.beyond.available_permits(), BEYOND);
+        assert_eq!(limit.spare.available_permits(), SPARE);
         drop(second);
-        assert_eq!(room.within.available_permits(), 1);
+        assert_eq!(limit.within.available_permits(), 1);
     }
 }

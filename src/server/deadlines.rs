@@ -1,6 +1,10 @@
-//! How long a connection may take: what its parts report, and the keeper that ends it.
-//! Invariant: whatever hyper is doing, a connection without an open request ends at a deadline, and so does
-//! one whose client takes nothing of its answer. hyper's own timers stay off.
+//! Deadlines of a connection: the activity that its parts report, and the watchdog that ends it.
+//! Invariant: a connection without an open request ends at a deadline, and so does one whose client takes no byte
+//! of a response, no matter what hyper is doing. hyper's own timers are off.
+//!
+//! `stream`, `service` and `h2_streams` record in [`ConnectionActivity`] since when something is so: since when a
+//! head is read, the socket is blocked, no request is open. Whenever hyper has nothing to do, the [`Watchdog`]
+//! works out from these times the one deadline that applies, and sets its only timer to it.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -17,13 +21,13 @@ use crate::server::settings::ServerTimeouts;
 /// The deadlines of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadlines {
-    /// From accept, or from a later request's first byte, to the end of its head.
+    /// From accept, or from the first byte of a later request, to the end of its head.
     pub(super) head: Duration,
-    /// Without a request.
+    /// Longest time without a request.
     pub(super) idle: Duration,
-    /// With bytes to send and none taken.
+    /// Longest time in which the client takes no byte of a response.
     pub(super) write: Duration,
-    /// From our last byte until the client has closed, too.
+    /// From the end of the last response until the client has closed its side.
     pub(super) linger: Duration,
 }
 
@@ -38,21 +42,21 @@ impl From<&ServerTimeouts> for Deadlines {
     }
 }
 
-/// What the parts of one connection report while it lives. Times count from accept.
+/// The state of a connection, as its parts report it. Times count from accept.
 #[derive(Debug)]
 pub(super) struct ConnectionActivity {
     accepted: Instant,
-    /// Requests whose answer has not been handed over, and [`EVICTED`].
+    /// The number of requests whose response is not complete, and [`EVICTED`].
     open: AtomicU32,
-    /// The connection's task, which has to hear that it is evicted or its request cut.
+    /// Wakes the connection's task when it is evicted or its request is cut.
     orders: AtomicWaker,
-    /// Requests that have begun so far, and which of them is cut. On HTTP/1, where one follows another.
+    /// The number of requests so far, and which of them is cut. Used on HTTP/1, where one follows another.
     begun: AtomicU32,
     cut: AtomicU32,
-    /// Set to any time while a request's body has more to come. On HTTP/1 only.
+    /// Set (to any time) while a request's body has more to come. On HTTP/1 only.
     uploading: AtomicTime,
-    /// The connection's task, while it waits for the end of a request's body: only then is there somebody to
-    /// watch, and hyper need not hear of an end that the body's reader meets in a task of its own.
+    /// Wakes the connection's task at the end of a request's body, so that it starts to watch the client. hyper
+    /// does not wake it: the body may be read in another task.
     watcher: AtomicWaker,
     /// Since when no request is open.
     quiet: AtomicTime,
@@ -62,9 +66,9 @@ pub(super) struct ConnectionActivity {
     blocked: AtomicTime,
     /// Since when a client that closed its side has taken no byte.
     half_closed: AtomicTime,
-    /// Since when we have said all.
+    /// Since when our side of the connection is closed.
     closing: AtomicTime,
-    /// Set to any time once another protocol took over.
+    /// Set (to any time) after an upgrade to another protocol.
     upgraded: AtomicTime,
 }
 
@@ -77,15 +81,16 @@ pub(super) enum Eviction {
     Busy,
 }
 
-/// Set in the count of open requests: one word, so that no request begins unseen while a connection is evicted.
+/// A bit in the count of open requests. In the same word, so that no request can begin unnoticed during an
+/// eviction.
 const EVICTED: u32 = 1 << 31;
 
-/// For how long a head may be under way before the connection counts as idle: less than the deadline of a head,
-/// because connections that never send one must not keep others out.
+/// The time that a head may take before the connection counts as idle. Less than the deadline of a head, because
+/// connections that never send one must not block others.
 const HEAD_GRACE: Duration = Duration::from_millis(100);
 
-/// A time, or none. Who else than the connection's task sets or reads it orders that by something beside: by
-/// `open` for HTTP/2's streams, by `watcher` for a request's body.
+/// An optional time. Accesses from other tasks than the connection's are ordered by another field: by `open` for
+/// HTTP/2 streams, by `watcher` for a request's body.
 #[derive(Debug, Default)]
 pub(super) struct AtomicTime(AtomicU64);
 
@@ -152,7 +157,7 @@ impl ConnectionActivity {
         Some(self.accepted + since)
     }
 
-    /// Tells an idle connection to end, unless a request has begun meanwhile.
+    /// Evicts an idle connection, unless a request has begun meanwhile.
     pub(super) fn evict(&self) -> Eviction {
         let idle = self.open.compare_exchange(0, EVICTED, Ordering::AcqRel, Ordering::Relaxed);
         if idle.is_err() || self.is_upgraded() {
@@ -162,40 +167,39 @@ impl ConnectionActivity {
         Eviction::Evicted
     }
 
-    /// Whether the connection has been told to end to make room for another.
+    /// Whether the connection is evicted.
     pub(super) fn is_evicted(&self) -> bool {
         self.open.load(Ordering::Acquire) & EVICTED > 0
     }
 
-    /// The number of the request that has begun last.
+    /// The number of the latest request.
     pub(super) fn begun(&self) -> u32 {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Tells the connection to drop a request, unless it has ended: with all that the connection has.
+    /// Cuts a request, and its connection with it, unless the request is over.
     pub(super) fn cut(&self, request: u32) {
         self.cut.store(request, Ordering::Release);
         self.orders.wake();
     }
 
-    /// Whether the latest request is to be dropped. Also where it has its answer: its body may still be
-    /// under way.
+    /// Whether the latest request is cut. True also after its response, because its body may still be under way.
     pub(super) fn is_cut(&self) -> bool {
         let cut = self.cut.load(Ordering::Acquire);
         cut > 0 && cut == self.begun()
     }
 
-    /// Wakes a task when the connection is evicted or its request cut.
+    /// Wakes a task when the connection is evicted or its request is cut.
     pub(super) fn on_orders(&self, waker: &Waker) {
         self.orders.register(waker);
     }
 
-    /// Whether a request's head is awaited, or under way.
+    /// Whether the next request's head is not complete.
     pub(super) fn awaits_head(&self) -> bool {
         self.head.get().is_some()
     }
 
-    /// A request's head is complete. Returns when the request began.
+    /// Records that a request's head is complete. Returns when the request began.
     pub(super) fn begin(&self) -> Duration {
         self.open.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
@@ -206,7 +210,7 @@ impl ConnectionActivity {
         head.filter(|since| !since.is_zero()).unwrap_or_else(|| self.now())
     }
 
-    /// An answer is handed over, or given up. Returns how long the request took since `began`.
+    /// Records that a response is complete or given up. Returns the duration of the request since `began`.
     pub(super) fn finish(&self, began: Duration) -> Duration {
         let now = self.now();
         self.quiet.set(now);
@@ -214,19 +218,19 @@ impl ConnectionActivity {
         now.saturating_sub(began)
     }
 
-    /// The request that began has a body.
+    /// Records that the latest request has a body.
     pub(super) fn uploads(&self) {
         self.uploading.set(Duration::ZERO);
     }
 
-    /// Its body has come to its end.
+    /// Records the end of that body.
     pub(super) fn uploaded(&self) {
         self.uploading.clear();
         self.watcher.wake();
     }
 
-    /// Whether the whole request is here and its answer is not: nothing else is to be read. Where its body has
-    /// more to come, the asking task is woken at the end of that. On HTTP/1 only.
+    /// Whether the request is complete and its response is not, so that hyper does not read. If the body has more
+    /// to come, the calling task is woken at its end. On HTTP/1 only.
     pub(super) fn is_answering(&self, cx: &Context<'_>) -> bool {
         if !self.is_busy(Ordering::Relaxed) {
             return false;
@@ -234,13 +238,13 @@ impl ConnectionActivity {
         if self.uploading.get().is_some() {
             self.watcher.register(cx.waker());
         }
-        // Asked after that, for the end may have come meanwhile.
+        // Checked after registering: the end may have come meanwhile.
         self.uploading.get().is_none()
     }
 
-    /// Bytes came.
-    pub(super) fn heard(&self, protocol: Protocol) {
-        // On HTTP/2 bytes need not be a request: a client that only pings is idle.
+    /// Records that bytes arrived.
+    pub(super) fn received(&self, protocol: Protocol) {
+        // On HTTP/2, bytes are not necessarily a request: a client that only sends pings is idle.
         if protocol == Protocol::Http1
             && self.head.get().is_none()
             && !self.is_busy(Ordering::Relaxed)
@@ -249,14 +253,14 @@ impl ConnectionActivity {
         }
     }
 
-    /// The socket takes no byte.
+    /// Records that the socket takes no byte.
     pub(super) fn blocked(&self) {
         if self.blocked.get().is_none() {
             self.blocked.set(self.now());
         }
     }
 
-    /// The socket has taken what there was.
+    /// Records that the socket has taken everything.
     pub(super) fn flushed(&self) {
         if self.blocked.get().is_some() {
             self.blocked.clear();
@@ -264,7 +268,7 @@ impl ConnectionActivity {
         }
     }
 
-    /// The socket took bytes.
+    /// Records that the socket took bytes.
     pub(super) fn wrote(&self) {
         self.flushed();
         if self.half_closed.get().is_some() {
@@ -272,7 +276,7 @@ impl ConnectionActivity {
         }
     }
 
-    /// The client has closed its side: it waits for its answer, or it is gone.
+    /// Records that the client has closed its side: it waits for the response, or it is gone.
     pub(super) fn half_closed(&self) {
         self.half_closed.set(self.now());
     }
@@ -282,28 +286,28 @@ impl ConnectionActivity {
         self.half_closed.get().is_some()
     }
 
-    /// Our side is closed.
+    /// Records that our side is closed.
     pub(super) fn closing(&self) {
         self.closing.set(self.now());
     }
 
-    /// Another protocol takes over, and with it these deadlines end.
+    /// Records the upgrade to another protocol. The deadlines end with it.
     pub(super) fn upgrade(&self) {
         self.upgraded.set(Duration::ZERO);
     }
 
-    /// Whether another protocol has taken over.
+    /// Whether the connection is upgraded to another protocol.
     pub(super) fn is_upgraded(&self) -> bool {
         self.upgraded.get().is_some()
     }
 }
 
-/// What to do with a connection whose time is up.
+/// What to do with a connection at its deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expiry {
-    /// Nobody uses it: say so, then close.
+    /// It is idle: close it gracefully.
     Leave,
-    /// Drop it as it stands.
+    /// Drop it.
     Cut,
 }
 
@@ -313,9 +317,9 @@ pub(super) struct Watchdog<'a> {
     deadlines: Deadlines,
     protocol: Protocol,
     timer: Pin<&'a mut Sleep>,
-    /// Since when the connection has been told to end.
+    /// Since when the connection is closing gracefully.
     leaving: Option<Duration>,
-    /// The same, where another connection has its place already.
+    /// The same, if it is evicted.
     evicted: Option<Duration>,
 }
 
@@ -329,42 +333,42 @@ impl<'a> Watchdog<'a> {
         Self { activity, deadlines, protocol, timer, leaving: None, evicted: None }
     }
 
-    /// The connection has been told to end: idle, it now has little time left.
+    /// Starts the graceful close: from now on, an idle connection has little time left.
     pub(super) fn leave(&mut self) {
         self.leaving.get_or_insert_with(|| self.activity.now());
     }
 
-    /// The connection has been told to end, and another one has its place: it has hardly any time left.
+    /// Starts the close after an eviction: the time left is very short, because another connection has the permit.
     pub(super) fn evict(&mut self) {
         self.evicted.get_or_insert_with(|| self.activity.now());
     }
 
-    /// Ready when the connection's time is up; asked whenever hyper has nothing to do.
+    /// Ready at the connection's deadline. Polled whenever hyper has nothing to do.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Expiry> {
         let due = match self.evicted {
-            Some(since) => Some((since + FAREWELL, Expiry::Cut)),
+            Some(since) => Some((since + EVICTION_GRACE, Expiry::Cut)),
             None => due(self.activity, &self.deadlines, self.leaving),
         };
         if let Some((due, expiry)) = due {
             let due = self.activity.accepted + due;
             return poll_due(self.timer.as_mut(), due, cx).map(|()| expiry);
         }
-        // An HTTP/2 answer ends in its own task, after this one last looked: so look again later.
+        // An HTTP/2 response ends in its own task, which does not wake this one: so check again later.
         while self.protocol == Protocol::Http2 && self.timer.as_mut().poll(cx).is_ready() {
-            self.timer.as_mut().reset(Instant::now() + self.deadlines.idle.max(LOOK));
+            self.timer.as_mut().reset(Instant::now() + self.deadlines.idle.max(CHECK_INTERVAL));
         }
         Poll::Pending
     }
 }
 
-/// How long an evicted connection may take to end: enough for a GOAWAY and its answer. Too many of them at a time
-/// hold up the listeners.
-const FAREWELL: Duration = Duration::from_millis(250);
+/// The time that an evicted connection has to end: enough for a GOAWAY and the client's close. Listeners wait while
+/// many of them are ending.
+const EVICTION_GRACE: Duration = Duration::from_millis(250);
 
-/// How soon an HTTP/2 connection may be looked at again: with no patience for idle ones it would be always.
-const LOOK: Duration = Duration::from_secs(1);
+/// The shortest interval of these checks, in case that `keep_alive` is zero.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// When a connection's time is up, as things stand; `None` while requests are open.
+/// The deadline that applies now; `None` while requests are open.
 fn due(
     activity: &ConnectionActivity,
     deadlines: &Deadlines,
@@ -393,7 +397,7 @@ fn due(
 mod tests {
     use super::*;
 
-    const PATIENCE: Deadlines = Deadlines {
+    const DEADLINES: Deadlines = Deadlines {
         head: Duration::from_secs(10),
         idle: Duration::from_secs(75),
         write: Duration::from_secs(60),
@@ -402,20 +406,20 @@ mod tests {
 
     #[track_caller]
     fn check(activity: &ConnectionActivity, expected: Option<(u64, Expiry)>) {
-        let due = due(activity, &PATIENCE, None).map(|(due, expiry)| (due.as_secs(), expiry));
+        let due = due(activity, &DEADLINES, None).map(|(due, expiry)| (due.as_secs(), expiry));
         assert_eq!(due, expected);
     }
 
     #[tokio::test]
-    async fn the_first_head_is_due_from_accept() {
+    async fn first_head_is_due_from_accept() {
         let activity = ConnectionActivity::new(Instant::now());
         check(&activity, Some((10, Expiry::Cut)));
-        activity.heard(Protocol::Http1);
+        activity.received(Protocol::Http1);
         check(&activity, Some((10, Expiry::Cut)));
     }
 
     #[tokio::test]
-    async fn an_open_request_has_no_deadline_unless_its_client_takes_nothing() {
+    async fn open_request_has_a_deadline_only_while_its_client_takes_nothing() {
         let activity = ConnectionActivity::new(Instant::now());
         activity.begin();
         check(&activity, None);
@@ -430,7 +434,7 @@ mod tests {
     #[tokio::test]
     async fn connection_is_evicted_only_while_it_is_idle() {
         let activity = ConnectionActivity::new(Instant::now());
-        assert_eq!(activity.idle_since(), None, "its first head may be on its way");
+        assert_eq!(activity.idle_since(), None, "its first head may be under way");
         let activity = ConnectionActivity::new(Instant::now() - HEAD_GRACE);
         assert_eq!(activity.idle_since(), Some(activity.accepted));
         let began = activity.begin();
@@ -438,12 +442,12 @@ mod tests {
         activity.finish(began);
         assert!(activity.idle_since().unwrap() >= activity.accepted + HEAD_GRACE);
         activity.blocked();
-        assert_eq!(activity.idle_since(), None, "its client still reads");
+        assert_eq!(activity.idle_since(), None, "its client has not read the response");
         activity.flushed();
         assert_eq!(activity.evict(), Eviction::Evicted);
         assert!(activity.is_evicted() && activity.idle_since().is_none());
-        assert_eq!(activity.evict(), Eviction::Busy, "one place is given away once");
-        // A request that begins now is counted as ever.
+        assert_eq!(activity.evict(), Eviction::Busy, "it is evicted once");
+        // A request that begins now is counted nevertheless.
         let began = activity.begin();
         check(&activity, None);
         activity.finish(began);
@@ -460,14 +464,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_idle_connection_may_wait_but_a_begun_head_may_not() {
+    async fn idle_connection_has_longer_than_a_begun_head() {
         let activity = ConnectionActivity::new(Instant::now());
         let began = activity.begin();
         activity.finish(began);
         check(&activity, Some((75, Expiry::Leave)));
-        activity.heard(Protocol::Http2);
+        activity.received(Protocol::Http2);
         check(&activity, Some((75, Expiry::Leave)));
-        activity.heard(Protocol::Http1);
+        activity.received(Protocol::Http1);
         check(&activity, Some((10, Expiry::Cut)));
     }
 }

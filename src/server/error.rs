@@ -1,8 +1,8 @@
-//! Why a server cannot start, and what its operator can do.
+//! Errors at the start of a server, each with its remedy.
 
 use std::io;
 
-/// Why a server could not start.
+/// The reason why a server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The name does not resolve.
@@ -12,19 +12,19 @@ pub enum Error {
     Lookup {
         /// As configured.
         address: String,
-        /// The resolver's word.
+        /// The resolver's error.
         source: io::Error,
     },
-    /// The address is not to be had.
+    /// The address cannot be bound.
     #[error("cannot listen on {address}: {source}; {}", remedy(source))]
     Bind {
         /// As configured.
         address: String,
-        /// The system's word.
+        /// The system's error.
         source: io::Error,
     },
-    /// A file or folder is where the socket should be.
-    #[error("cannot listen on {address}: what stands there is no socket; choose another path")]
+    /// The path of the socket is a file or folder.
+    #[error("cannot listen on {address}: the path exists and is not a socket; choose another path")]
     NoSocket {
         /// As configured.
         address: String,
@@ -41,12 +41,12 @@ pub enum Error {
         /// The pair's name.
         pair: String,
     },
-    /// The key is of no use for the certificate.
-    #[error("the private key does not fit the certificate {pair}: {source}")]
+    /// The key does not belong to the certificate.
+    #[error("the private key does not belong to the certificate {pair}: {source}")]
     Pair {
         /// The pair's name.
         pair: String,
-        /// What rustls says.
+        /// The error of rustls.
         source: rustls::Error,
     },
     /// TLS itself cannot be set up.
@@ -61,10 +61,10 @@ fn remedy(error: &io::Error) -> &'static str {
 }
 
 const REMEDIES: [(io::ErrorKind, &str); 4] = [
-    (io::ErrorKind::AddrInUse, "another process has it: stop that one, or choose another address"),
+    (io::ErrorKind::AddrInUse, "another process listens there: stop it, or choose another address"),
     (
         io::ErrorKind::PermissionDenied,
-        "a port below 1024 takes CAP_NET_BIND_SERVICE, a socket a directory that may be written to",
+        "a port below 1024 needs CAP_NET_BIND_SERVICE, a unix socket a writable directory",
     ),
     (io::ErrorKind::AddrNotAvailable, "choose an address that this machine has"),
     (io::ErrorKind::NotFound, "create its directory"),

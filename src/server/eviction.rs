@@ -1,6 +1,6 @@
-//! Open connections, and which one leaves when `limits.connections` is reached.
-//! Invariants: a connection is evicted only while it has no request under way, and the longest idle of a sample
-//! goes first; nothing is ordered or written per request, since idleness is read when a place is needed.
+//! The table of open connections, and the eviction of idle ones when `limits.connections` is reached.
+//! Invariants: a connection is evicted only while it has no request under way, the longest idle of a sample first.
+//! Requests cost nothing here: idle times are read only when a permit is needed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,23 +18,23 @@ use crate::server::deadlines::{ConnectionActivity, Eviction};
 /// The open connections that count toward `limits.connections`.
 #[derive(Debug, Default)]
 pub(super) struct Evictable {
-    open: DashMap<u64, Arc<Slot>>,
+    open: DashMap<u64, Arc<OpenConnection>>,
     next: AtomicU64,
     candidates: Mutex<Candidates>,
 }
 
-/// Connections that were idle for longest when they were sampled.
+/// The longest idle connections of the last sample.
 #[derive(Debug, Default)]
 struct Candidates {
-    /// The longest idle last, with the time since when.
+    /// Sorted: the longest idle last. With the time since when.
     longest_idle: Vec<(Instant, u64)>,
-    /// When to look again, after nobody was found idle.
+    /// The earliest time of the next sample, after one in which no connection was idle.
     not_before: Option<Instant>,
 }
 
 /// One connection, and the permit that it holds.
 #[derive(Debug)]
-struct Slot {
+struct OpenConnection {
     connected: Arc<ConnectionInfo>,
     permit: Mutex<OwnedSemaphorePermit>,
 }
@@ -46,8 +46,7 @@ pub(super) struct Entry {
     key: u64,
 }
 
-/// Wakes a connection's task when it is evicted or its request cut; registers once for each waker, not at each
-/// poll.
+/// Wakes a connection's task when it is evicted or its request is cut. Registers each waker once, not at each poll.
 pub(super) struct EvictionWatch<'a> {
     activity: &'a ConnectionActivity,
     registered: Option<Waker>,
@@ -64,7 +63,7 @@ impl<'a> EvictionWatch<'a> {
             self.registered = Some(cx.waker().clone());
             self.activity.on_orders(cx.waker());
         }
-        // Asked after that, for the eviction may have come meanwhile.
+        // Checked after registering: the eviction may have come meanwhile.
         if self.activity.is_evicted() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
@@ -77,12 +76,12 @@ impl Evictable {
         permit: OwnedSemaphorePermit,
     ) -> Entry {
         let key = self.next.fetch_add(1, Ordering::Relaxed);
-        self.open.insert(key, Arc::new(Slot { connected, permit: Mutex::new(permit) }));
+        self.open.insert(key, Arc::new(OpenConnection { connected, permit: Mutex::new(permit) }));
         Entry { table: Arc::clone(self), key }
     }
 
-    /// Evicts an idle connection: it gets `spare` until it has closed, and its own permit is returned. Returns
-    /// `spare` where every connection has a request under way.
+    /// Evicts an idle connection and returns its permit; it keeps `spare` until it has closed. Returns `spare` if
+    /// every connection has a request under way.
     pub(super) fn exchange(
         &self,
         spare: OwnedSemaphorePermit,
@@ -92,14 +91,14 @@ impl Evictable {
         Ok(std::mem::replace(&mut permit, spare))
     }
 
-    /// Evicts an idle connection, which gives back its permit when it has closed.
+    /// Evicts an idle connection. Its permit is released when it has closed.
     pub(super) fn release(&self) -> Eviction {
         self.evict().map_or(Eviction::Busy, |_| Eviction::Evicted)
     }
 
-    fn evict(&self) -> Option<Arc<Slot>> {
+    fn evict(&self) -> Option<Arc<OpenConnection>> {
         let mut candidates = lock(&self.candidates);
-        // Candidates of the last sample may all be busy or gone; those of a new one are idle now.
+        // The candidates of the last sample may all be busy or closed by now; then a new sample is taken.
         for _ in 0..2 {
             while let Some((since, key)) = candidates.longest_idle.pop() {
                 let slot = self.open.get(&key).map(|slot| Arc::clone(&slot));
@@ -113,21 +112,21 @@ impl Evictable {
         None
     }
 
-    /// Looks at all connections for one in a hundred at a time, so that a look is paid by many evictions.
+    /// Samples the longest idle hundredth of all connections, so that one scan serves many evictions.
     fn sample(&self, candidates: &mut Candidates) {
         let now = Instant::now();
         if candidates.not_before.is_some_and(|time| now < time) {
             return;
         }
-        let idle = |slot: &Slot| slot.connected.activity().idle_since();
+        let idle = |slot: &OpenConnection| slot.connected.activity().idle_since();
         let mut found: Vec<(Instant, u64)> = self
             .open
             .iter()
             .filter_map(|entry| Some((idle(entry.value())?, *entry.key())))
             .collect();
-        let (looked_at, wanted) = (self.open.len(), (self.open.len() / 100).max(1));
-        // SECURITY: where all are busy, a flood of connections must not buy a look at all of them each time.
-        let pause = LOOK.saturating_mul(u32::try_from(looked_at).unwrap_or(u32::MAX));
+        let (scanned, wanted) = (self.open.len(), (self.open.len() / 100).max(1));
+        // SECURITY: while all are busy, a flood of new connections must not cause a scan each.
+        let pause = SCAN_COST.saturating_mul(u32::try_from(scanned).unwrap_or(u32::MAX));
         candidates.not_before = found.is_empty().then(|| now + pause);
         if found.len() > wanted {
             found.select_nth_unstable(wanted);
@@ -138,8 +137,8 @@ impl Evictable {
     }
 }
 
-impl Slot {
-    /// Evicts a connection that has been idle since then; one that was used meanwhile stays.
+impl OpenConnection {
+    /// Evicts the connection, unless it was used after `since`.
     fn evict(&self, since: Instant) -> Eviction {
         let activity = self.connected.activity();
         if activity.idle_since() == Some(since) { activity.evict() } else { Eviction::Busy }
@@ -152,8 +151,8 @@ impl Drop for Entry {
     }
 }
 
-/// The pause after a look in vain, for each connection that was looked at.
-const LOOK: Duration = Duration::from_micros(1);
+/// The pause after a scan that found none, for each scanned connection.
+const SCAN_COST: Duration = Duration::from_micros(1);
 
 #[cfg(test)]
 mod tests {
@@ -172,7 +171,7 @@ mod tests {
     }
 
     impl House {
-        /// Connections that were accepted, asked for something, and are idle since, one after the other.
+        /// Connections that have had one request each and are idle since, one after the other.
         fn with(connections: usize) -> Self {
             let permits = |count| Arc::new(Semaphore::new(count));
             let (within, spare) = (permits(connections), permits(connections + 1));
@@ -189,13 +188,13 @@ mod tests {
             house
         }
 
-        /// Waits until a look in vain is over.
-        async fn look_pause(&self) {
+        /// Waits for the end of the pause after a scan.
+        async fn scan_pause(&self) {
             let not_before = self.table.candidates.lock().unwrap().not_before.unwrap();
             tokio::time::sleep_until(not_before).await;
         }
 
-        /// Makes room for one, and tells which connection left.
+        /// Evicts one connection and returns its number.
         fn evict(&self) -> Option<usize> {
             let evicted = |at: &usize| self.open[*at].0.activity().is_evicted();
             let before: Vec<_> = (0..self.open.len()).filter(evicted).collect();
@@ -206,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn longest_idle_connection_leaves_first() {
+    async fn longest_idle_connection_is_evicted_first() {
         let house = House::with(300);
         assert_eq!([(); 3].map(|()| house.evict()), [Some(0), Some(1), Some(2)]);
         let activity = house.open[3].0.activity();
@@ -215,19 +214,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn busy_connection_stays() {
+    async fn busy_connection_is_not_evicted() {
         let house = House::with(3);
         let began = house.open[0].0.activity().begin();
         let also = house.open[2].0.activity().begin();
         assert_eq!([house.evict(), house.evict()], [Some(1), None]);
         house.open[0].0.activity().finish(began);
-        house.look_pause().await;
+        house.scan_pause().await;
         house.open[2].0.activity().finish(also);
         assert_eq!([house.evict(), house.evict(), house.evict()], [Some(0), Some(2), None]);
     }
 
     #[tokio::test]
-    async fn evicted_connection_exchanges_its_permit_until_it_closes() {
+    async fn evicted_connection_holds_a_spare_permit_until_it_closes() {
         let mut house = House::with(2);
         let spare = Arc::clone(&house.spare).try_acquire_owned().unwrap();
         let permit = house.table.exchange(spare).unwrap();
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn closed_connection_is_no_candidate() {
+    async fn closed_connection_is_not_evicted() {
         let mut house = House::with(200);
         assert_eq!(house.evict(), Some(0));
         house.open.remove(1);

@@ -19,28 +19,28 @@ use crate::server::shutdown::DrainStage;
 use crate::telemetry::access_log::{self, Line, Outcome};
 use crate::telemetry::metrics::RouteMeter;
 
-/// Logged in place of a client's address that is not known.
+/// Logged if the client's address is unknown.
 const UNKNOWN: HeaderValue = HeaderValue::from_static("-");
 
-/// Logged where the client left before its answer, as nginx does.
+/// The status in the log if the client left before the response, as in nginx.
 const CLIENT_LEFT: u16 = 499;
 
-/// A request under way, until its answer is handed over or given up.
+/// A request under way, until its response is complete or given up.
 pub(super) struct Exchange {
     connected: Arc<ConnectionInfo>,
     began: Duration,
-    /// Counts the request if no route is noted for it.
+    /// Counts the request if it has no route.
     unrouted: &'static RouteMeter,
-    /// None where the request was refused for its head.
+    /// `None` if the request was rejected.
     pub(super) client: Option<Arc<ClientInfo>>,
-    /// Kept where there is an access log.
+    /// `None` without an access log.
     pub(super) line: Option<LoggedRequest>,
     status: Option<StatusCode>,
     pub(super) bytes: u64,
     pub(super) outcome: Outcome,
 }
 
-/// What the access log says of the request.
+/// What the access log needs of the request.
 pub(super) struct LoggedRequest {
     pub(super) method: Method,
     pub(super) target: Option<PathAndQuery>,
@@ -73,13 +73,13 @@ impl Exchange {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && version == Version::HTTP_11 {
             self.connected.activity().upgrade();
         } else if version != Version::HTTP_2 && self.connected.tasks().stage() != DrainStage::Open {
-            // hyper says so too, but only once the order has reached this connection's own task.
+            // hyper does this, too, but only after the connection's task has seen the drain.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }
 
-    /// Notes why there is not all of an answer: by whose fault, if not ours.
+    /// Records why a response is incomplete. `fault` is the client's, unless the server or the session has ended.
     #[cold]
     pub(super) fn cut(&mut self, fault: &'static str) {
         let ended = self.client.as_ref().is_some_and(|client| client.open_parts().are_cut());
@@ -121,8 +121,8 @@ impl Drop for Exchange {
     }
 }
 
-/// What a HEAD is answered: the fields of a GET's answer, and no content (RFC 9110 §9.3.2). On HTTP/1 hyper sees
-/// to it too, on HTTP/2 nobody else.
+/// Removes the content of the response to a HEAD and keeps the fields of a GET's (RFC 9110 §9.3.2). hyper does it
+/// on HTTP/1 only.
 fn withhold_body(response: &mut Response<Body>) {
     if response.body().is_end_stream() {
         return;

@@ -1,5 +1,5 @@
-//! `server.forward_auth`: which proxies may ask at the auth endpoints, and on which listener.
-//! Invariant: a proxy asks only where it is declared; `trusted_proxies` has no part in it.
+//! `server.forward_auth`: which proxies may use the auth endpoints, and on which listener.
+//! Invariant: only declared proxies may use them; being one of `trusted_proxies` is not enough.
 
 use std::net::IpAddr;
 
@@ -8,12 +8,12 @@ use ipnet::IpNet;
 use crate::server::listen_address::ListenAddress;
 use crate::server::peer::Peer;
 
-/// What `server.forward_auth` says. The default is that nobody may ask.
+/// The settings of `server.forward_auth`. By default no proxy may use the auth endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ForwardAuth {
-    /// The proxies that may ask; no peer belongs to two that differ in `proxy`.
+    /// Proxies that may use the auth endpoints. No peer belongs to two entries that differ in `proxy`.
     pub clients: Vec<ForwardAuthClient>,
-    /// Their own listener; `None`: they ask on the public ones.
+    /// A listener for auth subrequests only; `None`: the public listeners serve them.
     pub listen: Option<ListenAddress>,
 }
 
@@ -24,14 +24,14 @@ pub struct ForwardAuthClient {
     pub networks: Vec<IpNet>,
     /// Peers on unix sockets.
     pub unix: bool,
-    /// Their kind, which says where they name the request that they ask about.
+    /// Their kind. It determines the headers that describe the original request.
     pub proxy: ForwardAuthProxy,
 }
 
-/// A kind of proxy, by the word for it in the configuration.
+/// A kind of proxy, by its name in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardAuthProxy {
-    /// `auth_request` of nginx, as an operator writes it down.
+    /// `auth_request` of nginx.
     Nginx,
     /// The Ingress controller of the Kubernetes project, with `auth-url`.
     IngressNginx,
@@ -41,7 +41,7 @@ pub enum ForwardAuthProxy {
     Traefik,
     /// The directive `forward_auth`.
     Caddy,
-    /// A Lua script that asks over HTTP.
+    /// A Lua script that sends auth subrequests.
     Haproxy,
     /// `ext_authz` over HTTP: Envoy, Istio, Envoy Gateway, Cilium.
     Envoy,
@@ -59,7 +59,7 @@ impl ForwardAuthProxy {
         Self::Envoy,
     ];
 
-    /// The word for it.
+    /// Its name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Nginx => "nginx",
@@ -72,7 +72,7 @@ impl ForwardAuthProxy {
         }
     }
 
-    /// The kind that a word means.
+    /// The kind with this name.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|proxy| proxy.as_str() == word)
     }
@@ -95,7 +95,7 @@ impl ForwardAuthClient {
 }
 
 impl ForwardAuth {
-    /// Whether an address is that of a proxy that may ask.
+    /// Whether a proxy with this address may use the auth endpoints.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.clients.iter().any(|client| client.contains(address))
     }

@@ -1,6 +1,6 @@
-//! What a proxy forwards of its client: which entry of `X-Forwarded-For` is the client, and how the chain goes on.
-//! Invariant: the chain is read as bytes, from the right, entry by entry, and never beyond the right-most
-//! entry that is no trusted proxy. Whatever stands to the left of it is a client's own text.
+//! `X-Forwarded-For`: which entry is the client, and what is sent to the upstream.
+//! Invariant: the chain is read as bytes, from the right, entry by entry, up to the right-most entry that is not a
+//! trusted proxy. All text to the left of that may come from the client and has no effect.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,16 +10,16 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use crate::server::peer::Peer;
 use crate::server::request_head::HeadError;
 
-/// What the chain says of the client.
+/// The client according to the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardedFor {
-    /// There is no such field.
+    /// There is no `X-Forwarded-For` field.
     Absent,
-    /// The right-most entry that is no trusted proxy.
+    /// The right-most entry that is not a trusted proxy.
     Client(IpAddr),
     /// Every entry is a trusted proxy; this one is the left-most.
     AllTrusted(IpAddr),
-    /// An entry that is empty or no address stands before the right-most that is not trusted.
+    /// An entry is empty or not an address, and no untrusted address is to its right.
     // SECURITY: the proxy did write an entry, so the client is not the proxy itself (T36).
     Invalid,
 }
@@ -57,9 +57,9 @@ fn address(entry: &[u8]) -> Option<IpAddr> {
     Some(address.to_canonical())
 }
 
-/// The one value of a field, which may be listed more than once if it stays the same.
-// SECURITY: two answers to the question which host was asked are one too many: one of them is the client's.
-pub(super) fn the_one<'h>(
+/// The single value of a field. A list of equal values counts as one value.
+// SECURITY: of two different values, one may be the client's.
+pub(super) fn single_value<'h>(
     headers: &'h HeaderMap,
     name: &HeaderName,
 ) -> Result<Option<&'h [u8]>, HeadError> {
@@ -76,7 +76,7 @@ pub(super) fn the_one<'h>(
     Ok(Some(entry))
 }
 
-/// All fields as one list, with the peer behind it.
+/// All fields as one list, with the peer appended.
 pub(super) fn chain(
     headers: &HeaderMap,
     peer: Peer,
@@ -92,7 +92,7 @@ pub(super) fn chain(
     }
     match peer {
         Peer::Ip(_) => chain.extend_from_slice(peer_text.as_bytes()),
-        // The proxy is on this machine and has no address to add.
+        // A proxy on this machine has no address to append.
         Peer::Unix => chain.truncate(chain.len().saturating_sub(2)),
     }
     HeaderValue::from_maybe_shared(Bytes::from(chain)).ok()
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_left_of_the_client_never_matters() {
+    fn entries_left_of_the_client_have_no_effect() {
         for left in
             [&b"\xff"[..], b"unix:", b"", b",,", b"a b", b"10.0.0.1", b"\xe2\x80\xae", b"\""]
         {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn entry_that_is_no_address_makes_the_client_unknown() {
+    fn invalid_entry_makes_the_client_unknown() {
         for entry in [
             &b"\xff"[..],
             b"unix:",
@@ -186,14 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn chain_of_trusted_proxies_alone_names_the_left_most() {
+    fn left_most_entry_is_the_client_if_all_are_trusted() {
         check_trusted(&[b"10.9.9.9, 10.2.3.4"], "10.9.9.9");
         check_trusted(&[b"10.9.9.9", b"[fd00::1]:80"], "10.9.9.9");
         check_trusted(&[b"::ffff:10.0.0.1"], "10.0.0.1");
     }
 
     #[test]
-    fn absent_field_is_not_an_empty_one() {
+    fn empty_field_is_invalid_and_not_absent() {
         assert_eq!(read(&[]), ForwardedFor::Absent);
         assert_eq!(read(&[b""]), ForwardedFor::Invalid);
     }

@@ -1,6 +1,6 @@
-//! Sockets that wait for connections, and the loop that accepts them.
-//! Invariant: the loop neither exits nor spins, whatever accepting says; no more connections than allowed are
-//! accepted; a socket file is removed only if nobody answers on it or if it is ours.
+//! Listening sockets, and the loop that accepts connections.
+//! Invariant: no error of `accept` ends the loop or makes it spin. No connection is accepted without a permit. A
+//! socket file is removed only if it is stale or was created by this process.
 
 use std::io;
 use std::net::SocketAddr;
@@ -32,7 +32,7 @@ pub(super) enum Listener {
 const BACKLOG: i32 = 1024;
 
 impl Listener {
-    /// Binds one address: a name can have several, and each that exists here gets a socket.
+    /// Binds one address. A name can have several IP addresses; each that this machine has gets a socket.
     pub(super) async fn bind(address: &ListenAddress) -> Result<Vec<Self>, Error> {
         match address {
             ListenAddress::Tcp(text) => bind_tcp(text).await,
@@ -40,7 +40,7 @@ impl Listener {
         }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub(super) fn local_address(&self) -> io::Result<LocalAddress> {
         Ok(match self {
             Self::Tcp(listener) => LocalAddress::Tcp(listener.local_addr()?),
@@ -58,23 +58,23 @@ impl Listener {
         }
     }
 
-    /// Accepts until the server drains, and closes.
+    /// Accepts connections until the server drains, then closes.
     pub(super) async fn run<H: Handler>(
         self,
         kind: ListenerKind,
         connections: Arc<ConnectionServer<H>>,
-        room: ConnectionLimit,
+        limit: ConnectionLimit,
         tasks: Tasks,
     ) {
         let mut backoff = Backoff::default();
         let accepting = async {
             loop {
-                let slot = room.slot().await;
+                let slot = limit.slot().await;
                 match self.accept().await {
                     Ok(accepted) => {
                         backoff = Backoff::default();
                         let connected = connections.introduce(&accepted, kind);
-                        if let Some(guard) = room.admit(slot, &connected) {
+                        if let Some(guard) = limit.claim(slot, &connected) {
                             let connections = Arc::clone(&connections);
                             tasks.track(connections.serve(accepted, connected, guard));
                         }
@@ -96,7 +96,7 @@ impl Listener {
     }
 }
 
-/// How long to leave a socket alone that cannot be accepted from.
+/// The pause after a failed `accept`.
 #[derive(Debug, Default)]
 struct Backoff(Option<Duration>);
 
@@ -104,7 +104,7 @@ impl Backoff {
     const FIRST: Duration = Duration::from_millis(50);
     const LAST: Duration = Duration::from_millis(500);
 
-    /// The pause after a failure; `None` where the failure was that connection's own and the next may come.
+    /// The pause after an error; `None` if the error is that of one connection.
     fn after(&mut self, error: &io::Error) -> Option<Duration> {
         use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
         if matches!(
@@ -113,7 +113,7 @@ impl Backoff {
         ) {
             return None;
         }
-        // Anything else, above all a lack of file descriptors or memory, would only come again at once.
+        // Other errors, above all a lack of file descriptors or memory, would come again at once.
         let pause = self.0.map_or(Self::FIRST, |last| (last * 2).min(Self::LAST));
         self.0 = Some(pause);
         Some(pause)
@@ -130,14 +130,14 @@ async fn bind_tcp(text: &str) -> Result<Vec<Listener>, Error> {
     addresses.dedup();
     let (mut listeners, mut missing, mut port) = (Vec::new(), None, None);
     for mut address in addresses {
-        // With port 0 all addresses of a name share the port that the system chose for the first.
+        // With port 0, all addresses of a name share the port that the system chose for the first one.
         address.set_port(port.unwrap_or(address.port()));
         match bind_socket(address) {
             Ok(listener) => {
                 port = listener.local_addr().ok().map(|bound| bound.port());
                 listeners.push(Listener::Tcp(listener));
             }
-            // `localhost` may have an IPv6 address on a machine that has no IPv6.
+            // `localhost` may have an IPv6 address on a machine without IPv6.
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => missing = Some(error),
             Err(error) => return Err(failed(error)),
         }
@@ -151,7 +151,7 @@ async fn bind_tcp(text: &str) -> Result<Vec<Listener>, Error> {
 fn bind_socket(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
-    // Accepted sockets inherit both, which saves a system call for each.
+    // Accepted sockets inherit both, which saves system calls.
     socket.set_tcp_nodelay(true)?;
     socket.set_keepalive(true)?;
     socket.set_nonblocking(true)?;
@@ -178,12 +178,12 @@ async fn bind_unix(path: &Path) -> Result<Listener, Error> {
     Ok(Listener::Unix(listener, file))
 }
 
-/// Whether something is there that nobody could listen on.
+/// Whether the path exists and is not a socket.
 fn is_no_socket(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|file| !file.file_type().is_socket())
 }
 
-/// Whether a socket file was left behind: it is a socket, and nobody answers on it.
+/// Whether the path is a socket that no process listens on.
 async fn is_stale(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket())
         && UnixStream::connect(path)
@@ -191,7 +191,7 @@ async fn is_stale(path: &Path) -> bool {
             .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
-/// Our socket file, removed with its listener.
+/// A socket file, removed with its listener.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
@@ -210,7 +210,7 @@ fn inode(path: &Path) -> io::Result<(u64, u64)> {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // A successor may have put its own socket there by now.
+        // The next process may have created its own socket there by now.
         if inode(&self.path).is_ok_and(|inode| inode == self.inode)
             && let Err(error) = std::fs::remove_file(&self.path)
         {
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lack_of_descriptors_is_waited_out() {
+    fn pause_grows_while_descriptors_are_missing() {
         let mut backoff = Backoff::default();
         let pauses: Vec<_> =
             (0..6).map(|_| backoff.after(&out_of_descriptors()).unwrap().as_millis()).collect();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn accepted_sockets_send_at_once_and_notice_dead_peers() {
+    async fn accepted_socket_has_nodelay_and_keepalive() {
         let listener = bind_socket("127.0.0.1:0".parse().unwrap()).unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_used_port_and_a_bad_name_are_named() {
+    async fn error_names_the_used_port_or_the_bad_name() {
         let listener = bind_socket("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let error = bind_tcp(&address).await.unwrap_err().to_string();
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_with_several_addresses_has_one_port() {
+    async fn name_with_several_addresses_has_one_port() {
         let listeners = bind_tcp("localhost:0").await.unwrap();
         let ports: Vec<_> = listeners
             .iter()
@@ -271,29 +271,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stale_socket_file_is_replaced_a_live_one_is_not() {
+    async fn stale_socket_file_is_replaced_and_live_one_is_not() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists());
         let listener = bind_unix(&path).await.unwrap();
-        bind_unix(&path).await.expect_err("somebody listens there");
+        bind_unix(&path).await.expect_err("a process listens there");
         drop(listener);
         assert!(!path.exists());
         std::fs::write(&path, "precious").unwrap();
-        let error = bind_unix(&path).await.expect_err("that is no socket").to_string();
-        assert!(error.contains("is no socket") && !error.contains("another process"), "{error}");
+        let error = bind_unix(&path).await.expect_err("it is a file").to_string();
+        assert!(error.contains("is not a socket") && !error.contains("another process"), "{error}");
         assert!(path.exists());
     }
 
     #[tokio::test]
-    async fn a_successors_socket_file_stays() {
+    async fn socket_file_of_the_next_process_stays() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
-        let ours = bind_unix(&path).await.unwrap();
+        let first = bind_unix(&path).await.unwrap();
         std::fs::rename(&path, directory.path().join("old")).unwrap();
-        let _theirs = bind_unix(&path).await.unwrap();
-        drop(ours);
+        let _second = bind_unix(&path).await.unwrap();
+        drop(first);
         assert!(path.exists());
     }
 }

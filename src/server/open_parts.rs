@@ -1,5 +1,5 @@
-//! What of a request is still under way that ends with its session, and how to end it early.
-//! Invariant: marking a part costs one atomic write; the means to end it are looked for only when it has to end.
+//! Open parts of a request that end with its session: an upload, or a response without a known end.
+//! Invariant: marking a part costs one atomic write. Everything else is done only when a request is cut.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -11,23 +11,23 @@ use crate::server::h2_streams::SendStall;
 #[derive(Debug, Default)]
 pub(super) struct OpenParts {
     flags: AtomicU8,
-    /// Which of its connection's requests it is.
+    /// The number of the request on its connection.
     number: u32,
-    /// On HTTP/2.
+    /// Set on HTTP/2.
     stream: OnceLock<Arc<SendStall>>,
 }
 
 /// The request's body has more to come.
 const UPLOAD: u8 = 1;
-/// The response has a body whose end is not known beforehand.
-const ENDLESS: u8 = 1 << 1;
-/// The request is looked after.
+/// The response has a body without a known end.
+const OPEN_ENDED: u8 = 1 << 1;
+/// The request is bound to its session.
 const BOUND: u8 = 1 << 2;
-/// It has been ended early.
+/// The request is cut.
 const CUT: u8 = 1 << 3;
 
 impl OpenParts {
-    /// Those of the request that has begun last on a connection.
+    /// Those of the latest request of a connection.
     pub(super) fn of(activity: &ConnectionActivity) -> Self {
         Self { number: activity.begun(), ..Self::default() }
     }
@@ -36,22 +36,22 @@ impl OpenParts {
         self.flags.load(Ordering::Acquire) & flags > 0
     }
 
-    /// The request has a body.
+    /// Marks the request's body as open.
     pub(super) fn uploads(&self) {
         self.flags.fetch_or(UPLOAD, Ordering::Relaxed);
     }
 
-    /// Its body has come to its end, or nobody reads it any more.
+    /// Marks the request's body as ended or dropped.
     pub(super) fn uploaded(&self) {
         self.flags.fetch_and(!UPLOAD, Ordering::Release);
     }
 
-    /// The response's end is not known beforehand.
-    pub(super) fn mark_endless(&self) {
-        self.flags.fetch_or(ENDLESS, Ordering::Release);
+    /// Marks the response as open-ended.
+    pub(super) fn mark_open_ended(&self) {
+        self.flags.fetch_or(OPEN_ENDED, Ordering::Release);
     }
 
-    /// Marks the request as looked after. Returns whether it was already.
+    /// Binds the request to its session. Returns whether it was bound before.
     pub(super) fn bind(&self) -> RequestBinding {
         match self.flags.fetch_or(BOUND, Ordering::Relaxed) & BOUND {
             0 => RequestBinding::New,
@@ -59,7 +59,7 @@ impl OpenParts {
         }
     }
 
-    /// It runs in this stream.
+    /// Records the stream of the request.
     pub(super) fn runs_in(&self, stream: &Arc<SendStall>) {
         // Set once: a request has one stream.
         let (Ok(()) | Err(_)) = self.stream.set(Arc::clone(stream));
@@ -67,15 +67,15 @@ impl OpenParts {
 
     /// Whether a part is open.
     pub(super) fn are_open(&self) -> bool {
-        self.has(UPLOAD | ENDLESS)
+        self.has(UPLOAD | OPEN_ENDED)
     }
 
-    /// Whether the request was ended early.
+    /// Whether the request is cut.
     pub(super) fn are_cut(&self) -> bool {
         self.has(CUT)
     }
 
-    /// Ends the request: on HTTP/2 its stream, on HTTP/1 its connection, where nothing may follow on it.
+    /// Cuts the request: its stream on HTTP/2, its connection on HTTP/1, where no other request may follow.
     pub(super) fn cut(&self, activity: &ConnectionActivity) {
         self.flags.fetch_or(CUT, Ordering::Release);
         match self.stream.get() {
@@ -85,19 +85,19 @@ impl OpenParts {
     }
 }
 
-/// A copy of what is known of a request is not the request.
+/// A clone is not the request itself and has no open parts.
 impl Clone for OpenParts {
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
-/// Whether a request was looked after before.
+/// Whether a request was bound to its session before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestBinding {
-    /// It was.
+    /// It was bound before.
     Existing,
-    /// From now on.
+    /// It is bound from now on.
     New,
 }
 
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn request_is_open_while_it_uploads_or_its_answer_has_no_known_end() {
+    async fn request_is_open_during_an_upload_or_an_open_ended_response() {
         let activity = ConnectionActivity::new(Instant::now());
         activity.begin();
         let parts = OpenParts::of(&activity);
@@ -117,13 +117,13 @@ mod tests {
         assert!(parts.are_open() && !parts.clone().are_open());
         parts.uploaded();
         assert!(!parts.are_open());
-        parts.mark_endless();
+        parts.mark_open_ended();
         assert!(parts.are_open());
         assert_eq!([parts.bind(), parts.bind()], [RequestBinding::New, RequestBinding::Existing]);
     }
 
     #[tokio::test]
-    async fn only_its_own_request_is_cut() {
+    async fn cut_affects_its_own_request_only() {
         let activity = ConnectionActivity::new(Instant::now());
         let began = activity.begin();
         let first = OpenParts::of(&activity);

@@ -1,12 +1,12 @@
-//! Futures that may panic.
-//! Invariant: a panic ends the future that it happens in, and nothing else.
+//! Panics in handlers.
+//! Invariant: a panic ends only the future in which it happens.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 
-/// The output of a future; `None` where it panicked. What it shares with others must bear a panic, as all that a
-/// request shares does: locks are taken poisoned or not.
+/// The output of a future; `None` if it panicked. State that it shares with others must stay usable after a
+/// panic. That holds for all state of requests: `crate::lock` ignores poisoning.
 pub async fn without_panic<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
@@ -25,7 +25,7 @@ mod tests {
         assert_eq!(without_panic(async { 1 }).await, Some(1));
         let panics = async {
             tokio::task::yield_now().await;
-            assert_eq!(1, 2, "as asked");
+            assert_eq!(1, 2, "a panic for the test");
         };
         assert_eq!(without_panic(panics).await, None);
     }

@@ -1,5 +1,5 @@
 //! A request's body on its way in.
-//! Invariant: whoever reads it waits at most `request_body` for the next byte, and never sees trailers.
+//! Invariant: its reader waits at most `timeouts.request_body` for the next byte, and gets no trailers.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -15,27 +15,27 @@ use crate::body::{Body, BodyError};
 use crate::deadline::Deadline;
 use crate::server::client_info::ClientInfo;
 
-/// Why a request's body broke off: its client sent nothing for so long.
+/// The error of a body whose client sent nothing for this long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the client sent no byte of the request's body for {} s", .0.as_secs_f32())]
 pub struct Stalled(pub Duration);
 
-/// Wraps what hyper hands over; a request without a body costs nothing.
-pub(super) fn wrap(incoming: Incoming, deadlines: Duration, client: &Arc<ClientInfo>) -> Body {
+/// Wraps hyper's body. A request without a body costs nothing.
+pub(super) fn wrap(incoming: Incoming, timeout: Duration, client: &Arc<ClientInfo>) -> Body {
     if incoming.is_end_stream() {
         return Body::empty();
     }
     client.connected().activity().uploads();
     client.open_parts().uploads();
     let client = Arc::clone(client);
-    Body::streamed(RequestBody { incoming, deadlines, client, waiting: None })
+    Body::streamed(RequestBody { incoming, timeout, client, waiting: None })
 }
 
 struct RequestBody {
     incoming: Incoming,
-    deadlines: Duration,
+    timeout: Duration,
     client: Arc<ClientInfo>,
-    /// Set when the reader first had to wait; the flag tells whether it still does.
+    /// Set when the reader first has to wait. The flag is set while it waits.
     waiting: Option<(Deadline, bool)>,
 }
 
@@ -49,8 +49,8 @@ impl HttpBody for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         let Poll::Ready(frame) = pin!(&mut this.incoming).poll_frame(cx) else {
-            ready!(this.poll_patience(cx));
-            return Poll::Ready(Some(Err(Box::new(Stalled(this.deadlines)))));
+            ready!(this.poll_deadline(cx));
+            return Poll::Ready(Some(Err(Box::new(Stalled(this.timeout)))));
         };
         if let Some((_, waits)) = &mut this.waiting {
             *waits = false;
@@ -86,12 +86,12 @@ impl Drop for RequestBody {
 }
 
 impl RequestBody {
-    fn poll_patience(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let begin = || (Deadline::after(Instant::now(), self.deadlines), true);
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let begin = || (Deadline::after(Instant::now(), self.timeout), true);
         let (deadline, waits) = self.waiting.get_or_insert_with(begin);
         if !*waits {
             *waits = true;
-            deadline.set(Instant::now(), self.deadlines);
+            deadline.set(Instant::now(), self.timeout);
         }
         deadline.poll(cx)
     }

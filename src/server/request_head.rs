@@ -1,6 +1,6 @@
-//! What hyper and h2 leave open in a request's head, closed in one place (RFC 9112 §3, §6; RFC 9113 §8).
-//! Invariant: a request that passes has one well-formed authority, an origin-form target of visible ASCII,
-//! unambiguous framing, plain field names, and at most one `Cookie` field. Whatever is in doubt is refused.
+//! Checks of a request's head that hyper and h2 do not make (RFC 9112 §3, §6; RFC 9113 §8).
+//! Invariant: an accepted request has one well-formed authority, an origin-form target of visible ASCII,
+//! unambiguous framing, plain field names, and at most one `Cookie` field. An ambiguous request is rejected.
 
 use http::header::{
     CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
@@ -11,13 +11,13 @@ use http::{Method, Request, StatusCode, Uri, Version};
 use crate::server::authority::Authority;
 use crate::server::settings::Limits;
 
-/// What is wrong with a request's head.
+/// The reason why a request's head is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum HeadError {
-    /// CONNECT, TRACE or a relative of theirs.
+    /// CONNECT, TRACE, TRACK or PRI.
     #[error("a method that is not served here")]
     Method,
-    /// Not `/…`, an absolute `http` URL, or with bytes that are not visible ASCII.
+    /// Neither `/…` nor an absolute `http` URL, or not visible ASCII.
     #[error("a malformed request target")]
     Target,
     /// Over `target_bytes`.
@@ -29,11 +29,11 @@ pub(super) enum HeadError {
     /// No `Host`, several, a malformed one, or one that the target contradicts.
     #[error("a missing, repeated, malformed or contradicted host")]
     Host,
-    /// A `Transfer-Encoding` or `Content-Length` that two readers could read in two ways.
-    #[error("doubtful message framing")]
+    /// A `Transfer-Encoding` or `Content-Length` that two programs could read differently.
+    #[error("ambiguous message framing")]
     Framing,
-    /// A trusted proxy that says two things at once.
-    #[error("disagreeing forwarding fields from a trusted proxy")]
+    /// Two different values from a trusted proxy.
+    #[error("contradictory forwarding fields from a trusted proxy")]
     Forwarded,
 }
 
@@ -48,11 +48,11 @@ impl HeadError {
     }
 }
 
-/// Names of fields that were dropped because they are not plain; an extension of a request that had any.
+/// Names of fields that were dropped because they are not plain. An extension of requests that had such fields.
 #[derive(Clone, Debug, Default)]
 pub struct DroppedNames(pub Vec<HeaderName>);
 
-/// Checks a request and brings it into the one form that all others see; returns whom it is for.
+/// Checks and normalizes a request. Returns its authority.
 pub(super) fn check<B>(request: &mut Request<B>, limits: &Limits) -> Result<Authority, HeadError> {
     check_method(request.method().as_str())?;
     let fields = Fields::of(request.method(), request.headers(), limits)?;
@@ -73,24 +73,24 @@ fn check_method(method: &str) -> Result<(), HeadError> {
     if is_served(method) { Ok(()) } else { Err(HeadError::Method) }
 }
 
-/// Whether a method is one that the gateway answers with more than 405.
-// SECURITY: TRACE shows cookies to scripts, CONNECT makes a tunnel of us, PRI is the start of HTTP/2.
+/// Whether a method is served; the others get 405.
+// SECURITY: TRACE shows cookies to scripts, CONNECT would open a tunnel, PRI is the preface of HTTP/2.
 pub fn is_served(method: &str) -> bool {
     !matches!(method, "CONNECT" | "TRACE" | "TRACK" | "PRI")
 }
 
-/// What there is to check of the fields, collected on one way through them.
+/// The fields to be checked, collected in one pass.
 #[derive(Default)]
 struct Fields<'h> {
     host: Field<'h>,
     transfer_encoding: Field<'h>,
     content_length: Field<'h>,
     cookies: usize,
-    /// Whether there are names that are not plain.
+    /// Whether some names are not plain.
     is_odd: bool,
 }
 
-/// A field that may be there once.
+/// A field that may occur once.
 #[derive(Clone, Copy, Default)]
 enum Field<'h> {
     #[default]
@@ -100,15 +100,15 @@ enum Field<'h> {
 }
 
 impl<'h> Fields<'h> {
-    /// Collects them, within the bounds of a head.
+    /// Collects the fields and checks the limits of the head.
     fn of(method: &Method, headers: &'h HeaderMap, limits: &Limits) -> Result<Self, HeadError> {
         if headers.len() > limits.header_count {
             return Err(HeadError::HeadTooLarge);
         }
-        // A method may be of any length, too. The target has a bound of its own.
+        // The length of a method is not limited otherwise. The target has its own limit.
         let (mut fields, mut bytes) = (Self::default(), method.as_str().len());
         for (name, value) in headers {
-            // A colon, a space and a line end belong to each field.
+            // Each field has a colon, a space and a line end.
             bytes += name.as_str().len() + value.len() + 4;
             match *name {
                 HOST => fields.host.add(value),
@@ -130,19 +130,19 @@ impl<'h> Field<'h> {
         };
     }
 
-    /// The field's value, if it is there; the flaw, if it is there more than once.
-    fn once(self, flaw: HeadError) -> Result<Option<&'h HeaderValue>, HeadError> {
+    /// The field's value, if there is one; `error` if there are several.
+    fn once(self, error: HeadError) -> Result<Option<&'h HeaderValue>, HeadError> {
         match self {
             Self::Absent => Ok(None),
             Self::Once(value) => Ok(Some(value)),
-            Self::Repeated => Err(flaw),
+            Self::Repeated => Err(error),
         }
     }
 }
 
-/// Drops the fields whose names another reader could take for others.
-// SECURITY: `Transfer_Encoding` and `X_Forwarded_User` are `Transfer-Encoding` and `X-Forwarded-User` to
-// whoever makes variables of fields, as CGI and its heirs do.
+/// Drops fields with names that another program could confuse with others.
+// SECURITY: programs that turn fields into variables, like CGI, take `Transfer_Encoding` and `X_Forwarded_User` for
+// `Transfer-Encoding` and `X-Forwarded-User`.
 #[cold]
 fn drop_odd(headers: &mut HeaderMap) -> DroppedNames {
     let odd: Vec<HeaderName> = headers.keys().filter(|name| !is_plain(name)).cloned().collect();
@@ -158,7 +158,7 @@ fn is_plain(name: &HeaderName) -> bool {
 
 /// One `Transfer-Encoding: chunked`, or one canonical `Content-Length`, or neither (RFC 9112 §6).
 fn check_length(fields: &Fields<'_>) -> Result<(), HeadError> {
-    // SECURITY: hyper takes any list that ends in `chunked`, and an upstream may read such a list differently.
+    // SECURITY: hyper accepts any list that ends in `chunked`, and an upstream may read such a list differently.
     if let Some(coding) = fields.transfer_encoding.once(HeadError::Framing)?
         && !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
     {
@@ -174,7 +174,7 @@ fn check_length(fields: &Fields<'_>) -> Result<(), HeadError> {
     Ok(())
 }
 
-/// One well-formed authority, from whatever the version asks for (RFC 9112 §3.2, RFC 9113 §8.3.1).
+/// The one well-formed authority, from the place that the HTTP version defines (RFC 9112 §3.2, RFC 9113 §8.3.1).
 fn check_host<B>(request: &Request<B>, fields: &Fields<'_>) -> Result<Authority, HeadError> {
     let parse = |value| Authority::parse(value).ok_or(HeadError::Host);
     let host = fields.host.once(HeadError::Host)?.cloned();
@@ -186,7 +186,7 @@ fn check_host<B>(request: &Request<B>, fields: &Fields<'_>) -> Result<Authority,
     };
     match (target, host) {
         (Some(target), Some(host)) => {
-            // SECURITY: we would route by one and the upstream might by the other.
+            // SECURITY: we would route by one, and the upstream might route by the other.
             if target.agrees_with(&parse(host)?) { Ok(target) } else { Err(HeadError::Host) }
         }
         (Some(target), None) if request.version() == Version::HTTP_2 => Ok(target),
@@ -195,7 +195,7 @@ fn check_host<B>(request: &Request<B>, fields: &Fields<'_>) -> Result<Authority,
     }
 }
 
-/// Origin-form, or absolute-form that becomes it (RFC 9112 §3.2). A fragment is gone already.
+/// Accepts origin-form, and turns absolute-form into it (RFC 9112 §3.2). hyper has removed a fragment.
 fn check_target(uri: &mut Uri, limits: &Limits) -> Result<(), HeadError> {
     let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
     if target.len() > limits.target_bytes {
@@ -216,7 +216,7 @@ fn check_target(uri: &mut Uri, limits: &Limits) -> Result<(), HeadError> {
     Ok(())
 }
 
-/// HTTP/2 may send each cookie in a field of its own; everybody else reads one (RFC 9113 §8.2.3).
+/// Joins cookies: HTTP/2 may send each in its own field, applications expect one field (RFC 9113 §8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn http1_needs_one_host_that_agrees_with_its_target() {
+    fn http1_request_needs_one_host_that_matches_its_target() {
         let check = |uri, hosts: &[&str], expected| {
             let fields: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
             check_one(request(Version::HTTP_11, uri, &fields), expected);
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn http2_needs_an_authority_and_host_may_only_agree() {
+    fn http2_request_needs_an_authority_that_matches_its_host() {
         let check = |uri, hosts: &[&str], expected| {
             let fields: Vec<_> = hosts.iter().map(|host| ("host", *host)).collect();
             check_one(request(Version::HTTP_2, uri, &fields), expected);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_are_visible_and_bounded() {
+    fn target_must_be_visible_ascii_and_within_its_limit() {
         let check = |uri: &str, expected| {
             check_one(request(Version::HTTP_11, uri, &[("host", "a")]), expected);
         };
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn framing_is_one_plain_field() {
+    fn ambiguous_framing_is_rejected() {
         let check = |fields: &[(&str, &str)], expected| {
             let fields = [&[("host", "a")], fields].concat();
             check_one(request(Version::HTTP_11, "/", &fields), expected);
@@ -301,22 +301,22 @@ mod tests {
         let (te, cl) = ("transfer-encoding", "content-length");
         check(&[(te, "chunked")], Ok("a"));
         check(&[(te, "Chunked")], Ok("a"));
-        for doubtful in
+        for ambiguous in
             ["gzip, chunked", "chunked, chunked", "identity", "\"chunked\"", ", chunked", ""]
         {
-            check(&[(te, doubtful)], Err(HeadError::Framing));
+            check(&[(te, ambiguous)], Err(HeadError::Framing));
         }
         check(&[(te, "chunked"), (te, "chunked")], Err(HeadError::Framing));
         check(&[(cl, "0")], Ok("a"));
         check(&[(cl, "10")], Ok("a"));
-        for doubtful in ["010", "00", "+1", "0x1", "1_0", "5, 5", "", "-0"] {
-            check(&[(cl, doubtful)], Err(HeadError::Framing));
+        for ambiguous in ["010", "00", "+1", "0x1", "1_0", "5, 5", "", "-0"] {
+            check(&[(cl, ambiguous)], Err(HeadError::Framing));
         }
         check(&[(cl, "1"), (cl, "1")], Err(HeadError::Framing));
     }
 
     #[test]
-    fn tunnels_and_echoes_are_not_served() {
+    fn connect_and_trace_are_rejected() {
         for method in ["CONNECT", "TRACE", "TRACK", "PRI"] {
             let mut request = request(Version::HTTP_11, "/", &[("host", "a")]);
             *request.method_mut() = method.parse().unwrap();
@@ -325,15 +325,15 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_bounded_by_bytes_and_count() {
+    fn head_is_limited_by_bytes_and_count() {
         let large = "x".repeat(Limits::default().header_bytes);
         check_one(
             request(Version::HTTP_2, "https://a/", &[("x", &large)]),
             Err(HeadError::HeadTooLarge),
         );
-        let mut asked = request(Version::HTTP_11, "/", &[("host", "a")]);
-        *asked.method_mut() = large.parse().unwrap();
-        check_one(asked, Err(HeadError::HeadTooLarge));
+        let mut long_method = request(Version::HTTP_11, "/", &[("host", "a")]);
+        *long_method.method_mut() = large.parse().unwrap();
+        check_one(long_method, Err(HeadError::HeadTooLarge));
         let many = vec![("cookie", "a=b"); Limits::default().header_count + 1];
         check_one(request(Version::HTTP_2, "https://a/", &many), Err(HeadError::HeadTooLarge));
     }

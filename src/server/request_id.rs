@@ -1,4 +1,4 @@
-//! The name of a request: in the log, in the answer, and toward the upstream.
+//! The ID of a request: in the log, in the response, and in the request to the upstream.
 //! Invariant: 1 to 64 characters of `[A-Za-z0-9._-]`, so it fits any log line and header unescaped.
 
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::HeaderValue;
 
-/// A request's name; kept in place, so that copying it allocates nothing.
+/// A request's ID. Stored inline, so that a copy allocates nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RequestId {
     text: [u8; LONGEST],
@@ -16,8 +16,8 @@ pub struct RequestId {
 const LONGEST: usize = 64;
 
 impl RequestId {
-    /// The `count`th request of a connection that drew `base`: 32 hexadecimal digits.
-    /// One draw per connection is enough, for an id must be unique, not secret.
+    /// The ID of the `count`th request of a connection: 32 hexadecimal digits. `base` is random for each
+    /// connection, which is enough: an ID must be unique, not secret.
     pub(super) fn of(base: u128, count: u32) -> Self {
         let mut rest = base.wrapping_add(u128::from(count)).to_be_bytes().into_iter();
         let mut text = [0; LONGEST];
@@ -28,7 +28,7 @@ impl RequestId {
         Self { text, length: 32 }
     }
 
-    /// The name that somebody else gave, if it keeps the form.
+    /// Parses the ID that a trusted proxy sent.
     pub(super) fn parse(given: &[u8]) -> Option<Self> {
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
         let length = u8::try_from(given.len()).ok()?;
@@ -76,13 +76,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_of_a_connection_differ() {
+    fn ids_of_one_connection_differ() {
         assert_eq!(RequestId::of(0x0a, 1).as_str(), format!("{:032x}", 0x0b));
         assert_eq!(RequestId::of(u128::MAX, 1).as_str(), "0".repeat(32));
     }
 
     #[test]
-    fn only_plain_names_are_taken_over() {
+    fn id_with_other_characters_is_rejected() {
         assert_eq!(RequestId::parse(b"a-B_1.2").unwrap().as_str(), "a-B_1.2");
         assert_eq!(RequestId::parse(&[b'a'; 64]).unwrap().as_str().len(), 64);
         for bad in [&b""[..], &[b'a'; 65], &[b'a'; 300], b"a b", b"a\n", b"a\"", b"\xc3\xa4"] {

@@ -14,13 +14,13 @@ use crate::server::h2_streams::SendStall;
 
 /// A response's body; the request ends with it.
 pub(super) struct ResponseBody {
-    /// Empty once there is no more to come, for better or worse.
+    /// Empty after its end, or after an error.
     pub(super) body: Body,
-    /// Why it broke off, until that is told.
+    /// The error that is still to be reported to hyper.
     pub(super) broken: Option<BodyError>,
     pub(super) exchange: Box<Exchange>,
-    /// On HTTP/2.
-    pub(super) handover: Option<Arc<SendStall>>,
+    /// Set on HTTP/2.
+    pub(super) stall: Option<Arc<SendStall>>,
 }
 
 impl HttpBody for ResponseBody {
@@ -35,12 +35,12 @@ impl HttpBody for ResponseBody {
         if let Some(error) = this.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
-        if let Some(handover) = &this.handover {
-            handover.asked();
+        if let Some(stall) = &this.stall {
+            stall.polled();
         }
         let frame = ready!(pin!(&mut this.body).poll_frame(cx));
-        if let Some(handover) = &this.handover {
-            handover.handed();
+        if let Some(stall) = &this.stall {
+            stall.delivered();
         }
         match frame {
             Some(Ok(frame)) => {
@@ -68,8 +68,8 @@ impl HttpBody for ResponseBody {
 }
 
 impl ResponseBody {
-    /// Ends a body before its end. On HTTP/1 what there is of the answer is sent first: a client takes a
-    /// connection without any answer for a stale one, and sends its request again.
+    /// Breaks the body off. On HTTP/1 the rest that hyper holds is sent first: a client that gets no byte of a
+    /// response takes the connection for a stale one and sends its request again.
     #[cold]
     fn break_off(
         &mut self,
@@ -78,10 +78,11 @@ impl ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.exchange.outcome.reason = Some(error.to_string().into());
         self.body = Body::empty();
-        if self.handover.is_some() {
+        if self.stall.is_some() {
             return Poll::Ready(Some(Err(error)));
         }
-        // hyper drops what it has not written when it hears of an error, and writes when it has to wait.
+        // hyper drops unsent bytes at an error, and sends them while it waits. So it waits once, then gets the
+        // error.
         self.broken = Some(error);
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -93,7 +94,7 @@ impl Drop for ResponseBody {
         if self.body.is_end_stream() {
             return;
         }
-        let stalled = self.handover.as_ref().is_some_and(|handover| handover.is_overdue());
+        let stalled = self.stall.as_ref().is_some_and(|stall| stall.is_overdue());
         self.exchange.cut(if stalled { "the client took no more" } else { "the client left" });
     }
 }

@@ -1,5 +1,5 @@
-//! The frame of one request: its name, its checks, a guard against panics, and its line in the access log.
-//! Invariant: every request that hyper delivers is answered, and its end is counted exactly once.
+//! Requests between hyper and the handler: their ID, their checks, and a guard against panics.
+//! Invariant: every request from hyper gets a response, also if it is rejected or its handler panics.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -30,14 +30,14 @@ pub(super) struct Service<H> {
     handler: Arc<H>,
     connected: Arc<ConnectionInfo>,
     admission: Admission,
-    /// Requests are named by this and their count.
-    names: u128,
+    /// The IDs of requests are made of this and their count.
+    id_base: u128,
     count: AtomicU32,
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What a 405 of ours has to name (RFC 9110 §15.5.6).
+/// `Allow` of a 405 (RFC 9110 §15.5.6).
 const METHODS: HeaderValue =
     HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
 
@@ -47,12 +47,12 @@ impl<H: Handler> Service<H> {
         connected: Arc<ConnectionInfo>,
         admission: Admission,
     ) -> Arc<Self> {
-        let names = u128::from_be_bytes(random::bytes());
-        Arc::new(Self { handler, connected, admission, names, count: AtomicU32::new(0) })
+        let id_base = u128::from_be_bytes(random::bytes());
+        Arc::new(Self { handler, connected, admission, id_base, count: AtomicU32::new(0) })
     }
 
-    /// Answers one request. What needs no waiting is done before the future is made, to keep it small; and it
-    /// is boxed, as hyper moves it and keeps room for it while its client's connection is idle.
+    /// Answers one request. Work that does not wait is done before the future is created, to keep it small. It is
+    /// boxed, because hyper moves it and keeps space for it while the connection is idle.
     pub(super) fn answer(
         self: &Arc<Self>,
         request: Request<Received>,
@@ -60,34 +60,34 @@ impl<H: Handler> Service<H> {
         let (version, head) = (request.version(), request.method() == Method::HEAD);
         let current = self.connected.current_settings();
         let proxies = self.connected.trusted_proxies(&current);
-        let request_id = self.name(request.headers(), proxies);
+        let request_id = self.request_id(request.headers(), proxies);
         let mut exchange = Box::new(Exchange::begin(Arc::clone(&self.connected)));
-        let framed = self.frame(request, request_id, proxies, &mut exchange);
+        let prepared = self.prepare(request, request_id, proxies, &mut exchange);
         let service = Arc::clone(self);
         Box::pin(async move {
-            let handover = SendStall::current();
-            if let (Some(client), Some(handover)) = (&exchange.client, &handover) {
-                client.open_parts().runs_in(handover);
+            let stall = SendStall::current();
+            if let (Some(client), Some(stall)) = (&exchange.client, &stall) {
+                client.open_parts().runs_in(stall);
             }
-            let answered = match framed {
+            let answered = match prepared {
                 Ok(incoming) => service.handle(incoming, request_id).await,
-                Err(refused) => *refused,
+                Err(rejected) => *rejected,
             };
             let response = exchange.answered(answered, version, head);
-            Ok(response.map(|body| ResponseBody { body, broken: None, exchange, handover }))
+            Ok(response.map(|body| ResponseBody { body, broken: None, exchange, stall }))
         })
     }
 
-    /// A trusted proxy's name for the request, else a new one.
-    fn name(&self, headers: &HeaderMap, proxies: Option<&TrustedProxies>) -> RequestId {
+    /// The request ID of a trusted proxy, else a new one.
+    fn request_id(&self, headers: &HeaderMap, proxies: Option<&TrustedProxies>) -> RequestId {
         let given = proxies.and_then(|_| headers.get(REQUEST_ID));
         given.and_then(|given| RequestId::parse(given.as_bytes())).unwrap_or_else(|| {
-            RequestId::of(self.names, self.count.fetch_add(1, Ordering::Relaxed))
+            RequestId::of(self.id_base, self.count.fetch_add(1, Ordering::Relaxed))
         })
     }
 
-    /// Checks a request and puts the frame around it, or makes its refusal.
-    fn frame(
+    /// Checks a request and prepares it for the handler, or rejects it.
+    fn prepare(
         &self,
         mut request: Request<Received>,
         request_id: RequestId,
@@ -95,11 +95,11 @@ impl<H: Handler> Service<H> {
         exchange: &mut Exchange,
     ) -> Result<Incoming, Box<Answered>> {
         let settings = self.connected.settings();
-        let asked = (settings.context.access_log == AccessLog::On)
+        let line = (settings.context.access_log == AccessLog::On)
             .then(|| (request.method().clone(), request.uri().path_and_query().cloned()));
         let checked = self.check(&mut request, request_id, proxies);
         exchange.client = checked.as_ref().ok().map(Arc::clone);
-        exchange.line = asked.map(|(method, target)| LoggedRequest { method, target, request_id });
+        exchange.line = line.map(|(method, target)| LoggedRequest { method, target, request_id });
         match checked {
             Ok(client) => {
                 let request = request
@@ -123,7 +123,7 @@ impl<H: Handler> Service<H> {
         Ok(Arc::new(client))
     }
 
-    /// Whether the connection has a slot. It may lose it by an eviction while no request is under way.
+    /// Whether the connection is within the limits. An eviction may have taken its permit since the last request.
     fn check_admission(&self) -> Result<(), Rejection> {
         match self.admission {
             Admission::Accepted if self.connected.activity().is_evicted() => Err(Rejection::Full),
@@ -148,14 +148,15 @@ impl<H: Handler> Service<H> {
         if reason == Rejection::Head(HeadError::Method) {
             headers.insert(ALLOW, METHODS);
         }
-        // SECURITY: where one message is in doubt, so is where the next one begins; and who is one too many leaves.
+        // SECURITY: after an ambiguous message, the start of the next one is unknown. Connections over a limit
+        // close.
         if request.version() != Version::HTTP_2 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         answered
     }
 
-    /// Lets the handler answer; where it panics, answers 500 in its stead.
+    /// Calls the handler; if it panics, the response is 500.
     async fn handle(&self, incoming: Incoming, request_id: RequestId) -> Answered {
         if let Some(answered) = without_panic(self.handler.handle(incoming)).await {
             return answered;
@@ -173,10 +174,10 @@ enum Rejection {
     #[error(transparent)]
     Head(#[from] HeadError),
     /// The connection has no slot.
-    #[error("as many connections as allowed are open")]
+    #[error("limits.connections is reached")]
     Full,
     /// The client of the connection has too many.
-    #[error("as many connections of one client as allowed are open")]
+    #[error("limits.connections_per_client is reached")]
     ClientFull,
 }
 

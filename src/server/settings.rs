@@ -1,5 +1,5 @@
 //! `server:` of the configuration: sockets, TLS, trusted proxies, limits and timeouts.
-//! Invariant: data only; the rest of the room gives it effect.
+//! Invariant: data only.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! How the process ends: the order to stop, and the tasks that still have work.
-//! Invariant: a server returns only when every task it knows has ended, and no task outlives the deadline.
+//! The shutdown of a server: the order to stop, the drain, and the tasks that it waits for.
+//! Invariant: a server returns only when all of its tasks have ended, and no task runs past `timeouts.drain`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::server::settings::ServerTimeouts;
 
-/// The order to stop, given once for all who listen.
+/// The order to stop. All clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     begun: CancellationToken,
@@ -27,12 +27,12 @@ impl Shutdown {
         Self::default()
     }
 
-    /// Orders to stop: readiness goes, listeners close after `drain_delay`, open requests may finish.
+    /// Starts the drain: `/readyz` fails, listeners close after `drain_delay`, open requests may finish.
     pub fn begin(&self) {
         self.begun.cancel();
     }
 
-    /// Orders to stop without waiting for anything.
+    /// Stops without waiting for open requests.
     pub fn force(&self) {
         self.forced.cancel();
         self.begun.cancel();
@@ -48,7 +48,7 @@ impl Shutdown {
         self.begun.cancelled().await;
     }
 
-    /// Awaits something, unless there is no time for anything.
+    /// Waits for a future. Returns `None` as soon as [`Self::force`] is called.
     pub async fn unless_forced<T>(&self, wait: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
@@ -58,7 +58,7 @@ impl Shutdown {
     }
 }
 
-/// The tasks of one server. Whoever starts one for a request starts it here, so that the end waits for it.
+/// The tasks of one server. Tasks of requests are started here, so that the drain waits for them.
 #[derive(Clone, Debug, Default)]
 pub struct Tasks(Arc<Inner>);
 
@@ -72,19 +72,19 @@ struct Inner {
     cut: CancellationToken,
 }
 
-/// How far the end has come.
+/// The progress of the shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum DrainStage {
-    /// Not at all.
+    /// The server is running.
     Open,
     /// Listeners are closed; connections end after their open requests.
     Draining,
-    /// The time is up.
+    /// The time to drain is over.
     Ending,
 }
 
-/// What a tunnel has to say good-bye after [`Tasks::ending`].
-const LAST_WORD: Duration = Duration::from_secs(1);
+/// The time of a tunnel to send its close message after [`Tasks::ending`].
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 impl Tasks {
     /// Runs a task that may last longer than its request, such as an upgraded connection.
@@ -115,7 +115,7 @@ impl Tasks {
         (self.0.draining.cancelled(), self.0.ending.cancelled())
     }
 
-    /// Runs a task that minds the end itself.
+    /// Runs a task that observes the drain itself.
     pub(super) fn track(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.0.tracker.spawn(task).abort_handle()
     }
@@ -128,7 +128,7 @@ impl Tasks {
         }
     }
 
-    /// Ends the tasks, once the order to stop is given.
+    /// Drains: waits for the tasks, then cuts them.
     pub(super) async fn drain(&self, shutdown: &Shutdown, timeouts: &ServerTimeouts) {
         shutdown.unless_forced(sleep(timeouts.drain_delay)).await;
         self.0.stage.store(DrainStage::Draining as u8, Ordering::Release);
@@ -136,19 +136,22 @@ impl Tasks {
         self.0.tracker.close();
         shutdown.unless_forced(timeout(timeouts.drain, self.0.tracker.wait())).await;
         if !self.0.tracker.is_empty() {
-            tracing::warn!(tasks = self.0.tracker.len(), "cutting what did not finish in time");
+            tracing::warn!(
+                tasks = self.0.tracker.len(),
+                "drain timed out, closing remaining requests"
+            );
         }
         self.0.stage.store(DrainStage::Ending as u8, Ordering::Release);
         self.0.ending.cancel();
-        shutdown.unless_forced(timeout(LAST_WORD, self.0.tracker.wait())).await;
+        shutdown.unless_forced(timeout(CLOSE_GRACE, self.0.tracker.wait())).await;
         self.0.cut.cancel();
         self.0.tracker.wait().await;
     }
 }
 
-/// Wakes a connection's task when the stage changes.
-/// Asking a token takes its lock, and a connection is polled several times per request, so it asks only once:
-/// afterwards the stage is one atomic load.
+/// Wakes a connection's task when the stage changes. Polling a token takes its lock, and a connection is polled
+/// several times per request. So tokens are polled only to register a waker, and the stage is read by one atomic
+/// load.
 pub(super) struct StageWatch<'p, 't> {
     tasks: &'t Tasks,
     draining: Pin<&'p mut WaitForCancellationFuture<'t>>,
@@ -170,7 +173,7 @@ impl<'p, 't> StageWatch<'p, 't> {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> DrainStage {
         if !self.registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
             self.registered = Some(cx.waker().clone());
-            // Both only register the waker: what they have to say is in the stage.
+            // Both only register the waker; the result is in the stage.
             for notice in [&mut self.draining, &mut self.ending] {
                 let (Poll::Ready(()) | Poll::Pending) = notice.as_mut().poll(cx);
             }

@@ -1,6 +1,6 @@
-//! The one IO wrapper: what hyper reads from and writes to, whatever the transport.
-//! It reports to the connection's [`ConnectionActivity`], notices clients that leave while their answer is being made, and
-//! closes so that the last answer arrives. Once the connection is upgraded it only passes bytes on.
+//! The stream that hyper reads and writes, for every transport.
+//! Invariant: all reads and writes are reported to [`ConnectionActivity`], a client that leaves before its
+//! response is noticed, and a close does not lose the last response. After an upgrade, bytes are only forwarded.
 
 use std::io;
 use std::pin::Pin;
@@ -16,16 +16,16 @@ use crate::server::deadlines::ConnectionActivity;
 use crate::server::protocol::Protocol;
 use crate::server::transport::Transport;
 
-/// A transport, watched.
+/// A transport that reports its activity.
 pub(super) struct Stream {
     transport: Transport,
     connected: Arc<ConnectionInfo>,
     protocol: Protocol,
-    /// Bytes that were read before hyper asked for them.
+    /// Bytes that were read before hyper reads them.
     ahead: Bytes,
     client_side: Side,
     our_side: Side,
-    _admission: ConnectionGuard,
+    _guard: ConnectionGuard,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -34,10 +34,10 @@ enum Side {
     Closed,
 }
 
-/// What a client starts with that speaks HTTP/2 without being asked (RFC 9113 §3.4).
+/// The preface of HTTP/2 with prior knowledge (RFC 9113 §3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How much is read to find out what a client speaks; little, for a silent connection has room for it, too.
+/// Bytes that are read at once to determine the protocol. Few, because every silent connection reserves them.
 const SNIFFED: usize = 1024;
 
 impl Stream {
@@ -53,11 +53,11 @@ impl Stream {
             ahead: Bytes::new(),
             client_side: Side::Open,
             our_side: Side::Open,
-            _admission: guard,
+            _guard: guard,
         }
     }
 
-    /// Finds out what the client speaks: what TLS agreed on, else what its first bytes say.
+    /// Determines the protocol: by ALPN, else by the first bytes.
     pub(super) async fn protocol(&mut self) -> io::Result<Protocol> {
         self.protocol = match self.transport.negotiated() {
             Some(protocol) => protocol,
@@ -87,10 +87,9 @@ impl Stream {
         self.connected.activity()
     }
 
-    /// Looks whether the client is still there while hyper, busy with its answer, does not read. hyper flushes
-    /// whenever it is polled, so this is asked often enough.
-    /// A reset ends the connection. A closed side may be a client that sends one request and waits, so its
-    /// answer is made, as long as it takes what it is given.
+    /// Checks whether the client is still connected while hyper waits for the response and does not read. Called
+    /// at each flush: hyper flushes whenever it is polled. A reset ends the connection. A client that has closed
+    /// its side may still wait for its response, so the request goes on as long as the client takes bytes.
     fn poll_client(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let watches = self.protocol == Protocol::Http1
             && self.client_side == Side::Open
@@ -107,16 +106,16 @@ impl Stream {
                 self.client_side = Side::Closed;
                 self.activity().half_closed();
             } else {
-                // The beginning of the next request: it waits here.
+                // The beginning of the next request, kept until hyper reads it.
                 self.ahead = Bytes::copy_from_slice(read.filled());
             }
         }
         Ok(())
     }
 
-    /// Reads on until the client has closed, too: closing over unread bytes resets the connection, and the
-    /// reset may overtake our answer (RFC 9112 §9.6). However much that is: who uploads in a hurry has sent
-    /// megabytes before our refusal arrives. The keeper says when it is enough.
+    /// Reads until the client has closed its side. A close with unread bytes would reset the connection, and the
+    /// reset may overtake the response (RFC 9112 §9.6). The amount is not limited, because an upload may send
+    /// megabytes before its rejection arrives. The watchdog ends it.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut space = [0; 4096];
         loop {
@@ -155,9 +154,9 @@ impl AsyncRead for Stream {
         if this.ahead.has_remaining() {
             let length = this.ahead.remaining().min(buf.remaining());
             buf.put_slice(&this.ahead.split_to(length));
-            this.activity().heard(this.protocol);
-            // There may be more of the head. hyper would double its buffer for a second piece, and an idle
-            // connection keeps that.
+            this.activity().received(this.protocol);
+            // There may be more of the head. hyper would double its buffer for a second read, and an idle
+            // connection keeps that buffer.
             if length == SNIFFED
                 && let Poll::Ready(Err(error)) = Pin::new(&mut this.transport).poll_read(cx, buf)
             {
@@ -168,7 +167,7 @@ impl AsyncRead for Stream {
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.transport).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            this.activity().heard(this.protocol);
+            this.activity().received(this.protocol);
         }
         Poll::Ready(Ok(()))
     }
@@ -232,16 +231,16 @@ mod tests {
     use crate::server::settings::{Limits, Settings};
 
     async fn served() -> (Stream, UnixStream) {
-        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (server, client) = UnixStream::pair().unwrap();
         let settings = Settings::listening_nowhere();
         let connected = ConnectionInfo::fixed(Peer::Unix, Scheme::Http, &settings);
-        let room = ConnectionLimit::new(&Limits::default(), Arc::default());
-        let guard = room.admit(room.slot().await, &connected).unwrap();
-        (Stream::new(Transport::Unix(ours), connected, guard), theirs)
+        let limit = ConnectionLimit::new(&Limits::default(), Arc::default());
+        let guard = limit.claim(limit.slot().await, &connected).unwrap();
+        (Stream::new(Transport::Unix(server), connected, guard), client)
     }
 
     #[tokio::test]
-    async fn a_head_that_is_here_is_read_in_one_piece() {
+    async fn head_that_has_arrived_is_read_at_once() {
         for length in [1, SNIFFED - 1, SNIFFED, SNIFFED + 1, 3 * SNIFFED] {
             let (mut stream, mut client) = served().await;
             let sent = vec![b'x'; length];
@@ -259,11 +258,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_uploads_in_a_hurry_is_not_reset() {
+    async fn upload_after_the_response_is_not_reset() {
         let (mut stream, mut client) = served().await;
         let uploading = async {
             for _ in 0..512 {
-                client.write_all(&[b'x'; 16 * 1024]).await.expect("nobody resets");
+                client.write_all(&[b'x'; 16 * 1024]).await.expect("no reset");
             }
             drop(client);
         };

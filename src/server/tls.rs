@@ -1,6 +1,6 @@
-//! TLS toward the clients: certificates by name, TLS 1.2 and 1.3, h2 and http/1.1.
-//! Invariant: a key that does not belong to its certificate is found at start; there is no early data, so that
-//! nothing of a handshake can be replayed as a request (RFC 8446 §8).
+//! TLS toward clients: certificates by server name, TLS 1.2 and 1.3, ALPN for HTTP/2 and HTTP/1.1.
+//! Invariant: a key that does not belong to its certificate is an error at start. Early data is off, so that no
+//! request can be replayed (RFC 8446 §8).
 
 use std::sync::Arc;
 
@@ -19,16 +19,16 @@ use crate::clock::UnixTime;
 use crate::server::error::Error;
 use crate::server::settings::CertifiedPair;
 
-/// A certificate of ours, and until when it is good.
+/// The expiry of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateExpiry {
-    /// Where it came from: a path, or "inline".
+    /// Source of the certificate: a path, or "inline".
     pub name: String,
     /// `notAfter` (RFC 5280 §4.1.2.5).
     pub not_after: UnixTime,
 }
 
-/// Until when each certificate is good; one whose time cannot be read is left out, for it still serves.
+/// The expiry of each certificate. One whose time cannot be read is left out, because it is served nevertheless.
 pub(super) fn expiries(pairs: &[CertifiedPair]) -> Vec<CertificateExpiry> {
     let expiry = |pair: &CertifiedPair| {
         Some(CertificateExpiry { name: pair.name.clone(), not_after: pair.not_after()? })
@@ -37,12 +37,12 @@ pub(super) fn expiries(pairs: &[CertifiedPair]) -> Vec<CertificateExpiry> {
 }
 
 impl CertifiedPair {
-    /// Until when the certificate is good, where that can be read.
+    /// The end of the certificate's validity, if it can be read.
     pub fn not_after(&self) -> Option<UnixTime> {
         self.validity().map(|(_, not_after)| not_after)
     }
 
-    /// From when to when the certificate is good, where that can be read (RFC 5280 §4.1.2.5).
+    /// The certificate's validity, if it can be read (RFC 5280 §4.1.2.5).
     pub fn validity(&self) -> Option<(UnixTime, UnixTime)> {
         let leaf = self.leaf()?;
         let leaf = Certificate::from_der(&leaf).ok()?;
@@ -52,7 +52,7 @@ impl CertifiedPair {
         Some((time(&validity.not_before)?, time(&validity.not_after)?))
     }
 
-    /// Whether the certificate is one for this host: a name, or an address as in a URL.
+    /// Whether the certificate is valid for this host: a name, or an address as in a URL.
     pub fn covers(&self, host: &str) -> bool {
         let covered = || {
             let leaf = self.leaf()?;
@@ -99,12 +99,12 @@ fn load(pair: &CertifiedPair, provider: &CryptoProvider) -> Result<Arc<Certified
         .map_err(|source| Error::Pair { pair: name(), source })
 }
 
-/// The certificates in their written order.
+/// The certificates in the order of the configuration.
 #[derive(Debug)]
 struct Certificates(Vec<Arc<CertifiedKey>>);
 
 impl ResolvesServerCert for Certificates {
-    /// The first certificate that covers the name; the very first where none does or none is asked for.
+    /// The first certificate that covers the server name. If none does, or without a server name, the first one.
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let [only] = self.0.as_slice() else {
             let name = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_pairs_are_named() {
+    fn error_names_the_invalid_pair() {
         let one = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
         let other = rcgen::generate_simple_self_signed(["b.example".to_owned()]).unwrap();
         let key = one.signing_key.serialize_pem();
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_certificate_is_read() {
+    fn expiry_of_a_certificate_is_read() {
         let mut parameters = rcgen::CertificateParams::new(["a.example".to_owned()]).unwrap();
         parameters.not_after = rcgen::date_time_ymd(2031, 2, 3);
         let key = rcgen::KeyPair::generate().unwrap();
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_for_the_names_in_it() {
+    fn certificate_covers_the_names_in_it() {
         let names = ["*.a.example", "b.example", "::1"].map(str::to_owned);
         let one = rcgen::generate_simple_self_signed(names).unwrap();
         let pair = pair("a.pem", one.cert.pem(), String::new());

@@ -54,7 +54,7 @@ impl Accepted {
     pub(super) async fn open(self, tls: Option<&Arc<ServerConfig>>) -> io::Result<Transport> {
         Ok(match (self, tls) {
             (Self::Tcp(stream, _), Some(tls)) => {
-                // Boxed: a handshake is large, and most of a connection's life needs no room for it.
+                // Boxed: a handshake is large, and short compared with the connection.
                 let tls = TlsAcceptor::from(Arc::clone(tls));
                 Transport::Tls(Box::new(Box::pin(tls.accept(stream)).await?))
             }

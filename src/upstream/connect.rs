@@ -169,8 +169,8 @@ fn client_config(settings: &TlsSettings) -> Result<ClientConfig, SettingsFault> 
     let unusable =
         |error: &dyn std::error::Error| SettingsFault::ClientCertificate(error.to_string());
     let builder = trust::client(settings.ca.as_deref()).map_err(|fault| match fault {
-        trust::Fault::Authority(_) => SettingsFault::Authority,
-        trust::Fault::Tls(cause) => SettingsFault::Tls(cause),
+        trust::TrustError::Authority(_) => SettingsFault::Authority,
+        trust::TrustError::Tls(cause) => SettingsFault::Tls(cause),
     })?;
     let mut config = match &settings.client {
         None => builder.with_no_client_auth(),

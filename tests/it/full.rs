@@ -56,7 +56,7 @@ async fn over_limit_connection_gets_503_with_retry_after() {
     third.say(GET).await;
     assert_eq!(status(&third.head().await), 200);
     until(&gateway, "limit_hits_total{limit=\"connections\"}", |hits| hits == 1.0).await;
-    gateway.log_until("all of them with a request under way");
+    gateway.log_until("every connection has a request under way");
 }
 
 /// Two hundred idle keep-alive connections of one client do not block others.
@@ -81,7 +81,7 @@ async fn idle_connections_are_evicted_for_new_ones() {
     }
     let hits = |hits: f64| hits == 50.0;
     until(&gateway, "limit_hits_total{limit=\"idle_connections\"}", hits).await;
-    gateway.log_until("the longest idle ones are closed for others");
+    gateway.log_until("the longest idle connections are closed for new ones");
     idle[0].rest().await;
 }
 
@@ -104,7 +104,7 @@ async fn client_over_its_connection_limit_gets_503_with_retry_after() {
     }
     let hits = |hits: f64| hits == 1.0;
     until(&gateway, "limit_hits_total{limit=\"connections_per_client\"}", hits).await;
-    gateway.log_until("127.0.0.1 has as many connections open as allowed");
+    gateway.log_until("127.0.0.1 has reached server.limits.connections_per_client");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +114,7 @@ async fn silent_connections_leave_descriptors_for_active_ones() {
     // No connection times out while all of them are opened.
     let configuration = configuration(", timeouts: { request_headers: 60s }", &upstream);
     let gateway = Gateway::start_with_few_files(FILES, &configuration);
-    gateway.log_until("there is room for 64 connections only");
+    gateway.log_until("the limit of open files allows only 64 of the");
     let mut idle = Vec::new();
     for _ in 0..FILES {
         idle.push(TcpStream::connect(gateway.address).await.unwrap());

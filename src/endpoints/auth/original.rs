@@ -66,7 +66,7 @@ impl<'a> Original<'a> {
             }
         };
         let client =
-            call.client.asked_about(address(declared, clients, headers), scheme, authority);
+            call.client.of_original(address(declared, clients, headers), scheme, authority);
         let target = uri.map(|uri| uri.target);
         deny_contradiction(row, headers, &client, target, method.as_ref())?;
         let target = target.ok_or_else(|| no_uri(declared, headers));
@@ -190,7 +190,7 @@ fn deny_contradiction(
             None => text == target,
             Some(other) => {
                 let site = other.site.is_none_or(|(scheme, authority)| {
-                    let there = client.asked_about(client.address(), scheme, authority);
+                    let there = client.of_original(client.address(), scheme, authority);
                     scheme == client.scheme()
                         && normal(there.host()) == normal(client.host())
                         && there.port() == client.port()

@@ -299,8 +299,8 @@ fn unusable(error: reqwest::Error) -> Error {
 fn tls(ca: Option<&str>) -> Result<rustls::ClientConfig, Error> {
     let config = trust::client(ca).map_err(|fault| {
         Error::Settings(match fault {
-            trust::Fault::Authority(cause) => format!("ca: {cause}"),
-            trust::Fault::Tls(cause) => cause,
+            trust::TrustError::Authority(cause) => format!("ca: {cause}"),
+            trust::TrustError::Tls(cause) => cause,
         })
     })?;
     Ok(config.with_no_client_auth())

@@ -1,4 +1,4 @@
-//! What the log says of a request.
+//! Lines of the access log.
 
 use std::io::Write;
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::telemetry::json::Json;
 
-/// A log in memory, of this thread alone.
+/// A log in memory, for this thread only.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -58,7 +58,7 @@ fn check(lines: &[String], parts: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_request_that_is_refused_for_its_head_has_the_reason_in_its_line() {
+async fn rejected_request_is_logged_with_the_reason() {
     let sent = "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n";
     let lines = Log::of(Running::start(settings()).await, sent).await;
     let reason = r#""reason":"a missing, repeated, malformed or contradicted host""#;
@@ -66,7 +66,7 @@ async fn a_request_that_is_refused_for_its_head_has_the_reason_in_its_line() {
 }
 
 #[tokio::test]
-async fn a_request_has_one_line_without_its_query() {
+async fn request_is_logged_in_one_line_without_its_query() {
     let sent = "GET /deny?code=hunter2 HTTP/1.1\r\nHost: a:1\r\nX-Request-Id: mine\r\nConnection: close\r\n\r\n";
     let lines = Log::of(Running::start(settings()).await, sent).await;
     check(
@@ -86,23 +86,23 @@ async fn a_request_has_one_line_without_its_query() {
 }
 
 #[tokio::test]
-async fn a_refused_request_has_its_line_too() {
+async fn rejected_request_is_logged_with_its_path() {
     let lines = Log::of(Running::start(settings()).await, "GET /x?y HTTP/1.1\r\n\r\n").await;
     check(&lines, &[r#""path":"/x""#, r#""status":400"#]);
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_names_client_and_request() {
+async fn address_and_id_of_a_trusted_proxy_are_logged() {
     let trusted_proxies =
         TrustedProxies { networks: vec!["127.0.0.0/8".parse().unwrap()], unix: false };
     let running = Running::start(Settings { trusted_proxies, ..settings() }).await;
-    let sent = "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: theirs-1\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n";
+    let sent = "GET / HTTP/1.1\r\nHost: a\r\nX-Request-Id: proxy-1\r\nX-Forwarded-For: 192.0.2.1\r\nConnection: close\r\n\r\n";
     let lines = Log::of(running, sent).await;
-    check(&lines, &[r#""request_id":"theirs-1""#, r#""client":"192.0.2.1""#]);
+    check(&lines, &[r#""request_id":"proxy-1""#, r#""client":"192.0.2.1""#]);
 }
 
 #[tokio::test]
-async fn unknown_client_is_a_dash() {
+async fn unknown_client_is_logged_as_a_dash() {
     let trusted_proxies =
         TrustedProxies { networks: vec!["127.0.0.0/8".parse().unwrap()], unix: false };
     let running = Running::start(Settings { trusted_proxies, ..settings() }).await;

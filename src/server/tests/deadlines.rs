@@ -38,7 +38,7 @@ async fn silent_half_open_and_dripping_connections_are_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_later_head_has_the_same_deadline() {
+async fn later_head_has_the_same_deadline() {
     let timeouts = ServerTimeouts { request_headers: UNHURRIED, ..ServerTimeouts::default() };
     let running = Running::start(with(timeouts)).await;
     let mut stream = running.connect_in_memory().await;
@@ -49,7 +49,7 @@ async fn a_later_head_has_the_same_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_connection_is_closed() {
+async fn idle_connection_is_closed() {
     let timeouts = ServerTimeouts { keep_alive: SHORT, ..ServerTimeouts::default() };
     let running = Running::start(with(timeouts)).await;
     let mut stream = running.connect_in_memory().await;
@@ -59,7 +59,7 @@ async fn an_idle_connection_is_closed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_takes_long_to_answer_has_no_deadline() {
+async fn slow_response_has_no_deadline() {
     let timeouts = ServerTimeouts {
         keep_alive: SHORT,
         request_headers: UNHURRIED,
@@ -75,7 +75,7 @@ async fn a_request_that_takes_long_to_answer_has_no_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_stalls_breaks_off() {
+async fn stalled_body_is_an_error() {
     let timeouts = ServerTimeouts { request_body: SHORT, ..ServerTimeouts::default() };
     let running = Running::start(with(timeouts)).await;
     let mut stream = running.connect_in_memory().await;
@@ -88,7 +88,7 @@ async fn a_body_that_stalls_breaks_off() {
 }
 
 #[tokio::test]
-async fn a_client_that_closed_its_side_gets_its_answer() {
+async fn half_closed_client_gets_its_response() {
     let running = Running::start(settings()).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -99,7 +99,7 @@ async fn a_client_that_closed_its_side_gets_its_answer() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_closed_its_side_is_not_waited_for_forever() {
+async fn half_closed_client_has_a_deadline() {
     let timeouts = ServerTimeouts { request_headers: UNHURRIED, ..ServerTimeouts::default() };
     let running = Running::start(with(timeouts)).await;
     let mut stream = running.connect_in_memory().await;
@@ -109,7 +109,7 @@ async fn a_client_that_closed_its_side_is_not_waited_for_forever() {
 }
 
 #[tokio::test]
-async fn a_reset_cancels_the_request_at_once() {
+async fn reset_cancels_the_request_at_once() {
     let running = Running::start(settings()).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -120,7 +120,7 @@ async fn a_reset_cancels_the_request_at_once() {
 }
 
 #[tokio::test]
-async fn a_reset_behind_an_upload_cancels_the_request_at_once() {
+async fn reset_after_an_upload_cancels_the_request_at_once() {
     let running = Running::start(settings()).await;
     for body in [
         "Content-Length: 5\r\n\r\nhello",
@@ -137,7 +137,7 @@ async fn a_reset_behind_an_upload_cancels_the_request_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_gets_the_whole_answer() {
+async fn slow_reader_gets_the_whole_response() {
     let timeouts = ServerTimeouts {
         keep_alive: SHORT,
         request_headers: UNHURRIED,
@@ -152,16 +152,16 @@ async fn a_slow_reader_gets_the_whole_answer() {
 }
 
 #[tokio::test]
-async fn a_connection_beyond_those_allowed_is_told_so_and_closed() {
+async fn over_limit_connection_gets_503_and_is_closed() {
     let limits = Limits { connections: 1, ..Limits::default() };
     let running = Running::start(Settings { limits, ..settings() }).await;
     let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut first = running.connect().await;
     first.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     running.app.waiting.notified().await;
-    let refused = running.exchange(request).await;
-    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("connection: close"));
-    assert_eq!(running.app.seen(), ["/wait"], "{refused}");
+    let rejected = running.exchange(request).await;
+    assert!(rejected.starts_with("HTTP/1.1 503") && rejected.contains("connection: close"));
+    assert_eq!(running.app.seen(), ["/wait"], "{rejected}");
     running.app.go.notify_one();
     assert!(answer(&mut first).await.ends_with("waited"));
     drop(first);
@@ -170,7 +170,7 @@ async fn a_connection_beyond_those_allowed_is_told_so_and_closed() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(SOON, closed).await.expect("its place is free");
+    timeout(SOON, closed).await.expect("its permit is free");
     let mut third = running.connect().await;
     third.write_all(request.as_bytes()).await.unwrap();
     assert!(answer(&mut third).await.starts_with("HTTP/1.1 200"));

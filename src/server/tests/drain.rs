@@ -1,9 +1,9 @@
-//! The end: open requests are answered, idle connections close, tunnels are told.
+//! The drain: open requests are answered, idle connections close, tunnels can send a close message.
 
 use super::deadlines::A_DAY;
 use super::*;
 
-fn impatient() -> Settings {
+fn short_drain() -> Settings {
     let timeouts =
         ServerTimeouts { drain: Duration::from_millis(300), ..ServerTimeouts::default() };
     Settings { timeouts, ..settings() }
@@ -22,18 +22,18 @@ async fn upgrade<S: AsyncReadExt + AsyncWriteExt + Unpin>(mut stream: S) -> S {
 }
 
 #[tokio::test]
-async fn an_open_request_is_answered_and_its_connection_closed() {
+async fn open_request_is_answered_and_its_connection_closed() {
     let running = Running::start(settings()).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     running.app.waiting.notified().await;
     running.shutdown.begin();
-    let refused = async {
+    let closed = async {
         while TcpStream::connect(running.address).await.is_ok() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(SOON, refused).await.expect("the listener closes");
+    timeout(SOON, closed).await.expect("the listener closes");
     running.app.go.notify_one();
     let answer = until_closed(&mut stream).await;
     assert!(answer.ends_with("waited") && answer.contains("connection: close"), "{answer}");
@@ -42,7 +42,7 @@ async fn an_open_request_is_answered_and_its_connection_closed() {
 }
 
 #[tokio::test]
-async fn idle_and_silent_connections_do_not_delay_the_end() {
+async fn idle_and_silent_connections_do_not_delay_the_drain() {
     let running = Running::start(settings()).await;
     let (mut idle, mut silent) = (running.connect().await, running.connect().await);
     idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -55,8 +55,8 @@ async fn idle_and_silent_connections_do_not_delay_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_does_not_finish_is_cut() {
-    let running = Running::start(impatient()).await;
+async fn request_is_cut_when_the_drain_times_out() {
+    let running = Running::start(short_drain()).await;
     let mut stream = running.connect_in_memory().await;
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
     running.app.waiting.notified().await;
@@ -66,8 +66,8 @@ async fn what_does_not_finish_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tunnel_carries_bytes_past_all_deadlines_and_may_say_good_bye() {
-    let mut settings = impatient();
+async fn tunnel_outlives_all_deadlines_and_can_send_a_close_message() {
+    let mut settings = short_drain();
     settings.timeouts.keep_alive = Duration::from_millis(100);
     settings.timeouts.request_headers = UNHURRIED;
     let running = Running::start(settings).await;
@@ -83,7 +83,7 @@ async fn a_tunnel_carries_bytes_past_all_deadlines_and_may_say_good_bye() {
 }
 
 #[tokio::test]
-async fn a_tunnel_counts_as_a_connection_until_it_closes() {
+async fn tunnel_counts_as_a_connection_until_it_closes() {
     let running = Running::start(settings()).await;
     let stream = tunnel(&running).await;
     assert_eq!(running.connections.count(), 1);
@@ -93,11 +93,11 @@ async fn a_tunnel_counts_as_a_connection_until_it_closes() {
             tokio::task::yield_now().await;
         }
     };
-    timeout(SOON, closed).await.expect("the tunnel's place is free");
+    timeout(SOON, closed).await.expect("the tunnel's permit is free");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_second_order_waits_for_nothing() {
+async fn forced_shutdown_cuts_open_requests() {
     let running = Running::start(settings()).await;
     let mut stream = running.connect_in_memory().await;
     stream.write_all(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();

@@ -1,4 +1,4 @@
-//! HTTP/2 as nobody's library would send it.
+//! HTTP/2 frames that no client library would send.
 
 use super::full::evicting;
 use super::*;
@@ -51,28 +51,28 @@ async fn send(running: &Running, frames: &[u8]) -> Vec<u8> {
     answer
 }
 
-fn hasty() -> Settings {
+fn short_keep_alive() -> Settings {
     let timeouts =
         ServerTimeouts { keep_alive: Duration::from_millis(200), ..ServerTimeouts::default() };
     Settings { timeouts, ..settings() }
 }
 
 #[tokio::test]
-async fn a_request_without_authority_is_refused() {
-    let running = Running::start(hasty()).await;
+async fn request_without_authority_is_rejected() {
+    let running = Running::start(short_keep_alive()).await;
     let status = async |block| {
         let answer = send(&running, &frame(HEADERS, END_STREAM | END_HEADERS, 1, block)).await;
         let frames = parse(&answer);
         let head = frames.iter().find(|(kind, _)| *kind == HEADERS).expect("an answer");
-        // Behind what sizes the table comes the status.
+        // The status follows the updates of the table's size.
         *head.1.iter().find(|byte| **byte & 0x80 != 0).expect("a status")
     };
-    // This client does not answer to the good-bye either, and is cut.
+    // This client does not react to GOAWAY either, and is cut.
     let both = tokio::join!(status(BLOCK), status(BLOCK_WITHOUT_AUTHORITY));
     assert_eq!(both, (0x88, 0x8c), "`:status: 200` and `:status: 400`");
 }
 
-/// A server with one place, and that is taken by a request under way.
+/// A server at its limit of one connection, which has a request under way.
 async fn full() -> (Running, TcpStream) {
     let limits = Limits { connections: 1, ..Limits::default() };
     let running = Running::start(Settings { limits, ..settings() }).await;
@@ -83,7 +83,7 @@ async fn full() -> (Running, TcpStream) {
 }
 
 #[tokio::test]
-async fn a_connection_beyond_those_allowed_is_told_so_and_to_go() {
+async fn over_limit_http2_connection_gets_a_response_and_goaway() {
     let (running, _busy) = full().await;
     let answer = send(&running, &frame(HEADERS, END_STREAM | END_HEADERS, 1, BLOCK)).await;
     let kinds: Vec<u8> = parse(&answer).iter().map(|(kind, _)| *kind).collect();
@@ -92,9 +92,9 @@ async fn a_connection_beyond_those_allowed_is_told_so_and_to_go() {
 }
 
 #[tokio::test]
-async fn idle_http2_connection_gets_goaway_when_another_needs_its_place() {
+async fn evicted_http2_connection_gets_goaway() {
     let limits = Limits { connections: 1, ..Limits::default() };
-    // One has had a stream, the other one never.
+    // With and without a stream.
     for streams in [frame(HEADERS, END_STREAM | END_HEADERS, 1, BLOCK), Vec::new()] {
         let running = Running::start(Settings { limits, ..settings() }).await;
         let mut idle = running.connect().await;
@@ -110,7 +110,7 @@ async fn idle_http2_connection_gets_goaway_when_another_needs_its_place() {
 }
 
 #[tokio::test]
-async fn rapid_resets_end_the_connection() {
+async fn rapid_resets_close_the_connection() {
     let running = Running::start(settings()).await;
     let requests = (0..2000).map(|count| count * 2 + 1).flat_map(|stream| {
         let mut request = frame(HEADERS, END_STREAM | END_HEADERS, stream, BLOCK);
@@ -125,7 +125,7 @@ async fn rapid_resets_end_the_connection() {
 }
 
 #[tokio::test]
-async fn endless_continuations_end_the_connection() {
+async fn endless_continuations_close_the_connection() {
     let running = Running::start(settings()).await;
     let mut frames = frame(HEADERS, END_STREAM, 1, BLOCK);
     // `x: yyy…` without indexing, over and over.
@@ -138,7 +138,7 @@ async fn endless_continuations_end_the_connection() {
 }
 
 #[tokio::test]
-async fn a_client_without_window_is_cut_but_only_in_the_streams_that_it_stalls() {
+async fn only_streams_that_the_client_stalls_are_reset() {
     const SHORT: Duration = Duration::from_millis(200);
     let timeouts = ServerTimeouts { write: SHORT, keep_alive: SHORT, ..ServerTimeouts::default() };
     let running = Running::start(Settings { timeouts, ..settings() }).await;
@@ -152,7 +152,7 @@ async fn a_client_without_window_is_cut_but_only_in_the_streams_that_it_stalls()
     let mut cut = Vec::new();
     while cut.len() < 3 {
         let (kind, number) = next(&mut stream).await;
-        assert_ne!(number, WAITS, "it takes its time, and is not the client's to stall");
+        assert_ne!(number, WAITS, "the server has not answered it yet");
         if kind == RST_STREAM {
             cut.push(number);
         }
@@ -161,11 +161,11 @@ async fn a_client_without_window_is_cut_but_only_in_the_streams_that_it_stalls()
     assert_eq!(cut, [3, 5, 7]);
     running.app.go.notify_one();
     while next(&mut stream).await != (RST_STREAM, WAITS) {}
-    // This client does not answer to the good-bye, and is cut.
+    // This client does not react to GOAWAY, and is cut.
     until_closed(&mut stream).await;
 }
 
-/// The stream that is answered late.
+/// The stream that the server answers late.
 const WAITS: u32 = 1;
 
 /// The kind of the next frame, and its stream.

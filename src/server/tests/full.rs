@@ -1,4 +1,4 @@
-//! As many connections as allowed, and one more.
+//! Connections at and over the limits.
 
 use super::drain::tunnel;
 use super::*;
@@ -10,15 +10,15 @@ fn with(limits: Limits) -> Settings {
     Settings { limits, ..settings() }
 }
 
-/// Asks for something on new connections until one is served: others may be busy still for a moment, as when the
-/// end of an answer is here before it has been counted.
+/// Opens connections until one is served. Others may still count as busy for a moment: a client sees the end of a
+/// response before the server has recorded it.
 pub(super) async fn evicting(running: &Running) -> TcpStream {
     let served = async {
         loop {
             let mut stream = running.connect().await;
             stream.write_all(GET).await.unwrap();
             let mut status = [0; 12];
-            // Peeked at: the caller reads the answer.
+            // Only peeked at: the caller reads the response.
             while stream.peek(&mut status).await.unwrap() < status.len() {
                 tokio::task::yield_now().await;
             }
@@ -27,11 +27,11 @@ pub(super) async fn evicting(running: &Running) -> TcpStream {
             }
         }
     };
-    timeout(SOON, served).await.expect("a place in time")
+    timeout(SOON, served).await.expect("a permit in time")
 }
 
 #[tokio::test]
-async fn idle_connections_of_one_client_leave_for_others() {
+async fn idle_connections_are_evicted_for_new_ones() {
     const MANY: usize = 50;
     let running = Running::start(with(Limits { connections: MANY, ..Limits::default() })).await;
     let mut idle = Vec::new();
@@ -47,7 +47,7 @@ async fn idle_connections_of_one_client_leave_for_others() {
         assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
         others.push(stream);
     }
-    // Those that were used least recently are gone.
+    // The longest idle ones are closed.
     for stream in idle.iter_mut().take(MANY / 2) {
         assert_eq!(until_closed(stream).await, "");
     }
@@ -58,7 +58,7 @@ async fn idle_connections_of_one_client_leave_for_others() {
 }
 
 #[tokio::test]
-async fn connection_without_a_whole_head_leaves_and_busy_one_stays() {
+async fn connection_without_a_complete_head_is_evicted_and_busy_one_is_not() {
     let running = Running::start(with(Limits { connections: 3, ..Limits::default() })).await;
     let mut busy = running.connect().await;
     busy.write_all(WAIT).await.unwrap();
@@ -75,7 +75,7 @@ async fn connection_without_a_whole_head_leaves_and_busy_one_stays() {
 }
 
 #[tokio::test]
-async fn tunnel_keeps_its_place() {
+async fn tunnel_is_not_evicted() {
     let running = Running::start(with(Limits { connections: 1, ..Limits::default() })).await;
     let mut tunnel = tunnel(&running).await;
     assert!(running.exchange(GET).await.starts_with("HTTP/1.1 503"));
@@ -93,10 +93,13 @@ async fn client_over_its_limit_gets_503_and_trusted_proxy_does_not() {
     let mut first = running.connect().await;
     first.write_all(GET).await.unwrap();
     answer(&mut first).await;
-    let refused = running.exchange(GET).await;
-    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("connection: close"));
+    let rejected = running.exchange(GET).await;
+    assert!(rejected.starts_with("HTTP/1.1 503") && rejected.contains("connection: close"));
     first.write_all(GET).await.unwrap();
-    assert!(answer(&mut first).await.starts_with("HTTP/1.1 200"), "its first connection goes on");
+    assert!(
+        answer(&mut first).await.starts_with("HTTP/1.1 200"),
+        "its first connection stays open"
+    );
     let networks = vec!["127.0.0.0/8".parse().unwrap()];
     let trusted_proxies = TrustedProxies { networks, unix: false };
     let running = Running::start(Settings { trusted_proxies, ..with(limits) }).await;

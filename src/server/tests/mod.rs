@@ -32,20 +32,20 @@ use crate::server::transport::Accepted;
 use crate::telemetry::access_log::{LoggedDecision, Outcome};
 use crate::telemetry::metrics::Metrics;
 
-/// Longer than anything here should take, shorter than the default deadline of a head.
+/// Longer than any step of a test, shorter than the default deadline of a head.
 const SOON: Duration = Duration::from_secs(9);
-/// A deadline that an honest head meets on a busy machine too.
+/// A deadline that a whole head meets on a busy machine, too.
 const UNHURRIED: Duration = Duration::from_secs(2);
 
-/// Answers by path, and remembers what it was asked.
+/// Answers by path, and records the requested paths.
 #[derive(Default)]
 struct App {
     seen: Mutex<Vec<String>>,
-    /// `/wait` was asked.
+    /// `/wait` is requested.
     waiting: Notify,
     /// `/wait` may answer.
     go: Notify,
-    /// `/wait` was dropped without an answer.
+    /// `/wait` was dropped without a response.
     gone: Notify,
     /// The body of `/take` has ended.
     taken: Arc<Notify>,
@@ -102,7 +102,7 @@ impl Handler for App {
         let path = incoming.request.uri().path().to_owned();
         self.seen.lock().unwrap().push(path.clone());
         match path.as_str() {
-            "/panic" => panic!("as asked"),
+            "/panic" => panic!("a panic for the test"),
             "/deny" => {
                 let mut denied = text("denied");
                 *denied.status_mut() = StatusCode::UNAUTHORIZED;
@@ -114,7 +114,7 @@ impl Handler for App {
             "/wait" => self.wait().await,
             "/take" => {
                 let taken = Arc::clone(&self.taken);
-                // As toward an upstream, whose connection is a task of its own.
+                // As with an upstream, whose connection is a separate task.
                 incoming.tasks().clone().spawn(async move {
                     drop(incoming.request.into_body().collect().await);
                     taken.notify_one();
@@ -150,13 +150,13 @@ impl Handler for App {
     }
 
     fn reject(&self, rejected: RejectedRequest<'_>) -> Answered {
-        let mut response = text("refused");
+        let mut response = text("rejected");
         *response.status_mut() = rejected.status;
         response.into()
     }
 }
 
-/// A body that breaks off at once.
+/// A body that fails at once.
 struct Broken;
 
 impl http_body::Body for Broken {
@@ -167,7 +167,7 @@ impl http_body::Body for Broken {
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, BodyError>>> {
-        Poll::Ready(Some(Err("as asked".into())))
+        Poll::Ready(Some(Err("an error for the test".into())))
     }
 }
 
@@ -223,7 +223,7 @@ impl Running {
         let accepted = Accepted::Memory(server);
         let slot = self.limit.slot().await;
         let connected = self.server.introduce(&accepted, ListenerKind::Public);
-        let guard = self.limit.admit(slot, &connected).unwrap();
+        let guard = self.limit.claim(slot, &connected).unwrap();
         let serving = Arc::clone(&self.server).serve(accepted, connected, guard);
         self.settings.tasks().track(serving);
         client

@@ -47,7 +47,7 @@ async fn connection_keeps_the_limits_and_timeouts_of_its_accept() {
     running.replace(&Settings { limits, timeouts, ..settings() });
     let mut later = running.connect().await;
     assert!(get(&mut later, "/").await.starts_with("HTTP/1.1 200"));
-    assert_eq!(until_closed(&mut later).await, "", "it is idle");
+    assert_eq!(until_closed(&mut later).await, "", "closed after keep_alive");
     let mut later = running.connect().await;
     assert!(get(&mut later, &long).await.starts_with("HTTP/1.1 414"));
     assert!(get(&mut kept, &long).await.starts_with("HTTP/1.1 200"));

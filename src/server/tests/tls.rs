@@ -77,7 +77,7 @@ where
 }
 
 #[tokio::test]
-async fn certificates_are_chosen_by_name() {
+async fn certificate_is_chosen_by_server_name() {
     let (running, certificates) = start().await;
     for (name, works) in [("a.example", true), ("x.b.example", true), ("c.example", false)] {
         let stream = connect(&running, &certificates, name, &["http/1.1"]).await;
@@ -109,7 +109,7 @@ async fn http1_over_tls_is_https() {
 }
 
 #[tokio::test]
-async fn a_half_handshake_is_closed() {
+async fn incomplete_handshake_is_closed() {
     let mut settings = settings();
     settings.certificates = vec![pair("a.example").0];
     settings.timeouts.request_headers = Duration::from_millis(200);
@@ -118,7 +118,7 @@ async fn a_half_handshake_is_closed() {
 }
 
 #[tokio::test]
-async fn http2_is_agreed_on_and_its_cookies_are_joined() {
+async fn http2_is_negotiated_and_its_cookies_are_joined() {
     let (running, certificates) = start().await;
     let stream = connect(&running, &certificates, "a.example", &["h2", "http/1.1"]).await.unwrap();
     let mut sender = http2(TokioIo::new(stream)).await;
@@ -139,9 +139,9 @@ async fn http2_by_prior_knowledge_works_on_plain_sockets() {
     assert_eq!(send(&mut sender, request).await.1, "5 bytes, trailers false");
 }
 
-/// RFC 9110 §9.3.2: a client of HTTP/2 takes content behind a HEAD for a broken stream.
+/// RFC 9110 §9.3.2: to an HTTP/2 client, content in the response to a HEAD is a stream error.
 #[tokio::test]
-async fn a_head_is_answered_without_content() {
+async fn response_to_head_has_no_content() {
     let running = Running::start(settings()).await;
     let head = Request::head("http://own.example/deny").version(Version::HTTP_2);
     let mut sender = http2(TokioIo::new(running.connect().await)).await;
@@ -155,7 +155,7 @@ async fn a_head_is_answered_without_content() {
 }
 
 #[tokio::test]
-async fn http2_requests_in_doubt_are_refused_alone() {
+async fn rejected_http2_request_does_not_close_the_connection() {
     let running = Running::start(settings()).await;
     let mut sender = http2(TokioIo::new(running.connect().await)).await;
     for (request, expected) in [
@@ -173,7 +173,7 @@ async fn http2_requests_in_doubt_are_refused_alone() {
 }
 
 #[tokio::test]
-async fn an_http2_connection_without_a_stream_is_told_to_go() {
+async fn idle_http2_connection_gets_goaway() {
     let mut settings = settings();
     settings.timeouts.keep_alive = Duration::from_millis(200);
     let running = Running::start(settings).await;
@@ -183,11 +183,11 @@ async fn an_http2_connection_without_a_stream_is_told_to_go() {
     let (status, _) =
         send(&mut sender, get("http://a/").body(Empty::<Bytes>::new()).unwrap()).await;
     assert_eq!(status, 200);
-    timeout(SOON, closed).await.expect("it closes").unwrap().expect("by GOAWAY, not by a cut");
+    timeout(SOON, closed).await.expect("it closes").unwrap().expect("by GOAWAY, not by a reset");
 }
 
 #[tokio::test]
-async fn an_http2_stream_is_answered_during_the_drain() {
+async fn http2_stream_is_answered_during_the_drain() {
     let running = Running::start(settings()).await;
     let mut sender = http2(TokioIo::new(running.connect().await)).await;
     let request = get("http://a/wait").body(Empty::<Bytes>::new()).unwrap();
@@ -200,7 +200,7 @@ async fn an_http2_stream_is_answered_during_the_drain() {
 }
 
 #[tokio::test]
-async fn a_reset_stream_cancels_its_request() {
+async fn reset_stream_cancels_its_request() {
     let running = Running::start(settings()).await;
     let mut sender = http2(TokioIo::new(running.connect().await)).await;
     let request = get("http://a/wait").body(Empty::<Bytes>::new()).unwrap();

@@ -1,8 +1,8 @@
-//! Requests in doubt, on the wire (SECURITY: request smuggling and its relatives).
+//! Ambiguous requests on the wire: request smuggling and similar attacks.
 
 use super::*;
 
-/// The status that a head earns, and that nothing after it is processed.
+/// Checks the status of a response, and that nothing after the request is processed.
 #[track_caller]
 fn check(answer: &str, running: &Running, sent: &str, statuses: &[u16]) {
     let status: u16 = answer.get(9..12).and_then(|status| status.parse().ok()).unwrap_or(0);
@@ -18,7 +18,7 @@ fn check(answer: &str, running: &Running, sent: &str, statuses: &[u16]) {
 const INNER: &str = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
 
 #[tokio::test]
-async fn doubtful_heads_are_refused_and_end_the_connection() {
+async fn ambiguous_head_is_rejected_and_closes_the_connection() {
     let running = Running::start(settings()).await;
     let heads = [
         // T02, T03, T04: Transfer-Encoding
@@ -74,7 +74,7 @@ async fn doubtful_heads_are_refused_and_end_the_connection() {
 }
 
 #[tokio::test]
-async fn tunnels_and_echoes_are_405() {
+async fn connect_and_trace_get_405() {
     let running = Running::start(settings()).await;
     for head in [
         "CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n",
@@ -92,7 +92,7 @@ async fn tunnels_and_echoes_are_405() {
 }
 
 #[tokio::test]
-async fn oversize_heads_have_their_own_status() {
+async fn oversize_head_gets_414_or_431() {
     let running = Running::start(settings()).await;
     let long = |length| "x".repeat(length);
     for length in [16 * 1024, 40 * 1024] {
@@ -107,11 +107,11 @@ async fn oversize_heads_have_their_own_status() {
     check(&running.exchange(&head).await, &running, "many fields", &[431]);
     let head =
         format!("GET / HTTP/1.1\r\nHost: a\r\n{}Connection: close\r\n\r\n", "X: y\r\n".repeat(98));
-    check(&running.exchange(&head).await, &running, "as many as may be", &[200]);
+    check(&running.exchange(&head).await, &running, "as many fields as allowed", &[200]);
 }
 
 #[tokio::test]
-async fn chunked_decides_over_content_length_and_the_connection_ends() {
+async fn chunked_overrides_content_length_and_closes_the_connection() {
     let running = Running::start(settings()).await;
     for fields in [
         "Content-Length: 60\r\nTransfer-Encoding: chunked\r\n",
@@ -128,7 +128,7 @@ async fn chunked_decides_over_content_length_and_the_connection_ends() {
 }
 
 #[tokio::test]
-async fn a_body_that_nobody_read_is_never_a_request() {
+async fn unread_body_is_never_a_request() {
     let running = Running::start(settings()).await;
     for (fields, body) in [
         (format!("Content-Length: {}\r\n", INNER.len()), INNER.to_owned()),
@@ -149,7 +149,7 @@ async fn a_body_that_nobody_read_is_never_a_request() {
 }
 
 #[tokio::test]
-async fn a_broken_body_ends_the_connection() {
+async fn malformed_body_closes_the_connection() {
     let running = Running::start(settings()).await;
     for body in [
         "0x5\r\nhello\r\n0\r\n\r\n",
@@ -186,7 +186,7 @@ async fn request_trailers_are_dropped() {
 }
 
 #[tokio::test]
-async fn a_request_is_seen_in_its_one_form() {
+async fn request_is_normalized() {
     let running = Running::start(settings()).await;
     for (head, expected) in [
         (
@@ -213,7 +213,7 @@ async fn a_request_is_seen_in_its_one_form() {
 }
 
 #[tokio::test]
-async fn a_panic_is_answered_and_the_connection_goes_on() {
+async fn panic_gets_500_and_the_connection_stays_open() {
     let running = Running::start(settings()).await;
     let mut stream = running.connect().await;
     stream.write_all(b"GET /panic HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
@@ -223,7 +223,7 @@ async fn a_panic_is_answered_and_the_connection_goes_on() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_at_once_is_no_answer_that_never_came() {
+async fn response_that_fails_at_once_has_a_head() {
     let running = Running::start(settings()).await;
     let answer = running.exchange("POST /broken HTTP/1.1\r\nHost: a\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 200") && !answer.contains("0\r\n\r\n"), "{answer:?}");
@@ -241,7 +241,7 @@ async fn pipelined_requests_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_serves_and_its_peer_has_no_address() {
+async fn peer_on_a_unix_socket_has_no_address() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
     let running =
