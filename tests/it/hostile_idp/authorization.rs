@@ -75,7 +75,7 @@ async fn authorization_response_at_another_redirect_uri_gets_400() {
         let page = browser.navigate(&at(&callback, path)).await;
         assert_eq!(page.status, 400, "{page:?}");
         check_page(&page, path);
-        check_log(&trials.stack.gateway, &page, "not this provider's");
+        check_log(&trials.stack.gateway, &page, "a redirect_uri of another provider");
     }
     assert_eq!(trials.stack.provider.counts().code_exchanges, 0);
     let honest = callback(&mut browser, "/", "alice").await;
