@@ -66,6 +66,11 @@ pub enum Page<'a> {
         /// The address of the sign-in; also `login_url` of the JSON answer.
         login_url: &'a str,
     },
+    /// 401: the session ended before the form of this request was sent.
+    SessionEnded {
+        /// The address of the sign-in, opened in another tab; also `login_url` of the JSON answer.
+        login_url: &'a str,
+    },
     /// The session is over.
     SignedOut {
         /// The address of a new sign-in; `None` if this host has no application.
@@ -184,6 +189,7 @@ impl Page<'_> {
         match self {
             Self::SignIn { choices } => sign_in::choose(choices),
             Self::SignInRequired { login_url } => sign_in::required(login_url),
+            Self::SessionEnded { login_url } => sign_in::session_ended(login_url),
             Self::SignedOut { sign_in } => sign_in::signed_out(*sign_in),
             Self::ConfirmSignOut { action } => sign_in::confirm_sign_out(action),
             Self::SignInFailed(failure) => sign_in::failed(failure),
@@ -195,7 +201,19 @@ impl Page<'_> {
     }
 
     fn login_url(&self) -> Option<&str> {
-        if let Self::SignInRequired { login_url } = self { Some(login_url) } else { None }
+        match self {
+            Self::SignInRequired { login_url } | Self::SessionEnded { login_url } => {
+                Some(login_url)
+            }
+            Self::SignIn { .. }
+            | Self::SignedOut { .. }
+            | Self::ConfirmSignOut { .. }
+            | Self::Forbidden(_)
+            | Self::SignInFailed(_)
+            | Self::WrongHost { .. }
+            | Self::SignInOnly { .. }
+            | Self::Status(_) => None,
+        }
     }
 }
 
@@ -227,6 +245,8 @@ enum ActionKind {
     Primary,
     /// Another action: an outlined button.
     Secondary,
+    /// The action that most users want, in a new tab: what the page itself holds must stay.
+    NewTab,
     /// A button that posts.
     Post,
 }
@@ -277,7 +297,7 @@ fn policy(style: &str, logo: bool, form_action: &str) -> HeaderValue {
     let images = if logo { " img-src data:;" } else { "" };
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{hash}';{images} form-action {form_action}; \
-         frame-ancestors 'none'; base-uri 'none'"
+         frame-ancestors 'self'; base-uri 'none'"
     );
     HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }

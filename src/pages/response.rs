@@ -11,8 +11,8 @@ use crate::body::Body;
 
 /// Sets the security headers of every response that the gateway itself makes.
 pub fn harden(headers: &mut HeaderMap) {
-    // SECURITY: browsers and proxies must not cache it (T69), guess its type, frame it, or send its
-    // address to the next site.
+    // SECURITY: browsers and proxies must not cache it (T69), guess its type, frame it on another
+    // origin's page, or send its address to the next site.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
@@ -46,5 +46,5 @@ pub fn plain_text(status: StatusCode, text: impl Into<String>) -> Response<Body>
     response
 }
 
-/// Nothing is loaded, run or framed.
-const NOTHING: &str = "default-src 'none'; frame-ancestors 'none'";
+/// Nothing is loaded or run, and only a page of the same origin may frame it.
+const NOTHING: &str = "default-src 'none'; frame-ancestors 'self'";

@@ -36,6 +36,23 @@ pub(super) fn required<'a>(login_url: &str) -> View<'a> {
     }
 }
 
+/// The form is not lost: a reload after a sign-in in another tab sends it again.
+pub(super) fn session_ended<'a>(login_url: &str) -> View<'a> {
+    View {
+        error: Some("unauthenticated"),
+        title: "Your form was not sent",
+        text: vec![
+            "You are not signed in any more, so what you entered was not saved. Keep this page open."
+                .to_owned(),
+            "Sign in in a new tab. Then come back to this tab, reload it, and confirm that the form is \
+             to be sent again."
+                .to_owned(),
+        ],
+        reasons: Vec::new(),
+        actions: vec![Action::new(ActionKind::NewTab, "Sign in in a new tab", login_url)],
+    }
+}
+
 pub(super) fn signed_out<'a>(sign_in: Option<&str>) -> View<'a> {
     let again = |href| Action::new(ActionKind::Secondary, "Sign in again", href);
     View {

@@ -49,6 +49,7 @@ fn with_each_page(text: &str, mut check: impl FnMut(StatusCode, &Page<'_>)) {
     let pages = [
         (200, Page::SignIn { choices: &choices }),
         (401, Page::SignInRequired { login_url: &href }),
+        (401, Page::SessionEnded { login_url: &href }),
         (200, Page::SignedOut { sign_in: Some(&href) }),
         (200, Page::ConfirmSignOut { action: &href }),
         (403, Page::Forbidden(forbidden)),
@@ -154,7 +155,7 @@ fn policy_allows_only_what_the_page_has() {
             let response = pages.respond(&context(Format::Html), status, page);
             let policy = header(&response, &CONTENT_SECURITY_POLICY).to_owned();
             let html = text(response);
-            for directive in ["default-src 'none';", "frame-ancestors 'none'", "base-uri 'none'"] {
+            for directive in ["default-src 'none';", "frame-ancestors 'self'", "base-uri 'none'"] {
                 assert!(policy.contains(directive), "{policy}");
             }
             assert_eq!(policy.contains("form-action 'none'"), !html.contains("<form"), "{policy}");
@@ -197,6 +198,27 @@ fn page_with_a_form_sends_its_origin() {
 }
 
 #[test]
+fn link_of_a_framed_page_leaves_the_frame() {
+    with_each_page("x", |status, page| {
+        let html = text(pages().respond(&context(Format::Html), status, page));
+        for element in html.split('<').filter(|it| it.starts_with("a ") || it.starts_with("form "))
+        {
+            // What provider or application answers there does not want to be framed.
+            let target = ["target=\"_top\"", "target=\"_blank\" rel=\"noopener\""];
+            assert!(target.iter().any(|target| element.contains(target)), "{element}");
+        }
+    });
+}
+
+#[test]
+fn page_of_an_ended_session_signs_in_in_another_tab() {
+    let page = Page::SessionEnded { login_url: "https://wiki.example.com/oauth2/start" };
+    let html = text(pages().respond(&context(Format::Html), StatusCode::UNAUTHORIZED, &page));
+    assert!(html.contains("target=\"_blank\""), "this tab still has the form: {html}");
+    assert!(html.contains("reload"), "{html}");
+}
+
+#[test]
 fn json_has_the_message_of_the_page() {
     with_each_page(HOSTILE, |status, page| {
         let response = pages().respond(&context(Format::Json), status, page);
@@ -206,7 +228,7 @@ fn json_has_the_message_of_the_page() {
         assert_eq!(json["error"].is_string(), status.as_u16() >= 400, "{json}");
         assert!(json["message"].as_str().is_some_and(|message| !message.is_empty()), "{json}");
         assert_eq!(json["request_id"], "req-1");
-        let login_url = matches!(page, Page::SignInRequired { .. });
+        let login_url = matches!(page, Page::SignInRequired { .. } | Page::SessionEnded { .. });
         assert_eq!(json["login_url"].is_string(), login_url, "{json}");
     });
 }
