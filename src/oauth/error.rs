@@ -46,6 +46,12 @@ pub enum Error {
     /// An error response of the standard.
     #[error("{0}")]
     Rejected(ErrorResponse),
+    /// An error response to the client's authentication: status 401 or `invalid_client` (RFC 6749 §5.2).
+    #[error("client authentication failed: {0}")]
+    Unauthenticated(ErrorResponse),
+    /// A 200 with a JSON object that has no `access_token`, such as `{"ok": false}`.
+    #[error("unusable response: no `access_token`")]
+    NoAccessToken,
     /// The authorization response is malformed (RFC 6749 §4.1.2), by the browser or by the provider.
     #[error("malformed authorization response: {0}")]
     MalformedResponse(&'static str),
@@ -84,7 +90,9 @@ impl Error {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
             Self::Rejected(response) => match response.code {
-                ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => true,
+                ErrorCode::ServerError
+                | ErrorCode::TemporarilyUnavailable
+                | ErrorCode::SlowDown => true,
                 ErrorCode::InvalidRequest
                 | ErrorCode::InvalidClient
                 | ErrorCode::InvalidGrant
@@ -102,6 +110,8 @@ impl Error {
                 | ErrorCode::Other(_) => false,
             },
             Self::Settings(_)
+            | Self::Unauthenticated(_)
+            | Self::NoAccessToken
             | Self::MalformedResponse(_)
             | Self::MixUp(_)
             | Self::NoCommonAuthMethod => false,
@@ -191,6 +201,8 @@ error_codes! {
     ServerError = "server_error",
     /// The server is overloaded or in maintenance.
     TemporarilyUnavailable = "temporarily_unavailable",
+    /// The client must send fewer requests (RFC 8628 §3.5).
+    SlowDown = "slow_down",
     /// OpenID Connect: the user is not signed in, and the request had `prompt=none`.
     LoginRequired = "login_required",
     /// OpenID Connect: the user must interact with the provider.

@@ -106,7 +106,7 @@ impl Attempt {
         let mut state = self.limit.lock();
         if let Some(record) = state.records.get_mut(&self.address) {
             record.provider_failed = result.as_ref().is_err_and(|error| {
-                let rejected = matches!(error, Error::Rejected(_));
+                let rejected = matches!(error, Error::Rejected(_) | Error::Unauthenticated(_));
                 !rejected || error.is_temporary()
             });
             record.circuit.report(result, now);

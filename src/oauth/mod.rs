@@ -23,7 +23,7 @@ use url::Url;
 use self::http::{Http, HttpResponse};
 use breaker::{Breaker, Trial};
 use client_auth::{AuthMethod, Credentials};
-use error::{Error, ErrorResponse};
+use error::{Error, ErrorCode, ErrorResponse};
 pub use exchange_limit::Attempt;
 use exchange_limit::ExchangeLimit;
 pub use token_slots::TokenSlot;
@@ -158,18 +158,25 @@ fn success(response: &HttpResponse) -> Result<Map<String, Value>, Error> {
         return Err(Error::Status(status));
     }
     let body = response.object();
-    // Some servers send errors with status 200, so the member decides and not the status.
-    if let Some(error) = body.as_ref().ok().and_then(error_response) {
-        return Err(Error::Rejected(error));
+    let rejects = |body: &&Map<String, Value>| {
+        // Some servers send errors with status 200.
+        status.is_client_error() || (status == StatusCode::OK && !body.contains_key("access_token"))
+    };
+    match body.as_ref().ok().filter(rejects).and_then(error_response) {
+        Some(error)
+            if status == StatusCode::UNAUTHORIZED || error.code == ErrorCode::InvalidClient =>
+        {
+            Err(Error::Unauthenticated(error))
+        }
+        Some(error) => Err(Error::Rejected(error)),
+        None if status.is_success() => body,
+        None => Err(Error::Status(status)),
     }
-    if status.is_success() { body } else { Err(Error::Status(status)) }
 }
 
 fn error_response(body: &Map<String, Value>) -> Option<ErrorResponse> {
-    let text = |name| body.get(name).and_then(Value::as_str).unwrap_or_default();
-    // A value that is no string violates §5.2, but is no success either.
-    let error = body.get("error").filter(|error| !error.is_null())?;
-    Some(ErrorResponse::new(error.as_str().unwrap_or("?"), text("error_description")))
+    let text = |name| body.get(name).and_then(Value::as_str);
+    Some(ErrorResponse::new(text("error")?, text("error_description").unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -73,12 +73,14 @@ impl From<OAuthError> for Error {
             OAuthError::TooManyFailures => Self::TooManyFailures,
             OAuthError::Rejected(error) => Self::from(error),
             OAuthError::Settings(_) => Self::Settings(error.into()),
-            OAuthError::NoCommonAuthMethod => Self::Misconfigured(error.into()),
+            OAuthError::Unauthenticated(_) | OAuthError::NoCommonAuthMethod => {
+                Self::Misconfigured(error.into())
+            }
             OAuthError::MalformedResponse(_) | OAuthError::MixUp(_) => {
                 Self::BadResponse(error.into())
             }
             OAuthError::Status(_) if !error.is_temporary() => Self::Misbehaved(error.into()),
-            OAuthError::Garbage(_) => Self::Misbehaved(error.into()),
+            OAuthError::Garbage(_) | OAuthError::NoAccessToken => Self::Misbehaved(error.into()),
             OAuthError::Unreachable { .. }
             | OAuthError::AnswerLost { .. }
             | OAuthError::Oversized { .. }
@@ -92,7 +94,7 @@ impl From<ErrorResponse> for Error {
     fn from(error: ErrorResponse) -> Self {
         let whole = |error| OidcError::OAuth(OAuthError::Rejected(error));
         match error.code {
-            ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => {
+            ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable | ErrorCode::SlowDown => {
                 Self::Unavailable(whole(error))
             }
             ErrorCode::InvalidClient
@@ -117,9 +119,9 @@ impl From<ErrorResponse> for Error {
 /// A failed refresh, by what it means for the session.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RefreshError {
-    /// The provider ended the grant (`invalid_grant`): the session ends.
-    #[error("the provider ended the grant: {0}")]
-    Ended(ErrorResponse),
+    /// The provider refuses new tokens for this session: the session ends.
+    #[error("the provider refused the refresh: {0}")]
+    Ended(OAuthError),
     /// The answer is not signed correctly, is for another user, or is rejected by userinfo: the session ends.
     #[error("the refreshed tokens cannot be trusted: {0}")]
     Untrusted(Error),
@@ -129,14 +131,15 @@ pub enum RefreshError {
 }
 
 impl RefreshError {
-    /// The meaning of a failure of the token endpoint.
+    /// The meaning of a failure of the token endpoint. A refusal of the client's authentication is no answer about
+    /// the session: a changed secret must not sign everyone out.
     pub(super) fn of(error: OAuthError) -> Self {
-        if let OAuthError::Rejected(response) = &error
-            && response.code == ErrorCode::InvalidGrant
-        {
-            return Self::Ended(response.clone());
+        let is_answer = matches!(error, OAuthError::Rejected(_) | OAuthError::NoAccessToken);
+        if is_answer && !error.is_temporary() {
+            Self::Ended(error)
+        } else {
+            Self::Temporary(error.into())
         }
-        Self::Temporary(error.into())
     }
 }
 
@@ -145,14 +148,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn expired_client_secret_ends_no_session() {
-        let rejected = |code| RefreshError::of(OAuthError::Rejected(ErrorResponse::new(code, "")));
-        assert!(matches!(rejected("invalid_grant"), RefreshError::Ended(_)));
-        for code in ["invalid_client", "unauthorized_client", "access_denied", "what"] {
-            assert!(matches!(rejected(code), RefreshError::Temporary(_)), "{code}");
+    fn refused_refresh_ends_the_session_and_an_outage_does_not() {
+        let of = |error| matches!(RefreshError::of(error), RefreshError::Ended(_));
+        let rejected = |code| OAuthError::Rejected(ErrorResponse::new(code, ""));
+        for code in [
+            "invalid_grant",
+            "interaction_required",
+            "login_required",
+            "consent_required",
+            "access_denied",
+            "invalid_request",
+            "invalid_scope",
+            "unauthorized_client",
+            "what",
+        ] {
+            assert!(of(rejected(code)), "{code}");
         }
-        let lost = RefreshError::of(OAuthError::Garbage("x"));
-        assert!(matches!(lost, RefreshError::Temporary(_)));
+        assert!(of(OAuthError::NoAccessToken));
+        for code in ["server_error", "temporarily_unavailable", "slow_down"] {
+            assert!(!of(rejected(code)), "{code}");
+        }
+        for code in ["invalid_client", "unauthorized_client", "invalid_grant"] {
+            assert!(!of(OAuthError::Unauthenticated(ErrorResponse::new(code, ""))), "{code}");
+        }
+        assert!(!of(OAuthError::Garbage("x")) && !of(OAuthError::NoCommonAuthMethod));
     }
 
     #[test]

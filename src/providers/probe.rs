@@ -144,6 +144,14 @@ impl Provider {
             .await;
         let rejection = match answer {
             Err(OAuthError::Rejected(rejection)) => rejection,
+            Err(OAuthError::Unauthenticated(rejection)) => {
+                let has_secret = self.settings.client_secret.is_some();
+                let key = if has_secret { "client_secret" } else { "client_id" };
+                let message = format!("is not what is registered at the provider: {rejection}");
+                let hint = "compare client_id, client_secret and the authentication method with the \
+                            registration";
+                return report.fatal(key, message, Some(hint.to_owned()));
+            }
             Err(error) if error.is_temporary() => {
                 let message = format!("has a token endpoint that fails: {error}");
                 return report.warn("issuer", message, None);
@@ -159,13 +167,6 @@ impl Provider {
         };
         if rejection.code == ErrorCode::InvalidGrant {
             report.passed.push("the client's authentication");
-        } else if rejection.code == ErrorCode::InvalidClient {
-            let has_secret = self.settings.client_secret.is_some();
-            let key = if has_secret { "client_secret" } else { "client_id" };
-            let message = format!("is not what is registered at the provider: {rejection}");
-            let hint = "compare client_id, client_secret and the authentication method with the \
-                        registration";
-            report.fatal(key, message, Some(hint.to_owned()));
         } else if rejection.code == ErrorCode::UnauthorizedClient {
             let message = format!("is a client without the authorization code flow: {rejection}");
             report.fatal("client_id", message, Some("allow it in the registration".to_owned()));

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
@@ -91,12 +92,19 @@ impl Client {
 impl TokenSet {
     fn read(response: &HttpResponse, requested_at: Moment) -> Result<Self, Error> {
         let mut body = success(response)?;
+        let absent = match response.status {
+            StatusCode::OK => Error::NoAccessToken,
+            _ => Error::Garbage("no `access_token`"),
+        };
+        let access_token =
+            token(&mut body, "access_token", "`access_token` is not a token")?.ok_or(absent)?;
+        if body.get("error").is_some_and(|error| !error.is_null()) {
+            return Err(Error::Garbage("`error` in a response with an `access_token`"));
+        }
         let bearer = |kind: &Value| kind.as_str().is_some_and(|k| k.eq_ignore_ascii_case("bearer"));
         if !body.get("token_type").is_some_and(bearer) {
             return Err(Error::Garbage("`token_type` is not Bearer"));
         }
-        let access_token = token(&mut body, "access_token", "`access_token` is not a token")?
-            .ok_or(Error::Garbage("no `access_token`"))?;
         Ok(Self {
             access_token,
             requested_at,

@@ -248,6 +248,13 @@ async fn fault_of_the_token_endpoint_shows_in_its_answer() {
                     && rejected.json()["error"] == error
             }
             F::InvalidClient => answer.status == 401 && members()["error"] == "invalid_client",
+            F::WrongSecret => answer.status == 401 && members()["error"] == "unauthorized_client",
+            F::UnauthorizedClient => {
+                answer.status == 400 && members()["error"] == "unauthorized_client"
+            }
+            F::InteractionRequired => members()["error"] == "interaction_required",
+            F::SlowDown => answer.status == 400 && members()["error"] == "slow_down",
+            F::NotOk => answer.status == 200 && members() == json!({"ok": false}),
             F::ErrorAsSuccess => answer.status == 200 && members()["error"] == "invalid_grant",
             F::Created => answer.status == 201 && members()["access_token"].is_string(),
             F::TextPlain => answer.headers["content-type"] == "text/plain",

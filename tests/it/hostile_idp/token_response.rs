@@ -13,11 +13,15 @@ fn expected(fault: TokenFault) -> Outcome {
         F::ExpiresNegative | F::ExpiresHuge | F::ExpiresFraction | F::ExpiresText => SignedIn,
         F::Created | F::TextPlain | F::ByteOrderMark => SignedIn,
         F::NoTokenType | F::TokenTypeMac => Failed(502, "`token_type` is not Bearer"),
-        F::NoAccessToken => Failed(502, "no `access_token`"),
+        F::NoAccessToken | F::NotOk => Failed(502, "no `access_token`"),
         F::InvalidGrant | F::ErrorAsSuccess => {
             Failed(400, "the provider answered invalid_grant (on demand)")
         }
-        F::InvalidClient => Failed(502, "check `client_id`, `client_secret`"),
+        F::InteractionRequired => Failed(403, "the provider answered interaction_required"),
+        F::SlowDown => Failed(503, "the provider answered slow_down"),
+        F::InvalidClient | F::WrongSecret | F::UnauthorizedClient => {
+            Failed(502, "check `client_id`, `client_secret`")
+        }
         F::RedirectAway => Failed(502, "unexpected status 302"),
         F::RedirectAgain => Failed(502, "unexpected status 307"),
     }

@@ -86,10 +86,12 @@ fn of_token(fault: TokenFault) -> Becomes {
         F::Created | F::TextPlain | F::ByteOrderMark | F::NoRefreshToken => Renewed,
         // These change error responses, and there is none.
         F::ErrorOther | F::ErrorFails => Renewed,
-        F::InvalidGrant | F::ErrorAsSuccess => Ended,
+        // A refusal, in any words: the user can only sign in again.
+        F::InvalidGrant | F::ErrorAsSuccess | F::InteractionRequired => Ended,
+        F::UnauthorizedClient | F::NotOk | F::NoAccessToken => Ended,
         // A fault of the operator, such as an expired secret, must not sign all users out.
-        F::InvalidClient => Kept,
-        F::NoTokenType | F::TokenTypeMac | F::NoAccessToken => Kept,
+        F::InvalidClient | F::WrongSecret => Kept,
+        F::NoTokenType | F::TokenTypeMac | F::SlowDown => Kept,
         F::RedirectAway | F::RedirectAgain => Kept,
         // A token that is over before it comes.
         F::ExpiresNegative => Kept,

@@ -37,6 +37,18 @@ faults! {
         },
         InvalidClient "401 invalid_client" =>
             |answer, _| *answer = Answer::error(StatusCode::UNAUTHORIZED, "invalid_client"),
+        WrongSecret "401 unauthorized_client" =>
+            |answer, _| *answer = Answer::error(StatusCode::UNAUTHORIZED, "unauthorized_client"),
+        UnauthorizedClient "400 unauthorized_client" =>
+            |answer, _| *answer = Answer::error(StatusCode::BAD_REQUEST, "unauthorized_client"),
+        InteractionRequired "400 interaction_required" =>
+            |answer, _| *answer = Answer::error(StatusCode::BAD_REQUEST, "interaction_required"),
+        SlowDown "400 slow_down" =>
+            |answer, _| *answer = Answer::error(StatusCode::BAD_REQUEST, "slow_down"),
+        NotOk "200 with ok: false" => |answer, _| {
+            answer.members.clear();
+            answer.set("ok", json!(false));
+        },
         ErrorAsSuccess "an error body with status 200" =>
             |answer, _| *answer = Answer::error(StatusCode::OK, "invalid_grant"),
         Created "the right body with status 201" => |answer, _| answer.status = StatusCode::CREATED,
