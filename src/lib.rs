@@ -1,52 +1,57 @@
-//! Portcullis: a reverse-proxy authentication gateway. It is the OpenID Connect relying party in
-//! front of applications that know nothing of it. This page is the map.
+//! Portcullis is a reverse-proxy authentication gateway: the OpenID Connect relying party in front of
+//! applications that have no sign-in of their own. This page is the map of the code.
 //!
 //! # One request
 //!
-//! [`server`] accepts a connection, holds its deadlines and refuses what is not clearly HTTP
-//! (`connection`, `request_head`, `service`) → [`app`] finds one of our own paths or a route
-//! (`dispatch`) → [`routing`] knows every way to read a path → [`gate`] identifies the visitor by
-//! the session cookie, asks [`policy`] through `gate::decide`, and with the permit that only
-//! `decide` can make forwards through [`upstream`]. A client without a session is challenged instead
-//! (`gate::challenge`).
+//! 1. [`server`] accepts the connection, holds its deadlines, and rejects what is not clearly one HTTP request
+//!    (`connection`, `request_head`, `service`). `client_info` determines the client's address.
+//! 2. [`app`] `dispatch` takes a path of the gateway to [`endpoints`], every other one to a route of [`gate`].
+//! 3. [`routing`] lists the ways in which an application could interpret the path.
+//! 4. [`gate`] finds the session by its cookie (`identify`) and decides (`decide`) by the rules of [`policy`]. Only
+//!    `decide` makes a permit, and without a permit nothing is forwarded.
+//! 5. `gate::forward` removes and adds headers ([`identity`] `headers`) and sends the request to [`upstream`].
+//!    A client without a session is redirected to sign in, or gets 401 (`gate::challenge`).
+//! 6. An error becomes status, page and log reason in [`error`], and a page in [`pages`].
 //!
-//! A proxy with a way of its own to the application asks at [`endpoints`] `auth` instead: the same
-//! route, visitor and decision, and an answer in place of the forwarding. `app::explain` writes down the
-//! same for an operator.
+//! With forward auth a front proxy forwards the request itself. It sends an auth subrequest to `endpoints::auth`, which
+//! has the same routes and rules, and answers with the decision. `app::explain` prints a decision for an operator.
 //!
 //! # One sign-in
 //!
-//! [`endpoints`] `start` → [`login`] `begin` seals what has to be remembered into the `state`
-//! parameter (`pending`) → the provider → `callback` → `login::complete` opens the state, once, and
-//! only for the browser that asked → [`providers`] exchanges the code ([`oauth`]), verifies the ID
-//! token step by step ([`oidc`] on [`jose`]) and reads an [`identity`] out of its claims →
-//! [`session`] keeps it, with the tokens, under the hash of a new random id.
+//! 1. `endpoints::start` calls `login::begin`. What the callback needs is sealed into the `state` parameter
+//!    (`login::pending`); the gateway stores nothing.
+//! 2. The provider authenticates the user and redirects to `endpoints::callback`.
+//! 3. `login::complete` opens the state, once, and only for the browser that began the sign-in.
+//! 4. [`providers`] exchanges the code ([`oauth`]), verifies the ID token ([`oidc`] on [`jose`]), and makes an
+//!    [`identity`] of its claims.
+//! 5. [`session`] keeps identity and tokens under the hash of a new random id, which is the cookie's value
+//!    (`session::cookie`). `session::refresh` renews the tokens before they expire.
 //!
 //! # Rooms and arrows
 //!
-//! A room imports only rooms below its line; `tests/it/tidy.rs` holds the exact arrows.
+//! A room is a top-level module. It imports only rooms below its line; `tests/it/tidy.rs` holds the exact arrows.
 //!
-//! | room | what it is | knows |
+//! | room | what it is | imports |
 //! |---|---|---|
-//! | [`cli`] | the commands and their exit codes | `app` `config` `server` `demo` |
-//! | [`app`] | one configuration at run time (`lasting`: what outlives it); the only place that knows all rooms | everything below |
+//! | [`cli`] | the commands, their exit codes, and signals | `app` `config` `server` `demo` |
+//! | [`app`] | one configuration at run time (`build`, `dispatch`) and what outlives it (`lasting`); the only room that knows all others | every room below |
 //! | [`admin`] | the admin listener: health, readiness, metrics | `login` `providers` `pages` … |
-//! | [`endpoints`] | our own paths: parse, call one room, render | `gate` `login` `pages` … |
-//! | [`config`] | the only room that knows YAML; turns it, or flags in its place, into each room's `Settings` | every `Settings` |
-//! | [`gate`] | the path of one request: identify, decide, forward or challenge | `session` `policy` `upstream` … |
-//! | [`error`] | every room's error → status and public text; the only HTTP mapping | all error types |
-//! | [`login`] | the authorization code flow from above; builds no HTML, sets no status | `providers` `session` |
-//! | [`providers`] | where visitors sign in: data, and the client and issuer made of it | `oidc` `oauth` `identity` |
-//! | [`demo`] | loopback only: the identity provider and the application of `portcullis demo` | `jose` `server` |
-//! | [`pages`] | what people see; cannot see a token | `identity` |
-//! | [`policy`] | who is allowed; pure | `identity` `routing` |
-//! | [`session`] | signed-in browsers, their cookie, single-flight refresh; knows no provider | `oauth` `identity` |
-//! | [`oidc`] | OpenID Connect Core as a relying party | `oauth` `identity` `jose` |
-//! | [`server`] [`upstream`] | sockets and framing toward clients · toward applications | ground |
-//! | [`oauth`] | RFC 6749 as a client | `jose` |
-//! | [`identity`] | claims → who someone is → headers | ground |
-//! | [`routing`] [`jose`] [`telemetry`] | host and path → T · signatures · logs, metrics | ground |
-//! | [`secret`] [`clock`] [`random`] [`lock`] [`single_flight`] [`deadline`] [`weak_map`] [`body`] [`origin`] [`trust`] [`client_address`] | the ground | nothing of ours |
+//! | [`endpoints`] | the gateway's own paths, each in a file named after it: parse, call one room, respond | `gate` `login` `pages` … |
+//! | [`config`] | YAML or flags into the `Settings` of each room; a key stands in the file of its section (`routes`, `session`, …) | every `Settings` |
+//! | [`gate`] | one request of a route: identify, decide, forward or challenge; ends streams with their session | `session` `policy` `upstream` … |
+//! | [`error`] | errors of all rooms into status, page, log reason and limit; the only mapping to HTTP | all error types |
+//! | [`login`] | sign-in and sign-out; sets no status and makes no HTML | `providers` `session` |
+//! | [`providers`] | what is particular about each identity provider; its client and issuer | `oidc` `oauth` `identity` |
+//! | [`demo`] | identity provider and application of `portcullis demo`, on loopback | `jose` `server` |
+//! | [`pages`] | pages and their texts, per language; cannot see a token | `identity` |
+//! | [`policy`] | the rules of `allow`; pure | `identity` `routing` |
+//! | [`session`] | the session table, its cookie, eviction, and single-flight refresh; knows no provider | `oauth` `identity` |
+//! | [`oidc`] | OpenID Connect as a relying party: discovery, keys, ID token, userinfo, logout | `oauth` `identity` `jose` |
+//! | [`server`], [`upstream`] | HTTP toward clients; HTTP toward applications, with `reserved`, the headers that clients must not send | ground |
+//! | [`oauth`] | OAuth 2.0 as a client: authorization request, token request, refresh, revocation | `jose` |
+//! | [`identity`] | claims into an identity, and an identity into headers | ground |
+//! | [`routing`], [`jose`], [`telemetry`] | host and path to a route; signatures and keys; log, audit, metrics (`metrics::list` has all) | ground |
+//! | [`secret`] [`clock`] [`random`] [`lock`] [`single_flight`] [`deadline`] [`weak_map`] [`body`] [`origin`] [`trust`] [`client_address`] | the ground, one idea each | nothing of ours |
 //!
 //! # Lexicon
 //!
@@ -65,7 +70,7 @@
 //! | to get tokens for an authorization code | *exchange* | redeem, redeems, redeemed |
 //! | the rules' answer to a request | *allow*, *deny* | admit, admits, admitted, let in, lets in, let through, lets through, may pass |
 //! | the proof that a visitor is allowed on a route | *permit* | |
-//! | the answer to a malformed request or configuration | *reject* | |
+//! | the answer to a malformed request or configuration | *reject* | refusal, refusals, refuses, refusing |
 //! | the application behind the gateway (in RFC 9110 an origin server) | *upstream* | |
 //! | the request by which a proxy asks for a decision | *auth subrequest*; the way of working, *forward auth* | asker, askers |
 //! | a client that is a program | *API client* | |
@@ -78,16 +83,15 @@
 //!
 //! # Deliberately absent
 //!
-//! - No room below [`app`] has seen a [`config::Config`]; `config` is the last to know, not the first.
-//! - [`session`] is handed the future that refreshes; it knows neither provider nor protocol.
+//! - No room below [`app`] sees a [`config::Config`]: each gets its own `Settings`.
+//! - [`session`] knows neither provider nor protocol: it gets the future that refreshes.
 //! - [`policy`], [`gate::decide`] and [`routing`] do no I/O and read no clock.
-//! - Nothing is kept for a sign-in under way: a flood of visitors costs no memory.
-//! - No token is in a cookie, a page or a log, and in a URL only the ID token that ends a session at its
-//!   provider; [`secret::Secret`] has no `Display`.
-//! - No switch turns off PKCE, `state`, `nonce`, signature or issuer checks.
-//! - No path is rewritten: what was decided on is forwarded byte for byte.
-//! - No cargo feature changes what the gateway does. No global state but the log and the
-//!   numbers that threads count by.
+//! - A sign-in under way takes no memory, so that a flood of visitors does not either.
+//! - No token is in a cookie, a page or a log. In a URL there is only the ID token that ends the session at its
+//!   provider. [`secret::Secret`] has no `Display`.
+//! - No key turns off PKCE, `state`, `nonce`, signature or issuer checks.
+//! - No path is rewritten: the bytes that were decided on are forwarded.
+//! - No cargo feature changes what the gateway does. Log and metrics are the only global state.
 
 pub mod admin;
 pub mod app;

@@ -46,7 +46,7 @@ fn of_provider(error: &providers::Error) -> (StatusCode, Option<Limit>, SignInRe
             (StatusCode::TOO_MANY_REQUESTS, Some(Limit::SignInFailures), TooManyFailures)
         }
         // An old tab sends a code again. Other codes are the provider's rules, or the user's choice.
-        providers::Error::Refused(refusal) if refusal.code == ErrorCode::InvalidGrant => {
+        providers::Error::Refused(response) if response.code == ErrorCode::InvalidGrant => {
             (StatusCode::BAD_REQUEST, None, DeniedByProvider)
         }
         providers::Error::Refused(_) => (StatusCode::FORBIDDEN, None, DeniedByProvider),

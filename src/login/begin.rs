@@ -42,9 +42,9 @@ impl Login {
         let chosen = self.chosen(start.options.provider);
         let provider = chosen.map_err(|error| start.failure(error, None))?;
         let mut cookies = Vec::new();
-        let login = self.login_cookie(start.headers, &mut cookies);
+        let login = self.logis_in_cookie(start.headers, &mut cookies);
         let target = start.target.as_str();
-        let in_cookie = target.len() > MAX_IN_STATE;
+        let is_in_cookie = target.len() > MAX_IN_STATE;
         let pending = Pending {
             provider: provider.fingerprint(),
             begun: self.party.clock().unix(),
@@ -52,13 +52,13 @@ impl Login {
             prompted: start.options.prompt.is_some(),
             login: hash(login.as_bytes()),
             session: self.party.session(start.headers).map(|session| session.key().half()),
-            target: if in_cookie {
+            target: if is_in_cookie {
                 PendingTarget::InCookie(short(start.target))
             } else {
                 PendingTarget::Here(target.to_owned())
             },
         };
-        let sealed = self.states.seal(&pending, in_cookie.then_some(target));
+        let sealed = self.states.seal(&pending, is_in_cookie.then_some(target));
         if let Some(value) = sealed.target_cookie {
             cookies.push(self.party.cookies().set(Name::LoginTarget, value, Some(STATE_LIFETIME)));
         }
@@ -91,7 +91,7 @@ impl Login {
     }
 
     /// The login cookie of this browser. The value that it sends is kept, so that all tabs share it.
-    fn login_cookie(&self, headers: &HeaderMap, cookies: &mut Vec<HeaderValue>) -> String {
+    fn logis_in_cookie(&self, headers: &HeaderMap, cookies: &mut Vec<HeaderValue>) -> String {
         if let Sent::Value(value) = self.party.cookies().sent(headers, Name::Login)
             && is_well_formed(value)
         {

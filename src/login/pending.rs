@@ -180,21 +180,21 @@ impl Pending {
     }
 
     /// Whether this is the login cookie of the browser that began it.
-    pub fn is_of(&self, login_cookie: &str) -> bool {
+    pub fn is_of(&self, logis_in_cookie: &str) -> bool {
         // SECURITY: this rejects a callback URL that an attacker made another browser open (RFC 9700 §4.7).
         aws_lc_rs::constant_time::verify_slices_are_equal(
             &self.login,
-            &hash(login_cookie.as_bytes()),
+            &hash(logis_in_cookie.as_bytes()),
         )
         .is_ok()
     }
 
     fn encode(&self) -> Vec<u8> {
-        let (in_cookie, target) = match &self.target {
+        let (is_in_cookie, target) = match &self.target {
             PendingTarget::Here(target) => (false, target),
             PendingTarget::InCookie(shorter) => (true, shorter),
         };
-        let flags = [in_cookie, self.restarted, self.prompted, self.session.is_some()];
+        let flags = [is_in_cookie, self.restarted, self.prompted, self.session.is_some()];
         let flags = flags.iter().fold(0, |bits: u8, flag| bits << 1 | u8::from(*flag));
         let mut plain = vec![flags];
         plain.extend(self.provider);

@@ -6,7 +6,7 @@ use std::fs;
 
 use crate::source_files::{File, code_of, files_in, names_after, public_types_in, rooms_in, root};
 
-/// The rooms of `src/`, and what each may import beside the ground. A room names only rooms that
+/// The rooms of `src/`, and what each may import apart from the ground. A room names only rooms that
 /// stand above its own line, so that there is no cycle. A new arrow wants its reason in the commit.
 #[rustfmt::skip]
 const ARROWS: &[(&str, &[&str])] = &[
@@ -44,7 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["app", "config", "server", "demo"]),
 ];
 
-/// What every room may use: the ground, and telemetry, which calls nobody.
+/// What every room may use: the ground, and telemetry, which imports no room above.
 const GROUND: &[&str] = &[
     "secret",
     "clock",
@@ -75,11 +75,11 @@ const BANNED: &[(&str, &str)] = &[
     ("#[allow(", "use #[expect(…, reason = \"…\")]"),
     ("#![allow(", "use #![expect(…, reason = \"…\")]"),
     ("thread::sleep", "wait for the thing itself"),
-    ("#[ignore", "a test that nobody runs is no test"),
+    ("#[ignore", "run it, or delete it"),
     ("todo!(", "finish it"),
     ("unimplemented!(", "finish it"),
-    ("/home/", "name no folder of somebody's machine"),
-    ("/root/", "name no folder of somebody's machine"),
+    ("/home/", "name no folder of one machine"),
+    ("/root/", "name no folder of one machine"),
     ("super::super::", "start at `crate::`"),
 ];
 
