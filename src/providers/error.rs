@@ -119,7 +119,7 @@ impl From<ErrorResponse> for Error {
 /// A failed refresh, by what it means for the session.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RefreshError {
-    /// The provider refuses new tokens for this session: the session ends.
+    /// The provider rejects the request for new tokens for this session: the session ends.
     #[error("the provider refused the refresh: {0}")]
     Ended(OAuthError),
     /// The answer is not signed correctly, is for another user, or is rejected by userinfo: the session ends.
@@ -131,7 +131,7 @@ pub enum RefreshError {
 }
 
 impl RefreshError {
-    /// The meaning of a failure of the token endpoint. A refusal of the client's authentication is no answer about
+    /// The meaning of a failure of the token endpoint. Rejected client authentication is no answer about
     /// the session: a changed secret must not sign everyone out.
     pub(super) fn of(error: OAuthError) -> Self {
         let is_answer = matches!(error, OAuthError::Rejected(_) | OAuthError::NoAccessToken);

@@ -86,7 +86,7 @@ fn of_token(fault: TokenFault) -> Becomes {
         F::Created | F::TextPlain | F::ByteOrderMark | F::NoRefreshToken => Renewed,
         // These change error responses, and there is none.
         F::ErrorOther | F::ErrorFails => Renewed,
-        // A refusal, in any words: the user can only sign in again.
+        // Rejected, in any words: the user can only sign in again.
         F::InvalidGrant | F::ErrorAsSuccess | F::InteractionRequired => Ended,
         F::UnauthorizedClient | F::NotOk | F::NoAccessToken => Ended,
         // A fault of the operator, such as an expired secret, must not sign all users out.
