@@ -10,7 +10,7 @@ use crate::cli::check::summary_of_errors;
 use crate::cli::{CANNOT_LISTEN, INVALID_CONFIG, SUCCESS, complain, signals};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigSource, HostEnv, Problems};
-use crate::server::{self, AccessLog, Bound, Limits, Scheme, Server, ServerContext, Shutdown};
+use crate::server::{self, Bound, Limits, Scheme, Server, ServerContext, Shutdown};
 use crate::telemetry;
 use crate::telemetry::metrics::Metrics;
 
@@ -108,7 +108,7 @@ pub async fn open(config: &Config) -> Result<BoundGateway, StartError> {
     let https = config.public_url.is_https();
     let frame = ServerContext {
         plain_scheme: if https { Scheme::Https } else { Scheme::Http },
-        access_log: if config.telemetry.access_log { AccessLog::On } else { AccessLog::Off },
+        access_log: config.access_log.clone(),
         metrics,
     };
     let (public, admin) = bind(config, limits, frame).await?;

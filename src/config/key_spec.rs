@@ -133,6 +133,14 @@ impl Type {
         if let Self::List { of, least } = self { Some((*of, *least)) } else { None }
     }
 
+    /// Keys of a mapping.
+    pub(super) fn keys(&self) -> Option<&'static [KeySpec]> {
+        if let Self::Either(kinds) = self {
+            return kinds.iter().find_map(Self::keys);
+        }
+        if let Self::Section(keys) = self { Some(*keys) } else { None }
+    }
+
     /// Words of a choice.
     pub(super) fn words(&self) -> &'static [&'static str] {
         if let Self::Either(kinds) = self {

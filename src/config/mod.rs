@@ -127,6 +127,8 @@ pub struct Config {
     pub admin: Option<crate::server::ListenAddress>,
     /// Logs.
     pub telemetry: crate::telemetry::Settings,
+    /// The access log.
+    pub access_log: crate::server::AccessLog,
     /// All other files that were read.
     pub files: Vec<PathBuf>,
 }
@@ -233,6 +235,7 @@ fn convert(diagnostics: &Diagnostics<'_>, root: &Node) -> Result<Config, Reporte
     if let (Ok(server), Ok(routes), false) = (&server, &routes, diagnostics.has_errors()) {
         forward_auth::warnings(&root, server, routes);
     }
+    let (telemetry, access_log) = telemetry?;
     Ok(Config {
         server: server?,
         public_url: public_url?,
@@ -242,7 +245,8 @@ fn convert(diagnostics: &Diagnostics<'_>, root: &Node) -> Result<Config, Reporte
         routes: routes?,
         pages: pages?,
         admin: admin?,
-        telemetry: telemetry?,
+        telemetry,
+        access_log,
         files: Vec::new(),
     })
 }

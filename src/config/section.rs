@@ -6,7 +6,7 @@ use crate::config::document::Node;
 use crate::config::field::{Field, report_twice};
 use crate::config::invalid::Invalid;
 use crate::config::key_rows::{KeyRow, rows};
-use crate::config::key_spec::{KeySpec, Type};
+use crate::config::key_spec::KeySpec;
 use crate::config::migration_hints;
 use crate::config::problem::KeyPath;
 use crate::config::suggest::{nearest, same, within};
@@ -39,7 +39,7 @@ impl<'r> Section<'r> {
 
     /// Opens the mapping in a field. A key that is not set, or has no value, is an empty mapping.
     pub(super) fn of(field: &Field<'r>) -> Result<Self, Reported> {
-        let Type::Section(keys) = field.kind else { return Err(field.wrong_type(&Node::Null)) };
+        let Some(keys) = field.kind.keys() else { return Err(field.wrong_type(&Node::Null)) };
         let entries = match field.node {
             None | Some(Node::Null) => &[],
             Some(Node::Map(entries)) => entries.as_slice(),

@@ -1,8 +1,12 @@
-//! `telemetry:` -> `telemetry::Settings`.
+//! `telemetry:` -> `telemetry::Settings` and `server::AccessLog`.
 
 use crate::config::diagnostics::Reported;
+use crate::config::document::Node;
+use crate::config::field::Field;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
+use crate::config::policy::path;
 use crate::config::section::Section;
+use crate::server::AccessLog;
 use crate::telemetry::{Level, LogFormat, Settings};
 
 pub(super) const KEYS: &[KeySpec] = &[
@@ -12,8 +16,20 @@ pub(super) const KEYS: &[KeySpec] = &[
         DefaultValue::Unset("all defaults"),
         "Format and level of the log.",
     ),
-    key("access_log", Type::Flag, DefaultValue::Is("true"), "Whether to log every request."),
+    key(
+        "access_log",
+        Type::Either(&[Type::Flag, Type::Section(ACCESS_LOG)]),
+        DefaultValue::Is("true"),
+        "Whether to log every request.",
+    ),
 ];
+
+const ACCESS_LOG: &[KeySpec] = &[key(
+    "exclude_paths",
+    Type::List { of: &Type::Text, least: 1 },
+    DefaultValue::Unset("none"),
+    "Path prefixes, by whole segments, whose requests are not logged. Metrics count them.",
+)];
 
 const LOG: &[KeySpec] = &[
     key(
@@ -31,9 +47,9 @@ const LOG: &[KeySpec] = &[
 ];
 
 /// `telemetry`.
-pub(super) fn settings(root: &Section<'_>) -> Result<Settings, Reported> {
+pub(super) fn settings(root: &Section<'_>) -> Result<(Settings, AccessLog), Reported> {
     let section = root.section("telemetry")?;
-    let access_log = section.field("access_log").flag();
+    let access_log = access_log(&section.field("access_log"));
     let log = section.section("log")?;
     let format = log.field("format").optional_choice(|text| match text {
         "json" => Some(LogFormat::Json),
@@ -48,5 +64,13 @@ pub(super) fn settings(root: &Section<'_>) -> Result<Settings, Reported> {
         "trace" => Some(Level::Trace),
         _ => None,
     });
-    Ok(Settings { format: format?, level: level?, access_log: access_log? })
+    Ok((Settings { format: format?, level: level? }, access_log?))
+}
+
+fn access_log(field: &Field<'_>) -> Result<AccessLog, Reported> {
+    let Some(Node::Map(_)) = field.node else {
+        return Ok(if field.flag()? { AccessLog::On } else { AccessLog::Off });
+    };
+    let excluded = Section::of(field)?.field("exclude_paths").optional_list(path)?;
+    Ok(excluded.map_or(AccessLog::On, |excluded| AccessLog::Except(excluded.into())))
 }

@@ -36,7 +36,7 @@ impl Endpoints {
             return Ok(self.pages.respond(&call.context, StatusCode::OK, &page));
         }
         let place = (call.client.host(), call.uri.path());
-        redirect(self.login.sign_out(call.headers, place, target.as_ref()))
+        redirect(self.login.sign_out(call.headers, place, target.as_ref(), call.client.for_audit()))
     }
 
     /// `GET signed_out`

@@ -162,6 +162,8 @@ pub enum LoggedReason<'e> {
     Error(&'e Error),
     /// The keys that failed, separated by commas.
     Keys(&'e [Key]),
+    /// This word.
+    Word(&'static str),
 }
 
 impl fmt::Display for LoggedReason<'_> {
@@ -172,6 +174,7 @@ impl fmt::Display for LoggedReason<'_> {
                 let names: Vec<_> = keys.iter().map(|key| key.as_str()).collect();
                 f.write_str(&names.join(","))
             }
+            Self::Word(word) => f.write_str(word),
         }
     }
 }
@@ -227,7 +230,10 @@ impl Error {
             Self::NoAccessToken => with(StatusCode::SERVICE_UNAVAILABLE),
             Self::Upstream(error) => {
                 let (status, limit) = reasons::of_upstream(error);
-                Report { limit, ..with(status) }
+                let too_large = matches!(error, upstream::Error::BodyTooLarge);
+                let word = too_large.then_some(LoggedReason::Word("too_large"));
+                let reason = word.unwrap_or(LoggedReason::Error(self));
+                Report { limit, reason, ..with(status) }
             }
             Self::SecondPath(fault) => denied(fault.status()),
             Self::Subrequest(_) => with(StatusCode::FORBIDDEN),
@@ -313,6 +319,14 @@ mod tests {
         let login_url = String::from("https://wiki.example/oauth2/start");
         let not_signed_in = Error::NotSignedIn { login_url, cookies: None }.in_subrequest();
         assert_eq!(not_signed_in.status(), StatusCode::UNAUTHORIZED);
+    }
+
+    #[test]
+    fn request_body_over_the_limit_is_logged_as_too_large() {
+        let error = Error::from(upstream::Error::BodyTooLarge);
+        let report = error.report();
+        assert_eq!(report.status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(report.reason.to_string(), "too_large");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::providers::Provider;
 use crate::random;
 use crate::session::cookie::{Name, Sent};
 use crate::session::{Session, SessionKey};
-use crate::telemetry::audit;
+use crate::telemetry::audit::{self, RequestRef};
 use crate::telemetry::metrics::{Label as _, SignOut};
 
 impl Login {
@@ -22,6 +22,7 @@ impl Login {
         headers: &HeaderMap,
         (host, path): (&str, &str),
         target: Option<&ReturnTo>,
+        request: RequestRef<'_>,
     ) -> Redirect {
         let mut cookies = vec![
             self.party.cookies().clear(Name::Session),
@@ -30,7 +31,7 @@ impl Login {
         if self.party.cookies().sent(headers, Name::Session) == Sent::Conflict {
             // SECURITY: with a tossed session cookie left, the user would stay signed in as the attacker.
             cookies.extend(self.party.cookies().clear_tossed(host, path, random::turn()));
-            self.end_all(headers);
+            self.end_all(headers, request);
         }
         let here = match target {
             Some(target) => target.as_str().to_owned(),
@@ -41,26 +42,27 @@ impl Login {
         };
         let provider = self.party.providers().by_id(&session.data().identity.provider);
         let there = provider.and_then(|p| self.end_session_url(p, &session, target));
-        self.end(session, if there.is_some() { SignOut::Provider } else { SignOut::Local });
+        let kind = if there.is_some() { SignOut::Provider } else { SignOut::Local };
+        self.end(session, kind, request);
         Redirect { location: there.unwrap_or(here), cookies }
     }
 
     /// Ends every session whose id a request has. It is unknown which of them is the user's, and a client that has
     /// the id of a session may end it.
-    fn end_all(&self, headers: &HeaderMap) {
+    fn end_all(&self, headers: &HeaderMap, request: RequestRef<'_>) {
         let keys =
             self.party.cookies().all_sent(headers, Name::Session).filter_map(SessionKey::of_cookie);
         for session in keys.filter_map(|key| self.party.sessions().find(key)) {
-            self.end(session, SignOut::Local);
+            self.end(session, SignOut::Local, request);
         }
     }
 
     /// Ends a session and revokes its refresh token; counts and logs that.
-    fn end(&self, session: Arc<Session>, kind: SignOut) {
+    fn end(&self, session: Arc<Session>, kind: SignOut, request: RequestRef<'_>) {
         self.party.sessions().remove(session.key());
         self.party.metrics().signed_out(kind);
-        let identity = &session.data().identity;
-        audit::signed_out(&identity.provider, &identity.subject, &session.key(), kind.as_str());
+        let (identity, key) = (&session.data().identity, session.key());
+        audit::signed_out(&identity.provider, &identity.subject, &key, kind.as_str(), request);
         if let Some(provider) = self.party.providers().by_id(&identity.provider) {
             self.revoke(Arc::clone(provider), Arc::clone(&session));
         }

@@ -158,6 +158,12 @@ impl PathPrefix {
             || interpretations.others().iter().any(|interpretation| self.matches(interpretation))
     }
 
+    /// Whether the path of a request target is at or below this prefix in every interpretation in which letter case
+    /// counts. It costs one pass over the path.
+    pub fn surely_matches(&self, raw: &str) -> bool {
+        self.rest(raw).is_some() && is_simple(raw)
+    }
+
     /// Whether a path is above this prefix in any interpretation: a proper prefix of it by segments.
     pub fn lies_below_any(&self, interpretations: &PathInterpretations<'_>) -> bool {
         std::iter::once(&interpretations.plain)
@@ -348,6 +354,28 @@ mod tests {
         check("/", "/anything", true);
         check("/a b".replace(' ', "").as_str(), "/%61b", true);
         check("/a", "/a%2fb", false);
+    }
+
+    #[test]
+    fn prefix_surely_matches_only_paths_with_one_interpretation() {
+        let probe = PathPrefix::parse("/healthz").unwrap();
+        for path in ["/healthz", "/healthz/", "/healthz/live"] {
+            assert!(probe.surely_matches(path), "{path}");
+        }
+        for path in [
+            "/",
+            "/healthzz",
+            "/Healthz",
+            "/%68ealthz",
+            "/healthz/..",
+            "/healthz/../admin",
+            "/healthz/%2e%2e/admin",
+            "/healthz/..%2fadmin",
+            "/healthz/..;/admin",
+            "/healthz//x",
+        ] {
+            assert!(!probe.surely_matches(path), "{path}");
+        }
     }
 
     #[test]

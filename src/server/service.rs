@@ -23,7 +23,6 @@ use crate::server::request_body;
 use crate::server::request_head::{self, HeadError};
 use crate::server::request_id::RequestId;
 use crate::server::response_body::ResponseBody;
-use crate::server::settings::AccessLog;
 
 /// Serves the requests of one connection.
 pub(super) struct Service<H> {
@@ -95,7 +94,9 @@ impl<H: Handler> Service<H> {
         exchange: &mut Exchange,
     ) -> Result<Incoming, Box<Answered>> {
         let settings = self.connected.settings();
-        let line = (settings.context.access_log == AccessLog::On)
+        let log = &settings.context.access_log;
+        let line = log
+            .includes(request.uri().path())
             .then(|| (request.method().clone(), request.uri().path_and_query().cloned()));
         let checked = self.check(&mut request, request_id, proxies);
         exchange.client = checked.as_ref().ok().map(Arc::clone);

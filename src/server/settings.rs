@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::routing::path::PathPrefix;
 use crate::secret::Secret;
 use crate::server::forward_auth::ForwardAuth;
 use crate::server::listen_address::ListenAddress;
@@ -119,7 +120,7 @@ impl Default for ServerTimeouts {
 pub struct ServerContext {
     /// The scheme of `public_url`, for requests without TLS and without a trusted `X-Forwarded-Proto`.
     pub plain_scheme: Scheme,
-    /// Whether each request is logged.
+    /// Which requests are logged.
     pub access_log: AccessLog,
     /// Counters of requests and connections.
     pub metrics: Arc<Metrics>,
@@ -134,13 +135,26 @@ impl ServerContext {
     }
 }
 
-/// Whether each request is logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which requests are logged.
+#[derive(Clone, Debug)]
 pub enum AccessLog {
     /// One line for each request.
     On,
+    /// One line for each request, except at and below these paths.
+    Except(Arc<[PathPrefix]>),
     /// No line.
     Off,
+}
+
+impl AccessLog {
+    /// Whether a request for this path is logged. The path is not validated.
+    pub(super) fn includes(&self, path: &str) -> bool {
+        match self {
+            Self::On => true,
+            Self::Off => false,
+            Self::Except(excluded) => !excluded.iter().any(|prefix| prefix.surely_matches(path)),
+        }
+    }
 }
 
 /// The purpose of a listener.

@@ -41,8 +41,17 @@ pub fn sign_in_failed(provider: Option<&str>, reason: &str, request: RequestRef<
 }
 
 /// Reports a sign-out; `kind` is a label of `sign_outs_total`.
-pub fn signed_out(provider: &str, subject: &str, session: &impl Debug, kind: &str) {
-    tracing::info!(target: AUDIT, event = "sign_out", provider, subject, ?session, kind);
+pub fn signed_out(
+    provider: &str,
+    subject: &str,
+    session: &impl Debug,
+    kind: &str,
+    request: RequestRef<'_>,
+) {
+    let RequestRef { client, request_id } = request;
+    tracing::info!(
+        target: AUDIT, event = "sign_out", provider, subject, ?session, kind, %client, request_id
+    );
 }
 
 /// Reports a session that a refresh ended, and the reason.

@@ -12,14 +12,12 @@ mod target;
 pub mod writer;
 
 /// Settings of `telemetry:`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// `None` means text on a terminal and JSON otherwise.
     pub format: Option<LogFormat>,
     /// The least severe level that is logged.
     pub level: Level,
-    /// Whether each request gets a line.
-    pub access_log: bool,
 }
 
 /// The format of log lines.
@@ -45,10 +43,4 @@ pub enum Level {
     Debug,
     /// Everything.
     Trace,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { format: None, level: Level::default(), access_log: true }
-    }
 }

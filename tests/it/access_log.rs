@@ -6,9 +6,11 @@ use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::support::gateway::Gateway;
+use crate::support::operator;
 use crate::support::wire::{Peer, Wire, field, status};
 
 const REQUEST: &str = "GET /page HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n";
+const CLOSE: &str = "\r\nConnection: close\r\n\r\n";
 /// The beginning of an answer of a hundred bytes.
 const BEGINNING: &str = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n12345";
 
@@ -122,6 +124,55 @@ async fn complete_response_is_logged_without_a_reason() {
         let line = log.iter().find(|line| line.contains("\"target\":\"access\"")).unwrap();
         assert!(!line.contains("\"reason\""), "{method} {answer}: {line}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn request_body_over_the_limit_is_logged_as_too_large() {
+    let (peer, _) = application("").await;
+    let declared = "Content-Length: 101\r\n\r\n".to_owned();
+    let chunked = format!("Transfer-Encoding: chunked\r\n\r\n65\r\n{}\r\n", "x".repeat(0x65));
+    for body in [declared, chunked] {
+        let gateway = Gateway::in_front_of(peer.address, ", name: wiki, request_body: 100");
+        let mut wire = Wire::to(&gateway).await;
+        wire.say(&format!("POST / HTTP/1.1\r\nHost: wiki.localhost\r\n{body}")).await;
+        assert_eq!(status(&wire.head().await), 413);
+        gateway.log_until_all(&["\"target\":\"access\"", "\"reason\":\"too_large\""]);
+    }
+}
+
+/// Sends a request for each path and waits for each response.
+async fn request(gateway: &Gateway, paths: &[&str]) {
+    for path in paths {
+        let mut wire = Wire::to(gateway).await;
+        wire.say(&REQUEST.replace("/page", path).replace("\r\n\r\n", CLOSE)).await;
+        assert!(!wire.rest().await.is_empty(), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn excluded_path_is_counted_and_not_logged() {
+    let peer = Peer::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let gateway = operator::gateway(
+        "",
+        &format!(
+            "telemetry: {{ access_log: {{ exclude_paths: [/healthz, /oauth2/ping] }} }}\n\
+             routes: [{{ name: wiki, upstream: \"http://{}\", allow: public }}]\n",
+            peer.address
+        ),
+    );
+    let excluded = ["/healthz", "/healthz?q", "/healthz/live", "/oauth2/ping"];
+    request(&gateway, &excluded).await;
+    let series = r#"requests_total{route="wiki",status="2xx"}"#;
+    operator::until(&gateway, series, |count| count >= 3.0).await;
+
+    let logged = ["/healthzz", "/Healthz", "/healthz//x", "/healthz/..%2fx", "/healthz/.."];
+    request(&gateway, &logged).await;
+    for path in logged {
+        gateway.log_until(&format!("\"path\":\"{path}\""));
+    }
+    let log = gateway.log_until("\"listening\"");
+    let lines = log.iter().filter(|line| line.contains("\"target\":\"access\""));
+    assert_eq!(lines.count(), logged.len(), "{log:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,6 +53,11 @@ async fn metrics_list_matches_the_endpoint_and_the_readme() {
         .collect();
     let listed: BTreeSet<_> = list::ALL.iter().map(|metric| metric.name.to_owned()).collect();
     assert_eq!(shown, listed);
+    for metric in list::PROCESS {
+        let series = format!("\n{} ", metric.name);
+        let (_, value) = answer.body.split_once(&series).unwrap_or_else(|| panic!("{series}"));
+        assert!(value.lines().next().unwrap().parse::<f64>().unwrap() >= 0.0, "{series}{value}");
+    }
 
     let readme = include_str!("../../README.md");
     let (_, section) =
@@ -63,6 +68,7 @@ async fn metrics_list_matches_the_endpoint_and_the_readme() {
         documented.map(|(name, _)| name).filter(|name| !name.starts_with('/')).collect();
     let wanted: BTreeSet<_> = list::ALL
         .iter()
+        .chain(&list::PROCESS)
         .map(|metric| match metric.labels {
             [] => metric.name.to_owned(),
             labels => format!("{}{{{}}}", metric.name, labels.join(",")),
@@ -169,6 +175,9 @@ async fn audit_event_has_a_line_with_its_fields() {
     browser.navigate("/oauth2/sign_out").await;
     let line = audit(gateway, "sign_out");
     assert_eq!((&line["subject"], &line["kind"]), (&"demo-bob".into(), &"provider".into()));
+    assert_eq!(line["client"], "127.0.0.1");
+    let request_id = line["request_id"].as_str().expect("the audit line has the request ID");
+    gateway.log_until_all(&["\"path\":\"/oauth2/sign_out\"", request_id]);
 
     provider.set_faults(&[Fault::Authorization(AuthorizationFault::IssOther)]);
     let failed = provider::sign_in(&mut Browser::new(gateway), "/", "alice").await;

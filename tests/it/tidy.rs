@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("oauth", &["jose"]),
     ("identity", &[]),
     ("upstream", &[]),
-    ("server", &[]),
+    ("server", &["routing"]),
     ("oidc", &["oauth", "identity", "jose"]),
     ("session", &["oauth", "identity"]),
     ("policy", &["identity", "routing"]),

@@ -14,6 +14,7 @@ use super::label::{
     Label, Limit, LogLine, ProviderEndpoint, Refresh, SignIn, SignOut, StatusClass,
 };
 use super::list::{self, Metric};
+use super::process::ProcessUsage;
 use super::{Metrics, ProviderMeter, RouteMeter, lock};
 use crate::clock::UnixTime;
 
@@ -40,8 +41,10 @@ pub struct Gauges {
 impl Metrics {
     /// The text of a scrape.
     pub fn exposition(self: &Arc<Self>, gauges: Gauges) -> Result<String, fmt::Error> {
-        let mut registry = Registry::with_prefix("portcullis");
-        registry.register_collector(Box::new(Scrape { metrics: Arc::clone(self), gauges }));
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(ProcessUsage::read()));
+        let own = registry.sub_registry_with_prefix("portcullis");
+        own.register_collector(Box::new(Scrape { metrics: Arc::clone(self), gauges }));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry)?;
         Ok(text)
@@ -156,13 +159,13 @@ impl Scrape {
 }
 
 /// The series of one metric.
-struct Family<'e> {
+pub(super) struct Family<'e> {
     encoder: MetricEncoder<'e>,
     labels: &'static [&'static str],
 }
 
 impl<'e> Family<'e> {
-    fn begin(
+    pub(super) fn begin(
         encoder: &'e mut DescriptorEncoder<'_>,
         metric: &'static Metric,
     ) -> Result<Self, fmt::Error> {
@@ -177,7 +180,12 @@ impl<'e> Family<'e> {
         self.encoder.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)
     }
 
-    fn gauge(&mut self, values: &[&str], value: impl EncodeGaugeValue) -> fmt::Result {
+    /// Writes the only series of a counter without labels.
+    pub(super) fn single_counter(&mut self, count: f64) -> fmt::Result {
+        self.encoder.encode_counter::<NoLabelSet, _, f64>(&count, None)
+    }
+
+    pub(super) fn gauge(&mut self, values: &[&str], value: impl EncodeGaugeValue) -> fmt::Result {
         if values.is_empty() {
             return self.encoder.encode_gauge(&value);
         }

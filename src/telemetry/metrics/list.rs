@@ -6,7 +6,7 @@ use prometheus_client::metrics::MetricType::{self, Counter, Gauge, Histogram};
 /// One metric.
 #[derive(Clone, Copy, Debug)]
 pub struct Metric {
-    /// Its name with the suffix of its type, without `portcullis_`.
+    /// Its name with the suffix of its type; in [`ALL`] without `portcullis_`.
     pub name: &'static str,
     pub(super) kind: MetricType,
     /// Its labels.
@@ -15,7 +15,7 @@ pub struct Metric {
     pub help: &'static str,
 }
 
-/// All metrics.
+/// All metrics of the gateway.
 pub const ALL: [Metric; 17] = [
     REQUESTS,
     REQUEST_DURATION,
@@ -35,6 +35,10 @@ pub const ALL: [Metric; 17] = [
     LOG_LINES_LOST,
     BUILD_INFO,
 ];
+
+/// Metrics of the process. Their names are those of Prometheus client libraries, and have no prefix.
+pub const PROCESS: [Metric; 7] =
+    [CPU_SECONDS, RESIDENT_MEMORY, VIRTUAL_MEMORY, THREADS, START_TIME, OPEN_FILES, MAX_FILES];
 
 pub(super) const REQUESTS: Metric = metric(
     "requests_total",
@@ -107,6 +111,30 @@ pub(super) const LOG_LINES_LOST: Metric =
 
 pub(super) const BUILD_INFO: Metric =
     metric("build_info", Gauge, &["version"], "Always 1, with the version as a label");
+
+pub(super) const CPU_SECONDS: Metric =
+    metric("process_cpu_seconds_total", Counter, &[], "User and system CPU time in seconds");
+
+pub(super) const RESIDENT_MEMORY: Metric =
+    metric("process_resident_memory_bytes", Gauge, &[], "Resident memory in bytes");
+
+pub(super) const VIRTUAL_MEMORY: Metric =
+    metric("process_virtual_memory_bytes", Gauge, &[], "Virtual memory in bytes");
+
+pub(super) const THREADS: Metric = metric("process_threads", Gauge, &[], "Threads");
+
+pub(super) const START_TIME: Metric = metric(
+    "process_start_time_seconds",
+    Gauge,
+    &[],
+    "Start time of the process, in seconds since 1970",
+);
+
+pub(super) const OPEN_FILES: Metric =
+    metric("process_open_fds", Gauge, &[], "Open file descriptors");
+
+pub(super) const MAX_FILES: Metric =
+    metric("process_max_fds", Gauge, &[], "Limit of open file descriptors");
 
 const fn metric(
     name: &'static str,

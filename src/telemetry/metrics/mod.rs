@@ -7,6 +7,7 @@ mod count;
 mod exposition;
 mod label;
 pub mod list;
+mod process;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
