@@ -2,9 +2,12 @@
 //! Invariant: a `Moment` is monotonic and measures lifetimes; a `UnixTime` is wall-clock time and is compared with the
 //! times in tokens. So a step of the wall clock neither ends nor revives a session.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use cookie::time::OffsetDateTime;
 
 /// A clock. A clone is cheap and has the same time.
 #[derive(Clone, Debug)]
@@ -69,6 +72,18 @@ impl Clock {
     }
 }
 
+/// RFC 3339 in UTC; the number where no calendar has it.
+impl fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Ok(time) = OffsetDateTime::from_unix_timestamp(self.0) else {
+            return write!(f, "{}", self.0);
+        };
+        let (date, (hour, minute, second)) = (time.date(), time.to_hms());
+        let (year, month, day) = (date.year(), u8::from(date.month()), date.day());
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+}
+
 impl Moment {
     /// This moment, `by` later; saturates.
     #[must_use]
@@ -123,6 +138,13 @@ mod tests {
         clock.advance(Duration::from_secs(2));
         assert_eq!(clock.moment().since(moment), Duration::from_secs(2));
         assert_eq!(clock.unix(), UnixTime(unix.0 + 2));
+    }
+
+    #[test]
+    fn unix_time_is_printed_as_a_date() {
+        assert_eq!(UnixTime(1_800_000_000).to_string(), "2027-01-15T08:00:00Z");
+        assert_eq!(UnixTime(-1).to_string(), "1969-12-31T23:59:59Z");
+        assert_eq!(UnixTime(i64::MAX).to_string(), i64::MAX.to_string());
     }
 
     #[test]

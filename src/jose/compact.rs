@@ -35,8 +35,10 @@ impl<'t> Compact<'t> {
         let (signing_input, signature) = token.rsplit_once('.').ok_or(Error::NotCompact)?;
         let (header, payload) = signing_input.split_once('.').ok_or(Error::NotCompact)?;
         // SECURITY: five parts are an encrypted token, which no client registration asks for (OIDC Core §3.1.3.7).
-        if payload.contains('.') {
-            return Err(Error::NotCompact);
+        match payload.matches('.').count() {
+            0 => {}
+            2 => return Err(Error::Encrypted),
+            _ => return Err(Error::NotCompact),
         }
         Ok(Self {
             header: Header::parse(&decode(header)?)?,
@@ -66,6 +68,13 @@ impl Header {
             typ: text(&members, "typ")?,
         })
     }
+}
+
+/// A text in the header of a token that is not verified, for a message about it.
+pub fn claimed_member(token: &str, name: &str) -> Option<String> {
+    let (header, _) = token.split_once('.')?;
+    let members = json::object(&decode(header).ok()?).ok()?;
+    text(&members, name).ok()?
 }
 
 fn text(members: &Map<String, Value>, name: &str) -> Result<Option<String>, Error> {

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 pub use algorithm::Algorithm;
 use compact::Compact;
-pub use compact::Header;
+pub use compact::{Header, claimed_member};
 pub use jwk::{Curve, Jwk, PublicKey};
 pub use key_set::KeySet;
 pub use signing::{SigningKey, sign_hs256};
@@ -37,6 +37,9 @@ pub enum Error {
     /// Not three parts with dots between them.
     #[error("the token is not a signed token in compact form")]
     NotCompact,
+    /// Five parts: an encrypted token (RFC 7516 §7.1).
+    #[error("the token is encrypted")]
+    Encrypted,
     /// A part with padding, other characters or stray bits (RFC 7515 §2).
     #[error("a part of the token is not unpadded base64url")]
     Encoding,
@@ -76,6 +79,7 @@ impl Error {
             Self::UnknownKey | Self::KeyMismatch | Self::Signature => true,
             Self::TooLarge
             | Self::NotCompact
+            | Self::Encrypted
             | Self::Encoding
             | Self::Header
             | Self::Critical

@@ -1,9 +1,13 @@
 //! Errors of OpenID Connect, each with the rule of the standard that was violated.
 //! Invariant: no variant has a token, and texts of the provider are short.
 
+use std::fmt;
+
 use http::StatusCode;
 
+use crate::clock::UnixTime;
 use crate::oauth::error::redirect_note;
+use crate::secret::Secret;
 use crate::{jose, oauth};
 
 /// Why a provider could not be used, or a token was rejected.
@@ -53,8 +57,13 @@ pub enum Error {
     #[error("the token response has no ID token (Core §3.1.3.3)")]
     NoIdToken,
     /// The form or the signature of a token is wrong (OIDC Core §3.1.3.7, steps 1 and 6 to 8).
-    #[error("signature: {0} (Core §3.1.3.7(6))")]
-    Signature(jose::Error),
+    #[error("signature: {error} (Core §3.1.3.7(6)){header}{}", signature_hint(*error))]
+    Signature {
+        /// What is wrong.
+        error: jose::Error,
+        /// What the token says about its signature.
+        header: ClaimedHeader,
+    },
     /// The ID token violates a rule.
     #[error("ID token: {0}")]
     IdToken(Violation),
@@ -70,41 +79,79 @@ pub enum Error {
 }
 
 /// A violated rule of ID tokens or logout tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// The token is of another kind.
-    #[error("`typ` is that of another kind of token (RFC 8725 §3.11)")]
-    Type,
+    #[error("`typ` is that of another kind of token: {found:?} (RFC 8725 §3.11)")]
+    Type {
+        /// `typ`, shortened.
+        found: String,
+    },
     /// A required claim is absent, or a claim has the wrong type.
     #[error("`{0}` is absent or of the wrong type (Core §2)")]
     Claim(&'static str),
     /// `iss`.
-    #[error("`iss` is not the issuer (Core §3.1.3.7(2))")]
-    Issuer,
+    #[error(
+        "`iss` is not the issuer: it is {found:?}, and `issuer` is {issuer:?} (Core §3.1.3.7(2))"
+    )]
+    Issuer {
+        /// `iss`, shortened.
+        found: String,
+        /// The configured issuer.
+        issuer: String,
+    },
     /// `aud`.
-    #[error("`aud` does not contain the client_id (Core §3.1.3.7(3))")]
-    Audience,
+    #[error(
+        "`aud` does not contain the client_id: it is {found:?}, and `client_id` is {client_id:?} (Core §3.1.3.7(3))"
+    )]
+    Audience {
+        /// `aud`, shortened.
+        found: Vec<String>,
+        /// The configured `client_id`.
+        client_id: String,
+    },
     /// No `azp` although there are several audiences.
-    #[error("several audiences and no `azp` (Core §3.1.3.7(4))")]
-    NoAuthorizedParty,
+    #[error("several audiences and no `azp`: `aud` is {audience:?} (Core §3.1.3.7(4))")]
+    NoAuthorizedParty {
+        /// `aud`, shortened.
+        audience: Vec<String>,
+    },
     /// `azp`.
-    #[error("`azp` is not the client_id (Core §3.1.3.7(5))")]
-    AuthorizedParty,
+    #[error(
+        "`azp` is not the client_id: it is {found:?}, and `client_id` is {client_id:?} (Core §3.1.3.7(5))"
+    )]
+    AuthorizedParty {
+        /// `azp`, shortened.
+        found: String,
+        /// The configured `client_id`.
+        client_id: String,
+    },
     /// `exp`.
-    #[error("`exp` has passed (Core §3.1.3.7(9))")]
-    Expired,
+    #[error("`exp` has passed: {0} (Core §3.1.3.7(9))")]
+    Expired(Times),
     /// `iat`.
-    #[error("`iat` is in the future (Core §3.1.3.7(10))")]
-    IssuedInFuture,
+    #[error("`iat` is in the future: {0} (Core §3.1.3.7(10))")]
+    IssuedInFuture(Times),
     /// `nbf`.
-    #[error("`nbf` is in the future (RFC 7519 §4.1.5)")]
-    NotYet,
+    #[error("`nbf` is in the future: {0} (RFC 7519 §4.1.5)")]
+    NotYet(Times),
     /// `nonce`.
     #[error("`nonce` is not that of the authorization request (Core §3.1.3.7(11))")]
     Nonce,
     /// `auth_time`.
-    #[error("`auth_time` is absent or older than the requested `max_age` (Core §3.1.3.7(13))")]
-    AuthTime,
+    #[error(
+        "`auth_time` is absent or older than the requested `max_age`: it is {}, `max_age` is {max_age}, and this \
+         machine's clock is at {now} (Core §3.1.3.7(13))",
+        or_absent(*.found)
+    )]
+    AuthTime {
+        /// `auth_time`.
+        found: Option<UnixTime>,
+        /// The requested `max_age`, in seconds.
+        max_age: i64,
+        /// The time of this machine.
+        now: UnixTime,
+    },
     /// `at_hash`.
     #[error("`at_hash` is that of another access token (Core §3.1.3.8)")]
     AccessTokenHash,
@@ -133,7 +180,7 @@ impl Error {
     pub fn is_about_tokens(&self) -> bool {
         match self {
             Self::NoIdToken
-            | Self::Signature(_)
+            | Self::Signature { .. }
             | Self::IdToken(_)
             | Self::LogoutToken(_)
             | Self::UserinfoRejected
@@ -160,12 +207,106 @@ impl Error {
             | Self::Endpoint { .. }
             | Self::NoKeys
             | Self::NoIdToken
-            | Self::Signature(_)
+            | Self::Signature { .. }
             | Self::IdToken(_)
             | Self::LogoutToken(_)
             | Self::UserinfoRejected
             | Self::UserinfoSubject => false,
         }
+    }
+}
+
+/// A time in a token, with the clocks of the provider and of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// The time that violates a rule.
+    pub claim: UnixTime,
+    /// `iat`: the provider's clock when it issued the token.
+    pub issued: Option<UnixTime>,
+    /// This machine's clock.
+    pub now: UnixTime,
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { claim, issued, now } = self;
+        write!(f, "it is {claim}, and this machine's clock is at {now}")?;
+        let Some(issued) = issued else { return Ok(()) };
+        let difference = issued.0.abs_diff(now.0);
+        write!(
+            f,
+            "; the provider's clock was at {issued} when it issued the token (`iat`), a difference of {difference} s"
+        )?;
+        if difference > LEEWAY.unsigned_abs() {
+            f.write_str(": synchronize both clocks by NTP")?;
+        }
+        Ok(())
+    }
+}
+
+/// Allowed difference of clocks, in seconds.
+pub const LEEWAY: i64 = 60;
+
+/// What a token that is not verified says about its signature, for the log only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimedHeader {
+    /// `alg`, shortened.
+    pub alg: Option<String>,
+    /// `kid`, shortened.
+    pub kid: Option<String>,
+}
+
+impl ClaimedHeader {
+    /// Reads the header of a token.
+    pub fn of(token: &Secret) -> Self {
+        let member = |name| jose::claimed_member(token.expose(), name).map(|text| shortened(&text));
+        Self { alg: member("alg"), kid: member("kid") }
+    }
+}
+
+impl fmt::Display for ClaimedHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let members = [("alg", &self.alg), ("kid", &self.kid)];
+        let present = members.iter().filter_map(|(name, text)| Some((name, text.as_ref()?)));
+        for (at, (name, text)) in present.enumerate() {
+            let before = if at == 0 { ": " } else { ", " };
+            write!(f, "{before}`{name}` is {text:?}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The beginning of a text, for a message.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+fn or_absent(time: Option<UnixTime>) -> String {
+    time.map_or_else(|| "absent".to_owned(), |time| time.to_string())
+}
+
+/// The setting of the provider that a rejected signature is about.
+fn signature_hint(error: jose::Error) -> &'static str {
+    match error {
+        jose::Error::Algorithm => {
+            "; at the provider, set this client's algorithm for ID tokens (`id_token_signed_response_alg`) to RS256 \
+             or another asymmetric one"
+        }
+        jose::Error::Encrypted => {
+            "; encrypted ID tokens are not supported: at the provider, turn off their encryption for this client \
+             (`id_token_encrypted_response_alg`)"
+        }
+        jose::Error::TooLarge
+        | jose::Error::NotCompact
+        | jose::Error::Encoding
+        | jose::Error::Header
+        | jose::Error::Critical
+        | jose::Error::UnknownKey
+        | jose::Error::KeyMismatch
+        | jose::Error::Signature
+        | jose::Error::Payload
+        | jose::Error::KeySet
+        | jose::Error::SigningKey => "",
     }
 }
 
@@ -183,5 +324,44 @@ fn well_known_hint(url: &str, status: StatusCode) -> &'static str {
         ": `issuer` must be the part before /.well-known"
     } else {
         ""
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Checks that a token is valid, or that the message about it has a text in it.
+    #[track_caller]
+    pub(crate) fn check_violation<T>(
+        result: Result<T, Violation>,
+        expected: Result<(), &str>,
+        what: impl fmt::Debug,
+    ) {
+        let found = result.map(drop).map_err(|violation| violation.to_string());
+        let is_expected = match (&found, expected) {
+            (Ok(()), Ok(())) => true,
+            (Err(message), Err(part)) => message.contains(part),
+            (Ok(()), Err(_)) | (Err(_), Ok(())) => false,
+        };
+        assert!(is_expected, "{what:?}: {found:?}, expected {expected:?}");
+    }
+
+    #[test]
+    fn rejected_signature_is_named_with_the_setting_of_the_provider() {
+        let message = |error, token: &str| {
+            let header = ClaimedHeader::of(&Secret::new(token));
+            Error::Signature { error, header }.to_string()
+        };
+        // {"alg":"HS256","kid":"k"} and {"alg":"RSA-OAEP","enc":"A128GCM"}
+        let hmac = message(jose::Error::Algorithm, "eyJhbGciOiJIUzI1NiIsImtpZCI6ImsifQ.e30.x");
+        assert!(hmac.contains("`alg` is \"HS256\", `kid` is \"k\"; "), "{hmac}");
+        assert!(hmac.contains("(`id_token_signed_response_alg`) to RS256"), "{hmac}");
+        let encrypted = "eyJhbGciOiJSU0EtT0FFUCIsImVuYyI6IkExMjhHQ00ifQ.a.b.c.d";
+        let encrypted = message(jose::Error::Encrypted, encrypted);
+        assert!(encrypted.starts_with("signature: the token is encrypted (Core"), "{encrypted}");
+        assert!(encrypted.contains("turn off their encryption"), "{encrypted}");
+        let other = message(jose::Error::NotCompact, "x");
+        assert!(other.ends_with("in compact form (Core §3.1.3.7(6))"), "{other}");
     }
 }

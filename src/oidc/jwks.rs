@@ -10,7 +10,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::cached::{Cached, Throttle};
-use super::error::Error;
+use super::error::{ClaimedHeader, Error};
 use crate::clock::Clock;
 use crate::jose::{self, Algorithm, KeySet, Verified};
 use crate::oauth;
@@ -62,7 +62,7 @@ impl Keys {
         };
         let rejection = match jose::verify(token.expose(), &keys, &Algorithm::ALL) {
             Err(error) if error.may_verify_with_newer_keys() => error,
-            result => return result.map_err(Error::Signature),
+            result => return result.map_err(|error| of_signature(error, token)),
         };
         let keys = match self.fetch(uri, &self.rotated).await {
             Ok(keys) => keys,
@@ -72,15 +72,20 @@ impl Keys {
             }
             // SECURITY: a failed fetch must not hide a wrong signature, and a token whose key stays unknown is
             // rejected.
-            Err(_) => return Err(Error::Signature(rejection)),
+            Err(_) => return Err(of_signature(rejection, token)),
         };
-        jose::verify(token.expose(), &keys, &Algorithm::ALL).map_err(Error::Signature)
+        let verified = jose::verify(token.expose(), &keys, &Algorithm::ALL);
+        verified.map_err(|error| of_signature(error, token))
     }
 
     async fn fetch(&self, uri: &Url, throttle: &Throttle) -> Result<Arc<KeySet>, Error> {
         let fetch = || fetch(Arc::clone(&self.http), uri.clone());
         self.cached.fetch(throttle, fetch).await
     }
+}
+
+fn of_signature(error: jose::Error, token: &Secret) -> Error {
+    Error::Signature { error, header: ClaimedHeader::of(token) }
 }
 
 async fn fetch(http: Arc<Http>, uri: Url) -> Result<KeySet, Error> {

@@ -8,8 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use url::Url;
 
-use super::error::Violation;
-use super::id_token::{Claims, check_times};
+use super::error::{Violation, shortened};
+use super::id_token::{Claims, check_audience, check_issuer, check_times};
 use crate::clock::UnixTime;
 use crate::jose::{Verified, json};
 use crate::secret::Secret;
@@ -75,15 +75,11 @@ impl LogoutToken {
         let typ = verified.header.typ.as_deref().map(str::to_ascii_lowercase);
         let typ = typ.as_deref().map(|typ| typ.strip_prefix("application/").unwrap_or(typ));
         if !matches!(typ, None | Some("logout+jwt" | "jwt")) {
-            return Err(Violation::Type);
+            return Err(Violation::Type { found: shortened(typ.unwrap_or_default()) });
         }
         // 4. `iss`, `aud`, `iat` and `exp` as in an ID token.
-        if claims.text("iss")? != issuer {
-            return Err(Violation::Issuer);
-        }
-        if !claims.audience()?.iter().any(|one| one == client_id) {
-            return Err(Violation::Audience);
-        }
+        check_issuer(&claims, issuer)?;
+        check_audience(&claims, client_id)?;
         check_times(&claims, now)?;
         // 5. `sub`, `sid`, or both.
         let subject = claims.optional_text("sub")?.map(str::to_owned);
@@ -118,12 +114,13 @@ mod tests {
 
     use super::*;
     use crate::jose::{Algorithm, Header};
+    use crate::oidc::error::tests::check_violation;
 
     const NOW: i64 = 1_800_000_000;
 
     /// Checks a valid logout token with these members changed (null removes a member).
     #[track_caller]
-    fn check(typ: Option<&str>, changes: Value, expected: Result<(), Violation>) {
+    fn check(typ: Option<&str>, changes: Value, expected: Result<(), &str>) {
         let mut claims = json!({"iss": "https://op.example", "aud": ["us"], "sub": "alice",
             "sid": "s", "jti": "j", "iat": NOW, "exp": NOW + 120, "events": {LOGOUT_EVENT: {}}});
         for (name, value) in changes.as_object().unwrap() {
@@ -135,7 +132,7 @@ mod tests {
         let header = Header { algorithm: Algorithm::RS256, kid: None, typ };
         let verified = Verified { header, claims };
         let read = LogoutToken::read(&verified, "https://op.example", "us", UnixTime(NOW));
-        assert_eq!(read.map(drop), expected, "{changes}");
+        check_violation(read, expected, &changes);
     }
 
     #[test]
@@ -150,21 +147,21 @@ mod tests {
     #[test]
     fn invalid_logout_token_is_rejected() {
         let wrong = |changes, rule| check(Some("logout+jwt"), changes, Err(rule));
-        check(Some("at+jwt"), json!({}), Err(Violation::Type));
-        wrong(json!({"iss": "https://evil.example"}), Violation::Issuer);
-        wrong(json!({"aud": "them"}), Violation::Audience);
-        wrong(json!({"exp": NOW - 3600}), Violation::Expired);
-        wrong(json!({"exp": null}), Violation::Claim("exp"));
-        wrong(json!({"iat": null}), Violation::Claim("iat"));
-        wrong(json!({"iat": NOW + 3600}), Violation::IssuedInFuture);
-        wrong(json!({"jti": null}), Violation::Claim("jti"));
-        wrong(json!({"sub": null, "sid": null}), Violation::NoSubject);
-        wrong(json!({"sid": ["s"]}), Violation::Claim("sid"));
-        wrong(json!({"events": null}), Violation::NoLogoutEvent);
-        wrong(json!({"events": {LOGOUT_EVENT: "x"}}), Violation::NoLogoutEvent);
-        wrong(json!({"events": [LOGOUT_EVENT]}), Violation::NoLogoutEvent);
-        wrong(json!({"nonce": "n"}), Violation::UnwantedNonce);
-        wrong(json!({"nonce": null}), Violation::UnwantedNonce);
+        check(Some("at+jwt"), json!({}), Err("`typ` is that of another kind of token"));
+        wrong(json!({"iss": "https://evil.example"}), "`iss` is not the issuer");
+        wrong(json!({"aud": "them"}), "`aud` does not contain the client_id");
+        wrong(json!({"exp": NOW - 3600}), "`exp` has passed");
+        wrong(json!({"exp": null}), "`exp` is absent or of the wrong type");
+        wrong(json!({"iat": null}), "`iat` is absent or of the wrong type");
+        wrong(json!({"iat": NOW + 3600}), "`iat` is in the future");
+        wrong(json!({"jti": null}), "`jti` is absent or of the wrong type");
+        wrong(json!({"sub": null, "sid": null}), "neither `sub` nor `sid`");
+        wrong(json!({"sid": ["s"]}), "`sid` is absent or of the wrong type");
+        wrong(json!({"events": null}), "no logout event");
+        wrong(json!({"events": {LOGOUT_EVENT: "x"}}), "no logout event");
+        wrong(json!({"events": [LOGOUT_EVENT]}), "no logout event");
+        wrong(json!({"nonce": "n"}), "`nonce` in a logout token");
+        wrong(json!({"nonce": null}), "`nonce` in a logout token");
     }
 
     #[test]

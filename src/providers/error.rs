@@ -57,7 +57,7 @@ impl From<OidcError> for Error {
             | OidcError::Endpoint { .. }
             | OidcError::NoKeys
             | OidcError::NoIdToken
-            | OidcError::Signature(_)
+            | OidcError::Signature { .. }
             | OidcError::IdToken(_)
             | OidcError::LogoutToken(_)
             | OidcError::UserinfoRejected

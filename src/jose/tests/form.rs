@@ -34,7 +34,8 @@ fn token_in_other_form_than_compact_is_rejected() {
     let key = es256();
     let jwks = [key.public_jwk()];
     let signed = key.sign("JWT", &claims()).unwrap();
-    for text in ["", "a", "a.b", &format!("{signed}.a.b"), &format!("{signed}."), "{}"] {
+    check(&format!("{signed}.a.b"), &jwks, Err(Error::Encrypted));
+    for text in ["", "a", "a.b", &format!("{signed}.a.b.c"), &format!("{signed}."), "{}"] {
         check(text, &jwks, Err(Error::NotCompact));
     }
     check(&format!(".{}", signed.split_once('.').unwrap().1), &jwks, Err(Error::Header));

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::error::Violation;
+use super::error::{LEEWAY, Times, Violation, shortened};
 use crate::clock::UnixTime;
 use crate::identity::refresh_baseline::IdTokenBinding;
 use crate::jose::{Algorithm, Verified};
@@ -81,22 +81,20 @@ pub(super) fn verify(
 ) -> Result<VerifiedIdToken, Violation> {
     let claims = Claims(&verified.claims);
     // SECURITY: a logout token or an access token of the same issuer is not an ID token.
-    if verified.header.typ.as_deref().is_some_and(is_another_kind) {
-        return Err(Violation::Type);
+    if let Some(typ) = verified.header.typ.as_deref().filter(|typ| is_another_kind(typ)) {
+        return Err(Violation::Type { found: shortened(typ) });
     }
-    // 2. `iss` is exactly the issuer.
-    if claims.text("iss")? != issuer {
-        return Err(Violation::Issuer);
-    }
-    // 3. `aud` has the client_id.
-    let audience = claims.audience()?;
-    if !audience.iter().any(|one| one == expected.client_id) {
-        return Err(Violation::Audience);
-    }
+    check_issuer(&claims, issuer)?;
+    let audience = check_audience(&claims, expected.client_id)?;
     // 4. Several audiences need `azp`. 5. `azp` is the client_id.
     match claims.optional_text("azp")? {
-        None if audience.len() > 1 => return Err(Violation::NoAuthorizedParty),
-        Some(party) if party != expected.client_id => return Err(Violation::AuthorizedParty),
+        None if audience.len() > 1 => {
+            return Err(Violation::NoAuthorizedParty { audience: in_message(&audience) });
+        }
+        Some(party) if party != expected.client_id => {
+            let (found, client_id) = (shortened(party), expected.client_id.to_owned());
+            return Err(Violation::AuthorizedParty { found, client_id });
+        }
         None | Some(_) => {}
     }
     check_times(&claims, now)?;
@@ -117,18 +115,48 @@ pub(super) fn verify(
     Ok(VerifiedIdToken { binding, claims: verified.claims })
 }
 
+/// 2. `iss` is exactly the issuer.
+pub(super) fn check_issuer(claims: &Claims<'_>, issuer: &str) -> Result<(), Violation> {
+    match claims.text("iss")? {
+        found if found == issuer => Ok(()),
+        found => Err(Violation::Issuer { found: shortened(found), issuer: issuer.to_owned() }),
+    }
+}
+
+/// 3. `aud` has the client_id. Returns `aud`.
+pub(super) fn check_audience(
+    claims: &Claims<'_>,
+    client_id: &str,
+) -> Result<Vec<String>, Violation> {
+    let audience = claims.audience()?;
+    if audience.iter().any(|one| one == client_id) {
+        return Ok(audience);
+    }
+    Err(Violation::Audience { found: in_message(&audience), client_id: client_id.to_owned() })
+}
+
 /// 9. `exp` is in the future. 10. `iat` and `nbf` are not. All within the leeway.
-pub(super) fn check_times(claims: &Claims<'_>, UnixTime(now): UnixTime) -> Result<(), Violation> {
-    if claims.number("exp")?.saturating_add(LEEWAY) <= now {
-        return Err(Violation::Expired);
+pub(super) fn check_times(claims: &Claims<'_>, now: UnixTime) -> Result<(), Violation> {
+    let issued = claims.optional_number("iat").ok().flatten().map(UnixTime);
+    let times = |claim| Times { claim: UnixTime(claim), issued, now };
+    let is_in_future = |time: i64| time.saturating_sub(LEEWAY) > now.0;
+    match claims.number("exp")? {
+        exp if exp.saturating_add(LEEWAY) <= now.0 => return Err(Violation::Expired(times(exp))),
+        _ => {}
     }
-    if claims.number("iat")?.saturating_sub(LEEWAY) > now {
-        return Err(Violation::IssuedInFuture);
+    match claims.number("iat")? {
+        iat if is_in_future(iat) => return Err(Violation::IssuedInFuture(times(iat))),
+        _ => {}
     }
-    if claims.optional_number("nbf")?.is_some_and(|nbf| nbf.saturating_sub(LEEWAY) > now) {
-        return Err(Violation::NotYet);
+    match claims.optional_number("nbf")? {
+        Some(nbf) if is_in_future(nbf) => Err(Violation::NotYet(times(nbf))),
+        None | Some(_) => Ok(()),
     }
-    Ok(())
+}
+
+/// The beginning of a list of audiences, for a message.
+fn in_message(audience: &[String]) -> Vec<String> {
+    audience.iter().take(5).map(|one| shortened(one)).collect()
 }
 
 /// 11. `nonce` is that of the authorization request. After a refresh it can be absent, but not different (§12.2).
@@ -146,12 +174,15 @@ fn check_nonce<'a>(found: Option<&'a str>, occasion: Occasion<'a>) -> Result<&'a
 // SECURITY: a visitor can remove `max_age` from the request, which goes through the browser.
 fn check_auth_time(
     found: Option<i64>,
-    UnixTime(now): UnixTime,
+    now: UnixTime,
     occasion: Occasion<'_>,
 ) -> Result<Option<i64>, Violation> {
     let Occasion::SignIn { max_age: Some(max_age), .. } = occasion else { return Ok(found) };
-    let oldest = now.saturating_sub(max_age).saturating_sub(LEEWAY);
-    if found.is_some_and(|time| time >= oldest) { Ok(found) } else { Err(Violation::AuthTime) }
+    let oldest = now.0.saturating_sub(max_age).saturating_sub(LEEWAY);
+    match found {
+        Some(time) if time >= oldest => Ok(found),
+        None | Some(_) => Err(Violation::AuthTime { found: found.map(UnixTime), max_age, now }),
+    }
 }
 
 /// `at_hash` is the left half of the hash of the access token, with the hash of the signature algorithm (§3.1.3.8).
@@ -243,9 +274,6 @@ impl<'a> Claims<'a> {
         Ok(audience)
     }
 }
-
-/// Allowed difference of clocks, in seconds.
-const LEEWAY: i64 = 60;
 
 #[cfg(test)]
 mod tests;

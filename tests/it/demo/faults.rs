@@ -33,7 +33,7 @@ const UNVERIFIABLE: [(IdTokenFault, Error); 22] = {
         (F::HeaderCrit, Error::Critical),
         (F::NotAJwt, Error::NotCompact),
         (F::Empty, Error::NotCompact),
-        (F::FiveParts, Error::NotCompact),
+        (F::FiveParts, Error::Encrypted),
         (F::Padded, Error::Encoding),
     ]
 };

@@ -39,9 +39,13 @@ fn expected(fault: IdTokenFault) -> Outcome {
         }
         F::HeaderCrit => Failed(502, "critical extensions"),
         F::TypLogout => Failed(502, "`typ` is that of another kind of token"),
-        F::IssSlash | F::IssOther => Failed(502, "`iss` is not the issuer"),
+        F::IssSlash => Failed(502, "`iss` is not the issuer"),
+        F::IssOther => {
+            Failed(502, "it is \\u0022https://evil.example\\u0022, and `issuer` is \\u0022http://")
+        }
         F::NoIss => Failed(502, "`iss` is absent"),
-        F::AudOther | F::AudLetter => Failed(502, "`aud` does not contain the client_id"),
+        F::AudOther => Failed(502, "someone-else\\u0022], and `client_id` is \\u0022wiki"),
+        F::AudLetter => Failed(502, "`aud` does not contain the client_id"),
         F::NoAud => Failed(502, "`aud` is absent"),
         F::AudTwoAzpOther => Failed(502, "`azp` is not the client_id"),
         F::AudTwoNoAzp => Failed(502, "several audiences and no `azp`"),
@@ -56,7 +60,8 @@ fn expected(fault: IdTokenFault) -> Outcome {
         }
         F::NonceArray => Failed(502, "`nonce` is absent or of the wrong type"),
         F::AtHashOther => Failed(502, "`at_hash` is that of another access token"),
-        F::NotAJwt | F::FiveParts => Failed(502, "not a signed token in compact form"),
+        F::NotAJwt => Failed(502, "not a signed token in compact form"),
+        F::FiveParts => Failed(502, "the token is encrypted"),
         F::Empty | F::Missing => Failed(502, "the token response has no ID token"),
         F::PayloadText | F::PayloadArray | F::SubTwice | F::Deep => {
             Failed(502, "the token's payload is not a JSON object")
