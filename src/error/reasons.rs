@@ -24,7 +24,7 @@ pub(super) fn of_sign_in(error: &login::Error) -> (StatusCode, Option<Limit>, Si
         login::Error::State(StateFault::Forged | StateFault::UnknownProvider) => {
             bad_request(SignInReason::NotStartedHere)
         }
-        login::Error::WrongRedirectUri => bad_request(SignInReason::WrongRedirectUri),
+        login::Error::WrongRedirectUri(_) => bad_request(SignInReason::WrongRedirectUri),
         login::Error::Provider(error) => of_provider(error),
         login::Error::TooLarge(_) => {
             (StatusCode::FORBIDDEN, Some(Limit::SessionBytes), SignInReason::AccountTooLarge)

@@ -14,7 +14,7 @@ use tokio::task::yield_now;
 use crate::login::pending::{OpenedState, PendingTarget};
 use crate::login::return_to::ReturnTo;
 use crate::login::sign_in_options::SignInOptions;
-use crate::login::{Error, FailedSignIn, Login, Redirect, StateFault};
+use crate::login::{Error, FailedSignIn, Login, OtherRedirectUri, Redirect, StateFault};
 use crate::oauth::authorization::AuthorizationResponse;
 use crate::providers::{self, Code, Provider, SignedIn};
 use crate::secret::Secret;
@@ -161,10 +161,12 @@ impl Login {
         // SECURITY: a response at the redirect_uri of another provider is a mix-up attack (RFC 9700 §4.4.2).
         let expected = provider.has_distinct_redirect_uri().then(|| provider.id().as_ref());
         if callback.path_id != expected {
-            return Err(Error::WrongRedirectUri);
+            return Err(Error::WrongRedirectUri(OtherRedirectUri {
+                found: callback.path_id.map(|id| id.chars().take(64).collect()),
+                expected: expected.map(str::to_owned),
+            }));
         }
-        provider.check_response(response).await?;
-        response.outcome.as_ref().map_err(|error| providers::Error::from(error.clone()).into())
+        Ok(provider.code_of(response).await?)
     }
 
     /// Exchanges the code for a session.

@@ -10,6 +10,7 @@ pub mod sign_in_options;
 mod sign_out;
 pub mod used_states;
 
+use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -77,8 +78,8 @@ pub enum Error {
     #[error("the state is {0}")]
     State(StateFault),
     /// The path of the callback is not the `redirect_uri` of the provider.
-    #[error("the callback is at a redirect_uri of another provider")]
-    WrongRedirectUri,
+    #[error("{0}")]
+    WrongRedirectUri(OtherRedirectUri),
     /// The provider rejects the sign-in, cannot be reached, or answers incorrectly.
     #[error(transparent)]
     Provider(#[from] providers::Error),
@@ -95,7 +96,7 @@ impl Error {
             Self::UnknownProvider
             | Self::ChoiceNeeded
             | Self::Response(_)
-            | Self::WrongRedirectUri
+            | Self::WrongRedirectUri(_)
             | Self::Provider(providers::Error::BadResponse(_)) => SignIn::BadResponse,
             Self::Provider(providers::Error::Refused(_)) => SignIn::Refused,
             Self::Provider(providers::Error::Busy | providers::Error::Unavailable(_)) => {
@@ -110,6 +111,30 @@ impl Error {
             Self::Provider(providers::Error::TooManyFailures) => SignIn::TooManyFailures,
             Self::TooLarge(_) => SignIn::TooLarge,
         }
+    }
+}
+
+/// The IDs behind `/callback` in the path of an authorization response and in the `redirect_uri` of its provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherRedirectUri {
+    /// In the response, shortened.
+    pub found: Option<String>,
+    /// In the `redirect_uri`.
+    pub expected: Option<String>,
+}
+
+impl fmt::Display for OtherRedirectUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = |id: &Option<String>| match id {
+            Some(id) => format!("/callback/{id}"),
+            None => "/callback".to_owned(),
+        };
+        let (found, expected) = (path(&self.found), path(&self.expected));
+        write!(
+            f,
+            "the callback is at {found:?}, and the redirect URI of this provider is at {expected:?}: compare \
+             `distinct_redirect_uri` with the registration"
+        )
     }
 }
 
@@ -170,6 +195,17 @@ impl Login {
         if let Some(provider) = provider {
             provider.meter().signed_in(outcome);
         }
-        audit::sign_in_failed(provider.map(|p| &**p.id()), outcome.as_str(), request);
+        let (provider, request_id) = (provider.map(|p| &**p.id()), request.request_id);
+        match error {
+            // Logged by the provider.
+            Error::Provider(_) => {}
+            Error::UnknownProvider
+            | Error::ChoiceNeeded
+            | Error::Response(_)
+            | Error::State(_)
+            | Error::WrongRedirectUri(_)
+            | Error::TooLarge(_) => tracing::info!(provider, %error, request_id, "sign-in failed"),
+        }
+        audit::sign_in_failed(provider, outcome.as_str(), request);
     }
 }

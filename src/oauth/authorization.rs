@@ -4,7 +4,7 @@
 
 use url::{Url, form_urlencoded};
 
-use super::error::{Error, ErrorResponse};
+use super::error::{Error, ErrorResponse, OtherIssuer};
 use crate::secret::Secret;
 
 /// An authorization request (§4.1.1).
@@ -92,8 +92,7 @@ impl AuthorizationResponse {
         match &self.iss {
             Some(iss) if iss == issuer => Ok(()),
             None if !announced => Ok(()),
-            Some(_) => Err(Error::MixUp("`iss` is not the issuer")),
-            None => Err(Error::MixUp("no `iss`, although the provider announces it")),
+            found => Err(Error::MixUp(OtherIssuer::new(found.as_deref(), issuer))),
         }
     }
 }
@@ -205,6 +204,13 @@ mod tests {
         let response = |query| AuthorizationResponse::parse(query).unwrap();
         let (without, with) =
             (response("code=c&state=s"), response("code=c&state=s&iss=https://op"));
+        let message = |checked: Result<(), Error>| checked.unwrap_err().to_string();
+        let expected = "authorization response: `iss` is not the issuer: it is \"https://op\", and `issuer` is \
+                        \"https://op/\" (RFC 9207 §2.4)";
+        assert_eq!(message(with.check_issuer("https://op/", true)), expected);
+        let expected = "authorization response: no `iss`, although the provider announces it; `issuer` is \
+                        \"https://op\" (RFC 9207 §2.4)";
+        assert_eq!(message(without.check_issuer("https://op", true)), expected);
         for announced in [false, true] {
             assert_eq!(with.check_issuer("https://op", announced), Ok(()));
             assert!(with.check_issuer("https://op/", announced).is_err());

@@ -57,7 +57,7 @@ pub enum Error {
     MalformedResponse(&'static str),
     /// The authorization response is from another issuer (RFC 9207 §2.4).
     #[error("authorization response: {0} (RFC 9207 §2.4)")]
-    MixUp(&'static str),
+    MixUp(OtherIssuer),
     /// The provider supports no client authentication method that works with the configured secret.
     #[error(
         "the token endpoint supports neither `client_secret_basic` nor `client_secret_post` for client \
@@ -115,6 +115,35 @@ impl Error {
             | Self::MalformedResponse(_)
             | Self::MixUp(_)
             | Self::NoCommonAuthMethod => false,
+        }
+    }
+}
+
+/// The `iss` of an authorization response, and the issuer that it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherIssuer {
+    found: Option<String>,
+    issuer: String,
+}
+
+impl OtherIssuer {
+    /// `found` is `iss`, or `None` where the provider announces one and sends none.
+    pub fn new(found: Option<&str>, issuer: &str) -> Self {
+        let found = found.map(|found| printable(found, 200));
+        Self { found, issuer: issuer.to_owned() }
+    }
+}
+
+impl fmt::Display for OtherIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { found, issuer } = self;
+        match found {
+            Some(found) => {
+                write!(f, "`iss` is not the issuer: it is {found:?}, and `issuer` is {issuer:?}")
+            }
+            None => {
+                write!(f, "no `iss`, although the provider announces it; `issuer` is {issuer:?}")
+            }
         }
     }
 }

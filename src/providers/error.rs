@@ -23,9 +23,7 @@ pub enum Error {
     #[error("{0}")]
     BadResponse(OidcError),
     /// The provider does not accept this client. The operator can fix it.
-    #[error(
-        "{0}: check `client_id`, `client_secret`, `token_endpoint_auth_method`, and the registration"
-    )]
+    #[error("{error}: {advice}", error = .0, advice = advice(.0))]
     Misconfigured(OidcError),
     /// The provider violates the standard.
     #[error("the provider misbehaved: {0}")]
@@ -116,6 +114,38 @@ impl From<ErrorResponse> for Error {
     }
 }
 
+/// What the operator can do about a client that the provider does not accept.
+fn advice(error: &OidcError) -> &'static str {
+    const CREDENTIALS: &str =
+        "check `client_id`, `client_secret`, `token_endpoint_auth_method`, and the registration";
+    let OidcError::OAuth(OAuthError::Rejected(response)) = error else { return CREDENTIALS };
+    match response.code {
+        ErrorCode::InvalidScope => {
+            "check `scopes`: the provider does not have one of them, or does not allow it to this client"
+        }
+        ErrorCode::UnauthorizedClient
+        | ErrorCode::UnsupportedGrantType
+        | ErrorCode::UnsupportedResponseType => {
+            "allow the authorization code flow for this client at the provider"
+        }
+        ErrorCode::InvalidRequest => {
+            "check `authorization_parameters`, and the redirect URI and PKCE in the registration"
+        }
+        ErrorCode::InvalidClient
+        | ErrorCode::InvalidGrant
+        | ErrorCode::UnsupportedTokenType
+        | ErrorCode::InvalidToken
+        | ErrorCode::AccessDenied
+        | ErrorCode::ServerError
+        | ErrorCode::TemporarilyUnavailable
+        | ErrorCode::LoginRequired
+        | ErrorCode::InteractionRequired
+        | ErrorCode::ConsentRequired
+        | ErrorCode::AccountSelectionRequired
+        | ErrorCode::Other(_) => CREDENTIALS,
+    }
+}
+
 /// A failed refresh, by what it means for the session.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RefreshError {
@@ -176,7 +206,16 @@ mod tests {
 
     #[test]
     fn misconfiguration_is_reported_with_a_remedy() {
-        let error = Error::from(ErrorResponse::new("invalid_client", "no"));
-        assert!(error.to_string().contains("check `client_id`"), "{error}");
+        for (code, remedy) in [
+            ("invalid_client", "check `client_id`, `client_secret`"),
+            ("unauthorized_client", "allow the authorization code flow"),
+            ("unsupported_response_type", "allow the authorization code flow"),
+            ("invalid_scope", "check `scopes`"),
+            ("invalid_request", "check `authorization_parameters`"),
+        ] {
+            let error = Error::from(ErrorResponse::new(code, "why")).to_string();
+            let expected = format!("the provider answered {code} (why): {remedy}");
+            assert!(error.starts_with(&expected), "{error}");
+        }
     }
 }

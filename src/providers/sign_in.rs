@@ -95,13 +95,17 @@ impl Provider {
         Ok(request.url())
     }
 
-    /// Checks that a response is from this provider (RFC 9207), before its code is used.
-    pub async fn check_response(&self, response: &AuthorizationResponse) -> Result<(), Error> {
-        let checked = async {
+    /// The code of a response that is from this provider (RFC 9207) and not an error.
+    pub async fn code_of<'r>(
+        &self,
+        response: &'r AuthorizationResponse,
+    ) -> Result<&'r Secret, Error> {
+        let code = async {
             let announced = self.issuer.metadata().await?.response_has_issuer;
-            Ok::<_, OidcError>(response.check_issuer(self.issuer.identifier(), announced)?)
+            response.check_issuer(self.issuer.identifier(), announced)?;
+            response.outcome.as_ref().map_err(|error| error.clone().into())
         };
-        self.log(checked.await.map_err(Error::from), "an authorization response was rejected")
+        self.log(code.await, "sign-in failed")
     }
 
     /// Waits until a sign-in from this address may send its code.

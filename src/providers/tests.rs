@@ -250,9 +250,9 @@ async fn response_of_another_issuer_is_rejected() {
     let response =
         |more: &str| AuthorizationResponse::parse(&format!("code=c&state=s{more}")).unwrap();
     let ours = response(&format!("&iss={}", scene.op.issuer()));
-    assert_eq!(scene.provider.check_response(&ours).await, Ok(()));
+    assert_eq!(scene.provider.code_of(&ours).await.map(Secret::expose), Ok("c"));
     for foreign in [response(""), response("&iss=https://evil.example")] {
-        let checked = scene.provider.check_response(&foreign).await;
+        let checked = scene.provider.code_of(&foreign).await;
         assert!(matches!(checked, Err(Error::BadResponse(_))));
     }
 }

@@ -13,7 +13,9 @@ fn expected(fault: AuthorizationFault) -> Outcome {
     use AuthorizationFault as F;
     match fault {
         F::UnknownParameters => SignedIn,
-        F::IssOther => Failed(400, "`iss` is not the issuer"),
+        F::IssOther => {
+            Failed(400, "it is \\u0022https://evil.example\\u0022, and `issuer` is \\u0022http://")
+        }
         F::IssTwice => Failed(400, "`iss` twice"),
         F::NoIss => Failed(400, "no `iss`, although the provider announces it"),
         F::StateOther | F::ErrorStateOther => Failed(400, "the state is forged"),
@@ -47,6 +49,25 @@ async fn code_is_sent_only_for_a_valid_authorization_response() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_authorization_response_is_logged_with_its_reason_without_access_log() {
+    use AuthorizationFault as F;
+    let trials = Trials::of(Stack::builder().sections("telemetry: { access_log: false }")).await;
+    for (fault, reason) in [
+        (F::AccessDenied, "the provider answered access_denied"),
+        (F::LoginRequired, "the provider answered login_required"),
+        (F::TemporarilyUnavailable, "the provider answered temporarily_unavailable"),
+        (F::IssOther, "authorization response: `iss` is not the issuer"),
+        (F::StateOther, "the state is forged"),
+        (F::CodeTwice, "malformed authorization response: `code` twice"),
+        (F::NoState, "malformed authorization response: no `state`"),
+    ] {
+        trials.try_with(&[Fault::Authorization(fault)]).await;
+        let lines = trials.stack.gateway.log_until_all(&["sign-in failed", reason]);
+        assert!(!lines.iter().any(|line| line.contains("\"target\":\"access\"")), "{lines:#?}");
+    }
+}
+
 /// T74: nothing of one request tells anything of the next.
 #[tokio::test(flavor = "multi_thread")]
 async fn authorization_requests_repeat_no_state_nonce_or_challenge() {
@@ -75,7 +96,9 @@ async fn authorization_response_at_another_redirect_uri_gets_400() {
         let page = browser.navigate(&at(&callback, path)).await;
         assert_eq!(page.status, 400, "{page:?}");
         check_page(&page, path);
-        check_log(&trials.stack.gateway, &page, "a redirect_uri of another provider");
+        let seen =
+            format!("the callback is at \\u0022{}\\u0022", path.trim_start_matches("/oauth2"));
+        check_log(&trials.stack.gateway, &page, &seen);
     }
     assert_eq!(trials.stack.provider.counts().code_exchanges, 0);
     let honest = callback(&mut browser, "/", "alice").await;
