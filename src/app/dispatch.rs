@@ -20,6 +20,7 @@ impl Handler for App {
         let format = self.format(uri.path(), headers);
         let context = || ResponseContext { format, request_id: client.request_id().as_str() };
         let listener = client.listener();
+        client.note_untrusted_chain(headers);
         let answer = match (self.own(uri.path(), client.host(), listener), listener) {
             (Some(endpoint), _) => {
                 let dropped = request.extensions().get().map_or(&[][..], |DroppedNames(it)| it);

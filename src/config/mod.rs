@@ -32,6 +32,7 @@ mod policy;
 mod problem;
 mod providers;
 mod route_hosts;
+mod route_overlaps;
 mod routes;
 mod scalar;
 mod schema;

@@ -12,6 +12,7 @@ use crate::config::key_spec::{DAY, DefaultValue, HOUR, KeySpec, Type, key, milli
 use crate::config::pem;
 use crate::config::policy::{self, OfRoute};
 use crate::config::route_hosts;
+use crate::config::route_overlaps;
 use crate::config::section::Section;
 use crate::config::urls;
 use crate::gate::route::{Settings, Unauthenticated};
@@ -171,27 +172,7 @@ pub(super) fn settings(
         .iter()
         .map(|item| Section::of(item).and_then(|section| route(&section, around)))
         .collect();
-    for (at, route) in routes.iter().enumerate() {
-        let Ok(route) = route else { continue };
-        let same = |other: &Settings| other.host == route.host && other.path == route.path;
-        let before = routes.iter().take(at).position(|other| other.as_ref().is_ok_and(same));
-        if let (Some(before), Some(item)) = (before, items.get(at)) {
-            let what = format!("has the same host and path as routes[{before}]");
-            return Err(
-                item.error(&Invalid::new(what).hint("change the host or the path of one of them"))
-            );
-        }
-        let clashes =
-            |other: &Settings| other.host == route.host && other.path.clashes_with(&route.path);
-        let before = routes.iter().take(at).position(|other| other.as_ref().is_ok_and(clashes));
-        if let (Some(before), Some(item)) = (before, items.get(at)) {
-            let what = format!(
-                "overlaps with the path of routes[{before}] if letter case is ignored. Upstreams can be case-insensitive, \
-                 so requests for the common paths are rejected"
-            );
-            item.diagnostics.warning(&item.path.key("path"), &Invalid::new(what));
-        }
-    }
+    route_overlaps::check(&items, &routes)?;
     routes.into_iter().collect()
 }
 

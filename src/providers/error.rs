@@ -138,6 +138,7 @@ fn advice(error: &OidcError) -> &'static str {
         | ErrorCode::AccessDenied
         | ErrorCode::ServerError
         | ErrorCode::TemporarilyUnavailable
+        | ErrorCode::SlowDown
         | ErrorCode::LoginRequired
         | ErrorCode::InteractionRequired
         | ErrorCode::ConsentRequired

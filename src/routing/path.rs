@@ -106,6 +106,11 @@ impl PathPrefix {
         &self.text
     }
 
+    /// The prefix without letter case.
+    pub fn folded(&self) -> &str {
+        &self.folded
+    }
+
     /// Whether a path in this interpretation is at or below this prefix.
     pub fn matches(&self, interpretation: &PathInterpretation<'_>) -> bool {
         let prefix = if interpretation.folded { &self.folded } else { &self.text };

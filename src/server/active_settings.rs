@@ -3,6 +3,7 @@
 //! so that a proxy that is no longer trusted loses it on its open connections, too.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use hyper::server::conn::{http1, http2};
@@ -16,6 +17,7 @@ use crate::server::peer::TrustedProxies;
 use crate::server::settings::{Limits, ServerContext, ServerTimeouts, Settings};
 use crate::server::shutdown::Tasks;
 use crate::server::tls;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// What connections need of the settings, in the form in which they need it.
 #[derive(Debug)]
@@ -36,13 +38,16 @@ pub(super) struct ActiveSettings {
 pub struct SettingsHandle {
     active: Arc<ArcSwap<ActiveSettings>>,
     tasks: Tasks,
+    /// Throttles the log line about peers that are not trusted and send `X-Forwarded-For`.
+    untrusted_chain: Arc<LogThrottle>,
 }
 
 impl SettingsHandle {
     pub(super) fn new(settings: &Settings, context: ServerContext) -> Result<Self, Error> {
         let tasks = Tasks::default();
         let active = Arc::new(ArcSwap::from_pointee(activate(settings, context, &tasks)?));
-        Ok(Self { active, tasks })
+        let untrusted_chain = Arc::new(LogThrottle::every(Duration::from_secs(3600)));
+        Ok(Self { active, tasks, untrusted_chain })
     }
 
     /// Replaces all settings but `listen`, `workers` and `limits.connections`, which keep their values from the
@@ -60,6 +65,11 @@ impl SettingsHandle {
     /// The settings in effect, for the length of a connection.
     pub(super) fn at_accept(&self) -> Arc<ActiveSettings> {
         self.active.load_full()
+    }
+
+    /// Throttles the log line about peers that are not trusted and send `X-Forwarded-For`.
+    pub(super) fn untrusted_chain(&self) -> &LogThrottle {
+        &self.untrusted_chain
     }
 
     /// The tasks of the server.

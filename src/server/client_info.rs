@@ -154,6 +154,13 @@ impl ClientInfo {
         self.trusted
     }
 
+    /// Reports a peer that sends `X-Forwarded-For` and is not trusted.
+    pub fn note_untrusted_chain(&self, headers: &HeaderMap) {
+        if !self.trusted && headers.contains_key(forwarded_for::FORWARDED_FOR) {
+            self.connected.note_untrusted_chain();
+        }
+    }
+
     /// Counts the connections to upstreams that requests of this connection hold.
     pub fn upstream_connections(&self) -> &Arc<AtomicUsize> {
         self.connected.upstream_connections()

@@ -2,7 +2,7 @@
 //! Invariant: made once, when the connection is accepted.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use arc_swap::Guard;
 use http::header::HeaderValue;
@@ -39,6 +39,8 @@ pub(super) struct ConnectionInfo {
     activity: ConnectionActivity,
     upstream_connections: Arc<AtomicUsize>,
     attached: Attached,
+    /// Whether the log line about a chain of a peer that is not trusted was considered.
+    has_sent_chain: AtomicBool,
 }
 
 const UNKNOWN: HeaderValue = HeaderValue::from_static("unknown");
@@ -71,6 +73,7 @@ impl ConnectionInfo {
             activity: ConnectionActivity::new(Instant::now()),
             upstream_connections: Arc::default(),
             attached: Attached::default(),
+            has_sent_chain: AtomicBool::new(false),
         }
     }
 
@@ -127,6 +130,29 @@ impl ConnectionInfo {
         let unchanged = Arc::ptr_eq(current, &self.settings);
         let trusted = if unchanged { self.trusted } else { proxies.includes(self.peer) };
         trusted.then_some(proxies)
+    }
+
+    /// Reports a peer that sends `X-Forwarded-For` and is not trusted: it may be a proxy that the operator forgot.
+    pub(super) fn note_untrusted_chain(&self) {
+        // Once per connection, so that a busy proxy does not contend for the throttle.
+        if self.has_sent_chain.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let sends_subrequests = match self.listener {
+            ListenerKind::ForwardAuth => true,
+            ListenerKind::Public => self.settings.forward_auth.includes(self.peer),
+        };
+        if sends_subrequests || !self.current.untrusted_chain().allow() {
+            return;
+        }
+        let (peer, entry) = match self.peer {
+            Peer::Ip(address) => (address.to_string(), "it"),
+            Peer::Unix => ("a unix socket".to_owned(), "`unix`"),
+        };
+        tracing::warn!(
+            "X-Forwarded-For of a peer that is not trusted is ignored: every visitor through {peer} counts as one \
+             client; if it is your proxy, add {entry} to server.trusted_proxies"
+        );
     }
 
     /// Whether the connection carries many clients, as seen at accept: the peer is a proxy, or is on a unix socket.

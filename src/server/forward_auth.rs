@@ -95,6 +95,11 @@ impl ForwardAuthClient {
 }
 
 impl ForwardAuth {
+    /// Whether a peer may use the auth endpoints.
+    pub(super) fn includes(&self, peer: Peer) -> bool {
+        self.clients.iter().any(|client| client.includes(peer))
+    }
+
     /// Whether a proxy with this address may use the auth endpoints.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.clients.iter().any(|client| client.contains(address))

@@ -40,6 +40,24 @@ async fn forged_identity_header_is_removed_in_every_spelling() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn untrusted_peer_with_a_forwarded_chain_is_named_in_the_log_once() {
+    let expected = "every visitor through 127.0.0.1 counts as one client; if it is your proxy, add it to \
+                    server.trusted_proxies";
+    let named = async |server: &str| {
+        let stack = Stack::builder().server(server).start().await;
+        for _ in 0..3 {
+            stack.received("/open", "X-Forwarded-For: 192.0.2.7\r\n").await;
+        }
+        let lines = stack.gateway.log_until("\"path\":\"/open\"");
+        lines.iter().filter(|line| line.contains(expected)).count()
+    };
+    assert_eq!(named("trusted_proxies: []").await, 1);
+    assert_eq!(named("trusted_proxies: [127.0.0.1]").await, 0);
+    let clients = "forward_auth: { clients: [{ from: 127.0.0.1, proxy: nginx }] }";
+    assert_eq!(named(clients).await, 0, "it may send the chain with its auth subrequests");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn identity_header_of_one_route_is_removed_on_every_route() {
     let routes = [
         "UPSTREAM, allow: public",
