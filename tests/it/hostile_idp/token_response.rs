@@ -19,9 +19,8 @@ fn expected(fault: TokenFault) -> Outcome {
         }
         F::InteractionRequired => Failed(403, "the provider answered interaction_required"),
         F::SlowDown => Failed(503, "the provider answered slow_down"),
-        F::InvalidClient | F::WrongSecret | F::UnauthorizedClient => {
-            Failed(502, "check `client_id`, `client_secret`")
-        }
+        F::InvalidClient | F::WrongSecret => Failed(502, "check `client_id`, `client_secret`"),
+        F::UnauthorizedClient => Failed(502, "allow the authorization code flow"),
         F::RedirectAway => Failed(502, "unexpected status 302"),
         F::RedirectAgain => Failed(502, "unexpected status 307"),
     }
