@@ -30,15 +30,17 @@ export const file = (name) => path.join(ROOT, name);
 /// A folder that is removed at the end.
 export const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'portcullis-browser-'));
 
+const LAUNCH = {
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: [
+    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+    '--disable-background-networking', '--disable-component-update', '--disable-sync',
+  ],
+};
+
 /// Runs one script to its end: `body` states its claims with `check`.
 export async function run(body, browserFlags = []) {
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync', ...browserFlags,
-    ],
-  });
+  const browser = await chromium.launch({ ...LAUNCH, args: [...LAUNCH.args, ...browserFlags] });
   try {
     await body(browser);
   } catch (error) {
@@ -60,6 +62,14 @@ async function end(child) {
   const killing = setTimeout(() => child.kill('SIGKILL'), PATIENCE * 1000);
   await child.ended;
   clearTimeout(killing);
+}
+
+/// The context of a browser of its own, whose user has chosen to block the cookies of a host.
+export function browserThatBlocksCookiesOf(host) {
+  const cookies = { [`${host},*`]: { setting: 2 } };
+  const preferences = { profile: { content_settings: { exceptions: { cookies } } } };
+  write('blocking/Default/Preferences', JSON.stringify(preferences));
+  return chromium.launchPersistentContext(path.join(folder, 'blocking'), LAUNCH);
 }
 
 /// One claim: a line "ok - CLAIM" or "not ok - CLAIM".
@@ -105,17 +115,51 @@ export function logged(pattern) {
   return until(`a log line like ${pattern}`, () => logs.find((line) => pattern.test(line)));
 }
 
-/// An application that answers every request with a page that shows its path and its identity headers.
-export function startApplication() {
-  const server = http.createServer((request, response) => {
-    const { host, 'x-forwarded-user': user = 'no user' } = request.headers;
-    response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' });
-    response.end(`<!doctype html><title>Application</title><h1>${user} at ${host}${escaped(request.url)}</h1>`);
+/// An application that answers every request with a page that shows the request and its user, unless `pages` has a
+/// page for the path: `{ type, body }`.
+export function startApplication(pages = {}) {
+  const server = http.createServer(async (request, response) => {
+    const { host, 'x-forwarded-user': user = 'no user', 'sec-fetch-dest': dest } = request.headers;
+    const sent = await text(request);
+    const says = `${user} at ${host}${request.url} by ${request.method} ${sent} as ${dest}`;
+    const body = `<!doctype html><title>Application</title><h1>${escaped(says)}</h1>`;
+    const page = pages[request.url.split('?')[0]] ?? { type: 'text/html; charset=utf-8', body };
+    response.writeHead(200, { 'content-type': page.type }).end(page.body);
   });
   servers.push(server);
   return new Promise((resolve) => {
     server.listen(0, '127.0.0.1', () => resolve(`http://127.0.0.1:${server.address().port}`));
   });
+}
+
+/// A proxy through which a browser reaches `origin`. It records each exchange, and passes on the `Set-Cookie`
+/// fields that `keeps` accepts.
+export async function startRecorder(port, origin, keeps = () => true) {
+  const exchanges = [];
+  const { hostname, port: there } = new URL(origin);
+  const server = http.createServer((request, response) => {
+    const { method, url, headers } = request;
+    const exchange = { method, url, headers };
+    exchanges.push(exchange);
+    const onward = http.request({ hostname, port: there, method, path: url, headers }, (answer) => {
+      const cookies = (answer.headers['set-cookie'] ?? []).filter(keeps);
+      Object.assign(exchange, { status: answer.statusCode, cookies });
+      response.writeHead(answer.statusCode, { ...answer.headers, 'set-cookie': cookies });
+      answer.pipe(response);
+    });
+    onward.on('error', () => response.destroy());
+    response.on('close', () => onward.destroy());
+    request.pipe(onward);
+  });
+  servers.push(server);
+  await new Promise((resolve) => { server.listen(port, '127.0.0.1', resolve); });
+  return exchanges;
+}
+
+async function text(request) {
+  let body = '';
+  for await (const chunk of request) body += chunk;
+  return body;
 }
 
 const escaped = (text) => text.replace(/[&<]/g, (sign) => `&#${sign.charCodeAt(0)};`);
