@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode};
 use crate::app::App;
 use crate::endpoints::{Call, Endpoint};
 use crate::error::Error;
-use crate::pages::{Format, ResponseContext};
+use crate::pages::{Format, Language, ResponseContext};
 use crate::routing::path::PathInterpretations;
 use crate::server::{
     Answered, DroppedNames, Handler, Incoming, ListenerKind, RejectedRequest, without_panic,
@@ -18,7 +18,9 @@ impl Handler for App {
         let (request, client) = (&incoming.request, Arc::clone(&incoming.client));
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         let format = self.format(uri.path(), headers);
-        let context = || ResponseContext { format, request_id: client.request_id().as_str() };
+        let language = language(format, headers);
+        let request_id = client.request_id().as_str();
+        let context = || ResponseContext { format, language, request_id };
         let listener = client.listener();
         client.note_untrusted_chain(headers);
         let answer = match (self.own(uri.path(), client.host(), listener), listener) {
@@ -41,8 +43,10 @@ impl Handler for App {
     }
 
     fn reject(&self, rejected: RejectedRequest<'_>) -> Answered {
+        let format = self.format(rejected.path, rejected.headers);
         let context = ResponseContext {
-            format: self.format(rejected.path, rejected.headers),
+            format,
+            language: language(format, rejected.headers),
             request_id: rejected.request_id.as_str(),
         };
         let error = Error::Rejected(rejected.status);
@@ -133,6 +137,14 @@ impl App {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+/// The language of a page. Other formats, which most requests of programs have, need not look for it.
+fn language(format: Format, headers: &HeaderMap) -> Language {
+    match format {
+        Format::Html => Language::of(headers),
+        Format::Grpc | Format::Json => Language::default(),
     }
 }
 

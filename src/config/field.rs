@@ -58,7 +58,7 @@ impl<'r> Field<'r> {
             Some(Node::Null) => return Err(self.empty()),
             Some(node) => return Err(self.wrong_type(node)),
         };
-        let Type::Map(kind) = self.kind else { return Err(self.wrong_type(&Node::Null)) };
+        let Some(kind) = self.kind.entries() else { return Err(self.wrong_type(&Node::Null)) };
         report_twice(self.diagnostics, &self.path, entries);
         let field =
             |(name, node): &'r (String, Node)| self.inner(self.path.key(name), name, kind, node);
@@ -148,7 +148,9 @@ pub(super) fn type_mismatch(kind: &Type, node: &Node) -> Invalid {
             invalid.hint("put the value in [ ] to make a list: `[VALUE]`, or `[VALUE, VALUE]`")
         }
         (Type::List { .. }, Node::Map(_)) => invalid.hint("begin each item with `- `"),
-        (Type::Map(_), Node::List(_)) => invalid.hint("write `NAME:` in place of each `- `"),
+        (Type::Map(_) | Type::Texts(_), Node::List(_)) => {
+            invalid.hint("write `NAME:` in place of each `- `")
+        }
         (
             Type::Text
             | Type::Scalar
@@ -162,6 +164,7 @@ pub(super) fn type_mismatch(kind: &Type, node: &Node) -> Invalid {
             | Type::List { .. }
             | Type::OneOrMore(_)
             | Type::Map(_)
+            | Type::Texts(_)
             | Type::Either(_),
             _,
         ) => invalid,

@@ -39,7 +39,8 @@ fn add_rows_within(kind: &'static Type, path: String, rows: &mut Vec<KeyRow>) {
         | Type::Count { .. }
         | Type::Size { .. }
         | Type::Duration { .. }
-        | Type::Choice(_) => {}
+        | Type::Choice(_)
+        | Type::Texts(_) => {}
     }
 }
 

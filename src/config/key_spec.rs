@@ -45,6 +45,8 @@ pub(super) enum Type {
     Map(&'static Self),
     /// A mapping with these keys.
     Section(&'static [KeySpec]),
+    /// A mapping of keys to strings. Each key has this default.
+    Texts(&'static [(&'static str, &'static str)]),
     /// Any of these.
     Either(&'static [Self]),
 }
@@ -116,6 +118,7 @@ impl Type {
                 | Self::Choice(_)
                 | Self::List { .. }
                 | Self::Map(_)
+                | Self::Texts(_)
                 | Self::Section(_),
                 _,
             ) => false,
@@ -139,6 +142,14 @@ impl Type {
             return kinds.iter().find_map(Self::keys);
         }
         if let Self::Section(keys) = self { Some(*keys) } else { None }
+    }
+
+    /// Type of the values of a mapping that is read by its entries.
+    pub(super) fn entries(&self) -> Option<&'static Self> {
+        if let Self::Texts(_) = self {
+            return Some(&Self::Text);
+        }
+        if let Self::Map(of) = self { Some(of) } else { None }
     }
 
     /// Words of a choice.
@@ -166,7 +177,7 @@ impl Type {
             Self::Choice(words) => format!("one of {}", words.join(", ")),
             Self::List { .. } => "a list".to_owned(),
             Self::OneOrMore(kind) => format!("{} or a list", kind.describe()),
-            Self::Map(_) | Self::Section(_) => "a mapping".to_owned(),
+            Self::Map(_) | Self::Texts(_) | Self::Section(_) => "a mapping".to_owned(),
             Self::Either(kinds) => {
                 kinds.iter().map(Self::describe).collect::<Vec<_>>().join(" or ")
             }

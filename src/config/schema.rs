@@ -77,6 +77,16 @@ fn type_of(kind: &Type) -> Value {
             json!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
         }
         Type::Map(of) => json!({ "type": "object", "additionalProperties": type_of(of) }),
+        Type::Texts(known) => {
+            let property = |(key, default): &(&str, &str)| {
+                ((*key).to_owned(), json!({ "type": "string", "default": default }))
+            };
+            json!({
+                "type": "object",
+                "properties": known.iter().map(property).collect::<Map<String, Value>>(),
+                "additionalProperties": false,
+            })
+        }
         Type::Section(keys) => section(keys),
         Type::Either(kinds) => {
             json!({ "anyOf": kinds.iter().map(type_of).collect::<Vec<_>>() })

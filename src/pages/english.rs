@@ -1,138 +1,119 @@
-//! The English texts of reasons and statuses. Another language is another file like this.
-//! Invariant: short sentences for people who know nothing of the gateway, which say what to do next. The key
-//! of the configuration stands in brackets, for the operator whom they ask for help.
+//! The English texts of pages, and with them the list of all texts. German and Korean have a file each.
+//! Invariant: short sentences for people who know nothing of the gateway, which say what to do next.
 
-use http::StatusCode;
+use crate::pages::texts::texts_in_english;
 
-use crate::pages::reason::{DenialReason, SignInReason};
+texts_in_english! {
+    // Every page.
+    next_steps: "What next",
+    reference: "Reference",
+    reference_use: "If you ask the people who run this site for help, give them this reference and the time.",
+    try_again: "Try again",
+    front_page: "Go to the front page",
 
-/// Why a sign-in failed.
-pub(super) fn sign_in(reason: SignInReason) -> &'static str {
-    match reason {
-        SignInReason::UnknownProvider => "This sign-in service is not available here.",
-        SignInReason::ChoiceNeeded => "Please choose where to sign in.",
-        SignInReason::IncompleteResponse => "The sign-in service sent an incomplete answer.",
-        SignInReason::Expired => "The sign-in took longer than ten minutes.",
-        SignInReason::AlreadyUsed => "This sign-in was used already.",
-        SignInReason::OtherBrowser => {
-            "The sign-in was started in another browser, or cookies are blocked."
-        }
-        SignInReason::NotStartedHere => {
-            "The sign-in was not started here, or this site has been restarted since."
-        }
-        SignInReason::WrongRedirectUri => {
-            "The sign-in service sent its answer to the wrong address."
-        }
-        SignInReason::DeniedByProvider => "The sign-in service did not allow the sign-in.",
-        SignInReason::AccountTooLarge => {
-            "Your account has more data, such as groups, than this site accepts (session.max_bytes)."
-        }
-        SignInReason::TooManyFailures => {
-            "There were too many failed attempts from your network address. Please wait a moment."
-        }
-        SignInReason::UnusableResponse => {
-            "The sign-in service sent an answer that this site cannot use."
-        }
-        SignInReason::ProviderUnavailable => {
-            "The sign-in service cannot be reached or has a problem. This is not your fault. Please \
-             wait a minute."
-        }
-        SignInReason::ProviderMisconfigured => {
-            "The sign-in service does not accept this site. This is not your fault, and waiting does \
-             not help."
-        }
-    }
-}
+    // Signing in.
+    sign_in: "Sign in",
+    sign_in_again: "Sign in again",
+    sign_in_title: "Sign in",
+    sign_in_text: "Choose the account that you want to use.",
+    sign_in_with: "Sign in with {provider}",
+    sign_in_another_way: "Sign in another way",
+    sign_in_required_title: "Please sign in",
+    sign_in_required_text: "This page is only for people who are signed in.",
+    session_ended_title: "Your form was not sent",
+    session_ended_text: "You are no longer signed in, so what you entered was not saved. Keep this page open.",
+    session_ended_advice: "Sign in in a new tab. Then come back to this tab, reload it, and confirm that the form \
+        should be sent again.",
+    session_ended_button: "Sign in in a new tab",
 
-/// Why a request was denied.
-pub(super) fn denial(reason: DenialReason) -> &'static str {
-    match reason {
-        DenialReason::Email => "Your e-mail address is not on the list (emails).",
-        DenialReason::EmailDomain => {
-            "Your e-mail address is not in an allowed domain (email_domains)."
-        }
-        DenialReason::EmailUnverified => {
-            "The sign-in service does not say that your e-mail address is verified (email_verified)."
-        }
-        DenialReason::Group => "You are not in an allowed group (groups).",
-        DenialReason::User => "Your user name is not on the list (users).",
-        DenialReason::Provider => {
-            "You signed in with a service that is not accepted here (providers)."
-        }
-        DenialReason::Claim => "Your account does not have what this page requires (claims).",
-        DenialReason::Method => "This kind of request is not allowed here (methods).",
-        DenialReason::Path => "You are not allowed to open this address (paths).",
-        DenialReason::ClientAddress => "Your network is not allowed (client_addresses).",
-    }
-}
+    // Signing out.
+    sign_out: "Sign out",
+    stay_signed_in: "Stay signed in",
+    signed_out_title: "You are signed out",
+    signed_out_text: "You can close this window. If other people use this computer, close the browser too.",
+    confirm_sign_out_title: "Sign out?",
+    confirm_sign_out_text: "Another page sent you here. Do you want to sign out?",
 
-/// Title and text of a status's own page.
-pub(super) fn status(status: StatusCode) -> Words {
-    if status.is_client_error() { client_error(status) } else { server_error(status) }
-}
+    // A sign-in that failed.
+    sign_in_failed_title: "Signing in did not work",
+    sign_in_failed_advice: "Please try again. If that does not help, ask the people who run this site.",
+    sign_in_unknown_provider: "This sign-in service is not available here.",
+    sign_in_choice_needed: "Please choose how to sign in.",
+    sign_in_incomplete_response: "The sign-in service sent an incomplete answer.",
+    sign_in_expired: "The sign-in took longer than ten minutes.",
+    sign_in_already_used: "This sign-in was already used.",
+    sign_in_other_browser: "The sign-in was started in another browser, or cookies are blocked.",
+    sign_in_not_started_here: "The sign-in was not started here, or this site has been restarted since.",
+    sign_in_wrong_redirect_uri: "The sign-in service sent its answer to the wrong address.",
+    sign_in_denied_by_provider: "The sign-in service did not allow the sign-in.",
+    sign_in_account_too_large: "Your account has more data, such as groups, than this site accepts.",
+    sign_in_too_many_failures: "There were too many failed attempts from your network. Please wait a moment.",
+    sign_in_unusable_response: "The sign-in service sent an answer that this site cannot use.",
+    provider_unavailable_title: "The sign-in service does not answer",
+    provider_unavailable_text: "The sign-in service cannot be reached or has a problem.",
+    provider_unavailable_text_named: "{provider} cannot be reached or has a problem, so you cannot be signed in.",
+    provider_unavailable_advice: "This is not your fault. Please try again in a minute.",
+    provider_misconfigured_title: "Signing in is not set up correctly",
+    provider_misconfigured_text: "The sign-in service does not accept this site.",
+    provider_misconfigured_text_named: "{provider} does not accept this site, so you cannot be signed in.",
+    provider_misconfigured_advice: "This is not your fault, and waiting does not help. Please tell the people who \
+        run this site.",
 
-type Words = (&'static str, &'static str);
+    // A user who is not allowed.
+    forbidden_title: "You have no access to this page",
+    forbidden_account: "You are signed in as {account} with {provider}.",
+    forbidden_advice: "If you need access, ask the people who run this site.",
+    use_another_account: "Use another account",
+    denied_email: "Your e-mail address is not among those that have access.",
+    denied_email_domain: "Your e-mail address is not in a domain that has access.",
+    denied_email_unverified: "Your e-mail address is not verified, so it gives you no access.",
+    denied_group: "Your account is not in a group that has access.",
+    denied_user: "Your account is not among those that have access.",
+    denied_provider: "Accounts of {provider} have no access here.",
+    denied_claim: "Your account does not have what is required for access.",
+    denied_method: "Your account is not allowed to do this here.",
+    denied_path: "Your account has no access to this address.",
+    denied_client_address: "There is no access from the network that you are using.",
 
-fn client_error(status: StatusCode) -> Words {
-    match status.as_u16() {
-        400 => (
-            "This address does not work",
-            "The address or the request is malformed, or could be understood in two ways. Please \
-             check the address, or go back and try another link.",
-        ),
-        401 => ("Please sign in", "This page is only for people who are signed in."),
-        403 => ("You have no access to this page", "This page cannot be opened in this way."),
-        404 => (
-            "There is nothing here",
-            "The page may have moved, or the address may have a typing error.",
-        ),
-        405 => (
-            "This does not work here",
-            "The page exists, but it does not accept this kind of request.",
-        ),
-        408 => (
-            "That took too long",
-            "The request did not arrive in time. Please check your connection and try again.",
-        ),
-        413 => (
-            "That is too large",
-            "The file or form is larger than this page accepts. Please try a smaller one.",
-        ),
-        414 => (
-            "This address is too long",
-            "Please go back and try a shorter address, or start again from the front page.",
-        ),
-        421 => ("There is nothing at this address", "This site does not have that name."),
-        429 => ("Too many attempts", "Please wait a minute, then try again."),
-        431 => (
-            "The request is too large",
-            "Your browser sent too much data. Deleting the cookies of this site often helps.",
-        ),
-        _ => (
-            "That did not work",
-            "The request was not accepted. Please go back and try another way.",
-        ),
-    }
-}
+    // A wrong host.
+    wrong_host_title: "There is nothing at this address",
+    wrong_host_text: "This site does not have the name in the address.",
+    wrong_host_button: "Go to {address}",
+    sign_in_only_title: "There is nothing to open here",
+    sign_in_only_text: "{address} is only for signing in. Please open the application at its own address.",
 
-fn server_error(status: StatusCode) -> Words {
-    match status.as_u16() {
-        502 => (
-            "The application does not answer",
-            "This is not your fault: the application behind this page cannot be reached. Please try \
-             again in a minute.",
-        ),
-        503 => ("This site is busy", "This is not your fault. Please try again in a moment."),
-        504 => (
-            "The application takes too long",
-            "This is not your fault: the application behind this page did not answer in time. \
-             Please try again in a minute.",
-        ),
-        505 => ("This does not work here", "This version of HTTP is not supported."),
-        _ => (
-            "Something went wrong",
-            "This is not your fault. Please try again. If it keeps happening, tell the people who \
-             run this site, and give them the reference.",
-        ),
-    }
+    // Other errors, by HTTP status.
+    status_400_title: "This address does not work",
+    status_400_text: "The address or the request is malformed, or could be understood in two ways. Please check the \
+        address, or go back and try another link.",
+    status_403_text: "This page cannot be opened in this way.",
+    status_404_title: "There is nothing here",
+    status_404_text: "The page may have moved, or the address may have a typing error.",
+    status_405_title: "This does not work here",
+    status_405_text: "The page exists, but it does not accept this kind of request.",
+    status_408_title: "That took too long",
+    status_408_text: "The request did not arrive in time. Please check your connection and try again.",
+    status_413_title: "That is too large",
+    status_413_text: "The file or form is larger than this page accepts. Please try a smaller one.",
+    status_414_title: "This address is too long",
+    status_414_text: "Please go back and try a shorter address, or start again from the front page.",
+    status_429_title: "Too many attempts",
+    status_429_text: "Please wait a minute, then try again.",
+    status_431_title: "The request is too large",
+    status_431_text: "Your browser sent too much data. Deleting the cookies of this site often helps.",
+    status_4xx_title: "That did not work",
+    status_4xx_text: "The request was not accepted. Please go back and try another way.",
+    status_502_title: "The application does not answer",
+    status_502_text: "This is not your fault: the application behind this page cannot be reached. Please try again \
+        in a minute.",
+    status_503_title: "This site is busy",
+    status_503_text: "This is not your fault. Please try again in a moment.",
+    status_504_title: "The application takes too long",
+    status_504_text: "This is not your fault: the application behind this page did not answer in time. Please try \
+        again in a minute.",
+    status_505_title: "This does not work here",
+    status_505_text: "This version of HTTP is not supported.",
+    status_5xx_title: "Something went wrong",
+    status_5xx_text: "This is not your fault. Please try again. If it keeps happening, tell the people who run this \
+        site.",
 }

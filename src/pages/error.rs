@@ -5,7 +5,9 @@ use http::StatusCode;
 
 use crate::identity::Identity;
 use crate::origin::Origin;
-use crate::pages::{Action, ActionKind, DenialReason, View, english};
+use crate::pages::english::Texts;
+use crate::pages::texts::fill;
+use crate::pages::{Action, ActionKind, DenialReason, View};
 
 /// What the page of a 403 says.
 #[derive(Clone, Copy, Debug)]
@@ -22,20 +24,34 @@ pub struct Forbidden<'a> {
     pub sign_out: &'a str,
 }
 
-pub(super) fn forbidden<'a>(page: &Forbidden<'a>) -> View<'a> {
+pub(super) fn forbidden<'a>(texts: &'a Texts, page: &Forbidden<'a>) -> View<'a> {
+    let account = account(page.identity);
+    let values = [("account", &*account), ("provider", page.provider)];
     View {
         error: Some("forbidden"),
-        title: "You have no access to this page",
-        text: vec![format!(
-            "You are signed in as {} with {}. This account is not allowed to open this page.",
-            account(page.identity),
-            page.provider
-        )],
-        reasons: page.reasons.iter().copied().map(english::denial).collect(),
+        title: &texts.forbidden_title,
+        text: vec![fill(&texts.forbidden_account, &values)],
+        reasons: page.reasons.iter().map(|reason| fill(denial(texts, *reason), &values)).collect(),
         actions: vec![
-            Action::new(ActionKind::Primary, "Use another account", page.other_account),
-            Action::new(ActionKind::Secondary, "Sign out", page.sign_out),
+            Action::new(ActionKind::Primary, &*texts.use_another_account, page.other_account),
+            Action::new(ActionKind::Secondary, &*texts.sign_out, page.sign_out),
         ],
+    }
+}
+
+/// Why a request was denied.
+fn denial(texts: &Texts, reason: DenialReason) -> &str {
+    match reason {
+        DenialReason::Email => &texts.denied_email,
+        DenialReason::EmailDomain => &texts.denied_email_domain,
+        DenialReason::EmailUnverified => &texts.denied_email_unverified,
+        DenialReason::Group => &texts.denied_group,
+        DenialReason::User => &texts.denied_user,
+        DenialReason::Provider => &texts.denied_provider,
+        DenialReason::Claim => &texts.denied_claim,
+        DenialReason::Method => &texts.denied_method,
+        DenialReason::Path => &texts.denied_path,
+        DenialReason::ClientAddress => &texts.denied_client_address,
     }
 }
 
@@ -66,46 +82,64 @@ fn in_a_sentence(name: &str) -> String {
 /// Longer than the longest e-mail address.
 const MAX_CHARACTERS: usize = 256;
 
-pub(super) fn wrong_host<'a>(public_url: &Origin) -> View<'a> {
-    let public_url = public_url.to_string();
+pub(super) fn wrong_host<'a>(texts: &'a Texts, public_url: &'a Origin) -> View<'a> {
+    let address = public_url.to_string();
     View {
         error: Some("wrong_host"),
-        title: "There is nothing at this address",
-        text: vec![format!(
-            "This site does not have the name in the address. Please try {public_url} instead."
-        )],
+        title: &texts.wrong_host_title,
+        text: vec![(&*texts.wrong_host_text).into()],
         reasons: Vec::new(),
         actions: vec![Action::new(
             ActionKind::Primary,
-            format!("Go to {public_url}"),
-            &format!("{public_url}/"),
+            fill(&texts.wrong_host_button, &[("address", &address)]),
+            format!("{address}/"),
         )],
     }
 }
 
-pub(super) fn sign_in_only<'a>(public_url: &Origin) -> View<'a> {
+pub(super) fn sign_in_only<'a>(texts: &'a Texts, public_url: &'a Origin) -> View<'a> {
     View {
         error: Some("wrong_host"),
-        title: "There is nothing to open here",
-        text: vec![format!(
-            "{public_url} is only for signing in. Please open the application at its own address."
-        )],
+        title: &texts.sign_in_only_title,
+        text: vec![fill(&texts.sign_in_only_text, &[("address", &public_url.to_string())])],
         reasons: Vec::new(),
         actions: Vec::new(),
     }
 }
 
 /// The page that a status has by itself.
-pub(super) fn of_status<'a>(status: StatusCode) -> View<'a> {
-    let (title, text) = english::status(status);
+pub(super) fn of_status(texts: &Texts, status: StatusCode) -> View<'_> {
+    let (title, text) = title_and_text(texts, status);
     let elsewhere = matches!(status.as_u16(), 400 | 403 | 404 | 405 | 414)
-        .then(|| Action::new(ActionKind::Secondary, "Go to the front page", "/"));
+        .then(|| Action::new(ActionKind::Secondary, &*texts.front_page, "/"));
     View {
         error: Some(code(status)),
         title,
-        text: vec![text.to_owned()],
+        text: vec![text.into()],
         reasons: Vec::new(),
         actions: elsewhere.into_iter().collect(),
+    }
+}
+
+fn title_and_text(texts: &Texts, status: StatusCode) -> (&str, &str) {
+    match status.as_u16() {
+        400 => (&texts.status_400_title, &texts.status_400_text),
+        401 => (&texts.sign_in_required_title, &texts.sign_in_required_text),
+        403 => (&texts.forbidden_title, &texts.status_403_text),
+        404 => (&texts.status_404_title, &texts.status_404_text),
+        405 => (&texts.status_405_title, &texts.status_405_text),
+        408 => (&texts.status_408_title, &texts.status_408_text),
+        413 => (&texts.status_413_title, &texts.status_413_text),
+        414 => (&texts.status_414_title, &texts.status_414_text),
+        421 => (&texts.wrong_host_title, &texts.wrong_host_text),
+        429 => (&texts.status_429_title, &texts.status_429_text),
+        431 => (&texts.status_431_title, &texts.status_431_text),
+        502 => (&texts.status_502_title, &texts.status_502_text),
+        503 => (&texts.status_503_title, &texts.status_503_text),
+        504 => (&texts.status_504_title, &texts.status_504_text),
+        505 => (&texts.status_505_title, &texts.status_505_text),
+        _ if status.is_client_error() => (&texts.status_4xx_title, &texts.status_4xx_text),
+        _ => (&texts.status_5xx_title, &texts.status_5xx_text),
     }
 }
 

@@ -1,20 +1,27 @@
-//! The pages of the gateway, and the same as JSON or gRPC status. Imports `identity` alone, so it cannot show a token.
+//! The pages of the gateway in the client's language, and the same as JSON or gRPC status in English. Imports `identity` alone, so it cannot show a token.
 //! Invariants: every value is escaped, because the templates' names end in `.html`; every answer is `no-store`,
 //! `nosniff` and `no-referrer`; a page runs no script and loads nothing.
 //! Source: CSP Level 3; RFC 9110 §12.5.1; the gRPC protocol over HTTP/2, "Responses".
 
 mod english;
 mod error;
+mod german;
+mod korean;
+mod language;
 mod negotiate;
 mod reason;
 mod response;
 mod sign_in;
+mod texts;
+
+use std::borrow::Cow;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
-    CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+    CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use minijinja::value::Serde;
@@ -24,8 +31,10 @@ use serde::Serialize;
 
 use crate::body::Body;
 use crate::origin::Origin;
+use crate::pages::english::Texts;
 
 pub use error::Forbidden;
+pub use language::{Language, Languages, ReplaceError};
 pub use negotiate::{Format, ResponseContext};
 pub use reason::{DenialReason, SignInReason};
 pub use response::{harden, plain_text, redirect};
@@ -42,6 +51,8 @@ pub struct Brand {
     pub message: Option<String>,
     /// CSS text after the built-in style. The policy keeps it from loading anything.
     pub style: Option<String>,
+    /// The texts in every language.
+    pub texts: Languages,
 }
 
 /// A picture.
@@ -117,6 +128,9 @@ pub struct Pages {
     policy: HeaderValue,
     /// The policy of the page that has a form.
     policy_with_form: HeaderValue,
+    texts: Languages,
+    /// The texts that no operator replaced, for programs.
+    built_in: Languages,
 }
 
 impl Pages {
@@ -137,7 +151,8 @@ impl Pages {
         environment.add_global("title", title);
         environment.add_global("brand", Value::from_safe_string(rendered));
         environment.add_global("style", Value::from_safe_string(style));
-        Ok(Self { environment, policy, policy_with_form })
+        let (texts, built_in) = (brand.texts.clone(), Languages::default());
+        Ok(Self { environment, policy, policy_with_form, texts, built_in })
     }
 
     /// Renders a page in the format of `context`. A 401 gets `WWW-Authenticate: Bearer`, a 429 and a 503 get
@@ -148,10 +163,16 @@ impl Pages {
         status: StatusCode,
         page: &Page<'_>,
     ) -> Response<Body> {
-        let view = page.view();
+        let texts = match context.format {
+            Format::Html => self.texts.of(context.language),
+            Format::Grpc | Format::Json => self.built_in.of(Language::English),
+        };
+        let view = page.view(texts);
         let mut response = match context.format {
             Format::Grpc => grpc(status, &view),
-            Format::Html => self.html(context, &view).unwrap_or_else(|| json(context, page, &view)),
+            Format::Html => {
+                self.html(context, texts, &view).unwrap_or_else(|| json(context, page, &view))
+            }
             Format::Json => json(context, page, &view),
         };
         if context.format != Format::Grpc {
@@ -173,30 +194,42 @@ impl Pages {
         if view.has_form() { self.policy_with_form.clone() } else { self.policy.clone() }
     }
 
-    fn html(&self, context: &ResponseContext<'_>, view: &View<'_>) -> Option<Response<Body>> {
+    fn html(
+        &self,
+        context: &ResponseContext<'_>,
+        texts: &Texts,
+        view: &View<'_>,
+    ) -> Option<Response<Body>> {
         let page = context! {
+            language => context.language.tag(),
+            next_steps => &*texts.next_steps,
+            reference => &*texts.reference,
             view => Serde(view),
             form => view.has_form(),
             request_id => context.request_id,
         };
         let text = self.environment.get_template("page.html").ok()?.render(page).ok()?;
-        Some(full("text/html; charset=utf-8", text))
+        let mut response = full("text/html; charset=utf-8", text);
+        // No `Vary`: the answer is `no-store`, so no cache could mix up two languages.
+        let language = HeaderValue::from_static(context.language.tag());
+        response.headers_mut().insert(CONTENT_LANGUAGE, language);
+        Some(response)
     }
 }
 
 impl Page<'_> {
-    fn view(&self) -> View<'_> {
+    fn view<'v>(&'v self, texts: &'v Texts) -> View<'v> {
         match self {
-            Self::SignIn { choices } => sign_in::choose(choices),
-            Self::SignInRequired { login_url } => sign_in::required(login_url),
-            Self::SessionEnded { login_url } => sign_in::session_ended(login_url),
-            Self::SignedOut { sign_in } => sign_in::signed_out(*sign_in),
-            Self::ConfirmSignOut { action } => sign_in::confirm_sign_out(action),
-            Self::SignInFailed(failure) => sign_in::failed(failure),
-            Self::Forbidden(forbidden) => error::forbidden(forbidden),
-            Self::WrongHost { public_url } => error::wrong_host(public_url),
-            Self::SignInOnly { public_url } => error::sign_in_only(public_url),
-            Self::Status(status) => error::of_status(*status),
+            Self::SignIn { choices } => sign_in::choose(texts, choices),
+            Self::SignInRequired { login_url } => sign_in::required(texts, login_url),
+            Self::SessionEnded { login_url } => sign_in::session_ended(texts, login_url),
+            Self::SignedOut { sign_in } => sign_in::signed_out(texts, *sign_in),
+            Self::ConfirmSignOut { action } => sign_in::confirm_sign_out(texts, action),
+            Self::SignInFailed(failure) => sign_in::failed(texts, failure),
+            Self::Forbidden(forbidden) => error::forbidden(texts, forbidden),
+            Self::WrongHost { public_url } => error::wrong_host(texts, public_url),
+            Self::SignInOnly { public_url } => error::sign_in_only(texts, public_url),
+            Self::Status(status) => error::of_status(texts, *status),
         }
     }
 
@@ -222,19 +255,19 @@ impl Page<'_> {
 struct View<'a> {
     /// `error` of the JSON answer; `None` if the page is not about an error.
     error: Option<&'static str>,
-    title: &'static str,
+    title: &'a str,
     /// Sentences.
-    text: Vec<String>,
+    text: Vec<Cow<'a, str>>,
     /// Sentences that say why, one for each key that failed.
-    reasons: Vec<&'a str>,
-    actions: Vec<Action>,
+    reasons: Vec<Cow<'a, str>>,
+    actions: Vec<Action<'a>>,
 }
 
 /// A button or link.
 #[derive(Debug, Serialize)]
-struct Action {
-    label: String,
-    href: String,
+struct Action<'a> {
+    label: Cow<'a, str>,
+    href: Cow<'a, str>,
     kind: ActionKind,
 }
 
@@ -258,17 +291,22 @@ impl View<'_> {
 
     /// All sentences on one line, for JSON and gRPC.
     fn message(&self) -> String {
-        let sentences = self.text.iter().map(String::as_str).chain(self.reasons.iter().copied());
-        sentences.collect::<Vec<_>>().join(" ")
+        let sentences = self.text.iter().chain(&self.reasons).map(AsRef::as_ref);
+        sentences.collect::<Vec<&str>>().join(" ")
     }
 }
 
-impl Action {
-    fn new(kind: ActionKind, label: impl Into<String>, href: &str) -> Self {
+impl<'a> Action<'a> {
+    fn new(
+        kind: ActionKind,
+        label: impl Into<Cow<'a, str>>,
+        href: impl Into<Cow<'a, str>>,
+    ) -> Self {
+        let href = href.into();
         // SECURITY: a click on a `javascript:` or `data:` address would run it in the gateway's origin.
         let known = ["/", "https://", "http://"].iter().any(|start| href.starts_with(start));
-        let href = if known { href } else { "/" };
-        Self { label: label.into(), href: href.to_owned(), kind }
+        let href = if known { href } else { "/".into() };
+        Self { label: label.into(), href, kind }
     }
 }
 

@@ -1,9 +1,11 @@
-//! The format of an answer: gRPC status, page or JSON.
+//! The format of an answer: gRPC status, page or JSON; and the language of a page.
 //! Invariant: a gRPC client never gets a page. Other clients get a page only if `Accept` names `text/html`
 //! (RFC 9110 §12.5.1); a wildcard is not enough, because API clients send it too.
 
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
+
+use crate::pages::Language;
 
 /// The format of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub enum Format {
 pub struct ResponseContext<'a> {
     /// The format of the answer.
     pub format: Format,
+    /// The language of a page.
+    pub language: Language,
     /// The reference on the page, also in the log.
     pub request_id: &'a str,
 }
@@ -41,6 +45,31 @@ impl Format {
     }
 }
 
+impl Language {
+    /// The language that the client prefers of those that pages have (RFC 9110 §12.5.4).
+    pub fn of(headers: &HeaderMap) -> Self {
+        let fields = headers.get_all(ACCEPT_LANGUAGE).iter();
+        let ranges = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b','));
+        let (mut best, mut best_weight) = (Self::default(), 0.0);
+        for range in ranges {
+            let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
+            let language = parts.next().and_then(Self::of_range);
+            let weight = parts.find_map(weight).unwrap_or(1.0);
+            // Of two with the same weight, the first is preferred.
+            if let Some(language) = language.filter(|_| weight > best_weight) {
+                (best, best_weight) = (language, weight);
+            }
+        }
+        best
+    }
+
+    /// `de`, `de-AT`. `*` is no language.
+    fn of_range(range: &[u8]) -> Option<Self> {
+        let primary = range.split(|byte| *byte == b'-').next()?;
+        Self::ALL.into_iter().find(|it| primary.eq_ignore_ascii_case(it.tag().as_bytes()))
+    }
+}
+
 /// `application/grpc`, `application/grpc+proto`, `application/grpc-web`, …
 fn is_grpc(content_type: &HeaderValue) -> bool {
     let prefix = b"application/grpc";
@@ -52,15 +81,17 @@ fn accepts_html(accept: &HeaderValue) -> bool {
     accept.as_bytes().split(|byte| *byte == b',').any(|range| {
         let mut parts = range.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         let html = parts.next().is_some_and(|media| media.eq_ignore_ascii_case(b"text/html"));
-        html && !parts.any(is_zero_weight)
+        // `q=0` means "not acceptable" (RFC 9110 §12.4.2).
+        html && !parts.any(|parameter| weight(parameter) == Some(0.0))
     })
 }
 
-/// `q=0` means "not acceptable" (RFC 9110 §12.4.2).
-fn is_zero_weight(parameter: &[u8]) -> bool {
-    let parameter = str::from_utf8(parameter).unwrap_or_default();
-    let weight = parameter.split_once('=').filter(|(name, _)| name.eq_ignore_ascii_case("q"));
-    weight.is_some_and(|(_, value)| value.trim().parse() == Ok(0.0_f32))
+/// The value of a parameter `q` (RFC 9110 §12.4.2).
+fn weight(parameter: &[u8]) -> Option<f32> {
+    let parameter = str::from_utf8(parameter).ok()?;
+    let (name, value) = parameter.split_once('=')?;
+    let weight: f32 = value.trim().parse().ok().filter(|_| name.eq_ignore_ascii_case("q"))?;
+    (0.0..=1.0).contains(&weight).then_some(weight)
 }
 
 /// The gRPC code with the meaning of an HTTP status.
@@ -129,6 +160,35 @@ mod tests {
         let grpc =
             HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/grpc"))]);
         assert_eq!(Format::with_status(&grpc), Format::Json);
+    }
+
+    #[track_caller]
+    fn check_language(accepted: &[&'static str], expected: Language) {
+        let field = |value: &&'static str| (ACCEPT_LANGUAGE, HeaderValue::from_static(value));
+        let headers: HeaderMap = accepted.iter().map(field).collect();
+        assert_eq!(Language::of(&headers), expected, "{accepted:?}");
+    }
+
+    #[test]
+    fn page_has_the_first_language_of_the_highest_weight_that_it_knows() {
+        check_language(&[], Language::English);
+        check_language(&["de"], Language::German);
+        check_language(&["ko-KR,ko;q=0.9,en-US;q=0.8,en;q=0.7"], Language::Korean);
+        check_language(&["DE-at , en ; q=0.9"], Language::German);
+        check_language(&["en;q=0.5, de;Q=0.8, ko;q=0.7"], Language::German);
+        check_language(&["fr-FR,fr;q=0.9", "ko;q=0.1"], Language::Korean);
+        check_language(&["en, de"], Language::English);
+        check_language(&["ko, de"], Language::Korean);
+    }
+
+    #[test]
+    fn page_is_english_if_no_language_of_the_client_is_known() {
+        for other in ["fr", "*", "deu", "de_DE", "d", "", ",,;q=1", "de;q=0", "de;q=0.000, *;q=0.1"]
+        {
+            check_language(&[other], Language::English);
+        }
+        check_language(&["ko;q=NaN, de;q=0.5"], Language::Korean);
+        check_language(&["ko;q=2, de;q=0.5"], Language::Korean);
     }
 
     #[test]

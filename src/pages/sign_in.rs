@@ -1,7 +1,11 @@
 //! The pages of signing in and out.
 //! Invariant: no text of a provider is shown.
 
-use crate::pages::{Action, ActionKind, SignInReason, View, english};
+use std::borrow::Cow;
+
+use crate::pages::english::Texts;
+use crate::pages::texts::fill;
+use crate::pages::{Action, ActionKind, SignInReason, View};
 
 /// A button on the sign-in page.
 #[derive(Clone, Copy, Debug)]
@@ -12,70 +16,61 @@ pub struct Choice<'a> {
     pub href: &'a str,
 }
 
-pub(super) fn choose<'a>(choices: &[Choice<'a>]) -> View<'a> {
-    let button = |choice: &Choice<'_>| {
-        let label = format!("Sign in with {}", choice.name);
+pub(super) fn choose<'a>(texts: &'a Texts, choices: &[Choice<'a>]) -> View<'a> {
+    let button = |choice: &Choice<'a>| {
+        let label = fill(&texts.sign_in_with, &[("provider", choice.name)]);
         Action::new(ActionKind::Secondary, label, choice.href)
     };
     View {
         error: None,
-        title: "Sign in",
-        text: vec!["Choose the account that you want to use.".to_owned()],
+        title: &texts.sign_in_title,
+        text: vec![(&*texts.sign_in_text).into()],
         reasons: Vec::new(),
         actions: choices.iter().map(button).collect(),
     }
 }
 
-pub(super) fn required<'a>(login_url: &str) -> View<'a> {
+pub(super) fn required<'a>(texts: &'a Texts, login_url: &'a str) -> View<'a> {
     View {
         error: Some("unauthenticated"),
-        title: "Please sign in",
-        text: vec!["This page is only for people who are signed in.".to_owned()],
+        title: &texts.sign_in_required_title,
+        text: vec![(&*texts.sign_in_required_text).into()],
         reasons: Vec::new(),
-        actions: vec![Action::new(ActionKind::Primary, "Sign in", login_url)],
+        actions: vec![Action::new(ActionKind::Primary, &*texts.sign_in, login_url)],
     }
 }
 
 /// The form is not lost: a reload after a sign-in in another tab sends it again.
-pub(super) fn session_ended<'a>(login_url: &str) -> View<'a> {
+pub(super) fn session_ended<'a>(texts: &'a Texts, login_url: &'a str) -> View<'a> {
     View {
         error: Some("unauthenticated"),
-        title: "Your form was not sent",
-        text: vec![
-            "You are not signed in any more, so what you entered was not saved. Keep this page open."
-                .to_owned(),
-            "Sign in in a new tab. Then come back to this tab, reload it, and confirm that the form is \
-             to be sent again."
-                .to_owned(),
-        ],
+        title: &texts.session_ended_title,
+        text: vec![(&*texts.session_ended_text).into(), (&*texts.session_ended_advice).into()],
         reasons: Vec::new(),
-        actions: vec![Action::new(ActionKind::NewTab, "Sign in in a new tab", login_url)],
+        actions: vec![Action::new(ActionKind::NewTab, &*texts.session_ended_button, login_url)],
     }
 }
 
-pub(super) fn signed_out<'a>(sign_in: Option<&str>) -> View<'a> {
-    let again = |href| Action::new(ActionKind::Secondary, "Sign in again", href);
+pub(super) fn signed_out<'a>(texts: &'a Texts, sign_in: Option<&'a str>) -> View<'a> {
+    let again = |href| Action::new(ActionKind::Secondary, &*texts.sign_in_again, href);
     View {
         error: None,
-        title: "You are signed out",
-        text: vec![
-            "You can close this window. If other people use this computer, close the browser too."
-                .to_owned(),
-        ],
+        title: &texts.signed_out_title,
+        text: vec![(&*texts.signed_out_text).into()],
         reasons: Vec::new(),
         actions: sign_in.map(again).into_iter().collect(),
     }
 }
 
-pub(super) fn confirm_sign_out<'a>(action: &str) -> View<'a> {
+pub(super) fn confirm_sign_out<'a>(texts: &'a Texts, action: &'a str) -> View<'a> {
     View {
         error: None,
-        title: "Sign out?",
-        text: vec!["Another page sent you here. Do you want to sign out?".to_owned()],
+        title: &texts.confirm_sign_out_title,
+        text: vec![(&*texts.confirm_sign_out_text).into()],
         reasons: Vec::new(),
         actions: vec![
-            Action::new(ActionKind::Post, "Sign out", action),
-            Action::new(ActionKind::Secondary, "Stay signed in", "/"),
+            Action::new(ActionKind::Post, &*texts.sign_out, action),
+            Action::new(ActionKind::Secondary, &*texts.stay_signed_in, "/"),
         ],
     }
 }
@@ -93,45 +88,70 @@ pub struct SignInFailure<'a> {
     pub choice: Option<&'a str>,
 }
 
-pub(super) fn failed<'a>(failure: &SignInFailure<'_>) -> View<'a> {
-    let (error, title, text) = match (failure.reason, failure.provider) {
-        (SignInReason::ProviderUnavailable, Some(provider)) => (
-            "provider_unavailable",
-            "The sign-in service does not answer",
-            vec![
-                format!(
-                    "{provider}, which checks who you are, cannot be reached or has a problem."
-                ),
-                "This is not your fault. Please try again in a minute.".to_owned(),
-            ],
-        ),
-        (SignInReason::ProviderMisconfigured, Some(provider)) => (
-            "provider_misconfigured",
-            "Signing in is not set up right",
-            vec![
-                format!("{provider}, which checks who you are, does not accept this site."),
-                "This is not your fault, and waiting does not help. Please tell the people who run \
-                 this site, and give them the reference."
-                    .to_owned(),
-            ],
-        ),
-        (reason, _) => (
-            "sign_in_failed",
-            "Signing in did not work",
-            vec![
-                english::sign_in(reason).to_owned(),
-                "Please try again. If that does not help, tell the people who run this site, and \
-                 give them the reference."
-                    .to_owned(),
-            ],
-        ),
+pub(super) fn failed<'a>(texts: &'a Texts, failure: &SignInFailure<'a>) -> View<'a> {
+    let Explanation { error, title, text, advice } = explain(texts, failure);
+    View {
+        error: Some(error),
+        title,
+        text: vec![text, advice.into()],
+        reasons: Vec::new(),
+        actions: again(texts, failure),
+    }
+}
+
+/// What a failed sign-in has in its own words.
+struct Explanation<'a> {
+    error: &'static str,
+    title: &'a str,
+    text: Cow<'a, str>,
+    advice: &'a str,
+}
+
+fn explain<'a>(texts: &'a Texts, failure: &SignInFailure<'a>) -> Explanation<'a> {
+    let named = |text: &'a str, named: &str| match failure.provider {
+        Some(provider) => fill(named, &[("provider", provider)]),
+        None => text.into(),
     };
-    View { error: Some(error), title, text, reasons: Vec::new(), actions: again(failure) }
+    let again = |text: &'a str| Explanation {
+        error: "sign_in_failed",
+        title: &texts.sign_in_failed_title,
+        text: text.into(),
+        advice: &texts.sign_in_failed_advice,
+    };
+    match failure.reason {
+        SignInReason::ProviderUnavailable => Explanation {
+            error: "provider_unavailable",
+            title: &texts.provider_unavailable_title,
+            text: named(&texts.provider_unavailable_text, &texts.provider_unavailable_text_named),
+            advice: &texts.provider_unavailable_advice,
+        },
+        SignInReason::ProviderMisconfigured => Explanation {
+            error: "provider_misconfigured",
+            title: &texts.provider_misconfigured_title,
+            text: named(
+                &texts.provider_misconfigured_text,
+                &texts.provider_misconfigured_text_named,
+            ),
+            advice: &texts.provider_misconfigured_advice,
+        },
+        SignInReason::UnknownProvider => again(&texts.sign_in_unknown_provider),
+        SignInReason::ChoiceNeeded => again(&texts.sign_in_choice_needed),
+        SignInReason::IncompleteResponse => again(&texts.sign_in_incomplete_response),
+        SignInReason::Expired => again(&texts.sign_in_expired),
+        SignInReason::AlreadyUsed => again(&texts.sign_in_already_used),
+        SignInReason::OtherBrowser => again(&texts.sign_in_other_browser),
+        SignInReason::NotStartedHere => again(&texts.sign_in_not_started_here),
+        SignInReason::WrongRedirectUri => again(&texts.sign_in_wrong_redirect_uri),
+        SignInReason::DeniedByProvider => again(&texts.sign_in_denied_by_provider),
+        SignInReason::AccountTooLarge => again(&texts.sign_in_account_too_large),
+        SignInReason::TooManyFailures => again(&texts.sign_in_too_many_failures),
+        SignInReason::UnusableResponse => again(&texts.sign_in_unusable_response),
+    }
 }
 
 /// Buttons to try again, and to choose another provider.
-fn again(failure: &SignInFailure<'_>) -> Vec<Action> {
-    let other = |href| Action::new(ActionKind::Secondary, "Sign in another way", href);
-    let again = Action::new(ActionKind::Primary, "Try again", failure.try_again);
+fn again<'a>(texts: &'a Texts, failure: &SignInFailure<'a>) -> Vec<Action<'a>> {
+    let other = |href| Action::new(ActionKind::Secondary, &*texts.sign_in_another_way, href);
+    let again = Action::new(ActionKind::Primary, &*texts.try_again, failure.try_again);
     [again].into_iter().chain(failure.choice.map(other)).collect()
 }

@@ -73,7 +73,7 @@ fn pages() -> Pages {
 }
 
 fn context(format: Format) -> ResponseContext<'static> {
-    ResponseContext { format, request_id: "req-1" }
+    ResponseContext { format, language: Language::English, request_id: "req-1" }
 }
 
 fn text(response: Response<Body>) -> String {
@@ -231,6 +231,48 @@ fn json_has_the_message_of_the_page() {
         let login_url = matches!(page, Page::SignInRequired { .. } | Page::SessionEnded { .. });
         assert_eq!(json["login_url"].is_string(), login_url, "{json}");
     });
+}
+
+#[test]
+fn page_is_in_the_language_of_its_context_and_the_others_in_english() {
+    let mut texts = Languages::default();
+    texts.replace(Language::English, "sign_in_required_title", "Hello".to_owned()).unwrap();
+    let pages = Pages::new(&Brand { texts, ..Brand::default() }).unwrap();
+    let page = Page::SignInRequired { login_url: "/oauth2/start" };
+    for (language, title) in [
+        (Language::English, "Hello"),
+        (Language::German, "Bitte melden Sie sich an"),
+        (
+            Language::Korean,
+            "\u{b85c}\u{adf8}\u{c778}\u{c774} \u{d544}\u{c694}\u{d569}\u{b2c8}\u{b2e4}",
+        ),
+    ] {
+        let answer = |format| {
+            let context = ResponseContext { language, ..context(format) };
+            pages.respond(&context, StatusCode::UNAUTHORIZED, &page)
+        };
+        let html = answer(Format::Html);
+        assert_eq!(header(&html, &CONTENT_LANGUAGE), language.tag());
+        let html = text(html);
+        assert!(html.contains(&format!("<html lang=\"{}\">", language.tag())), "{html}");
+        assert!(html.contains(&format!("<h1>{title}</h1>")), "{html}");
+        let json = answer(Format::Json);
+        assert!(!json.headers().contains_key(CONTENT_LANGUAGE), "{json:?}");
+        let json = text(json);
+        assert!(json.contains("This page is only for people who are signed in."), "{json}");
+    }
+}
+
+#[test]
+fn every_page_is_complete_in_every_language() {
+    for language in Language::ALL {
+        with_each_page("x", |status, page| {
+            let context = ResponseContext { language, ..context(Format::Html) };
+            let html = text(pages().respond(&context, status, page));
+            let body = html.split_once("</style>").unwrap().1.replace("{{ title }}", "");
+            assert!(!body.contains(['{', '}']) && !body.contains("<p></p>"), "{body}");
+        });
+    }
 }
 
 #[test]

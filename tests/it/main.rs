@@ -27,6 +27,7 @@ mod hostile_idp;
 mod lexicon;
 mod lost_log;
 mod ntlm;
+mod pages;
 mod policy;
 mod properties;
 mod refresh;

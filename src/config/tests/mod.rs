@@ -206,6 +206,7 @@ fn every_value_is_read() {
     assert_eq!(session.cookie.domain.as_deref(), Some("example.com"));
     assert_eq!(session.cookie.same_site, SameSite::None);
     assert_eq!(config.pages.message.as_deref(), Some("costs $5"));
+    assert!(format!("{:?}", config.pages.texts).contains("Weiter mit {provider}"));
     assert_eq!(config.pages.logo.as_ref().unwrap().content_type, "image/svg+xml");
     assert_eq!(config.telemetry.level, Level::Debug);
     assert!(matches!(config.access_log, AccessLog::Off));

@@ -255,7 +255,7 @@ fn behind<'a>(own: &'a PathAndQuery, path: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pages::{Format, ResponseContext};
+    use crate::pages::{Format, Language, ResponseContext};
     use crate::server::{ForwardAuth, ForwardAuthClient, ForwardAuthProxy, TrustedProxies};
 
     /// A proxy at 192.0.2.1, behind a load balancer at 192.0.2.8.
@@ -286,7 +286,8 @@ mod tests {
             let (uri, address) = (target.parse().unwrap(), "192.0.2.1".parse().unwrap());
             let client = ClientInfo::direct(address, Scheme::Http, "wiki.example");
             let declared = self.clients.of_peer(client.peer()).unwrap();
-            let context = ResponseContext { format: Format::Json, request_id: "1" };
+            let (format, language) = (Format::Json, Language::English);
+            let context = ResponseContext { format, language, request_id: "1" };
             let (headers, dropped, method) = (&headers, &[][..], &Method::POST);
             let call = Call { method, headers, dropped, client: &client, uri: &uri, context };
             let suffix = uri.path().strip_prefix("/auth").filter(|rest| !rest.is_empty());

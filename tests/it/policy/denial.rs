@@ -32,9 +32,9 @@ async fn page_of_a_403_names_user_failed_keys_and_other_account() {
         "Bob Brown",
         "bob@example.com",
         "Company",
-        "not in an allowed group",
-        "not in an allowed domain",
-        "user name is not on the list (users)",
+        "not in a group that has access",
+        "not in a domain that has access",
+        "not among those that have access",
         "/oauth2/sign_out",
         "prompt=select_account",
         "rd=%2Fstaff%3Fa%3Db",
@@ -42,6 +42,7 @@ async fn page_of_a_403_names_user_failed_keys_and_other_account() {
         let body = page.body.replace("&#x2f;", "/").replace("&amp;", "&");
         assert!(body.contains(said), "{said} is missing in {body}");
     }
+    assert_eq!(page.header("content-language"), "en");
     assert!(page.header("content-type").starts_with("text/html"));
     assert_eq!(page.header("cache-control"), "no-store");
     let network = browser.navigate("/network").await;
@@ -61,9 +62,9 @@ async fn unverified_email_is_named_on_the_page_and_once_in_the_log() {
         let mut browser = stack.browser();
         let page = provider::sign_in(&mut browser, "/", "eve").await;
         assert_eq!(page.status, 403);
-        let said = "does not say that your e-mail address is verified";
+        let said = "e-mail address is not verified";
         assert_eq!(page.body.matches(said).count(), 1, "{}", page.body);
-        assert!(!page.body.contains("not on the list"), "{}", page.body);
+        assert!(!page.body.contains("not among those"), "{}", page.body);
     }
     stack.gateway.log_until_all(&["denied", "\"reason\":\"email_unverified\""]);
     let remedy = "providers.company.require_email_verified";
