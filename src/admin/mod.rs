@@ -65,7 +65,8 @@ impl AllowedHosts {
     fn contain(self, client: &ClientInfo) -> bool {
         match self {
             Self::Any => true,
-            Self::Loopback => client.origin().is_loopback(),
+            // A browser always sends a host.
+            Self::Loopback => client.host().is_empty() || client.origin().is_loopback(),
         }
     }
 }
@@ -77,6 +78,10 @@ impl Handler for Admin {
             return plain_text(StatusCode::MISDIRECTED_REQUEST, text).into();
         }
         self.answer(&incoming.request).into()
+    }
+
+    fn needs_no_host(&self, _path: &str) -> bool {
+        true
     }
 
     fn reject(&self, rejected: RejectedRequest<'_>) -> Answered {

@@ -8,7 +8,6 @@ use crate::app::App;
 use crate::endpoints::{Call, Endpoint};
 use crate::error::Error;
 use crate::pages::{Format, Language, ResponseContext};
-use crate::routing::path::PathInterpretations;
 use crate::server::{
     Answered, DroppedNames, Handler, Incoming, ListenerKind, RejectedRequest, without_panic,
 };
@@ -40,6 +39,13 @@ impl Handler for App {
         // Without effect if a route was found: its note is the first.
         client.note_route(self.metrics.unrouted());
         answer.unwrap_or_else(|error| self.error_page(&error, &context()))
+    }
+
+    fn needs_no_host(&self, path: &str) -> bool {
+        match self.routes.below_prefix(path) {
+            Some(below) => Endpoint::at(below) == Some(Endpoint::Ping),
+            None => matches!(path, "/ping" | "/ready"),
+        }
     }
 
     fn reject(&self, rejected: RejectedRequest<'_>) -> Answered {
@@ -101,7 +107,8 @@ impl App {
         let is_probe = match listener {
             ListenerKind::ForwardAuth => path == "/ping",
             ListenerKind::Public => {
-                matches!(path, "/ping" | "/ready") && !self.routes.has_host(host)
+                matches!(path, "/ping" | "/ready")
+                    && (host.is_empty() || !self.routes.has_host(host))
             }
         };
         is_probe.then_some(Endpoint::Ping)
@@ -123,8 +130,9 @@ impl App {
         let Some(target) = incoming.request.uri().path_and_query().cloned() else {
             return Err(Error::Malformed);
         };
-        let interpretations = PathInterpretations::of(target.path())?;
-        match self.routes.find(incoming.client.host(), &interpretations) {
+        let (host, path) = (incoming.client.host(), target.path());
+        let interpretations = self.routes.interpret(host, path)?.by_names(path);
+        match self.routes.find(host, &interpretations) {
             Ok(route) => {
                 incoming.client.note_route(route.meter);
                 self.gate.handle(&self.routes, route, &interpretations, &target, incoming).await

@@ -107,7 +107,7 @@ impl App {
             );
             return Ok(explanation);
         }
-        match PathInterpretations::of(path) {
+        match self.routes.interpret(host, path).map(|it| it.by_names(path)) {
             Err(malformed) => explanation.deny(&malformed.into()),
             Ok(interpretations) => match self.routes.find(host, &interpretations) {
                 Err(error) => explanation.deny(&error),

@@ -20,7 +20,11 @@ use crate::policy::Policy;
 use crate::policy::rule::{EmailDomain, Rule};
 use crate::routing::path::PathPrefix;
 
-pub(super) const KEYS: &[KeySpec] = &[
+/// An item of `allow:`.
+pub(super) const RULE: Type =
+    Type::Either(&[Type::Choice(&["authenticated"]), Type::Section(KEYS)]);
+
+const KEYS: &[KeySpec] = &[
     key(
         "public",
         Type::Flag,
@@ -112,7 +116,11 @@ pub(super) fn policy(field: &Field<'_>, route: OfRoute<'_>) -> Result<Policy, Re
             let items = field.items()?;
             let rules: Vec<_> = items
                 .iter()
-                .map(|item| mapping(item).and_then(|section| rule(&section, route)))
+                .map(|item| match item.node {
+                    // A rule without keys matches every signed-in user.
+                    Some(Node::Text(text)) if text == "authenticated" => Ok(Rule::default()),
+                    _ => mapping(item).and_then(|section| rule(&section, route)),
+                })
                 .collect();
             let rules = rules.into_iter().collect::<Result<Vec<Rule>, Reported>>()?;
             warn_of_letter_case(&items, &rules);
@@ -124,7 +132,9 @@ pub(super) fn policy(field: &Field<'_>, route: OfRoute<'_>) -> Result<Policy, Re
 fn mapping<'r>(item: &Field<'r>) -> Result<Section<'r>, Reported> {
     let Some(Node::Text(text)) = item.node else { return Section::of(item) };
     let hint = match text.as_str() {
-        "authenticated" | "public" => format!("write `allow: {text}`, without a list"),
+        "public" => {
+            "write `allow: public`, without a list, or a rule: `{ public: true, paths: [/open] }`".to_owned()
+        }
         text if text.contains('@') => "write the key too: `{ emails: [ada@example.com] }`".to_owned(),
         _ => "write the key too: `{ groups: [staff] }`, `{ email_domains: [example.com] }` or `{ users: [ada] }`"
             .to_owned(),
@@ -167,7 +177,7 @@ fn check_keys(section: &Section<'_>, public: bool) -> Result<(), Reported> {
     if !has_a_key {
         let invalid =
             Invalid::new("is a rule without a key, which would allow every signed-in user")
-                .hint("to allow every signed-in user, write `allow: authenticated`");
+                .hint("to allow every signed-in user, write `authenticated` in its place");
         return Err(section.diagnostics.error(&section.path, &invalid, None));
     }
     if !public {

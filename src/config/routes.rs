@@ -20,7 +20,7 @@ use crate::identity::headers::HeaderRule;
 use crate::origin::Origin;
 use crate::routing::path::PathPrefix;
 use crate::secret::Secret;
-use crate::server::ListenAddress;
+use crate::server::{self, Limits};
 use crate::session::CookieSettings;
 use crate::upstream::{self, Target, Timeouts, TlsSettings};
 
@@ -77,10 +77,10 @@ pub(super) const KEYS: &[KeySpec] = &[
         "allow",
         Type::Either(&[
             Type::Choice(&["public", "authenticated"]),
-            Type::List { of: &Type::Section(policy::KEYS), least: 1 },
+            Type::List { of: &policy::RULE, least: 1 },
         ]),
         DefaultValue::Required("allow: [{ email_domains: [example.com] }]"),
-        "Who is allowed: public, authenticated, or a list of rules. A request is allowed if any rule matches.",
+        "Who is allowed: public, authenticated, or a list of rules. A request is allowed if any rule matches. The word authenticated can be one of the rules.",
     ),
     key(
         "providers",
@@ -156,7 +156,7 @@ const TIMEOUTS: &[KeySpec] = &[
 pub(super) struct Surroundings<'a> {
     pub(super) public_url: Option<&'a Origin>,
     pub(super) endpoint_prefix: Option<&'a PathPrefix>,
-    pub(super) server: Option<&'a crate::server::Settings>,
+    pub(super) server: Option<&'a server::Settings>,
     pub(super) providers: Option<&'a [String]>,
     pub(super) cookie: Option<&'a CookieSettings>,
     pub(super) identity_headers: Result<Option<Vec<HeaderRule>>, Reported>,
@@ -180,8 +180,7 @@ fn route(section: &Section<'_>, around: &Surroundings<'_>) -> Result<Settings, R
     let name = section.field("name").optional_text();
     let host = route_hosts::read(&section.field("host"), around.public_url);
     let path = path(&section.field("path"), around);
-    let listen = around.server.map(|server| server.listen.as_slice());
-    let upstream = upstream(section, listen.unwrap_or_default());
+    let upstream = upstream(section, around.server);
     let request_body = section.field("request_body").optional_size();
     let providers = policy::providers(&section.field("providers"), around.providers);
     let of_route = OfRoute {
@@ -235,8 +234,11 @@ fn path(field: &Field<'_>, around: &Surroundings<'_>) -> Result<PathPrefix, Repo
 
 fn upstream(
     section: &Section<'_>,
-    listen: &[ListenAddress],
+    server: Option<&server::Settings>,
 ) -> Result<Option<upstream::Settings>, Reported> {
+    let listen = server.map(|server| server.listen.as_slice()).unwrap_or_default();
+    let response_header_bytes =
+        server.map_or_else(Limits::default, |server| server.limits).response_header_bytes;
     let field = section.field("upstream");
     let target = field.optional(|text| {
         let target = urls::upstream(text, field.diagnostics)?;
@@ -259,7 +261,13 @@ fn upstream(
         return Err(section.field("upstream_tls").error(&invalid));
     }
     let (preserve_host, timeouts) = (preserve_host?, timeouts?);
-    Ok(target.map(|target| upstream::Settings { target, tls, timeouts, preserve_host }))
+    Ok(target.map(|target| upstream::Settings {
+        target,
+        tls,
+        timeouts,
+        preserve_host,
+        response_header_bytes,
+    }))
 }
 
 fn tls(section: &Section<'_>) -> Result<TlsSettings, Reported> {

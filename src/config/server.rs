@@ -102,6 +102,12 @@ const LIMITS: &[KeySpec] = &[
         "Maximum number of fields in a request head.",
     ),
     key(
+        "response_header_bytes",
+        Type::Size { least: 8 * KIB, most: MIB },
+        DefaultValue::Is("64KiB"),
+        "Maximum size of the head of an upstream's response. The number of its fields is not limited.",
+    ),
+    key(
         "connections",
         Type::Count { least: 1, most: 10_000_000 },
         DefaultValue::Is("20000"),
@@ -278,12 +284,14 @@ fn limits(section: &Section<'_>) -> Result<Limits, Reported> {
     let header_bytes = section.field("header_bytes").count();
     let target_bytes = section.field("target_bytes").count();
     let header_count = section.field("header_count").count();
+    let response_header_bytes = section.field("response_header_bytes").count();
     let connections = section.field("connections").count();
     let connections_per_client = section.field("connections_per_client").optional_count();
     let limits = Limits {
         header_bytes: header_bytes?,
         target_bytes: target_bytes?,
         header_count: header_count?,
+        response_header_bytes: response_header_bytes?,
         connections: connections?,
         connections_per_client: connections_per_client?,
     };

@@ -13,7 +13,6 @@ use crate::login::sign_in_options::SignInOptions;
 use crate::login::{self, FailedSignIn};
 use crate::pages::{Choice, Page};
 use crate::providers::{AllowedProviders, Provider};
-use crate::routing::path::PathInterpretations;
 
 impl Endpoints {
     /// `GET sign_in?rd=`, and the parameters of `start` without `provider`.
@@ -61,7 +60,8 @@ impl Endpoints {
     fn route_of(&self, target: &ReturnTo) -> Option<&Route> {
         let base = Url::parse(&self.party.site().public_url().to_string()).ok()?;
         let url = base.join(target.as_str()).ok()?;
-        let interpretations = PathInterpretations::of(url.path()).ok()?;
-        self.routes.find(url.host_str()?, &interpretations).ok()
+        let (host, path) = (url.host_str()?, url.path());
+        let interpretations = self.routes.interpret(host, path).ok()?.by_names(path);
+        self.routes.find(host, &interpretations).ok()
     }
 }

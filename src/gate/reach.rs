@@ -148,7 +148,8 @@ fn second_path<'a>(
     let text = value.to_str().map_err(|_| SecondPathFault::Malformed)?;
     let here = origin();
     let path = path_at(text, &here)?;
-    let interpretations = PathInterpretations::of(path).map_err(|_| SecondPathFault::Malformed)?;
+    let interpretations =
+        routes.interpret(here.host(), path).map_err(|_| SecondPathFault::Malformed)?;
     match routes.find(here.host(), &interpretations) {
         Ok(found) if std::ptr::eq(found, route) => Ok(interpretations),
         Ok(_) | Err(_) => Err(SecondPathFault::OtherRoute),

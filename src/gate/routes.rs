@@ -5,7 +5,7 @@
 use crate::error::Error;
 use crate::gate::route::Route;
 use crate::routing::host::normal;
-use crate::routing::path::{PathInterpretation, PathInterpretations, PathPrefix};
+use crate::routing::path::{Malformed, PathInterpretation, PathInterpretations, PathPrefix};
 use crate::routing::{Found, Table};
 
 /// All routes.
@@ -39,6 +39,23 @@ impl Routes {
             Some(interpretation) => {
                 Err(Error::Ambiguous { interpretation: interpretation.path().to_owned() })
             }
+        }
+    }
+
+    /// Every way to interpret a path on a host. A path that is not UTF-8 has one where nothing depends on the path.
+    // SECURITY: an upstream may read such bytes in any encoding, so no `paths` and no other route may be there.
+    pub fn interpret<'p>(
+        &self,
+        host: &str,
+        raw: &'p str,
+    ) -> Result<PathInterpretations<'p>, Malformed> {
+        match PathInterpretations::of(raw) {
+            Err(Malformed::Utf8)
+                if self.only_of(host).is_some_and(|only| only.ruled_paths.is_empty()) =>
+            {
+                PathInterpretations::of_any_encoding(raw)
+            }
+            interpretations => interpretations,
         }
     }
 
@@ -86,6 +103,7 @@ mod tests {
     use super::*;
     use crate::gate::route::tests::route;
     use crate::policy::Policy;
+    use crate::policy::rule::Rule;
 
     fn routes(prefix: &str) -> Routes {
         let entries = ["/", "/private"].map(|path| route("a.example", path, Policy::Public));
@@ -117,6 +135,49 @@ mod tests {
         check("a.example", "/private/x.json", Ok("/private"));
         check("a.example", "/x/private.json", Ok("/"));
         check("b.example", "/", Err(Error::WrongHost));
+    }
+
+    #[test]
+    fn path_that_is_not_utf8_is_interpreted_on_a_host_with_one_route_without_paths() {
+        let ruled = Policy::Rules(vec![Rule {
+            paths: Some(vec![PathPrefix::parse("/open").unwrap()]),
+            ..Rule::default()
+        }]);
+        let table = Table::new([
+            route("one.example", "/", Policy::Authenticated),
+            route("two.example", "/", Policy::Authenticated),
+            route("two.example", "/x", Policy::Public),
+            route("ruled.example", "/", ruled),
+        ]);
+        let routes = Routes::new(table, PathPrefix::parse("/oauth2").unwrap());
+        let path = "/caf%e9";
+        let interpretations = routes.interpret("One.example", path).unwrap();
+        assert!(routes.find("one.example", &interpretations).is_ok());
+        for host in ["two.example", "ruled.example", "unknown.example"] {
+            assert_eq!(routes.interpret(host, path).err(), Some(Malformed::Utf8), "{host}");
+        }
+    }
+
+    #[test]
+    fn path_with_parameters_is_on_the_route_of_its_name() {
+        let table = Table::new(["/", "/app"].map(|path| route("a.example", path, Policy::Public)));
+        let routes = Routes::new(table, PathPrefix::parse("/oauth2").unwrap());
+        let find = |path: &str| {
+            let interpretations = routes.interpret("a.example", path).unwrap();
+            let with =
+                routes.find("a.example", &interpretations).map(|route| route.name.to_string());
+            let named = interpretations.by_names(path);
+            let named = routes.find("a.example", &named).map(|route| route.name.to_string());
+            (named.ok(), with.ok())
+        };
+        let app = || Some("/app".to_owned());
+        for path in ["/app;jsessionid=1", "/app;a/b", "/app;a;b/c;d"] {
+            assert_eq!(find(path), (app(), None), "{path}");
+        }
+        assert_eq!(find("/app/x;y"), (app(), app()));
+        for path in ["/app%3bx", "/app;%3b", "/x;%2f..%2f..%2fapp", "/oauth2;x", "/x/..;/app"] {
+            assert_eq!(find(path), (None, None), "{path}");
+        }
     }
 
     #[test]

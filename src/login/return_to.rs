@@ -123,7 +123,7 @@ impl AllowedTargets {
     /// Whether a path can be interpreted and is an endpoint of the gateway in no interpretation. Returning to an
     /// endpoint would loop.
     fn is_forwardable(&self, path: &str) -> bool {
-        PathInterpretations::of(path).is_ok_and(|interpretations| {
+        PathInterpretations::of_any_encoding(path).is_ok_and(|interpretations| {
             !interpretations.plain().path().contains('\\')
                 && !self.site.prefix().matches_any(&interpretations)
         })

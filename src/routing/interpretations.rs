@@ -96,6 +96,11 @@ pub(super) fn fold(text: &str) -> String {
     folded
 }
 
+/// A path without the `;parameters` of its segments (RFC 3986 §3.3).
+pub(super) fn without_parameters(path: &str) -> Cow<'_, str> {
+    rejoin(path, |_, segment| segment.split(';').next())
+}
+
 /// Whether a path was found before.
 fn is_among(found: &[String], path: &str, budget: &mut Budget) -> Result<bool, OverBudget> {
     for known in found.iter().filter(|known| known.len() == path.len()) {
@@ -200,7 +205,7 @@ const WAYS: [Way; 12] = [
             (at == 0 || at == last || !segment.is_empty()).then_some(segment)
         })
     }),
-    Way::pass(SEMICOLON, |path| rejoin(path, |_, segment| segment.split(';').next())),
+    Way::pass(SEMICOLON, without_parameters),
     Way::pass(CUT, |path| {
         path.split(['\0', '#', '?']).next().unwrap_or_default().to_owned().into()
     }),

@@ -230,6 +230,33 @@ impl<'p> PathInterpretations<'p> {
         Self::within(raw, &mut Budget::of(raw.len()))
     }
 
+    /// Interprets a path whose decoded bytes may be in any encoding. Those that are not UTF-8 become U+FFFD, so this
+    /// is only for a host where every path leads to one route and no rule looks at the path.
+    pub fn of_any_encoding(raw: &'p str) -> Result<Self, Malformed> {
+        let mut budget = Budget::of(raw.len());
+        let decoded = decode_once(raw, &mut budget)?;
+        let decoded = checked(String::from_utf8_lossy(&decoded).into_owned())?;
+        Self::of_decoded(decoded, &mut budget)
+    }
+
+    /// The same interpretations without those in which the `;parameters` of a segment are part of its name. `raw` is
+    /// the path as it was sent.
+    // SECURITY: an encoded `;` is data to some upstreams, so a path with one keeps all interpretations.
+    #[must_use]
+    pub fn by_names(self, raw: &str) -> Self {
+        let semicolons = |text: &str| text.bytes().filter(|byte| *byte == b';').count();
+        let sent = semicolons(raw);
+        let Others::Many(mut others) = self.others else { return self };
+        let has_encoded = |it: &PathInterpretation<'_>| semicolons(&it.path) > sent;
+        let name = interpretations::without_parameters(&self.plain.path).into_owned();
+        if sent == 0 || others.iter().any(has_encoded) || checked(name.clone()).is_err() {
+            return Self { others: Others::Many(others), ..self };
+        }
+        others.retain(|it| semicolons(&it.path) == 0);
+        let plain = PathInterpretation { path: Cow::Owned(name), folded: false };
+        Self { plain, others: Others::Many(others) }
+    }
+
     fn within(raw: &'p str, budget: &mut Budget) -> Result<Self, Malformed> {
         budget.spend(raw.len())?;
         if is_simple(raw) {
@@ -239,6 +266,11 @@ impl<'p> PathInterpretations<'p> {
             return Ok(Self { plain, others: Others::One([folded]) });
         }
         let decoded = decode_once(raw, budget)?;
+        let decoded = checked(String::from_utf8(decoded).map_err(|_| Malformed::Utf8)?)?;
+        Self::of_decoded(decoded, budget)
+    }
+
+    fn of_decoded(decoded: String, budget: &mut Budget) -> Result<Self, Malformed> {
         let others = Others::Many(other_interpretations(&decoded, budget)?);
         Ok(Self { plain: PathInterpretation { path: Cow::Owned(decoded), folded: false }, others })
     }
@@ -282,8 +314,8 @@ fn is_simple(raw: &str) -> bool {
     plain && raw.starts_with('/') && !matches!(before, b'.' | b':')
 }
 
-/// The plain interpretation, checked. `%2F` stays encoded: it is data inside a segment.
-fn decode_once(raw: &str, budget: &mut Budget) -> Result<String, Malformed> {
+/// The bytes of the plain interpretation. `%2F` stays encoded: it is data inside a segment.
+fn decode_once(raw: &str, budget: &mut Budget) -> Result<Vec<u8>, Malformed> {
     budget.spend(raw.len())?;
     if !raw.starts_with('/') {
         return Err(Malformed::Character);
@@ -302,11 +334,15 @@ fn decode_once(raw: &str, budget: &mut Budget) -> Result<String, Malformed> {
         }
     }
     budget.spend(2 * decoded.len())?;
-    let decoded = String::from_utf8(decoded).map_err(|_| Malformed::Utf8)?;
-    if decoded.split('/').any(|segment| matches!(segment, "." | "..")) {
-        return Err(Malformed::DotSegment);
-    }
     Ok(decoded)
+}
+
+/// A decoded path without dot segments.
+fn checked(decoded: String) -> Result<String, Malformed> {
+    match decoded.split('/').any(|segment| matches!(segment, "." | "..")) {
+        true => Err(Malformed::DotSegment),
+        false => Ok(decoded),
+    }
 }
 
 /// The byte that the two digits after a `%` encode.
@@ -526,6 +562,50 @@ mod tests {
         }
         for path in ["/%c0%ae", "/%ff"] {
             check(path, Malformed::Utf8);
+        }
+    }
+
+    #[test]
+    fn path_in_another_encoding_is_interpreted_only_where_that_is_asked_for() {
+        for raw in ["/caf%e9", "/%83%5c", "/a/%ff%fe"] {
+            assert_eq!(PathInterpretations::of(raw).err(), Some(Malformed::Utf8), "{raw}");
+            let any = PathInterpretations::of_any_encoding(raw).unwrap();
+            assert!(any.plain().path().contains('\u{fffd}'), "{raw}");
+        }
+        for (raw, wrong) in [
+            ("/%ff/../a", Malformed::DotSegment),
+            ("/%ff%00", Malformed::Character),
+            ("/%ff%4", Malformed::Encoding),
+        ] {
+            assert_eq!(PathInterpretations::of_any_encoding(raw).err(), Some(wrong), "{raw}");
+        }
+    }
+
+    #[test]
+    fn parameters_of_a_segment_do_not_change_its_name() {
+        let names = |raw: &str| {
+            let all = PathInterpretations::of(raw).unwrap().by_names(raw);
+            let mut names: Vec<_> = all.unfolded().map(|it| it.path().to_owned()).collect();
+            names.dedup();
+            (all.plain().path().to_owned(), names)
+        };
+        for (raw, name) in [
+            ("/app;jsessionid=1", "/app"),
+            ("/app;jsessionid=1/x;y", "/app/x"),
+            ("/a%20b;v=1", "/a b"),
+            ("/app/;x", "/app/"),
+        ] {
+            assert_eq!(names(raw), (name.to_owned(), vec![name.to_owned()]), "{raw}");
+        }
+        // Other ways to read the path stay.
+        assert!(names("/x;a%2f..%2f..%2fprivate").1.contains(&"/private".to_owned()));
+        assert!(names("//app;x").1.contains(&"/app".to_owned()));
+        // A `;` that was encoded may be data, and `..;` may be a dot segment.
+        for raw in ["/app%3bx", "/app;a%3bb", "/app;a%253bb", "/app;%EF%BC%9B", "/app/..;/b"] {
+            let all = PathInterpretations::of(raw).unwrap();
+            let (plain, _) = names(raw);
+            assert_eq!(plain, all.plain().path(), "{raw}");
+            assert!(names(raw).1.iter().any(|it| it.contains(';')), "{raw}");
         }
     }
 

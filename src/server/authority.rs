@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 
 use http::HeaderValue;
 
-/// A valid authority in its original spelling. Compare case-insensitively.
+/// A valid authority in its original spelling, or an absent one, which is empty. Compare case-insensitively.
 #[derive(Clone, Debug)]
 pub struct Authority {
     text: HeaderValue,
@@ -36,6 +36,11 @@ impl Authority {
             None => return None,
         };
         Some(Self { text: value, host, port })
+    }
+
+    /// The authority of an HTTP/1.0 request without `Host`: an empty text.
+    pub(super) fn absent() -> Self {
+        Self { text: HeaderValue::from_static(""), host: 0, port: None }
     }
 
     /// Host and port.

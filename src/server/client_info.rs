@@ -16,7 +16,7 @@ use crate::server::connection_info::ConnectionInfo;
 use crate::server::forwarded_for::{self, ForwardedFor};
 use crate::server::open_parts::{OpenParts, RequestBinding};
 use crate::server::peer::{Peer, TrustedProxies};
-use crate::server::protocol::Scheme;
+use crate::server::protocol::{ForwardedProto, Scheme};
 use crate::server::request_head::HeadError;
 use crate::server::request_id::RequestId;
 use crate::server::settings::ListenerKind;
@@ -94,9 +94,13 @@ impl ClientInfo {
         proxies: &TrustedProxies,
         headers: &HeaderMap,
     ) -> Result<(), HeadError> {
-        if let Some(proto) = forwarded_for::single_value(headers, &FORWARDED_PROTO)? {
-            let proto = str::from_utf8(proto).unwrap_or_default();
-            self.scheme = Scheme::forwarded(proto).unwrap_or(self.scheme);
+        let fields = headers.get_all(&FORWARDED_PROTO).iter().map(HeaderValue::as_bytes);
+        match ForwardedProto::read(fields) {
+            ForwardedProto::Scheme(scheme) => self.scheme = scheme,
+            ForwardedProto::Differing => {
+                self.scheme = self.connected.settings().context.plain_scheme;
+            }
+            ForwardedProto::Absent | ForwardedProto::Unknown => {}
         }
         if let Some(host) = forwarded_for::single_value(headers, &FORWARDED_HOST)?
             && let Some(authority) = HeaderValue::from_bytes(host).ok().and_then(Authority::parse)
@@ -280,11 +284,22 @@ impl ClientInfo {
 mod tests {
     use super::*;
 
-    fn client(peer: Peer, fields: &[(&'static str, &[u8])]) -> Result<ClientInfo, HeadError> {
+    type Fields<'a> = &'a [(&'static str, &'a [u8])];
+
+    fn client(peer: Peer, fields: Fields<'_>) -> Result<ClientInfo, HeadError> {
+        client_over(Scheme::Http, peer, fields)
+    }
+
+    /// A client on a connection with this scheme; that of `public_url` is `http`.
+    fn client_over(
+        scheme: Scheme,
+        peer: Peer,
+        fields: Fields<'_>,
+    ) -> Result<ClientInfo, HeadError> {
         let networks = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         let trusted_proxies = TrustedProxies { networks, unix: true };
         let settings = Settings { trusted_proxies, ..Settings::listening_nowhere() };
-        let connected = ConnectionInfo::fixed(peer, Scheme::Http, &settings);
+        let connected = ConnectionInfo::fixed(peer, scheme, &settings);
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_bytes(value).unwrap());
@@ -374,17 +389,27 @@ mod tests {
     }
 
     #[test]
-    fn contradictory_fields_of_a_trusted_proxy_are_rejected() {
-        for name in ["x-forwarded-proto", "x-forwarded-host"] {
-            assert_eq!(
-                client(proxy(), &[(name, b"http"), (name, b"https")]).err(),
-                Some(HeadError::Forwarded)
-            );
-            assert_eq!(
-                client(proxy(), &[(name, b"https, http")]).err(),
-                Some(HeadError::Forwarded)
-            );
+    fn differing_schemes_of_a_trusted_proxy_give_that_of_public_url() {
+        let name = "x-forwarded-proto";
+        let differing = [
+            &[(name, &b"https,http"[..])][..],
+            &[(name, b"https"), (name, b"http")],
+            &[(name, b"http"), (name, b"wss, http")],
+        ];
+        for fields in differing {
+            let client = client_over(Scheme::Https, proxy(), fields).unwrap();
+            assert_eq!(client.scheme(), Scheme::Http, "{fields:?}");
         }
+    }
+
+    #[test]
+    fn contradictory_fields_of_a_trusted_proxy_are_rejected() {
+        let name = "x-forwarded-host";
+        for fields in [&[(name, &b"a.example"[..]), (name, b"b.example")][..], &[(name, b"a, b")]] {
+            assert_eq!(client(proxy(), fields).err(), Some(HeadError::Forwarded));
+        }
+        let equal = [(name, &b"a.example"[..]), (name, b"a.example")];
+        assert_eq!(client(proxy(), &equal).unwrap().host(), "a.example");
         // Proxies add to the chain by a field of their own.
         let two = [("x-forwarded-for", &b"198.51.100.1"[..]), ("x-forwarded-for", b"10.1.1.1")];
         let client = client(proxy(), &two).unwrap();

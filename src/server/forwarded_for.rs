@@ -63,17 +63,14 @@ pub(super) fn single_value<'h>(
     headers: &'h HeaderMap,
     name: &HeaderName,
 ) -> Result<Option<&'h [u8]>, HeadError> {
-    let mut fields = headers.get_all(name).iter();
-    let Some(first) = fields.next() else { return Ok(None) };
-    if fields.next().is_some() {
+    let fields = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let mut entries =
+        fields.flat_map(|field| field.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let first = entries.next();
+    if entries.any(|other| Some(other) != first) {
         return Err(HeadError::Forwarded);
     }
-    let mut entries = first.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-    let entry = entries.next().unwrap_or_default();
-    if entries.any(|other| other != entry) {
-        return Err(HeadError::Forwarded);
-    }
-    Ok(Some(entry))
+    Ok(first)
 }
 
 /// All fields as one list, with the peer appended.

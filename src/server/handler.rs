@@ -17,6 +17,11 @@ pub trait Handler: Send + Sync + 'static {
     /// into a task of its own.
     fn handle(&self, incoming: Incoming) -> impl Future<Output = Answered> + Send;
 
+    /// Whether an HTTP/1.0 request for a path may come without `Host`. Its host is empty then.
+    fn needs_no_host(&self, _path: &str) -> bool {
+        false
+    }
+
     /// Renders the response to a request that the server rejects.
     fn reject(&self, rejected: RejectedRequest<'_>) -> Answered;
 }

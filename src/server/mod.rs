@@ -57,7 +57,7 @@ pub use listen_address::{ListenAddress, LocalAddress};
 pub use open_parts::RequestBinding;
 pub use panic_guard::without_panic;
 pub use peer::{Peer, TrustedProxies};
-pub use protocol::Scheme;
+pub use protocol::{ForwardedProto, Scheme};
 pub use request_body::Stalled;
 pub use request_head::{DroppedNames, is_served};
 pub use request_id::RequestId;

@@ -52,12 +52,17 @@ impl HeadError {
 #[derive(Clone, Debug, Default)]
 pub struct DroppedNames(pub Vec<HeaderName>);
 
-/// Checks and normalizes a request. Returns its authority.
-pub(super) fn check<B>(request: &mut Request<B>, limits: &Limits) -> Result<Authority, HeadError> {
+/// Checks and normalizes a request. Returns its authority. An HTTP/1.0 request may come without one to a path for
+/// which `needs_no_host` is true: load balancers send such probes.
+pub(super) fn check<B>(
+    request: &mut Request<B>,
+    limits: &Limits,
+    needs_no_host: impl FnOnce(&str) -> bool,
+) -> Result<Authority, HeadError> {
     check_method(request.method().as_str())?;
     let fields = Fields::of(request.method(), request.headers(), limits)?;
     check_length(&fields)?;
-    let (authority, cookies) = (check_host(request, &fields)?, fields.cookies);
+    let (authority, cookies) = (check_host(request, &fields, needs_no_host)?, fields.cookies);
     if fields.is_odd {
         let dropped = drop_odd(request.headers_mut());
         request.extensions_mut().insert(dropped);
@@ -175,7 +180,11 @@ fn check_length(fields: &Fields<'_>) -> Result<(), HeadError> {
 }
 
 /// The one well-formed authority, from the place that the HTTP version defines (RFC 9112 §3.2, RFC 9113 §8.3.1).
-fn check_host<B>(request: &Request<B>, fields: &Fields<'_>) -> Result<Authority, HeadError> {
+fn check_host<B>(
+    request: &Request<B>,
+    fields: &Fields<'_>,
+    needs_no_host: impl FnOnce(&str) -> bool,
+) -> Result<Authority, HeadError> {
     let parse = |value| Authority::parse(value).ok_or(HeadError::Host);
     let host = fields.host.once(HeadError::Host)?.cloned();
     let target = match request.uri().authority() {
@@ -191,6 +200,11 @@ fn check_host<B>(request: &Request<B>, fields: &Fields<'_>) -> Result<Authority,
         }
         (Some(target), None) if request.version() == Version::HTTP_2 => Ok(target),
         (None, Some(host)) if request.version() != Version::HTTP_2 => parse(host),
+        (None, None)
+            if request.version() == Version::HTTP_10 && needs_no_host(request.uri().path()) =>
+        {
+            Ok(Authority::absent())
+        }
         (Some(_) | None, None) | (None, Some(_)) => Err(HeadError::Host),
     }
 }
@@ -239,7 +253,8 @@ mod tests {
     #[track_caller]
     fn check_one(mut request: Request<()>, expected: Result<&str, HeadError>) {
         let limits = Limits { target_bytes: 40, ..Limits::default() };
-        let authority = check(&mut request, &limits).map(|authority| authority.as_str().to_owned());
+        let authority =
+            check(&mut request, &limits, |_| false).map(|authority| authority.as_str().to_owned());
         assert_eq!(authority, expected.map(str::to_owned), "{request:?}");
         if expected.is_ok() {
             assert_eq!((request.uri().authority(), request.uri().scheme()), (None, None));
@@ -266,6 +281,21 @@ mod tests {
         check("http://a.example?x", &["a.example"], Err(HeadError::Target));
         check("*", &["a.example"], Err(HeadError::Target));
         check("a.example:80", &["a.example:80"], Err(HeadError::Target));
+    }
+
+    #[test]
+    fn http10_request_needs_no_host_for_a_probe() {
+        let check = |version, uri, fields: &[(&str, &str)]| {
+            let mut request = request(version, uri, fields);
+            let checked = check(&mut request, &Limits::default(), |path| path == "/ping");
+            checked.map(|authority| authority.as_str().to_owned())
+        };
+        assert_eq!(check(Version::HTTP_10, "/ping?x", &[]), Ok(String::new()));
+        assert_eq!(check(Version::HTTP_10, "/ping", &[("host", "a")]), Ok("a".to_owned()));
+        assert_eq!(check(Version::HTTP_10, "/ping", &[("host", "")]), Err(HeadError::Host));
+        assert_eq!(check(Version::HTTP_10, "/", &[]), Err(HeadError::Host));
+        assert_eq!(check(Version::HTTP_11, "/ping", &[]), Err(HeadError::Host));
+        assert_eq!(check(Version::HTTP_2, "/ping", &[]), Err(HeadError::Host));
     }
 
     #[test]
@@ -351,7 +381,7 @@ mod tests {
             ("x-ok", "1"),
         ];
         let mut request = request(Version::HTTP_11, "/", &fields);
-        check(&mut request, &Limits::default()).unwrap();
+        check(&mut request, &Limits::default(), |_| false).unwrap();
         let names: Vec<_> = request.headers().keys().map(HeaderName::as_str).collect();
         assert_eq!(names, ["host", "x-ok"]);
     }
@@ -360,7 +390,7 @@ mod tests {
     fn cookie_crumbs_are_joined() {
         let fields = [("cookie", "a=1"), ("cookie", "b=2; c=3")];
         let mut request = request(Version::HTTP_2, "https://a/", &fields);
-        check(&mut request, &Limits::default()).unwrap();
+        check(&mut request, &Limits::default(), |_| false).unwrap();
         let cookies: Vec<_> = request.headers().get_all(COOKIE).iter().collect();
         assert_eq!(cookies, ["a=1; b=2; c=3"]);
     }

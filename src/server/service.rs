@@ -117,7 +117,9 @@ impl<H: Handler> Service<H> {
         request_id: RequestId,
         proxies: Option<&TrustedProxies>,
     ) -> Result<Arc<ClientInfo>, Rejection> {
-        let authority = request_head::check(request, &self.connected.settings().limits)?;
+        let needs_no_host = |path: &str| self.handler.needs_no_host(path);
+        let limits = &self.connected.settings().limits;
+        let authority = request_head::check(request, limits, needs_no_host)?;
         self.check_admission()?;
         let connected = Arc::clone(&self.connected);
         let client = ClientInfo::of(connected, authority, request.headers(), request_id, proxies)?;

@@ -67,6 +67,8 @@ pub struct Limits {
     pub target_bytes: usize,
     /// Fields of a request's head.
     pub header_count: usize,
+    /// Bytes of the head of an upstream's response.
+    pub response_header_bytes: usize,
     /// Open connections.
     pub connections: usize,
     /// Open connections of one client. A client is an IPv4 address or an IPv6 /64.
@@ -79,6 +81,7 @@ impl Default for Limits {
             header_bytes: 32 * 1024,
             target_bytes: 16 * 1024,
             header_count: 100,
+            response_header_bytes: 64 * 1024,
             connections: 20_000,
             connections_per_client: None,
         }

@@ -25,12 +25,16 @@ use super::error::{Error, Fault, Phase, SettingsFault};
 use super::names::Names;
 use super::pool::{Connection, Reached};
 use super::read_before_reset::DeferWriteErrors;
-use super::{Target, TlsSettings};
+use super::{Settings, Target, TlsSettings};
 use crate::origin::Origin;
 use crate::trust;
 
 /// Makes connections to one target.
-pub(super) struct Connector(Route);
+pub(super) struct Connector {
+    route: Route,
+    /// The largest head of a response, in bytes.
+    head: usize,
+}
 
 enum Route {
     Tcp(Address),
@@ -48,7 +52,8 @@ struct Address {
 
 impl Connector {
     /// Checks the settings; reads the system's root certificates if the target needs TLS.
-    pub(super) fn new(target: &Target, tls: &TlsSettings) -> Result<Self, SettingsFault> {
+    pub(super) fn new(settings: &Settings) -> Result<Self, SettingsFault> {
+        let Settings { target, tls, .. } = settings;
         let route = match target {
             Target::Unix(path) => Route::Unix(path.as_path().into()),
             Target::Origin(origin) if !origin.is_https() => Route::Tcp(Address::of(origin)),
@@ -61,7 +66,7 @@ impl Connector {
                 Route::Tls { address, tls, name }
             }
         };
-        Ok(Self(route))
+        Ok(Self { route, head: settings.response_header_bytes })
     }
 
     /// A new connection within `limit` and the `budget`, driven by a task of `tasks`.
@@ -83,21 +88,21 @@ impl Connector {
         budget: &ConnectionBudget,
     ) -> Result<Box<Connection>, Error> {
         let permit = budget.take().await.ok_or(Error::Full)?;
-        match &self.0 {
+        match &self.route {
             Route::Tcp(address) => {
                 let stream = address.connect(limit).await?;
-                introduce(stream, permit, address.reached, tasks).await
+                introduce(stream, permit, address.reached, self.head, tasks).await
             }
             Route::Tls { address, tls, name } => {
                 let stream = address.connect(limit).await?;
                 let stream = tls.connect(name.clone(), stream).await.map_err(Error::TlsFailed)?;
-                introduce(stream, permit, address.reached, tasks).await
+                introduce(stream, permit, address.reached, self.head, tasks).await
             }
             Route::Unix(path) => {
                 let stream = UnixStream::connect(path)
                     .await
                     .map_err(|source| unreachable(path.display(), source))?;
-                introduce(stream, permit, Reached::ByAddress, tasks).await
+                introduce(stream, permit, Reached::ByAddress, self.head, tasks).await
             }
         }
     }
@@ -145,18 +150,21 @@ fn unreachable(target: impl fmt::Display, source: io::Error) -> Error {
     Error::Unreachable { target: target.to_string().into(), source }
 }
 
-/// Starts HTTP/1.1 on a stream.
+/// Starts HTTP/1.1 on a stream. Heads of responses may have `head` bytes.
 pub(super) async fn introduce<S>(
     stream: S,
     permit: BudgetPermit,
     peer: Reached,
+    head: usize,
     tasks: &TaskTracker,
 ) -> Result<Box<Connection>, Error>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (sender, connection) = http1::Builder::new()
-        .max_buf_size(BUFFER)
+        // It also holds bytes that are read ahead. Back-pressure starts when it is full.
+        .max_buf_size(head)
+        .max_headers((head / SMALLEST_FIELD).min(MOST_FIELDS))
         .handshake(TokioIo::new(DeferWriteErrors::new(stream, permit)))
         .await
         .map_err(|error| Error::Misbehaved(Fault::Http(error)))?;
@@ -187,5 +195,9 @@ fn client_config(settings: &TlsSettings) -> Result<ClientConfig, SettingsFault> 
     Ok(config)
 }
 
-/// Bytes that are read ahead, and the largest head of a response. Back-pressure starts when it is full.
-const BUFFER: usize = 64 * 1024;
+/// No application sends fields that are smaller on average, so that only the bytes of a head limit their number.
+/// hyper reserves memory for each of them.
+const SMALLEST_FIELD: usize = 8;
+
+/// As many as fit into a [`http::HeaderMap`], which panics at more.
+const MOST_FIELDS: usize = 24_000;

@@ -71,6 +71,14 @@ fn tls_remedy(error: &io::Error) -> &'static str {
     }
 }
 
+/// The limit that a head exceeds.
+fn limit(error: &hyper::Error) -> &'static str {
+    match error.is_parse_too_large() {
+        true => ": the limit is server.limits.response_header_bytes",
+        false => "",
+    }
+}
+
 /// The phase in which a timeout passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
@@ -96,7 +104,7 @@ impl fmt::Display for Phase {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// No HTTP, an oversized head, a reset, or an end before the end of the head.
-    #[error("{0}")]
+    #[error("{0}{limit}", limit = limit(.0))]
     Http(#[source] hyper::Error),
     /// `Content-Length` with `Transfer-Encoding`, either of them twice, or a coding other than `chunked`
     /// (RFC 9112 §6.3).

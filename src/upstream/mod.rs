@@ -58,6 +58,8 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Whether the client's `Host` is sent, not the target's.
     pub preserve_host: bool,
+    /// The largest head of a response, in bytes.
+    pub response_header_bytes: usize,
 }
 
 /// The server that requests are forwarded to.

@@ -1,5 +1,5 @@
 //! Connections by target, shared by all routes to it and kept across configurations.
-//! Invariant: two upstreams with the same target and TLS settings use the same connections, while either of them
+//! Invariant: two upstreams with the same target, TLS settings and limit of a head use the same connections, while either of them
 //! is in use. Their deadlines may differ: a kept connection has none.
 
 use std::fmt;
@@ -20,7 +20,7 @@ pub struct TargetPools(Arc<Shared>);
 struct Shared {
     budget: ConnectionBudget,
     timeouts: PoolTimeouts,
-    pools: WeakMap<(Target, TlsSettings), TargetPool>,
+    pools: WeakMap<(Target, TlsSettings, usize), TargetPool>,
 }
 
 /// How to connect to one target, and the connections to it.
@@ -44,9 +44,9 @@ impl TargetPools {
     /// The connections to the target of these settings. Their system roots are those of the time when the target
     /// was first used.
     pub(super) fn get(&self, settings: &Settings) -> Result<Arc<TargetPool>, SettingsFault> {
-        let key = (settings.target.clone(), settings.tls.clone());
+        let key = (settings.target.clone(), settings.tls.clone(), settings.response_header_bytes);
         self.0.pools.try_get_or_insert(key, || {
-            let connector = Connector::new(&settings.target, &settings.tls)?;
+            let connector = Connector::new(settings)?;
             let (pool, target) = (Arc::new(Pool::new(self.0.timeouts)), settings.target.clone());
             self.0.budget.enlist(&pool);
             Ok(TargetPool { connector, pool, target })

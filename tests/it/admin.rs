@@ -44,6 +44,28 @@ async fn readyz_fails_at_once_on_sigterm_and_the_admin_listener_stays_until_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn probe_over_http10_needs_no_host() {
+    let gateway =
+        gateway("", "routes: [{ host: \"*\", upstream: \"http://127.0.0.1:1\", allow: public }]\n");
+    let admin: String = gateway.admin("").replace("http://", "");
+    let probe = async |address: &str, line: &str| {
+        let mut wire = Wire::of(TcpStream::connect(address).await.unwrap());
+        wire.say(format!("{line}\r\n\r\n")).await;
+        status(&wire.head().await)
+    };
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(probe(&admin, &format!("GET {path} HTTP/1.0")).await, 200, "{path}");
+    }
+    let public = gateway.address.to_string();
+    for path in ["/oauth2/ping", "/ping", "/ready"] {
+        assert_eq!(probe(&public, &format!("GET {path} HTTP/1.0")).await, 200, "{path}");
+        assert_eq!(probe(&public, &format!("GET {path} HTTP/1.1")).await, 400, "{path}");
+    }
+    assert_eq!(probe(&public, "GET /oauth2/start HTTP/1.0").await, 400);
+    assert_eq!(probe(&public, "GET / HTTP/1.0").await, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn unreachable_provider_is_named_by_readyz_which_stays_ready() {
     let provider = provider::start(Duration::from_secs(60)).await;
     provider.set_faults(&[Fault::Network(DemoEndpoint::Discovery, NetworkFault::Unavailable)]);

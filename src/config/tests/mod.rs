@@ -177,6 +177,7 @@ fn every_value_is_read() {
     assert_eq!(server.listen, [Tcp("0.0.0.0:443".into()), Unix("p.sock".into())]);
     assert_eq!((server.workers, server.limits.connections), (3, 7));
     assert_eq!((server.limits.header_bytes, server.limits.header_count), (65_536, 50));
+    assert_eq!(server.limits.response_header_bytes, 131_072);
     assert_eq!(server.timeouts.drain, Duration::from_millis(250));
     assert!(server.trusted_proxies.unix);
     assert_eq!(server.trusted_proxies.networks, ["10.0.0.0/8".parse().unwrap()]);

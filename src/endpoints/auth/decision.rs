@@ -85,8 +85,9 @@ impl Endpoints {
         let host = original.client.host();
         match &original.target {
             Ok(target) => {
-                let interpretations =
-                    PathInterpretations::of(target.split('?').next().unwrap_or_default())?;
+                // With and without the `;parameters`: the proxy's upstream may read them in either way.
+                let path = target.split('?').next().unwrap_or_default();
+                let interpretations = self.routes.interpret(host, path)?;
                 Ok((self.routes.find(host, &interpretations)?, interpretations))
             }
             Err(_) if !self.routes.has_host(host) => Err(Error::WrongHost),

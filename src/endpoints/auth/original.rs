@@ -15,7 +15,7 @@ use crate::endpoints::Call;
 use crate::error::SubrequestError;
 use crate::origin::Origin;
 use crate::routing::host::normal;
-use crate::server::{Authority, ClientInfo, ForwardedFor, Scheme};
+use crate::server::{Authority, ClientInfo, ForwardedFor, ForwardedProto, Scheme};
 
 /// The request that the proxy received.
 #[derive(Clone, Debug)]
@@ -144,13 +144,13 @@ fn host(headers: &HeaderMap, name: &'static str) -> Result<Authority, Subrequest
     }
 }
 
+/// The scheme in a header. `None`: it is missing, or proxies in front of this one wrote another scheme than it did.
 fn scheme(headers: &HeaderMap, name: &'static str) -> Result<Option<Scheme>, SubrequestError> {
     let Some(text) = one(headers, name)? else { return Ok(None) };
-    let mut schemes = text.split(',').map(|item| Scheme::forwarded(item.trim()));
-    let first = schemes.next().flatten();
-    match first.filter(|_| schemes.all(|other| other == first)) {
-        Some(scheme) => Ok(Some(scheme)),
-        None => Err(SubrequestError::Unclear(canonical(name))),
+    match ForwardedProto::read([text.as_bytes()].into_iter()) {
+        ForwardedProto::Scheme(scheme) => Ok(Some(scheme)),
+        ForwardedProto::Absent | ForwardedProto::Differing => Ok(None),
+        ForwardedProto::Unknown => Err(SubrequestError::Unclear(canonical(name))),
     }
 }
 
@@ -405,6 +405,15 @@ mod tests {
     }
 
     #[test]
+    fn differing_schemes_in_one_header_give_that_of_public_url() {
+        let nginx = Proxy::of(ForwardAuthProxy::Nginx);
+        for differing in ["https, http", "http,https"] {
+            let proto = ("x-forwarded-proto", differing);
+            nginx.check("/auth", &[NGINX[0], NGINX[1], proto, NGINX[3]], HERE, "PUT");
+        }
+    }
+
+    #[test]
     fn header_that_was_missing_once_is_ignored() {
         for lacking in ["x-original-method", "x-forwarded-proto", "x-forwarded-for"] {
             let nginx = Proxy::of(ForwardAuthProxy::Nginx);
@@ -502,7 +511,7 @@ mod tests {
             let fields = [uri, ("x-forwarded-host", wrong)];
             traefik.deny("/auth", &fields, SubrequestError::Unclear("X-Forwarded-Host"));
         }
-        for wrong in ["gopher", "https, http", ""] {
+        for wrong in ["gopher", ""] {
             let fields = [uri, ("x-forwarded-host", "a"), ("x-forwarded-proto", wrong)];
             traefik.deny("/auth", &fields, SubrequestError::Unclear("X-Forwarded-Proto"));
         }

@@ -138,6 +138,24 @@ async fn unusual_but_unambiguous_response_is_relayed() {
 }
 
 #[tokio::test]
+async fn head_of_a_response_is_limited_by_its_bytes_and_not_by_its_fields() {
+    let head = |fields: usize, bytes: usize| {
+        let many = "x-a: b\r\n".repeat(fields);
+        let large = "c".repeat(bytes);
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{many}x-large: {large}\r\n\r\nok")
+    };
+    for (fields, bytes) in [(101, 0), (5_000, 0), (0, 60_000)] {
+        check(&fields.to_string(), seen(head(fields, bytes)).await, Seen::Whole("ok"));
+    }
+    let too_large = head(0, 70_000).into_bytes().leak();
+    let peer = Peer::answering(too_large).await;
+    let error = get(&upstream(peer.address)).await.err().unwrap().to_string();
+    assert!(error.contains("server.limits.response_header_bytes"), "{error}");
+    let enough = Settings { response_header_bytes: 128 * 1024, ..settings(at(peer.address)) };
+    assert!(get(&made(&enough)).await.is_ok());
+}
+
+#[tokio::test]
 async fn server_that_sends_before_the_request_is_rejected() {
     let banner = Peer::start(|_, mut line: Line| async move {
         line.say(b"SSH-2.0-OpenSSH_9.2\r\n").await;

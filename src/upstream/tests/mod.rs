@@ -32,6 +32,7 @@ fn settings(target: Target) -> Settings {
         tls: TlsSettings::default(),
         timeouts: Timeouts::default(),
         preserve_host: true,
+        response_header_bytes: 64 * 1024,
     }
 }
 
@@ -58,7 +59,7 @@ async fn in_memory(upstream: &Upstream) -> Line<DuplexStream> {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let pool = &upstream.target_pool.pool;
     let permit = upstream.pools.budget().take().await.unwrap();
-    let connection = introduce(ours, permit, Reached::ByAddress, &pool.tasks);
+    let connection = introduce(ours, permit, Reached::ByAddress, 64 * 1024, &pool.tasks);
     let mut connection = connection.await.unwrap();
     assert!(connection.is_ready_soon().await);
     pool.put(connection);
