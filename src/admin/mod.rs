@@ -121,8 +121,9 @@ fn is_from_page(headers: &HeaderMap) -> bool {
     headers.contains_key(ORIGIN) || sites.any(|site| site != "none")
 }
 
-/// The settings of the listener: plain HTTP, one worker, few connections.
-pub fn settings(address: &ListenAddress) -> Settings {
+/// The settings of the listener: plain HTTP, one worker, few connections. It drains as the public listeners do.
+pub fn settings(address: &ListenAddress, public: ServerTimeouts) -> Settings {
+    let ServerTimeouts { drain_delay, drain, .. } = public;
     Settings {
         listen: vec![address.clone()],
         workers: 1,
@@ -130,7 +131,7 @@ pub fn settings(address: &ListenAddress) -> Settings {
         trusted_proxies: TrustedProxies::default(),
         forward_auth: ForwardAuth::default(),
         limits: Limits { connections: MOST_CONNECTIONS, ..Limits::default() },
-        timeouts: ServerTimeouts::default(),
+        timeouts: ServerTimeouts { drain_delay, drain, ..ServerTimeouts::default() },
     }
 }
 

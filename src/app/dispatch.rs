@@ -70,7 +70,8 @@ impl App {
     /// there only, and of the other endpoints only `ping` is.
     fn answers_at(&self, endpoint: Endpoint<'_>, listener: ListenerKind) -> bool {
         match (endpoint, listener) {
-            (Endpoint::Ping, _) | (Endpoint::Auth(..), ListenerKind::ForwardAuth) => true,
+            (Endpoint::Ping | Endpoint::Ready, _)
+            | (Endpoint::Auth(..), ListenerKind::ForwardAuth) => true,
             (Endpoint::Auth(..), ListenerKind::Public) => {
                 !self.endpoints.clients.have_own_listener()
             }
@@ -104,14 +105,14 @@ impl App {
         if let Some(below) = self.routes.below_prefix(path) {
             return Endpoint::at(below).filter(|it| self.answers_at(*it, listener));
         }
-        let is_probe = match listener {
-            ListenerKind::ForwardAuth => path == "/ping",
-            ListenerKind::Public => {
-                matches!(path, "/ping" | "/ready")
-                    && (host.is_empty() || !self.routes.has_host(host))
-            }
-        };
-        is_probe.then_some(Endpoint::Ping)
+        let is_public = listener == ListenerKind::Public;
+        // Without a host, in a probe over HTTP/1.0, no route has it.
+        let is_free = !is_public || host.is_empty() || !self.routes.has_host(host);
+        match path {
+            "/ping" if is_free => Some(Endpoint::Ping),
+            "/ready" if is_free && is_public => Some(Endpoint::Ready),
+            _ => None,
+        }
     }
 
     /// The format of the gateway's own answer.
@@ -167,6 +168,7 @@ fn error_for_endpoint(endpoint: Endpoint<'_>, error: Error) -> Error {
         | Endpoint::SignOut
         | Endpoint::SignedOut
         | Endpoint::Userinfo
-        | Endpoint::Ping => error,
+        | Endpoint::Ping
+        | Endpoint::Ready => error,
     }
 }

@@ -1,6 +1,5 @@
 //! Serving: from the opening of the listeners to the end of the last task.
 
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,16 +8,18 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::health::Health;
 use crate::admin::{self, Admin, AllowedHosts};
 use crate::app::App;
-use crate::server::{self, Bound, ListenAddress, Server, Shutdown};
+use crate::server::{self, Bound, ListenAddress, Server, ServerTimeouts, Shutdown};
 
-/// Opens the admin listener.
-pub async fn bind_admin(address: &ListenAddress) -> Result<Bound, server::Error> {
-    Server::bind(&admin::settings(address), admin::frame()).await
+/// Opens the admin listener. It closes with the public ones.
+pub async fn bind_admin(
+    address: &ListenAddress,
+    timeouts: ServerTimeouts,
+) -> Result<Bound, server::Error> {
+    Server::bind(&admin::settings(address, timeouts), admin::frame()).await
 }
 
 impl App {
-    /// Serves until `shutdown` begins and all requests and tasks have ended. The admin listener closes last, so that
-    /// probes see the drain.
+    /// Serves until `shutdown` begins and all requests and tasks have ended.
     pub async fn serve(self: Arc<Self>, public: Bound, admin: Option<Bound>, shutdown: Shutdown) {
         let health = Arc::new(Health::new(shutdown.clone()));
         let Some(bound) = admin else { return self.serve_public(public, shutdown, &health).await };
@@ -31,17 +32,10 @@ impl App {
             certificates: public.certificates(),
             hosts: AllowedHosts::of(bound.local_addresses()),
         };
-        let ended = Shutdown::new();
-        let public = async {
-            self.serve_public(public, shutdown.clone(), &health).await;
-            ended.begin();
-        };
-        let both = async { tokio::join!(bound.serve(Arc::new(admin), ended.clone()), public) };
-        let mut both = pin!(both);
-        if shutdown.unless_forced(both.as_mut()).await.is_none() {
-            ended.force();
-            both.await;
-        }
+        tokio::join!(
+            bound.serve(Arc::new(admin), shutdown.clone()),
+            self.serve_public(public, shutdown, &health)
+        );
     }
 
     async fn serve_public(self: Arc<Self>, bound: Bound, shutdown: Shutdown, health: &Health) {

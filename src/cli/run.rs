@@ -131,7 +131,7 @@ async fn bind(
     let public = Server::bind(&server::Settings { limits, ..config.server.clone() }, frame).await?;
     let admin = match &config.admin {
         None => None,
-        Some(address) => Some(bind_admin(address).await?),
+        Some(address) => Some(bind_admin(address, config.server.timeouts).await?),
     };
     Ok((public, admin))
 }

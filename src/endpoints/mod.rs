@@ -13,7 +13,7 @@ pub mod userinfo;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, Method, Response, Uri};
+use http::{HeaderMap, HeaderName, Method, Response, StatusCode, Uri};
 
 use crate::body::Body;
 use crate::error::Error;
@@ -43,6 +43,8 @@ pub enum Endpoint<'p> {
     Userinfo,
     /// `/ping`.
     Ping,
+    /// `/ready`, which is not below the prefix.
+    Ready,
     /// `/auth` or `/forward_auth`, alone or followed by the path of the original request.
     Auth(SubrequestMode, Option<&'p str>),
 }
@@ -111,9 +113,12 @@ impl<'p> Endpoint<'p> {
             // A HEAD would use up the code.
             Self::Callback(_) => Some("GET"),
             Self::SignOut => Some("GET, HEAD, POST"),
-            Self::SignIn | Self::Start | Self::SignedOut | Self::Userinfo | Self::Ping => {
-                Some("GET, HEAD")
-            }
+            Self::SignIn
+            | Self::Start
+            | Self::SignedOut
+            | Self::Userinfo
+            | Self::Ping
+            | Self::Ready => Some("GET, HEAD"),
             // The proxy may use the method of the original request.
             Self::Auth(..) => None,
         }
@@ -146,6 +151,7 @@ impl Endpoints {
             Endpoint::SignedOut => Ok(self.signed_out(call)),
             Endpoint::Userinfo => self.userinfo(call).await,
             Endpoint::Ping => Ok(ping()),
+            Endpoint::Ready => Ok(ready(call.client)),
             Endpoint::Auth(mode, suffix) => return self.auth(mode, suffix, call).await,
         };
         answer.map(Answered::from)
@@ -155,6 +161,17 @@ impl Endpoints {
 /// 200, to any client.
 pub fn ping() -> Response<Body> {
     let mut response = Response::new(Body::full("OK"));
+    harden(response.headers_mut());
+    response
+}
+
+/// 200, or 503 once the process has got the order to stop, as `/readyz` of the admin listener.
+fn ready(client: &ClientInfo) -> Response<Body> {
+    if !client.tasks().is_stopping() {
+        return ping();
+    }
+    let mut response = Response::new(Body::full("draining"));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     harden(response.headers_mut());
     response
 }

@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::gate::Gate;
 use crate::gate::decide::Permit;
 use crate::gate::identify::{Authentication, Member, Visitor};
+use crate::gate::leaving::end_with_process;
 use crate::gate::reach::remove_overrides;
 use crate::gate::route::Route;
 use crate::server::{Answered, ClientInfo, Incoming, Peer};
@@ -49,6 +50,7 @@ impl Gate {
             }
             self.bind_response(&client, &response, &member.session, authentication);
         }
+        end_with_process(&mut response, client.tasks());
         let outcome = Outcome {
             decision: Some(LoggedDecision::Allow),
             reason: None,

@@ -4,6 +4,7 @@ pub mod challenge;
 pub mod decide;
 mod forward;
 pub mod identify;
+mod leaving;
 pub mod reach;
 pub mod route;
 pub mod routes;

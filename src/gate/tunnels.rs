@@ -28,7 +28,7 @@ impl Gate {
             };
             tokio::select! {
                 () = over => Ending::SessionEnded,
-                () = tasks.ending() => Ending::ShuttingDown,
+                () = tasks.leaving() => Ending::ShuttingDown,
             }
         }
     }

@@ -150,7 +150,9 @@ async fn drive<C: Future>(
             let expiry = match (watch.poll(cx), leaving) {
                 (DrainStage::Ending, _) => Poll::Ready(Expiry::Cut),
                 (DrainStage::Draining, false) => Poll::Ready(Expiry::Leave),
-                (DrainStage::Draining, true) | (DrainStage::Open, _) => watchdog.poll(cx),
+                (DrainStage::Draining, true) | (DrainStage::Open | DrainStage::Stopping, _) => {
+                    watchdog.poll(cx)
+                }
             };
             match expiry {
                 Poll::Pending => return Poll::Pending,

@@ -72,7 +72,9 @@ impl Exchange {
         self.outcome = outcome;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && version == Version::HTTP_11 {
             self.connected.activity().upgrade();
-        } else if version != Version::HTTP_2 && self.connected.tasks().stage() != DrainStage::Open {
+        } else if version != Version::HTTP_2
+            && self.connected.tasks().stage() >= DrainStage::Draining
+        {
             // hyper does this, too, but only after the connection's task has seen the drain.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -85,8 +87,10 @@ impl Exchange {
         let ended = self.client.as_ref().is_some_and(|client| client.open_parts().are_cut());
         let reason = match self.connected.tasks().stage() {
             DrainStage::Ending => "cut at shutdown",
-            DrainStage::Open | DrainStage::Draining if ended => "the session has ended",
-            DrainStage::Open | DrainStage::Draining => fault,
+            DrainStage::Open | DrainStage::Stopping | DrainStage::Draining if ended => {
+                "the session has ended"
+            }
+            DrainStage::Open | DrainStage::Stopping | DrainStage::Draining => fault,
         };
         self.outcome.reason.get_or_insert(Cow::Borrowed(reason));
     }

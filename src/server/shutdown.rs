@@ -12,6 +12,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
 
+use crate::random;
 use crate::server::settings::ServerTimeouts;
 
 /// The order to stop. All clones share it.
@@ -65,7 +66,7 @@ pub struct Tasks(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     tracker: TaskTracker,
-    /// A [`DrainStage`], readable without a lock.
+    /// A [`DrainStage`], which can be read without a lock.
     stage: AtomicU8,
     draining: CancellationToken,
     ending: CancellationToken,
@@ -77,18 +78,24 @@ struct Inner {
 pub(super) enum DrainStage {
     /// The server is running.
     Open,
+    /// The order to stop has been given, and new connections are still accepted.
+    Stopping,
     /// Listeners are closed; connections end after their open requests.
     Draining,
     /// The time to drain is over.
     Ending,
 }
 
-/// The time of a tunnel to send its close message after [`Tasks::ending`].
+/// The time in which streams without an end of their own end. With the second that a WebSocket has for its close
+/// message, a process without other work stops within two seconds.
+const LEAVING: Duration = Duration::from_millis(900);
+
+/// The time of a tunnel to send its close message after the time to drain.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 impl Tasks {
     /// Runs a task that may last longer than its request, such as an upgraded connection.
-    /// It is dropped a second after [`Self::ending`].
+    /// It is dropped a second after the time to drain.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let cut = self.0.cut.clone();
         self.0.tracker.spawn(async move {
@@ -105,12 +112,23 @@ impl Tasks {
         self.0.draining.cancelled().await;
     }
 
-    /// Waits until the time to drain is over.
-    pub async fn ending(&self) {
-        self.0.ending.cancelled().await;
+    /// Waits until a stream without an end of its own has to end: at a random moment in the first second of the
+    /// drain, so that a thousand clients do not connect to the next process at once.
+    pub async fn leaving(&self) {
+        self.draining().await;
+        let share = f64::from(u16::from_ne_bytes(random::bytes())) / f64::from(u16::MAX);
+        tokio::select! {
+            () = sleep(LEAVING.mul_f64(share)) => {}
+            () = self.0.ending.cancelled() => {}
+        }
     }
 
-    /// The futures behind [`Self::draining`] and [`Self::ending`].
+    /// Whether the order to stop has been given.
+    pub fn is_stopping(&self) -> bool {
+        self.stage() > DrainStage::Open
+    }
+
+    /// The futures that end when the drain begins, and when its time is over.
     pub(super) fn notices(&self) -> (WaitForCancellationFuture<'_>, WaitForCancellationFuture<'_>) {
         (self.0.draining.cancelled(), self.0.ending.cancelled())
     }
@@ -123,13 +141,15 @@ impl Tasks {
     pub(super) fn stage(&self) -> DrainStage {
         match self.0.stage.load(Ordering::Acquire) {
             0 => DrainStage::Open,
-            1 => DrainStage::Draining,
+            1 => DrainStage::Stopping,
+            2 => DrainStage::Draining,
             _ => DrainStage::Ending,
         }
     }
 
     /// Drains: waits for the tasks, then cuts them.
     pub(super) async fn drain(&self, shutdown: &Shutdown, timeouts: &ServerTimeouts) {
+        self.0.stage.store(DrainStage::Stopping as u8, Ordering::Release);
         shutdown.unless_forced(sleep(timeouts.drain_delay)).await;
         self.0.stage.store(DrainStage::Draining as u8, Ordering::Release);
         self.0.draining.cancel();

@@ -12,7 +12,7 @@ use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::operator::{ask, gateway, ready, until, value};
 use crate::support::provider;
 use crate::support::upstream::Upstream;
-use crate::support::wire::{Wire, field, status};
+use crate::support::wire::{Peer, Wire, field, status};
 
 /// A public route to an upstream that cannot be reached.
 const PUBLIC: &str = "routes: [{ upstream: \"http://127.0.0.1:1\", allow: public }]\n";
@@ -27,7 +27,7 @@ fn behind_sign_in(upstream: &Upstream) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn readyz_fails_at_once_on_sigterm_and_the_admin_listener_stays_until_the_end() {
+async fn readyz_fails_at_once_on_sigterm_and_the_admin_listener_stays_during_the_delay() {
     let timeouts = ", timeouts: { drain_delay: 10m }";
     let gateway = gateway(timeouts, PUBLIC);
     assert_eq!(ask(&gateway, "/healthz").await.status, 200);
@@ -37,6 +37,8 @@ async fn readyz_fails_at_once_on_sigterm_and_the_admin_listener_stays_until_the_
     assert_eq!(ask(&gateway, "/readyz").await.status, 503);
     assert_eq!(ask(&gateway, "/healthz").await.status, 200);
     assert_eq!(ask(&gateway, "/metrics").await.status, 200);
+    let ready = Browser::new(&gateway).fetch(&format!("http://{}/ready", gateway.address)).await;
+    assert_eq!((ready.status, ready.body.as_str()), (503, "draining"));
     // Clients that still come are served.
     assert_eq!(Browser::new(&gateway).fetch("/oauth2/ping").await.status, 200);
     gateway.signal("TERM");
@@ -63,6 +65,27 @@ async fn probe_over_http10_needs_no_host() {
     }
     assert_eq!(probe(&public, "GET /oauth2/start HTTP/1.0").await, 400);
     assert_eq!(probe(&public, "GET / HTTP/1.0").await, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn admin_listener_closes_with_the_public_ones() {
+    let peer = Peer::start(|mut wire| async move {
+        wire.head().await;
+        wire.say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n").await;
+        wire.rest().await;
+    });
+    let peer = peer.await;
+    let routes = format!("routes: [{{ upstream: \"http://{}\", allow: public }}]\n", peer.address);
+    let gateway = gateway("", &routes);
+    let mut download = Wire::to(&gateway).await;
+    download.say("GET / HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n").await;
+    download.head().await;
+    gateway.signal("TERM");
+    let admin = gateway.admin("").replace("http://", "");
+    let closed = async || TcpStream::connect(&admin).await.is_err();
+    crate::support::wait::until("the admin listener is closed", closed).await;
+    gateway.signal("TERM");
+    gateway.wait();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,6 +71,42 @@ async fn request_in_flight_at_shutdown_is_finished_and_no_new_one_is_accepted() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn event_stream_ends_when_the_drain_starts_and_a_download_goes_on() {
+    let go = Arc::new(Notify::new());
+    let may = Arc::clone(&go);
+    let peer = Peer::start(move |mut wire| {
+        let may = Arc::clone(&may);
+        async move {
+            if wire.head().await.starts_with("GET /events") {
+                wire.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n")
+                    .await;
+                wire.rest().await;
+            } else {
+                wire.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst").await;
+                may.notified().await;
+                wire.say("-last").await;
+            }
+        }
+    });
+    let peer = peer.await;
+    let gateway = Gateway::in_front_of(peer.address, "");
+    let (mut events, mut download) = (Wire::to(&gateway).await, Wire::to(&gateway).await);
+    events.say("GET /events HTTP/1.1\r\nHost: wiki.localhost\r\n\r\n").await;
+    events.until("data: 1\n\n").await;
+    download.say(REQUEST).await;
+    download.until("first").await;
+    let began = Instant::now();
+    gateway.signal("TERM");
+    let rest = events.rest().await;
+    assert!(!rest.contains("0\r\n\r\n"), "it looks complete: {rest:?}");
+    assert!(began.elapsed() < Duration::from_secs(10), "it waited for {:?}", began.elapsed());
+    go.notify_one();
+    assert_eq!(download.rest().await, "-last");
+    assert_eq!(gateway.wait().code(), Some(0));
+    assert!(began.elapsed() < Duration::from_secs(10), "it waited for {:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn second_signal_cuts_requests_in_flight() {
     let mut stack = waiting().await;
     let mut idle = Wire::to(&stack.gateway).await;

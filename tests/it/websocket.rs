@@ -1,6 +1,6 @@
 //! WebSockets through the gateway (RFC 6455): who may open one, and how it ends with its session.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -213,14 +213,30 @@ async fn websocket_gets_1008_when_the_provider_ends_the_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn websocket_gets_1001_at_shutdown() {
-    let stack = stack().await;
-    let mut socket = stack.open("/open", &[]).await.unwrap();
-    next_message(&mut socket).await;
+async fn websocket_gets_1001_when_the_drain_starts() {
+    let peer = Peer::start(|wire| echo(wire.stream)).await;
+    let builder = Stack::builder().routes(["path: /open, UPSTREAM, allow: public".to_owned()]);
+    let stack = builder.start_with(peer).await;
+    let mut sockets = Vec::new();
+    for _ in 0..20 {
+        let mut socket = stack.open("/open", &[]).await.unwrap();
+        next_message(&mut socket).await;
+        sockets.push(socket);
+    }
+    let began = Instant::now();
     stack.gateway.signal("TERM");
-    assert_eq!(close_code(&mut socket).await, CloseCode::Away);
-    socket.close(None).await.ok();
+    let mut ends = Vec::new();
+    for socket in &mut sockets {
+        assert_eq!(close_code(socket).await, CloseCode::Away);
+        socket.close(None).await.ok();
+        ends.push(began.elapsed());
+    }
     assert!(stack.gateway.wait().success());
+    // The time to drain is 30 s.
+    assert!(began.elapsed() < SOON, "it took {:?}", began.elapsed());
+    // Twenty clients that come back at once would all be answered in one moment.
+    let last = ends.iter().max().unwrap();
+    assert!(*last > Duration::from_millis(200), "{ends:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
