@@ -1,4 +1,4 @@
-//! Signals of the process: SIGTERM and SIGINT stop it, SIGHUP has no effect.
+//! Signals of the process: SIGTERM and SIGINT stop it, SIGHUP, SIGUSR1 and SIGUSR2 have no effect.
 //! Invariant: the first signal starts the drain, the second one stops at once.
 
 use std::convert::Infallible;
@@ -14,6 +14,8 @@ pub(super) async fn follow(shutdown: &Shutdown) -> io::Result<Infallible> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    // Without a handler, they would end the process. Log rotation sends them to every server.
+    let _ignored = (signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?);
     loop {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -57,6 +59,8 @@ mod tests {
         let following = tokio::spawn(async move { follow(&followed).await });
         // One turn installs the handlers; before that the signal would end this process.
         tokio::task::yield_now().await;
+        send("-USR1");
+        send("-USR2");
         send("-TERM");
         timeout(SOON, shutdown.begun()).await.expect("the drain starts");
         assert!(shutdown.unless_forced(std::future::ready(())).await.is_some());

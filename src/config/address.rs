@@ -1,6 +1,7 @@
 //! Listen addresses and networks: `HOST:PORT`, `unix:PATH`, CIDR.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 
@@ -8,7 +9,7 @@ use crate::config::diagnostics::Diagnostics;
 use crate::config::field::Field;
 use crate::config::host_names::check_host;
 use crate::config::invalid::Invalid;
-use crate::server::ListenAddress;
+use crate::server::{Group, ListenAddress, UnixSocket};
 use crate::upstream::Target;
 
 const HINT: &str = "write HOST:PORT, such as 127.0.0.1:4180, or unix:PATH";
@@ -21,7 +22,9 @@ const LONGEST_SOCKET_PATH: usize = 107;
 /// Parses a listen address.
 pub(super) fn listen(text: &str, diagnostics: &Diagnostics<'_>) -> Result<ListenAddress, Invalid> {
     if let Some(path) = text.strip_prefix("unix:") {
-        return socket(path, diagnostics);
+        let (path, options) = path.split_once('?').unwrap_or((path, ""));
+        let socket = UnixSocket::at(socket(path, diagnostics)?);
+        return with_options(socket, options).map(ListenAddress::Unix);
     }
     if text.contains("://") {
         let bare = text.split_once("://").map_or("", |(_, rest)| rest).trim_end_matches('/');
@@ -73,7 +76,7 @@ pub(super) fn listen(text: &str, diagnostics: &Diagnostics<'_>) -> Result<Listen
 }
 
 /// Parses the path of a unix socket.
-pub(super) fn socket(path: &str, diagnostics: &Diagnostics<'_>) -> Result<ListenAddress, Invalid> {
+pub(super) fn socket(path: &str, diagnostics: &Diagnostics<'_>) -> Result<PathBuf, Invalid> {
     if path.is_empty() {
         return Err(Invalid::new("has no path")
             .hint("write the path of the socket: unix:/run/portcullis.sock"));
@@ -85,13 +88,39 @@ pub(super) fn socket(path: &str, diagnostics: &Diagnostics<'_>) -> Result<Listen
         )
         .into());
     }
-    Ok(ListenAddress::Unix(path))
+    Ok(path)
+}
+
+/// Reads the options of a unix socket: `mode=0666&group=www-data`.
+fn with_options(mut socket: UnixSocket, options: &str) -> Result<UnixSocket, Invalid> {
+    let hint = "the options of a unix socket are mode and group: unix:/run/p.sock?mode=0666&group=www-data";
+    for option in options.split('&').filter(|option| !option.is_empty()) {
+        match option.split_once('=') {
+            Some(("mode", text)) => {
+                let is_octal = text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
+                let mode = u32::from_str_radix(text, 8).ok().filter(|_| is_octal);
+                let usable = |mode: &u32| mode & 0o600 == 0o600 && mode & 0o7111 == 0;
+                socket.mode = mode.filter(usable).ok_or_else(|| {
+                    Invalid::new("has an invalid mode: read and write permissions in octal")
+                        .hint("write 0600, 0660 or 0666")
+                })?;
+            }
+            Some(("group", name)) if !name.is_empty() => {
+                socket.group = Some(match name.parse() {
+                    Ok(id) => Group::Id(id),
+                    Err(_) => Group::Name(name.to_owned()),
+                });
+            }
+            Some(_) | None => return Err(Invalid::new("has an unknown option").hint(hint)),
+        }
+    }
+    Ok(socket)
 }
 
 /// Whether two listeners on these addresses would conflict.
 pub(super) fn clash(one: &ListenAddress, other: &ListenAddress) -> bool {
     match (one, other) {
-        (ListenAddress::Unix(one), ListenAddress::Unix(other)) => one == other,
+        (ListenAddress::Unix(one), ListenAddress::Unix(other)) => one.path == other.path,
         (ListenAddress::Tcp(one), ListenAddress::Tcp(other)) => tcp_clash(one, other),
         (ListenAddress::Unix(_), ListenAddress::Tcp(_))
         | (ListenAddress::Tcp(_), ListenAddress::Unix(_)) => false,
@@ -117,7 +146,7 @@ fn tcp_clash(one: &str, other: &str) -> bool {
 /// Whether an upstream is certainly a listener of the gateway. Other names may be one, which is not known here.
 pub(super) fn is_ours(target: &Target, listen: &ListenAddress) -> bool {
     match (target, listen) {
-        (Target::Unix(target), ListenAddress::Unix(listen)) => target == listen,
+        (Target::Unix(target), ListenAddress::Unix(listen)) => *target == listen.path,
         (Target::Origin(origin), ListenAddress::Tcp(listen)) => {
             let Some((host, port)) = listen.rsplit_once(':') else { return false };
             let every = matches!(host, "0.0.0.0" | "[::]") && origin.is_loopback();
@@ -245,7 +274,35 @@ mod tests {
     fn relative_socket_path_starts_at_the_configuration_file() {
         let source = HostEnv::fixed([], []);
         let address = listen("unix:a.sock", &Diagnostics::new(&source, Path::new("/etc"))).unwrap();
-        assert_eq!(address, ListenAddress::Unix("/etc/a.sock".into()));
+        assert_eq!(address, ListenAddress::Unix(UnixSocket::at("/etc/a.sock".into())));
+    }
+
+    #[test]
+    fn unix_socket_may_have_a_mode_and_a_group() {
+        let source = HostEnv::fixed([], []);
+        let read = |options: &str| {
+            let text = format!("unix:/a.sock{options}");
+            match listen(&text, &Diagnostics::new(&source, Path::new("/etc"))) {
+                Ok(ListenAddress::Unix(socket)) => Some((socket.mode, socket.group)),
+                Ok(ListenAddress::Tcp(_)) | Err(_) => None,
+            }
+        };
+        assert_eq!(read(""), Some((0o660, None)));
+        let named = Some(Group::Name("www-data".to_owned()));
+        assert_eq!(read("?mode=0666&group=www-data"), Some((0o666, named)));
+        assert_eq!(read("?group=33&mode=600"), Some((0o600, Some(Group::Id(33)))));
+        for invalid in [
+            "?mode=",
+            "?mode=0777",
+            "?mode=04660",
+            "?mode=0o666",
+            "?mode=0066",
+            "?mode=+66",
+            "?mod=1",
+            "?group=",
+        ] {
+            assert_eq!(read(invalid), None, "{invalid}");
+        }
     }
 
     #[track_caller]

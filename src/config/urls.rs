@@ -8,7 +8,6 @@ use crate::config::host_names::check_host;
 use crate::config::invalid::Invalid;
 use crate::origin::{NotAnOrigin, Origin};
 use crate::secret::Secret;
-use crate::server::ListenAddress;
 use crate::upstream::Target;
 
 /// Hosts for which `http://` is accepted.
@@ -81,10 +80,7 @@ pub(super) fn proxy(text: &str) -> Result<Secret, Invalid> {
 /// Parses the address of an upstream.
 pub(super) fn upstream(text: &str, diagnostics: &Diagnostics<'_>) -> Result<Target, Invalid> {
     if let Some(path) = text.strip_prefix("unix:") {
-        return match address::socket(path, diagnostics)? {
-            ListenAddress::Unix(path) => Ok(Target::Unix(path)),
-            ListenAddress::Tcp(_) => Err("has no path".into()),
-        };
+        return address::socket(path, diagnostics).map(Target::Unix);
     }
     origin_by(text, "http").map(Target::Origin)
 }

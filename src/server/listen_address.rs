@@ -10,15 +10,42 @@ use std::path::PathBuf;
 pub enum ListenAddress {
     /// `HOST:PORT`; the system chooses a free port for port 0.
     Tcp(String),
-    /// `unix:PATH`.
-    Unix(PathBuf),
+    /// `unix:PATH`, with options.
+    Unix(UnixSocket),
+}
+
+/// A socket file to create.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixSocket {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its permissions: `mode`, 0660 by default.
+    pub mode: u32,
+    /// Its group: `group`, by default that of the process.
+    pub group: Option<Group>,
+}
+
+impl UnixSocket {
+    /// A socket file with mode 0660 and the group of the process.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, mode: 0o660, group: None }
+    }
+}
+
+/// A group of the system.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// A number.
+    Id(u32),
+    /// A name in `/etc/group`.
+    Name(String),
 }
 
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(text) => f.write_str(text),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
         }
     }
 }

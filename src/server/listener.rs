@@ -1,11 +1,11 @@
 //! Listening sockets, and the loop that accepts connections.
 //! Invariant: no error of `accept` ends the loop or makes it spin. No connection is accepted without a permit. A
-//! socket file is removed only if it is stale or was created by this process.
+//! socket file is replaced only if it is stale.
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,9 +17,10 @@ use crate::server::connection::ConnectionServer;
 use crate::server::connection_limit::ConnectionLimit;
 use crate::server::error::Error;
 use crate::server::handler::Handler;
-use crate::server::listen_address::{ListenAddress, LocalAddress};
+use crate::server::listen_address::{ListenAddress, LocalAddress, UnixSocket};
 use crate::server::settings::ListenerKind;
 use crate::server::shutdown::Tasks;
+use crate::server::socket_file::{self, SocketFile};
 use crate::server::transport::Accepted;
 
 /// A bound socket.
@@ -36,7 +37,7 @@ impl Listener {
     pub(super) async fn bind(address: &ListenAddress) -> Result<Vec<Self>, Error> {
         match address {
             ListenAddress::Tcp(text) => bind_tcp(text).await,
-            ListenAddress::Unix(path) => Ok(vec![bind_unix(path).await?]),
+            ListenAddress::Unix(socket) => Ok(vec![bind_unix(socket).await?]),
         }
     }
 
@@ -44,7 +45,7 @@ impl Listener {
     pub(super) fn local_address(&self) -> io::Result<LocalAddress> {
         Ok(match self {
             Self::Tcp(listener) => LocalAddress::Tcp(listener.local_addr()?),
-            Self::Unix(_, file) => LocalAddress::Unix(file.path.clone()),
+            Self::Unix(_, file) => LocalAddress::Unix(file.path().to_owned()),
         })
     }
 
@@ -160,21 +161,21 @@ fn bind_socket(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-async fn bind_unix(path: &Path) -> Result<Listener, Error> {
-    let address = ListenAddress::Unix(path.to_owned()).to_string();
+async fn bind_unix(socket: &UnixSocket) -> Result<Listener, Error> {
+    let address = ListenAddress::Unix(socket.clone()).to_string();
     let failed = |source| Error::Bind { address: address.clone(), source };
-    let bound = match UnixListener::bind(path) {
+    let path = &*socket.path;
+    let bound = match socket_file::listen(socket, BACKLOG) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path).await => {
             std::fs::remove_file(path).map_err(failed)?;
-            UnixListener::bind(path)
+            socket_file::listen(socket, BACKLOG)
         }
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_no_socket(path) => {
             return Err(Error::NoSocket { address });
         }
         bound => bound,
     };
-    let listener = bound.map_err(failed)?;
-    let file = SocketFile::of(path).map_err(failed)?;
+    let (listener, file) = bound.map_err(failed)?;
     Ok(Listener::Unix(listener, file))
 }
 
@@ -189,34 +190,6 @@ async fn is_stale(path: &Path) -> bool {
         && UnixStream::connect(path)
             .await
             .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-}
-
-/// A socket file, removed with its listener.
-#[derive(Debug)]
-pub(super) struct SocketFile {
-    path: PathBuf,
-    inode: (u64, u64),
-}
-
-impl SocketFile {
-    fn of(path: &Path) -> io::Result<Self> {
-        Ok(Self { path: path.to_owned(), inode: inode(path)? })
-    }
-}
-
-fn inode(path: &Path) -> io::Result<(u64, u64)> {
-    std::fs::symlink_metadata(path).map(|file| (file.dev(), file.ino()))
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        // The next process may have created its own socket there by now.
-        if inode(&self.path).is_ok_and(|inode| inode == self.inode)
-            && let Err(error) = std::fs::remove_file(&self.path)
-        {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket file");
-        }
-    }
 }
 
 #[cfg(test)]

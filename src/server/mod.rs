@@ -37,6 +37,7 @@ mod response_body;
 mod service;
 mod settings;
 mod shutdown;
+mod socket_file;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -53,7 +54,7 @@ pub use error::Error;
 pub use forward_auth::{ForwardAuth, ForwardAuthClient, ForwardAuthProxy};
 pub use forwarded_for::ForwardedFor;
 pub use handler::{Answered, Handler, Incoming, RejectedRequest};
-pub use listen_address::{ListenAddress, LocalAddress};
+pub use listen_address::{Group, ListenAddress, LocalAddress, UnixSocket};
 pub use open_parts::RequestBinding;
 pub use panic_guard::without_panic;
 pub use peer::{Peer, TrustedProxies};

@@ -244,9 +244,11 @@ async fn pipelined_requests_are_answered_in_order() {
 async fn peer_on_a_unix_socket_has_no_address() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("socket");
-    let running =
-        Running::start(Settings { listen: vec![ListenAddress::Unix(path.clone())], ..settings() })
-            .await;
+    let running = Running::start(Settings {
+        listen: vec![ListenAddress::Unix(UnixSocket::at(path.clone()))],
+        ..settings()
+    })
+    .await;
     let mut stream = tokio::net::UnixStream::connect(&path).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
     assert!(until_closed(&mut stream).await.contains("for - "));
