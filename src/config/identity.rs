@@ -8,6 +8,7 @@ use crate::config::field::Field;
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::policy::OfRoute;
+use crate::config::problem::KeyPath;
 use crate::config::section::Section;
 use crate::gate::route::Settings;
 use crate::identity::headers::{HeaderRule, Template, default_rules, provider_rule};
@@ -79,26 +80,15 @@ pub(super) fn default_of(route: OfRoute<'_>) -> Vec<HeaderRule> {
 
 /// Warns about maps without the provider, on routes that accept users of several providers.
 pub(super) fn warn_of_missing_provider(root: &Section<'_>, routes: &[Settings], ids: &[String]) {
-    let field = root.field("routes");
-    let Some(Node::List(items)) = field.node else { return };
-    let mut paths = Vec::new();
-    for (at, (route, item)) in routes.iter().zip(items).enumerate() {
+    let lacks_provider = |route: &Settings| {
         let rules = &route.identity_headers;
         let identifies = rules.iter().any(|rule| rule.template.describes_user());
         let names_provider = rules.iter().any(|rule| rule.template.names_provider());
         let providers = route.providers.as_deref();
         let of_route = OfRoute { ids: Some(ids), providers, path: None };
-        if of_route.accepts_several() && identifies && !names_provider {
-            let own = matches!(item, Node::Map(keys) if keys.iter().any(|(key, _)| key == NAME));
-            let above = if own { field.path.item(at) } else { root.path.clone() };
-            let path = above.key(NAME);
-            // Several routes share the map at the top level.
-            if !paths.contains(&path) {
-                paths.push(path);
-            }
-        }
-    }
-    for path in paths {
+        of_route.accepts_several() && identifies && !names_provider
+    };
+    for path in maps(root, routes, lacks_provider) {
         let invalid = Invalid::new(
             "has no {provider}, but there are several providers: the upstream cannot tell apart users of different \
              providers with the same name or e-mail address",
@@ -106,6 +96,45 @@ pub(super) fn warn_of_missing_provider(root: &Section<'_>, routes: &[Settings], 
         .hint("add `X-Forwarded-Provider: \"{provider}\"`, or set `providers` of the route to one ID");
         root.diagnostics.warning(&path, &invalid);
     }
+}
+
+/// Warns about headers without a placeholder on routes that anonymous visitors can use.
+// SECURITY: an application that takes such a header for the proof of a sign-in would accept everyone.
+pub(super) fn warn_of_constants(root: &Section<'_>, routes: &[Settings]) {
+    let sends_constants = |route: &Settings| {
+        let is_constant = |rule: &HeaderRule| !rule.template.describes_user();
+        route.allow.allows_anonymous() && route.identity_headers.iter().any(is_constant)
+    };
+    for path in maps(root, routes, sends_constants) {
+        let invalid = Invalid::new(
+            "has a value without a placeholder, which is sent for visitors who are not signed in, too: some of the \
+             routes are public",
+        )
+        .hint("if the application takes this header for a sign-in, set `identity_headers` on the public routes");
+        root.diagnostics.warning(&path, &invalid);
+    }
+}
+
+/// Paths of the maps of the routes for which `concerns` is true, each once: routes share the map at the top level.
+fn maps(
+    root: &Section<'_>,
+    routes: &[Settings],
+    concerns: impl Fn(&Settings) -> bool,
+) -> Vec<KeyPath> {
+    let field = root.field("routes");
+    let Some(Node::List(items)) = field.node else { return Vec::new() };
+    let mut paths = Vec::new();
+    for (at, (route, item)) in routes.iter().zip(items).enumerate() {
+        if concerns(route) {
+            let own = matches!(item, Node::Map(keys) if keys.iter().any(|(key, _)| key == NAME));
+            let above = if own { field.path.item(at) } else { root.path.clone() };
+            let path = above.key(NAME);
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
+        }
+    }
+    paths
 }
 
 /// Reads a map of headers, if it is set; it can be empty.

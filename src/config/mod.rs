@@ -226,6 +226,7 @@ fn convert(diagnostics: &Diagnostics<'_>, root: &Node) -> Result<Config, Reporte
         identity::warn_of_missing_provider(&root, routes, ids);
     }
     if let Ok(routes) = &routes {
+        identity::warn_of_constants(&root, routes);
         route_hosts::warn_of_public_fallback(&root, routes);
         if let Ok(server) = &server {
             let public_url = public_url.as_ref().ok();

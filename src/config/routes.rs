@@ -59,7 +59,7 @@ pub(super) const KEYS: &[KeySpec] = &[
         "preserve_host",
         Type::Flag,
         DefaultValue::Is("true"),
-        "Whether to forward the client's Host header. With false, it is the host of the upstream.",
+        "Whether to forward the client's Host header. With false, it is the host of the upstream, and Location and Content-Location with the upstream's own origin get the visitor's.",
     ),
     key(
         "request_body",

@@ -95,9 +95,12 @@ impl Gate {
         }
     }
 
-    /// Adds the identity headers of the route, if the visitor is signed in.
+    /// Adds the identity headers of the route; for a visitor who is not signed in, those without a placeholder.
     pub fn inject(&self, permit: &Permit<'_>, headers: &mut HeaderMap) -> Result<(), Error> {
         let route = permit.route();
+        for (name, value) in &route.constant_headers {
+            headers.insert(name, value.clone());
+        }
         let Some(member) = permit.visitor().member() else { return Ok(()) };
         let data = &member.data;
         let rendered = data.headers(&route.identity_headers);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
-use crate::identity::headers::HeaderRule;
+use crate::identity::headers::{HeaderRule, constants};
 use crate::origin::Origin;
 use crate::policy::Policy;
 use crate::providers::AllowedProviders;
@@ -77,6 +77,8 @@ pub struct Route {
     pub websocket_origins: Vec<Origin>,
     /// The headers that identify the user to the upstream.
     pub identity_headers: Arc<[HeaderRule]>,
+    /// Those without a placeholder, with their values. They are sent for anonymous visitors, too.
+    pub constant_headers: Vec<(HeaderName, HeaderValue)>,
     /// Whether one of them contains the access token.
     pub uses_access_token: bool,
     /// Whether one of them is `Authorization`. If so, the client's own is removed.
@@ -99,6 +101,7 @@ impl Route {
             providers: settings.providers.map_or(AllowedProviders::All, AllowedProviders::Only),
             unauthenticated: settings.unauthenticated,
             websocket_origins: settings.websocket_origins,
+            constant_headers: constants(&rules),
             uses_access_token: rules.iter().any(|rule| rule.template.uses_access_token()),
             sets_authorization: rules.iter().any(|rule| rule.name == AUTHORIZATION),
             identity_headers: rules.into(),

@@ -127,6 +127,12 @@ pub fn render(rules: &[HeaderRule], known: Known<'_>) -> Rendered {
     }
 }
 
+/// The headers of these rules that say nothing about a user. They are sent with every request.
+pub fn constants(rules: &[HeaderRule]) -> Vec<(HeaderName, HeaderValue)> {
+    let constant = |rule: &HeaderRule| Some((rule.name.clone(), rule.template.constant()?));
+    rules.iter().filter_map(constant).collect()
+}
+
 /// An item of a list that is joined by commas.
 // SECURITY: a comma inside an item would make two items, and an item `a%2Cb` would decode to `a,b`.
 pub fn list_item(item: &str) -> String {
@@ -193,6 +199,14 @@ impl Template {
     /// Whether the value depends on the user.
     pub fn describes_user(&self) -> bool {
         self.0.iter().any(|piece| !matches!(piece, Piece::Text(_)))
+    }
+
+    /// The value, if it has no placeholder.
+    fn constant(&self) -> Option<HeaderValue> {
+        let text =
+            |piece: &Piece| if let Piece::Text(text) = piece { Some(text.clone()) } else { None };
+        let text: String = self.0.iter().map(text).collect::<Option<_>>()?;
+        HeaderValue::from_bytes(text.as_bytes()).ok()
     }
 
     /// Whether the value contains the user's provider.

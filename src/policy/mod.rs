@@ -42,6 +42,11 @@ impl Policy {
         self.rules().iter().any(|rule| rule.methods.is_some())
     }
 
+    /// Whether some requests are allowed for visitors who are not signed in.
+    pub fn allows_anonymous(&self) -> bool {
+        matches!(self, Self::Public) || self.rules().iter().any(|rule| rule.public)
+    }
+
     fn rules(&self) -> &[Rule] {
         match self {
             Self::Public | Self::Authenticated => &[],

@@ -11,6 +11,7 @@ mod error;
 mod exchange;
 mod hop_by_hop;
 mod names;
+mod own_origin;
 mod pool;
 mod read_before_reset;
 mod request;
@@ -33,6 +34,7 @@ pub use self::bound::{BoundConnections, Carrier};
 pub use self::client_share::Holder;
 pub use self::error::{Error, Fault, Phase, SettingsFault};
 use self::exchange::Failure;
+use self::own_origin::VisitorOrigin;
 use self::pool::{Connection, PoolTimeouts};
 use self::request::RetryRequest;
 pub use self::request::{Forwarded, StrippedRequest, strip};
@@ -129,7 +131,8 @@ pub struct Upstream {
 
 enum HostSent {
     Clients,
-    Own(HeaderValue),
+    /// The host, and the origin that it makes.
+    Own(HeaderValue, Origin),
 }
 
 /// What the connections to upstreams need to know of a request's client.
@@ -203,13 +206,21 @@ impl Upstream {
     {
         let host = match &self.host {
             HostSent::Clients => &forwarded.host,
-            HostSent::Own(host) => host,
+            HostSent::Own(host, _) => host,
         };
         let host = host.clone();
+        let renamed = match &self.host {
+            HostSent::Clients => None,
+            HostSent::Own(_, own) => Some((own, VisitorOrigin::of(&forwarded))),
+        };
         request::prepare(&mut request, &stripped, forwarded, host);
         let framed = upload::frame(&mut request, body_cap, on_bytes);
         async move {
-            let answered = self.answered(request, framed?, stripped, client).await;
+            let mut answered = self.answered(request, framed?, stripped, client).await;
+            if let (Some((own, visitor)), Ok(Answer::Response(response))) = (renamed, &mut answered)
+            {
+                own_origin::rewrite(response.headers_mut(), own, &visitor);
+            }
             answered.inspect_err(|error| self.log(error))
         }
     }
@@ -350,11 +361,15 @@ impl HostSent {
         if settings.preserve_host {
             return Ok(Self::Clients);
         }
-        let authority = match &settings.target {
-            Target::Origin(origin) => origin.authority(),
-            Target::Unix(_) => "localhost".to_owned(),
+        let origin = match &settings.target {
+            Target::Origin(origin) => origin.clone(),
+            Target::Unix(_) => Origin::of_host(false, "localhost", None),
         };
-        HeaderValue::try_from(&authority).map(Self::Own).map_err(|_| SettingsFault::Host(authority))
+        let authority = origin.authority();
+        match HeaderValue::try_from(&authority) {
+            Ok(host) => Ok(Self::Own(host, origin)),
+            Err(_) => Err(SettingsFault::Host(authority)),
+        }
     }
 }
 

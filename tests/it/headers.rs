@@ -205,6 +205,24 @@ async fn forwarding_headers_of_an_untrusted_client_are_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn identity_header_without_a_placeholder_is_sent_on_every_request() {
+    let stack = Stack::builder()
+        .routes([
+            "path: /open, UPSTREAM, allow: public, identity_headers: { X-Key: abc, X-User: \"{user}\" }",
+            "UPSTREAM, allow: authenticated, identity_headers: { X-Key: def }",
+        ])
+        .start()
+        .await;
+    let headers = stack.received("/open", "X-Key: forged\r\n").await["headers"].clone();
+    assert_eq!(headers["x-key"], "abc");
+    assert!(headers["x-user"].is_null(), "{headers}");
+    let mut browser = stack.browser_of("alice").await;
+    for (path, key) in [("/open", "abc"), ("/", "def")] {
+        assert_eq!(browser.fetch(path).await.json()["headers"]["x-key"], key, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn forwarding_headers_of_a_trusted_proxy_are_used() {
     let stack = Stack::builder()
         .server("trusted_proxies: [127.0.0.1/32]")
