@@ -9,7 +9,7 @@ use crate::config::diagnostics::Diagnostics;
 use crate::config::field::Field;
 use crate::config::host_names::check_host;
 use crate::config::invalid::Invalid;
-use crate::server::{Group, ListenAddress, UnixSocket};
+use crate::server::{ListenAddress, UnixSocket};
 use crate::upstream::Target;
 
 const HINT: &str = "write HOST:PORT, such as 127.0.0.1:4180, or unix:PATH";
@@ -24,7 +24,7 @@ pub(super) fn listen(text: &str, diagnostics: &Diagnostics<'_>) -> Result<Listen
     if let Some(path) = text.strip_prefix("unix:") {
         let (path, options) = path.split_once('?').unwrap_or((path, ""));
         let socket = UnixSocket::at(socket(path, diagnostics)?);
-        return with_options(socket, options).map(ListenAddress::Unix);
+        return with_options(socket, options, diagnostics).map(ListenAddress::Unix);
     }
     if text.contains("://") {
         let bare = text.split_once("://").map_or("", |(_, rest)| rest).trim_end_matches('/');
@@ -92,7 +92,11 @@ pub(super) fn socket(path: &str, diagnostics: &Diagnostics<'_>) -> Result<PathBu
 }
 
 /// Reads the options of a unix socket: `mode=0666&group=www-data`.
-fn with_options(mut socket: UnixSocket, options: &str) -> Result<UnixSocket, Invalid> {
+fn with_options(
+    mut socket: UnixSocket,
+    options: &str,
+    diagnostics: &Diagnostics<'_>,
+) -> Result<UnixSocket, Invalid> {
     let hint = "the options of a unix socket are mode and group: unix:/run/p.sock?mode=0666&group=www-data";
     for option in options.split('&').filter(|option| !option.is_empty()) {
         match option.split_once('=') {
@@ -107,14 +111,29 @@ fn with_options(mut socket: UnixSocket, options: &str) -> Result<UnixSocket, Inv
             }
             Some(("group", name)) if !name.is_empty() => {
                 socket.group = Some(match name.parse() {
-                    Ok(id) => Group::Id(id),
-                    Err(_) => Group::Name(name.to_owned()),
+                    Ok(number) => number,
+                    Err(_) => group(name, diagnostics)?,
                 });
             }
             Some(_) | None => return Err(Invalid::new("has an unknown option").hint(hint)),
         }
     }
     Ok(socket)
+}
+
+/// The number of a group of this system, from `/etc/group`: lines of name, password, number and members.
+fn group(name: &str, diagnostics: &Diagnostics<'_>) -> Result<u32, Invalid> {
+    let groups = diagnostics.file("/etc/group")?;
+    let groups = String::from_utf8_lossy(&groups);
+    let mut lines = groups.lines().map(|line| line.split(':'));
+    let found = lines.find_map(|mut fields| match fields.next() == Some(name) {
+        true => fields.nth(1)?.parse().ok(),
+        false => None,
+    });
+    found.ok_or_else(|| {
+        Invalid::new("names a group that is not in /etc/group")
+            .hint("write the number of the group")
+    })
 }
 
 /// Whether two listeners on these addresses would conflict.
@@ -279,7 +298,8 @@ mod tests {
 
     #[test]
     fn unix_socket_may_have_a_mode_and_a_group() {
-        let source = HostEnv::fixed([], []);
+        let groups = "root:x:0:\nwww:x:7:a\nwww-data:x:33:\nbroken\n";
+        let source = HostEnv::fixed([("/etc/group".into(), groups.into())], []);
         let read = |options: &str| {
             let text = format!("unix:/a.sock{options}");
             match listen(&text, &Diagnostics::new(&source, Path::new("/etc"))) {
@@ -288,9 +308,9 @@ mod tests {
             }
         };
         assert_eq!(read(""), Some((0o660, None)));
-        let named = Some(Group::Name("www-data".to_owned()));
-        assert_eq!(read("?mode=0666&group=www-data"), Some((0o666, named)));
-        assert_eq!(read("?group=33&mode=600"), Some((0o600, Some(Group::Id(33)))));
+        assert_eq!(read("?mode=0666&group=www-data"), Some((0o666, Some(33))));
+        assert_eq!(read("?group=www"), Some((0o660, Some(7))));
+        assert_eq!(read("?group=44&mode=600"), Some((0o600, Some(44))));
         for invalid in [
             "?mode=",
             "?mode=0777",
@@ -300,6 +320,8 @@ mod tests {
             "?mode=+66",
             "?mod=1",
             "?group=",
+            "?group=ww",
+            "?group=broken",
         ] {
             assert_eq!(read(invalid), None, "{invalid}");
         }

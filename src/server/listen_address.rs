@@ -21,8 +21,8 @@ pub struct UnixSocket {
     pub path: PathBuf,
     /// Its permissions: `mode`, 0660 by default.
     pub mode: u32,
-    /// Its group: `group`, by default that of the process.
-    pub group: Option<Group>,
+    /// The number of its group: `group`, by default that of the process.
+    pub group: Option<u32>,
 }
 
 impl UnixSocket {
@@ -30,15 +30,6 @@ impl UnixSocket {
     pub fn at(path: PathBuf) -> Self {
         Self { path, mode: 0o660, group: None }
     }
-}
-
-/// A group of the system.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Group {
-    /// A number.
-    Id(u32),
-    /// A name in `/etc/group`.
-    Name(String),
 }
 
 impl fmt::Display for ListenAddress {

@@ -249,12 +249,13 @@ mod tests {
         let path = directory.path().join("socket");
         drop(UnixListener::bind(&path).unwrap());
         assert!(path.exists());
-        let listener = bind_unix(&path).await.unwrap();
-        bind_unix(&path).await.expect_err("a process listens there");
+        let listener = bind_unix(&UnixSocket::at(path.clone())).await.unwrap();
+        bind_unix(&UnixSocket::at(path.clone())).await.expect_err("a process listens there");
         drop(listener);
         assert!(!path.exists());
         std::fs::write(&path, "precious").unwrap();
-        let error = bind_unix(&path).await.expect_err("it is a file").to_string();
+        let error =
+            bind_unix(&UnixSocket::at(path.clone())).await.expect_err("it is a file").to_string();
         assert!(error.contains("is not a socket") && !error.contains("another process"), "{error}");
         assert!(path.exists());
     }
@@ -263,9 +264,9 @@ mod tests {
     async fn socket_file_of_the_next_process_stays() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
-        let first = bind_unix(&path).await.unwrap();
+        let first = bind_unix(&UnixSocket::at(path.clone())).await.unwrap();
         std::fs::rename(&path, directory.path().join("old")).unwrap();
-        let _second = bind_unix(&path).await.unwrap();
+        let _second = bind_unix(&UnixSocket::at(path.clone())).await.unwrap();
         drop(first);
         assert!(path.exists());
     }

@@ -54,7 +54,7 @@ pub use error::Error;
 pub use forward_auth::{ForwardAuth, ForwardAuthClient, ForwardAuthProxy};
 pub use forwarded_for::ForwardedFor;
 pub use handler::{Answered, Handler, Incoming, RejectedRequest};
-pub use listen_address::{Group, ListenAddress, LocalAddress, UnixSocket};
+pub use listen_address::{ListenAddress, LocalAddress, UnixSocket};
 pub use open_parts::RequestBinding;
 pub use panic_guard::without_panic;
 pub use peer::{Peer, TrustedProxies};

@@ -11,14 +11,13 @@ use std::path::{Path, PathBuf};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 
-use crate::server::listen_address::{Group, UnixSocket};
+use crate::server::listen_address::UnixSocket;
 
 /// Listens on a socket file that it creates.
 pub(super) fn listen(
     UnixSocket { path, mode, group }: &UnixSocket,
     backlog: i32,
 ) -> io::Result<(UnixListener, SocketFile)> {
-    let group = group.as_ref().map(group_id).transpose()?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     // SECURITY: Linux gives these permissions to the file when it creates it. With another group they come later,
@@ -29,35 +28,13 @@ pub(super) fn listen(
     socket.bind(&SockAddr::unix(path)?)?;
     let file = SocketFile::of(path)?;
     if let Some(group) = group {
-        chown(path, None, Some(group))?;
+        chown(path, None, Some(*group))?;
     }
     // The umask of the process may have taken some away.
     std::fs::set_permissions(path, Permissions::from_mode(*mode))?;
     socket.listen(backlog)?;
     let listener = std::os::unix::net::UnixListener::from(OwnedFd::from(socket));
     Ok((UnixListener::from_std(listener)?, file))
-}
-
-/// The number of a group. Its name is looked up in `/etc/group`.
-fn group_id(group: &Group) -> io::Result<u32> {
-    let name = match group {
-        Group::Id(id) => return Ok(*id),
-        Group::Name(name) => name,
-    };
-    let groups = std::fs::read_to_string("/etc/group")?;
-    find_group(&groups, name).ok_or_else(|| {
-        let text = format!("there is no group {name} in /etc/group: write its number");
-        io::Error::new(io::ErrorKind::NotFound, text)
-    })
-}
-
-/// The number of a group in the text of `/etc/group`: lines of name, password, number and members.
-fn find_group(groups: &str, name: &str) -> Option<u32> {
-    let mut lines = groups.lines().map(|line| line.split(':'));
-    lines.find_map(|mut fields| match fields.next() == Some(name) {
-        true => fields.nth(1)?.parse().ok(),
-        false => None,
-    })
 }
 
 /// A socket file, removed with its listener.
@@ -102,9 +79,7 @@ mod tests {
     async fn socket_file_has_the_mode_and_the_group_of_its_settings() {
         let folder = TempDir::new().unwrap();
         let own = std::fs::metadata(folder.path()).unwrap().gid();
-        for (mode, group) in
-            [(0o660, None), (0o666, None), (0o600, None), (0o660, Some(Group::Id(own)))]
-        {
+        for (mode, group) in [(0o660, None), (0o666, None), (0o600, None), (0o660, Some(own))] {
             let path = folder.path().join(format!("{mode:o}{}", group.is_some()));
             let socket = UnixSocket { mode, group, ..UnixSocket::at(path.clone()) };
             let (listener, file) = listen(&socket, 1).unwrap();
@@ -113,23 +88,5 @@ mod tests {
             drop((listener, file));
             assert!(!path.exists());
         }
-    }
-
-    #[tokio::test]
-    async fn unknown_group_is_an_error_and_creates_no_file() {
-        let folder = TempDir::new().unwrap();
-        let group = Some(Group::Name("no such group".to_owned()));
-        let socket = UnixSocket { group, ..UnixSocket::at(folder.path().join("a.sock")) };
-        let error = listen(&socket, 1).unwrap_err().to_string();
-        assert!(error.contains("no such group") && !socket.path.exists(), "{error}");
-    }
-
-    #[test]
-    fn group_is_found_by_its_whole_name() {
-        let groups = "root:x:0:\nwww:x:7:a\nwww-data:x:33:\nbroken\n";
-        assert_eq!(find_group(groups, "www-data"), Some(33));
-        assert_eq!(find_group(groups, "www"), Some(7));
-        assert_eq!(find_group(groups, "broken"), None);
-        assert_eq!(find_group(groups, ""), None);
     }
 }

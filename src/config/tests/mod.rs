@@ -26,7 +26,7 @@ use crate::routing::host::HostPattern;
 use crate::routing::path::PathPrefix;
 use crate::server::AccessLog;
 use crate::server::ListenAddress::{Tcp, Unix};
-use crate::server::{Group, UnixSocket};
+use crate::server::UnixSocket;
 use crate::session::SameSite;
 use crate::telemetry::Level;
 use crate::upstream::Target;
@@ -176,7 +176,7 @@ fn every_value_is_read() {
     let config = load(Path::new("a.yaml"), &source("a.yaml", &text)).unwrap().0;
     let server = &config.server;
     let mut socket = UnixSocket::at("p.sock".into());
-    (socket.mode, socket.group) = (0o600, Some(Group::Id(33)));
+    (socket.mode, socket.group) = (0o600, Some(33));
     assert_eq!(server.listen, [Tcp("0.0.0.0:443".into()), Unix(socket)]);
     assert_eq!((server.workers, server.limits.connections), (3, 7));
     assert_eq!((server.limits.header_bytes, server.limits.header_count), (65_536, 50));

@@ -82,7 +82,7 @@ impl App {
                         Ok(_) => tunnel.write_all(&line).await.unwrap(),
                         Err(_) => return,
                     },
-                    () = tasks.ending() => {
+                    () = tasks.leaving() => {
                         tunnel.write_all(b"bye!").await.unwrap();
                         return;
                     }
