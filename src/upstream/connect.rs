@@ -162,8 +162,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (sender, connection) = http1::Builder::new()
-        // It also holds bytes that are read ahead. Back-pressure starts when it is full.
-        .max_buf_size(head)
+        .max_header_size(head)
+        .max_buf_size(BUFFER.max(head))
         .max_headers((head / SMALLEST_FIELD).min(MOST_FIELDS))
         .handshake(TokioIo::new(DeferWriteErrors::new(stream, permit)))
         .await
@@ -194,6 +194,9 @@ fn client_config(settings: &TlsSettings) -> Result<ClientConfig, SettingsFault> 
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
+
+/// Bytes that are read ahead, unless a larger head is allowed. Back-pressure starts when it is full.
+const BUFFER: usize = 64 * 1024;
 
 /// No application sends fields that are smaller on average, so that only the bytes of a head limit their number.
 /// hyper reserves memory for each of them.
