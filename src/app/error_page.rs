@@ -24,6 +24,7 @@ impl App {
         let mut response = match report.page {
             ErrorPage::Status(status) => respond(&Page::Status(status)),
             ErrorPage::SignInRequired { login_url } => respond(&Page::SignInRequired { login_url }),
+            ErrorPage::SessionEnded { login_url } => respond(&Page::SessionEnded { login_url }),
             ErrorPage::Denied(user) => self.denied(user, respond),
             ErrorPage::WrongHost => respond(&Page::WrongHost { public_url }),
             ErrorPage::SignInOnly => respond(&Page::SignInOnly { public_url }),

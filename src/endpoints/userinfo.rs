@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::body::Body;
 use crate::endpoints::{Call, Endpoints};
-use crate::error::Error;
+use crate::error::{AtStake, Error};
 use crate::gate::identify::{Authentication, Member};
 use crate::login::sign_in_options::SignInOptions;
 use crate::pages::harden;
@@ -31,9 +31,13 @@ impl Endpoints {
     pub(super) async fn userinfo(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let visitor = self.gate.identify(Authentication::Required, call.headers).await;
         let Some(Member { session, data }) = visitor.member() else {
-            let page = self.gate.page_of_script(call.headers, call.client);
+            let page = self.gate.referring_page(call.headers, call.client);
             let login_url = self.party.site().own_url(&SignInOptions::default().start(&page));
-            return Err(Error::NotSignedIn { login_url, cookies: None });
+            return Err(Error::NotSignedIn {
+                login_url,
+                at_stake: AtStake::Nothing,
+                cookies: None,
+            });
         };
         let clock = self.party.clock();
         let left = session.ends().since(clock.moment()).as_secs();

@@ -58,6 +58,8 @@ pub enum Error {
     NotSignedIn {
         /// Where to sign in.
         login_url: String,
+        /// What the visitor would lose by leaving for it.
+        at_stake: AtStake,
         /// `Set-Cookie`, where cookies have to be cleared.
         cookies: Option<Vec<HeaderValue>>,
     },
@@ -94,6 +96,24 @@ pub enum Error {
     /// The server rejected the request with this status: it is over a limit, or it broke off.
     #[error("rejected with {0}")]
     Rejected(StatusCode),
+}
+
+/// What a visitor would lose by leaving the page that asks to sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtStake {
+    /// The content of a form.
+    Form,
+    /// Nothing.
+    Nothing,
+}
+
+impl AtStake {
+    fn page(self, login_url: &str) -> ErrorPage<'_> {
+        match self {
+            Self::Form => ErrorPage::SessionEnded { login_url },
+            Self::Nothing => ErrorPage::SignInRequired { login_url },
+        }
+    }
 }
 
 /// A user whom the rules deny a request.
@@ -142,6 +162,11 @@ pub enum ErrorPage<'e> {
     Status(StatusCode),
     /// A link to sign in.
     SignInRequired {
+        /// Where to sign in.
+        login_url: &'e str,
+    },
+    /// The same, and how to send the form again.
+    SessionEnded {
         /// Where to sign in.
         login_url: &'e str,
     },
@@ -207,8 +232,8 @@ impl Error {
                 fields: vec![(ALLOW, HeaderValue::from_static(allow))],
                 ..with(StatusCode::METHOD_NOT_ALLOWED)
             },
-            Self::NotSignedIn { login_url, cookies } => Report {
-                page: ErrorPage::SignInRequired { login_url },
+            Self::NotSignedIn { login_url, at_stake, cookies } => Report {
+                page: at_stake.page(login_url),
                 fields: cookies.iter().flatten().map(|it| (SET_COOKIE, it.clone())).collect(),
                 decision: LoggedDecision::SignIn,
                 ..with(StatusCode::UNAUTHORIZED)
@@ -317,7 +342,9 @@ mod tests {
         assert!(matches!(report.page, ErrorPage::Status(StatusCode::FORBIDDEN)), "{report:?}");
         assert!(report.fields.is_empty(), "{report:?}");
         let login_url = String::from("https://wiki.example/oauth2/start");
-        let not_signed_in = Error::NotSignedIn { login_url, cookies: None }.in_subrequest();
+        let not_signed_in =
+            Error::NotSignedIn { login_url, at_stake: AtStake::Nothing, cookies: None }
+                .in_subrequest();
         assert_eq!(not_signed_in.status(), StatusCode::UNAUTHORIZED);
     }
 

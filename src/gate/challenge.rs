@@ -5,12 +5,13 @@ use http::{HeaderMap, Method, Response};
 use url::{Position, Url};
 
 use crate::body::Body;
-use crate::error::Error;
+use crate::error::{AtStake, Error};
 use crate::gate::Gate;
+use crate::gate::initiator::Initiator;
 use crate::gate::route::{Route, Unauthenticated};
 use crate::login::sign_in_options::SignInOptions;
 use crate::origin::Origin;
-use crate::pages::{Format, redirect};
+use crate::pages::redirect;
 use crate::random;
 use crate::server::{Answered, ClientInfo};
 use crate::session::cookie::{Name, Sent};
@@ -45,8 +46,13 @@ pub enum SubrequestMode {
 pub enum SubrequestChallenge {
     /// 302 to this absolute URL.
     Redirect(String),
-    /// 401, with an absolute URL for signing in.
-    Unauthorized(String),
+    /// 401.
+    Unauthorized {
+        /// An absolute URL for signing in.
+        login_url: String,
+        /// What the visitor would lose by leaving for it.
+        at_stake: AtStake,
+    },
 }
 
 impl Gate {
@@ -58,7 +64,9 @@ impl Gate {
             self.party.cookies().clear_tossed(request.client.host(), path, random::turn())
         });
         if !may_redirect(request.route, request.method, request.headers) {
-            return Err(Error::NotSignedIn { login_url: self.login_url(request), cookies });
+            let own = self.party.site().return_to(&request.client.origin(), request.target);
+            let login_url = self.login_url(request, &own);
+            return Err(Error::NotSignedIn { login_url, at_stake: at_stake(request), cookies });
         }
         let sign_in = self.sign_in_path(request.route, request.target);
         let location = self.party.site().own_path(&sign_in);
@@ -72,21 +80,17 @@ impl Gate {
         request: Challenged<'_>,
         mode: SubrequestMode,
     ) -> SubrequestChallenge {
-        let target = format!("{}{}", request.client.origin(), request.target);
-        let sign_in = self.party.site().own_url(&self.start_path(request.route, &target));
+        let own = format!("{}{}", request.client.origin(), request.target);
         match mode {
             SubrequestMode::Redirects
                 if may_redirect(request.route, request.method, request.headers) =>
             {
-                SubrequestChallenge::Redirect(sign_in)
+                let sign_in = self.start_path(request.route, &own);
+                SubrequestChallenge::Redirect(self.party.site().own_url(&sign_in))
             }
             SubrequestMode::Redirects | SubrequestMode::StatusOnly => {
-                let page = is_navigation(request.headers);
-                SubrequestChallenge::Unauthorized(if page {
-                    sign_in
-                } else {
-                    self.login_url(request)
-                })
+                let login_url = self.login_url(request, &own);
+                SubrequestChallenge::Unauthorized { login_url, at_stake: at_stake(request) }
             }
         }
     }
@@ -112,14 +116,22 @@ impl Gate {
         }
     }
 
-    /// An absolute URL to which a script can send its page, to sign in and return to that page.
-    fn login_url(&self, request: Challenged<'_>) -> String {
-        let target = self.page_of_script(request.headers, request.client);
-        self.party.site().own_url(&self.start_path(request.route, &target))
+    /// An absolute URL for signing in and returning to the page: to the request's `own` URL if it is for a page, else
+    /// to the page that it was sent from.
+    fn login_url(&self, request: Challenged<'_>, own: &str) -> String {
+        // A proxy that does not send the method of a navigation most likely has a GET.
+        let is_page = request.method.is_none_or(is_safe)
+            && Initiator::of(request.headers) == Initiator::Person;
+        let start = if is_page {
+            self.start_path(request.route, own)
+        } else {
+            self.start_path(request.route, &self.referring_page(request.headers, request.client))
+        };
+        self.party.site().own_url(&start)
     }
 
-    /// The page of this origin that a script runs on, by `Referer`, as a value of `rd` at `public_url`.
-    pub fn page_of_script(&self, headers: &HeaderMap, client: &ClientInfo) -> String {
+    /// The page of this origin that a request was sent from, by `Referer`, as a value of `rd` at `public_url`.
+    pub fn referring_page(&self, headers: &HeaderMap, client: &ClientInfo) -> String {
         let origin = client.origin();
         let page = headers.get(REFERER).and_then(|value| Url::parse(value.to_str().ok()?).ok());
         let page = page.filter(|page| Origin::of(page).as_ref() == Some(&origin));
@@ -140,25 +152,35 @@ pub fn answered(response: Response<Body>) -> Answered {
 /// Whether the answer is a redirect; else it is 401.
 pub fn may_redirect(route: &Route, method: Option<&Method>, headers: &HeaderMap) -> bool {
     // A WebSocket client does not follow redirects, and a POST would lose its body (RFC 9110 §15.4.3).
-    let safe = method.is_some_and(|it| *it == Method::GET || *it == Method::HEAD);
-    if !safe || is_upgrade(headers) {
+    if !method.is_some_and(is_safe) || is_upgrade(headers) {
         return false;
     }
     match route.unauthenticated {
-        Unauthenticated::Auto => is_navigation(headers),
+        // A script that is redirected would receive the provider's page, which it cannot use. Nor can a frame: that
+        // page does not want to be framed.
+        Unauthenticated::Auto => Initiator::of(headers) == Initiator::Person,
         Unauthenticated::Redirect => true,
         Unauthenticated::Unauthorized => false,
     }
 }
 
-/// Whether a browser opens a page: by `Sec-Fetch-*` (Fetch Metadata) if the browser sends it, else by `Accept`. A
-/// script that is redirected would receive the provider's page, which it cannot use.
-pub fn is_navigation(headers: &HeaderMap) -> bool {
-    let is = |name: &str, wanted: &str| headers.get(name).is_some_and(|value| value == wanted);
-    if headers.keys().any(|name| name.as_str().starts_with("sec-fetch-")) {
-        return is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document");
+fn is_safe(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD
+}
+
+/// A person who sends a form sees the answer in its place.
+fn at_stake(request: Challenged<'_>) -> AtStake {
+    match Initiator::of(request.headers) {
+        Initiator::Person | Initiator::Frame if request.method == Some(&Method::POST) => {
+            AtStake::Form
+        }
+        Initiator::Person
+        | Initiator::Frame
+        | Initiator::Prefetch
+        | Initiator::Subresource
+        | Initiator::Script
+        | Initiator::Unknown => AtStake::Nothing,
     }
-    Format::with_status(headers) == Format::Html && !headers.contains_key("x-requested-with")
 }
 
 /// Whether a request is an upgrade.

@@ -4,6 +4,7 @@ pub mod challenge;
 pub mod decide;
 mod forward;
 pub mod identify;
+pub mod initiator;
 mod leaving;
 pub mod reach;
 pub mod route;

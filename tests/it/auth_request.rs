@@ -215,6 +215,7 @@ async fn forward_auth_redirects_a_navigation_to_sign_in_and_back() {
     browser.extra.insert("x-forwarded-method", HeaderValue::from_static("POST"));
     let posted = browser.navigate("/oauth2/forward_auth").await;
     assert_eq!(posted.status, 401, "a POST would lose its body");
+    assert!(posted.body.contains("reload it"), "{}", posted.body);
     browser.extra.clear();
     let end = provider::sign_in(&mut browser, &start, "alice").await;
     assert_eq!(end.url.as_str(), "http://wiki.localhost/page?a=1&b=2");

@@ -16,7 +16,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use crate::body::Body;
 use crate::endpoints::query::Query;
 use crate::endpoints::{Call, Endpoints, redirect};
-use crate::error::{Error, SecondPathFault, SubrequestError};
+use crate::error::{AtStake, Error, SecondPathFault, SubrequestError};
 use crate::gate::challenge::{SubrequestChallenge, SubrequestMode, answered};
 use crate::pages::harden;
 use crate::server::{Answered, ForwardAuthProxy, Peer};
@@ -85,7 +85,8 @@ impl Endpoints {
         match self.party.session(call.headers) {
             Some(_) => fault.into(),
             None => {
-                Error::NotSignedIn { login_url: self.party.site().own_url("/start"), cookies: None }
+                let login_url = self.party.site().own_url("/start");
+                Error::NotSignedIn { login_url, at_stake: AtStake::Nothing, cookies: None }
             }
         }
     }
@@ -98,8 +99,8 @@ fn answer(decision: SubrequestDecision, proxy: ForwardAuthProxy) -> Result<Answe
         SubrequestDecision::SignIn(SubrequestChallenge::Redirect(to)) => {
             redirect(to.into()).map(answered)
         }
-        SubrequestDecision::SignIn(SubrequestChallenge::Unauthorized(login_url)) => {
-            Err(Error::NotSignedIn { login_url, cookies: None })
+        SubrequestDecision::SignIn(SubrequestChallenge::Unauthorized { login_url, at_stake }) => {
+            Err(Error::NotSignedIn { login_url, at_stake, cookies: None })
         }
         SubrequestDecision::Deny(error) => Err(error),
     }
