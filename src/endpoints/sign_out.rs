@@ -8,6 +8,7 @@ use crate::endpoints::query::Query;
 use crate::endpoints::same_origin::is_same_origin;
 use crate::endpoints::{Call, Endpoints, redirect};
 use crate::error::Error;
+use crate::gate::initiator::Initiator;
 use crate::pages::Page;
 
 impl Endpoints {
@@ -23,10 +24,17 @@ impl Endpoints {
         });
         let (origin, domain) = (call.client.origin(), self.party.cookies().domain());
         let own = [self.party.site().public_url(), &origin];
-        // A HEAD must not change anything.
+        // A GET changes something only if a person opens it. Frameworks prefetch links by scripts, too.
+        let is_opened = match *call.method {
+            Method::POST => true,
+            Method::GET => {
+                matches!(Initiator::of(call.headers), Initiator::Person | Initiator::Unknown)
+            }
+            _ => false,
+        };
         // SECURITY: this applies without a session too. A form on another site is sent without the `Lax` session
         // cookie, but the answer would still clear that cookie (T88).
-        if *call.method == Method::HEAD || !is_same_origin(call.headers, &own, domain) {
+        if !is_opened || !is_same_origin(call.headers, &own, domain) {
             let query = target.as_ref().map(|target| {
                 Serializer::new(String::from("?")).append_pair("rd", target.as_str()).finish()
             });

@@ -5,7 +5,8 @@ use http::Response;
 use crate::body::Body;
 use crate::endpoints::query::Query;
 use crate::endpoints::{Call, Endpoints, redirect};
-use crate::error::Error;
+use crate::error::{AtStake, Error};
+use crate::gate::initiator::Initiator;
 use crate::login::begin::Start;
 use crate::login::return_to::ReturnTo;
 use crate::login::{self, FailedSignIn};
@@ -17,6 +18,13 @@ impl Endpoints {
     pub(super) async fn start(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let query = Query::parse(call.uri.query().unwrap_or_default());
         let options = query.options();
+        match Initiator::of(call.headers) {
+            Initiator::Person | Initiator::Script | Initiator::Unknown => {}
+            // SECURITY: a page could begin sign-ins in the browsers of its visitors (T88).
+            Initiator::Prefetch | Initiator::Frame | Initiator::Subresource => {
+                return Err(self.not_opened(call, &query));
+            }
+        }
         if let Some(target) = self.target_of_public_url(call, &query) {
             return redirect(self.party.site().own_url(&options.start(target.as_str())).into());
         }
@@ -35,6 +43,20 @@ impl Endpoints {
             }
             Err(failure) => Err(Box::new(failure).into()),
         }
+    }
+
+    /// The answer to a `start` that no person opened: 401, with the link to open.
+    fn not_opened(&self, call: Call<'_>, query: &Query) -> Error {
+        let start = |target: &str| query.options().start(target);
+        let link = match wanted(call, query) {
+            None => start(&self.gate.referring_page(call.headers, call.client)),
+            Some(_) => {
+                let elsewhere = self.target_of_public_url(call, query);
+                start(elsewhere.unwrap_or_else(|| self.target(call, query)).as_str())
+            }
+        };
+        let login_url = self.party.site().own_url(&link);
+        Error::NotSignedIn { login_url, at_stake: AtStake::Nothing, cookies: None }
     }
 
     /// The target of the browser after the sign-in.

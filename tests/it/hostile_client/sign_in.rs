@@ -196,6 +196,73 @@ async fn cross_site_request_does_not_sign_out() {
     }
 }
 
+/// Header fields of requests that no person made, all from the gateway's own origin.
+const AUTOMATIC: &[&str] = &[
+    "Sec-Purpose: prefetch\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n",
+    "Sec-Purpose: prefetch;prerender\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n",
+    "Sec-Purpose: prefetch\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: empty\r\n",
+    "Purpose: prefetch\r\nAccept: text/html\r\n",
+    "Sec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n",
+    "Sec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: script\r\n",
+    "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\n",
+    "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: embed\r\n",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn get_that_no_person_made_does_not_sign_out() {
+    let stack = Stack::start().await;
+    let mut browser = stack.browser_of("alice").await;
+    let cookie = format!("Cookie: portcullis={}\r\n", browser.cookie("/", "portcullis").unwrap());
+    let by_script = "Sec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\n";
+    for fields in AUTOMATIC.iter().copied().chain([by_script]) {
+        let fields =
+            format!("Sec-Fetch-Site: same-origin\r\nAccept: text/html\r\n{fields}{cookie}");
+        let answer = answers_to(&stack.gateway, get("/oauth2/sign_out?rd=/page", &fields)).await;
+        assert_eq!(status(&answer), 200, "T88 {fields} {answer}");
+        assert!(field(&answer, "set-cookie").is_empty(), "T88 {fields} {answer}");
+        assert!(answer.contains("<form method=\"post\""), "T88 {fields} {answer}");
+    }
+    assert_eq!(browser.fetch("/page").await.status, 200, "T88");
+    assert_eq!(stack.provider.counts().revocations, 0, "T88");
+    let by_worker =
+        "Sec-Fetch-Site: same-origin\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: empty\r\n";
+    let sent = get("/oauth2/sign_out", &format!("{by_worker}{cookie}"));
+    assert_eq!(status(&answers_to(&stack.gateway, sent).await), 302);
+    assert_eq!(browser.fetch("/page").await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn start_that_no_person_opened_gets_401_without_cookie() {
+    let stack = Stack::start().await;
+    for fields in AUTOMATIC {
+        for (target, rd) in [
+            ("?rd=/page%3Fa&prompt=login", "%2Fpage%3Fa&prompt=login"),
+            ("", "%2Fform"),
+            ("?rd=//evil.example", "%2F"),
+        ] {
+            let fields = format!("{fields}Referer: http://wiki.localhost/form\r\n");
+            let answer =
+                answers_to(&stack.gateway, get(&format!("/oauth2/start{target}"), &fields)).await;
+            assert_eq!(status(&answer), 401, "T88 {fields} {answer}");
+            assert!(field(&answer, "set-cookie").is_empty(), "T88 {fields} {answer}");
+            assert_eq!(field(&answer, "www-authenticate"), "Bearer");
+            if !fields.contains("text/html") {
+                let login_url = format!("\"http://wiki.localhost/oauth2/start?rd={rd}\"");
+                assert!(answer.contains(&login_url), "{login_url} {answer}");
+            }
+        }
+    }
+    for fields in [
+        "",
+        "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n",
+        "Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: empty\r\n",
+    ] {
+        let answer = answers_to(&stack.gateway, get("/oauth2/start", fields)).await;
+        assert_eq!(status(&answer), 302, "{fields} {answer}");
+        assert!(field(&answer, "set-cookie").starts_with("portcullis-login="), "{answer}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn input_of_a_client_is_escaped_on_every_page() {
     let stack = Stack::start().await;
