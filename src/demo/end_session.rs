@@ -1,5 +1,6 @@
 //! The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0).
-//! Invariant: a browser is redirected only to a URI that the client in `id_token_hint` has registered.
+//! Invariant: a browser is redirected only to a URI that its client has registered: that in
+//! `id_token_hint`, else that in `client_id`.
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -39,8 +40,10 @@ impl DemoProvider {
         let target = match form.get("post_logout_redirect_uri") {
             None => None,
             Some(uri) => {
-                let (client_id, _) =
-                    hint.as_ref().ok_or("A post_logout_redirect_uri requires an id_token_hint.")?;
+                let of_hint = hint.as_ref().map(|(client_id, _)| client_id.as_str());
+                let client_id = of_hint.or_else(|| form.get("client_id")).ok_or(
+                    "A post_logout_redirect_uri requires an id_token_hint or a client_id.",
+                )?;
                 let registered = state.client(client_id).is_some_and(|client| {
                     client.post_logout_redirect_uris.iter().any(|registered| registered == uri)
                 });

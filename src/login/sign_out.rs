@@ -37,13 +37,18 @@ impl Login {
             Some(target) => target.as_str().to_owned(),
             None => self.party.site().own_url("/signed_out"),
         };
-        let Some(session) = self.party.session(headers) else {
-            return Redirect { location: here, cookies };
+        let session = self.party.session(headers);
+        let provider = match (&session, self.party.providers().all()) {
+            (Some(session), _) => self.party.providers().by_id(&session.data().identity.provider),
+            // The session here has ended, that at the provider may live on.
+            (None, [only]) => Some(only),
+            (None, _) => None,
         };
-        let provider = self.party.providers().by_id(&session.data().identity.provider);
-        let there = provider.and_then(|p| self.end_session_url(p, &session, target));
-        let kind = if there.is_some() { SignOut::Provider } else { SignOut::Local };
-        self.end(session, kind, request);
+        let there = provider.and_then(|p| self.end_session_url(p, session.as_deref(), target));
+        if let Some(session) = session {
+            let kind = if there.is_some() { SignOut::Provider } else { SignOut::Local };
+            self.end(session, kind, request);
+        }
         Redirect { location: there.unwrap_or(here), cookies }
     }
 
@@ -76,12 +81,12 @@ impl Login {
     fn end_session_url(
         &self,
         provider: &Provider,
-        session: &Session,
+        session: Option<&Session>,
         target: Option<&ReturnTo>,
     ) -> Option<String> {
-        let (data, back) = (session.data(), self.party.site().own_url("/signed_out"));
+        let (data, back) = (session.map(Session::data), self.party.site().own_url("/signed_out"));
         let state = target.map(|target| self.states.seal_text(target.as_str()));
-        let hint = data.tokens.id_token.as_ref();
+        let hint = data.as_ref().and_then(|data| data.tokens.id_token.as_ref());
         provider.end_session_url(hint, &back, state.as_deref()).map(Into::into)
     }
 

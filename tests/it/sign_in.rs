@@ -134,6 +134,31 @@ async fn sign_out_ends_the_session_and_redirects_to_the_provider() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sign_out_without_a_session_reaches_the_only_provider() {
+    let second = provider::entry("partner", "Partner", "http://127.0.0.1:9", "");
+    let only = Stack::start().await;
+    let mut browser = only.browser();
+    provider::sign_in(&mut browser, "/", "alice").await;
+    browser.forget("portcullis");
+    let to = browser.navigate("/oauth2/sign_out?rd=%2Fopen").await.redirect().unwrap();
+    assert!(to.as_str().starts_with(only.provider.issuer()), "{to}");
+    let query = to.query().unwrap();
+    assert!(query.contains("client_id=wiki") && !query.contains("id_token_hint"), "{to}");
+    assert_eq!(browser.open(to.as_str()).await.url.as_str(), "http://wiki.localhost/open");
+    let page = browser.open("/").await;
+    assert!(page.url.as_str().starts_with(only.provider.issuer()), "asks again: {}", page.url);
+
+    let local = Stack::builder().provider_keys("sign_out: local").start().await;
+    let several =
+        Stack::builder().second_provider(&second).routes(["allow: authenticated"]).start().await;
+    for stack in [local, several] {
+        provider::cookie_of(&stack.gateway, "company", "alice").await;
+        let to = stack.browser().navigate("/oauth2/sign_out").await.redirect().unwrap();
+        assert_eq!(to.as_str(), "http://wiki.localhost/oauth2/signed_out");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn cross_site_sign_out_needs_a_confirmation() {
     let stack = Stack::start().await;
     let mut browser = stack.browser();

@@ -333,9 +333,18 @@ async fn sign_out_ends_the_session_and_redirects_to_a_registered_uri_only() {
         let rejected = scene.get(&target(hint, uri)).await;
         assert_eq!(rejected.status, 400, "{uri}");
     }
-    let without =
-        format!("/end_session?{}", query(&[("post_logout_redirect_uri", SIGNED_OUT)], &[]));
-    assert_eq!(scene.get(&without).await.status, 400);
+    let without = |client: &str| {
+        let fields = [("post_logout_redirect_uri", SIGNED_OUT), ("client_id", client)];
+        format!("/end_session?{}", query(&fields, &[]))
+    };
+    for target in [
+        without("unknown"),
+        format!("/end_session?{}", query(&[("post_logout_redirect_uri", SIGNED_OUT)], &[])),
+    ] {
+        assert_eq!(scene.get(&target).await.status, 400, "{target}");
+    }
+    let answer = scene.get(&without("gateway")).await;
+    assert_eq!(answer.headers["location"], SIGNED_OUT);
 
     let answer = scene.get(&target(hint, SIGNED_OUT)).await;
     assert_eq!(answer.headers["location"], format!("{SIGNED_OUT}?state=back"));
