@@ -17,7 +17,7 @@ use crate::pages::plain_text;
 use crate::server::{
     AccessLog, Answered, CertificateExpiry, ClientInfo, ForwardAuth, Handler, Incoming, Limits,
     ListenAddress, LocalAddress, OpenConnections, RejectedRequest, Scheme, ServerContext,
-    ServerTimeouts, Settings, TrustedProxies,
+    ServerTimeouts, Settings, TlsVersion, TrustedProxies,
 };
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::TargetPools;
@@ -128,6 +128,7 @@ pub fn settings(address: &ListenAddress, public: ServerTimeouts) -> Settings {
         listen: vec![address.clone()],
         workers: 1,
         certificates: Vec::new(),
+        min_tls_version: TlsVersion::default(),
         trusted_proxies: TrustedProxies::default(),
         forward_auth: ForwardAuth::default(),
         limits: Limits { connections: MOST_CONNECTIONS, ..Limits::default() },

@@ -85,6 +85,7 @@ impl App {
             refresher,
             IdentityHeaderNames::new(rules.iter().copied()),
             config.session.outage_grace,
+            config.server.limits.identity_header_bytes,
             lasting.session_bound.clone(),
         ));
         let login = Arc::new(Login::new(

@@ -208,7 +208,9 @@ impl App {
             );
         }
         let member = permit.visitor().member();
-        let rendered = member.map(|member| member.data.headers(&route.identity_headers));
+        let rendered = member.map(|member| {
+            member.data.headers(&route.identity_headers, self.gate.identity_header_bytes())
+        });
         let too_long = |name| rendered.as_ref().is_some_and(|all| all.left_out.contains(name));
         for rule in route.identity_headers.iter() {
             let value = headers.get(&rule.name).map(|value| {
@@ -216,7 +218,7 @@ impl App {
                 format!("{}: {text}", rule.name)
             });
             let why = if too_long(&rule.name) {
-                "all identity headers together are too long, and this is the largest"
+                "all identity headers together are longer than server.limits.identity_header_bytes, and this is the largest"
             } else {
                 "no value"
             };

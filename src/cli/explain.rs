@@ -318,7 +318,7 @@ routes:
         run(&ConfigSource::File(PathBuf::from("a.yaml")), &request, &source, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(
-            text.contains("x-long is not set: all identity headers together are too long"),
+            text.contains("x-long is not set: all identity headers together are longer than"),
             "{text}"
         );
         assert!(text.contains("x-name is not set: no value"), "{text}");

@@ -8,14 +8,22 @@ use crate::config::pem;
 use crate::config::section::Section;
 use crate::origin::Origin;
 use crate::secret::Secret;
-use crate::server::CertifiedPair;
+use crate::server::{CertifiedPair, TlsVersion};
 
-pub(super) const KEYS: &[KeySpec] = &[key(
-    "certificates",
-    Type::List { of: &Type::Section(CERTIFICATE), least: 1 },
-    DefaultValue::Unset("no TLS"),
-    "Certificate chains with their keys. The server name that the client sends (SNI) selects one; the first is the default.",
-)];
+pub(super) const KEYS: &[KeySpec] = &[
+    key(
+        "certificates",
+        Type::List { of: &Type::Section(CERTIFICATE), least: 1 },
+        DefaultValue::Unset("no TLS"),
+        "Certificate chains with their keys. The server name that the client sends (SNI) selects one; the first is the default.",
+    ),
+    key(
+        "min_version",
+        Type::Scalar,
+        DefaultValue::Is("\"1.2\""),
+        "Oldest version of TLS that the listeners accept: 1.2 or 1.3.",
+    ),
+];
 
 const CERTIFICATE: &[KeySpec] = &[
     key(
@@ -32,12 +40,20 @@ const CERTIFICATE: &[KeySpec] = &[
     ),
 ];
 
-/// `server.tls.certificates`.
+/// `server.tls`: the certificates, and the oldest version.
 pub(super) fn settings(
     server: &Section<'_>,
     public_url: Option<&Origin>,
-) -> Result<Vec<CertifiedPair>, Reported> {
-    let field = server.section("tls")?.field("certificates");
+) -> Result<(Vec<CertifiedPair>, TlsVersion), Reported> {
+    let section = server.section("tls")?;
+    let min_version = section.field("min_version").value(|text| match text {
+        "1.2" => Ok(TlsVersion::V1_2),
+        "1.3" => Ok(TlsVersion::V1_3),
+        _ => {
+            Err(Invalid::new("is not a version of TLS that is supported").hint("write 1.2 or 1.3"))
+        }
+    });
+    let field = section.field("certificates");
     let items = field.items()?;
     let pairs: Vec<_> = items
         .iter()
@@ -45,7 +61,7 @@ pub(super) fn settings(
         .collect();
     let pairs = pairs.into_iter().collect::<Result<Vec<CertifiedPair>, Reported>>()?;
     warn_of_certificates(&field, &pairs, public_url);
-    Ok(pairs)
+    Ok((pairs, min_version?))
 }
 
 /// Warns about certificates that browsers reject: expired, not valid yet, or for other names.

@@ -108,6 +108,12 @@ const LIMITS: &[KeySpec] = &[
         "Maximum size of the head of an upstream's response. The number of its fields is not limited.",
     ),
     key(
+        "identity_header_bytes",
+        Type::Size { least: 64, most: MIB },
+        DefaultValue::Is("8KiB"),
+        "Maximum size of all identity headers of a request, names and values. Over it the largest ones are left out.",
+    ),
+    key(
         "connections",
         Type::Count { least: 1, most: 10_000_000 },
         DefaultValue::Is("20000"),
@@ -210,15 +216,17 @@ pub(super) fn settings(
     let certificates = certificates::settings(server, public_url);
     let trusted_proxies = trusted_proxies(&server.field("trusted_proxies"));
     let forward_auth = forward_auth::settings(server, listen.as_deref().ok());
-    if let (Ok(listen), Ok(pairs), Some(url)) = (&listen, &certificates, public_url) {
+    if let (Ok(listen), Ok((pairs, _)), Some(url)) = (&listen, &certificates, public_url) {
         warn_of_http(server, listen, pairs, url);
     }
     let limits = server.section("limits").and_then(|section| limits(&section));
     let timeouts = server.section("timeouts").and_then(|section| timeouts(&section));
+    let (certificates, min_tls_version) = certificates?;
     Ok(Settings {
         listen: listen?,
         workers: workers?.unwrap_or_else(cores),
-        certificates: certificates?,
+        certificates,
+        min_tls_version,
         trusted_proxies: trusted_proxies?,
         forward_auth: forward_auth?,
         limits: limits?,
@@ -285,6 +293,7 @@ fn limits(section: &Section<'_>) -> Result<Limits, Reported> {
     let target_bytes = section.field("target_bytes").count();
     let header_count = section.field("header_count").count();
     let response_header_bytes = section.field("response_header_bytes").count();
+    let identity_header_bytes = section.field("identity_header_bytes").count();
     let connections = section.field("connections").count();
     let connections_per_client = section.field("connections_per_client").optional_count();
     let limits = Limits {
@@ -292,6 +301,7 @@ fn limits(section: &Section<'_>) -> Result<Limits, Reported> {
         target_bytes: target_bytes?,
         header_count: header_count?,
         response_header_bytes: response_header_bytes?,
+        identity_header_bytes: identity_header_bytes?,
         connections: connections?,
         connections_per_client: connections_per_client?,
     };

@@ -8,7 +8,7 @@ use crate::config::section::Section;
 use crate::origin::Origin;
 use crate::routing::host::is_below;
 use crate::secret::Secret;
-use crate::session::{CookieSettings, SameSite, Settings};
+use crate::session::{CookieSettings, Persistence, SameSite, Settings};
 
 pub(super) const KEYS: &[KeySpec] = &[
     key(
@@ -94,6 +94,12 @@ const COOKIE: &[KeySpec] = &[
         DefaultValue::Is("lax"),
         "SameSite attribute. With none, browsers also send the cookie in frames on other sites.",
     ),
+    key(
+        "persistent",
+        Type::Flag,
+        DefaultValue::Is("true"),
+        "Whether the cookie outlives the browser. With false it has no Max-Age.",
+    ),
 ];
 
 /// Minimum length of `session.secret`, in characters.
@@ -160,13 +166,22 @@ fn cookie_of(
         "none" => Some(SameSite::None),
         _ => None,
     });
+    let persistence = section.field("persistent").flag().map(|persistent| match persistent {
+        true => Persistence::Session,
+        false => Persistence::Browser,
+    });
     // RFC 6265bis §5.6: browsers drop `SameSite=None` without `Secure`.
     if matches!(same_site, Ok(SameSite::None)) && public_url.is_some_and(|url| !url.is_https()) {
         let invalid =
             Invalid::new("cannot be none with an http:// public_url: browsers reject the cookie");
         return Err(section.field("same_site").error(&invalid));
     }
-    Ok(CookieSettings { name: name?, domain: domain?, same_site: same_site? })
+    Ok(CookieSettings {
+        name: name?,
+        domain: domain?,
+        same_site: same_site?,
+        persistence: persistence?,
+    })
 }
 
 /// Parses a name; its prefix must not contradict the attributes (RFC 6265bis §4.1.3).

@@ -14,7 +14,7 @@ use crate::body::Body;
 use crate::server::{
     AccessLog, Answered, Bound, Error, ForwardAuth, Handler, Incoming, Limits, ListenAddress,
     LocalAddress, RejectedRequest, Scheme, Server, ServerContext, ServerTimeouts, Settings,
-    Shutdown, TrustedProxies,
+    Shutdown, TlsVersion, TrustedProxies,
 };
 use crate::telemetry::metrics::Metrics;
 
@@ -45,6 +45,7 @@ impl Socket {
             listen: vec![ListenAddress::Tcp(address.to_string())],
             workers: 1,
             certificates: Vec::new(),
+            min_tls_version: TlsVersion::default(),
             trusted_proxies: TrustedProxies::default(),
             forward_auth: ForwardAuth::default(),
             limits: Limits::default(),

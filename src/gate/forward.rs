@@ -103,7 +103,7 @@ impl Gate {
         }
         let Some(member) = permit.visitor().member() else { return Ok(()) };
         let data = &member.data;
-        let rendered = data.headers(&route.identity_headers);
+        let rendered = data.headers(&route.identity_headers, self.identity_header_bytes);
         self.report_left_out(route, member, &rendered.left_out);
         for (name, value) in &rendered.always {
             headers.insert(name, value.clone());
@@ -135,7 +135,8 @@ impl Gate {
         let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
         let (names, subject) = (names.join(", "), &member.data.identity.subject);
         let detail = format_args!(
-            "{names} of {subject:?} left out on the route {}: all of them together are too long",
+            "{names} of {subject:?} left out on the route {}: all of them together are longer than \
+             server.limits.identity_header_bytes",
             route.name
         );
         self.party.metrics().limit_hit(Limit::IdentityHeaders, detail);

@@ -42,6 +42,8 @@ pub struct Gate {
     stripped: Arc<IdentityHeaderNames>,
     /// How long a session continues after the expiry of its access token while the token endpoint is unavailable.
     outage_grace: Duration,
+    /// The most bytes of all identity headers of a request: names and values.
+    identity_header_bytes: usize,
     /// Requests that end with their session.
     session_bound: Arc<SessionBound>,
 }
@@ -49,16 +51,22 @@ pub struct Gate {
 impl Gate {
     /// A gate for the sessions of this relying party. `stripped` are the headers that are removed from every
     /// request. `outage_grace` is how long a session continues after the expiry of its access token while the token
-    /// endpoint is unavailable.
+    /// endpoint is unavailable. `identity_header_bytes` is the most bytes of all identity headers of a request.
     pub fn new(
         party: Arc<RelyingParty>,
         refresher: Refresher,
         stripped: IdentityHeaderNames,
         outage_grace: Duration,
+        identity_header_bytes: usize,
         session_bound: Arc<SessionBound>,
     ) -> Self {
         let stripped = Arc::new(stripped);
-        Self { party, refresher, stripped, outage_grace, session_bound }
+        Self { party, refresher, stripped, outage_grace, identity_header_bytes, session_bound }
+    }
+
+    /// The most bytes of all identity headers of a request: names and values.
+    pub fn identity_header_bytes(&self) -> usize {
+        self.identity_header_bytes
     }
 
     /// Whether several providers sign users in on a route.

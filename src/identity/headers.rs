@@ -107,13 +107,14 @@ fn rule((name, piece): (&'static str, Piece)) -> HeaderRule {
     HeaderRule { name: HeaderName::from_static(name), template: Template(vec![piece]) }
 }
 
-/// Renders headers with the values in `known`. A header with a placeholder that has no value is left out.
-pub fn render(rules: &[HeaderRule], known: Known<'_>) -> Rendered {
+/// Renders headers with the values in `known`. A header with a placeholder that has no value is left out, and so is
+/// the largest one while names and values have more than `most` bytes.
+pub fn render(rules: &[HeaderRule], known: Known<'_>, most: usize) -> Rendered {
     let mut made: Vec<(&HeaderRule, HeaderValue)> =
         rules.iter().filter_map(|rule| Some((rule, rule.template.render(known)?))).collect();
     let mut left_out = Vec::new();
     let size = |(rule, value): &(&HeaderRule, HeaderValue)| rule.name.as_str().len() + value.len();
-    while made.iter().map(size).sum::<usize>() > MOST_BYTES {
+    while made.iter().map(size).sum::<usize>() > most {
         let Some(largest) = (0..made.len()).max_by_key(|at| made.get(*at).map(size)) else { break };
         left_out.push(made.swap_remove(largest).0.name.clone());
     }
@@ -363,8 +364,6 @@ const AUTH_REQUEST: &str = "x-auth-request-";
 const IMPERSONATE: &str = "impersonate-";
 const PLACEHOLDERS: &str = "{user} {subject} {email} {groups} {name} {preferred_username} {provider} \
                             {access_token} {id_token} {claim:NAME}";
-/// Common servers accept a request head of 8 KiB.
-const MOST_BYTES: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -446,7 +445,7 @@ mod tests {
         let claims = json!({"groups": ["g".repeat(9000)]}).as_object().unwrap().clone().into();
         let identity = Identity { claims, ..alice() };
         let known = Known { identity: &identity, access_token: None, id_token: None };
-        let rendered = render(&default_rules(), known);
+        let rendered = render(&default_rules(), known, 8 * 1024);
         assert_eq!(rendered.left_out, [HeaderName::from_static("x-forwarded-groups")]);
         assert_eq!(rendered.always.len(), 2);
     }

@@ -91,11 +91,8 @@ impl Login {
         for key in before.filter_map(SessionKey::of_cookie) {
             self.party.sessions().remove(key);
         }
-        let cookie = self.party.cookies().set(
-            Name::Session,
-            id.expose().to_owned(),
-            Some(self.settings.lifetime),
-        );
+        let cookies = self.party.cookies();
+        let cookie = cookies.set_session(id.expose().to_owned(), self.settings.lifetime);
         Ok(Redirect { location: target.as_str().to_owned(), cookies: vec![cookie] })
     }
 

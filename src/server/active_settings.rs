@@ -91,7 +91,7 @@ fn activate(
         timeouts,
         trusted_proxies: settings.trusted_proxies.clone(),
         forward_auth: settings.forward_auth.clone(),
-        tls: tls::configure(&settings.certificates)?,
+        tls: tls::configure(&settings.certificates, settings.min_tls_version)?,
         http1: http1(&limits),
         http2: http2(&limits, executor),
     })

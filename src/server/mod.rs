@@ -64,6 +64,7 @@ pub use request_head::{DroppedNames, is_served};
 pub use request_id::RequestId;
 pub use settings::{
     AccessLog, CertifiedPair, Limits, ListenerKind, ServerContext, ServerTimeouts, Settings,
+    TlsVersion,
 };
 pub use shutdown::{Shutdown, Tasks};
 pub use tls::CertificateExpiry;

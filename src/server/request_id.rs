@@ -1,5 +1,5 @@
 //! The ID of a request: in the log, in the response, and in the request to the upstream.
-//! Invariant: 1 to 64 characters of `[A-Za-z0-9._-]`, so it fits any log line and header unescaped.
+//! Invariant: 1 to 128 characters of `[A-Za-z0-9._-]`, so it fits any log line and header unescaped.
 
 use std::fmt;
 
@@ -13,7 +13,7 @@ pub struct RequestId {
     length: u8,
 }
 
-const LONGEST: usize = 64;
+const LONGEST: usize = 128;
 
 impl RequestId {
     /// The ID of the `count`th request of a connection: 32 hexadecimal digits. `base` is random for each
@@ -84,8 +84,8 @@ mod tests {
     #[test]
     fn id_with_other_characters_is_rejected() {
         assert_eq!(RequestId::parse(b"a-B_1.2").unwrap().as_str(), "a-B_1.2");
-        assert_eq!(RequestId::parse(&[b'a'; 64]).unwrap().as_str().len(), 64);
-        for bad in [&b""[..], &[b'a'; 65], &[b'a'; 300], b"a b", b"a\n", b"a\"", b"\xc3\xa4"] {
+        assert_eq!(RequestId::parse(&[b'a'; 128]).unwrap().as_str().len(), 128);
+        for bad in [&b""[..], &[b'a'; 129], &[b'a'; 300], b"a b", b"a\n", b"a\"", b"\xc3\xa4"] {
             assert_eq!(RequestId::parse(bad), None, "{bad:?}");
         }
     }

@@ -21,6 +21,8 @@ pub struct Settings {
     pub workers: usize,
     /// If there are any, every TCP listener uses TLS. Unix sockets never do.
     pub certificates: Vec<CertifiedPair>,
+    /// The oldest version of TLS that the listeners accept.
+    pub min_tls_version: TlsVersion,
     /// Peers whose `X-Forwarded-*` fields are used.
     pub trusted_proxies: TrustedProxies,
     /// Proxies that may use the auth endpoints.
@@ -39,12 +41,23 @@ impl Settings {
             listen: Vec::new(),
             workers: 1,
             certificates: Vec::new(),
+            min_tls_version: TlsVersion::default(),
             trusted_proxies: TrustedProxies::default(),
             forward_auth: ForwardAuth::default(),
             limits: Limits::default(),
             timeouts: ServerTimeouts::default(),
         }
     }
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    #[default]
+    V1_2,
+    /// RFC 8446.
+    V1_3,
 }
 
 /// A certificate chain and its private key, both PEM texts.
@@ -69,6 +82,8 @@ pub struct Limits {
     pub header_count: usize,
     /// Bytes of the head of an upstream's response.
     pub response_header_bytes: usize,
+    /// Bytes of all identity headers of a request.
+    pub identity_header_bytes: usize,
     /// Open connections.
     pub connections: usize,
     /// Open connections of one client. A client is an IPv4 address or an IPv6 /64.
@@ -82,6 +97,8 @@ impl Default for Limits {
             target_bytes: 16 * 1024,
             header_count: 100,
             response_header_bytes: 64 * 1024,
+            // Common servers accept a request head of 8 KiB.
+            identity_header_bytes: 8 * 1024,
             connections: 20_000,
             connections_per_client: None,
         }

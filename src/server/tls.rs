@@ -4,20 +4,21 @@
 
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ServerConfig, SupportedProtocolVersion};
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 use x509_cert::time::Time;
 
 use crate::clock::UnixTime;
 use crate::server::error::Error;
-use crate::server::settings::CertifiedPair;
+use crate::server::settings::{CertifiedPair, TlsVersion};
 
 /// The expiry of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,20 +70,33 @@ impl CertifiedPair {
 }
 
 /// The configuration of all TLS listeners; `None` without certificates.
-pub(super) fn configure(pairs: &[CertifiedPair]) -> Result<Option<Arc<ServerConfig>>, Error> {
+pub(super) fn configure(
+    pairs: &[CertifiedPair],
+    oldest: TlsVersion,
+) -> Result<Option<Arc<ServerConfig>>, Error> {
     if pairs.is_empty() {
         return Ok(None);
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
     let keys = pairs.iter().map(|pair| load(pair, &provider)).collect::<Result<Vec<_>, _>>()?;
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions(oldest))
         .map_err(Error::Tls)?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Certificates(keys)));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ticketer = aws_lc_rs::Ticketer::new().map_err(Error::Tls)?;
     Ok(Some(Arc::new(config)))
+}
+
+/// The versions from the oldest one on.
+fn versions(oldest: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    static FROM_1_2: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+    static FROM_1_3: [&SupportedProtocolVersion; 1] = [&TLS13];
+    match oldest {
+        TlsVersion::V1_2 => &FROM_1_2,
+        TlsVersion::V1_3 => &FROM_1_3,
+    }
 }
 
 fn load(pair: &CertifiedPair, provider: &CryptoProvider) -> Result<Arc<CertifiedKey>, Error> {
@@ -131,7 +145,7 @@ mod tests {
 
     #[track_caller]
     fn check(pair: CertifiedPair, message: &str) {
-        let error = configure(&[pair]).unwrap_err().to_string();
+        let error = configure(&[pair], TlsVersion::V1_2).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
     }
 
@@ -143,8 +157,10 @@ mod tests {
         check(pair("a.pem", one.cert.pem(), other.signing_key.serialize_pem()), "a.pem");
         check(pair("a.pem", "nothing".to_owned(), key.clone()), "no certificate in a.pem");
         check(pair("a.pem", one.cert.pem(), "nothing".to_owned()), "no private key");
-        assert!(configure(&[pair("a.pem", one.cert.pem(), key)]).unwrap().is_some());
-        assert!(configure(&[]).unwrap().is_none());
+        assert!(
+            configure(&[pair("a.pem", one.cert.pem(), key)], TlsVersion::V1_2).unwrap().is_some()
+        );
+        assert!(configure(&[], TlsVersion::V1_2).unwrap().is_none());
     }
 
     #[test]
@@ -181,6 +197,6 @@ mod tests {
     fn early_data_is_off() {
         let one = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
         let pair = pair("a.pem", one.cert.pem(), one.signing_key.serialize_pem());
-        assert_eq!(configure(&[pair]).unwrap().unwrap().max_early_data_size, 0);
+        assert_eq!(configure(&[pair], TlsVersion::V1_2).unwrap().unwrap().max_early_data_size, 0);
     }
 }

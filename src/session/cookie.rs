@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue};
 use memchr::memchr;
 use std::time::Duration;
 
-use crate::session::{CookieSettings, SameSite};
+use crate::session::{CookieSettings, Persistence, SameSite};
 
 /// Names and attributes of the gateway's cookies, fixed by the configuration.
 #[derive(Clone, Debug)]
@@ -18,6 +18,7 @@ pub struct Cookies {
     secure: bool,
     domain: Option<String>,
     same_site: Attribute,
+    persistence: Persistence,
 }
 
 /// One of the gateway's cookies.
@@ -62,6 +63,7 @@ impl Cookies {
                 SameSite::Lax => Attribute::Lax,
                 SameSite::None => Attribute::None,
             },
+            persistence: settings.persistence,
         }
     }
 
@@ -101,6 +103,15 @@ impl Cookies {
             cookie = cookie.max_age(time::Duration::seconds(seconds));
         }
         header(&cookie.build())
+    }
+
+    /// `Set-Cookie` of the session cookie, for a session that ends after `lifetime`.
+    pub fn set_session(&self, id: String, lifetime: Duration) -> HeaderValue {
+        let max_age = match self.persistence {
+            Persistence::Session => Some(lifetime),
+            Persistence::Browser => None,
+        };
+        self.set(Name::Session, id, max_age)
     }
 
     /// `Set-Cookie` that removes a cookie. It has the same attributes, because otherwise the browser keeps the
@@ -338,6 +349,18 @@ mod tests {
             value.to_str().unwrap(),
             "__Secure-portcullis=; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=0"
         );
+    }
+
+    #[test]
+    fn session_cookie_ends_with_the_session_or_with_the_browser() {
+        let set = |persistence| {
+            let settings = CookieSettings { persistence, ..CookieSettings::default() };
+            let cookies = Cookies::new(&settings, true);
+            let value = cookies.set_session("v".into(), Duration::from_secs(60));
+            value.to_str().unwrap().contains("Max-Age=60")
+        };
+        assert!(set(Persistence::Session));
+        assert!(!set(Persistence::Browser));
     }
 
     #[test]

@@ -68,15 +68,15 @@ impl SessionData {
         Self { identity, baseline, tokens, rendered: HeaderCache::default() }
     }
 
-    /// The identity headers by these rules. Rendered once, because most sessions use one route.
-    pub fn headers(&self, rules: &Arc<[HeaderRule]>) -> Arc<Rendered> {
+    /// The identity headers by these rules, at most so many bytes. Rendered once, because most sessions use one route.
+    pub fn headers(&self, rules: &Arc<[HeaderRule]>, most: usize) -> Arc<Rendered> {
         self.rendered.get_or_render(rules, || {
             let known = Known {
                 identity: &self.identity,
                 access_token: self.tokens.access_token.as_ref(),
                 id_token: self.tokens.id_token.as_ref(),
             };
-            render(rules, known)
+            render(rules, known, most)
         })
     }
 }
@@ -183,9 +183,10 @@ mod tests {
     fn headers_are_rendered_once_for_a_set_of_rules() {
         let session = session("1", 60, None, Moment::from_millis(0));
         let rules: Arc<[HeaderRule]> = default_rules().into();
-        let (first, second) = (session.data().headers(&rules), session.data().headers(&rules));
+        let (first, second) =
+            (session.data().headers(&rules, 100), session.data().headers(&rules, 100));
         assert!(Arc::ptr_eq(&first, &second));
         let others: Arc<[HeaderRule]> = Arc::new([]);
-        assert!(session.data().headers(&others).always.is_empty());
+        assert!(session.data().headers(&others, 100).always.is_empty());
     }
 }

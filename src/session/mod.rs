@@ -24,7 +24,7 @@ pub use data::{Freshness, SessionData, Tokens};
 use end_signal::EndSignal;
 pub use id::{SessionId, SessionKey};
 use refresh::Refreshing;
-pub use settings::{CookieSettings, SameSite, Settings};
+pub use settings::{CookieSettings, Persistence, SameSite, Settings};
 
 /// A session in this process.
 #[derive(Debug)]

@@ -36,6 +36,18 @@ pub struct CookieSettings {
     pub domain: Option<String>,
     /// `SameSite`.
     pub same_site: SameSite,
+    /// When the browser removes the cookie.
+    pub persistence: Persistence,
+}
+
+/// When the browser removes the session cookie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Persistence {
+    /// At the end of the session: `Max-Age`.
+    #[default]
+    Session,
+    /// When it closes, or at the end of the session.
+    Browser,
 }
 
 /// `SameSite` of the session cookie (RFC 6265bis §4.1.2.7).

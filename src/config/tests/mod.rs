@@ -27,7 +27,7 @@ use crate::routing::path::PathPrefix;
 use crate::server::AccessLog;
 use crate::server::ListenAddress::{Tcp, Unix};
 use crate::server::UnixSocket;
-use crate::session::SameSite;
+use crate::session::{Persistence, SameSite};
 use crate::telemetry::Level;
 use crate::upstream::Target;
 
@@ -181,6 +181,7 @@ fn every_value_is_read() {
     assert_eq!((server.workers, server.limits.connections), (3, 7));
     assert_eq!((server.limits.header_bytes, server.limits.header_count), (65_536, 50));
     assert_eq!(server.limits.response_header_bytes, 131_072);
+    assert_eq!(server.limits.identity_header_bytes, 4096);
     assert_eq!(server.timeouts.drain, Duration::from_millis(250));
     assert!(server.trusted_proxies.unix);
     assert_eq!(server.trusted_proxies.networks, ["10.0.0.0/8".parse().unwrap()]);
@@ -209,6 +210,7 @@ fn every_value_is_read() {
     assert_eq!(session.secrets[0].expose(), "s".repeat(32));
     assert_eq!(session.cookie.domain.as_deref(), Some("example.com"));
     assert_eq!(session.cookie.same_site, SameSite::None);
+    assert_eq!(session.cookie.persistence, Persistence::Browser);
     assert_eq!(config.pages.message.as_deref(), Some("costs $5"));
     assert!(format!("{:?}", config.pages.texts).contains("Weiter mit {provider}"));
     assert_eq!(config.pages.logo.as_ref().unwrap().content_type, "image/svg+xml");

@@ -185,7 +185,7 @@ impl Endpoints {
         if let Some(member) = member {
             let identity = &member.data.identity;
             let known = Known { identity, access_token: None, id_token: None };
-            let rendered = render(&self.auth_request, known);
+            let rendered = render(&self.auth_request, known, self.gate.identity_header_bytes());
             self.gate.report_left_out(route, member, &rendered.left_out);
             for (name, value) in rendered.always {
                 headers.insert(name, value);

@@ -77,6 +77,27 @@ where
 }
 
 #[tokio::test]
+async fn client_of_an_older_version_than_the_oldest_is_rejected() {
+    for (oldest, accepted) in [(TlsVersion::V1_2, true), (TlsVersion::V1_3, false)] {
+        let (pair, certificate) = pair("a.example");
+        let settings = Settings { certificates: vec![pair], min_tls_version: oldest, ..settings() };
+        let running = Running::start(settings).await;
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("a.example").unwrap();
+        let connector = TlsConnector::from(Arc::new(config));
+        let connected = connector.connect(name, running.connect().await).await;
+        assert_eq!(connected.is_ok(), accepted, "{oldest:?}");
+    }
+}
+
+#[tokio::test]
 async fn certificate_is_chosen_by_server_name() {
     let (running, certificates) = start().await;
     for (name, works) in [("a.example", true), ("x.b.example", true), ("c.example", false)] {
