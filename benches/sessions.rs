@@ -81,7 +81,6 @@ fn data(settings: &Settings, provider: &Arc<str>, number: usize, clock: &Clock) 
     let claims = claims.as_object().cloned().unwrap_or_default();
     let binding = IdTokenBinding {
         subject: subject.into(),
-        audience: vec!["wiki".to_owned()],
         nonce: "n".repeat(43),
         auth_time: Some(1_700_000_000),
     };

@@ -144,7 +144,7 @@ fn providers(config: &Config, states: &ProviderStates) -> Result<Registry, Error
     let made = config.providers.iter().map(|settings| {
         let provider = Provider::new(settings.clone(), states);
         provider
-            .map(Arc::new)
+            .map(|provider| Arc::new(provider.using(used::claims_of(config, &settings.id))))
             .map_err(|error| Error::Provider { id: Arc::clone(&settings.id), error })
     });
     Ok(Registry::new(made.collect::<Result<_, _>>()?))

@@ -153,6 +153,9 @@ impl App {
         };
         let rulings = rulings(&request, visitor.clone());
         explanation.rules(&route.allow, &rulings);
+        if let Some(identity) = visitor.identity() {
+            self.absent_claims(route, &rulings, identity, explanation);
+        }
         match decide(&request, visitor) {
             Decision::Allow(permit) => {
                 let by = rulings.iter().position(|ruling| *ruling == Ruling::Allows);
@@ -169,6 +172,25 @@ impl App {
             Decision::Ambiguous(interpretation) => {
                 explanation.deny(&Error::Ambiguous { interpretation })
             }
+        }
+    }
+
+    /// Names the claims that rules read and the user does not have.
+    fn absent_claims(
+        &self,
+        route: &Route,
+        rulings: &[Ruling],
+        identity: &Identity,
+        explanation: &mut Explanation,
+    ) {
+        let Some(provider) = self.party.providers().by_id(&identity.provider) else { return };
+        let failed = rulings.iter().flat_map(|ruling| match ruling {
+            Ruling::Fails(keys) => keys.as_slice(),
+            Ruling::Allows | Ruling::NeedsSignIn => &[],
+        });
+        let failed: Vec<Key> = failed.copied().collect();
+        for claim in route.allow.absent_claims(&failed, identity, provider.claim_names()) {
+            explanation.add("", format!("the user has no claim {}", claim.as_str()));
         }
     }
 
@@ -234,7 +256,6 @@ impl App {
         let identity = provider.identity(claims.clone())?;
         let binding = IdTokenBinding {
             subject: Arc::clone(&identity.subject),
-            audience: Vec::new(),
             nonce: String::new(),
             auth_time: None,
         };

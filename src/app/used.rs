@@ -2,8 +2,10 @@
 //! Invariant: a claim that a rule, a header or a page reads is in the list.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::config::Config;
+use crate::gate::route;
 use crate::identity::claims::{ClaimNames, ClaimPath};
 use crate::identity::headers::Template;
 use crate::policy::Policy;
@@ -32,10 +34,21 @@ pub(super) fn size_limit(config: &Config) -> SizeLimit {
     }
 }
 
+/// Claims that rules and headers of this provider's routes read, apart from those of its identities.
+pub(super) fn claims_of(config: &Config, provider: &str) -> Vec<ClaimPath> {
+    let signs_in = |ids: &Vec<Arc<str>>| ids.iter().any(|id| **id == *provider);
+    let routes = config.routes.iter().filter(|route| route.providers.as_ref().is_none_or(signs_in));
+    let of_route = |route: &'_ route::Settings| {
+        let headers = route.identity_headers.iter().flat_map(|rule| rule.template.claims());
+        of_policy(&route.allow).chain(headers).cloned().collect::<Vec<_>>()
+    };
+    routes.flat_map(of_route).collect()
+}
+
 /// Claims that an identity is made of. Pages show them.
 fn of_identity(names: &ClaimNames) -> [&ClaimPath; 5] {
     let ClaimNames { user, email, groups, name, preferred_username } = names;
-    [user, email, groups, name, preferred_username]
+    [user, email, groups.claim(), name, preferred_username]
 }
 
 fn of_policy(allow: &Policy) -> impl Iterator<Item = &ClaimPath> {

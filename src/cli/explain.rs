@@ -257,6 +257,7 @@ routes:
                 "route      staff",
                 "allow[0]   does not match: methods, groups",
                 "allow[1]   does not match: users",
+                "           the user has no claim groups",
                 "decision   deny: no rule matches (403 Forbidden)",
             ],
         );

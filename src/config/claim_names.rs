@@ -6,7 +6,7 @@ use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::problem::KeyPath;
 use crate::config::section::Section;
-use crate::identity::claims::{ClaimNames, ClaimPath};
+use crate::identity::claims::{ClaimNames, ClaimPath, GroupsPath};
 
 pub(super) const KEYS: &[KeySpec] = &[
     key(
@@ -20,7 +20,7 @@ pub(super) const KEYS: &[KeySpec] = &[
         "groups",
         Type::Text,
         DefaultValue::Is("groups"),
-        "Claim for the groups, such as /realm_access/roles.",
+        "Claim for the groups, such as /realm_access/roles, or /groups/*/name for a list of objects.",
     ),
     key("name", Type::Text, DefaultValue::Is("name"), "Claim for the full name."),
     key(
@@ -33,14 +33,16 @@ pub(super) const KEYS: &[KeySpec] = &[
 
 /// Reads all claim names.
 pub(super) fn read(section: &Section<'_>) -> Result<ClaimNames, Reported> {
-    let path = |name| {
+    let field = |name| {
         let field = section.field(name);
         if let Some(Node::Text(text)) = field.node {
             warn_of_apparent_path(section.diagnostics, &field.path, text);
         }
-        field.value(|text| Ok(ClaimPath::parse(text)?))
+        field
     };
-    let (user, email, groups) = (path("user"), path("email"), path("groups"));
+    let path = |name| field(name).value(|text| Ok(ClaimPath::parse(text)?));
+    let (user, email) = (path("user"), path("email"));
+    let groups = field("groups").value(|text| Ok(GroupsPath::parse(text)?));
     let (name, preferred_username) = (path("name"), path("preferred_username"));
     Ok(ClaimNames {
         user: user?,

@@ -46,6 +46,13 @@ impl Invalid {
         Self { suggestion: Some(suggestion.into()), ..self }
     }
 
+    /// Drops a suggestion that would be rejected as well.
+    #[must_use]
+    pub(super) fn keep_suggestion_if(self, is_accepted: impl FnOnce(&str) -> bool) -> Self {
+        let suggestion = self.suggestion.filter(|suggestion| is_accepted(suggestion));
+        Self { suggestion, ..self }
+    }
+
     #[cfg(test)]
     pub(super) fn suggestion(&self) -> Option<&str> {
         self.suggestion.as_deref()

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use url::Url;
+
 use crate::config::authorization_parameters;
 use crate::config::claim_names;
 use crate::config::diagnostics::Reported;
@@ -13,7 +15,8 @@ use crate::config::pem;
 use crate::config::section::Section;
 use crate::config::server::http;
 use crate::config::urls::{self, PlainHttp};
-use crate::providers::{AuthMethod, ProviderEndpoints, Settings, SignOut};
+use crate::origin::Origin;
+use crate::providers::{AuthMethod, ProviderEndpoints, Settings, SignOut, Userinfo};
 use crate::secret::Secret;
 
 pub(super) const KEYS: &[KeySpec] = &[
@@ -34,6 +37,12 @@ pub(super) const KEYS: &[KeySpec] = &[
         Type::Text,
         DefaultValue::Required("issuer: https://id.example.com/realms/main"),
         "Issuer identifier, exactly as in the provider's metadata and ID tokens. Discovery starts there.",
+    ),
+    key(
+        "internal_origin",
+        Type::Text,
+        DefaultValue::Unset("none"),
+        "Origin for the gateway's own requests, in place of the issuer's: http://keycloak:8080. Paths stay the same.",
     ),
     key(
         "danger_allow_http",
@@ -82,6 +91,13 @@ pub(super) const KEYS: &[KeySpec] = &[
         Type::Section(claim_names::KEYS),
         DefaultValue::Unset("all defaults"),
         "Claims that contain the user, e-mail, groups and names: a name, or a JSON pointer that starts with /.",
+    ),
+    key(
+        "userinfo",
+        Type::Choice(&["auto", "always", "never"]),
+        DefaultValue::Is("auto"),
+        "When to request userinfo: auto requests it if the ID token lacks a claim that is used, and signs in without \
+         these claims if it fails; always requires it.",
     ),
     key(
         "require_email_verified",
@@ -190,13 +206,20 @@ fn provider(entry: &Field<'_>) -> Result<Settings, Reported> {
     let kind = section.field("kind").choice(|text| (text == "oidc").then_some(()));
     let name = section.field("name").optional_text();
     let issuer = section.field("issuer").value(|text| urls::issuer(text, http));
-    let endpoints = section.section("endpoints").and_then(|section| endpoints(&section, http));
+    let internal_origin = internal_origin(&section.field("internal_origin"));
+    let endpoints = match &internal_origin {
+        Ok(internal) => section
+            .section("endpoints")
+            .and_then(|section| endpoints(&section, http, internal.as_ref())),
+        Err(reported) => Err(*reported),
+    };
     let client_id = section.field("client_id").text();
     let credentials = credentials(&section);
     let scopes = scopes(&section.field("scopes"));
     let authorization_parameters =
         authorization_parameters::read(&section.field("authorization_parameters"));
     let claims = section.section("claims").and_then(|section| claim_names::read(&section));
+    let userinfo = section.field("userinfo").choice(userinfo);
     let require_email_verified = section.field("require_email_verified").flag();
     let sign_out = section.field("sign_out").choice(|text| match text {
         "provider" => Some(SignOut::Provider),
@@ -213,6 +236,7 @@ fn provider(entry: &Field<'_>) -> Result<Settings, Reported> {
         id: id?,
         name: name?.unwrap_or_else(|| entry.name.clone()),
         issuer: issuer?,
+        internal_origin: internal_origin?,
         endpoints: endpoints?,
         client_id: client_id?,
         client_secret,
@@ -220,6 +244,7 @@ fn provider(entry: &Field<'_>) -> Result<Settings, Reported> {
         scopes: scopes?,
         authorization_parameters: authorization_parameters?,
         claims: claims?,
+        userinfo: userinfo?,
         require_email_verified: require_email_verified?,
         sign_out: sign_out?,
         distinct_redirect_uri: distinct_redirect_uri?,
@@ -228,6 +253,15 @@ fn provider(entry: &Field<'_>) -> Result<Settings, Reported> {
         timeout: timeout?,
         danger_allow_http: flag.flag()?,
     })
+}
+
+fn userinfo(text: &str) -> Option<Userinfo> {
+    match text {
+        "auto" => Some(Userinfo::Auto),
+        "always" => Some(Userinfo::Always),
+        "never" => Some(Userinfo::Never),
+        _ => None,
+    }
 }
 
 fn id(entry: &Field<'_>) -> Result<Arc<str>, Reported> {
@@ -268,10 +302,43 @@ fn credentials(section: &Section<'_>) -> Result<(Option<AuthMethod>, Option<Secr
     Ok((method, secret))
 }
 
-fn endpoints(section: &Section<'_>, http: PlainHttp) -> Result<ProviderEndpoints, Reported> {
-    let url = |name| section.field(name).optional(|text| urls::endpoint(text, http));
-    let (authorization, token, userinfo) = (url("authorization"), url("token"), url("userinfo"));
-    let (jwks, end_session, revocation) = (url("jwks"), url("end_session"), url("revocation"));
+/// Plain `http://` is allowed here, with a warning.
+fn internal_origin(field: &Field<'_>) -> Result<Option<Origin>, Reported> {
+    let origin = field.optional(urls::origin)?;
+    if origin.as_ref().is_some_and(|origin| !origin.is_https() && !origin.is_loopback()) {
+        let invalid = Invalid::new(
+            "uses http://: codes, tokens and the client secret cross the network to the provider unencrypted",
+        )
+        .hint("use https:// unless you trust this network");
+        field.diagnostics.warning(&field.path, &invalid);
+    }
+    Ok(origin)
+}
+
+fn endpoints(
+    section: &Section<'_>,
+    http: PlainHttp,
+    internal: Option<&Origin>,
+) -> Result<ProviderEndpoints, Reported> {
+    let is_internal = |url: &Url| internal.is_some() && Origin::of(url).as_ref() == internal;
+    let own = |name| {
+        section.field(name).optional(|text| match Url::parse(text) {
+            Ok(url) if is_internal(&url) => urls::endpoint(text, PlainHttp::Anywhere),
+            Ok(_) | Err(_) => urls::endpoint(text, http),
+        })
+    };
+    let of_browsers = |name| {
+        section.field(name).optional(|text| match urls::endpoint(text, http)? {
+            url if is_internal(&url) => Err(Invalid::new(
+                "is at internal_origin, but browsers send requests to this endpoint",
+            )
+            .hint("write the public URL")),
+            url => Ok(url),
+        })
+    };
+    let (authorization, token) = (of_browsers("authorization"), own("token"));
+    let (userinfo, jwks) = (own("userinfo"), own("jwks"));
+    let (end_session, revocation) = (of_browsers("end_session"), own("revocation"));
     Ok(ProviderEndpoints {
         authorization: authorization?,
         token: token?,

@@ -34,10 +34,11 @@ pub(super) fn public_url(text: &str, http: PlainHttp) -> Result<Origin, Invalid>
 /// Parses an issuer identifier. It is returned unchanged, since `iss` must be equal to it.
 pub(super) fn issuer(text: &str, http: PlainHttp) -> Result<String, Invalid> {
     // OIDC Discovery §4.1: an issuer is the part before the well-known path.
-    if let Some((issuer, _)) = text.split_once("/.well-known/") {
-        return Err(
-            Invalid::new("is the URL of the discovery document, not the issuer").suggest(issuer)
-        );
+    if let Some((before, _)) = text.split_once("/.well-known/") {
+        let invalid = Invalid::new("is the URL of the discovery document, not the issuer")
+            .hint("write the part before /.well-known/")
+            .suggest(before);
+        return Err(invalid.keep_suggestion_if(|suggestion| issuer(suggestion, http).is_ok()));
     }
     let url = endpoint(text, http)?;
     // OIDC Core §1.2: no query and no fragment.
@@ -49,6 +50,11 @@ pub(super) fn issuer(text: &str, http: PlainHttp) -> Result<String, Invalid> {
 
 /// Parses the URL of a provider's endpoint.
 pub(super) fn endpoint(text: &str, http: PlainHttp) -> Result<Url, Invalid> {
+    let read = |text: &str| read_endpoint(text, http);
+    read(text).map_err(|invalid| invalid.keep_suggestion_if(|suggestion| read(suggestion).is_ok()))
+}
+
+fn read_endpoint(text: &str, http: PlainHttp) -> Result<Url, Invalid> {
     let url = web(text, "https")?;
     // RFC 6749 §3.1: no fragment.
     if url.fragment().is_some() {
@@ -68,6 +74,11 @@ pub(super) fn endpoint(text: &str, http: PlainHttp) -> Result<Url, Invalid> {
 
 /// Parses the URL of an egress proxy.
 pub(super) fn proxy(text: &str) -> Result<Secret, Invalid> {
+    read_proxy(text)
+        .map_err(|invalid| invalid.keep_suggestion_if(|suggestion| read_proxy(suggestion).is_ok()))
+}
+
+fn read_proxy(text: &str) -> Result<Secret, Invalid> {
     let url = web(text, "http")?;
     match matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none() {
         true => Ok(Secret::new(url)),
@@ -86,6 +97,11 @@ pub(super) fn upstream(text: &str, diagnostics: &Diagnostics<'_>) -> Result<Targ
 }
 
 fn origin_by(text: &str, scheme: &str) -> Result<Origin, Invalid> {
+    let read = |text: &str| read_origin(text, scheme);
+    read(text).map_err(|invalid| invalid.keep_suggestion_if(|suggestion| read(suggestion).is_ok()))
+}
+
+fn read_origin(text: &str, scheme: &str) -> Result<Origin, Invalid> {
     let origin = Origin::parse(text).map_err(|error| match error {
         NotAnOrigin::Scheme | NotAnOrigin::Url(_) => {
             web(text, scheme).err().unwrap_or_else(|| Invalid::new("is not a URL"))
@@ -205,8 +221,20 @@ mod tests {
         check(issuer("https://id.example/?a", PlainHttp::Loopback), "query", None);
         check(endpoint("https://me:pw@id.example", PlainHttp::Loopback), "user name", None);
         check(endpoint("https://id.example/#a", PlainHttp::Loopback), "fragment", None);
-        check(proxy("proxy:3128/x"), "no scheme", Some("http://proxy:3128/x"));
+        check(proxy("proxy:3128"), "no scheme", Some("http://proxy:3128"));
         check(proxy("http://proxy:3128/x"), "has a path", None);
+    }
+
+    #[test]
+    fn suggestion_that_would_be_rejected_too_is_left_out() {
+        check(proxy("proxy:3128/x"), "no scheme", None);
+        check(public_url("a.example/x", PlainHttp::Loopback), "no scheme", None);
+        check(issuer("HTTP://id.example", PlainHttp::Loopback), "lower case", None);
+        for text in
+            ["id.example/{tenant}", "https://id.example/{tenant}/.well-known/openid-configuration"]
+        {
+            check(issuer(text, PlainHttp::Loopback), "", None);
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ use crate::gate::route::Route;
 use crate::gate::routes::Routes;
 use crate::gate::session_bound::SessionBound;
 use crate::identity::Identity;
+use crate::identity::claims::ClaimPath;
 use crate::identity::headers::IdentityHeaderNames;
 use crate::login::relying_party::RelyingParty;
 use crate::routing::path::PathInterpretations;
@@ -122,10 +123,13 @@ impl Gate {
         target: &str,
     ) -> Error {
         let reason = denied.cause.reason();
+        let identity = denied.visitor.identity();
+        let absent = identity.map(|identity| self.absent_claims(route, denied, identity));
         audit::denied(
             &route.name,
             &reason,
-            denied.visitor.identity().map(Identity::person),
+            absent.filter(|absent| !absent.is_empty()).as_deref(),
+            identity.map(Identity::person),
             client.for_audit(),
         );
         route.meter.denied(reason);
@@ -145,5 +149,18 @@ impl Gate {
             failed: causes,
             return_to: self.party.site().return_to(&client.origin(), target),
         }))
+    }
+
+    /// The claims that the rules name and the denied user does not have, separated by commas.
+    fn absent_claims(&self, route: &Route, denied: &AccessDenied, identity: &Identity) -> String {
+        let (Cause::Rules(denial), Some(provider)) =
+            (&denied.cause, self.party.providers().by_id(&identity.provider))
+        else {
+            return String::new();
+        };
+        let names = provider.claim_names();
+        let absent = route.allow.absent_claims(&denial.failed, identity, names);
+        provider.denied_without(&absent);
+        absent.iter().map(ClaimPath::as_str).collect::<Vec<_>>().join(", ")
     }
 }

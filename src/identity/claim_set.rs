@@ -76,6 +76,40 @@ impl<'c> Claim<'c> {
         self.0.starts_with('[')
     }
 
+    /// The groups that the value has: the texts of a list or one text, or the names in an object; or, with `member`,
+    /// the text at this path in each object of a list.
+    pub fn groups(self, member: Option<&'c ClaimPath>) -> impl Iterator<Item = Cow<'c, str>> {
+        let (object, list, plain) = match member {
+            Some(_) if self.is_list() => ("", self.0, None),
+            Some(_) => ("", "", None),
+            None if self.is_object() => (self.0, "", None),
+            None => ("", "", Some(self)),
+        };
+        let names = entries(object, 0).map(|(name, _)| name).filter(|name| is_usable(name));
+        let of_item = move |place| {
+            let item: &str = list.get(place)?;
+            text_of(item.get(locate(item, member?)?)?)
+        };
+        names
+            .chain(items(list, 0).filter_map(of_item))
+            .chain(plain.into_iter().flat_map(Claim::texts))
+    }
+
+    /// How many groups the value could have.
+    pub fn count(self) -> usize {
+        if self.is_list() {
+            items(self.0, 0).count()
+        } else if self.is_object() {
+            entries(self.0, 0).count()
+        } else {
+            1
+        }
+    }
+
+    fn is_object(self) -> bool {
+        self.0.starts_with('{')
+    }
+
     /// The texts of the value: those of a list, or the one text. Numbers and booleans are their JSON text; other
     /// values, and texts that are not usable, are left out.
     pub fn texts(self) -> impl Iterator<Item = Cow<'c, str>> {

@@ -13,6 +13,13 @@ use crate::identity::Identity;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimPath(Arc<str>);
 
+/// Where the groups are: in a claim, or in a member of each object of a list (`/groups/*/name`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GroupsPath {
+    claim: ClaimPath,
+    member: Option<ClaimPath>,
+}
+
 /// The claims that an identity is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimNames {
@@ -21,7 +28,7 @@ pub struct ClaimNames {
     /// The e-mail address; by default `email`.
     pub email: ClaimPath,
     /// The groups; by default `groups`.
-    pub groups: ClaimPath,
+    pub groups: GroupsPath,
     /// The full name; by default `name`.
     pub name: ClaimPath,
     /// The preferred user name; by default `preferred_username`.
@@ -134,6 +141,30 @@ impl ClaimPath {
     }
 }
 
+impl GroupsPath {
+    /// Parses a claim's name, or a JSON pointer in which `*` stands for each item of a list. A name of a list is no
+    /// number, so that no pointer has two meanings.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (claim, member) = match text.strip_prefix('/').and_then(|_| text.split_once("/*")) {
+            Some((claim, "")) => (claim, None),
+            Some((claim, member)) if member.starts_with('/') => (claim, Some(member)),
+            Some(_) | None => (text, None),
+        };
+        let member = member.map(ClaimPath::parse).transpose()?;
+        Ok(Self { claim: ClaimPath::parse(claim)?, member })
+    }
+
+    /// The claim: a list, one text, or an object.
+    pub fn claim(&self) -> &ClaimPath {
+        &self.claim
+    }
+
+    /// The member of each object in the list.
+    pub fn member(&self) -> Option<&ClaimPath> {
+        self.member.as_ref()
+    }
+}
+
 impl ClaimNames {
     /// Those that are not the default, by their keys in the configuration.
     pub fn chosen(&self) -> impl Iterator<Item = (&'static str, &ClaimPath)> {
@@ -141,7 +172,7 @@ impl ClaimNames {
         let all = [
             ("user", &self.user, default.user),
             ("email", &self.email, default.email),
-            ("groups", &self.groups, default.groups),
+            ("groups", &self.groups.claim, default.groups.claim),
             ("name", &self.name, default.name),
             ("preferred_username", &self.preferred_username, default.preferred_username),
         ];
@@ -156,7 +187,7 @@ impl Default for ClaimNames {
         Self {
             user: path("sub"),
             email: path("email"),
-            groups: path("groups"),
+            groups: GroupsPath { claim: path("groups"), member: None },
             name: path("name"),
             preferred_username: path("preferred_username"),
         }
@@ -330,6 +361,38 @@ mod tests {
         }
         let identity = alice(json!({"groups": ["a", 1, null, ["x"], "b\r\nX: y"], "name": "a\nb"}));
         assert!(identity.groups().eq(["a", "1"]) && identity.name.is_none());
+    }
+
+    #[test]
+    fn groups_are_read_from_every_form_that_providers_use() {
+        let check = |path: &str, groups: Value, expected: &[&str]| {
+            let names =
+                ClaimNames { groups: GroupsPath::parse(path).unwrap(), ..ClaimNames::default() };
+            let identity =
+                read(json!({"sub": "1", "groups": groups, "a": {"groups": groups}}), &names);
+            let identity = identity.unwrap();
+            let found: Vec<_> = identity.groups().collect();
+            assert_eq!(found, expected, "{path} {groups}");
+        };
+        for path in ["groups", "/groups", "/a/groups"] {
+            check(path, json!(["a", "b"]), &["a", "b"]);
+            check(path, json!("a"), &["a"]);
+            check(
+                path,
+                json!({"admin": {"1": "x.example"}, "us er": {}, " b": 1}),
+                &["admin", "us er"],
+            );
+            check(path, json!([{"name": "a"}]), &[]);
+        }
+        let objects =
+            json!([{"name": "a", "id": 7}, {"name": " b"}, {"id": 8}, "c", {"name": ["d"]}]);
+        check("/groups/*/name", objects.clone(), &["a"]);
+        check("/a/groups/*/id", objects, &["7", "8"]);
+        check("/groups/*/of/name", json!([{"of": {"name": "a"}}]), &["a"]);
+        check("/groups/*", json!(["a", "b"]), &["a", "b"]);
+        check("/groups/*/name", json!({"*": {"name": "a"}}), &[]);
+        check("/groups/*/name", json!("a"), &[]);
+        assert!(GroupsPath::parse("/groups/*/a~b").is_err() && GroupsPath::parse("").is_err());
     }
 
     #[test]

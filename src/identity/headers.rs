@@ -374,6 +374,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::identity::claims::GroupsPath;
 
     fn alice() -> Identity {
         Identity {
@@ -382,7 +383,7 @@ mod tests {
             user: Some("1".into()),
             email: Some("alice@example.com".into()),
             email_withheld: false,
-            groups_claim: ClaimPath::parse("groups").unwrap(),
+            groups_claim: GroupsPath::parse("groups").unwrap(),
             name: Some("Älice".into()),
             preferred_username: None,
             claims: json!({"groups": ["staff", "a,b", "50%2C"], "n": 1, "yes": true, "list": ["x", 2, "a,b%2C"], "one": ["100%"],

@@ -8,8 +8,8 @@ pub mod refresh_baseline;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use claim_set::{Claim, ClaimSet};
-use claims::ClaimPath;
+use claim_set::ClaimSet;
+use claims::GroupsPath;
 
 use crate::telemetry::audit::Person;
 
@@ -29,7 +29,7 @@ pub struct Identity {
     /// Whether there was an address that must not be used, because it is not verified.
     pub email_withheld: bool,
     /// The claim with the groups: see [`groups`](Self::groups).
-    pub groups_claim: ClaimPath,
+    pub groups_claim: GroupsPath,
     /// The full name.
     pub name: Option<String>,
     /// The preferred user name.
@@ -41,7 +41,8 @@ pub struct Identity {
 impl Identity {
     /// Groups, in the provider's order. They are read from the text of the claims, because there may be thousands.
     pub fn groups(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        self.claims.find(&self.groups_claim).into_iter().flat_map(Claim::texts)
+        let (claim, member) = (self.groups_claim.claim(), self.groups_claim.member());
+        self.claims.find(claim).into_iter().flat_map(move |claim| claim.groups(member))
     }
 
     /// What the audit log records of the user.

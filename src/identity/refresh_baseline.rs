@@ -63,8 +63,6 @@ impl OwnClaims {
 pub struct IdTokenBinding {
     /// `sub`.
     pub subject: Arc<str>,
-    /// `aud`, sorted.
-    pub audience: Vec<String>,
     /// `nonce`.
     pub nonce: String,
     /// `auth_time`, if it was present.

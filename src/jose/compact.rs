@@ -58,7 +58,7 @@ impl Header {
     fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let members = json::object(bytes).map_err(|_| Error::Header)?;
         // SECURITY: a critical extension must be understood, and none is supported (RFC 7515 §4.1.11).
-        if members.contains_key("crit") {
+        if members.get("crit").is_some_and(|critical| !critical.is_null()) {
             return Err(Error::Critical);
         }
         let name = text(&members, "alg")?.ok_or(Error::Header)?;
@@ -79,7 +79,7 @@ pub fn claimed_member(token: &str, name: &str) -> Option<String> {
 
 fn text(members: &Map<String, Value>, name: &str) -> Result<Option<String>, Error> {
     match members.get(name) {
-        None => Ok(None),
+        None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(Error::Header),
     }

@@ -10,7 +10,9 @@ use aws_lc_rs::signature::{
     RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
 };
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::alphabet::URL_SAFE;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use super::Algorithm;
@@ -64,7 +66,7 @@ impl Jwk {
     /// Parses one key of a key set; `None` if it verifies no supported algorithm.
     pub fn parse(jwk: &Value) -> Option<Self> {
         let text = |name: &str| match jwk.get(name) {
-            None => Some(None),
+            None | Some(Value::Null) => Some(None),
             Some(Value::String(text)) => Some(Some(text.as_str())),
             Some(_) => None,
         };
@@ -108,7 +110,7 @@ impl Jwk {
 impl PublicKey {
     /// Parses the key material of a JWK; other members are ignored.
     pub fn parse(jwk: &Value) -> Option<Self> {
-        let bytes = |name: &str| URL_SAFE_NO_PAD.decode(jwk.get(name)?.as_str()?).ok();
+        let bytes = |name: &str| OPTIONAL_PADDING.decode(jwk.get(name)?.as_str()?).ok();
         match jwk.get("kty")?.as_str()? {
             "RSA" => Self::rsa(&bytes("n")?, &bytes("e")?),
             "EC" => Self::ec(Curve::parse(jwk.get("crv")?.as_str()?)?, bytes("x")?, bytes("y")?),
@@ -239,7 +241,7 @@ impl Curve {
 /// Whether `key_ops` is absent or has `verify` (RFC 7517 §4.3).
 fn may_verify(jwk: &Value) -> bool {
     match jwk.get("key_ops") {
-        None => true,
+        None | Some(Value::Null) => true,
         Some(operations) => operations
             .as_array()
             .is_some_and(|operations| operations.iter().any(|operation| operation == "verify")),
@@ -251,6 +253,12 @@ fn without_leading_zeros(bytes: &[u8]) -> &[u8] {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     bytes.get(zeros..).unwrap_or_default()
 }
+
+/// Some providers pad the members of their keys, although RFC 7515 §2 forbids it. The key is the same.
+const OPTIONAL_PADDING: GeneralPurpose = GeneralPurpose::new(
+    &URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// The first byte of an uncompressed point (SEC 1 §2.3.3).
 pub(super) const UNCOMPRESSED: u8 = 4;

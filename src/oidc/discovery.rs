@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::error::Error;
+use super::error::{Error, IssuerHint};
 use crate::origin::Origin;
 
 /// The issuer, and settings that replace discovered ones.
@@ -15,8 +15,19 @@ pub struct Settings {
     pub issuer: String,
     /// Configured endpoints.
     pub endpoints: ProviderEndpoints,
+    /// Where the gateway's own requests go in place of the issuer's origin.
+    pub internal_origin: Option<Origin>,
     /// Whether `http://` is allowed for other hosts than loopback.
     pub danger_allow_http: bool,
+}
+
+/// Who sends the requests to an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Caller {
+    /// The browser of a user.
+    Browser,
+    /// This gateway.
+    Gateway,
 }
 
 /// Configured endpoints. If authorization, token and JWKS are all set, discovery is not used.
@@ -53,9 +64,30 @@ pub struct Metadata {
     pub revocation: Option<Url>,
     /// `token_endpoint_auth_methods_supported`; `None` if absent.
     pub token_auth_methods: Option<Vec<String>>,
+    /// `revocation_endpoint_auth_methods_supported` (RFC 8414 §2); `None` if absent.
+    pub revocation_auth_methods: Option<Vec<String>>,
+    /// `prompt_values_supported` (Initiating User Registration 1.0 §4); `None` if absent.
+    pub prompt_values: Option<Vec<String>>,
     /// Whether every authorization response has `iss` (RFC 9207 §3).
     pub response_has_issuer: bool,
+    /// Why discovered optional endpoints cannot be used. They count as absent.
+    pub ignored: Vec<Error>,
 }
+
+impl Metadata {
+    /// The `prompt` to send for a wanted one. Without `select_account`, signing in again lets a user choose.
+    pub fn prompt<'p>(&self, wanted: &'p str) -> &'p str {
+        if wanted == SELECT_ACCOUNT && !self.has_prompt(wanted) { "login" } else { wanted }
+    }
+
+    /// Whether the provider has a value of `prompt`, as far as its metadata says.
+    pub fn has_prompt(&self, wanted: &str) -> bool {
+        let has = |values: &Vec<String>| values.iter().any(|value| value == wanted);
+        self.prompt_values.as_ref().is_none_or(has)
+    }
+}
+
+const SELECT_ACCOUNT: &str = "select_account";
 
 impl Settings {
     /// The URL of the document: the issuer without a final slash, and the well-known path (§4.1).
@@ -69,7 +101,26 @@ impl Settings {
         }
         let base = self.issuer.strip_suffix('/').unwrap_or(&self.issuer);
         let document = format!("{base}/.well-known/openid-configuration");
-        Url::parse(&document).map_err(|_| Error::Issuer("is not a URL"))
+        let document = Url::parse(&document).map_err(|_| Error::Issuer("is not a URL"))?;
+        Ok(self.internal(&document).unwrap_or(document))
+    }
+
+    /// The internal URL of a public one, if it is at the issuer's origin.
+    fn internal(&self, public: &Url) -> Option<Url> {
+        let issuer = Url::parse(&self.issuer).ok()?;
+        let internal = self.internal_origin.as_ref()?;
+        if Origin::of(public) != Origin::of(&issuer) {
+            return None;
+        }
+        // Not joined: a path that begins with `//` would name another host.
+        let mut url = Url::parse(&internal.to_string()).ok()?;
+        url.set_path(public.path());
+        url.set_query(public.query());
+        Some(url)
+    }
+
+    fn is_internal(&self, url: &Url) -> bool {
+        self.internal_origin.is_some() && Origin::of(url) == self.internal_origin
     }
 
     /// The configured metadata, if it is complete.
@@ -86,40 +137,76 @@ impl Settings {
         // SECURITY: compared exactly, or one issuer could impersonate another (§4.3).
         let found = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
         if found != self.issuer {
-            return Err(Error::OtherIssuer { found: found.chars().take(200).collect() });
+            let (found, hint) = (found.chars().take(200).collect(), self.hint_for_issuer(found));
+            return Err(Error::OtherIssuer { found, hint });
         }
         self.complete(document)
     }
 
     fn complete(&self, document: &Map<String, Value>) -> Result<Metadata, Error> {
         let known = &self.endpoints;
-        let find = |name, given: &Option<Url>| self.endpoint(document, name, given.as_ref());
-        let need = |name, given: &Option<Url>| {
-            find(name, given)?.ok_or(Error::Endpoint { endpoint: name, fault: "is missing" })
+        let need = |name, given: &Option<Url>, caller| {
+            let found = self.endpoint(document, name, given.as_ref(), caller)?;
+            found.ok_or(Error::Endpoint { endpoint: name, fault: "is missing" })
+        };
+        let mut ignored = Vec::new();
+        // An endpoint that sign-in does without must not stop it, unless the operator wrote it.
+        let mut find = |name, given: &Option<Url>, caller| match self.endpoint(
+            document,
+            name,
+            given.as_ref(),
+            caller,
+        ) {
+            Err(error) if given.is_none() => {
+                ignored.push(error);
+                Ok(None)
+            }
+            found => found,
         };
         Ok(Metadata {
-            authorization: need("authorization_endpoint", &known.authorization)?,
-            token: need("token_endpoint", &known.token)?,
-            jwks: need("jwks_uri", &known.jwks)?,
-            userinfo: find("userinfo_endpoint", &known.userinfo)?,
-            end_session: find("end_session_endpoint", &known.end_session)?,
-            revocation: find("revocation_endpoint", &known.revocation)?,
+            authorization: need("authorization_endpoint", &known.authorization, Caller::Browser)?,
+            token: need("token_endpoint", &known.token, Caller::Gateway)?,
+            jwks: need("jwks_uri", &known.jwks, Caller::Gateway)?,
+            userinfo: find("userinfo_endpoint", &known.userinfo, Caller::Gateway)?,
+            end_session: find("end_session_endpoint", &known.end_session, Caller::Browser)?,
+            revocation: find("revocation_endpoint", &known.revocation, Caller::Gateway)?,
             token_auth_methods: texts(document, "token_endpoint_auth_methods_supported"),
+            revocation_auth_methods: texts(document, "revocation_endpoint_auth_methods_supported"),
+            prompt_values: texts(document, "prompt_values_supported"),
             response_has_issuer: document.get("authorization_response_iss_parameter_supported")
                 == Some(&Value::Bool(true)),
+            ignored,
         })
     }
 
-    /// An endpoint: the configured one, or that of the document.
+    /// What to write in `issuer`, if anything: nothing that a configuration could not have.
+    fn hint_for_issuer(&self, found: &str) -> IssuerHint {
+        if found.contains(['{', '}']) {
+            return IssuerHint::Template;
+        }
+        if Url::parse(found).is_ok_and(|url| self.is_internal(&url)) {
+            return IssuerHint::Internal;
+        }
+        let is_plain = |url: &Url| [found, &format!("{found}/")].contains(&url.as_str());
+        let read = Self { issuer: found.to_owned(), ..self.clone() };
+        match read.document().is_ok() && Url::parse(found).is_ok_and(|url| is_plain(&url)) {
+            true => IssuerHint::Found,
+            false => IssuerHint::None,
+        }
+    }
+
+    /// An endpoint: the configured one as it is, or that of the document.
     fn endpoint(
         &self,
         document: &Map<String, Value>,
         endpoint: &'static str,
         given: Option<&Url>,
+        caller: Caller,
     ) -> Result<Option<Url>, Error> {
         let fault = |fault| Error::Endpoint { endpoint, fault };
-        let (url, is_safe) = match (given, document.get(endpoint)) {
-            (Some(url), _) => (url.clone(), self.is_safe_configured(url)),
+        let url = match (given, document.get(endpoint)) {
+            (Some(url), _) if self.is_safe_configured(url) || self.is_internal(url) => url.clone(),
+            (Some(_), _) => return Err(fault("must be https")),
             (None, None | Some(Value::Null)) => return Ok(None),
             (None, Some(value)) => {
                 let text = value.as_str().ok_or(fault("is not a string"))?;
@@ -127,17 +214,25 @@ impl Settings {
                     return Ok(None);
                 }
                 let url = Url::parse(text).map_err(|_| fault("is not a URL"))?;
-                let is_safe = self.is_safe_discovered(&url);
-                (url, is_safe)
+                if !self.is_internal(&url) && !self.is_safe_discovered(&url) {
+                    return Err(fault("must be https"));
+                }
+                url
             }
         };
-        if !is_safe {
-            return Err(fault("must be https"));
+        if caller == Caller::Browser && self.is_internal(&url) {
+            return Err(fault(
+                "is at internal_origin, which browsers do not reach: set the public URL at the provider (Keycloak: \
+                 `hostname`)",
+            ));
         }
         if url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
             return Err(fault("has a fragment or a user name"));
         }
-        Ok(Some(url))
+        match (given, caller) {
+            (None, Caller::Gateway) => Ok(Some(self.internal(&url).unwrap_or(url))),
+            (Some(_), _) | (_, Caller::Browser) => Ok(Some(url)),
+        }
     }
 
     /// Whether a configured URL is safe: https, or http to loopback or with `danger_allow_http`.
@@ -170,7 +265,8 @@ mod tests {
 
     fn settings(issuer: &str) -> Settings {
         let endpoints = ProviderEndpoints::default();
-        Settings { issuer: issuer.into(), endpoints, danger_allow_http: false }
+        let issuer = issuer.into();
+        Settings { issuer, endpoints, internal_origin: None, danger_allow_http: false }
     }
 
     fn document(issuer: &str) -> Map<String, Value> {
@@ -206,6 +302,59 @@ mod tests {
         assert_eq!(read.token_auth_methods, Some(vec!["client_secret_post".into()]));
         assert!(!read.response_has_issuer);
         assert_eq!((read.userinfo, read.end_session), (None, None));
+        assert_eq!((read.prompt_values, read.ignored), (None, Vec::new()));
+    }
+
+    #[test]
+    fn hint_quotes_only_an_issuer_that_a_configuration_can_have() {
+        let message = |found: &str| {
+            let read = settings("https://op.example/common").read(&document(found));
+            read.unwrap_err().to_string()
+        };
+        let hint = "set `issuer: \"https://op.example/a/\"`";
+        assert!(message("https://op.example/a/").contains(hint));
+        assert!(message("https://op.example").contains("set `issuer: \"https://op.example\"`"));
+        let template = message("https://op.example/{tenantid}/v2.0");
+        assert!(template.contains("replace the placeholder"), "{template}");
+        for other in ["", "http://op.example", "https://op.example?x", "https://a b", "op"] {
+            assert!(!message(other).contains("set `issuer"), "{other}");
+        }
+    }
+
+    #[test]
+    fn select_account_is_login_where_the_provider_does_not_have_it() {
+        let prompt = |values: Value, wanted: &str| {
+            let mut document = document("https://op.example");
+            document.insert("prompt_values_supported".into(), values);
+            settings("https://op.example").read(&document).unwrap().prompt(wanted).to_owned()
+        };
+        let without = json!(["none", "login", "consent"]);
+        assert_eq!(prompt(without.clone(), "select_account"), "login");
+        assert_eq!(prompt(without, "login"), "login");
+        for unknown in [json!(null), json!("login"), json!(["select_account"]), json!([null])] {
+            assert_eq!(prompt(unknown, "select_account"), "select_account");
+        }
+    }
+
+    /// Sign-in does without these.
+    #[test]
+    fn unusable_optional_endpoint_is_ignored() {
+        for name in ["userinfo_endpoint", "end_session_endpoint", "revocation_endpoint"] {
+            for unusable in [json!("http://op.example/x"), json!(["x"]), json!("/x"), json!(7)] {
+                let mut document = document("https://op.example");
+                document.insert(name.into(), unusable);
+                let read = settings("https://op.example").read(&document).unwrap();
+                assert_eq!(
+                    (&read.userinfo, &read.end_session, &read.revocation),
+                    (&None, &None, &None)
+                );
+                let [Error::Endpoint { endpoint, .. }] = &*read.ignored else { panic!("{read:?}") };
+                assert_eq!(*endpoint, name);
+            }
+        }
+        let mut settings = settings("https://op.example");
+        settings.endpoints.userinfo = Some(Url::parse("http://op.example/u").unwrap());
+        assert!(settings.read(&document("https://op.example")).is_err(), "it is configured");
     }
 
     #[test]
@@ -228,7 +377,6 @@ mod tests {
             check(name, json!("https://me@op.example/x"), Err("a fragment or a user name"));
             check(name, json!("https://op.example/x#y"), Err("a fragment or a user name"));
         }
-        check("userinfo_endpoint", json!("http://op.example/x"), Err("must be https"));
         check("userinfo_endpoint", json!(""), Ok(()));
         check("token_endpoint", json!("https://other.example/token?x=1"), Ok(()));
         check("token_endpoint_auth_methods_supported", json!("x"), Ok(()));
@@ -257,6 +405,71 @@ mod tests {
         assert!(at("https://op.example/?x").is_err());
         assert!(at("ftp://op.example").is_err());
         assert!(at("op").is_err());
+    }
+
+    /// A document of `https://op.example/realms/a`, read with `internal_origin: http://keycloak:8080`.
+    fn read_internally(changes: Value) -> Result<Metadata, Error> {
+        let issuer = "https://op.example/realms/a";
+        let mut document = document(issuer);
+        document.extend(changes.as_object().unwrap().clone());
+        internal(issuer).read(&document)
+    }
+
+    fn internal(issuer: &str) -> Settings {
+        let internal_origin = Some(Origin::parse("http://keycloak:8080").unwrap());
+        Settings { internal_origin, ..settings(issuer) }
+    }
+
+    #[test]
+    fn own_requests_go_to_the_internal_origin_and_those_of_browsers_to_the_public_one() {
+        let at = |url: &Url| url.as_str().to_owned();
+        let read = read_internally(json!({
+            "userinfo_endpoint": "https://op.example//evil.example/u?a=b",
+            "end_session_endpoint": "https://op.example/realms/a/logout",
+            "revocation_endpoint": "https://third.example/revoke",
+        }));
+        let read = read.unwrap();
+        assert_eq!(at(&read.authorization), "https://op.example/realms/a/auth");
+        assert_eq!(
+            read.end_session.as_ref().map(at).unwrap(),
+            "https://op.example/realms/a/logout"
+        );
+        assert_eq!(at(&read.token), "http://keycloak:8080/realms/a/token");
+        assert_eq!(at(&read.jwks), "http://keycloak:8080/realms/a/jwks");
+        let userinfo = read.userinfo.as_ref().map(at).unwrap();
+        assert_eq!(userinfo, "http://keycloak:8080//evil.example/u?a=b");
+        assert_eq!(read.revocation.as_ref().map(at).unwrap(), "https://third.example/revoke");
+        let document = internal("https://op.example/realms/a").document().unwrap();
+        let expected = "http://keycloak:8080/realms/a/.well-known/openid-configuration";
+        assert_eq!(document.as_str(), expected);
+        let dynamic = json!({"token_endpoint": "http://keycloak:8080/t"});
+        assert_eq!(at(&read_internally(dynamic).unwrap().token), "http://keycloak:8080/t");
+        // Configured endpoints are taken as they are.
+        let mut settings = internal("https://op.example");
+        settings.endpoints.token = Some(Url::parse("https://op.example/t").unwrap());
+        settings.endpoints.jwks = Some(Url::parse("http://keycloak:8080/j").unwrap());
+        let read = settings.read(&self::document("https://op.example")).unwrap();
+        assert_eq!(
+            (&*at(&read.token), &*at(&read.jwks)),
+            ("https://op.example/t", "http://keycloak:8080/j")
+        );
+    }
+
+    #[test]
+    fn endpoint_of_browsers_at_the_internal_origin_is_rejected() {
+        let message = |changes| read_internally(changes).unwrap_err().to_string();
+        let internal = json!("http://keycloak:8080/realms/a/auth");
+        assert!(
+            message(json!({"authorization_endpoint": internal})).contains("browsers do not reach")
+        );
+        let read = read_internally(json!({"end_session_endpoint": internal})).unwrap();
+        assert!(read.end_session.is_none() && read.ignored.len() == 1);
+        // SECURITY: only that origin may be plain HTTP, and the issuer must be the public one.
+        assert!(
+            message(json!({"token_endpoint": "http://keycloak:9090/t"})).contains("must be https")
+        );
+        let other = message(json!({"issuer": "http://keycloak:8080/realms/a"}));
+        assert!(other.contains("the address that it was asked at"), "{other}");
     }
 
     #[test]

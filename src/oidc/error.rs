@@ -22,11 +22,13 @@ pub enum Error {
     /// The document is of another issuer (OIDC Discovery §4.3).
     #[error(
         "discovery: `issuer` is {found:?}, not the configured issuer (Discovery §4.3){}",
-        issuer_hint(found)
+        issuer_hint(found, *hint)
     )]
     OtherIssuer {
         /// Its `issuer`, shortened; empty if it has none.
         found: String,
+        /// What to do.
+        hint: IssuerHint,
     },
     /// The document is not at its URL.
     #[error("unexpected status {}{} at {url}{}", .status.as_u16(), redirect_note(status), well_known_hint(url, *status))]
@@ -73,6 +75,14 @@ pub enum Error {
     /// Userinfo rejected the new access token (OIDC Core §5.3.3).
     #[error("userinfo rejected the access token (Core §5.3.3)")]
     UserinfoRejected,
+    /// The answer of userinfo is not 200 with plain JSON, such as a signed JWT.
+    #[error("userinfo: status {} with {media_type:?} in place of 200 with JSON", .status.as_u16())]
+    UserinfoUnusable {
+        /// The status.
+        status: StatusCode,
+        /// The media type, without parameters.
+        media_type: String,
+    },
     /// The `sub` of userinfo is absent or another one (OIDC Core §5.3.2).
     #[error("userinfo: `sub` differs from that of the ID token (Core §5.3.2)")]
     UserinfoSubject,
@@ -167,12 +177,9 @@ pub enum Violation {
     /// A refresh returned the ID token of another user.
     #[error("`sub` is not that of the sign-in (Core §12.2)")]
     OtherSubject,
-    /// A refresh returned an ID token with other audiences.
-    #[error("`aud` is not that of the sign-in (Core §12.2)")]
-    OtherAudience,
-    /// A refresh returned the ID token of another sign-in.
-    #[error("`auth_time` is not that of the sign-in (Core §12.2)")]
-    OtherAuthTime,
+    /// A refresh returned the ID token of an earlier sign-in.
+    #[error("`auth_time` is before that of the sign-in (Core §12.2)")]
+    EarlierAuthTime,
 }
 
 impl Error {
@@ -191,6 +198,7 @@ impl Error {
             | Self::NoDocument { .. }
             | Self::Endpoint { .. }
             | Self::NoKeys
+            | Self::UserinfoUnusable { .. }
             | Self::TooSoon
             | Self::Interrupted => false,
         }
@@ -211,6 +219,7 @@ impl Error {
             | Self::IdToken(_)
             | Self::LogoutToken(_)
             | Self::UserinfoRejected
+            | Self::UserinfoUnusable { .. }
             | Self::UserinfoSubject => false,
         }
     }
@@ -310,11 +319,32 @@ fn signature_hint(error: jose::Error) -> &'static str {
     }
 }
 
-/// A hint for a document of another issuer, which usually differs by a slash.
-fn issuer_hint(found: &str) -> String {
-    match found {
-        "" => String::new(),
-        found => format!(": to use that provider, set `issuer: {found:?}`"),
+/// What to do about a document of another issuer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IssuerHint {
+    /// Its issuer can be configured. Usually it differs by a slash.
+    Found,
+    /// Its issuer is at `internal_origin`.
+    Internal,
+    /// Its issuer is a template, such as that of Entra's `common`.
+    Template,
+    /// Its issuer cannot be configured.
+    None,
+}
+
+fn issuer_hint(found: &str, hint: IssuerHint) -> String {
+    match hint {
+        IssuerHint::None => String::new(),
+        IssuerHint::Found => format!(": to use that provider, set `issuer: {found:?}`"),
+        IssuerHint::Internal => {
+            ": the provider answers with the address that it was asked at; set its public URL at the provider \
+             (Keycloak: `hostname`)"
+                .to_owned()
+        }
+        IssuerHint::Template => {
+            ": it is a template; in `issuer`, replace the placeholder by your value, such as the ID of your tenant"
+                .to_owned()
+        }
     }
 }
 

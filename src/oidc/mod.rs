@@ -10,7 +10,7 @@ mod jwks;
 pub mod logout;
 pub mod userinfo;
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use tracing::{info, warn};
@@ -42,6 +42,8 @@ pub struct Issuer {
     /// At most one discovery a second.
     discoveries: Throttle,
     keys: Keys,
+    /// Optional endpoints that cannot be used are logged once.
+    reported: Arc<Once>,
 }
 
 impl Issuer {
@@ -54,6 +56,7 @@ impl Issuer {
             discovered: Cached::new(clock.clone()),
             discoveries: Throttle::new(clock.clone(), 1, Duration::from_secs(1)),
             keys: Keys::new(Arc::clone(&http), &clock),
+            reported: Arc::new(Once::new()),
             http,
             clock,
         })
@@ -171,15 +174,28 @@ impl Issuer {
     async fn discover(&self) -> Result<Arc<Metadata>, Error> {
         let fetch = || {
             let (http, document) = (Arc::clone(&self.http), self.document.clone());
-            fetch(http, document, self.settings.clone())
+            fetch(http, document, self.settings.clone(), Arc::clone(&self.reported))
         };
         self.discovered.fetch(&self.discoveries, fetch).await
     }
 }
 
 /// Fetches the document: a success has status 200 and is JSON (OIDC Discovery §4.2).
-async fn fetch(http: Arc<Http>, document: Url, settings: Settings) -> Result<Metadata, Error> {
-    settings.read(&get(&http, &document).await?.object()?)
+async fn fetch(
+    http: Arc<Http>,
+    document: Url,
+    settings: Settings,
+    reported: Arc<Once>,
+) -> Result<Metadata, Error> {
+    let metadata = settings.read(&get(&http, &document).await?.object()?)?;
+    if !metadata.ignored.is_empty() {
+        reported.call_once(|| {
+            for error in &metadata.ignored {
+                warn!(issuer = settings.issuer, %error, "an optional endpoint of the provider is not used");
+            }
+        });
+    }
+    Ok(metadata)
 }
 
 async fn get(http: &Http, document: &Url) -> Result<HttpResponse, Error> {

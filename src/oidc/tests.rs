@@ -36,6 +36,7 @@ async fn scene() -> Scene {
     let settings = Settings {
         issuer: provider.issuer(),
         endpoints: discovery::ProviderEndpoints::default(),
+        internal_origin: None,
         danger_allow_http: false,
     };
     let issuer = Arc::new(Issuer::new(settings, http, clock.clone()).unwrap());
@@ -182,7 +183,12 @@ async fn redirect_of_discovery_is_not_followed() {
     let timeout = Duration::from_secs(5);
     let http = Arc::new(Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap());
     let endpoints = discovery::ProviderEndpoints::default();
-    let settings = Settings { issuer: provider.issuer(), endpoints, danger_allow_http: false };
+    let settings = Settings {
+        issuer: provider.issuer(),
+        endpoints,
+        internal_origin: None,
+        danger_allow_http: false,
+    };
     let issuer = Issuer::new(settings, http, Clock::system()).unwrap();
     assert!(matches!(
         issuer.metadata().await,
@@ -222,7 +228,8 @@ async fn error_of_wrong_issuer_has_hint() {
     let http = Arc::new(Http::new(http).unwrap());
     let check = async |issuer: String, hint: &str| {
         let endpoints = discovery::ProviderEndpoints::default();
-        let settings = Settings { issuer, endpoints, danger_allow_http: false };
+        let settings =
+            Settings { issuer, endpoints, internal_origin: None, danger_allow_http: false };
         let issuer = Issuer::new(settings, Arc::clone(&http), Clock::system()).unwrap();
         let error = issuer.metadata().await.unwrap_err().to_string();
         assert!(error.contains(hint), "{error}");

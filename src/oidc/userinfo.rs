@@ -1,15 +1,12 @@
 //! Claims of the userinfo endpoint.
 //! Invariant: claims of another subject are never returned.
 //!
-//! A 401 or another `sub` means that the tokens are wrong, and ends the sign-in. So does a temporary failure,
-//! because otherwise a session could lack a group for hours. Any other response (a signed JWT, a redirect, a 403)
-//! means that the provider has no userinfo for this client. The sign-in continues without these claims, so fewer
-//! rules can match.
+//! Any other response than 200 with plain JSON (a signed JWT, a redirect, a 403) cannot be used, and is an error.
+//! What it costs, the claims or the sign-in, is a setting of the provider.
 //! Source: OpenID Connect Core §5.3.
 
 use http::StatusCode;
 use serde_json::{Map, Value};
-use tracing::warn;
 use url::Url;
 
 use super::error::Error;
@@ -18,7 +15,7 @@ use crate::oauth::http::Http;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
 
-/// The claims of `subject`; empty if the provider has no userinfo for this client.
+/// The claims of `subject`.
 pub async fn userinfo(
     http: &Http,
     endpoint: &Url,
@@ -34,9 +31,7 @@ pub async fn userinfo(
         return Err(oauth::error::Error::Status(status).into());
     }
     if !status.is_success() || response.media_type == "application/jwt" {
-        let kind = &response.media_type;
-        warn!(%endpoint, %status, kind, "userinfo ignored: the response is not 200 with plain JSON");
-        return Ok(Map::new());
+        return Err(Error::UserinfoUnusable { status, media_type: response.media_type });
     }
     let claims = response.object()?;
     // SECURITY: token substitution: the claims could be those of another user (§5.3.2).
@@ -94,13 +89,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn redirect_jwt_and_forbidden_are_ignored() {
+    async fn redirect_jwt_and_forbidden_are_unusable() {
         let (provider, result) = userinfo_with(Reply::Redirect(307, "/evil".into())).await;
-        assert_eq!(result, Ok(Map::new()));
+        assert!(matches!(result, Err(Error::UserinfoUnusable { .. })), "{result:?}");
         assert!(provider.seen("/evil").is_empty(), "the access token was sent to another URL");
         let signed = Reply::Answer(200, "application/jwt; charset=utf-8", "e30.e30.x".into());
         for reply in [signed, Reply::json(403, &json!({})), Reply::json(404, &json!({}))] {
-            assert_eq!(userinfo_with(reply).await.1, Ok(Map::new()));
+            let result = userinfo_with(reply).await.1;
+            assert!(matches!(result, Err(Error::UserinfoUnusable { .. })), "{result:?}");
         }
     }
 }

@@ -196,7 +196,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::identity::claims::ClaimPath;
+    use crate::identity::claims::{ClaimPath, GroupsPath};
     use crate::policy::rule::EmailDomain;
     use crate::routing::path::{PathInterpretations, PathPrefix};
 
@@ -207,7 +207,7 @@ mod tests {
             user: Some("1".into()),
             email: Some("Alice@Example.com".into()),
             email_withheld: false,
-            groups_claim: ClaimPath::parse("groups").unwrap(),
+            groups_claim: GroupsPath::parse("groups").unwrap(),
             name: None,
             preferred_username: None,
             claims: json!({"groups": ["staff"], "roles": ["x"], "level": 3})

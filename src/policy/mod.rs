@@ -1,6 +1,7 @@
 //! Whether a request is allowed. Denied is the default.
 //! Invariant: no I/O and no clock; the same input has the same verdict.
 
+mod absent_claims;
 pub mod evaluate;
 pub mod rule;
 

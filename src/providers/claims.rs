@@ -13,7 +13,7 @@ pub(super) fn lack(
     require_email_verified: bool,
 ) -> bool {
     let ClaimNames { user, email, groups, name, preferred_username } = names;
-    let wanted = [user, email, groups, name, preferred_username];
+    let wanted = [user, email, groups.claim(), name, preferred_username];
     // An e-mail from another claim counts as verified only if `email` has the same value.
     let vouching = [EMAIL, VERIFIED];
     wanted.iter().any(|path| path.find(claims).is_none())

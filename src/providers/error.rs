@@ -59,6 +59,7 @@ impl From<OidcError> for Error {
             | OidcError::IdToken(_)
             | OidcError::LogoutToken(_)
             | OidcError::UserinfoRejected
+            | OidcError::UserinfoUnusable { .. }
             | OidcError::UserinfoSubject => Self::Misbehaved(error),
         }
     }

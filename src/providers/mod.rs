@@ -26,7 +26,7 @@ pub use refresh::{RefreshRequest, Refreshed};
 pub use registry::{AllowedProviders, Registry};
 pub use sign_in::{Code, SignInRequest, SignedIn, Turn};
 
-use crate::identity::claims::ClaimNames;
+use crate::identity::claims::{ClaimNames, ClaimPath};
 pub use crate::oauth::client_auth::AuthMethod;
 use crate::oauth::client_auth::Credentials;
 use crate::oauth::http::Http;
@@ -36,6 +36,7 @@ use crate::oidc::discovery::Metadata;
 pub use crate::oidc::discovery::ProviderEndpoints;
 use crate::oidc::error::Error as OidcError;
 use crate::oidc::logout::{LogoutRequest, LogoutToken};
+use crate::origin::Origin;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderMeter;
 
@@ -48,6 +49,8 @@ pub struct Settings {
     pub name: String,
     /// The issuer identifier, exactly as in `iss`.
     pub issuer: String,
+    /// Where the gateway's own requests go in place of the issuer's origin.
+    pub internal_origin: Option<Origin>,
     /// Configured endpoints, which replace discovered ones.
     pub endpoints: ProviderEndpoints,
     /// The client identifier (RFC 6749 §2.2).
@@ -62,6 +65,8 @@ pub struct Settings {
     pub authorization_parameters: Vec<(String, String)>,
     /// The names of the claims.
     pub claims: ClaimNames,
+    /// When the userinfo endpoint is requested.
+    pub userinfo: Userinfo,
     /// Whether an e-mail without `email_verified: true` is ignored.
     pub require_email_verified: bool,
     /// Whether sign-out also ends the session at the provider.
@@ -102,6 +107,18 @@ impl Settings {
     }
 }
 
+/// When the userinfo endpoint is requested, and what its failure costs. Claims of another `sub` reject the tokens in
+/// every case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Userinfo {
+    /// When the ID token lacks a claim that the configuration uses. A failure costs these claims.
+    Auto,
+    /// At each sign-in and refresh. A failure costs the sign-in.
+    Always,
+    /// Not at all.
+    Never,
+}
+
 /// What a sign-out ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignOut {
@@ -130,6 +147,8 @@ pub struct Provider {
     client: Client,
     issuer: Arc<Issuer>,
     hints: ConfigHints,
+    /// Claims that rules and headers read, apart from those of `claims`.
+    used_claims: Vec<ClaimPath>,
     meter: &'static ProviderMeter,
 }
 
@@ -148,9 +167,26 @@ impl Provider {
             client: Client::new(credentials, Arc::clone(&http), limits, states.clock.clone()),
             http,
             hints: ConfigHints::new(),
+            used_claims: Vec::new(),
             meter: states.metrics.provider(&settings.id),
             settings,
         })
+    }
+
+    /// The same for rules and headers that read these claims too.
+    #[must_use]
+    pub fn using(self, claims: Vec<ClaimPath>) -> Self {
+        Self { used_claims: claims, ..self }
+    }
+
+    /// Reports claims that rules name and a denied user of this provider does not have.
+    pub fn denied_without(&self, claims: &[ClaimPath]) {
+        self.hints.denied_without(claims, &self.settings);
+    }
+
+    /// The names of the claims.
+    pub fn claim_names(&self) -> &ClaimNames {
+        &self.settings.claims
     }
 
     /// The ID in the configuration.
@@ -245,7 +281,9 @@ impl Provider {
             match &metadata.revocation {
                 None => Ok(()),
                 Some(url) => {
-                    let endpoint = self.endpoint(url, &metadata)?;
+                    let own = metadata.revocation_auth_methods.as_deref();
+                    let endpoint =
+                        self.endpoint(url, own.or(metadata.token_auth_methods.as_deref()))?;
                     Ok(self.client.revoke(endpoint, refresh_token).await?)
                 }
             }
@@ -262,13 +300,20 @@ impl Provider {
         self.log(verified.map_err(Error::from), "a logout token was rejected")
     }
 
-    /// An endpoint at which the client authenticates, with the method.
+    /// The token endpoint, with the method of the client's authentication.
+    fn token_endpoint<'m>(
+        &self,
+        metadata: &'m Metadata,
+    ) -> Result<AuthenticatedEndpoint<'m>, OidcError> {
+        self.endpoint(&metadata.token, metadata.token_auth_methods.as_deref())
+    }
+
+    /// An endpoint at which the client authenticates, with one of the methods that it offers.
     fn endpoint<'a>(
         &self,
         url: &'a Url,
-        metadata: &Metadata,
+        offered: Option<&[String]>,
     ) -> Result<AuthenticatedEndpoint<'a>, OidcError> {
-        let offered = metadata.token_auth_methods.as_deref();
         Ok(AuthenticatedEndpoint { url, method: self.client.credentials().method(offered)? })
     }
 

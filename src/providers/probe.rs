@@ -64,8 +64,15 @@ impl Provider {
                 Some(format!("write `true`, and register {redirect_uri}/{}", self.id())),
             );
         }
+        for error in &metadata.ignored {
+            let message = format!("has an optional endpoint that is not used: {error}");
+            report.warn("issuer", message, None);
+        }
         self.try_client(&metadata, redirect_uri, &mut report).await;
-        self.try_redirect(redirect_uri, &mut report).await;
+        // Without it, the answer says nothing.
+        if metadata.has_prompt("none") {
+            self.try_redirect(redirect_uri, &mut report).await;
+        }
         report
     }
 
@@ -127,7 +134,7 @@ impl Provider {
     /// Checks the client's authentication with a random code. The token endpoint authenticates the client before it
     /// looks at the code (RFC 6749 §5.2).
     async fn try_client(&self, metadata: &Metadata, redirect_uri: &str, report: &mut ProbeReport) {
-        let endpoint = match self.endpoint(&metadata.token, metadata) {
+        let endpoint = match self.token_endpoint(metadata) {
             Ok(endpoint) => endpoint,
             Err(error) => {
                 let hint = "see token_endpoint_auth_methods_supported of the metadata".to_owned();

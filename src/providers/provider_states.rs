@@ -46,6 +46,7 @@ impl ProviderStates {
         let issuer = discovery::Settings {
             issuer: settings.issuer.clone(),
             endpoints: settings.endpoints.clone(),
+            internal_origin: settings.internal_origin.clone(),
             danger_allow_http: settings.danger_allow_http,
         };
         let key = (settings.fingerprint(), issuer.clone(), http.clone());

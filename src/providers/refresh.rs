@@ -48,7 +48,7 @@ impl Provider {
         let until = Instant::now() + TIMEOUT;
         let metadata = timeout_at(until, self.issuer.metadata()).await;
         let metadata = metadata.unwrap_or(Err(OidcError::Interrupted)).map_err(temporary)?;
-        let endpoint = self.endpoint(&metadata.token, &metadata).map_err(temporary)?;
+        let endpoint = self.token_endpoint(&metadata).map_err(temporary)?;
         let slot = timeout_at(until, self.client.refresh_slot()).await;
         let slot = slot.unwrap_or(Err(OAuthError::Busy)).map_err(RefreshError::of)?;
         let tokens = self.client.refresh(&slot, endpoint, request.refresh_token, until).await;
@@ -102,10 +102,13 @@ impl Provider {
         let Some(own) = renewed.or_else(|| before.map(OwnClaims::read)) else { return Ok(None) };
         // If the sign-in requested userinfo, every refresh does too, so that a removed group is noticed. It is also
         // requested if the new ID token lacks claims that the first one had, as with many providers.
-        if baseline.id_token_claims.is_none() && !self.lack_claims(metadata, &own) {
+        if baseline.id_token_claims.is_none() && !self.needs_userinfo(metadata, &own) {
             return Ok(Some((own, None)));
         }
-        let claims = self.with_userinfo(metadata, tokens, binding, &own).await?;
+        let claims = match self.with_userinfo(metadata, tokens, binding, &own).await {
+            Err(error) if !error.is_temporary() => self.without_userinfo(error, &own)?,
+            claims => claims?,
+        };
         Ok(Some((claims, Some(own))))
     }
 }

@@ -8,17 +8,17 @@ use url::Url;
 
 use crate::client_address::ClientAddress;
 use crate::identity::Identity;
-use crate::identity::claims::identity;
+use crate::identity::claims::{ClaimPath, identity};
 use crate::identity::refresh_baseline::{IdTokenBinding, OwnClaims, RefreshBaseline};
+use crate::oauth::ExchangePermit;
 use crate::oauth::authorization::{AuthorizationRequest, AuthorizationResponse};
 use crate::oauth::token::TokenSet;
-use crate::oauth::{AuthenticatedEndpoint, ExchangePermit};
 use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
 use crate::oidc::id_token::{Expected, Occasion};
 use crate::oidc::userinfo::userinfo;
 use crate::providers::error::Error;
-use crate::providers::{Provider, claims};
+use crate::providers::{Provider, Userinfo, claims};
 use crate::secret::Secret;
 
 /// The parameters of an authorization request.
@@ -78,7 +78,7 @@ impl Provider {
         let metadata = self.log(metadata.map_err(Error::from), "cannot begin a sign-in")?;
         let mut more = vec![("nonce", request.nonce)];
         let SignInRequest { prompt, login_hint, ui_locales, .. } = *request;
-        more.extend(prompt.map(|value| ("prompt", value)));
+        more.extend(prompt.map(|value| ("prompt", metadata.prompt(value))));
         more.extend(login_hint.map(|value| ("login_hint", value)));
         more.extend(ui_locales.map(|value| ("ui_locales", value)));
         let configured = &self.settings.authorization_parameters;
@@ -144,8 +144,9 @@ impl Provider {
         };
         let (binding, own) = self.issuer.verify(id_token, &expected).await?.into_parts();
 
-        let (claims, own) = if self.lack_claims(&metadata, &own) {
-            (self.with_userinfo(&metadata, &tokens, &binding, &own).await?, Some(own))
+        let (claims, own) = if self.needs_userinfo(&metadata, &own) {
+            let claims = self.with_userinfo(&metadata, &tokens, &binding, &own).await;
+            (claims.or_else(|error| self.without_userinfo(error, &own))?, Some(own))
         } else {
             (own, None)
         };
@@ -155,17 +156,18 @@ impl Provider {
         Ok(SignedIn { tokens, identity, baseline: RefreshBaseline { binding, id_token_claims } })
     }
 
-    fn token_endpoint<'m>(
-        &self,
-        metadata: &'m Metadata,
-    ) -> Result<AuthenticatedEndpoint<'m>, OidcError> {
-        self.endpoint(&metadata.token, metadata)
-    }
-
-    /// Whether an ID token lacks claims that userinfo may have.
-    pub(super) fn lack_claims(&self, metadata: &Metadata, own: &Map<String, Value>) -> bool {
+    /// Whether userinfo is requested next to this ID token.
+    pub(super) fn needs_userinfo(&self, metadata: &Metadata, own: &Map<String, Value>) -> bool {
         let (names, strict) = (&self.settings.claims, self.settings.require_email_verified);
-        metadata.userinfo.is_some() && claims::lack(own, names, strict)
+        let lacks = |path: &ClaimPath| path.find(own).is_none();
+        match self.settings.userinfo {
+            Userinfo::Always => true,
+            Userinfo::Never => false,
+            Userinfo::Auto => {
+                metadata.userinfo.is_some()
+                    && (claims::lack(own, names, strict) || self.used_claims.iter().any(lacks))
+            }
+        }
     }
 
     /// The claims of the ID token and of userinfo.
@@ -176,9 +178,26 @@ impl Provider {
         binding: &IdTokenBinding,
         own: &Map<String, Value>,
     ) -> Result<Map<String, Value>, OidcError> {
-        let Some(endpoint) = &metadata.userinfo else { return Ok(own.clone()) };
+        let Some(endpoint) = &metadata.userinfo else {
+            let (endpoint, fault) = ("userinfo_endpoint", "is missing");
+            return Err(OidcError::Endpoint { endpoint, fault });
+        };
         let claims = userinfo(&self.http, endpoint, &tokens.access_token, &binding.subject).await?;
         Ok(claims::join(own, &claims))
+    }
+
+    /// The claims of the ID token alone, if the settings allow it after this failure of userinfo.
+    pub(super) fn without_userinfo(
+        &self,
+        error: OidcError,
+        own: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, OidcError> {
+        // SECURITY: another `sub` is token substitution (Core §5.3.2).
+        if self.settings.userinfo != Userinfo::Auto || error == OidcError::UserinfoSubject {
+            return Err(error);
+        }
+        self.hints.userinfo_failed(&error, &self.settings);
+        Ok(own.clone())
     }
 
     /// The identity that these claims describe, by the configured names.

@@ -96,6 +96,7 @@ fn settings(issuer: String) -> Settings {
         id: "company".into(),
         name: "Company".into(),
         issuer,
+        internal_origin: None,
         endpoints: ProviderEndpoints::default(),
         client_id: "us".into(),
         client_secret: Some(Secret::new("secret")),
@@ -106,6 +107,7 @@ fn settings(issuer: String) -> Settings {
             ("hd".into(), "x".into()),
         ],
         claims: ClaimNames::default(),
+        userinfo: Userinfo::Auto,
         require_email_verified: true,
         sign_out: SignOut::Provider,
         distinct_redirect_uri: false,
@@ -146,10 +148,11 @@ async fn authorization_url_has_all_parameters() {
         state: "s",
         nonce: "n",
         code_challenge: "c",
-        prompt: Some("login"),
+        prompt: Some("select_account"),
         login_hint: None,
         ui_locales: None,
     };
+    scene.script(|script| script.discovery = json!({"prompt_values_supported": ["none", "login"]}));
     let url = scene.provider.authorization_url(&request).await.unwrap();
     assert_eq!(
         url.query().unwrap(),
@@ -236,10 +239,54 @@ async fn failure_shows_who_can_fix_it() {
     assert!(matches!(scene.complete().await, Err(Error::Misconfigured(_))));
     scene.script(|script| script.token = answer(503, "server_error"));
     assert!(matches!(scene.complete().await, Err(Error::Unavailable(_))));
-    scene.script(|script| (script.token, script.userinfo) = (None, answer(401, "x").unwrap()));
-    assert!(matches!(scene.complete().await, Err(Error::Misbehaved(_))));
-    scene.script(|script| script.userinfo = answer(502, "x").unwrap());
-    assert!(matches!(scene.complete().await, Err(Error::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn failure_of_userinfo_costs_claims_or_the_sign_in_as_configured() {
+    let auto = scene(|_| {}).await;
+    let always = scene(|settings| settings.userinfo = Userinfo::Always).await;
+    let never = scene(|settings| settings.userinfo = Userinfo::Never).await;
+    let rejected = Reply::json(401, &json!({"error": "invalid_token"}));
+    let failing = Reply::json(503, &json!({}));
+    let page = Reply::Answer(200, "text/html", "<html>".into());
+    let signed = Reply::Answer(200, "application/jwt", "e30.e30.x".into());
+    for reply in [rejected, failing, page, signed, Reply::json(403, &json!({})), Reply::Drop] {
+        for scene in [&auto, &always, &never] {
+            scene.script(|script| script.userinfo = reply.clone());
+        }
+        for scene in [&auto, &never] {
+            let identity = scene.complete().await.unwrap().identity;
+            assert_eq!(&*identity.subject, "alice");
+            assert_eq!(identity.groups().count(), 0, "{reply:?}");
+        }
+        assert!(always.complete().await.is_err(), "{reply:?}");
+    }
+    assert!(never.op.seen("/userinfo").is_empty());
+    let bob = Reply::json(200, &json!({"sub": "bob", "groups": ["staff"]}));
+    for scene in [&auto, &always] {
+        scene.script(|script| script.userinfo = bob.clone());
+        let expected = Err(Error::Misbehaved(OidcError::UserinfoSubject));
+        assert_eq!(scene.complete().await.map(drop), expected);
+    }
+}
+
+#[tokio::test]
+async fn always_requests_userinfo_and_auto_for_a_claim_that_is_used() {
+    let all = json!({"groups": ["g"], "preferred_username": "al", "email_verified": true});
+    let requests = async |scene: Scene| {
+        scene.script(|script| script.id_token = all.clone());
+        scene.complete().await.unwrap();
+        scene.op.seen("/userinfo").len()
+    };
+    assert_eq!(requests(scene(|_| {}).await).await, 0);
+    assert_eq!(requests(scene(|settings| settings.userinfo = Userinfo::Always).await).await, 1);
+    let plain = scene(|_| {}).await;
+    let used = vec![ClaimPath::parse("/department/id").unwrap()];
+    assert_eq!(requests(Scene { provider: plain.provider.using(used), ..plain }).await, 1);
+    let none = scene(|settings| settings.userinfo = Userinfo::Always).await;
+    none.script(|script| script.discovery = json!({"userinfo_endpoint": null}));
+    let error = none.complete().await.unwrap_err();
+    assert!(error.to_string().contains("`userinfo_endpoint` is missing"), "{error}");
 }
 
 #[tokio::test]
@@ -292,7 +339,7 @@ async fn refresh_without_new_claims_keeps_the_old_ones() {
 
 #[tokio::test]
 async fn refresh_with_another_user_ends_the_session() {
-    let scene = scene(|_| {}).await;
+    let scene = scene(|settings| settings.userinfo = Userinfo::Always).await;
     let baseline = scene.complete().await.unwrap().baseline;
     for wrong in [json!({"sub": "bob"}), json!({"aud": "them"}), json!({"nonce": "m"})] {
         scene.script(|script| script.id_token = wrong);
@@ -303,6 +350,16 @@ async fn refresh_with_another_user_ends_the_session() {
         scene.script(|script| (script.id_token, script.userinfo) = (json!({}), userinfo));
         assert!(matches!(scene.refresh(&baseline).await, Err(RefreshError::Untrusted(_))));
     }
+}
+
+/// Keycloak with lightweight access tokens: there was never a userinfo for this client.
+#[tokio::test]
+async fn refresh_goes_on_without_a_userinfo_that_cannot_be_used() {
+    let scene = scene(|_| {}).await;
+    let baseline = scene.complete().await.unwrap().baseline;
+    scene.script(|script| script.userinfo = Reply::json(401, &json!({"error": "invalid_token"})));
+    let identity = scene.refresh(&baseline).await.unwrap().identity.unwrap();
+    assert_eq!((identity.groups().count(), identity.name.as_deref()), (0, Some("Alice")));
 }
 
 #[tokio::test]

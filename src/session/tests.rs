@@ -25,12 +25,7 @@ pub(crate) fn person(subject: &str) -> Identity {
 
 /// The baseline of a sign-in of this user.
 pub(crate) fn baseline(subject: &str) -> RefreshBaseline {
-    let binding = IdTokenBinding {
-        subject: subject.into(),
-        audience: Vec::new(),
-        nonce: String::new(),
-        auth_time: None,
-    };
+    let binding = IdTokenBinding { subject: subject.into(), nonce: String::new(), auth_time: None };
     RefreshBaseline { binding, id_token_claims: None }
 }
 

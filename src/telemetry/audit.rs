@@ -59,11 +59,19 @@ pub fn ended_by_refresh(provider: &str, subject: &str, session: &impl Debug, rea
     tracing::info!(target: AUDIT, event = "session_ended", provider, subject, ?session, reason);
 }
 
-/// Reports a request that the rules denied, and its user if known.
-pub fn denied(route: &str, reason: &str, who: Option<Person<'_>>, request: RequestRef<'_>) {
+/// Reports a request that the rules denied, and its user if known. `absent_claims` are those that the rules name and
+/// the user does not have.
+pub fn denied(
+    route: &str,
+    reason: &str,
+    absent_claims: Option<&str>,
+    who: Option<Person<'_>>,
+    request: RequestRef<'_>,
+) {
     let (subject, email) = (who.map(|who| who.subject), who.and_then(|who| who.email));
     let RequestRef { client, request_id } = request;
     tracing::info!(
-        target: AUDIT, event = "denied", route, reason, subject, email, %client, request_id
+        target: AUDIT, event = "denied", route, reason, absent_claims, subject, email, %client,
+        request_id
     );
 }

@@ -24,6 +24,7 @@ mod fuzz;
 mod headers;
 mod hostile_client;
 mod hostile_idp;
+mod internal_origin;
 mod lexicon;
 mod lost_log;
 mod ntlm;

@@ -197,7 +197,7 @@ fn every_value_is_read() {
     assert_eq!(one.scopes, ["openid", "groups"]);
     let parameters = [("prompt", "login"), ("max_age", "3600")];
     assert_eq!(one.authorization_parameters, parameters.map(|(k, v)| (k.into(), v.into())));
-    assert_eq!(one.claims.groups.as_str(), "/realm_access/roles");
+    assert_eq!(one.claims.groups.claim().as_str(), "/realm_access/roles");
     assert_eq!(one.endpoints.jwks.as_ref().unwrap().as_str(), "https://keys.example.com/");
     assert!(!one.require_email_verified && one.distinct_redirect_uri);
     assert_eq!((one.sign_out, two.sign_out), (SignOut::Local, SignOut::Provider));

@@ -104,6 +104,24 @@ fn leading_zero_of_modulus_is_ignored() {
     check(&key.sign("JWT", &claims()).unwrap(), &[padded], Ok(()));
 }
 
+/// The members of a key only: a token with padding is rejected.
+#[test]
+fn padding_of_key_material_is_ignored() {
+    for algorithm in [Algorithm::RS256, Algorithm::ES256] {
+        let key = SigningKey::generate(algorithm).unwrap();
+        let mut jwk = key.public_jwk();
+        for name in ["n", "x", "y"] {
+            if let Some(Value::String(text)) = jwk.get_mut(name) {
+                text.push_str(&"=".repeat((4 - text.len() % 4) % 4));
+            }
+        }
+        assert!(jwk.to_string().contains('='));
+        let signed = key.sign("JWT", &claims()).unwrap();
+        check(&signed, std::slice::from_ref(&jwk), Ok(()));
+        check(&format!("{signed}=="), &[jwk], Err(Error::Encoding));
+    }
+}
+
 #[test]
 fn document_that_is_no_jwk_set_is_rejected() {
     for document in ["", "[]", "{}", r#"{"keys":{}}"#, r#"{"keys":[],"keys":[]}"#, "<html>"] {

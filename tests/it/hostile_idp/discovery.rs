@@ -15,6 +15,7 @@ fn expected(fault: DiscoveryFault) -> Outcome {
     use DiscoveryFault as F;
     match fault {
         F::UnknownMembers | F::NoPkce | F::IssNotAnnounced | F::TextPlain => SignedIn,
+        F::Nulls | F::OptionalUnusable | F::NoSelectAccount => SignedIn,
         // The list is theirs; which algorithms are accepted is ours to say.
         F::OnlyNone => SignedIn,
         F::IssuerOther | F::IssuerSlash | F::NoIssuer => {
@@ -78,4 +79,20 @@ async fn advertised_alg_none_is_not_accepted() {
     let unsigned = Fault::IdToken(GrantType::SignIn, IdTokenFault::AlgNone);
     let failed = Failed(502, "the token's signature algorithm is not accepted");
     trials.check(&[only_none, unsigned], "alg none, as advertised", failed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_account_is_asked_for_by_login_where_select_account_is_unknown() {
+    let without = Fault::Discovery(DiscoveryFault::NoSelectAccount);
+    for (faults, expected) in [(&[][..], "select_account"), (&[without], "login")] {
+        let stack = Stack::builder().faults(faults).start().await;
+        let mut bob = stack.browser_of("bob").await;
+        let denied = bob.navigate("/staff").await;
+        assert_eq!(denied.status, 403, "{denied:?}");
+        assert!(denied.body.contains("prompt=select_account"), "{denied:?}");
+        let start = "/oauth2/start?rd=%2Fstaff&prompt=select_account";
+        let request = bob.navigate(start).await.redirect().unwrap();
+        let prompt = request.query_pairs().find(|(name, _)| name == "prompt").unwrap();
+        assert_eq!(prompt.1, expected, "{request}");
+    }
 }

@@ -20,9 +20,10 @@ fn expected(fault: UserinfoFault) -> Known {
         F::NoSub | F::SubOther => {
             Known::NoSession("userinfo: `sub` differs from that of the ID token")
         }
-        F::InvalidToken => Known::NoSession("userinfo rejected the access token"),
         // No userinfo for us: nothing of it is used, and nothing is followed.
-        F::Signed | F::RedirectAgain => Known::As(json!([null, null, null])),
+        F::InvalidToken | F::Html | F::Signed | F::RedirectAgain => {
+            Known::As(json!([null, null, null]))
+        }
         // A value with a control character is no value.
         F::LineBreaks => Known::As(json!([null, null, null])),
         F::WrongTypes => Known::As(json!([null, "staff", null])),
@@ -76,4 +77,26 @@ async fn userinfo_completes_what_the_id_token_leaves_out() {
     let headers = &tried.answer.json()["headers"];
     assert_eq!(headers["x-forwarded-email"], "alice@example.com");
     assert_eq!(headers["x-forwarded-groups"], "staff");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn required_userinfo_that_cannot_be_used_rejects_the_sign_in() {
+    let trials = Trials::of(Stack::builder().provider_keys("userinfo: always")).await;
+    trials.check(&[], "honest", SignedIn).await;
+    for (fault, check) in [
+        (UserinfoFault::InvalidToken, "userinfo rejected the access token"),
+        (UserinfoFault::Html, "not a JSON object"),
+        (UserinfoFault::Signed, "\"application/jwt\" in place of 200 with JSON"),
+    ] {
+        trials.check(&[Fault::Userinfo(fault)], fault.words(), Failed(502, check)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn userinfo_is_not_requested_with_never() {
+    let stack =
+        Stack::builder().provider_keys("userinfo: never").faults(&faults(None)).start().await;
+    let mut browser = stack.browser_of("alice").await;
+    assert_eq!(browser.fetch("/staff").await.status, 403, "the ID token has no groups");
+    assert_eq!(stack.provider.counts().userinfo, 0);
 }

@@ -1,7 +1,7 @@
 //! Answers to users whom the rules deny.
 
 use super::{Stack, builder};
-use crate::support::faults::Account;
+use crate::support::faults::{Account, Fault, GrantType, IdTokenFault};
 use crate::support::provider;
 use crate::support::wire::field;
 
@@ -70,6 +70,35 @@ async fn unverified_email_is_named_on_the_page_and_once_in_the_log() {
     let remedy = "providers.company.require_email_verified";
     let log = stack.gateway.log_until_all(&["\"WARN\"", remedy]);
     assert_eq!(log.iter().filter(|line| line.contains(remedy)).count(), 1, "{log:?}");
+}
+
+/// With a rule on groups and no group mapper at the provider, everyone is "not in an allowed group".
+#[tokio::test(flavor = "multi_thread")]
+async fn claim_that_never_comes_is_named_in_the_log_of_its_denials() {
+    let routes = [("/", "allow: [{ groups: [staff] }]")];
+    let stack = builder(Account::demo(), &routes)
+        .faults(&[Fault::IdToken(GrantType::SignIn, IdTokenFault::Bare)])
+        .provider_keys("userinfo: never")
+        .start()
+        .await;
+    for _ in 0..2 {
+        let mut browser = stack.browser();
+        assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 403);
+    }
+    let denied = ["\"event\":\"denied\"", "\"absent_claims\":\"groups\""];
+    stack.gateway.log_until_all(&denied);
+    let remedy = "check providers.company.scopes and providers.company.claims";
+    let log = stack.gateway.log_until_all(&["\"WARN\"", "\"absent\":\"groups\"", remedy]);
+    assert_eq!(log.iter().filter(|line| line.contains(remedy)).count(), 1, "{log:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn group_that_the_user_is_not_in_is_no_absent_claim() {
+    let stack = builder(Account::demo(), &[("/", "allow: [{ groups: [staff] }]")]).start().await;
+    let mut browser = stack.browser();
+    assert_eq!(provider::sign_in(&mut browser, "/", "bob").await.status, 403);
+    let log = stack.gateway.log_until_all(&["\"event\":\"denied\"", "\"reason\":\"groups\""]);
+    assert!(!log.iter().any(|line| line.contains("absent")), "{log:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,7 +36,7 @@ pub fn run(data: &[u8]) {
 /// `use`, `key_ops` and `alg` (RFC 7517 §4.2 to §4.4) do not say otherwise.
 fn is_for_signatures(jwk: &Value) -> bool {
     let says = |name: &str, good: &[&str]| match jwk.get(name) {
-        None => true,
+        None | Some(Value::Null) => true,
         Some(Value::String(text)) => good.contains(&text.as_str()),
         Some(Value::Array(all)) => all.iter().any(|one| good.iter().any(|good| one == good)),
         Some(_) => false,

@@ -87,6 +87,10 @@ faults! {
             answer.set("groups", json!("staff"));
             answer.set("name", Value::Null);
         },
+        Html "an HTML page with status 200" => |answer, _| {
+            answer.head(CONTENT_TYPE, "text/html");
+            answer.text = Some("<html>".to_owned());
+        },
         EmailUnverified "email_verified is false" =>
             |answer, _| answer.set("email_verified", json!(false)),
         EmailVerifiedText "email_verified is the text true" =>
@@ -130,6 +134,26 @@ faults! {
             drop(answer.members.remove("authorization_response_iss_parameter_supported"));
         },
         TextPlain "as text/plain" => |answer, _| answer.head(CONTENT_TYPE, "text/plain"),
+        Nulls "null in optional members" => |answer, _| {
+            for name in [
+                "end_session_endpoint",
+                "revocation_endpoint",
+                "token_endpoint_auth_methods_supported",
+                "code_challenge_methods_supported",
+                "authorization_response_iss_parameter_supported",
+                "prompt_values_supported",
+                "scopes_supported",
+            ] {
+                answer.set(name, Value::Null);
+            }
+        },
+        OptionalUnusable "optional endpoints that cannot be used" => |answer, _| {
+            answer.set("userinfo_endpoint", json!("/userinfo"));
+            answer.set("end_session_endpoint", json!(["https://op.example"]));
+            answer.set("revocation_endpoint", json!("ftp://op.example/revoke"));
+        },
+        NoSelectAccount "no prompt select_account" =>
+            |answer, _| answer.set("prompt_values_supported", json!(["none", "login", "consent"])),
         Redirect "302 to a valid copy under the same issuer" => |answer, facts| {
             answer.go(StatusCode::FOUND, &format!("{}/discovery-copy", facts.issuer));
         },
@@ -148,6 +172,18 @@ faults! {
             |answer, _| keys(answer, |keys| keys.insert(0, json!({"kty": "FUTURE", "kid": "f"}))),
         NoUseNoAlg "no use, no alg" =>
             |answer, _| keys(answer, |keys| without(keys, &["use", "alg"])),
+        Nulls "null in optional members" => |answer, _| keys(answer, |keys| each(keys, |key| {
+            for name in ["use", "alg", "key_ops", "x5t"] {
+                key.insert(name.to_owned(), Value::Null);
+            }
+        })),
+        Padded "key material with padding" => |answer, _| keys(answer, |keys| each(keys, |key| {
+            for name in ["n", "x", "y"] {
+                if let Some(Value::String(text)) = key.get_mut(name) {
+                    text.push_str(&"=".repeat((4 - text.len() % 4) % 4));
+                }
+            }
+        })),
         NoKeys "no keys" => |answer, _| keys(answer, Vec::clear),
         NoMember "no member keys" => |answer, _| drop(answer.members.remove("keys")),
         ShortRsa "the RSA key cut to 1024 bits" =>

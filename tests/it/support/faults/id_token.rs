@@ -94,6 +94,10 @@ faults! {
         },
         AudTwoNoAzp "two audiences, no azp" =>
             |token, facts| token.claim("aud", json!([facts.client_id, "other"])),
+        AudGrown "two audiences, azp is the client_id" => |token, facts| {
+            token.claim("aud", json!([facts.client_id, "added"]));
+            token.claim("azp", json!(facts.client_id));
+        },
         NoSub "no sub" => |token, _| drop(token.claims.remove("sub")),
         SubEmpty "an empty sub" => |token, _| token.claim("sub", json!("")),
         SubOther "another person's sub" => |token, _| token.claim("sub", json!("demo-mallory")),
@@ -122,6 +126,8 @@ faults! {
         NoAuthTime "no auth_time" => |token, _| drop(token.claims.remove("auth_time")),
         AuthTimeOld "auth_time a day ago" =>
             |token, facts| token.claim("auth_time", json!(facts.now - 86_400)),
+        AuthTimeLater "auth_time now" =>
+            |token, facts| token.claim("auth_time", json!(facts.now)),
         NoAcr "no acr" => |token, _| drop(token.claims.remove("acr")),
         EmailUnverified "email_verified is false" =>
             |token, _| token.claim("email_verified", json!(false)),
