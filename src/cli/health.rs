@@ -1,7 +1,9 @@
 //! `health`: requests `/readyz` from the admin listener, for health checks in containers without an HTTP client.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::header::HOST;
@@ -9,20 +11,41 @@ use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 use url::Url;
 
 use crate::body::BodyError;
-use crate::cli::{NOT_READY, SUCCESS};
-use crate::config::HostEnv;
+use crate::cli::{INVALID_CONFIG, NOT_READY, SUCCESS, USAGE_ERROR, complain};
+use crate::config::{self, HostEnv, Problems};
+use crate::server::ListenAddress;
+
+/// Where the admin listener is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdminAddress {
+    /// On TCP.
+    Url(Url),
+    /// On this unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(url) => url.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
 
 /// Parses `--url`.
-pub fn address(text: &str) -> Result<Url, String> {
-    if text.starts_with("unix:") || text.starts_with('/') {
-        return Err("unix sockets are not supported here: use \
-                    `curl --unix-socket PATH http://localhost/readyz`"
-            .to_owned());
+pub fn target(text: &str) -> Result<AdminAddress, String> {
+    match text.strip_prefix("unix:") {
+        Some("") => return Err("write unix:PATH".to_owned()),
+        Some(path) => return Ok(AdminAddress::Unix(path.into())),
+        None if text.starts_with('/') => return Err(format!("write unix:{text}")),
+        None => {}
     }
     if !text.contains("://") {
         let place = text.split('/').next().unwrap_or_default();
@@ -36,7 +59,7 @@ pub fn address(text: &str) -> Result<Url, String> {
             if url.path() == "/" {
                 url.set_path("/readyz");
             }
-            Ok(url)
+            Ok(AdminAddress::Url(url))
         }
         Ok(_) | Err(_) => {
             Err("write http://HOST:PORT/readyz: the admin listener uses plain HTTP".to_owned())
@@ -44,42 +67,83 @@ pub fn address(text: &str) -> Result<Url, String> {
     }
 }
 
-/// Returns the URL of the admin listener that `run` opens with the same environment.
-pub fn address_here(source: &HostEnv) -> Result<Url, String> {
-    let Some(place) = source.admin_listen() else { return address(DEFAULT) };
-    if matches!(place.as_str(), "off" | "false") {
-        return Err("the admin listener is off, so there is no health check".to_owned());
+/// Returns the target for this listener.
+fn of_listener(address: &ListenAddress) -> Result<AdminAddress, String> {
+    match address {
+        ListenAddress::Unix(socket) => Ok(AdminAddress::Unix(socket.path.clone())),
+        // Connect to loopback if it listens on all addresses.
+        ListenAddress::Tcp(place) => {
+            let place = place.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
+            target(&format!("http://{place}"))
+        }
     }
-    if place.starts_with("unix:") {
-        return address(&place);
+}
+
+/// Asks at `url`, or at the admin listener that `run` opens with the same file and environment. Prints the response,
+/// or the problems, and returns the exit code.
+pub fn check(
+    url: Option<AdminAddress>,
+    file: Option<&Path>,
+    source: &HostEnv,
+    out: &mut dyn Write,
+) -> io::Result<u8> {
+    if let Some(target) = url {
+        return run(&target, out);
     }
-    // Connect to loopback if it listens on all addresses.
-    let place = place.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
-    address(&format!("http://{place}"))
+    let target = match config::admin_listen(file, source) {
+        Ok(Some(address)) => of_listener(&address),
+        Ok(None) => Err("the admin listener is off, so there is no health check".to_owned()),
+        Err(Problems(problems)) => {
+            problems.iter().for_each(|problem| complain(&problem.to_string()));
+            return Ok(INVALID_CONFIG);
+        }
+    };
+    match target {
+        Ok(target) => run(&target, out),
+        Err(error) => {
+            complain(&format!("portcullis: admin.listen: {error}"));
+            Ok(USAGE_ERROR)
+        }
+    }
 }
 
 /// Sends the request, prints the response, and returns the exit code.
-pub fn run(url: &Url, out: &mut dyn Write) -> io::Result<u8> {
+fn run(target: &AdminAddress, out: &mut dyn Write) -> io::Result<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (code, text) = match runtime.block_on(async { timeout(TIMEOUT, request(url)).await }) {
+    let (code, text) = match runtime.block_on(async { timeout(TIMEOUT, request(target)).await }) {
         Ok(Ok((StatusCode::OK, text))) => (SUCCESS, text),
         Ok(Ok((status, text))) => (NOT_READY, format!("not ready: {status}: {text}")),
-        Ok(Err(error)) => (NOT_READY, format!("not ready: {url}: {error}")),
-        Err(_) => (NOT_READY, format!("not ready: {url}: no response within {TIMEOUT:?}")),
+        Ok(Err(error)) => (NOT_READY, format!("not ready: {target}: {error}")),
+        Err(_) => (NOT_READY, format!("not ready: {target}: no response within {TIMEOUT:?}")),
     };
     writeln!(out, "{}", text.trim_end())?;
     Ok(code)
 }
 
 /// Sends one request on a new connection, without an egress proxy.
-async fn request(url: &Url) -> Result<(StatusCode, String), BodyError> {
-    let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
-    let authority = format!("{host}:{}", port.unwrap_or_default());
-    let stream = TcpStream::connect(&authority).await?;
-    let host = host_field(stream.peer_addr()?, &authority);
+async fn request(target: &AdminAddress) -> Result<(StatusCode, String), BodyError> {
+    match target {
+        AdminAddress::Url(url) => {
+            let (host, port) = (url.host_str().unwrap_or_default(), url.port_or_known_default());
+            let authority = format!("{host}:{}", port.unwrap_or_default());
+            let stream = TcpStream::connect(&authority).await?;
+            let host = host_field(stream.peer_addr()?, &authority);
+            exchange(stream, url.path(), &host).await
+        }
+        AdminAddress::Unix(path) => {
+            exchange(UnixStream::connect(path).await?, "/readyz", "localhost").await
+        }
+    }
+}
+
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    path: &str,
+    host: &str,
+) -> Result<(StatusCode, String), BodyError> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(url.path()).header(HOST, host).body(Empty::<Bytes>::new())?;
+    let request = Request::get(path).header(HOST, host).body(Empty::<Bytes>::new())?;
     let response = async {
         let response = sender.send_request(request).await?;
         let status = response.status();
@@ -110,12 +174,17 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(variable: Option<&str>, expected: Result<&str, &str>) {
-        let set = variable.map(|value| ("PORTCULLIS_ADMIN_LISTEN".to_owned(), value.to_owned()));
-        match (address_here(&HostEnv::fixed([], set)), expected) {
-            (Ok(url), Ok(expected)) => assert_eq!(url.as_str(), expected, "{variable:?}"),
-            (Err(error), Err(expected)) => assert!(error.contains(expected), "{error}"),
-            (found, _) => panic!("{variable:?}: {found:?}"),
+    fn check(set: &[(&str, &str)], file: Option<&str>, expected: Result<Option<&str>, &str>) {
+        let set = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let files = file.map(|text| ("portcullis.yaml".into(), text.as_bytes().to_vec()));
+        let found = config::admin_listen(None, &HostEnv::fixed(files, set));
+        let found = found.map(|address| address.map(|it| of_listener(&it).unwrap().to_string()));
+        match (&found, expected) {
+            (Ok(found), Ok(expected)) => assert_eq!(found.as_deref(), expected, "{file:?}"),
+            (Err(Problems(all)), Err(begin)) => {
+                assert!(all.iter().any(|one| one.to_string().starts_with(begin)), "{all:?}");
+            }
+            _ => panic!("{file:?}: {found:?}"),
         }
     }
 
@@ -130,13 +199,38 @@ mod tests {
     }
 
     #[test]
-    fn default_url_is_that_of_the_environment() {
-        check(None, Ok(DEFAULT));
-        check(Some(""), Ok(DEFAULT));
-        check(Some("127.0.0.1:31198"), Ok("http://127.0.0.1:31198/readyz"));
-        check(Some("0.0.0.0:9"), Ok("http://127.0.0.1:9/readyz"));
-        check(Some("[::]:9"), Ok("http://[::1]:9/readyz"));
-        check(Some("off"), Err("is off"));
-        check(Some("unix:/run/a.sock"), Err("curl --unix-socket"));
+    fn admin_listener_is_found_as_run_finds_it() {
+        let variable = |value| [("PORTCULLIS_ADMIN_LISTEN", value)];
+        check(&[], None, Ok(Some(DEFAULT)));
+        check(&variable(""), None, Ok(Some(DEFAULT)));
+        check(&variable("127.0.0.1:31198"), None, Ok(Some("http://127.0.0.1:31198/readyz")));
+        check(&variable("0.0.0.0:9"), None, Ok(Some("http://127.0.0.1:9/readyz")));
+        check(&variable("[::]:9"), None, Ok(Some("http://[::1]:9/readyz")));
+        check(&variable("off"), None, Ok(None));
+        check(&variable("unix:/run/a.sock"), None, Ok(Some("unix:/run/a.sock")));
+        // Other keys may be wrong, and the variable overrides the file.
+        let file = Some("server: { public_url: x }\nadmin: { listen: \"unix:/run/b.sock\" }\n");
+        check(&[], file, Ok(Some("unix:/run/b.sock")));
+        check(&variable("127.0.0.1:9"), file, Ok(Some("http://127.0.0.1:9/readyz")));
+        // Flags of the environment replace the file.
+        check(&[("PORTCULLIS_UPSTREAM", "http://a:1")], file, Ok(Some(DEFAULT)));
+        let wrong = "portcullis.yaml:1: error: admin.listen: \"4181\"";
+        check(&[], Some("admin: { listen: 4181 }\n"), Err(wrong));
+    }
+
+    #[test]
+    fn url_is_http_or_a_unix_socket() {
+        let check = |text, expected: Result<&str, &str>| {
+            let found = target(text).map(|target| target.to_string());
+            assert_eq!(found.as_deref().map_err(String::as_str), expected, "{text}");
+        };
+        check("unix:/run/a.sock", Ok("unix:/run/a.sock"));
+        check("/run/a.sock", Err("write unix:/run/a.sock"));
+        check("http://127.0.0.1:9", Ok("http://127.0.0.1:9/readyz"));
+        check("127.0.0.1:9", Err("write http://127.0.0.1:9/readyz"));
+        check(
+            "https://a",
+            Err("write http://HOST:PORT/readyz: the admin listener uses plain HTTP"),
+        );
     }
 }

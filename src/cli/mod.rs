@@ -11,11 +11,11 @@ pub mod schema;
 mod signals;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand, value_parser};
 use clap_complete::Shell;
-use url::Url;
 
 use crate::config::HostEnv;
 use configuration::Configuration;
@@ -81,13 +81,19 @@ Example: portcullis explain --url https://wiki.example.com/page --claims alice.j
     },
     /// Check whether a running gateway is ready, for container health checks.
     #[command(after_help = "\
-Exit codes: 0 ready, 1 not ready, 64 usage error.
+Exit codes: 0 ready, 1 not ready, 64 usage error, 78 invalid configuration.
 
-Example: portcullis health --url http://127.0.0.1:4181/readyz")]
+Examples:
+  portcullis health --config /etc/portcullis/portcullis.yaml
+  portcullis health --url http://127.0.0.1:4181/readyz
+  portcullis health --url unix:/run/portcullis/admin.sock")]
     Health {
-        /// URL on the admin listener [default: PORTCULLIS_ADMIN_LISTEN, or http://127.0.0.1:4181/readyz]
-        #[arg(long, value_name = "URL", value_parser = health::address)]
-        url: Option<Url>,
+        /// Configuration file whose admin listener is asked [default: as for `run`]
+        #[arg(long, value_name = "FILE", conflicts_with = "url")]
+        config: Option<PathBuf>,
+        /// URL on the admin listener, or unix:PATH [default: that of the configuration]
+        #[arg(long, value_name = "URL", value_parser = health::target)]
+        url: Option<health::AdminAddress>,
     },
     /// Print a new random secret for `session.secret`.
     #[command(after_help = "Example: portcullis keygen > session.secret")]
@@ -131,13 +137,7 @@ fn dispatch(command: Command) -> io::Result<u8> {
         Command::Explain { configuration, request } => configuration
             .find(&source, |written| explain::run(written, &request, &source, &mut out)),
         Command::Demo { port } => demo::run(port, &mut out),
-        Command::Health { url } => match url.map_or_else(|| health::address_here(&source), Ok) {
-            Ok(url) => health::run(&url, &mut out),
-            Err(error) => {
-                complain(&format!("portcullis: PORTCULLIS_ADMIN_LISTEN: {error}"));
-                Ok(USAGE_ERROR)
-            }
-        },
+        Command::Health { config, url } => health::check(url, config.as_deref(), &source, &mut out),
         Command::Keygen => keygen::run(&mut out),
         Command::Schema => schema::run(&mut out),
         Command::Completions { shell } => {

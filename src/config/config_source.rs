@@ -51,7 +51,8 @@ impl ConfigSource {
         flags: Flags,
         source: &HostEnv,
     ) -> Result<Self, SourceConflict> {
-        let Some(flags) = flags.given() else {
+        let flags = flags.given().filter(|flags| !flags.sources(source).is_empty());
+        let Some(flags) = flags else {
             return Ok(Self::File(source.configuration_file(file)));
         };
         if file.is_some() || source.named_file().is_some() {
@@ -240,18 +241,56 @@ routes:
     }
 
     #[test]
+    fn listen_addresses_of_the_environment_override_a_file() {
+        let set = [("PORTCULLIS_LISTEN", "127.0.0.1:1"), ("PORTCULLIS_ADMIN_LISTEN", "off")];
+        let load = |file: &str, set: &[(&str, &str)]| {
+            let files = [(PathBuf::from("a.yaml"), file.as_bytes().to_vec())];
+            let set = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let source = HostEnv::fixed(files, set);
+            // As clap reads them from the environment.
+            let flags = Arguments::try_parse_from(
+                ["run", "--listen", "127.0.0.1:1", "--admin-listen", "off"].iter(),
+            );
+            let file = Path::new("a.yaml");
+            let found = ConfigSource::find(Some(file), flags.unwrap().flags, &source).unwrap();
+            assert_eq!(found, ConfigSource::File(file.into()));
+            found.load(&source)
+        };
+        let rest = "routes: [{ upstream: http://a:1, allow: public }]\n";
+        let both = "server: { public_url: https://a.example, listen: [b:2, c:3] }\nadmin: { listen: d:4 }\n";
+        let neither = "server: { public_url: https://a.example }\n";
+        let empty = "server: { public_url: https://a.example }\nadmin:\n";
+        for file in [both, neither, empty] {
+            let (config, _) = load(&format!("{file}{rest}"), &set).unwrap();
+            let listen: Vec<_> = config.server.listen.iter().map(ToString::to_string).collect();
+            assert_eq!((listen, config.admin), (vec!["127.0.0.1:1".to_owned()], None), "{file}");
+        }
+        let wrong = [("PORTCULLIS_LISTEN", "127.0.0.1:1"), ("PORTCULLIS_ADMIN_LISTEN", "off")]
+            .map(|(name, value)| (name, if name.contains("ADMIN") { value } else { "4180" }));
+        let source_of = |problems: Vec<Problem>| problems.first().map(Problem::to_string);
+        let files = [(PathBuf::from("a.yaml"), format!("{both}{rest}").into_bytes())];
+        let wrong = wrong.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let found = ConfigSource::File("a.yaml".into()).load(&HostEnv::fixed(files, wrong));
+        let message = source_of(found.unwrap_err().0).unwrap();
+        assert!(
+            message.starts_with("PORTCULLIS_LISTEN: error: server.listen: \"4180\""),
+            "{message}"
+        );
+    }
+
+    #[test]
     fn ignored_file_has_a_warning_that_names_the_variable() {
         let files = [(PathBuf::from("/etc/portcullis/portcullis.yaml"), Vec::new())];
-        let variables = [("PORTCULLIS_LISTEN", "a:1"), ("PORTCULLIS_UPSTREAM", "http://other:1")];
+        let variables = [("PORTCULLIS_PUBLIC_URL", "a"), ("PORTCULLIS_UPSTREAM", "http://other:1")];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let source = HostEnv::fixed(files, variables);
         let arguments =
-            ["run", "--listen", "a:1", "--upstream", "http://a:1", "--allow-authenticated"];
+            ["run", "--public-url", "a", "--upstream", "http://a:1", "--allow-authenticated"];
         let flags = Arguments::try_parse_from(arguments).unwrap().flags;
         let written = ConfigSource::find(None, flags, &source).unwrap();
         let Problems(problems) = written.load(&source).unwrap_err();
         let warning = problems[0].to_string();
-        let begin = "/etc/portcullis/portcullis.yaml: warning: is ignored, because of PORTCULLIS_LISTEN, \
+        let begin = "/etc/portcullis/portcullis.yaml: warning: is ignored, because of PORTCULLIS_PUBLIC_URL, \
                      --upstream, --allow-authenticated\n";
         assert!(warning.starts_with(begin), "{warning}");
     }

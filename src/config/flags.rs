@@ -81,7 +81,8 @@ impl Flags {
         (self != Self::default()).then_some(self)
     }
 
-    /// Returns the name of each given flag, or of the variable that sets it.
+    /// Returns the name of each given flag, or of the variable that sets it; without the variables of listen
+    /// addresses, which override a file and do not replace it.
     pub(super) fn sources(&self, source: &HostEnv) -> Vec<String> {
         let all = [
             ("--public-url", self.public_url.clone()),
@@ -105,7 +106,8 @@ impl Flags {
             let by_variable = source.variable(&variable).is_some_and(same);
             Some(if by_variable { variable } else { flag.to_owned() })
         };
-        all.into_iter().filter_map(place).collect()
+        let is_override = |name: &String| OVERRIDES.iter().any(|(_, _, variable)| name == variable);
+        all.into_iter().filter_map(place).filter(|name| !is_override(name)).collect()
     }
 
     /// Returns the same configuration as the tree of a file.
@@ -159,6 +161,57 @@ impl Flags {
         let lists = [&self.email_domains, &self.emails, &self.groups];
         self.allow_authenticated && lists.iter().any(|list| !list.is_empty())
     }
+}
+
+/// Returns the tree of a file with the listen addresses of the environment in it; `None` if none is set.
+pub(super) fn overridden(root: &Node, source: &HostEnv) -> Option<Node> {
+    let mut root = root.clone();
+    let mut is_changed = false;
+    for (section, key, variable) in OVERRIDES {
+        let set = source.variable(variable).filter(|address| !address.is_empty());
+        if let Some(address) = set {
+            is_changed |= replace(&mut root, section, key, plain(&address));
+        }
+    }
+    is_changed.then_some(root)
+}
+
+/// Returns the variable that overrides a key of a file, if it is set.
+pub(super) fn override_of(path: &KeyPath, source: &HostEnv) -> Option<&'static str> {
+    let (_, _, variable) = OVERRIDES.into_iter().find(|(section, key, _)| match path.steps() {
+        [first, second, ..] => is(first, section) && is(second, key),
+        [_] | [] => false,
+    })?;
+    source.variable(variable).filter(|address| !address.is_empty()).map(|_| variable)
+}
+
+/// Whether the variables of this process replace the configuration file.
+pub(super) fn are_in_environment(source: &HostEnv) -> bool {
+    all().any(|flag| {
+        let variable = variable_of(flag);
+        let value = source.variable(&variable).filter(|value| !value.is_empty());
+        let is_override = OVERRIDES.iter().any(|(_, _, name)| *name == variable);
+        let is_false = value.as_deref().is_some_and(|value| parse_bool(value) == Ok(false));
+        value.is_some() && !is_override && !(is_false && flag == "--allow-authenticated")
+    })
+}
+
+/// Sets a key of a section. False if the section is no mapping, which has its own error.
+fn replace(root: &mut Node, section: &str, key: &str, value: Node) -> bool {
+    let Node::Map(sections) = root else { return false };
+    let at = sections.iter().position(|(name, _)| name == section);
+    let at = at.unwrap_or_else(|| {
+        sections.push((section.to_owned(), Node::Null));
+        sections.len() - 1
+    });
+    let Some((_, node)) = sections.get_mut(at) else { return false };
+    if *node == Node::Null {
+        *node = Node::Map(Vec::new());
+    }
+    let Node::Map(entries) = node else { return false };
+    entries.retain(|(name, _)| name != key);
+    entries.push((key.to_owned(), value));
+    true
 }
 
 /// Returns the flag of a key.
@@ -236,6 +289,10 @@ const PROVIDER: &str = "provider";
 
 /// Prefix of the environment variables.
 pub(super) const PREFIX: &str = "PORTCULLIS_";
+
+/// Section and key of a file, and the variable that overrides it.
+const OVERRIDES: [(&str, &str, &str); 2] =
+    [("server", "listen", "PORTCULLIS_LISTEN"), ("admin", "listen", "PORTCULLIS_ADMIN_LISTEN")];
 
 /// Section, key and flag; the more specific key first.
 const FLAGS: [(&str, &str, &str); 11] = [

@@ -80,11 +80,6 @@ impl HostEnv {
         self.variable("PORTCULLIS_CONFIG").filter(|name| !name.is_empty()).map(PathBuf::from)
     }
 
-    /// Returns the address of the admin listener from `PORTCULLIS_ADMIN_LISTEN`, if it is set.
-    pub fn admin_listen(&self) -> Option<String> {
-        self.variable("PORTCULLIS_ADMIN_LISTEN").filter(|address| !address.is_empty())
-    }
-
     /// Reads a file.
     pub fn read(&self, path: &Path) -> Result<Vec<u8>, ReadError> {
         match &self.0 {

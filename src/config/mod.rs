@@ -57,6 +57,7 @@ pub use schema::schema;
 use crate::origin::Origin;
 use crate::policy::Policy;
 use crate::routing::path::PathPrefix;
+use crate::server::ListenAddress;
 use diagnostics::{Diagnostics, Reported};
 use document::Node;
 use invalid::Invalid;
@@ -125,7 +126,7 @@ pub struct Config {
     /// Appearance of the pages.
     pub pages: crate::pages::Brand,
     /// Address of the admin listener; `None`: off.
-    pub admin: Option<crate::server::ListenAddress>,
+    pub admin: Option<ListenAddress>,
     /// Logs.
     pub telemetry: crate::telemetry::Settings,
     /// The access log.
@@ -141,11 +142,53 @@ const PLACES: &str = "the configuration file is --config, or PORTCULLIS_CONFIG, 
 /// Loads a configuration file; returns the configuration with warnings, or all problems.
 pub fn load(file: &Path, source: &HostEnv) -> Result<(Config, Vec<Problem>), Problems> {
     let text = read(file, source)?;
-    let root = document::parse(&text).map_err(|error| {
+    let root = parse(file, &text)?;
+    let place = |path: &KeyPath| match flags::override_of(path, source) {
+        Some(variable) => (variable.into(), None),
+        None => (file.to_owned(), line_of::line_of(&text, &root, path)),
+    };
+    let overridden = flags::overridden(&root, source);
+    read_tree(overridden.as_ref().unwrap_or(&root), diagnostics_of(file, source), place)
+}
+
+fn parse(file: &Path, text: &str) -> Result<Node, Problems> {
+    document::parse(text).map_err(|error| {
         rejected(file, error.line, error.message.to_owned(), error.hint.map(str::to_owned))
-    })?;
-    let line = |path: &KeyPath| (file.to_owned(), line_of::line_of(&text, &root, path));
-    read_tree(&root, Diagnostics::new(source, file.parent().unwrap_or(Path::new(""))), line)
+    })
+}
+
+fn diagnostics_of<'a>(file: &'a Path, source: &'a HostEnv) -> Diagnostics<'a> {
+    Diagnostics::new(source, file.parent().unwrap_or(Path::new("")))
+}
+
+/// Returns the address of the admin listener that `run` opens with this file, or with the variables in its place;
+/// `None` if it is off. Other keys of the file may be wrong.
+pub fn admin_listen(
+    given: Option<&Path>,
+    source: &HostEnv,
+) -> Result<Option<ListenAddress>, Problems> {
+    let file = source.configuration_file(given);
+    let is_named = given.is_some() || source.named_file().is_some();
+    let is_replaced = !is_named && (flags::are_in_environment(source) || !source.exists(&file));
+    let (text, root) = if is_replaced {
+        (String::new(), Node::Map(Vec::new()))
+    } else {
+        let text = read(&file, source)?;
+        let root = parse(&file, &text)?;
+        (text, root)
+    };
+    let root = flags::overridden(&root, source).unwrap_or(root);
+    let diagnostics = diagnostics_of(&file, source);
+    let address = Section::root(&diagnostics, &root).and_then(|root| admin::listen(&root, None));
+    let place = |path: &KeyPath| match flags::override_of(path, source) {
+        Some(variable) => (variable.into(), None),
+        None => (file.clone(), line_of::line_of(&text, &root, path)),
+    };
+    address.map_err(|_| {
+        let (mut problems, _) = diagnostics.finish(place);
+        problems.retain(|problem| problem.severity == Severity::Error);
+        Problems(problems)
+    })
 }
 
 /// Reads a tree; `place` returns the file and line of a key.

@@ -58,6 +58,35 @@ async fn gateway_runs_with_flags_or_variables_instead_of_a_file() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn listen_variable_overrides_a_file_and_health_finds_the_admin_socket_of_the_file() {
+    let folder = TempDir::new().unwrap();
+    let (file, socket) = (folder.path().join("a.yaml"), folder.path().join("admin.sock"));
+    let text = format!(
+        "server: {{ listen: \"127.0.0.1:1\", public_url: \"{PUBLIC_URL}\" }}\n\
+         admin: {{ listen: \"unix:{}\" }}\n\
+         routes: [{{ upstream: \"http://127.0.0.1:9\", allow: public }}]\n",
+        socket.display()
+    );
+    std::fs::write(&file, text).unwrap();
+    let mut command = command(&[("--listen", "127.0.0.1:0")], true);
+    command.arg("--config").arg(&file);
+    let gateway = Gateway::start_command(command, folder);
+    let health = |flag: &str, value: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.args(["health", flag, value]).output().unwrap()
+    };
+    for (flag, value) in
+        [("--config", file.display().to_string()), ("--url", format!("unix:{}", socket.display()))]
+    {
+        let asked = health(flag, &value);
+        assert_eq!(asked.status.code(), Some(0), "{asked:?}");
+    }
+    let asked = health("--url", &format!("unix:{}.none", socket.display()));
+    assert_eq!(asked.status.code(), Some(1), "{asked:?}");
+    assert!(gateway.stop().success());
+}
+
 #[test]
 fn flags_together_with_a_file_are_a_usage_error() {
     for as_variables in [false, true] {
