@@ -9,6 +9,7 @@ use crate::clock::UnixTime;
 use crate::config::host_env::HostEnv;
 use crate::config::interpolate::{self, TextPart};
 use crate::config::invalid::Invalid;
+use crate::config::key_spec::Type;
 use crate::config::problem::{KeyPath, Problem, Severity, on_one_line};
 
 /// Longer values are shortened in messages, in characters.
@@ -66,7 +67,12 @@ impl<'a> Diagnostics<'a> {
     }
 
     /// Replaces every `${…}` of a string.
-    pub(super) fn resolve(&self, path: &KeyPath, text: &str) -> Result<Resolved, Reported> {
+    pub(super) fn resolve(
+        &self,
+        path: &KeyPath,
+        text: &str,
+        kind: &Type,
+    ) -> Result<Resolved, Reported> {
         let pieces = interpolate::parse(text).map_err(|malformed| {
             let invalid = Invalid::new(malformed.to_string()).hint(malformed.remedy());
             self.error(path, &invalid, None)
@@ -77,7 +83,7 @@ impl<'a> Diagnostics<'a> {
                 TextPart::Text(text) => Ok(text),
                 TextPart::Variable { name, default } => {
                     substituted = true;
-                    self.variable(&name, default)
+                    self.variable(&name, default, kind)
                 }
                 TextPart::File(name) => {
                     substituted = true;
@@ -141,10 +147,21 @@ impl<'a> Diagnostics<'a> {
     }
 
     /// Reads a variable. As in a shell, the default also replaces an empty variable.
-    fn variable(&self, name: &str, default: Option<String>) -> Result<String, Invalid> {
+    fn variable(
+        &self,
+        name: &str,
+        default: Option<String>,
+        kind: &Type,
+    ) -> Result<String, Invalid> {
         let unset = || {
-            Invalid::new(format!("uses the environment variable {name}, which is not set"))
-                .hint(format!("set {name}, or write a default: ${{{name}:-default}}"))
+            let invalid =
+                Invalid::new(format!("uses the environment variable {name}, which is not set"));
+            // SECURITY: a default for a secret is a secret in plain text, often one that is known.
+            if kind.is_secret() {
+                invalid.hint(format!("set {name}, or read the secret from a file: ${{file:PATH}}"))
+            } else {
+                invalid.hint(format!("set {name}, or write a default: ${{{name}:-default}}"))
+            }
         };
         match (self.source.variable(name), default) {
             (Some(value), None) => Ok(value),

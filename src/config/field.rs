@@ -127,6 +127,14 @@ pub(super) fn report_twice(
     }
 }
 
+/// Whether a value of a list can be shown, and be written in YAML without quotes.
+// SECURITY: a value with `:` may have a password in it.
+fn is_plain(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '/' | '-' | '_' | '@');
+    let is_word = |word: &str| word.starts_with(|c: char| c.is_ascii_alphanumeric());
+    text.len() <= 100 && text.split(", ").all(|word| is_word(word) && word.chars().all(is_plain))
+}
+
 pub(super) fn type_mismatch(kind: &Type, node: &Node) -> Invalid {
     let invalid = Invalid::new(format!("must be {}, not {}", kind.describe(), node.describe()));
     match (kind, node) {
@@ -144,6 +152,9 @@ pub(super) fn type_mismatch(kind: &Type, node: &Node) -> Invalid {
         (Type::Text | Type::Secret, Node::Map(_)) => invalid.hint(
             "put the value in quotes: YAML reads `{` at its start, or `: ` inside it, as a mapping",
         ),
+        (Type::List { .. }, Node::Text(text) | Node::Number(text)) if is_plain(text) => {
+            invalid.hint(format!("write a list: `[{text}]`"))
+        }
         (Type::List { .. }, Node::Text(_) | Node::Number(_)) => {
             invalid.hint("put the value in [ ] to make a list: `[VALUE]`, or `[VALUE, VALUE]`")
         }

@@ -51,6 +51,13 @@ pub(super) enum Type {
     Either(&'static [Self]),
 }
 
+impl Type {
+    /// Whether no message may show a value.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Self::Secret | Self::Pem)
+    }
+}
+
 /// Value of a key that is not set.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum DefaultValue {

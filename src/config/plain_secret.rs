@@ -26,6 +26,40 @@ pub(super) fn sample() -> Invalid {
         .hint("for `client_secret`, use the one from the provider; for `session.secret`, run `portcullis keygen`")
 }
 
+/// Returns a secret without the byte order mark that some editors write into a file.
+pub(super) fn without_mark(secret: &str) -> &str {
+    secret.strip_prefix(MARK).unwrap_or(secret)
+}
+
+/// Returns a warning for each thing that was probably copied with a secret and does not belong to it.
+pub(super) fn copied_with(secret: &str) -> Vec<Invalid> {
+    let text = without_mark(secret);
+    let is_wrapped =
+        |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    let found = [
+        (
+            secret.starts_with(MARK),
+            "begins with a byte order mark, which is removed",
+            "save its file as UTF-8 without a byte order mark",
+        ),
+        (
+            text.trim() != text && !text.trim().is_empty(),
+            "begins or ends with a space, which is used as a part of it",
+            "remove the space from its file or variable, unless the secret has it",
+        ),
+        (
+            ['"', '\''].into_iter().any(is_wrapped),
+            "is in quotes, which are used as a part of it",
+            "remove the quotes from its file or variable, unless the secret has them",
+        ),
+    ];
+    let warnings = found.into_iter().filter(|(is_found, _, _)| *is_found);
+    warnings.map(|(_, what, hint)| Invalid::new(what).hint(hint)).collect()
+}
+
+/// A byte order mark (U+FEFF).
+const MARK: char = '\u{feff}';
+
 /// Returns the warning for a secret as it is written in the file, if there is one. `is_set` says whether an
 /// environment variable has a value.
 pub(super) fn doubtful(text: &str, is_set: impl Fn(&str) -> bool) -> Option<Invalid> {

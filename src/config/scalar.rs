@@ -75,7 +75,7 @@ impl<'r> Field<'r> {
     /// Returns a secret, or `None` if the key is not set.
     pub(super) fn secret(&self) -> Result<Option<Secret>, Reported> {
         self.warn_of_literal(&self.path, self.node);
-        let secret = self.optional(|text| some_text(text).map(Secret::from))?;
+        let secret = self.optional(|text| some_text(self.tidied(text)).map(Secret::from))?;
         if secret.as_ref().is_some_and(|secret| plain_secret::is_sample(secret.expose())) {
             self.diagnostics.warning(&self.path, &plain_secret::sample());
         }
@@ -95,7 +95,7 @@ impl<'r> Field<'r> {
             }
             node => self.warn_of_literal(&self.path, node),
         }
-        let secrets = self.optional_list(parse)?.unwrap_or_default();
+        let secrets = self.optional_list(|text| parse(self.tidied(text)))?.unwrap_or_default();
         if secrets.iter().any(|secret| plain_secret::is_sample(secret.expose())) {
             self.diagnostics.warning(&self.path, &plain_secret::sample());
         }
@@ -103,12 +103,15 @@ impl<'r> Field<'r> {
     }
 
     pub(super) fn flag(&self) -> Result<bool, Reported> {
+        let invalid = || Invalid::new("is not true or false");
         self.value(|text| match text {
             "true" => Ok(true),
             "false" => Ok(false),
-            "yes" | "on" => Err(Invalid::new("is not true or false").suggest("true")),
-            "no" | "off" => Err(Invalid::new("is not true or false").suggest("false")),
-            _ => Err(Invalid::new("is not true or false")),
+            other => Err(match other.to_ascii_lowercase().as_str() {
+                "yes" | "on" | "true" | "y" | "1" => invalid().suggest("true"),
+                "no" | "off" | "false" | "n" | "0" => invalid().suggest("false"),
+                _ => invalid(),
+            }),
         })
     }
 
@@ -147,6 +150,14 @@ impl<'r> Field<'r> {
         })
     }
 
+    /// Returns a secret without a byte order mark. Warns about one that was probably copied with other characters.
+    fn tidied<'t>(&self, text: &'t str) -> &'t str {
+        for invalid in plain_secret::copied_with(text) {
+            self.diagnostics.warning(&self.path, &invalid);
+        }
+        plain_secret::without_mark(text)
+    }
+
     /// Warns about a secret in plain text: it is copied with the file into repositories, backups, chats.
     fn warn_of_literal(&self, path: &KeyPath, node: Option<&Node>) {
         let Some(Node::Text(text)) = node else { return };
@@ -177,7 +188,7 @@ impl<'r> Field<'r> {
             return Err(self.diagnostics.error(path, &type_mismatch(kind, node), None));
         }
         let resolved = match node {
-            Node::Text(text) => self.diagnostics.resolve(path, text)?,
+            Node::Text(text) => self.diagnostics.resolve(path, text, kind)?,
             Node::Number(number) => Resolved { text: number.clone(), substituted: false },
             Node::Flag(flag) => Resolved { text: flag.to_string(), substituted: false },
             Node::Null | Node::List(_) | Node::Map(_) | Node::Tagged => {
@@ -187,8 +198,7 @@ impl<'r> Field<'r> {
         // SECURITY: a message must not show a secret, nor a value that comes from the environment or another file.
         // The name of the file that a secret is read from is shown if it is written in the configuration.
         let named = !resolved.substituted && !has_password(&resolved.text);
-        let secret = matches!(kind, Type::Secret | Type::Pem);
-        let shown = (named && !secret).then_some(resolved.text.as_str());
+        let shown = (named && !kind.is_secret()).then_some(resolved.text.as_str());
         parse(&resolved.text).map_err(|invalid| {
             let invalid = if named { invalid.with_file(shown) } else { invalid };
             self.diagnostics.error(path, &invalid, shown)
@@ -213,9 +223,20 @@ impl<'r> Field<'r> {
     }
 
     fn duration_of(&self, text: &str) -> Result<Duration, Invalid> {
-        let duration = units::duration(text)?;
-        let Type::Duration { least, most } = self.kind else { return Ok(duration) };
-        units::within(duration, *least, *most, units::duration_text)
+        let Type::Duration { least, most } = self.kind else { return units::duration(text) };
+        // `0` or `0s` turns other programs' timeouts off.
+        let is_zero = text == "0" || units::duration(text) == Ok(Duration::ZERO);
+        if let (true, DefaultValue::Unset(without)) = (is_zero, self.default) {
+            return Err(
+                Invalid::new("is too short").hint(format!("leave it out [default: {without}]"))
+            );
+        }
+        match (text.parse(), self.default) {
+            (Ok(number), DefaultValue::Is(default)) => {
+                Err(units::without_unit(number, default, *least, *most))
+            }
+            _ => units::within(units::duration(text)?, *least, *most, units::duration_text),
+        }
     }
 
     fn number_of(&self, text: &str) -> Result<u64, Invalid> {

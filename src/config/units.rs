@@ -36,6 +36,17 @@ pub(super) fn duration(text: &str) -> Result<Duration, Invalid> {
     Ok(Duration::from_millis(millis))
 }
 
+/// Error for a number without a unit; it suggests the unit of the default.
+pub(super) fn without_unit(number: u64, default: &str, least: Duration, most: Duration) -> Invalid {
+    let invalid = Invalid::new("has no unit").hint("add a unit: ms, s, m, h or d");
+    let unit = default.trim_start_matches(|c: char| c.is_ascii_digit());
+    let meant = format!("{number}{unit}");
+    match duration(&meant) {
+        Ok(duration) if (least..=most).contains(&duration) => invalid.suggest(meant),
+        Ok(_) | Err(_) => invalid,
+    }
+}
+
 /// Parses a size in bytes.
 pub(super) fn size(text: &str) -> Result<u64, Invalid> {
     let invalid = || {

@@ -92,6 +92,32 @@ fn byte_order_mark_is_ignored() {
 }
 
 #[test]
+fn secret_that_was_copied_with_more_has_a_warning_and_loses_a_byte_order_mark() {
+    let check = |secret: &str, expected: &str, messages: &[&str]| {
+        let text = "server: { public_url: https://a.example }\n\
+                    session: { secret: \"${file:/run/s}\" }\n\
+                    routes: [{ upstream: http://a:1, allow: public }]\n";
+        let files = [("a.yaml", text), ("/run/s", secret)];
+        let files = files.map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec()));
+        let (config, warnings) = load(Path::new("a.yaml"), &HostEnv::fixed(files, [])).unwrap();
+        assert_eq!(config.session.secrets[0].expose(), expected);
+        assert_eq!(warnings.len(), messages.len(), "{warnings:?}");
+        for (warning, message) in warnings.iter().zip(messages) {
+            assert!(warning.message.contains(message), "{warning}");
+            assert!(!warning.to_string().contains("0123"), "{warning}");
+        }
+    };
+    let secret = "0123456789abcdef0123456789abcdef0123456789ab";
+    check(&format!("{secret}\n"), secret, &[]);
+    check(&format!("\u{feff}{secret}\n"), secret, &["begins with a byte order mark"]);
+    let (blank, quoted) = (format!("{secret} "), format!("\"{secret}\""));
+    check(&blank, &blank, &["begins or ends with a space"]);
+    check(&quoted, &quoted, &["is in quotes"]);
+    let both = ["begins with a byte order mark", "is in quotes"];
+    check(&format!("\u{feff}{quoted}"), &quoted, &both);
+}
+
+#[test]
 fn missing_file_is_reported_with_the_search_order() {
     let Problems(problems) = load(Path::new("a.yaml"), &HostEnv::fixed([], [])).unwrap_err();
     let message = problems[0].to_string();
