@@ -1,12 +1,60 @@
 //! Line number of a key. The tree has no line numbers, and the parser reports lines in errors only. So the text is
 //! parsed again down to the key, and fails there on purpose.
 
+use std::cell::OnceCell;
 use std::fmt;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::config::document::Node;
 use crate::config::problem::{KeyPath, Step};
+
+/// Finds lines in one file.
+pub(super) struct LineFinder<'t> {
+    text: &'t str,
+    root: &'t Node,
+    /// Those of the items of `routes`, if they can be seen without a parser.
+    routes: OnceCell<Option<Vec<usize>>>,
+}
+
+impl<'t> LineFinder<'t> {
+    pub(super) fn new(text: &'t str, root: &'t Node) -> Self {
+        Self { text, root, routes: OnceCell::new() }
+    }
+
+    /// Returns the line of a key or a list item, as [`line_of`].
+    pub(super) fn of(&self, path: &KeyPath) -> Option<usize> {
+        // Each call of `line_of` parses the file, so thousands of problems would take minutes.
+        if let [Step::Key(name), Step::Item(at)] = path.steps()
+            && name == ROUTES
+            && let Some(lines) = self.routes.get_or_init(|| self.items(ROUTES))
+        {
+            return lines.get(*at).copied();
+        }
+        line_of(self.text, self.root, path)
+    }
+
+    /// Returns the lines of all items of a list, if each begins with `- ` at the same indentation.
+    fn items(&self, name: &str) -> Option<Vec<usize>> {
+        let list = KeyPath::default().key(name);
+        let Node::List(items) = into(self.root, &Step::Key(name.to_owned()))? else { return None };
+        let first = line_of(self.text, self.root, &list.item(0))?;
+        let last = line_of(self.text, self.root, &list.item(items.len().checked_sub(1)?))?;
+        let indentation = |line: &str| line.len() - line.trim_start_matches(' ').len();
+        let lines = || self.text.lines().enumerate().map(|(at, line)| (at + 1, line));
+        let (_, first_line) = lines().nth(first.checked_sub(1)?)?;
+        let is_item = |line: &str| {
+            let begins = line.trim_start_matches(' ').starts_with("- ");
+            begins && indentation(line) == indentation(first_line)
+        };
+        let within = lines().filter(|(at, _)| (first..=last).contains(at));
+        let found: Vec<_> = within.filter(|(_, line)| is_item(line)).map(|(at, _)| at).collect();
+        let is_complete = found.len() == items.len() && found.last() == Some(&last);
+        is_complete.then_some(found)
+    }
+}
+
+const ROUTES: &str = "routes";
 
 /// Returns the line, from 1, of a key or a list item. For a key that is not set, it is the line of the nearest
 /// key around it.
@@ -174,5 +222,25 @@ last: 1
         check(KeyPath::default().key("pages"), 1);
         check(KeyPath::default().key("server").key("listen"), 2);
         check(KeyPath::default().key("routes").item(1).key("upstream").key("x"), 9);
+    }
+
+    #[test]
+    fn items_of_routes_have_the_same_lines_without_a_parser() {
+        let check = |text: &str, is_seen: bool| {
+            let root = parse(text).unwrap();
+            let lines = LineFinder::new(text, &root);
+            let Some(Node::List(items)) = into(&root, &Step::Key(ROUTES.to_owned())) else {
+                panic!("{text}")
+            };
+            for at in 0..items.len() {
+                let path = KeyPath::default().key(ROUTES).item(at);
+                assert_eq!(lines.of(&path), line_of(text, &root, &path), "{text} {at}");
+            }
+            assert_eq!(lines.items(ROUTES).is_some(), is_seen, "{text}");
+        };
+        check("a: 1\nroutes:\n- x: 1\n  y:\n  - z\n# - b\n- x: 2\n", true);
+        check("routes:\n  - x: |\n      - y\n\n  - { x: 2,\n      y: 3 }\n  - x\nb: [1]\n", true);
+        check("routes: [{ x: 1 }, { x: 2 },\n  { x: 3 }]\n", false);
+        check("routes:\n  -\n    x: 1\n  - x: 2\n", false);
     }
 }

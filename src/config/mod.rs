@@ -62,6 +62,7 @@ use diagnostics::{Diagnostics, Reported};
 use document::Node;
 use invalid::Invalid;
 use key_spec::{DefaultValue, KeySpec, Type, key};
+use line_of::LineFinder;
 use section::Section;
 
 /// Keys at the top level of the file.
@@ -143,9 +144,10 @@ const PLACES: &str = "the configuration file is --config, or PORTCULLIS_CONFIG, 
 pub fn load(file: &Path, source: &HostEnv) -> Result<(Config, Vec<Problem>), Problems> {
     let text = read(file, source)?;
     let root = parse(file, &text)?;
+    let lines = LineFinder::new(&text, &root);
     let place = |path: &KeyPath| match flags::override_of(path, source) {
         Some(variable) => (variable.into(), None),
-        None => (file.to_owned(), line_of::line_of(&text, &root, path)),
+        None => (file.to_owned(), lines.of(path)),
     };
     let overridden = flags::overridden(&root, source);
     read_tree(overridden.as_ref().unwrap_or(&root), diagnostics_of(file, source), place)
