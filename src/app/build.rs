@@ -17,6 +17,7 @@ use crate::identity::headers::{
 };
 use crate::login::Login;
 use crate::login::pending::States;
+use crate::login::redirect_cycle::{CycleDetector, Deployment};
 use crate::login::relying_party::RelyingParty;
 use crate::login::return_to::AllowedTargets;
 use crate::pages::{self, Pages};
@@ -92,6 +93,7 @@ impl App {
             Arc::clone(&party),
             targets,
             Arc::new(states),
+            CycleDetector::new(lasting.sign_in_rounds.clone(), deployment(config)),
             config.session.clone(),
             size_limit,
             tasks.clone(),
@@ -119,6 +121,14 @@ impl App {
             tasks: tasks.clone(),
             metrics: Arc::clone(metrics),
         })
+    }
+}
+
+fn deployment(config: &Config) -> Deployment {
+    if config.server.forward_auth.clients.is_empty() {
+        Deployment::ReverseProxy
+    } else {
+        Deployment::ForwardAuth { cookie_domain: config.session.cookie.domain.clone() }
     }
 }
 

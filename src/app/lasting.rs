@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::gate::session_bound::SessionBound;
+use crate::login::sign_in_rounds::SignInRounds;
 use crate::login::used_states::UsedStates;
 use crate::providers::ProviderStates;
 use crate::session::seal::Root;
@@ -29,6 +30,8 @@ pub struct Lasting {
     pub(super) session_bound: Arc<SessionBound>,
     /// States whose code was sent.
     pub(super) used_states: Arc<UsedStates>,
+    /// Sign-ins of the last minute whose session no request has brought.
+    pub(super) sign_in_rounds: Arc<SignInRounds>,
     /// Encrypts what leaves the process if no `session.secret` is configured.
     pub(super) generated_root: Root,
     /// Metadata, keys, rate limits and circuit breakers of providers.
@@ -47,6 +50,7 @@ impl Lasting {
             sessions: Arc::new(SessionMaps::new(clock.clone())),
             session_bound: Arc::default(),
             used_states: Arc::default(),
+            sign_in_rounds: Arc::default(),
             generated_root: Root::generate(),
             providers: ProviderStates::new(clock, metrics),
             upstreams: TargetPools::new(upstream_connections),

@@ -18,6 +18,7 @@ impl Endpoints {
             query: call.uri.query().unwrap_or_default(),
             path_id,
             headers: call.headers,
+            place: call.place(),
             request: call.client.for_audit(),
             has_left: &|| call.client.has_left(),
         };

@@ -87,6 +87,13 @@ pub struct Call<'a> {
     pub context: ResponseContext<'a>,
 }
 
+impl<'a> Call<'a> {
+    /// Its host and path, to which its cookies belong.
+    fn place(self) -> (&'a str, &'a str) {
+        (self.client.host(), self.uri.path())
+    }
+}
+
 impl<'p> Endpoint<'p> {
     /// The endpoint at a path below the prefix, as it was sent: an endpoint has one spelling.
     pub fn at(path: &'p str) -> Option<Self> {

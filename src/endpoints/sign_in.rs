@@ -35,7 +35,8 @@ impl Endpoints {
             [(_, only)] => redirect(only.clone().into()),
             [] => {
                 let error = login::Error::UnknownProvider;
-                Err(Box::new(FailedSignIn { error, target, provider: None }).into())
+                Err(Box::new(FailedSignIn { error, target, provider: None, cookies: Vec::new() })
+                    .into())
             }
             _ => {
                 let choices: Vec<Choice<'_>> =

@@ -43,8 +43,8 @@ impl Endpoints {
             let page = Page::ConfirmSignOut { action: &action };
             return Ok(self.pages.respond(&call.context, StatusCode::OK, &page));
         }
-        let place = (call.client.host(), call.uri.path());
-        redirect(self.login.sign_out(call.headers, place, target.as_ref(), call.client.for_audit()))
+        let request = call.client.for_audit();
+        redirect(self.login.sign_out(call.headers, call.place(), target.as_ref(), request))
     }
 
     /// `GET signed_out`

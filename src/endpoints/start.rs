@@ -9,7 +9,7 @@ use crate::error::{AtStake, Error};
 use crate::gate::initiator::Initiator;
 use crate::login::begin::Start;
 use crate::login::return_to::ReturnTo;
-use crate::login::{self, FailedSignIn};
+use crate::login::{self, FailedSignIn, Redirect};
 use crate::routing::host;
 use crate::server::ClientInfo;
 
@@ -26,13 +26,17 @@ impl Endpoints {
             }
         }
         if let Some(target) = self.target_of_public_url(call, &query) {
-            return redirect(self.party.site().own_url(&options.start(target.as_str())).into());
+            let location = self.party.site().own_url(&options.start(target.as_str()));
+            let (host, path) = call.place();
+            let cookies = self.party.cookies().clear_conflict(call.headers, host, path);
+            return redirect(Redirect { location, cookies });
         }
         let target = self.target(call, &query);
         let start = Start {
             options,
             target: &target,
             headers: call.headers,
+            place: call.place(),
             request: call.client.for_audit(),
         };
         match self.login.begin(start).await {

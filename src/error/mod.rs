@@ -234,7 +234,7 @@ impl Error {
             },
             Self::NotSignedIn { login_url, at_stake, cookies } => Report {
                 page: at_stake.page(login_url),
-                fields: cookies.iter().flatten().map(|it| (SET_COOKIE, it.clone())).collect(),
+                fields: set_cookie(cookies.iter().flatten()),
                 decision: LoggedDecision::SignIn,
                 ..with(StatusCode::UNAUTHORIZED)
             },
@@ -250,7 +250,9 @@ impl Error {
             Self::ForeignOrigin => denied(StatusCode::FORBIDDEN),
             Self::SignIn(failure) => {
                 let (status, limit, reason) = reasons::of_sign_in(&failure.error);
-                Report { page: ErrorPage::SignInFailed(failure, reason), limit, ..with(status) }
+                let fields = set_cookie(&failure.cookies);
+                let page = ErrorPage::SignInFailed(failure, reason);
+                Report { page, fields, limit, ..with(status) }
             }
             Self::NoAccessToken => with(StatusCode::SERVICE_UNAVAILABLE),
             Self::Upstream(error) => {
@@ -292,6 +294,13 @@ impl Report<'_> {
     }
 }
 
+/// Header fields that set these cookies.
+fn set_cookie<'c>(
+    cookies: impl IntoIterator<Item = &'c HeaderValue>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    cookies.into_iter().map(|cookie| (SET_COOKIE, cookie.clone())).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,7 +318,7 @@ mod tests {
 
     fn sign_in(error: impl Into<login::Error>) -> Error {
         let (error, target) = (error.into(), ReturnTo::root());
-        Box::new(FailedSignIn { error, target, provider: None }).into()
+        Box::new(FailedSignIn { error, target, provider: None, cookies: Vec::new() }).into()
     }
 
     #[test]

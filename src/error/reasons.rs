@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use crate::login::redirect_cycle::{Deployment, RedirectCycle};
 use crate::login::{self, StateFault};
 use crate::oauth::error::ErrorCode;
 use crate::pages::{DenialReason, SignInReason};
@@ -24,6 +25,10 @@ pub(super) fn of_sign_in(error: &login::Error) -> (StatusCode, Option<Limit>, Si
         login::Error::State(StateFault::Forged | StateFault::UnknownProvider) => {
             bad_request(SignInReason::NotStartedHere)
         }
+        login::Error::Cycle(RedirectCycle(deployment)) => bad_request(match deployment {
+            Deployment::ReverseProxy => SignInReason::Cycle,
+            Deployment::ForwardAuth { .. } => SignInReason::CycleWithForwardAuth,
+        }),
         login::Error::WrongRedirectUri(_) => bad_request(SignInReason::WrongRedirectUri),
         login::Error::Provider(error) => of_provider(error),
         login::Error::TooLarge(_) => {

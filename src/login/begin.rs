@@ -25,6 +25,8 @@ pub struct Start<'a> {
     pub target: &'a ReturnTo,
     /// The header fields of the request, for its cookies.
     pub headers: &'a HeaderMap,
+    /// The host and the path of the request.
+    pub place: (&'a str, &'a str),
     /// The request, for the log.
     pub request: audit::RequestRef<'a>,
 }
@@ -32,7 +34,7 @@ pub struct Start<'a> {
 impl Start<'_> {
     fn failure(&self, error: Error, provider: Option<&Provider>) -> FailedSignIn {
         let provider = provider.map(|provider| Arc::clone(provider.id()));
-        FailedSignIn { error, target: self.target.clone(), provider }
+        FailedSignIn { error, target: self.target.clone(), provider, cookies: Vec::new() }
     }
 }
 
@@ -41,16 +43,25 @@ impl Login {
     pub async fn begin(&self, start: Start<'_>) -> Result<Redirect, FailedSignIn> {
         let chosen = self.chosen(start.options.provider);
         let provider = chosen.map_err(|error| start.failure(error, None))?;
-        let mut cookies = Vec::new();
-        let login = self.logis_in_cookie(start.headers, &mut cookies);
+        let (host, path) = start.place;
+        let mut cookies = self.party.cookies().clear_conflict(start.headers, host, path);
+        let login = self.login_cookie(start.headers, &mut cookies);
+        let (browser, now) = (hash(login.as_bytes()), self.party.clock().since_epoch());
+        if let Err(cycle) = self.cycles.check(&browser, now) {
+            let error = cycle.into();
+            self.failed(&error, Some(provider), start.request);
+            let cookies = self.party.cookies().clear_all(host, path);
+            return Err(FailedSignIn { cookies, ..start.failure(error, Some(provider)) });
+        }
         let target = start.target.as_str();
         let is_in_cookie = target.len() > MAX_IN_STATE;
         let pending = Pending {
             provider: provider.fingerprint(),
-            begun: self.party.clock().unix(),
+            begun: now,
+            earlier: self.cycles.earlier(&browser, now),
             restarted: start.options.restarted,
             prompted: start.options.prompt.is_some(),
-            login: hash(login.as_bytes()),
+            login: browser,
             session: self.party.session(start.headers).map(|session| session.key().half()),
             target: if is_in_cookie {
                 PendingTarget::InCookie(short(start.target))
@@ -91,7 +102,7 @@ impl Login {
     }
 
     /// The login cookie of this browser. The value that it sends is kept, so that all tabs share it.
-    fn logis_in_cookie(&self, headers: &HeaderMap, cookies: &mut Vec<HeaderValue>) -> String {
+    fn login_cookie(&self, headers: &HeaderMap, cookies: &mut Vec<HeaderValue>) -> String {
         if let Sent::Value(value) = self.party.cookies().sent(headers, Name::Login)
             && is_well_formed(value)
         {

@@ -8,12 +8,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use tokio::task::yield_now;
 
 use crate::login::pending::{OpenedState, PendingTarget};
+use crate::login::redirect_cycle::RedirectCycle;
 use crate::login::return_to::ReturnTo;
 use crate::login::sign_in_options::SignInOptions;
+use crate::login::sign_in_rounds::Completed;
 use crate::login::{Error, FailedSignIn, Login, OtherRedirectUri, Redirect, StateFault};
 use crate::oauth::authorization::AuthorizationResponse;
 use crate::providers::{self, Code, Provider, SignedIn};
@@ -33,6 +35,8 @@ pub struct Callback<'a> {
     pub path_id: Option<&'a str>,
     /// The header fields of the request, for its cookies.
     pub headers: &'a HeaderMap,
+    /// The host and the path of the request.
+    pub place: (&'a str, &'a str),
     /// The client's address, and the request for the log.
     pub request: audit::RequestRef<'a>,
     /// Whether the client has closed its side of the connection by now.
@@ -50,7 +54,12 @@ impl Login {
     }
 
     async fn try_complete(&self, callback: Callback<'_>) -> Result<Redirect, FailedSignIn> {
-        let lost = |error| FailedSignIn { error, target: ReturnTo::root(), provider: None };
+        let lost = |error| FailedSignIn {
+            error,
+            target: ReturnTo::root(),
+            provider: None,
+            cookies: Vec::new(),
+        };
         let response =
             AuthorizationResponse::parse(callback.query).map_err(|error| lost(error.into()))?;
         let opened = self.states.open(&response.state);
@@ -61,44 +70,74 @@ impl Login {
             error,
             target: target.clone(),
             provider: provider.map(|provider| Arc::clone(provider.id())),
+            cookies: Vec::new(),
         };
         let Some(provider) = provider else {
             return Err(failed(Error::State(StateFault::UnknownProvider)));
         };
         let session = self.party.session(callback.headers);
         if let Err(fault) = self.check_state(&opened, callback.headers) {
-            return self
-                .recover(fault, &opened, provider, session, &target, callback.headers)
-                .map_err(failed);
+            return self.recover(fault, &opened, provider, session, &target).map_err(failed);
         }
         if self.signed_in_meanwhile(&opened, provider, session.as_deref()) {
             return Ok(target.clone().into());
         }
-        let code = self.code(provider, &response, callback).await.map_err(failed)?;
+        self.check_cycle(&opened, session.as_deref(), callback)
+            .map_err(|(cycle, cookies)| FailedSignIn { cookies, ..failed(cycle.into()) })?;
+        let code = match self.code(provider, &response, callback).await {
+            // The provider asks for another try (RFC 6749 §4.1.2.1).
+            Err(Error::Provider(error))
+                if error.is_temporarily_unavailable() && !opened.pending.restarted =>
+            {
+                return Ok(self.restart(provider, &target));
+            }
+            code => code.map_err(failed)?,
+        };
         let id = match self.exchange(provider, code, &opened, callback).await {
             Ok(id) => id,
             // Another callback with the same state sent its code while this one waited.
             Err(Error::State(fault)) => {
-                return self
-                    .recover(fault, &opened, provider, session, &target, callback.headers)
-                    .map_err(failed);
+                return self.recover(fault, &opened, provider, session, &target).map_err(failed);
             }
             Err(error) => return Err(failed(error)),
         };
+        let cookie = self.replace_sessions(&id, callback.headers);
+        Ok(Redirect { location: target.as_str().to_owned(), cookies: vec![cookie] })
+    }
+
+    /// The cookie of the new session, which replaces those of the browser.
+    fn replace_sessions(&self, id: &SessionId, headers: &HeaderMap) -> HeaderValue {
         // SECURITY: a sign-in ends every session whose id the browser had before, also one that an attacker set
         // (session fixation, T85).
-        let before = self.party.cookies().all_sent(callback.headers, Name::Session);
+        let before = self.party.cookies().all_sent(headers, Name::Session);
         for key in before.filter_map(SessionKey::of_cookie) {
             self.party.sessions().remove(key);
         }
-        let cookies = self.party.cookies();
-        let cookie = cookies.set_session(id.expose().to_owned(), self.settings.lifetime);
-        Ok(Redirect { location: target.as_str().to_owned(), cookies: vec![cookie] })
+        self.party.cookies().set_session(id.expose().to_owned(), self.settings.lifetime)
+    }
+
+    /// Checks that this sign-in is not a further round of a redirect cycle. If it is, returns the cookies to clear too.
+    fn check_cycle(
+        &self,
+        opened: &OpenedState,
+        session: Option<&Session>,
+        callback: Callback<'_>,
+    ) -> Result<(), (RedirectCycle, Vec<HeaderValue>)> {
+        // `start` and the callback both brought this session here: the browser does send its cookie, and this instance
+        // answers.
+        if let Some(session) = session
+            && opened.pending.session == Some(session.key().half())
+        {
+            session.touch(self.party.clock().moment());
+        }
+        let (host, path) = callback.place;
+        let checked = self.cycles.check(&opened.pending.login, self.party.clock().since_epoch());
+        checked.map_err(|cycle| (cycle, self.party.cookies().clear_all(host, path)))
     }
 
     /// Checks that this browser can use the state now.
     fn check_state(&self, opened: &OpenedState, headers: &HeaderMap) -> Result<(), StateFault> {
-        if opened.pending.is_old(self.party.clock().unix()) {
+        if opened.pending.is_old(self.party.clock().since_epoch()) {
             return Err(StateFault::Old);
         }
         match self.party.cookies().sent(headers, Name::Login) {
@@ -111,7 +150,8 @@ impl Login {
     }
 
     /// Handles an authentic state that cannot be used. If the browser has a session, it continues to its target.
-    /// If another tab replaced the login cookie, the sign-in starts once more.
+    /// Otherwise the sign-in starts once more: another tab may have replaced the login cookie, or a link was opened in
+    /// another browser.
     fn recover(
         &self,
         fault: StateFault,
@@ -119,17 +159,20 @@ impl Login {
         provider: &Provider,
         session: Option<Arc<Session>>,
         target: &ReturnTo,
-        headers: &HeaderMap,
     ) -> Result<Redirect, Error> {
         if session.is_some() {
             return Ok(target.clone().into());
         }
-        let has_login_cookie = self.party.cookies().sent(headers, Name::Login) != Sent::Nothing;
-        if opened.pending.restarted || !has_login_cookie {
+        if opened.pending.restarted {
             return Err(Error::State(fault));
         }
+        Ok(self.restart(provider, target))
+    }
+
+    /// Starts the same sign-in once more.
+    fn restart(&self, provider: &Provider, target: &ReturnTo) -> Redirect {
         let again = SignInOptions { restarted: true, ..SignInOptions::at(Some(provider.id())) };
-        Ok(self.party.site().own_path(&again.start(target.as_str())).into())
+        self.party.site().own_path(&again.start(target.as_str())).into()
     }
 
     /// Whether another tab has signed in at the same provider since this state was made. If so, this callback must
@@ -193,6 +236,13 @@ impl Login {
         }
         let session = Arc::new(Session::new(&id, data, now, self.settings.lifetime));
         self.insert(provider, Arc::clone(&session), callback.request);
+        let completed = Completed {
+            begun: opened.pending.begun,
+            now: self.party.clock().since_epoch(),
+            earlier: opened.pending.earlier,
+            received: session.cookie_receipt(),
+        };
+        self.cycles.completed(opened.pending.login, &completed);
         if (callback.has_left)() {
             self.end_unless_used(session);
         }

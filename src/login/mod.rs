@@ -4,9 +4,11 @@
 pub mod begin;
 pub mod complete;
 pub mod pending;
+pub mod redirect_cycle;
 pub mod relying_party;
 pub mod return_to;
 pub mod sign_in_options;
+pub mod sign_in_rounds;
 mod sign_out;
 pub mod used_states;
 
@@ -17,6 +19,7 @@ use http::HeaderValue;
 use tokio_util::task::TaskTracker;
 
 use crate::login::pending::States;
+use crate::login::redirect_cycle::{CycleDetector, RedirectCycle};
 use crate::login::relying_party::RelyingParty;
 use crate::login::return_to::{AllowedTargets, ReturnTo};
 use crate::oauth;
@@ -34,6 +37,8 @@ pub struct Login {
     targets: AllowedTargets,
     /// Seals and opens sign-ins under way.
     states: Arc<States>,
+    /// Detects browsers whose sign-ins start again without end.
+    cycles: CycleDetector,
     /// How long sessions live and when they are refreshed.
     settings: Settings,
     size_limit: Arc<SizeLimit>,
@@ -77,6 +82,9 @@ pub enum Error {
     /// This browser cannot use the `state` now.
     #[error("the state is {0}")]
     State(StateFault),
+    /// The sign-in would be a further round of a cycle.
+    #[error(transparent)]
+    Cycle(#[from] RedirectCycle),
     /// The path of the callback is not the `redirect_uri` of the provider.
     #[error("{0}")]
     WrongRedirectUri(OtherRedirectUri),
@@ -93,6 +101,7 @@ impl Error {
     fn outcome(&self) -> SignIn {
         match self {
             Self::State(_) => SignIn::State,
+            Self::Cycle(_) => SignIn::Cycle,
             Self::UnknownProvider
             | Self::ChoiceNeeded
             | Self::Response(_)
@@ -142,7 +151,9 @@ impl fmt::Display for OtherRedirectUri {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateFault {
     /// Not made by this gateway, or changed.
-    #[error("forged, or from before a restart without session.secret")]
+    #[error(
+        "forged, or from before a restart without session.secret, or from another instance with another session.secret"
+    )]
     Forged,
     /// Used before.
     #[error("used")]
@@ -168,6 +179,8 @@ pub struct FailedSignIn {
     pub target: ReturnTo,
     /// The ID of the provider, if known.
     pub provider: Option<Arc<str>>,
+    /// `Set-Cookie`, where cookies have to be cleared.
+    pub cookies: Vec<HeaderValue>,
 }
 
 impl Login {
@@ -177,11 +190,12 @@ impl Login {
         party: Arc<RelyingParty>,
         targets: AllowedTargets,
         states: Arc<States>,
+        cycles: CycleDetector,
         settings: Settings,
         size_limit: Arc<SizeLimit>,
         tasks: TaskTracker,
     ) -> Self {
-        Self { party, targets, states, settings, size_limit, tasks }
+        Self { party, targets, states, cycles, settings, size_limit, tasks }
     }
 
     /// Where a browser may be sent back to.
@@ -203,6 +217,7 @@ impl Login {
             | Error::ChoiceNeeded
             | Error::Response(_)
             | Error::State(_)
+            | Error::Cycle(_)
             | Error::WrongRedirectUri(_)
             | Error::TooLarge(_) => tracing::info!(provider, %error, request_id, "sign-in failed"),
         }

@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::UnixTime;
+use crate::login::sign_in_rounds::EarlierRounds;
 use crate::login::used_states::{StateHash, UsedStates};
 use crate::origin::Origin;
 use crate::random;
@@ -23,9 +24,11 @@ use crate::session::seal::{Root, Roots};
 pub struct Pending {
     /// The fingerprint of the provider.
     pub provider: [u8; 8],
-    /// When the sign-in began.
-    pub begun: UnixTime,
-    /// Whether it is a second attempt, after another tab replaced the login cookie.
+    /// When the sign-in began, since 1970, in whole milliseconds.
+    pub begun: Duration,
+    /// The sign-ins before it in this browser whose session no request has brought.
+    pub earlier: EarlierRounds,
+    /// Whether it is a second attempt, after one whose state could not be used or that the provider postponed.
     pub restarted: bool,
     /// Whether the user requested a sign-in even with a session (`prompt`).
     pub prompted: bool,
@@ -89,7 +92,7 @@ type Salt = [u8; 24];
 impl States {
     /// States of the gateway at `public_url`.
     pub fn new(roots: Roots, used: Arc<UsedStates>, public_url: &Origin) -> Self {
-        let aad = format!("portcullis state 1\0{public_url}").into_bytes();
+        let aad = format!("portcullis state 2\0{public_url}").into_bytes();
         Self { roots, aad, used }
     }
 
@@ -146,7 +149,7 @@ impl States {
     pub(super) fn take(&self, opened: &OpenedState, now: UnixTime) -> Option<StateHash> {
         let hash = hash(&opened.salt);
         // Kept for as long as the state is valid, also by the clock of another replica.
-        let oldest = UnixTime(now.0.saturating_sub(LIFETIME + LEEWAY));
+        let oldest = UnixTime(now.0.saturating_sub(KEPT_SECONDS));
         self.used.insert(hash, now, oldest).then_some(hash)
     }
 
@@ -175,16 +178,16 @@ impl States {
 
 impl Pending {
     /// Whether it began more than ten minutes ago, or in the future.
-    pub fn is_old(&self, now: UnixTime) -> bool {
-        !(-LEEWAY..=LIFETIME).contains(&now.0.saturating_sub(self.begun.0))
+    pub fn is_old(&self, now: Duration) -> bool {
+        now.saturating_sub(self.begun) > STATE_LIFETIME || self.begun.saturating_sub(now) > LEEWAY
     }
 
     /// Whether this is the login cookie of the browser that began it.
-    pub fn is_of(&self, logis_in_cookie: &str) -> bool {
+    pub fn is_of(&self, login_cookie: &str) -> bool {
         // SECURITY: this rejects a callback URL that an attacker made another browser open (RFC 9700 §4.7).
         aws_lc_rs::constant_time::verify_slices_are_equal(
             &self.login,
-            &hash(logis_in_cookie.as_bytes()),
+            &hash(login_cookie.as_bytes()),
         )
         .is_ok()
     }
@@ -198,7 +201,10 @@ impl Pending {
         let flags = flags.iter().fold(0, |bits: u8, flag| bits << 1 | u8::from(*flag));
         let mut plain = vec![flags];
         plain.extend(self.provider);
-        plain.extend(self.begun.0.to_be_bytes());
+        plain.extend(u64::try_from(self.begun.as_millis()).unwrap_or(u64::MAX).to_be_bytes());
+        for age in self.earlier {
+            plain.extend(age.unwrap_or(NO_AGE).to_be_bytes());
+        }
         plain.extend(self.login);
         plain.extend(self.session.unwrap_or_default());
         plain.extend(target.as_bytes());
@@ -209,13 +215,17 @@ impl Pending {
         let (flags, rest) = plain.split_first()?;
         let (provider, rest) = rest.split_first_chunk()?;
         let (begun, rest) = rest.split_first_chunk()?;
+        let (last, rest) = rest.split_first_chunk()?;
+        let (before_last, rest) = rest.split_first_chunk()?;
         let (login, rest) = rest.split_first_chunk()?;
         let (session, rest) = rest.split_first_chunk()?;
         let target = std::str::from_utf8(rest).ok()?.to_owned();
         let flag = |bit: u8| flags >> bit & 1 == 1;
+        let age = |bytes| Some(u16::from_be_bytes(bytes)).filter(|age| *age != NO_AGE);
         Some(Self {
             provider: *provider,
-            begun: UnixTime(i64::from_be_bytes(*begun)),
+            begun: Duration::from_millis(u64::from_be_bytes(*begun)),
+            earlier: [age(*last), age(*before_last)],
             restarted: flag(2),
             prompted: flag(1),
             login: *login,
@@ -248,10 +258,12 @@ const TEXT: &str = "text";
 const MAX_CHARACTERS: usize = 800;
 /// The longest time of a sign-in.
 pub(super) const STATE_LIFETIME: Duration = Duration::from_secs(600);
-/// The same in seconds.
-const LIFETIME: i64 = STATE_LIFETIME.as_secs() as i64;
-/// How many seconds the clocks of two replicas may differ.
-const LEEWAY: i64 = 60;
+/// By how much the clocks of two instances may differ.
+const LEEWAY: Duration = Duration::from_secs(60);
+/// How long a used state is remembered, in seconds.
+const KEPT_SECONDS: i64 = (STATE_LIFETIME.as_secs() + LEEWAY.as_secs()) as i64;
+/// Instead of an age that is absent; ages are below.
+const NO_AGE: u16 = u16::MAX;
 
 #[cfg(test)]
 mod tests {
@@ -267,7 +279,8 @@ mod tests {
     fn pending(target: PendingTarget) -> Pending {
         Pending {
             provider: [7; 8],
-            begun: UnixTime(1_800_000_000),
+            begun: Duration::from_millis(1_800_000_000_123),
+            earlier: [Some(0), None],
             restarted: true,
             prompted: false,
             login: hash(b"cookie"),
@@ -319,8 +332,9 @@ mod tests {
     #[test]
     fn state_is_old_after_ten_minutes() {
         let pending = pending(PendingTarget::Here("/".into()));
-        let after = |seconds: i64| pending.is_old(UnixTime(1_800_000_000 + seconds));
-        assert!(!after(0) && !after(600) && after(601) && !after(-60) && after(-61));
+        let after = |seconds| pending.is_old(pending.begun + Duration::from_secs(seconds));
+        let before = |seconds| pending.is_old(pending.begun - Duration::from_secs(seconds));
+        assert!(!after(0) && !after(600) && after(601) && !before(60) && before(61));
     }
 
     #[test]

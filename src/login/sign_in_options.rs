@@ -14,7 +14,7 @@ pub struct SignInOptions<'a> {
     pub login_hint: Option<&'a str>,
     /// `ui_locales`.
     pub ui_locales: Option<&'a str>,
-    /// Whether this sign-in is a second attempt, after another tab replaced the login cookie.
+    /// Whether this sign-in is a second attempt. There is no third one.
     pub restarted: bool,
 }
 

@@ -8,7 +8,6 @@ use http::HeaderMap;
 use crate::login::return_to::ReturnTo;
 use crate::login::{Login, Redirect};
 use crate::providers::Provider;
-use crate::random;
 use crate::session::cookie::{Name, Sent};
 use crate::session::{Session, SessionKey};
 use crate::telemetry::audit::{self, RequestRef};
@@ -30,7 +29,7 @@ impl Login {
         ];
         if self.party.cookies().sent(headers, Name::Session) == Sent::Conflict {
             // SECURITY: with a tossed session cookie left, the user would stay signed in as the attacker.
-            cookies.extend(self.party.cookies().clear_tossed(host, path, random::turn()));
+            cookies.extend(self.party.cookies().clear_conflict(headers, host, path));
             self.end_all(headers, request);
         }
         let here = match target {
@@ -46,6 +45,7 @@ impl Login {
         };
         let there = provider.and_then(|p| self.end_session_url(p, session.as_deref(), target));
         if let Some(session) = session {
+            session.touch(self.party.clock().moment());
             let kind = if there.is_some() { SignOut::Provider } else { SignOut::Local };
             self.end(session, kind, request);
         }

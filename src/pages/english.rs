@@ -43,7 +43,14 @@ texts_in_english! {
     sign_in_expired: "The sign-in took longer than ten minutes.",
     sign_in_already_used: "This sign-in was already used.",
     sign_in_other_browser: "The sign-in was started in another browser, or cookies are blocked.",
-    sign_in_not_started_here: "The sign-in was not started here, or this site has been restarted since.",
+    sign_in_not_started_here: "The sign-in was not started here, this site has been restarted since, or another instance \
+        of this site answers (session.secret).",
+    sign_in_cycle: "You signed in several times, but your browser does not show this site that you are signed in. It does \
+        not accept the cookie of this site, or another instance of this site answers, which does not know your sign-in.",
+    sign_in_cycle_with_forward_auth: "You signed in several times, but your browser does not show this site that you are \
+        signed in. It does not accept the cookie of this site, the domain of the cookie does not include the address \
+        that you want to open (session.cookie.domain), or another instance of this site answers, which does not know \
+        your sign-in.",
     sign_in_wrong_redirect_uri: "The sign-in service sent its answer to the wrong address.",
     sign_in_denied_by_provider: "The sign-in service did not allow the sign-in.",
     sign_in_account_too_large: "Your account has more data, such as groups, than this site accepts.",

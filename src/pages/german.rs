@@ -47,8 +47,15 @@ texts! {
     sign_in_expired: "Die Anmeldung hat länger als zehn Minuten gedauert.",
     sign_in_already_used: "Diese Anmeldung wurde bereits verwendet.",
     sign_in_other_browser: "Die Anmeldung wurde in einem anderen Browser begonnen, oder Cookies sind blockiert.",
-    sign_in_not_started_here: "Die Anmeldung wurde nicht hier begonnen, oder diese Website wurde inzwischen neu \
-        gestartet.",
+    sign_in_not_started_here: "Die Anmeldung wurde nicht hier begonnen, diese Website wurde inzwischen neu gestartet, \
+        oder eine andere Instanz dieser Website antwortet (session.secret).",
+    sign_in_cycle: "Sie haben sich mehrmals angemeldet, aber Ihr Browser zeigt dieser Website nicht, dass Sie angemeldet \
+        sind. Er nimmt das Cookie dieser Website nicht an, oder es antwortet eine andere Instanz dieser Website, die \
+        Ihre Anmeldung nicht kennt.",
+    sign_in_cycle_with_forward_auth: "Sie haben sich mehrmals angemeldet, aber Ihr Browser zeigt dieser Website nicht, \
+        dass Sie angemeldet sind. Er nimmt das Cookie dieser Website nicht an, die Domain des Cookies umfasst die \
+        Adresse nicht, die Sie öffnen möchten (session.cookie.domain), oder es antwortet eine andere Instanz dieser \
+        Website, die Ihre Anmeldung nicht kennt.",
     sign_in_wrong_redirect_uri: "Der Anmeldedienst hat seine Antwort an die falsche Adresse gesendet.",
     sign_in_denied_by_provider: "Der Anmeldedienst hat die Anmeldung nicht zugelassen.",
     sign_in_account_too_large: "Ihr Konto enthält mehr Daten, etwa Gruppen, als diese Website annimmt.",

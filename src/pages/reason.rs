@@ -16,8 +16,12 @@ pub enum SignInReason {
     AlreadyUsed,
     /// The `state` is another browser's.
     OtherBrowser,
-    /// The `state` is not of this gateway, or from before a restart.
+    /// The `state` is not of this gateway, from before a restart, or from another instance.
     NotStartedHere,
+    /// The browser signed in three times, and no request brought one of the sessions.
+    Cycle,
+    /// The same, where proxies send auth subrequests.
+    CycleWithForwardAuth,
     /// The callback came at another provider's `redirect_uri`.
     WrongRedirectUri,
     /// The provider rejected the user, or the code.

@@ -141,6 +141,8 @@ fn explain<'a>(texts: &'a Texts, failure: &SignInFailure<'a>) -> Explanation<'a>
         SignInReason::AlreadyUsed => again(&texts.sign_in_already_used),
         SignInReason::OtherBrowser => again(&texts.sign_in_other_browser),
         SignInReason::NotStartedHere => again(&texts.sign_in_not_started_here),
+        SignInReason::Cycle => again(&texts.sign_in_cycle),
+        SignInReason::CycleWithForwardAuth => again(&texts.sign_in_cycle_with_forward_auth),
         SignInReason::WrongRedirectUri => again(&texts.sign_in_wrong_redirect_uri),
         SignInReason::DeniedByProvider => again(&texts.sign_in_denied_by_provider),
         SignInReason::AccountTooLarge => again(&texts.sign_in_account_too_large),

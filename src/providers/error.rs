@@ -36,6 +36,17 @@ pub enum Error {
     Claims(#[from] claims::Error),
 }
 
+impl Error {
+    /// Whether the provider asks for another try (`temporarily_unavailable`).
+    pub fn is_temporarily_unavailable(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable(OidcError::OAuth(OAuthError::Rejected(error)))
+                if error.code == ErrorCode::TemporarilyUnavailable
+        )
+    }
+}
+
 /// The task of an exchange panicked.
 impl From<tokio::task::JoinError> for Error {
     fn from(_: tokio::task::JoinError) -> Self {

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue};
 use memchr::memchr;
 use std::time::Duration;
 
+use crate::random;
 use crate::session::{CookieSettings, Persistence, SameSite};
 
 /// Names and attributes of the gateway's cookies, fixed by the configuration.
@@ -140,6 +141,21 @@ impl Cookies {
         if !cleared.contains(&own) {
             cleared.push(own);
         }
+        cleared
+    }
+
+    /// The same if a request has several session cookies with different values; else nothing.
+    pub fn clear_conflict(&self, headers: &HeaderMap, host: &str, path: &str) -> Vec<HeaderValue> {
+        match self.sent(headers, Name::Session) {
+            Sent::Conflict => self.clear_tossed(host, path, random::turn()),
+            Sent::Nothing | Sent::Value(_) => Vec::new(),
+        }
+    }
+
+    /// Removes all of our cookies, also tossed ones, so that the browser starts without any.
+    pub fn clear_all(&self, host: &str, path: &str) -> Vec<HeaderValue> {
+        let mut cleared = self.clear_tossed(host, path, random::turn());
+        cleared.extend([Name::Login, Name::LoginTarget].map(|name| self.clear(name)));
         cleared
     }
 

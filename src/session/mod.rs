@@ -34,7 +34,7 @@ pub struct Session {
     /// The last request, in milliseconds of the clock.
     used: AtomicU64,
     /// Whether the browser has sent its cookie.
-    cookie_received: AtomicBool,
+    cookie_received: Arc<AtomicBool>,
     data: ArcSwap<SessionData>,
     refreshing: Refreshing,
     end_signal: EndSignal,
@@ -48,7 +48,7 @@ impl Session {
             key: id.key(),
             ends: now.after(lifetime),
             used: AtomicU64::new(now.as_millis()),
-            cookie_received: AtomicBool::new(false),
+            cookie_received: Arc::default(),
             data: ArcSwap::from_pointee(data),
             refreshing: Refreshing::default(),
             end_signal: EndSignal::default(),
@@ -82,6 +82,11 @@ impl Session {
     /// Whether the browser has sent its cookie since the sign-in.
     pub fn is_cookie_received(&self) -> bool {
         self.cookie_received.load(Ordering::Relaxed)
+    }
+
+    /// The same, for as long as the caller needs it, also after the session has ended.
+    pub fn cookie_receipt(&self) -> &Arc<AtomicBool> {
+        &self.cookie_received
     }
 
     /// Whether its lifetime is over or it was idle for too long.

@@ -31,6 +31,7 @@ mod ntlm;
 mod pages;
 mod policy;
 mod properties;
+mod redirect_cycle;
 mod refresh;
 mod session_bound;
 mod session_size;

@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::support::browser::{Answer, Browser};
 use crate::support::clocked::Clocked;
+use crate::support::faults::{AuthorizationFault, Fault};
 use crate::support::gateway::PUBLIC_URL;
 use crate::support::provider::{self, callback};
 use crate::support::stack::Stack;
@@ -64,7 +65,8 @@ async fn state_of_another_browser_restarts_the_sign_in_once() {
     let stack = Stack::start().await;
     let (mut alice, mut mallory) = (stack.browser(), stack.browser());
     let theirs = callback(&mut mallory, "/theirs", "bob").await;
-    check_page(&alice.navigate(theirs.as_str()).await);
+    // Without a login cookie, as when a link is opened in another browser, and with another one.
+    check_restarted(&alice.navigate(theirs.as_str()).await, "/theirs");
     alice.open("/ours").await;
     let to = check_restarted(&alice.navigate(theirs.as_str()).await, "/theirs");
     // Alice then signs in as herself; the code of the other one is never sent.
@@ -75,6 +77,40 @@ async fn state_of_another_browser_restarts_the_sign_in_once() {
     let there = alice.navigate(theirs.as_str()).await.redirect().unwrap();
     assert_eq!(there.path(), "/theirs");
     assert_eq!(stack.codes_sent(), 1);
+}
+
+/// A browser that sends no cookie at all: each callback comes without the login cookie.
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_without_cookies_gets_a_page_after_one_restart() {
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
+    for name in ["portcullis", "portcullis-login"] {
+        browser.reject(name);
+    }
+    let page = provider::sign_in(&mut browser, "/page", "alice").await;
+    check_page(&page);
+    assert!(page.body.contains("cookies are blocked"), "{}", page.body);
+    assert_eq!(stack.codes_sent(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn temporarily_unavailable_provider_restarts_the_sign_in_once() {
+    let stack = Stack::start().await;
+    let busy = [Fault::Authorization(AuthorizationFault::TemporarilyUnavailable)];
+    stack.provider.set_faults(&busy);
+    let mut browser = stack.browser();
+    let first = callback(&mut browser, "/page?x=1", "alice").await;
+    let to = check_restarted(&browser.navigate(first.as_str()).await, "/page?x=1");
+    let second = callback(&mut browser, to.as_str(), "alice").await;
+    let page = browser.navigate(second.as_str()).await;
+    assert_eq!(page.status, 503, "{page:?}");
+    assert!(page.body.contains("Try again"), "{}", page.body);
+    // The next answer is a code: the restart ends the interruption without a page.
+    let first = callback(&mut browser, "/page?x=1", "alice").await;
+    let to = check_restarted(&browser.navigate(first.as_str()).await, "/page?x=1");
+    stack.provider.set_faults(&[]);
+    let arrived = browser.open(to.as_str()).await;
+    assert_eq!((arrived.status.as_u16(), &arrived.json()["target"]), (200, &"/page?x=1".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,8 +129,7 @@ async fn state_expires_after_ten_minutes() {
     let to = check_restarted(&browser.navigate(late.as_str()).await, "/page");
     assert_eq!(browser.open(to.as_str()).await.status, 200);
     let mut other = at.browser();
-    let page = other.navigate(late.as_str()).await;
-    check_page(&page);
+    check_restarted(&other.navigate(late.as_str()).await, "/page");
     assert_eq!(at.provider.counts().code_exchanges, 2);
     // A restarted sign-in that is late again gets a page.
     let mut slow = at.browser();

@@ -94,6 +94,8 @@ labels! {
         Success = "success",
         /// The `state` was forged, used, too old or of another browser.
         State = "state",
+        /// No request brought the sessions of the sign-ins before it.
+        Cycle = "cycle",
         /// The callback had no authorization response of this provider.
         BadResponse = "bad_response",
         /// The provider denied the sign-in or rejected the code.

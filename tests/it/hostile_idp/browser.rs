@@ -32,13 +32,19 @@ async fn callback_in_another_browser_never_sends_its_code() {
     let trials = Trials::start().await;
     let (mut alice, mut mallory) = (trials.stranger(), trials.stranger());
     let theirs = callback(&mut mallory, "/", "bob").await;
-    // Neither without a login cookie, nor with another one, which restarts the sign-in. The code is not sent.
+    // Neither without a login cookie, nor with another one. The sign-in restarts, and the code is not sent.
+    let without = alice.navigate(theirs.as_str()).await;
+    alice.open("/").await;
+    let with_another = alice.navigate(theirs.as_str()).await;
+    for answer in [without, with_another] {
+        assert_eq!(answer.redirect().unwrap().path(), "/oauth2/start");
+    }
+    // The second time there is a page.
+    let again = "/oauth2/start?rd=/&restarted=1";
+    let theirs = callback(&mut mallory, again, "bob").await;
     let page = alice.navigate(theirs.as_str()).await;
     assert_eq!(page.status, 400);
-    check_page(&page, "without a login cookie");
-    alice.open("/").await;
-    let answer = alice.navigate(theirs.as_str()).await;
-    assert_eq!(answer.redirect().unwrap().path(), "/oauth2/start");
+    check_page(&page, "restarted before");
     assert_eq!(alice.fetch("/").await.status, 401);
     assert_eq!(trials.stack.provider.counts().code_exchanges, 0);
     trials.stack.gateway.log_until("from another browser");

@@ -5,6 +5,8 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::header::{COOKIE, HOST, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -24,6 +26,8 @@ use super::gateway::{Gateway, PUBLIC_URL};
 pub(crate) struct Browser {
     door: Door,
     cookies: Vec<Cookie>,
+    /// Names of cookies that it does not accept.
+    rejected: Vec<&'static str>,
     /// Sent with everything, as a proxy or an attacker in front would.
     pub(crate) extra: HeaderMap,
 }
@@ -33,7 +37,9 @@ pub(crate) struct Browser {
 pub(crate) enum Door {
     /// An address, such as that of the gateway.
     Tcp(SocketAddr),
-    /// The same, from another address of this machine.
+    /// One after the other for each request, as a load balancer does.
+    RoundRobin(Arc<[SocketAddr]>, Arc<AtomicUsize>),
+    /// The same as `Tcp`, from another address of this machine.
     From(Ipv4Addr, SocketAddr),
     /// One connection of HTTP/2, which all tabs of a browser share.
     Http2(http2::SendRequest<Full<Bytes>>),
@@ -74,7 +80,7 @@ impl Browser {
 
     /// A fresh one that reaches every name through this door.
     pub(crate) fn before(door: Door) -> Self {
-        Self { door, cookies: Vec::new(), extra: HeaderMap::new() }
+        Self { door, cookies: Vec::new(), rejected: Vec::new(), extra: HeaderMap::new() }
     }
 
     /// Opens an address as a person does, and follows where it leads.
@@ -142,6 +148,17 @@ impl Browser {
     /// Loses a cookie, as browsers do with too many of them.
     pub(crate) fn forget(&mut self, name: &str) {
         self.cookies.retain(|cookie| cookie.name != name);
+    }
+
+    /// From now on it does not accept this cookie.
+    pub(crate) fn reject(&mut self, name: &'static str) {
+        self.forget(name);
+        self.rejected.push(name);
+    }
+
+    /// From now on it accepts this cookie again.
+    pub(crate) fn accept(&mut self, name: &str) {
+        self.rejected.retain(|rejected| *rejected != name);
     }
 
     /// Takes the cookies of an answer that another tab of this browser got.
@@ -212,7 +229,8 @@ impl Browser {
         let trustworthy = url.scheme() == "https" || is_loopback(host);
         let secure = parsed.secure().unwrap_or(false);
         let host_only = domain.is_none() && parsed.path() == Some("/");
-        let rejected = (secure && !trustworthy)
+        let rejected = self.rejected.contains(&parsed.name())
+            || (secure && !trustworthy)
             || (parsed.name().starts_with("__Secure-") && !secure)
             || (parsed.name().starts_with("__Host-") && !(secure && host_only))
             || domain
@@ -289,6 +307,11 @@ fn is_loopback(host: &str) -> bool {
 }
 
 impl Door {
+    /// A load balancer before these gateways.
+    pub(crate) fn round_robin(gateways: [&Gateway; 2]) -> Self {
+        Self::RoundRobin(gateways.map(|gateway| gateway.address).into(), Arc::default())
+    }
+
     /// Opens a connection of HTTP/2 to a gateway.
     pub(crate) async fn http2(gateway: &Gateway) -> Self {
         let stream = TokioIo::new(TcpStream::connect(gateway.address).await.unwrap());
@@ -315,6 +338,10 @@ impl Door {
             }
             Self::Tcp(address) => {
                 exchange(TcpStream::connect(address).await.unwrap(), url, request).await
+            }
+            Self::RoundRobin(addresses, turn) => {
+                let turn = turn.fetch_add(1, Ordering::Relaxed) % addresses.len();
+                exchange(TcpStream::connect(addresses[turn]).await.unwrap(), url, request).await
             }
             Self::From(here, there) => {
                 exchange(Self::connect_from(here, there).await.unwrap(), url, request).await

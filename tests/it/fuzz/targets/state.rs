@@ -3,10 +3,10 @@
 //! changed character is enough to reject it. Its content is read without a panic even if it is nonsense.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use portcullis::clock::UnixTime;
 use portcullis::login::pending::{OpenedState, States};
 use portcullis::origin::Origin;
 use portcullis::secret::Secret;
@@ -31,11 +31,13 @@ pub fn run(data: &[u8]) {
 
 fn inside(states: &States, opened: &OpenedState, data: &[u8]) {
     // The clock of another replica may say anything.
-    for now in [i64::MIN, -1, 0, 1_800_000_000, i64::MAX] {
-        let old = opened.pending.is_old(UnixTime(now));
-        let age = i128::from(now) - i128::from(opened.pending.begun.0);
+    for now in [0, 1, 1_800_000_000, u64::MAX] {
+        let now = Duration::from_millis(now);
+        let old = opened.pending.is_old(now);
+        let milliseconds = |since: Duration| i128::try_from(since.as_millis()).unwrap();
+        let age = milliseconds(now) - milliseconds(opened.pending.begun);
         // Ten minutes, and one by which clocks may differ.
-        assert_eq!(old, !(-60..=600).contains(&age), "{age}");
+        assert_eq!(old, !(-60_000..=600_000).contains(&age), "{age}");
     }
     assert!(!opened.pending.is_of("cookie"), "the hash of the login cookie is not guessed");
     let again = states.seal(&opened.pending, str::from_utf8(data).ok());
@@ -78,7 +80,7 @@ fn text_comes_back(states: &States, text: &str) {
 /// A `state` with these bytes inside, which an older version may have written.
 fn sealed(roots: &Roots, plain: &[u8]) -> String {
     let salt = [9; 24];
-    let aad = b"portcullis state 1\0https://app.example";
+    let aad = b"portcullis state 2\0https://app.example";
     let sealed = roots.newest().seal("state", &salt, aad, plain);
     URL_SAFE_NO_PAD.encode([&salt, sealed.as_slice()].concat())
 }
@@ -94,7 +96,7 @@ fn sealer() -> &'static Sealer {
         let roots = Roots::new(&[Secret::new("a secret that no input knows")], &Root::generate());
         let origin = Origin::parse("https://app.example").unwrap();
         let states = States::new(roots.clone(), Default::default(), &origin);
-        let smallest = [0; 1 + 8 + 8 + 16 + 16];
+        let smallest = [0; 1 + 8 + 8 + 2 * 2 + 16 + 16];
         assert!(states.open(&sealed(&roots, &smallest)).is_ok(), "states are sealed otherwise now");
         Sealer { states, roots }
     })

@@ -1,0 +1,86 @@
+//! A browser that signs in again and again, because no request brings the session that it has just got.
+//! Invariant: a cycle ends in a page instead of its fourth round, and page and log name its causes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::login::sign_in_rounds::{BrowserHash, Completed, EarlierRounds, SignInRounds};
+use crate::telemetry::log_throttle::LogThrottle;
+
+/// How requests reach the applications.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deployment {
+    /// Through this gateway only.
+    ReverseProxy,
+    /// Also through proxies that send auth subrequests. Applications then have hosts of their own.
+    ForwardAuth {
+        /// `session.cookie.domain`.
+        cookie_domain: Option<String>,
+    },
+}
+
+/// Why a sign-in is not started or completed: it would be a further round of a cycle.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct RedirectCycle(pub Deployment);
+
+impl fmt::Display for RedirectCycle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a redirect cycle: the browser rejects the session cookie, or another instance answers its requests",
+        )?;
+        match &self.0 {
+            Deployment::ReverseProxy => Ok(()),
+            Deployment::ForwardAuth { cookie_domain: None } => f.write_str(
+                ", or the application has another host and session.cookie.domain is not set",
+            ),
+            Deployment::ForwardAuth { cookie_domain: Some(domain) } => {
+                write!(f, ", or the application's host is not in session.cookie.domain ({domain})")
+            }
+        }
+    }
+}
+
+/// Detects cycles.
+#[derive(Debug)]
+pub struct CycleDetector {
+    rounds: Arc<SignInRounds>,
+    deployment: Deployment,
+    throttle: LogThrottle,
+}
+
+impl CycleDetector {
+    /// A detector that knows these sign-ins.
+    pub fn new(rounds: Arc<SignInRounds>, deployment: Deployment) -> Self {
+        Self { rounds, deployment, throttle: LogThrottle::default() }
+    }
+
+    /// Checks that a further sign-in of this browser is not a further round of a cycle.
+    pub(super) fn check(&self, browser: &BrowserHash, now: Duration) -> Result<(), RedirectCycle> {
+        if !self.rounds.is_cycle(browser, now) {
+            return Ok(());
+        }
+        let cycle = RedirectCycle(self.deployment.clone());
+        if self.throttle.allow() {
+            warn!(
+                error = %cycle,
+                hint = "if several instances run, let the load balancer send all requests of a browser to the same \
+                        one, because instances do not share sessions",
+                "a browser signed in three times within a minute, and no request brought one of the sessions"
+            );
+        }
+        Err(cycle)
+    }
+
+    /// What a sign-in that begins now says of those before it.
+    pub(super) fn earlier(&self, browser: &BrowserHash, now: Duration) -> EarlierRounds {
+        self.rounds.earlier(browser, now)
+    }
+
+    /// Records a completed sign-in.
+    pub(super) fn completed(&self, browser: BrowserHash, sign_in: &Completed<'_>) {
+        self.rounds.completed(browser, sign_in);
+    }
+}

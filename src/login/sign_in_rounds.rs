@@ -1,0 +1,269 @@
+//! Completed sign-ins whose session no request has brought, by browser: the rounds of a redirect cycle.
+//! Invariants: a sign-in counts only if it began after the one before had completed, so tabs that sign in at once do
+//! not count; a request that brings a session ends the row. Nothing is kept for a sign-in that does not complete, so a
+//! flood of visitors costs no memory, and of those that do at most `MAX` browsers are kept, for about a minute.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::lock::lock;
+
+/// The hash of a login cookie.
+pub(super) type BrowserHash = [u8; 16];
+
+/// How long before a sign-in began the two before it had completed, in milliseconds: what another instance has to know
+/// of the row, as a part of the state.
+pub type EarlierRounds = [Option<u16>; ROUNDS - 1];
+
+/// The last sign-ins of each browser.
+#[derive(Debug, Default)]
+pub struct SignInRounds(Mutex<Generations>);
+
+/// Two generations, each of a minute or of half of `MAX` browsers: the older one is dropped as a whole.
+#[derive(Debug, Default)]
+struct Generations {
+    rows: HashMap<BrowserHash, Vec<Round>>,
+    older: HashMap<BrowserHash, Vec<Round>>,
+    /// When `rows` began.
+    began: Duration,
+}
+
+/// A completed sign-in.
+#[derive(Clone, Debug)]
+struct Round {
+    /// When, since 1970.
+    completed: Duration,
+    /// Whether a request has brought its session; `None` if it completed at another instance.
+    received: Option<Arc<AtomicBool>>,
+}
+
+/// A sign-in that completes.
+#[derive(Debug)]
+pub(super) struct Completed<'a> {
+    /// When it began, since 1970.
+    pub begun: Duration,
+    /// When it completes.
+    pub now: Duration,
+    /// The row that its `start` saw.
+    pub earlier: EarlierRounds,
+    /// Whether a request has brought its session.
+    pub received: &'a Arc<AtomicBool>,
+}
+
+impl SignInRounds {
+    /// Whether a browser has completed so many sign-ins in a row that the next one would not help either.
+    pub(super) fn is_cycle(&self, browser: &BrowserHash, now: Duration) -> bool {
+        lock(&self.0).row(browser, now).len() >= ROUNDS
+    }
+
+    /// The row of a browser, for the state of a sign-in that begins now.
+    pub(super) fn earlier(&self, browser: &BrowserHash, now: Duration) -> EarlierRounds {
+        let mut ages = [None; ROUNDS - 1];
+        let row = lock(&self.0).row(browser, now);
+        for (age, round) in ages.iter_mut().zip(row.iter().rev()) {
+            *age = u16::try_from(in_millis(now).saturating_sub(round.completed).as_millis()).ok();
+        }
+        ages
+    }
+
+    /// Adds a sign-in to the row of its browser.
+    pub(super) fn completed(&self, browser: BrowserHash, sign_in: &Completed<'_>) {
+        let now = in_millis(sign_in.now);
+        let mut generations = lock(&self.0);
+        let own = generations.row(&browser, now);
+        // Another instance may have completed more of the row than this one.
+        let mut theirs = sign_in.earlier_rounds();
+        // What `start` saw may have changed since: a request has brought one of these sessions.
+        let received = generations.last_received(&browser);
+        theirs.retain(|round| received.is_none_or(|received| round.completed > received));
+        let mut row = if theirs.len() > own.len() { theirs } else { own };
+        if row.last().is_some_and(|last| last.completed > sign_in.begun) {
+            return;
+        }
+        row.push(Round { completed: now, received: Some(Arc::clone(sign_in.received)) });
+        let surplus = row.len().saturating_sub(ROUNDS);
+        row.drain(..surplus);
+        generations.insert(browser, row, now);
+    }
+}
+
+impl Completed<'_> {
+    fn earlier_rounds(&self) -> Vec<Round> {
+        let ages = self.earlier.iter().rev().flatten();
+        let completed =
+            ages.map(|age| self.begun.saturating_sub(Duration::from_millis((*age).into())));
+        let rounds = completed.map(|completed| Round { completed, received: None });
+        rounds.filter(|round| round.is_recent(self.now)).collect()
+    }
+}
+
+impl Round {
+    fn is_recent(&self, now: Duration) -> bool {
+        now.saturating_sub(self.completed) <= WINDOW
+    }
+
+    fn is_received(&self) -> bool {
+        self.received.as_ref().is_some_and(|received| received.load(Ordering::Relaxed))
+    }
+}
+
+impl Generations {
+    /// The recent sign-ins after the last one whose session a request has brought, oldest first.
+    fn row(&self, browser: &BrowserHash, now: Duration) -> Vec<Round> {
+        let row = self.rows.get(browser).or_else(|| self.older.get(browser));
+        let rounds = row.map_or(&[][..], Vec::as_slice);
+        let newest_first = rounds.iter().rev();
+        let row = newest_first.take_while(|round| !round.is_received() && round.is_recent(now));
+        let mut row: Vec<Round> = row.cloned().collect();
+        row.reverse();
+        row
+    }
+
+    /// When the last sign-in completed whose session a request has brought.
+    fn last_received(&self, browser: &BrowserHash) -> Option<Duration> {
+        let row = self.rows.get(browser).or_else(|| self.older.get(browser))?;
+        let received = row.iter().rev().find(|round| round.is_received());
+        received.map(|round| round.completed)
+    }
+
+    fn insert(&mut self, browser: BrowserHash, row: Vec<Round>, now: Duration) {
+        if self.rows.len() >= MAX / 2 || now.saturating_sub(self.began) > WINDOW {
+            self.older = std::mem::take(&mut self.rows);
+            self.began = now;
+        }
+        self.rows.insert(browser, row);
+    }
+}
+
+/// Whole milliseconds, as in a state, so that the same time is equal on both ways.
+fn in_millis(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// So many sign-ins in a row, without a request that brings one of their sessions, are a cycle.
+pub(super) const ROUNDS: usize = 3;
+/// A cycle goes as fast as the browser follows redirects, or as a user fills in the form of the provider.
+const WINDOW: Duration = Duration::from_secs(60);
+/// Browsers that are kept, about 200 bytes each.
+const MAX: usize = 100_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BROWSER: BrowserHash = [1; 16];
+    const START: Duration = Duration::from_secs(1_800_000_000);
+
+    /// A moment of a test.
+    fn at(seconds: u64) -> Duration {
+        START + Duration::from_secs(seconds)
+    }
+
+    /// Completes a sign-in that began at the first time, at the second one.
+    fn sign_in(rounds: &SignInRounds, begun: u64, now: u64) -> Arc<AtomicBool> {
+        let earlier = rounds.earlier(&BROWSER, at(begun));
+        sign_in_after(rounds, earlier, begun, now)
+    }
+
+    fn sign_in_after(
+        rounds: &SignInRounds,
+        earlier: EarlierRounds,
+        begun: u64,
+        now: u64,
+    ) -> Arc<AtomicBool> {
+        let received = Arc::default();
+        let completed = Completed { begun: at(begun), now: at(now), earlier, received: &received };
+        rounds.completed(BROWSER, &completed);
+        received
+    }
+
+    #[test]
+    fn third_sign_in_in_a_row_whose_session_no_request_brings_is_a_cycle() {
+        let rounds = SignInRounds::default();
+        for round in 0..3 {
+            assert!(!rounds.is_cycle(&BROWSER, at(round)), "{round}");
+            sign_in(&rounds, round, round + 1);
+        }
+        assert!(rounds.is_cycle(&BROWSER, at(3)) && !rounds.is_cycle(&[2; 16], at(3)));
+        assert!(rounds.is_cycle(&BROWSER, at(61)) && !rounds.is_cycle(&BROWSER, at(62)));
+    }
+
+    #[test]
+    fn request_that_brings_a_session_ends_the_row() {
+        let rounds = SignInRounds::default();
+        sign_in(&rounds, 0, 1);
+        sign_in(&rounds, 1, 2).store(true, Ordering::Relaxed);
+        sign_in(&rounds, 2, 3);
+        sign_in(&rounds, 3, 4);
+        assert!(!rounds.is_cycle(&BROWSER, at(4)));
+        let last = sign_in(&rounds, 4, 5);
+        assert!(rounds.is_cycle(&BROWSER, at(5)));
+        last.store(true, Ordering::Relaxed);
+        assert!(!rounds.is_cycle(&BROWSER, at(5)));
+    }
+
+    #[test]
+    fn session_that_a_request_brings_during_the_next_sign_in_does_not_count() {
+        let rounds = SignInRounds::default();
+        for round in 0..9 {
+            let earlier = rounds.earlier(&BROWSER, at(round));
+            let before = rounds.0.lock().unwrap().row(&BROWSER, at(round)).pop();
+            if let Some(Round { received: Some(received), .. }) = before {
+                received.store(true, Ordering::Relaxed);
+            }
+            sign_in_after(&rounds, earlier, round, round + 1);
+            assert!(!rounds.is_cycle(&BROWSER, at(round + 1)), "{round}");
+        }
+    }
+
+    #[test]
+    fn sign_ins_that_overlap_do_not_count() {
+        let rounds = SignInRounds::default();
+        for tab in 0..10 {
+            sign_in(&rounds, 0, 1 + tab);
+        }
+        assert!(!rounds.is_cycle(&BROWSER, at(10)));
+        // Two tabs that both go round in a circle do not hide each other's rounds.
+        for round in [11, 21] {
+            sign_in(&rounds, round, round + 2);
+            sign_in(&rounds, round + 1, round + 3);
+        }
+        assert!(rounds.is_cycle(&BROWSER, at(24)));
+    }
+
+    #[test]
+    fn rounds_at_two_instances_are_one_row() {
+        let [one, other] = [(); 2].map(|()| SignInRounds::default());
+        // A round robin: each sign-in starts at the instance at which the one before has completed.
+        sign_in_after(&one, [None; 2], 0, 1);
+        sign_in_after(&other, one.earlier(&BROWSER, at(1)), 1, 2);
+        sign_in_after(&one, other.earlier(&BROWSER, at(2)), 2, 3);
+        assert!(one.is_cycle(&BROWSER, at(3)) && !other.is_cycle(&BROWSER, at(3)));
+    }
+
+    #[test]
+    fn browsers_are_bounded_and_forgotten() {
+        let rounds = SignInRounds::default();
+        let received = Arc::default();
+        let sign_in = |number: usize, now| {
+            let mut browser = BROWSER;
+            browser[..8].copy_from_slice(&number.to_be_bytes());
+            let completed = Completed { begun: now, now, earlier: [None; 2], received: &received };
+            rounds.completed(browser, &completed);
+        };
+        for number in 0..2 * MAX {
+            sign_in(number, START);
+        }
+        let kept = |rounds: &SignInRounds| {
+            let generations = lock(&rounds.0);
+            generations.rows.len() + generations.older.len()
+        };
+        assert!((MAX / 2..=MAX).contains(&kept(&rounds)), "{}", kept(&rounds));
+        for minute in 1..=2 {
+            sign_in(minute, START + 2 * WINDOW * u32::try_from(minute).unwrap());
+        }
+        assert_eq!(kept(&rounds), 2);
+    }
+}

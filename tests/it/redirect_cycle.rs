@@ -1,0 +1,115 @@
+//! A browser whose sign-ins start again without end: it rejects the session cookie, or another instance answers.
+//! Each cycle ends within a few rounds, in a page that names the cause; a sound browser does not meet it.
+
+use crate::support::browser::{Answer, Browser, Door};
+use crate::support::provider;
+use crate::support::stack::Stack;
+
+const SECRET: &str = "session: { secret: \"0123456789abcdef0123456789abcdef-0123456789\" }\n";
+const IN_THE_LOG: &str = "a browser signed in three times within a minute";
+
+/// The page that ends a cycle.
+#[track_caller]
+fn check_page(page: &Answer) {
+    assert_eq!(page.status, 400, "{page:?}");
+    assert!(page.header("content-type").starts_with("text/html"), "{page:?}");
+    for text in ["does not accept the cookie", "another instance of this site answers", "Try again"]
+    {
+        assert!(page.body.contains(text), "{text}: {}", page.body);
+    }
+    for name in ["portcullis", "portcullis-login", "portcullis-login-target"] {
+        let mut cleared = page.headers.get_all("set-cookie").iter();
+        let is = |line: &str| line.starts_with(&format!("{name}=;")) && line.contains("Max-Age=0");
+        assert!(cleared.any(|line| is(line.to_str().unwrap())), "{name}: {page:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_that_rejects_the_session_cookie_gets_a_page_instead_of_a_fourth_round() {
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
+    browser.reject("portcullis");
+    let page = provider::sign_in(&mut browser, "/page", "alice").await;
+    check_page(&page);
+    assert!(!page.body.contains("session.cookie.domain"), "{}", page.body);
+    assert_eq!(stack.codes_sent(), 3);
+    stack.gateway.log_until_all(&[IN_THE_LOG, "another instance answers"]);
+    // A user who then accepts the cookie is not held up.
+    browser.accept("portcullis");
+    let arrived = browser.open("/page").await;
+    assert_eq!((arrived.status.as_u16(), &arrived.json()["target"]), (200, &"/page".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_with_one_secret_end_the_cycle_before_the_fourth_round() {
+    let stack = Stack::builder().sections(SECRET).start().await;
+    let other = stack.second_gateway();
+    let mut browser = Browser::before(Door::round_robin([&stack.gateway, &other]));
+    let page = provider::sign_in(&mut browser, "/page", "alice").await;
+    check_page(&page);
+    assert_eq!(stack.codes_sent(), 3, "of both instances");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_without_a_secret_name_the_other_instance_at_once() {
+    let stack = Stack::start().await;
+    let other = stack.second_gateway();
+    let mut browser = Browser::before(Door::round_robin([&stack.gateway, &other]));
+    let page = provider::sign_in(&mut browser, "/page", "alice").await;
+    assert_eq!(page.status, 400, "{page:?}");
+    for text in ["another instance", "session.secret"] {
+        assert!(page.body.contains(text), "{text}: {}", page.body);
+    }
+    assert_eq!(stack.codes_sent(), 0);
+    stack.gateway.log_until("from another instance with another session.secret");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cycle_with_forward_auth_names_the_domain_of_the_cookie() {
+    let clients = "forward_auth: { clients: [{ from: [127.0.0.9], proxy: nginx }] }";
+    let cookie = "session: { cookie: { domain: wiki.localhost } }";
+    let stack = Stack::builder().server(clients).sections(cookie).start().await;
+    let mut browser = stack.browser();
+    browser.reject("portcullis");
+    let page = provider::sign_in(&mut browser, "/page", "alice").await;
+    check_page(&page);
+    assert!(page.body.contains("session.cookie.domain"), "{}", page.body);
+    stack.gateway.log_until_all(&[IN_THE_LOG, "session.cookie.domain (wiki.localhost)"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn browser_that_signs_out_and_in_four_times_meets_no_page() {
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
+    for _ in 0..5 {
+        let arrived = provider::sign_in(&mut browser, "/page", "alice").await;
+        assert_eq!(arrived.status, 200, "{arrived:?}");
+        let signed_out = browser.open("/oauth2/sign_out").await;
+        assert_eq!(signed_out.status, 200, "{signed_out:?}");
+        assert_eq!(browser.fetch("/").await.status, 401);
+    }
+    // Also if it signs out without another request: the sign-out brings the session.
+    for _ in 0..5 {
+        let callback = provider::callback(&mut browser, "/page", "alice").await;
+        assert!(browser.navigate(callback.as_str()).await.redirect().is_some());
+        browser.open("/oauth2/sign_out").await;
+    }
+    // And if it signs in again and again without opening a page: it brings its session to each sign-in.
+    for _ in 0..5 {
+        let callback = provider::callback(&mut browser, "/oauth2/start?rd=/page", "alice").await;
+        assert!(browser.navigate(callback.as_str()).await.redirect().is_some());
+    }
+    assert_eq!(stack.codes_sent(), 15);
+}
+
+/// A session cookie that another host has set next to ours makes none of them usable.
+#[tokio::test(flavor = "multi_thread")]
+async fn start_clears_session_cookies_with_different_values() {
+    let stack = Stack::start().await;
+    let fields = "Cookie: portcullis=a; portcullis=b\r\n";
+    let answer = stack.answer("GET /oauth2/start?rd=/", fields).await;
+    assert!(answer.starts_with("HTTP/1.1 302"), "{answer}");
+    assert!(answer.contains("portcullis=; "), "{answer}");
+    let none = stack.answer("GET /oauth2/start?rd=/", "Cookie: portcullis=a\r\n").await;
+    assert!(!none.contains("portcullis=; "), "{none}");
+}
