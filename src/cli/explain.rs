@@ -418,6 +418,16 @@ routes:
     }
 
     #[test]
+    fn exact_path_that_does_not_match_is_printed() {
+        let config = CONFIG.replace("users: [\"9\"]", "exact_paths: [/staff/all]");
+        let (code, text) = explain(&config, "--url /staff/all --claims bob");
+        assert_eq!(code, 0, "{text}");
+        let (code, text) = explain(&config, "--url /staff/all/x --claims bob");
+        assert_eq!(code, 1);
+        assert!(text.contains("allow[1]   does not match: exact_paths\n"), "{text}");
+    }
+
+    #[test]
     fn session_of_a_provider_that_the_route_does_not_accept_is_ignored() {
         let config = CONFIG.replace(
             "routes:\n  - {",

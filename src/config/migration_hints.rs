@@ -81,7 +81,7 @@ const RENAMED: [(&str, &str); 64] = [
 ];
 
 /// Keys of other gateways that have no single equivalent here, and the hint.
-const OTHERWISE: [(&[&str], &str); 24] = [
+const OTHERWISE: [(&[&str], &str); 25] = [
     (
         &["<<"],
         "YAML merge keys are not supported: repeat the keys, or use an alias for a whole value",
@@ -98,7 +98,8 @@ const OTHERWISE: [(&[&str], &str); 24] = [
             "skip_auth_preflight",
             "allow_public_unauthenticated_access",
         ],
-        "set `allow: public` for the route, or add a rule `{ public: true, paths: [/health], methods: [GET] }`",
+        "set `allow: public` for the route, or add a rule `{ public: true, exact_paths: [/health], methods: [GET] }`, \
+         or one with `paths` for everything below a path",
     ),
     (
         &["reverse_proxy", "trusted_proxy_ips", "real_client_ip_header"],
@@ -115,7 +116,11 @@ const OTHERWISE: [(&[&str], &str); 24] = [
         "remove it: `rd` can point to the host of every route; to share a session between hosts, set `session.cookie.domain`",
     ),
     (
-        &["authenticated_emails_file", "htpasswd_file", "passthrough_users"],
+        &["authenticated_emails_file"],
+        "use `emails_file` in a rule of the route: `allow: [{ emails_file: emails.txt }]`",
+    ),
+    (
+        &["htpasswd_file", "passthrough_users"],
         "write the users into the rules of the route: `allow: [{ emails: [ada@example.com] }]`",
     ),
     (&["session_store_type", "redis_connection_url"], "remove it: sessions are stored in memory"),

@@ -10,9 +10,12 @@ use crate::config::address;
 use crate::config::claim_names::warn_of_apparent_path;
 use crate::config::diagnostics::Reported;
 use crate::config::document::Node;
+use crate::config::emails::{email, emails_file};
 use crate::config::field::Field;
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
+use crate::config::rule_paths::{exact_path, path};
+use crate::config::rule_warnings::{warn_of_idle_rule, warn_of_letter_case};
 use crate::config::section::Section;
 use crate::config::suggest::nearest;
 use crate::identity::claims::ClaimPath;
@@ -29,9 +32,15 @@ const KEYS: &[KeySpec] = &[
         "public",
         Type::Flag,
         DefaultValue::Is("false"),
-        "Matches without sign-in. Can only be combined with methods, paths and client_addresses.",
+        "Matches without sign-in. Can only be combined with methods, paths, exact_paths and client_addresses.",
     ),
     rule_key("emails", "E-mail addresses, case-insensitive."),
+    key(
+        "emails_file",
+        Type::Text,
+        DefaultValue::Unset("not checked"),
+        "File with e-mail addresses, one a line; # begins a comment.",
+    ),
     rule_key(
         "email_domains",
         "Domains of the e-mail address: example.com, or *.example.com for its subdomains.",
@@ -47,6 +56,7 @@ const KEYS: &[KeySpec] = &[
     ),
     rule_key("methods", "Methods; GET includes HEAD."),
     rule_key("paths", "Path prefixes, by whole segments."),
+    rule_key("exact_paths", "Paths, compared as a whole: /a matches neither /a/ nor /a/b."),
     rule_key("client_addresses", "Client addresses: networks (CIDR) or single addresses."),
 ];
 
@@ -55,10 +65,11 @@ const fn rule_key(name: &'static str, about: &'static str) -> KeySpec {
 }
 
 /// Keys that are allowed together with `public: true`: they need no signed-in user.
-const WITHOUT_USER: [&str; 4] = ["public", "methods", "paths", "client_addresses"];
+const WITHOUT_USER: [&str; 5] = ["public", "methods", "paths", "exact_paths", "client_addresses"];
 
 /// Keys whose values can belong to different users at different providers.
-const OF_A_PROVIDER: [&str; 5] = ["groups", "users", "claims", "emails", "email_domains"];
+const OF_A_PROVIDER: [&str; 6] =
+    ["groups", "users", "claims", "emails", "emails_file", "email_domains"];
 
 const ONE_OF_THREE: &str = "write `allow: authenticated` for all signed-in users, \
     `allow: [{ email_domains: [example.com] }]` for some, or `allow: public` for everyone";
@@ -145,6 +156,7 @@ fn mapping<'r>(item: &Field<'r>) -> Result<Section<'r>, Reported> {
 fn rule(section: &Section<'_>, route: OfRoute<'_>) -> Result<Rule, Reported> {
     let public = section.field("public").flag();
     let emails = section.field("emails").optional_list(email);
+    let emails_file = emails_file(&section.field("emails_file"));
     let email_domains = section.field("email_domains").optional_list(email_domain);
     let groups = section.field("groups").optional_list(exact);
     let users = section.field("users").optional_list(exact);
@@ -152,10 +164,12 @@ fn rule(section: &Section<'_>, route: OfRoute<'_>) -> Result<Rule, Reported> {
     let claims = claims(&section.field("claims"));
     let methods = section.field("methods").optional_list(method);
     let paths = section.field("paths").optional_list(path);
+    let exact_paths = section.field("exact_paths").optional_list(exact_path);
     let client_addresses = client_addresses(&section.field("client_addresses"));
     let rule = Rule {
         public: public?,
         emails: emails?,
+        emails_file: emails_file?,
         email_domains: email_domains?,
         groups: groups?,
         users: users?,
@@ -163,11 +177,12 @@ fn rule(section: &Section<'_>, route: OfRoute<'_>) -> Result<Rule, Reported> {
         claims: claims?,
         methods: methods?,
         paths: paths?,
+        exact_paths: exact_paths?,
         client_addresses: client_addresses?,
     };
     check_keys(section, rule.public)?;
     check_issuers_of_names(section, &rule, route)?;
-    warn_of_idle_rule(section, &rule, route);
+    warn_of_idle_rule(section, &rule, route.path, route.providers);
     Ok(rule)
 }
 
@@ -189,7 +204,7 @@ fn check_keys(section: &Section<'_>, public: bool) -> Result<(), Reported> {
             let invalid = Invalid::new(
                 "cannot be combined with `public: true`, which needs no sign-in",
             )
-            .hint("write two rules; a rule with `public: true` can only have methods, paths and client_addresses");
+            .hint("write two rules; a rule with `public: true` can only have methods, paths, exact_paths and client_addresses");
             Err(section.diagnostics.error(&section.path.key(key), &invalid, None))
         }
     }
@@ -226,43 +241,6 @@ fn client_addresses(field: &Field<'_>) -> Result<Option<Vec<IpNet>>, Reported> {
     let Some(networks) = field.optional_list(address::network)? else { return Ok(None) };
     let meant = |(at, network)| address::without_host(network, field, at);
     Ok(Some(networks.into_iter().enumerate().map(meant).collect()))
-}
-
-/// Warns about a rule that can never match.
-fn warn_of_idle_rule(section: &Section<'_>, rule: &Rule, route: OfRoute<'_>) {
-    if let (Some(mine), Some(of_route)) = (&rule.providers, route.providers)
-        && !mine.iter().any(|id| of_route.contains(id))
-    {
-        let invalid = Invalid::new("never matches: the route accepts none of these providers");
-        section.diagnostics.warning(&section.path.key("providers"), &invalid);
-    }
-    for (at, path) in rule.paths.iter().flatten().enumerate() {
-        if let Some(of_route) = route.path
-            && !of_route.covers(path)
-            && !path.covers(of_route)
-        {
-            let invalid = Invalid::new("never matches: it is outside the path of the route")
-                .hint("write the whole path, from the root of the host");
-            section.diagnostics.warning(&section.path.key("paths").item(at), &invalid);
-        }
-    }
-}
-
-/// Warns about rules whose paths differ only in letter case: an upstream can treat them as the same path.
-fn warn_of_letter_case(items: &[Field<'_>], rules: &[Rule]) {
-    for (at, (item, rule)) in items.iter().zip(rules).enumerate() {
-        for (of_rule, path) in rule.paths.iter().flatten().enumerate() {
-            let clashes =
-                |other: &Rule| other.paths.iter().flatten().any(|it| it.clashes_with(path));
-            let Some(before) = rules.iter().take(at).position(clashes) else { continue };
-            let what = format!(
-                "overlaps with a path of allow[{before}] if letter case is ignored. Upstreams can be case-insensitive, so \
-                 a request for the common paths is allowed only if both rules match"
-            );
-            let place = item.path.key("paths").item(of_rule);
-            item.diagnostics.warning(&place, &Invalid::new(what));
-        }
-    }
 }
 
 /// Parses a list of IDs of configured providers.
@@ -312,30 +290,6 @@ fn exact(text: &str) -> Result<String, Invalid> {
     }
 }
 
-/// Parses a path prefix of a rule or of a route.
-pub(super) fn path(text: &str) -> Result<PathPrefix, Invalid> {
-    PathPrefix::parse(text).map_err(|what| {
-        if let Some((_, rest)) = text.split_once("://").filter(|_| !text.starts_with('/')) {
-            let invalid = Invalid::new("is a URL, but must be a path");
-            return invalid.suggest(rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"));
-        }
-        if let Some(expression) = text.strip_prefix('^') {
-            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_');
-            let end = expression.find(|c| !plain(c)).unwrap_or(expression.len());
-            let meant = expression.get(..end).unwrap_or_default();
-            let invalid = Invalid::new("is a regular expression, but must be a path prefix");
-            return if meant.starts_with('/') { invalid.suggest(meant) } else { invalid };
-        }
-        match text.starts_with('/') {
-            true if text.ends_with("/*") => {
-                Invalid::new(what).suggest(text.trim_end_matches("/*").to_owned() + "/")
-            }
-            true => what.into(),
-            false => Invalid::new(what).suggest(format!("/{}", text.trim_end_matches("/*"))),
-        }
-    })
-}
-
 fn email_domain(text: &str) -> Result<EmailDomain, Invalid> {
     // In oauth2-proxy, this means every domain below it. Here it would never match.
     match text.strip_prefix('.') {
@@ -344,23 +298,6 @@ fn email_domain(text: &str) -> Result<EmailDomain, Invalid> {
         }
         None => Ok(EmailDomain::parse(text)?),
     }
-}
-
-fn email(text: &str) -> Result<String, Invalid> {
-    let mut parts = text.split('@');
-    let (local, domain) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    if parts.next().is_some() {
-        return Err("is not an e-mail address: it contains more than one @".into());
-    }
-    if local.is_empty() && !domain.is_empty() {
-        return Err(Invalid::new("is not an e-mail address")
-            .hint("to allow a whole domain, use `email_domains`"));
-    }
-    if domain.is_empty() || text.contains('*') || text.contains(char::is_whitespace) {
-        return Err(Invalid::new("is not an e-mail address")
-            .hint("write an address such as ada@example.com; to allow a whole domain, use `email_domains`"));
-    }
-    Ok(text.to_ascii_lowercase())
 }
 
 fn method(text: &str) -> Result<Method, Invalid> {
@@ -382,17 +319,6 @@ fn method(text: &str) -> Result<Method, Invalid> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn email_address_has_one_at_sign() {
-        assert_eq!(email("Ada@Example.com").unwrap(), "ada@example.com");
-        assert_eq!(email("\u{212a}@a.example").unwrap(), "\u{212a}@a.example");
-        for invalid in
-            ["", "ada", "@example.com", "ada@", "a@evil.example@example.com", "*@a.example"]
-        {
-            assert!(email(invalid).is_err(), "{invalid}");
-        }
-    }
 
     #[test]
     fn method_is_in_upper_case() {

@@ -131,8 +131,8 @@ fn is_public(allow: &Policy) -> bool {
         Policy::Public => true,
         Policy::Authenticated => false,
         Policy::Rules(rules) => rules.iter().any(|rule| {
-            let bounds = (&rule.methods, &rule.paths, &rule.client_addresses);
-            rule.public && matches!(bounds, (None, None, None))
+            let bounds = (&rule.methods, &rule.paths, &rule.exact_paths, &rule.client_addresses);
+            rule.public && matches!(bounds, (None, None, None, None))
         }),
     }
 }

@@ -13,6 +13,7 @@ use crate::config::pem;
 use crate::config::policy::{self, OfRoute};
 use crate::config::route_hosts;
 use crate::config::route_overlaps;
+use crate::config::rule_paths;
 use crate::config::section::Section;
 use crate::config::urls;
 use crate::gate::route::{Settings, Unauthenticated};
@@ -221,7 +222,7 @@ fn route(section: &Section<'_>, around: &Surroundings<'_>) -> Result<Settings, R
 }
 
 fn path(field: &Field<'_>, around: &Surroundings<'_>) -> Result<PathPrefix, Reported> {
-    let path = field.value(policy::path)?;
+    let path = field.value(rule_paths::path)?;
     match around.endpoint_prefix {
         // An upstream can treat paths as case-insensitive, so requests that differ in letter case are rejected too.
         Some(prefix) if prefix.covers_folded(&path) => Err(field.error(

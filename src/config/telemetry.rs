@@ -4,7 +4,7 @@ use crate::config::diagnostics::Reported;
 use crate::config::document::Node;
 use crate::config::field::Field;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
-use crate::config::policy::path;
+use crate::config::rule_paths::path;
 use crate::config::section::Section;
 use crate::server::AccessLog;
 use crate::telemetry::{Level, LogFormat, Settings};

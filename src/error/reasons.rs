@@ -102,7 +102,7 @@ pub(super) fn limit_of(status: StatusCode) -> Option<Limit> {
 /// What a page says of a key that failed.
 pub(super) fn of_key(key: Key) -> DenialReason {
     match key {
-        Key::Emails => DenialReason::Email,
+        Key::Emails | Key::EmailsFile => DenialReason::Email,
         Key::EmailDomains => DenialReason::EmailDomain,
         Key::EmailUnverified => DenialReason::EmailUnverified,
         Key::Groups => DenialReason::Group,
@@ -110,7 +110,7 @@ pub(super) fn of_key(key: Key) -> DenialReason {
         Key::Providers => DenialReason::Provider,
         Key::Claims => DenialReason::Claim,
         Key::Methods => DenialReason::Method,
-        Key::Paths => DenialReason::Path,
+        Key::Paths | Key::ExactPaths => DenialReason::Path,
         Key::ClientAddresses => DenialReason::ClientAddress,
     }
 }

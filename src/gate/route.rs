@@ -65,7 +65,7 @@ pub struct Route {
     pub allow: Policy,
     /// The prefixes in its rules that differ in letter case only: nearly always none.
     pub clashing_paths: Vec<PathPrefix>,
-    /// The prefixes in `paths` of its rules.
+    /// The prefixes in `paths` and `exact_paths` of its rules.
     pub ruled_paths: Vec<PathPrefix>,
     /// Whether a rule has `methods`. If so, method overrides are removed.
     pub restricts_methods: bool,

@@ -33,6 +33,7 @@ fn read_by<'r>(key: Key, rule: &'r Rule, names: &'r ClaimNames) -> Vec<&'r Claim
     let of_name = |is_set: bool, path: &'r ClaimPath| is_set.then_some(path).into_iter().collect();
     match key {
         Key::Emails => of_name(rule.emails.is_some(), &names.email),
+        Key::EmailsFile => of_name(rule.emails_file.is_some(), &names.email),
         Key::EmailDomains => of_name(rule.email_domains.is_some(), &names.email),
         Key::Groups => of_name(rule.groups.is_some(), names.groups.claim()),
         Key::Users => of_name(rule.users.is_some(), &names.user),
@@ -42,6 +43,7 @@ fn read_by<'r>(key: Key, rule: &'r Rule, names: &'r ClaimNames) -> Vec<&'r Claim
         | Key::Providers
         | Key::Methods
         | Key::Paths
+        | Key::ExactPaths
         | Key::ClientAddresses => Vec::new(),
     }
 }
@@ -52,6 +54,7 @@ mod tests {
 
     use super::*;
     use crate::identity::claims::identity;
+    use crate::policy::rule::EmailList;
 
     #[test]
     fn only_claims_that_are_absent_and_named_by_a_failed_key_are_listed() {
@@ -78,5 +81,16 @@ mod tests {
         check(level.clone(), &[Key::Groups], &["groups"]);
         check(level, &[Key::Users, Key::EmailUnverified, Key::Methods], &[]);
         check(json!({"sub": "1", "groups": []}), &[Key::Groups], &[]);
+        let listed = Rule { emails_file: Some(EmailList::default()), ..Rule::default() };
+        let identity = identity(
+            &"company".into(),
+            &names,
+            false,
+            json!({"sub": "1"}).as_object().unwrap().clone(),
+        )
+        .unwrap();
+        let absent =
+            Policy::Rules(vec![listed]).absent_claims(&[Key::EmailsFile], &identity, &names);
+        assert_eq!(absent, [path("email")]);
     }
 }

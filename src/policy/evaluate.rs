@@ -131,6 +131,9 @@ fn failed_of_request(rule: &Rule, input: PolicyInput<'_>) -> Vec<Key> {
     if !any(&rule.paths, |path| path.matches(input.path)) {
         failed.push(Key::Paths);
     }
+    if !any(&rule.exact_paths, |path| path.matches(input.path)) {
+        failed.push(Key::ExactPaths);
+    }
     let networks = rule.client_addresses.as_deref();
     if networks.is_some_and(|networks| !input.client_address.is_in(networks)) {
         failed.push(Key::ClientAddresses);
@@ -151,6 +154,10 @@ fn failed_of_user(rule: &Rule, identity: &Identity) -> Vec<Key> {
             any(&rule.emails, |wanted| {
                 email.is_some_and(|email| email.eq_ignore_ascii_case(wanted))
             }),
+        ),
+        (
+            of_email(Key::EmailsFile),
+            rule.emails_file.as_ref().is_none_or(|list| email.is_some_and(|it| list.contains(it))),
         ),
         (
             of_email(Key::EmailDomains),
@@ -197,7 +204,8 @@ mod tests {
 
     use super::*;
     use crate::identity::claims::{ClaimPath, GroupsPath};
-    use crate::policy::rule::EmailDomain;
+    use crate::policy::rule::{EmailDomain, EmailList};
+    use crate::routing::exact_path::ExactPath;
     use crate::routing::path::{PathInterpretations, PathPrefix};
 
     fn alice() -> Identity {
@@ -252,6 +260,13 @@ mod tests {
         let rule = Rule::default;
         check(Rule { emails: strings("alice@example.com"), ..rule() }, Verdict::Allow);
         check(Rule { emails: strings("bob@example.com"), ..rule() }, denied(&[Key::Emails]));
+        let file = |text: &str| Some(EmailList::new(vec![text.to_owned()]));
+        check(Rule { emails_file: file("alice@EXAMPLE.com"), ..rule() }, Verdict::Allow);
+        check(Rule { emails_file: file("bob@example.com"), ..rule() }, denied(&[Key::EmailsFile]));
+        check(
+            Rule { emails_file: Some(EmailList::default()), ..rule() },
+            denied(&[Key::EmailsFile]),
+        );
         check(Rule { email_domains: domain("example.com"), ..rule() }, Verdict::Allow);
         check(Rule { email_domains: domain("ample.com"), ..rule() }, denied(&[Key::EmailDomains]));
         check(Rule { groups: strings("staff"), ..rule() }, Verdict::Allow);
@@ -266,6 +281,11 @@ mod tests {
         check(Rule { methods: Some(vec![Method::POST]), ..rule() }, denied(&[Key::Methods]));
         check(Rule { paths: path("/docs"), ..rule() }, Verdict::Allow);
         check(Rule { paths: path("/doc"), ..rule() }, denied(&[Key::Paths]));
+        let exact = |text| Some(vec![ExactPath::parse(text).unwrap()]);
+        check(Rule { exact_paths: exact("/docs/a"), ..rule() }, Verdict::Allow);
+        check(Rule { exact_paths: exact("/docs"), ..rule() }, denied(&[Key::ExactPaths]));
+        let both = Rule { paths: path("/docs"), exact_paths: exact("/docs/b"), ..rule() };
+        check(both, denied(&[Key::ExactPaths]));
         check(Rule { client_addresses: network("10.0.0.0/8"), ..rule() }, Verdict::Allow);
         check(
             Rule { client_addresses: network("11.0.0.0/8"), ..rule() },
@@ -298,6 +318,8 @@ mod tests {
         };
         check("KIM@example.com", Verdict::Allow);
         check("\u{212a}im@example.com", denied(&[Key::Emails]));
+        let list = EmailList::new(vec!["Kim@example.com".to_owned()]);
+        assert!(list.contains("kIM@example.com") && !list.contains("\u{212a}im@example.com"));
     }
 
     #[test]

@@ -21,16 +21,16 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// The prefixes in `paths` that differ from another one in letter case only.
+    /// The prefixes in `paths` and `exact_paths` that differ from another one in letter case only.
     pub fn clashing_paths(&self) -> Vec<PathPrefix> {
-        let all = || self.rules().iter().flat_map(|rule| rule.paths.iter().flatten());
+        let all = || self.rules().iter().flat_map(Rule::prefixes);
         all().filter(|path| all().any(|other| other.clashes_with(path))).cloned().collect()
     }
 
-    /// The prefixes in `paths` of all rules, each once.
+    /// The prefixes in `paths` and `exact_paths` of all rules, each once.
     pub fn ruled_paths(&self) -> Vec<PathPrefix> {
         let mut ruled: Vec<PathPrefix> = Vec::new();
-        for path in self.rules().iter().flat_map(|rule| rule.paths.iter().flatten()) {
+        for path in self.rules().iter().flat_map(Rule::prefixes) {
             if !ruled.contains(path) {
                 ruled.push(path.clone());
             }

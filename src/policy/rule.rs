@@ -1,12 +1,14 @@
 //! One rule. A rule matches if all of its keys match; a key matches if any of its values matches.
 //! Invariant: `None` is a key that is not set; a key that is set is never empty.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use http::Method;
 use ipnet::IpNet;
 
 use crate::identity::claims::ClaimPath;
+use crate::routing::exact_path::ExactPath;
 use crate::routing::host::{HostPattern, is_below};
 use crate::routing::path::PathPrefix;
 
@@ -17,6 +19,8 @@ pub struct Rule {
     pub public: bool,
     /// E-mail addresses, with any case of ASCII letters.
     pub emails: Option<Vec<String>>,
+    /// The e-mail addresses in a file.
+    pub emails_file: Option<EmailList>,
     /// Domains of e-mail addresses.
     pub email_domains: Option<Vec<EmailDomain>>,
     /// Groups, compared exactly.
@@ -31,8 +35,35 @@ pub struct Rule {
     pub methods: Option<Vec<Method>>,
     /// Path prefixes.
     pub paths: Option<Vec<PathPrefix>>,
+    /// Paths, compared as a whole.
+    pub exact_paths: Option<Vec<ExactPath>>,
     /// Networks of client addresses.
     pub client_addresses: Option<Vec<IpNet>>,
+}
+
+impl Rule {
+    /// The prefixes in `paths`, and the paths in `exact_paths` as prefixes.
+    pub fn prefixes(&self) -> impl Iterator<Item = &PathPrefix> {
+        let exact = self.exact_paths.iter().flatten().map(ExactPath::as_prefix);
+        self.paths.iter().flatten().chain(exact)
+    }
+}
+
+/// E-mail addresses from a file: many, so they are not compared one by one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EmailList(Arc<HashSet<String>>);
+
+impl EmailList {
+    /// A list of addresses with any case of ASCII letters.
+    pub fn new(addresses: Vec<String>) -> Self {
+        let lower = addresses.into_iter().map(|address| address.to_ascii_lowercase());
+        Self(Arc::new(lower.collect()))
+    }
+
+    /// Whether an address is in the list. Letter case is ignored for ASCII letters only.
+    pub fn contains(&self, email: &str) -> bool {
+        self.0.contains(&email.to_ascii_lowercase())
+    }
 }
 
 /// A key of a rule that did not match, as the log and the 403 page report it.
@@ -40,9 +71,11 @@ pub struct Rule {
 pub enum Key {
     /// `emails`.
     Emails,
+    /// `emails_file`.
+    EmailsFile,
     /// `email_domains`.
     EmailDomains,
-    /// `emails` or `email_domains`, for a user whose e-mail the provider does not report as verified.
+    /// `emails`, `emails_file` or `email_domains`, for a user whose e-mail the provider does not report as verified.
     EmailUnverified,
     /// `groups`.
     Groups,
@@ -56,6 +89,8 @@ pub enum Key {
     Methods,
     /// `paths`.
     Paths,
+    /// `exact_paths`.
+    ExactPaths,
     /// `client_addresses`.
     ClientAddresses,
 }
@@ -65,6 +100,7 @@ impl Key {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Emails => "emails",
+            Self::EmailsFile => "emails_file",
             Self::EmailDomains => "email_domains",
             Self::EmailUnverified => "email_unverified",
             Self::Groups => "groups",
@@ -73,6 +109,7 @@ impl Key {
             Self::Claims => "claims",
             Self::Methods => "methods",
             Self::Paths => "paths",
+            Self::ExactPaths => "exact_paths",
             Self::ClientAddresses => "client_addresses",
         }
     }

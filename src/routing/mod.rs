@@ -2,6 +2,7 @@
 //! Invariant: of all entries that match, the most specific wins: exact host before wildcard host before `*`, then the
 //! longest path.
 
+pub mod exact_path;
 pub mod host;
 mod interpretations;
 pub mod path;

@@ -368,6 +368,8 @@ fn source_with(name: &str, text: &str, more: Vec<(String, String)>) -> HostEnv {
         (folder.join("evil.css"), "</style><script>".to_owned()),
         (folder.join("logo.svg"), "<svg/>".to_owned()),
         (folder.join("logo.gif"), "GIF89a".to_owned()),
+        (folder.join("staff.txt"), "# staff\nada@example.com\n".to_owned()),
+        (folder.join("none.txt"), "# none yet\n".to_owned()),
         (folder.join("secret.txt"), "s3cr3t\n".to_owned()),
         ("/run/message".into(), "hello\n".to_owned()),
         (name.into(), text.to_owned()),

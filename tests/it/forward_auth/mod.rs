@@ -17,7 +17,7 @@ use crate::support::stack::{Builder, Stack};
 use crate::support::wire::status;
 
 /// No route has an upstream: they are for auth subrequests only.
-const ROUTES: [&str; 8] = [
+const ROUTES: [&str; 9] = [
     "allow: authenticated, identity_headers: { X-Who: \"{email}\", Authorization: \"Bearer {access_token}\" }",
     "path: /open, allow: public",
     "path: /staff, allow: [{ groups: [staff] }]",
@@ -26,6 +26,7 @@ const ROUTES: [&str; 8] = [
     "path: /proxy, allow: [{ public: true, client_addresses: [127.0.0.0/8] }]",
     "host: status.localhost, allow: public",
     "host: ruled.localhost, allow: [{ public: true, methods: [GET] }]",
+    "host: exact.localhost, allow: [{ public: true, exact_paths: [/] }]",
 ];
 
 /// A gateway and a proxy on loopback that sends auth subrequests to it.
@@ -218,6 +219,7 @@ async fn subrequest_without_uri_is_decided_only_where_all_paths_have_one_rule() 
     for (host, stranger, member) in [
         ("status.localhost", 202, 202),
         ("ruled.localhost", 403, 403),
+        ("exact.localhost", 403, 403),
         ("wiki.localhost", 403, 403),
         ("nothing.localhost", 403, 403),
     ] {

@@ -112,6 +112,24 @@ async fn move_of_a_private_path_without_session_gets_401() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn tree_above_an_exact_path_cannot_be_moved_or_deleted() {
+    let rules = "allow: [{ public: true, exact_paths: [/files/a/leaf] }, \
+                 { users: [demo-bob], methods: [DELETE, MOVE] }]";
+    let route = format!("path: /files, UPSTREAM, {rules}");
+    let stack = Stack::builder().routes([&*route]).start().await;
+    let bob = stack.cookie_of("bob").await;
+    let elsewhere = bob.clone() + &to("/files/c");
+    let mut cases = vec![case("no destination", ask("MOVE", "/files/c/d", &bob))];
+    for above in ["/files", "/files/", "/files/a", "/files/a/", "/files//a"] {
+        cases.push(case("above", ask("DELETE", above, &bob)));
+        cases.push(case("above", ask("MOVE", above, &elsewhere)));
+    }
+    stack.denies(&cases, &[403]).await;
+    passes(&stack, &ask("DELETE", "/files/a/leaf", "")).await;
+    passes(&stack, &ask("DELETE", "/files/a/other", &bob)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn tree_above_a_path_with_rules_cannot_be_moved_or_deleted() {
     let stack = stack().await;
     // Bob may delete and move everywhere, by a rule without paths.

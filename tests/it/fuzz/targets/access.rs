@@ -29,6 +29,7 @@ pub fn expected(path: &str, folds: bool, method: &Method, visitor: Visitor) -> b
         "/private" | "/Admin" => is_staff,
         "/" => {
             below("/free")
+                || path == "/one"
                 || (below("/read") && method == Method::GET)
                 || (below("/Team") && is_staff)
         }
@@ -49,5 +50,6 @@ routes:
     allow:
       - { paths: [/free], public: true }
       - { paths: [/read], methods: [GET], public: true }
+      - { exact_paths: [/one], public: true }
       - { paths: [/Team], groups: [staff] }
 ";
