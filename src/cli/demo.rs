@@ -1,8 +1,10 @@
 //! `demo`: gateway, identity provider and sample application on loopback, with one command.
 //! The gateway is on `localhost` and the provider on `127.0.0.1`: cookies ignore ports, so with the same name each
-//! would receive the cookies of the other.
+//! would receive the cookies of the other. The provider listens two ports above the gateway, so that both ports are
+//! known before the start, for port forwarding.
 
 use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +34,7 @@ async fn demo(port: u16, out: &mut dyn Write) -> io::Result<u8> {
         post_logout_redirect_uris: vec![format!("{public_url}/oauth2/signed_out")],
     };
     let settings = Settings {
+        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port.saturating_add(PROVIDER_OFFSET))),
         clients: vec![client],
         access_token_lifetime: ACCESS_TOKEN_LIFETIME,
         ..Settings::default()
@@ -59,7 +62,7 @@ async fn demo(port: u16, out: &mut dyn Write) -> io::Result<u8> {
         Ok(opened) => opened,
         Err(error) => return unavailable(&error.to_string()),
     };
-    introduce(out, &public_url, provider.issuer())?;
+    introduce(out, &public_url, &provider)?;
     let shutdown = Shutdown::new();
     let followed = shutdown.clone();
     let served = async {
@@ -79,7 +82,8 @@ fn unavailable(error: &str) -> io::Result<u8> {
     Ok(CANNOT_LISTEN)
 }
 
-fn introduce(out: &mut dyn Write, public_url: &str, issuer: &str) -> io::Result<()> {
+fn introduce(out: &mut dyn Write, public_url: &str, provider: &IdentityProvider) -> io::Result<()> {
+    let (issuer, port) = (provider.issuer(), provider.address().port());
     writeln!(
         out,
         "\
@@ -96,7 +100,8 @@ Try       {public_url}/public            no sign-in needed
           curl -H 'X-Forwarded-User: admin' {public_url}/public   the gateway removes the forged header
           curl -i {public_url}/                                   API clients get 401 with the sign-in URL
 
-Provider  {issuer}
+Provider  {issuer}   if you forward ports, forward {port} too
+Log       sign-ins, sign-outs and denials appear below
 Stop      Ctrl-C
 "
     )?;
@@ -116,6 +121,7 @@ providers:
     issuer: {issuer}
     client_id: demo
     client_secret: {secret}
+    claims: {{ user: preferred_username }}
 routes:
   - name: public
     path: /public
@@ -139,13 +145,16 @@ session:
 admin:
   listen: off
 telemetry:
-  log: {{ level: warn }}
+  log: {{ level: info, format: text }}
   access_log: false
 pages:
   title: Portcullis demo
 "#
     )
 }
+
+/// From the gateway's port to the provider's.
+pub(super) const PROVIDER_OFFSET: u16 = 2;
 
 /// Short, so that you can see a refresh.
 const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(60);

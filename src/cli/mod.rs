@@ -64,8 +64,8 @@ Exit codes: 0 success, 64 usage error, 69 cannot listen.
 
 Example: portcullis demo --port 8080")]
     Demo {
-        /// Port of the gateway on loopback.
-        #[arg(long, default_value_t = 4180, value_parser = value_parser!(u16).range(1..))]
+        /// Port of the gateway on loopback; the provider's is this plus two.
+        #[arg(long, default_value_t = 4180, value_parser = value_parser!(u16).range(1..=i64::from(u16::MAX - demo::PROVIDER_OFFSET)))]
         port: u16,
     },
     /// Explain how a request would be handled: the route, the rules, the decision and the headers.

@@ -13,6 +13,7 @@ use http_body::{Body as HttpBody, Frame};
 use minijinja::context;
 use serde_json::{Value, json};
 use tokio::time::{Interval, interval};
+use url::form_urlencoded::Serializer;
 
 use super::html::{self, PageTemplate};
 use super::json_response::JsonResponse;
@@ -58,18 +59,32 @@ impl DemoSite for Mirror {
 }
 
 fn page(request: &Request<Bytes>) -> Response<Bytes> {
-    let headers: Vec<_> =
-        fields(request.headers()).map(|(name, value)| context! { name, value }).collect();
-    let user = fields(request.headers())
-        .filter(|(_, value)| !value.is_empty())
-        .find(|(name, _)| matches!(*name, "x-forwarded-preferred-username" | "x-forwarded-user"));
+    let mut fields: Vec<_> = fields(request.headers()).collect();
+    // First those that identify the user, then the others of the gateway.
+    fields.sort_by_key(|(name, _)| !IDENTITY.contains(name));
+    let (added, sent): (Vec<_>, Vec<_>) =
+        fields.into_iter().partition(|(name, _)| is_of_gateway(name));
+    let of = |wanted: &str| added.iter().find(|(name, text)| *name == wanted && !text.is_empty());
+    let user = NAMES.iter().find_map(|name| of(name)).map(|(_, value)| value.clone());
+    let rows = |fields: Vec<(&str, String)>| -> Vec<_> {
+        fields.into_iter().map(|(name, value)| context! { name, value }).collect()
+    };
+    let sign_in =
+        Serializer::new(String::new()).append_pair("rd", &request.uri().to_string()).finish();
     let context = context! {
-        user => user.map(|(_, value)| value),
+        user,
         method => request.method().as_str(),
         target => request.uri().to_string(),
-        headers,
+        sign_in => format!("/oauth2/start?{sign_in}"),
+        added => rows(added),
+        sent => rows(sent),
     };
     PageTemplate::Request.page(StatusCode::OK, "", context)
+}
+
+/// Whether the gateway sets a field, and removes what the client sent under its name.
+fn is_of_gateway(name: &str) -> bool {
+    name.starts_with("x-forwarded-") || matches!(name, "x-real-ip" | "x-request-id")
 }
 
 fn api(request: &Request<Bytes>) -> Response<Bytes> {
@@ -122,5 +137,17 @@ impl HttpBody for Ticks {
         Poll::Ready(Some(Ok(Frame::data(Bytes::from(event)))))
     }
 }
+
+/// Fields that have the user's name, the best first.
+const NAMES: [&str; 2] = ["x-forwarded-preferred-username", "x-forwarded-user"];
+
+/// Fields that identify the user.
+const IDENTITY: [&str; 5] = [
+    "x-forwarded-user",
+    "x-forwarded-preferred-username",
+    "x-forwarded-email",
+    "x-forwarded-groups",
+    "x-forwarded-access-token",
+];
 
 const TICK: Duration = Duration::from_secs(1);

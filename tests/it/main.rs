@@ -16,6 +16,7 @@ mod admin;
 mod auth_request;
 mod check_online;
 mod demo;
+mod demo_command;
 mod event_streams;
 mod flags;
 mod forward_auth;

@@ -13,7 +13,8 @@ async fn ask(app: &SampleApp, request: &str, limit: u64) -> String {
 #[tokio::test]
 async fn page_shows_the_request_escaped() {
     let app = SampleApp::start(0).await.unwrap();
-    let request = "PUT /a?b=%3Cb%3E HTTP/1.1\r\nhost: wiki\r\nx-forwarded-user: alice\r\n\
+    let request = "PUT /a?b=%3Cb%3E HTTP/1.1\r\nhost: wiki\r\nx-forwarded-user: 1\r\n\
+                   x-forwarded-preferred-username: alice\r\n\
                    x-odd: <script>alert(1)</script>\r\nconnection: close\r\n\r\n";
     let page = ask(&app, request, 100_000).await;
     assert!(page.contains("Hello, alice") && page.contains("PUT"), "{page}");
