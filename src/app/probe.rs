@@ -19,7 +19,8 @@ pub async fn probe(config: &Config) -> Vec<(Arc<str>, ProbeReport)> {
         let report = match Provider::new(settings.clone(), &states) {
             Ok(provider) => {
                 let redirect_uri = provider.redirect_uri(site.own_url("/callback"));
-                provider.probe(&redirect_uri, config.providers.len() > 1).await
+                let signed_out = site.own_url("/signed_out");
+                provider.probe(&redirect_uri, &signed_out, config.providers.len() > 1).await
             }
             Err(error) => ProbeReport::unusable(&error),
         };

@@ -23,7 +23,7 @@ pub enum Error {
     #[error("{0}")]
     BadResponse(OidcError),
     /// The provider does not accept this client. The operator can fix it.
-    #[error("{error}: {advice}", error = .0, advice = advice(.0))]
+    #[error("{error}: {advice}", error = .0, advice = advice_for(.0))]
     Misconfigured(OidcError),
     /// The provider violates the standard.
     #[error("the provider misbehaved: {0}")]
@@ -127,11 +127,20 @@ impl From<ErrorResponse> for Error {
 }
 
 /// What the operator can do about a client that the provider does not accept.
-fn advice(error: &OidcError) -> &'static str {
-    const CREDENTIALS: &str =
-        "check `client_id`, `client_secret`, `token_endpoint_auth_method`, and the registration";
-    let OidcError::OAuth(OAuthError::Rejected(response)) = error else { return CREDENTIALS };
-    match response.code {
+fn advice_for(error: &OidcError) -> &'static str {
+    if let OidcError::OAuth(OAuthError::Rejected(response)) = error {
+        advice(&response.code)
+    } else {
+        CREDENTIALS
+    }
+}
+
+const CREDENTIALS: &str =
+    "check `client_id`, `client_secret`, `token_endpoint_auth_method`, and the registration";
+
+/// The same for an error response with this code.
+pub(super) fn advice(code: &ErrorCode) -> &'static str {
+    match code {
         ErrorCode::InvalidScope => {
             "check `scopes`: the provider does not have one of them, or does not allow it to this client"
         }

@@ -10,6 +10,7 @@ mod provider_states;
 mod refresh;
 mod registry;
 mod sign_in;
+mod sign_out_probe;
 
 use std::sync::Arc;
 use std::time::Duration;

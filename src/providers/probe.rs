@@ -9,13 +9,16 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::client_address::ClientAddress;
+use crate::clock::UnixTime;
 use crate::oauth::ExchangePermit;
-use crate::oauth::error::{Error as OAuthError, ErrorCode};
+use crate::oauth::authorization::AuthorizationResponse;
+use crate::oauth::error::{Error as OAuthError, ErrorCode, ErrorResponse};
 use crate::oauth::http::HttpResponse;
 use crate::oauth::pkce;
 use crate::oidc::discovery::Metadata;
-use crate::oidc::error::Error as OidcError;
+use crate::oidc::error::{Error as OidcError, LEEWAY};
 use crate::oidc::id_token;
+use crate::providers::error::advice;
 use crate::providers::{Error, Provider, SignInRequest};
 use crate::random;
 use crate::secret::Secret;
@@ -45,8 +48,14 @@ pub struct ProbeReport {
 
 impl Provider {
     /// Fetches metadata and keys, and tries the registration with a random code at the token endpoint and a sign-in
-    /// without a user (`prompt=none`, OIDC Core §3.1.2.1). `among_several`: whether other providers are configured.
-    pub async fn probe(&self, redirect_uri: &str, among_several: bool) -> ProbeReport {
+    /// without a user (`prompt=none`, OIDC Core §3.1.2.1). `signed_out` is the
+    /// `post_logout_redirect_uri`. `among_several`: whether other providers are configured.
+    pub async fn probe(
+        &self,
+        redirect_uri: &str,
+        signed_out: &str,
+        among_several: bool,
+    ) -> ProbeReport {
         let mut report = ProbeReport::default();
         let metadata = match self.documents(&mut report).await {
             Ok(metadata) => metadata,
@@ -61,7 +70,7 @@ impl Provider {
                 "is needed here: there are other providers, and this one does not announce `iss` in its responses, \
                  so they can be mixed up (RFC 9700 §4.4.2)"
                     .to_owned(),
-                Some(format!("write `true`, and register {redirect_uri}/{}", self.id())),
+                Some(&format!("write `true`, and register {redirect_uri}/{}", self.id())),
             );
         }
         for error in &metadata.ignored {
@@ -71,8 +80,9 @@ impl Provider {
         self.try_client(&metadata, redirect_uri, &mut report).await;
         // Without it, the answer says nothing.
         if metadata.has_prompt("none") {
-            self.try_redirect(redirect_uri, &mut report).await;
+            self.try_redirect(&metadata, redirect_uri, &mut report).await;
         }
+        self.try_sign_out(signed_out, &mut report).await;
         report
     }
 
@@ -103,7 +113,7 @@ impl Provider {
             report.fatal(
                 "issuer",
                 "signs ID tokens with no algorithm that is supported here".to_owned(),
-                Some(format!("configure the provider to sign with one of {known}")),
+                Some(&format!("configure the provider to sign with one of {known}")),
             );
         }
         if lacks("response_types_supported", &|name| name == "code") {
@@ -137,7 +147,7 @@ impl Provider {
         let endpoint = match self.token_endpoint(metadata) {
             Ok(endpoint) => endpoint,
             Err(error) => {
-                let hint = "see token_endpoint_auth_methods_supported of the metadata".to_owned();
+                let hint = "see token_endpoint_auth_methods_supported of the metadata";
                 let (key, message) = ("token_endpoint_auth_method", error.to_string());
                 return report.fatal(key, format!("cannot be chosen: {message}"), Some(hint));
             }
@@ -149,40 +159,56 @@ impl Provider {
             .client
             .exchange_code(&slot, attempt, endpoint, &code, redirect_uri, &verifier)
             .await;
-        let rejection = match answer {
-            Err(OAuthError::Rejected(rejection)) => rejection,
-            Err(OAuthError::Unauthenticated(rejection)) => {
-                let has_secret = self.settings.client_secret.is_some();
-                let key = if has_secret { "client_secret" } else { "client_id" };
-                let message = format!("is not what is registered at the provider: {rejection}");
-                let hint = "compare client_id, client_secret and the authentication method with the \
-                            registration";
-                return report.fatal(key, message, Some(hint.to_owned()));
+        self.judge_client(answer.map(drop), report);
+    }
+
+    /// What the answer to a random code says about the client's authentication.
+    fn judge_client(&self, answer: Result<(), OAuthError>, report: &mut ProbeReport) {
+        let has_secret = self.settings.client_secret.is_some();
+        let key = if has_secret { "client_secret" } else { "client_id" };
+        let unverified = match answer {
+            Err(OAuthError::Rejected(response)) if response.code == ErrorCode::InvalidGrant => {
+                return report.passed.push("the client's authentication");
+            }
+            Err(OAuthError::Rejected(response))
+                if response.code == ErrorCode::UnauthorizedClient =>
+            {
+                let message =
+                    format!("is a client without the authorization code flow: {response}");
+                return report.fatal("client_id", message, Some(advice(&response.code)));
+            }
+            // Keycloak answers a wrong secret with 401 and `unauthorized_client`.
+            Err(OAuthError::Unauthenticated(response)) => {
+                let message = format!("is not what is registered at the provider: {response}");
+                let hint = "compare client_id, client_secret and the authentication method with the registration";
+                return report.fatal(key, message, Some(hint));
             }
             Err(error) if error.is_temporary() => {
-                let message = format!("has a token endpoint that fails: {error}");
-                return report.warn("issuer", message, None);
+                report.warn("issuer", format!("has a token endpoint that fails: {error}"), None);
+                error.to_string()
             }
             Err(error @ OAuthError::Status(_)) => {
                 let message = format!("has a token endpoint that does not answer as one: {error}");
                 let hint = "compare token_endpoint of the metadata, or `endpoints.token` if it is set, with the \
                             documentation of the provider";
-                return report.warn("issuer", message, Some(hint.to_owned()));
+                report.warn("issuer", message, Some(hint));
+                error.to_string()
             }
-            // Any other answer says nothing about the registration.
-            Ok(_) | Err(_) => return,
+            Err(error) => error.to_string(),
+            Ok(()) => "the token endpoint accepted a random code".to_owned(),
         };
-        if rejection.code == ErrorCode::InvalidGrant {
-            report.passed.push("the client's authentication");
-        } else if rejection.code == ErrorCode::UnauthorizedClient {
-            let message = format!("is a client without the authorization code flow: {rejection}");
-            report.fatal("client_id", message, Some("allow it in the registration".to_owned()));
-        }
+        let message = format!("could not be verified at the token endpoint: {unverified}");
+        report.warn(key, message, Some("sign in once to verify it"));
     }
 
     /// Checks the redirect URI. The provider redirects to a registered URI also with an error, but never to one that
     /// is not registered (RFC 6749 §4.1.2.1).
-    async fn try_redirect(&self, redirect_uri: &str, report: &mut ProbeReport) {
+    async fn try_redirect(
+        &self,
+        metadata: &Metadata,
+        redirect_uri: &str,
+        report: &mut ProbeReport,
+    ) {
         let [state, nonce] = [(); 2].map(|()| random::text::<16>());
         let verifier = Secret::new(random::text::<32>());
         let request = SignInRequest {
@@ -198,40 +224,74 @@ impl Provider {
         let Ok(answer) = self.http.get(ProviderEndpoint::Discovery, &url).await else { return };
         let back = answer.location().filter(|location| location.starts_with(redirect_uri));
         match back.and_then(|location| Url::parse(location).ok()) {
-            Some(back) => match fault_of(&back) {
-                None => report.passed.push("the redirect URI"),
-                Some(error) => report.fatal(
-                    "client_id",
-                    format!("is a client whose sign-ins the provider rejects: {error}"),
-                    Some("compare scopes and flow with the registration".to_owned()),
-                ),
-            },
-            None if answer.status.is_client_error() => report.fatal(
-                "client_id",
-                format!(
-                    "the provider rejected the redirect URI {redirect_uri} (HTTP {})",
-                    answer.status.as_u16()
-                ),
-                Some(format!("register {redirect_uri} as a redirect URI")),
-            ),
+            Some(back) => {
+                let announced = metadata.response_has_issuer;
+                judge_response(back.query().unwrap_or_default(), self.issuer(), announced, report);
+            }
+            None if answer.status.is_client_error() => {
+                let (status, reason) = (answer.status.as_u16(), reason_of(&answer));
+                let message = format!(
+                    "the provider rejected the redirect URI {redirect_uri} (HTTP {status}){reason}"
+                );
+                let hint = format!("register {redirect_uri} as a redirect URI");
+                report.fatal("client_id", message, Some(&hint));
+            }
             None => {}
         }
     }
 }
 
-/// The error in a redirect back from the provider, unless it only says that a user is needed.
-fn fault_of(back: &Url) -> Option<ErrorCode> {
-    let (_, error) = back.query_pairs().find(|(name, _)| name == "error")?;
-    // SECURITY: this removes control characters, which a terminal would execute.
-    let code = ErrorCode::parse(&error);
-    let needs_a_user = [
+/// What an authorization response to a request without a user says about the registration.
+fn judge_response(query: &str, issuer: &str, announced: bool, report: &mut ProbeReport) {
+    let response = match AuthorizationResponse::parse(query) {
+        Ok(response) => response,
+        Err(error) => {
+            let message = format!("is a client whose sign-ins fail: {error}");
+            return report.fatal("client_id", message, None);
+        }
+    };
+    if let Err(error) = response.check_issuer(issuer, announced) {
+        let message = format!("is not that of the provider's responses: {error}");
+        let hint = response
+            .iss
+            .as_deref()
+            .map(|iss| format!("to use that provider, set `issuer: {iss:?}`"));
+        return match hint {
+            Some(hint) => report.fatal("issuer", message, Some(&hint)),
+            // A provider may leave it out of errors only.
+            None => report.warn("issuer", message, None),
+        };
+    }
+    match response.outcome {
+        Err(error) if !needs_a_user(&error.code) => {
+            let is_scope = error.code == ErrorCode::InvalidScope;
+            let key = if is_scope { "scopes" } else { "client_id" };
+            let message = format!("does not work at the provider: {error}");
+            report.fatal(key, message, Some(advice(&error.code)));
+        }
+        Ok(_) | Err(_) => report.passed.push("the redirect URI"),
+    }
+}
+
+/// Whether an error only says that a user is needed.
+fn needs_a_user(code: &ErrorCode) -> bool {
+    [
         ErrorCode::LoginRequired,
         ErrorCode::InteractionRequired,
         ErrorCode::ConsentRequired,
         ErrorCode::AccountSelectionRequired,
         ErrorCode::AccessDenied,
-    ];
-    (!needs_a_user.contains(&code)).then_some(code)
+    ]
+    .contains(code)
+}
+
+/// The error of a response with JSON, after a colon.
+fn reason_of(answer: &HttpResponse) -> String {
+    let body = answer.object().unwrap_or_default();
+    let text = |name| body.get(name).and_then(Value::as_str);
+    let error = text("error")
+        .map(|error| ErrorResponse::new(error, text("error_description").unwrap_or_default()));
+    error.map_or_else(String::new, |error| format!(": {error}"))
 }
 
 impl ProbeReport {
@@ -242,27 +302,35 @@ impl ProbeReport {
         report
     }
 
-    fn fatal(&mut self, key: &'static str, message: String, hint: Option<String>) {
+    pub(super) fn fatal(&mut self, key: &'static str, message: String, hint: Option<&str>) {
+        let hint = hint.map(str::to_owned);
         self.findings.push(ProbeResult { is_fatal: true, key, message, hint });
     }
 
-    fn warn(&mut self, key: &'static str, message: String, hint: Option<String>) {
+    pub(super) fn warn(&mut self, key: &'static str, message: String, hint: Option<&str>) {
+        let hint = hint.map(str::to_owned);
         self.findings.push(ProbeResult { is_fatal: false, key, message, hint });
     }
 
     fn check_clock(&mut self, answer: &HttpResponse, here: Duration) {
         let Some(there) = answer.date() else { return };
         let skew = there.abs_diff(here);
-        if skew > TOLERATED {
-            let (seconds, way) = (skew.as_secs(), if there > here { "ahead" } else { "behind" });
-            self.warn(
-                "issuer",
-                format!("has a clock that is {seconds} s {way} of this machine's"),
-                Some(
-                    "synchronize both clocks by NTP: tokens that are not yet valid or expired are rejected"
-                        .to_owned(),
-                ),
-            );
+        if skew <= TOLERATED {
+            return;
+        }
+        let time = |since: Duration| UnixTime(i64::try_from(since.as_secs()).unwrap_or(i64::MAX));
+        let message = format!(
+            "has a clock at {}, and this machine's clock is at {}, a difference of {} s",
+            time(there),
+            time(here),
+            skew.as_secs()
+        );
+        let hint =
+            "synchronize both clocks by NTP: tokens that are not yet valid or expired are rejected";
+        if skew > Duration::from_secs(LEEWAY.unsigned_abs()) {
+            self.fatal("issuer", message, Some(hint));
+        } else {
+            self.warn("issuer", message, Some(hint));
         }
     }
 }
@@ -274,15 +342,61 @@ const TOLERATED: Duration = Duration::from_secs(30);
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check(query: &str, expected: Result<&str, (&str, &str)>) {
+        let mut report = ProbeReport::default();
+        judge_response(query, "https://op.example", true, &mut report);
+        let found = report.findings.first().map(|found| {
+            assert_eq!(found.is_fatal, !found.message.contains("no `iss`"));
+            (found.key, format!("{}\n{}", found.message, found.hint.as_deref().unwrap_or_default()))
+        });
+        match (&found, report.passed.first(), expected) {
+            (None, Some(passed), Ok(expected)) => assert_eq!(*passed, expected),
+            (Some((key, text)), None, Err((expected_key, part))) => {
+                assert!(*key == expected_key && text.contains(part), "{query}: {key}: {text}");
+                assert!(!text.replace('\n', "").contains(char::is_control), "{text:?}");
+            }
+            _ => panic!("{query}: {found:?}"),
+        }
+    }
+
     #[test]
-    fn printed_error_has_no_control_characters() {
-        let fault = |query: &str| {
-            let back = Url::parse(&format!("https://a.example/callback?{query}")).unwrap();
-            fault_of(&back).map(|code| code.to_string())
+    fn authorization_response_without_a_user_tells_about_the_registration() {
+        let ours = "state=s&iss=https://op.example";
+        check(&format!("{ours}&error=login_required"), Ok("the redirect URI"));
+        check(&format!("{ours}&code=c"), Ok("the redirect URI"));
+        let scope = "does not work at the provider: the provider answered invalid_scope (unknown: groups)\n\
+                     check `scopes`";
+        let invalid = "error=invalid_scope&error_description=unknown:+groups";
+        check(&format!("{ours}&{invalid}"), Err(("scopes", scope)));
+        let flow = "allow the authorization code flow";
+        check(&format!("{ours}&error=unauthorized_client"), Err(("client_id", flow)));
+        let hostile = "error=%1b]0;x%07%1b[2J%0a";
+        check(&format!("{ours}&{hostile}"), Err(("client_id", "the provider answered ]0;x[2J")));
+        let other = "`iss` is not the issuer: it is \"https://other\", and `issuer` is \"https://op.example\"";
+        check("state=s&iss=https://other&error=login_required", Err(("issuer", other)));
+        check("state=s&error=login_required", Err(("issuer", "no `iss`, although")));
+    }
+
+    #[test]
+    fn clock_of_the_provider_is_an_error_beyond_the_leeway() {
+        let judged = |date: &str, age: Option<&str>| {
+            let mut report = ProbeReport::default();
+            let answer = HttpResponse::dated(date, age);
+            report.check_clock(&answer, Duration::from_secs(1_800_000_000));
+            report.findings.pop().map(|found| (found.is_fatal, found.message))
         };
-        let printed = fault("state=1&error=%1b]0;x%07%1b[2J%0a").unwrap();
-        assert!(!printed.contains(char::is_control), "{printed:?}");
-        assert_eq!(fault("error=invalid_scope").as_deref(), Some("invalid_scope"));
-        assert_eq!((fault("error=login_required"), fault("code=1")), (None, None));
+        assert_eq!(judged("Fri, 15 Jan 2027 08:00:00 GMT", None), None);
+        assert_eq!(
+            judged("Fri, 15 Jan 2027 07:00:00 GMT", Some("3600")),
+            None,
+            "a cached document"
+        );
+        let (is_fatal, message) = judged("Fri, 15 Jan 2027 08:00:45 GMT", None).unwrap();
+        assert!(!is_fatal, "{message}");
+        let (is_fatal, message) = judged("Fri, 15 Jan 2027 07:58:00 GMT", None).unwrap();
+        let expected = "has a clock at 2027-01-15T07:58:00Z, and this machine's clock is at 2027-01-15T08:00:00Z, a \
+                        difference of 120 s";
+        assert_eq!((is_fatal, message.as_str()), (true, expected));
     }
 }

@@ -290,6 +290,35 @@ async fn always_requests_userinfo_and_auto_for_a_claim_that_is_used() {
 }
 
 #[tokio::test]
+async fn probe_tells_a_wrong_secret_from_a_missing_flow_and_from_silence() {
+    let check = async |status, code: &str, expected: (bool, &str, &str)| {
+        let scene = scene(|_| {}).await;
+        let body = json!({"error": code, "error_description": "why"});
+        scene.script(|script| script.token = Some(Reply::json(status, &body)));
+        let (callback, signed_out) = ("https://app.example/callback", "https://app.example/out");
+        let report = scene.provider.probe(callback, signed_out, false).await;
+        let found = &report.findings[0];
+        let (is_fatal, key, part) = expected;
+        assert_eq!((found.is_fatal, found.key), (is_fatal, key), "{report:?}");
+        assert!(found.message.contains(part) && found.message.contains("(why)"), "{report:?}");
+        assert_eq!(
+            (report.findings.len(), &*report.passed),
+            (1, &["its metadata", "its keys"][..])
+        );
+    };
+    // Keycloak, with a secret that was changed.
+    let wrong =
+        "is not what is registered at the provider: the provider answered unauthorized_client";
+    check(401, "unauthorized_client", (true, "client_secret", wrong)).await;
+    check(401, "invalid_client", (true, "client_secret", "is not what is registered")).await;
+    let flow = "is a client without the authorization code flow";
+    check(400, "unauthorized_client", (true, "client_id", flow)).await;
+    let unverified =
+        "could not be verified at the token endpoint: the provider answered invalid_request";
+    check(400, "invalid_request", (false, "client_secret", unverified)).await;
+}
+
+#[tokio::test]
 async fn response_of_another_issuer_is_rejected() {
     let scene = scene(|_| {}).await;
     let announced = json!({"authorization_response_iss_parameter_supported": true});

@@ -43,8 +43,8 @@ async fn honest() -> IdentityProvider {
 async fn right_registration_is_reported_part_by_part() {
     let (code, said) = check(&provider::section(&honest().await), PUBLIC_URL);
     assert_eq!(code, 0, "{said}");
-    let good =
-        "company: OK: its metadata, its keys, the client's authentication, the redirect URI\n";
+    let good = "company: OK: its metadata, its keys, the client's authentication, the redirect URI, the way back from \
+         sign-out\n";
     assert!(said.contains(good), "{said}");
     let (code, said) = check_as("json", &provider::section(&honest().await), PUBLIC_URL);
     let notes: Vec<Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -181,10 +181,12 @@ impl HttpResponse {
         json::object(body).map_err(|_| Error::Garbage("not a JSON object"))
     }
 
-    /// `Date`: the time of the server, since 1970 (RFC 9110 §6.6.1).
+    /// The time of the server, since 1970: `Date` (RFC 9110 §6.6.1), and `Age` if a cache stored the response
+    /// (RFC 9111 §5.1).
     pub fn date(&self) -> Option<Duration> {
         let date = httpdate::parse_http_date(self.text(header::DATE)?).ok()?;
-        date.duration_since(UNIX_EPOCH).ok()
+        let age = self.text(header::AGE).and_then(|age| age.parse().ok()).unwrap_or_default();
+        date.duration_since(UNIX_EPOCH).ok()?.checked_add(Duration::from_secs(age))
     }
 
     /// `Location`. It is never followed.
@@ -198,10 +200,21 @@ impl HttpResponse {
 
     /// A response for tests.
     #[cfg(test)]
-    pub(super) fn of(status: u16, body: String) -> Self {
+    pub(crate) fn of(status: u16, body: String) -> Self {
         let status = StatusCode::from_u16(status).unwrap();
         let headers = HeaderMap::new();
         Self { status, media_type: String::new(), headers, body: body.into_bytes() }
+    }
+
+    /// A response with this `Date` and `Age`, for tests.
+    #[cfg(test)]
+    pub(crate) fn dated(date: &str, age: Option<&str>) -> Self {
+        let mut response = Self::of(200, String::new());
+        response.headers.insert(header::DATE, date.parse().unwrap());
+        if let Some(age) = age {
+            response.headers.insert(header::AGE, age.parse().unwrap());
+        }
+        response
     }
 
     /// The body as received.
