@@ -100,7 +100,7 @@ impl App {
         ));
         let table = routes(config, &rules, metrics, upstreams)?;
         let routes = Arc::new(Routes::new(table, config.endpoint_prefix.clone()));
-        let pages = Arc::new(Pages::new(&config.pages)?);
+        let pages = Arc::new(Pages::new(&config.pages, clock.clone())?);
         metrics.configured();
         Ok(Self {
             endpoints: Endpoints {

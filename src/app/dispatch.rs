@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 
 use crate::app::App;
+use crate::body::Body;
 use crate::endpoints::{Call, Endpoint};
 use crate::error::Error;
 use crate::pages::{Format, Language, ResponseContext};
 use crate::server::{
-    Answered, DroppedNames, Handler, Incoming, ListenerKind, RejectedRequest, without_panic,
+    Answered, ClientInfo, DroppedNames, Handler, Incoming, ListenerKind, RejectedRequest,
+    without_panic,
 };
 
 impl Handler for App {
@@ -19,7 +21,8 @@ impl Handler for App {
         let format = self.format(uri.path(), headers);
         let language = language(format, headers);
         let request_id = client.request_id().as_str();
-        let context = || ResponseContext { format, language, request_id };
+        let retry = self.retry(format, request, &client);
+        let context = || ResponseContext { format, language, request_id, retry: retry.as_deref() };
         let listener = client.listener();
         client.note_untrusted_chain(headers);
         let answer = match (self.own(uri.path(), client.host(), listener), listener) {
@@ -54,6 +57,7 @@ impl Handler for App {
             format,
             language: language(format, rejected.headers),
             request_id: rejected.request_id.as_str(),
+            retry: None,
         };
         let error = Error::Rejected(rejected.status);
         let below = self.routes.below_prefix(rejected.path);
@@ -124,6 +128,23 @@ impl App {
             Some(_) => Format::with_status(headers),
             None => Format::of(headers),
         }
+    }
+
+    /// Where a page lets the user try a request again: its own address, or for a form the page with the form.
+    fn retry(
+        &self,
+        format: Format,
+        request: &Request<Body>,
+        client: &ClientInfo,
+    ) -> Option<String> {
+        // The gateway's own pages offer what fits.
+        if format != Format::Html || self.routes.below_prefix(request.uri().path()).is_some() {
+            return None;
+        }
+        Some(match *request.method() {
+            Method::GET | Method::HEAD => String::new(),
+            _ => self.gate.referring_page(request.headers(), client),
+        })
     }
 
     /// Hands a request to the gate of its route.

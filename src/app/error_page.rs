@@ -55,7 +55,8 @@ impl App {
         respond(&Page::Forbidden(Forbidden {
             identity: &user.identity,
             provider: &user.provider,
-            reasons: &user.reasons(),
+            reason: user.reason(),
+            failed: &user.failed.iter().map(|key| key.as_str()).collect::<Vec<_>>(),
             other_account: &self.party.site().own_url(&options.start(&user.return_to)),
             sign_out: &self.party.site().own_url("/sign_out"),
         }))

@@ -29,8 +29,8 @@ impl Endpoints {
             self.party.site().own_path(&start)
         };
         let providers = self.providers_for(&target);
-        let buttons: Vec<(&str, String)> =
-            providers.map(|provider| (provider.name(), start(provider))).collect();
+        let buttons: Vec<(&Provider, String)> =
+            providers.map(|provider| (provider, start(provider))).collect();
         match buttons.as_slice() {
             [(_, only)] => redirect(only.clone().into()),
             [] => {
@@ -39,12 +39,19 @@ impl Endpoints {
                     .into())
             }
             _ => {
-                let choices: Vec<Choice<'_>> =
-                    buttons.iter().map(|(name, href)| Choice { name, href }).collect();
+                let choices: Vec<Choice<'_>> = buttons
+                    .iter()
+                    .map(|(provider, href)| Choice {
+                        name: provider.name(),
+                        href,
+                        is_down: provider.is_down(),
+                    })
+                    .collect();
+                let site = self.site_of(&target);
                 Ok(self.pages.respond(
                     &call.context,
                     StatusCode::OK,
-                    &Page::SignIn { choices: &choices },
+                    &Page::SignIn { choices: &choices, site: &site },
                 ))
             }
         }
@@ -55,6 +62,13 @@ impl Endpoints {
         let allowed =
             self.route_of(target).map_or(&AllowedProviders::All, |route| &route.providers);
         self.party.providers().for_route(allowed).map(AsRef::as_ref)
+    }
+
+    /// The host of a target.
+    fn site_of(&self, target: &ReturnTo) -> String {
+        let url = Url::parse(target.as_str()).ok();
+        let host = url.as_ref().and_then(Url::host_str);
+        host.unwrap_or_else(|| self.party.site().public_url().host()).to_owned()
     }
 
     /// The route of a target.

@@ -125,14 +125,16 @@ pub struct DeniedUser {
     pub provider: String,
     /// The keys that failed.
     pub failed: Vec<Key>,
+    /// The key to name to the user; `None` if there are several ways to be allowed.
+    pub decisive: Option<Key>,
     /// The denied URL, as `rd` at `public_url`.
     pub return_to: String,
 }
 
 impl DeniedUser {
-    /// What the page says of each key that failed.
-    pub fn reasons(&self) -> Vec<DenialReason> {
-        self.failed.iter().copied().map(reasons::of_key).collect()
+    /// What the page says.
+    pub fn reason(&self) -> DenialReason {
+        self.decisive.map_or(DenialReason::Several, reasons::of_key)
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn of_sign_in(error: &login::Error) -> (StatusCode, Option<Limit>, Si
 /// 503 for what passes by itself, 502 for a fault of the provider or the registration.
 fn of_provider(error: &providers::Error) -> (StatusCode, Option<Limit>, SignInReason) {
     use SignInReason::{
-        DeniedByProvider, ProviderMisconfigured, ProviderUnavailable, TooManyFailures,
+        Cancelled, DeniedByProvider, ProviderMisconfigured, ProviderUnavailable, TooManyFailures,
         UnusableResponse,
     };
     let (unavailable, bad_gateway) = (StatusCode::SERVICE_UNAVAILABLE, StatusCode::BAD_GATEWAY);
@@ -53,6 +53,9 @@ fn of_provider(error: &providers::Error) -> (StatusCode, Option<Limit>, SignInRe
         // An old tab sends a code again. Other codes are the provider's rules, or the user's choice.
         providers::Error::Refused(response) if response.code == ErrorCode::InvalidGrant => {
             (StatusCode::BAD_REQUEST, None, DeniedByProvider)
+        }
+        providers::Error::Refused(refusal) if refusal.code == ErrorCode::AccessDenied => {
+            (StatusCode::FORBIDDEN, None, Cancelled)
         }
         providers::Error::Refused(_) => (StatusCode::FORBIDDEN, None, DeniedByProvider),
         providers::Error::BadResponse(_) => (StatusCode::BAD_REQUEST, None, UnusableResponse),

@@ -82,7 +82,7 @@ impl Cause {
         match self {
             Self::ForeignOrigin => "foreign_origin".into(),
             Self::SecondPath(_) => "second_path".into(),
-            Self::Rules(Denial { failed }) => match &**failed {
+            Self::Rules(denial) => match denial.failed().as_slice() {
                 [only] => only.as_str().into(),
                 keys => keys.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(",").into(),
             },

@@ -133,20 +133,21 @@ impl Gate {
             client.for_audit(),
         );
         route.meter.denied(reason);
-        let causes = match &denied.cause {
-            Cause::Rules(denial) => denial.failed.clone(),
+        let denial = match &denied.cause {
+            Cause::Rules(denial) => denial,
             Cause::ForeignOrigin => return Error::ForeignOrigin,
             Cause::SecondPath(fault) => return Error::SecondPath(*fault),
         };
         let Some(member) = denied.visitor.member() else {
-            return Error::DeniedForEveryone { failed: causes };
+            return Error::DeniedForEveryone { failed: denial.failed() };
         };
         let identity = member.data.identity.clone();
         let provider = self.party.providers().by_id(&identity.provider);
         Error::Denied(Box::new(DeniedUser {
             provider: provider.map_or_else(String::new, |provider| provider.name().to_owned()),
             identity,
-            failed: causes,
+            failed: denial.failed(),
+            decisive: denial.decisive(),
             return_to: self.party.site().return_to(&client.origin(), target),
         }))
     }
@@ -159,7 +160,7 @@ impl Gate {
             return String::new();
         };
         let names = provider.claim_names();
-        let absent = route.allow.absent_claims(&denial.failed, identity, names);
+        let absent = route.allow.absent_claims(&denial.failed(), identity, names);
         provider.denied_without(&absent);
         absent.iter().map(ClaimPath::as_str).collect::<Vec<_>>().join(", ")
     }

@@ -15,8 +15,9 @@ texts_in_english! {
     sign_in: "Sign in",
     sign_in_again: "Sign in again",
     sign_in_title: "Sign in",
-    sign_in_text: "Choose the account that you want to use.",
+    sign_in_text: "Choose how to sign in to {site}.",
     sign_in_with: "Sign in with {provider}",
+    sign_in_with_down: "Sign in with {provider} (does not answer at the moment)",
     sign_in_another_way: "Sign in another way",
     sign_in_required_title: "Please sign in",
     sign_in_required_text: "This page is only for people who are signed in.",
@@ -37,6 +38,8 @@ texts_in_english! {
     // A sign-in that failed.
     sign_in_failed_title: "Signing in did not work",
     sign_in_failed_advice: "Please try again. If that does not help, ask the people who run this site.",
+    sign_in_cancelled_title: "Sign-in was cancelled or refused",
+    sign_in_cancelled_text: "The sign-in service did not sign you in: you cancelled, or it does not accept your account for this site.",
     sign_in_unknown_provider: "This sign-in service is not available here.",
     sign_in_choice_needed: "Please choose how to sign in.",
     sign_in_incomplete_response: "The sign-in service sent an incomplete answer.",
@@ -81,11 +84,12 @@ texts_in_english! {
     denied_method: "Your account is not allowed to do this here.",
     denied_path: "Your account has no access to this address.",
     denied_client_address: "There is no access from the network that you are using.",
+    denied_several: "Your account is not among those that have access.",
 
     // A wrong host.
     wrong_host_title: "There is nothing at this address",
-    wrong_host_text: "This site does not have the name in the address.",
-    wrong_host_button: "Go to {address}",
+    wrong_host_text: "This site does not have the name in the address. Please use {address} instead.",
+    wrong_host_button: "Open the site",
     sign_in_only_title: "There is nothing to open here",
     sign_in_only_text: "{address} is only for signing in. Please open the application at its own address.",
 

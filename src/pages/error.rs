@@ -16,8 +16,10 @@ pub struct Forbidden<'a> {
     pub identity: &'a Identity,
     /// The provider's name, as on the sign-in page.
     pub provider: &'a str,
-    /// The keys of the rules that failed.
-    pub reasons: &'a [DenialReason],
+    /// Why.
+    pub reason: DenialReason,
+    /// The names of the keys that failed in the rules, for programs.
+    pub failed: &'a [&'static str],
     /// The address of a sign-in with another account.
     pub other_account: &'a str,
     /// The address of the sign-out.
@@ -30,8 +32,12 @@ pub(super) fn forbidden<'a>(texts: &'a Texts, page: &Forbidden<'a>) -> View<'a> 
     View {
         error: Some("forbidden"),
         title: &texts.forbidden_title,
-        text: vec![fill(&texts.forbidden_account, &values)],
-        reasons: page.reasons.iter().map(|reason| fill(denial(texts, *reason), &values)).collect(),
+        text: vec![
+            fill(&texts.forbidden_account, &values),
+            fill(denial(texts, page.reason), &values),
+            (&*texts.forbidden_advice).into(),
+        ],
+        failed: page.failed,
         actions: vec![
             Action::new(ActionKind::Primary, &*texts.use_another_account, page.other_account),
             Action::new(ActionKind::Secondary, &*texts.sign_out, page.sign_out),
@@ -52,6 +58,7 @@ fn denial(texts: &Texts, reason: DenialReason) -> &str {
         DenialReason::Method => &texts.denied_method,
         DenialReason::Path => &texts.denied_path,
         DenialReason::ClientAddress => &texts.denied_client_address,
+        DenialReason::Several => &texts.denied_several,
     }
 }
 
@@ -87,11 +94,11 @@ pub(super) fn wrong_host<'a>(texts: &'a Texts, public_url: &'a Origin) -> View<'
     View {
         error: Some("wrong_host"),
         title: &texts.wrong_host_title,
-        text: vec![(&*texts.wrong_host_text).into()],
-        reasons: Vec::new(),
+        text: vec![fill(&texts.wrong_host_text, &[("address", &address)])],
+        failed: &[],
         actions: vec![Action::new(
             ActionKind::Primary,
-            fill(&texts.wrong_host_button, &[("address", &address)]),
+            &*texts.wrong_host_button,
             format!("{address}/"),
         )],
     }
@@ -102,22 +109,33 @@ pub(super) fn sign_in_only<'a>(texts: &'a Texts, public_url: &'a Origin) -> View
         error: Some("wrong_host"),
         title: &texts.sign_in_only_title,
         text: vec![fill(&texts.sign_in_only_text, &[("address", &public_url.to_string())])],
-        reasons: Vec::new(),
+        failed: &[],
         actions: Vec::new(),
     }
 }
 
-/// The page that a status has by itself.
-pub(super) fn of_status(texts: &Texts, status: StatusCode) -> View<'_> {
+/// The page that a status has by itself. `retry` is where its request can be tried again.
+pub(super) fn of_status<'a>(
+    texts: &'a Texts,
+    status: StatusCode,
+    retry: Option<&'a str>,
+) -> View<'a> {
     let (title, text) = title_and_text(texts, status);
-    let elsewhere = matches!(status.as_u16(), 400 | 403 | 404 | 405 | 414)
-        .then(|| Action::new(ActionKind::Secondary, &*texts.front_page, "/"));
+    let action = match status.as_u16() {
+        400 | 403 | 404 | 405 | 414 => {
+            Some(Action::new(ActionKind::Secondary, &*texts.front_page, "/"))
+        }
+        408 | 413 | 429 | 500 | 502..=504 => {
+            retry.map(|href| Action::new(ActionKind::Retry, &*texts.try_again, href))
+        }
+        _ => None,
+    };
     View {
         error: Some(code(status)),
         title,
         text: vec![text.into()],
-        reasons: Vec::new(),
-        actions: elsewhere.into_iter().collect(),
+        failed: &[],
+        actions: action.into_iter().collect(),
     }
 }
 
@@ -131,7 +149,6 @@ fn title_and_text(texts: &Texts, status: StatusCode) -> (&str, &str) {
         408 => (&texts.status_408_title, &texts.status_408_text),
         413 => (&texts.status_413_title, &texts.status_413_text),
         414 => (&texts.status_414_title, &texts.status_414_text),
-        421 => (&texts.wrong_host_title, &texts.wrong_host_text),
         429 => (&texts.status_429_title, &texts.status_429_text),
         431 => (&texts.status_431_title, &texts.status_431_text),
         502 => (&texts.status_502_title, &texts.status_502_text),

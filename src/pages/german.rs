@@ -16,8 +16,9 @@ texts! {
     sign_in: "Anmelden",
     sign_in_again: "Erneut anmelden",
     sign_in_title: "Anmelden",
-    sign_in_text: "Wählen Sie das Konto, das Sie verwenden möchten.",
+    sign_in_text: "Wählen Sie, wie Sie sich bei {site} anmelden möchten.",
     sign_in_with: "Mit {provider} anmelden",
+    sign_in_with_down: "Mit {provider} anmelden (antwortet gerade nicht)",
     sign_in_another_way: "Auf andere Weise anmelden",
     sign_in_required_title: "Bitte melden Sie sich an",
     sign_in_required_text: "Diese Seite ist nur für angemeldete Personen zugänglich.",
@@ -41,6 +42,9 @@ texts! {
     sign_in_failed_title: "Die Anmeldung hat nicht funktioniert",
     sign_in_failed_advice: "Bitte versuchen Sie es noch einmal. Wenn das nicht hilft, wenden Sie sich an die Betreiber \
         dieser Website.",
+    sign_in_cancelled_title: "Die Anmeldung wurde abgebrochen oder abgelehnt",
+    sign_in_cancelled_text: "Der Anmeldedienst hat Sie nicht angemeldet: Sie haben abgebrochen, oder Ihr Konto ist dort nicht für diese \
+        Website zugelassen.",
     sign_in_unknown_provider: "Dieser Anmeldedienst steht hier nicht zur Verfügung.",
     sign_in_choice_needed: "Bitte wählen Sie, wie Sie sich anmelden möchten.",
     sign_in_incomplete_response: "Der Anmeldedienst hat unvollständig geantwortet.",
@@ -89,11 +93,12 @@ texts! {
     denied_method: "Mit Ihrem Konto ist diese Aktion hier nicht erlaubt.",
     denied_path: "Ihr Konto hat keinen Zugriff auf diese Adresse.",
     denied_client_address: "Aus dem Netzwerk, das Sie gerade verwenden, ist kein Zugriff möglich.",
+    denied_several: "Ihr Konto gehört nicht zu denen, die Zugriff haben.",
 
     // A wrong host.
     wrong_host_title: "Unter dieser Adresse gibt es nichts",
-    wrong_host_text: "Unter dem Namen in der Adresse ist diese Website nicht erreichbar.",
-    wrong_host_button: "Zu {address}",
+    wrong_host_text: "Unter dem Namen in der Adresse ist diese Website nicht erreichbar. Bitte verwenden Sie {address}.",
+    wrong_host_button: "Website öffnen",
     sign_in_only_title: "Hier gibt es nichts zu öffnen",
     sign_in_only_text: "{address} dient nur der Anmeldung. Bitte öffnen Sie die Anwendung unter ihrer eigenen Adresse.",
 

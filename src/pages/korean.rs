@@ -17,8 +17,9 @@ texts! {
     sign_in: "로그인",
     sign_in_again: "다시 로그인",
     sign_in_title: "로그인",
-    sign_in_text: "사용할 계정을 선택하세요.",
+    sign_in_text: "{site}에 로그인할 방법을 선택하세요.",
     sign_in_with: "{provider} 계정으로 로그인",
+    sign_in_with_down: "{provider} 계정으로 로그인 (현재 응답 없음)",
     sign_in_another_way: "다른 방법으로 로그인",
     sign_in_required_title: "로그인이 필요합니다",
     sign_in_required_text: "이 페이지는 로그인한 사용자만 볼 수 있습니다.",
@@ -39,6 +40,8 @@ texts! {
     // A sign-in that failed.
     sign_in_failed_title: "로그인하지 못했습니다",
     sign_in_failed_advice: "다시 시도해 주세요. 문제가 계속되면 사이트 관리자에게 문의하세요.",
+    sign_in_cancelled_title: "로그인이 취소되었거나 거부되었습니다",
+    sign_in_cancelled_text: "로그인을 취소했거나, 로그인 서비스에서 이 사이트에 대해 계정을 허용하지 않았습니다.",
     sign_in_unknown_provider: "이 로그인 서비스는 여기에서 사용할 수 없습니다.",
     sign_in_choice_needed: "로그인 방법을 선택하세요.",
     sign_in_incomplete_response: "로그인 서비스의 응답이 완전하지 않습니다.",
@@ -81,11 +84,12 @@ texts! {
     denied_method: "이 계정으로는 여기에서 이 작업을 할 수 없습니다.",
     denied_path: "이 계정으로는 이 주소에 접근할 수 없습니다.",
     denied_client_address: "현재 사용 중인 네트워크에서는 접근할 수 없습니다.",
+    denied_several: "접근 권한이 있는 계정이 아닙니다.",
 
     // A wrong host.
     wrong_host_title: "이 주소에는 아무것도 없습니다",
-    wrong_host_text: "주소에 적힌 이름은 이 사이트의 이름이 아닙니다.",
-    wrong_host_button: "{address} 열기",
+    wrong_host_text: "주소에 적힌 이름은 이 사이트의 이름이 아닙니다. {address} 주소를 사용해 주세요.",
+    wrong_host_button: "사이트 열기",
     sign_in_only_title: "여기에는 열 수 있는 페이지가 없습니다",
     sign_in_only_text: "{address} 주소는 로그인에만 사용됩니다. 애플리케이션은 해당 주소에서 열어 주세요.",
 

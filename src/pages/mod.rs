@@ -10,13 +10,14 @@ mod korean;
 mod language;
 mod negotiate;
 mod reason;
+mod reference;
 mod response;
 mod sign_in;
+mod style;
 mod texts;
 
 use std::borrow::Cow;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{
@@ -30,6 +31,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
 use crate::body::Body;
+use crate::clock::Clock;
 use crate::origin::Origin;
 use crate::pages::english::Texts;
 
@@ -71,6 +73,8 @@ pub enum Page<'a> {
     SignIn {
         /// The buttons, in their order.
         choices: &'a [Choice<'a>],
+        /// The host to which the user goes after the sign-in.
+        site: &'a str,
     },
     /// 401: the visitor has to sign in.
     SignInRequired {
@@ -128,6 +132,7 @@ pub struct Pages {
     policy: HeaderValue,
     /// The policy of the page that has a form.
     policy_with_form: HeaderValue,
+    clock: Clock,
     texts: Languages,
     /// The texts that no operator replaced, for programs.
     built_in: Languages,
@@ -135,8 +140,8 @@ pub struct Pages {
 
 impl Pages {
     /// Prepares the templates, and renders what is the same on every page.
-    pub fn new(brand: &Brand) -> Result<Self, Error> {
-        let style = style(brand)?;
+    pub fn new(brand: &Brand, clock: Clock) -> Result<Self, Error> {
+        let style = style::style(brand)?;
         let mut environment = Environment::new();
         environment.add_template("brand.html", include_str!("html/brand.html"))?;
         environment.add_template("page.html", include_str!("html/page.html"))?;
@@ -146,13 +151,13 @@ impl Pages {
             logo => brand.logo.as_ref().map(Logo::data_url),
             message => brand.message.as_deref(),
         })?;
-        let policy = |form_action| policy(&style, brand.logo.is_some(), form_action);
+        let policy = |form_action| style::policy(&style, form_action);
         let (policy, policy_with_form) = (policy("'none'"), policy("*"));
         environment.add_global("title", title);
         environment.add_global("brand", Value::from_safe_string(rendered));
         environment.add_global("style", Value::from_safe_string(style));
         let (texts, built_in) = (brand.texts.clone(), Languages::default());
-        Ok(Self { environment, policy, policy_with_form, texts, built_in })
+        Ok(Self { environment, policy, policy_with_form, clock, texts, built_in })
     }
 
     /// Renders a page in the format of `context`. A 401 gets `WWW-Authenticate: Bearer`, a 429 and a 503 get
@@ -167,7 +172,7 @@ impl Pages {
             Format::Html => self.texts.of(context.language),
             Format::Grpc | Format::Json => self.built_in.of(Language::English),
         };
-        let view = page.view(texts);
+        let view = page.view(texts, context.retry);
         let mut response = match context.format {
             Format::Grpc => grpc(status, &view),
             Format::Html => {
@@ -204,9 +209,11 @@ impl Pages {
             language => context.language.tag(),
             next_steps => &*texts.next_steps,
             reference => &*texts.reference,
+            reference_use => &*texts.reference_use,
+            time => reference::time(self.clock.unix()),
             view => Serde(view),
             form => view.has_form(),
-            request_id => context.request_id,
+            request_id => reference::short(context.request_id),
         };
         let text = self.environment.get_template("page.html").ok()?.render(page).ok()?;
         let mut response = full("text/html; charset=utf-8", text);
@@ -218,9 +225,9 @@ impl Pages {
 }
 
 impl Page<'_> {
-    fn view<'v>(&'v self, texts: &'v Texts) -> View<'v> {
+    fn view<'v>(&'v self, texts: &'v Texts, retry: Option<&'v str>) -> View<'v> {
         match self {
-            Self::SignIn { choices } => sign_in::choose(texts, choices),
+            Self::SignIn { choices, site } => sign_in::choose(texts, choices, site),
             Self::SignInRequired { login_url } => sign_in::required(texts, login_url),
             Self::SessionEnded { login_url } => sign_in::session_ended(texts, login_url),
             Self::SignedOut { sign_in } => sign_in::signed_out(texts, *sign_in),
@@ -229,7 +236,7 @@ impl Page<'_> {
             Self::Forbidden(forbidden) => error::forbidden(texts, forbidden),
             Self::WrongHost { public_url } => error::wrong_host(texts, public_url),
             Self::SignInOnly { public_url } => error::sign_in_only(texts, public_url),
-            Self::Status(status) => error::of_status(texts, *status),
+            Self::Status(status) => error::of_status(texts, *status, retry),
         }
     }
 
@@ -258,8 +265,8 @@ struct View<'a> {
     title: &'a str,
     /// Sentences.
     text: Vec<Cow<'a, str>>,
-    /// Sentences that say why, one for each key that failed.
-    reasons: Vec<Cow<'a, str>>,
+    /// The names of the rule keys that failed, for programs only.
+    failed: &'a [&'static str],
     actions: Vec<Action<'a>>,
 }
 
@@ -278,6 +285,8 @@ enum ActionKind {
     Primary,
     /// Another action: an outlined button.
     Secondary,
+    /// The same request again: it stays in its frame.
+    Retry,
     /// The action that most users want, in a new tab: what the page itself holds must stay.
     NewTab,
     /// A button that posts.
@@ -291,8 +300,13 @@ impl View<'_> {
 
     /// All sentences on one line, for JSON and gRPC.
     fn message(&self) -> String {
-        let sentences = self.text.iter().chain(&self.reasons).map(AsRef::as_ref);
-        sentences.collect::<Vec<&str>>().join(" ")
+        let mut message = self.text.join(" ");
+        if !self.failed.is_empty() {
+            message.push_str(" Rule keys that failed: ");
+            message.push_str(&self.failed.join(", "));
+            message.push('.');
+        }
+        message
     }
 }
 
@@ -304,7 +318,9 @@ impl<'a> Action<'a> {
     ) -> Self {
         let href = href.into();
         // SECURITY: a click on a `javascript:` or `data:` address would run it in the gateway's origin.
-        let known = ["/", "https://", "http://"].iter().any(|start| href.starts_with(start));
+        // An empty one is that of the page itself.
+        let known = href.is_empty()
+            || ["/", "https://", "http://"].iter().any(|start| href.starts_with(start));
         let href = if known { href } else { "/".into() };
         Self { label: label.into(), href, kind }
     }
@@ -314,30 +330,6 @@ impl Logo {
     fn data_url(&self) -> String {
         format!("data:{};base64,{}", self.content_type, STANDARD.encode(&self.bytes))
     }
-}
-
-/// The built-in style and the operator's, as the browser hashes them.
-fn style(brand: &Brand) -> Result<String, Error> {
-    let own = brand.style.as_deref().unwrap_or_default();
-    // SECURITY: the text is not escaped inside `<style>`; this tag is the only text that could end it.
-    if own.to_ascii_lowercase().contains("</style") {
-        return Err(Error::Style);
-    }
-    // The HTML parser changes line ends to LF, and NUL to U+FFFD, before the browser computes the hash.
-    let own = own.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{fffd}");
-    Ok(format!("\n{}{own}", include_str!("html/style.css")))
-}
-
-/// The Content-Security-Policy of a page. `form_action` is `*` on the page that has a form: browsers apply the
-/// directive to redirects too, and a sign-out redirects to the provider, and from there to any address.
-fn policy(style: &str, logo: bool, form_action: &str) -> HeaderValue {
-    let hash = STANDARD.encode(digest(&SHA256, style.as_bytes()));
-    let images = if logo { " img-src data:;" } else { "" };
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}';{images} form-action {form_action}; \
-         frame-ancestors 'self'; base-uri 'none'"
-    );
-    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
 
 fn json(context: &ResponseContext<'_>, page: &Page<'_>, view: &View<'_>) -> Response<Body> {

@@ -25,8 +25,10 @@ pub struct ResponseContext<'a> {
     pub format: Format,
     /// The language of a page.
     pub language: Language,
-    /// The reference on the page, also in the log.
+    /// The ID of the request, as in the log; a page shows its end.
     pub request_id: &'a str,
+    /// Where the request can be tried again; empty for its own address.
+    pub retry: Option<&'a str>,
 }
 
 impl Format {

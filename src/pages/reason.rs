@@ -24,6 +24,8 @@ pub enum SignInReason {
     CycleWithForwardAuth,
     /// The callback came at another provider's `redirect_uri`.
     WrongRedirectUri,
+    /// The user cancelled at the provider, or the provider does not accept the user (`access_denied`).
+    Cancelled,
     /// The provider rejected the user, or the code.
     DeniedByProvider,
     /// The account has more data than a session may hold.
@@ -38,7 +40,7 @@ pub enum SignInReason {
     ProviderMisconfigured,
 }
 
-/// Which key of the rules denies a request.
+/// Which key of the rules a page names as the reason of a denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DenialReason {
     /// `emails`.
@@ -61,4 +63,6 @@ pub enum DenialReason {
     Path,
     /// `client_addresses`.
     ClientAddress,
+    /// Different keys of different rules: any one would be enough.
+    Several,
 }

@@ -14,18 +14,21 @@ pub struct Choice<'a> {
     pub name: &'a str,
     /// The address at which the sign-in starts.
     pub href: &'a str,
+    /// Whether the provider does not answer at the moment.
+    pub is_down: bool,
 }
 
-pub(super) fn choose<'a>(texts: &'a Texts, choices: &[Choice<'a>]) -> View<'a> {
+pub(super) fn choose<'a>(texts: &'a Texts, choices: &[Choice<'a>], site: &str) -> View<'a> {
     let button = |choice: &Choice<'a>| {
-        let label = fill(&texts.sign_in_with, &[("provider", choice.name)]);
+        let text = if choice.is_down { &texts.sign_in_with_down } else { &texts.sign_in_with };
+        let label = fill(text, &[("provider", choice.name)]);
         Action::new(ActionKind::Secondary, label, choice.href)
     };
     View {
         error: None,
         title: &texts.sign_in_title,
-        text: vec![(&*texts.sign_in_text).into()],
-        reasons: Vec::new(),
+        text: vec![fill(&texts.sign_in_text, &[("site", site)])],
+        failed: &[],
         actions: choices.iter().map(button).collect(),
     }
 }
@@ -35,7 +38,7 @@ pub(super) fn required<'a>(texts: &'a Texts, login_url: &'a str) -> View<'a> {
         error: Some("unauthenticated"),
         title: &texts.sign_in_required_title,
         text: vec![(&*texts.sign_in_required_text).into()],
-        reasons: Vec::new(),
+        failed: &[],
         actions: vec![Action::new(ActionKind::Primary, &*texts.sign_in, login_url)],
     }
 }
@@ -46,7 +49,7 @@ pub(super) fn session_ended<'a>(texts: &'a Texts, login_url: &'a str) -> View<'a
         error: Some("unauthenticated"),
         title: &texts.session_ended_title,
         text: vec![(&*texts.session_ended_text).into(), (&*texts.session_ended_advice).into()],
-        reasons: Vec::new(),
+        failed: &[],
         actions: vec![Action::new(ActionKind::NewTab, &*texts.session_ended_button, login_url)],
     }
 }
@@ -57,7 +60,7 @@ pub(super) fn signed_out<'a>(texts: &'a Texts, sign_in: Option<&'a str>) -> View
         error: None,
         title: &texts.signed_out_title,
         text: vec![(&*texts.signed_out_text).into()],
-        reasons: Vec::new(),
+        failed: &[],
         actions: sign_in.map(again).into_iter().collect(),
     }
 }
@@ -67,7 +70,7 @@ pub(super) fn confirm_sign_out<'a>(texts: &'a Texts, action: &'a str) -> View<'a
         error: None,
         title: &texts.confirm_sign_out_title,
         text: vec![(&*texts.confirm_sign_out_text).into()],
-        reasons: Vec::new(),
+        failed: &[],
         actions: vec![
             Action::new(ActionKind::Post, &*texts.sign_out, action),
             Action::new(ActionKind::Secondary, &*texts.stay_signed_in, "/"),
@@ -94,7 +97,7 @@ pub(super) fn failed<'a>(texts: &'a Texts, failure: &SignInFailure<'a>) -> View<
         error: Some(error),
         title,
         text: vec![text, advice.into()],
-        reasons: Vec::new(),
+        failed: &[],
         actions: again(texts, failure),
     }
 }
@@ -133,6 +136,10 @@ fn explain<'a>(texts: &'a Texts, failure: &SignInFailure<'a>) -> Explanation<'a>
                 &texts.provider_misconfigured_text_named,
             ),
             advice: &texts.provider_misconfigured_advice,
+        },
+        SignInReason::Cancelled => Explanation {
+            title: &texts.sign_in_cancelled_title,
+            ..again(&texts.sign_in_cancelled_text)
         },
         SignInReason::UnknownProvider => again(&texts.sign_in_unknown_provider),
         SignInReason::ChoiceNeeded => again(&texts.sign_in_choice_needed),

@@ -34,8 +34,48 @@ pub enum Verdict {
 /// Why a request is denied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Denial {
+    /// For each rule, its keys that failed.
+    pub rules: Vec<Vec<Key>>,
+}
+
+impl Denial {
     /// The keys that failed in the rules, each once, in the order of the rules.
-    pub failed: Vec<Key>,
+    pub fn failed(&self) -> Vec<Key> {
+        let mut failed = Vec::new();
+        for key in self.rules.iter().flatten() {
+            if !failed.contains(key) {
+                failed.push(*key);
+            }
+        }
+        failed
+    }
+
+    /// The key to name to the user, in the rules that lack least. `None` if they lack different keys: then each of
+    /// them would be enough, and none of them is the reason.
+    pub fn decisive(&self) -> Option<Key> {
+        // A rule about other requests says nothing about this user.
+        let other = |keys: &[Key]| {
+            keys.iter().any(|it| matches!(it, Key::Methods | Key::Paths | Key::ExactPaths))
+        };
+        let of_this: Vec<&[Key]> =
+            self.rules.iter().map(Vec::as_slice).filter(|keys| !other(keys)).collect();
+        let rules = match of_this.as_slice() {
+            [] => self.rules.iter().map(Vec::as_slice).collect(),
+            [_, ..] => of_this,
+        };
+        let least = rules.iter().map(|keys| keys.len()).min()?;
+        // Another network alone would not help a user whose account is not allowed.
+        let about_user = |key: &&Key| {
+            !matches!(key, Key::Methods | Key::Paths | Key::ExactPaths | Key::ClientAddresses)
+        };
+        let nearest = rules.iter().filter(|keys| keys.len() == least);
+        let mut keys = nearest.filter_map(|keys| keys.iter().find(about_user).or(keys.first()));
+        let first = *keys.next()?;
+        keys.try_fold(first, |one, other| match (one, other) {
+            (Key::EmailUnverified, _) | (_, Key::EmailUnverified) => Some(Key::EmailUnverified),
+            (one, other) => (one == *other).then_some(one),
+        })
+    }
 }
 
 /// The answer of one rule.
@@ -106,20 +146,10 @@ fn sum(rulings: impl Iterator<Item = Ruling>) -> Verdict {
         match ruling {
             Ruling::Allows => return Verdict::Allow,
             Ruling::NeedsSignIn => sign_in = true,
-            Ruling::Fails(keys) => denial.note(keys),
+            Ruling::Fails(keys) => denial.rules.push(keys),
         }
     }
     if sign_in { Verdict::SignIn } else { Verdict::Deny(denial) }
-}
-
-impl Denial {
-    fn note(&mut self, keys: Vec<Key>) {
-        for key in keys {
-            if !self.failed.contains(&key) {
-                self.failed.push(key);
-            }
-        }
-    }
 }
 
 /// The keys about the request that do not match.
@@ -237,7 +267,7 @@ mod tests {
     }
 
     fn denied(keys: &[Key]) -> Verdict {
-        Verdict::Deny(Denial { failed: keys.to_vec() })
+        Verdict::Deny(Denial { rules: vec![keys.to_vec()] })
     }
 
     fn strings(text: &str) -> Option<Vec<String>> {
@@ -328,6 +358,27 @@ mod tests {
         assert_eq!(evaluate(vec![both.clone()], Some(&alice())), denied(&[Key::Users]));
         let other = Rule { users: strings("1"), ..Rule::default() };
         assert_eq!(evaluate(vec![both, other], Some(&alice())), Verdict::Allow);
+    }
+
+    #[test]
+    fn decisive_key_is_that_of_the_rules_that_lack_least() {
+        let check = |rules: &[&[Key]], expected| {
+            let denial = Denial { rules: rules.iter().map(|keys| keys.to_vec()).collect() };
+            assert_eq!(denial.decisive(), expected, "{rules:?}");
+        };
+        check(&[&[Key::Groups]], Some(Key::Groups));
+        check(&[&[Key::Groups], &[Key::Groups]], Some(Key::Groups));
+        // Either would be enough.
+        check(&[&[Key::Groups], &[Key::Emails]], None);
+        check(&[&[Key::Groups, Key::Users], &[Key::Emails]], Some(Key::Emails));
+        // Rules about other requests.
+        check(&[&[Key::Groups], &[Key::Paths], &[Key::Methods]], Some(Key::Groups));
+        check(&[&[Key::Methods], &[Key::Methods, Key::Groups]], Some(Key::Methods));
+        check(&[&[Key::ClientAddresses]], Some(Key::ClientAddresses));
+        check(&[&[Key::ClientAddresses, Key::Groups]], Some(Key::Groups));
+        // The user can change that.
+        check(&[&[Key::Groups], &[Key::EmailUnverified]], Some(Key::EmailUnverified));
+        check(&[], None);
     }
 
     #[test]

@@ -251,6 +251,12 @@ impl Provider {
         }
     }
 
+    /// Whether a user cannot sign in now, as far as is known: its last request or its discovery failed.
+    pub fn is_down(&self) -> bool {
+        let undiscovered = !self.issuer.is_known() && self.issuer.fault().is_some();
+        undiscovered || !self.http.is_answering()
+    }
+
     /// The URL at which the provider ends its own session. `None` if it has none, if `sign_out` is `local`, or if its
     /// metadata is not known: a sign-out does not wait for discovery.
     pub fn end_session_url(

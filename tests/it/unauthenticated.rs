@@ -136,10 +136,10 @@ async fn public_url_without_route_gets_421_page_without_a_link_to_itself() {
     let answer = Browser::new(&gateway).navigate("/").await;
     assert_eq!(answer.status, 421);
     assert!(answer.body.contains("is only for signing in"), "{}", answer.body);
-    assert!(!answer.body.contains("href"), "a link that leads back here: {}", answer.body);
+    assert!(!answer.body.contains("<a "), "a link that leads back here: {}", answer.body);
     check_page(&answer);
     let elsewhere = Browser::new(&gateway).navigate("http://other.localhost/").await;
-    assert!(elsewhere.body.contains("href"), "{}", elsewhere.body);
+    assert!(elsewhere.body.contains("<a "), "{}", elsewhere.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -287,7 +287,7 @@ mod tests {
             let client = ClientInfo::direct(address, Scheme::Http, "wiki.example");
             let declared = self.clients.of_peer(client.peer()).unwrap();
             let (format, language) = (Format::Json, Language::English);
-            let context = ResponseContext { format, language, request_id: "1" };
+            let context = ResponseContext { format, language, request_id: "1", retry: None };
             let (headers, dropped, method) = (&headers, &[][..], &Method::POST);
             let call = Call { method, headers, dropped, client: &client, uri: &uri, context };
             let suffix = uri.path().strip_prefix("/auth").filter(|rest| !rest.is_empty());
