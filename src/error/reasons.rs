@@ -54,7 +54,7 @@ fn of_provider(error: &providers::Error) -> (StatusCode, Option<Limit>, SignInRe
         providers::Error::Refused(response) if response.code == ErrorCode::InvalidGrant => {
             (StatusCode::BAD_REQUEST, None, DeniedByProvider)
         }
-        providers::Error::Refused(refusal) if refusal.code == ErrorCode::AccessDenied => {
+        providers::Error::Refused(response) if response.code == ErrorCode::AccessDenied => {
             (StatusCode::FORBIDDEN, None, Cancelled)
         }
         providers::Error::Refused(_) => (StatusCode::FORBIDDEN, None, DeniedByProvider),

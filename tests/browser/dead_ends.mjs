@@ -1,20 +1,104 @@
-// Where a user could get stuck: in a frame, by cookies that the browser blocks, and never by signing out and in again.
+// Where a browser could get stuck: a service worker, links that are followed ahead of time, frames, a form whose
+// session has ended, and cookies that the browser rejects.
 
 import assert from 'node:assert/strict';
 import { startProvider } from '../node/op.mjs';
 import {
-  browserThatBlocksCookiesOf, check, freePort, run, signIn, startApplication, startGateway, startRecorder, until,
+  PATIENCE, browserThatBlocksCookiesOf, check, freePort, logged, run, signIn, startApplication, startGateway, startRecorder, until,
 } from './support.mjs';
 
 const gateway = `http://localhost:${await freePort()}`;
+// The same, but browsers refuse its session cookie.
+const refused = `http://localhost:${await freePort()}`;
+const origins = [gateway, refused];
 const provider = await startProvider({
-  redirectUris: [`${gateway}/oauth2/callback`],
-  postLogoutRedirectUris: [`${gateway}/oauth2/signed_out`],
+  redirectUris: origins.map((origin) => `${origin}/oauth2/callback`),
+  postLogoutRedirectUris: origins.map((origin) => `${origin}/oauth2/signed_out`),
 });
 
+// What a browser does with links before a user clicks them. Each target says how it is loaded.
+const AHEAD = ['link', 'prefetch', 'prerender', 'image', 'frame'];
+const ahead = (path, how) => `/oauth2/${path}?rd=/${how}`;
+const both = (how) => ['sign_out', 'start'].map((path) => ahead(path, how));
+const prefetching = `<!doctype html><title>Application</title>
+${both('link').map((href) => `<link rel="prefetch" href="${href}">`).join('\n')}
+<script type="speculationrules">${JSON.stringify({
+  prefetch: [{ urls: both('prefetch'), eagerness: 'immediate' }],
+  prerender: [{ urls: both('prerender'), eagerness: 'immediate' }],
+})}</script>
+${both('image').map((src) => `<img src="${src}" alt="">`).join('\n')}
+${both('frame').map((src) => `<iframe src="${src}"></iframe>`).join('\n')}
+${AHEAD.map((how) => `<a href="${ahead('sign_out', how)}">Sign out (${how})</a>`).join('\n')}
+`;
+const FORM = `<!doctype html><title>Application</title>
+<form method="post" action="/save"><input name="text"><button>Save</button></form>`;
+const WORKER = 'addEventListener("fetch", (event) => event.respondWith(fetch(event.request)));';
+
 await run(async (browser) => {
-  const application = await startApplication();
+  const application = await startApplication({
+    '/worker.js': { type: 'text/javascript', body: WORKER },
+    '/prefetching': { type: 'text/html', body: prefetching },
+    '/form': { type: 'text/html', body: FORM },
+  });
   const exchanges = await startRecorder(new URL(gateway).port, await behind('sound', gateway, application));
+
+  await check('a sign-in works through a service worker that fetches every navigation', async () => {
+    const page = await userPage(browser, 'alice');
+    await page.evaluate(async () => {
+      await navigator.serviceWorker.register('/worker.js');
+      await navigator.serviceWorker.ready;
+    });
+    await page.goto(`${gateway}/page?controlled`);
+    await page.getByText('as empty').waitFor();
+    for (const isKnown of [true, false]) {
+      await endSession(page);
+      if (!isKnown) await page.context().clearCookies({ domain: new URL(provider.issuer).hostname });
+      const before = exchanges.length;
+      await page.goto(`${gateway}/page?again`);
+      if (!isKnown) await signIn(page, 'alice');
+      await page.getByText('alice at').waitFor();
+      assert.equal(page.url(), `${gateway}/page?again`);
+      const seen = exchanges.slice(before).filter(({ url }) => /start|callback/.test(url));
+      assert.deepEqual(seen.map(({ headers }) => headers['sec-fetch-dest']), ['empty', 'empty'], 'all by the worker');
+    }
+    await page.goto(`${gateway}/oauth2/sign_out`);
+    await leaveProvider(page);
+  });
+
+  await check('links that are loaded ahead of time neither end the session nor begin a sign-in', async () => {
+    const page = await userPage(browser, 'alice');
+    const session = await sessionOf(page);
+    const before = exchanges.length;
+    await page.goto(`${gateway}/prefetching`);
+    const loaded = () => exchanges.slice(before).filter(({ url, status }) => url.startsWith('/oauth2/') && status);
+    const missing = () => AHEAD.flatMap(both).filter((url) => !loaded().some((exchange) => exchange.url === url));
+    await until('all are loaded', () => missing().length === 0).catch(() => assert.deepEqual(missing(), []));
+    for (const { url, status, cookies, headers } of loaded()) {
+      assert.equal(status, url.startsWith('/oauth2/start') ? 401 : 200, `${url} ${JSON.stringify(headers)}`);
+      assert.deepEqual(cookies, [], url);
+    }
+    assert.equal(await sessionOf(page), session);
+    assert.ok(await isSignedIn(page));
+  });
+
+  await check('a link that was loaded ahead of time still signs out when a person follows it', async () => {
+    const page = await userPage(browser, 'alice');
+    for (const how of ['prefetch', 'prerender']) {
+      await page.goto(`${gateway}/prefetching`);
+      await page.getByRole('link', { name: `Sign out (${how})` }).click();
+      const button = page.getByRole('button', { name: /sign out/i });
+      await button.waitFor();
+      // A page that was loaded ahead of time asks first.
+      if (page.url().startsWith(gateway)) await button.click();
+      await page.waitForURL(`${provider.issuer}/session/end*`);
+      assert.equal(await isSignedIn(page), false);
+      await page.getByRole('button', { name: /yes/i }).click();
+      await page.getByLabel('Login').waitFor();
+      await signIn(page, 'alice');
+      await page.getByText('alice at').waitFor();
+      assert.equal(page.url(), `${gateway}/${how}`);
+    }
+  });
 
   await check('our pages are shown in a frame of the same origin, and their links leave the frame', async () => {
     const page = await userPage(browser, 'bob');
@@ -51,6 +135,28 @@ await run(async (browser) => {
     }
   });
 
+  await check('a form whose session has ended is not lost: sign in in a new tab, then reload', async () => {
+    const page = await userPage(browser, 'alice');
+    await page.goto(`${gateway}/form`);
+    await page.getByRole('textbox').fill('a long letter');
+    await endSession(page);
+    const [response] = await Promise.all([
+      page.waitForResponse(`${gateway}/save`),
+      page.getByRole('button', { name: 'Save' }).click(),
+    ]);
+    assert.equal(response.status(), 401);
+    const text = await page.locator('main').innerText();
+    assert.match(text, /new tab/i);
+    assert.match(text, /reload/i);
+    const [tab] = await Promise.all([
+      page.context().waitForEvent('page'),
+      page.locator('a[target=_blank]').click(),
+    ]);
+    await tab.getByText('alice at').waitFor().catch(async () => { console.log(tab.url(), await tab.locator('body').innerText()); throw new Error('x'); });
+    await page.reload();
+    await page.getByText('/save by POST text=a+long+letter').waitFor();
+  });
+
   await check('who signs out and in again and again never meets the page that ends a cycle', async () => {
     const before = exchanges.length;
     const page = await userPage(browser, 'alice');
@@ -63,6 +169,21 @@ await run(async (browser) => {
     }
     const errors = exchanges.slice(before).filter(({ status }) => status >= 400);
     assert.deepEqual(errors.map(({ url, status }) => `${status} ${url}`), []);
+  });
+
+  await check('a browser that rejects the session cookie gets a page that says so, after three sign-ins', async () => {
+    const keeps = (line) => !line.startsWith('portcullis=');
+    const seen = await startRecorder(new URL(refused).port, await behind('refused', refused, application), keeps);
+    const page = await newPage(browser);
+    await page.goto(`${refused}/page?q=1`);
+    await signIn(page, 'alice');
+    for (let visit = 0; visit < 2; visit += 1) {
+      await endsInPageAboutCookies(page, refused);
+      const sign_ins = seen.splice(0).filter(({ url }) => url.startsWith('/oauth2/callback')).length;
+      assert.ok(sign_ins <= 4, `${sign_ins} sign-ins`);
+      if (visit === 0) await page.getByRole('link', { name: 'Try again' }).click();
+    }
+    await logged(/"level":"WARN".*cookie.*instance/i);
   });
 
   await check('a browser that blocks all cookies of the site gets a page that says so', async () => {
@@ -111,6 +232,14 @@ async function userPage(browser, login) {
   await signIn(page, login);
   await page.getByText(`${login} at`).waitFor();
   return page;
+}
+
+async function sessionOf(page) {
+  return (await page.context().cookies(gateway)).find(({ name }) => name === 'portcullis').value;
+}
+
+async function isSignedIn(page) {
+  return (await page.context().request.get(`${gateway}/oauth2/userinfo`)).ok();
 }
 
 // Ends the session where the page does not see it.

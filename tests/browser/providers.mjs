@@ -84,7 +84,7 @@ routes:
     const fresh = await (await browser.newContext()).newPage();
     await fresh.goto(`${gateway}/gone?a=b`);
     await fresh.getByRole('link', { name: 'Sign in with Gone Inc.' }).click();
-    await fresh.getByText('Gone Inc., which checks who you are').waitFor();
+    await fresh.getByText('Gone Inc. cannot be reached').waitFor();
     await fresh.getByRole('link', { name: 'Sign in another way' }).click();
     await fresh.getByRole('link', { name: 'Sign in with Company' }).click();
     await signIn(fresh, 'alice');

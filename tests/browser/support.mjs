@@ -11,7 +11,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-const { chromium } = createRequire(new URL('../node/', import.meta.url))('playwright-core');
+const modules = createRequire(new URL('../node/', import.meta.url));
+const { chromium } = modules('playwright-core');
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 const children = [];
 const servers = [];
@@ -26,6 +27,9 @@ export const PORTCULLIS = process.env.PORTCULLIS ?? path.join(ROOT, 'target/rele
 
 /// A file of the repository.
 export const file = (name) => path.join(ROOT, name);
+
+/// The source of axe-core, which finds what people with disabilities cannot use.
+export const axe = () => modules('axe-core').source;
 
 /// A folder that is removed at the end.
 export const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'portcullis-browser-'));

@@ -287,7 +287,7 @@ async fn health_command_exits_with_0_only_if_the_gateway_is_ready() {
     check_health("https://127.0.0.1/readyz", 64, "http://");
     check_health("127.0.0.1:4181", 64, "write http://127.0.0.1:4181/readyz");
     check_health("localhost:4181/readyz", 64, "write http://localhost:4181/readyz");
-    check_health("unix:/run/portcullis.sock", 64, "curl --unix-socket");
+    check_health("unix:/absent/portcullis.sock", 1, "No such file");
 }
 
 #[test]

@@ -34,6 +34,7 @@ mod policy;
 mod properties;
 mod redirect_cycle;
 mod refresh;
+mod restart;
 mod session_bound;
 mod session_size;
 mod several_providers;

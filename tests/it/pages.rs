@@ -14,7 +14,7 @@ async fn page_is_in_the_language_that_the_browser_prefers() {
     // By the route table, by the rules, by an endpoint, and by the server before any of them.
     for (line, code, english, german) in [
         ("GET /none", 404, "There is nothing here", "Nichts da"),
-        ("POST /app", 401, "Please sign in", "Bitte melden Sie sich an"),
+        ("DELETE /app", 401, "Please sign in", "Bitte melden Sie sich an"),
         ("GET /oauth2/signed_out", 200, "You are signed out", "Sie sind abgemeldet"),
         (&long, 414, "This address is too long", "Diese Adresse ist zu lang"),
     ] {

@@ -14,6 +14,7 @@
 mod component;
 mod deployment;
 mod forward_auth;
+mod instances;
 mod nginx;
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, reason = "the tests without real servers use the rest")]

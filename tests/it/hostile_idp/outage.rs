@@ -32,7 +32,7 @@ async fn gateway_starts_without_its_provider_and_finds_it_later() {
     let page = browser.open("/page").await;
     assert_eq!(page.status, 503, "{page:?}");
     check_page(&page, "down at the start");
-    assert!(page.body.contains("Company, which checks who you are"), "{page:?}");
+    assert!(page.body.contains("Company cannot be reached"), "{page:?}");
     let cause = format!("cannot reach {listen}");
     gateway.log_until_all(&["cannot get metadata and keys", "\"provider\":\"company\"", &cause]);
     assert_eq!(browser.fetch("/open").await.status, 200);
