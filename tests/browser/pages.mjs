@@ -10,7 +10,7 @@ const SIZES = [{ width: 1280, height: 800 }, { width: 390, height: 844 }];
 const SCHEMES = ['light', 'dark'];
 
 const gateway = `http://localhost:${await freePort()}`;
-// The same, but browsers refuse its session cookie.
+// The same, but browsers reject its session cookie.
 const refused = `http://localhost:${await freePort()}`;
 const provider = await startProvider({ redirectUris: [gateway, refused].map((origin) => `${origin}/oauth2/callback`) });
 const silent = http.createServer(() => {});
