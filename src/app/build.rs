@@ -64,8 +64,7 @@ impl App {
         let site = Site::new(config.public_url.clone(), config.endpoint_prefix.clone());
         let sessions = SessionTable::new(&lasting.sessions, &config.session);
         let cookies = Cookies::new(&config.session.cookie, config.public_url.is_https());
-        let hosts = config.routes.iter().map(|route| route.host.clone()).collect();
-        let targets = AllowedTargets::new(site.clone(), cookies.domain(), hosts)?;
+        let targets = targets(config, &site, &cookies)?;
         let size_limit = Arc::new(used::size_limit(config));
         let (table, limit) = (sessions.clone(), size_limit.clone());
         let refresher = Refresher::new(table, clock.clone(), &config.session, limit, tasks.clone());
@@ -122,6 +121,12 @@ impl App {
             metrics: Arc::clone(metrics),
         })
     }
+}
+
+/// Where a sign-in may return to.
+fn targets(config: &Config, site: &Site, cookies: &Cookies) -> Result<AllowedTargets, Error> {
+    let hosts = config.routes.iter().map(|route| route.host.clone()).collect();
+    Ok(AllowedTargets::new(site.clone(), cookies.domain(), hosts)?)
 }
 
 fn deployment(config: &Config) -> Deployment {
