@@ -114,7 +114,7 @@ routes:
   await check('an unknown host gets a page with a link to public_url', async () => {
     const response = await page.goto(`${elsewhere}/x`);
     assert.equal(response.status(), 421);
-    await page.getByRole('link', { name: auth }).click();
+    await page.getByRole('link', { name: 'Open the site' }).click();
     await page.getByText('bob at auth.').waitFor();
   });
 
