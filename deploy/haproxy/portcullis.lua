@@ -42,8 +42,9 @@ local NOT_ASKED = {
     ["transfer-encoding"] = true,
 }
 
--- Milliseconds. A session whose token has expired is refreshed before Portcullis answers.
-local TIMEOUT = 10000
+-- Milliseconds. A refresh of the session may have to wait for the provider. HAProxy asks four times before it gives up
+-- (httpclient.retries, which only newer versions know), and then the visitor gets 502.
+local TIMEOUT = 4000
 
 -- The request's own headers, so that Portcullis can tell a page from an API client and find what it has to deny,
 -- with the description of the request over them.

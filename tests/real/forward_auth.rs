@@ -11,6 +11,9 @@ use crate::deployment::{A_MINUTE, Declared, Deployment};
 use crate::support::browser::{Answer, Browser};
 use crate::support::provider;
 use crate::support::wire::status;
+use crate::traffic::{
+    large_cookies_and_groups_reach_the_application, upload_reaches_the_application_whole_and_once,
+};
 
 /// The tests with one server: its name here, the word for it in `clients`, and how it starts.
 macro_rules! with {
@@ -38,11 +41,18 @@ macro_rules! with {
                 ambiguous_path_never_reaches_the_application,
                 request_for_an_auth_endpoint_is_kept_out,
                 gateway_that_is_down_denies_everything,
+                large_cookies_and_groups_reach_the_application,
+                upload_reaches_the_application_whole_and_once,
             );
 
             #[tokio::test(flavor = "multi_thread")]
             async fn websocket_is_forwarded_and_no_other_protocol() {
                 crate::websocket::websocket_is_forwarded_and_no_other_protocol(in_front_of).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn event_is_sent_before_the_next_one_exists() {
+                crate::traffic::event_is_sent_before_the_next_one_exists(in_front_of).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
@@ -97,6 +107,7 @@ async fn signed_in_request_reaches_the_application_with_identity(deployment: Dep
 
 async fn denied_user_gets_403_page(deployment: Deployment) {
     let mut bob = deployment.member("bob").await;
+    bob.plant("wiki", APPLICATION_COOKIE);
     let before = deployment.upstream.request_count();
     let page = bob.navigate("/staff?allowed_groups=").await;
     assert_eq!(page.status, 403, "{page:?}");
@@ -117,7 +128,7 @@ async fn denied_user_gets_403_page(deployment: Deployment) {
 
 async fn request_without_session_is_sent_to_sign_in(deployment: Deployment) {
     let mut browser = deployment.server.browser();
-    browser.plant("wiki", "1");
+    browser.plant("wiki", APPLICATION_COOKIE);
     let answer = browser.navigate("/page").await;
     let next = answer.redirect().unwrap_or_else(|| panic!("{answer:?}"));
     assert!(
@@ -324,11 +335,18 @@ async fn send_raw(deployment: &Deployment, target: &str, fields: &str) -> u16 {
     status(&answer)
 }
 
-/// Scripts of a page can read the headers of an answer: none is meant for the application.
-fn assert_kept_to_itself(answer: &Answer) {
+/// Scripts of a page can read an answer: none of it is meant for the application.
+pub(crate) fn assert_kept_to_itself(answer: &Answer) {
     let mut names = answer.headers.keys().map(HeaderName::as_str);
     let leaked = names.find(|name| {
         *name == "cookie" || name.starts_with("x-auth-request-") || name.starts_with("x-forwarded-")
     });
     assert_eq!(leaked, None, "{answer:?}");
+    if answer.status != 200 {
+        let whole = format!("{answer:?}");
+        assert!(!whole.contains(APPLICATION_COOKIE), "{whole}");
+    }
 }
+
+/// The value of a cookie that only the application sets and reads.
+pub(crate) const APPLICATION_COOKIE: &str = "the-application's-own-session";

@@ -16,7 +16,9 @@ mod deployment;
 mod forward_auth;
 mod instances;
 mod nginx;
+mod silent_gateway;
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, reason = "the tests without real servers use the rest")]
 mod support;
+mod traffic;
 mod websocket;
