@@ -3,7 +3,9 @@
 
 use super::*;
 use crate::config::diagnostics::Diagnostics;
+use crate::config::document::{Node, parse};
 use crate::config::read_tree;
+use crate::config::tests::full_file::with_every_key;
 
 /// A text that can be found in a message, even if a parser changed the value.
 const CANARY: &str = "c4n4ry";

@@ -1,4 +1,7 @@
-//! Sign-ins and refreshes against a provider on loopback.
+//! Sign-ins and sign-outs with a provider on loopback.
+
+mod refresh;
+mod settings;
 
 use std::sync::Mutex;
 
@@ -334,91 +337,6 @@ async fn response_of_another_issuer_is_rejected() {
 }
 
 #[tokio::test]
-async fn refresh_replaces_all_claims() {
-    let scene = scene(|_| {}).await;
-    let baseline = scene.complete().await.unwrap().baseline;
-    let gone = Reply::json(200, &json!({"sub": "alice"}));
-    scene.script(|script| {
-        (script.id_token, script.userinfo) = (json!({"nonce": null, "name": "Alicia"}), gone);
-    });
-    let refreshed = scene.refresh(&baseline).await.unwrap();
-    let identity = refreshed.identity.unwrap();
-    assert_eq!(identity.name.as_deref(), Some("Alicia"));
-    assert_eq!(identity.groups().count(), 0);
-    assert_eq!(refreshed.baseline.binding, baseline.binding);
-
-    let mute = json!({"access_token": "at2", "token_type": "Bearer"});
-    scene.script(|script| script.token = Some(Reply::json(200, &mute)));
-    let refreshed = scene.refresh(&refreshed.baseline).await.unwrap();
-    assert_eq!(refreshed.identity.unwrap().name.as_deref(), Some("Alicia"));
-    assert!(refreshed.tokens.refresh_token.is_none());
-    assert_eq!(scene.op.seen("/userinfo").len(), 3);
-}
-
-#[tokio::test]
-async fn refresh_without_new_claims_keeps_the_old_ones() {
-    let scene = scene(|_| {}).await;
-    let baseline =
-        RefreshBaseline { id_token_claims: None, ..scene.complete().await.unwrap().baseline };
-    let mute = json!({"access_token": "at2", "token_type": "Bearer"});
-    scene.script(|script| script.token = Some(Reply::json(200, &mute)));
-    let refreshed = scene.refresh(&baseline).await.unwrap();
-    assert_eq!((refreshed.identity, refreshed.baseline), (None, baseline));
-}
-
-#[tokio::test]
-async fn refresh_with_another_user_ends_the_session() {
-    let scene = scene(|settings| settings.userinfo = Userinfo::Always).await;
-    let baseline = scene.complete().await.unwrap().baseline;
-    for wrong in [json!({"sub": "bob"}), json!({"aud": "them"}), json!({"nonce": "m"})] {
-        scene.script(|script| script.id_token = wrong);
-        assert!(matches!(scene.refresh(&baseline).await, Err(RefreshError::Untrusted(_))));
-    }
-    let (bob, rejected) = (json!({"sub": "bob"}), json!({"error": "invalid_token"}));
-    for userinfo in [Reply::json(200, &bob), Reply::json(401, &rejected)] {
-        scene.script(|script| (script.id_token, script.userinfo) = (json!({}), userinfo));
-        assert!(matches!(scene.refresh(&baseline).await, Err(RefreshError::Untrusted(_))));
-    }
-}
-
-/// Keycloak with lightweight access tokens: there was never a userinfo for this client.
-#[tokio::test]
-async fn refresh_goes_on_without_a_userinfo_that_cannot_be_used() {
-    let scene = scene(|_| {}).await;
-    let baseline = scene.complete().await.unwrap().baseline;
-    scene.script(|script| script.userinfo = Reply::json(401, &json!({"error": "invalid_token"})));
-    let identity = scene.refresh(&baseline).await.unwrap().identity.unwrap();
-    assert_eq!((identity.groups().count(), identity.name.as_deref()), (0, Some("Alice")));
-}
-
-#[tokio::test]
-async fn new_tokens_are_kept_if_only_the_claims_are_unavailable() {
-    let scene = scene(|_| {}).await;
-    let baseline = scene.complete().await.unwrap().baseline;
-    scene.script(|script| script.userinfo = Reply::json(503, &json!({})));
-    let refreshed = scene.refresh(&baseline).await.unwrap();
-    assert_eq!(refreshed.tokens.refresh_token.unwrap().expose(), "rt");
-    assert_eq!((refreshed.identity, refreshed.baseline), (None, baseline));
-    assert!(refreshed.tokens.id_token.is_none());
-}
-
-#[tokio::test]
-async fn failed_refresh_shows_whether_the_session_ends() {
-    let scene = scene(|_| {}).await;
-    let baseline = scene.complete().await.unwrap().baseline;
-    let answer = |status, code| Some(Reply::json(status, &json!({"error": code})));
-    scene.script(|script| script.token = answer(400, "invalid_grant"));
-    assert!(matches!(scene.refresh(&baseline).await, Err(RefreshError::Ended(_))));
-    for (status, code) in [(401, "invalid_client"), (500, "x"), (400, "slow_down")] {
-        scene.script(|script| script.token = answer(status, code));
-        assert!(
-            matches!(scene.refresh(&baseline).await, Err(RefreshError::Temporary(_))),
-            "{code}"
-        );
-    }
-}
-
-#[tokio::test]
 async fn logout_token_is_verified_with_the_keys_of_the_provider() {
     let scene = scene(|_| {}).await;
     let id_token = scene.complete().await.unwrap().tokens.id_token.unwrap();
@@ -441,80 +359,4 @@ async fn sign_out_redirects_to_the_provider_unless_it_is_local() {
     let local = scene(|settings| settings.sign_out = SignOut::Local).await;
     local.provider.revoke(&Secret::new("rt")).await.unwrap();
     assert_eq!(url(&local), None);
-}
-
-#[test]
-fn fingerprint_depends_on_id_issuer_and_client() {
-    let print = |change: fn(&mut Settings)| {
-        let mut settings = settings("https://op.example".into());
-        change(&mut settings);
-        Provider::new(settings, &states()).unwrap().fingerprint()
-    };
-    let same = print(|_| {});
-    assert_eq!(print(|settings| settings.name = "Other".into()), same);
-    assert_ne!(print(|settings| settings.id = "other".into()), same);
-    assert_ne!(print(|settings| settings.issuer = "https://op.example/".into()), same);
-    assert_ne!(print(|settings| settings.client_id = "them".into()), same);
-}
-
-#[tokio::test]
-async fn provider_with_the_same_fingerprint_shares_issuer_and_limits() {
-    let scene = scene(|_| {}).await;
-    let states = states();
-    let made = |change: fn(&mut Settings)| {
-        let mut settings = settings(scene.op.issuer());
-        change(&mut settings);
-        Provider::new(settings, &states).unwrap()
-    };
-    let first = made(|_| {});
-    first.issuer.metadata().await.unwrap();
-    let check = |change: fn(&mut Settings), (issuer, limits): (bool, bool)| {
-        let second = made(change);
-        assert_eq!(Arc::ptr_eq(&first.issuer, &second.issuer), issuer, "{second:?}");
-        assert_eq!(second.issuer.known().is_some(), issuer, "{second:?}");
-        assert_eq!(first.client.shares_limits_with(&second.client), limits, "{second:?}");
-    };
-    check(|settings| settings.client_secret = Some(Secret::new("new")), (true, true));
-    check(|settings| settings.scopes.push("groups".to_owned()), (true, true));
-    check(|settings| settings.timeout += Duration::from_secs(1), (false, true));
-    check(|settings| settings.client_id = "them".to_owned(), (false, false));
-}
-
-#[test]
-fn redirect_uri_is_the_callback_or_ends_in_the_id() {
-    let uri = |distinct_redirect_uri| {
-        let settings = Settings { distinct_redirect_uri, ..settings("https://op.example".into()) };
-        let provider = Provider::new(settings, &states()).unwrap();
-        provider.redirect_uri("https://app.example/oauth2/callback".to_owned())
-    };
-    assert_eq!(uri(false), "https://app.example/oauth2/callback");
-    assert_eq!(uri(true), "https://app.example/oauth2/callback/company");
-}
-
-#[test]
-fn unusable_issuer_is_rejected() {
-    for issuer in ["http://op.example", "op", "https://op.example#x"] {
-        let rejected = Provider::new(settings(issuer.into()), &states());
-        assert!(matches!(rejected, Err(Error::Settings(_))), "{issuer}");
-    }
-}
-
-#[test]
-fn registry_finds_providers_by_id_by_fingerprint_and_for_a_route() {
-    let provider = |id: &str| {
-        let settings = Settings { id: id.into(), ..settings("https://op.example".into()) };
-        Arc::new(Provider::new(settings, &states()).unwrap())
-    };
-    let registry = Registry::new(vec![provider("company"), provider("partners")]);
-    let partners = registry.by_id("partners").unwrap();
-    assert_eq!(&**partners.id(), "partners");
-    assert!(registry.by_id("Partners").is_none());
-    let found = registry.by_fingerprint(&partners.fingerprint()).unwrap();
-    assert!(Arc::ptr_eq(found, partners));
-    assert!(registry.by_fingerprint(&[0; 8]).is_none());
-    let ids = |allowed: &AllowedProviders| -> Vec<String> {
-        registry.for_route(allowed).map(|provider| provider.id().to_string()).collect()
-    };
-    assert_eq!(ids(&AllowedProviders::All), ["company", "partners"]);
-    assert_eq!(ids(&AllowedProviders::Only(vec!["partners".into(), "x".into()])), ["partners"]);
 }
