@@ -11,8 +11,8 @@ use tokio::join;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
-use super::peer::{Line, Peer};
 use super::*;
+use crate::upstream::tests::scripted_upstream::{ScriptedConnection, ScriptedUpstream};
 
 type Chunk = Result<Bytes, BodyError>;
 
@@ -33,15 +33,15 @@ pub(super) fn fed() -> (mpsc::UnboundedSender<Chunk>, Body) {
     (sender, Body::streamed(Fed(receiver)))
 }
 
-async fn reports_the_body(_: usize, mut line: Line) {
-    line.head().await;
-    let body = line.rest().await;
-    line.report(&String::from_utf8(body).unwrap());
+async fn reports_the_body(_: usize, mut connection: ScriptedConnection) {
+    connection.head().await;
+    let body = connection.rest().await;
+    connection.report(&String::from_utf8(body).unwrap());
 }
 
 #[tokio::test]
 async fn body_with_a_length_over_the_limit_is_not_sent() {
-    let peer = Peer::start(reports_the_body).await;
+    let peer = ScriptedUpstream::start(reports_the_body).await;
     let upstream = upstream(peer.address);
     let answer = capped(&upstream, request(Method::POST, Body::full("hello")), Some(4)).await;
     assert!(matches!(answer, Err(Error::BodyTooLarge)));
@@ -50,7 +50,7 @@ async fn body_with_a_length_over_the_limit_is_not_sent() {
 
 #[tokio::test]
 async fn body_that_grows_over_the_limit_is_broken_off() {
-    let mut peer = Peer::start(reports_the_body).await;
+    let mut peer = ScriptedUpstream::start(reports_the_body).await;
     let upstream = upstream(peer.address);
     let (feed, body) = fed();
     for chunk in ["abc", "de", "f"] {
@@ -64,7 +64,7 @@ async fn body_that_grows_over_the_limit_is_broken_off() {
 
 #[tokio::test]
 async fn body_within_the_limit_is_sent() {
-    let peer = Peer::answering(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+    let peer = ScriptedUpstream::answering(b"HTTP/1.1 204 No Content\r\n\r\n").await;
     let body = Body::full("hello");
     capped(&upstream(peer.address), request(Method::POST, body), Some(5)).await.unwrap();
     capped(&upstream(peer.address), request(Method::GET, Body::empty()), Some(0)).await.unwrap();
@@ -72,7 +72,7 @@ async fn body_within_the_limit_is_sent() {
 
 #[tokio::test]
 async fn broken_off_upload_is_the_clients_error_and_looks_incomplete() {
-    let mut peer = Peer::start(reports_the_body).await;
+    let mut peer = ScriptedUpstream::start(reports_the_body).await;
     let upstream = upstream(peer.address);
     let (feed, body) = fed();
     feed.send(Ok("abc".into())).unwrap();
@@ -100,13 +100,13 @@ async fn request_trailers_are_dropped() {
             Poll::Ready(Some(Ok(frame)))
         }
     }
-    async fn tells(_: usize, mut line: Line) {
-        line.head().await;
-        let body = line.bytes(b"2\r\nok\r\n0\r\n\r\n".len()).await;
-        line.say(b"HTTP/1.1 204 No Content\r\n\r\n").await;
-        line.report(&String::from_utf8(body).unwrap());
+    async fn tells(_: usize, mut connection: ScriptedConnection) {
+        connection.head().await;
+        let body = connection.bytes(b"2\r\nok\r\n0\r\n\r\n".len()).await;
+        connection.send(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+        connection.report(&String::from_utf8(body).unwrap());
     }
-    let mut peer = Peer::start(tells).await;
+    let mut peer = ScriptedUpstream::start(tells).await;
     let body = Body::streamed(Trailing(true));
     answer(&upstream(peer.address), request(Method::POST, body)).await.unwrap();
     assert_eq!(peer.next_report().await, "2\r\nok\r\n0\r\n\r\n");
@@ -137,14 +137,16 @@ async fn response_before_a_reset_is_relayed() {
         }
     }
     let (gone, goes) = std::sync::mpsc::channel();
-    let peer = Peer::start(move |_, mut line: Line| {
+    let peer = ScriptedUpstream::start(move |_, mut connection: ScriptedConnection| {
         let gone = gone.clone();
         async move {
-            line.head().await;
-            line.stream.readable().await.unwrap();
-            line.say(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig").await;
+            connection.head().await;
+            connection.stream.readable().await.unwrap();
+            connection
+                .send(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig")
+                .await;
             // Unread bytes make this a reset.
-            drop(line);
+            drop(connection);
             gone.send(()).unwrap();
         }
     });
@@ -155,10 +157,10 @@ async fn response_before_a_reset_is_relayed() {
 }
 
 /// Answers once a chunked body of `length` bytes has come.
-async fn answers_after(mut line: Line<DuplexStream>, length: usize) {
-    line.head().await;
-    line.bytes(length).await;
-    line.say(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+async fn answers_after(mut connection: ScriptedConnection<DuplexStream>, length: usize) {
+    connection.head().await;
+    connection.bytes(length).await;
+    connection.send(b"HTTP/1.1 204 No Content\r\n\r\n").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,15 +197,15 @@ async fn client_that_pauses_its_upload_does_not_make_the_upstream_too_slow() {
 #[tokio::test(start_paused = true)]
 async fn slow_client_holds_the_upstream_back() {
     let upstream = unconnected(Timeouts::default());
-    let mut line = in_memory(&upstream).await;
+    let mut connection = in_memory(&upstream).await;
     let peer = async {
-        line.head().await;
-        line.say(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        connection.head().await;
+        connection.send(b"HTTP/1.1 200 OK\r\n\r\n").await;
     };
     let request = request(Method::GET, Body::empty());
     let (response, ()) = join!(answer(&upstream, request), peer);
     let (chunk, mut written) = (vec![b'x'; 16 * 1024], 0);
-    while let Ok(count) = timeout(PATIENCE, line.stream.write(&chunk)).await {
+    while let Ok(count) = timeout(PATIENCE, connection.stream.write(&chunk)).await {
         written += count.unwrap();
         assert!(written < 1024 * 1024, "nothing holds the upstream back");
     }

@@ -3,8 +3,8 @@
 use http::header::HOST;
 use http::{Uri, Version};
 
-use super::peer::Peer;
 use super::*;
+use crate::upstream::tests::scripted_upstream::ScriptedUpstream;
 
 #[track_caller]
 fn stays(fields: &[(&str, &str)], expected: &[&str]) {
@@ -86,7 +86,7 @@ fn connection_cannot_name_our_fields() {
 
 #[tokio::test]
 async fn upstream_gets_an_origin_form_target_and_forwarding_fields() {
-    let mut peer = Peer::answering(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+    let mut peer = ScriptedUpstream::answering(b"HTTP/1.1 204 No Content\r\n\r\n").await;
     let mut settings = settings(at(peer.address));
     for preserve_host in [true, false] {
         settings.preserve_host = preserve_host;
@@ -118,7 +118,8 @@ async fn framing(
     claims: &[(&'static str, &'static str)],
     body: Body,
 ) -> Vec<String> {
-    let mut peer = Peer::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+    let mut peer =
+        ScriptedUpstream::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
     let mut request = request(method, body);
     for (name, value) in claims {
         request.headers_mut().append(*name, HeaderValue::from_static(value));
@@ -163,7 +164,7 @@ async fn framing_is_made_from_the_body_alone() {
 
 #[tokio::test]
 async fn response_has_no_hop_by_hop_field() {
-    let peer = Peer::answering(
+    let peer = ScriptedUpstream::answering(
         b"HTTP/1.1 200 OK\r\nConnection: keep-alive, X-Hop\r\nKeep-Alive: timeout=5\r\n\
           X-Hop: 1\r\nTE: trailers\r\nUpgrade: h2c\r\nProxy-Authenticate: Basic\r\n\
           Proxy-Connection: close\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nok",
@@ -180,7 +181,7 @@ async fn response_has_no_hop_by_hop_field() {
 async fn content_length_is_relayed_without_leading_zeros() {
     for (sent, length, text) in [("002", "2", "ok"), ("00", "0", ""), ("0", "0", "")] {
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {sent}\r\n\r\n{text}");
-        let peer = Peer::answering(answer.leak().as_bytes()).await;
+        let peer = ScriptedUpstream::answering(answer.leak().as_bytes()).await;
         let response = get(&upstream(peer.address)).await.unwrap();
         assert_eq!(response.headers.get("content-length").unwrap(), length, "{sent}");
         assert_eq!(response.text(), text, "{sent}");
@@ -189,7 +190,7 @@ async fn content_length_is_relayed_without_leading_zeros() {
 
 #[tokio::test]
 async fn only_permitted_trailers_are_announced_and_relayed() {
-    let peer = Peer::answering(
+    let peer = ScriptedUpstream::answering(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum, Set-Cookie\r\n\r\n\
           2\r\nok\r\n0\r\nX-Sum: 7\r\nSet-Cookie: a=1\r\nX-Forwarded-User: admin\r\n\
           X_Forwarded_User: admin\r\nContent-Length: 9\r\nConnection: close\r\n\r\n",
@@ -213,7 +214,7 @@ async fn responses_without_a_body_keep_their_content_length() {
         ("304 Not Modified", Method::GET, Some("7")),
     ] {
         let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 7\r\n\r\n");
-        let peer = Peer::answering(answer.leak().as_bytes()).await;
+        let peer = ScriptedUpstream::answering(answer.leak().as_bytes()).await;
         let upstream = upstream(peer.address);
         for _ in 0..2 {
             let response = whole(&upstream, request(method.clone(), Body::empty())).await.unwrap();

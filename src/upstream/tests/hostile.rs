@@ -3,9 +3,9 @@
 use tokio::join;
 use tokio::time::sleep;
 
-use super::peer::{Line, Peer};
-use super::websocket::Client;
 use super::*;
+use crate::upstream::tests::scripted_upstream::{ScriptedConnection, ScriptedUpstream};
+use crate::upstream::tests::websocket::WebSocketClient;
 
 /// What the client receives of a response.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ enum Seen {
 
 async fn seen(answer: impl Into<Vec<u8>>) -> Seen {
     let answer: &'static [u8] = answer.into().leak();
-    let peer = Peer::answering_once(answer).await;
+    let peer = ScriptedUpstream::answering_once(answer).await;
     match get(&upstream(peer.address)).await {
         Err(Error::Misbehaved(_)) => Seen::Rejected,
         Err(error) => panic!("{error}"),
@@ -112,9 +112,9 @@ async fn client_receives_a_broken_off_body_as_incomplete() {
         &b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhello"[..],
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
     ] {
-        let peer = Peer::answering_once(answer).await;
-        let mut client = Client::of(peer.address);
-        client.say("GET / HTTP/1.1\r\nHost: wiki.example\r\n\r\n").await;
+        let peer = ScriptedUpstream::answering_once(answer).await;
+        let mut client = WebSocketClient::of(peer.address);
+        client.send("GET / HTTP/1.1\r\nHost: wiki.example\r\n\r\n").await;
         let seen = String::from_utf8(client.rest().await).unwrap();
         assert!(seen.starts_with("HTTP/1.1 200 OK\r\n"), "{seen}");
         assert!(seen.trim_end().ends_with("hello"), "{seen}");
@@ -146,7 +146,7 @@ async fn head_of_a_response_is_limited_by_its_bytes_and_not_by_its_fields() {
         check(&fields.to_string(), seen(head(fields, bytes)).await, Seen::Whole("ok"));
     }
     let too_large = head(0, 70_000).into_bytes().leak();
-    let peer = Peer::answering(too_large).await;
+    let peer = ScriptedUpstream::answering(too_large).await;
     let error = get(&upstream(peer.address)).await.err().unwrap().to_string();
     assert!(error.contains("server.limits.response_header_bytes"), "{error}");
     let enough = Settings { response_header_bytes: 128 * 1024, ..settings(at(peer.address)) };
@@ -155,9 +155,9 @@ async fn head_of_a_response_is_limited_by_its_bytes_and_not_by_its_fields() {
 
 #[tokio::test]
 async fn server_that_sends_before_the_request_is_rejected() {
-    let banner = Peer::start(|_, mut line: Line| async move {
-        line.say(b"SSH-2.0-OpenSSH_9.2\r\n").await;
-        line.rest().await;
+    let banner = ScriptedUpstream::start(|_, mut connection: ScriptedConnection| async move {
+        connection.send(b"SSH-2.0-OpenSSH_9.2\r\n").await;
+        connection.rest().await;
     })
     .await;
     assert!(matches!(get(&upstream(banner.address)).await, Err(Error::Misbehaved(_))));
@@ -165,8 +165,8 @@ async fn server_that_sends_before_the_request_is_rejected() {
 
 #[tokio::test]
 async fn bytes_after_a_response_reach_no_client() {
-    async fn smuggles(number: usize, mut line: Line) {
-        line.head().await;
+    async fn smuggles(number: usize, mut connection: ScriptedConnection) {
+        connection.head().await;
         let answer: &[u8] = match number {
             0 => {
                 b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\n\
@@ -181,10 +181,10 @@ async fn bytes_after_a_response_reach_no_client() {
             }
             _ => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
         };
-        line.say(answer).await;
-        line.rest().await;
+        connection.send(answer).await;
+        connection.rest().await;
     }
-    let peer = Peer::start(smuggles).await;
+    let peer = ScriptedUpstream::start(smuggles).await;
     let upstream = upstream(peer.address);
     for expected in ["ok", "", "ok", "ok"] {
         assert_eq!(get(&upstream).await.unwrap().text(), expected);
@@ -211,13 +211,13 @@ async fn upstream_that_sends_no_final_response_is_too_slow() {
     let check = async |sent: &[u8], repeated: &[u8]| {
         let response_headers = PAUSE * 16;
         let upstream = unconnected(Timeouts { response_headers, ..Timeouts::default() });
-        let mut line = in_memory(&upstream).await;
+        let mut connection = in_memory(&upstream).await;
         let peer = async {
-            line.head().await;
-            line.say(sent).await;
+            connection.head().await;
+            connection.send(sent).await;
             loop {
                 sleep(PAUSE).await;
-                line.say(repeated).await;
+                connection.send(repeated).await;
             }
         };
         tokio::select! {
@@ -234,12 +234,17 @@ async fn upstream_that_sends_no_final_response_is_too_slow() {
 }
 
 /// Answers a request, and then sends `.` this often with a pause before each.
-async fn answers_slowly(mut line: Line<DuplexStream>, kind: &str, count: u32, pause: Duration) {
-    line.head().await;
-    line.say(format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n").as_bytes()).await;
+async fn answers_slowly(
+    mut connection: ScriptedConnection<DuplexStream>,
+    kind: &str,
+    count: u32,
+    pause: Duration,
+) {
+    connection.head().await;
+    connection.send(format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n").as_bytes()).await;
     for _ in 0..count {
         sleep(pause).await;
-        line.say(b".").await;
+        connection.send(b".").await;
     }
 }
 

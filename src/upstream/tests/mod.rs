@@ -3,8 +3,8 @@
 mod bodies;
 mod fields;
 mod hostile;
-mod peer;
 mod pooling;
+mod scripted_upstream;
 mod tls;
 mod websocket;
 
@@ -18,11 +18,11 @@ use http_body_util::BodyExt;
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
-use super::connect::introduce;
-use super::pool::Reached;
 use super::*;
 use crate::body::BodyError;
-use peer::Line;
+use crate::upstream::connect::introduce;
+use crate::upstream::pool::Reached;
+use crate::upstream::tests::scripted_upstream::ScriptedConnection;
 
 /// Far more than anything here needs, short enough for a test that hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -55,7 +55,7 @@ fn made(settings: &Settings) -> Upstream {
 
 /// The peer's end of an in-memory connection, which the next request to `upstream` uses: with it, a paused clock
 /// moves only when neither side can do anything else.
-async fn in_memory(upstream: &Upstream) -> Line<DuplexStream> {
+async fn in_memory(upstream: &Upstream) -> ScriptedConnection<DuplexStream> {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let pool = &upstream.target_pool.pool;
     let permit = upstream.pools.budget().take().await.unwrap();
@@ -63,7 +63,7 @@ async fn in_memory(upstream: &Upstream) -> Line<DuplexStream> {
     let mut connection = connection.await.unwrap();
     assert!(connection.is_ready_soon().await);
     pool.put(connection);
-    Line { stream: theirs, reports: mpsc::unbounded_channel().0 }
+    ScriptedConnection { stream: theirs, reports: mpsc::unbounded_channel().0 }
 }
 
 /// An upstream that only [`in_memory`] connects.

@@ -1,29 +1,29 @@
 //! Connections that are kept, used again and closed; requests that are sent again or not.
 
-use super::peer::{Line, Peer};
 use super::*;
+use crate::upstream::tests::scripted_upstream::{ScriptedConnection, ScriptedUpstream};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
 /// Answers the first request of the first connection, and closes on the second.
-async fn closes_once(number: usize, mut line: Line) {
-    line.head().await;
-    line.say(OK).await;
+async fn closes_once(number: usize, mut connection: ScriptedConnection) {
+    connection.head().await;
+    connection.send(OK).await;
     if number == 0 {
-        line.head().await;
+        connection.head().await;
         return;
     }
-    while line.head().await.is_some() {
-        line.say(OK).await;
+    while connection.head().await.is_some() {
+        connection.send(OK).await;
     }
 }
 
 /// The same, and closes on every connection after it.
-async fn closes_always(number: usize, mut line: Line) {
-    line.head().await;
+async fn closes_always(number: usize, mut connection: ScriptedConnection) {
+    connection.head().await;
     if number == 0 {
-        line.say(OK).await;
-        line.head().await;
+        connection.send(OK).await;
+        connection.head().await;
     }
 }
 
@@ -31,7 +31,7 @@ async fn closes_always(number: usize, mut line: Line) {
 async fn connection_is_used_again_once_its_response_has_ended() {
     for answer in [OK, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"]
     {
-        let peer = Peer::answering(answer).await;
+        let peer = ScriptedUpstream::answering(answer).await;
         let upstream = upstream(peer.address);
         for _ in 0..5 {
             assert_eq!(get(&upstream).await.unwrap().text(), "ok");
@@ -43,13 +43,13 @@ async fn connection_is_used_again_once_its_response_has_ended() {
 
 #[tokio::test]
 async fn most_recently_used_connection_is_used_first() {
-    async fn numbered(number: usize, mut line: Line) {
-        while line.head().await.is_some() {
+    async fn numbered(number: usize, mut connection: ScriptedConnection) {
+        while connection.head().await.is_some() {
             let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}");
-            line.say(answer.as_bytes()).await;
+            connection.send(answer.as_bytes()).await;
         }
     }
-    let peer = Peer::start(numbered).await;
+    let peer = ScriptedUpstream::start(numbered).await;
     let upstream = upstream(peer.address);
     let mut responses = Vec::new();
     for _ in 0..3 {
@@ -67,7 +67,7 @@ async fn most_recently_used_connection_is_used_first() {
 
 #[tokio::test]
 async fn idempotent_request_on_a_closed_connection_is_sent_again() {
-    let peer = Peer::start(closes_once).await;
+    let peer = ScriptedUpstream::start(closes_once).await;
     let upstream = upstream(peer.address);
     get(&upstream).await.unwrap();
     assert_eq!(get(&upstream).await.unwrap().text(), "ok");
@@ -76,7 +76,7 @@ async fn idempotent_request_on_a_closed_connection_is_sent_again() {
 
 #[tokio::test]
 async fn request_is_sent_again_only_once() {
-    let peer = Peer::start(closes_always).await;
+    let peer = ScriptedUpstream::start(closes_always).await;
     let upstream = upstream(peer.address);
     get(&upstream).await.unwrap();
     assert!(matches!(get(&upstream).await, Err(Error::Misbehaved(Fault::Http(_)))));
@@ -88,7 +88,7 @@ async fn request_that_may_have_had_an_effect_is_not_sent_again() {
     for (method, body) in
         [(Method::POST, ""), (Method::POST, "x"), (Method::PUT, "x"), (Method::PATCH, "")]
     {
-        let peer = Peer::start(closes_once).await;
+        let peer = ScriptedUpstream::start(closes_once).await;
         let upstream = upstream(peer.address);
         get(&upstream).await.unwrap();
         let answer = whole(&upstream, request(method.clone(), Body::full(body))).await;
@@ -99,11 +99,11 @@ async fn request_that_may_have_had_an_effect_is_not_sent_again() {
 
 #[tokio::test]
 async fn connection_that_the_upstream_closed_fails_no_request() {
-    async fn one_each(_: usize, mut line: Line) {
-        line.head().await;
-        line.say(OK).await;
+    async fn one_each(_: usize, mut connection: ScriptedConnection) {
+        connection.head().await;
+        connection.send(OK).await;
     }
-    let peer = Peer::start(one_each).await;
+    let peer = ScriptedUpstream::start(one_each).await;
     let upstream = upstream(peer.address);
     for _ in 0..5 {
         get(&upstream).await.unwrap();
@@ -125,7 +125,7 @@ async fn connection_after_close_or_http_1_0_is_not_used_again() {
         b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok",
         b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
     ] {
-        let peer = Peer::answering(answer).await;
+        let peer = ScriptedUpstream::answering(answer).await;
         let upstream = upstream(peer.address);
         for _ in 0..2 {
             assert_eq!(get(&upstream).await.unwrap().text(), "ok");
@@ -135,16 +135,16 @@ async fn connection_after_close_or_http_1_0_is_not_used_again() {
 }
 
 /// Reports the end of its connection.
-async fn reports_the_end(_: usize, mut line: Line) {
-    line.head().await;
-    line.say(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n").await;
-    line.rest().await;
-    line.report("over");
+async fn reports_the_end(_: usize, mut connection: ScriptedConnection) {
+    connection.head().await;
+    connection.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n").await;
+    connection.rest().await;
+    connection.report("over");
 }
 
 #[tokio::test]
 async fn client_that_leaves_during_a_silent_response_ends_the_request() {
-    let mut peer = Peer::start(reports_the_end).await;
+    let mut peer = ScriptedUpstream::start(reports_the_end).await;
     let upstream = upstream(peer.address);
     let mut response = answer(&upstream, request(Method::GET, Body::empty())).await.unwrap();
     response.body_mut().frame().await.unwrap().unwrap();
@@ -155,13 +155,13 @@ async fn client_that_leaves_during_a_silent_response_ends_the_request() {
 
 #[tokio::test]
 async fn client_that_leaves_before_the_response_ends_the_request() {
-    async fn silent(_: usize, mut line: Line) {
-        let head = line.head().await.unwrap();
-        line.report(&head);
-        line.rest().await;
-        line.report("over");
+    async fn silent(_: usize, mut connection: ScriptedConnection) {
+        let head = connection.head().await.unwrap();
+        connection.report(&head);
+        connection.rest().await;
+        connection.report("over");
     }
-    let mut peer = Peer::start(silent).await;
+    let mut peer = ScriptedUpstream::start(silent).await;
     let upstream = upstream(peer.address);
     let sent = answer(&upstream, request(Method::GET, Body::empty()));
     tokio::select! {
@@ -171,15 +171,17 @@ async fn client_that_leaves_before_the_response_ends_the_request() {
     assert_eq!(peer.next_report().await, "over");
 }
 
+/// Answers one request, and reports the end of its connection.
+async fn keeps(_: usize, mut connection: ScriptedConnection) {
+    connection.head().await;
+    connection.send(OK).await;
+    connection.rest().await;
+    connection.report("over");
+}
+
 #[tokio::test]
 async fn idle_connection_is_closed_without_another_request() {
-    async fn keeps(_: usize, mut line: Line) {
-        line.head().await;
-        line.say(OK).await;
-        line.rest().await;
-        line.report("over");
-    }
-    let mut peer = Peer::start(keeps).await;
+    let mut peer = ScriptedUpstream::start(keeps).await;
     let timeouts = PoolTimeouts { idle: Duration::from_millis(20), ..POOL_TIMEOUTS };
     let pools = TargetPools::with_timeouts(usize::MAX, timeouts);
     let upstream = Upstream::new(&settings(at(peer.address)), &[], &pools).unwrap();
@@ -192,7 +194,7 @@ async fn idle_connection_is_closed_without_another_request() {
 
 #[tokio::test]
 async fn upstreams_with_one_target_and_tls_settings_share_its_connections() {
-    let (peer, pools) = (Peer::answering(OK).await, TargetPools::default());
+    let (peer, pools) = (ScriptedUpstream::answering(OK).await, TargetPools::default());
     let to = |settings: &Settings| Upstream::new(settings, &[], &pools).unwrap();
     let same = settings(at(peer.address));
     let slower = Timeouts { response_headers: Duration::from_secs(90), ..same.timeouts };
@@ -208,13 +210,7 @@ async fn upstreams_with_one_target_and_tls_settings_share_its_connections() {
 
 #[tokio::test]
 async fn dropping_the_upstream_closes_its_connections() {
-    async fn keeps(_: usize, mut line: Line) {
-        line.head().await;
-        line.say(OK).await;
-        line.rest().await;
-        line.report("over");
-    }
-    let mut peer = Peer::start(keeps).await;
+    let mut peer = ScriptedUpstream::start(keeps).await;
     let upstream = upstream(peer.address);
     get(&upstream).await.unwrap();
     drop(upstream);
@@ -223,12 +219,14 @@ async fn dropping_the_upstream_closes_its_connections() {
 
 #[tokio::test]
 async fn early_response_does_not_free_the_connection_of_an_upload() {
-    async fn hasty(number: usize, mut line: Line) {
-        line.head().await;
-        line.say(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}").as_bytes()).await;
-        line.rest().await;
+    async fn hasty(number: usize, mut connection: ScriptedConnection) {
+        connection.head().await;
+        connection
+            .send(format!("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{number}").as_bytes())
+            .await;
+        connection.rest().await;
     }
-    let peer = Peer::start(hasty).await;
+    let peer = ScriptedUpstream::start(hasty).await;
     let upstream = upstream(peer.address);
     let (_keep, body) = bodies::fed();
     assert_eq!(whole(&upstream, request(Method::POST, body)).await.unwrap().text(), "0");
@@ -237,7 +235,7 @@ async fn early_response_does_not_free_the_connection_of_an_upload() {
 
 #[tokio::test]
 async fn name_is_resolved_again_and_all_its_addresses_are_tried() {
-    let peer = Peer::answering(OK).await;
+    let peer = ScriptedUpstream::answering(OK).await;
     let port = peer.address.port();
     let timeouts = PoolTimeouts { named: Duration::ZERO, ..POOL_TIMEOUTS };
     for (host, connections) in [("127.0.0.1", 1), ("localhost", 4)] {
@@ -253,11 +251,11 @@ async fn name_is_resolved_again_and_all_its_addresses_are_tried() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_client_gets_the_response_to_another() {
-    let peer = Peer::start(|_, mut line: Line| async move {
-        while let Some(head) = line.head().await {
+    let peer = ScriptedUpstream::start(|_, mut connection: ScriptedConnection| async move {
+        while let Some(head) = connection.head().await {
             let path = head.split(' ').nth(1).unwrap();
             let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{path}", path.len());
-            line.say(answer.as_bytes()).await;
+            connection.send(answer.as_bytes()).await;
         }
     })
     .await;
@@ -283,12 +281,14 @@ async fn no_client_gets_the_response_to_another() {
 #[tokio::test]
 async fn full_budget_closes_idle_connections_and_never_busy_ones() {
     let pools = TargetPools::new(2);
-    let to = |peer: &Peer| Upstream::new(&settings(at(peer.address)), &[], &pools).unwrap();
-    let (one, other) = (Peer::answering(OK).await, Peer::answering(OK).await);
-    let silent = Peer::start(|_, mut line: Line| async move {
-        line.head().await;
-        line.say(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
-        line.head().await;
+    let to =
+        |peer: &ScriptedUpstream| Upstream::new(&settings(at(peer.address)), &[], &pools).unwrap();
+    let (one, other) =
+        (ScriptedUpstream::answering(OK).await, ScriptedUpstream::answering(OK).await);
+    let silent = ScriptedUpstream::start(|_, mut connection: ScriptedConnection| async move {
+        connection.head().await;
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
+        connection.head().await;
     });
     let silent = silent.await;
     let (one, other, silent) = (to(&one), to(&other), to(&silent));

@@ -9,8 +9,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio_rustls::TlsAcceptor;
 
-use super::peer::{Line, Peer};
 use super::*;
+use crate::upstream::tests::scripted_upstream::{ScriptedConnection, ScriptedUpstream};
 
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -51,23 +51,23 @@ fn acceptor(authority: &Authority, name: &str, requests_client: bool) -> TlsAcce
     TlsAcceptor::from(Arc::new(config))
 }
 
-async fn peer(acceptor: TlsAcceptor) -> Peer {
-    Peer::start(move |_, line: Line| {
+async fn peer(acceptor: TlsAcceptor) -> ScriptedUpstream {
+    ScriptedUpstream::start(move |_, connection: ScriptedConnection| {
         let acceptor = acceptor.clone();
         async move {
-            let Ok(stream) = acceptor.accept(line.stream).await else { return };
+            let Ok(stream) = acceptor.accept(connection.stream).await else { return };
             let alpn = String::from_utf8(stream.get_ref().1.alpn_protocol().unwrap().to_vec());
-            let mut line = Line { stream, reports: line.reports };
-            line.report(&alpn.unwrap());
-            while line.head().await.is_some() {
-                line.say(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
+            let mut connection = ScriptedConnection { stream, reports: connection.reports };
+            connection.report(&alpn.unwrap());
+            while connection.head().await.is_some() {
+                connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
             }
         }
     })
     .await
 }
 
-fn secure(peer: &Peer, ca: Option<&Authority>, name: Option<&str>) -> Settings {
+fn secure(peer: &ScriptedUpstream, ca: Option<&Authority>, name: Option<&str>) -> Settings {
     let origin = format!("https://127.0.0.1:{}", peer.address.port());
     let mut settings = settings(Target::Origin(Origin::parse(&origin).unwrap()));
     settings.tls.ca = ca.map(|authority| authority.0.pem());
@@ -118,14 +118,14 @@ async fn client_certificate_is_sent_on_request() {
 
 #[tokio::test]
 async fn plain_http_and_unfinished_handshake_are_different_errors() {
-    let plain = Peer::start(|_, mut line: Line| async move {
-        line.bytes(5).await;
-        line.say(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let plain = ScriptedUpstream::start(|_, mut connection: ScriptedConnection| async move {
+        connection.bytes(5).await;
+        connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
     })
     .await;
     assert!(matches!(get(&made(&secure(&plain, None, None))).await, Err(Error::TlsFailed(_))));
-    let silent = Peer::start(|_, mut line: Line| async move {
-        line.rest().await;
+    let silent = ScriptedUpstream::start(|_, mut connection: ScriptedConnection| async move {
+        connection.rest().await;
     })
     .await;
     let mut settings = secure(&silent, None, None);

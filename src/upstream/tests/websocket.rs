@@ -10,8 +10,8 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{Notify, watch};
 
-use super::peer::{Line, Peer};
 use super::*;
+use crate::upstream::tests::scripted_upstream::{ScriptedConnection, ScriptedUpstream};
 
 /// The example of RFC 6455 §1.3.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -20,19 +20,19 @@ const SWITCH: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r
     Sec-WebSocket-Protocol: chat\r\nKeep-Alive: 5\r\n\r\n";
 
 /// A client of a gateway in front of an upstream.
-pub(super) struct Client {
-    line: DuplexStream,
+pub(super) struct WebSocketClient {
+    connection: DuplexStream,
     ending: watch::Sender<Option<Ending>>,
     on_bytes: Arc<Notify>,
 }
 
-impl Client {
+impl WebSocketClient {
     pub(super) fn of(peer: SocketAddr) -> Self {
         Self::through(upstream(peer))
     }
 
     fn through(upstream: Upstream) -> Self {
-        let (line, stream) = tokio::io::duplex(64 * 1024);
+        let (connection, stream) = tokio::io::duplex(64 * 1024);
         let (ending, ended) = watch::channel(None);
         let (upstream, on_bytes) = (Arc::new(upstream), Arc::new(Notify::new()));
         let notified = Arc::clone(&on_bytes);
@@ -48,31 +48,31 @@ impl Client {
                 .await
                 .ok();
         });
-        Self { line, ending, on_bytes }
+        Self { connection, ending, on_bytes }
     }
 
-    pub(super) async fn say(&mut self, bytes: impl AsRef<[u8]>) {
-        self.line.write_all(bytes.as_ref()).await.unwrap();
+    pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.connection.write_all(bytes.as_ref()).await.unwrap();
     }
 
     async fn head(&mut self) -> String {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
-            head.push(self.line.read_u8().await.unwrap());
+            head.push(self.connection.read_u8().await.unwrap());
         }
         String::from_utf8(head).unwrap().to_lowercase()
     }
 
     async fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
-        let read = self.line.read_exact(&mut bytes);
+        let read = self.connection.read_exact(&mut bytes);
         tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
         bytes
     }
 
     pub(super) async fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
-        let read = self.line.read_to_end(&mut bytes);
+        let read = self.connection.read_to_end(&mut bytes);
         tokio::time::timeout(PATIENCE, read).await.unwrap().unwrap();
         bytes
     }
@@ -113,17 +113,17 @@ fn handshake() -> String {
 
 #[tokio::test]
 async fn tunnel_carries_bytes_both_ways_and_ends_with_either_side() {
-    let mut peer = Peer::start(|_, mut line: Line| async move {
-        let head = line.head().await.unwrap();
-        line.report(&head);
-        line.say(SWITCH).await;
-        line.say(b"\x81\x02hi").await;
-        let seen = line.rest().await;
-        line.say(&seen).await;
+    let mut peer = ScriptedUpstream::start(|_, mut connection: ScriptedConnection| async move {
+        let head = connection.head().await.unwrap();
+        connection.report(&head);
+        connection.send(SWITCH).await;
+        connection.send(b"\x81\x02hi").await;
+        let seen = connection.rest().await;
+        connection.send(&seen).await;
     })
     .await;
-    let mut client = Client::of(peer.address);
-    client.say(handshake()).await;
+    let mut client = WebSocketClient::of(peer.address);
+    client.send(handshake()).await;
     let head = client.head().await;
     assert!(head.starts_with("http/1.1 101 "), "{head}");
     for field in ["connection: upgrade\r\n", "upgrade: websocket\r\n", "-protocol: chat\r\n"] {
@@ -136,9 +136,9 @@ async fn tunnel_carries_bytes_both_ways_and_ends_with_either_side() {
         assert!(seen.contains(field), "{seen}");
     }
     assert_eq!(client.bytes(4).await, b"\x81\x02hi");
-    client.say(b"\x81\x82maskxx").await;
+    client.send(b"\x81\x82maskxx").await;
     client.on_bytes.notified().await;
-    client.line.shutdown().await.unwrap();
+    client.connection.shutdown().await.unwrap();
     assert_eq!(
         client.rest().await,
         b"\x81\x82maskxx",
@@ -150,13 +150,13 @@ async fn tunnel_carries_bytes_both_ways_and_ends_with_either_side() {
 async fn bytes_after_the_handshake_are_not_sent_before_the_101_of_the_upstream() {
     const FRAME: &[u8] = b"\x81\x82maskxx";
     let upstream = unconnected(Timeouts::default());
-    let mut line = in_memory(&upstream).await;
-    let mut client = Client::through(upstream);
-    client.say([handshake().as_bytes(), FRAME].concat()).await;
-    line.head().await;
-    assert!(tokio::time::timeout(PATIENCE, line.bytes(1)).await.is_err());
-    line.say(SWITCH).await;
-    assert_eq!(line.bytes(FRAME.len()).await, FRAME);
+    let mut connection = in_memory(&upstream).await;
+    let mut client = WebSocketClient::through(upstream);
+    client.send([handshake().as_bytes(), FRAME].concat()).await;
+    connection.head().await;
+    assert!(tokio::time::timeout(PATIENCE, connection.bytes(1)).await.is_err());
+    connection.send(SWITCH).await;
+    assert_eq!(connection.bytes(FRAME.len()).await, FRAME);
 }
 
 #[tokio::test]
@@ -168,18 +168,18 @@ async fn response_101_with_a_wrong_key_is_rejected_and_nothing_is_sent_after() {
         ("Connection: Upgrade", "Connection: close"),
     ] {
         let answer = String::from_utf8(SWITCH.to_vec()).unwrap().replace(field, other);
-        let mut peer = Peer::start(move |_, mut line: Line| {
+        let mut peer = ScriptedUpstream::start(move |_, mut connection: ScriptedConnection| {
             let answer = answer.clone();
             async move {
-                line.head().await;
-                line.say(answer.as_bytes()).await;
-                let seen = line.rest().await;
-                line.report(&String::from_utf8(seen).unwrap());
+                connection.head().await;
+                connection.send(answer.as_bytes()).await;
+                let seen = connection.rest().await;
+                connection.report(&String::from_utf8(seen).unwrap());
             }
         })
         .await;
-        let mut client = Client::of(peer.address);
-        client.say(handshake() + "GET /private HTTP/1.1\r\n").await;
+        let mut client = WebSocketClient::of(peer.address);
+        client.send(handshake() + "GET /private HTTP/1.1\r\n").await;
         assert!(client.head().await.starts_with("http/1.1 502 "), "{other}");
         assert_eq!(peer.next_report().await, "", "{other}");
     }
@@ -187,10 +187,11 @@ async fn response_101_with_a_wrong_key_is_rejected_and_nothing_is_sent_after() {
 
 #[tokio::test]
 async fn response_of_an_upstream_that_declines_is_relayed() {
-    let peer = Peer::answering(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await;
-    let mut client = Client::of(peer.address);
+    let peer =
+        ScriptedUpstream::answering(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno").await;
+    let mut client = WebSocketClient::of(peer.address);
     for _ in 0..2 {
-        client.say(handshake()).await;
+        client.send(handshake()).await;
         assert!(client.head().await.starts_with("http/1.1 403 "));
         assert_eq!(client.bytes(2).await, b"no");
     }
@@ -210,9 +211,10 @@ async fn request_that_is_no_valid_handshake_is_an_ordinary_request() {
         ("GET", "POST"),
         ("\r\n\r\n", "\r\nContent-Length: 1\r\n\r\nx"),
     ] {
-        let mut peer = Peer::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
-        let mut client = Client::of(peer.address);
-        client.say(handshake().replace(part, other)).await;
+        let mut peer =
+            ScriptedUpstream::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await;
+        let mut client = WebSocketClient::of(peer.address);
+        client.send(handshake().replace(part, other)).await;
         assert!(client.head().await.starts_with("http/1.1 200 "), "{other}");
         let head = peer.next_report().await;
         assert!(!head.contains("upgrade") && !head.contains("connection"), "{head}");
@@ -220,21 +222,21 @@ async fn request_that_is_no_valid_handshake_is_an_ordinary_request() {
 }
 
 /// Sends `first`, then `second` once notified, and reports the end of its connection.
-async fn in_two(first: &'static [u8], second: &'static [u8]) -> (Peer, Arc<Notify>) {
+async fn in_two(first: &'static [u8], second: &'static [u8]) -> (ScriptedUpstream, Arc<Notify>) {
     let go_on = Arc::new(Notify::new());
     let notified = Arc::clone(&go_on);
-    let peer = Peer::start(move |_, mut line: Line| {
+    let peer = ScriptedUpstream::start(move |_, mut connection: ScriptedConnection| {
         let notified = Arc::clone(&notified);
         async move {
-            line.head().await;
-            line.say(SWITCH).await;
-            line.say(first).await;
+            connection.head().await;
+            connection.send(SWITCH).await;
+            connection.send(first).await;
             if !second.is_empty() {
                 notified.notified().await;
             }
-            line.say(second).await;
-            line.rest().await;
-            line.report("over");
+            connection.send(second).await;
+            connection.rest().await;
+            connection.report("over");
         }
     })
     .await;
@@ -248,8 +250,8 @@ async fn ended_tunnel_sends_a_close_frame_between_two_frames() {
         (Ending::ShuttingDown, b"\x88\x0f\x03\xe9shutting down"),
     ] {
         let (mut peer, _) = in_two(b"\x81\x02hi", b"").await;
-        let mut client = Client::of(peer.address);
-        client.say(handshake()).await;
+        let mut client = WebSocketClient::of(peer.address);
+        client.send(handshake()).await;
         client.head().await;
         assert_eq!(client.bytes(4).await, b"\x81\x02hi");
         client.ending.send(Some(ending)).unwrap();
@@ -260,15 +262,15 @@ async fn ended_tunnel_sends_a_close_frame_between_two_frames() {
 
 #[tokio::test]
 async fn tunnel_ends_for_the_client_when_the_upstream_is_gone() {
-    let peer = Peer::start(|_, mut line: Line| async move {
-        line.head().await;
-        line.say(SWITCH).await;
-        line.bytes(1).await;
-        socket2::SockRef::from(&line.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    let peer = ScriptedUpstream::start(|_, mut connection: ScriptedConnection| async move {
+        connection.head().await;
+        connection.send(SWITCH).await;
+        connection.bytes(1).await;
+        socket2::SockRef::from(&connection.stream).set_linger(Some(Duration::ZERO)).unwrap();
     })
     .await;
-    let mut client = Client::of(peer.address);
-    client.say(handshake() + "x").await;
+    let mut client = WebSocketClient::of(peer.address);
+    client.send(handshake() + "x").await;
     client.head().await;
     assert_eq!(client.rest().await, b"");
 }
@@ -277,8 +279,8 @@ async fn tunnel_ends_for_the_client_when_the_upstream_is_gone() {
 async fn current_frame_is_finished_before_the_close_frame() {
     const NEXT: &[u8] = b"..\x81\x02hi";
     let (peer, go_on) = in_two(b"\x82\x7e\x00\x06half", NEXT).await;
-    let mut client = Client::of(peer.address);
-    client.say(handshake()).await;
+    let mut client = WebSocketClient::of(peer.address);
+    client.send(handshake()).await;
     client.head().await;
     assert_eq!(client.bytes(8).await, b"\x82\x7e\x00\x06half");
     client.ending.send(Some(Ending::SessionEnded)).unwrap();
@@ -293,8 +295,8 @@ async fn current_frame_is_finished_before_the_close_frame() {
 #[tokio::test]
 async fn upstream_that_never_ends_its_frame_is_cut() {
     let (mut peer, _) = in_two(b"\x81\x7dhalf", b"").await;
-    let mut client = Client::of(peer.address);
-    client.say(handshake()).await;
+    let mut client = WebSocketClient::of(peer.address);
+    client.send(handshake()).await;
     client.head().await;
     assert_eq!(client.bytes(6).await, b"\x81\x7dhalf");
     client.ending.send(Some(Ending::SessionEnded)).unwrap();

@@ -8,24 +8,26 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::PATIENCE;
+use crate::upstream::tests::PATIENCE;
 
 /// A listener whose every connection runs the same script.
-pub(super) struct Peer {
+pub(super) struct ScriptedUpstream {
     pub(super) address: SocketAddr,
     connections: Arc<AtomicUsize>,
     reports: mpsc::UnboundedReceiver<String>,
 }
 
 /// One accepted connection.
-pub(super) struct Line<S = TcpStream> {
+pub(super) struct ScriptedConnection<S = TcpStream> {
     pub(super) stream: S,
     pub(super) reports: mpsc::UnboundedSender<String>,
 }
 
-impl Peer {
+impl ScriptedUpstream {
     /// Runs `script` with each connection and its number.
-    pub(super) async fn start<F>(script: impl Fn(usize, Line) -> F + Send + 'static) -> Self
+    pub(super) async fn start<F>(
+        script: impl Fn(usize, ScriptedConnection) -> F + Send + 'static,
+    ) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -37,7 +39,10 @@ impl Peer {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let number = count.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(script(number, Line { stream, reports: sender.clone() }));
+                tokio::spawn(script(
+                    number,
+                    ScriptedConnection { stream, reports: sender.clone() },
+                ));
             }
         });
         Self { address, connections, reports }
@@ -45,10 +50,10 @@ impl Peer {
 
     /// Answers every request on every connection.
     pub(super) async fn answering(answer: &'static [u8]) -> Self {
-        Self::start(move |_, mut line| async move {
-            while let Some(head) = line.head().await {
-                line.report(&head);
-                line.say(answer).await;
+        Self::start(move |_, mut connection| async move {
+            while let Some(head) = connection.head().await {
+                connection.report(&head);
+                connection.send(answer).await;
             }
         })
         .await
@@ -56,9 +61,9 @@ impl Peer {
 
     /// Answers one request and closes.
     pub(super) async fn answering_once(answer: &'static [u8]) -> Self {
-        Self::start(move |_, mut line| async move {
-            line.head().await;
-            line.say(answer).await;
+        Self::start(move |_, mut connection| async move {
+            connection.head().await;
+            connection.send(answer).await;
         })
         .await
     }
@@ -77,7 +82,7 @@ impl Peer {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> ScriptedConnection<S> {
     /// A request's head, or `None` at the end.
     pub(super) async fn head(&mut self) -> Option<String> {
         let mut head = Vec::new();
@@ -101,7 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Line<S> {
         bytes
     }
 
-    pub(super) async fn say(&mut self, bytes: &[u8]) {
+    pub(super) async fn send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.ok();
         self.stream.flush().await.ok();
     }
