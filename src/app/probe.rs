@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
+pub use crate::providers::ProbeResult;
+
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::providers::{ProbeReport, Provider, ProviderStates};
 use crate::routing::Site;
 use crate::telemetry::metrics::Metrics;
-
-pub use crate::providers::ProbeResult;
 
 /// Probes each provider, one after the other.
 pub async fn probe(config: &Config) -> Vec<(Arc<str>, ProbeReport)> {

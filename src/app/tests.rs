@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock};
 use http::{HeaderName, HeaderValue, Request};
 use proptest::prelude::*;
 
-use super::App;
-use super::lasting::Lasting;
+use crate::app::App;
+use crate::app::lasting::Lasting;
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::{HostEnv, load};

@@ -17,8 +17,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand, value_parser};
 use clap_complete::Shell;
 
+use crate::cli::configuration::Configuration;
 use crate::config::HostEnv;
-use configuration::Configuration;
 
 /// Authentication gateway: a reverse proxy that adds OpenID Connect sign-in to applications.
 #[derive(Debug, Parser)]

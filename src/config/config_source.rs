@@ -3,12 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::diagnostics::Diagnostics;
-use super::flag_words::{in_flags, misspelt};
-use super::flags::{Flags, flag_of};
-use super::host_env::HostEnv;
-use super::problem::{KeyPath, Problem, Problems, Severity};
-use super::{Config, line, load, read_tree};
+use crate::config::diagnostics::Diagnostics;
+use crate::config::flag_words::{in_flags, misspelt};
+use crate::config::flags::{Flags, flag_of};
+use crate::config::host_env::HostEnv;
+use crate::config::problem::{KeyPath, Problem, Problems, Severity};
+use crate::config::{Config, line, load, read_tree};
 
 /// Source of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -57,16 +57,16 @@ pub use host_env::{HostEnv, ReadError};
 pub use problem::{KeyPath, Problem, Problems, Severity};
 pub use schema::schema;
 
+use crate::config::diagnostics::{Diagnostics, Reported};
+use crate::config::document::Node;
+use crate::config::invalid::Invalid;
+use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
+use crate::config::line_of::LineFinder;
+use crate::config::section::Section;
 use crate::origin::Origin;
 use crate::policy::Policy;
 use crate::routing::path::PathPrefix;
 use crate::server::ListenAddress;
-use diagnostics::{Diagnostics, Reported};
-use document::Node;
-use invalid::Invalid;
-use key_spec::{DefaultValue, KeySpec, Type, key};
-use line_of::LineFinder;
-use section::Section;
 
 /// Keys at the top level of the file.
 const ROOT: &[KeySpec] = &[

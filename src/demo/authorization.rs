@@ -6,11 +6,11 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use minijinja::context;
 use url::Url;
 
-use super::endpoint::LOGIN;
-use super::form::Form;
-use super::grants::{Authorization, CodeBinding, SignIn};
-use super::html::{PageTemplate, message};
-use super::identity_provider::{DemoProvider, ProviderState, RegisteredClient};
+use crate::demo::endpoint::LOGIN;
+use crate::demo::form::Form;
+use crate::demo::grants::{Authorization, CodeBinding, SignIn};
+use crate::demo::html::{PageTemplate, message};
+use crate::demo::identity_provider::{DemoProvider, ProviderState, RegisteredClient};
 
 /// A valid authorization request.
 struct AuthorizationRequest {

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::endpoint::DemoEndpoint;
-use super::identity_provider::DemoProvider;
-use super::json_response::JsonResponse;
+use crate::demo::endpoint::DemoEndpoint;
+use crate::demo::identity_provider::DemoProvider;
+use crate::demo::json_response::JsonResponse;
 
 impl DemoProvider {
     pub(super) fn discovery(&self) -> JsonResponse {

@@ -7,10 +7,10 @@ use http::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 use url::Url;
 
-use super::authorization::{cookie, see_other};
-use super::form::Form;
-use super::html::message;
-use super::identity_provider::DemoProvider;
+use crate::demo::authorization::{cookie, see_other};
+use crate::demo::form::Form;
+use crate::demo::html::message;
+use crate::demo::identity_provider::DemoProvider;
 use crate::jose::{self, Algorithm};
 
 impl DemoProvider {

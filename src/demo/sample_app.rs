@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use tokio::time::{Interval, interval};
 use url::form_urlencoded::Serializer;
 
-use super::html::{self, PageTemplate};
-use super::json_response::JsonResponse;
-use super::serving::{DemoSite, Serving, Socket};
 use crate::body::{Body, BodyError};
+use crate::demo::html::{self, PageTemplate};
+use crate::demo::json_response::JsonResponse;
+use crate::demo::serving::{DemoSite, Serving, Socket};
 use crate::server::Error;
 
 /// A running application. Dropping it ends its connections.

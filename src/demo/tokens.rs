@@ -8,10 +8,10 @@ use http::{Request, StatusCode, header};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
-use super::form::Form;
-use super::grants::{Authorization, FamilyId, GrantType, InvalidGrant, RefreshTokens};
-use super::identity_provider::{DemoProvider, ProviderState, RegisteredClient};
-use super::json_response::JsonResponse;
+use crate::demo::form::Form;
+use crate::demo::grants::{Authorization, FamilyId, GrantType, InvalidGrant, RefreshTokens};
+use crate::demo::identity_provider::{DemoProvider, ProviderState, RegisteredClient};
+use crate::demo::json_response::JsonResponse;
 use crate::jose::{Algorithm, Error};
 use crate::secret::Secret;
 

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use http::header::{ALLOW, SET_COOKIE};
 use http::{HeaderName, HeaderValue, StatusCode};
 
+pub use second_path::SecondPathFault;
+pub use subrequest::SubrequestError;
+
 use crate::identity::Identity;
 use crate::login;
 use crate::pages::{DenialReason, SignInReason};
@@ -19,9 +22,6 @@ use crate::routing::path::Malformed;
 use crate::telemetry::access_log::LoggedDecision;
 use crate::telemetry::metrics::Limit;
 use crate::upstream;
-
-pub use second_path::SecondPathFault;
-pub use subrequest::SubrequestError;
 
 /// Why a request is not answered as it asks.
 #[derive(Debug, thiserror::Error)]

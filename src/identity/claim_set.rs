@@ -10,8 +10,7 @@ use std::sync::{Arc, RwLock};
 use serde::de::IgnoredAny;
 use serde_json::{Deserializer, Map, Value};
 
-use super::claims::{ClaimPath, is_usable};
-
+use crate::identity::claims::{ClaimPath, is_usable};
 use crate::lock::unpoisoned;
 
 /// A claims set (RFC 7519 §4) as compact JSON text. A clone shares the text.

@@ -8,9 +8,8 @@ pub mod refresh_baseline;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use claim_set::ClaimSet;
-use claims::GroupsPath;
-
+use crate::identity::claim_set::ClaimSet;
+use crate::identity::claims::GroupsPath;
 use crate::telemetry::audit::Person;
 
 /// A signed-in user, described by the provider's claims.

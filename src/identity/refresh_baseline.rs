@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::claim_set::ClaimSet;
+use crate::identity::claim_set::ClaimSet;
 
 /// What a refresh needs from the sign-in or the refresh before it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::{Algorithm, Error, json};
+use crate::jose::{Algorithm, Error, json};
 
 /// The parts of a token, not verified yet.
 pub(super) struct Compact<'t> {

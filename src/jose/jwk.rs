@@ -15,7 +15,7 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::Algorithm;
+use crate::jose::Algorithm;
 
 /// A public key of a key set, ready to verify.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::jwk::Jwk;
-use super::{Error, Header, json};
+use crate::jose::jwk::Jwk;
+use crate::jose::{Error, Header, json};
 
 /// The usable keys of one JWK Set document.
 #[derive(Debug, Default)]

@@ -13,11 +13,12 @@ mod signing;
 use serde_json::{Map, Value};
 
 pub use algorithm::Algorithm;
-use compact::Compact;
 pub use compact::{Header, claimed_member};
 pub use jwk::{Curve, Jwk, PublicKey};
 pub use key_set::KeySet;
 pub use signing::{SigningKey, sign_hs256};
+
+use crate::jose::compact::Compact;
 
 /// A token whose signature was verified. Issuer, audience and times are checked by the caller.
 #[derive(Clone, Debug)]

@@ -18,8 +18,8 @@ use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Map, Value, json};
 
-use super::jwk::{Curve, PublicKey};
-use super::{Algorithm, Error};
+use crate::jose::jwk::{Curve, PublicKey};
+use crate::jose::{Algorithm, Error};
 
 /// A key pair and its one algorithm.
 pub struct SigningKey {

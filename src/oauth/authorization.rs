@@ -4,7 +4,7 @@
 
 use url::{Url, form_urlencoded};
 
-use super::error::{Error, ErrorResponse, OtherIssuer};
+use crate::oauth::error::{Error, ErrorResponse, OtherIssuer};
 use crate::secret::Secret;
 
 /// An authorization request (§4.1.1).

@@ -5,9 +5,9 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::error::Error;
 use crate::clock::{Clock, Moment};
 use crate::lock::lock;
+use crate::oauth::error::Error;
 
 /// Counts consecutive failures of one kind of request.
 #[derive(Debug)]

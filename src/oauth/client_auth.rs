@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue, header};
 use url::form_urlencoded::byte_serialize;
 
-use super::error::Error;
+use crate::oauth::error::Error;
 use crate::secret::Secret;
 
 /// Client authentication at the token endpoint (OIDC Core §9).

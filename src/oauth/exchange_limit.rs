@@ -9,11 +9,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use super::breaker::Circuit;
-use super::error::Error;
 use crate::client_address::ClientAddress;
 use crate::clock::{Clock, Moment};
 use crate::lock::lock;
+use crate::oauth::breaker::Circuit;
+use crate::oauth::error::Error;
 
 /// Counts the exchanges of one provider.
 pub(super) struct ExchangeLimit {

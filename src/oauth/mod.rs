@@ -20,17 +20,17 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use self::http::{Http, HttpResponse};
-use breaker::{Breaker, Trial};
-use client_auth::{AuthMethod, Credentials};
-use error::{Error, ErrorCode, ErrorResponse};
 pub use exchange_limit::Attempt;
-use exchange_limit::ExchangeLimit;
 pub use token_slots::TokenSlot;
-use token_slots::{Purpose, TokenSlots};
 
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
+use crate::oauth::breaker::{Breaker, Trial};
+use crate::oauth::client_auth::{AuthMethod, Credentials};
+use crate::oauth::error::{Error, ErrorCode, ErrorResponse};
+use crate::oauth::exchange_limit::ExchangeLimit;
+use crate::oauth::http::{Http, HttpResponse};
+use crate::oauth::token_slots::{Purpose, TokenSlots};
 use crate::telemetry::metrics::ProviderEndpoint;
 
 /// A registered client, with the limits and circuit breakers of its token requests.

@@ -1,8 +1,8 @@
 //! Token revocation.
 //! Source: RFC 7009.
 
-use super::error::Error;
-use super::{AuthenticatedEndpoint, Client, success, tried};
+use crate::oauth::error::Error;
+use crate::oauth::{AuthenticatedEndpoint, Client, success, tried};
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
 

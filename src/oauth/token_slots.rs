@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 
-use super::error::Error;
 use crate::client_address::ClientAddress;
 use crate::lock::lock;
+use crate::oauth::error::Error;
 
 /// The slots of one provider.
 #[derive(Default)]

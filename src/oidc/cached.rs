@@ -5,9 +5,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::error::Error;
 use crate::clock::{Clock, Moment};
 use crate::lock::lock;
+use crate::oidc::error::Error;
 use crate::single_flight::{SingleFlight, Started, Waiter};
 
 /// The last valid document, and the running fetch.

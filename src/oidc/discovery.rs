@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::error::{Error, IssuerHint};
+use crate::oidc::error::{Error, IssuerHint};
 use crate::origin::Origin;
 
 /// The issuer, and settings that replace discovered ones.

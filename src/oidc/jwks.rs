@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::cached::{Cached, Throttle};
-use super::error::{ClaimedHeader, Error};
 use crate::clock::Clock;
 use crate::jose::{self, Algorithm, KeySet, Verified};
 use crate::oauth;
 use crate::oauth::http::Http;
+use crate::oidc::cached::{Cached, Throttle};
+use crate::oidc::error::{ClaimedHeader, Error};
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
 

@@ -8,10 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 use url::Url;
 
-use super::error::{Violation, shortened};
-use super::id_token::{Claims, check_audience, check_issuer, check_times};
 use crate::clock::UnixTime;
 use crate::jose::{Verified, json};
+use crate::oidc::error::{Violation, shortened};
+use crate::oidc::id_token::{Claims, check_audience, check_issuer, check_times};
 use crate::secret::Secret;
 
 /// A logout request.

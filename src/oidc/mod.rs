@@ -16,15 +16,14 @@ use std::time::Duration;
 use tracing::{info, warn};
 use url::Url;
 
-use cached::{Cached, Throttle};
-use discovery::{Metadata, Settings};
-use error::Error;
-use id_token::{Expected, VerifiedIdToken};
-use jwks::Keys;
-use logout::LogoutToken;
-
 use crate::clock::Clock;
 use crate::oauth::http::{Http, HttpResponse};
+use crate::oidc::cached::{Cached, Throttle};
+use crate::oidc::discovery::{Metadata, Settings};
+use crate::oidc::error::Error;
+use crate::oidc::id_token::{Expected, VerifiedIdToken};
+use crate::oidc::jwks::Keys;
+use crate::oidc::logout::LogoutToken;
 use crate::random;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;

@@ -9,9 +9,9 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::error::Error;
 use crate::oauth;
 use crate::oauth::http::Http;
+use crate::oidc::error::Error;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
 

@@ -30,17 +30,17 @@ use minijinja::{Environment, Value, context};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
-use crate::body::Body;
-use crate::clock::Clock;
-use crate::origin::Origin;
-use crate::pages::english::Texts;
-
 pub use error::Forbidden;
 pub use language::{Language, Languages, ReplaceError};
 pub use negotiate::{Format, ResponseContext};
 pub use reason::{DenialReason, SignInReason};
 pub use response::{harden, plain_text, redirect};
 pub use sign_in::{Choice, SignInFailure};
+
+use crate::body::Body;
+use crate::clock::Clock;
+use crate::origin::Origin;
+use crate::pages::english::Texts;
 
 /// `pages:`, what the operator can change.
 #[derive(Clone, Debug, Default)]

@@ -5,8 +5,7 @@ mod absent_claims;
 pub mod evaluate;
 pub mod rule;
 
-use rule::Rule;
-
+use crate::policy::rule::Rule;
 use crate::routing::path::PathPrefix;
 
 /// `allow:` of a route.

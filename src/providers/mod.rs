@@ -19,8 +19,9 @@ use aws_lc_rs::digest;
 use tracing::warn;
 use url::Url;
 
+pub use crate::oauth::client_auth::AuthMethod;
+pub use crate::oidc::discovery::ProviderEndpoints;
 pub use error::{Error, RefreshError};
-use hints::ConfigHints;
 pub use probe::{ProbeReport, ProbeResult};
 pub use provider_states::ProviderStates;
 pub use refresh::{RefreshRequest, Refreshed};
@@ -28,16 +29,15 @@ pub use registry::{AllowedProviders, Registry};
 pub use sign_in::{Code, SignInRequest, SignedIn, Turn};
 
 use crate::identity::claims::{ClaimNames, ClaimPath};
-pub use crate::oauth::client_auth::AuthMethod;
 use crate::oauth::client_auth::Credentials;
 use crate::oauth::http::Http;
 use crate::oauth::{AuthenticatedEndpoint, Client};
 use crate::oidc::Issuer;
 use crate::oidc::discovery::Metadata;
-pub use crate::oidc::discovery::ProviderEndpoints;
 use crate::oidc::error::Error as OidcError;
 use crate::oidc::logout::{LogoutRequest, LogoutToken};
 use crate::origin::Origin;
+use crate::providers::hints::ConfigHints;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderMeter;
 

@@ -10,9 +10,10 @@ mod site;
 
 use std::collections::BTreeMap;
 
+pub use crate::routing::site::Site;
+
 use crate::routing::host::{HostPattern, is_below};
 use crate::routing::path::{PathInterpretation, PathPrefix};
-pub use crate::routing::site::Site;
 
 /// Entries by host and path.
 #[derive(Clone, Debug)]

@@ -69,9 +69,9 @@ pub use settings::{
 pub use shutdown::{Shutdown, Tasks};
 pub use tls::CertificateExpiry;
 
-use connection::ConnectionServer;
-use connection_limit::ConnectionLimit;
-use listener::Listener;
+use crate::server::connection::ConnectionServer;
+use crate::server::connection_limit::ConnectionLimit;
+use crate::server::listener::Listener;
 
 /// Opens servers.
 #[derive(Debug)]

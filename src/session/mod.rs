@@ -19,12 +19,13 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 
-use crate::clock::Moment;
 pub use data::{Freshness, SessionData, Tokens};
-use end_signal::EndSignal;
 pub use id::{SessionId, SessionKey};
-use refresh::Refreshing;
 pub use settings::{CookieSettings, Persistence, SameSite, Settings};
+
+use crate::clock::Moment;
+use crate::session::end_signal::EndSignal;
+use crate::session::refresh::Refreshing;
 
 /// A session in this process.
 #[derive(Debug)]

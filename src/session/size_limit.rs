@@ -4,9 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use super::data::{SessionData, Tokens};
 use crate::identity::Identity;
 use crate::identity::refresh_baseline::{OwnClaims, RefreshBaseline};
+use crate::session::data::{SessionData, Tokens};
 
 /// The limit, and what must not be dropped.
 #[derive(Clone, Debug, Default)]

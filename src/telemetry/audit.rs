@@ -5,8 +5,8 @@
 
 use std::fmt::Debug;
 
-use super::target::AUDIT;
 use crate::client_address::ClientAddress;
+use crate::telemetry::target::AUDIT;
 
 /// A user, as the audit log identifies one.
 #[derive(Clone, Copy, Debug)]

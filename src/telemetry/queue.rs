@@ -4,7 +4,7 @@
 
 use std::mem;
 
-use super::metrics::{Label as _, LogLine};
+use crate::telemetry::metrics::{Label as _, LogLine};
 
 /// Lines in their order of arrival.
 #[derive(Debug, Default)]

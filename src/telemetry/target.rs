@@ -1,7 +1,7 @@
 //! Targets of log lines, and the kind of line for each.
 //! Invariant: targets are named only here.
 
-use super::metrics::LogLine;
+use crate::telemetry::metrics::LogLine;
 
 /// The target of the access log.
 pub(super) const ACCESS: &str = "access";

@@ -11,11 +11,10 @@ use std::time::Duration;
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::metrics::LogLine;
-use super::queue::{Lost, Queue};
-use super::target;
-
 use crate::lock::{lock, unpoisoned};
+use crate::telemetry::metrics::LogLine;
+use crate::telemetry::queue::{Lost, Queue};
+use crate::telemetry::target;
 
 /// Accepts lines for the writing thread.
 #[derive(Clone, Debug)]

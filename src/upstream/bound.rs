@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 
-use super::pool::{Connection, Kept, Owner, Pool, remove};
 use crate::lock::lock;
+use crate::upstream::pool::{Connection, Kept, Owner, Pool, remove};
 
 /// The connections to upstreams that are bound to one client's connection. They close when the last copy is
 /// dropped.

@@ -20,14 +20,14 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_util::task::TaskTracker;
 
-use super::connection_budget::{BudgetPermit, ConnectionBudget};
-use super::error::{Error, Fault, Phase, SettingsFault};
-use super::names::Names;
-use super::pool::{Connection, Reached};
-use super::read_before_reset::DeferWriteErrors;
-use super::{Settings, Target, TlsSettings};
 use crate::origin::Origin;
 use crate::trust;
+use crate::upstream::connection_budget::{BudgetPermit, ConnectionBudget};
+use crate::upstream::error::{Error, Fault, Phase, SettingsFault};
+use crate::upstream::names::Names;
+use crate::upstream::pool::{Connection, Reached};
+use crate::upstream::read_before_reset::DeferWriteErrors;
+use crate::upstream::{Settings, Target, TlsSettings};
 
 /// Makes connections to one target.
 pub(super) struct Connector {

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::client_share::{Held, Holder, Shares};
-use super::error::Error;
-use super::pool::Pool;
 use crate::lock::lock;
+use crate::upstream::client_share::{Held, Holder, Shares};
+use crate::upstream::error::Error;
+use crate::upstream::pool::Pool;
 
 /// The connections that all upstreams of a process share.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::pool::Connection;
-use super::upload::Progress;
 use crate::body::Body;
+use crate::upstream::pool::Connection;
+use crate::upstream::upload::Progress;
 
 impl Connection {
     /// Sends a request and waits for the head of its response: until `limit` after `start`, or after the connection

@@ -30,24 +30,25 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::time::Instant;
 
-pub use self::bound::{BoundConnections, Carrier};
-pub use self::client_share::Holder;
-pub use self::error::{Error, Fault, Phase, SettingsFault};
-use self::exchange::Failure;
-use self::own_origin::VisitorOrigin;
-use self::pool::{Connection, PoolTimeouts};
-use self::request::RetryRequest;
-pub use self::request::{Forwarded, StrippedRequest, strip};
-use self::response::ConnectionReturn;
-pub use self::response::is_stream;
-use self::target_pool::TargetPool;
-pub use self::target_pool::TargetPools;
-pub use self::upgrade::{Ending, HALF_CLOSED, Tunnel};
-use self::upload::{Progress, UploadFault};
+pub use bound::{BoundConnections, Carrier};
+pub use client_share::Holder;
+pub use error::{Error, Fault, Phase, SettingsFault};
+pub use request::{Forwarded, StrippedRequest, strip};
+pub use response::is_stream;
+pub use target_pool::TargetPools;
+pub use upgrade::{Ending, HALF_CLOSED, Tunnel};
+
 use crate::body::Body;
 use crate::origin::Origin;
 use crate::secret::Secret;
 use crate::telemetry::log_throttle::LogThrottle;
+use crate::upstream::exchange::Failure;
+use crate::upstream::own_origin::VisitorOrigin;
+use crate::upstream::pool::{Connection, PoolTimeouts};
+use crate::upstream::request::RetryRequest;
+use crate::upstream::response::ConnectionReturn;
+use crate::upstream::target_pool::TargetPool;
+use crate::upstream::upload::{Progress, UploadFault};
 
 /// What a route configures for its upstream.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@
 use http::header::{CONTENT_LOCATION, HeaderMap, HeaderValue, LOCATION};
 use url::Url;
 
-use super::request::Forwarded;
 use crate::origin::Origin;
+use crate::upstream::request::Forwarded;
 
 /// The origin that the visitor requested, as it was sent to the upstream.
 #[derive(Debug)]

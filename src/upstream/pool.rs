@@ -12,11 +12,11 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::Connections;
-use super::client_share::Held;
 use crate::body::Body;
 use crate::deadline::Deadline;
 use crate::lock::lock;
+use crate::upstream::Connections;
+use crate::upstream::client_share::Held;
 
 /// The connections to one target.
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection_budget::BudgetPermit;
+use crate::upstream::connection_budget::BudgetPermit;
 
 /// A stream whose failed writes are reported once everything was read.
 pub(super) struct DeferWriteErrors<S> {

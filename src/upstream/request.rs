@@ -7,10 +7,10 @@ use http::uri::PathAndQuery;
 use http::{Method, Uri, Version};
 use http_body::Body as _;
 
-use super::hop_by_hop::{is_hop_by_hop, remove_where, strip_connection};
-use super::reserved::is_reserved;
-use super::upgrade::Handshake;
 use crate::body::Body;
+use crate::upstream::hop_by_hop::{is_hop_by_hop, remove_where, strip_connection};
+use crate::upstream::reserved::is_reserved;
+use crate::upstream::upgrade::Handshake;
 
 /// Fields that describe the client to the upstream.
 #[derive(Clone, Debug)]

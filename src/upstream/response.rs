@@ -15,10 +15,10 @@ use http::{StatusCode, Version};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::error::{Error, Fault, Phase};
-use super::hop_by_hop::{strip_response, strip_trailers};
-use super::pool::{Connection, Pool};
 use crate::body::{Body, BodyError};
+use crate::upstream::error::{Error, Fault, Phase};
+use crate::upstream::hop_by_hop::{strip_response, strip_trailers};
+use crate::upstream::pool::{Connection, Pool};
 
 /// The pool to which a connection returns, and the rules for response bodies on it.
 #[derive(Debug)]

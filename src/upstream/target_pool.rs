@@ -5,11 +5,11 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::connect::Connector;
-use super::connection_budget::ConnectionBudget;
-use super::error::SettingsFault;
-use super::pool::{Pool, PoolTimeouts};
-use super::{Connections, Settings, Target, TlsSettings};
+use crate::upstream::connect::Connector;
+use crate::upstream::connection_budget::ConnectionBudget;
+use crate::upstream::error::SettingsFault;
+use crate::upstream::pool::{Pool, PoolTimeouts};
+use crate::upstream::{Connections, Settings, Target, TlsSettings};
 use crate::weak_map::WeakMap;
 
 /// All connections of the process to upstreams.

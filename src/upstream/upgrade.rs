@@ -21,10 +21,10 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, copy, sink, split};
 use tokio::time::timeout;
 
-use super::error::{Error, Fault};
-use super::hop_by_hop::strip_response;
-use super::pool::Connection;
 use crate::body::Body;
+use crate::upstream::error::{Error, Fault};
+use crate::upstream::hop_by_hop::strip_response;
+use crate::upstream::pool::Connection;
 
 /// A client's valid opening handshake (RFC 6455 §4.2.1).
 #[derive(Debug)]

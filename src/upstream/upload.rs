@@ -11,9 +11,9 @@ use http::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::error::Error;
 use crate::body::{Body, BodyError};
 use crate::lock::lock;
+use crate::upstream::error::Error;
 
 /// Sets the framing of the body from the body itself, not from the client's fields.
 pub(super) fn frame(

@@ -13,14 +13,20 @@ pub(crate) struct File {
 }
 
 impl File {
-    /// Its text before its unit tests; empty for a file of tests.
+    /// Its text before its unit tests; empty for a file of unit tests.
     pub(crate) fn before_tests(&self) -> &str {
-        if self.path.ends_with("tests.rs") || self.path.ends_with("tests/mod.rs") {
+        if self.is_of_unit_tests() {
             return "";
         }
         // `mod tests;` on top says only where they are.
         let end = self.text.find("\n#[cfg(test)]\nmod tests {").unwrap_or(self.text.len());
         &self.text[..end]
+    }
+
+    /// Whether nothing in it is in the product: `src/…/tests.rs` or `src/…/tests/…`.
+    fn is_of_unit_tests(&self) -> bool {
+        let inside = self.path.strip_prefix("src").unwrap_or(Path::new(""));
+        inside.iter().any(|part| part == "tests" || part == "tests.rs")
     }
 
     /// Its room: `src/ROOM.rs` or `src/ROOM/…`. `lib.rs` and `main.rs` are in none.
@@ -94,6 +100,23 @@ pub(crate) fn public_types_in(text: &str) -> Vec<String> {
     code_of(text).lines().filter_map(declared).collect()
 }
 
+/// Imports of our own that do not start at `crate::`. A test may import everything that it tests, and a re-export
+/// names a file of its own room.
+pub(crate) fn relative_imports_in(text: &str) -> Vec<&str> {
+    let files: BTreeSet<_> = text
+        .lines()
+        .filter_map(|line| line.split_once("mod ")?.1.strip_suffix(';').map(str::to_owned))
+        .collect();
+    let is_relative = |line: &&str| {
+        let Some(path) = line.strip_prefix("use ") else { return false };
+        match identifier(path).as_str() {
+            "super" => path != "super::*;",
+            name => name == "self" || files.contains(name),
+        }
+    };
+    text.lines().map(str::trim_start).filter(is_relative).collect()
+}
+
 /// A text without its comments, as far as looking for paths needs it.
 pub(crate) fn code_of(text: &str) -> String {
     let code = text.lines().map(|line| line.split("//").next().unwrap_or_default());
@@ -147,4 +170,23 @@ fn imports_are_seen_in_every_spelling() {
                 fn f(x: &crate::session::Session) {} // crate::login is only mentioned";
     let expected = ["jose", "oauth", "pages", "session"].map(str::to_owned);
     assert_eq!(rooms_in(code), BTreeSet::from(expected));
+}
+
+#[test]
+fn relative_imports_are_found_and_others_are_not() {
+    let relative =
+        ["use super::error::Error;", "use self::http::Http;", "use pool::{Connection, Pool};"];
+    let others = [
+        "use super::*;",
+        "use crate::pool::Pool;",
+        "use ::pool::Pool;",
+        "pub use pool::Pool;",
+        "use std::fmt;",
+    ];
+    let text = format!(
+        "mod pool;\npub(super) mod http;\n    {}\n{}\n",
+        relative.join("\n"),
+        others.join("\n")
+    );
+    assert_eq!(relative_imports_in(&text), relative);
 }

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use crate::source_files::{File, code_of, files_in, names_after, public_types_in, rooms_in, root};
+use crate::source_files::{
+    File, code_of, files_in, names_after, public_types_in, relative_imports_in, rooms_in, root,
+};
 
 /// The rooms of `src/`, and what each may import apart from the ground. A room names only rooms that
 /// stand above its own line, so that there is no cycle. A new arrow wants its reason in the commit.
@@ -91,8 +93,10 @@ fn every_file_opens_with_what_it_is() {
 #[test]
 fn no_file_holds_more_than_one_idea() {
     check(|file| {
-        let lines = file.before_tests().lines().count();
-        (lines > 400).then(|| format!("{lines} lines before its tests; 400 are enough"))
+        let before = file.before_tests().lines().count();
+        let tests = file.text.lines().count() - before;
+        let is_long = before > 400 || tests > 400;
+        is_long.then(|| format!("{before} lines, and {tests} of unit tests; 400 each are enough"))
     });
 }
 
@@ -113,6 +117,15 @@ fn imports_follow_the_arrows() {
         };
         let broken: Vec<_> = used.iter().filter(|name| !may(name)).collect();
         (!broken.is_empty()).then(|| format!("`{room}` may not know {broken:?}"))
+    });
+}
+
+#[test]
+fn imports_start_at_the_crate() {
+    check(|file| {
+        let relative = relative_imports_in(&file.text);
+        let found = file.path.starts_with("src") && !relative.is_empty();
+        found.then(|| format!("start at `crate::` in {relative:?}"))
     });
 }
 
@@ -205,10 +218,10 @@ fn what_is_left_to_do_has_a_number() {
 #[test]
 fn public_type_name_stands_in_one_room() {
     let mut rooms = BTreeMap::<String, BTreeSet<String>>::new();
-    for file in files_in("src").iter().filter(|file| !file.path.iter().any(|part| part == "tests"))
-    {
+    // The types of the unit tests, too: a reader who searches for a name finds one thing.
+    for file in files_in("src") {
         let Some(room) = file.room() else { continue };
-        for name in public_types_in(file.before_tests()) {
+        for name in public_types_in(&file.text) {
             rooms.entry(name).or_default().insert(room.clone());
         }
     }
@@ -234,7 +247,7 @@ fn in_circles(imports: &BTreeMap<String, BTreeSet<String>>) -> Vec<&str> {
 /// Asks `complaint` of every Rust file of ours; all complaints come at once.
 #[track_caller]
 fn check(complaint: impl Fn(&File) -> Option<String>) {
-    let complaints: Vec<_> = ["src", "tests/it", "tests/real", "fuzz/src"]
+    let complaints: Vec<_> = ["src", "tests/it", "tests/real", "fuzz/src", "benches"]
         .into_iter()
         .flat_map(files_in)
         .filter_map(|file| complaint(&file).map(|says| format!("{}: {says}", file.path.display())))

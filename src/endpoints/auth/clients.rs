@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::table::{Part, ProxyHeaders, canonical, line};
+use crate::endpoints::auth::table::{Part, ProxyHeaders, canonical, line};
 use crate::server::{
     ForwardAuth, ForwardAuthClient, ForwardAuthProxy, ListenAddress, Peer, TrustedProxies,
 };

@@ -5,8 +5,8 @@
 use http::header::HeaderMap;
 use http::{HeaderName, HeaderValue};
 
-use super::original::Original;
 use crate::endpoints::Endpoints;
+use crate::endpoints::auth::original::Original;
 use crate::error::{Error, SubrequestError};
 use crate::gate::challenge::{
     Challenged, SubrequestChallenge, SubrequestMode, is_foreign_handshake,

@@ -14,15 +14,15 @@ use http::header::COOKIE;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::body::Body;
+use crate::endpoints::auth::clients::DeclaredClient;
+use crate::endpoints::auth::decision::{AllowedSubrequest, Subrequest, SubrequestDecision};
+use crate::endpoints::auth::original::Original;
 use crate::endpoints::query::Query;
 use crate::endpoints::{Call, Endpoints, redirect};
 use crate::error::{AtStake, Error, SecondPathFault, SubrequestError};
 use crate::gate::challenge::{SubrequestChallenge, SubrequestMode, answered};
 use crate::pages::harden;
 use crate::server::{Answered, ForwardAuthProxy, Peer};
-use clients::DeclaredClient;
-use decision::{AllowedSubrequest, Subrequest, SubrequestDecision};
-use original::Original;
 
 impl Endpoints {
     /// Any method at `auth[/PATH]` or `forward_auth[/PATH]`.

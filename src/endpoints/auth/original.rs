@@ -5,13 +5,13 @@
 use http::header::{HeaderMap, HeaderValue};
 use http::{Method, uri::PathAndQuery};
 
-use super::clients::{DeclaredClient, DeclaredClients};
-use super::table::{
+use crate::client_address::ClientAddress;
+use crate::endpoints::Call;
+use crate::endpoints::auth::clients::{DeclaredClient, DeclaredClients};
+use crate::endpoints::auth::table::{
     ADDRESS, HostSource, METHODS, MethodSource, Part, ProxyHeaders, SchemeSource, URIS, UriSource,
     canonical, line, others_by_uri,
 };
-use crate::client_address::ClientAddress;
-use crate::endpoints::Call;
 use crate::error::SubrequestError;
 use crate::origin::Origin;
 use crate::routing::host::normal;

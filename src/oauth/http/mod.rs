@@ -16,8 +16,8 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use url::{Url, form_urlencoded};
 
-use super::error::Error;
 use crate::jose::json;
+use crate::oauth::error::Error;
 use crate::origin::Origin;
 use crate::secret::Secret;
 use crate::telemetry::metrics::{ProviderEndpoint, ProviderMeter};

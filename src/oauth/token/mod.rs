@@ -8,10 +8,10 @@ use http::StatusCode;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::error::Error;
-use super::http::HttpResponse;
-use super::{Attempt, AuthenticatedEndpoint, Client, TokenSlot, success, tried};
 use crate::clock::Moment;
+use crate::oauth::error::Error;
+use crate::oauth::http::HttpResponse;
+use crate::oauth::{Attempt, AuthenticatedEndpoint, Client, TokenSlot, success, tried};
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
 

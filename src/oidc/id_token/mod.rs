@@ -8,10 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-use super::error::{LEEWAY, Times, Violation, shortened};
 use crate::clock::UnixTime;
 use crate::identity::refresh_baseline::IdTokenBinding;
 use crate::jose::{Algorithm, Verified};
+use crate::oidc::error::{LEEWAY, Times, Violation, shortened};
 use crate::secret::Secret;
 
 /// Whether ID tokens with this signature algorithm are accepted.

@@ -1,7 +1,7 @@
 //! The drain: open requests are answered, idle connections close, tunnels can send a close message.
 
-use super::deadlines::A_DAY;
 use super::*;
+use crate::server::tests::deadlines::A_DAY;
 
 fn short_drain() -> Settings {
     let timeouts =

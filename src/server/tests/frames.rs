@@ -1,7 +1,7 @@
 //! HTTP/2 frames that no client library would send.
 
-use super::full::evicting;
 use super::*;
+use crate::server::tests::full::evicting;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 const HEADERS: u8 = 1;

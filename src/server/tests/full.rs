@@ -1,7 +1,7 @@
 //! Connections at and over the limits.
 
-use super::drain::tunnel;
 use super::*;
+use crate::server::tests::drain::tunnel;
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const WAIT: &[u8] = b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::label::Label;
+use crate::telemetry::metrics::label::Label;
 
 /// One `T` per worker. A scrape adds them up.
 #[derive(Debug)]

@@ -9,14 +9,14 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEncoder, NoLabelSet};
 use prometheus_client::registry::Registry;
 
-use super::count::{Durations, Tally};
-use super::label::{
+use crate::clock::UnixTime;
+use crate::telemetry::metrics::count::{Durations, Tally};
+use crate::telemetry::metrics::label::{
     Label, Limit, LogLine, ProviderEndpoint, Refresh, SignIn, SignOut, StatusClass,
 };
-use super::list::{self, Metric};
-use super::process::ProcessUsage;
-use super::{Metrics, ProviderMeter, RouteMeter, lock};
-use crate::clock::UnixTime;
+use crate::telemetry::metrics::list::{self, Metric};
+use crate::telemetry::metrics::process::ProcessUsage;
+use crate::telemetry::metrics::{Metrics, ProviderMeter, RouteMeter, lock};
 
 /// The media type of a scrape.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -19,10 +19,9 @@ use std::time::Duration;
 pub use exposition::{CONTENT_TYPE, Gauges};
 pub use label::{Label, Limit, LogLine, ProviderEndpoint, Refresh, SignIn, SignOut, StatusClass};
 
-use super::log_throttle::LogThrottle;
-use count::{Counts, Durations, Sharded};
-
 use crate::lock::lock;
+use crate::telemetry::log_throttle::LogThrottle;
+use crate::telemetry::metrics::count::{Counts, Durations, Sharded};
 
 /// All counters. They and their handles outlive every configuration, so a counter never decreases.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use prometheus_client::encoding::DescriptorEncoder;
 use rustix::param::{clock_ticks_per_second, page_size};
 use rustix::process::{Resource, getrlimit};
 
-use super::exposition::Family;
-use super::list;
+use crate::telemetry::metrics::exposition::Family;
+use crate::telemetry::metrics::list;
 
 /// What the process uses. `None` is a value that cannot be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
