@@ -62,7 +62,7 @@ impl AllowedHosts {
         if addresses.iter().all(loopback) { Self::Loopback } else { Self::Any }
     }
 
-    fn contain(self, client: &ClientInfo) -> bool {
+    fn contains(self, client: &ClientInfo) -> bool {
         match self {
             Self::Any => true,
             // A browser always sends a host.
@@ -73,7 +73,7 @@ impl AllowedHosts {
 
 impl Handler for Admin {
     async fn handle(&self, incoming: Incoming) -> Answered {
-        if !self.hosts.contain(&incoming.client) {
+        if !self.hosts.contains(&incoming.client) {
             let text = "on loopback the admin listener answers only requests for localhost, 127.0.0.1 or [::1]\n";
             return plain_text(StatusCode::MISDIRECTED_REQUEST, text).into();
         }

@@ -129,7 +129,7 @@ impl App {
     ) {
         explanation.add("route", &*route.name);
         if let Some(identity) =
-            visitor.identity().filter(|who| !route.providers.contain(&who.provider))
+            visitor.identity().filter(|who| !route.providers.contains(&who.provider))
         {
             let note = format!(
                 "the route does not accept provider {}: treated as not signed in",

@@ -193,7 +193,7 @@ pub fn rulings(request: &AccessRequest<'_, '_>, visitor: Visitor) -> Vec<Ruling>
 /// The visitor as a route sees them: a session counts only if its provider signs users in on the route.
 fn on_route(route: &Route, visitor: Visitor) -> Visitor {
     match visitor {
-        Visitor::Member(member) if route.providers.contain(&member.data.identity.provider) => {
+        Visitor::Member(member) if route.providers.contains(&member.data.identity.provider) => {
             Visitor::Member(member)
         }
         Visitor::Member(_) | Visitor::Stranger => Visitor::Stranger,

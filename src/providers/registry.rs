@@ -24,7 +24,7 @@ pub enum AllowedProviders {
 
 impl AllowedProviders {
     /// Whether the provider with this ID signs users in.
-    pub fn contain(&self, id: &str) -> bool {
+    pub fn contains(&self, id: &str) -> bool {
         match self {
             Self::All => true,
             Self::Only(ids) => ids.iter().any(|allowed| **allowed == *id),
@@ -59,6 +59,6 @@ impl Registry {
         &'r self,
         allowed: &'r AllowedProviders,
     ) -> impl Iterator<Item = &'r Arc<Provider>> {
-        self.providers.iter().filter(|provider| allowed.contain(provider.id()))
+        self.providers.iter().filter(|provider| allowed.contains(provider.id()))
     }
 }
