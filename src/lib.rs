@@ -9,12 +9,13 @@
 //! 3. [`routing`] lists the ways in which an application could interpret the path.
 //! 4. [`gate`] finds the session by its cookie (`identify`) and decides (`decide`) by the rules of [`policy`]. Only
 //!    `decide` makes a permit, and without a permit nothing is forwarded.
-//! 5. `gate::forward` removes and adds headers ([`identity`] `headers`) and sends the request to [`upstream`].
-//!    A client without a session is redirected to sign in, or gets 401 (`gate::challenge`).
+//! 5. `gate::forward` removes the headers that clients must not send (`upstream::reserved`), adds the identity headers
+//!    (`identity::headers`), and sends the request to [`upstream`]. A client without a session is redirected to sign
+//!    in, or gets 401 (`gate::challenge`).
 //! 6. An error becomes status, page and log reason in [`error`], and a page in [`pages`].
 //!
 //! With forward auth a front proxy forwards the request itself. It sends an auth subrequest to `endpoints::auth`, which
-//! has the same routes and rules, and answers with the decision. `app::explain` prints a decision for an operator.
+//! has the same routes and rules, and answers with its `decision`. `app::explain` prints a decision for an operator.
 //!
 //! # One sign-in
 //!
@@ -36,22 +37,32 @@
 //! | [`cli`] | the commands, their exit codes, and signals | `app` `config` `server` `demo` |
 //! | [`app`] | one configuration at run time (`build`, `dispatch`) and what outlives it (`lasting`); the only room that knows all others | every room below |
 //! | [`admin`] | the admin listener: health, readiness, metrics | `login` `providers` `pages` … |
-//! | [`endpoints`] | the gateway's own paths, each in a file named after it: parse, call one room, respond | `gate` `login` `pages` … |
+//! | [`endpoints`] | the gateway's own paths, each in a file named after it, unless it is a line in `mod`: parse, call one room, respond | `gate` `login` `pages` … |
 //! | [`config`] | YAML or flags into the `Settings` of each room; a key stands in the file of its section (`routes`, `session`, …) | every `Settings` |
-//! | [`gate`] | one request of a route: identify, decide, forward or challenge; ends streams with their session | `session` `policy` `upstream` … |
+//! | [`gate`] | one request of a route: identify, decide, forward or challenge; ends WebSockets (`websockets`), uploads and streams (`session_bound`) with their session | `session` `policy` `upstream` … |
 //! | [`error`] | errors of all rooms into status, page, log reason and limit; the only mapping to HTTP | all error types |
 //! | [`login`] | sign-in and sign-out; sets no status and makes no HTML | `providers` `session` |
-//! | [`providers`] | what is particular about each identity provider; its client and issuer | `oidc` `oauth` `identity` |
+//! | [`providers`] | the configured OpenID Connect providers: sign-in, refresh and online check of each | `oidc` `oauth` `identity` |
 //! | [`demo`] | identity provider and application of `portcullis demo`, on loopback | `jose` `server` |
 //! | [`pages`] | pages and their texts, per language; cannot see a token | `identity` |
 //! | [`policy`] | the rules of `allow`; pure | `identity` `routing` |
 //! | [`session`] | the session table, its cookie, eviction, and single-flight refresh; knows no provider | `oauth` `identity` |
-//! | [`oidc`] | OpenID Connect as a relying party: discovery, keys, ID token, userinfo, logout | `oauth` `identity` `jose` |
+//! | [`oidc`] | OpenID Connect as a relying party: discovery, keys, `id_token`, userinfo, logout | `oauth` `identity` `jose` |
 //! | [`server`], [`upstream`] | HTTP toward clients; HTTP toward applications, with `reserved`, the headers that clients must not send | ground |
 //! | [`oauth`] | OAuth 2.0 as a client: authorization request, token request, refresh, revocation | `jose` |
 //! | [`identity`] | claims into an identity, and an identity into headers | ground |
 //! | [`routing`], [`jose`], [`telemetry`] | host and path to a route; signatures and keys; log, audit, metrics (`metrics::list` has all) | ground |
 //! | [`secret`] [`clock`] [`random`] [`lock`] [`single_flight`] [`deadline`] [`weak_map`] [`body`] [`origin`] [`trust`] [`client_address`] | the ground, one idea each | nothing of ours |
+//!
+//! # Not built yet, and where it will be
+//!
+//! - A kind of provider with ways of its own, such as GitHub: a file in `providers::kinds`, named after the kind.
+//! - Sessions outside of the process: a file in `session`, named after the store (`session::redis`), behind
+//!   `session::table`. What it keeps is in `session::data`.
+//! - Reload of the configuration: `app::reload`. It builds another `App` with the same `app::lasting`, and replaces the
+//!   `server::active_settings`.
+//! - A logout that the provider sends: an endpoint, so a file in `endpoints`, named after its path. `oidc::logout` has
+//!   the rules of its token already.
 //!
 //! # Lexicon
 //!
@@ -64,13 +75,14 @@
 //! |---|---|---|
 //! | the browser or program that sends a request | *client*; *visitor* where rules decide about it | whoever, whomever, somebody, nobody, anybody, everybody |
 //! | a person with a session | *user* | |
+//! | what `gate::identify` finds: a visitor with a session, or without | *member*, *stranger* | |
 //! | the state that one browser has at the gateway | *session* | login session |
 //! | what the provider issued for a session | *token set* | |
 //! | a sign-in between authorization request and callback | *pending* | wish |
-//! | to get tokens for an authorization code | *exchange* | redeem, redeems, redeemed |
+//! | to get tokens for an authorization code | *exchange*; in `server` and `upstream`, a request with its response | redeem, redeems, redeemed |
 //! | the rules' answer to a request | *allow*, *deny* | admit, admits, admitted, let in, lets in, let through, lets through, may pass |
 //! | the proof that a visitor is allowed on a route | *permit* | |
-//! | the answer to a malformed request or configuration | *reject* | refusal, refusals, refuses, refusing |
+//! | the answer to a malformed request or configuration | *reject*; a sign-in to which the provider says no is *refused* | refusal, refusals, refuses, refusing |
 //! | the application behind the gateway (in RFC 9110 an origin server) | *upstream* | |
 //! | the request by which a proxy asks for a decision | *auth subrequest*; the way of working, *forward auth* | asker, askers |
 //! | a client that is a program | *API client* | |
@@ -78,8 +90,8 @@
 //! | one call that all waiting callers share | *single-flight* | |
 //! | fields that concern one connection (RFC 9110 §7.6.1) | *hop-by-hop* | |
 //! | ways in which an application may read a path | *path interpretations* | |
-//! | to pass on information; to get it | *report*, *say*, *receive* | told, heard, unheard |
-//! | rarely, again, next to, similar | these words | seldom, anew, beside, besides, kin, kindred |
+//! | in general: to pass on information, to get it | *report*, *say*, *receive* | told, heard, unheard |
+//! | in general: rarely, again, next to, similar | these words | seldom, anew, beside, besides, kin, kindred |
 //!
 //! # Deliberately absent
 //!

@@ -10,7 +10,7 @@ pub mod reach;
 pub mod route;
 pub mod routes;
 pub mod session_bound;
-mod tunnels;
+mod websockets;
 
 use std::sync::Arc;
 use std::time::Duration;

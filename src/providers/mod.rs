@@ -301,7 +301,7 @@ impl Provider {
         )
     }
 
-    /// Verifies a logout token, which reports that a session has ended at the provider.
+    /// Verifies a logout token, which reports that a session has ended at the provider. No endpoint receives one yet.
     pub async fn verify_logout(&self, logout_token: &Secret) -> Result<LogoutToken, Error> {
         let verified = self.issuer.verify_logout(logout_token, &self.settings.client_id).await;
         self.log(verified.map_err(Error::from), "a logout token was rejected")

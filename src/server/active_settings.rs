@@ -1,4 +1,5 @@
-//! The settings in effect: derived from [`Settings`] at start, and replaced as a whole by a reload.
+//! The settings in effect: derived from [`Settings`] at start. [`SettingsHandle::replace`] exchanges them as a whole;
+//! only tests call it, as there is no reload yet.
 //! Invariant: a connection keeps the settings of its accept. Only trust in the peer is evaluated for each request,
 //! so that a proxy that is no longer trusted loses it on its open connections, too.
 

@@ -126,7 +126,7 @@ impl ConnectionInfo {
         current: &'c Arc<ActiveSettings>,
     ) -> Option<&'c TrustedProxies> {
         let proxies = &current.trusted_proxies;
-        // Without a reload, the networks are searched once per connection.
+        // Until the settings are replaced, the networks are searched once per connection.
         let unchanged = Arc::ptr_eq(current, &self.settings);
         let trusted = if unchanged { self.trusted } else { proxies.includes(self.peer) };
         trusted.then_some(proxies)

@@ -185,7 +185,7 @@ impl ConnectionLimit {
         if admission == Admission::OverClientLimit {
             return Err(spare);
         }
-        let permit = self.evictable.exchange(spare)?;
+        let permit = self.evictable.take_permit(spare)?;
         self.report_eviction();
         Ok(permit)
     }

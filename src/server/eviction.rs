@@ -82,7 +82,7 @@ impl Evictable {
 
     /// Evicts an idle connection and returns its permit; it keeps `spare` until it has closed. Returns `spare` if
     /// every connection has a request under way.
-    pub(super) fn exchange(
+    pub(super) fn take_permit(
         &self,
         spare: OwnedSemaphorePermit,
     ) -> Result<OwnedSemaphorePermit, OwnedSemaphorePermit> {
@@ -199,7 +199,7 @@ mod tests {
             let evicted = |at: &usize| self.open[*at].0.activity().is_evicted();
             let before: Vec<_> = (0..self.open.len()).filter(evicted).collect();
             let spare = Arc::clone(&self.spare).try_acquire_owned().unwrap();
-            drop(self.table.exchange(spare).ok()?);
+            drop(self.table.take_permit(spare).ok()?);
             (0..self.open.len()).filter(evicted).find(|at| !before.contains(at))
         }
     }
@@ -229,7 +229,7 @@ mod tests {
     async fn evicted_connection_holds_a_spare_permit_until_it_closes() {
         let mut house = House::with(2);
         let spare = Arc::clone(&house.spare).try_acquire_owned().unwrap();
-        let permit = house.table.exchange(spare).unwrap();
+        let permit = house.table.take_permit(spare).unwrap();
         assert_eq!((house.within.available_permits(), house.spare.available_permits()), (0, 2));
         house.open.remove(0);
         assert_eq!((house.within.available_permits(), house.spare.available_permits()), (0, 3));

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use portcullis::telemetry::metrics::list;
+use portcullis::telemetry::metrics::{
+    Label, Limit, LogLine, ProviderEndpoint, Refresh, SignIn, SignOut, list,
+};
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -59,10 +61,7 @@ async fn metrics_list_matches_the_endpoint_and_the_readme() {
         assert!(value.lines().next().unwrap().parse::<f64>().unwrap() >= 0.0, "{series}{value}");
     }
 
-    let readme = include_str!("../../README.md");
-    let (_, section) =
-        readme.split_once("\n### Health and metrics\n").expect("the README has the section");
-    let section = section.split("\n### ").next().unwrap();
+    let section = readme_section();
     let documented = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
     let documented: BTreeSet<_> =
         documented.map(|(name, _)| name).filter(|name| !name.starts_with('/')).collect();
@@ -75,6 +74,30 @@ async fn metrics_list_matches_the_endpoint_and_the_readme() {
         })
         .collect();
     assert_eq!(documented, wanted.iter().map(String::as_str).collect());
+}
+
+/// The section of the README about metrics.
+fn readme_section() -> &'static str {
+    let readme = include_str!("../../README.md");
+    let section = readme.split("\n### Health and metrics\n").nth(1).unwrap();
+    section.split("\n### ").next().unwrap()
+}
+
+#[test]
+fn readme_names_every_label_value_of_the_program() {
+    fn check<L: Label>(metric: &str) {
+        let row = readme_section().lines().find(|line| line.starts_with(&format!("| `{metric}{{")));
+        let row = row.unwrap_or_else(|| panic!("no row of {metric}"));
+        for value in L::ALL.iter().map(|value| value.as_str()) {
+            assert!(row.contains(&format!("`{value}`")), "{metric}: {value}");
+        }
+    }
+    check::<Limit>("limit_hits_total");
+    check::<SignIn>("sign_ins_total");
+    check::<Refresh>("refreshes_total");
+    check::<SignOut>("sign_outs_total");
+    check::<LogLine>("log_lines_lost_total");
+    check::<ProviderEndpoint>("provider_request_duration_seconds");
 }
 
 #[tokio::test(flavor = "multi_thread")]

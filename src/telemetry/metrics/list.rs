@@ -1,5 +1,7 @@
 //! The list of all metrics: name, type, labels, meaning.
 //! Invariant: a scrape shows exactly these. The README has the same list, as a test checks.
+//! A new metric is a row here, a counter in `Metrics` or a gauge in `Gauges`, its line in `exposition`, its label values
+//! in `label`, and a row in the README.
 
 use prometheus_client::metrics::MetricType::{self, Counter, Gauge, Histogram};
 
@@ -51,7 +53,7 @@ pub(super) const REQUEST_DURATION: Metric = metric(
     "request_duration_seconds",
     Histogram,
     &["route"],
-    "Time from the first byte of a request to the last byte of its response",
+    "Time from the start of a request to the last byte of its response",
 );
 
 pub(super) const REQUESTS_IN_FLIGHT: Metric =
@@ -80,7 +82,7 @@ pub(super) const PROVIDER_UP: Metric = metric(
     "provider_up",
     Gauge,
     &["provider"],
-    "Whether metadata and keys of a provider are known and its last request succeeded",
+    "Whether the metadata of a provider is known and the last request to it was answered",
 );
 
 pub(super) const PROVIDER_REQUEST_DURATION: Metric = metric(
@@ -104,7 +106,7 @@ pub(super) const CERTIFICATE_EXPIRY: Metric =
     metric("certificate_expiry_timestamp_seconds", Gauge, &["name"], "When a certificate expires");
 
 pub(super) const CONFIG_GENERATION: Metric =
-    metric("config_generation", Gauge, &[], "Number of configurations loaded so far");
+    metric("config_generation", Gauge, &[], "Number of configurations loaded since the start");
 
 pub(super) const LOG_LINES_LOST: Metric =
     metric("log_lines_lost_total", Counter, &["kind"], "Lost log lines");
