@@ -44,7 +44,7 @@
 //! | [`login`] | sign-in and sign-out; sets no status and makes no HTML | `providers` `session` |
 //! | [`providers`] | the configured OpenID Connect providers: sign-in, refresh and online check of each | `oidc` `oauth` `identity` |
 //! | [`demo`] | identity provider and application of `portcullis demo`, on loopback | `jose` `server` |
-//! | [`pages`] | pages and their texts, per language; cannot see a token | `identity` |
+//! | [`pages`] | pages and their texts, per language; knows no session and no provider | `identity` |
 //! | [`policy`] | the rules of `allow`; pure | `identity` `routing` |
 //! | [`session`] | the session table, its cookie, eviction, and single-flight refresh; knows no provider | `oauth` `identity` |
 //! | [`oidc`] | OpenID Connect as a relying party: discovery, keys, `id_token`, userinfo, logout | `oauth` `identity` `jose` |
@@ -99,8 +99,8 @@
 //! - [`session`] knows neither provider nor protocol: it gets the future that refreshes.
 //! - [`policy`], [`gate::decide`] and [`routing`] do no I/O and read no clock.
 //! - A sign-in under way takes no memory, so that a flood of visitors does not either.
-//! - No token is in a cookie, a page or a log. In a URL there is only the ID token that ends the session at its
-//!   provider. [`secret::Secret`] has no `Display`.
+//! - No token is in a cookie or a log. In a URL, and if it is too long for that, in a page's form, there is only the ID
+//!   token that ends the session at its provider. [`secret::Secret`] has no `Display`.
 //! - No key turns off PKCE, `state`, `nonce`, signature or issuer checks.
 //! - No path is rewritten: the bytes that were decided on are forwarded.
 //! - No cargo feature changes what the gateway does. Log and metrics are the only global state.

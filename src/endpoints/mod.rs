@@ -154,7 +154,7 @@ impl Endpoints {
             Endpoint::SignIn => self.sign_in(call),
             Endpoint::Start => self.start(call).await,
             Endpoint::Callback(id) => self.callback(id, call).await,
-            Endpoint::SignOut => self.sign_out(call),
+            Endpoint::SignOut => self.sign_out(call).await,
             Endpoint::SignedOut => Ok(self.signed_out(call)),
             Endpoint::Userinfo => self.userinfo(call).await,
             Endpoint::Ping => Ok(ping()),

@@ -1,6 +1,8 @@
 //! `sign_out` and `signed_out`.
 
+use http::header::SET_COOKIE;
 use http::{Method, Response, StatusCode};
+use url::Url;
 use url::form_urlencoded::Serializer;
 
 use crate::body::Body;
@@ -9,11 +11,15 @@ use crate::endpoints::same_origin::is_same_origin;
 use crate::endpoints::{Call, Endpoints, redirect};
 use crate::error::Error;
 use crate::gate::initiator::Initiator;
-use crate::pages::Page;
+use crate::login::Redirect;
+use crate::login::sign_out::SignedOut;
+use crate::origin::Origin;
+use crate::pages::{Format, Page, SignOutAtProvider};
+use crate::providers::{AnswerKind, Logout};
 
 impl Endpoints {
     /// `GET, POST sign_out?rd=`
-    pub(super) fn sign_out(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
+    pub(super) async fn sign_out(&self, call: Call<'_>) -> Result<Response<Body>, Error> {
         let query = Query::parse(call.uri.query().unwrap_or_default());
         let targets = self.login.targets();
         // A path on another host means that host, also after the redirect through the provider.
@@ -24,17 +30,18 @@ impl Endpoints {
         });
         let (origin, domain) = (call.client.origin(), self.party.cookies().domain());
         let own = [self.party.site().public_url(), &origin];
-        // A GET changes something only if a person opens it. Frameworks prefetch links by scripts, too.
-        let is_opened = match *call.method {
+        // Frameworks prefetch links by scripts, too.
+        let is_opened =
+            matches!(Initiator::of(call.headers), Initiator::Person | Initiator::Unknown);
+        // A GET changes something only if a person opens it.
+        let is_meant = match *call.method {
             Method::POST => true,
-            Method::GET => {
-                matches!(Initiator::of(call.headers), Initiator::Person | Initiator::Unknown)
-            }
+            Method::GET => is_opened,
             _ => false,
         };
         // SECURITY: this applies without a session too. A form on another site is sent without the `Lax` session
         // cookie, but the answer would still clear that cookie (T88).
-        if !is_opened || !is_same_origin(call.headers, &own, domain) {
+        if !is_meant || !is_same_origin(call.headers, &own, domain) {
             let query = target.as_ref().map(|target| {
                 Serializer::new(String::from("?")).append_pair("rd", target.as_str()).finish()
             });
@@ -43,8 +50,50 @@ impl Endpoints {
             let page = Page::ConfirmSignOut { action: &action };
             return Ok(self.pages.respond(&call.context, StatusCode::OK, &page));
         }
+        // SECURITY: a script of an application on this origin could read the token in a page that it fetches.
+        let is_page = is_opened && call.context.format == Format::Html;
+        let answer = if is_page { AnswerKind::Any } else { AnswerKind::Redirect };
         let request = call.client.for_audit();
-        redirect(self.login.sign_out(call.headers, call.place(), target.as_ref(), request))
+        let (headers, target) = (call.headers, target.as_ref());
+        let signed_out = self.login.sign_out(headers, call.place(), target, answer, request).await;
+        self.after_sign_out(call, signed_out)
+    }
+
+    /// The redirect to the provider or back, or the form that leads to the provider.
+    fn after_sign_out(
+        &self,
+        call: Call<'_>,
+        signed_out: SignedOut,
+    ) -> Result<Response<Body>, Error> {
+        let SignedOut { cookies, here, first } = signed_out;
+        let (provider, form) = match first {
+            None => return redirect(Redirect { location: here, cookies }),
+            Some((_, Logout::Redirect(url))) => {
+                return redirect(Redirect { location: url.into(), cookies });
+            }
+            Some((provider, Logout::Form(form))) => (provider, form),
+        };
+        // `signed_out` redirects to a target, which may be on another host.
+        let public_url = self.party.site().public_url();
+        let target = Url::parse(&here).ok().and_then(|url| Origin::of(&url));
+        let target = target.filter(|target| target != public_url);
+        let origins: Vec<Origin> = Origin::of(&form.action)
+            .into_iter()
+            .chain([public_url.clone()])
+            .chain(target)
+            .collect();
+        let page = Page::SignOutAtProvider(SignOutAtProvider {
+            provider: provider.name(),
+            action: form.action.as_str(),
+            fields: &form.fields,
+            origins: &origins,
+            skip: &here,
+        });
+        let mut response = self.pages.respond(&call.context, StatusCode::OK, &page);
+        for cookie in cookies {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+        Ok(response)
     }
 
     /// `GET signed_out`

@@ -9,7 +9,7 @@ pub mod relying_party;
 pub mod return_to;
 pub mod sign_in_options;
 pub mod sign_in_rounds;
-mod sign_out;
+pub mod sign_out;
 pub mod used_states;
 
 use std::fmt;

@@ -3,26 +3,39 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
+use crate::login::Login;
 use crate::login::return_to::ReturnTo;
-use crate::login::{Login, Redirect};
-use crate::providers::Provider;
+use crate::providers::{self, AnswerKind, Logout, LogoutRequest, Provider};
+use crate::secret::Secret;
 use crate::session::cookie::{Name, Sent};
 use crate::session::{Session, SessionKey};
 use crate::telemetry::audit::{self, RequestRef};
 use crate::telemetry::metrics::{Label as _, SignOut};
 
+/// A sign-out, and where the browser goes after it.
+#[derive(Debug)]
+pub struct SignedOut {
+    /// `Set-Cookie`.
+    pub cookies: Vec<HeaderValue>,
+    /// The target, or the page `signed_out`.
+    pub here: String,
+    /// The provider that has to end its session first, and how the browser asks it to.
+    pub first: Option<(Arc<Provider>, Logout)>,
+}
+
 impl Login {
     /// Ends the session of a request to this host and path. The browser goes to the provider's
     /// `end_session_endpoint`, to `target`, or to the page `signed_out`.
-    pub fn sign_out(
+    pub async fn sign_out(
         &self,
         headers: &HeaderMap,
         (host, path): (&str, &str),
         target: Option<&ReturnTo>,
+        answer: AnswerKind,
         request: RequestRef<'_>,
-    ) -> Redirect {
+    ) -> SignedOut {
         let mut cookies = vec![
             self.party.cookies().clear(Name::Session),
             self.party.cookies().clear(Name::LoginTarget),
@@ -32,10 +45,8 @@ impl Login {
             cookies.extend(self.party.cookies().clear_conflict(headers, host, path));
             self.end_all(headers, request);
         }
-        let here = match target {
-            Some(target) => target.as_str().to_owned(),
-            None => self.party.site().own_url("/signed_out"),
-        };
+        let signed_out = self.party.site().own_url("/signed_out");
+        let state = target.map(|target| self.states.seal_text(target.as_str()));
         let session = self.party.session(headers);
         let provider = match (&session, self.party.providers().all()) {
             (Some(session), _) => self.party.providers().by_id(&session.data().identity.provider),
@@ -43,13 +54,26 @@ impl Login {
             (None, [only]) => Some(only),
             (None, _) => None,
         };
-        let there = provider.and_then(|p| self.end_session_url(p, session.as_deref(), target));
+        let logout = provider.and_then(|provider| {
+            Some((provider, provider.logout_request(&signed_out, state.as_deref())?))
+        });
+        let hint = session.as_ref().and_then(|session| session.data().tokens.id_token.clone());
         if let Some(session) = session {
             session.touch(self.party.clock().moment());
-            let kind = if there.is_some() { SignOut::Provider } else { SignOut::Local };
+            let kind = if logout.is_some() { SignOut::Provider } else { SignOut::Local };
+            // Before anything is waited for: a client that goes away is signed out as well.
             self.end(session, kind, request);
         }
-        Redirect { location: there.unwrap_or(here), cookies }
+        let first = match logout {
+            Some((provider, logout)) => {
+                let hint = usable(hint.as_ref(), provider).await;
+                let logout = LogoutRequest { id_token_hint: hint, ..logout }.by(answer);
+                Some((Arc::clone(provider), logout))
+            }
+            None => None,
+        };
+        let here = target.map(|target| target.as_str().to_owned());
+        SignedOut { cookies, here: here.unwrap_or(signed_out), first }
     }
 
     /// Ends every session whose id a request has. It is unknown which of them is the user's, and a client that has
@@ -62,32 +86,24 @@ impl Login {
         }
     }
 
-    /// Ends a session and revokes its refresh token; counts and logs that.
+    /// Ends a session; counts and logs that. Its refresh token is revoked, except with `sign_out: local`.
     fn end(&self, session: Arc<Session>, kind: SignOut, request: RequestRef<'_>) {
         self.party.sessions().remove(session.key());
         self.party.metrics().signed_out(kind);
         let (identity, key) = (&session.data().identity, session.key());
         audit::signed_out(&identity.provider, &identity.subject, &key, kind.as_str(), request);
         if let Some(provider) = self.party.providers().by_id(&identity.provider) {
-            self.revoke(Arc::clone(provider), Arc::clone(&session));
+            match provider.sign_out() {
+                providers::SignOut::Provider => self.revoke(Arc::clone(provider), session),
+                // At many providers, revocation ends the user's session at every client.
+                providers::SignOut::Local => {}
+            }
         }
     }
 
     /// The target of a sign-out at the provider, from the `state` that the provider returns.
     pub fn signed_out_target(&self, state: &str) -> Option<ReturnTo> {
         self.targets.parse(&self.states.open_text(state)?)
-    }
-
-    fn end_session_url(
-        &self,
-        provider: &Provider,
-        session: Option<&Session>,
-        target: Option<&ReturnTo>,
-    ) -> Option<String> {
-        let (data, back) = (session.map(Session::data), self.party.site().own_url("/signed_out"));
-        let state = target.map(|target| self.states.seal_text(target.as_str()));
-        let hint = data.as_ref().and_then(|data| data.tokens.id_token.as_ref());
-        provider.end_session_url(hint, &back, state.as_deref()).map(Into::into)
     }
 
     /// Revokes the refresh token (RFC 7009) in a task, so that the browser does not wait.
@@ -103,6 +119,12 @@ impl Login {
             }
         });
     }
+}
+
+/// A provider may reject a whole request for a hint that it cannot verify.
+async fn usable<'h>(hint: Option<&'h Secret>, provider: &Provider) -> Option<&'h Secret> {
+    let hint = hint?;
+    provider.can_verify_hint(hint).await.then_some(hint)
 }
 
 /// How long a revocation waits for a refresh in progress.

@@ -54,6 +54,12 @@ impl Keys {
         self.cached.last_failure()
     }
 
+    /// Whether the known set verifies a token. Without a set that is unknown, and `true`.
+    pub(super) fn may_verify(&self, token: &Secret) -> bool {
+        let known = self.cached.known();
+        known.is_none_or(|keys| jose::verify(token.expose(), &keys, &Algorithm::ALL).is_ok())
+    }
+
     /// Verifies the signature of a token.
     pub(super) async fn verify(&self, token: &Secret, uri: &Url) -> Result<Verified, Error> {
         let keys = match self.cached.known() {

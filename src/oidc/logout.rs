@@ -18,7 +18,7 @@ use crate::secret::Secret;
 #[derive(Clone, Debug)]
 pub struct LogoutRequest<'a> {
     /// `end_session_endpoint`; its own query is kept.
-    pub endpoint: &'a Url,
+    pub endpoint: Url,
     /// The ID token of the session that ends.
     pub id_token_hint: Option<&'a Secret>,
     /// `client_id`, for a provider that cannot verify the hint any more.
@@ -29,25 +29,72 @@ pub struct LogoutRequest<'a> {
     pub state: Option<&'a str>,
 }
 
+/// What an answer to the browser can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerKind {
+    /// A redirect or a page.
+    Any,
+    /// A redirect only.
+    Redirect,
+}
+
+/// How the browser sends a logout request (§2: both are supported by every provider).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Logout {
+    /// GET of this URL.
+    Redirect(Url),
+    /// POST of a form, because the hint is too long for a URL.
+    Form(LogoutForm),
+}
+
+/// The form of a logout request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogoutForm {
+    /// `end_session_endpoint`.
+    pub action: Url,
+    /// Names and values.
+    pub fields: Vec<(&'static str, Secret)>,
+}
+
 impl LogoutRequest<'_> {
-    /// The URL to send the browser to.
+    /// The request as the browser sends it. Without a form, a hint that is too long is left out; `client_id` identifies
+    /// the client as well.
+    pub fn by(self, kind: AnswerKind) -> Logout {
+        let url = self.url();
+        let hint = self.id_token_hint.map_or(0, |hint| hint.expose().len());
+        let is_long = hint > MAX_HINT || (hint > 0 && url.as_str().len() > MAX_URL);
+        if !is_long {
+            return Logout::Redirect(url);
+        }
+        match kind {
+            AnswerKind::Redirect => Logout::Redirect(Self { id_token_hint: None, ..self }.url()),
+            AnswerKind::Any => {
+                let fields = self.parameters().map(|(name, value)| (name, Secret::new(value)));
+                Logout::Form(LogoutForm { fields: fields.collect(), action: self.endpoint })
+            }
+        }
+    }
+
+    /// The URL of the request by GET, of any length.
     pub fn url(&self) -> Url {
         let mut url = self.endpoint.clone();
-        // With a larger hint some proxies reject the response. `client_id` identifies the client as well.
-        let hint = self.id_token_hint.map(Secret::expose).filter(|hint| hint.len() <= MAX_HINT);
-        let hint = hint.map(|hint| ("id_token_hint", hint));
-        let state = self.state.map(|state| ("state", state));
-        url.query_pairs_mut()
-            .extend_pairs(hint)
-            .append_pair("client_id", self.client_id)
-            .append_pair("post_logout_redirect_uri", self.post_logout_redirect_uri)
-            .extend_pairs(state);
+        url.query_pairs_mut().extend_pairs(self.parameters());
         url
+    }
+
+    fn parameters(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let hint = self.id_token_hint.map(|hint| ("id_token_hint", hint.expose()));
+        let client_id = ("client_id", self.client_id);
+        let back = ("post_logout_redirect_uri", self.post_logout_redirect_uri);
+        let state = self.state.map(|state| ("state", state));
+        hint.into_iter().chain([client_id, back]).chain(state)
     }
 }
 
-/// Common proxies allow 4 KiB for the head of a response.
+/// Common proxies allow 4 KiB for the head of a response. The other parameters and fields need some of it.
 const MAX_HINT: usize = 3 * 1024;
+/// A URL with a shorter hint is longer only by its `state`, which has a long target.
+const MAX_URL: usize = 4 * 1024;
 
 /// A logout token: which sessions ended at the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,25 +223,58 @@ mod tests {
         assert_eq!(claimed_issuer(&Secret::new("")), None);
     }
 
-    #[test]
-    fn logout_request_has_hint_client_and_redirect() {
-        let endpoint = Url::parse("https://op.example/logout?a=b").unwrap();
-        let hint = Secret::new("id.to.ken");
-        let mut request = LogoutRequest {
-            endpoint: &endpoint,
-            id_token_hint: Some(&hint),
+    fn request<'a>(hint: &'a Secret, state: Option<&'a str>) -> LogoutRequest<'a> {
+        LogoutRequest {
+            endpoint: Url::parse("https://op.example/logout?a=b").unwrap(),
+            id_token_hint: Some(hint),
             client_id: "us",
             post_logout_redirect_uri: "https://app.example/oauth2/signed_out",
-            state: Some("s"),
-        };
-        assert_eq!(
-            request.url().as_str(),
-            "https://op.example/logout?a=b&id_token_hint=id.to.ken&client_id=us\
-             &post_logout_redirect_uri=https%3A%2F%2Fapp.example%2Foauth2%2Fsigned_out&state=s"
-        );
-        let long = Secret::new("i".repeat(MAX_HINT + 1));
-        (request.id_token_hint, request.state) = (Some(&long), None);
-        assert!(!request.url().as_str().contains("hint"));
-        assert!(!request.url().as_str().contains("state"));
+            state,
+        }
+    }
+
+    #[test]
+    fn logout_request_has_hint_client_and_redirect() {
+        let hint = Secret::new("id.to.ken");
+        for kind in [AnswerKind::Any, AnswerKind::Redirect] {
+            let Logout::Redirect(url) = request(&hint, Some("s")).by(kind) else { panic!() };
+            assert_eq!(
+                url.as_str(),
+                "https://op.example/logout?a=b&id_token_hint=id.to.ken&client_id=us\
+                 &post_logout_redirect_uri=https%3A%2F%2Fapp.example%2Foauth2%2Fsigned_out&state=s"
+            );
+        }
+        let without = request(&hint, None).by(AnswerKind::Any);
+        assert!(matches!(without, Logout::Redirect(url) if !url.as_str().contains("state")));
+    }
+
+    #[test]
+    fn long_hint_is_sent_by_a_form_or_left_out() {
+        let state = "s".repeat(MAX_URL);
+        for (length, state, is_long) in [
+            (MAX_HINT, None, false),
+            (MAX_HINT + 1, None, true),
+            (10, Some(&*state), true),
+            (0, Some(&*state), false),
+        ] {
+            let hint = Secret::new("i".repeat(length));
+            let request = || LogoutRequest {
+                id_token_hint: Some(&hint).filter(|hint| !hint.is_empty()),
+                ..request(&hint, state)
+            };
+            match request().by(AnswerKind::Any) {
+                Logout::Form(form) if is_long => {
+                    assert_eq!(form.action.as_str(), "https://op.example/logout?a=b");
+                    let names: Vec<_> = form.fields.iter().map(|(name, _)| *name).collect();
+                    let all = ["id_token_hint", "client_id", "post_logout_redirect_uri", "state"];
+                    assert_eq!(names, all[..names.len()]);
+                    assert_eq!(form.fields.first().map(|(_, value)| value), Some(&hint));
+                }
+                Logout::Form(form) => panic!("{form:?}"),
+                Logout::Redirect(url) => assert!(!is_long, "{url}"),
+            }
+            let Logout::Redirect(url) = request().by(AnswerKind::Redirect) else { panic!() };
+            assert_eq!(url.as_str().contains("hint"), !is_long && length > 0, "{url}");
+        }
     }
 }

@@ -136,6 +136,14 @@ impl Issuer {
             .map_err(Error::LogoutToken)
     }
 
+    /// Whether the provider still has the key of an ID token that was verified before. Fetches the keys, at most once a
+    /// second, and waits for them no longer than [`KEYS_WAIT`]; without an answer the known ones decide.
+    pub async fn has_key_of(&self, id_token: &Secret) -> bool {
+        let Some(metadata) = self.known() else { return true };
+        drop(tokio::time::timeout(KEYS_WAIT, self.renew_keys(&metadata)).await);
+        self.keys.may_verify(id_token)
+    }
+
     /// Keeps metadata and keys fresh until dropped, as a task of the owner. `provider` is the ID for the log. After
     /// a failure it retries after 1, 2, 4… up to 60 s.
     pub async fn keep_fresh(self: Arc<Self>, provider: Arc<str>) {
@@ -216,6 +224,8 @@ fn jittered(pause: Duration) -> Duration {
     pause + pause / 4 * u32::from(byte) / 256
 }
 
+/// A user waits for it.
+const KEYS_WAIT: Duration = Duration::from_secs(3);
 const FRESH: Duration = Duration::from_secs(3600);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 

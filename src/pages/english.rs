@@ -34,6 +34,10 @@ texts_in_english! {
     signed_out_text: "You can close this window. If other people use this computer, close the browser too.",
     confirm_sign_out_title: "Sign out?",
     confirm_sign_out_text: "Another page sent you here. Do you want to sign out?",
+    sign_out_at_provider_title: "You are signed out of this site",
+    sign_out_at_provider_text: "You are still signed in at {provider}. If other people use this computer, sign out there too.",
+    sign_out_at_provider_button: "Sign out at {provider}",
+    stay_signed_in_at_provider: "Stay signed in there",
 
     // A sign-in that failed.
     sign_in_failed_title: "Signing in did not work",

@@ -37,6 +37,11 @@ texts! {
         bitte den ganzen Browser.",
     confirm_sign_out_title: "Abmelden?",
     confirm_sign_out_text: "Eine andere Seite hat Sie hierher weitergeleitet. Möchten Sie sich abmelden?",
+    sign_out_at_provider_title: "Sie sind von dieser Website abgemeldet",
+    sign_out_at_provider_text: "Bei {provider} sind Sie noch angemeldet. Wenn auch andere diesen Computer benutzen, melden Sie sich bitte \
+        auch dort ab.",
+    sign_out_at_provider_button: "Bei {provider} abmelden",
+    stay_signed_in_at_provider: "Dort angemeldet bleiben",
 
     // A sign-in that failed.
     sign_in_failed_title: "Die Anmeldung hat nicht funktioniert",

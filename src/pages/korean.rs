@@ -36,6 +36,10 @@ texts! {
     signed_out_text: "이 창을 닫아도 됩니다. 여러 사람이 함께 쓰는 컴퓨터라면 브라우저도 종료하세요.",
     confirm_sign_out_title: "로그아웃할까요?",
     confirm_sign_out_text: "다른 페이지에서 이곳으로 연결되었습니다. 로그아웃하시겠습니까?",
+    sign_out_at_provider_title: "이 사이트에서 로그아웃되었습니다",
+    sign_out_at_provider_text: "{provider} 계정은 아직 로그인되어 있습니다. 여러 사람이 함께 쓰는 컴퓨터라면 이 계정도 로그아웃하세요.",
+    sign_out_at_provider_button: "{provider} 계정에서 로그아웃",
+    stay_signed_in_at_provider: "계정 로그인 상태 유지",
 
     // A sign-in that failed.
     sign_in_failed_title: "로그인하지 못했습니다",

@@ -1,4 +1,5 @@
-//! The pages of the gateway in the client's language, and the same as JSON or gRPC status in English. Imports `identity` alone, so it cannot show a token.
+//! The pages of the gateway in the client's language, and the same as JSON or gRPC status in English. One page has a
+//! token, as the value of a form: [`SignOutAtProvider`].
 //! Invariants: every value is escaped, because the templates' names end in `.html`; every answer is `no-store`,
 //! `nosniff` and `no-referrer`; a page runs no script and loads nothing.
 //! Source: CSP Level 3; RFC 9110 §12.5.1; the gRPC protocol over HTTP/2, "Responses".
@@ -13,10 +14,10 @@ mod reason;
 mod reference;
 mod response;
 mod sign_in;
+mod sign_out;
 mod style;
 mod texts;
-
-use std::borrow::Cow;
+mod view;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -36,11 +37,14 @@ pub use negotiate::{Format, ResponseContext};
 pub use reason::{DenialReason, SignInReason};
 pub use response::{harden, plain_text, redirect};
 pub use sign_in::{Choice, SignInFailure};
+pub use sign_out::SignOutAtProvider;
 
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::origin::Origin;
 use crate::pages::english::Texts;
+use crate::pages::style::{FormAction, Policies};
+use crate::pages::view::{Action, ActionKind, View};
 
 /// `pages:`, what the operator can change.
 #[derive(Clone, Debug, Default)]
@@ -96,6 +100,8 @@ pub enum Page<'a> {
         /// The address that the button posts to.
         action: &'a str,
     },
+    /// The session here is over; the one at the provider ends by a form.
+    SignOutAtProvider(SignOutAtProvider<'a>),
     /// 403: the user is not allowed.
     Forbidden(Forbidden<'a>),
     /// The sign-in failed.
@@ -129,9 +135,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Pages {
     environment: Environment<'static>,
-    policy: HeaderValue,
-    /// The policy of the page that has a form.
-    policy_with_form: HeaderValue,
+    policies: Policies,
     clock: Clock,
     texts: Languages,
     /// The texts that no operator replaced, for programs.
@@ -151,13 +155,12 @@ impl Pages {
             logo => brand.logo.as_ref().map(Logo::data_url),
             message => brand.message.as_deref(),
         })?;
-        let policy = |form_action| style::policy(&style, form_action);
-        let (policy, policy_with_form) = (policy("'none'"), policy("*"));
+        let policies = Policies::new(&style);
         environment.add_global("title", title);
         environment.add_global("brand", Value::from_safe_string(rendered));
         environment.add_global("style", Value::from_safe_string(style));
         let (texts, built_in) = (brand.texts.clone(), Languages::default());
-        Ok(Self { environment, policy, policy_with_form, clock, texts, built_in })
+        Ok(Self { environment, policies, clock, texts, built_in })
     }
 
     /// Renders a page in the format of `context`. A 401 gets `WWW-Authenticate: Bearer`, a 429 and a 503 get
@@ -176,7 +179,7 @@ impl Pages {
         let mut response = match context.format {
             Format::Grpc => grpc(status, &view),
             Format::Html => {
-                self.html(context, texts, &view).unwrap_or_else(|| json(context, page, &view))
+                self.html(context, texts, page, &view).unwrap_or_else(|| json(context, page, &view))
             }
             Format::Json => json(context, page, &view),
         };
@@ -185,7 +188,12 @@ impl Pages {
         }
         let headers = response.headers_mut();
         harden(headers);
-        headers.insert(CONTENT_SECURITY_POLICY, self.policy_for(&view));
+        let forms = page.form_action();
+        headers.insert(CONTENT_SECURITY_POLICY, self.policies.of(forms));
+        if let FormAction::Only(_) = forms {
+            // SECURITY: a script of an application on this origin could read the token in a window that it opened.
+            headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
+        }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
@@ -195,27 +203,25 @@ impl Pages {
         response
     }
 
-    fn policy_for(&self, view: &View<'_>) -> HeaderValue {
-        if view.has_form() { self.policy_with_form.clone() } else { self.policy.clone() }
-    }
-
     fn html(
         &self,
         context: &ResponseContext<'_>,
         texts: &Texts,
+        page: &Page<'_>,
         view: &View<'_>,
     ) -> Option<Response<Body>> {
-        let page = context! {
+        let values = context! {
             language => context.language.tag(),
             next_steps => &*texts.next_steps,
             reference => &*texts.reference,
             reference_use => &*texts.reference_use,
             time => reference::time(self.clock.unix()),
             view => Serde(view),
-            form => view.has_form(),
+            form => page.form_action() != FormAction::None,
+            fields => Serde(page.fields()),
             request_id => reference::short(context.request_id),
         };
-        let text = self.environment.get_template("page.html").ok()?.render(page).ok()?;
+        let text = self.environment.get_template("page.html").ok()?.render(values).ok()?;
         let mut response = full("text/html; charset=utf-8", text);
         // No `Vary`: the answer is `no-store`, so no cache could mix up two languages.
         let language = HeaderValue::from_static(context.language.tag());
@@ -230,8 +236,9 @@ impl Page<'_> {
             Self::SignIn { choices, site } => sign_in::choose(texts, choices, site),
             Self::SignInRequired { login_url } => sign_in::required(texts, login_url),
             Self::SessionEnded { login_url } => sign_in::session_ended(texts, login_url),
-            Self::SignedOut { sign_in } => sign_in::signed_out(texts, *sign_in),
-            Self::ConfirmSignOut { action } => sign_in::confirm_sign_out(texts, action),
+            Self::SignedOut { sign_in } => sign_out::signed_out(texts, *sign_in),
+            Self::ConfirmSignOut { action } => sign_out::confirm(texts, action),
+            Self::SignOutAtProvider(page) => sign_out::at_provider(texts, page),
             Self::SignInFailed(failure) => sign_in::failed(texts, failure),
             Self::Forbidden(forbidden) => error::forbidden(texts, forbidden),
             Self::WrongHost { public_url } => error::wrong_host(texts, public_url),
@@ -248,6 +255,7 @@ impl Page<'_> {
             Self::SignIn { .. }
             | Self::SignedOut { .. }
             | Self::ConfirmSignOut { .. }
+            | Self::SignOutAtProvider(_)
             | Self::Forbidden(_)
             | Self::SignInFailed(_)
             | Self::WrongHost { .. }
@@ -255,74 +263,26 @@ impl Page<'_> {
             | Self::Status(_) => None,
         }
     }
-}
 
-/// The parts of a page, the same in every format.
-#[derive(Debug, Serialize)]
-struct View<'a> {
-    /// `error` of the JSON answer; `None` if the page is not about an error.
-    error: Option<&'static str>,
-    title: &'a str,
-    /// Sentences.
-    text: Vec<Cow<'a, str>>,
-    /// The names of the rule keys that failed, for programs only.
-    failed: &'a [&'static str],
-    actions: Vec<Action<'a>>,
-}
-
-/// A button or link.
-#[derive(Debug, Serialize)]
-struct Action<'a> {
-    label: Cow<'a, str>,
-    href: Cow<'a, str>,
-    kind: ActionKind,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum ActionKind {
-    /// The action that most users want: a filled button.
-    Primary,
-    /// Another action: an outlined button.
-    Secondary,
-    /// The same request again: it stays in its frame.
-    Retry,
-    /// The action that most users want, in a new tab: what the page itself holds must stay.
-    NewTab,
-    /// A button that posts.
-    Post,
-}
-
-impl View<'_> {
-    fn has_form(&self) -> bool {
-        self.actions.iter().any(|action| action.kind == ActionKind::Post)
+    /// The hidden fields of its form: names and values.
+    fn fields(&self) -> Vec<(&'static str, &str)> {
+        if let Self::SignOutAtProvider(page) = self { page.exposed_fields() } else { Vec::new() }
     }
 
-    /// All sentences on one line, for JSON and gRPC.
-    fn message(&self) -> String {
-        let mut message = self.text.join(" ");
-        if !self.failed.is_empty() {
-            message.push_str(" Rule keys that failed: ");
-            message.push_str(&self.failed.join(", "));
-            message.push('.');
+    fn form_action(&self) -> FormAction<'_> {
+        match self {
+            Self::ConfirmSignOut { .. } => FormAction::Any,
+            Self::SignOutAtProvider(page) => FormAction::Only(page.origins),
+            Self::SignIn { .. }
+            | Self::SignInRequired { .. }
+            | Self::SessionEnded { .. }
+            | Self::SignedOut { .. }
+            | Self::Forbidden(_)
+            | Self::SignInFailed(_)
+            | Self::WrongHost { .. }
+            | Self::SignInOnly { .. }
+            | Self::Status(_) => FormAction::None,
         }
-        message
-    }
-}
-
-impl<'a> Action<'a> {
-    fn new(
-        kind: ActionKind,
-        label: impl Into<Cow<'a, str>>,
-        href: impl Into<Cow<'a, str>>,
-    ) -> Self {
-        let href = href.into();
-        // SECURITY: a click on a `javascript:` or `data:` address would run it in the gateway's origin.
-        // An empty one is that of the page itself.
-        let known = href.is_empty()
-            || ["/", "https://", "http://"].iter().any(|start| href.starts_with(start));
-        let href = if known { href } else { "/".into() };
-        Self { label: label.into(), href, kind }
     }
 }
 
@@ -373,6 +333,8 @@ fn grpc(status: StatusCode, view: &View<'_>) -> Response<Body> {
     response
 }
 
+/// `Cross-Origin-Opener-Policy`, of the HTML standard.
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 /// Characters that `grpc-message` escapes: all but printable ASCII, and the percent sign.
 const GRPC_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');

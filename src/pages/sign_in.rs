@@ -1,4 +1,4 @@
-//! The pages of signing in and out.
+//! The pages of signing in.
 //! Invariant: no text of a provider is shown.
 
 use std::borrow::Cow;
@@ -51,30 +51,6 @@ pub(super) fn session_ended<'a>(texts: &'a Texts, login_url: &'a str) -> View<'a
         text: vec![(&*texts.session_ended_text).into(), (&*texts.session_ended_advice).into()],
         failed: &[],
         actions: vec![Action::new(ActionKind::NewTab, &*texts.session_ended_button, login_url)],
-    }
-}
-
-pub(super) fn signed_out<'a>(texts: &'a Texts, sign_in: Option<&'a str>) -> View<'a> {
-    let again = |href| Action::new(ActionKind::Secondary, &*texts.sign_in_again, href);
-    View {
-        error: None,
-        title: &texts.signed_out_title,
-        text: vec![(&*texts.signed_out_text).into()],
-        failed: &[],
-        actions: sign_in.map(again).into_iter().collect(),
-    }
-}
-
-pub(super) fn confirm_sign_out<'a>(texts: &'a Texts, action: &'a str) -> View<'a> {
-    View {
-        error: None,
-        title: &texts.confirm_sign_out_title,
-        text: vec![(&*texts.confirm_sign_out_text).into()],
-        failed: &[],
-        actions: vec![
-            Action::new(ActionKind::Post, &*texts.sign_out, action),
-            Action::new(ActionKind::Secondary, &*texts.stay_signed_in, "/"),
-        ],
     }
 }
 

@@ -35,7 +35,8 @@ use crate::oauth::{AuthenticatedEndpoint, Client};
 use crate::oidc::Issuer;
 use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
-use crate::oidc::logout::{LogoutRequest, LogoutToken};
+use crate::oidc::logout::LogoutToken;
+pub use crate::oidc::logout::{AnswerKind, Logout, LogoutForm, LogoutRequest};
 use crate::origin::Origin;
 use crate::providers::hints::ConfigHints;
 use crate::secret::Secret;
@@ -257,28 +258,28 @@ impl Provider {
         undiscovered || !self.http.is_answering()
     }
 
-    /// The URL at which the provider ends its own session. `None` if it has none, if `sign_out` is `local`, or if its
-    /// metadata is not known: a sign-out does not wait for discovery.
-    pub fn end_session_url(
-        &self,
-        id_token_hint: Option<&Secret>,
-        post_logout_redirect_uri: &str,
-        state: Option<&str>,
-    ) -> Option<Url> {
+    /// The logout request, which ends the session at the provider, without a hint. `None` if the provider has no
+    /// endpoint for it, if `sign_out` is `local`, or if its metadata is not known: a sign-out does not wait for discovery.
+    pub fn logout_request<'a>(
+        &'a self,
+        post_logout_redirect_uri: &'a str,
+        state: Option<&'a str>,
+    ) -> Option<LogoutRequest<'a>> {
         match self.settings.sign_out {
             SignOut::Local => None,
-            SignOut::Provider => {
-                let metadata = self.issuer.known()?;
-                let request = LogoutRequest {
-                    endpoint: metadata.end_session.as_ref()?,
-                    id_token_hint,
-                    client_id: &self.settings.client_id,
-                    post_logout_redirect_uri,
-                    state,
-                };
-                Some(request.url())
-            }
+            SignOut::Provider => Some(LogoutRequest {
+                endpoint: self.issuer.known()?.end_session.clone()?,
+                id_token_hint: None,
+                client_id: &self.settings.client_id,
+                post_logout_redirect_uri,
+                state,
+            }),
         }
+    }
+
+    /// Whether the provider can verify an ID token of a session as a hint: its key is not gone.
+    pub async fn can_verify_hint(&self, id_token: &Secret) -> bool {
+        self.issuer.has_key_of(id_token).await
     }
 
     /// Revokes a refresh token, if the provider has a revocation endpoint.

@@ -13,7 +13,7 @@ impl Provider {
     /// Compares the responses to our `post_logout_redirect_uri`, to one that is not registered, and to none.
     pub(super) async fn try_sign_out(&self, signed_out: &str, report: &mut ProbeReport) {
         let ask = async |uri: &str| {
-            let url = self.end_session_url(None, uri, None)?;
+            let url = self.logout_request(uri, None)?.url();
             self.http.get(ProviderEndpoint::Discovery, &url).await.ok()
         };
         let Some(ours) = ask(signed_out).await else { return };

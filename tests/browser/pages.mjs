@@ -59,6 +59,12 @@ const PAGES = {
     ]);
     return response;
   }],
+  'sign-out at the provider': [200, async (page) => {
+    await page.goto(`${gateway}/page`);
+    await signIn(page, 'carol');
+    await page.waitForURL(`${gateway}/page`);
+    return page.goto(`${gateway}/oauth2/sign_out`);
+  }],
   'signed out': [200, (page) => page.goto(`${gateway}/oauth2/signed_out`)],
   'not found': [404, (page) => page.goto(`${gateway}/oauth2/none`)],
   'ambiguous address': [400, (page) => page.goto(`${gateway}/open/%zz`)],

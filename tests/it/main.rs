@@ -42,6 +42,7 @@ mod shutdown;
 mod sign_in;
 mod sign_in_admission;
 mod sign_in_state;
+mod sign_out;
 mod source_files;
 mod streaming;
 mod supply;

@@ -8,7 +8,7 @@
 // it prints its issuer on a line when it is ready, and ends when its standard input does.
 //
 // Its access tokens are valid for five seconds and its refresh tokens once. It has the accounts
-// "alice" and "bob" (any password) and the client "portcullis" with the secret "op-secret".
+// "alice", "bob" and "carol" (any password) and the client "portcullis" with the secret "op-secret".
 // GET /test/seen returns counts of the token requests and the end of the newest access token.
 
 import { generateKeyPairSync } from 'node:crypto';
@@ -21,12 +21,15 @@ import { createMemoryAdapter } from 'oidc-provider/lib/adapters/memory_adapter.j
 const ACCOUNTS = {
   alice: { name: 'Alice Adams', groups: ['staff', 'wiki'] },
   bob: { name: 'Bob Brown', groups: ['wiki'] },
+  // Her ID tokens are longer than 3 KiB.
+  carol: { name: 'Carol Clark', groups: Array.from({ length: 100 }, (_, number) => `group-${number}-of-a-large-company`) },
 };
 export const ACCESS_TOKEN_SECONDS = 5;
 const DAY = 86400;
 
-/// Starts a provider at `host`, with TLS if `tls` has `{ cert, key }`.
-export async function startProvider({ redirectUris, postLogoutRedirectUris = [], host = '127.0.0.1', tls }) {
+/// Starts a provider at `host`, with TLS if `tls` has `{ cert, key }`. With `takesPosts`, which needs TLS, its pages also
+/// answer to POST.
+export async function startProvider({ redirectUris, postLogoutRedirectUris = [], host = '127.0.0.1', tls, takesPosts = false }) {
   const accounts = { ...ACCOUNTS };
   const adapter = createMemoryAdapter();
   const seen = { authorization_code: 0, refresh_token: 0, rejected: 0, revoked: 0, access_token_ends: 0 };
@@ -41,7 +44,7 @@ export async function startProvider({ redirectUris, postLogoutRedirectUris = [],
   let serve;
   // A provider with new keys and the data of the one before it.
   const rotateKeys = () => {
-    const provider = new Provider(issuer, configuration({ redirectUris, postLogoutRedirectUris, accounts, adapter }));
+    const provider = new Provider(issuer, configuration({ redirectUris, postLogoutRedirectUris, accounts, adapter, takesPosts }));
     observe(provider, seen);
     const standard = provider.callback();
     serve = (request, response) => (request.url.startsWith('/interaction/')
@@ -64,7 +67,7 @@ export async function startProvider({ redirectUris, postLogoutRedirectUris = [],
   };
 }
 
-function configuration({ redirectUris, postLogoutRedirectUris, accounts, adapter }) {
+function configuration({ redirectUris, postLogoutRedirectUris, accounts, adapter, takesPosts }) {
   return {
     adapter,
     clients: [{
@@ -78,7 +81,8 @@ function configuration({ redirectUris, postLogoutRedirectUris, accounts, adapter
     }],
     jwks: { keys: [signingKey()] },
     // Without keys its cookies are not signed: browsers keep 180 per host, and each tab uses some.
-    cookies: {},
+    cookies: takesPosts ? { long: { sameSite: 'none' } } : {},
+    enableHttpPostMethods: takesPosts,
     claims: {
       openid: ['sub'],
       email: ['email', 'email_verified'],

@@ -11,6 +11,7 @@ use super::*;
 use crate::identity::Identity;
 use crate::identity::claim_set::ClaimSet;
 use crate::identity::claims::ClaimNames;
+use crate::secret::Secret;
 use SignInReason::{ProviderMisconfigured, ProviderUnavailable};
 
 /// Text that would end an attribute, an element or a template if it were not escaped.
@@ -53,12 +54,23 @@ fn with_each_page(text: &str, mut check: impl FnMut(StatusCode, &Page<'_>)) {
         Choice { name: text, href: &href, is_down: false },
         Choice { name: text, href: "/b", is_down: true },
     ];
+    let origins = [public_url.clone(), Origin::parse("https://op.example").unwrap()];
+    let fields = [("id_token_hint", Secret::new(text)), ("state", Secret::new(text))];
+    let action = format!("https://op.example/logout?a={text}");
+    let sign_out = SignOutAtProvider {
+        provider: text,
+        action: &action,
+        fields: &fields,
+        origins: &origins,
+        skip: &href,
+    };
     let pages = [
         (200, Page::SignIn { choices: &choices, site: text }),
         (401, Page::SignInRequired { login_url: &href }),
         (401, Page::SessionEnded { login_url: &href }),
         (200, Page::SignedOut { sign_in: Some(&href) }),
         (200, Page::ConfirmSignOut { action: &href }),
+        (200, Page::SignOutAtProvider(sign_out)),
         (403, Page::Forbidden(forbidden)),
         (400, Page::SignInFailed(failure)),
         (503, Page::SignInFailed(SignInFailure { reason: ProviderUnavailable, ..failure })),
@@ -165,7 +177,9 @@ fn policy_allows_only_what_the_page_has() {
             let response = pages.respond(&context(Format::Html), status, page);
             let policy = header(&response, &CONTENT_SECURITY_POLICY).to_owned();
             let html = text(response);
-            for directive in ["default-src 'none';", "frame-ancestors 'self'", "base-uri 'none'"] {
+            let framed = ["'self'", "'none'"][usize::from(html.contains("id_token_hint"))];
+            let framed = format!("frame-ancestors {framed}");
+            for directive in ["default-src 'none';", &framed, "base-uri 'none'"] {
                 assert!(policy.contains(directive), "{policy}");
             }
             assert_eq!(policy.contains("form-action 'none'"), !html.contains("<form"), "{policy}");
@@ -173,6 +187,26 @@ fn policy_allows_only_what_the_page_has() {
             assert!(!html.contains("<script") && !html.contains("style="), "{html}");
         });
     }
+}
+
+#[test]
+fn form_with_a_token_leads_only_to_its_origins_and_no_script_can_reach_it() {
+    with_each_page("t.o.ken", |status, page| {
+        let response = pages().respond(&context(Format::Html), status, page);
+        let (policy, opener) = (CONTENT_SECURITY_POLICY, OPENER_POLICY);
+        let (policy, opener) = (header(&response, &policy), header(&response, &opener));
+        let is_kept = policy.contains("form-action https://wiki.example.com https://op.example;")
+            && policy.contains("frame-ancestors 'none'")
+            && opener == "same-origin";
+        let is_open = opener.is_empty() && policy.contains("frame-ancestors 'self'");
+        let has_token = matches!(page, Page::SignOutAtProvider(_));
+        assert_eq!((is_kept, is_open), (has_token, !has_token), "{response:?}");
+        let html = text(pages().respond(&context(Format::Html), status, page));
+        let field = "<input type=\"hidden\" name=\"id_token_hint\" value=\"t.o.ken\">";
+        assert_eq!(html.contains(field), has_token, "{html}");
+        let json = text(pages().respond(&context(Format::Json), status, page));
+        assert!(!json.contains("id_token_hint"), "{json}");
+    });
 }
 
 #[test]

@@ -351,7 +351,9 @@ async fn logout_token_is_verified_with_the_keys_of_the_provider() {
 #[tokio::test]
 async fn sign_out_redirects_to_the_provider_unless_it_is_local() {
     let with_provider = scene(|_| {}).await;
-    let url = |scene: &Scene| scene.provider.end_session_url(None, "https://app.example/", None);
+    let url = |scene: &Scene| {
+        scene.provider.logout_request("https://app.example/", None).map(|request| request.url())
+    };
     assert_eq!(url(&with_provider), None, "not known yet");
     with_provider.provider.revoke(&Secret::new("rt")).await.unwrap();
     assert_eq!(with_provider.op.seen("/revoke").len(), 1);
