@@ -31,14 +31,20 @@ pub fn run(
     for finding in findings.iter_mut().filter(|finding| finding.severity == Severity::Outdated) {
         finding.severity = Severity::Error;
     }
+    let is_invalid =
+        |findings: &[Problem]| findings.iter().any(|it| it.severity == Severity::Error);
+    let is_valid_offline = config.is_some() && !is_invalid(&findings);
     let mut good = Vec::new();
     if let Some(config) = config.as_ref().filter(|_| online) {
         good = ask(config, written, source, &mut findings)?;
         findings.sort_by_key(|finding| finding.line);
     }
-    let rejected = findings.iter().any(|finding| finding.severity == Severity::Error);
-    let (summary, code) = match config.filter(|_| !rejected) {
+    let (summary, code) = match config.filter(|_| !is_invalid(&findings)) {
         Some(config) => (format!("{written} is valid: {}", contents(&config)), SUCCESS),
+        None if is_valid_offline => {
+            let counts = counts(&findings);
+            (format!("{written} is valid, but the online checks failed: {counts}"), INVALID_CONFIG)
+        }
         None => (summary_of_errors(written, &findings), INVALID_CONFIG),
     };
     match format {

@@ -45,7 +45,7 @@ Examples:
     },
     /// Check a configuration and print all problems.
     #[command(after_help = "\
-Exit codes: 0 valid (there can be warnings), 64 usage error, 78 invalid configuration.
+Exit codes: 0 valid (there can be warnings), 64 usage error, 78 invalid configuration, or a failed online check.
 
 Example: portcullis check --config portcullis.yaml --online")]
     Check {
@@ -68,7 +68,8 @@ Example: portcullis demo --port 8080")]
         #[arg(long, default_value_t = 4180, value_parser = value_parser!(u16).range(1..=i64::from(u16::MAX - demo::PROVIDER_OFFSET)))]
         port: u16,
     },
-    /// Explain how a request would be handled: the route, the rules, the decision and the headers.
+    /// Explain how a request would be handled: the route, the rules, the decision and the headers. The configuration
+    /// is found as for `run`.
     #[command(after_help = "\
 Exit codes: 0 allow, 1 deny or sign in, 64 usage error, 78 invalid configuration.
 
@@ -88,7 +89,7 @@ Examples:
   portcullis health --url http://127.0.0.1:4181/readyz
   portcullis health --url unix:/run/portcullis/admin.sock")]
     Health {
-        /// Configuration file whose admin listener is asked [default: as for `run`]
+        /// Configuration file; its `admin.listen` is used [default: as for `run`]
         #[arg(long, value_name = "FILE", conflicts_with = "url")]
         config: Option<PathBuf>,
         /// URL on the admin listener, or unix:PATH [default: that of the configuration]

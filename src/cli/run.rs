@@ -63,7 +63,7 @@ pub enum StartError {
     #[error("cannot use the configuration: {0}")]
     App(#[from] app::build::Error),
     /// An address is in use, or does not belong to this machine.
-    #[error("cannot listen: {0}")]
+    #[error(transparent)]
     Listener(#[from] server::Error),
 }
 

@@ -37,6 +37,12 @@ pub(super) fn listen(text: &str, diagnostics: &Diagnostics<'_>) -> Result<Listen
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Invalid::new("has no host").suggest(format!("127.0.0.1:{text}")));
     }
+    // nginx has words after the port: `443 ssl`.
+    if let Some((port, _)) = text.split_once(' ')
+        && port.parse::<u16>().is_ok()
+    {
+        return Err(Invalid::new("is not HOST:PORT").suggest(format!("0.0.0.0:{port}")));
+    }
     let (host, port) =
         text.rsplit_once(':').ok_or_else(|| Invalid::new("has no port").hint(HINT))?;
     if host.is_empty() {
@@ -183,7 +189,18 @@ pub(super) fn network(text: &str) -> Result<IpNet, Invalid> {
     let network = match text.parse::<IpAddr>() {
         Ok(address) => IpNet::from(address),
         Err(_) => text.parse::<IpNet>().map_err(|_| {
-            Invalid::new("is neither a network (CIDR) nor an IP address").hint(hint)
+            match text.split_once('/').map(|(address, _)| address.parse()) {
+                Some(Ok(IpAddr::V4(_))) => {
+                    Invalid::new("has a wrong prefix length: IPv4 networks have 0 to 32").hint(hint)
+                }
+                Some(Ok(IpAddr::V6(_))) => {
+                    Invalid::new("has a wrong prefix length: IPv6 networks have 0 to 128")
+                        .hint(hint)
+                }
+                Some(Err(_)) | None => {
+                    Invalid::new("is neither a network (CIDR) nor an IP address").hint(hint)
+                }
+            }
         })?,
     };
     // A client with the address ::ffff:1.2.3.4 is compared as 1.2.3.4.

@@ -49,8 +49,13 @@ pub(super) fn settings(
     let min_version = section.field("min_version").value(|text| match text {
         "1.2" => Ok(TlsVersion::V1_2),
         "1.3" => Ok(TlsVersion::V1_3),
-        _ => {
-            Err(Invalid::new("is not a version of TLS that is supported").hint("write 1.2 or 1.3"))
+        other => {
+            let number = other.trim_start_matches(|c: char| !c.is_ascii_digit());
+            let invalid = Invalid::new("is not one of 1.2, 1.3");
+            Err(match number {
+                "1.2" | "1.3" => invalid.suggest(number),
+                _ => invalid.hint("write 1.2 or 1.3"),
+            })
         }
     });
     let field = section.field("certificates");

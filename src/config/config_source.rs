@@ -120,7 +120,7 @@ impl fmt::Display for ConfigSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(file) => file.display().fmt(f),
-            Self::Flags(_) => f.write_str("the configuration in flags"),
+            Self::Flags(_) => f.write_str("the configuration in flags and environment variables"),
         }
     }
 }

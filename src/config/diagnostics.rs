@@ -125,8 +125,12 @@ impl<'a> Diagnostics<'a> {
         self,
         place: impl Fn(&KeyPath) -> (PathBuf, Option<usize>),
     ) -> (Vec<Problem>, Vec<PathBuf>) {
-        let located = |Finding { severity, path, message, hint }| {
+        let located = |Finding { severity, path, mut message, hint }| {
             let (file, line) = place(&path);
+            let before = path.before_again().and_then(|path| place(&path).1);
+            if let Some(before) = before {
+                message.push_str(&format!(", first in line {before}"));
+            }
             Problem { severity, file, line, path, message, hint }
         };
         let mut problems: Vec<Problem> =

@@ -94,7 +94,8 @@ impl SyntaxError {
         } else if written.contains("[::") {
             ("an IPv6 address needs quotes", Some("put it in quotes: \"[::1]:4180\""))
         } else {
-            ("not valid YAML", None)
+            let hint = "check brackets, quotes and indentation of this line and the lines above";
+            ("not valid YAML", Some(hint))
         };
         Self { line, message, hint }
     }

@@ -7,6 +7,12 @@ use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type};
 use crate::config::problem::KeyPath;
 
+/// The default of a rule's key, see [`DefaultValue::Unset`].
+pub(super) const NOT_CHECKED: &str = "not checked";
+
+/// The default of a route's `providers`.
+pub(super) const ALL_PROVIDERS: &str = "all";
+
 /// A key, or an item of a list, with its value in the file.
 #[derive(Clone, Debug)]
 pub(super) struct Field<'r> {
@@ -96,6 +102,13 @@ impl<'r> Field<'r> {
     pub(super) fn empty(&self) -> Reported {
         let hint = match self.default {
             DefaultValue::Required(example) => format!("write `{example}`"),
+            // SECURITY: a rule with fewer keys allows more.
+            DefaultValue::Unset(NOT_CHECKED) => {
+                format!("add a value; a rule without `{}` allows more requests", self.name)
+            }
+            DefaultValue::Unset(ALL_PROVIDERS) => {
+                "add a value; without the key, users of all providers are accepted".to_owned()
+            }
             DefaultValue::Is(without) | DefaultValue::Unset(without) => {
                 format!("add a value, or remove the key [default: {without}]")
             }
@@ -127,6 +140,14 @@ pub(super) fn report_twice(
     }
 }
 
+/// The name of an environment variable in the syntax of Caddy, `{$NAME}` or `{env.NAME}`, which YAML reads as a mapping.
+fn foreign_variable(entries: &[(String, Node)]) -> Option<&str> {
+    let [(name, Node::Null)] = entries else { return None };
+    let name = name.strip_prefix('$').or_else(|| name.strip_prefix("env."))?;
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    (!name.is_empty() && name.chars().all(is_name)).then_some(name)
+}
+
 /// Whether a value of a list can be shown, and be written in YAML without quotes.
 // SECURITY: a value with `:` may have a password in it.
 fn is_plain(text: &str) -> bool {
@@ -149,9 +170,12 @@ pub(super) fn type_mismatch(kind: &Type, node: &Node) -> Invalid {
             let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
             invalid.hint(format!("write a mapping with these keys: {}", names.join(", ")))
         }
-        (Type::Text | Type::Secret, Node::Map(_)) => invalid.hint(
-            "put the value in quotes: YAML reads `{` at its start, or `: ` inside it, as a mapping",
-        ),
+        (Type::Text | Type::Secret | Type::Pem, Node::Map(entries)) => {
+            invalid.hint(match foreign_variable(entries) {
+                Some(name) => format!("write ${{{name}}} for an environment variable"),
+                None => "put the value in quotes: YAML reads `{` at its start, or `: ` inside it, as a mapping".to_owned(),
+            })
+        }
         (Type::List { .. }, Node::Text(text) | Node::Number(text)) if is_plain(text) => {
             invalid.hint(format!("write a list: `[{text}]`"))
         }
@@ -159,8 +183,14 @@ pub(super) fn type_mismatch(kind: &Type, node: &Node) -> Invalid {
             invalid.hint("put the value in [ ] to make a list: `[VALUE]`, or `[VALUE, VALUE]`")
         }
         (Type::List { .. }, Node::Map(_)) => invalid.hint("begin each item with `- `"),
-        (Type::Map(_) | Type::Texts(_), Node::List(_)) => {
-            invalid.hint("write `NAME:` in place of each `- `")
+        (Type::Map(_) | Type::Texts(_), Node::List(items)) => {
+            let is_named = |item: &Node| {
+                matches!(item, Node::Map(entries) if matches!(entries.first(), Some((_, Node::Null))))
+            };
+            invalid.hint(match items.iter().any(is_named) {
+                true => "remove each `- `, and indent the keys below the name",
+                false => "write `NAME:` in place of each `- `",
+            })
         }
         (
             Type::Text

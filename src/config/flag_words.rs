@@ -68,9 +68,12 @@ const MISSING: [(&str, &str); 5] = [
 ];
 
 /// Texts in messages about keys, and their replacements for flags.
-const WORDS: [(&str, &str); 6] = [
+const WORDS: [(&str, &str); 9] = [
     ("write `allow: authenticated`", "use --allow-authenticated"),
+    ("write `authenticated` in place of the rule", "use --allow-authenticated in its place"),
+    ("remove the key; to", "to"),
     ("`email_domains`", "--allow-email-domain"),
+    ("`emails`", "--allow-email"),
     (
         "write a list: [ADDRESS, ADDRESS]",
         "a flag accepts only one; use a configuration file for a list",

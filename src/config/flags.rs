@@ -10,30 +10,36 @@ use crate::config::problem::{KeyPath, Step};
 #[command(next_help_heading = "Configuration without a file (one provider, one application)")]
 pub struct Flags {
     /// Origin at which browsers reach the gateway.
-    #[arg(long, env = "PORTCULLIS_PUBLIC_URL", value_name = "URL")]
+    #[arg(long, env = "PORTCULLIS_PUBLIC_URL", hide_env_values = true, value_name = "URL")]
     public_url: Option<String>,
     /// Listen address: HOST:PORT or unix:PATH [default: 127.0.0.1:4180]
-    #[arg(long, env = "PORTCULLIS_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "PORTCULLIS_LISTEN", hide_env_values = true, value_name = "ADDRESS")]
     listen: Option<String>,
     /// Listen address for health checks and metrics: HOST:PORT, unix:PATH or `off` [default: 127.0.0.1:4181]
-    #[arg(long, env = "PORTCULLIS_ADMIN_LISTEN", value_name = "ADDRESS")]
+    #[arg(long, env = "PORTCULLIS_ADMIN_LISTEN", hide_env_values = true, value_name = "ADDRESS")]
     admin_listen: Option<String>,
     /// Issuer identifier of the provider, exactly as in its metadata.
-    #[arg(long, env = "PORTCULLIS_ISSUER", value_name = "URL")]
+    #[arg(long, env = "PORTCULLIS_ISSUER", hide_env_values = true, value_name = "URL")]
     issuer: Option<String>,
     /// Client ID from the registration at the provider.
-    #[arg(long, env = "PORTCULLIS_CLIENT_ID", value_name = "ID")]
+    #[arg(long, env = "PORTCULLIS_CLIENT_ID", hide_env_values = true, value_name = "ID")]
     client_id: Option<String>,
     /// File with the client secret from the registration.
-    #[arg(long, env = "PORTCULLIS_CLIENT_SECRET_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        env = "PORTCULLIS_CLIENT_SECRET_FILE",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
     client_secret_file: Option<String>,
     /// Address of the application: http://HOST:PORT, https://HOST:PORT or unix:PATH.
-    #[arg(long, env = "PORTCULLIS_UPSTREAM", value_name = "URL")]
+    #[arg(long, env = "PORTCULLIS_UPSTREAM", hide_env_values = true, value_name = "URL")]
     upstream: Option<String>,
     /// Allow users with a verified e-mail address in this domain; separate several with commas.
     #[arg(
         long = "allow-email-domain",
         env = "PORTCULLIS_ALLOW_EMAIL_DOMAIN",
+        hide_env_values = true,
         value_name = "DOMAIN",
         value_delimiter = ','
     )]
@@ -42,6 +48,7 @@ pub struct Flags {
     #[arg(
         long = "allow-email",
         env = "PORTCULLIS_ALLOW_EMAIL",
+        hide_env_values = true,
         value_name = "EMAIL",
         value_delimiter = ','
     )]
@@ -50,12 +57,13 @@ pub struct Flags {
     #[arg(
         long = "allow-group",
         env = "PORTCULLIS_ALLOW_GROUP",
+        hide_env_values = true,
         value_name = "GROUP",
         value_delimiter = ','
     )]
     groups: Vec<String>,
     /// Allow every signed-in user.
-    #[arg(long, env = "PORTCULLIS_ALLOW_AUTHENTICATED", value_parser = optional_bool)]
+    #[arg(long, env = "PORTCULLIS_ALLOW_AUTHENTICATED", hide_env_values = true, value_parser = optional_bool)]
     allow_authenticated: bool,
 }
 

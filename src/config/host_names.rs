@@ -1,4 +1,4 @@
-//! Check of host names in URLs and addresses: a URL parser accepts names that no resolver knows.
+//! Checks of host names: a URL parser accepts names that no resolver knows, and some names belong to everyone.
 
 use std::net::Ipv6Addr;
 
@@ -27,6 +27,12 @@ pub(super) fn check_host(host: &str) -> Result<(), Invalid> {
         .hint("use letters, digits and -, separated by dots"))
 }
 
+/// Whether a domain is a public suffix, below which anyone can register names: `co.uk`, `duckdns.org`.
+pub(super) fn is_public_suffix(domain: &str) -> bool {
+    // A name that matches no rule of the list is not a public suffix: `corp.internal`.
+    psl::suffix(domain.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix == domain)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +45,24 @@ mod tests {
         let long = "a".repeat(64);
         for invalid in ["", "a..b", "*.a.example", "{host}", "-a", "::1", &long] {
             assert!(check_host(invalid).is_err(), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn public_suffix_is_recognized_and_private_domain_is_not() {
+        for suffix in ["co.uk", "duckdns.org", "github.io", "com", "foo.ck", "xn--p1ai"] {
+            assert!(is_public_suffix(suffix), "{suffix}");
+        }
+        for domain in [
+            "example.com",
+            "example.co.uk",
+            "me.duckdns.org",
+            "internal",
+            "corp.internal",
+            "lan",
+            "www.ck",
+        ] {
+            assert!(!is_public_suffix(domain), "{domain}");
         }
     }
 }

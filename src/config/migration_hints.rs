@@ -12,12 +12,16 @@ pub(super) fn renamed(name: &str, keys: &[&str]) -> Option<&'static str> {
     places().find(is_here).or_else(|| places().next())
 }
 
+/// Hint for a key about e-mail domains with the value `*`.
+// SECURITY: with rules for groups it means these groups only, and `authenticated` would allow all users.
+pub(super) const EVERY_DOMAIN: &str = "remove it: rules without `email_domains` allow every domain; if there is no other \
+    rule, write `allow: authenticated` for every signed-in user";
+
 /// Key of another gateway, and our key.
-const RENAMED: [(&str, &str); 64] = [
+const RENAMED: [(&str, &str); 67] = [
     ("oidc_issuer_url", "providers.ID.issuer"),
     ("issuer_url", "providers.ID.issuer"),
     ("idp_provider_url", "providers.ID.issuer"),
-    ("cookie_secret", "session.secret"),
     ("cookie_domain", "session.cookie.domain"),
     ("cookie_domains", "session.cookie.domain"),
     ("cookie_expire", "session.lifetime"),
@@ -43,7 +47,6 @@ const RENAMED: [(&str, &str); 64] = [
     ("service", "routes[].upstream"),
     ("url", "server.public_url"),
     ("url", "providers.ID.issuer"),
-    ("from", "routes[].host"),
     ("domain", "session.cookie.domain"),
     ("domain", "routes[].host"),
     ("domain", "routes[].allow[].email_domains"),
@@ -69,7 +72,6 @@ const RENAMED: [(&str, &str); 64] = [
     ("end_session_endpoint", "providers.ID.endpoints.end_session"),
     ("revocation_endpoint", "providers.ID.endpoints.revocation"),
     ("authenticate_service_url", "server.public_url"),
-    ("shared_secret", "session.secret"),
     ("preserve_host_header", "routes[].preserve_host"),
     ("tls_custom_ca", "routes[].upstream_tls.ca"),
     ("tls_custom_ca_file", "routes[].upstream_tls.ca"),
@@ -78,10 +80,16 @@ const RENAMED: [(&str, &str); 64] = [
     ("api_routes", "routes[].unauthenticated"),
     ("force_json_errors", "routes[].unauthenticated"),
     ("custom_sign_in_logo", "pages.logo"),
+    ("location", "routes[].path"),
+    ("proxy_pass", "routes[].upstream"),
+    ("client_max_body_size", "routes[].request_body"),
+    ("proxy_connect_timeout", "routes[].timeouts.connect"),
+    ("proxy_read_timeout", "routes[].timeouts.idle"),
+    ("ssl_protocols", "server.tls.min_version"),
 ];
 
 /// Keys of other gateways that have no single equivalent here, and the hint.
-const OTHERWISE: [(&[&str], &str); 25] = [
+const OTHERWISE: [(&[&str], &str); 35] = [
     (
         &["<<"],
         "YAML merge keys are not supported: repeat the keys, or use an alias for a whole value",
@@ -92,14 +100,35 @@ const OTHERWISE: [(&[&str], &str); 25] = [
          https://wiki.example.com/oauth2/callback; register this URI at the provider",
     ),
     (
-        &[
-            "skip_auth_routes",
-            "skip_auth_regex",
-            "skip_auth_preflight",
-            "allow_public_unauthenticated_access",
-        ],
-        "set `allow: public` for the route, or add a rule `{ public: true, exact_paths: [/health], methods: [GET] }`, \
-         or one with `paths` for everything below a path",
+        &["skip_auth_routes", "skip_auth_regex"],
+        "add a rule to the route, `{ public: true, exact_paths: [/health], methods: [GET] }`, or one with `paths` for \
+         everything below a path",
+    ),
+    // SECURITY: without `methods`, the rule would open the whole route.
+    (
+        &["skip_auth_preflight", "cors_allow_preflight"],
+        "add a rule to the route: `{ public: true, methods: [OPTIONS] }`",
+    ),
+    (&["allow_public_unauthenticated_access"], "set `allow: public` for the route"),
+    (&["allow_any_authenticated_user"], "set `allow: authenticated` for the route"),
+    (&["allow_websockets"], "remove it: WebSockets are always forwarded"),
+    (
+        &["from"],
+        "write the host without a scheme: `host: wiki.example.com` for a route, `public_url` for the gateway itself",
+    ),
+    (
+        &["server_name"],
+        "use `server.public_url` for the gateway, `routes[].host` for other hosts, and `routes[].upstream_tls.server_name` \
+         for the name in the certificate of an upstream",
+    ),
+    (&["deny"], "remove it: a request that no rule of `allow` matches is denied"),
+    (
+        &["cookie_secret", "shared_secret"],
+        "remove it: the session cookie is a random id; if several instances need a common secret, set `session.secret`",
+    ),
+    (
+        &["set_xauthrequest"],
+        "remove it: answers to auth subrequests always have the headers X-Auth-Request-User, -Email and others",
     ),
     (
         &["reverse_proxy", "trusted_proxy_ips", "real_client_ip_header"],
@@ -119,8 +148,9 @@ const OTHERWISE: [(&[&str], &str); 25] = [
         &["authenticated_emails_file"],
         "use `emails_file` in a rule of the route: `allow: [{ emails_file: emails.txt }]`",
     ),
+    (&["htpasswd_file"], "remove it: there are no passwords here, all users sign in at a provider"),
     (
-        &["htpasswd_file", "passthrough_users"],
+        &["passthrough_users"],
         "write the users into the rules of the route: `allow: [{ emails: [ada@example.com] }]`",
     ),
     (&["session_store_type", "redis_connection_url"], "remove it: sessions are stored in memory"),
@@ -138,7 +168,14 @@ const OTHERWISE: [(&[&str], &str); 25] = [
     (&["skip_provider_button"], "remove it: with one provider there is no sign-in page"),
     (&["code_challenge_method"], "remove it: PKCE with S256 is always used"),
     (
-        &["tls_cert_file", "tls_key_file", "certificate_file", "certificate_key_file"],
+        &[
+            "tls_cert_file",
+            "tls_key_file",
+            "certificate_file",
+            "certificate_key_file",
+            "ssl_certificate",
+            "ssl_certificate_key",
+        ],
         "use `server.tls.certificates: [{ certificate: tls.crt, key: tls.key }]` instead",
     ),
     (
@@ -168,7 +205,6 @@ const OTHERWISE: [(&[&str], &str); 25] = [
             "pass_basic_auth",
             "pass_user_headers",
             "set_authorization_header",
-            "set_xauthrequest",
             "jwt_claims_headers",
             "pass_identity_headers",
             "set_request_headers",

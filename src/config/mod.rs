@@ -36,6 +36,7 @@ mod route_hosts;
 mod route_overlaps;
 mod routes;
 mod rule_paths;
+mod rule_values;
 mod rule_warnings;
 mod scalar;
 mod schema;

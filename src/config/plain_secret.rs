@@ -85,7 +85,7 @@ pub(super) fn doubtful(text: &str, is_set: impl Fn(&str) -> bool) -> Option<Inva
         return None;
     }
     Some(if is_bare_variable(text) {
-        Invalid::new("is used literally: a `$` without braces is not a variable")
+        Invalid::new("is used literally, not as the name of a variable")
             .hint("write ${NAME} for an environment variable; for a dollar sign, write $$")
     } else if is_file_name(text) {
         Invalid::new("is used literally, not as the name of a file")
@@ -97,10 +97,13 @@ pub(super) fn doubtful(text: &str, is_set: impl Fn(&str) -> bool) -> Option<Inva
     })
 }
 
-/// Whether a value is a variable in shell syntax: `$CLIENT_SECRET`.
+/// Whether a value is a variable in the syntax of a shell or of Caddy: `$NAME`, `{$NAME}`, `{env.NAME}`.
 fn is_bare_variable(text: &str) -> bool {
-    let name = text.strip_prefix('$').unwrap_or_default();
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+    let inner = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    let name = inner.and_then(|inner| inner.strip_prefix("env."));
+    let name = name.or_else(|| inner.unwrap_or(text).strip_prefix('$')).unwrap_or_default();
+    let is_name = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    !name.is_empty() && name.bytes().all(is_name)
 }
 
 /// Whether a value looks like the path of a file with a secret.
@@ -123,6 +126,16 @@ mod tests {
         assert_eq!(samples.len(), 2, "{samples:?}");
         assert!(samples.iter().all(|secret| is_sample(secret)), "{samples:?}");
         assert!(!is_sample("VQxR3mPz8k") && is_sample("Change-Me "));
+    }
+
+    #[test]
+    fn variable_in_another_syntax_is_recognized() {
+        for text in ["$SECRET", "{$CLIENT_SECRET_2}", "{env.SECRET}"] {
+            assert!(is_bare_variable(text), "{text}");
+        }
+        for text in ["${SECRET}", "$", "{$}", "{SECRET}", "$ecret", "env.SECRET"] {
+            assert!(!is_bare_variable(text), "{text}");
+        }
     }
 
     #[test]

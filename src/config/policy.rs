@@ -11,10 +11,11 @@ use crate::config::claim_names::warn_of_apparent_path;
 use crate::config::diagnostics::Reported;
 use crate::config::document::Node;
 use crate::config::emails::{email, emails_file};
-use crate::config::field::Field;
+use crate::config::field::{Field, NOT_CHECKED};
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::rule_paths::{exact_path, path};
+use crate::config::rule_values::warn_of_values;
 use crate::config::rule_warnings::{warn_of_idle_rule, warn_of_letter_case};
 use crate::config::section::Section;
 use crate::config::suggest::nearest;
@@ -38,7 +39,7 @@ const KEYS: &[KeySpec] = &[
     key(
         "emails_file",
         Type::Text,
-        DefaultValue::Unset("not checked"),
+        DefaultValue::Unset(NOT_CHECKED),
         "File with e-mail addresses, one a line; # begins a comment.",
     ),
     rule_key(
@@ -51,7 +52,7 @@ const KEYS: &[KeySpec] = &[
     key(
         "claims",
         Type::Map(&Type::OneOrMore(&Type::Scalar)),
-        DefaultValue::Unset("not checked"),
+        DefaultValue::Unset(NOT_CHECKED),
         "Claims, or JSON pointers, each with the accepted values.",
     ),
     rule_key("methods", "Methods; GET includes HEAD."),
@@ -61,7 +62,7 @@ const KEYS: &[KeySpec] = &[
 ];
 
 const fn rule_key(name: &'static str, about: &'static str) -> KeySpec {
-    key(name, Type::List { of: &Type::Text, least: 1 }, DefaultValue::Unset("not checked"), about)
+    key(name, Type::List { of: &Type::Text, least: 1 }, DefaultValue::Unset(NOT_CHECKED), about)
 }
 
 /// Keys that are allowed together with `public: true`: they need no signed-in user.
@@ -111,14 +112,22 @@ pub(super) fn policy(field: &Field<'_>, route: OfRoute<'_>) -> Result<Policy, Re
                     .hint(ONE_OF_THREE);
                 Err(match nearest(text, ["public", "authenticated"]) {
                     Some(word) => invalid.suggest(word),
+                    None if address::network(text).is_ok() => {
+                        invalid.suggest(format!("allow: [{{ client_addresses: [{text}] }}]"))
+                    }
                     None => invalid,
                 })
             }
         }),
-        Some(Node::Map(_)) => Err(field.error(
-            &Invalid::new("must be a list of rules, not a mapping")
-                .hint("put the rule in [ ]: `allow: [{ email_domains: [example.com] }]`"),
-        )),
+        Some(Node::Map(_)) => {
+            let invalid = Invalid::new("must be a list of rules, not a mapping")
+                .hint("put the rule in [ ]: `allow: [{ email_domains: [example.com] }]`");
+            let reported = field.error(&invalid);
+            // It is probably a rule, which may have problems of its own.
+            let inside = Field { kind: &RULE, ..field.clone() };
+            drop(Section::of(&inside).and_then(|section| rule(&section, route)));
+            Err(reported)
+        }
         Some(Node::Flag(_) | Node::Number(_)) => Err(field.error(
             &Invalid::new("must be `authenticated`, `public`, or a list of rules")
                 .hint(ONE_OF_THREE),
@@ -183,6 +192,7 @@ fn rule(section: &Section<'_>, route: OfRoute<'_>) -> Result<Rule, Reported> {
     check_keys(section, rule.public)?;
     check_issuers_of_names(section, &rule, route)?;
     warn_of_idle_rule(section, &rule, route.path, route.providers);
+    warn_of_values(section, &rule);
     Ok(rule)
 }
 
@@ -225,7 +235,7 @@ fn check_issuers_of_names(
         Some(key) => {
             let ids = route.ids.unwrap_or_default();
             let what = format!(
-                "needs `providers`: there are several ({}), and another user can have the same value at another provider",
+                "needs `providers`: there are several ({}), and users of different providers can have the same value",
                 ids.join(", ")
             );
             let first = ids.first().map_or("", String::as_str);
@@ -292,12 +302,20 @@ fn exact(text: &str) -> Result<String, Invalid> {
 
 fn email_domain(text: &str) -> Result<EmailDomain, Invalid> {
     // In oauth2-proxy, this means every domain below it. Here it would never match.
-    match text.strip_prefix('.') {
-        Some(bare) => {
-            Err(Invalid::new("begins with a dot, so it never matches").suggest(format!("*.{bare}")))
-        }
-        None => Ok(EmailDomain::parse(text)?),
+    if let Some(bare) = text.strip_prefix('.') {
+        return Err(
+            Invalid::new("begins with a dot, so it never matches").suggest(format!("*.{bare}"))
+        );
     }
+    EmailDomain::parse(text).map_err(|what| {
+        let invalid = Invalid::from(what);
+        match text.split_once('@') {
+            Some(("", domain)) if EmailDomain::parse(domain).is_ok() => invalid.suggest(domain),
+            // SECURITY: its domain would allow more users than this one.
+            Some(_) => invalid.hint("to allow one address, use `emails`"),
+            None => invalid,
+        }
+    })
 }
 
 fn method(text: &str) -> Result<Method, Invalid> {

@@ -69,6 +69,13 @@ impl KeyPath {
         self.with(Step::Item(index))
     }
 
+    /// Returns the path of the first of two equal keys, if this is the path of the second.
+    pub(super) fn before_again(&self) -> Option<Self> {
+        let (last, parents) = self.0.split_last()?;
+        let Step::Again(name) = last else { return None };
+        Some(Self(parents.to_vec()).key(name))
+    }
+
     pub(super) fn steps(&self) -> &[Step] {
         &self.0
     }

@@ -188,10 +188,13 @@ pub(super) fn settings(root: &Section<'_>) -> Result<Vec<Settings>, Reported> {
         let invalid = Invalid::new(
             "is a key of a provider, but this is the place for the ID of a provider",
         )
-        .hint(format!(
-            "choose an ID, and put the key below it: `providers: {{ company: {{ {}: … }} }}`",
-            misplaced.name
-        ));
+        .hint(match entries.iter().find(|entry| entry.node == Some(&Node::Null)) {
+            Some(id) => format!("indent it below `{}:`", id.name),
+            None => format!(
+                "choose an ID, and put the key below it: `providers: {{ company: {{ {}: … }} }}`",
+                misplaced.name
+            ),
+        });
         return Err(misplaced.error(&invalid));
     }
     let providers: Vec<_> = entries.iter().map(provider).collect();
@@ -203,7 +206,7 @@ fn provider(entry: &Field<'_>) -> Result<Settings, Reported> {
     let section = Section::of(entry)?;
     let flag = section.field("danger_allow_http");
     let http = http(&flag);
-    let kind = section.field("kind").choice(|text| (text == "oidc").then_some(()));
+    let kind = section.field("kind").value(kind);
     let name = section.field("name").optional_text();
     let issuer = section.field("issuer").value(|text| urls::issuer(text, http));
     let internal_origin = internal_origin(&section.field("internal_origin"));
@@ -253,6 +256,18 @@ fn provider(entry: &Field<'_>) -> Result<Settings, Reported> {
         timeout: timeout?,
         danger_allow_http: flag.flag()?,
     })
+}
+
+fn kind(text: &str) -> Result<(), Invalid> {
+    match text {
+        "oidc" => Ok(()),
+        "github" | "bitbucket" | "facebook" | "discord" | "oauth2" | "saml" => {
+            Err(Invalid::new("is not supported: it is not OpenID Connect")
+                .hint("put an OpenID Connect provider between, such as Keycloak or Dex"))
+        }
+        _ => Err(Invalid::new("is not supported")
+            .hint("remove the key: every OpenID Connect provider is configured by its `issuer`")),
+    }
 }
 
 fn userinfo(text: &str) -> Option<Userinfo> {

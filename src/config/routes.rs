@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::address;
 use crate::config::diagnostics::Reported;
-use crate::config::field::Field;
+use crate::config::field::{ALL_PROVIDERS, Field};
 use crate::config::identity;
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DAY, DefaultValue, HOUR, KeySpec, Type, key, millis};
@@ -86,7 +86,7 @@ pub(super) const KEYS: &[KeySpec] = &[
     key(
         "providers",
         Type::List { of: &Type::Text, least: 1 },
-        DefaultValue::Unset("all"),
+        DefaultValue::Unset(ALL_PROVIDERS),
         "IDs of the providers whose users this route accepts.",
     ),
     key(

@@ -215,7 +215,8 @@ impl<'r> Field<'r> {
             if let [only] = self.kind.words() {
                 return invalid.hint(format!("write {only}, or remove the key"));
             }
-            match nearest(text, words.clone()).or_else(|| within_word(text, words)) {
+            let lower = text.to_ascii_lowercase();
+            match nearest(text, words.clone()).or_else(|| within_word(&lower, words)) {
                 Some(word) => invalid.suggest(word),
                 None => invalid,
             }
@@ -246,7 +247,15 @@ impl<'r> Field<'r> {
         let Type::Count { least, most } = self.kind else {
             return text.parse().map_err(|_| Invalid::new("is not a whole number"));
         };
-        let invalid = |_| Invalid::new(format!("is not a whole number from {least} to {most}"));
+        let invalid = |_| {
+            let invalid = Invalid::new(format!("is not a whole number from {least} to {most}"));
+            let digits: String =
+                text.chars().filter(|c| !matches!(c, '_' | ',' | '\'' | ' ')).collect();
+            match digits.parse::<u64>() {
+                Ok(number) if (*least..=*most).contains(&number) => invalid.suggest(digits),
+                Ok(_) | Err(_) => invalid,
+            }
+        };
         let number = text.parse().map_err(invalid)?;
         units::within(number, *least, *most, |number| number.to_string())
     }

@@ -6,7 +6,7 @@ use crate::config::document::Node;
 use crate::config::field::{Field, report_twice};
 use crate::config::invalid::Invalid;
 use crate::config::key_rows::{KeyRow, rows};
-use crate::config::key_spec::KeySpec;
+use crate::config::key_spec::{DefaultValue, KeySpec};
 use crate::config::migration_hints;
 use crate::config::problem::KeyPath;
 use crate::config::suggest::{nearest, same, within};
@@ -18,6 +18,8 @@ pub(super) struct Section<'r> {
     pub(super) path: KeyPath,
     keys: &'static [KeySpec],
     entries: &'r [(String, Node)],
+    /// An example of the whole mapping, if it is required and not in the file.
+    absent: Option<&'static str>,
 }
 
 impl<'r> Section<'r> {
@@ -29,6 +31,10 @@ impl<'r> Section<'r> {
             Node::Null => {
                 let invalid = Invalid::new("the file is empty").hint(FIRST_LINES);
                 Err(diagnostics.error(&path, &invalid, None))
+            }
+            Node::Text(text) if text.contains(['=', '{', ';']) => {
+                let what = "the file is not YAML: it is in the format of another program";
+                Err(diagnostics.error(&path, &Invalid::new(what).hint(FIRST_LINES), None))
             }
             Node::Flag(_) | Node::Number(_) | Node::Text(_) | Node::List(_) | Node::Tagged => {
                 let what = format!("the file must contain a mapping, not {}", node.describe());
@@ -45,7 +51,13 @@ impl<'r> Section<'r> {
             Some(Node::Map(entries)) => entries.as_slice(),
             Some(node) => return Err(field.wrong_type(node)),
         };
-        Ok(Self::open(field.diagnostics, field.path.clone(), keys, entries))
+        let section = Self::open(field.diagnostics, field.path.clone(), keys, entries);
+        match (field.node, field.default) {
+            (None, DefaultValue::Required(example)) => {
+                Ok(Self { absent: Some(example), ..section })
+            }
+            _ => Ok(section),
+        }
     }
 
     fn open(
@@ -55,13 +67,13 @@ impl<'r> Section<'r> {
         entries: &'r [(String, Node)],
     ) -> Self {
         report_twice(diagnostics, &path, entries);
-        for (name, _) in entries {
+        for (name, node) in entries {
             if !keys.iter().any(|key| key.name == name) {
-                let invalid = Invalid::new("unknown key").hint(meant(name, &path, keys));
+                let invalid = Invalid::new("unknown key").hint(meant(name, node, &path, keys));
                 diagnostics.error(&path.key(name), &invalid, None);
             }
         }
-        Self { diagnostics, path, keys, entries }
+        Self { diagnostics, path, keys, entries, absent: None }
     }
 
     /// Returns the field of this name.
@@ -72,7 +84,14 @@ impl<'r> Section<'r> {
     pub(super) fn field(&self, name: &str) -> Field<'r> {
         let key = self.keys.iter().find(|key| key.name == name).expect("the table has this key");
         let node = self.entries.iter().find(|(key, _)| key == name).map(|(_, node)| node);
-        Field::new(self.diagnostics, self.path.key(name), key, node)
+        let field = Field::new(self.diagnostics, self.path.key(name), key, node);
+        match (self.absent, field.default) {
+            // The key alone would be pasted at the top level.
+            (Some(example), DefaultValue::Required(_)) => {
+                Field { default: DefaultValue::Required(example), ..field }
+            }
+            _ => field,
+        }
     }
 
     /// Opens the mapping of this name.
@@ -87,11 +106,14 @@ impl<'r> Section<'r> {
 }
 
 /// Hint for an unknown key: the key that was probably meant.
-fn meant(name: &str, path: &KeyPath, keys: &[KeySpec]) -> String {
+fn meant(name: &str, node: &Node, path: &KeyPath, keys: &[KeySpec]) -> String {
     if let Some(hint) = migration_hints::other_way(name) {
         return hint.to_owned();
     }
     let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
+    if is_star(node) && (name.contains("email_domain") || name == "allowed_domains") {
+        return migration_hints::EVERY_DOMAIN.to_owned();
+    }
     if let Some(place) = migration_hints::renamed(name, &known) {
         return match place.rsplit_once('.') {
             Some((_, ours)) if known.contains(&ours) => format!("did you mean `{ours}`?"),
@@ -112,6 +134,15 @@ fn meant(name: &str, path: &KeyPath, keys: &[KeySpec]) -> String {
         Some(row) if row.parent.is_empty() => "move it to the top level of the file".to_owned(),
         Some(row) => format!("move it to `{}`", row.path()),
         None => format!("known keys here: {}", known.join(", ")),
+    }
+}
+
+/// Whether a value is `*`, or a list of it.
+fn is_star(node: &Node) -> bool {
+    match node {
+        Node::Text(text) => text == "*",
+        Node::List(items) => !items.is_empty() && items.iter().all(is_star),
+        Node::Null | Node::Flag(_) | Node::Number(_) | Node::Map(_) | Node::Tagged => false,
     }
 }
 

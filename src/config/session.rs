@@ -2,6 +2,7 @@
 
 use crate::config::diagnostics::Reported;
 use crate::config::field::Field;
+use crate::config::host_names::is_public_suffix;
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DAY, DefaultValue, KIB, KeySpec, MIB, SECOND, Type, key, millis};
 use crate::config::section::Section;
@@ -161,10 +162,19 @@ fn cookie_of(
     if let (Ok(Some(name)), Some(url)) = (&name, public_url) {
         warn_of_prefix(section, name, url, has_domain);
     }
-    let same_site = section.field("same_site").choice(|text| match text {
-        "lax" => Some(SameSite::Lax),
-        "none" => Some(SameSite::None),
-        _ => None,
+    let same_site = section.field("same_site").value(|text| match text {
+        "lax" => Ok(SameSite::Lax),
+        "none" => Ok(SameSite::None),
+        other => {
+            let invalid = Invalid::new("is not one of lax, none");
+            Err(match other.to_ascii_lowercase().as_str() {
+                lower @ ("lax" | "none") => invalid.suggest(lower),
+                "strict" => invalid.hint(
+                    "write lax: browsers do not send a strict cookie after the redirect from the provider",
+                ),
+                _ => invalid,
+            })
+        }
     });
     let persistence = section.field("persistent").flag().map(|persistent| match persistent {
         true => Persistence::Session,
@@ -228,12 +238,6 @@ fn warn_of_prefix(section: &Section<'_>, name: &str, public_url: &Origin, has_do
     section.diagnostics.warning(&section.path.key("name"), &invalid);
 }
 
-/// Whether a domain is a public suffix, below which anyone can register names: `co.uk`, `duckdns.org`.
-fn is_public_suffix(domain: &str) -> bool {
-    // A name that matches no rule of the list is not a public suffix: `corp.internal`.
-    psl::suffix(domain.as_bytes()).is_some_and(|suffix| suffix.is_known() && suffix == domain)
-}
-
 /// Parses a domain; it must contain the host of `public_url`.
 fn domain(text: &str, public_url: Option<&Origin>) -> Result<String, Invalid> {
     if let Some(bare) = text.strip_prefix("*.").or_else(|| text.strip_prefix('.')) {
@@ -268,28 +272,5 @@ fn domain(text: &str, public_url: Option<&Origin>) -> Result<String, Invalid> {
         )
         .hint("write a domain that contains this host, or remove the key")),
         Some(_) | None => Ok(host),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn public_suffix_is_recognized_and_private_domain_is_not() {
-        for suffix in ["co.uk", "duckdns.org", "github.io", "com", "foo.ck", "xn--p1ai"] {
-            assert!(is_public_suffix(suffix), "{suffix}");
-        }
-        for domain in [
-            "example.com",
-            "example.co.uk",
-            "me.duckdns.org",
-            "internal",
-            "corp.internal",
-            "lan",
-            "www.ck",
-        ] {
-            assert!(!is_public_suffix(domain), "{domain}");
-        }
     }
 }

@@ -5,8 +5,9 @@ use strsim::osa_distance;
 /// Returns the nearest of these words, if the difference is small enough for a typo.
 pub(super) fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
     let most = (word.chars().count() / 4).clamp(1, 2);
-    let word = normal(word);
-    let near = known.into_iter().map(|known| (osa_distance(&word, &normal(known)), known));
+    let word = singular(normal(word));
+    let near =
+        known.into_iter().map(|known| (osa_distance(&word, &singular(normal(known))), known));
     near.filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
@@ -21,6 +22,14 @@ pub(super) fn within<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -
 /// Whether two words differ only in letter case, `_` and `-`.
 pub(super) fn same(a: &str, b: &str) -> bool {
     normal(a) == normal(b)
+}
+
+/// `trusted_proxy` and `trusted_proxies` are nearly the same word.
+fn singular(word: String) -> String {
+    match word.strip_suffix("ies") {
+        Some(stem) => format!("{stem}y"),
+        None => word.strip_suffix('s').map(str::to_owned).unwrap_or(word),
+    }
 }
 
 /// `Client-ID`, `clientId` and `client_id` are the same word.
@@ -45,6 +54,7 @@ mod tests {
         check("CLIENT-ID", Some("client_id"));
         check("pth", Some("path"));
         check("paths", Some("path"));
+        assert_eq!(nearest("trusted_proxy", ["trusted_proxies"]), Some("trusted_proxies"));
         check("headers", None);
         check("x", None);
     }

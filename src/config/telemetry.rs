@@ -3,6 +3,7 @@
 use crate::config::diagnostics::Reported;
 use crate::config::document::Node;
 use crate::config::field::Field;
+use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::rule_paths::path;
 use crate::config::section::Section;
@@ -68,9 +69,15 @@ pub(super) fn settings(root: &Section<'_>) -> Result<(Settings, AccessLog), Repo
 }
 
 fn access_log(field: &Field<'_>) -> Result<AccessLog, Reported> {
-    let Some(Node::Map(_)) = field.node else {
-        return Ok(if field.flag()? { AccessLog::On } else { AccessLog::Off });
-    };
+    match field.node {
+        Some(Node::Map(_)) => {}
+        Some(Node::List(_)) => {
+            let invalid = Invalid::new("must be true, false or a mapping, not a list")
+                .hint("write `access_log: { exclude_paths: [/healthz] }`");
+            return Err(field.error(&invalid));
+        }
+        _ => return Ok(if field.flag()? { AccessLog::On } else { AccessLog::Off }),
+    }
     let excluded = Section::of(field)?.field("exclude_paths").optional_list(path)?;
     Ok(excluded.map_or(AccessLog::On, |excluded| AccessLog::Except(excluded.into())))
 }

@@ -92,7 +92,7 @@ texts_in_english! {
 
     // A wrong host.
     wrong_host_title: "There is nothing at this address",
-    wrong_host_text: "This site does not have the name in the address. Please use {address} instead.",
+    wrong_host_text: "This site is not available under the name in the address. Please use {address} instead.",
     wrong_host_button: "Open the site",
     sign_in_only_title: "There is nothing to open here",
     sign_in_only_text: "{address} is only for signing in. Please open the application at its own address.",

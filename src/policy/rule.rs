@@ -60,6 +60,11 @@ impl EmailList {
         Self(Arc::new(lower.collect()))
     }
 
+    /// The addresses, in lower case and in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// Whether an address is in the list. Letter case is ignored for ASCII letters only.
     pub fn contains(&self, email: &str) -> bool {
         self.0.contains(&email.to_ascii_lowercase())
@@ -134,7 +139,7 @@ impl EmailDomain {
             HostPattern::Exact(name) => Ok(Self::Exact(name)),
             HostPattern::Below(name) => Ok(Self::Below(name)),
             HostPattern::Any => Err(
-                "matches every domain: to allow every signed-in user, write `allow: authenticated`"
+                "matches every domain: remove the key; to allow every signed-in user, write `allow: authenticated`"
                     .into(),
             ),
         }

@@ -60,7 +60,8 @@ impl Provider {
         let metadata = match self.documents(&mut report).await {
             Ok(metadata) => metadata,
             Err(error) => {
-                report.fatal("issuer", format!("cannot be used: {error}"), None);
+                let hint = error.is_temporary().then_some(UNREACHABLE);
+                report.fatal("issuer", format!("cannot be used: {error}"), hint);
                 return report;
             }
         };
@@ -334,6 +335,10 @@ impl ProbeReport {
         }
     }
 }
+
+/// Hint for a provider that does not answer.
+const UNREACHABLE: &str = "check the address, DNS and the network from this machine; if the provider has another address \
+                           there, set `internal_origin`; if there is an egress proxy, set `proxy`";
 
 /// The largest difference without a warning; less than ID tokens are allowed.
 const TOLERATED: Duration = Duration::from_secs(30);

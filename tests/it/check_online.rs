@@ -70,12 +70,17 @@ async fn wrong_registration_is_an_error_with_line_and_remedy() {
             "hint: register http://localhost:4180/oauth2/callback as a",
         ),
         (&unreachable, PUBLIC_URL, "issuer: cannot be used: cannot reach 127.0.0.1:9"),
+        (&unreachable, PUBLIC_URL, "hint: check the address, DNS and the network"),
         (&other_issuer, PUBLIC_URL, "issuer: cannot be used: "),
     ] {
         let (code, said) = check(providers, public_url);
         assert_eq!(code, 78, "{said}");
         assert!(said.contains("portcullis.yaml:3: error: providers.company."), "{said}");
         assert!(said.contains(words), "{words}: {said}");
+        assert!(
+            said.contains("portcullis.yaml is valid, but the online checks failed: 1 error"),
+            "{said}"
+        );
     }
 }
 
