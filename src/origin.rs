@@ -60,11 +60,15 @@ impl Origin {
 
     /// The origin of the value of a `Host` field. The default port is that of the scheme.
     pub fn of_host(https: bool, host: &str, port: Option<u16>) -> Self {
+        let port = port.unwrap_or(if https { 443 } else { 80 });
+        if is_normal(host) {
+            return Self { https, host: host.to_owned(), port };
+        }
         // A host that is invalid to a browser, such as an address out of range, is only lower-cased.
         let host = Host::parse(host)
             .map_or_else(|_| host.to_ascii_lowercase(), |normal| normal.to_string());
         let host = host.strip_suffix('.').unwrap_or(&host).to_owned();
-        Self { https, host, port: port.unwrap_or(if https { 443 } else { 80 }) }
+        Self { https, host, port }
     }
 
     /// Whether the scheme is `https`.
@@ -89,12 +93,23 @@ impl Origin {
 
     /// `HOST[:PORT]`, as in a `Host` field.
     pub fn authority(&self) -> String {
-        let default = if self.https { 443 } else { 80 };
-        if self.port == default {
-            self.host.clone()
-        } else {
-            format!("{}:{}", self.host, self.port)
+        match self.written_port() {
+            None => self.host.clone(),
+            Some(port) => format!("{}:{port}", self.host),
         }
+    }
+
+    /// The URL of a path and query at this origin.
+    pub fn url(&self, path: &str) -> String {
+        let mut url = self.to_string();
+        url.push_str(path);
+        url
+    }
+
+    /// The port, if it is not the default of the scheme.
+    fn written_port(&self) -> Option<u16> {
+        let default = if self.https { 443 } else { 80 };
+        (self.port != default).then_some(self.port)
     }
 
     /// Whether the host is `localhost`, a name below it, or a loopback address.
@@ -108,12 +123,35 @@ impl Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme(), self.authority())
+        f.write_str(self.scheme())?;
+        f.write_str("://")?;
+        f.write_str(&self.host)?;
+        self.written_port().map_or(Ok(()), |port| write!(f, ":{port}"))
+    }
+}
+
+/// Whether a host is in the form to which a browser would bring it. It need not find all that are: it saves the
+/// parser of URLs for nearly every request.
+fn is_normal(host: &str) -> bool {
+    let plain = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.')
+    };
+    if !host.bytes().all(plain) {
+        return false;
+    }
+    match host.rsplit('.').next().and_then(|label| label.bytes().next()) {
+        // A name whose last label begins with a letter is no address. An `xn--` label may be invalid.
+        Some(b'a'..=b'z') => !host.contains("xn--"),
+        // `127.1` and `017.0.0.1` are addresses in another form.
+        Some(b'0'..=b'9') => host.parse::<std::net::Ipv4Addr>().is_ok(),
+        Some(_) | None => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[track_caller]
@@ -140,8 +178,21 @@ mod tests {
         check(true, "Wiki.Example.", None, "https://wiki.example");
         check(false, "wiki.example", Some(443), "http://wiki.example:443");
         check(false, "[0::1]", Some(80), "http://[::1]");
+        check(false, "127.0.0.1", None, "http://127.0.0.1");
+        check(false, "127.1", Some(8080), "http://127.0.0.1:8080");
+        check(false, "0x7f.1", None, "http://127.0.0.1");
         let odd = Origin::of_host(true, "999.999.999.999", Some(443));
         assert_eq!(odd.to_string(), "https://999.999.999.999");
+    }
+
+    proptest! {
+        #[test]
+        fn normal_host_is_what_a_browser_makes_of_it(host in "[a-z0-9.-]{0,6}|(xn--|[0-9]{1,3}|[.]|[a-z]|0x[0-9a-f]|-){0,8}") {
+            if is_normal(&host) {
+                let parsed = Host::parse(&host).map(|host| host.to_string());
+                prop_assert!(parsed.as_ref().is_ok_and(|parsed| *parsed == host), "{:?}", parsed);
+            }
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use http::HeaderName;
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::app::lasting::Lasting;
 use crate::app::{App, used};
@@ -12,15 +13,14 @@ use crate::endpoints::auth::clients::DeclaredClients;
 use crate::gate::Gate;
 use crate::gate::route::{self, Route};
 use crate::gate::routes::Routes;
-use crate::identity::headers::{
-    HeaderRule, IdentityHeaderNames, auth_request_rules, default_rules,
-};
+use crate::identity::answer_headers::{AnswerHeaders, AnswerNames, TokensInAnswers};
+use crate::identity::headers::{HeaderRule, IdentityHeaderNames};
 use crate::login::Login;
 use crate::login::pending::States;
 use crate::login::redirect_cycle::{CycleDetector, Deployment};
 use crate::login::relying_party::RelyingParty;
 use crate::login::return_to::AllowedTargets;
-use crate::pages::{self, Pages};
+use crate::pages::{self, Pages, harden};
 use crate::providers::{self, Provider, ProviderStates, Registry};
 use crate::routing::{Site, Table};
 use crate::session::cookie::Cookies;
@@ -97,7 +97,8 @@ impl App {
             size_limit,
             tasks.clone(),
         ));
-        let table = routes(config, &rules, metrics, upstreams)?;
+        let answer_names = AnswerNames::new(rules.iter().copied());
+        let table = routes(config, &rules, &answer_names, metrics, upstreams)?;
         let routes = Arc::new(Routes::new(table, config.endpoint_prefix.clone()));
         let pages = Arc::new(Pages::new(&config.pages, clock.clone())?);
         metrics.configured();
@@ -108,8 +109,7 @@ impl App {
                 gate: Arc::clone(&gate),
                 routes: Arc::clone(&routes),
                 pages: Arc::clone(&pages),
-                auth_request: auth_request_rules().into(),
-                identity_names: identity_names(&rules),
+                answer_names,
                 clients: Arc::new(declared_clients(config)),
             },
             routes,
@@ -141,20 +141,6 @@ fn declared_clients(config: &Config) -> DeclaredClients {
     DeclaredClients::new(&config.server.forward_auth, &config.server.trusted_proxies)
 }
 
-/// Every name of a header with which an auth subrequest's answer describes a user: those of all routes, and the
-/// defaults.
-fn identity_names(rules: &[&HeaderRule]) -> Arc<[HeaderName]> {
-    let (auth_request, defaults) = (auth_request_rules(), default_rules());
-    let all = auth_request.iter().chain(&defaults).chain(rules.iter().copied());
-    let mut names: Vec<HeaderName> = Vec::new();
-    for rule in all {
-        if !names.contains(&rule.name) {
-            names.push(rule.name.clone());
-        }
-    }
-    names.into()
-}
-
 fn providers(config: &Config, states: &ProviderStates) -> Result<Registry, Error> {
     let made = config.providers.iter().map(|settings| {
         let provider = Provider::new(settings.clone(), states);
@@ -168,6 +154,7 @@ fn providers(config: &Config, states: &ProviderStates) -> Result<Registry, Error
 fn routes(
     config: &Config,
     rules: &[&HeaderRule],
+    answer_names: &AnswerNames,
     metrics: &Metrics,
     upstreams: &TargetPools,
 ) -> Result<Table<Route>, Error> {
@@ -179,10 +166,25 @@ fn routes(
             let upstream = upstream(settings, &names, upstreams)?;
             let (host, path) = (settings.host.clone(), settings.path.clone());
             let meter = metrics.route(&settings.name);
-            Ok((host, path, Route::new(settings.clone(), upstream, meter)))
+            let answer = answer(config, settings, answer_names);
+            Ok((host, path, Route::new(settings.clone(), upstream, answer, meter)))
         })
         .collect();
     Ok(Table::new(made?))
+}
+
+/// The fields of an answer that allows an auth subrequest.
+fn answer(config: &Config, settings: &route::Settings, names: &AnswerNames) -> AnswerHeaders {
+    let tokens = match config.server.forward_auth.listen {
+        Some(_) => TokensInAnswers::Sent,
+        // SECURITY: a visitor's own request may come through the same proxy, and would be answered with the token.
+        None => TokensInAnswers::Withheld,
+    };
+    let mut fixed = HeaderMap::new();
+    harden(&mut fixed);
+    // Every answer has it. Without the field, Caddy 2.6 sends the text of its placeholder to the upstream.
+    fixed.insert(COOKIE, HeaderValue::from_static(""));
+    AnswerHeaders::new(fixed, names, &settings.identity_headers, tokens)
 }
 
 fn upstream(

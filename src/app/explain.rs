@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::gate::challenge::may_redirect;
 use crate::gate::decide::{AccessRequest, Cause, Decision, Permit, decide, rulings};
 use crate::gate::identify::{Member, Visitor};
+use crate::gate::initiator::Initiator;
 use crate::gate::reach::{DESTINATION, Reach};
 use crate::gate::route::Route;
 use crate::identity::Identity;
@@ -203,7 +204,8 @@ impl App {
         explanation.add("decision", "sign in: a rule can match after sign-in");
         let page = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("text/html"))]);
         let api_client = HeaderMap::new();
-        let redirects = |headers| may_redirect(route, Some(question.method), headers);
+        let redirects =
+            |headers| may_redirect(route, Some(question.method), headers, Initiator::of(headers));
         if !redirects(&page) {
             explanation.add("", "401 Unauthorized, with the sign-in URL in login_url");
             return;

@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::gate::Gate;
 use crate::gate::challenge::SubrequestMode;
 use crate::gate::routes::Routes;
-use crate::identity::headers::HeaderRule;
+use crate::identity::answer_headers::AnswerNames;
 use crate::login::relying_party::RelyingParty;
 use crate::login::{Login, Redirect};
 use crate::pages::{self, Pages, ResponseContext, harden};
@@ -62,10 +62,8 @@ pub struct Endpoints {
     pub routes: Arc<Routes>,
     /// The pages.
     pub pages: Arc<Pages>,
-    /// Headers of an allowed auth subrequest, in addition to the route's.
-    pub auth_request: Arc<[HeaderRule]>,
     /// The names of all identity headers in answers to auth subrequests, of every route.
-    pub identity_names: Arc<[HeaderName]>,
+    pub answer_names: AnswerNames,
     /// The proxies that may send auth subrequests.
     pub clients: Arc<auth::clients::DeclaredClients>,
 }

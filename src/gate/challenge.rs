@@ -63,10 +63,13 @@ impl Gate {
             let path = request.target.split('?').next().unwrap_or("/");
             self.party.cookies().clear_tossed(request.client.host(), path, random::turn())
         });
-        if !may_redirect(request.route, request.method, request.headers) {
-            let own = self.party.site().return_to(&request.client.origin(), request.target);
-            let login_url = self.login_url(request, &own);
-            return Err(Error::NotSignedIn { login_url, at_stake: at_stake(request), cookies });
+        let initiator = Initiator::of(request.headers);
+        if !may_redirect(request.route, request.method, request.headers, initiator) {
+            let site = self.party.site();
+            let own = || site.return_to(&request.client.origin(), request.target);
+            let login_url = self.login_url(request, initiator, own);
+            let at_stake = at_stake(request, initiator);
+            return Err(Error::NotSignedIn { login_url, at_stake, cookies });
         }
         let sign_in = self.sign_in_path(request.route, request.target);
         let location = self.party.site().own_path(&sign_in);
@@ -80,17 +83,19 @@ impl Gate {
         request: Challenged<'_>,
         mode: SubrequestMode,
     ) -> SubrequestChallenge {
-        let own = format!("{}{}", request.client.origin(), request.target);
+        let own = || request.client.origin().url(request.target);
+        let initiator = Initiator::of(request.headers);
         match mode {
             SubrequestMode::Redirects
-                if may_redirect(request.route, request.method, request.headers) =>
+                if may_redirect(request.route, request.method, request.headers, initiator) =>
             {
-                let sign_in = self.start_path(request.route, &own);
+                let sign_in = self.start_path(request.route, &own());
                 SubrequestChallenge::Redirect(self.party.site().own_url(&sign_in))
             }
             SubrequestMode::Redirects | SubrequestMode::StatusOnly => {
-                let login_url = self.login_url(request, &own);
-                SubrequestChallenge::Unauthorized { login_url, at_stake: at_stake(request) }
+                let login_url = self.login_url(request, initiator, own);
+                let at_stake = at_stake(request, initiator);
+                SubrequestChallenge::Unauthorized { login_url, at_stake }
             }
         }
     }
@@ -118,16 +123,17 @@ impl Gate {
 
     /// An absolute URL for signing in and returning to the page: to the request's `own` URL if it is for a page, else
     /// to the page that it was sent from.
-    fn login_url(&self, request: Challenged<'_>, own: &str) -> String {
+    fn login_url(
+        &self,
+        request: Challenged<'_>,
+        initiator: Initiator,
+        own: impl FnOnce() -> String,
+    ) -> String {
         // A proxy that does not send the method of a navigation most likely has a GET.
-        let is_page = request.method.is_none_or(is_safe)
-            && Initiator::of(request.headers) == Initiator::Person;
-        let start = if is_page {
-            self.start_path(request.route, own)
-        } else {
-            self.start_path(request.route, &self.referring_page(request.headers, request.client))
-        };
-        self.party.site().own_url(&start)
+        let is_page = request.method.is_none_or(is_safe) && initiator == Initiator::Person;
+        let page =
+            if is_page { own() } else { self.referring_page(request.headers, request.client) };
+        self.party.site().own_url(&self.start_path(request.route, &page))
     }
 
     /// The page of this origin that a request was sent from, by `Referer`, as a value of `rd` at `public_url`.
@@ -150,7 +156,12 @@ pub fn answered(response: Response<Body>) -> Answered {
 }
 
 /// Whether the answer is a redirect; else it is 401.
-pub fn may_redirect(route: &Route, method: Option<&Method>, headers: &HeaderMap) -> bool {
+pub fn may_redirect(
+    route: &Route,
+    method: Option<&Method>,
+    headers: &HeaderMap,
+    initiator: Initiator,
+) -> bool {
     // A WebSocket client does not follow redirects, and a POST would lose its body (RFC 9110 §15.4.3).
     if !method.is_some_and(is_safe) || is_upgrade(headers) {
         return false;
@@ -158,7 +169,7 @@ pub fn may_redirect(route: &Route, method: Option<&Method>, headers: &HeaderMap)
     match route.unauthenticated {
         // A script that is redirected would receive the provider's page, which it cannot use. Nor can a frame: that
         // page does not want to be framed.
-        Unauthenticated::Auto => Initiator::of(headers) == Initiator::Person,
+        Unauthenticated::Auto => initiator == Initiator::Person,
         Unauthenticated::Redirect => true,
         Unauthenticated::Unauthorized => false,
     }
@@ -169,8 +180,8 @@ fn is_safe(method: &Method) -> bool {
 }
 
 /// A person who sends a form sees the answer in its place.
-fn at_stake(request: Challenged<'_>) -> AtStake {
-    match Initiator::of(request.headers) {
+fn at_stake(request: Challenged<'_>, initiator: Initiator) -> AtStake {
+    match initiator {
         Initiator::Person | Initiator::Frame if request.method == Some(&Method::POST) => {
             AtStake::Form
         }

@@ -95,6 +95,22 @@ impl Gate {
         }
     }
 
+    /// The fields of an answer that allows the auth subrequest.
+    pub fn answer_headers(&self, permit: &Permit<'_>) -> Result<HeaderMap, Error> {
+        let (route, most) = (permit.route(), self.identity_header_bytes);
+        let Some(member) = permit.visitor().member() else { return Ok(route.answer.anonymous()) };
+        let values = member.data.answer(&route.answer, &route.identity_headers, most);
+        self.report_left_out(route, member, &values.left_out);
+        let mut headers = route.answer.filled(&values);
+        if route.uses_access_token {
+            self.inject_access_token(permit, member, &mut headers)?;
+            for name in route.answer.withheld() {
+                headers.insert(name, HeaderValue::from_static(""));
+            }
+        }
+        Ok(headers)
+    }
+
     /// Adds the identity headers of the route; for a visitor who is not signed in, those without a placeholder.
     pub fn inject(&self, permit: &Permit<'_>, headers: &mut HeaderMap) -> Result<(), Error> {
         let route = permit.route();
@@ -102,17 +118,28 @@ impl Gate {
             headers.insert(name, value.clone());
         }
         let Some(member) = permit.visitor().member() else { return Ok(()) };
-        let data = &member.data;
-        let rendered = data.headers(&route.identity_headers, self.identity_header_bytes);
+        let rendered = member.data.headers(&route.identity_headers, self.identity_header_bytes);
         self.report_left_out(route, member, &rendered.left_out);
         for (name, value) in &rendered.always {
             headers.insert(name, value.clone());
         }
-        if !route.uses_access_token {
-            return Ok(());
+        if route.uses_access_token {
+            self.inject_access_token(permit, member, headers)?;
         }
-        let now = self.party.clock().moment();
+        Ok(())
+    }
+
+    /// Adds the identity headers that contain the access token, while it is valid.
+    fn inject_access_token(
+        &self,
+        permit: &Permit<'_>,
+        member: &Member,
+        headers: &mut HeaderMap,
+    ) -> Result<(), Error> {
+        let (data, now) = (&member.data, self.party.clock().moment());
         if data.tokens.access_token_is_valid(now) {
+            let rules = &permit.route().identity_headers;
+            let rendered = data.headers(rules, self.identity_header_bytes);
             for (name, value) in &rendered.with_access_token {
                 headers.insert(name, value.clone());
             }
@@ -128,7 +155,7 @@ impl Gate {
 
 impl Gate {
     /// Counts and logs identity headers that were left out.
-    pub fn report_left_out(&self, route: &Route, member: &Member, names: &[HeaderName]) {
+    fn report_left_out(&self, route: &Route, member: &Member, names: &[HeaderName]) {
         if names.is_empty() {
             return;
         }

@@ -2,7 +2,7 @@
 //! Invariant: no other file interprets `Sec-Fetch-Mode`, `Sec-Fetch-Dest` or `Sec-Purpose`.
 //! Source: Fetch Metadata Request Headers §2; Fetch §2.2.5 (`Sec-Purpose`).
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::pages::Format;
 
@@ -27,11 +27,11 @@ impl Initiator {
     /// The initiator of a request: by `Sec-Fetch-*` if the browser sends them, else by `Accept`.
     pub fn of(headers: &HeaderMap) -> Self {
         // `Purpose` is what browsers sent before `Sec-Purpose`, and WebKit still does.
-        if PURPOSES.iter().any(|name| values(headers, name).any(is_prefetch)) {
+        if [&SEC_PURPOSE, &PURPOSE].into_iter().any(|name| values(headers, name).any(is_prefetch)) {
             return Self::Prefetch;
         }
-        let mut modes = values(headers, "sec-fetch-mode").peekable();
-        let mut destinations = values(headers, "sec-fetch-dest").peekable();
+        let mut modes = values(headers, &SEC_FETCH_MODE).peekable();
+        let mut destinations = values(headers, &SEC_FETCH_DEST).peekable();
         let has_mode = modes.peek().is_some();
         let navigates = has_mode && modes.all(|mode| mode == b"navigate");
         let has_destination = destinations.peek().is_some();
@@ -48,7 +48,7 @@ impl Initiator {
         // `X-Requested-With` to its navigations, so that field alone does not show a script.
         let from_browser = headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
         let is_page = Format::with_status(headers) == Format::Html;
-        if is_page && !from_browser && !headers.contains_key("x-requested-with") {
+        if is_page && !from_browser && !headers.contains_key(&X_REQUESTED_WITH) {
             Self::Person
         } else {
             Self::Unknown
@@ -56,7 +56,7 @@ impl Initiator {
     }
 }
 
-fn values<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a [u8]> {
+fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers.get_all(name).iter().map(HeaderValue::as_bytes)
 }
 
@@ -71,7 +71,11 @@ fn is_prefetch(purpose: &[u8]) -> bool {
     tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"prefetch"))
 }
 
-const PURPOSES: [&str; 2] = ["sec-purpose", "purpose"];
+static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+static PURPOSE: HeaderName = HeaderName::from_static("purpose");
+static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
+use crate::identity::answer_headers::AnswerHeaders;
 use crate::identity::headers::{HeaderRule, constants};
 use crate::origin::Origin;
 use crate::policy::Policy;
@@ -77,6 +78,8 @@ pub struct Route {
     pub websocket_origins: Vec<Origin>,
     /// The headers that identify the user to the upstream.
     pub identity_headers: Arc<[HeaderRule]>,
+    /// The fields of an answer that allows an auth subrequest.
+    pub answer: Arc<AnswerHeaders>,
     /// Those without a placeholder, with their values. They are sent for anonymous visitors, too.
     pub constant_headers: Vec<(HeaderName, HeaderValue)>,
     /// Whether one of them contains the access token.
@@ -86,8 +89,14 @@ pub struct Route {
 }
 
 impl Route {
-    /// A route with these settings, in front of this upstream.
-    pub fn new(settings: Settings, upstream: Option<Upstream>, meter: &'static RouteMeter) -> Self {
+    /// A route with these settings, in front of this upstream. `answer` has the fields of an answer that allows an
+    /// auth subrequest.
+    pub fn new(
+        settings: Settings,
+        upstream: Option<Upstream>,
+        answer: AnswerHeaders,
+        meter: &'static RouteMeter,
+    ) -> Self {
         let rules = settings.identity_headers;
         Self {
             name: settings.name,
@@ -101,6 +110,7 @@ impl Route {
             providers: settings.providers.map_or(AllowedProviders::All, AllowedProviders::Only),
             unauthenticated: settings.unauthenticated,
             websocket_origins: settings.websocket_origins,
+            answer: Arc::new(answer),
             constant_headers: constants(&rules),
             uses_access_token: rules.iter().any(|rule| rule.template.uses_access_token()),
             sets_authorization: rules.iter().any(|rule| rule.name == AUTHORIZATION),
@@ -111,7 +121,10 @@ impl Route {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use http::HeaderMap;
+
     use super::*;
+    use crate::identity::answer_headers::{AnswerNames, TokensInAnswers};
     use crate::telemetry::metrics::Metrics;
 
     /// An entry of a route table: a route without an upstream, named after its path.
@@ -134,6 +147,8 @@ pub(super) mod tests {
             identity_headers: Vec::new(),
         };
         let meter = Metrics::default().route(&settings.name);
-        (host, path, Route::new(settings, None, meter))
+        let names = AnswerNames::new([]);
+        let answer = AnswerHeaders::new(HeaderMap::new(), &names, &[], TokensInAnswers::Sent);
+        (host, path, Route::new(settings, None, answer, meter))
     }
 }

@@ -366,7 +366,7 @@ const PLACEHOLDERS: &str = "{user} {subject} {email} {groups} {name} {preferred_
                             {access_token} {id_token} {claim:NAME}";
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use proptest::collection::vec;
@@ -376,7 +376,7 @@ mod tests {
     use super::*;
     use crate::identity::claims::GroupsPath;
 
-    fn alice() -> Identity {
+    pub(in crate::identity) fn alice() -> Identity {
         Identity {
             provider: Arc::from("company"),
             subject: Arc::from("1"),

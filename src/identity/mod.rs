@@ -1,5 +1,6 @@
 //! Identities: from a provider's claims to the headers that describe a user.
 
+pub mod answer_headers;
 pub mod claim_set;
 pub mod claims;
 pub mod headers;

@@ -33,13 +33,15 @@ impl Site {
 
     /// The absolute URL of an endpoint at the public URL. `below` is as for [`Self::own_path`].
     pub fn own_url(&self, below: &str) -> String {
-        format!("{}{}{below}", self.public_url, self.prefix)
+        let mut url = self.public_url.url(self.prefix.as_str());
+        url.push_str(below);
+        url
     }
 
     /// `path` at `origin` as a value of `rd` for an endpoint at the public URL: the path alone where the
     /// origin is that of the public URL, else an absolute URL.
     pub fn return_to(&self, origin: &Origin, path: &str) -> String {
-        if *origin == self.public_url { path.to_owned() } else { format!("{origin}{path}") }
+        if *origin == self.public_url { path.to_owned() } else { origin.url(path) }
     }
 }
 

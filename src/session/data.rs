@@ -9,6 +9,7 @@ use arc_swap::ArcSwapOption;
 
 use crate::clock::Moment;
 use crate::identity::Identity;
+use crate::identity::answer_headers::{AnswerHeaders, AnswerValues};
 use crate::identity::headers::{HeaderRule, Known, Rendered, render};
 use crate::identity::refresh_baseline::RefreshBaseline;
 use crate::oauth::token::TokenSet;
@@ -23,12 +24,15 @@ pub struct SessionData {
     pub baseline: RefreshBaseline,
     /// The tokens of the provider.
     pub tokens: Tokens,
-    rendered: HeaderCache,
+    /// Identity headers by the rules that were used last: rendered once, sent with every request.
+    rendered: Last<[HeaderRule], Rendered>,
+    /// The same in answers to auth subrequests.
+    answers: Last<AnswerHeaders, AnswerValues>,
 }
 
-/// Identity headers by the rules that were used last: rendered once, sent with every request.
-#[derive(Debug, Default)]
-struct HeaderCache(ArcSwapOption<(Arc<[HeaderRule]>, Arc<Rendered>)>);
+/// What was made of the input that was used last.
+#[derive(Debug)]
+struct Last<K: ?Sized, V>(ArcSwapOption<(Arc<K>, Arc<V>)>);
 
 /// A token set, and when it has to be refreshed.
 #[derive(Debug)]
@@ -65,36 +69,50 @@ impl SessionData {
             // Both share one text.
             baseline.binding.subject = Arc::clone(&identity.subject);
         }
-        Self { identity, baseline, tokens, rendered: HeaderCache::default() }
+        Self { identity, baseline, tokens, rendered: Last::default(), answers: Last::default() }
     }
 
     /// The identity headers by these rules, at most so many bytes. Rendered once, because most sessions use one route.
     pub fn headers(&self, rules: &Arc<[HeaderRule]>, most: usize) -> Arc<Rendered> {
-        self.rendered.get_or_render(rules, || {
-            let known = Known {
-                identity: &self.identity,
-                access_token: self.tokens.access_token.as_ref(),
-                id_token: self.tokens.id_token.as_ref(),
-            };
-            render(rules, known, most)
-        })
+        self.rendered.get_or_make(rules, || render(rules, self.known(), most))
+    }
+
+    /// The values of these fields of an answer to an auth subrequest, by the same rules. Made once, like the headers.
+    pub fn answer(
+        &self,
+        answer: &Arc<AnswerHeaders>,
+        rules: &Arc<[HeaderRule]>,
+        most: usize,
+    ) -> Arc<AnswerValues> {
+        self.answers
+            .get_or_make(answer, || answer.values(self.known(), &self.headers(rules, most), most))
+    }
+
+    fn known(&self) -> Known<'_> {
+        Known {
+            identity: &self.identity,
+            access_token: self.tokens.access_token.as_ref(),
+            id_token: self.tokens.id_token.as_ref(),
+        }
     }
 }
 
-impl HeaderCache {
-    fn get_or_render(
-        &self,
-        rules: &Arc<[HeaderRule]>,
-        render: impl FnOnce() -> Rendered,
-    ) -> Arc<Rendered> {
-        if let Some(cached) = &*self.0.load()
-            && Arc::ptr_eq(&cached.0, rules)
+impl<K: ?Sized, V> Default for Last<K, V> {
+    fn default() -> Self {
+        Self(ArcSwapOption::empty())
+    }
+}
+
+impl<K: ?Sized, V> Last<K, V> {
+    fn get_or_make(&self, key: &Arc<K>, make: impl FnOnce() -> V) -> Arc<V> {
+        if let Some(last) = &*self.0.load()
+            && Arc::ptr_eq(&last.0, key)
         {
-            return Arc::clone(&cached.1);
+            return Arc::clone(&last.1);
         }
-        let headers = Arc::new(render());
-        self.0.store(Some(Arc::new((Arc::clone(rules), Arc::clone(&headers)))));
-        headers
+        let made = Arc::new(make());
+        self.0.store(Some(Arc::new((Arc::clone(key), Arc::clone(&made)))));
+        made
     }
 }
 

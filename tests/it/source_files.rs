@@ -19,7 +19,9 @@ impl File {
             return "";
         }
         // `mod tests;` on top says only where they are.
-        let end = self.text.find("\n#[cfg(test)]\nmod tests {").unwrap_or(self.text.len());
+        let begins = ["", "pub(super) ", "pub(crate) "]
+            .map(|visibility| format!("\n#[cfg(test)]\n{visibility}mod tests {{"));
+        let end = begins.iter().find_map(|begin| self.text.find(begin)).unwrap_or(self.text.len());
         &self.text[..end]
     }
 

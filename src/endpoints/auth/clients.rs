@@ -88,8 +88,10 @@ impl DeclaredClient {
         if ignored.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (proxy, name) =
-            (self.proxy(), ProxyHeaders::of(self.proxy()).header(part).map(canonical));
+        let (proxy, name) = (
+            self.proxy(),
+            ProxyHeaders::of(self.proxy()).header(part).map(|name| canonical(name.as_str())),
+        );
         tracing::warn!(
             proxy = proxy.as_str(),
             "an auth subrequest came without {}, so visitors could forge it: Portcullis ignores it until \

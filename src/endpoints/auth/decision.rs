@@ -15,10 +15,9 @@ use crate::gate::decide::{AccessRequest, Decision, Permit, decide};
 use crate::gate::identify::Visitor;
 use crate::gate::reach::{DESTINATION, Reach, is_method_override, is_overridden};
 use crate::gate::route::Route;
-use crate::identity::headers::{Known, is_impersonation, is_spelling_of, render};
 use crate::policy::Policy;
 use crate::routing::path::PathInterpretations;
-use crate::server::{ClientInfo, ListenerKind};
+use crate::server::ClientInfo;
 use crate::telemetry::access_log::{LoggedDecision, Outcome};
 
 /// An auth subrequest: a request that a proxy has not forwarded yet.
@@ -34,8 +33,6 @@ pub(super) struct Subrequest<'a> {
     pub(super) narrowing: Option<Policy>,
     /// How the proxy handles an answer that does not allow.
     pub(super) mode: SubrequestMode,
-    /// The listener of the subrequest.
-    pub(super) listener: ListenerKind,
 }
 
 /// The decision on a subrequest.
@@ -140,26 +137,16 @@ impl Endpoints {
     }
 
     /// Denies a request with fields that the answer cannot remove, and that the application could trust.
-    // SECURITY: CGI and its successors read `X_Forwarded_User` as `X-Forwarded-User`, and the answer cannot
-    // remove it (T33). A method override makes another request of the one that was decided on (T22).
+    // SECURITY: an application may read `X_Forwarded_User` as `X-Forwarded-User` (T33). A method override makes
+    // another request of the one that was decided on (T22).
     fn deny_irremovable(
         &self,
         route: &Route,
         headers: &HeaderMap,
         dropped: &[HeaderName],
     ) -> Result<(), SubrequestError> {
-        let misspelt = |name: &&HeaderName| {
-            let own =
-                self.identity_names.iter().find(|own| is_spelling_of(name.as_str(), own.as_str()));
-            own.is_some_and(|own| own != *name)
-        };
-        // SECURITY: a visitor must not add `Impersonate-Group` to the gateway's `Impersonate-User` (Kubernetes).
-        let impersonates = self.identity_names.iter().any(|own| is_impersonation(own.as_str()));
-        let foreign = |name: &&HeaderName| {
-            impersonates && is_impersonation(name.as_str()) && !self.identity_names.contains(*name)
-        };
         let mut names = headers.keys().chain(dropped);
-        if names.any(|name| misspelt(&name) || foreign(&name)) {
+        if names.any(|name| self.answer_names.is_forged(name)) {
             return Err(SubrequestError::Spelling);
         }
         // `Reach` looks for a `MOVE` in overrides of the usual spelling only.
@@ -177,35 +164,8 @@ impl Endpoints {
         permit: &Permit<'_>,
         subrequest: &Subrequest<'_>,
     ) -> Result<SubrequestDecision, Error> {
-        let (route, member) = (permit.route(), permit.visitor().member());
-        let empty = HeaderValue::from_static("");
-        // SECURITY: some proxies leave a header that is absent here as their visitor sent it (CVE-2026-30851, T56).
-        let mut headers: HeaderMap =
-            self.identity_names.iter().map(|name| (name.clone(), empty.clone())).collect();
-        if let Some(member) = member {
-            let identity = &member.data.identity;
-            let known = Known { identity, access_token: None, id_token: None };
-            let rendered = render(&self.auth_request, known, self.gate.identity_header_bytes());
-            self.gate.report_left_out(route, member, &rendered.left_out);
-            for (name, value) in rendered.always {
-                headers.insert(name, value);
-            }
-        }
-        // Under these names the route's value counts, even if it is empty.
-        for rule in route.identity_headers.iter() {
-            headers.insert(rule.name.clone(), empty.clone());
-        }
-        self.gate.inject(permit, &mut headers)?;
-        match subrequest.listener {
-            ListenerKind::ForwardAuth => {}
-            // SECURITY: a visitor's own request may come through the same proxy, and would be answered with the token.
-            ListenerKind::Public => {
-                let of_tokens = route.identity_headers.iter().filter(|it| it.template.uses_token());
-                for rule in of_tokens {
-                    headers.insert(rule.name.clone(), empty.clone());
-                }
-            }
-        }
+        let member = permit.visitor().member();
+        let headers = self.gate.answer_headers(permit)?;
         let outcome = Outcome {
             decision: Some(LoggedDecision::Allow),
             reason: None,

@@ -21,7 +21,6 @@ use crate::endpoints::query::Query;
 use crate::endpoints::{Call, Endpoints, redirect};
 use crate::error::{AtStake, Error, SecondPathFault, SubrequestError};
 use crate::gate::challenge::{SubrequestChallenge, SubrequestMode, answered};
-use crate::pages::harden;
 use crate::server::{Answered, ForwardAuthProxy, Peer};
 
 impl Endpoints {
@@ -64,8 +63,8 @@ impl Endpoints {
             (ForwardAuthProxy::Envoy, Some(_)) => None,
             _ => narrowing::of(&Query::parse(call.uri.query().unwrap_or_default()))?,
         };
-        let (headers, dropped, listener) = (call.headers, call.dropped, call.client.listener());
-        Ok(Subrequest { original, headers, dropped, narrowing, mode, listener })
+        let (headers, dropped) = (call.headers, call.dropped);
+        Ok(Subrequest { original, headers, dropped, narrowing, mode })
     }
 
     /// The error for a peer that is not declared. It says nothing new to an attacker; the log says to the
@@ -112,10 +111,10 @@ fn allow(allowed: AllowedSubrequest, proxy: ForwardAuthProxy) -> Answered {
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = allowed.headers;
     let headers = response.headers_mut();
-    harden(headers);
     let status = match (proxy, allowed.cookies) {
         // Envoy would send an empty value to the upstream as an empty field.
         (ForwardAuthProxy::Envoy, None) => {
+            headers.remove(COOKIE);
             headers.insert(AUTH_HEADERS_TO_REMOVE, HeaderValue::from_static("cookie"));
             StatusCode::OK
         }
@@ -123,11 +122,11 @@ fn allow(allowed: AllowedSubrequest, proxy: ForwardAuthProxy) -> Answered {
             headers.insert(COOKIE, cookies);
             StatusCode::OK
         }
-        // Without the field, Caddy 2.6 sends the text of its placeholder to the upstream.
-        (_, cookies) => {
-            headers.insert(COOKIE, cookies.unwrap_or(HeaderValue::from_static("")));
+        (_, Some(cookies)) => {
+            headers.insert(COOKIE, cookies);
             StatusCode::ACCEPTED
         }
+        (_, None) => StatusCode::ACCEPTED,
     };
     *response.status_mut() = status;
     Answered::new(response, allowed.outcome)

@@ -2,7 +2,7 @@
 //! the declared proxy sets.
 //! Invariant: a header that a visitor adds is ignored, or the subrequest is denied.
 
-use http::header::{HeaderMap, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Method, uri::PathAndQuery};
 
 use crate::client_address::ClientAddress;
@@ -93,9 +93,9 @@ fn uri<'a>(
             }
             let Some(text) = one(call.headers, name)? else { return Ok(None) };
             match row.uri {
-                UriSource::Url(_) => (canonical(name), split(text)?),
+                UriSource::Url(_) => (canonical(name.as_str()), split(text)?),
                 UriSource::Header(_) | UriSource::Suffix => {
-                    (canonical(name), Some(Uri { target: text, site: None }))
+                    (canonical(name.as_str()), Some(Uri { target: text, site: None }))
                 }
             }
         }
@@ -128,29 +128,32 @@ fn method(
         MethodSource::Header(name) => {
             let Some(text) = one(call.headers, name)? else { return Ok(None) };
             let method = Method::from_bytes(text.as_bytes());
-            method.map(Some).map_err(|_| SubrequestError::Unclear(canonical(name)))
+            method.map(Some).map_err(|_| SubrequestError::Unclear(canonical(name.as_str())))
         }
     }
 }
 
 /// The host in a header. A proxy has none to send for a request over HTTP/1.0 without `Host`.
-fn host(headers: &HeaderMap, name: &'static str) -> Result<Authority, SubrequestError> {
+fn host(headers: &HeaderMap, name: &'static HeaderName) -> Result<Authority, SubrequestError> {
     match one(headers, name)? {
         None | Some("") => Err(SubrequestError::NoHost),
         Some(text) => {
             let value = HeaderValue::from_str(text).ok().and_then(Authority::parse);
-            value.ok_or(SubrequestError::Unclear(canonical(name)))
+            value.ok_or(SubrequestError::Unclear(canonical(name.as_str())))
         }
     }
 }
 
 /// The scheme in a header. `None`: it is missing, or proxies in front of this one wrote another scheme than it did.
-fn scheme(headers: &HeaderMap, name: &'static str) -> Result<Option<Scheme>, SubrequestError> {
+fn scheme(
+    headers: &HeaderMap,
+    name: &'static HeaderName,
+) -> Result<Option<Scheme>, SubrequestError> {
     let Some(text) = one(headers, name)? else { return Ok(None) };
     match ForwardedProto::read([text.as_bytes()].into_iter()) {
         ForwardedProto::Scheme(scheme) => Ok(Some(scheme)),
         ForwardedProto::Absent | ForwardedProto::Differing => Ok(None),
-        ForwardedProto::Unknown => Err(SubrequestError::Unclear(canonical(name))),
+        ForwardedProto::Unknown => Err(SubrequestError::Unclear(canonical(name.as_str()))),
     }
 }
 
@@ -163,7 +166,7 @@ fn address(
     if !declared.is_read(Part::Address) {
         return ClientAddress::Unknown;
     }
-    let fields = headers.get_all(ADDRESS).iter().map(HeaderValue::as_bytes);
+    let fields = headers.get_all(&ADDRESS).iter().map(HeaderValue::as_bytes);
     match ForwardedFor::read(fields, |address| clients.is_proxy(address)) {
         ForwardedFor::Client(address) => ClientAddress::Known(address),
         // SECURITY: the visitor's address is missing, and a proxy's must not count as the visitor's.
@@ -199,14 +202,14 @@ fn deny_contradiction(
             }
         };
         if !same {
-            return Err(SubrequestError::Contradiction(canonical(name)));
+            return Err(SubrequestError::Contradiction(canonical(name.as_str())));
         }
     }
     for name in METHODS.into_iter().filter(|name| own(Part::Method) != Some(*name)) {
         if let (Some(text), Some(method)) = (one(headers, name)?, method)
             && text != method.as_str()
         {
-            return Err(SubrequestError::Contradiction(canonical(name)));
+            return Err(SubrequestError::Contradiction(canonical(name.as_str())));
         }
     }
     Ok(())
@@ -221,8 +224,11 @@ fn no_uri(declared: &DeclaredClient, headers: &HeaderMap) -> SubrequestError {
 }
 
 /// The text of a field. Several fields must have the same value.
-fn one<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a str>, SubrequestError> {
-    let unclear = SubrequestError::Unclear(canonical(name));
+fn one<'a>(
+    headers: &'a HeaderMap,
+    name: &'static HeaderName,
+) -> Result<Option<&'a str>, SubrequestError> {
+    let unclear = SubrequestError::Unclear(canonical(name.as_str()));
     let mut fields = headers.get_all(name).iter();
     let Some(value) = fields.next() else { return Ok(None) };
     if fields.any(|other| other != value) {
@@ -280,7 +286,7 @@ mod tests {
         fn read(&self, target: &str, fields: &[(&str, &str)]) -> Read {
             let mut headers = HeaderMap::new();
             for (name, value) in fields {
-                let name: http::HeaderName = name.parse().unwrap();
+                let name: HeaderName = name.parse().unwrap();
                 headers.append(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
             }
             let (uri, address) = (target.parse().unwrap(), "192.0.2.1".parse().unwrap());

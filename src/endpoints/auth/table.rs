@@ -3,6 +3,8 @@
 // SECURITY: a proxy passes its visitor's fields on together with its own. Any other header may be the visitor's,
 // who could choose host, method or path of the decision with it (T53, T54).
 
+use http::HeaderName;
+
 use crate::server::ForwardAuthProxy;
 
 /// Where one kind of proxy sends the parts of the original request. Every kind sends the visitor's address in
@@ -23,9 +25,9 @@ pub(super) struct ProxyHeaders {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UriSource {
     /// Path and query, in this header.
-    Header(&'static str),
+    Header(&'static HeaderName),
     /// An absolute URL, in this header.
-    Url(&'static str),
+    Url(&'static HeaderName),
     /// Path and query of the subrequest, after the endpoint's own path.
     Suffix,
 }
@@ -34,7 +36,7 @@ pub(super) enum UriSource {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MethodSource {
     /// In this header.
-    Header(&'static str),
+    Header(&'static HeaderName),
     /// The method of the subrequest.
     Subrequest,
 }
@@ -45,7 +47,7 @@ pub(super) enum HostSource {
     /// `Host` or `:authority` of the subrequest.
     Subrequest,
     /// In this header.
-    Header(&'static str),
+    Header(&'static HeaderName),
     /// In the absolute URL.
     Url,
 }
@@ -54,7 +56,7 @@ pub(super) enum HostSource {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SchemeSource {
     /// In this header; if it is missing, `public_url`'s.
-    Header(&'static str),
+    Header(&'static HeaderName),
     /// In the absolute URL.
     Url,
     /// The scheme of `public_url`.
@@ -75,55 +77,30 @@ pub(super) enum Part {
 }
 
 /// The visitor's address, for each kind of proxy.
-pub(super) const ADDRESS: &str = "x-forwarded-for";
+pub(super) static ADDRESS: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Every header in which some kind sends a URI.
-pub(super) const URIS: [&str; 4] = [ORIGINAL_URI, ORIGINAL_URL, PATH, FORWARDED_URI];
+pub(super) static URIS: [&HeaderName; 4] = [&ORIGINAL_URI, &ORIGINAL_URL, &PATH, &FORWARDED_URI];
 
 /// Every header in which some kind sends a method.
-pub(super) const METHODS: [&str; 3] = [ORIGINAL_METHOD, METHOD, FORWARDED_METHOD];
+pub(super) static METHODS: [&HeaderName; 3] = [&ORIGINAL_METHOD, &METHOD, &FORWARDED_METHOD];
 
 impl ProxyHeaders {
     /// The headers of a kind.
     pub(super) fn of(proxy: ForwardAuthProxy) -> &'static Self {
         match proxy {
-            ForwardAuthProxy::Nginx => &Self {
-                uri: UriSource::Header(ORIGINAL_URI),
-                method: MethodSource::Header(ORIGINAL_METHOD),
-                host: HostSource::Subrequest,
-                scheme: SchemeSource::Header(FORWARDED_PROTO),
-            },
-            ForwardAuthProxy::IngressNginx => &Self {
-                uri: UriSource::Url(ORIGINAL_URL),
-                method: MethodSource::Header(ORIGINAL_METHOD),
-                host: HostSource::Url,
-                scheme: SchemeSource::Url,
-            },
-            ForwardAuthProxy::NginxGatewayFabric => &Self {
-                uri: UriSource::Header(PATH),
-                method: MethodSource::Header(METHOD),
-                host: HostSource::Subrequest,
-                scheme: SchemeSource::PublicUrl,
-            },
+            ForwardAuthProxy::Nginx => &NGINX,
+            ForwardAuthProxy::IngressNginx => &INGRESS_NGINX,
+            ForwardAuthProxy::NginxGatewayFabric => &NGINX_GATEWAY_FABRIC,
             ForwardAuthProxy::Traefik | ForwardAuthProxy::Caddy | ForwardAuthProxy::Haproxy => {
-                &Self {
-                    uri: UriSource::Header(FORWARDED_URI),
-                    method: MethodSource::Header(FORWARDED_METHOD),
-                    host: HostSource::Header(FORWARDED_HOST),
-                    scheme: SchemeSource::Header(FORWARDED_PROTO),
-                }
+                &X_FORWARDED
             }
-            ForwardAuthProxy::Envoy => &Self {
-                uri: UriSource::Suffix,
-                method: MethodSource::Subrequest,
-                host: HostSource::Subrequest,
-                scheme: SchemeSource::Header(FORWARDED_PROTO),
-            },
+            ForwardAuthProxy::Envoy => &ENVOY,
         }
     }
 
     /// The header for a part; `None` if the part is not in a header of its own.
-    pub(super) fn header(&self, part: Part) -> Option<&'static str> {
+    pub(super) fn header(&self, part: Part) -> Option<&'static HeaderName> {
         match part {
             Part::Uri => match self.uri {
                 UriSource::Header(name) | UriSource::Url(name) => Some(name),
@@ -137,14 +114,48 @@ impl ProxyHeaders {
                 SchemeSource::Header(name) => Some(name),
                 SchemeSource::Url | SchemeSource::PublicUrl => None,
             },
-            Part::Address => Some(ADDRESS),
+            Part::Address => Some(&ADDRESS),
         }
     }
 }
 
+static NGINX: ProxyHeaders = ProxyHeaders {
+    uri: UriSource::Header(&ORIGINAL_URI),
+    method: MethodSource::Header(&ORIGINAL_METHOD),
+    host: HostSource::Subrequest,
+    scheme: SchemeSource::Header(&FORWARDED_PROTO),
+};
+static INGRESS_NGINX: ProxyHeaders = ProxyHeaders {
+    uri: UriSource::Url(&ORIGINAL_URL),
+    method: MethodSource::Header(&ORIGINAL_METHOD),
+    host: HostSource::Url,
+    scheme: SchemeSource::Url,
+};
+static NGINX_GATEWAY_FABRIC: ProxyHeaders = ProxyHeaders {
+    uri: UriSource::Header(&PATH),
+    method: MethodSource::Header(&METHOD),
+    host: HostSource::Subrequest,
+    scheme: SchemeSource::PublicUrl,
+};
+static X_FORWARDED: ProxyHeaders = ProxyHeaders {
+    uri: UriSource::Header(&FORWARDED_URI),
+    method: MethodSource::Header(&FORWARDED_METHOD),
+    host: HostSource::Header(&FORWARDED_HOST),
+    scheme: SchemeSource::Header(&FORWARDED_PROTO),
+};
+static ENVOY: ProxyHeaders = ProxyHeaders {
+    uri: UriSource::Suffix,
+    method: MethodSource::Subrequest,
+    host: HostSource::Subrequest,
+    scheme: SchemeSource::Header(&FORWARDED_PROTO),
+};
+
 /// What to write in the configuration of a proxy, so that it sends a part.
 pub(super) fn line(proxy: ForwardAuthProxy, part: Part) -> String {
-    let name = ProxyHeaders::of(proxy).header(part).map(canonical).unwrap_or_default();
+    let name = ProxyHeaders::of(proxy)
+        .header(part)
+        .map(|name| canonical(name.as_str()))
+        .unwrap_or_default();
     match proxy {
         ForwardAuthProxy::Nginx
         | ForwardAuthProxy::IngressNginx
@@ -194,7 +205,7 @@ pub(super) fn line(proxy: ForwardAuthProxy, part: Part) -> String {
 }
 
 /// The kinds other than `proxy` that send the URI in this header.
-pub(super) fn others_by_uri(proxy: ForwardAuthProxy, name: &str) -> Vec<&'static str> {
+pub(super) fn others_by_uri(proxy: ForwardAuthProxy, name: &HeaderName) -> Vec<&'static str> {
     let named = |other: &ForwardAuthProxy| ProxyHeaders::of(*other).header(Part::Uri) == Some(name);
     let others = ForwardAuthProxy::ALL.into_iter().filter(|other| *other != proxy);
     others.filter(named).map(ForwardAuthProxy::as_str).collect()
@@ -203,29 +214,29 @@ pub(super) fn others_by_uri(proxy: ForwardAuthProxy, name: &str) -> Vec<&'static
 /// A header name in its usual spelling.
 pub(super) fn canonical(name: &'static str) -> &'static str {
     match name {
-        ORIGINAL_URI => "X-Original-URI",
-        ORIGINAL_URL => "X-Original-URL",
-        ORIGINAL_METHOD => "X-Original-Method",
-        PATH => "Path",
-        METHOD => "Method",
-        FORWARDED_URI => "X-Forwarded-Uri",
-        FORWARDED_METHOD => "X-Forwarded-Method",
-        FORWARDED_HOST => "X-Forwarded-Host",
-        FORWARDED_PROTO => "X-Forwarded-Proto",
-        ADDRESS => "X-Forwarded-For",
+        "x-original-uri" => "X-Original-URI",
+        "x-original-url" => "X-Original-URL",
+        "x-original-method" => "X-Original-Method",
+        "path" => "Path",
+        "method" => "Method",
+        "x-forwarded-uri" => "X-Forwarded-Uri",
+        "x-forwarded-method" => "X-Forwarded-Method",
+        "x-forwarded-host" => "X-Forwarded-Host",
+        "x-forwarded-proto" => "X-Forwarded-Proto",
+        "x-forwarded-for" => "X-Forwarded-For",
         other => other,
     }
 }
 
-const ORIGINAL_URI: &str = "x-original-uri";
-const ORIGINAL_URL: &str = "x-original-url";
-const ORIGINAL_METHOD: &str = "x-original-method";
-const PATH: &str = "path";
-const METHOD: &str = "method";
-const FORWARDED_URI: &str = "x-forwarded-uri";
-const FORWARDED_METHOD: &str = "x-forwarded-method";
-const FORWARDED_HOST: &str = "x-forwarded-host";
-const FORWARDED_PROTO: &str = "x-forwarded-proto";
+static ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
+static ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
+static ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
+static PATH: HeaderName = HeaderName::from_static("path");
+static METHOD: HeaderName = HeaderName::from_static("method");
+static FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+static FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 #[cfg(test)]
 mod tests {
@@ -247,7 +258,7 @@ mod tests {
             for part in [Part::Uri, Part::Method, Part::Scheme, Part::Address] {
                 let Some(name) = ProxyHeaders::of(proxy).header(part) else { continue };
                 assert!(
-                    line(proxy, part).to_ascii_lowercase().contains(name),
+                    line(proxy, part).to_ascii_lowercase().contains(name.as_str()),
                     "{proxy:?} {part:?}"
                 );
             }
@@ -256,9 +267,9 @@ mod tests {
 
     #[test]
     fn other_kinds_are_found_by_the_header_of_their_uri() {
-        let others = |name| others_by_uri(ForwardAuthProxy::Nginx, name);
-        assert_eq!(others(FORWARDED_URI), ["traefik", "caddy", "haproxy"]);
-        assert_eq!(others(ORIGINAL_URL), ["ingress-nginx"]);
-        assert_eq!(others(ORIGINAL_URI), [""; 0]);
+        let others = |name: &HeaderName| others_by_uri(ForwardAuthProxy::Nginx, name);
+        assert_eq!(others(&FORWARDED_URI), ["traefik", "caddy", "haproxy"]);
+        assert_eq!(others(&ORIGINAL_URL), ["ingress-nginx"]);
+        assert_eq!(others(&ORIGINAL_URI), [""; 0]);
     }
 }
