@@ -15,9 +15,9 @@ use crate::body::Body;
 use crate::login::relying_party::RelyingParty;
 use crate::pages::plain_text;
 use crate::server::{
-    AccessLog, Answered, CertificateExpiry, ClientInfo, ForwardAuth, Handler, Incoming, Limits,
-    ListenAddress, LocalAddress, OpenConnections, RejectedRequest, Scheme, ServerContext,
-    ServerTimeouts, Settings, TlsVersion, TrustedProxies,
+    AccessLog, Answered, CertificateExpiry, ClientInfo, Handler, Incoming, Limits, ListenAddress,
+    LocalAddress, OpenConnections, RejectedRequest, Scheme, ServerContext, ServerTimeouts,
+    Settings,
 };
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::TargetPools;
@@ -125,14 +125,9 @@ fn is_from_page(headers: &HeaderMap) -> bool {
 pub fn settings(address: &ListenAddress, public: ServerTimeouts) -> Settings {
     let ServerTimeouts { drain_delay, drain, .. } = public;
     Settings {
-        listen: vec![address.clone()],
-        workers: 1,
-        certificates: Vec::new(),
-        min_tls_version: TlsVersion::default(),
-        trusted_proxies: TrustedProxies::default(),
-        forward_auth: ForwardAuth::default(),
         limits: Limits { connections: MOST_CONNECTIONS, ..Limits::default() },
         timeouts: ServerTimeouts { drain_delay, drain, ..ServerTimeouts::default() },
+        ..Settings::plain(vec![address.clone()])
     }
 }
 

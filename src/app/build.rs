@@ -83,7 +83,7 @@ impl App {
         let gate = Arc::new(Gate::new(
             Arc::clone(&party),
             refresher,
-            IdentityHeaderNames::new(rules.iter().copied()),
+            removed(config, &rules),
             config.session.outage_grace,
             config.server.limits.identity_header_bytes,
             lasting.session_bound.clone(),
@@ -127,6 +127,13 @@ impl App {
 fn targets(config: &Config, site: &Site, cookies: &Cookies) -> Result<AllowedTargets, Error> {
     let hosts = config.routes.iter().map(|route| route.host.clone()).collect();
     Ok(AllowedTargets::new(site.clone(), cookies.domain(), hosts)?)
+}
+
+/// The headers that a client must not send to an application: the identity headers, and the one in which trusted
+/// proxies send the client's address.
+fn removed(config: &Config, rules: &[&HeaderRule]) -> IdentityHeaderNames {
+    let identity = rules.iter().map(|rule| &rule.name);
+    IdentityHeaderNames::new(identity.chain(&config.server.client_address_header))
 }
 
 fn deployment(config: &Config) -> Deployment {

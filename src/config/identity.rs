@@ -5,6 +5,7 @@ use http::HeaderName;
 use crate::config::diagnostics::Reported;
 use crate::config::document::Node;
 use crate::config::field::Field;
+use crate::config::header_names;
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::policy::OfRoute;
@@ -35,34 +36,6 @@ pub(super) const OF_ROUTE: KeySpec = key(
 );
 
 const NAME: &str = "identity_headers";
-
-/// Fields that frame a message, belong to one connection, or are set by the gateway.
-const RESERVED: [&str; 24] = [
-    "host",
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "http2-settings",
-    "expect",
-    "cookie",
-    "set-cookie",
-    "date",
-    "forwarded",
-    "origin",
-    "referer",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-forwarded-port",
-    "x-real-ip",
-    "x-request-id",
-];
 
 /// Reads the map at the top level of the file, if it is set.
 pub(super) fn top(root: &Section<'_>) -> Result<Option<Vec<HeaderRule>>, Reported> {
@@ -173,15 +146,8 @@ fn without_dollar(text: &str) -> Option<String> {
 
 /// Parses a header name that all upstreams read in the same way and that the operator can set.
 fn name(text: &str) -> Result<HeaderName, Invalid> {
-    // SECURITY: some upstreams read `X_User` and `X.User` as `X-User`, so only letters, digits and - are accepted.
-    if text.is_empty() || !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') {
-        return Err(Invalid::new("contains other characters than letters, digits and -")
-            .hint("choose another name: some applications read `_` and `.` as `-`"));
-    }
-    let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| "is not a valid header name")?;
-    let text = name.as_str();
-    let framing = text.starts_with("content-") || text.starts_with("sec-");
-    if framing || RESERVED.contains(&text) {
+    let name = header_names::plain(text)?;
+    if header_names::is_in_use(&name) {
         return Err(Invalid::new(
             "cannot be an identity header: HTTP or the gateway uses this name",
         )

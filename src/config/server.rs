@@ -1,7 +1,5 @@
 //! `server:` -> `server::Settings`, and the origin at which browsers reach the gateway.
 
-use ipnet::IpNet;
-
 use crate::config::address;
 use crate::config::certificates;
 use crate::config::diagnostics::Reported;
@@ -11,13 +9,12 @@ use crate::config::invalid::Invalid;
 use crate::config::key_spec::{
     DAY, DefaultValue, HOUR, KIB, KeySpec, MIB, MINUTE, SECOND, Type, key, millis,
 };
+use crate::config::proxies;
 use crate::config::section::Section;
 use crate::config::urls::{self, PlainHttp};
 use crate::origin::Origin;
 use crate::routing::path::PathPrefix;
-use crate::server::{
-    CertifiedPair, Limits, ListenAddress, ServerTimeouts, Settings, TrustedProxies,
-};
+use crate::server::{CertifiedPair, Limits, ListenAddress, ServerTimeouts, Settings};
 
 pub(super) const KEYS: &[KeySpec] = &[
     key(
@@ -61,6 +58,12 @@ pub(super) const KEYS: &[KeySpec] = &[
         Type::List { of: &Type::Text, least: 0 },
         DefaultValue::Is("[]"),
         "Proxies whose X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host are used: networks (CIDR), or unix for peers on unix sockets.",
+    ),
+    key(
+        "client_address_header",
+        Type::Text,
+        DefaultValue::Unset("X-Forwarded-For"),
+        "Header with the client's address, read from trusted proxies instead of X-Forwarded-For. Auth subrequests always use X-Forwarded-For.",
     ),
     key(
         "forward_auth",
@@ -214,7 +217,7 @@ pub(super) fn settings(
     let listen = listen(&server.field("listen"));
     let workers = server.field("workers").optional_count();
     let certificates = certificates::settings(server, public_url);
-    let trusted_proxies = trusted_proxies(&server.field("trusted_proxies"));
+    let proxies = proxies::settings(server);
     let forward_auth = forward_auth::settings(server, listen.as_deref().ok());
     if let (Ok(listen), Ok((pairs, _)), Some(url)) = (&listen, &certificates, public_url) {
         warn_of_http(server, listen, pairs, url);
@@ -222,12 +225,14 @@ pub(super) fn settings(
     let limits = server.section("limits").and_then(|section| limits(&section));
     let timeouts = server.section("timeouts").and_then(|section| timeouts(&section));
     let (certificates, min_tls_version) = certificates?;
+    let (trusted_proxies, client_address_header) = proxies?;
     Ok(Settings {
         listen: listen?,
         workers: workers?.unwrap_or_else(cores),
         certificates,
         min_tls_version,
-        trusted_proxies: trusted_proxies?,
+        trusted_proxies,
+        client_address_header,
         forward_auth: forward_auth?,
         limits: limits?,
         timeouts: timeouts?,
@@ -267,25 +272,6 @@ fn warn_of_http(
         .hint("write https://, or remove `tls.certificates`");
         server.diagnostics.warning(&server.path.key("public_url"), &invalid);
     }
-}
-
-fn trusted_proxies(field: &Field<'_>) -> Result<TrustedProxies, Reported> {
-    let peers = field.list(|text| match text {
-        "unix" => Ok(None),
-        network => address::proxy_network(network).map(Some),
-    })?;
-    let meant = |(at, network): (_, Option<_>)| Some(address::without_host(network?, field, at));
-    let unix = peers.contains(&None);
-    let networks: Vec<IpNet> = peers.into_iter().enumerate().filter_map(meant).collect();
-    // SECURITY: if every peer is trusted, every client can forge its address and host (CVE-2026-76835).
-    if address::covers_the_internet(&networks) {
-        let invalid = Invalid::new(
-            "together cover the whole internet, so every client could forge X-Forwarded headers",
-        )
-        .hint("list only the addresses of your proxies, such as 10.0.0.0/8");
-        return Err(field.error(&invalid));
-    }
-    Ok(TrustedProxies { unix, networks })
 }
 
 fn limits(section: &Section<'_>) -> Result<Limits, Reported> {
@@ -340,6 +326,7 @@ fn timeouts(section: &Section<'_>) -> Result<ServerTimeouts, Reported> {
 mod tests {
     use super::*;
     use crate::config::tests::settings_of;
+    use crate::server::TrustedProxies;
 
     #[test]
     fn defaults_are_those_of_the_server_room() {

@@ -12,9 +12,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::body::Body;
 use crate::server::{
-    AccessLog, Answered, Bound, Error, ForwardAuth, Handler, Incoming, Limits, ListenAddress,
-    LocalAddress, RejectedRequest, Scheme, Server, ServerContext, ServerTimeouts, Settings,
-    Shutdown, TlsVersion, TrustedProxies,
+    AccessLog, Answered, Bound, Error, Handler, Incoming, ListenAddress, LocalAddress,
+    RejectedRequest, Scheme, Server, ServerContext, ServerTimeouts, Settings, Shutdown,
 };
 use crate::telemetry::metrics::Metrics;
 
@@ -42,14 +41,8 @@ impl Socket {
     /// Listens on `address`; with port 0 the system chooses the port.
     pub(super) async fn open(address: SocketAddr) -> Result<Self, Error> {
         let settings = Settings {
-            listen: vec![ListenAddress::Tcp(address.to_string())],
-            workers: 1,
-            certificates: Vec::new(),
-            min_tls_version: TlsVersion::default(),
-            trusted_proxies: TrustedProxies::default(),
-            forward_auth: ForwardAuth::default(),
-            limits: Limits::default(),
             timeouts: ServerTimeouts { drain: DRAIN, ..ServerTimeouts::default() },
+            ..Settings::plain(vec![ListenAddress::Tcp(address.to_string())])
         };
         let frame = ServerContext {
             plain_scheme: Scheme::Http,

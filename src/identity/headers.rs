@@ -290,11 +290,10 @@ pub struct IdentityHeaderNames {
 }
 
 impl IdentityHeaderNames {
-    /// The names of these rules, the defaults, and those that only a gateway sets. `Authorization` is not one of them:
-    /// a client's own is forwarded on routes that do not set it.
-    pub fn new<'r>(rules: impl IntoIterator<Item = &'r HeaderRule>) -> Self {
-        let configured =
-            rules.into_iter().map(|rule| &rule.name).filter(|name| *name != AUTHORIZATION);
+    /// These names, the defaults, and those that only a gateway sets. `Authorization` is not one of them: a client's
+    /// own is forwarded on routes that do not set it.
+    pub fn new<'n>(configured: impl IntoIterator<Item = &'n HeaderName>) -> Self {
+        let configured = configured.into_iter().filter(|name| *name != AUTHORIZATION);
         let configured =
             configured.map(|name| name.as_str().bytes().map(fold).map(char::from).collect());
         let defaults = default_rules().into_iter().chain([provider_rule()]);
@@ -464,7 +463,7 @@ pub(super) mod tests {
         let user = Template::parse("{email}").unwrap();
         let user = HeaderRule { name: HeaderName::from_static("impersonate-user"), template: user };
         for name in ["impersonate-user", "Impersonate-Group", "impersonate_extra-scopes"] {
-            assert!(IdentityHeaderNames::new([&user]).contains(name), "{name}");
+            assert!(IdentityHeaderNames::new([&user.name]).contains(name), "{name}");
         }
         let mut headers = HeaderMap::new();
         headers.append("x-forwarded-user", HeaderValue::from_static("admin"));

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use http::HeaderName;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioTimer;
 use rustls::ServerConfig;
 
 use crate::server::error::Error;
 use crate::server::forward_auth::ForwardAuth;
+use crate::server::forwarded_for::FORWARDED_FOR;
 use crate::server::h2_streams::H2Executor;
 use crate::server::peer::TrustedProxies;
 use crate::server::settings::{Limits, ServerContext, ServerTimeouts, Settings};
@@ -27,6 +29,8 @@ pub(super) struct ActiveSettings {
     pub(super) limits: Limits,
     pub(super) timeouts: ServerTimeouts,
     pub(super) trusted_proxies: TrustedProxies,
+    /// The field in which trusted proxies send the client's address.
+    pub(super) address_header: HeaderName,
     pub(super) forward_auth: ForwardAuth,
     /// `None` without certificates.
     pub(super) tls: Option<Arc<ServerConfig>>,
@@ -91,6 +95,7 @@ fn activate(
         limits,
         timeouts,
         trusted_proxies: settings.trusted_proxies.clone(),
+        address_header: settings.client_address_header.clone().unwrap_or(FORWARDED_FOR),
         forward_auth: settings.forward_auth.clone(),
         tls: tls::configure(&settings.certificates, settings.min_tls_version)?,
         http1: http1(&limits),

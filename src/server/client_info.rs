@@ -1,6 +1,6 @@
 //! The client of a request: its address, scheme and host, from the connection or from a trusted proxy.
-//! Invariant: `X-Forwarded-*` of a peer that is not trusted has no effect, `Forwarded` is never read, and addresses
-//! are compared and shown with IPv4-mapped IPv6 unmapped.
+//! Invariant: `X-Forwarded-*` and `client_address_header` of a peer that is not trusted have no effect, `Forwarded` is
+//! never read, and addresses are compared and shown with IPv4-mapped IPv6 unmapped.
 
 use std::any::Any;
 use std::mem;
@@ -107,17 +107,19 @@ impl ClientInfo {
         {
             self.requested = Some(mem::replace(&mut self.authority, authority));
         }
-        let fields =
-            headers.get_all(&forwarded_for::FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
-        match ForwardedFor::read(fields, |address| proxies.contains(address)) {
+        let connected = &self.connected;
+        let name = &connected.settings().address_header;
+        let fields = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        let address = match ForwardedFor::read(fields, |address| proxies.contains(address)) {
             ForwardedFor::Absent => return Ok(()),
             ForwardedFor::Client(address) | ForwardedFor::AllTrusted(address) => {
-                self.address = ClientAddress::Known(address);
+                ClientAddress::Known(address)
             }
-            ForwardedFor::Invalid => self.address = ClientAddress::Unknown,
-        }
-        let connected = &self.connected;
-        self.chain = forwarded_for::chain(headers, connected.peer(), connected.peer_text());
+            ForwardedFor::Invalid => ClientAddress::Unknown,
+        };
+        // SECURITY: if another field has the address, `X-Forwarded-For` may be the client's own.
+        self.chain = forwarded_for::chain(headers, name, connected.peer(), connected.peer_text());
+        self.address = address;
         Ok(())
     }
 
@@ -158,9 +160,9 @@ impl ClientInfo {
         self.trusted
     }
 
-    /// Reports a peer that sends `X-Forwarded-For` and is not trusted.
+    /// Reports a peer that sends the field with the client's address and is not trusted.
     pub fn note_untrusted_chain(&self, headers: &HeaderMap) {
-        if !self.trusted && headers.contains_key(forwarded_for::FORWARDED_FOR) {
+        if !self.trusted && headers.contains_key(&self.connected.settings().address_header) {
             self.connected.note_untrusted_chain();
         }
     }
@@ -296,9 +298,20 @@ mod tests {
         peer: Peer,
         fields: Fields<'_>,
     ) -> Result<ClientInfo, HeadError> {
+        client_of(peer, None, scheme, fields)
+    }
+
+    /// The same, where proxies send the client's address in this header.
+    fn client_of(
+        peer: Peer,
+        client_address_header: Option<HeaderName>,
+        scheme: Scheme,
+        fields: Fields<'_>,
+    ) -> Result<ClientInfo, HeadError> {
         let networks = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         let trusted_proxies = TrustedProxies { networks, unix: true };
-        let settings = Settings { trusted_proxies, ..Settings::listening_nowhere() };
+        let settings =
+            Settings { trusted_proxies, client_address_header, ..Settings::listening_nowhere() };
         let connected = ConnectionInfo::fixed(peer, scheme, &settings);
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
@@ -352,6 +365,42 @@ mod tests {
         assert_eq!(address(stranger()).to_string(), "192.0.2.9");
         assert_eq!(address(Peer::Unix), ClientAddress::Unknown);
         assert_eq!(client(Peer::Unix, &[]).unwrap().real_ip(), None);
+    }
+
+    #[test]
+    fn address_is_read_from_the_configured_header_only() {
+        let header = Some(HeaderName::from_static("x-real-ip"));
+        let check = |peer, fields: Fields<'_>, address: &str, chain: &str| {
+            let client = client_of(peer, header.clone(), Scheme::Http, fields).unwrap();
+            let (known, forwarded) = (client.address().to_string(), client.forwarded_for());
+            assert_eq!(
+                (known.as_str(), forwarded.to_str().unwrap()),
+                (address, chain),
+                "{fields:?}"
+            );
+        };
+        let one = ("x-real-ip", &b"198.51.100.1"[..]);
+        let forged = ("x-forwarded-for", &b"203.0.113.9"[..]);
+        check(proxy(), &[one, forged], "198.51.100.1", "198.51.100.1, 10.0.0.1");
+        check(proxy(), &[forged], "10.0.0.1", "10.0.0.1");
+        check(stranger(), &[one, forged], "192.0.2.9", "192.0.2.9");
+        let list = ("x-real-ip", &b"203.0.113.9, [2001:db8::1]:80, 10.1.1.1"[..]);
+        let expected = "203.0.113.9, [2001:db8::1]:80, 10.1.1.1, 10.0.0.1";
+        check(proxy(), &[list], "2001:db8::1", expected);
+        // Several fields are one list, whose right-most entries the proxy has added.
+        check(
+            proxy(),
+            &[forged, list, one],
+            "198.51.100.1",
+            "203.0.113.9, [2001:db8::1]:80, 10.1.1.1, 198.51.100.1, 10.0.0.1",
+        );
+        check(proxy(), &[one, ("x-real-ip", b"")], "-", "198.51.100.1, 10.0.0.1");
+        check(
+            proxy(),
+            &[("x-real-ip", b"198.51.100.1, unknown")],
+            "-",
+            "198.51.100.1, unknown, 10.0.0.1",
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::client_address::ClientAddress;
 use crate::server::active_settings::{ActiveSettings, SettingsHandle};
 use crate::server::attached::Attached;
 use crate::server::deadlines::ConnectionActivity;
+use crate::server::forwarded_for::FORWARDED_FOR;
 use crate::server::peer::{Peer, TrustedProxies};
 use crate::server::protocol::Scheme;
 use crate::server::settings::ListenerKind;
@@ -132,7 +133,7 @@ impl ConnectionInfo {
         trusted.then_some(proxies)
     }
 
-    /// Reports a peer that sends `X-Forwarded-For` and is not trusted: it may be a proxy that the operator forgot.
+    /// Reports a peer that sends the field with the client's address and is not trusted: it may be a proxy that the operator forgot.
     pub(super) fn note_untrusted_chain(&self) {
         // Once per connection, so that a busy proxy does not contend for the throttle.
         if self.has_sent_chain.swap(true, Ordering::Relaxed) {
@@ -149,8 +150,12 @@ impl ConnectionInfo {
             Peer::Ip(address) => (address.to_string(), "it"),
             Peer::Unix => ("a unix socket".to_owned(), "`unix`"),
         };
+        let name = match &self.settings.address_header {
+            name if *name == FORWARDED_FOR => "X-Forwarded-For",
+            name => name.as_str(),
+        };
         tracing::warn!(
-            "X-Forwarded-For of a peer that is not trusted is ignored: every visitor through {peer} counts as one \
+            "{name} of a peer that is not trusted is ignored: every visitor through {peer} counts as one \
              client; if it is your proxy, add {entry} to server.trusted_proxies"
         );
     }

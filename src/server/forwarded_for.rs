@@ -1,4 +1,4 @@
-//! `X-Forwarded-For`: which entry is the client, and what is sent to the upstream.
+//! `X-Forwarded-For`, or the field in its place: which entry is the client, and what is sent to the upstream.
 //! Invariant: the chain is read as bytes, from the right, entry by entry, up to the right-most entry that is not a
 //! trusted proxy. All text to the left of that may come from the client and has no effect.
 
@@ -13,7 +13,7 @@ use crate::server::request_head::HeadError;
 /// The client according to the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForwardedFor {
-    /// There is no `X-Forwarded-For` field.
+    /// There is no such field.
     Absent,
     /// The right-most entry that is not a trusted proxy.
     Client(IpAddr),
@@ -73,14 +73,15 @@ pub(super) fn single_value<'h>(
     Ok(first)
 }
 
-/// All fields as one list, with the peer appended.
+/// All fields with this name as one list, with the peer appended.
 pub(super) fn chain(
     headers: &HeaderMap,
+    name: &HeaderName,
     peer: Peer,
     peer_text: &HeaderValue,
 ) -> Option<HeaderValue> {
     let mut chain = Vec::with_capacity(64);
-    for field in headers.get_all(FORWARDED_FOR) {
+    for field in headers.get_all(name) {
         chain.extend_from_slice(field.as_bytes());
         chain.extend_from_slice(if field.is_empty() { b"" } else { b", " });
     }

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
+
 use crate::routing::path::PathPrefix;
 use crate::secret::Secret;
 use crate::server::forward_auth::ForwardAuth;
@@ -25,6 +27,8 @@ pub struct Settings {
     pub min_tls_version: TlsVersion,
     /// Peers whose `X-Forwarded-*` fields are used.
     pub trusted_proxies: TrustedProxies,
+    /// The field in which they send the client's address; `None`: `X-Forwarded-For`.
+    pub client_address_header: Option<HeaderName>,
     /// Proxies that may use the auth endpoints.
     pub forward_auth: ForwardAuth,
     /// Limits of requests and connections.
@@ -33,20 +37,26 @@ pub struct Settings {
     pub timeouts: ServerTimeouts,
 }
 
-#[cfg(test)]
 impl Settings {
-    /// The default settings, for tests.
-    pub(super) fn listening_nowhere() -> Self {
+    /// Plain HTTP on these addresses, with one thread, no proxies, and all defaults.
+    pub fn plain(listen: Vec<ListenAddress>) -> Self {
         Self {
-            listen: Vec::new(),
+            listen,
             workers: 1,
             certificates: Vec::new(),
             min_tls_version: TlsVersion::default(),
             trusted_proxies: TrustedProxies::default(),
+            client_address_header: None,
             forward_auth: ForwardAuth::default(),
             limits: Limits::default(),
             timeouts: ServerTimeouts::default(),
         }
+    }
+
+    /// The default settings, for tests.
+    #[cfg(test)]
+    pub(super) fn listening_nowhere() -> Self {
+        Self::plain(Vec::new())
     }
 }
 

@@ -27,6 +27,7 @@ mod hostile_client;
 mod hostile_idp;
 mod internal_origin;
 mod lexicon;
+mod listeners;
 mod lost_log;
 mod ntlm;
 mod pages;

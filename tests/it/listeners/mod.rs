@@ -1,0 +1,3 @@
+//! How clients reach the gateway: who says their address, and on which sockets.
+
+mod address_header;
