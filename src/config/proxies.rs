@@ -1,4 +1,4 @@
-//! `server.trusted_proxies`, and what is read from them: `server.client_address_header`.
+//! `server.trusted_proxies`, and what is read from them: `server.client_address_header`, `server.proxy_protocol`.
 
 use http::HeaderName;
 use ipnet::IpNet;
@@ -9,7 +9,7 @@ use crate::config::field::Field;
 use crate::config::header_names;
 use crate::config::invalid::Invalid;
 use crate::config::section::Section;
-use crate::server::TrustedProxies;
+use crate::server::{ForwardAuthClient, ProxyProtocol, Settings, TrustedProxies};
 
 /// The trusted proxies, and the header with the client's address if it is not `X-Forwarded-For`.
 pub(super) fn settings(
@@ -18,6 +18,47 @@ pub(super) fn settings(
     let trusted = trusted_proxies(&server.field("trusted_proxies"));
     let header = server.field("client_address_header").optional(address_header);
     Ok((trusted?, header?))
+}
+
+/// Whether trusted proxies announce their clients.
+pub(super) fn protocol(server: &Section<'_>) -> Result<ProxyProtocol, Reported> {
+    server.field("proxy_protocol").flag().map(|on| match on {
+        true => ProxyProtocol::On,
+        false => ProxyProtocol::Off,
+    })
+}
+
+/// Warns about settings that the PROXY protocol contradicts.
+pub(super) fn warnings(server: &Section<'_>, settings: &Settings) {
+    if settings.proxy_protocol == ProxyProtocol::Off {
+        return;
+    }
+    let warn = |invalid: Invalid| {
+        server.diagnostics.warning(&server.path.key("proxy_protocol"), &invalid);
+    };
+    let Settings { trusted_proxies: trusted, forward_auth, .. } = settings;
+    if *trusted == TrustedProxies::default() {
+        warn(
+            Invalid::new("closes every connection that begins with a PROXY header: there are no `trusted_proxies`")
+                .hint("list your load balancers: `trusted_proxies: [10.0.0.0/8]`"),
+        );
+    }
+    let common = |client: &ForwardAuthClient| {
+        client.unix && trusted.unix
+            || client
+                .networks
+                .iter()
+                .any(|one| trusted.networks.iter().any(|it| it.contains(one) || one.contains(it)))
+    };
+    if forward_auth.listen.is_none() && forward_auth.clients.iter().any(common) {
+        warn(
+            Invalid::new(
+                "closes the connections of forward auth clients that are `trusted_proxies`, too: they do not send \
+                 the PROXY header with their auth subrequests",
+            )
+            .hint("set `forward_auth.listen`: the PROXY protocol is not read there"),
+        );
+    }
 }
 
 fn trusted_proxies(field: &Field<'_>) -> Result<TrustedProxies, Reported> {

@@ -66,6 +66,12 @@ pub(super) const KEYS: &[KeySpec] = &[
         "Header with the client's address, read from trusted proxies instead of X-Forwarded-For. Auth subrequests always use X-Forwarded-For.",
     ),
     key(
+        "proxy_protocol",
+        Type::Flag,
+        DefaultValue::Is("false"),
+        "Reads the PROXY protocol, version 1 or 2, on the public listeners, before TLS. Every trusted proxy must send it; a connection of another peer that begins with it is closed.",
+    ),
+    key(
         "forward_auth",
         Type::Section(forward_auth::KEYS),
         DefaultValue::Unset("auth endpoints are off"),
@@ -218,6 +224,7 @@ pub(super) fn settings(
     let workers = server.field("workers").optional_count();
     let certificates = certificates::settings(server, public_url);
     let proxies = proxies::settings(server);
+    let proxy_protocol = proxies::protocol(server);
     let forward_auth = forward_auth::settings(server, listen.as_deref().ok());
     if let (Ok(listen), Ok((pairs, _)), Some(url)) = (&listen, &certificates, public_url) {
         warn_of_http(server, listen, pairs, url);
@@ -226,17 +233,20 @@ pub(super) fn settings(
     let timeouts = server.section("timeouts").and_then(|section| timeouts(&section));
     let (certificates, min_tls_version) = certificates?;
     let (trusted_proxies, client_address_header) = proxies?;
-    Ok(Settings {
+    let settings = Settings {
         listen: listen?,
         workers: workers?.unwrap_or_else(cores),
         certificates,
         min_tls_version,
         trusted_proxies,
         client_address_header,
+        proxy_protocol: proxy_protocol?,
         forward_auth: forward_auth?,
         limits: limits?,
         timeouts: timeouts?,
-    })
+    };
+    proxies::warnings(server, &settings);
+    Ok(settings)
 }
 
 fn listen(field: &Field<'_>) -> Result<Vec<ListenAddress>, Reported> {

@@ -187,7 +187,7 @@ fn carrier(
     client: Arc<ClientInfo>,
 ) -> Carrier<impl FnOnce() -> BoundConnections + use<>> {
     let bound = client.attached::<BoundConnections>();
-    if stripped.carries_several() || client.is_trusted() || client.peer() == Peer::Unix {
+    if stripped.carries_several() || client.is_trusted() || !matches!(client.peer(), Peer::Ip(_)) {
         // SECURITY: until now the connection may have counted as that of one visitor.
         bound.inspect(|bound| bound.close());
         return Carrier::SeveralClients;

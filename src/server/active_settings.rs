@@ -17,7 +17,7 @@ use crate::server::forward_auth::ForwardAuth;
 use crate::server::forwarded_for::FORWARDED_FOR;
 use crate::server::h2_streams::H2Executor;
 use crate::server::peer::TrustedProxies;
-use crate::server::settings::{Limits, ServerContext, ServerTimeouts, Settings};
+use crate::server::settings::{Limits, ProxyProtocol, ServerContext, ServerTimeouts, Settings};
 use crate::server::shutdown::Tasks;
 use crate::server::tls;
 use crate::telemetry::log_throttle::LogThrottle;
@@ -29,6 +29,7 @@ pub(super) struct ActiveSettings {
     pub(super) limits: Limits,
     pub(super) timeouts: ServerTimeouts,
     pub(super) trusted_proxies: TrustedProxies,
+    pub(super) proxy_protocol: ProxyProtocol,
     /// The field in which trusted proxies send the client's address.
     pub(super) address_header: HeaderName,
     pub(super) forward_auth: ForwardAuth,
@@ -95,6 +96,7 @@ fn activate(
         limits,
         timeouts,
         trusted_proxies: settings.trusted_proxies.clone(),
+        proxy_protocol: settings.proxy_protocol,
         address_header: settings.client_address_header.clone().unwrap_or(FORWARDED_FOR),
         forward_auth: settings.forward_auth.clone(),
         tls: tls::configure(&settings.certificates, settings.min_tls_version)?,

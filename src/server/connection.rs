@@ -1,4 +1,4 @@
-//! One connection from accept to close: TLS, the protocol, hyper with its limits, the deadlines, the drain.
+//! One connection from accept to close: the PROXY header, TLS, the protocol, hyper with its limits, the deadlines, the drain.
 //! Invariant: no client can keep a connection open past its deadlines.
 
 use std::future::poll_fn;
@@ -7,33 +7,42 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
+use bytes::Bytes;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rustls::ServerConfig;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::server::active_settings::SettingsHandle;
 use crate::server::connection_info::ConnectionInfo;
-use crate::server::connection_limit::{Admission, ConnectionGuard};
+use crate::server::connection_limit::{Admission, ConnectionGuard, ConnectionLimit};
 use crate::server::deadlines::{Expiry, Watchdog};
 use crate::server::eviction::EvictionWatch;
 use crate::server::handler::Handler;
 use crate::server::protocol::{Protocol, Scheme};
+use crate::server::proxy_protocol::{self, Announced, HeaderError, ProxyHeader};
 use crate::server::service::Service;
 use crate::server::settings::ListenerKind;
 use crate::server::shutdown::{DrainStage, StageWatch};
 use crate::server::stream::Stream;
 use crate::server::transport::Accepted;
+use crate::telemetry::log_throttle::LogThrottle;
 
 /// Serves the connections of all listeners of a server.
 pub(super) struct ConnectionServer<H> {
-    pub(super) handler: Arc<H>,
-    pub(super) settings: SettingsHandle,
+    handler: Arc<H>,
+    settings: SettingsHandle,
+    pub(super) limit: ConnectionLimit,
+    /// Throttles the log line about PROXY headers that are missing or wrong.
+    bad_header: LogThrottle,
 }
 
 impl<H: Handler> ConnectionServer<H> {
+    pub(super) fn new(handler: Arc<H>, settings: SettingsHandle, limit: ConnectionLimit) -> Self {
+        Self { handler, settings, limit, bad_header: LogThrottle::default() }
+    }
+
     /// Facts about a new connection, with the settings that are in effect now.
     pub(super) fn introduce(&self, accepted: &Accepted, kind: ListenerKind) -> Arc<ConnectionInfo> {
         let settings = self.settings.at_accept();
@@ -54,9 +63,7 @@ impl<H: Handler> ConnectionServer<H> {
         let settings = Arc::clone(connected.settings());
         let head_timeout = settings.timeouts.request_headers;
         let head_due = Instant::now() + head_timeout;
-        let admission = guard.admission();
-        let tls = accepted.tls(settings.tls.as_ref());
-        let opening = open(accepted, tls, Arc::clone(&connected), guard);
+        let opening = self.open(accepted, Arc::clone(&connected), guard);
         let mut eviction = EvictionWatch::new(connected.activity());
         let opened = tokio::select! {
             biased;
@@ -65,7 +72,7 @@ impl<H: Handler> ConnectionServer<H> {
             () = connected.tasks().draining() => return,
             () = poll_fn(|cx| eviction.poll(cx)) => return,
         };
-        let (stream, protocol) = match opened {
+        let (stream, protocol, admission) = match opened {
             Ok(Ok(opened)) => opened,
             Ok(Err(error)) => {
                 return tracing::debug!(?peer, %error, "connection closed before its first request");
@@ -96,18 +103,57 @@ impl<H: Handler> ConnectionServer<H> {
             }
         }
     }
-}
 
-/// Completes the TLS handshake and determines the protocol.
-async fn open(
-    accepted: Accepted,
-    tls: Option<&Arc<ServerConfig>>,
-    connected: Arc<ConnectionInfo>,
-    guard: ConnectionGuard,
-) -> io::Result<(Stream, Protocol)> {
-    let mut stream = Stream::new(accepted.open(tls).await?, connected, guard);
-    let protocol = stream.protocol().await?;
-    Ok((stream, protocol))
+    /// Reads the PROXY header, completes the TLS handshake, and determines the protocol.
+    async fn open(
+        &self,
+        mut accepted: Accepted,
+        connected: Arc<ConnectionInfo>,
+        mut guard: ConnectionGuard,
+    ) -> io::Result<(Stream, Protocol, Admission)> {
+        let rule = connected.proxy_header();
+        let mut ahead = Bytes::new();
+        if rule != ProxyHeader::Ignored {
+            // Boxed: it is rare, and short compared with the connection.
+            let read = Box::pin(proxy_protocol::read(&mut accepted, rule)).await;
+            let (announced, rest) =
+                read.inspect_err(|error| self.report_header(error, &connected))?;
+            ahead = rest;
+            if let Some(peer) = announced.and_then(Announced::peer) {
+                connected.announce(peer);
+                let recounted = self.limit.recount(guard, &connected);
+                guard =
+                    recounted.ok_or_else(|| io::Error::other("its client is over its limit"))?;
+            }
+        }
+        let admission = guard.admission();
+        let tls = accepted.tls(connected.settings().tls.as_ref());
+        let (transport, ahead) = accepted.open(tls, ahead).await?;
+        let mut stream = Stream::new(transport, ahead, connected, guard);
+        let protocol = stream.protocol().await?;
+        Ok((stream, protocol, admission))
+    }
+
+    /// Reports a connection that is closed for its PROXY header. It names what to change.
+    fn report_header(&self, error: &io::Error, connected: &ConnectionInfo) {
+        let Some(error) = error.get_ref().and_then(|it| it.downcast_ref::<HeaderError>()) else {
+            return;
+        };
+        if !self.bad_header.allow() {
+            return;
+        }
+        let peer = connected.peer().address();
+        let hint = match error {
+            HeaderError::Missing => {
+                "let it send one (HAProxy: send-proxy-v2), or remove it from server.trusted_proxies"
+            }
+            HeaderError::Forbidden => {
+                "if it is your load balancer, add it to server.trusted_proxies"
+            }
+            HeaderError::Malformed | HeaderError::TooLong => "check its configuration",
+        };
+        tracing::warn!(%peer, "connection closed: {error}; {hint}");
+    }
 }
 
 /// Polls hyper, and ends the connection at a deadline, by an eviction, or when the server stops.

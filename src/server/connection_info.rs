@@ -1,8 +1,9 @@
 //! Facts about one connection, shared by all of its requests.
-//! Invariant: made once, when the connection is accepted.
+//! Invariant: made once, when the connection is accepted. Only the peer changes: a PROXY header may announce another one,
+//! once and before the first request.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::Guard;
 use http::header::HeaderValue;
@@ -15,7 +16,8 @@ use crate::server::deadlines::ConnectionActivity;
 use crate::server::forwarded_for::FORWARDED_FOR;
 use crate::server::peer::{Peer, TrustedProxies};
 use crate::server::protocol::Scheme;
-use crate::server::settings::ListenerKind;
+use crate::server::proxy_protocol::ProxyHeader;
+use crate::server::settings::{ListenerKind, ProxyProtocol};
 #[cfg(test)]
 use crate::server::settings::{ServerContext, Settings};
 use crate::server::shutdown::Tasks;
@@ -23,14 +25,11 @@ use crate::server::shutdown::Tasks;
 /// Facts about one connection.
 #[derive(Debug)]
 pub(super) struct ConnectionInfo {
-    peer: Peer,
+    /// The other end of the socket.
+    accepted: KnownPeer,
+    /// The client that a PROXY header announced in its place.
+    announced: OnceLock<KnownPeer>,
     listener: ListenerKind,
-    /// The peer as it is written in `X-Forwarded-For`.
-    peer_text: HeaderValue,
-    /// Whether the peer was a trusted proxy at accept.
-    trusted: bool,
-    /// Whether the connection carries many clients.
-    shared: bool,
     /// `https` with TLS, else the scheme of `public_url`.
     scheme: Scheme,
     /// The settings of its accept.
@@ -44,6 +43,32 @@ pub(super) struct ConnectionInfo {
     has_sent_chain: AtomicBool,
 }
 
+/// A peer, and what follows from the settings of the accept.
+#[derive(Debug)]
+struct KnownPeer {
+    peer: Peer,
+    /// As it is written in `X-Forwarded-For`.
+    text: HeaderValue,
+    /// Whether it was a trusted proxy at accept.
+    trusted: bool,
+    /// Whether its connection carries many clients.
+    shared: bool,
+}
+
+impl KnownPeer {
+    fn of(peer: Peer, settings: &ActiveSettings) -> Self {
+        let trusted = settings.trusted_proxies.includes(peer);
+        let (text, shared) = match peer {
+            Peer::Ip(address) => (
+                HeaderValue::try_from(address.to_string()).unwrap_or(UNKNOWN),
+                trusted || settings.forward_auth.contains(address),
+            ),
+            Peer::Unix | Peer::Unknown => (UNKNOWN, true),
+        };
+        Self { peer, text, trusted, shared }
+    }
+}
+
 const UNKNOWN: HeaderValue = HeaderValue::from_static("unknown");
 
 impl ConnectionInfo {
@@ -54,20 +79,10 @@ impl ConnectionInfo {
         settings: Arc<ActiveSettings>,
         current: SettingsHandle,
     ) -> Self {
-        let trusted = settings.trusted_proxies.includes(peer);
-        let (peer_text, shared) = match peer {
-            Peer::Ip(address) => (
-                HeaderValue::try_from(address.to_string()).unwrap_or(UNKNOWN),
-                trusted || settings.forward_auth.contains(address),
-            ),
-            Peer::Unix => (UNKNOWN, true),
-        };
         Self {
-            peer,
+            accepted: KnownPeer::of(peer, &settings),
+            announced: OnceLock::new(),
             listener,
-            peer_text,
-            trusted,
-            shared,
             scheme,
             settings,
             current,
@@ -84,6 +99,28 @@ impl ConnectionInfo {
         let current = SettingsHandle::new(settings, ServerContext::unlogged()).unwrap();
         let settings = current.at_accept();
         Arc::new(Self::new(peer, ListenerKind::Public, scheme, settings, current))
+    }
+
+    /// Replaces the peer by the client that its PROXY header announces. The first call counts.
+    pub(super) fn announce(&self, peer: Peer) {
+        self.announced.get_or_init(|| KnownPeer::of(peer, &self.settings));
+    }
+
+    fn known_peer(&self) -> &KnownPeer {
+        self.announced.get().unwrap_or(&self.accepted)
+    }
+
+    /// Whether the connection begins with a PROXY header.
+    pub(super) fn proxy_header(&self) -> ProxyHeader {
+        match (self.settings.proxy_protocol, self.listener) {
+            (ProxyProtocol::Off, _) | (ProxyProtocol::On, ListenerKind::ForwardAuth) => {
+                ProxyHeader::Ignored
+            }
+            (ProxyProtocol::On, ListenerKind::Public) if self.accepted.trusted => {
+                ProxyHeader::Required
+            }
+            (ProxyProtocol::On, ListenerKind::Public) => ProxyHeader::Forbidden,
+        }
     }
 
     pub(super) fn activity(&self) -> &ConnectionActivity {
@@ -129,7 +166,8 @@ impl ConnectionInfo {
         let proxies = &current.trusted_proxies;
         // Until the settings are replaced, the networks are searched once per connection.
         let unchanged = Arc::ptr_eq(current, &self.settings);
-        let trusted = if unchanged { self.trusted } else { proxies.includes(self.peer) };
+        let known = self.known_peer();
+        let trusted = if unchanged { known.trusted } else { proxies.includes(known.peer) };
         trusted.then_some(proxies)
     }
 
@@ -141,14 +179,15 @@ impl ConnectionInfo {
         }
         let sends_subrequests = match self.listener {
             ListenerKind::ForwardAuth => true,
-            ListenerKind::Public => self.settings.forward_auth.includes(self.peer),
+            ListenerKind::Public => self.settings.forward_auth.includes(self.peer()),
         };
         if sends_subrequests || !self.current.untrusted_chain().allow() {
             return;
         }
-        let (peer, entry) = match self.peer {
+        let (peer, entry) = match self.peer() {
             Peer::Ip(address) => (address.to_string(), "it"),
             Peer::Unix => ("a unix socket".to_owned(), "`unix`"),
+            Peer::Unknown => ("an unknown address".to_owned(), "it"),
         };
         let name = match &self.settings.address_header {
             name if *name == FORWARDED_FOR => "X-Forwarded-For",
@@ -162,23 +201,24 @@ impl ConnectionInfo {
 
     /// Whether the connection carries many clients, as seen at accept: the peer is a proxy, or is on a unix socket.
     pub(super) fn is_shared(&self) -> bool {
-        self.shared
+        self.known_peer().shared
     }
 
     pub(super) fn peer(&self) -> Peer {
-        self.peer
+        self.known_peer().peer
     }
 
     /// The peer as it is written in `X-Forwarded-For`.
     pub(super) fn peer_text(&self) -> &HeaderValue {
-        &self.peer_text
+        &self.known_peer().text
     }
 
     /// A client's address as a field's value; `None` if it is unknown.
     pub(super) fn text_of(&self, address: ClientAddress) -> Option<HeaderValue> {
-        if address == self.peer.address() {
+        let known = self.known_peer();
+        if address == known.peer.address() {
             // Nearly every request that comes without a proxy.
-            return address.known().map(|_| self.peer_text.clone());
+            return address.known().map(|_| known.text.clone());
         }
         HeaderValue::try_from(address.known()?.to_string()).ok()
     }

@@ -67,8 +67,12 @@ pub(super) struct ConnectionGuard {
     _held: Held,
     _client: Option<ClientPlace>,
     admission: Admission,
-    open: OpenConnections,
+    _counted: Counted,
 }
+
+/// One of the open connections that are counted.
+#[derive(Debug)]
+struct Counted(OpenConnections);
 
 /// The permit of a connection.
 #[derive(Debug)]
@@ -87,6 +91,11 @@ impl OpenConnections {
     /// The number of connections that are open now.
     pub fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self) -> Counted {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Counted(self.clone())
     }
 }
 
@@ -138,19 +147,7 @@ impl ConnectionLimit {
         slot: Slot,
         connected: &Arc<ConnectionInfo>,
     ) -> Option<ConnectionGuard> {
-        let client = self.clients.count(connected);
-        let (client, admission) = match client {
-            ClientCount::Exempt => (None, Admission::Accepted),
-            ClientCount::Within(place) => (Some(place), Admission::Accepted),
-            ClientCount::Over(place) => {
-                self.report_client(connected);
-                (Some(place), Admission::OverClientLimit)
-            }
-            ClientCount::FarOver => {
-                self.report_client(connected);
-                return None;
-            }
-        };
+        let (client, admission) = self.client(connected)?;
         let (held, admission) = match (self.within(slot, admission), admission) {
             (Ok(permit), _) => {
                 (Held::Within(self.evictable.add(Arc::clone(connected), permit)), admission)
@@ -164,8 +161,42 @@ impl ConnectionLimit {
             // SECURITY: one client must not take the few spare permits.
             (Err(_), Admission::OverClientLimit) => return None,
         };
-        self.open.0.fetch_add(1, Ordering::Relaxed);
-        Some(ConnectionGuard { _held: held, _client: client, admission, open: self.open.clone() })
+        Some(ConnectionGuard { _held: held, _client: client, admission, _counted: self.open.add() })
+    }
+
+    /// Counts a connection for the client that its PROXY header announced. Returns `None` if it is to be closed without
+    /// a response.
+    pub(super) fn recount(
+        &self,
+        guard: ConnectionGuard,
+        connected: &ConnectionInfo,
+    ) -> Option<ConnectionGuard> {
+        let (client, admission) = self.client(connected)?;
+        let admission = match (guard.admission, admission) {
+            (before, Admission::Accepted | Admission::OverLimit) => before,
+            (Admission::Accepted, Admission::OverClientLimit) => admission,
+            // SECURITY: one client must not take the few spare permits.
+            (Admission::OverLimit | Admission::OverClientLimit, Admission::OverClientLimit) => {
+                return None;
+            }
+        };
+        Some(ConnectionGuard { _client: client, admission, ..guard })
+    }
+
+    /// Counts a connection for its client. Returns `None` if that is far over its limit.
+    fn client(&self, connected: &ConnectionInfo) -> Option<(Option<ClientPlace>, Admission)> {
+        match self.clients.count(connected) {
+            ClientCount::Exempt => Some((None, Admission::Accepted)),
+            ClientCount::Within(place) => Some((Some(place), Admission::Accepted)),
+            ClientCount::Over(place) => {
+                self.report_client(connected);
+                Some((Some(place), Admission::OverClientLimit))
+            }
+            ClientCount::FarOver => {
+                self.report_client(connected);
+                None
+            }
+        }
     }
 
     /// One of `limits.connections`, if need be that of an idle connection, which is evicted. Returns the spare
@@ -211,9 +242,9 @@ impl ConnectionGuard {
     }
 }
 
-impl Drop for ConnectionGuard {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.open.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

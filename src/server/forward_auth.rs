@@ -84,6 +84,7 @@ impl ForwardAuthClient {
         match peer {
             Peer::Ip(address) => self.contains(address),
             Peer::Unix => self.unix,
+            Peer::Unknown => false,
         }
     }
 

@@ -89,7 +89,7 @@ pub(super) fn chain(
         return None;
     }
     match peer {
-        Peer::Ip(_) => chain.extend_from_slice(peer_text.as_bytes()),
+        Peer::Ip(_) | Peer::Unknown => chain.extend_from_slice(peer_text.as_bytes()),
         // A proxy on this machine has no address to append.
         Peer::Unix => chain.truncate(chain.len().saturating_sub(2)),
     }

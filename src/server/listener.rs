@@ -14,7 +14,6 @@ use tokio::net::{TcpListener, UnixListener, UnixStream, lookup_host};
 use tokio::time::sleep;
 
 use crate::server::connection::ConnectionServer;
-use crate::server::connection_limit::ConnectionLimit;
 use crate::server::error::Error;
 use crate::server::handler::Handler;
 use crate::server::listen_address::{ListenAddress, LocalAddress, UnixSocket};
@@ -64,18 +63,17 @@ impl Listener {
         self,
         kind: ListenerKind,
         connections: Arc<ConnectionServer<H>>,
-        limit: ConnectionLimit,
         tasks: Tasks,
     ) {
         let mut backoff = Backoff::default();
         let accepting = async {
             loop {
-                let slot = limit.slot().await;
+                let slot = connections.limit.slot().await;
                 match self.accept().await {
                     Ok(accepted) => {
                         backoff = Backoff::default();
                         let connected = connections.introduce(&accepted, kind);
-                        if let Some(guard) = limit.claim(slot, &connected) {
+                        if let Some(guard) = connections.limit.claim(slot, &connected) {
                             let connections = Arc::clone(&connections);
                             tasks.track(connections.serve(accepted, connected, guard));
                         }

@@ -30,6 +30,7 @@ mod open_parts;
 mod panic_guard;
 mod peer;
 mod protocol;
+mod proxy_protocol;
 mod request_body;
 mod request_head;
 mod request_id;
@@ -63,8 +64,8 @@ pub use request_body::Stalled;
 pub use request_head::{DroppedNames, is_served};
 pub use request_id::RequestId;
 pub use settings::{
-    AccessLog, CertifiedPair, Limits, ListenerKind, ServerContext, ServerTimeouts, Settings,
-    TlsVersion,
+    AccessLog, CertifiedPair, Limits, ListenerKind, ProxyProtocol, ServerContext, ServerTimeouts,
+    Settings, TlsVersion,
 };
 pub use shutdown::{Shutdown, Tasks};
 pub use tls::CertificateExpiry;
@@ -153,11 +154,10 @@ impl Bound {
     /// Serves until the order to stop, then until open requests are answered or cut.
     pub async fn serve(self, handler: Arc<impl Handler>, shutdown: Shutdown) {
         let settings = self.settings;
-        let connections = Arc::new(ConnectionServer { handler, settings: settings.clone() });
+        let connections = Arc::new(ConnectionServer::new(handler, settings.clone(), self.limit));
         let tasks = settings.tasks();
         for (listener, kind) in self.listeners {
-            let (connections, limit) = (Arc::clone(&connections), self.limit.clone());
-            tasks.track(listener.run(kind, connections, limit, tasks.clone()));
+            tasks.track(listener.run(kind, Arc::clone(&connections), tasks.clone()));
         }
         shutdown.begun().await;
         let timeouts = settings.now().timeouts;

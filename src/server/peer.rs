@@ -14,14 +14,16 @@ pub enum Peer {
     Ip(IpAddr),
     /// A process on this machine, connected through a unix socket.
     Unix,
+    /// A client whose address the PROXY header of its load balancer does not say.
+    Unknown,
 }
 
 impl Peer {
-    /// The peer's address; a peer on a unix socket has none.
+    /// The peer's address, if it has one and it is known.
     pub(super) fn address(self) -> ClientAddress {
         match self {
             Self::Ip(address) => ClientAddress::Known(address),
-            Self::Unix => ClientAddress::Unknown,
+            Self::Unix | Self::Unknown => ClientAddress::Unknown,
         }
     }
 }
@@ -41,6 +43,7 @@ impl TrustedProxies {
         match peer {
             Peer::Ip(address) => self.contains(address),
             Peer::Unix => self.unix,
+            Peer::Unknown => false,
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Settings {
     pub trusted_proxies: TrustedProxies,
     /// The field in which they send the client's address; `None`: `X-Forwarded-For`.
     pub client_address_header: Option<HeaderName>,
+    /// Whether trusted proxies announce their clients at the start of a connection.
+    pub proxy_protocol: ProxyProtocol,
     /// Proxies that may use the auth endpoints.
     pub forward_auth: ForwardAuth,
     /// Limits of requests and connections.
@@ -47,6 +49,7 @@ impl Settings {
             min_tls_version: TlsVersion::default(),
             trusted_proxies: TrustedProxies::default(),
             client_address_header: None,
+            proxy_protocol: ProxyProtocol::default(),
             forward_auth: ForwardAuth::default(),
             limits: Limits::default(),
             timeouts: ServerTimeouts::default(),
@@ -58,6 +61,16 @@ impl Settings {
     pub(super) fn listening_nowhere() -> Self {
         Self::plain(Vec::new())
     }
+}
+
+/// Whether connections to the public listeners begin with a header of the PROXY protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProxyProtocol {
+    /// No header is read.
+    #[default]
+    Off,
+    /// Trusted proxies must send one, and other peers must not.
+    On,
 }
 
 /// A version of TLS.

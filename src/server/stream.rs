@@ -43,6 +43,7 @@ const SNIFFED: usize = 1024;
 impl Stream {
     pub(super) fn new(
         transport: Transport,
+        ahead: Bytes,
         connected: Arc<ConnectionInfo>,
         guard: ConnectionGuard,
     ) -> Self {
@@ -50,7 +51,7 @@ impl Stream {
             transport,
             connected,
             protocol: Protocol::Http1,
-            ahead: Bytes::new(),
+            ahead,
             client_side: Side::Open,
             our_side: Side::Open,
             _guard: guard,
@@ -67,16 +68,17 @@ impl Stream {
     }
 
     async fn sniff(&mut self) -> io::Result<Protocol> {
-        let mut head = BytesMut::with_capacity(SNIFFED);
+        let mut head = BytesMut::from(std::mem::take(&mut self.ahead));
+        head.reserve(SNIFFED);
         let protocol = loop {
-            if self.transport.read_buf(&mut head).await? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
             if head.iter().zip(PREFACE).any(|(sent, expected)| sent != expected) {
                 break Protocol::Http1;
             }
             if head.len() >= PREFACE.len() {
                 break Protocol::Http2;
+            }
+            if self.transport.read_buf(&mut head).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
         };
         self.ahead = head.freeze();
@@ -236,7 +238,7 @@ mod tests {
         let connected = ConnectionInfo::fixed(Peer::Unix, Scheme::Http, &settings);
         let limit = ConnectionLimit::new(&Limits::default(), Arc::default());
         let guard = limit.claim(limit.slot().await, &connected).unwrap();
-        (Stream::new(Transport::Unix(server), connected, guard), client)
+        (Stream::new(Transport::Unix(server), Bytes::new(), connected, guard), client)
     }
 
     #[tokio::test]

@@ -7,10 +7,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::ServerConfig;
+use bytes::{Bytes, BytesMut};
+use rustls::{ServerConfig, ServerConnection};
 #[cfg(test)]
 use tokio::io::DuplexStream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -50,20 +51,48 @@ impl Accepted {
         }
     }
 
-    /// Completes the TLS handshake, if there is one.
-    pub(super) async fn open(self, tls: Option<&Arc<ServerConfig>>) -> io::Result<Transport> {
-        Ok(match (self, tls) {
+    /// Reads bytes, before the transport is known.
+    pub(super) async fn read_buf(&mut self, bytes: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream, _) => stream.read_buf(bytes).await,
+            Self::Unix(stream) => stream.read_buf(bytes).await,
+            #[cfg(test)]
+            Self::Memory(stream) => stream.read_buf(bytes).await,
+        }
+    }
+
+    /// Completes the TLS handshake, if there is one. `ahead` was read before. Returns what is left of it.
+    pub(super) async fn open(
+        self,
+        tls: Option<&Arc<ServerConfig>>,
+        ahead: Bytes,
+    ) -> io::Result<(Transport, Bytes)> {
+        let transport = match (self, tls) {
             (Self::Tcp(stream, _), Some(tls)) => {
-                // Boxed: a handshake is large, and short compared with the connection.
                 let tls = TlsAcceptor::from(Arc::clone(tls));
-                Transport::Tls(Box::new(Box::pin(tls.accept(stream)).await?))
+                let mut fed = Ok(());
+                let handshake = tls.accept_with(stream, |session| fed = feed(session, &ahead));
+                fed?;
+                // Boxed: a handshake is large, and short compared with the connection.
+                let stream = Box::pin(handshake).await?;
+                return Ok((Transport::Tls(Box::new(stream)), Bytes::new()));
             }
             (Self::Tcp(stream, _), None) => Transport::Tcp(stream),
             (Self::Unix(stream), _) => Transport::Unix(stream),
             #[cfg(test)]
             (Self::Memory(stream), _) => Transport::Memory(stream),
-        })
+        };
+        Ok((transport, ahead))
     }
+}
+
+/// Hands bytes that were read from the socket before to the TLS session.
+fn feed(session: &mut ServerConnection, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        session.read_tls(&mut bytes)?;
+        session.process_new_packets().map_err(io::Error::other)?;
+    }
+    Ok(())
 }
 
 /// A byte stream.

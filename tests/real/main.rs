@@ -16,6 +16,7 @@ mod deployment;
 mod forward_auth;
 mod instances;
 mod nginx;
+mod proxy_protocol;
 mod silent_gateway;
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, reason = "the tests without real servers use the rest")]

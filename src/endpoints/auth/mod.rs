@@ -75,6 +75,7 @@ impl Endpoints {
             let address = match call.client.peer() {
                 Peer::Ip(address) => address.to_string(),
                 Peer::Unix => "unix".to_owned(),
+                Peer::Unknown => "its address".to_owned(),
             };
             tracing::warn!(
                 request_id = %call.client.request_id(),

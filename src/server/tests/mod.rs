@@ -5,6 +5,7 @@ mod deadlines;
 mod drain;
 mod frames;
 mod full;
+mod proxy_protocol;
 mod reload;
 mod tls;
 mod wire;
@@ -206,7 +207,7 @@ impl Running {
         let (app, shutdown, connections) =
             (Arc::<App>::default(), Shutdown::new(), bound.open_connections());
         let (settings, limit) = (bound.settings(), bound.limit.clone());
-        let server = ConnectionServer { handler: Arc::clone(&app), settings: settings.clone() };
+        let server = ConnectionServer::new(Arc::clone(&app), settings.clone(), limit.clone());
         let server = Arc::new(server);
         let serving = tokio::spawn(bound.serve(Arc::clone(&app), shutdown.clone()));
         let address = address.unwrap_or(([127, 0, 0, 1], 0).into());

@@ -1,3 +1,4 @@
 //! How clients reach the gateway: who says their address, and on which sockets.
 
 mod address_header;
+mod proxy_protocol;

@@ -1,5 +1,6 @@
-//! HAProxy with `deploy/haproxy/haproxy.cfg` and its script.
+//! HAProxy with `deploy/haproxy/haproxy.cfg` and its script, or with `tcp.cfg`.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::{Server, Setup, Site, example};
@@ -19,5 +20,20 @@ pub(crate) async fn start(site: &Site) -> Server {
     );
     let file = setup.write("haproxy.cfg", &file);
     // In the foreground, as one process.
+    setup.start(Path::new("haproxy"), &["-db", "-f", &file]).await
+}
+
+/// Forwards connections, and announces clients by this version of the PROXY protocol.
+pub(crate) async fn forwarding_tcp(gateway: SocketAddr, version: &str) -> Server {
+    let setup = Setup::new();
+    let file = example(
+        "haproxy/tcp.cfg",
+        &[
+            ("bind :443", &format!("bind {}", setup.address)),
+            ("10.0.0.2:443", &gateway.to_string()),
+            ("send-proxy-v2", version),
+        ],
+    );
+    let file = setup.write("tcp.cfg", &file);
     setup.start(Path::new("haproxy"), &["-db", "-f", &file]).await
 }

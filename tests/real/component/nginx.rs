@@ -1,5 +1,6 @@
-//! nginx with `deploy/nginx/portcullis.conf`.
+//! nginx with `deploy/nginx/portcullis.conf`, or with `stream.conf`.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::{Server, Setup, Site};
@@ -18,6 +19,28 @@ pub(crate) async fn serving(site: &str) -> Server {
     let folder = setup.path("");
     let main = MAIN.replace("FOLDER/", &folder).replace("SITE", &site);
     let main = setup.write("nginx.conf", &main);
+    setup.start(Path::new("nginx"), &["-p", &folder, "-e", "stderr", "-c", &main]).await
+}
+
+/// Forwards connections, and announces clients by the PROXY protocol.
+pub(crate) async fn forwarding_tcp(gateway: SocketAddr) -> Server {
+    let setup = Setup::new();
+    let stream = super::example(
+        "nginx/stream.conf",
+        &[
+            ("listen 443;", &format!("listen {};", setup.address)),
+            ("10.0.0.2:443", &gateway.to_string()),
+        ],
+    );
+    let folder = setup.path("");
+    let own = "load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+daemon off;
+master_process off;
+pid FOLDER/pid;
+error_log stderr notice;
+events {}
+";
+    let main = setup.write("nginx.conf", &format!("{}{stream}", own.replace("FOLDER/", &folder)));
     setup.start(Path::new("nginx"), &["-p", &folder, "-e", "stderr", "-c", &main]).await
 }
 
