@@ -38,6 +38,10 @@ impl Handler for App {
             }
             (None, ListenerKind::Public) => self.routed(incoming).await,
             (None, ListenerKind::ForwardAuth) => Err(Error::NoRoute),
+            (None, ListenerKind::Redirect) => {
+                client.note_route(self.metrics.own());
+                self.redirect_to_https(&client, uri)
+            }
         };
         // Without effect if a route was found: its note is the first.
         client.note_route(self.metrics.unrouted());
@@ -76,6 +80,7 @@ impl App {
         match (endpoint, listener) {
             (Endpoint::Ping | Endpoint::Ready, _)
             | (Endpoint::Auth(..), ListenerKind::ForwardAuth) => true,
+            (Endpoint::Auth(..), ListenerKind::Redirect) => false,
             (Endpoint::Auth(..), ListenerKind::Public) => {
                 !self.endpoints.clients.have_own_listener()
             }
@@ -106,6 +111,9 @@ impl App {
 
     /// The endpoint at a path. The path is compared as it was sent: an endpoint has one spelling.
     fn own<'p>(&self, path: &'p str, host: &str, listener: ListenerKind) -> Option<Endpoint<'p>> {
+        if listener == ListenerKind::Redirect {
+            return None;
+        }
         if let Some(below) = self.routes.below_prefix(path) {
             return Endpoint::at(below).filter(|it| self.answers_at(*it, listener));
         }

@@ -4,6 +4,7 @@ pub mod build;
 pub mod dispatch;
 pub mod error_page;
 pub mod explain;
+mod https_redirect;
 pub mod lasting;
 pub mod probe;
 pub mod serve;

@@ -92,6 +92,9 @@ async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
     for address in opened.public.forward_auth_addresses() {
         tracing::info!(%address, "forward auth listening");
     }
+    for address in opened.public.redirect_addresses() {
+        tracing::info!(%address, "redirect to https listening");
+    }
     for address in opened.public.local_addresses() {
         tracing::info!(%address, public_url = %config.public_url, "listening");
     }

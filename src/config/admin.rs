@@ -36,7 +36,9 @@ pub(super) fn listen(
         address => address::listen(address, field.diagnostics).map(Some),
     })?;
     let taken = |address: &ListenAddress| {
-        let own = server.map(|server| server.listen.iter().chain(&server.forward_auth.listen));
+        let own = server.map(|server| {
+            server.listen.iter().chain(&server.redirect_http).chain(&server.forward_auth.listen)
+        });
         own.into_iter().flatten().any(|other| address::clash(address, other))
     };
     // SECURITY: on a public listener, metrics would be public.

@@ -51,14 +51,14 @@ const CLIENT: &[KeySpec] = &[
     ),
 ];
 
-/// `server.forward_auth`; `listen` are the public listeners, if they are known.
+/// `server.forward_auth`; `public` are the other listeners of `server`, as far as they are known.
 pub(super) fn settings(
     server: &Section<'_>,
-    listen: Option<&[ListenAddress]>,
+    public: &[ListenAddress],
 ) -> Result<ForwardAuth, Reported> {
     let section = server.section("forward_auth")?;
     let clients = clients(&section.field("clients"));
-    let listen = own_listener(&section.field("listen"), listen.unwrap_or_default());
+    let listen = own_listener(&section.field("listen"), public);
     let (clients, listen) = (clients?, listen?);
     if clients.is_empty() && listen.is_some() {
         let invalid = Invalid::new("has no effect: there are no `clients`")
@@ -76,8 +76,10 @@ fn own_listener(
     match address {
         // SECURITY: endpoints for proxies only would be public.
         Some(own) if public.iter().any(|other| address::clash(&own, other)) => {
-            let invalid = Invalid::new("conflicts with server.listen: both need the same address")
-                .hint("choose another port");
+            let invalid = Invalid::new(
+                "conflicts with another listener of `server`: both need the same address",
+            )
+            .hint("choose another port");
             Err(field.error(&invalid))
         }
         address => Ok(address),

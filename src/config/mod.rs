@@ -26,6 +26,7 @@ mod invalid;
 mod key_rows;
 mod key_spec;
 mod line_of;
+mod listeners;
 mod migration_hints;
 mod pages;
 mod pem;

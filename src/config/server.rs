@@ -1,6 +1,5 @@
 //! `server:` -> `server::Settings`, and the origin at which browsers reach the gateway.
 
-use crate::config::address;
 use crate::config::certificates;
 use crate::config::diagnostics::Reported;
 use crate::config::field::Field;
@@ -9,12 +8,13 @@ use crate::config::invalid::Invalid;
 use crate::config::key_spec::{
     DAY, DefaultValue, HOUR, KIB, KeySpec, MIB, MINUTE, SECOND, Type, key, millis,
 };
+use crate::config::listeners;
 use crate::config::proxies;
 use crate::config::section::Section;
 use crate::config::urls::{self, PlainHttp};
 use crate::origin::Origin;
 use crate::routing::path::PathPrefix;
-use crate::server::{CertifiedPair, Limits, ListenAddress, ServerTimeouts, Settings};
+use crate::server::{Limits, ServerTimeouts, Settings};
 
 pub(super) const KEYS: &[KeySpec] = &[
     key(
@@ -52,6 +52,12 @@ pub(super) const KEYS: &[KeySpec] = &[
         Type::Section(certificates::KEYS),
         DefaultValue::Unset("no TLS"),
         "TLS of the listeners. With certificates, every TCP listener accepts TLS only; unix sockets do not use TLS.",
+    ),
+    key(
+        "redirect_http",
+        Type::Scalar,
+        DefaultValue::Unset("none"),
+        "Listen address that answers every plain HTTP request with a redirect (308) to https: HOST:PORT.",
     ),
     key(
         "trusted_proxies",
@@ -220,14 +226,16 @@ pub(super) fn settings(
     server: &Section<'_>,
     public_url: Option<&Origin>,
 ) -> Result<Settings, Reported> {
-    let listen = listen(&server.field("listen"));
+    let listen = listeners::listen(&server.field("listen"));
+    let redirect_http = listeners::redirect_http(server, listen.as_deref().ok(), public_url);
     let workers = server.field("workers").optional_count();
     let certificates = certificates::settings(server, public_url);
     let proxies = proxies::settings(server);
     let proxy_protocol = proxies::protocol(server);
-    let forward_auth = forward_auth::settings(server, listen.as_deref().ok());
+    let others = listeners::all(listen.as_deref().ok(), redirect_http.as_ref().ok());
+    let forward_auth = forward_auth::settings(server, &others);
     if let (Ok(listen), Ok((pairs, _)), Some(url)) = (&listen, &certificates, public_url) {
-        warn_of_http(server, listen, pairs, url);
+        listeners::warn_of_http(server, listen, pairs, url);
     }
     let limits = server.section("limits").and_then(|section| limits(&section));
     let timeouts = server.section("timeouts").and_then(|section| timeouts(&section));
@@ -235,6 +243,7 @@ pub(super) fn settings(
     let (trusted_proxies, client_address_header) = proxies?;
     let settings = Settings {
         listen: listen?,
+        redirect_http: redirect_http?,
         workers: workers?.unwrap_or_else(cores),
         certificates,
         min_tls_version,
@@ -249,39 +258,9 @@ pub(super) fn settings(
     Ok(settings)
 }
 
-fn listen(field: &Field<'_>) -> Result<Vec<ListenAddress>, Reported> {
-    let addresses = field.list(|text| address::listen(text, field.diagnostics))?;
-    for (at, one) in addresses.iter().enumerate() {
-        if let Some(other) = addresses.iter().take(at).position(|other| address::clash(one, other))
-        {
-            let what =
-                format!("conflicts with {}: both need the same address", field.path.item(other));
-            return Err(field.diagnostics.error(&field.path.item(at), &what.into(), None));
-        }
-    }
-    Ok(addresses)
-}
-
 /// Number of cores for this process; container limits are respected.
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// With certificates, every TCP listener accepts TLS only.
-fn warn_of_http(
-    server: &Section<'_>,
-    listen: &[ListenAddress],
-    pairs: &[CertifiedPair],
-    public_url: &Origin,
-) {
-    let tcp = listen.iter().any(|address| matches!(address, ListenAddress::Tcp(_)));
-    if tcp && !pairs.is_empty() && !public_url.is_https() {
-        let invalid = Invalid::new(
-            "is http://, but with `tls.certificates` the listeners accept https only, so browsers cannot connect",
-        )
-        .hint("write https://, or remove `tls.certificates`");
-        server.diagnostics.warning(&server.path.key("public_url"), &invalid);
-    }
 }
 
 fn limits(section: &Section<'_>) -> Result<Limits, Reported> {

@@ -46,8 +46,14 @@ impl<H: Handler> ConnectionServer<H> {
     /// Facts about a new connection, with the settings that are in effect now.
     pub(super) fn introduce(&self, accepted: &Accepted, kind: ListenerKind) -> Arc<ConnectionInfo> {
         let settings = self.settings.at_accept();
-        let tls = accepted.tls(settings.tls.as_ref());
-        let scheme = if tls.is_some() { Scheme::Https } else { settings.context.plain_scheme };
+        let tls = accepted.tls(kind, settings.tls.as_ref());
+        let scheme = match (tls, kind) {
+            (Some(_), _) => Scheme::Https,
+            (None, ListenerKind::Redirect) => Scheme::Http,
+            (None, ListenerKind::Public | ListenerKind::ForwardAuth) => {
+                settings.context.plain_scheme
+            }
+        };
         let current = self.settings.clone();
         Arc::new(ConnectionInfo::new(accepted.peer(), kind, scheme, settings, current))
     }
@@ -127,7 +133,7 @@ impl<H: Handler> ConnectionServer<H> {
             }
         }
         let admission = guard.admission();
-        let tls = accepted.tls(connected.settings().tls.as_ref());
+        let tls = accepted.tls(connected.listener(), connected.settings().tls.as_ref());
         let (transport, ahead) = accepted.open(tls, ahead).await?;
         let mut stream = Stream::new(transport, ahead, connected, guard);
         let protocol = stream.protocol().await?;

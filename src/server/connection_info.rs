@@ -116,10 +116,14 @@ impl ConnectionInfo {
             (ProxyProtocol::Off, _) | (ProxyProtocol::On, ListenerKind::ForwardAuth) => {
                 ProxyHeader::Ignored
             }
-            (ProxyProtocol::On, ListenerKind::Public) if self.accepted.trusted => {
+            (ProxyProtocol::On, ListenerKind::Public | ListenerKind::Redirect)
+                if self.accepted.trusted =>
+            {
                 ProxyHeader::Required
             }
-            (ProxyProtocol::On, ListenerKind::Public) => ProxyHeader::Forbidden,
+            (ProxyProtocol::On, ListenerKind::Public | ListenerKind::Redirect) => {
+                ProxyHeader::Forbidden
+            }
         }
     }
 
@@ -179,7 +183,9 @@ impl ConnectionInfo {
         }
         let sends_subrequests = match self.listener {
             ListenerKind::ForwardAuth => true,
-            ListenerKind::Public => self.settings.forward_auth.includes(self.peer()),
+            ListenerKind::Public | ListenerKind::Redirect => {
+                self.settings.forward_auth.includes(self.peer())
+            }
         };
         if sends_subrequests || !self.current.untrusted_chain().allow() {
             return;

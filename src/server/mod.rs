@@ -86,6 +86,7 @@ pub struct Bound {
     listeners: Vec<(Listener, ListenerKind)>,
     addresses: Vec<LocalAddress>,
     forward_auth_addresses: Vec<LocalAddress>,
+    redirect_addresses: Vec<LocalAddress>,
     certificates: Vec<CertificateExpiry>,
 }
 
@@ -99,6 +100,7 @@ impl Server {
             listeners: Vec::new(),
             addresses: Vec::new(),
             forward_auth_addresses: Vec::new(),
+            redirect_addresses: Vec::new(),
             certificates: tls::expiries(&settings.certificates),
         };
         for address in &settings.listen {
@@ -108,6 +110,10 @@ impl Server {
         if let Some(address) = &settings.forward_auth.listen {
             let local = bound.listen(address, ListenerKind::ForwardAuth).await?;
             bound.forward_auth_addresses.extend(local);
+        }
+        if let Some(address) = &settings.redirect_http {
+            let local = bound.listen(address, ListenerKind::Redirect).await?;
+            bound.redirect_addresses.extend(local);
         }
         Ok(bound)
     }
@@ -134,6 +140,11 @@ impl Bound {
     /// Addresses for auth subrequests only, with actual ports.
     pub fn forward_auth_addresses(&self) -> &[LocalAddress] {
         &self.forward_auth_addresses
+    }
+
+    /// Addresses that redirect to https, with actual ports.
+    pub fn redirect_addresses(&self) -> &[LocalAddress] {
+        &self.redirect_addresses
     }
 
     /// Counts the open connections, also while the server runs.

@@ -19,6 +19,8 @@ use crate::telemetry::metrics::Metrics;
 pub struct Settings {
     /// Addresses to listen on; at least one.
     pub listen: Vec<ListenAddress>,
+    /// A plain HTTP listener that redirects to https.
+    pub redirect_http: Option<ListenAddress>,
     /// Threads that serve requests.
     pub workers: usize,
     /// If there are any, every TCP listener uses TLS. Unix sockets never do.
@@ -44,6 +46,7 @@ impl Settings {
     pub fn plain(listen: Vec<ListenAddress>) -> Self {
         Self {
             listen,
+            redirect_http: None,
             workers: 1,
             certificates: Vec::new(),
             min_tls_version: TlsVersion::default(),
@@ -207,4 +210,6 @@ pub enum ListenerKind {
     Public,
     /// Auth subrequests of proxies only: `server.forward_auth.listen`.
     ForwardAuth,
+    /// All requests, which are redirected to https: `server.redirect_http`. Never with TLS.
+    Redirect,
 }

@@ -1,5 +1,5 @@
 //! Accepted sockets and the byte streams that carry HTTP.
-//! Invariant: unix sockets never use TLS.
+//! Invariant: unix sockets and the redirect to https never use TLS.
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,6 +18,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::server::peer::Peer;
 use crate::server::protocol::Protocol;
+use crate::server::settings::ListenerKind;
 
 /// A socket as it comes from `accept`.
 pub(super) enum Accepted {
@@ -41,13 +42,14 @@ impl Accepted {
     /// The TLS configuration that applies to this socket.
     pub(super) fn tls<'t>(
         &self,
+        listener: ListenerKind,
         tls: Option<&'t Arc<ServerConfig>>,
     ) -> Option<&'t Arc<ServerConfig>> {
-        match self {
-            Self::Tcp(..) => tls,
-            Self::Unix(_) => None,
+        match (self, listener) {
+            (Self::Tcp(..), ListenerKind::Public | ListenerKind::ForwardAuth) => tls,
+            (Self::Tcp(..), ListenerKind::Redirect) | (Self::Unix(_), _) => None,
             #[cfg(test)]
-            Self::Memory(_) => None,
+            (Self::Memory(_), _) => None,
         }
     }
 

@@ -2,3 +2,4 @@
 
 mod address_header;
 mod proxy_protocol;
+mod redirect;
