@@ -1,4 +1,4 @@
-//! `server.tls:` -> the certificate chains and keys of the listeners.
+//! `server.tls:` -> the certificate chains and keys of the listeners, and the authorities of client certificates.
 
 use crate::config::diagnostics::Reported;
 use crate::config::field::Field;
@@ -23,6 +23,12 @@ pub(super) const KEYS: &[KeySpec] = &[
         DefaultValue::Is("\"1.2\""),
         "Oldest version of TLS that the listeners accept: 1.2 or 1.3.",
     ),
+    key(
+        "client_ca",
+        Type::Pem,
+        DefaultValue::Unset("clients need no certificate"),
+        "Authorities of client certificates: a path or the PEM text. Every TLS client must then show a certificate of one of them.",
+    ),
 ];
 
 const CERTIFICATE: &[KeySpec] = &[
@@ -40,11 +46,19 @@ const CERTIFICATE: &[KeySpec] = &[
     ),
 ];
 
-/// `server.tls`: the certificates, and the oldest version.
-pub(super) fn settings(
-    server: &Section<'_>,
-    public_url: Option<&Origin>,
-) -> Result<(Vec<CertifiedPair>, TlsVersion), Reported> {
+/// `server.tls`.
+#[derive(Debug)]
+pub(super) struct Tls {
+    /// The listeners' own certificates.
+    pub(super) certificates: Vec<CertifiedPair>,
+    /// The oldest version.
+    pub(super) min_version: TlsVersion,
+    /// Authorities of client certificates, as PEM.
+    pub(super) client_ca: Option<String>,
+}
+
+/// `server.tls`.
+pub(super) fn settings(server: &Section<'_>, public_url: Option<&Origin>) -> Result<Tls, Reported> {
     let section = server.section("tls")?;
     let min_version = section.field("min_version").value(|text| match text {
         "1.2" => Ok(TlsVersion::V1_2),
@@ -64,9 +78,23 @@ pub(super) fn settings(
         .iter()
         .map(|item| Section::of(item).and_then(|section| certificate(&section)))
         .collect();
-    let pairs = pairs.into_iter().collect::<Result<Vec<CertifiedPair>, Reported>>()?;
-    warn_of_certificates(&field, &pairs, public_url);
-    Ok((pairs, min_version?))
+    let client_ca = client_ca(&section.field("client_ca"), items.is_empty());
+    let certificates = pairs.into_iter().collect::<Result<Vec<CertifiedPair>, Reported>>()?;
+    warn_of_certificates(&field, &certificates, public_url);
+    Ok(Tls { certificates, min_version: min_version?, client_ca: client_ca? })
+}
+
+/// Reads the authorities of client certificates.
+fn client_ca(field: &Field<'_>, without_tls: bool) -> Result<Option<String>, Reported> {
+    let authorities = pem::authorities(field)?;
+    // SECURITY: the operator expects that clients without a certificate are rejected.
+    if authorities.is_some() && without_tls {
+        let invalid =
+            Invalid::new("has no effect without `certificates`: the listeners do not use TLS")
+                .hint("set `tls.certificates`, or let the load balancer check client certificates");
+        return Err(field.error(&invalid));
+    }
+    Ok(authorities)
 }
 
 /// Warns about certificates that browsers reject: expired, not valid yet, or for other names.

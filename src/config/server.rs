@@ -229,24 +229,25 @@ pub(super) fn settings(
     let listen = listeners::listen(&server.field("listen"));
     let redirect_http = listeners::redirect_http(server, listen.as_deref().ok(), public_url);
     let workers = server.field("workers").optional_count();
-    let certificates = certificates::settings(server, public_url);
+    let tls = certificates::settings(server, public_url);
     let proxies = proxies::settings(server);
     let proxy_protocol = proxies::protocol(server);
     let others = listeners::all(listen.as_deref().ok(), redirect_http.as_ref().ok());
     let forward_auth = forward_auth::settings(server, &others);
-    if let (Ok(listen), Ok((pairs, _)), Some(url)) = (&listen, &certificates, public_url) {
-        listeners::warn_of_http(server, listen, pairs, url);
+    if let (Ok(listen), Ok(tls), Some(url)) = (&listen, &tls, public_url) {
+        listeners::warn_of_http(server, listen, &tls.certificates, url);
     }
     let limits = server.section("limits").and_then(|section| limits(&section));
     let timeouts = server.section("timeouts").and_then(|section| timeouts(&section));
-    let (certificates, min_tls_version) = certificates?;
+    let tls = tls?;
     let (trusted_proxies, client_address_header) = proxies?;
     let settings = Settings {
         listen: listen?,
         redirect_http: redirect_http?,
         workers: workers?.unwrap_or_else(cores),
-        certificates,
-        min_tls_version,
+        certificates: tls.certificates,
+        min_tls_version: tls.min_version,
+        client_ca: tls.client_ca,
         trusted_proxies,
         client_address_header,
         proxy_protocol: proxy_protocol?,

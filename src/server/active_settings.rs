@@ -99,7 +99,7 @@ fn activate(
         proxy_protocol: settings.proxy_protocol,
         address_header: settings.client_address_header.clone().unwrap_or(FORWARDED_FOR),
         forward_auth: settings.forward_auth.clone(),
-        tls: tls::configure(&settings.certificates, settings.min_tls_version)?,
+        tls: tls::configure(settings)?,
         http1: http1(&limits),
         http2: http2(&limits, executor),
     })

@@ -49,6 +49,9 @@ pub enum Error {
         /// The error of rustls.
         source: rustls::Error,
     },
+    /// The authorities of client certificates cannot be read.
+    #[error("no usable certificate in server.tls.client_ca: write PEM certificates of authorities")]
+    ClientAuthorities,
     /// TLS itself cannot be set up.
     #[error("cannot set up TLS: {0}")]
     Tls(rustls::Error),

@@ -27,6 +27,8 @@ pub struct Settings {
     pub certificates: Vec<CertifiedPair>,
     /// The oldest version of TLS that the listeners accept.
     pub min_tls_version: TlsVersion,
+    /// Authorities of client certificates (PEM). If there are any, TLS clients must show a certificate of one of them.
+    pub client_ca: Option<String>,
     /// Peers whose `X-Forwarded-*` fields are used.
     pub trusted_proxies: TrustedProxies,
     /// The field in which they send the client's address; `None`: `X-Forwarded-For`.
@@ -50,6 +52,7 @@ impl Settings {
             workers: 1,
             certificates: Vec::new(),
             min_tls_version: TlsVersion::default(),
+            client_ca: None,
             trusted_proxies: TrustedProxies::default(),
             client_address_header: None,
             proxy_protocol: ProxyProtocol::default(),

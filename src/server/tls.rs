@@ -1,4 +1,5 @@
 //! TLS toward clients: certificates by server name, TLS 1.2 and 1.3, ALPN for HTTP/2 and HTTP/1.1.
+//! With `client_ca`, clients need a certificate, too.
 //! Invariant: a key that does not belong to its certificate is an error at start. Early data is off, so that no
 //! request can be replayed (RFC 8446 §8).
 
@@ -8,17 +9,21 @@ use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert,
+    WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ServerConfig, SupportedProtocolVersion};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
 use x509_cert::time::Time;
 
 use crate::clock::UnixTime;
 use crate::server::error::Error;
-use crate::server::settings::{CertifiedPair, TlsVersion};
+use crate::server::settings::{CertifiedPair, Settings, TlsVersion};
 
 /// The expiry of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,23 +75,51 @@ impl CertifiedPair {
 }
 
 /// The configuration of all TLS listeners; `None` without certificates.
-pub(super) fn configure(
-    pairs: &[CertifiedPair],
-    oldest: TlsVersion,
-) -> Result<Option<Arc<ServerConfig>>, Error> {
+pub(super) fn configure(settings: &Settings) -> Result<Option<Arc<ServerConfig>>, Error> {
+    let pairs = &settings.certificates;
     if pairs.is_empty() {
         return Ok(None);
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
     let keys = pairs.iter().map(|pair| load(pair, &provider)).collect::<Result<Vec<_>, _>>()?;
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions(oldest))
-        .map_err(Error::Tls)?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Certificates(keys)));
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions(settings.min_tls_version))
+        .map_err(Error::Tls)?;
+    let mut config = match &settings.client_ca {
+        None => {
+            let builder = builder.with_no_client_auth();
+            let mut config = builder.with_cert_resolver(Arc::new(Certificates(keys)));
+            config.ticketer = aws_lc_rs::Ticketer::new().map_err(Error::Tls)?;
+            config
+        }
+        Some(authorities) => {
+            let verifier = client_verifier(authorities, provider)?;
+            let builder = builder.with_client_cert_verifier(verifier);
+            let mut config = builder.with_cert_resolver(Arc::new(Certificates(keys)));
+            // SECURITY: a resumed session has the certificate of its first handshake, which may have expired since, and
+            // nothing verifies it again. So every connection makes a whole handshake.
+            config.session_storage = Arc::new(NoServerSessionStorage {});
+            config.send_tls13_tickets = 0;
+            config
+        }
+    };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.ticketer = aws_lc_rs::Ticketer::new().map_err(Error::Tls)?;
     Ok(Some(Arc::new(config)))
+}
+
+/// Accepts clients with a certificate of one of these authorities only.
+fn client_verifier(
+    authorities: &str,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(authorities.as_bytes()) {
+        let certificate = certificate.map_err(|_| Error::ClientAuthorities)?;
+        roots.add(certificate).map_err(|_| Error::ClientAuthorities)?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|_| Error::ClientAuthorities)
 }
 
 /// The versions from the oldest one on.
@@ -143,9 +176,13 @@ mod tests {
         CertifiedPair { name: name.to_owned(), certificate, key: Secret::new(key) }
     }
 
+    fn of(certificates: Vec<CertifiedPair>) -> Settings {
+        Settings { certificates, ..Settings::listening_nowhere() }
+    }
+
     #[track_caller]
     fn check(pair: CertifiedPair, message: &str) {
-        let error = configure(&[pair], TlsVersion::V1_2).unwrap_err().to_string();
+        let error = configure(&of(vec![pair])).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
     }
 
@@ -157,10 +194,8 @@ mod tests {
         check(pair("a.pem", one.cert.pem(), other.signing_key.serialize_pem()), "a.pem");
         check(pair("a.pem", "nothing".to_owned(), key.clone()), "no certificate in a.pem");
         check(pair("a.pem", one.cert.pem(), "nothing".to_owned()), "no private key");
-        assert!(
-            configure(&[pair("a.pem", one.cert.pem(), key)], TlsVersion::V1_2).unwrap().is_some()
-        );
-        assert!(configure(&[], TlsVersion::V1_2).unwrap().is_none());
+        assert!(configure(&of(vec![pair("a.pem", one.cert.pem(), key)])).unwrap().is_some());
+        assert!(configure(&of(Vec::new())).unwrap().is_none());
     }
 
     #[test]
@@ -197,6 +232,6 @@ mod tests {
     fn early_data_is_off() {
         let one = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
         let pair = pair("a.pem", one.cert.pem(), one.signing_key.serialize_pem());
-        assert_eq!(configure(&[pair], TlsVersion::V1_2).unwrap().unwrap().max_early_data_size, 0);
+        assert_eq!(configure(&of(vec![pair])).unwrap().unwrap().max_early_data_size, 0);
     }
 }

@@ -1,6 +1,7 @@
 //! The server as clients see it: raw bytes over real sockets, or in memory where the clock is paused.
 
 mod access_log;
+mod client_certificates;
 mod deadlines;
 mod drain;
 mod frames;
