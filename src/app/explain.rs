@@ -143,10 +143,13 @@ impl App {
         let headers = HeaderMap::from_iter(headers);
         let origin = || self.origin(question).clone();
         let reach = Reach::of(method, &headers, &self.routes, route, origin);
+        let host = self.origin(question).host();
+        let with_parameters = self.routes.with_parameters(host, interpretations, route);
         let request = AccessRequest {
             route,
             method,
             interpretations,
+            with_parameters: &with_parameters,
             reach: &reach,
             client_address: question.client_address,
             narrowing: None,

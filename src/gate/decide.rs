@@ -25,6 +25,8 @@ pub struct AccessRequest<'r, 'a> {
     pub method: Option<&'a Method>,
     /// The path, in every interpretation.
     pub interpretations: &'a PathInterpretations<'a>,
+    /// Interpretations with `;parameters` in a name, each with the route whose rules hold for it.
+    pub with_parameters: &'a [(&'r Route, &'a PathInterpretation<'a>)],
     /// What the request acts on apart from that path.
     pub reach: &'a Reach<'a>,
     /// The address of the client.
@@ -112,6 +114,10 @@ pub fn decide<'r>(request: &AccessRequest<'r, '_>, visitor: Visitor) -> Decision
     let route = request.route;
     let visitor = on_route(route, visitor);
     let verdict = match common_verdict(request, request.interpretations, &visitor) {
+        Ok(Verdict::Allow) => verdict_with_parameters(request, &visitor),
+        verdict => verdict,
+    };
+    let verdict = match verdict {
         Ok(verdict) => verdict,
         Err(interpretation) => return Decision::Ambiguous(interpretation),
     };
@@ -152,6 +158,25 @@ fn common_verdict(
         None => Ok(verdict),
         Some(interpretation) => Err(interpretation.path().to_owned()),
     }
+}
+
+/// The verdict of a request that is allowed by the names of its path, if `;parameters` are part of them. The error is an
+/// interpretation that is denied.
+fn verdict_with_parameters(
+    request: &AccessRequest<'_, '_>,
+    visitor: &Visitor,
+) -> Result<Verdict, String> {
+    let mut verdict = Verdict::Allow;
+    for (route, interpretation) in request.with_parameters {
+        let there = on_route(route, visitor.clone());
+        match route.allow.evaluate(request.policy_input(interpretation), there.identity()) {
+            Verdict::Allow => {}
+            // A further sign-in of a member would not help, and there would be no end.
+            Verdict::SignIn if visitor.member().is_none() => verdict = Verdict::SignIn,
+            Verdict::SignIn | Verdict::Deny(_) => return Err(interpretation.path().to_owned()),
+        }
+    }
+    Ok(verdict)
 }
 
 /// Checks what a request acts on apart from its own path, which is allowed.
@@ -254,7 +279,10 @@ impl AccessRequest<'_, '_> {
             Destination::None | Destination::Fault(_) => None,
         };
         let mut paths = std::iter::once(self.interpretations).chain(second);
-        if paths.all(|interpretations| is_all_public(self, interpretations)) {
+        let mut with_parameters = self.with_parameters.iter();
+        if paths.all(|interpretations| is_all_public(self, interpretations))
+            && with_parameters.all(|(route, it)| route.allow.is_public_for(self.policy_input(it)))
+        {
             Authentication::Optional
         } else {
             Authentication::Required

@@ -91,10 +91,12 @@ impl Gate {
         let (method, headers) = (incoming.request.method(), incoming.request.headers());
         let client = &incoming.client;
         let reach = Reach::of(Some(method), headers, routes, route, || client.origin());
+        let with_parameters = routes.with_parameters(client.host(), interpretations, route);
         let request = AccessRequest {
             route,
             method: Some(method),
             interpretations,
+            with_parameters: &with_parameters,
             reach: &reach,
             client_address: client.address(),
             narrowing: None,

@@ -12,7 +12,7 @@ use crate::providers::AllowedProviders;
 use crate::routing::host::HostPattern;
 use crate::routing::path::PathPrefix;
 use crate::telemetry::metrics::RouteMeter;
-use crate::upstream::{self, Upstream};
+use crate::upstream::{self, Target, Upstream};
 
 /// An entry of `routes`.
 #[derive(Clone, Debug)]
@@ -60,6 +60,8 @@ pub struct Route {
     pub meter: &'static RouteMeter,
     /// Where requests go.
     pub upstream: Option<Upstream>,
+    /// The same, to compare.
+    target: Option<Target>,
     /// The largest request body, in bytes.
     pub request_body: Option<u64>,
     /// Which requests are allowed.
@@ -102,6 +104,7 @@ impl Route {
             name: settings.name,
             meter,
             upstream,
+            target: settings.upstream.map(|upstream| upstream.target),
             request_body: settings.request_body,
             clashing_paths: settings.allow.clashing_paths(),
             ruled_paths: settings.allow.ruled_paths(),
@@ -116,6 +119,11 @@ impl Route {
             sets_authorization: rules.iter().any(|rule| rule.name == AUTHORIZATION),
             identity_headers: rules.into(),
         }
+    }
+
+    /// Whether requests of both routes go to the same upstream.
+    pub fn shares_upstream(&self, other: &Self) -> bool {
+        self.target.is_some() && self.target == other.target
     }
 }
 

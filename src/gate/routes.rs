@@ -42,6 +42,29 @@ impl Routes {
         }
     }
 
+    /// The interpretations of a path in which `;parameters` are part of a name, each with the route whose rules hold
+    /// for it: the one that it leads to, if that has the same upstream as `route`, else `route`.
+    // SECURITY: most upstreams serve `/open;x` as another path than `/open`. It must not be a way around the rules for
+    // that path.
+    pub fn with_parameters<'r, 'p>(
+        &'r self,
+        host: &str,
+        interpretations: &'p PathInterpretations<'p>,
+        route: &'r Route,
+    ) -> Vec<(&'r Route, &'p PathInterpretation<'p>)> {
+        let with_parameters = interpretations.with_parameters();
+        if with_parameters.is_empty() {
+            // This is so for nearly every request.
+            return Vec::new();
+        }
+        let host = normal(host);
+        let of_rules = |interpretation| {
+            let found = self.of_interpretation(&host, interpretation).ok();
+            (found.filter(|found| found.shares_upstream(route)).unwrap_or(route), interpretation)
+        };
+        with_parameters.iter().map(of_rules).collect()
+    }
+
     /// Every way to interpret a path on a host. A path that is not UTF-8 has one where nothing depends on the path.
     // SECURITY: an upstream may read such bytes in any encoding, so no `paths` and no other route may be there.
     pub fn interpret<'p>(

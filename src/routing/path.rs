@@ -55,6 +55,8 @@ pub struct PathInterpretation<'p> {
 pub struct PathInterpretations<'p> {
     plain: PathInterpretation<'p>,
     others: Others<'p>,
+    /// Those in which `;parameters` are part of a name. Empty, unless the others are by names.
+    with_parameters: Vec<PathInterpretation<'p>>,
 }
 
 /// The interpretations apart from the plain one. A usual path has one, for which no list is allocated.
@@ -239,22 +241,24 @@ impl<'p> PathInterpretations<'p> {
         Self::of_decoded(decoded, &mut budget)
     }
 
-    /// The same interpretations without those in which the `;parameters` of a segment are part of its name. `raw` is
-    /// the path as it was sent.
+    /// The same interpretations, with those apart in which the `;parameters` of a segment are part of its name. `raw`
+    /// is the path as it was sent.
     // SECURITY: an encoded `;` is data to some upstreams, so a path with one keeps all interpretations.
     #[must_use]
     pub fn by_names(self, raw: &str) -> Self {
         let semicolons = |text: &str| text.bytes().filter(|byte| *byte == b';').count();
         let sent = semicolons(raw);
-        let Others::Many(mut others) = self.others else { return self };
+        let Others::Many(others) = self.others else { return self };
         let has_encoded = |it: &PathInterpretation<'_>| semicolons(&it.path) > sent;
         let name = interpretations::without_parameters(&self.plain.path).into_owned();
         if sent == 0 || others.iter().any(has_encoded) || checked(name.clone()).is_err() {
             return Self { others: Others::Many(others), ..self };
         }
-        others.retain(|it| semicolons(&it.path) == 0);
+        let (others, mut with_parameters): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|it| semicolons(&it.path) == 0);
+        with_parameters.push(self.plain);
         let plain = PathInterpretation { path: Cow::Owned(name), folded: false };
-        Self { plain, others: Others::Many(others) }
+        Self { plain, others: Others::Many(others), with_parameters }
     }
 
     fn within(raw: &'p str, budget: &mut Budget) -> Result<Self, Malformed> {
@@ -263,7 +267,8 @@ impl<'p> PathInterpretations<'p> {
             let plain = PathInterpretation { path: Cow::Borrowed(raw), folded: false };
             // SECURITY: to a case-insensitive upstream, a path in lower case is also one in upper case.
             let folded = PathInterpretation { folded: true, ..plain.clone() };
-            return Ok(Self { plain, others: Others::One([folded]) });
+            let (others, with_parameters) = (Others::One([folded]), Vec::new());
+            return Ok(Self { plain, others, with_parameters });
         }
         let decoded = decode_once(raw, budget)?;
         let decoded = checked(String::from_utf8(decoded).map_err(|_| Malformed::Utf8)?)?;
@@ -272,7 +277,8 @@ impl<'p> PathInterpretations<'p> {
 
     fn of_decoded(decoded: String, budget: &mut Budget) -> Result<Self, Malformed> {
         let others = Others::Many(other_interpretations(&decoded, budget)?);
-        Ok(Self { plain: PathInterpretation { path: Cow::Owned(decoded), folded: false }, others })
+        let plain = PathInterpretation { path: Cow::Owned(decoded), folded: false };
+        Ok(Self { plain, others, with_parameters: Vec::new() })
     }
 
     /// The interpretation by the standard: decoded once, with `%2F` kept as data.
@@ -286,6 +292,11 @@ impl<'p> PathInterpretations<'p> {
             Others::One(one) => one,
             Others::Many(many) => many,
         }
+    }
+
+    /// The interpretations in which `;parameters` are part of a name, where the others are by names.
+    pub fn with_parameters(&self) -> &[PathInterpretation<'p>] {
+        &self.with_parameters
     }
 
     /// All interpretations in which letter case counts.

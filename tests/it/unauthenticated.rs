@@ -99,6 +99,75 @@ async fn public_path_needs_no_session_and_ends_at_its_segment() {
     assert_eq!(upstream.request_count(), 1);
 }
 
+/// Tomcat drops `;parameters`; Go, Node, Django and nginx take them as part of the name.
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_in_a_public_path_are_no_way_to_a_path_that_needs_sign_in() {
+    let upstream = Upstream::start().await;
+    let url = format!("upstream: \"http://{}\"", upstream.address);
+    let rules = "allow: [{ public: true, paths: [/open] }, { public: true, exact_paths: [/logo] }, authenticated]";
+    let provider = "providers:\n  company: { issuer: \"http://127.0.0.1:9\", client_id: wiki, client_secret: s }\n";
+    for routes in [
+        format!("  - {{ {url}, {rules} }}\n"),
+        format!(
+            "  - {{ {url}, allow: authenticated }}\n  - {{ path: /open, {url}, allow: public }}\n\
+             \x20 - {{ path: /logo, {url}, allow: public }}\n"
+        ),
+    ] {
+        let gateway = Gateway::start(&format!("{provider}routes:\n{routes}"));
+        let mut browser = Browser::new(&gateway);
+        for path in ["/open/a;jsessionid=1", "/open/a;v=1/b;w", "/open/x;y/..z", "/logo"] {
+            assert_eq!(browser.fetch(path).await.status, 200, "{path} {routes}");
+        }
+        let before = upstream.request_count();
+        for path in [
+            "/open;x/admin",
+            "/open;/admin",
+            "/open;x",
+            "/open;",
+            "/OPEN;x/admin",
+            "/logo;x=/admin",
+            "/open;%2fadmin",
+            "/open;%2f..%2fadmin",
+            "/open;x/..%2fadmin",
+            "/open;/../admin",
+            "/open/..;/admin",
+            "/open/..;a=b/admin",
+            "/open/.;/..;/admin",
+            "/open;a/../admin",
+            "/open;a/%2e%2e/admin",
+            "/open;a/..;b/admin",
+            "/open%3b/admin",
+            "/open%3Bx/..%3b/admin",
+            "/open;%3b/admin",
+            "/open;%253b/admin",
+            "/open%ef%bc%9bx/admin",
+            "/%3b/open",
+            "/;/open",
+            "//open;x/admin",
+            "/%3b",
+            "/;x",
+            "/admin;/open",
+        ] {
+            let answer = browser.fetch(path).await;
+            let stopped = matches!(answer.status.as_u16(), 400 | 401);
+            assert!(stopped, "{path} {routes}: {answer:?}");
+        }
+        assert_eq!(upstream.request_count(), before);
+        assert_eq!(browser.navigate("/open;x/admin").await.status, 302, "{routes}");
+    }
+    // The upstream of a route has no other paths for which there are rules.
+    let other = Upstream::start().await;
+    let gateway = Gateway::start(&format!(
+        "{provider}routes:\n  - {{ upstream: \"http://{}\", allow: authenticated }}\n\
+         \x20 - {{ path: /open, {url}, allow: public }}\n",
+        other.address
+    ));
+    let mut browser = Browser::new(&gateway);
+    for path in ["/open;jsessionid=1", "/open;x/y"] {
+        assert_eq!(browser.fetch(path).await.status, 200, "{path}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn unreachable_provider_gives_503_page_and_public_routes_still_work() {
     let upstream = Upstream::start().await;

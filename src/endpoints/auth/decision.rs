@@ -114,6 +114,7 @@ impl Endpoints {
             route,
             method,
             interpretations,
+            with_parameters: &[],
             reach: &reach,
             client_address: client.address(),
             narrowing: narrowing.as_ref(),

@@ -51,7 +51,6 @@ fn within_budget(path: &str, readings: &PathInterpretations<'_>) {
 }
 
 fn to_every_application(path: &str, method: &Method, visitor: Visitor) {
-    let path = &without_parameters(path);
     for (name, model, folds) in MODELS {
         let Some(read) = model(path) else { continue };
         assert!(
@@ -59,12 +58,6 @@ fn to_every_application(path: &str, method: &Method, visitor: Visitor) {
             "{visitor:?} may {method} {path}: an application that {name} reads {read}"
         );
     }
-}
-
-/// A path without the parameters of its segments: those do not change the name of a segment.
-fn without_parameters(path: &str) -> String {
-    let names = path.split('/').map(|segment| segment.split(';').next().unwrap_or_default());
-    names.collect::<Vec<_>>().join("/")
 }
 
 /// Whether every application reads a path as it is.
