@@ -50,7 +50,7 @@ impl Gate {
             }
             self.bind_response(&client, &response, &member.session, authentication);
         }
-        end_with_process(&mut response, client.tasks());
+        end_with_process(&mut response, &client);
         let outcome = Outcome {
             decision: Some(LoggedDecision::Allow),
             reason: None,

@@ -1,32 +1,53 @@
 //! Event streams end when the process begins to drain. A browser connects again at once, to the next process.
+//! How: the body of the response ends with an error. hyper asks for the body only while the client reads, so a task
+//! cuts the response of a client that does not.
 //! Invariant: such a response never looks complete, and every other one goes on.
 
 use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body as _, Frame, SizeHint};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::body::{Body, BodyError};
-use crate::server::Tasks;
+use crate::server::{ClientInfo, Tasks};
 use crate::upstream::is_stream;
 
 /// Ends a response with the process, if it is a stream.
-pub(super) fn end_with_process(response: &mut Response<Body>, tasks: &Tasks) {
+pub(super) fn end_with_process(response: &mut Response<Body>, client: &Arc<ClientInfo>) {
     if !is_stream(response.headers()) || response.body().is_end_stream() {
         return;
     }
-    let tasks = tasks.clone();
+    let tasks = client.tasks().clone();
     let leaving = Box::pin(async move { tasks.leaving().await });
+    let over = CancellationToken::new();
+    client.tasks().spawn(cut_unread(Arc::downgrade(client), client.tasks().clone(), over.clone()));
     let body = std::mem::take(response.body_mut());
-    *response.body_mut() = Body::streamed(LeavingStream { body, leaving });
+    *response.body_mut() =
+        Body::streamed(LeavingStream { body, leaving, _over: over.drop_guard() });
+}
+
+/// Cuts a response that is still open when all streams have left.
+async fn cut_unread(request: Weak<ClientInfo>, tasks: Tasks, over: CancellationToken) {
+    tokio::select! {
+        () = over.cancelled() => {}
+        () = tasks.left() => {
+            if let Some(request) = request.upgrade() {
+                request.cut();
+            }
+        }
+    }
 }
 
 /// The body of a stream that ends with the process.
 struct LeavingStream {
     body: Body,
     leaving: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Ends the task that waits to cut the response.
+    _over: DropGuard,
 }
 
 /// The process stops.

@@ -87,9 +87,9 @@ impl Exchange {
         let ended = self.client.as_ref().is_some_and(|client| client.open_parts().are_cut());
         let reason = match self.connected.tasks().stage() {
             DrainStage::Ending => "cut at shutdown",
-            DrainStage::Open | DrainStage::Stopping | DrainStage::Draining if ended => {
-                "the session has ended"
-            }
+            // A stream whose client does not read, and no session: they rarely end in this moment.
+            DrainStage::Draining if ended => "cut at shutdown",
+            DrainStage::Open | DrainStage::Stopping if ended => "the session has ended",
             DrainStage::Open | DrainStage::Stopping | DrainStage::Draining => fault,
         };
         self.outcome.reason.get_or_insert(Cow::Borrowed(reason));

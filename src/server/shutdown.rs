@@ -123,6 +123,15 @@ impl Tasks {
         }
     }
 
+    /// Waits until all streams without an end of their own should have ended.
+    pub async fn left(&self) {
+        self.draining().await;
+        tokio::select! {
+            () = sleep(LEAVING) => {}
+            () = self.0.ending.cancelled() => {}
+        }
+    }
+
     /// Whether the order to stop has been given.
     pub fn is_stopping(&self) -> bool {
         self.stage() > DrainStage::Open

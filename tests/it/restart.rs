@@ -33,6 +33,20 @@ async fn application(go: &Arc<Notify>) -> Peer {
                     wire.say("data: first\n\n").await;
                     wire.rest().await;
                 }
+                "/flood" => {
+                    wire.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n").await;
+                    wire.fill().await;
+                    go.notify_one();
+                    wire.rest().await;
+                }
+                "/socket-flood" => {
+                    let accept = derive_accept_key(field(&head, "sec-websocket-key").as_bytes());
+                    wire.say(switching(&accept)).await;
+                    // Zeros are frames of length zero.
+                    wire.fill().await;
+                    go.notify_one();
+                    wire.rest().await;
+                }
                 "/download" => {
                     let length = 2 * HALF.len();
                     wire.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n")).await;
@@ -50,14 +64,18 @@ async fn application(go: &Arc<Notify>) -> Peer {
 /// Accepts a WebSocket, sends one message, and waits for the end.
 async fn greet_and_wait(mut wire: Wire, head: &str) {
     let accept = derive_accept_key(field(head, "sec-websocket-key").as_bytes());
-    wire.say(format!(
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
-    ))
-    .await;
+    wire.say(switching(&accept)).await;
     let mut socket = WebSocketStream::from_raw_socket(wire.stream, Role::Server, None).await;
     socket.send(Message::text("hello")).await.unwrap();
     while let Some(Ok(_)) = socket.next().await {}
+}
+
+/// The head with which an application accepts a WebSocket.
+fn switching(accept: &str) -> String {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    )
 }
 
 /// A WebSocket that is in use.
@@ -138,6 +156,25 @@ async fn restart_without_other_work_is_over_at_once() {
     events.rest().await;
     assert_eq!(gateway.wait().code(), Some(0));
     assert!(began.elapsed() < SOON, "it went on for {:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn restart_ends_streams_whose_client_reads_nothing() {
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for (path, fields) in [("/flood", ""), ("/socket-flood", upgrade)] {
+        let go = Arc::new(Notify::new());
+        let application = application(&go).await;
+        let gateway = Gateway::in_front_of(application.address, "");
+        let mut paused = Wire::to(&gateway).await;
+        paused.say(format!("GET {path} HTTP/1.1\r\nHost: wiki.localhost\r\n{fields}\r\n")).await;
+        go.notified().await;
+
+        let began = Instant::now();
+        gateway.signal("TERM");
+        assert_eq!(gateway.wait().code(), Some(0));
+        assert!(began.elapsed() < SOON, "{path} went on for {:?}", began.elapsed());
+    }
 }
 
 /// Half of the download.
