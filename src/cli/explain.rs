@@ -77,12 +77,13 @@ fn url(text: &str) -> Result<Uri, String> {
 
 /// Parses `--method`.
 fn method(text: &str) -> Result<Method, String> {
+    let method = text.parse().map_err(|_| "it is not a method: write GET, POST, PUT, …".to_owned());
     let upper = text.to_ascii_uppercase();
     // RFC 9110 §9.1: methods are case-sensitive.
-    if upper != text {
+    if method.is_ok() && upper != text {
         return Err(format!("methods are in upper case: did you mean `{upper}`?"));
     }
-    text.parse().map_err(|_| "it is not a method: write GET, POST, PUT, …".to_owned())
+    method
 }
 
 /// Explains a request, and returns the exit code.

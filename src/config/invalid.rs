@@ -58,11 +58,13 @@ impl Invalid {
         self.suggestion.as_deref()
     }
 
-    /// Returns the hint. The suggestion is only in it if the value may be shown.
+    /// Returns the hint. The suggestion is only in it if the value may be shown. Neither is given with a control
+    /// character, which can only come from the value: to copy it would be to write the same mistake again.
     pub(super) fn hint_for(&self, shown: Option<&str>) -> Option<String> {
-        match (shown, &self.suggestion) {
+        let is_plain = |text: &&String| !text.contains(char::is_control);
+        match (shown, self.suggestion.as_ref().filter(is_plain)) {
             (Some(_), Some(suggestion)) => Some(format!("did you mean `{suggestion}`?")),
-            (Some(_) | None, _) => self.hint.clone(),
+            (Some(_) | None, _) => self.hint.as_ref().filter(is_plain).cloned(),
         }
     }
 }
@@ -76,5 +78,24 @@ impl From<String> for Invalid {
 impl From<&str> for Invalid {
     fn from(what: &str) -> Self {
         Self::new(what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_with_a_control_character_is_never_suggested() {
+        for (suggestion, hint) in
+            [("https://wiki\t.example", "write it"), ("a\nb", "write it"), ("\u{7f}", "write it")]
+        {
+            let invalid = Invalid::new("is wrong").hint(hint).suggest(suggestion);
+            assert_eq!(invalid.hint_for(Some("")), Some("write it".to_owned()));
+        }
+        assert_eq!(Invalid::new("is wrong").hint("write `[a\tb]`").hint_for(Some("")), None);
+        let plain = Invalid::new("is wrong").suggest("a b");
+        assert_eq!(plain.hint_for(Some("")), Some("did you mean `a b`?".to_owned()));
+        assert_eq!(plain.hint_for(None), None);
     }
 }

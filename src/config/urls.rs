@@ -102,6 +102,10 @@ fn origin_by(text: &str, scheme: &str) -> Result<Origin, Invalid> {
 }
 
 fn read_origin(text: &str, scheme: &str) -> Result<Origin, Invalid> {
+    // A URL parser drops tabs and line ends.
+    if text.chars().any(char::is_control) {
+        return Err("contains a control character".into());
+    }
     let origin = Origin::parse(text).map_err(|error| match error {
         NotAnOrigin::Scheme | NotAnOrigin::Url(_) => {
             web(text, scheme).err().unwrap_or_else(|| Invalid::new("is not a URL"))
@@ -147,7 +151,10 @@ fn web(text: &str, scheme: &str) -> Result<Url, Invalid> {
             false => invalid,
         });
     };
-    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+    if text.chars().any(char::is_control) {
+        return Err("contains a control character".into());
+    }
+    if text.contains(char::is_whitespace) {
         return Err("contains a space".into());
     }
     let url = match Url::parse(text) {
@@ -194,6 +201,18 @@ mod tests {
         let invalid = result.unwrap_err();
         assert!(invalid.what.contains(what), "{}", invalid.what);
         assert_eq!(invalid.suggestion(), suggestion);
+    }
+
+    #[test]
+    fn url_with_a_control_character_is_rejected_without_a_suggestion() {
+        for text in
+            ["https://wiki\t.example", "wiki\t.example", "https:/wiki.example\n", "\twiki:1"]
+        {
+            check(origin(text), "", None);
+            check(endpoint(text, PlainHttp::Loopback), "", None);
+            check(proxy(text), "", None);
+        }
+        check(origin("https://wiki\t.example"), "contains a control character", None);
     }
 
     #[test]

@@ -92,6 +92,7 @@ type Salt = [u8; 24];
 impl States {
     /// States of the gateway at `public_url`.
     pub fn new(roots: Roots, used: Arc<UsedStates>, public_url: &Origin) -> Self {
+        // The number is that of the format: a `state` of another format counts as forged.
         let aad = format!("portcullis state 2\0{public_url}").into_bytes();
         Self { roots, aad, used }
     }

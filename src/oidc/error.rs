@@ -7,7 +7,7 @@ use http::StatusCode;
 
 use crate::clock::UnixTime;
 use crate::oauth::error::redirect_note;
-use crate::secret::Secret;
+use crate::oidc::claimed::ClaimedHeader;
 use crate::{jose, oauth};
 
 /// Why a provider could not be used, or a token was rejected.
@@ -97,9 +97,25 @@ pub enum Violation {
         /// `typ`, shortened.
         found: String,
     },
-    /// A required claim is absent, or a claim has the wrong type.
-    #[error("`{0}` is absent or of the wrong type (Core §2)")]
-    Claim(&'static str),
+    /// A required claim is absent.
+    #[error("`{0}` is absent (Core §2)")]
+    Absent(&'static str),
+    /// A claim has the wrong type.
+    #[error("`{claim}` is {found}, but must be {expected} (Core §2)")]
+    WrongType {
+        /// The claim.
+        claim: &'static str,
+        /// The type that it has.
+        found: &'static str,
+        /// The type that it must have.
+        expected: &'static str,
+    },
+    /// `sub` identifies no user.
+    #[error("`sub` is empty or longer than 255 bytes: it has {length} (Core §2)")]
+    SubjectLength {
+        /// Its bytes.
+        length: usize,
+    },
     /// `iss`.
     #[error(
         "`iss` is not the issuer: it is {found:?}, and `issuer` is {issuer:?} (Core §3.1.3.7(2))"
@@ -256,40 +272,6 @@ impl fmt::Display for Times {
 /// Allowed difference of clocks, in seconds.
 pub const LEEWAY: i64 = 60;
 
-/// What a token that is not verified says about its signature, for the log only.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClaimedHeader {
-    /// `alg`, shortened.
-    pub alg: Option<String>,
-    /// `kid`, shortened.
-    pub kid: Option<String>,
-}
-
-impl ClaimedHeader {
-    /// Reads the header of a token.
-    pub fn of(token: &Secret) -> Self {
-        let member = |name| jose::claimed_member(token.expose(), name).map(|text| shortened(&text));
-        Self { alg: member("alg"), kid: member("kid") }
-    }
-}
-
-impl fmt::Display for ClaimedHeader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let members = [("alg", &self.alg), ("kid", &self.kid)];
-        let present = members.iter().filter_map(|(name, text)| Some((name, text.as_ref()?)));
-        for (at, (name, text)) in present.enumerate() {
-            let before = if at == 0 { ": " } else { ", " };
-            write!(f, "{before}`{name}` is {text:?}")?;
-        }
-        Ok(())
-    }
-}
-
-/// The beginning of a text, for a message.
-pub(super) fn shortened(text: &str) -> String {
-    text.chars().take(200).collect()
-}
-
 fn or_absent(time: Option<UnixTime>) -> String {
     time.map_or_else(|| "absent".to_owned(), |time| time.to_string())
 }
@@ -360,6 +342,7 @@ fn well_known_hint(url: &str, status: StatusCode) -> &'static str {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     /// Checks that a token is valid, or that the message about it has a text in it.
     #[track_caller]

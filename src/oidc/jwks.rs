@@ -14,7 +14,8 @@ use crate::jose::{self, Algorithm, KeySet, Verified};
 use crate::oauth;
 use crate::oauth::http::Http;
 use crate::oidc::cached::{Cached, Throttle};
-use crate::oidc::error::{ClaimedHeader, Error};
+use crate::oidc::claimed::ClaimedHeader;
+use crate::oidc::error::Error;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderEndpoint;
 

@@ -3,6 +3,7 @@
 //! background task.
 
 mod cached;
+pub mod claimed;
 pub mod discovery;
 pub mod error;
 pub mod id_token;

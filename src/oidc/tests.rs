@@ -10,7 +10,7 @@ use crate::clock::UnixTime;
 use crate::jose::{self, Algorithm, SigningKey};
 use crate::oauth::http::HttpSettings;
 use crate::oauth::loopback::{Loopback, Reply, Seen};
-use error::ClaimedHeader;
+use claimed::ClaimedHeader;
 use id_token::Occasion;
 
 struct Scene {

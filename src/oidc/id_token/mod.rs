@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use crate::clock::UnixTime;
 use crate::identity::refresh_baseline::IdTokenBinding;
 use crate::jose::{Algorithm, Verified};
-use crate::oidc::error::{LEEWAY, Times, Violation, shortened};
+use crate::oidc::claimed::shortened;
+use crate::oidc::error::{LEEWAY, Times, Violation};
 use crate::secret::Secret;
 
 /// Whether ID tokens with this signature algorithm are accepted.
@@ -234,42 +235,61 @@ impl<'a> Claims<'a> {
     }
 
     pub(super) fn optional_text(&self, name: &'static str) -> Result<Option<&'a str>, Violation> {
-        self.find(name).map(|value| value.as_str().ok_or(Violation::Claim(name))).transpose()
+        let text = |value: &'a Value| value.as_str().ok_or(wrong_type(name, value, "a text"));
+        self.find(name).map(text).transpose()
     }
 
     pub(super) fn text(&self, name: &'static str) -> Result<&'a str, Violation> {
-        self.optional_text(name)?.ok_or(Violation::Claim(name))
+        self.optional_text(name)?.ok_or(Violation::Absent(name))
     }
 
     /// A `NumericDate` (RFC 7519 §2) in whole seconds.
     // SECURITY: `1e300` must not wrap into the past or the future: the cast saturates.
     fn optional_number(&self, name: &'static str) -> Result<Option<i64>, Violation> {
         let seconds = |value: &Value| value.as_i64().or_else(|| Some(value.as_f64()? as i64));
-        self.find(name).map(|value| seconds(value).ok_or(Violation::Claim(name))).transpose()
+        let number = |value| seconds(value).ok_or(wrong_type(name, value, "a number"));
+        self.find(name).map(number).transpose()
     }
 
     pub(super) fn number(&self, name: &'static str) -> Result<i64, Violation> {
-        self.optional_number(name)?.ok_or(Violation::Claim(name))
+        self.optional_number(name)?.ok_or(Violation::Absent(name))
     }
 
     /// `sub`: at least one and at most 255 bytes (§2).
     pub(super) fn subject(&self) -> Result<&'a str, Violation> {
         let subject = self.text("sub")?;
-        if (1..=255).contains(&subject.len()) { Ok(subject) } else { Err(Violation::Claim("sub")) }
+        match subject.len() {
+            1..=255 => Ok(subject),
+            length => Err(Violation::SubjectLength { length }),
+        }
     }
 
     /// `aud`: one string or a list of strings; sorted, without duplicates.
     pub(super) fn audience(&self) -> Result<Vec<String>, Violation> {
         let one = |value: &Value| value.as_str().map(str::to_owned);
-        let audience: Option<Vec<String>> = match self.find("aud") {
-            Some(Value::Array(list)) => list.iter().map(one).collect(),
-            other => other.and_then(one).map(|only| vec![only]),
+        let value = self.find("aud").ok_or(Violation::Absent("aud"))?;
+        let audience: Option<Vec<String>> = match value {
+            Value::Array(list) => list.iter().map(one).collect(),
+            other => one(other).map(|only| vec![only]),
         };
-        let mut audience = audience.ok_or(Violation::Claim("aud"))?;
+        let mut audience =
+            audience.ok_or(wrong_type("aud", value, "a text, or a list with texts only"))?;
         audience.sort_unstable();
         audience.dedup();
         Ok(audience)
     }
+}
+
+fn wrong_type(claim: &'static str, value: &Value, expected: &'static str) -> Violation {
+    let found = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    };
+    Violation::WrongType { claim, found, expected }
 }
 
 #[cfg(test)]

@@ -70,13 +70,16 @@ fn token_of_another_kind_is_rejected() {
 #[test]
 fn wrong_issuer_or_subject_is_rejected() {
     check(json!({"iss": "https://op.example/"}), Err("`iss` is not the issuer"));
-    check(json!({"iss": null}), Err("`iss` is absent or of the wrong type"));
-    check(json!({"iss": [ISSUER]}), Err("`iss` is absent or of the wrong type"));
-    check(json!({"sub": null}), Err("`sub` is absent or of the wrong type"));
-    check(json!({"sub": ""}), Err("`sub` is absent or of the wrong type"));
-    check(json!({"sub": 7}), Err("`sub` is absent or of the wrong type"));
+    check(json!({"iss": null}), Err("`iss` is absent"));
+    check(json!({"iss": [ISSUER]}), Err("`iss` is a list, but must be a text"));
+    check(json!({"sub": null}), Err("`sub` is absent"));
+    check(json!({"sub": ""}), Err("`sub` is empty or longer than 255 bytes: it has 0"));
+    check(json!({"sub": 7}), Err("`sub` is a number, but must be a text"));
     check(json!({"sub": "a".repeat(255)}), Ok(()));
-    check(json!({"sub": "a".repeat(256)}), Err("`sub` is absent or of the wrong type"));
+    check(
+        json!({"sub": "a".repeat(256)}),
+        Err("`sub` is empty or longer than 255 bytes: it has 256"),
+    );
 }
 
 #[test]
@@ -86,14 +89,14 @@ fn wrong_audience_or_authorized_party_is_rejected() {
     check(json!({"aud": "them"}), Err("`aud` does not contain the client_id"));
     check(json!({"aud": "uss"}), Err("`aud` does not contain the client_id"));
     check(json!({"aud": []}), Err("`aud` does not contain the client_id"));
-    check(json!({"aud": null}), Err("`aud` is absent or of the wrong type"));
-    check(json!({"aud": ["us", 7]}), Err("`aud` is absent or of the wrong type"));
-    check(json!({"aud": {"us": 1}}), Err("`aud` is absent or of the wrong type"));
+    check(json!({"aud": null}), Err("`aud` is absent"));
+    check(json!({"aud": ["us", 7]}), Err("`aud` is a list, but"));
+    check(json!({"aud": {"us": 1}}), Err("`aud` is an object, but"));
     check(json!({"aud": ["us", "them"]}), Err("several audiences and no `azp`"));
     check(json!({"aud": ["us", "them"], "azp": "us"}), Ok(()));
     check(json!({"aud": ["us", "them"], "azp": "them"}), Err("`azp` is not the client_id"));
     check(json!({"azp": "them"}), Err("`azp` is not the client_id"));
-    check(json!({"azp": ["us"]}), Err("`azp` is absent or of the wrong type"));
+    check(json!({"azp": ["us"]}), Err("`azp` is a list, but"));
 }
 
 #[test]
@@ -153,8 +156,8 @@ fn violated_time_is_named_with_both_clocks_and_their_difference() {
 
 #[test]
 fn times_are_checked_with_a_minute_of_leeway() {
-    check(json!({"exp": null}), Err("`exp` is absent or of the wrong type"));
-    check(json!({"exp": "2000000000"}), Err("`exp` is absent or of the wrong type"));
+    check(json!({"exp": null}), Err("`exp` is absent"));
+    check(json!({"exp": "2000000000"}), Err("`exp` is a text, but must be a number"));
     check(json!({"exp": NOW - 3600}), Err("`exp` has passed"));
     check(json!({"exp": NOW - 60}), Err("`exp` has passed"));
     check(json!({"exp": NOW - 59}), Ok(()));
@@ -163,15 +166,15 @@ fn times_are_checked_with_a_minute_of_leeway() {
     check(json!({"exp": u64::MAX}), Ok(()));
     check(json!({"exp": i64::MIN}), Err("`exp` has passed"));
     check(json!({"exp": NOW as f64 + 0.5}), Ok(()));
-    check(json!({"iat": null}), Err("`iat` is absent or of the wrong type"));
-    check(json!({"iat": true}), Err("`iat` is absent or of the wrong type"));
+    check(json!({"iat": null}), Err("`iat` is absent"));
+    check(json!({"iat": true}), Err("`iat` is a boolean, but"));
     check(json!({"iat": NOW + 60}), Ok(()));
     check(json!({"iat": NOW + 61}), Err("`iat` is in the future"));
     check(json!({"iat": 1e300}), Err("`iat` is in the future"));
     check(json!({"nbf": NOW + 60}), Ok(()));
     check(json!({"nbf": NOW + 3600}), Err("`nbf` is in the future"));
-    check(json!({"nbf": "0"}), Err("`nbf` is absent or of the wrong type"));
-    check(json!({"auth_time": "0"}), Err("`auth_time` is absent or of the wrong type"));
+    check(json!({"nbf": "0"}), Err("`nbf` is a text, but"));
+    check(json!({"auth_time": "0"}), Err("`auth_time` is a text, but must be a number"));
 }
 
 #[test]
@@ -194,7 +197,7 @@ fn wrong_nonce_is_rejected() {
     check(json!({"nonce": null}), Err("`nonce` is not that of the authorization request"));
     check(json!({"nonce": ""}), Err("`nonce` is not that of the authorization request"));
     check(json!({"nonce": "m"}), Err("`nonce` is not that of the authorization request"));
-    check(json!({"nonce": ["n"]}), Err("`nonce` is absent or of the wrong type"));
+    check(json!({"nonce": ["n"]}), Err("`nonce` is a list, but must be a text"));
 }
 
 /// The access token and its hash are those of OpenID Connect Core, Appendix A.3.
@@ -206,7 +209,7 @@ fn wrong_access_token_hash_is_rejected() {
         Err("`at_hash` is that of another access token"),
     );
     check(json!({"at_hash": ""}), Err("`at_hash` is that of another access token"));
-    check(json!({"at_hash": 7}), Err("`at_hash` is absent or of the wrong type"));
+    check(json!({"at_hash": 7}), Err("`at_hash` is a number, but must be a text"));
     check(json!({"c_hash": "ignored"}), Ok(()));
 }
 

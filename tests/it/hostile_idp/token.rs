@@ -50,16 +50,18 @@ fn expected(fault: IdTokenFault) -> Outcome {
         F::NoAud => Failed(502, "`aud` is absent"),
         F::AudTwoAzpOther => Failed(502, "`azp` is not the client_id"),
         F::AudTwoNoAzp => Failed(502, "several audiences and no `azp`"),
-        F::NoSub | F::SubEmpty | F::SubLong => Failed(502, "`sub` is absent or of the wrong"),
+        F::NoSub => Failed(502, "`sub` is absent"),
+        F::SubEmpty | F::SubLong => Failed(502, "`sub` is empty or longer than 255 bytes"),
         F::IatAhead => Failed(502, "`iat` is in the future"),
         F::NoIat => Failed(502, "`iat` is absent"),
-        F::NoExp | F::ExpString => Failed(502, "`exp` is absent or of the wrong type"),
+        F::NoExp => Failed(502, "`exp` is absent"),
+        F::ExpString => Failed(502, "`exp` is a text, but must be a number"),
         F::ExpPast => Failed(502, "`exp` has passed"),
         F::NbfAhead => Failed(502, "`nbf` is in the future"),
         F::NonceOther | F::NoNonce => {
             Failed(502, "`nonce` is not that of the authorization request")
         }
-        F::NonceArray => Failed(502, "`nonce` is absent or of the wrong type"),
+        F::NonceArray => Failed(502, "`nonce` is a list, but must be a text"),
         F::AtHashOther => Failed(502, "`at_hash` is that of another access token"),
         F::NotAJwt => Failed(502, "not a signed token in compact form"),
         F::FiveParts => Failed(502, "the token is encrypted"),
