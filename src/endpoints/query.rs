@@ -28,7 +28,14 @@ impl Query {
             login_hint: self.one("login_hint"),
             ui_locales: self.one("ui_locales"),
             restarted: self.one("restarted").is_some(),
+            // It is about this request, and not passed on.
+            redirected: false,
         }
+    }
+
+    /// Whether the browser comes from another host.
+    pub fn is_redirected(&self) -> bool {
+        self.names().any(|name| name == "redirected")
     }
 
     /// The value of a parameter that occurs once.

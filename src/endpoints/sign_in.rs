@@ -20,6 +20,7 @@ impl Endpoints {
         let query = Query::parse(call.uri.query().unwrap_or_default());
         let options = query.options();
         if let Some(target) = self.target_of_public_url(call, &query) {
+            let options = self.redirected(call, &query, &target)?;
             return redirect(self.party.site().own_url(&options.sign_in(target.as_str())).into());
         }
         let target = self.target(call, &query);

@@ -9,6 +9,7 @@ use crate::error::{AtStake, Error};
 use crate::gate::initiator::Initiator;
 use crate::login::begin::Start;
 use crate::login::return_to::ReturnTo;
+use crate::login::sign_in_options::SignInOptions;
 use crate::login::{self, FailedSignIn, Redirect};
 use crate::routing::host;
 use crate::server::ClientInfo;
@@ -26,6 +27,7 @@ impl Endpoints {
             }
         }
         if let Some(target) = self.target_of_public_url(call, &query) {
+            let options = self.redirected(call, &query, &target)?;
             let location = self.party.site().own_url(&options.start(target.as_str()));
             let (host, path) = call.place();
             let cookies = self.party.cookies().clear_conflict(call.headers, host, path);
@@ -72,6 +74,22 @@ impl Endpoints {
     /// first, because the login cookie belongs to that host.
     pub(super) fn target_of_public_url(&self, call: Call<'_>, query: &Query) -> Option<ReturnTo> {
         self.target_from_elsewhere(call.client, wanted(call, query))
+    }
+
+    /// The options of a sign-in that goes on at `public_url`.
+    // A proxy in front that changes `Host` makes every request one for another host. Without the parameter, the
+    // redirect would lead to itself without end.
+    pub(super) fn redirected<'q>(
+        &self,
+        call: Call<'_>,
+        query: &'q Query,
+        target: &ReturnTo,
+    ) -> Result<SignInOptions<'q>, Error> {
+        if query.is_redirected() {
+            let (host, request) = (call.client.host(), call.client.for_audit());
+            return Err(Box::new(self.login.changed_host(host, target.clone(), request)).into());
+        }
+        Ok(SignInOptions { redirected: true, ..query.options() })
     }
 
     /// The target that `rd` names on a host other than `public_url`'s, as `rd` at `public_url`.

@@ -29,6 +29,7 @@ pub(super) fn of_sign_in(error: &login::Error) -> (StatusCode, Option<Limit>, Si
             Deployment::ReverseProxy => SignInReason::Cycle,
             Deployment::ForwardAuth { .. } => SignInReason::CycleWithForwardAuth,
         }),
+        login::Error::ChangedHost(_) => bad_request(SignInReason::ChangedHost),
         login::Error::WrongRedirectUri(_) => bad_request(SignInReason::WrongRedirectUri),
         login::Error::Provider(error) => of_provider(error),
         login::Error::TooLarge(_) => {

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue};
 
 use crate::login::pending::{Pending, PendingTarget, STATE_LIFETIME, hash};
+use crate::login::redirect_cycle::ChangedHost;
 use crate::login::return_to::ReturnTo;
 use crate::login::sign_in_options::{Prompt, SignInOptions};
 use crate::login::{Error, FailedSignIn, Login, Redirect};
@@ -39,6 +40,21 @@ impl Start<'_> {
 }
 
 impl Login {
+    /// The failure of a sign-in whose browser was sent to `public_url`, and came with this host.
+    pub fn changed_host(
+        &self,
+        host: &str,
+        target: ReturnTo,
+        request: audit::RequestRef<'_>,
+    ) -> FailedSignIn {
+        let public_url = self.party.site().public_url().to_string();
+        let changed = ChangedHost { found: host.to_owned(), public_url };
+        self.cycles.report_changed_host(&changed);
+        let error = changed.into();
+        self.failed(&error, None, request);
+        FailedSignIn { error, target, provider: None, cookies: Vec::new() }
+    }
+
     /// Sends the browser to the provider's authorization endpoint.
     pub async fn begin(&self, start: Start<'_>) -> Result<Redirect, FailedSignIn> {
         let chosen = self.chosen(start.options.provider);

@@ -19,7 +19,7 @@ use http::HeaderValue;
 use tokio_util::task::TaskTracker;
 
 use crate::login::pending::States;
-use crate::login::redirect_cycle::{CycleDetector, RedirectCycle};
+use crate::login::redirect_cycle::{ChangedHost, CycleDetector, RedirectCycle};
 use crate::login::relying_party::RelyingParty;
 use crate::login::return_to::{AllowedTargets, ReturnTo};
 use crate::oauth;
@@ -85,6 +85,9 @@ pub enum Error {
     /// The sign-in would be a further round of a cycle.
     #[error(transparent)]
     Cycle(#[from] RedirectCycle),
+    /// The browser was sent to `public_url`, and its request came for another host.
+    #[error(transparent)]
+    ChangedHost(#[from] ChangedHost),
     /// The path of the callback is not the `redirect_uri` of the provider.
     #[error("{0}")]
     WrongRedirectUri(OtherRedirectUri),
@@ -101,7 +104,7 @@ impl Error {
     fn outcome(&self) -> SignIn {
         match self {
             Self::State(_) => SignIn::State,
-            Self::Cycle(_) => SignIn::Cycle,
+            Self::Cycle(_) | Self::ChangedHost(_) => SignIn::Cycle,
             Self::UnknownProvider
             | Self::ChoiceNeeded
             | Self::Response(_)
@@ -218,6 +221,7 @@ impl Login {
             | Error::Response(_)
             | Error::State(_)
             | Error::Cycle(_)
+            | Error::ChangedHost(_)
             | Error::WrongRedirectUri(_)
             | Error::TooLarge(_) => tracing::info!(provider, %error, request_id, "sign-in failed"),
         }

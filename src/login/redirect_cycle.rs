@@ -43,18 +43,32 @@ impl fmt::Display for RedirectCycle {
     }
 }
 
+/// The browser was sent to `public_url`, and its request came for another host. It would be sent there again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a redirect cycle: a request for {public_url} came with the host {found}, which a proxy in front must have set"
+)]
+pub struct ChangedHost {
+    /// The host of the request.
+    pub found: String,
+    /// `server.public_url`.
+    pub public_url: String,
+}
+
 /// Detects cycles.
 #[derive(Debug)]
 pub struct CycleDetector {
     rounds: Arc<SignInRounds>,
     deployment: Deployment,
     throttle: LogThrottle,
+    changed_hosts: LogThrottle,
 }
 
 impl CycleDetector {
     /// A detector that knows these sign-ins.
     pub fn new(rounds: Arc<SignInRounds>, deployment: Deployment) -> Self {
-        Self { rounds, deployment, throttle: LogThrottle::default() }
+        let (throttle, changed_hosts) = (LogThrottle::default(), LogThrottle::default());
+        Self { rounds, deployment, throttle, changed_hosts }
     }
 
     /// Checks that a further sign-in of this browser is not a further round of a cycle.
@@ -72,6 +86,18 @@ impl CycleDetector {
             );
         }
         Err(cycle)
+    }
+
+    /// Reports a request for another host to which the browser was not sent.
+    pub(super) fn report_changed_host(&self, changed: &ChangedHost) {
+        if self.changed_hosts.allow() {
+            warn!(
+                error = %changed,
+                hint = "let the proxy in front send the Host that it receives, or X-Forwarded-Host, and add its \
+                        address to server.trusted_proxies",
+                "a browser was redirected to server.public_url, but its request came for another host"
+            );
+        }
     }
 
     /// What a sign-in that begins now says of those before it.

@@ -16,6 +16,8 @@ pub struct SignInOptions<'a> {
     pub ui_locales: Option<&'a str>,
     /// Whether this sign-in is a second attempt. There is no third one.
     pub restarted: bool,
+    /// Whether the link leads from another host to that of `public_url`.
+    pub redirected: bool,
 }
 
 /// What the provider asks the user again.
@@ -50,6 +52,7 @@ impl<'a> SignInOptions<'a> {
             ("login_hint", self.login_hint),
             ("ui_locales", self.ui_locales),
             ("restarted", self.restarted.then_some("1")),
+            ("redirected", self.redirected.then_some("1")),
         ];
         let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let query = Serializer::new(String::new())
@@ -115,11 +118,12 @@ mod tests {
             login_hint: Some("a&b@example.com"),
             ui_locales: Some("de en"),
             restarted: true,
+            redirected: true,
         };
         assert_eq!(
             options.start("/"),
             "/start?rd=%2F&provider=company&prompt=select_account\
-             &login_hint=a%26b%40example.com&ui_locales=de+en&restarted=1"
+             &login_hint=a%26b%40example.com&ui_locales=de+en&restarted=1&redirected=1"
         );
     }
 }

@@ -58,6 +58,8 @@ texts_in_english! {
         signed in. It does not accept the cookie of this site, the domain of the cookie does not include the address \
         that you want to open (session.cookie.domain), or another instance of this site answers, which does not know \
         your sign-in.",
+    sign_in_changed_host: "Your browser was sent to the address of this site, but the request came under another name. A \
+        server in front of this site changes the name (Host).",
     sign_in_wrong_redirect_uri: "The sign-in service sent its answer to the wrong address.",
     sign_in_denied_by_provider: "The sign-in service did not allow the sign-in.",
     sign_in_account_too_large: "Your account has more data, such as groups, than this site accepts.",

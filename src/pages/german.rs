@@ -65,6 +65,8 @@ texts! {
         dass Sie angemeldet sind. Er nimmt das Cookie dieser Website nicht an, die Domain des Cookies umfasst die \
         Adresse nicht, die Sie öffnen möchten (session.cookie.domain), oder es antwortet eine andere Instanz dieser \
         Website, die Ihre Anmeldung nicht kennt.",
+    sign_in_changed_host: "Ihr Browser wurde zur Adresse dieser Website geleitet, aber die Anfrage kam unter einem anderen \
+        Namen an. Ein Server vor dieser Website ändert den Namen (Host).",
     sign_in_wrong_redirect_uri: "Der Anmeldedienst hat seine Antwort an die falsche Adresse gesendet.",
     sign_in_denied_by_provider: "Der Anmeldedienst hat die Anmeldung nicht zugelassen.",
     sign_in_account_too_large: "Ihr Konto enthält mehr Daten, etwa Gruppen, als diese Website annimmt.",

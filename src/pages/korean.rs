@@ -59,6 +59,8 @@ texts! {
     sign_in_cycle_with_forward_auth: "여러 번 로그인했지만 브라우저가 로그인 상태를 이 사이트에 전달하지 않습니다. 브라우저가 이 \
         사이트의 쿠키를 받아들이지 않거나, 열려는 주소가 쿠키의 도메인에 포함되지 않거나(session.cookie.domain), 이 로그인을 \
         알지 못하는 이 사이트의 다른 인스턴스가 응답하고 있습니다.",
+    sign_in_changed_host: "브라우저를 이 사이트의 주소로 보냈지만 요청이 다른 이름으로 도착했습니다. 이 사이트 앞의 서버가 \
+        이름(Host)을 바꾸고 있습니다.",
     sign_in_wrong_redirect_uri: "로그인 서비스가 잘못된 주소로 응답을 보냈습니다.",
     sign_in_denied_by_provider: "로그인 서비스가 로그인을 허용하지 않았습니다.",
     sign_in_account_too_large: "계정에 포함된 그룹 등의 정보가 이 사이트에서 처리할 수 있는 양보다 많습니다.",

@@ -22,6 +22,8 @@ pub enum SignInReason {
     Cycle,
     /// The same, where proxies send auth subrequests.
     CycleWithForwardAuth,
+    /// A proxy in front changes the host of requests.
+    ChangedHost,
     /// The callback came at another provider's `redirect_uri`.
     WrongRedirectUri,
     /// The user cancelled at the provider, or the provider does not accept the user (`access_denied`).

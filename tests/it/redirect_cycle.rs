@@ -1,6 +1,9 @@
 //! A browser whose sign-ins start again without end: it rejects the session cookie, or another instance answers.
 //! Each cycle ends within a few rounds, in a page that names the cause; a sound browser does not meet it.
 
+use http::HeaderValue;
+use http::header::HOST;
+
 use crate::support::browser::{Answer, Browser, Door};
 use crate::support::provider;
 use crate::support::stack::Stack;
@@ -112,4 +115,75 @@ async fn start_clears_session_cookies_with_different_values() {
     assert!(answer.contains("portcullis=; "), "{answer}");
     let none = stack.answer("GET /oauth2/start?rd=/", "Cookie: portcullis=a\r\n").await;
     assert!(!none.contains("portcullis=; "), "{none}");
+}
+
+/// A proxy in front changes `Host`, so no request is at `public_url`. Every redirect of the gateway ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn redirects_end_behind_a_proxy_that_changes_host() {
+    let routes = ["UPSTREAM, allow: authenticated", "host: \"*\", UPSTREAM, allow: public"];
+    for server in ["trusted_proxies: []", "trusted_proxies: [127.0.0.1]"] {
+        let stack = Stack::builder().server(server).routes(routes).start().await;
+        for host in ["backend.example", "wiki.localhost.", "app.localhost:81", "127.0.0.1"] {
+            for path in [
+                "/oauth2/start?rd=/page",
+                "/oauth2/start?rd=http://wiki.localhost/page",
+                "/oauth2/start?rd=/oauth2/start",
+                "/oauth2/sign_in?rd=/page",
+                "/oauth2/sign_in?rd=/oauth2/sign_in",
+                "/oauth2/sign_out?rd=/oauth2/sign_out",
+                "/oauth2/sign_out?rd=http://wiki.localhost/oauth2/sign_out",
+                "/oauth2/signed_out",
+                "/oauth2/callback",
+            ] {
+                let mut browser = stack.browser();
+                browser.extra.insert(HOST, HeaderValue::from_str(host).unwrap());
+                let (mut address, mut rounds) = (path.to_owned(), 0);
+                let page = loop {
+                    let answer = browser.navigate(&address).await;
+                    // Behind the provider's sign-in page, the browser is where the cycle can end for good.
+                    let Some(next) = answer.redirect() else { break answer };
+                    if next.host_str() != Some("wiki.localhost") {
+                        break answer;
+                    }
+                    (address, rounds) = (next.into(), rounds + 1);
+                    assert!(rounds < 4, "{path} at {host}: {answer:?}");
+                };
+                // A trusted proxy may keep the host of the browser to itself, so its requests go on.
+                let is_start = path.contains("/start") || path.contains("/sign_in");
+                if is_start && (page.status != 302 || server.ends_with("[]")) {
+                    check_changed_host(&page, host);
+                }
+            }
+        }
+        stack.gateway.log_until_all(&[
+            "a redirect cycle: a request for http://wiki.localhost came",
+            "X-Forwarded-Host",
+        ]);
+    }
+}
+
+#[track_caller]
+fn check_changed_host(page: &Answer, host: &str) {
+    assert_eq!(page.status, 400, "{host}: {page:?}");
+    assert!(page.body.contains("changes the name (Host)"), "{host}: {}", page.body);
+}
+
+/// A link on another host leads to `public_url` once, and on from there.
+#[tokio::test(flavor = "multi_thread")]
+async fn start_on_another_host_goes_on_at_public_url() {
+    let cookie = "session: { cookie: { domain: wiki.localhost } }";
+    let routes = [
+        "UPSTREAM, allow: authenticated",
+        "host: a.wiki.localhost, UPSTREAM, allow: authenticated",
+    ];
+    let stack = Stack::builder().sections(cookie).routes(routes).start().await;
+    let mut browser = stack.browser();
+    for endpoint in ["start", "sign_in"] {
+        let address = format!("http://a.wiki.localhost/oauth2/{endpoint}?rd=/page");
+        let there = browser.navigate(&address).await.redirect().unwrap();
+        assert_eq!(there.host_str(), Some("wiki.localhost"));
+        let next = browser.navigate(there.as_str()).await.redirect().unwrap();
+        assert!(!next.as_str().contains("redirected"), "{next}");
+        assert_ne!(next.host_str(), Some("a.wiki.localhost"));
+    }
 }
