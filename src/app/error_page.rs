@@ -39,6 +39,7 @@ impl App {
             decision: Some(report.decision),
             reason: Some(report.reason.to_string().into()),
             subject: report.subject.cloned(),
+            claims: report.claims.cloned().map(Box::new),
         };
         Answered::new(response, outcome)
     }

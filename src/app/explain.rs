@@ -158,7 +158,7 @@ impl App {
         let rulings = rulings(&request, visitor.clone());
         explanation.rules(&route.allow, &rulings);
         if let Some(identity) = visitor.identity() {
-            self.absent_claims(route, &rulings, identity, explanation);
+            self.missing_claims(route, &rulings, identity, explanation);
         }
         match decide(&request, visitor) {
             Decision::Allow(permit) => {
@@ -179,8 +179,8 @@ impl App {
         }
     }
 
-    /// Names the claims that rules read and the user does not have.
-    fn absent_claims(
+    /// Names the claims that rules read, and of which the user has none or not all.
+    fn missing_claims(
         &self,
         route: &Route,
         rulings: &[Ruling],
@@ -193,8 +193,12 @@ impl App {
             Ruling::Allows | Ruling::NeedsSignIn => &[],
         });
         let failed: Vec<Key> = failed.copied().collect();
-        for claim in route.allow.absent_claims(&failed, identity, provider.claim_names()) {
+        let missing = route.allow.missing_claims(&failed, identity, provider.claim_names());
+        for claim in missing.absent {
             explanation.add("", format!("the user has no claim {}", claim.as_str()));
+        }
+        for (claim, why) in missing.incomplete {
+            explanation.add("", format!("the claim {} is incomplete: {why}", claim.as_str()));
         }
     }
 

@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::gate::route;
 use crate::identity::claims::{ClaimNames, ClaimPath};
 use crate::identity::headers::Template;
+use crate::identity::incomplete::MARKS;
 use crate::policy::Policy;
 use crate::session::size_limit::{SizeLimit, TokenUse};
 
@@ -24,8 +25,9 @@ pub(super) fn size_limit(config: &Config) -> SizeLimit {
     let rules = config.routes.iter().flat_map(|route| of_policy(&route.allow));
     let headers = templates().flat_map(Template::claims);
     let paths = names.chain(rules).chain(headers);
-    let sub = ["sub".to_owned()];
-    let used_claims: BTreeSet<String> = paths.map(|path| path.claim().into()).chain(sub).collect();
+    let paths = paths.map(|path| path.claim().into());
+    let others = ["sub"].into_iter().chain(MARKS).map(str::to_owned);
+    let used_claims: BTreeSet<String> = paths.chain(others).collect();
     SizeLimit {
         max_bytes: config.session.max_bytes,
         used_claims,

@@ -193,8 +193,17 @@ routes:
     const ALICE: &str = r#"{"sub": "1", "email": "alice@wiki.example", "email_verified": true, "groups": ["staff"]}"#;
     const BOB: &str = r#"{"sub": "2", "email": "bob@wiki.example", "email_verified": false}"#;
 
+    /// Entra sends no groups for a user who has more than 200.
+    const CAROL: &str = r#"{"sub": "3", "_claim_names": {"groups": "src1"}}"#;
+
     fn explain(config: &str, arguments: &str) -> (u8, String) {
-        let files = [("a.yaml", config), ("alice", ALICE), ("bob", BOB), ("broken", "[]")];
+        let files = [
+            ("a.yaml", config),
+            ("alice", ALICE),
+            ("bob", BOB),
+            ("carol", CAROL),
+            ("broken", "[]"),
+        ];
         let files = files.map(|(name, text)| (PathBuf::from(name), text.as_bytes().to_vec()));
         let arguments = ["explain"].into_iter().chain(arguments.split(' '));
         let request = Arguments::try_parse_from(arguments).unwrap().request;
@@ -259,6 +268,20 @@ routes:
                 "allow[0]   does not match: methods, groups",
                 "allow[1]   does not match: users",
                 "           the user has no claim groups",
+                "decision   deny: no rule matches (403 Forbidden)",
+            ],
+        );
+        check(
+            "--url /staff --claims carol",
+            1,
+            &[
+                "request    GET wiki.example/staff",
+                "visitor    user 3, e-mail none, groups none, by company",
+                "route      staff",
+                "allow[0]   does not match: groups",
+                "allow[1]   does not match: users",
+                "           the claim groups is incomplete: the provider sent a reference in place of its values, \
+                 because there are too many",
                 "decision   deny: no rule matches (403 Forbidden)",
             ],
         );

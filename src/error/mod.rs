@@ -20,6 +20,7 @@ use crate::pages::{DenialReason, SignInReason};
 use crate::policy::rule::Key;
 use crate::routing::path::Malformed;
 use crate::telemetry::access_log::LoggedDecision;
+use crate::telemetry::audit::DeniedClaims;
 use crate::telemetry::metrics::Limit;
 use crate::upstream;
 
@@ -127,14 +128,31 @@ pub struct DeniedUser {
     pub failed: Vec<Key>,
     /// The key to name to the user; `None` if there are several ways to be allowed.
     pub decisive: Option<Key>,
+    /// The claims because of which the rules may have denied the request.
+    pub claims: DeniedClaims,
+    /// Whether the user may have more groups than the provider sent.
+    pub groups: GroupsReceived,
     /// The denied URL, as `rd` at `public_url`.
     pub return_to: String,
+}
+
+/// Which of a user's groups the provider sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupsReceived {
+    /// All, as far as is known.
+    All,
+    /// Not all, or not in a form that can be used.
+    InPart,
 }
 
 impl DeniedUser {
     /// What the page says.
     pub fn reason(&self) -> DenialReason {
-        self.decisive.map_or(DenialReason::Several, reasons::of_key)
+        match (self.decisive, self.groups) {
+            (Some(Key::Groups), GroupsReceived::InPart) => DenialReason::GroupsInPart,
+            (Some(key), GroupsReceived::All | GroupsReceived::InPart) => reasons::of_key(key),
+            (None, _) => DenialReason::Several,
+        }
     }
 }
 
@@ -153,6 +171,8 @@ pub struct Report<'e> {
     pub reason: LoggedReason<'e>,
     /// The user, if the error is about one.
     pub subject: Option<&'e Arc<str>>,
+    /// The claims because of which the rules may have denied the request.
+    pub claims: Option<&'e DeniedClaims>,
     /// The limit to count, if the request is over one.
     pub limit: Option<Limit>,
 }
@@ -216,6 +236,7 @@ impl Error {
             decision: LoggedDecision::Error,
             reason: LoggedReason::Error(self),
             subject: None,
+            claims: None,
             limit: None,
         };
         let denied = |status| Report { decision: LoggedDecision::Deny, ..with(status) };
@@ -247,6 +268,7 @@ impl Error {
                 page: ErrorPage::Denied(user),
                 reason: LoggedReason::Keys(&user.failed),
                 subject: Some(&user.identity.subject),
+                claims: Some(&user.claims),
                 ..denied(StatusCode::FORBIDDEN)
             },
             Self::ForeignOrigin => denied(StatusCode::FORBIDDEN),

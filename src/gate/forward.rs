@@ -53,8 +53,8 @@ impl Gate {
         end_with_process(&mut response, &client);
         let outcome = Outcome {
             decision: Some(LoggedDecision::Allow),
-            reason: None,
             subject: member.map(|member| member.data.identity.subject.clone()),
+            ..Outcome::default()
         };
         Ok(Answered { response, outcome })
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 
-use crate::error::{DeniedUser, Error};
+use crate::error::{DeniedUser, Error, GroupsReceived};
 use crate::gate::challenge::{Challenged, answered, is_foreign_handshake};
 use crate::gate::decide::{AccessDenied, AccessRequest, Cause, Decision, decide};
 use crate::gate::reach::Reach;
@@ -27,11 +27,12 @@ use crate::gate::session_bound::SessionBound;
 use crate::identity::Identity;
 use crate::identity::claims::ClaimPath;
 use crate::identity::headers::IdentityHeaderNames;
+use crate::identity::incomplete::MissingClaims;
 use crate::login::relying_party::RelyingParty;
 use crate::routing::path::PathInterpretations;
 use crate::server::{Answered, ClientInfo, Incoming};
 use crate::session::refresh::Refresher;
-use crate::telemetry::audit;
+use crate::telemetry::audit::{self, DeniedClaims};
 
 /// Decides about requests, and forwards those that are allowed.
 #[derive(Clone, Debug)]
@@ -111,7 +112,7 @@ impl Gate {
                 let challenged = Challenged { route, method, headers, target, client };
                 self.challenge(challenged).map(answered)
             }
-            Decision::Deny(denied) => Err(self.denied(route, &denied, client, target)),
+            Decision::Deny(denied) => Err(self.denied(&request, &denied, client, target)),
             Decision::Ambiguous(interpretation) => Err(Error::Ambiguous { interpretation }),
         }
     }
@@ -119,18 +120,20 @@ impl Gate {
     /// Counts and logs a denied request. Returns its error, with what the page shows.
     pub fn denied(
         &self,
-        route: &Route,
+        request: &AccessRequest<'_, '_>,
         denied: &AccessDenied,
         client: &ClientInfo,
         target: &str,
     ) -> Error {
-        let reason = denied.cause.reason();
+        let (route, reason) = (request.route, denied.cause.reason());
         let identity = denied.visitor.identity();
-        let absent = identity.map(|identity| self.absent_claims(route, denied, identity));
+        let missing = identity.map(|identity| self.missing_claims(request, denied, identity));
+        let missing = missing.unwrap_or_default();
+        let claims = names_of(&missing);
         audit::denied(
             &route.name,
             &reason,
-            absent.filter(|absent| !absent.is_empty()).as_deref(),
+            &claims,
             identity.map(Identity::person),
             client.for_audit(),
         );
@@ -145,25 +148,45 @@ impl Gate {
         };
         let identity = member.data.identity.clone();
         let provider = self.party.providers().by_id(&identity.provider);
+        let has_all = identity.incomplete(identity.groups_claim.claim()).is_none();
         Error::Denied(Box::new(DeniedUser {
             provider: provider.map_or_else(String::new, |provider| provider.name().to_owned()),
             identity,
             failed: denial.failed(),
             decisive: denial.decisive(),
+            claims,
+            groups: if has_all { GroupsReceived::All } else { GroupsReceived::InPart },
             return_to: self.party.site().return_to(&client.origin(), target),
         }))
     }
 
-    /// The claims that the rules name and the denied user does not have, separated by commas.
-    fn absent_claims(&self, route: &Route, denied: &AccessDenied, identity: &Identity) -> String {
+    /// The claims that the rules name, and of which the denied user has none or not all.
+    fn missing_claims(
+        &self,
+        request: &AccessRequest<'_, '_>,
+        denied: &AccessDenied,
+        identity: &Identity,
+    ) -> MissingClaims {
         let (Cause::Rules(denial), Some(provider)) =
             (&denied.cause, self.party.providers().by_id(&identity.provider))
         else {
-            return String::new();
+            return MissingClaims::default();
         };
-        let names = provider.claim_names();
-        let absent = route.allow.absent_claims(&denial.failed(), identity, names);
-        provider.denied_without(&absent);
-        absent.iter().map(ClaimPath::as_str).collect::<Vec<_>>().join(", ")
+        let (names, failed) = (provider.claim_names(), denial.failed());
+        let mut missing = request.route.allow.missing_claims(&failed, identity, names);
+        if let Some(narrowing) = request.narrowing {
+            missing.extend(narrowing.missing_claims(&failed, identity, names));
+        }
+        provider.denied_without(&missing);
+        missing
+    }
+}
+
+/// The names of missing claims, for the log.
+fn names_of(MissingClaims { absent, incomplete }: &MissingClaims) -> DeniedClaims {
+    let joined = |paths: Vec<&str>| (!paths.is_empty()).then(|| paths.join(", "));
+    DeniedClaims {
+        absent: joined(absent.iter().map(ClaimPath::as_str).collect()),
+        incomplete: joined(incomplete.iter().map(|(path, _)| path.as_str()).collect()),
     }
 }

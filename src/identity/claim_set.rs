@@ -39,6 +39,12 @@ impl ClaimSet {
         self.text.get(place?).map(Claim)
     }
 
+    /// The value of the claim of this name. The next call looks for it again.
+    pub fn named(&self, name: &str) -> Option<Claim<'_>> {
+        let place = entries(&self.text, 0).find(|(known, _)| known == name)?.1;
+        self.text.get(place).map(Claim)
+    }
+
     fn known(&self, path: &ClaimPath) -> Option<Option<Range<usize>>> {
         let found = unpoisoned(self.found.read());
         found.iter().find(|(known, _)| known == path).map(|(_, place)| place.clone())
@@ -94,7 +100,13 @@ impl<'c> Claim<'c> {
             .chain(plain.into_iter().flat_map(Claim::texts))
     }
 
-    /// How many groups the value could have.
+    /// Whether the value is an object with a member of this name.
+    pub fn has_member(self, name: &str) -> bool {
+        let object = if self.is_object() { self.0 } else { "" };
+        entries(object, 0).any(|(known, _)| known == name)
+    }
+
+    /// How many groups or texts the value could have.
     pub fn count(self) -> usize {
         if self.is_list() {
             items(self.0, 0).count()

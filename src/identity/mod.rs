@@ -4,6 +4,7 @@ pub mod answer_headers;
 pub mod claim_set;
 pub mod claims;
 pub mod headers;
+pub mod incomplete;
 pub mod refresh_baseline;
 
 use std::borrow::Cow;

@@ -84,6 +84,8 @@ texts_in_english! {
     denied_email_domain: "Your e-mail address is not in a domain that has access.",
     denied_email_unverified: "Your e-mail address is not verified, so it gives you no access.",
     denied_group: "Your account is not in a group that has access.",
+    denied_groups_in_part: "The sign-in service did not send all groups of your account, or may not have sent all. None of \
+        those that it sent has access.",
     denied_user: "Your account is not among those that have access.",
     denied_provider: "Accounts of {provider} have no access here.",
     denied_claim: "Your account does not have what is required for access.",

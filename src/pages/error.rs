@@ -52,6 +52,7 @@ fn denial(texts: &Texts, reason: DenialReason) -> &str {
         DenialReason::EmailDomain => &texts.denied_email_domain,
         DenialReason::EmailUnverified => &texts.denied_email_unverified,
         DenialReason::Group => &texts.denied_group,
+        DenialReason::GroupsInPart => &texts.denied_groups_in_part,
         DenialReason::User => &texts.denied_user,
         DenialReason::Provider => &texts.denied_provider,
         DenialReason::Claim => &texts.denied_claim,

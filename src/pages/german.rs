@@ -94,6 +94,8 @@ texts! {
     denied_email_domain: "Ihre E-Mail-Adresse gehört zu keiner Domain, die Zugriff hat.",
     denied_email_unverified: "Ihre E-Mail-Adresse ist nicht bestätigt und gibt Ihnen deshalb keinen Zugriff.",
     denied_group: "Ihr Konto gehört zu keiner Gruppe, die Zugriff hat.",
+    denied_groups_in_part: "Der Anmeldedienst hat nicht oder vielleicht nicht alle Gruppen Ihres Kontos gesendet. Keine der \
+        gesendeten hat Zugriff.",
     denied_user: "Ihr Konto gehört nicht zu denen, die Zugriff haben.",
     denied_provider: "Konten von {provider} haben hier keinen Zugriff.",
     denied_claim: "Ihrem Konto fehlt eine Voraussetzung für den Zugriff.",

@@ -84,6 +84,8 @@ texts! {
     denied_email_domain: "이메일 주소의 도메인에 접근 권한이 없습니다.",
     denied_email_unverified: "확인되지 않은 이메일 주소로는 접근할 수 없습니다.",
     denied_group: "접근 권한이 있는 그룹에 속한 계정이 아닙니다.",
+    denied_groups_in_part: "로그인 서비스가 계정의 그룹을 모두 보내지 않았거나 모두 보내지 않았을 수 있습니다. 받은 그룹 중에는 접근 \
+        권한이 있는 그룹이 없습니다.",
     denied_user: "접근 권한이 있는 계정이 아닙니다.",
     denied_provider: "{provider} 계정으로는 이곳에 접근할 수 없습니다.",
     denied_claim: "계정이 접근에 필요한 조건을 갖추지 않았습니다.",

@@ -53,6 +53,8 @@ pub enum DenialReason {
     EmailUnverified,
     /// `groups`.
     Group,
+    /// `groups`, of which the provider may not have sent all.
+    GroupsInPart,
     /// `users`.
     User,
     /// `providers`.

@@ -1,8 +1,8 @@
 //! Whether a request is allowed. Denied is the default.
 //! Invariant: no I/O and no clock; the same input has the same verdict.
 
-mod absent_claims;
 pub mod evaluate;
+mod missing_claims;
 pub mod rule;
 
 use crate::policy::rule::Rule;

@@ -1,123 +1,157 @@
-//! Warnings about the configuration that only a sign-in can show. Each is logged once.
+//! Warnings about the configuration that only a sign-in can show. Each is logged once, for each claim that it names.
 
-use std::sync::{Mutex, Once};
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 use tracing::warn;
 
 use crate::identity::Identity;
 use crate::identity::claims::{ClaimNames, ClaimPath};
+use crate::identity::incomplete::{Incomplete, MissingClaims};
 use crate::lock::lock;
 use crate::oidc::error::Error as OidcError;
 use crate::providers::Settings;
 
 /// The warnings that were logged.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct ConfigHints {
-    email: Once,
-    claims: Once,
-    userinfo: Once,
-    without_value: Once,
-    absent: Mutex<Vec<ClaimPath>>,
+    email: ReportedOnce,
+    claims: ReportedOnce,
+    userinfo: ReportedOnce,
+    without_value: ReportedOnce,
+    cut: ReportedOnce,
+    absent: ReportedOnce,
+}
+
+/// What a warning named already. It is bounded by the configuration.
+#[derive(Debug, Default)]
+struct ReportedOnce(Mutex<BTreeSet<String>>);
+
+impl ReportedOnce {
+    /// The names that are new, separated by commas; `None` if none is.
+    fn new_of(&self, names: Vec<String>) -> Option<String> {
+        let mut reported = lock(&self.0);
+        let new: Vec<String> = names.into_iter().filter(|it| reported.insert(it.clone())).collect();
+        (!new.is_empty()).then(|| new.join(", "))
+    }
+
+    /// Whether this is the first call.
+    fn is_first(&self) -> bool {
+        self.new_of(vec![String::new()]).is_some()
+    }
 }
 
 impl ConfigHints {
-    pub(super) fn new() -> Self {
-        Self {
-            email: Once::new(),
-            claims: Once::new(),
-            userinfo: Once::new(),
-            without_value: Once::new(),
-            absent: Mutex::default(),
-        }
-    }
-
     /// Reports that userinfo could not be used for a sign-in. A failure that may end by itself is reported each time.
     pub(super) fn userinfo_failed(&self, error: &OidcError, settings: &Settings) {
         let id = &settings.id;
-        let report = || {
+        if error.is_temporary() || self.userinfo.is_first() {
             warn!(
                 provider = %id, %error,
                 "userinfo cannot be used, so its claims are missing; if the provider has none for this client, put \
                  the claims into the ID token and set providers.{id}.userinfo to never"
             );
-        };
-        if error.is_temporary() { report() } else { self.userinfo.call_once(report) }
+        }
     }
 
-    /// Reports claims that rules name and a denied user does not have. Each is reported once.
-    pub(super) fn denied_without(&self, claims: &[ClaimPath], settings: &Settings) {
-        let mut reported = lock(&self.absent);
-        let new = claims.iter().filter(|claim| !reported.contains(*claim));
-        let new: Vec<ClaimPath> = new.cloned().collect();
-        if !new.is_empty() {
-            let (id, names) = (&settings.id, new.iter().map(ClaimPath::as_str).collect::<Vec<_>>());
+    /// Reports claims that rules name, and of which a denied user has none or not all.
+    pub(super) fn denied_without(&self, missing: &MissingClaims, settings: &Settings) {
+        let id = &settings.id;
+        let absent = missing.absent.iter().map(|path| path.as_str().to_owned()).collect();
+        if let Some(absent) = self.absent.new_of(absent) {
             warn!(
                 provider = %id,
-                absent = names.join(", "),
+                absent,
                 "a user was denied because of rules about claims that the provider does not send for the user; check \
                  providers.{id}.scopes and providers.{id}.claims, and which claims the provider sends to this client"
             );
         }
-        reported.extend(new);
+        for (path, why) in &missing.incomplete {
+            self.incomplete(path.as_str(), *why, settings);
+        }
     }
 
-    /// Checks a sign-in.
-    pub(super) fn look_at(&self, identity: &Identity, settings: &Settings) {
+    /// Reports a claim of which a user does not have all values.
+    fn incomplete(&self, claim: &str, why: Incomplete, settings: &Settings) {
+        let (id, report) = (&settings.id, vec![claim.to_owned()]);
+        match why {
+            Incomplete::Elsewhere => {
+                if let Some(claims) = self.cut.new_of(report) {
+                    warn!(
+                        provider = %id,
+                        claims,
+                        "a user has more groups than the provider puts into a token, so it sent none of them; let it \
+                         send fewer: at Entra, choose \"groups assigned to the application\" for the groups claim, or \
+                         use app roles and set providers.{id}.claims.groups to roles"
+                    );
+                }
+            }
+            Incomplete::AtMaximum => {
+                if let Some(claims) = self.cut.new_of(report) {
+                    warn!(
+                        provider = %id,
+                        claims,
+                        "a user has exactly 100 groups, which is as many as Okta sends, so others may be missing; let \
+                         the provider send only groups that the rules name, by the filter of its groups claim"
+                    );
+                }
+            }
+            Incomplete::Unusable => {
+                if let Some(claims) = self.without_value.new_of(report) {
+                    warn!(
+                        provider = %id,
+                        claims,
+                        "a user has claims that give no value, or not all of their values: they have another form, or \
+                         whitespace at an end; name a claim with texts in providers.{id}.claims or in the rule; for \
+                         groups in a list of objects, write the path of the group in each object, such as \
+                         /groups/*/name"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Checks the claims of a sign-in or a refresh. `used` are claims that rules and headers read.
+    pub(super) fn look_at(&self, identity: &Identity, settings: &Settings, used: &[ClaimPath]) {
         let id = &settings.id;
-        if identity.email_withheld {
-            self.email.call_once(|| {
-                warn!(
-                    provider = %id,
-                    "a user has no e-mail, because the provider does not report it as verified \
-                     (`email_verified` is about the claim `email` only); if every address at the provider belongs \
-                     to its user, set providers.{id}.require_email_verified to false"
-                );
-            });
+        if identity.email_withheld && self.email.is_first() {
+            warn!(
+                provider = %id,
+                "a user has no e-mail, because the provider does not report it as verified \
+                 (`email_verified` is about the claim `email` only); if every address at the provider belongs \
+                 to its user, set providers.{id}.require_email_verified to false"
+            );
         }
-        let without_value = without_value(identity, &settings.claims);
-        if !without_value.is_empty() {
-            self.without_value.call_once(|| {
-                warn!(
-                    provider = %id,
-                    claims = without_value.join(", "),
-                    "a user has claims of providers.{id}.claims that give no value, or not all of their values: they \
-                     have another form, or whitespace at an end; for a list of objects, write the path of the group in \
-                     each object, such as /groups/*/name"
-                );
-            });
+        for claim in without_value(identity, &settings.claims) {
+            self.incomplete(claim, Incomplete::Unusable, settings);
         }
-        let absent = absent(identity, &settings.claims);
-        if !absent.is_empty() {
-            self.claims.call_once(|| {
-                warn!(
-                    provider = %id,
-                    absent = absent.join(", "),
-                    "a user signed in without a claim that providers.{id}.claims names; the provider may have \
-                     another name for it"
-                );
-            });
+        for path in used.iter().chain([settings.claims.groups.claim()]) {
+            if let Some(why) = identity.incomplete(path) {
+                self.incomplete(path.as_str(), why, settings);
+            }
+        }
+        if let Some(absent) = self.claims.new_of(absent(identity, &settings.claims)) {
+            warn!(
+                provider = %id,
+                absent,
+                "a user signed in without a claim that providers.{id}.claims names; the provider may have \
+                 another name for it"
+            );
         }
     }
 }
 
-/// The claims that a user has, but that give nothing, or not all that they have: `groups (roles)`.
-fn without_value(identity: &Identity, names: &ClaimNames) -> Vec<String> {
+/// The claims that a user has, but that give nothing: all but the groups.
+fn without_value<'n>(identity: &Identity, names: &'n ClaimNames) -> Vec<&'n str> {
     let has = |path: &ClaimPath| identity.claims.find(path).is_some();
-    let groups = identity.claims.find(names.groups.claim());
-    let lost = groups.is_some_and(|groups| identity.groups().count() < groups.count());
     let claims = [
-        ("user", &names.user, has(&names.user) && identity.user.is_none()),
-        ("email", &names.email, has(&names.email) && identity.email.is_none()),
-        ("groups", names.groups.claim(), lost),
-        ("name", &names.name, has(&names.name) && identity.name.is_none()),
-        (
-            "preferred_username",
-            &names.preferred_username,
-            has(&names.preferred_username) && identity.preferred_username.is_none(),
-        ),
+        (&names.user, identity.user.is_none()),
+        (&names.email, identity.email.is_none()),
+        (&names.name, identity.name.is_none()),
+        (&names.preferred_username, identity.preferred_username.is_none()),
     ];
-    let lost = claims.into_iter().filter(|(.., lost)| *lost);
-    lost.map(|(key, path, _)| format!("{key} ({})", path.as_str())).collect()
+    let lost = claims.into_iter().filter(|(path, is_none)| *is_none && has(path));
+    lost.map(|(path, _)| path.as_str()).collect()
 }
 
 /// The configured claims that a user does not have: `user (upn)`. Defaults are not reported.
@@ -140,24 +174,26 @@ mod tests {
 
     #[test]
     fn claims_that_give_nothing_are_reported() {
-        let check = |groups: &str, claims: serde_json::Value, expected: &[&str]| {
-            let groups = GroupsPath::parse(groups).unwrap();
-            let names = ClaimNames { groups, ..ClaimNames::default() };
+        let check = |claims: serde_json::Value, expected: &[&str]| {
+            let names = ClaimNames::default();
             let claims = claims.as_object().unwrap().clone();
             let identity = identity(&"company".into(), &names, false, claims).unwrap();
             assert_eq!(without_value(&identity, &names), expected);
         };
-        let objects = json!([{"name": "a"}, {"name": "b"}]);
-        check("groups", json!({"sub": "1", "groups": objects}), &["groups (groups)"]);
-        check("/groups/*/name", json!({"sub": "1", "groups": objects}), &[]);
-        check("groups", json!({"sub": "1", "groups": ["a", " b"]}), &["groups (groups)"]);
-        check("groups", json!({"sub": "1", "groups": {"a": 1}, "name": "A"}), &[]);
-        check("groups", json!({"sub": "1", "groups": [], "name": null}), &[]);
-        check(
-            "groups",
-            json!({"sub": "1", "email": ["a@b.c"], "name": {}}),
-            &["email (email)", "name (name)"],
-        );
+        check(json!({"sub": "1", "groups": {"a": 1}, "name": "A"}), &[]);
+        check(json!({"sub": "1", "groups": [], "name": null}), &[]);
+        check(json!({"sub": "1", "email": ["a@b.c"], "name": {}}), &["email", "name"]);
+    }
+
+    #[test]
+    fn claim_is_reported_once() {
+        let reported = ReportedOnce::default();
+        let new =
+            |names: &[&str]| reported.new_of(names.iter().map(|it| (*it).to_owned()).collect());
+        assert_eq!(new(&["a", "b"]).as_deref(), Some("a, b"));
+        assert_eq!(new(&["b", "c"]).as_deref(), Some("c"));
+        assert_eq!(new(&["a"]), None);
+        assert_eq!(new(&[]), None);
     }
 
     #[test]

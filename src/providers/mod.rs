@@ -29,6 +29,7 @@ pub use registry::{AllowedProviders, Registry};
 pub use sign_in::{Code, SignInRequest, SignedIn, Turn};
 
 use crate::identity::claims::{ClaimNames, ClaimPath};
+use crate::identity::incomplete::MissingClaims;
 use crate::oauth::client_auth::Credentials;
 use crate::oauth::http::Http;
 use crate::oauth::{AuthenticatedEndpoint, Client};
@@ -168,7 +169,7 @@ impl Provider {
             issuer,
             client: Client::new(credentials, Arc::clone(&http), limits, states.clock.clone()),
             http,
-            hints: ConfigHints::new(),
+            hints: ConfigHints::default(),
             used_claims: Vec::new(),
             meter: states.metrics.provider(&settings.id),
             settings,
@@ -181,9 +182,9 @@ impl Provider {
         Self { used_claims: claims, ..self }
     }
 
-    /// Reports claims that rules name and a denied user of this provider does not have.
-    pub fn denied_without(&self, claims: &[ClaimPath]) {
-        self.hints.denied_without(claims, &self.settings);
+    /// Reports claims that rules name, and of which a denied user of this provider has none or not all.
+    pub fn denied_without(&self, missing: &MissingClaims) {
+        self.hints.denied_without(missing, &self.settings);
     }
 
     /// The names of the claims.

@@ -61,6 +61,7 @@ impl Provider {
             }
             Ok(Some((claims, own))) => {
                 let identity = self.identity(claims).map_err(RefreshError::Untrusted)?;
+                self.hints.look_at(&identity, &self.settings, &self.used_claims);
                 let id_token_claims = own.map(|own| OwnClaims::new(own, &identity.claims));
                 let baseline = RefreshBaseline { id_token_claims, ..request.baseline.clone() };
                 Ok(Refreshed { tokens, identity: Some(identity), baseline })

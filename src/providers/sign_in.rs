@@ -152,7 +152,7 @@ impl Provider {
         };
         let identity = self.identity(claims)?;
         let id_token_claims = own.map(|own| OwnClaims::new(own, &identity.claims));
-        self.hints.look_at(&identity, &self.settings);
+        self.hints.look_at(&identity, &self.settings, &self.used_claims);
         Ok(SignedIn { tokens, identity, baseline: RefreshBaseline { binding, id_token_claims } })
     }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::telemetry::audit::DeniedClaims;
 use crate::telemetry::json::{Json, Members, key};
 use crate::telemetry::metrics::{LogLine, RouteMeter};
 use crate::telemetry::target::ACCESS;
@@ -19,6 +20,18 @@ pub struct Outcome {
     pub reason: Option<Cow<'static, str>>,
     /// The `sub` of the user, if known.
     pub subject: Option<Arc<str>>,
+    /// The claims because of which the rules may have denied the request. Boxed, because that is rare.
+    pub claims: Option<Box<DeniedClaims>>,
+}
+
+impl Outcome {
+    fn absent_claims(&self) -> Option<&str> {
+        self.claims.as_ref()?.absent.as_deref()
+    }
+
+    fn incomplete_claims(&self) -> Option<&str> {
+        self.claims.as_ref()?.incomplete.as_deref()
+    }
 }
 
 /// The decision on a request.
@@ -118,6 +131,12 @@ impl Line<'_> {
         if let Some(reason) = &outcome.reason {
             members.text(key!("reason"), reason);
         }
+        if let Some(claims) = outcome.absent_claims() {
+            members.text(key!("absent_claims"), claims);
+        }
+        if let Some(claims) = outcome.incomplete_claims() {
+            members.text(key!("incomplete_claims"), claims);
+        }
         if let Some(subject) = &outcome.subject {
             members.text(key!("subject"), subject);
         }
@@ -138,6 +157,8 @@ impl Line<'_> {
             route = self.route.map(RouteMeter::name),
             decision = outcome.decision.map(LoggedDecision::as_str),
             reason = outcome.reason.as_deref(),
+            absent_claims = outcome.absent_claims(),
+            incomplete_claims = outcome.incomplete_claims(),
             subject = outcome.subject.as_deref(),
         );
     }
@@ -164,6 +185,10 @@ mod tests {
             decision: Some(LoggedDecision::Deny),
             reason: Some("\u{e4}".repeat(9000).into()),
             subject: Some("\"".repeat(9000).into()),
+            claims: Some(Box::new(DeniedClaims {
+                absent: Some("groups, /realm_access/\"roles\"".into()),
+                incomplete: Some("roles".into()),
+            })),
         };
         let line = Line {
             method: "GET",

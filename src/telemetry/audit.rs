@@ -59,19 +59,29 @@ pub fn ended_by_refresh(provider: &str, subject: &str, session: &impl Debug, rea
     tracing::info!(target: AUDIT, event = "session_ended", provider, subject, ?session, reason);
 }
 
-/// Reports a request that the rules denied, and its user if known. `absent_claims` are those that the rules name and
-/// the user does not have.
+/// The claims because of which rules may have denied a request: their names, separated by commas.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeniedClaims {
+    /// Those that the rules name and the user does not have.
+    pub absent: Option<String>,
+    /// Those of which the user does not have all values.
+    pub incomplete: Option<String>,
+}
+
+/// Reports a request that the rules denied, and its user if known.
 pub fn denied(
     route: &str,
     reason: &str,
-    absent_claims: Option<&str>,
+    claims: &DeniedClaims,
     who: Option<Person<'_>>,
     request: RequestRef<'_>,
 ) {
     let (subject, email) = (who.map(|who| who.subject), who.and_then(|who| who.email));
     let RequestRef { client, request_id } = request;
+    let (absent_claims, incomplete_claims) =
+        (claims.absent.as_deref(), claims.incomplete.as_deref());
     tracing::info!(
-        target: AUDIT, event = "denied", route, reason, absent_claims, subject, email, %client,
-        request_id
+        target: AUDIT, event = "denied", route, reason, absent_claims, incomplete_claims, subject, email,
+        %client, request_id
     );
 }

@@ -132,7 +132,7 @@ impl Endpoints {
                 let challenge = self.gate.challenge_subrequest(challenged, subrequest.mode);
                 Ok(SubrequestDecision::SignIn(challenge))
             }
-            Decision::Deny(denied) => Err(self.gate.denied(route, &denied, client, target)),
+            Decision::Deny(denied) => Err(self.gate.denied(&request, &denied, client, target)),
             Decision::Ambiguous(interpretation) => Err(Error::Ambiguous { interpretation }),
         }
     }
@@ -169,8 +169,8 @@ impl Endpoints {
         let headers = self.gate.answer_headers(permit)?;
         let outcome = Outcome {
             decision: Some(LoggedDecision::Allow),
-            reason: None,
             subject: member.map(|member| member.data.identity.subject.clone()),
+            ..Outcome::default()
         };
         let cookies = self.party.cookies().others(subrequest.headers);
         Ok(SubrequestDecision::Allow(AllowedSubrequest { headers, cookies, outcome }))

@@ -84,11 +84,67 @@ async fn claim_that_never_comes_is_named_in_the_log_of_its_denials() {
         let mut browser = stack.browser();
         assert_eq!(provider::sign_in(&mut browser, "/", "alice").await.status, 403);
     }
-    let denied = ["\"event\":\"denied\"", "\"absent_claims\":\"groups\""];
-    stack.gateway.log_until_all(&denied);
+    let absent = "\"absent_claims\":\"groups\"";
+    stack.gateway.log_until_all(&["\"event\":\"denied\"", absent]);
+    stack.gateway.log_until_all(&["\"target\":\"access\"", "\"status\":403", absent]);
     let remedy = "check providers.company.scopes and providers.company.claims";
     let log = stack.gateway.log_until_all(&["\"WARN\"", "\"absent\":\"groups\"", remedy]);
     assert_eq!(log.iter().filter(|line| line.contains(remedy)).count(), 1, "{log:?}");
+}
+
+/// A list that the provider cut, or that cannot be read, is not taken for the whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn incomplete_groups_are_named_on_the_page_and_in_the_log_of_a_denial() {
+    let hundred: Vec<String> = (0..100).map(|at| format!("group-{at}")).collect();
+    let hundred: Vec<&str> = hundred.iter().map(String::as_str).collect();
+    let id_token = |fault| vec![Fault::IdToken(GrantType::SignIn, fault)];
+    for (groups, faults, remedy) in [
+        (
+            vec!["other"],
+            id_token(IdTokenFault::GroupsElsewhere),
+            "groups assigned to the application",
+        ),
+        (vec!["other"], id_token(IdTokenFault::GroupsAreObjects), "such as /groups/*/name"),
+        (hundred, vec![], "exactly 100 groups"),
+    ] {
+        let stack = builder(
+            vec![Account::new("alice", "Alice", &groups)],
+            &[("/", "allow: [{ groups: [staff] }]")],
+        )
+        .faults(&faults)
+        .provider_keys("userinfo: never")
+        .start()
+        .await;
+        for _ in 0..2 {
+            let page = provider::sign_in(&mut stack.browser(), "/", "alice").await;
+            assert_eq!(page.status, 403);
+            let sentence = "did not send all groups of your account, or may not have sent all";
+            assert!(page.body.contains(sentence), "{}", page.body);
+            assert!(!page.body.contains("not in a group"), "{}", page.body);
+        }
+        let incomplete = "\"incomplete_claims\":\"groups\"";
+        stack.gateway.log_until_all(&["\"event\":\"denied\"", incomplete]);
+        stack.gateway.log_until_all(&["\"target\":\"access\"", "\"status\":403", incomplete]);
+        let log = stack.gateway.log_until_all(&["\"WARN\"", remedy]);
+        assert_eq!(log.iter().filter(|line| line.contains(remedy)).count(), 1, "{log:?}");
+        assert!(!log.iter().any(|line| line.contains("absent")), "{log:?}");
+    }
+}
+
+/// Auth subrequests may add rules.
+#[tokio::test(flavor = "multi_thread")]
+async fn absent_claim_of_an_added_rule_is_named_in_the_log() {
+    let stack = builder(Account::demo(), &[("/", "allow: authenticated")])
+        .server("forward_auth: { clients: [{ from: [127.0.0.1], proxy: nginx }] }")
+        .faults(&[Fault::IdToken(GrantType::SignIn, IdTokenFault::Bare)])
+        .provider_keys("userinfo: never")
+        .start()
+        .await;
+    let cookie = stack.cookie_of("alice").await;
+    let fields = format!("{cookie}X-Original-URI: /\r\nX-Original-Method: GET\r\n");
+    let answer = stack.answer("GET /oauth2/auth?allowed_groups=staff", &fields).await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    stack.gateway.log_until_all(&["\"event\":\"denied\"", "\"absent_claims\":\"groups\""]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,6 +24,7 @@ fn of_id_token(fault: IdTokenFault) -> Becomes {
         F::SignedEs256 | F::SignedPs256 | F::SignedEdDsa | F::NoKid => Renewed,
         F::AudArray | F::ExpJustPast | F::ExpHuge | F::CHashOther => Renewed,
         F::NoAuthTime | F::NoAcr | F::EmailUnverified | F::Bare => Renewed,
+        F::GroupsElsewhere | F::GroupsAreObjects => Renewed,
         // Another client of the browser asked the user to sign in again; an audience mapper was added.
         F::AuthTimeLater | F::AudGrown => Renewed,
         // A refresh may leave out the nonce, and the whole token.

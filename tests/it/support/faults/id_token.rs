@@ -133,6 +133,14 @@ faults! {
             |token, _| token.claim("email_verified", json!(false)),
         Bare "nothing of the person but sub: the rest is at userinfo (OIDC Core §5.4)" =>
             |token, _| token.claims.retain(|name, _| !OF_THE_PERSON.contains(&name.as_str())),
+        GroupsElsewhere "a reference in place of more than 200 groups, as Entra sends it" => |token, _| {
+            token.claims.remove("groups");
+            token.claim("_claim_names", json!({"groups": "src1"}));
+            let graph = "https://graph.windows.net/t/users/o/getMemberObjects";
+            token.claim("_claim_sources", json!({"src1": {"endpoint": graph}}));
+        },
+        GroupsAreObjects "groups are a list of objects" =>
+            |token, _| token.claim("groups", json!([{"name": "staff"}])),
         // Form.
         NotAJwt "not a JWT" => |token, _| token.finish = |_| Some("not-a-jwt".into()),
         Empty "an empty text" => |token, _| token.finish = |_| Some(String::new()),

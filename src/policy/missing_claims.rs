@@ -1,31 +1,48 @@
-//! The claims that rules name and a user does not have. A group that the provider never sends denies everyone, and the
-//! user cannot know it.
-//! Invariant: only a claim that is absent is in the list, not one with other values.
+//! The claims that rules name, and of which a user has none or not all. A group that the provider never sends denies
+//! everyone, and the user cannot know it.
+//! Invariant: a claim that is complete and has other values is not in the lists.
 
 use crate::identity::Identity;
 use crate::identity::claims::{ClaimNames, ClaimPath};
+use crate::identity::incomplete::{ClaimUse, MissingClaims};
 use crate::policy::Policy;
 use crate::policy::rule::{Key, Rule};
 
 impl Policy {
-    /// The absent claims that the keys in `failed` read, each once. `names` are those of the user's provider.
-    pub fn absent_claims(
+    /// The missing claims that the keys in `failed` read. `names` are those of the user's provider.
+    pub fn missing_claims(
         &self,
         failed: &[Key],
         identity: &Identity,
         names: &ClaimNames,
-    ) -> Vec<ClaimPath> {
-        let is_absent = |path: &&ClaimPath| identity.claims.find(path).is_none();
-        let mut absent: Vec<ClaimPath> = Vec::new();
+    ) -> MissingClaims {
+        let mut missing = MissingClaims::default();
         for rule in self.rules() {
-            for path in failed.iter().flat_map(|key| read_by(*key, rule, names)).filter(is_absent) {
-                if !absent.contains(path) {
-                    absent.push(path.clone());
+            for key in failed {
+                for path in read_by(*key, rule, names) {
+                    missing.look_at(path, identity, use_by(*key, identity));
                 }
             }
         }
-        absent
+        missing
     }
+}
+
+/// What a key can use of its claim: the one value that an identity has of it, or all that the claim has.
+fn use_by(key: Key, identity: &Identity) -> ClaimUse {
+    let unusable = match key {
+        Key::Emails | Key::EmailsFile | Key::EmailDomains => identity.email.is_none(),
+        Key::Users => identity.user.is_none(),
+        Key::Groups
+        | Key::Claims
+        | Key::EmailUnverified
+        | Key::Providers
+        | Key::Methods
+        | Key::Paths
+        | Key::ExactPaths
+        | Key::ClientAddresses => false,
+    };
+    if unusable { ClaimUse::Unusable } else { ClaimUse::Usable }
 }
 
 /// The claims that a key of a rule reads; none if the rule does not have the key.
@@ -57,7 +74,7 @@ mod tests {
     use crate::policy::rule::EmailList;
 
     #[test]
-    fn only_claims_that_are_absent_and_named_by_a_failed_key_are_listed() {
+    fn only_missing_claims_that_a_failed_key_names_are_listed() {
         let names = ClaimNames::default();
         let path = |text| ClaimPath::parse(text).unwrap();
         let values = || Some(vec!["x".to_owned()]);
@@ -71,9 +88,11 @@ mod tests {
         let check = |claims: serde_json::Value, failed: &[Key], expected: &[&str]| {
             let claims = claims.as_object().unwrap().clone();
             let identity = identity(&"company".into(), &names, false, claims).unwrap();
-            let absent = policy.absent_claims(failed, &identity, &names);
-            let absent: Vec<_> = absent.iter().map(ClaimPath::as_str).collect();
-            assert_eq!(absent, expected);
+            let missing = policy.missing_claims(failed, &identity, &names);
+            let absent = missing.absent.iter().map(|path| path.as_str().to_owned());
+            let incomplete = missing.incomplete.iter();
+            let incomplete = incomplete.map(|(path, why)| format!("{} {why:?}", path.as_str()));
+            assert_eq!(absent.chain(incomplete).collect::<Vec<_>>(), expected);
         };
         let all = [Key::Groups, Key::Users, Key::Claims, Key::Emails];
         let level = json!({"sub": "1", "level": 3});
@@ -81,6 +100,14 @@ mod tests {
         check(level.clone(), &[Key::Groups], &["groups"]);
         check(level, &[Key::Users, Key::EmailUnverified, Key::Methods], &[]);
         check(json!({"sub": "1", "groups": []}), &[Key::Groups], &[]);
+        let elsewhere = json!({"sub": "1", "_claim_names": {"groups": "src1"}});
+        check(elsewhere, &[Key::Groups], &["groups Elsewhere"]);
+        let unusable = json!({"sub": "1", "email": "x", "level": {}, "groups": [{}],
+                              "org": {"id": [[]]}});
+        let named = ["email Unusable"];
+        check(unusable.clone(), &[Key::Emails], &named);
+        let named = ["groups Unusable", "/org/id Unusable"];
+        check(unusable, &[Key::Groups, Key::Claims], &named);
         let listed = Rule { emails_file: Some(EmailList::default()), ..Rule::default() };
         let identity = identity(
             &"company".into(),
@@ -89,8 +116,8 @@ mod tests {
             json!({"sub": "1"}).as_object().unwrap().clone(),
         )
         .unwrap();
-        let absent =
-            Policy::Rules(vec![listed]).absent_claims(&[Key::EmailsFile], &identity, &names);
-        assert_eq!(absent, [path("email")]);
+        let missing =
+            Policy::Rules(vec![listed]).missing_claims(&[Key::EmailsFile], &identity, &names);
+        assert_eq!(missing.absent, [path("email")]);
     }
 }

@@ -1,0 +1,172 @@
+//! Claims that have fewer values here than at the provider.
+//! Invariant: a list that may be cut is never taken for the whole in a message. Rules need no such care: they allow by
+//! what a list has, so a short one never allows more.
+
+use std::fmt;
+
+use crate::identity::Identity;
+use crate::identity::claim_set::Claim;
+use crate::identity::claims::ClaimPath;
+
+/// Why a claim is incomplete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Incomplete {
+    /// The provider sent a reference to the values in place of them: a distributed claim (OIDC Core §5.6.2), as Entra
+    /// does for a user of more than 200 groups.
+    Elsewhere,
+    /// The list of groups is as long as Okta sends at most. Okta does not say that it cut one.
+    AtMaximum,
+    /// The claim gives nothing, or not all of its values: they have another form, or whitespace at an end.
+    Unusable,
+}
+
+/// Claims because of which a rule may have failed, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MissingClaims {
+    /// Claims that the user does not have.
+    pub absent: Vec<ClaimPath>,
+    /// Claims of which the user does not have all values.
+    pub incomplete: Vec<(ClaimPath, Incomplete)>,
+}
+
+/// What a rule could use of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClaimUse {
+    /// All that it has.
+    Usable,
+    /// Nothing, if it is there.
+    Unusable,
+}
+
+/// The claims with which a provider says that others are elsewhere.
+pub const MARKS: [&str; 2] = [CLAIM_NAMES, HAS_GROUPS];
+
+impl Identity {
+    /// Whether a claim is incomplete, and why.
+    pub fn incomplete(&self, path: &ClaimPath) -> Option<Incomplete> {
+        if self.is_elsewhere(path) {
+            return Some(Incomplete::Elsewhere);
+        }
+        let claim = self.claims.find(path)?;
+        let is_groups = path == self.groups_claim.claim();
+        let usable = if is_groups { self.groups().count() } else { claim.texts().count() };
+        match claim.count() {
+            count if usable < count => Some(Incomplete::Unusable),
+            MOST_AT_OKTA if is_groups && claim.is_list() => Some(Incomplete::AtMaximum),
+            _ => None,
+        }
+    }
+
+    fn is_elsewhere(&self, path: &ClaimPath) -> bool {
+        let claim = path.claim();
+        let is_true = |mark: Claim<'_>| mark.texts().any(|text| text == "true");
+        self.claims.named(CLAIM_NAMES).is_some_and(|names| names.has_member(&claim))
+            || claim == GROUPS && self.claims.named(HAS_GROUPS).is_some_and(is_true)
+    }
+}
+
+impl fmt::Display for Incomplete {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Elsewhere => "the provider sent a reference in place of its values, because there are too many",
+            Self::AtMaximum => "it has exactly 100 values, which is as many as Okta sends, so others may be missing",
+            Self::Unusable => {
+                "it gives no value, or not all of its values: they have another form, or whitespace at an end"
+            }
+        })
+    }
+}
+
+impl MissingClaims {
+    /// Adds those of another policy.
+    pub fn extend(&mut self, other: Self) {
+        for path in other.absent {
+            self.add_absent(&path);
+        }
+        for (path, why) in other.incomplete {
+            self.add_incomplete(&path, why);
+        }
+    }
+
+    /// Adds a claim if it is absent or incomplete, or if `use_of_it` found nothing that it can use.
+    pub fn look_at(&mut self, path: &ClaimPath, identity: &Identity, use_of_it: ClaimUse) {
+        if let Some(why) = identity.incomplete(path) {
+            self.add_incomplete(path, why);
+        } else if identity.claims.find(path).is_none() {
+            self.add_absent(path);
+        } else if use_of_it == ClaimUse::Unusable {
+            self.add_incomplete(path, Incomplete::Unusable);
+        }
+    }
+
+    fn add_absent(&mut self, path: &ClaimPath) {
+        if !self.absent.contains(path) {
+            self.absent.push(path.clone());
+        }
+    }
+
+    fn add_incomplete(&mut self, path: &ClaimPath, why: Incomplete) {
+        if !self.incomplete.iter().any(|(known, _)| known == path) {
+            self.incomplete.push((path.clone(), why));
+        }
+    }
+}
+
+/// OIDC Core §5.6.2: the names of aggregated and distributed claims.
+const CLAIM_NAMES: &str = "_claim_names";
+/// Entra sends it in place of the groups where a reference would not fit.
+const HAS_GROUPS: &str = "hasgroups";
+const GROUPS: &str = "groups";
+const MOST_AT_OKTA: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::identity::claims::{ClaimNames, GroupsPath, identity};
+
+    #[track_caller]
+    fn check(groups: &str, path: &str, claims: Value, expected: Option<Incomplete>) {
+        let groups = GroupsPath::parse(groups).unwrap();
+        let names = ClaimNames { groups, ..ClaimNames::default() };
+        let mut claims = claims.as_object().unwrap().clone();
+        claims.insert("sub".into(), "1".into());
+        let identity = identity(&"company".into(), &names, false, claims).unwrap();
+        assert_eq!(identity.incomplete(&ClaimPath::parse(path).unwrap()), expected);
+    }
+
+    #[test]
+    fn list_that_the_provider_cut_is_incomplete() {
+        let overage = json!({"_claim_names": {"groups": "src1"}, "_claim_sources": {"src1":
+            {"endpoint": "https://graph.example/users/1/getMemberObjects"}}});
+        check("groups", "groups", overage.clone(), Some(Incomplete::Elsewhere));
+        check("groups", "/groups/0", overage.clone(), Some(Incomplete::Elsewhere));
+        check("roles", "roles", overage.clone(), None);
+        check("groups", "roles", overage, None);
+        for mark in [json!(true), json!("true")] {
+            check("groups", "groups", json!({ "hasgroups": mark }), Some(Incomplete::Elsewhere));
+            check("roles", "roles", json!({ "hasgroups": mark }), None);
+        }
+        check("groups", "groups", json!({"hasgroups": false}), None);
+        check("groups", "groups", json!({"_claim_names": "groups"}), None);
+        let groups = |count: usize| (0..count).map(|at| at.to_string()).collect::<Vec<_>>();
+        for (count, expected) in [(99, None), (100, Some(Incomplete::AtMaximum)), (101, None)] {
+            check("groups", "groups", json!({"groups": groups(count)}), expected);
+            check("groups", "roles", json!({"roles": groups(count)}), None);
+        }
+    }
+
+    #[test]
+    fn claim_that_gives_nothing_is_incomplete() {
+        let objects = json!([{"name": "a"}]);
+        check("groups", "groups", json!({"groups": objects}), Some(Incomplete::Unusable));
+        check("/groups/*/name", "/groups", json!({"groups": objects}), None);
+        check("groups", "groups", json!({"groups": ["a", " b"]}), Some(Incomplete::Unusable));
+        check("groups", "groups", json!({"groups": {"a": 1}}), None);
+        check("groups", "groups", json!({"groups": []}), None);
+        check("groups", "org", json!({"org": {"id": 1}}), Some(Incomplete::Unusable));
+        check("groups", "org", json!({"org": "x"}), None);
+        check("groups", "org", json!({}), None);
+    }
+}
