@@ -135,7 +135,7 @@ async fn sign_in_at_a_foreign_host_starts_at_public_url() {
         let request = format!("GET /oauth2/{path} HTTP/1.1\r\nHost: evil.example\r\n\r\n");
         let answer = answers_to(&stack.gateway, request).await;
         let endpoint = path.split('?').next().unwrap();
-        let expected = format!("http://wiki.localhost/oauth2/{endpoint}?rd=%2F");
+        let expected = format!("http://wiki.localhost/oauth2/{endpoint}?rd=%2F&redirected=1");
         assert_eq!(field(&answer, "location"), expected, "T67 {path}");
     }
 }
