@@ -268,9 +268,9 @@ impl<'a> Claims<'a> {
     pub(super) fn audience(&self) -> Result<Vec<String>, Violation> {
         let one = |value: &Value| value.as_str().map(str::to_owned);
         let value = self.find("aud").ok_or(Violation::Absent("aud"))?;
-        let audience: Option<Vec<String>> = match value {
-            Value::Array(list) => list.iter().map(one).collect(),
-            other => one(other).map(|only| vec![only]),
+        let audience: Option<Vec<String>> = match value.as_array() {
+            Some(list) => list.iter().map(one).collect(),
+            None => one(value).map(|only| vec![only]),
         };
         let mut audience =
             audience.ok_or(wrong_type("aud", value, "a text, or a list with texts only"))?;
