@@ -240,16 +240,13 @@ impl Error {
             limit: None,
         };
         let denied = |status| Report { decision: LoggedDecision::Deny, ..with(status) };
+        let misdirected = |page| Report { page, ..with(StatusCode::MISDIRECTED_REQUEST) };
         match self {
             Self::Malformed | Self::Path(_) | Self::Ambiguous { .. } => {
                 with(StatusCode::BAD_REQUEST)
             }
-            Self::WrongHost => {
-                Report { page: ErrorPage::WrongHost, ..with(StatusCode::MISDIRECTED_REQUEST) }
-            }
-            Self::SignInOnly => {
-                Report { page: ErrorPage::SignInOnly, ..with(StatusCode::MISDIRECTED_REQUEST) }
-            }
+            Self::WrongHost => misdirected(ErrorPage::WrongHost),
+            Self::SignInOnly => misdirected(ErrorPage::SignInOnly),
             Self::NoRoute => with(StatusCode::NOT_FOUND),
             Self::Method { allow } => Report {
                 fields: vec![(ALLOW, HeaderValue::from_static(allow))],
