@@ -155,12 +155,17 @@ async fn parameters_in_a_public_path_are_no_way_to_a_path_that_needs_sign_in() {
         assert_eq!(upstream.request_count(), before);
         assert_eq!(browser.navigate("/open;x/admin").await.status, 302, "{routes}");
     }
-    // The upstream of a route has no other paths for which there are rules.
-    let other = Upstream::start().await;
+}
+
+/// The upstream of such a route has no other paths for which there are rules.
+#[tokio::test(flavor = "multi_thread")]
+async fn parameters_in_a_public_path_of_another_upstream_need_no_session() {
+    let (upstream, other) = (Upstream::start().await, Upstream::start().await);
     let gateway = Gateway::start(&format!(
-        "{provider}routes:\n  - {{ upstream: \"http://{}\", allow: authenticated }}\n\
-         \x20 - {{ path: /open, {url}, allow: public }}\n",
-        other.address
+        "providers:\n  company: {{ issuer: \"http://127.0.0.1:9\", client_id: wiki, client_secret: s }}\n\
+         routes:\n  - {{ upstream: \"http://{}\", allow: authenticated }}\n\
+         \x20 - {{ path: /open, upstream: \"http://{}\", allow: public }}\n",
+        other.address, upstream.address
     ));
     let mut browser = Browser::new(&gateway);
     for path in ["/open;jsessionid=1", "/open;x/y"] {

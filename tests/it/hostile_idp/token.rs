@@ -14,8 +14,7 @@ fn expected(fault: IdTokenFault) -> Outcome {
         F::NoKid => SignedIn,
         F::AudGrown | F::AuthTimeLater => SignedIn,
         F::AudArray | F::SubOther | F::NoAuthTime | F::AuthTimeOld | F::NoAcr => SignedIn,
-        F::EmailUnverified | F::Bare => SignedIn,
-        F::GroupsElsewhere | F::GroupsAreObjects => SignedIn,
+        F::EmailUnverified | F::Bare | F::GroupsElsewhere | F::GroupsAreObjects => SignedIn,
         // Within the leeway of a minute.
         F::ExpJustPast => SignedIn,
         // A session ends with its own lifetime.
