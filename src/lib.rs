@@ -61,8 +61,8 @@
 //!   `session::table`. What it keeps is in `session::data`.
 //! - Reload of the configuration: `app::reload`. It builds another `App` with the same `app::lasting`, and replaces the
 //!   `server::active_settings`.
-//! - A logout that the provider sends: an endpoint, so a file in `endpoints`, named after its path. `oidc::logout` has
-//!   the rules of its token already.
+//! - A logout that the provider sends (back-channel logout): `endpoints::backchannel_logout`. `oidc::logout` has the
+//!   rules of its token already.
 //!
 //! # Lexicon
 //!

@@ -314,7 +314,7 @@ fn check_providers_exist(
         None => Ok(()),
         Some(at) => {
             let what = format!("is required: routes[{at}] needs sign-in");
-            let hint = "add a provider: `providers: { company: { issuer: …, client_id: …, client_secret: … } }`, or set `allow: public` on every route";
+            let hint = "add a provider: `providers: { company: { issuer: …, client_id: …, client_secret: … } }`";
             Err(root.field("providers").error(&Invalid::new(what).hint(hint)))
         }
     }

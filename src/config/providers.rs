@@ -96,8 +96,8 @@ pub(super) const KEYS: &[KeySpec] = &[
         "userinfo",
         Type::Choice(&["auto", "always", "never"]),
         DefaultValue::Is("auto"),
-        "When to request userinfo: auto requests it if the ID token lacks a claim that is used, and signs in without \
-         these claims if it fails; always requires it.",
+        "When to request userinfo: auto requests it if the ID token lacks a claim of `claims`, or one that a rule or \
+         header names, and signs in without these claims if it fails; always requires it.",
     ),
     key(
         "require_email_verified",

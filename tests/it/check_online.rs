@@ -78,7 +78,7 @@ async fn wrong_registration_is_an_error_with_line_and_remedy() {
         assert!(said.contains("portcullis.yaml:3: error: providers.company."), "{said}");
         assert!(said.contains(words), "{words}: {said}");
         assert!(
-            said.contains("portcullis.yaml is valid, but the online checks failed: 1 error"),
+            said.contains("portcullis.yaml is valid, but the online checks failed: "),
             "{said}"
         );
     }
