@@ -183,8 +183,10 @@ impl ConnectionInfo {
         }
         let sends_subrequests = match self.listener {
             ListenerKind::ForwardAuth => true,
+            // With a listener of their own there are no auth subrequests here: these are requests that the proxy forwards.
             ListenerKind::Public | ListenerKind::Redirect => {
-                self.settings.forward_auth.includes(self.peer())
+                let settings = &self.settings.forward_auth;
+                settings.listen.is_none() && settings.includes(self.peer())
             }
         };
         if sends_subrequests || !self.current.untrusted_chain().allow() {

@@ -17,6 +17,7 @@ mod auth_request;
 mod check_online;
 mod demo;
 mod demo_command;
+mod documents;
 mod event_streams;
 mod flags;
 mod forward_auth;

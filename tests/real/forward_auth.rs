@@ -34,6 +34,7 @@ macro_rules! with {
                 signed_in_request_reaches_the_application_with_identity,
                 denied_user_gets_403_page,
                 request_without_session_is_sent_to_sign_in,
+                only_a_person_who_opens_a_page_is_sent_to_sign_in,
                 session_cookie_is_hidden_from_the_application,
                 forged_identity_header_never_reaches_the_application,
                 forged_description_of_the_request_opens_nothing,
@@ -147,6 +148,23 @@ async fn request_without_session_is_sent_to_sign_in(deployment: Deployment) {
     let answer = browser.fetch("/open/page?x").await;
     assert_eq!((answer.status.as_u16(), &answer.json()["target"]), (200, &"/open/page?x".into()));
     assert_kept_to_itself(&answer);
+}
+
+async fn only_a_person_who_opens_a_page_is_sent_to_sign_in(deployment: Deployment) {
+    for (fields, expected) in [
+        ("Accept: text/html,*/*;q=0.8\r\n", 302),
+        ("Sec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n", 302),
+        ("", 401),
+        ("Accept: */*\r\n", 401),
+        ("Accept: application/json\r\n", 401),
+        ("Accept: text/html\r\nX-Requested-With: XMLHttpRequest\r\n", 401),
+        ("Accept: text/html\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\n", 401),
+        ("Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\n", 401),
+        ("Sec-Purpose: prefetch\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n", 401),
+    ] {
+        assert_eq!(send_raw(&deployment, "/page", fields).await, expected, "{fields}");
+    }
+    assert_eq!(deployment.upstream.request_count(), 0);
 }
 
 async fn session_cookie_is_hidden_from_the_application(deployment: Deployment) {

@@ -17,9 +17,11 @@ mod forward_auth;
 mod instances;
 mod nginx;
 mod proxy_protocol;
+mod published;
 mod silent_gateway;
 #[path = "../it/support/mod.rs"]
 #[expect(dead_code, reason = "the tests without real servers use the rest")]
 mod support;
+mod symptoms;
 mod traffic;
 mod websocket;

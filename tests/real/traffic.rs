@@ -9,28 +9,44 @@ use tokio::sync::Notify;
 
 use crate::deployment::Deployment;
 use crate::forward_auth::{APPLICATION_COOKIE, assert_kept_to_itself};
+use crate::support::browser::{Answer, Browser};
 use crate::support::provider;
 use crate::support::wire::{Peer, Wire, field, status};
 
 /// 7 KiB of cookies of the application, and 7 KiB of groups: common servers accept 8 KiB.
 pub(crate) async fn large_cookies_and_groups_reach_the_application(deployment: Deployment) {
-    let groups: Vec<_> = (0..7 * 16).map(|number| format!("group-{number:057}")).collect();
-    let names: Vec<_> = groups.iter().map(String::as_str).collect();
-    deployment.provider.set_groups("alice", &names);
-    let cookie = APPLICATION_COOKIE.repeat(7 * 1024 / APPLICATION_COOKIE.len() + 1);
-    let mut alice = deployment.server.browser();
-    alice.plant("wiki", &cookie);
-    let stranger = alice.fetch("/page").await;
-    assert_eq!(stranger.status, 401, "{stranger:?}");
-    assert_kept_to_itself(&stranger);
-    let seen = provider::sign_in(&mut alice, "/page?a=1", "alice").await;
-    assert_eq!(seen.status, 200, "{seen:?}");
-    let headers = &seen.json()["headers"];
-    assert_eq!(headers["x-forwarded-groups"], groups.join(","));
-    assert_eq!(headers["cookie"], format!("wiki={cookie}"));
+    let mut stranger = deployment.server.browser();
+    stranger.plant("wiki", &large_cookie());
+    let answer = stranger.fetch("/page").await;
+    assert_eq!(answer.status, 401, "{answer:?}");
+    assert_kept_to_itself(&answer);
+    let (mut alice, page) = with_7_kib_of_groups(&deployment).await;
+    assert_eq!(page.status, 200, "{page:?}");
+    let headers = &page.json()["headers"];
+    assert_eq!(headers["x-forwarded-groups"], groups().join(","));
+    assert_eq!(headers["cookie"], format!("wiki={}", large_cookie()));
     let denied = alice.navigate("/staff").await;
     assert_eq!(denied.status, 403, "{denied:?}");
     assert_kept_to_itself(&denied);
+}
+
+/// A user who has signed in with such cookies and groups, and the page after that.
+pub(crate) async fn with_7_kib_of_groups(deployment: &Deployment) -> (Browser, Answer) {
+    let groups = groups();
+    let names: Vec<_> = groups.iter().map(String::as_str).collect();
+    deployment.provider.set_groups("alice", &names);
+    let mut alice = deployment.server.browser();
+    alice.plant("wiki", &large_cookie());
+    let page = provider::sign_in(&mut alice, "/page?a=1", "alice").await;
+    (alice, page)
+}
+
+fn groups() -> Vec<String> {
+    (0..7 * 16).map(|number| format!("group-{number:057}")).collect()
+}
+
+fn large_cookie() -> String {
+    APPLICATION_COOKIE.repeat(7 * 1024 / APPLICATION_COOKIE.len() + 1)
 }
 
 /// A megabyte, which some servers take for too much, with and without a length.

@@ -2,23 +2,39 @@
 
 use std::net::SocketAddr;
 
-use super::{Server, Setup, Site, example, installed};
+use super::{Edits, Server, Setup, Site, example, installed};
 
 pub(crate) async fn start(site: &Site) -> Server {
-    let setup = Setup::new();
-    let file = example(
-        "envoy/envoy.yaml",
-        &[
-            (TLS, ""),
-            ("          filters:", "        - filters:"),
-            ("domains: [wiki.example.com]", "domains: [wiki.localhost]"),
-            ("address: 0.0.0.0, port_value: 443", &written(setup.address)),
-            ("address: 127.0.0.1, port_value: 4180", &written(site.gateway)),
-            ("address: 127.0.0.1, port_value: 4182", &written(site.auth)),
-            ("address: wiki, port_value: 8080", &written(site.application)),
-        ],
-    );
-    let file = setup.write("envoy.yaml", &file);
+    altered(site, &[]).await
+}
+
+/// After more replacements.
+pub(crate) async fn altered(site: &Site, edits: Edits<'_>) -> Server {
+    let own = [
+        (TLS, ""),
+        ("          filters:", "        - filters:"),
+        ("domains: [wiki.example.com]", "domains: [wiki.localhost]"),
+    ];
+    run(Setup::new(), site, &[edits, &own].concat()).await
+}
+
+/// With TLS, under the name of the example.
+pub(crate) async fn published(site: &Site) -> Server {
+    let setup = Setup::with_tls();
+    let (chain, key) = (setup.path("chain.pem"), setup.path("key.pem"));
+    let own =
+        [("/etc/envoy/wiki.example.com.pem", &*chain), ("/etc/envoy/wiki.example.com.key", &key)];
+    run(setup, site, &own).await
+}
+
+async fn run(setup: Setup, site: &Site, edits: Edits<'_>) -> Server {
+    let own = [
+        ("address: 0.0.0.0, port_value: 443", &*written(setup.address)),
+        ("address: 127.0.0.1, port_value: 4180", &written(site.gateway)),
+        ("address: 127.0.0.1, port_value: 4182", &written(site.auth)),
+        ("address: wiki, port_value: 8080", &written(site.application)),
+    ];
+    let file = setup.write("envoy.yaml", &example("envoy/envoy.yaml", &[edits, &own].concat()));
     // Without the memory that it shares with other Envoys of this machine.
     let arguments = ["--disable-hot-restart", "--concurrency", "1", "-l", "warning", "-c", &file];
     setup.start(&installed("envoy/_bin/envoy"), &arguments).await

@@ -6,6 +6,7 @@ pub(crate) mod caddy;
 pub(crate) mod envoy;
 pub(crate) mod haproxy;
 pub(crate) mod nginx;
+pub(crate) mod tls;
 pub(crate) mod traefik;
 
 use std::ffi::OsStr;
@@ -16,10 +17,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
+use tls::{Certificate, Relay};
 
 use crate::support::browser::{Browser, Door};
 use crate::support::wait::Patience;
-use crate::support::wire::Wire;
+use crate::support::wire::{Wire, status};
 
 /// What a server stands in front of.
 pub(crate) struct Site {
@@ -32,21 +34,35 @@ pub(crate) struct Site {
 
 /// A server that serves.
 pub(crate) struct Server {
+    /// What the browsers of the tests connect to.
     address: SocketAddr,
     child: Child,
     /// Holds its files and its log.
     folder: TempDir,
+    host: &'static str,
+    /// Where it listens, and what encrypts for the browsers, if it speaks TLS.
+    tls: Option<(SocketAddr, Relay)>,
 }
 
 /// A server that is to be started: its folder, and the address that it has to listen at.
 pub(crate) struct Setup {
     address: SocketAddr,
     folder: TempDir,
+    certificate: Option<Certificate>,
 }
 
 impl Setup {
     pub(crate) fn new() -> Self {
-        Self { address: free_address(), folder: TempDir::new().unwrap() }
+        Self { address: free_address(), folder: TempDir::new().unwrap(), certificate: None }
+    }
+
+    /// With the files `chain.pem`, `key.pem` and `both.pem`.
+    pub(crate) fn with_tls() -> Self {
+        let (setup, certificate) = (Self::new(), Certificate::new());
+        setup.write("chain.pem", &certificate.chain);
+        setup.write("key.pem", &certificate.key);
+        setup.write("both.pem", &format!("{}{}", certificate.chain, certificate.key));
+        Self { certificate: Some(certificate), ..setup }
     }
 
     /// The path of a file in the folder.
@@ -60,7 +76,7 @@ impl Setup {
         self.path(name)
     }
 
-    /// Starts a program, and waits until it forwards a request to the gateway.
+    /// Starts a program, and waits until it answers for the gateway.
     pub(crate) async fn start<A: AsRef<OsStr>>(self, program: &Path, arguments: &[A]) -> Server {
         let log = fs::File::create(self.folder.path().join("log")).unwrap();
         let child = Command::new(program)
@@ -76,7 +92,19 @@ impl Setup {
             .unwrap_or_else(|error| {
                 panic!("cannot start {}, which tests/run installs: {error}", program.display())
             });
-        let mut server = Server { address: self.address, child, folder: self.folder };
+        let mut server = Server {
+            address: self.address,
+            child,
+            folder: self.folder,
+            host: "wiki.localhost",
+            tls: None,
+        };
+        if let Some(certificate) = self.certificate {
+            let relay = Relay::start(self.address, &certificate).await;
+            server.address = relay.address;
+            server.host = tls::NAME;
+            server.tls = Some((self.address, relay));
+        }
         let patience = Patience::until(format!("{} serves", program.display()));
         while !server.serves().await {
             if let Some(status) = server.child.try_wait().unwrap() {
@@ -99,6 +127,21 @@ impl Server {
         Wire::of(Door::connect_from(VISITOR, self.address).await.unwrap())
     }
 
+    /// What a command with `curl` prints that names the example's host.
+    pub(crate) fn curl(&self, command: &str) -> String {
+        let (address, _) = self.tls.as_ref().unwrap();
+        let folder = self.folder.path();
+        let settings = format!(
+            "connect-to = \"{}:443:{address}\"\ncacert = \"{}\"\n",
+            tls::NAME,
+            folder.join("chain.pem").display()
+        );
+        fs::write(folder.join(".curlrc"), settings).unwrap();
+        let mut shell = Command::new("sh");
+        let output = shell.args(["-c", command]).env("CURL_HOME", folder).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Everything that it has written so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
@@ -107,9 +150,11 @@ impl Server {
     async fn serves(&self) -> bool {
         let Ok(stream) = Door::connect_from(VISITOR, self.address).await else { return false };
         let mut wire = Wire::of(stream);
-        wire.say("GET /oauth2/ping HTTP/1.1\r\nHost: wiki.localhost\r\nConnection: close\r\n\r\n")
+        let host = self.host;
+        wire.say(format!("GET /oauth2/ping HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
             .await;
-        wire.rest().await.starts_with("HTTP/1.1 200 ")
+        // 401 and 403 where the example is without the lines for this path.
+        matches!(status(&wire.rest().await), 200 | 401 | 403)
     }
 }
 
@@ -125,14 +170,32 @@ impl Drop for Server {
     }
 }
 
+/// Replacements in an example.
+pub(crate) type Edits<'a> = &'a [(&'a str, &'a str)];
+
 /// An example of `deploy/` after these replacements, each of which must apply.
-pub(crate) fn example(path: &str, replacements: &[(&str, &str)]) -> String {
-    let mut text = fs::read_to_string(root().join("deploy").join(path)).unwrap();
-    for (from, to) in replacements {
-        assert!(text.contains(from), "{from:?} is not in deploy/{path}");
-        text = text.replace(from, to);
+pub(crate) fn example(path: &str, edits: Edits<'_>) -> String {
+    replaced(&fs::read_to_string(root().join("deploy").join(path)).unwrap(), edits)
+}
+
+/// A text after replacements, each of which must apply. None of them sees what another one has put in.
+pub(crate) fn replaced(text: &str, edits: Edits<'_>) -> String {
+    for (from, _) in edits {
+        assert!(text.contains(from), "{from:?} is not in:\n{text}");
     }
-    text
+    let (mut done, mut rest) = (String::new(), text);
+    loop {
+        let found = edits.iter().filter_map(|(from, to)| Some((rest.split_once(from)?, to)));
+        // Of two that begin at the same place, the longer one.
+        let Some(((before, after), to)) =
+            found.min_by_key(|((before, after), _)| (before.len(), after.len()))
+        else {
+            return done + rest;
+        };
+        done.push_str(before);
+        done.push_str(to);
+        rest = after;
+    }
 }
 
 /// A program that `tests/run` takes from PyPI.

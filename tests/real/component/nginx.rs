@@ -3,11 +3,29 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::{Server, Setup, Site};
+use super::{Edits, Server, Setup, Site, replaced};
 
-/// Starts with the example as it is published.
+/// Starts with the example as it is published, but without TLS.
 pub(crate) async fn start(site: &Site) -> Server {
-    serving(&example(site, &[])).await
+    altered(site, &[]).await
+}
+
+/// The same after more replacements.
+pub(crate) async fn altered(site: &Site, edits: Edits<'_>) -> Server {
+    serving(&example(site, edits)).await
+}
+
+/// With TLS, under the name of the example.
+pub(crate) async fn published(site: &Site) -> Server {
+    let setup = Setup::with_tls();
+    let (chain, key) = (setup.path("chain.pem"), setup.path("key.pem"));
+    let listen = format!("listen {} ssl;", setup.address);
+    let own = [
+        (LISTEN, &*listen),
+        ("/etc/nginx/wiki.example.com.pem", &chain),
+        ("/etc/nginx/wiki.example.com.key", &key),
+    ];
+    run(setup, &addressed(&super::example(EXAMPLE, &own), site)).await
 }
 
 /// Starts with one `server`, whose [`LISTEN`] is replaced by a free address.
@@ -15,7 +33,11 @@ pub(crate) async fn serving(site: &str) -> Server {
     let setup = Setup::new();
     assert!(site.contains(LISTEN), "{LISTEN:?} is not in {site}");
     let site = site.replace(LISTEN, &format!("listen {};", setup.address));
-    let site = setup.write("site.conf", &site);
+    run(setup, &site).await
+}
+
+async fn run(setup: Setup, site: &str) -> Server {
+    let site = setup.write("site.conf", site);
     let folder = setup.path("");
     let main = MAIN.replace("FOLDER/", &folder).replace("SITE", &site);
     let main = setup.write("nginx.conf", &main);
@@ -45,17 +67,25 @@ events {}
 }
 
 /// The example with the names of this site, after more replacements, each of which must apply.
-pub(crate) fn example(site: &Site, replacements: &[(&str, &str)]) -> String {
+pub(crate) fn example(site: &Site, edits: Edits<'_>) -> String {
     let own = [
-        ("server 127.0.0.1:4180;", &*format!("server {};", site.gateway)),
-        ("server 127.0.0.1:4182;", &format!("server {};", site.auth)),
         ("server_name wiki.example.com;", "server_name wiki.localhost;"),
-        ("http://wiki:8080", &format!("http://{}", site.application)),
         ("    ssl_certificate /etc/nginx/wiki.example.com.pem;\n", ""),
         ("    ssl_certificate_key /etc/nginx/wiki.example.com.key;\n", ""),
     ];
-    super::example("nginx/portcullis.conf", &[replacements, &own].concat())
+    addressed(&super::example(EXAMPLE, &[edits, &own].concat()), site)
 }
+
+fn addressed(example: &str, site: &Site) -> String {
+    let own = [
+        ("server 127.0.0.1:4180;", &*format!("server {};", site.gateway)),
+        ("server 127.0.0.1:4182;", &format!("server {};", site.auth)),
+        ("http://wiki:8080", &format!("http://{}", site.application)),
+    ];
+    replaced(example, &own)
+}
+
+const EXAMPLE: &str = "nginx/portcullis.conf";
 
 /// The line that says where the example listens.
 pub(crate) const LISTEN: &str = "listen 443 ssl;";
