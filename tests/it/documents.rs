@@ -100,19 +100,22 @@ fn is_problem(line: &str) -> bool {
 
 /// Runs the program in a folder with this configuration; returns its exit code and output.
 fn check(folder: &TempDir, configuration: &str, arguments: &[&str]) -> (Option<i32>, String) {
-    let secret = folder.path().join("client_secret");
-    fs::write(&secret, "a-secret-that-no-other-file-has").unwrap();
-    let secret = secret.to_str().unwrap();
-    fs::write(folder.path().join("portcullis.yaml"), configuration.replace(SECRET, secret))
-        .unwrap();
-    let arguments: Vec<_> = arguments.iter().map(|word| word.replace(SECRET, secret)).collect();
+    let pair = rcgen::generate_simple_self_signed(["wiki.example.com".to_owned()]).unwrap();
+    let here = |text: &str| text.replace("/run/secrets", folder.path().to_str().unwrap());
+    for (name, text) in [
+        ("portcullis.yaml", here(configuration)),
+        ("client_secret", "a-secret-that-no-other-file-has".to_owned()),
+        ("tls.crt", pair.cert.pem()),
+        ("tls.key", pair.signing_key.serialize_pem()),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
     let mut program = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    let output = program.args(arguments).current_dir(folder.path()).output().unwrap();
+    program.args(arguments.iter().map(|word| here(word))).current_dir(folder.path());
+    let output = program.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
 }
-
-const SECRET: &str = "/run/secrets/client_secret";
 
 /// A part of a configuration in the smallest one that works.
 fn whole(part: &str) -> String {
