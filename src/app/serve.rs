@@ -8,14 +8,15 @@ use tokio_util::sync::CancellationToken;
 use crate::admin::health::Health;
 use crate::admin::{self, Admin, AllowedHosts};
 use crate::app::App;
-use crate::server::{self, Bound, ListenAddress, Server, ServerTimeouts, Shutdown};
+use crate::server::{self, Bound, ListenAddress, PassedSockets, Server, ServerTimeouts, Shutdown};
 
 /// Opens the admin listener. It closes with the public ones.
 pub async fn bind_admin(
     address: &ListenAddress,
     timeouts: ServerTimeouts,
+    passed: &mut PassedSockets,
 ) -> Result<Bound, server::Error> {
-    Server::bind(&admin::settings(address, timeouts), admin::frame()).await
+    Server::bind(&admin::settings(address, timeouts), admin::frame(), passed).await
 }
 
 impl App {

@@ -15,7 +15,7 @@ use crate::config::{HostEnv, Problems, load};
 use crate::demo::{IdentityProvider, RegisteredClient, SampleApp, Settings};
 use crate::random;
 use crate::secret::Secret;
-use crate::server::Shutdown;
+use crate::server::{PassedSockets, Shutdown};
 use crate::telemetry;
 
 /// Runs the demo on `port` until SIGTERM or SIGINT, and returns the exit code.
@@ -58,7 +58,7 @@ async fn demo(port: u16, out: &mut dyn Write) -> io::Result<u8> {
         }
     };
     let _flush = telemetry::log::start(&config.telemetry)?;
-    let opened = match open(&config).await {
+    let opened = match open(&config, &mut PassedSockets::default()).await {
         Ok(opened) => opened,
         Err(error) => return unavailable(&error.to_string()),
     };

@@ -71,6 +71,9 @@ pub fn target(text: &str) -> Result<AdminAddress, String> {
 fn of_listener(address: &ListenAddress) -> Result<AdminAddress, String> {
     match address {
         ListenAddress::Unix(socket) => Ok(AdminAddress::Unix(socket.path.clone())),
+        ListenAddress::Passed(_) => {
+            Err("systemd opens its socket: name the address with --url".to_owned())
+        }
         // Connect to loopback if it listens on all addresses.
         ListenAddress::Tcp(place) => {
             let place = place.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);

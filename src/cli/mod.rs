@@ -8,6 +8,7 @@ pub mod health;
 pub mod keygen;
 pub mod run;
 pub mod schema;
+mod service_manager;
 mod signals;
 
 use std::io::{self, Write};

@@ -7,10 +7,11 @@ use crate::app::lasting::Lasting;
 use crate::app::serve::bind_admin;
 use crate::app::{self, App};
 use crate::cli::check::summary_of_errors;
+use crate::cli::service_manager::ServiceManager;
 use crate::cli::{CANNOT_LISTEN, INVALID_CONFIG, SUCCESS, complain, signals};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigSource, HostEnv, Problems};
-use crate::server::{self, Bound, Limits, Scheme, Server, ServerContext, Shutdown};
+use crate::server::{self, Bound, Limits, PassedSockets, Scheme, Server, ServerContext, Shutdown};
 use crate::telemetry;
 use crate::telemetry::metrics::Metrics;
 
@@ -26,6 +27,10 @@ pub fn run(written: &ConfigSource, source: &HostEnv) -> io::Result<u8> {
             return Ok(INVALID_CONFIG);
         }
     };
+    // Before other threads run: it changes the environment.
+    let names = source.variable("LISTEN_FDNAMES").unwrap_or_default();
+    let passed = PassedSockets::take_over(&names);
+    let manager = ServiceManager::at(source.variable("NOTIFY_SOCKET"));
     let _flush = telemetry::log::start(&config.telemetry)?;
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, configuration = %written, "starting");
@@ -44,7 +49,7 @@ pub fn run(written: &ConfigSource, source: &HostEnv) -> io::Result<u8> {
         let Err(error) = signals::follow(&follower).await;
         tracing::error!(%error, "cannot install signal handlers: SIGTERM will end the process without draining");
     });
-    let code = runtime.block_on(serve(&config, shutdown));
+    let code = runtime.block_on(serve(&config, passed, &manager, shutdown));
     tracing::info!(exit_code = code, "stopped");
     Ok(code)
 }
@@ -78,8 +83,13 @@ impl StartError {
 }
 
 /// Serves until `shutdown` begins and all requests have ended; returns the exit code.
-async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
-    let opened = match open(config).await {
+async fn serve(
+    config: &Config,
+    mut passed: PassedSockets,
+    manager: &ServiceManager,
+    shutdown: Shutdown,
+) -> u8 {
+    let opened = match open(config, &mut passed).await {
         Ok(opened) => opened,
         Err(error) => {
             tracing::error!("{error}");
@@ -98,12 +108,23 @@ async fn serve(config: &Config, shutdown: Shutdown) -> u8 {
     for address in opened.public.local_addresses() {
         tracing::info!(%address, public_url = %config.public_url, "listening");
     }
-    opened.serve(shutdown).await;
+    for name in passed.unused() {
+        tracing::warn!(
+            name,
+            "a socket of systemd has no listener, so its clients wait: add systemd:NAME to server.listen"
+        );
+    }
+    manager.ready();
+    let stopping = async {
+        shutdown.begun().await;
+        manager.stopping();
+    };
+    tokio::join!(opened.serve(shutdown.clone()), stopping);
     SUCCESS
 }
 
 /// Builds the application and opens the listeners.
-pub async fn open(config: &Config) -> Result<BoundGateway, StartError> {
+pub async fn open(config: &Config, passed: &mut PassedSockets) -> Result<BoundGateway, StartError> {
     let (limits, left) = config.server.limits.bearable();
     let metrics = Arc::new(Metrics::new(config.server.workers));
     let lasting = Lasting::new(&Clock::system(), &metrics, left);
@@ -114,7 +135,7 @@ pub async fn open(config: &Config) -> Result<BoundGateway, StartError> {
         access_log: config.access_log.clone(),
         metrics,
     };
-    let (public, admin) = bind(config, limits, frame).await?;
+    let (public, admin) = bind(config, limits, frame, passed).await?;
     Ok(BoundGateway { app, public, admin })
 }
 
@@ -130,11 +151,15 @@ async fn bind(
     config: &Config,
     limits: Limits,
     frame: ServerContext,
+    passed: &mut PassedSockets,
 ) -> Result<(Bound, Option<Bound>), server::Error> {
-    let public = Server::bind(&server::Settings { limits, ..config.server.clone() }, frame).await?;
+    let settings = server::Settings { limits, ..config.server.clone() };
+    let own = settings.listen.iter().chain(&settings.redirect_http);
+    passed.reserve(own.chain(&settings.forward_auth.listen).chain(&config.admin));
+    let public = Server::bind(&settings, frame, passed).await?;
     let admin = match &config.admin {
         None => None,
-        Some(address) => Some(bind_admin(address, config.server.timeouts).await?),
+        Some(address) => Some(bind_admin(address, config.server.timeouts, passed).await?),
     };
     Ok((public, admin))
 }

@@ -1,4 +1,4 @@
-//! Listen addresses and networks: `HOST:PORT`, `unix:PATH`, CIDR.
+//! Listen addresses and networks: `HOST:PORT`, `unix:PATH`, `systemd`, CIDR.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -9,10 +9,10 @@ use crate::config::diagnostics::Diagnostics;
 use crate::config::field::Field;
 use crate::config::host_names::check_host;
 use crate::config::invalid::Invalid;
-use crate::server::{ListenAddress, UnixSocket};
+use crate::server::{ListenAddress, PassedSocketName, UnixSocket};
 use crate::upstream::Target;
 
-const HINT: &str = "write HOST:PORT, such as 127.0.0.1:4180, or unix:PATH";
+const HINT: &str = "write HOST:PORT, such as 127.0.0.1:4180, or unix:PATH, or systemd";
 
 const HOST_BITS_IGNORED: &str = "the bits after the prefix length are ignored";
 
@@ -26,6 +26,17 @@ pub(super) fn listen(text: &str, diagnostics: &Diagnostics<'_>) -> Result<Listen
         let socket = UnixSocket::at(socket(path, diagnostics)?);
         return with_options(socket, options, diagnostics).map(ListenAddress::Unix);
     }
+    if text == "systemd" {
+        return Ok(ListenAddress::Passed(PassedSocketName::Any));
+    }
+    if let Some(name) = text.strip_prefix("systemd:") {
+        return passed_socket(name).map(ListenAddress::Passed);
+    }
+    tcp(text, diagnostics)
+}
+
+/// Parses `HOST:PORT`.
+fn tcp(text: &str, diagnostics: &Diagnostics<'_>) -> Result<ListenAddress, Invalid> {
     if text.contains("://") {
         let bare = text.split_once("://").map_or("", |(_, rest)| rest).trim_end_matches('/');
         let invalid = Invalid::new("is a URL, but a listen address is HOST:PORT").hint(HINT);
@@ -79,6 +90,17 @@ pub(super) fn listen(text: &str, diagnostics: &Diagnostics<'_>) -> Result<Listen
             ));
     }
     Ok(ListenAddress::Tcp(text.to_owned()))
+}
+
+/// Parses the name of sockets that systemd passes (`FileDescriptorName=` in systemd.socket(5)).
+fn passed_socket(name: &str) -> Result<PassedSocketName, Invalid> {
+    let plain = |byte: u8| (byte.is_ascii_graphic() || byte == b' ') && byte != b':';
+    if name.is_empty() || name.len() > 255 || !name.bytes().all(plain) {
+        return Err(Invalid::new("has no valid socket name").hint(
+            "write systemd, or systemd:NAME with the FileDescriptorName= of the socket unit",
+        ));
+    }
+    Ok(PassedSocketName::Only(name.to_owned()))
 }
 
 /// Parses the path of a unix socket.
@@ -147,8 +169,10 @@ pub(super) fn clash(one: &ListenAddress, other: &ListenAddress) -> bool {
     match (one, other) {
         (ListenAddress::Unix(one), ListenAddress::Unix(other)) => one.path == other.path,
         (ListenAddress::Tcp(one), ListenAddress::Tcp(other)) => tcp_clash(one, other),
-        (ListenAddress::Unix(_), ListenAddress::Tcp(_))
-        | (ListenAddress::Tcp(_), ListenAddress::Unix(_)) => false,
+        (ListenAddress::Passed(one), ListenAddress::Passed(other)) => one == other,
+        (ListenAddress::Unix(_) | ListenAddress::Passed(_), ListenAddress::Tcp(_))
+        | (ListenAddress::Tcp(_) | ListenAddress::Passed(_), ListenAddress::Unix(_))
+        | (ListenAddress::Tcp(_) | ListenAddress::Unix(_), ListenAddress::Passed(_)) => false,
     }
 }
 
@@ -177,9 +201,8 @@ pub(super) fn is_ours(target: &Target, listen: &ListenAddress) -> bool {
             let every = matches!(host, "0.0.0.0" | "[::]") && origin.is_loopback();
             port.parse() == Ok(origin.port()) && (every || host.eq_ignore_ascii_case(origin.host()))
         }
-        (Target::Unix(_), ListenAddress::Tcp(_)) | (Target::Origin(_), ListenAddress::Unix(_)) => {
-            false
-        }
+        (Target::Unix(_), ListenAddress::Tcp(_) | ListenAddress::Passed(_))
+        | (Target::Origin(_), ListenAddress::Unix(_) | ListenAddress::Passed(_)) => false,
     }
 }
 
@@ -307,6 +330,21 @@ mod tests {
     }
 
     #[test]
+    fn passed_sockets_are_all_or_have_a_name() {
+        let source = HostEnv::fixed([], []);
+        let listen = |text: &str| listen(text, &Diagnostics::new(&source, Path::new("/etc")));
+        let any = ListenAddress::Passed(PassedSocketName::Any);
+        let only = ListenAddress::Passed(PassedSocketName::Only("https".to_owned()));
+        assert_eq!(listen("systemd").unwrap(), any);
+        assert_eq!(listen("systemd:https").unwrap(), only);
+        for invalid in ["systemd:", "systemd:a:b", "systemd:\u{e4}", "Systemd"] {
+            assert!(listen(invalid).is_err(), "{invalid}");
+        }
+        assert!(clash(&any, &any) && clash(&only, &only) && !clash(&any, &only));
+        assert_eq!((any.to_string(), only.to_string()), ("systemd".into(), "systemd:https".into()));
+    }
+
+    #[test]
     fn relative_socket_path_starts_at_the_configuration_file() {
         let source = HostEnv::fixed([], []);
         let address = listen("unix:a.sock", &Diagnostics::new(&source, Path::new("/etc"))).unwrap();
@@ -321,7 +359,7 @@ mod tests {
             let text = format!("unix:/a.sock{options}");
             match listen(&text, &Diagnostics::new(&source, Path::new("/etc"))) {
                 Ok(ListenAddress::Unix(socket)) => Some((socket.mode, socket.group)),
-                Ok(ListenAddress::Tcp(_)) | Err(_) => None,
+                Ok(ListenAddress::Tcp(_) | ListenAddress::Passed(_)) | Err(_) => None,
             }
         };
         assert_eq!(read(""), Some((0o660, None)));

@@ -101,7 +101,7 @@ impl HostEnv {
 
     /// Returns an environment variable that is set and is UTF-8.
     #[expect(clippy::disallowed_methods, reason = "the only place that reads the environment")]
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
+    pub fn variable(&self, name: &str) -> Option<String> {
         match &self.0 {
             Kind::System => std::env::var(name).ok(),
             Kind::Fixed { variables, .. } => variables.get(name).cloned(),

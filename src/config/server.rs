@@ -21,7 +21,7 @@ pub(super) const KEYS: &[KeySpec] = &[
         "listen",
         Type::OneOrMore(&Type::Scalar),
         DefaultValue::Is("127.0.0.1:4180"),
-        "Listen address: HOST:PORT or unix:PATH, or a list of them. A unix socket has mode 0660; unix:PATH?mode=0666&group=www-data changes mode and group.",
+        "Listen address: HOST:PORT, unix:PATH or systemd, or a list of them. A unix socket has mode 0660; unix:PATH?mode=0666&group=www-data changes mode and group. systemd stands for the sockets of socket activation, systemd:NAME for those with this FileDescriptorName.",
     ),
     key(
         "public_url",

@@ -13,7 +13,8 @@ use tokio_util::task::TaskTracker;
 use crate::body::Body;
 use crate::server::{
     AccessLog, Answered, Bound, Error, Handler, Incoming, ListenAddress, LocalAddress,
-    RejectedRequest, Scheme, Server, ServerContext, ServerTimeouts, Settings, Shutdown,
+    PassedSockets, RejectedRequest, Scheme, Server, ServerContext, ServerTimeouts, Settings,
+    Shutdown,
 };
 use crate::telemetry::metrics::Metrics;
 
@@ -49,7 +50,7 @@ impl Socket {
             access_log: AccessLog::Off,
             metrics: Arc::new(Metrics::new(settings.workers)),
         };
-        let bound = Server::bind(&settings, frame).await?;
+        let bound = Server::bind(&settings, frame, &mut PassedSockets::default()).await?;
         let address = match bound.local_addresses() {
             [LocalAddress::Tcp(address), ..] => *address,
             // The requested address is a TCP address.

@@ -29,6 +29,25 @@ pub enum Error {
         /// As configured.
         address: String,
     },
+    /// The service manager passed no such socket.
+    #[error(
+        "cannot listen on {address}: systemd passed no such socket; start the service by its socket unit, and compare \
+         FileDescriptorName= there"
+    )]
+    NotPassed {
+        /// As configured.
+        address: String,
+    },
+    /// A socket of the service manager cannot be used.
+    #[error(
+        "cannot listen on {address}: {source}; the unit needs ListenStream= with a port or a path"
+    )]
+    Passed {
+        /// As configured.
+        address: String,
+        /// The system's error.
+        source: io::Error,
+    },
     /// No PEM certificate in the text.
     #[error("no certificate in {pair}: write a PEM chain, the server's own certificate first")]
     Certificate {

@@ -12,6 +12,17 @@ pub enum ListenAddress {
     Tcp(String),
     /// `unix:PATH`, with options.
     Unix(UnixSocket),
+    /// `systemd`: sockets that the service manager passes.
+    Passed(PassedSocketName),
+}
+
+/// Which of the passed sockets are meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PassedSocketName {
+    /// `systemd`: all that no other address names.
+    Any,
+    /// `systemd:NAME`: those with this `FileDescriptorName=`.
+    Only(String),
 }
 
 /// A socket file to create.
@@ -37,6 +48,8 @@ impl fmt::Display for ListenAddress {
         match self {
             Self::Tcp(text) => f.write_str(text),
             Self::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
+            Self::Passed(PassedSocketName::Any) => f.write_str("systemd"),
+            Self::Passed(PassedSocketName::Only(name)) => write!(f, "systemd:{name}"),
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::server::connection::ConnectionServer;
 use crate::server::error::Error;
 use crate::server::handler::Handler;
 use crate::server::listen_address::{ListenAddress, LocalAddress, UnixSocket};
+use crate::server::passed_sockets::{PassedSocket, PassedSockets};
 use crate::server::settings::ListenerKind;
 use crate::server::shutdown::Tasks;
 use crate::server::socket_file::{self, SocketFile};
@@ -27,16 +28,24 @@ use crate::server::transport::Accepted;
 pub(super) enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
+    /// Opened by the service manager, at this path.
+    PassedUnix(UnixListener, PathBuf),
 }
 
 const BACKLOG: i32 = 1024;
 
 impl Listener {
     /// Binds one address. A name can have several IP addresses; each that this machine has gets a socket.
-    pub(super) async fn bind(address: &ListenAddress) -> Result<Vec<Self>, Error> {
+    pub(super) async fn bind(
+        address: &ListenAddress,
+        passed: &mut PassedSockets,
+    ) -> Result<Vec<Self>, Error> {
         match address {
             ListenAddress::Tcp(text) => bind_tcp(text).await,
             ListenAddress::Unix(socket) => Ok(vec![bind_unix(socket).await?]),
+            ListenAddress::Passed(name) => {
+                Ok(passed.take(name)?.into_iter().map(Self::from).collect())
+            }
         }
     }
 
@@ -45,6 +54,7 @@ impl Listener {
         Ok(match self {
             Self::Tcp(listener) => LocalAddress::Tcp(listener.local_addr()?),
             Self::Unix(_, file) => LocalAddress::Unix(file.path().to_owned()),
+            Self::PassedUnix(_, path) => LocalAddress::Unix(path.clone()),
         })
     }
 
@@ -54,7 +64,9 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 Ok(Accepted::Tcp(stream, peer))
             }
-            Self::Unix(listener, _) => Ok(Accepted::Unix(listener.accept().await?.0)),
+            Self::Unix(listener, _) | Self::PassedUnix(listener, _) => {
+                Ok(Accepted::Unix(listener.accept().await?.0))
+            }
         }
     }
 
@@ -91,6 +103,15 @@ impl Listener {
             biased;
             () = tasks.draining() => {}
             () = accepting => {}
+        }
+    }
+}
+
+impl From<PassedSocket> for Listener {
+    fn from(socket: PassedSocket) -> Self {
+        match socket {
+            PassedSocket::Tcp(listener) => Self::Tcp(listener),
+            PassedSocket::Unix(listener, path) => Self::PassedUnix(listener, path),
         }
     }
 }

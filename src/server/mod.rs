@@ -28,6 +28,7 @@ mod listen_address;
 mod listener;
 mod open_parts;
 mod panic_guard;
+mod passed_sockets;
 mod peer;
 mod protocol;
 mod proxy_protocol;
@@ -55,9 +56,10 @@ pub use error::Error;
 pub use forward_auth::{ForwardAuth, ForwardAuthClient, ForwardAuthProxy};
 pub use forwarded_for::ForwardedFor;
 pub use handler::{Answered, Handler, Incoming, RejectedRequest};
-pub use listen_address::{ListenAddress, LocalAddress, UnixSocket};
+pub use listen_address::{ListenAddress, LocalAddress, PassedSocketName, UnixSocket};
 pub use open_parts::RequestBinding;
 pub use panic_guard::without_panic;
+pub use passed_sockets::PassedSockets;
 pub use peer::{Peer, TrustedProxies};
 pub use protocol::{ForwardedProto, Scheme};
 pub use request_body::Stalled;
@@ -91,8 +93,12 @@ pub struct Bound {
 }
 
 impl Server {
-    /// Opens the sockets and reads the certificates of `settings`.
-    pub async fn bind(settings: &Settings, context: ServerContext) -> Result<Bound, Error> {
+    /// Opens the sockets and reads the certificates of `settings`. Takes its listeners out of the passed sockets.
+    pub async fn bind(
+        settings: &Settings,
+        context: ServerContext,
+        passed: &mut PassedSockets,
+    ) -> Result<Bound, Error> {
         let limit = ConnectionLimit::new(&settings.limits, Arc::clone(&context.metrics));
         let mut bound = Bound {
             settings: SettingsHandle::new(settings, context)?,
@@ -104,15 +110,15 @@ impl Server {
             certificates: tls::expiries(&settings.certificates),
         };
         for address in &settings.listen {
-            let local = bound.listen(address, ListenerKind::Public).await?;
+            let local = bound.listen(address, ListenerKind::Public, passed).await?;
             bound.addresses.extend(local);
         }
         if let Some(address) = &settings.forward_auth.listen {
-            let local = bound.listen(address, ListenerKind::ForwardAuth).await?;
+            let local = bound.listen(address, ListenerKind::ForwardAuth, passed).await?;
             bound.forward_auth_addresses.extend(local);
         }
         if let Some(address) = &settings.redirect_http {
-            let local = bound.listen(address, ListenerKind::Redirect).await?;
+            let local = bound.listen(address, ListenerKind::Redirect, passed).await?;
             bound.redirect_addresses.extend(local);
         }
         Ok(bound)
@@ -125,8 +131,9 @@ impl Bound {
         &mut self,
         address: &ListenAddress,
         kind: ListenerKind,
+        passed: &mut PassedSockets,
     ) -> Result<Vec<LocalAddress>, Error> {
-        let listeners = Listener::bind(address).await?;
+        let listeners = Listener::bind(address, passed).await?;
         let local: Result<_, _> = listeners.iter().map(Listener::local_address).collect();
         self.listeners.extend(listeners.into_iter().map(|listener| (listener, kind)));
         local.map_err(|source| Error::Bind { address: address.to_string(), source })

@@ -23,5 +23,6 @@ mod silent_gateway;
 #[expect(dead_code, reason = "the tests without real servers use the rest")]
 mod support;
 mod symptoms;
+mod systemd;
 mod traffic;
 mod websocket;

@@ -200,7 +200,8 @@ struct Running {
 
 impl Running {
     async fn start(settings: Settings) -> Self {
-        let bound = Server::bind(&settings, context()).await.unwrap();
+        let bound =
+            Server::bind(&settings, context(), &mut PassedSockets::default()).await.unwrap();
         let address = bound.local_addresses().iter().find_map(|address| match address {
             LocalAddress::Tcp(address) => Some(*address),
             LocalAddress::Unix(_) => None,

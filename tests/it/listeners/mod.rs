@@ -3,3 +3,4 @@
 mod address_header;
 mod proxy_protocol;
 mod redirect;
+mod systemd;

@@ -9,7 +9,9 @@ use portcullis::app::App;
 use portcullis::app::lasting::Lasting;
 use portcullis::clock::Clock;
 use portcullis::config::{HostEnv, load};
-use portcullis::server::{AccessLog, LocalAddress, Scheme, Server, ServerContext, Shutdown};
+use portcullis::server::{
+    AccessLog, LocalAddress, PassedSockets, Scheme, Server, ServerContext, Shutdown,
+};
 use portcullis::telemetry::metrics::Metrics;
 use tokio::task::JoinHandle;
 
@@ -53,7 +55,8 @@ impl Builder {
         let app = Arc::new(App::new(&config, &Lasting::new(&clock, &metrics, usize::MAX)).unwrap());
         let context =
             ServerContext { plain_scheme: Scheme::Http, access_log: AccessLog::Off, metrics };
-        let bound = Server::bind(&config.server, context).await.unwrap();
+        let bound =
+            Server::bind(&config.server, context, &mut PassedSockets::default()).await.unwrap();
         let [LocalAddress::Tcp(address)] = *bound.local_addresses() else {
             panic!("the configuration has one listener");
         };

@@ -65,13 +65,13 @@ impl Gateway {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("portcullis.yaml");
         std::fs::write(&path, yaml).unwrap();
-        command.args(["run", "--config"]).arg(&path);
+        command.args(["run", "--config"]).arg(&path).stdin(Stdio::null());
         Self::start_command(command, folder)
     }
 
     /// Starts by a whole command; its first listener must be `127.0.0.1:0`, and `folder` is kept as long.
     pub(crate) fn start_command(mut command: Command, folder: TempDir) -> Self {
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = Log::default();
         let addresses = follow(child.stderr.take().unwrap(), Arc::clone(&log));
         let Ok(address) = addresses.recv_timeout(DEADLINE) else {

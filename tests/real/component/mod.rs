@@ -209,7 +209,7 @@ fn root() -> &'static Path {
 
 /// A loopback address that no other server has. Its IP address is made of the number of this process, because a
 /// server does not say which port the system chose for it.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     static NEXT_PORT: AtomicU16 = AtomicU16::new(1024);
     let [_, high, middle, low] = std::process::id().to_be_bytes();
     let ip = Ipv4Addr::new(127, 64 | (high & 63), middle, low);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use portcullis::cli::run::open;
 use portcullis::config::{HostEnv, load};
-use portcullis::server::Shutdown;
+use portcullis::server::{PassedSockets, Shutdown};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -45,7 +45,7 @@ impl InProcessStack {
         runtime.block_on(async {
             let listener = UnixListener::bind(folder.path().join(APPLICATION)).unwrap();
             tokio::spawn(serve(listener, Arc::clone(&received)));
-            let opened = open(&config).await.unwrap();
+            let opened = open(&config, &mut PassedSockets::default()).await.unwrap();
             tokio::spawn(opened.serve(Shutdown::new()));
         });
         Self { runtime: ManuallyDrop::new(runtime), folder, received }
