@@ -101,7 +101,11 @@ fn is_problem(line: &str) -> bool {
 /// Runs the program in a folder with this configuration; returns its exit code and output.
 fn check(folder: &TempDir, configuration: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let pair = rcgen::generate_simple_self_signed(["wiki.example.com".to_owned()]).unwrap();
-    let here = |text: &str| text.replace("/run/secrets", folder.path().to_str().unwrap());
+    let here = |text: &str| {
+        let secrets = ["/run/secrets", "/run/credentials/portcullis.service"];
+        let folder = folder.path().to_str().unwrap();
+        secrets.iter().fold(text.to_owned(), |text, path| text.replace(path, folder))
+    };
     for (name, text) in [
         ("portcullis.yaml", here(configuration)),
         ("client_secret", "a-secret-that-no-other-file-has".to_owned()),
@@ -175,6 +179,12 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("systemctl reload caddy", "deploy/caddy/Caddyfile", "forward_auth"),
     ("traefik --configFile=/etc/traefik/traefik.yml", "deploy/traefik/traefik.yml", "entryPoints"),
     ("envoy --mode validate -c /etc/envoy/envoy.yaml", "deploy/envoy/envoy.yaml", "ext_authz"),
+    ("systemctl daemon-reload", "deploy/systemd/portcullis.service", "ExecStart="),
+    (
+        "systemctl enable --now portcullis.socket portcullis-redirect.socket portcullis.service",
+        "deploy/systemd/portcullis-redirect.socket",
+        "Service=portcullis.service",
+    ),
     ("envoy -c /etc/envoy/envoy.yaml", "deploy/envoy/envoy.yaml", "ext_authz"),
 ];
 
