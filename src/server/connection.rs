@@ -1,4 +1,5 @@
-//! One connection from accept to close: the PROXY header, TLS, the protocol, hyper with its limits, the deadlines, the drain.
+//! One connection from accept to close: the PROXY header, TLS, the protocol, hyper with its limits, the deadlines, the
+//! drain.
 //! Invariant: no client can keep a connection open past its deadlines.
 
 use std::future::poll_fn;
@@ -36,11 +37,14 @@ pub(super) struct ConnectionServer<H> {
     pub(super) limit: ConnectionLimit,
     /// Throttles the log line about PROXY headers that are missing or wrong.
     bad_header: LogThrottle,
+    /// Throttles the log line about client certificates that are missing or wrong.
+    bad_certificate: LogThrottle,
 }
 
 impl<H: Handler> ConnectionServer<H> {
     pub(super) fn new(handler: Arc<H>, settings: SettingsHandle, limit: ConnectionLimit) -> Self {
-        Self { handler, settings, limit, bad_header: LogThrottle::default() }
+        let (bad_header, bad_certificate) = (LogThrottle::default(), LogThrottle::default());
+        Self { handler, settings, limit, bad_header, bad_certificate }
     }
 
     /// Facts about a new connection, with the settings that are in effect now.
@@ -134,10 +138,29 @@ impl<H: Handler> ConnectionServer<H> {
         }
         let admission = guard.admission();
         let tls = accepted.tls(connected.listener(), connected.settings().tls.as_ref());
-        let (transport, ahead) = accepted.open(tls, ahead).await?;
+        let opened = accepted.open(tls, ahead).await;
+        let (transport, ahead) =
+            opened.inspect_err(|error| self.report_certificate(error, &connected))?;
         let mut stream = Stream::new(transport, ahead, connected, guard);
         let protocol = stream.protocol().await?;
         Ok((stream, protocol, admission))
+    }
+
+    /// Reports a connection that is closed for its client certificate. It names the reason: the client sees none.
+    fn report_certificate(&self, error: &io::Error, connected: &ConnectionInfo) {
+        let error = error.get_ref().and_then(|it| it.downcast_ref::<rustls::Error>());
+        let is_of_certificate = |error: &&rustls::Error| {
+            use rustls::Error::{InvalidCertificate, NoCertificatesPresented};
+            matches!(error, NoCertificatesPresented | InvalidCertificate(_))
+        };
+        let Some(error) = error.filter(is_of_certificate) else { return };
+        if self.bad_certificate.allow() {
+            let peer = connected.peer().address();
+            tracing::warn!(
+                %peer,
+                "connection closed: its client certificate does not satisfy server.tls.client_ca: {error}"
+            );
+        }
     }
 
     /// Reports a connection that is closed for its PROXY header. It names what to change.
