@@ -4,7 +4,8 @@
 //! # One request
 //!
 //! 1. [`server`] accepts the connection, holds its deadlines, and rejects what is not clearly one HTTP request
-//!    (`connection`, `request_head`, `service`). `client_info` determines the client's address.
+//!    (`connection`, `request_head`, `service`). `client_info` determines the client's address, which a load balancer may
+//!    announce (`proxy_protocol`).
 //! 2. [`app`] `dispatch` takes a path of the gateway to [`endpoints`], every other one to a route of [`gate`].
 //! 3. [`routing`] lists the ways in which an application could interpret the path.
 //! 4. [`gate`] finds the session by its cookie (`identify`) and decides (`decide`) by the rules of [`policy`]. Only

@@ -12,7 +12,7 @@ pub struct Flags {
     /// Origin at which browsers reach the gateway.
     #[arg(long, env = "PORTCULLIS_PUBLIC_URL", hide_env_values = true, value_name = "URL")]
     public_url: Option<String>,
-    /// Listen address: HOST:PORT or unix:PATH [default: 127.0.0.1:4180]
+    /// Listen address: HOST:PORT, unix:PATH or systemd [default: 127.0.0.1:4180]
     #[arg(long, env = "PORTCULLIS_LISTEN", hide_env_values = true, value_name = "ADDRESS")]
     listen: Option<String>,
     /// Listen address for health checks and metrics: HOST:PORT, unix:PATH or `off` [default: 127.0.0.1:4181]

@@ -24,7 +24,7 @@ pub(super) const KEYS: &[KeySpec] = &[
         "listen",
         Type::Scalar,
         DefaultValue::Unset("the public listeners"),
-        "Separate listener for the auth endpoints: HOST:PORT or unix:PATH.",
+        "Separate listener for the auth endpoints: HOST:PORT, unix:PATH or systemd:NAME.",
     ),
 ];
 

@@ -3,8 +3,8 @@
 //!
 //! [`Server::bind`] opens the sockets. [`Bound::serve`] returns when the last request of a drain is answered.
 //!
-//! The path of a request: `listener` (`connection_limit`, `eviction`) → `connection` (`transport`, `stream`,
-//! `deadlines`) → `service` (`request_head`, `client_info`, `request_body`) → [`Handler`] → `response_body`
+//! The path of a request: `listener` (`connection_limit`, `eviction`) → `connection` (`proxy_protocol`, `transport`,
+//! `stream`, `deadlines`) → `service` (`request_head`, `client_info`, `request_body`) → [`Handler`] → `response_body`
 //! (`exchange`). `shutdown` ends them all.
 
 mod active_settings;

@@ -194,3 +194,52 @@ const LONGEST_V2: usize = 4096;
 
 /// Enough for a usual header. Few, because every silent connection reserves them.
 const FIRST_READ: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A beginning that is parsed is the whole header, and more bytes change nothing.
+    fn check(bytes: &[u8], version: Start) -> Result<(), TestCaseError> {
+        let whole = parse(version, bytes);
+        for cut in 0..bytes.len() {
+            let begun = &bytes[..cut];
+            prop_assert!(matches!(start(begun), Start::Undecided) || start(begun) == version);
+            let parsed = parse(version, begun);
+            prop_assert!(
+                parsed == Ok(None) || parsed == whole,
+                "{cut} bytes: {parsed:?} {whole:?}"
+            );
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_of_version_1_break_the_parser(rest in vec(any::<u8>(), 0..120)) {
+            check(&[V1, &rest].concat(), Start::V1)?;
+        }
+
+        #[test]
+        fn no_words_of_version_1_break_the_parser(rest in "(TCP4|TCP6|UNKNOWN|)( [0-9a-f.:]{0,9}){0,6}\r?\n?.?") {
+            check(&[V1, rest.as_bytes()].concat(), Start::V1)?;
+        }
+
+        #[test]
+        fn no_bytes_of_version_2_break_the_parser(
+            command in any::<u8>(),
+            family in any::<u8>(),
+            claimed in any::<Option<u16>>(),
+            rest in vec(any::<u8>(), 0..250),
+        ) {
+            let length = claimed.unwrap_or(u16::try_from(rest.len()).unwrap()).to_be_bytes();
+            check(&[V2, &[command, family], &length, &rest].concat(), Start::V2)?;
+            // The values that exist.
+            let (command, family) = (0x20 | command & 1, [0, 0x11, 0x21, 0x31][usize::from(family % 4)]);
+            check(&[V2, &[command, family], &length, &rest].concat(), Start::V2)?;
+        }
+    }
+}

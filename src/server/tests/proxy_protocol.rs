@@ -1,5 +1,6 @@
 //! The PROXY protocol: whose address counts, and which connections are closed.
 
+use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -110,6 +111,22 @@ async fn header_is_read_byte_by_byte_and_together_with_the_request() {
     );
     let answer = running.exchange([&v2(1, 0x11, &TCP4), post.as_bytes()].concat()).await;
     assert!(answer.ends_with("3000 bytes, trailers false"), "{answer}");
+}
+
+#[tokio::test]
+async fn http2_by_prior_knowledge_works_after_the_header() {
+    let running = behind_a_balancer().await;
+    let stream = Announcing { header: v2(1, 0x11, &TCP4), stream: running.connect().await };
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    let request = http::Request::builder().uri("http://a/x");
+    let request = request.body(http_body_util::Empty::<Bytes>::new()).unwrap();
+    let response = timeout(SOON, sender.send_request(request)).await.expect("an answer").unwrap();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_client(std::str::from_utf8(&body).unwrap(), b"", "192.0.2.7");
 }
 
 #[tokio::test]

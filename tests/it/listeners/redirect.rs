@@ -101,6 +101,25 @@ async fn redirect_leads_to_no_foreign_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn route_for_every_host_keeps_every_host() {
+    let upstream = Upstream::start().await;
+    let gateway = gateway(&upstream, &["*"], "");
+    check(&gateway, &get("/x", "any.example"), "https://any.example:8443/x").await;
+    check(&gateway, "GET /ping HTTP/1.0\r\n\r\n", &format!("{HERE}/ping")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn load_balancer_announces_clients_to_the_redirect_too() {
+    let upstream = Upstream::start().await;
+    let keys = "  proxy_protocol: true\n  trusted_proxies: [127.0.0.1]\n";
+    let gateway = gateway(&upstream, &["wiki.localhost"], keys);
+    let announced = format!("PROXY TCP4 192.0.2.7 10.0.0.1 1 2\r\n{}", get("/x", "wiki.localhost"));
+    check(&gateway, &announced, &format!("{HERE}/x")).await;
+    gateway.log_until_all(&["\"path\":\"/x\"", "192.0.2.7"]);
+    assert_eq!(exchange(&gateway, &get("/x", "wiki.localhost")).await, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn host_of_a_trusted_proxy_counts_if_a_route_has_it() {
     let upstream = Upstream::start().await;
     let hosts = ["wiki.localhost", "other.localhost"];
