@@ -175,6 +175,7 @@ const MOST_BYTES: usize = 64 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::PassedSocketName;
 
     #[track_caller]
     fn check(set: &[(&str, &str)], file: Option<&str>, expected: Result<Option<&str>, &str>) {
@@ -189,6 +190,13 @@ mod tests {
             }
             _ => panic!("{file:?}: {found:?}"),
         }
+    }
+
+    #[test]
+    fn socket_of_systemd_has_no_address_that_health_could_find() {
+        let address = ListenAddress::Passed(PassedSocketName::Only("admin".to_owned()));
+        let error = of_listener(&address).unwrap_err();
+        assert!(error.contains("--url"), "{error}");
     }
 
     #[test]

@@ -56,8 +56,8 @@ impl SettingsHandle {
         Ok(Self { active, tasks, untrusted_chain })
     }
 
-    /// Replaces all settings but `listen`, `workers` and `limits.connections`, which keep their values from the
-    /// start. Fails, and changes nothing, if a certificate cannot be used.
+    /// Replaces all settings but `listen`, `redirect_http`, `workers` and `limits.connections`, which keep their values
+    /// from the start. Fails, and changes nothing, if a certificate cannot be used.
     pub fn replace(&self, settings: &Settings, context: ServerContext) -> Result<(), Error> {
         self.active.store(Arc::new(activate(settings, context, &self.tasks)?));
         Ok(())
