@@ -26,7 +26,7 @@ impl ClientAddress {
     }
 
     /// Whether the address lies in one of these networks, with IPv4-mapped IPv6 unmapped.
-    // SECURITY: an unknown address must not match any rule that allows (T36).
+    // SECURITY: an unknown address must not match any rule that allows.
     pub fn is_in(self, networks: &[IpNet]) -> bool {
         let address = self.known().map(|address| address.to_canonical());
         address.is_some_and(|address| networks.iter().any(|network| network.contains(&address)))

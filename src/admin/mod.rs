@@ -1,5 +1,5 @@
 //! The admin listener: health, readiness and metrics for the operator's machines, on a socket of its own.
-//! Invariants: no public listener serves any of it, on any host or path (T58); a web page that is open on this
+//! Invariants: no public listener serves any of it, on any host or path; a web page that is open on this
 //! machine can neither read nor change anything here.
 
 pub mod health;

@@ -67,7 +67,14 @@ impl App {
         let targets = targets(config, &site, &cookies)?;
         let size_limit = Arc::new(used::size_limit(config));
         let (table, limit) = (sessions.clone(), size_limit.clone());
-        let refresher = Refresher::new(table, clock.clone(), &config.session, limit, tasks.clone());
+        let refresher = Refresher::new(
+            table,
+            clock.clone(),
+            &config.session,
+            limit,
+            tasks.clone(),
+            Arc::clone(metrics),
+        );
         let rules: Vec<&HeaderRule> =
             config.routes.iter().flat_map(|route| &route.identity_headers).collect();
         let roots = Roots::new(&config.session.secrets, &lasting.generated_root);

@@ -9,7 +9,7 @@ use crate::origin::Origin;
 
 /// Whether a page of one of the `own` origins, or the user directly, sent a request. With a cookie domain, the
 /// other hosts of the site share the session, so their pages count too.
-// SECURITY: another site must not make the browser change anything here, not even by an image (T88).
+// SECURITY: another site must not make the browser change anything here, not even by an image.
 pub(super) fn is_same_origin(
     headers: &HeaderMap,
     own: &[&Origin],

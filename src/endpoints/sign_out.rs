@@ -40,7 +40,7 @@ impl Endpoints {
             _ => false,
         };
         // SECURITY: this applies without a session too. A form on another site is sent without the `Lax` session
-        // cookie, but the answer would still clear that cookie (T88).
+        // cookie, but the answer would still clear that cookie.
         if !is_meant || !is_same_origin(call.headers, &own, domain) {
             let query = target.as_ref().map(|target| {
                 Serializer::new(String::from("?")).append_pair("rd", target.as_str()).finish()

@@ -21,7 +21,7 @@ impl Endpoints {
         let options = query.options();
         match Initiator::of(call.headers) {
             Initiator::Person | Initiator::Script | Initiator::Unknown => {}
-            // SECURITY: a page could begin sign-ins in the browsers of its visitors (T88).
+            // SECURITY: a page could begin sign-ins in the browsers of its visitors.
             Initiator::Prefetch | Initiator::Frame | Initiator::Subresource => {
                 return Err(self.not_opened(call, &query));
             }

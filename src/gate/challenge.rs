@@ -58,6 +58,7 @@ pub enum SubrequestChallenge {
 impl Gate {
     /// A redirect to sign-in, or a 401 with the URL for it.
     pub fn challenge(&self, request: Challenged<'_>) -> Result<Response<Body>, Error> {
+        // SECURITY: cookie tossing: another host of the domain may have set a second session cookie.
         let tossed = self.party.cookies().sent(request.headers, Name::Session) == Sent::Conflict;
         let cookies = tossed.then(|| {
             let path = request.target.split('?').next().unwrap_or("/");
@@ -109,7 +110,8 @@ impl Gate {
         }
     }
 
-    /// The same for a link that a program may follow first. `start` leads to the choice of a provider if needed.
+    /// The link of [`Self::sign_in_path`] for a program, which may request it before a browser does: always `start`,
+    /// which redirects to the choice of a provider if there are several.
     fn start_path(&self, route: &Route, target: &str) -> String {
         let providers = self.party.providers();
         let mut usable = providers.for_route(&route.providers);
@@ -129,7 +131,7 @@ impl Gate {
         initiator: Initiator,
         own: impl FnOnce() -> String,
     ) -> String {
-        // A proxy that does not send the method of a navigation most likely has a GET.
+        // An auth subrequest that names no method is most likely about a GET.
         let is_page = request.method.is_none_or(is_safe) && initiator == Initiator::Person;
         let page =
             if is_page { own() } else { self.referring_page(request.headers, request.client) };
@@ -167,8 +169,8 @@ pub fn may_redirect(
         return false;
     }
     match route.unauthenticated {
-        // A script that is redirected would receive the provider's page, which it cannot use. Nor can a frame: that
-        // page does not want to be framed.
+        // A script that is redirected would receive the provider's page, which it cannot use. Nor can a
+        // frame: providers forbid framing of their sign-in page.
         Unauthenticated::Auto => initiator == Initiator::Person,
         Unauthenticated::Redirect => true,
         Unauthenticated::Unauthorized => false,
@@ -179,7 +181,7 @@ fn is_safe(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD
 }
 
-/// A person who sends a form sees the answer in its place.
+/// The answer to a form replaces the page with the form, so what the person entered is lost.
 fn at_stake(request: Challenged<'_>, initiator: Initiator) -> AtStake {
     match initiator {
         Initiator::Person | Initiator::Frame if request.method == Some(&Method::POST) => {

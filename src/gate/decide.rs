@@ -31,7 +31,7 @@ pub struct AccessRequest<'r, 'a> {
     pub reach: &'a Reach<'a>,
     /// The address of the client.
     pub client_address: ClientAddress,
-    /// Rules of an auth subrequest, which must allow the request as well as those of the route.
+    /// Rules in the query of an auth subrequest. They and the route's rules must both allow the request.
     pub narrowing: Option<&'a Policy>,
     /// Whether a page of a foreign origin opens a WebSocket.
     pub foreign_origin: bool,
@@ -46,7 +46,7 @@ pub enum Decision<'r> {
     SignIn,
     /// The request is denied.
     Deny(AccessDenied),
-    /// An upstream may interpret the path in this way, for which the decision is another one.
+    /// An upstream may interpret the path in this way, for which the decision differs.
     Ambiguous(String),
 }
 
@@ -160,8 +160,8 @@ fn common_verdict(
     }
 }
 
-/// The verdict of a request that is allowed by the names of its path, if `;parameters` are part of them. The error is an
-/// interpretation that is denied.
+/// The verdict of a request that is allowed by the names of its path, if `;parameters` are part of them. The error is
+/// an interpretation that is denied.
 fn verdict_with_parameters(
     request: &AccessRequest<'_, '_>,
     visitor: &Visitor,
@@ -241,7 +241,7 @@ fn is_all_public(
     is_public(request, interpretations.plain()) && others.all(|other| is_public(request, other))
 }
 
-/// A path in the letter case of those `paths` of a route that differ in letter case only.
+/// A path, respelt like each path in the route's rules that differs from another one in letter case only.
 // SECURITY: a case-insensitive upstream serves `/app` under `/App` too, so a rule for one of them must not be a
 // way around a rule for the other.
 fn respelt(

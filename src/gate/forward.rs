@@ -45,7 +45,7 @@ impl Gate {
         self.party.cookies().strip_response(response.headers_mut());
         if let Some(member) = member {
             if !response.headers().contains_key(CACHE_CONTROL) {
-                // SECURITY: a shared cache would show a user's page to other users (T69).
+                // SECURITY: a shared cache would show a user's page to other users.
                 response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private"));
             }
             self.bind_response(&client, &response, &member.session, authentication);
@@ -71,7 +71,7 @@ impl Gate {
         let stripped = upstream::strip(&mut request);
         self.strip(route, request.headers_mut());
         self.inject(permit, request.headers_mut())?;
-        // A user who sends a body is not idle, also if that takes longer than the idle timeout.
+        // A user who sends a body is not idle, even if that takes longer than the idle timeout.
         let sender = permit.visitor().member().filter(|_| !request.body().is_end_stream());
         let on_bytes = self.touching(sender.map(|member| &member.session));
         if let Some(member) = sender {
@@ -188,7 +188,7 @@ fn carrier(
 ) -> Carrier<impl FnOnce() -> BoundConnections + use<>> {
     let bound = client.attached::<BoundConnections>();
     if stripped.carries_several() || client.is_trusted() || !matches!(client.peer(), Peer::Ip(_)) {
-        // SECURITY: until now the connection may have counted as that of one visitor.
+        // SECURITY: a connection to the upstream that is authenticated by NTLM for one visitor must not serve another.
         bound.inspect(|bound| bound.close());
         return Carrier::SeveralClients;
     }

@@ -86,7 +86,8 @@ impl Gate {
     /// Waits for a refresh, but not long if the one before failed. After `outage_grace` the member is a stranger.
     async fn renewed(&self, session: Arc<Session>, data: Arc<SessionData>) -> Visitor {
         let is_lapsed = || data.tokens.is_lapsed(self.party.clock().moment(), self.outage_grace);
-        let limit = if session.is_in_outage() && !is_lapsed() { SOON } else { Duration::MAX };
+        let limit =
+            if session.is_in_outage() && !is_lapsed() { OUTAGE_WAIT } else { Duration::MAX };
         let outcome = timeout(limit, self.refresh(&session, &data).effect()).await;
         match outcome.unwrap_or(RefreshEffect::Kept) {
             RefreshEffect::Renewed => {
@@ -111,9 +112,9 @@ impl Gate {
     }
 }
 
-/// How long a request waits for a provider that was unavailable at the last refresh. Each request of a page waits
-/// that long.
-const SOON: Duration = Duration::from_secs(1);
+/// How long a request waits for a provider that was unavailable at the last refresh. Short, because each
+/// request of a page waits that long.
+const OUTAGE_WAIT: Duration = Duration::from_secs(1);
 
 /// Gets new tokens from the provider. `key` is for the log.
 async fn renew(

@@ -19,7 +19,7 @@ pub enum Initiator {
     Subresource,
     /// A script.
     Script,
-    /// A client whose headers do not show it.
+    /// The headers do not show the cause.
     Unknown,
 }
 
@@ -60,7 +60,7 @@ fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
     headers.get_all(name).iter().map(HeaderValue::as_bytes)
 }
 
-/// A service worker that passes a navigation on makes its destination `empty`.
+/// `empty`: the navigation comes through a service worker.
 fn is_page(destination: &[u8]) -> bool {
     matches!(destination, b"document" | b"empty")
 }

@@ -1,7 +1,8 @@
 //! Event streams end when the process begins to drain. A browser connects again at once, to the next process.
 //! How: the body of the response ends with an error. hyper asks for the body only while the client reads, so a task
 //! cuts the response of a client that does not.
-//! Invariant: such a response never looks complete, and every other one goes on.
+//! Invariant: a stream that is cut ends with an error, so that no client takes it for complete. Other responses are
+//! sent to their end.
 
 use std::pin::Pin;
 use std::sync::{Arc, Weak};

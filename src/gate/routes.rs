@@ -65,7 +65,8 @@ impl Routes {
         with_parameters.iter().map(of_rules).collect()
     }
 
-    /// Every way to interpret a path on a host. A path that is not UTF-8 has one where nothing depends on the path.
+    /// Every way to interpret a path on a host. A path that is not UTF-8 is malformed, unless the host has only a
+    /// route at `/` whose rules name no path: there it has one interpretation.
     // SECURITY: an upstream may read such bytes in any encoding, so no `paths` and no other route may be there.
     pub fn interpret<'p>(
         &self,

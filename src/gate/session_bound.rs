@@ -1,7 +1,7 @@
 //! Requests that end with their session: uploads, and responses of unknown length.
 //! How: one task checks all of them every second. It skips requests younger than a second, so that a short request
 //! costs an entry in a list, but no timer and no task.
-//! Invariant: a request that is open when its session ends is cut within three seconds, also if its client neither
+//! Invariant: a request that is open when its session ends is cut within three seconds, even if its client neither
 //! reads nor writes.
 
 use std::sync::{Arc, Mutex, Weak};
@@ -50,7 +50,8 @@ impl SessionBound {
 }
 
 impl Gate {
-    /// Cuts a request when its session ends while its response is open. A response of known length is not cut.
+    /// Registers a request, so that it is cut if its session ends while its response is open. A response of known
+    /// length is not cut.
     pub(super) fn bind_response(
         &self,
         client: &Arc<ClientInfo>,
@@ -68,7 +69,7 @@ impl Gate {
         }
     }
 
-    /// Cuts a request when its session ends while its body or a response of unknown length is open.
+    /// Registers a request, so that it is cut if its session ends while its body or an open-ended response is open.
     pub(super) fn bind(
         &self,
         client: &Arc<ClientInfo>,
@@ -99,7 +100,7 @@ impl Gate {
     /// Cuts a request whose session has ended. Returns whether to check it again.
     fn check_request(&self, Entry { request, session, authentication }: &Entry) -> bool {
         let Some(request) = request.upgrade() else { return false };
-        // A closed request may open again: its upload has ended, and its response has not begun.
+        // A request is not open between the end of its upload and the start of its response.
         if !request.is_open() || self.may_stay_open(session, *authentication) {
             return true;
         }

@@ -1,7 +1,7 @@
 //! The header fields of an answer that allows an auth subrequest: prepared once for a route, and filled once for a
 //! session.
 //! Invariant: every identity header is in them, empty if it has no value.
-// SECURITY: some proxies leave a header that is absent here as their visitor sent it (CVE-2026-30851, T56).
+// SECURITY: some proxies leave a header that is absent here as their visitor sent it (CVE-2026-30851).
 
 use std::sync::Arc;
 
@@ -130,7 +130,7 @@ impl AnswerNames {
 
     /// Whether an application could trust a request's header with this name, and an answer cannot remove it: it is
     /// one of these in another spelling.
-    // SECURITY: CGI and its successors read `X_Forwarded_User` as `X-Forwarded-User` (T33).
+    // SECURITY: CGI and its successors read `X_Forwarded_User` as `X-Forwarded-User`.
     pub fn is_forged(&self, name: &HeaderName) -> bool {
         let (text, names) = (name.as_str(), &self.names);
         let misspelt = self.lengths & length(name) != 0

@@ -313,7 +313,7 @@ impl IdentityHeaderNames {
     }
 
     /// Removes headers with these names.
-    // SECURITY: removed even if we set none, because a client could send its own (T32, T33).
+    // SECURITY: removed even if we set none, because a client could send its own.
     pub fn strip(&self, headers: &mut HeaderMap) {
         let forged: Vec<HeaderName> =
             headers.keys().filter(|name| self.contains(name.as_str())).cloned().collect();

@@ -108,7 +108,7 @@ impl Login {
     /// The cookie of the new session, which replaces those of the browser.
     fn replace_sessions(&self, id: &SessionId, headers: &HeaderMap) -> HeaderValue {
         // SECURITY: a sign-in ends every session whose id the browser had before, also one that an attacker set
-        // (session fixation, T85).
+        // (session fixation).
         let before = self.party.cookies().all_sent(headers, Name::Session);
         for key in before.filter_map(SessionKey::of_cookie) {
             self.party.sessions().remove(key);
@@ -259,7 +259,7 @@ impl Login {
     ) -> Result<SignedIn, Error> {
         let turn = provider.turn(request.client).await?;
         // SECURITY: the state is marked as used before the code is sent, so that only one of two callbacks sends
-        // it (T72), and not earlier, so that callbacks which send no code fill no memory.
+        // it, and not earlier, so that callbacks which send no code fill no memory.
         let taken = self.states.take(opened, self.party.clock().unix());
         let state = taken.ok_or(Error::State(StateFault::Used))?;
         let code = Code {

@@ -61,7 +61,7 @@ impl AllowedTargets {
     /// The target in `rd`, if a browser may be sent there. `rd` is percent-decoded once.
     pub fn parse(&self, rd: &str) -> Option<ReturnTo> {
         // SECURITY: browsers read `\` as `/` and drop tabs and line ends, so `/\evil` and `/<tab>/evil` are other
-        // hosts to them. No honest target has one of these characters (T60, T63). In a query, browsers leave a
+        // hosts to them. No honest target has one of these characters. In a query, browsers leave a
         // `\` as it is.
         let before_query = rd.split(['?', '#']).next().unwrap_or_default();
         if rd.chars().any(char::is_control) || before_query.contains('\\') {

@@ -75,7 +75,7 @@ fn account(identity: &Identity) -> String {
 }
 
 /// A name without characters that would change the sentence around it, and not too long.
-// SECURITY: characters that change the direction of writing would rearrange the words around the name (T84);
+// SECURITY: characters that change the direction of writing would rearrange the words around the name;
 // a name of a hundred lines would push the buttons out of sight.
 fn in_a_sentence(name: &str) -> String {
     let turns = |it: &char| matches!(it, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -11,7 +11,7 @@ use crate::body::Body;
 
 /// Sets the security headers of every response that the gateway itself makes.
 pub fn harden(headers: &mut HeaderMap) {
-    // SECURITY: browsers and proxies must not cache it (T69), guess its type, frame it on another
+    // SECURITY: browsers and proxies must not cache it, guess its type, frame it on another
     // origin's page, or send its address to the next site.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -50,8 +50,8 @@ impl Denial {
         failed
     }
 
-    /// The key to name to the user, in the rules that lack least. `None` if they lack different keys: then each of
-    /// them would be enough, and none of them is the reason.
+    /// The failed key to name to the user: that of the rules with the fewest failed keys. `None` if these rules
+    /// failed for different keys, because then no single key is the reason.
     pub fn decisive(&self) -> Option<Key> {
         // A rule about other requests says nothing about this user.
         let other = |keys: &[Key]| {
@@ -90,7 +90,7 @@ pub enum Ruling {
 }
 
 impl Verdict {
-    /// Whether another verdict is the same but for its reason.
+    /// Whether another verdict is equal, apart from its reason.
     pub fn decides_as(&self, other: &Self) -> bool {
         match self {
             Self::Allow => matches!(other, Self::Allow),

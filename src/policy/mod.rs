@@ -1,4 +1,4 @@
-//! Whether a request is allowed. Denied is the default.
+//! Whether a request is allowed. By default it is denied.
 //! Invariant: no I/O and no clock; the same input has the same verdict.
 
 pub mod evaluate;

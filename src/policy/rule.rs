@@ -130,7 +130,7 @@ pub enum EmailDomain {
 }
 
 impl EmailDomain {
-    /// Parses `example.com` or `*.example.com`. The error continues a sentence and does not quote the text.
+    /// Parses `example.com` or `*.example.com`. The error is a predicate, to be put behind the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text.contains('@') {
             return Err("must be only the domain, the part after the @".into());

@@ -7,7 +7,7 @@ use crate::oidc::error::Error as OidcError;
 /// A failed sign-in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// The limit of concurrent token requests is reached, also after waiting: try again.
+    /// The limit of concurrent token requests is reached, even after waiting: try again.
     #[error("too many concurrent token requests")]
     Busy,
     /// The rate limit for failed codes from this client address is reached.
@@ -28,7 +28,7 @@ pub enum Error {
     /// The provider violates the standard.
     #[error("the provider misbehaved: {0}")]
     Misbehaved(OidcError),
-    /// The settings cannot be used.
+    /// The provider's settings are invalid.
     #[error("{0}")]
     Settings(OidcError),
     /// The claims are verified, but identify no user.
@@ -138,7 +138,7 @@ fn advice_for(error: &OidcError) -> &'static str {
 const CREDENTIALS: &str =
     "check `client_id`, `client_secret`, `token_endpoint_auth_method`, and the registration";
 
-/// The same for an error response with this code.
+/// What the operator should do about an error response with this code.
 pub(super) fn advice(code: &ErrorCode) -> &'static str {
     match code {
         ErrorCode::InvalidScope => {
@@ -177,7 +177,7 @@ pub enum RefreshError {
     /// The answer is not signed correctly, is for another user, or is rejected by userinfo: the session ends.
     #[error("the refreshed tokens cannot be trusted: {0}")]
     Untrusted(Error),
-    /// Any other failure, also a wrong configuration: the session continues, and the refresh is tried again.
+    /// Any other failure, including a wrong configuration: the session continues, and the refresh is tried again.
     #[error("{0}")]
     Temporary(Error),
 }

@@ -110,13 +110,13 @@ impl Settings {
     }
 }
 
-/// When the userinfo endpoint is requested, and what its failure costs. Claims of another `sub` reject the tokens in
-/// every case.
+/// When the userinfo endpoint is requested, and what happens if that fails. If userinfo is about another `sub`, the
+/// tokens are rejected in every case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Userinfo {
-    /// When the ID token lacks a claim that the configuration uses. A failure costs these claims.
+    /// When the ID token lacks a claim that the configuration uses. If that fails, these claims are absent.
     Auto,
-    /// At each sign-in and refresh. A failure costs the sign-in.
+    /// At each sign-in and refresh. If that fails, so does the sign-in.
     Always,
     /// Not at all.
     Never,
@@ -176,7 +176,7 @@ impl Provider {
         })
     }
 
-    /// The same for rules and headers that read these claims too.
+    /// A provider that also requests userinfo if one of these claims, which rules and headers read, is absent.
     #[must_use]
     pub fn using(self, claims: Vec<ClaimPath>) -> Self {
         Self { used_claims: claims, ..self }
@@ -217,7 +217,7 @@ impl Provider {
         self.settings.sign_out
     }
 
-    /// The same for two configurations that mean the same provider.
+    /// Equal in two configurations that name the same provider.
     pub fn fingerprint(&self) -> Fingerprint {
         self.settings.fingerprint()
     }
@@ -236,7 +236,7 @@ impl Provider {
         }
     }
 
-    /// Keeps metadata and keys fresh until dropped; for the owner to run.
+    /// Keeps metadata and keys fresh, and never ends. The caller spawns it.
     pub fn keep_fresh(&self) -> impl Future<Output = ()> + Send + use<> {
         Arc::clone(&self.issuer).keep_fresh(Arc::clone(self.id()))
     }
@@ -253,14 +253,16 @@ impl Provider {
         }
     }
 
-    /// Whether a user cannot sign in now, as far as is known: its last request or its discovery failed.
+    /// Whether users cannot sign in now, as far as is known: the last request to the provider, or its discovery,
+    /// failed.
     pub fn is_down(&self) -> bool {
         let undiscovered = !self.issuer.is_known() && self.issuer.fault().is_some();
         undiscovered || !self.http.is_answering()
     }
 
     /// The logout request, which ends the session at the provider, without a hint. `None` if the provider has no
-    /// endpoint for it, if `sign_out` is `local`, or if its metadata is not known: a sign-out does not wait for discovery.
+    /// endpoint for it, if `sign_out` is `local`, or if its metadata is not known: a sign-out does not wait for
+    /// discovery.
     pub fn logout_request<'a>(
         &'a self,
         post_logout_redirect_uri: &'a str,

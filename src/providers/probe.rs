@@ -79,7 +79,7 @@ impl Provider {
             report.warn("issuer", message, None);
         }
         self.try_client(&metadata, redirect_uri, &mut report).await;
-        // Without it, the answer says nothing.
+        // Without `prompt=none`, the provider shows a page whether the redirect URI is registered or not.
         if metadata.has_prompt("none") {
             self.try_redirect(&metadata, redirect_uri, &mut report).await;
         }
@@ -202,7 +202,7 @@ impl Provider {
         report.warn(key, message, Some("sign in once to verify it"));
     }
 
-    /// Checks the redirect URI. The provider redirects to a registered URI also with an error, but never to one that
+    /// Checks the redirect URI. The provider redirects to a registered URI even with an error, but never to one that
     /// is not registered (RFC 6749 §4.1.2.1).
     async fn try_redirect(
         &self,
@@ -340,7 +340,7 @@ impl ProbeReport {
 const UNREACHABLE: &str = "check the address, DNS and the network from this machine; if the provider has another address \
                            there, set `internal_origin`; if there is an egress proxy, set `proxy`";
 
-/// The largest difference without a warning; less than ID tokens are allowed.
+/// The largest difference without a warning; less than the leeway for ID tokens.
 const TOLERATED: Duration = Duration::from_secs(30);
 
 #[cfg(test)]

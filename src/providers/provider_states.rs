@@ -1,8 +1,8 @@
 //! What is learned about providers at run time: metadata, keys, whether they answer, and what counts toward the
 //! limits of requests to them. It outlives a configuration.
-//! Invariant: providers with the same fingerprint share their limits, and providers that also reach their issuer in
-//! the same way share what is known of it, while any of them is in use. So a changed client secret or scope needs no
-//! new discovery.
+//! Invariant: providers with the same fingerprint share their limits, and those with the same issuer and HTTP
+//! settings also share metadata and keys, while any of them is in use. So a changed client secret or scope needs no new
+//! discovery.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A refresh: new tokens for a refresh token, and the user's claims now.
+//! A refresh: new tokens for a refresh token, and the user's current claims.
 //! Invariant: new tokens from the provider are never lost, because the old refresh token may be spent (rotation). If
 //! only the claims are unavailable, the session keeps its old claims.
 //! Source: RFC 6749 §6, OpenID Connect Core §12.

@@ -33,7 +33,7 @@ impl AllowedProviders {
 }
 
 impl Registry {
-    /// A registry of these providers. Their IDs differ.
+    /// A registry of these providers. Their IDs must be unique.
     pub fn new(providers: Vec<Arc<Provider>>) -> Self {
         Self { providers }
     }

@@ -156,7 +156,7 @@ impl Provider {
         Ok(SignedIn { tokens, identity, baseline: RefreshBaseline { binding, id_token_claims } })
     }
 
-    /// Whether userinfo is requested next to this ID token.
+    /// Whether userinfo is requested in addition to this ID token.
     pub(super) fn needs_userinfo(&self, metadata: &Metadata, own: &Map<String, Value>) -> bool {
         let (names, strict) = (&self.settings.claims, self.settings.require_email_verified);
         let lacks = |path: &ClaimPath| path.find(own).is_none();

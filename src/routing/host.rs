@@ -55,7 +55,7 @@ impl HostPattern {
 
 /// The normal form of a host, for comparison with patterns: lower case, without one trailing dot; an address as a
 /// browser writes it.
-// SECURITY: a second spelling of a host must not find a weaker route than the first (T15).
+// SECURITY: a second spelling of a host must not find a weaker route than the first.
 pub fn normal(host: &str) -> Cow<'_, str> {
     let name = host.strip_suffix('.').unwrap_or(host);
     if let Some(address) = host.starts_with('[').then(|| url::Host::parse(host).ok()).flatten() {

@@ -177,7 +177,7 @@ fn normalized<'p>(path: &'p str, budget: &mut Budget) -> Result<Cow<'p, str>, Ov
 /// `a`, but then a prefix `/büro` would be ambiguous with itself.
 const WAYS: [Way; 12] = [
     // A second decoding. SECURITY: many decoders skip what they cannot decode and decode the rest. Without this, one
-    // `%zz` would hide `%2e%2e` (T45).
+    // `%zz` would hide `%2e%2e`.
     Way::pass(PERCENT, |path| match percent_decode_str(path).decode_utf8_lossy() {
         Cow::Borrowed(_) => Cow::Borrowed(path),
         Cow::Owned(decoded) => Cow::Owned(decoded),

@@ -141,8 +141,8 @@ fn http2(limits: &Limits, executor: H2Executor) -> http2::Builder<H2Executor> {
     http2
 }
 
-/// Bytes of one upload that may be under way. Each round trip moves as much (`benches/upload.rs`). As much is in
-/// memory while the application does not read it.
+/// Bytes of one upload that may be unacknowledged. A round trip moves at most this many (`benches/upload.rs`), and this
+/// many are in memory if the application does not read.
 const STREAM_WINDOW: u32 = 1024 * 1024;
 
 /// The same for all uploads of a connection together. It is several times that of one stream, so that an upload

@@ -1,6 +1,6 @@
 //! The client of a request: its address, scheme and host, from the connection or from a trusted proxy.
 //! Invariant: `X-Forwarded-*` and `client_address_header` of a peer that is not trusted have no effect, `Forwarded` is
-//! never read, and addresses are compared and shown with IPv4-mapped IPv6 unmapped.
+//! never read, and an IPv4-mapped IPv6 address counts as its IPv4 address.
 
 use std::any::Any;
 use std::mem;
@@ -26,7 +26,7 @@ use crate::server::shutdown::Tasks;
 use crate::telemetry::audit;
 use crate::telemetry::metrics::RouteMeter;
 
-/// The client of a request, and the scheme and host under which it sent it.
+/// The client of a request, and the request's effective scheme and host.
 #[derive(Clone, Debug)]
 pub struct ClientInfo {
     connected: Arc<ConnectionInfo>,
@@ -177,7 +177,7 @@ impl ClientInfo {
         self.connected.attached().get()
     }
 
-    /// The same, made if it does not exist. It is dropped with the connection.
+    /// The value that is kept for this connection, made if it does not exist. It is dropped with the connection.
     pub fn attach<T: Any + Send + Sync + Default>(&self) -> Option<&T> {
         self.connected.attached().get_or_default()
     }
@@ -228,7 +228,7 @@ impl ClientInfo {
         audit::RequestRef { client: self.address, request_id: self.request_id.as_str() }
     }
 
-    /// Records the route by which the request is counted and logged. The first call counts.
+    /// Records the route by which the request is counted and logged. Only the first call has an effect.
     pub fn note_route(&self, route: &'static RouteMeter) {
         let (Ok(()) | Err(_)) = self.route.set(route);
     }
@@ -252,7 +252,7 @@ impl ClientInfo {
         self.connected.tasks()
     }
 
-    /// Marks the response as open-ended: it has no `Content-Length`.
+    /// Marks the response as open-ended: an end is not in sight.
     pub fn answers_without_end(&self) {
         self.open_parts.mark_open_ended();
     }
@@ -262,8 +262,8 @@ impl ClientInfo {
         self.open_parts.bind()
     }
 
-    /// Whether the request's body has more to come, or the response is open-ended. No `Arc` of this is left when a
-    /// request is over.
+    /// Whether the request's body has more to come, or the response is open-ended. Hold it by a `Weak`, which is
+    /// dead once the request is over.
     pub fn is_open(&self) -> bool {
         self.open_parts.are_open()
     }

@@ -207,7 +207,7 @@ async fn drive<C: Future>(
     poll_fn(|cx| {
         // Before hyper reads: a request that begins after an eviction gets 503.
         if !evicted && eviction.poll(cx).is_ready() {
-            // No response would be lost, and HTTP/1 has no message for it.
+            // No response would be lost, and HTTP/1 cannot announce the close.
             if protocol == Protocol::Http1 && connected.activity().awaits_head() {
                 return Poll::Ready(());
             }

@@ -1,6 +1,6 @@
 //! Facts about one connection, shared by all of its requests.
-//! Invariant: made once, when the connection is accepted. Only the peer changes: a PROXY header may announce another one,
-//! once and before the first request.
+//! Invariant: made once, when the connection is accepted. Only the peer changes: a PROXY header may announce another
+//! one, once and before the first request.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -39,7 +39,7 @@ pub(super) struct ConnectionInfo {
     activity: ConnectionActivity,
     upstream_connections: Arc<AtomicUsize>,
     attached: Attached,
-    /// Whether the log line about a chain of a peer that is not trusted was considered.
+    /// Whether the peer has sent `X-Forwarded-For` without being trusted.
     has_sent_chain: AtomicBool,
 }
 
@@ -175,7 +175,8 @@ impl ConnectionInfo {
         trusted.then_some(proxies)
     }
 
-    /// Reports a peer that sends the field with the client's address and is not trusted: it may be a proxy that the operator forgot.
+    /// Reports a peer that sends the field with the client's address and is not trusted: it may be a proxy that the
+    /// operator forgot.
     pub(super) fn note_untrusted_chain(&self) {
         // Once per connection, so that a busy proxy does not contend for the throttle.
         if self.has_sent_chain.swap(true, Ordering::Relaxed) {

@@ -33,7 +33,7 @@ pub(super) struct ConnectionLimit {
 pub(super) enum Slot {
     /// One of `limits.connections`.
     Within(OwnedSemaphorePermit),
-    /// A spare one, to be exchanged for one of `limits.connections` if there is any.
+    /// A spare one, to be replaced by one of `limits.connections` if one is free.
     Spare(OwnedSemaphorePermit),
 }
 

@@ -2,8 +2,8 @@
 //! Invariant: a connection without an open request ends at a deadline, and so does one whose client takes no byte
 //! of a response, no matter what hyper is doing. hyper's own timers are off.
 //!
-//! `stream`, `service` and `h2_streams` record in [`ConnectionActivity`] since when something is so: since when a
-//! head is read, the socket is blocked, no request is open. Whenever hyper has nothing to do, the [`Watchdog`]
+//! `stream`, `service` and `h2_streams` record times in [`ConnectionActivity`]: when a head began, when the
+//! socket became blocked, when the last request ended. Whenever hyper has nothing to do, the [`Watchdog`]
 //! works out from these times the one deadline that applies, and sets its only timer to it.
 
 use std::pin::Pin;
@@ -89,8 +89,8 @@ const EVICTED: u32 = 1 << 31;
 /// connections that never send one must not block others.
 const HEAD_GRACE: Duration = Duration::from_millis(100);
 
-/// An optional time. Accesses from other tasks than the connection's are ordered by another field: by `open` for
-/// HTTP/2 streams, by `watcher` for a request's body.
+/// An optional time. Relaxed accesses are enough: what another task writes is published by a later release of `open`
+/// for HTTP/2 streams, and of `watcher` for a request's body.
 #[derive(Debug, Default)]
 pub(super) struct AtomicTime(AtomicU64);
 
@@ -183,7 +183,7 @@ impl ConnectionActivity {
         self.orders.wake();
     }
 
-    /// Whether the latest request is cut. True also after its response, because its body may still be under way.
+    /// Whether the latest request is cut. True even after its response, because its body may still be under way.
     pub(super) fn is_cut(&self) -> bool {
         let cut = self.cut.load(Ordering::Acquire);
         cut > 0 && cut == self.begun()
@@ -319,7 +319,7 @@ pub(super) struct Watchdog<'a> {
     timer: Pin<&'a mut Sleep>,
     /// Since when the connection is closing gracefully.
     leaving: Option<Duration>,
-    /// The same, if it is evicted.
+    /// Since when it is evicted.
     evicted: Option<Duration>,
 }
 
@@ -365,7 +365,7 @@ impl<'a> Watchdog<'a> {
 /// many of them are ending.
 const EVICTION_GRACE: Duration = Duration::from_millis(250);
 
-/// The shortest interval of these checks, in case that `keep_alive` is zero.
+/// The shortest interval of these checks, in case `keep_alive` is zero.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The deadline that applies now; `None` while requests are open.

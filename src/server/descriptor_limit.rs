@@ -7,8 +7,8 @@ use crate::server::settings::Limits;
 
 impl Limits {
     /// Raises the limit of open files as far as the system allows, and lowers `connections` to what it can bear.
-    /// Also returns how many connections to upstreams it can bear then. A process starts with a soft limit of 1024
-    /// only for the sake of programs that use `select`.
+    /// Also returns how many connections to upstreams it can bear then. The usual soft limit of
+    /// 1024 protects programs that use `select`, which this one does not.
     #[must_use]
     pub fn bearable(self) -> (Self, usize) {
         let Some(descriptors) = raised_descriptor_limit() else { return (self, usize::MAX) };

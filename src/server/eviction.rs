@@ -1,5 +1,6 @@
 //! The table of open connections, and the eviction of idle ones when `limits.connections` is reached.
-//! Invariants: a connection is evicted only while it has no request under way, the longest idle of a sample first.
+//! Invariants: a connection is evicted only while it has no request under way, the longest idle first, as of the last
+//! scan.
 //! Requests cost nothing here: idle times are read only when a permit is needed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,12 +24,12 @@ pub(super) struct Evictable {
     candidates: Mutex<Candidates>,
 }
 
-/// The longest idle connections of the last sample.
+/// The longest idle connections of the last scan.
 #[derive(Debug, Default)]
 struct Candidates {
     /// Sorted: the longest idle last. With the time since when.
     longest_idle: Vec<(Instant, u64)>,
-    /// The earliest time of the next sample, after one in which no connection was idle.
+    /// The earliest time of the next scan, after one in which no connection was idle.
     not_before: Option<Instant>,
 }
 
@@ -107,13 +108,13 @@ impl Evictable {
                     return evicted;
                 }
             }
-            self.sample(&mut candidates);
+            self.scan(&mut candidates);
         }
         None
     }
 
-    /// Samples the longest idle hundredth of all connections, so that one scan serves many evictions.
-    fn sample(&self, candidates: &mut Candidates) {
+    /// Finds the longest idle hundredth of all connections, so that one scan serves many evictions.
+    fn scan(&self, candidates: &mut Candidates) {
         let now = Instant::now();
         if candidates.not_before.is_some_and(|time| now < time) {
             return;

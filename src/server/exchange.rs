@@ -81,7 +81,7 @@ impl Exchange {
         response
     }
 
-    /// Records why a response is incomplete. `fault` is the client's, unless the server or the session has ended.
+    /// Records why a response is incomplete. It is `fault`, unless the server or the session has ended.
     #[cold]
     pub(super) fn cut(&mut self, fault: &'static str) {
         let ended = self.client.as_ref().is_some_and(|client| client.open_parts().are_cut());

@@ -20,7 +20,7 @@ pub struct ForwardAuth {
 /// Proxies of one kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ForwardAuthClient {
-    /// Their networks; addresses are compared with IPv4-mapped IPv6 unmapped.
+    /// Their networks; an IPv4-mapped IPv6 address counts as its IPv4 address.
     pub networks: Vec<IpNet>,
     /// Peers on unix sockets.
     pub unix: bool,

@@ -20,7 +20,7 @@ pub enum ForwardedFor {
     /// Every entry is a trusted proxy; this one is the left-most.
     AllTrusted(IpAddr),
     /// An entry is empty or not an address, and no untrusted address is to its right.
-    // SECURITY: the proxy did write an entry, so the client is not the proxy itself (T36).
+    // SECURITY: the proxy did write an entry, so the client is not the proxy itself.
     Invalid,
 }
 

@@ -25,8 +25,8 @@ pub(super) struct H2Executor {
     pub(super) write_timeout: Duration,
 }
 
-/// Whether hyper holds a frame of one stream's response that the client does not take. The response's body
-/// reports it.
+/// Watches one HTTP/2 stream: since when hyper holds a frame of its response that the client does not take. The
+/// response's body reports it.
 #[derive(Debug)]
 pub(super) struct SendStall {
     began: Instant,
@@ -42,7 +42,7 @@ tokio::task_local! {
 }
 
 impl SendStall {
-    /// That of the current task; `None` on HTTP/1.
+    /// The watch of the current task; `None` on HTTP/1.
     pub(super) fn current() -> Option<Arc<Self>> {
         RUNNING.try_with(Arc::clone).ok()
     }

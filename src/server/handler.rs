@@ -14,7 +14,7 @@ use crate::telemetry::access_log::Outcome;
 /// What is served: the gateway, the admin listener, the parts of the demo.
 pub trait Handler: Send + Sync + 'static {
     /// Answers a request. The future is dropped when the client leaves, so work that must be finished belongs
-    /// into a task of its own.
+    /// in a task of its own.
     fn handle(&self, incoming: Incoming) -> impl Future<Output = Answered> + Send;
 
     /// Whether an HTTP/1.0 request for a path may come without `Host`. Its host is empty then.

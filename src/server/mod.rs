@@ -1,7 +1,7 @@
 //! Sockets, TLS and HTTP toward clients; independent of what is served.
 //! Invariant: a [`Handler`] gets only requests whose framing, host and target are unambiguous.
 //!
-//! [`Server::bind`] opens the sockets. [`Bound::serve`] returns when the last request of a drain is answered.
+//! [`Server::bind`] opens the sockets. [`Bound::serve`] returns when the last request of a drain is answered or cut.
 //!
 //! The path of a request: `listener` (`connection_limit`, `eviction`) → `connection` (`proxy_protocol`, `transport`,
 //! `stream`, `deadlines`) → `service` (`request_head`, `client_info`, `request_body`) → [`Handler`] → `response_body`

@@ -1,5 +1,6 @@
 //! Open parts of a request that end with its session: an upload, or a response without a known end.
-//! Invariant: marking a part costs one atomic write. Everything else is done only when a request is cut.
+//! Invariant: marking a part costs one atomic write. The rest is done once a second by the gate, or when a request is
+//! cut.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -27,7 +28,7 @@ const BOUND: u8 = 1 << 2;
 const CUT: u8 = 1 << 3;
 
 impl OpenParts {
-    /// Those of the latest request of a connection.
+    /// The parts of the latest request of a connection.
     pub(super) fn of(activity: &ConnectionActivity) -> Self {
         Self { number: activity.begun(), ..Self::default() }
     }

@@ -1,5 +1,5 @@
 //! The other end of a socket, and which peers are trusted proxies.
-//! Invariant: addresses are compared with IPv4-mapped IPv6 unmapped. By default no peer is trusted.
+//! Invariant: an IPv4-mapped IPv6 address counts as its IPv4 address. By default no peer is trusted.
 
 use std::net::IpAddr;
 

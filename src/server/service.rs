@@ -151,8 +151,7 @@ impl<H: Handler> Service<H> {
         if reason == Rejection::Head(HeadError::Method) {
             headers.insert(ALLOW, METHODS);
         }
-        // SECURITY: after an ambiguous message, the start of the next one is unknown. Connections over a limit
-        // close.
+        // SECURITY: after an ambiguous message, the start of the next one is unknown.
         if request.version() != Version::HTTP_2 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -177,10 +176,10 @@ enum Rejection {
     #[error(transparent)]
     Head(#[from] HeadError),
     /// The connection has no slot.
-    #[error("limits.connections is reached")]
+    #[error("server.limits.connections is reached")]
     Full,
     /// The client of the connection has too many.
-    #[error("limits.connections_per_client is reached")]
+    #[error("server.limits.connections_per_client is reached")]
     ClientFull,
 }
 

@@ -1,5 +1,6 @@
 //! The shutdown of a server: the order to stop, the drain, and the tasks that it waits for.
-//! Invariant: a server returns only when all of its tasks have ended, and no task runs past `timeouts.drain`.
+//! Invariant: a server returns only when all of its tasks have ended, and no task runs longer than
+//! `drain_delay`, `drain` and one second together.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -86,8 +87,8 @@ pub(super) enum DrainStage {
     Ending,
 }
 
-/// The time in which streams without an end of their own end. With the second that a WebSocket has for its close
-/// message, a process without other work stops within two seconds.
+/// Open-ended streams end at a random moment within this time. A WebSocket needs up to one more second for its close
+/// message. So a process without other work stops within two seconds.
 const LEAVING: Duration = Duration::from_millis(900);
 
 /// The time of a tunnel to send its close message after the time to drain.
@@ -112,7 +113,7 @@ impl Tasks {
         self.0.draining.cancelled().await;
     }
 
-    /// Waits until a stream without an end of its own has to end: at a random moment in the first second of the
+    /// Waits until an open-ended stream has to end: at a random moment in the first second of the
     /// drain, so that a thousand clients do not connect to the next process at once.
     pub async fn leaving(&self) {
         self.draining().await;

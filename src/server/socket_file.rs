@@ -20,8 +20,8 @@ pub(super) fn listen(
 ) -> io::Result<(UnixListener, SocketFile)> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    // SECURITY: Linux gives these permissions to the file when it creates it. With another group they come later,
-    // as until then the file belongs to the group of the process.
+    // SECURITY: Linux gives these permissions to the file when it creates it. If `group` is set, those for the group
+    // and others are added after `chown`: before it, the file has the group of the process.
     let first = if group.is_some() { mode & 0o700 } else { *mode };
     File::from(OwnedFd::from(socket.try_clone()?))
         .set_permissions(Permissions::from_mode(first))?;

@@ -81,7 +81,8 @@ impl Cookies {
                 }
             }
         }
-        // A value that is not UTF-8 is not ours, but it has our name: return an invalid value, not `Nothing`.
+        // A value that is not UTF-8 is not ours, but it has our name: an invalid value, so that the request
+        // counts as one with a session cookie.
         sent.map_or(Sent::Nothing, |value| Sent::Value(str::from_utf8(value).unwrap_or_default()))
     }
 
@@ -121,9 +122,9 @@ impl Cookies {
         header(&self.build(name, String::new()).max_age(time::Duration::ZERO).build())
     }
 
-    /// Removes the session cookie for every `Domain` and `Path` with which a browser may hold one that it sends
-    /// to this host and path, because another host chose those of a tossed cookie. If there are too many for one
-    /// response, it removes a part of them, selected by `turn`: the browser returns until all are gone.
+    /// Removes the session cookie for every `Domain` and `Path` that matches this request: the host that tossed a
+    /// cookie chose them, and the request does not show them. If there are too many for one response, it removes a
+    /// part, selected by `turn`, and the browser is redirected here until none is left.
     pub fn clear_tossed(&self, host: &str, path: &str, turn: usize) -> Vec<HeaderValue> {
         let paths: Vec<_> = cookie_paths(path).collect();
         let domains: Vec<_> = cookie_domains(host).collect();
@@ -144,7 +145,7 @@ impl Cookies {
         cleared
     }
 
-    /// The same if a request has several session cookies with different values; else nothing.
+    /// [`Self::clear_tossed`] if a request has several session cookies with different values; else nothing.
     pub fn clear_conflict(&self, headers: &HeaderMap, host: &str, path: &str) -> Vec<HeaderValue> {
         match self.sent(headers, Name::Session) {
             Sent::Conflict => self.clear_tossed(host, path, random::turn()),
@@ -170,7 +171,7 @@ impl Cookies {
     }
 
     /// Removes our cookies from a request; the others stay unchanged.
-    // SECURITY: an upstream that learns the session id can act as the user (T92).
+    // SECURITY: an upstream that learns the session id can act as the user.
     pub fn strip_request(&self, headers: &mut HeaderMap) {
         let Entry::Occupied(mut fields) = headers.entry(COOKIE) else { return };
         if !fields.iter().flat_map(pairs).any(|pair| self.is_ours(pair.name)) {
@@ -202,7 +203,7 @@ impl Cookies {
     }
 
     /// Removes our cookies from an upstream's response.
-    // SECURITY: an upstream that sets our cookie could plant a session (T92).
+    // SECURITY: an upstream that sets our cookie could plant a session.
     pub fn strip_response(&self, headers: &mut HeaderMap) {
         let is_ours = |value: &HeaderValue| self.is_ours(set_name(value.as_bytes()));
         if !headers.get_all(SET_COOKIE).iter().any(is_ours) {

@@ -1,6 +1,6 @@
 //! The data of a session: identity, refresh baseline, tokens. A refresh replaces it as a whole.
-//! Invariant: nothing in it depends on this process but its times, which are on the monotonic clock, and the
-//! rendered headers, which can be rendered again. So it is what a store outside the process has to keep.
+//! Invariant: only its times, which are on the monotonic clock, and the rendered headers are bound to this process. A
+//! store outside the process would keep the rest, and convert the times.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,7 +58,7 @@ pub enum Freshness {
     Due,
     /// Expired; a refresh can replace it.
     Expired,
-    /// Expired, without a refresh token: the session continues without it.
+    /// Expired, and there is no refresh token: the session continues without a valid access token.
     Spent,
 }
 

@@ -36,7 +36,7 @@ impl SessionKey {
         (text.len() == ID_LENGTH).then(|| Self::of(text))
     }
 
-    // SECURITY: lookups are by hash, so that their time reveals nothing about an id (T111).
+    // SECURITY: lookups are by hash, so that their time reveals nothing about an id.
     fn of(id: &str) -> Self {
         let mut key = [0; 32];
         key.copy_from_slice(digest(&SHA256, id.as_bytes()).as_ref());

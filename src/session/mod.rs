@@ -1,6 +1,6 @@
 //! Sessions of signed-in browsers; knows no provider.
-//! Invariant: a session is what the table finds under the hash of a random id, until it ends. What it holds
-//! ([`SessionData`]) is apart from what runs in this process ([`Session`]): the refresh under way, the end
+//! Invariant: a session exists while the table has it, under the hash of its random id. [`SessionData`] is what could
+//! be stored outside the process. [`Session`] adds what belongs to this process: the refresh under way, the end
 //! signal, the connections that it uses.
 
 pub mod cookie;
@@ -85,7 +85,8 @@ impl Session {
         self.cookie_received.load(Ordering::Relaxed)
     }
 
-    /// The same, for as long as the caller needs it, also after the session has ended.
+    /// The flag that says whether the browser has sent the cookie back. The caller may keep it after the session has
+    /// ended.
     pub fn cookie_receipt(&self) -> &Arc<AtomicBool> {
         &self.cookie_received
     }

@@ -1,7 +1,7 @@
 //! Single-flight refresh: one refresh per session at a time, however many requests need it.
 //! Invariants: the refresh outlives the request that started it, because a rotated refresh token that is not
 //! stored signs the user out; its tokens are stored before any waiter gets the result; every waiter gets a
-//! result, also if the refresh panics; a failed refresh is not retried at once.
+//! result, even if the refresh panics; a failed refresh is not retried at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use crate::session::table::SessionTable;
 use crate::session::{Freshness, Session, SessionData, Settings, Tokens};
 use crate::single_flight::{SingleFlight, Started, Waiter};
 use crate::telemetry::audit;
+use crate::telemetry::metrics::{Limit, Metrics};
 
 /// The provider's answer to a refresh.
 #[derive(Debug)]
@@ -59,6 +60,7 @@ pub struct Refresher {
     refresh_before: Duration,
     size_limit: Arc<SizeLimit>,
     tasks: TaskTracker,
+    metrics: Arc<Metrics>,
 }
 
 /// A refresh under way, or its effect.
@@ -85,8 +87,9 @@ impl Refresher {
         settings: &Settings,
         size_limit: Arc<SizeLimit>,
         tasks: TaskTracker,
+        metrics: Arc<Metrics>,
     ) -> Self {
-        Self { table, clock, refresh_before: settings.refresh_before, size_limit, tasks }
+        Self { table, clock, refresh_before: settings.refresh_before, size_limit, tasks, metrics }
     }
 
     /// Joins the refresh under way, or starts `renew`. `judged` is the data that the caller found due for a
@@ -179,8 +182,12 @@ impl Refresher {
         );
         tokens.id_token = tokens.id_token.or_else(|| before.tokens.id_token.clone());
         let identity = refreshed.identity.unwrap_or_else(|| before.identity.clone());
-        // What is dropped here was dropped and logged at the sign-in already.
-        let (data, _) = self.size_limit.fit(identity, refreshed.baseline, tokens)?;
+        let subject = Arc::clone(&identity.subject);
+        let (data, dropped) = self.size_limit.fit(identity, refreshed.baseline, tokens)?;
+        if !dropped.is_empty() {
+            let detail = format_args!("the session of {subject:?} is refreshed without {dropped}");
+            self.metrics.limit_hit(Limit::SessionBytes, detail);
+        }
         session.replace(data);
         Ok(())
     }
@@ -251,7 +258,8 @@ mod tests {
         table.insert(Arc::clone(&session));
         let limit = SizeLimit { max_bytes: settings.max_bytes, ..SizeLimit::default() };
         let (limit, tasks) = (Arc::new(limit), TaskTracker::new());
-        let refresher = Refresher::new(table, clock.clone(), &settings, limit, tasks);
+        let metrics = Arc::new(Metrics::default());
+        let refresher = Refresher::new(table, clock.clone(), &settings, limit, tasks, metrics);
         Bench { refresher, session, clock }
     }
 
@@ -412,6 +420,12 @@ mod tests {
         assert_eq!(bench.refresh_with(renewed(large, None)).await, RefreshEffect::Renewed);
         let held = bench.held();
         assert!(held.tokens.id_token.is_none() && held.tokens.access_token.is_some());
+        let counted = bench
+            .refresher
+            .metrics
+            .exposition(crate::telemetry::metrics::Gauges::default())
+            .unwrap();
+        assert!(counted.contains("limit_hits_total{limit=\"session_bytes\"} 1"), "{counted}");
         let larger = token_set("new", 300, Some(&"r".repeat(1024)));
         assert_eq!(bench.refresh_with(renewed(larger, None)).await, RefreshEffect::Ended);
         assert!(bench.refresher.table.is_empty());

@@ -1,6 +1,6 @@
 //! Authenticated encryption of what leaves the process, with key rotation.
-//! Invariant: every sealed text has its own key, derived from a root by HKDF (RFC 5869) with a random salt. So
-//! no nonce repeats under a key, however much is sealed.
+//! Invariant: every sealed text has its own key, derived from a root by HKDF (RFC 5869), with a purpose and a
+//! random value in its `info`. So no nonce repeats under a key, however much is sealed.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
@@ -56,36 +56,36 @@ impl Root {
         Self(Salt::new(HKDF_SHA256, b"portcullis").extract(secret))
     }
 
-    /// Derives 32 bytes from this root, a purpose and a salt.
+    /// Derives 32 bytes from this root, a purpose and a random value.
     #[expect(clippy::expect_used, reason = "HKDF-SHA256 derives up to 8160 bytes")]
-    pub fn derive(&self, purpose: &str, salt: &[u8]) -> Zeroizing<[u8; 32]> {
-        let info = [purpose.as_bytes(), b"\0", salt];
+    pub fn derive(&self, purpose: &str, random: &[u8]) -> Zeroizing<[u8; 32]> {
+        let info = [purpose.as_bytes(), b"\0", random];
         let mut bytes = Zeroizing::new([0; 32]);
         let material = self.0.expand(&info, Bytes32).expect("HKDF derives 32 bytes");
         material.fill(bytes.as_mut_slice()).expect("HKDF derives 32 bytes");
         bytes
     }
 
-    /// Seals with a key for this salt alone. `salt` must be random, and used once for each purpose.
-    pub fn seal(&self, purpose: &str, salt: &[u8], aad: &[u8], plain: &[u8]) -> Vec<u8> {
+    /// Seals with a key for this random value alone. `random` must be used once for each purpose.
+    pub fn seal(&self, purpose: &str, random: &[u8], aad: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut sealed = plain.to_vec();
-        let key = self.key(purpose, salt);
+        let key = self.key(purpose, random);
         #[expect(clippy::expect_used, reason = "AES-GCM seals up to 64 GiB")]
         key.seal_in_place_append_tag(only_nonce(), Aad::from(aad), &mut sealed)
             .expect("a short text can be sealed");
         sealed
     }
 
-    /// Opens what [`Self::seal`] sealed with the same purpose, salt and associated data.
+    /// Opens what [`Self::seal`] sealed with the same purpose, random value and associated data.
     pub fn open(
         &self,
         purpose: &str,
-        salt: &[u8],
+        random: &[u8],
         aad: &[u8],
         sealed: &[u8],
     ) -> Result<Vec<u8>, Forged> {
         let mut plain = sealed.to_vec();
-        let key = self.key(purpose, salt);
+        let key = self.key(purpose, random);
         let opened =
             key.open_in_place(only_nonce(), Aad::from(aad), &mut plain).map_err(|_| Forged)?;
         let length = opened.len();
@@ -94,8 +94,8 @@ impl Root {
     }
 
     #[expect(clippy::expect_used, reason = "the key has the length of the algorithm")]
-    fn key(&self, purpose: &str, salt: &[u8]) -> LessSafeKey {
-        let bytes = self.derive(purpose, salt);
+    fn key(&self, purpose: &str, random: &[u8]) -> LessSafeKey {
+        let bytes = self.derive(purpose, random);
         LessSafeKey::new(
             UnboundKey::new(&AES_256_GCM, bytes.as_slice()).expect("32 bytes are a key"),
         )
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn sealed_text_opens_only_with_the_same_purpose_salt_and_data() {
+    fn sealed_text_opens_only_with_the_same_purpose_random_value_and_data() {
         let roots = roots(&["a"]);
         let root = roots.newest();
         let sealed = root.seal("state", b"salt", b"aad", b"plain");

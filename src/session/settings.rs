@@ -17,13 +17,14 @@ pub struct Settings {
     pub outage_grace: Duration,
     /// The session cookie.
     pub cookie: CookieSettings,
-    /// Most sessions in total.
+    /// The maximum number of sessions.
     pub max_sessions: usize,
-    /// Most sessions of one user: one (provider, `sub`).
+    /// The maximum number of sessions of one user: one (provider, `sub`).
     pub max_sessions_per_user: usize,
-    /// Most bytes of claims and tokens in one session: see [`size_limit`](super::size_limit).
+    /// The maximum size of claims and tokens in one session, in bytes: see [`size_limit`](super::size_limit).
     pub max_bytes: usize,
-    /// Secrets that encrypt what leaves the process, newest first. If empty, Portcullis generates one at start.
+    /// Secrets that seal the sign-in state and the login-target cookie, newest first. If empty, Portcullis generates
+    /// one at start.
     pub secrets: Vec<Secret>,
 }
 

@@ -17,7 +17,7 @@ pub struct SizeLimit {
     pub used_claims: BTreeSet<String>,
     /// Whether a header uses the ID token.
     pub id_token: TokenUse,
-    /// Whether a header uses the access token. Userinfo was requested with it before.
+    /// Whether a header uses the access token. Userinfo does not: it was requested before.
     pub access_token: TokenUse,
 }
 

@@ -5,7 +5,7 @@
 //! headers are in `identity::headers`.
 
 /// Whether a name, in lower case, is reserved for proxies.
-// SECURITY: an application that trusts one of these would trust the client (T22, T32, T33, T34, T109).
+// SECURITY: an application that trusts one of these would trust the client.
 pub(super) fn is_reserved(name: &str) -> bool {
     names_an_address(name) || (STARTS & start(name.as_bytes()) != 0 && is_listed(name))
 }

@@ -138,8 +138,8 @@ impl Endpoints {
     }
 
     /// Denies a request with fields that the answer cannot remove, and that the application could trust.
-    // SECURITY: an application may read `X_Forwarded_User` as `X-Forwarded-User` (T33). A method override makes
-    // another request of the one that was decided on (T22).
+    // SECURITY: an application may read `X_Forwarded_User` as `X-Forwarded-User`. A method override makes
+    // another request of the one that was decided on.
     fn deny_irremovable(
         &self,
         route: &Route,

@@ -31,7 +31,7 @@ impl Endpoints {
         suffix: Option<&str>,
         call: Call<'_>,
     ) -> Result<Answered, Error> {
-        // SECURITY: a peer that may describe any request could describe an allowed one, and send another (T54).
+        // SECURITY: a peer that may describe any request could describe an allowed one, and send another.
         let Some(client) = self.clients.of_peer(call.client.peer()) else {
             return Err(self.undeclared(call));
         };
@@ -107,7 +107,7 @@ fn answer(decision: SubrequestDecision, proxy: ForwardAuthProxy) -> Result<Answe
 }
 
 /// The identity headers, and the visitor's cookies without the gateway's.
-// SECURITY: an upstream that learns the session id can act as the user (T92).
+// SECURITY: an upstream that learns the session id can act as the user.
 fn allow(allowed: AllowedSubrequest, proxy: ForwardAuthProxy) -> Answered {
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = allowed.headers;

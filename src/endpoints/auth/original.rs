@@ -177,7 +177,7 @@ fn address(
 }
 
 /// Denies a subrequest with a header of another kind of proxy that names another URI or method.
-// SECURITY: that header may be the proxy's own, and those of the declared kind the visitor's (T53).
+// SECURITY: that header may be the proxy's own, and those of the declared kind the visitor's.
 fn deny_contradiction(
     row: &ProxyHeaders,
     headers: &HeaderMap,

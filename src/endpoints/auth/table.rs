@@ -1,7 +1,7 @@
 //! The headers in which each kind of proxy describes the original request, as a table.
 //! Invariant: only the headers of the proxy's own kind are read.
 // SECURITY: a proxy passes its visitor's fields on together with its own. Any other header may be the visitor's,
-// who could choose host, method or path of the decision with it (T53, T54).
+// who could choose host, method or path of the decision with it.
 
 use http::HeaderName;
 
