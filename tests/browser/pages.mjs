@@ -60,9 +60,9 @@ const PAGES = {
     return response;
   }],
   'sign-out at the provider': [200, async (page) => {
-    await page.goto(`${gateway}/page`);
+    await page.goto(`${gateway}/oauth2/start?provider=certified&rd=/open/forms`);
     await signIn(page, 'carol');
-    await page.waitForURL(`${gateway}/page`);
+    await page.waitForURL(`${gateway}/open/forms`);
     return page.goto(`${gateway}/oauth2/sign_out`);
   }],
   'signed out': [200, (page) => page.goto(`${gateway}/oauth2/signed_out`)],
