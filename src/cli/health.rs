@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::body::BodyError;
-use crate::cli::{INVALID_CONFIG, NOT_READY, SUCCESS, USAGE_ERROR, complain};
+use crate::cli::{NOT_READY, SUCCESS, complain};
 use crate::config::{self, HostEnv, Problems};
 use crate::server::ListenAddress;
 
@@ -83,7 +83,7 @@ fn of_listener(address: &ListenAddress) -> Result<AdminAddress, String> {
 }
 
 /// Asks at `url`, or at the admin listener that `run` opens with the same file and environment. Prints the response,
-/// or the problems, and returns the exit code.
+/// or why there is none, and returns the exit code: container runtimes know only 0 and 1.
 pub fn check(
     url: Option<AdminAddress>,
     file: Option<&Path>,
@@ -98,14 +98,14 @@ pub fn check(
         Ok(None) => Err("the admin listener is off, so there is no health check".to_owned()),
         Err(Problems(problems)) => {
             problems.iter().for_each(|problem| complain(&problem.to_string()));
-            return Ok(INVALID_CONFIG);
+            return Ok(NOT_READY);
         }
     };
     match target {
         Ok(target) => run(&target, out),
         Err(error) => {
             complain(&format!("portcullis: admin.listen: {error}"));
-            Ok(USAGE_ERROR)
+            Ok(NOT_READY)
         }
     }
 }

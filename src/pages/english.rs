@@ -51,12 +51,12 @@ texts_in_english! {
     sign_in_already_used: "This sign-in was already used.",
     sign_in_other_browser: "The sign-in was started in another browser, or cookies are blocked.",
     sign_in_not_started_here: "The sign-in was not started here, this site has been restarted since, or another instance \
-        of this site answers (session.secret).",
+        of this site answers.",
     sign_in_cycle: "You signed in several times, but your browser does not show this site that you are signed in. It does \
         not accept the cookie of this site, or another instance of this site answers, which does not know your sign-in.",
     sign_in_cycle_with_forward_auth: "You signed in several times, but your browser does not show this site that you are \
         signed in. It does not accept the cookie of this site, the domain of the cookie does not include the address \
-        that you want to open (session.cookie.domain), or another instance of this site answers, which does not know \
+        that you want to open, or another instance of this site answers, which does not know \
         your sign-in.",
     sign_in_changed_host: "Your browser was sent to the address of this site, but the request came under another name. A \
         server in front of this site changes the name (Host).",

@@ -57,13 +57,13 @@ texts! {
     sign_in_already_used: "Diese Anmeldung wurde bereits verwendet.",
     sign_in_other_browser: "Die Anmeldung wurde in einem anderen Browser begonnen, oder Cookies sind blockiert.",
     sign_in_not_started_here: "Die Anmeldung wurde nicht hier begonnen, diese Website wurde inzwischen neu gestartet, \
-        oder eine andere Instanz dieser Website antwortet (session.secret).",
+        oder eine andere Instanz dieser Website antwortet.",
     sign_in_cycle: "Sie haben sich mehrmals angemeldet, aber Ihr Browser zeigt dieser Website nicht, dass Sie angemeldet \
         sind. Er nimmt das Cookie dieser Website nicht an, oder es antwortet eine andere Instanz dieser Website, die \
         Ihre Anmeldung nicht kennt.",
     sign_in_cycle_with_forward_auth: "Sie haben sich mehrmals angemeldet, aber Ihr Browser zeigt dieser Website nicht, \
         dass Sie angemeldet sind. Er nimmt das Cookie dieser Website nicht an, die Domain des Cookies umfasst die \
-        Adresse nicht, die Sie öffnen möchten (session.cookie.domain), oder es antwortet eine andere Instanz dieser \
+        Adresse nicht, die Sie öffnen möchten, oder es antwortet eine andere Instanz dieser \
         Website, die Ihre Anmeldung nicht kennt.",
     sign_in_changed_host: "Ihr Browser wurde zur Adresse dieser Website geleitet, aber die Anfrage kam unter einem anderen \
         Namen an. Ein Server vor dieser Website ändert den Namen (Host).",

@@ -106,6 +106,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::pages::texts::fill;
 
     #[test]
     fn text_exists_in_each_language_with_the_same_placeholders() {
@@ -152,5 +153,18 @@ mod tests {
         assert_eq!(languages.of(Language::German).sign_in_with, "Weiter mit {provider}");
         assert_eq!(languages.of(Language::German).sign_in_title, "Willkommen { }");
         assert_eq!(languages.of(Language::English).sign_in_title, "Sign in");
+    }
+
+    #[test]
+    fn no_text_names_a_configuration_key() {
+        for language in Language::ALL {
+            for (key, text) in language.built_in() {
+                let shown = fill(text, &[]);
+                let is_dotted = shown.as_bytes().windows(3).any(|three| {
+                    matches!(three, [a, b'.', c] if a.is_ascii_lowercase() && c.is_ascii_lowercase())
+                });
+                assert!(!is_dotted && !shown.contains('_'), "{key}: {text}");
+            }
+        }
     }
 }

@@ -218,10 +218,14 @@ fn escape(line: &mut String, text: &str) {
         return;
     }
     for character in text.chars() {
-        if u8::try_from(character).is_ok_and(is_special) {
-            write!(line, "\\u{:04x}", u32::from(character)).ok();
-        } else {
-            line.push(character);
+        match character {
+            '"' => line.push_str("\\\""),
+            '\\' => line.push_str("\\\\"),
+            '\n' => line.push_str("\\n"),
+            _ if u8::try_from(character).is_ok_and(is_special) => {
+                write!(line, "\\u{:04x}", u32::from(character)).ok();
+            }
+            _ => line.push(character),
         }
     }
 }
@@ -299,6 +303,13 @@ pub(super) mod tests {
         let line = logged(|| tracing::info!(path = hostile, shown = %hostile, "x"));
         assert_eq!(line["path"], json!(hostile));
         assert_eq!(line["shown"], json!(hostile));
+    }
+
+    #[test]
+    fn quotation_mark_backslash_and_line_break_stay_readable() {
+        let mut line = String::new();
+        escape(&mut line, "a \"b\" \\ c\nd\u{1b}");
+        assert_eq!(line, r#"a \"b\" \\ c\nd\u001b"#);
     }
 
     #[test]

@@ -88,6 +88,24 @@ async fn listen_variable_overrides_a_file_and_health_finds_the_admin_socket_of_t
 }
 
 #[test]
+fn health_that_cannot_be_asked_for_exits_with_1() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("a.yaml");
+    for (text, says) in [
+        ("admin: { listen: off }", "the admin listener is off"),
+        ("admin: { listen: 4181 }", "admin.listen"),
+        ("admin: [", "a.yaml"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        let ended = command.args(["health", "--config"]).arg(&file).output().unwrap();
+        let message = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{message}");
+        assert!(message.contains(says), "{message}");
+    }
+}
+
+#[test]
 fn flags_together_with_a_file_are_a_usage_error() {
     for as_variables in [false, true] {
         let mut command = command(&[("--upstream", "http://127.0.0.1:9")], as_variables);

@@ -34,7 +34,7 @@ async fn browser_that_rejects_the_session_cookie_gets_a_page_instead_of_a_fourth
     browser.reject("portcullis");
     let page = provider::sign_in(&mut browser, "/page", "alice").await;
     check_page(&page);
-    assert!(!page.body.contains("session.cookie.domain"), "{}", page.body);
+    assert!(!page.body.contains("domain of the cookie"), "{}", page.body);
     assert_eq!(stack.codes_sent(), 3);
     stack.gateway.log_until_all(&[IN_THE_LOG, "another instance answers"]);
     // A user who then accepts the cookie is not held up.
@@ -60,9 +60,7 @@ async fn two_instances_without_a_secret_name_the_other_instance_at_once() {
     let mut browser = Browser::before(Door::round_robin([&stack.gateway, &other]));
     let page = provider::sign_in(&mut browser, "/page", "alice").await;
     assert_eq!(page.status, 400, "{page:?}");
-    for text in ["another instance", "session.secret"] {
-        assert!(page.body.contains(text), "{text}: {}", page.body);
-    }
+    assert!(page.body.contains("another instance"), "{}", page.body);
     assert_eq!(stack.codes_sent(), 0);
     stack.gateway.log_until("from another instance with another session.secret");
 }
@@ -76,7 +74,7 @@ async fn cycle_with_forward_auth_names_the_domain_of_the_cookie() {
     browser.reject("portcullis");
     let page = provider::sign_in(&mut browser, "/page", "alice").await;
     check_page(&page);
-    assert!(page.body.contains("session.cookie.domain"), "{}", page.body);
+    assert!(page.body.contains("domain of the cookie"), "{}", page.body);
     stack.gateway.log_until_all(&[IN_THE_LOG, "session.cookie.domain (wiki.localhost)"]);
 }
 

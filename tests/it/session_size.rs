@@ -46,6 +46,7 @@ async fn sign_in_over_max_bytes_gets_403_page_that_says_so() {
     let page = provider::sign_in(&mut browser, "/", "alice").await;
     assert_eq!(page.status, 403, "{page:?}");
     assert!(page.body.contains("more data, such as groups"), "{}", page.body);
+    stack.gateway.log_until("but session.max_bytes is 16384");
     assert_eq!(browser.cookie("/", "portcullis"), None, "no session");
     let failed = r#"sign_ins_total{provider="company",outcome="too_large"}"#;
     until(&stack.gateway, failed, |count| count == 1.0).await;
