@@ -45,6 +45,7 @@ fn excluded_word_is_found_in_every_spelling() {
         "// A gadget.",
         "fn of_gadget() {}",
         "struct ForGadget;",
+        "struct TLSGadget;",
         "GADGET",
         "\"put by.\"",
         "put_by",
@@ -59,13 +60,15 @@ fn excluded_word_is_found_in_every_spelling() {
 
 /// Everything that a person reads: code, scripts, documents and examples, with its path.
 fn texts() -> Vec<(PathBuf, String)> {
-    let folders = ["src", "tests", "fuzz", "benches", "config", "deploy"];
-    let kinds = ["rs", "md", "yaml", "yml", "mjs", "py", "lua", "conf", "cfg", "toml", "txt"];
+    let folders = ["src", "tests", "fuzz", "benches", "config", "deploy", ".ci", ".cargo"];
+    let kinds = [
+        "rs", "md", "yaml", "yml", "html", "css", "mjs", "py", "lua", "conf", "cfg", "toml", "txt",
+    ];
     let mut found = Vec::new();
     let mut open: Vec<_> = folders.iter().map(|folder| root().join(folder)).collect();
-    let documents =
-        ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "Cargo.toml", "Dockerfile"];
-    open.extend(documents.iter().chain(&["tests/run"]).map(|name| root().join(name)));
+    let documents = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "Dockerfile"];
+    let settings = ["Cargo.toml", ".clippy.toml", ".rustfmt.toml"];
+    open.extend(documents.iter().chain(&settings).map(|name| root().join(name)));
     while let Some(path) = open.pop() {
         let not_ours = ["node_modules", "target", "tests/vectors", "tests/config"];
         if path.is_dir() {
@@ -106,15 +109,18 @@ fn without_lexicon(text: &str) -> String {
 /// The words of a line in lower case: `ForGadget`, `for_gadget` and "for gadget" have the same two.
 fn words_of(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
-    let mut after_small = false;
-    for letter in line.chars() {
-        if !letter.is_alphabetic() || (letter.is_uppercase() && after_small) {
+    let mut before = ' ';
+    let mut letters = line.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let is_before_small = letters.peek().is_some_and(|next| next.is_lowercase());
+        let begins_word = letter.is_uppercase() && (before.is_lowercase() || is_before_small);
+        if !letter.is_alphabetic() || begins_word {
             words.push(String::new());
         }
         if let (true, Some(word)) = (letter.is_alphabetic(), words.last_mut()) {
             word.extend(letter.to_lowercase());
         }
-        after_small = letter.is_lowercase();
+        before = letter;
     }
     words.retain(|word| !word.is_empty());
     words
