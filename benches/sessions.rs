@@ -90,7 +90,6 @@ fn data(settings: &Settings, provider: &Arc<str>, number: usize, clock: &Clock) 
         expires_in: Some(Duration::from_secs(300)),
         refresh_token: Some(Secret::new("r".repeat(REFRESH_TOKEN))),
         id_token: Some(Secret::new("i".repeat(ID_TOKEN))),
-        scope: None,
     };
     let tokens = Tokens::new(set, settings.refresh_before);
     let identity = identity(provider, &ClaimNames::default(), true, claims).unwrap();

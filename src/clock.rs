@@ -91,12 +91,6 @@ impl Moment {
         Self(self.0.saturating_add(millis(by)))
     }
 
-    /// This moment, `by` earlier; saturates at the clock's origin.
-    #[must_use]
-    pub fn before(self, by: Duration) -> Self {
-        Self(self.0.saturating_sub(millis(by)))
-    }
-
     /// How long after `earlier` this is; zero when it is not after.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -150,7 +144,6 @@ mod tests {
     #[test]
     fn moments_saturate() {
         let start = Moment::from_millis(5);
-        assert_eq!(start.before(Duration::from_secs(1)).as_millis(), 0);
         assert_eq!(start.since(start.after(Duration::MAX)), Duration::ZERO);
     }
 }

@@ -274,7 +274,6 @@ impl App {
             expires_in: None,
             refresh_token: None,
             id_token: Some(Secret::new("<ID token>")),
-            scope: None,
         };
         let now = self.party.clock().moment();
         let tokens = Tokens::new(tokens, Duration::ZERO);

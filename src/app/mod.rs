@@ -1,8 +1,8 @@
 //! One configuration at run time: all rooms, built and connected.
 
 pub mod build;
-pub mod dispatch;
-pub mod error_page;
+mod dispatch;
+mod error_page;
 pub mod explain;
 mod https_redirect;
 pub mod lasting;

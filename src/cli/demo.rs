@@ -19,7 +19,7 @@ use crate::server::{PassedSockets, Shutdown};
 use crate::telemetry;
 
 /// Runs the demo on `port` until SIGTERM or SIGINT, and returns the exit code.
-pub fn run(port: u16, out: &mut dyn Write) -> io::Result<u8> {
+pub(super) fn run(port: u16, out: &mut dyn Write) -> io::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(demo(port, out))
 }

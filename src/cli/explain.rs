@@ -21,7 +21,7 @@ use crate::server::Authority;
 
 /// The request to explain.
 #[derive(Debug, clap::Args)]
-pub struct Request {
+pub(super) struct Request {
     /// URL of the request, or a path below `public_url`.
     #[arg(long, value_parser = url)]
     url: Uri,
@@ -87,7 +87,7 @@ fn method(text: &str) -> Result<Method, String> {
 }
 
 /// Explains a request, and returns the exit code.
-pub fn run(
+pub(super) fn run(
     written: &ConfigSource,
     request: &Request,
     source: &HostEnv,

@@ -23,7 +23,7 @@ use crate::server::ListenAddress;
 
 /// Where the admin listener is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AdminAddress {
+pub(super) enum AdminAddress {
     /// On TCP.
     Url(Url),
     /// On this unix socket.
@@ -40,7 +40,7 @@ impl fmt::Display for AdminAddress {
 }
 
 /// Parses `--url`.
-pub fn target(text: &str) -> Result<AdminAddress, String> {
+pub(super) fn target(text: &str) -> Result<AdminAddress, String> {
     match text.strip_prefix("unix:") {
         Some("") => return Err("write unix:PATH".to_owned()),
         Some(path) => return Ok(AdminAddress::Unix(path.into())),
@@ -84,7 +84,7 @@ fn of_listener(address: &ListenAddress) -> Result<AdminAddress, String> {
 
 /// Asks at `url`, or at the admin listener that `run` opens with the same file and environment. Prints the response,
 /// or why there is none, and returns the exit code: container runtimes know only 0 and 1.
-pub fn check(
+pub(super) fn check(
     url: Option<AdminAddress>,
     file: Option<&Path>,
     source: &HostEnv,

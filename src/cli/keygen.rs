@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::random;
 
 /// Prints 256 random bits as text, and returns the exit code.
-pub fn run(out: &mut dyn Write) -> io::Result<u8> {
+pub(super) fn run(out: &mut dyn Write) -> io::Result<u8> {
     writeln!(out, "{}", random::text::<32>())?;
     Ok(0)
 }

@@ -2,12 +2,12 @@
 
 pub mod check;
 mod configuration;
-pub mod demo;
-pub mod explain;
-pub mod health;
-pub mod keygen;
+mod demo;
+mod explain;
+mod health;
+mod keygen;
 pub mod run;
-pub mod schema;
+mod schema;
 mod service_manager;
 mod signals;
 

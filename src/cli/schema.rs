@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::config::schema;
 
 /// Prints the schema, and returns the exit code.
-pub fn run(out: &mut dyn Write) -> io::Result<u8> {
+pub(super) fn run(out: &mut dyn Write) -> io::Result<u8> {
     writeln!(out, "{:#}", schema())?;
     Ok(0)
 }

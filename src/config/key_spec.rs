@@ -92,43 +92,41 @@ pub(super) const MIB: u64 = 1024 * KIB;
 impl Type {
     /// Whether a scalar may have this type.
     pub(super) fn accepts(&self, node: &Node) -> bool {
-        match (self, node) {
-            (Self::Either(kinds), _) => kinds.iter().any(|kind| kind.accepts(node)),
-            (Self::OneOrMore(kind), _) => kind.accepts(node),
+        if let Self::Either(kinds) = self {
+            return kinds.iter().any(|kind| kind.accepts(node));
+        }
+        if let Self::OneOrMore(kind) = self {
+            return kind.accepts(node);
+        }
+        match node {
             // `${…}` may be replaced by a value of any type.
-            (
-                Self::Text
-                | Self::Scalar
-                | Self::Secret
-                | Self::Pem
-                | Self::Flag
-                | Self::Count { .. }
-                | Self::Size { .. }
-                | Self::Duration { .. }
-                | Self::Choice(_),
-                Node::Text(_),
-            ) => true,
-            (Self::Scalar | Self::Flag, Node::Flag(_)) => true,
-            (
-                Self::Scalar | Self::Count { .. } | Self::Size { .. } | Self::Duration { .. },
-                Node::Number(_),
-            ) => true,
-            (
-                Self::Text
-                | Self::Scalar
-                | Self::Secret
-                | Self::Pem
-                | Self::Flag
-                | Self::Count { .. }
-                | Self::Size { .. }
-                | Self::Duration { .. }
-                | Self::Choice(_)
-                | Self::List { .. }
-                | Self::Map(_)
-                | Self::Texts(_)
-                | Self::Section(_),
-                _,
-            ) => false,
+            Node::Text(_) => self.is_scalar(),
+            Node::Flag(_) => matches!(self, Self::Scalar | Self::Flag),
+            Node::Number(_) => matches!(
+                self,
+                Self::Scalar | Self::Count { .. } | Self::Size { .. } | Self::Duration { .. }
+            ),
+            Node::Null | Node::List(_) | Node::Map(_) | Node::Tagged => false,
+        }
+    }
+
+    fn is_scalar(&self) -> bool {
+        match self {
+            Self::Text
+            | Self::Scalar
+            | Self::Secret
+            | Self::Pem
+            | Self::Flag
+            | Self::Count { .. }
+            | Self::Size { .. }
+            | Self::Duration { .. }
+            | Self::Choice(_) => true,
+            Self::List { .. }
+            | Self::OneOrMore(_)
+            | Self::Map(_)
+            | Self::Section(_)
+            | Self::Texts(_)
+            | Self::Either(_) => false,
         }
     }
 

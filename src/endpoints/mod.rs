@@ -4,12 +4,12 @@
 
 pub mod auth;
 pub mod callback;
-pub mod query;
+mod query;
 mod same_origin;
-pub mod sign_in;
-pub mod sign_out;
+mod sign_in;
+mod sign_out;
 pub mod start;
-pub mod userinfo;
+mod userinfo;
 
 use std::sync::Arc;
 

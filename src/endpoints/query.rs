@@ -7,21 +7,21 @@ use crate::login::sign_in_options::{Prompt, SignInOptions};
 
 /// The decoded parameters.
 #[derive(Clone, Debug)]
-pub struct Query(Vec<(String, String)>);
+pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
     /// Decodes the query of a request target.
-    pub fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
 
     /// All names, repeated ones too.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
     /// The options of a sign-in.
-    pub fn options(&self) -> SignInOptions<'_> {
+    pub(super) fn options(&self) -> SignInOptions<'_> {
         SignInOptions {
             provider: self.one("provider").filter(|id| !id.is_empty()),
             prompt: self.one("prompt").and_then(Prompt::parse),
@@ -34,12 +34,12 @@ impl Query {
     }
 
     /// Whether the browser comes from another host.
-    pub fn is_redirected(&self) -> bool {
+    pub(super) fn is_redirected(&self) -> bool {
         self.names().any(|name| name == "redirected")
     }
 
     /// The value of a parameter that occurs once.
-    pub fn one(&self, name: &str) -> Option<&str> {
+    pub(super) fn one(&self, name: &str) -> Option<&str> {
         let mut values = self.0.iter().filter(|(known, _)| known == name).map(|(_, value)| value);
         let first = values.next()?;
         values.next().is_none().then_some(first)

@@ -83,11 +83,6 @@ impl Routes {
         }
     }
 
-    /// All routes.
-    pub fn all(&self) -> impl Iterator<Item = &Route> {
-        self.table.entries()
-    }
-
     /// The only route of a host, if it is at `/`, so that every path leads to it.
     pub fn only_of(&self, host: &str) -> Option<&Route> {
         self.table.only_of(&normal(host))

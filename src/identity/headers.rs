@@ -366,31 +366,21 @@ const PLACEHOLDERS: &str = "{user} {subject} {email} {groups} {name} {preferred_
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::sync::Arc;
-
     use proptest::collection::vec;
     use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
-    use crate::identity::claims::GroupsPath;
+    use crate::identity::tests::person;
 
     pub(in crate::identity) fn alice() -> Identity {
+        let claims = json!({"groups": ["staff", "a,b", "50%2C"], "n": 1, "yes": true, "list": ["x", 2, "a,b%2C"],
+                            "one": ["100%"], "text": "Doe, J. 100%", "o": {}, "none": []});
         Identity {
-            provider: Arc::from("company"),
-            subject: Arc::from("1"),
-            user: Some("1".into()),
             email: Some("alice@example.com".into()),
-            email_withheld: false,
-            groups_claim: GroupsPath::parse("groups").unwrap(),
             name: Some("Älice".into()),
-            preferred_username: None,
-            claims: json!({"groups": ["staff", "a,b", "50%2C"], "n": 1, "yes": true, "list": ["x", 2, "a,b%2C"], "one": ["100%"],
-                           "text": "Doe, J. 100%", "o": {}, "none": []})
-            .as_object()
-            .unwrap()
-            .clone()
-            .into(),
+            claims: claims.as_object().unwrap().clone().into(),
+            ..person("1")
         }
     }
 

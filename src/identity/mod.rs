@@ -6,6 +6,8 @@ pub mod claims;
 pub mod headers;
 pub mod incomplete;
 pub mod refresh_baseline;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -9,7 +9,7 @@ pub mod error;
 mod exchange_limit;
 pub mod http;
 pub mod pkce;
-pub mod revocation;
+mod revocation;
 pub mod token;
 mod token_slots;
 

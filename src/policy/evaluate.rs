@@ -228,31 +228,22 @@ fn covers(allowed: &Method, method: &Method) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use serde_json::json;
 
     use super::*;
-    use crate::identity::claims::{ClaimPath, GroupsPath};
+    use crate::identity::claims::ClaimPath;
+    use crate::identity::tests::person;
     use crate::policy::rule::{EmailDomain, EmailList};
     use crate::routing::exact_path::ExactPath;
     use crate::routing::path::{PathInterpretations, PathPrefix};
 
     fn alice() -> Identity {
+        let claims = json!({"groups": ["staff"], "roles": ["x"], "level": 3});
         Identity {
-            provider: Arc::from("company"),
-            subject: Arc::from("1"),
-            user: Some("1".into()),
             email: Some("Alice@Example.com".into()),
-            email_withheld: false,
-            groups_claim: GroupsPath::parse("groups").unwrap(),
-            name: None,
-            preferred_username: None,
-            claims: json!({"groups": ["staff"], "roles": ["x"], "level": 3})
-                .as_object()
-                .unwrap()
-                .clone()
-                .into(),
+            claims: claims.as_object().unwrap().clone().into(),
+            ..person("1")
         }
     }
 

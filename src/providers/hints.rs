@@ -170,7 +170,7 @@ mod tests {
 
     use super::*;
     use crate::identity::claims::{GroupsPath, identity};
-    use crate::session::tests::person;
+    use crate::identity::tests::person;
 
     #[test]
     fn claims_that_give_nothing_are_reported() {

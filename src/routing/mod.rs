@@ -102,12 +102,6 @@ impl<T> Table<T> {
         }
     }
 
-    /// All entries.
-    pub fn entries(&self) -> impl Iterator<Item = &T> {
-        let below = self.below.iter().map(|(_, paths)| paths);
-        self.exact.values().chain(below).chain([&self.any]).flatten().map(|(_, entry)| entry)
-    }
-
     /// The lists of entries for a host, most specific first.
     fn of_host(&self, host: &str) -> impl Iterator<Item = &Paths<T>> {
         let below = self.below.iter().filter(move |(name, _)| is_below(host, name));

@@ -43,11 +43,6 @@ impl SessionKey {
         Self(key)
     }
 
-    /// All 32 bytes.
-    pub fn bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-
     /// The first 16 bytes: enough to recognise a session, not to look it up.
     pub fn half(&self) -> [u8; 16] {
         let mut half = [0; 16];

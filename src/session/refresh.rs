@@ -228,10 +228,11 @@ mod tests {
     use tokio::sync::{Notify, oneshot};
 
     use super::*;
+    use crate::identity::tests::person;
     use crate::secret::Secret;
     use crate::session::CookieSettings;
     use crate::session::table::SessionMaps;
-    use crate::session::tests::{baseline, person, session, token_set};
+    use crate::session::tests::{baseline, session, token_set};
 
     struct Bench {
         refresher: Refresher,

@@ -128,9 +128,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::identity::tests::person;
     use crate::oauth::token::TokenSet;
     use crate::secret::Secret;
-    use crate::session::tests::{baseline, person, token_set};
+    use crate::session::tests::{baseline, token_set};
     use std::time::Duration;
 
     const KIB: usize = 1024;

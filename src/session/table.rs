@@ -229,8 +229,9 @@ const SHARDS: usize = 128;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::tests::person;
     use crate::session::SessionId;
-    use crate::session::tests::{baseline, person, token_set};
+    use crate::session::tests::{baseline, token_set};
     use crate::session::{CookieSettings, SessionData, Tokens};
 
     fn table(max_sessions: usize, max_sessions_per_user: usize) -> (SessionTable, Clock) {

@@ -1,27 +1,10 @@
 //! Fixtures for the tests of this room, and the tests of [`Session`].
 
 use super::*;
-use crate::identity::Identity;
-use crate::identity::claim_set::ClaimSet;
-use crate::identity::claims::ClaimNames;
 use crate::identity::refresh_baseline::{IdTokenBinding, RefreshBaseline};
+use crate::identity::tests::person;
 use crate::oauth::token::TokenSet;
 use crate::secret::Secret;
-
-/// An identity with nothing but a subject.
-pub(crate) fn person(subject: &str) -> Identity {
-    Identity {
-        provider: Arc::from("company"),
-        subject: Arc::from(subject),
-        user: Some(subject.into()),
-        email: None,
-        email_withheld: false,
-        groups_claim: ClaimNames::default().groups,
-        name: None,
-        preferred_username: None,
-        claims: ClaimSet::default(),
-    }
-}
 
 /// The baseline of a sign-in of this user.
 pub(crate) fn baseline(subject: &str) -> RefreshBaseline {
@@ -37,7 +20,6 @@ pub(crate) fn token_set(access_token: &str, seconds: u64, refresh_token: Option<
         expires_in: Some(Duration::from_secs(seconds)),
         refresh_token: refresh_token.map(Secret::new),
         id_token: None,
-        scope: None,
     }
 }
 

@@ -29,8 +29,6 @@ pub struct TokenSet {
     pub refresh_token: Option<Secret>,
     /// `id_token` (OIDC Core §3.1.3.3), not verified yet.
     pub id_token: Option<Secret>,
-    /// `scope`, if it differs from the requested one.
-    pub scope: Option<String>,
 }
 
 impl Client {
@@ -111,7 +109,6 @@ impl TokenSet {
             expires_in: body.get("expires_in").map_or(Ok(None), lifetime)?,
             refresh_token: token(&mut body, "refresh_token", "`refresh_token` is not a token")?,
             id_token: token(&mut body, "id_token", "`id_token` is not a token")?,
-            scope: body.get("scope").and_then(Value::as_str).map(str::to_owned),
         })
     }
 }

@@ -9,8 +9,7 @@ use serde_json::Value as Json;
 
 use super::*;
 use crate::identity::Identity;
-use crate::identity::claim_set::ClaimSet;
-use crate::identity::claims::ClaimNames;
+use crate::identity::tests::person;
 use crate::secret::Secret;
 use SignInReason::{ProviderMisconfigured, ProviderUnavailable};
 
@@ -19,15 +18,9 @@ const HOSTILE: &str = "\"'><script>alert(1)</script>{{ title }}<img src=x>";
 
 fn hostile_identity() -> Identity {
     Identity {
-        provider: "company".into(),
-        subject: HOSTILE.into(),
-        user: Some(HOSTILE.into()),
         email: Some(HOSTILE.to_owned()),
-        email_withheld: false,
-        groups_claim: ClaimNames::default().groups,
         name: Some(format!("name {HOSTILE}")),
-        preferred_username: None,
-        claims: ClaimSet::default(),
+        ..person(HOSTILE)
     }
 }
 
