@@ -26,6 +26,7 @@ use crate::routing::{Site, Table};
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
 use crate::session::seal::Roots;
+use crate::session::size_limit::SizeLimit;
 use crate::session::table::SessionTable;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{self, TargetPools, Upstream};
@@ -66,15 +67,7 @@ impl App {
         let cookies = Cookies::new(&config.session.cookie, config.public_url.is_https());
         let targets = targets(config, &site, &cookies)?;
         let size_limit = Arc::new(used::size_limit(config));
-        let (table, limit) = (sessions.clone(), size_limit.clone());
-        let refresher = Refresher::new(
-            table,
-            clock.clone(),
-            &config.session,
-            limit,
-            tasks.clone(),
-            Arc::clone(metrics),
-        );
+        let refresher = refresher(config, lasting, sessions.clone(), Arc::clone(&size_limit));
         let rules: Vec<&HeaderRule> =
             config.routes.iter().flat_map(|route| &route.identity_headers).collect();
         let roots = Roots::new(&config.session.secrets, &lasting.generated_root);
@@ -128,6 +121,17 @@ impl App {
             metrics: Arc::clone(metrics),
         })
     }
+}
+
+fn refresher(
+    config: &Config,
+    lasting: &Lasting,
+    table: SessionTable,
+    size_limit: Arc<SizeLimit>,
+) -> Refresher {
+    let Lasting { clock, metrics, tasks, .. } = lasting;
+    let (tasks, metrics) = (tasks.clone(), Arc::clone(metrics));
+    Refresher::new(table, clock.clone(), &config.session, size_limit, tasks, metrics)
 }
 
 /// Where a sign-in may return to.
