@@ -30,7 +30,7 @@ pub struct Lasting {
     pub(super) session_bound: Arc<SessionBound>,
     /// States whose code was sent.
     pub(super) used_states: Arc<UsedStates>,
-    /// Sign-ins of the last minute whose session no request has brought.
+    /// Sign-ins of the last minute whose session no page has accepted.
     pub(super) sign_in_rounds: Arc<SignInRounds>,
     /// Encrypts what leaves the process if no `session.secret` is configured.
     pub(super) generated_root: Root,

@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use crate::login::redirect_cycle::{Deployment, RedirectCycle};
+use crate::login::sign_in_rounds::LostSessions;
 use crate::login::{self, StateFault};
 use crate::oauth::error::ErrorCode;
 use crate::pages::{DenialReason, SignInReason};
@@ -25,15 +26,27 @@ pub(super) fn of_sign_in(error: &login::Error) -> (StatusCode, Option<Limit>, Si
         login::Error::State(StateFault::Forged | StateFault::UnknownProvider) => {
             bad_request(SignInReason::NotStartedHere)
         }
-        login::Error::Cycle(RedirectCycle(deployment)) => bad_request(match deployment {
-            Deployment::ReverseProxy => SignInReason::Cycle,
-            Deployment::ForwardAuth { .. } => SignInReason::CycleWithForwardAuth,
-        }),
+        login::Error::Cycle(cycle) => bad_request(of_cycle(cycle)),
         login::Error::ChangedHost(_) => bad_request(SignInReason::ChangedHost),
         login::Error::WrongRedirectUri(_) => bad_request(SignInReason::WrongRedirectUri),
         login::Error::Provider(error) => of_provider(error),
         login::Error::TooLarge(_) => {
             (StatusCode::FORBIDDEN, Some(Limit::SessionBytes), SignInReason::AccountTooLarge)
+        }
+    }
+}
+
+/// What a page says of a cycle.
+fn of_cycle(cycle: &RedirectCycle) -> SignInReason {
+    match (&cycle.sessions, &cycle.deployment) {
+        (LostSessions::Unusable(_), _) => SignInReason::CycleOfUnusableSessions,
+        (LostSessions::NotReceived, Deployment::ReverseProxy) => SignInReason::Cycle,
+        (LostSessions::NotReceived, Deployment::ForwardAuth { .. }) => {
+            SignInReason::CycleWithForwardAuth
+        }
+        (LostSessions::AtSignInOnly, Deployment::ReverseProxy) => SignInReason::CycleAtPages,
+        (LostSessions::AtSignInOnly, Deployment::ForwardAuth { .. }) => {
+            SignInReason::CycleAtPagesWithForwardAuth
         }
     }
 }

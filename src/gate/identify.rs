@@ -11,6 +11,7 @@ use tracing::warn;
 use crate::gate::Gate;
 use crate::identity::Identity;
 use crate::providers::{Provider, RefreshError, RefreshRequest, Refreshed};
+use crate::session::cookie_receipt::CookieReceipt;
 use crate::session::refresh::{Flight, RefreshEffect, RefreshOutcome, RefreshedTokens};
 use crate::session::{Freshness, Session, SessionData, SessionKey};
 use crate::telemetry::audit;
@@ -80,6 +81,7 @@ impl Gate {
                 return Box::pin(self.renewed(session, data)).await;
             }
         }
+        session.receipt().accept();
         Visitor::Member(Member { session, data })
     }
 
@@ -92,12 +94,15 @@ impl Gate {
         match outcome.unwrap_or(RefreshEffect::Kept) {
             RefreshEffect::Renewed => {
                 let data = Arc::clone(&session.data());
+                session.receipt().accept();
                 Visitor::Member(Member { session, data })
             }
             RefreshEffect::Kept => {
                 if is_lapsed() {
+                    session.receipt().reject(LAPSED);
                     return Visitor::Stranger;
                 }
+                session.receipt().accept();
                 Visitor::Member(Member { session, data })
             }
             RefreshEffect::Ended => Visitor::Stranger,
@@ -107,8 +112,8 @@ impl Gate {
     /// Joins the refresh of a session, or starts one.
     pub fn refresh(&self, session: &Arc<Session>, data: &Arc<SessionData>) -> Flight {
         let provider = self.party.providers().by_id(&data.identity.provider).cloned();
-        let key = session.key();
-        self.refresher.refresh(session, data, |data| renew(provider, data, key))
+        let of_session = (session.key(), Arc::clone(session.receipt()));
+        self.refresher.refresh(session, data, |data| renew(provider, data, of_session))
     }
 }
 
@@ -116,17 +121,22 @@ impl Gate {
 /// request of a page waits that long.
 const OUTAGE_WAIT: Duration = Duration::from_secs(1);
 
-/// Gets new tokens from the provider. `key` is for the log.
+/// Why a session whose tokens have expired is of no use, although it has not ended.
+const LAPSED: &str =
+    "its access token expired longer ago than session.outage_grace, and the refresh failed";
+
+/// Gets new tokens from the provider. Key and receipt of the session are for the log.
 async fn renew(
     provider: Option<Arc<Provider>>,
     data: Arc<SessionData>,
-    key: SessionKey,
+    (key, receipt): (SessionKey, Arc<CookieReceipt>),
 ) -> RefreshOutcome {
     let ended = |reason| {
         audit::ended_by_refresh(&data.identity.provider, &data.identity.subject, &key, reason);
         RefreshOutcome::Rejected
     };
     let (Some(provider), Some(refresh_token)) = (provider, &data.tokens.refresh_token) else {
+        receipt.reject("its provider is not configured, or issued no refresh token");
         return ended("no_provider");
     };
     let request = RefreshRequest { refresh_token, baseline: &data.baseline };
@@ -145,7 +155,10 @@ async fn renew(
         Ok(Refreshed { tokens, identity, baseline }) => {
             RefreshOutcome::Renewed(Box::new(RefreshedTokens { tokens, identity, baseline }))
         }
-        Err(RefreshError::Ended(_) | RefreshError::Untrusted(_)) => ended(outcome.as_str()),
+        Err(error @ (RefreshError::Ended(_) | RefreshError::Untrusted(_))) => {
+            receipt.reject(&error.to_string());
+            ended(outcome.as_str())
+        }
         Err(RefreshError::Temporary(_)) => RefreshOutcome::Unavailable,
     }
 }

@@ -14,6 +14,7 @@ use crate::login::{Error, FailedSignIn, Login, Redirect};
 use crate::oauth::pkce;
 use crate::providers::{Provider, SignInRequest};
 use crate::random;
+use crate::session::Session;
 use crate::session::cookie::{Name, Sent};
 use crate::telemetry::audit;
 
@@ -62,6 +63,7 @@ impl Login {
         let (host, path) = start.place;
         let mut cookies = self.party.cookies().clear_conflict(start.headers, host, path);
         let login = self.login_cookie(start.headers, &mut cookies);
+        let session = self.session_of_sign_in(start.headers);
         let (browser, now) = (hash(login.as_bytes()), self.party.clock().since_epoch());
         if let Err(cycle) = self.cycles.check(&browser, now) {
             let error = cycle.into();
@@ -78,7 +80,7 @@ impl Login {
             restarted: start.options.restarted,
             prompted: start.options.prompt.is_some(),
             login: browser,
-            session: self.party.session(start.headers).map(|session| session.key().half()),
+            session: session.map(|session| session.key().half()),
             target: if is_in_cookie {
                 PendingTarget::InCookie(short(start.target))
             } else {
@@ -106,6 +108,11 @@ impl Login {
                 Err(start.failure(error, Some(provider)))
             }
         }
+    }
+
+    /// The session that the browser of a sign-in has. That it comes here does not show that a page gets it, too.
+    pub(super) fn session_of_sign_in(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
+        self.party.session(headers).inspect(|session| session.receipt().receive())
     }
 
     fn chosen(&self, id: Option<&str>) -> Result<&Arc<Provider>, Error> {

@@ -75,14 +75,14 @@ impl Login {
         let Some(provider) = provider else {
             return Err(failed(Error::State(StateFault::UnknownProvider)));
         };
-        let session = self.party.session(callback.headers);
+        let session = self.session_of_sign_in(callback.headers);
         if let Err(fault) = self.check_state(&opened, callback.headers) {
             return self.recover(fault, &opened, provider, session, &target).map_err(failed);
         }
         if self.signed_in_meanwhile(&opened, provider, session.as_deref()) {
             return Ok(target.clone().into());
         }
-        self.check_cycle(&opened, session.as_deref(), callback)
+        self.check_cycle(&opened, callback)
             .map_err(|(cycle, cookies)| FailedSignIn { cookies, ..failed(cycle.into()) })?;
         let code = match self.code(provider, &response, callback).await {
             // The provider asks for another try (RFC 6749 §4.1.2.1).
@@ -120,16 +120,8 @@ impl Login {
     fn check_cycle(
         &self,
         opened: &OpenedState,
-        session: Option<&Session>,
         callback: Callback<'_>,
     ) -> Result<(), (RedirectCycle, Vec<HeaderValue>)> {
-        // `start` and the callback both brought this session here: the browser does send its cookie, and this instance
-        // answers.
-        if let Some(session) = session
-            && opened.pending.session == Some(session.key().half())
-        {
-            session.touch(self.party.clock().moment());
-        }
         let (host, path) = callback.place;
         let checked = self.cycles.check(&opened.pending.login, self.party.clock().since_epoch());
         checked.map_err(|cycle| (cycle, self.party.cookies().clear_all(host, path)))
@@ -240,7 +232,7 @@ impl Login {
             begun: opened.pending.begun,
             now: self.party.clock().since_epoch(),
             earlier: opened.pending.earlier,
-            received: session.cookie_receipt(),
+            receipt: session.receipt(),
         };
         self.cycles.completed(opened.pending.login, &completed);
         if (callback.has_left)() {
@@ -288,7 +280,7 @@ impl Login {
         let sessions = self.party.sessions().clone();
         self.tasks.spawn(async move {
             tokio::time::sleep(FIRST_USE).await;
-            if !session.is_cookie_received() {
+            if !session.receipt().is_received() {
                 sessions.remove(session.key());
             }
         });

@@ -26,7 +26,7 @@ pub struct Pending {
     pub provider: [u8; 8],
     /// When the sign-in began, since 1970, in whole milliseconds.
     pub begun: Duration,
-    /// The sign-ins before it in this browser whose session no request has brought.
+    /// The sign-ins before it in this browser whose session no page has accepted.
     pub earlier: EarlierRounds,
     /// Whether it is a second attempt, after one whose state could not be used or that the provider postponed.
     pub restarted: bool,

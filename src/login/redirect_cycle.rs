@@ -1,4 +1,4 @@
-//! A browser that signs in again and again, because no request brings the session that it has just got.
+//! A browser that signs in again and again, because no page accepts the session that it has just got.
 //! Invariant: a cycle ends in a page instead of its fourth round, and page and log name its causes.
 
 use std::fmt;
@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use crate::login::sign_in_rounds::{BrowserHash, Completed, EarlierRounds, SignInRounds};
+use crate::login::sign_in_rounds::{
+    BrowserHash, Completed, EarlierRounds, LostSessions, SignInRounds,
+};
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// How requests reach the applications.
@@ -24,14 +26,32 @@ pub enum Deployment {
 
 /// Why a sign-in is not started or completed: it would be a further round of a cycle.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct RedirectCycle(pub Deployment);
+pub struct RedirectCycle {
+    /// What became of the sessions before.
+    pub sessions: LostSessions,
+    /// How requests reach the applications.
+    pub deployment: Deployment,
+}
 
 impl fmt::Display for RedirectCycle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "a redirect cycle: the browser rejects the session cookie, or another instance answers its requests",
-        )?;
-        match &self.0 {
+        match (&self.sessions, &self.deployment) {
+            (LostSessions::Unusable(reason), _) => {
+                return write!(f, "a redirect cycle: each session was of no use at its first request: {reason}");
+            }
+            (LostSessions::NotReceived, _) => f.write_str(
+                "a redirect cycle: the browser rejects the session cookie, or another instance answers its requests",
+            ),
+            (LostSessions::AtSignInOnly, Deployment::ReverseProxy) => f.write_str(
+                "a redirect cycle: the session cookie comes with requests to sign in, but not with those for pages: \
+                 another instance answers them, or a proxy in front does not pass the header Cookie on",
+            ),
+            (LostSessions::AtSignInOnly, Deployment::ForwardAuth { .. }) => f.write_str(
+                "a redirect cycle: the session cookie comes with requests to sign in, but not with auth subrequests: \
+                 the proxy does not pass the header Cookie on, or another instance answers them",
+            ),
+        }?;
+        match &self.deployment {
             Deployment::ReverseProxy => Ok(()),
             Deployment::ForwardAuth { cookie_domain: None } => f.write_str(
                 ", or the application has another host and session.cookie.domain is not set",
@@ -55,6 +75,28 @@ pub struct ChangedHost {
     pub public_url: String,
 }
 
+impl RedirectCycle {
+    /// What the operator can do.
+    fn hint(&self) -> &'static str {
+        match (&self.sessions, &self.deployment) {
+            (LostSessions::Unusable(_), _) => {
+                "compare the lifetime of access tokens (`expires_in`) and whether the provider lets this client refresh \
+                 them; each failure is logged as \"refresh failed\""
+            }
+            (LostSessions::AtSignInOnly, Deployment::ForwardAuth { .. }) => {
+                "let the proxy pass `Cookie` on to Portcullis, in Envoy by `allowed_headers`, in Traefik by leaving \
+                 `authRequestHeaders` out or by adding it there; if several instances run, send the requests of a \
+                 browser, and their auth subrequests, all to the same one, because instances do not share sessions"
+            }
+            (LostSessions::NotReceived, _)
+            | (LostSessions::AtSignInOnly, Deployment::ReverseProxy) => {
+                "if several instances run, let the load balancer send all requests of a browser to the same one, \
+                 whatever their path, because instances do not share sessions"
+            }
+        }
+    }
+}
+
 /// Detects cycles.
 #[derive(Debug)]
 pub struct CycleDetector {
@@ -73,16 +115,15 @@ impl CycleDetector {
 
     /// Checks that a further sign-in of this browser is not a further round of a cycle.
     pub(super) fn check(&self, browser: &BrowserHash, now: Duration) -> Result<(), RedirectCycle> {
-        if !self.rounds.is_cycle(browser, now) {
+        let Some(sessions) = self.rounds.cycle(browser, now) else {
             return Ok(());
-        }
-        let cycle = RedirectCycle(self.deployment.clone());
+        };
+        let cycle = RedirectCycle { sessions, deployment: self.deployment.clone() };
         if self.throttle.allow() {
             warn!(
                 error = %cycle,
-                hint = "if several instances run, let the load balancer send all requests of a browser to the same \
-                        one, because instances do not share sessions",
-                "a browser signed in three times within a minute, and no request brought one of the sessions"
+                hint = cycle.hint(),
+                "a browser signed in three times within a minute, and no page accepted one of the sessions"
             );
         }
         Err(cycle)

@@ -1,14 +1,14 @@
-//! Completed sign-ins whose session no request has brought, by browser: the rounds of a redirect cycle.
+//! Completed sign-ins whose session no page has accepted, by browser: the rounds of a redirect cycle.
 //! Invariants: a sign-in counts only if it began after the one before had completed, so tabs that sign in at once do
-//! not count; a request that brings a session ends the row. Nothing is kept for a sign-in that does not complete, so a
+//! not count; a request that is decided on with a session, or ends it, ends the row. Nothing is kept for a sign-in that does not complete, so a
 //! flood of visitors costs no memory, and of those that do at most `MAX` browsers are kept, for about a minute.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::lock::lock;
+use crate::session::cookie_receipt::CookieReceipt;
 
 /// The hash of a login cookie.
 pub(super) type BrowserHash = [u8; 16];
@@ -35,8 +35,19 @@ struct Generations {
 struct Round {
     /// When, since 1970.
     completed: Duration,
-    /// Whether a request has brought its session; `None` if it completed at another instance.
-    received: Option<Arc<AtomicBool>>,
+    /// What became of its session; `None` if it completed at another instance.
+    receipt: Option<Arc<CookieReceipt>>,
+}
+
+/// What became of the sessions of a cycle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LostSessions {
+    /// No request brought one of them here.
+    NotReceived,
+    /// Only requests that sign in brought them.
+    AtSignInOnly,
+    /// A request brought the last such one, and it was of no use.
+    Unusable(Box<str>),
 }
 
 /// A sign-in that completes.
@@ -48,14 +59,24 @@ pub(super) struct Completed<'a> {
     pub now: Duration,
     /// The row that its `start` saw.
     pub earlier: EarlierRounds,
-    /// Whether a request has brought its session.
-    pub received: &'a Arc<AtomicBool>,
+    /// What becomes of its session.
+    pub receipt: &'a Arc<CookieReceipt>,
 }
 
 impl SignInRounds {
-    /// Whether a browser has completed so many sign-ins in a row that the next one would not help either.
-    pub(super) fn is_cycle(&self, browser: &BrowserHash, now: Duration) -> bool {
-        lock(&self.0).row(browser, now).len() >= ROUNDS
+    /// What became of the sessions of a browser that has completed so many sign-ins in a row that the next one would
+    /// not help either.
+    pub(super) fn cycle(&self, browser: &BrowserHash, now: Duration) -> Option<LostSessions> {
+        let row = lock(&self.0).row(browser, now);
+        if row.len() < ROUNDS {
+            return None;
+        }
+        let receipts = || row.iter().rev().filter_map(|round| round.receipt.as_deref());
+        Some(match receipts().find_map(CookieReceipt::unusable) {
+            Some(reason) => LostSessions::Unusable(reason.into()),
+            None if receipts().any(CookieReceipt::is_received) => LostSessions::AtSignInOnly,
+            None => LostSessions::NotReceived,
+        })
     }
 
     /// The row of a browser, for the state of a sign-in that begins now.
@@ -75,14 +96,14 @@ impl SignInRounds {
         let own = generations.row(&browser, now);
         // Another instance may have completed more of the row than this one.
         let mut theirs = sign_in.earlier_rounds();
-        // What `start` saw may have changed since: a request has brought one of these sessions.
-        let received = generations.last_received(&browser);
-        theirs.retain(|round| received.is_none_or(|received| round.completed > received));
+        // What `start` saw may have changed since: a request was decided on with one of these sessions.
+        let accepted = generations.last_accepted(&browser);
+        theirs.retain(|round| accepted.is_none_or(|accepted| round.completed > accepted));
         let mut row = if theirs.len() > own.len() { theirs } else { own };
         if row.last().is_some_and(|last| last.completed > sign_in.begun) {
             return;
         }
-        row.push(Round { completed: now, received: Some(Arc::clone(sign_in.received)) });
+        row.push(Round { completed: now, receipt: Some(Arc::clone(sign_in.receipt)) });
         let surplus = row.len().saturating_sub(ROUNDS);
         row.drain(..surplus);
         generations.insert(browser, row, now);
@@ -94,7 +115,7 @@ impl Completed<'_> {
         let ages = self.earlier.iter().rev().flatten();
         let completed =
             ages.map(|age| self.begun.saturating_sub(Duration::from_millis((*age).into())));
-        let rounds = completed.map(|completed| Round { completed, received: None });
+        let rounds = completed.map(|completed| Round { completed, receipt: None });
         rounds.filter(|round| round.is_recent(self.now)).collect()
     }
 }
@@ -104,28 +125,28 @@ impl Round {
         now.saturating_sub(self.completed) <= WINDOW
     }
 
-    fn is_received(&self) -> bool {
-        self.received.as_ref().is_some_and(|received| received.load(Ordering::Relaxed))
+    fn is_accepted(&self) -> bool {
+        self.receipt.as_ref().is_some_and(|receipt| receipt.is_accepted())
     }
 }
 
 impl Generations {
-    /// The recent sign-ins after the last one whose session a request has brought, oldest first.
+    /// The recent sign-ins after the last one whose session was accepted, oldest first.
     fn row(&self, browser: &BrowserHash, now: Duration) -> Vec<Round> {
         let row = self.rows.get(browser).or_else(|| self.older.get(browser));
         let rounds = row.map_or(&[][..], Vec::as_slice);
         let newest_first = rounds.iter().rev();
-        let row = newest_first.take_while(|round| !round.is_received() && round.is_recent(now));
+        let row = newest_first.take_while(|round| !round.is_accepted() && round.is_recent(now));
         let mut row: Vec<Round> = row.cloned().collect();
         row.reverse();
         row
     }
 
-    /// When the last sign-in completed whose session a request has brought.
-    fn last_received(&self, browser: &BrowserHash) -> Option<Duration> {
+    /// When the last sign-in completed whose session was accepted.
+    fn last_accepted(&self, browser: &BrowserHash) -> Option<Duration> {
         let row = self.rows.get(browser).or_else(|| self.older.get(browser))?;
-        let received = row.iter().rev().find(|round| round.is_received());
-        received.map(|round| round.completed)
+        let accepted = row.iter().rev().find(|round| round.is_accepted());
+        accepted.map(|round| round.completed)
     }
 
     fn insert(&mut self, browser: BrowserHash, row: Vec<Round>, now: Duration) {
@@ -142,11 +163,11 @@ fn in_millis(time: Duration) -> Duration {
     Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// So many sign-ins in a row, without a request that brings one of their sessions, are a cycle.
+/// So many sign-ins in a row, without a request that is decided on with one of their sessions, are a cycle.
 pub(super) const ROUNDS: usize = 3;
 /// A cycle goes as fast as the browser follows redirects, or as a user fills in the form of the provider.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Browsers that are kept, about 200 bytes each.
+/// Browsers that are kept, about 300 bytes each, and more where sessions ended with a reason.
 const MAX: usize = 100_000;
 
 #[cfg(test)]
@@ -162,7 +183,7 @@ mod tests {
     }
 
     /// Completes a sign-in that began at the first time, at the second one.
-    fn sign_in(rounds: &SignInRounds, begun: u64, now: u64) -> Arc<AtomicBool> {
+    fn sign_in(rounds: &SignInRounds, begun: u64, now: u64) -> Arc<CookieReceipt> {
         let earlier = rounds.earlier(&BROWSER, at(begun));
         sign_in_after(rounds, earlier, begun, now)
     }
@@ -172,49 +193,65 @@ mod tests {
         earlier: EarlierRounds,
         begun: u64,
         now: u64,
-    ) -> Arc<AtomicBool> {
-        let received = Arc::default();
-        let completed = Completed { begun: at(begun), now: at(now), earlier, received: &received };
+    ) -> Arc<CookieReceipt> {
+        let receipt = Arc::default();
+        let completed = Completed { begun: at(begun), now: at(now), earlier, receipt: &receipt };
         rounds.completed(BROWSER, &completed);
-        received
+        receipt
     }
 
     #[test]
     fn third_sign_in_in_a_row_whose_session_no_request_brings_is_a_cycle() {
         let rounds = SignInRounds::default();
         for round in 0..3 {
-            assert!(!rounds.is_cycle(&BROWSER, at(round)), "{round}");
+            assert!(rounds.cycle(&BROWSER, at(round)).is_none(), "{round}");
             sign_in(&rounds, round, round + 1);
         }
-        assert!(rounds.is_cycle(&BROWSER, at(3)) && !rounds.is_cycle(&[2; 16], at(3)));
-        assert!(rounds.is_cycle(&BROWSER, at(61)) && !rounds.is_cycle(&BROWSER, at(62)));
+        assert!(rounds.cycle(&BROWSER, at(3)).is_some() && rounds.cycle(&[2; 16], at(3)).is_none());
+        assert!(
+            rounds.cycle(&BROWSER, at(61)).is_some() && rounds.cycle(&BROWSER, at(62)).is_none()
+        );
     }
 
     #[test]
-    fn request_that_brings_a_session_ends_the_row() {
+    fn request_that_is_decided_on_with_a_session_ends_the_row() {
         let rounds = SignInRounds::default();
         sign_in(&rounds, 0, 1);
-        sign_in(&rounds, 1, 2).store(true, Ordering::Relaxed);
+        sign_in(&rounds, 1, 2).accept();
         sign_in(&rounds, 2, 3);
         sign_in(&rounds, 3, 4);
-        assert!(!rounds.is_cycle(&BROWSER, at(4)));
+        assert!(rounds.cycle(&BROWSER, at(4)).is_none());
         let last = sign_in(&rounds, 4, 5);
-        assert!(rounds.is_cycle(&BROWSER, at(5)));
-        last.store(true, Ordering::Relaxed);
-        assert!(!rounds.is_cycle(&BROWSER, at(5)));
+        assert!(rounds.cycle(&BROWSER, at(5)).is_some());
+        last.accept();
+        assert!(rounds.cycle(&BROWSER, at(5)).is_none());
     }
 
     #[test]
-    fn session_that_a_request_brings_during_the_next_sign_in_does_not_count() {
+    fn cycle_says_what_became_of_its_sessions() {
+        let rounds = SignInRounds::default();
+        let receipts = [0, 1, 2].map(|round| sign_in(&rounds, round, round + 1));
+        let cycle = || rounds.cycle(&BROWSER, at(3)).unwrap();
+        assert_eq!(cycle(), LostSessions::NotReceived);
+        receipts[1].receive();
+        assert_eq!(cycle(), LostSessions::AtSignInOnly);
+        receipts[0].reject("first");
+        receipts[1].reject("why");
+        receipts[1].reject("later");
+        assert_eq!(cycle(), LostSessions::Unusable("why".into()));
+    }
+
+    #[test]
+    fn session_that_is_accepted_during_the_next_sign_in_does_not_count() {
         let rounds = SignInRounds::default();
         for round in 0..9 {
             let earlier = rounds.earlier(&BROWSER, at(round));
             let before = rounds.0.lock().unwrap().row(&BROWSER, at(round)).pop();
-            if let Some(Round { received: Some(received), .. }) = before {
-                received.store(true, Ordering::Relaxed);
+            if let Some(Round { receipt: Some(receipt), .. }) = before {
+                receipt.accept();
             }
             sign_in_after(&rounds, earlier, round, round + 1);
-            assert!(!rounds.is_cycle(&BROWSER, at(round + 1)), "{round}");
+            assert!(rounds.cycle(&BROWSER, at(round + 1)).is_none(), "{round}");
         }
     }
 
@@ -224,13 +261,13 @@ mod tests {
         for tab in 0..10 {
             sign_in(&rounds, 0, 1 + tab);
         }
-        assert!(!rounds.is_cycle(&BROWSER, at(10)));
+        assert!(rounds.cycle(&BROWSER, at(10)).is_none());
         // Two tabs that both go round in a circle do not hide each other's rounds.
         for round in [11, 21] {
             sign_in(&rounds, round, round + 2);
             sign_in(&rounds, round + 1, round + 3);
         }
-        assert!(rounds.is_cycle(&BROWSER, at(24)));
+        assert!(rounds.cycle(&BROWSER, at(24)).is_some());
     }
 
     #[test]
@@ -240,17 +277,17 @@ mod tests {
         sign_in_after(&one, [None; 2], 0, 1);
         sign_in_after(&other, one.earlier(&BROWSER, at(1)), 1, 2);
         sign_in_after(&one, other.earlier(&BROWSER, at(2)), 2, 3);
-        assert!(one.is_cycle(&BROWSER, at(3)) && !other.is_cycle(&BROWSER, at(3)));
+        assert!(one.cycle(&BROWSER, at(3)).is_some() && other.cycle(&BROWSER, at(3)).is_none());
     }
 
     #[test]
     fn browsers_are_bounded_and_forgotten() {
         let rounds = SignInRounds::default();
-        let received = Arc::default();
+        let receipt = Arc::default();
         let sign_in = |number: usize, now| {
             let mut browser = BROWSER;
             browser[..8].copy_from_slice(&number.to_be_bytes());
-            let completed = Completed { begun: now, now, earlier: [None; 2], received: &received };
+            let completed = Completed { begun: now, now, earlier: [None; 2], receipt: &receipt };
             rounds.completed(browser, &completed);
         };
         for number in 0..2 * MAX {

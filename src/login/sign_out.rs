@@ -60,6 +60,7 @@ impl Login {
         let hint = session.as_ref().and_then(|session| session.data().tokens.id_token.clone());
         if let Some(session) = session {
             session.touch(self.party.clock().moment());
+            session.receipt().accept();
             let kind = if logout.is_some() { SignOut::Provider } else { SignOut::Local };
             // Before anything is waited for: a client that goes away is signed out as well.
             self.end(session, kind, request);

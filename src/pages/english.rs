@@ -58,6 +58,15 @@ texts_in_english! {
         signed in. It does not accept the cookie of this site, the domain of the cookie does not include the address \
         that you want to open, or another instance of this site answers, which does not know \
         your sign-in.",
+    sign_in_cycle_at_pages: "You signed in several times, but the page that you want does not get the cookie that shows \
+        it. Another instance of this site answers there, which does not know your sign-in, or a server in front of this \
+        site does not pass the cookie on.",
+    sign_in_cycle_at_pages_with_forward_auth: "You signed in several times, but the page that you want does not get the \
+        cookie that shows it. A server in front of this site does not pass the cookie on, the domain of the \
+        cookie does not include the address of the page, or another instance of this site \
+        answers there, which does not know your sign-in.",
+    sign_in_cycle_session_ended: "You signed in several times, but each time your session ended at once. What the sign-in \
+        service issued for it had expired already, and it was not renewed.",
     sign_in_changed_host: "Your browser was sent to the address of this site, but the request came under another name. A \
         server in front of this site changes the name (Host).",
     sign_in_wrong_redirect_uri: "The sign-in service sent its answer to the wrong address.",

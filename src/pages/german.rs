@@ -65,6 +65,15 @@ texts! {
         dass Sie angemeldet sind. Er nimmt das Cookie dieser Website nicht an, die Domain des Cookies umfasst die \
         Adresse nicht, die Sie öffnen möchten, oder es antwortet eine andere Instanz dieser \
         Website, die Ihre Anmeldung nicht kennt.",
+    sign_in_cycle_at_pages: "Sie haben sich mehrmals angemeldet, aber die Seite, die Sie öffnen möchten, erhält das Cookie \
+        nicht, das dies zeigt. Dort antwortet eine andere Instanz dieser Website, die Ihre Anmeldung nicht kennt, oder \
+        ein Server vor dieser Website gibt das Cookie nicht weiter.",
+    sign_in_cycle_at_pages_with_forward_auth: "Sie haben sich mehrmals angemeldet, aber die Seite, die Sie öffnen möchten, \
+        erhält das Cookie nicht, das dies zeigt. Ein Server vor dieser Website gibt das Cookie nicht weiter, die \
+        Domain des Cookies umfasst die Adresse der Seite nicht, oder dort antwortet eine andere \
+        Instanz dieser Website, die Ihre Anmeldung nicht kennt.",
+    sign_in_cycle_session_ended: "Sie haben sich mehrmals angemeldet, aber Ihre Sitzung endete jedes Mal sofort. Was der \
+        Anmeldedienst dafür ausgestellt hat, war bereits abgelaufen und wurde nicht erneuert.",
     sign_in_changed_host: "Ihr Browser wurde zur Adresse dieser Website geleitet, aber die Anfrage kam unter einem anderen \
         Namen an. Ein Server vor dieser Website ändert den Namen (Host).",
     sign_in_wrong_redirect_uri: "Der Anmeldedienst hat seine Antwort an die falsche Adresse gesendet.",

@@ -22,6 +22,12 @@ pub enum SignInReason {
     Cycle,
     /// The same, where proxies send auth subrequests.
     CycleWithForwardAuth,
+    /// The browser signed in three times, and only requests that sign in brought one of the sessions.
+    CycleAtPages,
+    /// The same, where proxies send auth subrequests.
+    CycleAtPagesWithForwardAuth,
+    /// The browser signed in three times, and each session was of no use at its first request.
+    CycleOfUnusableSessions,
     /// A proxy in front changes the host of requests.
     ChangedHost,
     /// The callback came at another provider's `redirect_uri`.

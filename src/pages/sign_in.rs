@@ -126,6 +126,11 @@ fn explain<'a>(texts: &'a Texts, failure: &SignInFailure<'a>) -> Explanation<'a>
         SignInReason::NotStartedHere => again(&texts.sign_in_not_started_here),
         SignInReason::Cycle => again(&texts.sign_in_cycle),
         SignInReason::CycleWithForwardAuth => again(&texts.sign_in_cycle_with_forward_auth),
+        SignInReason::CycleAtPages => again(&texts.sign_in_cycle_at_pages),
+        SignInReason::CycleAtPagesWithForwardAuth => {
+            again(&texts.sign_in_cycle_at_pages_with_forward_auth)
+        }
+        SignInReason::CycleOfUnusableSessions => again(&texts.sign_in_cycle_session_ended),
         SignInReason::ChangedHost => again(&texts.sign_in_changed_host),
         SignInReason::WrongRedirectUri => again(&texts.sign_in_wrong_redirect_uri),
         SignInReason::DeniedByProvider => again(&texts.sign_in_denied_by_provider),

@@ -4,6 +4,7 @@
 //! signal, the connections that it uses.
 
 pub mod cookie;
+pub mod cookie_receipt;
 mod data;
 pub mod end_signal;
 mod id;
@@ -14,7 +15,7 @@ pub mod size_limit;
 pub mod table;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
@@ -24,6 +25,7 @@ pub use id::{SessionId, SessionKey};
 pub use settings::{CookieSettings, Persistence, SameSite, Settings};
 
 use crate::clock::Moment;
+use crate::session::cookie_receipt::CookieReceipt;
 use crate::session::end_signal::EndSignal;
 use crate::session::refresh::Refreshing;
 
@@ -34,8 +36,7 @@ pub struct Session {
     ends: Moment,
     /// The last request, in milliseconds of the clock.
     used: AtomicU64,
-    /// Whether the browser has sent its cookie.
-    cookie_received: Arc<AtomicBool>,
+    receipt: Arc<CookieReceipt>,
     data: ArcSwap<SessionData>,
     refreshing: Refreshing,
     end_signal: EndSignal,
@@ -49,7 +50,7 @@ impl Session {
             key: id.key(),
             ends: now.after(lifetime),
             used: AtomicU64::new(now.as_millis()),
-            cookie_received: Arc::default(),
+            receipt: Arc::default(),
             data: ArcSwap::from_pointee(data),
             refreshing: Refreshing::default(),
             end_signal: EndSignal::default(),
@@ -74,21 +75,13 @@ impl Session {
 
     /// Records a request with its cookie.
     pub fn touch(&self, now: Moment) {
-        if !self.is_cookie_received() {
-            self.cookie_received.store(true, Ordering::Relaxed);
-        }
+        self.receipt.receive();
         self.used.store(now.as_millis(), Ordering::Relaxed);
     }
 
-    /// Whether the browser has sent its cookie since the sign-in.
-    pub fn is_cookie_received(&self) -> bool {
-        self.cookie_received.load(Ordering::Relaxed)
-    }
-
-    /// The flag that says whether the browser has sent the cookie back. The caller may keep it after the session has
-    /// ended.
-    pub fn cookie_receipt(&self) -> &Arc<AtomicBool> {
-        &self.cookie_received
+    /// How far its cookie has come, for as long as the caller needs it, also after the session has ended.
+    pub fn receipt(&self) -> &Arc<CookieReceipt> {
+        &self.receipt
     }
 
     /// Whether its lifetime is over or it was idle for too long.

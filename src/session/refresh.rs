@@ -166,6 +166,7 @@ impl Refresher {
         let Identity { provider, subject, .. } = &held.identity;
         tracing::warn!(%provider, session = ?key, %error, "session ended: its refresh is over session.max_bytes");
         audit::ended_by_refresh(provider, subject, &key, "too_large");
+        session.receipt().reject(&error.to_string());
         self.table.remove(key);
     }
 

@@ -1,12 +1,15 @@
-//! A browser whose sign-ins start again without end: it rejects the session cookie, or another instance answers.
+//! A browser whose sign-ins start again without end: it rejects the session cookie, another instance answers, the proxy
+//! does not pass the cookie on, or each session ends at once.
 //! Each cycle ends within a few rounds, in a page that names the cause; a sound browser does not meet it.
 
 use http::HeaderValue;
 use http::header::HOST;
 
 use crate::support::browser::{Answer, Browser, Door};
+use crate::support::faults::{Fault, GrantType, TokenFault};
 use crate::support::provider;
 use crate::support::stack::Stack;
+use crate::support::wire::status;
 
 const SECRET: &str = "session: { secret: \"0123456789abcdef0123456789abcdef-0123456789\" }\n";
 const IN_THE_LOG: &str = "a browser signed in three times within a minute";
@@ -14,10 +17,14 @@ const IN_THE_LOG: &str = "a browser signed in three times within a minute";
 /// The page that ends a cycle.
 #[track_caller]
 fn check_page(page: &Answer) {
+    check_page_with(page, &["does not accept the cookie", "another instance of this site answers"]);
+}
+
+#[track_caller]
+fn check_page_with(page: &Answer, texts: &[&str]) {
     assert_eq!(page.status, 400, "{page:?}");
     assert!(page.header("content-type").starts_with("text/html"), "{page:?}");
-    for text in ["does not accept the cookie", "another instance of this site answers", "Try again"]
-    {
+    for text in texts.iter().chain(&["several times", "Try again"]) {
         assert!(page.body.contains(text), "{text}: {}", page.body);
     }
     for name in ["portcullis", "portcullis-login", "portcullis-login-target"] {
@@ -43,13 +50,72 @@ async fn browser_that_rejects_the_session_cookie_gets_a_page_instead_of_a_fourth
     assert_eq!((arrived.status.as_u16(), &arrived.json()["target"]), (200, &"/page".into()));
 }
 
+/// A load balancer that sends the paths of the gateway to one instance, and pages to another.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_instances_split_by_path_end_the_cycle_before_the_fourth_round() {
+    for sections in [SECRET, ""] {
+        let stack = Stack::builder().sections(sections).start().await;
+        let other = stack.second_gateway();
+        let (endpoints, pages) = (stack.gateway.address, other.address);
+        let mut browser = Browser::before(Door::ByPath { endpoints, pages });
+        let page = provider::sign_in(&mut browser, "/page", "alice").await;
+        check_page_with(&page, &["does not get the cookie", "Another instance of this site"]);
+        assert_eq!(stack.codes_sent(), 3);
+        stack.gateway.log_until_all(&[IN_THE_LOG, "another instance answers them"]);
+    }
+}
+
+/// The proxy sends auth subrequests without the cookie of the browser, which comes with requests to sign in.
+#[tokio::test(flavor = "multi_thread")]
+async fn cycle_behind_a_proxy_that_does_not_pass_cookies_on_names_the_proxy() {
+    let clients = "forward_auth: { clients: [{ from: [127.0.0.1], proxy: nginx }] }";
+    let stack = Stack::builder().server(clients).start().await;
+    let mut browser = stack.browser();
+    let subrequest = "X-Original-URI: /page\r\nX-Original-Method: GET\r\n";
+    for _ in 0..3 {
+        let answer = stack.answer("GET /oauth2/auth", subrequest).await;
+        assert_eq!(status(&answer), 401, "{answer}");
+        let callback = provider::callback(&mut browser, "/oauth2/start?rd=/page", "alice").await;
+        let there = browser.navigate(callback.as_str()).await.redirect().unwrap();
+        assert_eq!(there.path(), "/page");
+    }
+    let page = browser.open("/oauth2/start?rd=/page").await;
+    check_page_with(&page, &["does not pass the cookie on", "the domain of the cookie"]);
+    assert_eq!(stack.codes_sent(), 3);
+    stack.gateway.log_until_all(&[
+        IN_THE_LOG,
+        "does not pass the header Cookie on",
+        "allowed_headers",
+    ]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cycle_of_sessions_that_end_at_once_names_the_reason() {
+    for (fault, reason) in [
+        (TokenFault::UnauthorizedClient, "unauthorized_client"),
+        (TokenFault::InvalidGrant, "invalid_grant"),
+        (TokenFault::NotOk, "no `access_token`"),
+    ] {
+        let faults = [
+            Fault::Token(GrantType::SignIn, TokenFault::ExpiresNegative),
+            Fault::Token(GrantType::Refresh, fault),
+        ];
+        let stack = Stack::builder().faults(&faults).start().await;
+        let mut browser = stack.browser();
+        let page = provider::sign_in(&mut browser, "/page", "alice").await;
+        check_page_with(&page, &["your session ended at once", "had expired already"]);
+        assert_eq!(stack.codes_sent(), 3, "{fault:?}");
+        stack.gateway.log_until_all(&[IN_THE_LOG, "no use at its first request", reason]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_instances_with_one_secret_end_the_cycle_before_the_fourth_round() {
     let stack = Stack::builder().sections(SECRET).start().await;
     let other = stack.second_gateway();
     let mut browser = Browser::before(Door::round_robin([&stack.gateway, &other]));
     let page = provider::sign_in(&mut browser, "/page", "alice").await;
-    check_page(&page);
+    check_page_with(&page, &["does not get the cookie", "Another instance of this site"]);
     assert_eq!(stack.codes_sent(), 3, "of both instances");
 }
 
@@ -95,12 +161,29 @@ async fn browser_that_signs_out_and_in_four_times_meets_no_page() {
         assert!(browser.navigate(callback.as_str()).await.redirect().is_some());
         browser.open("/oauth2/sign_out").await;
     }
-    // And if it signs in again and again without opening a page: it brings its session to each sign-in.
-    for _ in 0..5 {
-        let callback = provider::callback(&mut browser, "/oauth2/start?rd=/page", "alice").await;
-        assert!(browser.navigate(callback.as_str()).await.redirect().is_some());
+    // And if it signs in again and again, but opens a page in between.
+    provider::sign_in(&mut browser, "/page", "alice").await;
+    for _ in 0..4 {
+        let arrived = browser.open("/oauth2/start?rd=/page").await;
+        assert_eq!(arrived.status, 200, "{arrived:?}");
     }
     assert_eq!(stack.codes_sent(), 15);
+}
+
+/// A browser that restores many tabs of the site, whose session has ended: they sign in at once, and each opens its page.
+#[tokio::test(flavor = "multi_thread")]
+async fn tabs_that_sign_in_at_once_meet_no_page() {
+    let stack = Stack::start().await;
+    let mut browser = stack.browser();
+    let mut callbacks = Vec::new();
+    for tab in 0..6 {
+        callbacks.push(provider::callback(&mut browser, &format!("/tab/{tab}"), "alice").await);
+    }
+    for callback in callbacks {
+        let arrived = browser.open(callback.as_str()).await;
+        assert_eq!(arrived.status, 200, "{arrived:?}");
+    }
+    assert_eq!(stack.codes_sent(), 1);
 }
 
 /// A session cookie that another host has set next to ours makes none of them usable.

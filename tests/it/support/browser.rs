@@ -39,6 +39,8 @@ pub(crate) enum Door {
     Tcp(SocketAddr),
     /// One after the other for each request, as a load balancer does.
     RoundRobin(Arc<[SocketAddr]>, Arc<AtomicUsize>),
+    /// The gateway's own paths at the first address, all others at the second one.
+    ByPath { endpoints: SocketAddr, pages: SocketAddr },
     /// The same as `Tcp`, from another address of this machine.
     From(Ipv4Addr, SocketAddr),
     /// One connection of HTTP/2, which all tabs of a browser share.
@@ -342,6 +344,10 @@ impl Door {
             Self::RoundRobin(addresses, turn) => {
                 let turn = turn.fetch_add(1, Ordering::Relaxed) % addresses.len();
                 exchange(TcpStream::connect(addresses[turn]).await.unwrap(), url, request).await
+            }
+            Self::ByPath { endpoints, pages } => {
+                let address = if url.path().starts_with("/oauth2/") { endpoints } else { pages };
+                exchange(TcpStream::connect(address).await.unwrap(), url, request).await
             }
             Self::From(here, there) => {
                 exchange(Self::connect_from(here, there).await.unwrap(), url, request).await
