@@ -148,6 +148,21 @@ fn is_normal(host: &str) -> bool {
     }
 }
 
+/// Whether this is a DNS name in its preferred form (RFC 1123 §2.1). Underscores are allowed: container names have
+/// them.
+pub fn is_name(name: &str) -> bool {
+    let bare = name.strip_suffix('.').unwrap_or(name);
+    bare.len() <= 253 && bare.as_bytes().split(|byte| *byte == b'.').all(is_label)
+}
+
+fn is_label(label: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_';
+    (1..=63).contains(&label.len())
+        && label.iter().all(plain)
+        && !label.starts_with(b"-")
+        && !label.ends_with(b"-")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

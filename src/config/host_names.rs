@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use crate::config::invalid::Invalid;
-use crate::server::is_name;
+use crate::origin::is_name;
 
 /// Maximum length of a name and of a label (RFC 1035 §2.3.4).
 const LONGEST: usize = 253;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::oidc::error::{Error, IssuerHint};
-use crate::origin::Origin;
+use crate::origin::{Origin, is_name};
 
 /// The issuer, and settings that replace discovered ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +89,9 @@ impl Metadata {
 
 const SELECT_ACCOUNT: &str = "select_account";
 
+/// The most characters of a foreign issuer in a message.
+const MAX_QUOTED: usize = 200;
+
 impl Settings {
     /// The URL of the document: the issuer without a final slash, and the well-known path (§4.1).
     pub(super) fn document(&self) -> Result<Url, Error> {
@@ -137,7 +140,8 @@ impl Settings {
         // SECURITY: compared exactly, or one issuer could impersonate another (§4.3).
         let found = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
         if found != self.issuer {
-            let (found, hint) = (found.chars().take(200).collect(), self.hint_for_issuer(found));
+            let (found, hint) =
+                (found.chars().take(MAX_QUOTED).collect(), self.hint_for_issuer(found));
             return Err(Error::OtherIssuer { found, hint });
         }
         self.complete(document)
@@ -179,17 +183,26 @@ impl Settings {
         })
     }
 
-    /// What to write in `issuer`, if anything: nothing that a configuration could not have.
-    fn hint_for_issuer(&self, found: &str) -> IssuerHint {
+    /// What to write in `issuer` for this identifier, if anything: nothing that a configuration could not have.
+    pub fn hint_for_issuer(&self, found: &str) -> IssuerHint {
         if found.contains(['{', '}']) {
             return IssuerHint::Template;
         }
         if Url::parse(found).is_ok_and(|url| self.is_internal(&url)) {
             return IssuerHint::Internal;
         }
-        let is_plain = |url: &Url| [found, &format!("{found}/")].contains(&url.as_str());
+        let is_plain = |url: &Url| {
+            [found, &format!("{found}/")].contains(&url.as_str())
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.port() != Some(0)
+                && url.host_str().is_some_and(|host| host.starts_with('[') || is_name(host))
+        };
         let read = Self { issuer: found.to_owned(), ..self.clone() };
-        match read.document().is_ok() && Url::parse(found).is_ok_and(|url| is_plain(&url)) {
+        let is_usable = read.document().is_ok() && !found.contains("/.well-known/");
+        // A longer one would be quoted in part.
+        let is_short = found.chars().count() <= MAX_QUOTED;
+        match is_usable && is_short && Url::parse(found).is_ok_and(|url| is_plain(&url)) {
             true => IssuerHint::Found,
             false => IssuerHint::None,
         }
@@ -316,7 +329,24 @@ mod tests {
         assert!(message("https://op.example").contains("set `issuer: \"https://op.example\"`"));
         let template = message("https://op.example/{tenantid}/v2.0");
         assert!(template.contains("replace the placeholder"), "{template}");
-        for other in ["", "http://op.example", "https://op.example?x", "https://a b", "op"] {
+        let (long_label, long_path) = (
+            format!("https://{}.example", "a".repeat(64)),
+            format!("https://a/{}", "a".repeat(200)),
+        );
+        for other in [
+            "",
+            "http://op.example",
+            "https://op.example?x",
+            "https://op.example#x",
+            "https://a b",
+            "op",
+            "HTTPS://op.example",
+            "https://user@op.example/",
+            "https://op.example:0/",
+            "https://op.example/.well-known/openid-configuration",
+            &long_label,
+            &long_path,
+        ] {
             assert!(!message(other).contains("set `issuer"), "{other}");
         }
     }

@@ -314,20 +314,27 @@ pub enum IssuerHint {
     None,
 }
 
-fn issuer_hint(found: &str, hint: IssuerHint) -> String {
-    match hint {
-        IssuerHint::None => String::new(),
-        IssuerHint::Found => format!(": to use that provider, set `issuer: {found:?}`"),
-        IssuerHint::Internal => {
-            ": the provider answers with the address that it was asked at; set its public URL at the provider \
-             (Keycloak: `hostname`)"
-                .to_owned()
-        }
-        IssuerHint::Template => {
-            ": it is a template; in `issuer`, replace the placeholder by your value, such as the ID of your tenant"
-                .to_owned()
+impl IssuerHint {
+    /// The advice about the issuer that was found, if there is one.
+    pub fn advice(self, found: &str) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::Found => Some(format!("to use that provider, set `issuer: {found:?}`")),
+            Self::Internal => Some(
+                "the provider answers with the address that it was asked at; set its public URL at the provider \
+                 (Keycloak: `hostname`)"
+                    .to_owned(),
+            ),
+            Self::Template => Some(
+                "it is a template; in `issuer`, replace the placeholder by your value, such as the ID of your tenant"
+                    .to_owned(),
+            ),
         }
     }
+}
+
+fn issuer_hint(found: &str, hint: IssuerHint) -> String {
+    hint.advice(found).map_or_else(String::new, |advice| format!(": {advice}"))
 }
 
 /// A hint for a missing document.

@@ -67,6 +67,11 @@ impl Issuer {
         &self.settings.issuer
     }
 
+    /// The configured issuer, and settings that replace discovered ones.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The HTTP client for this issuer.
     pub fn http(&self) -> &Arc<Http> {
         &self.http

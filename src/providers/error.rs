@@ -155,8 +155,9 @@ pub(super) fn advice(code: &ErrorCode) -> &'static str {
         ErrorCode::InvalidClient
         | ErrorCode::InvalidGrant
         | ErrorCode::UnsupportedTokenType
-        | ErrorCode::InvalidToken
-        | ErrorCode::AccessDenied
+        | ErrorCode::InvalidToken => CREDENTIALS,
+        // Also codes of extensions: `invalid_target`, `request_not_supported`, `unmet_authentication_requirements`.
+        ErrorCode::AccessDenied
         | ErrorCode::ServerError
         | ErrorCode::TemporarilyUnavailable
         | ErrorCode::SlowDown
@@ -164,7 +165,9 @@ pub(super) fn advice(code: &ErrorCode) -> &'static str {
         | ErrorCode::InteractionRequired
         | ErrorCode::ConsentRequired
         | ErrorCode::AccountSelectionRequired
-        | ErrorCode::Other(_) => CREDENTIALS,
+        | ErrorCode::Other(_) => {
+            "check `authorization_parameters`, `scopes`, and the registration of this client at the provider"
+        }
     }
 }
 

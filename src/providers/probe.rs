@@ -15,7 +15,7 @@ use crate::oauth::authorization::AuthorizationResponse;
 use crate::oauth::error::{Error as OAuthError, ErrorCode, ErrorResponse};
 use crate::oauth::http::HttpResponse;
 use crate::oauth::pkce;
-use crate::oidc::discovery::Metadata;
+use crate::oidc::discovery::{Metadata, Settings};
 use crate::oidc::error::{Error as OidcError, LEEWAY};
 use crate::oidc::id_token;
 use crate::providers::error::advice;
@@ -227,7 +227,8 @@ impl Provider {
         match back.and_then(|location| Url::parse(location).ok()) {
             Some(back) => {
                 let announced = metadata.response_has_issuer;
-                judge_response(back.query().unwrap_or_default(), self.issuer(), announced, report);
+                let query = back.query().unwrap_or_default();
+                judge_response(query, self.issuer.settings(), announced, report);
             }
             None if answer.status.is_client_error() => {
                 let (status, reason) = (answer.status.as_u16(), reason_of(&answer));
@@ -243,7 +244,7 @@ impl Provider {
 }
 
 /// What an authorization response to a request without a user says about the registration.
-fn judge_response(query: &str, issuer: &str, announced: bool, report: &mut ProbeReport) {
+fn judge_response(query: &str, issuer: &Settings, announced: bool, report: &mut ProbeReport) {
     let response = match AuthorizationResponse::parse(query) {
         Ok(response) => response,
         Err(error) => {
@@ -251,19 +252,24 @@ fn judge_response(query: &str, issuer: &str, announced: bool, report: &mut Probe
             return report.fatal("client_id", message, None);
         }
     };
-    if let Err(error) = response.check_issuer(issuer, announced) {
-        let message = format!("is not that of the provider's responses: {error}");
-        let hint = response
-            .iss
-            .as_deref()
-            .map(|iss| format!("to use that provider, set `issuer: {iss:?}`"));
-        return match hint {
-            Some(hint) => report.fatal("issuer", message, Some(&hint)),
-            // A provider may leave it out of errors only.
-            None => report.warn("issuer", message, None),
+    if let Err(error) = response.check_issuer(&issuer.issuer, announced) {
+        let (message, hint) = match &response.iss {
+            Some(iss) => {
+                let message = format!("is not that of the provider's responses: {error}");
+                (message, issuer.hint_for_issuer(iss).advice(iss))
+            }
+            None => {
+                let message = format!("is a provider whose responses are rejected: {error}");
+                (message, Some(ANNOUNCED_ONLY.to_owned()))
+            }
         };
+        return report.fatal("issuer", message, hint.as_deref());
     }
     match response.outcome {
+        Err(error) if OAuthError::Rejected(error.clone()).is_temporary() => {
+            let message = format!("has an authorization endpoint that fails: {error}");
+            report.warn("issuer", message, Some("try again later"));
+        }
         Err(error) if !needs_a_user(&error.code) => {
             let is_scope = error.code == ErrorCode::InvalidScope;
             let key = if is_scope { "scopes" } else { "client_id" };
@@ -340,19 +346,33 @@ impl ProbeReport {
 const UNREACHABLE: &str = "check the address, DNS and the network from this machine; if the provider has another address \
                            there, set `internal_origin`; if there is an egress proxy, set `proxy`";
 
+/// Hint for an `iss` that is announced and not sent.
+const ANNOUNCED_ONLY: &str = "let the provider send `iss` (RFC 9207) in every response, also in errors, or remove \
+                              `authorization_response_iss_parameter_supported` from its metadata";
+
 /// The largest difference without a warning; less than the leeway for ID tokens.
 const TOLERATED: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oidc::discovery::ProviderEndpoints;
+
+    fn issuer() -> Settings {
+        Settings {
+            issuer: "https://op.example".to_owned(),
+            internal_origin: None,
+            endpoints: ProviderEndpoints::default(),
+            danger_allow_http: false,
+        }
+    }
 
     #[track_caller]
     fn check(query: &str, expected: Result<&str, (&str, &str)>) {
         let mut report = ProbeReport::default();
-        judge_response(query, "https://op.example", true, &mut report);
+        judge_response(query, &issuer(), true, &mut report);
         let found = report.findings.first().map(|found| {
-            assert_eq!(found.is_fatal, !found.message.contains("no `iss`"));
+            assert_eq!(found.is_fatal, !found.message.contains("endpoint that fails"));
             (found.key, format!("{}\n{}", found.message, found.hint.as_deref().unwrap_or_default()))
         });
         match (&found, report.passed.first(), expected) {
@@ -380,7 +400,58 @@ mod tests {
         check(&format!("{ours}&{hostile}"), Err(("client_id", "the provider answered ]0;x[2J")));
         let other = "`iss` is not the issuer: it is \"https://other\", and `issuer` is \"https://op.example\"";
         check("state=s&iss=https://other&error=login_required", Err(("issuer", other)));
-        check("state=s&error=login_required", Err(("issuer", "no `iss`, although")));
+        let announced = "remove `authorization_response_iss_parameter_supported`";
+        for query in ["state=s&error=login_required", "state=s&code=c"] {
+            check(query, Err(("issuer", "no `iss`, although")));
+            check(query, Err(("issuer", announced)));
+        }
+    }
+
+    #[test]
+    fn outage_of_the_authorization_endpoint_is_no_error_of_the_registration() {
+        for code in ["temporarily_unavailable", "server_error", "slow_down"] {
+            let query = format!("state=s&iss=https://op.example&error={code}");
+            let text = format!(
+                "has an authorization endpoint that fails: the provider answered {code}\ntry again"
+            );
+            check(&query, Err(("issuer", &text)));
+        }
+    }
+
+    /// The secret has no part in an authorization request.
+    #[test]
+    fn advice_for_an_authorization_response_fits_its_code() {
+        for code in ["invalid_target", "request_not_supported", "invalid_request_uri", "what"] {
+            let query = format!("state=s&iss=https://op.example&error={code}");
+            check(
+                &query,
+                Err((
+                    "client_id",
+                    "\ncheck `authorization_parameters`, `scopes`, and the registration",
+                )),
+            );
+        }
+    }
+
+    #[test]
+    fn advice_quotes_no_issuer_that_a_configuration_cannot_have() {
+        check(
+            "state=s&code=c&iss=https://op.example/a",
+            Err(("issuer", "\nto use that provider, set `issuer: \"https://op.example/a\"`")),
+        );
+        for iss in [
+            "http://op.example",
+            "op.example",
+            "HTTPS://op.example",
+            "https://op.example?a",
+            "https://u@op.example/",
+        ] {
+            check(&format!("state=s&code=c&iss={iss}"), Err(("issuer", "(RFC 9207 §2.4)\n")));
+            let mut report = ProbeReport::default();
+            judge_response(&format!("state=s&code=c&iss={iss}"), &issuer(), true, &mut report);
+            assert_eq!(report.findings.first().unwrap().hint, None, "{iss}");
+        }
+        check("state=s&code=c&iss=https://{tenant}.example", Err(("issuer", "it is a template")));
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::net::Ipv6Addr;
 
 use http::HeaderValue;
 
+use crate::origin::is_name;
+
 /// A valid authority in its original spelling, or an absent one, which is empty. Compare case-insensitively.
 #[derive(Clone, Debug)]
 pub struct Authority {
@@ -67,21 +69,6 @@ impl Authority {
     pub(super) fn agrees_with(&self, other: &Self) -> bool {
         self.text.as_bytes().eq_ignore_ascii_case(other.text.as_bytes())
     }
-}
-
-/// Whether this is a DNS name in its preferred form (RFC 1123 §2.1). Underscores are allowed: container names have
-/// them.
-pub fn is_name(name: &str) -> bool {
-    let bare = name.strip_suffix('.').unwrap_or(name);
-    bare.len() <= 253 && bare.as_bytes().split(|byte| *byte == b'.').all(is_label)
-}
-
-fn is_label(label: &[u8]) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_';
-    (1..=63).contains(&label.len())
-        && label.iter().all(plain)
-        && !label.starts_with(b"-")
-        && !label.ends_with(b"-")
 }
 
 fn port(digits: &str) -> Option<u16> {

@@ -49,7 +49,7 @@ mod transport;
 use std::sync::Arc;
 
 pub use active_settings::SettingsHandle;
-pub use authority::{Authority, is_name};
+pub use authority::Authority;
 pub use client_info::ClientInfo;
 pub use connection_limit::OpenConnections;
 pub use error::Error;
