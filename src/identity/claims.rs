@@ -91,6 +91,10 @@ impl ClaimPath {
         if text.chars().any(char::is_control) {
             return Err("contains a control character".into());
         }
+        // It would be the literal name of a claim, which no provider has.
+        if text.starts_with("access_token:") {
+            return Err("begins with `access_token:`, but claims are read from the ID token and userinfo only".into());
+        }
         let mut rest = text.strip_prefix('/').unwrap_or_default().chars();
         while let Some(character) = rest.next() {
             if character == '~' && !matches!(rest.next(), Some('0' | '1')) {
@@ -418,7 +422,7 @@ mod tests {
         for nothing in ["/realm_access/none", "/realm_access/roles/+0", "/realm_access/roles/00"] {
             assert_eq!(find(nothing), None, "{nothing}");
         }
-        for wrong in ["", "/a~2", "a\nb"] {
+        for wrong in ["", "/a~2", "a\nb", "access_token:/realm_access/roles"] {
             assert!(ClaimPath::parse(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -84,7 +84,7 @@ pub enum Error {
         media_type: String,
     },
     /// The `sub` of userinfo is absent or another one (OIDC Core §5.3.2).
-    #[error("userinfo: `sub` differs from that of the ID token (Core §5.3.2)")]
+    #[error("userinfo: `sub` is absent or differs from that of the ID token (Core §5.3.2)")]
     UserinfoSubject,
 }
 

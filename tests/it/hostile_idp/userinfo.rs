@@ -18,7 +18,7 @@ fn expected(fault: UserinfoFault) -> Known {
     use UserinfoFault as F;
     match fault {
         F::NoSub | F::SubOther => {
-            Known::NoSession("userinfo: `sub` differs from that of the ID token")
+            Known::NoSession("userinfo: `sub` is absent or differs from that of the ID token")
         }
         // No userinfo for us: nothing of it is used, and nothing is followed.
         F::InvalidToken | F::Html | F::Signed | F::RedirectAgain => {
