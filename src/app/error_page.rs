@@ -26,6 +26,8 @@ impl App {
             ErrorPage::SignInRequired { login_url } => respond(&Page::SignInRequired { login_url }),
             ErrorPage::SessionEnded { login_url } => respond(&Page::SessionEnded { login_url }),
             ErrorPage::Denied(user) => self.denied(user, respond),
+            ErrorPage::DeniedNetwork => respond(&Page::DeniedNetwork),
+            ErrorPage::ProviderUnavailable => respond(&Page::ProviderUnavailable),
             ErrorPage::WrongHost => respond(&Page::WrongHost { public_url }),
             ErrorPage::SignInOnly => respond(&Page::SignInOnly { public_url }),
             ErrorPage::SignInFailed(failure, reason) => {

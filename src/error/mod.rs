@@ -194,6 +194,10 @@ pub enum ErrorPage<'e> {
     },
     /// The user, and why the rules deny the request.
     Denied(&'e DeniedUser),
+    /// There is no access from the visitor's network.
+    DeniedNetwork,
+    /// The provider cannot be reached.
+    ProviderUnavailable,
     /// A link to `public_url`.
     WrongHost,
     /// The explanation that applications have other hosts.
@@ -231,7 +235,7 @@ impl Error {
     pub fn report(&self) -> Report<'_> {
         let with = |status| Report {
             status,
-            page: ErrorPage::Status(status),
+            page: self.page(status),
             fields: Vec::new(),
             decision: LoggedDecision::Error,
             reason: LoggedReason::Error(self),
@@ -290,6 +294,19 @@ impl Error {
         }
     }
 
+    /// The page, if the error has nothing to say of its own to it.
+    fn page(&self, status: StatusCode) -> ErrorPage<'_> {
+        if matches!(self, Self::NoAccessToken) {
+            ErrorPage::ProviderUnavailable
+        } else if let Self::DeniedForEveryone { failed } = self
+            && matches!(failed.as_slice(), [Key::ClientAddresses])
+        {
+            ErrorPage::DeniedNetwork
+        } else {
+            ErrorPage::Status(status)
+        }
+    }
+
     /// The status of the answer.
     pub fn status(&self) -> StatusCode {
         self.report().status
@@ -311,7 +328,9 @@ impl Report<'_> {
     fn in_subrequest(self) -> Self {
         let status = StatusCode::FORBIDDEN;
         let shown = if self.status.is_server_error() { self.status } else { status };
-        Self { status, page: ErrorPage::Status(shown), fields: Vec::new(), ..self }
+        let is_of_provider = matches!(self.page, ErrorPage::ProviderUnavailable);
+        let page = if is_of_provider { self.page } else { ErrorPage::Status(shown) };
+        Self { status, page, fields: Vec::new(), ..self }
     }
 }
 
@@ -376,6 +395,18 @@ mod tests {
             Error::NotSignedIn { login_url, at_stake: AtStake::Nothing, cookies: None }
                 .in_subrequest();
         assert_eq!(not_signed_in.status(), StatusCode::UNAUTHORIZED);
+    }
+
+    #[test]
+    fn denial_by_network_and_outage_of_the_provider_have_their_own_pages() {
+        let denied = |failed: &[Key]| Error::DeniedForEveryone { failed: failed.to_vec() };
+        let network = denied(&[Key::ClientAddresses]);
+        assert!(matches!(network.report().page, ErrorPage::DeniedNetwork));
+        let method = denied(&[Key::Methods, Key::ClientAddresses]);
+        assert!(matches!(method.report().page, ErrorPage::Status(StatusCode::FORBIDDEN)));
+        for error in [Error::NoAccessToken, Error::NoAccessToken.in_subrequest()] {
+            assert!(matches!(error.report().page, ErrorPage::ProviderUnavailable), "{error}");
+        }
     }
 
     #[test]

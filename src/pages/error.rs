@@ -115,6 +115,36 @@ pub(super) fn sign_in_only<'a>(texts: &'a Texts, public_url: &'a Origin) -> View
     }
 }
 
+/// The page of a visitor who is not signed in, and whose network has no access.
+pub(super) fn denied_network<'a>(texts: &'a Texts, retry: Option<&'a str>) -> View<'a> {
+    View {
+        error: Some("forbidden"),
+        title: &texts.forbidden_title,
+        text: vec![(&*texts.denied_client_address).into()],
+        failed: &[],
+        actions: again(texts, retry).into_iter().collect(),
+    }
+}
+
+/// The page of a request that needs tokens while the provider cannot be reached.
+pub(super) fn provider_unavailable<'a>(texts: &'a Texts, retry: Option<&'a str>) -> View<'a> {
+    View {
+        error: Some("provider_unavailable"),
+        title: &texts.provider_unavailable_title,
+        text: vec![
+            (&*texts.provider_unavailable_text).into(),
+            (&*texts.provider_unavailable_advice).into(),
+        ],
+        failed: &[],
+        actions: again(texts, retry).into_iter().collect(),
+    }
+}
+
+/// A button to try the request again.
+fn again<'a>(texts: &'a Texts, retry: Option<&'a str>) -> Option<Action<'a>> {
+    retry.map(|href| Action::new(ActionKind::Retry, &*texts.try_again, href))
+}
+
 /// The page that a status has by itself. `retry` is where its request can be tried again.
 pub(super) fn of_status<'a>(
     texts: &'a Texts,
@@ -126,9 +156,7 @@ pub(super) fn of_status<'a>(
         400 | 403 | 404 | 405 | 414 => {
             Some(Action::new(ActionKind::Secondary, &*texts.front_page, "/"))
         }
-        408 | 413 | 429 | 500 | 502..=504 => {
-            retry.map(|href| Action::new(ActionKind::Retry, &*texts.try_again, href))
-        }
+        408 | 413 | 429 | 500 | 502..=504 => again(texts, retry),
         _ => None,
     };
     View {

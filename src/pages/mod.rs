@@ -104,6 +104,10 @@ pub enum Page<'a> {
     SignOutAtProvider(SignOutAtProvider<'a>),
     /// 403: the user is not allowed.
     Forbidden(Forbidden<'a>),
+    /// 403: there is no access from the visitor's network.
+    DeniedNetwork,
+    /// 503: the provider cannot be reached.
+    ProviderUnavailable,
     /// The sign-in failed.
     SignInFailed(SignInFailure<'a>),
     /// 421: no route has this host.
@@ -241,6 +245,8 @@ impl Page<'_> {
             Self::SignOutAtProvider(page) => sign_out::at_provider(texts, page),
             Self::SignInFailed(failure) => sign_in::failed(texts, failure),
             Self::Forbidden(forbidden) => error::forbidden(texts, forbidden),
+            Self::DeniedNetwork => error::denied_network(texts, retry),
+            Self::ProviderUnavailable => error::provider_unavailable(texts, retry),
             Self::WrongHost { public_url } => error::wrong_host(texts, public_url),
             Self::SignInOnly { public_url } => error::sign_in_only(texts, public_url),
             Self::Status(status) => error::of_status(texts, *status, retry),
@@ -258,6 +264,8 @@ impl Page<'_> {
             | Self::SignOutAtProvider(_)
             | Self::Forbidden(_)
             | Self::SignInFailed(_)
+            | Self::DeniedNetwork
+            | Self::ProviderUnavailable
             | Self::WrongHost { .. }
             | Self::SignInOnly { .. }
             | Self::Status(_) => None,
@@ -279,6 +287,8 @@ impl Page<'_> {
             | Self::SignedOut { .. }
             | Self::Forbidden(_)
             | Self::SignInFailed(_)
+            | Self::DeniedNetwork
+            | Self::ProviderUnavailable
             | Self::WrongHost { .. }
             | Self::SignInOnly { .. }
             | Self::Status(_) => FormAction::None,

@@ -68,6 +68,8 @@ fn with_each_page(text: &str, mut check: impl FnMut(StatusCode, &Page<'_>)) {
         (400, Page::SignInFailed(failure)),
         (503, Page::SignInFailed(SignInFailure { reason: ProviderUnavailable, ..failure })),
         (502, Page::SignInFailed(SignInFailure { reason: ProviderMisconfigured, ..failure })),
+        (403, Page::DeniedNetwork),
+        (503, Page::ProviderUnavailable),
         (421, Page::WrongHost { public_url: &public_url }),
         (421, Page::SignInOnly { public_url: &public_url }),
     ];

@@ -47,6 +47,11 @@ async fn page_of_a_403_names_user_failed_keys_and_other_account() {
     assert_eq!(network.status, 403);
     let sentence = "Your account is not in a group that has access.";
     assert!(network.body.contains(sentence), "{}", network.body);
+    // Signing in would not help, so the reason is that of every visitor.
+    let stranger = stack.browser().navigate("/network").await;
+    assert_eq!(stranger.status, 403);
+    let sentence = "There is no access from the network that you are using.";
+    assert!(stranger.body.contains(sentence), "{}", stranger.body);
     // Another account: the provider must show its account selection.
     let start = browser.navigate("/oauth2/start?prompt=select_account&rd=/staff").await;
     assert!(start.header("location").contains("prompt=select_account"), "{start:?}");

@@ -25,6 +25,8 @@ async fn session_in_its_grace_period_is_used_without_its_access_token() {
     let unavailable = browser.fetch("/token").await;
     assert_eq!(unavailable.status, 503, "{unavailable:?}");
     assert!(!unavailable.header("retry-after").is_empty());
+    let page = browser.navigate("/token").await;
+    assert!(page.body.contains("The sign-in service does not answer"), "{}", page.body);
     assert_eq!(browser.fetch("/open").await.status, 200);
     scene.pass(290);
     assert_eq!(browser.fetch("/").await.status, 200, "five minutes are not over");
