@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
+use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
 use crate::login::pending::{OpenedState, PendingTarget};
@@ -16,7 +17,9 @@ use crate::login::redirect_cycle::RedirectCycle;
 use crate::login::return_to::ReturnTo;
 use crate::login::sign_in_options::SignInOptions;
 use crate::login::sign_in_rounds::Completed;
-use crate::login::{Error, FailedSignIn, Login, OtherRedirectUri, Redirect, StateFault};
+use crate::login::{
+    Error, FailedSignIn, Login, OtherRedirectUri, Redirect, StateFault, log_failure,
+};
 use crate::oauth::authorization::AuthorizationResponse;
 use crate::providers::{self, Code, Provider, SignedIn};
 use crate::secret::Secret;
@@ -263,14 +266,19 @@ impl Login {
         let (provider, states) = (Arc::clone(provider), Arc::clone(&self.states));
         // SECURITY: the exchange is a separate task. The provider handles a code that it has received also if the
         // browser leaves, so a browser that leaves must not free a slot or lower a count.
-        let exchange = self.tasks.spawn(async move {
+        let (result, exchanged) = oneshot::channel();
+        let request_id = request.request_id.to_owned();
+        self.tasks.spawn(async move {
             let signed_in = provider.complete(turn, &code).await;
             if signed_in.is_err() {
                 states.exchange_failed(state);
             }
-            signed_in
+            // The browser has left, so nothing else logs the failure.
+            if let Err(Err(error)) = result.send(signed_in) {
+                log_failure(provider.id(), &error, &request_id);
+            }
         });
-        Ok(exchange.await.map_err(providers::Error::from)??)
+        Ok(exchanged.await.map_err(providers::Error::from)??)
     }
 
     /// Ends a new session if no request uses it soon. The client has closed its side of the connection: a client

@@ -214,8 +214,9 @@ impl Login {
         }
         let (provider, request_id) = (provider.map(|p| &**p.id()), request.request_id);
         match error {
-            // Logged by the provider.
-            Error::Provider(_) => {}
+            Error::Provider(error) => {
+                log_failure(provider.unwrap_or_default(), error, request_id);
+            }
             Error::UnknownProvider
             | Error::ChoiceNeeded
             | Error::Response(_)
@@ -227,4 +228,9 @@ impl Login {
         }
         audit::sign_in_failed(provider, outcome.as_str(), request);
     }
+}
+
+/// Logs why a provider did not sign a user in. The request ID is on the page that the user sees.
+fn log_failure(provider: &str, error: &providers::Error, request_id: &str) {
+    tracing::warn!(provider, %error, request_id, "sign-in failed");
 }

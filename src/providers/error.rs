@@ -48,8 +48,8 @@ impl Error {
 }
 
 /// The task of an exchange panicked.
-impl From<tokio::task::JoinError> for Error {
-    fn from(_: tokio::task::JoinError) -> Self {
+impl From<tokio::sync::oneshot::error::RecvError> for Error {
+    fn from(_: tokio::sync::oneshot::error::RecvError) -> Self {
         Self::Unavailable(OidcError::Interrupted)
     }
 }

@@ -74,8 +74,7 @@ pub struct SignedIn {
 impl Provider {
     /// The URL of the authorization request. Waits for discovery if the metadata is not known yet.
     pub async fn authorization_url(&self, request: &SignInRequest<'_>) -> Result<Url, Error> {
-        let metadata = self.issuer.metadata().await;
-        let metadata = self.log(metadata.map_err(Error::from), "cannot begin a sign-in")?;
+        let metadata = self.issuer.metadata().await?;
         let mut more = vec![("nonce", request.nonce)];
         let SignInRequest { prompt, login_hint, ui_locales, .. } = *request;
         more.extend(prompt.map(|value| ("prompt", metadata.prompt(value))));
@@ -100,12 +99,9 @@ impl Provider {
         &self,
         response: &'r AuthorizationResponse,
     ) -> Result<&'r Secret, Error> {
-        let code = async {
-            let announced = self.issuer.metadata().await?.response_has_issuer;
-            response.check_issuer(self.issuer.identifier(), announced)?;
-            response.outcome.as_ref().map_err(|error| error.clone().into())
-        };
-        self.log(code.await, "sign-in failed")
+        let announced = self.issuer.metadata().await?.response_has_issuer;
+        response.check_issuer(self.issuer.identifier(), announced)?;
+        response.outcome.as_ref().map_err(|error| error.clone().into())
     }
 
     /// Waits until a sign-in from this address may send its code.
@@ -119,15 +115,11 @@ impl Provider {
                 metadata,
             })
         };
-        self.log(turn.await.map_err(Error::from), "sign-in failed")
+        turn.await.map_err(Error::from)
     }
 
     /// Exchanges the code, and returns the user that it is for. The code is spent in every case.
     pub async fn complete(&self, turn: Turn, code: &Code) -> Result<SignedIn, Error> {
-        self.log(self.try_complete(turn, code).await, "sign-in failed")
-    }
-
-    async fn try_complete(&self, turn: Turn, code: &Code) -> Result<SignedIn, Error> {
         let Turn { metadata, permit: ExchangePermit { slot, attempt } } = turn;
         let Code { code, redirect_uri, code_verifier, nonce } = code;
         let endpoint = self.token_endpoint(&metadata)?;

@@ -65,6 +65,10 @@ async fn refused_authorization_response_is_logged_with_its_reason_without_access
         trials.try_with(&[Fault::Authorization(fault)]).await;
         let lines = trials.stack.gateway.log_until_all(&["sign-in failed", reason]);
         assert!(!lines.iter().any(|line| line.contains("\"target\":\"access\"")), "{lines:#?}");
+        // The page shows the request ID.
+        let is_reason = |line: &&String| line.contains("sign-in failed") && line.contains(reason);
+        let line = lines.iter().find(is_reason).unwrap();
+        assert!(line.contains("\"request_id\":\""), "{line}");
     }
 }
 
