@@ -211,3 +211,36 @@ impl<'p, 't> StageWatch<'p, 't> {
         self.tasks.stage()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn streams_end_spread_over_the_first_second_of_the_drain() {
+        let (tasks, began) = (Tasks::default(), Instant::now());
+        let mut streams = JoinSet::new();
+        for _ in 0..400 {
+            let tasks = tasks.clone();
+            streams.spawn(async move {
+                tasks.leaving().await;
+                began.elapsed()
+            });
+        }
+        tasks.0.draining.cancel();
+        let ends = streams.join_all().await;
+        assert!(ends.iter().all(|end| *end <= Duration::from_secs(1)));
+        // Of each tenth there are 44 on average.
+        let tenth = Duration::from_millis(100);
+        for begin in (0..9).map(|number| tenth * number) {
+            let count = ends.iter().filter(|end| (begin..begin + tenth).contains(*end)).count();
+            assert!(
+                (10..100).contains(&count),
+                "{count} end in the tenth that begins at {begin:?}"
+            );
+        }
+    }
+}

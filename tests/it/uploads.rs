@@ -13,6 +13,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::support::gateway::Gateway;
@@ -84,6 +85,38 @@ async fn stalled_upload_is_bounded_and_blocks_no_other_of_its_connection() {
     assert!(sent.load(Ordering::Relaxed) < 32 * MEBIBYTE, "more than fits is under way");
 }
 
+/// Each upload is on a connection of its own, and its application reads nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn hundred_stalled_uploads_at_once_hold_bounded_memory() {
+    let silent = Peer::start(|mut wire| async move {
+        wire.head().await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let gateway = gateway(&silent, &silent);
+    let before = gateway.memory();
+    let (mut uploads, mut running) = (Vec::new(), JoinSet::new());
+    for _ in 0..UPLOADS {
+        let stream = TokioIo::new(TcpStream::connect(gateway.address).await.unwrap());
+        let (mut client, connection) =
+            http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+        tokio::spawn(connection);
+        let (stalled, sent) = Zeros::new(64 * MEBIBYTE);
+        let upload = Request::post("http://wiki.localhost/").body(stalled).unwrap();
+        running.spawn(async move { drop(client.send_request(upload).await) });
+        uploads.push(sent);
+    }
+    let under_way = async {
+        while uploads.iter().any(|sent| sent.load(Ordering::Relaxed) < MEBIBYTE) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, under_way).await.expect("less than a mebibyte of each is under way");
+    let grown = gateway.peak_memory().saturating_sub(before);
+    // A window each, and as much again for what the allocator keeps.
+    assert!(grown < 2 * UPLOADS * MEBIBYTE, "{grown} bytes more");
+}
+
 /// `/` leads to one application, `/silent` to the other.
 fn gateway(reading: &Peer, silent: &Peer) -> Gateway {
     Gateway::start(&format!(
@@ -131,5 +164,7 @@ const WINDOW_UPDATE: u8 = 8;
 /// `SETTINGS_INITIAL_WINDOW_SIZE` (RFC 9113 §6.5.2).
 const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
 const MEBIBYTE: usize = 1024 * 1024;
+/// Uploads at once.
+const UPLOADS: usize = 100;
 const SMALL: usize = 2 * MEBIBYTE;
 const SOON: Duration = Duration::from_secs(30);
