@@ -294,5 +294,9 @@ async fn sign_in_starts_at_the_cookie_domain_for_every_target() {
     let foreign = "http://evil.localhost/oauth2/start?rd=//x";
     let answer = Browser::new(&gateway).navigate(foreign).await;
     let to = answer.redirect().unwrap();
-    assert_eq!(to.as_str(), "http://wiki.localhost/oauth2/start?rd=%2F", "nothing to come back to");
+    assert_eq!(
+        to.as_str(),
+        "http://wiki.localhost/oauth2/start?rd=%2F&redirected=1",
+        "nothing to come back to"
+    );
 }
