@@ -38,6 +38,15 @@ impl Body {
         Self(Kind::Full(Some(bytes.into())))
     }
 
+    /// The bytes of a body that is not streamed.
+    pub fn into_bytes(self) -> Option<Bytes> {
+        match self.0 {
+            Kind::Empty => Some(Bytes::new()),
+            Kind::Full(bytes) => Some(bytes.unwrap_or_default()),
+            Kind::Incoming(_) | Kind::Streamed(_) => None,
+        }
+    }
+
     /// A stream of bytes, which may apply limits or end early.
     pub fn streamed(body: impl HttpBody<Data = Bytes, Error = BodyError> + Send + 'static) -> Self {
         Self(Kind::Streamed(Box::pin(body)))
@@ -109,5 +118,7 @@ mod tests {
         assert_eq!(Body::empty().size_hint().exact(), Some(0));
         assert_eq!(Body::full("abc").size_hint().exact(), Some(3));
         assert!(Body::full("").is_end_stream());
+        assert_eq!(Body::empty().into_bytes().unwrap(), "");
+        assert_eq!(Body::full("abc").into_bytes().unwrap(), "abc");
     }
 }

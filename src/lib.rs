@@ -16,7 +16,8 @@
 //! 6. An error becomes status, page and log reason in [`error`], and a page in [`pages`].
 //!
 //! With forward auth a front proxy forwards the request itself. It sends an auth subrequest to `endpoints::auth`, which
-//! has the same routes and rules, and answers with its `decision`. `app::explain` prints a decision for an operator.
+//! has the same routes and rules, and answers with its `decision`. Envoy can call `endpoints::ext_authz` over gRPC
+//! instead, which has the same `decision`. `app::explain` prints a decision for an operator.
 //!
 //! # One sign-in
 //!
@@ -45,7 +46,7 @@
 //! | [`login`] | sign-in and sign-out; sets no status and makes no HTML | `providers` `session` |
 //! | [`providers`] | the configured OpenID Connect providers: sign-in, refresh and online check of each | `oidc` `oauth` `identity` |
 //! | [`demo`] | identity provider and application of `portcullis demo`, on loopback | `jose` `server` |
-//! | [`pages`] | pages and their texts, per language; knows no session and no provider | `identity` |
+//! | [`pages`] | pages and their texts, per language; knows no session and no provider | `identity` `grpc` |
 //! | [`policy`] | the rules of `allow`; pure | `identity` `routing` |
 //! | [`session`] | the session table, its cookie, eviction, and single-flight refresh; knows no provider | `oauth` `identity` |
 //! | [`oidc`] | OpenID Connect as a relying party: discovery, keys, `id_token`, userinfo, logout | `oauth` `identity` `jose` |
@@ -53,6 +54,7 @@
 //! | [`oauth`] | OAuth 2.0 as a client: authorization request, token request, refresh, revocation | `jose` |
 //! | [`identity`] | claims into an identity, and an identity into headers | ground |
 //! | [`routing`], [`jose`], [`telemetry`] | host and path to a route; signatures and keys; log, audit, metrics (`metrics::list` has all) | ground |
+//! | [`grpc`] | messages of Envoy's external authorization and of health checks, and the call that carries them | ground |
 //! | [`secret`] [`clock`] [`random`] [`lock`] [`single_flight`] [`deadline`] [`weak_map`] [`body`] [`origin`] [`trust`] [`client_address`] | the ground, one idea each | nothing of ours |
 //!
 //! # Not built yet, and where it will be
@@ -118,6 +120,7 @@ pub mod demo;
 pub mod endpoints;
 pub mod error;
 pub mod gate;
+pub mod grpc;
 pub mod identity;
 pub mod jose;
 pub mod lock;

@@ -16,9 +16,13 @@ use crate::server::{
 
 impl Handler for App {
     async fn handle(&self, incoming: Incoming) -> Answered {
+        if let Some(procedure) = self.procedure(&incoming) {
+            // Boxed, as below.
+            return Box::pin(self.call(procedure, incoming)).await;
+        }
         let (request, client) = (&incoming.request, Arc::clone(&incoming.client));
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        let format = self.format(uri.path(), headers);
+        let format = self.format(uri.path(), client.listener(), headers);
         let language = language(format, headers);
         let request_id = client.request_id().as_str();
         let retry = self.retry(format, request, &client);
@@ -56,7 +60,10 @@ impl Handler for App {
     }
 
     fn reject(&self, rejected: RejectedRequest<'_>) -> Answered {
-        let format = self.format(rejected.path, rejected.headers);
+        if let Some(answered) = self.reject_check(&rejected) {
+            return answered;
+        }
+        let format = self.format(rejected.path, rejected.listener, rejected.headers);
         let context = ResponseContext {
             format,
             language: language(format, rejected.headers),
@@ -129,12 +136,12 @@ impl App {
 
     /// The format of the gateway's own answer.
     // SECURITY: over gRPC an error is a 200 with the error inside. A proxy may send its auth subrequests to any
-    // path under the prefix (to `userinfo`, for example), with its visitor's `Content-Type`, and it takes a
-    // 2xx as permission. So there the status must always be the HTTP status.
-    fn format(&self, path: &str, headers: &HeaderMap) -> Format {
-        match self.routes.below_prefix(path) {
-            Some(_) => Format::with_status(headers),
-            None => Format::of(headers),
+    // path under the prefix (to `userinfo`, for example), or to any path of their own listener, with its visitor's
+    // `Content-Type`, and it takes a 2xx as permission. So there the status must always be the HTTP status.
+    fn format(&self, path: &str, listener: ListenerKind, headers: &HeaderMap) -> Format {
+        match (self.routes.below_prefix(path), listener) {
+            (None, ListenerKind::Public | ListenerKind::Redirect) => Format::of(headers),
+            (Some(_), _) | (None, ListenerKind::ForwardAuth) => Format::with_status(headers),
         }
     }
 
@@ -179,7 +186,7 @@ impl App {
 }
 
 /// The language of a page. Other formats, which most requests of programs have, need not look for it.
-fn language(format: Format, headers: &HeaderMap) -> Language {
+pub(super) fn language(format: Format, headers: &HeaderMap) -> Language {
     match format {
         Format::Html => Language::of(headers),
         Format::Grpc | Format::Json => Language::default(),

@@ -1,6 +1,9 @@
 //! One configuration at run time: all rooms, built and connected.
 
 pub mod build;
+mod check;
+#[cfg(test)]
+mod check_tests;
 mod dispatch;
 mod error_page;
 pub mod explain;

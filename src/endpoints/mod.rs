@@ -4,6 +4,7 @@
 
 pub mod auth;
 pub mod callback;
+pub mod ext_authz;
 mod query;
 mod same_origin;
 mod sign_in;

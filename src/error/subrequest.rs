@@ -1,5 +1,7 @@
 //! Faults in the form of an auth subrequest: what the proxy's operator has to change.
 
+use crate::grpc::{CallError, Undecodable};
+
 /// What is wrong with an auth subrequest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubrequestError {
@@ -32,6 +34,12 @@ pub enum SubrequestError {
     /// A method override, which no answer can remove, on a route with rules on methods.
     #[error("a method override on a route whose rules name methods")]
     MethodOverride,
+    /// The call of a gRPC client has no message.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// Its message describes no request.
+    #[error(transparent)]
+    Undecodable(#[from] Undecodable),
     /// A parameter that narrows the rules is empty, repeated, malformed or unknown.
     #[error("an allowed_… parameter of an auth endpoint is empty, repeated, malformed or unknown")]
     Narrowing,

@@ -71,6 +71,11 @@ impl Gate {
         self.identity_header_bytes
     }
 
+    /// Whether a header, in any spelling, describes a user, so that only the gateway may set it.
+    pub fn strips(&self, name: &str) -> bool {
+        self.stripped.contains(name)
+    }
+
     /// Whether several providers sign users in on a route.
     pub fn has_several_providers(&self, route: &Route) -> bool {
         self.party.providers().for_route(&route.providers).count() > 1

@@ -128,6 +128,11 @@ impl AnswerNames {
         Self { names: names.into(), lengths, impersonates }
     }
 
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &HeaderName> {
+        self.names.iter()
+    }
+
     /// Whether an application could trust a request's header with this name, and an answer cannot remove it: it is
     /// one of these in another spelling.
     // SECURITY: CGI and its successors read `X_Forwarded_User` as `X-Forwarded-User`.

@@ -5,6 +5,7 @@
 use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
+use crate::grpc::is_grpc;
 use crate::pages::Language;
 
 /// The format of an answer.
@@ -70,12 +71,6 @@ impl Language {
         let primary = range.split(|byte| *byte == b'-').next()?;
         Self::ALL.into_iter().find(|it| primary.eq_ignore_ascii_case(it.tag().as_bytes()))
     }
-}
-
-/// `application/grpc`, `application/grpc+proto`, `application/grpc-web`, …
-fn is_grpc(content_type: &HeaderValue) -> bool {
-    let prefix = b"application/grpc";
-    content_type.as_bytes().get(..prefix.len()).is_some_and(|s| s.eq_ignore_ascii_case(prefix))
 }
 
 fn accepts_html(accept: &HeaderValue) -> bool {

@@ -6,8 +6,10 @@ use std::any::Any;
 use std::mem;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Request, StatusCode};
 
 use crate::client_address::ClientAddress;
 use crate::origin::Origin;
@@ -17,11 +19,11 @@ use crate::server::forwarded_for::{self, ForwardedFor};
 use crate::server::open_parts::{OpenParts, RequestBinding};
 use crate::server::peer::{Peer, TrustedProxies};
 use crate::server::protocol::{ForwardedProto, Scheme};
-use crate::server::request_head::HeadError;
+use crate::server::request_head::{self, HeadError};
 use crate::server::request_id::RequestId;
-use crate::server::settings::ListenerKind;
 #[cfg(test)]
 use crate::server::settings::Settings;
+use crate::server::settings::{Limits, ListenerKind};
 use crate::server::shutdown::Tasks;
 use crate::telemetry::audit;
 use crate::telemetry::metrics::RouteMeter;
@@ -89,6 +91,20 @@ impl ClientInfo {
         Self::of(connected, authority, &HeaderMap::new(), RequestId::of(0, 0), None).unwrap()
     }
 
+    /// The same for a peer on a listener of this kind, for tests.
+    #[cfg(test)]
+    pub(crate) fn at(
+        peer: Peer,
+        listener: ListenerKind,
+        scheme: Scheme,
+        authority: HeaderValue,
+    ) -> Option<Self> {
+        let authority = Authority::parse(authority)?;
+        let connected =
+            ConnectionInfo::fixed_at(peer, listener, scheme, &Settings::listening_nowhere());
+        Self::of(connected, authority, &HeaderMap::new(), RequestId::of(0, 0), None).ok()
+    }
+
     fn read_forwarding(
         &mut self,
         proxies: &TrustedProxies,
@@ -132,6 +148,22 @@ impl ClientInfo {
         authority: Authority,
     ) -> Self {
         Self { address, scheme, authority, requested: None, ..self.clone() }
+    }
+
+    /// Checks the head of the request that an auth subrequest is about, as if the server had received it. Returns
+    /// its authority; the error is the status with which the server rejects such a request.
+    pub fn check_original(&self, request: &mut Request<()>) -> Result<Authority, StatusCode> {
+        request_head::check(request, self.limits(), |_| false).map_err(HeadError::status)
+    }
+
+    /// From the start of the drain until open requests are cut.
+    pub fn drain_time(&self) -> Duration {
+        self.connected.settings().timeouts.drain
+    }
+
+    /// The limits of the connection's requests.
+    pub fn limits(&self) -> &Limits {
+        &self.connected.settings().limits
     }
 
     /// The listener that accepted the connection.
@@ -233,7 +265,8 @@ impl ClientInfo {
         let (Ok(()) | Err(_)) = self.route.set(route);
     }
 
-    pub(super) fn route(&self) -> Option<&'static RouteMeter> {
+    /// The route by which the request is counted and logged, once it is recorded.
+    pub fn route(&self) -> Option<&'static RouteMeter> {
         self.route.get().copied()
     }
 

@@ -96,9 +96,20 @@ impl ConnectionInfo {
     /// A connection to a public listener, for tests.
     #[cfg(test)]
     pub(super) fn fixed(peer: Peer, scheme: Scheme, settings: &Settings) -> Arc<Self> {
+        Self::fixed_at(peer, ListenerKind::Public, scheme, settings)
+    }
+
+    /// The same to a listener of this kind, for tests.
+    #[cfg(test)]
+    pub(super) fn fixed_at(
+        peer: Peer,
+        listener: ListenerKind,
+        scheme: Scheme,
+        settings: &Settings,
+    ) -> Arc<Self> {
         let current = SettingsHandle::new(settings, ServerContext::unlogged()).unwrap();
         let settings = current.at_accept();
-        Arc::new(Self::new(peer, ListenerKind::Public, scheme, settings, current))
+        Arc::new(Self::new(peer, listener, scheme, settings, current))
     }
 
     /// Replaces the peer by the client that its PROXY header announces. The first call counts.

@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 
 use crate::body::Body;
 use crate::server::client_info::ClientInfo;
+use crate::server::peer::Peer;
 use crate::server::request_id::RequestId;
+use crate::server::settings::ListenerKind;
 use crate::server::shutdown::Tasks;
 use crate::telemetry::access_log::Outcome;
 
@@ -71,10 +73,18 @@ impl Incoming {
 pub struct RejectedRequest<'a> {
     /// 400, 405, 414, 431, 500 or 503.
     pub status: StatusCode,
+    /// Its method.
+    pub method: &'a Method,
+    /// Its version of HTTP.
+    pub version: Version,
     /// The requested path, not validated; empty after a panic.
     pub path: &'a str,
     /// The request's fields, not validated, for content negotiation; empty after a panic.
     pub headers: &'a HeaderMap,
+    /// The other end of the socket.
+    pub peer: Peer,
+    /// The listener that accepted the connection.
+    pub listener: ListenerKind,
     /// The request's ID.
     pub request_id: RequestId,
 }

@@ -142,9 +142,16 @@ impl<H: Handler> Service<H> {
         request: &Request<B>,
         request_id: RequestId,
     ) -> Answered {
-        let (status, path, headers) = (reason.status(), request.uri().path(), request.headers());
-        let rejected = RejectedRequest { status, path, headers, request_id };
-        let mut answered = self.handler.reject(rejected);
+        let mut answered = self.handler.reject(RejectedRequest {
+            status: reason.status(),
+            method: request.method(),
+            version: request.version(),
+            path: request.uri().path(),
+            headers: request.headers(),
+            peer: self.connected.peer(),
+            listener: self.connected.listener(),
+            request_id,
+        });
         // For the log only: the page does not show it.
         answered.outcome.reason = Some(reason.to_string().into());
         let headers = answered.response.headers_mut();
@@ -164,8 +171,16 @@ impl<H: Handler> Service<H> {
             return answered;
         }
         tracing::error!(%request_id, "a request handler panicked");
-        let (status, headers) = (StatusCode::INTERNAL_SERVER_ERROR, &HeaderMap::new());
-        self.handler.reject(RejectedRequest { status, path: "", headers, request_id })
+        self.handler.reject(RejectedRequest {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            method: &Method::GET,
+            version: Version::HTTP_11,
+            path: "",
+            headers: &HeaderMap::new(),
+            peer: self.connected.peer(),
+            listener: self.connected.listener(),
+            request_id,
+        })
     }
 }
 

@@ -19,6 +19,7 @@ mod demo;
 mod demo_command;
 mod documents;
 mod event_streams;
+mod ext_authz;
 mod flags;
 mod forward_auth;
 mod full;

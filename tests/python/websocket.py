@@ -299,11 +299,11 @@ telemetry: {{ log: {{ format: json }} }}
     return failed
 
 
-async def whole(folder):
-    """Runs `main`, and ends the processes that it started in any case."""
+async def whole(main):
+    """Awaits `main`, and ends the processes that it started in any case."""
     failed = 1
     try:
-        failed = await main(folder)
+        failed = await main
     except Exception:
         print(f"not ok - the script runs to its end\n{traceback.format_exc()}", flush=True)
     finally:
@@ -316,4 +316,4 @@ async def whole(folder):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
-        sys.exit(asyncio.run(whole(pathlib.Path(place))))
+        sys.exit(asyncio.run(whole(main(pathlib.Path(place)))))

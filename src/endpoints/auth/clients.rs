@@ -22,7 +22,7 @@ pub struct DeclaredClients {
 
 /// The proxies of one entry of `server.forward_auth.clients`.
 #[derive(Debug)]
-pub(super) struct DeclaredClient {
+pub(in crate::endpoints) struct DeclaredClient {
     settings: ForwardAuthClient,
     method_ignored: AtomicBool,
     scheme_ignored: AtomicBool,
@@ -47,13 +47,18 @@ impl DeclaredClients {
         self.own_listener.is_some()
     }
 
+    /// Whether an address is a trusted proxy's.
+    pub(in crate::endpoints) fn is_trusted(&self, address: IpAddr) -> bool {
+        self.trusted.contains(address)
+    }
+
     /// The entry of a peer.
-    pub(super) fn of_peer(&self, peer: Peer) -> Option<&DeclaredClient> {
+    pub(in crate::endpoints) fn of_peer(&self, peer: Peer) -> Option<&DeclaredClient> {
         self.declared.iter().find(|client| client.settings.includes(peer))
     }
 
     /// Whether an address in a forwarded chain is a proxy's, not a visitor's.
-    pub(super) fn is_proxy(&self, address: IpAddr) -> bool {
+    pub(in crate::endpoints) fn is_proxy(&self, address: IpAddr) -> bool {
         self.trusted.contains(address)
             || self.declared.iter().any(|client| client.settings.contains(address))
     }
@@ -71,7 +76,7 @@ impl DeclaredClient {
     }
 
     /// The kind of these proxies.
-    pub(super) fn proxy(&self) -> ForwardAuthProxy {
+    pub(in crate::endpoints) fn proxy(&self) -> ForwardAuthProxy {
         self.settings.proxy
     }
 

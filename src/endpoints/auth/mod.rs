@@ -5,9 +5,9 @@
 //! answers to the browser, where script could read it.
 
 pub mod clients;
-mod decision;
+pub(in crate::endpoints) mod decision;
 mod narrowing;
-mod original;
+pub(in crate::endpoints) mod original;
 mod table;
 
 use http::header::COOKIE;
@@ -15,13 +15,15 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::body::Body;
 use crate::endpoints::auth::clients::DeclaredClient;
-use crate::endpoints::auth::decision::{AllowedSubrequest, Subrequest, SubrequestDecision};
+use crate::endpoints::auth::decision::{
+    AllowedSubrequest, AnswerForm, Subrequest, SubrequestDecision,
+};
 use crate::endpoints::auth::original::Original;
 use crate::endpoints::query::Query;
 use crate::endpoints::{Call, Endpoints, redirect};
 use crate::error::{AtStake, Error, SecondPathFault, SubrequestError};
 use crate::gate::challenge::{SubrequestChallenge, SubrequestMode, answered};
-use crate::server::{Answered, ForwardAuthProxy, Peer};
+use crate::server::{Answered, ForwardAuthProxy, Peer, RequestId};
 
 impl Endpoints {
     /// Any method at `auth[/PATH]` or `forward_auth[/PATH]`.
@@ -43,7 +45,7 @@ impl Endpoints {
             Err(fault) => Err(fault.into()),
         };
         if let Err(error) = &answer {
-            report_fault(client, call, error);
+            report_fault(client, call.client.request_id(), error);
         }
         answer
     }
@@ -63,31 +65,37 @@ impl Endpoints {
             (ForwardAuthProxy::Envoy, Some(_)) => None,
             _ => narrowing::of(&Query::parse(call.uri.query().unwrap_or_default()))?,
         };
-        let (headers, dropped) = (call.headers, call.dropped);
-        Ok(Subrequest { original, headers, dropped, narrowing, mode })
+        let (headers, dropped, form) = (call.headers, call.dropped, AnswerForm::Fields);
+        Ok(Subrequest { original, headers, dropped, narrowing, mode, form })
     }
 
     /// The error for a peer that is not declared. It says nothing new to an attacker; the log says to the
     /// operator which line may be missing.
     fn undeclared(&self, call: Call<'_>) -> Error {
         let fault = SubrequestError::Undeclared;
-        if self.clients.undeclared.allow() {
-            let address = match call.client.peer() {
-                Peer::Ip(address) => address.to_string(),
-                Peer::Unix => "unix".to_owned(),
-                Peer::Unknown => "its address".to_owned(),
-            };
-            tracing::warn!(
-                request_id = %call.client.request_id(),
-                "{fault}: if this is your proxy, add {address} to server.forward_auth.clients"
-            );
-        }
+        self.report_undeclared(call.client.peer(), call.client.request_id());
         match self.party.session(call.headers) {
             Some(_) => fault.into(),
             None => {
                 let login_url = self.party.site().own_url("/start");
                 Error::NotSignedIn { login_url, at_stake: AtStake::Nothing, cookies: None }
             }
+        }
+    }
+
+    /// Names the line of the configuration that may be missing. Throttled.
+    pub(in crate::endpoints) fn report_undeclared(&self, peer: Peer, request_id: &RequestId) {
+        if self.clients.undeclared.allow() {
+            let address = match peer {
+                Peer::Ip(address) => address.to_string(),
+                Peer::Unix => "unix".to_owned(),
+                Peer::Unknown => "its address".to_owned(),
+            };
+            tracing::warn!(
+                %request_id,
+                "{}: if this is your proxy, add {address} to server.forward_auth.clients",
+                SubrequestError::Undeclared
+            );
         }
     }
 }
@@ -134,7 +142,11 @@ fn allow(allowed: AllowedSubrequest, proxy: ForwardAuthProxy) -> Answered {
 }
 
 /// Logs a subrequest that is denied for its form. Throttled, because visitors can cause it at will.
-fn report_fault(client: &DeclaredClient, call: Call<'_>, error: &Error) {
+pub(in crate::endpoints) fn report_fault(
+    client: &DeclaredClient,
+    request_id: &RequestId,
+    error: &Error,
+) {
     let by_rules = matches!(
         error,
         Error::NotSignedIn { .. }
@@ -143,7 +155,7 @@ fn report_fault(client: &DeclaredClient, call: Call<'_>, error: &Error) {
             | Error::ForeignOrigin
     );
     if !by_rules && client.faults.allow() {
-        let (request_id, proxy) = (call.client.request_id(), client.proxy().as_str());
+        let proxy = client.proxy().as_str();
         let why: String = error.to_string().chars().take(MAX_REASON).collect();
         let remedy = if matches!(error, Error::SecondPath(SecondPathFault::NoDestination)) {
             ". Configure the proxy to send Destination with its auth subrequests"

@@ -19,13 +19,13 @@ use crate::server::{Authority, ClientInfo, ForwardedFor, ForwardedProto, Scheme}
 
 /// The request that the proxy received.
 #[derive(Clone, Debug)]
-pub(super) struct Original<'a> {
+pub(in crate::endpoints) struct Original<'a> {
     /// Its client and origin.
-    pub(super) client: ClientInfo,
+    pub(in crate::endpoints) client: ClientInfo,
     /// Its method; `None` if the proxy did not send it.
-    pub(super) method: Option<Method>,
+    pub(in crate::endpoints) method: Option<Method>,
     /// Its path and query; or the error, if the decision depends on them and they are missing.
-    pub(super) target: Result<&'a str, SubrequestError>,
+    pub(in crate::endpoints) target: Result<&'a str, SubrequestError>,
 }
 
 /// Path and query, and the origin if the URI has one.
@@ -101,11 +101,12 @@ fn uri<'a>(
         }
     };
     let uri = read.ok_or(SubrequestError::Unclear(name))?;
-    // A fragment would be part of the decision, but not of the request.
-    let is_target = |text: &str| {
-        text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
-    };
     if is_target(uri.target) { Ok(Some(uri)) } else { Err(SubrequestError::Unclear(name)) }
+}
+
+/// Whether a text is path and query of a request. A fragment would be part of the decision, but not of the request.
+pub(in crate::endpoints) fn is_target(text: &str) -> bool {
+    text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
 }
 
 /// Ignores headers that are missing in a subrequest with a URI.

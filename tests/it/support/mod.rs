@@ -4,6 +4,7 @@ pub(crate) mod browser;
 pub(crate) mod clocked;
 pub(crate) mod faults;
 pub(crate) mod gateway;
+pub(crate) mod grpc;
 pub(crate) mod operator;
 pub(crate) mod provider;
 pub(crate) mod stack;

@@ -6,7 +6,9 @@
 pub mod access;
 pub mod config;
 pub mod cookies;
+pub mod ext_authz;
 pub mod forwarded_for;
+pub mod h2;
 pub mod head;
 pub mod jwk;
 pub mod jwt;
@@ -24,6 +26,7 @@ pub type Target = (&'static str, fn(&[u8]));
 pub const TARGETS: &[Target] = &[
     ("config", config::run),
     ("cookies", cookies::run),
+    ("ext_authz", ext_authz::run),
     ("forwarded_for", forwarded_for::run),
     ("head", head::run),
     ("jwk", jwk::run),

@@ -15,6 +15,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
+use super::h2;
+
 /// A gateway with its application.
 pub struct InProcessStack {
     /// Never dropped: a thread that ends cannot end a runtime.
@@ -65,6 +67,25 @@ impl InProcessStack {
             answer.unwrap()
         });
         Exchange { answer, received: self.received.lock().unwrap().clone() }
+    }
+
+    /// The message that answers a call of gRPC.
+    pub fn call(&self, path: &str, message: &[u8]) -> Vec<u8> {
+        let socket = self.folder.path().join(GATEWAY);
+        self.runtime.block_on(async {
+            let mut stream = UnixStream::connect(socket).await.unwrap();
+            stream.write_all(&h2::call(path, message)).await.unwrap();
+            let mut answer = Vec::new();
+            let reading = async {
+                loop {
+                    assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "no answer");
+                    if let Some(message) = h2::answer(&answer) {
+                        return message;
+                    }
+                }
+            };
+            timeout(PATIENCE, reading).await.unwrap()
+        })
     }
 }
 
