@@ -3,7 +3,7 @@
 
 use http::HeaderValue;
 
-use crate::component::{Edits, Server, Site, caddy, envoy, haproxy, nginx, traefik};
+use crate::component::{Edits, Site, caddy, envoy, haproxy, nginx, traefik};
 use crate::deployment::{Declared, Deployment};
 use crate::traffic::with_7_kib_of_groups;
 
@@ -51,6 +51,14 @@ macro_rules! symptoms {
                 async fn header_and_cookies_that_are_not_copied_reach_the_application() {
                     let edits = [$lines.groups, $lines.cookie].concat();
                     visitors_own_headers_pass(without(&edits, Declared::Shared).await).await;
+                }
+
+                #[tokio::test(flavor = "multi_thread")]
+                async fn pages_of_a_server_with_the_word_for_another_one_get_403() {
+                    let word = if $proxy == "nginx" { "traefik" } else { "nginx" };
+                    let start = async |site: &Site| $start(site, &[]).await;
+                    let deployment = Deployment::start(word, Declared::Shared, start).await;
+                    pages_get_403(deployment, word).await;
                 }
 
                 #[tokio::test(flavor = "multi_thread")]
@@ -104,6 +112,14 @@ async fn visitors_own_headers_pass(deployment: Deployment) {
     assert_eq!(seen["headers"]["x-forwarded-user"], "demo-alice");
     assert_eq!(seen["headers"]["x-forwarded-groups"], "forged");
     assert!(seen["headers"]["cookie"].as_str().unwrap().contains("portcullis="), "{seen}");
+}
+
+async fn pages_get_403(deployment: Deployment, word: &str) {
+    let page = deployment.server.browser().navigate("/page").await;
+    assert_eq!(page.status, 403, "{page:?}");
+    assert_eq!(deployment.upstream.request_count(), 0);
+    let field = format!("\"proxy\":\"{word}\"");
+    deployment.gateway.log_until_all(&["auth subrequest denied", &field]);
 }
 
 async fn nothing_is_decided(deployment: Deployment) {
