@@ -46,7 +46,7 @@
 //! | [`login`] | sign-in and sign-out; sets no status and makes no HTML | `providers` `session` |
 //! | [`providers`] | the configured OpenID Connect providers: sign-in, refresh and online check of each | `oidc` `oauth` `identity` |
 //! | [`demo`] | identity provider and application of `portcullis demo`, on loopback | `jose` `server` |
-//! | [`pages`] | pages and their texts, per language; knows no session and no provider | `identity` `grpc` |
+//! | [`pages`] | pages and their texts, per language (`english` has them all); knows no session and no provider | `identity` `grpc` |
 //! | [`policy`] | the rules of `allow`; pure | `identity` `routing` |
 //! | [`session`] | the session table, its cookie, eviction, and single-flight refresh; knows no provider | `oauth` `identity` |
 //! | [`oidc`] | OpenID Connect as a relying party: discovery, keys, `id_token`, userinfo, logout | `oauth` `identity` `jose` |
@@ -61,11 +61,11 @@
 //!
 //! - A kind of provider with ways of its own, such as GitHub: a file in `providers::kinds`, named after the kind.
 //! - Sessions outside of the process: a file in `session`, named after the store (`session::redis`), behind
-//!   `session::table`. What it keeps is in `session::data`.
+//!   `session::table`, whose functions become asynchronous. What it keeps is in `session::data`.
 //! - Reload of the configuration: `app::reload`. It builds another `App` with the same `app::lasting`, and replaces the
 //!   `server::active_settings`.
 //! - A logout that the provider sends (back-channel logout): `endpoints::backchannel_logout`. `oidc::logout` has the
-//!   rules of its token already.
+//!   rules of its token already; `session::table` still needs to find sessions by `sid`.
 //!
 //! # Lexicon
 //!
