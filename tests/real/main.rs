@@ -13,6 +13,7 @@
 
 mod component;
 mod deployment;
+mod ext_authz;
 mod forward_auth;
 mod instances;
 mod nginx;

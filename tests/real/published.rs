@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::component::{Edits, Server, Site, caddy, envoy, example, haproxy, nginx, traefik};
+use crate::component::{
+    Edits, Server, Site, caddy, envoy, envoy_grpc, example, haproxy, nginx, traefik,
+};
 use crate::support::faults::{IdentityProvider, Settings};
 use crate::support::gateway::Gateway;
 use crate::support::provider;
@@ -32,6 +34,7 @@ folders! {
     folder_of_caddy_works_with_caddy_of_debian, "caddy", caddy::published_debian;
     folder_of_traefik_works_as_its_readme_says, "traefik", traefik::published;
     folder_of_envoy_works_as_its_readme_says, "envoy", envoy::published;
+    folder_of_envoy_over_grpc_works_as_its_readme_says, "envoy-grpc", envoy_grpc::published;
 }
 
 async fn works_as_its_readme_says(folder: &str, start: impl AsyncFnOnce(&Site) -> Server) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use crate::component::{Server, Site, caddy, envoy, haproxy, nginx, traefik};
+use crate::component::{Server, Site, caddy, envoy, envoy_grpc, haproxy, nginx, traefik};
 use crate::support::upstream::Upstream;
 use crate::support::wire::Peer;
 
@@ -16,6 +16,7 @@ async fn gateway_that_never_answers_denies_everything_in_time() {
     tokio::join!(
         Box::pin(deny_in_time("nginx", 500, nginx::start)),
         Box::pin(deny_in_time("Envoy", 403, envoy::start)),
+        Box::pin(deny_in_time("Envoy over gRPC", 403, envoy_grpc::start)),
         Box::pin(deny_in_time("Traefik", 500, traefik::start)),
         Box::pin(deny_in_time("Caddy", 504, caddy::current)),
         Box::pin(deny_in_time("Caddy of Debian", 504, caddy::debian)),

@@ -15,7 +15,7 @@ pub(crate) async fn altered(site: &Site, edits: Edits<'_>) -> Server {
         ("          filters:", "        - filters:"),
         ("domains: [wiki.example.com]", "domains: [wiki.localhost]"),
     ];
-    run(Setup::new(), site, &[edits, &own].concat()).await
+    run(Setup::new(), FILE, site, &[edits, &own].concat()).await
 }
 
 /// With TLS, under the name of the example.
@@ -24,17 +24,18 @@ pub(crate) async fn published(site: &Site) -> Server {
     let (chain, key) = (setup.path("chain.pem"), setup.path("key.pem"));
     let own =
         [("/etc/envoy/wiki.example.com.pem", &*chain), ("/etc/envoy/wiki.example.com.key", &key)];
-    run(setup, site, &own).await
+    run(setup, FILE, site, &own).await
 }
 
-async fn run(setup: Setup, site: &Site, edits: Edits<'_>) -> Server {
+/// With an example of `deploy/` after these replacements, and those of all addresses.
+pub(super) async fn run(setup: Setup, file: &str, site: &Site, edits: Edits<'_>) -> Server {
     let own = [
         ("address: 0.0.0.0, port_value: 443", &*written(setup.address)),
         ("address: 127.0.0.1, port_value: 4180", &written(site.gateway)),
         ("address: 127.0.0.1, port_value: 4182", &written(site.auth)),
         ("address: wiki, port_value: 8080", &written(site.application)),
     ];
-    let file = setup.write("envoy.yaml", &example("envoy/envoy.yaml", &[edits, &own].concat()));
+    let file = setup.write("envoy.yaml", &example(file, &[edits, &own].concat()));
     // Without the memory that it shares with other Envoys of this machine.
     let arguments = ["--disable-hot-restart", "--concurrency", "1", "-l", "warning", "-c", &file];
     setup.start(&installed("envoy/_bin/envoy"), &arguments).await
@@ -44,7 +45,10 @@ fn written(address: SocketAddr) -> String {
     format!("address: {}, port_value: {}", address.ip(), address.port())
 }
 
-const TLS: &str = r#"        - transport_socket:
+const FILE: &str = "envoy/envoy.yaml";
+
+/// What an example does without in the tests that need no TLS.
+pub(super) const TLS: &str = r#"        - transport_socket:
             name: envoy.transport_sockets.tls
             typed_config:
               "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext
