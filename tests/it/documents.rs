@@ -71,7 +71,10 @@ fn is_quoted(block: &Block) -> bool {
     let mut files = folders.iter().flat_map(|folder| files_in(folder));
     files.any(|file| {
         // Our own configuration is checked.
-        if file.ends_with("portcullis.yaml") || file.extension().is_some_and(|kind| kind == "md") {
+        if file.is_dir()
+            || file.ends_with("portcullis.yaml")
+            || file.extension().is_some_and(|kind| kind == "md")
+        {
             return false;
         }
         let text = lines(&fs::read_to_string(&file).unwrap());
@@ -253,6 +256,10 @@ fn blocks() -> Vec<Block> {
         .map(|name| root().join(name))
         .into();
     documents.extend(example_folders().iter().map(|folder| folder.join("README.md")));
+    let of_kubernetes = files_in(&root().join("deploy/kubernetes"));
+    documents.extend(
+        of_kubernetes.iter().map(|path| path.join("README.md")).filter(|path| path.exists()),
+    );
     documents.iter().flat_map(|path| blocks_of(path)).collect()
 }
 

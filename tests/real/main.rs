@@ -16,6 +16,7 @@ mod deployment;
 mod ext_authz;
 mod forward_auth;
 mod instances;
+mod manifests;
 mod nginx;
 mod proxy_protocol;
 mod published;
