@@ -7,6 +7,7 @@ use http::{StatusCode, Uri};
 use crate::app::App;
 use crate::error::Error;
 use crate::pages::redirect;
+use crate::routing::host::normal;
 use crate::server::{Answered, ClientInfo};
 
 impl App {
@@ -19,8 +20,8 @@ impl App {
         let public_url = self.party.site().public_url();
         // SECURITY: a redirect to any other host would serve attackers' links, and poison caches.
         let host = match client.host() {
-            host if !host.is_empty() && self.routes.has_host(host) => host,
-            _ => public_url.host(),
+            host if !host.is_empty() && self.routes.has_host(host) => normal(host),
+            _ => public_url.host().into(),
         };
         let mut location = format!("https://{host}");
         // All hosts have the same listener, so they have its port.

@@ -10,7 +10,7 @@ use crate::endpoints::query::Query;
 use crate::endpoints::same_origin::is_same_origin;
 use crate::endpoints::{Call, Endpoints, redirect};
 use crate::error::Error;
-use crate::gate::initiator::Initiator;
+use crate::gate::initiator::{Initiator, opens_unseen_by_scripts};
 use crate::login::Redirect;
 use crate::login::sign_out::SignedOut;
 use crate::origin::Origin;
@@ -50,8 +50,9 @@ impl Endpoints {
             let page = Page::ConfirmSignOut { action: &action };
             return Ok(self.pages.respond(&call.context, StatusCode::OK, &page));
         }
-        // SECURITY: a script of an application on this origin could read the token in a page that it fetches.
-        let is_page = is_opened && call.context.format == Format::Html;
+        // SECURITY: a script of an application on this origin, or its service worker, could read the token in a page
+        // that it fetches.
+        let is_page = opens_unseen_by_scripts(call.headers) && call.context.format == Format::Html;
         let answer = if is_page { AnswerKind::Any } else { AnswerKind::Redirect };
         let request = call.client.for_audit();
         let (headers, target) = (call.headers, target.as_ref());

@@ -56,6 +56,14 @@ impl Initiator {
     }
 }
 
+/// Whether a person opens a page whose answer no script can receive: a service worker receives the navigations that it
+/// passes on, with the destination `empty`, and those that the browser sends ahead for it (Service Workers §4.1.3).
+pub fn opens_unseen_by_scripts(headers: &HeaderMap) -> bool {
+    Initiator::of(headers) == Initiator::Person
+        && values(headers, &SEC_FETCH_DEST).all(|destination| destination == b"document")
+        && !headers.contains_key(&NAVIGATION_PRELOAD)
+}
+
 fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
     headers.get_all(name).iter().map(HeaderValue::as_bytes)
 }
@@ -75,6 +83,8 @@ static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 static PURPOSE: HeaderName = HeaderName::from_static("purpose");
 static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+static NAVIGATION_PRELOAD: HeaderName =
+    HeaderName::from_static("service-worker-navigation-preload");
 static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ use crate::routing::path::PathInterpretations;
 use crate::server::{Answered, ClientInfo, Incoming};
 use crate::session::refresh::Refresher;
 use crate::telemetry::audit::{self, DeniedClaims};
+use crate::upstream;
 
 /// Decides about requests, and forwards those that are allowed.
 #[derive(Clone, Debug)]
@@ -73,7 +74,7 @@ impl Gate {
 
     /// Whether a header, in any spelling, describes a user, so that only the gateway may set it.
     pub fn strips(&self, name: &str) -> bool {
-        self.stripped.contains(name)
+        self.stripped.contains(name) || upstream::describes_user(name)
     }
 
     /// Whether several providers sign users in on a route.

@@ -34,6 +34,7 @@ pub use bound::{BoundConnections, Carrier};
 pub use client_share::Holder;
 pub use error::{Error, Fault, Phase, SettingsFault};
 pub use request::{Forwarded, StrippedRequest, strip};
+pub use reserved::describes_user;
 pub use response::is_stream;
 pub use target_pool::TargetPools;
 pub use upgrade::{Ending, HALF_CLOSED, Tunnel};

@@ -10,6 +10,15 @@ pub(super) fn is_reserved(name: &str) -> bool {
     names_an_address(name) || (STARTS & start(name.as_bytes()) != 0 && is_listed(name))
 }
 
+/// Whether a name, in any spelling, is reserved for a header that describes a user. A proxy in front of this one sets the
+/// others itself.
+pub fn describes_user(name: &str) -> bool {
+    let fold =
+        |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+    let name: String = name.bytes().map(fold).map(char::from).collect();
+    is_reserved(&name) && OF_USERS.iter().any(|begin| name.starts_with(begin))
+}
+
 /// The usual endings of headers with a client's address: `Fastly-Client-IP`, `CF-Connecting-IP`.
 fn names_an_address(name: &str) -> bool {
     matches!(name.as_bytes().last(), Some(b'p' | b'r'))
@@ -43,6 +52,15 @@ const STARTS: u128 = {
 
 const ADDRESS_ENDINGS: [&str; 6] =
     ["client-ip", "clientip", "connecting-ip", "real-ip", "user-ip", "forwarded-for"];
+
+/// How the reserved names begin that describe a user.
+#[rustfmt::skip]
+const OF_USERS: [&str; 25] = [
+    "cf-access-authenticated-user-email", "iv-", "oam-", "oidc-", "remote-", "shib-", "sm-user", "tailscale-",
+    "x-amzn-oidc-", "x-anonymous-consumer", "x-auth-request-", "x-authenticated-", "x-authentik-", "x-consumer-",
+    "x-credential-", "x-goog-authenticated-user-", "x-hass-", "x-ms-client-principal", "x-ms-token-",
+    "x-pomerium-claim-", "x-proxy-remote-user", "x-proxy-user", "x-remote-", "x-vouch-", "x-webauth-",
+];
 
 /// Names; with `*`, all names that begin so. Sorted, and no entry covers another.
 #[rustfmt::skip]
@@ -160,6 +178,23 @@ mod tests {
             assert_eq!(entry, entry.to_ascii_lowercase());
             assert!(is_reserved(&entry.replace('*', "x")), "{entry}");
             assert!(is_reserved(entry.trim_end_matches('*')) || entry.ends_with("-*"), "{entry}");
+        }
+    }
+
+    #[test]
+    fn headers_that_describe_a_user_differ_from_those_of_proxies() {
+        for name in
+            ["remote-user", "Remote_Groups", "x.remote.user", "x-webauth-user", "oidc-claim"]
+        {
+            assert!(describes_user(name), "{name}");
+        }
+        for name in
+            ["x-forwarded-for", "x-envoy-peer-metadata", "client-cert", "x-request-id", "remote"]
+        {
+            assert!(!describes_user(name), "{name}");
+        }
+        for begin in OF_USERS {
+            assert!(RESERVED.iter().any(|name| name.starts_with(begin)), "{begin}");
         }
     }
 

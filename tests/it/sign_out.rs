@@ -91,6 +91,8 @@ async fn token_is_in_no_page_that_a_script_can_read() {
         [("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")],
         [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")],
         [("sec-fetch-mode", "navigate"), ("accept", "*/*")],
+        [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "empty")],
+        [("sec-fetch-dest", "document"), ("service-worker-navigation-preload", "true")],
     ] {
         let mut browser = signed_in(&stack).await;
         for (name, value) in fields {

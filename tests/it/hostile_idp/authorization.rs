@@ -14,7 +14,7 @@ fn expected(fault: AuthorizationFault) -> Outcome {
     match fault {
         F::UnknownParameters => SignedIn,
         F::IssOther => {
-            Failed(400, "it is \\u0022https://evil.example\\u0022, and `issuer` is \\u0022http://")
+            Failed(400, "it is \\\"https://evil.example\\\", and `issuer` is \\\"http://")
         }
         F::IssTwice => Failed(400, "`iss` twice"),
         F::NoIss => Failed(400, "no `iss`, although the provider announces it"),
@@ -100,8 +100,7 @@ async fn authorization_response_at_another_redirect_uri_gets_400() {
         let page = browser.navigate(&at(&callback, path)).await;
         assert_eq!(page.status, 400, "{page:?}");
         check_page(&page, path);
-        let seen =
-            format!("the callback is at \\u0022{}\\u0022", path.trim_start_matches("/oauth2"));
+        let seen = format!("the callback is at \\\"{}\\\"", path.trim_start_matches("/oauth2"));
         check_log(&trials.stack.gateway, &page, &seen);
     }
     assert_eq!(trials.stack.provider.counts().code_exchanges, 0);

@@ -42,10 +42,10 @@ fn expected(fault: IdTokenFault) -> Outcome {
         F::TypLogout => Failed(502, "`typ` is that of another kind of token"),
         F::IssSlash => Failed(502, "`iss` is not the issuer"),
         F::IssOther => {
-            Failed(502, "it is \\u0022https://evil.example\\u0022, and `issuer` is \\u0022http://")
+            Failed(502, "it is \\\"https://evil.example\\\", and `issuer` is \\\"http://")
         }
         F::NoIss => Failed(502, "`iss` is absent"),
-        F::AudOther => Failed(502, "someone-else\\u0022], and `client_id` is \\u0022wiki"),
+        F::AudOther => Failed(502, "someone-else\\\"], and `client_id` is \\\"wiki"),
         F::AudLetter => Failed(502, "`aud` does not contain the client_id"),
         F::NoAud => Failed(502, "`aud` is absent"),
         F::AudTwoAzpOther => Failed(502, "`azp` is not the client_id"),

@@ -61,7 +61,10 @@ async fn request_is_redirected_to_the_same_url_over_https() {
     ] {
         check(&gateway, &get(target, "wiki.localhost"), &format!("{HERE}{target}")).await;
     }
-    check(&gateway, &get("/x", "Other.localhost:80"), "https://Other.localhost:8443/x").await;
+    // The spelling that a certificate is for.
+    for host in ["Other.localhost:80", "other.localhost."] {
+        check(&gateway, &get("/x", host), "https://other.localhost:8443/x").await;
+    }
     let absolute = get("http://wiki.localhost/x?y", "wiki.localhost");
     check(&gateway, &absolute, &format!("{HERE}/x?y")).await;
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "PROPFIND"] {
