@@ -1,6 +1,7 @@
 // The fields that our examples use of kinds for which no package has a schema, as the projects define them:
 // Envoy Gateway 1.9 (SecurityPolicy), Istio 1.31 (extension providers of the mesh configuration), the experimental
-// channel of the Gateway API 1.6 (HTTPRoute with the filter ExternalAuth), Cilium 1.20 (CiliumNetworkPolicy).
+// channel of the Gateway API 1.6 (HTTPRoute with the filter ExternalAuth), Cilium 1.20 (CiliumNetworkPolicy),
+// F5 NGINX Ingress Controller 5.5 (Policy, VirtualServer, VirtualServerRoute).
 //
 // Invariant: only fields that the project's own definition has.
 
@@ -52,6 +53,50 @@ const KINDS = {
           toPorts: list(object({ ports: list(object({ port: text, protocol: { enum: ['TCP'] } })) })),
         }),
       ),
+    }),
+  ),
+  'k8s.nginx.org/v1 Policy': kind(
+    object({
+      externalAuth: object({
+        authURI: text,
+        authServiceName: { type: 'string', pattern: '^[a-z0-9-]+/[a-z0-9-]+$' },
+        authServicePorts: list(port),
+        authSnippets: text,
+      }),
+    }),
+  ),
+  'k8s.nginx.org/v1 VirtualServer': kind(
+    object({
+      host: text,
+      tls: object({ secret: text }),
+      'http-snippets': text,
+      'server-snippets': text,
+      upstreams: list(
+        object({ name: text, service: text, port }, { buffering: flag, 'client-max-body-size': text }),
+      ),
+      routes: list(
+        object(
+          { path: text },
+          {
+            policies: list(object({ name: text })),
+            'location-snippets': text,
+            action: object({ pass: text }),
+            route: text,
+          },
+        ),
+      ),
+    }),
+  ),
+  'k8s.nginx.org/v1 VirtualServerRoute': kind(
+    object({
+      host: text,
+      upstreams: list(
+        object(
+          { name: text, service: text, port },
+          { 'buffer-size': text, buffers: object({ number: { type: 'integer' }, size: text }) },
+        ),
+      ),
+      subroutes: list(object({ path: text, 'location-snippets': text, action: object({ pass: text }) })),
     }),
   ),
   'gateway.envoyproxy.io/v1alpha1 SecurityPolicy': kind(

@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use http::{HeaderName, HeaderValue, Method};
 use serde_json::Value;
 
-use crate::component::{VISITOR, caddy, envoy, envoy_grpc, haproxy, nginx, traefik};
+use crate::component::{
+    VISITOR, caddy, envoy, envoy_grpc, f5_nginx_ingress, haproxy, nginx, traefik,
+};
 use crate::deployment::{A_MINUTE, Declared, Deployment};
 use crate::support::browser::{Answer, Browser};
 use crate::support::provider;
@@ -87,6 +89,7 @@ with!(caddy_current, "caddy", caddy::current);
 with!(traefik_behind_a_balancer, "traefik", traefik::behind_a_balancer);
 with!(caddy_behind_a_balancer, "caddy", caddy::behind_a_balancer);
 with!(caddy_of_debian, "caddy", caddy::debian);
+with!(f5_nginx_ingress_controller, "nginx", f5_nginx_ingress::start);
 with!(haproxy_of_debian, "haproxy", haproxy::start);
 
 async fn signed_in_request_reaches_the_application_with_identity(deployment: Deployment) {

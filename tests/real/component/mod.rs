@@ -5,6 +5,7 @@
 pub(crate) mod caddy;
 pub(crate) mod envoy;
 pub(crate) mod envoy_grpc;
+pub(crate) mod f5_nginx_ingress;
 pub(crate) mod haproxy;
 pub(crate) mod nginx;
 pub(crate) mod tls;
