@@ -37,6 +37,7 @@ impl Endpoints {
         let start = Start {
             options,
             target: &target,
+            requested: wanted(call, &query).unwrap_or_default(),
             headers: call.headers,
             place: call.place(),
             request: call.client.for_audit(),

@@ -25,6 +25,8 @@ pub struct Start<'a> {
     pub options: SignInOptions<'a>,
     /// Where to go afterwards.
     pub target: &'a ReturnTo,
+    /// The same as it was requested, valid or not; empty if it was not.
+    pub requested: &'a str,
     /// The header fields of the request, for its cookies.
     pub headers: &'a HeaderMap,
     /// The host and the path of the request.
@@ -65,7 +67,8 @@ impl Login {
         let login = self.login_cookie(start.headers, &mut cookies);
         let session = self.session_of_sign_in(start.headers);
         let (browser, now) = (hash(login.as_bytes()), self.party.clock().since_epoch());
-        if let Err(cycle) = self.cycles.check(&browser, now) {
+        let requested = hash(start.requested.as_bytes());
+        if let Err(cycle) = self.cycles.check(&browser, &requested, now) {
             let error = cycle.into();
             self.failed(&error, Some(provider), start.request);
             let cookies = self.party.cookies().clear_all(host, path);
@@ -81,6 +84,7 @@ impl Login {
             prompted: start.options.prompt.is_some(),
             login: browser,
             session: session.map(|session| session.key().half()),
+            requested,
             target: if is_in_cookie {
                 PendingTarget::InCookie(short(start.target))
             } else {

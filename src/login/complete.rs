@@ -126,7 +126,8 @@ impl Login {
         callback: Callback<'_>,
     ) -> Result<(), (RedirectCycle, Vec<HeaderValue>)> {
         let (host, path) = callback.place;
-        let checked = self.cycles.check(&opened.pending.login, self.party.clock().since_epoch());
+        let (pending, now) = (&opened.pending, self.party.clock().since_epoch());
+        let checked = self.cycles.check(&pending.login, &pending.requested, now);
         checked.map_err(|cycle| (cycle, self.party.cookies().clear_all(host, path)))
     }
 
@@ -234,6 +235,7 @@ impl Login {
         let completed = Completed {
             begun: opened.pending.begun,
             now: self.party.clock().since_epoch(),
+            target: opened.pending.requested,
             earlier: opened.pending.earlier,
             receipt: session.receipt(),
         };

@@ -12,7 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::UnixTime;
-use crate::login::sign_in_rounds::EarlierRounds;
+use crate::login::sign_in_rounds::{EarlierRounds, TargetHash};
 use crate::login::used_states::{StateHash, UsedStates};
 use crate::origin::Origin;
 use crate::random;
@@ -36,6 +36,8 @@ pub struct Pending {
     pub login: [u8; 16],
     /// The hash of the id of the session that the browser had.
     pub session: Option<[u8; 16]>,
+    /// The hash of the requested target, as it was written.
+    pub requested: TargetHash,
     /// Where the browser goes after the sign-in.
     pub target: PendingTarget,
 }
@@ -93,7 +95,7 @@ impl States {
     /// States of the gateway at `public_url`.
     pub fn new(roots: Roots, used: Arc<UsedStates>, public_url: &Origin) -> Self {
         // The number is that of the format: a `state` of another format counts as forged.
-        let aad = format!("portcullis state 2\0{public_url}").into_bytes();
+        let aad = format!("portcullis state 3\0{public_url}").into_bytes();
         Self { roots, aad, used }
     }
 
@@ -208,6 +210,7 @@ impl Pending {
         }
         plain.extend(self.login);
         plain.extend(self.session.unwrap_or_default());
+        plain.extend(self.requested);
         plain.extend(target.as_bytes());
         plain
     }
@@ -220,6 +223,7 @@ impl Pending {
         let (before_last, rest) = rest.split_first_chunk()?;
         let (login, rest) = rest.split_first_chunk()?;
         let (session, rest) = rest.split_first_chunk()?;
+        let (requested, rest) = rest.split_first_chunk()?;
         let target = std::str::from_utf8(rest).ok()?.to_owned();
         let flag = |bit: u8| flags >> bit & 1 == 1;
         let age = |bytes| Some(u16::from_be_bytes(bytes)).filter(|age| *age != NO_AGE);
@@ -231,6 +235,7 @@ impl Pending {
             prompted: flag(1),
             login: *login,
             session: flag(0).then_some(*session),
+            requested: *requested,
             target: if flag(3) {
                 PendingTarget::InCookie(target)
             } else {
@@ -240,7 +245,7 @@ impl Pending {
     }
 }
 
-/// The hash of a login cookie or a salt, as in a state.
+/// The hash of a login cookie, a target or a salt, as in a state.
 pub fn hash(bytes: &[u8]) -> [u8; 16] {
     let mut half = [0; 16];
     half.copy_from_slice(digest(&SHA256, bytes).as_ref().split_at(16).0);
@@ -286,6 +291,7 @@ mod tests {
             prompted: false,
             login: hash(b"cookie"),
             session: Some([9; 16]),
+            requested: hash(b"/a"),
             target,
         }
     }

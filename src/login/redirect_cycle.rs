@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::login::sign_in_rounds::{
-    BrowserHash, Completed, EarlierRounds, LostSessions, SignInRounds,
+    BrowserHash, Completed, EarlierRounds, LostSessions, SignInRounds, TargetHash,
 };
 use crate::telemetry::log_throttle::LogThrottle;
 
@@ -114,8 +114,13 @@ impl CycleDetector {
     }
 
     /// Checks that a further sign-in of this browser is not a further round of a cycle.
-    pub(super) fn check(&self, browser: &BrowserHash, now: Duration) -> Result<(), RedirectCycle> {
-        let Some(sessions) = self.rounds.cycle(browser, now) else {
+    pub(super) fn check(
+        &self,
+        browser: &BrowserHash,
+        target: &TargetHash,
+        now: Duration,
+    ) -> Result<(), RedirectCycle> {
+        let Some(sessions) = self.rounds.cycle(browser, target, now) else {
             return Ok(());
         };
         let cycle = RedirectCycle { sessions, deployment: self.deployment.clone() };

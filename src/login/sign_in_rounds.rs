@@ -1,6 +1,7 @@
 //! Completed sign-ins whose session no page has accepted, by browser: the rounds of a redirect cycle.
 //! Invariants: a sign-in counts only if it began after the one before had completed, so tabs that sign in at once do
-//! not count; a request that is decided on with a session, or ends it, ends the row. Nothing is kept for a sign-in that does not complete, so a
+//! not count; a request that is decided on with a session, or ends it, ends the row; a sign-in that brings the session
+//! before it is a round only of a cycle with the same target. Nothing is kept for a sign-in that does not complete, so a
 //! flood of visitors costs no memory, and of those that do at most `MAX` browsers are kept, for about a minute.
 
 use std::collections::HashMap;
@@ -12,6 +13,9 @@ use crate::session::cookie_receipt::CookieReceipt;
 
 /// The hash of a login cookie.
 pub(super) type BrowserHash = [u8; 16];
+
+/// The hash of the requested target of a sign-in, as it was written. In a cycle it is always the same.
+pub type TargetHash = [u8; 16];
 
 /// How long before a sign-in began the two before it had completed, in milliseconds: what another instance has to know
 /// of the row, as a part of the state.
@@ -35,8 +39,8 @@ struct Generations {
 struct Round {
     /// When, since 1970.
     completed: Duration,
-    /// What became of its session; `None` if it completed at another instance.
-    receipt: Option<Arc<CookieReceipt>>,
+    /// Its target, and what became of its session; `None` if it completed at another instance.
+    known: Option<(TargetHash, Arc<CookieReceipt>)>,
 }
 
 /// What became of the sessions of a cycle.
@@ -57,6 +61,8 @@ pub(super) struct Completed<'a> {
     pub begun: Duration,
     /// When it completes.
     pub now: Duration,
+    /// The requested target.
+    pub target: TargetHash,
     /// The row that its `start` saw.
     pub earlier: EarlierRounds,
     /// What becomes of its session.
@@ -64,14 +70,20 @@ pub(super) struct Completed<'a> {
 }
 
 impl SignInRounds {
-    /// What became of the sessions of a browser that has completed so many sign-ins in a row that the next one would
-    /// not help either.
-    pub(super) fn cycle(&self, browser: &BrowserHash, now: Duration) -> Option<LostSessions> {
-        let row = lock(&self.0).row(browser, now);
+    /// What became of the sessions of a browser that has completed so many sign-ins in a row that the next one, to this
+    /// target, would not help either.
+    pub(super) fn cycle(
+        &self,
+        browser: &BrowserHash,
+        target: &TargetHash,
+        now: Duration,
+    ) -> Option<LostSessions> {
+        let mut row = lock(&self.0).row(browser, now);
+        row.retain(|round| round.is_of_cycle(target));
         if row.len() < ROUNDS {
             return None;
         }
-        let receipts = || row.iter().rev().filter_map(|round| round.receipt.as_deref());
+        let receipts = || row.iter().rev().filter_map(Round::receipt);
         Some(match receipts().find_map(CookieReceipt::unusable) {
             Some(reason) => LostSessions::Unusable(reason.into()),
             None if receipts().any(CookieReceipt::is_received) => LostSessions::AtSignInOnly,
@@ -103,8 +115,9 @@ impl SignInRounds {
         if row.last().is_some_and(|last| last.completed > sign_in.begun) {
             return;
         }
-        row.push(Round { completed: now, receipt: Some(Arc::clone(sign_in.receipt)) });
-        let surplus = row.len().saturating_sub(ROUNDS);
+        let known = Some((sign_in.target, Arc::clone(sign_in.receipt)));
+        row.push(Round { completed: now, known });
+        let surplus = row.len().saturating_sub(LONGEST);
         row.drain(..surplus);
         generations.insert(browser, row, now);
     }
@@ -115,7 +128,7 @@ impl Completed<'_> {
         let ages = self.earlier.iter().rev().flatten();
         let completed =
             ages.map(|age| self.begun.saturating_sub(Duration::from_millis((*age).into())));
-        let rounds = completed.map(|completed| Round { completed, receipt: None });
+        let rounds = completed.map(|completed| Round { completed, known: None });
         rounds.filter(|round| round.is_recent(self.now)).collect()
     }
 }
@@ -125,8 +138,19 @@ impl Round {
         now.saturating_sub(self.completed) <= WINDOW
     }
 
+    fn receipt(&self) -> Option<&CookieReceipt> {
+        self.known.as_ref().map(|(_, receipt)| &**receipt)
+    }
+
     fn is_accepted(&self) -> bool {
-        self.receipt.as_ref().is_some_and(|receipt| receipt.is_accepted())
+        self.receipt().is_some_and(CookieReceipt::is_accepted)
+    }
+
+    /// Whether it may be a round of a cycle with this target. If its session came back, the browser accepts the cookie,
+    /// and sign-ins to other targets are a user's, or a program's, who does not open them.
+    fn is_of_cycle(&self, target: &TargetHash) -> bool {
+        let known = self.known.as_ref();
+        known.is_none_or(|(its, receipt)| !receipt.is_received() || its == target)
     }
 }
 
@@ -165,9 +189,11 @@ fn in_millis(time: Duration) -> Duration {
 
 /// So many sign-ins in a row, without a request that is decided on with one of their sessions, are a cycle.
 pub(super) const ROUNDS: usize = 3;
+/// The longest row that is kept: two tabs with a cycle each alternate.
+const LONGEST: usize = 2 * ROUNDS;
 /// A cycle goes as fast as the browser follows redirects, or as a user fills in the form of the provider.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Browsers that are kept, about 300 bytes each, and more where sessions ended with a reason.
+/// Browsers that are kept, about 500 bytes each, and more where sessions ended with a reason.
 const MAX: usize = 100_000;
 
 #[cfg(test)]
@@ -175,6 +201,7 @@ mod tests {
     use super::*;
 
     const BROWSER: BrowserHash = [1; 16];
+    const TARGET: TargetHash = [3; 16];
     const START: Duration = Duration::from_secs(1_800_000_000);
 
     /// A moment of a test.
@@ -195,7 +222,13 @@ mod tests {
         now: u64,
     ) -> Arc<CookieReceipt> {
         let receipt = Arc::default();
-        let completed = Completed { begun: at(begun), now: at(now), earlier, receipt: &receipt };
+        let completed = Completed {
+            begun: at(begun),
+            now: at(now),
+            target: TARGET,
+            earlier,
+            receipt: &receipt,
+        };
         rounds.completed(BROWSER, &completed);
         receipt
     }
@@ -204,12 +237,16 @@ mod tests {
     fn third_sign_in_in_a_row_whose_session_no_request_brings_is_a_cycle() {
         let rounds = SignInRounds::default();
         for round in 0..3 {
-            assert!(rounds.cycle(&BROWSER, at(round)).is_none(), "{round}");
+            assert!(rounds.cycle(&BROWSER, &TARGET, at(round)).is_none(), "{round}");
             sign_in(&rounds, round, round + 1);
         }
-        assert!(rounds.cycle(&BROWSER, at(3)).is_some() && rounds.cycle(&[2; 16], at(3)).is_none());
         assert!(
-            rounds.cycle(&BROWSER, at(61)).is_some() && rounds.cycle(&BROWSER, at(62)).is_none()
+            rounds.cycle(&BROWSER, &TARGET, at(3)).is_some()
+                && rounds.cycle(&[2; 16], &TARGET, at(3)).is_none()
+        );
+        assert!(
+            rounds.cycle(&BROWSER, &TARGET, at(61)).is_some()
+                && rounds.cycle(&BROWSER, &TARGET, at(62)).is_none()
         );
     }
 
@@ -220,18 +257,41 @@ mod tests {
         sign_in(&rounds, 1, 2).accept();
         sign_in(&rounds, 2, 3);
         sign_in(&rounds, 3, 4);
-        assert!(rounds.cycle(&BROWSER, at(4)).is_none());
+        assert!(rounds.cycle(&BROWSER, &TARGET, at(4)).is_none());
         let last = sign_in(&rounds, 4, 5);
-        assert!(rounds.cycle(&BROWSER, at(5)).is_some());
+        assert!(rounds.cycle(&BROWSER, &TARGET, at(5)).is_some());
         last.accept();
-        assert!(rounds.cycle(&BROWSER, at(5)).is_none());
+        assert!(rounds.cycle(&BROWSER, &TARGET, at(5)).is_none());
+    }
+
+    #[test]
+    fn sign_ins_that_bring_the_session_before_are_a_cycle_only_with_the_same_target() {
+        let rounds = SignInRounds::default();
+        for round in 0..3 {
+            sign_in(&rounds, round, round + 1).receive();
+        }
+        assert!(rounds.cycle(&BROWSER, &TARGET, at(3)).is_some());
+        assert!(rounds.cycle(&BROWSER, &[4; 16], at(3)).is_none());
+        // Two tabs that both go round in a circle, in turn.
+        for round in 3..9 {
+            let receipt = Arc::default();
+            let target = [4 + u8::try_from(round % 2).unwrap(); 16];
+            let earlier = rounds.earlier(&BROWSER, at(round));
+            let (begun, now) = (at(round), at(round + 1));
+            let completed = Completed { begun, now, target, earlier, receipt: &receipt };
+            rounds.completed(BROWSER, &completed);
+            receipt.receive();
+        }
+        for target in [[4; 16], [5; 16]] {
+            assert!(rounds.cycle(&BROWSER, &target, at(9)).is_some());
+        }
     }
 
     #[test]
     fn cycle_says_what_became_of_its_sessions() {
         let rounds = SignInRounds::default();
         let receipts = [0, 1, 2].map(|round| sign_in(&rounds, round, round + 1));
-        let cycle = || rounds.cycle(&BROWSER, at(3)).unwrap();
+        let cycle = || rounds.cycle(&BROWSER, &TARGET, at(3)).unwrap();
         assert_eq!(cycle(), LostSessions::NotReceived);
         receipts[1].receive();
         assert_eq!(cycle(), LostSessions::AtSignInOnly);
@@ -247,11 +307,11 @@ mod tests {
         for round in 0..9 {
             let earlier = rounds.earlier(&BROWSER, at(round));
             let before = rounds.0.lock().unwrap().row(&BROWSER, at(round)).pop();
-            if let Some(Round { receipt: Some(receipt), .. }) = before {
+            if let Some(Round { known: Some((_, receipt)), .. }) = before {
                 receipt.accept();
             }
             sign_in_after(&rounds, earlier, round, round + 1);
-            assert!(rounds.cycle(&BROWSER, at(round + 1)).is_none(), "{round}");
+            assert!(rounds.cycle(&BROWSER, &TARGET, at(round + 1)).is_none(), "{round}");
         }
     }
 
@@ -261,13 +321,13 @@ mod tests {
         for tab in 0..10 {
             sign_in(&rounds, 0, 1 + tab);
         }
-        assert!(rounds.cycle(&BROWSER, at(10)).is_none());
+        assert!(rounds.cycle(&BROWSER, &TARGET, at(10)).is_none());
         // Two tabs that both go round in a circle do not hide each other's rounds.
         for round in [11, 21] {
             sign_in(&rounds, round, round + 2);
             sign_in(&rounds, round + 1, round + 3);
         }
-        assert!(rounds.cycle(&BROWSER, at(24)).is_some());
+        assert!(rounds.cycle(&BROWSER, &TARGET, at(24)).is_some());
     }
 
     #[test]
@@ -277,7 +337,10 @@ mod tests {
         sign_in_after(&one, [None; 2], 0, 1);
         sign_in_after(&other, one.earlier(&BROWSER, at(1)), 1, 2);
         sign_in_after(&one, other.earlier(&BROWSER, at(2)), 2, 3);
-        assert!(one.cycle(&BROWSER, at(3)).is_some() && other.cycle(&BROWSER, at(3)).is_none());
+        assert!(
+            one.cycle(&BROWSER, &TARGET, at(3)).is_some()
+                && other.cycle(&BROWSER, &TARGET, at(3)).is_none()
+        );
     }
 
     #[test]
@@ -287,7 +350,13 @@ mod tests {
         let sign_in = |number: usize, now| {
             let mut browser = BROWSER;
             browser[..8].copy_from_slice(&number.to_be_bytes());
-            let completed = Completed { begun: now, now, earlier: [None; 2], receipt: &receipt };
+            let completed = Completed {
+                begun: now,
+                now,
+                target: TARGET,
+                earlier: [None; 2],
+                receipt: &receipt,
+            };
             rounds.completed(browser, &completed);
         };
         for number in 0..2 * MAX {

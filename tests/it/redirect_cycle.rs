@@ -168,6 +168,13 @@ async fn browser_that_signs_out_and_in_four_times_meets_no_page() {
         assert_eq!(arrived.status, 200, "{arrived:?}");
     }
     assert_eq!(stack.codes_sent(), 15);
+    // Or to different pages, without opening them.
+    for page in 0..5 {
+        let path = format!("/oauth2/start?rd=/page/{page}");
+        let callback = provider::callback(&mut browser, &path, "alice").await;
+        let there = browser.navigate(callback.as_str()).await.redirect().unwrap();
+        assert_eq!(there.path(), format!("/page/{page}"));
+    }
 }
 
 /// A browser that restores many tabs of the site, whose session has ended: they sign in at once, and each opens its page.
