@@ -28,8 +28,13 @@ impl App {
             ErrorPage::Denied(user) => self.denied(user, respond),
             ErrorPage::DeniedNetwork => respond(&Page::DeniedNetwork),
             ErrorPage::ProviderUnavailable => respond(&Page::ProviderUnavailable),
-            ErrorPage::WrongHost => respond(&Page::WrongHost { public_url }),
-            ErrorPage::SignInOnly => respond(&Page::SignInOnly { public_url }),
+            ErrorPage::WrongHost if self.routes.has_host(public_url.host()) => {
+                respond(&Page::WrongHost { public_url })
+            }
+            // A link to `public_url` would lead to a page without an application.
+            ErrorPage::WrongHost | ErrorPage::SignInOnly => {
+                respond(&Page::SignInOnly { public_url })
+            }
             ErrorPage::SignInFailed(failure, reason) => {
                 self.sign_in_failed(failure, reason, respond)
             }

@@ -213,7 +213,12 @@ async fn public_url_without_route_gets_421_page_without_a_link_to_itself() {
     assert!(!answer.body.contains("<a "), "a link that leads back here: {}", answer.body);
     check_page(&answer);
     let elsewhere = Browser::new(&gateway).navigate("http://other.localhost/").await;
-    assert!(elsewhere.body.contains("<a "), "{}", elsewhere.body);
+    assert_eq!(elsewhere.status, 421);
+    assert!(
+        elsewhere.body.contains("http://wiki.localhost is only for signing in"),
+        "{elsewhere:?}"
+    );
+    assert!(!elsewhere.body.contains("<a "), "a link that leads to nothing: {}", elsewhere.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]
