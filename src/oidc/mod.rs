@@ -143,7 +143,7 @@ impl Issuer {
     }
 
     /// Whether the provider still has the key of an ID token that was verified before. Fetches the keys, at most once a
-    /// second, and waits for them no longer than [`KEYS_WAIT`]; without an answer the known ones decide.
+    /// second, and waits for them no longer than three seconds; without an answer the known ones decide.
     pub async fn has_key_of(&self, id_token: &Secret) -> bool {
         let Some(metadata) = self.known() else { return true };
         drop(tokio::time::timeout(KEYS_WAIT, self.renew_keys(&metadata)).await);

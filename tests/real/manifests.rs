@@ -87,7 +87,7 @@ fn mappings(value: &Value, path: String) -> Vec<String> {
             let inner = items.iter().enumerate();
             inner.flat_map(|(at, value)| mappings(value, format!("{path}/{at}"))).collect()
         }
-        _ => Vec::new(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
     }
 }
 
@@ -100,7 +100,7 @@ fn validate(objects: Vec<Value>) -> Vec<Verdict> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .expect("Node, which tests/run installs");
+        .unwrap_or_else(|error| panic!("Node, which tests/run installs: {error}"));
     let mut input = child.stdin.take().unwrap();
     let count = objects.len();
     input.write_all(Value::from(objects).to_string().as_bytes()).unwrap();
