@@ -80,7 +80,7 @@ fn text_comes_back(states: &States, text: &str) {
 /// A `state` with these bytes inside, which an older version may have written.
 fn sealed(roots: &Roots, plain: &[u8]) -> String {
     let salt = [9; 24];
-    let aad = b"portcullis state 2\0https://app.example";
+    let aad = b"portcullis state 3\0https://app.example";
     let sealed = roots.newest().seal("state", &salt, aad, plain);
     URL_SAFE_NO_PAD.encode([&salt, sealed.as_slice()].concat())
 }
@@ -96,7 +96,7 @@ fn sealer() -> &'static Sealer {
         let roots = Roots::new(&[Secret::new("a secret that no input knows")], &Root::generate());
         let origin = Origin::parse("https://app.example").unwrap();
         let states = States::new(roots.clone(), Default::default(), &origin);
-        let smallest = [0; 1 + 8 + 8 + 2 * 2 + 16 + 16];
+        let smallest = [0; 1 + 8 + 8 + 2 * 2 + 16 + 16 + 16];
         assert!(states.open(&sealed(&roots, &smallest)).is_ok(), "states are sealed otherwise now");
         Sealer { states, roots }
     })
