@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::RangeInclusive;
 
 use crate::source_files::{
     File, code_of, files_in, names_after, public_types_in, relative_imports_in, rooms_in, root,
@@ -214,6 +215,33 @@ fn what_is_left_to_do_has_a_number() {
         let line = file.text.lines().find(|line| !of_this_file && open(line))?;
         Some(format!("says `{}` without an issue's number", line.trim()))
     });
+}
+
+#[test]
+fn threats_of_the_tests_are_those_of_the_security_policy() {
+    let policy = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let rows = policy.lines().filter_map(|line| line.strip_prefix("| T")?.split_once(" |"));
+    let listed: BTreeSet<u32> = rows.filter_map(|(of, _)| numbers_of(of)).flatten().collect();
+    let tried: BTreeSet<u32> = ["tests/it", "src", "fuzz"]
+        .into_iter()
+        .flat_map(files_in)
+        .flat_map(|file| threats_in(&file.text))
+        .collect();
+    assert_eq!(tried, listed, "(left: in the source; right: the rows of SECURITY.md)");
+}
+
+/// The numbers of every `T01` and `T42-T45` in a text.
+fn threats_in(text: &str) -> Vec<u32> {
+    let words = text.split(|character: char| !character.is_alphanumeric() && character != '-');
+    let threats = words.filter_map(|word| word.strip_prefix('T'));
+    threats.filter_map(numbers_of).flatten().collect()
+}
+
+/// `01` is one number, `42-T45` and `42–T45` are four; other texts are none.
+fn numbers_of(text: &str) -> Option<RangeInclusive<u32>> {
+    let (first, last) = text.split_once("-T").or(text.split_once("–T")).unwrap_or((text, text));
+    let number = |text: &str| (text.len() >= 2).then(|| text.parse().ok()).flatten();
+    Some(number(first)?..=number(last)?)
 }
 
 #[test]

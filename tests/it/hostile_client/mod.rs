@@ -1,5 +1,5 @@
 //! Hostile clients, as bytes: how they are answered, and that no application receives their requests.
-//! `T01` and the like number the threats, in the tests as in the `SECURITY` comments of the source.
+//! `T01` and the like number the threats of SECURITY.md, in the tests as in the `SECURITY` comments of the source.
 //! One table per idea; each case is a request as bytes and the statuses that are good answers to it.
 
 mod bodies;
