@@ -33,10 +33,7 @@ impl<T: Send + Sync + 'static> Cached<T> {
 
     /// The last valid document, unless it is too old.
     pub(super) fn known(&self) -> Option<Arc<T>> {
-        let now = self.clock.moment();
-        let state = self.flights.lock();
-        let (document, fetched) = state.known.as_ref()?;
-        (now.since(*fetched) <= STALE).then(|| Arc::clone(document))
+        self.flights.lock().known(&self.clock)
     }
 
     /// Why the last fetch failed; `None` if it succeeded.
@@ -44,38 +41,63 @@ impl<T: Send + Sync + 'static> Cached<T> {
         self.flights.lock().last_failure.clone()
     }
 
-    /// Waits for the running fetch, or starts one if the throttle allows it.
+    /// A document other than the one that the caller has `seen`: the known one if a fetch has just ended; else waits
+    /// for the running fetch, or starts one if the throttle allows it.
     pub(super) async fn fetch<F>(
         &self,
+        seen: Option<&Arc<T>>,
         throttle: &Throttle,
         fetch: impl FnOnce() -> F,
     ) -> Result<Arc<T>, Error>
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
-        let flight = self.join_or_start(throttle, fetch)?;
-        flight.result().await.unwrap_or(Err(Error::Interrupted))
+        match self.join_or_start(seen, throttle, fetch)? {
+            Fetch::Over(document) => Ok(document),
+            Fetch::UnderWay(flight) => flight.result().await.unwrap_or(Err(Error::Interrupted)),
+        }
     }
 
     fn join_or_start<F>(
         &self,
+        seen: Option<&Arc<T>>,
         throttle: &Throttle,
         fetch: impl FnOnce() -> F,
-    ) -> Result<Waiter<Fetched<T>>, Error>
+    ) -> Result<Fetch<T>, Error>
     where
         F: Future<Output = Result<T, Error>> + Send + 'static,
     {
         let state = self.flights.lock();
+        // A fetch may have ended since the caller looked, and the throttle then allows no other.
+        let unseen = |known: &Arc<T>| seen.is_none_or(|seen| !Arc::ptr_eq(seen, known));
+        if let Some(document) = state.known(&self.clock).filter(unseen) {
+            return Ok(Fetch::Over(document));
+        }
         if let Some(flight) = state.under_way() {
-            return Ok(flight);
+            return Ok(Fetch::UnderWay(flight));
         }
         if !throttle.allow() {
             return Err(state.last_failure.clone().unwrap_or(Error::TooSoon));
         }
         let (call, flight) = state.start();
         tokio::spawn(finish(fetch(), self.clock.clone(), Arc::clone(&self.flights), call));
-        Ok(flight)
+        Ok(Fetch::UnderWay(flight))
     }
+}
+
+impl<T> State<T> {
+    /// The last valid document, unless it is too old.
+    fn known(&self, clock: &Clock) -> Option<Arc<T>> {
+        let (document, fetched) = self.known.as_ref()?;
+        (clock.moment().since(*fetched) <= STALE).then(|| Arc::clone(document))
+    }
+}
+
+/// A fetch that a caller can use.
+enum Fetch<T> {
+    /// It has just ended with this document.
+    Over(Arc<T>),
+    UnderWay(Waiter<Fetched<T>>),
 }
 
 /// Runs as a separate task, so that the result is stored even if no waiter is left. The fetch has a timeout.
@@ -154,11 +176,12 @@ mod tests {
     #[tokio::test]
     async fn failed_fetch_keeps_document_until_it_is_stale() {
         let (clock, cached, throttle) = cached();
-        assert_eq!(*cached.fetch(&throttle, || async { Ok(1) }).await.unwrap(), 1);
+        assert_eq!(*cached.fetch(None, &throttle, || async { Ok(1) }).await.unwrap(), 1);
         clock.advance(Duration::from_secs(3600));
-        let failed = cached.fetch(&throttle, || async { Err(Error::NoKeys) }).await;
+        let known = cached.known();
+        let failed = cached.fetch(known.as_ref(), &throttle, || async { Err(Error::NoKeys) }).await;
         assert_eq!(failed, Err(Error::NoKeys));
-        assert_eq!(cached.known().as_deref(), Some(&1));
+        assert_eq!(cached.known(), known);
         clock.advance(STALE);
         assert_eq!(cached.known(), None);
     }
@@ -167,11 +190,26 @@ mod tests {
     async fn fetch_too_soon_returns_last_failure() {
         let (clock, cached, throttle) = cached();
         let failing = || async { Err(Error::NoKeys) };
-        assert_eq!(cached.fetch(&throttle, failing).await, Err(Error::NoKeys));
-        let again = cached.fetch(&throttle, || async { Ok(1) }).await;
+        assert_eq!(cached.fetch(None, &throttle, failing).await, Err(Error::NoKeys));
+        let again = cached.fetch(None, &throttle, || async { Ok(1) }).await;
         assert_eq!(again, Err(Error::NoKeys));
         clock.advance(Duration::from_secs(1));
-        assert_eq!(cached.fetch(&throttle, || async { Ok(1) }).await.as_deref(), Ok(&1));
+        assert_eq!(cached.fetch(None, &throttle, || async { Ok(1) }).await.as_deref(), Ok(&1));
+    }
+
+    #[tokio::test]
+    async fn caller_that_looked_before_a_fetch_ended_gets_its_document() {
+        let (clock, cached, throttle) = cached();
+        let seen = cached.known();
+        let one = cached.fetch(None, &throttle, || async { Ok(1) }).await.unwrap();
+        // It is too soon for another fetch, and none is needed.
+        let failing = || async { Err(Error::NoKeys) };
+        assert_eq!(cached.fetch(seen.as_ref(), &throttle, failing).await.as_ref(), Ok(&one));
+        let too_soon = cached.fetch(Some(&one), &throttle, failing).await;
+        assert_eq!(too_soon, Err(Error::TooSoon));
+        clock.advance(Duration::from_secs(1));
+        let two = cached.fetch(Some(&one), &throttle, || async { Ok(2) }).await.unwrap();
+        assert_eq!(cached.fetch(Some(&one), &throttle, failing).await.as_ref(), Ok(&two));
     }
 
     #[tokio::test]
@@ -179,9 +217,9 @@ mod tests {
         let (_, cached, throttle) = cached();
         let (finish, finished) = oneshot::channel::<u32>();
         let fetch = || async { finished.await.map_err(|_| Error::Interrupted) };
-        let mut first = Box::pin(cached.fetch(&throttle, fetch));
+        let mut first = Box::pin(cached.fetch(None, &throttle, fetch));
         assert!(tokio::time::timeout(Duration::ZERO, &mut first).await.is_err());
-        let second = cached.fetch(&throttle, || async { Err(Error::NoKeys) });
+        let second = cached.fetch(None, &throttle, || async { Err(Error::NoKeys) });
         drop(first);
         let (second, ()) = tokio::join!(second, async { finish.send(7).unwrap() });
         assert_eq!(second.as_deref(), Ok(&7));
@@ -192,8 +230,8 @@ mod tests {
     async fn fetch_that_panics_blocks_no_later_one() {
         let (clock, cached, throttle) = cached();
         let panicking = || async { panic!("the fetch panics") };
-        assert_eq!(cached.fetch(&throttle, panicking).await, Err(Error::Interrupted));
+        assert_eq!(cached.fetch(None, &throttle, panicking).await, Err(Error::Interrupted));
         clock.advance(Duration::from_secs(1));
-        assert_eq!(cached.fetch(&throttle, || async { Ok(1) }).await.as_deref(), Ok(&1));
+        assert_eq!(cached.fetch(None, &throttle, || async { Ok(1) }).await.as_deref(), Ok(&1));
     }
 }

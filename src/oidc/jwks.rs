@@ -42,7 +42,8 @@ impl Keys {
 
     /// Fetches the set because of its age.
     pub(super) async fn renew(&self, uri: &Url) -> Result<(), Error> {
-        self.fetch(uri, &self.missing).await.map(drop)
+        let known = self.cached.known();
+        self.fetch(known.as_ref(), uri, &self.missing).await.map(drop)
     }
 
     /// Whether there is a set.
@@ -65,13 +66,13 @@ impl Keys {
     pub(super) async fn verify(&self, token: &Secret, uri: &Url) -> Result<Verified, Error> {
         let keys = match self.cached.known() {
             Some(keys) => keys,
-            None => self.fetch(uri, &self.missing).await?,
+            None => self.fetch(None, uri, &self.missing).await?,
         };
         let rejection = match jose::verify(token.expose(), &keys, &Algorithm::ALL) {
             Err(error) if error.may_verify_with_newer_keys() => error,
             result => return result.map_err(|error| of_signature(error, token)),
         };
-        let keys = match self.fetch(uri, &self.rotated).await {
+        let keys = match self.fetch(Some(&keys), uri, &self.rotated).await {
             Ok(keys) => keys,
             // The key may be valid, so the client can try again.
             Err(error) if rejection == jose::Error::UnknownKey && error != Error::TooSoon => {
@@ -85,9 +86,14 @@ impl Keys {
         verified.map_err(|error| of_signature(error, token))
     }
 
-    async fn fetch(&self, uri: &Url, throttle: &Throttle) -> Result<Arc<KeySet>, Error> {
+    async fn fetch(
+        &self,
+        seen: Option<&Arc<KeySet>>,
+        uri: &Url,
+        throttle: &Throttle,
+    ) -> Result<Arc<KeySet>, Error> {
         let fetch = || fetch(Arc::clone(&self.http), uri.clone());
-        self.cached.fetch(throttle, fetch).await
+        self.cached.fetch(seen, throttle, fetch).await
     }
 }
 

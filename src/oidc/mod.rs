@@ -96,7 +96,7 @@ impl Issuer {
     pub async fn metadata(&self) -> Result<Arc<Metadata>, Error> {
         match self.known() {
             Some(metadata) => Ok(metadata),
-            None => self.discover().await,
+            None => self.discover(None).await,
         }
     }
 
@@ -179,17 +179,17 @@ impl Issuer {
     async fn renew(&self) -> Result<(), Error> {
         let metadata = match &self.configured {
             Some(metadata) => Arc::clone(metadata),
-            None => self.discover().await?,
+            None => self.discover(self.discovered.known().as_ref()).await?,
         };
         self.renew_keys(&metadata).await
     }
 
-    async fn discover(&self) -> Result<Arc<Metadata>, Error> {
+    async fn discover(&self, seen: Option<&Arc<Metadata>>) -> Result<Arc<Metadata>, Error> {
         let fetch = || {
             let (http, document) = (Arc::clone(&self.http), self.document.clone());
             fetch(http, document, self.settings.clone(), Arc::clone(&self.reported))
         };
-        self.discovered.fetch(&self.discoveries, fetch).await
+        self.discovered.fetch(seen, &self.discoveries, fetch).await
     }
 }
 
