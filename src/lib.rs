@@ -45,7 +45,7 @@
 //! | [`error`] | errors of all rooms into status, page, log reason and limit; the only mapping to HTTP | all error types |
 //! | [`login`] | sign-in and sign-out; sets no status and makes no HTML | `providers` `session` |
 //! | [`providers`] | the configured OpenID Connect providers: sign-in, refresh and online check of each | `oidc` `oauth` `identity` |
-//! | [`demo`] | identity provider and application of `portcullis demo`, on loopback | `jose` `server` |
+//! | [`demo`] | identity provider and application of `portcullis demo` | `jose` `server` |
 //! | [`pages`] | pages and their texts, per language (`english` has them all); knows no session and no provider | `identity` `grpc` |
 //! | [`policy`] | the rules of `allow`; pure | `identity` `routing` |
 //! | [`session`] | the session table, its cookie, eviction, and single-flight refresh; knows no provider | `oauth` `identity` |

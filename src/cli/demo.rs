@@ -2,14 +2,19 @@
 //! The gateway is on `localhost` and the provider on `127.0.0.1`: cookies ignore ports, so with the same name each
 //! would receive the cookies of the other. The provider listens two ports above the gateway, so that both ports are
 //! known before the start, for port forwarding.
+//!
+//! `--part` runs the provider or the application alone, next to a gateway with a configuration of its own.
+//! Invariant: only `--listen` makes a part reachable from other machines, and then a warning says so.
 
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::{ValueEnum, value_parser};
+
 use crate::cli::run::open;
-use crate::cli::{CANNOT_LISTEN, INVALID_CONFIG, SUCCESS, complain, signals};
+use crate::cli::{CANNOT_LISTEN, INVALID_CONFIG, SUCCESS, USAGE_ERROR, complain, signals};
 use crate::clock::Clock;
 use crate::config::{HostEnv, Problems, load};
 use crate::demo::{IdentityProvider, RegisteredClient, SampleApp, Settings};
@@ -18,29 +23,136 @@ use crate::secret::Secret;
 use crate::server::{PassedSockets, Shutdown};
 use crate::telemetry;
 
-/// Runs the demo on `port` until SIGTERM or SIGINT, and returns the exit code.
-pub(super) fn run(port: u16, out: &mut dyn Write) -> io::Result<u8> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(demo(port, out))
+/// Arguments of the command.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Port at which browsers reach the gateway on localhost; the provider's is this plus two [default: 4180]
+    #[arg(long, value_parser = value_parser!(u16).range(1..=i64::from(u16::MAX - PROVIDER_OFFSET)))]
+    port: Option<u16>,
+    /// Run only this part, next to a gateway that is configured separately, as in a compose file.
+    #[arg(long, value_enum)]
+    part: Option<Part>,
+    /// Listen address of the part, IP:PORT. Beyond loopback, other machines can use it
+    /// [default: 127.0.0.1:4182 for the provider, 127.0.0.1:8080 for the application]
+    #[arg(long, value_name = "ADDRESS", requires = "part")]
+    listen: Option<SocketAddr>,
 }
 
-async fn demo(port: u16, out: &mut dyn Write) -> io::Result<u8> {
-    let public_url = format!("http://localhost:{port}");
-    let secret = random::text::<32>();
+/// A part that can run alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The identity provider, with the public client `demo`
+    Provider,
+    /// The sample application
+    Application,
+}
+
+/// Runs the demo, or a part of it, until SIGTERM or SIGINT, and returns the exit code.
+pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> io::Result<u8> {
+    if arguments.part == Some(Part::Application) && arguments.port.is_some() {
+        complain("portcullis demo: --port has no effect on the application: use --listen");
+        return Ok(USAGE_ERROR);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let shutdown = Shutdown::new();
+    runtime.block_on(async {
+        tokio::select! {
+            // First, so that no signal ends the process without a handler once it has printed that it serves.
+            biased;
+            Err(error) = async { signals::follow(&shutdown).await } => Err(error),
+            code = serve(arguments, &shutdown, out) => code,
+        }
+    })
+}
+
+async fn serve(arguments: &Arguments, stop: &Shutdown, out: &mut dyn Write) -> io::Result<u8> {
+    let port = arguments.port.unwrap_or(PORT);
+    let listen = |port| arguments.listen.unwrap_or_else(|| loopback(port));
+    match arguments.part {
+        None => demo(port, stop, out).await,
+        Some(Part::Provider) => provider(port, listen(provider_port(port)), stop, out).await,
+        Some(Part::Application) => application(listen(APPLICATION_PORT), stop, out).await,
+    }
+}
+
+/// The provider's settings, for a gateway at this port of localhost. Without a secret, the client is a public one.
+fn provider_settings(port: u16, listen: SocketAddr, secret: Option<Secret>) -> Settings {
+    let public_url = public_url(port);
     let client = RegisteredClient {
-        id: "demo".to_owned(),
-        secret: Some(Secret::new(secret.clone())),
+        id: CLIENT_ID.to_owned(),
+        secret,
         redirect_uris: vec![format!("{public_url}/oauth2/callback")],
         post_logout_redirect_uris: vec![format!("{public_url}/oauth2/signed_out")],
     };
-    let settings = Settings {
-        listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port.saturating_add(PROVIDER_OFFSET))),
+    Settings {
+        listen,
         clients: vec![client],
         access_token_lifetime: ACCESS_TOKEN_LIFETIME,
         ..Settings::default()
+    }
+}
+
+async fn provider(
+    port: u16,
+    listen: SocketAddr,
+    stop: &Shutdown,
+    out: &mut dyn Write,
+) -> io::Result<u8> {
+    let settings = provider_settings(port, listen, None);
+    let provider = match IdentityProvider::start(settings, Clock::system()).await {
+        Ok(provider) => provider,
+        Err(error) => return unavailable(&error.to_string()),
     };
+    warn_beyond_loopback(provider.address(), "can sign in with the passwords below");
+    writeln!(
+        out,
+        "\
+Provider  {}
+Client    {CLIENT_ID}, a public one: token_endpoint_auth_method: none
+Redirect  {}/oauth2/callback
+Sign in   alice / alice   (member of the group staff)
+          bob / bob
+Stop      Ctrl-C",
+        provider.issuer(),
+        public_url(port)
+    )?;
+    out.flush()?;
+    stop.begun().await;
+    provider.stop().await;
+    Ok(SUCCESS)
+}
+
+async fn application(listen: SocketAddr, stop: &Shutdown, out: &mut dyn Write) -> io::Result<u8> {
+    let app = match SampleApp::start(listen).await {
+        Ok(app) => app,
+        Err(error) => return unavailable(&error.to_string()),
+    };
+    warn_beyond_loopback(app.address(), "can send it any identity header, past the gateway");
+    writeln!(out, "Application  listens on {}\nStop         Ctrl-C", app.address())?;
+    out.flush()?;
+    stop.begun().await;
+    app.stop().await;
+    Ok(SUCCESS)
+}
+
+// SECURITY: a demo provider in a network lets its users sign in as alice, and a client that reaches an application
+// directly needs no sign-in.
+fn warn_beyond_loopback(address: SocketAddr, danger: &str) {
+    if !address.ip().is_loopback() {
+        complain(&format!(
+            "portcullis demo: warning: listens on {address}, beyond loopback: a client that reaches it {danger}"
+        ));
+    }
+}
+
+async fn demo(port: u16, stop: &Shutdown, out: &mut dyn Write) -> io::Result<u8> {
+    let public_url = public_url(port);
+    let secret = random::text::<32>();
+    let listen = loopback(provider_port(port));
+    let settings = provider_settings(port, listen, Some(Secret::new(secret.clone())));
     let provider = IdentityProvider::start(settings, Clock::system()).await;
-    let (provider, app) = match (provider, SampleApp::start(0).await) {
+    let app = SampleApp::start(loopback(0)).await;
+    let (provider, app) = match (provider, app) {
         (Ok(provider), Ok(app)) => (provider, app),
         (Err(error), _) => return unavailable(&error.to_string()),
         (_, Err(error)) => return unavailable(&error.to_string()),
@@ -63,18 +175,10 @@ async fn demo(port: u16, out: &mut dyn Write) -> io::Result<u8> {
         Err(error) => return unavailable(&error.to_string()),
     };
     introduce(out, &public_url, &provider)?;
-    let shutdown = Shutdown::new();
-    let followed = shutdown.clone();
-    let served = async {
-        tokio::select! {
-            () = opened.serve(shutdown) => Ok(SUCCESS),
-            Err(error) = async { signals::follow(&followed).await } => Err(error),
-        }
-    };
-    let code = served.await;
+    opened.serve(stop.clone()).await;
     provider.stop().await;
     app.stop().await;
-    code
+    Ok(SUCCESS)
 }
 
 fn unavailable(error: &str) -> io::Result<u8> {
@@ -119,7 +223,7 @@ providers:
   demo:
     name: the demo provider
     issuer: {issuer}
-    client_id: demo
+    client_id: {CLIENT_ID}
     client_secret: {secret}
     claims: {{ user: preferred_username }}
 routes:
@@ -153,8 +257,28 @@ pages:
     )
 }
 
+fn public_url(port: u16) -> String {
+    format!("http://localhost:{port}")
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+fn provider_port(port: u16) -> u16 {
+    port.saturating_add(PROVIDER_OFFSET)
+}
+
+/// Default port of the gateway.
+const PORT: u16 = 4180;
+
 /// From the gateway's port to the provider's.
-pub(super) const PROVIDER_OFFSET: u16 = 2;
+const PROVIDER_OFFSET: u16 = 2;
+
+/// Default port of an application that runs alone.
+const APPLICATION_PORT: u16 = 8080;
+
+const CLIENT_ID: &str = "demo";
 
 /// Short, so that you can see a refresh.
 const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(60);

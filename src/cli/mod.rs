@@ -15,7 +15,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand, value_parser};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 use crate::cli::configuration::Configuration;
@@ -63,11 +63,12 @@ Example: portcullis check --config portcullis.yaml --online")]
     #[command(after_help = "\
 Exit codes: 0 success, 64 usage error, 69 cannot listen.
 
-Example: portcullis demo --port 8080")]
+Examples:
+  portcullis demo --port 8080
+  portcullis demo --part provider --listen 0.0.0.0:4182")]
     Demo {
-        /// Port of the gateway on loopback; the provider's is this plus two.
-        #[arg(long, default_value_t = 4180, value_parser = value_parser!(u16).range(1..=i64::from(u16::MAX - demo::PROVIDER_OFFSET)))]
-        port: u16,
+        #[command(flatten)]
+        arguments: demo::Arguments,
     },
     /// Explain how a request would be handled: the route, the rules, the decision and the headers. The configuration
     /// is found as for `run`.
@@ -138,7 +139,7 @@ fn dispatch(command: Command) -> io::Result<u8> {
             .find(&source, |written| check::run(written, online, format, &source, &mut out)),
         Command::Explain { configuration, request } => configuration
             .find(&source, |written| explain::run(written, &request, &source, &mut out)),
-        Command::Demo { port } => demo::run(port, &mut out),
+        Command::Demo { arguments } => demo::run(&arguments, &mut out),
         Command::Health { config, url } => health::check(url, config.as_deref(), &source, &mut out),
         Command::Keygen => keygen::run(&mut out),
         Command::Schema => schema::run(&mut out),

@@ -1,7 +1,7 @@
-//! The OpenID provider of the demo, on loopback.
+//! The OpenID provider of the demo.
 //! Invariant: its responses follow OpenID Connect Core. Tests change them in a proxy.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub struct Settings {
     /// The address to listen on; with port 0 the system chooses the port.
     pub listen: SocketAddr,
     /// The issuer, if clients use another URL than `http://ADDRESS`, such as that of a proxy. Its path, such as
-    /// `/realms/main`, is the prefix of all endpoints.
+    /// `/realms/main`, is the prefix of all endpoints. A provider that listens on all addresses is at that of loopback.
     pub issuer: Option<Url>,
     /// Registered clients. [`IdentityProvider::register`] adds more.
     pub clients: Vec<RegisteredClient>,
@@ -94,7 +94,7 @@ impl IdentityProvider {
         let socket = Socket::open(settings.listen).await?;
         let issuer = match &settings.issuer {
             Some(issuer) => issuer.as_str().trim_end_matches('/').to_owned(),
-            None => format!("http://{}", socket.address()),
+            None => format!("http://{}", reachable(socket.address())),
         };
         let path = settings.issuer.as_ref().map_or("", Url::path).trim_end_matches('/').to_owned();
         let state = ProviderState {
@@ -225,6 +225,17 @@ impl DemoProvider {
     pub(super) fn style(&self) -> String {
         format!("{}/style.css", self.path)
     }
+}
+
+/// An address at which clients of this machine reach what listens on `address`.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
 }
 
 impl ProviderState {

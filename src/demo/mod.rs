@@ -1,5 +1,5 @@
-//! The servers of `portcullis demo`, on loopback only: an identity provider that follows the standards, and an
-//! application that shows the headers it receives. Tests use the same provider behind a proxy that adds faults.
+//! The servers of `portcullis demo`: an identity provider that follows the standards, and an application that shows the
+//! headers it receives. Tests use the same provider behind a proxy that adds faults.
 
 mod accounts;
 mod authorization;

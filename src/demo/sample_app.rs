@@ -1,7 +1,7 @@
 //! An application without sign-in: it shows the requests that it receives.
 //! `/api` returns the request as JSON, `/events` sends a stream of events, and every other path shows a page.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -28,9 +28,9 @@ pub struct SampleApp {
 }
 
 impl SampleApp {
-    /// Starts it on a loopback port; with port 0 the system chooses one.
-    pub async fn start(port: u16) -> Result<Self, Error> {
-        let socket = Socket::open(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+    /// Starts it on this address; with port 0 the system chooses the port.
+    pub async fn start(listen: SocketAddr) -> Result<Self, Error> {
+        let socket = Socket::open(listen).await?;
         Ok(Self { serving: socket.serve(Arc::new(Mirror)) })
     }
 

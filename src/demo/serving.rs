@@ -1,4 +1,4 @@
-//! One server of the demo: a [`Server`] on one loopback address, and a site that handles requests in memory.
+//! One server of the demo: a [`Server`] on one address, and a site that handles requests in memory.
 //! Invariant: no task of the server outlives its [`Serving`].
 
 use std::net::SocketAddr;

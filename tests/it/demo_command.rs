@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 
 use crate::support::browser::Browser;
+use crate::support::gateway::Gateway;
 
 /// A running demo.
 struct Demo {
@@ -116,4 +117,122 @@ async fn demo_signs_alice_in_and_logs_it_as_text() {
         assert!(line.is_some_and(|line| line.contains("client=127.0.0.1")), "{event}: {log}");
     }
     assert!(!log.contains('{'), "the log is text: {log}");
+}
+
+/// A part of the demo that runs alone.
+struct Part {
+    child: Child,
+    /// What it printed at the start.
+    printed: String,
+}
+
+impl Part {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(["demo", "--part"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut printed = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        while !printed.contains("Stop ") {
+            assert_ne!(out.read_line(&mut printed).unwrap(), 0, "{arguments:?}: {printed}");
+        }
+        Self { child, printed }
+    }
+
+    /// The word after this one.
+    fn word_after(&self, word: &str) -> &str {
+        let rest = self.printed.split_once(word).unwrap_or_else(|| panic!("{}", self.printed)).1;
+        rest.split_whitespace().next().unwrap()
+    }
+
+    /// Ends it as a container runtime does, and returns what it wrote to standard error.
+    fn stop(&mut self) -> String {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        let mut complaints = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{complaints}");
+        complaints
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        // Both fail only if the process has ended already.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parts_alone_work_with_a_gateway_that_is_configured_separately() {
+    let mut provider = Part::start(&["provider", "--port", "4321", "--listen", "127.0.0.1:0"]);
+    let mut app = Part::start(&["application", "--listen", "127.0.0.1:0"]);
+    let (issuer, app_address) = (provider.word_after("Provider"), app.word_after("listens on"));
+    let gateway = Gateway::start_with(&format!(
+        "server: {{ listen: \"127.0.0.1:0\", public_url: \"http://localhost:4321\" }}
+admin: {{ listen: \"off\" }}
+providers:
+  demo: {{ issuer: \"{issuer}\", client_id: demo, token_endpoint_auth_method: none }}
+routes: [{{ upstream: \"http://{app_address}\", allow: [{{ groups: [staff] }}] }}]
+"
+    ));
+    let mut browser = Browser::new(&gateway);
+    let form = browser.open("http://localhost:4321/").await;
+    assert!(form.url.as_str().starts_with(issuer), "{}", form.url);
+    let page = browser.fill(&form, &[("username", "alice"), ("password", "alice")]).await;
+    assert_eq!((page.status.as_u16(), page.url.as_str()), (200, "http://localhost:4321/"));
+    assert!(page.body.contains("alice@example.com"), "{}", page.body);
+    let page = browser.open("http://localhost:4321/oauth2/sign_out").await;
+    assert_eq!(page.url.path(), "/oauth2/signed_out");
+    for part in [&mut provider, &mut app] {
+        assert_eq!(part.stop(), "", "no warning on loopback");
+    }
+}
+
+#[test]
+fn part_beyond_loopback_warns_and_its_issuer_is_an_address_of_loopback() {
+    for (part, danger) in [("provider", "can sign in"), ("application", "any identity header")] {
+        for address in ["0.0.0.0:0", "[::]:0"] {
+            let mut part = Part::start(&[part, "--listen", address]);
+            if danger == "can sign in" {
+                let issuer = part.word_after("Provider");
+                let loopback = ["http://127.0.0.1:", "http://[::1]:"];
+                assert!(loopback.iter().any(|it| issuer.starts_with(it)), "{issuer}");
+            }
+            let warning = part.stop();
+            assert!(warning.contains("beyond loopback") && warning.contains(danger), "{warning}");
+        }
+    }
+}
+
+#[test]
+fn part_with_arguments_that_do_not_fit_is_a_usage_error() {
+    for arguments in [
+        &["--listen", "127.0.0.1:0"][..],
+        &["--part", "gateway"],
+        &["--part", "provider", "--listen", "4182"],
+        &["--part", "application", "--port", "4180"],
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        let output = command.arg("demo").args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {output:?}");
+    }
+}
+
+#[test]
+fn part_whose_address_is_taken_cannot_listen() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for part in ["provider", "application"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        let output = command.args(["demo", "--part", part, "--listen", &address]).output().unwrap();
+        assert_eq!(output.status.code(), Some(69), "{output:?}");
+        assert!(String::from_utf8(output.stderr).unwrap().contains(&address));
+    }
 }

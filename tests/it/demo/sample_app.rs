@@ -2,6 +2,10 @@
 
 use super::*;
 
+async fn start() -> SampleApp {
+    SampleApp::start("127.0.0.1:0".parse().unwrap()).await.unwrap()
+}
+
 async fn ask(app: &SampleApp, request: &str, limit: u64) -> String {
     let mut stream = TcpStream::connect(app.address()).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -12,7 +16,7 @@ async fn ask(app: &SampleApp, request: &str, limit: u64) -> String {
 
 #[tokio::test]
 async fn page_shows_the_request_escaped() {
-    let app = SampleApp::start(0).await.unwrap();
+    let app = start().await;
     let request = "PUT /a?b=%3Cb%3E HTTP/1.1\r\nhost: wiki\r\nx-forwarded-user: 1\r\n\
                    x-forwarded-preferred-username: alice\r\n\
                    x-odd: <script>alert(1)</script>\r\nconnection: close\r\n\r\n";
@@ -24,7 +28,7 @@ async fn page_shows_the_request_escaped() {
 
 #[tokio::test]
 async fn api_echoes_the_request() {
-    let app = SampleApp::start(0).await.unwrap();
+    let app = start().await;
     let request = "POST /api?q=1 HTTP/1.1\r\nhost: wiki\r\nx-a: 1\r\nx-a: 2\r\n\
                    content-length: 5\r\nconnection: close\r\n\r\nhello";
     let answer = ask(&app, request, 100_000).await;
@@ -38,7 +42,7 @@ async fn api_echoes_the_request() {
 
 #[tokio::test]
 async fn event_stream_ticks() {
-    let app = SampleApp::start(0).await.unwrap();
+    let app = start().await;
     let stream = ask(&app, "GET /events HTTP/1.1\r\nhost: wiki\r\n\r\n", 170).await;
     assert!(stream.contains("content-type: text/event-stream"), "{stream}");
     assert!(stream.contains("data: tick 1\n\n"), "{stream}");
