@@ -162,7 +162,8 @@ routes:
 fn commands_in(text: &str) -> Vec<String> {
     let joined = text.replace("\\\n", " ");
     let lines = joined.lines().map(|line| line.split(" #").next().unwrap_or_default().trim());
-    lines.filter(|line| !line.is_empty()).map(str::to_owned).collect()
+    let lines = lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    lines.filter(|line| !line.is_empty()).collect()
 }
 
 /// Commands of other programs, and what of this repository each needs.
@@ -170,6 +171,40 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("cargo run --release -- demo", "src/demo/mod.rs", "//!"),
     ("cargo install --path .", "Cargo.toml", "name = \"portcullis\""),
     ("cargo build-static", ".cargo/config.toml", "build-static"),
+    ("docker build -t portcullis .", "Dockerfile", "ENTRYPOINT [\"/portcullis\"]"),
+    ("docker build --tag portcullis .", "Dockerfile", "ENTRYPOINT [\"/portcullis\"]"),
+    (
+        "docker run --read-only --cap-drop ALL --security-opt no-new-privileges --publish 4180:4180 \
+         --volume \"$PWD/portcullis.yaml:/etc/portcullis/portcullis.yaml:ro\" --volume \"$PWD/secrets:/run/secrets:ro\" \
+         --env PORTCULLIS_LISTEN=0.0.0.0:4180 portcullis",
+        "Dockerfile",
+        "EXPOSE 4180\n",
+    ),
+    (
+        "docker run --rm --volume \"$PWD/portcullis.yaml:/etc/portcullis/portcullis.yaml:ro\" \
+         --volume \"$PWD/secrets:/run/secrets:ro\" portcullis check --online",
+        "Dockerfile",
+        "CMD [\"run\"]",
+    ),
+    ("docker buildx create --use", "Dockerfile", "FROM --platform=$BUILDPLATFORM"),
+    (
+        "docker buildx build --platform linux/amd64,linux/arm64 --tag registry.example.com/portcullis:0.1.0 \
+         --label org.opencontainers.image.revision=\"$(git rev-parse HEAD)\" --push .",
+        "Dockerfile",
+        "amd64) target=x86_64-unknown-linux-gnu compiler=gcc-x86-64-linux-gnu ;; \\\n      arm64) ",
+    ),
+    (
+        "docker buildx build --tag registry.example.com/portcullis:0.1.0 --push \
+         --cache-from type=registry,ref=registry.example.com/portcullis:cache \
+         --cache-to type=registry,ref=registry.example.com/portcullis:cache,mode=max .",
+        "Dockerfile",
+        "COPY Cargo.toml Cargo.lock ./\nRUN ",
+    ),
+    (
+        "docker buildx imagetools inspect rust:1.95.0-slim-bookworm",
+        "Dockerfile",
+        "rust:1.95.0-slim-bookworm@sha256:",
+    ),
     ("cargo test", "tests/it/main.rs", "mod"),
     ("tests/run", "tests/run", "cargo test"),
     ("nginx -t", "deploy/nginx/portcullis.conf", "server {"),
