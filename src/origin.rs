@@ -1,7 +1,9 @@
 //! An origin: scheme, host and port (RFC 6454), the unit of a browser's same-origin policy.
 //! Invariant: the host is lower case ASCII without a trailing dot; a default port is not written.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
@@ -106,18 +108,34 @@ impl Origin {
         url
     }
 
+    /// The host, in one form for each machine as far as the host shows it: this machine has several names.
+    pub fn machine(&self) -> Cow<'_, str> {
+        let usual = [Ipv4Addr::LOCALHOST.into(), IpAddr::from(Ipv6Addr::LOCALHOST)];
+        match self.address().map(|address| address.to_canonical()) {
+            // Linux takes an unspecified address for this machine's.
+            Some(it) if it.is_unspecified() || usual.contains(&it) => LOCALHOST.into(),
+            Some(other) => other.to_string().into(),
+            None if self.is_loopback() => LOCALHOST.into(),
+            None => self.host.as_str().into(),
+        }
+    }
+
     /// The port, if it is not the default of the scheme.
-    fn written_port(&self) -> Option<u16> {
+    pub fn written_port(&self) -> Option<u16> {
         let default = if self.https { 443 } else { 80 };
         (self.port != default).then_some(self.port)
     }
 
     /// Whether the host is `localhost`, a name below it, or a loopback address.
     pub fn is_loopback(&self) -> bool {
-        let bare = self.host.trim_start_matches('[').trim_end_matches(']');
-        self.host == "localhost"
+        self.host == LOCALHOST
             || self.host.ends_with(".localhost")
-            || bare.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+            || self.address().is_some_and(|address| address.is_loopback())
+    }
+
+    /// The host, if it is an address.
+    fn address(&self) -> Option<IpAddr> {
+        self.host.trim_start_matches('[').trim_end_matches(']').parse().ok()
     }
 }
 
@@ -129,6 +147,8 @@ impl fmt::Display for Origin {
         self.written_port().map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
+
+const LOCALHOST: &str = "localhost";
 
 /// Whether a host is in the form to which a browser would bring it. It need not find all that are: it saves the
 /// parser of URLs for nearly every request.
@@ -143,7 +163,7 @@ fn is_normal(host: &str) -> bool {
         // A name whose last label begins with a letter is no address. An `xn--` label may be invalid.
         Some(b'a'..=b'z') => !host.contains("xn--"),
         // `127.1` and `017.0.0.1` are addresses in another form.
-        Some(b'0'..=b'9') => host.parse::<std::net::Ipv4Addr>().is_ok(),
+        Some(b'0'..=b'9') => host.parse::<Ipv4Addr>().is_ok(),
         Some(_) | None => false,
     }
 }
@@ -216,6 +236,20 @@ mod tests {
         check("ftp://wiki.example.com", Err(NotAnOrigin::Scheme));
         check("https://wiki.example.com/app", Err(NotAnOrigin::More));
         check("https://me@wiki.example.com", Err(NotAnOrigin::More));
+    }
+
+    #[test]
+    fn machine_is_the_same_for_each_of_its_names() {
+        let machine = |host: &str| Origin::of_host(false, host, None).machine().into_owned();
+        for host in ["LocalHost", "a.localhost.", "127.0.0.1", "127.1", "[::1]", "0.0.0.0", "[::]"]
+        {
+            assert_eq!(machine(host), "localhost", "{host}");
+        }
+        assert_eq!(machine("[::ffff:127.0.0.1]"), "localhost");
+        assert_eq!(machine("[::ffff:10.0.0.1]"), "10.0.0.1");
+        for host in ["127.0.0.2", "wiki.example", "localhost.example"] {
+            assert_eq!(machine(host), host);
+        }
     }
 
     #[test]

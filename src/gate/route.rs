@@ -123,7 +123,8 @@ impl Route {
 
     /// Whether requests of both routes go to the same upstream.
     pub fn shares_upstream(&self, other: &Self) -> bool {
-        self.target.is_some() && self.target == other.target
+        let targets = self.target.as_ref().zip(other.target.as_ref());
+        targets.is_some_and(|(target, other)| target.is_same_server(other))
     }
 }
 

@@ -17,12 +17,12 @@ mod read_before_reset;
 mod request;
 mod reserved;
 mod response;
+mod target;
 mod target_pool;
 mod upgrade;
 mod upload;
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +36,7 @@ pub use error::{Error, Fault, Phase, SettingsFault};
 pub use request::{Forwarded, StrippedRequest, strip};
 pub use reserved::describes_user;
 pub use response::is_stream;
+pub use target::Target;
 pub use target_pool::TargetPools;
 pub use upgrade::{Ending, HALF_CLOSED, Tunnel};
 
@@ -64,25 +65,6 @@ pub struct Settings {
     pub preserve_host: bool,
     /// The largest head of a response, in bytes.
     pub response_header_bytes: usize,
-}
-
-/// The server that requests are forwarded to.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Target {
-    /// `http://` or `https://`.
-    Origin(Origin),
-    /// `unix:PATH`, plain HTTP/1.1.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Target {
-    /// As in the configuration key `upstream`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Origin(origin) => origin.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
 }
 
 /// TLS toward an upstream, in addition to the system's root certificates.

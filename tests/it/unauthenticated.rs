@@ -104,12 +104,17 @@ async fn public_path_needs_no_session_and_ends_at_its_segment() {
 async fn parameters_in_a_public_path_are_no_way_to_a_path_that_needs_sign_in() {
     let upstream = Upstream::start().await;
     let url = format!("upstream: \"http://{}\"", upstream.address);
+    let respelt = format!("upstream: \"http://LocalHost:{}\"", upstream.address.port());
     let rules = "allow: [{ public: true, paths: [/open] }, { public: true, exact_paths: [/logo] }, authenticated]";
     let provider = "providers:\n  company: { issuer: \"http://127.0.0.1:9\", client_id: wiki, client_secret: s }\n";
     for routes in [
         format!("  - {{ {url}, {rules} }}\n"),
         format!(
             "  - {{ {url}, allow: authenticated }}\n  - {{ path: /open, {url}, allow: public }}\n\
+             \x20 - {{ path: /logo, {url}, allow: public }}\n"
+        ),
+        format!(
+            "  - {{ {respelt}, allow: authenticated }}\n  - {{ path: /open, {url}, allow: public }}\n\
              \x20 - {{ path: /logo, {url}, allow: public }}\n"
         ),
     ] {
