@@ -28,6 +28,7 @@ use crate::session::refresh::Refresher;
 use crate::session::seal::Roots;
 use crate::session::size_limit::SizeLimit;
 use crate::session::table::SessionTable;
+use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::{self, TargetPools, Upstream};
 
@@ -117,6 +118,7 @@ impl App {
             party,
             pages,
             upstreams: upstreams.clone(),
+            redirect_loop: LogThrottle::default(),
             tasks: tasks.clone(),
             metrics: Arc::clone(metrics),
         })

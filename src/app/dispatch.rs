@@ -44,7 +44,7 @@ impl Handler for App {
             (None, ListenerKind::ForwardAuth) => Err(Error::NoRoute),
             (None, ListenerKind::Redirect) => {
                 client.note_route(self.metrics.own());
-                self.redirect_to_https(&client, uri)
+                self.redirect_to_https(&client, uri, headers)
             }
         };
         // Without effect if a route was found: its note is the first.

@@ -35,6 +35,7 @@ impl App {
             ErrorPage::WrongHost | ErrorPage::SignInOnly => {
                 respond(&Page::SignInOnly { public_url })
             }
+            ErrorPage::RedirectLoop => respond(&Page::RedirectLoop),
             ErrorPage::SignInFailed(failure, reason) => {
                 self.sign_in_failed(failure, reason, respond)
             }

@@ -24,6 +24,7 @@ use crate::gate::Gate;
 use crate::gate::routes::Routes;
 use crate::login::relying_party::RelyingParty;
 use crate::pages::Pages;
+use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::TargetPools;
 
@@ -40,4 +41,6 @@ pub struct App {
     /// Owns what runs without a request: refreshes, revocations, keeping providers fresh.
     tasks: TaskTracker,
     metrics: Arc<Metrics>,
+    /// Throttles the log line about https requests at the redirect to https.
+    redirect_loop: LogThrottle,
 }

@@ -45,6 +45,9 @@ pub enum Error {
     /// The same at `public_url`: applications have other hosts.
     #[error("no route has the host of public_url")]
     SignInOnly,
+    /// `server.redirect_http` got a request that is https already.
+    #[error("a trusted proxy sends https requests to server.redirect_http")]
+    RedirectLoop,
     /// No route has this path, or the route has no upstream.
     #[error("no route has this path")]
     NoRoute,
@@ -202,6 +205,8 @@ pub enum ErrorPage<'e> {
     WrongHost,
     /// The explanation that applications have other hosts.
     SignInOnly,
+    /// The explanation that the redirect to https would lead back to it.
+    RedirectLoop,
     /// Why a sign-in failed, and a link to try again.
     SignInFailed(&'e login::FailedSignIn, SignInReason),
 }
@@ -251,6 +256,8 @@ impl Error {
             }
             Self::WrongHost => misdirected(ErrorPage::WrongHost),
             Self::SignInOnly => misdirected(ErrorPage::SignInOnly),
+            // RFC 9110 §7.4: this listener has no answer for the scheme.
+            Self::RedirectLoop => misdirected(ErrorPage::RedirectLoop),
             Self::NoRoute => with(StatusCode::NOT_FOUND),
             Self::Method { allow } => Report {
                 fields: vec![(ALLOW, HeaderValue::from_static(allow))],

@@ -109,6 +109,9 @@ texts_in_english! {
     wrong_host_button: "Open the site",
     sign_in_only_title: "There is nothing to open here",
     sign_in_only_text: "{address} is only for signing in. Please open the application at its own address.",
+    redirect_loop_title: "This site redirects to itself",
+    redirect_loop_text: "This address would redirect to itself without end. Only the operators of the site can correct \
+        that.",
 
     // Other errors, by HTTP status.
     status_400_title: "This address does not work",

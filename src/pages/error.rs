@@ -115,6 +115,16 @@ pub(super) fn sign_in_only<'a>(texts: &'a Texts, public_url: &'a Origin) -> View
     }
 }
 
+pub(super) fn redirect_loop(texts: &Texts) -> View<'_> {
+    View {
+        error: Some("redirect_loop"),
+        title: &texts.redirect_loop_title,
+        text: vec![(&*texts.redirect_loop_text).into()],
+        failed: &[],
+        actions: Vec::new(),
+    }
+}
+
 /// The page of a visitor who is not signed in, and whose network has no access.
 pub(super) fn denied_network<'a>(texts: &'a Texts, retry: Option<&'a str>) -> View<'a> {
     View {

@@ -119,6 +119,9 @@ texts! {
     wrong_host_button: "Website öffnen",
     sign_in_only_title: "Hier gibt es nichts zu öffnen",
     sign_in_only_text: "{address} dient nur der Anmeldung. Bitte öffnen Sie die Anwendung unter ihrer eigenen Adresse.",
+    redirect_loop_title: "Diese Website leitet auf sich selbst weiter",
+    redirect_loop_text: "Diese Adresse würde endlos auf sich selbst weiterleiten. Das kann nur der Betreiber der Website \
+        beheben.",
 
     // Other errors, by HTTP status.
     status_400_title: "Diese Adresse funktioniert nicht",

@@ -107,6 +107,8 @@ texts! {
     wrong_host_button: "사이트 열기",
     sign_in_only_title: "여기에는 열 수 있는 페이지가 없습니다",
     sign_in_only_text: "{address} 주소는 로그인에만 사용됩니다. 애플리케이션은 해당 주소에서 열어 주세요.",
+    redirect_loop_title: "이 사이트는 자기 자신으로 이동합니다",
+    redirect_loop_text: "이 주소를 열면 같은 주소로 끝없이 이동하게 됩니다. 사이트 운영자만 이 문제를 해결할 수 있습니다.",
 
     // Other errors, by HTTP status.
     status_400_title: "이 주소는 사용할 수 없습니다",

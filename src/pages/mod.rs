@@ -120,6 +120,8 @@ pub enum Page<'a> {
         /// The address of this page.
         public_url: &'a Origin,
     },
+    /// 421: the redirect to https would lead back to it.
+    RedirectLoop,
     /// The general page of a status, which may differ from the answer's.
     Status(StatusCode),
 }
@@ -249,6 +251,7 @@ impl Page<'_> {
             Self::ProviderUnavailable => error::provider_unavailable(texts, retry),
             Self::WrongHost { public_url } => error::wrong_host(texts, public_url),
             Self::SignInOnly { public_url } => error::sign_in_only(texts, public_url),
+            Self::RedirectLoop => error::redirect_loop(texts),
             Self::Status(status) => error::of_status(texts, *status, retry),
         }
     }
@@ -268,6 +271,7 @@ impl Page<'_> {
             | Self::ProviderUnavailable
             | Self::WrongHost { .. }
             | Self::SignInOnly { .. }
+            | Self::RedirectLoop
             | Self::Status(_) => None,
         }
     }
@@ -291,6 +295,7 @@ impl Page<'_> {
             | Self::ProviderUnavailable
             | Self::WrongHost { .. }
             | Self::SignInOnly { .. }
+            | Self::RedirectLoop
             | Self::Status(_) => FormAction::None,
         }
     }

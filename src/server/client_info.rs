@@ -181,6 +181,15 @@ impl ClientInfo {
         self.connected.peer()
     }
 
+    /// The scheme that a trusted proxy says, if the proxies in front of it say no other one.
+    pub fn forwarded_scheme(&self, headers: &HeaderMap) -> Option<Scheme> {
+        let fields = headers.get_all(&FORWARDED_PROTO).iter().map(HeaderValue::as_bytes);
+        match ForwardedProto::read(fields) {
+            ForwardedProto::Scheme(scheme) => Some(scheme).filter(|_| self.trusted),
+            ForwardedProto::Differing | ForwardedProto::Absent | ForwardedProto::Unknown => None,
+        }
+    }
+
     /// Whether the client has closed its side of the connection. A browser that does so has left; some API clients
     /// still wait for the response.
     pub fn has_left(&self) -> bool {

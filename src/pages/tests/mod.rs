@@ -72,6 +72,7 @@ fn with_each_page(text: &str, mut check: impl FnMut(StatusCode, &Page<'_>)) {
         (503, Page::ProviderUnavailable),
         (421, Page::WrongHost { public_url: &public_url }),
         (421, Page::SignInOnly { public_url: &public_url }),
+        (421, Page::RedirectLoop),
     ];
     for (status, page) in &pages {
         check(StatusCode::from_u16(*status).unwrap(), page);

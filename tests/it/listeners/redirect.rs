@@ -136,6 +136,39 @@ async fn host_of_a_trusted_proxy_counts_if_a_route_has_it() {
     }
 }
 
+/// A load balancer that terminates TLS and sends everything to this port.
+#[tokio::test(flavor = "multi_thread")]
+async fn request_that_is_https_already_gets_421_and_not_an_endless_redirect() {
+    let upstream = Upstream::start().await;
+    let hosts = ["wiki.localhost", "other.localhost"];
+    let gateway_of = |trusted| gateway(&upstream, &hosts, trusted);
+    let gateway = gateway_of("  trusted_proxies: [127.0.0.1]\n");
+    let said = |host: &str, proto: &str| {
+        format!(
+            "GET /x HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Proto: {proto}\r\nAccept: text/html\r\n\
+             Connection: close\r\n\r\n"
+        )
+    };
+    for host in ["wiki.localhost:8443", "wiki.localhost", "Other.localhost.:8443"] {
+        let answer = exchange(&gateway, &said(host, "https")).await;
+        assert_eq!(status(&answer), 421, "{host}: {answer}");
+        assert_eq!(field(&answer, "location"), "", "{host}: {answer}");
+        assert!(answer.contains("This site redirects to itself"), "{answer}");
+    }
+    gateway.log_until_all(&["WARN", "Let the proxy forward https requests to server.listen"]);
+    // Each of these arrives at another URL than the one it came from.
+    for (host, proto, location) in [
+        ("wiki.localhost", "http", "https://wiki.localhost:8443/x"),
+        ("wiki.localhost:443", "https", "https://wiki.localhost:8443/x"),
+        ("old.localhost", "https", "https://wiki.localhost:8443/x"),
+        ("wiki.localhost", "http, https", "https://wiki.localhost:8443/x"),
+    ] {
+        check(&gateway, &said(host, proto), location).await;
+    }
+    let untrusted = gateway_of("");
+    check(&untrusted, &said("wiki.localhost", "https"), "https://wiki.localhost:8443/x").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn redirect_is_plain_http_while_the_other_listeners_use_tls() {
     let upstream = Upstream::start().await;
