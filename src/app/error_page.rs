@@ -48,6 +48,7 @@ impl App {
             reason: Some(report.reason.to_string().into()),
             subject: report.subject.cloned(),
             claims: report.claims.cloned().map(Box::new),
+            visitor_status: None,
         };
         Answered::new(response, outcome)
     }

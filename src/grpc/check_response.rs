@@ -102,7 +102,8 @@ impl DenialStatus {
         }
     }
 
-    fn http(self) -> StatusCode {
+    /// The status that the client of Envoy gets.
+    pub fn http(self) -> StatusCode {
         match self {
             Self::Found => StatusCode::FOUND,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,

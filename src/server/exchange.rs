@@ -68,7 +68,7 @@ impl Exchange {
         if head {
             withhold_body(&mut response);
         }
-        self.status = Some(response.status());
+        self.status = Some(outcome.visitor_status.unwrap_or(response.status()));
         self.outcome = outcome;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS && version == Version::HTTP_11 {
             self.connected.activity().upgrade();

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::StatusCode;
+
 use crate::telemetry::audit::DeniedClaims;
 use crate::telemetry::json::{Json, Members, key};
 use crate::telemetry::metrics::{LogLine, RouteMeter};
@@ -22,6 +24,9 @@ pub struct Outcome {
     pub subject: Option<Arc<str>>,
     /// The claims because of which the rules may have denied the request. Boxed, because that is rare.
     pub claims: Option<Box<DeniedClaims>>,
+    /// The status that the visitor gets, where that of the response is another one: a denial over gRPC is a call that
+    /// succeeds.
+    pub visitor_status: Option<StatusCode>,
 }
 
 impl Outcome {
@@ -189,6 +194,7 @@ mod tests {
                 absent: Some("groups, /realm_access/\"roles\"".into()),
                 incomplete: Some("roles".into()),
             })),
+            visitor_status: None,
         };
         let line = Line {
             method: "GET",

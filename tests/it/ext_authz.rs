@@ -13,6 +13,7 @@ use crate::fuzz::targets::h2;
 use crate::support::faults::{DemoEndpoint, Fault, NetworkFault};
 use crate::support::gateway::Gateway;
 use crate::support::grpc::{CHECK, Envoy, HEALTH, check_request, framed};
+use crate::support::operator::value;
 use crate::support::stack::{Builder, Stack};
 use crate::support::wait;
 use crate::support::wire::{UPGRADE, Wire, status};
@@ -67,6 +68,33 @@ async fn user_is_allowed_with_identity_until_sign_out() {
     let verdict = envoy.check("GET /staff", &fields).await;
     assert_eq!((verdict.code, verdict.status), (16, 401), "{verdict:?}");
     stack.gateway.log_until_all(&[CHECK, "\"decision\":\"deny\"", "\"reason\":\"groups\""]);
+}
+
+/// Each call ends with the status 200 of gRPC. It is logged and counted by what the visitor gets.
+#[tokio::test(flavor = "multi_thread")]
+async fn denial_is_logged_and_counted_by_the_status_of_the_visitor() {
+    let stack = builder().admin().start().await;
+    let (envoy, bob) = (envoy(&stack).await, session_of(&stack, "bob").await);
+    let page = [("accept", "text/html")];
+    let member = [("cookie", &*bob)];
+    for (request, fields, expected) in [
+        ("GET /open", &[][..], 0),
+        ("GET /page", &page, 302),
+        ("POST /page", &page, 401),
+        ("GET /staff", &member, 403),
+        ("GET /open/..;/page", &[], 403),
+    ] {
+        assert_eq!(envoy.check(request, fields).await.status, expected, "{request}");
+        let status = format!("\"status\":{}", expected.max(200));
+        stack.gateway.log_until_all(&[CHECK, &status]);
+    }
+    for series in [
+        r#"requests_total{route="wiki.localhost/open",status="2xx"}"#,
+        r#"requests_total{route="wiki",status="3xx"}"#,
+        r#"requests_total{route="wiki.localhost/staff",status="4xx"}"#,
+    ] {
+        assert_eq!(value(&stack.gateway, series).await, Some(1.0), "{series}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

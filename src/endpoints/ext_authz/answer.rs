@@ -59,11 +59,12 @@ pub fn denied(answer: Answered, user: Option<String>, caller: &ClientInfo) -> An
 
 /// The same for a call that is rejected before it has a client.
 pub fn rejected(answer: Answered, metadata: DecisionMetadata) -> Answered {
-    let Answered { response, outcome } = answer;
+    let Answered { response, mut outcome } = answer;
     let (head, body): (_, Body) = response.into_parts();
     // The gateway's own pages are not streamed.
     let body = body.into_bytes().unwrap_or_default();
     let status = DenialStatus::of(head.status);
+    outcome.visitor_status = Some(status.http());
     let response = CheckResponse::denied(status, &head.headers, &body, metadata).encode();
     Answered::new(grpc::answer(&response), outcome)
 }
