@@ -13,14 +13,17 @@ pub enum SubrequestError {
     NoUri {
         /// What to write in the configuration of the proxy.
         write: String,
-        /// The other kinds of proxy whose header is there; empty if there are none.
+        /// The other kinds of proxy that send the URI as this one does; empty if there are none.
         others: String,
     },
     /// It names no host.
     #[error("the auth subrequest has no host")]
     NoHost,
     /// A path follows the endpoint's own, from a proxy that names the URI in a header.
-    #[error("a path behind an auth endpoint is read from `proxy: envoy` only")]
+    #[error(
+        "a path behind an auth endpoint is read from Envoy only: if that is what sent it, declare it as \
+         `proxy`: envoy"
+    )]
     Suffix,
     /// A field has different values, or cannot be read.
     #[error("{0} is contradictory or malformed")]
@@ -51,12 +54,19 @@ pub enum SubrequestError {
     NarrowingOfSeveral,
 }
 
+impl SubrequestError {
+    /// Whether it is like a subrequest of another kind of proxy.
+    pub fn is_like_another_kind(&self) -> bool {
+        matches!(self, Self::NoUri { others, .. } if !others.is_empty())
+    }
+}
+
 fn or_declare(others: &str) -> String {
     if others.is_empty() {
         return String::new();
     }
     format!(
-        "; the header of another kind of proxy is there: if it is such a proxy, declare it as \
+        "; it is like one of another kind of proxy: if that is what sent it, declare it as \
          `proxy`: {others}"
     )
 }

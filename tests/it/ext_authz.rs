@@ -177,7 +177,16 @@ async fn undeclared_peer_gets_no_decision_on_any_listener() {
         // The host of the call is that of no route.
         assert_eq!(called.headers["grpc-status"], "12", "{called:?}");
         assert!(called.body.is_empty(), "{called:?}");
+        if keys == nginx {
+            stack.gateway.log_until_all(&["\"proxy\":\"nginx\"", "declare it as `proxy`: envoy"]);
+        }
     }
+    let own_of_nginx = nginx.replace(" }] }", " }], listen: \"127.0.0.1:0\" }");
+    let stack = Stack::builder().server(&own_of_nginx).start().await;
+    let envoy = Envoy::connect(stack.gateway.address_of("forward auth listening")).await;
+    let called = envoy.call(CHECK, &[], framed(&check_request("GET /open", &[]))).await;
+    assert_eq!(called.status, 404, "{called:?}");
+    stack.gateway.log_until("declare it as `proxy`: envoy");
     let own = "forward_auth: { clients: [{ from: [192.0.2.0/24], proxy: envoy }], listen: \"127.0.0.1:0\" }";
     let stack = Stack::builder().server(own).start().await;
     let auth = stack.gateway.address_of("forward auth listening");

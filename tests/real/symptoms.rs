@@ -58,7 +58,7 @@ macro_rules! symptoms {
                     let word = if $proxy == "nginx" { "traefik" } else { "nginx" };
                     let start = async |site: &Site| $start(site, &[]).await;
                     let deployment = Deployment::start(word, Declared::Shared, start).await;
-                    pages_get_403(deployment, word).await;
+                    pages_get_403(deployment, word, $proxy).await;
                 }
 
                 #[tokio::test(flavor = "multi_thread")]
@@ -114,12 +114,15 @@ async fn visitors_own_headers_pass(deployment: Deployment) {
     assert!(seen["headers"]["cookie"].as_str().unwrap().contains("portcullis="), "{seen}");
 }
 
-async fn pages_get_403(deployment: Deployment, word: &str) {
+async fn pages_get_403(deployment: Deployment, word: &str, right_word: &str) {
     let page = deployment.server.browser().navigate("/page").await;
     assert_eq!(page.status, 403, "{page:?}");
     assert_eq!(deployment.upstream.request_count(), 0);
     let field = format!("\"proxy\":\"{word}\"");
-    deployment.gateway.log_until_all(&["auth subrequest denied", &field]);
+    let log = deployment.gateway.log_until_all(&["auth subrequest denied", &field]);
+    let line = log.iter().find(|line| line.contains("auth subrequest denied")).unwrap();
+    let advice = line.split("declare it as `proxy`: ").nth(1).unwrap_or_else(|| panic!("{line}"));
+    assert!(advice.split('"').next().unwrap().split(", ").any(|word| word == right_word), "{line}");
 }
 
 async fn nothing_is_decided(deployment: Deployment) {

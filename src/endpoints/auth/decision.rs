@@ -121,7 +121,8 @@ impl Endpoints {
                 let interpretations = self.routes.interpret(host, path)?;
                 Ok((self.routes.find(host, &interpretations)?, interpretations))
             }
-            Err(_) if !self.routes.has_host(host) => Err(Error::WrongHost),
+            // This comes before a host that no route has: a proxy that does not send the URI in the declared header may
+            // not send the host where it is read either.
             Err(no_uri) => {
                 let only = self.routes.only_of(host).filter(|only| !looks_at_request_line(only));
                 Ok((only.ok_or_else(|| no_uri.clone())?, PathInterpretations::of("/")?))

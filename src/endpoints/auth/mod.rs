@@ -40,6 +40,10 @@ impl Endpoints {
         let answer = match self.subrequest(client, mode, suffix, call) {
             Ok(subrequest) => {
                 let decision = self.decide_subrequest(call.client, &subrequest).await;
+                let is_decided = !matches!(decision, SubrequestDecision::Deny(_));
+                if let (true, Err(fault)) = (is_decided, &subrequest.original.target) {
+                    report_without_uri(client, call.client.request_id(), fault);
+                }
                 answer(decision, client.proxy())
             }
             Err(fault) => Err(fault.into()),
@@ -163,6 +167,31 @@ pub(in crate::endpoints) fn report_fault(
             ""
         };
         tracing::warn!(%request_id, proxy, "auth subrequest denied: {why}{remedy}");
+    }
+}
+
+/// Logs that a subrequest without a URI was decided nevertheless, if another kind of proxy may have sent it. Throttled.
+fn report_without_uri(client: &DeclaredClient, request_id: &RequestId, fault: &SubrequestError) {
+    if fault.is_like_another_kind() && client.faults.allow() {
+        let proxy = client.proxy().as_str();
+        tracing::warn!(
+            %request_id,
+            proxy,
+            "auth subrequest decided by its host alone, so that a sign-in ends at /: {fault}"
+        );
+    }
+}
+
+/// Logs a gRPC call of a proxy that is declared as one of another kind. Throttled.
+pub(in crate::endpoints) fn report_call(client: &DeclaredClient, request_id: &RequestId) {
+    if client.faults.allow() {
+        let proxy = client.proxy().as_str();
+        tracing::warn!(
+            %request_id,
+            proxy,
+            "a proxy that is declared as {proxy} calls over gRPC, as Envoy does: if that is what it is, declare it \
+             as `proxy`: envoy"
+        );
     }
 }
 

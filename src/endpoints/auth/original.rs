@@ -15,7 +15,9 @@ use crate::endpoints::auth::table::{
 use crate::error::SubrequestError;
 use crate::origin::Origin;
 use crate::routing::host::normal;
-use crate::server::{Authority, ClientInfo, ForwardedFor, ForwardedProto, Scheme};
+use crate::server::{
+    Authority, ClientInfo, ForwardAuthProxy, ForwardedFor, ForwardedProto, Scheme,
+};
 
 /// The request that the proxy received.
 #[derive(Clone, Debug)]
@@ -47,9 +49,12 @@ impl<'a> Original<'a> {
         let uri = uri(row, suffix, call)?;
         let authority = match (row.host, &uri) {
             (HostSource::Subrequest, _) => call.client.requested_authority().clone(),
-            (HostSource::Header(name), _) => host(headers, name)?,
+            (HostSource::Header(name), uri) => host(headers, name)?.ok_or_else(|| match uri {
+                Some(_) => SubrequestError::NoHost,
+                None => no_uri(declared, headers, suffix),
+            })?,
             (HostSource::Url, Some(Uri { site: Some((_, authority)), .. })) => authority.clone(),
-            (HostSource::Url, Some(_) | None) => return Err(no_uri(declared, headers)),
+            (HostSource::Url, Some(_) | None) => return Err(no_uri(declared, headers, suffix)),
         };
         if uri.is_some() {
             ignore_missing(declared, row, headers);
@@ -69,7 +74,7 @@ impl<'a> Original<'a> {
             call.client.of_original(address(declared, clients, headers), scheme, authority);
         let target = uri.map(|uri| uri.target);
         deny_contradiction(row, headers, &client, target, method.as_ref())?;
-        let target = target.ok_or_else(|| no_uri(declared, headers));
+        let target = target.ok_or_else(|| no_uri(declared, headers, suffix));
         Ok(Self { client, method, target })
     }
 }
@@ -135,12 +140,15 @@ fn method(
 }
 
 /// The host in a header. A proxy has none to send for a request over HTTP/1.0 without `Host`.
-fn host(headers: &HeaderMap, name: &'static HeaderName) -> Result<Authority, SubrequestError> {
+fn host(
+    headers: &HeaderMap,
+    name: &'static HeaderName,
+) -> Result<Option<Authority>, SubrequestError> {
     match one(headers, name)? {
-        None | Some("") => Err(SubrequestError::NoHost),
+        None | Some("") => Ok(None),
         Some(text) => {
             let value = HeaderValue::from_str(text).ok().and_then(Authority::parse);
-            value.ok_or(SubrequestError::Unclear(canonical(name.as_str())))
+            value.map(Some).ok_or(SubrequestError::Unclear(canonical(name.as_str())))
         }
     }
 }
@@ -216,11 +224,14 @@ fn deny_contradiction(
     Ok(())
 }
 
-/// The error of a subrequest without URI: the header to send, and the kinds of proxy whose header is there.
-fn no_uri(declared: &DeclaredClient, headers: &HeaderMap) -> SubrequestError {
+/// The error of a subrequest without URI: the header to send, and the other kinds of proxy that would describe the
+/// request as this one does.
+fn no_uri(declared: &DeclaredClient, headers: &HeaderMap, suffix: Option<&str>) -> SubrequestError {
     let proxy = declared.proxy();
     let present = URIS.into_iter().filter(|name| headers.contains_key(*name));
-    let others: Vec<_> = present.flat_map(|name| others_by_uri(proxy, name)).collect();
+    let mut others: Vec<_> = present.flat_map(|name| others_by_uri(proxy, name)).collect();
+    // Other paths have a fault of their own.
+    others.extend(suffix.map(|_| ForwardAuthProxy::Envoy.as_str()));
     SubrequestError::NoUri { write: line(proxy, Part::Uri), others: others.join(", ") }
 }
 
@@ -263,7 +274,7 @@ fn behind<'a>(own: &'a PathAndQuery, path: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
     use crate::pages::{Format, Language, ResponseContext};
-    use crate::server::{ForwardAuth, ForwardAuthClient, ForwardAuthProxy, TrustedProxies};
+    use crate::server::{ForwardAuth, ForwardAuthClient, TrustedProxies};
 
     /// A proxy at 192.0.2.1, behind a load balancer at 192.0.2.8.
     struct Proxy {
@@ -495,6 +506,31 @@ mod tests {
         }
         let (.., target) = Proxy::of(ForwardAuthProxy::Envoy).read("/auth?x", &[]).unwrap();
         assert!(target.unwrap_err().to_string().contains("path_prefix"));
+    }
+
+    #[test]
+    fn subrequest_of_another_kind_of_proxy_names_its_word() {
+        let nginx = &[("x-original-uri", "/a")][..];
+        let forwarded = &[("x-forwarded-uri", "/a"), ("x-forwarded-host", "wiki.example")][..];
+        let url = &[("x-original-url", "https://wiki.example/a")][..];
+        for (declared, target, fields, word) in [
+            (ForwardAuthProxy::Nginx, "/auth", forwarded, "traefik, caddy, haproxy"),
+            (ForwardAuthProxy::Nginx, "/auth", url, "ingress-nginx"),
+            (ForwardAuthProxy::Nginx, "/auth", &[("path", "/a")], "nginx-gateway-fabric"),
+            (ForwardAuthProxy::Nginx, "/auth/", &[], "envoy"),
+            (ForwardAuthProxy::Nginx, "/auth/a", &[], "envoy"),
+            (ForwardAuthProxy::Traefik, "/auth", nginx, "nginx"),
+            (ForwardAuthProxy::Haproxy, "/auth/", &[], "envoy"),
+            (ForwardAuthProxy::IngressNginx, "/auth", nginx, "nginx"),
+            (ForwardAuthProxy::Envoy, "/auth", nginx, "nginx"),
+            (ForwardAuthProxy::Envoy, "/auth", forwarded, "traefik, caddy, haproxy"),
+        ] {
+            let read = Proxy::of(declared).read(target, fields);
+            let error = read.and_then(|(.., target)| target).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("`proxy`: {word}")), "{declared:?} {target}: {error}");
+        }
+        let own = Proxy::of(ForwardAuthProxy::Nginx).read("/auth", &[]).unwrap().3.unwrap_err();
+        assert!(!own.to_string().contains("`proxy`"), "{own}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::body::Body;
 use crate::endpoints::Endpoints;
 use crate::endpoints::auth::decision::{AnswerForm, Subrequest, SubrequestDecision};
 use crate::endpoints::auth::original::Original;
-use crate::endpoints::auth::report_fault;
+use crate::endpoints::auth::{report_call, report_fault};
 use crate::endpoints::ext_authz::answer::{allowed, denied};
 use crate::error::{Error, SubrequestError};
 use crate::gate::challenge::{SubrequestChallenge, SubrequestMode, answered};
@@ -86,11 +86,19 @@ impl Endpoints {
             (_, ListenerKind::Redirect) => None,
             (Procedure::Health, ListenerKind::ForwardAuth) => Some(procedure),
             (_, ListenerKind::ForwardAuth) if !is_envoy => {
-                self.report_undeclared(call.peer, call.request_id);
+                match client {
+                    Some(client) => report_call(client, call.request_id),
+                    None => self.report_undeclared(call.peer, call.request_id),
+                }
                 Some(Procedure::Absent)
             }
             (_, ListenerKind::ForwardAuth) => Some(procedure),
-            (_, ListenerKind::Public) if !is_envoy => None,
+            (_, ListenerKind::Public) if !is_envoy => {
+                if let (Procedure::Check, Some(client)) = (procedure, client) {
+                    report_call(client, call.request_id);
+                }
+                None
+            }
             (_, ListenerKind::Public) if self.clients.have_own_listener() => {
                 Some(Procedure::Absent)
             }

@@ -235,6 +235,14 @@ async fn subrequest_without_uri_is_decided_only_where_all_paths_have_one_rule() 
     let alice = proxy.cookie_of("alice").await;
     assert_eq!(proxy.status(AUTH, &without("wiki.localhost", "")).await, 401);
     assert_eq!(proxy.status(AUTH, &without("wiki.localhost", &alice)).await, 202);
+    // As Traefik asks, from which `nginx` reads no URI: the user would always return to `/`.
+    assert_eq!(proxy.status(AUTH, &without("wiki.localhost", other)).await, 401);
+    let advice = "declare it as `proxy`: traefik, caddy, haproxy";
+    proxy.stack.gateway.log_until_all(&["decided by its host alone", advice]);
+    // Traefik's own `Host` is the address of Portcullis.
+    let elsewhere = ForwardAuth::of("nginx").await;
+    assert_eq!(elsewhere.status(AUTH, &without("127.0.0.1:4182", other)).await, 403);
+    elsewhere.stack.gateway.log_until_all(&["auth subrequest denied", advice]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
