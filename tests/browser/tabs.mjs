@@ -67,7 +67,11 @@ function go(pages) {
 }
 
 async function arrives(page, number) {
-  await until(`tab ${number} arrives`, async () => page.url() === targets[number]);
+  try {
+    await until(`tab ${number} arrives`, async () => page.url() === targets[number]);
+  } catch (error) {
+    throw new Error(`${error.message}; it is at ${page.url()}: ${await page.locator('body').innerText()}`);
+  }
   await page.getByText('alice at').waitFor();
 }
 
