@@ -225,6 +225,22 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "deploy/systemd/portcullis-redirect.socket",
         "Service=portcullis.service",
     ),
+    // tests/real/manifests.rs renders the folder.
+    (
+        "kubectl kustomize traefik",
+        "deploy/kubernetes/traefik/kustomization.yaml",
+        "kind: Kustomization",
+    ),
+    (
+        "kubectl apply -k traefik",
+        "deploy/kubernetes/traefik/kustomization.yaml",
+        "kind: Kustomization",
+    ),
+    (
+        "kubectl -n portcullis rollout status deployment/portcullis",
+        "tests/kubernetes/traefik.yaml",
+        "kind: Deployment",
+    ),
     ("envoy -c /etc/envoy/envoy.yaml", "deploy/envoy/envoy.yaml", "ext_authz"),
 ];
 

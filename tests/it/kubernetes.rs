@@ -1,59 +1,144 @@
-//! The examples in `deploy/kubernetes`: their configurations of Portcullis, and their lists of headers, which are
-//! those that the tests with real servers run. `tests/real/manifests.rs` checks the objects against schemas.
+//! The examples in `deploy/kubernetes`: what their rendered manifests (`tests/kubernetes`) have in common, and their lists
+//! of headers, which are those that the tests with real servers run. `tests/real/manifests.rs` renders the manifests and
+//! checks the objects against schemas.
 //! Invariant: no folder is left out.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::process::Command;
 
 use serde::Deserialize;
 use serde_yaml::Value;
-use tempfile::TempDir;
 
+use crate::pods::{Edit, Pod, SECRETS, list, manifests};
 use crate::source_files::root;
 
 #[test]
-fn every_configuration_of_kubernetes_is_valid_and_keeps_the_auth_endpoints_apart() {
-    for folder in folders() {
-        let text = fs::read_to_string(folder.join("portcullis.yaml")).unwrap();
-        let scratch = TempDir::new().unwrap();
-        let secret = scratch.path().join("client_secret");
-        fs::write(&secret, "a-secret-that-no-other-file-has").unwrap();
-        let file = scratch.path().join("portcullis.yaml");
-        let text = text.replace("/run/secrets/client_secret", secret.to_str().unwrap());
-        fs::write(&file, &text).unwrap();
-        let mut program = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        let output = program.args(["check", "--config"]).arg(&file).output().unwrap();
-        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-        assert!(output.status.success(), "{}: {said}", folder.display());
-        assert!(!said.contains("warning"), "{}: {said}", folder.display());
-
-        let server = &serde_yaml::from_str::<Value>(&text).unwrap()["server"];
-        let policy = fs::read_to_string(folder.join("network-policy.yaml")).unwrap();
-        let auth = &server["forward_auth"];
-        if auth.is_null() {
-            assert!(text.contains("upstream: "), "{}: a reverse proxy", folder.display());
-            continue;
+fn every_configuration_is_valid_as_its_container_mounts_it() {
+    for manifest in manifests() {
+        let pod = Pod::of(&manifest);
+        let check = |secrets: &[Edit<'_>]| {
+            let folder = pod.mount(secrets, &[]);
+            let output = pod.command("check", &folder, &[]).output().unwrap();
+            let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            (output.status.code(), said)
+        };
+        let (code, said) = check(&SECRETS);
+        let without_problem = code == Some(0) && said.lines().count() == 1;
+        assert!(without_problem, "{}: {said}", manifest.display());
+        for secret in SECRETS {
+            let (code, said) = check(&[secret]);
+            assert_eq!(code, Some(78), "{}: one secret is empty: {said}", manifest.display());
         }
-        assert_eq!(server["trusted_proxies"], auth["clients"][0]["from"], "{}", folder.display());
-        let port = auth["listen"].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
-        assert_ne!(auth["listen"], server["listen"]);
-        let policy = policy.replace('"', "");
-        assert!(policy.contains(&format!("- port: {port}\n")), "{}", folder.display());
     }
 }
 
 #[test]
-fn every_folder_of_kubernetes_has_a_readme_that_the_one_above_links_to() {
+fn auth_endpoints_have_a_port_of_their_own_that_only_the_proxy_reaches() {
+    let mut found = 0;
+    for manifest in manifests() {
+        let (pod, name) = (Pod::of(&manifest), manifest.display());
+        let Some(server) = configuration(&pod).map(|all| all["server"].clone()) else { continue };
+        let auth = &server["forward_auth"];
+        if auth.is_null() {
+            assert!(list(&pod.container["ports"]).iter().all(|port| port["name"] != "auth"));
+            continue;
+        }
+        assert_eq!(server["trusted_proxies"], auth["clients"][0]["from"], "{name}");
+        assert_eq!(auth["listen"], format!("0.0.0.0:{}", pod.port(&"auth".into())), "{name}");
+        let service = pod.objects.iter().find(|object| object["kind"] == "Service").unwrap();
+        let ports: Vec<_> = list(&service["spec"]["ports"]).iter().collect();
+        assert_eq!((&ports[0]["port"], &ports[1]["port"]), (&4180.into(), &4182.into()), "{name}");
+        let policies = pod.objects.iter().filter(|object| {
+            let kind = object["kind"].as_str().unwrap();
+            kind.ends_with("NetworkPolicy") && object["metadata"]["namespace"] == "portcullis"
+        });
+        let policies: Vec<_> = policies.collect();
+        assert_eq!(policies.len(), 1, "{name}");
+        let proxy = &policies[0]["spec"]["ingress"][0];
+        let cilium = proxy["fromEntities"] == serde_yaml::from_str::<Value>("[ingress]").unwrap();
+        let (from, ports) = if cilium {
+            (1, &proxy["toPorts"][0]["ports"])
+        } else {
+            let names = &proxy["from"][0]["namespaceSelector"]["matchLabels"];
+            assert_ne!(names["kubernetes.io/metadata.name"], "gateways", "{name}: of the base");
+            (list(&proxy["from"]).len(), &proxy["ports"])
+        };
+        let ports: Vec<_> = list(ports).iter().map(|port| number(&port["port"])).collect();
+        assert_eq!((from, ports), (1, vec![4180, 4182]), "{name}");
+        found += 1;
+    }
+    assert!(found > 5, "{found}");
+}
+
+#[test]
+fn pods_are_restricted_single_and_have_time_to_end() {
+    for manifest in manifests() {
+        let (pod, name) = (Pod::of(&manifest), manifest.display());
+        let deployment = pod.objects.iter().find(|object| object["kind"] == "Deployment").unwrap();
+        assert_eq!(deployment["spec"]["replicas"], 1, "{name}");
+        assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate", "{name}");
+        assert_eq!(pod.spec["automountServiceAccountToken"], false, "{name}");
+        assert_eq!(pod.spec["enableServiceLinks"], false, "{name}");
+        // Pod Security Standard "restricted".
+        let context = &pod.spec["securityContext"];
+        assert_eq!(context["runAsNonRoot"], true, "{name}");
+        assert_eq!(context["runAsUser"], 65534, "{name}");
+        assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault", "{name}");
+        let containers = list(&pod.spec["initContainers"]).iter();
+        for container in containers.chain(list(&pod.spec["containers"])) {
+            let context = &container["securityContext"];
+            assert_eq!(context["allowPrivilegeEscalation"], false, "{name}");
+            assert_eq!(context["readOnlyRootFilesystem"], true, "{name}");
+            assert_eq!(context["capabilities"]["drop"][0], "ALL", "{name}");
+            assert!(!container["resources"]["limits"]["memory"].is_null(), "{name}");
+        }
+        for (probe, path) in [
+            ("startupProbe", "/readyz"),
+            ("readinessProbe", "/readyz"),
+            ("livenessProbe", "/healthz"),
+        ] {
+            let asks = &pod.container[probe]["httpGet"];
+            assert_eq!((&asks["path"], pod.port(&asks["port"])), (&path.into(), 4181), "{name}");
+        }
+        let Some(all) = configuration(&pod) else { continue };
+        let timeouts = &all["server"]["timeouts"];
+        let delay = number(&timeouts["drain_delay"]);
+        let drain = if timeouts["drain"].is_null() { 30 } else { number(&timeouts["drain"]) };
+        assert!(delay > 0, "{name}: requests still come");
+        let grace = number(&pod.spec["terminationGracePeriodSeconds"]);
+        assert!(grace > delay + drain, "{name}: {grace}, {delay}, {drain}");
+    }
+}
+
+/// The configuration file of a pod, if it has one.
+fn configuration(pod: &Pod) -> Option<Value> {
+    let map = pod.objects.iter().find(|object| object["kind"] == "ConfigMap")?;
+    Some(serde_yaml::from_str(map["data"]["portcullis.yaml"].as_str().unwrap()).unwrap())
+}
+
+/// A number, also as a text or as seconds.
+fn number(value: &Value) -> u64 {
+    let text = value.as_str().map(|text| text.trim_end_matches('s').parse().unwrap());
+    text.unwrap_or_else(|| value.as_u64().unwrap())
+}
+
+#[test]
+fn every_folder_of_kubernetes_is_explained_file_by_file() {
     let above = fs::read_to_string(root().join("deploy/kubernetes/README.md")).unwrap();
     for folder in folders() {
         let name = folder.file_name().unwrap().to_str().unwrap();
-        assert!(above.contains(&format!("]({name}/README.md)")), "{name}");
-        let readme = fs::read_to_string(folder.join("README.md")).unwrap();
+        // The parts that the others are made of have no README of their own.
+        let own = fs::read_to_string(folder.join("README.md"));
+        let part = if own.is_ok() { String::new() } else { format!("{name}/") };
+        assert!(!part.is_empty() || above.contains(&format!("]({name}/README.md)")), "{name}");
+        let readme = own.as_ref().unwrap_or(&above);
         for file in fs::read_dir(&folder).unwrap() {
             let file = file.unwrap().file_name().into_string().unwrap();
-            assert!(file == "README.md" || readme.contains(&format!("]({file})")), "{name}/{file}");
+            assert!(
+                file == "README.md" || readme.contains(&format!("]({part}{file})")),
+                "{name}/{file}"
+            );
         }
     }
 }

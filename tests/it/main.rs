@@ -34,6 +34,7 @@ mod listeners;
 mod lost_log;
 mod ntlm;
 mod pages;
+mod pods;
 mod policy;
 mod properties;
 mod redirect_cycle;

@@ -7,11 +7,15 @@ import Ajv from 'ajv'
 import { own } from './own_schemas.mjs'
 
 const PACKAGES = {
+  apps: 'kubernetes-models/',
   'gateway.networking.k8s.io': '@kubernetes-models/gateway-api/',
+  'monitoring.coreos.com': '@kubernetes-models/prometheus-operator/',
   'networking.istio.io': '@kubernetes-models/istio/',
   'networking.k8s.io': 'kubernetes-models/',
+  policy: 'kubernetes-models/',
   'security.istio.io': '@kubernetes-models/istio/',
   'traefik.io': '@kubernetes-models/traefik/',
+  v1: 'kubernetes-models/',
 }
 
 const ajv = new Ajv({ strict: false, allErrors: true })

@@ -1,6 +1,8 @@
-//! The Kubernetes objects in `deploy/kubernetes`, against the schemas of their kinds. No cluster runs them.
-//! Invariant: an unknown kind, an unknown field and a wrong type are found in each object.
+//! The Kubernetes objects in `deploy/kubernetes`: what kubectl makes of each folder, against the schemas of their kinds. No
+//! cluster runs them.
+//! Invariant: an unknown kind, an unknown field and a wrong type are found in each object, and no folder is left out.
 
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,6 +10,7 @@ use std::process::{Command, Stdio};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 /// What the validator says about one object.
 #[derive(Deserialize)]
@@ -34,27 +37,27 @@ fn every_object_has_the_fields_of_its_kind() {
 
 #[test]
 fn unknown_field_is_found_in_every_mapping_of_every_object() {
-    for (file, object) in objects() {
-        let mut changed = Vec::new();
+    let mut changed = Vec::new();
+    for (file, object) in different_objects() {
         for path in mappings(&object, String::new()) {
             let mut copy = object.clone();
             let mapping = copy.pointer_mut(&path).unwrap().as_object_mut().unwrap();
             mapping.insert("noSuchField".to_owned(), json!("x"));
-            changed.push((path, copy));
+            changed.push((file.clone(), path, copy));
         }
-        assert!(!changed.is_empty());
-        let verdicts = validate(changed.iter().map(|(_, copy)| copy.clone()).collect());
-        for ((path, _), verdict) in changed.iter().zip(verdicts) {
-            let found = verdict.wrong.iter().any(|line| line.contains("noSuchField"));
-            assert!(found, "{}: {path}: {:?}", file.display(), verdict.wrong);
-        }
+    }
+    assert!(changed.len() > 100, "{}", changed.len());
+    let verdicts = validate(changed.iter().map(|(_, _, copy)| copy.clone()).collect());
+    for ((file, path, _), verdict) in changed.iter().zip(verdicts) {
+        let found = verdict.wrong.iter().any(|line| line.contains("noSuchField"));
+        assert!(found, "{}: {path}: {:?}", file.display(), verdict.wrong);
     }
 }
 
 #[test]
 fn wrong_type_and_unknown_kind_are_found() {
     let mut changed = Vec::new();
-    for (_, object) in objects() {
+    for (_, object) in different_objects() {
         let first = if object["spec"].is_null() { "meshConfig" } else { "spec" };
         let (mut no_spec, mut no_kind) = (object.clone(), object.clone());
         no_spec[first] = json!("text");
@@ -74,10 +77,22 @@ fn wrong_type_and_unknown_kind_are_found() {
 
 /// The paths of all mappings whose keys a schema lists.
 fn mappings(value: &Value, path: String) -> Vec<String> {
-    const ANY_KEY: [&str; 4] = ["annotations", "labels", "matchLabels", "customRequestHeaders"];
+    const ANY_KEY: [&str; 7] = [
+        "annotations",
+        "customRequestHeaders",
+        "data",
+        "labels",
+        "limits",
+        "matchLabels",
+        "requests",
+    ];
     match value {
         Value::Object(fields) => {
-            let inner = fields.iter().filter(|(key, _)| !ANY_KEY.contains(&key.as_str()));
+            let inner = fields.iter().filter(|(key, value)| {
+                // A Service selects by labels alone.
+                let labels = *key == "selector" && value["matchLabels"].is_null();
+                !labels && !ANY_KEY.contains(&key.as_str())
+            });
             let inner = inner.flat_map(|(key, value)| mappings(value, format!("{path}/{key}")));
             let mut found: Vec<_> = inner.collect();
             found.push(path);
@@ -112,28 +127,112 @@ fn validate(objects: Vec<Value>) -> Vec<Verdict> {
     verdicts
 }
 
-/// Every object of every file, except the configurations of Portcullis.
-fn objects() -> Vec<(PathBuf, Value)> {
-    let mut found = Vec::new();
-    for folder in fs::read_dir(root().join("deploy/kubernetes")).unwrap() {
-        let folder = folder.unwrap().path();
-        if !folder.is_dir() {
-            continue;
+#[test]
+fn every_folder_is_rendered_as_its_golden_file_says() {
+    let bless = std::env::var_os("PORTCULLIS_BLESS").is_some();
+    let rendered = rendered();
+    let mut complaints = Vec::new();
+    for (name, text) in &rendered {
+        let file = golden().join(format!("{name}.yaml"));
+        if bless {
+            fs::write(&file, text).unwrap();
         }
-        for file in fs::read_dir(folder).unwrap() {
-            let file = file.unwrap().path();
-            let is_yaml = file.extension().is_some_and(|kind| kind == "yaml");
-            if !is_yaml || file.ends_with("portcullis.yaml") {
-                continue;
-            }
-            let text = fs::read_to_string(&file).unwrap();
-            let name = file.strip_prefix(root()).unwrap().to_owned();
-            for document in serde_yaml::Deserializer::from_str(&text) {
-                found.push((name.clone(), Value::deserialize(document).unwrap()));
-            }
+        if fs::read_to_string(&file).unwrap_or_default() != *text {
+            complaints.push(format!("--- {}\n{text}", file.display()));
         }
     }
+    assert!(
+        complaints.is_empty(),
+        "with PORTCULLIS_BLESS=1 this test writes them again:\n{}",
+        complaints.join("\n")
+    );
+    assert_eq!(fs::read_dir(golden()).unwrap().count(), rendered.len(), "one file for each folder");
+}
+
+#[test]
+fn every_object_is_valid_for_kubernetes_validate_or_of_a_kind_that_it_does_not_know() {
+    let output = Command::new("/usr/bin/python3")
+        .args(["-m", "kubernetes_validate", "--strict"])
+        .args(fs::read_dir(golden()).unwrap().map(|file| file.unwrap().path()))
+        .env("PYTHONPATH", root().join("target/servers"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(output.status.success(), "{said}");
+    let passed = said.lines().filter(|line| line.starts_with("INFO ")).count();
+    let unknown: Vec<_> = said.lines().filter(|line| line.starts_with("WARN ")).collect();
+    // All other kinds come with a custom resource: the test above has a schema for each.
+    let built_in = ["apps/v1", "networking.k8s.io/v1", "policy/v1", "v1"];
+    for line in &unknown {
+        let version = line.split(" with api version ").nth(1).unwrap();
+        assert!(!built_in.contains(&version.split(' ').next().unwrap()), "{line}");
+    }
+    assert!(passed > 50, "{said}");
+    let objects = rendered().values().map(|text| objects_in(text).len()).sum::<usize>();
+    assert_eq!(passed + unknown.len(), objects, "{said}");
+}
+
+/// What kubectl makes of each folder, and of one with each component that is commented out.
+fn rendered() -> BTreeMap<String, String> {
+    let kubernetes = root().join("deploy/kubernetes");
+    let mut found = BTreeMap::new();
+    for folder in fs::read_dir(&kubernetes).unwrap().map(|entry| entry.unwrap().path()) {
+        let text = fs::read_to_string(folder.join("kustomization.yaml")).unwrap_or_default();
+        if text.contains("\nkind: Kustomization\n") {
+            let name = folder.file_name().unwrap().to_str().unwrap().to_owned();
+            found.insert(name, kustomize(&folder));
+        }
+    }
+    assert!(found.len() > 5, "{:?}", found.keys());
+    let copy = TempDir::new().unwrap();
+    let status = Command::new("cp").arg("-r").arg(&kubernetes).arg(copy.path()).status().unwrap();
+    assert!(status.success());
+    let folder = copy.path().join("kubernetes/traefik");
+    let file = folder.join("kustomization.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    let (before, after) = text.split_once("  # - ../monitoring\n").unwrap();
+    fs::write(file, format!("{before}  - ../monitoring\n{after}")).unwrap();
+    found.insert("traefik-with-monitoring".to_owned(), kustomize(&folder));
     found
+}
+
+fn kustomize(folder: &Path) -> String {
+    let kubectl = root().join("target/servers/bin/kubectl");
+    let output = Command::new(kubectl).arg("kustomize").arg(folder).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && errors.is_empty(), "{}: {errors}", folder.display());
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Every object of the rendered folders, and of the files that no folder renders.
+fn objects() -> Vec<(PathBuf, Value)> {
+    let mut found = Vec::new();
+    for file in fs::read_dir(golden()).unwrap().map(|file| file.unwrap().path()) {
+        let objects = objects_in(&fs::read_to_string(&file).unwrap()).into_iter();
+        let name = file.strip_prefix(root()).unwrap().to_owned();
+        found.extend(objects.map(|object| (name.clone(), object)));
+    }
+    for name in ["istio/values.yaml", "istio/values-grpc.yaml", "envoy-gateway/policy-grpc.yaml"] {
+        let text = fs::read_to_string(root().join("deploy/kubernetes").join(name)).unwrap();
+        found.extend(objects_in(&text).into_iter().map(|object| (name.into(), object)));
+    }
+    found
+}
+
+/// Each object once, although most are in several files.
+fn different_objects() -> Vec<(PathBuf, Value)> {
+    let mut seen = HashSet::new();
+    let new = |(_, object): &(PathBuf, Value)| seen.insert(object.to_string());
+    objects().into_iter().filter(new).collect()
+}
+
+fn objects_in(text: &str) -> Vec<Value> {
+    let documents = serde_yaml::Deserializer::from_str(text);
+    documents.map(|document| Value::deserialize(document).unwrap()).collect()
+}
+
+fn golden() -> PathBuf {
+    root().join("tests/kubernetes")
 }
 
 fn root() -> &'static Path {
