@@ -119,11 +119,12 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::config::Flags;
 
     fn check(text: &str, format: OutputFormat) -> (u8, String) {
         let source = HostEnv::fixed([(PathBuf::from("a.yaml"), text.as_bytes().to_vec())], []);
         let mut out = Vec::new();
-        let written = ConfigSource::File(PathBuf::from("a.yaml"));
+        let written = ConfigSource::file("a.yaml");
         let code = run(&written, false, format, &source, &mut out).unwrap();
         (code, String::from_utf8(out).unwrap())
     }
@@ -172,7 +173,7 @@ mod tests {
     fn missing_file_is_invalid() {
         let mut out = Vec::new();
         let source = HostEnv::fixed([], []);
-        let written = ConfigSource::File(source.configuration_file(None));
+        let written = ConfigSource::find(None, Flags::default(), &source).unwrap();
         assert_eq!(run(&written, false, OutputFormat::Human, &source, &mut out).unwrap(), 78);
         let out = String::from_utf8(out).unwrap();
         assert!(out.starts_with("portcullis.yaml: error: the file does not exist\n"), "{out}");

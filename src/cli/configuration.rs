@@ -1,4 +1,4 @@
-//! Arguments for the configuration of a command: a file, or flags.
+//! Arguments for the configuration of a command: a file, or flags. The variable with the whole YAML has none.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +9,8 @@ use crate::config::{ConfigSource, Flags, HostEnv};
 /// Arguments for the configuration.
 #[derive(Debug, clap::Args)]
 pub(super) struct Configuration {
-    /// Configuration file [default: PORTCULLIS_CONFIG, or portcullis.yaml, or /etc/portcullis/portcullis.yaml]
+    /// Configuration file. PORTCULLIS_CONFIG_TEXT can contain the whole YAML instead [default: PORTCULLIS_CONFIG, or
+    /// portcullis.yaml, or /etc/portcullis/portcullis.yaml]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]

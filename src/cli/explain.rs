@@ -208,8 +208,7 @@ routes:
         let arguments = ["explain"].into_iter().chain(arguments.split(' '));
         let request = Arguments::try_parse_from(arguments).unwrap().request;
         let (source, mut out) = (HostEnv::fixed(files, []), Vec::new());
-        let code =
-            run(&ConfigSource::File(PathBuf::from("a.yaml")), &request, &source, &mut out).unwrap();
+        let code = run(&ConfigSource::file("a.yaml"), &request, &source, &mut out).unwrap();
         (code, String::from_utf8(out).unwrap())
     }
 
@@ -340,7 +339,7 @@ routes:
         let request = ["explain", "--url", "/staff", "--claims", "carol"];
         let request = Arguments::try_parse_from(request).unwrap().request;
         let (source, mut out) = (HostEnv::fixed(files, []), Vec::new());
-        run(&ConfigSource::File(PathBuf::from("a.yaml")), &request, &source, &mut out).unwrap();
+        run(&ConfigSource::file("a.yaml"), &request, &source, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(
             text.contains("x-long is not set: all identity headers together are longer than"),

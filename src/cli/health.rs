@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::body::BodyError;
 use crate::cli::{NOT_READY, SUCCESS, complain};
-use crate::config::{self, HostEnv, Problems};
+use crate::config::{self, HostEnv};
 use crate::server::ListenAddress;
 
 /// Where the admin listener is.
@@ -95,9 +95,9 @@ pub(super) fn check(
     }
     let target = match config::admin_listen(file, source) {
         Ok(Some(address)) => of_listener(&address),
-        Ok(None) => Err("the admin listener is off, so there is no health check".to_owned()),
-        Err(Problems(problems)) => {
-            problems.iter().for_each(|problem| complain(&problem.to_string()));
+        Ok(None) => Err(OFF.to_owned()),
+        Err(error) => {
+            complain(&error.to_string());
             return Ok(NOT_READY);
         }
     };
@@ -165,6 +165,10 @@ fn host_field(peer: SocketAddr, authority: &str) -> String {
     if peer.ip().is_loopback() { peer.to_string() } else { authority.to_owned() }
 }
 
+/// Message if there is no admin listener.
+const OFF: &str = "the admin listener is off, so there is no health check: set admin.listen \
+                   (PORTCULLIS_ADMIN_LISTEN), or name another URL with --url";
+
 /// Default URL of the admin listener.
 const DEFAULT: &str = "http://127.0.0.1:4181/readyz";
 
@@ -185,8 +189,8 @@ mod tests {
         let found = found.map(|address| address.map(|it| of_listener(&it).unwrap().to_string()));
         match (&found, expected) {
             (Ok(found), Ok(expected)) => assert_eq!(found.as_deref(), expected, "{file:?}"),
-            (Err(Problems(all)), Err(begin)) => {
-                assert!(all.iter().any(|one| one.to_string().starts_with(begin)), "{all:?}");
+            (Err(error), Err(begin)) => {
+                assert!(error.to_string().starts_with(begin), "{error}");
             }
             _ => panic!("{file:?}: {found:?}"),
         }
@@ -225,6 +229,19 @@ mod tests {
         check(&variable("127.0.0.1:9"), file, Ok(Some("http://127.0.0.1:9/readyz")));
         // Flags of the environment replace the file.
         check(&[("PORTCULLIS_UPSTREAM", "http://a:1")], file, Ok(Some(DEFAULT)));
+        // So does the text in a variable, with any other key wrong.
+        let text = ("PORTCULLIS_CONFIG_TEXT", "admin: { listen: 127.0.0.1:8 }\nx: 1\n");
+        check(&[text], file, Ok(Some("http://127.0.0.1:8/readyz")));
+        check(&[text, ("PORTCULLIS_ADMIN_LISTEN", "off")], file, Ok(None));
+        let secret = ("PORTCULLIS_CLIENT_SECRET", "s3cr3t");
+        check(&[secret], file, Ok(Some("unix:/run/b.sock")));
+        let conflict =
+            "portcullis: PORTCULLIS_CONFIG_TEXT cannot be used together with PORTCULLIS_SCOPE: ";
+        check(&[text, ("PORTCULLIS_SCOPE", "openid")], file, Err(conflict));
+        let wrong = "PORTCULLIS_ADMIN_LISTEN: error: admin.listen: \"4181\"";
+        check(&variable("4181"), None, Err(wrong));
+        let wrong = "PORTCULLIS_CONFIG_TEXT:2: error: admin.listen: \"4181\"";
+        check(&[("PORTCULLIS_CONFIG_TEXT", "\nadmin: { listen: 4181 }\n")], None, Err(wrong));
         let wrong = "portcullis.yaml:1: error: admin.listen: \"4181\"";
         check(&[], Some("admin: { listen: 4181 }\n"), Err(wrong));
     }

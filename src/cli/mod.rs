@@ -84,7 +84,7 @@ Example: portcullis explain --url https://wiki.example.com/page --claims alice.j
     },
     /// Check whether a running gateway is ready, for container health checks.
     #[command(after_help = "\
-Exit codes: 0 ready, 1 not ready, 64 usage error, 78 invalid configuration.
+Exit codes: 0 ready, 1 not ready (also if the configuration cannot be read), 64 usage error.
 
 Examples:
   portcullis health --config /etc/portcullis/portcullis.yaml
@@ -226,7 +226,7 @@ mod tests {
         let source = HostEnv::fixed([("a.yaml".into(), b"x: 1".to_vec())], []);
         let check = |kind| {
             let (format, mut out) = (check::OutputFormat::Human, Output(Failing(kind)));
-            check::run(&ConfigSource::File("a.yaml".into()), false, format, &source, &mut out)
+            check::run(&ConfigSource::file("a.yaml"), false, format, &source, &mut out)
         };
         assert_eq!(check(io::ErrorKind::BrokenPipe).unwrap(), INVALID_CONFIG);
         assert!(check(io::ErrorKind::StorageFull).is_err());

@@ -10,7 +10,7 @@ use crate::config::host_env::HostEnv;
 use crate::config::interpolate::{self, TextPart};
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::Type;
-use crate::config::problem::{KeyPath, Problem, Severity, on_one_line};
+use crate::config::problem::{KeyPath, Problem, Problems, Severity, on_one_line};
 
 /// Longer values are shortened in messages, in characters.
 const SHOWN: usize = 80;
@@ -137,6 +137,13 @@ impl<'a> Diagnostics<'a> {
             self.findings.into_inner().into_iter().map(located).collect();
         problems.sort_by_key(|problem| problem.line);
         (problems, self.files.into_inner().into_iter().collect())
+    }
+
+    /// Returns the errors with their places, in the order of the file.
+    pub(super) fn errors(self, place: impl Fn(&KeyPath) -> (PathBuf, Option<usize>)) -> Problems {
+        let (mut problems, _) = self.finish(place);
+        problems.retain(|problem| problem.severity == Severity::Error);
+        Problems(problems)
     }
 
     fn add(&self, severity: Severity, path: &KeyPath, invalid: &Invalid, shown: Option<&str>) {

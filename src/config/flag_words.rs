@@ -1,6 +1,6 @@
 //! Messages for a configuration in flags: problems that name flags instead of keys, and misspelt variables.
 
-use crate::config::flags::{self, PREFIX, variable_of};
+use crate::config::flags::{self, PREFIX, SECRETS, variable_of};
 use crate::config::host_env::HostEnv;
 use crate::config::problem::{KeyPath, Problem, Severity};
 use crate::config::suggest::nearest;
@@ -8,7 +8,9 @@ use crate::config::suggest::nearest;
 /// Warns about unknown variables that are similar to one of a flag. Other variables are allowed: Kubernetes sets
 /// `PORTCULLIS_PORT` for a service of this name.
 pub(super) fn misspelt(source: &HostEnv) -> Vec<Problem> {
-    let known: Vec<String> = flags::all().chain(["--config"]).map(variable_of).collect();
+    let flags = flags::all().chain(["--config", "--config-text"]).map(variable_of);
+    let secrets = SECRETS.map(|(_, variable)| variable.to_owned());
+    let known: Vec<String> = flags.chain(secrets).collect();
     let problem = |name: String| {
         let rest = |name: &str| name.trim_start_matches(PREFIX).to_owned();
         let short = rest(&name);
@@ -46,8 +48,8 @@ fn with_flags(text: &str) -> String {
     WORDS.iter().fold(text.to_owned(), |text, (key, flag)| text.replace(key, flag))
 }
 
-/// Minimum length of a name that is reported as the beginning of a known one: `PORTCULLIS_CLIENT_SECRET` means
-/// `…_FILE`.
+/// Minimum length of a name that is reported as the beginning of a known one: `PORTCULLIS_SESSION` means
+/// `…_SECRET`.
 const SHORTEST_BEGIN: usize = 6;
 
 /// Hints for missing flags.
@@ -57,8 +59,8 @@ const MISSING: [(&str, &str); 5] = [
     ("--client-id", "add --client-id ID, from the registration at the provider"),
     (
         "--client-secret-file",
-        "add --client-secret-file /run/secrets/client_secret; a client without a secret needs a \
-         configuration file",
+        "add --client-secret-file /run/secrets/client_secret, or set PORTCULLIS_CLIENT_SECRET; a client without a \
+         secret needs a configuration file",
     ),
     (
         "--allow-email-domain",
@@ -68,7 +70,7 @@ const MISSING: [(&str, &str); 5] = [
 ];
 
 /// Texts in messages about keys, and their replacements for flags.
-const WORDS: [(&str, &str); 9] = [
+const WORDS: [(&str, &str); 10] = [
     ("write `allow: authenticated`", "use --allow-authenticated"),
     ("write `authenticated` in place of the rule", "use --allow-authenticated in its place"),
     ("remove the key; to", "to"),
@@ -78,7 +80,45 @@ const WORDS: [(&str, &str); 9] = [
         "write a list: [ADDRESS, ADDRESS]",
         "a flag accepts only one; use a configuration file for a list",
     ),
+    ("set `danger_allow_http: true`", "use `danger_allow_http: true`"),
     ("`danger_allow_http: true`", "a configuration file with `danger_allow_http: true`"),
-    ("in `server.trusted_proxies`", "in `server.trusted_proxies` of a configuration file"),
+    ("in `server.trusted_proxies`", "with --trusted-proxy"),
     ("set an upstream", "add --upstream"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misspelt_variable_has_a_warning() {
+        let set = [
+            "PORTCULLIS_ALLOW_GROUPS",
+            "PORTCULLIS_ADMIN_LISTN",
+            "PORTCULLIS_CLIENT_SECRET",
+            "PORTCULLIS_CONFIG",
+            "PORTCULLIS_CONFIG_TEXT",
+            "PORTCULLIS_CONFIG_TXT",
+            "PORTCULLIS_PORT",
+            "PORTCULLIS_PORT_4180_TCP",
+            "PORTCULLIS_SERVICE_HOST",
+            "PORTCULLIS_SESSION",
+            "PORTCULLIS_SESSION_SECRET",
+            "PORTCULLIS_TRUSTED_PROXIES",
+            "PORTCULLIS_UPSTREAM",
+        ];
+        let source = HostEnv::fixed([], set.map(|name| (name.to_owned(), String::new())));
+        let warnings: Vec<_> = misspelt(&source).iter().map(Problem::to_string).collect();
+        let expected = [
+            ("ADMIN_LISTN", "ADMIN_LISTEN"),
+            ("ALLOW_GROUPS", "ALLOW_GROUP"),
+            ("CONFIG_TXT", "CONFIG_TEXT"),
+            ("SESSION", "SESSION_SECRET_FILE"),
+            ("TRUSTED_PROXIES", "TRUSTED_PROXY"),
+        ];
+        let expected = expected.map(|(name, meant)| {
+            format!("PORTCULLIS_{name}: warning: unknown environment variable\n  hint: did you mean `PORTCULLIS_{meant}`?")
+        });
+        assert_eq!(warnings, expected);
+    }
+}

@@ -1,9 +1,11 @@
 //! Flags that replace a small configuration file: one provider, one application. A sidecar then needs no file.
-//! Invariant: each flag is a key of the file and is checked as that key. Each has an environment variable.
+//! Invariant: each flag is a key of the file and is checked as that key. Each has an environment variable. A secret
+//! is in a file or in a variable, never in a flag, which other users of the machine could see.
 
 use crate::config::document::Node;
+use crate::config::env_overrides::OVERRIDES;
 use crate::config::host_env::HostEnv;
-use crate::config::problem::{KeyPath, Step};
+use crate::config::problem::KeyPath;
 
 /// Values of the flags, as text: they are checked later, as keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
@@ -18,13 +20,23 @@ pub struct Flags {
     /// Listen address for health checks and metrics: HOST:PORT, unix:PATH or `off` [default: 127.0.0.1:4181]
     #[arg(long, env = "PORTCULLIS_ADMIN_LISTEN", hide_env_values = true, value_name = "ADDRESS")]
     admin_listen: Option<String>,
+    /// Network or address of a proxy whose X-Forwarded-For, -Proto and -Host are used, or `unix`; repeat the flag or
+    /// separate several with commas [default: none]
+    #[arg(
+        long = "trusted-proxy",
+        env = "PORTCULLIS_TRUSTED_PROXY",
+        hide_env_values = true,
+        value_name = "NETWORK",
+        value_delimiter = ','
+    )]
+    trusted_proxies: Vec<String>,
     /// Issuer identifier of the provider, exactly as in its metadata.
     #[arg(long, env = "PORTCULLIS_ISSUER", hide_env_values = true, value_name = "URL")]
     issuer: Option<String>,
     /// Client ID from the registration at the provider.
     #[arg(long, env = "PORTCULLIS_CLIENT_ID", hide_env_values = true, value_name = "ID")]
     client_id: Option<String>,
-    /// File with the client secret from the registration.
+    /// File with the client secret from the registration. Or set PORTCULLIS_CLIENT_SECRET to the secret itself.
     #[arg(
         long,
         env = "PORTCULLIS_CLIENT_SECRET_FILE",
@@ -32,10 +44,28 @@ pub struct Flags {
         value_name = "FILE"
     )]
     client_secret_file: Option<String>,
+    /// Scope to request; repeat the flag or separate several with commas [default: openid,email,profile]
+    #[arg(
+        long = "scope",
+        env = "PORTCULLIS_SCOPE",
+        hide_env_values = true,
+        value_name = "SCOPE",
+        value_delimiter = ','
+    )]
+    scopes: Vec<String>,
+    /// File with a secret of `portcullis keygen`. Or set PORTCULLIS_SESSION_SECRET to the secret itself [default: a random
+    /// secret for each process]
+    #[arg(
+        long,
+        env = "PORTCULLIS_SESSION_SECRET_FILE",
+        hide_env_values = true,
+        value_name = "FILE"
+    )]
+    session_secret_file: Option<String>,
     /// Address of the application: http://HOST:PORT, https://HOST:PORT or unix:PATH.
     #[arg(long, env = "PORTCULLIS_UPSTREAM", hide_env_values = true, value_name = "URL")]
     upstream: Option<String>,
-    /// Allow users with a verified e-mail address in this domain; separate several with commas.
+    /// Allow users with a verified e-mail address in this domain; repeat the flag or separate several with commas.
     #[arg(
         long = "allow-email-domain",
         env = "PORTCULLIS_ALLOW_EMAIL_DOMAIN",
@@ -44,7 +74,7 @@ pub struct Flags {
         value_delimiter = ','
     )]
     email_domains: Vec<String>,
-    /// Allow the user with this verified e-mail address; separate several with commas.
+    /// Allow the user with this verified e-mail address; repeat the flag or separate several with commas.
     #[arg(
         long = "allow-email",
         env = "PORTCULLIS_ALLOW_EMAIL",
@@ -53,7 +83,7 @@ pub struct Flags {
         value_delimiter = ','
     )]
     emails: Vec<String>,
-    /// Allow users in this group; separate several with commas.
+    /// Allow users in this group; repeat the flag or separate several with commas.
     #[arg(
         long = "allow-group",
         env = "PORTCULLIS_ALLOW_GROUP",
@@ -77,11 +107,17 @@ impl Flags {
             &mut self.issuer,
             &mut self.client_id,
             &mut self.client_secret_file,
+            &mut self.session_secret_file,
             &mut self.upstream,
         ] {
             text.take_if(|text| text.is_empty());
         }
-        for list in [&mut self.email_domains, &mut self.emails, &mut self.groups] {
+        // A scope has no space (RFC 6749 §3.3), so `openid email` is two of them.
+        let scopes = self.scopes.iter().flat_map(|scopes| scopes.split_whitespace());
+        self.scopes = scopes.map(str::to_owned).collect();
+        for list in
+            [&mut self.trusted_proxies, &mut self.email_domains, &mut self.emails, &mut self.groups]
+        {
             // Lists can have spaces: `a, b`.
             list.iter_mut().for_each(|text| *text = text.trim().to_owned());
             list.retain(|text| !text.is_empty());
@@ -96,9 +132,12 @@ impl Flags {
             ("--public-url", self.public_url.clone()),
             ("--listen", self.listen.clone()),
             ("--admin-listen", self.admin_listen.clone()),
+            ("--trusted-proxy", some(&self.trusted_proxies)),
             ("--issuer", self.issuer.clone()),
             ("--client-id", self.client_id.clone()),
-            ("--client-secret-file", self.client_secret_file.clone()),
+            (CLIENT_SECRET_FILE, self.client_secret_file.clone()),
+            ("--scope", some(&self.scopes)),
+            (SESSION_SECRET_FILE, self.session_secret_file.clone()),
             ("--upstream", self.upstream.clone()),
             ("--allow-email-domain", some(&self.email_domains)),
             ("--allow-email", some(&self.emails)),
@@ -119,22 +158,53 @@ impl Flags {
     }
 
     /// Returns the same configuration as the tree of a file.
-    pub(super) fn tree(&self) -> Node {
-        let server = [("listen", text(&self.listen)), ("public_url", text(&self.public_url))];
+    pub(super) fn tree(&self, source: &HostEnv) -> Node {
+        let server = [
+            ("listen", text(&self.listen)),
+            ("public_url", text(&self.public_url)),
+            ("trusted_proxies", list(&self.trusted_proxies)),
+        ];
+        let secret = |flag| self.secret(flag, source);
         let provider = [
             ("name", self.issuer.as_deref().and_then(host).map(plain)),
             ("issuer", text(&self.issuer)),
             ("client_id", text(&self.client_id)),
-            ("client_secret", self.client_secret_file.as_deref().map(secret)),
+            ("client_secret", secret(CLIENT_SECRET_FILE)),
+            ("scopes", list(&self.scopes)),
         ];
+        let session = secret(SESSION_SECRET_FILE).map(|secret| map([("secret", Some(secret))]));
         let route = [("upstream", text(&self.upstream)), ("allow", self.allow())];
         let admin = self.admin_listen.as_deref().map(|at| map([("listen", Some(plain(at)))]));
         map([
             ("server", Some(map(server))),
             ("admin", admin),
             ("providers", Some(map([(PROVIDER, Some(map(provider)))]))),
+            ("session", session),
             ("routes", Some(Node::List(vec![map(route)]))),
         ])
+    }
+
+    /// Returns a secret: the file of this flag, or the variable that contains it.
+    fn secret(&self, flag: &str, source: &HostEnv) -> Option<Node> {
+        let reference = match self.secret_file(flag) {
+            Some(file) => format!("file:{file}"),
+            None => secret_variable(flag, source)?.to_owned(),
+        };
+        Some(Node::Text(format!("${{{reference}}}")))
+    }
+
+    fn secret_file(&self, flag: &str) -> Option<&str> {
+        let is_session = flag == SESSION_SECRET_FILE;
+        let file = if is_session { &self.session_secret_file } else { &self.client_secret_file };
+        file.as_deref()
+    }
+
+    /// Returns the flag of a key, or the variable that contains the secret of this key.
+    pub(super) fn origin_of(&self, path: &KeyPath, source: &HostEnv) -> &'static str {
+        let flag = flag_of(path);
+        let is_secret = SECRETS.iter().any(|(of, _)| *of == flag);
+        let is_variable = is_secret && self.secret_file(flag).is_none();
+        secret_variable(flag, source).filter(|_| is_variable).unwrap_or(flag)
     }
 
     /// Returns the rules: one for each list.
@@ -147,21 +217,30 @@ impl Flags {
             ("emails", &self.emails),
             ("groups", &self.groups),
         ];
-        let rule = |(key, list): (_, &Vec<String>)| {
-            let values = Node::List(list.iter().map(|value| plain(value)).collect());
-            map([(key, Some(values))])
-        };
-        let given = lists.into_iter().filter(|(_, list)| !list.is_empty());
-        let rules: Vec<_> = given.map(rule).collect();
+        let rule = |(key, values): (_, &Vec<_>)| Some(map([(key, Some(list(values)?))]));
+        let rules: Vec<_> = lists.into_iter().filter_map(rule).collect();
         (!rules.is_empty()).then_some(Node::List(rules))
     }
 
-    /// Whether `${file:…}` can contain the name of the file with the secret.
+    /// Returns the flag of a file name that `${file:…}` cannot contain.
     // SECURITY: otherwise another file would be read, and the rest of the name would become part of the secret.
-    pub(super) fn secret_file_is_readable(&self) -> bool {
-        self.client_secret_file
-            .as_deref()
-            .is_none_or(|name| !name.contains('}') && !name.contains("${"))
+    pub(super) fn unreadable_secret_file(&self) -> Option<&'static str> {
+        let is_unreadable = |flag: &&str| {
+            let name = self.secret_file(flag).unwrap_or_default();
+            name.contains('}') || name.contains("${")
+        };
+        SECRETS.into_iter().map(|(flag, _)| flag).find(is_unreadable)
+    }
+
+    /// Returns flag and variable of a secret that both contain.
+    pub(super) fn secret_given_twice(
+        &self,
+        source: &HostEnv,
+    ) -> Option<(&'static str, &'static str)> {
+        let given = |(flag, _): &(&'static str, &str)| {
+            self.secret_file(flag).is_some() && secret_variable(flag, source).is_some()
+        };
+        SECRETS.into_iter().find(given)
     }
 
     /// Whether all signed-in users are allowed, and also some of them.
@@ -171,61 +250,29 @@ impl Flags {
     }
 }
 
-/// Returns the tree of a file with the listen addresses of the environment in it; `None` if none is set.
-pub(super) fn overridden(root: &Node, source: &HostEnv) -> Option<Node> {
-    let mut root = root.clone();
-    let mut is_changed = false;
-    for (section, key, variable) in OVERRIDES {
-        let set = source.variable(variable).filter(|address| !address.is_empty());
-        if let Some(address) = set {
-            is_changed |= replace(&mut root, section, key, plain(&address));
-        }
-    }
-    is_changed.then_some(root)
-}
-
-/// Returns the variable that overrides a key of a file, if it is set.
-pub(super) fn override_of(path: &KeyPath, source: &HostEnv) -> Option<&'static str> {
-    let (_, _, variable) = OVERRIDES.into_iter().find(|(section, key, _)| match path.steps() {
-        [first, second, ..] => is(first, section) && is(second, key),
-        [_] | [] => false,
-    })?;
-    source.variable(variable).filter(|address| !address.is_empty()).map(|_| variable)
-}
-
-/// Whether the variables of this process replace the configuration file.
-pub(super) fn are_in_environment(source: &HostEnv) -> bool {
-    all().any(|flag| {
+/// Returns the set variables that replace the configuration file. Those with secrets alone do not: a file can name
+/// them, as `${PORTCULLIS_CLIENT_SECRET}`.
+pub(super) fn in_environment(source: &HostEnv) -> Vec<String> {
+    let replaces = |flag| {
         let variable = variable_of(flag);
-        let value = source.variable(&variable).filter(|value| !value.is_empty());
+        let value = source.variable(&variable).filter(|value| !items(value).is_empty())?;
         let is_override = OVERRIDES.iter().any(|(_, _, name)| *name == variable);
-        let is_false = value.as_deref().is_some_and(|value| parse_bool(value) == Ok(false));
-        value.is_some() && !is_override && !(is_false && flag == "--allow-authenticated")
-    })
+        let is_false = flag == "--allow-authenticated" && parse_bool(&value) == Ok(false);
+        (!is_override && !is_false).then_some(variable)
+    };
+    all().filter_map(replaces).collect()
 }
 
-/// Sets a key of a section. False if the section is no mapping, which has its own error.
-fn replace(root: &mut Node, section: &str, key: &str, value: Node) -> bool {
-    let Node::Map(sections) = root else { return false };
-    let at = sections.iter().position(|(name, _)| name == section);
-    let at = at.unwrap_or_else(|| {
-        sections.push((section.to_owned(), Node::Null));
-        sections.len() - 1
-    });
-    let Some((_, node)) = sections.get_mut(at) else { return false };
-    if *node == Node::Null {
-        *node = Node::Map(Vec::new());
-    }
-    let Node::Map(entries) = node else { return false };
-    entries.retain(|(name, _)| name != key);
-    entries.push((key.to_owned(), value));
-    true
+/// Returns the variable that contains the secret of a flag's file, if it is set.
+fn secret_variable(flag: &str, source: &HostEnv) -> Option<&'static str> {
+    let (_, variable) = SECRETS.into_iter().find(|(of, _)| *of == flag)?;
+    source.variable(variable).filter(|secret| !secret.is_empty()).map(|_| variable)
 }
 
 /// Returns the flag of a key.
 pub(super) fn flag_of(path: &KeyPath) -> &'static str {
     let within = |(section, key, _): &&(&str, &str, _)| match path.steps() {
-        [first, rest @ ..] => is(first, section) && rest.iter().any(|step| is(step, key)),
+        [first, rest @ ..] => first.is_key(section) && rest.iter().any(|step| step.is_key(key)),
         [] => false,
     };
     FLAGS.iter().find(within).map_or("the flags", |(_, _, flag)| *flag)
@@ -247,8 +294,9 @@ fn some(list: &[String]) -> Option<String> {
     (!list.is_empty()).then(|| list.join(","))
 }
 
+/// Returns the items of a list, to compare lists. A group with a space becomes two of them.
 fn items(text: &str) -> Vec<&str> {
-    text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect()
+    text.split(|c: char| c == ',' || c.is_whitespace()).filter(|item| !item.is_empty()).collect()
 }
 
 /// Parses a boolean variable. An empty one is false: compose files make them with `NAME: ${OTHER:-}`.
@@ -265,10 +313,6 @@ fn parse_bool(text: &str) -> Result<bool, &'static str> {
     }
 }
 
-fn is(step: &Step, key: &str) -> bool {
-    matches!(step, Step::Key(name) if name == key)
-}
-
 fn map<const N: usize>(entries: [(&str, Option<Node>); N]) -> Node {
     let given = entries.into_iter().filter_map(|(key, node)| Some((key.to_owned(), node?)));
     Node::Map(given.collect())
@@ -283,8 +327,9 @@ fn plain(text: &str) -> Node {
     Node::Text(text.replace('$', "$$"))
 }
 
-fn secret(file: &str) -> Node {
-    Node::Text(format!("${{file:{file}}}"))
+fn list(values: &[String]) -> Option<Node> {
+    let nodes = || values.iter().map(|value| plain(value)).collect();
+    (!values.is_empty()).then(|| Node::List(nodes()))
 }
 
 fn host(issuer: &str) -> Option<&str> {
@@ -298,18 +343,26 @@ const PROVIDER: &str = "provider";
 /// Prefix of the environment variables.
 pub(super) const PREFIX: &str = "PORTCULLIS_";
 
-/// Section and key of a file, and the variable that overrides it.
-const OVERRIDES: [(&str, &str, &str); 2] =
-    [("server", "listen", "PORTCULLIS_LISTEN"), ("admin", "listen", "PORTCULLIS_ADMIN_LISTEN")];
+/// Flag of a file with a secret, and variable with that secret.
+pub(super) const SECRETS: [(&str, &str); 2] = [
+    (CLIENT_SECRET_FILE, "PORTCULLIS_CLIENT_SECRET"),
+    (SESSION_SECRET_FILE, "PORTCULLIS_SESSION_SECRET"),
+];
+
+const CLIENT_SECRET_FILE: &str = "--client-secret-file";
+const SESSION_SECRET_FILE: &str = "--session-secret-file";
 
 /// Section, key and flag; the more specific key first.
-const FLAGS: [(&str, &str, &str); 11] = [
+const FLAGS: [(&str, &str, &str); 14] = [
     ("server", "public_url", "--public-url"),
     ("server", "listen", "--listen"),
     ("admin", "listen", "--admin-listen"),
+    ("server", "trusted_proxies", "--trusted-proxy"),
     ("providers", "issuer", "--issuer"),
     ("providers", "client_id", "--client-id"),
-    ("providers", "client_secret", "--client-secret-file"),
+    ("providers", "client_secret", CLIENT_SECRET_FILE),
+    ("providers", "scopes", "--scope"),
+    ("session", "secret", SESSION_SECRET_FILE),
     ("routes", "upstream", "--upstream"),
     ("routes", "email_domains", "--allow-email-domain"),
     ("routes", "emails", "--allow-email"),

@@ -2,6 +2,7 @@
 //! Invariant: nothing else in this room reads them, so tests can replace them by maps.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -60,24 +61,20 @@ impl HostEnv {
         })
     }
 
-    /// Returns the configuration file: the one given, else `PORTCULLIS_CONFIG`, else the first default location that
-    /// exists, else the first of them.
-    pub fn configuration_file(&self, given: Option<&Path>) -> PathBuf {
-        if let Some(file) = given.map(Path::to_owned).or_else(|| self.named_file()) {
-            return file;
-        }
-        let [first, _] = PLACES;
-        self.default_file().unwrap_or_else(|| first.into())
-    }
-
     /// Returns the file in a default location, if there is one.
     pub(super) fn default_file(&self) -> Option<PathBuf> {
         PLACES.map(PathBuf::from).into_iter().find(|place| self.exists(place))
     }
 
+    /// Returns the configuration file if no other is given: the one in a default location, else the first of these.
+    pub(super) fn default_or_first_file(&self) -> PathBuf {
+        let [first, _] = PLACES;
+        self.default_file().unwrap_or_else(|| first.into())
+    }
+
     /// Returns the configuration file that `PORTCULLIS_CONFIG` names.
     pub(super) fn named_file(&self) -> Option<PathBuf> {
-        self.variable("PORTCULLIS_CONFIG").filter(|name| !name.is_empty()).map(PathBuf::from)
+        self.raw_variable("PORTCULLIS_CONFIG").map(PathBuf::from)
     }
 
     /// Reads a file.
@@ -100,11 +97,20 @@ impl HostEnv {
     }
 
     /// Returns an environment variable that is set and is UTF-8.
-    #[expect(clippy::disallowed_methods, reason = "the only place that reads the environment")]
     pub fn variable(&self, name: &str) -> Option<String> {
+        self.read_variable(name)?.into_string().ok()
+    }
+
+    /// Returns an environment variable that is not empty. It can have any bytes.
+    pub(super) fn raw_variable(&self, name: &str) -> Option<OsString> {
+        self.read_variable(name).filter(|value| !value.is_empty())
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads the environment")]
+    fn read_variable(&self, name: &str) -> Option<OsString> {
         match &self.0 {
-            Kind::System => std::env::var(name).ok(),
-            Kind::Fixed { variables, .. } => variables.get(name).cloned(),
+            Kind::System => std::env::var_os(name),
+            Kind::Fixed { variables, .. } => variables.get(name).map(OsString::from),
         }
     }
 
@@ -157,25 +163,6 @@ impl From<io::Error> for ReadError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[track_caller]
-    fn check(given: Option<&str>, variable: &str, file: &str, expected: &str) {
-        let source = HostEnv::fixed(
-            [(PathBuf::from(file), Vec::new())],
-            [("PORTCULLIS_CONFIG".to_owned(), variable.to_owned())],
-        );
-        assert_eq!(source.configuration_file(given.map(Path::new)), Path::new(expected));
-    }
-
-    #[test]
-    fn configuration_file_is_found_in_the_documented_order() {
-        check(Some("a.yaml"), "b.yaml", "portcullis.yaml", "a.yaml");
-        check(None, "b.yaml", "portcullis.yaml", "b.yaml");
-        check(None, "", "portcullis.yaml", "portcullis.yaml");
-        let etc = "/etc/portcullis/portcullis.yaml";
-        check(None, "", etc, etc);
-        check(None, "", "other.yaml", "portcullis.yaml");
-    }
 
     #[test]
     fn endless_device_and_folder_are_read_errors() {

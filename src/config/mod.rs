@@ -13,6 +13,7 @@ mod config_source;
 mod diagnostics;
 mod document;
 mod emails;
+mod env_overrides;
 mod field;
 mod flag_words;
 mod flags;
@@ -52,20 +53,21 @@ mod telemetry;
 mod tests;
 mod units;
 mod urls;
+mod yaml_source;
 
 use std::path::{Path, PathBuf};
 
-pub use config_source::{ConfigSource, SourceConflict};
+pub use config_source::{ConfigSource, SourceConflict, SourceError, admin_listen};
 pub use flags::Flags;
 pub use host_env::{HostEnv, ReadError};
 pub use problem::{KeyPath, Problem, Problems, Severity};
 pub use schema::schema;
+pub use yaml_source::YamlSource;
 
 use crate::config::diagnostics::{Diagnostics, Reported};
 use crate::config::document::Node;
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
-use crate::config::line_of::LineFinder;
 use crate::config::section::Section;
 use crate::origin::Origin;
 use crate::policy::Policy;
@@ -143,61 +145,9 @@ pub struct Config {
     pub files: Vec<PathBuf>,
 }
 
-/// Search order of [`HostEnv::configuration_file`], for messages.
-const PLACES: &str = "the configuration file is --config, or PORTCULLIS_CONFIG, or portcullis.yaml in \
-                      this folder, or /etc/portcullis/portcullis.yaml";
-
 /// Loads a configuration file; returns the configuration with warnings, or all problems.
 pub fn load(file: &Path, source: &HostEnv) -> Result<(Config, Vec<Problem>), Problems> {
-    let text = read(file, source)?;
-    let root = parse(file, &text)?;
-    let lines = LineFinder::new(&text, &root);
-    let place = |path: &KeyPath| match flags::override_of(path, source) {
-        Some(variable) => (variable.into(), None),
-        None => (file.to_owned(), lines.of(path)),
-    };
-    let overridden = flags::overridden(&root, source);
-    read_tree(overridden.as_ref().unwrap_or(&root), diagnostics_of(file, source), place)
-}
-
-fn parse(file: &Path, text: &str) -> Result<Node, Problems> {
-    document::parse(text).map_err(|error| {
-        rejected(file, error.line, error.message.to_owned(), error.hint.map(str::to_owned))
-    })
-}
-
-fn diagnostics_of<'a>(file: &'a Path, source: &'a HostEnv) -> Diagnostics<'a> {
-    Diagnostics::new(source, file.parent().unwrap_or(Path::new("")))
-}
-
-/// Returns the address of the admin listener that `run` opens with this file, or with the variables in its place;
-/// `None` if it is off. Other keys of the file may be wrong.
-pub fn admin_listen(
-    given: Option<&Path>,
-    source: &HostEnv,
-) -> Result<Option<ListenAddress>, Problems> {
-    let file = source.configuration_file(given);
-    let is_named = given.is_some() || source.named_file().is_some();
-    let is_replaced = !is_named && (flags::are_in_environment(source) || !source.exists(&file));
-    let (text, root) = if is_replaced {
-        (String::new(), Node::Map(Vec::new()))
-    } else {
-        let text = read(&file, source)?;
-        let root = parse(&file, &text)?;
-        (text, root)
-    };
-    let root = flags::overridden(&root, source).unwrap_or(root);
-    let diagnostics = diagnostics_of(&file, source);
-    let address = Section::root(&diagnostics, &root).and_then(|root| admin::listen(&root, None));
-    let place = |path: &KeyPath| match flags::override_of(path, source) {
-        Some(variable) => (variable.into(), None),
-        None => (file.clone(), line_of::line_of(&text, &root, path)),
-    };
-    address.map_err(|_| {
-        let (mut problems, _) = diagnostics.finish(place);
-        problems.retain(|problem| problem.severity == Severity::Error);
-        Problems(problems)
-    })
+    YamlSource::File(file.to_owned()).load(source)
 }
 
 /// Reads a tree; `place` returns the file and line of a key.
@@ -213,39 +163,6 @@ fn read_tree(
         Ok(config) if !rejected => Ok((Config { files, ..config }, problems)),
         Ok(_) | Err(_) => Err(Problems(problems)),
     }
-}
-
-/// Returns the line of a key in a file.
-fn line(file: &Path, source: &HostEnv, path: &KeyPath) -> Option<usize> {
-    let text = read(file, source).ok()?;
-    let root = document::parse(&text).ok()?;
-    line_of::line_of(&text, &root, path)
-}
-
-fn read(file: &Path, source: &HostEnv) -> Result<String, Problems> {
-    let bytes = source.read(file).map_err(|why| {
-        let hint = match why {
-            ReadError::PermissionDenied => {
-                "allow this user to read the file and its folders, with `chmod` or `chgrp`"
-            }
-            ReadError::Missing | ReadError::Folder | ReadError::TooLong | ReadError::Other(_) => {
-                PLACES
-            }
-        };
-        rejected(file, None, format!("the file {why}"), Some(hint.to_owned()))
-    })?;
-    // Some editors write a byte order mark, which the parser reads as a document.
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").map(<[u8]>::to_vec).unwrap_or(bytes);
-    String::from_utf8(bytes).map_err(|error| {
-        let good = error.utf8_error().valid_up_to();
-        let line = error.as_bytes().iter().take(good).filter(|byte| **byte == b'\n').count() + 1;
-        rejected(file, Some(line), "the file is not UTF-8 text".to_owned(), None)
-    })
-}
-
-fn rejected(file: &Path, line: Option<usize>, message: String, hint: Option<String>) -> Problems {
-    let (severity, path, file) = (Severity::Error, KeyPath::default(), file.to_owned());
-    Problems(vec![Problem { severity, file, line, path, message, hint }])
 }
 
 /// Converts all sections before the first error ends it, so that every error is reported.

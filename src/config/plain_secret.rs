@@ -76,7 +76,7 @@ pub(super) fn doubtful(text: &str, is_set: impl Fn(&str) -> bool) -> Option<Inva
         });
         return defaults.map(|name| {
             Invalid::new(format!(
-                "is the default from this file because {name} is not set: everyone who can read the file knows it"
+                "is the default from the configuration because {name} is not set: everyone who can read that knows it"
             ))
             .hint(format!("set {name}, and write ${{{name}}} without a default"))
         });

@@ -56,6 +56,13 @@ pub(super) enum Step {
     Item(usize),
 }
 
+impl Step {
+    /// Whether it is this key.
+    pub(super) fn is_key(&self, name: &str) -> bool {
+        matches!(self, Self::Key(key) if key == name)
+    }
+}
+
 impl KeyPath {
     pub(super) fn key(&self, name: &str) -> Self {
         self.with(Step::Key(name.to_owned()))

@@ -29,15 +29,21 @@ impl<'r> Section<'r> {
         match node {
             Node::Map(entries) => Ok(Self::open(diagnostics, path, keys, entries)),
             Node::Null => {
-                let invalid = Invalid::new("the file is empty").hint(FIRST_LINES);
+                let invalid = Invalid::new("the configuration is empty").hint(FIRST_LINES);
                 Err(diagnostics.error(&path, &invalid, None))
             }
             Node::Text(text) if text.contains(['=', '{', ';']) => {
-                let what = "the file is not YAML: it is in the format of another program";
+                let what = "the configuration is not YAML: it is in the format of another program";
                 Err(diagnostics.error(&path, &Invalid::new(what).hint(FIRST_LINES), None))
             }
+            Node::Text(text) if is_file_name(text) => {
+                let invalid = Invalid::new("the configuration is the name of a file").hint(
+                    "PORTCULLIS_CONFIG takes the name of a file, PORTCULLIS_CONFIG_TEXT the YAML itself",
+                );
+                Err(diagnostics.error(&path, &invalid, None))
+            }
             Node::Flag(_) | Node::Number(_) | Node::Text(_) | Node::List(_) | Node::Tagged => {
-                let what = format!("the file must contain a mapping, not {}", node.describe());
+                let what = format!("the configuration must be a mapping, not {}", node.describe());
                 Err(diagnostics.error(&path, &Invalid::new(what).hint(FIRST_LINES), None))
             }
         }
@@ -131,10 +137,16 @@ fn meant(name: &str, node: &Node, path: &KeyPath, keys: &[KeySpec]) -> String {
     let rows = rows(ROOT);
     let places = rows.iter().filter(|row| same(row.key.name, name));
     match places.filter(|row| !(is_far(row) && row.is_everyday())).min_by_key(is_far) {
-        Some(row) if row.parent.is_empty() => "move it to the top level of the file".to_owned(),
+        Some(row) if row.parent.is_empty() => "move it to the top level".to_owned(),
         Some(row) => format!("move it to `{}`", row.path()),
         None => format!("known keys here: {}", known.join(", ")),
     }
+}
+
+/// Whether the whole text is the name of a configuration file.
+fn is_file_name(text: &str) -> bool {
+    let is_yaml = [".yaml", ".yml"].iter().any(|end| text.ends_with(end));
+    is_yaml && !text.contains(char::is_whitespace)
 }
 
 /// Whether a value is `*`, or a list of it.

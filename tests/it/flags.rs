@@ -1,5 +1,7 @@
 //! A gateway without a configuration file: flags, or their environment variables.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 use std::time::Duration;
 
@@ -36,7 +38,12 @@ async fn gateway_runs_with_flags_or_variables_instead_of_a_file() {
         let folder = TempDir::new().unwrap();
         let secret = folder.path().join("client_secret");
         std::fs::write(&secret, "wiki-and-company\n").unwrap();
+        let session_secret = folder.path().join("session_secret");
+        std::fs::write(&session_secret, "abcdefghijabcdefghijabcdefghijabcdefghijabcd\n").unwrap();
         let flags = [
+            ("--session-secret-file", session_secret.to_str().unwrap()),
+            ("--trusted-proxy", "127.0.0.1,unix"),
+            ("--scope", "openid,email,profile"),
             ("--public-url", PUBLIC_URL),
             ("--listen", "127.0.0.1:0"),
             ("--admin-listen", "off"),
@@ -56,6 +63,62 @@ async fn gateway_runs_with_flags_or_variables_instead_of_a_file() {
         assert_eq!(answer.status, 403, "bob is not in the group");
         assert!(gateway.stop().success());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_finds_the_configuration_in_a_variable() {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    let upstream = Upstream::start().await;
+    let folder = TempDir::new().unwrap();
+    let text = format!(
+        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\" }}\n\
+         admin: {{ listen: \"unix:admin.sock\" }}\n\
+         providers:\n  company:\n    issuer: {}\n    client_id: wiki\n    \
+         client_secret: ${{PORTCULLIS_CLIENT_SECRET}}\n\
+         routes: [{{ upstream: \"http://{}\", allow: authenticated }}]\n",
+        provider.issuer(),
+        upstream.address
+    );
+    let here = folder.path().to_owned();
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.args(arguments).current_dir(&here).env("PORTCULLIS_CONFIG_TEXT", &text);
+        command.env("PORTCULLIS_CLIENT_SECRET", "wiki-and-company");
+        // As a compose file does with `${NAME:-}`.
+        command.env("PORTCULLIS_CONFIG", "").env("PORTCULLIS_UPSTREAM", "");
+        command
+    };
+    let gateway = Gateway::start_command(command(&["run"]), folder);
+    let mut alice = Browser::new(&gateway);
+    let answer = provider::sign_in(&mut alice, "/page", "alice").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let conflict = "PORTCULLIS_CONFIG_TEXT cannot be used together with --issuer";
+    let conflict_with_file = "--config cannot be used together with PORTCULLIS_CONFIG_TEXT";
+    for (arguments, code, says) in [
+        (&["health"][..], 0, ""),
+        (&["check"], 0, ""),
+        (&["explain", "--url", PUBLIC_URL], 1, ""),
+        (&["check", "--config", "a.yaml"], 64, conflict_with_file),
+        (&["run", "--issuer", "https://id.example.com"], 64, conflict),
+        (&["health", "--config", "a.yaml"], 1, conflict_with_file),
+    ] {
+        let ended = command(arguments).output().unwrap();
+        let message = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(code), "{arguments:?}: {message}");
+        assert!(message.contains(says) && message.is_empty() == says.is_empty(), "{message}");
+    }
+    assert!(gateway.stop().success());
+}
+
+#[test]
+fn variable_that_is_not_utf8_is_rejected_with_its_line() {
+    let text = OsStr::from_bytes(b"server:\n  public_url: \xff\n");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    let ended = command.arg("check").env("PORTCULLIS_CONFIG_TEXT", text).output().unwrap();
+    assert_eq!(ended.status.code(), Some(78), "{ended:?}");
+    let message = String::from_utf8(ended.stdout).unwrap();
+    let begin = "PORTCULLIS_CONFIG_TEXT:2: error: the variable is not UTF-8 text\n";
+    assert!(message.starts_with(begin), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

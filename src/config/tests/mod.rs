@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use crate::cli::check::{OutputFormat, run};
-use crate::config::{Config, ConfigSource, HostEnv, Problems, Severity, load};
+use crate::config::{Config, ConfigSource, HostEnv, Problems, Severity, YamlSource, load};
 use crate::identity::claims::ClaimPath;
 use crate::identity::headers::Template;
 use crate::policy::rule::EmailDomain;
@@ -174,20 +174,22 @@ fn check_folder(folder: &str, code: u8) {
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 
-/// Returns the exit code and the output of `check` for a file.
+/// Returns the exit code and the output of `check` for a file. It has to be the same for the text in the variable.
+#[track_caller]
 fn output_of(file: &Path) -> (u8, String) {
     let name = file.file_name().unwrap().to_str().unwrap();
     let text = String::from_utf8(HostEnv::system().read(file).unwrap()).unwrap();
-    let mut out = Vec::new();
-    let code = run(
-        &ConfigSource::File(name.into()),
-        false,
-        OutputFormat::Human,
-        &source(name, &text),
-        &mut out,
-    )
-    .unwrap();
-    (code, String::from_utf8(out).unwrap())
+    let variable = ("PORTCULLIS_CONFIG_TEXT".to_owned(), text.clone());
+    let source = source_with(name, &text, vec![variable]);
+    let output = |written: &ConfigSource| {
+        let mut out = Vec::new();
+        let code = run(written, false, OutputFormat::Human, &source, &mut out).unwrap();
+        (code, String::from_utf8(out).unwrap())
+    };
+    let by_file = output(&ConfigSource::file(name));
+    let (code, text) = output(&ConfigSource::Yaml(YamlSource::Variable));
+    assert_eq!((code, text.replace("PORTCULLIS_CONFIG_TEXT", name)), by_file, "{name}");
+    by_file
 }
 
 /// Environment of the cases: one configuration, the files that it can name, a few variables.
