@@ -232,6 +232,16 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "kind: Kustomization",
     ),
     (
+        "kubectl apply -k sidecar",
+        "deploy/kubernetes/sidecar/kustomization.yaml",
+        "kind: Kustomization",
+    ),
+    (
+        "kubectl -n wiki rollout status deployment/wiki",
+        "tests/kubernetes/sidecar.yaml",
+        "kind: Deployment",
+    ),
+    (
         "kubectl apply -k traefik",
         "deploy/kubernetes/traefik/kustomization.yaml",
         "kind: Kustomization",

@@ -80,14 +80,18 @@ fn pods_are_restricted_single_and_have_time_to_end() {
         assert_eq!(deployment["spec"]["strategy"]["type"], "Recreate", "{name}");
         assert_eq!(pod.spec["automountServiceAccountToken"], false, "{name}");
         assert_eq!(pod.spec["enableServiceLinks"], false, "{name}");
-        // Pod Security Standard "restricted".
-        let context = &pod.spec["securityContext"];
-        assert_eq!(context["runAsNonRoot"], true, "{name}");
-        assert_eq!(context["runAsUser"], 65534, "{name}");
-        assert_eq!(context["seccompProfile"]["type"], "RuntimeDefault", "{name}");
+        // Pod Security Standard "restricted"; a container has what its pod has.
+        let of_pod = &pod.spec["securityContext"];
         let containers = list(&pod.spec["initContainers"]).iter();
         for container in containers.chain(list(&pod.spec["containers"])) {
             let context = &container["securityContext"];
+            let either = |key: &str| {
+                let own = &context[key];
+                if own.is_null() { &of_pod[key] } else { own }
+            };
+            assert_eq!(*either("runAsNonRoot"), true, "{name}");
+            assert_eq!(*either("runAsUser"), 65534, "{name}");
+            assert_eq!(either("seccompProfile")["type"], "RuntimeDefault", "{name}");
             assert_eq!(context["allowPrivilegeEscalation"], false, "{name}");
             assert_eq!(context["readOnlyRootFilesystem"], true, "{name}");
             assert_eq!(context["capabilities"]["drop"][0], "ALL", "{name}");
@@ -101,14 +105,30 @@ fn pods_are_restricted_single_and_have_time_to_end() {
             let asks = &pod.container[probe]["httpGet"];
             assert_eq!((&asks["path"], pod.port(&asks["port"])), (&path.into(), 4181), "{name}");
         }
-        let Some(all) = configuration(&pod) else { continue };
-        let timeouts = &all["server"]["timeouts"];
-        let delay = number(&timeouts["drain_delay"]);
+        // New requests come for some seconds: with a sidecar to the application, which ends first.
+        let timeouts =
+            configuration(&pod).map_or(Value::Null, |all| all["server"]["timeouts"].clone());
+        let stop = &pod.spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"];
+        let delay = if stop.is_null() { number(&timeouts["drain_delay"]) } else { number(stop) };
         let drain = if timeouts["drain"].is_null() { 30 } else { number(&timeouts["drain"]) };
-        assert!(delay > 0, "{name}: requests still come");
         let grace = number(&pod.spec["terminationGracePeriodSeconds"]);
-        assert!(grace > delay + drain, "{name}: {grace}, {delay}, {drain}");
+        assert!(delay > 0 && grace > delay + drain, "{name}: {grace}, {delay}, {drain}");
     }
+}
+
+#[test]
+fn application_of_a_sidecar_is_reached_through_it_alone() {
+    let pod = Pod::of(&root().join("tests/kubernetes/sidecar.yaml"));
+    let find = |kind: &str| pod.objects.iter().find(|object| object["kind"] == kind).unwrap();
+    let port = &find("Service")["spec"]["ports"][0];
+    assert_eq!((&port["port"], pod.port(&port["targetPort"])), (&8080.into(), 4180));
+    let allowed = &find("NetworkPolicy")["spec"]["ingress"];
+    assert_eq!((list(allowed).len(), list(&allowed[0]["ports"]).len()), (1, 1));
+    assert_eq!(allowed[0]["ports"][0]["port"], 4180);
+    assert_eq!(pod.spec["containers"][0]["args"][4], "127.0.0.1:8080");
+    // Kubernetes starts it before the application, and ends it after that.
+    assert_eq!(pod.container["restartPolicy"], "Always");
+    assert_eq!(pod.spec["initContainers"][0], pod.container);
 }
 
 /// The configuration file of a pod, if it has one.

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
@@ -104,24 +104,40 @@ impl Pod {
 
     /// The command of the container, with `first` in place of its first argument, as its user.
     pub(crate) fn command(&self, first: &str, folder: &TempDir, edits: &[Edit<'_>]) -> Command {
-        assert!(self.container["command"].is_null(), "the entry point of the image");
+        let mut command = self.command_of(&self.container, folder, edits);
+        command.arg(first).args(self.arguments(&self.container, folder, edits).skip(1));
+        command
+    }
+
+    /// The entry point of the image, with the variables of a container and as its user.
+    fn command_of(&self, container: &Value, folder: &TempDir, edits: &[Edit<'_>]) -> Command {
+        assert!(container["command"].is_null(), "the entry point of the image");
         let program = folder.path().join("portcullis");
         let built = env!("CARGO_BIN_EXE_portcullis");
         // `cp` is a process of its own: a file that this one has written may be busy.
-        if fs::hard_link(built, &program).is_err() {
+        if !program.exists() && fs::hard_link(built, &program).is_err() {
             assert!(Command::new("cp").arg(built).arg(&program).status().unwrap().success());
         }
         let mut command = Command::new(program);
-        command.arg(first).env_clear().current_dir("/");
-        let edited = |text: &Value| self.edited(text.as_str().unwrap(), folder, edits);
-        command.args(list(&self.container["args"]).iter().skip(1).map(edited));
-        for variable in list(&self.container["env"]) {
-            command.env(variable["name"].as_str().unwrap(), edited(&variable["value"]));
+        command.env_clear().current_dir("/");
+        for variable in list(&container["env"]) {
+            let value = self.edited(variable["value"].as_str().unwrap(), folder, edits);
+            command.env(variable["name"].as_str().unwrap(), value);
         }
         if is_root() {
             command.uid(self.id("runAsUser")).gid(self.id("runAsGroup"));
         }
         command
+    }
+
+    fn arguments(
+        &self,
+        container: &Value,
+        folder: &TempDir,
+        edits: &[Edit<'_>],
+    ) -> impl Iterator<Item = String> {
+        let arguments = list(&container["args"]).iter();
+        arguments.map(|text| self.edited(text.as_str().unwrap(), folder, edits))
     }
 
     fn edited(&self, text: &str, folder: &TempDir, edits: &[Edit<'_>]) -> String {
@@ -134,8 +150,9 @@ impl Pod {
     }
 
     fn id(&self, name: &str) -> u32 {
-        let context = &self.spec["securityContext"];
-        u32::try_from(context[name].as_u64().unwrap()).unwrap()
+        let contexts = [&self.container, &self.spec].map(|of| &of["securityContext"][name]);
+        let found = contexts.into_iter().find_map(Value::as_u64);
+        found.unwrap().try_into().unwrap()
     }
 
     /// The port of the container that has this name or number.
@@ -190,7 +207,7 @@ async fn live_and_end(manifest: &Path) {
     assert!(started.elapsed() < Duration::from_secs(tries), "{name}");
     assert_eq!(pod.probe("readinessProbe").await, Some(200), "{name}");
     assert_eq!(pod.probe("livenessProbe").await, Some(200), "{name}");
-    let http = pod.port(&"http".into());
+    let http = pod.port(&4180.into());
     assert_eq!(pod.get(http, "/oauth2/ping").await, Some(200), "{name}");
     // Nothing but health and metrics is on the port of the probes, and neither is on the public one.
     let admin = pod.port(&"admin".into());
@@ -205,13 +222,16 @@ async fn live_and_end(manifest: &Path) {
     }
 
     gateway.signal("TERM");
-    pod.until("readinessProbe", 503).await;
-    assert_eq!(pod.probe("livenessProbe").await, Some(200), "{name}");
-    assert_eq!(
-        pod.get(http, "/oauth2/ping").await,
-        Some(200),
-        "{name}: new connections are served"
-    );
+    // A sidecar ends after the application, when nothing comes any more.
+    if pod.container["restartPolicy"].is_null() {
+        pod.until("readinessProbe", 503).await;
+        assert_eq!(pod.probe("livenessProbe").await, Some(200), "{name}");
+        assert_eq!(
+            pod.get(http, "/oauth2/ping").await,
+            Some(200),
+            "{name}: new connections are served"
+        );
+    }
     let ending = Instant::now();
     let status = tokio::task::spawn_blocking(|| gateway.wait()).await.unwrap();
     assert!(status.success(), "{name}: {status}");
@@ -229,17 +249,47 @@ async fn user_signs_in_through_the_container() {
         ("https://wiki.example.com", PUBLIC_URL),
         ("http://wiki.wiki.svc.cluster.local:8080", &application),
     ];
-    for manifest in ["nginx-gateway-fabric.yaml"] {
-        let pod = Pod::of(&root().join("tests/kubernetes").join(manifest));
-        let folder = pod.mount(&SECRETS, &edits);
-        let command = pod.command("run", &folder, &edits);
-        let gateway = Gateway::start_command(command, folder);
-        let page = provider::sign_in(&mut Browser::new(&gateway), "/page", "alice").await;
-        assert_eq!(
-            page.json()["headers"]["x-forwarded-user"],
-            "demo-alice",
-            "{manifest}: {page:?}"
-        );
+    let pod = Pod::of(&root().join("tests/kubernetes/nginx-gateway-fabric.yaml"));
+    let folder = pod.mount(&SECRETS, &edits);
+    let command = pod.command("run", &folder, &edits);
+    let gateway = Gateway::start_command(command, folder);
+    let page = provider::sign_in(&mut Browser::new(&gateway), "/page", "alice").await;
+    assert_eq!(page.json()["headers"]["x-forwarded-user"], "demo-alice", "{page:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn user_signs_in_through_the_sidecar_to_the_application_of_its_pod() {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    let pod = Pod::of(&root().join("tests/kubernetes/sidecar.yaml"));
+    let local = format!("{}:8080", pod.address);
+    let edits = [
+        ("127.0.0.1:8080", &*local),
+        ("https://id.example.com/realms/main", provider.issuer()),
+        ("https://wiki.example.com", PUBLIC_URL),
+    ];
+    let folder = pod.mount(&SECRETS, &edits);
+    let application = &pod.spec["containers"][0];
+    let mut command = pod.command_of(application, &folder, &edits);
+    command.args(pod.arguments(application, &folder, &edits)).stdout(Stdio::null());
+    let gateway = Gateway::start_command(pod.command("run", &folder, &edits), folder);
+    let application = Running(command.spawn().unwrap());
+    let patience = Patience::until("the application listens");
+    while pod.get(8080, "/").await != Some(200) {
+        patience.pause().await;
+    }
+    let page = provider::sign_in(&mut Browser::new(&gateway), "/page", "alice").await;
+    assert!(page.body.contains("Hello, alice") && page.body.contains("demo-alice"), "{page:?}");
+    drop(application);
+    assert!(gateway.stop().success());
+}
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 
