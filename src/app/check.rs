@@ -1,6 +1,7 @@
 //! External authorization over gRPC: a call -> the decision, or an error as the page of its denial.
 //! Invariant: every call of Envoy gets a `CheckResponse` in time; whatever fails is a denial.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,6 @@ use http::StatusCode;
 use tokio::time::sleep;
 
 use crate::app::App;
-use crate::app::dispatch::language;
 use crate::endpoints::ext_authz::answer::{denied, rejected};
 use crate::endpoints::ext_authz::{DescribedRequest, Procedure, ProcedureCall, health, user_of};
 use crate::error::Error;
@@ -39,7 +39,7 @@ impl App {
             Procedure::Check => {
                 // SECURITY: an Envoy with `failure_mode_allow` takes an error as permission, so a panic must be a
                 // denial.
-                let answer = without_panic(self.check(incoming)).await;
+                let answer = without_panic(pin!(self.check(incoming))).await;
                 answer.unwrap_or_else(|| {
                     let request_id = client.request_id();
                     tracing::error!(%request_id, "panic in external authorization");
@@ -106,7 +106,8 @@ async fn last_moment(client: &ClientInfo) {
 fn context<'a>(described: Option<&DescribedRequest>, request_id: &'a str) -> ResponseContext<'a> {
     let headers = described.map(DescribedRequest::headers);
     let format = headers.map_or(Format::Json, Format::with_status);
-    let language = headers.map_or(Language::default(), |headers| language(format, headers));
+    let language =
+        headers.map_or(Language::default(), |headers| Language::of_page(format, headers));
     ResponseContext { format, language, request_id, retry: None }
 }
 

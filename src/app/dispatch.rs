@@ -20,36 +20,34 @@ impl Handler for App {
             // Boxed, as below.
             return Box::pin(self.call(procedure, incoming)).await;
         }
-        let (request, client) = (&incoming.request, Arc::clone(&incoming.client));
+        let client = Arc::clone(&incoming.client);
+        let (request, listener) = (&incoming.request, client.listener());
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-        let format = self.format(uri.path(), client.listener(), headers);
-        let language = language(format, headers);
-        let request_id = client.request_id().as_str();
-        let retry = self.retry(format, request, &client);
-        let context = || ResponseContext { format, language, request_id, retry: retry.as_deref() };
-        let listener = client.listener();
         client.note_untrusted_chain(headers);
-        let answer = match (self.own(uri.path(), client.host(), listener), listener) {
-            (Some(endpoint), _) => {
-                let dropped = request.extensions().get().map_or(&[][..], |DroppedNames(it)| it);
-                let call =
-                    Call { method, headers, dropped, client: &client, uri, context: context() };
-                // Boxed: it is rare and large, and would enlarge the future of every request.
-                let answer = Box::pin(self.endpoint(endpoint, call)).await;
-                // Without effect for an auth subrequest whose route was found: its note is the first.
-                client.note_route(self.metrics.own());
-                answer
-            }
-            (None, ListenerKind::Public) => self.routed(incoming).await,
-            (None, ListenerKind::ForwardAuth) => Err(Error::NoRoute),
-            (None, ListenerKind::Redirect) => {
+        if let Some(endpoint) = self.own(uri.path(), client.host(), listener) {
+            let dropped = request.extensions().get().map_or(&[][..], |DroppedNames(it)| it);
+            let call = Call { method, headers, dropped, client: &client, uri };
+            let answer = self.endpoint(endpoint, call).await;
+            // Without effect for an auth subrequest whose route was found: its note is the first.
+            client.note_route(self.metrics.own());
+            return answer.unwrap_or_else(|error| {
+                let form = self.page_form(&incoming.request, &client);
+                self.error_page(&error, &form.context(&client))
+            });
+        }
+        // Before the route takes the request over.
+        let form = self.page_form(&incoming.request, &client);
+        let answer = match listener {
+            ListenerKind::Public => self.routed(incoming).await,
+            ListenerKind::ForwardAuth => Err(Error::NoRoute),
+            ListenerKind::Redirect => {
                 client.note_route(self.metrics.own());
                 self.redirect_to_https(&client, uri, headers)
             }
         };
         // Without effect if a route was found: its note is the first.
         client.note_route(self.metrics.unrouted());
-        answer.unwrap_or_else(|error| self.error_page(&error, &context()))
+        answer.unwrap_or_else(|error| self.error_page(&error, &form.context(&client)))
     }
 
     fn needs_no_host(&self, path: &str) -> bool {
@@ -66,7 +64,7 @@ impl Handler for App {
         let format = self.format(rejected.path, rejected.listener, rejected.headers);
         let context = ResponseContext {
             format,
-            language: language(format, rejected.headers),
+            language: Language::of_page(format, rejected.headers),
             request_id: rejected.request_id.as_str(),
             retry: None,
         };
@@ -105,10 +103,11 @@ impl App {
 
     /// Answers a request to an endpoint.
     async fn endpoint(&self, endpoint: Endpoint<'_>, call: Call<'_>) -> Result<Answered, Error> {
-        let answering = self.endpoints.answer(endpoint, call);
+        // Boxed: it is rare and large, and would enlarge the future of every request.
+        let mut answering = Box::pin(self.endpoints.answer(endpoint, call));
         let Endpoint::Auth(..) = endpoint else { return answering.await };
         // SECURITY: a proxy with `failure_mode_allow` takes a 5xx as permission, so a panic must not be one.
-        let answer = without_panic(answering).await.unwrap_or_else(|| {
+        let answer = without_panic(answering.as_mut()).await.unwrap_or_else(|| {
             let request_id = call.client.request_id();
             tracing::error!(%request_id, "panic at an auth endpoint");
             Err(Error::Rejected(StatusCode::INTERNAL_SERVER_ERROR))
@@ -143,6 +142,13 @@ impl App {
             (None, ListenerKind::Public | ListenerKind::Redirect) => Format::of(headers),
             (Some(_), _) | (None, ListenerKind::ForwardAuth) => Format::with_status(headers),
         }
+    }
+
+    /// The form of an error page for a request.
+    fn page_form(&self, request: &Request<Body>, client: &ClientInfo) -> PageForm {
+        let format = self.format(request.uri().path(), client.listener(), request.headers());
+        let language = Language::of_page(format, request.headers());
+        PageForm { format, language, retry: self.retry(format, request, client) }
     }
 
     /// Where a page lets the user try a request again: its own address, or for a form the page with the form.
@@ -185,11 +191,21 @@ impl App {
     }
 }
 
-/// The language of a page. Other formats, which most requests of programs have, need not look for it.
-pub(super) fn language(format: Format, headers: &HeaderMap) -> Language {
-    match format {
-        Format::Html => Language::of(headers),
-        Format::Grpc | Format::Json => Language::default(),
+/// What an error page depends on in its request.
+struct PageForm {
+    format: Format,
+    language: Language,
+    retry: Option<String>,
+}
+
+impl PageForm {
+    fn context<'a>(&'a self, client: &'a ClientInfo) -> ResponseContext<'a> {
+        ResponseContext {
+            format: self.format,
+            language: self.language,
+            request_id: client.request_id().as_str(),
+            retry: self.retry.as_deref(),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ use crate::gate::routes::Routes;
 use crate::identity::answer_headers::AnswerNames;
 use crate::login::relying_party::RelyingParty;
 use crate::login::{Login, Redirect};
-use crate::pages::{self, Pages, ResponseContext, harden};
+use crate::pages::{self, Format, Language, Pages, ResponseContext, harden};
 use crate::server::{Answered, ClientInfo};
 
 /// A path of the gateway.
@@ -82,14 +82,24 @@ pub struct Call<'a> {
     pub client: &'a ClientInfo,
     /// Its target.
     pub uri: &'a Uri,
-    /// Format and reference of its answer.
-    pub context: ResponseContext<'a>,
 }
 
 impl<'a> Call<'a> {
     /// Its host and path, to which its cookies belong.
     fn place(self) -> (&'a str, &'a str) {
         (self.client.host(), self.uri.path())
+    }
+
+    /// Format and reference of its page. A page of the gateway offers what fits, so it has no button to try again.
+    fn context(self) -> ResponseContext<'a> {
+        let format = Format::with_status(self.headers);
+        let language = Language::of_page(format, self.headers);
+        ResponseContext {
+            format,
+            language,
+            request_id: self.client.request_id().as_str(),
+            retry: None,
+        }
     }
 }
 
@@ -151,11 +161,12 @@ impl Endpoints {
         }
         let answer = match endpoint {
             Endpoint::SignIn => self.sign_in(call),
-            Endpoint::Start => self.start(call).await,
-            Endpoint::Callback(id) => self.callback(id, call).await,
-            Endpoint::SignOut => self.sign_out(call).await,
+            // Boxed: they are rare and large, and would enlarge the future of every auth subrequest.
+            Endpoint::Start => Box::pin(self.start(call)).await,
+            Endpoint::Callback(id) => Box::pin(self.callback(id, call)).await,
+            Endpoint::SignOut => Box::pin(self.sign_out(call)).await,
             Endpoint::SignedOut => Ok(self.signed_out(call)),
-            Endpoint::Userinfo => self.userinfo(call).await,
+            Endpoint::Userinfo => Box::pin(self.userinfo(call)).await,
             Endpoint::Ping => Ok(ping()),
             Endpoint::Ready => Ok(ready(call.client)),
             Endpoint::Auth(mode, suffix) => return self.auth(mode, suffix, call).await,

@@ -50,7 +50,7 @@ impl Endpoints {
                     .collect();
                 let site = self.site_of(&target);
                 Ok(self.pages.respond(
-                    &call.context,
+                    &call.context(),
                     StatusCode::OK,
                     &Page::SignIn { choices: &choices, site: &site },
                 ))

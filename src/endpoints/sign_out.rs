@@ -48,11 +48,12 @@ impl Endpoints {
             let action =
                 self.party.site().own_path(&format!("/sign_out{}", query.unwrap_or_default()));
             let page = Page::ConfirmSignOut { action: &action };
-            return Ok(self.pages.respond(&call.context, StatusCode::OK, &page));
+            return Ok(self.pages.respond(&call.context(), StatusCode::OK, &page));
         }
         // SECURITY: a script of an application on this origin, or its service worker, could read the token in a page
         // that it fetches.
-        let is_page = opens_unseen_by_scripts(call.headers) && call.context.format == Format::Html;
+        let is_page =
+            opens_unseen_by_scripts(call.headers) && call.context().format == Format::Html;
         let answer = if is_page { AnswerKind::Any } else { AnswerKind::Redirect };
         let request = call.client.for_audit();
         let (headers, target) = (call.headers, target.as_ref());
@@ -90,7 +91,7 @@ impl Endpoints {
             origins: &origins,
             skip: &here,
         });
-        let mut response = self.pages.respond(&call.context, StatusCode::OK, &page);
+        let mut response = self.pages.respond(&call.context(), StatusCode::OK, &page);
         for cookie in cookies {
             response.headers_mut().append(SET_COOKIE, cookie);
         }
@@ -109,6 +110,6 @@ impl Endpoints {
         let sign_in = self.party.site().own_path("/sign_in");
         // If the applications are on other hosts, there is nothing to return to on this one.
         let sign_in = self.routes.has_host(call.client.host()).then_some(&*sign_in);
-        self.pages.respond(&call.context, StatusCode::OK, &Page::SignedOut { sign_in })
+        self.pages.respond(&call.context(), StatusCode::OK, &Page::SignedOut { sign_in })
     }
 }

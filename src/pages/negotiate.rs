@@ -49,8 +49,16 @@ impl Format {
 }
 
 impl Language {
+    /// The language of a page in this format. Other formats, which most requests of programs have, need not look for it.
+    pub fn of_page(format: Format, headers: &HeaderMap) -> Self {
+        match format {
+            Format::Html => Self::of(headers),
+            Format::Grpc | Format::Json => Self::default(),
+        }
+    }
+
     /// The language that the client prefers of those that pages have (RFC 9110 §12.5.4).
-    pub fn of(headers: &HeaderMap) -> Self {
+    fn of(headers: &HeaderMap) -> Self {
         let fields = headers.get_all(ACCEPT_LANGUAGE).iter();
         let ranges = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b','));
         let (mut best, mut best_weight) = (Self::default(), 0.0);

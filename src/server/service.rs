@@ -2,7 +2,7 @@
 //! Invariant: every request from hyper gets a response, also if it is rejected or its handler panics.
 
 use std::convert::Infallible;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -69,7 +69,7 @@ impl<H: Handler> Service<H> {
                 client.open_parts().runs_in(stall);
             }
             let answered = match prepared {
-                Ok(incoming) => service.handle(incoming, request_id).await,
+                Ok(incoming) => service.handle(incoming).await,
                 Err(rejected) => *rejected,
             };
             let response = exchange.answered(answered, version, head);
@@ -166,10 +166,12 @@ impl<H: Handler> Service<H> {
     }
 
     /// Calls the handler; if it panics, the response is 500.
-    async fn handle(&self, incoming: Incoming, request_id: RequestId) -> Answered {
-        if let Some(answered) = without_panic(self.handler.handle(incoming)).await {
+    async fn handle(&self, incoming: Incoming) -> Answered {
+        let client = Arc::clone(&incoming.client);
+        if let Some(answered) = without_panic(pin!(self.handler.handle(incoming))).await {
             return answered;
         }
+        let request_id = *client.request_id();
         tracing::error!(%request_id, "a request handler panicked");
         self.handler.reject(RejectedRequest {
             status: StatusCode::INTERNAL_SERVER_ERROR,

@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::endpoints::auth::table::{Part, ProxyHeaders, canonical, line};
+use crate::endpoints::auth::described::DescribingHeader;
+use crate::endpoints::auth::table::{Part, ProxyHeaders, line};
 use crate::server::{
     ForwardAuth, ForwardAuthClient, ForwardAuthProxy, ListenAddress, Peer, TrustedProxies,
 };
@@ -93,15 +94,12 @@ impl DeclaredClient {
         if ignored.swap(true, Ordering::Relaxed) {
             return;
         }
-        let (proxy, name) = (
-            self.proxy(),
-            ProxyHeaders::of(self.proxy()).header(part).map(|name| canonical(name.as_str())),
-        );
+        let (proxy, header) = (self.proxy(), ProxyHeaders::of(self.proxy()).header(part));
         tracing::warn!(
             proxy = proxy.as_str(),
             "an auth subrequest came without {}, so visitors could forge it: Portcullis ignores it until \
              a restart. Write {}",
-            name.unwrap_or_default(),
+            header.map_or("", DescribingHeader::as_str),
             line(proxy, part)
         );
     }

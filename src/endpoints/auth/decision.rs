@@ -204,7 +204,7 @@ impl Endpoints {
         // `Reach` looks for a `MOVE` in overrides of the usual spelling only.
         let misspelt = dropped.iter().any(|name| is_method_override(name.as_str()));
         let overrides = route.restricts_methods && is_overridden(headers)
-            || (looks_at_request_line(route) || headers.contains_key(&DESTINATION)) && misspelt;
+            || misspelt && (looks_at_request_line(route) || headers.contains_key(&DESTINATION));
         if overrides {
             return Err(SubrequestError::MethodOverride);
         }

@@ -1,11 +1,13 @@
 //! `auth` and `forward_auth`: auth subrequests, by which a proxy gets the decision on its visitor's request.
-//! The original request (`table`, `original`, `narrowing`) -> `decision`, the same as for proxying -> an answer.
+//! The original request (`table`, `described`, `original`, `narrowing`) -> `decision`, the same as for proxying -> an
+//! answer.
 //! Invariants: the answer is 202 (200 for Envoy), 401 or 403, and 302 at `forward_auth`. It sets no cookie,
 //! because not every proxy passes cookies on. Only an answer that allows has `Cookie`: proxies pass the other
 //! answers to the browser, where script could read it.
 
 pub mod clients;
 pub(in crate::endpoints) mod decision;
+mod described;
 mod narrowing;
 pub(in crate::endpoints) mod original;
 mod table;
@@ -37,16 +39,18 @@ impl Endpoints {
         let Some(client) = self.clients.of_peer(call.client.peer()) else {
             return Err(self.undeclared(call));
         };
-        let answer = match self.subrequest(client, mode, suffix, call) {
+        let subrequest = self.subrequest(client, mode, suffix, call);
+        // By reference: a copy would enlarge the future.
+        let answer = match &subrequest {
             Ok(subrequest) => {
-                let decision = self.decide_subrequest(call.client, &subrequest).await;
+                let decision = self.decide_subrequest(call.client, subrequest).await;
                 let is_decided = !matches!(decision, SubrequestDecision::Deny(_));
                 if let (true, Err(fault)) = (is_decided, &subrequest.original.target) {
                     report_without_uri(client, call.client.request_id(), fault);
                 }
                 answer(decision, client.proxy())
             }
-            Err(fault) => Err(fault.into()),
+            Err(fault) => Err(fault.clone().into()),
         };
         if let Err(error) = &answer {
             report_fault(client, call.client.request_id(), error);

@@ -8,9 +8,10 @@ use http::{Method, uri::PathAndQuery};
 use crate::client_address::ClientAddress;
 use crate::endpoints::Call;
 use crate::endpoints::auth::clients::{DeclaredClient, DeclaredClients};
+use crate::endpoints::auth::described::{Described, DescribingHeader};
 use crate::endpoints::auth::table::{
-    ADDRESS, HostSource, METHODS, MethodSource, Part, ProxyHeaders, SchemeSource, URIS, UriSource,
-    canonical, line, others_by_uri,
+    HostSource, METHODS, MethodSource, Part, ProxyHeaders, SchemeSource, URIS, UriSource, line,
+    others_by_uri,
 };
 use crate::error::SubrequestError;
 use crate::origin::Origin;
@@ -22,8 +23,8 @@ use crate::server::{
 /// The request that the proxy received.
 #[derive(Clone, Debug)]
 pub(in crate::endpoints) struct Original<'a> {
-    /// Its client and origin.
-    pub(in crate::endpoints) client: ClientInfo,
+    /// Its client and origin. Boxed, because it is large, and is moved and kept in futures.
+    pub(in crate::endpoints) client: Box<ClientInfo>,
     /// Its method; `None` if the proxy did not send it.
     pub(in crate::endpoints) method: Option<Method>,
     /// Its path and query; or the error, if the decision depends on them and they are missing.
@@ -45,36 +46,38 @@ impl<'a> Original<'a> {
         suffix: Option<&'a str>,
         call: Call<'a>,
     ) -> Result<Self, SubrequestError> {
-        let (headers, row) = (call.headers, ProxyHeaders::of(declared.proxy()));
-        let uri = uri(row, suffix, call)?;
+        let (described, row) = (Described::of(call.headers), ProxyHeaders::of(declared.proxy()));
+        let uri = uri(row, suffix, call, &described)?;
         let authority = match (row.host, &uri) {
             (HostSource::Subrequest, _) => call.client.requested_authority().clone(),
-            (HostSource::Header(name), uri) => host(headers, name)?.ok_or_else(|| match uri {
-                Some(_) => SubrequestError::NoHost,
-                None => no_uri(declared, headers, suffix),
-            })?,
+            (HostSource::Header(header), uri) => {
+                host(&described, header)?.ok_or_else(|| match uri {
+                    Some(_) => SubrequestError::NoHost,
+                    None => no_uri(declared, &described, suffix),
+                })?
+            }
             (HostSource::Url, Some(Uri { site: Some((_, authority)), .. })) => authority.clone(),
-            (HostSource::Url, Some(_) | None) => return Err(no_uri(declared, headers, suffix)),
+            (HostSource::Url, Some(_) | None) => return Err(no_uri(declared, &described, suffix)),
         };
         if uri.is_some() {
-            ignore_missing(declared, row, headers);
+            ignore_missing(declared, row, &described);
         }
-        let method = method(declared, row, call)?;
+        let method = method(declared, row, call, &described)?;
         let own_scheme = if public_url.is_https() { Scheme::Https } else { Scheme::Http };
         let scheme = match (row.scheme, &uri) {
-            (SchemeSource::Header(name), _) if declared.is_read(Part::Scheme) => {
-                scheme(headers, name)?.unwrap_or(own_scheme)
+            (SchemeSource::Header(header), _) if declared.is_read(Part::Scheme) => {
+                scheme(&described, header)?.unwrap_or(own_scheme)
             }
             (SchemeSource::Url, Some(Uri { site: Some((scheme, _)), .. })) => *scheme,
             (SchemeSource::Header(_) | SchemeSource::Url | SchemeSource::PublicUrl, _) => {
                 own_scheme
             }
         };
-        let client =
-            call.client.of_original(address(declared, clients, headers), scheme, authority);
+        let address = address(declared, clients, call.headers);
+        let client = Box::new(call.client.of_original(address, scheme, authority));
         let target = uri.map(|uri| uri.target);
-        deny_contradiction(row, headers, &client, target, method.as_ref())?;
-        let target = target.ok_or_else(|| no_uri(declared, headers, suffix));
+        deny_contradiction(row, &described, &client, target, method.as_ref())?;
+        let target = target.ok_or_else(|| no_uri(declared, &described, suffix));
         Ok(Self { client, method, target })
     }
 }
@@ -84,6 +87,7 @@ fn uri<'a>(
     row: &ProxyHeaders,
     suffix: Option<&'a str>,
     call: Call<'a>,
+    described: &Described<'a>,
 ) -> Result<Option<Uri<'a>>, SubrequestError> {
     let (name, read) = match row.uri {
         UriSource::Suffix => {
@@ -91,18 +95,17 @@ fn uri<'a>(
             let target = call.uri.path_and_query().and_then(|own| behind(own, suffix));
             ("the path behind the endpoint", target.map(|target| Uri { target, site: None }))
         }
-        UriSource::Header(name) | UriSource::Url(name) => {
+        UriSource::Header(header) | UriSource::Url(header) => {
             // Some configurations add a slash to every path.
             if suffix.is_some_and(|path| path != "/") {
                 return Err(SubrequestError::Suffix);
             }
-            let Some(text) = one(call.headers, name)? else { return Ok(None) };
-            match row.uri {
-                UriSource::Url(_) => (canonical(name.as_str()), split(text)?),
-                UriSource::Header(_) | UriSource::Suffix => {
-                    (canonical(name.as_str()), Some(Uri { target: text, site: None }))
-                }
-            }
+            let Some(text) = described.text(header)? else { return Ok(None) };
+            let read = match row.uri {
+                UriSource::Url(_) => split(text)?,
+                UriSource::Header(_) | UriSource::Suffix => Some(Uri { target: text, site: None }),
+            };
+            (header.as_str(), read)
         }
     };
     let uri = read.ok_or(SubrequestError::Unclear(name))?;
@@ -115,9 +118,9 @@ pub(in crate::endpoints) fn is_target(text: &str) -> bool {
 }
 
 /// Ignores headers that are missing in a subrequest with a URI.
-fn ignore_missing(declared: &DeclaredClient, row: &ProxyHeaders, headers: &HeaderMap) {
+fn ignore_missing(declared: &DeclaredClient, row: &ProxyHeaders, described: &Described<'_>) {
     for part in [Part::Method, Part::Scheme, Part::Address] {
-        if row.header(part).is_some_and(|name| !headers.contains_key(name)) {
+        if row.header(part).is_some_and(|header| !described.has(header)) {
             declared.ignore(part);
         }
     }
@@ -127,42 +130,43 @@ fn method(
     declared: &DeclaredClient,
     row: &ProxyHeaders,
     call: Call<'_>,
+    described: &Described<'_>,
 ) -> Result<Option<Method>, SubrequestError> {
     match row.method {
         MethodSource::Subrequest => Ok(Some(call.method.clone())),
         MethodSource::Header(_) if !declared.is_read(Part::Method) => Ok(None),
-        MethodSource::Header(name) => {
-            let Some(text) = one(call.headers, name)? else { return Ok(None) };
+        MethodSource::Header(header) => {
+            let Some(text) = described.text(header)? else { return Ok(None) };
             let method = Method::from_bytes(text.as_bytes());
-            method.map(Some).map_err(|_| SubrequestError::Unclear(canonical(name.as_str())))
+            method.map(Some).map_err(|_| SubrequestError::Unclear(header.as_str()))
         }
     }
 }
 
 /// The host in a header. A proxy has none to send for a request over HTTP/1.0 without `Host`.
 fn host(
-    headers: &HeaderMap,
-    name: &'static HeaderName,
+    described: &Described<'_>,
+    header: DescribingHeader,
 ) -> Result<Option<Authority>, SubrequestError> {
-    match one(headers, name)? {
+    match described.text(header)? {
         None | Some("") => Ok(None),
         Some(text) => {
             let value = HeaderValue::from_str(text).ok().and_then(Authority::parse);
-            value.map(Some).ok_or(SubrequestError::Unclear(canonical(name.as_str())))
+            value.map(Some).ok_or(SubrequestError::Unclear(header.as_str()))
         }
     }
 }
 
 /// The scheme in a header. `None`: it is missing, or proxies in front of this one wrote another scheme than it did.
 fn scheme(
-    headers: &HeaderMap,
-    name: &'static HeaderName,
+    described: &Described<'_>,
+    header: DescribingHeader,
 ) -> Result<Option<Scheme>, SubrequestError> {
-    let Some(text) = one(headers, name)? else { return Ok(None) };
+    let Some(text) = described.text(header)? else { return Ok(None) };
     match ForwardedProto::read([text.as_bytes()].into_iter()) {
         ForwardedProto::Scheme(scheme) => Ok(Some(scheme)),
         ForwardedProto::Absent | ForwardedProto::Differing => Ok(None),
-        ForwardedProto::Unknown => Err(SubrequestError::Unclear(canonical(name.as_str()))),
+        ForwardedProto::Unknown => Err(SubrequestError::Unclear(header.as_str())),
     }
 }
 
@@ -189,15 +193,15 @@ fn address(
 // SECURITY: that header may be the proxy's own, and those of the declared kind the visitor's.
 fn deny_contradiction(
     row: &ProxyHeaders,
-    headers: &HeaderMap,
+    described: &Described<'_>,
     client: &ClientInfo,
     target: Option<&str>,
     method: Option<&Method>,
 ) -> Result<(), SubrequestError> {
     let own = |part| row.header(part);
-    for name in URIS.into_iter().filter(|name| own(Part::Uri) != Some(*name)) {
+    for header in URIS.into_iter().filter(|header| own(Part::Uri) != Some(*header)) {
         // Without a URI there is nothing to contradict.
-        let (Some(text), Some(target)) = (one(headers, name)?, target) else { continue };
+        let (Some(text), Some(target)) = (described.text(header)?, target) else { continue };
         let same = match split(text)? {
             None => text == target,
             Some(other) => {
@@ -211,14 +215,14 @@ fn deny_contradiction(
             }
         };
         if !same {
-            return Err(SubrequestError::Contradiction(canonical(name.as_str())));
+            return Err(SubrequestError::Contradiction(header.as_str()));
         }
     }
-    for name in METHODS.into_iter().filter(|name| own(Part::Method) != Some(*name)) {
-        if let (Some(text), Some(method)) = (one(headers, name)?, method)
+    for header in METHODS.into_iter().filter(|header| own(Part::Method) != Some(*header)) {
+        if let (Some(text), Some(method)) = (described.text(header)?, method)
             && text != method.as_str()
         {
-            return Err(SubrequestError::Contradiction(canonical(name.as_str())));
+            return Err(SubrequestError::Contradiction(header.as_str()));
         }
     }
     Ok(())
@@ -226,27 +230,17 @@ fn deny_contradiction(
 
 /// The error of a subrequest without URI: the header to send, and the other kinds of proxy that would describe the
 /// request as this one does.
-fn no_uri(declared: &DeclaredClient, headers: &HeaderMap, suffix: Option<&str>) -> SubrequestError {
+fn no_uri(
+    declared: &DeclaredClient,
+    described: &Described<'_>,
+    suffix: Option<&str>,
+) -> SubrequestError {
     let proxy = declared.proxy();
-    let present = URIS.into_iter().filter(|name| headers.contains_key(*name));
-    let mut others: Vec<_> = present.flat_map(|name| others_by_uri(proxy, name)).collect();
+    let present = URIS.into_iter().filter(|header| described.has(*header));
+    let mut others: Vec<_> = present.flat_map(|header| others_by_uri(proxy, header)).collect();
     // Other paths have a fault of their own.
     others.extend(suffix.map(|_| ForwardAuthProxy::Envoy.as_str()));
     SubrequestError::NoUri { write: line(proxy, Part::Uri), others: others.join(", ") }
-}
-
-/// The text of a field. Several fields must have the same value.
-fn one<'a>(
-    headers: &'a HeaderMap,
-    name: &'static HeaderName,
-) -> Result<Option<&'a str>, SubrequestError> {
-    let unclear = SubrequestError::Unclear(canonical(name.as_str()));
-    let mut fields = headers.get_all(name).iter();
-    let Some(value) = fields.next() else { return Ok(None) };
-    if fields.any(|other| other != value) {
-        return Err(unclear);
-    }
-    value.to_str().map(Some).map_err(|_| unclear)
 }
 
 /// Splits an absolute URL without changing a byte of path and query; `None` if it is not one.
@@ -270,10 +264,12 @@ fn behind<'a>(own: &'a PathAndQuery, path: &str) -> Option<&'a str> {
     own.as_str().get(own.path().len().checked_sub(path.len())?..)
 }
 
+/// The chain with the visitor's address.
+static ADDRESS: HeaderName = HeaderName::from_static("x-forwarded-for");
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pages::{Format, Language, ResponseContext};
     use crate::server::{ForwardAuth, ForwardAuthClient, TrustedProxies};
 
     /// A proxy at 192.0.2.1, behind a load balancer at 192.0.2.8.
@@ -304,10 +300,8 @@ mod tests {
             let (uri, address) = (target.parse().unwrap(), "192.0.2.1".parse().unwrap());
             let client = ClientInfo::direct(address, Scheme::Http, "wiki.example");
             let declared = self.clients.of_peer(client.peer()).unwrap();
-            let (format, language) = (Format::Json, Language::English);
-            let context = ResponseContext { format, language, request_id: "1", retry: None };
             let (headers, dropped, method) = (&headers, &[][..], &Method::POST);
-            let call = Call { method, headers, dropped, client: &client, uri: &uri, context };
+            let call = Call { method, headers, dropped, client: &client, uri: &uri };
             let suffix = uri.path().strip_prefix("/auth").filter(|rest| !rest.is_empty());
             let public_url = Origin::parse("https://wiki.example").unwrap();
             let original = Original::of(declared, &self.clients, &public_url, suffix, call)?;
@@ -331,6 +325,11 @@ mod tests {
         fn deny(&self, target: &str, fields: &[(&str, &str)], fault: SubrequestError) {
             assert_eq!(self.read(target, fields), Err(fault), "{target} {fields:?}");
         }
+    }
+
+    /// The usual spelling of a header name.
+    fn usual(name: &str) -> &'static str {
+        DescribingHeader::named(&name.parse().unwrap()).unwrap().as_str()
     }
 
     const TARGET: &str = "/a%20b?c=d,e";
@@ -402,7 +401,7 @@ mod tests {
             ("x-forwarded-method", "OPTIONS"),
             ("method", "put"),
         ] {
-            let fault = SubrequestError::Contradiction(canonical(name));
+            let fault = SubrequestError::Contradiction(usual(name));
             nginx.deny("/auth", &with(name, value), fault);
         }
     }
@@ -414,7 +413,7 @@ mod tests {
             nginx.check("/auth", &[&NGINX[..], &[(name, value)]].concat(), HERE, "PUT");
             for other in ["/open", "OPTIONS", "http", ""] {
                 let twice = [&[(name, other)], &NGINX[..]].concat();
-                nginx.deny("/auth", &twice, SubrequestError::Unclear(canonical(name)));
+                nginx.deny("/auth", &twice, SubrequestError::Unclear(usual(name)));
             }
         }
         let traefik = Proxy::of(ForwardAuthProxy::Traefik);

@@ -3,8 +3,7 @@
 // SECURITY: a proxy passes its visitor's fields on together with its own. Any other header may be the visitor's,
 // who could choose host, method or path of the decision with it.
 
-use http::HeaderName;
-
+use crate::endpoints::auth::described::DescribingHeader;
 use crate::server::ForwardAuthProxy;
 
 /// Where one kind of proxy sends the parts of the original request. Every kind sends the visitor's address in
@@ -25,9 +24,9 @@ pub(super) struct ProxyHeaders {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UriSource {
     /// Path and query, in this header.
-    Header(&'static HeaderName),
+    Header(DescribingHeader),
     /// An absolute URL, in this header.
-    Url(&'static HeaderName),
+    Url(DescribingHeader),
     /// Path and query of the subrequest, after the endpoint's own path.
     Suffix,
 }
@@ -36,7 +35,7 @@ pub(super) enum UriSource {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MethodSource {
     /// In this header.
-    Header(&'static HeaderName),
+    Header(DescribingHeader),
     /// The method of the subrequest.
     Subrequest,
 }
@@ -47,7 +46,7 @@ pub(super) enum HostSource {
     /// `Host` or `:authority` of the subrequest.
     Subrequest,
     /// In this header.
-    Header(&'static HeaderName),
+    Header(DescribingHeader),
     /// In the absolute URL.
     Url,
 }
@@ -56,7 +55,7 @@ pub(super) enum HostSource {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SchemeSource {
     /// In this header; if it is missing, `public_url`'s.
-    Header(&'static HeaderName),
+    Header(DescribingHeader),
     /// In the absolute URL.
     Url,
     /// The scheme of `public_url`.
@@ -76,14 +75,17 @@ pub(super) enum Part {
     Address,
 }
 
-/// The visitor's address, for each kind of proxy.
-pub(super) static ADDRESS: HeaderName = HeaderName::from_static("x-forwarded-for");
-
 /// Every header in which some kind sends a URI.
-pub(super) static URIS: [&HeaderName; 4] = [&ORIGINAL_URI, &ORIGINAL_URL, &PATH, &FORWARDED_URI];
+pub(super) const URIS: [DescribingHeader; 4] = [
+    DescribingHeader::OriginalUri,
+    DescribingHeader::OriginalUrl,
+    DescribingHeader::Path,
+    DescribingHeader::ForwardedUri,
+];
 
 /// Every header in which some kind sends a method.
-pub(super) static METHODS: [&HeaderName; 3] = [&ORIGINAL_METHOD, &METHOD, &FORWARDED_METHOD];
+pub(super) const METHODS: [DescribingHeader; 3] =
+    [DescribingHeader::OriginalMethod, DescribingHeader::Method, DescribingHeader::ForwardedMethod];
 
 impl ProxyHeaders {
     /// The headers of a kind.
@@ -100,7 +102,7 @@ impl ProxyHeaders {
     }
 
     /// The header for a part; `None` if the part is not in a header of its own.
-    pub(super) fn header(&self, part: Part) -> Option<&'static HeaderName> {
+    pub(super) fn header(&self, part: Part) -> Option<DescribingHeader> {
         match part {
             Part::Uri => match self.uri {
                 UriSource::Header(name) | UriSource::Url(name) => Some(name),
@@ -114,48 +116,45 @@ impl ProxyHeaders {
                 SchemeSource::Header(name) => Some(name),
                 SchemeSource::Url | SchemeSource::PublicUrl => None,
             },
-            Part::Address => Some(&ADDRESS),
+            Part::Address => Some(DescribingHeader::ForwardedFor),
         }
     }
 }
 
 static NGINX: ProxyHeaders = ProxyHeaders {
-    uri: UriSource::Header(&ORIGINAL_URI),
-    method: MethodSource::Header(&ORIGINAL_METHOD),
+    uri: UriSource::Header(DescribingHeader::OriginalUri),
+    method: MethodSource::Header(DescribingHeader::OriginalMethod),
     host: HostSource::Subrequest,
-    scheme: SchemeSource::Header(&FORWARDED_PROTO),
+    scheme: SchemeSource::Header(DescribingHeader::ForwardedProto),
 };
 static INGRESS_NGINX: ProxyHeaders = ProxyHeaders {
-    uri: UriSource::Url(&ORIGINAL_URL),
-    method: MethodSource::Header(&ORIGINAL_METHOD),
+    uri: UriSource::Url(DescribingHeader::OriginalUrl),
+    method: MethodSource::Header(DescribingHeader::OriginalMethod),
     host: HostSource::Url,
     scheme: SchemeSource::Url,
 };
 static NGINX_GATEWAY_FABRIC: ProxyHeaders = ProxyHeaders {
-    uri: UriSource::Header(&PATH),
-    method: MethodSource::Header(&METHOD),
+    uri: UriSource::Header(DescribingHeader::Path),
+    method: MethodSource::Header(DescribingHeader::Method),
     host: HostSource::Subrequest,
     scheme: SchemeSource::PublicUrl,
 };
 static X_FORWARDED: ProxyHeaders = ProxyHeaders {
-    uri: UriSource::Header(&FORWARDED_URI),
-    method: MethodSource::Header(&FORWARDED_METHOD),
-    host: HostSource::Header(&FORWARDED_HOST),
-    scheme: SchemeSource::Header(&FORWARDED_PROTO),
+    uri: UriSource::Header(DescribingHeader::ForwardedUri),
+    method: MethodSource::Header(DescribingHeader::ForwardedMethod),
+    host: HostSource::Header(DescribingHeader::ForwardedHost),
+    scheme: SchemeSource::Header(DescribingHeader::ForwardedProto),
 };
 static ENVOY: ProxyHeaders = ProxyHeaders {
     uri: UriSource::Suffix,
     method: MethodSource::Subrequest,
     host: HostSource::Subrequest,
-    scheme: SchemeSource::Header(&FORWARDED_PROTO),
+    scheme: SchemeSource::Header(DescribingHeader::ForwardedProto),
 };
 
 /// What to write in the configuration of a proxy, so that it sends a part.
 pub(super) fn line(proxy: ForwardAuthProxy, part: Part) -> String {
-    let name = ProxyHeaders::of(proxy)
-        .header(part)
-        .map(|name| canonical(name.as_str()))
-        .unwrap_or_default();
+    let name = ProxyHeaders::of(proxy).header(part).map_or("", DescribingHeader::as_str);
     match proxy {
         ForwardAuthProxy::Nginx
         | ForwardAuthProxy::IngressNginx
@@ -205,38 +204,15 @@ pub(super) fn line(proxy: ForwardAuthProxy, part: Part) -> String {
 }
 
 /// The kinds other than `proxy` that send the URI in this header.
-pub(super) fn others_by_uri(proxy: ForwardAuthProxy, name: &HeaderName) -> Vec<&'static str> {
-    let named = |other: &ForwardAuthProxy| ProxyHeaders::of(*other).header(Part::Uri) == Some(name);
+pub(super) fn others_by_uri(
+    proxy: ForwardAuthProxy,
+    header: DescribingHeader,
+) -> Vec<&'static str> {
+    let named =
+        |other: &ForwardAuthProxy| ProxyHeaders::of(*other).header(Part::Uri) == Some(header);
     let others = ForwardAuthProxy::ALL.into_iter().filter(|other| *other != proxy);
     others.filter(named).map(ForwardAuthProxy::as_str).collect()
 }
-
-/// A header name in its usual spelling.
-pub(super) fn canonical(name: &'static str) -> &'static str {
-    match name {
-        "x-original-uri" => "X-Original-URI",
-        "x-original-url" => "X-Original-URL",
-        "x-original-method" => "X-Original-Method",
-        "path" => "Path",
-        "method" => "Method",
-        "x-forwarded-uri" => "X-Forwarded-Uri",
-        "x-forwarded-method" => "X-Forwarded-Method",
-        "x-forwarded-host" => "X-Forwarded-Host",
-        "x-forwarded-proto" => "X-Forwarded-Proto",
-        "x-forwarded-for" => "X-Forwarded-For",
-        other => other,
-    }
-}
-
-static ORIGINAL_URI: HeaderName = HeaderName::from_static("x-original-uri");
-static ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
-static ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
-static PATH: HeaderName = HeaderName::from_static("path");
-static METHOD: HeaderName = HeaderName::from_static("method");
-static FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
-static FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
-static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 #[cfg(test)]
 mod tests {
@@ -257,8 +233,9 @@ mod tests {
         for proxy in ForwardAuthProxy::ALL {
             for part in [Part::Uri, Part::Method, Part::Scheme, Part::Address] {
                 let Some(name) = ProxyHeaders::of(proxy).header(part) else { continue };
+                let (line, name) = (line(proxy, part), name.as_str());
                 assert!(
-                    line(proxy, part).to_ascii_lowercase().contains(name.as_str()),
+                    line.to_ascii_lowercase().contains(&name.to_ascii_lowercase()),
                     "{proxy:?} {part:?}"
                 );
             }
@@ -267,9 +244,9 @@ mod tests {
 
     #[test]
     fn other_kinds_are_found_by_the_header_of_their_uri() {
-        let others = |name: &HeaderName| others_by_uri(ForwardAuthProxy::Nginx, name);
-        assert_eq!(others(&FORWARDED_URI), ["traefik", "caddy", "haproxy"]);
-        assert_eq!(others(&ORIGINAL_URL), ["ingress-nginx"]);
-        assert_eq!(others(&ORIGINAL_URI), [""; 0]);
+        let others = |header| others_by_uri(ForwardAuthProxy::Nginx, header);
+        assert_eq!(others(DescribingHeader::ForwardedUri), ["traefik", "caddy", "haproxy"]);
+        assert_eq!(others(DescribingHeader::OriginalUrl), ["ingress-nginx"]);
+        assert_eq!(others(DescribingHeader::OriginalUri), [""; 0]);
     }
 }

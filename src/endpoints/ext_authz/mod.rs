@@ -133,7 +133,7 @@ impl Endpoints {
     ) -> Result<Answered, Error> {
         let subrequest = Subrequest {
             original: Original {
-                client: described.client.clone(),
+                client: Box::new(described.client.clone()),
                 method: described.method.clone(),
                 target: Ok(&described.target),
             },
