@@ -103,7 +103,15 @@ impl Origin {
 
     /// The URL of a path and query at this origin.
     pub fn url(&self, path: &str) -> String {
-        let mut url = self.to_string();
+        // Each 401 has such a URL, and a formatter would cost several times as much.
+        let mut url = String::with_capacity(LONGEST_REST + self.host.len() + path.len());
+        url.push_str(self.scheme());
+        url.push_str("://");
+        url.push_str(&self.host);
+        if let Some(port) = self.written_port() {
+            url.push(':');
+            url.push_str(itoa::Buffer::new().format(port));
+        }
         url.push_str(path);
         url
     }
@@ -141,14 +149,14 @@ impl Origin {
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.scheme())?;
-        f.write_str("://")?;
-        f.write_str(&self.host)?;
-        self.written_port().map_or(Ok(()), |port| write!(f, ":{port}"))
+        f.write_str(&self.url(""))
     }
 }
 
 const LOCALHOST: &str = "localhost";
+
+/// The length of `https://` and `:65535`.
+const LONGEST_REST: usize = 14;
 
 /// Whether a host is in the form to which a browser would bring it. It need not find all that are: it saves the
 /// parser of URLs for nearly every request.

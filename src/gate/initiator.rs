@@ -2,7 +2,7 @@
 //! Invariant: no other file interprets `Sec-Fetch-Mode`, `Sec-Fetch-Dest` or `Sec-Purpose`.
 //! Source: Fetch Metadata Request Headers §2; Fetch §2.2.5 (`Sec-Purpose`).
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 
 use crate::pages::Format;
 
@@ -26,29 +26,24 @@ pub enum Initiator {
 impl Initiator {
     /// The initiator of a request: by `Sec-Fetch-*` if the browser sends them, else by `Accept`.
     pub fn of(headers: &HeaderMap) -> Self {
-        // `Purpose` is what browsers sent before `Sec-Purpose`, and WebKit still does.
-        if [&SEC_PURPOSE, &PURPOSE].into_iter().any(|name| values(headers, name).any(is_prefetch)) {
+        let sent = Sent::of(headers);
+        if sent.prefetches {
             return Self::Prefetch;
         }
-        let mut modes = values(headers, &SEC_FETCH_MODE).peekable();
-        let mut destinations = values(headers, &SEC_FETCH_DEST).peekable();
-        let has_mode = modes.peek().is_some();
-        let navigates = has_mode && modes.all(|mode| mode == b"navigate");
-        let has_destination = destinations.peek().is_some();
-        if !destinations.all(is_page) {
+        let navigates = sent.has_mode && !sent.has_other_mode;
+        if sent.has_other_destination {
             return if navigates { Self::Frame } else { Self::Subresource };
         }
-        if has_mode && !navigates {
+        if sent.has_other_mode {
             return Self::Script;
         }
-        if navigates && has_destination {
+        if navigates && sent.has_destination {
             return Self::Person;
         }
         // Browsers send the fields to https and loopback only, but there they send all of them. A WebView adds
         // `X-Requested-With` to its navigations, so that field alone does not show a script.
-        let from_browser = headers.keys().any(|name| name.as_str().starts_with("sec-fetch-"));
-        let is_page = Format::with_status(headers) == Format::Html;
-        if is_page && !from_browser && !headers.contains_key(&X_REQUESTED_WITH) {
+        let may_be_person = !sent.is_from_browser && !sent.has_requested_with;
+        if may_be_person && Format::with_status(headers) == Format::Html {
             Self::Person
         } else {
             Self::Unknown
@@ -56,16 +51,52 @@ impl Initiator {
     }
 }
 
+/// What the fields of a request show, collected in one pass.
+#[derive(Default)]
+struct Sent {
+    prefetches: bool,
+    has_mode: bool,
+    /// A mode other than `navigate`.
+    has_other_mode: bool,
+    has_destination: bool,
+    /// A destination other than a page.
+    has_other_destination: bool,
+    /// Any `Sec-Fetch-*`.
+    is_from_browser: bool,
+    has_requested_with: bool,
+}
+
+impl Sent {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut sent = Self::default();
+        for (name, value) in headers {
+            let (name, value) = (name.as_str(), value.as_bytes());
+            match name {
+                // `Purpose` is what browsers sent before `Sec-Purpose`, and WebKit still does.
+                "sec-purpose" | "purpose" => sent.prefetches |= is_prefetch(value),
+                "sec-fetch-mode" => {
+                    sent.has_mode = true;
+                    sent.has_other_mode |= value != b"navigate";
+                }
+                "sec-fetch-dest" => {
+                    sent.has_destination = true;
+                    sent.has_other_destination |= !is_page(value);
+                }
+                "x-requested-with" => sent.has_requested_with = true,
+                _ => {}
+            }
+            sent.is_from_browser |= name.starts_with("sec-fetch-");
+        }
+        sent
+    }
+}
+
 /// Whether a person opens a page whose answer no script can receive: a service worker receives the navigations that it
 /// passes on, with the destination `empty`, and those that the browser sends ahead for it (Service Workers §4.1.3).
 pub fn opens_unseen_by_scripts(headers: &HeaderMap) -> bool {
     Initiator::of(headers) == Initiator::Person
-        && values(headers, &SEC_FETCH_DEST).all(|destination| destination == b"document")
+        && headers.get_all(&SEC_FETCH_DEST).iter().all(|destination| destination == "document")
         && !headers.contains_key(&NAVIGATION_PRELOAD)
-}
-
-fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    headers.get_all(name).iter().map(HeaderValue::as_bytes)
 }
 
 /// `empty`: the navigation comes through a service worker.
@@ -79,17 +110,13 @@ fn is_prefetch(purpose: &[u8]) -> bool {
     tokens.any(|token| token.trim_ascii().eq_ignore_ascii_case(b"prefetch"))
 }
 
-static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
-static PURPOSE: HeaderName = HeaderName::from_static("purpose");
-static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 static NAVIGATION_PRELOAD: HeaderName =
     HeaderName::from_static("service-worker-navigation-preload");
-static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
+    use http::HeaderValue;
 
     use super::*;
 

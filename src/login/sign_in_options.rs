@@ -55,11 +55,15 @@ impl<'a> SignInOptions<'a> {
             ("redirected", self.redirected.then_some("1")),
         ];
         let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let query = Serializer::new(String::new())
-            .append_pair("rd", shorten(target))
+        let target = shorten(target);
+        let mut link = String::with_capacity(path.len() + 2 * target.len());
+        link.push_str(path);
+        link.push('?');
+        let query = link.len();
+        Serializer::for_suffix(link, query)
+            .append_pair("rd", target)
             .extend_pairs(parameters)
-            .finish();
-        format!("{path}?{query}")
+            .finish()
     }
 }
 

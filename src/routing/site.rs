@@ -8,12 +8,15 @@ use crate::routing::path::PathPrefix;
 pub struct Site {
     public_url: Origin,
     prefix: PathPrefix,
+    /// The URL of the prefix at the public URL.
+    base: String,
 }
 
 impl Site {
     /// A site with its endpoints below `prefix`.
     pub fn new(public_url: Origin, prefix: PathPrefix) -> Self {
-        Self { public_url, prefix }
+        let base = public_url.url(prefix.as_str());
+        Self { public_url, prefix, base }
     }
 
     /// The origin at which browsers reach the gateway.
@@ -33,9 +36,7 @@ impl Site {
 
     /// The absolute URL of an endpoint at the public URL. `below` is as for [`Self::own_path`].
     pub fn own_url(&self, below: &str) -> String {
-        let mut url = self.public_url.url(self.prefix.as_str());
-        url.push_str(below);
-        url
+        [self.base.as_str(), below].concat()
     }
 
     /// `path` at `origin` as a value of `rd` for an endpoint at the public URL: the path alone where the

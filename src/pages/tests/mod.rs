@@ -268,6 +268,15 @@ fn icon_is_in_the_page() {
 }
 
 #[test]
+fn json_string_is_escaped_as_a_serializer_does() {
+    for value in ["", "/a?b=c", "\u{e4}", "a \"b\" \\ c\n\u{1b}", "\u{7f}\u{2028}"] {
+        let mut text = String::new();
+        push_json(&mut text, value);
+        assert_eq!(text, serde_json::to_string(value).unwrap());
+    }
+}
+
+#[test]
 fn json_has_the_message_of_the_page() {
     with_each_page(HOSTILE, |status, page| {
         let response = pages().respond(&context(Format::Json), status, page);
