@@ -47,7 +47,7 @@ impl Authority {
 
     /// Host and port.
     pub fn as_str(&self) -> &str {
-        str::from_utf8(self.text.as_bytes()).unwrap_or_default()
+        self.text.to_str().unwrap_or_default()
     }
 
     /// The host; an IPv6 address is in brackets.

@@ -157,8 +157,11 @@ fn drop_odd(headers: &mut HeaderMap) -> DroppedNames {
     DroppedNames(odd)
 }
 
+/// Whether a name, which is in lower case, consists of letters, digits and hyphens. Letters are checked first, because
+/// this is done for each byte of nearly all names.
 fn is_plain(name: &HeaderName) -> bool {
-    name.as_str().bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    name.as_str().bytes().all(plain)
 }
 
 /// One `Transfer-Encoding: chunked`, or one canonical `Content-Length`, or neither (RFC 9112 §6).
