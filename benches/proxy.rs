@@ -1,7 +1,7 @@
 //! Cost of a request compared with nginx: processor time of the process per request, measured in turns for
 //! nginx as a plain proxy and for the gateway, in one run. `cargo bench --bench proxy` needs Linux and nginx,
 //! which is also the application behind both. Compare the ratios: absolute numbers depend on the machine and
-//! its load.
+//! its load. An auth subrequest is compared with a page of 1 KiB.
 #![expect(clippy::print_stdout, reason = "it prints what it measured")]
 #![expect(
     clippy::unwrap_used,
@@ -38,52 +38,95 @@ async fn main() {
     let nginx = Nginx::start().await;
     let to = format!("upstream: \"http://{}\"", nginx.application);
     let gateway = Gateway::start_with(&format!(
-        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", workers: 1 }}\n\
+        "server: {{ listen: \"127.0.0.1:0\", public_url: \"{PUBLIC_URL}\", workers: 1,\n  \
+         forward_auth: {{ clients: [{{ from: [\"127.0.0.1/32\"], proxy: nginx }}] }} }}\n\
          {}routes:\n  - {{ {to}, allow: authenticated }}\n  \
          - {{ path: /open, {to}, allow: public }}\nadmin: {{ listen: \"127.0.0.1:0\" }}\n",
         provider::section(&provider)
     ));
     let cookie = provider::cookie_of(&gateway, "company", "alice").await;
     let (plain, process) = (nginx.proxy_process(), gateway.process());
-    let sizes = [("1k", "1 KiB"), ("100k", "100 KiB"), ("chunked", "1 KiB in chunks")];
-    // `cargo bench --bench proxy -- chunked` measures only that size.
+    // `cargo bench --bench proxy -- chunked auth` measures only these.
     let arguments: Vec<String> =
         std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    let chosen = |size: &&str| arguments.is_empty() || arguments.iter().any(|word| word == size);
-    for (size, name) in sizes.iter().filter(|(size, _)| chosen(size)) {
-        let kinds = [
-            ("public", format!("/open/{size}"), String::new()),
-            ("signed in", format!("/{size}"), cookie.clone()),
-        ];
-        for (kind, path, cookie) in kinds {
-            let base = Side {
-                address: nginx.proxy,
-                process: plain,
-                path: path.clone(),
-                cookie: String::new(),
+    let chosen =
+        |case: &Case| arguments.is_empty() || arguments.iter().any(|word| word == case.word);
+    for Case { name, page, path, fields, status, .. } in cases(&cookie).into_iter().filter(chosen) {
+        let base = Side {
+            address: nginx.proxy,
+            process: plain,
+            path: page,
+            fields: String::new(),
+            status: 200,
+        };
+        let side = Side { address: gateway.address, process, path, fields, status };
+        let mut ratios = Vec::new();
+        for round in 0..ROUNDS {
+            // In turns, with a changing order, because the speed of the machine changes over time.
+            let (nginx, gateway) = if round % 2 == 0 {
+                let first = base.measure().await;
+                (first, side.measure().await)
+            } else {
+                let first = side.measure().await;
+                (base.measure().await, first)
             };
-            let side = Side { address: gateway.address, process, path, cookie };
-            let mut ratios = Vec::new();
-            for round in 0..ROUNDS {
-                // In turns, with a changing order, because the speed of the machine changes over time.
-                let (nginx, gateway) = if round % 2 == 0 {
-                    let first = base.measure().await;
-                    (first, side.measure().await)
-                } else {
-                    let first = side.measure().await;
-                    (base.measure().await, first)
-                };
-                println!("{name}, {kind}: nginx {nginx:.1} us, gateway {gateway:.1} us a request");
-                ratios.push(gateway / nginx);
-            }
-            ratios.sort_by(f64::total_cmp);
-            let (least, most) = (ratios[0], ratios[ROUNDS - 1]);
-            println!(
-                "{name}, {kind}: {:.2} x nginx ({least:.2} to {most:.2})\n",
-                ratios[ROUNDS / 2]
-            );
+            println!("{name}: nginx {nginx:.1} us, gateway {gateway:.1} us a request");
+            ratios.push(gateway / nginx);
+        }
+        ratios.sort_by(f64::total_cmp);
+        let (least, most) = (ratios[0], ratios[ROUNDS - 1]);
+        println!("{name}: {:.2} x nginx ({least:.2} to {most:.2})\n", ratios[ROUNDS / 2]);
+    }
+}
+
+/// A request to the gateway, and the page that nginx alone serves in comparison.
+struct Case {
+    /// The argument that chooses it.
+    word: &'static str,
+    name: String,
+    page: String,
+    path: String,
+    /// Header fields, each with its line end.
+    fields: String,
+    status: u16,
+}
+
+/// All cases. `cookie` is the field of a user.
+fn cases(cookie: &str) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (size, name) in [("1k", "1 KiB"), ("100k", "100 KiB"), ("chunked", "1 KiB in chunks")] {
+        for (visitor, path, cookie) in
+            [("public", format!("/open/{size}"), ""), ("signed in", format!("/{size}"), cookie)]
+        {
+            let (name, page) = (format!("{name}, {visitor}"), path.clone());
+            cases.push(Case {
+                word: size,
+                name,
+                page,
+                path,
+                fields: cookie.to_owned(),
+                status: 200,
+            });
         }
     }
+    for (visitor, uri, cookie, status) in [
+        ("public", "/open/1k", "", 202),
+        ("signed in", "/1k", cookie, 202),
+        ("not signed in", "/1k", "", 401),
+    ] {
+        cases.push(Case {
+            word: "auth",
+            name: format!("auth subrequest, {visitor}"),
+            page: "/1k".to_owned(),
+            path: "/oauth2/auth".to_owned(),
+            fields: format!(
+                "{cookie}X-Original-URI: {uri}\r\nX-Original-Method: GET\r\n\
+                 X-Forwarded-For: 127.0.0.9\r\n"
+            ),
+            status,
+        });
+    }
+    cases
 }
 
 /// One of the two compared proxies.
@@ -91,7 +134,8 @@ struct Side {
     address: SocketAddr,
     process: u32,
     path: String,
-    cookie: String,
+    fields: String,
+    status: u16,
 }
 
 impl Side {
@@ -108,17 +152,17 @@ impl Side {
         let end = Instant::now() + how_long;
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: wiki.localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n{}\r\n",
-            self.path, self.cookie
+            self.path, self.fields
         );
         let mut clients = JoinSet::new();
         for _ in 0..CONNECTIONS {
-            clients.spawn(requests_until(self.address, request.clone(), end));
+            clients.spawn(requests_until(self.address, request.clone(), self.status, end));
         }
         clients.join_all().await.into_iter().sum()
     }
 }
 
-async fn requests_until(address: SocketAddr, request: String, end: Instant) -> usize {
+async fn requests_until(address: SocketAddr, request: String, status: u16, end: Instant) -> usize {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     let (mut buffer, mut requests) = (vec![0; 256 * 1024], 0);
@@ -129,7 +173,7 @@ async fn requests_until(address: SocketAddr, request: String, end: Instant) -> u
             let more = stream.read(&mut buffer[read..]).await.unwrap();
             assert!(more > 0, "closed after {requests} responses");
             read += more;
-            end = end.or_else(|| End::of(&buffer[..read]));
+            end = end.or_else(|| End::of(&buffer[..read], status));
         }
         requests += 1;
     }
@@ -145,12 +189,12 @@ enum End {
 }
 
 impl End {
-    /// The end of a response that starts with these bytes, once its head is complete.
-    fn of(response: &[u8]) -> Option<Self> {
+    /// The end of a response with this status that starts with these bytes, once its head is complete.
+    fn of(response: &[u8], status: u16) -> Option<Self> {
         let text = String::from_utf8_lossy(response);
         let (head, _) = text.split_once("\r\n\r\n")?;
         let head = head.to_ascii_lowercase();
-        assert!(head.starts_with("http/1.1 200 "), "{head}");
+        assert!(head.starts_with(&format!("http/1.1 {status} ")), "{head}");
         let field = |name| head.lines().find_map(|line| line.strip_prefix(name));
         if let Some(length) = field("content-length: ") {
             let body: usize = length.trim().parse().unwrap();
