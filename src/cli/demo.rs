@@ -104,19 +104,19 @@ async fn provider(
         Err(error) => return unavailable(&error.to_string()),
     };
     warn_beyond_loopback(provider.address(), "can sign in with the passwords below");
-    writeln!(
-        out,
+    let text = format!(
         "\
 Provider  {}
 Client    {CLIENT_ID}, a public one: token_endpoint_auth_method: none
 Redirect  {}/oauth2/callback
 Sign in   alice / alice   (member of the group staff)
           bob / bob
-Stop      Ctrl-C",
+Stop      Ctrl-C
+",
         provider.issuer(),
         public_url(port)
-    )?;
-    out.flush()?;
+    );
+    print(out, &text)?;
     stop.begun().await;
     provider.stop().await;
     Ok(SUCCESS)
@@ -128,11 +128,16 @@ async fn application(listen: SocketAddr, stop: &Shutdown, out: &mut dyn Write) -
         Err(error) => return unavailable(&error.to_string()),
     };
     warn_beyond_loopback(app.address(), "can send it any identity header, past the gateway");
-    writeln!(out, "Application  listens on {}\nStop         Ctrl-C", app.address())?;
-    out.flush()?;
+    print(out, &format!("Application  listens on {}\nStop         Ctrl-C\n", app.address()))?;
     stop.begun().await;
     app.stop().await;
     Ok(SUCCESS)
+}
+
+/// Prints all lines at once: a container engine takes the parts of a line for lines.
+fn print(out: &mut dyn Write, text: &str) -> io::Result<()> {
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 // SECURITY: a demo provider in a network lets its users sign in as alice, and a client that reaches an application
@@ -188,8 +193,7 @@ fn unavailable(error: &str) -> io::Result<u8> {
 
 fn introduce(out: &mut dyn Write, public_url: &str, provider: &IdentityProvider) -> io::Result<()> {
     let (issuer, port) = (provider.issuer(), provider.address().port());
-    writeln!(
-        out,
+    let text = format!(
         "\
 Open      {public_url}/
 Sign in   alice / alice   (member of the group staff)
@@ -207,9 +211,10 @@ Try       {public_url}/public            no sign-in needed
 Provider  {issuer}   if you forward ports, forward {port} too
 Log       sign-ins, sign-outs and denials appear below
 Stop      Ctrl-C
+
 "
-    )?;
-    out.flush()
+    );
+    print(out, &text)
 }
 
 fn configuration(port: u16, issuer: &str, secret: &str, app: &str) -> String {

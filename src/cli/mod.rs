@@ -182,10 +182,10 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// Prints a line to stderr, before the log is started.
+/// Prints a line to stderr at once, before the log is started.
 fn complain(text: &str) {
     // There is no other place to report an error.
-    drop(writeln!(io::stderr().lock(), "{text}"));
+    drop(io::stderr().lock().write_all(format!("{text}\n").as_bytes()));
 }
 
 /// Success.
