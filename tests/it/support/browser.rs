@@ -2,23 +2,16 @@
 //! Invariant: cookies are kept as browsers keep them: by host without the port, `Secure` also on
 //! loopback, and a `__Host-` or `__Secure-` name only with its required attributes (RFC 6265bis §4.1.3).
 
-use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::net::{IpAddr, SocketAddr};
 
 use http::header::{COOKIE, HOST, LOCATION, SET_COOKIE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
+use http_body_util::Full;
+use hyper::body::Bytes;
 use serde_json::Value;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use url::Url;
 
+pub(crate) use super::door::Door;
 use super::gateway::{Gateway, PUBLIC_URL};
 
 /// A browser with its cookies. Every host name is connected to its door, every IP address to itself.
@@ -30,23 +23,6 @@ pub(crate) struct Browser {
     rejected: Vec<&'static str>,
     /// Sent with everything, as a proxy or an attacker in front would.
     pub(crate) extra: HeaderMap,
-}
-
-/// Where a connection is made to.
-#[derive(Clone, Debug)]
-pub(crate) enum Door {
-    /// An address, such as that of the gateway.
-    Tcp(SocketAddr),
-    /// One after the other for each request, as a load balancer does.
-    RoundRobin(Arc<[SocketAddr]>, Arc<AtomicUsize>),
-    /// The gateway's own paths at the first address, all others at the second one.
-    ByPath { endpoints: SocketAddr, pages: SocketAddr },
-    /// The same as `Tcp`, from another address of this machine.
-    From(Ipv4Addr, SocketAddr),
-    /// One connection of HTTP/2, which all tabs of a browser share.
-    Http2(http2::SendRequest<Full<Bytes>>),
-    /// A server of the test's own.
-    Unix(PathBuf),
 }
 
 /// What came back.
@@ -205,12 +181,10 @@ impl Browser {
     }
 
     fn door_to(&self, url: &Url) -> Door {
-        let host = url.host_str().unwrap();
-        match host.parse::<IpAddr>() {
-            Ok(address) => {
-                Door::Tcp(SocketAddr::new(address, url.port_or_known_default().unwrap()))
-            }
-            Err(_) => self.door.clone(),
+        let port = url.port_or_known_default().unwrap();
+        match (&self.door, url.host_str().unwrap().parse::<IpAddr>()) {
+            (Door::Published(_), _) | (_, Err(_)) => self.door.clone(),
+            (_, Ok(address)) => Door::Tcp(SocketAddr::new(address, port)),
         }
     }
 
@@ -308,77 +282,6 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost") || address.is_ok_and(|ip| ip.is_loopback())
 }
 
-impl Door {
-    /// A load balancer before these gateways.
-    pub(crate) fn round_robin(gateways: [&Gateway; 2]) -> Self {
-        Self::RoundRobin(gateways.map(|gateway| gateway.address).into(), Arc::default())
-    }
-
-    /// Opens a connection of HTTP/2 to a gateway.
-    pub(crate) async fn http2(gateway: &Gateway) -> Self {
-        let stream = TokioIo::new(TcpStream::connect(gateway.address).await.unwrap());
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
-        tokio::spawn(connection);
-        Self::Http2(sender)
-    }
-
-    /// A connection from another address of this machine.
-    pub(crate) async fn connect_from(here: Ipv4Addr, there: SocketAddr) -> io::Result<TcpStream> {
-        let socket = TcpSocket::new_v4()?;
-        socket.bind((here, 0).into())?;
-        socket.connect(there).await
-    }
-
-    async fn exchange(self, url: Url, request: Request<Full<Bytes>>) -> Answer {
-        match self {
-            Self::Http2(mut connection) => {
-                let mut request = request;
-                *request.uri_mut() = url.as_str().parse().unwrap();
-                request.headers_mut().remove(HOST);
-                connection.ready().await.unwrap();
-                answer(url, connection.send_request(request).await.unwrap()).await
-            }
-            Self::Tcp(address) => {
-                exchange(TcpStream::connect(address).await.unwrap(), url, request).await
-            }
-            Self::RoundRobin(addresses, turn) => {
-                let turn = turn.fetch_add(1, Ordering::Relaxed) % addresses.len();
-                exchange(TcpStream::connect(addresses[turn]).await.unwrap(), url, request).await
-            }
-            Self::ByPath { endpoints, pages } => {
-                let address = if url.path().starts_with("/oauth2/") { endpoints } else { pages };
-                exchange(TcpStream::connect(address).await.unwrap(), url, request).await
-            }
-            Self::From(here, there) => {
-                exchange(Self::connect_from(here, there).await.unwrap(), url, request).await
-            }
-            Self::Unix(path) => {
-                exchange(UnixStream::connect(path).await.unwrap(), url, request).await
-            }
-        }
-    }
-}
-
-async fn exchange(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    url: Url,
-    request: Request<Full<Bytes>>,
-) -> Answer {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-    let connection = tokio::spawn(connection);
-    let answer = answer(url, sender.send_request(request).await.unwrap()).await;
-    connection.abort();
-    answer
-}
-
-async fn answer(url: Url, response: Response<Incoming>) -> Answer {
-    let (head, body) = response.into_parts();
-    let body = body.collect().await.unwrap().to_bytes();
-    let body = String::from_utf8_lossy(&body).into_owned();
-    Answer { url, status: head.status, headers: head.headers, body }
-}
-
 const NAVIGATION: [(&str, &str); 4] = [
     ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
     ("sec-fetch-mode", "navigate"),
@@ -403,10 +306,20 @@ const FORM: [(&str, &str); 5] = [
 mod tests {
     use super::*;
 
+    #[test]
+    fn published_port_is_found_whatever_the_host() {
+        let address = "127.0.0.1:9".parse().unwrap();
+        let browser = Browser::before(Door::Published(std::sync::Arc::new([(80, address)].into())));
+        for url in ["http://192.0.2.1/", "http://wiki.localhost/"] {
+            let Door::Published(ports) = browser.door_to(&url.parse().unwrap()) else { panic!() };
+            assert_eq!(ports[&80], address);
+        }
+    }
+
     #[tokio::test]
     async fn connection_comes_from_the_address_of_its_route() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let here = Ipv4Addr::new(127, 0, 0, 2);
+        let here = std::net::Ipv4Addr::new(127, 0, 0, 2);
         let mut browser = Browser::before(Door::From(here, listener.local_addr().unwrap()));
         let served = async {
             let (mut stream, peer) = listener.accept().await.unwrap();

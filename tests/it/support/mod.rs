@@ -2,6 +2,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod clocked;
+pub(crate) mod door;
 pub(crate) mod faults;
 pub(crate) mod gateway;
 pub(crate) mod grpc;
