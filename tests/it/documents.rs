@@ -47,11 +47,15 @@ fn complaint_about(block: &Block) -> Option<String> {
             commands_in(&block.text).iter().find_map(|command| complaint_about_command(command))
         }
         "console" if readme_of_a_folder => {
-            let runs = fs::read_to_string(root().join("tests/real/published.rs")).unwrap();
             let name = block.folder.file_name().unwrap().to_str().unwrap();
+            let (file, line) = match name {
+                "compose" => ("compose.rs", "example(\"compose/README.md\"".to_owned()),
+                _ => ("published.rs", format!("says, \"{name}\",")),
+            };
+            let runs = fs::read_to_string(root().join("tests/real").join(file)).unwrap();
             let commands = block.text.lines().filter(|line| line.starts_with("$ ")).count();
-            (commands == 0 || !runs.contains(&format!("says, \"{name}\",")))
-                .then(|| "tests/real/published.rs does not run this".to_owned())
+            (commands == 0 || !runs.contains(&line))
+                .then(|| format!("tests/real/{file} does not run this"))
         }
         // The drawing of the three ways to deploy it.
         "text" if block.text.contains("──▶") => None,
@@ -251,6 +255,22 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "tests/kubernetes/traefik.yaml",
         "kind: Deployment",
     ),
+    (
+        "docker compose -f deploy/compose/demo.yaml up --build",
+        "deploy/compose/demo.yaml",
+        "build: ../..",
+    ),
+    (
+        "install -m 0400 -o 65534 -g 65534 /dev/stdin client_secret",
+        "deploy/compose/sidecar.yaml",
+        "file: ./client_secret",
+    ),
+    (
+        "docker compose run --rm portcullis check --online",
+        "deploy/compose/sidecar.yaml",
+        "\n  portcullis:\n",
+    ),
+    ("docker compose up -d", "deploy/compose/sidecar.yaml", "services:"),
     ("envoy -c /etc/envoy/envoy.yaml", "deploy/envoy/envoy.yaml", "ext_authz"),
 ];
 

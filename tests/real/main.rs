@@ -12,6 +12,8 @@
 )]
 
 mod component;
+mod compose;
+mod containers;
 mod deployment;
 mod ext_authz;
 mod forward_auth;

@@ -141,7 +141,7 @@ async fn provider_for_the_example() -> IdentityProvider {
 }
 
 /// The commands of the blocks `console`, each with the output below it.
-fn commands_of(readme: &str) -> Vec<(String, String)> {
+pub(crate) fn commands_of(readme: &str) -> Vec<(String, String)> {
     let blocks = readme.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let commands = blocks.flat_map(|block| block.split("$ ").skip(1));
     commands

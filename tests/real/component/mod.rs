@@ -201,7 +201,7 @@ pub(crate) fn replaced(text: &str, edits: Edits<'_>) -> String {
 }
 
 /// A program that `tests/run` takes from PyPI.
-fn installed(path: &str) -> PathBuf {
+pub(crate) fn installed(path: &str) -> PathBuf {
     root().join("target/servers").join(path)
 }
 

@@ -17,14 +17,14 @@ use crate::support::browser::Door;
 pub(crate) const NAME: &str = "wiki.example.com";
 
 /// A certificate for [`NAME`] with its key, both as PEM, and what a client needs to trust it.
-pub(super) struct Certificate {
-    pub(super) chain: String,
-    pub(super) key: String,
+pub(crate) struct Certificate {
+    pub(crate) chain: String,
+    pub(crate) key: String,
     client: Arc<ClientConfig>,
 }
 
 impl Certificate {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let pair = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(pair.cert.der().clone()).unwrap();
@@ -43,13 +43,13 @@ impl Certificate {
 }
 
 /// Takes what browsers of the tests send, which is not encrypted, to a server that speaks TLS.
-pub(super) struct Relay {
-    pub(super) address: SocketAddr,
+pub(crate) struct Relay {
+    pub(crate) address: SocketAddr,
     serving: JoinHandle<()>,
 }
 
 impl Relay {
-    pub(super) async fn start(server: SocketAddr, certificate: &Certificate) -> Self {
+    pub(crate) async fn start(server: SocketAddr, certificate: &Certificate) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connector = TlsConnector::from(Arc::clone(&certificate.client));
