@@ -74,8 +74,10 @@ enum StandardError {
 fn standard_error() -> StandardError {
     let open = || {
         let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-        let (target, null) = (file.metadata()?, fs::metadata("/dev/null")?);
-        let is_null = target.file_type().is_char_device() && target.rdev() == null.rdev();
+        let target = file.metadata()?;
+        // Some containers have no null device. Then this is none.
+        let is_null = target.file_type().is_char_device()
+            && fs::metadata("/dev/null").is_ok_and(|null| target.rdev() == null.rdev());
         Ok::<_, io::Error>(if is_null { StandardError::Closed } else { StandardError::Open(file) })
     };
     open().unwrap_or(StandardError::Closed)
