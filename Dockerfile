@@ -6,7 +6,8 @@
 FROM --platform=$BUILDPLATFORM rust:1.95.0-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082 AS build
 ARG TARGETARCH
 WORKDIR /src
-ENV RUSTFLAGS="-C target-feature=+crt-static" \
+# Static, and position-independent with a short list of relocations, which saves half a megabyte.
+ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" \
     CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc \
     CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 # For another architecture: its standard library, C compiler and linker.
@@ -46,5 +47,5 @@ USER 65534:65534
 EXPOSE 4180
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["/portcullis", "health"]
 ENTRYPOINT ["/portcullis"]
-# By the variables of its flags, or by /etc/portcullis/portcullis.yaml.
+# By the variables of its flags, by PORTCULLIS_CONFIG_TEXT, or by /etc/portcullis/portcullis.yaml.
 CMD ["run"]

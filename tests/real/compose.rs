@@ -17,7 +17,7 @@ use portcullis::clock::Clock;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::component::tls::{Certificate, Relay};
+use crate::component::tls::{Certificate, NAME, Relay};
 use crate::component::{example, installed};
 use crate::containers::{Engine, config, docker_compose};
 use crate::published::commands_of;
@@ -222,7 +222,7 @@ async fn traefik_with_the_labels_signs_in_once_for_two_applications() {
     check_has_nothing_to_say(&engine, "portcullis");
 
     // The certificate, which Let's Encrypt issues elsewhere.
-    let certificate = Certificate::new();
+    let certificate = Certificate::of(NAME);
     let (chain, key) = (engine.path("chain.pem"), engine.path("key.pem"));
     fs::write(&chain, &certificate.chain).unwrap();
     fs::write(&key, &certificate.key).unwrap();

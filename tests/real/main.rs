@@ -17,6 +17,7 @@ mod containers;
 mod deployment;
 mod ext_authz;
 mod forward_auth;
+mod image;
 mod instances;
 mod manifests;
 mod nginx;

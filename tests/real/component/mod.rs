@@ -60,7 +60,7 @@ impl Setup {
 
     /// With the files `chain.pem`, `key.pem` and `both.pem`.
     pub(crate) fn with_tls() -> Self {
-        let (setup, certificate) = (Self::new(), Certificate::new());
+        let (setup, certificate) = (Self::new(), Certificate::of(tls::NAME));
         setup.write("chain.pem", &certificate.chain);
         setup.write("key.pem", &certificate.key);
         setup.write("both.pem", &format!("{}{}", certificate.chain, certificate.key));

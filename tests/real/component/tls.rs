@@ -1,10 +1,10 @@
-//! TLS before a server, as its example has it: a certificate for `wiki.example.com`, and clients that trust it.
+//! TLS before a server, as its example has it: a certificate for its name, and clients that trust it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -16,28 +16,38 @@ use crate::support::browser::Door;
 /// The name in the examples.
 pub(crate) const NAME: &str = "wiki.example.com";
 
-/// A certificate for [`NAME`] with its key, both as PEM, and what a client needs to trust it.
+/// A certificate for a name with its key, both as PEM, what a client needs to trust it, and a server that has it.
 pub(crate) struct Certificate {
+    name: &'static str,
     pub(crate) chain: String,
     pub(crate) key: String,
     client: Arc<ClientConfig>,
+    pub(crate) server: Arc<ServerConfig>,
 }
 
 impl Certificate {
-    pub(crate) fn new() -> Self {
-        let pair = rcgen::generate_simple_self_signed([NAME.to_owned()]).unwrap();
+    pub(crate) fn of(name: &'static str) -> Self {
+        let pair = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(pair.cert.der().clone()).unwrap();
-        let provider = rustls::crypto::aws_lc_rs::default_provider();
-        let client = ClientConfig::builder_with_provider(provider.into())
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let client = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
+        let key = PrivateKeyDer::Pkcs8(pair.signing_key.serialize_der().into());
+        let server = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![pair.cert.der().clone()], key);
         Self {
+            name,
             chain: pair.cert.pem(),
             key: pair.signing_key.serialize_pem(),
             client: Arc::new(client),
+            server: Arc::new(server.unwrap()),
         }
     }
 }
@@ -53,9 +63,10 @@ impl Relay {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let connector = TlsConnector::from(Arc::clone(&certificate.client));
+        let name = certificate.name;
         let serving = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(relay(stream, server, connector.clone()));
+                tokio::spawn(relay(stream, server, connector.clone(), name));
             }
         });
         Self { address, serving }
@@ -69,9 +80,14 @@ impl Drop for Relay {
 }
 
 /// A connection that fails is closed, as that of a browser would be.
-async fn relay(mut stream: TcpStream, server: SocketAddr, connector: TlsConnector) {
+async fn relay(
+    mut stream: TcpStream,
+    server: SocketAddr,
+    connector: TlsConnector,
+    name: &'static str,
+) {
     let Ok(to_server) = Door::connect_from(VISITOR, server).await else { return };
-    let name = ServerName::try_from(NAME).unwrap();
+    let name = ServerName::try_from(name).unwrap();
     let Ok(mut encrypted) = connector.connect(name, to_server).await else { return };
     copy_bidirectional(&mut stream, &mut encrypted).await.ok();
 }
