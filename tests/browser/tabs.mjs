@@ -30,7 +30,7 @@ routes:
     await signIn(pages[0], 'alice');
     await arrives(pages[0], 0);
     const session = await cookie(context, 'portcullis');
-    await Promise.all(pages.slice(1).map((page) => page.reload()));
+    await Promise.all(pages.slice(1).map((page) => untilDone(() => page.reload())));
     await Promise.all(pages.map(arrives));
     assert.equal(await cookie(context, 'portcullis'), session, 'no tab ends the session of another');
     assert.equal(provider.seen.authorization_code, 1);
@@ -40,7 +40,7 @@ routes:
 
   await check('fifty restored tabs of a user with a session at the provider reach their pages without a form', async () => {
     for (let round = 0; round < 2; round += 1) {
-      await Promise.all(pages.map((page) => page.goto('about:blank')));
+      await Promise.all(pages.map((page) => untilDone(() => page.goto('about:blank'))));
       await context.clearCookies({ domain: 'localhost' });
       await go(pages);
       await Promise.all(pages.map(arrives));
@@ -63,7 +63,19 @@ routes:
 await provider.stop();
 
 function go(pages) {
-  return Promise.all(pages.map((page, number) => page.goto(targets[number])));
+  return Promise.all(pages.map((page, number) => untilDone(() => page.goto(targets[number]))));
+}
+
+// Repeats a navigation that the browser has given up: it does so with all that are under way when the addresses of the
+// machine change, as containers make them, and then loads them again by itself.
+async function untilDone(navigate) {
+  for (;;) {
+    try {
+      return await navigate();
+    } catch (error) {
+      if (!/ERR_NETWORK_CHANGED|interrupted by another navigation/.test(error.message)) throw error;
+    }
+  }
 }
 
 async function arrives(page, number) {
