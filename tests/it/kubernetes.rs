@@ -73,6 +73,9 @@ fn auth_endpoints_have_a_port_of_their_own_that_only_the_proxy_reaches() {
 
 #[test]
 fn pods_are_restricted_single_and_have_time_to_end() {
+    let image = fs::read_to_string(root().join("Dockerfile")).unwrap();
+    assert!(image.contains("\nUSER 65534:65534\n"), "the user below");
+    assert!(image.contains("\nENTRYPOINT [\"/portcullis\"]\n"), "what gets the arguments");
     for manifest in manifests() {
         let (pod, name) = (Pod::of(&manifest), manifest.display());
         let deployment = pod.objects.iter().find(|object| object["kind"] == "Deployment").unwrap();

@@ -23,7 +23,7 @@ use crate::support::gateway::{Gateway, PUBLIC_URL};
 use crate::support::provider;
 use crate::support::upstream::Upstream;
 use crate::support::wait::Patience;
-use crate::support::wire::{Wire, status};
+use crate::support::wire::{Wire, field, status};
 
 /// The pod of a rendered manifest, and its container `portcullis`.
 pub(crate) struct Pod {
@@ -281,6 +281,37 @@ async fn user_signs_in_through_the_sidecar_to_the_application_of_its_pod() {
     assert!(page.body.contains("Hello, alice") && page.body.contains("demo-alice"), "{page:?}");
     drop(application);
     assert!(gateway.stop().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn proxy_gets_the_identity_of_a_user_at_the_port_of_the_auth_endpoints() {
+    let provider = provider::start(Duration::from_secs(60)).await;
+    let pod = Pod::of(&root().join("tests/kubernetes/traefik.yaml"));
+    let edits = [
+        ("https://id.example.com/realms/main", provider.issuer()),
+        ("https://wiki.example.com", PUBLIC_URL),
+        // The network of the pods.
+        ("10.244.0.0/16", "127.0.0.0/8"),
+    ];
+    let folder = pod.mount(&SECRETS, &edits);
+    let command = pod.command("run", &folder, &edits);
+    let gateway = Gateway::start_command(command, folder);
+    let cookie = provider::cookie_of(&gateway, "company", "alice").await;
+    let ask = async |cookie: &str| {
+        let port = pod.port(&"auth".into());
+        let mut wire = Wire::of(TcpStream::connect((pod.address, port)).await.unwrap());
+        wire.say(format!(
+            "GET /oauth2/forward_auth HTTP/1.1\r\nHost: portcullis.portcullis\r\n\
+             X-Forwarded-Method: GET\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Uri: /page\r\n\
+             X-Forwarded-Host: wiki.localhost\r\nX-Forwarded-For: 127.0.0.2\r\n{cookie}\r\n"
+        ))
+        .await;
+        wire.head().await
+    };
+    assert_eq!(status(&ask("").await), 401);
+    let answer = ask(&cookie).await;
+    assert_eq!(status(&answer), 202, "{answer}");
+    assert_eq!(field(&answer, "x-forwarded-user"), "demo-alice", "{answer}");
 }
 
 /// A process that ends with the test.

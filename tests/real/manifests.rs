@@ -187,12 +187,21 @@ fn rendered() -> BTreeMap<String, String> {
     let copy = TempDir::new().unwrap();
     let status = Command::new("cp").arg("-r").arg(&kubernetes).arg(copy.path()).status().unwrap();
     assert!(status.success());
-    let folder = copy.path().join("kubernetes/traefik");
-    let file = folder.join("kustomization.yaml");
-    let text = fs::read_to_string(&file).unwrap();
-    let (before, after) = text.split_once("  # - ../monitoring\n").unwrap();
-    fs::write(file, format!("{before}  - ../monitoring\n{after}")).unwrap();
-    found.insert("traefik-with-monitoring".to_owned(), kustomize(&folder));
+    let names: Vec<_> =
+        found.keys().filter(|name| *name != "base" && *name != "sidecar").cloned().collect();
+    for name in names {
+        let folder = copy.path().join("kubernetes").join(&name);
+        let file = folder.join("kustomization.yaml");
+        let text = fs::read_to_string(&file).unwrap();
+        let with =
+            text.replace("# components:\n#   -", "components:\n  -").replace("# - ../", "- ../");
+        fs::write(file, with).unwrap();
+        let text = kustomize(&folder);
+        assert!(text.contains("kind: ServiceMonitor\n"), "{name}");
+        if name == "traefik" {
+            found.insert("traefik-with-monitoring".to_owned(), text);
+        }
+    }
     found
 }
 
