@@ -91,7 +91,7 @@ pub(super) fn check(
     out: &mut dyn Write,
 ) -> io::Result<u8> {
     if let Some(target) = url {
-        return run(&target, out);
+        return run(&target, TIMEOUT, out);
     }
     let target = match config::admin_listen(file, source) {
         Ok(Some(address)) => of_listener(&address),
@@ -102,7 +102,7 @@ pub(super) fn check(
         }
     };
     match target {
-        Ok(target) => run(&target, out),
+        Ok(target) => run(&target, TIMEOUT, out),
         Err(error) => {
             complain(&format!("portcullis: admin.listen: {error}"));
             Ok(NOT_READY)
@@ -111,16 +111,30 @@ pub(super) fn check(
 }
 
 /// Sends the request, prints the response, and returns the exit code.
-fn run(target: &AdminAddress, out: &mut dyn Write) -> io::Result<u8> {
+fn run(target: &AdminAddress, limit: Duration, out: &mut dyn Write) -> io::Result<u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (code, text) = match runtime.block_on(async { timeout(TIMEOUT, request(target)).await }) {
+    let response = runtime.block_on(async { timeout(limit, request(target)).await });
+    // Dropping it would wait for the lookup of a name, which takes longer than the timeout if no DNS server answers.
+    runtime.shutdown_background();
+    let (code, text) = match response {
         Ok(Ok((StatusCode::OK, text))) => (SUCCESS, text),
         Ok(Ok((status, text))) => (NOT_READY, format!("not ready: {status}: {text}")),
         Ok(Err(error)) => (NOT_READY, format!("not ready: {target}: {error}")),
-        Err(_) => (NOT_READY, format!("not ready: {target}: no response within {TIMEOUT:?}")),
+        Err(_) => (NOT_READY, format!("not ready: {target}: no response within {limit:?}")),
     };
-    writeln!(out, "{}", text.trim_end())?;
+    writeln!(out, "{}", shown(&text))?;
     Ok(code)
+}
+
+/// Shortens a response: a wrong URL can be that of a page, and container runtimes keep the output of every check.
+fn shown(text: &str) -> String {
+    let text = text.trim_end();
+    let visible = text.chars().filter(|letter| !letter.is_control() || *letter == '\n');
+    let mut shown: String = visible.take(MOST_SHOWN).collect();
+    if text.chars().nth(MOST_SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// Sends one request on a new connection, without an egress proxy.
@@ -172,12 +186,18 @@ const OFF: &str = "the admin listener is off, so there is no health check: set a
 /// Default URL of the admin listener.
 const DEFAULT: &str = "http://127.0.0.1:4181/readyz";
 
-/// Shorter than the timeout of usual health checks.
+/// Shorter than the timeout of usual health checks, so that the reason is printed.
 const TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest response that is read.
 const MOST_BYTES: usize = 64 * 1024;
+/// Longest text that is printed, in characters.
+const MOST_SHOWN: usize = 1000;
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+    use std::net::TcpListener;
+
     use super::*;
     use crate::server::PassedSocketName;
 
@@ -194,6 +214,46 @@ mod tests {
             }
             _ => panic!("{file:?}: {found:?}"),
         }
+    }
+
+    /// Asks a server that sends this, or nothing; returns exit code and output.
+    fn ask(response: Option<String>, limit: Duration) -> (u8, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            match response {
+                // Until the client gives up.
+                None => drop(stream.read_to_end(&mut request)),
+                Some(response) => {
+                    assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+                    stream.write_all(response.as_bytes()).unwrap();
+                }
+            }
+        });
+        let mut out = Vec::new();
+        let code = run(&target(&url).unwrap(), limit, &mut out).unwrap();
+        server.join().unwrap();
+        (code, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn server_that_does_not_answer_is_not_ready_after_the_timeout() {
+        let (code, out) = ask(None, Duration::from_millis(20));
+        assert_eq!(code, NOT_READY);
+        assert!(out.starts_with("not ready: http://127.0.0.1:"), "{out}");
+        assert!(out.ends_with("/readyz: no response within 20ms\n"), "{out}");
+    }
+
+    #[test]
+    fn long_response_is_shortened() {
+        let page = "\u{1b}[2J<p>".repeat(2000);
+        let head = format!("HTTP/1.1 404 Not Found\r\ncontent-length: {}\r\n\r\n", page.len());
+        let (code, out) = ask(Some(head + &page), TIMEOUT);
+        assert_eq!(code, NOT_READY);
+        assert!(out.starts_with("not ready: 404 Not Found: [2J<p>[2J"), "{out}");
+        assert!(out.ends_with("…\n") && out.chars().count() == MOST_SHOWN + 2, "{out}");
     }
 
     #[test]

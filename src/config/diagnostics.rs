@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::clock::UnixTime;
-use crate::config::host_env::HostEnv;
+use crate::config::host_env::{HostEnv, ReadError};
 use crate::config::interpolate::{self, TextPart};
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::Type;
@@ -102,7 +102,8 @@ impl<'a> Diagnostics<'a> {
 
     /// Reads a file that a value names.
     pub(super) fn file(&self, name: &str) -> Result<Vec<u8>, Invalid> {
-        self.content(name).map_err(|(file, why)| Invalid::of_file(file, why))
+        self.content(name)
+            .map_err(|(file, why)| why.with_remedy(Invalid::of_file(file, why.to_string())))
     }
 
     /// Whether an error was reported.
@@ -183,9 +184,9 @@ impl<'a> Diagnostics<'a> {
     }
 
     fn text_file(&self, name: &str) -> Result<String, Invalid> {
-        let bytes = self
-            .content(name)
-            .map_err(|(file, why)| Invalid::new(format!("uses the file {file}, which {why}")))?;
+        let bytes = self.content(name).map_err(|(file, why)| {
+            why.with_remedy(Invalid::new(format!("uses the file {file}, which {why}")))
+        })?;
         let mut text = String::from_utf8(bytes).map_err(|_| {
             let file = self.at(name);
             Invalid::new(format!("uses the file {}, which is not UTF-8 text", file.display()))
@@ -200,10 +201,10 @@ impl<'a> Diagnostics<'a> {
     }
 
     /// Reads a file; the error is its path and the reason.
-    fn content(&self, name: &str) -> Result<Vec<u8>, (String, String)> {
+    fn content(&self, name: &str) -> Result<Vec<u8>, (String, ReadError)> {
         let path = self.at(name);
         self.files.borrow_mut().insert(path.clone());
-        self.source.read(&path).map_err(|why| (path.display().to_string(), why.to_string()))
+        self.source.read(&path).map_err(|why| (path.display().to_string(), why))
     }
 }
 

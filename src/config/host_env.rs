@@ -7,6 +7,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::clock::{Clock, UnixTime};
+use crate::config::invalid::Invalid;
 
 /// Maximum size of a file that a configuration names, so that a device or a log file does not fill the memory.
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
@@ -32,6 +33,26 @@ pub enum ReadError {
     /// Another error of the system.
     #[error("cannot be read: {0}")]
     Other(String),
+}
+
+impl ReadError {
+    /// What to do, if that is known.
+    pub(super) fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::PermissionDenied => {
+                Some("allow this user to read the file and its folders, with `chmod` or `chgrp`")
+            }
+            Self::Missing | Self::Folder | Self::TooLong | Self::Other(_) => None,
+        }
+    }
+
+    /// Adds what to do.
+    pub(super) fn with_remedy(&self, invalid: Invalid) -> Invalid {
+        match self.remedy() {
+            Some(remedy) => invalid.hint(remedy),
+            None => invalid,
+        }
+    }
 }
 
 /// Source of files, environment variables and the time.
@@ -169,7 +190,10 @@ mod tests {
         let error = HostEnv::system().read(Path::new("/dev/zero")).unwrap_err();
         assert_eq!(error, ReadError::TooLong);
         let error = io::Error::from(io::ErrorKind::PermissionDenied);
-        assert_eq!(ReadError::from(error), ReadError::PermissionDenied);
+        let denied = ReadError::from(error);
+        assert_eq!(denied, ReadError::PermissionDenied);
+        let invalid = denied.with_remedy(Invalid::new(format!("uses the file a, which {denied}")));
+        assert!(invalid.hint_for(None).is_some_and(|hint| hint.contains("chmod")));
         let error = HostEnv::system().read(Path::new("/")).unwrap_err();
         assert_eq!(error, ReadError::Folder);
     }

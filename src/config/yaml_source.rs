@@ -113,14 +113,7 @@ impl YamlSource {
     }
 
     fn unreadable(&self, why: &ReadError) -> Problems {
-        let hint = match why {
-            ReadError::PermissionDenied => {
-                "allow this user to read the file and its folders, with `chmod` or `chgrp`"
-            }
-            ReadError::Missing | ReadError::Folder | ReadError::TooLong | ReadError::Other(_) => {
-                PLACES
-            }
-        };
+        let hint = why.remedy().unwrap_or(PLACES);
         self.rejected(None, format!("the file {why}"), Some(hint.to_owned()))
     }
 
