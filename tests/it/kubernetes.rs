@@ -215,7 +215,7 @@ fn headers_for_envoy_are_those_of_the_tested_folder() {
 
 /// What each example for an Envoy sends Portcullis, and what it takes from the answer.
 fn lists_for_envoy() -> Vec<(BTreeSet<String>, BTreeSet<String>)> {
-    let objects = parsed("kubernetes/envoy-gateway/wiki.yaml");
+    let objects = parsed("kubernetes/envoy-gateway/policy.yaml");
     let gateway = objects.iter().find(|object| object["kind"] == "SecurityPolicy").unwrap();
     let gateway = &gateway["spec"]["extAuth"];
     let istio = parsed("kubernetes/istio/values.yaml").remove(0);

@@ -172,7 +172,7 @@ fn every_object_is_valid_for_kubernetes_validate_or_of_a_kind_that_it_does_not_k
     assert_eq!(passed + unknown.len(), objects, "{said}");
 }
 
-/// What kubectl makes of each folder, and of one with each component that is commented out.
+/// What kubectl makes of each folder, and of two with what their comments offer.
 fn rendered() -> BTreeMap<String, String> {
     let kubernetes = root().join("deploy/kubernetes");
     let mut found = BTreeMap::new();
@@ -202,6 +202,13 @@ fn rendered() -> BTreeMap<String, String> {
             found.insert("traefik-with-monitoring".to_owned(), text);
         }
     }
+    let file = "envoy-gateway/kustomization.yaml";
+    let text = fs::read_to_string(kubernetes.join(file)).unwrap();
+    let (before, after) = text.split_once("  - policy.yaml\n").unwrap();
+    let with = format!("{before}  - policy-grpc.yaml\n{after}");
+    fs::write(copy.path().join("kubernetes").join(file), with).unwrap();
+    let text = kustomize(&copy.path().join("kubernetes/envoy-gateway"));
+    found.insert("envoy-gateway-over-grpc".to_owned(), text);
     found
 }
 
@@ -221,7 +228,7 @@ fn objects() -> Vec<(PathBuf, Value)> {
         let name = file.strip_prefix(root()).unwrap().to_owned();
         found.extend(objects.map(|object| (name.clone(), object)));
     }
-    for name in ["istio/values.yaml", "istio/values-grpc.yaml", "envoy-gateway/policy-grpc.yaml"] {
+    for name in ["istio/values.yaml", "istio/values-grpc.yaml"] {
         let text = fs::read_to_string(root().join("deploy/kubernetes").join(name)).unwrap();
         found.extend(objects_in(&text).into_iter().map(|object| (name.into(), object)));
     }
