@@ -203,8 +203,12 @@ impl ClientInfo {
 
     /// Reports a peer that sends the field with the client's address and is not trusted.
     pub fn note_untrusted_chain(&self, headers: &HeaderMap) {
-        if !self.trusted && headers.contains_key(&self.connected.settings().address_header) {
-            self.connected.note_untrusted_chain();
+        let connected = &self.connected;
+        if !self.trusted
+            && !connected.has_noted_chain()
+            && headers.contains_key(&connected.settings().address_header)
+        {
+            connected.note_untrusted_chain();
         }
     }
 

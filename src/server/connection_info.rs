@@ -186,6 +186,11 @@ impl ConnectionInfo {
         trusted.then_some(proxies)
     }
 
+    /// Whether [`Self::note_untrusted_chain`] was called.
+    pub(super) fn has_noted_chain(&self) -> bool {
+        self.has_sent_chain.load(Ordering::Relaxed)
+    }
+
     /// Reports a peer that sends the field with the client's address and is not trusted: it may be a proxy that the
     /// operator forgot.
     pub(super) fn note_untrusted_chain(&self) {
