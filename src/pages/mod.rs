@@ -25,7 +25,7 @@ use http::header::{
     CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use minijinja::value::Serde;
 use minijinja::{Environment, Value, context};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -141,6 +141,8 @@ pub enum Error {
 pub struct Pages {
     environment: Environment<'static>,
     policies: Policies,
+    /// The header fields of every answer that has no form.
+    fields: HeaderMap,
     clock: Clock,
     texts: Languages,
     /// The texts that no operator replaced, for programs.
@@ -161,11 +163,14 @@ impl Pages {
             message => brand.message.as_deref(),
         })?;
         let policies = Policies::new(&style);
+        let mut fields = HeaderMap::with_capacity(FIELDS);
+        harden(&mut fields);
+        fields.insert(CONTENT_SECURITY_POLICY, policies.of(FormAction::None));
         environment.add_global("title", title);
         environment.add_global("brand", Value::from_safe_string(rendered));
         environment.add_global("style", Value::from_safe_string(style));
         let (texts, built_in) = (brand.texts.clone(), Languages::default());
-        Ok(Self { environment, policies, clock, texts, built_in })
+        Ok(Self { environment, policies, fields, clock, texts, built_in })
     }
 
     /// Renders a page in the format of `context`. A 401 gets `WWW-Authenticate: Bearer`, a 429 and a 503 get
@@ -182,19 +187,20 @@ impl Pages {
         };
         let view = page.view(texts, context.retry);
         let mut response = match context.format {
-            Format::Grpc => grpc(status, &view),
-            Format::Html => {
-                self.html(context, texts, page, &view).unwrap_or_else(|| json(context, page, &view))
-            }
-            Format::Json => json(context, page, &view),
+            Format::Grpc => self.grpc(status, &view),
+            Format::Html => self
+                .html(context, texts, page, &view)
+                .unwrap_or_else(|| self.json(context, page, &view)),
+            Format::Json => self.json(context, page, &view),
         };
         if context.format != Format::Grpc {
             *response.status_mut() = status;
         }
         let headers = response.headers_mut();
-        harden(headers);
         let forms = page.form_action();
-        headers.insert(CONTENT_SECURITY_POLICY, self.policies.of(forms));
+        if forms != FormAction::None {
+            headers.insert(CONTENT_SECURITY_POLICY, self.policies.of(forms));
+        }
         if let FormAction::Only(_) = forms {
             // SECURITY: a script of an application on this origin could read the token in a window that it opened.
             headers.insert(OPENER_POLICY, HeaderValue::from_static("same-origin"));
@@ -227,11 +233,67 @@ impl Pages {
             request_id => reference::short(context.request_id),
         };
         let text = self.environment.get_template("page.html").ok()?.render(values).ok()?;
-        let mut response = full("text/html; charset=utf-8", text);
+        let mut response = self.full("text/html; charset=utf-8", text);
         // No `Vary`: the answer is `no-store`, so no cache could mix up two languages.
         let language = HeaderValue::from_static(context.language.tag());
         response.headers_mut().insert(CONTENT_LANGUAGE, language);
         Some(response)
+    }
+
+    /// Without a serializer, because a general one would take a third of the time of an auth subrequest.
+    fn json(
+        &self,
+        context: &ResponseContext<'_>,
+        page: &Page<'_>,
+        view: &View<'_>,
+    ) -> Response<Body> {
+        let message = view.message();
+        let members = [
+            ("error", view.error),
+            ("message", Some(&*message)),
+            ("request_id", Some(context.request_id)),
+            ("login_url", page.login_url()),
+        ];
+        let mut text = String::with_capacity(JSON_BYTES);
+        for (name, value) in members {
+            let Some(value) = value else { continue };
+            text.push_str(if text.is_empty() { "{\"" } else { ",\"" });
+            text.push_str(name);
+            text.push_str("\":");
+            push_json(&mut text, value);
+        }
+        text.push('}');
+        self.full("application/json", text)
+    }
+
+    fn full(&self, content_type: &'static str, text: String) -> Response<Body> {
+        let length = HeaderValue::from(text.len());
+        let mut response = self.response(Body::full(text));
+        let headers = response.headers_mut();
+        // Set here, because the body of an answer to HEAD is gone before it is measured (RFC 9110 §8.6).
+        headers.insert(CONTENT_LENGTH, length);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        response
+    }
+
+    /// A Trailers-Only response: HTTP 200, and the gRPC status as a header.
+    fn grpc(&self, status: StatusCode, view: &View<'_>) -> Response<Body> {
+        let message = utf8_percent_encode(&view.message(), GRPC_MESSAGE).to_string();
+        let mut response = self.response(Body::empty());
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(GRPC_STATUS, HeaderValue::from(negotiate::grpc_status(status)));
+        if let Ok(message) = HeaderValue::try_from(message) {
+            headers.insert(HeaderName::from_static("grpc-message"), message);
+        }
+        response
+    }
+
+    /// A response with the header fields of every answer.
+    fn response(&self, body: Body) -> Response<Body> {
+        let mut response = Response::new(body);
+        *response.headers_mut() = self.fields.clone();
+        response
     }
 }
 
@@ -306,27 +368,6 @@ impl Logo {
     }
 }
 
-/// Without a serializer, because a general one would take a third of the time of an auth subrequest.
-fn json(context: &ResponseContext<'_>, page: &Page<'_>, view: &View<'_>) -> Response<Body> {
-    let message = view.message();
-    let members = [
-        ("error", view.error),
-        ("message", Some(&*message)),
-        ("request_id", Some(context.request_id)),
-        ("login_url", page.login_url()),
-    ];
-    let mut text = String::with_capacity(JSON_BYTES);
-    for (name, value) in members {
-        let Some(value) = value else { continue };
-        text.push_str(if text.is_empty() { "{\"" } else { ",\"" });
-        text.push_str(name);
-        text.push_str("\":");
-        push_json(&mut text, value);
-    }
-    text.push('}');
-    full("application/json", text)
-}
-
 /// Adds a JSON string. Nearly none has a character to be escaped (RFC 8259 §7).
 fn push_json(text: &mut String, value: &str) {
     let is_special = |byte| (byte < b' ') | (byte == b'"') | (byte == b'\\');
@@ -338,30 +379,6 @@ fn push_json(text: &mut String, value: &str) {
         text.push_str(value);
         text.push('"');
     }
-}
-
-fn full(content_type: &'static str, text: String) -> Response<Body> {
-    let length = HeaderValue::from(text.len());
-    let mut response = Response::new(Body::full(text));
-    let headers = response.headers_mut();
-    headers.reserve(FIELDS);
-    // Set here, because the body of an answer to HEAD is gone before it is measured (RFC 9110 §8.6).
-    headers.insert(CONTENT_LENGTH, length);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
-}
-
-/// A Trailers-Only response: HTTP 200, and the gRPC status as a header.
-fn grpc(status: StatusCode, view: &View<'_>) -> Response<Body> {
-    let message = utf8_percent_encode(&view.message(), GRPC_MESSAGE).to_string();
-    let mut response = Response::new(Body::empty());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    headers.insert(GRPC_STATUS, HeaderValue::from(negotiate::grpc_status(status)));
-    if let Ok(message) = HeaderValue::try_from(message) {
-        headers.insert(HeaderName::from_static("grpc-message"), message);
-    }
-    response
 }
 
 /// `Cross-Origin-Opener-Policy`, of the HTML standard.
