@@ -45,7 +45,7 @@ impl App {
         }
         let outcome = Outcome {
             decision: Some(report.decision),
-            reason: Some(report.reason.to_string().into()),
+            reason: Some(report.reason.text()),
             subject: report.subject.cloned(),
             claims: report.claims.cloned().map(Box::new),
             visitor_status: None,

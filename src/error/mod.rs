@@ -5,7 +5,7 @@ mod reasons;
 mod second_path;
 mod subrequest;
 
-use std::fmt;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::header::{ALLOW, SET_COOKIE};
@@ -58,7 +58,7 @@ pub enum Error {
         allow: &'static str,
     },
     /// The visitor is not signed in, and signing in may help.
-    #[error("not signed in")]
+    #[error("{}", NOT_SIGNED_IN)]
     NotSignedIn {
         /// Where to sign in.
         login_url: String,
@@ -222,15 +222,17 @@ pub enum LoggedReason<'e> {
     Word(&'static str),
 }
 
-impl fmt::Display for LoggedReason<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl LoggedReason<'_> {
+    /// Its text.
+    pub fn text(self) -> Cow<'static, str> {
         match self {
-            Self::Error(error) => error.fmt(f),
+            // That of nearly all errors.
+            Self::Error(Error::NotSignedIn { .. }) => NOT_SIGNED_IN.into(),
+            Self::Error(error) => error.to_string().into(),
             Self::Keys(keys) => {
-                let names: Vec<_> = keys.iter().map(|key| key.as_str()).collect();
-                f.write_str(&names.join(","))
+                keys.iter().map(|key| key.as_str()).collect::<Vec<_>>().join(",").into()
             }
-            Self::Word(word) => f.write_str(word),
+            Self::Word(word) => word.into(),
         }
     }
 }
@@ -348,6 +350,8 @@ fn set_cookie<'c>(
     cookies.into_iter().map(|cookie| (SET_COOKIE, cookie.clone())).collect()
 }
 
+const NOT_SIGNED_IN: &str = "not signed in";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -390,7 +394,7 @@ mod tests {
         let report = full.report();
         assert_eq!(report.status, StatusCode::FORBIDDEN);
         assert_eq!(report.decision, LoggedDecision::Error);
-        assert_eq!(report.reason.to_string(), upstream::Error::Full.to_string());
+        assert_eq!(report.reason.text(), upstream::Error::Full.to_string());
         let page = report.page;
         assert!(matches!(page, ErrorPage::Status(StatusCode::SERVICE_UNAVAILABLE)), "{page:?}");
         let method = Error::Method { allow: "GET" }.in_subrequest();
@@ -421,7 +425,7 @@ mod tests {
         let error = Error::from(upstream::Error::BodyTooLarge);
         let report = error.report();
         assert_eq!(report.status, StatusCode::PAYLOAD_TOO_LARGE);
-        assert_eq!(report.reason.to_string(), "too_large");
+        assert_eq!(report.reason.text(), "too_large");
     }
 
     #[test]
@@ -429,6 +433,6 @@ mod tests {
         let denied = Error::DeniedForEveryone { failed: vec![Key::Methods, Key::Paths] };
         let report = denied.report();
         assert_eq!(report.decision, LoggedDecision::Deny);
-        assert_eq!(report.reason.to_string(), "methods,paths");
+        assert_eq!(report.reason.text(), "methods,paths");
     }
 }

@@ -56,7 +56,8 @@ impl<'a> SignInOptions<'a> {
         ];
         let parameters = parameters.into_iter().filter_map(|(name, value)| Some((name, value?)));
         let target = shorten(target);
-        let mut link = String::with_capacity(path.len() + 2 * target.len());
+        // Room for `?rd=`, for a provider, and for the escapes of an origin.
+        let mut link = String::with_capacity(path.len() + target.len() + 64);
         link.push_str(path);
         link.push('?');
         let query = link.len();
