@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use url::{Host, Url};
 
@@ -118,10 +118,9 @@ impl Origin {
 
     /// The host, in one form for each machine as far as the host shows it: this machine has several names.
     pub fn machine(&self) -> Cow<'_, str> {
-        let usual = [Ipv4Addr::LOCALHOST.into(), IpAddr::from(Ipv6Addr::LOCALHOST)];
         match self.address().map(|address| address.to_canonical()) {
             // Linux takes an unspecified address for this machine's.
-            Some(it) if it.is_unspecified() || usual.contains(&it) => LOCALHOST.into(),
+            Some(it) if it.is_unspecified() || it.is_loopback() => LOCALHOST.into(),
             Some(other) => other.to_string().into(),
             None if self.is_loopback() => LOCALHOST.into(),
             None => self.host.as_str().into(),
@@ -249,13 +248,21 @@ mod tests {
     #[test]
     fn machine_is_the_same_for_each_of_its_names() {
         let machine = |host: &str| Origin::of_host(false, host, None).machine().into_owned();
-        for host in ["LocalHost", "a.localhost.", "127.0.0.1", "127.1", "[::1]", "0.0.0.0", "[::]"]
-        {
+        for host in [
+            "LocalHost",
+            "a.localhost.",
+            "127.0.0.1",
+            "127.0.0.2",
+            "127.1",
+            "[::1]",
+            "0.0.0.0",
+            "[::]",
+        ] {
             assert_eq!(machine(host), "localhost", "{host}");
         }
         assert_eq!(machine("[::ffff:127.0.0.1]"), "localhost");
         assert_eq!(machine("[::ffff:10.0.0.1]"), "10.0.0.1");
-        for host in ["127.0.0.2", "wiki.example", "localhost.example"] {
+        for host in ["128.0.0.1", "wiki.example", "localhost.example"] {
             assert_eq!(machine(host), host);
         }
     }

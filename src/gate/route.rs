@@ -121,10 +121,15 @@ impl Route {
         }
     }
 
-    /// Whether requests of both routes go to the same upstream.
-    pub fn shares_upstream(&self, other: &Self) -> bool {
+    /// Whether both routes have the same `upstream`.
+    pub fn has_upstream_of(&self, other: &Self) -> bool {
+        self.target == other.target
+    }
+
+    /// Whether requests of both routes go to the same upstream, or to one that its address shows to be the same server.
+    pub fn may_share_upstream(&self, other: &Self) -> bool {
         let targets = self.target.as_ref().zip(other.target.as_ref());
-        targets.is_some_and(|(target, other)| target.is_same_server(other))
+        targets.is_some_and(|(target, other)| target.may_be_same_server(other))
     }
 }
 

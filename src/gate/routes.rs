@@ -43,9 +43,10 @@ impl Routes {
     }
 
     /// The interpretations of a path in which `;parameters` are part of a name, each with the route whose rules hold
-    /// for it: the one that it leads to, if that has the same upstream as `route`, else `route`.
+    /// for it: the one that it leads to, if that has the same upstream as `route`, else `route`; both, if the two have
+    /// the same server in another spelling.
     // SECURITY: most upstreams serve `/open;x` as another path than `/open`. It must not be a way around the rules for
-    // that path.
+    // that path. Two spellings may be two servers after all, so neither the rules of the one nor of the other are enough.
     pub fn with_parameters<'r, 'p>(
         &'r self,
         host: &str,
@@ -60,9 +61,11 @@ impl Routes {
         let host = normal(host);
         let of_rules = |interpretation| {
             let found = self.of_interpretation(&host, interpretation).ok();
-            (found.filter(|found| found.shares_upstream(route)).unwrap_or(route), interpretation)
+            let found = found.filter(|found| found.may_share_upstream(route));
+            let own = found.is_none_or(|found| !found.has_upstream_of(route)).then_some(route);
+            own.into_iter().chain(found).map(move |route| (route, interpretation))
         };
-        with_parameters.iter().map(of_rules).collect()
+        with_parameters.iter().flat_map(of_rules).collect()
     }
 
     /// Every way to interpret a path on a host. A path that is not UTF-8 is malformed, unless the host has only a

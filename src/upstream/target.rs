@@ -1,5 +1,5 @@
 //! The address of an upstream.
-//! Invariant: two addresses that name the same server are found to, as far as they show it.
+//! Invariant: two addresses that name the same server are found to, as far as they show it. Names are not resolved.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,12 +16,13 @@ pub enum Target {
 }
 
 impl Target {
-    /// Whether both name the same server, as far as they show: this machine has several names, and a server often has
-    /// `http` and `https`, each at its default port.
-    pub fn is_same_server(&self, other: &Self) -> bool {
+    /// Whether both may name the same server, as far as they show: this machine has several names, and a server often
+    /// has `http` and `https`, each at its default port.
+    pub fn may_be_same_server(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Origin(one), Self::Origin(other)) => {
-                (one.machine(), one.written_port()) == (other.machine(), other.written_port())
+                one.machine() == other.machine()
+                    && (one.port() == other.port() || one.written_port() == other.written_port())
             }
             (Self::Unix(one), Self::Unix(other)) => one == other,
             (Self::Origin(_), Self::Unix(_)) | (Self::Unix(_), Self::Origin(_)) => false,
@@ -49,7 +50,7 @@ mod tests {
             Some(path) => Target::Unix(path.into()),
             None => Target::Origin(Origin::parse(text).unwrap()),
         };
-        assert_eq!(target(one).is_same_server(&target(other)), expected, "{one} {other}");
+        assert_eq!(target(one).may_be_same_server(&target(other)), expected, "{one} {other}");
     }
 
     #[test]
@@ -59,6 +60,8 @@ mod tests {
             ("http://wiki", "https://wiki"),
             ("http://localhost:8080", "http://127.0.0.1:8080"),
             ("http://localhost:8080", "http://[::1]:8080"),
+            ("http://127.0.0.1:8080", "http://127.0.0.2:8080"),
+            ("http://wiki:443", "https://wiki"),
             ("http://10.0.0.1:8080", "http://[::ffff:10.0.0.1]:8080"),
             ("unix:/run/wiki.sock", "unix:/run//wiki.sock"),
         ] {
@@ -68,7 +71,6 @@ mod tests {
         for (one, other) in [
             ("http://wiki", "http://wiki:8080"),
             ("http://wiki:8080", "http://docs:8080"),
-            ("http://127.0.0.1:8080", "http://127.0.0.2:8080"),
             ("http://127.0.0.1:8080", "http://127.0.0.1:8081"),
             ("unix:/run/wiki.sock", "unix:/run/docs.sock"),
             ("http://localhost", "unix:/run/wiki.sock"),

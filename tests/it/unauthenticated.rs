@@ -163,6 +163,23 @@ async fn parameters_in_a_public_path_are_no_way_to_a_path_that_needs_sign_in() {
 }
 
 /// The upstream of such a route has no other paths for which there are rules.
+/// Two spellings may be two servers after all: then the rules of the other one are no way around its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn path_with_parameters_keeps_the_rules_of_its_own_route_if_only_the_spelling_may_differ() {
+    let upstream = Upstream::start().await;
+    let gateway = Gateway::start(&format!(
+        "providers:\n  company: {{ issuer: \"http://127.0.0.1:9\", client_id: wiki, client_secret: s }}\n\
+         routes:\n  - {{ upstream: \"http://LocalHost:{}\", allow: public }}\n\
+         \x20 - {{ path: /a, upstream: \"http://{}\", allow: [{{ public: true, paths: [/a/open] }}, authenticated] }}\n",
+        upstream.address.port(),
+        upstream.address
+    ));
+    let mut browser = Browser::new(&gateway);
+    for (path, status) in [("/a/open", 200), ("/a", 401), ("/a;x/b", 401), ("/a;x/open", 401)] {
+        assert_eq!(browser.fetch(path).await.status, status, "{path}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn parameters_in_a_public_path_of_another_upstream_need_no_session() {
     let (upstream, other) = (Upstream::start().await, Upstream::start().await);
