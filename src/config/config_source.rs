@@ -190,7 +190,7 @@ fn given_yaml(
         None => source.named_file().map(|file| ("PORTCULLIS_CONFIG", file)),
     };
     if let Some((by, file)) = &named
-        && is_yaml(file)
+        && is_content(file)
     {
         return Err(SourceConflict::TextAsName(by));
     }
@@ -205,11 +205,15 @@ fn given_yaml(
     }
 }
 
-/// Whether the name of a file is the content of one.
-fn is_yaml(name: &Path) -> bool {
+/// Whether the name of a file is the content of one, also in base64: no file has so long a name.
+fn is_content(name: &Path) -> bool {
+    let longest = name.components().map(|part| part.as_os_str().len()).max();
     let name = name.to_string_lossy();
-    name.contains('\n') || name.contains(": ")
+    name.contains(['\n', '{', '"']) || name.contains(": ") || longest > Some(LONGEST_NAME)
 }
+
+/// Linux has no longer names of files, in bytes.
+const LONGEST_NAME: usize = 255;
 
 /// Warns about a file in a default location that is ignored because of these flags and variables.
 fn ignored_file(because_of: &[String], source: &HostEnv) -> Option<Problem> {
@@ -436,7 +440,8 @@ routes:
 
     #[test]
     fn text_in_place_of_a_file_name_is_a_conflict_that_does_not_show_it() {
-        for text in [TEXT, "{server: {public_url: \"https://a.example\"}}"] {
+        let base64 = "c2VydmVyOgo".repeat(30);
+        for text in [TEXT, "{\"providers\":{\"p\":{\"client_secret\":\"s\"}}}", "a: b", &base64] {
             let message = find(None, text, "").unwrap_err().to_string();
             assert_eq!(
                 message,

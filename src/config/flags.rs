@@ -266,7 +266,8 @@ pub(super) fn in_environment(source: &HostEnv) -> Vec<String> {
 /// Returns the variable that contains the secret of a flag's file, if it is set.
 fn secret_variable(flag: &str, source: &HostEnv) -> Option<&'static str> {
     let (_, variable) = SECRETS.into_iter().find(|(of, _)| *of == flag)?;
-    source.variable(variable).filter(|secret| !secret.is_empty()).map(|_| variable)
+    // Also if it is not UTF-8, which is an error where it is read.
+    source.raw_variable(variable).map(|_| variable)
 }
 
 /// Returns the flag of a key.
