@@ -30,6 +30,8 @@ pub(in crate::endpoints) struct DeclaredClient {
     address_ignored: AtomicBool,
     /// Throttles the log line about their subrequests with a fault in the form.
     pub(super) faults: LogThrottle,
+    /// Throttles the log line about gRPC calls, which visitors can cause.
+    pub(super) calls: LogThrottle,
 }
 
 impl DeclaredClients {
@@ -73,6 +75,7 @@ impl DeclaredClient {
             scheme_ignored: AtomicBool::new(false),
             address_ignored: AtomicBool::new(false),
             faults: LogThrottle::default(),
+            calls: LogThrottle::default(),
         }
     }
 

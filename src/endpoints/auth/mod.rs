@@ -188,13 +188,14 @@ fn report_without_uri(client: &DeclaredClient, request_id: &RequestId, fault: &S
 
 /// Logs a gRPC call of a proxy that is declared as one of another kind. Throttled.
 pub(in crate::endpoints) fn report_call(client: &DeclaredClient, request_id: &RequestId) {
-    if client.faults.allow() {
+    if client.calls.allow() {
         let proxy = client.proxy().as_str();
+        // SECURITY: a proxy that forwards such calls of visitors must not be declared as Envoy (T54).
         tracing::warn!(
             %request_id,
             proxy,
-            "a proxy that is declared as {proxy} calls over gRPC, as Envoy does: if that is what it is, declare it \
-             as `proxy`: envoy"
+            "a gRPC call for a decision came from a proxy that is declared as {proxy}: if it is Envoy and has sent the \
+             call itself, declare it as `proxy`: envoy; if it has forwarded a visitor's request, change nothing"
         );
     }
 }
