@@ -76,8 +76,11 @@ fn of_listener(address: &ListenAddress) -> Result<AdminAddress, String> {
         }
         // Connect to loopback if it listens on all addresses.
         ListenAddress::Tcp(place) => {
-            let place = place.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
-            target(&format!("http://{place}"))
+            target(&match (place.strip_prefix("0.0.0.0:"), place.strip_prefix("[::]:")) {
+                (Some(port), _) => format!("http://127.0.0.1:{port}"),
+                (None, Some(port)) => format!("http://[::1]:{port}"),
+                (None, None) => format!("http://{place}"),
+            })
         }
     }
 }
@@ -128,10 +131,10 @@ fn run(target: &AdminAddress, limit: Duration, out: &mut dyn Write) -> io::Resul
 
 /// Shortens a response: a wrong URL can be that of a page, and container runtimes keep the output of every check.
 fn shown(text: &str) -> String {
-    let text = text.trim_end();
-    let visible = text.chars().filter(|letter| !letter.is_control() || *letter == '\n');
-    let mut shown: String = visible.take(MOST_SHOWN).collect();
-    if text.chars().nth(MOST_SHOWN).is_some() {
+    let text = text.trim_end().chars();
+    let mut visible = text.filter(|letter| !letter.is_control() || *letter == '\n');
+    let mut shown: String = visible.by_ref().take(MOST_SHOWN).collect();
+    if visible.next().is_some() {
         shown.push('…');
     }
     shown
