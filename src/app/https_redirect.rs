@@ -30,7 +30,7 @@ impl App {
         let port = public_url.is_https().then(|| public_url.port());
         let to = Origin::of_host(true, &host, port);
         let is_there = to.host() == client.origin().host()
-            // Some load balancers leave the port out.
+            // Many proxies leave the port out (`Host $host` of nginx).
             && client.authority().port().is_none_or(|port| port == to.port());
         if is_there && client.forwarded_scheme(headers) == Some(Scheme::Https) {
             if self.redirect_loop.allow() {

@@ -178,8 +178,8 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ("docker build -t portcullis .", "Dockerfile", "ENTRYPOINT [\"/portcullis\"]"),
     ("docker build --tag portcullis .", "Dockerfile", "ENTRYPOINT [\"/portcullis\"]"),
     (
-        "docker run --read-only --cap-drop ALL --security-opt no-new-privileges --publish 4180:4180 \
-         --volume \"$PWD/portcullis.yaml:/etc/portcullis/portcullis.yaml:ro\" --volume \"$PWD/secrets:/run/secrets:ro\" \
+        "docker run --read-only --cap-drop ALL --security-opt no-new-privileges --stop-timeout 40 \
+         --publish 127.0.0.1:4180:4180 --volume \"$PWD/portcullis.yaml:/etc/portcullis/portcullis.yaml:ro\" --volume \"$PWD/secrets:/run/secrets:ro\" \
          --env PORTCULLIS_LISTEN=0.0.0.0:4180 portcullis",
         "Dockerfile",
         "EXPOSE 4180\n",
@@ -231,6 +231,11 @@ const KNOWN: &[(&str, &str, &str)] = &[
     ),
     // tests/real/manifests.rs renders the folder.
     (
+        "kubectl kustomize sidecar",
+        "deploy/kubernetes/sidecar/kustomization.yaml",
+        "kind: Kustomization",
+    ),
+    (
         "kubectl kustomize traefik",
         "deploy/kubernetes/traefik/kustomization.yaml",
         "kind: Kustomization",
@@ -264,6 +269,12 @@ const KNOWN: &[(&str, &str, &str)] = &[
         "install -m 0400 -o 65534 -g 65534 /dev/stdin client_secret",
         "deploy/compose/sidecar.yaml",
         "file: ./client_secret",
+    ),
+    (
+        "docker compose exec -T portcullis /portcullis explain --url https://wiki.example.com/page \
+         --claims /dev/stdin < alice.json",
+        "Dockerfile",
+        "ENTRYPOINT [\"/portcullis\"]",
     ),
     (
         "docker compose run --rm portcullis check --online",

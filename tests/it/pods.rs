@@ -90,10 +90,11 @@ impl Pod {
                 }
                 let file = path.join("..first").join(name);
                 fs::write(&file, self.edited(text, &folder, edits)).unwrap();
+                let group = !self.spec["securityContext"]["fsGroup"].is_null();
                 // A volume that is read-only gets these rights for the group of the pod.
-                let mode = u32::try_from(mode).unwrap() | 0o440;
+                let mode = u32::try_from(mode).unwrap() | if group { 0o440 } else { 0 };
                 fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
-                if is_root() {
+                if group && is_root() {
                     chown(&file, None, Some(self.id("fsGroup"))).unwrap();
                 }
                 symlink(Path::new("..data").join(name), path.join(name)).unwrap();
