@@ -68,7 +68,7 @@ impl Login {
         let session = self.session_of_sign_in(start.headers);
         let (browser, now) = (hash(login.as_bytes()), self.party.clock().since_epoch());
         let requested = hash(start.requested.as_bytes());
-        if let Err(cycle) = self.cycles.check(&browser, &requested, now) {
+        if let Err(cycle) = self.cycles.check(&browser, &requested, now, now) {
             let error = cycle.into();
             self.failed(&error, Some(provider), start.request);
             let cookies = self.party.cookies().clear_all(host, path);

@@ -127,7 +127,7 @@ impl Login {
     ) -> Result<(), (RedirectCycle, Vec<HeaderValue>)> {
         let (host, path) = callback.place;
         let (pending, now) = (&opened.pending, self.party.clock().since_epoch());
-        let checked = self.cycles.check(&pending.login, &pending.requested, now);
+        let checked = self.cycles.check(&pending.login, &pending.requested, pending.begun, now);
         checked.map_err(|cycle| (cycle, self.party.cookies().clear_all(host, path)))
     }
 

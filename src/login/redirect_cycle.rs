@@ -113,14 +113,15 @@ impl CycleDetector {
         Self { rounds, deployment, throttle, changed_hosts }
     }
 
-    /// Checks that a further sign-in of this browser is not a further round of a cycle.
+    /// Checks that a sign-in of this browser, which `begun` at this time, is not a further round of a cycle.
     pub(super) fn check(
         &self,
         browser: &BrowserHash,
         target: &TargetHash,
+        begun: Duration,
         now: Duration,
     ) -> Result<(), RedirectCycle> {
-        let Some(sessions) = self.rounds.cycle(browser, target, now) else {
+        let Some(sessions) = self.rounds.cycle(browser, target, begun, now) else {
             return Ok(());
         };
         let cycle = RedirectCycle { sessions, deployment: self.deployment.clone() };

@@ -70,16 +70,17 @@ pub(super) struct Completed<'a> {
 }
 
 impl SignInRounds {
-    /// What became of the sessions of a browser that has completed so many sign-ins in a row that the next one, to this
-    /// target, would not help either.
+    /// What became of the sessions of a browser that has completed so many sign-ins in a row that the next one, which
+    /// `begun` at this time, would not help either. Of many tabs, most have begun before the first of them completes.
     pub(super) fn cycle(
         &self,
         browser: &BrowserHash,
         target: &TargetHash,
+        begun: Duration,
         now: Duration,
     ) -> Option<LostSessions> {
         let mut row = lock(&self.0).row(browser, now);
-        row.retain(|round| round.is_of_cycle(target));
+        row.retain(|round| round.is_of_cycle(target) && round.completed <= begun);
         if row.len() < ROUNDS {
             return None;
         }
@@ -209,6 +210,18 @@ mod tests {
         START + Duration::from_secs(seconds)
     }
 
+    impl SignInRounds {
+        /// What a sign-in that begins now meets.
+        fn cycle_at(
+            &self,
+            browser: &BrowserHash,
+            target: &TargetHash,
+            now: Duration,
+        ) -> Option<LostSessions> {
+            self.cycle(browser, target, now, now)
+        }
+    }
+
     /// Completes a sign-in that began at the first time, at the second one.
     fn sign_in(rounds: &SignInRounds, begun: u64, now: u64) -> Arc<CookieReceipt> {
         let earlier = rounds.earlier(&BROWSER, at(begun));
@@ -237,16 +250,16 @@ mod tests {
     fn third_sign_in_in_a_row_whose_session_no_request_brings_is_a_cycle() {
         let rounds = SignInRounds::default();
         for round in 0..3 {
-            assert!(rounds.cycle(&BROWSER, &TARGET, at(round)).is_none(), "{round}");
+            assert!(rounds.cycle_at(&BROWSER, &TARGET, at(round)).is_none(), "{round}");
             sign_in(&rounds, round, round + 1);
         }
         assert!(
-            rounds.cycle(&BROWSER, &TARGET, at(3)).is_some()
-                && rounds.cycle(&[2; 16], &TARGET, at(3)).is_none()
+            rounds.cycle_at(&BROWSER, &TARGET, at(3)).is_some()
+                && rounds.cycle_at(&[2; 16], &TARGET, at(3)).is_none()
         );
         assert!(
-            rounds.cycle(&BROWSER, &TARGET, at(61)).is_some()
-                && rounds.cycle(&BROWSER, &TARGET, at(62)).is_none()
+            rounds.cycle_at(&BROWSER, &TARGET, at(61)).is_some()
+                && rounds.cycle_at(&BROWSER, &TARGET, at(62)).is_none()
         );
     }
 
@@ -257,11 +270,11 @@ mod tests {
         sign_in(&rounds, 1, 2).accept();
         sign_in(&rounds, 2, 3);
         sign_in(&rounds, 3, 4);
-        assert!(rounds.cycle(&BROWSER, &TARGET, at(4)).is_none());
+        assert!(rounds.cycle_at(&BROWSER, &TARGET, at(4)).is_none());
         let last = sign_in(&rounds, 4, 5);
-        assert!(rounds.cycle(&BROWSER, &TARGET, at(5)).is_some());
+        assert!(rounds.cycle_at(&BROWSER, &TARGET, at(5)).is_some());
         last.accept();
-        assert!(rounds.cycle(&BROWSER, &TARGET, at(5)).is_none());
+        assert!(rounds.cycle_at(&BROWSER, &TARGET, at(5)).is_none());
     }
 
     #[test]
@@ -270,8 +283,8 @@ mod tests {
         for round in 0..3 {
             sign_in(&rounds, round, round + 1).receive();
         }
-        assert!(rounds.cycle(&BROWSER, &TARGET, at(3)).is_some());
-        assert!(rounds.cycle(&BROWSER, &[4; 16], at(3)).is_none());
+        assert!(rounds.cycle_at(&BROWSER, &TARGET, at(3)).is_some());
+        assert!(rounds.cycle_at(&BROWSER, &[4; 16], at(3)).is_none());
         // Two tabs that both go round in a circle, in turn.
         for round in 3..9 {
             let receipt = Arc::default();
@@ -283,7 +296,7 @@ mod tests {
             receipt.receive();
         }
         for target in [[4; 16], [5; 16]] {
-            assert!(rounds.cycle(&BROWSER, &target, at(9)).is_some());
+            assert!(rounds.cycle_at(&BROWSER, &target, at(9)).is_some());
         }
     }
 
@@ -291,7 +304,7 @@ mod tests {
     fn cycle_says_what_became_of_its_sessions() {
         let rounds = SignInRounds::default();
         let receipts = [0, 1, 2].map(|round| sign_in(&rounds, round, round + 1));
-        let cycle = || rounds.cycle(&BROWSER, &TARGET, at(3)).unwrap();
+        let cycle = || rounds.cycle_at(&BROWSER, &TARGET, at(3)).unwrap();
         assert_eq!(cycle(), LostSessions::NotReceived);
         receipts[1].receive();
         assert_eq!(cycle(), LostSessions::AtSignInOnly);
@@ -311,7 +324,7 @@ mod tests {
                 receipt.accept();
             }
             sign_in_after(&rounds, earlier, round, round + 1);
-            assert!(rounds.cycle(&BROWSER, &TARGET, at(round + 1)).is_none(), "{round}");
+            assert!(rounds.cycle_at(&BROWSER, &TARGET, at(round + 1)).is_none(), "{round}");
         }
     }
 
@@ -321,13 +334,25 @@ mod tests {
         for tab in 0..10 {
             sign_in(&rounds, 0, 1 + tab);
         }
-        assert!(rounds.cycle(&BROWSER, &TARGET, at(10)).is_none());
+        assert!(rounds.cycle_at(&BROWSER, &TARGET, at(10)).is_none());
         // Two tabs that both go round in a circle do not hide each other's rounds.
         for round in [11, 21] {
             sign_in(&rounds, round, round + 2);
             sign_in(&rounds, round + 1, round + 3);
         }
-        assert!(rounds.cycle(&BROWSER, &TARGET, at(24)).is_some());
+        assert!(rounds.cycle_at(&BROWSER, &TARGET, at(24)).is_some());
+    }
+
+    #[test]
+    fn sign_in_that_began_before_the_last_rounds_completed_is_no_further_one() {
+        let rounds = SignInRounds::default();
+        // Three responses are lost, and fifty tabs have begun in between.
+        for round in 0..3 {
+            sign_in(&rounds, 2 * round, 2 * round + 1);
+        }
+        let cycle = |begun| rounds.cycle(&BROWSER, &TARGET, at(begun), at(6));
+        assert!([0, 2, 4].into_iter().all(|begun| cycle(begun).is_none()));
+        assert!([5, 6].into_iter().all(|begun| cycle(begun).is_some()));
     }
 
     #[test]
@@ -338,8 +363,8 @@ mod tests {
         sign_in_after(&other, one.earlier(&BROWSER, at(1)), 1, 2);
         sign_in_after(&one, other.earlier(&BROWSER, at(2)), 2, 3);
         assert!(
-            one.cycle(&BROWSER, &TARGET, at(3)).is_some()
-                && other.cycle(&BROWSER, &TARGET, at(3)).is_none()
+            one.cycle_at(&BROWSER, &TARGET, at(3)).is_some()
+                && other.cycle_at(&BROWSER, &TARGET, at(3)).is_none()
         );
     }
 
