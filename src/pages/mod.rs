@@ -143,6 +143,8 @@ pub struct Pages {
     policies: Policies,
     /// The header fields of every answer that has no form.
     fields: HeaderMap,
+    /// The same for a 401, the most frequent page, and those of its own, so that a copy has room for all.
+    unauthorized_fields: HeaderMap,
     clock: Clock,
     texts: Languages,
     /// The texts that no operator replaced, for programs.
@@ -166,11 +168,15 @@ impl Pages {
         let mut fields = HeaderMap::with_capacity(FIELDS);
         harden(&mut fields);
         fields.insert(CONTENT_SECURITY_POLICY, policies.of(FormAction::None));
+        let mut unauthorized_fields = fields.clone();
+        for own in [CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE] {
+            unauthorized_fields.insert(own, HeaderValue::from_static(""));
+        }
         environment.add_global("title", title);
         environment.add_global("brand", Value::from_safe_string(rendered));
         environment.add_global("style", Value::from_safe_string(style));
         let (texts, built_in) = (brand.texts.clone(), Languages::default());
-        Ok(Self { environment, policies, fields, clock, texts, built_in })
+        Ok(Self { environment, policies, fields, unauthorized_fields, clock, texts, built_in })
     }
 
     /// Renders a page in the format of `context`. A 401 gets `WWW-Authenticate: Bearer`, a 429 and a 503 get
@@ -190,8 +196,8 @@ impl Pages {
             Format::Grpc => self.grpc(status, &view),
             Format::Html => self
                 .html(context, texts, page, &view)
-                .unwrap_or_else(|| self.json(context, page, &view)),
-            Format::Json => self.json(context, page, &view),
+                .unwrap_or_else(|| self.json(context, status, page, &view)),
+            Format::Json => self.json(context, status, page, &view),
         };
         if context.format != Format::Grpc {
             *response.status_mut() = status;
@@ -233,7 +239,7 @@ impl Pages {
             request_id => reference::short(context.request_id),
         };
         let text = self.environment.get_template("page.html").ok()?.render(values).ok()?;
-        let mut response = self.full("text/html; charset=utf-8", text);
+        let mut response = full(&self.fields, "text/html; charset=utf-8", text);
         // No `Vary`: the answer is `no-store`, so no cache could mix up two languages.
         let language = HeaderValue::from_static(context.language.tag());
         response.headers_mut().insert(CONTENT_LANGUAGE, language);
@@ -244,6 +250,7 @@ impl Pages {
     fn json(
         &self,
         context: &ResponseContext<'_>,
+        status: StatusCode,
         page: &Page<'_>,
         view: &View<'_>,
     ) -> Response<Body> {
@@ -263,36 +270,22 @@ impl Pages {
             push_json(&mut text, value);
         }
         text.push('}');
-        self.full("application/json", text)
-    }
-
-    fn full(&self, content_type: &'static str, text: String) -> Response<Body> {
-        let length = HeaderValue::from(text.len());
-        let mut response = self.response(Body::full(text));
-        let headers = response.headers_mut();
-        // Set here, because the body of an answer to HEAD is gone before it is measured (RFC 9110 §8.6).
-        headers.insert(CONTENT_LENGTH, length);
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-        response
+        let is_unauthorized = status == StatusCode::UNAUTHORIZED;
+        let fields = if is_unauthorized { &self.unauthorized_fields } else { &self.fields };
+        full(fields, "application/json", text)
     }
 
     /// A Trailers-Only response: HTTP 200, and the gRPC status as a header.
     fn grpc(&self, status: StatusCode, view: &View<'_>) -> Response<Body> {
         let message = utf8_percent_encode(&view.message(), GRPC_MESSAGE).to_string();
-        let mut response = self.response(Body::empty());
+        let mut response = Response::new(Body::empty());
         let headers = response.headers_mut();
+        headers.clone_from(&self.fields);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(GRPC_STATUS, HeaderValue::from(negotiate::grpc_status(status)));
         if let Ok(message) = HeaderValue::try_from(message) {
             headers.insert(HeaderName::from_static("grpc-message"), message);
         }
-        response
-    }
-
-    /// A response with the header fields of every answer.
-    fn response(&self, body: Body) -> Response<Body> {
-        let mut response = Response::new(body);
-        *response.headers_mut() = self.fields.clone();
         response
     }
 }
@@ -366,6 +359,16 @@ impl Logo {
     fn data_url(&self) -> String {
         format!("data:{};base64,{}", self.content_type, STANDARD.encode(&self.bytes))
     }
+}
+
+fn full(fields: &HeaderMap, content_type: &'static str, text: String) -> Response<Body> {
+    let mut headers = fields.clone();
+    // Set here, because the body of an answer to HEAD is gone before it is measured (RFC 9110 §8.6).
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let mut response = Response::new(Body::full(text));
+    *response.headers_mut() = headers;
+    response
 }
 
 /// Adds a JSON string. Nearly none has a character to be escaped (RFC 8259 §7).
