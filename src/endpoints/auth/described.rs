@@ -71,6 +71,7 @@ enum Field<'a> {
     /// One, or several with the same value.
     Value(&'a HeaderValue),
     /// Several with different values.
+    // SECURITY: one may be the proxy's, and the other the visitor's (T53).
     Differing,
 }
 
@@ -105,8 +106,9 @@ impl<'a> Described<'a> {
         }
     }
 
+    // SECURITY: a header that had no place here must not count as absent, because an absent one contradicts nothing.
     fn field(&self, header: DescribingHeader) -> Field<'a> {
-        self.fields.get(header as usize).copied().unwrap_or(Field::Absent)
+        self.fields.get(header as usize).copied().unwrap_or(Field::Differing)
     }
 }
 
