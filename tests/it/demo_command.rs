@@ -7,24 +7,19 @@ use std::process::{Child, Command, Stdio};
 use crate::support::browser::Browser;
 use crate::support::gateway::Gateway;
 
-/// A running demo.
-struct Demo {
+/// A running `portcullis demo`, whole or a part of it.
+struct Running {
     child: Child,
-    port: u16,
     /// What it printed at the start.
     printed: String,
 }
 
-impl Demo {
-    /// Starts the demo on a port that is free, as is the provider's. Another process can take one of them in between,
-    /// so it tries again.
-    fn start() -> Self {
-        (0..20).find_map(|_| Self::start_on(two_free_ports()?)).unwrap()
-    }
-
-    fn start_on(port: u16) -> Option<Self> {
+impl Running {
+    /// Starts it with these arguments; `None` if it ends instead.
+    fn start(arguments: &[&str]) -> Option<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-            .args(["demo", "--port", &port.to_string()])
+            .arg("demo")
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -38,19 +33,21 @@ impl Demo {
                 return None;
             }
         }
-        Some(Self { child, port, printed })
+        Some(Self { child, printed })
     }
 
-    fn browser(&self) -> Browser {
-        Browser::at(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)))
+    fn part(arguments: &[&str]) -> Self {
+        Self::start(&[&["--part"], arguments].concat()).unwrap()
     }
 
-    fn url(&self, path: &str) -> String {
-        format!("http://localhost:{}{path}", self.port)
+    /// The word after this one.
+    fn word_after(&self, word: &str) -> &str {
+        let rest = self.printed.split_once(word).unwrap_or_else(|| panic!("{}", self.printed)).1;
+        rest.split_whitespace().next().unwrap()
     }
 
-    /// Ends it, and returns its log.
-    fn log(mut self) -> String {
+    /// Ends it as a container runtime does, and returns what it wrote to standard error.
+    fn stop(&mut self) -> String {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         let mut log = String::new();
@@ -60,11 +57,37 @@ impl Demo {
     }
 }
 
-impl Drop for Demo {
+impl Drop for Running {
     fn drop(&mut self) {
         // Both fail only if the process has ended already.
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// The whole demo.
+struct Demo {
+    running: Running,
+    port: u16,
+}
+
+impl Demo {
+    /// Starts the demo on a port that is free, as is the provider's. Another process can take one of them in between,
+    /// so it tries again.
+    fn start() -> Self {
+        let start = |_| {
+            let port = two_free_ports()?;
+            Some(Self { running: Running::start(&["--port", &port.to_string()])?, port })
+        };
+        (0..20).find_map(start).unwrap()
+    }
+
+    fn browser(&self) -> Browser {
+        Browser::at(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://localhost:{}{path}", self.port)
     }
 }
 
@@ -76,9 +99,9 @@ fn two_free_ports() -> Option<u16> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn demo_signs_alice_in_and_logs_it_as_text() {
-    let demo = Demo::start();
+    let mut demo = Demo::start();
     let issuer = format!("http://127.0.0.1:{}", demo.port + 2);
-    assert!(demo.printed.contains(&issuer), "{}", demo.printed);
+    assert!(demo.running.printed.contains(&issuer), "{}", demo.running.printed);
 
     let mut browser = demo.browser();
     let public = browser.open(&demo.url("/public")).await;
@@ -110,7 +133,7 @@ async fn demo_signs_alice_in_and_logs_it_as_text() {
     assert_eq!(browser.fetch(&demo.url("/staff")).await.status, 200);
     browser.open(&demo.url("/oauth2/sign_out")).await;
 
-    let log = demo.log();
+    let log = demo.running.stop();
     let audit: Vec<_> = log.lines().filter(|line| line.contains(" audit: ")).collect();
     for event in ["sign_in", "sign_out"] {
         let line = audit.iter().find(|line| line.contains(&format!("event=\"{event}\"")));
@@ -119,60 +142,10 @@ async fn demo_signs_alice_in_and_logs_it_as_text() {
     assert!(!log.contains('{'), "the log is text: {log}");
 }
 
-/// A part of the demo that runs alone.
-struct Part {
-    child: Child,
-    /// What it printed at the start.
-    printed: String,
-}
-
-impl Part {
-    fn start(arguments: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-            .args(["demo", "--part"])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut printed = String::new();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        while !printed.contains("Stop ") {
-            assert_ne!(out.read_line(&mut printed).unwrap(), 0, "{arguments:?}: {printed}");
-        }
-        Self { child, printed }
-    }
-
-    /// The word after this one.
-    fn word_after(&self, word: &str) -> &str {
-        let rest = self.printed.split_once(word).unwrap_or_else(|| panic!("{}", self.printed)).1;
-        rest.split_whitespace().next().unwrap()
-    }
-
-    /// Ends it as a container runtime does, and returns what it wrote to standard error.
-    fn stop(&mut self) -> String {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
-        let mut complaints = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut complaints).unwrap();
-        assert!(self.child.wait().unwrap().success(), "{complaints}");
-        complaints
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        // Both fail only if the process has ended already.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_alone_work_with_a_gateway_that_is_configured_separately() {
-    let mut provider = Part::start(&["provider", "--port", "4321", "--listen", "127.0.0.1:0"]);
-    let mut app = Part::start(&["application", "--listen", "127.0.0.1:0"]);
+    let mut provider = Running::part(&["provider", "--port", "4321", "--listen", "127.0.0.1:0"]);
+    let mut app = Running::part(&["application", "--listen", "127.0.0.1:0"]);
     let (issuer, app_address) = (provider.word_after("Provider"), app.word_after("listens on"));
     let gateway = Gateway::start_with(&format!(
         "server: {{ listen: \"127.0.0.1:0\", public_url: \"http://localhost:4321\" }}
@@ -199,7 +172,7 @@ routes: [{{ upstream: \"http://{app_address}\", allow: [{{ groups: [staff] }}] }
 fn part_beyond_loopback_warns_and_its_issuer_is_an_address_of_loopback() {
     for (part, danger) in [("provider", "can sign in"), ("application", "any identity header")] {
         for address in ["0.0.0.0:0", "[::]:0"] {
-            let mut part = Part::start(&[part, "--listen", address]);
+            let mut part = Running::part(&[part, "--listen", address]);
             if danger == "can sign in" {
                 let issuer = part.word_after("Provider");
                 let loopback = ["http://127.0.0.1:", "http://[::1]:"];
