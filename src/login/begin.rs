@@ -79,7 +79,7 @@ impl Login {
         let pending = Pending {
             provider: provider.fingerprint(),
             begun: now,
-            earlier: self.cycles.earlier(&browser, now),
+            earlier: self.cycles.earlier(&browser, &requested, now),
             restarted: start.options.restarted,
             prompted: start.options.prompt.is_some(),
             login: browser,

@@ -1,5 +1,5 @@
 //! A browser that signs in again and again, because no page accepts the session that it has just got.
-//! Invariant: a cycle ends in a page instead of its fourth round, and page and log name its causes.
+//! Invariant: a cycle of one target ends in a page instead of its fourth round, and page and log name its causes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -148,8 +148,13 @@ impl CycleDetector {
     }
 
     /// What a sign-in that begins now says of those before it.
-    pub(super) fn earlier(&self, browser: &BrowserHash, now: Duration) -> EarlierRounds {
-        self.rounds.earlier(browser, now)
+    pub(super) fn earlier(
+        &self,
+        browser: &BrowserHash,
+        target: &TargetHash,
+        now: Duration,
+    ) -> EarlierRounds {
+        self.rounds.earlier(browser, target, now)
     }
 
     /// Records a completed sign-in.

@@ -1,8 +1,9 @@
 //! Completed sign-ins whose session no page has accepted, by browser: the rounds of a redirect cycle.
 //! Invariants: a sign-in counts only if it began after the one before had completed, so tabs that sign in at once do
-//! not count; a request that is decided on with a session, or ends it, ends the row; a sign-in that brings the session
-//! before it is a round only of a cycle with the same target. Nothing is kept for a sign-in that does not complete, so a
-//! flood of visitors costs no memory, and of those that do at most `MAX` browsers are kept, for about a minute.
+//! not count; a request that is decided on with a session, or ends it, ends the row; three rounds of the same target are
+//! a cycle, and of several targets, as of a browser that restores its tabs and loses some responses, only twice as many
+//! whose session no request brought. Nothing is kept for a sign-in that does not complete, so a flood of visitors costs
+//! no memory, and of those that do at most `MAX` browsers are kept, for about a minute.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -17,8 +18,8 @@ pub(super) type BrowserHash = [u8; 16];
 /// The hash of the requested target of a sign-in, as it was written. In a cycle it is always the same.
 pub type TargetHash = [u8; 16];
 
-/// How long before a sign-in began the two before it had completed, in milliseconds: what another instance has to know
-/// of the row, as a part of the state.
+/// How long before a sign-in began the two before it with the same target had completed, in milliseconds: what another
+/// instance has to know of the row, as a part of the state.
 pub type EarlierRounds = [Option<u16>; ROUNDS - 1];
 
 /// The last sign-ins of each browser.
@@ -80,8 +81,10 @@ impl SignInRounds {
         now: Duration,
     ) -> Option<LostSessions> {
         let mut row = lock(&self.0).row(browser, now);
-        row.retain(|round| round.is_of_cycle(target) && round.completed <= begun);
-        if row.len() < ROUNDS {
+        row.retain(|round| round.completed <= begun);
+        let of_target = row.iter().filter(|round| round.has_target(target)).count();
+        let lost = row.iter().filter(|round| !round.is_received()).count();
+        if of_target < ROUNDS && lost < LONGEST {
             return None;
         }
         let receipts = || row.iter().rev().filter_map(Round::receipt);
@@ -92,11 +95,17 @@ impl SignInRounds {
         })
     }
 
-    /// The row of a browser, for the state of a sign-in that begins now.
-    pub(super) fn earlier(&self, browser: &BrowserHash, now: Duration) -> EarlierRounds {
+    /// The rounds of a browser with this target, for the state of a sign-in that begins now.
+    pub(super) fn earlier(
+        &self,
+        browser: &BrowserHash,
+        target: &TargetHash,
+        now: Duration,
+    ) -> EarlierRounds {
         let mut ages = [None; ROUNDS - 1];
         let row = lock(&self.0).row(browser, now);
-        for (age, round) in ages.iter_mut().zip(row.iter().rev()) {
+        let of_target = row.iter().rev().filter(|round| round.has_target(target));
+        for (age, round) in ages.iter_mut().zip(of_target) {
             *age = u16::try_from(in_millis(now).saturating_sub(round.completed).as_millis()).ok();
         }
         ages
@@ -112,7 +121,8 @@ impl SignInRounds {
         // What `start` saw may have changed since: a request was decided on with one of these sessions.
         let accepted = generations.last_accepted(&browser);
         theirs.retain(|round| accepted.is_none_or(|accepted| round.completed > accepted));
-        let mut row = if theirs.len() > own.len() { theirs } else { own };
+        let of_target = own.iter().filter(|round| round.has_target(&sign_in.target)).count();
+        let mut row = if theirs.len() > of_target { theirs } else { own };
         if row.last().is_some_and(|last| last.completed > sign_in.begun) {
             return;
         }
@@ -147,11 +157,13 @@ impl Round {
         self.receipt().is_some_and(CookieReceipt::is_accepted)
     }
 
-    /// Whether it may be a round of a cycle with this target. If its session came back, the browser accepts the cookie,
-    /// and sign-ins to other targets are a user's, or a program's, who does not open them.
-    fn is_of_cycle(&self, target: &TargetHash) -> bool {
-        let known = self.known.as_ref();
-        known.is_none_or(|(its, receipt)| !receipt.is_received() || its == target)
+    fn is_received(&self) -> bool {
+        self.receipt().is_some_and(CookieReceipt::is_received)
+    }
+
+    /// Another instance tells only of rounds with the target of the sign-in that began there.
+    fn has_target(&self, target: &TargetHash) -> bool {
+        self.known.as_ref().is_none_or(|(its, _)| its == target)
     }
 }
 
@@ -188,9 +200,9 @@ fn in_millis(time: Duration) -> Duration {
     Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// So many sign-ins in a row, without a request that is decided on with one of their sessions, are a cycle.
+/// So many sign-ins in a row to one target, without a request that is decided on with one of their sessions, are a cycle.
 pub(super) const ROUNDS: usize = 3;
-/// The longest row that is kept: two tabs with a cycle each alternate.
+/// The longest row that is kept: two tabs with a cycle each alternate. So many lost sessions are a cycle of any target.
 const LONGEST: usize = 2 * ROUNDS;
 /// A cycle goes as fast as the browser follows redirects, or as a user fills in the form of the provider.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -224,7 +236,7 @@ mod tests {
 
     /// Completes a sign-in that began at the first time, at the second one.
     fn sign_in(rounds: &SignInRounds, begun: u64, now: u64) -> Arc<CookieReceipt> {
-        let earlier = rounds.earlier(&BROWSER, at(begun));
+        let earlier = rounds.earlier(&BROWSER, &TARGET, at(begun));
         sign_in_after(rounds, earlier, begun, now)
     }
 
@@ -289,7 +301,7 @@ mod tests {
         for round in 3..9 {
             let receipt = Arc::default();
             let target = [4 + u8::try_from(round % 2).unwrap(); 16];
-            let earlier = rounds.earlier(&BROWSER, at(round));
+            let earlier = rounds.earlier(&BROWSER, &target, at(round));
             let (begun, now) = (at(round), at(round + 1));
             let completed = Completed { begun, now, target, earlier, receipt: &receipt };
             rounds.completed(BROWSER, &completed);
@@ -318,7 +330,7 @@ mod tests {
     fn session_that_is_accepted_during_the_next_sign_in_does_not_count() {
         let rounds = SignInRounds::default();
         for round in 0..9 {
-            let earlier = rounds.earlier(&BROWSER, at(round));
+            let earlier = rounds.earlier(&BROWSER, &TARGET, at(round));
             let before = rounds.0.lock().unwrap().row(&BROWSER, at(round)).pop();
             if let Some(Round { known: Some((_, receipt)), .. }) = before {
                 receipt.accept();
@@ -356,12 +368,30 @@ mod tests {
     }
 
     #[test]
+    fn lost_sessions_of_several_targets_are_a_cycle_only_when_they_are_many() {
+        let rounds = SignInRounds::default();
+        let receipt = Arc::default();
+        // Restored tabs, each with its own target, that lose their responses when the network changes.
+        for tab in 0..6 {
+            let (begun, now) = (at(tab.into()), at(u64::from(tab) + 1));
+            for target in [[10 + tab; 16], [99; 16]] {
+                assert!(rounds.cycle_at(&BROWSER, &target, begun).is_none(), "{tab}");
+            }
+            let target = [10 + tab; 16];
+            let earlier = rounds.earlier(&BROWSER, &target, begun);
+            let completed = Completed { begun, now, target, earlier, receipt: &receipt };
+            rounds.completed(BROWSER, &completed);
+        }
+        assert_eq!(rounds.cycle_at(&BROWSER, &[99; 16], at(6)), Some(LostSessions::NotReceived));
+    }
+
+    #[test]
     fn rounds_at_two_instances_are_one_row() {
         let [one, other] = [(); 2].map(|()| SignInRounds::default());
         // A round robin: each sign-in starts at the instance at which the one before has completed.
         sign_in_after(&one, [None; 2], 0, 1);
-        sign_in_after(&other, one.earlier(&BROWSER, at(1)), 1, 2);
-        sign_in_after(&one, other.earlier(&BROWSER, at(2)), 2, 3);
+        sign_in_after(&other, one.earlier(&BROWSER, &TARGET, at(1)), 1, 2);
+        sign_in_after(&one, other.earlier(&BROWSER, &TARGET, at(2)), 2, 3);
         assert!(
             one.cycle_at(&BROWSER, &TARGET, at(3)).is_some()
                 && other.cycle_at(&BROWSER, &TARGET, at(3)).is_none()
