@@ -28,6 +28,7 @@ mod headers;
 mod hostile_client;
 mod hostile_idp;
 mod internal_origin;
+mod kinds;
 mod kubernetes;
 mod lexicon;
 mod listeners;

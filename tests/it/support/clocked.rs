@@ -26,6 +26,13 @@ pub(crate) struct Clocked {
     pub(crate) provider: Arc<IdentityProvider>,
     /// Where the gateway listens.
     pub(crate) address: SocketAddr,
+    _gateway: ClockedGateway,
+}
+
+/// A gateway alone, with whatever provider its configuration names.
+pub(crate) struct ClockedGateway {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
     shutdown: Shutdown,
     serving: JoinHandle<()>,
 }
@@ -48,11 +55,20 @@ impl Builder {
         let clock = Clock::manual();
         let provider = self.start_provider(clock.clone()).await;
         let yaml = self.configuration(provider.issuer(), upstream.address());
-        let file = (PathBuf::from("portcullis.yaml"), yaml.clone().into_bytes());
-        let (config, _) = load(Path::new("portcullis.yaml"), &HostEnv::fixed([file], []))
+        let gateway = ClockedGateway::start(&yaml, &[], &clock).await;
+        Clocked { clock, provider, address: gateway.address, _gateway: gateway }
+    }
+}
+
+impl ClockedGateway {
+    /// Starts with a whole configuration, which has one listener, and the files that it names.
+    pub(crate) async fn start(yaml: &str, files: &[(&str, &str)], clock: &Clock) -> Self {
+        let files = [("portcullis.yaml", yaml)].into_iter().chain(files.iter().copied());
+        let files = files.map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec()));
+        let (config, _) = load(Path::new("portcullis.yaml"), &HostEnv::fixed(files, []))
             .unwrap_or_else(|problems| panic!("{problems:?}\n{yaml}"));
         let metrics = Arc::new(Metrics::new(config.server.workers));
-        let app = Arc::new(App::new(&config, &Lasting::new(&clock, &metrics, usize::MAX)).unwrap());
+        let app = Arc::new(App::new(&config, &Lasting::new(clock, &metrics, usize::MAX)).unwrap());
         let context =
             ServerContext { plain_scheme: Scheme::Http, access_log: AccessLog::Off, metrics };
         let bound =
@@ -62,11 +78,11 @@ impl Builder {
         };
         let shutdown = Shutdown::new();
         let serving = tokio::spawn(app.serve(bound, None, shutdown.clone()));
-        Clocked { clock, provider, address, shutdown, serving }
+        Self { address, shutdown, serving }
     }
 }
 
-impl Drop for Clocked {
+impl Drop for ClockedGateway {
     fn drop(&mut self) {
         self.shutdown.force();
         self.serving.abort();

@@ -6,6 +6,7 @@ pub(crate) mod door;
 pub(crate) mod faults;
 pub(crate) mod gateway;
 pub(crate) mod grpc;
+pub(crate) mod kinds;
 pub(crate) mod operator;
 pub(crate) mod provider;
 pub(crate) mod stack;

@@ -1,0 +1,37 @@
+//! Every kind of provider, with the gateway in front of an application: one table. A row is a kind (`rows`), and a
+//! column is what an operator relies on (`cells`). The provider is the engine of `support::kinds`.
+//! Invariant: each cell says what the application receives and what the provider received.
+
+mod cells;
+mod row;
+mod rows;
+mod scene;
+
+/// A module per kind with a test per cell.
+macro_rules! table {
+    ($($kind:ident)*) => {$(
+        mod $kind {
+            use super::{cells, rows};
+
+            table!(@cells $kind:
+                sign_in_gives_the_application_the_user,
+                refresh_brings_current_groups,
+                refused_refresh_ends_the_session,
+                sign_out_ends_what_the_provider_lets_end,
+                groups_decide_access,
+                cut_list_of_groups_is_no_list,
+                failed_page_leaves_no_part_of_the_groups,
+                unverified_email_has_no_value,
+                deviation_is_of_its_kind_only,
+            );
+        }
+    )*};
+    (@cells $kind:ident: $($cell:ident,)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $cell() {
+            cells::$cell(&rows::$kind::ROW).await;
+        }
+    )*};
+}
+
+table! { oidc }

@@ -1,0 +1,3 @@
+//! The rows of the table, a file per kind.
+
+pub(super) mod oidc;
