@@ -93,7 +93,7 @@ fn data(settings: &Settings, provider: &Arc<str>, number: usize, clock: &Clock) 
     };
     let tokens = Tokens::new(set, settings.refresh_before);
     let identity = identity(provider, &ClaimNames::default(), true, claims).unwrap();
-    SessionData::new(identity, RefreshBaseline { binding, id_token_claims: None }, tokens)
+    SessionData::new(identity, RefreshBaseline::of(binding), tokens)
 }
 
 /// Nanoseconds per lookup of the sample, in the fastest of several rounds.

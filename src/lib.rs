@@ -26,7 +26,8 @@
 //! 2. The provider authenticates the user and redirects to `endpoints::callback`.
 //! 3. `login::complete` opens the state, once, and only for the browser that began the sign-in.
 //! 4. [`providers`] exchanges the code ([`oauth`]), verifies the ID token ([`oidc`] on [`jose`]), and makes an
-//!    [`identity`] of its claims.
+//!    [`identity`] of its claims. Without OpenID Connect, the claims are a profile (`providers::profile`). How a provider
+//!    differs from others is data (`providers::kinds`); groups can come from its API (`providers::groups`).
 //! 5. [`session`] keeps identity and tokens under the hash of a new random id, which is the cookie's value
 //!    (`session::cookie`). `session::refresh` renews the tokens before they expire.
 //!
@@ -44,7 +45,7 @@
 //! | [`gate`] | one request of a route: identify, decide, forward or challenge; ends WebSockets (`websockets`), uploads and streams (`session_bound`) with their session | `session` `policy` `upstream` … |
 //! | [`error`] | errors of all rooms into status, page, log reason and limit; the only mapping to HTTP | all error types |
 //! | [`login`] | sign-in and sign-out; sets no status and makes no HTML | `providers` `session` |
-//! | [`providers`] | the configured OpenID Connect providers: sign-in, refresh and online check of each | `oidc` `oauth` `identity` |
+//! | [`providers`] | the configured providers and their kinds (`kinds`): sign-in, refresh and online check of each | `oidc` `oauth` `identity` |
 //! | [`demo`] | identity provider and application of `portcullis demo` | `jose` `server` |
 //! | [`pages`] | pages and their texts, per language (`english` has them all); knows no session and no provider | `identity` `grpc` |
 //! | [`policy`] | the rules of `allow`; pure | `identity` `routing` |
@@ -59,7 +60,6 @@
 //!
 //! # Not built yet, and where it will be
 //!
-//! - A kind of provider with ways of its own, such as GitHub: a file in `providers::kinds`, named after the kind.
 //! - Sessions outside of the process: a file in `session`, named after the store (`session::redis`), behind
 //!   `session::table`, whose functions become asynchronous. What it keeps is in `session::data`.
 //! - Reload of the configuration: `app::reload`. It builds another `App` with the same `app::lasting`, and replaces the

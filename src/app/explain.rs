@@ -277,8 +277,7 @@ impl App {
         };
         let now = self.party.clock().moment();
         let tokens = Tokens::new(tokens, Duration::ZERO);
-        let data =
-            SessionData::new(identity, RefreshBaseline { binding, id_token_claims: None }, tokens);
+        let data = SessionData::new(identity, RefreshBaseline::of(binding), tokens);
         let session = Session::new(&SessionId::generate(), data, now, Duration::MAX);
         let data = Arc::clone(&session.data());
         Ok(Member { session: Arc::new(session), data })

@@ -5,6 +5,7 @@ use crate::config::document::Node;
 use crate::config::field::Field;
 use crate::config::invalid::Invalid;
 use crate::providers::MAX_AGE;
+use crate::providers::kinds::Kind;
 
 /// Parameters that the gateway sets (RFC 6749 §4.1.1, RFC 7636 §4.3, OIDC Core §3.1.2.1), and those that would
 /// replace all others (RFC 9101 §5).
@@ -22,11 +23,17 @@ const RESERVED: [&str; 11] = [
     "request_uri",
 ];
 
-/// Reads all parameters, in the order of the file.
-pub(super) fn read(field: &Field<'_>) -> Result<Vec<(String, String)>, Reported> {
+/// Reads all parameters, in the order of the file, and then those of the kind that are not in it.
+pub(super) fn read(field: &Field<'_>, kind: &Kind) -> Result<Vec<(String, String)>, Reported> {
     let entries = field.entries()?.unwrap_or_default();
     let parameters: Vec<_> = entries.iter().map(parameter).collect();
-    parameters.into_iter().collect()
+    let mut parameters: Vec<(String, String)> = parameters.into_iter().collect::<Result<_, _>>()?;
+    for (name, value) in kind.parameters {
+        if !parameters.iter().any(|(configured, _)| configured == name) {
+            parameters.push(((*name).to_owned(), (*value).to_owned()));
+        }
+    }
+    Ok(parameters)
 }
 
 fn parameter(entry: &Field<'_>) -> Result<(String, String), Reported> {

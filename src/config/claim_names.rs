@@ -7,32 +7,38 @@ use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::problem::KeyPath;
 use crate::config::section::Section;
 use crate::identity::claims::{ClaimNames, ClaimPath, GroupsPath};
+use crate::providers::kinds::Kind;
 
 pub(super) const KEYS: &[KeySpec] = &[
     key(
         "user",
         Type::Text,
-        DefaultValue::Is("sub"),
+        DefaultValue::Unset("by kind, else sub"),
         "Claim for {user} and for the rule key users.",
     ),
-    key("email", Type::Text, DefaultValue::Is("email"), "Claim for the e-mail address."),
+    key(
+        "email",
+        Type::Text,
+        DefaultValue::Unset("by kind, else email"),
+        "Claim for the e-mail address.",
+    ),
     key(
         "groups",
         Type::Text,
-        DefaultValue::Is("groups"),
+        DefaultValue::Unset("by kind, else groups"),
         "Claim for the groups, such as /realm_access/roles, or /groups/*/name for a list of objects.",
     ),
-    key("name", Type::Text, DefaultValue::Is("name"), "Claim for the full name."),
+    key("name", Type::Text, DefaultValue::Unset("by kind, else name"), "Claim for the full name."),
     key(
         "preferred_username",
         Type::Text,
-        DefaultValue::Is("preferred_username"),
+        DefaultValue::Unset("by kind, else preferred_username"),
         "Claim for the user name to display.",
     ),
 ];
 
 /// Reads all claim names.
-pub(super) fn read(section: &Section<'_>) -> Result<ClaimNames, Reported> {
+pub(super) fn read(section: &Section<'_>, kind: &Kind) -> Result<ClaimNames, Reported> {
     let field = |name| {
         let field = section.field(name);
         if let Some(Node::Text(text)) = field.node {
@@ -40,14 +46,19 @@ pub(super) fn read(section: &Section<'_>) -> Result<ClaimNames, Reported> {
         }
         field
     };
-    let path = |name| field(name).value(|text| Ok(ClaimPath::parse(text)?));
-    let (user, email) = (path("user"), path("email"));
-    let groups = field("groups").value(|text| Ok(GroupsPath::parse(text)?));
-    let (name, preferred_username) = (path("name"), path("preferred_username"));
+    let path = |name, default| {
+        let path = field(name).optional(|text| Ok(ClaimPath::parse(text)?))?;
+        Ok(path.unwrap_or(ClaimPath::of_kind(default)))
+    };
+    let default = &kind.claims;
+    let (user, email) = (path("user", default.user), path("email", default.email));
+    let groups = field("groups").optional(|text| Ok(GroupsPath::parse(text)?));
+    let name = path("name", default.name);
+    let preferred_username = path("preferred_username", default.preferred_username);
     Ok(ClaimNames {
         user: user?,
         email: email?,
-        groups: groups?,
+        groups: groups?.unwrap_or_else(|| GroupsPath::of_kind(default.groups)),
         name: name?,
         preferred_username: preferred_username?,
     })

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use url::Url;
-
 use crate::config::authorization_parameters;
 use crate::config::claim_names;
 use crate::config::diagnostics::Reported;
@@ -11,31 +9,34 @@ use crate::config::document::Node;
 use crate::config::field::Field;
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, MINUTE, Type, key, millis};
+use crate::config::kind_options;
 use crate::config::pem;
+use crate::config::provider_server;
 use crate::config::section::Section;
 use crate::config::server::http;
-use crate::config::urls::{self, PlainHttp};
-use crate::origin::Origin;
-use crate::providers::{AuthMethod, ProviderEndpoints, Settings, SignOut, Userinfo};
+use crate::config::urls;
+use crate::providers::kinds::{self, Kind, Protocol};
+use crate::providers::{AuthMethod, Settings, SignOut, Userinfo};
 use crate::secret::Secret;
 
 pub(super) const KEYS: &[KeySpec] = &[
     key(
         "kind",
-        Type::Choice(&["oidc"]),
+        Type::Choice(&kinds::NAMES),
         DefaultValue::Is("oidc"),
-        "Kind of provider: OpenID Connect.",
+        "Kind of provider. It decides about the defaults of other keys.",
     ),
+    kind_options::URL,
     key(
         "name",
         Type::Text,
-        DefaultValue::Unset("the ID"),
+        DefaultValue::Unset("by kind, else the ID"),
         "Name on the button \"Sign in with NAME\".",
     ),
     key(
         "issuer",
         Type::Text,
-        DefaultValue::Required("issuer: https://id.example.com/realms/main"),
+        DefaultValue::Unset("by kind, else required"),
         "Issuer identifier, exactly as in the provider's metadata and ID tokens. Discovery starts there.",
     ),
     key(
@@ -52,7 +53,7 @@ pub(super) const KEYS: &[KeySpec] = &[
     ),
     key(
         "endpoints",
-        Type::Section(ENDPOINTS),
+        Type::Section(provider_server::ENDPOINTS),
         DefaultValue::Unset("from discovery"),
         "Endpoints that replace those from discovery.",
     ),
@@ -77,13 +78,13 @@ pub(super) const KEYS: &[KeySpec] = &[
     key(
         "scopes",
         Type::List { of: &Type::Text, least: 1 },
-        DefaultValue::Is("[openid, email, profile]"),
-        "Requested scopes. openid is required.",
+        DefaultValue::Unset("by kind: [openid, email, profile] for oidc"),
+        "Requested scopes. With OpenID Connect, openid is required.",
     ),
     key(
         "authorization_parameters",
         Type::Map(&Type::Scalar),
-        DefaultValue::Is("{}"),
+        DefaultValue::Unset("by kind: none for oidc"),
         "Additional parameters of the authorization request, such as prompt or hd.",
     ),
     key(
@@ -137,35 +138,6 @@ pub(super) const KEYS: &[KeySpec] = &[
     ),
 ];
 
-const ENDPOINTS: &[KeySpec] = &[
-    key(
-        "authorization",
-        Type::Text,
-        DefaultValue::Unset("from discovery"),
-        "Authorization endpoint.",
-    ),
-    key("token", Type::Text, DefaultValue::Unset("from discovery"), "Token endpoint."),
-    key("userinfo", Type::Text, DefaultValue::Unset("from discovery"), "Userinfo endpoint."),
-    key(
-        "jwks",
-        Type::Text,
-        DefaultValue::Unset("from discovery"),
-        "URL of the provider's public keys.",
-    ),
-    key(
-        "end_session",
-        Type::Text,
-        DefaultValue::Unset("from discovery"),
-        "End session endpoint, for sign-out.",
-    ),
-    key(
-        "revocation",
-        Type::Text,
-        DefaultValue::Unset("from discovery"),
-        "Revocation endpoint, for refresh tokens.",
-    ),
-];
-
 /// Returns all configured IDs, even if their sections are invalid.
 pub(super) fn ids(root: &Section<'_>) -> Result<Vec<String>, Reported> {
     // Errors are not reported here: `settings` reads the same field and reports them.
@@ -206,22 +178,17 @@ fn provider(entry: &Field<'_>) -> Result<Settings, Reported> {
     let section = Section::of(entry)?;
     let flag = section.field("danger_allow_http");
     let http = http(&flag);
-    let kind = section.field("kind").value(kind);
+    let kind = kind_options::kind(&section);
+    // With an unknown kind, the other keys are read as those of OpenID Connect.
+    let known = kind.unwrap_or(kinds::GENERIC);
+    let server = provider_server::read(&section, known, http);
     let name = section.field("name").optional_text();
-    let issuer = section.field("issuer").value(|text| urls::issuer(text, http));
-    let internal_origin = internal_origin(&section.field("internal_origin"));
-    let endpoints = match &internal_origin {
-        Ok(internal) => section
-            .section("endpoints")
-            .and_then(|section| endpoints(&section, http, internal.as_ref())),
-        Err(reported) => Err(*reported),
-    };
     let client_id = section.field("client_id").text();
     let credentials = credentials(&section);
-    let scopes = scopes(&section.field("scopes"));
-    let authorization_parameters =
-        authorization_parameters::read(&section.field("authorization_parameters"));
-    let claims = section.section("claims").and_then(|section| claim_names::read(&section));
+    let scopes = scopes(&section.field("scopes"), known);
+    let parameters =
+        authorization_parameters::read(&section.field("authorization_parameters"), known);
+    let claims = section.section("claims").and_then(|section| claim_names::read(&section, known));
     let userinfo = section.field("userinfo").choice(userinfo);
     let require_email_verified = section.field("require_email_verified").flag();
     let sign_out = section.field("sign_out").choice(|text| match text {
@@ -233,19 +200,25 @@ fn provider(entry: &Field<'_>) -> Result<Settings, Reported> {
     let ca = pem::authorities(&section.field("ca"));
     let proxy = section.field("proxy").optional(urls::proxy);
     let timeout = section.field("timeout").duration();
-    kind?;
+    let (kind, server) = (kind?, server?);
     let (token_endpoint_auth_method, client_secret) = credentials?;
     Ok(Settings {
         id: id?,
-        name: name?.unwrap_or_else(|| entry.name.clone()),
-        issuer: issuer?,
-        internal_origin: internal_origin?,
-        endpoints: endpoints?,
+        name: name?.unwrap_or_else(|| match kind.label {
+            "" => entry.name.clone(),
+            label => label.to_owned(),
+        }),
+        kind,
+        options: server.options,
+        issuer: server.issuer,
+        internal_origin: server.internal_origin,
+        endpoints: server.endpoints,
+        api: server.api,
         client_id: client_id?,
         client_secret,
         token_endpoint_auth_method,
         scopes: scopes?,
-        authorization_parameters: authorization_parameters?,
+        authorization_parameters: parameters?,
         claims: claims?,
         userinfo: userinfo?,
         require_email_verified: require_email_verified?,
@@ -256,18 +229,6 @@ fn provider(entry: &Field<'_>) -> Result<Settings, Reported> {
         timeout: timeout?,
         danger_allow_http: flag.flag()?,
     })
-}
-
-fn kind(text: &str) -> Result<(), Invalid> {
-    match text {
-        "oidc" => Ok(()),
-        "github" | "bitbucket" | "facebook" | "discord" | "oauth2" | "saml" => {
-            Err(Invalid::new("is not supported: it is not OpenID Connect")
-                .hint("put an OpenID Connect provider between, such as Keycloak or Dex"))
-        }
-        _ => Err(Invalid::new("is not supported")
-            .hint("remove the key: every OpenID Connect provider is configured by its `issuer`")),
-    }
 }
 
 fn userinfo(text: &str) -> Option<Userinfo> {
@@ -317,55 +278,8 @@ fn credentials(section: &Section<'_>) -> Result<(Option<AuthMethod>, Option<Secr
     Ok((method, secret))
 }
 
-/// Plain `http://` is allowed here, with a warning.
-fn internal_origin(field: &Field<'_>) -> Result<Option<Origin>, Reported> {
-    let origin = field.optional(urls::origin)?;
-    if origin.as_ref().is_some_and(|origin| !origin.is_https() && !origin.is_loopback()) {
-        let invalid = Invalid::new(
-            "uses http://: codes, tokens and the client secret cross the network to the provider unencrypted",
-        )
-        .hint("use https:// unless you trust this network");
-        field.diagnostics.warning(&field.path, &invalid);
-    }
-    Ok(origin)
-}
-
-fn endpoints(
-    section: &Section<'_>,
-    http: PlainHttp,
-    internal: Option<&Origin>,
-) -> Result<ProviderEndpoints, Reported> {
-    let is_internal = |url: &Url| internal.is_some() && Origin::of(url).as_ref() == internal;
-    let own = |name| {
-        section.field(name).optional(|text| match Url::parse(text) {
-            Ok(url) if is_internal(&url) => urls::endpoint(text, PlainHttp::Anywhere),
-            Ok(_) | Err(_) => urls::endpoint(text, http),
-        })
-    };
-    let of_browsers = |name| {
-        section.field(name).optional(|text| match urls::endpoint(text, http)? {
-            url if is_internal(&url) => Err(Invalid::new(
-                "is at internal_origin, but browsers send requests to this endpoint",
-            )
-            .hint("write the public URL")),
-            url => Ok(url),
-        })
-    };
-    let (authorization, token) = (of_browsers("authorization"), own("token"));
-    let (userinfo, jwks) = (own("userinfo"), own("jwks"));
-    let (end_session, revocation) = (of_browsers("end_session"), own("revocation"));
-    Ok(ProviderEndpoints {
-        authorization: authorization?,
-        token: token?,
-        userinfo: userinfo?,
-        jwks: jwks?,
-        end_session: end_session?,
-        revocation: revocation?,
-    })
-}
-
-fn scopes(field: &Field<'_>) -> Result<Vec<String>, Reported> {
-    let scopes = field.list(|text| {
+fn scopes(field: &Field<'_>, kind: &Kind) -> Result<Vec<String>, Reported> {
+    let scopes = field.optional_list(|text| {
         if text.contains(' ') {
             let meant = format!("[{}]", text.split_whitespace().collect::<Vec<_>>().join(", "));
             return Err(Invalid::new("contains more than one scope").suggest(meant));
@@ -377,8 +291,12 @@ fn scopes(field: &Field<'_>) -> Result<Vec<String>, Reported> {
             false => Err("is not a valid scope".into()),
         }
     })?;
+    let Some(scopes) = scopes else {
+        return Ok(kind.scopes.iter().map(|scope| (*scope).to_owned()).collect());
+    };
+    let is_open_id = matches!(kind.protocol, Protocol::OpenId { .. });
     // OIDC Core §3.1.2.1: without `openid` there is no ID token.
-    if !scopes.iter().any(|scope| scope == "openid") {
+    if is_open_id && !scopes.iter().any(|scope| scope == "openid") {
         let invalid =
             Invalid::new("must contain openid: without it, the provider sends no ID token");
         return Err(field.error(&invalid));

@@ -71,7 +71,9 @@ fn of_provider(error: &providers::Error) -> (StatusCode, Option<Limit>, SignInRe
         providers::Error::Refused(response) if response.code == ErrorCode::AccessDenied => {
             (StatusCode::FORBIDDEN, None, Cancelled)
         }
-        providers::Error::Refused(_) => (StatusCode::FORBIDDEN, None, DeniedByProvider),
+        providers::Error::Refused(_) | providers::Error::Outsider { .. } => {
+            (StatusCode::FORBIDDEN, None, DeniedByProvider)
+        }
         providers::Error::BadResponse(_) => (StatusCode::BAD_REQUEST, None, UnusableResponse),
         providers::Error::Misconfigured(_) | providers::Error::Settings(_) => {
             (bad_gateway, None, ProviderMisconfigured)

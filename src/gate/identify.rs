@@ -10,7 +10,7 @@ use tracing::warn;
 
 use crate::gate::Gate;
 use crate::identity::Identity;
-use crate::providers::{Provider, RefreshError, RefreshRequest, Refreshed};
+use crate::providers::{Held, Provider, RefreshError, RefreshRequest, Refreshed};
 use crate::session::cookie_receipt::CookieReceipt;
 use crate::session::refresh::{Flight, RefreshEffect, RefreshOutcome, RefreshedTokens};
 use crate::session::{Freshness, Session, SessionData, SessionKey};
@@ -113,7 +113,8 @@ impl Gate {
     pub fn refresh(&self, session: &Arc<Session>, data: &Arc<SessionData>) -> Flight {
         let provider = self.party.providers().by_id(&data.identity.provider).cloned();
         let of_session = (session.key(), Arc::clone(session.receipt()));
-        self.refresher.refresh(session, data, |data| renew(provider, data, of_session))
+        let grace = self.outage_grace;
+        self.refresher.refresh(session, data, |data| renew(provider, data, grace, of_session))
     }
 }
 
@@ -129,6 +130,7 @@ const LAPSED: &str =
 async fn renew(
     provider: Option<Arc<Provider>>,
     data: Arc<SessionData>,
+    outage_grace: Duration,
     (key, receipt): (SessionKey, Arc<CookieReceipt>),
 ) -> RefreshOutcome {
     let ended = |reason| {
@@ -139,7 +141,8 @@ async fn renew(
         receipt.reject("its provider is not configured, or issued no refresh token");
         return ended("no_provider");
     };
-    let request = RefreshRequest { refresh_token, baseline: &data.baseline };
+    let held = Held { identity: &data.identity, baseline: &data.baseline, outage_grace };
+    let request = RefreshRequest { refresh_token, held };
     let refreshed = provider.refresh(&request).await;
     let outcome = match &refreshed {
         Ok(_) => metrics::Refresh::Success,

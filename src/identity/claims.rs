@@ -73,6 +73,7 @@ pub fn identity(
         user,
         email: names.email.find(&claims).and_then(text).filter(|email| is_address(email)),
         email_withheld,
+        groups_missing: false,
         groups_claim: names.groups.clone(),
         name: names.name.find(&claims).and_then(name),
         preferred_username: names.preferred_username.find(&claims).and_then(name),
@@ -104,6 +105,11 @@ impl ClaimPath {
             }
         }
         Ok(Self(text.into()))
+    }
+
+    /// The path of a kind of provider, which is valid.
+    pub fn of_kind(text: &'static str) -> Self {
+        Self(text.into())
     }
 
     /// The path as configured.
@@ -156,6 +162,11 @@ impl GroupsPath {
         };
         let member = member.map(ClaimPath::parse).transpose()?;
         Ok(Self { claim: ClaimPath::parse(claim)?, member })
+    }
+
+    /// The claim of a kind of provider, which is valid.
+    pub fn of_kind(claim: &'static str) -> Self {
+        Self { claim: ClaimPath::of_kind(claim), member: None }
     }
 
     /// The claim: a list, one text, or an object.

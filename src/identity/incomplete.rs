@@ -16,6 +16,8 @@ pub enum Incomplete {
     Elsewhere,
     /// The list of groups is as long as Okta sends at most. Okta does not say that it cut one.
     AtMaximum,
+    /// The provider's API for groups failed.
+    NotFetched,
     /// The claim gives nothing, or not all of its values: they have another form, or whitespace at an end.
     Unusable,
 }
@@ -44,11 +46,14 @@ pub const MARKS: [&str; 2] = [CLAIM_NAMES, HAS_GROUPS];
 impl Identity {
     /// Whether a claim is incomplete, and why.
     pub fn incomplete(&self, path: &ClaimPath) -> Option<Incomplete> {
+        let is_groups = path == self.groups_claim.claim();
+        if is_groups && self.groups_missing {
+            return Some(Incomplete::NotFetched);
+        }
         if self.is_elsewhere(path) {
             return Some(Incomplete::Elsewhere);
         }
         let claim = self.claims.find(path)?;
-        let is_groups = path == self.groups_claim.claim();
         let usable = if is_groups { self.groups().count() } else { claim.texts().count() };
         match claim.count() {
             count if usable < count => Some(Incomplete::Unusable),
@@ -70,6 +75,7 @@ impl fmt::Display for Incomplete {
         f.write_str(match self {
             Self::Elsewhere => "the provider sent a reference in place of its values, because there are too many",
             Self::AtMaximum => "it has exactly 100 values, which is as many as Okta sends, so others may be missing",
+            Self::NotFetched => "the provider's API did not return them when it was asked last",
             Self::Unusable => {
                 "it gives no value, or not all of its values: they have another form, or whitespace at an end"
             }

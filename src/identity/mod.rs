@@ -31,6 +31,8 @@ pub struct Identity {
     pub email: Option<String>,
     /// Whether there was an address that must not be used, because it is not verified.
     pub email_withheld: bool,
+    /// Whether the groups of the provider's API could not be fetched.
+    pub groups_missing: bool,
     /// The claim with the groups: see [`groups`](Self::groups).
     pub groups_claim: GroupsPath,
     /// The full name.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::clock::UnixTime;
 use crate::identity::claim_set::ClaimSet;
 
 /// What a refresh needs from the sign-in or the refresh before it.
@@ -12,9 +13,20 @@ use crate::identity::claim_set::ClaimSet;
 pub struct RefreshBaseline {
     /// What later ID tokens must have in common with the first one.
     pub binding: IdTokenBinding,
-    /// The claims of the ID token alone, if userinfo was requested: a refresh requests it again, and a claim that
-    /// userinfo no longer contains must not stay.
+    /// The claims of the ID token alone, if others were added to them: a claim that its source no longer contains must not
+    /// stay after a refresh.
     pub id_token_claims: Option<OwnClaims>,
+    /// Whether userinfo was requested. A refresh then requests it again.
+    pub has_userinfo: bool,
+    /// When the groups of the provider's API were fetched, if it has one.
+    pub groups_at: Option<UnixTime>,
+}
+
+impl RefreshBaseline {
+    /// The baseline of a sign-in whose ID token had all claims.
+    pub fn of(binding: IdTokenBinding) -> Self {
+        Self { binding, id_token_claims: None, has_userinfo: false, groups_at: None }
+    }
 }
 
 /// The claims of the ID token alone, stored as their difference to the claims of the identity, whose text is shared.

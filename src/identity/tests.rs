@@ -11,6 +11,7 @@ pub(crate) fn person(subject: &str) -> Identity {
         user: Some(subject.into()),
         email: None,
         email_withheld: false,
+        groups_missing: false,
         groups_claim: ClaimNames::default().groups,
         name: None,
         preferred_username: None,

@@ -110,7 +110,9 @@ impl Error {
             | Self::Response(_)
             | Self::WrongRedirectUri(_)
             | Self::Provider(providers::Error::BadResponse(_)) => SignIn::BadResponse,
-            Self::Provider(providers::Error::Refused(_)) => SignIn::Refused,
+            Self::Provider(providers::Error::Refused(_) | providers::Error::Outsider { .. }) => {
+                SignIn::Refused
+            }
             Self::Provider(providers::Error::Busy | providers::Error::Unavailable(_)) => {
                 SignIn::Unavailable
             }

@@ -20,8 +20,8 @@ pub struct AuthorizationRequest<'a> {
     pub scope: &'a str,
     /// `state`.
     pub state: &'a str,
-    /// The S256 `code_challenge`.
-    pub code_challenge: &'a str,
+    /// The S256 `code_challenge`, unless the provider rejects it.
+    pub code_challenge: Option<&'a str>,
     /// Further parameters. Of two with the same name the first is sent.
     pub more: Vec<(&'a str, &'a str)>,
 }
@@ -35,9 +35,10 @@ impl AuthorizationRequest<'_> {
             ("redirect_uri", self.redirect_uri),
             ("scope", self.scope),
             ("state", self.state),
-            ("code_challenge", self.code_challenge),
-            ("code_challenge_method", "S256"),
         ];
+        if let Some(challenge) = self.code_challenge {
+            parameters.extend([("code_challenge", challenge), ("code_challenge_method", "S256")]);
+        }
         for parameter in &self.more {
             if !parameters.iter().any(|(name, _)| *name == parameter.0) {
                 parameters.push(*parameter);
@@ -138,7 +139,7 @@ mod tests {
 
     fn request<'a>(endpoint: &'a Url, more: Vec<(&'a str, &'a str)>) -> Url {
         let (client_id, redirect_uri) = ("us", "https://app.example/oauth2/callback");
-        let (scope, state, code_challenge) = ("openid email", "s&t", "c");
+        let (scope, state, code_challenge) = ("openid email", "s&t", Some("c"));
         AuthorizationRequest {
             endpoint,
             client_id,

@@ -54,8 +54,8 @@ pub struct Metadata {
     pub authorization: Url,
     /// `token_endpoint`.
     pub token: Url,
-    /// `jwks_uri`.
-    pub jwks: Url,
+    /// `jwks_uri`; `None` without OpenID Connect.
+    pub jwks: Option<Url>,
     /// `userinfo_endpoint`.
     pub userinfo: Option<Url>,
     /// `end_session_endpoint`.
@@ -75,6 +75,26 @@ pub struct Metadata {
 }
 
 impl Metadata {
+    /// The metadata of an OAuth 2.0 server without a document: the configured endpoints, which are safe.
+    pub fn without_discovery(endpoints: &ProviderEndpoints) -> Result<Self, Error> {
+        let ProviderEndpoints { authorization, token, userinfo, jwks: _, end_session, revocation } =
+            endpoints.clone();
+        let missing = |endpoint| Error::Endpoint { endpoint, fault: "is missing" };
+        Ok(Self {
+            authorization: authorization.ok_or(missing("authorization_endpoint"))?,
+            token: token.ok_or(missing("token_endpoint"))?,
+            jwks: None,
+            userinfo,
+            end_session,
+            revocation,
+            token_auth_methods: None,
+            revocation_auth_methods: None,
+            prompt_values: None,
+            response_has_issuer: false,
+            ignored: Vec::new(),
+        })
+    }
+
     /// The `prompt` to send for a wanted one. Without `select_account`, signing in again lets a user choose.
     pub fn prompt<'p>(&self, wanted: &'p str) -> &'p str {
         if wanted == SELECT_ACCOUNT && !self.has_prompt(wanted) { "login" } else { wanted }
@@ -170,7 +190,7 @@ impl Settings {
         Ok(Metadata {
             authorization: need("authorization_endpoint", &known.authorization, Caller::Browser)?,
             token: need("token_endpoint", &known.token, Caller::Gateway)?,
-            jwks: need("jwks_uri", &known.jwks, Caller::Gateway)?,
+            jwks: Some(need("jwks_uri", &known.jwks, Caller::Gateway)?),
             userinfo: find("userinfo_endpoint", &known.userinfo, Caller::Gateway)?,
             end_session: find("end_session_endpoint", &known.end_session, Caller::Browser)?,
             revocation: find("revocation_endpoint", &known.revocation, Caller::Gateway)?,
@@ -465,7 +485,7 @@ mod tests {
             "https://op.example/realms/a/logout"
         );
         assert_eq!(at(&read.token), "http://keycloak:8080/realms/a/token");
-        assert_eq!(at(&read.jwks), "http://keycloak:8080/realms/a/jwks");
+        assert_eq!(at(read.jwks.as_ref().unwrap()), "http://keycloak:8080/realms/a/jwks");
         let userinfo = read.userinfo.as_ref().map(at).unwrap();
         assert_eq!(userinfo, "http://keycloak:8080//evil.example/u?a=b");
         assert_eq!(read.revocation.as_ref().map(at).unwrap(), "https://third.example/revoke");
@@ -480,7 +500,7 @@ mod tests {
         settings.endpoints.jwks = Some(Url::parse("http://keycloak:8080/j").unwrap());
         let read = settings.read(&self::document("https://op.example")).unwrap();
         assert_eq!(
-            (&*at(&read.token), &*at(&read.jwks)),
+            (&*at(&read.token), &*at(read.jwks.as_ref().unwrap())),
             ("https://op.example/t", "http://keycloak:8080/j")
         );
     }
@@ -510,8 +530,8 @@ mod tests {
         settings.endpoints.token = url("/t");
         assert_eq!(settings.configured(), Ok(None));
         let read = settings.read(&document("https://op.example")).unwrap();
-        assert_eq!((Some(read.token), read.jwks.path()), (url("/t"), "/jwks"));
+        assert_eq!((Some(read.token), read.jwks.unwrap().path()), (url("/t"), "/jwks"));
         (settings.endpoints.authorization, settings.endpoints.jwks) = (url("/a"), url("/j"));
-        assert_eq!(settings.configured().unwrap().map(|known| known.jwks), url("/j"));
+        assert_eq!(settings.configured().unwrap().map(|known| known.jwks), Some(url("/j")));
     }
 }

@@ -110,7 +110,7 @@ impl Issuer {
 
     /// Fetches the keys.
     pub async fn renew_keys(&self, metadata: &Metadata) -> Result<(), Error> {
-        self.keys.renew(&metadata.jwks).await
+        self.keys.renew(jwks(metadata)?).await
     }
 
     /// The local time, since 1970.
@@ -125,7 +125,7 @@ impl Issuer {
         expected: &Expected<'_>,
     ) -> Result<VerifiedIdToken, Error> {
         let metadata = self.metadata().await?;
-        let verified = self.keys.verify(id_token, &metadata.jwks).await?;
+        let verified = self.keys.verify(id_token, jwks(&metadata)?).await?;
         let now = self.clock.unix();
         id_token::verify(verified, self.identifier(), now, expected).map_err(Error::IdToken)
     }
@@ -137,7 +137,7 @@ impl Issuer {
         client_id: &str,
     ) -> Result<LogoutToken, Error> {
         let metadata = self.metadata().await?;
-        let verified = self.keys.verify(logout_token, &metadata.jwks).await?;
+        let verified = self.keys.verify(logout_token, jwks(&metadata)?).await?;
         LogoutToken::read(&verified, self.identifier(), client_id, self.clock.unix())
             .map_err(Error::LogoutToken)
     }
@@ -209,6 +209,10 @@ async fn fetch(
         });
     }
     Ok(metadata)
+}
+
+fn jwks(metadata: &Metadata) -> Result<&Url, Error> {
+    metadata.jwks.as_ref().ok_or(Error::NoKeys)
 }
 
 async fn get(http: &Http, document: &Url) -> Result<HttpResponse, Error> {

@@ -68,8 +68,10 @@ impl Scene {
         let claims = json!({"iss": self.provider.issuer(), "sub": "alice", "aud": "us",
                             "nonce": "n", "iat": now, "exp": now + 60});
         let token = Secret::new(key.sign("JWT", claims.as_object().unwrap()).unwrap());
-        let (access_token, occasion) =
-            (Secret::new("a"), Occasion::SignIn { nonce: "n", max_age: None });
+        let (access_token, occasion) = (
+            Secret::new("a"),
+            Occasion::SignIn { nonce: "n", nonce_may_be_absent: false, max_age: None },
+        );
         let expected = Expected { client_id: "us", access_token: &access_token, occasion };
         self.issuer.verify(&token, &expected).await
     }

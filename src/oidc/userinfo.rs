@@ -22,6 +22,20 @@ pub async fn userinfo(
     access_token: &Secret,
     subject: &str,
 ) -> Result<Map<String, Value>, Error> {
+    let claims = profile(http, endpoint, access_token).await?;
+    // SECURITY: token substitution: the claims could be those of another user (§5.3.2).
+    if claims.get("sub").and_then(Value::as_str) != Some(subject) {
+        return Err(Error::UserinfoSubject);
+    }
+    Ok(claims)
+}
+
+/// The answer to the access token, about the user that it belongs to: the profile at a provider without OpenID Connect.
+pub async fn profile(
+    http: &Http,
+    endpoint: &Url,
+    access_token: &Secret,
+) -> Result<Map<String, Value>, Error> {
     let response = http.get_with_token(ProviderEndpoint::Userinfo, endpoint, access_token).await?;
     let status = response.status;
     if status == StatusCode::UNAUTHORIZED {
@@ -33,12 +47,7 @@ pub async fn userinfo(
     if !status.is_success() || response.media_type == "application/jwt" {
         return Err(Error::UserinfoUnusable { status, media_type: response.media_type });
     }
-    let claims = response.object()?;
-    // SECURITY: token substitution: the claims could be those of another user (§5.3.2).
-    if claims.get("sub").and_then(Value::as_str) != Some(subject) {
-        return Err(Error::UserinfoSubject);
-    }
-    Ok(claims)
+    Ok(response.object()?)
 }
 
 #[cfg(test)]

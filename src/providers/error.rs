@@ -31,6 +31,14 @@ pub enum Error {
     /// The provider's settings are invalid.
     #[error("{0}")]
     Settings(OidcError),
+    /// The user does not belong to those that an option of the provider names.
+    #[error("the user has another `{claim}` than `{option}` says, or none")]
+    Outsider {
+        /// The claim.
+        claim: &'static str,
+        /// The option.
+        option: &'static str,
+    },
     /// The claims are verified, but identify no user.
     #[error("{0}")]
     Claims(#[from] claims::Error),

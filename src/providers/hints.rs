@@ -11,6 +11,7 @@ use crate::identity::incomplete::{Incomplete, MissingClaims};
 use crate::lock::lock;
 use crate::oidc::error::Error as OidcError;
 use crate::providers::Settings;
+use crate::providers::fetch::FetchError;
 
 /// The warnings that were logged.
 #[derive(Debug, Default)]
@@ -50,6 +51,16 @@ impl ConfigHints {
                 provider = %id, %error,
                 "userinfo cannot be used, so its claims are missing; if the provider has none for this client, put \
                  the claims into the ID token and set providers.{id}.userinfo to never"
+            );
+        }
+    }
+
+    /// Reports that the e-mail addresses of a user could not be fetched for a sign-in.
+    pub(super) fn emails_failed(&self, error: &FetchError, settings: &Settings) {
+        if self.userinfo.is_first() {
+            warn!(
+                provider = %settings.id, %error,
+                "the e-mail addresses of a user cannot be fetched, so the user has none"
             );
         }
     }
@@ -96,6 +107,8 @@ impl ConfigHints {
                     );
                 }
             }
+            // Each failure of the API is logged where it is asked.
+            Incomplete::NotFetched => {}
             Incomplete::Unusable => {
                 if let Some(claims) = self.without_value.new_of(report) {
                     warn!(

@@ -1,14 +1,20 @@
-//! The providers at which users sign in. A provider is data, not a trait: all are OpenID Connect providers.
-//! Invariants: an identity comes only from a verified ID token, and from tokens that this gateway got for a code.
+//! The providers at which users sign in. A provider is data, not a trait: its kind says how it differs from others.
+//! Invariants: an identity comes only from a verified ID token, or from the profile that the provider's API returns for
+//! an access token that this gateway got for a code.
 //! Failures are logged here with the check that failed, except those of a refresh, which its caller logs.
 
 mod claims;
 mod error;
+pub mod fetch;
+mod groups;
 mod hints;
+pub mod kinds;
 mod probe;
+mod profile;
 mod provider_states;
 mod refresh;
 mod registry;
+mod server;
 mod sign_in;
 mod sign_out_probe;
 
@@ -24,22 +30,24 @@ pub use crate::oidc::discovery::ProviderEndpoints;
 pub use error::{Error, RefreshError};
 pub use probe::{ProbeReport, ProbeResult};
 pub use provider_states::ProviderStates;
-pub use refresh::{RefreshRequest, Refreshed};
+pub use refresh::{Held, RefreshRequest, Refreshed};
 pub use registry::{AllowedProviders, Registry};
 pub use sign_in::{Code, SignInRequest, SignedIn, Turn};
 
+use crate::clock::Clock;
 use crate::identity::claims::{ClaimNames, ClaimPath};
 use crate::identity::incomplete::MissingClaims;
 use crate::oauth::client_auth::Credentials;
 use crate::oauth::http::Http;
 use crate::oauth::{AuthenticatedEndpoint, Client};
-use crate::oidc::Issuer;
 use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
 use crate::oidc::logout::LogoutToken;
 pub use crate::oidc::logout::{AnswerKind, Logout, LogoutForm, LogoutRequest};
 use crate::origin::Origin;
 use crate::providers::hints::ConfigHints;
+use crate::providers::kinds::{Kind, KindOptions};
+use crate::providers::server::Server;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderMeter;
 
@@ -50,12 +58,18 @@ pub struct Settings {
     pub id: Arc<str>,
     /// "Sign in with NAME".
     pub name: String,
-    /// The issuer identifier, exactly as in `iss`.
+    /// What is known about providers of its kind.
+    pub kind: &'static Kind,
+    /// The options of that kind.
+    pub options: KindOptions,
+    /// The issuer identifier, exactly as in `iss`. Without OpenID Connect, the origin of its endpoints.
     pub issuer: String,
     /// Where the gateway's own requests go in place of the issuer's origin.
     pub internal_origin: Option<Origin>,
     /// Configured endpoints, which replace discovered ones.
     pub endpoints: ProviderEndpoints,
+    /// The base URL of the API of the provider, if its kind has one.
+    pub api: Option<Url>,
     /// The client identifier (RFC 6749 §2.2).
     pub client_id: String,
     /// The client secret, unless the method is `none`.
@@ -148,30 +162,32 @@ pub struct Provider {
     settings: Settings,
     http: Arc<Http>,
     client: Client,
-    issuer: Arc<Issuer>,
+    server: Server,
     hints: ConfigHints,
     /// Claims that rules and headers read, apart from those of `claims`.
     used_claims: Vec<ClaimPath>,
     meter: &'static ProviderMeter,
+    clock: Clock,
 }
 
 impl Provider {
     /// A provider with these settings. What `states` knows of it is shared; nothing is requested yet.
     pub fn new(settings: Settings, states: &ProviderStates) -> Result<Self, Error> {
-        let (issuer, limits) = (states.issuer(&settings)?, states.limits(&settings));
-        let http = Arc::clone(issuer.http());
+        let (server, limits) = (states.server(&settings)?, states.limits(&settings));
+        let http = Arc::clone(server.http());
         let credentials = Credentials {
             id: settings.client_id.clone(),
             secret: settings.client_secret.clone(),
             method: settings.token_endpoint_auth_method,
         };
         Ok(Self {
-            issuer,
+            server,
             client: Client::new(credentials, Arc::clone(&http), limits, states.clock.clone()),
             http,
             hints: ConfigHints::default(),
             used_claims: Vec::new(),
             meter: states.metrics.provider(&settings.id),
+            clock: states.clock.clone(),
             settings,
         })
     }
@@ -209,7 +225,7 @@ impl Provider {
 
     /// The issuer identifier.
     pub fn issuer(&self) -> &str {
-        self.issuer.identifier()
+        self.server.identifier()
     }
 
     /// What a sign-out ends.
@@ -238,7 +254,7 @@ impl Provider {
 
     /// Keeps metadata and keys fresh, and never ends. The caller spawns it.
     pub fn keep_fresh(&self) -> impl Future<Output = ()> + Send + use<> {
-        Arc::clone(&self.issuer).keep_fresh(Arc::clone(self.id()))
+        self.server.clone().keep_fresh(Arc::clone(self.id()))
     }
 
     /// The health of the provider after the last requests to it.
@@ -246,8 +262,8 @@ impl Provider {
         if !self.http.is_answering() {
             return ProviderHealth::Unreachable;
         }
-        match self.issuer.fault() {
-            _ if self.issuer.is_known() => ProviderHealth::Up,
+        match self.server.fault() {
+            _ if self.server.is_known() => ProviderHealth::Up,
             Some(fault) => ProviderHealth::Unusable(fault),
             None => ProviderHealth::Unreachable,
         }
@@ -256,7 +272,7 @@ impl Provider {
     /// Whether users cannot sign in now, as far as is known: the last request to the provider, or its discovery,
     /// failed.
     pub fn is_down(&self) -> bool {
-        let undiscovered = !self.issuer.is_known() && self.issuer.fault().is_some();
+        let undiscovered = !self.server.is_known() && self.server.fault().is_some();
         undiscovered || !self.http.is_answering()
     }
 
@@ -271,7 +287,7 @@ impl Provider {
         match self.settings.sign_out {
             SignOut::Local => None,
             SignOut::Provider => Some(LogoutRequest {
-                endpoint: self.issuer.known()?.end_session.clone()?,
+                endpoint: self.server.known()?.end_session.clone()?,
                 id_token_hint: None,
                 client_id: &self.settings.client_id,
                 post_logout_redirect_uri,
@@ -282,13 +298,13 @@ impl Provider {
 
     /// Whether the provider can verify an ID token of a session as a hint: its key is not gone.
     pub async fn can_verify_hint(&self, id_token: &Secret) -> bool {
-        self.issuer.has_key_of(id_token).await
+        self.server.has_key_of(id_token).await
     }
 
     /// Revokes a refresh token, if the provider has a revocation endpoint.
     pub async fn revoke(&self, refresh_token: &Secret) -> Result<(), Error> {
         let revoked = async {
-            let metadata = self.issuer.metadata().await?;
+            let metadata = self.server.metadata().await?;
             match &metadata.revocation {
                 None => Ok(()),
                 Some(url) => {
@@ -307,7 +323,12 @@ impl Provider {
 
     /// Verifies a logout token, which reports that a session has ended at the provider. No endpoint receives one yet.
     pub async fn verify_logout(&self, logout_token: &Secret) -> Result<LogoutToken, Error> {
-        let verified = self.issuer.verify_logout(logout_token, &self.settings.client_id).await;
+        let verified = match &self.server {
+            Server::OpenId(issuer) => {
+                issuer.verify_logout(logout_token, &self.settings.client_id).await
+            }
+            Server::OAuth(_) => Err(OidcError::NoKeys),
+        };
         self.log(verified.map_err(Error::from), "a logout token was rejected")
     }
 

@@ -15,10 +15,11 @@ use crate::oauth::authorization::AuthorizationResponse;
 use crate::oauth::error::{Error as OAuthError, ErrorCode, ErrorResponse};
 use crate::oauth::http::HttpResponse;
 use crate::oauth::pkce;
-use crate::oidc::discovery::{Metadata, Settings};
+use crate::oidc::discovery::Metadata;
 use crate::oidc::error::{Error as OidcError, LEEWAY};
 use crate::oidc::id_token;
 use crate::providers::error::advice;
+use crate::providers::server::Server;
 use crate::providers::{Error, Provider, SignInRequest};
 use crate::random;
 use crate::secret::Secret;
@@ -88,13 +89,14 @@ impl Provider {
     }
 
     async fn documents(&self, report: &mut ProbeReport) -> Result<Arc<Metadata>, OidcError> {
-        if let Some(answer) = self.issuer.document().await? {
+        if let Some(answer) = self.server.document().await? {
             self.check_document(&answer.object()?, report);
-            report.check_clock(&answer, self.issuer.since_epoch());
+            report.check_clock(&answer, self.server.since_epoch());
         }
-        let metadata = self.issuer.metadata().await?;
+        let metadata = self.server.metadata().await?;
         report.passed.push("its metadata");
-        match self.issuer.renew_keys(&metadata).await {
+        let Server::OpenId(issuer) = &self.server else { return Ok(metadata) };
+        match issuer.renew_keys(&metadata).await {
             Ok(()) => report.passed.push("its keys"),
             Err(error) => {
                 report.fatal("issuer", format!("has keys that cannot be used: {error}"), None);
@@ -158,7 +160,14 @@ impl Provider {
         let [code, verifier] = [(); 2].map(|()| Secret::new(random::text::<32>()));
         let answer = self
             .client
-            .exchange_code(&slot, attempt, endpoint, &code, redirect_uri, &verifier)
+            .exchange_code(
+                &slot,
+                attempt,
+                endpoint,
+                &code,
+                redirect_uri,
+                self.has_pkce().then_some(&verifier),
+            )
             .await;
         self.judge_client(answer.map(drop), report);
     }
@@ -228,7 +237,7 @@ impl Provider {
             Some(back) => {
                 let announced = metadata.response_has_issuer;
                 let query = back.query().unwrap_or_default();
-                judge_response(query, self.issuer.settings(), announced, report);
+                judge_response(query, &self.server, announced, report);
             }
             None if answer.status.is_client_error() => {
                 let (status, reason) = (answer.status.as_u16(), reason_of(&answer));
@@ -244,7 +253,7 @@ impl Provider {
 }
 
 /// What an authorization response to a request without a user says about the registration.
-fn judge_response(query: &str, issuer: &Settings, announced: bool, report: &mut ProbeReport) {
+fn judge_response(query: &str, server: &Server, announced: bool, report: &mut ProbeReport) {
     let response = match AuthorizationResponse::parse(query) {
         Ok(response) => response,
         Err(error) => {
@@ -252,11 +261,11 @@ fn judge_response(query: &str, issuer: &Settings, announced: bool, report: &mut 
             return report.fatal("client_id", message, None);
         }
     };
-    if let Err(error) = response.check_issuer(&issuer.issuer, announced) {
+    if let Err(error) = response.check_issuer(server.identifier(), announced) {
         let (message, hint) = match &response.iss {
             Some(iss) => {
                 let message = format!("is not that of the provider's responses: {error}");
-                (message, issuer.hint_for_issuer(iss).advice(iss))
+                (message, server.hint_for_issuer(iss).advice(iss))
             }
             None => {
                 let message = format!("is a provider whose responses are rejected: {error}");
@@ -356,21 +365,16 @@ const TOLERATED: Duration = Duration::from_secs(30);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oidc::discovery::ProviderEndpoints;
+    use crate::providers::tests::{settings, states};
 
-    fn issuer() -> Settings {
-        Settings {
-            issuer: "https://op.example".to_owned(),
-            internal_origin: None,
-            endpoints: ProviderEndpoints::default(),
-            danger_allow_http: false,
-        }
+    fn server() -> Server {
+        states().server(&settings("https://op.example".into())).unwrap()
     }
 
     #[track_caller]
     fn check(query: &str, expected: Result<&str, (&str, &str)>) {
         let mut report = ProbeReport::default();
-        judge_response(query, &issuer(), true, &mut report);
+        judge_response(query, &server(), true, &mut report);
         let found = report.findings.first().map(|found| {
             assert_eq!(found.is_fatal, !found.message.contains("endpoint that fails"));
             (found.key, format!("{}\n{}", found.message, found.hint.as_deref().unwrap_or_default()))
@@ -448,7 +452,7 @@ mod tests {
         ] {
             check(&format!("state=s&code=c&iss={iss}"), Err(("issuer", "(RFC 9207 §2.4)\n")));
             let mut report = ProbeReport::default();
-            judge_response(&format!("state=s&code=c&iss={iss}"), &issuer(), true, &mut report);
+            judge_response(&format!("state=s&code=c&iss={iss}"), &server(), true, &mut report);
             assert_eq!(report.findings.first().unwrap().hint, None, "{iss}");
         }
         check("state=s&code=c&iss=https://{tenant}.example", Err(("issuer", "it is a template")));

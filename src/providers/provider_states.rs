@@ -9,8 +9,11 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::oauth::ClientLimits;
 use crate::oauth::http::{Http, HttpSettings};
+use crate::oidc::discovery::Metadata;
 use crate::oidc::{Issuer, discovery};
 use crate::providers::error::Error;
+use crate::providers::kinds::Protocol;
+use crate::providers::server::{OAuthServer, Server};
 use crate::providers::{Fingerprint, Settings};
 use crate::telemetry::metrics::Metrics;
 use crate::weak_map::WeakMap;
@@ -36,13 +39,31 @@ impl ProviderStates {
         self.limits.get_or_insert(settings.fingerprint(), || ClientLimits::new(&self.clock))
     }
 
-    /// The issuer of these settings.
-    pub(super) fn issuer(&self, settings: &Settings) -> Result<Arc<Issuer>, Error> {
+    /// The authorization server of these settings.
+    pub(super) fn server(&self, settings: &Settings) -> Result<Server, Error> {
         let http = HttpSettings {
             timeout: settings.timeout,
             ca: settings.ca.clone(),
             proxy: settings.proxy.clone(),
         };
+        match settings.kind.protocol {
+            Protocol::OpenId { .. } => self.issuer(settings, http).map(Server::OpenId),
+            Protocol::OAuth(_) => self.oauth(settings, http).map(Server::OAuth),
+        }
+    }
+
+    fn oauth(&self, settings: &Settings, http: HttpSettings) -> Result<Arc<OAuthServer>, Error> {
+        let http = Http::new(http)?.counted_by(self.metrics.provider(&settings.id));
+        let metadata = Metadata::without_discovery(&settings.endpoints).map_err(Error::Settings)?;
+        Ok(Arc::new(OAuthServer {
+            identifier: settings.issuer.clone(),
+            metadata: Arc::new(metadata),
+            http: Arc::new(http),
+            clock: self.clock.clone(),
+        }))
+    }
+
+    fn issuer(&self, settings: &Settings, http: HttpSettings) -> Result<Arc<Issuer>, Error> {
         let issuer = discovery::Settings {
             issuer: settings.issuer.clone(),
             endpoints: settings.endpoints.clone(),

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
@@ -18,6 +17,8 @@ use crate::oidc::error::Error as OidcError;
 use crate::oidc::id_token::{Expected, Occasion};
 use crate::providers::Provider;
 use crate::providers::error::{Error, RefreshError};
+use crate::providers::server::Server;
+use crate::providers::sign_in::Found;
 use crate::secret::Secret;
 
 /// The input of a refresh.
@@ -25,8 +26,19 @@ use crate::secret::Secret;
 pub struct RefreshRequest<'a> {
     /// The refresh token.
     pub refresh_token: &'a Secret,
+    /// The session to refresh.
+    pub held: Held<'a>,
+}
+
+/// What a session knows before its refresh.
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'a> {
+    /// Its user.
+    pub identity: &'a Identity,
     /// The baseline of the sign-in, or of the last refresh.
     pub baseline: &'a RefreshBaseline,
+    /// `session.outage_grace`: how long groups stay that the provider's API does not return for now.
+    pub outage_grace: Duration,
 }
 
 /// New tokens.
@@ -46,7 +58,7 @@ impl Provider {
     pub async fn refresh(&self, request: &RefreshRequest<'_>) -> Result<Refreshed, RefreshError> {
         let temporary = |error: OidcError| RefreshError::Temporary(error.into());
         let until = Instant::now() + TIMEOUT;
-        let metadata = timeout_at(until, self.issuer.metadata()).await;
+        let metadata = timeout_at(until, self.server.metadata()).await;
         let metadata = metadata.unwrap_or(Err(OidcError::Interrupted)).map_err(temporary)?;
         let endpoint = self.token_endpoint(&metadata).map_err(temporary)?;
         let slot = timeout_at(until, self.client.refresh_slot()).await;
@@ -54,16 +66,13 @@ impl Provider {
         let tokens = self.client.refresh(&slot, endpoint, request.refresh_token, until).await;
         let mut tokens = tokens.map_err(RefreshError::of)?;
 
-        let claims = timeout_at(until, self.claims_now(&metadata, &tokens, request.baseline)).await;
-        match claims.unwrap_or(Err(OidcError::Interrupted)) {
-            Ok(None) => {
-                Ok(Refreshed { tokens, identity: None, baseline: request.baseline.clone() })
-            }
-            Ok(Some((claims, own))) => {
-                let identity = self.identity(claims).map_err(RefreshError::Untrusted)?;
-                self.hints.look_at(&identity, &self.settings, &self.used_claims);
-                let id_token_claims = own.map(|own| OwnClaims::new(own, &identity.claims));
-                let baseline = RefreshBaseline { id_token_claims, ..request.baseline.clone() };
+        let held = request.held;
+        let found = timeout_at(until, self.claims_now(&metadata, &tokens, held.baseline)).await;
+        match found.unwrap_or(Err(OidcError::Interrupted)) {
+            Ok(None) => Ok(Refreshed { tokens, identity: None, baseline: held.baseline.clone() }),
+            Ok(Some(found)) => {
+                let described = self.described(found, &tokens, Some(held)).await;
+                let (identity, baseline) = described.map_err(RefreshError::Untrusted)?;
                 Ok(Refreshed { tokens, identity: Some(identity), baseline })
             }
             Err(error) if error.is_about_tokens() => {
@@ -74,20 +83,28 @@ impl Provider {
                 warn!(provider = %id, %error, "refreshed, but the claims are unavailable and stay as they were");
                 // SECURITY: an ID token is kept only if it and the claims in it were checked.
                 tokens.id_token = None;
-                Ok(Refreshed { tokens, identity: None, baseline: request.baseline.clone() })
+                Ok(Refreshed { tokens, identity: None, baseline: held.baseline.clone() })
             }
         }
     }
 
-    /// The claims after a refresh, and those of the ID token alone if userinfo was requested. `None`: there are no new
-    /// claims.
+    /// The claims after a refresh. `None`: there are no new claims.
     async fn claims_now(
         &self,
         metadata: &Metadata,
         tokens: &TokenSet,
         baseline: &RefreshBaseline,
-    ) -> Result<Option<(Map<String, Value>, Option<Map<String, Value>>)>, OidcError> {
+    ) -> Result<Option<Found>, OidcError> {
         let binding = &baseline.binding;
+        let issuer = match &self.server {
+            Server::OpenId(issuer) => issuer,
+            Server::OAuth(_) => {
+                let found = self.profiled(metadata, tokens, &binding.nonce).await?;
+                // SECURITY: a session must not change to another user.
+                let is_same = found.binding.subject == binding.subject;
+                return if is_same { Ok(Some(found)) } else { Err(OidcError::UserinfoSubject) };
+            }
+        };
         let renewed = match &tokens.id_token {
             None => None,
             Some(id_token) => {
@@ -96,21 +113,23 @@ impl Provider {
                     access_token: &tokens.access_token,
                     occasion: Occasion::Refresh { binding },
                 };
-                Some(self.issuer.verify(id_token, &expected).await?.into_parts().1)
+                Some(issuer.verify(id_token, &expected).await?.into_parts().1)
             }
         };
         let before = baseline.id_token_claims.as_ref();
         let Some(own) = renewed.or_else(|| before.map(OwnClaims::read)) else { return Ok(None) };
         // If the sign-in requested userinfo, every refresh does too, so that a removed group is noticed. It is also
         // requested if the new ID token lacks claims that the first one had, as with many providers.
-        if baseline.id_token_claims.is_none() && !self.needs_userinfo(metadata, &own) {
-            return Ok(Some((own, None)));
-        }
-        let claims = match self.with_userinfo(metadata, tokens, binding, &own).await {
-            Err(error) if !error.is_temporary() => self.without_userinfo(error, &own)?,
-            claims => claims?,
+        let has_userinfo = baseline.has_userinfo || self.needs_userinfo(metadata, &own);
+        let claims = if has_userinfo {
+            match self.with_userinfo(metadata, tokens, binding, &own).await {
+                Err(error) if !error.is_temporary() => self.without_userinfo(error, &own)?,
+                claims => claims?,
+            }
+        } else {
+            own.clone()
         };
-        Ok(Some((claims, Some(own))))
+        Ok(Some(Found { claims, own: Some(own), has_userinfo, binding: binding.clone() }))
     }
 }
 

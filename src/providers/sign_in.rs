@@ -13,11 +13,16 @@ use crate::identity::refresh_baseline::{IdTokenBinding, OwnClaims, RefreshBaseli
 use crate::oauth::ExchangePermit;
 use crate::oauth::authorization::{AuthorizationRequest, AuthorizationResponse};
 use crate::oauth::token::TokenSet;
+use crate::oidc::Issuer;
 use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
 use crate::oidc::id_token::{Expected, Occasion};
 use crate::oidc::userinfo::userinfo;
 use crate::providers::error::Error;
+use crate::providers::groups::GroupsState;
+use crate::providers::kinds::{Nonce, Pkce, Protocol, RequiredClaim};
+use crate::providers::refresh::Held;
+use crate::providers::server::Server;
 use crate::providers::{Provider, Userinfo, claims};
 use crate::secret::Secret;
 
@@ -71,11 +76,26 @@ pub struct SignedIn {
     pub baseline: RefreshBaseline,
 }
 
+/// What a provider said about a user.
+pub(super) struct Found {
+    /// All claims, without the groups of an API.
+    pub(super) claims: Map<String, Value>,
+    /// Those of the ID token alone.
+    pub(super) own: Option<Map<String, Value>>,
+    /// Whether userinfo was requested.
+    pub(super) has_userinfo: bool,
+    /// What later tokens of this sign-in must have.
+    pub(super) binding: IdTokenBinding,
+}
+
 impl Provider {
     /// The URL of the authorization request. Waits for discovery if the metadata is not known yet.
     pub async fn authorization_url(&self, request: &SignInRequest<'_>) -> Result<Url, Error> {
-        let metadata = self.issuer.metadata().await?;
-        let mut more = vec![("nonce", request.nonce)];
+        let metadata = self.server.metadata().await?;
+        let mut more = match self.settings.kind.protocol {
+            Protocol::OpenId { .. } => vec![("nonce", request.nonce)],
+            Protocol::OAuth(_) => Vec::new(),
+        };
         let SignInRequest { prompt, login_hint, ui_locales, .. } = *request;
         more.extend(prompt.map(|value| ("prompt", metadata.prompt(value))));
         more.extend(login_hint.map(|value| ("login_hint", value)));
@@ -88,26 +108,29 @@ impl Provider {
             redirect_uri: request.redirect_uri,
             scope: &self.settings.scopes.join(" "),
             state: request.state,
-            code_challenge: request.code_challenge,
+            code_challenge: self.has_pkce().then_some(request.code_challenge),
             more,
         };
         Ok(request.url())
     }
 
-    /// The code of a response that is from this provider (RFC 9207) and not an error.
+    /// The code of a response that is from this provider (RFC 9207) and not an error. Without OpenID Connect there is no
+    /// issuer identifier to compare.
     pub async fn code_of<'r>(
         &self,
         response: &'r AuthorizationResponse,
     ) -> Result<&'r Secret, Error> {
-        let announced = self.issuer.metadata().await?.response_has_issuer;
-        response.check_issuer(self.issuer.identifier(), announced)?;
+        if let Server::OpenId(issuer) = &self.server {
+            let announced = issuer.metadata().await?.response_has_issuer;
+            response.check_issuer(issuer.identifier(), announced)?;
+        }
         response.outcome.as_ref().map_err(|error| error.clone().into())
     }
 
     /// Waits until a sign-in from this address may send its code.
     pub async fn turn(&self, client: ClientAddress) -> Result<Turn, Error> {
         let turn = async {
-            let metadata = self.issuer.metadata().await?;
+            let metadata = self.server.metadata().await?;
             // Without a common authentication method, it fails before the code is spent.
             self.token_endpoint(&metadata)?;
             Ok::<_, OidcError>(Turn {
@@ -124,28 +147,105 @@ impl Provider {
         let Code { code, redirect_uri, code_verifier, nonce } = code;
         let endpoint = self.token_endpoint(&metadata)?;
         let client = &self.client;
-        let tokens =
-            client.exchange_code(&slot, attempt, endpoint, code, redirect_uri, code_verifier);
+        let verifier = self.has_pkce().then_some(code_verifier);
+        let tokens = client.exchange_code(&slot, attempt, endpoint, code, redirect_uri, verifier);
         let tokens = tokens.await?;
+        let found = match &self.server {
+            Server::OpenId(issuer) => self.verified(issuer, &metadata, &tokens, nonce).await?,
+            Server::OAuth(_) => self.profiled(&metadata, &tokens, nonce).await?,
+        };
+        let (identity, baseline) = self.described(found, &tokens, None).await?;
+        Ok(SignedIn { tokens, identity, baseline })
+    }
 
+    /// The claims of the ID token, and of userinfo where it is needed.
+    async fn verified(
+        &self,
+        issuer: &Issuer,
+        metadata: &Metadata,
+        tokens: &TokenSet,
+        nonce: &str,
+    ) -> Result<Found, OidcError> {
         let id_token = tokens.id_token.as_ref().ok_or(OidcError::NoIdToken)?;
         let expected = Expected {
             client_id: &self.settings.client_id,
             access_token: &tokens.access_token,
-            occasion: Occasion::SignIn { nonce, max_age: self.settings.max_age() },
+            occasion: Occasion::SignIn {
+                nonce,
+                nonce_may_be_absent: self.nonce() == Nonce::MayBeAbsent,
+                max_age: self.settings.max_age(),
+            },
         };
-        let (binding, own) = self.issuer.verify(id_token, &expected).await?.into_parts();
-
-        let (claims, own) = if self.needs_userinfo(&metadata, &own) {
-            let claims = self.with_userinfo(&metadata, &tokens, &binding, &own).await;
-            (claims.or_else(|error| self.without_userinfo(error, &own))?, Some(own))
+        let (binding, own) = issuer.verify(id_token, &expected).await?.into_parts();
+        let has_userinfo = self.needs_userinfo(metadata, &own);
+        let claims = if has_userinfo {
+            let claims = self.with_userinfo(metadata, tokens, &binding, &own).await;
+            claims.or_else(|error| self.without_userinfo(error, &own))?
         } else {
-            (own, None)
+            own.clone()
         };
+        Ok(Found { claims, own: Some(own), has_userinfo, binding })
+    }
+
+    /// The claims of the profile.
+    pub(super) async fn profiled(
+        &self,
+        metadata: &Metadata,
+        tokens: &TokenSet,
+        nonce: &str,
+    ) -> Result<Found, OidcError> {
+        let Protocol::OAuth(oauth) = self.settings.kind.protocol else {
+            return Err(OidcError::NoIdToken);
+        };
+        let claims = self.profile(&oauth, metadata, tokens).await?;
+        let subject = claims.get("sub").and_then(Value::as_str);
+        let subject = subject.ok_or(OidcError::UserinfoSubject)?.into();
+        let binding = IdTokenBinding { subject, nonce: nonce.to_owned(), auth_time: None };
+        Ok(Found { claims, own: None, has_userinfo: true, binding })
+    }
+
+    /// The identity that these claims describe, with the groups of the provider's API. `held` is the session of a
+    /// refresh.
+    pub(super) async fn described(
+        &self,
+        found: Found,
+        tokens: &TokenSet,
+        held: Option<Held<'_>>,
+    ) -> Result<(Identity, RefreshBaseline), Error> {
+        let Found { mut claims, own, has_userinfo, binding } = found;
+        self.check_required(&claims)?;
+        let (groups_at, groups) = self.with_groups(&mut claims, tokens, held).await;
         let identity = self.identity(claims)?;
-        let id_token_claims = own.map(|own| OwnClaims::new(own, &identity.claims));
+        let identity = Identity { groups_missing: groups == GroupsState::Missing, ..identity };
         self.hints.look_at(&identity, &self.settings, &self.used_claims);
-        Ok(SignedIn { tokens, identity, baseline: RefreshBaseline { binding, id_token_claims } })
+        // Without additions, they are all claims of the identity.
+        let own = own.filter(|_| has_userinfo || self.has_groups_by_api());
+        let id_token_claims = own.map(|own| OwnClaims::new(own, &identity.claims));
+        Ok((identity, RefreshBaseline { binding, id_token_claims, has_userinfo, groups_at }))
+    }
+
+    /// Checks the claims that options of the kind ask for.
+    // SECURITY: the parameter of the authorization request is only a hint, which a visitor can remove.
+    fn check_required(&self, claims: &Map<String, Value>) -> Result<(), Error> {
+        for RequiredClaim { claim, option } in self.settings.kind.required_claims {
+            let allowed = self.settings.options.all(option);
+            let found = claims.get(*claim).and_then(Value::as_str);
+            if !allowed.is_empty() && !found.is_some_and(|it| allowed.iter().any(|one| one == it)) {
+                return Err(Error::Outsider { claim, option });
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn has_pkce(&self) -> bool {
+        self.settings.kind.pkce == Pkce::S256
+    }
+
+    fn nonce(&self) -> Nonce {
+        match self.settings.kind.protocol {
+            Protocol::OpenId { nonce, .. } => nonce,
+            Protocol::OAuth(_) => Nonce::Required,
+        }
     }
 
     /// Whether userinfo is requested in addition to this ID token.

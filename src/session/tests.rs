@@ -9,7 +9,7 @@ use crate::secret::Secret;
 /// The baseline of a sign-in of this user.
 pub(crate) fn baseline(subject: &str) -> RefreshBaseline {
     let binding = IdTokenBinding { subject: subject.into(), nonce: String::new(), auth_time: None };
-    RefreshBaseline { binding, id_token_claims: None }
+    RefreshBaseline::of(binding)
 }
 
 /// A token set with this access token, which expires after `seconds`.

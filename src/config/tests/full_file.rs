@@ -23,9 +23,10 @@ fn full_file_has_every_key_with_its_default() {
     let text = read("config/full.yaml");
     let root = parse(&with_every_key(&text)).unwrap();
     let as_it_is = parse(&text).unwrap();
+    let of_kinds = parse(&with_every_key(&read("config/providers.yaml"))).unwrap();
     for row in rows(ROOT) {
         let path = row.path();
-        let written = values_at(&root, &path);
+        let written = [values_at(&root, &path), values_at(&of_kinds, &path)].concat();
         assert!(!written.is_empty(), "config/full.yaml has no {path}");
         let here = values_at(&as_it_is, &path);
         match row.key.default {
@@ -35,6 +36,20 @@ fn full_file_has_every_key_with_its_default() {
             }
             DefaultValue::Is(_) | DefaultValue::Unset(_) | DefaultValue::Required(_) => {}
         }
+    }
+}
+
+#[test]
+fn file_of_kinds_has_a_provider_of_each_and_is_valid_with_every_key() {
+    let text = read("config/providers.yaml");
+    for text in [text.clone(), with_every_key(&text)] {
+        let loaded = load(Path::new("providers.yaml"), &source("providers.yaml", &text));
+        let (config, warnings) = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+        let is_sample = |message: &str| message.contains("is an example secret");
+        let others: Vec<_> = warnings.iter().filter(|it| !is_sample(&it.message)).collect();
+        assert!(others.is_empty(), "{others:?}");
+        let kinds: Vec<&str> = config.providers.iter().map(|it| it.kind.name).collect();
+        assert_eq!(kinds, crate::providers::kinds::NAMES);
     }
 }
 

@@ -113,6 +113,22 @@ impl Http {
         self.until(self.deadline(), endpoint, url, read(url, request)).await
     }
 
+    /// GET of a protected resource with more header fields, which ends at `deadline`.
+    pub async fn get_resource(
+        &self,
+        endpoint: ProviderEndpoint,
+        url: &Url,
+        token: &Secret,
+        headers: &[(&'static str, &'static str)],
+        deadline: Instant,
+    ) -> Result<HttpResponse, Error> {
+        let mut request = self.client(url).get(url.clone()).bearer_auth(token.expose());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.until(deadline, endpoint, url, read(url, request)).await
+    }
+
     /// POST of a form, which ends at `deadline`.
     pub async fn post(
         &self,
@@ -168,7 +184,10 @@ impl Http {
             Ok(response) => Error::Status(response.status).is_temporary(),
             Err(error) => error.is_temporary(),
         };
-        self.answering.store(!fails, Ordering::Relaxed);
+        // Users can sign in without their groups.
+        if endpoint != ProviderEndpoint::Groups {
+            self.answering.store(!fails, Ordering::Relaxed);
+        }
         result
     }
 }
@@ -179,6 +198,24 @@ impl HttpResponse {
         // RFC 8259 §8.1 allows parsers to ignore the byte order mark.
         let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body);
         json::object(body).map_err(|_| Error::Garbage("not a JSON object"))
+    }
+
+    /// The body as any JSON value.
+    pub fn value(&self) -> Result<Value, Error> {
+        serde_json::from_slice(&self.body).map_err(|_| Error::Garbage("not JSON"))
+    }
+
+    /// The URL of the next page: `Link` with `rel="next"` (RFC 8288 §3).
+    pub fn next_link(&self) -> Option<&str> {
+        let fields = self.headers.get_all(header::LINK).iter().filter_map(|it| it.to_str().ok());
+        let links = fields.flat_map(|field| field.split('<').skip(1));
+        links.filter_map(|link| link.split_once('>')).find_map(|(url, parameters)| {
+            let mut parameters = parameters.trim_end_matches([',', ' ']).split(';').map(str::trim);
+            let relations =
+                |it: &str| it.strip_prefix("rel=").map(|it| it.trim_matches('"').to_owned());
+            let is_next = |it: String| it.split(' ').any(|relation| relation == "next");
+            parameters.any(|it| relations(it).is_some_and(is_next)).then_some(url)
+        })
     }
 
     /// The time of the server, since 1970: `Date` (RFC 9110 §6.6.1), and `Age` if a cache stored the response

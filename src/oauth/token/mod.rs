@@ -40,14 +40,14 @@ impl Client {
         endpoint: AuthenticatedEndpoint<'_>,
         code: &Secret,
         redirect_uri: &str,
-        code_verifier: &Secret,
+        code_verifier: Option<&Secret>,
     ) -> Result<TokenSet, Error> {
-        let form = vec![
+        let mut form = vec![
             ("grant_type", "authorization_code"),
             ("code", code.expose()),
             ("redirect_uri", redirect_uri),
-            ("code_verifier", code_verifier.expose()),
         ];
+        form.extend(code_verifier.map(|verifier| ("code_verifier", verifier.expose())));
         attempt.sent();
         let result = self.tokens(endpoint, form, self.http.deadline()).await;
         attempt.ended(&result);

@@ -41,7 +41,7 @@ async fn exchange_from(
     let (code, verifier) = (Secret::new(code), Secret::new("verifier"));
     let ExchangePermit { slot, attempt } = client.exchange_permit(address).await?;
     let redirect_uri = "https://app.example/cb";
-    client.exchange_code(&slot, attempt, endpoint, &code, redirect_uri, &verifier).await
+    client.exchange_code(&slot, attempt, endpoint, &code, redirect_uri, Some(&verifier)).await
 }
 
 async fn refresh(client: &Client, at: &Loopback) -> Result<TokenSet, Error> {

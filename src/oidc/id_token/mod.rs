@@ -43,6 +43,8 @@ pub enum Occasion<'a> {
     SignIn {
         /// The `nonce` of the authorization request.
         nonce: &'a str,
+        /// Whether the provider, by its kind, leaves it out.
+        nonce_may_be_absent: bool,
         /// Its `max_age`, in seconds.
         max_age: Option<i64>,
     },
@@ -165,6 +167,7 @@ fn check_nonce<'a>(found: Option<&'a str>, occasion: Occasion<'a>) -> Result<&'a
         (Some(found), Occasion::SignIn { nonce, .. }) if found == nonce => Ok(nonce),
         (Some(found), Occasion::Refresh { binding }) if found == binding.nonce => Ok(found),
         (None, Occasion::Refresh { binding }) => Ok(&binding.nonce),
+        (None, Occasion::SignIn { nonce, nonce_may_be_absent: true, .. }) => Ok(nonce),
         (Some(_), Occasion::SignIn { .. } | Occasion::Refresh { .. })
         | (None, Occasion::SignIn { .. }) => Err(Violation::Nonce),
     }

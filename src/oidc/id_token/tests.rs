@@ -9,7 +9,8 @@ use crate::oidc::error::tests::check_violation;
 const NOW: i64 = 1_800_000_000;
 const ISSUER: &str = "https://op.example";
 
-const AT_SIGN_IN: Occasion<'_> = Occasion::SignIn { nonce: "n", max_age: None };
+const AT_SIGN_IN: Occasion<'_> =
+    Occasion::SignIn { nonce: "n", nonce_may_be_absent: false, max_age: None };
 
 fn valid() -> Value {
     json!({"iss": ISSUER, "sub": "alice", "aud": "us", "nonce": "n", "exp": NOW + 300,
@@ -146,7 +147,7 @@ fn violated_time_is_named_with_both_clocks_and_their_difference() {
     check(json!({"exp": NOW - hour}), Err(&format!("{equal}Core")));
     check(json!({"nbf": NOW + hour}), Err(&format!("{equal}RFC 7519")));
     check(json!({"exp": NOW - hour, "iat": null}), Err(&format!("{here} (Core")));
-    let occasion = Occasion::SignIn { nonce: "n", max_age: Some(9) };
+    let occasion = Occasion::SignIn { nonce: "n", nonce_may_be_absent: false, max_age: Some(9) };
     let old = verified(&changed(&json!({"auth_time": NOW - hour})), None, occasion);
     let expected = format!("it is 2027-01-15T07:00:00Z, `max_age` is 9, and {here} (Core");
     check_violation(old, Err(&expected), "an old sign-in");
@@ -181,7 +182,8 @@ fn times_are_checked_with_a_minute_of_leeway() {
 fn sign_in_older_than_max_age_is_rejected() {
     let check = |auth_time: Value, max_age, expected| {
         let claims = changed(&json!({ "auth_time": auth_time }));
-        let occasion = Occasion::SignIn { nonce: "n", max_age: Some(max_age) };
+        let occasion =
+            Occasion::SignIn { nonce: "n", nonce_may_be_absent: false, max_age: Some(max_age) };
         check_violation(verified(&claims, None, occasion), expected, &(auth_time, max_age));
     };
     check(json!(NOW - 9), 9, Ok(()));

@@ -11,6 +11,7 @@ use super::*;
 use crate::client_address::ClientAddress;
 use crate::clock::{Clock, UnixTime};
 use crate::identity::refresh_baseline::RefreshBaseline;
+use crate::identity::tests::person;
 use crate::jose::{Algorithm, SigningKey};
 use crate::oauth::authorization::AuthorizationResponse;
 use crate::oauth::loopback::{Loopback, Reply};
@@ -28,7 +29,7 @@ struct Script {
 }
 
 /// The state of a process that knows no provider yet.
-fn states() -> ProviderStates {
+pub(super) fn states() -> ProviderStates {
     ProviderStates::new(&Clock::system(), &Arc::new(Metrics::default()))
 }
 
@@ -94,13 +95,16 @@ async fn scene(changes: impl FnOnce(&mut Settings)) -> Scene {
     Scene { provider, op, script }
 }
 
-fn settings(issuer: String) -> Settings {
+pub(super) fn settings(issuer: String) -> Settings {
     Settings {
         id: "company".into(),
         name: "Company".into(),
+        kind: kinds::GENERIC,
+        options: KindOptions::default(),
         issuer,
         internal_origin: None,
         endpoints: ProviderEndpoints::default(),
+        api: None,
         client_id: "us".into(),
         client_secret: Some(Secret::new("secret")),
         token_endpoint_auth_method: None,
@@ -139,7 +143,9 @@ impl Scene {
 
     async fn refresh(&self, baseline: &RefreshBaseline) -> Result<Refreshed, RefreshError> {
         let refresh_token = &Secret::new("rt");
-        self.provider.refresh(&RefreshRequest { refresh_token, baseline }).await
+        let identity = &person("alice");
+        let held = Held { identity, baseline, outage_grace: Duration::ZERO };
+        self.provider.refresh(&RefreshRequest { refresh_token, held }).await
     }
 }
 

@@ -27,11 +27,11 @@ async fn provider_with_the_same_fingerprint_shares_issuer_and_limits() {
         Provider::new(settings, &states).unwrap()
     };
     let first = made(|_| {});
-    first.issuer.metadata().await.unwrap();
+    first.server.metadata().await.unwrap();
     let check = |change: fn(&mut Settings), (issuer, limits): (bool, bool)| {
         let second = made(change);
-        assert_eq!(Arc::ptr_eq(&first.issuer, &second.issuer), issuer, "{second:?}");
-        assert_eq!(second.issuer.known().is_some(), issuer, "{second:?}");
+        assert_eq!(Arc::ptr_eq(first.server.http(), second.server.http()), issuer, "{second:?}");
+        assert_eq!(second.server.known().is_some(), issuer, "{second:?}");
         assert_eq!(first.client.shares_limits_with(&second.client), limits, "{second:?}");
     };
     check(|settings| settings.client_secret = Some(Secret::new("new")), (true, true));

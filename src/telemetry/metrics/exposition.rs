@@ -114,6 +114,10 @@ impl Scrape {
                 family.counter(&[&provider.id, outcome.as_str()], count)?;
             }
         }
+        let mut family = Family::begin(encoder, &list::GROUP_FAILURES)?;
+        for provider in providers {
+            family.counter(&[&provider.id], provider.group_failures())?;
+        }
         let mut family = Family::begin(encoder, &list::PROVIDER_REQUEST_DURATION)?;
         for provider in providers {
             for (endpoint, durations) in ProviderEndpoint::ALL.iter().zip(&provider.requests) {

@@ -152,6 +152,8 @@ labels! {
         Userinfo = "userinfo",
         /// The revocation endpoint.
         Revocation = "revocation",
+        /// The API with a user's groups.
+        Groups = "groups",
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Metric {
 }
 
 /// All metrics of the gateway.
-pub const ALL: [Metric; 17] = [
+pub const ALL: [Metric; 18] = [
     REQUESTS,
     REQUEST_DURATION,
     REQUESTS_IN_FLIGHT,
@@ -27,6 +27,7 @@ pub const ALL: [Metric; 17] = [
     SESSIONS,
     SIGN_INS,
     REFRESHES,
+    GROUP_FAILURES,
     SIGN_OUTS,
     PROVIDER_UP,
     PROVIDER_REQUEST_DURATION,
@@ -75,6 +76,13 @@ pub(super) const SIGN_INS: Metric =
 
 pub(super) const REFRESHES: Metric =
     metric("refreshes_total", Counter, &["provider", "outcome"], "Token refreshes, by outcome");
+
+pub(super) const GROUP_FAILURES: Metric = metric(
+    "group_failures_total",
+    Counter,
+    &["provider"],
+    "Failures to fetch the groups of a user from the provider's API",
+);
 
 pub(super) const SIGN_OUTS: Metric = metric("sign_outs_total", Counter, &["kind"], "Sign-outs");
 

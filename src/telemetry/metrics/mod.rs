@@ -63,6 +63,7 @@ pub struct ProviderMeter {
     id: Arc<str>,
     sign_ins: Counts<SignIn>,
     refreshes: Counts<Refresh>,
+    group_failures: AtomicU64,
     /// In the order of [`ProviderEndpoint::ALL`].
     requests: [Durations; ProviderEndpoint::ALL.len()],
 }
@@ -173,6 +174,7 @@ impl ProviderMeter {
             id: Arc::clone(id),
             sign_ins: Counts::default(),
             refreshes: Counts::default(),
+            group_failures: AtomicU64::new(0),
             requests: Default::default(),
         }))
     }
@@ -185,6 +187,15 @@ impl ProviderMeter {
     /// Counts a finished refresh.
     pub fn refreshed(&self, outcome: Refresh) {
         self.refreshes.count(outcome);
+    }
+
+    fn group_failures(&self) -> u64 {
+        self.group_failures.load(Ordering::Relaxed)
+    }
+
+    /// Counts a failure to fetch a user's groups.
+    pub fn groups_failed(&self) {
+        self.group_failures.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts a request to the provider that has ended.

@@ -1,0 +1,96 @@
+//! `providers.ID.kind:` and the options that only some kinds have.
+
+use std::collections::BTreeMap;
+
+use crate::config::diagnostics::Reported;
+use crate::config::invalid::Invalid;
+use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
+use crate::config::section::Section;
+use crate::config::suggest::nearest;
+use crate::config::urls::{self, PlainHttp};
+use crate::providers::kinds::{self, Kind, KindOptions};
+
+/// Keys of options, for the table of a provider.
+pub(super) const URL: KeySpec = key(
+    "url",
+    Type::Text,
+    DefaultValue::Unset("the provider's own service"),
+    "Address of one's own server, for kind github: https://github.example.com.",
+);
+
+/// The kind.
+pub(super) fn kind(section: &Section<'_>) -> Result<&'static Kind, Reported> {
+    section.field("kind").value(|text| {
+        let meant = || Kind::meant_by(text).or_else(|| nearest(text, kinds::NAMES));
+        Kind::by_name(text).ok_or_else(|| match meant() {
+            Some(meant) => Invalid::new("is not a kind").suggest(meant),
+            None if text == "saml" => Invalid::new("is not supported")
+                .hint("put an OpenID Connect provider between, such as Keycloak or Dex"),
+            None => Invalid::new("is not a kind").hint(
+                "for OpenID Connect remove the key and set `issuer`; for OAuth 2.0 write `kind: oauth2` and set \
+                 `endpoints`",
+            ),
+        })
+    })
+}
+
+/// The options of this kind. Those of other kinds are errors.
+pub(super) fn read(
+    section: &Section<'_>,
+    kind: &'static Kind,
+    http: PlainHttp,
+) -> Result<KindOptions, Reported> {
+    let mut values = BTreeMap::new();
+    let mut reported = None;
+    for name in names() {
+        let field = section.field(name);
+        let option = kind.options.iter().find(|option| option.name == name);
+        match option {
+            None if field.node.is_some() => {
+                let invalid = Invalid::new(format!("has no effect for kind {}", kind.name))
+                    .hint(format!("remove it; it belongs to kind {}", owners(name)));
+                reported = Some(field.error(&invalid));
+            }
+            None => {}
+            Some(option) => match field.optional_list(|text| checked(name, text, http)) {
+                Ok(Some(list)) => drop(values.insert(option.name, list)),
+                Ok(None) => {
+                    if let Some(example) = option.required {
+                        reported = Some(field.missing(Some(example)));
+                    }
+                }
+                Err(error) => reported = Some(error),
+            },
+        }
+    }
+    match reported {
+        Some(reported) => Err(reported),
+        None => Ok(KindOptions::new(kind, values)),
+    }
+}
+
+/// The names of all options.
+fn names() -> impl Iterator<Item = &'static str> {
+    [URL.name].into_iter()
+}
+
+/// The kinds that have an option.
+fn owners(name: &str) -> String {
+    let has = |kind: &&&Kind| kind.options.iter().any(|option| option.name == name);
+    kinds::ALL.iter().filter(has).map(|kind| kind.name).collect::<Vec<_>>().join(", ")
+}
+
+fn checked(name: &str, text: &str, http: PlainHttp) -> Result<String, Invalid> {
+    if name == URL.name {
+        let url = urls::endpoint(text, http)?;
+        return Ok(url.as_str().trim_end_matches('/').to_owned());
+    }
+    // It becomes a part of a URL.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    match !text.is_empty() && text.chars().all(is_plain) {
+        true => Ok(text.to_owned()),
+        false => {
+            Err(Invalid::new("contains a character other than A-Z, a-z, 0-9, `.`, `-` and `_`"))
+        }
+    }
+}

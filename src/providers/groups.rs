@@ -1,0 +1,108 @@
+//! Groups that are not in a claim, but in the API of the provider. They become the claim `groups`.
+//! Invariants: a list that failed gives no groups, never a part of them. Only at a refresh, and for as long as
+//! `session.outage_grace`, do the groups from before stay if the API fails for now.
+
+use serde_json::{Map, Value};
+use tracing::warn;
+use url::Url;
+
+use crate::clock::UnixTime;
+use crate::identity::claims::ClaimNames;
+use crate::oauth::token::TokenSet;
+use crate::providers::Provider;
+use crate::providers::fetch::{ApiRequests, FetchError};
+use crate::providers::kinds::Groups;
+use crate::providers::refresh::Held;
+use crate::secret::Secret;
+
+/// What became of the groups of an API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum GroupsState {
+    /// They are in the claims, or none are to be fetched.
+    Complete,
+    /// They are missing.
+    Missing,
+}
+
+impl Provider {
+    /// Replaces the claim `groups` by the groups of the API, if the kind has one. Returns when they were fetched, and
+    /// whether they are missing. `held` is the session of a refresh.
+    pub(super) async fn with_groups(
+        &self,
+        claims: &mut Map<String, Value>,
+        tokens: &TokenSet,
+        held: Option<Held<'_>>,
+    ) -> (Option<UnixTime>, GroupsState) {
+        let now = self.clock.unix();
+        let Some(fetched) = self.groups_of_api(claims, tokens).await else {
+            return (None, GroupsState::Complete);
+        };
+        let error = match fetched {
+            Ok(groups) => {
+                claims.insert(GROUPS.into(), groups.into());
+                return (Some(now), GroupsState::Complete);
+            }
+            Err(error) => error,
+        };
+        self.meter.groups_failed();
+        claims.remove(GROUPS);
+        let before = held.filter(|held| error.is_temporary() && held.has_fresh_groups(now));
+        let id = self.id();
+        if let Some(held) = before {
+            warn!(provider = %id, %error, "the groups of a user cannot be fetched, and stay as they were");
+            let groups: Vec<_> = held.identity.groups().collect();
+            claims.insert(GROUPS.into(), groups.into());
+            return (held.baseline.groups_at, GroupsState::Complete);
+        }
+        warn!(provider = %id, %error, "the groups of a user cannot be fetched, so the user has none");
+        (None, GroupsState::Missing)
+    }
+
+    /// The groups of the API; `None` if there is none, or it is not used.
+    async fn groups_of_api(
+        &self,
+        _claims: &Map<String, Value>,
+        tokens: &TokenSet,
+    ) -> Option<Result<Vec<String>, FetchError>> {
+        let Groups::Api { scope, lists } = self.settings.kind.groups else { return None };
+        let base = self.settings.api.as_ref()?;
+        if !self.has_groups_by_api() || scope.is_some_and(|scope| !self.requests_scope(scope)) {
+            return None;
+        }
+        let mut api = self.api(base, &tokens.access_token);
+        let mut all = Vec::new();
+        for fetch in lists {
+            match api.items(fetch, &[]).await {
+                Ok(items) => all.extend(items),
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        Some(Ok(all))
+    }
+
+    /// Whether groups come from the API: the kind has one, and `claims.groups` names no claim in its place.
+    pub(super) fn has_groups_by_api(&self) -> bool {
+        let is_default = self.settings.claims.groups == ClaimNames::default().groups;
+        !matches!(self.settings.kind.groups, Groups::Claim) && is_default
+    }
+
+    /// Requests to the API with this access token.
+    pub(super) fn api<'a>(&'a self, base: &'a Url, access_token: &'a Secret) -> ApiRequests<'a> {
+        ApiRequests::new(&self.http, base, access_token, self.settings.kind.api_headers)
+    }
+
+    fn requests_scope(&self, scope: &str) -> bool {
+        self.settings.scopes.iter().any(|requested| requested == scope)
+    }
+}
+
+impl Held<'_> {
+    /// Whether the groups were fetched so lately that they may stay while the API fails.
+    fn has_fresh_groups(&self, now: UnixTime) -> bool {
+        let grace = i64::try_from(self.outage_grace.as_secs()).unwrap_or(i64::MAX);
+        self.baseline.groups_at.is_some_and(|at| now.0.saturating_sub(at.0) <= grace)
+    }
+}
+
+/// The claim that the groups of an API become.
+const GROUPS: &str = "groups";

@@ -1,0 +1,138 @@
+//! The URLs of a provider by its kind and options.
+
+use url::Url;
+
+use crate::oidc::discovery::ProviderEndpoints;
+use crate::providers::kinds::{IssuerSource, Kind, KindOptions, KnownEndpoint, Protocol};
+
+impl Kind {
+    /// The issuer identifier by the options. `None`: it has to be configured.
+    pub fn issuer(&self, options: &KindOptions) -> Option<String> {
+        match self.protocol {
+            Protocol::OpenId { issuer: IssuerSource::Required, .. } => None,
+            Protocol::OpenId { issuer: IssuerSource::Template(text), .. } => {
+                Some(options.fill(text))
+            }
+            Protocol::OAuth(_) => None,
+        }
+    }
+
+    /// The endpoints, where none is configured, and the base URL of the API. A configured profile URL
+    /// (`endpoints.userinfo`) moves the API to its place.
+    pub fn endpoints(
+        &self,
+        options: &KindOptions,
+        configured: ProviderEndpoints,
+    ) -> (ProviderEndpoints, Option<Url>) {
+        let url = |template| Url::parse(&options.fill(template)).ok();
+        let own = |kind: &Self| kind.api.and_then(|api| api.own);
+        let template = match own(self) {
+            Some(own) if options.is_changed(self, "url") => Some(own),
+            Some(_) | None => self.api.map(|api| api.base),
+        };
+        let mut api = template.and_then(url);
+        let mut endpoints = configured;
+        for (endpoint, template) in self.endpoints {
+            let place = match endpoint {
+                KnownEndpoint::Userinfo => &mut endpoints.userinfo,
+                KnownEndpoint::EndSession => &mut endpoints.end_session,
+                KnownEndpoint::Revocation => &mut endpoints.revocation,
+            };
+            *place = place.take().or_else(|| url(template));
+        }
+        if let Protocol::OAuth(oauth) = self.protocol {
+            endpoints.authorization =
+                endpoints.authorization.or_else(|| oauth.authorization.and_then(url));
+            endpoints.token = endpoints.token.or_else(|| oauth.token.and_then(url));
+            if let Some(path) = oauth.profile {
+                match &mut endpoints.userinfo {
+                    Some(configured) => api = api.map(|_| moved(configured, path)),
+                    none => *none = api.as_ref().and_then(|base| below(base, path)),
+                }
+            }
+        }
+        (endpoints, api)
+    }
+}
+
+/// The base of an API whose profile, at this path below it, is at this URL. The query of the path is added to a URL
+/// without one.
+fn moved(profile: &mut Url, path: &str) -> Url {
+    let (path, query) =
+        path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    if profile.query().is_none() {
+        profile.set_query(query);
+    }
+    let mut base = profile.clone();
+    base.set_query(None);
+    let below = base.path().strip_suffix(path).unwrap_or_default().to_owned();
+    base.set_path(&below);
+    base
+}
+
+fn below(base: &Url, path: &str) -> Option<Url> {
+    Url::parse(&format!("{}{path}", base.as_str().trim_end_matches('/'))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::providers::kinds::ALL;
+
+    fn github(url: Option<&str>, userinfo: Option<&str>) -> Vec<String> {
+        let kind = Kind::by_name("github").unwrap();
+        let url = url.map(|url| ("url", vec![url.to_owned()]));
+        let options = KindOptions::new(kind, url.into_iter().collect());
+        let userinfo = userinfo.map(|url| Url::parse(url).unwrap());
+        let configured = ProviderEndpoints { userinfo, ..ProviderEndpoints::default() };
+        let (endpoints, api) = kind.endpoints(&options, configured);
+        let urls = [endpoints.authorization, endpoints.token, endpoints.userinfo, api];
+        urls.into_iter().flatten().map(String::from).collect()
+    }
+
+    #[test]
+    fn github_is_at_its_service_or_at_a_server_of_ones_own() {
+        let expected = [
+            "https://github.com/login/oauth/authorize",
+            "https://github.com/login/oauth/access_token",
+            "https://api.github.com/user",
+            "https://api.github.com/",
+        ];
+        assert_eq!(github(None, None), expected);
+        let own = [
+            "https://git.example/login/oauth/authorize",
+            "https://git.example/login/oauth/access_token",
+            "https://git.example/api/v3/user",
+            "https://git.example/api/v3",
+        ];
+        assert_eq!(github(Some("https://git.example/"), None), own);
+    }
+
+    #[test]
+    fn configured_profile_moves_the_api() {
+        let moved = github(None, Some("http://localhost:1/api/v3/user"));
+        assert_eq!(moved[2..], ["http://localhost:1/api/v3/user", "http://localhost:1/api/v3"]);
+        let elsewhere = github(None, Some("http://localhost:1/me"));
+        assert_eq!(elsewhere[3], "http://localhost:1/");
+    }
+
+    #[test]
+    fn templates_of_every_kind_are_urls() {
+        for kind in ALL {
+            let values =
+                kind.options.iter().map(|option| (option.name, vec!["x.example".to_owned()]));
+            let values: BTreeMap<_, _> = values.filter(|(name, _)| *name != "url").collect();
+            let options = KindOptions::new(kind, values);
+            if let Some(issuer) = kind.issuer(&options) {
+                assert!(Url::parse(&issuer).is_ok() && !issuer.contains('{'), "{issuer}");
+            }
+            let (endpoints, api) = kind.endpoints(&options, ProviderEndpoints::default());
+            let Protocol::OAuth(oauth) = kind.protocol else { continue };
+            assert_eq!(endpoints.authorization.is_some(), oauth.authorization.is_some());
+            assert_eq!(endpoints.token.is_some(), oauth.token.is_some());
+            assert_eq!(api.is_some(), kind.api.is_some());
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The kinds of providers, each as data in a file of its own.
+//! Invariant: a deviation from the standards is a value of a kind. No configuration key names one, so that a generic
+//! provider never gets it.
+
+mod endpoints;
+mod github;
+mod oauth2;
+mod oidc;
+mod options;
+
+pub use options::KindOptions;
+
+use crate::providers::fetch::{Fetch, Paging};
+
+/// What the gateway knows about one kind of provider.
+#[derive(Debug)]
+pub struct Kind {
+    /// The word for it in the configuration.
+    pub name: &'static str,
+    /// Its name on the sign-in page. Empty: the ID of the provider.
+    pub label: &'static str,
+    /// How users sign in.
+    pub protocol: Protocol,
+    /// Endpoints that its discovery document lacks. `{NAME}` is the value of an option.
+    pub endpoints: &'static [(KnownEndpoint, &'static str)],
+    /// The base URL of its API, if it has one that the gateway calls.
+    pub api: Option<Api>,
+    /// Header fields of requests to it.
+    pub api_headers: &'static [(&'static str, &'static str)],
+    /// `scopes`, unless they are configured.
+    pub scopes: &'static [&'static str],
+    /// Parameters of the authorization request, unless they are configured.
+    pub parameters: &'static [(&'static str, &'static str)],
+    /// Whether it supports PKCE.
+    pub pkce: Pkce,
+    /// Where the claims are, unless that is configured.
+    pub claims: ClaimDefaults,
+    /// What makes an e-mail address a verified one.
+    pub verified: Verified,
+    /// Where groups come from.
+    pub groups: Groups,
+    /// Keys of `providers.ID` that only this kind has.
+    pub options: &'static [KindOption],
+    /// Claims that must have a value of an option. A user without it is denied at sign-in and at each refresh.
+    pub required_claims: &'static [RequiredClaim],
+}
+
+/// How users sign in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// OpenID Connect: an ID token describes the user.
+    OpenId {
+        /// Where the issuer identifier comes from.
+        issuer: IssuerSource,
+        /// Whether the ID token has the `nonce` of the authorization request.
+        nonce: Nonce,
+    },
+    /// OAuth 2.0: a profile of the provider's API describes the user.
+    OAuth(OAuth),
+}
+
+/// Where the issuer identifier comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IssuerSource {
+    /// The key `issuer`, which is required.
+    Required,
+    /// A text in which `{NAME}` is the value of an option. The key `issuer` replaces it.
+    Template(&'static str),
+}
+
+/// Whether the ID token repeats the `nonce` (OIDC Core §3.1.3.7, step 11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nonce {
+    /// Always.
+    Required,
+    /// The provider leaves it out. Login cookie and `state` are then the only binding to the browser. A `nonce` that is
+    /// there must still be the right one.
+    MayBeAbsent,
+}
+
+/// Whether the provider supports PKCE (RFC 7636).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pkce {
+    /// It does, or ignores the parameters.
+    S256,
+    /// It rejects a request with them.
+    Rejected,
+}
+
+/// A provider without OpenID Connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OAuth {
+    /// The authorization endpoint. `None`: it is configured.
+    pub authorization: Option<&'static str>,
+    /// The token endpoint. `None`: it is configured.
+    pub token: Option<&'static str>,
+    /// The path of the profile below the base of the API. `None`: the URL is configured as `endpoints.userinfo`.
+    pub profile: Option<&'static str>,
+    /// The member of the profile with the user's ID. `None`: `claims.user`.
+    // SECURITY: never a name that its user can change, or that another user can have later.
+    pub id: Option<&'static str>,
+    /// Where e-mail addresses are, if not in the profile.
+    pub emails: Option<EmailList>,
+}
+
+/// A list of a user's e-mail addresses in the provider's API. Each has its own mark of verification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmailList {
+    /// Its path below the base of the API.
+    pub path: &'static str,
+    /// The JSON pointer of the list.
+    pub list: &'static str,
+    /// The member of an item with the address.
+    pub address: &'static str,
+    /// The member that is `true` for the main address.
+    pub is_primary: &'static str,
+    /// The member that is `true` for a verified address.
+    pub is_verified: &'static str,
+    /// How to get its next page.
+    pub paging: Paging,
+    /// The scope that it needs. Without it in `scopes`, nothing is requested.
+    pub scope: &'static str,
+}
+
+/// The base URL of an API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Api {
+    /// At the provider's own service.
+    pub base: &'static str,
+    /// On a server of one's own, which the option `url` names; `{url}` is its value.
+    pub own: Option<&'static str>,
+}
+
+/// An endpoint that a kind names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownEndpoint {
+    /// The userinfo endpoint.
+    Userinfo,
+    /// The end session endpoint.
+    EndSession,
+    /// The revocation endpoint.
+    Revocation,
+}
+
+/// The default paths of `claims`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClaimDefaults {
+    /// `claims.user`.
+    pub user: &'static str,
+    /// `claims.email`.
+    pub email: &'static str,
+    /// `claims.groups`.
+    pub groups: &'static str,
+    /// `claims.name`.
+    pub name: &'static str,
+    /// `claims.preferred_username`.
+    pub preferred_username: &'static str,
+}
+
+/// What makes an e-mail address a verified one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verified {
+    /// The claim `email_verified` (OIDC Core §5.1).
+    Claim,
+    /// The mark in the list of addresses of the provider's API.
+    EmailList {
+        /// Whether it also says something at a server of one's own.
+        at_own_server: bool,
+    },
+    /// Nothing does.
+    Never,
+}
+
+/// Where groups come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Groups {
+    /// The claim of `claims.groups`.
+    Claim,
+    /// The lists of the provider's API, whose texts become the claim `groups`. They are requested while `claims.groups`
+    /// is the default.
+    Api {
+        /// The scope that they need. Without it in `scopes`, nothing is requested.
+        scope: Option<&'static str>,
+        /// The lists.
+        lists: &'static [Fetch],
+    },
+}
+
+/// A key of `providers.ID` that only some kinds have.
+#[derive(Clone, Copy, Debug)]
+pub struct KindOption {
+    /// The key.
+    pub name: &'static str,
+    /// The value of a key that is not set; `None`: there is none.
+    pub default: Option<&'static str>,
+    /// An example, if the key is required.
+    pub required: Option<&'static str>,
+}
+
+/// A claim that must have a value of an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequiredClaim {
+    /// The claim.
+    pub claim: &'static str,
+    /// The option. While it is not set, every user may sign in.
+    pub option: &'static str,
+}
+
+/// All kinds, in the order of the documentation.
+pub const ALL: [&Kind; 3] = [&oidc::KIND, &github::KIND, &oauth2::KIND];
+
+/// The words of the configuration, in the same order.
+pub const NAMES: [&str; ALL.len()] = names();
+
+#[expect(clippy::indexing_slicing, reason = "a constant: it fails at compile time")]
+const fn names() -> [&'static str; ALL.len()] {
+    let mut names = [""; ALL.len()];
+    let mut at = 0;
+    while at < ALL.len() {
+        names[at] = ALL[at].name;
+        at += 1;
+    }
+    names
+}
+
+/// The kind of a provider that says nothing else.
+pub const GENERIC: &Kind = &oidc::KIND;
+
+impl Kind {
+    /// The kind with this name.
+    pub fn by_name(name: &str) -> Option<&'static Self> {
+        ALL.into_iter().find(|kind| kind.name == name)
+    }
+
+    /// The kind that people mean by another name.
+    pub fn meant_by(name: &str) -> Option<&'static str> {
+        let name = name.to_ascii_lowercase().replace('_', "-");
+        let meant = match name.as_str() {
+            "azure" | "azure-ad" | "azuread" | "entra-id" | "microsoft" | "ms-entra-id" => "entra",
+            "keycloak-oidc" | "rhsso" => "keycloak",
+            "onelogin" | "ping" | "pingone" | "authentik" | "authelia" | "openid"
+            | "openid-connect" => "oidc",
+            "oauth" => "oauth2",
+            "github-enterprise" => "github",
+            other => other,
+        };
+        Self::by_name(meant).map(|kind| kind.name)
+    }
+
+    /// What every OpenID Connect provider has in common.
+    const fn oidc() -> Self {
+        Self {
+            name: "oidc",
+            label: "",
+            protocol: Protocol::OpenId { issuer: IssuerSource::Required, nonce: Nonce::Required },
+            endpoints: &[],
+            api: None,
+            api_headers: &[],
+            scopes: &["openid", "email", "profile"],
+            parameters: &[],
+            pkce: Pkce::S256,
+            claims: ClaimDefaults::standard(),
+            verified: Verified::Claim,
+            groups: Groups::Claim,
+            options: &[],
+            required_claims: &[],
+        }
+    }
+}
+
+impl ClaimDefaults {
+    /// The names of OIDC Core §5.1, and `groups`.
+    const fn standard() -> Self {
+        Self {
+            user: "sub",
+            email: "email",
+            groups: "groups",
+            name: "name",
+            preferred_username: "preferred_username",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generic_kinds_have_no_deviation() {
+        for kind in [&oidc::KIND, &oauth2::KIND] {
+            assert_eq!(kind.pkce, Pkce::S256, "{}", kind.name);
+            assert_eq!(kind.verified, Verified::Claim, "{}", kind.name);
+            assert!(matches!(kind.groups, Groups::Claim), "{}", kind.name);
+        }
+        let Protocol::OpenId { nonce, .. } = GENERIC.protocol else { panic!("not OpenID Connect") };
+        assert_eq!(nonce, Nonce::Required);
+    }
+
+    #[test]
+    fn placeholders_name_options_of_their_kind() {
+        for kind in ALL {
+            let Protocol::OAuth(oauth) = kind.protocol else { continue };
+            let own = kind.api.and_then(|api| api.own);
+            for template in [oauth.authorization, oauth.token, own].into_iter().flatten() {
+                let names = template.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+                for (name, _) in names {
+                    assert!(kind.options.iter().any(|option| option.name == name), "{template}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_that_people_type_lead_to_a_kind() {
+        assert_eq!(Kind::meant_by("GitHub"), Some("github"));
+        assert_eq!(Kind::meant_by("onelogin"), Some("oidc"));
+        assert_eq!(Kind::meant_by("saml"), None);
+    }
+}

@@ -1,0 +1,44 @@
+//! The options of one provider: the keys that only its kind has, such as `tenant` or `url`.
+
+use std::collections::BTreeMap;
+
+use crate::providers::kinds::Kind;
+
+/// Values of the options of a kind, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KindOptions(BTreeMap<&'static str, Vec<String>>);
+
+impl KindOptions {
+    /// The configured options of a kind, and the defaults of the others.
+    pub fn new(kind: &'static Kind, configured: BTreeMap<&'static str, Vec<String>>) -> Self {
+        let default =
+            |option: &super::KindOption| Some((option.name, vec![option.default?.into()]));
+        let mut values: BTreeMap<_, _> = kind.options.iter().filter_map(default).collect();
+        values.extend(configured);
+        Self(values)
+    }
+
+    /// All values of an option; none if it is not set.
+    pub fn all(&self, name: &str) -> &[String] {
+        self.0.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The only value of an option.
+    pub fn one(&self, name: &str) -> Option<&str> {
+        self.all(name).first().map(String::as_str)
+    }
+
+    /// A text in which each `{NAME}` is replaced by the value of an option.
+    pub fn fill(&self, template: &str) -> String {
+        self.0.iter().fold(template.to_owned(), |text, (name, values)| {
+            let value = values.first().map_or("", String::as_str);
+            text.replace(&format!("{{{name}}}"), value.trim_end_matches('/'))
+        })
+    }
+
+    /// Whether an option has another value than its default.
+    pub fn is_changed(&self, kind: &Kind, name: &str) -> bool {
+        let default = kind.options.iter().find(|option| option.name == name);
+        self.one(name) != default.and_then(|option| option.default)
+    }
+}
