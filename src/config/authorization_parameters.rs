@@ -5,7 +5,7 @@ use crate::config::document::Node;
 use crate::config::field::Field;
 use crate::config::invalid::Invalid;
 use crate::providers::MAX_AGE;
-use crate::providers::kinds::Kind;
+use crate::providers::kinds::ProviderKind;
 
 /// Parameters that the gateway sets (RFC 6749 §4.1.1, RFC 7636 §4.3, OIDC Core §3.1.2.1), and those that would
 /// replace all others (RFC 9101 §5).
@@ -24,7 +24,10 @@ const RESERVED: [&str; 11] = [
 ];
 
 /// Reads all parameters, in the order of the file, and then those of the kind that are not in it.
-pub(super) fn read(field: &Field<'_>, kind: &Kind) -> Result<Vec<(String, String)>, Reported> {
+pub(super) fn read(
+    field: &Field<'_>,
+    kind: &ProviderKind,
+) -> Result<Vec<(String, String)>, Reported> {
     let entries = field.entries()?.unwrap_or_default();
     let parameters: Vec<_> = entries.iter().map(parameter).collect();
     let mut parameters: Vec<(String, String)> = parameters.into_iter().collect::<Result<_, _>>()?;

@@ -7,7 +7,7 @@ use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::problem::KeyPath;
 use crate::config::section::Section;
 use crate::identity::claims::{ClaimNames, ClaimPath, GroupsPath};
-use crate::providers::kinds::Kind;
+use crate::providers::kinds::ProviderKind;
 
 pub(super) const KEYS: &[KeySpec] = &[
     key(
@@ -38,7 +38,7 @@ pub(super) const KEYS: &[KeySpec] = &[
 ];
 
 /// Reads all claim names.
-pub(super) fn read(section: &Section<'_>, kind: &Kind) -> Result<ClaimNames, Reported> {
+pub(super) fn read(section: &Section<'_>, kind: &ProviderKind) -> Result<ClaimNames, Reported> {
     let field = |name| {
         let field = section.field(name);
         if let Some(Node::Text(text)) = field.node {

@@ -8,7 +8,7 @@ use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::section::Section;
 use crate::config::suggest::nearest;
 use crate::config::urls::{self, PlainHttp};
-use crate::providers::kinds::{self, Kind, KindOptions};
+use crate::providers::kinds::{self, KindOptions, ProviderKind};
 
 /// Keys of options, for the table of a provider.
 pub(super) const URL: KeySpec = key(
@@ -19,10 +19,10 @@ pub(super) const URL: KeySpec = key(
 );
 
 /// The kind.
-pub(super) fn kind(section: &Section<'_>) -> Result<&'static Kind, Reported> {
+pub(super) fn kind(section: &Section<'_>) -> Result<&'static ProviderKind, Reported> {
     section.field("kind").value(|text| {
-        let meant = || Kind::meant_by(text).or_else(|| nearest(text, kinds::NAMES));
-        Kind::by_name(text).ok_or_else(|| match meant() {
+        let meant = || ProviderKind::meant_by(text).or_else(|| nearest(text, kinds::NAMES));
+        ProviderKind::by_name(text).ok_or_else(|| match meant() {
             Some(meant) => Invalid::new("is not a kind").suggest(meant),
             None if text == "saml" => Invalid::new("is not supported")
                 .hint("put an OpenID Connect provider between, such as Keycloak or Dex"),
@@ -37,7 +37,7 @@ pub(super) fn kind(section: &Section<'_>) -> Result<&'static Kind, Reported> {
 /// The options of this kind. Those of other kinds are errors.
 pub(super) fn read(
     section: &Section<'_>,
-    kind: &'static Kind,
+    kind: &'static ProviderKind,
     http: PlainHttp,
 ) -> Result<KindOptions, Reported> {
     let mut values = BTreeMap::new();
@@ -76,7 +76,7 @@ fn names() -> impl Iterator<Item = &'static str> {
 
 /// The kinds that have an option.
 fn owners(name: &str) -> String {
-    let has = |kind: &&&Kind| kind.options.iter().any(|option| option.name == name);
+    let has = |kind: &&&ProviderKind| kind.options.iter().any(|option| option.name == name);
     kinds::ALL.iter().filter(has).map(|kind| kind.name).collect::<Vec<_>>().join(", ")
 }
 

@@ -11,7 +11,7 @@ use crate::config::section::Section;
 use crate::config::urls::{self, PlainHttp};
 use crate::origin::Origin;
 use crate::providers::ProviderEndpoints;
-use crate::providers::kinds::{Kind, KindOptions, Protocol};
+use crate::providers::kinds::{KindOptions, ProviderKind, SignInProtocol};
 
 pub(super) const ENDPOINTS: &[KeySpec] = &[
     key(
@@ -54,7 +54,7 @@ pub(super) struct ProviderServer {
 /// Reads all keys, and completes them by the kind.
 pub(super) fn read(
     section: &Section<'_>,
-    kind: &'static Kind,
+    kind: &'static ProviderKind,
     http: PlainHttp,
 ) -> Result<ProviderServer, Reported> {
     let options = kind_options::read(section, kind, http);
@@ -76,10 +76,14 @@ pub(super) fn read(
 }
 
 /// A configured issuer: there is none without OpenID Connect.
-fn issuer_of(section: &Section<'_>, kind: &Kind, issuer: String) -> Result<String, Reported> {
+fn issuer_of(
+    section: &Section<'_>,
+    kind: &ProviderKind,
+    issuer: String,
+) -> Result<String, Reported> {
     match kind.protocol {
-        Protocol::OpenId { .. } => Ok(issuer),
-        Protocol::OAuth(_) => {
+        SignInProtocol::OpenId { .. } => Ok(issuer),
+        SignInProtocol::OAuth(_) => {
             let invalid = Invalid::new(format!("has no effect for kind {}", kind.name))
                 .hint("remove it: this kind is not OpenID Connect");
             Err(section.field("issuer").error(&invalid))
@@ -90,11 +94,11 @@ fn issuer_of(section: &Section<'_>, kind: &Kind, issuer: String) -> Result<Strin
 /// The issuer that follows from the kind. Without OpenID Connect, it is the origin of the authorization endpoint.
 fn by_kind(
     section: &Section<'_>,
-    kind: &Kind,
+    kind: &ProviderKind,
     options: &KindOptions,
     endpoints: &ProviderEndpoints,
 ) -> Result<String, Reported> {
-    if let Protocol::OpenId { .. } = kind.protocol {
+    if let SignInProtocol::OpenId { .. } = kind.protocol {
         let example = "issuer: https://id.example.com/realms/main";
         let issuer = kind.issuer(options);
         return issuer.ok_or_else(|| section.field("issuer").missing(Some(example)));

@@ -15,7 +15,7 @@ use crate::config::provider_server;
 use crate::config::section::Section;
 use crate::config::server::http;
 use crate::config::urls;
-use crate::providers::kinds::{self, Kind, Protocol};
+use crate::providers::kinds::{self, ProviderKind, SignInProtocol};
 use crate::providers::{AuthMethod, Settings, SignOut, Userinfo};
 use crate::secret::Secret;
 
@@ -24,7 +24,7 @@ pub(super) const KEYS: &[KeySpec] = &[
         "kind",
         Type::Choice(&kinds::NAMES),
         DefaultValue::Is("oidc"),
-        "Kind of provider. It decides about the defaults of other keys.",
+        "ProviderKind of provider. It decides about the defaults of other keys.",
     ),
     kind_options::URL,
     key(
@@ -278,7 +278,7 @@ fn credentials(section: &Section<'_>) -> Result<(Option<AuthMethod>, Option<Secr
     Ok((method, secret))
 }
 
-fn scopes(field: &Field<'_>, kind: &Kind) -> Result<Vec<String>, Reported> {
+fn scopes(field: &Field<'_>, kind: &ProviderKind) -> Result<Vec<String>, Reported> {
     let scopes = field.optional_list(|text| {
         if text.contains(' ') {
             let meant = format!("[{}]", text.split_whitespace().collect::<Vec<_>>().join(", "));
@@ -294,7 +294,7 @@ fn scopes(field: &Field<'_>, kind: &Kind) -> Result<Vec<String>, Reported> {
     let Some(scopes) = scopes else {
         return Ok(kind.scopes.iter().map(|scope| (*scope).to_owned()).collect());
     };
-    let is_open_id = matches!(kind.protocol, Protocol::OpenId { .. });
+    let is_open_id = matches!(kind.protocol, SignInProtocol::OpenId { .. });
     // OIDC Core §3.1.2.1: without `openid` there is no ID token.
     if is_open_id && !scopes.iter().any(|scope| scope == "openid") {
         let invalid =

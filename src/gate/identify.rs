@@ -10,7 +10,7 @@ use tracing::warn;
 
 use crate::gate::Gate;
 use crate::identity::Identity;
-use crate::providers::{Held, Provider, RefreshError, RefreshRequest, Refreshed};
+use crate::providers::{Provider, RefreshError, RefreshRequest, Refreshed, SessionBefore};
 use crate::session::cookie_receipt::CookieReceipt;
 use crate::session::refresh::{Flight, RefreshEffect, RefreshOutcome, RefreshedTokens};
 use crate::session::{Freshness, Session, SessionData, SessionKey};
@@ -141,7 +141,7 @@ async fn renew(
         receipt.reject("its provider is not configured, or issued no refresh token");
         return ended("no_provider");
     };
-    let held = Held { identity: &data.identity, baseline: &data.baseline, outage_grace };
+    let held = SessionBefore { identity: &data.identity, baseline: &data.baseline, outage_grace };
     let request = RefreshRequest { refresh_token, held };
     let refreshed = provider.refresh(&request).await;
     let outcome = match &refreshed {

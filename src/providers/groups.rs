@@ -12,7 +12,7 @@ use crate::oauth::token::TokenSet;
 use crate::providers::Provider;
 use crate::providers::fetch::{ApiRequests, FetchError};
 use crate::providers::kinds::Groups;
-use crate::providers::refresh::Held;
+use crate::providers::session_before::SessionBefore;
 use crate::secret::Secret;
 
 /// What became of the groups of an API.
@@ -31,7 +31,7 @@ impl Provider {
         &self,
         claims: &mut Map<String, Value>,
         tokens: &TokenSet,
-        held: Option<Held<'_>>,
+        held: Option<SessionBefore<'_>>,
     ) -> (Option<UnixTime>, GroupsState) {
         let now = self.clock.unix();
         let Some(fetched) = self.groups_of_api(claims, tokens).await else {
@@ -93,14 +93,6 @@ impl Provider {
 
     fn requests_scope(&self, scope: &str) -> bool {
         self.settings.scopes.iter().any(|requested| requested == scope)
-    }
-}
-
-impl Held<'_> {
-    /// Whether the groups were fetched so lately that they may stay while the API fails.
-    fn has_fresh_groups(&self, now: UnixTime) -> bool {
-        let grace = i64::try_from(self.outage_grace.as_secs()).unwrap_or(i64::MAX);
-        self.baseline.groups_at.is_some_and(|at| now.0.saturating_sub(at.0) <= grace)
     }
 }
 

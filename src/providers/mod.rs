@@ -15,6 +15,7 @@ mod provider_states;
 mod refresh;
 mod registry;
 mod server;
+mod session_before;
 mod sign_in;
 mod sign_out_probe;
 
@@ -30,8 +31,9 @@ pub use crate::oidc::discovery::ProviderEndpoints;
 pub use error::{Error, RefreshError};
 pub use probe::{ProbeReport, ProbeResult};
 pub use provider_states::ProviderStates;
-pub use refresh::{Held, RefreshRequest, Refreshed};
+pub use refresh::{RefreshRequest, Refreshed};
 pub use registry::{AllowedProviders, Registry};
+pub use session_before::SessionBefore;
 pub use sign_in::{Code, SignInRequest, SignedIn, Turn};
 
 use crate::clock::Clock;
@@ -46,8 +48,8 @@ use crate::oidc::logout::LogoutToken;
 pub use crate::oidc::logout::{AnswerKind, Logout, LogoutForm, LogoutRequest};
 use crate::origin::Origin;
 use crate::providers::hints::ConfigHints;
-use crate::providers::kinds::{Kind, KindOptions};
-use crate::providers::server::Server;
+use crate::providers::kinds::{KindOptions, ProviderKind};
+use crate::providers::server::AuthorizationServer;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderMeter;
 
@@ -59,7 +61,7 @@ pub struct Settings {
     /// "Sign in with NAME".
     pub name: String,
     /// What is known about providers of its kind.
-    pub kind: &'static Kind,
+    pub kind: &'static ProviderKind,
     /// The options of that kind.
     pub options: KindOptions,
     /// The issuer identifier, exactly as in `iss`. Without OpenID Connect, the origin of its endpoints.
@@ -162,7 +164,7 @@ pub struct Provider {
     settings: Settings,
     http: Arc<Http>,
     client: Client,
-    server: Server,
+    server: AuthorizationServer,
     hints: ConfigHints,
     /// Claims that rules and headers read, apart from those of `claims`.
     used_claims: Vec<ClaimPath>,
@@ -324,10 +326,10 @@ impl Provider {
     /// Verifies a logout token, which reports that a session has ended at the provider. No endpoint receives one yet.
     pub async fn verify_logout(&self, logout_token: &Secret) -> Result<LogoutToken, Error> {
         let verified = match &self.server {
-            Server::OpenId(issuer) => {
+            AuthorizationServer::OpenId(issuer) => {
                 issuer.verify_logout(logout_token, &self.settings.client_id).await
             }
-            Server::OAuth(_) => Err(OidcError::NoKeys),
+            AuthorizationServer::OAuth(_) => Err(OidcError::NoKeys),
         };
         self.log(verified.map_err(Error::from), "a logout token was rejected")
     }

@@ -19,7 +19,7 @@ use crate::oidc::discovery::Metadata;
 use crate::oidc::error::{Error as OidcError, LEEWAY};
 use crate::oidc::id_token;
 use crate::providers::error::advice;
-use crate::providers::server::Server;
+use crate::providers::server::AuthorizationServer;
 use crate::providers::{Error, Provider, SignInRequest};
 use crate::random;
 use crate::secret::Secret;
@@ -95,7 +95,7 @@ impl Provider {
         }
         let metadata = self.server.metadata().await?;
         report.passed.push("its metadata");
-        let Server::OpenId(issuer) = &self.server else { return Ok(metadata) };
+        let AuthorizationServer::OpenId(issuer) = &self.server else { return Ok(metadata) };
         match issuer.renew_keys(&metadata).await {
             Ok(()) => report.passed.push("its keys"),
             Err(error) => {
@@ -253,7 +253,12 @@ impl Provider {
 }
 
 /// What an authorization response to a request without a user says about the registration.
-fn judge_response(query: &str, server: &Server, announced: bool, report: &mut ProbeReport) {
+fn judge_response(
+    query: &str,
+    server: &AuthorizationServer,
+    announced: bool,
+    report: &mut ProbeReport,
+) {
     let response = match AuthorizationResponse::parse(query) {
         Ok(response) => response,
         Err(error) => {
@@ -367,7 +372,7 @@ mod tests {
     use super::*;
     use crate::providers::tests::{settings, states};
 
-    fn server() -> Server {
+    fn server() -> AuthorizationServer {
         states().server(&settings("https://op.example".into())).unwrap()
     }
 

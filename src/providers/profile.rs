@@ -11,7 +11,7 @@ use crate::oidc::error::Error as OidcError;
 use crate::oidc::userinfo;
 use crate::providers::Provider;
 use crate::providers::fetch::{Fetch, FetchError};
-use crate::providers::kinds::{EmailList, OAuth, Verified};
+use crate::providers::kinds::{AddressList, EmailTrust, OAuth};
 
 impl Provider {
     /// The claims of the user that the access token belongs to.
@@ -53,12 +53,12 @@ impl Provider {
             None => {}
         }
         match self.settings.kind.verified {
-            Verified::Claim => {}
-            Verified::EmailList { .. } => {
+            EmailTrust::Claim => {}
+            EmailTrust::AddressList { .. } => {
                 profile.remove("email");
                 profile.remove("email_verified");
             }
-            Verified::Never => drop(profile.insert("email_verified".into(), false.into())),
+            EmailTrust::Never => drop(profile.insert("email_verified".into(), false.into())),
         }
         profile
     }
@@ -66,7 +66,7 @@ impl Provider {
     /// The main address in a list of the API.
     async fn main_email(
         &self,
-        list: &EmailList,
+        list: &AddressList,
         tokens: &TokenSet,
     ) -> Result<Option<Email>, FetchError> {
         let Some(base) = &self.settings.api else { return Ok(None) };
@@ -74,10 +74,10 @@ impl Provider {
         let is_true = |item: &Value, name| item.get(name) == Some(&Value::Bool(true));
         // SECURITY: what a server of one's own calls verified may be what its user typed.
         let vouches = match self.settings.kind.verified {
-            Verified::EmailList { at_own_server } => {
+            EmailTrust::AddressList { at_own_server } => {
                 at_own_server || !self.settings.options.is_changed(self.settings.kind, "url")
             }
-            Verified::Claim | Verified::Never => false,
+            EmailTrust::Claim | EmailTrust::Never => false,
         };
         let mut main = None;
         let mut api = self.api(base, &tokens.access_token);

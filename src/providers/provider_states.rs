@@ -12,8 +12,8 @@ use crate::oauth::http::{Http, HttpSettings};
 use crate::oidc::discovery::Metadata;
 use crate::oidc::{Issuer, discovery};
 use crate::providers::error::Error;
-use crate::providers::kinds::Protocol;
-use crate::providers::server::{OAuthServer, Server};
+use crate::providers::kinds::SignInProtocol;
+use crate::providers::server::{AuthorizationServer, OAuthServer};
 use crate::providers::{Fingerprint, Settings};
 use crate::telemetry::metrics::Metrics;
 use crate::weak_map::WeakMap;
@@ -40,15 +40,17 @@ impl ProviderStates {
     }
 
     /// The authorization server of these settings.
-    pub(super) fn server(&self, settings: &Settings) -> Result<Server, Error> {
+    pub(super) fn server(&self, settings: &Settings) -> Result<AuthorizationServer, Error> {
         let http = HttpSettings {
             timeout: settings.timeout,
             ca: settings.ca.clone(),
             proxy: settings.proxy.clone(),
         };
         match settings.kind.protocol {
-            Protocol::OpenId { .. } => self.issuer(settings, http).map(Server::OpenId),
-            Protocol::OAuth(_) => self.oauth(settings, http).map(Server::OAuth),
+            SignInProtocol::OpenId { .. } => {
+                self.issuer(settings, http).map(AuthorizationServer::OpenId)
+            }
+            SignInProtocol::OAuth(_) => self.oauth(settings, http).map(AuthorizationServer::OAuth),
         }
     }
 

@@ -17,8 +17,9 @@ use crate::oidc::error::Error as OidcError;
 use crate::oidc::id_token::{Expected, Occasion};
 use crate::providers::Provider;
 use crate::providers::error::{Error, RefreshError};
-use crate::providers::server::Server;
-use crate::providers::sign_in::Found;
+use crate::providers::server::AuthorizationServer;
+use crate::providers::session_before::SessionBefore;
+use crate::providers::sign_in::UserClaims;
 use crate::secret::Secret;
 
 /// The input of a refresh.
@@ -27,18 +28,7 @@ pub struct RefreshRequest<'a> {
     /// The refresh token.
     pub refresh_token: &'a Secret,
     /// The session to refresh.
-    pub held: Held<'a>,
-}
-
-/// What a session knows before its refresh.
-#[derive(Clone, Copy, Debug)]
-pub struct Held<'a> {
-    /// Its user.
-    pub identity: &'a Identity,
-    /// The baseline of the sign-in, or of the last refresh.
-    pub baseline: &'a RefreshBaseline,
-    /// `session.outage_grace`: how long groups stay that the provider's API does not return for now.
-    pub outage_grace: Duration,
+    pub held: SessionBefore<'a>,
 }
 
 /// New tokens.
@@ -94,11 +84,11 @@ impl Provider {
         metadata: &Metadata,
         tokens: &TokenSet,
         baseline: &RefreshBaseline,
-    ) -> Result<Option<Found>, OidcError> {
+    ) -> Result<Option<UserClaims>, OidcError> {
         let binding = &baseline.binding;
         let issuer = match &self.server {
-            Server::OpenId(issuer) => issuer,
-            Server::OAuth(_) => {
+            AuthorizationServer::OpenId(issuer) => issuer,
+            AuthorizationServer::OAuth(_) => {
                 let found = self.profiled(metadata, tokens, &binding.nonce).await?;
                 // SECURITY: a session must not change to another user.
                 let is_same = found.binding.subject == binding.subject;
@@ -129,7 +119,7 @@ impl Provider {
         } else {
             own.clone()
         };
-        Ok(Some(Found { claims, own: Some(own), has_userinfo, binding: binding.clone() }))
+        Ok(Some(UserClaims { claims, own: Some(own), has_userinfo, binding: binding.clone() }))
     }
 }
 

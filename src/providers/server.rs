@@ -12,7 +12,7 @@ use crate::secret::Secret;
 
 /// The authorization server of a provider.
 #[derive(Clone, Debug)]
-pub(super) enum Server {
+pub(super) enum AuthorizationServer {
     /// With discovery, keys and ID tokens.
     OpenId(Arc<Issuer>),
     /// Without.
@@ -29,7 +29,7 @@ pub(super) struct OAuthServer {
     pub(super) clock: Clock,
 }
 
-impl Server {
+impl AuthorizationServer {
     /// The issuer identifier.
     pub(super) fn identifier(&self) -> &str {
         match self {

@@ -20,9 +20,9 @@ use crate::oidc::id_token::{Expected, Occasion};
 use crate::oidc::userinfo::userinfo;
 use crate::providers::error::Error;
 use crate::providers::groups::GroupsState;
-use crate::providers::kinds::{Nonce, Pkce, Protocol, RequiredClaim};
-use crate::providers::refresh::Held;
-use crate::providers::server::Server;
+use crate::providers::kinds::{Nonce, Pkce, RequiredClaim, SignInProtocol};
+use crate::providers::server::AuthorizationServer;
+use crate::providers::session_before::SessionBefore;
 use crate::providers::{Provider, Userinfo, claims};
 use crate::secret::Secret;
 
@@ -77,7 +77,7 @@ pub struct SignedIn {
 }
 
 /// What a provider said about a user.
-pub(super) struct Found {
+pub(super) struct UserClaims {
     /// All claims, without the groups of an API.
     pub(super) claims: Map<String, Value>,
     /// Those of the ID token alone.
@@ -93,8 +93,8 @@ impl Provider {
     pub async fn authorization_url(&self, request: &SignInRequest<'_>) -> Result<Url, Error> {
         let metadata = self.server.metadata().await?;
         let mut more = match self.settings.kind.protocol {
-            Protocol::OpenId { .. } => vec![("nonce", request.nonce)],
-            Protocol::OAuth(_) => Vec::new(),
+            SignInProtocol::OpenId { .. } => vec![("nonce", request.nonce)],
+            SignInProtocol::OAuth(_) => Vec::new(),
         };
         let SignInRequest { prompt, login_hint, ui_locales, .. } = *request;
         more.extend(prompt.map(|value| ("prompt", metadata.prompt(value))));
@@ -120,7 +120,7 @@ impl Provider {
         &self,
         response: &'r AuthorizationResponse,
     ) -> Result<&'r Secret, Error> {
-        if let Server::OpenId(issuer) = &self.server {
+        if let AuthorizationServer::OpenId(issuer) = &self.server {
             let announced = issuer.metadata().await?.response_has_issuer;
             response.check_issuer(issuer.identifier(), announced)?;
         }
@@ -151,8 +151,10 @@ impl Provider {
         let tokens = client.exchange_code(&slot, attempt, endpoint, code, redirect_uri, verifier);
         let tokens = tokens.await?;
         let found = match &self.server {
-            Server::OpenId(issuer) => self.verified(issuer, &metadata, &tokens, nonce).await?,
-            Server::OAuth(_) => self.profiled(&metadata, &tokens, nonce).await?,
+            AuthorizationServer::OpenId(issuer) => {
+                self.verified(issuer, &metadata, &tokens, nonce).await?
+            }
+            AuthorizationServer::OAuth(_) => self.profiled(&metadata, &tokens, nonce).await?,
         };
         let (identity, baseline) = self.described(found, &tokens, None).await?;
         Ok(SignedIn { tokens, identity, baseline })
@@ -165,7 +167,7 @@ impl Provider {
         metadata: &Metadata,
         tokens: &TokenSet,
         nonce: &str,
-    ) -> Result<Found, OidcError> {
+    ) -> Result<UserClaims, OidcError> {
         let id_token = tokens.id_token.as_ref().ok_or(OidcError::NoIdToken)?;
         let expected = Expected {
             client_id: &self.settings.client_id,
@@ -184,7 +186,7 @@ impl Provider {
         } else {
             own.clone()
         };
-        Ok(Found { claims, own: Some(own), has_userinfo, binding })
+        Ok(UserClaims { claims, own: Some(own), has_userinfo, binding })
     }
 
     /// The claims of the profile.
@@ -193,26 +195,26 @@ impl Provider {
         metadata: &Metadata,
         tokens: &TokenSet,
         nonce: &str,
-    ) -> Result<Found, OidcError> {
-        let Protocol::OAuth(oauth) = self.settings.kind.protocol else {
+    ) -> Result<UserClaims, OidcError> {
+        let SignInProtocol::OAuth(oauth) = self.settings.kind.protocol else {
             return Err(OidcError::NoIdToken);
         };
         let claims = self.profile(&oauth, metadata, tokens).await?;
         let subject = claims.get("sub").and_then(Value::as_str);
         let subject = subject.ok_or(OidcError::UserinfoSubject)?.into();
         let binding = IdTokenBinding { subject, nonce: nonce.to_owned(), auth_time: None };
-        Ok(Found { claims, own: None, has_userinfo: true, binding })
+        Ok(UserClaims { claims, own: None, has_userinfo: true, binding })
     }
 
     /// The identity that these claims describe, with the groups of the provider's API. `held` is the session of a
     /// refresh.
     pub(super) async fn described(
         &self,
-        found: Found,
+        found: UserClaims,
         tokens: &TokenSet,
-        held: Option<Held<'_>>,
+        held: Option<SessionBefore<'_>>,
     ) -> Result<(Identity, RefreshBaseline), Error> {
-        let Found { mut claims, own, has_userinfo, binding } = found;
+        let UserClaims { mut claims, own, has_userinfo, binding } = found;
         self.check_required(&claims)?;
         let (groups_at, groups) = self.with_groups(&mut claims, tokens, held).await;
         let identity = self.identity(claims)?;
@@ -243,8 +245,8 @@ impl Provider {
 
     fn nonce(&self) -> Nonce {
         match self.settings.kind.protocol {
-            Protocol::OpenId { nonce, .. } => nonce,
-            Protocol::OAuth(_) => Nonce::Required,
+            SignInProtocol::OpenId { nonce, .. } => nonce,
+            SignInProtocol::OAuth(_) => Nonce::Required,
         }
     }
 

@@ -3,17 +3,19 @@
 use url::Url;
 
 use crate::oidc::discovery::ProviderEndpoints;
-use crate::providers::kinds::{IssuerSource, Kind, KindOptions, KnownEndpoint, Protocol};
+use crate::providers::kinds::{
+    IssuerSource, KindOptions, KnownEndpoint, ProviderKind, SignInProtocol,
+};
 
-impl Kind {
+impl ProviderKind {
     /// The issuer identifier by the options. `None`: it has to be configured.
     pub fn issuer(&self, options: &KindOptions) -> Option<String> {
         match self.protocol {
-            Protocol::OpenId { issuer: IssuerSource::Required, .. } => None,
-            Protocol::OpenId { issuer: IssuerSource::Template(text), .. } => {
+            SignInProtocol::OpenId { issuer: IssuerSource::Required, .. } => None,
+            SignInProtocol::OpenId { issuer: IssuerSource::Template(text), .. } => {
                 Some(options.fill(text))
             }
-            Protocol::OAuth(_) => None,
+            SignInProtocol::OAuth(_) => None,
         }
     }
 
@@ -40,7 +42,7 @@ impl Kind {
             };
             *place = place.take().or_else(|| url(template));
         }
-        if let Protocol::OAuth(oauth) = self.protocol {
+        if let SignInProtocol::OAuth(oauth) = self.protocol {
             endpoints.authorization =
                 endpoints.authorization.or_else(|| oauth.authorization.and_then(url));
             endpoints.token = endpoints.token.or_else(|| oauth.token.and_then(url));
@@ -82,7 +84,7 @@ mod tests {
     use crate::providers::kinds::ALL;
 
     fn github(url: Option<&str>, userinfo: Option<&str>) -> Vec<String> {
-        let kind = Kind::by_name("github").unwrap();
+        let kind = ProviderKind::by_name("github").unwrap();
         let url = url.map(|url| ("url", vec![url.to_owned()]));
         let options = KindOptions::new(kind, url.into_iter().collect());
         let userinfo = userinfo.map(|url| Url::parse(url).unwrap());
@@ -129,7 +131,7 @@ mod tests {
                 assert!(Url::parse(&issuer).is_ok() && !issuer.contains('{'), "{issuer}");
             }
             let (endpoints, api) = kind.endpoints(&options, ProviderEndpoints::default());
-            let Protocol::OAuth(oauth) = kind.protocol else { continue };
+            let SignInProtocol::OAuth(oauth) = kind.protocol else { continue };
             assert_eq!(endpoints.authorization.is_some(), oauth.authorization.is_some());
             assert_eq!(endpoints.token.is_some(), oauth.token.is_some());
             assert_eq!(api.is_some(), kind.api.is_some());

@@ -7,20 +7,21 @@
 
 use crate::providers::fetch::{Fetch, Paging};
 use crate::providers::kinds::{
-    Api, ClaimDefaults, EmailList, Groups, Kind, KindOption, OAuth, Protocol, Verified,
+    AddressList, Api, ClaimDefaults, EmailTrust, Groups, KindOption, OAuth, ProviderKind,
+    SignInProtocol,
 };
 
 /// GitHub.
-pub(super) const KIND: Kind = Kind {
+pub(super) const KIND: ProviderKind = ProviderKind {
     name: "github",
     label: "GitHub",
-    protocol: Protocol::OAuth(OAuth {
+    protocol: SignInProtocol::OAuth(OAuth {
         authorization: Some("{url}/login/oauth/authorize"),
         token: Some("{url}/login/oauth/access_token"),
         profile: Some("/user"),
         id: Some("id"),
         // `email` of the profile is what the user shows in public. It may not be the main address.
-        emails: Some(EmailList {
+        emails: Some(AddressList {
             path: "/user/emails?per_page=100",
             list: "",
             address: "email",
@@ -34,7 +35,7 @@ pub(super) const KIND: Kind = Kind {
     api_headers: &[("x-github-api-version", "2022-11-28")],
     scopes: &["read:org", "user:email"],
     claims: ClaimDefaults { preferred_username: "login", ..ClaimDefaults::standard() },
-    verified: Verified::EmailList { at_own_server: false },
+    verified: EmailTrust::AddressList { at_own_server: false },
     groups: Groups::Api {
         scope: Some("read:org"),
         lists: &[
@@ -53,5 +54,5 @@ pub(super) const KIND: Kind = Kind {
         ],
     },
     options: &[KindOption { name: "url", default: Some("https://github.com"), required: None }],
-    ..Kind::oidc()
+    ..ProviderKind::oidc()
 };

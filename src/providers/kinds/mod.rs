@@ -14,13 +14,13 @@ use crate::providers::fetch::{Fetch, Paging};
 
 /// What the gateway knows about one kind of provider.
 #[derive(Debug)]
-pub struct Kind {
+pub struct ProviderKind {
     /// The word for it in the configuration.
     pub name: &'static str,
     /// Its name on the sign-in page. Empty: the ID of the provider.
     pub label: &'static str,
     /// How users sign in.
-    pub protocol: Protocol,
+    pub protocol: SignInProtocol,
     /// Endpoints that its discovery document lacks. `{NAME}` is the value of an option.
     pub endpoints: &'static [(KnownEndpoint, &'static str)],
     /// The base URL of its API, if it has one that the gateway calls.
@@ -36,7 +36,7 @@ pub struct Kind {
     /// Where the claims are, unless that is configured.
     pub claims: ClaimDefaults,
     /// What makes an e-mail address a verified one.
-    pub verified: Verified,
+    pub verified: EmailTrust,
     /// Where groups come from.
     pub groups: Groups,
     /// Keys of `providers.ID` that only this kind has.
@@ -47,7 +47,7 @@ pub struct Kind {
 
 /// How users sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub enum SignInProtocol {
     /// OpenID Connect: an ID token describes the user.
     OpenId {
         /// Where the issuer identifier comes from.
@@ -100,12 +100,12 @@ pub struct OAuth {
     // SECURITY: never a name that its user can change, or that another user can have later.
     pub id: Option<&'static str>,
     /// Where e-mail addresses are, if not in the profile.
-    pub emails: Option<EmailList>,
+    pub emails: Option<AddressList>,
 }
 
 /// A list of a user's e-mail addresses in the provider's API. Each has its own mark of verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EmailList {
+pub struct AddressList {
     /// Its path below the base of the API.
     pub path: &'static str,
     /// The JSON pointer of the list.
@@ -159,11 +159,11 @@ pub struct ClaimDefaults {
 
 /// What makes an e-mail address a verified one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verified {
+pub enum EmailTrust {
     /// The claim `email_verified` (OIDC Core §5.1).
     Claim,
     /// The mark in the list of addresses of the provider's API.
-    EmailList {
+    AddressList {
         /// Whether it also says something at a server of one's own.
         at_own_server: bool,
     },
@@ -207,7 +207,7 @@ pub struct RequiredClaim {
 }
 
 /// All kinds, in the order of the documentation.
-pub const ALL: [&Kind; 3] = [&oidc::KIND, &github::KIND, &oauth2::KIND];
+pub const ALL: [&ProviderKind; 3] = [&oidc::KIND, &github::KIND, &oauth2::KIND];
 
 /// The words of the configuration, in the same order.
 pub const NAMES: [&str; ALL.len()] = names();
@@ -224,9 +224,9 @@ const fn names() -> [&'static str; ALL.len()] {
 }
 
 /// The kind of a provider that says nothing else.
-pub const GENERIC: &Kind = &oidc::KIND;
+pub const GENERIC: &ProviderKind = &oidc::KIND;
 
-impl Kind {
+impl ProviderKind {
     /// The kind with this name.
     pub fn by_name(name: &str) -> Option<&'static Self> {
         ALL.into_iter().find(|kind| kind.name == name)
@@ -252,7 +252,10 @@ impl Kind {
         Self {
             name: "oidc",
             label: "",
-            protocol: Protocol::OpenId { issuer: IssuerSource::Required, nonce: Nonce::Required },
+            protocol: SignInProtocol::OpenId {
+                issuer: IssuerSource::Required,
+                nonce: Nonce::Required,
+            },
             endpoints: &[],
             api: None,
             api_headers: &[],
@@ -260,7 +263,7 @@ impl Kind {
             parameters: &[],
             pkce: Pkce::S256,
             claims: ClaimDefaults::standard(),
-            verified: Verified::Claim,
+            verified: EmailTrust::Claim,
             groups: Groups::Claim,
             options: &[],
             required_claims: &[],
@@ -289,17 +292,19 @@ mod tests {
     fn generic_kinds_have_no_deviation() {
         for kind in [&oidc::KIND, &oauth2::KIND] {
             assert_eq!(kind.pkce, Pkce::S256, "{}", kind.name);
-            assert_eq!(kind.verified, Verified::Claim, "{}", kind.name);
+            assert_eq!(kind.verified, EmailTrust::Claim, "{}", kind.name);
             assert!(matches!(kind.groups, Groups::Claim), "{}", kind.name);
         }
-        let Protocol::OpenId { nonce, .. } = GENERIC.protocol else { panic!("not OpenID Connect") };
+        let SignInProtocol::OpenId { nonce, .. } = GENERIC.protocol else {
+            panic!("not OpenID Connect")
+        };
         assert_eq!(nonce, Nonce::Required);
     }
 
     #[test]
     fn placeholders_name_options_of_their_kind() {
         for kind in ALL {
-            let Protocol::OAuth(oauth) = kind.protocol else { continue };
+            let SignInProtocol::OAuth(oauth) = kind.protocol else { continue };
             let own = kind.api.and_then(|api| api.own);
             for template in [oauth.authorization, oauth.token, own].into_iter().flatten() {
                 let names = template.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
@@ -312,8 +317,8 @@ mod tests {
 
     #[test]
     fn names_that_people_type_lead_to_a_kind() {
-        assert_eq!(Kind::meant_by("GitHub"), Some("github"));
-        assert_eq!(Kind::meant_by("onelogin"), Some("oidc"));
-        assert_eq!(Kind::meant_by("saml"), None);
+        assert_eq!(ProviderKind::meant_by("GitHub"), Some("github"));
+        assert_eq!(ProviderKind::meant_by("onelogin"), Some("oidc"));
+        assert_eq!(ProviderKind::meant_by("saml"), None);
     }
 }

@@ -1,11 +1,11 @@
 //! Any OAuth 2.0 provider with a profile as JSON, by endpoints and claim paths.
 
-use crate::providers::kinds::{Kind, OAuth, Protocol};
+use crate::providers::kinds::{OAuth, ProviderKind, SignInProtocol};
 
 /// Everything about it is configured.
-pub(super) const KIND: Kind = Kind {
+pub(super) const KIND: ProviderKind = ProviderKind {
     name: "oauth2",
-    protocol: Protocol::OAuth(OAuth {
+    protocol: SignInProtocol::OAuth(OAuth {
         authorization: None,
         token: None,
         profile: None,
@@ -13,5 +13,5 @@ pub(super) const KIND: Kind = Kind {
         emails: None,
     }),
     scopes: &[],
-    ..Kind::oidc()
+    ..ProviderKind::oidc()
 };

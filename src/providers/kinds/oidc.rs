@@ -1,6 +1,6 @@
 //! Any OpenID Connect provider.
 
-use crate::providers::kinds::Kind;
+use crate::providers::kinds::ProviderKind;
 
 /// It follows the standards in everything.
-pub(super) const KIND: Kind = Kind::oidc();
+pub(super) const KIND: ProviderKind = ProviderKind::oidc();

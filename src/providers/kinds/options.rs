@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::providers::kinds::Kind;
+use crate::providers::kinds::ProviderKind;
 
 /// Values of the options of a kind, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,7 +10,10 @@ pub struct KindOptions(BTreeMap<&'static str, Vec<String>>);
 
 impl KindOptions {
     /// The configured options of a kind, and the defaults of the others.
-    pub fn new(kind: &'static Kind, configured: BTreeMap<&'static str, Vec<String>>) -> Self {
+    pub fn new(
+        kind: &'static ProviderKind,
+        configured: BTreeMap<&'static str, Vec<String>>,
+    ) -> Self {
         let default =
             |option: &super::KindOption| Some((option.name, vec![option.default?.into()]));
         let mut values: BTreeMap<_, _> = kind.options.iter().filter_map(default).collect();
@@ -37,7 +40,7 @@ impl KindOptions {
     }
 
     /// Whether an option has another value than its default.
-    pub fn is_changed(&self, kind: &Kind, name: &str) -> bool {
+    pub fn is_changed(&self, kind: &ProviderKind, name: &str) -> bool {
         let default = kind.options.iter().find(|option| option.name == name);
         self.one(name) != default.and_then(|option| option.default)
     }

@@ -144,7 +144,7 @@ impl Scene {
     async fn refresh(&self, baseline: &RefreshBaseline) -> Result<Refreshed, RefreshError> {
         let refresh_token = &Secret::new("rt");
         let identity = &person("alice");
-        let held = Held { identity, baseline, outage_grace: Duration::ZERO };
+        let held = SessionBefore { identity, baseline, outage_grace: Duration::ZERO };
         self.provider.refresh(&RefreshRequest { refresh_token, held }).await
     }
 }
