@@ -6,6 +6,7 @@ mod demo;
 mod explain;
 mod health;
 mod keygen;
+mod provider;
 pub mod run;
 mod schema;
 mod service_manager;
@@ -104,6 +105,16 @@ Examples:
     /// Print the JSON Schema of the configuration, for editors.
     #[command(after_help = "Example: portcullis schema > portcullis.schema.json")]
     Schema,
+    /// Print what to register at a kind of provider, what to paste, where groups come from, and what goes wrong.
+    #[command(after_help = "\
+Exit codes: 0 success, 64 usage error.
+
+Example: portcullis provider github")]
+    Provider {
+        /// Kind of provider [default: list all kinds]
+        #[arg(value_name = "KIND", value_parser = provider::guide)]
+        guide: Option<String>,
+    },
     /// Print shell completions.
     #[command(
         after_help = "Example: portcullis completions bash > /etc/bash_completion.d/portcullis"
@@ -143,6 +154,7 @@ fn dispatch(command: Command) -> io::Result<u8> {
         Command::Health { config, url } => health::check(url, config.as_deref(), &source, &mut out),
         Command::Keygen => keygen::run(&mut out),
         Command::Schema => schema::run(&mut out),
+        Command::Provider { guide } => provider::run(guide.as_deref(), &mut out),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "portcullis", &mut script);

@@ -35,6 +35,7 @@ mod pem;
 mod plain_secret;
 mod policy;
 mod problem;
+mod provider_guide;
 mod provider_server;
 mod providers;
 mod proxies;
@@ -63,6 +64,7 @@ pub use config_source::{ConfigSource, SourceConflict, SourceError, admin_listen}
 pub use flags::Flags;
 pub use host_env::{HostEnv, ReadError};
 pub use problem::{KeyPath, Problem, Problems, Severity};
+pub use provider_guide::{provider_guide, provider_kinds};
 pub use schema::schema;
 pub use yaml_source::YamlSource;
 

@@ -7,7 +7,7 @@
 
 use crate::providers::fetch::{Fetch, Paging};
 use crate::providers::kinds::{
-    AddressList, Api, ClaimDefaults, EmailTrust, Groups, KindOption, OAuth, ProviderKind,
+    AddressList, Api, ClaimDefaults, EmailTrust, Groups, Guide, KindOption, OAuth, ProviderKind,
     SignInProtocol,
 };
 
@@ -54,5 +54,25 @@ pub(super) const KIND: ProviderKind = ProviderKind {
         ],
     },
     options: &[KindOption { name: "url", default: Some("https://github.com"), required: None }],
+    guide: Guide {
+        register: &[
+            "Open github.com/organizations/ORGANIZATION/settings/applications, and choose \"New OAuth app\" (or \
+             \"New GitHub App\": it has tokens that expire and are refreshed).",
+            "Authorization callback URL: CALLBACK",
+            "Copy the client ID, and generate a client secret.",
+            "For each organization in a rule: let an owner approve the application, or the organization stays hidden.",
+        ],
+        groups: "Organizations (`example`) and teams (`example:ops`) of the user, by the API. They need the scope read:org, \
+                 which is a default. A GitHub App needs the organization permission \"Members: read\".",
+        pitfalls: &[
+            "A rule names the login in `users`: a login can be renamed, and another user can take it. The user is the \
+             number of the account; `{preferred_username}` is the login.",
+            "An organization is missing: it restricts third-party applications, or wants SAML single sign-on. Let an \
+             owner approve the application, and let the user sign in to the organization once.",
+            "A user has no e-mail: on a server of one's own (`url`) GitHub verifies no addresses. If your server does, set \
+             `require_email_verified: false`.",
+            "An OAuth app has no refresh tokens: groups are those of the sign-in.",
+        ],
+    },
     ..ProviderKind::oidc()
 };

@@ -4,10 +4,12 @@
 
 mod endpoints;
 mod github;
+mod guide;
 mod oauth2;
 mod oidc;
 mod options;
 
+pub use guide::Guide;
 pub use options::KindOptions;
 
 use crate::providers::fetch::{Fetch, Paging};
@@ -43,6 +45,8 @@ pub struct ProviderKind {
     pub options: &'static [KindOption],
     /// Claims that must have a value of an option. A user without it is denied at sign-in and at each refresh.
     pub required_claims: &'static [RequiredClaim],
+    /// What an operator does at the provider.
+    pub guide: Guide,
 }
 
 /// How users sign in.
@@ -267,6 +271,7 @@ impl ProviderKind {
             groups: Groups::Claim,
             options: &[],
             required_claims: &[],
+            guide: Guide::oidc(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Any OAuth 2.0 provider with a profile as JSON, by endpoints and claim paths.
 
-use crate::providers::kinds::{OAuth, ProviderKind, SignInProtocol};
+use crate::providers::kinds::{Guide, OAuth, ProviderKind, SignInProtocol};
 
 /// Everything about it is configured.
 pub(super) const KIND: ProviderKind = ProviderKind {
@@ -12,6 +12,22 @@ pub(super) const KIND: ProviderKind = ProviderKind {
         id: None,
         emails: None,
     }),
+    guide: Guide {
+        register: &[
+            "Register an application with the authorization code flow.",
+            "Redirect URI: CALLBACK",
+            "Copy the client ID, the client secret, and the URLs of the authorization endpoint, the token endpoint and the \
+             profile.",
+            "Request the profile by hand once, to see the names of its members.",
+        ],
+        groups: "A member of the profile: `claims: { groups: /groups/*/name }`.",
+        pitfalls: &[
+            "`claims.user` must be an ID that no other user can have, also later: not a name that can be changed.",
+            "A user has no e-mail: the profile does not have `email_verified: true`. If every address there belongs to its \
+             user, set `require_email_verified: false`.",
+            "If the provider has OpenID Connect (a document at ISSUER/.well-known/openid-configuration), use kind oidc.",
+        ],
+    },
     scopes: &[],
     ..ProviderKind::oidc()
 };
