@@ -11,6 +11,7 @@ mod hints;
 pub mod kinds;
 mod probe;
 mod profile;
+mod profile_probe;
 mod provider_states;
 mod refresh;
 mod registry;

@@ -94,8 +94,11 @@ impl Provider {
             report.check_clock(&answer, self.server.since_epoch());
         }
         let metadata = self.server.metadata().await?;
+        let AuthorizationServer::OpenId(issuer) = &self.server else {
+            self.try_profile(&metadata, report).await;
+            return Ok(metadata);
+        };
         report.passed.push("its metadata");
-        let AuthorizationServer::OpenId(issuer) = &self.server else { return Ok(metadata) };
         match issuer.renew_keys(&metadata).await {
             Ok(()) => report.passed.push("its keys"),
             Err(error) => {
@@ -169,6 +172,7 @@ impl Provider {
                 self.has_pkce().then_some(&verifier),
             )
             .await;
+        let answer = answer.map_err(|error| self.settings.kind.understood(error));
         self.judge_client(answer.map(drop), report);
     }
 

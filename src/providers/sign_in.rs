@@ -149,7 +149,7 @@ impl Provider {
         let client = &self.client;
         let verifier = self.has_pkce().then_some(code_verifier);
         let tokens = client.exchange_code(&slot, attempt, endpoint, code, redirect_uri, verifier);
-        let tokens = tokens.await?;
+        let tokens = tokens.await.map_err(|error| self.settings.kind.understood(error))?;
         let found = match &self.server {
             AuthorizationServer::OpenId(issuer) => {
                 self.verified(issuer, &metadata, &tokens, nonce).await?

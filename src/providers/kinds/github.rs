@@ -7,8 +7,8 @@
 
 use crate::providers::fetch::{Fetch, Paging};
 use crate::providers::kinds::{
-    AddressList, Api, ClaimDefaults, EmailTrust, Groups, Guide, KindOption, OAuth, ProviderKind,
-    SignInProtocol,
+    AddressList, Api, ClaimDefaults, CodeMeaning, EmailTrust, Groups, Guide, KindOption, OAuth,
+    ProviderKind, SignInProtocol,
 };
 
 /// GitHub.
@@ -34,6 +34,11 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     api: Some(Api { base: "https://api.github.com", own: Some("{url}/api/v3") }),
     api_headers: &[("x-github-api-version", "2022-11-28")],
     scopes: &["read:org", "user:email"],
+    error_codes: &[
+        ("bad_verification_code", CodeMeaning::InvalidGrant),
+        ("bad_refresh_token", CodeMeaning::InvalidGrant),
+        ("incorrect_client_credentials", CodeMeaning::InvalidClient),
+    ],
     claims: ClaimDefaults { preferred_username: "login", ..ClaimDefaults::standard() },
     verified: EmailTrust::AddressList { at_own_server: false },
     groups: Groups::Api {

@@ -3,12 +3,14 @@
 //! provider never gets it.
 
 mod endpoints;
+mod error_codes;
 mod github;
 mod guide;
 mod oauth2;
 mod oidc;
 mod options;
 
+pub use error_codes::CodeMeaning;
 pub use guide::Guide;
 pub use options::KindOptions;
 
@@ -33,6 +35,8 @@ pub struct ProviderKind {
     pub scopes: &'static [&'static str],
     /// Parameters of the authorization request, unless they are configured.
     pub parameters: &'static [(&'static str, &'static str)],
+    /// Error codes of its token endpoint that RFC 6749 does not have.
+    pub error_codes: &'static [(&'static str, CodeMeaning)],
     /// Whether it supports PKCE.
     pub pkce: Pkce,
     /// Where the claims are, unless that is configured.
@@ -265,6 +269,7 @@ impl ProviderKind {
             api_headers: &[],
             scopes: &["openid", "email", "profile"],
             parameters: &[],
+            error_codes: &[],
             pkce: Pkce::S256,
             claims: ClaimDefaults::standard(),
             verified: EmailTrust::Claim,
