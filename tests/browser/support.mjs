@@ -143,8 +143,9 @@ export async function startRecorder(port, origin, keeps = () => true) {
   const { hostname, port: there } = new URL(origin);
   const server = http.createServer((request, response) => {
     const { method, url, headers } = request;
-    const exchange = { method, url, headers };
+    const exchange = { method, url, headers, body: '' };
     exchanges.push(exchange);
+    request.on('data', (chunk) => { exchange.body += chunk; });
     const onward = http.request({ hostname, port: there, method, path: url, headers }, (answer) => {
       const cookies = (answer.headers['set-cookie'] ?? []).filter(keeps);
       Object.assign(exchange, { status: answer.statusCode, cookies });
