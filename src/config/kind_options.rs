@@ -15,8 +15,19 @@ pub(super) const URL: KeySpec = key(
     "url",
     Type::Text,
     DefaultValue::Unset("the provider's own service"),
-    "Address of one's own server, for kind github: https://github.example.com.",
+    "Address of one's own server, for kinds github and gitlab: https://github.example.com.",
 );
+
+/// See [`URL`].
+pub(super) const DOMAIN: KeySpec = key(
+    "domain",
+    Type::Text,
+    DefaultValue::Unset("from discovery"),
+    "Domain of the user pool, for kind cognito: example.auth.eu-central-1.amazoncognito.com.",
+);
+
+/// All of them.
+const ALL: [&KeySpec; 2] = [&URL, &DOMAIN];
 
 /// The kind.
 pub(super) fn kind(section: &Section<'_>) -> Result<&'static ProviderKind, Reported> {
@@ -42,7 +53,7 @@ pub(super) fn read(
 ) -> Result<KindOptions, Reported> {
     let mut values = BTreeMap::new();
     let mut reported = None;
-    for name in names() {
+    for name in ALL.map(|key| key.name) {
         let field = section.field(name);
         let option = kind.options.iter().find(|option| option.name == name);
         match option {
@@ -67,11 +78,6 @@ pub(super) fn read(
         Some(reported) => Err(reported),
         None => Ok(KindOptions::new(kind, values)),
     }
-}
-
-/// The names of all options.
-fn names() -> impl Iterator<Item = &'static str> {
-    [URL.name].into_iter()
 }
 
 /// The kinds that have an option.

@@ -27,6 +27,7 @@ pub(super) const KEYS: &[KeySpec] = &[
         "ProviderKind of provider. It decides about the defaults of other keys.",
     ),
     kind_options::URL,
+    kind_options::DOMAIN,
     key(
         "name",
         Type::Text,

@@ -26,9 +26,15 @@ pub struct LogoutRequest<'a> {
     pub client_id: &'a str,
     /// Where the browser goes afterwards.
     pub post_logout_redirect_uri: &'a str,
+    /// The name of the parameter with it: [`STANDARD`], or that of a provider with its own. Such a provider gets no hint
+    /// and no `state`.
+    pub parameter: &'static str,
     /// `state`, returned with the redirect.
     pub state: Option<&'a str>,
 }
+
+/// `post_logout_redirect_uri`.
+pub const STANDARD: &str = "post_logout_redirect_uri";
 
 /// What an answer to the browser can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +68,8 @@ impl LogoutRequest<'_> {
     /// the client as well.
     pub fn by(self, kind: AnswerKind) -> Logout {
         let url = self.url();
-        let hint = self.id_token_hint.map_or(0, |hint| hint.expose().len());
+        let hint = self.id_token_hint.filter(|_| self.parameter == STANDARD);
+        let hint = hint.map_or(0, |hint| hint.expose().len());
         let is_long = hint > MAX_HINT || (hint > 0 && url.as_str().len() > MAX_URL);
         if !is_long {
             return Logout::Redirect(url);
@@ -84,10 +91,12 @@ impl LogoutRequest<'_> {
     }
 
     fn parameters(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let hint = self.id_token_hint.map(|hint| ("id_token_hint", hint.expose()));
+        let is_standard = self.parameter == STANDARD;
+        let hint = self.id_token_hint.filter(|_| is_standard);
+        let hint = hint.map(|hint| ("id_token_hint", hint.expose()));
         let client_id = ("client_id", self.client_id);
-        let back = ("post_logout_redirect_uri", self.post_logout_redirect_uri);
-        let state = self.state.map(|state| ("state", state));
+        let back = (self.parameter, self.post_logout_redirect_uri);
+        let state = self.state.filter(|_| is_standard).map(|state| ("state", state));
         hint.into_iter().chain([client_id, back]).chain(state)
     }
 }
@@ -230,6 +239,7 @@ mod tests {
             id_token_hint: Some(hint),
             client_id: "us",
             post_logout_redirect_uri: "https://app.example/oauth2/signed_out",
+            parameter: STANDARD,
             state,
         }
     }
@@ -247,6 +257,18 @@ mod tests {
         }
         let without = request(&hint, None).by(AnswerKind::Any);
         assert!(matches!(without, Logout::Redirect(url) if !url.as_str().contains("state")));
+    }
+
+    #[test]
+    fn provider_with_a_parameter_of_its_own_gets_nothing_else() {
+        let hint = Secret::new("i".repeat(MAX_HINT + 1));
+        let request = LogoutRequest { parameter: "logout_uri", ..request(&hint, Some("s")) };
+        let Logout::Redirect(url) = request.by(AnswerKind::Any) else { panic!() };
+        assert_eq!(
+            url.as_str(),
+            "https://op.example/logout?a=b&client_id=us\
+             &logout_uri=https%3A%2F%2Fapp.example%2Foauth2%2Fsigned_out"
+        );
     }
 
     #[test]

@@ -45,11 +45,11 @@ use crate::oauth::http::Http;
 use crate::oauth::{AuthenticatedEndpoint, Client};
 use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
-use crate::oidc::logout::LogoutToken;
+use crate::oidc::logout::{self, LogoutToken};
 pub use crate::oidc::logout::{AnswerKind, Logout, LogoutForm, LogoutRequest};
 use crate::origin::Origin;
 use crate::providers::hints::ConfigHints;
-use crate::providers::kinds::{KindOptions, ProviderKind};
+use crate::providers::kinds::{EndSession, KindOptions, ProviderKind};
 use crate::providers::server::AuthorizationServer;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderMeter;
@@ -289,13 +289,30 @@ impl Provider {
     ) -> Option<LogoutRequest<'a>> {
         match self.settings.sign_out {
             SignOut::Local => None,
-            SignOut::Provider => Some(LogoutRequest {
-                endpoint: self.server.known()?.end_session.clone()?,
-                id_token_hint: None,
-                client_id: &self.settings.client_id,
-                post_logout_redirect_uri,
-                state,
-            }),
+            SignOut::Provider => {
+                let (endpoint, parameter) = self.end_session()?;
+                Some(LogoutRequest {
+                    endpoint,
+                    id_token_hint: None,
+                    client_id: &self.settings.client_id,
+                    post_logout_redirect_uri,
+                    parameter,
+                    state,
+                })
+            }
+        }
+    }
+
+    /// The URL that ends the session at the provider, and the name of the parameter with the way back.
+    fn end_session(&self) -> Option<(Url, &'static str)> {
+        let discovered = self.server.known()?.end_session.clone();
+        match self.settings.kind.end_session {
+            EndSession::Standard => Some((discovered?, logout::STANDARD)),
+            EndSession::Parameter(parameter) => Some((discovered?, parameter)),
+            EndSession::Fallback { path, parameter } => match discovered {
+                Some(endpoint) => Some((endpoint, logout::STANDARD)),
+                None => Some((Url::parse(self.issuer()).ok()?.join(path).ok()?, parameter)),
+            },
         }
     }
 

@@ -2,13 +2,20 @@
 //! Invariant: a deviation from the standards is a value of a kind. No configuration key names one, so that a generic
 //! provider never gets it.
 
+mod auth0;
+mod cognito;
+mod dex;
 mod endpoints;
 mod error_codes;
 mod github;
+mod gitlab;
 mod guide;
+mod keycloak;
 mod oauth2;
 mod oidc;
+mod okta;
 mod options;
+mod zitadel;
 
 pub use error_codes::CodeMeaning;
 pub use guide::Guide;
@@ -45,6 +52,8 @@ pub struct ProviderKind {
     pub verified: EmailTrust,
     /// Where groups come from.
     pub groups: Groups,
+    /// How the session at the provider is ended.
+    pub end_session: EndSession,
     /// Keys of `providers.ID` that only this kind has.
     pub options: &'static [KindOption],
     /// Claims that must have a value of an option. A user without it is denied at sign-in and at each refresh.
@@ -194,6 +203,22 @@ pub enum Groups {
     },
 }
 
+/// How the session at the provider is ended, if it has an endpoint for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndSession {
+    /// By OpenID Connect RP-Initiated Logout 1.0.
+    Standard,
+    /// With `client_id` and this parameter in place of `post_logout_redirect_uri`.
+    Parameter(&'static str),
+    /// Standard, if discovery has an endpoint; else at this path below the issuer, with `client_id` and this parameter.
+    Fallback {
+        /// The path.
+        path: &'static str,
+        /// The parameter.
+        parameter: &'static str,
+    },
+}
+
 /// A key of `providers.ID` that only some kinds have.
 #[derive(Clone, Copy, Debug)]
 pub struct KindOption {
@@ -215,7 +240,18 @@ pub struct RequiredClaim {
 }
 
 /// All kinds, in the order of the documentation.
-pub const ALL: [&ProviderKind; 3] = [&oidc::KIND, &github::KIND, &oauth2::KIND];
+pub const ALL: [&ProviderKind; 10] = [
+    &oidc::KIND,
+    &keycloak::KIND,
+    &okta::KIND,
+    &auth0::KIND,
+    &gitlab::KIND,
+    &cognito::KIND,
+    &zitadel::KIND,
+    &dex::KIND,
+    &github::KIND,
+    &oauth2::KIND,
+];
 
 /// The words of the configuration, in the same order.
 pub const NAMES: [&str; ALL.len()] = names();
@@ -274,6 +310,7 @@ impl ProviderKind {
             claims: ClaimDefaults::standard(),
             verified: EmailTrust::Claim,
             groups: Groups::Claim,
+            end_session: EndSession::Standard,
             options: &[],
             required_claims: &[],
             guide: Guide::oidc(),

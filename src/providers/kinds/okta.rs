@@ -1,0 +1,29 @@
+//! Okta. Refresh tokens need the scope `offline_access`.
+//! Source: Okta's guides "Customize tokens returned from Okta with a groups claim".
+
+use crate::providers::kinds::{Guide, ProviderKind};
+
+/// An Okta organization, or one of its custom authorization servers.
+pub(super) const KIND: ProviderKind = ProviderKind {
+    name: "okta",
+    label: "Okta",
+    scopes: &["openid", "email", "profile", "offline_access"],
+    guide: Guide {
+        register: &[
+            "Open Applications, and choose \"Create App Integration\": OIDC, web application, with the grant types \
+             authorization code and refresh token.",
+            "Sign-in redirect URI: CALLBACK",
+            "Sign-out redirect URI: SIGNED_OUT",
+            "Copy client ID and secret. The issuer is https://ORG.okta.com, or https://ORG.okta.com/oauth2/default for the \
+             custom authorization server `default`.",
+        ],
+        groups: "At the application, tab Sign On, add a groups claim filter with the name `groups`; at a custom authorization \
+                 server, add a claim `groups` of type Groups.",
+        pitfalls: &[
+            "Okta sends at most 100 groups, and does not say that it left some out. Let the filter send only the groups that \
+             rules name.",
+            "`invalid_scope` for offline_access: allow the grant type refresh token for the application.",
+        ],
+    },
+    ..ProviderKind::oidc()
+};
