@@ -1,4 +1,4 @@
-//! Amazon Cognito. It refuses the scope `offline_access`, and always sends a refresh token. Its end of a session has
+//! Amazon Cognito. It rejects the scope `offline_access`, and always sends a refresh token. Its end of a session has
 //! parameters of its own, and a domain that not every discovery document names.
 //! Source: the documentation of the Amazon Cognito user pool endpoints.
 
