@@ -7,7 +7,7 @@ use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::problem::KeyPath;
 use crate::config::section::Section;
 use crate::identity::claims::{ClaimNames, ClaimPath, GroupsPath};
-use crate::providers::kinds::ProviderKind;
+use crate::providers::kinds::{ProviderKind, SignInProtocol};
 
 pub(super) const KEYS: &[KeySpec] = &[
     key(
@@ -26,7 +26,7 @@ pub(super) const KEYS: &[KeySpec] = &[
         "groups",
         Type::Text,
         DefaultValue::Unset("by kind, else groups"),
-        "Claim for the groups, such as /realm_access/roles, or /groups/*/name for a list of objects.",
+        "Claim for the groups, such as /realm_access/roles, or /groups/*/name for a list of objects. With `access_token:` before it, in the access token.",
     ),
     key("name", Type::Text, DefaultValue::Unset("by kind, else name"), "Claim for the full name."),
     key(
@@ -47,12 +47,20 @@ pub(super) fn read(section: &Section<'_>, kind: &ProviderKind) -> Result<ClaimNa
         field
     };
     let path = |name, default| {
-        let path = field(name).optional(|text| Ok(ClaimPath::parse(text)?))?;
+        let path = field(name).optional(|text| {
+            let path = ClaimPath::parse_with_source(text)?;
+            check_source(&path, kind)?;
+            Ok(path)
+        })?;
         Ok(path.unwrap_or(ClaimPath::of_kind(default)))
     };
     let default = &kind.claims;
     let (user, email) = (path("user", default.user), path("email", default.email));
-    let groups = field("groups").optional(|text| Ok(GroupsPath::parse(text)?));
+    let groups = field("groups").optional(|text| {
+        let path = GroupsPath::parse(text)?;
+        check_source(path.claim(), kind)?;
+        Ok(path)
+    });
     let name = path("name", default.name);
     let preferred_username = path("preferred_username", default.preferred_username);
     Ok(ClaimNames {
@@ -62,6 +70,18 @@ pub(super) fn read(section: &Section<'_>, kind: &ProviderKind) -> Result<ClaimNa
         name: name?,
         preferred_username: preferred_username?,
     })
+}
+
+/// Checks that a provider of this kind can have a claim in the access token.
+fn check_source(path: &ClaimPath, kind: &ProviderKind) -> Result<(), Invalid> {
+    match kind.protocol {
+        SignInProtocol::OAuth(_) if path.in_access_token().is_some() => Err(Invalid::new(format!(
+            "is in the access token, but the kind {} has no OpenID Connect, and so no keys to verify its access tokens with",
+            kind.name
+        ))
+        .hint("name a member of the profile, without `access_token:`")),
+        SignInProtocol::OAuth(_) | SignInProtocol::OpenId { .. } => Ok(()),
+    }
 }
 
 /// Warns about `realm_access.roles` or the same with a slash. In other gateways these are paths; here they are names.

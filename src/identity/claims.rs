@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::identity::Identity;
 
-/// A claim's name, or a JSON pointer (RFC 6901) if it starts with `/`.
+/// A claim's name, or a JSON pointer (RFC 6901) if it starts with `/`. After [`ACCESS_TOKEN`], the same in the access
+/// token: the whole path is then the name under which its value is in the claims of an identity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimPath(Arc<str>);
 
@@ -34,6 +35,11 @@ pub struct ClaimNames {
     /// The preferred user name; by default `preferred_username`.
     pub preferred_username: ClaimPath,
 }
+
+/// The beginning of paths that lead into the access token.
+// SECURITY: no claim of an ID token, userinfo or profile keeps a name that begins so, so that none can imitate one of the
+// access token: see `remove_imitations`.
+pub const ACCESS_TOKEN: &str = "access_token:";
 
 /// Why claims identify no user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,8 +99,11 @@ impl ClaimPath {
             return Err("contains a control character".into());
         }
         // It would be the literal name of a claim, which no provider has.
-        if text.starts_with("access_token:") {
-            return Err("begins with `access_token:`, but claims are read from the ID token and userinfo only".into());
+        if text.starts_with(ACCESS_TOKEN) {
+            return Err(
+                "begins with `access_token:`, which is possible in `providers.ID.claims` only"
+                    .into(),
+            );
         }
         let mut rest = text.strip_prefix('/').unwrap_or_default().chars();
         while let Some(character) = rest.next() {
@@ -107,9 +116,20 @@ impl ClaimPath {
         Ok(Self(text.into()))
     }
 
+    /// Parses the same, or one in the access token.
+    pub fn parse_with_source(text: &str) -> Result<Self, String> {
+        Self::parse(text.strip_prefix(ACCESS_TOKEN).unwrap_or(text))?;
+        Ok(Self(text.into()))
+    }
+
     /// The path of a kind of provider, which is valid.
     pub fn of_kind(text: &'static str) -> Self {
         Self(text.into())
+    }
+
+    /// The path in the claims of the access token, if it leads there.
+    pub fn in_access_token(&self) -> Option<Self> {
+        self.0.strip_prefix(ACCESS_TOKEN).map(|path| Self(path.into()))
     }
 
     /// The path as configured.
@@ -153,15 +173,16 @@ impl ClaimPath {
 
 impl GroupsPath {
     /// Parses a claim's name, or a JSON pointer in which `*` stands for each item of a list. A name of a list is no
-    /// number, so that no pointer has two meanings.
+    /// number, so that no pointer has two meanings. It may lead into the access token.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let (claim, member) = match text.strip_prefix('/').and_then(|_| text.split_once("/*")) {
+        let is_pointer = text.strip_prefix(ACCESS_TOKEN).unwrap_or(text).starts_with('/');
+        let (claim, member) = match text.split_once("/*").filter(|_| is_pointer) {
             Some((claim, "")) => (claim, None),
             Some((claim, member)) if member.starts_with('/') => (claim, Some(member)),
             Some(_) | None => (text, None),
         };
         let member = member.map(ClaimPath::parse).transpose()?;
-        Ok(Self { claim: ClaimPath::parse(claim)?, member })
+        Ok(Self { claim: ClaimPath::parse_with_source(claim)?, member })
     }
 
     /// The claim of a kind of provider, which is valid.
@@ -194,6 +215,11 @@ impl ClaimNames {
         let chosen = all.into_iter().filter(|(_, path, default)| *path != default);
         chosen.map(|(key, path, _)| (key, path))
     }
+
+    /// Those in the access token, each with the path in its claims.
+    pub fn of_access_token(&self) -> impl Iterator<Item = (&ClaimPath, ClaimPath)> {
+        self.chosen().filter_map(|(_, path)| Some((path, path.in_access_token()?)))
+    }
 }
 
 impl Default for ClaimNames {
@@ -207,6 +233,11 @@ impl Default for ClaimNames {
             preferred_username: path("preferred_username"),
         }
     }
+}
+
+/// Removes the claims of an ID token, userinfo or profile that have the name of a path into the access token.
+pub fn remove_imitations(claims: &mut Map<String, Value>) {
+    claims.retain(|name, _| !name.starts_with(ACCESS_TOKEN));
 }
 
 /// Whether a text is one address: text, one `@`, text, and no whitespace.
@@ -436,5 +467,32 @@ mod tests {
         for wrong in ["", "/a~2", "a\nb", "access_token:/realm_access/roles"] {
             assert!(ClaimPath::parse(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn paths_into_the_access_token_are_parsed_where_a_source_is_possible() {
+        let path = ClaimPath::parse_with_source("access_token:/a/b").unwrap();
+        assert_eq!(path.in_access_token(), Some(ClaimPath("/a/b".into())));
+        assert_eq!(ClaimPath::parse_with_source("/a/b").unwrap().in_access_token(), None);
+        let groups = GroupsPath::parse("access_token:/a/*/name").unwrap();
+        assert_eq!(groups.claim().as_str(), "access_token:/a");
+        assert_eq!(groups.member().map(ClaimPath::as_str), Some("/name"));
+        assert_eq!(GroupsPath::parse("access_token:a/*").unwrap().member(), None);
+        for wrong in ["access_token:", "access_token:/a~2", "access_token:access_token:a"] {
+            assert!(ClaimPath::parse_with_source(wrong).is_err(), "{wrong}");
+            assert!(GroupsPath::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn claims_with_names_of_paths_into_the_access_token_are_removed() {
+        let mut claims = object(json!({"sub": "1", "access_token": "a", "access_token:": true,
+                                       "access_token:/realm_access/roles": ["admin"]}));
+        remove_imitations(&mut claims);
+        assert_eq!(Value::from(claims), json!({"sub": "1", "access_token": "a"}));
+    }
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
     }
 }

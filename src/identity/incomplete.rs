@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::identity::Identity;
 use crate::identity::claim_set::Claim;
-use crate::identity::claims::ClaimPath;
+use crate::identity::claims::{ACCESS_TOKEN, ClaimPath};
 
 /// Why a claim is incomplete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Incomplete {
     AtMaximum,
     /// The provider's API for groups failed.
     NotFetched,
+    /// It is to be read from the access token, which is no valid JWT of this provider for this client.
+    NoAccessToken,
     /// The claim gives nothing, or not all of its values: they have another form, or whitespace at an end.
     Unusable,
 }
@@ -40,8 +42,11 @@ pub enum ClaimUse {
     Unusable,
 }
 
-/// The claims with which a provider says that others are elsewhere.
-pub const MARKS: [&str; 2] = [CLAIM_NAMES, HAS_GROUPS];
+/// The claims that say that others are incomplete. The last is not the provider's.
+pub const MARKS: [&str; 3] = [CLAIM_NAMES, HAS_GROUPS, UNUSABLE_ACCESS_TOKEN];
+
+/// The mark of a user whose access token could not be used, although claims are to be read from it.
+pub const UNUSABLE_ACCESS_TOKEN: &str = ACCESS_TOKEN;
 
 impl Identity {
     /// Whether a claim is incomplete, and why.
@@ -49,6 +54,9 @@ impl Identity {
         let is_groups = path == self.groups_claim.claim();
         if is_groups && self.groups_missing {
             return Some(Incomplete::NotFetched);
+        }
+        if path.in_access_token().is_some() && self.claims.named(UNUSABLE_ACCESS_TOKEN).is_some() {
+            return Some(Incomplete::NoAccessToken);
         }
         if self.is_elsewhere(path) {
             return Some(Incomplete::Elsewhere);
@@ -75,6 +83,7 @@ impl fmt::Display for Incomplete {
         f.write_str(match self {
             Self::Elsewhere => "the provider sent a reference in place of its values, because there are too many",
             Self::AtMaximum => "it has exactly 100 values, which is as many as Okta sends, so others may be missing",
+            Self::NoAccessToken => "the provider's access token is not a JWT that they can be read from",
             Self::NotFetched => "the provider's API did not return them when it was asked last",
             Self::Unusable => {
                 "it gives no value, or not all of its values: they have another form, or whitespace at an end"

@@ -69,6 +69,9 @@ pub enum Error {
     /// The ID token violates a rule.
     #[error("ID token: {0}")]
     IdToken(Violation),
+    /// The access token violates a rule of those that claims are read from.
+    #[error("access token: {0}")]
+    AccessToken(Violation),
     /// The logout token violates a rule (OIDC Back-Channel Logout §2.6).
     #[error("logout token: {0}")]
     LogoutToken(Violation),
@@ -152,6 +155,16 @@ pub enum Violation {
         /// The configured `client_id`.
         client_id: String,
     },
+    /// `azp` or `client_id` of an access token.
+    #[error("`{claim}` is not the client_id: it is {found:?}, and `client_id` is {client_id:?}")]
+    OtherClient {
+        /// The claim.
+        claim: &'static str,
+        /// Its value, shortened.
+        found: String,
+        /// The configured `client_id`.
+        client_id: String,
+    },
     /// `exp`.
     #[error("`exp` has passed: {0} (Core §3.1.3.7(9))")]
     Expired(Times),
@@ -205,6 +218,7 @@ impl Error {
             Self::NoIdToken
             | Self::Signature { .. }
             | Self::IdToken(_)
+            | Self::AccessToken(_)
             | Self::LogoutToken(_)
             | Self::UserinfoRejected
             | Self::UserinfoSubject => true,
@@ -233,6 +247,7 @@ impl Error {
             | Self::NoIdToken
             | Self::Signature { .. }
             | Self::IdToken(_)
+            | Self::AccessToken(_)
             | Self::LogoutToken(_)
             | Self::UserinfoRejected
             | Self::UserinfoUnusable { .. }

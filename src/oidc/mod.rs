@@ -2,6 +2,7 @@
 //! Invariant: at most one request per document is under way. A sign-in can get metadata and keys without the
 //! background task.
 
+mod access_token;
 mod cached;
 pub mod claimed;
 pub mod discovery;
@@ -14,6 +15,7 @@ pub mod userinfo;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use tracing::{info, warn};
 use url::Url;
 
@@ -128,6 +130,18 @@ impl Issuer {
         let verified = self.keys.verify(id_token, jwks(&metadata)?).await?;
         let now = self.clock.unix();
         id_token::verify(verified, self.identifier(), now, expected).map_err(Error::IdToken)
+    }
+
+    /// The claims of an access token that the token endpoint just returned. Fetches the keys again in the same way.
+    pub async fn access_token_claims(
+        &self,
+        access_token: &Secret,
+        client_id: &str,
+    ) -> Result<Map<String, Value>, Error> {
+        let metadata = self.metadata().await?;
+        let verified = self.keys.verify(access_token, jwks(&metadata)?).await?;
+        access_token::verify(verified, self.identifier(), self.clock.unix(), client_id)
+            .map_err(Error::AccessToken)
     }
 
     /// Verifies a logout token in the same way.

@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::identity::claims::ClaimNames;
+use crate::identity::claims::{ClaimNames, ClaimPath};
 
 /// Whether the ID token lacks a claim that the configuration names.
 pub(super) fn lack(
@@ -16,7 +16,10 @@ pub(super) fn lack(
     let wanted = [user, email, groups.claim(), name, preferred_username];
     // An e-mail from another claim counts as verified only if `email` has the same value.
     let vouching = [EMAIL, VERIFIED];
-    wanted.iter().any(|path| path.find(claims).is_none())
+    // Userinfo has nothing of the access token.
+    let is_lacking =
+        |path: &ClaimPath| path.in_access_token().is_none() && path.find(claims).is_none();
+    wanted.into_iter().any(is_lacking)
         || (require_email_verified && vouching.iter().any(|name| !claims.contains_key(*name)))
 }
 
@@ -49,7 +52,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::identity::claims::ClaimPath;
+    use crate::identity::claims::GroupsPath;
 
     fn object(value: Value) -> Map<String, Value> {
         value.as_object().unwrap().clone()
@@ -114,5 +117,7 @@ mod tests {
         claims.insert("email".into(), json!("a@b.c"));
         claims.remove("groups");
         assert!(lack(&claims, &names, true));
+        let roles = GroupsPath::parse("access_token:/roles").unwrap();
+        assert!(!lack(&claims, &ClaimNames { groups: roles, ..names }, true));
     }
 }

@@ -76,6 +76,7 @@ impl From<OidcError> for Error {
             | OidcError::NoIdToken
             | OidcError::Signature { .. }
             | OidcError::IdToken(_)
+            | OidcError::AccessToken(_)
             | OidcError::LogoutToken(_)
             | OidcError::UserinfoRejected
             | OidcError::UserinfoUnusable { .. }

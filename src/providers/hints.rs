@@ -21,6 +21,7 @@ pub(super) struct ConfigHints {
     userinfo: ReportedOnce,
     without_value: ReportedOnce,
     cut: ReportedOnce,
+    access_token: ReportedOnce,
     absent: ReportedOnce,
 }
 
@@ -51,6 +52,20 @@ impl ConfigHints {
                 provider = %id, %error,
                 "userinfo cannot be used, so its claims are missing; if the provider has none for this client, put \
                  the claims into the ID token and set providers.{id}.userinfo to never"
+            );
+        }
+    }
+
+    /// Reports that the access token of a user has no claims that can be used.
+    pub(super) fn access_token_unusable(&self, error: &OidcError, settings: &Settings) {
+        let (id, names) = (&settings.id, settings.claims.of_access_token());
+        let claims = names.map(|(path, _)| path.as_str()).collect::<Vec<_>>().join(", ");
+        if self.access_token.is_first() {
+            warn!(
+                provider = %id, %error, claims,
+                "claims cannot be read from the access token of a user, so the user has none of them; let the provider \
+                 issue access tokens to this client as signed JWTs, or put the claims into the ID token and remove \
+                 `access_token:` from providers.{id}.claims"
             );
         }
     }
@@ -107,8 +122,8 @@ impl ConfigHints {
                     );
                 }
             }
-            // Each failure of the API is logged where it is asked.
-            Incomplete::NotFetched => {}
+            // Each is logged where it arises.
+            Incomplete::NotFetched | Incomplete::NoAccessToken => {}
             Incomplete::Unusable => {
                 if let Some(claims) = self.without_value.new_of(report) {
                     warn!(
@@ -171,7 +186,9 @@ fn without_value<'n>(identity: &Identity, names: &'n ClaimNames) -> Vec<&'n str>
 fn absent(identity: &Identity, names: &ClaimNames) -> Vec<String> {
     let claims = identity.claims.read();
     let is_present = |key: &str, path: &ClaimPath| {
-        path.find(&claims).is_some() || (key == "email" && identity.email_withheld)
+        path.find(&claims).is_some()
+            || (key == "email" && identity.email_withheld)
+            || identity.incomplete(path) == Some(Incomplete::NoAccessToken)
     };
     let absent = names.chosen().filter(|(key, path)| !is_present(key, path));
     absent.map(|(key, path)| format!("{key} ({})", path.as_str())).collect()

@@ -3,6 +3,7 @@
 //! an access token that this gateway got for a code.
 //! Failures are logged here with the check that failed, except those of a refresh, which its caller logs.
 
+mod access_token;
 mod claims;
 mod error;
 pub mod fetch;

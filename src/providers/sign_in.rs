@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::client_address::ClientAddress;
 use crate::identity::Identity;
-use crate::identity::claims::{ClaimPath, identity};
+use crate::identity::claims::{ClaimPath, identity, remove_imitations};
 use crate::identity::refresh_baseline::{IdTokenBinding, OwnClaims, RefreshBaseline};
 use crate::oauth::ExchangePermit;
 use crate::oauth::authorization::{AuthorizationRequest, AuthorizationResponse};
@@ -214,14 +214,17 @@ impl Provider {
         tokens: &TokenSet,
         held: Option<SessionBefore<'_>>,
     ) -> Result<(Identity, RefreshBaseline), Error> {
-        let UserClaims { mut claims, own, has_userinfo, binding } = found;
+        let UserClaims { mut claims, mut own, has_userinfo, binding } = found;
         self.check_required(&claims)?;
+        own.iter_mut().for_each(remove_imitations);
+        self.with_access_token_claims(&mut claims, tokens, held).await;
         let (groups_at, groups) = self.with_groups(&mut claims, tokens, held).await;
         let identity = self.identity(claims)?;
         let identity = Identity { groups_missing: groups == GroupsState::Missing, ..identity };
         self.hints.look_at(&identity, &self.settings, &self.used_claims);
         // Without additions, they are all claims of the identity.
-        let own = own.filter(|_| has_userinfo || self.has_groups_by_api());
+        let has_additions = has_userinfo || self.has_groups_by_api() || self.reads_access_token();
+        let own = own.filter(|_| has_additions);
         let id_token_claims = own.map(|own| OwnClaims::new(own, &identity.claims));
         Ok((identity, RefreshBaseline { binding, id_token_claims, has_userinfo, groups_at }))
     }

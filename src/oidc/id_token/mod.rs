@@ -139,21 +139,34 @@ pub(super) fn check_audience(
 
 /// 9. `exp` is in the future. 10. `iat` and `nbf` are not. All within the leeway.
 pub(super) fn check_times(claims: &Claims<'_>, now: UnixTime) -> Result<(), Violation> {
-    let issued = claims.optional_number("iat").ok().flatten().map(UnixTime);
-    let times = |claim| Times { claim: UnixTime(claim), issued, now };
-    let is_in_future = |time: i64| time.saturating_sub(LEEWAY) > now.0;
-    match claims.number("exp")? {
-        exp if exp.saturating_add(LEEWAY) <= now.0 => return Err(Violation::Expired(times(exp))),
-        _ => {}
-    }
+    check_validity(claims, now)?;
     match claims.number("iat")? {
-        iat if is_in_future(iat) => return Err(Violation::IssuedInFuture(times(iat))),
+        iat if is_in_future(iat, now) => Err(Violation::IssuedInFuture(times(claims, iat, now))),
+        _ => Ok(()),
+    }
+}
+
+/// `exp` is in the future, and `nbf` is not if it is present. All within the leeway.
+pub(super) fn check_validity(claims: &Claims<'_>, now: UnixTime) -> Result<(), Violation> {
+    match claims.number("exp")? {
+        exp if exp.saturating_add(LEEWAY) <= now.0 => {
+            return Err(Violation::Expired(times(claims, exp, now)));
+        }
         _ => {}
     }
     match claims.optional_number("nbf")? {
-        Some(nbf) if is_in_future(nbf) => Err(Violation::NotYet(times(nbf))),
+        Some(nbf) if is_in_future(nbf, now) => Err(Violation::NotYet(times(claims, nbf, now))),
         None | Some(_) => Ok(()),
     }
+}
+
+fn is_in_future(time: i64, now: UnixTime) -> bool {
+    time.saturating_sub(LEEWAY) > now.0
+}
+
+fn times(claims: &Claims<'_>, claim: i64, now: UnixTime) -> Times {
+    let issued = claims.optional_number("iat").ok().flatten().map(UnixTime);
+    Times { claim: UnixTime(claim), issued, now }
 }
 
 /// The beginning of a list of audiences, for a message.

@@ -1,5 +1,6 @@
 //! Sign-ins and sign-outs with a provider on loopback.
 
+mod access_token;
 mod refresh;
 mod settings;
 
@@ -23,7 +24,11 @@ use crate::telemetry::metrics::Metrics;
 struct Script {
     /// Members over those of the right ID token; null removes one.
     id_token: Value,
+    /// An access token; or members over those of a right one that is a JWT.
+    access_token: Value,
     token: Option<Reply>,
+    /// Members over those of the right answer of the token endpoint; null removes one.
+    reply: Value,
     userinfo: Reply,
     discovery: Value,
 }
@@ -50,7 +55,9 @@ async fn scene(changes: impl FnOnce(&mut Settings)) -> Scene {
     let key = SigningKey::generate(Algorithm::ES256).unwrap();
     let script = Arc::new(Mutex::new(Script {
         id_token: json!({}),
+        access_token: json!("at"),
         token: None,
+        reply: json!({}),
         userinfo: Reply::json(200, &json!({"sub": "alice", "groups": ["staff"]})),
         discovery: json!({}),
     }));
@@ -67,11 +74,16 @@ async fn scene(changes: impl FnOnce(&mut Settings)) -> Scene {
                 let claims = json!({"iss": issuer, "sub": "alice", "aud": "us", "nonce": "n",
                     "iat": now, "exp": now + 60, "name": "Alice", "email": "alice@example.com"});
                 let id_token = key.sign("JWT", &with(claims, &script.id_token)).unwrap();
-                Reply::json(
-                    200,
-                    &json!({"access_token": "at", "token_type": "Bearer",
-                    "refresh_token": "rt", "id_token": id_token}),
-                )
+                let access_token = if script.access_token.is_object() {
+                    let claims = json!({"iss": issuer, "sub": "other", "aud": "api", "azp": "us",
+                        "exp": now + 60, "realm_access": {"roles": ["editor", "admin"]}});
+                    key.sign("at+jwt", &with(claims, &script.access_token)).unwrap().into()
+                } else {
+                    script.access_token.clone()
+                };
+                let reply = json!({"access_token": access_token, "token_type": "Bearer",
+                    "refresh_token": "rt", "id_token": id_token});
+                Reply::json(200, &Value::from(with(reply, &script.reply)))
             }),
             _ => Reply::json(
                 200,

@@ -136,6 +136,26 @@ async fn incomplete_groups_are_named_on_the_page_and_in_the_log_of_a_denial() {
     }
 }
 
+/// A user whose roles cannot be read signs in, and the page of a denial does not blame the user.
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_of_an_opaque_access_token_are_incomplete_in_a_denial() {
+    let claim = "access_token:/realm_access/roles";
+    let stack = builder(Account::demo(), &[("/", "allow: [{ groups: [staff] }]")])
+        .provider_keys(&format!("userinfo: never, claims: {{ groups: \"{claim}\" }}"))
+        .start()
+        .await;
+    for _ in 0..2 {
+        let page = provider::sign_in(&mut stack.browser(), "/", "alice").await;
+        assert_eq!(page.status, 403);
+        assert!(page.body.contains("did not send all groups of your account"), "{}", page.body);
+    }
+    stack.gateway.log_until_all(&["\"event\":\"denied\"", "incomplete_claims", claim]);
+    let remedy = "let the provider issue access tokens to this client as signed JWTs";
+    let log = stack.gateway.log_until_all(&["\"WARN\"", remedy, claim]);
+    assert_eq!(log.iter().filter(|line| line.contains(remedy)).count(), 1, "{log:?}");
+    assert!(!log.iter().any(|line| line.contains("absent")), "{log:?}");
+}
+
 /// Auth subrequests may add rules.
 #[tokio::test(flavor = "multi_thread")]
 async fn absent_claim_of_an_added_rule_is_named_in_the_log() {

@@ -1,0 +1,61 @@
+//! Claims that are not in the ID token, but in the access token, such as the roles of Keycloak.
+//! Invariants: they come from a verified JWT of the same token response, and stand under names that no other claim
+//! has. Only those that `providers.ID.claims` names are kept. Without them a user still signs in.
+
+use serde_json::{Map, Value};
+
+use crate::identity::claims::{ACCESS_TOKEN, remove_imitations};
+use crate::identity::incomplete::UNUSABLE_ACCESS_TOKEN;
+use crate::oauth::token::TokenSet;
+use crate::oidc::error::Error as OidcError;
+use crate::providers::Provider;
+use crate::providers::server::AuthorizationServer;
+use crate::providers::session_before::SessionBefore;
+
+impl Provider {
+    /// Adds the claims of the access token that the settings name. `held` is the session of a refresh.
+    pub(super) async fn with_access_token_claims(
+        &self,
+        claims: &mut Map<String, Value>,
+        tokens: &TokenSet,
+        held: Option<SessionBefore<'_>>,
+    ) {
+        remove_imitations(claims);
+        let AuthorizationServer::OpenId(issuer) = &self.server else { return };
+        if !self.reads_access_token() {
+            return;
+        }
+        let client_id = &self.settings.client_id;
+        match issuer.access_token_claims(&tokens.access_token, client_id).await {
+            Ok(found) => {
+                for (path, in_token) in self.settings.claims.of_access_token() {
+                    if let Some(value) = in_token.find(&found) {
+                        claims.insert(path.as_str().to_owned(), value.clone());
+                    }
+                }
+            }
+            Err(error) => match held.filter(|_| error.is_temporary()) {
+                Some(held) => keep(claims, held),
+                None => {
+                    claims.insert(UNUSABLE_ACCESS_TOKEN.to_owned(), true.into());
+                    self.report_unusable(&error);
+                }
+            },
+        }
+    }
+
+    /// Whether a claim of the settings is in the access token.
+    pub(super) fn reads_access_token(&self) -> bool {
+        self.settings.claims.of_access_token().next().is_some()
+    }
+
+    fn report_unusable(&self, error: &OidcError) {
+        self.hints.access_token_unusable(error, &self.settings);
+    }
+}
+
+/// Adds the claims of the access token that a session has.
+fn keep(claims: &mut Map<String, Value>, held: SessionBefore<'_>) {
+    let held = held.identity.claims.read();
+    claims.extend(held.into_iter().filter(|(name, _)| name.starts_with(ACCESS_TOKEN)));
+}
