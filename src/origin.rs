@@ -60,6 +60,15 @@ impl Origin {
         Some(Self { https, host, port: url.port_or_known_default()? })
     }
 
+    /// The URL with the path and query of another one, at this origin.
+    pub fn at(&self, url: &Url) -> Option<Url> {
+        // Not joined: a path that begins with `//` would name another host.
+        let mut here = Url::parse(&self.to_string()).ok()?;
+        here.set_path(url.path());
+        here.set_query(url.query());
+        Some(here)
+    }
+
     /// The origin of the value of a `Host` field. The default port is that of the scheme.
     pub fn of_host(https: bool, host: &str, port: Option<u16>) -> Self {
         let port = port.unwrap_or(if https { 443 } else { 80 });

@@ -67,7 +67,11 @@ pub(super) fn read(
         Err(reported) => Err(*reported),
     };
     let options = options?;
-    let (endpoints, api) = kind.endpoints(&options, configured?);
+    let (endpoints, api) = kind.endpoints(
+        &options,
+        configured?,
+        internal_origin.as_ref().ok().and_then(Option::as_ref),
+    );
     let issuer = match issuer? {
         Some(issuer) => issuer_of(section, kind, issuer)?,
         None => by_kind(section, kind, &options, &endpoints)?,

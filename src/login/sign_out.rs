@@ -87,7 +87,7 @@ impl Login {
         }
     }
 
-    /// Ends a session; counts and logs that. Its refresh token is revoked, except with `sign_out: local`.
+    /// Ends a session; counts and logs that. Its tokens are revoked, except with `sign_out: local`.
     fn end(&self, session: Arc<Session>, kind: SignOut, request: RequestRef<'_>) {
         self.party.sessions().remove(session.key());
         self.party.metrics().signed_out(kind);
@@ -107,16 +107,15 @@ impl Login {
         self.targets.parse(&self.states.open_text(state)?)
     }
 
-    /// Revokes the refresh token (RFC 7009) in a task, so that the browser does not wait.
+    /// Revokes the tokens of a session in a task, so that the browser does not wait.
     fn revoke(&self, provider: Arc<Provider>, session: Arc<Session>) {
         self.tasks.spawn(async move {
             // A refresh in progress brings another refresh token, which has to be revoked instead.
             drop(tokio::time::timeout(REFRESH_WAIT, session.settled()).await);
-            let token = session.data().tokens.refresh_token.clone();
-            if let Some(token) = token
-                && let Err(error) = provider.revoke(&token).await
-            {
-                tracing::debug!(%error, "signed out, but the provider did not revoke the refresh token");
+            let data = session.data();
+            let (access, refresh) = (&data.tokens.access_token, &data.tokens.refresh_token);
+            if let Err(error) = provider.revoke(access.as_ref(), refresh.as_ref()).await {
+                tracing::debug!(%error, "signed out, but the provider did not revoke the tokens");
             }
         });
     }

@@ -67,7 +67,7 @@ impl Credentials {
 }
 
 /// Both are form-encoded before they are joined (RFC 6749 §2.3.1), so that a `:` in the ID does not matter.
-fn basic(id: &str, secret: &str) -> Option<HeaderValue> {
+pub(super) fn basic(id: &str, secret: &str) -> Option<HeaderValue> {
     let encode = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
     let pair = STANDARD.encode(format!("{}:{}", encode(id), encode(secret)));
     let mut value = HeaderValue::try_from(format!("Basic {pair}")).ok()?;

@@ -18,9 +18,12 @@ use url::{Url, form_urlencoded};
 /// A recorded request.
 #[derive(Clone, Debug)]
 pub(crate) struct Seen {
+    pub(crate) method: http::Method,
     pub(crate) path: String,
+    pub(crate) query: HashMap<String, String>,
     pub(crate) headers: http::HeaderMap,
     pub(crate) form: HashMap<String, String>,
+    pub(crate) body: Bytes,
 }
 
 /// A response of the provider.
@@ -28,6 +31,8 @@ pub(crate) struct Seen {
 pub(crate) enum Reply {
     /// Status, content type, body.
     Answer(u16, &'static str, String),
+    /// Status, a header field, and a body in JSON.
+    Field(u16, (&'static str, String), String),
     /// A redirect there.
     Redirect(u16, String),
     /// The connection is closed without a response.
@@ -102,8 +107,10 @@ impl Loopback {
 async fn read(request: Request<Incoming>) -> Seen {
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    let form = form_urlencoded::parse(&body).into_owned().collect();
-    Seen { path: head.uri.path().to_owned(), headers: head.headers, form }
+    let pairs = |text: &[u8]| form_urlencoded::parse(text).into_owned().collect();
+    let query = pairs(head.uri.query().unwrap_or_default().as_bytes());
+    let (method, path) = (head.method, head.uri.path().to_owned());
+    Seen { method, path, query, headers: head.headers, form: pairs(&body), body }
 }
 
 async fn perform(reply: Reply) -> Result<Response<Full<Bytes>>, Dropped> {
@@ -111,6 +118,10 @@ async fn perform(reply: Reply) -> Result<Response<Full<Bytes>>, Dropped> {
     Ok(match reply {
         Reply::Answer(status, kind, body) => {
             response.status(status).header("content-type", kind).body(Full::from(body)).unwrap()
+        }
+        Reply::Field(status, (name, value), body) => {
+            let response = response.header("content-type", "application/json");
+            response.status(status).header(name, value).body(Full::from(body)).unwrap()
         }
         Reply::Redirect(status, to) => {
             response.status(status).header("location", to).body(Full::default()).unwrap()

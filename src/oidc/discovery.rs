@@ -135,11 +135,7 @@ impl Settings {
         if Origin::of(public) != Origin::of(&issuer) {
             return None;
         }
-        // Not joined: a path that begins with `//` would name another host.
-        let mut url = Url::parse(&internal.to_string()).ok()?;
-        url.set_path(public.path());
-        url.set_query(public.query());
-        Some(url)
+        internal.at(public)
     }
 
     fn is_internal(&self, url: &Url) -> bool {

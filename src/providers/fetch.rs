@@ -3,6 +3,8 @@
 //! whole. The access token is sent in `Authorization` only, and only to the origin of the first page.
 //! Source: RFC 8288 for `Link`, RFC 6901 for pointers.
 
+use std::slice;
+
 use http::StatusCode;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -19,9 +21,9 @@ use crate::telemetry::metrics::ProviderEndpoint;
 pub struct Fetch {
     /// The path and query of its first page, below the base of the API. `{NAME}` is a value, percent-encoded.
     pub path: &'static str,
-    /// The JSON pointer of the list in a page; empty if the page is the list.
+    /// The JSON pointer of the list in a page; empty if the page is the list. An object there is the only item.
     pub list: &'static str,
-    /// The text of an item. `{/POINTER}` is a member of it, and `{}` the item itself.
+    /// The text of an item. `{/POINTER}` is a member of it, `{}` the item itself, and `{NAME}` a value.
     pub item: &'static str,
     /// How to get the next page.
     pub paging: Paging,
@@ -67,6 +69,14 @@ pub enum FetchError {
         /// What to do.
         advice: &'static str,
     },
+    /// The API wants fewer requests.
+    #[error("{path}: the rate limit of the API is reached (status {})", .status.as_u16())]
+    Limited {
+        /// The path of the request.
+        path: String,
+        /// The status.
+        status: StatusCode,
+    },
     /// A page has another form than documented.
     #[error("{path}: {fault}")]
     Form {
@@ -94,9 +104,8 @@ impl FetchError {
     pub fn is_temporary(&self) -> bool {
         match self {
             Self::OAuth(error) => error.is_temporary(),
-            Self::Status { status, .. } => {
-                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
-            }
+            Self::Limited { .. } => true,
+            Self::Status { status, .. } => status.is_server_error(),
             Self::Rejected { .. }
             | Self::Form { .. }
             | Self::Foreign { .. }
@@ -112,6 +121,8 @@ pub(super) struct ApiRequests<'a> {
     base: &'a Url,
     token: &'a Secret,
     headers: &'static [(&'static str, &'static str)],
+    /// The public origin of the API, and the internal one that stands for it.
+    internal: Option<(Origin, &'a Origin)>,
     deadline: Instant,
     pages: usize,
     bytes: usize,
@@ -125,7 +136,13 @@ impl<'a> ApiRequests<'a> {
         token: &'a Secret,
         headers: &'static [(&'static str, &'static str)],
     ) -> Self {
-        Self { http, base, token, headers, deadline: http.deadline(), pages: 0, bytes: 0 }
+        let deadline = http.deadline();
+        Self { http, base, token, headers, internal: None, deadline, pages: 0, bytes: 0 }
+    }
+
+    /// The same, where the API calls itself by its public origin and is reached at an internal one.
+    pub(super) fn at_internal(self, public: Origin, internal: &'a Origin) -> Self {
+        Self { internal: Some((public, internal)), ..self }
     }
 
     /// All items of a list.
@@ -136,7 +153,7 @@ impl<'a> ApiRequests<'a> {
     ) -> Result<Vec<String>, FetchError> {
         let mut items = Vec::new();
         self.pages_of(fetch, values, |item| {
-            items.push(text_of(fetch.item, item)?);
+            items.push(text_of(fetch.item, item, values)?);
             Some(())
         })
         .await?;
@@ -157,18 +174,33 @@ impl<'a> ApiRequests<'a> {
             let form = |fault| FetchError::Form { path: path.clone(), fault };
             let response = self.get(&url).await?;
             let body = response.value().map_err(|_| form("the answer is not JSON"))?;
-            let list = body.pointer(fetch.list).and_then(Value::as_array);
-            for item in list.ok_or(form("the answer has no list"))? {
+            let list = match body.pointer(fetch.list) {
+                Some(Value::Array(list)) => list.as_slice(),
+                Some(only @ Value::Object(_)) => slice::from_ref(only),
+                Some(_) | None => return Err(form("the answer has no list")),
+            };
+            for item in list {
                 each(item).ok_or(form("an item of the list has another form"))?;
             }
             next = following(fetch.paging, &url, &response, &body)
-                .map_err(|()| form("the URL of the next page is none"))?;
+                .map_err(|()| form("the URL of the next page is none"))?
+                .map(|next| self.reached(next));
             // SECURITY: the access token must not go elsewhere, whatever the API answers.
             if next.as_ref().is_some_and(|next| Origin::of(next) != Origin::of(&first)) {
                 return Err(FetchError::Foreign { path });
             }
         }
         Ok(())
+    }
+
+    /// The URL by which the gateway reaches a page.
+    fn reached(&self, url: Url) -> Url {
+        match &self.internal {
+            Some((public, internal)) if Origin::of(&url).as_ref() == Some(public) => {
+                internal.at(&url).unwrap_or(url)
+            }
+            Some(_) | None => url,
+        }
     }
 
     /// The answer to one request, which must have status 200.
@@ -191,6 +223,9 @@ impl<'a> ApiRequests<'a> {
             StatusCode::OK if self.bytes > MOST_BYTES => Err(FetchError::TooLong { path: path() }),
             StatusCode::OK => Ok(response),
             StatusCode::UNAUTHORIZED => Err(FetchError::Rejected { path: path() }),
+            status if response.is_rate_limited() => {
+                Err(FetchError::Limited { path: path(), status })
+            }
             status => {
                 let advice = match status {
                     StatusCode::FORBIDDEN => ": check `scopes`, and what the registration may read",
@@ -244,15 +279,17 @@ fn following(
 
 /// The text of an item by its template. `None` if a member is missing, is neither a text nor a number, or has a `:` where
 /// the template puts one.
-fn text_of(template: &str, item: &Value) -> Option<String> {
+fn text_of(template: &str, item: &Value, values: &[(&str, &str)]) -> Option<String> {
     let mut text = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         let (pointer, after) = after.split_once('}')?;
-        let value = match item.pointer(pointer)? {
-            Value::String(value) => value.clone(),
-            Value::Number(number) => number.to_string(),
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+        let named = values.iter().find(|(name, _)| *name == pointer);
+        let value = match (named, item.pointer(pointer)) {
+            (Some((_, value)), _) => (*value).to_owned(),
+            (None, Some(Value::String(value))) => value.clone(),
+            (None, Some(Value::Number(number))) => number.to_string(),
+            (None, _) => return None,
         };
         // SECURITY: the item `a:b` must not look like member `b` of `a`.
         if value.is_empty() || (template.contains(':') && value.contains(':')) {
@@ -270,3 +307,236 @@ fn text_of(template: &str, item: &Value) -> Option<String> {
 const MOST_PAGES: usize = 20;
 /// Likewise.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::oauth::http::HttpSettings;
+    use crate::oauth::loopback::{Loopback, Reply, Seen};
+
+    const PLAIN: Fetch = Fetch { path: "/list?n=2", list: "", item: "{}", paging: Paging::None };
+
+    async fn items_of(
+        fetch: Fetch,
+        timeout: Duration,
+        reply: impl Fn(&Url, &Seen) -> Reply + Send + Sync + 'static,
+    ) -> (Loopback, Result<Vec<String>, FetchError>) {
+        let api = Loopback::start(reply).await;
+        let http = Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap();
+        let (base, token) = (api.url("/api"), Secret::new("a.t"));
+        let mut requests = ApiRequests::new(&http, &base, &token, &[("x-version", "1")]);
+        let items = requests.items(&fetch, &[("who", "a b/c?d")]).await;
+        (api, items)
+    }
+
+    async fn fetched(
+        fetch: Fetch,
+        reply: impl Fn(&Url, &Seen) -> Reply + Send + Sync + 'static,
+    ) -> (Loopback, Result<Vec<String>, FetchError>) {
+        items_of(fetch, Duration::from_secs(5), reply).await
+    }
+
+    /// The number of a page, which the parameter `page` names.
+    fn page(seen: &Seen) -> usize {
+        seen.query.get("page").map_or(1, |page| page.parse().unwrap())
+    }
+
+    fn linked(url: impl std::fmt::Display, body: &Value) -> Reply {
+        let link = format!("<{url}>; rel=\"next\", <{url}>; rel=\"last\"");
+        Reply::Field(200, ("link", link), body.to_string())
+    }
+
+    #[tokio::test]
+    async fn one_page_is_requested_with_token_and_header_fields() {
+        let fetch = Fetch { path: "/of/{who}?n=2", ..PLAIN };
+        let (api, items) = fetched(fetch, |_, _| Reply::json(200, &json!(["a", 7]))).await;
+        assert_eq!(items.unwrap(), ["a", "7"]);
+        let [seen] = &api.seen("/api/of/a%20b%2Fc%3Fd")[..] else { panic!("one request") };
+        assert_eq!(seen.headers["authorization"], "Bearer a.t");
+        assert_eq!(seen.headers["x-version"], "1");
+        assert!(seen.headers.contains_key("user-agent"));
+        assert_eq!(seen.query["n"], "2");
+    }
+
+    #[tokio::test]
+    async fn every_way_to_the_next_page_is_followed() {
+        let expected = ["a", "b", "c"];
+        let names = move |number: usize| expected[number - 1];
+        let link = Fetch { paging: Paging::Link, ..PLAIN };
+        let (_, items) = fetched(link, move |base, seen| {
+            let (number, body) = (page(seen), json!([names(page(seen))]));
+            match number {
+                3 => Reply::json(200, &body),
+                _ => linked(base.join(&format!("/api/list?page={}", number + 1)).unwrap(), &body),
+            }
+        })
+        .await;
+        assert_eq!(items.unwrap(), expected);
+
+        let body_next = Fetch { list: "/values", paging: Paging::BodyNext("/next"), ..PLAIN };
+        let (_, items) = fetched(body_next, move |base, seen| {
+            let next = base.join(&format!("/api/list?page={}", page(seen) + 1)).unwrap();
+            let next = (page(seen) < 3).then(|| next.to_string());
+            Reply::json(200, &json!({"values": [names(page(seen))], "next": next}))
+        })
+        .await;
+        assert_eq!(items.unwrap(), expected);
+
+        let paging = Paging::PageToken { field: "/more", parameter: "page" };
+        let tokens = Fetch { list: "/values", paging, ..PLAIN };
+        let (api, items) = fetched(tokens, move |_, seen| {
+            let more = if page(seen) < 3 { (page(seen) + 1).to_string() } else { String::new() };
+            Reply::json(200, &json!({"values": [names(page(seen))], "more": more}))
+        })
+        .await;
+        assert_eq!(items.unwrap(), expected);
+        assert!(api.seen("/api/list").iter().all(|seen| seen.query["n"] == "2"));
+    }
+
+    #[tokio::test]
+    async fn next_page_elsewhere_is_an_error_and_gets_no_token() {
+        let foreign = Loopback::start(|_, _| Reply::json(200, &json!(["x"]))).await;
+        let next = foreign.url("/api/list");
+        let link = Fetch { paging: Paging::Link, ..PLAIN };
+        let (_, items) = fetched(link, move |_, _| linked(&next, &json!(["a"]))).await;
+        let error = items.unwrap_err();
+        assert!(matches!(error, FetchError::Foreign { .. }), "{error}");
+        assert!(!error.is_temporary());
+        assert_eq!(foreign.seen("/api/list").len(), 0);
+
+        let next = foreign.url("/api/list").to_string();
+        let body_next = Fetch { list: "/v", paging: Paging::BodyNext("/next"), ..PLAIN };
+        let reply = move |_: &Url, _: &Seen| Reply::json(200, &json!({"v": [], "next": next}));
+        let (_, items) = fetched(body_next, reply).await;
+        assert!(matches!(items, Err(FetchError::Foreign { .. })), "{items:?}");
+        assert_eq!(foreign.seen("/api/list").len(), 0);
+    }
+
+    #[tokio::test]
+    async fn public_origin_in_a_next_page_is_reached_at_the_internal_one() {
+        let api = Loopback::start(|_, seen| match page(seen) {
+            1 => linked("https://git.example/api/list?page=2", &json!(["a"])),
+            _ => Reply::json(200, &json!(["b"])),
+        })
+        .await;
+        let timeout = Duration::from_secs(5);
+        let http = Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap();
+        let (base, token) = (api.url("/api"), Secret::new("a.t"));
+        let internal = Origin::of(&base).unwrap();
+        let public = Origin::parse("https://git.example").unwrap();
+        let requests = ApiRequests::new(&http, &base, &token, &[]);
+        let mut requests = requests.at_internal(public, &internal);
+        let fetch = Fetch { paging: Paging::Link, ..PLAIN };
+        assert_eq!(requests.items(&fetch, &[]).await.unwrap(), ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn endless_and_oversized_lists_are_errors() {
+        let link = Fetch { paging: Paging::Link, ..PLAIN };
+        let (api, items) = fetched(link, |base, seen| {
+            let next = base.join(&format!("/api/list?page={}", page(seen) + 1)).unwrap();
+            linked(next, &json!(["a"]))
+        })
+        .await;
+        assert!(matches!(items, Err(FetchError::TooLong { .. })), "{items:?}");
+        assert_eq!(api.seen("/api/list").len(), MOST_PAGES);
+
+        let (api, items) = fetched(link, |base, seen| {
+            let next = base.join(&format!("/api/list?page={}", page(seen) + 1)).unwrap();
+            linked(next, &json!(["a".repeat(1_000_000)]))
+        })
+        .await;
+        assert!(matches!(items, Err(FetchError::TooLong { .. })), "{items:?}");
+        assert_eq!(api.seen("/api/list").len(), 5, "4 MiB are four pages");
+    }
+
+    #[tokio::test]
+    async fn pages_share_one_timeout() {
+        let fetch = Fetch { paging: Paging::Link, ..PLAIN };
+        let timeout = Duration::from_millis(300);
+        let (api, items) = items_of(fetch, timeout, |base, seen| match page(seen) {
+            1 => linked(base.join("/api/list?page=2").unwrap(), &json!(["a"])),
+            _ => Reply::Silence,
+        })
+        .await;
+        assert!(items.unwrap_err().is_temporary());
+        assert_eq!(api.seen("/api/list").len(), 2);
+    }
+
+    #[tokio::test]
+    async fn redirect_is_not_followed() {
+        let (api, items) =
+            fetched(PLAIN, |base, _| Reply::Redirect(302, base.join("/there").unwrap().into()))
+                .await;
+        let error = items.unwrap_err();
+        assert!(matches!(&error, FetchError::Status { status, .. } if *status == 302), "{error}");
+        assert_eq!(api.seen("/there").len(), 0);
+    }
+
+    #[tokio::test]
+    async fn failure_is_temporary_only_if_the_same_request_may_succeed_later() {
+        let of = |reply: Reply| async move {
+            let (_, items) = fetched(PLAIN, move |_, _| reply.clone()).await;
+            let error = items.unwrap_err();
+            (error.is_temporary(), error.to_string())
+        };
+        let status = |status| Reply::json(status, &json!({"message": "no"}));
+        for reply in [status(500), status(502), status(429), Reply::Drop] {
+            assert!(of(reply.clone()).await.0, "{reply:?}");
+        }
+        for field in [("retry-after", "60"), ("x-ratelimit-remaining", "0")] {
+            let limited = Reply::Field(403, (field.0, field.1.into()), "{}".into());
+            assert!(of(limited).await.0, "{field:?}");
+        }
+        for reply in [status(401), status(403), status(404), status(410)] {
+            assert!(!of(reply.clone()).await.0, "{reply:?}");
+        }
+        let left = Reply::Field(403, ("x-ratelimit-remaining", "9".into()), "{}".into());
+        let (is_temporary, text) = of(left).await;
+        assert!(!is_temporary && text.contains("check `scopes`"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn answer_of_another_form_is_an_error() {
+        let fetch = Fetch { list: "/values", item: "{/name}", ..PLAIN };
+        for body in [
+            "",
+            "{",
+            "[]",
+            r#"{"values": "a"}"#,
+            r#"{"values": null}"#,
+            r#"{"values": [{"name": "a"}, {}]}"#,
+            r#"{"values": [{"name": ""}]}"#,
+            r#"{"values": [{"name": ["a"]}]}"#,
+            r#"{"values": [{"name": true}]}"#,
+            r#"{"values": ["a"]}"#,
+        ] {
+            let reply =
+                move |_: &Url, _: &Seen| Reply::Answer(200, "application/json", body.into());
+            let (_, items) = fetched(fetch, reply).await;
+            let error = items.unwrap_err();
+            assert!(matches!(error, FetchError::Form { .. }), "{body}: {error}");
+            assert!(!error.is_temporary());
+        }
+    }
+
+    #[test]
+    fn text_of_an_item_follows_its_template() {
+        let of = |template, item: Value| text_of(template, &item, &[("guild", "81")]);
+        let team = json!({"slug": "ops", "organization": {"login": "example"}});
+        let template = "{/organization/login}:{/slug}";
+        assert_eq!(of(template, team).as_deref(), Some("example:ops"));
+        assert_eq!(of("guild {}", json!(7)).as_deref(), Some("guild 7"));
+        assert_eq!(of("{guild}:{}", json!("3")).as_deref(), Some("81:3"));
+        assert_eq!(of("{}", json!("a:b")).as_deref(), Some("a:b"), "there is nothing to confuse");
+        let forged = json!({"slug": "x:ops", "organization": {"login": "example"}});
+        assert_eq!(of(template, forged), None);
+        let forged = json!({"slug": "ops", "organization": {"login": "example:x"}});
+        assert_eq!(of(template, forged), None);
+        assert_eq!(of("{/a", json!({"a": "b"})), None);
+    }
+}

@@ -2,6 +2,7 @@
 //! Invariants: a list that failed gives no groups, never a part of them. Only at a refresh, and for as long as
 //! `session.outage_grace`, do the groups from before stay if the API fails for now.
 
+use http::StatusCode;
 use serde_json::{Map, Value};
 use tracing::warn;
 use url::Url;
@@ -9,10 +10,11 @@ use url::Url;
 use crate::clock::UnixTime;
 use crate::identity::claims::ClaimNames;
 use crate::oauth::token::TokenSet;
-use crate::providers::Provider;
+use crate::origin::Origin;
 use crate::providers::fetch::{ApiRequests, FetchError};
-use crate::providers::kinds::Groups;
+use crate::providers::kinds::{GroupList, Groups};
 use crate::providers::session_before::SessionBefore;
+use crate::providers::{Provider, Settings};
 use crate::secret::Secret;
 
 /// What became of the groups of an API.
@@ -64,20 +66,41 @@ impl Provider {
         _claims: &Map<String, Value>,
         tokens: &TokenSet,
     ) -> Option<Result<Vec<String>, FetchError>> {
-        let Groups::Api { scope, lists } = self.settings.kind.groups else { return None };
+        let Groups::Api { lists } = self.settings.kind.groups else { return None };
         let base = self.settings.api.as_ref()?;
-        if !self.has_groups_by_api() || scope.is_some_and(|scope| !self.requests_scope(scope)) {
+        let lists: Vec<_> = lists.iter().filter(|list| self.requests_scope(list.scope)).collect();
+        if !self.has_groups_by_api() || lists.is_empty() {
             return None;
         }
         let mut api = self.api(base, &tokens.access_token);
-        let mut all = Vec::new();
-        for fetch in lists {
-            match api.items(fetch, &[]).await {
-                Ok(items) => all.extend(items),
-                Err(error) => return Some(Err(error)),
+        Some(self.groups_of(&lists, &mut api).await)
+    }
+
+    /// The items of all lists.
+    async fn groups_of(
+        &self,
+        lists: &[&GroupList],
+        api: &mut ApiRequests<'_>,
+    ) -> Result<Vec<String>, FetchError> {
+        let mut all: Vec<String> = Vec::new();
+        let has_whole_list = lists.iter().any(|list| list.for_each.is_none());
+        for GroupList { fetch, for_each, .. } in lists {
+            let Some(option) = for_each else {
+                all.extend(api.items(fetch, &[]).await?);
+                continue;
+            };
+            for value in self.settings.options.all(option) {
+                if has_whole_list && !all.contains(value) {
+                    continue;
+                }
+                match api.items(fetch, &[(option, value)]).await {
+                    // The user is not a member.
+                    Err(FetchError::Status { status: StatusCode::NOT_FOUND, .. }) => {}
+                    items => all.extend(items?),
+                }
             }
         }
-        Some(Ok(all))
+        Ok(all)
     }
 
     /// Whether groups come from the API: the kind has one, and `claims.groups` names no claim in its place.
@@ -88,7 +111,12 @@ impl Provider {
 
     /// Requests to the API with this access token.
     pub(super) fn api<'a>(&'a self, base: &'a Url, access_token: &'a Secret) -> ApiRequests<'a> {
-        ApiRequests::new(&self.http, base, access_token, self.settings.kind.api_headers)
+        let Settings { kind, internal_origin, issuer, .. } = &self.settings;
+        let api = ApiRequests::new(&self.http, base, access_token, kind.api_headers);
+        match (Origin::parse(issuer), internal_origin) {
+            (Ok(public), Some(internal)) => api.at_internal(public, internal),
+            (Ok(_) | Err(_), _) => api,
+        }
     }
 
     fn requests_scope(&self, scope: &str) -> bool {

@@ -50,7 +50,7 @@ use crate::oidc::logout::{self, LogoutToken};
 pub use crate::oidc::logout::{AnswerKind, Logout, LogoutForm, LogoutRequest};
 use crate::origin::Origin;
 use crate::providers::hints::ConfigHints;
-use crate::providers::kinds::{EndSession, KindOptions, ProviderKind};
+use crate::providers::kinds::{EndSession, KindOptions, ProviderKind, TokenRevocation};
 use crate::providers::server::AuthorizationServer;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderMeter;
@@ -322,24 +322,37 @@ impl Provider {
         self.server.has_key_of(id_token).await
     }
 
-    /// Revokes a refresh token, if the provider has a revocation endpoint.
-    pub async fn revoke(&self, refresh_token: &Secret) -> Result<(), Error> {
-        let revoked = async {
-            let metadata = self.server.metadata().await?;
-            match &metadata.revocation {
-                None => Ok(()),
-                Some(url) => {
-                    let own = metadata.revocation_auth_methods.as_deref();
-                    let endpoint =
-                        self.endpoint(url, own.or(metadata.token_auth_methods.as_deref()))?;
-                    Ok(self.client.revoke(endpoint, refresh_token).await?)
-                }
-            }
+    /// Revokes the tokens of a session, as far as the provider has a way to.
+    pub async fn revoke(
+        &self,
+        access_token: Option<&Secret>,
+        refresh_token: Option<&Secret>,
+    ) -> Result<(), Error> {
+        let revoked = match self.settings.kind.revocation {
+            TokenRevocation::Rfc7009 => self.revoke_refresh_token(refresh_token).await,
+            TokenRevocation::Delete(path) => self.delete_token(path, access_token).await,
         };
-        self.log(
-            revoked.await.map_err(|error: OidcError| error.into()),
-            "cannot revoke a refresh token",
-        )
+        self.log(revoked.map_err(Error::from), "cannot revoke a token")
+    }
+
+    async fn revoke_refresh_token(&self, refresh_token: Option<&Secret>) -> Result<(), OidcError> {
+        let Some(refresh_token) = refresh_token else { return Ok(()) };
+        let metadata = self.server.metadata().await?;
+        let Some(url) = &metadata.revocation else { return Ok(()) };
+        let own = metadata.revocation_auth_methods.as_deref();
+        let endpoint = self.endpoint(url, own.or(metadata.token_auth_methods.as_deref()))?;
+        Ok(self.client.revoke(endpoint, refresh_token).await?)
+    }
+
+    async fn delete_token(
+        &self,
+        path: &'static str,
+        access_token: Option<&Secret>,
+    ) -> Result<(), OidcError> {
+        let (Some(token), Some(base)) = (access_token, &self.settings.api) else { return Ok(()) };
+        let path = path.replace("{}", "{client_id}");
+        let url = self.api(base, token).url(&path, &[("client_id", &self.settings.client_id)])?;
+        Ok(self.client.delete_token(&url, self.settings.kind.api_headers, token).await?)
     }
 
     /// Verifies a logout token, which reports that a session has ended at the provider. No endpoint receives one yet.

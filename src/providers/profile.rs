@@ -2,6 +2,7 @@
 //! Invariant: `sub` is the ID that the kind names, and `email_verified` is what the kind takes for a verification. What the
 //! profile has under these names is never used in their place.
 
+use http::StatusCode;
 use serde_json::{Map, Value};
 
 use crate::oauth::error::Error as OAuthError;
@@ -112,6 +113,7 @@ impl From<FetchError> for OidcError {
         match error {
             FetchError::OAuth(error) => Self::OAuth(error),
             FetchError::Rejected { .. } => Self::UserinfoRejected,
+            FetchError::Limited { .. } => OAuthError::Status(StatusCode::TOO_MANY_REQUESTS).into(),
             FetchError::Status { status, .. } => OAuthError::Status(status).into(),
             FetchError::Form { fault, .. } => OAuthError::Garbage(fault).into(),
             FetchError::Foreign { .. } => OAuthError::Garbage("the next page is elsewhere").into(),

@@ -148,6 +148,24 @@ impl Http {
         self.until(deadline, endpoint, url, read(url, request)).await
     }
 
+    /// DELETE with a JSON body, which ends at `deadline`.
+    pub async fn delete(
+        &self,
+        endpoint: ProviderEndpoint,
+        url: &Url,
+        headers: HeaderMap,
+        body: &Value,
+        deadline: Instant,
+    ) -> Result<HttpResponse, Error> {
+        let request = self
+            .client(url)
+            .delete(url.clone())
+            .header(header::CONTENT_TYPE, "application/json")
+            .headers(headers)
+            .body(body.to_string());
+        self.until(deadline, endpoint, url, read(url, request)).await
+    }
+
     /// Whether the last request succeeded, at any endpoint. True before the first one.
     pub fn is_answering(&self) -> bool {
         self.answering.load(Ordering::Relaxed)
@@ -216,6 +234,17 @@ impl HttpResponse {
             let is_next = |it: String| it.split(' ').any(|relation| relation == "next");
             parameters.any(|it| relations(it).is_some_and(is_next)).then_some(url)
         })
+    }
+
+    /// Whether the server wants fewer requests: 429, or 403 with `Retry-After` or with no request left of those that a
+    /// client has (`X-RateLimit-Remaining`, as GitHub answers).
+    pub fn is_rate_limited(&self) -> bool {
+        let is_exhausted = || {
+            let waits = self.headers.contains_key(header::RETRY_AFTER);
+            waits || self.headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0")
+        };
+        self.status == StatusCode::TOO_MANY_REQUESTS
+            || (self.status == StatusCode::FORBIDDEN && is_exhausted())
     }
 
     /// The time of the server, since 1970: `Date` (RFC 9110 §6.6.1), and `Age` if a cache stored the response

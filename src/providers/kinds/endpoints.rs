@@ -3,6 +3,7 @@
 use url::Url;
 
 use crate::oidc::discovery::ProviderEndpoints;
+use crate::origin::Origin;
 use crate::providers::kinds::{
     IssuerSource, KindOptions, KnownEndpoint, ProviderKind, SignInProtocol,
 };
@@ -20,11 +21,13 @@ impl ProviderKind {
     }
 
     /// The endpoints, where none is configured, and the base URL of the API. A configured profile URL
-    /// (`endpoints.userinfo`) moves the API to its place.
+    /// (`endpoints.userinfo`) moves the API to its place. What this gateway requests at the origin of the authorization
+    /// endpoint is at the internal origin, if there is one.
     pub fn endpoints(
         &self,
         options: &KindOptions,
         configured: ProviderEndpoints,
+        internal: Option<&Origin>,
     ) -> (ProviderEndpoints, Option<Url>) {
         let url = |template| Url::parse(&options.fill(template)).ok();
         let own = |kind: &Self| kind.api.and_then(|api| api.own);
@@ -34,6 +37,9 @@ impl ProviderKind {
         };
         let mut api = template.and_then(url);
         let mut endpoints = configured;
+        if let Some(api) = &mut api {
+            self.move_with_userinfo(api, &endpoints);
+        }
         for (endpoint, template) in self.endpoints {
             let place = match endpoint {
                 KnownEndpoint::Userinfo => &mut endpoints.userinfo,
@@ -42,18 +48,34 @@ impl ProviderKind {
             };
             *place = place.take().or_else(|| url(template));
         }
-        if let SignInProtocol::OAuth(oauth) = self.protocol {
-            endpoints.authorization =
-                endpoints.authorization.or_else(|| oauth.authorization.and_then(url));
-            endpoints.token = endpoints.token.or_else(|| oauth.token.and_then(url));
-            if let Some(path) = oauth.profile {
-                match &mut endpoints.userinfo {
-                    Some(configured) => api = api.map(|_| moved(configured, path)),
-                    none => *none = api.as_ref().and_then(|base| below(base, path)),
+        let SignInProtocol::OAuth(oauth) = self.protocol else { return (endpoints, api) };
+        endpoints.authorization =
+            endpoints.authorization.or_else(|| oauth.authorization.and_then(url));
+        let public = endpoints.authorization.as_ref().and_then(Origin::of);
+        let own = |url: Url| match internal {
+            Some(internal) if Origin::of(&url) == public => internal.at(&url).unwrap_or(url),
+            Some(_) | None => url,
+        };
+        endpoints.token = endpoints.token.or_else(|| oauth.token.and_then(url).map(own));
+        if let Some(path) = oauth.profile {
+            match &mut endpoints.userinfo {
+                Some(configured) => api = api.map(|_| moved(configured, path)),
+                none => {
+                    api = api.map(own);
+                    *none = api.as_ref().and_then(|base| below(base, path));
                 }
             }
         }
         (endpoints, api)
+    }
+
+    /// Moves the base of the API to where userinfo is configured, if it is a part of the API.
+    fn move_with_userinfo(&self, api: &mut Url, configured: &ProviderEndpoints) {
+        let known = self.endpoints.iter().find(|(name, _)| *name == KnownEndpoint::Userinfo);
+        let path = known.and_then(|(_, url)| url.strip_prefix(self.api?.base));
+        if let (Some(path), Some(userinfo)) = (path, &configured.userinfo) {
+            *api = moved(&mut userinfo.clone(), path);
+        }
     }
 }
 
@@ -89,7 +111,7 @@ mod tests {
         let options = KindOptions::new(kind, url.into_iter().collect());
         let userinfo = userinfo.map(|url| Url::parse(url).unwrap());
         let configured = ProviderEndpoints { userinfo, ..ProviderEndpoints::default() };
-        let (endpoints, api) = kind.endpoints(&options, configured);
+        let (endpoints, api) = kind.endpoints(&options, configured, None);
         let urls = [endpoints.authorization, endpoints.token, endpoints.userinfo, api];
         urls.into_iter().flatten().map(String::from).collect()
     }
@@ -121,6 +143,28 @@ mod tests {
     }
 
     #[test]
+    fn internal_origin_stands_for_the_public_one_in_requests_of_the_gateway() {
+        let kind = ProviderKind::by_name("github").unwrap();
+        let url = [("url", vec!["https://git.example".to_owned()])];
+        let options = KindOptions::new(kind, url.into());
+        let internal = Origin::parse("http://git:8080").unwrap();
+        let configured = ProviderEndpoints::default();
+        let (endpoints, api) = kind.endpoints(&options, configured.clone(), Some(&internal));
+        let urls = [endpoints.authorization, endpoints.token, endpoints.userinfo, api];
+        let expected = [
+            "https://git.example/login/oauth/authorize",
+            "http://git:8080/login/oauth/access_token",
+            "http://git:8080/api/v3/user",
+            "http://git:8080/api/v3",
+        ];
+        assert_eq!(urls.map(|url| url.unwrap().to_string()), expected);
+        // The API of the service is at another origin.
+        let options = KindOptions::new(kind, BTreeMap::new());
+        let (_, api) = kind.endpoints(&options, configured, Some(&internal));
+        assert_eq!(api.unwrap().as_str(), "https://api.github.com/");
+    }
+
+    #[test]
     fn templates_of_every_kind_are_urls() {
         for kind in ALL {
             let values =
@@ -130,7 +174,7 @@ mod tests {
             if let Some(issuer) = kind.issuer(&options) {
                 assert!(Url::parse(&issuer).is_ok() && !issuer.contains('{'), "{issuer}");
             }
-            let (endpoints, api) = kind.endpoints(&options, ProviderEndpoints::default());
+            let (endpoints, api) = kind.endpoints(&options, ProviderEndpoints::default(), None);
             let SignInProtocol::OAuth(oauth) = kind.protocol else { continue };
             assert_eq!(endpoints.authorization.is_some(), oauth.authorization.is_some());
             assert_eq!(endpoints.token.is_some(), oauth.token.is_some());

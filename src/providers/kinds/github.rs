@@ -7,8 +7,8 @@
 
 use crate::providers::fetch::{Fetch, Paging};
 use crate::providers::kinds::{
-    AddressList, Api, ClaimDefaults, CodeMeaning, EmailTrust, Groups, Guide, KindOption, OAuth,
-    ProviderKind, SignInProtocol,
+    AddressList, Api, BASIC, ClaimDefaults, CodeMeaning, EmailTrust, GroupList, Groups, Guide,
+    KindOption, OAuth, POST, ProviderKind, SignInProtocol, TokenRevocation,
 };
 
 /// GitHub.
@@ -18,6 +18,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     protocol: SignInProtocol::OAuth(OAuth {
         authorization: Some("{url}/login/oauth/authorize"),
         token: Some("{url}/login/oauth/access_token"),
+        auth_methods: &[BASIC, POST],
         profile: Some("/user"),
         id: Some("id"),
         // `email` of the profile is what the user shows in public. It may not be the main address.
@@ -42,22 +43,30 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     claims: ClaimDefaults { preferred_username: "login", ..ClaimDefaults::standard() },
     verified: EmailTrust::AddressList { at_own_server: false },
     groups: Groups::Api {
-        scope: Some("read:org"),
         lists: &[
-            Fetch {
-                path: "/user/orgs?per_page=100",
-                list: "",
-                item: "{/login}",
-                paging: Paging::Link,
+            GroupList {
+                fetch: Fetch {
+                    path: "/user/orgs?per_page=100",
+                    list: "",
+                    item: "{/login}",
+                    paging: Paging::Link,
+                },
+                scope: "read:org",
+                for_each: None,
             },
-            Fetch {
-                path: "/user/teams?per_page=100",
-                list: "",
-                item: "{/organization/login}:{/slug}",
-                paging: Paging::Link,
+            GroupList {
+                fetch: Fetch {
+                    path: "/user/teams?per_page=100",
+                    list: "",
+                    item: "{/organization/login}:{/slug}",
+                    paging: Paging::Link,
+                },
+                scope: "read:org",
+                for_each: None,
             },
         ],
     },
+    revocation: TokenRevocation::Delete("/applications/{}/token"),
     options: &[KindOption { name: "url", default: Some("https://github.com"), required: None }],
     guide: Guide {
         register: &[

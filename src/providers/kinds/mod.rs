@@ -54,6 +54,10 @@ pub struct ProviderKind {
     pub groups: Groups,
     /// How the session at the provider is ended.
     pub end_session: EndSession,
+    /// How a sign-out revokes tokens.
+    pub revocation: TokenRevocation,
+    /// Scopes that an option needs, in addition to `scopes`, unless these are configured.
+    pub option_scopes: &'static [(&'static str, &'static [&'static str])],
     /// Keys of `providers.ID` that only this kind has.
     pub options: &'static [KindOption],
     /// Claims that must have a value of an option. A user without it is denied at sign-in and at each refresh.
@@ -111,6 +115,8 @@ pub struct OAuth {
     pub authorization: Option<&'static str>,
     /// The token endpoint. `None`: it is configured.
     pub token: Option<&'static str>,
+    /// How the token endpoint authenticates clients (`token_endpoint_auth_methods_supported` of RFC 8414 §2).
+    pub auth_methods: &'static [&'static str],
     /// The path of the profile below the base of the API. `None`: the URL is configured as `endpoints.userinfo`.
     pub profile: Option<&'static str>,
     /// The member of the profile with the user's ID. `None`: `claims.user`.
@@ -196,10 +202,8 @@ pub enum Groups {
     /// The lists of the provider's API, whose texts become the claim `groups`. They are requested while `claims.groups`
     /// is the default.
     Api {
-        /// The scope that they need. Without it in `scopes`, nothing is requested.
-        scope: Option<&'static str>,
         /// The lists.
-        lists: &'static [Fetch],
+        lists: &'static [GroupList],
     },
 }
 
@@ -217,6 +221,27 @@ pub enum EndSession {
         /// The parameter.
         parameter: &'static str,
     },
+}
+
+/// A list of groups in an API.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupList {
+    /// The list.
+    pub fetch: Fetch,
+    /// The scope that it needs. Without it in `scopes`, it is not requested.
+    pub scope: &'static str,
+    /// The option of which each value `{NAME}` has a list. A value that no list before has is left out, and 404 means
+    /// that the user is not a member.
+    pub for_each: Option<&'static str>,
+}
+
+/// How a sign-out revokes tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenRevocation {
+    /// The refresh token, at the revocation endpoint (RFC 7009), if there is one.
+    Rfc7009,
+    /// The access token, by `DELETE` below the base of the API, at this path with the client ID in place of `{}`.
+    Delete(&'static str),
 }
 
 /// A key of `providers.ID` that only some kinds have.
@@ -238,6 +263,11 @@ pub struct RequiredClaim {
     /// The option. While it is not set, every user may sign in.
     pub option: &'static str,
 }
+
+/// `client_secret_basic`.
+const BASIC: &str = "client_secret_basic";
+/// `client_secret_post`.
+const POST: &str = "client_secret_post";
 
 /// All kinds, in the order of the documentation.
 pub const ALL: [&ProviderKind; 10] = [
@@ -311,6 +341,8 @@ impl ProviderKind {
             verified: EmailTrust::Claim,
             groups: Groups::Claim,
             end_session: EndSession::Standard,
+            revocation: TokenRevocation::Rfc7009,
+            option_scopes: &[],
             options: &[],
             required_claims: &[],
             guide: Guide::oidc(),

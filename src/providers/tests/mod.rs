@@ -1,6 +1,7 @@
 //! Sign-ins and sign-outs with a provider on loopback.
 
 mod access_token;
+mod profile;
 mod refresh;
 mod settings;
 
@@ -373,10 +374,10 @@ async fn sign_out_redirects_to_the_provider_unless_it_is_local() {
         scene.provider.logout_request("https://app.example/", None).map(|request| request.url())
     };
     assert_eq!(url(&with_provider), None, "not known yet");
-    with_provider.provider.revoke(&Secret::new("rt")).await.unwrap();
+    with_provider.provider.revoke(None, Some(&Secret::new("rt"))).await.unwrap();
     assert_eq!(with_provider.op.seen("/revoke").len(), 1);
     assert!(url(&with_provider).is_some_and(|url| url.path() == "/logout"));
     let local = scene(|settings| settings.sign_out = SignOut::Local).await;
-    local.provider.revoke(&Secret::new("rt")).await.unwrap();
+    local.provider.revoke(None, Some(&Secret::new("rt"))).await.unwrap();
     assert_eq!(url(&local), None);
 }

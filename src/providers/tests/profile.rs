@@ -1,0 +1,342 @@
+//! Sign-ins and refreshes without OpenID Connect: profile, e-mail addresses, groups by API, revocation.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::*;
+use crate::identity::Identity;
+use crate::oauth::loopback::Seen;
+
+type Replies = Arc<Mutex<HashMap<String, Reply>>>;
+
+struct Api {
+    provider: Provider,
+    op: Loopback,
+    replies: Replies,
+}
+
+const USER: &str = "/api/v3/user";
+const EMAILS: &str = "/api/v3/user/emails";
+const ORGS: &str = "/api/v3/user/orgs";
+const TEAMS: &str = "/api/v3/user/teams";
+const TOKEN: &str = "/login/oauth/access_token";
+
+fn ok(body: &Value) -> Reply {
+    Reply::json(200, body)
+}
+
+/// A provider of this kind, and GitHub's answers.
+async fn api_of(kind: &str, url: Option<&str>, changes: impl FnOnce(&mut Settings)) -> Api {
+    let answers = [
+        (
+            TOKEN,
+            json!({"access_token": "at", "token_type": "bearer", "refresh_token": "rt",
+                   "scope": "read:org,user:email"}),
+        ),
+        (
+            USER,
+            json!({"id": 583_231, "login": "alice", "name": "Alice", "sub": "1",
+                   "email": "public@example.com", "email_verified": true}),
+        ),
+        (
+            EMAILS,
+            json!([{"email": "old@example.com", "primary": false, "verified": true},
+                   {"email": "alice@example.com", "primary": true, "verified": true}]),
+        ),
+        (ORGS, json!([{"login": "example"}])),
+        (TEAMS, json!([{"slug": "ops", "organization": {"login": "example"}}])),
+    ];
+    let answers = answers.map(|(path, body)| (path.to_owned(), ok(&body)));
+    let replies: Replies = Arc::new(Mutex::new(HashMap::from(answers)));
+    let shared = Arc::clone(&replies);
+    let answer = move |_: &Url, seen: &Seen| {
+        let reply = shared.lock().unwrap().get(&seen.path).cloned();
+        reply.unwrap_or_else(|| Reply::json(404, &json!({"message": "Not Found"})))
+    };
+    let op = Loopback::start(answer).await;
+    let kind = ProviderKind::by_name(kind).unwrap();
+    let url = url.map(|url| ("url", vec![url.to_owned()]));
+    let options = KindOptions::new(kind, url.into_iter().collect::<BTreeMap<_, _>>());
+    let configured = ProviderEndpoints {
+        authorization: Some(op.url("/login/oauth/authorize")),
+        token: Some(op.url(TOKEN)),
+        userinfo: Some(op.url(USER)),
+        ..ProviderEndpoints::default()
+    };
+    let (endpoints, api) = kind.endpoints(&options, configured, None);
+    let mut settings = Settings {
+        kind,
+        options,
+        endpoints,
+        api,
+        scopes: kind.scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        ..settings(op.issuer())
+    };
+    changes(&mut settings);
+    let provider = Provider::new(settings, &states()).unwrap();
+    Api { provider, op, replies }
+}
+
+async fn github() -> Api {
+    api_of("github", None, |_| {}).await
+}
+
+impl Api {
+    fn answers(&self, path: &str, reply: Reply) {
+        self.replies.lock().unwrap().insert(path.to_owned(), reply);
+    }
+
+    async fn complete(&self) -> Result<SignedIn, Error> {
+        let code = Code {
+            code: Secret::new("code"),
+            redirect_uri: "https://app.example/cb".to_owned(),
+            code_verifier: Secret::new("verifier"),
+            nonce: "n".to_owned(),
+        };
+        let turn = self.provider.turn(ClientAddress::Unknown).await?;
+        self.provider.complete(turn, &code).await
+    }
+
+    async fn identity(&self) -> Identity {
+        self.complete().await.unwrap().identity
+    }
+
+    /// A refresh `since` the groups were fetched.
+    async fn refresh(
+        &self,
+        signed_in: &SignedIn,
+        since: i64,
+        outage_grace: Duration,
+    ) -> Result<Refreshed, RefreshError> {
+        let refresh_token = &Secret::new("rt");
+        let mut baseline = signed_in.baseline.clone();
+        baseline.groups_at = baseline.groups_at.map(|UnixTime(at)| UnixTime(at - since));
+        let held =
+            SessionBefore { identity: &signed_in.identity, baseline: &baseline, outage_grace };
+        self.provider.refresh(&RefreshRequest { refresh_token, held }).await
+    }
+}
+
+fn groups_of(identity: &Identity) -> Vec<String> {
+    identity.groups().map(std::borrow::Cow::into_owned).collect()
+}
+
+#[tokio::test]
+async fn profile_gives_user_address_and_groups_of_the_api() {
+    let api = github().await;
+    let signed_in = api.complete().await.unwrap();
+    let identity = &signed_in.identity;
+    assert_eq!(&*identity.subject, "583231", "the number, not `sub` of the profile");
+    assert_eq!(identity.email.as_deref(), Some("alice@example.com"));
+    assert_eq!(groups_of(identity), ["example", "example:ops"]);
+    assert!(!identity.groups_missing && signed_in.baseline.groups_at.is_some());
+    let [request] = &api.op.seen(TOKEN)[..] else { panic!("one token request") };
+    assert_eq!(request.form["code_verifier"], "verifier");
+    assert_eq!(api.op.seen(ORGS)[0].headers["x-github-api-version"], "2022-11-28");
+}
+
+#[tokio::test]
+async fn profile_without_an_id_that_is_text_or_number_fails_the_sign_in() {
+    let api = github().await;
+    for id in [json!(null), json!({}), json!([1]), json!(true), json!("")] {
+        api.answers(USER, ok(&json!({"id": id, "sub": "1", "login": "alice"})));
+        assert!(api.complete().await.is_err(), "{id}");
+    }
+    api.answers(USER, ok(&json!({"sub": "1", "login": "alice"})));
+    assert!(api.complete().await.is_err());
+}
+
+#[tokio::test]
+async fn only_the_primary_and_verified_address_counts() {
+    let api = github().await;
+    let address = |primary, verified| {
+        ok(&json!([{"email": "other@example.com", "primary": false, "verified": true},
+            {"email": "alice@example.com", "primary": primary, "verified": verified}]))
+    };
+    for (primary, verified) in
+        [(json!(true), json!(false)), (json!(false), json!(true)), (json!(true), json!("true"))]
+    {
+        api.answers(EMAILS, address(primary, verified));
+        assert_eq!(api.identity().await.email, None);
+    }
+    api.answers(EMAILS, ok(&json!([])));
+    assert_eq!(api.identity().await.email, None, "also not that of the profile");
+}
+
+#[tokio::test]
+async fn server_of_ones_own_verifies_no_address() {
+    let own = |strict| async move {
+        let url = Some("https://git.example");
+        let api = api_of("github", url, |it| it.require_email_verified = strict).await;
+        api.identity().await.email
+    };
+    assert_eq!(own(true).await, None);
+    assert_eq!(own(false).await.as_deref(), Some("alice@example.com"));
+}
+
+#[tokio::test]
+async fn failed_list_of_addresses_fails_the_sign_in_only_for_now() {
+    let api = github().await;
+    for reply in [Reply::json(500, &json!({})), Reply::json(429, &json!({})), Reply::Drop] {
+        api.answers(EMAILS, reply.clone());
+        let error = api.complete().await.unwrap_err();
+        assert!(matches!(error, Error::Unavailable(_)), "{reply:?}: {error}");
+    }
+    let limited = Reply::Field(403, ("retry-after", "60".into()), "{}".into());
+    api.answers(EMAILS, limited);
+    assert!(matches!(api.complete().await, Err(Error::Unavailable(_))));
+    for reply in [Reply::json(403, &json!({})), Reply::json(404, &json!({})), ok(&json!({}))] {
+        api.answers(EMAILS, reply);
+        let identity = api.identity().await;
+        assert_eq!(identity.email, None);
+        assert_eq!(groups_of(&identity), ["example", "example:ops"]);
+    }
+}
+
+#[tokio::test]
+async fn without_their_scopes_neither_addresses_nor_groups_are_requested() {
+    let api = api_of("github", None, |it| it.scopes = vec!["read:user".into()]).await;
+    let signed_in = api.complete().await.unwrap();
+    assert_eq!(signed_in.identity.email, None);
+    assert!(groups_of(&signed_in.identity).is_empty() && !signed_in.identity.groups_missing);
+    for path in [EMAILS, ORGS, TEAMS] {
+        assert_eq!(api.op.seen(path).len(), 0, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn failed_list_leaves_no_groups_at_sign_in() {
+    let api = github().await;
+    for reply in [
+        Reply::json(500, &json!({})),
+        Reply::json(401, &json!({})),
+        Reply::json(403, &json!({})),
+        ok(&json!({"message": "x"})),
+        Reply::Drop,
+    ] {
+        api.answers(TEAMS, reply.clone());
+        let signed_in = api.complete().await.unwrap();
+        let SignedIn { identity, baseline, .. } = &signed_in;
+        assert!(groups_of(identity).is_empty() && identity.groups_missing, "{reply:?}");
+        assert_eq!(baseline.groups_at, None);
+        assert_eq!(api.provider.health(), ProviderHealth::Up, "users can sign in");
+    }
+    // A claim of the profile with that name is no group.
+    api.answers(USER, ok(&json!({"id": 1, "groups": ["admins"]})));
+    assert!(groups_of(&api.identity().await).is_empty());
+}
+
+#[tokio::test]
+async fn groups_stay_within_outage_grace_while_the_api_fails_for_now() {
+    let api = github().await;
+    let signed_in = api.complete().await.unwrap();
+    let grace = Duration::from_secs(600);
+    let refreshed = |since| api.refresh(&signed_in, since, grace);
+    for reply in [Reply::json(502, &json!({})), Reply::json(429, &json!({})), Reply::Drop] {
+        api.answers(TEAMS, reply.clone());
+        let Refreshed { identity, baseline, .. } = refreshed(500).await.unwrap();
+        let identity = identity.unwrap();
+        assert_eq!(groups_of(&identity), ["example", "example:ops"], "{reply:?}");
+        assert!(!identity.groups_missing);
+        let fetched_at = signed_in.baseline.groups_at.unwrap().0 - 500;
+        assert_eq!(baseline.groups_at, Some(UnixTime(fetched_at)), "the time does not move on");
+        let late = refreshed(700).await.unwrap().identity.unwrap();
+        assert!(groups_of(&late).is_empty() && late.groups_missing, "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn groups_go_at_a_refresh_that_fails_for_ever() {
+    let api = github().await;
+    let signed_in = api.complete().await.unwrap();
+    for reply in [Reply::json(401, &json!({})), Reply::json(403, &json!({})), ok(&json!({}))] {
+        api.answers(TEAMS, reply.clone());
+        let refreshed = api.refresh(&signed_in, 0, Duration::from_secs(600)).await.unwrap();
+        let identity = refreshed.identity.unwrap();
+        assert!(groups_of(&identity).is_empty() && identity.groups_missing, "{reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn refresh_brings_new_groups_and_never_another_user() {
+    let api = github().await;
+    let signed_in = api.complete().await.unwrap();
+    api.answers(ORGS, ok(&json!([{"login": "wiki"}])));
+    api.answers(TEAMS, ok(&json!([])));
+    let refreshed = api.refresh(&signed_in, 0, Duration::ZERO).await.unwrap();
+    assert_eq!(groups_of(&refreshed.identity.unwrap()), ["wiki"]);
+    api.answers(USER, ok(&json!({"id": 999_999, "login": "alice"})));
+    let refused = api.refresh(&signed_in, 0, Duration::ZERO).await;
+    assert!(matches!(refused, Err(RefreshError::Untrusted(_))), "{refused:?}");
+    api.answers(USER, Reply::json(401, &json!({})));
+    let refused = api.refresh(&signed_in, 0, Duration::ZERO).await;
+    assert!(matches!(refused, Err(RefreshError::Untrusted(_))), "{refused:?}");
+    api.answers(USER, Reply::json(503, &json!({})));
+    let kept = api.refresh(&signed_in, 0, Duration::ZERO).await.unwrap();
+    assert!(kept.identity.is_none(), "the claims stay");
+}
+
+#[tokio::test]
+async fn errors_of_github_with_status_200_are_errors() {
+    let api = github().await;
+    let error = |code: &str| ok(&json!({"error": code, "error_description": "x"}));
+    api.answers(TOKEN, error("bad_verification_code"));
+    assert!(matches!(api.complete().await, Err(Error::Refused(_))));
+    api.answers(TOKEN, error("incorrect_client_credentials"));
+    assert!(matches!(api.complete().await, Err(Error::Misconfigured(_))));
+
+    let api = github().await;
+    let signed_in = api.complete().await.unwrap();
+    api.answers(TOKEN, error("bad_refresh_token"));
+    let refused = api.refresh(&signed_in, 0, Duration::ZERO).await;
+    assert!(matches!(refused, Err(RefreshError::Ended(_))), "{refused:?}");
+    // A changed secret signs no user out.
+    api.answers(TOKEN, error("incorrect_client_credentials"));
+    let refused = api.refresh(&signed_in, 0, Duration::ZERO).await;
+    assert!(matches!(refused, Err(RefreshError::Temporary(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn generic_oauth2_has_none_of_what_github_has() {
+    let user = |it: &mut Settings| it.claims.user = ClaimPath::parse("id").unwrap();
+    let api = api_of("oauth2", None, user).await;
+    let signed_in = api.complete().await.unwrap();
+    assert_eq!(&*signed_in.identity.subject, "583231");
+    assert_eq!(signed_in.identity.email.as_deref(), Some("public@example.com"));
+    assert!(groups_of(&signed_in.identity).is_empty());
+    for path in [EMAILS, ORGS, TEAMS] {
+        assert_eq!(api.op.seen(path).len(), 0, "{path}");
+    }
+    let error = json!({"error": "incorrect_client_credentials"});
+    api.answers(TOKEN, ok(&error));
+    let refused = api.refresh(&signed_in, 0, Duration::ZERO).await;
+    assert!(matches!(refused, Err(RefreshError::Ended(_))), "{refused:?}");
+    api.provider.revoke(Some(&Secret::new("at")), Some(&Secret::new("rt"))).await.unwrap();
+    assert_eq!(api.op.seen(APPLICATION).len(), 0);
+}
+
+#[tokio::test]
+async fn github_deletes_the_access_token() {
+    let api = github().await;
+    let revoked = || async { api.provider.revoke(Some(&Secret::new("at")), None).await };
+    api.answers(APPLICATION, Reply::Answer(204, "", String::new()));
+    revoked().await.unwrap();
+    let [request] = &api.op.seen(APPLICATION)[..] else { panic!("one request") };
+    assert_eq!(request.method, http::Method::DELETE);
+    assert_eq!(request.headers["authorization"], "Basic dXM6c2VjcmV0");
+    assert_eq!(request.headers["content-type"], "application/json");
+    assert_eq!(request.headers["x-github-api-version"], "2022-11-28");
+    assert_eq!(&request.body[..], br#"{"access_token":"at"}"#);
+    for unknown in [404, 422] {
+        api.answers(APPLICATION, Reply::json(unknown, &json!({})));
+        revoked().await.unwrap();
+    }
+    for failure in [Reply::json(401, &json!({})), Reply::json(500, &json!({})), Reply::Drop] {
+        api.answers(APPLICATION, failure.clone());
+        assert!(revoked().await.is_err(), "{failure:?}");
+    }
+    let before = api.op.seen(APPLICATION).len();
+    api.provider.revoke(None, Some(&Secret::new("rt"))).await.unwrap();
+    assert_eq!(api.op.seen(APPLICATION).len(), before, "there is no access token");
+}
+
+const APPLICATION: &str = "/api/v3/applications/us/token";
