@@ -23,7 +23,7 @@
 //!
 //! 1. `endpoints::start` calls `login::begin`. What the callback needs is sealed into the `state` parameter
 //!    (`login::pending`); the gateway stores nothing.
-//! 2. The provider authenticates the user and redirects to `endpoints::callback`.
+//! 2. The provider authenticates the user and redirects to `endpoints::callback`, or its page posts there (`form`).
 //! 3. `login::complete` opens the state, once, and only for the browser that began the sign-in.
 //! 4. [`providers`] exchanges the code ([`oauth`]), verifies the ID token ([`oidc`] on [`jose`]), and makes an
 //!    [`identity`] of its claims. Without OpenID Connect, the claims are a profile (`providers::profile`). How a provider

@@ -15,14 +15,15 @@ use crate::gate::route::{self, Route};
 use crate::gate::routes::Routes;
 use crate::identity::answer_headers::{AnswerHeaders, AnswerNames, TokensInAnswers};
 use crate::identity::headers::{HeaderRule, IdentityHeaderNames};
-use crate::login::Login;
 use crate::login::pending::States;
 use crate::login::redirect_cycle::{CycleDetector, Deployment};
 use crate::login::relying_party::RelyingParty;
 use crate::login::return_to::AllowedTargets;
+use crate::login::{Browsers, Login};
 use crate::pages::{self, Pages, harden};
-use crate::providers::{self, Provider, ProviderStates, Registry};
+use crate::providers::{self, Provider, ProviderStates, Registry, ResponseMode};
 use crate::routing::{Site, Table};
+use crate::session::SameSite;
 use crate::session::cookie::Cookies;
 use crate::session::refresh::Refresher;
 use crate::session::seal::Roots;
@@ -65,7 +66,7 @@ impl App {
         let Lasting { clock, metrics, tasks, upstreams, .. } = lasting;
         let site = Site::new(config.public_url.clone(), config.endpoint_prefix.clone());
         let sessions = SessionTable::new(&lasting.sessions, &config.session);
-        let cookies = Cookies::new(&config.session.cookie, config.public_url.is_https());
+        let cookies = cookies(config);
         let targets = targets(config, &site, &cookies)?;
         let size_limit = Arc::new(used::size_limit(config));
         let refresher = refresher(config, lasting, sessions.clone(), Arc::clone(&size_limit));
@@ -93,7 +94,7 @@ impl App {
             Arc::clone(&party),
             targets,
             Arc::new(states),
-            CycleDetector::new(lasting.sign_in_rounds.clone(), deployment(config)),
+            browsers(config, lasting),
             config.session.clone(),
             size_limit,
             tasks.clone(),
@@ -123,6 +124,22 @@ impl App {
             metrics: Arc::clone(metrics),
         })
     }
+}
+
+fn cookies(config: &Config) -> Cookies {
+    let mut modes = config.providers.iter().map(|provider| provider.response_mode);
+    // Browsers send a `Lax` cookie with no POST of another site.
+    let login = match modes.any(|mode| mode == ResponseMode::FormPost) {
+        true => SameSite::None,
+        false => SameSite::Lax,
+    };
+    Cookies::new(&config.session.cookie, config.public_url.is_https(), login)
+}
+
+/// What is remembered of browsers.
+fn browsers(config: &Config, lasting: &Lasting) -> Browsers {
+    let cycles = CycleDetector::new(lasting.sign_in_rounds.clone(), deployment(config));
+    Browsers { cycles, sessions: lasting.browser_sessions.clone() }
 }
 
 fn refresher(

@@ -15,19 +15,21 @@ use crate::server::{
 };
 
 impl Handler for App {
-    async fn handle(&self, incoming: Incoming) -> Answered {
+    async fn handle(&self, mut incoming: Incoming) -> Answered {
         if let Some(procedure) = self.procedure(&incoming) {
             // Boxed, as below.
             return Box::pin(self.call(procedure, incoming)).await;
         }
         let client = Arc::clone(&incoming.client);
+        // Taken out first, because the endpoint borrows the rest.
+        let body = std::mem::take(incoming.request.body_mut());
         let (request, listener) = (&incoming.request, client.listener());
         let (method, uri, headers) = (request.method(), request.uri(), request.headers());
         client.note_untrusted_chain(headers);
         if let Some(endpoint) = self.own(uri.path(), client.host(), listener) {
             let dropped = request.extensions().get().map_or(&[][..], |DroppedNames(it)| it);
             let call = Call { method, headers, dropped, client: &client, uri };
-            let answer = self.endpoint(endpoint, call).await;
+            let answer = self.endpoint(endpoint, call, body).await;
             // Without effect for an auth subrequest whose route was found: its note is the first.
             client.note_route(self.metrics.own());
             return answer.unwrap_or_else(|error| {
@@ -38,7 +40,10 @@ impl Handler for App {
         // Before the route takes the request over.
         let form = self.page_form(&incoming.request, &client);
         let answer = match listener {
-            ListenerKind::Public => self.routed(incoming).await,
+            ListenerKind::Public => {
+                *incoming.request.body_mut() = body;
+                self.routed(incoming).await
+            }
             ListenerKind::ForwardAuth => Err(Error::NoRoute),
             ListenerKind::Redirect => {
                 client.note_route(self.metrics.own());
@@ -102,9 +107,14 @@ impl App {
     }
 
     /// Answers a request to an endpoint.
-    async fn endpoint(&self, endpoint: Endpoint<'_>, call: Call<'_>) -> Result<Answered, Error> {
+    async fn endpoint(
+        &self,
+        endpoint: Endpoint<'_>,
+        call: Call<'_>,
+        body: Body,
+    ) -> Result<Answered, Error> {
         // Boxed: it is rare and large, and would enlarge the future of every request.
-        let mut answering = Box::pin(self.endpoints.answer(endpoint, call));
+        let mut answering = Box::pin(self.endpoints.answer(endpoint, call, body));
         let Endpoint::Auth(..) = endpoint else { return answering.await };
         // SECURITY: a proxy with `failure_mode_allow` takes a 5xx as permission, so a panic must not be one.
         let answer = without_panic(answering.as_mut()).await.unwrap_or_else(|| {

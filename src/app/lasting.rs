@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::gate::session_bound::SessionBound;
+use crate::login::browser_sessions::BrowserSessions;
 use crate::login::sign_in_rounds::SignInRounds;
 use crate::login::used_states::UsedStates;
 use crate::providers::ProviderStates;
@@ -32,6 +33,8 @@ pub struct Lasting {
     pub(super) used_states: Arc<UsedStates>,
     /// Sign-ins of the last minute whose session no page has accepted.
     pub(super) sign_in_rounds: Arc<SignInRounds>,
+    /// The sessions that browsers got in the last minutes by a callback with `form_post`.
+    pub(super) browser_sessions: Arc<BrowserSessions>,
     /// Encrypts what leaves the process if no `session.secret` is configured.
     pub(super) generated_root: Root,
     /// Metadata, keys, rate limits and circuit breakers of providers.
@@ -51,6 +54,7 @@ impl Lasting {
             session_bound: Arc::default(),
             used_states: Arc::default(),
             sign_in_rounds: Arc::default(),
+            browser_sessions: Arc::default(),
             generated_root: Root::generate(),
             providers: ProviderStates::new(clock, metrics),
             upstreams: TargetPools::new(upstream_connections),

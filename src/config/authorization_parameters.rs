@@ -9,12 +9,11 @@ use crate::providers::kinds::ProviderKind;
 
 /// Parameters that the gateway sets (RFC 6749 §4.1.1, RFC 7636 §4.3, OIDC Core §3.1.2.1), and those that would
 /// replace all others (RFC 9101 §5).
-const RESERVED: [&str; 11] = [
+const RESERVED: [&str; 10] = [
     "client_id",
     "client_secret",
     "redirect_uri",
     "response_type",
-    "response_mode",
     "state",
     "nonce",
     "code_challenge",
@@ -41,10 +40,14 @@ pub(super) fn read(
 
 fn parameter(entry: &Field<'_>) -> Result<(String, String), Reported> {
     let name = entry.name.as_str();
-    if name == "scope" {
-        return Err(entry.error(
-            &Invalid::new("is set by the gateway").hint("use the key `scopes` of the provider"),
-        ));
+    let own_key = match name {
+        "scope" => Some("scopes"),
+        "response_mode" => Some("response_mode"),
+        _ => None,
+    };
+    if let Some(key) = own_key {
+        let hint = format!("use the key `{key}` of the provider");
+        return Err(entry.error(&Invalid::new("is set by the gateway").hint(hint)));
     }
     // SECURITY: a fixed `state` or `nonce` would remove the protection against forged responses.
     if RESERVED.contains(&name) {

@@ -177,7 +177,7 @@ fn convert(diagnostics: &Diagnostics<'_>, root: &Node) -> Result<Config, Reporte
     let endpoint_prefix = server.as_ref().map_err(|r| *r).and_then(server::endpoint_prefix);
     let server = server.and_then(|section| server::settings(&section, public_url.as_ref().ok()));
     let ids = providers::ids(&root);
-    let providers = providers::settings(&root);
+    let providers = providers::settings(&root, public_url.as_ref().ok());
     let session = session::settings(&root, public_url.as_ref().ok());
     let surroundings = routes::Surroundings {
         public_url: public_url.as_ref().ok(),

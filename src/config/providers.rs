@@ -15,8 +15,9 @@ use crate::config::provider_server;
 use crate::config::section::Section;
 use crate::config::server::http;
 use crate::config::urls;
+use crate::origin::Origin;
 use crate::providers::kinds::{self, ProviderKind, SignInProtocol};
-use crate::providers::{AuthMethod, Settings, SignOut, Userinfo};
+use crate::providers::{AuthMethod, ResponseMode, Settings, SignOut, Userinfo};
 use crate::secret::Secret;
 
 pub(super) const KEYS: &[KeySpec] = &[
@@ -81,6 +82,13 @@ pub(super) const KEYS: &[KeySpec] = &[
         Type::List { of: &Type::Text, least: 1 },
         DefaultValue::Unset("by kind: [openid, email, profile] for oidc"),
         "Requested scopes. With OpenID Connect, openid is required.",
+    ),
+    key(
+        "response_mode",
+        Type::Choice(&["query", "form_post"]),
+        DefaultValue::Is("query"),
+        "How the provider sends its answer through the browser: form_post needs an https:// public_url, and makes the \
+         login cookie SameSite=None.",
     ),
     key(
         "authorization_parameters",
@@ -153,7 +161,10 @@ fn is_misplaced_key(name: &str, node: Option<&Node>) -> bool {
 }
 
 /// `providers`.
-pub(super) fn settings(root: &Section<'_>) -> Result<Vec<Settings>, Reported> {
+pub(super) fn settings(
+    root: &Section<'_>,
+    public_url: Option<&Origin>,
+) -> Result<Vec<Settings>, Reported> {
     let field = root.field("providers");
     let entries = field.entries()?.unwrap_or_default();
     if let Some(misplaced) = entries.iter().find(|entry| is_misplaced_key(&entry.name, entry.node))
@@ -170,11 +181,11 @@ pub(super) fn settings(root: &Section<'_>) -> Result<Vec<Settings>, Reported> {
         });
         return Err(misplaced.error(&invalid));
     }
-    let providers: Vec<_> = entries.iter().map(provider).collect();
+    let providers: Vec<_> = entries.iter().map(|entry| provider(entry, public_url)).collect();
     providers.into_iter().collect()
 }
 
-fn provider(entry: &Field<'_>) -> Result<Settings, Reported> {
+fn provider(entry: &Field<'_>, public_url: Option<&Origin>) -> Result<Settings, Reported> {
     let id = id(entry);
     let section = Section::of(entry)?;
     let flag = section.field("danger_allow_http");
@@ -187,6 +198,7 @@ fn provider(entry: &Field<'_>) -> Result<Settings, Reported> {
     let client_id = section.field("client_id").text();
     let credentials = credentials(&section);
     let scopes = scopes(&section.field("scopes"), known);
+    let response_mode = response_mode(&section.field("response_mode"), public_url);
     let parameters =
         authorization_parameters::read(&section.field("authorization_parameters"), known);
     let claims = section.section("claims").and_then(|section| claim_names::read(&section, known));
@@ -219,6 +231,7 @@ fn provider(entry: &Field<'_>) -> Result<Settings, Reported> {
         client_secret,
         token_endpoint_auth_method,
         scopes: scopes?,
+        response_mode: response_mode?,
         authorization_parameters: parameters?,
         claims: claims?,
         userinfo: userinfo?,
@@ -277,6 +290,23 @@ fn credentials(section: &Section<'_>) -> Result<(Option<AuthMethod>, Option<Secr
         return Err(field.error(&invalid));
     }
     Ok((method, secret))
+}
+
+fn response_mode(field: &Field<'_>, public_url: Option<&Origin>) -> Result<ResponseMode, Reported> {
+    let mode = field.choice(|text| match text {
+        "query" => Some(ResponseMode::Query),
+        "form_post" => Some(ResponseMode::FormPost),
+        _ => None,
+    })?;
+    // RFC 6265bis §5.6: browsers drop `SameSite=None` without `Secure`.
+    if mode == ResponseMode::FormPost && public_url.is_some_and(|url| !url.is_https()) {
+        let invalid = Invalid::new(
+            "cannot be form_post with an http:// public_url: the POST of the provider's page comes without the login cookie",
+        )
+        .hint("use an https:// public_url, or remove the key to have the answer in a redirect");
+        return Err(field.error(&invalid));
+    }
+    Ok(mode)
 }
 
 fn scopes(field: &Field<'_>, kind: &ProviderKind) -> Result<Vec<String>, Reported> {

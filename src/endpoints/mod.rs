@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod callback;
 pub mod ext_authz;
+mod form;
 mod query;
 mod same_origin;
 mod sign_in;
@@ -25,6 +26,7 @@ use crate::identity::answer_headers::AnswerNames;
 use crate::login::relying_party::RelyingParty;
 use crate::login::{Login, Redirect};
 use crate::pages::{self, Format, Language, Pages, ResponseContext, harden};
+use crate::providers::ResponseMode;
 use crate::server::{Answered, ClientInfo};
 
 /// A path of the gateway.
@@ -123,11 +125,10 @@ impl<'p> Endpoint<'p> {
         })
     }
 
-    /// The value of `Allow` (RFC 9110 §10.2.1); `None`: any method is allowed.
-    fn allow(self) -> Option<&'static str> {
+    /// The value of `Allow` (RFC 9110 §10.2.1); `None`: any method is allowed. `callback` is that of `callback`.
+    fn allow(self, callback: &'static str) -> Option<&'static str> {
         match self {
-            // A HEAD would use up the code.
-            Self::Callback(_) => Some("GET"),
+            Self::Callback(_) => Some(callback),
             Self::SignOut => Some("GET, HEAD, POST"),
             Self::SignIn
             | Self::Start
@@ -153,8 +154,18 @@ fn suffix(below: &str) -> Option<&str> {
 
 impl Endpoints {
     /// Answers a request.
-    pub async fn answer(&self, endpoint: Endpoint<'_>, call: Call<'_>) -> Result<Answered, Error> {
-        if let Some(allow) = endpoint.allow()
+    pub async fn answer(
+        &self,
+        endpoint: Endpoint<'_>,
+        call: Call<'_>,
+        body: Body,
+    ) -> Result<Answered, Error> {
+        // A HEAD would use up the code.
+        let callback = match self.party.providers().any_uses(ResponseMode::FormPost) {
+            true => "GET, POST",
+            false => "GET",
+        };
+        if let Some(allow) = endpoint.allow(callback)
             && !allow.split(", ").any(|allowed| allowed == call.method.as_str())
         {
             return Err(Error::Method { allow });
@@ -163,7 +174,7 @@ impl Endpoints {
             Endpoint::SignIn => self.sign_in(call),
             // Boxed: they are rare and large, and would enlarge the future of every auth subrequest.
             Endpoint::Start => Box::pin(self.start(call)).await,
-            Endpoint::Callback(id) => Box::pin(self.callback(id, call)).await,
+            Endpoint::Callback(id) => Box::pin(self.callback(id, call, body)).await,
             Endpoint::SignOut => Box::pin(self.sign_out(call)).await,
             Endpoint::SignedOut => Ok(self.signed_out(call)),
             Endpoint::Userinfo => Box::pin(self.userinfo(call)).await,

@@ -284,22 +284,30 @@ impl Error {
             Self::ForeignOrigin => denied(StatusCode::FORBIDDEN),
             Self::SignIn(failure) => {
                 let (status, limit, reason) = reasons::of_sign_in(&failure.error);
-                let fields = set_cookie(&failure.cookies);
+                let fields = fields_of_sign_in(failure);
                 let page = ErrorPage::SignInFailed(failure, reason);
                 Report { page, fields, limit, ..with(status) }
             }
             Self::NoAccessToken => with(StatusCode::SERVICE_UNAVAILABLE),
             Self::Upstream(error) => {
                 let (status, limit) = reasons::of_upstream(error);
-                let too_large = matches!(error, upstream::Error::BodyTooLarge);
-                let word = too_large.then_some(LoggedReason::Word("too_large"));
-                let reason = word.unwrap_or(LoggedReason::Error(self));
-                Report { limit, reason, ..with(status) }
+                Report { limit, reason: self.reason(status), ..with(status) }
             }
             Self::SecondPath(fault) => denied(fault.status()),
             Self::Subrequest(_) => with(StatusCode::FORBIDDEN),
             Self::InSubrequest(error) => error.report().in_subrequest(),
-            Self::Rejected(status) => Report { limit: reasons::limit_of(*status), ..with(*status) },
+            Self::Rejected(status) => {
+                let limit = reasons::limit_of(*status);
+                Report { limit, reason: self.reason(*status), ..with(*status) }
+            }
+        }
+    }
+
+    /// The reason in the access log, if only the status decides.
+    fn reason(&self, status: StatusCode) -> LoggedReason<'_> {
+        match status {
+            StatusCode::PAYLOAD_TOO_LARGE => LoggedReason::Word("too_large"),
+            _ => LoggedReason::Error(self),
         }
     }
 
@@ -341,6 +349,15 @@ impl Report<'_> {
         let page = if is_of_provider { self.page } else { ErrorPage::Status(shown) };
         Self { status, page, fields: Vec::new(), ..self }
     }
+}
+
+/// Header fields of a sign-in that failed.
+fn fields_of_sign_in(failure: &login::FailedSignIn) -> Vec<(HeaderName, HeaderValue)> {
+    let mut fields = set_cookie(&failure.cookies);
+    if let login::Error::WrongMethod(method) = failure.error {
+        fields.push((ALLOW, HeaderValue::from_static(method.expected.method())));
+    }
+    fields
 }
 
 /// Header fields that set these cookies.
@@ -422,10 +439,13 @@ mod tests {
 
     #[test]
     fn request_body_over_the_limit_is_logged_as_too_large() {
-        let error = Error::from(upstream::Error::BodyTooLarge);
-        let report = error.report();
-        assert_eq!(report.status, StatusCode::PAYLOAD_TOO_LARGE);
-        assert_eq!(report.reason.text(), "too_large");
+        let rejected = Error::Rejected(StatusCode::PAYLOAD_TOO_LARGE);
+        for error in [Error::from(upstream::Error::BodyTooLarge), rejected] {
+            let report = error.report();
+            assert_eq!(report.status, StatusCode::PAYLOAD_TOO_LARGE);
+            assert_eq!(report.reason.text(), "too_large");
+            assert_eq!(report.limit, Some(Limit::RequestBody));
+        }
     }
 
     #[test]

@@ -29,6 +29,9 @@ pub(super) fn of_sign_in(error: &login::Error) -> (StatusCode, Option<Limit>, Si
         login::Error::Cycle(cycle) => bad_request(of_cycle(cycle)),
         login::Error::ChangedHost(_) => bad_request(SignInReason::ChangedHost),
         login::Error::WrongRedirectUri(_) => bad_request(SignInReason::WrongRedirectUri),
+        login::Error::WrongMethod(_) => {
+            (StatusCode::METHOD_NOT_ALLOWED, None, SignInReason::UnusableResponse)
+        }
         login::Error::Provider(error) => of_provider(error),
         login::Error::TooLarge(_) => {
             (StatusCode::FORBIDDEN, Some(Limit::SessionBytes), SignInReason::AccountTooLarge)
@@ -112,6 +115,7 @@ fn has_stalled(error: &(dyn std::error::Error + 'static)) -> bool {
 /// The limit of a status with which the server rejects a request.
 pub(super) fn limit_of(status: StatusCode) -> Option<Limit> {
     match status {
+        StatusCode::PAYLOAD_TOO_LARGE => Some(Limit::RequestBody),
         StatusCode::URI_TOO_LONG => Some(Limit::RequestTarget),
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Some(Limit::RequestHead),
         _ => None,

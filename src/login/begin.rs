@@ -12,7 +12,7 @@ use crate::login::return_to::ReturnTo;
 use crate::login::sign_in_options::{Prompt, SignInOptions};
 use crate::login::{Error, FailedSignIn, Login, Redirect};
 use crate::oauth::pkce;
-use crate::providers::{Provider, SignInRequest};
+use crate::providers::{Provider, ResponseMode, SignInRequest};
 use crate::random;
 use crate::session::Session;
 use crate::session::cookie::{Name, Sent};
@@ -52,7 +52,7 @@ impl Login {
     ) -> FailedSignIn {
         let public_url = self.party.site().public_url().to_string();
         let changed = ChangedHost { found: host.to_owned(), public_url };
-        self.cycles.report_changed_host(&changed);
+        self.browsers.cycles.report_changed_host(&changed);
         let error = changed.into();
         self.failed(&error, None, request);
         FailedSignIn { error, target, provider: None, cookies: Vec::new() }
@@ -64,11 +64,11 @@ impl Login {
         let provider = chosen.map_err(|error| start.failure(error, None))?;
         let (host, path) = start.place;
         let mut cookies = self.party.cookies().clear_conflict(start.headers, host, path);
-        let login = self.login_cookie(start.headers, &mut cookies);
+        let login = self.login_cookie(start.headers, provider.response_mode(), &mut cookies);
         let session = self.session_of_sign_in(start.headers);
         let (browser, now) = (hash(login.as_bytes()), self.party.clock().since_epoch());
         let requested = hash(start.requested.as_bytes());
-        if let Err(cycle) = self.cycles.check(&browser, &requested, now, now) {
+        if let Err(cycle) = self.browsers.cycles.check(&browser, &requested, now, now) {
             let error = cycle.into();
             self.failed(&error, Some(provider), start.request);
             let cookies = self.party.cookies().clear_all(host, path);
@@ -79,9 +79,10 @@ impl Login {
         let pending = Pending {
             provider: provider.fingerprint(),
             begun: now,
-            earlier: self.cycles.earlier(&browser, &requested, now),
+            earlier: self.browsers.cycles.earlier(&browser, &requested, now),
             restarted: start.options.restarted,
             prompted: start.options.prompt.is_some(),
+            response_mode: provider.response_mode(),
             login: browser,
             session: session.map(|session| session.key().half()),
             requested,
@@ -129,15 +130,25 @@ impl Login {
     }
 
     /// The login cookie of this browser. The value that it sends is kept, so that all tabs share it.
-    fn login_cookie(&self, headers: &HeaderMap, cookies: &mut Vec<HeaderValue>) -> String {
-        if let Sent::Value(value) = self.party.cookies().sent(headers, Name::Login)
-            && is_well_formed(value)
-        {
-            return value.to_owned();
+    fn login_cookie(
+        &self,
+        headers: &HeaderMap,
+        mode: ResponseMode,
+        cookies: &mut Vec<HeaderValue>,
+    ) -> String {
+        let sent = match self.party.cookies().sent(headers, Name::Login) {
+            Sent::Value(value) if is_well_formed(value) => Some(value.to_owned()),
+            Sent::Value(_) | Sent::Nothing | Sent::Conflict => None,
+        };
+        match (sent, mode) {
+            (Some(value), ResponseMode::Query) => value,
+            // Under another configuration it may have been set as `Lax`, which would not come with the POST.
+            (sent, ResponseMode::Query | ResponseMode::FormPost) => {
+                let value = sent.unwrap_or_else(random::text::<16>);
+                cookies.push(self.party.cookies().set(Name::Login, value.clone(), None));
+                value
+            }
         }
-        let value = random::text::<16>();
-        cookies.push(self.party.cookies().set(Name::Login, value.clone(), None));
-        value
     }
 }
 

@@ -18,10 +18,10 @@ use crate::login::return_to::ReturnTo;
 use crate::login::sign_in_options::SignInOptions;
 use crate::login::sign_in_rounds::Completed;
 use crate::login::{
-    Error, FailedSignIn, Login, OtherRedirectUri, Redirect, StateFault, log_failure,
+    Error, FailedSignIn, Login, OtherMethod, OtherRedirectUri, Redirect, StateFault, log_failure,
 };
 use crate::oauth::authorization::AuthorizationResponse;
-use crate::providers::{self, Code, Provider, SignedIn};
+use crate::providers::{self, Code, Provider, ResponseMode, SignedIn};
 use crate::secret::Secret;
 use crate::session::cookie::{Name, Sent};
 use crate::session::table::Evicted;
@@ -32,8 +32,10 @@ use crate::telemetry::metrics::{Label as _, Limit, SignIn};
 /// A request at the callback.
 #[derive(Clone, Copy)]
 pub struct Callback<'a> {
-    /// The query, as in the request target.
-    pub query: &'a str,
+    /// How the response came.
+    pub mode: ResponseMode,
+    /// Its parameters: the query, as in the request target, or the body.
+    pub parameters: &'a str,
     /// The ID in the path, for a callback at `/callback/ID`.
     pub path_id: Option<&'a str>,
     /// The header fields of the request, for its cookies.
@@ -63,8 +65,8 @@ impl Login {
             provider: None,
             cookies: Vec::new(),
         };
-        let response =
-            AuthorizationResponse::parse(callback.query).map_err(|error| lost(error.into()))?;
+        let response = AuthorizationResponse::parse(callback.parameters)
+            .map_err(|error| lost(error.into()))?;
         let opened = self.states.open(&response.state);
         let opened = opened.map_err(|_| lost(Error::State(StateFault::Forged)))?;
         let target = self.target(&opened, callback.headers);
@@ -75,6 +77,7 @@ impl Login {
             provider: provider.map(|provider| Arc::clone(provider.id())),
             cookies: Vec::new(),
         };
+        check_method(&opened, callback.mode).map_err(failed)?;
         let Some(provider) = provider else {
             return Err(failed(Error::State(StateFault::UnknownProvider)));
         };
@@ -82,7 +85,8 @@ impl Login {
         if let Err(fault) = self.check_state(&opened, callback.headers) {
             return self.recover(fault, &opened, provider, session, &target).map_err(failed);
         }
-        if self.signed_in_meanwhile(&opened, provider, session.as_deref()) {
+        let known = session.clone().or_else(|| self.session_not_sent(&opened));
+        if self.signed_in_meanwhile(&opened, provider, known.as_deref()) {
             return Ok(target.clone().into());
         }
         self.check_cycle(&opened, callback)
@@ -104,19 +108,52 @@ impl Login {
             }
             Err(error) => return Err(failed(error)),
         };
-        let cookie = self.replace_sessions(&id, callback.headers);
+        let cookie = self.replace_sessions(&id, &opened, callback.headers);
         Ok(Redirect { location: target.as_str().to_owned(), cookies: vec![cookie] })
     }
 
     /// The cookie of the new session, which replaces those of the browser.
-    fn replace_sessions(&self, id: &SessionId, headers: &HeaderMap) -> HeaderValue {
+    fn replace_sessions(
+        &self,
+        id: &SessionId,
+        opened: &OpenedState,
+        headers: &HeaderMap,
+    ) -> HeaderValue {
         // SECURITY: a sign-in ends every session whose id the browser had before, also one that an attacker set
         // (session fixation).
         let before = self.party.cookies().all_sent(headers, Name::Session);
         for key in before.filter_map(SessionKey::of_cookie) {
             self.party.sessions().remove(key);
         }
+        match opened.pending.response_mode {
+            ResponseMode::Query => {}
+            ResponseMode::FormPost => self.replace_session_not_sent(id, opened),
+        }
         self.party.cookies().set_session(id.expose().to_owned(), self.settings.lifetime)
+    }
+
+    /// Ends the session that `start` saw, and the last one that this browser got by a POST.
+    fn replace_session_not_sent(&self, id: &SessionId, opened: &OpenedState) {
+        let (sessions, browser) = (self.party.sessions(), opened.pending.login);
+        if let Some(key) = self.browsers.sessions.last(&browser) {
+            sessions.remove(key);
+        }
+        if let Some(half) = &opened.pending.session {
+            sessions.remove_by_half(half);
+        }
+        self.browsers.sessions.completed(browser, id.key(), self.party.clock().since_epoch());
+    }
+
+    /// The session that this browser got by a POST since this sign-in began.
+    fn session_not_sent(&self, opened: &OpenedState) -> Option<Arc<Session>> {
+        let pending = &opened.pending;
+        match pending.response_mode {
+            ResponseMode::Query => None,
+            ResponseMode::FormPost => self
+                .party
+                .sessions()
+                .find(self.browsers.sessions.since(&pending.login, pending.begun)?),
+        }
     }
 
     /// Checks that this sign-in is not a further round of a redirect cycle. If it is, returns the cookies to clear too.
@@ -127,7 +164,8 @@ impl Login {
     ) -> Result<(), (RedirectCycle, Vec<HeaderValue>)> {
         let (host, path) = callback.place;
         let (pending, now) = (&opened.pending, self.party.clock().since_epoch());
-        let checked = self.cycles.check(&pending.login, &pending.requested, pending.begun, now);
+        let checked =
+            self.browsers.cycles.check(&pending.login, &pending.requested, pending.begun, now);
         checked.map_err(|cycle| (cycle, self.party.cookies().clear_all(host, path)))
     }
 
@@ -156,6 +194,10 @@ impl Login {
         session: Option<Arc<Session>>,
         target: &ReturnTo,
     ) -> Result<Redirect, Error> {
+        // Sent again by a reload, or by another site.
+        if opened.pending.response_mode == ResponseMode::FormPost {
+            return Err(Error::State(fault));
+        }
         if session.is_some() {
             return Ok(target.clone().into());
         }
@@ -239,7 +281,7 @@ impl Login {
             earlier: opened.pending.earlier,
             receipt: session.receipt(),
         };
-        self.cycles.completed(opened.pending.login, &completed);
+        self.browsers.cycles.completed(opened.pending.login, &completed);
         if (callback.has_left)() {
             self.end_unless_used(session);
         }
@@ -326,6 +368,16 @@ impl Login {
             }
         };
         self.targets.parse_or_root(Some(&text))
+    }
+}
+
+/// Checks that the response came as the sign-in had requested it.
+// SECURITY: a code that was requested by POST is not accepted in a URL, where logs and pages could see it.
+fn check_method(opened: &OpenedState, found: ResponseMode) -> Result<(), Error> {
+    let expected = opened.pending.response_mode;
+    match found == expected {
+        true => Ok(()),
+        false => Err(Error::WrongMethod(OtherMethod { found, expected })),
     }
 }
 

@@ -2,7 +2,9 @@
 //! Invariant: no HTML and no status code is made here.
 
 pub mod begin;
+pub mod browser_sessions;
 pub mod complete;
+mod generations;
 pub mod pending;
 pub mod redirect_cycle;
 pub mod relying_party;
@@ -18,12 +20,13 @@ use std::sync::Arc;
 use http::HeaderValue;
 use tokio_util::task::TaskTracker;
 
+use crate::login::browser_sessions::BrowserSessions;
 use crate::login::pending::States;
 use crate::login::redirect_cycle::{ChangedHost, CycleDetector, RedirectCycle};
 use crate::login::relying_party::RelyingParty;
 use crate::login::return_to::{AllowedTargets, ReturnTo};
 use crate::oauth;
-use crate::providers::{self, Provider};
+use crate::providers::{self, Provider, ResponseMode};
 use crate::session::Settings;
 use crate::session::size_limit::{SizeLimit, TooLarge};
 use crate::telemetry::audit;
@@ -37,13 +40,22 @@ pub struct Login {
     targets: AllowedTargets,
     /// Seals and opens sign-ins under way.
     states: Arc<States>,
-    /// Detects browsers whose sign-ins start again without end.
-    cycles: CycleDetector,
+    /// What the last sign-ins of a browser have led to.
+    browsers: Browsers,
     /// How long sessions live and when they are refreshed.
     settings: Settings,
     size_limit: Arc<SizeLimit>,
     /// Owns what continues after a response, such as a revocation.
     tasks: TaskTracker,
+}
+
+/// What the last sign-ins of each browser have led to.
+#[derive(Debug)]
+pub struct Browsers {
+    /// Detects browsers whose sign-ins start again without end.
+    pub cycles: CycleDetector,
+    /// The sessions that a callback by POST does not bring.
+    pub sessions: Arc<BrowserSessions>,
 }
 
 /// A redirect of the browser, with cookies to set.
@@ -88,6 +100,9 @@ pub enum Error {
     /// The browser was sent to `public_url`, and its request came for another host.
     #[error(transparent)]
     ChangedHost(#[from] ChangedHost),
+    /// The browser brought the authorization response by another method than `response_mode` has.
+    #[error("{0}")]
+    WrongMethod(OtherMethod),
     /// The path of the callback is not the `redirect_uri` of the provider.
     #[error("{0}")]
     WrongRedirectUri(OtherRedirectUri),
@@ -108,6 +123,7 @@ impl Error {
             Self::UnknownProvider
             | Self::ChoiceNeeded
             | Self::Response(_)
+            | Self::WrongMethod(_)
             | Self::WrongRedirectUri(_)
             | Self::Provider(providers::Error::BadResponse(_)) => SignIn::BadResponse,
             Self::Provider(providers::Error::Refused(_) | providers::Error::Outsider { .. }) => {
@@ -148,6 +164,26 @@ impl fmt::Display for OtherRedirectUri {
             f,
             "the callback is at {found:?}, and the redirect URI of this provider is at {expected:?}: compare \
              `distinct_redirect_uri` with the registration"
+        )
+    }
+}
+
+/// How an authorization response came, and how the sign-in had requested it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherMethod {
+    /// Of the response.
+    pub found: ResponseMode,
+    /// Of the sign-in.
+    pub expected: ResponseMode,
+}
+
+impl fmt::Display for OtherMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (found, expected) = (self.found.method(), self.expected.method());
+        write!(
+            f,
+            "the authorization response came by {found}, and this sign-in expects it by {expected}: compare \
+             `response_mode` with what the provider supports"
         )
     }
 }
@@ -195,12 +231,12 @@ impl Login {
         party: Arc<RelyingParty>,
         targets: AllowedTargets,
         states: Arc<States>,
-        cycles: CycleDetector,
+        browsers: Browsers,
         settings: Settings,
         size_limit: Arc<SizeLimit>,
         tasks: TaskTracker,
     ) -> Self {
-        Self { party, targets, states, cycles, settings, size_limit, tasks }
+        Self { party, targets, states, browsers, settings, size_limit, tasks }
     }
 
     /// Where a browser may be sent back to.
@@ -225,6 +261,7 @@ impl Login {
             | Error::State(_)
             | Error::Cycle(_)
             | Error::ChangedHost(_)
+            | Error::WrongMethod(_)
             | Error::WrongRedirectUri(_)
             | Error::TooLarge(_) => tracing::info!(provider, %error, request_id, "sign-in failed"),
         }

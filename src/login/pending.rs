@@ -15,6 +15,7 @@ use crate::clock::UnixTime;
 use crate::login::sign_in_rounds::{EarlierRounds, TargetHash};
 use crate::login::used_states::{StateHash, UsedStates};
 use crate::origin::Origin;
+use crate::providers::ResponseMode;
 use crate::random;
 use crate::secret::Secret;
 use crate::session::seal::{Root, Roots};
@@ -32,6 +33,8 @@ pub struct Pending {
     pub restarted: bool,
     /// Whether the user requested a sign-in even with a session (`prompt`).
     pub prompted: bool,
+    /// How the browser brings the authorization response.
+    pub response_mode: ResponseMode,
     /// The hash of the browser's login cookie.
     pub login: [u8; 16],
     /// The hash of the id of the session that the browser had.
@@ -200,7 +203,9 @@ impl Pending {
             PendingTarget::Here(target) => (false, target),
             PendingTarget::InCookie(shorter) => (true, shorter),
         };
-        let flags = [is_in_cookie, self.restarted, self.prompted, self.session.is_some()];
+        let is_posted = self.response_mode == ResponseMode::FormPost;
+        let flags =
+            [is_posted, is_in_cookie, self.restarted, self.prompted, self.session.is_some()];
         let flags = flags.iter().fold(0, |bits: u8, flag| bits << 1 | u8::from(*flag));
         let mut plain = vec![flags];
         plain.extend(self.provider);
@@ -233,6 +238,7 @@ impl Pending {
             earlier: [age(*last), age(*before_last)],
             restarted: flag(2),
             prompted: flag(1),
+            response_mode: if flag(4) { ResponseMode::FormPost } else { ResponseMode::Query },
             login: *login,
             session: flag(0).then_some(*session),
             requested: *requested,
@@ -289,6 +295,7 @@ mod tests {
             earlier: [Some(0), None],
             restarted: true,
             prompted: false,
+            response_mode: ResponseMode::FormPost,
             login: hash(b"cookie"),
             session: Some([9; 16]),
             requested: hash(b"/a"),

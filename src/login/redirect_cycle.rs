@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use crate::login::generations::BrowserHash;
 use crate::login::sign_in_rounds::{
-    BrowserHash, Completed, EarlierRounds, LostSessions, SignInRounds, TargetHash,
+    Completed, EarlierRounds, LostSessions, SignInRounds, TargetHash,
 };
 use crate::telemetry::log_throttle::LogThrottle;
 

@@ -3,17 +3,15 @@
 //! not count; a request that is decided on with a session, or ends it, ends the row; three rounds of the same target are
 //! a cycle, and of several targets, as of a browser that restores its tabs and loses some responses, only twice as many
 //! whose session no request brought. Nothing is kept for a sign-in that does not complete, so a flood of visitors costs
-//! no memory, and of those that do at most `MAX` browsers are kept, for about a minute.
+//! no memory, and of those that do few are kept, for about a minute: about 500 bytes each, and more where sessions ended
+//! with a reason.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::lock::lock;
+use crate::login::generations::{BrowserHash, Generations};
 use crate::session::cookie_receipt::CookieReceipt;
-
-/// The hash of a login cookie.
-pub(super) type BrowserHash = [u8; 16];
 
 /// The hash of the requested target of a sign-in, as it was written. In a cycle it is always the same.
 pub type TargetHash = [u8; 16];
@@ -24,16 +22,10 @@ pub type EarlierRounds = [Option<u16>; ROUNDS - 1];
 
 /// The last sign-ins of each browser.
 #[derive(Debug, Default)]
-pub struct SignInRounds(Mutex<Generations>);
+pub struct SignInRounds(Mutex<Rows>);
 
-/// Two generations, each of a minute or of half of `MAX` browsers: the older one is dropped as a whole.
 #[derive(Debug, Default)]
-struct Generations {
-    rows: HashMap<BrowserHash, Vec<Round>>,
-    older: HashMap<BrowserHash, Vec<Round>>,
-    /// When `rows` began.
-    began: Duration,
-}
+struct Rows(Generations<Vec<Round>>);
 
 /// A completed sign-in.
 #[derive(Clone, Debug)]
@@ -114,12 +106,12 @@ impl SignInRounds {
     /// Adds a sign-in to the row of its browser.
     pub(super) fn completed(&self, browser: BrowserHash, sign_in: &Completed<'_>) {
         let now = in_millis(sign_in.now);
-        let mut generations = lock(&self.0);
-        let own = generations.row(&browser, now);
+        let mut rows = lock(&self.0);
+        let own = rows.row(&browser, now);
         // Another instance may have completed more of the row than this one.
         let mut theirs = sign_in.earlier_rounds();
         // What `start` saw may have changed since: a request was decided on with one of these sessions.
-        let accepted = generations.last_accepted(&browser);
+        let accepted = rows.last_accepted(&browser);
         theirs.retain(|round| accepted.is_none_or(|accepted| round.completed > accepted));
         let of_target = own.iter().filter(|round| round.has_target(&sign_in.target)).count();
         let mut row = if theirs.len() > of_target { theirs } else { own };
@@ -130,7 +122,7 @@ impl SignInRounds {
         row.push(Round { completed: now, known });
         let surplus = row.len().saturating_sub(LONGEST);
         row.drain(..surplus);
-        generations.insert(browser, row, now);
+        rows.0.insert(browser, row, now, WINDOW);
     }
 }
 
@@ -167,11 +159,10 @@ impl Round {
     }
 }
 
-impl Generations {
+impl Rows {
     /// The recent sign-ins after the last one whose session was accepted, oldest first.
     fn row(&self, browser: &BrowserHash, now: Duration) -> Vec<Round> {
-        let row = self.rows.get(browser).or_else(|| self.older.get(browser));
-        let rounds = row.map_or(&[][..], Vec::as_slice);
+        let rounds = self.0.get(browser).map_or(&[][..], Vec::as_slice);
         let newest_first = rounds.iter().rev();
         let row = newest_first.take_while(|round| !round.is_accepted() && round.is_recent(now));
         let mut row: Vec<Round> = row.cloned().collect();
@@ -181,17 +172,8 @@ impl Generations {
 
     /// When the last sign-in completed whose session was accepted.
     fn last_accepted(&self, browser: &BrowserHash) -> Option<Duration> {
-        let row = self.rows.get(browser).or_else(|| self.older.get(browser))?;
-        let accepted = row.iter().rev().find(|round| round.is_accepted());
+        let accepted = self.0.get(browser)?.iter().rev().find(|round| round.is_accepted());
         accepted.map(|round| round.completed)
-    }
-
-    fn insert(&mut self, browser: BrowserHash, row: Vec<Round>, now: Duration) {
-        if self.rows.len() >= MAX / 2 || now.saturating_sub(self.began) > WINDOW {
-            self.older = std::mem::take(&mut self.rows);
-            self.began = now;
-        }
-        self.rows.insert(browser, row);
     }
 }
 
@@ -206,8 +188,6 @@ pub(super) const ROUNDS: usize = 3;
 const LONGEST: usize = 2 * ROUNDS;
 /// A cycle goes as fast as the browser follows redirects, or as a user fills in the form of the provider.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Browsers that are kept, about 500 bytes each, and more where sessions ended with a reason.
-const MAX: usize = 100_000;
 
 #[cfg(test)]
 mod tests {
@@ -396,35 +376,5 @@ mod tests {
             one.cycle_at(&BROWSER, &TARGET, at(3)).is_some()
                 && other.cycle_at(&BROWSER, &TARGET, at(3)).is_none()
         );
-    }
-
-    #[test]
-    fn browsers_are_bounded_and_forgotten() {
-        let rounds = SignInRounds::default();
-        let receipt = Arc::default();
-        let sign_in = |number: usize, now| {
-            let mut browser = BROWSER;
-            browser[..8].copy_from_slice(&number.to_be_bytes());
-            let completed = Completed {
-                begun: now,
-                now,
-                target: TARGET,
-                earlier: [None; 2],
-                receipt: &receipt,
-            };
-            rounds.completed(browser, &completed);
-        };
-        for number in 0..2 * MAX {
-            sign_in(number, START);
-        }
-        let kept = |rounds: &SignInRounds| {
-            let generations = lock(&rounds.0);
-            generations.rows.len() + generations.older.len()
-        };
-        assert!((MAX / 2..=MAX).contains(&kept(&rounds)), "{}", kept(&rounds));
-        for minute in 1..=2 {
-            sign_in(minute, START + 2 * WINDOW * u32::try_from(minute).unwrap());
-        }
-        assert_eq!(kept(&rounds), 2);
     }
 }

@@ -1,6 +1,6 @@
 //! The authorization request and its response.
 //! Invariant: no parameter is repeated, in a request or in an accepted response.
-//! Source: RFC 6749 §4.1.1 and §4.1.2, RFC 7636 §4.3, RFC 9207.
+//! Source: RFC 6749 §4.1.1 and §4.1.2, RFC 7636 §4.3, RFC 9207, OAuth 2.0 Form Post Response Mode.
 
 use url::{Url, form_urlencoded};
 
@@ -49,6 +49,33 @@ impl AuthorizationRequest<'_> {
         let mut url = self.endpoint.clone();
         url.query_pairs_mut().clear().extend_pairs(kept).extend_pairs(&parameters);
         url
+    }
+}
+
+/// `response_mode`: how the browser brings the authorization response (OAuth 2.0 Multiple Response Types §2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResponseMode {
+    /// `query`, the default of the code flow: in the query of a GET.
+    Query,
+    /// `form_post`: in the body of a POST, which a page of the provider sends.
+    FormPost,
+}
+
+impl ResponseMode {
+    /// The method of the callback's request.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Query => "GET",
+            Self::FormPost => "POST",
+        }
+    }
+
+    /// The parameter of the authorization request; `None` for the default.
+    pub fn parameter(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Query => None,
+            Self::FormPost => Some(("response_mode", "form_post")),
+        }
     }
 }
 

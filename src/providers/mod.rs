@@ -28,6 +28,7 @@ use aws_lc_rs::digest;
 use tracing::warn;
 use url::Url;
 
+pub use crate::oauth::authorization::ResponseMode;
 pub use crate::oauth::client_auth::AuthMethod;
 pub use crate::oidc::discovery::ProviderEndpoints;
 pub use error::{Error, RefreshError};
@@ -82,6 +83,8 @@ pub struct Settings {
     pub token_endpoint_auth_method: Option<AuthMethod>,
     /// `scope` of the authorization request.
     pub scopes: Vec<String>,
+    /// How the browser brings the authorization response.
+    pub response_mode: ResponseMode,
     /// More parameters of the authorization request.
     pub authorization_parameters: Vec<(String, String)>,
     /// The names of the claims.
@@ -240,6 +243,11 @@ impl Provider {
     /// Equal in two configurations that name the same provider.
     pub fn fingerprint(&self) -> Fingerprint {
         self.settings.fingerprint()
+    }
+
+    /// How the browser brings the authorization response.
+    pub fn response_mode(&self) -> ResponseMode {
+        self.settings.response_mode
     }
 
     /// Whether the `redirect_uri` belongs to this provider only.

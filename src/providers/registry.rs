@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::providers::Provider;
+use crate::providers::{Provider, ResponseMode};
 
 /// All providers of a configuration.
 #[derive(Debug)]
@@ -41,6 +41,11 @@ impl Registry {
     /// All providers.
     pub fn all(&self) -> &[Arc<Provider>] {
         &self.providers
+    }
+
+    /// Whether any provider has this response mode.
+    pub fn any_uses(&self, mode: ResponseMode) -> bool {
+        self.providers.iter().any(|provider| provider.response_mode() == mode)
     }
 
     /// The provider with this ID.

@@ -100,6 +100,7 @@ impl Provider {
         more.extend(prompt.map(|value| ("prompt", metadata.prompt(value))));
         more.extend(login_hint.map(|value| ("login_hint", value)));
         more.extend(ui_locales.map(|value| ("ui_locales", value)));
+        more.extend(self.settings.response_mode.parameter());
         let configured = &self.settings.authorization_parameters;
         more.extend(configured.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let request = AuthorizationRequest {

@@ -19,6 +19,7 @@ pub struct Cookies {
     secure: bool,
     domain: Option<String>,
     same_site: Attribute,
+    login_same_site: Attribute,
     persistence: Persistence,
 }
 
@@ -45,8 +46,8 @@ pub enum Sent<'h> {
 }
 
 impl Cookies {
-    /// The cookies for a `public_url` with or without https.
-    pub fn new(settings: &CookieSettings, https: bool) -> Self {
+    /// The cookies for a `public_url` with or without https. `login` is the `SameSite` of those of a sign-in.
+    pub fn new(settings: &CookieSettings, https: bool, login: SameSite) -> Self {
         let session = settings.name.clone().unwrap_or_else(|| match (https, &settings.domain) {
             (true, None) => "__Host-portcullis".to_owned(),
             (true, Some(_)) => "__Secure-portcullis".to_owned(),
@@ -60,10 +61,8 @@ impl Cookies {
             session,
             secure: https,
             domain: settings.domain.clone(),
-            same_site: match settings.same_site {
-                SameSite::Lax => Attribute::Lax,
-                SameSite::None => Attribute::None,
-            },
+            same_site: attribute(settings.same_site),
+            login_same_site: attribute(login),
             persistence: settings.persistence,
         }
     }
@@ -240,8 +239,15 @@ impl Cookies {
         match (name, &self.domain) {
             (Name::Session, Some(domain)) => cookie.same_site(self.same_site).domain(domain),
             (Name::Session, None) => cookie.same_site(self.same_site),
-            (Name::Login | Name::LoginTarget, _) => cookie.same_site(Attribute::Lax),
+            (Name::Login | Name::LoginTarget, _) => cookie.same_site(self.login_same_site),
         }
+    }
+}
+
+fn attribute(same_site: SameSite) -> Attribute {
+    match same_site {
+        SameSite::Lax => Attribute::Lax,
+        SameSite::None => Attribute::None,
     }
 }
 
@@ -334,7 +340,7 @@ mod tests {
 
     fn cookies(domain: Option<&str>, https: bool) -> Cookies {
         let domain = domain.map(str::to_owned);
-        Cookies::new(&CookieSettings { domain, ..CookieSettings::default() }, https)
+        Cookies::new(&CookieSettings { domain, ..CookieSettings::default() }, https, SameSite::Lax)
     }
 
     fn request(cookie: &'static str) -> HeaderMap {
@@ -372,7 +378,7 @@ mod tests {
     fn session_cookie_ends_with_the_session_or_with_the_browser() {
         let set = |persistence| {
             let settings = CookieSettings { persistence, ..CookieSettings::default() };
-            let cookies = Cookies::new(&settings, true);
+            let cookies = Cookies::new(&settings, true, SameSite::Lax);
             let value = cookies.set_session("v".into(), Duration::from_secs(60));
             value.to_str().unwrap().contains("Max-Age=60")
         };

@@ -43,7 +43,7 @@ impl SessionKey {
         Self(key)
     }
 
-    /// The first 16 bytes: enough to recognise a session, not to look it up.
+    /// The first 16 bytes: enough to recognise a session.
     pub fn half(&self) -> [u8; 16] {
         let mut half = [0; 16];
         half.copy_from_slice(self.0.split_at(16).0);

@@ -119,6 +119,14 @@ impl SessionTable {
         Some(session)
     }
 
+    /// Ends the session whose key begins with this half. Scans the whole table.
+    pub fn remove_by_half(&self, half: &[u8; 16]) -> Option<Arc<Session>> {
+        let mut keys = self.maps.sessions.iter().map(|entry| *entry.key());
+        let key = keys.find(|key| key.half() == *half);
+        drop(keys);
+        self.remove(key?)
+    }
+
     /// After how long without a request a session ends.
     pub fn idle_timeout(&self) -> Option<Duration> {
         self.idle_timeout

@@ -12,14 +12,15 @@ authority(folder, 'strange');
 const gateway = `https://localhost:${await freePort()}`;
 const distrustful = `https://localhost:${await freePort()}`;
 const misconfigured = `https://localhost:${await freePort()}`;
+const posting = `https://localhost:${await freePort()}`;
 const provider = await startProvider({
-  redirectUris: [gateway, distrustful, misconfigured].map((origin) => `${origin}/oauth2/callback`),
+  redirectUris: [gateway, distrustful, misconfigured, posting].map((origin) => `${origin}/oauth2/callback`),
   tls,
 });
 
 await run(async (browser) => {
   const application = await startApplication();
-  const configuration = (origin, { ca, secret }) => `
+  const configuration = (origin, { ca, secret, more = '' }) => `
 server:
   listen: "${new URL(origin).host}"
   public_url: "${origin}"
@@ -31,6 +32,7 @@ providers:
     client_id: portcullis
     client_secret: ${secret}
     ca: ${ca}
+    ${more}
 session: { outage_grace: 5s }
 routes:
   - { upstream: "${application}", allow: authenticated }
@@ -65,6 +67,35 @@ routes:
     assert.equal(curl('--tls-max', '1.2', `${gateway}/oauth2/ping`), '2 200');
     assert.throws(() => curl('--tls-max', '1.1', `${gateway}/oauth2/ping`), 'TLS 1.1 is over');
     assert.throws(() => curl(`http://${new URL(gateway).host}/oauth2/ping`), 'TLS only');
+  });
+
+  await check('a page of the provider posts its answer, without the session cookie', async () => {
+    const more = 'response_mode: form_post';
+    await startGateway('posting', configuration(posting, { ca: 'ours.pem', secret: 'op-secret', more }));
+    const context = await browser.newContext({ ignoreHTTPSErrors: true });
+    const page = await context.newPage();
+    const posted = [];
+    page.on('response', async (answer) => {
+      if (answer.url().startsWith(`${posting}/oauth2/callback`)) posted.push(answer);
+    });
+    const attributes = async () => Object.fromEntries(
+      (await context.cookies(posting)).map(({ name, sameSite, secure }) => [name, `${sameSite} ${secure}`]));
+    await page.goto(`${posting}/page?q=1`);
+    await signIn(page, 'alice');
+    await page.getByText('alice at').waitFor();
+    assert.equal(page.url(), `${posting}/page?q=1`);
+    const expected = { '__Host-portcullis': 'Lax true', '__Host-portcullis-login': 'None true' };
+    assert.deepEqual(await attributes(), expected);
+    // Signed in again, in spite of a session. Its cookie does not come along.
+    await page.goto(`${posting}/oauth2/start?rd=/again&prompt=login`);
+    await signIn(page, 'bob');
+    await page.getByText('bob at').waitFor();
+    for (const answer of posted) {
+      assert.deepEqual([answer.request().method(), answer.status(), new URL(answer.url()).search], ['POST', 303, '']);
+      const cookies = (await answer.request().allHeaders()).cookie;
+      assert.match(cookies, /^__Host-portcullis-login=[^;]*$/);
+    }
+    assert.equal(posted.length, 2);
   });
 
   await check('new keys of the provider are accepted at the next sign-in', async () => {

@@ -21,6 +21,7 @@ mod documents;
 mod event_streams;
 mod ext_authz;
 mod flags;
+mod form_post;
 mod forward_auth;
 mod full;
 mod fuzz;

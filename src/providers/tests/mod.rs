@@ -122,6 +122,7 @@ pub(super) fn settings(issuer: String) -> Settings {
         client_secret: Some(Secret::new("secret")),
         token_endpoint_auth_method: None,
         scopes: vec!["openid".into(), "email".into()],
+        response_mode: ResponseMode::Query,
         authorization_parameters: vec![
             ("prompt".into(), "consent".into()),
             ("hd".into(), "x".into()),

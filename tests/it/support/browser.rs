@@ -43,6 +43,8 @@ struct Cookie {
     /// Sent below the host too.
     domain: bool,
     path: String,
+    /// Sent with the POST of another site too.
+    cross_site: bool,
 }
 
 impl Browser {
@@ -99,6 +101,17 @@ impl Browser {
         let body =
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         self.send(Method::POST, address, &FORM, body).await
+    }
+
+    /// Submits a form of another site, as a page of a provider does: only cookies with `SameSite=None` come along.
+    pub(crate) async fn submit_from_elsewhere(
+        &mut self,
+        address: &str,
+        fields: &[(&str, &str)],
+    ) -> Answer {
+        let body =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.send(Method::POST, address, &FORM_ELSEWHERE, body).await
     }
 
     /// A request by a script, of any method.
@@ -169,8 +182,9 @@ impl Browser {
         for (name, value) in kind {
             headers.insert(*name, HeaderValue::from_static(value));
         }
-        let cookies: Vec<_> =
-            self.sent_to(&url).map(|c| format!("{}={}", c.name, c.value)).collect();
+        let is_own = !kind.contains(&CROSS_SITE);
+        let sent = self.sent_to(&url).filter(|cookie| is_own || cookie.cross_site);
+        let cookies: Vec<_> = sent.map(|c| format!("{}={}", c.name, c.value)).collect();
         if !cookies.is_empty() {
             headers.insert(COOKIE, HeaderValue::try_from(cookies.join("; ")).unwrap());
         }
@@ -220,6 +234,7 @@ impl Browser {
             host: domain.unwrap_or(host).to_owned(),
             domain: domain.is_some(),
             path: parsed.path().unwrap_or("/").to_owned(),
+            cross_site: secure && parsed.same_site() == Some(cookie::SameSite::None),
         };
         self.cookies.retain(|old| {
             (&old.name, &old.host, &old.path) != (&kept.name, &kept.host, &kept.path)
@@ -293,6 +308,15 @@ const SCRIPT: [(&str, &str); 4] = [
     ("sec-fetch-mode", "cors"),
     ("sec-fetch-dest", "empty"),
     ("sec-fetch-site", "same-origin"),
+];
+const CROSS_SITE: (&str, &str) = ("sec-fetch-site", "cross-site");
+const FORM_ELSEWHERE: [(&str, &str); 6] = [
+    ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
+    ("content-type", "application/x-www-form-urlencoded"),
+    ("origin", "https://id.example"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-dest", "document"),
+    CROSS_SITE,
 ];
 const FORM: [(&str, &str); 5] = [
     ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),

@@ -5,20 +5,20 @@
 use http::header::{COOKIE, HeaderValue, SET_COOKIE};
 use http::{HeaderMap, HeaderName};
 use portcullis::server::Authority;
-use portcullis::session::CookieSettings;
 use portcullis::session::cookie::{Cookies, Name, Sent};
+use portcullis::session::{CookieSettings, SameSite};
 
 /// Takes fields, one a line.
 pub fn run(data: &[u8]) {
     let https = CookieSettings { domain: Some("example.com".to_owned()), ..Default::default() };
     for (cookies, names) in [
-        (Cookies::new(&CookieSettings::default(), false), PLAIN),
-        (Cookies::new(&https, true), SECURE),
+        (Cookies::new(&CookieSettings::default(), false, SameSite::Lax), PLAIN),
+        (Cookies::new(&https, true, SameSite::None), SECURE),
     ] {
         requests(&cookies, &names, data);
         responses(&cookies, &names, data);
     }
-    cleared(&Cookies::new(&https, true), data);
+    cleared(&Cookies::new(&https, true, SameSite::None), data);
 }
 
 fn requests(cookies: &Cookies, names: &[&str; 3], data: &[u8]) {
