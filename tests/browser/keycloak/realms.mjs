@@ -1,7 +1,7 @@
 // The realms of the tests at Keycloak: their users, groups and clients, and the gateway's providers and routes for these.
 
 /// The kind of the gateway's providers.
-export const KIND = 'oidc';
+export const KIND = 'keycloak';
 
 /// The life of an access token of the clients whose sessions are refreshed.
 export const ACCESS_TOKEN_SECONDS = 4;
@@ -18,6 +18,7 @@ const USERS = [
   ['dave', 'Dave', { emailVerified: false }],
   ['erin', 'Erin', {}],
   ['frank', 'Frank', {}],
+  ['grace', 'Grace', { realmRoles: ['editor'] }],
 ];
 
 const mapper = (type, claim, where, config) => ({
@@ -49,6 +50,7 @@ const CLIENTS = {
     audience: { attributes: short },
     split: { attributes: short },
     leaving: {},
+    roles: { attributes: short },
     public: { publicClient: true },
     signed: { attributes: { 'user.info.response.signature.alg': 'RS256' }, mappers: IN_USERINFO },
     lightweight: { attributes: { 'client.use.lightweight.access.token.enabled': 'true' }, mappers: IN_USERINFO },
@@ -113,6 +115,7 @@ export function configuration({ gateway, application, origin, internal }) {
       Object.keys(clients).map((id) => provider(id, realm, MORE[id]?.(internal))))),
     provider('signed-required', 'company', { ...client('signed'), userinfo: 'always' }),
     provider('lightweight-required', 'company', { ...client('lightweight'), userinfo: 'always' }),
+    provider('lightweight-roles', 'company', { ...client('lightweight'), ...MORE.roles() }),
     provider('unknown-scope', 'company', { ...client('wiki'), scopes: ['openid', 'groups'] }),
     provider('wrong-secret', 'company', { ...client('wiki'), client_secret: 'another' }),
   ]);
@@ -130,6 +133,7 @@ export function configuration({ gateway, application, origin, internal }) {
       route('/operators', 'wiki', { allow: [{ groups: ['operators'] }] }),
       route('/last-group', 'wiki', { allow: [{ groups: [`/${MANY_GROUPS.at(-1)}`] }] }),
       route('/editors', 'wiki', { allow: [{ claims: { '/realm_access/roles': ['editor'] } }] }),
+      route('/roles/editors', 'roles', { allow: [{ groups: ['editor'] }] }),
       route('/domain', 'wiki', { allow: [{ email_domains: ['example.com'] }] }),
     ],
   };
@@ -139,6 +143,7 @@ export function configuration({ gateway, application, origin, internal }) {
 
 const MORE = {
   public: () => ({ client_secret: undefined, token_endpoint_auth_method: 'none' }),
+  roles: () => ({ claims: { groups: 'access_token:/realm_access/roles' } }),
   refreshed: () => ({ timeout: '4s' }),
   split: (internal) => ({ internal_origin: internal, timeout: '4s' }),
 };

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { PORTCULLIS, check, logged, write } from '../support.mjs';
+import { PORTCULLIS, check, logged, until, write } from '../support.mjs';
 import { KIND } from './realms.mjs';
 import { typeIn } from './visitor.mjs';
 
@@ -15,6 +15,8 @@ export async function signIns(stage) {
     check('a public client signs in', () => signsIn(stage, 'public')),
     check('a provider with an internal address is reached only there', () => split(stage)),
     check('a signed userinfo costs its claims, or the sign-in if userinfo is required', () => userinfo(stage, 'signed')),
+    check('roles are read from the access token, and a role that was taken away is gone after the refresh', () => roles(stage)),
+    check('a lightweight access token has no roles', () => noRoles(stage)),
     check('a lightweight access token has no userinfo, which costs the same', () => userinfo(stage, 'lightweight')),
     check('an unknown scope ends on a page that says so', () => unknownScope(stage)),
     check('a wrong secret is an error of the provider, and the log names it', () => wrongSecret(stage)),
@@ -95,6 +97,24 @@ async function userinfo(stage, provider) {
   const response = await (await stage.visitor()).signIn(`/${provider}-required`, 'alice');
   assert.ok(response.status() >= 400, `${response.status()}`);
   assert.ok(response.url().startsWith(stage.gateway), response.url());
+}
+
+async function roles(stage) {
+  const { keycloak } = stage;
+  const { user, headers } = await signsIn(stage, 'roles', 'grace');
+  assert.ok(headers['x-forwarded-groups'].split(',').includes('editor'), headers['x-forwarded-groups']);
+  assert.equal((await user.ask('/roles/editors')).status, 200);
+  const [path, role] = await Promise.all([
+    keycloak.userPath('company', 'grace'), keycloak.admin('GET', '/company/roles/editor')]);
+  await keycloak.admin('DELETE', `${path}/role-mappings/realm`, [role]);
+  await until('the role is gone', async () => (await user.ask('/roles/editors')).status === 403);
+  assert.equal((await user.ask('/roles')).status, 200);
+}
+
+async function noRoles(stage) {
+  const { headers } = await signsIn(stage, 'lightweight-roles', 'grace');
+  assert.equal(headers['x-forwarded-email'], 'grace@example.com');
+  assert.equal(headers['x-forwarded-groups'], undefined);
 }
 
 async function unknownScope({ visitor, gateway }) {
