@@ -4,8 +4,9 @@ use http::Method;
 use serde_json::Value;
 
 use super::row::{ClientProof, Outcome, Pkce, Refresh, Row};
-use super::scene::Scene;
+use super::scene::{OUTAGE_GRACE, Scene};
 use crate::support::kinds::Fault;
+use crate::support::kinds::authorization_server::TOKEN;
 use crate::support::kinds::engine::Received;
 use crate::support::wait::until;
 
@@ -50,9 +51,16 @@ pub(super) async fn sign_in_gives_the_application_the_user(row: &Row) {
 }
 
 pub(super) async fn refresh_brings_current_groups(row: &Row) {
-    let scene = Scene::of(row).await;
+    let scene = Scene::varied(row, row.refreshing).await;
     let mut browser = scene.signed_in().await;
-    scene.engine.becomes(&["moved"]);
+    scene.engine.becomes(&moved(row));
+    if row.refresh == Refresh::Never {
+        scene.expire();
+        let headers = scene.received(&mut browser).await;
+        assert_header(&headers, "x-forwarded-groups", row.groups, row);
+        assert_eq!(scene.engine.token_requests("refresh_token").len(), 0, "{}", row.kind);
+        return;
+    }
     let mut used = Vec::new();
     for round in 1..=2 {
         scene.expire();
@@ -68,13 +76,23 @@ pub(super) async fn refresh_brings_current_groups(row: &Row) {
     }
     match row.refresh {
         Refresh::Rotates => assert_ne!(used[0], used[1], "{}: the new one is used", row.kind),
+        Refresh::Stays => assert_eq!(used[0], used[1], "{}: it stays", row.kind),
+        Refresh::Never => {}
     }
 }
 
+/// The variants of a user with fewer groups and with refresh tokens.
+fn moved(row: &Row) -> Vec<&'static str> {
+    [row.refreshing, &["moved"]].concat()
+}
+
 pub(super) async fn refused_refresh_ends_the_session(row: &Row) {
-    let scene = Scene::of(row).await;
+    if row.refresh == Refresh::Never {
+        return;
+    }
+    let scene = Scene::varied(row, row.refreshing).await;
     let mut browser = scene.signed_in().await;
-    scene.engine.set_faults(&[Fault::RefreshRefused]);
+    scene.engine.set_fault(Some(Fault::RefreshRefused), &[TOKEN]);
     scene.expire();
     let before = scene.request_count();
     assert_eq!(scene.status(&mut browser, "/").await, 401, "{}", row.kind);
@@ -145,7 +163,7 @@ pub(super) async fn cut_list_of_groups_is_no_list(row: &Row) {
     }
     for fault in [Fault::NextIsEndless, Fault::NextIsForeign] {
         let scene = Scene::of(row).await;
-        scene.engine.set_faults(&[fault]);
+        scene.engine.set_fault(Some(fault), row.lists);
         check_no_groups(&scene, row).await;
         let pages: usize = row.lists.iter().map(|list| scene.engine.received(list).len()).sum();
         assert!(pages <= 20, "{}: {pages} pages", row.kind);
@@ -158,17 +176,22 @@ pub(super) async fn failed_page_leaves_no_part_of_the_groups(row: &Row) {
     }
     for fault in [Fault::SecondPageFails, Fault::Limited] {
         let scene = Scene::of(row).await;
-        scene.engine.set_faults(&[fault]);
+        scene.engine.set_fault(Some(fault), row.lists);
         check_no_groups(&scene, row).await;
     }
-    // At a refresh, what was known stays.
-    let scene = Scene::of(row).await;
+    if row.refresh == Refresh::Never {
+        return;
+    }
+    // At a refresh, what was known stays for a while.
+    let scene = Scene::varied(row, row.refreshing).await;
     let mut browser = scene.signed_in().await;
-    scene.engine.becomes(&["moved"]);
-    scene.engine.set_faults(&[Fault::SecondPageFails]);
+    scene.engine.set_fault(Some(Fault::SecondPageFails), row.lists);
     scene.expire();
     let headers = scene.received(&mut browser).await;
     assert_header(&headers, "x-forwarded-groups", row.groups, row);
+    scene.advance(OUTAGE_GRACE);
+    let headers = scene.received(&mut browser).await;
+    assert_header(&headers, "x-forwarded-groups", None, row);
 }
 
 /// Signs in without groups, and the page of a denied user says why.

@@ -34,4 +34,4 @@ macro_rules! table {
     )*};
 }
 
-table! { oidc }
+table! { oidc keycloak okta auth0 gitlab cognito zitadel dex github oauth2 }

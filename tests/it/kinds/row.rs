@@ -27,6 +27,8 @@ pub(super) struct Row {
     /// The groups after the variant `moved`.
     pub(super) groups_after_move: Option<&'static str>,
     pub(super) refresh: Refresh,
+    /// Variants of a provider with refresh tokens, if the usual one has none.
+    pub(super) refreshing: &'static [&'static str],
     /// The path where the browser goes at the provider, with parameters. `None`: nowhere.
     pub(super) sign_out: Option<(&'static str, &'static [&'static str])>,
     /// The request that revokes a token, as method and path.
@@ -56,6 +58,10 @@ pub(super) enum Pkce {
 pub(super) enum Refresh {
     /// Each refresh token works once.
     Rotates,
+    /// A refresh token works again and again.
+    Stays,
+    /// There is no refresh token.
+    Never,
 }
 
 /// A list of groups that is not whole.
@@ -105,6 +111,7 @@ impl Row {
             groups: None,
             groups_after_move: None,
             refresh: Refresh::Rotates,
+            refreshing: &[],
             sign_out: None,
             revocation: None,
             lists: &[],

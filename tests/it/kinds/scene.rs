@@ -48,13 +48,15 @@ impl Scene {
         let yaml = format!(
             "server: {{ listen: \"127.0.0.1:0\", public_url: \"{}\", trusted_proxies: [127.0.0.1] }}\n\
              admin: {{ listen: \"off\" }}\n\
+             session: {{ outage_grace: {}s, lifetime: 90d }}\n\
              providers: {{ company: {{ client_id: {CLIENT_ID}, {keys} }} }}\n\
              routes:\n\
              \x20 - {{ {route}, allow: authenticated }}\n\
              \x20 - {{ path: /staff, {route}, allow: [{{ groups: [\"{group}\"] }}] }}\n\
              \x20 - {{ path: /other, {route}, allow: [{{ groups: [no-such-group] }}] }}\n\
              \x20 - {{ path: /mail, {route}, allow: [{{ emails: [\"{email}\"] }}] }}\n",
-            row.public_url
+            row.public_url,
+            OUTAGE_GRACE.as_secs()
         );
         let account = service_account_file(engine.origin());
         let files = [("/etc/client_key.pem", client_key()), ("/etc/account.json", &account)];
@@ -123,6 +125,13 @@ impl Scene {
 
     /// Advances the clock until every access token has expired.
     pub(super) fn expire(&self) {
-        self.clock.advance(self.engine.token_lifetime() + Duration::from_secs(1));
+        self.advance(self.engine.token_lifetime());
+    }
+
+    pub(super) fn advance(&self, by: Duration) {
+        self.clock.advance(by + Duration::from_secs(1));
     }
 }
+
+/// How long a session lives while its provider fails. No token lives as long.
+pub(super) const OUTAGE_GRACE: Duration = Duration::from_secs(6 * 24 * 3600);

@@ -1,3 +1,12 @@
 //! The rows of the table, a file per kind.
 
+pub(super) mod auth0;
+pub(super) mod cognito;
+pub(super) mod dex;
+pub(super) mod github;
+pub(super) mod gitlab;
+pub(super) mod keycloak;
+pub(super) mod oauth2;
 pub(super) mod oidc;
+pub(super) mod okta;
+pub(super) mod zitadel;

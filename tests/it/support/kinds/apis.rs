@@ -22,10 +22,10 @@ impl State {
             self.complain(format!("{line}: without an access token in Authorization"));
         }
         let grant = bearer.and_then(|token| self.grants.of_access_token(token)).cloned();
-        let Some(grant) = grant.filter(|_| !self.faults.contains(&Fault::TokenRejected)) else {
+        let Some(grant) = grant.filter(|_| !self.has_fault(Fault::TokenRejected, line)) else {
             return self.data.error("unauthorized").answer();
         };
-        if self.faults.contains(&Fault::Limited) {
+        if self.has_fault(Fault::Limited, line) {
             return self.data.error("limited").answer();
         }
         for (name, value) in &api.query {
@@ -46,15 +46,15 @@ impl State {
         if let Some(fails) = &api.fails {
             return fails.answer();
         }
-        self.page(request, &api)
+        self.page(request, line, &api)
     }
 
     /// The page that a request asks for, with the way to the next one.
-    fn page(&self, request: &Received, api: &Api) -> Answer {
+    fn page(&self, request: &Received, line: &str, api: &Api) -> Answer {
         let name = page_parameter(api.next.as_ref());
         let at = request.query(name).and_then(|number| number.parse().ok()).unwrap_or(1_usize);
-        let is_endless = self.faults.contains(&Fault::NextIsEndless) && api.next.is_some();
-        if at > 1 && self.faults.contains(&Fault::SecondPageFails) {
+        let is_endless = self.has_fault(Fault::NextIsEndless, line) && api.next.is_some();
+        if at > 1 && self.has_fault(Fault::SecondPageFails, line) {
             return self.data.error("failed_page").answer();
         }
         let page = if is_endless { api.pages.first() } else { api.pages.get(at - 1) };
@@ -64,7 +64,7 @@ impl State {
         let Some(next) = api.next.as_ref().filter(|_| has_next) else {
             return json_answer(200, &body);
         };
-        let url = self.next_url(request, name, at + 1);
+        let url = self.next_url(request, line, name, at + 1);
         match next {
             Next::Link => {
                 let mut answer = json_answer(200, &body);
@@ -79,9 +79,9 @@ impl State {
     }
 
     /// The same URL with the number of another page.
-    fn next_url(&self, request: &Received, name: &str, number: usize) -> String {
+    fn next_url(&self, request: &Received, line: &str, name: &str, number: usize) -> String {
         let mut origin = Url::parse(&self.origin).unwrap();
-        if self.faults.contains(&Fault::NextIsForeign) {
+        if self.has_fault(Fault::NextIsForeign, line) {
             origin.set_host(Some("localhost")).unwrap();
         }
         let mut query = Serializer::new(String::new());

@@ -155,7 +155,7 @@ impl State {
                 }
                 Ok((at, grant))
             }
-            Some("refresh_token") if self.faults.contains(&Fault::RefreshRefused) => {
+            Some("refresh_token") if self.has_fault(Fault::RefreshRefused, TOKEN) => {
                 Err("refresh_refused")
             }
             Some("refresh_token") => {
@@ -240,6 +240,9 @@ impl State {
         }
     }
 }
+
+/// The token endpoint, among the resources of a fault.
+pub(crate) const TOKEN: &str = "token";
 
 /// Signs the ID tokens of all engines. To make an RSA key takes a while.
 pub(super) static KEY: LazyLock<SigningKey> =

@@ -40,7 +40,7 @@ struct Shared {
 pub(super) struct State {
     pub(super) data: Data,
     pub(super) origin: String,
-    pub(super) faults: BTreeSet<Fault>,
+    pub(super) fault: Option<(Fault, Vec<String>)>,
     pub(super) grants: Grants,
     pub(super) complaints: Vec<String>,
     received: Vec<Received>,
@@ -66,7 +66,7 @@ impl Engine {
         let state = State {
             data: Data::with(kind, &[]),
             origin: origin.clone(),
-            faults: BTreeSet::new(),
+            fault: None,
             grants: Grants::default(),
             complaints: Vec::new(),
             received: Vec::new(),
@@ -88,9 +88,10 @@ impl Engine {
         self.state().data = Data::with(&self.shared.kind, variants);
     }
 
-    /// From now on these things go wrong.
-    pub(crate) fn set_faults(&self, faults: &[Fault]) {
-        self.state().faults = faults.iter().copied().collect();
+    /// From now on this goes wrong, at these resources of the API only (`GET /user/orgs`); `None`: nothing does.
+    pub(crate) fn set_fault(&self, fault: Option<Fault>, resources: &[&str]) {
+        let resources = resources.iter().map(|line| (*line).to_owned()).collect();
+        self.state().fault = fault.map(|fault| (fault, resources));
     }
 
     /// All requests with this method and path, of which a `*` stands for the rest.
@@ -249,6 +250,13 @@ impl State {
         if self.origin.strip_prefix("http://") != Some(host) {
             self.complain(format!("{method} {path}: sent to {host}"));
         }
+    }
+
+    /// Whether this goes wrong at a resource.
+    pub(super) fn has_fault(&self, fault: Fault, resource: &str) -> bool {
+        self.fault.as_ref().is_some_and(|(now, resources)| {
+            *now == fault && resources.iter().any(|line| line == resource)
+        })
     }
 
     pub(super) fn complain(&mut self, what: impl Into<String>) {

@@ -5,7 +5,7 @@
 
 mod answer;
 mod apis;
-mod authorization_server;
+pub(crate) mod authorization_server;
 pub(crate) mod client;
 mod data;
 pub(crate) mod engine;
@@ -36,19 +36,19 @@ pub(crate) const KINDS: [&str; 19] = [
     "oauth2",
 ];
 
-/// What goes wrong at a provider, whatever its kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What goes wrong at a resource, or at the token endpoint, whatever the kind of the provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// It says no to each refresh, as it does when the user was removed.
     RefreshRefused,
-    /// The second page of each list fails.
+    /// The second page of the list fails.
     SecondPageFails,
-    /// The second page of each list is at another origin.
+    /// The second page of the list is at another origin.
     NextIsForeign,
-    /// Each list has a next page without end.
+    /// The list has a next page without end.
     NextIsEndless,
-    /// Its API has had too many requests.
+    /// The API has had too many requests.
     Limited,
-    /// Its API rejects each access token.
+    /// The API rejects each access token.
     TokenRejected,
 }

@@ -163,22 +163,23 @@ async fn pages_lead_to_each_other_in_the_way_of_the_provider() {
         "access-0"
     };
     client.bear(token);
+    let all = ["GET /2.0/user/workspaces", "GET /2.0/user"];
     let first = client.browser.fetch(&client.at("/2.0/user/workspaces")).await.json();
     let second = client.browser.fetch(first["next"].as_str().unwrap()).await.json();
     assert_eq!(second["values"][0]["workspace"]["slug"], "wiki");
     assert!(second["next"].is_null());
-    client.engine.set_faults(&[super::Fault::SecondPageFails]);
+    client.engine.set_fault(Some(super::Fault::SecondPageFails), &all);
     assert_eq!(client.browser.fetch(first["next"].as_str().unwrap()).await.status, 500);
-    client.engine.set_faults(&[super::Fault::NextIsForeign]);
+    client.engine.set_fault(Some(super::Fault::NextIsForeign), &all);
     let foreign = client.browser.fetch(&client.at("/2.0/user/workspaces")).await.json();
     assert!(foreign["next"].as_str().unwrap().starts_with("http://localhost:"), "{foreign}");
-    client.engine.set_faults(&[super::Fault::NextIsEndless]);
+    client.engine.set_fault(Some(super::Fault::NextIsEndless), &all);
     let endless = client.browser.fetch(&format!("{}0", first["next"].as_str().unwrap())).await;
     assert!(endless.json()["next"].as_str().unwrap().ends_with("page=21"), "{endless:?}");
-    client.engine.set_faults(&[super::Fault::TokenRejected]);
+    client.engine.set_fault(Some(super::Fault::TokenRejected), &all);
     assert_eq!(client.browser.fetch(&client.at("/2.0/user")).await.status, 401);
     let forbidden = client.at("/2.0/user/emails");
-    client.engine.set_faults(&[]);
+    client.engine.set_fault(None, &[]);
     assert_eq!(client.browser.fetch(&forbidden).await.status, 403, "without its scope");
 }
 
