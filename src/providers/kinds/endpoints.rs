@@ -29,7 +29,11 @@ impl ProviderKind {
         configured: ProviderEndpoints,
         internal: Option<&Origin>,
     ) -> (ProviderEndpoints, Option<Url>) {
-        let url = |template| Url::parse(&options.fill(template)).ok();
+        // Without the option that a template names, there is no such URL.
+        let url = |template| {
+            let text = options.fill(template);
+            Url::parse(&text).ok().filter(|_| !text.contains('{'))
+        };
         let own = |kind: &Self| kind.api.and_then(|api| api.own);
         let template = match own(self) {
             Some(own) if options.is_changed(self, "url") => Some(own),
