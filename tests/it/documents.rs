@@ -135,6 +135,11 @@ fn whole(part: &str) -> String {
     let part: Value =
         serde_yaml::from_str(part).unwrap_or_else(|error| panic!("{error} in:\n{part}"));
     let mut all: Value = serde_yaml::from_str(SMALLEST).unwrap();
+    let providers = part.get("providers").and_then(Value::as_mapping);
+    if providers.is_some_and(|all| all.values().any(|one| one.get("client_id").is_some())) {
+        // The part has a provider of its own.
+        all["providers"] = Value::Null;
+    }
     merge(&mut all, part);
     serde_yaml::to_string(&all).unwrap()
 }
@@ -331,6 +336,16 @@ fn wrong_block_is_found() {
     ] {
         assert_eq!(complaint_about(&block(language, text)), None, "{language}: {text}");
     }
+}
+
+#[test]
+fn readme_has_a_row_for_every_kind_of_provider() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, table) = readme.split_once("### Providers by kind").unwrap();
+    let (table, _) = table.split_once("\n### ").unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let rows: Vec<&str> = rows.map(|(kind, _)| kind).collect();
+    assert_eq!(rows, portcullis::providers::kinds::NAMES);
 }
 
 #[test]
