@@ -7,6 +7,7 @@ use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::section::Section;
 use crate::config::suggest::nearest;
+use crate::config::tenant::{self, ALLOWED_TENANTS, TENANT};
 use crate::config::urls::{self, PlainHttp};
 use crate::providers::kinds::{self, KindOptions, ProviderKind};
 
@@ -27,7 +28,7 @@ pub(super) const DOMAIN: KeySpec = key(
 );
 
 /// All of them.
-const ALL: [&KeySpec; 2] = [&URL, &DOMAIN];
+const ALL: [&KeySpec; 4] = [&URL, &DOMAIN, &TENANT, &ALLOWED_TENANTS];
 
 /// The kind.
 pub(super) fn kind(section: &Section<'_>) -> Result<&'static ProviderKind, Reported> {
@@ -90,6 +91,11 @@ fn checked(name: &str, text: &str, http: PlainHttp) -> Result<String, Invalid> {
     if name == URL.name {
         let url = urls::endpoint(text, http)?;
         return Ok(url.as_str().trim_end_matches('/').to_owned());
+    }
+    match name {
+        name if name == TENANT.name => return tenant::tenant(text),
+        name if name == ALLOWED_TENANTS.name => return tenant::allowed_tenant(text),
+        _ => {}
     }
     // It becomes a part of a URL.
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');

@@ -52,6 +52,7 @@ mod server;
 mod session;
 mod suggest;
 mod telemetry;
+mod tenant;
 #[cfg(test)]
 mod tests;
 mod units;

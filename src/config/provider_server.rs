@@ -8,6 +8,7 @@ use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::kind_options;
 use crate::config::section::Section;
+use crate::config::tenant;
 use crate::config::urls::{self, PlainHttp};
 use crate::origin::Origin;
 use crate::providers::ProviderEndpoints;
@@ -76,6 +77,9 @@ pub(super) fn read(
         Some(issuer) => issuer_of(section, kind, issuer)?,
         None => by_kind(section, kind, &options, &endpoints)?,
     };
+    if kind.has_tenants() {
+        tenant::check(section, &options, &issuer)?;
+    }
     Ok(ProviderServer { options, issuer, internal_origin: internal_origin?, endpoints, api })
 }
 
@@ -103,9 +107,12 @@ fn by_kind(
     endpoints: &ProviderEndpoints,
 ) -> Result<String, Reported> {
     if let SignInProtocol::OpenId { .. } = kind.protocol {
-        let example = "issuer: https://id.example.com/realms/main";
+        let (name, example) = match kind.has_tenants() {
+            true => ("tenant", "tenant: 00000000-0000-0000-0000-000000000000"),
+            false => ("issuer", "issuer: https://id.example.com/realms/main"),
+        };
         let issuer = kind.issuer(options);
-        return issuer.ok_or_else(|| section.field("issuer").missing(Some(example)));
+        return issuer.ok_or_else(|| section.field(name).missing(Some(example)));
     }
     let ProviderEndpoints { authorization, token, userinfo, .. } = endpoints;
     let section = section.section("endpoints")?;

@@ -14,6 +14,7 @@ use crate::config::pem;
 use crate::config::provider_server;
 use crate::config::section::Section;
 use crate::config::server::http;
+use crate::config::tenant;
 use crate::config::urls;
 use crate::origin::Origin;
 use crate::providers::kinds::{self, ProviderKind, SignInProtocol};
@@ -29,6 +30,8 @@ pub(super) const KEYS: &[KeySpec] = &[
     ),
     kind_options::URL,
     kind_options::DOMAIN,
+    tenant::TENANT,
+    tenant::ALLOWED_TENANTS,
     key(
         "name",
         Type::Text,

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use serde_json::{Map, Value};
+
 use crate::identity::Identity;
 use crate::identity::claim_set::Claim;
 use crate::identity::claims::{ACCESS_TOKEN, ClaimPath};
@@ -47,6 +49,24 @@ pub const MARKS: [&str; 3] = [CLAIM_NAMES, HAS_GROUPS, UNUSABLE_ACCESS_TOKEN];
 
 /// The mark of a user whose access token could not be used, although claims are to be read from it.
 pub const UNUSABLE_ACCESS_TOKEN: &str = ACCESS_TOKEN;
+
+/// Whether these claims have a mark in place of the claim `groups`.
+pub fn has_mark_for_groups(claims: &Map<String, Value>) -> bool {
+    let names = claims.get(CLAIM_NAMES).and_then(Value::as_object);
+    names.is_some_and(|names| names.contains_key(GROUPS))
+        || claims.get(HAS_GROUPS).is_some_and(|mark| *mark == Value::Bool(true) || mark == "true")
+}
+
+/// Removes the marks in place of the claim `groups`, once the groups are there.
+pub fn remove_marks_for_groups(claims: &mut Map<String, Value>) {
+    claims.remove(HAS_GROUPS);
+    if let Some(Value::Object(names)) = claims.get_mut(CLAIM_NAMES) {
+        names.remove(GROUPS);
+        if names.is_empty() {
+            claims.remove(CLAIM_NAMES);
+        }
+    }
+}
 
 impl Identity {
     /// Whether a claim is incomplete, and why.

@@ -2,6 +2,8 @@
 //! Invariant: the metadata is that of the configured issuer, and secrets can safely be sent to each endpoint.
 //! Source: OpenID Connect Discovery 1.0 §3 and §4, RFC 8414 §2, RFC 9207 §3.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -19,6 +21,35 @@ pub struct Settings {
     pub internal_origin: Option<Origin>,
     /// Whether `http://` is allowed for other hosts than loopback.
     pub danger_allow_http: bool,
+    /// What the issuer of the metadata and of tokens must be.
+    pub matches: IssuerMatch,
+}
+
+/// What the issuer of the metadata and of tokens must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IssuerMatch {
+    /// The configured one.
+    Exact,
+    /// This text: in the metadata with a [placeholder](Self::TENANT), in a token with its own tenant in that place. The
+    /// caller compares the tenant (`tid`) with those that it allows.
+    OfTenant(String),
+}
+
+impl IssuerMatch {
+    /// The placeholder of Entra for the ID of a tenant.
+    pub const TENANT: &str = "{tenantid}";
+
+    /// The issuer of a tenant. `None` if this is no ID.
+    fn of_tenant(template: &str, tenant: &str) -> Option<String> {
+        is_tenant_id(tenant).then(|| template.replace(Self::TENANT, tenant))
+    }
+}
+
+/// Whether this is the ID of a tenant of Entra: a UUID.
+// SECURITY: any other text could change the host or the path of an issuer that it is put into.
+pub fn is_tenant_id(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12]) && text.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
 }
 
 /// Who sends the requests to an endpoint.
@@ -155,12 +186,36 @@ impl Settings {
     pub(super) fn read(&self, document: &Map<String, Value>) -> Result<Metadata, Error> {
         // SECURITY: compared exactly, or one issuer could impersonate another (§4.3).
         let found = document.get("issuer").and_then(Value::as_str).unwrap_or_default();
-        if found != self.issuer {
+        if !self.is_issuer_of_metadata(found) {
             let (found, hint) =
                 (found.chars().take(MAX_QUOTED).collect(), self.hint_for_issuer(found));
             return Err(Error::OtherIssuer { found, hint });
         }
         self.complete(document)
+    }
+
+    fn is_issuer_of_metadata(&self, found: &str) -> bool {
+        match &self.matches {
+            IssuerMatch::Exact => found == self.issuer,
+            // For private accounts, their one tenant stands in place of the placeholder.
+            IssuerMatch::OfTenant(template) => {
+                let (before, after) = template.split_once(IssuerMatch::TENANT).unwrap_or_default();
+                let tenant = found.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+                tenant.is_some_and(|it| it == IssuerMatch::TENANT || is_tenant_id(it))
+            }
+        }
+    }
+
+    /// The issuer that a token with these claims must have.
+    pub(super) fn issuer_of_token(&self, claims: &Map<String, Value>) -> Cow<'_, str> {
+        let of_tenant = match &self.matches {
+            IssuerMatch::Exact => None,
+            IssuerMatch::OfTenant(template) => {
+                let tenant = claims.get("tid").and_then(Value::as_str);
+                tenant.and_then(|tenant| IssuerMatch::of_tenant(template, tenant))
+            }
+        };
+        of_tenant.map_or(Cow::Borrowed(&self.issuer), Cow::Owned)
     }
 
     fn complete(&self, document: &Map<String, Value>) -> Result<Metadata, Error> {
@@ -295,7 +350,53 @@ mod tests {
     fn settings(issuer: &str) -> Settings {
         let endpoints = ProviderEndpoints::default();
         let issuer = issuer.into();
-        Settings { issuer, endpoints, internal_origin: None, danger_allow_http: false }
+        let matches = IssuerMatch::Exact;
+        Settings { issuer, endpoints, internal_origin: None, danger_allow_http: false, matches }
+    }
+
+    const TENANT: &str = "72f988bf-86f1-41af-91ab-2d7cd011db47";
+
+    fn of_tenants() -> Settings {
+        let matches = IssuerMatch::OfTenant("https://op.example/{tenantid}/v2.0".to_owned());
+        Settings { matches, ..settings("https://op.example/common/v2.0") }
+    }
+
+    #[test]
+    fn metadata_of_several_tenants_has_the_placeholder_or_one_of_them() {
+        let one = format!("https://op.example/{TENANT}/v2.0");
+        for issuer in ["https://op.example/{tenantid}/v2.0", &one] {
+            assert!(of_tenants().read(&document(issuer)).is_ok(), "{issuer}");
+            let generic = settings("https://op.example/common/v2.0").read(&document(issuer));
+            assert!(matches!(generic, Err(Error::OtherIssuer { .. })), "{issuer}");
+        }
+        for issuer in [
+            "https://op.example/common/v2.0",
+            "https://op.example/v2.0",
+            "https://other.example/{tenantid}/v2.0",
+            "https://op.example/{tenantid}/v2.0/",
+            "https://op.example/a/{tenantid}/v2.0",
+        ] {
+            let read = of_tenants().read(&document(issuer));
+            assert!(matches!(read, Err(Error::OtherIssuer { .. })), "{issuer}");
+        }
+    }
+
+    #[test]
+    fn token_of_several_tenants_must_have_the_issuer_of_its_own() {
+        let check = |tid: Value, expected: &str| {
+            let claims = json!({ "tid": tid, "iss": "https://evil.example" });
+            let issuer = of_tenants().issuer_of_token(claims.as_object().unwrap()).into_owned();
+            assert_eq!(issuer, expected);
+        };
+        check(json!(TENANT), &format!("https://op.example/{TENANT}/v2.0"));
+        for tid in
+            [json!(null), json!(7), json!(""), json!("{tenantid}"), json!("../evil"), json!("a.b")]
+        {
+            check(tid, "https://op.example/common/v2.0");
+        }
+        let claims = json!({ "tid": TENANT });
+        let exact = settings("https://op.example");
+        assert_eq!(exact.issuer_of_token(claims.as_object().unwrap()), "https://op.example");
     }
 
     fn document(issuer: &str) -> Map<String, Value> {

@@ -129,7 +129,8 @@ impl Issuer {
         let metadata = self.metadata().await?;
         let verified = self.keys.verify(id_token, jwks(&metadata)?).await?;
         let now = self.clock.unix();
-        id_token::verify(verified, self.identifier(), now, expected).map_err(Error::IdToken)
+        let issuer = self.settings.issuer_of_token(&verified.claims);
+        id_token::verify(verified, &issuer, now, expected).map_err(Error::IdToken)
     }
 
     /// The claims of an access token that the token endpoint just returned. Fetches the keys again in the same way.
@@ -152,7 +153,8 @@ impl Issuer {
     ) -> Result<LogoutToken, Error> {
         let metadata = self.metadata().await?;
         let verified = self.keys.verify(logout_token, jwks(&metadata)?).await?;
-        LogoutToken::read(&verified, self.identifier(), client_id, self.clock.unix())
+        let issuer = self.settings.issuer_of_token(&verified.claims);
+        LogoutToken::read(&verified, &issuer, client_id, self.clock.unix())
             .map_err(Error::LogoutToken)
     }
 

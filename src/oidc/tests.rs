@@ -38,6 +38,7 @@ async fn scene() -> Scene {
         endpoints: discovery::ProviderEndpoints::default(),
         internal_origin: None,
         danger_allow_http: false,
+        matches: discovery::IssuerMatch::Exact,
     };
     let issuer = Arc::new(Issuer::new(settings, http, clock.clone()).unwrap());
     Scene { clock, provider, issuer, keys, down }
@@ -190,6 +191,7 @@ async fn redirect_of_discovery_is_not_followed() {
         endpoints,
         internal_origin: None,
         danger_allow_http: false,
+        matches: discovery::IssuerMatch::Exact,
     };
     let issuer = Issuer::new(settings, http, Clock::system()).unwrap();
     assert!(matches!(
@@ -230,8 +232,14 @@ async fn error_of_wrong_issuer_has_hint() {
     let http = Arc::new(Http::new(http).unwrap());
     let check = async |issuer: String, hint: &str| {
         let endpoints = discovery::ProviderEndpoints::default();
-        let settings =
-            Settings { issuer, endpoints, internal_origin: None, danger_allow_http: false };
+        let matches = discovery::IssuerMatch::Exact;
+        let settings = Settings {
+            issuer,
+            endpoints,
+            internal_origin: None,
+            danger_allow_http: false,
+            matches,
+        };
         let issuer = Issuer::new(settings, Arc::clone(&http), Clock::system()).unwrap();
         let error = issuer.metadata().await.unwrap_err().to_string();
         assert!(error.contains(hint), "{error}");

@@ -279,7 +279,7 @@ fn following(
 
 /// The text of an item by its template. `None` if a member is missing, is neither a text nor a number, or has a `:` where
 /// the template puts one.
-fn text_of(template: &str, item: &Value, values: &[(&str, &str)]) -> Option<String> {
+pub(super) fn text_of(template: &str, item: &Value, values: &[(&str, &str)]) -> Option<String> {
     let mut text = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {

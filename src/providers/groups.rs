@@ -9,9 +9,10 @@ use url::Url;
 
 use crate::clock::UnixTime;
 use crate::identity::claims::ClaimNames;
+use crate::identity::incomplete::{has_mark_for_groups, remove_marks_for_groups};
 use crate::oauth::token::TokenSet;
 use crate::origin::Origin;
-use crate::providers::fetch::{ApiRequests, FetchError};
+use crate::providers::fetch::{ApiRequests, Fetch, FetchError, text_of};
 use crate::providers::kinds::{GroupList, Groups};
 use crate::providers::session_before::SessionBefore;
 use crate::providers::{Provider, Settings};
@@ -41,6 +42,7 @@ impl Provider {
         };
         let error = match fetched {
             Ok(groups) => {
+                remove_marks_for_groups(claims);
                 claims.insert(GROUPS.into(), groups.into());
                 return (Some(now), GroupsState::Complete);
             }
@@ -53,6 +55,7 @@ impl Provider {
         if let Some(held) = before {
             warn!(provider = %id, %error, "the groups of a user cannot be fetched, and stay as they were");
             let groups: Vec<_> = held.identity.groups().collect();
+            remove_marks_for_groups(claims);
             claims.insert(GROUPS.into(), groups.into());
             return (held.baseline.groups_at, GroupsState::Complete);
         }
@@ -63,17 +66,29 @@ impl Provider {
     /// The groups of the API; `None` if there is none, or it is not used.
     async fn groups_of_api(
         &self,
-        _claims: &Map<String, Value>,
+        claims: &Map<String, Value>,
         tokens: &TokenSet,
     ) -> Option<Result<Vec<String>, FetchError>> {
-        let Groups::Api { lists } = self.settings.kind.groups else { return None };
-        let base = self.settings.api.as_ref()?;
-        let lists: Vec<_> = lists.iter().filter(|list| self.requests_scope(list.scope)).collect();
-        if !self.has_groups_by_api() || lists.is_empty() {
+        if !self.has_groups_by_api() {
             return None;
         }
-        let mut api = self.api(base, &tokens.access_token);
-        Some(self.groups_of(&lists, &mut api).await)
+        match self.settings.kind.groups {
+            Groups::Claim => None,
+            Groups::Overage(list) => match has_mark_for_groups(claims) {
+                true => Some(self.groups_of_overage(&list, tokens).await),
+                false => None,
+            },
+            Groups::Api { lists } => {
+                let base = self.settings.api.as_ref()?;
+                let lists = lists.iter().filter(|list| self.requests_scope(list.scope));
+                let lists: Vec<_> = lists.collect();
+                if lists.is_empty() {
+                    return None;
+                }
+                let mut api = self.api(base, &tokens.access_token);
+                Some(self.groups_of(&lists, &mut api).await)
+            }
+        }
     }
 
     /// The items of all lists.
@@ -103,6 +118,31 @@ impl Provider {
         Ok(all)
     }
 
+    /// The groups of a list at the origin of userinfo, without the directory roles between them.
+    async fn groups_of_overage(
+        &self,
+        list: &Fetch,
+        tokens: &TokenSet,
+    ) -> Result<Vec<String>, FetchError> {
+        let metadata = self.server.known();
+        let userinfo = metadata.as_ref().and_then(|metadata| metadata.userinfo.clone());
+        let fault = "the metadata has no userinfo endpoint, at whose origin it is";
+        let no_api = || FetchError::Form { path: list.path.to_owned(), fault };
+        let mut base = userinfo.ok_or_else(no_api)?;
+        base.set_path("/");
+        base.set_query(None);
+        let mut groups = Vec::new();
+        let mut api = self.api(&base, &tokens.access_token);
+        api.pages_of(list, &[], |item| {
+            if item.get(TYPE).is_none_or(|found| found == GROUP) {
+                groups.push(text_of(list.item, item, &[])?);
+            }
+            Some(())
+        })
+        .await?;
+        Ok(groups)
+    }
+
     /// Whether groups come from the API: the kind has one, and `claims.groups` names no claim in its place.
     pub(super) fn has_groups_by_api(&self) -> bool {
         let is_default = self.settings.claims.groups == ClaimNames::default().groups;
@@ -126,3 +166,6 @@ impl Provider {
 
 /// The claim that the groups of an API become.
 const GROUPS: &str = "groups";
+/// The type of an object of Microsoft Graph.
+const TYPE: &str = "@odata.type";
+const GROUP: &str = "#microsoft.graph.group";

@@ -54,7 +54,7 @@ impl Provider {
             None => {}
         }
         match self.settings.kind.verified {
-            EmailTrust::Claim => {}
+            EmailTrust::Claim | EmailTrust::EntraDomain => {}
             EmailTrust::AddressList { .. } => {
                 profile.remove("email");
                 profile.remove("email_verified");
@@ -78,7 +78,7 @@ impl Provider {
             EmailTrust::AddressList { at_own_server } => {
                 at_own_server || !self.settings.options.is_changed(self.settings.kind, "url")
             }
-            EmailTrust::Claim | EmailTrust::Never => false,
+            EmailTrust::Claim | EmailTrust::EntraDomain | EmailTrust::Never => false,
         };
         let mut main = None;
         let mut api = self.api(base, &tokens.access_token);

@@ -80,6 +80,7 @@ impl ProviderStates {
             endpoints: settings.endpoints.clone(),
             internal_origin: settings.internal_origin.clone(),
             danger_allow_http: settings.danger_allow_http,
+            matches: settings.kind.issuer_match(&settings.issuer),
         };
         let key = (settings.fingerprint(), issuer.clone(), http.clone());
         self.issuers.try_get_or_insert(key, || {

@@ -20,10 +20,10 @@ use crate::oidc::id_token::{Expected, Occasion};
 use crate::oidc::userinfo::userinfo;
 use crate::providers::error::Error;
 use crate::providers::groups::GroupsState;
-use crate::providers::kinds::{Nonce, Pkce, RequiredClaim, SignInProtocol};
+use crate::providers::kinds::{EmailTrust, Nonce, Pkce, RequiredClaim, SignInProtocol};
 use crate::providers::server::AuthorizationServer;
 use crate::providers::session_before::SessionBefore;
-use crate::providers::{Provider, Userinfo, claims};
+use crate::providers::{Provider, Userinfo, claims, kinds};
 use crate::secret::Secret;
 
 /// The parameters of an authorization request.
@@ -218,6 +218,10 @@ impl Provider {
         let UserClaims { mut claims, mut own, has_userinfo, binding } = found;
         self.check_required(&claims)?;
         own.iter_mut().for_each(remove_imitations);
+        if let (EmailTrust::EntraDomain, Some(own)) = (self.settings.kind.verified, &own) {
+            let tenants = self.settings.kind.issuer_match(&self.settings.issuer);
+            kinds::write_email_verified(&mut claims, own, &tenants);
+        }
         self.with_access_token_claims(&mut claims, tokens, held).await;
         let (groups_at, groups) = self.with_groups(&mut claims, tokens, held).await;
         let identity = self.identity(claims)?;

@@ -16,6 +16,9 @@ impl ProviderKind {
             SignInProtocol::OpenId { issuer: IssuerSource::Template(text), .. } => {
                 Some(options.fill(text))
             }
+            SignInProtocol::OpenId { issuer: IssuerSource::Tenants(text), .. } => {
+                options.one("tenant").map(|_| options.fill(text))
+            }
             SignInProtocol::OAuth(_) => None,
         }
     }

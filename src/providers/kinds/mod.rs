@@ -6,6 +6,8 @@ mod auth0;
 mod cognito;
 mod dex;
 mod endpoints;
+mod entra;
+mod entra_domain;
 mod error_codes;
 mod github;
 mod gitlab;
@@ -15,11 +17,16 @@ mod oauth2;
 mod oidc;
 mod okta;
 mod options;
+mod tenants;
 mod zitadel;
 
+pub use entra_domain::write_email_verified;
 pub use error_codes::CodeMeaning;
 pub use guide::Guide;
 pub use options::KindOptions;
+pub use tenants::{SEVERAL_TENANTS, tenant_in};
+
+pub use crate::oidc::discovery::is_tenant_id;
 
 use crate::providers::fetch::{Fetch, Paging};
 
@@ -87,6 +94,8 @@ pub enum IssuerSource {
     Required,
     /// A text in which `{NAME}` is the value of an option. The key `issuer` replaces it.
     Template(&'static str),
+    /// The same, for one tenant or for several. With several, the issuer of an ID token is that of the user's tenant.
+    Tenants(&'static str),
 }
 
 /// Whether the ID token repeats the `nonce` (OIDC Core §3.1.3.7, step 11).
@@ -190,6 +199,8 @@ pub enum EmailTrust {
         /// Whether it also says something at a server of one's own.
         at_own_server: bool,
     },
+    /// A claim about the owner of its domain, else a user of the one tenant who is no guest.
+    EntraDomain,
     /// Nothing does.
     Never,
 }
@@ -205,6 +216,9 @@ pub enum Groups {
         /// The lists.
         lists: &'static [GroupList],
     },
+    /// The claim. Where it is too long for a token there is a mark in its place, and this list of the API has all groups.
+    /// The API is at the origin of the userinfo endpoint.
+    Overage(Fetch),
 }
 
 /// How the session at the provider is ended, if it has an endpoint for that.
@@ -270,8 +284,9 @@ const BASIC: &str = "client_secret_basic";
 const POST: &str = "client_secret_post";
 
 /// All kinds, in the order of the documentation.
-pub const ALL: [&ProviderKind; 10] = [
+pub const ALL: [&ProviderKind; 11] = [
     &oidc::KIND,
+    &entra::KIND,
     &keycloak::KIND,
     &okta::KIND,
     &auth0::KIND,

@@ -34,4 +34,4 @@ macro_rules! table {
     )*};
 }
 
-table! { oidc keycloak okta auth0 gitlab cognito zitadel dex github oauth2 }
+table! { oidc entra keycloak okta auth0 gitlab cognito zitadel dex github oauth2 }

@@ -3,6 +3,7 @@
 pub(super) mod auth0;
 pub(super) mod cognito;
 pub(super) mod dex;
+pub(super) mod entra;
 pub(super) mod github;
 pub(super) mod gitlab;
 pub(super) mod keycloak;
