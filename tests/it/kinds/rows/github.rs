@@ -12,6 +12,7 @@ pub(in crate::kinds) const ROW: Row = Row {
     groups: Some("example,wiki,example:staff,wiki:editors"),
     groups_after_move: Some("wiki"),
     refreshing: &["app"],
+    revocation: Some("DELETE /api/v3/applications/wiki.example/token"),
     lists: &["GET /api/v3/user/orgs", "GET /api/v3/user/teams"],
     deviations: &[Deviation {
         what: "after its user was renamed, at a server of its own",
