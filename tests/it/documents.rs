@@ -339,16 +339,6 @@ fn wrong_block_is_found() {
 }
 
 #[test]
-fn readme_has_a_row_for_every_kind_of_provider() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let (_, table) = readme.split_once("### Providers by kind").unwrap();
-    let (table, _) = table.split_once("\n### ").unwrap();
-    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
-    let rows: Vec<&str> = rows.map(|(kind, _)| kind).collect();
-    assert_eq!(rows, portcullis::providers::kinds::NAMES);
-}
-
-#[test]
 fn every_folder_of_examples_has_a_readme_that_the_main_one_links_to() {
     let main = fs::read_to_string(root().join("README.md")).unwrap();
     for folder in example_folders() {

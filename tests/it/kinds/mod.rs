@@ -35,3 +35,13 @@ macro_rules! table {
 }
 
 table! { oidc entra keycloak okta auth0 gitlab cognito zitadel dex github oauth2 }
+
+#[test]
+fn readme_has_a_row_for_every_kind_of_provider() {
+    let readme = std::fs::read_to_string(crate::source_files::root().join("README.md")).unwrap();
+    let (_, table) = readme.split_once("### Providers by kind").unwrap();
+    let (table, _) = table.split_once("\n### ").unwrap();
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
+    let rows: Vec<&str> = rows.map(|(kind, _)| kind).collect();
+    assert_eq!(rows, portcullis::providers::kinds::NAMES);
+}
