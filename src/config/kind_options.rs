@@ -27,8 +27,33 @@ pub(super) const DOMAIN: KeySpec = key(
     "Domain of the user pool, for kind cognito: example.auth.eu-central-1.amazoncognito.com.",
 );
 
+/// See [`URL`].
+pub(super) const GRAPH_VERSION: KeySpec = key(
+    "graph_version",
+    Type::Text,
+    DefaultValue::Is("v25.0"),
+    "Version of the Graph API, for kind facebook.",
+);
+
+/// See [`URL`].
+pub(super) const WORKSPACES: KeySpec = key(
+    "workspaces",
+    Type::List { of: &Type::Text, least: 1 },
+    DefaultValue::Unset("none"),
+    "Slugs of workspaces, for kind bitbucket: the user's permission in each becomes a group (example:owner). At most 10.",
+);
+
+/// See [`URL`].
+pub(super) const GUILDS: KeySpec = key(
+    "guilds",
+    Type::List { of: &Type::Text, least: 1 },
+    DefaultValue::Unset("none"),
+    "IDs of guilds, for kind discord: the user's roles in each become groups (GUILD:ROLE). At most 10.",
+);
+
 /// All of them.
-const ALL: [&KeySpec; 4] = [&URL, &DOMAIN, &TENANT, &ALLOWED_TENANTS];
+const ALL: [&KeySpec; 7] =
+    [&URL, &DOMAIN, &TENANT, &ALLOWED_TENANTS, &GRAPH_VERSION, &WORKSPACES, &GUILDS];
 
 /// The kind.
 pub(super) fn kind(section: &Section<'_>) -> Result<&'static ProviderKind, Reported> {
@@ -65,6 +90,11 @@ pub(super) fn read(
             }
             None => {}
             Some(option) => match field.optional_list(|text| checked(name, text, http)) {
+                Ok(Some(list)) if list.len() > MOST_VALUES => {
+                    let invalid = Invalid::new(format!("has more than {MOST_VALUES} values"))
+                        .hint("each needs a request at every sign-in and refresh");
+                    reported = Some(field.error(&invalid));
+                }
                 Ok(Some(list)) => drop(values.insert(option.name, list)),
                 Ok(None) => {
                     if let Some(example) = option.required {
@@ -97,6 +127,20 @@ fn checked(name: &str, text: &str, http: PlainHttp) -> Result<String, Invalid> {
         name if name == ALLOWED_TENANTS.name => return tenant::allowed_tenant(text),
         _ => {}
     }
+    if name == GRAPH_VERSION.name {
+        let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        let parts = text.strip_prefix('v').and_then(|text| text.split_once('.'));
+        return match parts.is_some_and(|(major, minor)| number(major) && number(minor)) {
+            true => Ok(text.to_owned()),
+            false => Err(Invalid::new("is not a version of the Graph API").hint("such as v25.0")),
+        };
+    }
+    if name == GUILDS.name && !(text.len() > 1 && text.bytes().all(|b| b.is_ascii_digit())) {
+        let invalid = Invalid::new("is not the ID of a guild");
+        return Err(
+            invalid.hint("turn on Developer Mode in Discord, and copy the ID of the server")
+        );
+    }
     // It becomes a part of a URL.
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     match !text.is_empty() && text.chars().all(is_plain) {
@@ -106,3 +150,6 @@ fn checked(name: &str, text: &str, http: PlainHttp) -> Result<String, Invalid> {
         }
     }
 }
+
+/// Of one option.
+const MOST_VALUES: usize = 10;

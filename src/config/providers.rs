@@ -17,7 +17,7 @@ use crate::config::server::http;
 use crate::config::tenant;
 use crate::config::urls;
 use crate::origin::Origin;
-use crate::providers::kinds::{self, ProviderKind, SignInProtocol};
+use crate::providers::kinds::{self, KindOptions, ProviderKind, SignInProtocol};
 use crate::providers::{AuthMethod, ResponseMode, Settings, SignOut, Userinfo};
 use crate::secret::Secret;
 
@@ -32,6 +32,9 @@ pub(super) const KEYS: &[KeySpec] = &[
     kind_options::DOMAIN,
     tenant::TENANT,
     tenant::ALLOWED_TENANTS,
+    kind_options::GRAPH_VERSION,
+    kind_options::WORKSPACES,
+    kind_options::GUILDS,
     key(
         "name",
         Type::Text,
@@ -200,7 +203,8 @@ fn provider(entry: &Field<'_>, public_url: Option<&Origin>) -> Result<Settings, 
     let name = section.field("name").optional_text();
     let client_id = section.field("client_id").text();
     let credentials = credentials(&section);
-    let scopes = scopes(&section.field("scopes"), known);
+    let options = server.as_ref().map(|server| server.options.clone()).unwrap_or_default();
+    let scopes = scopes(&section.field("scopes"), known, &options);
     let response_mode = response_mode(&section.field("response_mode"), public_url);
     let parameters =
         authorization_parameters::read(&section.field("authorization_parameters"), known);
@@ -312,7 +316,11 @@ fn response_mode(field: &Field<'_>, public_url: Option<&Origin>) -> Result<Respo
     Ok(mode)
 }
 
-fn scopes(field: &Field<'_>, kind: &ProviderKind) -> Result<Vec<String>, Reported> {
+fn scopes(
+    field: &Field<'_>,
+    kind: &ProviderKind,
+    options: &KindOptions,
+) -> Result<Vec<String>, Reported> {
     let scopes = field.optional_list(|text| {
         if text.contains(' ') {
             let meant = format!("[{}]", text.split_whitespace().collect::<Vec<_>>().join(", "));
@@ -326,8 +334,14 @@ fn scopes(field: &Field<'_>, kind: &ProviderKind) -> Result<Vec<String>, Reporte
         }
     })?;
     let Some(scopes) = scopes else {
-        return Ok(kind.scopes.iter().map(|scope| (*scope).to_owned()).collect());
+        let of_options = kind.scopes_of_options(options).map(|(_, scope)| scope);
+        return Ok(kind.scopes.iter().copied().chain(of_options).map(str::to_owned).collect());
     };
+    let mut needed = kind.scopes_of_options(options);
+    if let Some((option, scope)) = needed.find(|(_, it)| !scopes.iter().any(|scope| scope == it)) {
+        let invalid = Invalid::new(format!("must contain {scope}: the key {option} needs it"));
+        return Err(field.error(&invalid));
+    }
     let is_open_id = matches!(kind.protocol, SignInProtocol::OpenId { .. });
     // OIDC Core §3.1.2.1: without `openid` there is no ID token.
     if is_open_id && !scopes.iter().any(|scope| scope == "openid") {

@@ -2,8 +2,10 @@
 //! Invariant: `sub` is the ID that the kind names, and `email_verified` is what the kind takes for a verification. What the
 //! profile has under these names is never used in their place.
 
+use aws_lc_rs::hmac;
 use http::StatusCode;
 use serde_json::{Map, Value};
+use url::Url;
 
 use crate::oauth::error::Error as OAuthError;
 use crate::oauth::token::TokenSet;
@@ -13,6 +15,7 @@ use crate::oidc::userinfo;
 use crate::providers::Provider;
 use crate::providers::fetch::{Fetch, FetchError};
 use crate::providers::kinds::{AddressList, EmailTrust, OAuth};
+use crate::secret::Secret;
 
 impl Provider {
     /// The claims of the user that the access token belongs to.
@@ -26,7 +29,9 @@ impl Provider {
             let (endpoint, fault) = ("userinfo_endpoint", "is missing");
             return Err(OidcError::Endpoint { endpoint, fault });
         };
-        let profile = userinfo::profile(&self.http, endpoint, &tokens.access_token).await?;
+        let token = &tokens.access_token;
+        let url = self.with_secret_proof(oauth, endpoint, token);
+        let profile = userinfo::profile(&self.http, &url, token).await?;
         let mut claims = self.with_subject(oauth, profile);
         if let (Some(list), Some(_)) = (oauth.emails, &self.settings.api)
             && self.settings.scopes.iter().any(|scope| scope == list.scope)
@@ -39,6 +44,19 @@ impl Provider {
             }
         }
         Ok(claims)
+    }
+
+    /// The URL of the profile with the proof that this client has the secret, if the kind has one.
+    fn with_secret_proof(&self, oauth: &OAuth, url: &Url, token: &Secret) -> Url {
+        let mut url = url.clone();
+        if let (Some(parameter), Some(secret)) = (oauth.secret_proof, &self.settings.client_secret)
+        {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
+            let tag = hmac::sign(&key, token.expose().as_bytes());
+            let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+            url.query_pairs_mut().append_pair(parameter, &hex);
+        }
+        url
     }
 
     /// The profile with `sub` and without what says nothing at this kind of provider.

@@ -150,6 +150,22 @@ mod tests {
     }
 
     #[test]
+    fn configured_userinfo_moves_the_api_of_discord() {
+        let kind = ProviderKind::by_name("discord").unwrap();
+        let options = KindOptions::new(kind, BTreeMap::new());
+        let of = |userinfo: Option<&str>| {
+            let userinfo = userinfo.map(|url| Url::parse(url).unwrap());
+            let configured = ProviderEndpoints { userinfo, ..ProviderEndpoints::default() };
+            let (endpoints, api) = kind.endpoints(&options, configured, None);
+            [endpoints.userinfo, api].map(|url| url.unwrap().to_string())
+        };
+        let own = ["https://discord.com/api/oauth2/userinfo", "https://discord.com/api"];
+        assert_eq!(of(None), own);
+        let moved = ["http://localhost:1/api/oauth2/userinfo", "http://localhost:1/api"];
+        assert_eq!(of(Some(moved[0])), moved);
+    }
+
+    #[test]
     fn internal_origin_stands_for_the_public_one_in_requests_of_the_gateway() {
         let kind = ProviderKind::by_name("github").unwrap();
         let url = [("url", vec!["https://git.example".to_owned()])];

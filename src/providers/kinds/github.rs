@@ -20,6 +20,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
         token: Some("{url}/login/oauth/access_token"),
         auth_methods: &[BASIC, POST],
         profile: Some("/user"),
+        secret_proof: None,
         id: Some("id"),
         // `email` of the profile is what the user shows in public. It may not be the main address.
         emails: Some(AddressList {

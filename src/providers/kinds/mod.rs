@@ -3,12 +3,15 @@
 //! provider never gets it.
 
 mod auth0;
+mod bitbucket;
 mod cognito;
 mod dex;
+mod discord;
 mod endpoints;
 mod entra;
 mod entra_domain;
 mod error_codes;
+mod facebook;
 mod github;
 mod gitlab;
 mod guide;
@@ -75,6 +78,10 @@ pub struct ProviderKind {
 
 /// How users sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one constant per kind, and never moved for a request"
+)]
 pub enum SignInProtocol {
     /// OpenID Connect: an ID token describes the user.
     OpenId {
@@ -128,6 +135,8 @@ pub struct OAuth {
     pub auth_methods: &'static [&'static str],
     /// The path of the profile below the base of the API. `None`: the URL is configured as `endpoints.userinfo`.
     pub profile: Option<&'static str>,
+    /// The query parameter of the profile's URL with an HMAC-SHA256 of the access token, whose key is the client secret.
+    pub secret_proof: Option<&'static str>,
     /// The member of the profile with the user's ID. `None`: `claims.user`.
     // SECURITY: never a name that its user can change, or that another user can have later.
     pub id: Option<&'static str>,
@@ -284,7 +293,7 @@ const BASIC: &str = "client_secret_basic";
 const POST: &str = "client_secret_post";
 
 /// All kinds, in the order of the documentation.
-pub const ALL: [&ProviderKind; 11] = [
+pub const ALL: [&ProviderKind; 14] = [
     &oidc::KIND,
     &entra::KIND,
     &keycloak::KIND,
@@ -294,7 +303,10 @@ pub const ALL: [&ProviderKind; 11] = [
     &cognito::KIND,
     &zitadel::KIND,
     &dex::KIND,
+    &discord::KIND,
     &github::KIND,
+    &facebook::KIND,
+    &bitbucket::KIND,
     &oauth2::KIND,
 ];
 
@@ -388,7 +400,11 @@ mod tests {
             assert_eq!(kind.pkce, Pkce::S256, "{}", kind.name);
             assert_eq!(kind.verified, EmailTrust::Claim, "{}", kind.name);
             assert!(matches!(kind.groups, Groups::Claim), "{}", kind.name);
+            assert_eq!(kind.revocation, TokenRevocation::Rfc7009, "{}", kind.name);
+            assert!(kind.error_codes.is_empty() && kind.api.is_none(), "{}", kind.name);
         }
+        let SignInProtocol::OAuth(oauth) = oauth2::KIND.protocol else { panic!("not OAuth 2.0") };
+        assert!(oauth.secret_proof.is_none() && oauth.emails.is_none());
         let SignInProtocol::OpenId { nonce, .. } = GENERIC.protocol else {
             panic!("not OpenID Connect")
         };

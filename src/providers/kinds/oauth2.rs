@@ -10,6 +10,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
         token: None,
         auth_methods: &[BASIC],
         profile: None,
+        secret_proof: None,
         id: None,
         emails: None,
     }),

@@ -4,6 +4,17 @@ use std::collections::BTreeMap;
 
 use crate::providers::kinds::ProviderKind;
 
+impl ProviderKind {
+    /// The scopes that an option needs, with the option, of those that are set.
+    pub fn scopes_of_options(
+        &self,
+        options: &KindOptions,
+    ) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let set = self.option_scopes.iter().filter(|(name, _)| !options.all(name).is_empty());
+        set.flat_map(|(name, scopes)| scopes.iter().map(|scope| (*name, *scope)))
+    }
+}
+
 /// Values of the options of a kind, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KindOptions(BTreeMap<&'static str, Vec<String>>);

@@ -340,3 +340,59 @@ async fn github_deletes_the_access_token() {
 }
 
 const APPLICATION: &str = "/api/v3/applications/us/token";
+
+#[tokio::test]
+async fn facebook_gets_a_proof_of_the_secret_and_vouches_for_no_address() {
+    let strict = |strict| async move {
+        let api = api_of("facebook", None, |it| it.require_email_verified = strict).await;
+        let me = json!({"id": "101", "email": "alice@example.com", "email_verified": true});
+        api.answers(USER, ok(&me));
+        let identity = api.identity().await;
+        assert_eq!(&*identity.subject, "101");
+        assert!(groups_of(&identity).is_empty());
+        let [token] = &api.op.seen(TOKEN)[..] else { panic!("one token request") };
+        assert_eq!(token.form["client_secret"], "secret");
+        assert!(!token.headers.contains_key("authorization"));
+        let [me] = &api.op.seen(USER)[..] else { panic!("one profile") };
+        assert_eq!(me.query["fields"], "id,name,email");
+        // echo -n at | openssl dgst -sha256 -hmac secret
+        let proof = "71d6183b3a7d28dab38dc8d16d1ece5a9b4d8ea9d6f1a13e2f3f703624fc324f";
+        assert_eq!(me.query["appsecret_proof"], proof);
+        identity.email
+    };
+    assert_eq!(strict(true).await, None);
+    assert_eq!(strict(false).await.as_deref(), Some("alice@example.com"));
+}
+
+#[tokio::test]
+async fn bitbucket_has_workspaces_and_permissions_as_groups() {
+    let workspaces = |names: &[&str]| {
+        let one = |name: &&str| json!({"workspace": {"slug": name}});
+        ok(&json!({"values": names.iter().map(one).collect::<Vec<_>>()}))
+    };
+    let api = api_of("bitbucket", None, |it| {
+        let values = ["example", "other"].map(str::to_owned).to_vec();
+        it.options = KindOptions::new(it.kind, BTreeMap::from([("workspaces", values)]));
+    })
+    .await;
+    api.answers(USER, ok(&json!({"uuid": "{a-1}", "nickname": "alice", "username": "x"})));
+    let address = json!({"email": "a@example.com", "is_primary": true, "is_confirmed": true});
+    api.answers(EMAILS, ok(&json!({"values": [address]})));
+    api.answers("/api/v3/user/workspaces", workspaces(&["example", "wiki"]));
+    let permission = "/api/v3/user/workspaces/example/permission";
+    api.answers(permission, ok(&json!({"permission": "owner"})));
+    let identity = api.identity().await;
+    assert_eq!(&*identity.subject, "{a-1}");
+    assert_eq!(identity.email.as_deref(), Some("a@example.com"));
+    assert_eq!(groups_of(&identity), ["example", "wiki", "example:owner"]);
+    let other = "/api/v3/user/workspaces/other/permission";
+    assert_eq!(api.op.seen(other).len(), 0, "the user is not a member");
+    // The user has left in between.
+    api.answers(permission, Reply::json(404, &json!({})));
+    assert_eq!(groups_of(&api.identity().await), ["example", "wiki"]);
+    api.answers(permission, Reply::json(500, &json!({})));
+    let identity = api.identity().await;
+    assert!(groups_of(&identity).is_empty() && identity.groups_missing);
+    api.answers(permission, ok(&json!({"permission": "owner:x"})));
+    assert!(groups_of(&api.identity().await).is_empty());
+}
