@@ -34,7 +34,9 @@ macro_rules! table {
     )*};
 }
 
-table! { oidc entra keycloak okta auth0 gitlab cognito zitadel dex github oauth2 }
+table! {
+    oidc entra keycloak okta auth0 gitlab cognito zitadel dex discord github facebook bitbucket oauth2
+}
 
 #[test]
 fn readme_has_a_row_for_every_kind_of_provider() {

@@ -45,6 +45,8 @@ pub(super) struct Row {
 pub(super) enum ClientProof {
     /// `client_secret_basic`.
     Basic,
+    /// `client_secret_post`.
+    Post,
 }
 
 /// Whether the kind has PKCE.

@@ -1,9 +1,12 @@
 //! The rows of the table, a file per kind.
 
 pub(super) mod auth0;
+pub(super) mod bitbucket;
 pub(super) mod cognito;
 pub(super) mod dex;
 pub(super) mod entra;
+pub(super) mod discord;
+pub(super) mod facebook;
 pub(super) mod github;
 pub(super) mod gitlab;
 pub(super) mod keycloak;
