@@ -5,7 +5,7 @@ use crate::config::document::Node;
 use crate::config::field::Field;
 use crate::config::invalid::Invalid;
 use crate::providers::MAX_AGE;
-use crate::providers::kinds::ProviderKind;
+use crate::providers::kinds::{KindOptions, ProviderKind};
 
 /// Parameters that the gateway sets (RFC 6749 §4.1.1, RFC 7636 §4.3, OIDC Core §3.1.2.1), and those that would
 /// replace all others (RFC 9101 §5).
@@ -26,13 +26,17 @@ const RESERVED: [&str; 10] = [
 pub(super) fn read(
     field: &Field<'_>,
     kind: &ProviderKind,
+    options: Option<&KindOptions>,
 ) -> Result<Vec<(String, String)>, Reported> {
     let entries = field.entries()?.unwrap_or_default();
     let parameters: Vec<_> = entries.iter().map(parameter).collect();
     let mut parameters: Vec<(String, String)> = parameters.into_iter().collect::<Result<_, _>>()?;
     for (name, value) in kind.parameters {
-        if !parameters.iter().any(|(configured, _)| configured == name) {
-            parameters.push(((*name).to_owned(), (*value).to_owned()));
+        let value = options.and_then(|options| options.parameter(value));
+        if let Some(value) = value
+            && !parameters.iter().any(|(configured, _)| configured == name)
+        {
+            parameters.push(((*name).to_owned(), value.to_owned()));
         }
     }
     Ok(parameters)

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use url::Url;
+
 use crate::config::diagnostics::Reported;
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
@@ -9,7 +11,7 @@ use crate::config::section::Section;
 use crate::config::suggest::nearest;
 use crate::config::tenant::{self, ALLOWED_TENANTS, TENANT};
 use crate::config::urls::{self, PlainHttp};
-use crate::providers::kinds::{self, KindOptions, ProviderKind};
+use crate::providers::kinds::{self, KindOptions, Nonce, Pkce, ProviderKind, SignInProtocol};
 
 /// Keys of options, for the table of a provider.
 pub(super) const URL: KeySpec = key(
@@ -51,9 +53,34 @@ pub(super) const GUILDS: KeySpec = key(
     "IDs of guilds, for kind discord: the user's roles in each become groups (GUILD:ROLE). At most 10.",
 );
 
+/// See [`URL`].
+pub(super) const TEAM: KeySpec = key(
+    "team",
+    Type::Text,
+    DefaultValue::Unset("members of every workspace can sign in"),
+    "ID of the workspace whose members can sign in, for kind slack: T0123ABCD.",
+);
+
+/// See [`URL`].
+pub(super) const RESOURCE: KeySpec = key(
+    "resource",
+    Type::Text,
+    DefaultValue::Unset("urn:microsoft:userinfo"),
+    "Identifier of the web API, for kind adfs: https://wiki.example.com.",
+);
+
 /// All of them.
-const ALL: [&KeySpec; 7] =
-    [&URL, &DOMAIN, &TENANT, &ALLOWED_TENANTS, &GRAPH_VERSION, &WORKSPACES, &GUILDS];
+const ALL: [&KeySpec; 9] = [
+    &URL,
+    &DOMAIN,
+    &TENANT,
+    &ALLOWED_TENANTS,
+    &GRAPH_VERSION,
+    &WORKSPACES,
+    &GUILDS,
+    &TEAM,
+    &RESOURCE,
+];
 
 /// The kind.
 pub(super) fn kind(section: &Section<'_>) -> Result<&'static ProviderKind, Reported> {
@@ -69,6 +96,23 @@ pub(super) fn kind(section: &Section<'_>) -> Result<&'static ProviderKind, Repor
             ),
         })
     })
+}
+
+/// Warns about a kind whose sign-ins have no other binding to the browser than the login cookie and `state`.
+pub(super) fn warn_of_weak_binding(section: &Section<'_>, kind: &ProviderKind) {
+    let has_no_nonce = match kind.protocol {
+        SignInProtocol::OpenId { nonce, .. } => nonce == Nonce::MayBeAbsent,
+        SignInProtocol::OAuth(_) => true,
+    };
+    if has_no_nonce && kind.pkce == Pkce::Rejected {
+        let field = section.field("kind");
+        let invalid = Invalid::new(format!(
+            "{} has neither `nonce` nor PKCE: the login cookie and the one-time state are the only binding of a sign-in \
+             to its browser",
+            kind.label
+        ));
+        field.diagnostics.warning(&field.path, &invalid);
+    }
 }
 
 /// The options of this kind. Those of other kinds are errors.
@@ -99,6 +143,9 @@ pub(super) fn read(
                 Ok(None) => {
                     if let Some(example) = option.required {
                         reported = Some(field.missing(Some(example)));
+                    }
+                    if let Some(unset) = option.unset {
+                        field.diagnostics.warning(&field.path, &Invalid::new(unset));
                     }
                 }
                 Err(error) => reported = Some(error),
@@ -140,6 +187,12 @@ fn checked(name: &str, text: &str, http: PlainHttp) -> Result<String, Invalid> {
         return Err(
             invalid.hint("turn on Developer Mode in Discord, and copy the ID of the server")
         );
+    }
+    if name == RESOURCE.name {
+        return match Url::parse(text) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(_) => Err(Invalid::new("is not a URI").hint("copy the identifier of the web API")),
+        };
     }
     // It becomes a part of a URL.
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');

@@ -35,6 +35,8 @@ pub(super) const KEYS: &[KeySpec] = &[
     kind_options::GRAPH_VERSION,
     kind_options::WORKSPACES,
     kind_options::GUILDS,
+    kind_options::TEAM,
+    kind_options::RESOURCE,
     key(
         "name",
         Type::Text,
@@ -206,8 +208,9 @@ fn provider(entry: &Field<'_>, public_url: Option<&Origin>) -> Result<Settings, 
     let options = server.as_ref().map(|server| server.options.clone()).unwrap_or_default();
     let scopes = scopes(&section.field("scopes"), known, &options);
     let response_mode = response_mode(&section.field("response_mode"), public_url);
+    let options = server.as_ref().ok().map(|server| &server.options);
     let parameters =
-        authorization_parameters::read(&section.field("authorization_parameters"), known);
+        authorization_parameters::read(&section.field("authorization_parameters"), known, options);
     let claims = section.section("claims").and_then(|section| claim_names::read(&section, known));
     let userinfo = section.field("userinfo").choice(userinfo);
     let require_email_verified = section.field("require_email_verified").flag();
@@ -221,6 +224,7 @@ fn provider(entry: &Field<'_>, public_url: Option<&Origin>) -> Result<Settings, 
     let proxy = section.field("proxy").optional(urls::proxy);
     let timeout = section.field("timeout").duration();
     let (kind, server) = (kind?, server?);
+    kind_options::warn_of_weak_binding(&section, kind);
     let (token_endpoint_auth_method, client_secret) = credentials?;
     Ok(Settings {
         id: id?,

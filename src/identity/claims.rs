@@ -80,6 +80,7 @@ pub fn identity(
         email: names.email.find(&claims).and_then(text).filter(|email| is_address(email)),
         email_withheld,
         groups_missing: false,
+        most_groups: None,
         groups_claim: names.groups.clone(),
         name: names.name.find(&claims).and_then(name),
         preferred_username: names.preferred_username.find(&claims).and_then(name),

@@ -16,7 +16,7 @@ pub enum Incomplete {
     /// The provider sent a reference to the values in place of them: a distributed claim (OIDC Core §5.6.2), as Entra
     /// does for a user of more than 200 groups.
     Elsewhere,
-    /// The list of groups is as long as Okta sends at most. Okta does not say that it cut one.
+    /// The list of groups is as long as the provider sends at most, as Okta, which does not say that it cut one.
     AtMaximum,
     /// The provider's API for groups failed.
     NotFetched,
@@ -85,7 +85,9 @@ impl Identity {
         let usable = if is_groups { self.groups().count() } else { claim.texts().count() };
         match claim.count() {
             count if usable < count => Some(Incomplete::Unusable),
-            MOST_AT_OKTA if is_groups && claim.is_list() => Some(Incomplete::AtMaximum),
+            count if is_groups && claim.is_list() && self.most_groups == Some(count) => {
+                Some(Incomplete::AtMaximum)
+            }
             _ => None,
         }
     }
@@ -152,7 +154,6 @@ const CLAIM_NAMES: &str = "_claim_names";
 /// Entra sends it in place of the groups where a reference would not fit.
 const HAS_GROUPS: &str = "hasgroups";
 const GROUPS: &str = "groups";
-const MOST_AT_OKTA: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -185,10 +186,25 @@ mod tests {
         }
         check("groups", "groups", json!({"hasgroups": false}), None);
         check("groups", "groups", json!({"_claim_names": "groups"}), None);
-        let groups = |count: usize| (0..count).map(|at| at.to_string()).collect::<Vec<_>>();
+        let hundred: Vec<_> = (0..100).map(|at| at.to_string()).collect();
+        check("groups", "groups", json!({"groups": hundred}), None);
+    }
+
+    #[test]
+    fn list_as_long_as_the_provider_sends_at_most_is_incomplete() {
+        let of = |count: usize, most_groups, groups: &str| {
+            let list: Vec<_> = (0..count).map(|at| at.to_string()).collect();
+            let claims = json!({"sub": "1", "groups": list}).as_object().unwrap().clone();
+            let names =
+                ClaimNames { groups: GroupsPath::parse(groups).unwrap(), ..ClaimNames::default() };
+            let identity = identity(&"company".into(), &names, false, claims).unwrap();
+            let identity = Identity { most_groups, ..identity };
+            identity.incomplete(&ClaimPath::parse("groups").unwrap())
+        };
         for (count, expected) in [(99, None), (100, Some(Incomplete::AtMaximum)), (101, None)] {
-            check("groups", "groups", json!({"groups": groups(count)}), expected);
-            check("groups", "roles", json!({"roles": groups(count)}), None);
+            assert_eq!(of(count, Some(100), "groups"), expected);
+            assert_eq!(of(count, None, "groups"), None);
+            assert_eq!(of(count, Some(100), "roles"), None);
         }
     }
 

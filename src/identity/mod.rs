@@ -33,6 +33,8 @@ pub struct Identity {
     pub email_withheld: bool,
     /// Whether the groups of the provider's API could not be fetched.
     pub groups_missing: bool,
+    /// The most groups that the provider sends. It does not say that it left others out.
+    pub most_groups: Option<usize>,
     /// The claim with the groups: see [`groups`](Self::groups).
     pub groups_claim: GroupsPath,
     /// The full name.

@@ -12,6 +12,7 @@ pub(crate) fn person(subject: &str) -> Identity {
         email: None,
         email_withheld: false,
         groups_missing: false,
+        most_groups: None,
         groups_claim: ClaimNames::default().groups,
         name: None,
         preferred_username: None,

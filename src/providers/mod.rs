@@ -5,6 +5,7 @@
 
 mod access_token;
 mod claims;
+mod end_session;
 mod error;
 pub mod fetch;
 mod groups;
@@ -47,11 +48,11 @@ use crate::oauth::http::Http;
 use crate::oauth::{AuthenticatedEndpoint, Client};
 use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
-use crate::oidc::logout::{self, LogoutToken};
+use crate::oidc::logout::LogoutToken;
 pub use crate::oidc::logout::{AnswerKind, Logout, LogoutForm, LogoutRequest};
 use crate::origin::Origin;
 use crate::providers::hints::ConfigHints;
-use crate::providers::kinds::{EndSession, KindOptions, ProviderKind, TokenRevocation};
+use crate::providers::kinds::{KindOptions, ProviderKind, TokenRevocation};
 use crate::providers::server::AuthorizationServer;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderMeter;
@@ -312,19 +313,6 @@ impl Provider {
         }
     }
 
-    /// The URL that ends the session at the provider, and the name of the parameter with the way back.
-    fn end_session(&self) -> Option<(Url, &'static str)> {
-        let discovered = self.server.known()?.end_session.clone();
-        match self.settings.kind.end_session {
-            EndSession::Standard => Some((discovered?, logout::STANDARD)),
-            EndSession::Parameter(parameter) => Some((discovered?, parameter)),
-            EndSession::Fallback { path, parameter } => match discovered {
-                Some(endpoint) => Some((endpoint, logout::STANDARD)),
-                None => Some((Url::parse(self.issuer()).ok()?.join(path).ok()?, parameter)),
-            },
-        }
-    }
-
     /// Whether the provider can verify an ID token of a session as a hint: its key is not gone.
     pub async fn can_verify_hint(&self, id_token: &Secret) -> bool {
         self.server.has_key_of(id_token).await
@@ -388,6 +376,9 @@ impl Provider {
         url: &'a Url,
         offered: Option<&[String]>,
     ) -> Result<AuthenticatedEndpoint<'a>, OidcError> {
+        let by_kind: Vec<String> =
+            self.settings.kind.auth_methods.iter().map(|&method| method.to_owned()).collect();
+        let offered = offered.or((!by_kind.is_empty()).then_some(&*by_kind));
         Ok(AuthenticatedEndpoint { url, method: self.client.credentials().method(offered)? })
     }
 

@@ -225,7 +225,11 @@ impl Provider {
         self.with_access_token_claims(&mut claims, tokens, held).await;
         let (groups_at, groups) = self.with_groups(&mut claims, tokens, held).await;
         let identity = self.identity(claims)?;
-        let identity = Identity { groups_missing: groups == GroupsState::Missing, ..identity };
+        let identity = Identity {
+            groups_missing: groups == GroupsState::Missing,
+            most_groups: self.settings.kind.most_groups,
+            ..identity
+        };
         self.hints.look_at(&identity, &self.settings, &self.used_claims);
         // Without additions, they are all claims of the identity.
         let has_additions = has_userinfo || self.has_groups_by_api() || self.reads_access_token();

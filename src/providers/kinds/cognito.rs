@@ -17,7 +17,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
         ..ClaimDefaults::standard()
     },
     end_session: EndSession::Parameter("logout_uri"),
-    options: &[KindOption { name: "domain", default: None, required: None }],
+    options: &[KindOption::named("domain")],
     guide: Guide {
         register: &[
             "In the user pool, add an app client: confidential, authorization code grant, scopes openid, email and profile.",

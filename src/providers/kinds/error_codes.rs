@@ -12,6 +12,8 @@ pub enum CodeMeaning {
     InvalidClient,
     /// `invalid_grant`: the code or refresh token is used, revoked, or of another client.
     InvalidGrant,
+    /// `temporarily_unavailable`: the same request may succeed later.
+    Temporary,
 }
 
 impl ProviderKind {
@@ -25,6 +27,10 @@ impl ProviderKind {
             Some((_, CodeMeaning::InvalidClient)) => Error::Unauthenticated(response),
             Some((_, CodeMeaning::InvalidGrant)) => {
                 response.code = ErrorCode::InvalidGrant;
+                Error::Rejected(response)
+            }
+            Some((_, CodeMeaning::Temporary)) => {
+                response.code = ErrorCode::TemporarilyUnavailable;
                 Error::Rejected(response)
             }
         }
@@ -51,6 +57,7 @@ mod tests {
                         let expected = Error::Rejected(ErrorResponse::new("invalid_grant", "why"));
                         assert_eq!(understood, expected, "{code}");
                     }
+                    CodeMeaning::Temporary => assert!(understood.is_temporary(), "{code}"),
                 }
                 assert_eq!(GENERIC.understood(rejected()), rejected());
             }

@@ -68,7 +68,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
         ],
     },
     revocation: TokenRevocation::Delete("/applications/{}/token"),
-    options: &[KindOption { name: "url", default: Some("https://github.com"), required: None }],
+    options: &[KindOption { default: Some("https://github.com"), ..KindOption::named("url") }],
     guide: Guide {
         register: &[
             "Open github.com/organizations/ORGANIZATION/settings/applications, and choose \"New OAuth app\" (or \

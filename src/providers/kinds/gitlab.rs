@@ -2,7 +2,7 @@
 //! Source: docs.gitlab.com, "GitLab as an OpenID Connect identity provider".
 
 use crate::providers::kinds::{
-    Guide, IssuerSource, KindOption, Nonce, ProviderKind, SignInProtocol,
+    EndSession, Guide, IssuerSource, KindOption, Nonce, ProviderKind, SignInProtocol,
 };
 
 /// GitLab.
@@ -13,7 +13,8 @@ pub(super) const KIND: ProviderKind = ProviderKind {
         issuer: IssuerSource::Template("{url}"),
         nonce: Nonce::Required,
     },
-    options: &[KindOption { name: "url", default: Some("https://gitlab.com"), required: None }],
+    end_session: EndSession::None,
+    options: &[KindOption { default: Some("https://gitlab.com"), ..KindOption::named("url") }],
     guide: Guide {
         register: &[
             "Open Applications in the settings of a group, or of the instance, and add one: confidential, with the scopes \

@@ -2,6 +2,7 @@
 //! Invariant: a deviation from the standards is a value of a kind. No configuration key names one, so that a generic
 //! provider never gets it.
 
+mod adfs;
 mod auth0;
 mod bitbucket;
 mod cognito;
@@ -16,10 +17,12 @@ mod github;
 mod gitlab;
 mod guide;
 mod keycloak;
+mod linkedin;
 mod oauth2;
 mod oidc;
 mod okta;
 mod options;
+mod slack;
 mod tenants;
 mod zitadel;
 
@@ -50,10 +53,13 @@ pub struct ProviderKind {
     pub api_headers: &'static [(&'static str, &'static str)],
     /// `scopes`, unless they are configured.
     pub scopes: &'static [&'static str],
-    /// Parameters of the authorization request, unless they are configured.
+    /// Parameters of the authorization request, unless they are configured. The value `{NAME}` is that of an option; if
+    /// this is not set, the parameter is left out.
     pub parameters: &'static [(&'static str, &'static str)],
     /// Error codes of its token endpoint that RFC 6749 does not have.
     pub error_codes: &'static [(&'static str, CodeMeaning)],
+    /// How its token endpoint authenticates clients, if its metadata does not say it. Empty: as the standard says.
+    pub auth_methods: &'static [&'static str],
     /// Whether it supports PKCE.
     pub pkce: Pkce,
     /// Where the claims are, unless that is configured.
@@ -62,6 +68,8 @@ pub struct ProviderKind {
     pub verified: EmailTrust,
     /// Where groups come from.
     pub groups: Groups,
+    /// The most groups that it puts into a claim without a word about those that it left out.
+    pub most_groups: Option<usize>,
     /// How the session at the provider is ended.
     pub end_session: EndSession,
     /// How a sign-out revokes tokens.
@@ -244,6 +252,8 @@ pub enum EndSession {
         /// The parameter.
         parameter: &'static str,
     },
+    /// The provider has none, whatever its metadata says. A configured one is standard.
+    None,
 }
 
 /// A list of groups in an API.
@@ -276,6 +286,8 @@ pub struct KindOption {
     pub default: Option<&'static str>,
     /// An example, if the key is required.
     pub required: Option<&'static str>,
+    /// What a warning says while it is not set.
+    pub unset: Option<&'static str>,
 }
 
 /// A claim that must have a value of an option.
@@ -293,7 +305,7 @@ const BASIC: &str = "client_secret_basic";
 const POST: &str = "client_secret_post";
 
 /// All kinds, in the order of the documentation.
-pub const ALL: [&ProviderKind; 14] = [
+pub const ALL: [&ProviderKind; 17] = [
     &oidc::KIND,
     &entra::KIND,
     &keycloak::KIND,
@@ -303,6 +315,9 @@ pub const ALL: [&ProviderKind; 14] = [
     &cognito::KIND,
     &zitadel::KIND,
     &dex::KIND,
+    &adfs::KIND,
+    &slack::KIND,
+    &linkedin::KIND,
     &discord::KIND,
     &github::KIND,
     &facebook::KIND,
@@ -363,10 +378,12 @@ impl ProviderKind {
             scopes: &["openid", "email", "profile"],
             parameters: &[],
             error_codes: &[],
+            auth_methods: &[],
             pkce: Pkce::S256,
             claims: ClaimDefaults::standard(),
             verified: EmailTrust::Claim,
             groups: Groups::Claim,
+            most_groups: None,
             end_session: EndSession::Standard,
             revocation: TokenRevocation::Rfc7009,
             option_scopes: &[],
@@ -374,6 +391,13 @@ impl ProviderKind {
             required_claims: &[],
             guide: Guide::oidc(),
         }
+    }
+}
+
+impl KindOption {
+    /// An option that can be left out.
+    const fn named(name: &'static str) -> Self {
+        Self { name, default: None, required: None, unset: None }
     }
 }
 
@@ -393,6 +417,7 @@ impl ClaimDefaults {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::providers::kinds::options::option_of;
 
     #[test]
     fn generic_kinds_have_no_deviation() {
@@ -402,6 +427,14 @@ mod tests {
             assert!(matches!(kind.groups, Groups::Claim), "{}", kind.name);
             assert_eq!(kind.revocation, TokenRevocation::Rfc7009, "{}", kind.name);
             assert!(kind.error_codes.is_empty() && kind.api.is_none(), "{}", kind.name);
+            assert_eq!(kind.most_groups, None, "{}", kind.name);
+            assert_eq!(kind.end_session, EndSession::Standard, "{}", kind.name);
+            assert!(kind.auth_methods.is_empty() && kind.parameters.is_empty(), "{}", kind.name);
+            assert!(
+                kind.error_codes.is_empty() && kind.required_claims.is_empty(),
+                "{}",
+                kind.name
+            );
         }
         let SignInProtocol::OAuth(oauth) = oauth2::KIND.protocol else { panic!("not OAuth 2.0") };
         assert!(oauth.secret_proof.is_none() && oauth.emails.is_none());
@@ -422,6 +455,29 @@ mod tests {
                     assert!(kind.options.iter().any(|option| option.name == name), "{template}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_a_kind_needs_of_an_option_is_an_option() {
+        for kind in ALL {
+            let parameters = kind.parameters.iter().filter_map(|(_, value)| option_of(value));
+            let required = kind.required_claims.iter().map(|required| required.option);
+            for name in parameters.chain(required) {
+                assert!(kind.options.iter().any(|option| option.name == name), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn scope_that_a_provider_rejects_is_no_default() {
+        // `offline_access` is `invalid_scope` at Cognito, unknown at most others, and unwanted at Keycloak.
+        let has_it = ["okta", "auth0", "zitadel", "dex"];
+        let open_id = ALL.iter().filter(|kind| kind.scopes.contains(&"openid"));
+        for kind in open_id.filter(|kind| !["google", "entra"].contains(&kind.name)) {
+            let offline = kind.scopes.contains(&"offline_access");
+            assert_eq!(offline, has_it.contains(&kind.name), "{}", kind.name);
+            assert_eq!(kind.scopes.contains(&"groups"), kind.name == "dex", "{}", kind.name);
         }
     }
 

@@ -8,6 +8,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     name: "okta",
     label: "Okta",
     scopes: &["openid", "email", "profile", "offline_access"],
+    most_groups: Some(100),
     guide: Guide {
         register: &[
             "Open Applications, and choose \"Create App Integration\": OIDC, web application, with the grant types \

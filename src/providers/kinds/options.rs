@@ -50,9 +50,44 @@ impl KindOptions {
         })
     }
 
+    /// The value of a parameter: `{NAME}` stands for the only value of an option. `None` if it has none, or several.
+    pub fn parameter<'a>(&'a self, text: &'a str) -> Option<&'a str> {
+        match option_of(text) {
+            None => Some(text),
+            Some(name) => match self.all(name) {
+                [value] => Some(value),
+                [] | [_, _, ..] => None,
+            },
+        }
+    }
+
     /// Whether an option has another value than its default.
     pub fn is_changed(&self, kind: &ProviderKind, name: &str) -> bool {
         let default = kind.options.iter().find(|option| option.name == name);
         self.one(name) != default.and_then(|option| option.default)
+    }
+}
+
+/// The option that stands for a whole text, `{NAME}`.
+pub(super) fn option_of(text: &str) -> Option<&str> {
+    text.strip_prefix('{')?.strip_suffix('}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameter_is_the_one_value_of_an_option_as_it_is_configured() {
+        let kind = ProviderKind::by_name("adfs").unwrap();
+        let options = |values: &[&str]| {
+            let values = values.iter().map(|value| (*value).to_owned()).collect();
+            KindOptions::new(kind, [("resource", values)].into())
+        };
+        let slash = options(&["https://wiki.example.com/"]);
+        assert_eq!(slash.parameter("{resource}"), Some("https://wiki.example.com/"));
+        assert_eq!(options(&["a:b", "c:d"]).parameter("{resource}"), None);
+        assert_eq!(KindOptions::default().parameter("{resource}"), None);
+        assert_eq!(KindOptions::default().parameter("offline"), Some("offline"));
     }
 }

@@ -1,6 +1,7 @@
 //! Sign-ins and sign-outs with a provider on loopback.
 
 mod access_token;
+mod deviations;
 mod profile;
 mod refresh;
 mod settings;

@@ -53,6 +53,8 @@ pub(super) enum ClientProof {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pkce {
     S256,
+    /// It rejects a request with it.
+    None,
 }
 
 /// What becomes of tokens that expire.

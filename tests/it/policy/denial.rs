@@ -103,21 +103,28 @@ async fn incomplete_groups_are_named_on_the_page_and_in_the_log_of_a_denial() {
     let hundred: Vec<String> = (0..100).map(|at| format!("group-{at}")).collect();
     let hundred: Vec<&str> = hundred.iter().map(String::as_str).collect();
     let id_token = |fault| vec![Fault::IdToken(GrantType::SignIn, fault)];
-    for (groups, faults, remedy) in [
+    let generic = "userinfo: never";
+    for (groups, faults, keys, remedy) in [
         (
             vec!["other"],
             id_token(IdTokenFault::GroupsElsewhere),
+            generic,
             "groups assigned to the application",
         ),
-        (vec!["other"], id_token(IdTokenFault::GroupsAreObjects), "such as /groups/*/name"),
-        (hundred, vec![], "exactly 100 groups"),
+        (
+            vec!["other"],
+            id_token(IdTokenFault::GroupsAreObjects),
+            generic,
+            "such as /groups/*/name",
+        ),
+        (hundred, vec![], "userinfo: never, kind: okta", "exactly 100 groups"),
     ] {
         let stack = builder(
             vec![Account::new("alice", "Alice", &groups)],
             &[("/", "allow: [{ groups: [staff] }]")],
         )
         .faults(&faults)
-        .provider_keys("userinfo: never")
+        .provider_keys(keys)
         .start()
         .await;
         for _ in 0..2 {
