@@ -48,6 +48,7 @@ fn filled(clock: &Clock, count: usize) -> (SessionTable, Vec<SessionId>) {
         lifetime: Duration::from_secs(12 * 3600),
         idle_timeout: Some(Duration::from_secs(3600)),
         refresh_before: Duration::from_secs(60),
+        recheck: None,
         outage_grace: Duration::from_secs(300),
         cookie: CookieSettings::default(),
         max_sessions: count + 1,

@@ -20,7 +20,12 @@ pub async fn probe(config: &Config) -> Vec<(Arc<str>, ProbeReport)> {
             Ok(provider) => {
                 let redirect_uri = provider.redirect_uri(site.own_url("/callback"));
                 let signed_out = site.own_url("/signed_out");
-                provider.probe(&redirect_uri, &signed_out, config.providers.len() > 1).await
+                let several = config.providers.len() > 1;
+                let mut report = provider.probe(&redirect_uri, &signed_out, several).await;
+                if config.session.recheck.is_some() {
+                    provider.probe_recheck(&mut report);
+                }
+                report
             }
             Err(error) => ProbeReport::unusable(&error),
         };

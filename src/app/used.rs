@@ -18,9 +18,7 @@ pub(super) fn size_limit(config: &Config) -> SizeLimit {
         let rules = config.routes.iter().flat_map(|route| &route.identity_headers);
         rules.map(|rule| &rule.template)
     };
-    let usage = |uses: fn(&Template) -> bool| {
-        if templates().any(uses) { TokenUse::Header } else { TokenUse::NoHeader }
-    };
+    let has_id_token = templates().any(Template::uses_id_token);
     let names = config.providers.iter().flat_map(|provider| of_identity(&provider.claims));
     let rules = config.routes.iter().flat_map(|route| of_policy(&route.allow));
     let headers = templates().flat_map(Template::claims);
@@ -31,8 +29,14 @@ pub(super) fn size_limit(config: &Config) -> SizeLimit {
     SizeLimit {
         max_bytes: config.session.max_bytes,
         used_claims,
-        id_token: usage(Template::uses_id_token),
-        access_token: usage(Template::uses_access_token),
+        id_token: if has_id_token { TokenUse::Header } else { TokenUse::NoHeader },
+        access_token: if templates().any(Template::uses_access_token) {
+            TokenUse::Header
+        } else if config.session.recheck.is_some() {
+            TokenUse::Recheck
+        } else {
+            TokenUse::NoHeader
+        },
     }
 }
 

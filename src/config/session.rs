@@ -37,6 +37,12 @@ pub(super) const KEYS: &[KeySpec] = &[
         "How long a session stays valid after its access token expired, while the token endpoint cannot be reached.",
     ),
     key(
+        "recheck",
+        millis(SECOND, 400 * DAY),
+        DefaultValue::Unset("none"),
+        "Ask the provider at this interval whether the session still stands: by a refresh, or else by userinfo or the profile.",
+    ),
+    key(
         "cookie",
         Type::Section(COOKIE),
         DefaultValue::Unset("all defaults"),
@@ -116,6 +122,7 @@ pub(super) fn settings(
     let idle_timeout = section.field("idle_timeout").optional_duration();
     let refresh_before = section.field("refresh_before").duration();
     let outage_grace = section.field("outage_grace").duration();
+    let recheck = section.field("recheck").optional_duration();
     let cookie = section.section("cookie").and_then(|cookie| cookie_of(&cookie, public_url));
     let max_sessions = section.field("max_sessions").count();
     let max_sessions_per_user = section.field("max_sessions_per_user").count();
@@ -128,12 +135,19 @@ pub(super) fn settings(
         let invalid = Invalid::new("has no effect: `lifetime` ends the session earlier");
         section.diagnostics.warning(&section.path.key("idle_timeout"), &invalid);
     }
+    if let (Ok(lifetime), Ok(Some(recheck))) = (&lifetime, &recheck)
+        && recheck >= lifetime
+    {
+        let invalid = Invalid::new("has no effect: `lifetime` ends the session earlier");
+        section.diagnostics.warning(&section.path.key("recheck"), &invalid);
+    }
     store?;
     Ok(Settings {
         lifetime: lifetime?,
         idle_timeout: idle_timeout?,
         refresh_before: refresh_before?,
         outage_grace: outage_grace?,
+        recheck: recheck?,
         cookie: cookie?,
         max_sessions: max_sessions?,
         max_sessions_per_user: max_sessions_per_user?,

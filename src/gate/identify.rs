@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::gate::Gate;
+use crate::gate::recheck::recheck;
 use crate::identity::Identity;
 use crate::providers::{Provider, RefreshError, RefreshRequest, Refreshed, SessionBefore};
 use crate::session::cookie_receipt::CookieReceipt;
@@ -126,7 +127,7 @@ const OUTAGE_WAIT: Duration = Duration::from_secs(1);
 const LAPSED: &str =
     "its access token expired longer ago than session.outage_grace, and the refresh failed";
 
-/// Gets new tokens from the provider. Key and receipt of the session are for the log.
+/// Gets new tokens from the provider, or rechecks a session without a refresh token. Key and receipt of the session are for the log.
 async fn renew(
     provider: Option<Arc<Provider>>,
     data: Arc<SessionData>,
@@ -137,11 +138,14 @@ async fn renew(
         audit::ended_by_refresh(&data.identity.provider, &data.identity.subject, &key, reason);
         RefreshOutcome::Rejected
     };
-    let (Some(provider), Some(refresh_token)) = (provider, &data.tokens.refresh_token) else {
-        receipt.reject("its provider is not configured, or issued no refresh token");
+    let Some(provider) = provider else {
+        receipt.reject("its provider is not configured");
         return ended("no_provider");
     };
     let held = SessionBefore { identity: &data.identity, baseline: &data.baseline, outage_grace };
+    let Some(refresh_token) = &data.tokens.refresh_token else {
+        return recheck(&provider, data.tokens.access_token.as_ref(), held, (key, &receipt)).await;
+    };
     let request = RefreshRequest { refresh_token, held };
     let refreshed = provider.refresh(&request).await;
     let outcome = match &refreshed {

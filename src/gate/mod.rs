@@ -7,6 +7,7 @@ pub mod identify;
 pub mod initiator;
 mod leaving;
 pub mod reach;
+mod recheck;
 pub mod route;
 pub mod routes;
 pub mod session_bound;

@@ -25,7 +25,7 @@ use crate::providers::{self, Code, Provider, ResponseMode, SignedIn};
 use crate::secret::Secret;
 use crate::session::cookie::{Name, Sent};
 use crate::session::table::Evicted;
-use crate::session::{Session, SessionId, SessionKey, Tokens};
+use crate::session::{Session, SessionId, SessionKey};
 use crate::telemetry::audit;
 use crate::telemetry::metrics::{Label as _, Limit, SignIn};
 
@@ -264,7 +264,7 @@ impl Login {
         std::mem::forget(abandonment);
         let signed_in = signed_in?;
         let (id, now) = (SessionId::generate(), self.party.clock().moment());
-        let tokens = Tokens::new(signed_in.tokens, self.settings.refresh_before);
+        let tokens = self.tokens(provider, signed_in.tokens, now);
         let SignedIn { identity, baseline, .. } = signed_in;
         let subject = Arc::clone(&identity.subject);
         let (data, dropped) = self.size_limit.fit(identity, baseline, tokens)?;

@@ -5,6 +5,7 @@ pub mod begin;
 pub mod browser_sessions;
 pub mod complete;
 mod generations;
+mod new_tokens;
 pub mod pending;
 pub mod redirect_cycle;
 pub mod relying_party;

@@ -35,12 +35,24 @@ impl Provider {
                 }
             }
             Err(error) => match held.filter(|_| error.is_temporary()) {
-                Some(held) => keep(claims, held),
+                Some(held) => extend_with_held(claims, held),
                 None => {
                     claims.insert(UNUSABLE_ACCESS_TOKEN.to_owned(), true.into());
                     self.report_unusable(&error);
                 }
             },
+        }
+    }
+
+    /// Adds the claims of the access token that a session has, which keeps this token.
+    pub(super) fn keep_access_token_claims(
+        &self,
+        claims: &mut Map<String, Value>,
+        held: SessionBefore<'_>,
+    ) {
+        remove_imitations(claims);
+        if self.reads_access_token() {
+            extend_with_held(claims, held);
         }
     }
 
@@ -54,8 +66,7 @@ impl Provider {
     }
 }
 
-/// Adds the claims of the access token that a session has.
-fn keep(claims: &mut Map<String, Value>, held: SessionBefore<'_>) {
+fn extend_with_held(claims: &mut Map<String, Value>, held: SessionBefore<'_>) {
     let held = held.identity.claims.read();
     claims.extend(held.into_iter().filter(|(name, _)| name.starts_with(ACCESS_TOKEN)));
 }

@@ -22,6 +22,7 @@ pub(super) struct ConfigHints {
     without_value: ReportedOnce,
     cut: ReportedOnce,
     access_token: ReportedOnce,
+    recheck: ReportedOnce,
     absent: ReportedOnce,
 }
 
@@ -66,6 +67,30 @@ impl ConfigHints {
                 "claims cannot be read from the access token of a user, so the user has none of them; let the provider \
                  issue access tokens to this client as signed JWTs, or put the claims into the ID token and remove \
                  `access_token:` from providers.{id}.claims"
+            );
+        }
+    }
+
+    /// Reports that sessions without a refresh token cannot be rechecked at all.
+    pub(super) fn not_rechecked(&self, settings: &Settings) {
+        let id = &settings.id;
+        if self.recheck.new_of(vec!["never".to_owned()]).is_some() {
+            warn!(
+                provider = %id,
+                "session.recheck has no effect for users of this provider: it issued no refresh token, and has no \
+                 userinfo endpoint that may be requested (providers.{id}.userinfo); request a refresh token, with many \
+                 providers by the scope offline_access"
+            );
+        }
+    }
+
+    /// Reports that sessions without a refresh token are rechecked for a part of their lifetime only.
+    pub(super) fn recheck_ends_early(&self, settings: &Settings) {
+        if self.recheck.new_of(vec!["early".to_owned()]).is_some() {
+            warn!(
+                provider = %settings.id,
+                "session.recheck ends for users of this provider when their access token expires, before the session: \
+                 the provider issued no refresh token; request one, with many providers by the scope offline_access"
             );
         }
     }

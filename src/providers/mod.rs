@@ -35,7 +35,7 @@ pub use crate::oidc::discovery::ProviderEndpoints;
 pub use error::{Error, RefreshError};
 pub use probe::{ProbeReport, ProbeResult};
 pub use provider_states::ProviderStates;
-pub use refresh::{RefreshRequest, Refreshed};
+pub use refresh::{RecheckError, RecheckRequest, Rechecked, RefreshRequest, Refreshed};
 pub use registry::{AllowedProviders, Registry};
 pub use session_before::SessionBefore;
 pub use sign_in::{Code, SignInRequest, SignedIn, Turn};

@@ -211,18 +211,28 @@ impl Provider {
     /// refresh.
     pub(super) async fn described(
         &self,
+        mut found: UserClaims,
+        tokens: &TokenSet,
+        held: Option<SessionBefore<'_>>,
+    ) -> Result<(Identity, RefreshBaseline), Error> {
+        found.own.iter_mut().for_each(remove_imitations);
+        self.with_access_token_claims(&mut found.claims, tokens, held).await;
+        self.described_by(found, tokens, held).await
+    }
+
+    /// The same, if the claims of the access token are among these.
+    pub(super) async fn described_by(
+        &self,
         found: UserClaims,
         tokens: &TokenSet,
         held: Option<SessionBefore<'_>>,
     ) -> Result<(Identity, RefreshBaseline), Error> {
-        let UserClaims { mut claims, mut own, has_userinfo, binding } = found;
+        let UserClaims { mut claims, own, has_userinfo, binding } = found;
         self.check_required(&claims)?;
-        own.iter_mut().for_each(remove_imitations);
         if let (EmailTrust::EntraDomain, Some(own)) = (self.settings.kind.verified, &own) {
             let tenants = self.settings.kind.issuer_match(&self.settings.issuer);
             kinds::write_email_verified(&mut claims, own, &tenants);
         }
-        self.with_access_token_claims(&mut claims, tokens, held).await;
         let (groups_at, groups) = self.with_groups(&mut claims, tokens, held).await;
         let identity = self.identity(claims)?;
         let identity = Identity {

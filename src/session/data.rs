@@ -35,13 +35,13 @@ pub struct SessionData {
 struct Last<K: ?Sized, V>(ArcSwapOption<(Arc<K>, Arc<V>)>);
 
 /// A token set, and when it has to be refreshed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tokens {
     /// RFC 6749 §1.4; `None` if it was dropped because of `max_bytes` and nothing uses it.
     pub access_token: Option<Secret>,
     /// When the access token expires; `None`: not before the session ends.
     pub expires: Option<Moment>,
-    /// When to refresh; `None`: never.
+    /// When to refresh, or without a refresh token to ask whether the session still stands; `None`: never.
     pub due: Option<Moment>,
     /// RFC 6749 §1.5.
     pub refresh_token: Option<Secret>,
@@ -54,7 +54,7 @@ pub struct Tokens {
 pub enum Freshness {
     /// Valid, and not due for a refresh.
     Fresh,
-    /// Valid, and due for a refresh.
+    /// Valid, and due for a refresh or a recheck.
     Due,
     /// Expired; a refresh can replace it.
     Expired,
@@ -133,6 +133,14 @@ impl Tokens {
         }
     }
 
+    /// The same, but due at the latest this long after the provider's last answer.
+    #[must_use]
+    pub fn due_within(self, recheck: Option<Duration>, answered: Moment) -> Self {
+        let Some(recheck) = recheck else { return self };
+        let latest = answered.after(recheck);
+        Self { due: Some(self.due.map_or(latest, |due| due.min(latest))), ..self }
+    }
+
     /// The state of the access token.
     pub fn freshness(&self, now: Moment) -> Freshness {
         let is_past = |moment: Option<Moment>| moment.is_some_and(|moment| now >= moment);
@@ -181,6 +189,26 @@ mod tests {
         check(10, Some("r"), 4, Freshness::Fresh);
         check(10, Some("r"), 5, Freshness::Due);
         check(0, Some("r"), 0, Freshness::Expired);
+    }
+
+    #[test]
+    fn recheck_is_due_at_the_latest_after_its_interval_while_the_token_is_valid() {
+        let start = Moment::from_millis(0);
+        let at = |seconds| start.after(Duration::from_secs(seconds));
+        let check = |refresh_token, recheck: Option<u64>, seconds: u64, expected| {
+            let tokens = Tokens::new(token_set("at", 300, refresh_token), Duration::from_secs(60));
+            let tokens = tokens.due_within(recheck.map(Duration::from_secs), at(0));
+            assert_eq!(tokens.freshness(at(seconds)), expected, "{recheck:?} {seconds}");
+        };
+        for refresh_token in [Some("r"), None] {
+            check(refresh_token, Some(100), 99, Freshness::Fresh);
+            check(refresh_token, Some(100), 100, Freshness::Due);
+        }
+        check(Some("r"), Some(1000), 240, Freshness::Due);
+        check(Some("r"), Some(1000), 300, Freshness::Expired);
+        check(None, Some(1000), 299, Freshness::Fresh);
+        check(None, Some(100), 300, Freshness::Spent);
+        check(None, None, 299, Freshness::Fresh);
     }
 
     #[test]

@@ -24,6 +24,10 @@ use crate::telemetry::metrics::{Limit, Metrics};
 pub enum RefreshOutcome {
     /// New tokens, and new claims if there were any.
     Renewed(Box<RefreshedTokens>),
+    /// Without new tokens: the provider still accepts the session. New claims, if there were any.
+    Confirmed(Option<Box<ConfirmedClaims>>),
+    /// Without a refresh token, the provider has no endpoint to ask.
+    NotAsked,
     /// No refresh will succeed: the grant has ended, or the answer is for another user.
     Rejected,
     /// It failed for now.
@@ -38,6 +42,15 @@ pub struct RefreshedTokens {
     /// The identity by the new claims; `None` without new claims.
     pub identity: Option<Identity>,
     /// What the claims of the next refresh are compared with.
+    pub baseline: RefreshBaseline,
+}
+
+/// What a recheck without new tokens returned.
+#[derive(Debug)]
+pub struct ConfirmedClaims {
+    /// The identity by the new claims.
+    pub identity: Identity,
+    /// What the claims of the next recheck are compared with.
     pub baseline: RefreshBaseline,
 }
 
@@ -58,6 +71,7 @@ pub struct Refresher {
     table: SessionTable,
     clock: Clock,
     refresh_before: Duration,
+    recheck: Option<Duration>,
     size_limit: Arc<SizeLimit>,
     tasks: TaskTracker,
     metrics: Arc<Metrics>,
@@ -89,7 +103,8 @@ impl Refresher {
         tasks: TaskTracker,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { table, clock, refresh_before: settings.refresh_before, size_limit, tasks, metrics }
+        let Settings { refresh_before, recheck, .. } = *settings;
+        Self { table, clock, refresh_before, recheck, size_limit, tasks, metrics }
     }
 
     /// Joins the refresh under way, or starts `renew`. `judged` is the data that the caller found due for a
@@ -144,11 +159,31 @@ impl Refresher {
                     (RefreshEffect::Ended, Some(PAUSE))
                 }
             },
+            RefreshOutcome::Confirmed(claims) => match self.confirm(session, claims) {
+                Ok(()) => (RefreshEffect::Kept, None),
+                Err(error) => {
+                    self.end_too_large(session, error);
+                    (RefreshEffect::Ended, Some(PAUSE))
+                }
+            },
+            RefreshOutcome::NotAsked => {
+                let held = session.data();
+                let tokens = Tokens { due: None, ..held.tokens.clone() };
+                let (identity, baseline) = (held.identity.clone(), held.baseline.clone());
+                session.replace(SessionData::new(identity, baseline, tokens));
+                (RefreshEffect::Kept, None)
+            }
             RefreshOutcome::Rejected => {
                 self.table.remove(session.key());
                 (RefreshEffect::Ended, Some(PAUSE))
             }
-            RefreshOutcome::Unavailable => (RefreshEffect::Kept, Some(PAUSE)),
+            RefreshOutcome::Unavailable => {
+                let has_refresh_token = session.data().tokens.refresh_token.is_some();
+                (
+                    RefreshEffect::Kept,
+                    Some(if has_refresh_token { PAUSE } else { self.recheck_pause() }),
+                )
+            }
         };
         // SECURITY: a user who signed out during the refresh is signed out for every waiter, whatever the
         // provider answered.
@@ -172,6 +207,7 @@ impl Refresher {
 
     fn store(&self, session: &Session, refreshed: RefreshedTokens) -> Result<(), TooLarge> {
         let set = refreshed.tokens;
+        let answered = set.requested_at;
         let before = session.data();
         let mut tokens = Tokens::new(
             // RFC 6749 §6: without a new refresh token the old one stays valid.
@@ -180,11 +216,42 @@ impl Refresher {
                 ..set
             },
             self.refresh_before,
-        );
+        )
+        .due_within(self.recheck, answered);
         tokens.id_token = tokens.id_token.or_else(|| before.tokens.id_token.clone());
         let identity = refreshed.identity.unwrap_or_else(|| before.identity.clone());
+        self.replace(session, identity, refreshed.baseline, tokens)
+    }
+
+    fn recheck_pause(&self) -> Duration {
+        self.recheck.map_or(PAUSE, |interval| interval.min(RECHECK_PAUSE))
+    }
+
+    /// Keeps the tokens and their expiry.
+    fn confirm(
+        &self,
+        session: &Session,
+        claims: Option<Box<ConfirmedClaims>>,
+    ) -> Result<(), TooLarge> {
+        let before = session.data();
+        let tokens = Tokens { due: None, ..before.tokens.clone() };
+        let tokens = tokens.due_within(self.recheck, self.clock.moment());
+        let (identity, baseline) = match claims {
+            Some(claims) => (claims.identity, claims.baseline),
+            None => (before.identity.clone(), before.baseline.clone()),
+        };
+        self.replace(session, identity, baseline, tokens)
+    }
+
+    fn replace(
+        &self,
+        session: &Session,
+        identity: Identity,
+        baseline: RefreshBaseline,
+        tokens: Tokens,
+    ) -> Result<(), TooLarge> {
         let subject = Arc::clone(&identity.subject);
-        let (data, dropped) = self.size_limit.fit(identity, refreshed.baseline, tokens)?;
+        let (data, dropped) = self.size_limit.fit(identity, baseline, tokens)?;
         if !dropped.is_empty() {
             let detail = format_args!("the session of {subject:?} is refreshed without {dropped}");
             self.metrics.limit_hit(Limit::SessionBytes, detail);
@@ -222,6 +289,9 @@ impl Flight {
 /// After a failure: long enough to spare an overloaded provider, short enough to notice its recovery.
 const PAUSE: Duration = Duration::from_secs(5);
 
+/// Likewise without a refresh token, at most: the provider is asked about an access token that is still valid.
+const RECHECK_PAUSE: Duration = Duration::from_secs(30);
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -247,6 +317,7 @@ mod tests {
             lifetime: Duration::from_secs(3600),
             idle_timeout: None,
             refresh_before: Duration::from_secs(60),
+            recheck: Some(Duration::from_secs(100)),
             outage_grace: Duration::from_secs(300),
             cookie: CookieSettings::default(),
             max_sessions: 10,
@@ -365,6 +436,73 @@ mod tests {
         assert_eq!(bench.refresh_with(expired()).await, RefreshEffect::Kept);
         bench.clock.advance(PAUSE);
         assert_eq!(bench.refresh_with(expired()).await, RefreshEffect::Renewed);
+    }
+
+    /// A session that is checked again each 100 s, without a refresh token.
+    fn bench_without_refresh_token() -> Bench {
+        let bench = bench();
+        let set = token_set("at", 3600, None);
+        let tokens = Tokens::new(set, Duration::from_secs(60));
+        let tokens = tokens.due_within(bench.refresher.recheck, bench.clock.moment());
+        bench.session.replace(SessionData::new(person("alice"), baseline("alice"), tokens));
+        bench
+    }
+
+    #[tokio::test]
+    async fn confirmed_session_keeps_its_tokens_and_is_due_after_the_interval() {
+        let bench = bench_without_refresh_token();
+        let expires = bench.held().tokens.expires;
+        bench.clock.advance(Duration::from_secs(100));
+        assert_eq!(bench.held().tokens.freshness(bench.clock.moment()), Freshness::Due);
+        let confirmed = RefreshOutcome::Confirmed(None);
+        assert_eq!(bench.refresh_with(confirmed).await, RefreshEffect::Kept);
+        let held = bench.held();
+        assert_eq!(held.tokens.expires, expires);
+        assert_eq!(held.tokens.access_token.as_ref().unwrap().expose(), "at");
+        for (seconds, expected) in [(99, Freshness::Fresh), (1, Freshness::Due)] {
+            bench.clock.advance(Duration::from_secs(seconds));
+            assert_eq!(held.tokens.freshness(bench.clock.moment()), expected);
+        }
+        let mut identity = person("alice");
+        identity.name = Some("Alicia".to_owned());
+        let claims = ConfirmedClaims { identity, baseline: baseline("alice") };
+        let confirmed = RefreshOutcome::Confirmed(Some(Box::new(claims)));
+        assert_eq!(bench.refresh_with(confirmed).await, RefreshEffect::Kept);
+        assert_eq!(bench.held().identity.name.as_deref(), Some("Alicia"));
+    }
+
+    #[tokio::test]
+    async fn session_whose_provider_cannot_be_asked_is_not_due_again() {
+        let bench = bench_without_refresh_token();
+        bench.clock.advance(Duration::from_secs(100));
+        assert_eq!(bench.refresh_with(RefreshOutcome::NotAsked).await, RefreshEffect::Kept);
+        bench.clock.advance(Duration::from_secs(1000));
+        assert_eq!(bench.held().tokens.freshness(bench.clock.moment()), Freshness::Fresh);
+    }
+
+    #[tokio::test]
+    async fn failed_recheck_is_tried_again_after_a_pause() {
+        let bench = bench_without_refresh_token();
+        bench.clock.advance(Duration::from_secs(100));
+        assert_eq!(bench.refresh_with(RefreshOutcome::Unavailable).await, RefreshEffect::Kept);
+        bench.clock.advance(RECHECK_PAUSE - Duration::from_millis(1));
+        let held = bench.held();
+        let early = bench.refresher.refresh(&bench.session, &held, |_| async {
+            panic!("asks again at once");
+        });
+        assert_eq!(early.effect().await, RefreshEffect::Kept);
+        bench.clock.advance(Duration::from_millis(1));
+        assert_eq!(bench.refresh_with(RefreshOutcome::Rejected).await, RefreshEffect::Ended);
+    }
+
+    #[tokio::test]
+    async fn refreshed_session_is_due_after_the_interval() {
+        let bench = bench();
+        assert_eq!(bench.refresh_with(tokens("new", Some("r2"))).await, RefreshEffect::Renewed);
+        bench.clock.advance(Duration::from_secs(99));
+        assert_eq!(bench.held().tokens.freshness(bench.clock.moment()), Freshness::Fresh);
+        bench.clock.advance(Duration::from_secs(1));
+        assert_eq!(bench.held().tokens.freshness(bench.clock.moment()), Freshness::Due);
     }
 
     #[tokio::test]

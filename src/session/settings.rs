@@ -15,6 +15,8 @@ pub struct Settings {
     pub refresh_before: Duration,
     /// How long after its access token expires a session stays valid while the token endpoint is unreachable.
     pub outage_grace: Duration,
+    /// How long after the provider's last answer it is asked again whether the session still stands.
+    pub recheck: Option<Duration>,
     /// The session cookie.
     pub cookie: CookieSettings,
     /// The maximum number of sessions.

@@ -17,7 +17,7 @@ pub struct SizeLimit {
     pub used_claims: BTreeSet<String>,
     /// Whether a header uses the ID token.
     pub id_token: TokenUse,
-    /// Whether a header uses the access token. Userinfo does not: it was requested before.
+    /// Whether a header or a recheck uses the access token. Userinfo of the sign-in does not: it was requested before.
     pub access_token: TokenUse,
 }
 
@@ -27,6 +27,8 @@ pub enum TokenUse {
     /// No header contains it.
     #[default]
     NoHeader,
+    /// No header contains it, but a recheck sends it if there is no refresh token.
+    Recheck,
     /// A header of some route contains it.
     Header,
 }
@@ -82,10 +84,12 @@ impl SizeLimit {
         {
             dropped.0.push("the ID token".to_owned());
         }
-        if self.access_token == TokenUse::NoHeader
-            && is_over(&tokens)
-            && tokens.access_token.take().is_some()
-        {
+        let is_needed = match self.access_token {
+            TokenUse::NoHeader => false,
+            TokenUse::Recheck => tokens.refresh_token.is_none(),
+            TokenUse::Header => true,
+        };
+        if !is_needed && is_over(&tokens) && tokens.access_token.take().is_some() {
             dropped.0.push("the access token".to_owned());
         }
         let bytes = bytes(&identity, &baseline, &tokens);
@@ -184,6 +188,20 @@ mod tests {
         );
         let both = SizeLimit { access_token: TokenUse::Header, ..id_token };
         assert!(fit(&both).is_err());
+    }
+
+    #[test]
+    fn access_token_of_a_recheck_is_dropped_only_beyond_a_refresh_token() {
+        let limit = SizeLimit { access_token: TokenUse::Recheck, ..limit(6 * KIB) };
+        let fit = |refresh_token: Option<&str>| {
+            let set = token_set(&"a".repeat(4 * KIB), 60, refresh_token);
+            let tokens = Tokens::new(set, Duration::from_secs(60));
+            limit.fit(person("1"), baseline("1"), tokens)
+        };
+        assert!(fit(None).unwrap().0.tokens.access_token.is_some());
+        let (held, dropped) = fit(Some(&"r".repeat(4 * KIB))).unwrap();
+        assert_eq!(dropped.to_string(), "the access token");
+        assert!(held.tokens.access_token.is_none() && held.tokens.refresh_token.is_some());
     }
 
     #[test]

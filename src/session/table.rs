@@ -248,6 +248,7 @@ mod tests {
             lifetime: Duration::from_secs(3600),
             idle_timeout: Some(Duration::from_secs(600)),
             refresh_before: Duration::from_secs(60),
+            recheck: None,
             outage_grace: Duration::from_secs(300),
             cookie: CookieSettings::default(),
             max_sessions,

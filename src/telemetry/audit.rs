@@ -54,7 +54,7 @@ pub fn signed_out(
     );
 }
 
-/// Reports a session that a refresh ended, and the reason.
+/// Reports a session that a refresh or recheck ended, and the reason.
 pub fn ended_by_refresh(provider: &str, subject: &str, session: &impl Debug, reason: &str) {
     tracing::info!(target: AUDIT, event = "session_ended", provider, subject, ?session, reason);
 }

@@ -51,6 +51,7 @@ fn every_value_is_read() {
 
     let session = &config.session;
     assert_eq!(session.idle_timeout, Some(Duration::from_secs(1800)));
+    assert_eq!(session.recheck, Some(Duration::from_secs(900)));
     assert_eq!((session.max_sessions, session.max_sessions_per_user), (10, 2));
     assert_eq!(session.secrets[0].expose(), "s".repeat(32));
     assert_eq!(session.cookie.domain.as_deref(), Some("example.com"));

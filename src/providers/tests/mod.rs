@@ -3,6 +3,7 @@
 mod access_token;
 mod deviations;
 mod profile;
+mod recheck;
 mod refresh;
 mod settings;
 

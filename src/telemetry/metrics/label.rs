@@ -126,6 +126,14 @@ labels! {
         Ended = "ended",
         /// The response cannot be trusted, and the session ended.
         Untrusted = "untrusted",
+        /// Without new tokens: the provider still accepts the access token.
+        RecheckSuccess = "recheck_success",
+        /// Likewise: it could not be asked for now; the session continues.
+        RecheckFailure = "recheck_failure",
+        /// Likewise: it rejected the access token, and the session ended.
+        RecheckEnded = "recheck_ended",
+        /// Likewise: the answer was about another user, and the session ended.
+        RecheckUntrusted = "recheck_untrusted",
     }
 }
 

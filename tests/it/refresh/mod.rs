@@ -4,6 +4,7 @@
 mod answers;
 mod outage;
 mod real;
+mod recheck;
 mod sign_out;
 mod streams;
 

@@ -14,8 +14,8 @@ use crate::support::stack::Stack;
 use crate::support::wire::{Peer, SWITCHED, UPGRADE, Wire, request, status};
 
 /// An application that streams what the test sends, and a signed-in user.
-struct Streams {
-    at: Clocked,
+pub(super) struct Streams {
+    pub(super) at: Clocked,
     browser: Browser,
     next: broadcast::Sender<&'static str>,
     _peer: Peer,
@@ -23,7 +23,7 @@ struct Streams {
 
 impl Streams {
     /// `session` is the section of that name.
-    async fn start(session: &str) -> Self {
+    pub(super) async fn start(session: &str) -> Self {
         let (next, _) = broadcast::channel(8);
         let events = next.clone();
         let peer = Peer::start(move |mut wire| {
@@ -66,7 +66,7 @@ impl Streams {
     }
 
     /// A request with the cookie of who is signed in, and the head of its answer.
-    async fn open(&self, path: &str, fields: &str, expected: u16) -> Wire {
+    pub(super) async fn open(&self, path: &str, fields: &str, expected: u16) -> Wire {
         let cookie = self.browser.cookie("/", "portcullis").unwrap();
         self.open_with(path, &format!("Cookie: portcullis={cookie}\r\n{fields}"), expected).await
     }
@@ -79,7 +79,7 @@ impl Streams {
     }
 
     /// Asks without being a use of the session.
-    async fn is_signed_in(&mut self) -> bool {
+    pub(super) async fn is_signed_in(&mut self) -> bool {
         self.browser.fetch("/oauth2/userinfo").await.status == 200
     }
 }

@@ -3,10 +3,14 @@
 //! only the claims are unavailable, the session keeps its old claims.
 //! Source: RFC 6749 §6, OpenID Connect Core §12.
 
+mod recheck;
+
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
+
+pub use recheck::{RecheckError, RecheckRequest, Rechecked};
 
 use crate::identity::Identity;
 use crate::identity::refresh_baseline::{OwnClaims, RefreshBaseline};
