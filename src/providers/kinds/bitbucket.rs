@@ -61,7 +61,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
             },
         ],
     },
-    options: &[KindOption { name: "workspaces", default: None, required: None }],
+    options: &[KindOption { name: "workspaces", default: None, required: None, unset: None }],
     guide: Guide {
         register: &[
             "Open the settings of your workspace, OAuth consumers, and add a consumer with the permissions Account: Read and \

@@ -44,7 +44,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
             },
         ],
     },
-    options: &[KindOption { name: "guilds", default: None, required: None }],
+    options: &[KindOption { name: "guilds", default: None, required: None, unset: None }],
     guide: Guide {
         register: &[
             "Open discord.com/developers/applications, create an application, and open OAuth2.",

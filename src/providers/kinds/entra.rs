@@ -30,8 +30,8 @@ pub(super) const KIND: ProviderKind = ProviderKind {
         paging: Paging::BodyNext("/@odata.nextLink"),
     }),
     options: &[
-        KindOption { name: "tenant", default: None, required: None },
-        KindOption { name: "allowed_tenants", default: None, required: None },
+        KindOption { name: "tenant", default: None, required: None, unset: None },
+        KindOption { name: "allowed_tenants", default: None, required: None, unset: None },
     ],
     required_claims: &[RequiredClaim { claim: "tid", option: "allowed_tenants" }],
     guide: Guide {

@@ -25,7 +25,12 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     api: Some(Api { base: "https://graph.facebook.com/{graph_version}", own: None }),
     scopes: &["public_profile", "email"],
     verified: EmailTrust::Never,
-    options: &[KindOption { name: "graph_version", default: Some("v25.0"), required: None }],
+    options: &[KindOption {
+        name: "graph_version",
+        default: Some("v25.0"),
+        required: None,
+        unset: None,
+    }],
     guide: Guide {
         register: &[
             "Open developers.facebook.com, create an app with the use case \"Authenticate and request data from users with \
