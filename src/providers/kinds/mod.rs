@@ -5,6 +5,7 @@
 mod adfs;
 mod auth0;
 mod bitbucket;
+mod claim_defaults;
 mod cognito;
 mod dex;
 mod discord;
@@ -26,6 +27,7 @@ mod slack;
 mod tenants;
 mod zitadel;
 
+pub use claim_defaults::ClaimDefaults;
 pub use entra_domain::write_email_verified;
 pub use error_codes::CodeMeaning;
 pub use guide::Guide;
@@ -189,21 +191,6 @@ pub enum KnownEndpoint {
     EndSession,
     /// The revocation endpoint.
     Revocation,
-}
-
-/// The default paths of `claims`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClaimDefaults {
-    /// `claims.user`.
-    pub user: &'static str,
-    /// `claims.email`.
-    pub email: &'static str,
-    /// `claims.groups`.
-    pub groups: &'static str,
-    /// `claims.name`.
-    pub name: &'static str,
-    /// `claims.preferred_username`.
-    pub preferred_username: &'static str,
 }
 
 /// What makes an e-mail address a verified one.
@@ -398,19 +385,6 @@ impl KindOption {
     /// An option that can be left out.
     const fn named(name: &'static str) -> Self {
         Self { name, default: None, required: None, unset: None }
-    }
-}
-
-impl ClaimDefaults {
-    /// The names of OIDC Core §5.1, and `groups`.
-    const fn standard() -> Self {
-        Self {
-            user: "sub",
-            email: "email",
-            groups: "groups",
-            name: "name",
-            preferred_username: "preferred_username",
-        }
     }
 }
 
