@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
+use serde_json::Value;
+
 use crate::app::probe::{ProbeResult, probe};
 use crate::cli::{INVALID_CONFIG, SUCCESS};
-use crate::config::{Config, ConfigSource, HostEnv, Problem, Problems, Severity};
+use crate::config::{Config, ConfigSource, HostEnv, Problem, Problems, Severity, keys_to_register};
 
 /// Output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -34,9 +36,9 @@ pub fn run(
     let is_invalid =
         |findings: &[Problem]| findings.iter().any(|it| it.severity == Severity::Error);
     let is_valid_offline = config.is_some() && !is_invalid(&findings);
-    let mut good = Vec::new();
+    let mut good = config.as_ref().map(|config| keys(config, written, source)).unwrap_or_default();
     if let Some(config) = config.as_ref().filter(|_| online) {
-        good = ask(config, written, source, &mut findings)?;
+        good.extend(ask(config, written, source, &mut findings)?);
         findings.sort_by_key(|finding| finding.line);
     }
     let (summary, code) = match config.filter(|_| !is_invalid(&findings)) {
@@ -59,6 +61,17 @@ pub fn run(
         }
     }
     Ok(code)
+}
+
+/// The public keys to register at the providers: a note for each, by ID.
+fn keys(config: &Config, written: &ConfigSource, source: &HostEnv) -> Vec<(String, Problem)> {
+    let note = |id: &str, jwk: &Value| {
+        let (path, file, line) = written.place(source, &["providers", id, "client_key"]);
+        let message = format!("public JWK to register: {jwk}");
+        let (severity, hint) = (Severity::Note, None);
+        (id.to_owned(), Problem { severity, file, line, path, message, hint })
+    };
+    keys_to_register(config).iter().map(|(id, jwk)| note(id, jwk)).collect()
 }
 
 /// Probes the providers. Adds problems, and returns the successful checks: a note for each provider, by ID.
@@ -115,8 +128,6 @@ fn many(count: usize, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-
-    use serde_json::Value;
 
     use super::*;
     use crate::config::Flags;

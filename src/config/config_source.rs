@@ -320,6 +320,13 @@ routes:
         assert_eq!(by_flags.0.files, FILES.map(|(name, _)| Path::new(name)));
     }
 
+    fn secret_of(config: &Config) -> &str {
+        match config.providers[0].client_auth.all() {
+            [crate::providers::ClientAuth::ClientSecretBasic(secret), ..] => secret.expose(),
+            methods => panic!("{methods:?}"),
+        }
+    }
+
     #[test]
     fn secrets_can_be_in_variables_that_do_not_replace_a_file() {
         let secret = "abcdefghijabcdefghijabcdefghijabcdefghij$${A}";
@@ -335,7 +342,7 @@ routes:
             .replace("--session-secret-file /run/session_secret ", "");
         let written = find_in(&environment, None, &without_files).unwrap();
         let (config, warnings) = written.load(&environment).unwrap();
-        assert_eq!(config.providers[0].client_secret.as_ref().unwrap().expose(), "s3cr3t");
+        assert_eq!(secret_of(&config), "s3cr3t");
         assert_eq!(config.session.secrets[0].expose(), secret);
         assert_eq!(warnings, []);
         for flag in ["--client-secret-file", "--session-secret-file"] {

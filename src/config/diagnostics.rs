@@ -106,6 +106,14 @@ impl<'a> Diagnostics<'a> {
             .map_err(|(file, why)| why.with_remedy(Invalid::of_file(file, why.to_string())))
     }
 
+    /// Reads a file that requests will read again. It is not a part of the configuration.
+    pub(super) fn file_of_requests(&self, name: &str) -> Result<Vec<u8>, Invalid> {
+        let path = self.at(name);
+        self.source.read(&path).map_err(|why| {
+            why.with_remedy(Invalid::of_file(path.display().to_string(), why.to_string()))
+        })
+    }
+
     /// Whether an error was reported.
     pub(super) fn has_errors(&self) -> bool {
         self.findings.borrow().iter().any(|finding| finding.severity == Severity::Error)

@@ -9,6 +9,7 @@ mod admin;
 mod authorization_parameters;
 mod certificates;
 mod claim_names;
+mod client_credentials;
 mod config_source;
 mod diagnostics;
 mod document;
@@ -61,6 +62,7 @@ mod yaml_source;
 
 use std::path::{Path, PathBuf};
 
+pub use client_credentials::keys_to_register;
 pub use config_source::{ConfigSource, SourceConflict, SourceError, admin_listen};
 pub use flags::Flags;
 pub use host_env::{HostEnv, ReadError};

@@ -5,6 +5,8 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore};
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
 
 use crate::config::diagnostics::{Diagnostics, Reported};
 use crate::config::field::Field;
@@ -62,7 +64,30 @@ pub(super) fn check_pair(chain: &Pem, key: &Pem) -> Result<(), Invalid> {
     }
 }
 
+/// Reports a client certificate that servers reject now: expired, or not valid yet.
+pub(super) fn warn_of_validity(field: &Field<'_>, chain: &Pem) {
+    let parsed = chain.leaf().and_then(|leaf| Certificate::from_der(&leaf).ok());
+    let Some(parsed) = parsed else { return };
+    let validity = parsed.tbs_certificate().validity();
+    let [begin, end] = [validity.not_before, validity.not_after]
+        .map(|time| i64::try_from(time.to_unix_duration().as_secs()).unwrap_or(i64::MAX));
+    let now = field.diagnostics.now().0;
+    if end < now {
+        let invalid = Invalid::new("has expired: the provider rejects it").hint("renew it");
+        field.diagnostics.outdated(&field.path, &invalid);
+    } else if begin > now {
+        let invalid = Invalid::new("is not valid yet: the provider rejects it")
+            .hint("check the clock of this machine");
+        field.diagnostics.warning(&field.path, &invalid);
+    }
+}
+
 impl Pem {
+    /// The first certificate.
+    pub(super) fn leaf(&self) -> Option<CertificateDer<'static>> {
+        self.certificates().ok()?.into_iter().next()
+    }
+
     fn read(value: &str, diagnostics: &Diagnostics<'_>) -> Result<Self, Invalid> {
         if value.contains("-----BEGIN ") {
             return Ok(Self { name: "inline".to_owned(), text: Secret::new(value) });

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::authorization_parameters;
 use crate::config::claim_names;
+use crate::config::client_credentials;
 use crate::config::diagnostics::Reported;
 use crate::config::document::Node;
 use crate::config::field::Field;
@@ -18,8 +19,7 @@ use crate::config::tenant;
 use crate::config::urls;
 use crate::origin::Origin;
 use crate::providers::kinds::{self, KindOptions, ProviderKind, SignInProtocol};
-use crate::providers::{AuthMethod, ResponseMode, Settings, SignOut, Userinfo};
-use crate::secret::Secret;
+use crate::providers::{ResponseMode, Settings, SignOut, Userinfo};
 
 pub(super) const KEYS: &[KeySpec] = &[
     key(
@@ -73,18 +73,11 @@ pub(super) const KEYS: &[KeySpec] = &[
         DefaultValue::Required("client_id: wiki"),
         "Client ID from the registration at the provider.",
     ),
-    key(
-        "client_secret",
-        Type::Secret,
-        DefaultValue::Unset("required unless token_endpoint_auth_method is none"),
-        "Client secret from the registration at the provider.",
-    ),
-    key(
-        "token_endpoint_auth_method",
-        Type::Choice(&["client_secret_basic", "client_secret_post", "none"]),
-        DefaultValue::Unset("from discovery; client_secret_basic is preferred"),
-        "Client authentication at the token endpoint.",
-    ),
+    client_credentials::SECRET,
+    client_credentials::METHOD,
+    client_credentials::ASSERTION_FILE,
+    client_credentials::KEY,
+    client_credentials::CERTIFICATE,
     key(
         "scopes",
         Type::List { of: &Type::Text, least: 1 },
@@ -204,7 +197,7 @@ fn provider(entry: &Field<'_>, public_url: Option<&Origin>) -> Result<Settings, 
     let server = provider_server::read(&section, known, http);
     let name = section.field("name").optional_text();
     let client_id = section.field("client_id").text();
-    let credentials = credentials(&section);
+    let client_auth = client_credentials::read(&section);
     let options = server.as_ref().map(|server| server.options.clone()).unwrap_or_default();
     let scopes = scopes(&section.field("scopes"), known, &options);
     let response_mode = response_mode(&section.field("response_mode"), public_url);
@@ -225,7 +218,6 @@ fn provider(entry: &Field<'_>, public_url: Option<&Origin>) -> Result<Settings, 
     let timeout = section.field("timeout").duration();
     let (kind, server) = (kind?, server?);
     kind_options::warn_of_weak_binding(&section, kind);
-    let (token_endpoint_auth_method, client_secret) = credentials?;
     Ok(Settings {
         id: id?,
         name: name?.unwrap_or_else(|| match kind.label {
@@ -239,8 +231,7 @@ fn provider(entry: &Field<'_>, public_url: Option<&Origin>) -> Result<Settings, 
         endpoints: server.endpoints,
         api: server.api,
         client_id: client_id?,
-        client_secret,
-        token_endpoint_auth_method,
+        client_auth: client_auth?,
         scopes: scopes?,
         response_mode: response_mode?,
         authorization_parameters: parameters?,
@@ -274,33 +265,6 @@ fn id(entry: &Field<'_>) -> Result<Arc<str>, Reported> {
         "use at most 64 characters of a-z, 0-9 and -; set `name` for a name on the sign-in page",
     );
     Err(entry.error(&invalid))
-}
-
-/// `token_endpoint_auth_method`, and the secret that it needs.
-fn credentials(section: &Section<'_>) -> Result<(Option<AuthMethod>, Option<Secret>), Reported> {
-    let field = section.field("client_secret");
-    let method = section.field("token_endpoint_auth_method").optional_choice(|text| match text {
-        "client_secret_basic" => Some(AuthMethod::ClientSecretBasic),
-        "client_secret_post" => Some(AuthMethod::ClientSecretPost),
-        "none" => Some(AuthMethod::None),
-        _ => None,
-    });
-    let secret = field.secret();
-    let (method, secret) = (method?, secret?);
-    if method == Some(AuthMethod::None) {
-        if secret.is_some() {
-            let invalid = Invalid::new("has no effect: token_endpoint_auth_method is none")
-                .hint("remove one of the two keys");
-            section.diagnostics.warning(&field.path, &invalid);
-        }
-        return Ok((method, None));
-    }
-    if secret.is_none() {
-        let invalid = Invalid::new("is required")
-            .hint("write `client_secret: ${file:/run/secrets/client_secret}`, or for a public client `token_endpoint_auth_method: none`");
-        return Err(field.error(&invalid));
-    }
-    Ok((method, secret))
 }
 
 fn response_mode(field: &Field<'_>, public_url: Option<&Origin>) -> Result<ResponseMode, Reported> {

@@ -77,6 +77,12 @@ pub fn claimed_member(token: &str, name: &str) -> Option<String> {
     text(&members, name).ok()?
 }
 
+/// `exp` of a token that is not verified, in seconds since 1970, for a message about it.
+pub fn claimed_expiry(token: &str) -> Option<i64> {
+    let payload = token.split('.').nth(1)?;
+    json::object(&decode(payload).ok()?).ok()?.get("exp")?.as_i64()
+}
+
 fn text(members: &Map<String, Value>, name: &str) -> Result<Option<String>, Error> {
     match members.get(name) {
         None | Some(Value::Null) => Ok(None),

@@ -13,7 +13,7 @@ mod signing;
 use serde_json::{Map, Value};
 
 pub use algorithm::Algorithm;
-pub use compact::{Header, claimed_member};
+pub use compact::{Header, claimed_expiry, claimed_member};
 pub use jwk::{Curve, Jwk, PublicKey};
 pub use key_set::KeySet;
 pub use signing::{SigningKey, sign_hs256};

@@ -1,4 +1,4 @@
-//! Signing keys of the demo's identity provider.
+//! Signing keys: of client assertions, and of the demo's identity provider.
 //! Invariant: the private key never leaves this file. HMAC only signs and never verifies.
 
 use std::fmt;
@@ -61,6 +61,19 @@ impl SigningKey {
         Self::new(algorithm, pair.map_err(|_| Error::SigningKey)?)
     }
 
+    /// Parses a private key of any supported type. It signs with the first of its algorithms.
+    pub fn of_any_type(pem: &str) -> Result<Self, Error> {
+        let types = [
+            Algorithm::RS256,
+            Algorithm::ES256,
+            Algorithm::ES384,
+            Algorithm::ES512,
+            Algorithm::EdDSA,
+        ];
+        let parsed = types.into_iter().find_map(|algorithm| Self::from_pem(algorithm, pem).ok());
+        parsed.ok_or(Error::SigningKey)
+    }
+
     fn new(algorithm: Algorithm, pair: Pair) -> Result<Self, Error> {
         let public = pair.public(algorithm).ok_or(Error::SigningKey)?;
         Ok(Self { algorithm, kid: public.thumbprint(), public, pair })
@@ -77,6 +90,24 @@ impl SigningKey {
         self.algorithm
     }
 
+    /// All algorithms that this type of key has.
+    pub fn algorithms(&self) -> &'static [Algorithm] {
+        match &self.public {
+            PublicKey::Rsa { .. } => &[
+                Algorithm::RS256,
+                Algorithm::RS384,
+                Algorithm::RS512,
+                Algorithm::PS256,
+                Algorithm::PS384,
+                Algorithm::PS512,
+            ],
+            PublicKey::Ec { curve: Curve::P256, .. } => &[Algorithm::ES256],
+            PublicKey::Ec { curve: Curve::P384, .. } => &[Algorithm::ES384],
+            PublicKey::Ec { curve: Curve::P521, .. } => &[Algorithm::ES512],
+            PublicKey::Ed25519 { .. } => &[Algorithm::EdDSA],
+        }
+    }
+
     /// The ID of the key.
     pub fn kid(&self) -> &str {
         &self.kid
@@ -84,10 +115,18 @@ impl SigningKey {
 
     /// The public key as a member of a key set.
     pub fn public_jwk(&self) -> Value {
+        let mut jwk = self.jwk_of_any_algorithm();
+        if let Some(members) = jwk.as_object_mut() {
+            members.insert("alg".into(), json!(self.algorithm.name()));
+        }
+        jwk
+    }
+
+    /// The public key as a member of a key set, for all its algorithms.
+    pub fn jwk_of_any_algorithm(&self) -> Value {
         let mut jwk = self.public.to_jwk();
         if let Some(members) = jwk.as_object_mut() {
             members.insert("kid".into(), json!(self.kid));
-            members.insert("alg".into(), json!(self.algorithm.name()));
             members.insert("use".into(), json!("sig"));
         }
         jwk
@@ -101,13 +140,23 @@ impl SigningKey {
 
     /// Signs any bytes with any header, as a faulty provider would.
     pub fn sign_with_header(&self, header: &Value, payload: &[u8]) -> Result<String, Error> {
+        self.sign_by(self.algorithm, header, payload)
+    }
+
+    /// Signs with one of its [algorithms](Self::algorithms), which the header should name.
+    pub fn sign_by(
+        &self,
+        algorithm: Algorithm,
+        header: &Value,
+        payload: &[u8],
+    ) -> Result<String, Error> {
         let input = signing_input(header, payload);
-        let signature = self.pair.signature(self.algorithm, input.as_bytes())?;
+        let signature = self.pair.signature(algorithm, input.as_bytes())?;
         Ok(format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature)))
     }
 }
 
-/// Signs claims with HS256 and a shared secret (RFC 7518 §3.2), as an attacker with a public key would.
+/// Signs claims with HS256 and a shared secret (RFC 7518 §3.2): as a client, or as an attacker with a public key would.
 pub fn sign_hs256(secret: &[u8], header: &Value, payload: &[u8]) -> String {
     let input = signing_input(header, payload);
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), input.as_bytes());

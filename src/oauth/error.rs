@@ -58,12 +58,14 @@ pub enum Error {
     /// The authorization response is from another issuer (RFC 9207 §2.4).
     #[error("authorization response: {0} (RFC 9207 §2.4)")]
     MixUp(OtherIssuer),
-    /// The provider supports no client authentication method that works with the configured secret.
+    /// The provider supports no client authentication method that the credentials allow.
     #[error(
-        "the token endpoint supports neither `client_secret_basic` nor `client_secret_post` for client \
-         authentication"
+        "the token endpoint supports no client authentication method that the configured credentials allow"
     )]
     NoCommonAuthMethod,
+    /// The client cannot authenticate now, so no request was sent.
+    #[error("cannot authenticate this client: {0}")]
+    ClientAssertion(String),
     /// The limit of concurrent token requests is reached.
     #[error("too many token requests at the same time")]
     Busy,
@@ -83,6 +85,7 @@ impl Error {
             | Self::AnswerLost { .. }
             | Self::Oversized { .. }
             | Self::Garbage(_)
+            | Self::ClientAssertion(_)
             | Self::Busy
             | Self::TooManyFailures
             | Self::CircuitOpen => true,

@@ -4,6 +4,7 @@
 
 pub mod authorization;
 mod breaker;
+pub mod client_assertion;
 pub mod client_auth;
 pub mod error;
 mod exchange_limit;
@@ -15,18 +16,18 @@ mod token_slots;
 
 use std::sync::Arc;
 
-use ::http::{HeaderMap, StatusCode};
+use ::http::StatusCode;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
-use url::Url;
 
+pub use client_auth::AuthenticatedEndpoint;
 pub use exchange_limit::Attempt;
 pub use token_slots::TokenSlot;
 
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::oauth::breaker::{Breaker, Trial};
-use crate::oauth::client_auth::{AuthMethod, Credentials};
+use crate::oauth::client_auth::Credentials;
 use crate::oauth::error::{Error, ErrorCode, ErrorResponse};
 use crate::oauth::exchange_limit::ExchangeLimit;
 use crate::oauth::http::{Http, HttpResponse};
@@ -54,15 +55,6 @@ pub struct ClientLimits {
     refreshes: Breaker,
     /// Circuit breaker of revocations. A failing revocation endpoint must not stop sign-ins.
     revocations: Breaker,
-}
-
-/// An endpoint that requires client authentication, and the method for it.
-#[derive(Clone, Copy, Debug)]
-pub struct AuthenticatedEndpoint<'a> {
-    /// Its URL.
-    pub url: &'a Url,
-    /// The authentication method.
-    pub method: AuthMethod,
 }
 
 /// The right to exchange one code now.
@@ -124,7 +116,7 @@ impl Client {
         self.limits.token_slots.acquire(Purpose::Refresh).await
     }
 
-    /// Sends a POST with client authentication.
+    /// Sends a POST with client authentication. Every request gets its own.
     async fn post<'a, T>(
         &'a self,
         name: ProviderEndpoint,
@@ -133,9 +125,13 @@ impl Client {
         deadline: Instant,
         read: impl FnOnce(&HttpResponse) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let mut headers = HeaderMap::new();
-        self.credentials.authenticate(endpoint.method, &mut headers, &mut form);
-        let response = self.http.post(name, endpoint.url, headers, &form, deadline).await;
+        let auth = self.credentials.authenticate(&endpoint, self.clock.unix());
+        let late =
+            || Error::ClientAssertion("client_assertion_file: reading takes too long".into());
+        let auth = timeout_at(deadline, auth).await.unwrap_or_else(|_elapsed| Err(late()))?;
+        let parameters = &auth.parameters;
+        form.extend(parameters.iter().map(|(name, value)| (*name, value.expose())));
+        let response = self.http.post(name, endpoint.url, auth.headers, &form, deadline).await;
         response.and_then(|response| read(&response))
     }
 }

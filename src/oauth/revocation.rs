@@ -42,11 +42,9 @@ impl Client {
         api_headers: &[(&'static str, &'static str)],
         access_token: &Secret,
     ) -> Result<(), Error> {
-        let Some(secret) = &self.credentials.secret else { return Ok(()) };
+        let Some(secret) = self.credentials.methods.secret() else { return Ok(()) };
         let mut headers = HeaderMap::new();
-        headers.extend(
-            basic(&self.credentials.id, secret.expose()).map(|it| (header::AUTHORIZATION, it)),
-        );
+        headers.extend(basic(&self.credentials.id, secret).map(|it| (header::AUTHORIZATION, it)));
         let named = api_headers.iter().map(|(name, value)| (*name, *value));
         headers.extend(
             named.map(|(name, value)| {

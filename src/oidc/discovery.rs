@@ -97,12 +97,29 @@ pub struct Metadata {
     pub token_auth_methods: Option<Vec<String>>,
     /// `revocation_endpoint_auth_methods_supported` (RFC 8414 §2); `None` if absent.
     pub revocation_auth_methods: Option<Vec<String>>,
+    /// `token_endpoint_auth_signing_alg_values_supported`; `None` if absent.
+    pub token_auth_algorithms: Option<Vec<String>>,
+    /// `revocation_endpoint_auth_signing_alg_values_supported` (RFC 8414 §2); `None` if absent.
+    pub revocation_auth_algorithms: Option<Vec<String>>,
+    /// Where clients with a certificate send their requests instead.
+    pub mtls: MtlsEndpoints,
     /// `prompt_values_supported` (Initiating User Registration 1.0 §4); `None` if absent.
     pub prompt_values: Option<Vec<String>>,
     /// Whether every authorization response has `iss` (RFC 9207 §3).
     pub response_has_issuer: bool,
     /// Why discovered optional endpoints cannot be used. They count as absent.
     pub ignored: Vec<Error>,
+}
+
+/// `mtls_endpoint_aliases` (RFC 8705 §5), for the endpoints that are not configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MtlsEndpoints {
+    /// `token_endpoint`.
+    pub token: Option<Url>,
+    /// `userinfo_endpoint`.
+    pub userinfo: Option<Url>,
+    /// `revocation_endpoint`.
+    pub revocation: Option<Url>,
 }
 
 impl Metadata {
@@ -120,6 +137,9 @@ impl Metadata {
             revocation,
             token_auth_methods: None,
             revocation_auth_methods: None,
+            token_auth_algorithms: None,
+            revocation_auth_algorithms: None,
+            mtls: MtlsEndpoints::default(),
             prompt_values: None,
             response_has_issuer: false,
             ignored: Vec::new(),
@@ -226,18 +246,27 @@ impl Settings {
         };
         let mut ignored = Vec::new();
         // An endpoint that sign-in does without must not stop it, unless the operator wrote it.
-        let mut find = |name, given: &Option<Url>, caller| match self.endpoint(
-            document,
-            name,
-            given.as_ref(),
-            caller,
-        ) {
+        let mut look = |document: &Map<String, Value>, name, given: &Option<Url>, caller| match self
+            .endpoint(document, name, given.as_ref(), caller)
+        {
             Err(error) if given.is_none() => {
                 ignored.push(error);
                 Ok(None)
             }
             found => found,
         };
+        let aliases = mtls_aliases(document);
+        let mut alias = |name, given: &Option<Url>| match given {
+            // The operator wrote where requests go.
+            Some(_) => Ok(None),
+            None => look(&aliases, name, &None, Caller::Gateway),
+        };
+        let mtls = MtlsEndpoints {
+            token: alias("mtls_endpoint_aliases.token_endpoint", &known.token)?,
+            userinfo: alias("mtls_endpoint_aliases.userinfo_endpoint", &known.userinfo)?,
+            revocation: alias("mtls_endpoint_aliases.revocation_endpoint", &known.revocation)?,
+        };
+        let mut find = |name, given: &Option<Url>, caller| look(document, name, given, caller);
         Ok(Metadata {
             authorization: need("authorization_endpoint", &known.authorization, Caller::Browser)?,
             token: need("token_endpoint", &known.token, Caller::Gateway)?,
@@ -247,6 +276,15 @@ impl Settings {
             revocation: find("revocation_endpoint", &known.revocation, Caller::Gateway)?,
             token_auth_methods: texts(document, "token_endpoint_auth_methods_supported"),
             revocation_auth_methods: texts(document, "revocation_endpoint_auth_methods_supported"),
+            token_auth_algorithms: texts(
+                document,
+                "token_endpoint_auth_signing_alg_values_supported",
+            ),
+            revocation_auth_algorithms: texts(
+                document,
+                "revocation_endpoint_auth_signing_alg_values_supported",
+            ),
+            mtls,
             prompt_values: texts(document, "prompt_values_supported"),
             response_has_issuer: document.get("authorization_response_iss_parameter_supported")
                 == Some(&Value::Bool(true)),
@@ -333,6 +371,14 @@ impl Settings {
         url.scheme() == "https"
             || (self.issuer.starts_with("http://") && self.is_safe_configured(url))
     }
+}
+
+/// The members of `mtls_endpoint_aliases`, each with the name that messages use.
+fn mtls_aliases(document: &Map<String, Value>) -> Map<String, Value> {
+    let aliases = document.get("mtls_endpoint_aliases").and_then(Value::as_object);
+    let named =
+        |(name, url): (&String, &Value)| (format!("mtls_endpoint_aliases.{name}"), url.clone());
+    aliases.into_iter().flatten().map(named).collect()
 }
 
 /// A list of strings; anything else counts as absent.
@@ -481,6 +527,26 @@ mod tests {
         for unknown in [json!(null), json!("login"), json!(["select_account"]), json!([null])] {
             assert_eq!(prompt(unknown, "select_account"), "select_account");
         }
+    }
+
+    #[test]
+    fn mtls_aliases_are_read_unless_the_endpoint_is_configured() {
+        let mut document = document("https://op.example");
+        document.insert(
+            "mtls_endpoint_aliases".into(),
+            json!({"token_endpoint": "https://mtls.example/t", "userinfo_endpoint": "http://x/u",
+                   "revocation_endpoint": "https://mtls.example/r"}),
+        );
+        let url = |text: &str| Some(Url::parse(text).unwrap());
+        let read = settings("https://op.example").read(&document).unwrap();
+        let (token, revocation) = (url("https://mtls.example/t"), url("https://mtls.example/r"));
+        assert_eq!(read.mtls, MtlsEndpoints { token, userinfo: None, revocation });
+        let ignored = read.ignored[0].to_string();
+        assert!(ignored.contains("mtls_endpoint_aliases.userinfo_endpoint"), "{ignored}");
+        let mut settings = settings("https://op.example");
+        settings.endpoints.token = url("https://op.example/own");
+        let read = settings.read(&document).unwrap();
+        assert_eq!((read.mtls.token, read.token), (None, url("https://op.example/own").unwrap()));
     }
 
     /// Sign-in does without these.

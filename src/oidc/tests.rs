@@ -32,7 +32,9 @@ async fn scene() -> Scene {
     .await;
     let clock = Clock::manual();
     let timeout = Duration::from_secs(5);
-    let http = Arc::new(Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap());
+    let http = Arc::new(
+        Http::new(HttpSettings { timeout, ca: None, proxy: None, certificate: None }).unwrap(),
+    );
     let settings = Settings {
         issuer: provider.issuer(),
         endpoints: discovery::ProviderEndpoints::default(),
@@ -184,7 +186,9 @@ async fn redirect_of_discovery_is_not_followed() {
     })
     .await;
     let timeout = Duration::from_secs(5);
-    let http = Arc::new(Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap());
+    let http = Arc::new(
+        Http::new(HttpSettings { timeout, ca: None, proxy: None, certificate: None }).unwrap(),
+    );
     let endpoints = discovery::ProviderEndpoints::default();
     let settings = Settings {
         issuer: provider.issuer(),
@@ -228,7 +232,8 @@ async fn error_of_wrong_issuer_has_hint() {
         _ => Reply::json(404, &json!({})),
     })
     .await;
-    let http = HttpSettings { timeout: Duration::from_secs(5), ca: None, proxy: None };
+    let http =
+        HttpSettings { timeout: Duration::from_secs(5), ca: None, proxy: None, certificate: None };
     let http = Arc::new(Http::new(http).unwrap());
     let check = async |issuer: String, hint: &str| {
         let endpoints = discovery::ProviderEndpoints::default();

@@ -63,7 +63,8 @@ mod tests {
     async fn userinfo_with(reply: Reply) -> (Loopback, Result<Map<String, Value>, Error>) {
         let provider = Loopback::start(move |_, _| reply.clone()).await;
         let timeout = Duration::from_secs(5);
-        let http = Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap();
+        let http =
+            Http::new(HttpSettings { timeout, ca: None, proxy: None, certificate: None }).unwrap();
         let token = Secret::new("a.t");
         let result = userinfo(&http, &provider.url("/userinfo"), &token, "alice").await;
         (provider, result)

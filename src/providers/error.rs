@@ -104,6 +104,7 @@ impl From<OAuthError> for Error {
             | OAuthError::AnswerLost { .. }
             | OAuthError::Oversized { .. }
             | OAuthError::Status(_)
+            | OAuthError::ClientAssertion(_)
             | OAuthError::CircuitOpen => Self::Unavailable(error.into()),
         }
     }
@@ -144,8 +145,7 @@ fn advice_for(error: &OidcError) -> &'static str {
     }
 }
 
-const CREDENTIALS: &str =
-    "check `client_id`, `client_secret`, `token_endpoint_auth_method`, and the registration";
+const CREDENTIALS: &str = "check `client_id`, `client_secret` or the other credentials, `token_endpoint_auth_method`, and the registration";
 
 /// What the operator should do about an error response with this code.
 pub(super) fn advice(code: &ErrorCode) -> &'static str {

@@ -326,7 +326,8 @@ mod tests {
         reply: impl Fn(&Url, &Seen) -> Reply + Send + Sync + 'static,
     ) -> (Loopback, Result<Vec<String>, FetchError>) {
         let api = Loopback::start(reply).await;
-        let http = Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap();
+        let http =
+            Http::new(HttpSettings { timeout, ca: None, proxy: None, certificate: None }).unwrap();
         let (base, token) = (api.url("/api"), Secret::new("a.t"));
         let mut requests = ApiRequests::new(&http, &base, &token, &[("x-version", "1")]);
         let items = requests.items(&fetch, &[("who", "a b/c?d")]).await;
@@ -424,7 +425,8 @@ mod tests {
         })
         .await;
         let timeout = Duration::from_secs(5);
-        let http = Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap();
+        let http =
+            Http::new(HttpSettings { timeout, ca: None, proxy: None, certificate: None }).unwrap();
         let (base, token) = (api.url("/api"), Secret::new("a.t"));
         let internal = Origin::of(&base).unwrap();
         let public = Origin::parse("https://git.example").unwrap();

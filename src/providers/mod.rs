@@ -5,6 +5,7 @@
 
 mod access_token;
 mod claims;
+mod client_endpoints;
 mod end_session;
 mod error;
 pub mod fetch;
@@ -30,7 +31,7 @@ use tracing::warn;
 use url::Url;
 
 pub use crate::oauth::authorization::ResponseMode;
-pub use crate::oauth::client_auth::AuthMethod;
+pub use crate::oauth::client_auth::{AuthMethods, ClientAuth, ClientCertificate};
 pub use crate::oidc::discovery::ProviderEndpoints;
 pub use error::{Error, RefreshError};
 pub use probe::{ProbeReport, ProbeResult};
@@ -43,16 +44,16 @@ pub use sign_in::{Code, SignInRequest, SignedIn, Turn};
 use crate::clock::Clock;
 use crate::identity::claims::{ClaimNames, ClaimPath};
 use crate::identity::incomplete::MissingClaims;
+use crate::oauth::Client;
+use crate::oauth::client_assertion::{AssertionProfile, Audience};
 use crate::oauth::client_auth::Credentials;
 use crate::oauth::http::Http;
-use crate::oauth::{AuthenticatedEndpoint, Client};
-use crate::oidc::discovery::Metadata;
 use crate::oidc::error::Error as OidcError;
 use crate::oidc::logout::LogoutToken;
 pub use crate::oidc::logout::{AnswerKind, Logout, LogoutForm, LogoutRequest};
 use crate::origin::Origin;
 use crate::providers::hints::ConfigHints;
-use crate::providers::kinds::{KindOptions, ProviderKind, TokenRevocation};
+use crate::providers::kinds::{ClientAssertion, KindOptions, ProviderKind, TokenRevocation};
 use crate::providers::server::AuthorizationServer;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderMeter;
@@ -78,10 +79,8 @@ pub struct Settings {
     pub api: Option<Url>,
     /// The client identifier (RFC 6749 §2.2).
     pub client_id: String,
-    /// The client secret, unless the method is `none`.
-    pub client_secret: Option<Secret>,
-    /// How the client authenticates. `None`: a method from discovery, `client_secret_basic` first.
-    pub token_endpoint_auth_method: Option<AuthMethod>,
+    /// How the client authenticates, with the credentials for it.
+    pub client_auth: AuthMethods,
     /// `scope` of the authorization request.
     pub scopes: Vec<String>,
     /// How the browser brings the authorization response.
@@ -123,6 +122,17 @@ impl Settings {
             hash.update(part.as_bytes());
         }
         hash.finish().as_ref().first_chunk().copied().unwrap_or_default()
+    }
+
+    /// How its kind wants client assertions.
+    fn assertions(&self) -> AssertionProfile {
+        let issuer = || Audience::Issuer(self.issuer.clone());
+        match self.kind.client_assertion {
+            ClientAssertion::Standard => AssertionProfile::of(issuer()),
+            ClientAssertion::TokenEndpoint => AssertionProfile::of(Audience::TokenEndpoint),
+            ClientAssertion::RequestedEndpoint => AssertionProfile::of(Audience::RequestedEndpoint),
+            ClientAssertion::TokenEndpointPs256 => AssertionProfile::ps256(Audience::TokenEndpoint),
+        }
     }
 
     /// The `max_age` of the authorization request: the largest age of the user's authentication, in seconds.
@@ -185,8 +195,8 @@ impl Provider {
         let http = Arc::clone(server.http());
         let credentials = Credentials {
             id: settings.client_id.clone(),
-            secret: settings.client_secret.clone(),
-            method: settings.token_endpoint_auth_method,
+            methods: settings.client_auth.clone(),
+            assertions: settings.assertions(),
         };
         Ok(Self {
             server,
@@ -334,9 +344,7 @@ impl Provider {
     async fn revoke_refresh_token(&self, refresh_token: Option<&Secret>) -> Result<(), OidcError> {
         let Some(refresh_token) = refresh_token else { return Ok(()) };
         let metadata = self.server.metadata().await?;
-        let Some(url) = &metadata.revocation else { return Ok(()) };
-        let own = metadata.revocation_auth_methods.as_deref();
-        let endpoint = self.endpoint(url, own.or(metadata.token_auth_methods.as_deref()))?;
+        let Some(endpoint) = self.revocation_endpoint(&metadata)? else { return Ok(()) };
         Ok(self.client.revoke(endpoint, refresh_token).await?)
     }
 
@@ -360,26 +368,6 @@ impl Provider {
             AuthorizationServer::OAuth(_) => Err(OidcError::NoKeys),
         };
         self.log(verified.map_err(Error::from), "a logout token was rejected")
-    }
-
-    /// The token endpoint, with the method of the client's authentication.
-    fn token_endpoint<'m>(
-        &self,
-        metadata: &'m Metadata,
-    ) -> Result<AuthenticatedEndpoint<'m>, OidcError> {
-        self.endpoint(&metadata.token, metadata.token_auth_methods.as_deref())
-    }
-
-    /// An endpoint at which the client authenticates, with one of the methods that it offers.
-    fn endpoint<'a>(
-        &self,
-        url: &'a Url,
-        offered: Option<&[String]>,
-    ) -> Result<AuthenticatedEndpoint<'a>, OidcError> {
-        let by_kind: Vec<String> =
-            self.settings.kind.auth_methods.iter().map(|&method| method.to_owned()).collect();
-        let offered = offered.or((!by_kind.is_empty()).then_some(&*by_kind));
-        Ok(AuthenticatedEndpoint { url, method: self.client.credentials().method(offered)? })
     }
 
     fn log<T, E: std::fmt::Display>(&self, result: Result<T, E>, what: &str) -> Result<T, E> {

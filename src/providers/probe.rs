@@ -12,6 +12,7 @@ use crate::client_address::ClientAddress;
 use crate::clock::UnixTime;
 use crate::oauth::ExchangePermit;
 use crate::oauth::authorization::AuthorizationResponse;
+use crate::oauth::client_auth::ClientAuth;
 use crate::oauth::error::{Error as OAuthError, ErrorCode, ErrorResponse};
 use crate::oauth::http::HttpResponse;
 use crate::oauth::pkce;
@@ -173,13 +174,17 @@ impl Provider {
             )
             .await;
         let answer = answer.map_err(|error| self.settings.kind.understood(error));
-        self.judge_client(answer.map(drop), report);
+        self.judge_client(endpoint.method, answer.map(drop), report);
     }
 
     /// What the answer to a random code says about the client's authentication.
-    fn judge_client(&self, answer: Result<(), OAuthError>, report: &mut ProbeReport) {
-        let has_secret = self.settings.client_secret.is_some();
-        let key = if has_secret { "client_secret" } else { "client_id" };
+    fn judge_client(
+        &self,
+        method: &ClientAuth,
+        answer: Result<(), OAuthError>,
+        report: &mut ProbeReport,
+    ) {
+        let key = method.key();
         let unverified = match answer {
             Err(OAuthError::Rejected(response)) if response.code == ErrorCode::InvalidGrant => {
                 return report.passed.push("the client's authentication");
@@ -194,8 +199,14 @@ impl Provider {
             // Keycloak answers a wrong secret with 401 and `unauthorized_client`.
             Err(OAuthError::Unauthenticated(response)) => {
                 let message = format!("is not what is registered at the provider: {response}");
-                let hint = "compare client_id, client_secret and the authentication method with the registration";
-                return report.fatal(key, message, Some(hint));
+                let hint = format!(
+                    "compare client_id, {key} and the authentication method, which is {}, with the registration",
+                    method.name()
+                );
+                return report.fatal(key, message, Some(&hint));
+            }
+            Err(error @ OAuthError::ClientAssertion(_)) => {
+                return report.fatal(key, format!("cannot be used: {error}"), None);
             }
             Err(error) if error.is_temporary() => {
                 report.warn("issuer", format!("has a token endpoint that fails: {error}"), None);

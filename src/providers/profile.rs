@@ -49,8 +49,8 @@ impl Provider {
     /// The URL of the profile with the proof that this client has the secret, if the kind has one.
     fn with_secret_proof(&self, oauth: &OAuth, url: &Url, token: &Secret) -> Url {
         let mut url = url.clone();
-        if let (Some(parameter), Some(secret)) = (oauth.secret_proof, &self.settings.client_secret)
-        {
+        let secret = self.settings.client_auth.secret();
+        if let (Some(parameter), Some(secret)) = (oauth.secret_proof, secret) {
             let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
             let tag = hmac::sign(&key, token.expose().as_bytes());
             let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();

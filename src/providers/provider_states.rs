@@ -12,7 +12,7 @@ use crate::oauth::http::{Http, HttpSettings};
 use crate::oidc::discovery::Metadata;
 use crate::oidc::{Issuer, discovery};
 use crate::providers::error::Error;
-use crate::providers::kinds::{OAuth, SignInProtocol};
+use crate::providers::kinds::SignInProtocol;
 use crate::providers::server::{AuthorizationServer, OAuthServer};
 use crate::providers::{Fingerprint, Settings};
 use crate::telemetry::metrics::Metrics;
@@ -45,27 +45,19 @@ impl ProviderStates {
             timeout: settings.timeout,
             ca: settings.ca.clone(),
             proxy: settings.proxy.clone(),
+            certificate: settings.client_auth.certificate().cloned(),
         };
         match settings.kind.protocol {
             SignInProtocol::OpenId { .. } => {
                 self.issuer(settings, http).map(AuthorizationServer::OpenId)
             }
-            SignInProtocol::OAuth(oauth) => {
-                self.oauth(&oauth, settings, http).map(AuthorizationServer::OAuth)
-            }
+            SignInProtocol::OAuth(_) => self.oauth(settings, http).map(AuthorizationServer::OAuth),
         }
     }
 
-    fn oauth(
-        &self,
-        oauth: &OAuth,
-        settings: &Settings,
-        http: HttpSettings,
-    ) -> Result<Arc<OAuthServer>, Error> {
+    fn oauth(&self, settings: &Settings, http: HttpSettings) -> Result<Arc<OAuthServer>, Error> {
         let http = Http::new(http)?.counted_by(self.metrics.provider(&settings.id));
         let metadata = Metadata::without_discovery(&settings.endpoints).map_err(Error::Settings)?;
-        let methods = oauth.auth_methods.iter().map(|method| (*method).to_owned()).collect();
-        let metadata = Metadata { token_auth_methods: Some(methods), ..metadata };
         Ok(Arc::new(OAuthServer {
             identifier: settings.issuer.clone(),
             metadata: Arc::new(metadata),

@@ -294,7 +294,7 @@ impl Provider {
         binding: &IdTokenBinding,
         own: &Map<String, Value>,
     ) -> Result<Map<String, Value>, OidcError> {
-        let Some(endpoint) = &metadata.userinfo else {
+        let Some(endpoint) = self.userinfo_endpoint(metadata) else {
             let (endpoint, fault) = ("userinfo_endpoint", "is missing");
             return Err(OidcError::Endpoint { endpoint, fault });
         };

@@ -7,7 +7,7 @@ use http::Method;
 use super::*;
 use crate::gate::route::Unauthenticated;
 use crate::policy::Policy;
-use crate::providers::{AuthMethod, SignOut};
+use crate::providers::{AuthMethods, ClientAuth, SignOut};
 use crate::server::AccessLog;
 use crate::server::ListenAddress::{Tcp, Unix};
 use crate::server::UnixSocket;
@@ -38,7 +38,8 @@ fn every_value_is_read() {
     assert_eq!((one.id.as_ref(), two.id.as_ref()), ("zeta", "alpha"));
     assert_eq!((one.name.as_str(), two.name.as_str()), ("Zeta Inc.", "alpha"));
     assert_eq!(one.issuer, "https://id.example.com/");
-    assert_eq!(one.client_secret.as_ref().unwrap().expose(), "s3cr3t");
+    let [ClientAuth::ClientSecretPost(secret)] = one.client_auth.all() else { panic!("{one:?}") };
+    assert_eq!(secret.expose(), "s3cr3t");
     assert_eq!(one.scopes, ["openid", "groups"]);
     let parameters = [("prompt", "login"), ("max_age", "3600")];
     assert_eq!(one.authorization_parameters, parameters.map(|(k, v)| (k.into(), v.into())));
@@ -46,8 +47,7 @@ fn every_value_is_read() {
     assert_eq!(one.endpoints.jwks.as_ref().unwrap().as_str(), "https://keys.example.com/");
     assert!(!one.require_email_verified && one.distinct_redirect_uri);
     assert_eq!((one.sign_out, two.sign_out), (SignOut::Local, SignOut::Provider));
-    assert_eq!(two.token_endpoint_auth_method, Some(AuthMethod::None));
-    assert!(two.client_secret.is_none());
+    assert!(matches!(two.client_auth, AuthMethods::Only(ClientAuth::None)));
 
     let session = &config.session;
     assert_eq!(session.idle_timeout, Some(Duration::from_secs(1800)));

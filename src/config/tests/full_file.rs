@@ -24,9 +24,10 @@ fn full_file_has_every_key_with_its_default() {
     let root = parse(&with_every_key(&text)).unwrap();
     let as_it_is = parse(&text).unwrap();
     let of_kinds = parse(&with_every_key(&read("config/providers.yaml"))).unwrap();
+    let of_clients = parse(&with_every_key(&read(CLIENT_AUTHENTICATION))).unwrap();
     for row in rows(ROOT) {
         let path = row.path();
-        let written = [values_at(&root, &path), values_at(&of_kinds, &path)].concat();
+        let written = [&root, &of_kinds, &of_clients].map(|root| values_at(root, &path)).concat();
         assert!(!written.is_empty(), "config/full.yaml has no {path}");
         let here = values_at(&as_it_is, &path);
         match row.key.default {
@@ -37,6 +38,30 @@ fn full_file_has_every_key_with_its_default() {
             DefaultValue::Is(_) | DefaultValue::Unset(_) | DefaultValue::Required(_) => {}
         }
     }
+}
+
+const CLIENT_AUTHENTICATION: &str = "config/client_authentication.yaml";
+
+#[test]
+fn file_of_client_authentication_is_valid_and_has_each_method() {
+    let text = read(CLIENT_AUTHENTICATION);
+    let loaded = load(Path::new("clients.yaml"), &source("clients.yaml", &text));
+    let (config, warnings) = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let methods: Vec<&str> =
+        config.providers.iter().map(|it| it.client_auth.all()[0].name()).collect();
+    let expected = [
+        "client_secret_post",
+        "client_secret_jwt",
+        "private_key_jwt",
+        "private_key_jwt",
+        "client_assertion_file",
+        "tls_client_auth",
+        "self_signed_tls_client_auth",
+        "none",
+    ];
+    assert_eq!(methods, expected);
+    assert_eq!(config.files.iter().filter(|file| file.ends_with("token.jwt")).count(), 0);
 }
 
 #[test]

@@ -226,6 +226,9 @@ fn source_with(name: &str, text: &str, more: Vec<(String, String)>) -> HostEnv {
         (folder.join("staff.txt"), "# staff\nada@example.com\n".to_owned()),
         (folder.join("none.txt"), "# none yet\n".to_owned()),
         (folder.join("secret.txt"), "s3cr3t\n".to_owned()),
+        (folder.join("token.jwt"), "e30.e30.c2ln\n".to_owned()),
+        // {"exp":1}
+        (folder.join("old.jwt"), "e30.eyJleHAiOjF9.c2ln\n".to_owned()),
         ("/run/message".into(), "hello\n".to_owned()),
         (name.into(), text.to_owned()),
     ];

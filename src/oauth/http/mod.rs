@@ -2,6 +2,8 @@
 //! Invariant: a request is sent only to its URL, and its caller gets a response or an error within `timeout`. The
 //! error says whether the request may have been sent.
 
+mod tls;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -17,11 +19,11 @@ use tokio::time::Instant;
 use url::{Url, form_urlencoded};
 
 use crate::jose::json;
+use crate::oauth::client_auth::ClientCertificate;
 use crate::oauth::error::Error;
 use crate::origin::Origin;
 use crate::secret::Secret;
 use crate::telemetry::metrics::{ProviderEndpoint, ProviderMeter};
-use crate::trust;
 
 /// How to reach a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub struct HttpSettings {
     pub ca: Option<String>,
     /// The URL of the egress proxy, instead of the environment's. It may contain a password.
     pub proxy: Option<Secret>,
+    /// The certificate for servers that request one.
+    pub certificate: Option<ClientCertificate>,
 }
 
 /// An HTTP client without cookies and redirects.
@@ -59,7 +63,7 @@ pub struct HttpResponse {
 impl Http {
     /// A client for one provider.
     pub fn new(settings: HttpSettings) -> Result<Self, Error> {
-        let tls = tls(settings.ca.as_deref())?;
+        let tls = tls::client(settings.ca.as_deref(), settings.certificate.as_ref())?;
         let builder = || {
             reqwest::Client::builder()
                 .tls_backend_preconfigured(tls.clone())
@@ -372,17 +376,6 @@ fn is_of_unknown_authority(error: &(dyn StdError + 'static)) -> bool {
 
 fn unusable(error: reqwest::Error) -> Error {
     Error::Settings(format!("cannot create an HTTP client: {}", cause(&error.without_url())))
-}
-
-/// Without ALPN the connection uses HTTP/1.1, which is enough for one request.
-fn tls(ca: Option<&str>) -> Result<rustls::ClientConfig, Error> {
-    let config = trust::client(ca).map_err(|fault| {
-        Error::Settings(match fault {
-            trust::TrustError::Authority(cause) => format!("ca: {cause}"),
-            trust::TrustError::Tls(cause) => cause,
-        })
-    })?;
-    Ok(config.with_no_client_auth())
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

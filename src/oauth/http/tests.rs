@@ -10,7 +10,7 @@ use super::*;
 use crate::oauth::loopback::{Loopback, Reply};
 
 fn settings() -> HttpSettings {
-    HttpSettings { timeout: Duration::from_secs(5), ca: None, proxy: None }
+    HttpSettings { timeout: Duration::from_secs(5), ca: None, proxy: None, certificate: None }
 }
 
 async fn get(reply: Reply) -> Result<HttpResponse, Error> {
@@ -155,7 +155,6 @@ async fn certificate_that_is_untrusted_expired_or_for_another_name_is_rejected()
 async fn tls_server(
     key: &rcgen::CertifiedKey<rcgen::KeyPair>,
 ) -> (Url, tokio::task::JoinHandle<()>) {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let private = rustls::pki_types::PrivatePkcs8KeyDer::from(key.signing_key.serialize_der());
     let config = rustls::ServerConfig::builder_with_provider(provider)
@@ -164,6 +163,10 @@ async fn tls_server(
         .with_no_client_auth()
         .with_single_cert(vec![key.cert.der().clone()], private.into())
         .unwrap();
+    serve_tls(config).await
+}
+
+async fn serve_tls(config: rustls::ServerConfig) -> (Url, tokio::task::JoinHandle<()>) {
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -207,4 +210,37 @@ fn body_that_is_no_json_object_or_too_deep_is_rejected() {
     }
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(5000), "]".repeat(5000));
     check_object(deep.as_bytes(), false);
+}
+
+#[tokio::test]
+async fn client_certificate_is_shown_to_a_server_that_requests_it() {
+    let [server, client] =
+        [(); 2].map(|()| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(client.cert.der().clone()).unwrap();
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
+        Arc::new(roots),
+        Arc::clone(&provider),
+    );
+    let private = rustls::pki_types::PrivatePkcs8KeyDer::from(server.signing_key.serialize_der());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(vec![server.cert.der().clone()], private.into())
+        .unwrap();
+    let (url, task) = serve_tls(config).await;
+    let certificate = ClientCertificate {
+        chain: client.cert.pem(),
+        key: Secret::new(client.signing_key.serialize_pem()),
+    };
+    let ask = async |certificate| {
+        let settings = HttpSettings { ca: Some(server.cert.pem()), certificate, ..settings() };
+        Http::new(settings).unwrap().get(ProviderEndpoint::Discovery, &url).await
+    };
+    assert!(ask(Some(certificate)).await.is_ok());
+    let error = ask(None).await.unwrap_err().to_string();
+    assert!(error.contains("CertificateRequired"), "{error}");
+    task.abort();
 }

@@ -8,7 +8,8 @@ use serde_json::json;
 use super::*;
 use crate::client_address::ClientAddress;
 use crate::clock::Clock;
-use crate::oauth::client_auth::{AuthMethod, Credentials};
+use crate::oauth::client_assertion::{AssertionProfile, Audience};
+use crate::oauth::client_auth::{AuthMethods, ClientAuth, Credentials};
 use crate::oauth::error::ErrorCode;
 use crate::oauth::http::{Http, HttpSettings};
 use crate::oauth::loopback::{Loopback, Reply};
@@ -19,11 +20,19 @@ fn client() -> Client {
 }
 
 fn client_with_timeout(timeout: Duration) -> Client {
-    let http = Http::new(HttpSettings { timeout, ca: None, proxy: None }).unwrap();
-    let credentials =
-        Credentials { id: "us".into(), secret: Some(Secret::new("s3cr:t")), method: None };
+    let http =
+        Http::new(HttpSettings { timeout, ca: None, proxy: None, certificate: None }).unwrap();
+    let credentials = Credentials {
+        id: "us".into(),
+        methods: AuthMethods::Only(ClientAuth::None),
+        assertions: AssertionProfile::of(Audience::Issuer("https://op.example".into())),
+    };
     let (clock, http) = (Clock::system(), Arc::new(http));
     Client::new(credentials, http, Arc::new(ClientLimits::new(&clock)), clock)
+}
+
+fn endpoint<'a>(url: &'a url::Url, method: &'a ClientAuth) -> AuthenticatedEndpoint<'a> {
+    AuthenticatedEndpoint { url, token: url, method, algorithms: None }
 }
 
 async fn exchange(client: &Client, at: &Loopback) -> Result<TokenSet, Error> {
@@ -37,7 +46,8 @@ async fn exchange_from(
     code: &str,
 ) -> Result<TokenSet, Error> {
     let url = at.url("/token");
-    let endpoint = AuthenticatedEndpoint { url: &url, method: AuthMethod::ClientSecretBasic };
+    let method = ClientAuth::ClientSecretBasic(Secret::new("s3cr:t"));
+    let endpoint = endpoint(&url, &method);
     let (code, verifier) = (Secret::new(code), Secret::new("verifier"));
     let ExchangePermit { slot, attempt } = client.exchange_permit(address).await?;
     let redirect_uri = "https://app.example/cb";
@@ -46,7 +56,8 @@ async fn exchange_from(
 
 async fn refresh(client: &Client, at: &Loopback) -> Result<TokenSet, Error> {
     let url = at.url("/token");
-    let endpoint = AuthenticatedEndpoint { url: &url, method: AuthMethod::ClientSecretPost };
+    let method = ClientAuth::ClientSecretPost(Secret::new("s3cr:t"));
+    let endpoint = endpoint(&url, &method);
     let (slot, until) = (client.refresh_slot().await?, client.http.deadline());
     client.refresh(&slot, endpoint, &Secret::new("r"), until).await
 }
@@ -176,7 +187,8 @@ async fn refresh_is_sent_again_once_after_lost_response() {
 async fn refresh_and_its_repetition_end_at_deadline() {
     let provider = Loopback::start(|_, _| Reply::Silence).await;
     let (client, url) = (client(), provider.url("/token"));
-    let endpoint = AuthenticatedEndpoint { url: &url, method: AuthMethod::ClientSecretPost };
+    let method = ClientAuth::ClientSecretPost(Secret::new("s3cr:t"));
+    let endpoint = endpoint(&url, &method);
     let slot = client.refresh_slot().await.unwrap();
     let until = Instant::now() + Duration::from_millis(100);
     let late = client.refresh(&slot, endpoint, &Secret::new("r"), until).await.unwrap_err();
@@ -234,7 +246,7 @@ async fn failing_revocations_stop_no_sign_in() {
     })
     .await;
     let (client, url, token) = (client(), provider.url("/revoke"), Secret::new("r"));
-    let endpoint = AuthenticatedEndpoint { url: &url, method: AuthMethod::None };
+    let endpoint = endpoint(&url, &ClientAuth::None);
     for _ in 0..5 {
         assert!(matches!(client.revoke(endpoint, &token).await, Err(Error::Status(_))));
     }
@@ -312,7 +324,7 @@ async fn revocation_needs_no_body_and_reports_error_response() {
     })
     .await;
     let (client, url, token) = (client(), provider.url("/revoke"), Secret::new("r"));
-    let endpoint = AuthenticatedEndpoint { url: &url, method: AuthMethod::None };
+    let endpoint = endpoint(&url, &ClientAuth::None);
     client.revoke(endpoint, &token).await.unwrap();
     let [seen] = provider.seen("/revoke").try_into().unwrap();
     assert_eq!((&*seen.form["token"], &*seen.form["client_id"]), ("r", "us"));

@@ -15,7 +15,6 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     protocol: SignInProtocol::OAuth(OAuth {
         authorization: Some("https://bitbucket.org/site/oauth2/authorize"),
         token: Some("https://bitbucket.org/site/oauth2/access_token"),
-        auth_methods: &[BASIC],
         profile: Some("/user"),
         secret_proof: None,
         id: Some("uuid"),
@@ -29,6 +28,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
             scope: "email",
         }),
     }),
+    auth_methods: &[BASIC],
     api: Some(Api { base: "https://api.bitbucket.org/2.0", own: None }),
     scopes: &["account", "email"],
     claims: ClaimDefaults {

@@ -8,8 +8,8 @@
 
 use crate::providers::fetch::{Fetch, Paging};
 use crate::providers::kinds::{
-    EmailTrust, Groups, Guide, IssuerSource, KindOption, Nonce, ProviderKind, RequiredClaim,
-    SignInProtocol,
+    ClientAssertion, EmailTrust, Groups, Guide, IssuerSource, KindOption, Nonce, ProviderKind,
+    RequiredClaim, SignInProtocol,
 };
 
 /// Entra.
@@ -56,5 +56,6 @@ pub(super) const KIND: ProviderKind = ProviderKind {
              permission is granted, add User.Read and GroupMember.Read.All to `scopes`.",
         ],
     },
+    client_assertion: ClientAssertion::TokenEndpointPs256,
     ..ProviderKind::oidc()
 };

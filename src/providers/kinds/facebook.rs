@@ -15,13 +15,13 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     protocol: SignInProtocol::OAuth(OAuth {
         authorization: Some("https://www.facebook.com/{graph_version}/dialog/oauth"),
         token: Some("https://graph.facebook.com/{graph_version}/oauth/access_token"),
-        auth_methods: &[POST],
         profile: Some("/me?fields=id,name,email"),
         // An application can demand it, and Facebook accepts it from every other one.
         secret_proof: Some("appsecret_proof"),
         id: Some("id"),
         emails: None,
     }),
+    auth_methods: &[POST],
     api: Some(Api { base: "https://graph.facebook.com/{graph_version}", own: None }),
     scopes: &["public_profile", "email"],
     verified: EmailTrust::Never,

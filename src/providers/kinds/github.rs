@@ -18,7 +18,6 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     protocol: SignInProtocol::OAuth(OAuth {
         authorization: Some("{url}/login/oauth/authorize"),
         token: Some("{url}/login/oauth/access_token"),
-        auth_methods: &[BASIC, POST],
         profile: Some("/user"),
         secret_proof: None,
         id: Some("id"),
@@ -33,6 +32,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
             scope: "user:email",
         }),
     }),
+    auth_methods: &[BASIC, POST],
     api: Some(Api { base: "https://api.github.com", own: Some("{url}/api/v3") }),
     api_headers: &[("x-github-api-version", "2022-11-28")],
     scopes: &["read:org", "user:email"],

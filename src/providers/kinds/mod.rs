@@ -60,8 +60,11 @@ pub struct ProviderKind {
     pub parameters: &'static [(&'static str, &'static str)],
     /// Error codes of its token endpoint that RFC 6749 does not have.
     pub error_codes: &'static [(&'static str, CodeMeaning)],
-    /// How its token endpoint authenticates clients, if its metadata does not say it. Empty: as the standard says.
+    /// How its token endpoint authenticates clients (`token_endpoint_auth_methods_supported` of RFC 8414 §2), if its
+    /// metadata does not say it. Empty: as the standard says.
     pub auth_methods: &'static [&'static str],
+    /// What it wants in assertions by which the client authenticates.
+    pub client_assertion: ClientAssertion,
     /// Whether it supports PKCE.
     pub pkce: Pkce,
     /// Where the claims are, unless that is configured.
@@ -86,12 +89,21 @@ pub struct ProviderKind {
     pub guide: Guide,
 }
 
+/// What a provider wants in a client assertion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAssertion {
+    /// The issuer as the audience (RFC 7523 §3), and the algorithms that it announces, RS256 first.
+    Standard,
+    /// The token endpoint as the audience.
+    TokenEndpoint,
+    /// The endpoint of the request as the audience.
+    RequestedEndpoint,
+    /// The token endpoint as the audience, and PS256 as the algorithm.
+    TokenEndpointPs256,
+}
+
 /// How users sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one constant per kind, and never moved for a request"
-)]
 pub enum SignInProtocol {
     /// OpenID Connect: an ID token describes the user.
     OpenId {
@@ -141,8 +153,6 @@ pub struct OAuth {
     pub authorization: Option<&'static str>,
     /// The token endpoint. `None`: it is configured.
     pub token: Option<&'static str>,
-    /// How the token endpoint authenticates clients (`token_endpoint_auth_methods_supported` of RFC 8414 §2).
-    pub auth_methods: &'static [&'static str],
     /// The path of the profile below the base of the API. `None`: the URL is configured as `endpoints.userinfo`.
     pub profile: Option<&'static str>,
     /// The query parameter of the profile's URL with an HMAC-SHA256 of the access token, whose key is the client secret.
@@ -366,6 +376,7 @@ impl ProviderKind {
             parameters: &[],
             error_codes: &[],
             auth_methods: &[],
+            client_assertion: ClientAssertion::Standard,
             pkce: Pkce::S256,
             claims: ClaimDefaults::standard(),
             verified: EmailTrust::Claim,

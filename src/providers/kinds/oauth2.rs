@@ -1,6 +1,6 @@
 //! Any OAuth 2.0 provider with a profile as JSON, by endpoints and claim paths.
 
-use crate::providers::kinds::{BASIC, Guide, OAuth, ProviderKind, SignInProtocol};
+use crate::providers::kinds::{ClientAssertion, Guide, OAuth, ProviderKind, SignInProtocol};
 
 /// Everything about it is configured.
 pub(super) const KIND: ProviderKind = ProviderKind {
@@ -8,7 +8,6 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     protocol: SignInProtocol::OAuth(OAuth {
         authorization: None,
         token: None,
-        auth_methods: &[BASIC],
         profile: None,
         secret_proof: None,
         id: None,
@@ -31,5 +30,6 @@ pub(super) const KIND: ProviderKind = ProviderKind {
         ],
     },
     scopes: &[],
+    client_assertion: ClientAssertion::TokenEndpoint,
     ..ProviderKind::oidc()
 };

@@ -1,7 +1,7 @@
 //! Okta. Refresh tokens need the scope `offline_access`.
 //! Source: Okta's guides "Customize tokens returned from Okta with a groups claim".
 
-use crate::providers::kinds::{Guide, ProviderKind};
+use crate::providers::kinds::{ClientAssertion, Guide, ProviderKind};
 
 /// An Okta organization, or one of its custom authorization servers.
 pub(super) const KIND: ProviderKind = ProviderKind {
@@ -26,5 +26,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
             "`invalid_scope` for offline_access: allow the grant type refresh token for the application.",
         ],
     },
+    // Okta: "The audience claim for client_assertion must be the endpoint invoked for the request."
+    client_assertion: ClientAssertion::RequestedEndpoint,
     ..ProviderKind::oidc()
 };

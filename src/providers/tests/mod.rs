@@ -1,6 +1,7 @@
 //! Sign-ins and sign-outs with a provider on loopback.
 
 mod access_token;
+mod client_endpoints;
 mod deviations;
 mod profile;
 mod recheck;
@@ -68,7 +69,7 @@ async fn scene(changes: impl FnOnce(&mut Settings)) -> Scene {
     let op = Loopback::start(move |base, seen| {
         let issuer = base.as_str().trim_end_matches('/');
         let script = shared.lock().unwrap();
-        match seen.path.as_str() {
+        match seen.path.trim_start_matches("/mtls") {
             "/jwks" => Reply::json(200, &json!({"keys": [key.public_jwk()]})),
             "/userinfo" => script.userinfo.clone(),
             "/revoke" => Reply::json(200, &json!({})),
@@ -110,6 +111,14 @@ async fn scene(changes: impl FnOnce(&mut Settings)) -> Scene {
     Scene { provider, op, script }
 }
 
+pub(super) fn with_secret(secret: &str) -> AuthMethods {
+    let secret = Secret::new(secret);
+    AuthMethods::Preferred(vec![
+        ClientAuth::ClientSecretBasic(secret.clone()),
+        ClientAuth::ClientSecretPost(secret),
+    ])
+}
+
 pub(super) fn settings(issuer: String) -> Settings {
     Settings {
         id: "company".into(),
@@ -121,8 +130,7 @@ pub(super) fn settings(issuer: String) -> Settings {
         endpoints: ProviderEndpoints::default(),
         api: None,
         client_id: "us".into(),
-        client_secret: Some(Secret::new("secret")),
-        token_endpoint_auth_method: None,
+        client_auth: with_secret("secret"),
         scopes: vec!["openid".into(), "email".into()],
         response_mode: ResponseMode::Query,
         authorization_parameters: vec![

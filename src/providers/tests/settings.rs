@@ -34,7 +34,7 @@ async fn provider_with_the_same_fingerprint_shares_issuer_and_limits() {
         assert_eq!(second.server.known().is_some(), issuer, "{second:?}");
         assert_eq!(first.client.shares_limits_with(&second.client), limits, "{second:?}");
     };
-    check(|settings| settings.client_secret = Some(Secret::new("new")), (true, true));
+    check(|settings| settings.client_auth = with_secret("new"), (true, true));
     check(|settings| settings.scopes.push("groups".to_owned()), (true, true));
     check(|settings| settings.timeout += Duration::from_secs(1), (false, true));
     check(|settings| settings.client_id = "them".to_owned(), (false, false));
