@@ -44,6 +44,7 @@ impl Endpoints {
                     .iter()
                     .map(|(provider, href)| Choice {
                         name: provider.name(),
+                        icon: provider.icon(),
                         href,
                         is_down: provider.is_down(),
                     })

@@ -12,6 +12,8 @@ use crate::pages::{Action, ActionKind, SignInReason, View};
 pub struct Choice<'a> {
     /// "Sign in with NAME".
     pub name: &'a str,
+    /// The path of its icon, for the attribute `d`, on a grid of 24 by 24.
+    pub icon: &'static str,
     /// The address at which the sign-in starts.
     pub href: &'a str,
     /// Whether the provider does not answer at the moment.
@@ -22,7 +24,7 @@ pub(super) fn choose<'a>(texts: &'a Texts, choices: &[Choice<'a>], site: &str) -
     let button = |choice: &Choice<'a>| {
         let text = if choice.is_down { &texts.sign_in_with_down } else { &texts.sign_in_with };
         let label = fill(text, &[("provider", choice.name)]);
-        Action::new(ActionKind::Secondary, label, choice.href)
+        Action::new(ActionKind::Provider { icon: choice.icon }, label, choice.href)
     };
     View {
         error: None,

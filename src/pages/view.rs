@@ -33,6 +33,11 @@ pub(super) enum ActionKind {
     Primary,
     /// Another action: an outlined button.
     Secondary,
+    /// The sign-in at one provider: an outlined button with an icon.
+    Provider {
+        /// The path of the icon.
+        icon: &'static str,
+    },
     /// The same request again: it stays in its frame.
     Retry,
     /// The action that most users want, in a new tab: what the page itself holds must stay.

@@ -241,6 +241,11 @@ impl Provider {
         &self.settings.name
     }
 
+    /// The icon on its button: see [`ProviderKind::icon`].
+    pub fn icon(&self) -> &'static str {
+        self.settings.kind.icon
+    }
+
     /// The issuer identifier.
     pub fn issuer(&self) -> &str {
         self.server.identifier()

@@ -19,6 +19,7 @@ providers:
   company: { name: Company, issuer: "${company.issuer}", client_id: portcullis, client_secret: op-secret }
   partners:
     name: Our Partners
+    kind: keycloak
     issuer: "${partners.issuer}"
     client_id: portcullis
     client_secret: op-secret
@@ -54,6 +55,35 @@ routes:
     await page.getByText('bob at').waitFor();
     assert.equal(page.url(), `${gateway}/a?b=c`);
     assert.deepEqual(codes(), [0, 1]);
+  });
+
+  await check('each provider has the icon of its kind, which a screen reader does not read', async () => {
+    const fresh = await (await browser.newContext({ viewport: { width: 320, height: 640 } })).newPage();
+    await fresh.goto(`${gateway}/a`);
+    assert.equal(await fresh.getByRole('navigation').ariaSnapshot(), `- navigation "What next":
+  - link "Sign in with Company":
+    - /url: /oauth2/start?rd=%2Fa&provider=company
+  - link "Sign in with Our Partners":
+    - /url: /oauth2/start?rd=%2Fa&provider=partners`);
+    const draw = () => fresh.locator('nav svg').evaluateAll((icons) => icons.map((icon) => {
+      const { width, height } = icon.getBoundingClientRect();
+      const { stroke, fill } = getComputedStyle(icon);
+      return { width, height, stroke, fill, color: getComputedStyle(icon.parentElement).color };
+    }));
+    const strokes = [];
+    for (const colorScheme of ['light', 'dark']) {
+      await fresh.emulateMedia({ colorScheme });
+      const icons = await draw();
+      assert.equal(icons.length, 2);
+      for (const { width, height, stroke, fill, color } of icons) {
+        assert.deepEqual([width, height, stroke, fill], [24, 24, color, 'none']);
+      }
+      strokes.push(icons[0].stroke);
+    }
+    assert.notEqual(strokes[0], strokes[1]);
+    const paths = await fresh.locator('nav svg path').evaluateAll((all) => all.map((path) => path.getAttribute('d')));
+    assert.equal(new Set(paths).size, 2);
+    await fresh.context().close();
   });
 
   await check('a route of one provider redirects there at once, also with a session of another one', async () => {

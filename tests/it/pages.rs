@@ -1,5 +1,9 @@
 //! Pages as a browser gets them: their language, and the operator's texts.
 
+use portcullis::providers::kinds::ProviderKind;
+
+use crate::support::faults::Account;
+use crate::support::provider;
 use crate::support::stack::Stack;
 use crate::support::wire::{field, status};
 
@@ -32,5 +36,24 @@ async fn page_is_in_the_language_that_the_browser_prefers() {
         let answer = stack.answer(line, "Accept-Language: de\r\n").await;
         assert_eq!(field(&answer, "content-language"), "", "{answer}");
         assert!(answer.contains("\"request_id\"") && !answer.contains(german), "{answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sign_in_page_has_the_icon_of_the_kind_of_each_provider() {
+    let forge = provider::start_for(Account::demo()).await;
+    let more = provider::entry("forge", "Our Forge", forge.issuer(), "kind: gitlab");
+    let stack = Stack::builder()
+        .second_provider(&more)
+        .routes(["UPSTREAM, allow: authenticated"])
+        .start()
+        .await;
+    let page = stack.answer("GET /oauth2/sign_in", "Accept: text/html\r\n").await;
+    let policy = field(&page, "content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
+    for (kind, label) in [("oidc", "Sign in with Company"), ("gitlab", "Sign in with Our Forge")] {
+        let icon = ProviderKind::by_name(kind).unwrap().icon;
+        let button = format!("aria-hidden=\"true\"><path d=\"{icon}\"/></svg>{label}</a>");
+        assert!(page.contains(&button), "{page}");
     }
 }

@@ -44,8 +44,8 @@ fn with_each_page(text: &str, mut check: impl FnMut(StatusCode, &Page<'_>)) {
         choice: Some(&href),
     };
     let choices = [
-        Choice { name: text, href: &href, is_down: false },
-        Choice { name: text, href: "/b", is_down: true },
+        Choice { name: text, icon: "M1 2h3", href: &href, is_down: false },
+        Choice { name: text, icon: "M1 2h3", href: "/b", is_down: true },
     ];
     let origins = [public_url.clone(), Origin::parse("https://op.example").unwrap()];
     let fields = [("id_token_hint", Secret::new(text)), ("state", Secret::new(text))];

@@ -123,14 +123,17 @@ fn cancelled_sign_in_says_so_in_the_title() {
 #[test]
 fn choice_names_the_site_and_marks_a_provider_that_is_down() {
     let choices = [
-        Choice { name: "A", href: "/a", is_down: false },
-        Choice { name: "B", href: "/b", is_down: true },
+        Choice { name: "A", icon: "M1 2h3", href: "/a", is_down: false },
+        Choice { name: "B", icon: "M4 5h6", href: "/b", is_down: true },
     ];
     let page = Page::SignIn { choices: &choices, site: "wiki.example.com" };
     let html = text(pages().respond(&context(Format::Html), StatusCode::OK, &page));
     assert!(html.contains("<p>Choose how to sign in to wiki.example.com.</p>"), "{html}");
-    assert!(html.contains(">Sign in with A</a>"), "{html}");
-    assert!(html.contains(">Sign in with B (does not answer at the moment)</a>"), "{html}");
+    let button = |icon, label| {
+        format!("aria-hidden=\"true\"><path d=\"{icon}\"/></svg>Sign in with {label}</a>")
+    };
+    assert!(html.contains(&button("M1 2h3", "A")), "{html}");
+    assert!(html.contains(&button("M4 5h6", "B (does not answer at the moment)")), "{html}");
 }
 
 #[test]

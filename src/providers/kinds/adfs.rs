@@ -9,6 +9,8 @@ use crate::providers::kinds::{ClaimDefaults, Guide, KindOption, ProviderKind};
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "adfs",
     label: "AD FS",
+    // Servers.
+    icon: "M4 4h16v7H4zm0 9h16v7H4zm4-5.5h0m0 9h0m5-9h3m-3 9h3",
     parameters: &[("resource", "{resource}")],
     claims: ClaimDefaults {
         groups: "group",

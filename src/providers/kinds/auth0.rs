@@ -8,6 +8,8 @@ use crate::providers::kinds::{EndSession, Guide, ProviderKind};
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "auth0",
     label: "Auth0",
+    // A check mark.
+    icon: "M21 12a9 9 0 1 1-18 0 9 9 0 0 1 18 0M8 12l3 3 5-6",
     scopes: &["openid", "email", "profile", "offline_access"],
     end_session: EndSession::Fallback { path: "v2/logout", parameter: "returnTo" },
     guide: Guide {

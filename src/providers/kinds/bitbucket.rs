@@ -12,6 +12,8 @@ use crate::providers::kinds::{
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "bitbucket",
     label: "Bitbucket",
+    // A terminal.
+    icon: "M3 4h18v16H3zm4 5 3 3-3 3m6 0h4",
     protocol: SignInProtocol::OAuth(OAuth {
         authorization: Some("https://bitbucket.org/site/oauth2/authorize"),
         token: Some("https://bitbucket.org/site/oauth2/access_token"),

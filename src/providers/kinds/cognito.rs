@@ -10,6 +10,8 @@ use crate::providers::kinds::{
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "cognito",
     label: "Amazon Cognito",
+    // A cloud.
+    icon: "M7 18a4.5 4.5 0 0 1-.5-9 6 6 0 0 1 11.4 1.1A4 4 0 0 1 17.5 18z",
     endpoints: &[(KnownEndpoint::EndSession, "https://{domain}/logout")],
     claims: ClaimDefaults {
         groups: "cognito:groups",

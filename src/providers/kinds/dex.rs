@@ -7,6 +7,8 @@ use crate::providers::kinds::{Guide, ProviderKind};
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "dex",
     label: "Dex",
+    // A hub.
+    icon: "M14.5 12a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0M14 4a2 2 0 1 1-4 0 2 2 0 0 1 4 0M7 18a2 2 0 1 1-4 0 2 2 0 0 1 4 0m14 0a2 2 0 1 1-4 0 2 2 0 0 1 4 0M12 6v3.5m-2.1 4-3.3 3.2m7.5-3.2 3.3 3.2",
     scopes: &["openid", "email", "profile", "groups", "offline_access"],
     guide: Guide {
         register: &[

@@ -12,6 +12,8 @@ use crate::providers::kinds::{
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "discord",
     label: "Discord",
+    // A headset.
+    icon: "M4 14v-2a8 8 0 0 1 16 0v2M4 13h3v6H5a1 1 0 0 1-1-1zm16 0h-3v6h2a1 1 0 0 0 1-1z",
     protocol: SignInProtocol::OpenId {
         issuer: IssuerSource::Template("https://discord.com"),
         nonce: Nonce::Required,

@@ -16,6 +16,8 @@ use crate::providers::kinds::{
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "entra",
     label: "Microsoft",
+    // An organization chart.
+    icon: "M9 3h6v5H9zM3 16h6v5H3zm12 0h6v5h-6zM12 8v8m-6 0v-4h12v4",
     protocol: SignInProtocol::OpenId {
         issuer: IssuerSource::Tenants("https://login.microsoftonline.com/{tenant}/v2.0"),
         nonce: Nonce::Required,

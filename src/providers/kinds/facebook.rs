@@ -12,6 +12,8 @@ use crate::providers::kinds::{
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "facebook",
     label: "Facebook",
+    // People.
+    icon: "M12 8a3 3 0 1 1-6 0 3 3 0 0 1 6 0M3 19a6 6 0 0 1 12 0m.5-13.8a3 3 0 0 1 0 5.6m2 3A6 6 0 0 1 21 19",
     protocol: SignInProtocol::OAuth(OAuth {
         authorization: Some("https://www.facebook.com/{graph_version}/dialog/oauth"),
         token: Some("https://graph.facebook.com/{graph_version}/oauth/access_token"),

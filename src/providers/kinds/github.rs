@@ -15,6 +15,8 @@ use crate::providers::kinds::{
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "github",
     label: "GitHub",
+    // Angle brackets.
+    icon: "M8 7l-5 5 5 5m8-10 5 5-5 5M14 4l-4 16",
     protocol: SignInProtocol::OAuth(OAuth {
         authorization: Some("{url}/login/oauth/authorize"),
         token: Some("{url}/login/oauth/access_token"),

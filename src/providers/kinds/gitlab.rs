@@ -9,6 +9,8 @@ use crate::providers::kinds::{
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "gitlab",
     label: "GitLab",
+    // Branches.
+    icon: "M9 5a2 2 0 1 1-4 0 2 2 0 0 1 4 0m0 14a2 2 0 1 1-4 0 2 2 0 0 1 4 0m10-6a2 2 0 1 1-4 0 2 2 0 0 1 4 0M7 7v10M7 7c0 4 4 6 8 6",
     protocol: SignInProtocol::OpenId {
         issuer: IssuerSource::Template("{url}"),
         nonce: Nonce::Required,

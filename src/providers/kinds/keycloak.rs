@@ -7,6 +7,8 @@ use crate::providers::kinds::{Guide, ProviderKind};
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "keycloak",
     label: "Keycloak",
+    // A padlock.
+    icon: "M5 11h14v10H5zm3 0V7a4 4 0 0 1 8 0v4m-4 4v2",
     guide: Guide {
         register: &[
             "In the realm, open Clients, and choose \"Create client\": type OpenID Connect, client authentication on, standard \

@@ -12,6 +12,8 @@ use crate::providers::kinds::{
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "linkedin",
     label: "LinkedIn",
+    // A briefcase.
+    icon: "M3 8h18v12H3zm6 0V5h6v3M3 13h18",
     protocol: SignInProtocol::OpenId {
         issuer: IssuerSource::Template("https://www.linkedin.com/oauth"),
         nonce: Nonce::MayBeAbsent,

@@ -19,6 +19,7 @@ mod gitlab;
 mod guide;
 mod keycloak;
 mod linkedin;
+mod oauth;
 mod oauth2;
 mod oidc;
 mod okta;
@@ -31,12 +32,13 @@ pub use claim_defaults::ClaimDefaults;
 pub use entra_domain::write_email_verified;
 pub use error_codes::CodeMeaning;
 pub use guide::Guide;
+pub use oauth::{AddressList, OAuth};
 pub use options::KindOptions;
 pub use tenants::{SEVERAL_TENANTS, tenant_in};
 
 pub use crate::oidc::discovery::is_tenant_id;
 
-use crate::providers::fetch::{Fetch, Paging};
+use crate::providers::fetch::Fetch;
 
 /// What the gateway knows about one kind of provider.
 #[derive(Debug)]
@@ -45,6 +47,9 @@ pub struct ProviderKind {
     pub name: &'static str,
     /// Its name on the sign-in page. Empty: the ID of the provider.
     pub label: &'static str,
+    /// Its icon there, drawn for this project: the path of a line on a grid of 24 by 24. It is about what the provider
+    /// does, and resembles no trademark.
+    pub icon: &'static str,
     /// How users sign in.
     pub protocol: SignInProtocol,
     /// Endpoints that its discovery document lacks. `{NAME}` is the value of an option.
@@ -144,43 +149,6 @@ pub enum Pkce {
     S256,
     /// It rejects a request with them.
     Rejected,
-}
-
-/// A provider without OpenID Connect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OAuth {
-    /// The authorization endpoint. `None`: it is configured.
-    pub authorization: Option<&'static str>,
-    /// The token endpoint. `None`: it is configured.
-    pub token: Option<&'static str>,
-    /// The path of the profile below the base of the API. `None`: the URL is configured as `endpoints.userinfo`.
-    pub profile: Option<&'static str>,
-    /// The query parameter of the profile's URL with an HMAC-SHA256 of the access token, whose key is the client secret.
-    pub secret_proof: Option<&'static str>,
-    /// The member of the profile with the user's ID. `None`: `claims.user`.
-    // SECURITY: never a name that its user can change, or that another user can have later.
-    pub id: Option<&'static str>,
-    /// Where e-mail addresses are, if not in the profile.
-    pub emails: Option<AddressList>,
-}
-
-/// A list of a user's e-mail addresses in the provider's API. Each has its own mark of verification.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AddressList {
-    /// Its path below the base of the API.
-    pub path: &'static str,
-    /// The JSON pointer of the list.
-    pub list: &'static str,
-    /// The member of an item with the address.
-    pub address: &'static str,
-    /// The member that is `true` for the main address.
-    pub is_primary: &'static str,
-    /// The member that is `true` for a verified address.
-    pub is_verified: &'static str,
-    /// How to get its next page.
-    pub paging: Paging,
-    /// The scope that it needs. Without it in `scopes`, nothing is requested.
-    pub scope: &'static str,
 }
 
 /// The base URL of an API.
@@ -365,6 +333,8 @@ impl ProviderKind {
         Self {
             name: "oidc",
             label: "",
+            // A key.
+            icon: "M12 12a4 4 0 1 1-8 0 4 4 0 0 1 8 0h9v3m-4-3v3",
             protocol: SignInProtocol::OpenId {
                 issuer: IssuerSource::Required,
                 nonce: Nonce::Required,
@@ -463,6 +433,16 @@ mod tests {
             let offline = kind.scopes.contains(&"offline_access");
             assert_eq!(offline, has_it.contains(&kind.name), "{}", kind.name);
             assert_eq!(kind.scopes.contains(&"groups"), kind.name == "dex", "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn every_kind_has_its_own_icon_which_is_a_path() {
+        for (at, kind) in ALL.iter().enumerate() {
+            let of_paths = |byte: u8| b"MmLlHhVvCcAaZz0123456789.- ".contains(&byte);
+            assert!(kind.icon.starts_with('M') && kind.icon.bytes().all(of_paths), "{}", kind.name);
+            let same = ALL.iter().take(at).find(|other| other.icon == kind.icon);
+            assert!(same.is_none(), "{}: draw an icon (`ProviderKind::icon`)", kind.name);
         }
     }
 

@@ -5,6 +5,8 @@ use crate::providers::kinds::{ClientAssertion, Guide, OAuth, ProviderKind, SignI
 /// Everything about it is configured.
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "oauth2",
+    // A person in a circle.
+    icon: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18m0 4a3 3 0 1 1 0 6 3 3 0 0 1 0-6m-5.6 11.2a6.5 6.5 0 0 1 11.2 0",
     protocol: SignInProtocol::OAuth(OAuth {
         authorization: None,
         token: None,

@@ -7,6 +7,8 @@ use crate::providers::kinds::{ClientAssertion, Guide, ProviderKind};
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "okta",
     label: "Okta",
+    // A badge.
+    icon: "M3 5h18v14H3zm8 5a2 2 0 1 1-4 0 2 2 0 0 1 4 0m-5 6a3.2 3.2 0 0 1 6 0m3-6h3m-3 4h3",
     scopes: &["openid", "email", "profile", "offline_access"],
     most_groups: Some(100),
     guide: Guide {

@@ -14,6 +14,8 @@ use crate::providers::kinds::{
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "slack",
     label: "Slack",
+    // A speech bubble.
+    icon: "M4 5h16v11h-8l-4 4v-4H4z",
     protocol: SignInProtocol::OpenId {
         issuer: IssuerSource::Template("https://slack.com"),
         nonce: Nonce::Required,

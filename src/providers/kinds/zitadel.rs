@@ -7,6 +7,8 @@ use crate::providers::kinds::{ClaimDefaults, Guide, ProviderKind};
 pub(super) const KIND: ProviderKind = ProviderKind {
     name: "zitadel",
     label: "Zitadel",
+    // A tower.
+    icon: "M6 21V11H4V4h4v3h2V4h4v3h2V4h4v7h-2v10zm4 0v-4a2 2 0 0 1 4 0v4",
     scopes: &["openid", "email", "profile", "offline_access", "urn:zitadel:iam:org:projects:roles"],
     claims: ClaimDefaults {
         groups: "urn:zitadel:iam:org:project:roles",
