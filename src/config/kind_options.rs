@@ -69,10 +69,19 @@ pub(super) const RESOURCE: KeySpec = key(
     "Identifier of the web API, for kind adfs: https://wiki.example.com.",
 );
 
+/// See [`URL`].
+pub(super) const HOSTED_DOMAIN: KeySpec = key(
+    "hosted_domain",
+    Type::OneOrMore(&Type::Text),
+    DefaultValue::Unset("every Google account can sign in"),
+    "Primary domain of the Google Workspace account whose users can sign in, for kind google: example.com.",
+);
+
 /// All of them.
-const ALL: [&KeySpec; 9] = [
+const ALL: [&KeySpec; 10] = [
     &URL,
     &DOMAIN,
+    &HOSTED_DOMAIN,
     &TENANT,
     &ALLOWED_TENANTS,
     &GRAPH_VERSION,
@@ -180,6 +189,15 @@ fn checked(name: &str, text: &str, http: PlainHttp) -> Result<String, Invalid> {
         return match parts.is_some_and(|(major, minor)| number(major) && number(minor)) {
             true => Ok(text.to_owned()),
             false => Err(Invalid::new("is not a version of the Graph API").hint("such as v25.0")),
+        };
+    }
+    if name == HOSTED_DOMAIN.name {
+        let domain = text.to_ascii_lowercase();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+        return match domain.contains('.') && domain.chars().all(is_plain) {
+            true => Ok(domain),
+            false => Err(Invalid::new("is not a domain")
+                .hint("write the primary domain of the Workspace account, such as example.com")),
         };
     }
     if name == GUILDS.name && !(text.len() > 1 && text.bytes().all(|b| b.is_ascii_digit())) {

@@ -30,6 +30,7 @@ pub(super) const KEYS: &[KeySpec] = &[
     ),
     kind_options::URL,
     kind_options::DOMAIN,
+    kind_options::HOSTED_DOMAIN,
     tenant::TENANT,
     tenant::ALLOWED_TENANTS,
     kind_options::GRAPH_VERSION,

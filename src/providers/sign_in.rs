@@ -228,7 +228,7 @@ impl Provider {
         held: Option<SessionBefore<'_>>,
     ) -> Result<(Identity, RefreshBaseline), Error> {
         let UserClaims { mut claims, own, has_userinfo, binding } = found;
-        self.check_required(&claims)?;
+        self.check_required(own.as_ref().unwrap_or(&claims))?;
         if let (EmailTrust::EntraDomain, Some(own)) = (self.settings.kind.verified, &own) {
             let tenants = self.settings.kind.issuer_match(&self.settings.issuer);
             kinds::write_email_verified(&mut claims, own, &tenants);
@@ -248,7 +248,7 @@ impl Provider {
         Ok((identity, RefreshBaseline { binding, id_token_claims, has_userinfo, groups_at }))
     }
 
-    /// Checks the claims that options of the kind ask for.
+    /// Checks the claims that options of the kind ask for: those of the ID token alone, if there is one.
     // SECURITY: the parameter of the authorization request is only a hint, which a visitor can remove.
     fn check_required(&self, claims: &Map<String, Value>) -> Result<(), Error> {
         for RequiredClaim { claim, option } in self.settings.kind.required_claims {

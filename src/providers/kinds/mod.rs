@@ -16,6 +16,7 @@ mod error_codes;
 mod facebook;
 mod github;
 mod gitlab;
+mod google;
 mod guide;
 mod keycloak;
 mod linkedin;
@@ -270,8 +271,9 @@ const BASIC: &str = "client_secret_basic";
 const POST: &str = "client_secret_post";
 
 /// All kinds, in the order of the documentation.
-pub const ALL: [&ProviderKind; 17] = [
+pub const ALL: [&ProviderKind; 18] = [
     &oidc::KIND,
+    &google::KIND,
     &entra::KIND,
     &keycloak::KIND,
     &okta::KIND,
@@ -429,7 +431,7 @@ mod tests {
         // `offline_access` is `invalid_scope` at Cognito, unknown at most others, and unwanted at Keycloak.
         let has_it = ["okta", "auth0", "zitadel", "dex"];
         let open_id = ALL.iter().filter(|kind| kind.scopes.contains(&"openid"));
-        for kind in open_id.filter(|kind| !["google", "entra"].contains(&kind.name)) {
+        for kind in open_id.filter(|kind| kind.name != "entra") {
             let offline = kind.scopes.contains(&"offline_access");
             assert_eq!(offline, has_it.contains(&kind.name), "{}", kind.name);
             assert_eq!(kind.scopes.contains(&"groups"), kind.name == "dex", "{}", kind.name);

@@ -35,8 +35,8 @@ macro_rules! table {
 }
 
 table! {
-    oidc entra keycloak okta auth0 gitlab cognito zitadel dex adfs slack linkedin discord github facebook bitbucket
-    oauth2
+    oidc google entra keycloak okta auth0 gitlab cognito zitadel dex adfs slack linkedin discord github facebook
+    bitbucket oauth2
 }
 
 #[test]

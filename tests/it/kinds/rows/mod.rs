@@ -10,6 +10,7 @@ pub(super) mod entra;
 pub(super) mod facebook;
 pub(super) mod github;
 pub(super) mod gitlab;
+pub(super) mod google;
 pub(super) mod keycloak;
 pub(super) mod linkedin;
 pub(super) mod oauth2;
