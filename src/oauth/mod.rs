@@ -7,6 +7,7 @@ mod breaker;
 pub mod client_assertion;
 pub mod client_auth;
 pub mod error;
+pub mod error_form;
 mod exchange_limit;
 pub mod http;
 pub mod pkce;
@@ -28,7 +29,7 @@ use crate::client_address::ClientAddress;
 use crate::clock::Clock;
 use crate::oauth::breaker::{Breaker, Trial};
 use crate::oauth::client_auth::Credentials;
-use crate::oauth::error::{Error, ErrorCode, ErrorResponse};
+use crate::oauth::error::{Error, ErrorCode};
 use crate::oauth::exchange_limit::ExchangeLimit;
 use crate::oauth::http::{Http, HttpResponse};
 use crate::oauth::token_slots::{Purpose, TokenSlots};
@@ -158,7 +159,7 @@ fn success(response: &HttpResponse) -> Result<Map<String, Value>, Error> {
         // Some servers send errors with status 200.
         status.is_client_error() || (status == StatusCode::OK && !body.contains_key("access_token"))
     };
-    match body.as_ref().ok().filter(rejects).and_then(error_response) {
+    match body.as_ref().ok().filter(rejects).and_then(|body| response.errors.of_token(body)) {
         Some(error)
             if status == StatusCode::UNAUTHORIZED || error.code == ErrorCode::InvalidClient =>
         {
@@ -168,11 +169,6 @@ fn success(response: &HttpResponse) -> Result<Map<String, Value>, Error> {
         None if status.is_success() => body,
         None => Err(Error::Status(status)),
     }
-}
-
-fn error_response(body: &Map<String, Value>) -> Option<ErrorResponse> {
-    let text = |name| body.get(name).and_then(Value::as_str);
-    Some(ErrorResponse::new(text("error")?, text("error_description").unwrap_or_default()))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::fmt;
 use http::StatusCode;
 
 use crate::clock::UnixTime;
-use crate::oauth::error::redirect_note;
+use crate::oauth::error::{ErrorResponse, redirect_note};
 use crate::oidc::claimed::ClaimedHeader;
 use crate::{jose, oauth};
 
@@ -76,8 +76,11 @@ pub enum Error {
     #[error("logout token: {0}")]
     LogoutToken(Violation),
     /// Userinfo rejected the new access token (OIDC Core §5.3.3).
-    #[error("userinfo rejected the access token (Core §5.3.3)")]
-    UserinfoRejected,
+    #[error("userinfo rejected the access token (Core §5.3.3){}", answer(.0.as_ref()))]
+    UserinfoRejected(Option<ErrorResponse>),
+    /// Userinfo answered with an error that says nothing about the access token.
+    #[error("userinfo: {0}")]
+    UserinfoError(ErrorResponse),
     /// The answer of userinfo is not 200 with plain JSON, such as a signed JWT.
     #[error("userinfo: status {} with {media_type:?} in place of 200 with JSON", .status.as_u16())]
     UserinfoUnusable {
@@ -220,7 +223,7 @@ impl Error {
             | Self::IdToken(_)
             | Self::AccessToken(_)
             | Self::LogoutToken(_)
-            | Self::UserinfoRejected
+            | Self::UserinfoRejected(_)
             | Self::UserinfoSubject => true,
             Self::OAuth(_)
             | Self::Issuer(_)
@@ -228,6 +231,7 @@ impl Error {
             | Self::NoDocument { .. }
             | Self::Endpoint { .. }
             | Self::NoKeys
+            | Self::UserinfoError(_)
             | Self::UserinfoUnusable { .. }
             | Self::TooSoon
             | Self::Interrupted => false,
@@ -249,7 +253,8 @@ impl Error {
             | Self::IdToken(_)
             | Self::AccessToken(_)
             | Self::LogoutToken(_)
-            | Self::UserinfoRejected
+            | Self::UserinfoRejected(_)
+            | Self::UserinfoError(_)
             | Self::UserinfoUnusable { .. }
             | Self::UserinfoSubject => false,
         }
@@ -286,6 +291,10 @@ impl fmt::Display for Times {
 
 /// Allowed difference of clocks, in seconds.
 pub const LEEWAY: i64 = 60;
+
+fn answer(response: Option<&ErrorResponse>) -> String {
+    response.map_or_else(String::new, |response| format!(": {response}"))
+}
 
 fn or_absent(time: Option<UnixTime>) -> String {
     time.map_or_else(|| "absent".to_owned(), |time| time.to_string())

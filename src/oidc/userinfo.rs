@@ -39,10 +39,16 @@ pub async fn profile(
     let response = http.get_with_token(ProviderEndpoint::Userinfo, endpoint, access_token).await?;
     let status = response.status;
     if status == StatusCode::UNAUTHORIZED {
-        return Err(Error::UserinfoRejected);
+        return Err(Error::UserinfoRejected(response.resource_error()));
     }
-    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+    if response.is_rate_limited() {
+        return Err(oauth::error::Error::Status(StatusCode::TOO_MANY_REQUESTS).into());
+    }
+    if status.is_server_error() {
         return Err(oauth::error::Error::Status(status).into());
+    }
+    if let Some(error) = response.resource_error() {
+        return Err(Error::UserinfoError(error));
     }
     if !status.is_success() || response.media_type == "application/jwt" {
         return Err(Error::UserinfoUnusable { status, media_type: response.media_type });
@@ -89,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn status_401_rejects_tokens_and_other_failures_are_temporary() {
         let (_, result) = userinfo_with(Reply::json(401, &json!({"error": "invalid_token"}))).await;
-        assert_eq!(result, Err(Error::UserinfoRejected));
+        assert_eq!(result, Err(Error::UserinfoRejected(None)));
         let page = Reply::Answer(200, "text/html", "<html>".into());
         for reply in [Reply::json(503, &json!({})), Reply::json(429, &json!({})), Reply::Drop, page]
         {

@@ -78,7 +78,8 @@ impl From<OidcError> for Error {
             | OidcError::IdToken(_)
             | OidcError::AccessToken(_)
             | OidcError::LogoutToken(_)
-            | OidcError::UserinfoRejected
+            | OidcError::UserinfoRejected(_)
+            | OidcError::UserinfoError(_)
             | OidcError::UserinfoUnusable { .. }
             | OidcError::UserinfoSubject => Self::Misbehaved(error),
         }

@@ -31,7 +31,8 @@ impl Provider {
         };
         let token = &tokens.access_token;
         let url = self.with_secret_proof(oauth, endpoint, token);
-        let profile = userinfo::profile(&self.http, &url, token).await?;
+        let profile = userinfo::profile(&self.http, &url, token).await;
+        let profile = profile.map_err(|error| self.settings.kind.understood_of_resource(error))?;
         let mut claims = self.with_subject(oauth, profile);
         if let (Some(list), Some(_)) = (oauth.emails, &self.settings.api)
             && self.settings.scopes.iter().any(|scope| scope == list.scope)
@@ -130,7 +131,7 @@ impl From<FetchError> for OidcError {
     fn from(error: FetchError) -> Self {
         match error {
             FetchError::OAuth(error) => Self::OAuth(error),
-            FetchError::Rejected { .. } => Self::UserinfoRejected,
+            FetchError::Rejected { .. } => Self::UserinfoRejected(None),
             FetchError::Limited { .. } => OAuthError::Status(StatusCode::TOO_MANY_REQUESTS).into(),
             FetchError::Status { status, .. } => OAuthError::Status(status).into(),
             FetchError::Form { fault, .. } => OAuthError::Garbage(fault).into(),

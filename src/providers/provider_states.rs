@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::oauth::ClientLimits;
+use crate::oauth::error_form::ErrorForm;
 use crate::oauth::http::{Http, HttpSettings};
 use crate::oidc::discovery::Metadata;
 use crate::oidc::{Issuer, discovery};
@@ -24,7 +25,7 @@ pub struct ProviderStates {
     pub(super) clock: Clock,
     pub(super) metrics: Arc<Metrics>,
     limits: WeakMap<Fingerprint, ClientLimits>,
-    issuers: WeakMap<(Fingerprint, discovery::Settings, HttpSettings), Issuer>,
+    issuers: WeakMap<(Fingerprint, discovery::Settings, HttpSettings, ErrorForm), Issuer>,
 }
 
 impl ProviderStates {
@@ -56,12 +57,12 @@ impl ProviderStates {
     }
 
     fn oauth(&self, settings: &Settings, http: HttpSettings) -> Result<Arc<OAuthServer>, Error> {
-        let http = Http::new(http)?.counted_by(self.metrics.provider(&settings.id));
+        let http = self.http(settings, http)?;
         let metadata = Metadata::without_discovery(&settings.endpoints).map_err(Error::Settings)?;
         Ok(Arc::new(OAuthServer {
             identifier: settings.issuer.clone(),
             metadata: Arc::new(metadata),
-            http: Arc::new(http),
+            http,
             clock: self.clock.clone(),
         }))
     }
@@ -74,10 +75,17 @@ impl ProviderStates {
             danger_allow_http: settings.danger_allow_http,
             matches: settings.kind.issuer_match(&settings.issuer),
         };
-        let key = (settings.fingerprint(), issuer.clone(), http.clone());
+        let errors = settings.kind.error_form;
+        let key = (settings.fingerprint(), issuer.clone(), http.clone(), errors);
         self.issuers.try_get_or_insert(key, || {
-            let http = Http::new(http)?.counted_by(self.metrics.provider(&settings.id));
-            Issuer::new(issuer, Arc::new(http), self.clock.clone()).map_err(Error::Settings)
+            let http = self.http(settings, http)?;
+            Issuer::new(issuer, http, self.clock.clone()).map_err(Error::Settings)
         })
+    }
+
+    /// A client for the requests to the provider of these settings.
+    fn http(&self, settings: &Settings, http: HttpSettings) -> Result<Arc<Http>, Error> {
+        let http = Http::new(http)?.counted_by(self.metrics.provider(&settings.id));
+        Ok(Arc::new(http.with_errors(settings.kind.error_form)))
     }
 }

@@ -298,7 +298,8 @@ impl Provider {
             let (endpoint, fault) = ("userinfo_endpoint", "is missing");
             return Err(OidcError::Endpoint { endpoint, fault });
         };
-        let claims = userinfo(&self.http, endpoint, &tokens.access_token, &binding.subject).await?;
+        let claims = userinfo(&self.http, endpoint, &tokens.access_token, &binding.subject).await;
+        let claims = claims.map_err(|error| self.settings.kind.understood_of_resource(error))?;
         Ok(claims::join(own, &claims))
     }
 

@@ -2,25 +2,27 @@
 //! Invariant: a request is sent only to its URL, and its caller gets a response or an error within `timeout`. The
 //! error says whether the request may have been sent.
 
+mod response;
 mod tls;
 
 use std::error::Error as StdError;
-use std::fmt;
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, header};
 use reqwest::redirect;
 use rustls::{CertificateError, InvalidMessage};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::time::Instant;
 use url::{Url, form_urlencoded};
 
-use crate::jose::json;
+pub use response::HttpResponse;
+
 use crate::oauth::client_auth::ClientCertificate;
 use crate::oauth::error::Error;
+use crate::oauth::error_form::ErrorForm;
 use crate::origin::Origin;
 use crate::secret::Secret;
 use crate::telemetry::metrics::{ProviderEndpoint, ProviderMeter};
@@ -46,18 +48,9 @@ pub struct Http {
     outward: reqwest::Client,
     timeout: Duration,
     meter: Option<&'static ProviderMeter>,
+    errors: ErrorForm,
     /// Whether the last request succeeded.
     answering: AtomicBool,
-}
-
-/// A complete response.
-pub struct HttpResponse {
-    /// Its status.
-    pub status: StatusCode,
-    /// Its media type without parameters, in lower case; empty if it has none.
-    pub media_type: String,
-    headers: HeaderMap,
-    body: Vec<u8>,
 }
 
 impl Http {
@@ -84,6 +77,7 @@ impl Http {
             outward: outward.build().map_err(unusable)?,
             timeout: settings.timeout,
             meter: None,
+            errors: ErrorForm::Standard,
             answering: AtomicBool::new(true),
         })
     }
@@ -92,6 +86,12 @@ impl Http {
     #[must_use]
     pub fn counted_by(self, meter: &'static ProviderMeter) -> Self {
         Self { meter: Some(meter), ..self }
+    }
+
+    /// Reads errors in this form.
+    #[must_use]
+    pub fn with_errors(self, errors: ErrorForm) -> Self {
+        Self { errors, ..self }
     }
 
     /// GET of a public document, with one retry within the timeout.
@@ -210,93 +210,7 @@ impl Http {
         if endpoint != ProviderEndpoint::Groups {
             self.answering.store(!fails, Ordering::Relaxed);
         }
-        result
-    }
-}
-
-impl HttpResponse {
-    /// The body as a JSON object. The media type is ignored, because some providers send a wrong one.
-    pub fn object(&self) -> Result<Map<String, Value>, Error> {
-        // RFC 8259 §8.1 allows parsers to ignore the byte order mark.
-        let body = self.body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.body);
-        json::object(body).map_err(|_| Error::Garbage("not a JSON object"))
-    }
-
-    /// The body as any JSON value.
-    pub fn value(&self) -> Result<Value, Error> {
-        serde_json::from_slice(&self.body).map_err(|_| Error::Garbage("not JSON"))
-    }
-
-    /// The URL of the next page: `Link` with `rel="next"` (RFC 8288 §3).
-    pub fn next_link(&self) -> Option<&str> {
-        let fields = self.headers.get_all(header::LINK).iter().filter_map(|it| it.to_str().ok());
-        let links = fields.flat_map(|field| field.split('<').skip(1));
-        links.filter_map(|link| link.split_once('>')).find_map(|(url, parameters)| {
-            let mut parameters = parameters.trim_end_matches([',', ' ']).split(';').map(str::trim);
-            let relations =
-                |it: &str| it.strip_prefix("rel=").map(|it| it.trim_matches('"').to_owned());
-            let is_next = |it: String| it.split(' ').any(|relation| relation == "next");
-            parameters.any(|it| relations(it).is_some_and(is_next)).then_some(url)
-        })
-    }
-
-    /// Whether the server wants fewer requests: 429, or 403 with `Retry-After` or with no request left of those that a
-    /// client has (`X-RateLimit-Remaining`, as GitHub answers).
-    pub fn is_rate_limited(&self) -> bool {
-        let is_exhausted = || {
-            let waits = self.headers.contains_key(header::RETRY_AFTER);
-            waits || self.headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0")
-        };
-        self.status == StatusCode::TOO_MANY_REQUESTS
-            || (self.status == StatusCode::FORBIDDEN && is_exhausted())
-    }
-
-    /// The time of the server, since 1970: `Date` (RFC 9110 §6.6.1), and `Age` if a cache stored the response
-    /// (RFC 9111 §5.1).
-    pub fn date(&self) -> Option<Duration> {
-        let date = httpdate::parse_http_date(self.text(header::DATE)?).ok()?;
-        let age = self.text(header::AGE).and_then(|age| age.parse().ok()).unwrap_or_default();
-        date.duration_since(UNIX_EPOCH).ok()?.checked_add(Duration::from_secs(age))
-    }
-
-    /// `Location`. It is never followed.
-    pub fn location(&self) -> Option<&str> {
-        self.text(header::LOCATION)
-    }
-
-    fn text(&self, name: HeaderName) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// A response for tests.
-    #[cfg(test)]
-    pub(crate) fn of(status: u16, body: String) -> Self {
-        let status = StatusCode::from_u16(status).unwrap();
-        let headers = HeaderMap::new();
-        Self { status, media_type: String::new(), headers, body: body.into_bytes() }
-    }
-
-    /// A response with this `Date` and `Age`, for tests.
-    #[cfg(test)]
-    pub(crate) fn dated(date: &str, age: Option<&str>) -> Self {
-        let mut response = Self::of(200, String::new());
-        response.headers.insert(header::DATE, date.parse().unwrap());
-        if let Some(age) = age {
-            response.headers.insert(header::AGE, age.parse().unwrap());
-        }
-        response
-    }
-
-    /// The body as received.
-    pub fn body(&self) -> &[u8] {
-        &self.body
-    }
-}
-
-impl fmt::Debug for HttpResponse {
-    // SECURITY: the body may contain tokens.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HttpResponse({}, {:?}, {} bytes)", self.status, self.media_type, self.body.len())
+        result.map(|response| HttpResponse { errors: self.errors, ..response })
     }
 }
 
@@ -324,7 +238,7 @@ async fn read(url: &Url, request: reqwest::RequestBuilder) -> Result<HttpRespons
         .map(|value| value.trim().to_ascii_lowercase())
         .unwrap_or_default();
     let (status, headers) = (response.status(), mem::take(response.headers_mut()));
-    Ok(HttpResponse { status, media_type, headers, body })
+    Ok(HttpResponse { status, media_type, errors: ErrorForm::Standard, headers, body })
 }
 
 /// Host and port, also the default one, because a wrong port is a common mistake.

@@ -192,12 +192,7 @@ fn malformed_ca_is_a_configuration_error() {
 #[track_caller]
 fn check_object(body: &[u8], usable: bool) {
     let body = body.to_vec();
-    let response = HttpResponse {
-        status: StatusCode::OK,
-        media_type: String::new(),
-        headers: HeaderMap::new(),
-        body,
-    };
+    let response = HttpResponse { body, ..HttpResponse::of(200, String::new()) };
     assert_eq!(response.object().is_ok(), usable, "{}", String::from_utf8_lossy(response.body()));
 }
 

@@ -4,8 +4,8 @@
 
 use crate::providers::fetch::{Fetch, Paging};
 use crate::providers::kinds::{
-    AddressList, Api, BASIC, ClaimDefaults, EmailTrust, GroupList, Groups, Guide, KindOption,
-    OAuth, ProviderKind, SignInProtocol,
+    AddressList, Api, BASIC, ClaimDefaults, CodeMeaning, EmailTrust, GroupList, Groups, Guide,
+    KindOption, OAuth, ProviderKind, SignInProtocol,
 };
 
 /// Bitbucket Cloud.
@@ -33,6 +33,8 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     auth_methods: &[BASIC],
     api: Some(Api { base: "https://api.bitbucket.org/2.0", own: None }),
     scopes: &["account", "email"],
+    // The answer to a wrong secret, with status 400: "Invalid OAuth client credentials".
+    error_codes: &[("unauthorized_client", CodeMeaning::InvalidClient)],
     claims: ClaimDefaults {
         name: "display_name",
         preferred_username: "nickname",

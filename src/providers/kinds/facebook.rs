@@ -1,11 +1,13 @@
 //! Facebook, by its Graph API. The user is an ID that Facebook makes for each application.
 //!
 //! The profile has no mark of verification, so an address never counts as verified. There are no refresh tokens, no groups
-//! and no endpoints for sign-out and revocation.
-//! Source: developers.facebook.com, "Manually build a login flow" and "Securing Graph API calls".
+//! and no endpoints for sign-out and revocation. Errors are objects with numbers.
+//! Source: developers.facebook.com, "Manually build a login flow", "Securing Graph API calls" and
+//! "Handle errors".
 
 use crate::providers::kinds::{
-    Api, EmailTrust, Guide, KindOption, OAuth, POST, ProviderKind, SignInProtocol,
+    Api, CodeMeaning, EmailTrust, ErrorForm, Guide, KindOption, OAuth, POST, ProviderKind,
+    ResourceCodeMeaning, SignInProtocol,
 };
 
 /// Facebook.
@@ -26,6 +28,26 @@ pub(super) const KIND: ProviderKind = ProviderKind {
     auth_methods: &[POST],
     api: Some(Api { base: "https://graph.facebook.com/{graph_version}", own: None }),
     scopes: &["public_profile", "email"],
+    error_form: ErrorForm::Numbered,
+    error_codes: &[
+        // "Error validating client secret", and "Error validating application".
+        ("1", CodeMeaning::InvalidClient),
+        ("101", CodeMeaning::InvalidClient),
+        // The code is used (36009), expired (36007), for another redirect URI (36008), or none.
+        ("100", CodeMeaning::InvalidGrant),
+        ("2", CodeMeaning::Temporary),
+        ("4", CodeMeaning::Temporary),
+    ],
+    resource_error_codes: &[
+        ("190", ResourceCodeMeaning::Ended),
+        ("102", ResourceCodeMeaning::Ended),
+        ("1", ResourceCodeMeaning::Temporary),
+        ("2", ResourceCodeMeaning::Temporary),
+        ("4", ResourceCodeMeaning::Temporary),
+        ("17", ResourceCodeMeaning::Temporary),
+        ("341", ResourceCodeMeaning::Temporary),
+        ("613", ResourceCodeMeaning::Temporary),
+    ],
     verified: EmailTrust::Never,
     options: &[KindOption {
         name: "graph_version",

@@ -31,7 +31,7 @@ mod zitadel;
 
 pub use claim_defaults::ClaimDefaults;
 pub use entra_domain::write_email_verified;
-pub use error_codes::CodeMeaning;
+pub use error_codes::{CodeMeaning, ResourceCodeMeaning};
 pub use guide::Guide;
 pub use oauth::{AddressList, OAuth};
 pub use options::KindOptions;
@@ -39,6 +39,7 @@ pub use tenants::{SEVERAL_TENANTS, tenant_in};
 
 pub use crate::oidc::discovery::is_tenant_id;
 
+pub use crate::oauth::error_form::ErrorForm;
 use crate::providers::fetch::Fetch;
 
 /// What the gateway knows about one kind of provider.
@@ -64,8 +65,12 @@ pub struct ProviderKind {
     /// Parameters of the authorization request, unless they are configured. The value `{NAME}` is that of an option; if
     /// this is not set, the parameter is left out.
     pub parameters: &'static [(&'static str, &'static str)],
-    /// Error codes of its token endpoint that RFC 6749 does not have.
+    /// The form of its error responses.
+    pub error_form: ErrorForm,
+    /// Error codes of its token endpoint that RFC 6749 does not have, or that mean something else here.
     pub error_codes: &'static [(&'static str, CodeMeaning)],
+    /// Error codes of its userinfo endpoint or profile that are not in its status.
+    pub resource_error_codes: &'static [(&'static str, ResourceCodeMeaning)],
     /// How its token endpoint authenticates clients (`token_endpoint_auth_methods_supported` of RFC 8414 §2), if its
     /// metadata does not say it. Empty: as the standard says.
     pub auth_methods: &'static [&'static str],
@@ -346,7 +351,9 @@ impl ProviderKind {
             api_headers: &[],
             scopes: &["openid", "email", "profile"],
             parameters: &[],
+            error_form: ErrorForm::Standard,
             error_codes: &[],
+            resource_error_codes: &[],
             auth_methods: &[],
             client_assertion: ClientAssertion::Standard,
             pkce: Pkce::S256,
@@ -383,6 +390,8 @@ mod tests {
             assert_eq!(kind.verified, EmailTrust::Claim, "{}", kind.name);
             assert!(matches!(kind.groups, Groups::Claim), "{}", kind.name);
             assert_eq!(kind.revocation, TokenRevocation::Rfc7009, "{}", kind.name);
+            assert_eq!(kind.error_form, ErrorForm::Standard, "{}", kind.name);
+            assert!(kind.resource_error_codes.is_empty(), "{}", kind.name);
             assert!(kind.error_codes.is_empty() && kind.api.is_none(), "{}", kind.name);
             assert_eq!(kind.most_groups, None, "{}", kind.name);
             assert_eq!(kind.end_session, EndSession::Standard, "{}", kind.name);

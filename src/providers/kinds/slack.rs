@@ -1,13 +1,13 @@
 //! Slack.
 //!
 //! Anyone can create a workspace, so almost every operator needs the option `team`. The claim of the ID token is checked,
-//! because the parameter of the authorization request is only a hint. The token endpoint sends errors with status
-//! 200, and codes of its own. There is a refresh token only with token rotation, and no end session endpoint.
+//! because the parameter of the authorization request is only a hint. Token and userinfo endpoint send errors with
+//! status 200, `"ok": false` and codes of their own. There is a refresh token only with token rotation, and no end session endpoint.
 //! Source: docs.slack.dev, "Sign in with Slack" and "openid.connect.token".
 
 use crate::providers::kinds::{
-    CodeMeaning, EndSession, Guide, IssuerSource, KindOption, Nonce, ProviderKind, RequiredClaim,
-    SignInProtocol,
+    CodeMeaning, EndSession, ErrorForm, Guide, IssuerSource, KindOption, Nonce, ProviderKind,
+    RequiredClaim, ResourceCodeMeaning, SignInProtocol,
 };
 
 /// Slack.
@@ -21,6 +21,7 @@ pub(super) const KIND: ProviderKind = ProviderKind {
         nonce: Nonce::Required,
     },
     parameters: &[("team", "{team}")],
+    error_form: ErrorForm::OkFalse,
     error_codes: &[
         ("bad_client_secret", CodeMeaning::InvalidClient),
         ("invalid_client_id", CodeMeaning::InvalidClient),
@@ -32,6 +33,20 @@ pub(super) const KIND: ProviderKind = ProviderKind {
         ("service_unavailable", CodeMeaning::Temporary),
         ("request_timeout", CodeMeaning::Temporary),
         ("ratelimited", CodeMeaning::Temporary),
+    ],
+    resource_error_codes: &[
+        ("invalid_auth", ResourceCodeMeaning::Ended),
+        ("account_inactive", ResourceCodeMeaning::Ended),
+        ("token_revoked", ResourceCodeMeaning::Ended),
+        ("token_expired", ResourceCodeMeaning::Ended),
+        ("user_removed_from_team", ResourceCodeMeaning::Ended),
+        ("internal_error", ResourceCodeMeaning::Temporary),
+        ("fatal_error", ResourceCodeMeaning::Temporary),
+        ("service_unavailable", ResourceCodeMeaning::Temporary),
+        ("request_timeout", ResourceCodeMeaning::Temporary),
+        ("ratelimited", ResourceCodeMeaning::Temporary),
+        ("rate_limited", ResourceCodeMeaning::Temporary),
+        ("team_added_to_org", ResourceCodeMeaning::Temporary),
     ],
     end_session: EndSession::None,
     options: &[KindOption {

@@ -85,7 +85,7 @@ impl Provider {
                 let described = described.map_err(RecheckError::Untrusted)?;
                 Ok(Rechecked::Renewed(Box::new(described)))
             }
-            Err(error @ OidcError::UserinfoRejected) => Err(RecheckError::Ended(error)),
+            Err(error @ OidcError::UserinfoRejected(_)) => Err(RecheckError::Ended(error)),
             Err(error @ OidcError::UserinfoSubject) => Err(RecheckError::Untrusted(error.into())),
             Err(error) => Err(RecheckError::Temporary(error)),
         }
@@ -113,7 +113,7 @@ impl Provider {
             return Ok(Answer::Nothing);
         };
         let answer = userinfo(&self.http, endpoint, &tokens.access_token, &binding.subject).await;
-        let added = match answer {
+        let added = match answer.map_err(|error| self.settings.kind.understood_of_resource(error)) {
             // A signed JWT, which is not read here: the access token is accepted all the same.
             Err(OidcError::UserinfoUnusable { status, .. }) if status.is_success() => {
                 return Ok(Answer::Accepted);

@@ -3,6 +3,7 @@
 mod access_token;
 mod client_endpoints;
 mod deviations;
+mod error_answers;
 mod profile;
 mod recheck;
 mod refresh;

@@ -4,7 +4,7 @@ use super::*;
 use crate::identity::claims::GroupsPath;
 
 impl Scene {
-    async fn recheck(&self, signed_in: &SignedIn) -> Result<Rechecked, RecheckError> {
+    pub(super) async fn recheck(&self, signed_in: &SignedIn) -> Result<Rechecked, RecheckError> {
         let held = SessionBefore {
             identity: &signed_in.identity,
             baseline: &signed_in.baseline,
