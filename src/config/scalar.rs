@@ -32,7 +32,7 @@ impl<'r> Field<'r> {
         self.optional(parse)?.ok_or_else(|| self.missing(None))
     }
 
-    /// Parses every item of a list, or a single value in place of a list.
+    /// Parses every item of a list, or a single value in place of a list. A key that is no list has one value.
     pub(super) fn optional_list<T>(
         &self,
         parse: impl Fn(&str) -> Result<T, Invalid>,
@@ -45,6 +45,9 @@ impl<'r> Field<'r> {
             }
             return Ok(Some(vec![self.scalar(&node, kind, &self.path, &parse)?]));
         };
+        if self.kind.items().is_none() {
+            return Err(self.wrong_type(&node));
+        }
         if items.len() < least {
             return Err(self.empty());
         }
