@@ -37,9 +37,11 @@ impl<K: PartialEq, V> WeakMap<K, V> {
 }
 
 impl<K, V> WeakMap<K, V> {
-    /// The values in use.
+    /// The values in use, in the order of their first use.
     pub fn values(&self) -> Vec<Arc<V>> {
-        lock(&self.0).iter().filter_map(|(_, value)| value.upgrade()).collect()
+        let mut entries = lock(&self.0);
+        entries.retain(|(_, value)| value.strong_count() > 0);
+        entries.iter().filter_map(|(_, value)| value.upgrade()).collect()
     }
 }
 
@@ -65,6 +67,7 @@ mod tests {
         assert_eq!(*get(&map, 2, "other"), "other");
         assert_eq!(map.values(), [Arc::clone(&first)]);
         drop(first);
+        assert!(map.values().is_empty() && lock(&map.0).is_empty());
         assert_eq!(*get(&map, 1, "third"), "third");
     }
 

@@ -187,7 +187,7 @@ impl App {
         let interpretations = self.routes.interpret(host, path)?.by_names(path);
         match self.routes.find(host, &interpretations) {
             Ok(route) => {
-                incoming.client.note_route(route.meter);
+                incoming.client.note_route(&route.meter);
                 self.gate.handle(&self.routes, route, &interpretations, &target, incoming).await
             }
             // The browser is at public_url already, so a link to it would not help.

@@ -79,6 +79,7 @@ mod tests {
     use crate::oauth::loopback::{Loopback, Reply};
     use crate::server::{ClientInfo, Handler as _, Incoming, Scheme};
     use crate::session::tests::session;
+    use crate::telemetry::metrics::Gauges;
 
     const CONFIG: &str = r#"
 server: { public_url: https://wiki.example }
@@ -125,8 +126,12 @@ routes: [{ upstream: "http://127.0.0.1:1", allow: authenticated }]
         let request = Request::get(target).header(COOKIE, cookie).body(Body::empty()).unwrap();
         let client =
             ClientInfo::direct("192.0.2.1".parse().unwrap(), Scheme::Https, "wiki.example");
-        let incoming = Incoming { request: Box::new(request), client: Arc::new(client) };
-        app.handle(incoming).await.response.into_parts().0.headers
+        let client = Arc::new(client);
+        let incoming = Incoming { request: Box::new(request), client: Arc::clone(&client) };
+        app.metrics.request_began();
+        let answer = app.handle(incoming).await.response.into_parts().0;
+        app.metrics.request_ended(client.route(), answer.status.as_u16(), Duration::ZERO);
+        answer.headers
     }
 
     #[tokio::test]
@@ -169,6 +174,28 @@ routes: [{ upstream: "http://127.0.0.1:1", allow: authenticated }]
         assert_eq!(discoveries(), 1);
         get(&process.app("client_id: wiki", "client_id: other"), "/oauth2/start", "").await;
         assert_eq!(discoveries(), 2);
+    }
+
+    #[tokio::test]
+    async fn counters_of_a_name_continue_in_the_second_app_and_end_with_the_last() {
+        let process = Process::start().await;
+        let scrape = || process.lasting.metrics.exposition(Gauges::default()).unwrap();
+        let challenged = |route: &str| -> Option<u64> {
+            let series = format!("portcullis_requests_total{{route=\"{route}\",status=\"4xx\"}} ");
+            scrape().lines().find_map(|line| line.strip_prefix(&series)?.parse().ok())
+        };
+        let first =
+            process.app("[{", "[{ name: blog, path: /blog, allow: authenticated }, { name: wiki,");
+        get(&first, "/", "").await;
+        get(&first, "/blog", "").await;
+        let second = process.app("[{", "[{ name: wiki,");
+        drop(first);
+        assert_eq!((challenged("wiki"), challenged("blog")), (Some(1), None));
+        get(&second, "/", "").await;
+        assert_eq!(challenged("wiki"), Some(2));
+        assert!(scrape().contains("provider=\"company\""));
+        drop(second);
+        assert!(!scrape().contains("wiki") && !scrape().contains("company"));
     }
 
     #[tokio::test]

@@ -57,7 +57,7 @@ pub struct Route {
     /// The name in metrics, logs, pages and `explain`.
     pub name: Arc<str>,
     /// Counts its requests.
-    pub meter: &'static RouteMeter,
+    pub meter: Arc<RouteMeter>,
     /// Where requests go.
     pub upstream: Option<Upstream>,
     /// The same, to compare.
@@ -97,7 +97,7 @@ impl Route {
         settings: Settings,
         upstream: Option<Upstream>,
         answer: AnswerHeaders,
-        meter: &'static RouteMeter,
+        meter: Arc<RouteMeter>,
     ) -> Self {
         let rules = settings.identity_headers;
         Self {

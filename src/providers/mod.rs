@@ -184,7 +184,7 @@ pub struct Provider {
     hints: ConfigHints,
     /// Claims that rules and headers read, apart from those of `claims`.
     used_claims: Vec<ClaimPath>,
-    meter: &'static ProviderMeter,
+    meter: Arc<ProviderMeter>,
     clock: Clock,
 }
 
@@ -232,8 +232,8 @@ impl Provider {
     }
 
     /// Counts requests to it.
-    pub fn meter(&self) -> &'static ProviderMeter {
-        self.meter
+    pub fn meter(&self) -> &ProviderMeter {
+        &self.meter
     }
 
     /// "Sign in with NAME".

@@ -42,7 +42,7 @@ pub struct ClientInfo {
     /// The chain of a trusted proxy and the peer, if there is a chain.
     chain: Option<HeaderValue>,
     request_id: RequestId,
-    route: OnceLock<&'static RouteMeter>,
+    route: OnceLock<Arc<RouteMeter>>,
     open_parts: OpenParts,
 }
 
@@ -274,13 +274,13 @@ impl ClientInfo {
     }
 
     /// Records the route by which the request is counted and logged. Only the first call has an effect.
-    pub fn note_route(&self, route: &'static RouteMeter) {
-        let (Ok(()) | Err(_)) = self.route.set(route);
+    pub fn note_route(&self, route: &Arc<RouteMeter>) {
+        self.route.get_or_init(|| Arc::clone(route));
     }
 
     /// The route by which the request is counted and logged, once it is recorded.
-    pub fn route(&self) -> Option<&'static RouteMeter> {
-        self.route.get().copied()
+    pub fn route(&self) -> Option<&RouteMeter> {
+        self.route.get().map(AsRef::as_ref)
     }
 
     /// `X-Forwarded-For` for the upstream: a trusted proxy's chain and the peer, else the peer.

@@ -17,7 +17,6 @@ use crate::server::handler::Answered;
 use crate::server::request_id::RequestId;
 use crate::server::shutdown::DrainStage;
 use crate::telemetry::access_log::{self, Line, Outcome};
-use crate::telemetry::metrics::RouteMeter;
 
 /// Logged if the client's address is unknown.
 const UNKNOWN: HeaderValue = HeaderValue::from_static("-");
@@ -29,8 +28,6 @@ const CLIENT_LEFT: u16 = 499;
 pub(super) struct Exchange {
     connected: Arc<ConnectionInfo>,
     began: Duration,
-    /// Counts the request if it has no route.
-    unrouted: &'static RouteMeter,
     /// `None` if the request was rejected.
     pub(super) client: Option<Arc<ClientInfo>>,
     /// `None` without an access log.
@@ -49,13 +46,11 @@ pub(super) struct LoggedRequest {
 
 impl Exchange {
     pub(super) fn begin(connected: Arc<ConnectionInfo>) -> Self {
-        let metrics = &connected.settings().context.metrics;
         let began = connected.activity().begin();
-        metrics.request_began();
-        let unrouted = metrics.unrouted();
+        connected.settings().context.metrics.request_began();
         let outcome = Outcome::default();
         let (client, line) = (None, None);
-        Self { connected, began, unrouted, client, line, status: None, bytes: 0, outcome }
+        Self { connected, began, client, line, status: None, bytes: 0, outcome }
     }
 
     pub(super) fn answered(
@@ -105,7 +100,7 @@ impl Drop for Exchange {
         let status = self.status.map_or(CLIENT_LEFT, |status| status.as_u16());
         let client = self.client.as_ref();
         let route = client.and_then(|client| client.route());
-        route.unwrap_or(self.unrouted).ended(status, duration);
+        self.connected.settings().context.metrics.request_ended(route, status, duration);
         let Some(LoggedRequest { method, target, request_id }) = &self.line else { return };
         let address =
             client.map_or_else(|| self.connected.peer().address(), |client| client.address());

@@ -84,7 +84,7 @@ pub struct Line<'a> {
     /// The request ID.
     pub request_id: &'a str,
     /// The route, as the handle that counts its requests.
-    pub route: Option<&'static RouteMeter>,
+    pub route: Option<&'a RouteMeter>,
     /// What the handler adds.
     pub outcome: &'a Outcome,
 }
@@ -196,6 +196,7 @@ mod tests {
             })),
             visitor_status: None,
         };
+        let route = Metrics::default().route(&"wiki".into());
         let line = Line {
             method: "GET",
             host: "wiki.example",
@@ -205,7 +206,7 @@ mod tests {
             duration: Duration::from_millis(2),
             client: "192.0.2.1",
             request_id: "r-1",
-            route: Some(Metrics::default().route(&"wiki".into())),
+            route: Some(&route),
             outcome: &outcome,
         };
         for line in [line, Line { route: None, outcome: &Outcome::default(), ..line }] {

@@ -24,7 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("origin", &[]),
     ("trust", &[]),
     ("client_address", &[]),
-    ("telemetry", &["clock", "lock", "client_address"]),
+    ("telemetry", &["clock", "lock", "weak_map", "client_address"]),
     ("jose", &[]),
     ("grpc", &[]),
     ("routing", &[]),

@@ -102,7 +102,7 @@ impl Endpoints {
             Ok(found) => found,
             Err(error) => return SubrequestDecision::Deny(error),
         };
-        client.note_route(route.meter);
+        client.note_route(&route.meter);
         let decided = self.decide_on(route, &interpretations, subrequest).await;
         decided.unwrap_or_else(SubrequestDecision::Deny)
     }

@@ -8,6 +8,7 @@ mod tls;
 use std::error::Error as StdError;
 use std::io;
 use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ pub struct Http {
     direct: reqwest::Client,
     outward: reqwest::Client,
     timeout: Duration,
-    meter: Option<&'static ProviderMeter>,
+    meter: Option<Arc<ProviderMeter>>,
     errors: ErrorForm,
     /// Whether the last request succeeded.
     answering: AtomicBool,
@@ -84,7 +85,7 @@ impl Http {
 
     /// Counts each request with this meter.
     #[must_use]
-    pub fn counted_by(self, meter: &'static ProviderMeter) -> Self {
+    pub fn counted_by(self, meter: Arc<ProviderMeter>) -> Self {
         Self { meter: Some(meter), ..self }
     }
 
@@ -194,7 +195,7 @@ impl Http {
     ) -> Result<HttpResponse, Error> {
         let began = Instant::now();
         let result = tokio::time::timeout_at(deadline, response).await;
-        if let Some(meter) = self.meter {
+        if let Some(meter) = &self.meter {
             meter.requested(endpoint, began.elapsed());
         }
         let result = result.unwrap_or_else(|_elapsed| {

@@ -108,7 +108,7 @@ impl Handler for App {
             "/deny" => {
                 let mut denied = text("denied");
                 *denied.status_mut() = StatusCode::UNAUTHORIZED;
-                incoming.client.note_route(Metrics::default().route(&"wiki".into()));
+                incoming.client.note_route(&Metrics::default().route(&"wiki".into()));
                 let decision = Some(LoggedDecision::Deny);
                 let outcome = Outcome { decision, ..Outcome::default() };
                 return Answered::new(denied, outcome);

@@ -60,22 +60,22 @@ struct Scrape {
 impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let encoder = &mut encoder;
-        let routes: Vec<_> = lock(&self.metrics.routes).values().copied().collect();
-        let providers: Vec<_> = lock(&self.metrics.providers).values().copied().collect();
-        self.requests(encoder, &routes)?;
-        self.providers(encoder, &providers)?;
+        self.requests(encoder, &self.metrics.routes.values())?;
+        self.providers(encoder, &self.metrics.providers.values())?;
         self.process(encoder)
     }
 }
 
 impl Scrape {
-    fn requests(&self, encoder: &mut DescriptorEncoder<'_>, routes: &[&RouteMeter]) -> fmt::Result {
-        let mut ended = 0;
+    fn requests(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        routes: &[Arc<RouteMeter>],
+    ) -> fmt::Result {
         let mut family = Family::begin(encoder, &list::REQUESTS)?;
         for route in routes {
             for class in StatusClass::ALL {
                 let of_class = route.ended.all().map(|shard| shard.statuses.get(*class)).sum();
-                ended += of_class;
                 family.counter(&[&route.name, class.as_str()], of_class)?;
             }
         }
@@ -89,16 +89,13 @@ impl Scrape {
                 family.counter(&[&route.name, reason], *count)?;
             }
         }
-        // Read last, so that every request that ended is also among those that began.
-        let began: u64 = self.metrics.began.all().map(|began| began.load(Ordering::Relaxed)).sum();
-        let mut family = Family::begin(encoder, &list::REQUESTS_IN_FLIGHT)?;
-        family.gauge(&[], began.saturating_sub(ended))
+        Family::begin(encoder, &list::REQUESTS_IN_FLIGHT)?.gauge(&[], self.metrics.in_flight())
     }
 
     fn providers(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
-        providers: &[&ProviderMeter],
+        providers: &[Arc<ProviderMeter>],
     ) -> fmt::Result {
         let mut family = Family::begin(encoder, &list::SIGN_INS)?;
         for provider in providers {

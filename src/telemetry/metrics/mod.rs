@@ -1,6 +1,9 @@
 //! Metrics for Prometheus.
 //! Invariants: handles are resolved when a configuration is loaded. Counting a request takes no lock and writes to
-//! no cache line of another worker. Label values come from the configuration and the program, never from a client.
+//! no cache line of another worker; only the request's handle of its route has a count that all workers share. Label
+//! values come from the configuration and the program, never from a client.
+//! A name has metrics while a configuration, or a request under way, has its handle. Two configurations that name the
+//! same route share its counters, so that these do not fall when one replaces the other.
 //! `list` has the metrics, `label` the label values, `count` the counters, `exposition` the text.
 
 mod count;
@@ -22,26 +25,24 @@ pub use label::{Label, Limit, LogLine, ProviderEndpoint, Refresh, SignIn, SignOu
 use crate::lock::lock;
 use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::count::{Counts, Durations, Sharded};
+use crate::weak_map::WeakMap;
 
-/// All counters. They and their handles outlive every configuration, so a counter never decreases.
+/// All counters. They outlive every configuration; those of a name end with its last handle.
 #[derive(Debug)]
 pub struct Metrics {
     threads: usize,
-    began: Sharded<AtomicU64>,
-    routes: Handles<RouteMeter>,
-    own: &'static RouteMeter,
-    unrouted: &'static RouteMeter,
-    providers: Handles<ProviderMeter>,
+    /// Requests that began less those that ended. It wraps below zero where a request ends on another thread.
+    in_flight: Sharded<AtomicU64>,
+    routes: WeakMap<Arc<str>, RouteMeter>,
+    own: Arc<RouteMeter>,
+    unrouted: Arc<RouteMeter>,
+    providers: WeakMap<Arc<str>, ProviderMeter>,
     sign_outs: Counts<SignOut>,
     limit_hits: Counts<Limit>,
     /// Rate limits of the log line for each limit.
     reported: [LogThrottle; Limit::ALL.len()],
     generation: AtomicU64,
 }
-
-/// Handles by name. They live as long as the process, like the few names of its configurations. So a handle is a
-/// plain reference, without a reference count that all workers would share.
-type Handles<T> = Mutex<BTreeMap<Arc<str>, &'static T>>;
 
 /// Counts the requests of one route.
 #[derive(Debug)]
@@ -82,16 +83,14 @@ impl Default for Metrics {
 impl Metrics {
     /// New counters for `threads` threads that serve requests.
     pub fn new(threads: usize) -> Self {
-        let (own, unrouted) =
-            (RouteMeter::leak(OWN_PATHS, threads), RouteMeter::leak(NO_ROUTE, threads));
-        let routes = [own, unrouted].map(|meter| (Arc::clone(&meter.name), meter));
+        let routes = WeakMap::default();
         Self {
             threads,
-            began: Sharded::new(threads),
-            routes: Mutex::new(routes.into()),
-            own,
-            unrouted,
-            providers: Mutex::default(),
+            in_flight: Sharded::new(threads),
+            own: RouteMeter::of(&routes, &OWN_PATHS.into(), threads),
+            unrouted: RouteMeter::of(&routes, &NO_ROUTE.into(), threads),
+            routes,
+            providers: WeakMap::default(),
             sign_outs: Counts::default(),
             limit_hits: Counts::default(),
             reported: Default::default(),
@@ -100,29 +99,40 @@ impl Metrics {
     }
 
     /// The handle of a route, by its name in the configuration.
-    pub fn route(&self, name: &Arc<str>) -> &'static RouteMeter {
-        let mut routes = lock(&self.routes);
-        routes.entry(Arc::clone(name)).or_insert_with(|| RouteMeter::leak(name, self.threads))
+    pub fn route(&self, name: &Arc<str>) -> Arc<RouteMeter> {
+        RouteMeter::of(&self.routes, name, self.threads)
     }
 
     /// The handle for the endpoints of the gateway.
-    pub fn own(&self) -> &'static RouteMeter {
-        self.own
+    pub fn own(&self) -> &Arc<RouteMeter> {
+        &self.own
     }
 
     /// The handle for requests without a route.
-    pub fn unrouted(&self) -> &'static RouteMeter {
-        self.unrouted
+    pub fn unrouted(&self) -> &Arc<RouteMeter> {
+        &self.unrouted
     }
 
     /// The handle of a provider, by its ID in the configuration.
-    pub fn provider(&self, id: &Arc<str>) -> &'static ProviderMeter {
-        lock(&self.providers).entry(Arc::clone(id)).or_insert_with(|| ProviderMeter::leak(id))
+    pub fn provider(&self, id: &Arc<str>) -> Arc<ProviderMeter> {
+        self.providers.get_or_insert(Arc::clone(id), || ProviderMeter::new(id))
     }
 
-    /// Counts the start of a request. A call of [`RouteMeter::ended`] follows.
+    /// Counts the start of a request. A call of [`Self::request_ended`] follows.
     pub fn request_began(&self) {
-        self.began.mine().fetch_add(1, Ordering::Relaxed);
+        self.in_flight.mine().fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts the end of a request, at its route if it has one.
+    pub fn request_ended(&self, route: Option<&RouteMeter>, status: u16, took: Duration) {
+        self.in_flight.mine().fetch_sub(1, Ordering::Relaxed);
+        route.unwrap_or(&self.unrouted).ended(status, took);
+    }
+
+    /// The requests under way. A sum that is read while requests move between threads can be off by these.
+    fn in_flight(&self) -> i64 {
+        let counts = self.in_flight.all().map(|count| count.load(Ordering::Relaxed));
+        counts.fold(0, u64::wrapping_add).cast_signed().max(0)
     }
 
     /// Counts a sign-out.
@@ -145,9 +155,12 @@ impl Metrics {
 }
 
 impl RouteMeter {
-    fn leak(name: &str, threads: usize) -> &'static Self {
-        let (name, ended) = (name.into(), Sharded::new(threads));
-        Box::leak(Box::new(Self { name, ended, denials: Mutex::default() }))
+    fn of(routes: &WeakMap<Arc<str>, Self>, name: &Arc<str>, threads: usize) -> Arc<Self> {
+        routes.get_or_insert(Arc::clone(name), || Self {
+            name: Arc::clone(name),
+            ended: Sharded::new(threads),
+            denials: Mutex::default(),
+        })
     }
 
     /// The route's name.
@@ -155,8 +168,7 @@ impl RouteMeter {
         &self.name
     }
 
-    /// Counts a finished request.
-    pub fn ended(&self, status: u16, took: Duration) {
+    fn ended(&self, status: u16, took: Duration) {
         let ended = self.ended.mine();
         ended.statuses.count(StatusClass::of(status));
         ended.durations.record(took);
@@ -169,14 +181,14 @@ impl RouteMeter {
 }
 
 impl ProviderMeter {
-    fn leak(id: &Arc<str>) -> &'static Self {
-        Box::leak(Box::new(Self {
+    fn new(id: &Arc<str>) -> Self {
+        Self {
             id: Arc::clone(id),
             sign_ins: Counts::default(),
             refreshes: Counts::default(),
             group_failures: AtomicU64::new(0),
             requests: Default::default(),
-        }))
+        }
     }
 
     /// Counts a finished sign-in.

@@ -19,7 +19,7 @@ fn request_is_counted_by_route_and_status_class() {
     let wiki = metrics.route(&Arc::from("wiki"));
     for (status, took) in [(200, 2), (204, 30), (499, 1)] {
         metrics.request_began();
-        wiki.ended(status, Duration::from_millis(took));
+        metrics.request_ended(Some(&wiki), status, Duration::from_millis(took));
     }
     metrics.request_began();
     let text = scrape(&metrics, Gauges::default());
@@ -37,10 +37,42 @@ fn request_is_counted_by_route_and_status_class() {
 fn same_name_gets_same_handle() {
     let metrics = Metrics::default();
     let before = metrics.route(&Arc::from("wiki"));
-    assert!(std::ptr::eq(before, metrics.route(&Arc::from("wiki"))));
-    assert!(!std::ptr::eq(before, metrics.route(&Arc::from("blog"))));
+    assert!(Arc::ptr_eq(&before, &metrics.route(&Arc::from("wiki"))));
+    assert!(!Arc::ptr_eq(&before, &metrics.route(&Arc::from("blog"))));
     let provider = metrics.provider(&Arc::from("company"));
-    assert!(std::ptr::eq(provider, metrics.provider(&Arc::from("company"))));
+    assert!(Arc::ptr_eq(&provider, &metrics.provider(&Arc::from("company"))));
+}
+
+#[test]
+fn name_without_handle_leaves_no_metrics_and_no_memory() {
+    let metrics = Arc::new(Metrics::new(2));
+    let named = |text: &str| text.matches("wiki").count() + text.matches("company").count();
+    let (route, provider) = (metrics.route(&"wiki".into()), metrics.provider(&"company".into()));
+    let under_way = Arc::clone(&route);
+    let memory = (Arc::downgrade(&route), Arc::downgrade(&provider));
+    drop((route, provider));
+    assert!(memory.1.upgrade().is_none());
+    metrics.request_ended(Some(&under_way), 200, Duration::ZERO);
+    let text = scrape(&metrics, Gauges::default());
+    check(&text, r#"portcullis_requests_total{route="wiki",status="2xx"} 1"#);
+    drop(under_way);
+    assert!(memory.0.upgrade().is_none());
+    assert_eq!(named(&scrape(&metrics, Gauges::default())), 0);
+}
+
+#[test]
+fn requests_of_a_route_that_is_gone_are_not_in_flight() {
+    let metrics = Arc::new(Metrics::new(4));
+    let wiki = metrics.route(&"wiki".into());
+    metrics.request_began();
+    metrics.request_began();
+    std::thread::scope(|scope| {
+        scope.spawn(|| metrics.request_ended(Some(&wiki), 200, Duration::ZERO));
+    });
+    drop(wiki);
+    check(&scrape(&metrics, Gauges::default()), "portcullis_requests_in_flight 1");
+    metrics.request_ended(None, 404, Duration::ZERO);
+    check(&scrape(&metrics, Gauges::default()), "portcullis_requests_in_flight 0");
 }
 
 #[test]
@@ -80,7 +112,8 @@ fn gauges_are_shown() {
 #[test]
 fn special_characters_in_label_are_escaped() {
     let metrics = Arc::new(Metrics::default());
-    metrics.route(&Arc::from("a\"} 1\nb\\")).denied("groups".into());
+    let odd = metrics.route(&Arc::from("a\"} 1\nb\\"));
+    odd.denied("groups".into());
     let text = scrape(&metrics, Gauges::default());
     check(&text, r#"portcullis_denials_total{route="a\"} 1\nb\\",reason="groups"} 1"#);
 }
