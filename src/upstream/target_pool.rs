@@ -53,6 +53,12 @@ impl TargetPools {
         })
     }
 
+    /// Changes the limit to `most` connections at a time. If more are open, idle ones close at once, the others when
+    /// their requests are over.
+    pub fn resize(&self, most: usize) {
+        self.0.budget.resize(most);
+    }
+
     /// The limit that all of them share.
     pub(super) fn budget(&self) -> &ConnectionBudget {
         &self.0.budget

@@ -278,6 +278,16 @@ async fn no_client_gets_the_response_to_another() {
     assert!(peer.connections() < 8 * 200 / 2, "{}", peer.connections());
 }
 
+/// An upstream that never sends the content of its responses.
+async fn held_back() -> ScriptedUpstream {
+    ScriptedUpstream::start(|_, mut connection: ScriptedConnection| async move {
+        connection.head().await;
+        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
+        connection.head().await;
+    })
+    .await
+}
+
 #[tokio::test]
 async fn full_budget_closes_idle_connections_and_never_busy_ones() {
     let pools = TargetPools::new(2);
@@ -285,13 +295,7 @@ async fn full_budget_closes_idle_connections_and_never_busy_ones() {
         |peer: &ScriptedUpstream| Upstream::new(&settings(at(peer.address)), &[], &pools).unwrap();
     let (one, other) =
         (ScriptedUpstream::answering(OK).await, ScriptedUpstream::answering(OK).await);
-    let silent = ScriptedUpstream::start(|_, mut connection: ScriptedConnection| async move {
-        connection.head().await;
-        connection.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").await;
-        connection.head().await;
-    });
-    let silent = silent.await;
-    let (one, other, silent) = (to(&one), to(&other), to(&silent));
+    let (one, other, silent) = (to(&one), to(&other), to(&held_back().await));
     get(&one).await.unwrap();
     get(&other).await.unwrap();
     let first = answer(&silent, request(Method::GET, Body::empty())).await.unwrap();
@@ -305,4 +309,28 @@ async fn full_budget_closes_idle_connections_and_never_busy_ones() {
         assert!(matches!(full, Error::Full), "{full}");
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn lower_limit_closes_idle_connections_and_no_busy_one() {
+    let pools = TargetPools::new(3);
+    let to =
+        |peer: &ScriptedUpstream| Upstream::new(&settings(at(peer.address)), &[], &pools).unwrap();
+    let (quick, slow) = (ScriptedUpstream::answering(OK).await, held_back().await);
+    let (quick, slow) = (to(&quick), to(&slow));
+    get(&quick).await.unwrap();
+    let first = answer(&slow, request(Method::GET, Body::empty())).await.unwrap();
+    let second = answer(&slow, request(Method::GET, Body::empty())).await.unwrap();
+    pools.resize(1);
+    assert_eq!((quick.connections().idle, slow.connections().open), (0, 2));
+    drop(first);
+    while slow.connections().open == 2 {
+        tokio::task::yield_now().await;
+    }
+    let Err(full) = get(&quick).await else { panic!("the budget is full") };
+    assert!(matches!(full, Error::Full), "{full}");
+    pools.resize(2);
+    get(&quick).await.unwrap();
+    assert_eq!(slow.connections().open, 1);
+    drop(second);
 }
