@@ -112,7 +112,7 @@ impl App {
                 routes: Arc::clone(&routes),
                 pages: Arc::clone(&pages),
                 answer_names,
-                clients: Arc::new(declared_clients(config)),
+                clients: Arc::new(declared_clients(config, lasting)),
             },
             routes,
             gate,
@@ -174,8 +174,9 @@ fn deployment(config: &Config) -> Deployment {
     }
 }
 
-fn declared_clients(config: &Config) -> DeclaredClients {
-    DeclaredClients::new(&config.server.forward_auth, &config.server.trusted_proxies)
+fn declared_clients(config: &Config, lasting: &Lasting) -> DeclaredClients {
+    let (settings, trusted) = (&config.server.forward_auth, &config.server.trusted_proxies);
+    DeclaredClients::new(settings, trusted, &lasting.ignored_headers)
 }
 
 fn providers(config: &Config, states: &ProviderStates) -> Result<Registry, Error> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
+use crate::endpoints::auth::ignored_headers::IgnoredHeaders;
 use crate::gate::session_bound::SessionBound;
 use crate::login::browser_sessions::BrowserSessions;
 use crate::login::sign_in_rounds::SignInRounds;
@@ -35,6 +36,8 @@ pub struct Lasting {
     pub(super) sign_in_rounds: Arc<SignInRounds>,
     /// The sessions that browsers got in the last minutes by a callback with `form_post`.
     pub(super) browser_sessions: Arc<BrowserSessions>,
+    /// Headers that declared proxies failed to send. A reload that an operator asks for forgets them.
+    pub(super) ignored_headers: IgnoredHeaders,
     /// Encrypts what leaves the process if no `session.secret` is configured.
     pub(super) generated_root: Root,
     /// Metadata, keys, rate limits and circuit breakers of providers.
@@ -55,6 +58,7 @@ impl Lasting {
             used_states: Arc::default(),
             sign_in_rounds: Arc::default(),
             browser_sessions: Arc::default(),
+            ignored_headers: IgnoredHeaders::default(),
             generated_root: Root::generate(),
             providers: ProviderStates::new(clock, metrics),
             upstreams: TargetPools::new(upstream_connections),

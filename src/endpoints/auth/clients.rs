@@ -1,10 +1,10 @@
-//! The declared proxies at run time: which one sends a subrequest, and which headers it failed to send.
-//! Invariant: a header that a proxy once failed to send is not read from it again until a restart.
+//! The declared proxies at run time: which one sends a subrequest, and which headers are read from it.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use crate::endpoints::auth::described::DescribingHeader;
+use crate::endpoints::auth::ignored_headers::{IgnoredHeaders, IgnoredParts};
 use crate::endpoints::auth::table::{Part, ProxyHeaders, line};
 use crate::server::{
     ForwardAuth, ForwardAuthClient, ForwardAuthProxy, ListenAddress, Peer, TrustedProxies,
@@ -25,9 +25,7 @@ pub struct DeclaredClients {
 #[derive(Debug)]
 pub(in crate::endpoints) struct DeclaredClient {
     settings: ForwardAuthClient,
-    method_ignored: AtomicBool,
-    scheme_ignored: AtomicBool,
-    address_ignored: AtomicBool,
+    ignored: Arc<IgnoredParts>,
     /// Throttles the log line about their subrequests with a fault in the form.
     pub(super) faults: LogThrottle,
     /// Throttles the log line about gRPC calls, which visitors can cause.
@@ -35,10 +33,12 @@ pub(in crate::endpoints) struct DeclaredClient {
 }
 
 impl DeclaredClients {
-    /// The declared proxies. In `X-Forwarded-For`, those in `trusted` count as proxies too.
-    pub fn new(settings: &ForwardAuth, trusted: &TrustedProxies) -> Self {
+    /// The declared proxies, with what is `ignored` from them. In `X-Forwarded-For`, those in `trusted` count as
+    /// proxies too.
+    pub fn new(settings: &ForwardAuth, trusted: &TrustedProxies, ignored: &IgnoredHeaders) -> Self {
+        let declared = settings.clients.iter();
         Self {
-            declared: settings.clients.iter().cloned().map(DeclaredClient::new).collect(),
+            declared: declared.map(|client| DeclaredClient::new(client, ignored)).collect(),
             trusted: trusted.clone(),
             own_listener: settings.listen.clone(),
             undeclared: LogThrottle::default(),
@@ -68,12 +68,10 @@ impl DeclaredClients {
 }
 
 impl DeclaredClient {
-    pub(super) fn new(settings: ForwardAuthClient) -> Self {
+    fn new(settings: &ForwardAuthClient, ignored: &IgnoredHeaders) -> Self {
         Self {
-            settings,
-            method_ignored: AtomicBool::new(false),
-            scheme_ignored: AtomicBool::new(false),
-            address_ignored: AtomicBool::new(false),
+            settings: settings.clone(),
+            ignored: ignored.of(settings),
             faults: LogThrottle::default(),
             calls: LogThrottle::default(),
         }
@@ -86,34 +84,23 @@ impl DeclaredClient {
 
     /// Whether the header for this part is read from them.
     pub(super) fn is_read(&self, part: Part) -> bool {
-        self.flag(part).is_none_or(|ignored| !ignored.load(Ordering::Relaxed))
+        !self.ignored.has(part)
     }
 
     /// Notes that a subrequest came without the header for this part.
     // SECURITY: if the operator forgot to set a header, the proxy passes on the visitor's own. A subrequest
     // without the header shows that, and from then on the header is ignored.
     pub(super) fn ignore(&self, part: Part) {
-        let Some(ignored) = self.flag(part) else { return };
-        if ignored.swap(true, Ordering::Relaxed) {
+        if !self.ignored.add(part) {
             return;
         }
         let (proxy, header) = (self.proxy(), ProxyHeaders::of(self.proxy()).header(part));
         tracing::warn!(
             proxy = proxy.as_str(),
             "an auth subrequest came without {}, so visitors could forge it: Portcullis ignores it until \
-             a restart. Write {}",
+             SIGHUP, `portcullis reload` or a restart. Write {}",
             header.map_or("", DescribingHeader::as_str),
             line(proxy, part)
         );
-    }
-
-    fn flag(&self, part: Part) -> Option<&AtomicBool> {
-        match part {
-            // Without a URI the subrequest has a fault of its own.
-            Part::Uri => None,
-            Part::Method => Some(&self.method_ignored),
-            Part::Scheme => Some(&self.scheme_ignored),
-            Part::Address => Some(&self.address_ignored),
-        }
     }
 }

@@ -8,6 +8,7 @@
 pub mod clients;
 pub(in crate::endpoints) mod decision;
 mod described;
+pub mod ignored_headers;
 mod narrowing;
 pub(in crate::endpoints) mod original;
 mod table;

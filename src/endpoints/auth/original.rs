@@ -270,6 +270,7 @@ static ADDRESS: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::endpoints::auth::ignored_headers::IgnoredHeaders;
     use crate::server::{ForwardAuth, ForwardAuthClient, TrustedProxies};
 
     /// A proxy at 192.0.2.1, behind a load balancer at 192.0.2.8.
@@ -283,12 +284,16 @@ mod tests {
 
     impl Proxy {
         fn of(proxy: ForwardAuthProxy) -> Self {
+            Self::with(proxy, &IgnoredHeaders::default())
+        }
+
+        fn with(proxy: ForwardAuthProxy, ignored: &IgnoredHeaders) -> Self {
             let network = "192.0.2.1/32".parse().unwrap();
             let client = ForwardAuthClient { networks: vec![network], unix: false, proxy };
             let networks = vec!["192.0.2.8/32".parse().unwrap()];
             let trusted = TrustedProxies { networks, unix: false };
             let settings = ForwardAuth { clients: vec![client], listen: None };
-            Self { clients: DeclaredClients::new(&settings, &trusted) }
+            Self { clients: DeclaredClients::new(&settings, &trusted, ignored) }
         }
 
         fn read(&self, target: &str, fields: &[(&str, &str)]) -> Read {
@@ -448,6 +453,23 @@ mod tests {
             assert_eq!(method.is_none(), no_method, "{lacking}");
             assert_eq!(address == "-", no_address, "{lacking}");
         }
+    }
+
+    #[test]
+    fn header_that_was_missing_once_is_ignored_by_the_next_configuration_until_it_is_forgotten() {
+        let ignored = IgnoredHeaders::default();
+        let method = |nginx: &Proxy| nginx.read("/auth", &NGINX).unwrap().2;
+        let first = Proxy::with(ForwardAuthProxy::Nginx, &ignored);
+        let fields: Vec<_> =
+            NGINX.into_iter().filter(|(name, _)| *name != "x-original-method").collect();
+        assert!(method(&first).is_some() && first.read("/auth", &fields).is_ok());
+        drop(first);
+        // As if a reload had removed the entry in between.
+        drop(Proxy::with(ForwardAuthProxy::Traefik, &ignored));
+        let second = Proxy::with(ForwardAuthProxy::Nginx, &ignored);
+        assert_eq!(method(&second), None);
+        ignored.forget();
+        assert_eq!(method(&second), Some(Method::PUT));
     }
 
     #[test]
