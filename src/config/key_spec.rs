@@ -25,7 +25,7 @@ pub(super) enum Type {
     Scalar,
     /// A string that is never shown.
     Secret,
-    /// A path or PEM text. It is never shown: a private key may be pasted in place of a certificate.
+    /// A path, or the PEM text or JSON text itself. It is never shown: a private key may be pasted in its place.
     Pem,
     /// `true` or `false`.
     Flag,

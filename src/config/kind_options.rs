@@ -8,6 +8,7 @@ use crate::config::diagnostics::Reported;
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::section::Section;
+use crate::config::service_account::{ADMIN_EMAIL, SERVICE_ACCOUNT};
 use crate::config::suggest::nearest;
 use crate::config::tenant::{self, ALLOWED_TENANTS, TENANT};
 use crate::config::urls::{self, PlainHttp};
@@ -74,14 +75,16 @@ pub(super) const HOSTED_DOMAIN: KeySpec = key(
     "hosted_domain",
     Type::OneOrMore(&Type::Text),
     DefaultValue::Unset("every Google account can sign in"),
-    "Primary domain of the Google Workspace account whose users can sign in, for kind google: example.com.",
+    "Google Workspace domain whose users can sign in, or several, for kind google: example.com.",
 );
 
 /// All of them.
-const ALL: [&KeySpec; 10] = [
+const ALL: [&KeySpec; 12] = [
     &URL,
     &DOMAIN,
     &HOSTED_DOMAIN,
+    &SERVICE_ACCOUNT,
+    &ADMIN_EMAIL,
     &TENANT,
     &ALLOWED_TENANTS,
     &GRAPH_VERSION,
@@ -142,6 +145,8 @@ pub(super) fn read(
                 reported = Some(field.error(&invalid));
             }
             None => {}
+            // SECURITY: their content is no text to keep: see `config::service_account`.
+            Some(_) if [SERVICE_ACCOUNT.name, ADMIN_EMAIL.name].contains(&name) => {}
             Some(option) => match field.optional_list(|text| checked(name, text, http)) {
                 Ok(Some(list)) if list.len() > MOST_VALUES => {
                     let invalid = Invalid::new(format!("has more than {MOST_VALUES} values"))
@@ -197,7 +202,7 @@ fn checked(name: &str, text: &str, http: PlainHttp) -> Result<String, Invalid> {
         return match domain.contains('.') && domain.chars().all(is_plain) {
             true => Ok(domain),
             false => Err(Invalid::new("is not a domain")
-                .hint("write the primary domain of the Workspace account, such as example.com")),
+                .hint("write the domain of the Workspace account, such as example.com")),
         };
     }
     if name == GUILDS.name && !(text.len() > 1 && text.bytes().all(|b| b.is_ascii_digit())) {

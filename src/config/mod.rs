@@ -50,6 +50,7 @@ mod scalar;
 mod schema;
 mod section;
 mod server;
+mod service_account;
 mod session;
 mod suggest;
 mod telemetry;

@@ -135,7 +135,7 @@ impl Pem {
 
 // SECURITY: a key pasted without its PEM lines would be shown as the path of a missing file. Base64 has no dot, and
 // the base64 of a key (DER, a SEQUENCE) begins with an M.
-fn looks_like_a_path(value: &str) -> bool {
+pub(super) fn looks_like_a_path(value: &str) -> bool {
     let starts = value.starts_with('/') && !value.contains(['+', '=']);
     value.len() < 200 && (starts || value.contains('.')) && !value.contains(char::is_whitespace)
 }

@@ -15,6 +15,7 @@ use crate::config::pem;
 use crate::config::provider_server;
 use crate::config::section::Section;
 use crate::config::server::http;
+use crate::config::service_account;
 use crate::config::tenant;
 use crate::config::urls;
 use crate::origin::Origin;
@@ -31,6 +32,8 @@ pub(super) const KEYS: &[KeySpec] = &[
     kind_options::URL,
     kind_options::DOMAIN,
     kind_options::HOSTED_DOMAIN,
+    service_account::SERVICE_ACCOUNT,
+    service_account::ADMIN_EMAIL,
     tenant::TENANT,
     tenant::ALLOWED_TENANTS,
     kind_options::GRAPH_VERSION,
@@ -196,6 +199,7 @@ fn provider(entry: &Field<'_>, public_url: Option<&Origin>) -> Result<Settings, 
     // With an unknown kind, the other keys are read as those of OpenID Connect.
     let known = kind.unwrap_or(kinds::GENERIC);
     let server = provider_server::read(&section, known, http);
+    let service_account = service_account::read(&section, known, http);
     let name = section.field("name").optional_text();
     let client_id = section.field("client_id").text();
     let client_auth = client_credentials::read(&section);
@@ -231,6 +235,7 @@ fn provider(entry: &Field<'_>, public_url: Option<&Origin>) -> Result<Settings, 
         internal_origin: server.internal_origin,
         endpoints: server.endpoints,
         api: server.api,
+        service_account: service_account?,
         client_id: client_id?,
         client_auth: client_auth?,
         scopes: scopes?,

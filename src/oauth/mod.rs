@@ -10,6 +10,7 @@ pub mod error;
 pub mod error_form;
 mod exchange_limit;
 pub mod http;
+pub mod jwt_bearer;
 pub mod pkce;
 mod revocation;
 pub mod token;

@@ -38,7 +38,8 @@ pub enum Paging {
     Link,
     /// The URL is at this JSON pointer of the page.
     BodyNext(&'static str),
-    /// A token at the JSON pointer `field` becomes the query parameter `parameter`.
+    /// A token at the JSON pointer `field` becomes the query parameter `parameter`. A page of such an API that has no item
+    /// has no list either.
     PageToken {
         /// The pointer.
         field: &'static str,
@@ -53,6 +54,9 @@ pub enum FetchError {
     /// The request failed.
     #[error(transparent)]
     OAuth(#[from] oauth::error::Error),
+    /// The service account that reads the list gets no access token.
+    #[error("the service account gets no access token: {0}")]
+    ServiceAccount(oauth::error::Error),
     /// The API rejects the access token.
     #[error("{path}: the API rejected the access token (status 401)")]
     Rejected {
@@ -103,7 +107,7 @@ impl FetchError {
     /// Whether the same request may succeed later without any change.
     pub fn is_temporary(&self) -> bool {
         match self {
-            Self::OAuth(error) => error.is_temporary(),
+            Self::OAuth(error) | Self::ServiceAccount(error) => error.is_temporary(),
             Self::Limited { .. } => true,
             Self::Status { status, .. } => status.is_server_error(),
             Self::Rejected { .. }
@@ -145,6 +149,11 @@ impl<'a> ApiRequests<'a> {
         Self { internal: Some((public, internal)), ..self }
     }
 
+    /// The same, if they must end earlier.
+    pub(super) fn until(self, deadline: Instant) -> Self {
+        Self { deadline: self.deadline.min(deadline), ..self }
+    }
+
     /// All items of a list.
     pub(super) async fn items(
         &mut self,
@@ -177,6 +186,7 @@ impl<'a> ApiRequests<'a> {
             let list = match body.pointer(fetch.list) {
                 Some(Value::Array(list)) => list.as_slice(),
                 Some(only @ Value::Object(_)) => slice::from_ref(only),
+                None if body.is_object() && fetch.paging.leaves_out_empty_lists() => &[],
                 Some(_) | None => return Err(form("the answer has no list")),
             };
             for item in list {
@@ -247,6 +257,15 @@ impl<'a> ApiRequests<'a> {
         let url = format!("{}{filled}", self.base.as_str().trim_end_matches('/'));
         Url::parse(&url)
             .map_err(|_| FetchError::Form { path: path.to_owned(), fault: "it makes no URL" })
+    }
+}
+
+impl Paging {
+    fn leaves_out_empty_lists(self) -> bool {
+        match self {
+            Self::PageToken { .. } => true,
+            Self::None | Self::Link | Self::BodyNext(_) => false,
+        }
     }
 }
 

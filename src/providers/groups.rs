@@ -78,6 +78,7 @@ impl Provider {
                 true => Some(self.groups_of_overage(&list, tokens).await),
                 false => None,
             },
+            Groups::ServiceAccount { .. } => self.groups_by_account(claims).await,
             Groups::Api { lists } => {
                 let base = self.settings.api.as_ref()?;
                 let lists = lists.iter().filter(|list| self.requests_scope(list.scope));
@@ -146,7 +147,12 @@ impl Provider {
     /// Whether groups come from the API: the kind has one, and `claims.groups` names no claim in its place.
     pub(super) fn has_groups_by_api(&self) -> bool {
         let is_default = self.settings.claims.groups == ClaimNames::default().groups;
-        !matches!(self.settings.kind.groups, Groups::Claim) && is_default
+        let has_api = match self.settings.kind.groups {
+            Groups::Claim => false,
+            Groups::Api { .. } | Groups::Overage(_) => true,
+            Groups::ServiceAccount { .. } => self.account_groups.is_some(),
+        };
+        has_api && is_default
     }
 
     /// Requests to the API with this access token.

@@ -4,6 +4,7 @@
 //! Failures are logged here with the check that failed, except those of a refresh, which its caller logs.
 
 mod access_token;
+mod account_probe;
 mod claims;
 mod client_endpoints;
 mod end_session;
@@ -19,6 +20,7 @@ mod provider_states;
 mod refresh;
 mod registry;
 mod server;
+mod service_account;
 mod session_before;
 mod sign_in;
 mod sign_out_probe;
@@ -38,6 +40,7 @@ pub use probe::{ProbeReport, ProbeResult};
 pub use provider_states::ProviderStates;
 pub use refresh::{RecheckError, RecheckRequest, Rechecked, RefreshRequest, Refreshed};
 pub use registry::{AllowedProviders, Registry};
+pub use service_account::ServiceAccount;
 pub use session_before::SessionBefore;
 pub use sign_in::{Code, SignInRequest, SignedIn, Turn};
 
@@ -55,6 +58,7 @@ use crate::origin::Origin;
 use crate::providers::hints::ConfigHints;
 use crate::providers::kinds::{ClientAssertion, KindOptions, ProviderKind, TokenRevocation};
 use crate::providers::server::AuthorizationServer;
+use crate::providers::service_account::AccountGroups;
 use crate::secret::Secret;
 use crate::telemetry::metrics::ProviderMeter;
 
@@ -77,6 +81,8 @@ pub struct Settings {
     pub endpoints: ProviderEndpoints,
     /// The base URL of the API of the provider, if its kind has one.
     pub api: Option<Url>,
+    /// The service account that reads groups, if it is set.
+    pub service_account: Option<ServiceAccount>,
     /// The client identifier (RFC 6749 §2.2).
     pub client_id: String,
     /// How the client authenticates, with the credentials for it.
@@ -181,6 +187,7 @@ pub struct Provider {
     http: Arc<Http>,
     client: Client,
     server: AuthorizationServer,
+    account_groups: Option<AccountGroups>,
     hints: ConfigHints,
     /// Claims that rules and headers read, apart from those of `claims`.
     used_claims: Vec<ClaimPath>,
@@ -200,6 +207,7 @@ impl Provider {
         };
         Ok(Self {
             server,
+            account_groups: AccountGroups::new(&settings, &http, &states.clock),
             client: Client::new(credentials, Arc::clone(&http), limits, states.clock.clone()),
             http,
             hints: ConfigHints::default(),

@@ -29,7 +29,7 @@ use crate::telemetry::metrics::ProviderEndpoint;
 /// A finding that the operator should see before the first sign-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProbeResult {
-    /// Whether it makes sign-ins impossible.
+    /// Whether it makes sign-ins impossible, or leaves users without groups.
     pub is_fatal: bool,
     /// The key below `providers.ID` that it is about.
     pub key: &'static str,
@@ -86,6 +86,7 @@ impl Provider {
             self.try_redirect(&metadata, redirect_uri, &mut report).await;
         }
         self.try_sign_out(signed_out, &mut report).await;
+        self.try_service_account(&mut report).await;
         report
     }
 

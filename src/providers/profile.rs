@@ -130,7 +130,7 @@ impl Email {
 impl From<FetchError> for OidcError {
     fn from(error: FetchError) -> Self {
         match error {
-            FetchError::OAuth(error) => Self::OAuth(error),
+            FetchError::OAuth(error) | FetchError::ServiceAccount(error) => Self::OAuth(error),
             FetchError::Rejected { .. } => Self::UserinfoRejected(None),
             FetchError::Limited { .. } => OAuthError::Status(StatusCode::TOO_MANY_REQUESTS).into(),
             FetchError::Status { status, .. } => OAuthError::Status(status).into(),

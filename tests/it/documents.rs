@@ -9,6 +9,7 @@ use serde_yaml::Value;
 use tempfile::TempDir;
 
 use crate::source_files::root;
+use crate::support::kinds::client::service_account_file;
 
 /// A fenced block.
 struct Block {
@@ -120,6 +121,7 @@ fn check(folder: &TempDir, configuration: &str, arguments: &[&str]) -> (Option<i
         ("client_secret", "a-secret-that-no-other-file-has".to_owned()),
         ("tls.crt", pair.cert.pem()),
         ("tls.key", pair.signing_key.serialize_pem()),
+        ("service-account.json", service_account_file("https://oauth2.googleapis.com")),
     ] {
         fs::write(folder.path().join(name), text).unwrap();
     }

@@ -8,6 +8,7 @@ mod secrecy;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 
@@ -197,6 +198,22 @@ fn source(name: &str, text: &str) -> HostEnv {
     source_with(name, text, Vec::new())
 }
 
+/// The key file of a service account, or of another `type`.
+fn service_account(kind: &str) -> String {
+    // To make an RSA key takes a while.
+    static KEY: LazyLock<String> = LazyLock::new(|| {
+        rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem()
+    });
+    serde_json::json!({
+        "type": kind,
+        "private_key_id": "1234abcd",
+        "private_key": *KEY,
+        "client_email": "gateway@project.iam.gserviceaccount.com",
+        "token_uri": "https://oauth2.googleapis.com/token",
+    })
+    .to_string()
+}
+
 /// The same with additional variables.
 fn source_with(name: &str, text: &str, more: Vec<(String, String)>) -> HostEnv {
     let [pair, other] = [(); 2]
@@ -219,6 +236,8 @@ fn source_with(name: &str, text: &str, more: Vec<(String, String)>) -> HostEnv {
         (folder.join("early.crt"), early.pem()),
         (folder.join("passphrase.key"), pem("ENCRYPTED PRIVATE KEY")),
         (folder.join("damaged.key"), pem("PRIVATE KEY")),
+        (folder.join("service-account.json"), service_account("service_account")),
+        (folder.join("user-key.json"), service_account("authorized_user")),
         (folder.join("style.css"), "body { color: red }".to_owned()),
         (folder.join("evil.css"), "</style><script>".to_owned()),
         (folder.join("logo.svg"), "<svg/>".to_owned()),

@@ -59,15 +59,24 @@ impl HttpResponse {
         })
     }
 
-    /// Whether the server wants fewer requests: 429, or 403 with `Retry-After` or with no request left of those that a
-    /// client has (`X-RateLimit-Remaining`, as GitHub answers).
+    /// Whether the server wants fewer requests: 429, or 403 with `Retry-After`, with no request left of those that a client
+    /// has (`X-RateLimit-Remaining`, as GitHub answers), or with the reason of an exceeded limit (as Google answers).
     pub fn is_rate_limited(&self) -> bool {
         let is_exhausted = || {
             let waits = self.headers.contains_key(header::RETRY_AFTER);
-            waits || self.headers.get("x-ratelimit-remaining").is_some_and(|left| left == "0")
+            let has_none = self.headers.get("x-ratelimit-remaining").is_some_and(|it| it == "0");
+            waits || has_none || self.has_reason_of_a_limit()
         };
         self.status == StatusCode::TOO_MANY_REQUESTS
             || (self.status == StatusCode::FORBIDDEN && is_exhausted())
+    }
+
+    /// Whether `error.errors` of Google's APIs has such a reason: `userRateLimitExceeded`, `quotaExceeded` and others.
+    fn has_reason_of_a_limit(&self) -> bool {
+        let body = self.value().unwrap_or_default();
+        let errors = body.pointer("/error/errors").and_then(Value::as_array);
+        let mut reasons = errors.into_iter().flatten().filter_map(|it| it.get("reason")?.as_str());
+        reasons.any(|it| it.ends_with("LimitExceeded") || it == "quotaExceeded")
     }
 
     /// The time of the server, since 1970: `Date` (RFC 9110 §6.6.1), and `Age` if a cache stored the response

@@ -88,7 +88,7 @@ impl Client {
 }
 
 impl TokenSet {
-    fn read(response: &HttpResponse, requested_at: Moment) -> Result<Self, Error> {
+    pub(super) fn read(response: &HttpResponse, requested_at: Moment) -> Result<Self, Error> {
         let mut body = success(response)?;
         let absent = match response.status {
             StatusCode::OK => Error::NoAccessToken,

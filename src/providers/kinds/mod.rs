@@ -2,6 +2,7 @@
 //! Invariant: a deviation from the standards is a value of a kind. No configuration key names one, so that a generic
 //! provider never gets it.
 
+mod account_list;
 mod adfs;
 mod auth0;
 mod bitbucket;
@@ -29,6 +30,7 @@ mod slack;
 mod tenants;
 mod zitadel;
 
+pub use account_list::AccountList;
 pub use claim_defaults::ClaimDefaults;
 pub use entra_domain::write_email_verified;
 pub use error_codes::{CodeMeaning, ResourceCodeMeaning};
@@ -207,6 +209,13 @@ pub enum Groups {
     /// The claim. Where it is too long for a token there is a mark in its place, and this list of the API has all groups.
     /// The API is at the origin of the userinfo endpoint.
     Overage(Fetch),
+    /// A list that the service account of the option `service_account` reads, if there is one.
+    ServiceAccount {
+        /// If it acts for an administrator: `admin_email`.
+        delegated: AccountList,
+        /// If it acts for itself.
+        own: AccountList,
+    },
 }
 
 /// How the session at the provider is ended, if it has an endpoint for that.

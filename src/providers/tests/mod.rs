@@ -7,6 +7,7 @@ mod error_answers;
 mod profile;
 mod recheck;
 mod refresh;
+mod service_account;
 mod settings;
 
 use std::sync::Mutex;
@@ -130,6 +131,7 @@ pub(super) fn settings(issuer: String) -> Settings {
         internal_origin: None,
         endpoints: ProviderEndpoints::default(),
         api: None,
+        service_account: None,
         client_id: "us".into(),
         client_auth: with_secret("secret"),
         scopes: vec!["openid".into(), "email".into()],

@@ -1,5 +1,5 @@
-//! Every kind of provider, with the gateway in front of an application: one table. A row is a kind (`rows`), and a
-//! column is what an operator relies on (`cells`). The provider is the engine of `support::kinds`.
+//! Every kind of provider, with the gateway in front of an application: one table. A row is a kind (`rows`), or another way
+//! to its groups, and a column is what an operator relies on (`cells`). The provider is the engine of `support::kinds`.
 //! Invariant: each cell says what the application receives and what the provider received.
 
 mod cells;
@@ -35,8 +35,8 @@ macro_rules! table {
 }
 
 table! {
-    oidc google entra keycloak okta auth0 gitlab cognito zitadel dex adfs slack linkedin discord github facebook
-    bitbucket oauth2
+    oidc google google_directory entra keycloak okta auth0 gitlab cognito zitadel dex adfs slack linkedin discord
+    github facebook bitbucket oauth2
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub(super) mod facebook;
 pub(super) mod github;
 pub(super) mod gitlab;
 pub(super) mod google;
+pub(super) mod google_directory;
 pub(super) mod keycloak;
 pub(super) mod linkedin;
 pub(super) mod oauth2;

@@ -73,6 +73,10 @@ impl State {
                 return answer;
             }
             Next::Member(member) => body[member] = json!(url),
+            // A token is no URL, whatever it looks like.
+            Next::Token { member, .. } if self.has_fault(Fault::NextIsForeign, line) => {
+                body[member] = json!(url);
+            }
             Next::Token { member, .. } => body[member] = json!((at + 1).to_string()),
         }
         json_answer(200, &body)
