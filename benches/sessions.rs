@@ -1,9 +1,11 @@
 //! Cost of sessions: memory per session, and time to look one up among a thousand, a hundred thousand and a
-//! million. `cargo bench --bench sessions` needs Linux and 6 GiB of memory.
+//! million; CPU time and memory to write and read a snapshot of a hundred thousand. `cargo bench --bench sessions` needs
+//! Linux and 6 GiB of memory.
 #![expect(clippy::print_stdout, reason = "it prints what it measured")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot measure ends")]
 #![expect(clippy::disallowed_methods, reason = "it reads its memory use from the kernel")]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,9 @@ use portcullis::identity::claims::{ClaimNames, identity};
 use portcullis::identity::refresh_baseline::{IdTokenBinding, RefreshBaseline};
 use portcullis::oauth::token::TokenSet;
 use portcullis::secret::Secret;
+use portcullis::session::seal::{Root, Roots};
+use portcullis::session::snapshot::Snapshot;
+use portcullis::session::snapshot::load::Continuing;
 use portcullis::session::table::{SessionMaps, SessionTable};
 use portcullis::session::{CookieSettings, Session, SessionData, SessionId, Settings, Tokens};
 use serde_json::json;
@@ -40,11 +45,69 @@ fn main() {
         // Memory that it freed would be reused by the next table.
         kept.push(table);
     }
+    drop(kept);
+    let (table, _) = filled(&clock, SNAPSHOT);
+    snapshot(&clock, &table);
+}
+
+/// Writes a snapshot and reads it into another table.
+fn snapshot(clock: &Clock, table: &SessionTable) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sessions");
+    let continuing = Continuing {
+        roots: Roots::new(&[Secret::new("a secret")], &Root::generate()),
+        lifetime: settings(1).lifetime,
+        providers: BTreeMap::from([("company".into(), [0; 8])]),
+    };
+    let open = |table| Snapshot::open(&file, table, &continuing, clock, &Arc::default()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    println!("\n| {SNAPSHOT} sessions | CPU seconds | seconds | more memory at the peak, MiB |");
+    println!("|---|---|---|---|");
+    let (writer, _) = open(table);
+    measure("written", || runtime.block_on(writer.conclude(&continuing.roots)));
+    drop(writer);
+    let settings = settings(SNAPSHOT);
+    let read = SessionTable::new(&Arc::new(SessionMaps::new(clock.clone())), &settings);
+    let found = measure("read", || open(&read).1);
+    assert!(read.len() == SNAPSHOT, "{found:?}");
+    let bytes = std::fs::metadata(&file).unwrap().len();
+    println!("\nThe file has {} MiB.", bytes >> 20);
+}
+
+/// Prints what `work` costs.
+fn measure<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    // Resets the peak.
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let (memory, cpu, start) = (resident(), cpu_seconds(), tokio::time::Instant::now());
+    let done = work();
+    let (cpu, seconds) = (cpu_seconds() - cpu, start.elapsed().as_secs_f64());
+    let more = peak().saturating_sub(memory) >> 20;
+    println!("| {what} | {cpu:.2} | {seconds:.2} | {more} |");
+    done
 }
 
 /// A table with `count` sessions of as many users, and a sample of the session IDs.
 fn filled(clock: &Clock, count: usize) -> (SessionTable, Vec<SessionId>) {
-    let settings = Settings {
+    let settings = settings(count);
+    let (table, provider) = (
+        SessionTable::new(&Arc::new(SessionMaps::new(clock.clone())), &settings),
+        Arc::from("company"),
+    );
+    let mut sample = Vec::new();
+    for number in 0..count {
+        let id = SessionId::generate();
+        let data = data(&settings, &provider, number, clock);
+        let (now, lifetime) = (clock.moment(), settings.lifetime);
+        table.insert(Arc::new(Session::new(&id, [0; 8], data, now, lifetime)));
+        if number % (count / SAMPLE) == 0 {
+            sample.push(id);
+        }
+    }
+    (table, sample)
+}
+
+fn settings(count: usize) -> Settings {
+    Settings {
         lifetime: Duration::from_secs(12 * 3600),
         idle_timeout: Some(Duration::from_secs(3600)),
         refresh_before: Duration::from_secs(60),
@@ -55,21 +118,8 @@ fn filled(clock: &Clock, count: usize) -> (SessionTable, Vec<SessionId>) {
         max_sessions_per_user: 1000,
         max_bytes: 128 * 1024,
         secrets: Vec::new(),
-    };
-    let (table, provider) = (
-        SessionTable::new(&Arc::new(SessionMaps::new(clock.clone())), &settings),
-        Arc::from("company"),
-    );
-    let mut sample = Vec::new();
-    for number in 0..count {
-        let id = SessionId::generate();
-        let data = data(&settings, &provider, number, clock);
-        table.insert(Arc::new(Session::new(&id, data, clock.moment(), settings.lifetime)));
-        if number % (count / SAMPLE) == 0 {
-            sample.push(id);
-        }
+        snapshot: None,
     }
-    (table, sample)
 }
 
 fn data(settings: &Settings, provider: &Arc<str>, number: usize, clock: &Clock) -> SessionData {
@@ -117,6 +167,23 @@ fn resident() -> usize {
     4096 * pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap()
 }
 
+/// The most memory that this process has held since the last reset, in bytes.
+fn peak() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+/// User and system time of this process.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields = stat.rsplit(") ").next().unwrap().split(' ').skip(11).take(2);
+    let ticks: u64 = fields.map(|field| field.parse::<u64>().unwrap()).sum();
+    ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+}
+
+/// As many as `session.max_sessions` by default.
+const SNAPSHOT: usize = 100_000;
 const SAMPLE: usize = 1000;
 const LOOKUPS: usize = 1_000_000;
 const ROUNDS: usize = 7;

@@ -19,7 +19,8 @@ pub struct Clock {
     ahead: Arc<AtomicU64>,
 }
 
-/// A point on the monotonic clock: milliseconds since the clock was made.
+/// A point on the monotonic clock: milliseconds since [`PAST`] before the clock was made, or of a manual one since it
+/// was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(u64);
 
@@ -44,7 +45,7 @@ impl Clock {
     #[expect(clippy::disallowed_methods, reason = "the only place that reads the time")]
     pub fn moment(&self) -> Moment {
         let since = match self.manual {
-            None => Instant::now().duration_since(self.origin),
+            None => Instant::now().duration_since(self.origin).saturating_add(PAST),
             Some(_) => Duration::ZERO,
         };
         Moment(millis(since).saturating_add(self.ahead.load(Ordering::Relaxed)))
@@ -96,7 +97,7 @@ impl Moment {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
 
-    /// Milliseconds since the clock's origin, for an atomic.
+    /// Milliseconds, for an atomic.
     pub fn as_millis(self) -> u64 {
         self.0
     }
@@ -106,6 +107,9 @@ impl Moment {
         Self(millis)
     }
 }
+
+/// Moments before the process began: a session that an earlier process stored is older. More than a session can last.
+const PAST: Duration = Duration::from_secs(1000 * 24 * 3600);
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

@@ -29,7 +29,8 @@
 //!    [`identity`] of its claims. Without OpenID Connect, the claims are a profile (`providers::profile`). How a provider
 //!    differs from others is data (`providers::kinds`); groups can come from its API (`providers::groups`).
 //! 5. [`session`] keeps identity and tokens under the hash of a new random id, which is the cookie's value
-//!    (`session::cookie`). `session::refresh` renews the tokens before they expire.
+//!    (`session::cookie`). `session::refresh` renews the tokens before they expire, and `session::snapshot` keeps sessions
+//!    in a file over a restart.
 //!
 //! # Rooms and arrows
 //!
@@ -49,7 +50,7 @@
 //! | [`demo`] | identity provider and application of `portcullis demo` | `jose` `server` |
 //! | [`pages`] | pages and their texts, per language (`english` has them all); knows no session and no provider | `identity` `grpc` |
 //! | [`policy`] | the rules of `allow`; pure | `identity` `routing` |
-//! | [`session`] | the session table, its cookie, eviction, and single-flight refresh; knows no provider | `oauth` `identity` |
+//! | [`session`] | the session table, its cookie, eviction, single-flight refresh, and the snapshot; knows no provider | `oauth` `identity` |
 //! | [`oidc`] | OpenID Connect as a relying party: discovery, keys, `id_token`, userinfo, logout | `oauth` `identity` `jose` |
 //! | [`server`], [`upstream`] | HTTP toward clients; HTTP toward applications, with `reserved`, the headers that clients must not send | ground |
 //! | [`oauth`] | OAuth 2.0 as a client: authorization request, token request, refresh, revocation | `jose` |
@@ -61,7 +62,7 @@
 //! # Not built yet, and where it will be
 //!
 //! - Sessions outside of the process: a file in `session`, named after the store (`session::redis`), behind
-//!   `session::table`, whose functions become asynchronous. What it keeps is in `session::data`.
+//!   `session::table`, whose functions become asynchronous, as `remove` is. `session::codec` makes bytes of a session.
 //! - Reload of the configuration: `app::reload`. It builds another `App` with the same `app::lasting`, and replaces the
 //!   `server::active_settings`.
 //! - A logout that the provider sends (back-channel logout): `endpoints::backchannel_logout`. `oidc::logout` has the

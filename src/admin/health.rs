@@ -67,7 +67,11 @@ impl Admin {
             Stage::Ready => {
                 let providers = self.party.providers().all().iter();
                 let problems: String = providers.map(|provider| problem(provider)).collect();
-                plain_text(StatusCode::OK, format!("ready\n{problems}"))
+                let snapshot = match self.metrics.is_snapshot_failing() {
+                    true => "session.snapshot cannot be written\n",
+                    false => "",
+                };
+                plain_text(StatusCode::OK, format!("ready\n{problems}{snapshot}"))
             }
         }
     }

@@ -278,7 +278,7 @@ impl App {
         let now = self.party.clock().moment();
         let tokens = Tokens::new(tokens, Duration::ZERO);
         let data = SessionData::new(identity, RefreshBaseline::of(binding), tokens);
-        let session = Session::new(&SessionId::generate(), data, now, Duration::MAX);
+        let session = Session::new(&SessionId::generate(), [0; 8], data, now, Duration::MAX);
         let data = Arc::clone(&session.data());
         Ok(Member { session: Arc::new(session), data })
     }

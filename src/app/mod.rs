@@ -8,6 +8,7 @@ mod dispatch;
 mod error_page;
 pub mod explain;
 mod https_redirect;
+pub mod kept_sessions;
 pub mod lasting;
 pub mod probe;
 pub mod serve;

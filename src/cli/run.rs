@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::app::kept_sessions::KeptSessions;
 use crate::app::lasting::Lasting;
 use crate::app::serve::bind_admin;
 use crate::app::{self, App};
@@ -59,6 +60,7 @@ pub struct BoundGateway {
     app: Arc<App>,
     public: Bound,
     admin: Option<Bound>,
+    kept: Option<KeptSessions>,
 }
 
 /// Reason why the gateway cannot start.
@@ -127,7 +129,8 @@ async fn serve(
 pub async fn open(config: &Config, passed: &mut PassedSockets) -> Result<BoundGateway, StartError> {
     let (limits, left) = config.server.limits.bearable();
     let metrics = Arc::new(Metrics::new(config.server.workers));
-    let lasting = Lasting::new(&Clock::system(), &metrics, left);
+    let clock = Clock::system();
+    let lasting = Lasting::new(&clock, &metrics, left);
     let app = Arc::new(App::new(config, &lasting)?);
     let https = config.public_url.is_https();
     let frame = ServerContext {
@@ -136,13 +139,19 @@ pub async fn open(config: &Config, passed: &mut PassedSockets) -> Result<BoundGa
         metrics,
     };
     let (public, admin) = bind(config, limits, frame, passed).await?;
-    Ok(BoundGateway { app, public, admin })
+    // After the listeners are open: connections wait, and none is rejected.
+    let kept = app.restore_sessions(config, &clock);
+    Ok(BoundGateway { app, public, admin, kept })
 }
 
 impl BoundGateway {
     /// Serves until `shutdown` begins and all requests have ended.
     pub async fn serve(self, shutdown: Shutdown) {
-        self.app.serve(self.public, self.admin, shutdown).await;
+        let serving = self.app.serve(self.public, self.admin, shutdown.clone());
+        match self.kept {
+            Some(kept) => Box::pin(kept.keep_while(serving, &shutdown)).await,
+            None => Box::pin(serving).await,
+        }
     }
 }
 

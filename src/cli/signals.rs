@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::io;
 
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::server::Shutdown;
@@ -16,6 +17,8 @@ pub(super) async fn follow(shutdown: &Shutdown) -> io::Result<Infallible> {
     let mut hangup = signal(SignalKind::hangup())?;
     // Without a handler, they would end the process. Log rotation sends them to every server.
     let _ignored = (signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?);
+    // With a handler, a write beyond the limit of a file's size is an error as on a full disk.
+    let _failing = signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?;
     loop {
         tokio::select! {
             _ = terminate.recv() => {}

@@ -1,5 +1,7 @@
 //! `session:` -> `session::Settings`.
 
+use std::path::PathBuf;
+
 use crate::config::diagnostics::Reported;
 use crate::config::field::Field;
 use crate::config::host_names::is_public_suffix;
@@ -70,13 +72,19 @@ pub(super) const KEYS: &[KeySpec] = &[
         "secret",
         Type::OneOrMore(&Type::Secret),
         DefaultValue::Unset("a random secret for each process"),
-        "Secret that encrypts the state of sign-ins, or a list with the newest first. `portcullis keygen` creates one.",
+        "Secret that encrypts the state of sign-ins and the snapshot, or a list with the newest first. `portcullis keygen` creates one.",
     ),
     key(
         "store",
         Type::Choice(&["memory"]),
         DefaultValue::Is("memory"),
         "Where sessions are stored.",
+    ),
+    key(
+        "snapshot",
+        Type::Text,
+        DefaultValue::Unset("none: a restart signs all users out"),
+        "File that keeps the sessions, encrypted with `secret`, over a restart or a crash. One process at a time can use it.",
     ),
 ];
 
@@ -128,6 +136,7 @@ pub(super) fn settings(
     let max_sessions_per_user = section.field("max_sessions_per_user").count();
     let max_bytes = section.field("max_bytes").count();
     let secrets = secrets(&section.field("secret"));
+    let snapshot = snapshot(&section);
     let store = section.field("store").choice(|text| (text == "memory").then_some(()));
     if let (Ok(lifetime), Ok(Some(idle))) = (&lifetime, &idle_timeout)
         && idle >= lifetime
@@ -153,7 +162,26 @@ pub(super) fn settings(
         max_sessions_per_user: max_sessions_per_user?,
         max_bytes: max_bytes?,
         secrets: secrets?,
+        snapshot: snapshot?,
     })
+}
+
+/// The path, relative to the configuration file.
+fn snapshot(section: &Section<'_>) -> Result<Option<PathBuf>, Reported> {
+    let field = section.field("snapshot");
+    let path = field.optional(|text| match text {
+        "" => Err(Invalid::new("is empty").hint("write the path of a file")),
+        folder if folder.ends_with('/') => {
+            Err(Invalid::new("is a folder").hint("write the path of a file"))
+        }
+        path => Ok(section.diagnostics.at(path)),
+    })?;
+    if path.is_some() && section.field("secret").node.is_none() {
+        let invalid = Invalid::new("needs session.secret, which encrypts the file")
+            .hint("run `portcullis keygen` to create a secret, and set session.secret");
+        return Err(field.error(&invalid));
+    }
+    Ok(path)
 }
 
 fn secrets(field: &Field<'_>) -> Result<Vec<Secret>, Reported> {

@@ -67,11 +67,10 @@ impl Gate {
         if session.end_signal().is_given() {
             return false;
         }
-        let now = self.party.clock().moment();
-        if session.is_over(now, self.party.sessions().idle_timeout()) {
-            self.party.sessions().remove(session.key());
+        if self.party.sessions().find(session.key()).is_none() {
             return false;
         }
+        let now = self.party.clock().moment();
         let data = Arc::clone(&session.data());
         match data.tokens.freshness(now) {
             Freshness::Fresh | Freshness::Spent => {}

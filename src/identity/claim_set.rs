@@ -56,6 +56,16 @@ impl ClaimSet {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
 
+    /// The text, for a store.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The claims whose [`text`](Self::text) was stored.
+    pub fn stored(text: &str) -> Self {
+        Self { text: text.into(), found: RwLock::default() }
+    }
+
     /// Bytes of the text.
     pub fn bytes(&self) -> usize {
         self.text.len()

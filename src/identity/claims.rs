@@ -191,6 +191,17 @@ impl GroupsPath {
         Self { claim: ClaimPath::of_kind(claim), member: None }
     }
 
+    /// The paths of the claim and of the member: for a store.
+    pub fn parts(&self) -> (&str, Option<&str>) {
+        (self.claim.as_str(), self.member.as_ref().map(ClaimPath::as_str))
+    }
+
+    /// The reverse of [`Self::parts`]; `None` if these are no paths.
+    pub fn of_parts(claim: &str, member: Option<&str>) -> Option<Self> {
+        let member = member.map(ClaimPath::parse).transpose().ok()?;
+        Some(Self { claim: ClaimPath::parse_with_source(claim).ok()?, member })
+    }
+
     /// The claim: a list, one text, or an object.
     pub fn claim(&self) -> &ClaimPath {
         &self.claim

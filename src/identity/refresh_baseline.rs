@@ -49,6 +49,16 @@ impl OwnClaims {
         Self { all: all.clone(), added, differing: differing.into() }
     }
 
+    /// The claims of the identity, the names that are not in the ID token, and the claims that differ: for a store.
+    pub fn parts(&self) -> (&ClaimSet, &BTreeSet<String>, &ClaimSet) {
+        (&self.all, &self.added, &self.differing)
+    }
+
+    /// The reverse of [`Self::parts`].
+    pub fn of_parts(all: ClaimSet, added: BTreeSet<String>, differing: ClaimSet) -> Self {
+        Self { all, added, differing }
+    }
+
     /// The claims of the ID token.
     pub fn read(&self) -> Map<String, Value> {
         let mut claims = self.all.read();

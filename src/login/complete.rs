@@ -108,12 +108,12 @@ impl Login {
             }
             Err(error) => return Err(failed(error)),
         };
-        let cookie = self.replace_sessions(&id, &opened, callback.headers);
+        let cookie = self.replace_sessions(&id, &opened, callback.headers).await;
         Ok(Redirect { location: target.as_str().to_owned(), cookies: vec![cookie] })
     }
 
     /// The cookie of the new session, which replaces those of the browser.
-    fn replace_sessions(
+    async fn replace_sessions(
         &self,
         id: &SessionId,
         opened: &OpenedState,
@@ -123,23 +123,23 @@ impl Login {
         // (session fixation).
         let before = self.party.cookies().all_sent(headers, Name::Session);
         for key in before.filter_map(SessionKey::of_cookie) {
-            self.party.sessions().remove(key);
+            self.party.sessions().remove(key).await;
         }
         match opened.pending.response_mode {
             ResponseMode::Query => {}
-            ResponseMode::FormPost => self.replace_session_not_sent(id, opened),
+            ResponseMode::FormPost => self.replace_session_not_sent(id, opened).await,
         }
         self.party.cookies().set_session(id.expose().to_owned(), self.settings.lifetime)
     }
 
     /// Ends the session that `start` saw, and the last one that this browser got by a POST.
-    fn replace_session_not_sent(&self, id: &SessionId, opened: &OpenedState) {
+    async fn replace_session_not_sent(&self, id: &SessionId, opened: &OpenedState) {
         let (sessions, browser) = (self.party.sessions(), opened.pending.login);
         if let Some(key) = self.browsers.sessions.last(&browser) {
-            sessions.remove(key);
+            sessions.remove(key).await;
         }
         if let Some(half) = &opened.pending.session {
-            sessions.remove_by_half(half);
+            sessions.remove_by_half(half).await;
         }
         self.browsers.sessions.completed(browser, id.key(), self.party.clock().since_epoch());
     }
@@ -262,17 +262,17 @@ impl Login {
         yield_now().await;
         yield_now().await;
         std::mem::forget(abandonment);
-        let signed_in = signed_in?;
+        let SignedIn { identity, baseline, tokens, .. } = signed_in?;
         let (id, now) = (SessionId::generate(), self.party.clock().moment());
-        let tokens = self.tokens(provider, signed_in.tokens, now);
-        let SignedIn { identity, baseline, .. } = signed_in;
+        let tokens = self.tokens(provider, tokens, now);
         let subject = Arc::clone(&identity.subject);
         let (data, dropped) = self.size_limit.fit(identity, baseline, tokens)?;
         if !dropped.is_empty() {
             let detail = format_args!("the session of {subject:?} is stored without {dropped}");
             self.party.metrics().limit_hit(Limit::SessionBytes, detail);
         }
-        let session = Arc::new(Session::new(&id, data, now, self.settings.lifetime));
+        let session = Session::new(&id, provider.fingerprint(), data, now, self.settings.lifetime);
+        let session = Arc::new(session);
         self.insert(provider, Arc::clone(&session), callback.request);
         let completed = Completed {
             begun: opened.pending.begun,
@@ -333,7 +333,7 @@ impl Login {
         self.tasks.spawn(async move {
             tokio::time::sleep(FIRST_USE).await;
             if !session.receipt().is_received() {
-                sessions.remove(session.key());
+                sessions.remove(session.key()).await;
             }
         });
     }

@@ -43,7 +43,7 @@ impl Login {
         if self.party.cookies().sent(headers, Name::Session) == Sent::Conflict {
             // SECURITY: with a tossed session cookie left, the user would stay signed in as the attacker.
             cookies.extend(self.party.cookies().clear_conflict(headers, host, path));
-            self.end_all(headers, request);
+            self.end_all(headers, request).await;
         }
         let signed_out = self.party.site().own_url("/signed_out");
         let state = target.map(|target| self.states.seal_text(target.as_str()));
@@ -63,7 +63,7 @@ impl Login {
             session.receipt().accept();
             let kind = if logout.is_some() { SignOut::Provider } else { SignOut::Local };
             // Before anything is waited for: a client that goes away is signed out as well.
-            self.end(session, kind, request);
+            self.end(session, kind, request).await;
         }
         let first = match logout {
             Some((provider, logout)) => {
@@ -79,17 +79,17 @@ impl Login {
 
     /// Ends every session whose id a request has. It is unknown which of them is the user's, and a client that has
     /// the id of a session may end it.
-    fn end_all(&self, headers: &HeaderMap, request: RequestRef<'_>) {
+    async fn end_all(&self, headers: &HeaderMap, request: RequestRef<'_>) {
         let keys =
             self.party.cookies().all_sent(headers, Name::Session).filter_map(SessionKey::of_cookie);
         for session in keys.filter_map(|key| self.party.sessions().find(key)) {
-            self.end(session, SignOut::Local, request);
+            self.end(session, SignOut::Local, request).await;
         }
     }
 
     /// Ends a session; counts and logs that. Its tokens are revoked, except with `sign_out: local`.
-    fn end(&self, session: Arc<Session>, kind: SignOut, request: RequestRef<'_>) {
-        self.party.sessions().remove(session.key());
+    async fn end(&self, session: Arc<Session>, kind: SignOut, request: RequestRef<'_>) {
+        self.party.sessions().remove(session.key()).await;
         self.party.metrics().signed_out(kind);
         let (identity, key) = (&session.data().identity, session.key());
         audit::signed_out(&identity.provider, &identity.subject, &key, kind.as_str(), request);

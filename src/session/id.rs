@@ -43,6 +43,16 @@ impl SessionKey {
         Self(key)
     }
 
+    /// The bytes, for a store.
+    pub(super) fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
+    /// The reverse of [`Self::bytes`].
+    pub(super) fn of_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The first 16 bytes: enough to recognise a session.
     pub fn half(&self) -> [u8; 16] {
         let mut half = [0; 16];

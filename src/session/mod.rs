@@ -1,17 +1,20 @@
 //! Sessions of signed-in browsers; knows no provider.
 //! Invariant: a session exists while the table has it, under the hash of its random id. [`SessionData`] is what could
-//! be stored outside the process. [`Session`] adds what belongs to this process: the refresh under way, the end
-//! signal, the connections that it uses.
+//! be stored outside the process, which `codec` does. [`Session`] adds what belongs to this process: the refresh under
+//! way, the end signal, the connections that it uses.
 
+pub mod codec;
 pub mod cookie;
 pub mod cookie_receipt;
 mod data;
 pub mod end_signal;
+mod ended;
 mod id;
 pub mod refresh;
 pub mod seal;
 mod settings;
 pub mod size_limit;
+pub mod snapshot;
 pub mod table;
 
 use std::sync::Arc;
@@ -29,10 +32,16 @@ use crate::session::cookie_receipt::CookieReceipt;
 use crate::session::end_signal::EndSignal;
 use crate::session::refresh::Refreshing;
 
+/// Names the provider of a sign-in, also after a restart. Unlike an ID, it names no other provider under a changed
+/// configuration.
+pub type ProviderMark = [u8; 8];
+
 /// A session in this process.
 #[derive(Debug)]
 pub struct Session {
     key: SessionKey,
+    provider: ProviderMark,
+    began: Moment,
     ends: Moment,
     /// The last request, in milliseconds of the clock.
     used: AtomicU64,
@@ -43,13 +52,40 @@ pub struct Session {
     upstream_connections: Arc<AtomicUsize>,
 }
 
+/// When a session began, ends, and was last used.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    began: Moment,
+    ends: Moment,
+    used: Moment,
+}
+
 impl Session {
     /// A session that starts now.
-    pub fn new(id: &SessionId, data: SessionData, now: Moment, lifetime: Duration) -> Self {
+    pub fn new(
+        id: &SessionId,
+        provider: ProviderMark,
+        data: SessionData,
+        now: Moment,
+        lifetime: Duration,
+    ) -> Self {
+        let times = Times { began: now, ends: now.after(lifetime), used: now };
+        Self::with_times(id.key(), provider, data, times)
+    }
+
+    /// A session with these times.
+    fn with_times(
+        key: SessionKey,
+        provider: ProviderMark,
+        data: SessionData,
+        times: Times,
+    ) -> Self {
         Self {
-            key: id.key(),
-            ends: now.after(lifetime),
-            used: AtomicU64::new(now.as_millis()),
+            key,
+            provider,
+            began: times.began,
+            ends: times.ends,
+            used: AtomicU64::new(times.used.as_millis()),
             receipt: Arc::default(),
             data: ArcSwap::from_pointee(data),
             refreshing: Refreshing::default(),
@@ -61,6 +97,20 @@ impl Session {
     /// Its key in the table.
     pub fn key(&self) -> SessionKey {
         self.key
+    }
+
+    /// The provider of its sign-in.
+    pub fn provider(&self) -> ProviderMark {
+        self.provider
+    }
+
+    fn times(&self) -> Times {
+        Times { began: self.began, ends: self.ends, used: self.used() }
+    }
+
+    /// The same, but over at the latest this long after its sign-in.
+    fn within(self, lifetime: Duration) -> Self {
+        Self { ends: self.ends.min(self.began.after(lifetime)), ..self }
     }
 
     /// When its lifetime is over.

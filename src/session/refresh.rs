@@ -137,13 +137,18 @@ impl Refresher {
         let (renewal, session, refresher) =
             (renew(Arc::clone(judged)), Arc::clone(session), self.clone());
         self.tasks.spawn(async move {
-            refresher.settle(&session, call, renewal.await);
+            refresher.settle(&session, call, renewal.await).await;
         });
         Flight(Ok(flight))
     }
 
     /// Stores what a refresh returned; only then the next one can start.
-    fn settle(&self, session: &Session, call: Started<RefreshEffect>, renewal: RefreshOutcome) {
+    async fn settle(
+        &self,
+        session: &Session,
+        call: Started<RefreshEffect>,
+        renewal: RefreshOutcome,
+    ) {
         let failed = matches!(renewal, RefreshOutcome::Unavailable);
         let (effect, pause) = match renewal {
             RefreshOutcome::Renewed(refreshed) => match self.store(session, *refreshed) {
@@ -155,14 +160,14 @@ impl Refresher {
                 }
                 // SECURITY: with its old claims the session would keep groups that the user has lost.
                 Err(error) => {
-                    self.end_too_large(session, error);
+                    self.end_too_large(session, error).await;
                     (RefreshEffect::Ended, Some(PAUSE))
                 }
             },
             RefreshOutcome::Confirmed(claims) => match self.confirm(session, claims) {
                 Ok(()) => (RefreshEffect::Kept, None),
                 Err(error) => {
-                    self.end_too_large(session, error);
+                    self.end_too_large(session, error).await;
                     (RefreshEffect::Ended, Some(PAUSE))
                 }
             },
@@ -171,10 +176,11 @@ impl Refresher {
                 let tokens = Tokens { due: None, ..held.tokens.clone() };
                 let (identity, baseline) = (held.identity.clone(), held.baseline.clone());
                 session.replace(SessionData::new(identity, baseline, tokens));
+                self.table.changed();
                 (RefreshEffect::Kept, None)
             }
             RefreshOutcome::Rejected => {
-                self.table.remove(session.key());
+                self.table.remove(session.key()).await;
                 (RefreshEffect::Ended, Some(PAUSE))
             }
             RefreshOutcome::Unavailable => {
@@ -196,13 +202,13 @@ impl Refresher {
         });
     }
 
-    fn end_too_large(&self, session: &Session, error: TooLarge) {
-        let (key, held) = (session.key(), session.data());
+    async fn end_too_large(&self, session: &Session, error: TooLarge) {
+        let (key, held) = (session.key(), Arc::clone(&session.data()));
         let Identity { provider, subject, .. } = &held.identity;
         tracing::warn!(%provider, session = ?key, %error, "session ended: its refresh is over session.max_bytes");
         audit::ended_by_refresh(provider, subject, &key, "too_large");
         session.receipt().reject(&error.to_string());
-        self.table.remove(key);
+        self.table.remove(key).await;
     }
 
     fn store(&self, session: &Session, refreshed: RefreshedTokens) -> Result<(), TooLarge> {
@@ -257,6 +263,7 @@ impl Refresher {
             self.metrics.limit_hit(Limit::SessionBytes, detail);
         }
         session.replace(data);
+        self.table.changed();
         Ok(())
     }
 }
@@ -324,6 +331,7 @@ mod tests {
             max_sessions_per_user: 10,
             max_bytes: 1024,
             secrets: Vec::new(),
+            snapshot: None,
         };
         let maps = Arc::new(SessionMaps::new(clock.clone()));
         let table = SessionTable::new(&maps, &settings);
@@ -523,7 +531,7 @@ mod tests {
                 gone.notified().await;
                 renewal
             });
-            bench.refresher.table.remove(bench.session.key());
+            bench.refresher.table.remove(bench.session.key()).await;
             go.notify_one();
             assert_eq!(flight.effect().await, RefreshEffect::Ended);
             assert!(bench.refresher.table.is_empty());
@@ -533,7 +541,7 @@ mod tests {
     #[tokio::test]
     async fn session_that_has_ended_is_not_refreshed() {
         let bench = bench();
-        bench.refresher.table.remove(bench.session.key());
+        bench.refresher.table.remove(bench.session.key()).await;
         let held = bench.held();
         let late = bench.refresher.refresh(&bench.session, &held, |_| async {
             panic!("sends a refresh token that was revoked");

@@ -69,11 +69,16 @@ impl Root {
     /// Seals with a key for this random value alone. `random` must be used once for each purpose.
     pub fn seal(&self, purpose: &str, random: &[u8], aad: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut sealed = plain.to_vec();
+        self.seal_in_place(purpose, random, aad, &mut sealed);
+        sealed
+    }
+
+    /// The same in place, for a long text. The sealed one is [`TAG`] bytes longer.
+    pub fn seal_in_place(&self, purpose: &str, random: &[u8], aad: &[u8], text: &mut Vec<u8>) {
         let key = self.key(purpose, random);
         #[expect(clippy::expect_used, reason = "AES-GCM seals up to 64 GiB")]
-        key.seal_in_place_append_tag(only_nonce(), Aad::from(aad), &mut sealed)
+        key.seal_in_place_append_tag(only_nonce(), Aad::from(aad), text)
             .expect("a short text can be sealed");
-        sealed
     }
 
     /// Opens what [`Self::seal`] sealed with the same purpose, random value and associated data.
@@ -85,12 +90,23 @@ impl Root {
         sealed: &[u8],
     ) -> Result<Vec<u8>, Forged> {
         let mut plain = sealed.to_vec();
-        let key = self.key(purpose, random);
-        let opened =
-            key.open_in_place(only_nonce(), Aad::from(aad), &mut plain).map_err(|_| Forged)?;
-        let length = opened.len();
-        plain.truncate(length);
+        self.open_in_place(purpose, random, aad, &mut plain)?;
         Ok(plain)
+    }
+
+    /// The same in place. After an error, nothing is known of the text.
+    pub fn open_in_place(
+        &self,
+        purpose: &str,
+        random: &[u8],
+        aad: &[u8],
+        text: &mut Vec<u8>,
+    ) -> Result<(), Forged> {
+        let key = self.key(purpose, random);
+        let opened = key.open_in_place(only_nonce(), Aad::from(aad), text).map_err(|_| Forged)?;
+        let length = opened.len();
+        text.truncate(length);
+        Ok(())
     }
 
     #[expect(clippy::expect_used, reason = "the key has the length of the algorithm")]
@@ -101,6 +117,9 @@ impl Root {
         )
     }
 }
+
+/// Bytes by which a sealed text is longer.
+pub const TAG: usize = 16;
 
 /// A key seals one text only, so its nonce can be fixed.
 fn only_nonce() -> Nonce {

@@ -1,5 +1,6 @@
 //! What `session:` configures.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::secret::Secret;
@@ -25,9 +26,11 @@ pub struct Settings {
     pub max_sessions_per_user: usize,
     /// The maximum size of claims and tokens in one session, in bytes: see [`size_limit`](super::size_limit).
     pub max_bytes: usize,
-    /// Secrets that seal the sign-in state and the login-target cookie, newest first. If empty, Portcullis generates
+    /// Secrets that seal the sign-in state, the login-target cookie and the snapshot, newest first. If empty, Portcullis generates
     /// one at start.
     pub secrets: Vec<Secret>,
+    /// The file that keeps sessions over a restart: see [`snapshot`](super::snapshot).
+    pub snapshot: Option<PathBuf>,
 }
 
 /// `session.cookie`.

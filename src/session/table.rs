@@ -3,7 +3,8 @@
 //! over is never found; both limits hold once all insertions under way are done.
 
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -12,6 +13,7 @@ use http::HeaderMap;
 use crate::clock::{Clock, Moment};
 use crate::lock::lock;
 use crate::session::cookie::{Cookies, Name, Sent};
+use crate::session::ended::EndedQueue;
 use crate::session::{Session, SessionKey, Settings};
 
 /// All sessions of this process, under the limits of one configuration. A clone has the same sessions.
@@ -31,6 +33,10 @@ pub struct SessionMaps {
     /// The sessions to evict next if the table is full, with the time of their last use; the least recently
     /// used is last.
     eviction_candidates: Mutex<Vec<(Moment, SessionKey)>>,
+    /// Increases with every session that is added, replaced or removed.
+    changes: AtomicU64,
+    /// Where sessions that ended are recorded, if sessions are stored.
+    ended: OnceLock<Arc<EndedQueue>>,
     clock: Clock,
 }
 
@@ -57,6 +63,8 @@ impl SessionMaps {
             ),
             users: DashMap::new(),
             eviction_candidates: Mutex::default(),
+            changes: AtomicU64::new(0),
+            ended: OnceLock::new(),
             clock,
         }
     }
@@ -77,7 +85,7 @@ impl SessionTable {
     pub fn find(&self, key: SessionKey) -> Option<Arc<Session>> {
         let session = self.maps.sessions.get(&key).map(|entry| Arc::clone(entry.value()))?;
         if session.is_over(self.maps.clock.moment(), self.idle_timeout) {
-            self.remove(key);
+            self.end(key);
             return None;
         }
         Some(session)
@@ -95,36 +103,109 @@ impl SessionTable {
     pub fn insert(&self, session: Arc<Session>) -> Evicted {
         let (key, user) = (session.key(), user_of(&session));
         self.maps.sessions.insert(key, session);
+        self.changed();
         let of_all = self.evict(key);
-        let own = {
-            // Most users have one browser.
-            let mut keys = self.maps.users.entry(user).or_insert_with(|| Vec::with_capacity(1));
-            keys.push(key);
-            if keys.len() > self.max_sessions_per_user { keys.clone() } else { Vec::new() }
-        };
+        let own = self.add_to_user(user, key);
         let surplus = own.len().saturating_sub(self.max_sessions_per_user);
-        let of_user = self.remove_all(&self.least_recently_used(own, surplus, key));
+        let of_user = self.end_all(&self.least_recently_used(own, surplus, Some(key)));
         Evicted { of_all, of_user }
     }
 
-    /// Ends a session; `None` if there is none with this key.
-    pub fn remove(&self, key: SessionKey) -> Option<Arc<Session>> {
+    /// Adds the key of a session to those of its user. Returns them if they are too many.
+    fn add_to_user(&self, user: User, key: SessionKey) -> Vec<SessionKey> {
+        // Most users have one browser.
+        let mut keys = self.maps.users.entry(user).or_insert_with(|| Vec::with_capacity(1));
+        keys.push(key);
+        if keys.len() > self.max_sessions_per_user { keys.clone() } else { Vec::new() }
+    }
+
+    /// Adds a session without regard to the limits: [`Self::apply_limits`] follows.
+    pub(super) fn restore(&self, session: Session) {
+        let session = Arc::new(session);
+        let (key, user) = (session.key(), user_of(&session));
+        self.maps.sessions.insert(key, session);
+        self.add_to_user(user, key);
+    }
+
+    /// Evicts the least recently used sessions above the limits. Returns how many.
+    pub(super) fn apply_limits(&self) -> usize {
+        let users = self.maps.users.iter();
+        let full = users.filter(|entry| entry.value().len() > self.max_sessions_per_user);
+        let full: Vec<Vec<SessionKey>> = full.map(|entry| entry.value().clone()).collect();
+        let mut evicted = 0;
+        for keys in full {
+            let surplus = keys.len().saturating_sub(self.max_sessions_per_user);
+            evicted += self.end_all(&self.least_recently_used(keys, surplus, None));
+        }
+        let surplus = self.len().saturating_sub(self.max_sessions);
+        if surplus > 0 {
+            let keys = self.maps.sessions.iter().map(|entry| *entry.key()).collect();
+            evicted += self.end_all(&self.least_recently_used(keys, surplus, None));
+        }
+        evicted
+    }
+
+    /// Forgets all sessions, as if there had never been any.
+    pub(super) fn clear(&self) {
+        self.maps.sessions.clear();
+        self.maps.users.clear();
+    }
+
+    /// All sessions, also those that are over.
+    pub(super) fn all(&self) -> Vec<Arc<Session>> {
+        self.maps.sessions.iter().map(|entry| Arc::clone(entry.value())).collect()
+    }
+
+    /// Whether a session was used after this moment.
+    pub(super) fn is_used_since(&self, moment: Moment) -> bool {
+        self.maps.sessions.iter().any(|entry| entry.value().used() > moment)
+    }
+
+    /// Records every session that ends from now on. Only the first call has an effect.
+    pub(super) fn record_ended(&self, queue: &Arc<EndedQueue>) {
+        self.maps.ended.get_or_init(|| Arc::clone(queue));
+    }
+
+    /// How often sessions were added, changed or removed.
+    pub(super) fn changes(&self) -> u64 {
+        self.maps.changes.load(Ordering::Relaxed)
+    }
+
+    /// Notes that sessions have changed.
+    pub(super) fn changed(&self) {
+        self.maps.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends a session; `None` if there is none with this key. Returns when a restart does not bring it back, even after a
+    /// crash.
+    pub async fn remove(&self, key: SessionKey) -> Option<Arc<Session>> {
+        let (session, number) = self.end(key)?;
+        if let (Some(queue), Some(number)) = (self.maps.ended.get(), number) {
+            queue.recorded(number).await;
+        }
+        Some(session)
+    }
+
+    /// Ends a session. Returns it with its number in the queue of ended ones.
+    pub(super) fn end(&self, key: SessionKey) -> Option<(Arc<Session>, Option<u64>)> {
         let (_, session) = self.maps.sessions.remove(&key)?;
         session.end_signal().give();
+        let number = self.maps.ended.get().map(|queue| queue.push(key));
+        self.changed();
         let user = user_of(&session);
         if let Some(mut keys) = self.maps.users.get_mut(&user) {
             keys.retain(|other| *other != key);
         }
         self.maps.users.remove_if(&user, |_, keys| keys.is_empty());
-        Some(session)
+        Some((session, number))
     }
 
     /// Ends the session whose key begins with this half. Scans the whole table.
-    pub fn remove_by_half(&self, half: &[u8; 16]) -> Option<Arc<Session>> {
+    pub async fn remove_by_half(&self, half: &[u8; 16]) -> Option<Arc<Session>> {
         let mut keys = self.maps.sessions.iter().map(|entry| *entry.key());
         let key = keys.find(|key| key.half() == *half);
         drop(keys);
-        self.remove(key?)
+        self.remove(key?).await
     }
 
     /// After how long without a request a session ends.
@@ -153,12 +234,12 @@ impl SessionTable {
         let all = self.maps.sessions.iter();
         let over = all.filter(|entry| entry.value().is_over(now, self.idle_timeout));
         let keys: Vec<SessionKey> = over.map(|entry| *entry.key()).collect();
-        self.remove_all(&keys)
+        self.end_all(&keys)
     }
 
     /// Returns how many of them there were.
-    fn remove_all(&self, keys: &[SessionKey]) -> usize {
-        keys.iter().filter(|key| self.remove(**key).is_some()).count()
+    fn end_all(&self, keys: &[SessionKey]) -> usize {
+        keys.iter().filter(|key| self.end(**key).is_some()).count()
     }
 
     /// Removes the least recently used sessions above the limit, never the `new` one. Returns how many.
@@ -166,7 +247,7 @@ impl SessionTable {
         let mut evicted = 0;
         while self.maps.sessions.len() > self.max_sessions {
             let Some(key) = self.next_eviction(new) else { break };
-            evicted += self.remove_all(&[key]);
+            evicted += self.end_all(&[key]);
         }
         evicted
     }
@@ -181,7 +262,7 @@ impl SessionTable {
             }
         }
         let keys = self.maps.sessions.iter().map(|entry| *entry.key()).collect();
-        let next = self.least_recently_used(keys, (self.max_sessions / 100).max(1), new);
+        let next = self.least_recently_used(keys, (self.max_sessions / 100).max(1), Some(new));
         candidates.extend(next.into_iter().rev().filter_map(|key| Some((self.used(key)?, key))));
         candidates.pop().map(|(_, key)| key)
     }
@@ -195,12 +276,12 @@ impl SessionTable {
         &self,
         keys: Vec<SessionKey>,
         count: usize,
-        new: SessionKey,
+        new: Option<SessionKey>,
     ) -> Vec<SessionKey> {
         if count == 0 {
             return Vec::new();
         }
-        let others = keys.into_iter().filter(|key| *key != new);
+        let others = keys.into_iter().filter(|key| Some(*key) != new);
         let mut used: Vec<_> = others.map(|key| (self.used(key), key)).collect();
         used.sort_unstable_by_key(|(used, _)| *used);
         used.into_iter().take(count).map(|(_, key)| key).collect()
@@ -255,6 +336,7 @@ mod tests {
             max_sessions_per_user,
             max_bytes: 1024,
             secrets: Vec::new(),
+            snapshot: None,
         };
         (SessionTable::new(&Arc::new(SessionMaps::new(clock.clone())), &settings), clock)
     }
@@ -271,22 +353,22 @@ mod tests {
         let (id, now) = (SessionId::generate(), clock.moment());
         let tokens = Tokens::new(token_set("at", 60, None), Duration::from_secs(60));
         let data = SessionData::new(person(subject), baseline(subject), tokens);
-        let session = Session::new(&id, data, now, Duration::from_secs(3600));
+        let session = Session::new(&id, [0; 8], data, now, Duration::from_secs(3600));
         let evicted = table.insert(Arc::new(session));
         clock.advance(Duration::from_secs(1));
         (id, evicted)
     }
 
-    #[test]
-    fn inserted_session_is_found_until_removed() {
+    #[tokio::test]
+    async fn inserted_session_is_found_until_removed() {
         let (table, clock) = table(10, 10);
         let id = sign_in(&table, &clock, "alice");
         let session = table.find(id.key()).unwrap();
         let stream = session.end_signal().token();
         assert!(table.find(SessionId::generate().key()).is_none());
-        assert!(table.remove(id.key()).is_some());
+        assert!(table.remove(id.key()).await.is_some());
         assert!(stream.is_cancelled());
-        assert!(table.find(id.key()).is_none() && table.remove(id.key()).is_none());
+        assert!(table.find(id.key()).is_none() && table.remove(id.key()).await.is_none());
         assert!(table.maps.users.is_empty());
     }
 

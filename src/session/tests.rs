@@ -33,7 +33,7 @@ pub(crate) fn session(
     let set = TokenSet { requested_at: now, ..token_set("at", seconds, refresh_token) };
     let tokens = Tokens::new(set, Duration::from_secs(60));
     let data = SessionData::new(person(subject), baseline(subject), tokens);
-    Session::new(&SessionId::generate(), data, now, Duration::from_secs(3600))
+    Session::new(&SessionId::generate(), [0; 8], data, now, Duration::from_secs(3600))
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn debug_output_has_no_id_and_no_token() {
     let tokens = Tokens::new(set, Duration::from_secs(60));
     let (id, start) = (SessionId::generate(), Moment::from_millis(0));
     let data = SessionData::new(person("1"), baseline("1"), tokens);
-    let session = Session::new(&id, data, start, Duration::from_secs(3600));
+    let session = Session::new(&id, [0; 8], data, start, Duration::from_secs(3600));
     let text = format!("{session:?}");
     assert!(text.contains("SessionData"), "{text}");
     for secret in [id.expose(), "access-me", "refresh-me", "identify-me"] {

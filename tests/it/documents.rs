@@ -119,6 +119,7 @@ fn check(folder: &TempDir, configuration: &str, arguments: &[&str]) -> (Option<i
     for (name, text) in [
         ("portcullis.yaml", here(configuration)),
         ("client_secret", "a-secret-that-no-other-file-has".to_owned()),
+        ("session_secret", "another-secret-that-no-other-file-has".to_owned()),
         ("tls.crt", pair.cert.pem()),
         ("tls.key", pair.signing_key.serialize_pem()),
         ("service-account.json", service_account_file("https://oauth2.googleapis.com")),

@@ -50,6 +50,7 @@ mod sign_in;
 mod sign_in_admission;
 mod sign_in_state;
 mod sign_out;
+mod snapshot;
 mod source_files;
 mod streaming;
 mod supply;

@@ -72,7 +72,9 @@ fn configuration_in_the_readme_fits_the_units() {
     let service = example("systemd/portcullis.service", &[]);
     let files = block.split("/run/credentials/portcullis.service/").skip(1);
     let files: Vec<_> = files.map(|rest| rest.split(['\n', '}']).next().unwrap()).collect();
-    assert_eq!(files, ["tls.crt", "tls.key", "client_secret"]);
+    assert_eq!(files, ["tls.crt", "tls.key", "client_secret", "session_secret"]);
+    assert!(block.contains("snapshot: /var/lib/portcullis/"), "{block}");
+    assert!(service.contains("\nStateDirectory=portcullis\n"), "{service}");
     for name in files {
         assert!(service.contains(&format!("LoadCredential={name}:/etc/portcullis/{name}\n")));
     }

@@ -12,7 +12,7 @@ use prometheus_client::registry::Registry;
 use crate::clock::UnixTime;
 use crate::telemetry::metrics::count::{Durations, Tally};
 use crate::telemetry::metrics::label::{
-    Label, Limit, LogLine, ProviderEndpoint, Refresh, SignIn, SignOut, StatusClass,
+    Label, Limit, LogLine, ProviderEndpoint, Refresh, SignIn, SignOut, SnapshotOutcome, StatusClass,
 };
 use crate::telemetry::metrics::list::{self, Metric};
 use crate::telemetry::metrics::process::ProcessUsage;
@@ -134,6 +134,12 @@ impl Scrape {
         for kind in SignOut::ALL {
             family.counter(&[kind.as_str()], metrics.sign_outs.get(*kind))?;
         }
+        let mut family = Family::begin(encoder, &list::SESSION_SNAPSHOTS)?;
+        for outcome in SnapshotOutcome::ALL {
+            family.counter(&[outcome.as_str()], metrics.snapshots.get(*outcome))?;
+        }
+        let written = metrics.snapshot_at.load(Ordering::Relaxed);
+        Family::begin(encoder, &list::SESSION_SNAPSHOT_TIME)?.gauge(&[], written)?;
         let mut family = Family::begin(encoder, &list::LIMIT_HITS)?;
         for limit in Limit::ALL {
             family.counter(&[limit.as_str()], metrics.limit_hits.get(*limit))?;

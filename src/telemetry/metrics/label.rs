@@ -148,6 +148,16 @@ labels! {
 }
 
 labels! {
+    /// The outcome of an attempt to write `session.snapshot`.
+    SnapshotOutcome {
+        /// It has all sessions.
+        Success = "success",
+        /// The disk is full, read-only or broken.
+        Failure = "failure",
+    }
+}
+
+labels! {
     /// An endpoint of a provider.
     ProviderEndpoint {
         /// The discovery document.

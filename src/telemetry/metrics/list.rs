@@ -18,7 +18,7 @@ pub struct Metric {
 }
 
 /// All metrics of the gateway.
-pub const ALL: [Metric; 18] = [
+pub const ALL: [Metric; 20] = [
     REQUESTS,
     REQUEST_DURATION,
     REQUESTS_IN_FLIGHT,
@@ -29,6 +29,8 @@ pub const ALL: [Metric; 18] = [
     REFRESHES,
     GROUP_FAILURES,
     SIGN_OUTS,
+    SESSION_SNAPSHOTS,
+    SESSION_SNAPSHOT_TIME,
     PROVIDER_UP,
     PROVIDER_REQUEST_DURATION,
     UPSTREAM_CONNECTIONS,
@@ -85,6 +87,20 @@ pub(super) const GROUP_FAILURES: Metric = metric(
 );
 
 pub(super) const SIGN_OUTS: Metric = metric("sign_outs_total", Counter, &["kind"], "Sign-outs");
+
+pub(super) const SESSION_SNAPSHOTS: Metric = metric(
+    "session_snapshots_total",
+    Counter,
+    &["outcome"],
+    "Attempts to write session.snapshot, and failures to record a session that ended",
+);
+
+pub(super) const SESSION_SNAPSHOT_TIME: Metric = metric(
+    "session_snapshot_timestamp_seconds",
+    Gauge,
+    &[],
+    "When session.snapshot was last written; 0 if not since the start",
+);
 
 pub(super) const PROVIDER_UP: Metric = metric(
     "provider_up",

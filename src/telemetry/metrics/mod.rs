@@ -15,13 +15,16 @@ mod process;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use exposition::{CONTENT_TYPE, Gauges};
-pub use label::{Label, Limit, LogLine, ProviderEndpoint, Refresh, SignIn, SignOut, StatusClass};
+pub use label::{
+    Label, Limit, LogLine, ProviderEndpoint, Refresh, SignIn, SignOut, SnapshotOutcome, StatusClass,
+};
 
+use crate::clock::UnixTime;
 use crate::lock::lock;
 use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::count::{Counts, Durations, Sharded};
@@ -38,6 +41,10 @@ pub struct Metrics {
     unrouted: Arc<RouteMeter>,
     providers: WeakMap<Arc<str>, ProviderMeter>,
     sign_outs: Counts<SignOut>,
+    snapshots: Counts<SnapshotOutcome>,
+    /// Seconds since 1970.
+    snapshot_at: AtomicI64,
+    snapshot_is_failing: AtomicBool,
     limit_hits: Counts<Limit>,
     /// Rate limits of the log line for each limit.
     reported: [LogThrottle; Limit::ALL.len()],
@@ -92,6 +99,9 @@ impl Metrics {
             routes,
             providers: WeakMap::default(),
             sign_outs: Counts::default(),
+            snapshots: Counts::default(),
+            snapshot_at: AtomicI64::new(0),
+            snapshot_is_failing: AtomicBool::new(false),
             limit_hits: Counts::default(),
             reported: Default::default(),
             generation: AtomicU64::new(0),
@@ -138,6 +148,24 @@ impl Metrics {
     /// Counts a sign-out.
     pub fn signed_out(&self, kind: SignOut) {
         self.sign_outs.count(kind);
+    }
+
+    /// Counts a written snapshot.
+    pub fn snapshot_written(&self, UnixTime(at): UnixTime) {
+        self.snapshots.count(SnapshotOutcome::Success);
+        self.snapshot_at.store(at, Ordering::Relaxed);
+        self.snapshot_is_failing.store(false, Ordering::Relaxed);
+    }
+
+    /// Counts a snapshot that could not be written.
+    pub fn snapshot_failed(&self) {
+        self.snapshots.count(SnapshotOutcome::Failure);
+        self.snapshot_is_failing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the last attempt to write a snapshot failed.
+    pub fn is_snapshot_failing(&self) -> bool {
+        self.snapshot_is_failing.load(Ordering::Relaxed)
     }
 
     /// Counts a loaded configuration.

@@ -95,7 +95,7 @@ fn gauges_are_shown() {
         sessions: 2,
         providers_up: [("company".into(), true), ("other".into(), false)].into(),
         upstreams: [("http://wiki:8080".to_owned(), (1, 4))].into(),
-        certificates: [("tls.crt".to_owned(), crate::clock::UnixTime(7))].into(),
+        certificates: [("tls.crt".to_owned(), UnixTime(7))].into(),
         ..Gauges::default()
     };
     let text = scrape(&Arc::default(), gauges);

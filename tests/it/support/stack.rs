@@ -2,6 +2,7 @@
 //! Invariant: the gateway is the real binary; a test writes only the keys of its configuration that matter to it.
 
 use std::net::SocketAddr;
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -232,6 +233,14 @@ impl<A> Stack<A> {
     /// How many authorization codes the gateway has sent to the provider.
     pub(crate) fn codes_sent(&self) -> usize {
         self.provider.counts().code_exchanges
+    }
+
+    /// Ends the gateway by this signal, and starts it again. Returns how it ended, too.
+    pub(crate) fn restarted(self, signal: &str) -> (Self, ExitStatus) {
+        self.gateway.signal(signal);
+        let ended = self.gateway.wait();
+        let gateway = Gateway::start_with(&self.configuration);
+        (Self { gateway, ..self }, ended)
     }
 
     /// Starts another gateway with the same configuration.
