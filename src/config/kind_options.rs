@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use crate::config::diagnostics::Reported;
+use crate::config::hosted_domain::{self, HOSTED_DOMAIN};
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, Type, key};
 use crate::config::section::Section;
@@ -68,14 +69,6 @@ pub(super) const RESOURCE: KeySpec = key(
     Type::Text,
     DefaultValue::Unset("urn:microsoft:userinfo"),
     "Identifier of the web API, for kind adfs: https://wiki.example.com.",
-);
-
-/// See [`URL`].
-pub(super) const HOSTED_DOMAIN: KeySpec = key(
-    "hosted_domain",
-    Type::OneOrMore(&Type::Text),
-    DefaultValue::Unset("every Google account can sign in"),
-    "Google Workspace domain whose users can sign in, or several, for kind google: example.com.",
 );
 
 /// All of them.
@@ -184,6 +177,7 @@ fn checked(name: &str, text: &str, http: PlainHttp) -> Result<String, Invalid> {
         return Ok(url.as_str().trim_end_matches('/').to_owned());
     }
     match name {
+        name if name == HOSTED_DOMAIN.name => return hosted_domain::domain(text),
         name if name == TENANT.name => return tenant::tenant(text),
         name if name == ALLOWED_TENANTS.name => return tenant::allowed_tenant(text),
         _ => {}
@@ -194,15 +188,6 @@ fn checked(name: &str, text: &str, http: PlainHttp) -> Result<String, Invalid> {
         return match parts.is_some_and(|(major, minor)| number(major) && number(minor)) {
             true => Ok(text.to_owned()),
             false => Err(Invalid::new("is not a version of the Graph API").hint("such as v25.0")),
-        };
-    }
-    if name == HOSTED_DOMAIN.name {
-        let domain = text.to_ascii_lowercase();
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
-        return match domain.contains('.') && domain.chars().all(is_plain) {
-            true => Ok(domain),
-            false => Err(Invalid::new("is not a domain")
-                .hint("write the domain of the Workspace account, such as example.com")),
         };
     }
     if name == GUILDS.name && !(text.len() > 1 && text.bytes().all(|b| b.is_ascii_digit())) {

@@ -18,7 +18,7 @@ pub(super) const EVERY_DOMAIN: &str = "remove it: rules without `email_domains` 
     rule, write `allow: authenticated` for every signed-in user";
 
 /// Key of another gateway, and our key.
-const RENAMED: [(&str, &str); 67] = [
+const RENAMED: [(&str, &str); 70] = [
     ("oidc_issuer_url", "providers.ID.issuer"),
     ("issuer_url", "providers.ID.issuer"),
     ("idp_provider_url", "providers.ID.issuer"),
@@ -28,6 +28,9 @@ const RENAMED: [(&str, &str); 67] = [
     ("cookie_samesite", "session.cookie.same_site"),
     ("allowed_groups", "routes[].allow[].groups"),
     ("allowed_group", "routes[].allow[].groups"),
+    ("google_group", "routes[].allow[].groups"),
+    ("google_service_account_json", "providers.ID.service_account"),
+    ("google_admin_email", "providers.ID.admin_email"),
     ("allowed_emails", "routes[].allow[].emails"),
     ("allowed_users", "routes[].allow[].users"),
     ("email_domain", "routes[].allow[].email_domains"),

@@ -22,6 +22,7 @@ mod forward_auth;
 mod header_names;
 mod host_env;
 mod host_names;
+mod hosted_domain;
 mod identity;
 mod interpolate;
 mod invalid;
@@ -201,6 +202,9 @@ fn convert(diagnostics: &Diagnostics<'_>, root: &Node) -> Result<Config, Reporte
     }
     if let (Ok(ids), Ok(routes)) = (&ids, &routes) {
         identity::warn_of_missing_provider(&root, routes, ids);
+    }
+    if let (Ok(providers), Ok(routes)) = (&providers, &routes) {
+        hosted_domain::warn_of_private_accounts(&root, providers, routes);
     }
     if let Ok(routes) = &routes {
         identity::warn_of_constants(&root, routes);

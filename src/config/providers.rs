@@ -8,6 +8,7 @@ use crate::config::client_credentials;
 use crate::config::diagnostics::Reported;
 use crate::config::document::Node;
 use crate::config::field::Field;
+use crate::config::hosted_domain;
 use crate::config::invalid::Invalid;
 use crate::config::key_spec::{DefaultValue, KeySpec, MINUTE, Type, key, millis};
 use crate::config::kind_options;
@@ -31,7 +32,7 @@ pub(super) const KEYS: &[KeySpec] = &[
     ),
     kind_options::URL,
     kind_options::DOMAIN,
-    kind_options::HOSTED_DOMAIN,
+    hosted_domain::HOSTED_DOMAIN,
     service_account::SERVICE_ACCOUNT,
     service_account::ADMIN_EMAIL,
     tenant::TENANT,
