@@ -2,11 +2,14 @@
 //! Invariant: no line has a query string, a header value except the host, or any part of a body.
 
 use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::StatusCode;
+use tracing::level_filters::LevelFilter;
 
+use crate::telemetry::LogFormat;
 use crate::telemetry::audit::DeniedClaims;
 use crate::telemetry::json::{Json, Members, key};
 use crate::telemetry::metrics::{LogLine, RouteMeter};
@@ -89,18 +92,33 @@ pub struct Line<'a> {
     pub outcome: &'a Outcome,
 }
 
-/// Where lines are written directly, once the log has started as JSON. An event per line would double its cost.
+/// Where lines are written directly, once the log has started. An event per line would double its cost.
 static DIRECT: OnceLock<(Json, Lines)> = OnceLock::new();
+/// Whether they are, now.
+static IS_DIRECT: AtomicBool = AtomicBool::new(false);
 
-/// Writes the lines directly to the log. Only the first call has an effect.
-pub(super) fn write_directly(json: Json, lines: Lines) {
+/// Lets lines be written directly to the log. Only the first call has an effect.
+pub(super) fn can_write_directly(json: Json, lines: Lines) {
     // Fails if another log has started first, which then gets the lines.
     drop(DIRECT.set((json, lines)));
 }
 
+/// Follows the format and the level of the log.
+pub(super) fn follow(format: LogFormat, level: LevelFilter) {
+    IS_DIRECT.store(is_direct(format, level), Ordering::Relaxed);
+}
+
+/// Whether lines need no event: its format is JSON, and its level is logged.
+fn is_direct(format: LogFormat, level: LevelFilter) -> bool {
+    match format {
+        LogFormat::Json => level >= LevelFilter::INFO,
+        LogFormat::Text => false,
+    }
+}
+
 /// Writes a line, if the log has started.
 pub fn record(line: &Line<'_>) {
-    match DIRECT.get() {
+    match DIRECT.get().filter(|_| IS_DIRECT.load(Ordering::Relaxed)) {
         Some((json, lines)) => {
             json.line(
                 "INFO",
@@ -183,6 +201,14 @@ mod tests {
     use crate::clock::Clock;
     use crate::telemetry::json::tests::logged;
     use crate::telemetry::metrics::Metrics;
+
+    #[test]
+    fn lines_are_written_directly_as_json_if_their_level_is_logged() {
+        assert!(is_direct(LogFormat::Json, LevelFilter::INFO));
+        assert!(is_direct(LogFormat::Json, LevelFilter::TRACE));
+        assert!(!is_direct(LogFormat::Json, LevelFilter::WARN));
+        assert!(!is_direct(LogFormat::Text, LevelFilter::INFO));
+    }
 
     #[test]
     fn line_is_the_same_written_directly_and_as_event() {

@@ -253,9 +253,15 @@ pub(super) mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    pub(in crate::telemetry) struct WrittenText(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Kept {
+    impl WrittenText {
+        pub(in crate::telemetry) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for WrittenText {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -267,14 +273,14 @@ pub(super) mod tests {
     }
 
     pub(in crate::telemetry) fn logged(event: impl FnOnce()) -> Value {
-        let kept = Kept::default();
+        let kept = WrittenText::default();
         let writer = kept.clone();
         let log = tracing_subscriber::fmt()
             .event_format(Json::new(Clock::system()))
             .with_writer(move || writer.clone())
             .finish();
         tracing::subscriber::with_default(log, event);
-        let lines = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let lines = kept.text();
         assert_eq!(lines.matches('\n').count(), 1, "one line: {lines}");
         serde_json::from_str(&lines).unwrap()
     }
