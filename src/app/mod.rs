@@ -6,6 +6,7 @@ mod check;
 mod check_tests;
 mod dispatch;
 mod error_page;
+pub mod expiry;
 pub mod explain;
 mod https_redirect;
 pub mod kept_sessions;

@@ -112,7 +112,7 @@ fn warn_of_certificates(field: &Field<'_>, pairs: &[CertifiedPair], public_url: 
         let invalid = if begin > now {
             Invalid::new("is not valid yet: browsers reject it")
                 .hint("check the clock of this machine, and the dates with `openssl x509 -noout -dates -in FILE`")
-        } else if left < SOON {
+        } else if left < EXPIRES_SOON {
             Invalid::new(format!("expires in {} days", left / A_DAY)).hint("renew it")
         } else {
             continue;
@@ -129,8 +129,8 @@ fn warn_of_certificates(field: &Field<'_>, pairs: &[CertifiedPair], public_url: 
     }
 }
 
-/// Remaining time that causes a warning. Automatic renewal happens earlier.
-const SOON: i64 = 14 * A_DAY;
+/// Remaining time of a certificate, in seconds, that causes a warning. Automatic renewal happens earlier.
+pub const EXPIRES_SOON: i64 = 14 * A_DAY;
 const A_DAY: i64 = 24 * 60 * 60;
 
 fn certificate(section: &Section<'_>) -> Result<CertifiedPair, Reported> {

@@ -64,6 +64,7 @@ mod yaml_source;
 
 use std::path::{Path, PathBuf};
 
+pub use certificates::EXPIRES_SOON;
 pub use client_credentials::keys_to_register;
 pub use config_source::{ConfigSource, SourceConflict, SourceError, admin_listen};
 pub use flags::Flags;
