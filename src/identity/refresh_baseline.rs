@@ -33,6 +33,8 @@ impl RefreshBaseline {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnClaims {
     all: ClaimSet,
+    /// Names of those that userinfo has too.
+    confirmed: BTreeSet<String>,
     /// Names of claims that came from userinfo.
     added: BTreeSet<String>,
     /// Claims of the ID token that the identity has not, or with another value.
@@ -40,23 +42,26 @@ pub struct OwnClaims {
 }
 
 impl OwnClaims {
-    /// `own` are the claims of the ID token, `all` those of the identity.
-    pub fn new(own: Map<String, Value>, all: &ClaimSet) -> Self {
+    /// `own` are the claims of the ID token, `confirmed` the names of those that userinfo has too, `all` the claims of
+    /// the identity.
+    pub fn new(own: Map<String, Value>, confirmed: BTreeSet<String>, all: &ClaimSet) -> Self {
         let claims = all.read();
         let added = claims.keys().filter(|name| !own.contains_key(*name)).cloned().collect();
         let differs = |(name, value): &(String, Value)| claims.get(name) != Some(value);
         let differing: Map<String, Value> = own.into_iter().filter(differs).collect();
-        Self { all: all.clone(), added, differing: differing.into() }
+        Self { all: all.clone(), confirmed, added, differing: differing.into() }
     }
 
-    /// The claims of the identity, the names that are not in the ID token, and the claims that differ: for a store.
-    pub fn parts(&self) -> (&ClaimSet, &BTreeSet<String>, &ClaimSet) {
-        (&self.all, &self.added, &self.differing)
+    /// For a store: the claims of the identity, the names of the ID token that userinfo has too, those that the ID token
+    /// has not, and the claims that differ.
+    pub fn parts(&self) -> (&ClaimSet, [&BTreeSet<String>; 2], &ClaimSet) {
+        (&self.all, [&self.confirmed, &self.added], &self.differing)
     }
 
     /// The reverse of [`Self::parts`].
-    pub fn of_parts(all: ClaimSet, added: BTreeSet<String>, differing: ClaimSet) -> Self {
-        Self { all, added, differing }
+    pub fn of_parts(all: ClaimSet, names: [BTreeSet<String>; 2], differing: ClaimSet) -> Self {
+        let [confirmed, added] = names;
+        Self { all, confirmed, added, differing }
     }
 
     /// The claims of the ID token.
@@ -67,16 +72,25 @@ impl OwnClaims {
         claims
     }
 
+    /// The claims that only the ID token has: what became of the others since, a newer userinfo says.
+    pub fn read_unconfirmed(&self) -> Map<String, Value> {
+        let mut claims = self.read();
+        claims.retain(|name, _| !self.confirmed.contains(name));
+        claims
+    }
+
     /// Bytes in addition to those of the identity's claims.
     pub fn bytes(&self) -> usize {
-        self.differing.bytes() + self.added.iter().map(String::len).sum::<usize>()
+        let names = self.added.iter().chain(&self.confirmed);
+        self.differing.bytes() + names.map(String::len).sum::<usize>()
     }
 
     /// The same without the claims with these names; `all` are the claims of the identity without them.
     #[must_use]
     pub fn without(&self, names: &BTreeSet<String>, all: &ClaimSet) -> Self {
-        let added = self.added.difference(names).cloned().collect();
-        Self { all: all.clone(), added, differing: self.differing.without(names) }
+        let [confirmed, added] =
+            [&self.confirmed, &self.added].map(|kept| kept.difference(names).cloned().collect());
+        Self { all: all.clone(), confirmed, added, differing: self.differing.without(names) }
     }
 }
 
@@ -106,8 +120,11 @@ mod tests {
         let own = object(json!({"sub": "1", "email": "a@b.c", "big": "x", "n": [1]}));
         let all = object(json!({"sub": "1", "email": null, "big": "x", "n": [1], "groups": ["g"]}));
         let all = ClaimSet::from(all);
-        let kept = OwnClaims::new(own.clone(), &all);
+        let confirmed = BTreeSet::from(["n".to_owned()]);
+        let kept = OwnClaims::new(own.clone(), confirmed, &all);
         assert_eq!(kept.read(), own);
+        let unconfirmed = json!({"sub": "1", "email": "a@b.c", "big": "x"});
+        assert_eq!(Value::from(kept.read_unconfirmed()), unconfirmed);
         assert!(kept.bytes() < 40, "{kept:?}");
         let names = BTreeSet::from(["big".to_owned(), "email".to_owned()]);
         let left = kept.without(&names, &all.without(&names));

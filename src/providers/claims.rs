@@ -1,6 +1,8 @@
 //! One set of claims from two sources: the ID token, and userinfo where the ID token lacks a claim.
-//! Invariants: a claim of the ID token wins, because it is signed. `email_verified` is used only with the `email` of
-//! the same source (OIDC Core §5.1).
+//! Invariants: a claim of the ID token wins, because it is signed, unless both had it and userinfo is newer.
+//! `email_verified` is used only with the `email` of the same source (OIDC Core §5.1).
+
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
@@ -42,6 +44,32 @@ pub(super) fn join(
         None => joined.remove(VERIFIED),
     };
     joined
+}
+
+/// The names of the claims of the ID token that userinfo has too. After a refresh without an ID token, userinfo alone
+/// says what became of them.
+// SECURITY: otherwise a group that was taken away stays as long as the provider sends no ID token.
+pub(super) fn confirmed(
+    id_token: &Map<String, Value>,
+    userinfo: &Map<String, Value>,
+) -> BTreeSet<String> {
+    let is_confirmed = |name: &str| match (id_token.get(name), userinfo.get(name)) {
+        (Some(Value::Array(own)), Some(Value::Array(other))) => {
+            own.len() == other.len() && own.iter().all(|item| other.contains(item))
+        }
+        (own, other) => own == other,
+    };
+    // The e-mail and whether it is verified stay together. If only a rule of the kind says that, by other claims of the
+    // ID token, they stay with these.
+    let says_of_email = id_token.contains_key(VERIFIED);
+    let has_same_email = says_of_email && is_confirmed(EMAIL) && is_confirmed(VERIFIED);
+    let names = id_token.keys().filter(|name| match name.as_str() {
+        // Never another one.
+        "sub" => false,
+        EMAIL | VERIFIED => has_same_email,
+        name => is_confirmed(name),
+    });
+    names.cloned().collect()
 }
 
 const EMAIL: &str = "email";
@@ -97,6 +125,22 @@ mod tests {
             json!({"email": them, "email_verified": true}),
             json!({"email": them, "email_verified": true}),
         );
+    }
+
+    #[test]
+    fn claims_of_both_sources_are_confirmed_and_an_email_only_with_its_verification() {
+        let check = |id_token: Value, userinfo: Value, expected: &[&str]| {
+            let found = confirmed(&object(id_token), &object(userinfo));
+            assert!(found.iter().eq(expected), "{found:?}");
+        };
+        let claims = json!({"sub": "a", "groups": ["g", "h"], "name": "A", "nonce": "n"});
+        check(claims.clone(), json!({"groups": ["h", "g"], "sub": "a"}), &["groups"]);
+        check(claims, json!({"groups": ["g"], "name": "B", "other": 1}), &[]);
+        let address = json!({"email": "a@b.c", "email_verified": true});
+        check(address.clone(), address.clone(), &["email", "email_verified"]);
+        check(address.clone(), json!({"email": "a@b.c"}), &[]);
+        check(json!({"email": "a@b.c"}), address, &[]);
+        check(json!({"email": "a@b.c"}), json!({"email": "a@b.c"}), &[]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A sign-in, from the authorization request to an identity.
 //! Source: OpenID Connect Core §3.1.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -82,6 +83,8 @@ pub(super) struct UserClaims {
     pub(super) claims: Map<String, Value>,
     /// Those of the ID token alone.
     pub(super) own: Option<Map<String, Value>>,
+    /// The names of those that userinfo has too.
+    pub(super) confirmed: BTreeSet<String>,
     /// Whether userinfo was requested.
     pub(super) has_userinfo: bool,
     /// What later tokens of this sign-in must have.
@@ -181,13 +184,13 @@ impl Provider {
         };
         let (binding, own) = issuer.verify(id_token, &expected).await?.into_parts();
         let has_userinfo = self.needs_userinfo(metadata, &own);
-        let claims = if has_userinfo {
-            let claims = self.with_userinfo(metadata, tokens, &binding, &own).await;
-            claims.or_else(|error| self.without_userinfo(error, &own))?
+        let (claims, confirmed) = if has_userinfo {
+            let found = self.with_userinfo(metadata, tokens, &binding, &own).await;
+            found.or_else(|error| self.without_userinfo(error, &own))?
         } else {
-            own.clone()
+            (own.clone(), BTreeSet::new())
         };
-        Ok(UserClaims { claims, own: Some(own), has_userinfo, binding })
+        Ok(UserClaims { claims, own: Some(own), confirmed, has_userinfo, binding })
     }
 
     /// The claims of the profile.
@@ -204,7 +207,8 @@ impl Provider {
         let subject = claims.get("sub").and_then(Value::as_str);
         let subject = subject.ok_or(OidcError::UserinfoSubject)?.into();
         let binding = IdTokenBinding { subject, nonce: nonce.to_owned(), auth_time: None };
-        Ok(UserClaims { claims, own: None, has_userinfo: true, binding })
+        let (own, confirmed) = (None, BTreeSet::new());
+        Ok(UserClaims { claims, own, confirmed, has_userinfo: true, binding })
     }
 
     /// The identity that these claims describe, with the groups of the provider's API. `held` is the session of a
@@ -227,7 +231,7 @@ impl Provider {
         tokens: &TokenSet,
         held: Option<SessionBefore<'_>>,
     ) -> Result<(Identity, RefreshBaseline), Error> {
-        let UserClaims { mut claims, own, has_userinfo, binding } = found;
+        let UserClaims { mut claims, own, confirmed, has_userinfo, binding } = found;
         self.check_required(own.as_ref().unwrap_or(&claims))?;
         if let (EmailTrust::EntraDomain, Some(own)) = (self.settings.kind.verified, &own) {
             let tenants = self.settings.kind.issuer_match(&self.settings.issuer);
@@ -244,7 +248,7 @@ impl Provider {
         // Without additions, they are all claims of the identity.
         let has_additions = has_userinfo || self.has_groups_by_api() || self.reads_access_token();
         let own = own.filter(|_| has_additions);
-        let id_token_claims = own.map(|own| OwnClaims::new(own, &identity.claims));
+        let id_token_claims = own.map(|own| OwnClaims::new(own, confirmed, &identity.claims));
         Ok((identity, RefreshBaseline { binding, id_token_claims, has_userinfo, groups_at }))
     }
 
@@ -286,21 +290,35 @@ impl Provider {
         }
     }
 
-    /// The claims of the ID token and of userinfo.
+    /// The claims of the ID token and of userinfo, and the names of those that both have.
     pub(super) async fn with_userinfo(
         &self,
         metadata: &Metadata,
         tokens: &TokenSet,
         binding: &IdTokenBinding,
         own: &Map<String, Value>,
-    ) -> Result<Map<String, Value>, OidcError> {
+    ) -> Result<(Map<String, Value>, BTreeSet<String>), OidcError> {
         let Some(endpoint) = self.userinfo_endpoint(metadata) else {
             let (endpoint, fault) = ("userinfo_endpoint", "is missing");
             return Err(OidcError::Endpoint { endpoint, fault });
         };
         let claims = userinfo(&self.http, endpoint, &tokens.access_token, &binding.subject).await;
         let claims = claims.map_err(|error| self.settings.kind.understood_of_resource(error))?;
-        Ok(claims::join(own, &claims))
+        Ok((claims::join(own, &claims), self.confirmed(own, &claims)))
+    }
+
+    /// The names of the claims of the ID token that userinfo has too, without those that the kind asks for, which must
+    /// stay in the ID token.
+    pub(super) fn confirmed(
+        &self,
+        own: &Map<String, Value>,
+        userinfo: &Map<String, Value>,
+    ) -> BTreeSet<String> {
+        let mut names = claims::confirmed(own, userinfo);
+        for RequiredClaim { claim, .. } in self.settings.kind.required_claims {
+            names.remove(*claim);
+        }
+        names
     }
 
     /// The claims of the ID token alone, if the settings allow it after this failure of userinfo.
@@ -308,13 +326,13 @@ impl Provider {
         &self,
         error: OidcError,
         own: &Map<String, Value>,
-    ) -> Result<Map<String, Value>, OidcError> {
+    ) -> Result<(Map<String, Value>, BTreeSet<String>), OidcError> {
         // SECURITY: another `sub` is token substitution (Core §5.3.2).
         if self.settings.userinfo != Userinfo::Auto || error == OidcError::UserinfoSubject {
             return Err(error);
         }
         self.hints.userinfo_failed(&error, &self.settings);
-        Ok(own.clone())
+        Ok((own.clone(), BTreeSet::new()))
     }
 
     /// The identity that these claims describe, by the configured names.

@@ -2,7 +2,6 @@
 //! Invariants: the first byte is the version, and a session of another version is never read as one of this. Times are
 //! on the wall clock, because the monotonic one ends with its process. Knows no store, which has to seal the bytes.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -96,6 +95,8 @@ struct OwnClaimsRecord<'r> {
     /// `None` for those of the identity, as nearly always.
     #[serde(borrow)]
     all: Option<&'r str>,
+    #[serde(borrow)]
+    confirmed: Vec<&'r str>,
     #[serde(borrow)]
     added: Vec<&'r str>,
     differing: &'r str,
@@ -268,10 +269,12 @@ impl<'r> BaselineRecord<'r> {
         let RefreshBaseline { binding, id_token_claims, has_userinfo, groups_at } = baseline;
         let IdTokenBinding { subject, nonce, auth_time } = binding;
         let own = id_token_claims.as_ref().map(|own| {
-            let (all, added, differing) = own.parts();
+            let (all, names, differing) = own.parts();
+            let [confirmed, added] = names.map(|names| names.iter().map(String::as_str).collect());
             OwnClaimsRecord {
                 all: (all != claims).then(|| all.text()),
-                added: added.iter().map(String::as_str).collect(),
+                confirmed,
+                added,
                 differing: differing.text(),
             }
         });
@@ -288,8 +291,9 @@ impl<'r> BaselineRecord<'r> {
     fn read(&self, identity: &Identity) -> RefreshBaseline {
         let own = self.id_token_claims.as_ref().map(|own| {
             let all = own.all.map_or_else(|| identity.claims.clone(), ClaimSet::stored);
-            let added: BTreeSet<_> = own.added.iter().map(|name| (*name).to_owned()).collect();
-            OwnClaims::of_parts(all, added, ClaimSet::stored(own.differing))
+            let names = [&own.confirmed, &own.added]
+                .map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+            OwnClaims::of_parts(all, names, ClaimSet::stored(own.differing))
         });
         RefreshBaseline {
             binding: IdTokenBinding {
@@ -363,7 +367,7 @@ mod tests {
         let mut baseline = baseline("alice");
         baseline.binding.nonce = "nonce".to_owned();
         baseline.binding.auth_time = Some(-7);
-        baseline.id_token_claims = Some(OwnClaims::new(own, &all));
+        baseline.id_token_claims = Some(OwnClaims::new(own, ["sub".to_owned()].into(), &all));
         baseline.has_userinfo = true;
         baseline.groups_at = Some(UnixTime(1_800_000_000));
         let set = token_set("access", 300, Some("refresh"));

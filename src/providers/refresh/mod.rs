@@ -5,6 +5,7 @@
 
 mod recheck;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -13,7 +14,7 @@ use tracing::warn;
 pub use recheck::{RecheckError, RecheckRequest, Rechecked};
 
 use crate::identity::Identity;
-use crate::identity::refresh_baseline::{OwnClaims, RefreshBaseline};
+use crate::identity::refresh_baseline::RefreshBaseline;
 use crate::oauth::error::Error as OAuthError;
 use crate::oauth::token::TokenSet;
 use crate::oidc::discovery::Metadata;
@@ -111,20 +112,30 @@ impl Provider {
                 Some(issuer.verify(id_token, &expected).await?.into_parts().1)
             }
         };
-        let before = baseline.id_token_claims.as_ref();
-        let Some(own) = renewed.or_else(|| before.map(OwnClaims::read)) else { return Ok(None) };
+        // Without a new ID token, a claim that userinfo has too is read from userinfo alone.
+        let (own, only_own) = match (renewed, &baseline.id_token_claims) {
+            (Some(own), _) => (own.clone(), own),
+            (None, Some(before)) => (before.read(), before.read_unconfirmed()),
+            (None, None) => return Ok(None),
+        };
         // If the sign-in requested userinfo, every refresh does too, so that a removed group is noticed. It is also
         // requested if the new ID token lacks claims that the first one had, as with many providers.
         let has_userinfo = baseline.has_userinfo || self.needs_userinfo(metadata, &own);
-        let claims = if has_userinfo {
-            match self.with_userinfo(metadata, tokens, binding, &own).await {
-                Err(error) if !error.is_temporary() => self.without_userinfo(error, &own)?,
-                claims => claims?,
+        let (own, (claims, confirmed)) = if has_userinfo {
+            match self.with_userinfo(metadata, tokens, binding, &only_own).await {
+                Ok(found) => (only_own, found),
+                Err(error) if error.is_temporary() => return Err(error),
+                Err(error) => {
+                    let (claims, _) = self.without_userinfo(error, &own)?;
+                    let names = own.keys().filter(|name| !only_own.contains_key(*name));
+                    (claims.clone(), (claims, names.cloned().collect()))
+                }
             }
         } else {
-            own.clone()
+            (own.clone(), (own, BTreeSet::new()))
         };
-        Ok(Some(UserClaims { claims, own: Some(own), has_userinfo, binding: binding.clone() }))
+        let (own, binding) = (Some(own), binding.clone());
+        Ok(Some(UserClaims { claims, own, confirmed, has_userinfo, binding }))
     }
 }
 

@@ -2,12 +2,13 @@
 //! about the user now. For `session.recheck`; with a refresh token, a refresh says the same.
 //! Invariant: only an answer ends a session: status 401, or one about another user. Tokens stay as they are.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use crate::identity::Identity;
-use crate::identity::refresh_baseline::{OwnClaims, RefreshBaseline};
+use crate::identity::refresh_baseline::RefreshBaseline;
 use crate::oauth::token::TokenSet;
 use crate::oidc::error::Error as OidcError;
 use crate::oidc::userinfo::userinfo;
@@ -120,13 +121,16 @@ impl Provider {
             }
             answer => answer?,
         };
-        let Some(own) = baseline.id_token_claims.as_ref().map(OwnClaims::read) else {
-            return Ok(Answer::Accepted);
-        };
+        let Some(before) = &baseline.id_token_claims else { return Ok(Answer::Accepted) };
         let has_userinfo = baseline.has_userinfo;
-        let claims = if has_userinfo { claims::join(&own, &added) } else { own.clone() };
-        let binding = binding.clone();
-        Ok(Answer::Claims(UserClaims { claims, own: Some(own), has_userinfo, binding }))
+        let own = before.read_unconfirmed();
+        let (claims, confirmed) = if has_userinfo {
+            (claims::join(&own, &added), self.confirmed(&own, &added))
+        } else {
+            (own.clone(), BTreeSet::new())
+        };
+        let (own, binding) = (Some(own), binding.clone());
+        Ok(Answer::Claims(UserClaims { claims, own, confirmed, has_userinfo, binding }))
     }
 
     /// Reports that sessions of this provider are rechecked for a part of their lifetime only, because it issued no

@@ -52,6 +52,15 @@ async fn slack_user_of_another_workspace_is_denied_at_sign_in_and_refresh() {
     let signed_in = scene.complete().await.unwrap();
     scene.script(|script| script.id_token = json!({TEAM: "T0OTHER99"}));
     assert!(scene.refresh(&signed_in.baseline).await.is_err());
+    // Userinfo has it too, and the ID token of the sign-in still counts where a refresh brings none.
+    scene.script(|script| {
+        script.id_token = json!({TEAM: "T0R7GR123"});
+        script.userinfo = Reply::json(200, &json!({"sub": "alice", TEAM: "T0R7GR123"}));
+    });
+    let signed_in = scene.complete().await.unwrap();
+    let mute = json!({"ok": true, "access_token": "at2", "token_type": "Bearer"});
+    scene.script(|script| script.token = Some(Reply::json(200, &mute)));
+    assert!(scene.refresh(&signed_in.baseline).await.is_ok());
     scene_of("oidc", None).await.complete().await.unwrap();
 }
 

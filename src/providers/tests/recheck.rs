@@ -56,6 +56,24 @@ async fn new_claims_of_userinfo_take_over() {
 }
 
 #[tokio::test]
+async fn userinfo_takes_away_what_both_it_and_the_id_token_had() {
+    let scene = scene(|_| {}).await;
+    scene.script(|script| {
+        script.id_token = json!({"groups": ["staff"]});
+        script.userinfo = Reply::json(200, &json!({"sub": "alice", "groups": ["staff"]}));
+    });
+    let mut signed_in = scene.complete().await.unwrap();
+    for groups in [json!(["wiki"]), Value::Null, json!(["staff"])] {
+        let claims = json!({"sub": "alice", "groups": groups});
+        scene.script(|script| script.userinfo = Reply::json(200, &claims));
+        let Ok(Rechecked::Renewed(renewed)) = scene.recheck(&signed_in).await else { panic!() };
+        (signed_in.identity, signed_in.baseline) = *renewed;
+        let found: Vec<_> = signed_in.identity.groups().collect();
+        assert_eq!(json!(found), if groups.is_null() { json!([]) } else { groups });
+    }
+}
+
+#[tokio::test]
 async fn claims_of_the_id_token_and_of_the_access_token_stay() {
     let scene = scene(|settings| {
         settings.claims.groups = GroupsPath::parse("access_token:roles").unwrap();

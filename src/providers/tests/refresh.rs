@@ -24,6 +24,54 @@ async fn refresh_replaces_all_claims() {
     assert_eq!(scene.op.seen("/userinfo").len(), 3);
 }
 
+/// Canaille: it refreshes without an ID token, and leaves out `groups` where a user has none.
+#[tokio::test]
+async fn refresh_without_an_id_token_reads_from_userinfo_what_both_had() {
+    let scene = scene(|settings| settings.userinfo = Userinfo::Always).await;
+    let userinfo = |claims: Value| Reply::json(200, &claims);
+    scene.script(|script| {
+        script.id_token = json!({"groups": ["staff", "wiki"], "name": "Alice"});
+        let claims = json!({"sub": "alice", "groups": ["wiki", "staff"], "name": "Alicia"});
+        script.userinfo = userinfo(claims);
+    });
+    let mut baseline = scene.complete().await.unwrap().baseline;
+    let mute = json!({"access_token": "at2", "token_type": "Bearer"});
+    scene.script(|script| script.token = Some(Reply::json(200, &mute)));
+    for (claims, groups) in [
+        (json!({"sub": "alice", "groups": ["wiki"], "name": "Alicia"}), &["wiki"][..]),
+        (json!({"sub": "alice"}), &[]),
+        (json!({"sub": "alice", "groups": ["staff"]}), &["staff"]),
+    ] {
+        scene.script(|script| script.userinfo = userinfo(claims));
+        let refreshed = scene.refresh(&baseline).await.unwrap();
+        let identity = refreshed.identity.unwrap();
+        assert!(identity.groups().eq(groups.iter().copied()), "{groups:?}");
+        assert_eq!(identity.name.as_deref(), Some("Alice"), "they never agreed on it");
+        baseline = refreshed.baseline;
+    }
+}
+
+#[tokio::test]
+async fn refresh_without_an_id_token_and_userinfo_keeps_the_claims_of_the_id_token() {
+    let scene = scene(|_| {}).await;
+    scene.script(|script| {
+        script.id_token = json!({"groups": ["staff"]});
+        script.userinfo = Reply::json(200, &json!({"sub": "alice", "groups": ["staff"]}));
+    });
+    let baseline = scene.complete().await.unwrap().baseline;
+    let mute = json!({"access_token": "at2", "token_type": "Bearer"});
+    scene.script(|script| {
+        script.token = Some(Reply::json(200, &mute));
+        script.userinfo = Reply::json(403, &json!({"error": "insufficient_scope"}));
+    });
+    let refreshed = scene.refresh(&baseline).await.unwrap();
+    assert!(refreshed.identity.unwrap().groups().eq(["staff"]));
+    let gone = Reply::json(200, &json!({"sub": "alice"}));
+    scene.script(|script| script.userinfo = gone);
+    let refreshed = scene.refresh(&refreshed.baseline).await.unwrap();
+    assert_eq!(refreshed.identity.unwrap().groups().count(), 0);
+}
+
 #[tokio::test]
 async fn refresh_without_new_claims_keeps_the_old_ones() {
     let scene = scene(|_| {}).await;
