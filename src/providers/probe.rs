@@ -283,17 +283,22 @@ fn judge_response(
         }
     };
     if let Err(error) = response.check_issuer(server.identifier(), announced) {
-        let (message, hint) = match &response.iss {
-            Some(iss) => {
+        match (&response.iss, &response.outcome) {
+            (Some(iss), _) => {
                 let message = format!("is not that of the provider's responses: {error}");
-                (message, server.hint_for_issuer(iss).advice(iss))
+                let hint = server.hint_for_issuer(iss).advice(iss);
+                return report.fatal("issuer", message, hint.as_deref());
             }
-            None => {
+            // Canaille leaves it out in errors only, and sign-ins work.
+            (None, Err(_)) => {
+                let message = format!("is a provider whose errors are rejected: {error}");
+                report.warn("issuer", message, Some(ANNOUNCED_ONLY));
+            }
+            (None, Ok(_)) => {
                 let message = format!("is a provider whose responses are rejected: {error}");
-                (message, Some(ANNOUNCED_ONLY.to_owned()))
+                return report.fatal("issuer", message, Some(ANNOUNCED_ONLY));
             }
-        };
-        return report.fatal("issuer", message, hint.as_deref());
+        }
     }
     match response.outcome {
         Err(error) if OAuthError::Rejected(error.clone()).is_temporary() => {
@@ -397,12 +402,14 @@ mod tests {
         let mut report = ProbeReport::default();
         judge_response(query, &server(), true, &mut report);
         let found = report.findings.first().map(|found| {
-            assert_eq!(found.is_fatal, !found.message.contains("endpoint that fails"));
+            let is_warning = ["endpoint that fails", "whose errors are rejected"];
+            assert_eq!(found.is_fatal, !is_warning.iter().any(|it| found.message.contains(it)));
             (found.key, format!("{}\n{}", found.message, found.hint.as_deref().unwrap_or_default()))
         });
         match (&found, report.passed.first(), expected) {
             (None, Some(passed), Ok(expected)) => assert_eq!(*passed, expected),
-            (Some((key, text)), None, Err((expected_key, part))) => {
+            (Some((key, text)), passed, Err((expected_key, part))) => {
+                assert!(passed.is_none() || text.contains("whose errors are rejected"));
                 assert!(*key == expected_key && text.contains(part), "{query}: {key}: {text}");
                 assert!(!text.replace('\n', "").contains(char::is_control), "{text:?}");
             }
@@ -426,7 +433,11 @@ mod tests {
         let other = "`iss` is not the issuer: it is \"https://other\", and `issuer` is \"https://op.example\"";
         check("state=s&iss=https://other&error=login_required", Err(("issuer", other)));
         let announced = "remove `authorization_response_iss_parameter_supported`";
-        for query in ["state=s&error=login_required", "state=s&code=c"] {
+        for (query, rejected) in
+            [("state=s&error=login_required", "errors"), ("state=s&code=c", "responses")]
+        {
+            let rejected = format!("is a provider whose {rejected} are rejected: ");
+            check(query, Err(("issuer", &rejected)));
             check(query, Err(("issuer", "no `iss`, although")));
             check(query, Err(("issuer", announced)));
         }
