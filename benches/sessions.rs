@@ -67,7 +67,11 @@ fn snapshot(clock: &Clock, table: &SessionTable) {
     measure("written", || runtime.block_on(writer.conclude(&continuing.roots)));
     drop(writer);
     let settings = settings(SNAPSHOT);
-    let read = SessionTable::new(&Arc::new(SessionMaps::new(clock.clone())), &settings);
+    let read = SessionTable::new(
+        &Arc::new(SessionMaps::new(clock.clone())),
+        &settings,
+        Arc::new([[0; 8]]),
+    );
     let found = measure("read", || open(&read).1);
     assert!(read.len() == SNAPSHOT, "{found:?}");
     let bytes = std::fs::metadata(&file).unwrap().len();
@@ -90,7 +94,11 @@ fn measure<T>(what: &str, work: impl FnOnce() -> T) -> T {
 fn filled(clock: &Clock, count: usize) -> (SessionTable, Vec<SessionId>) {
     let settings = settings(count);
     let (table, provider) = (
-        SessionTable::new(&Arc::new(SessionMaps::new(clock.clone())), &settings),
+        SessionTable::new(
+            &Arc::new(SessionMaps::new(clock.clone())),
+            &settings,
+            Arc::new([[0; 8]]),
+        ),
         Arc::from("company"),
     );
     let mut sample = Vec::new();

@@ -39,8 +39,8 @@
 //! | room | what it is | imports |
 //! |---|---|---|
 //! | [`cli`] | the commands, their exit codes, and signals | `app` `config` `server` `demo` |
-//! | [`app`] | one configuration at run time (`build`, `dispatch`) and what outlives it (`lasting`); the only room that knows all others | every room below |
-//! | [`admin`] | the admin listener: health, readiness, metrics | `login` `providers` `pages` … |
+//! | [`app`] | one configuration at run time (`build`, `dispatch`), what outlives it (`lasting`), and its replacement (`reload`); the only room that knows all others | every room below |
+//! | [`admin`] | the admin listener: health, readiness, metrics, and who may use it (`access`) | `login` `providers` `pages` … |
 //! | [`endpoints`] | the gateway's own paths, each in a file named after it, unless it is a line in `mod`: parse, call one room, respond | `gate` `login` `pages` … |
 //! | [`config`] | YAML or flags into the `Settings` of each room; a key stands in the file of its section (`routes`, `session`, …) | every `Settings` |
 //! | [`gate`] | one request of a route: identify, decide, forward or challenge; ends WebSockets (`websockets`), uploads and streams (`session_bound`) with their session | `session` `policy` `upstream` … |
@@ -63,8 +63,6 @@
 //!
 //! - Sessions outside of the process: a file in `session`, named after the store (`session::redis`), behind
 //!   `session::table`, whose functions become asynchronous, as `remove` is. `session::codec` makes bytes of a session.
-//! - Reload of the configuration: `app::reload`. It builds another `App` with the same `app::lasting`, and replaces the
-//!   `server::active_settings`.
 //! - A logout that the provider sends (back-channel logout): `endpoints::backchannel_logout`. `oidc::logout` has the
 //!   rules of its token already; `session::table` still needs to find sessions by `sid`.
 //!

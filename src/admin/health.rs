@@ -2,12 +2,14 @@
 //! Invariant: a provider that cannot be reached does not make the process unready. Public routes and existing
 //! sessions work without it, and all replicas would be unready at once.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{Response, StatusCode};
 
 use crate::admin::Admin;
 use crate::body::Body;
+use crate::lock::lock;
 use crate::pages::plain_text;
 use crate::providers::{Provider, ProviderHealth};
 use crate::server::Shutdown;
@@ -17,6 +19,8 @@ use crate::server::Shutdown;
 pub struct Health {
     serving: AtomicBool,
     shutdown: Shutdown,
+    /// What was wrong at the last reload.
+    failed_reload: Mutex<Option<String>>,
 }
 
 /// A stage in the life of the process.
@@ -33,12 +37,17 @@ pub enum Stage {
 impl Health {
     /// Starting until [`Self::serving`] is called, draining as soon as `shutdown` begins.
     pub fn new(shutdown: Shutdown) -> Self {
-        Self { serving: AtomicBool::new(false), shutdown }
+        Self { serving: AtomicBool::new(false), shutdown, failed_reload: Mutex::default() }
     }
 
     /// Notes that the public listeners accept connections.
     pub fn serving(&self) {
         self.serving.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes the result of a reload: what was wrong.
+    pub fn reloaded(&self, failure: Option<String>) {
+        *lock(&self.failed_reload) = failure;
     }
 
     /// The current stage.
@@ -71,7 +80,10 @@ impl Admin {
                     true => "session.snapshot cannot be written\n",
                     false => "",
                 };
-                plain_text(StatusCode::OK, format!("ready\n{problems}{snapshot}"))
+                let failed = lock(&self.health.failed_reload).clone();
+                let reload =
+                    failed.map_or_else(String::new, |why| format!("last reload failed: {why}\n"));
+                plain_text(StatusCode::OK, format!("ready\n{problems}{snapshot}{reload}"))
             }
         }
     }

@@ -65,7 +65,9 @@ impl App {
     pub fn new(config: &Config, lasting: &Lasting) -> Result<Self, Error> {
         let Lasting { clock, metrics, tasks, upstreams, .. } = lasting;
         let site = Site::new(config.public_url.clone(), config.endpoint_prefix.clone());
-        let sessions = SessionTable::new(&lasting.sessions, &config.session);
+        let providers = providers(config, &lasting.providers)?;
+        let fingerprints = providers.all().iter().map(|provider| provider.fingerprint()).collect();
+        let sessions = SessionTable::new(&lasting.sessions, &config.session, fingerprints);
         let cookies = cookies(config);
         let targets = targets(config, &site, &cookies)?;
         let size_limit = Arc::new(used::size_limit(config));
@@ -76,7 +78,7 @@ impl App {
         let states = States::new(roots, lasting.used_states.clone(), site.public_url());
         let party = Arc::new(RelyingParty::new(
             site,
-            providers(config, &lasting.providers)?,
+            providers,
             sessions,
             cookies,
             clock.clone(),
@@ -89,6 +91,7 @@ impl App {
             config.session.outage_grace,
             config.server.limits.identity_header_bytes,
             lasting.session_bound.clone(),
+            lasting.rules.clone(),
         ));
         let login = Arc::new(Login::new(
             Arc::clone(&party),
@@ -103,7 +106,6 @@ impl App {
         let table = routes(config, &rules, &answer_names, metrics, upstreams)?;
         let routes = Arc::new(Routes::new(table, config.endpoint_prefix.clone()));
         let pages = Arc::new(Pages::new(&config.pages, clock.clone())?);
-        metrics.configured();
         Ok(Self {
             endpoints: Endpoints {
                 party: Arc::clone(&party),
@@ -118,9 +120,7 @@ impl App {
             gate,
             party,
             pages,
-            upstreams: upstreams.clone(),
             redirect_loop: LogThrottle::default(),
-            tasks: tasks.clone(),
             metrics: Arc::clone(metrics),
         })
     }

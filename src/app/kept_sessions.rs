@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -16,7 +18,7 @@ use crate::session::snapshot::{Snapshot, SnapshotError, SnapshotFound};
 #[derive(Debug)]
 pub struct KeptSessions {
     snapshot: Arc<Snapshot>,
-    roots: Roots,
+    roots: Arc<ArcSwap<Roots>>,
 }
 
 impl App {
@@ -26,8 +28,7 @@ impl App {
         let providers = self.party.providers().all().iter();
         let providers = providers.map(|provider| (provider.id().clone(), provider.fingerprint()));
         let continuing = Continuing {
-            // A snapshot needs `session.secret`, so that the generated root is not used.
-            roots: Roots::new(&config.session.secrets, &Root::generate()),
+            roots: roots(config),
             lifetime: config.session.lifetime,
             providers: providers.collect(),
         };
@@ -35,7 +36,8 @@ impl App {
         match Snapshot::open(path, sessions, &continuing, clock, &self.metrics) {
             Ok((snapshot, found)) => {
                 report(path, &found);
-                Some(KeptSessions { snapshot, roots: continuing.roots })
+                let roots = Arc::new(ArcSwap::from_pointee(continuing.roots));
+                Some(KeptSessions { snapshot, roots })
             }
             Err(error) => {
                 self.metrics.snapshot_failed();
@@ -46,7 +48,17 @@ impl App {
     }
 }
 
+/// What a snapshot is sealed with. It needs `session.secret`, so that the generated root is not used.
+pub(super) fn roots(config: &Config) -> Roots {
+    Roots::new(&config.session.secrets, &Root::generate())
+}
+
 impl KeptSessions {
+    /// What the next snapshot is sealed with.
+    pub(super) fn roots(&self) -> &Arc<ArcSwap<Roots>> {
+        &self.roots
+    }
+
     /// Keeps the sessions up to date in the file while `serving` runs, and writes them once more after it.
     pub async fn keep_while(self, serving: impl Future<Output = ()>, shutdown: &Shutdown) {
         let Self { snapshot, roots } = self;
@@ -54,7 +66,7 @@ impl KeptSessions {
             () = serving => {}
             () = snapshot.keep(&roots) => {}
         }
-        if shutdown.unless_forced(snapshot.conclude(&roots)).await.is_none() {
+        if shutdown.unless_forced(snapshot.conclude(&roots.load_full())).await.is_none() {
             tracing::warn!("stopped at once: session.snapshot is not written once more");
         }
     }

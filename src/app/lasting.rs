@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::endpoints::auth::ignored_headers::IgnoredHeaders;
+use crate::gate::present_rules::PresentRules;
 use crate::gate::session_bound::SessionBound;
 use crate::login::browser_sessions::BrowserSessions;
 use crate::login::sign_in_rounds::SignInRounds;
@@ -30,6 +31,8 @@ pub struct Lasting {
     pub(super) sessions: Arc<SessionMaps>,
     /// Requests that end with their session.
     pub(super) session_bound: Arc<SessionBound>,
+    /// The rules in effect.
+    pub(super) rules: Arc<PresentRules>,
     /// States whose code was sent.
     pub(super) used_states: Arc<UsedStates>,
     /// Sign-ins of the last minute whose session no page has accepted.
@@ -55,6 +58,7 @@ impl Lasting {
             tasks: TaskTracker::new(),
             sessions: Arc::new(SessionMaps::new(clock.clone())),
             session_bound: Arc::default(),
+            rules: Arc::default(),
             used_states: Arc::default(),
             sign_in_rounds: Arc::default(),
             browser_sessions: Arc::default(),
@@ -82,7 +86,8 @@ mod tests {
     use crate::config::{HostEnv, load};
     use crate::oauth::loopback::{Loopback, Reply};
     use crate::server::{ClientInfo, Handler as _, Incoming, Scheme};
-    use crate::session::tests::session;
+    use crate::session::SessionKey;
+    use crate::session::tests::session_at;
     use crate::telemetry::metrics::Gauges;
 
     const CONFIG: &str = r#"
@@ -125,6 +130,18 @@ routes: [{ upstream: "http://127.0.0.1:1", allow: authenticated }]
         }
     }
 
+    impl Process {
+        /// Adds a session of the app's provider, and returns its key.
+        fn sign_in(&self, app: &App) -> SessionKey {
+            let provider = app.party.providers().all()[0].fingerprint();
+            let now = self.lasting.clock.moment();
+            let session = session_at(provider, "alice", 9000, None, now);
+            let key = session.key();
+            app.party.sessions().insert(Arc::new(session));
+            key
+        }
+    }
+
     /// The fields of a response.
     async fn get(app: &App, target: &str, cookie: &str) -> HeaderMap {
         let request = Request::get(target).header(COOKIE, cookie).body(Body::empty()).unwrap();
@@ -142,13 +159,27 @@ routes: [{ upstream: "http://127.0.0.1:1", allow: authenticated }]
     async fn second_app_has_the_sessions_under_its_own_limits() {
         let process = Process::start().await;
         let (first, second) = (process.app("", ""), process.app("1h", "2h"));
-        let alice = session("alice", 9000, None, process.lasting.clock.moment());
-        let key = alice.key();
-        first.party.sessions().insert(Arc::new(alice));
+        let key = process.sign_in(&first);
         assert!(second.party.sessions().find(key).is_some());
         process.lasting.clock.advance(Duration::from_secs(3600));
         assert!(first.party.sessions().len() == 1 && second.party.sessions().find(key).is_none());
         assert!(first.party.sessions().is_empty());
+    }
+
+    #[tokio::test]
+    async fn session_ends_if_its_provider_is_gone_or_another() {
+        let process = Process::start().await;
+        let first = process.app("", "");
+        for (from, to) in [("client_id: wiki", "client_id: other"), ("company: {", "other: {")] {
+            let key = process.sign_in(&first);
+            let changed = process.app(from, to);
+            assert!(first.party.sessions().find(key).is_some(), "{to}");
+            assert!(changed.party.sessions().find(key).is_none(), "{to}");
+            assert!(first.party.sessions().find(key).is_none(), "{to}");
+        }
+        let key = process.sign_in(&first);
+        let same = process.app("client_secret: s", "client_secret: rotated, name: Other");
+        assert!(same.party.sessions().find(key).is_some());
     }
 
     #[tokio::test]

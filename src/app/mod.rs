@@ -8,18 +8,20 @@ mod dispatch;
 mod error_page;
 pub mod expiry;
 pub mod explain;
+mod file_watch;
+mod gateway;
 mod https_redirect;
+mod kept_fresh;
 pub mod kept_sessions;
 pub mod lasting;
 pub mod probe;
+pub mod reload;
 pub mod serve;
 #[cfg(test)]
 mod tests;
 mod used;
 
 use std::sync::Arc;
-
-use tokio_util::task::TaskTracker;
 
 use crate::endpoints::Endpoints;
 use crate::gate::Gate;
@@ -28,7 +30,6 @@ use crate::login::relying_party::RelyingParty;
 use crate::pages::Pages;
 use crate::telemetry::log_throttle::LogThrottle;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::TargetPools;
 
 /// The gateway under one configuration.
 #[derive(Debug)]
@@ -38,10 +39,6 @@ pub struct App {
     party: Arc<RelyingParty>,
     endpoints: Endpoints,
     pages: Arc<Pages>,
-    /// Connections to upstreams.
-    upstreams: TargetPools,
-    /// Owns what runs without a request: refreshes, revocations, keeping providers fresh.
-    tasks: TaskTracker,
     metrics: Arc<Metrics>,
     /// Throttles the log line about https requests at the redirect to https.
     redirect_loop: LogThrottle,

@@ -1,90 +1,130 @@
 //! Serving: from the opening of the listeners to the end of the last task.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::health::Health;
-use crate::admin::{self, Admin, AllowedHosts};
-use crate::app::App;
-use crate::server::{self, Bound, ListenAddress, PassedSockets, Server, ServerTimeouts, Shutdown};
+use crate::admin::{self, Access, AdminSettings};
+use crate::app::gateway::{
+    Gateway, addresses, context, public_settings, report_admin_listener, report_listener, shown,
+};
+use crate::app::kept_fresh::KeptFresh;
+use crate::app::kept_sessions::KeptSessions;
+use crate::app::lasting::Lasting;
+use crate::app::reload::{Reloader, Reloads};
+use crate::app::{App, build};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::origin::Origin;
+use crate::server::{self, Bound, ListenerKind, LocalAddress, PassedSockets, Server, Shutdown};
+use crate::telemetry::metrics::Metrics;
 
-/// Opens the admin listener. It closes with the public ones.
-pub async fn bind_admin(
-    address: &ListenAddress,
-    timeouts: ServerTimeouts,
-    passed: &mut PassedSockets,
-) -> Result<Bound, server::Error> {
-    Server::bind(&admin::settings(address, timeouts), admin::frame(), passed).await
+/// Reason why the gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is valid, but cannot be used.
+    #[error("cannot use the configuration: {0}")]
+    App(#[from] build::Error),
+    /// An address is in use, or does not belong to this machine.
+    #[error(transparent)]
+    Listener(#[from] server::Error),
 }
 
-impl App {
-    /// Serves until `shutdown` begins and all requests and tasks have ended.
-    pub async fn serve(self: Arc<Self>, public: Bound, admin: Option<Bound>, shutdown: Shutdown) {
+/// A gateway whose listeners are open.
+#[derive(Debug)]
+pub struct BoundGateway {
+    app: Arc<App>,
+    lasting: Lasting,
+    public: Bound,
+    admin: Bound,
+    settings: AdminSettings,
+    passed: PassedSockets,
+    kept: Option<KeptSessions>,
+}
+
+impl BoundGateway {
+    /// Builds the application and opens the listeners.
+    pub async fn open(
+        config: &Config,
+        clock: &Clock,
+        mut passed: PassedSockets,
+    ) -> Result<Self, StartError> {
+        let (limits, left) = config.server.limits.bearable();
+        let metrics = Arc::new(Metrics::new(config.server.workers));
+        let lasting = Lasting::new(clock, &metrics, left);
+        let app = Arc::new(App::new(config, &lasting)?);
+        passed.reserve(addresses(config));
+        let public = public_settings(config, limits);
+        let public = Server::bind(&public, context(config, &metrics), &mut passed).await?;
+        let admin = admin::settings(config.admin.listen.as_ref(), config.server.timeouts);
+        let admin = Server::bind(&admin, admin::context(), &mut passed).await?;
+        metrics.configured();
+        // After the listeners are open: connections wait, and none is rejected.
+        let kept = app.restore_sessions(config, clock);
+        let settings = config.admin.clone();
+        Ok(Self { app, lasting, public, admin, settings, passed, kept })
+    }
+
+    /// The addresses of the public listeners of this kind, with actual ports.
+    pub fn local_addresses(&self, kind: ListenerKind) -> Vec<LocalAddress> {
+        self.public.local_addresses(kind)
+    }
+
+    /// Logs where the listeners are.
+    pub fn report_listeners(&self, public_url: &Origin) {
+        self.admin.local_addresses(ListenerKind::Public).iter().for_each(report_admin_listener);
+        for kind in [ListenerKind::ForwardAuth, ListenerKind::Redirect, ListenerKind::Public] {
+            for address in self.public.local_addresses(kind) {
+                report_listener(kind, &address, public_url);
+            }
+        }
+    }
+
+    /// The names of the sockets of the service manager that no listener has taken.
+    pub fn unused_sockets(&self) -> Vec<&str> {
+        self.passed.unused()
+    }
+
+    /// Serves until `shutdown` begins and all requests and tasks have ended. Without `reloads`, the configuration stays.
+    pub async fn serve(self, shutdown: Shutdown, reloads: Option<Reloads>) {
+        let Self { app, lasting, public, admin, settings, passed, kept } = self;
         let health = Arc::new(Health::new(shutdown.clone()));
-        let Some(bound) = admin else { return self.serve_public(public, shutdown, &health).await };
-        let admin = Admin {
-            health: Arc::clone(&health),
-            metrics: Arc::clone(&self.metrics),
-            party: Arc::clone(&self.party),
-            upstreams: self.upstreams.clone(),
-            connections: public.open_connections(),
-            certificates: public.certificates(),
-            hosts: AllowedHosts::of(bound.local_addresses()),
+        let (orders, reloads) = match reloads {
+            Some(reloads) => {
+                let (orders, ordered) = admin::reload_orders();
+                (Some(orders), Some((reloads, ordered)))
+            }
+            None => (None, None),
         };
-        tokio::join!(
-            bound.serve(Arc::new(admin), shutdown.clone()),
-            self.serve_public(public, shutdown, &health)
-        );
-    }
-
-    async fn serve_public(self: Arc<Self>, bound: Bound, shutdown: Shutdown, health: &Health) {
+        let access = Access::of(&settings, &admin.local_addresses(ListenerKind::Public));
+        let public = public.start(Arc::clone(&app));
+        let shown = shown(&app, &lasting, &public, &health, access, &orders);
+        let admin = admin.start(Arc::new(shown));
+        let kept_fresh = KeptFresh::default();
+        let snapshot_roots = kept.as_ref().map(|kept| Arc::clone(kept.roots()));
+        let gateway = Arc::new(Gateway {
+            lasting,
+            public,
+            admin,
+            health,
+            kept_fresh,
+            snapshot_roots,
+            orders,
+        });
+        gateway.put_in_effect(&app);
+        drop(app);
         let stopped = CancellationToken::new();
-        for provider in self.party.providers().all() {
-            let (keep_fresh, stopped) = (provider.keep_fresh(), stopped.clone());
-            self.tasks.spawn(async move {
-                tokio::select! {
-                    () = keep_fresh => {}
-                    () = stopped.cancelled() => {}
-                }
-            });
+        gateway.watch(&stopped);
+        if let Some((reloads, ordered)) = reloads {
+            let reloader = Reloader::new(Arc::clone(&gateway), reloads, ordered, passed);
+            gateway.spawn(&stopped, reloader.run());
         }
-        let (app, sweeping) = (Arc::clone(&self), stopped.clone());
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = app.sweep() => {}
-                () = sweeping.cancelled() => {}
-            }
-        });
-        let (gate, watching) = (Arc::clone(&self.gate), stopped.clone());
-        self.tasks.spawn(async move {
-            tokio::select! {
-                () = gate.watch_requests() => {}
-                () = watching.cancelled() => {}
-            }
-        });
-        health.serving();
-        bound.serve(Arc::clone(&self), shutdown.clone()).await;
-        stopped.cancel();
-        self.tasks.close();
-        // Refreshes and revocations under way get a few more seconds.
-        let waited = tokio::time::timeout(LAST_TASKS, self.tasks.wait());
-        if let Some(Err(_)) = shutdown.unless_forced(waited).await {
-            tracing::warn!("drain timed out, cancelling requests to providers");
-        }
-    }
-
-    async fn sweep(&self) {
-        loop {
-            tokio::time::sleep(SWEEP).await;
-            let ended = self.party.sessions().sweep();
-            if ended > 0 {
-                tracing::debug!(ended, "removed sessions that are over");
-            }
+        gateway.health.serving();
+        let serving = gateway.stopped(&shutdown, &stopped);
+        match kept {
+            Some(kept) => Box::pin(kept.keep_while(serving, &shutdown)).await,
+            None => Box::pin(serving).await,
         }
     }
 }
-
-const SWEEP: Duration = Duration::from_secs(60);
-const LAST_TASKS: Duration = Duration::from_secs(5);

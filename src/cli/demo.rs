@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use clap::{ValueEnum, value_parser};
 
-use crate::cli::run::open;
+use tokio::sync::mpsc::unbounded_channel;
+
+use crate::app::serve::BoundGateway;
 use crate::cli::{CANNOT_LISTEN, INVALID_CONFIG, SUCCESS, USAGE_ERROR, complain, signals};
 use crate::clock::Clock;
 use crate::config::{HostEnv, Problems, load};
@@ -55,11 +57,13 @@ pub(super) fn run(arguments: &Arguments, out: &mut dyn Write) -> io::Result<u8> 
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let shutdown = Shutdown::new();
+    // There is no configuration to reload.
+    let (hangups, _) = unbounded_channel();
     runtime.block_on(async {
         tokio::select! {
             // First, so that no signal ends the process without a handler once it has printed that it serves.
             biased;
-            Err(error) = async { signals::follow(&shutdown).await } => Err(error),
+            Err(error) = async { signals::follow(&shutdown, &hangups).await } => Err(error),
             code = serve(arguments, &shutdown, out) => code,
         }
     })
@@ -175,12 +179,13 @@ async fn demo(port: u16, stop: &Shutdown, out: &mut dyn Write) -> io::Result<u8>
         }
     };
     let _flush = telemetry::log::start(&config.telemetry)?;
-    let opened = match open(&config, &mut PassedSockets::default()).await {
+    let opened = BoundGateway::open(&config, &Clock::system(), PassedSockets::default()).await;
+    let opened = match opened {
         Ok(opened) => opened,
         Err(error) => return unavailable(&error.to_string()),
     };
     introduce(out, &public_url, &provider)?;
-    opened.serve(stop.clone()).await;
+    Box::pin(opened.serve(stop.clone(), None)).await;
     provider.stop().await;
     app.stop().await;
     Ok(SUCCESS)

@@ -1,5 +1,6 @@
 //! Command line: one file a command. The exit codes are here.
 
+mod admin_client;
 pub mod check;
 mod configuration;
 mod demo;
@@ -7,6 +8,7 @@ mod explain;
 mod health;
 mod keygen;
 mod provider;
+mod reload;
 pub mod run;
 mod schema;
 mod service_manager;
@@ -19,6 +21,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::cli::admin_client::AdminAddress;
 use crate::cli::configuration::Configuration;
 use crate::config::HostEnv;
 
@@ -97,7 +100,22 @@ Examples:
         config: Option<PathBuf>,
         /// URL on the admin listener, or unix:PATH [default: that of the configuration]
         #[arg(long, value_name = "URL", value_parser = health::target)]
-        url: Option<health::AdminAddress>,
+        url: Option<AdminAddress>,
+    },
+    /// Have a running gateway load its configuration again. It also does so when a file changes, and on SIGHUP.
+    #[command(after_help = "\
+Exit codes: 0 reloaded, 1 no answer, or not allowed, 64 usage error, 78 invalid configuration: the one in effect stays.
+
+Examples:
+  portcullis reload --config /etc/portcullis/portcullis.yaml
+  portcullis reload --url unix:/run/portcullis/admin.sock")]
+    Reload {
+        /// Configuration file; its `admin.listen` and `admin.token` are used [default: as for `run`]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// URL on the admin listener, or unix:PATH [default: that of the configuration]
+        #[arg(long, value_name = "URL", value_parser = reload::target)]
+        url: Option<AdminAddress>,
     },
     /// Print a new random secret for `session.secret`.
     #[command(after_help = "Example: portcullis keygen > session.secret")]
@@ -152,6 +170,7 @@ fn dispatch(command: Command) -> io::Result<u8> {
             .find(&source, |written| explain::run(written, &request, &source, &mut out)),
         Command::Demo { arguments } => demo::run(&arguments, &mut out),
         Command::Health { config, url } => health::check(url, config.as_deref(), &source, &mut out),
+        Command::Reload { config, url } => reload::order(url, config.as_deref(), &source, &mut out),
         Command::Keygen => keygen::run(&mut out),
         Command::Schema => schema::run(&mut out),
         Command::Provider { guide } => provider::run(guide.as_deref(), &mut out),
@@ -204,6 +223,8 @@ fn complain(text: &str) {
 const SUCCESS: u8 = 0;
 /// The gateway is not ready, or does not answer.
 const NOT_READY: u8 = 1;
+/// The gateway does not answer, or not to this client.
+const NO_ANSWER: u8 = 1;
 /// The explained request would be denied, or needs sign-in.
 const NOT_ALLOWED: u8 = 1;
 /// Usage error: `EX_USAGE` of sysexits.h.

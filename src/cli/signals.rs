@@ -1,4 +1,4 @@
-//! Signals of the process: SIGTERM and SIGINT stop it, SIGHUP, SIGUSR1 and SIGUSR2 have no effect.
+//! Signals of the process: SIGTERM and SIGINT stop it, SIGHUP reloads, SIGUSR1 and SIGUSR2 have no effect.
 //! Invariant: the first signal starts the drain, the second one stops at once.
 
 use std::convert::Infallible;
@@ -8,10 +8,14 @@ use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::server::Shutdown;
+use tokio::sync::mpsc::UnboundedSender;
 
-/// Turns signals into calls of `shutdown`. Returns only if the handlers cannot be installed, so run it next to the
+/// Turns signals into calls of `shutdown`, and each SIGHUP into an item of `hangups`. Returns only if the handlers cannot be installed, so run it next to the
 /// servers.
-pub(super) async fn follow(shutdown: &Shutdown) -> io::Result<Infallible> {
+pub(super) async fn follow(
+    shutdown: &Shutdown,
+    hangups: &UnboundedSender<()>,
+) -> io::Result<Infallible> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -24,8 +28,8 @@ pub(super) async fn follow(shutdown: &Shutdown) -> io::Result<Infallible> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
             _ = hangup.recv() => {
-                // Without a handler, SIGHUP would end the process and all sessions.
-                tracing::warn!("SIGHUP has no effect: restart to load a changed configuration");
+                // At the end of the process no configuration is loaded any more.
+                let (Ok(()) | Err(_)) = hangups.send(());
                 continue;
             }
         }
@@ -44,6 +48,7 @@ mod tests {
     use std::process::{Command, id};
     use std::time::Duration;
 
+    use tokio::sync::mpsc::unbounded_channel;
     use tokio::time::timeout;
 
     use super::*;
@@ -59,11 +64,14 @@ mod tests {
     async fn first_signal_starts_the_drain_and_second_one_stops_at_once() {
         let shutdown = Shutdown::new();
         let followed = shutdown.clone();
-        let following = tokio::spawn(async move { follow(&followed).await });
+        let (hangups, mut hung_up) = unbounded_channel();
+        let following = tokio::spawn(async move { follow(&followed, &hangups).await });
         // One turn installs the handlers; before that the signal would end this process.
         tokio::task::yield_now().await;
         send("-USR1");
         send("-USR2");
+        send("-HUP");
+        timeout(SOON, hung_up.recv()).await.expect("a reload").unwrap();
         send("-TERM");
         timeout(SOON, shutdown.begun()).await.expect("the drain starts");
         assert!(shutdown.unless_forced(std::future::ready(())).await.is_some());

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::admin::AdminSettings;
 use crate::config::Config;
 use crate::config::diagnostics::Diagnostics;
 use crate::config::document::Node;
@@ -12,7 +13,6 @@ use crate::config::host_env::HostEnv;
 use crate::config::problem::{KeyPath, Problem, Problems, Severity};
 use crate::config::read_tree;
 use crate::config::yaml_source::{self, CONFIG_TEXT, YamlSource};
-use crate::server::ListenAddress;
 
 /// Source of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,6 +130,14 @@ impl ConfigSource {
         }
     }
 
+    /// Returns the file, if it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Yaml(YamlSource::File(file)) => Some(file),
+            Self::Yaml(YamlSource::Variable) | Self::Flags(_) => None,
+        }
+    }
+
     /// Returns warnings about other sources, which were probably meant.
     fn first_warnings(&self, source: &HostEnv) -> Vec<Problem> {
         match self {
@@ -157,12 +165,9 @@ impl ConfigSource {
     }
 }
 
-/// Returns the address of the admin listener that `run` opens with this file and this environment; `None` if it is
-/// off. Other keys may be wrong. Without any source it is the default, because the flags of `run` are not known.
-pub fn admin_listen(
-    file: Option<&Path>,
-    source: &HostEnv,
-) -> Result<Option<ListenAddress>, SourceError> {
+/// Returns the settings of the admin listener that `run` opens with this file and this environment. Other keys may be
+/// wrong. Without any source it is the default, because the flags of `run` are not known.
+pub fn admin_settings(file: Option<&Path>, source: &HostEnv) -> Result<AdminSettings, SourceError> {
     let replacing = flags::in_environment(source);
     let has_flags = !replacing.is_empty();
     let yaml = match given_yaml(file, replacing, source)? {
@@ -171,10 +176,12 @@ pub fn admin_listen(
         given => given,
     };
     match yaml {
-        Some(yaml) => Ok(yaml.admin_listen(source)?),
+        Some(yaml) => Ok(yaml.admin_settings(source)?),
         None => {
             let (root, here) = (Node::Map(Vec::new()), Diagnostics::new(source, Path::new("")));
-            Ok(yaml_source::admin_listen(&root, here, source, |path| (flag_of(path).into(), None))?)
+            Ok(yaml_source::admin_settings(&root, here, source, |path| {
+                (flag_of(path).into(), None)
+            })?)
         }
     }
 }
@@ -537,7 +544,11 @@ routes:
         for file in [both, neither, empty] {
             let (config, _) = load(&format!("{file}{rest}"), &set).unwrap();
             let listen: Vec<_> = config.server.listen.iter().map(ToString::to_string).collect();
-            assert_eq!((listen, config.admin), (vec!["127.0.0.1:1".to_owned()], None), "{file}");
+            assert_eq!(
+                (listen, config.admin.listen),
+                (vec!["127.0.0.1:1".to_owned()], None),
+                "{file}"
+            );
         }
         let wrong = [("PORTCULLIS_LISTEN", "127.0.0.1:1"), ("PORTCULLIS_ADMIN_LISTEN", "off")]
             .map(|(name, value)| (name, if name.contains("ADMIN") { value } else { "4180" }));

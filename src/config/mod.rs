@@ -66,7 +66,7 @@ use std::path::{Path, PathBuf};
 
 pub use certificates::EXPIRES_SOON;
 pub use client_credentials::keys_to_register;
-pub use config_source::{ConfigSource, SourceConflict, SourceError, admin_listen};
+pub use config_source::{ConfigSource, SourceConflict, SourceError, admin_settings};
 pub use flags::Flags;
 pub use host_env::{HostEnv, ReadError};
 pub use problem::{KeyPath, Problem, Problems, Severity};
@@ -74,6 +74,7 @@ pub use provider_guide::{provider_guide, provider_kinds};
 pub use schema::schema;
 pub use yaml_source::YamlSource;
 
+use crate::admin::AdminSettings;
 use crate::config::diagnostics::{Diagnostics, Reported};
 use crate::config::document::Node;
 use crate::config::invalid::Invalid;
@@ -82,7 +83,6 @@ use crate::config::section::Section;
 use crate::origin::Origin;
 use crate::policy::Policy;
 use crate::routing::path::PathPrefix;
-use crate::server::ListenAddress;
 
 /// Keys at the top level of the file.
 const ROOT: &[KeySpec] = &[
@@ -145,8 +145,8 @@ pub struct Config {
     pub routes: Vec<crate::gate::route::Settings>,
     /// Appearance of the pages.
     pub pages: crate::pages::Brand,
-    /// Address of the admin listener; `None`: off.
-    pub admin: Option<ListenAddress>,
+    /// The admin listener.
+    pub admin: AdminSettings,
     /// Logs.
     pub telemetry: crate::telemetry::Settings,
     /// The access log.
@@ -195,7 +195,7 @@ fn convert(diagnostics: &Diagnostics<'_>, root: &Node) -> Result<Config, Reporte
     };
     let routes = routes::settings(&root, &surroundings);
     let pages = pages::brand(&root);
-    let admin = admin::listen(&root, server.as_ref().ok());
+    let admin = admin::settings(&root, server.as_ref().ok());
     let telemetry = telemetry::settings(&root);
     // Only without any entry: invalid entries have their own errors.
     if let (Ok([]), Ok(_), Ok(routes)) = (ids.as_deref(), &providers, &routes) {

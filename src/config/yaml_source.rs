@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::admin::AdminSettings;
 use crate::config::admin;
 use crate::config::diagnostics::Diagnostics;
 use crate::config::document::{self, Node};
@@ -13,7 +14,6 @@ use crate::config::line_of::{self, LineFinder};
 use crate::config::problem::{KeyPath, Problem, Problems, Severity};
 use crate::config::section::Section;
 use crate::config::{Config, read_tree};
-use crate::server::ListenAddress;
 
 /// Environment variable with the whole YAML.
 pub(super) const CONFIG_TEXT: &str = "PORTCULLIS_CONFIG_TEXT";
@@ -46,12 +46,12 @@ impl YamlSource {
         read_tree(overridden.as_ref().unwrap_or(&root), self.diagnostics(source), place)
     }
 
-    /// Returns the address of the admin listener; `None` if it is off. Other keys may be wrong.
-    pub(super) fn admin_listen(&self, source: &HostEnv) -> Result<Option<ListenAddress>, Problems> {
+    /// Returns the settings of the admin listener. Other keys may be wrong.
+    pub(super) fn admin_settings(&self, source: &HostEnv) -> Result<AdminSettings, Problems> {
         let text = self.read(source)?;
         let root = self.parse(&text)?;
         let place = |path: &KeyPath| (self.name().to_owned(), line_of::line_of(&text, &root, path));
-        admin_listen(&root, self.diagnostics(source), source, place)
+        admin_settings(&root, self.diagnostics(source), source, place)
     }
 
     /// Returns the line of a key.
@@ -123,17 +123,17 @@ impl YamlSource {
     }
 }
 
-/// Returns the address of the admin listener of a tree; `None` if it is off. `place` returns the file and line of a key.
-pub(super) fn admin_listen(
+/// Returns the settings of the admin listener of a tree. `place` returns the file and line of a key.
+pub(super) fn admin_settings(
     root: &Node,
     diagnostics: Diagnostics<'_>,
     source: &HostEnv,
     place: impl Fn(&KeyPath) -> (PathBuf, Option<usize>),
-) -> Result<Option<ListenAddress>, Problems> {
+) -> Result<AdminSettings, Problems> {
     let overridden = env_overrides::overridden(root, source);
     let section = Section::root(&diagnostics, overridden.as_ref().unwrap_or(root));
-    let address = section.and_then(|root| admin::listen(&root, None));
-    address.map_err(|_| {
+    let settings = section.and_then(|root| admin::settings(&root, None));
+    settings.map_err(|_| {
         diagnostics.errors(|path| match env_overrides::override_of(path, source) {
             Some(variable) => (variable.into(), None),
             None => place(path),

@@ -12,9 +12,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::body::Body;
 use crate::server::{
-    AccessLog, Answered, Bound, Error, Handler, Incoming, ListenAddress, LocalAddress,
-    PassedSockets, RejectedRequest, Scheme, Server, ServerContext, ServerTimeouts, Settings,
-    Shutdown,
+    AccessLog, Answered, Bound, Error, Handler, Incoming, ListenAddress, ListenerKind,
+    LocalAddress, PassedSockets, RejectedRequest, Scheme, Server, ServerContext, ServerTimeouts,
+    Settings, Shutdown,
 };
 use crate::telemetry::metrics::Metrics;
 
@@ -51,8 +51,8 @@ impl Socket {
             metrics: Arc::new(Metrics::new(settings.workers)),
         };
         let bound = Server::bind(&settings, frame, &mut PassedSockets::default()).await?;
-        let address = match bound.local_addresses() {
-            [LocalAddress::Tcp(address), ..] => *address,
+        let address = match *bound.local_addresses(ListenerKind::Public) {
+            [LocalAddress::Tcp(address), ..] => address,
             // The requested address is a TCP address.
             [LocalAddress::Unix(_), ..] | [] => address,
         };

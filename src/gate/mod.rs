@@ -6,6 +6,7 @@ mod forward;
 pub mod identify;
 pub mod initiator;
 mod leaving;
+pub mod present_rules;
 pub mod reach;
 mod recheck;
 pub mod route;
@@ -21,6 +22,7 @@ use http::uri::PathAndQuery;
 use crate::error::{DeniedUser, Error, GroupsReceived};
 use crate::gate::challenge::{Challenged, answered, is_foreign_handshake};
 use crate::gate::decide::{AccessDenied, AccessRequest, Cause, Decision, decide};
+use crate::gate::present_rules::PresentRules;
 use crate::gate::reach::Reach;
 use crate::gate::route::Route;
 use crate::gate::routes::Routes;
@@ -50,12 +52,17 @@ pub struct Gate {
     identity_header_bytes: usize,
     /// Requests that end with their session.
     session_bound: Arc<SessionBound>,
+    /// The rules by which these requests are decided on after a reload.
+    present: Arc<PresentRules>,
+    /// Differs from that of every other gate.
+    number: u64,
 }
 
 impl Gate {
     /// A gate for the sessions of this relying party. `stripped` are the headers that are removed from every
     /// request. `outage_grace` is how long a session continues after the expiry of its access token while the token
-    /// endpoint is unavailable. `identity_header_bytes` is the most bytes of all identity headers of a request.
+    /// endpoint is unavailable. `identity_header_bytes` is the most bytes of all identity headers of a request. `present`
+    /// are the rules in effect, of this gate or of a later one.
     pub fn new(
         party: Arc<RelyingParty>,
         refresher: Refresher,
@@ -63,9 +70,23 @@ impl Gate {
         outage_grace: Duration,
         identity_header_bytes: usize,
         session_bound: Arc<SessionBound>,
+        present: Arc<PresentRules>,
     ) -> Self {
-        let stripped = Arc::new(stripped);
-        Self { party, refresher, stripped, outage_grace, identity_header_bytes, session_bound }
+        Self {
+            party,
+            refresher,
+            stripped: Arc::new(stripped),
+            outage_grace,
+            identity_header_bytes,
+            session_bound,
+            number: present.next_number(),
+            present,
+        }
+    }
+
+    /// Differs from that of every other gate.
+    pub(in crate::gate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// The most bytes of all identity headers of a request: names and values.

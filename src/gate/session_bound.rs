@@ -1,8 +1,8 @@
 //! Requests that end with their session: uploads, and responses of unknown length.
-//! How: one task checks all of them every second. It skips requests younger than a second, so that a short request
-//! costs an entry in a list, but no timer and no task.
-//! Invariant: a request that is open when its session ends is cut within three seconds, even if its client neither
-//! reads nor writes.
+//! How: one task checks all of them every second, by the rules in effect. It skips requests younger than a second, so that
+//! a short request costs an entry in a list, but no timer and no task.
+//! Invariant: a request that is open when its session ends, or when the rules in effect deny it, is cut within three
+//! seconds, even if its client neither reads nor writes.
 
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -13,10 +13,9 @@ use tokio::time::sleep;
 
 use crate::body::Body;
 use crate::gate::Gate;
-use crate::gate::identify::Authentication;
+use crate::gate::present_rules::{PresentRules, Rules, Standing};
 use crate::lock::lock;
 use crate::server::{ClientInfo, RequestBinding};
-use crate::session::Session;
 use crate::upstream::is_stream;
 
 /// The requests since the last check.
@@ -28,8 +27,7 @@ pub struct SessionBound([Mutex<Vec<Entry>>; SHARDS]);
 struct Entry {
     /// Dropped at the end of the request.
     request: Weak<ClientInfo>,
-    session: Arc<Session>,
-    authentication: Authentication,
+    standing: Standing,
 }
 
 impl SessionBound {
@@ -56,8 +54,7 @@ impl Gate {
         &self,
         client: &Arc<ClientInfo>,
         response: &Response<Body>,
-        session: &Arc<Session>,
-        authentication: Authentication,
+        standing: Standing,
     ) {
         let body = response.body();
         if body.is_end_stream() {
@@ -65,48 +62,46 @@ impl Gate {
         }
         if body.size_hint().exact().is_none() || is_stream(response.headers()) {
             client.answers_without_end();
-            self.bind(client, session, authentication);
+            self.bind(client, standing);
         }
     }
 
     /// Registers a request, so that it is cut if its session ends while its body or an open-ended response is open.
-    pub(super) fn bind(
-        &self,
-        client: &Arc<ClientInfo>,
-        session: &Arc<Session>,
-        authentication: Authentication,
-    ) {
+    pub(super) fn bind(&self, client: &Arc<ClientInfo>, standing: Standing) {
         match client.bind() {
             RequestBinding::Existing => {}
             RequestBinding::New => {
-                let (request, session) = (Arc::downgrade(client), Arc::clone(session));
-                self.session_bound.add(Entry { request, session, authentication });
+                self.session_bound.add(Entry { request: Arc::downgrade(client), standing });
             }
         }
     }
+}
 
+impl SessionBound {
     /// Checks the requests that are open for at least a second. Never returns.
-    pub async fn watch_requests(&self) {
+    pub async fn watch(&self, present: &PresentRules) {
         let (mut young, mut old) = (Vec::new(), Vec::new());
         loop {
             sleep(CHECK_EVERY).await;
             // Requests that were young at the last check are a second old now.
             old.append(&mut young);
-            young = self.session_bound.take();
-            old.retain(|entry| self.check_request(entry));
+            young = self.take();
+            if let Some(rules) = present.now() {
+                old.retain_mut(|entry| check(entry, &rules));
+            }
         }
     }
+}
 
-    /// Cuts a request whose session has ended. Returns whether to check it again.
-    fn check_request(&self, Entry { request, session, authentication }: &Entry) -> bool {
-        let Some(request) = request.upgrade() else { return false };
-        // A request is not open between the end of its upload and the start of its response.
-        if !request.is_open() || self.may_stay_open(session, *authentication) {
-            return true;
-        }
-        request.cut();
-        false
+/// Cuts a request that must not stay open. Returns whether to check it again.
+fn check(Entry { request, standing }: &mut Entry, rules: &Rules) -> bool {
+    let Some(request) = request.upgrade() else { return false };
+    // A request is not open between the end of its upload and the start of its response.
+    if !request.is_open() || rules.allow(standing, request.host(), request.address()) {
+        return true;
     }
+    request.cut();
+    false
 }
 
 /// The time between two checks, and the age below which a request is not checked.

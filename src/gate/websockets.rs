@@ -3,22 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::client_address::ClientAddress;
 use crate::gate::Gate;
 use crate::gate::identify::Authentication;
-use crate::server::Tasks;
+use crate::gate::present_rules::{PresentRules, Standing};
+use crate::server::ClientInfo;
 use crate::session::{Freshness, Session};
 use crate::upstream::Ending;
 
 impl Gate {
-    /// Waits until a WebSocket has to end: with its session, or with the process.
+    /// Waits until a WebSocket has to end: with its session, by the rules in effect, or with the process.
     pub(super) fn tunnel_ending(
         &self,
-        session: Option<&Arc<Session>>,
-        authentication: Authentication,
-        tasks: &Tasks,
+        standing: Option<Standing>,
+        client: &ClientInfo,
     ) -> impl Future<Output = Ending> + use<> {
-        let over = session.map(|session| self.clone().watch(Arc::clone(session), authentication));
-        let tasks = tasks.clone();
+        let (host, address) = (client.host().to_owned(), client.address());
+        let present = Arc::clone(&self.present);
+        let over = standing.map(|standing| watch(present, standing, host, address));
+        let tasks = client.tasks().clone();
         async move {
             let over = async {
                 match over {
@@ -47,17 +50,6 @@ impl Gate {
         }
     }
 
-    /// Refreshes a session while it has an open WebSocket. Returns when the WebSocket has to end.
-    async fn watch(self, session: Arc<Session>, authentication: Authentication) {
-        let ended = session.end_signal().token();
-        while self.may_stay_open(&session, authentication) {
-            tokio::select! {
-                () = ended.cancelled() => return,
-                () = tokio::time::sleep(CHECK_EVERY) => {}
-            }
-        }
-    }
-
     /// Whether a WebSocket, upload or stream of a session may stay open. Starts a refresh of the session when due.
     pub(super) fn may_stay_open(
         &self,
@@ -79,6 +71,23 @@ impl Gate {
         // SECURITY: where every new request would be a stranger's, an open one must not continue as the member's.
         // This does not wait for the refresh: it was tried all through the grace while the stream was open.
         authentication == Authentication::Optional || !data.tokens.is_lapsed(now, self.outage_grace)
+    }
+}
+
+/// Refreshes a session while it has an open WebSocket. Returns when the WebSocket has to end.
+async fn watch(
+    present: Arc<PresentRules>,
+    mut standing: Standing,
+    host: String,
+    address: ClientAddress,
+) {
+    let ended = standing.session.end_signal().token();
+    // At the end of the process there are no rules.
+    while present.now().is_none_or(|rules| rules.allow(&mut standing, &host, address)) {
+        tokio::select! {
+            () = ended.cancelled() => return,
+            () = tokio::time::sleep(CHECK_EVERY) => {}
+        }
     }
 }
 

@@ -184,6 +184,7 @@ pub enum ProviderHealth {
 #[derive(Debug)]
 pub struct Provider {
     settings: Settings,
+    fingerprint: Fingerprint,
     http: Arc<Http>,
     client: Client,
     server: AuthorizationServer,
@@ -214,6 +215,7 @@ impl Provider {
             used_claims: Vec::new(),
             meter: states.metrics.provider(&settings.id),
             clock: states.clock.clone(),
+            fingerprint: settings.fingerprint(),
             settings,
         })
     }
@@ -266,7 +268,7 @@ impl Provider {
 
     /// Equal in two configurations that name the same provider.
     pub fn fingerprint(&self) -> Fingerprint {
-        self.settings.fingerprint()
+        self.fingerprint
     }
 
     /// How the browser brings the authorization response.
@@ -286,6 +288,11 @@ impl Provider {
         } else {
             callback
         }
+    }
+
+    /// Whether both know the same of their server, so that one task keeps it fresh.
+    pub fn has_server_of(&self, other: &Self) -> bool {
+        self.server.is_same(&other.server) && self.settings.id == other.settings.id
     }
 
     /// Keeps metadata and keys fresh, and never ends. The caller spawns it.

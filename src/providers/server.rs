@@ -94,6 +94,16 @@ impl AuthorizationServer {
         }
     }
 
+    /// Whether both are one server.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::OpenId(one), Self::OpenId(other)) => Arc::ptr_eq(one, other),
+            // Nothing of it is to be kept fresh.
+            (Self::OAuth(_), Self::OAuth(_)) => true,
+            (Self::OpenId(_), Self::OAuth(_)) | (Self::OAuth(_), Self::OpenId(_)) => false,
+        }
+    }
+
     /// Keeps metadata and keys fresh, and never ends.
     pub(super) async fn keep_fresh(self, provider: Arc<str>) {
         match self {

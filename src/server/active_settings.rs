@@ -1,12 +1,10 @@
-//! The settings in effect: derived from [`Settings`] at start. [`SettingsHandle::replace`] exchanges them as a whole;
-//! only tests call it, as there is no reload yet.
-//! Invariant: a connection keeps the settings of its accept. Only trust in the peer is evaluated for each request,
-//! so that a proxy that is no longer trusted loses it on its open connections, too.
+//! The settings in effect: derived from [`Settings`] at start and by each reload.
+//! Invariant: a connection keeps its TLS, limits and timeouts. Trust in the peer, the scheme and the access log are those
+//! in effect when a request arrives, so that a proxy that is no longer trusted loses it on its open connections, too.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
 use http::HeaderName;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioTimer;
@@ -19,7 +17,7 @@ use crate::server::h2_streams::H2Executor;
 use crate::server::peer::TrustedProxies;
 use crate::server::settings::{Limits, ProxyProtocol, ServerContext, ServerTimeouts, Settings};
 use crate::server::shutdown::Tasks;
-use crate::server::tls;
+use crate::server::tls::{self, CertificateExpiry};
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// What connections need of the settings, in the form in which they need it.
@@ -35,74 +33,37 @@ pub(super) struct ActiveSettings {
     pub(super) forward_auth: ForwardAuth,
     /// `None` without certificates.
     pub(super) tls: Option<Arc<ServerConfig>>,
+    pub(super) certificates: Vec<CertificateExpiry>,
+    /// Throttles the log line about peers that are not trusted and send the field with the client's address.
+    pub(super) untrusted_chain: LogThrottle,
     pub(super) http1: http1::Builder,
     pub(super) http2: http2::Builder<H2Executor>,
 }
 
-/// Reads and replaces the settings of a server while it runs.
-#[derive(Clone, Debug)]
-pub struct SettingsHandle {
-    active: Arc<ArcSwap<ActiveSettings>>,
-    tasks: Tasks,
-    /// Throttles the log line about peers that are not trusted and send `X-Forwarded-For`.
-    untrusted_chain: Arc<LogThrottle>,
-}
-
-impl SettingsHandle {
-    pub(super) fn new(settings: &Settings, context: ServerContext) -> Result<Self, Error> {
-        let tasks = Tasks::default();
-        let active = Arc::new(ArcSwap::from_pointee(activate(settings, context, &tasks)?));
-        let untrusted_chain = Arc::new(LogThrottle::every(Duration::from_secs(3600)));
-        Ok(Self { active, tasks, untrusted_chain })
+impl ActiveSettings {
+    /// The form of these settings that connections need. Streams of HTTP/2 are `tasks`.
+    pub(super) fn new(
+        settings: &Settings,
+        context: ServerContext,
+        tasks: &Tasks,
+    ) -> Result<Self, Error> {
+        let Settings { limits, timeouts, .. } = *settings;
+        let executor = H2Executor { tasks: tasks.clone(), write_timeout: timeouts.write };
+        Ok(Self {
+            context,
+            limits,
+            timeouts,
+            trusted_proxies: settings.trusted_proxies.clone(),
+            proxy_protocol: settings.proxy_protocol,
+            address_header: settings.client_address_header.clone().unwrap_or(FORWARDED_FOR),
+            forward_auth: settings.forward_auth.clone(),
+            tls: tls::configure(settings)?,
+            certificates: tls::expiries(&settings.certificates),
+            untrusted_chain: LogThrottle::every(Duration::from_secs(3600)),
+            http1: http1(&limits),
+            http2: http2(&limits, executor),
+        })
     }
-
-    /// Replaces all settings but `listen`, `redirect_http`, `workers` and `limits.connections`, which keep their values
-    /// from the start. Fails, and changes nothing, if a certificate cannot be used.
-    pub fn replace(&self, settings: &Settings, context: ServerContext) -> Result<(), Error> {
-        self.active.store(Arc::new(activate(settings, context, &self.tasks)?));
-        Ok(())
-    }
-
-    /// The settings in effect, for the length of one request.
-    pub(super) fn now(&self) -> Guard<Arc<ActiveSettings>> {
-        self.active.load()
-    }
-
-    /// The settings in effect, for the length of a connection.
-    pub(super) fn at_accept(&self) -> Arc<ActiveSettings> {
-        self.active.load_full()
-    }
-
-    /// Throttles the log line about peers that are not trusted and send `X-Forwarded-For`.
-    pub(super) fn untrusted_chain(&self) -> &LogThrottle {
-        &self.untrusted_chain
-    }
-
-    /// The tasks of the server.
-    pub(super) fn tasks(&self) -> &Tasks {
-        &self.tasks
-    }
-}
-
-fn activate(
-    settings: &Settings,
-    context: ServerContext,
-    tasks: &Tasks,
-) -> Result<ActiveSettings, Error> {
-    let Settings { limits, timeouts, .. } = *settings;
-    let executor = H2Executor { tasks: tasks.clone(), write_timeout: timeouts.write };
-    Ok(ActiveSettings {
-        context,
-        limits,
-        timeouts,
-        trusted_proxies: settings.trusted_proxies.clone(),
-        proxy_protocol: settings.proxy_protocol,
-        address_header: settings.client_address_header.clone().unwrap_or(FORWARDED_FOR),
-        forward_auth: settings.forward_auth.clone(),
-        tls: tls::configure(settings)?,
-        http1: http1(&limits),
-        http2: http2(&limits, executor),
-    })
 }
 
 /// Read and write buffers of a connection, unless a larger head is allowed. Large enough to read a target that is

@@ -13,6 +13,7 @@ use http::{Request, StatusCode};
 
 use crate::client_address::ClientAddress;
 use crate::origin::Origin;
+use crate::server::active_settings::ActiveSettings;
 use crate::server::authority::Authority;
 use crate::server::connection_info::ConnectionInfo;
 use crate::server::forwarded_for::{self, ForwardedFor};
@@ -50,15 +51,15 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 impl ClientInfo {
-    /// Reads the forwarding fields, if the peer is one of these trusted proxies.
+    /// Reads the forwarding fields, if the peer is one of these trusted proxies, which the settings in effect name.
     pub(super) fn of(
         connected: Arc<ConnectionInfo>,
         authority: Authority,
         headers: &HeaderMap,
         request_id: RequestId,
-        proxies: Option<&TrustedProxies>,
+        (current, proxies): (&ActiveSettings, Option<&TrustedProxies>),
     ) -> Result<Self, HeadError> {
-        let (address, scheme) = (connected.peer().address(), connected.scheme());
+        let (address, scheme) = (connected.peer().address(), connected.scheme(current));
         let open_parts = OpenParts::of(connected.activity());
         let mut client = Self {
             connected,
@@ -73,7 +74,7 @@ impl ClientInfo {
             open_parts,
         };
         if let Some(proxies) = proxies {
-            client.read_forwarding(proxies, headers)?;
+            client.read_forwarding(current, proxies, headers)?;
         }
         Ok(client)
     }
@@ -88,7 +89,9 @@ impl ClientInfo {
         let connected =
             ConnectionInfo::fixed(Peer::Ip(address), scheme, &Settings::listening_nowhere());
         let authority = Authority::parse(HeaderValue::from_static(authority)).unwrap();
-        Self::of(connected, authority, &HeaderMap::new(), RequestId::of(0, 0), None).unwrap()
+        let settings = Arc::clone(connected.settings());
+        let of = (&*settings, None);
+        Self::of(connected, authority, &HeaderMap::new(), RequestId::of(0, 0), of).unwrap()
     }
 
     /// The same for a peer on a listener of this kind, for tests.
@@ -102,11 +105,14 @@ impl ClientInfo {
         let authority = Authority::parse(authority)?;
         let connected =
             ConnectionInfo::fixed_at(peer, listener, scheme, &Settings::listening_nowhere());
-        Self::of(connected, authority, &HeaderMap::new(), RequestId::of(0, 0), None).ok()
+        let settings = Arc::clone(connected.settings());
+        let of = (&*settings, None);
+        Self::of(connected, authority, &HeaderMap::new(), RequestId::of(0, 0), of).ok()
     }
 
     fn read_forwarding(
         &mut self,
+        current: &ActiveSettings,
         proxies: &TrustedProxies,
         headers: &HeaderMap,
     ) -> Result<(), HeadError> {
@@ -114,7 +120,7 @@ impl ClientInfo {
         match ForwardedProto::read(fields) {
             ForwardedProto::Scheme(scheme) => self.scheme = scheme,
             ForwardedProto::Differing => {
-                self.scheme = self.connected.settings().context.plain_scheme;
+                self.scheme = current.context.plain_scheme;
             }
             ForwardedProto::Absent | ForwardedProto::Unknown => {}
         }
@@ -124,7 +130,7 @@ impl ClientInfo {
             self.requested = Some(mem::replace(&mut self.authority, authority));
         }
         let connected = &self.connected;
-        let name = &connected.settings().address_header;
+        let name = &current.address_header;
         let fields = headers.get_all(name).iter().map(HeaderValue::as_bytes);
         let address = match ForwardedFor::read(fields, |address| proxies.contains(address)) {
             ForwardedFor::Absent => return Ok(()),
@@ -364,9 +370,9 @@ mod tests {
             headers.append(*name, HeaderValue::from_bytes(value).unwrap());
         }
         let authority = Authority::parse(HeaderValue::from_static("own.example:8080")).unwrap();
-        let current = connected.current_settings();
-        let proxies = connected.trusted_proxies(&current);
-        ClientInfo::of(Arc::clone(&connected), authority, &headers, RequestId::of(1, 1), proxies)
+        let current = connected.settings();
+        let of = (&**current, connected.trusted_proxies(current));
+        ClientInfo::of(Arc::clone(&connected), authority, &headers, RequestId::of(1, 1), of)
     }
 
     fn proxy() -> Peer {

@@ -8,6 +8,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -15,25 +16,25 @@ use hyper_util::rt::TokioIo;
 use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::server::active_settings::SettingsHandle;
 use crate::server::connection_info::ConnectionInfo;
 use crate::server::connection_limit::{Admission, ConnectionGuard, ConnectionLimit};
 use crate::server::deadlines::{Expiry, Watchdog};
 use crate::server::eviction::EvictionWatch;
 use crate::server::handler::Handler;
+use crate::server::present::Present;
 use crate::server::protocol::{Protocol, Scheme};
 use crate::server::proxy_protocol::{self, Announced, HeaderError, ProxyHeader};
 use crate::server::service::Service;
 use crate::server::settings::ListenerKind;
-use crate::server::shutdown::{DrainStage, StageWatch};
+use crate::server::shutdown::{DrainStage, StageWatch, Tasks};
 use crate::server::stream::Stream;
 use crate::server::transport::Accepted;
 use crate::telemetry::log_throttle::LogThrottle;
 
 /// Serves the connections of all listeners of a server.
 pub(super) struct ConnectionServer<H> {
-    handler: Arc<H>,
-    settings: SettingsHandle,
+    /// The handler and the settings in effect.
+    pub(super) present: Arc<ArcSwap<Present<H>>>,
     pub(super) limit: ConnectionLimit,
     /// Throttles the log line about PROXY headers that are missing or wrong.
     bad_header: LogThrottle,
@@ -42,24 +43,28 @@ pub(super) struct ConnectionServer<H> {
 }
 
 impl<H: Handler> ConnectionServer<H> {
-    pub(super) fn new(handler: Arc<H>, settings: SettingsHandle, limit: ConnectionLimit) -> Self {
+    pub(super) fn new(present: Present<H>, limit: ConnectionLimit) -> Self {
+        let present = Arc::new(ArcSwap::from_pointee(present));
         let (bad_header, bad_certificate) = (LogThrottle::default(), LogThrottle::default());
-        Self { handler, settings, limit, bad_header, bad_certificate }
+        Self { present, limit, bad_header, bad_certificate }
     }
 
-    /// Facts about a new connection, with the settings that are in effect now.
-    pub(super) fn introduce(&self, accepted: &Accepted, kind: ListenerKind) -> Arc<ConnectionInfo> {
-        let settings = self.settings.at_accept();
+    /// Facts about a new connection, with the settings that are in effect now. `tasks` are those of its listener.
+    pub(super) fn introduce(
+        &self,
+        accepted: &Accepted,
+        kind: ListenerKind,
+        tasks: &Tasks,
+    ) -> Arc<ConnectionInfo> {
+        let settings = Arc::clone(&self.present.load().settings);
         let tls = accepted.tls(kind, settings.tls.as_ref());
         let scheme = match (tls, kind) {
-            (Some(_), _) => Scheme::Https,
-            (None, ListenerKind::Redirect) => Scheme::Http,
-            (None, ListenerKind::Public | ListenerKind::ForwardAuth) => {
-                settings.context.plain_scheme
-            }
+            (Some(_), _) => Some(Scheme::Https),
+            (None, ListenerKind::Redirect) => Some(Scheme::Http),
+            (None, ListenerKind::Public | ListenerKind::ForwardAuth) => None,
         };
-        let current = self.settings.clone();
-        Arc::new(ConnectionInfo::new(accepted.peer(), kind, scheme, settings, current))
+        let tasks = tasks.clone();
+        Arc::new(ConnectionInfo::new(accepted.peer(), kind, scheme, settings, tasks))
     }
 
     /// Serves one connection until it ends.
@@ -94,7 +99,8 @@ impl<H: Handler> ConnectionServer<H> {
                 );
             }
         };
-        let service = Service::new(Arc::clone(&self.handler), Arc::clone(&connected), admission);
+        let present = Arc::clone(&self.present);
+        let service = Service::new(present, Arc::clone(&connected), admission);
         let service = service_fn(move |request| service.answer(request));
         let stream = TokioIo::new(stream);
         match protocol {

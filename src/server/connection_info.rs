@@ -5,12 +5,11 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::Guard;
 use http::header::HeaderValue;
 use tokio::time::Instant;
 
 use crate::client_address::ClientAddress;
-use crate::server::active_settings::{ActiveSettings, SettingsHandle};
+use crate::server::active_settings::ActiveSettings;
 use crate::server::attached::Attached;
 use crate::server::deadlines::ConnectionActivity;
 use crate::server::forwarded_for::FORWARDED_FOR;
@@ -30,12 +29,12 @@ pub(super) struct ConnectionInfo {
     /// The client that a PROXY header announced in its place.
     announced: OnceLock<KnownPeer>,
     listener: ListenerKind,
-    /// `https` with TLS, else the scheme of `public_url`.
-    scheme: Scheme,
+    /// `None`: the scheme of `public_url`.
+    scheme: Option<Scheme>,
     /// The settings of its accept.
     settings: Arc<ActiveSettings>,
-    /// The settings in effect.
-    current: SettingsHandle,
+    /// The tasks of its listener.
+    tasks: Tasks,
     activity: ConnectionActivity,
     upstream_connections: Arc<AtomicUsize>,
     attached: Attached,
@@ -75,9 +74,9 @@ impl ConnectionInfo {
     pub(super) fn new(
         peer: Peer,
         listener: ListenerKind,
-        scheme: Scheme,
+        scheme: Option<Scheme>,
         settings: Arc<ActiveSettings>,
-        current: SettingsHandle,
+        tasks: Tasks,
     ) -> Self {
         Self {
             accepted: KnownPeer::of(peer, &settings),
@@ -85,7 +84,7 @@ impl ConnectionInfo {
             listener,
             scheme,
             settings,
-            current,
+            tasks,
             activity: ConnectionActivity::new(Instant::now()),
             upstream_connections: Arc::default(),
             attached: Attached::default(),
@@ -107,9 +106,9 @@ impl ConnectionInfo {
         scheme: Scheme,
         settings: &Settings,
     ) -> Arc<Self> {
-        let current = SettingsHandle::new(settings, ServerContext::unlogged()).unwrap();
-        let settings = current.at_accept();
-        Arc::new(Self::new(peer, listener, scheme, settings, current))
+        let tasks = Tasks::default();
+        let settings = ActiveSettings::new(settings, ServerContext::unlogged(), &tasks).unwrap();
+        Arc::new(Self::new(peer, listener, Some(scheme), Arc::new(settings), tasks))
     }
 
     /// Replaces the peer by the client that its PROXY header announces. The first call counts.
@@ -143,7 +142,7 @@ impl ConnectionInfo {
     }
 
     pub(super) fn tasks(&self) -> &Tasks {
-        self.current.tasks()
+        &self.tasks
     }
 
     pub(super) fn attached(&self) -> &Attached {
@@ -154,8 +153,9 @@ impl ConnectionInfo {
         self.listener
     }
 
-    pub(super) fn scheme(&self) -> Scheme {
-        self.scheme
+    /// `https` with TLS, else that of `public_url`, but `http` at the redirect to https.
+    pub(super) fn scheme(&self, current: &ActiveSettings) -> Scheme {
+        self.scheme.unwrap_or(current.context.plain_scheme)
     }
 
     /// Counts the connections to upstreams that requests of this connection hold.
@@ -166,11 +166,6 @@ impl ConnectionInfo {
     /// The settings of its accept.
     pub(super) fn settings(&self) -> &Arc<ActiveSettings> {
         &self.settings
-    }
-
-    /// The settings in effect.
-    pub(super) fn current_settings(&self) -> Guard<Arc<ActiveSettings>> {
-        self.current.now()
     }
 
     /// The trusted proxies of the settings in effect, if the peer is one of them.
@@ -206,7 +201,7 @@ impl ConnectionInfo {
                 settings.listen.is_none() && settings.includes(self.peer())
             }
         };
-        if sends_subrequests || !self.current.untrusted_chain().allow() {
+        if sends_subrequests || !self.settings.untrusted_chain.allow() {
             return;
         }
         let (peer, entry) = match self.peer() {

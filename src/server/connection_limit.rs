@@ -2,13 +2,14 @@
 //! Invariant: clients cannot take all file descriptors; upstreams, providers and the admin listener get the rest.
 //! At the limit, an idle connection is evicted for a new one (`eviction`).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
 
+use crate::lock::lock;
 use crate::server::client_limit::{ClientCount, ClientLimit, ClientPlace};
 use crate::server::connection_info::ConnectionInfo;
 use crate::server::deadlines::{Deadlines, Eviction};
@@ -20,6 +21,8 @@ use crate::telemetry::metrics::{Limit, Metrics};
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionLimit {
     within: Arc<Semaphore>,
+    /// `limits.connections` now.
+    most: Arc<Mutex<usize>>,
     /// For connections over the limit, until they have their 503, and for evicted ones, until they have closed.
     spare: Arc<Semaphore>,
     evictable: Arc<Evictable>,
@@ -102,15 +105,40 @@ impl OpenConnections {
 impl ConnectionLimit {
     /// A limit of `limits.connections`.
     pub(super) fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
-        let within = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+        let most = limits.connections.min(Semaphore::MAX_PERMITS);
         Self {
-            within,
+            within: Arc::new(Semaphore::new(most)),
+            most: Arc::new(Mutex::new(most)),
             spare: Arc::new(Semaphore::new(SPARE)),
             evictable: Arc::default(),
             clients: ClientLimit::default(),
             open: OpenConnections::default(),
             metrics,
         }
+    }
+
+    /// Changes `limits.connections`. Connections above a lower limit stay open.
+    pub(super) fn resize(&self, limits: &Limits) {
+        let wanted = limits.connections.min(Semaphore::MAX_PERMITS);
+        let before = std::mem::replace(&mut *lock(&self.most), wanted);
+        self.within.add_permits(wanted.saturating_sub(before));
+        let surplus = before.saturating_sub(wanted);
+        if surplus == 0 {
+            return;
+        }
+        let within = Arc::clone(&self.within);
+        // Gets permits as they become free, before any new connection does.
+        tokio::spawn(async move {
+            let mut left = surplus;
+            while left > 0 {
+                let some = u32::try_from(left).unwrap_or(u32::MAX);
+                let Ok(permits) = Arc::clone(&within).acquire_many_owned(some).await else {
+                    return;
+                };
+                permits.forget();
+                left -= some as usize;
+            }
+        });
     }
 
     /// Counts the open connections.

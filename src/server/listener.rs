@@ -84,7 +84,7 @@ impl Listener {
                 match self.accept().await {
                     Ok(accepted) => {
                         backoff = Backoff::default();
-                        let connected = connections.introduce(&accepted, kind);
+                        let connected = connections.introduce(&accepted, kind, &tasks);
                         if let Some(guard) = connections.limit.claim(slot, &connected) {
                             let connections = Arc::clone(&connections);
                             tasks.track(connections.serve(accepted, connected, guard));

@@ -1,7 +1,8 @@
 //! Sockets, TLS and HTTP toward clients; independent of what is served.
 //! Invariant: a [`Handler`] gets only requests whose framing, host and target are unambiguous.
 //!
-//! [`Server::bind`] opens the sockets. [`Bound::serve`] returns when the last request of a drain is answered or cut.
+//! [`Server::bind`] opens the sockets, and [`Bound::start`] serves. [`Running::stopped`] returns when the last request of
+//! a drain is answered or cut. [`Running::switch`] replaces handler and settings while the server runs.
 //!
 //! The path of a request: `listener` (`connection_limit`, `eviction`) → `connection` (`proxy_protocol`, `transport`,
 //! `stream`, `deadlines`) → `service` (`request_head`, `client_info`, `request_body`) → [`Handler`] → `response_body`
@@ -30,12 +31,14 @@ mod open_parts;
 mod panic_guard;
 mod passed_sockets;
 mod peer;
+mod present;
 mod protocol;
 mod proxy_protocol;
 mod request_body;
 mod request_head;
 mod request_id;
 mod response_body;
+mod running;
 mod service;
 mod settings;
 mod shutdown;
@@ -48,7 +51,6 @@ mod transport;
 
 use std::sync::Arc;
 
-pub use active_settings::SettingsHandle;
 pub use authority::Authority;
 pub use client_info::ClientInfo;
 pub use connection_limit::OpenConnections;
@@ -65,6 +67,7 @@ pub use protocol::{ForwardedProto, Scheme};
 pub use request_body::Stalled;
 pub use request_head::{DroppedNames, is_served};
 pub use request_id::RequestId;
+pub use running::{Next, Running};
 pub use settings::{
     AccessLog, CertifiedPair, Limits, ListenerKind, ProxyProtocol, ServerContext, ServerTimeouts,
     Settings, TlsVersion,
@@ -72,9 +75,11 @@ pub use settings::{
 pub use shutdown::{Shutdown, Tasks};
 pub use tls::CertificateExpiry;
 
+use crate::server::active_settings::ActiveSettings;
 use crate::server::connection::ConnectionServer;
 use crate::server::connection_limit::ConnectionLimit;
-use crate::server::listener::Listener;
+use crate::server::present::Present;
+use crate::server::running::OpenSockets;
 
 /// Opens servers.
 #[derive(Debug)]
@@ -83,13 +88,10 @@ pub struct Server;
 /// A server with open sockets that does not serve yet: connections wait in the backlog.
 #[derive(Debug)]
 pub struct Bound {
-    settings: SettingsHandle,
+    settings: ActiveSettings,
     limit: ConnectionLimit,
-    listeners: Vec<(Listener, ListenerKind)>,
-    addresses: Vec<LocalAddress>,
-    forward_auth_addresses: Vec<LocalAddress>,
-    redirect_addresses: Vec<LocalAddress>,
-    certificates: Vec<CertificateExpiry>,
+    sockets: Vec<OpenSockets>,
+    tasks: Tasks,
 }
 
 impl Server {
@@ -99,86 +101,32 @@ impl Server {
         context: ServerContext,
         passed: &mut PassedSockets,
     ) -> Result<Bound, Error> {
-        let limit = ConnectionLimit::new(&settings.limits, Arc::clone(&context.metrics));
-        let mut bound = Bound {
-            settings: SettingsHandle::new(settings, context)?,
-            limit,
-            listeners: Vec::new(),
-            addresses: Vec::new(),
-            forward_auth_addresses: Vec::new(),
-            redirect_addresses: Vec::new(),
-            certificates: tls::expiries(&settings.certificates),
-        };
-        for address in &settings.listen {
-            let local = bound.listen(address, ListenerKind::Public, passed).await?;
-            bound.addresses.extend(local);
-        }
-        if let Some(address) = &settings.forward_auth.listen {
-            let local = bound.listen(address, ListenerKind::ForwardAuth, passed).await?;
-            bound.forward_auth_addresses.extend(local);
-        }
-        if let Some(address) = &settings.redirect_http {
-            let local = bound.listen(address, ListenerKind::Redirect, passed).await?;
-            bound.redirect_addresses.extend(local);
-        }
-        Ok(bound)
+        let (limit, tasks) = (
+            ConnectionLimit::new(&settings.limits, Arc::clone(&context.metrics)),
+            Tasks::default(),
+        );
+        let active = ActiveSettings::new(settings, context, &tasks)?;
+        let sockets = running::open_all(settings, passed).await?;
+        Ok(Bound { settings: active, limit, sockets, tasks })
     }
 }
 
 impl Bound {
-    /// Listens on one more address, and returns the actual ones.
-    async fn listen(
-        &mut self,
-        address: &ListenAddress,
-        kind: ListenerKind,
-        passed: &mut PassedSockets,
-    ) -> Result<Vec<LocalAddress>, Error> {
-        let listeners = Listener::bind(address, passed).await?;
-        let local: Result<_, _> = listeners.iter().map(Listener::local_address).collect();
-        self.listeners.extend(listeners.into_iter().map(|listener| (listener, kind)));
-        local.map_err(|source| Error::Bind { address: address.to_string(), source })
+    /// The addresses of the listeners of this kind, with actual ports.
+    pub fn local_addresses(&self, kind: ListenerKind) -> Vec<LocalAddress> {
+        let of_kind = self.sockets.iter().filter(|sockets| sockets.kind() == kind);
+        of_kind.flat_map(|sockets| sockets.local.clone()).collect()
     }
 
-    /// Public addresses, with actual ports.
-    pub fn local_addresses(&self) -> &[LocalAddress] {
-        &self.addresses
-    }
-
-    /// Addresses for auth subrequests only, with actual ports.
-    pub fn forward_auth_addresses(&self) -> &[LocalAddress] {
-        &self.forward_auth_addresses
-    }
-
-    /// Addresses that redirect to https, with actual ports.
-    pub fn redirect_addresses(&self) -> &[LocalAddress] {
-        &self.redirect_addresses
-    }
-
-    /// Counts the open connections, also while the server runs.
-    pub fn open_connections(&self) -> OpenConnections {
-        self.limit.open_connections()
-    }
-
-    /// Replaces the settings while the server runs.
-    pub fn settings(&self) -> SettingsHandle {
-        self.settings.clone()
-    }
-
-    /// Certificates with their expiry.
-    pub fn certificates(&self) -> Vec<CertificateExpiry> {
-        self.certificates.clone()
+    /// Starts to serve.
+    pub fn start<H: Handler>(self, handler: Arc<H>) -> Running<H> {
+        let present = Present { handler, settings: Arc::new(self.settings) };
+        let connections = Arc::new(ConnectionServer::new(present, self.limit));
+        Running::start(connections, self.sockets, self.tasks)
     }
 
     /// Serves until the order to stop, then until open requests are answered or cut.
     pub async fn serve(self, handler: Arc<impl Handler>, shutdown: Shutdown) {
-        let settings = self.settings;
-        let connections = Arc::new(ConnectionServer::new(handler, settings.clone(), self.limit));
-        let tasks = settings.tasks();
-        for (listener, kind) in self.listeners {
-            tasks.track(listener.run(kind, Arc::clone(&connections), tasks.clone()));
-        }
-        shutdown.begun().await;
-        let timeouts = settings.now().timeouts;
-        tasks.drain(&shutdown, &timeouts).await;
+        self.start(handler).stopped(&shutdown).await;
     }
 }

@@ -6,6 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use arc_swap::ArcSwap;
 use http::header::{ALLOW, CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming as Received;
@@ -19,6 +20,7 @@ use crate::server::h2_streams::SendStall;
 use crate::server::handler::{Answered, Handler, Incoming, RejectedRequest};
 use crate::server::panic_guard::without_panic;
 use crate::server::peer::TrustedProxies;
+use crate::server::present::Present;
 use crate::server::request_body;
 use crate::server::request_head::{self, HeadError};
 use crate::server::request_id::RequestId;
@@ -26,7 +28,8 @@ use crate::server::response_body::ResponseBody;
 
 /// Serves the requests of one connection.
 pub(super) struct Service<H> {
-    handler: Arc<H>,
+    /// The handler and the settings in effect.
+    present: Arc<ArcSwap<Present<H>>>,
     connected: Arc<ConnectionInfo>,
     admission: Admission,
     /// The IDs of requests are made of this and their count.
@@ -42,12 +45,12 @@ const METHODS: HeaderValue =
 
 impl<H: Handler> Service<H> {
     pub(super) fn new(
-        handler: Arc<H>,
+        present: Arc<ArcSwap<Present<H>>>,
         connected: Arc<ConnectionInfo>,
         admission: Admission,
     ) -> Arc<Self> {
         let id_base = u128::from_be_bytes(random::bytes());
-        Arc::new(Self { handler, connected, admission, id_base, count: AtomicU32::new(0) })
+        Arc::new(Self { present, connected, admission, id_base, count: AtomicU32::new(0) })
     }
 
     /// Answers one request. Work that does not wait is done before the future is created, to keep it small. It is
@@ -57,11 +60,9 @@ impl<H: Handler> Service<H> {
         request: Request<Received>,
     ) -> Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, Infallible>> + Send>> {
         let (version, head) = (request.version(), request.method() == Method::HEAD);
-        let current = self.connected.current_settings();
-        let proxies = self.connected.trusted_proxies(&current);
-        let request_id = self.request_id(request.headers(), proxies);
+        let present = self.present.load_full();
         let mut exchange = Box::new(Exchange::begin(Arc::clone(&self.connected)));
-        let prepared = self.prepare(request, request_id, proxies, &mut exchange);
+        let prepared = self.prepare(request, &present, &mut exchange);
         let service = Arc::clone(self);
         Box::pin(async move {
             let stall = SendStall::current();
@@ -69,7 +70,7 @@ impl<H: Handler> Service<H> {
                 client.open_parts().runs_in(stall);
             }
             let answered = match prepared {
-                Ok(incoming) => service.handle(incoming).await,
+                Ok(incoming) => service.handle(&*present.handler, incoming).await,
                 Err(rejected) => *rejected,
             };
             let response = exchange.answered(answered, version, head);
@@ -89,40 +90,45 @@ impl<H: Handler> Service<H> {
     fn prepare(
         &self,
         mut request: Request<Received>,
-        request_id: RequestId,
-        proxies: Option<&TrustedProxies>,
+        present: &Present<H>,
         exchange: &mut Exchange,
     ) -> Result<Incoming, Box<Answered>> {
-        let settings = self.connected.settings();
-        let log = &settings.context.access_log;
+        let current = &present.settings;
+        let proxies = self.connected.trusted_proxies(current);
+        let request_id = self.request_id(request.headers(), proxies);
+        let log = &current.context.access_log;
         let line = log
             .includes(request.uri().path())
             .then(|| (request.method().clone(), request.uri().path_and_query().cloned()));
-        let checked = self.check(&mut request, request_id, proxies);
+        let checked = self.check(&mut request, present, request_id, proxies);
         exchange.client = checked.as_ref().ok().map(Arc::clone);
         exchange.line = line.map(|(method, target)| LoggedRequest { method, target, request_id });
         match checked {
             Ok(client) => {
-                let request = request
-                    .map(|body| request_body::wrap(body, settings.timeouts.request_body, &client));
+                let timeout = self.connected.settings().timeouts.request_body;
+                let request = request.map(|body| request_body::wrap(body, timeout, &client));
                 Ok(Incoming { request: Box::new(request), client })
             }
-            Err(reason) => Err(Box::new(self.reject(reason, &request, request_id))),
+            Err(reason) => {
+                Err(Box::new(self.reject(&present.handler, reason, &request, request_id)))
+            }
         }
     }
 
     fn check<B>(
         &self,
         request: &mut Request<B>,
+        present: &Present<H>,
         request_id: RequestId,
         proxies: Option<&TrustedProxies>,
     ) -> Result<Arc<ClientInfo>, Rejection> {
-        let needs_no_host = |path: &str| self.handler.needs_no_host(path);
+        let needs_no_host = |path: &str| present.handler.needs_no_host(path);
         let limits = &self.connected.settings().limits;
         let authority = request_head::check(request, limits, needs_no_host)?;
         self.check_admission()?;
         let connected = Arc::clone(&self.connected);
-        let client = ClientInfo::of(connected, authority, request.headers(), request_id, proxies)?;
+        let of = (&*present.settings, proxies);
+        let client = ClientInfo::of(connected, authority, request.headers(), request_id, of)?;
         Ok(Arc::new(client))
     }
 
@@ -138,11 +144,12 @@ impl<H: Handler> Service<H> {
 
     fn reject<B>(
         &self,
+        handler: &H,
         reason: Rejection,
         request: &Request<B>,
         request_id: RequestId,
     ) -> Answered {
-        let mut answered = self.handler.reject(RejectedRequest {
+        let mut answered = handler.reject(RejectedRequest {
             status: reason.status(),
             method: request.method(),
             version: request.version(),
@@ -166,14 +173,14 @@ impl<H: Handler> Service<H> {
     }
 
     /// Calls the handler; if it panics, the response is 500.
-    async fn handle(&self, incoming: Incoming) -> Answered {
+    async fn handle(&self, handler: &H, incoming: Incoming) -> Answered {
         let client = Arc::clone(&incoming.client);
-        if let Some(answered) = without_panic(pin!(self.handler.handle(incoming))).await {
+        if let Some(answered) = without_panic(pin!(handler.handle(incoming))).await {
             return answered;
         }
         let request_id = *client.request_id();
         tracing::error!(%request_id, "a request handler panicked");
-        self.handler.reject(RejectedRequest {
+        handler.reject(RejectedRequest {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             method: &Method::GET,
             version: Version::HTTP_11,

@@ -3,8 +3,8 @@
 //! `drain_delay`, `drain` and one second together.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 use tokio_util::task::TaskTracker;
 
+use crate::lock::lock;
 use crate::random;
 use crate::server::settings::ServerTimeouts;
 
@@ -72,6 +73,7 @@ struct Inner {
     draining: CancellationToken,
     ending: CancellationToken,
     cut: CancellationToken,
+    groups: Mutex<Vec<Weak<Self>>>,
 }
 
 /// The progress of the shutdown.
@@ -143,6 +145,41 @@ impl Tasks {
         (self.0.draining.cancelled(), self.0.ending.cancelled())
     }
 
+    /// A group of these tasks, which can leave alone.
+    pub(super) fn group(&self) -> Self {
+        let group = Arc::new(Inner {
+            tracker: self.0.tracker.clone(),
+            stage: AtomicU8::new(self.0.stage.load(Ordering::Acquire)),
+            draining: self.0.draining.child_token(),
+            ending: self.0.ending.child_token(),
+            cut: self.0.cut.child_token(),
+            groups: Mutex::default(),
+        });
+        let mut groups = lock(&self.0.groups);
+        groups.retain(|group| group.strong_count() > 0);
+        groups.push(Arc::downgrade(&group));
+        Self(group)
+    }
+
+    /// Ends the tasks of a group as a drain does, while the server goes on.
+    pub(super) async fn leave(&self, timeouts: &ServerTimeouts) {
+        self.enter(DrainStage::Draining);
+        self.0.draining.cancel();
+        sleep(timeouts.drain).await;
+        self.enter(DrainStage::Ending);
+        self.0.ending.cancel();
+        sleep(CLOSE_GRACE).await;
+        self.0.cut.cancel();
+    }
+
+    /// Begins a stage, for groups too. No stage begins again.
+    fn enter(&self, stage: DrainStage) {
+        self.0.stage.fetch_max(stage as u8, Ordering::AcqRel);
+        for group in lock(&self.0.groups).iter().filter_map(Weak::upgrade) {
+            group.stage.fetch_max(stage as u8, Ordering::AcqRel);
+        }
+    }
+
     /// Runs a task that observes the drain itself.
     pub(super) fn track(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.0.tracker.spawn(task).abort_handle()
@@ -159,9 +196,9 @@ impl Tasks {
 
     /// Drains: waits for the tasks, then cuts them.
     pub(super) async fn drain(&self, shutdown: &Shutdown, timeouts: &ServerTimeouts) {
-        self.0.stage.store(DrainStage::Stopping as u8, Ordering::Release);
+        self.enter(DrainStage::Stopping);
         shutdown.unless_forced(sleep(timeouts.drain_delay)).await;
-        self.0.stage.store(DrainStage::Draining as u8, Ordering::Release);
+        self.enter(DrainStage::Draining);
         self.0.draining.cancel();
         self.0.tracker.close();
         shutdown.unless_forced(timeout(timeouts.drain, self.0.tracker.wait())).await;
@@ -171,7 +208,7 @@ impl Tasks {
                 "drain timed out, closing remaining requests"
             );
         }
-        self.0.stage.store(DrainStage::Ending as u8, Ordering::Release);
+        self.enter(DrainStage::Ending);
         self.0.ending.cancel();
         shutdown.unless_forced(timeout(CLOSE_GRACE, self.0.tracker.wait())).await;
         self.0.cut.cancel();

@@ -334,7 +334,7 @@ mod tests {
             snapshot: None,
         };
         let maps = Arc::new(SessionMaps::new(clock.clone()));
-        let table = SessionTable::new(&maps, &settings);
+        let table = SessionTable::new(&maps, &settings, Arc::new([[0; 8]]));
         let session = Arc::new(session("alice", 0, Some("r1"), clock.moment()));
         table.insert(Arc::clone(&session));
         let limit = SizeLimit { max_bytes: settings.max_bytes, ..SizeLimit::default() };

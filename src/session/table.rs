@@ -14,12 +14,14 @@ use crate::clock::{Clock, Moment};
 use crate::lock::lock;
 use crate::session::cookie::{Cookies, Name, Sent};
 use crate::session::ended::EndedQueue;
-use crate::session::{Session, SessionKey, Settings};
+use crate::session::{ProviderMark, Session, SessionKey, Settings};
 
 /// All sessions of this process, under the limits of one configuration. A clone has the same sessions.
 #[derive(Clone, Debug)]
 pub struct SessionTable {
     maps: Arc<SessionMaps>,
+    /// The configured providers.
+    providers: Arc<[ProviderMark]>,
     idle_timeout: Option<Duration>,
     max_sessions: usize,
     max_sessions_per_user: usize,
@@ -71,10 +73,15 @@ impl SessionMaps {
 }
 
 impl SessionTable {
-    /// These sessions, under the limits of these settings.
-    pub fn new(maps: &Arc<SessionMaps>, settings: &Settings) -> Self {
+    /// These sessions, under the limits of these settings, and only those of these providers.
+    pub fn new(
+        maps: &Arc<SessionMaps>,
+        settings: &Settings,
+        providers: Arc<[ProviderMark]>,
+    ) -> Self {
         Self {
             maps: Arc::clone(maps),
+            providers,
             idle_timeout: settings.idle_timeout,
             max_sessions: settings.max_sessions,
             max_sessions_per_user: settings.max_sessions_per_user,
@@ -84,11 +91,24 @@ impl SessionTable {
     /// The session with this key, unless it is over. Does not count as a use.
     pub fn find(&self, key: SessionKey) -> Option<Arc<Session>> {
         let session = self.maps.sessions.get(&key).map(|entry| Arc::clone(entry.value()))?;
-        if session.is_over(self.maps.clock.moment(), self.idle_timeout) {
+        if self.is_over(&session) {
             self.end(key);
             return None;
         }
         Some(session)
+    }
+
+    /// After how long without a request a session ends.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        self.idle_timeout
+    }
+
+    /// Whether a session is over: after its lifetime or without use, or because its provider is not configured any more.
+    // SECURITY: an ID can get another meaning by a reload. A refresh would send the token of the old provider to the new
+    // one, and users of the old one would count as users of the new one.
+    pub fn is_over(&self, session: &Session) -> bool {
+        session.is_over(self.maps.clock.moment(), self.idle_timeout)
+            || !self.providers.contains(&session.provider())
     }
 
     /// The session of a request's cookie, unless it is over.
@@ -208,11 +228,6 @@ impl SessionTable {
         self.remove(key?).await
     }
 
-    /// After how long without a request a session ends.
-    pub fn idle_timeout(&self) -> Option<Duration> {
-        self.idle_timeout
-    }
-
     /// Whether a session is in the table.
     pub fn contains(&self, key: SessionKey) -> bool {
         self.maps.sessions.contains_key(&key)
@@ -230,9 +245,8 @@ impl SessionTable {
 
     /// Removes the sessions that are over; returns how many.
     pub fn sweep(&self) -> usize {
-        let now = self.maps.clock.moment();
         let all = self.maps.sessions.iter();
-        let over = all.filter(|entry| entry.value().is_over(now, self.idle_timeout));
+        let over = all.filter(|entry| self.is_over(entry.value()));
         let keys: Vec<SessionKey> = over.map(|entry| *entry.key()).collect();
         self.end_all(&keys)
     }
@@ -338,7 +352,8 @@ mod tests {
             secrets: Vec::new(),
             snapshot: None,
         };
-        (SessionTable::new(&Arc::new(SessionMaps::new(clock.clone())), &settings), clock)
+        let maps = Arc::new(SessionMaps::new(clock.clone()));
+        (SessionTable::new(&maps, &settings, Arc::new([[0; 8]])), clock)
     }
 
     fn sign_in(table: &SessionTable, clock: &Clock, subject: &str) -> SessionId {

@@ -30,10 +30,21 @@ pub(crate) fn session(
     refresh_token: Option<&str>,
     now: Moment,
 ) -> Session {
+    session_at([0; 8], subject, seconds, refresh_token, now)
+}
+
+/// The same at this provider.
+pub(crate) fn session_at(
+    provider: ProviderMark,
+    subject: &str,
+    seconds: u64,
+    refresh_token: Option<&str>,
+    now: Moment,
+) -> Session {
     let set = TokenSet { requested_at: now, ..token_set("at", seconds, refresh_token) };
     let tokens = Tokens::new(set, Duration::from_secs(60));
     let data = SessionData::new(person(subject), baseline(subject), tokens);
-    Session::new(&SessionId::generate(), [0; 8], data, now, Duration::from_secs(3600))
+    Session::new(&SessionId::generate(), provider, data, now, Duration::from_secs(3600))
 }
 
 #[test]

@@ -41,6 +41,7 @@ mod policy;
 mod properties;
 mod redirect_cycle;
 mod refresh;
+mod reload;
 mod restart;
 mod session_bound;
 mod session_size;

@@ -162,13 +162,13 @@ async fn second_signal_does_not_wait_for_admin_clients() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sighup_is_logged_and_ends_no_request() {
+async fn sighup_reloads_and_ends_no_request() {
     let mut stack = waiting().await;
     let mut open = Wire::to(&stack.gateway).await;
     open.say(REQUEST).await;
     stack.requests.recv().await.unwrap();
     stack.gateway.signal("HUP");
-    drop(stack.gateway.log_until("SIGHUP has no effect"));
+    drop(stack.gateway.log_until("configuration reloaded"));
     stack.go.notify_one();
     assert_eq!(status(&open.head().await), 200);
 }

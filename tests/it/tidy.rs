@@ -43,7 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("gate", &["error", "policy", "session", "identity", "login", "providers", "upstream", "pages", "routing", "server"]),
     ("endpoints", &["gate", "error", "login", "providers", "identity", "policy", "routing", "pages", "server", "grpc"]),
     ("admin", &["login", "providers", "pages", "server", "upstream"]),
-    ("config", &["gate", "session", "identity", "policy", "routing", "pages", "server", "providers", "upstream"]),
+    ("config", &["admin", "gate", "session", "identity", "policy", "routing", "pages", "server", "providers", "upstream"]),
     ("app", ANY),
     ("cli", &["app", "config", "server", "demo"]),
 ];

@@ -68,7 +68,8 @@ impl Gateway {
         let set = TokenSet { requested_at: now, ..token_set("at", 3600, None) };
         let tokens = Tokens::new(set, Duration::from_secs(60));
         let data = SessionData::new(person("alice"), baseline("alice"), tokens);
-        app.party.sessions().insert(Arc::new(Session::new(&id, [0; 8], data, now, hour)));
+        let provider = app.party.providers().all()[0].fingerprint();
+        app.party.sessions().insert(Arc::new(Session::new(&id, provider, data, now, hour)));
         let cookie = format!("__Host-portcullis={}", id.expose());
         Self { app, cookie }
     }

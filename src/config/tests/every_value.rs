@@ -32,7 +32,7 @@ fn every_value_is_read() {
     assert_eq!(server.trusted_proxies.networks, ["10.0.0.0/8".parse().unwrap()]);
     assert_eq!(server.certificates[0].name, "tls.crt");
     assert_eq!(config.endpoint_prefix.as_str(), "/-/gate");
-    assert_eq!(config.admin, Some(Tcp("[::1]:9000".into())));
+    assert_eq!(config.admin.listen, Some(Tcp("[::1]:9000".into())));
 
     let [one, two] = config.providers.as_slice() else { panic!("{:?}", config.providers) };
     assert_eq!((one.id.as_ref(), two.id.as_ref()), ("zeta", "alpha"));

@@ -254,6 +254,7 @@ fn source_with(name: &str, text: &str, more: Vec<(String, String)>) -> HostEnv {
     let variables = [
         ("CLIENT_SECRET", "s3cr3t"),
         ("SESSION_SECRET", "ssssssssssssssssssssssssssssssss"),
+        ("ADMIN_TOKEN", "tttttttttttttttttttttttttttttttt"),
         ("SECRET_IN_WRONG_PLACE", "s3cr3t"),
         ("SHORT_SECRET", "s3cr3t"),
         ("LONG_SECRET", "ssssssssssssssssssssssssssssssss"),

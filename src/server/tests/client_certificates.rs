@@ -125,7 +125,7 @@ async fn resumption_does_not_skip_the_check() {
         exchange(&running, &client).await;
         assert_eq!(exchange(&running, &client).await.1, Some(HandshakeKind::Resumed));
         // A ticket from before the setting does not open the door after it.
-        running.settings.replace(&ours.settings(Some(&ours)), context()).unwrap();
+        running.replace(&ours.settings(Some(&ours))).await;
         assert_eq!(exchange(&running, &client).await.0, "");
         let client = ours.client(version, Some(&certificate));
         for _ in 0..3 {
@@ -134,7 +134,7 @@ async fn resumption_does_not_skip_the_check() {
             assert_eq!(kind, Some(HandshakeKind::Full));
         }
         // A reload with another authority rejects the certificates of the last one.
-        running.settings.replace(&ours.settings(Some(&Authority::new())), context()).unwrap();
+        running.replace(&ours.settings(Some(&Authority::new()))).await;
         assert_eq!(exchange(&running, &client).await.0, "");
     }
 }
@@ -144,7 +144,8 @@ fn authorities_that_cannot_be_read_are_an_error() {
     let ours = Authority::new();
     for text in ["", "no PEM", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         let settings = Settings { client_ca: Some(text.to_owned()), ..ours.settings(None) };
-        let error = SettingsHandle::new(&settings, context()).unwrap_err().to_string();
+        let error =
+            ActiveSettings::new(&settings, context(), &Tasks::default()).unwrap_err().to_string();
         assert!(error.contains("server.tls.client_ca"), "{error}");
     }
 }

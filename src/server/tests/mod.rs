@@ -192,8 +192,8 @@ struct Running {
     address: SocketAddr,
     shutdown: Shutdown,
     connections: OpenConnections,
-    settings: SettingsHandle,
-    server: Arc<ConnectionServer<App>>,
+    server: Arc<crate::server::Running<App>>,
+    tasks: Tasks,
     limit: ConnectionLimit,
     serving: JoinHandle<()>,
 }
@@ -202,18 +202,19 @@ impl Running {
     async fn start(settings: Settings) -> Self {
         let bound =
             Server::bind(&settings, context(), &mut PassedSockets::default()).await.unwrap();
-        let address = bound.local_addresses().iter().find_map(|address| match address {
+        let addresses = bound.local_addresses(ListenerKind::Public);
+        let address = addresses.iter().find_map(|address| match address {
             LocalAddress::Tcp(address) => Some(*address),
             LocalAddress::Unix(_) => None,
         });
-        let (app, shutdown, connections) =
-            (Arc::<App>::default(), Shutdown::new(), bound.open_connections());
-        let (settings, limit) = (bound.settings(), bound.limit.clone());
-        let server = ConnectionServer::new(Arc::clone(&app), settings.clone(), limit.clone());
-        let server = Arc::new(server);
-        let serving = tokio::spawn(bound.serve(Arc::clone(&app), shutdown.clone()));
+        let (app, shutdown) = (Arc::<App>::default(), Shutdown::new());
+        let (tasks, limit) = (bound.tasks.clone(), bound.limit.clone());
+        let server = Arc::new(bound.start(Arc::clone(&app)));
+        let (connections, stopped) = (server.open_connections(), Arc::clone(&server));
+        let order = shutdown.clone();
+        let serving = tokio::spawn(async move { stopped.stopped(&order).await });
         let address = address.unwrap_or(([127, 0, 0, 1], 0).into());
-        Self { app, address, shutdown, connections, settings, server, limit, serving }
+        Self { app, address, shutdown, connections, server, tasks, limit, serving }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -225,10 +226,11 @@ impl Running {
         let (client, server) = duplex(64 * 1024);
         let accepted = Accepted::Memory(server);
         let slot = self.limit.slot().await;
-        let connected = self.server.introduce(&accepted, ListenerKind::Public);
+        let connections = self.server.connections();
+        let connected = connections.introduce(&accepted, ListenerKind::Public, &self.tasks);
         let guard = self.limit.claim(slot, &connected).unwrap();
-        let serving = Arc::clone(&self.server).serve(accepted, connected, guard);
-        self.settings.tasks().track(serving);
+        let serving = Arc::clone(connections).serve(accepted, connected, guard);
+        self.tasks.track(serving);
         client
     }
 

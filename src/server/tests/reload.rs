@@ -9,8 +9,13 @@ fn trusting() -> Settings {
 }
 
 impl Running {
-    fn replace(&self, settings: &Settings) {
-        self.settings.replace(settings, context()).unwrap();
+    async fn prepare(&self, settings: &Settings) -> Result<Next, Error> {
+        self.server.prepare(settings, context(), &mut PassedSockets::default()).await
+    }
+
+    pub(super) async fn replace(&self, settings: &Settings) {
+        let next = self.prepare(settings).await.unwrap();
+        self.server.switch(next, Arc::clone(&self.app));
     }
 }
 
@@ -29,7 +34,7 @@ async fn proxy_gains_and_loses_trust_on_its_open_connection() {
         (settings(), "for 127.0.0.1 "),
         (trusting(), "for 192.0.2.1 "),
     ] {
-        running.replace(&settings);
+        running.replace(&settings).await;
         let answer = get(&mut stream, "/").await;
         assert!(answer.contains(client), "{answer}");
     }
@@ -44,7 +49,7 @@ async fn connection_keeps_the_limits_and_timeouts_of_its_accept() {
     let limits = Limits { target_bytes: 64, ..Limits::default() };
     let timeouts =
         ServerTimeouts { keep_alive: Duration::from_millis(100), ..ServerTimeouts::default() };
-    running.replace(&Settings { limits, timeouts, ..settings() });
+    running.replace(&Settings { limits, timeouts, ..settings() }).await;
     let mut later = running.connect().await;
     assert!(get(&mut later, "/").await.starts_with("HTTP/1.1 200"));
     assert_eq!(until_closed(&mut later).await, "", "closed after keep_alive");
@@ -59,11 +64,11 @@ async fn limit_per_client_takes_effect_on_the_next_connection() {
     let mut first = running.connect().await;
     assert!(get(&mut first, "/").await.starts_with("HTTP/1.1 200"));
     let limits = Limits { connections_per_client: Some(1), ..Limits::default() };
-    running.replace(&Settings { limits, ..settings() });
+    running.replace(&Settings { limits, ..settings() }).await;
     let (mut second, mut third) = (running.connect().await, running.connect().await);
     assert!(get(&mut second, "/").await.starts_with("HTTP/1.1 200"));
     assert!(get(&mut third, "/").await.starts_with("HTTP/1.1 503"));
-    running.replace(&settings());
+    running.replace(&settings()).await;
     let mut fourth = running.connect().await;
     assert!(get(&mut fourth, "/").await.starts_with("HTTP/1.1 200"));
 }
@@ -77,7 +82,7 @@ async fn unusable_certificate_leaves_the_settings_in_effect() {
         certificate: String::new(),
         key: crate::secret::Secret::new(String::new()),
     }];
-    let error = running.settings.replace(&broken, context()).unwrap_err().to_string();
+    let error = running.prepare(&broken).await.unwrap_err().to_string();
     assert!(error.contains("a.pem"), "{error}");
     let answer = get(&mut running.connect().await, "/").await;
     assert!(answer.contains("for 192.0.2.1 "), "{answer}");

@@ -110,10 +110,7 @@ async fn certificate_is_chosen_by_server_name() {
 async fn new_connection_gets_the_new_certificate() {
     let (running, old) = start().await;
     let (pair, new) = pair("a.example");
-    running
-        .settings
-        .replace(&Settings { certificates: vec![pair], ..settings() }, context())
-        .unwrap();
+    running.replace(&Settings { certificates: vec![pair], ..settings() }).await;
     assert!(connect(&running, &[new], "a.example", &["http/1.1"]).await.is_ok());
     assert!(connect(&running, &old, "a.example", &["http/1.1"]).await.is_err());
 }

@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
@@ -120,8 +121,8 @@ impl Snapshot {
         Ok((Arc::new(snapshot), found))
     }
 
-    /// Records sessions that end, and writes a snapshot at intervals. Never ends by itself.
-    pub async fn keep(self: &Arc<Self>, roots: &Roots) {
+    /// Records sessions that end, and writes a snapshot at intervals, sealed with the newest of these roots. Never ends by itself.
+    pub async fn keep(self: &Arc<Self>, roots: &ArcSwap<Roots>) {
         let record = async {
             loop {
                 self.queue.filled().await;
@@ -137,7 +138,7 @@ impl Snapshot {
         let write = async {
             loop {
                 tokio::time::sleep(INTERVAL).await;
-                let roots = roots.clone();
+                let roots = roots.load_full();
                 self.blocking(move |this| this.write_if_changed(&roots)).await;
             }
         };

@@ -12,7 +12,8 @@ use prometheus_client::registry::Registry;
 use crate::clock::UnixTime;
 use crate::telemetry::metrics::count::{Durations, Tally};
 use crate::telemetry::metrics::label::{
-    Label, Limit, LogLine, ProviderEndpoint, Refresh, SignIn, SignOut, SnapshotOutcome, StatusClass,
+    Label, Limit, LogLine, ProviderEndpoint, Refresh, Reload, SignIn, SignOut, SnapshotOutcome,
+    StatusClass,
 };
 use crate::telemetry::metrics::list::{self, Metric};
 use crate::telemetry::metrics::process::ProcessUsage;
@@ -158,6 +159,10 @@ impl Scrape {
         let mut family = Family::begin(encoder, &list::LOG_LINES_LOST)?;
         for (kind, count) in LogLine::ALL.iter().zip(gauges.log_lines_lost) {
             family.counter(&[kind.as_str()], count)?;
+        }
+        let mut family = Family::begin(encoder, &list::CONFIG_RELOADS)?;
+        for outcome in Reload::ALL {
+            family.counter(&[outcome.as_str()], metrics.reloads.get(*outcome))?;
         }
         let generation = metrics.generation.load(Ordering::Relaxed);
         Family::begin(encoder, &list::CONFIG_GENERATION)?.gauge(&[], generation)?;

@@ -148,6 +148,16 @@ labels! {
 }
 
 labels! {
+    /// How a reload ended.
+    Reload {
+        /// The changed configuration is in effect.
+        Success = "success",
+        /// The one before stays in effect.
+        Failure = "failure",
+    }
+}
+
+labels! {
     /// The outcome of an attempt to write `session.snapshot`.
     SnapshotOutcome {
         /// It has all sessions.

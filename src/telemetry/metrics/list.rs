@@ -18,7 +18,7 @@ pub struct Metric {
 }
 
 /// All metrics of the gateway.
-pub const ALL: [Metric; 20] = [
+pub const ALL: [Metric; 21] = [
     REQUESTS,
     REQUEST_DURATION,
     REQUESTS_IN_FLIGHT,
@@ -36,6 +36,7 @@ pub const ALL: [Metric; 20] = [
     UPSTREAM_CONNECTIONS,
     LIMIT_HITS,
     CERTIFICATE_EXPIRY,
+    CONFIG_RELOADS,
     CONFIG_GENERATION,
     LOG_LINES_LOST,
     BUILD_INFO,
@@ -128,6 +129,9 @@ pub(super) const LIMIT_HITS: Metric =
 
 pub(super) const CERTIFICATE_EXPIRY: Metric =
     metric("certificate_expiry_timestamp_seconds", Gauge, &["name"], "When a certificate expires");
+
+pub(super) const CONFIG_RELOADS: Metric =
+    metric("config_reloads_total", Counter, &["outcome"], "Reloads of the configuration");
 
 pub(super) const CONFIG_GENERATION: Metric =
     metric("config_generation", Gauge, &[], "Number of configurations loaded since the start");

@@ -21,7 +21,8 @@ use std::time::Duration;
 
 pub use exposition::{CONTENT_TYPE, Gauges};
 pub use label::{
-    Label, Limit, LogLine, ProviderEndpoint, Refresh, SignIn, SignOut, SnapshotOutcome, StatusClass,
+    Label, Limit, LogLine, ProviderEndpoint, Refresh, Reload, SignIn, SignOut, SnapshotOutcome,
+    StatusClass,
 };
 
 use crate::clock::UnixTime;
@@ -45,6 +46,7 @@ pub struct Metrics {
     /// Seconds since 1970.
     snapshot_at: AtomicI64,
     snapshot_is_failing: AtomicBool,
+    reloads: Counts<Reload>,
     limit_hits: Counts<Limit>,
     /// Rate limits of the log line for each limit.
     reported: [LogThrottle; Limit::ALL.len()],
@@ -102,6 +104,7 @@ impl Metrics {
             snapshots: Counts::default(),
             snapshot_at: AtomicI64::new(0),
             snapshot_is_failing: AtomicBool::new(false),
+            reloads: Counts::default(),
             limit_hits: Counts::default(),
             reported: Default::default(),
             generation: AtomicU64::new(0),
@@ -168,9 +171,14 @@ impl Metrics {
         self.snapshot_is_failing.load(Ordering::Relaxed)
     }
 
-    /// Counts a loaded configuration.
-    pub fn configured(&self) {
-        self.generation.fetch_add(1, Ordering::Relaxed);
+    /// Counts a configuration that takes effect. Returns how many did, with it.
+    pub fn configured(&self) -> u64 {
+        self.generation.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Counts a reload.
+    pub fn reloaded(&self, outcome: Reload) {
+        self.reloads.count(outcome);
     }
 
     /// Counts a reached limit, and logs it with a rate limit.

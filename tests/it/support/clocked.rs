@@ -5,14 +5,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use portcullis::app::App;
-use portcullis::app::lasting::Lasting;
+use portcullis::app::serve::BoundGateway;
 use portcullis::clock::Clock;
 use portcullis::config::{HostEnv, load};
-use portcullis::server::{
-    AccessLog, LocalAddress, PassedSockets, Scheme, Server, ServerContext, Shutdown,
-};
-use portcullis::telemetry::metrics::Metrics;
+use portcullis::server::{ListenerKind, LocalAddress, PassedSockets, Shutdown};
 use tokio::task::JoinHandle;
 
 use super::browser::Browser;
@@ -65,19 +61,15 @@ impl ClockedGateway {
     pub(crate) async fn start(yaml: &str, files: &[(&str, &str)], clock: &Clock) -> Self {
         let files = [("portcullis.yaml", yaml)].into_iter().chain(files.iter().copied());
         let files = files.map(|(path, text)| (PathBuf::from(path), text.as_bytes().to_vec()));
-        let (config, _) = load(Path::new("portcullis.yaml"), &HostEnv::fixed(files, []))
+        let (mut config, _) = load(Path::new("portcullis.yaml"), &HostEnv::fixed(files, []))
             .unwrap_or_else(|problems| panic!("{problems:?}\n{yaml}"));
-        let metrics = Arc::new(Metrics::new(config.server.workers));
-        let app = Arc::new(App::new(&config, &Lasting::new(clock, &metrics, usize::MAX)).unwrap());
-        let context =
-            ServerContext { plain_scheme: Scheme::Http, access_log: AccessLog::Off, metrics };
-        let bound =
-            Server::bind(&config.server, context, &mut PassedSockets::default()).await.unwrap();
-        let [LocalAddress::Tcp(address)] = *bound.local_addresses() else {
+        config.admin.listen = None;
+        let bound = BoundGateway::open(&config, clock, PassedSockets::default()).await.unwrap();
+        let [LocalAddress::Tcp(address)] = *bound.local_addresses(ListenerKind::Public) else {
             panic!("the configuration has one listener");
         };
         let shutdown = Shutdown::new();
-        let serving = tokio::spawn(app.serve(bound, None, shutdown.clone()));
+        let serving = tokio::spawn(bound.serve(shutdown.clone(), None));
         Self { address, shutdown, serving }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -30,7 +31,7 @@ pub(crate) struct Gateway {
     /// Where its listeners are; closed when its log ends.
     addresses: Mutex<Receiver<SocketAddr>>,
     /// Holds its files.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Gateway {
@@ -78,7 +79,7 @@ impl Gateway {
             drop(child.kill());
             panic!("{command:?} did not start:\n{}", log.0.lock().unwrap().join("\n"));
         };
-        Self { address, child, log, addresses: Mutex::new(addresses), _folder: folder }
+        Self { address, child, log, addresses: Mutex::new(addresses), folder }
     }
 
     /// What it has logged, a line each, once a line has `text` in it: lines are written in batches.
@@ -125,6 +126,24 @@ impl Gateway {
             });
         }
         running.join_all().await;
+    }
+
+    /// The folder with its configuration, `portcullis.yaml`.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Replaces its configuration, as an editor does.
+    pub(crate) fn rewrite(&self, yaml: &str) {
+        let (file, new) = (self.folder().join("portcullis.yaml"), self.folder().join("new"));
+        std::fs::write(&new, yaml).unwrap();
+        std::fs::rename(new, file).unwrap();
+    }
+
+    /// Replaces its configuration, and has it loaded by a signal.
+    pub(crate) fn reload(&self, yaml: &str) {
+        self.rewrite(yaml);
+        self.signal("HUP");
     }
 
     /// Its process.

@@ -235,6 +235,11 @@ impl<A> Stack<A> {
         self.provider.counts().code_exchanges
     }
 
+    /// The configuration of the gateway at its start.
+    pub(crate) fn configuration(&self) -> &str {
+        &self.configuration
+    }
+
     /// Ends the gateway by this signal, and starts it again. Returns how it ended, too.
     pub(crate) fn restarted(self, signal: &str) -> (Self, ExitStatus) {
         self.gateway.signal(signal);

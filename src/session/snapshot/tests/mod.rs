@@ -98,7 +98,11 @@ impl Disk {
     }
 
     fn try_start(&self, clock: &Clock) -> Result<Process, SnapshotError> {
-        let table = SessionTable::new(&Arc::new(SessionMaps::new(clock.clone())), &self.settings);
+        let table = SessionTable::new(
+            &Arc::new(SessionMaps::new(clock.clone())),
+            &self.settings,
+            Arc::new([self.provider, COMPANY]),
+        );
         let secrets: Vec<_> = self.secrets.iter().map(|text| Secret::new(*text)).collect();
         let roots = Roots::new(&secrets, &Root::generate());
         let continuing = Continuing {
@@ -251,7 +255,8 @@ async fn sign_out_is_on_file_when_it_is_answered() {
     let (disk, keys) = Disk::with_sessions();
     let process = disk.start();
     let (snapshot, roots) = (Arc::clone(&process.snapshot), process.roots.clone());
-    let keeping = tokio::spawn(async move { snapshot.keep(&roots).await });
+    let keeping =
+        tokio::spawn(async move { snapshot.keep(&ArcSwap::from_pointee(roots.clone())).await });
     process.table.remove(keys[0]).await.unwrap();
     let (_, ended) = EndedFile::open(&disk.with(".ended")).unwrap();
     assert!(ended.contains(&keys[0]));

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use portcullis::cli::run::open;
+use portcullis::app::serve::BoundGateway;
+use portcullis::clock::Clock;
 use portcullis::config::{HostEnv, load};
 use portcullis::server::{PassedSockets, Shutdown};
 use tempfile::TempDir;
@@ -47,8 +48,9 @@ impl InProcessStack {
         runtime.block_on(async {
             let listener = UnixListener::bind(folder.path().join(APPLICATION)).unwrap();
             tokio::spawn(serve(listener, Arc::clone(&received)));
-            let opened = open(&config, &mut PassedSockets::default()).await.unwrap();
-            tokio::spawn(opened.serve(Shutdown::new()));
+            let clock = Clock::system();
+            let opened = BoundGateway::open(&config, &clock, PassedSockets::default());
+            tokio::spawn(opened.await.unwrap().serve(Shutdown::new(), None));
         });
         Self { runtime: ManuallyDrop::new(runtime), folder, received }
     }

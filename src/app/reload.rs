@@ -1,0 +1,194 @@
+//! Reload: replaces the configuration in effect by the changed one, as a whole.
+//! Invariant: all that can fail is done before anything changes. A configuration that cannot be used changes nothing.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use crate::admin::{Access, OrderedReloads};
+use crate::app::file_watch::FileWatch;
+use crate::app::gateway::{
+    Gateway, addresses, context, public_settings, report_admin_listener, report_listener,
+};
+use crate::app::{App, build, kept_sessions};
+use crate::config::{Config, ConfigSource, HostEnv, Problem, Problems};
+use crate::server::{self, ListenerKind, PassedSockets};
+use crate::telemetry;
+use crate::telemetry::metrics::Reload;
+
+/// From where a configuration is loaded again, and when.
+#[derive(Debug)]
+pub struct Reloads {
+    /// Where it is written.
+    pub written: ConfigSource,
+    /// Files and environment.
+    pub source: HostEnv,
+    /// The configuration in effect.
+    pub config: Config,
+    /// One item for each SIGHUP.
+    pub signals: UnboundedReceiver<()>,
+}
+
+/// Loads the configuration again when an operator asks for it, or when a file has changed.
+#[derive(Debug)]
+pub(super) struct Reloader {
+    gateway: Arc<Gateway>,
+    reloads: Reloads,
+    ordered: OrderedReloads,
+    passed: PassedSockets,
+    files: FileWatch,
+    /// What was wrong at the last reload.
+    failure: Option<String>,
+}
+
+/// Why a changed configuration is not in effect.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    #[error("{0}")]
+    Problems(Problems),
+    #[error("{key}: cannot be reloaded: restart to change it from {from} to {to}")]
+    NotReloadable { key: &'static str, from: String, to: String },
+    #[error("cannot use the configuration: {0}")]
+    App(#[from] build::Error),
+    #[error(transparent)]
+    Listener(#[from] server::Error),
+    #[error("reading the configuration failed")]
+    Panicked,
+}
+
+/// What a reload is due to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trigger {
+    /// An operator.
+    Operator,
+    /// A file that has changed.
+    File,
+}
+
+impl Reloader {
+    pub(super) fn new(
+        gateway: Arc<Gateway>,
+        reloads: Reloads,
+        ordered: OrderedReloads,
+        passed: PassedSockets,
+    ) -> Self {
+        let files = FileWatch::new(files(&reloads.written, &reloads.config));
+        Self { gateway, reloads, ordered, passed, files, failure: None }
+    }
+
+    /// Reloads when that is due. Never returns.
+    pub(super) async fn run(mut self) {
+        loop {
+            tokio::select! {
+                Some(()) = self.reloads.signals.recv() => drop(self.reload(Trigger::Operator).await),
+                Some(answer) = self.ordered.recv() => {
+                    let result = self.reload(Trigger::Operator).await;
+                    // The client may have left.
+                    drop(answer.send(result));
+                }
+                () = self.files.changed() => drop(self.reload(Trigger::File).await),
+            }
+        }
+    }
+
+    /// Reloads, and reports the result. Returns the number of the configuration, or what is wrong.
+    async fn reload(&mut self, trigger: Trigger) -> Result<u64, String> {
+        let result = self.try_reload(trigger).await.map_err(|error| error.to_string());
+        let metrics = &self.gateway.lasting.metrics;
+        match &result {
+            Ok(generation) => {
+                self.failure = None;
+                self.gateway.health.reloaded(None);
+                metrics.reloaded(Reload::Success);
+                tracing::info!(generation, "configuration reloaded");
+            }
+            Err(text) => {
+                // A file that stays wrong is tried again and again.
+                if trigger == Trigger::Operator || self.failure.as_ref() != Some(text) {
+                    metrics.reloaded(Reload::Failure);
+                    tracing::error!("reload failed, so the configuration in effect stays: {text}");
+                }
+                self.files.retry();
+                self.gateway.health.reloaded(Some(text.clone()));
+                self.failure = Some(text.clone());
+            }
+        }
+        result
+    }
+
+    async fn try_reload(&mut self, trigger: Trigger) -> Result<u64, Error> {
+        self.files.note();
+        let (written, source) = (self.reloads.written.clone(), self.reloads.source.clone());
+        let loaded = tokio::task::spawn_blocking(move || written.load(&source)).await;
+        let (config, warnings) = loaded.map_err(|_| Error::Panicked)?.map_err(Error::Problems)?;
+        self.check_reloadable(&config)?;
+        let generation = self.put_in_effect(&config).await?;
+        if trigger == Trigger::Operator {
+            self.gateway.lasting.ignored_headers.forget();
+        }
+        for warning in &warnings {
+            report(warning);
+        }
+        self.files.follow(files(&self.reloads.written, &config));
+        self.reloads.config = config;
+        Ok(generation)
+    }
+
+    fn check_reloadable(&self, config: &Config) -> Result<(), Error> {
+        let fixed = |config: &Config| {
+            let snapshot = config.session.snapshot.as_ref();
+            let snapshot =
+                snapshot.map_or_else(|| "none".into(), |path| path.display().to_string());
+            [("server.workers", config.server.workers.to_string()), ("session.snapshot", snapshot)]
+        };
+        for ((key, from), (_, to)) in fixed(&self.reloads.config).into_iter().zip(fixed(config)) {
+            if from != to {
+                return Err(Error::NotReloadable { key, from, to });
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_in_effect(&mut self, config: &Config) -> Result<u64, Error> {
+        let Gateway { lasting, public, admin, .. } = &*self.gateway;
+        let app = Arc::new(App::new(config, lasting)?);
+        let (limits, left) = config.server.limits.bearable();
+        let (settings, passed) = (public_settings(config, limits), &mut self.passed);
+        passed.reserve(addresses(config));
+        let next = public.prepare(&settings, context(config, &lasting.metrics), passed).await?;
+        let admin_settings =
+            crate::admin::settings(config.admin.listen.as_ref(), config.server.timeouts);
+        let next_admin = admin.prepare(&admin_settings, crate::admin::context(), passed).await?;
+        let access = Access::of(&config.admin, &next_admin.local_addresses(ListenerKind::Public));
+        // Nothing fails from here on.
+        for (_, address) in next_admin.new_addresses() {
+            report_admin_listener(address);
+        }
+        for (kind, address) in next.new_addresses() {
+            report_listener(kind, address, &config.public_url);
+        }
+        lasting.upstreams.resize(left);
+        if let Some(roots) = &self.gateway.snapshot_roots {
+            roots.store(Arc::new(kept_sessions::roots(config)));
+        }
+        telemetry::log::apply(&config.telemetry);
+        public.switch(next, Arc::clone(&app));
+        admin.switch(next_admin, Arc::new(self.gateway.shown(&app, access)));
+        self.gateway.put_in_effect(&app);
+        self.gateway.sweep();
+        Ok(lasting.metrics.configured())
+    }
+}
+
+/// Logs a warning about a configuration.
+pub fn report(warning: &Problem) {
+    let (file, line) = (warning.file.display(), warning.line);
+    let hint = warning.hint.as_deref();
+    tracing::warn!(%file, line, hint, "{}", warning.sentence());
+}
+
+/// The files whose content the configuration has.
+fn files(written: &ConfigSource, config: &Config) -> Vec<std::path::PathBuf> {
+    let own = written.path().map(ToOwned::to_owned);
+    own.into_iter().chain(config.files.iter().cloned()).collect()
+}
