@@ -290,7 +290,8 @@ async function newGroups(stage) {
   assert.equal(before.headers['x-forwarded-email'], 'erin@example.com');
   assert.deepEqual(groupsOf(before), ['wiki']);
   await stage.canaille.change('join erin staff');
-  await until('the new group is there', async () => groupsOf(await ask(page, '/fresh')).includes('staff'), PATIENCE_OF_REFRESHES);
+  const isThere = async () => groupsOf(await ask(page, '/fresh')).includes('staff');
+  await until('the new group is there', isThere, PATIENCE_OF_REFRESHES);
   assert.deepEqual(refreshesOf(stage, 'fresh').map(({ status }) => status), [200]);
 }
 

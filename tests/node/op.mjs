@@ -11,7 +11,7 @@
 // "alice", "bob" and "carol" (any password) and the client "portcullis" with the secret "op-secret".
 // GET /test/seen returns counts of the token requests and the end of the newest access token.
 
-import { generateKeyPairSync } from 'node:crypto';
+import { X509Certificate, generateKeyPairSync } from 'node:crypto';
 import http from 'node:http';
 import https from 'node:https';
 import { fileURLToPath } from 'node:url';
@@ -28,30 +28,36 @@ export const ACCESS_TOKEN_SECONDS = 5;
 const DAY = 86400;
 
 /// Starts a provider at `host`, with TLS if `tls` has `{ cert, key }`. With `takesPosts`, which needs TLS, its pages also
-/// answer to POST.
-export async function startProvider({ redirectUris, postLogoutRedirectUris = [], host = '127.0.0.1', tls, takesPosts = false }) {
+/// answer to POST. `clients` are other ones than "portcullis". `alias` is `{ host, cert, key, ca }`: another host, which
+/// requests the certificates of clients, and those of `ca` are authorized.
+export async function startProvider(options) {
+  const { host = '127.0.0.1', port: wanted = 0, tls, alias } = options;
   const accounts = { ...ACCOUNTS };
   const adapter = createMemoryAdapter();
   const seen = { authorization_code: 0, refresh_token: 0, rejected: 0, revoked: 0, access_token_ends: 0 };
+  const requests = [];
   const server = tls ? https.createServer(tls) : http.createServer();
-  const listen = (port) => new Promise((resolve, reject) => {
-    server.once('error', reject).listen(port, host, resolve);
-  });
-  await listen(0);
+  const listen = (port) => listening(server, port, host);
+  await listen(wanted);
   const { port } = server.address();
   const issuer = `${tls ? 'https' : 'http'}://${host}:${port}`;
+  const mutual = alias && https.createServer({ ...alias, requestCert: true, rejectUnauthorized: false });
+  if (mutual) await listening(mutual, 0, alias.host);
+  const aliasOrigin = mutual && `https://${alias.host}:${mutual.address().port}`;
 
   let serve;
   // A provider with new keys and the data of the one before it.
   const rotateKeys = () => {
-    const provider = new Provider(issuer, configuration({ redirectUris, postLogoutRedirectUris, accounts, adapter, takesPosts }));
+    const provider = new Provider(issuer, configuration({ ...options, accounts, adapter, aliasOrigin }));
     observe(provider, seen);
+    provider.use(recorder(requests));
     const standard = provider.callback();
     serve = (request, response) => (request.url.startsWith('/interaction/')
       ? interact(provider, accounts, request, response)
       : standard(request, response));
   };
   rotateKeys();
+  mutual?.on('request', (request, response) => serve(request, response));
   server.on('request', (request, response) => {
     if (request.url === '/test/seen') return answer(response, 200, 'application/json', JSON.stringify(seen));
     return serve(request, response);
@@ -59,26 +65,36 @@ export async function startProvider({ redirectUris, postLogoutRedirectUris = [],
 
   return {
     issuer,
+    aliasOrigin,
     seen,
+    requests,
     rotateKeys,
     forget: (account) => { delete accounts[account]; },
-    stop: () => new Promise((resolve) => { server.close(resolve).closeAllConnections(); }),
+    stop: () => Promise.all([server, mutual].filter(Boolean).map((it) => new Promise((resolve) => {
+      it.close(resolve).closeAllConnections();
+    }))),
     comeBack: () => listen(port),
   };
 }
 
-function configuration({ redirectUris, postLogoutRedirectUris, accounts, adapter, takesPosts }) {
+function listening(server, port, host) {
+  return new Promise((resolve, reject) => { server.once('error', reject).listen(port, host, resolve); });
+}
+
+const PORTCULLIS = { client_id: 'portcullis', client_secret: 'op-secret', token_endpoint_auth_method: 'client_secret_basic' };
+
+function configuration({
+  redirectUris, postLogoutRedirectUris = [], takesPosts = false, clients = [PORTCULLIS], accounts, adapter, aliasOrigin,
+}) {
   return {
     adapter,
-    clients: [{
-      client_id: 'portcullis',
-      client_secret: 'op-secret',
+    clients: clients.map((client) => ({
       redirect_uris: redirectUris,
       post_logout_redirect_uris: postLogoutRedirectUris,
       grant_types: ['authorization_code', 'refresh_token'],
       response_types: ['code'],
-      token_endpoint_auth_method: 'client_secret_basic',
-    }],
+      ...client,
+    })),
     jwks: { keys: [signingKey()] },
     // Without keys its cookies are not signed: browsers keep 180 per host, and each tab uses some.
     cookies: takesPosts ? { long: { sameSite: 'none' } } : {},
@@ -95,7 +111,18 @@ function configuration({ redirectUris, postLogoutRedirectUris, accounts, adapter
       devInteractions: { enabled: false },
       rpInitiatedLogout: { enabled: true, logoutSource: (ctx, form) => { ctx.body = logout(form); } },
       revocation: { enabled: true, allowedPolicy: (_, client, token) => token.clientId === client.clientId },
+      ...(aliasOrigin && { mTLS }),
     },
+    ...(aliasOrigin && {
+      clientAuthMethods: Object.values(METHODS).flat(),
+      discovery: {
+        mtls_endpoint_aliases: {
+          token_endpoint: `${aliasOrigin}/token`,
+          revocation_endpoint: `${aliasOrigin}/token/revocation`,
+          userinfo_endpoint: `${aliasOrigin}/me`,
+        },
+      },
+    }),
     renderError: (ctx, out) => { ctx.body = out; },
     interactions: { policy: policy(), url: (_, interaction) => `/interaction/${interaction.uid}` },
     ttl: {
@@ -110,6 +137,55 @@ function configuration({ redirectUris, postLogoutRedirectUris, accounts, adapter
         sub: id, preferred_username: id, email: `${id}@example.com`, email_verified: true, ...accounts[id],
       }),
     },
+  };
+}
+
+// RFC 8705, with the certificate of the connection.
+const mTLS = {
+  enabled: true,
+  certificateBoundAccessTokens: true,
+  tlsClientAuth: true,
+  selfSignedTlsClientAuth: true,
+  getCertificate: ({ socket }) => {
+    const { raw } = socket.getPeerCertificate?.() ?? {};
+    return raw && new X509Certificate(raw).toString();
+  },
+  certificateAuthorized: ({ socket }) => socket.authorized,
+  certificateSubjectMatches: ({ socket }, _, expected) => (
+    socket.getPeerCertificate().subjectaltname === `DNS:${expected}`),
+};
+
+// The registered methods by what a request has.
+const METHODS = {
+  header: ['client_secret_basic'],
+  client_secret: ['client_secret_post'],
+  client_assertion: ['client_secret_jwt', 'private_key_jwt'],
+  certificate: ['tls_client_auth', 'self_signed_tls_client_auth'],
+  none: ['none'],
+};
+
+// Records the requests that authenticate a client, and those for userinfo: the client, how the request authenticates it, the
+// endpoint and its host.
+function recorder(requests) {
+  return async (ctx, next) => {
+    await next();
+    const { route, client, body = {} } = ctx.oidc ?? {};
+    if (!['token', 'revocation', 'userinfo'].includes(route)) return;
+    const has = {
+      header: ctx.headers.authorization?.startsWith('Basic '),
+      client_secret: body.client_secret !== undefined,
+      client_assertion: body.client_assertion !== undefined,
+      certificate: Boolean(mTLS.getCertificate(ctx)),
+    };
+    requests.push({
+      client: client?.clientId ?? body.client_id,
+      registered: client?.clientAuthMethod,
+      has: Object.keys(has).filter((name) => has[name]),
+      claims: has.client_assertion && JSON.parse(Buffer.from(body.client_assertion.split('.')[1], 'base64url')),
+      endpoint: body.grant_type ?? route,
+      host: ctx.host,
+      status: ctx.status,
+    });
   };
 }
 
