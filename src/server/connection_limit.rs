@@ -117,7 +117,7 @@ impl ConnectionLimit {
         }
     }
 
-    /// Changes `limits.connections`. Connections above a lower limit stay open.
+    /// Changes `limits.connections`. Above a lower limit idle connections are evicted, and others stay open.
     pub(super) fn resize(&self, limits: &Limits) {
         let wanted = limits.connections.min(Semaphore::MAX_PERMITS);
         let before = std::mem::replace(&mut *lock(&self.most), wanted);
@@ -125,6 +125,12 @@ impl ConnectionLimit {
         let surplus = before.saturating_sub(wanted);
         if surplus == 0 {
             return;
+        }
+        for _ in 0..surplus.saturating_sub(self.within.available_permits()) {
+            match self.evictable.release() {
+                Eviction::Evicted => {}
+                Eviction::Busy => break,
+            }
         }
         let within = Arc::clone(&self.within);
         // Gets permits as they become free, before any new connection does.
@@ -340,6 +346,28 @@ mod tests {
         drop(first);
         let slot = waiting.await;
         assert_eq!(limit.claim(slot, &busy).unwrap().admission(), Admission::Accepted);
+    }
+
+    #[tokio::test]
+    async fn lower_limit_evicts_idle_connections_and_a_higher_one_counts_at_once() {
+        let (limit, idle, of) =
+            (limit_of(3), busy(), |connections| Limits { connections, ..Limits::default() });
+        let first = limit.accept(&idle).await;
+        idle.activity().finish(Duration::ZERO);
+        let second = limit.accept(&busy()).await;
+        limit.resize(&of(1));
+        assert!(idle.activity().is_evicted());
+        tokio::task::yield_now().await;
+        assert_eq!(limit.accept(&busy()).await.admission(), Admission::OverLimit);
+        drop(first);
+        tokio::task::yield_now().await;
+        assert_eq!(limit.accept(&busy()).await.admission(), Admission::OverLimit, "one is open");
+        drop(second);
+        let only = limit.accept(&busy()).await;
+        assert_eq!(only.admission(), Admission::Accepted);
+        assert_eq!(limit.accept(&busy()).await.admission(), Admission::OverLimit);
+        limit.resize(&of(2));
+        assert_eq!(limit.accept(&busy()).await.admission(), Admission::Accepted);
     }
 
     #[tokio::test]

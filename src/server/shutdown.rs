@@ -147,6 +147,8 @@ impl Tasks {
 
     /// A group of these tasks, which can leave alone.
     pub(super) fn group(&self) -> Self {
+        // Before the stage is read: a stage that begins meanwhile waits for the lock, and reaches the group.
+        let mut groups = lock(&self.0.groups);
         let group = Arc::new(Inner {
             tracker: self.0.tracker.clone(),
             stage: AtomicU8::new(self.0.stage.load(Ordering::Acquire)),
@@ -155,7 +157,6 @@ impl Tasks {
             cut: self.0.cut.child_token(),
             groups: Mutex::default(),
         });
-        let mut groups = lock(&self.0.groups);
         groups.retain(|group| group.strong_count() > 0);
         groups.push(Arc::downgrade(&group));
         Self(group)
