@@ -1,6 +1,7 @@
 //! Reload: replaces the configuration in effect by the changed one, as a whole.
 //! Invariant: all that can fail is done before anything changes. A configuration that cannot be used changes nothing.
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -12,7 +13,7 @@ use crate::app::gateway::{
 };
 use crate::app::{App, build, kept_sessions};
 use crate::config::{Config, ConfigSource, HostEnv, Problem, Problems};
-use crate::server::{self, ListenerKind, PassedSockets};
+use crate::server::{self, ListenerKind, PassedSockets, without_panic};
 use crate::telemetry;
 use crate::telemetry::metrics::Reload;
 
@@ -52,7 +53,7 @@ enum Error {
     App(#[from] build::Error),
     #[error(transparent)]
     Listener(#[from] server::Error),
-    #[error("reading the configuration failed")]
+    #[error("a fault of this program: please report it with the lines before")]
     Panicked,
 }
 
@@ -93,7 +94,8 @@ impl Reloader {
 
     /// Reloads, and reports the result. Returns the number of the configuration, or what is wrong.
     async fn reload(&mut self, trigger: Trigger) -> Result<u64, String> {
-        let result = self.try_reload(trigger).await.map_err(|error| error.to_string());
+        let tried = without_panic(pin!(self.try_reload(trigger))).await;
+        let result = tried.unwrap_or(Err(Error::Panicked)).map_err(|error| error.to_string());
         let metrics = &self.gateway.lasting.metrics;
         match &result {
             Ok(generation) => {
