@@ -4,10 +4,9 @@
 // its refresh tokens work once, and end with the access tokens.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import http from 'node:http';
 import { startCanaille } from '../node/canaille.mjs';
-import { PORTCULLIS, check, folder, freePort, logged, run, startGateway, startRecorder, until, write } from './support.mjs';
+import { check, checked, folder, freePort, logged, run, startGateway, startRecorder, until } from './support.mjs';
 
 // The lives of access tokens. A first refresh is due after half of its time, and a second one comes in no test.
 const SECONDS = { authorization_code: 20, refresh_token: 600 };
@@ -244,10 +243,7 @@ async function online() {
       providers: { company: { ...registered('wiki'), ...provider } },
       routes: [{ upstream: application, allow: 'authenticated' }],
     });
-    const args = ['check', '--online', '--config', write(`${name}.yaml`, text)];
-    return new Promise((resolve) => {
-      execFile(PORTCULLIS, args, (error, output) => resolve({ code: error?.code ?? 0, output }));
-    });
+    return checked(name, text, '--online');
   };
   const [right, elsewhere, secret] = await Promise.all([
     outcome('right', {}),

@@ -2,13 +2,14 @@
 // refreshes and signs out. The provider has another host for clients with certificates (RFC 8705 §5).
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { createPrivateKey, createPublicKey, randomUUID, sign } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { authority, certify } from '../node/certificates.mjs';
 import { startProvider } from '../node/op.mjs';
-import { PORTCULLIS, check, folder, freePort, logged, run, startApplication, startGateway, until, write } from './support.mjs';
+import {
+  check, checked, folder, freePort, keysToRegister, logged, run, startApplication, startGateway, until, write,
+} from './support.mjs';
 
 const SECRET = 'a secret of more than 32 bytes: with ?, %41 and +';
 const LOCATIONS = { plain: '127.0.0.1', alias: '127.0.0.2' };
@@ -75,13 +76,6 @@ function configuration(providers, application) {
   return Object.entries(sections).map(([key, section]) => `${key}: ${JSON.stringify(section)}`).join('\n');
 }
 
-function checked(name, text, ...options) {
-  const args = ['check', ...options, '--config', write(`${name}.yaml`, text)];
-  return new Promise((resolve) => {
-    execFile(PORTCULLIS, args, { cwd: folder }, (error, output) => resolve({ code: error?.code ?? 0, output }));
-  });
-}
-
 // A JWT of another system that vouches for the client. The provider accepts each once.
 function assertion(name, key) {
   const now = Math.floor(Date.now() / 1000);
@@ -99,10 +93,7 @@ assertion('wrong-assertion.jwt', 'other-client');
 
 const application = await startApplication();
 
-// Registers the keys that `check` prints.
-const { output } = await checked('right', configuration(right, application));
-const printed = Object.fromEntries([...output.matchAll(/^([a-z-]+): public JWK to register: (.*)$/gm)]
-  .map(([, id, jwk]) => [id, JSON.parse(jwk)]));
+const printed = await keysToRegister(configuration(right, application));
 const { aliasOrigin, requests, stop } = await startProvider({
   redirectUris: [`${gateway}/oauth2/callback`],
   postLogoutRedirectUris: [`${gateway}/oauth2/signed_out`],

@@ -1,14 +1,15 @@
 // The gateway at a real Keycloak, with a browser and without. `tests/run` fetches Keycloak into target/keycloak.
 
+import { generateKeyPairSync } from 'node:crypto';
 import http from 'node:http';
 import { startKeycloak } from '../node/keycloak.mjs';
 import { outages } from './keycloak/outages.mjs';
-import { configuration, realms } from './keycloak/realms.mjs';
+import { configuration, realms, recheckingConfiguration } from './keycloak/realms.mjs';
 import { refreshes } from './keycloak/refreshes.mjs';
 import { signIns } from './keycloak/sign_ins.mjs';
 import { signOuts } from './keycloak/sign_outs.mjs';
 import { Visitor } from './keycloak/visitor.mjs';
-import { folder, freePort, run, startGateway, startRecorder } from './support.mjs';
+import { folder, freePort, keysToRegister, run, startGateway, startRecorder, write } from './support.mjs';
 
 // An application that answers with the headers of the request.
 const server = http.createServer(({ headers }, response) => {
@@ -18,6 +19,11 @@ await new Promise((resolve) => { server.listen(0, '127.0.0.1', resolve); });
 const application = `http://127.0.0.1:${server.address().port}`;
 
 const gateway = `http://localhost:${await freePort()}`;
+const rechecking = `http://localhost:${await freePort()}`;
+for (const name of ['client', 'other']) {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  write(`${name}.key`, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+}
 // Keycloak listens at `port`. Browsers, and all providers but `split`, reach it at `origin`, a proxy that records.
 const port = await freePort();
 const origin = `http://localhost:${await freePort()}`;
@@ -26,10 +32,13 @@ await run(async (browser) => {
   const exchanges = await startRecorder(new URL(origin).port, `http://127.0.0.1:${port}`);
   const keycloak = await startKeycloak({ port, origin, folder });
   try {
-    for (const realm of realms(gateway, application)) await keycloak.admin('POST', '', realm);
-    await startGateway('keycloak', configuration({ gateway, application, origin, internal: keycloak.internal }));
-    const visitor = async () => new Visitor(await browser.newContext(), gateway);
-    const stage = { browser, gateway, application, keycloak, origin, exchanges, visitor };
+    const text = configuration({ gateway, application, origin, internal: keycloak.internal });
+    const keys = await keysToRegister(text);
+    for (const realm of realms({ gateways: [gateway, rechecking], application, keys })) await keycloak.admin('POST', '', realm);
+    await startGateway('keycloak', text);
+    await startGateway('rechecking', recheckingConfiguration({ gateway: rechecking, application, origin }));
+    const visitor = async (at = gateway) => new Visitor(await browser.newContext(), at);
+    const stage = { browser, gateway, rechecking, application, keycloak, origin, exchanges, visitor };
     await Promise.all([signIns(stage), refreshes(stage), signOuts(stage)]);
     await outages(stage);
   } finally {

@@ -2,7 +2,7 @@
 // for a condition instead of for time.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import { createRequire } from 'node:module';
@@ -112,6 +112,21 @@ export function start(command, args, ready) {
 export function startGateway(name, yaml) {
   const whole = `${yaml}\nadmin: { listen: "off" }\ntelemetry: { log: { format: json } }\n`;
   return start(PORTCULLIS, ['run', '--config', write(`${name}.yaml`, whole)], /"message":"listening"/);
+}
+
+/// Runs `check` on a configuration: its exit code, and what it prints.
+export function checked(name, yaml, ...options) {
+  const args = ['check', ...options, '--config', write(`${name}.yaml`, yaml)];
+  return new Promise((resolve) => {
+    execFile(PORTCULLIS, args, (error, output) => resolve({ code: error?.code ?? 0, output }));
+  });
+}
+
+/// The public keys that `check` prints to be registered, by provider.
+export async function keysToRegister(yaml) {
+  const { output } = await checked('keys', yaml);
+  const lines = [...output.matchAll(/^([a-z-]+): public JWK to register: (.*)$/gm)];
+  return Object.fromEntries(lines.map(([, id, jwk]) => [id, JSON.parse(jwk)]));
 }
 
 /// Waits for a line of some process that matches, and returns it.

@@ -19,6 +19,7 @@ const USERS = [
   ['erin', 'Erin', {}],
   ['frank', 'Frank', {}],
   ['grace', 'Grace', { realmRoles: ['editor'] }],
+  ['heidi', 'Heidi', {}],
 ];
 
 const mapper = (type, claim, where, config) => ({
@@ -52,6 +53,8 @@ const CLIENTS = {
     leaving: {},
     roles: { attributes: short },
     public: { publicClient: true },
+    signing: { attributes: short },
+    rechecked: {},
     signed: { attributes: { 'user.info.response.signature.alg': 'RS256' }, mappers: IN_USERINFO },
     lightweight: { attributes: { 'client.use.lightweight.access.token.enabled': 'true' }, mappers: IN_USERINFO },
   },
@@ -69,8 +72,12 @@ const REALMS = {
 // Another application of the realm, which has its own sign-in.
 const portal = (application) => ({ clientId: 'portal', publicClient: true, redirectUris: [`${application}/portal`] });
 
-/// What the import of a realm takes, for a gateway at this origin.
-export function realms(gateway, application) {
+/// What the import of a realm takes, for gateways at these origins. `keys` are the keys of clients by their IDs.
+export function realms({ gateways, application, keys }) {
+  const byKey = (key) => key && {
+    clientAuthenticatorType: 'client-jwt',
+    attributes: { 'use.jwks.string': 'true', 'jwks.string': JSON.stringify({ keys: [key] }) },
+  };
   return Object.entries(REALMS).map(([realm, settings]) => ({
     realm,
     enabled: true,
@@ -87,12 +94,14 @@ export function realms(gateway, application) {
     clients: [portal(application), ...Object.entries(CLIENTS[realm]).map(([clientId, { mappers = [], attributes, ...more }]) => ({
       clientId,
       secret: `secret-of-${clientId}`,
-      redirectUris: [`${gateway}/oauth2/callback`],
+      redirectUris: gateways.map((gateway) => `${gateway}/oauth2/callback`),
+      ...byKey(keys[clientId]),
       protocolMappers: mappers,
       attributes: {
         'pkce.code.challenge.method': 'S256',
-        'post.logout.redirect.uris': `${gateway}/oauth2/signed_out`,
+        'post.logout.redirect.uris': gateways.map((gateway) => `${gateway}/oauth2/signed_out`).join('##'),
         ...attributes,
+        ...byKey(keys[clientId])?.attributes,
       },
       ...more,
     }))],
@@ -118,6 +127,7 @@ export function configuration({ gateway, application, origin, internal }) {
     provider('lightweight-roles', 'company', { ...client('lightweight'), ...MORE.roles() }),
     provider('unknown-scope', 'company', { ...client('wiki'), scopes: ['openid', 'groups'] }),
     provider('wrong-secret', 'company', { ...client('wiki'), client_secret: 'another' }),
+    provider('wrong-key', 'company', { ...client('signing'), ...signing('other') }),
   ]);
   const tokens = { 'X-Forwarded-User': '{user}', 'X-Access-Token': '{access_token}', 'X-Id-Token': '{id_token}' };
   const route = (path, id, more) => ({ path, upstream: application, providers: [id], allow: 'authenticated', ...more });
@@ -141,7 +151,16 @@ export function configuration({ gateway, application, origin, internal }) {
   return Object.entries(sections).map(([key, section]) => `${key}: ${JSON.stringify(section)}`).join('\n');
 }
 
+/// The configuration of a gateway that rechecks its sessions, with the route `/rechecked`.
+export function recheckingConfiguration({ gateway, application, origin }) {
+  const whole = configuration({ gateway, application, origin });
+  return `${whole}\nsession: { recheck: 1s }\n`;
+}
+
+const signing = (key) => ({ client_secret: undefined, token_endpoint_auth_method: 'private_key_jwt', client_key: `${key}.key` });
+
 const MORE = {
+  signing: () => signing('client'),
   public: () => ({ client_secret: undefined, token_endpoint_auth_method: 'none' }),
   roles: () => ({ claims: { groups: 'access_token:/realm_access/roles' } }),
   refreshed: () => ({ timeout: '4s' }),

@@ -12,6 +12,7 @@ export async function refreshes(stage) {
     check('tokens are refreshed without rotation of the refresh token', () => without(stage)),
     check('tokens are refreshed with rotation, and 20 requests at once make one token request', () => rotation(stage)),
     check('the session of a user who was disabled ends', () => disabled(stage)),
+    check('a recheck ends the session of a user who was disabled, whose access token is valid', () => rechecked(stage)),
     check('a session that was revoked ends', () => revoked(stage)),
     check('the sessions of a realm that was disabled end', () => closed(stage)),
     check('a later auth_time does not end the session', () => authTime(stage)),
@@ -72,6 +73,21 @@ async function disabled(stage) {
   await stage.keycloak.change(await stage.keycloak.userPath('company', 'bob'), { enabled: false });
   await user.ended('refreshed');
   await refused(stage, 'refreshed', 400);
+}
+
+async function rechecked(stage) {
+  const user = await stage.visitor(stage.rechecking);
+  assert.equal((await user.signIn('/rechecked', 'heidi')).status(), 200);
+  const rechecks = () => refreshesOf(stage, 'rechecked').map(({ status }) => status);
+  await until('the session stands', async () => {
+    assert.equal((await user.ask('/rechecked')).status, 200);
+    return rechecks().includes(200);
+  });
+  const { accessClaims } = await user.tokens('rechecked');
+  await stage.keycloak.change(await stage.keycloak.userPath('company', 'heidi'), { enabled: false });
+  await user.ended('rechecked');
+  assert.equal(rechecks().at(-1), 400);
+  assert.ok(Date.now() / 1000 < accessClaims.exp);
 }
 
 async function revoked(stage) {

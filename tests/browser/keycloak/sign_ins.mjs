@@ -1,8 +1,7 @@
 // Sign-ins at Keycloak.
 
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { PORTCULLIS, check, logged, until, write } from '../support.mjs';
+import { check, checked, logged, until } from '../support.mjs';
 import { KIND } from './realms.mjs';
 import { typeIn } from './visitor.mjs';
 
@@ -20,6 +19,7 @@ export async function signIns(stage) {
     check('a lightweight access token has no userinfo, which costs the same', () => userinfo(stage, 'lightweight')),
     check('an unknown scope ends on a page that says so', () => unknownScope(stage)),
     check('a wrong secret is an error of the provider, and the log names it', () => wrongSecret(stage)),
+    keys(stage),
     check('an authorization response without its `iss`, or of another realm, is rejected', () => issuers(stage)),
     check('a user who is denied can use another account, and has to type a password', () => anotherAccount(stage)),
     check('check --online finds what is wrong with a registration', () => online(stage)),
@@ -133,6 +133,33 @@ async function wrongSecret({ visitor, gateway }) {
   await logged(/wrong-secret.*unauthorized_client/);
 }
 
+// The second one is about the same client, whose requests the first one counts.
+async function keys(stage) {
+  await check('private_key_jwt authenticates a sign-in, a refresh, and the revocation of a sign-out', () => privateKey(stage));
+  await check('a wrong key is an error of the provider, and the log names it', () => wrongKey(stage));
+}
+
+async function privateKey(stage) {
+  const { exchanges, gateway } = stage;
+  const { user } = await signsIn(stage, 'signing');
+  const { accessClaims } = await user.tokens('signing');
+  await user.refreshed('signing', (tokens) => tokens.accessClaims.jti !== accessClaims.jti);
+  await user.context.request.get(`${gateway}/oauth2/sign_out`, { maxRedirects: 0 });
+  const made = () => exchanges.filter(({ body }) => new URLSearchParams(body).get('client_id') === 'signing');
+  await until('the refresh token is revoked', () => made().some(({ url, status }) => url.endsWith('/revoke') && status));
+  for (const { url, status, headers, body } of made()) {
+    assert.deepEqual([status, headers.authorization], [200, undefined], url);
+    assert.ok(new URLSearchParams(body).get('client_assertion'), url);
+  }
+}
+
+async function wrongKey({ visitor }) {
+  const response = await (await visitor()).signIn('/wrong-key', 'alice');
+  assert.equal(response.status(), 502);
+  assert.match(await response.text(), /Signing in is not set up correctly/);
+  await logged(/"provider":"wrong-key","error":"client authentication failed: .*invalid_client/);
+}
+
 async function issuers({ visitor, gateway, origin }) {
   for (const forged of [undefined, `${origin}/realms/rotating`]) {
     const user = await visitor();
@@ -165,10 +192,7 @@ async function online({ gateway, origin }) {
     const whole = { kind: KIND, issuer, client_id: 'wiki', client_secret: 'secret-of-wiki', ...provider };
     const text = `server: { public_url: "${gatewayUrl}" }\nproviders: { company: ${JSON.stringify(whole)} }\n`
       + 'routes: [{ upstream: "http://127.0.0.1:1", allow: authenticated }]\n';
-    const args = ['check', '--online', '--config', write(`${name}.yaml`, text)];
-    return new Promise((resolve) => {
-      execFile(PORTCULLIS, args, (error, output) => resolve({ code: error?.code ?? 0, output }));
-    });
+    return checked(name, text, '--online');
   };
   const [right, elsewhere, secret, scope, realm] = await Promise.all([
     run('right', {}),
